@@ -1,0 +1,5 @@
+//! baregrad
+#![no_std]
+#[cfg(feature = "std")]
+extern crate std;
+pub mod kernel;
