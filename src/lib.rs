@@ -3,3 +3,4 @@
 #[cfg(feature = "std")]
 extern crate std;
 pub mod kernel;
+pub mod random;

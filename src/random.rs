@@ -1,0 +1,238 @@
+//! Random numbers that are the same bits on every target.
+//!
+//! Everything takes any generator that implements [`Rng`] of `rand_core`;
+//! [`seeded`] gives the default one, whose 16 bytes of state and 32-bit
+//! arithmetic suit a microcontroller. The same seed gives the same numbers
+//! everywhere, and of a longer slice the first numbers are those of a shorter.
+//!
+//! ```
+//! use baregrad::random::{fill_normal, fill_uniform, randperm, seeded};
+//!
+//! let mut rng = seeded(42);
+//! let (mut weights, mut noise, mut order) = ([0.0; 6], [0.0; 3], [0; 5]);
+//! fill_uniform(&mut rng, -0.1, 0.1, &mut weights)?;
+//! fill_normal(&mut rng, 0.0, 2.0, &mut noise)?;
+//! randperm(&mut rng, &mut order);
+//!
+//! assert!(weights.iter().all(|w| (-0.1..0.1).contains(w)));
+//! order.sort();
+//! assert_eq!(order, [0, 1, 2, 3, 4]);
+//! # Ok::<(), baregrad::random::RandomError>(())
+//! ```
+
+use core::fmt;
+use core::num::NonZeroU32;
+
+pub use rand_core::{Rng, SeedableRng};
+pub use rand_xoshiro::Xoshiro128PlusPlus;
+
+/// A range or distribution that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum RandomError {
+    /// Not a range: `low > high`, or a bound or `high - low` is not finite.
+    Range {
+        /// The lower bound.
+        low: f32,
+        /// The upper bound.
+        high: f32,
+    },
+    /// Not a normal distribution: `std < 0`, or a parameter is not finite.
+    Normal {
+        /// The mean.
+        mean: f32,
+        /// The standard deviation.
+        std: f32,
+    },
+}
+
+impl fmt::Display for RandomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range { low, high } => {
+                write!(
+                    f,
+                    "expected finite low <= high, found low {low}, high {high}"
+                )
+            }
+            Self::Normal { mean, std } => {
+                write!(
+                    f,
+                    "expected finite mean and std >= 0, found mean {mean}, std {std}"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for RandomError {}
+
+/// The default generator, xoshiro128++ (<https://prng.di.unimi.it>), seeded as
+/// its authors advise: with SplitMix64.
+///
+/// ```
+/// use baregrad::random::{Rng, seeded};
+///
+/// assert_eq!(seeded(7).next_u32(), seeded(7).next_u32());
+/// assert_ne!(seeded(7).next_u32(), seeded(8).next_u32());
+/// ```
+#[must_use]
+pub fn seeded(seed: u64) -> Xoshiro128PlusPlus {
+    Xoshiro128PlusPlus::seed_from_u64(seed)
+}
+
+/// Fills a slice with numbers from `[low, high)`, one draw each; with `low`
+/// if the two are equal.
+///
+/// There are 2²⁴ equally likely numbers before rounding, as in PyTorch.
+/// Unlike there, rounding never returns `high`.
+///
+/// ```
+/// use baregrad::random::{fill_uniform, seeded};
+///
+/// let mut xs = [0.0; 4];
+/// fill_uniform(&mut seeded(1), -1.0, 1.0, &mut xs)?;
+/// assert!(xs.iter().all(|x| (-1.0..1.0).contains(x)));
+/// # Ok::<(), baregrad::random::RandomError>(())
+/// ```
+///
+/// # Errors
+///
+/// If `low > high`, or one of `low`, `high` and `high - low` is not finite.
+/// Then nothing is written or drawn.
+pub fn fill_uniform<R: Rng + ?Sized>(
+    rng: &mut R,
+    low: f32,
+    high: f32,
+    to: &mut [f32],
+) -> Result<(), RandomError> {
+    let width = high - low;
+    // A difference is finite only if both ends are.
+    if !(width.is_finite() && width >= 0.0) {
+        return Err(RandomError::Range { low, high });
+    }
+    let last = if width > 0.0 { high.next_down() } else { low };
+    for x in to {
+        let unit = (rng.next_u32() >> 8) as f32 * f32::from_bits(0x3380_0000); // 2^-24
+        let sample = low + width * unit;
+        *x = if sample < last { sample } else { last };
+    }
+    Ok(())
+}
+
+/// Fills a slice with normally distributed numbers, two draws for each pair.
+///
+/// By the method of G. E. P. Box and M. E. Muller, "A note on the generation of
+/// random normal deviates" (1958): exact but for rounding, and without
+/// rejection, so that the number of draws is known. The largest deviation
+/// possible is 6.66 `std`.
+///
+/// ```
+/// use baregrad::random::{fill_normal, seeded};
+///
+/// let (mut five, mut two) = ([0.0; 5], [0.0; 2]);
+/// fill_normal(&mut seeded(1), 20.0, 0.5, &mut five)?;
+/// fill_normal(&mut seeded(1), 20.0, 0.5, &mut two)?;
+/// assert_eq!(five[..2], two);
+/// # Ok::<(), baregrad::random::RandomError>(())
+/// ```
+///
+/// # Errors
+///
+/// If `std < 0`, or one of `mean` and `std` is not finite. Then nothing is
+/// written or drawn.
+pub fn fill_normal<R: Rng + ?Sized>(
+    rng: &mut R,
+    mean: f32,
+    std: f32,
+    to: &mut [f32],
+) -> Result<(), RandomError> {
+    if !(mean.is_finite() && std.is_finite() && std >= 0.0) {
+        return Err(RandomError::Normal { mean, std });
+    }
+    const SCALE: f32 = f32::from_bits(0x2f80_0000); // 2^-32
+    for pair in to.chunks_mut(2) {
+        let unit = (rng.next_u32() as f32 + 1.0) * SCALE; // (0, 1]: has a logarithm
+        let turn = rng.next_u32() as f32 * SCALE;
+        let radius = libm::sqrtf(-2.0 * ln(unit));
+        for (x, z) in pair.iter_mut().zip(cos_sin(core::f32::consts::TAU * turn)) {
+            *x = mean + std * (radius * z);
+        }
+    }
+    Ok(())
+}
+
+// Of libm, whose results are the same bits on every target.
+fn ln(x: f32) -> f32 {
+    libm::logf(x)
+}
+fn cos_sin(x: f32) -> [f32; 2] {
+    [libm::cosf(x), libm::sinf(x)]
+}
+
+/// Fills a slice with a random permutation of `0..n`, `n` its length, each as
+/// likely as any other.
+///
+/// Indices are `u32`, so that they take the same room and have the same values
+/// on 32-bit and 64-bit targets. See [`shuffle`] about very long slices.
+///
+/// ```
+/// use baregrad::random::{randperm, seeded};
+///
+/// // The order in which to visit 11 samples this epoch.
+/// let mut order = [0; 11];
+/// randperm(&mut seeded(3), &mut order);
+/// for i in 0..11 {
+///     assert!(order.contains(&i));
+/// }
+/// ```
+pub fn randperm<R: Rng + ?Sized>(rng: &mut R, to: &mut [u32]) {
+    for (x, i) in to.iter_mut().zip(0..=u32::MAX) {
+        *x = i;
+    }
+    shuffle(rng, to);
+}
+
+/// Brings a slice into random order, each as likely as any other.
+///
+/// R. Durstenfeld, "Algorithm 235: Random permutation" (1964), often called
+/// the Fisher-Yates shuffle. Of a slice longer than `u32::MAX`, elements beyond
+/// that are exchanged with earlier ones only.
+///
+/// ```
+/// use baregrad::random::{seeded, shuffle};
+///
+/// let mut samples = [(0.5, 35.7), (14.0, 55.9), (15.0, 58.2)];
+/// shuffle(&mut seeded(3), &mut samples);
+/// assert!(samples.contains(&(14.0, 55.9)));
+/// ```
+pub fn shuffle<T, R: Rng + ?Sized>(rng: &mut R, items: &mut [T]) {
+    let mut rest = items;
+    while let [head @ .., last] = rest {
+        if head.is_empty() {
+            break;
+        }
+        let len = u32::try_from(head.len()).unwrap_or(u32::MAX);
+        let place = below(rng, NonZeroU32::MIN.saturating_add(len));
+        // No such place in `head` means that the last item stays.
+        if let Some(item) = head.get_mut(place as usize) {
+            core::mem::swap(item, last);
+        }
+        rest = head;
+    }
+}
+
+/// A number less than `n`, each as likely as any other: D. Lemire, "Fast random
+/// integer generation in an interval" (2019), algorithm 5.
+fn below<R: Rng + ?Sized>(rng: &mut R, n: NonZeroU32) -> u32 {
+    let mut draw = || u64::from(rng.next_u32()) * u64::from(n.get());
+    let mut product = draw();
+    if (product as u32) < n.get() {
+        let biased = n.get().wrapping_neg() % n; // 2^32 mod n
+        while (product as u32) < biased {
+            product = draw();
+        }
+    }
+    (product >> 32) as u32
+}
