@@ -3,4 +3,5 @@
 #[cfg(feature = "std")]
 extern crate std;
 pub mod kernel;
+pub mod optim;
 pub mod random;

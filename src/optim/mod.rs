@@ -1,0 +1,280 @@
+//! Optimizers: what turns gradients into better parameters.
+//!
+//! | optimizer | state per parameter | PyTorch |
+//! | --- | --- | --- |
+//! | [`Sgd`] | none; 4 bytes with momentum | `torch.optim.SGD` |
+//! | [`Adam`] | 8 bytes; 12 with AMSGrad | `torch.optim.Adam` |
+//!
+//! Names, defaults and formulas are those of PyTorch 2. An optimizer sees two
+//! flat slices, parameters and gradients, and owns its state, which is sized
+//! where it is made: inline for firmware, so that it can be a `static`, or on
+//! the heap with the feature `std`.
+//!
+//! ```
+//! use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
+//!
+//! /// Where 100 steps down (x - 3)² + (y + 1)² lead from the origin.
+//! fn descend(mut optimizer: impl Optimizer) -> Result<[f32; 2], OptimizerError> {
+//!     let mut params = [0.0, 0.0];
+//!     for _ in 0..100 {
+//!         let [x, y] = params;
+//!         optimizer.step(&mut params, &[2.0 * (x - 3.0), 2.0 * (y + 1.0)])?;
+//!     }
+//!     Ok(params)
+//! }
+//!
+//! let plain = descend(Sgd::new(0.1))?; // no state
+//! let momentum = descend(Sgd::new(0.05).momentum::<2>(0.5))?; // state for 2 parameters
+//! let adam = descend(Adam::<2>::new(0.2).betas(0.8, 0.99))?;
+//! for [x, y] in [plain, momentum, adam] {
+//!     assert!((x - 3.0).abs() < 0.01 && (y + 1.0).abs() < 0.01, "{x} {y}");
+//! }
+//! # Ok::<(), OptimizerError>(())
+//! ```
+//!
+//! Every optimizer is one rule for one element (`Rule`), swept once over
+//! memory by as many lanes as the target has; which lanes does not change a
+//! bit of the result.
+
+mod adam;
+mod sgd;
+
+pub use adam::Adam;
+pub use sgd::Sgd;
+
+use core::fmt;
+
+use crate::kernel::Lanes;
+
+/// Updates parameters from their gradients.
+pub trait Optimizer {
+    /// One update of every parameter from its gradient.
+    ///
+    /// # Errors
+    ///
+    /// If the slices or the state differ in length, or a hyper-parameter is
+    /// out of range. Then nothing has changed.
+    fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError>;
+
+    /// The learning rate of the next step.
+    fn learning_rate(&self) -> f32;
+
+    /// Sets the learning rate between steps, which is all a schedule does.
+    fn set_learning_rate(&mut self, lr: f32);
+}
+
+/// Why an optimizer refused to step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum OptimizerError {
+    /// There is not one gradient for each parameter.
+    GradientCount {
+        /// How many parameters there are.
+        params: usize,
+        /// How many gradients came with them.
+        grads: usize,
+    },
+    /// The state was made for another number of parameters.
+    StateSize {
+        /// How many parameters the state was made for.
+        state: usize,
+        /// How many parameters there are.
+        params: usize,
+    },
+    /// A hyper-parameter is out of range.
+    HyperParameter {
+        /// What must hold, such as `lr >= 0`.
+        expected: &'static str,
+        /// The value for which it does not.
+        found: f32,
+    },
+}
+
+impl fmt::Display for OptimizerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::GradientCount { params, grads } => {
+                write!(
+                    f,
+                    "expected {params} gradients, one per parameter, found {grads}"
+                )
+            }
+            Self::StateSize { state, params } => {
+                write!(
+                    f,
+                    "expected {state} parameters, for which the state was made, found {params}"
+                )
+            }
+            Self::HyperParameter { expected, found } => {
+                write!(f, "expected {expected}, found {found}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for OptimizerError {}
+
+/// Fails unless `holds`. Builders are `const` and cannot fail, and a learning
+/// rate may change at any time, so ranges are checked where they matter: in
+/// `step`.
+fn require(holds: bool, expected: &'static str, found: f32) -> Result<(), OptimizerError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(OptimizerError::HyperParameter { expected, found })
+    }
+}
+
+/// What a step does to one element.
+trait Rule {
+    /// The new parameter, from the old one, its gradient, and its element of
+    /// each of the `K` state buffers, which are updated in place.
+    fn apply<L: Lanes, const K: usize>(&self, p: L, g: L, state: &mut [L; K]) -> L;
+}
+
+/// The lanes of this target.
+#[cfg(any(
+    target_feature = "sse2",
+    target_feature = "neon",
+    target_feature = "simd128"
+))]
+type Native = crate::kernel::f32x8;
+/// The lanes of this target.
+#[cfg(not(any(
+    target_feature = "sse2",
+    target_feature = "neon",
+    target_feature = "simd128"
+)))]
+type Native = f32;
+
+/// Applies a rule to every element, in one pass, once all lengths agree.
+#[inline]
+fn sweep<const K: usize>(
+    rule: &impl Rule,
+    params: &mut [f32],
+    grads: &[f32],
+    state: [&mut [f32]; K],
+) -> Result<(), OptimizerError> {
+    let n = params.len();
+    if grads.len() != n {
+        return Err(OptimizerError::GradientCount {
+            params: n,
+            grads: grads.len(),
+        });
+    }
+    if let Some(buffer) = state.iter().find(|buffer| buffer.len() != n) {
+        return Err(OptimizerError::StateSize {
+            state: buffer.len(),
+            params: n,
+        });
+    }
+    sweep_as::<Native, K>(rule, params, grads, state);
+    Ok(())
+}
+
+/// [`sweep`] with given lanes, over slices of equal length.
+#[inline(always)]
+fn sweep_as<L: Lanes, const K: usize>(
+    rule: &impl Rule,
+    params: &mut [f32],
+    grads: &[f32],
+    mut state: [&mut [f32]; K],
+) {
+    let (p_whole, p_rest) = L::chunks_mut(params);
+    let (g_whole, g_rest) = L::chunks(grads);
+
+    let mut s_whole = state.each_mut().map(|s| L::chunks_mut(s).0.iter_mut());
+    for (p, g) in p_whole.iter_mut().zip(g_whole) {
+        let mut cells = s_whole.each_mut().map(Iterator::next);
+        // No cell is ever missing: the lengths are equal.
+        let mut s = cells
+            .each_ref()
+            .map(|cell| cell.as_deref().map_or(L::splat(0.0), L::load));
+        rule.apply(L::load(p), L::load(g), &mut s).store(p);
+        for (cell, s) in cells.iter_mut().zip(s) {
+            if let Some(cell) = cell {
+                s.store(cell);
+            }
+        }
+    }
+
+    if !p_rest.is_empty() {
+        let s_rest = state.map(|s| L::chunks_mut(s).1);
+        let mut s = s_rest.each_ref().map(|s| L::load_part(s, 0.0));
+        rule.apply(L::load_part(p_rest, 0.0), L::load_part(g_rest, 0.0), &mut s)
+            .store_part(p_rest);
+        for (rest, s) in s_rest.into_iter().zip(s) {
+            s.store_part(rest);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use super::{Rule, sweep_as};
+    use crate::kernel::{Lanes, f32x8};
+    use crate::random::{fill_normal, seeded};
+
+    /// Bits, with one NaN: its sign and payload are not promised.
+    fn bits(x: f32) -> u32 {
+        if x.is_nan() {
+            f32::NAN.to_bits()
+        } else {
+            x.to_bits()
+        }
+    }
+
+    /// One step of `rule` with lanes `L`: new parameters, then new states.
+    fn run<L: Lanes, const K: usize>(rule: &impl Rule, data: &[Vec<f32>]) -> Vec<Vec<u32>> {
+        let mut params = data[0].clone();
+        let mut state: [Vec<f32>; K] = core::array::from_fn(|k| data[k + 2].clone());
+        sweep_as::<L, K>(
+            rule,
+            &mut params,
+            &data[1],
+            state.each_mut().map(|s| &mut s[..]),
+        );
+        let all = core::iter::once(params).chain(state);
+        all.map(|xs| xs.into_iter().map(bits).collect()).collect()
+    }
+
+    /// Asserts that one lane and eight lanes give the same bits, at every
+    /// length and with the numbers that are hardest to agree on.
+    pub(super) fn assert_lanes_agree<const K: usize>(rule: &impl Rule) {
+        const HARD: [f32; 9] = [
+            0.0,
+            -0.0,
+            1e-45,
+            -1e-39,
+            1e30,
+            -3e38,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+        ];
+        let mut rng = seeded(1);
+        for n in 0..=67 {
+            for hard in [false, true] {
+                let mut data = std::vec![std::vec![0.0; n]; K + 2];
+                for (k, xs) in data.iter_mut().enumerate() {
+                    assert!(fill_normal(&mut rng, 0.0, 1.0, xs).is_ok());
+                    if hard {
+                        for (i, x) in xs.iter_mut().enumerate().step_by(3) {
+                            *x = HARD[(i + 4 * k + n) % HARD.len()];
+                        }
+                    }
+                }
+                assert_eq!(
+                    run::<f32, K>(rule, &data),
+                    run::<f32x8, K>(rule, &data),
+                    "length {n}"
+                );
+            }
+        }
+    }
+}

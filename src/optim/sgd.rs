@@ -1,0 +1,244 @@
+//! Stochastic gradient descent.
+
+use super::{Optimizer, OptimizerError, Rule, require, sweep};
+use crate::kernel::Lanes;
+
+/// Stochastic gradient descent, optionally with momentum, as
+/// `torch.optim.SGD`.
+///
+/// ```text
+/// g ← gradient                          (maximize: −gradient)
+/// g ← g + weight_decay · p
+/// b ← momentum · b + (1 − dampening) · g      (first step: b ← g)
+/// g ← b                                 (nesterov: g + momentum · b)
+/// p ← p − lr · g
+/// ```
+///
+/// The two lines with `b` only run with momentum: B. T. Polyak, "Some methods
+/// of speeding up the convergence of iteration methods" (1964), in the form of
+/// I. Sutskever et al., "On the importance of initialization and momentum in
+/// deep learning" (2013), as PyTorch modifies it.
+///
+/// | | default | RAM |
+/// | --- | --- | --- |
+/// | [`new`](Self::new) | no momentum | no state |
+/// | [`momentum`](Self::momentum) | dampening 0, not Nesterov | 4 bytes per parameter, inline |
+/// | `momentum_on_heap` | the same | 4 bytes per parameter, heap (feature `std`) |
+///
+/// `N` is the number of parameters whose momentum is held inline, `S` the
+/// buffer it is held in.
+///
+/// ```
+/// use baregrad::optim::{Optimizer, Sgd};
+///
+/// let mut sgd = Sgd::new(0.1).momentum::<2>(0.9).nesterov();
+/// let mut params = [1.0, 0.0];
+/// sgd.step(&mut params, &[0.5, -1.0])?;
+/// assert_eq!(params, [0.905, 0.19]); // p − 0.1 · (g + 0.9 · g)
+/// # Ok::<(), baregrad::optim::OptimizerError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sgd<const N: usize = 0, S = [f32; N]> {
+    hyper: Hyper,
+    /// Whether the buffer holds the gradients of an earlier step.
+    started: bool,
+    buffer: S,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Hyper {
+    lr: f32,
+    momentum: f32,
+    /// `1 - dampening`, the weight of a new gradient in the buffer.
+    fresh: f32,
+    weight_decay: f32,
+    nesterov: bool,
+    maximize: bool,
+}
+
+impl Sgd {
+    /// Plain gradient descent with learning rate `lr` (PyTorch's default is
+    /// `1e-3`): no momentum, no state.
+    #[must_use]
+    pub const fn new(lr: f32) -> Self {
+        let hyper = Hyper {
+            lr,
+            momentum: 0.0,
+            fresh: 1.0,
+            weight_decay: 0.0,
+            nesterov: false,
+            maximize: false,
+        };
+        Self {
+            hyper,
+            started: false,
+            buffer: [],
+        }
+    }
+
+    /// With momentum (often 0.9) for `M` parameters, held inline.
+    #[must_use]
+    pub const fn momentum<const M: usize>(self, momentum: f32) -> Sgd<M> {
+        Sgd {
+            hyper: Hyper {
+                momentum,
+                ..self.hyper
+            },
+            started: false,
+            buffer: [0.0; M],
+        }
+    }
+
+    /// With momentum (often 0.9) for `params` parameters, held on the heap.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn momentum_on_heap(self, momentum: f32, params: usize) -> Sgd<0, std::vec::Vec<f32>> {
+        Sgd {
+            hyper: Hyper {
+                momentum,
+                ..self.hyper
+            },
+            started: false,
+            buffer: std::vec![0.0; params],
+        }
+    }
+}
+
+impl<const N: usize, S> Sgd<N, S> {
+    /// How much of a new gradient is kept out of the momentum. Default 0.
+    ///
+    /// An `f64`, because `1 - dampening` is what is rounded to `f32`.
+    #[must_use]
+    pub const fn dampening(mut self, dampening: f64) -> Self {
+        self.hyper.fresh = (1.0 - dampening) as f32;
+        self
+    }
+
+    /// Adds `weight_decay · p` to every gradient (L2 penalty). Default 0.
+    #[must_use]
+    pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
+        self.hyper.weight_decay = weight_decay;
+        self
+    }
+
+    /// Nesterov's momentum, which needs momentum and no dampening.
+    #[must_use]
+    pub const fn nesterov(mut self) -> Self {
+        self.hyper.nesterov = true;
+        self
+    }
+
+    /// Climbs instead of descending.
+    #[must_use]
+    pub const fn maximize(mut self) -> Self {
+        self.hyper.maximize = true;
+        self
+    }
+}
+
+impl<const N: usize, S: AsMut<[f32]>> Sgd<N, S> {
+    /// Forgets all steps; hyper-parameters stay.
+    pub fn reset(&mut self) {
+        self.started = false;
+        self.buffer.as_mut().fill(0.0);
+    }
+}
+
+impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
+    fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
+        let Hyper {
+            momentum, fresh, ..
+        } = self.hyper;
+        self.hyper.check()?;
+        if momentum == 0.0 {
+            return sweep(&self.hyper, params, grads, []);
+        }
+        // The first gradient enters whole. The buffer is zero then.
+        let fresh = if self.started { fresh } else { 1.0 };
+        sweep(
+            &Hyper {
+                fresh,
+                ..self.hyper
+            },
+            params,
+            grads,
+            [self.buffer.as_mut()],
+        )?;
+        self.started = true;
+        Ok(())
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.hyper.lr
+    }
+
+    fn set_learning_rate(&mut self, lr: f32) {
+        self.hyper.lr = lr;
+    }
+}
+
+impl Hyper {
+    fn check(&self) -> Result<(), OptimizerError> {
+        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        require(self.momentum >= 0.0, "momentum >= 0", self.momentum)?;
+        require(
+            self.weight_decay >= 0.0,
+            "weight_decay >= 0",
+            self.weight_decay,
+        )?;
+        if self.nesterov {
+            require(
+                self.momentum > 0.0,
+                "momentum > 0 with nesterov",
+                self.momentum,
+            )?;
+            require(
+                self.fresh == 1.0,
+                "dampening = 0 with nesterov",
+                1.0 - self.fresh,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Rule for Hyper {
+    #[inline(always)]
+    fn apply<L: Lanes, const K: usize>(&self, p: L, g: L, state: &mut [L; K]) -> L {
+        let mut g = if self.maximize { -g } else { g };
+        if self.weight_decay != 0.0 {
+            g = g + L::splat(self.weight_decay) * p;
+        }
+        if let [b] = state.as_mut_slice() {
+            let momentum = L::splat(self.momentum);
+            *b = momentum * *b + L::splat(self.fresh) * g;
+            g = if self.nesterov { g + momentum * *b } else { *b };
+        }
+        p - L::splat(self.lr) * g
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hyper, Sgd};
+    use crate::optim::tests::assert_lanes_agree;
+
+    #[test]
+    fn lanes_agree() {
+        let plain = Sgd::new(0.1).hyper;
+        let decayed = Sgd::new(0.1).weight_decay(0.01).maximize().hyper;
+        for hyper in [plain, decayed] {
+            assert_lanes_agree::<0>(&hyper);
+            let heavy = Hyper {
+                momentum: 0.9,
+                fresh: 0.8,
+                ..hyper
+            };
+            assert_lanes_agree::<1>(&heavy);
+            assert_lanes_agree::<1>(&Hyper {
+                nesterov: true,
+                ..heavy
+            });
+        }
+    }
+}
