@@ -46,6 +46,9 @@ pub trait Mask: Copy {
     fn or(self, rhs: Self) -> Self;
     /// Lane-wise not.
     fn not(self) -> Self;
+    /// Whether any lane is true: for skipping work that no lane needs. A
+    /// result must not depend on it, or it would depend on its neighbours.
+    fn any(self) -> bool;
 }
 
 /// One or more `f32`s that are computed with together.
@@ -79,9 +82,15 @@ pub trait Lanes:
     type Bits: Bits;
     /// What a comparison gives.
     type Mask: Mask;
+    /// Eight lanes: the unit reductions are defined in.
+    type Eight: Lanes<Array = [f32; 8]>;
 
     /// How many lanes there are.
     const LEN: usize;
+    /// How many groups of eight partial sums to keep at once. Where a register
+    /// holds several lanes four hide the latency of an addition; where it holds
+    /// one, four groups would not fit the register file. Same bits either way.
+    const GROUPS_AT_ONCE: usize;
 
     /// Every lane set to `x`.
     fn splat(x: f32) -> Self;
@@ -124,6 +133,9 @@ pub trait Lanes:
     fn is_nan(self) -> Self::Mask {
         self.eq(self).not()
     }
+    /// Applies `f` to one lane after the other: for rare inputs whose algorithm
+    /// is not made of lane operations.
+    fn map(self, f: impl Fn(f32) -> f32) -> Self;
     /// `yes` where the mask is true, `no` elsewhere; a pure choice of bits.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
 
@@ -183,14 +195,20 @@ impl Mask for bool {
     fn not(self) -> Self {
         !self
     }
+    #[inline(always)]
+    fn any(self) -> bool {
+        self
+    }
 }
 
 impl Lanes for f32 {
     type Array = [f32; 1];
     type Bits = u32;
     type Mask = bool;
+    type Eight = f32x8;
 
     const LEN: usize = 1;
+    const GROUPS_AT_ONCE: usize = 1;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -244,6 +262,10 @@ impl Lanes for f32 {
     #[allow(clippy::float_cmp)]
     fn eq(self, rhs: Self) -> bool {
         self == rhs
+    }
+    #[inline(always)]
+    fn map(self, f: impl Fn(f32) -> f32) -> Self {
+        f(self)
     }
     #[inline(always)]
     fn select(mask: bool, yes: Self, no: Self) -> Self {
@@ -310,14 +332,20 @@ impl Mask for f32x8 {
     fn not(self) -> Self {
         !self
     }
+    #[inline(always)]
+    fn any(self) -> bool {
+        f32x8::any(self)
+    }
 }
 
 impl Lanes for f32x8 {
     type Array = [f32; 8];
     type Bits = u32x8;
     type Mask = f32x8;
+    type Eight = f32x8;
 
     const LEN: usize = 8;
+    const GROUPS_AT_ONCE: usize = 4;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -372,6 +400,10 @@ impl Lanes for f32x8 {
     #[inline(always)]
     fn eq(self, rhs: Self) -> f32x8 {
         self.simd_eq(rhs)
+    }
+    #[inline(always)]
+    fn map(self, f: impl Fn(f32) -> f32) -> Self {
+        f32x8::new(self.to_array().map(f))
     }
     #[inline(always)]
     fn select(mask: f32x8, yes: Self, no: Self) -> Self {

@@ -1,5 +1,359 @@
-//! Numeric kernels over slices.
+//! Numeric kernels over slices: the part that is fast.
+//!
+//! Each kernel is written once, in [`generic`], over the trait [`Lanes`], and
+//! entered here once per slice with the best lane type the CPU has. Which one
+//! that is changes speed, never bits:
+//!
+//! - an element-wise result depends on its own elements only, not on where in
+//!   the slice they stand;
+//! - the order of every sum is a function of the shapes alone (see [`sum`]).
+//!
+//! [`scalar`] holds the plain loops all of this must equal bit for bit.
+//!
+//! Kernels know slices and sizes, nothing of tapes. A slice shorter than the
+//! sizes say is not an error here: what is missing is left out.
+
+mod broadcast;
+pub mod generic;
 mod lanes;
 pub mod math;
+pub mod scalar;
+
+pub use broadcast::Broadcast;
 pub use lanes::{Bits, Lanes, Mask};
 pub use wide::f32x8;
+
+use generic::{Max, Min, Sum};
+
+/// Whether a kernel overwrites its destination or adds to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acc {
+    /// Overwrite. What the destination held is not read.
+    Set,
+    /// Add to what is there.
+    Add,
+}
+
+/// An element-wise function of `N` numbers.
+///
+/// A trait and not a closure because `apply` is compiled for every lane type.
+/// One implementation serves whole kernels:
+///
+/// ```
+/// use baregrad::kernel::{self, Acc, Lanes, Map};
+///
+/// /// `min(x, y)²`
+/// struct SmallerSquared;
+/// impl Map<2> for SmallerSquared {
+///     fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+///         let smaller = L::select(x.lt(y), x, y);
+///         smaller * smaller
+///     }
+/// }
+///
+/// let mut out = [0.0; 3];
+/// kernel::map(SmallerSquared, [&[1.0, 2.0, 3.0], &[2.0, 1.0, 5.0]], &mut out, Acc::Set);
+/// assert_eq!(out, [1.0, 1.0, 9.0]);
+/// assert_eq!(kernel::sum_of(SmallerSquared, [&[1.0, 2.0, 3.0], &[2.0, 1.0, 5.0]]), 11.0);
+/// ```
+pub trait Map<const N: usize> {
+    /// The function, in every lane.
+    fn apply<L: Lanes>(&self, x: [L; N]) -> L;
+}
+
+impl<const N: usize, F: Map<N>> Map<N> for &F {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, x: [L; N]) -> L {
+        (*self).apply(x)
+    }
+}
+
+/// The lane types kernels can be run with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Level {
+    /// One element at a time.
+    Scalar,
+    /// What every CPU of the target has: SSE2 on x86-64, NEON on AArch64.
+    Baseline,
+}
+
+impl Level {
+    /// The levels this build can run, slowest first.
+    pub const ALL: &[Level] = if cfg!(any(
+        target_feature = "sse2",
+        target_feature = "neon",
+        target_feature = "simd128"
+    )) {
+        &[Level::Scalar, Level::Baseline]
+    } else {
+        &[Level::Scalar]
+    };
+
+    const BEST: Level = match Self::ALL {
+        [.., best] => *best,
+        [] => Level::Scalar,
+    };
+}
+
+#[cfg(feature = "std")]
+static LEVEL: core::sync::atomic::AtomicU8 =
+    core::sync::atomic::AtomicU8::new(Level::BEST as u8);
+
+/// The lane type kernels run with now.
+#[inline(always)]
+pub fn level() -> Level {
+    #[cfg(feature = "std")]
+    if LEVEL.load(core::sync::atomic::Ordering::Relaxed) == Level::Scalar as u8 {
+        return Level::Scalar;
+    }
+    Level::BEST
+}
+
+/// Runs kernels with another lane type from now on, in the whole process. The
+/// bits they compute stay the same, so this is for tests and benchmarks. A
+/// level that this build lacks is ignored.
+#[cfg(feature = "std")]
+pub fn set_level(level: Level) {
+    if Level::ALL.contains(&level) {
+        LEVEL.store(level as u8, core::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// Evaluates an expression with a lane type in place of `$L`: the one place a
+/// lane type is chosen, once per slice.
+macro_rules! with_lanes {
+    ($L:ident => $kernel:expr) => {
+        match level() {
+            Level::Scalar => {
+                type $L = f32;
+                $kernel
+            }
+            Level::Baseline => {
+                type $L = f32x8;
+                $kernel
+            }
+        }
+    };
+}
+
+/// `out[i] = f(x[i], …)`, or `+=`.
+#[inline]
+pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
+    with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc));
+}
+
+/// The sum of `f(x[i], …)`, in the order of [`sum`].
+#[inline]
+pub fn sum_of<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    with_lanes!(L => generic::reduce::<L, Sum, N, F>(f, xs))
+}
+
+/// The sum of all elements, `-0.0` (the identity of addition) if there are none.
+///
+/// Up to [`generic::IN_ORDER`] elements are added in order. More are dealt out to
+/// 32 partial sums, element `i` to number `i % 32`, which are then added as a
+/// fixed tree: 32 partial sums are four vectors of eight, enough to hide the
+/// latency of an addition, and a target with narrower registers, or none, walks
+/// them in whatever way gives the same bits.
+///
+/// ```
+/// use baregrad::kernel;
+/// assert_eq!(kernel::sum(&[1.0, 2.0, 3.0]), 6.0);
+/// ```
+pub fn sum(x: &[f32]) -> f32 {
+    sum_of(Identity, [x])
+}
+
+/// The dot product, in the order of [`sum`].
+///
+/// ```
+/// use baregrad::kernel;
+/// assert_eq!(kernel::dot(&[1.0, 2.0], &[3.0, 4.0]), 11.0);
+/// ```
+pub fn dot(x: &[f32], y: &[f32]) -> f32 {
+    sum_of(Product, [x, y])
+}
+
+/// The sum of `(x[i] - y[i])²`, in the order of [`sum`].
+pub fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
+    sum_of(SquaredDifference, [x, y])
+}
+
+/// The largest element, NaN if there is one; `-inf` if there is none.
+pub fn max(x: &[f32]) -> f32 {
+    with_lanes!(L => generic::reduce::<L, Max, 1, Identity>(Identity, [x]))
+}
+
+/// The smallest element, NaN if there is one; `inf` if there is none.
+pub fn min(x: &[f32]) -> f32 {
+    with_lanes!(L => generic::reduce::<L, Min, 1, Identity>(Identity, [x]))
+}
+
+/// Reduces the middle dimension of `x`, `[outer, len, inner]`, to `out`,
+/// `[outer, inner]`. With `inner == 1` each row is summed in the order of
+/// [`sum`], otherwise in order.
+pub fn sum_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    with_lanes!(L => generic::reduce_axis::<L, Sum>(x, sizes, out));
+}
+
+/// Like [`sum_axis`], with the largest element; NaN if there is one.
+pub fn max_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    with_lanes!(L => generic::reduce_axis::<L, Max>(x, sizes, out));
+}
+
+/// Like [`sum_axis`], with the smallest element; NaN if there is one.
+pub fn min_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    with_lanes!(L => generic::reduce_axis::<L, Min>(x, sizes, out));
+}
+
+/// `out = f(a, b)` over operands that are stretched to one shape.
+#[inline]
+pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
+    with_lanes!(L => generic::zip::<L, F>(f, stretch, a, b, out));
+}
+
+/// The gradient of an operand that was stretched: `f(g, own, other)`, summed
+/// over the dimensions along which the operand was repeated. `stretch` is seen
+/// from the operand: `a` is its own side.
+///
+/// The innermost dimension, if repeated, is summed in the order of [`sum`], the
+/// others in order.
+#[inline]
+pub fn zip_grad<F: Map<3>>(
+    f: F,
+    stretch: &Broadcast,
+    [g, own, other]: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    with_lanes!(L => generic::zip_grad::<L, F>(f, stretch, [g, own, other], grad, acc));
+}
+
+/// `out[m, n] = a[m, k] · b[k, n]`.
+///
+/// Products are added in order of `k`; with `n == 1`, where both factors of a
+/// sum are contiguous, in the order of [`sum`].
+pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
+    with_lanes!(L => generic::matmul::<L>(a, b, out, [m, k, n]));
+}
+
+/// `out[k, n] = a[m, k]ᵀ · g[m, n]`, or `+=`: the gradient of a right factor.
+///
+/// Products are added in order of `m`; with `k == n == 1` in the order of
+/// [`sum`].
+pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    with_lanes!(L => generic::matmul_tn::<L>(a, g, out, [m, k, n], acc));
+}
+
+/// `out[m, k] = g[m, n] · b[k, n]ᵀ`, or `+=`: the gradient of a left factor.
+///
+/// Products are added in order of `n`; with `k == 1` in the order of [`sum`].
+pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    with_lanes!(L => generic::matmul_nt::<L>(g, b, out, [m, k, n], acc));
+}
+
+/// `out[m, n] = x[m, k] · w[k, n] + b[n]`: [`matmul`], and the bias added last.
+pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
+    with_lanes!(L => generic::linear::<L>(x, w, b, out, [m, k, n]));
+}
+
+/// `out[n]` is the sum of the rows of `x[m, n]`, or is added it: in order, or, if
+/// `n` is 1, in the order of [`sum`].
+pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    with_lanes!(L => generic::sum_rows::<L>(x, [m, n], out, acc));
+}
+
+/// `out[outer, i, inner] = x[outer, inner] / n` for each `i` below `len`, or
+/// `+=`: the gradient of [`sum_axis`], and of means.
+pub fn spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) {
+    with_lanes!(L => generic::spread::<L>(x, n, sizes, out, acc));
+}
+
+/// Adds `g[outer, inner]` where `x[outer, i, inner]` equals `y[outer, inner]` (or
+/// both are NaN): the gradient of a maximum or minimum. It goes to the first
+/// such element, or with `share` in equal parts to all.
+pub fn add_where_equal(
+    x: &[f32],
+    y: &[f32],
+    g: &[f32],
+    sizes: [usize; 3],
+    share: bool,
+    out: &mut [f32],
+) {
+    generic::add_where_equal(x, y, g, sizes, share, out);
+}
+
+/// `out[a, high, b, low, c] = x[a, low, b, high, c]`, or `+=`.
+pub fn transpose(x: &[f32], sizes: [usize; 5], out: &mut [f32], acc: Acc) {
+    generic::transpose(x, sizes, out, acc);
+}
+
+/// Writes `x[outer, length, inner]` over the range `start..start + length` of the
+/// middle dimension of `out[outer, len, inner]`, or adds it.
+pub fn paste(x: &[f32], sizes: [usize; 3], range: [usize; 2], out: &mut [f32], acc: Acc) {
+    with_lanes!(L => generic::paste::<L>(x, sizes, range, out, acc));
+}
+
+/// The range `start..start + length` of the middle dimension of `x[outer, len,
+/// inner]`.
+pub fn cut(x: &[f32], sizes: [usize; 3], range: [usize; 2], out: &mut [f32], acc: Acc) {
+    with_lanes!(L => generic::cut::<L>(x, sizes, range, out, acc));
+}
+
+/// Softmax of the middle dimension of `x[outer, len, inner]`, or its logarithm.
+pub fn softmax<const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    with_lanes!(L => generic::softmax::<L, LOG>(x, sizes, out));
+}
+
+/// The gradient of [`softmax`], from its result `y`.
+pub fn softmax_grad<const LOG: bool>(
+    y: &[f32],
+    g: &[f32],
+    sizes: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    with_lanes!(L => generic::softmax_grad::<L, LOG>(y, g, sizes, out, acc));
+}
+
+/// `x`.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity;
+impl Map<1> for Identity {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+        x
+    }
+}
+
+/// `x * y`.
+#[derive(Clone, Copy, Debug)]
+pub struct Product;
+impl Map<2> for Product {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+        x * y
+    }
+}
+
+/// `(x - y)²`.
+#[derive(Clone, Copy, Debug)]
+pub struct SquaredDifference;
+impl Map<2> for SquaredDifference {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+        let d = x - y;
+        d * d
+    }
+}
+
+/// `s * x`.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale(pub f32);
+impl Map<1> for Scale {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+        L::splat(self.0) * x
+    }
+}

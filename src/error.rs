@@ -1,0 +1,238 @@
+//! The tape's error: what went wrong, in which operation, on which line.
+
+use core::fmt;
+use core::panic::Location;
+
+use crate::optim::OptimizerError;
+use crate::shape::{Shape, ShapeError};
+
+/// The most operands an operation has, and so the most shapes an error names.
+pub(crate) const MAX_OPERANDS: usize = 3;
+
+/// What a tape refused to do.
+///
+/// Operators such as `a + b` cannot return a `Result`. The first failure is
+/// kept by the tape, later operations do nothing, and every call that leaves
+/// the tape ([`item`](crate::Var::item), [`backward`](crate::Tape::backward),
+/// [`step`](crate::Tape::step), [`replay`](crate::Tape::replay), …) returns it.
+///
+/// ```
+/// use baregrad::{Arena, ErrorKind};
+///
+/// let mut arena = Arena::<32, 8>::new();
+/// let tape = arena.tape();
+/// let a = tape.constant(&[0.0; 6], [2, 3]);
+/// let b = tape.constant(&[0.0; 6], [3, 2]);
+/// let loss = (a - b).square().mean();
+///
+/// let error = loss.item().unwrap_err();
+/// assert_eq!(error.op, "sub");
+/// assert!(matches!(error.kind, ErrorKind::Shape { .. }));
+/// assert!(error.to_string().contains("[2, 3] and [3, 2]"));
+/// assert!(error.at.file().ends_with(".rs"));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Error {
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// The operation or method it went wrong in, as PyTorch names it.
+    pub op: &'static str,
+    /// The caller's line.
+    pub at: &'static Location<'static>,
+}
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operands' shapes do not fit the operation.
+    Shape {
+        /// Which rule they break.
+        why: ShapeError,
+        /// The operands' shapes.
+        operands: Operands,
+    },
+    /// The arena has too few floats.
+    Floats {
+        /// How many this call would have needed, with all that is in use.
+        needed: usize,
+        /// How many there are.
+        capacity: usize,
+    },
+    /// The arena has too few nodes.
+    Nodes {
+        /// How many there are.
+        capacity: usize,
+    },
+    /// More borrowed inputs than a tape keeps.
+    Inputs {
+        /// How many it keeps.
+        capacity: usize,
+    },
+    /// A slice has another length than its shape.
+    Length {
+        /// How many values were expected.
+        expected: usize,
+        /// How many there were.
+        found: usize,
+    },
+    /// A rebound input is no whole number of rows, or has more than recorded.
+    Rows {
+        /// How many values were found.
+        found: usize,
+        /// The values in a row.
+        row: usize,
+        /// The rows that were recorded.
+        most: usize,
+    },
+    /// The variable was recorded before a rewind that dropped it.
+    Stale,
+    /// The variable belongs to another tape.
+    Foreign,
+    /// Gradients are only defined of a single number.
+    NotScalar {
+        /// The shape that is not a single number's.
+        shape: Shape,
+    },
+    /// The value does not depend on a parameter, or was recorded without
+    /// gradients.
+    NoGradient,
+    /// Parameters or inputs have changed since the values were computed.
+    NotReplayed,
+    /// A parameter has no gradient: no `backward` since the last `zero_grad`
+    /// reached it. The error's line is the one that made the parameter.
+    Unused {
+        /// Which parameter, counted from 0 in the order they were made.
+        param: usize,
+        /// Its shape.
+        shape: Shape,
+    },
+    /// The variable is not a parameter.
+    NotParam,
+    /// The variable is not a borrowed input.
+    NotInput,
+    /// The variable is the result of an operation and cannot be set.
+    NotLeaf,
+    /// The tape is in use: a guard returned by `value`, `params` or `grads`
+    /// is still alive.
+    Borrowed,
+    /// The optimizer refused the step.
+    Optimizer(OptimizerError),
+}
+
+/// The shapes of an operation's operands.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Operands {
+    shapes: [Shape; MAX_OPERANDS],
+    count: u8,
+}
+
+impl Operands {
+    pub(crate) fn push(&mut self, shape: Shape) {
+        if let Some(next) = self.shapes.get_mut(self.count as usize) {
+            *next = shape;
+            self.count += 1;
+        }
+    }
+
+    /// The shapes, in the operation's order.
+    pub fn as_slice(&self) -> &[Shape] {
+        self.shapes.get(..self.count as usize).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Operands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, shape) in self.as_slice().iter().enumerate() {
+            if i > 0 {
+                f.write_str(" and ")?;
+            }
+            write!(f, "{shape}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Operands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Operands {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=[?]}", self.as_slice());
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Error {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "{=str}: {} ({=str}:{=u32})",
+            self.op,
+            self.kind,
+            self.at.file(),
+            self.at.line()
+        );
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}, at {}", self.op, self.kind, self.at)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape { why, operands } if operands.as_slice().is_empty() => why.fmt(f),
+            Self::Shape { why, operands } => write!(f, "{why}, operands are {operands}"),
+            Self::Floats { needed, capacity } => write!(
+                f,
+                "the arena is full: {needed} floats are needed, it has {capacity}"
+            ),
+            Self::Nodes { capacity } => write!(
+                f,
+                "the arena is full: {} nodes are needed, it has {capacity}",
+                capacity.saturating_add(1)
+            ),
+            Self::Inputs { capacity } => write!(
+                f,
+                "a tape borrows at most {capacity} inputs; copy further ones with `constant`"
+            ),
+            Self::Length { expected, found } => {
+                write!(f, "expected {expected} values, found {found}")
+            }
+            Self::Rows { found, row, most } => write!(
+                f,
+                "expected 1 to {most} rows of {row} values, found {found} values"
+            ),
+            Self::Stale => f.write_str("the variable was dropped by a rewind"),
+            Self::Foreign => f.write_str("the variable belongs to another tape"),
+            Self::NotScalar { shape } => write!(
+                f,
+                "expected a single number, found shape {shape} (reduce it, or give its gradient to backward_with)"
+            ),
+            Self::NoGradient => f.write_str("the value does not depend on a parameter"),
+            Self::NotReplayed => f.write_str(
+                "parameters or inputs have changed since the values were computed: replay first",
+            ),
+            Self::Unused { param, shape } => write!(
+                f,
+                "parameter {param} of shape {shape} got no gradient (if that is intended: allow_unused)"
+            ),
+            Self::NotParam => f.write_str("the variable is not a parameter"),
+            Self::NotInput => f.write_str("the variable is not a borrowed input"),
+            Self::NotLeaf => f.write_str("the variable is computed, it cannot be set"),
+            Self::Borrowed => f.write_str("the tape's values are borrowed: drop the guard first"),
+            Self::Optimizer(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

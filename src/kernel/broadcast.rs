@@ -1,0 +1,138 @@
+//! How two operands are walked to give one result.
+
+use crate::shape::{MAX_RANK, Shape};
+
+/// Two operands stretched to one shape, worked out once.
+///
+/// Neighbouring dimensions that both operands treat alike are merged, so that
+/// equal shapes, a scalar, a row or a column end up as one or two dimensions
+/// whatever their rank. What is left says of each dimension whether an operand
+/// has it or is repeated along it; since operands are contiguous, strides
+/// follow from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broadcast {
+    /// Sizes, innermost last, padded in front with 1.
+    dims: [usize; MAX_RANK],
+    /// Bit `d`: the operand has dimension `d`.
+    a: u8,
+    b: u8,
+}
+
+impl Broadcast {
+    /// The common shape and the walk, or `None` if the shapes do not fit.
+    pub fn new(a: &Shape, b: &Shape) -> Option<(Shape, Self)> {
+        let shape = a.broadcast(b)?;
+        let rank = shape.rank() as u8;
+        let mut merged = Broadcast {
+            dims: [1; MAX_RANK],
+            a: 0,
+            b: 0,
+        };
+        // From the innermost dimension outwards; `at` is the one being merged.
+        let mut at = MAX_RANK;
+        let mut last = None;
+        for axis in (0..shape.rank()).rev() {
+            let size = shape.dim(axis);
+            if size == 1 {
+                continue;
+            }
+            let has = (a.aligned(axis, rank) != 1, b.aligned(axis, rank) != 1);
+            if last != Some(has) {
+                at -= 1;
+                last = Some(has);
+                merged.a |= (has.0 as u8) << at;
+                merged.b |= (has.1 as u8) << at;
+            }
+            if let Some(dim) = merged.dims.get_mut(at) {
+                *dim = dim.saturating_mul(size);
+            }
+        }
+        if at == MAX_RANK {
+            // One element: two slices of length 1.
+            merged.a = 1 << (MAX_RANK - 1);
+            merged.b = merged.a;
+        }
+        Some((shape, merged))
+    }
+
+    /// The walk with its sides exchanged.
+    pub fn swap(self) -> Self {
+        Broadcast {
+            dims: self.dims,
+            a: self.b,
+            b: self.a,
+        }
+    }
+
+    /// As words, to be kept on the tape.
+    pub(crate) fn pack(self) -> ([u32; 4], u32) {
+        let [p, q, r, s] = self.dims;
+        let words = [p as u32, q as u32, r as u32, s as u32];
+        (words, u32::from(self.a) | u32::from(self.b) << MAX_RANK)
+    }
+
+    /// What [`pack`](Self::pack) packed.
+    #[inline(always)]
+    pub(crate) fn unpack([p, q, r, s]: [u32; 4], sides: u32) -> Self {
+        Broadcast {
+            dims: [p as usize, q as usize, r as usize, s as usize],
+            a: sides as u8 & 15,
+            b: (sides >> MAX_RANK) as u8 & 15,
+        }
+    }
+
+    /// The length of the innermost dimension.
+    #[inline(always)]
+    pub(crate) fn inner(&self) -> usize {
+        self.dims[MAX_RANK - 1]
+    }
+
+    /// Whether each side has the innermost dimension, or one value for all.
+    #[inline(always)]
+    pub(crate) fn has_inner(&self) -> (bool, bool) {
+        const INNER: u8 = 1 << (MAX_RANK - 1);
+        (self.a & INNER != 0, self.b & INNER != 0)
+    }
+
+    /// Whether side `a` is met once only: it is not repeated along an outer
+    /// dimension.
+    #[inline(always)]
+    pub(crate) fn once(&self) -> bool {
+        let [p, q, r, _] = self.dims;
+        let outer = u8::from(p != 1) | u8::from(q != 1) << 1 | u8::from(r != 1) << 2;
+        outer & !self.a == 0
+    }
+
+    /// Calls `row` with the offsets in `a`, `b` and the result of every run of
+    /// the innermost dimension, in order.
+    #[inline(always)]
+    pub(crate) fn rows(&self, mut row: impl FnMut(usize, usize, usize)) {
+        let [p, q, r, s] = self.dims;
+        if p * q * r == 1 {
+            return row(0, 0, 0);
+        }
+        let steps = |side: u8| {
+            let mut run = 1;
+            let mut steps = [0; MAX_RANK];
+            for (d, size) in self.dims.iter().enumerate().rev() {
+                if side & (1 << d) != 0 {
+                    if let Some(step) = steps.get_mut(d) {
+                        *step = run;
+                    }
+                    run *= size;
+                }
+            }
+            steps
+        };
+        let ([ap, aq, ar, _], [bp, bq, br, _]) = (steps(self.a), steps(self.b));
+        let mut out = 0;
+        for i in 0..p {
+            for j in 0..q {
+                for k in 0..r {
+                    row(i * ap + j * aq + k * ar, i * bp + j * bq + k * br, out);
+                    out += s;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,809 @@
+//! The loops, once, over [`Lanes`].
+//!
+//! # Element-wise
+//!
+//! ```text
+//! for each whole group of L::LEN elements:  load, apply, store
+//! the rest:                                 load_part, apply, store_part
+//! ```
+//!
+//! The rest goes through the same `apply`, in lanes that are partly unused, so
+//! that an element's bits do not depend on where it stands.
+//!
+//! # Reductions
+//!
+//! ```text
+//! if n <= IN_ORDER:  r = identity; for each i: r = combine(r, f(x[i]))
+//!
+//! else: partial[0..32] = identity
+//!       for each i: partial[i % 32] = combine(partial[i % 32], f(x[i]))
+//!       v[l]  = combine(combine(partial[l],    partial[8+l]),
+//!                       combine(partial[16+l], partial[24+l]))     l = 0..8
+//!       v[l]  = combine(v[l], v[l+4])                              l = 0..4
+//!       v[l]  = combine(v[l], v[l+2])                              l = 0..2
+//!       r     = combine(v[0], v[1])
+//! ```
+//!
+//! The order depends on `n` alone. Thirty-two partial results are four vectors
+//! of eight: an addition takes about four cycles, so four in flight keep the
+//! adder busy. A core without SIMD keeps one vector of eight in its registers
+//! and walks the data four times. The identity of addition is `-0.0`
+//! (`0.0 + -0.0` would lose a sign), so lanes beyond the end change nothing.
+//!
+//! Short sums go in order because there the tree saves little, padding costs a
+//! scalar core much, and a loop anyone would write by hand gives the same bits.
+
+use super::{Acc, Broadcast, Lanes, Map, Mask, math};
+
+/// Reductions of up to this many elements are done in order.
+pub const IN_ORDER: usize = 16;
+
+/// Partial results of longer reductions.
+const PARTIALS: usize = 32;
+
+/// How a reduction combines two values.
+pub trait Reduce {
+    /// Combined with any `x`, gives `x`.
+    const IDENTITY: f32;
+    /// Combines two partial results.
+    fn combine<L: Lanes>(a: L, b: L) -> L;
+}
+
+/// Addition.
+#[derive(Clone, Copy, Debug)]
+pub struct Sum;
+impl Reduce for Sum {
+    const IDENTITY: f32 = -0.0;
+    #[inline(always)]
+    fn combine<L: Lanes>(a: L, b: L) -> L {
+        a + b
+    }
+}
+
+/// The larger one; NaN if either is. Of `0.0` and `-0.0`, the left one.
+#[derive(Clone, Copy, Debug)]
+pub struct Max;
+impl Reduce for Max {
+    const IDENTITY: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn combine<L: Lanes>(a: L, b: L) -> L {
+        L::select(b.gt(a).or(b.is_nan()), b, a)
+    }
+}
+
+/// The smaller one; NaN if either is. Of `0.0` and `-0.0`, the left one.
+#[derive(Clone, Copy, Debug)]
+pub struct Min;
+impl Reduce for Min {
+    const IDENTITY: f32 = f32::INFINITY;
+    #[inline(always)]
+    fn combine<L: Lanes>(a: L, b: L) -> L {
+        L::select(b.lt(a).or(b.is_nan()), b, a)
+    }
+}
+
+/// Slices cut to the length of the shortest: the compiler then knows that they
+/// are equally long and checks no index.
+#[inline(always)]
+fn equally_long<'a, const N: usize>(n: usize, xs: [&'a [f32]; N]) -> (usize, [&'a [f32]; N]) {
+    let n = xs.iter().fold(n, |n, x| n.min(x.len()));
+    (n, xs.map(|x| x.get(..n).unwrap_or_default()))
+}
+
+/// See [`super::map`].
+#[inline(always)]
+pub fn map<L: Lanes, const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    let (n, xs) = equally_long(out.len(), xs);
+    let out = out.get_mut(..n).unwrap_or_default();
+    let xs = xs.map(|x| L::chunks(x));
+    let (out, out_rest) = L::chunks_mut(out);
+    for (i, to) in out.iter_mut().enumerate() {
+        let y = f.apply(xs.map(|(whole, _)| whole.get(i).map_or(L::splat(0.0), L::load)));
+        match acc {
+            Acc::Set => y,
+            Acc::Add => L::load(to) + y,
+        }
+        .store(to);
+    }
+    if L::LEN > 1 && !out_rest.is_empty() {
+        let y = f.apply(xs.map(|(_, rest)| L::load_part(rest, 0.0)));
+        match acc {
+            Acc::Set => y,
+            Acc::Add => L::load_part(out_rest, 0.0) + y,
+        }
+        .store_part(out_rest);
+    }
+}
+
+/// A reduction of `f(x[i], …)`; see the module for the order.
+#[inline(always)]
+pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    let (n, xs) = equally_long(usize::MAX, xs);
+    if n <= IN_ORDER {
+        let mut result = R::IDENTITY;
+        for i in 0..n {
+            let y = f.apply(xs.map(|x| x.get(i).copied().unwrap_or(0.0)));
+            result = R::combine(result, y);
+        }
+        return result;
+    }
+    let v = if L::GROUPS_AT_ONCE == 1 {
+        let group = |g| {
+            let [v] = groups::<L::Eight, R, N, F, 1>(&f, xs, g);
+            v
+        };
+        R::combine(R::combine(group(0), group(1)), R::combine(group(2), group(3)))
+    } else {
+        let [a, b, c, d] = groups::<L::Eight, R, N, F, 4>(&f, xs, 0);
+        R::combine(R::combine(a, b), R::combine(c, d))
+    };
+    let mut lanes = [0.0; 8];
+    v.store(&mut lanes);
+    let [a, b, c, d, e, f, g, h] = lanes;
+    let (a, b, c, d) = (
+        R::combine(a, e),
+        R::combine(b, f),
+        R::combine(c, g),
+        R::combine(d, h),
+    );
+    R::combine(R::combine(a, c), R::combine(b, d))
+}
+
+/// Partial results `8 * first .. 8 * (first + G)` of the 32.
+#[inline(always)]
+fn groups<E, R, const N: usize, F, const G: usize>(
+    f: &F,
+    xs: [&[f32]; N],
+    first: usize,
+) -> [E; G]
+where
+    E: Lanes<Array = [f32; 8]>,
+    R: Reduce,
+    F: Map<N>,
+{
+    let mut partial = [E::splat(R::IDENTITY); G];
+    let blocks = xs.map(|x| x.as_chunks::<PARTIALS>());
+    let count = blocks.iter().map(|(whole, _)| whole.len()).min().unwrap_or(0);
+    for i in 0..count {
+        for (g, partial) in partial.iter_mut().enumerate() {
+            let y = f.apply(blocks.map(|(whole, _)| {
+                let group = whole.get(i).and_then(|block| E::chunks(block).0.get(first + g));
+                group.map_or(E::splat(0.0), E::load)
+            }));
+            *partial = R::combine(*partial, y);
+        }
+    }
+    for (g, partial) in partial.iter_mut().enumerate() {
+        let rest = blocks.map(|(_, rest)| rest.get(8 * (first + g)..).unwrap_or_default());
+        let len = rest.iter().map(|rest| rest.len().min(8)).min().unwrap_or(0);
+        if len > 0 {
+            let y = f.apply(rest.map(|rest| E::load_part(rest, 0.0)));
+            let mut lanes = [0.0; 8];
+            y.store(&mut lanes);
+            for lane in lanes.iter_mut().skip(len) {
+                *lane = R::IDENTITY;
+            }
+            *partial = R::combine(*partial, E::load(&lanes));
+        }
+    }
+    partial
+}
+
+/// See [`super::sum_axis`].
+#[inline(always)]
+pub fn reduce_axis<L: Lanes, R: Reduce>(
+    x: &[f32],
+    [outer, len, inner]: [usize; 3],
+    out: &mut [f32],
+) {
+    if inner == 1 {
+        for (i, to) in out.iter_mut().take(outer).enumerate() {
+            let row = x.get(i * len..(i + 1) * len).unwrap_or_default();
+            *to = reduce::<L, R, 1, _>(super::Identity, [row]);
+        }
+        return;
+    }
+    if inner == 0 {
+        return;
+    }
+    for (i, to) in out.chunks_exact_mut(inner).take(outer).enumerate() {
+        to.fill(R::IDENTITY);
+        let slab = x.get(i * len * inner..(i + 1) * len * inner).unwrap_or_default();
+        for row in slab.chunks_exact(inner) {
+            combine_into::<L, R>(row, to);
+        }
+    }
+}
+
+/// `to = combine(to, row)`.
+#[inline(always)]
+fn combine_into<L: Lanes, R: Reduce>(row: &[f32], to: &mut [f32]) {
+    let (whole, rest) = L::chunks(row);
+    let (to, to_rest) = L::chunks_mut(to);
+    for (to, x) in to.iter_mut().zip(whole) {
+        R::combine(L::load(to), L::load(x)).store(to);
+    }
+    if L::LEN > 1 {
+        let x = L::load_part(rest, 0.0);
+        R::combine(L::load_part(to_rest, 0.0), x).store_part(to_rest);
+    }
+}
+
+/// `f` with its last argument given.
+struct Last<F>(F, f32);
+impl<F: Map<2>> Map<1> for Last<F> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+        self.0.apply([x, L::splat(self.1)])
+    }
+}
+impl<F: Map<3>> Map<2> for Last<F> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+        self.0.apply([x, y, L::splat(self.1)])
+    }
+}
+
+/// `f` with its last argument but one given.
+struct LastButOne<F>(F, f32);
+impl<F: Map<2>> Map<1> for LastButOne<F> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [y]: [L; 1]) -> L {
+        self.0.apply([L::splat(self.1), y])
+    }
+}
+impl<F: Map<3>> Map<2> for LastButOne<F> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x, z]: [L; 2]) -> L {
+        self.0.apply([x, L::splat(self.1), z])
+    }
+}
+
+#[inline(always)]
+fn run(x: &[f32], start: usize, len: usize) -> &[f32] {
+    x.get(start..start + len).unwrap_or_default()
+}
+
+#[inline(always)]
+fn one(x: &[f32], at: usize) -> f32 {
+    x.get(at).copied().unwrap_or(0.0)
+}
+
+/// See [`super::zip`].
+#[inline(always)]
+pub fn zip<L: Lanes, F: Map<2>>(
+    f: F,
+    stretch: &Broadcast,
+    a: &[f32],
+    b: &[f32],
+    out: &mut [f32],
+) {
+    let n = stretch.inner();
+    stretch.rows(|i, j, k| {
+        let to = out.get_mut(k..k + n).unwrap_or_default();
+        match stretch.has_inner() {
+            (true, true) => map::<L, 2, _>(&f, [run(a, i, n), run(b, j, n)], to, Acc::Set),
+            (true, false) => map::<L, 1, _>(Last(&f, one(b, j)), [run(a, i, n)], to, Acc::Set),
+            (false, _) => {
+                map::<L, 1, _>(LastButOne(&f, one(a, i)), [run(b, j, n)], to, Acc::Set);
+            }
+        }
+    });
+}
+
+/// See [`super::zip_grad`].
+#[inline(always)]
+pub fn zip_grad<L: Lanes, F: Map<3>>(
+    f: F,
+    stretch: &Broadcast,
+    [g, own, other]: [&[f32]; 3],
+    grad: &mut [f32],
+    mut acc: Acc,
+) {
+    let n = stretch.inner();
+    if acc == Acc::Set && !stretch.once() {
+        // Elements are met several times.
+        grad.fill(Sum::IDENTITY);
+        acc = Acc::Add;
+    }
+    stretch.rows(|i, j, k| {
+        let g = run(g, k, n);
+        match stretch.has_inner() {
+            (true, has_other) => {
+                let (own, to) = (run(own, i, n), grad.get_mut(i..i + n).unwrap_or_default());
+                if has_other {
+                    map::<L, 3, _>(&f, [g, own, run(other, j, n)], to, acc);
+                } else {
+                    map::<L, 2, _>(Last(&f, one(other, j)), [g, own], to, acc);
+                }
+            }
+            (false, _) => {
+                let f = LastButOne(&f, one(own, i));
+                let sum = reduce::<L, Sum, 2, _>(f, [g, run(other, j, n)]);
+                if let Some(to) = grad.get_mut(i) {
+                    *to = match acc {
+                        Acc::Set => sum,
+                        Acc::Add => *to + sum,
+                    };
+                }
+            }
+        }
+    });
+}
+
+/// See [`super::matmul`].
+#[inline(always)]
+pub fn matmul<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
+    if n == 1 {
+        return dots::<L>(a, b, out, [m, k], Acc::Set);
+    }
+    product::<L, false>([m, k, n], a, [k, 1], b, [n, 1], out, Acc::Set);
+}
+
+/// See [`super::matmul_tn`].
+#[inline(always)]
+pub fn matmul_tn<L: Lanes>(
+    a: &[f32],
+    g: &[f32],
+    out: &mut [f32],
+    [m, k, n]: [usize; 3],
+    acc: Acc,
+) {
+    if k == 1 && n == 1 {
+        dots::<L>(a, g, out, [1, m], acc);
+    } else if n == 1 {
+        // One column is computed as one row, so that lanes run along it.
+        product::<L, false>([1, m, k], g, [0, 1], a, [k, 1], out, acc);
+    } else {
+        product::<L, false>([k, m, n], a, [1, k], g, [n, 1], out, acc);
+    }
+}
+
+/// See [`super::matmul_nt`].
+#[inline(always)]
+pub fn matmul_nt<L: Lanes>(
+    g: &[f32],
+    b: &[f32],
+    out: &mut [f32],
+    [m, k, n]: [usize; 3],
+    acc: Acc,
+) {
+    if k == 1 {
+        return dots::<L>(g, b, out, [m, n], acc);
+    }
+    if n == 1 {
+        return product::<L, false>([m, 1, k], g, [1, 1], b, [k, 1], out, acc);
+    }
+    product::<L, true>([m, n, k], g, [n, 1], b, [1, n], out, acc);
+}
+
+/// See [`super::linear`].
+#[inline(always)]
+pub fn linear<L: Lanes>(
+    x: &[f32],
+    w: &[f32],
+    b: &[f32],
+    out: &mut [f32],
+    [m, k, n]: [usize; 3],
+) {
+    if k == 1 && n == 1 {
+        // A line: one pass. The product is as `dots` has it.
+        let line = Line(one(w, 0), one(b, 0));
+        return map::<L, 1, _>(line, [run(x, 0, m)], out, Acc::Set);
+    }
+    matmul::<L>(x, w, out, [m, k, n]);
+    if n == 1 {
+        map_in_place::<L, _>(Shift(one(b, 0)), out);
+    } else if n > 0 {
+        for row in out.chunks_exact_mut(n) {
+            map::<L, 1, _>(super::Identity, [b], row, Acc::Add);
+        }
+    }
+}
+
+/// `x * w + b`.
+struct Line(f32, f32);
+impl Map<1> for Line {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+        x * L::splat(self.0) + L::splat(self.1)
+    }
+}
+
+/// `x + b`.
+struct Shift(f32);
+impl Map<1> for Shift {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+        x + L::splat(self.0)
+    }
+}
+
+/// `x / n`.
+struct Divide(f32);
+impl Map<1> for Divide {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+        x / L::splat(self.0)
+    }
+}
+
+/// `x[i] = f(x[i])`.
+#[inline(always)]
+fn map_in_place<L: Lanes, F: Map<1>>(f: F, x: &mut [f32]) {
+    let (whole, rest) = L::chunks_mut(x);
+    for x in whole {
+        f.apply([L::load(x)]).store(x);
+    }
+    if L::LEN > 1 && !rest.is_empty() {
+        f.apply([L::load_part(rest, 0.0)]).store_part(rest);
+    }
+}
+
+/// See [`super::sum_rows`].
+#[inline(always)]
+pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    if n == 1 {
+        let sum = reduce::<L, Sum, 1, _>(super::Identity, [run(x, 0, m)]);
+        if let Some(to) = out.first_mut() {
+            *to = match acc {
+                Acc::Set => sum,
+                Acc::Add => *to + sum,
+            };
+        }
+        return;
+    }
+    if acc == Acc::Set {
+        out.fill(Sum::IDENTITY);
+    }
+    if n > 0 {
+        for row in x.chunks_exact(n).take(m) {
+            combine_into::<L, Sum>(row, out);
+        }
+    }
+}
+
+/// See [`super::spread`].
+#[inline(always)]
+pub fn spread<L: Lanes>(
+    x: &[f32],
+    n: f32,
+    [outer, len, inner]: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    if inner == 1 {
+        // `x / n` is the same for a whole row.
+        for i in 0..outer {
+            let value = one(x, i) / n;
+            let row = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
+            match acc {
+                Acc::Set => row.fill(value),
+                Acc::Add => map_in_place::<L, _>(Shift(value), row),
+            }
+        }
+        return;
+    }
+    for i in 0..outer * len {
+        let row = run(x, i / len * inner, inner);
+        let to = out.get_mut(i * inner..(i + 1) * inner).unwrap_or_default();
+        map::<L, 1, _>(Divide(n), [row], to, acc);
+    }
+}
+
+/// See [`super::add_where_equal`].
+pub fn add_where_equal(
+    x: &[f32],
+    y: &[f32],
+    g: &[f32],
+    [outer, len, inner]: [usize; 3],
+    share: bool,
+    out: &mut [f32],
+) {
+    for o in 0..outer {
+        for j in 0..inner {
+            let (y, g) = (one(y, o * inner + j), one(g, o * inner + j));
+            let place = |i: usize| (o * len + i) * inner + j;
+            let wins = |i: &usize| {
+                let x = one(x, place(*i));
+                x == y || (x.is_nan() && y.is_nan())
+            };
+            let winners = (0..len).filter(wins);
+            let (count, part) = if share {
+                let ties = winners.clone().count();
+                (ties, g / ties as f32)
+            } else {
+                (1, g)
+            };
+            for i in winners.take(count) {
+                if let Some(to) = out.get_mut(place(i)) {
+                    *to += part;
+                }
+            }
+        }
+    }
+}
+
+/// See [`super::transpose`].
+pub fn transpose(
+    x: &[f32],
+    [a, low, b, high, c]: [usize; 5],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    // In order of the result; `x` is walked in runs of `c`.
+    let mut to = out.chunks_mut(c.max(1));
+    for i in 0..a {
+        for j in 0..high {
+            for k in 0..b {
+                for l in 0..low {
+                    let from = run(x, (((i * low + l) * b + k) * high + j) * c, c);
+                    for (to, x) in to.next().unwrap_or_default().iter_mut().zip(from) {
+                        *to = match acc {
+                            Acc::Set => *x,
+                            Acc::Add => *to + x,
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// See [`super::paste`].
+#[inline(always)]
+pub fn paste<L: Lanes>(
+    x: &[f32],
+    [outer, len, inner]: [usize; 3],
+    [start, length]: [usize; 2],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    let n = length * inner;
+    for i in 0..outer {
+        let at = (i * len + start) * inner;
+        let to = out.get_mut(at..at + n).unwrap_or_default();
+        map::<L, 1, _>(super::Identity, [run(x, i * n, n)], to, acc);
+    }
+}
+
+/// See [`super::cut`].
+#[inline(always)]
+pub fn cut<L: Lanes>(
+    x: &[f32],
+    [outer, len, inner]: [usize; 3],
+    [start, length]: [usize; 2],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    let n = length * inner;
+    for i in 0..outer {
+        let from = run(x, (i * len + start) * inner, n);
+        let to = out.get_mut(i * n..(i + 1) * n).unwrap_or_default();
+        map::<L, 1, _>(super::Identity, [from], to, acc);
+    }
+}
+
+/// `e^(x - m)`.
+struct ExpFrom(f32);
+impl Map<1> for ExpFrom {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+        math::exp(x - L::splat(self.0))
+    }
+}
+
+/// `(x - m) - s`.
+struct Less(f32, f32);
+impl Map<1> for Less {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+        (x - L::splat(self.0)) - L::splat(self.1)
+    }
+}
+
+/// See [`super::softmax`].
+#[inline(always)]
+pub fn softmax<L: Lanes, const LOG: bool>(
+    x: &[f32],
+    [outer, len, inner]: [usize; 3],
+    out: &mut [f32],
+) {
+    if inner == 1 {
+        for i in 0..outer {
+            let x = run(x, i * len, len);
+            let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
+            let max = reduce::<L, Max, 1, _>(super::Identity, [x]);
+            if LOG {
+                let sum = reduce::<L, Sum, 1, _>(ExpFrom(max), [x]);
+                map::<L, 1, _>(Less(max, math::ln(sum)), [x], to, Acc::Set);
+            } else {
+                map::<L, 1, _>(ExpFrom(max), [x], to, Acc::Set);
+                let sum = reduce::<L, Sum, 1, _>(super::Identity, [to]);
+                map_in_place::<L, _>(Divide(sum), to);
+            }
+        }
+        return;
+    }
+    for o in 0..outer {
+        for j in 0..inner {
+            let place = |i: usize| (o * len + i) * inner + j;
+            let xs = (0..len).map(|i| one(x, place(i)));
+            let max = xs.clone().fold(Max::IDENTITY, Max::combine);
+            let exps = xs.clone().map(|x| math::exp(x - max));
+            let sum = exps.clone().fold(Sum::IDENTITY, Sum::combine);
+            for (i, (x, exp)) in xs.zip(exps).enumerate() {
+                if let Some(to) = out.get_mut(place(i)) {
+                    *to = if LOG { (x - max) - math::ln(sum) } else { exp / sum };
+                }
+            }
+        }
+    }
+}
+
+/// `y (g - s)`.
+struct SoftmaxGrad(f32);
+impl Map<2> for SoftmaxGrad {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [y, g]: [L; 2]) -> L {
+        y * (g - L::splat(self.0))
+    }
+}
+
+/// `g - eʸ s`.
+struct LogSoftmaxGrad(f32);
+impl Map<2> for LogSoftmaxGrad {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [y, g]: [L; 2]) -> L {
+        g - math::exp(y) * L::splat(self.0)
+    }
+}
+
+/// See [`super::softmax_grad`].
+#[inline(always)]
+pub fn softmax_grad<L: Lanes, const LOG: bool>(
+    y: &[f32],
+    g: &[f32],
+    [outer, len, inner]: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    if inner == 1 {
+        for i in 0..outer {
+            let (y, g) = (run(y, i * len, len), run(g, i * len, len));
+            let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
+            if LOG {
+                let sum = reduce::<L, Sum, 1, _>(super::Identity, [g]);
+                map::<L, 2, _>(LogSoftmaxGrad(sum), [y, g], to, acc);
+            } else {
+                let sum = reduce::<L, Sum, 2, _>(super::Product, [y, g]);
+                map::<L, 2, _>(SoftmaxGrad(sum), [y, g], to, acc);
+            }
+        }
+        return;
+    }
+    for o in 0..outer {
+        for j in 0..inner {
+            let place = |i: usize| (o * len + i) * inner + j;
+            let pairs = (0..len).map(|i| (one(y, place(i)), one(g, place(i))));
+            let terms = pairs.clone().map(|(y, g)| if LOG { g } else { y * g });
+            let sum = terms.fold(Sum::IDENTITY, Sum::combine);
+            for (i, (y, g)) in pairs.enumerate() {
+                let grad = if LOG {
+                    LogSoftmaxGrad(sum).apply([y, g])
+                } else {
+                    SoftmaxGrad(sum).apply([y, g])
+                };
+                if let Some(to) = out.get_mut(place(i)) {
+                    *to = match acc {
+                        Acc::Set => grad,
+                        Acc::Add => *to + grad,
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// `out[i] = a[i, ..] · b`.
+#[inline(always)]
+fn dots<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k]: [usize; 2], acc: Acc) {
+    if k == 1 && acc == Acc::Set {
+        // As below: one product, added to the identity.
+        return map::<L, 1, _>(super::Scale(one(b, 0)), [run(a, 0, m)], out, acc);
+    }
+    for (i, to) in out.iter_mut().take(m).enumerate() {
+        let sum = reduce::<L, Sum, 2, _>(super::Product, [run(a, i * k, k), run(b, 0, k)]);
+        *to = match acc {
+            Acc::Set => sum,
+            Acc::Add => *to + sum,
+        };
+    }
+}
+
+/// `out[i, j] = Σ a(i, p) b(p, j)`, in order of `p`, where element `(x, y)` of
+/// a factor stands at `x * step[0] + y * step[1]`. Lanes run along `j`, eight
+/// sums staying in registers while `p` runs.
+#[inline(always)]
+fn product<L: Lanes, const GATHER: bool>(
+    [m, k, n]: [usize; 3],
+    a: &[f32],
+    [a_row, a_col]: [usize; 2],
+    b: &[f32],
+    [b_row, b_col]: [usize; 2],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    if n == 0 {
+        return;
+    }
+    for (i, row) in out.chunks_exact_mut(n).take(m).enumerate() {
+        let a = a.get(i * a_row..).unwrap_or_default();
+        let (strips, rest) = row.as_chunks_mut::<8>();
+        let done = 8 * strips.len();
+        for (j, to) in strips.iter_mut().enumerate() {
+            let b = b.get(8 * j * b_col..).unwrap_or_default();
+            let sum = strip::<L::Eight, GATHER>(k, a, a_col, b, [b_row, b_col], 8);
+            match acc {
+                Acc::Set => sum,
+                Acc::Add => L::Eight::load(to) + sum,
+            }
+            .store(to);
+        }
+        if L::LEN == 1 {
+            for (j, to) in rest.iter_mut().enumerate() {
+                let b = b.get((done + j) * b_col..).unwrap_or_default();
+                let sum = strip::<f32, GATHER>(k, a, a_col, b, [b_row, b_col], 1);
+                *to = match acc {
+                    Acc::Set => sum,
+                    Acc::Add => *to + sum,
+                };
+            }
+        } else if !rest.is_empty() {
+            let b = b.get(done * b_col..).unwrap_or_default();
+            let len = rest.len();
+            let sum = strip::<L::Eight, GATHER>(k, a, a_col, b, [b_row, b_col], len);
+            match acc {
+                Acc::Set => sum,
+                Acc::Add => L::Eight::load_part(rest, 0.0) + sum,
+            }
+            .store_part(rest);
+        }
+    }
+}
+
+/// `len` neighbouring sums of a product.
+#[inline(always)]
+fn strip<S: Lanes, const GATHER: bool>(
+    k: usize,
+    a: &[f32],
+    a_col: usize,
+    b: &[f32],
+    [b_row, b_col]: [usize; 2],
+    len: usize,
+) -> S {
+    let mut sum = S::splat(Sum::IDENTITY);
+    for p in 0..k {
+        let factors = if GATHER {
+            let mut column = [0.0; 8];
+            let from = b.get(p * b_row..).unwrap_or_default();
+            for (l, to) in column.iter_mut().take(len).enumerate() {
+                *to = one(from, l * b_col);
+            }
+            S::load_part(column.get(..S::LEN).unwrap_or_default(), 0.0)
+        } else {
+            let from = b.get(p * b_row..).unwrap_or_default();
+            match S::chunks(from.get(..S::LEN).unwrap_or_default()).0.first() {
+                Some(whole) if len == S::LEN => S::load(whole),
+                _ => S::load_part(from.get(..len).unwrap_or_default(), 0.0),
+            }
+        };
+        sum = sum + S::splat(one(a, p * a_col)) * factors;
+    }
+    sum
+}

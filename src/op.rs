@@ -1,0 +1,423 @@
+//! What an operation is: a shape rule, a forward pass and a backward pass.
+//!
+//! The tape knows no operation by name. It keeps a `&'static dyn Op` and a few
+//! words of attributes per node, so an operation nobody uses costs no flash,
+//! and one written outside this crate is recorded, replayed and differentiated
+//! exactly like the built-in ones:
+//!
+//! ```
+//! use baregrad::kernel::{self, Lanes, Map};
+//! use baregrad::op::{Attrs, Backward, Forward, Op};
+//! use baregrad::{Arena, Shape, ShapeError};
+//!
+//! /// `x³`, and its derivative `3x²`.
+//! struct Cube;
+//!
+//! struct Forwards;
+//! impl Map<1> for Forwards {
+//!     fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+//!         x * x * x
+//!     }
+//! }
+//!
+//! struct Backwards;
+//! impl Map<2> for Backwards {
+//!     fn apply<L: Lanes>(&self, [x, g]: [L; 2]) -> L {
+//!         g * (L::splat(3.0) * (x * x))
+//!     }
+//! }
+//!
+//! impl Op for Cube {
+//!     fn name(&self) -> &'static str {
+//!         "cube"
+//!     }
+//!     fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+//!         match operands {
+//!             [x] => Ok(*x),
+//!             _ => Err(ShapeError::Operands { expected: 1 }),
+//!         }
+//!     }
+//!     fn forward(&self, mut cx: Forward<'_>) {
+//!         let x = cx.operand(0);
+//!         kernel::map(Forwards, [x], cx.output(), kernel::Acc::Set);
+//!     }
+//!     fn backward(&self, mut cx: Backward<'_>) {
+//!         let x = cx.operand(0);
+//!         if let Some(grad) = cx.grad(0) {
+//!             kernel::map(Backwards, [x, grad.output], grad.operand, grad.acc);
+//!         }
+//!     }
+//! }
+//!
+//! let mut arena = Arena::<16, 4>::new();
+//! let tape = arena.tape();
+//! let x = tape.param(&[2.0], []);
+//! let y = tape.apply(&Cube, &[x], Attrs::default());
+//! tape.backward(y)?;
+//! assert_eq!(y.item()?, 8.0);
+//! assert_eq!(*x.grad()?, [12.0]);
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+
+use core::cell::Cell;
+use core::panic::Location;
+
+use crate::error::{MAX_OPERANDS, Operands};
+use crate::kernel::Acc;
+use crate::shape::{Shape, ShapeError};
+
+/// One kind of operation, with everything the tape needs to know of it.
+pub trait Op: Sync {
+    /// PyTorch's name for it, for errors and tests.
+    fn name(&self) -> &'static str;
+
+    /// The shape of the result.
+    ///
+    /// Called once when the operation is recorded, and again when an input was
+    /// rebound with another batch size; never by a plain replay. What `forward`
+    /// and `backward` would otherwise work out from the shapes each time
+    /// belongs into spare words of `attrs`.
+    ///
+    /// # Errors
+    /// Which rule the operands break.
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError>;
+
+    /// Computes the result from the operands.
+    fn forward(&self, cx: Forward<'_>);
+
+    /// Sends the result's gradient on to the operands, each lent by
+    /// [`Backward::grad`] in turn.
+    fn backward(&self, cx: Backward<'_>);
+
+    /// A view shows its only operand's values under another shape: it takes no
+    /// floats and its `forward` is never called.
+    fn is_view(&self) -> bool {
+        false
+    }
+}
+
+/// A few words that belong to one recorded operation: a slope, an axis, the
+/// sizes its shape rule found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attrs {
+    /// Numbers, of whatever meaning the operation gives them.
+    pub words: [u32; 4],
+    /// A small number or a set of flags.
+    pub tag: u32,
+}
+
+impl Attrs {
+    /// Attributes that hold one number.
+    pub const fn float(x: f32) -> Self {
+        Self::floats(x, 0.0)
+    }
+
+    /// Attributes that hold two numbers.
+    pub const fn floats(x: f32, y: f32) -> Self {
+        Attrs {
+            words: [x.to_bits(), y.to_bits(), 0, 0],
+            tag: 0,
+        }
+    }
+
+    /// The first number.
+    #[inline(always)]
+    pub const fn x(&self) -> f32 {
+        f32::from_bits(self.words[0])
+    }
+
+    /// The second number.
+    #[inline(always)]
+    pub const fn y(&self) -> f32 {
+        f32::from_bits(self.words[1])
+    }
+
+    /// The words as sizes.
+    #[inline(always)]
+    pub const fn sizes(&self) -> [usize; 4] {
+        let [a, b, c, d] = self.words;
+        [a as usize, b as usize, c as usize, d as usize]
+    }
+}
+
+/// A tape's entry for one value. Opaque; public so that storage for a
+/// [`Tape`](crate::Tape) can be made of it.
+#[derive(Clone)]
+pub struct Node {
+    /// `None` for parameters, inputs and constants.
+    pub(crate) op: Option<&'static dyn Op>,
+    pub(crate) at: Option<&'static Location<'static>>,
+    pub(crate) attrs: Attrs,
+    pub(crate) shape: Shape,
+    /// Offset of the values in the arena, or [`Node::BORROWED`] and the
+    /// input's number.
+    pub(crate) place: u32,
+    /// Elements now, and elements as recorded (the most there can be).
+    pub(crate) len: u32,
+    pub(crate) cap: u32,
+    /// Offset of the gradient in the gradients, once planned.
+    pub(crate) grad: u32,
+    pub(crate) generation: u32,
+    pub(crate) operands: [u16; MAX_OPERANDS],
+    pub(crate) flags: Cell<u8>,
+}
+
+impl Node {
+    /// An unused entry. All zeros, so that a `static` arena takes no flash.
+    pub const EMPTY: Node = Node {
+        op: None,
+        at: None,
+        attrs: Attrs {
+            words: [0; 4],
+            tag: 0,
+        },
+        shape: Shape::SCALAR,
+        place: 0,
+        len: 0,
+        cap: 0,
+        grad: 0,
+        generation: 0,
+        operands: [0; MAX_OPERANDS],
+        flags: Cell::new(0),
+    };
+
+    /// Set in `place` of borrowed inputs.
+    pub(crate) const BORROWED: u32 = 1 << 31;
+
+    /// Gradients flow through this node.
+    pub(crate) const REQUIRES_GRAD: u8 = 1;
+    /// Trainable leaf. Its `operands` hold the number of the next one.
+    pub(crate) const PARAM: u8 = 2;
+    /// The gradient buffer holds something: later contributions are added.
+    pub(crate) const WRITTEN: u8 = 4;
+    /// A parameter that may go without a gradient.
+    pub(crate) const ALLOW_UNUSED: u8 = 8;
+    /// Its gradient buffer is taken, at this point of planning.
+    pub(crate) const LIVE: u8 = 16;
+
+    #[inline(always)]
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(&self, flag: u8) {
+        self.flags.set(self.flags.get() | flag);
+    }
+
+    #[inline(always)]
+    pub(crate) fn clear(&self, flag: u8) {
+        self.flags.set(self.flags.get() & !flag);
+    }
+}
+
+impl core::fmt::Debug for Node {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let op = self.op.map_or("leaf", |op| op.name());
+        f.debug_struct("Node")
+            .field("op", &op)
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A slice that belongs to the user, possibly in flash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Borrowed<'t> {
+    pub(crate) data: &'t [f32],
+    /// Data of another batch size, taken over by the next replay.
+    pub(crate) next: Option<&'t [f32]>,
+    pub(crate) node: u16,
+}
+
+/// Finds the values of nodes.
+#[derive(Clone, Copy)]
+pub(crate) struct Lookup<'a> {
+    pub(crate) nodes: &'a [Node],
+    pub(crate) inputs: &'a [Borrowed<'a>],
+    pub(crate) values: &'a [f32],
+}
+
+impl<'a> Lookup<'a> {
+    #[inline]
+    pub(crate) fn values(self, id: u16) -> &'a [f32] {
+        self.nodes
+            .get(id as usize)
+            .and_then(|node| self.values_of(node))
+            .unwrap_or_default()
+    }
+
+    #[inline(always)]
+    pub(crate) fn values_of(self, node: &Node) -> Option<&'a [f32]> {
+        if node.place & Node::BORROWED == 0 {
+            let start = node.place as usize;
+            self.values.get(start..start + node.len as usize)
+        } else {
+            let number = (node.place & !Node::BORROWED) as usize;
+            self.inputs.get(number).map(|input| input.data)
+        }
+    }
+
+    pub(crate) fn shapes(self, node: &Node, count: usize) -> Operands {
+        let mut shapes = Operands::default();
+        for &id in node.operands.iter().take(count) {
+            if let Some(operand) = self.nodes.get(id as usize) {
+                shapes.push(operand.shape);
+            }
+        }
+        shapes
+    }
+}
+
+/// What an operation is given to compute its result.
+pub struct Forward<'a> {
+    pub(crate) lookup: Lookup<'a>,
+    pub(crate) node: &'a Node,
+    pub(crate) output: &'a mut [f32],
+}
+
+impl<'a> Forward<'a> {
+    /// The values of operand `k`.
+    #[inline]
+    pub fn operand(&self, k: usize) -> &'a [f32] {
+        self.node
+            .operands
+            .get(k)
+            .map(|&id| self.lookup.values(id))
+            .unwrap_or_default()
+    }
+
+    /// The shape of operand `k`.
+    pub fn operand_shape(&self, k: usize) -> Shape {
+        operand_shape(self.lookup, self.node, k)
+    }
+
+    /// The shape of the result.
+    pub fn shape(&self) -> Shape {
+        self.node.shape
+    }
+
+    /// The attributes as the shape rule left them.
+    #[inline(always)]
+    pub fn attrs(&self) -> &'a Attrs {
+        &self.node.attrs
+    }
+
+    /// The result, to be written. It holds the previous replay's values.
+    #[inline(always)]
+    pub fn output(&mut self) -> &mut [f32] {
+        self.output
+    }
+}
+
+/// What an operation is given to send gradients to its operands.
+pub struct Backward<'a> {
+    pub(crate) lookup: Lookup<'a>,
+    pub(crate) node: &'a Node,
+    pub(crate) grads: &'a mut [f32],
+    /// Parameters that still wait for a gradient.
+    pub(crate) missing: &'a Cell<u16>,
+}
+
+impl<'a> Backward<'a> {
+    /// The values of operand `k`.
+    #[inline]
+    pub fn operand(&self, k: usize) -> &'a [f32] {
+        self.node
+            .operands
+            .get(k)
+            .map(|&id| self.lookup.values(id))
+            .unwrap_or_default()
+    }
+
+    /// The shape of operand `k`.
+    pub fn operand_shape(&self, k: usize) -> Shape {
+        operand_shape(self.lookup, self.node, k)
+    }
+
+    /// The values of the result.
+    #[inline]
+    pub fn output(&self) -> &'a [f32] {
+        self.lookup.values_of(self.node).unwrap_or_default()
+    }
+
+    /// The shape of the result.
+    pub fn shape(&self) -> Shape {
+        self.node.shape
+    }
+
+    /// The attributes as the shape rule left them.
+    #[inline(always)]
+    pub fn attrs(&self) -> &'a Attrs {
+        &self.node.attrs
+    }
+
+    /// Lends the gradients needed for operand `k`: the result's, to read, and
+    /// the operand's, to write or add to. `None` if no gradient flows there.
+    ///
+    /// To be called at most once for each operand. An operand used twice, as in
+    /// `x * x`, is written by the first call and added to by the second.
+    #[inline]
+    pub fn grad(&mut self, k: usize) -> Option<Grad<'_>> {
+        let id = *self.node.operands.get(k)?;
+        let operand = self.lookup.nodes.get(id as usize)?;
+        let flags = operand.flags.get();
+        if flags & Node::REQUIRES_GRAD == 0 {
+            return None;
+        }
+        let (from, to) = (self.node.grad as usize, operand.grad as usize);
+        let [output, wrt] = self
+            .grads
+            .get_disjoint_mut([
+                from..from + self.node.len as usize,
+                to..to + operand.len as usize,
+            ])
+            .ok()?;
+        let acc = if flags & Node::WRITTEN != 0 {
+            Acc::Add
+        } else {
+            operand.flags.set(flags | Node::WRITTEN);
+            if flags & (Node::PARAM | Node::ALLOW_UNUSED) == Node::PARAM {
+                self.missing.set(self.missing.get().saturating_sub(1));
+            }
+            Acc::Set
+        };
+        Some(Grad {
+            output,
+            operand: wrt,
+            acc,
+        })
+    }
+}
+
+fn operand_shape(lookup: Lookup<'_>, node: &Node, k: usize) -> Shape {
+    node.operands
+        .get(k)
+        .and_then(|&id| lookup.nodes.get(id as usize))
+        .map(|operand| operand.shape)
+        .unwrap_or_default()
+}
+
+/// The gradients an operation works on for one of its operands.
+#[derive(Debug)]
+pub struct Grad<'g> {
+    /// The loss's gradient with respect to the result.
+    pub output: &'g [f32],
+    /// The loss's gradient with respect to the operand. With [`Acc::Set`] it
+    /// holds nothing yet and every element must be written.
+    pub operand: &'g mut [f32],
+    /// Whether to write or to add.
+    pub acc: Acc,
+}
+
+impl core::fmt::Debug for Forward<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Forward").field("node", self.node).finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for Backward<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Backward").field("node", self.node).finish_non_exhaustive()
+    }
+}

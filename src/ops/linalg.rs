@@ -1,0 +1,160 @@
+//! Matrix products.
+
+use super::{Build, Entry, exactly};
+use crate::kernel;
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry::pair("matmul", |a, b, _| a.matmul(b)).of(&[&[2, 3], &[3, 4]]),
+    Entry::new("linear", Build::Three(|x, w, b, _| x.linear(w, b))).of(&[&[4, 3], &[3, 2], &[2]]),
+];
+
+/// The sizes `[m, k, n]` of a product, and its shape. A vector on the left is a
+/// row, one on the right a column, and what they add to the shape is dropped.
+fn product(a: Shape, b: Shape) -> Result<([usize; 3], Shape), ShapeError> {
+    let (sizes, shape) = match (a.dims(), b.dims()) {
+        (&[m, k], &[k2, n]) if k == k2 => ([m, k, n], Shape::from([m, n])),
+        (&[m, k], &[k2]) if k == k2 => ([m, k, 1], Shape::from([m])),
+        (&[k], &[k2, n]) if k == k2 => ([1, k, n], Shape::from([n])),
+        (&[k], &[k2]) if k == k2 => ([1, k, 1], Shape::SCALAR),
+        ([], _) | (_, []) => return Err(ShapeError::TooFewDims { least: 1 }),
+        ([_] | [_, _], [_] | [_, _]) => return Err(ShapeError::Inner),
+        _ => return Err(ShapeError::Rank { most: 2 }),
+    };
+    Ok((sizes, shape))
+}
+
+fn keep(sizes: [usize; 3], attrs: &mut Attrs) {
+    let [m, k, n] = sizes;
+    attrs.words = [m as u32, k as u32, n as u32, 0];
+}
+
+fn sizes(attrs: &Attrs) -> [usize; 3] {
+    let [m, k, n, _] = attrs.sizes();
+    [m, k, n]
+}
+
+/// `a · b`.
+#[derive(Clone, Copy, Debug)]
+pub struct Matmul;
+
+impl Op for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        let [a, b] = exactly(operands)?;
+        let (sizes, shape) = product(a, b)?;
+        keep(sizes, attrs);
+        Ok(shape)
+    }
+
+    fn forward(&self, mut cx: Forward<'_>) {
+        let (a, b, sizes) = (cx.operand(0), cx.operand(1), sizes(cx.attrs()));
+        kernel::matmul(a, b, cx.output(), sizes);
+    }
+
+    fn backward(&self, mut cx: Backward<'_>) {
+        let (a, b, sizes) = (cx.operand(0), cx.operand(1), sizes(cx.attrs()));
+        if let Some(grad) = cx.grad(0) {
+            kernel::matmul_nt(grad.output, b, grad.operand, sizes, grad.acc);
+        }
+        if let Some(grad) = cx.grad(1) {
+            kernel::matmul_tn(a, grad.output, grad.operand, sizes, grad.acc);
+        }
+    }
+}
+
+/// `x · w + b`.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear;
+
+impl Op for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        let [x, w, b] = exactly(operands)?;
+        let (sizes, shape) = product(x, w)?;
+        // One bias for each column, so that no row is stretched.
+        if b.numel() != sizes[2] || b.rank() > 1 {
+            return Err(ShapeError::Broadcast);
+        }
+        keep(sizes, attrs);
+        Ok(shape)
+    }
+
+    fn forward(&self, mut cx: Forward<'_>) {
+        let (x, w, b) = (cx.operand(0), cx.operand(1), cx.operand(2));
+        let sizes = sizes(cx.attrs());
+        kernel::linear(x, w, b, cx.output(), sizes);
+    }
+
+    fn backward(&self, mut cx: Backward<'_>) {
+        let (x, w, sizes) = (cx.operand(0), cx.operand(1), sizes(cx.attrs()));
+        if let Some(grad) = cx.grad(0) {
+            kernel::matmul_nt(grad.output, w, grad.operand, sizes, grad.acc);
+        }
+        if let Some(grad) = cx.grad(1) {
+            kernel::matmul_tn(x, grad.output, grad.operand, sizes, grad.acc);
+        }
+        if let Some(grad) = cx.grad(2) {
+            let [m, _, n] = sizes;
+            kernel::sum_rows(grad.output, [m, n], grad.operand, grad.acc);
+        }
+    }
+}
+
+/// Matrix products.
+impl<'t> Var<'t> {
+    /// Matrix product: `[m, k] · [k, n]` is `[m, n]`. A vector on the right,
+    /// `[k]`, gives `[m]`; on the left, `[n]`; two vectors give their dot
+    /// product.
+    ///
+    /// Gradients: `g · bᵀ` and `aᵀ · g`. Products are summed in order of `k`,
+    /// or, if `n` is 1, in the order of [`kernel::sum`].
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let a = tape.constant(&[1.0, 2.0, 3.0, 4.0], [2, 2]);
+    /// let x = tape.constant(&[1.0, 10.0], [2]);
+    /// assert_eq!(*a.matmul(x).value()?, [21.0, 43.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn matmul(self, other: Var<'t>) -> Var<'t> {
+        self.tape().apply(&Matmul, &[self, other], Attrs::default())
+    }
+
+    /// `x · w + b` as one node: `x` of shape `[samples, in]`, `w` of
+    /// `[in, out]`, `b` of `[out]`.
+    ///
+    /// Weights stand as in `x @ w`, a row for each input, and not as in
+    /// PyTorch's `nn.Linear`, which keeps the transpose: so lanes run along a
+    /// row in both passes. A `w` of shape `[in]` with a scalar `b` gives
+    /// `[samples]`.
+    ///
+    /// Same bits as `x.matmul(w) + b`: the bias is added last. Gradients:
+    /// `g · wᵀ`, `xᵀ · g`, and `g` summed over the samples.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.input(&[1.0, 2.0, 3.0, 4.0], [2, 2]);
+    /// let w = tape.param(&[1.0, 10.0], [2, 1]);
+    /// let b = tape.param(&[0.5], [1]);
+    /// assert_eq!(*x.linear(w, b).value()?, [21.5, 43.5]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn linear(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+        self.tape().apply(&Linear, &[self, w, b], Attrs::default())
+    }
+}

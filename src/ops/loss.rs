@@ -1,0 +1,86 @@
+//! Losses that are one node: one pass over the data, no buffers in between.
+
+use super::{Entry, exactly};
+use crate::kernel::{self, Lanes, Map};
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
+
+pub(super) const ENTRIES: &[Entry] =
+    &[Entry::pair("mse", |p, y, _| p.mse(y)).of(&[&[2, 3], &[2, 3]])];
+
+/// The mean of squared differences.
+#[derive(Clone, Copy, Debug)]
+pub struct Mse;
+
+/// `s * (2 * (x - y))`: the operations, in the order, of the spelled-out form.
+struct Slope(f32);
+impl Map<2> for Slope {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+        let d = x - y;
+        L::splat(self.0) * (d + d)
+    }
+}
+
+impl Op for Mse {
+    fn name(&self) -> &'static str {
+        "mse"
+    }
+
+    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        let [prediction, target] = exactly(operands)?;
+        if prediction == target {
+            Ok(Shape::SCALAR)
+        } else {
+            Err(ShapeError::Different)
+        }
+    }
+
+    fn forward(&self, mut cx: Forward<'_>) {
+        let (p, y) = (cx.operand(0), cx.operand(1));
+        if let Some(loss) = cx.output().first_mut() {
+            *loss = kernel::squared_distance(p, y) / p.len() as f32;
+        }
+    }
+
+    fn backward(&self, mut cx: Backward<'_>) {
+        let (p, y) = (cx.operand(0), cx.operand(1));
+        let n = p.len() as f32;
+        // Seen from either side: own values first.
+        for (k, xs) in [[p, y], [y, p]].into_iter().enumerate() {
+            if let Some(grad) = cx.grad(k) {
+                let g = grad.output.first().copied().unwrap_or(0.0);
+                kernel::map(Slope(g / n), xs, grad.operand, grad.acc);
+            }
+        }
+    }
+}
+
+/// Losses.
+impl<'t> Var<'t> {
+    /// Mean squared error: `Σ (x - target)² / n`, as one node.
+    ///
+    /// Shapes must be equal; PyTorch would broadcast with a warning, and a mean
+    /// over the wrong elements is a mistake nobody sees.
+    ///
+    /// Gradient: `2 (x - target) / n`, and its negative to the target. Same
+    /// bits as `(x - target).square().mean()`, values and gradients.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[1.0, 2.0], [2]);
+    /// let target = tape.constant(&[0.0, 4.0], [2]);
+    /// let loss = x.mse(target);
+    /// tape.backward(loss)?;
+    /// assert_eq!(loss.item()?, 2.5);
+    /// assert_eq!(*x.grad()?, [1.0, -2.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn mse(self, target: Var<'t>) -> Var<'t> {
+        self.tape().apply(&Mse, &[self, target], Attrs::default())
+    }
+}

@@ -1,0 +1,306 @@
+//! The operations, an entry each, and the one list of them.
+//!
+//! An entry holds everything there is to an operation: shape rule, forward,
+//! backward, method and documentation. Element-wise ones only say what happens
+//! to an element ([`Unary`], [`Binary`]); the loops are in
+//! [`kernel`](crate::kernel). Registered in [`ALL`], an operation is compared
+//! with PyTorch, checked against finite differences and run with every lane
+//! type by the tests, without another line.
+
+pub mod activation;
+pub mod arithmetic;
+pub mod linalg;
+pub mod loss;
+pub mod math;
+pub mod reduce;
+pub mod shape;
+pub mod softmax;
+
+use core::marker::PhantomData;
+
+use crate::kernel::{self, Acc, Broadcast, Lanes, Map};
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
+
+/// Every operation, file by file.
+pub const ALL: &[&[Entry]] = &[
+    arithmetic::ENTRIES,
+    math::ENTRIES,
+    activation::ENTRIES,
+    linalg::ENTRIES,
+    shape::ENTRIES,
+    reduce::ENTRIES,
+    softmax::ENTRIES,
+    loss::ENTRIES,
+];
+
+/// What tests need to know to try an operation.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The name in PyTorch's reference values.
+    pub name: &'static str,
+    /// Records it.
+    pub build: Build,
+    /// Shapes of operands to try it with.
+    pub shapes: &'static [&'static [usize]],
+    /// What those operands are drawn from.
+    pub domain: Domain,
+    /// Arguments to try it with.
+    pub args: Args,
+}
+
+impl Entry {
+    const fn new(name: &'static str, build: Build) -> Self {
+        Entry {
+            name,
+            build,
+            shapes: &[&[2, 3]],
+            domain: Domain::Signed,
+            args: Args::NONE,
+        }
+    }
+
+    /// An operation on one tensor.
+    const fn each(name: &'static str, build: for<'t> fn(Var<'t>, &Args) -> Var<'t>) -> Self {
+        Self::new(name, Build::One(build))
+    }
+
+    /// An operation on pairs of elements: a row stretched over a matrix.
+    const fn pair(
+        name: &'static str,
+        build: for<'t> fn(Var<'t>, Var<'t>, &Args) -> Var<'t>,
+    ) -> Self {
+        Self::new(name, Build::Two(build)).of(&[&[3], &[2, 3]])
+    }
+
+    const fn with(mut self, args: Args) -> Self {
+        self.args = args;
+        self
+    }
+
+    const fn on(mut self, domain: Domain) -> Self {
+        self.domain = domain;
+        self
+    }
+
+    const fn of(mut self, shapes: &'static [&'static [usize]]) -> Self {
+        self.shapes = shapes;
+        self
+    }
+}
+
+/// How an operation is called.
+#[derive(Clone, Copy, Debug)]
+pub enum Build {
+    /// One operand.
+    One(for<'t> fn(Var<'t>, &Args) -> Var<'t>),
+    /// Two operands.
+    Two(for<'t> fn(Var<'t>, Var<'t>, &Args) -> Var<'t>),
+    /// Three operands.
+    Three(for<'t> fn(Var<'t>, Var<'t>, Var<'t>, &Args) -> Var<'t>),
+    /// One or more; the first also by itself.
+    Many(for<'t> fn(Var<'t>, &[Var<'t>], &Args) -> Var<'t>),
+}
+
+impl Build {
+    /// Records the operation; `None` if it takes another number of operands.
+    pub fn call<'t>(&self, operands: &[Var<'t>], args: &Args) -> Option<Var<'t>> {
+        match (self, operands) {
+            (Build::One(f), [x]) => Some(f(*x, args)),
+            (Build::Two(f), [x, y]) => Some(f(*x, *y, args)),
+            (Build::Three(f), [x, y, z]) => Some(f(*x, *y, *z, args)),
+            (Build::Many(f), [first, ..]) => Some(f(*first, operands, args)),
+            _ => None,
+        }
+    }
+}
+
+/// Where an operation can be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Numbers of either sign, at a distance from 0.
+    Signed,
+    /// Positive numbers, at a distance from 0.
+    Positive,
+}
+
+/// Arguments beside the operands, by PyTorch's names. An operation reads those
+/// it has.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Args {
+    pub c: f32,
+    pub n: i32,
+    pub p: f32,
+    pub slope: f32,
+    pub alpha: f32,
+    pub min: Option<f32>,
+    pub max: Option<f32>,
+    pub d0: isize,
+    pub d1: isize,
+    pub axis: Option<isize>,
+    pub keepdim: bool,
+    pub start: usize,
+    pub length: usize,
+    /// A shape for `reshape`; its first `rank` dimensions count.
+    pub shape: [isize; 4],
+    pub rank: usize,
+}
+
+impl Args {
+    /// Nothing in particular.
+    pub const NONE: Args = Args {
+        c: 1.75,
+        n: 3,
+        p: 1.7,
+        slope: 0.2,
+        alpha: 0.7,
+        min: None,
+        max: None,
+        d0: 0,
+        d1: 1,
+        axis: None,
+        keepdim: false,
+        start: 1,
+        length: 2,
+        shape: [1; 4],
+        rank: 0,
+    };
+}
+
+/// An operation on every element of one tensor.
+pub trait Unary: Sync {
+    /// PyTorch's name.
+    const NAME: &'static str;
+    /// `f(x)`.
+    fn forward<L: Lanes>(attrs: &Attrs, x: L) -> L;
+    /// The gradient of `x`, from `x`, `y = f(x)` and the gradient `g` of `y`.
+    fn backward<L: Lanes>(attrs: &Attrs, x: L, y: L, g: L) -> L;
+}
+
+/// Makes an [`Op`] of a [`Unary`].
+#[derive(Clone, Copy, Debug)]
+pub struct Each<U>(pub U);
+
+struct EachForward<'a, U>(&'a Attrs, PhantomData<U>);
+impl<U: Unary> Map<1> for EachForward<'_, U> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+        U::forward(self.0, x)
+    }
+}
+
+struct EachBackward<'a, U>(&'a Attrs, PhantomData<U>);
+impl<U: Unary> Map<3> for EachBackward<'_, U> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [x, y, g]: [L; 3]) -> L {
+        U::backward(self.0, x, y, g)
+    }
+}
+
+impl<U: Unary> Op for Each<U> {
+    fn name(&self) -> &'static str {
+        U::NAME
+    }
+
+    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        let [x] = exactly(operands)?;
+        Ok(x)
+    }
+
+    fn forward(&self, mut cx: Forward<'_>) {
+        let f = EachForward(cx.attrs(), PhantomData::<U>);
+        kernel::map(f, [cx.operand(0)], cx.output(), Acc::Set);
+    }
+
+    fn backward(&self, mut cx: Backward<'_>) {
+        let f = EachBackward(cx.attrs(), PhantomData::<U>);
+        let (x, y) = (cx.operand(0), cx.output());
+        if let Some(grad) = cx.grad(0) {
+            kernel::map(f, [x, y, grad.output], grad.operand, grad.acc);
+        }
+    }
+}
+
+/// An operation on pairs of elements of two tensors, stretched to one shape.
+pub trait Binary: Sync {
+    /// PyTorch's name.
+    const NAME: &'static str;
+    /// `f(a, b)`.
+    fn forward<L: Lanes>(a: L, b: L) -> L;
+    /// The gradient of `a` from the gradient `g` of the result.
+    fn grad_a<L: Lanes>(g: L, a: L, b: L) -> L;
+    /// The gradient of `b` from the gradient `g` of the result.
+    fn grad_b<L: Lanes>(g: L, a: L, b: L) -> L;
+}
+
+/// Makes an [`Op`] of a [`Binary`].
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<B>(pub B);
+
+struct PairForward<B>(PhantomData<B>);
+impl<B: Binary> Map<2> for PairForward<B> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [a, b]: [L; 2]) -> L {
+        B::forward(a, b)
+    }
+}
+
+/// Seen from `a`: own values first.
+struct GradA<B>(PhantomData<B>);
+impl<B: Binary> Map<3> for GradA<B> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [g, a, b]: [L; 3]) -> L {
+        B::grad_a(g, a, b)
+    }
+}
+
+/// Seen from `b`: own values first.
+struct GradB<B>(PhantomData<B>);
+impl<B: Binary> Map<3> for GradB<B> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, [g, b, a]: [L; 3]) -> L {
+        B::grad_b(g, a, b)
+    }
+}
+
+impl<B: Binary> Op for Pair<B> {
+    fn name(&self) -> &'static str {
+        B::NAME
+    }
+
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        let [a, b] = exactly(operands)?;
+        let (shape, stretch) = Broadcast::new(&a, &b).ok_or(ShapeError::Broadcast)?;
+        (attrs.words, attrs.tag) = stretch.pack();
+        Ok(shape)
+    }
+
+    fn forward(&self, mut cx: Forward<'_>) {
+        let stretch = Broadcast::unpack(cx.attrs().words, cx.attrs().tag);
+        let (a, b) = (cx.operand(0), cx.operand(1));
+        kernel::zip(PairForward::<B>(PhantomData), &stretch, a, b, cx.output());
+    }
+
+    fn backward(&self, mut cx: Backward<'_>) {
+        let stretch = Broadcast::unpack(cx.attrs().words, cx.attrs().tag);
+        let (a, b) = (cx.operand(0), cx.operand(1));
+        if let Some(grad) = cx.grad(0) {
+            let f = GradA::<B>(PhantomData);
+            kernel::zip_grad(f, &stretch, [grad.output, a, b], grad.operand, grad.acc);
+        }
+        if let Some(grad) = cx.grad(1) {
+            let f = GradB::<B>(PhantomData);
+            let stretch = stretch.swap();
+            kernel::zip_grad(f, &stretch, [grad.output, b, a], grad.operand, grad.acc);
+        }
+    }
+}
+
+/// As many operands as the operation takes.
+fn exactly<const N: usize>(operands: &[Shape]) -> Result<[Shape; N], ShapeError> {
+    operands
+        .try_into()
+        .map_err(|_| ShapeError::Operands { expected: N })
+}

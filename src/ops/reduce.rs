@@ -1,0 +1,274 @@
+//! Sums, means, and largest and smallest elements.
+
+use super::{Args, Entry, exactly};
+use crate::kernel::{self, Acc};
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry::each("sum", |x, args| match args.axis {
+        Some(axis) => x.sum_axis(axis, args.keepdim),
+        None => x.sum(),
+    }),
+    Entry::each("mean", |x, args| match args.axis {
+        Some(axis) => x.mean_axis(axis, args.keepdim),
+        None => x.mean(),
+    })
+    .with(Args {
+        axis: Some(0),
+        ..Args::NONE
+    }),
+    Entry::each("max", |x, args| match args.axis {
+        Some(axis) => x.max_axis(axis, args.keepdim),
+        None => x.max(),
+    })
+    .with(Args {
+        axis: Some(1),
+        ..Args::NONE
+    }),
+    Entry::each("min", |x, args| match args.axis {
+        Some(axis) => x.min_axis(axis, args.keepdim),
+        None => x.min(),
+    }),
+    Entry::each("amax", |x, args| x.amax(args.axis.unwrap_or(0), args.keepdim)),
+    Entry::each("amin", |x, args| x.amin(args.axis.unwrap_or(0), args.keepdim)),
+];
+
+/// Words: the tensor as `[outer, reduced, inner]`; the axis, as given. Tag: how
+/// to reduce.
+const ALL: u32 = 1;
+const KEEPDIM: u32 = 2;
+/// Ties share the gradient, instead of the first taking all.
+const SHARE: u32 = 4;
+
+fn all() -> Attrs {
+    Attrs {
+        words: [0; 4],
+        tag: ALL | SHARE,
+    }
+}
+
+fn along(axis: isize, keepdim: bool) -> Attrs {
+    let axis = i32::try_from(axis).unwrap_or(i32::MAX);
+    Attrs {
+        words: [0, 0, 0, axis as u32],
+        tag: if keepdim { KEEPDIM } else { 0 },
+    }
+}
+
+fn share(attrs: Attrs) -> Attrs {
+    Attrs {
+        tag: attrs.tag | SHARE,
+        ..attrs
+    }
+}
+
+fn sizes(attrs: &Attrs) -> [usize; 3] {
+    let [outer, len, inner, _] = attrs.sizes();
+    [outer, len, inner]
+}
+
+fn reduced(operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+    let [x] = exactly(operands)?;
+    let (around, shape) = if attrs.tag & ALL != 0 {
+        ([1, x.numel(), 1], Shape::SCALAR)
+    } else {
+        let axis = x.axis(attrs.words[3] as i32 as isize)?;
+        let shape = if attrs.tag & KEEPDIM != 0 {
+            x.with_dim(axis, 1)
+        } else {
+            x.without(axis)
+        };
+        (x.around(axis), shape)
+    };
+    let [outer, len, inner] = around;
+    let axis = attrs.words[3];
+    attrs.words = [outer as u32, len as u32, inner as u32, axis];
+    Ok(shape)
+}
+
+/// A sum, or with `MEAN` a mean.
+#[derive(Clone, Copy, Debug)]
+pub struct SumOp<const MEAN: bool>;
+
+impl<const MEAN: bool> Op for SumOp<MEAN> {
+    fn name(&self) -> &'static str {
+        if MEAN { "mean" } else { "sum" }
+    }
+
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        reduced(operands, attrs)
+    }
+
+    fn forward(&self, mut cx: Forward<'_>) {
+        let (x, sizes) = (cx.operand(0), sizes(cx.attrs()));
+        let out = cx.output();
+        kernel::sum_axis(x, sizes, out);
+        if MEAN {
+            let n = sizes[1] as f32;
+            out.iter_mut().for_each(|sum| *sum /= n);
+        }
+    }
+
+    fn backward(&self, mut cx: Backward<'_>) {
+        let sizes = sizes(cx.attrs());
+        let n = if MEAN { sizes[1] as f32 } else { 1.0 };
+        if let Some(grad) = cx.grad(0) {
+            kernel::spread(grad.output, n, sizes, grad.operand, grad.acc);
+        }
+    }
+}
+
+/// The largest element, or with `MIN` the smallest.
+#[derive(Clone, Copy, Debug)]
+pub struct Extreme<const MIN: bool>;
+
+impl<const MIN: bool> Op for Extreme<MIN> {
+    fn name(&self) -> &'static str {
+        if MIN { "min" } else { "max" }
+    }
+
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        let shape = reduced(operands, attrs)?;
+        if attrs.words[1] == 0 {
+            return Err(ShapeError::Empty);
+        }
+        Ok(shape)
+    }
+
+    fn forward(&self, mut cx: Forward<'_>) {
+        let (x, sizes) = (cx.operand(0), sizes(cx.attrs()));
+        if MIN {
+            kernel::min_axis(x, sizes, cx.output());
+        } else {
+            kernel::max_axis(x, sizes, cx.output());
+        }
+    }
+
+    fn backward(&self, mut cx: Backward<'_>) {
+        let (x, y, sizes) = (cx.operand(0), cx.output(), sizes(cx.attrs()));
+        let share = cx.attrs().tag & SHARE != 0;
+        if let Some(grad) = cx.grad(0) {
+            if grad.acc == Acc::Set {
+                grad.operand.fill(0.0);
+            }
+            kernel::add_where_equal(x, y, grad.output, sizes, share, grad.operand);
+        }
+    }
+}
+
+/// Reductions, over all elements or along one axis (counted from the back if
+/// negative). With `keepdim` the axis stays, of size 1.
+impl<'t> Var<'t> {
+    /// The sum of all elements, in the order of [`kernel::sum`], as a scalar.
+    /// Gradient: `g` to every element.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.input(&[1.0, 2.0, 3.0, 4.0], [2, 2]);
+    /// assert_eq!(x.sum().item()?, 10.0);
+    /// assert_eq!(*x.sum_axis(0, false).value()?, [4.0, 6.0]);
+    /// assert_eq!(x.sum_axis(1, true).shape().dims(), [2, 1]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn sum(self) -> Var<'t> {
+        self.unary(&SumOp::<false>, all())
+    }
+
+    /// Sums along `axis`: rows (the last axis) in the order of [`kernel::sum`],
+    /// others in order. Gradient: `g`, repeated.
+    #[track_caller]
+    #[must_use]
+    pub fn sum_axis(self, axis: isize, keepdim: bool) -> Var<'t> {
+        self.unary(&SumOp::<false>, along(axis, keepdim))
+    }
+
+    /// The mean of all elements, as a scalar: the sum, divided once.
+    /// Gradient: `g / n` to every element.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[1.0, 3.0], [2]);
+    /// let mean = x.mean();
+    /// tape.backward(mean)?;
+    /// assert_eq!(mean.item()?, 2.0);
+    /// assert_eq!(*x.grad()?, [0.5, 0.5]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn mean(self) -> Var<'t> {
+        self.unary(&SumOp::<true>, all())
+    }
+
+    /// Means along `axis`. Gradient: `g / n`, repeated.
+    #[track_caller]
+    #[must_use]
+    pub fn mean_axis(self, axis: isize, keepdim: bool) -> Var<'t> {
+        self.unary(&SumOp::<true>, along(axis, keepdim))
+    }
+
+    /// The largest element, NaN if there is one, as a scalar.
+    /// Gradient: shared evenly among ties, as by `torch.max(x)`.
+    #[track_caller]
+    #[must_use]
+    pub fn max(self) -> Var<'t> {
+        self.unary(&Extreme::<false>, all())
+    }
+
+    /// The smallest element, NaN if there is one, as a scalar.
+    /// Gradient: shared evenly among ties, as by `torch.min(x)`.
+    #[track_caller]
+    #[must_use]
+    pub fn min(self) -> Var<'t> {
+        self.unary(&Extreme::<true>, all())
+    }
+
+    /// The largest elements along `axis`: `torch.max(x, axis).values`.
+    /// Gradient: all to the first of several equal ones ([`amax`](Self::amax)
+    /// shares).
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[1.0, 3.0, 3.0], [3]);
+    /// tape.backward(x.max_axis(0, false))?;
+    /// assert_eq!(*x.grad()?, [0.0, 1.0, 0.0]);
+    /// tape.zero_grad();
+    /// tape.backward(x.amax(0, false))?;
+    /// assert_eq!(*x.grad()?, [0.0, 0.5, 0.5]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn max_axis(self, axis: isize, keepdim: bool) -> Var<'t> {
+        self.unary(&Extreme::<false>, along(axis, keepdim))
+    }
+
+    /// The smallest elements along `axis`: `torch.min(x, axis).values`.
+    /// Gradient: all to the first of several equal ones.
+    #[track_caller]
+    #[must_use]
+    pub fn min_axis(self, axis: isize, keepdim: bool) -> Var<'t> {
+        self.unary(&Extreme::<true>, along(axis, keepdim))
+    }
+
+    /// The largest elements along `axis`. Gradient: shared evenly among ties.
+    #[track_caller]
+    #[must_use]
+    pub fn amax(self, axis: isize, keepdim: bool) -> Var<'t> {
+        self.unary(&Extreme::<false>, share(along(axis, keepdim)))
+    }
+
+    /// The smallest elements along `axis`. Gradient: shared evenly among ties.
+    #[track_caller]
+    #[must_use]
+    pub fn amin(self, axis: isize, keepdim: bool) -> Var<'t> {
+        self.unary(&Extreme::<true>, share(along(axis, keepdim)))
+    }
+}

@@ -1,0 +1,91 @@
+//! Softmax and its logarithm, shifted by the largest element so that nothing
+//! overflows.
+
+use super::{Args, Entry, exactly};
+use crate::kernel;
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry::each("softmax", |x, args| x.softmax(args.axis.unwrap_or(-1))),
+    Entry::each("log_softmax", |x, args| x.log_softmax(args.axis.unwrap_or(-1))).with(Args {
+        axis: Some(0),
+        ..Args::NONE
+    }),
+];
+
+/// Softmax, or with `LOG` its logarithm. Words: the tensor as `[outer, axis,
+/// inner]`; the axis, as given.
+#[derive(Clone, Copy, Debug)]
+pub struct Softmax<const LOG: bool>;
+
+fn sizes(attrs: &Attrs) -> [usize; 3] {
+    let [outer, len, inner, _] = attrs.sizes();
+    [outer, len, inner]
+}
+
+impl<const LOG: bool> Op for Softmax<LOG> {
+    fn name(&self) -> &'static str {
+        if LOG { "log_softmax" } else { "softmax" }
+    }
+
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        let [x] = exactly(operands)?;
+        let axis = attrs.words[3];
+        let [outer, len, inner] = x.around(x.axis(axis as i32 as isize)?);
+        attrs.words = [outer as u32, len as u32, inner as u32, axis];
+        Ok(x)
+    }
+
+    fn forward(&self, mut cx: Forward<'_>) {
+        let (x, sizes) = (cx.operand(0), sizes(cx.attrs()));
+        kernel::softmax::<LOG>(x, sizes, cx.output());
+    }
+
+    fn backward(&self, mut cx: Backward<'_>) {
+        let (y, sizes) = (cx.output(), sizes(cx.attrs()));
+        if let Some(grad) = cx.grad(0) {
+            kernel::softmax_grad::<LOG>(y, grad.output, sizes, grad.operand, grad.acc);
+        }
+    }
+}
+
+fn along(axis: isize) -> Attrs {
+    let axis = i32::try_from(axis).unwrap_or(i32::MAX);
+    Attrs {
+        words: [0, 0, 0, axis as u32],
+        tag: 0,
+    }
+}
+
+/// Softmax.
+impl<'t> Var<'t> {
+    /// `eˣ / Σ eˣ` along `axis`, counted from the back if negative.
+    ///
+    /// Gradient: `y (g - Σ g y)`. Rows (the last axis) are summed in the order
+    /// of [`kernel::sum`], other axes in order.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.input(&[1000.0, 1000.0], [2]);
+    /// assert_eq!(*x.softmax(-1).value()?, [0.5, 0.5]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn softmax(self, axis: isize) -> Var<'t> {
+        self.unary(&Softmax::<false>, along(axis))
+    }
+
+    /// `x - ln Σ eˣ` along `axis`: the logarithm of [`softmax`](Self::softmax),
+    /// accurate where that is nearly 0.
+    ///
+    /// Gradient: `g - eʸ Σ g`.
+    #[track_caller]
+    #[must_use]
+    pub fn log_softmax(self, axis: isize) -> Var<'t> {
+        self.unary(&Softmax::<true>, along(axis))
+    }
+}

@@ -1,0 +1,1454 @@
+//! The tape: records operations once, runs them forward and backward.
+//!
+//! # Memory
+//!
+//! One slice of floats, one slice of [`Node`]s, both lent by the caller:
+//!
+//! ```text
+//! | parameters | values of constants and results →   …free…   ← | gradients of parameters |
+//! 0            P                                   top         N-P                        N
+//! ```
+//!
+//! Parameters stay contiguous, and so do their gradients: an optimizer sees
+//! two flat slices. A parameter made late moves the values behind it. Between
+//! `top` and `N-P` a backward pass keeps the gradients of intermediate results;
+//! [`State::plan`] gives each a place from the moment the first operation adds
+//! to it until its own operation has read it, so that buffers are shared.
+//!
+//! An operation's operands stand before its result, which makes one
+//! `split_at_mut` enough to lend both.
+
+use core::cell::{Cell, Ref, RefCell};
+use core::fmt;
+use core::panic::Location;
+
+use crate::error::{Error, ErrorKind, Operands};
+use crate::op::{Attrs, Backward, Borrowed, Forward, Lookup, Node, Op};
+use crate::optim::Optimizer;
+use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
+
+/// How many slices a tape borrows at a time. References cannot live in an
+/// arena that outlasts them, so they are kept in the tape itself, and a tape
+/// has one size. More data than this: copy with [`Tape::constant`].
+pub const MAX_INPUTS: usize = 8;
+
+/// Offsets stay below the bits that mark borrowed and unplanned places, so
+/// that no sum of an offset and a length overflows a 32-bit `usize`.
+const MAX_FLOATS: usize = 1 << 30;
+const UNPLANNED: u32 = 1 << 30;
+
+/// No node: the id of variables that were never recorded, and the end of the
+/// list of parameters.
+pub(crate) const NONE: u16 = u16::MAX;
+
+/// A recording of tensor operations, and everything needed to train it.
+///
+/// Made by [`Arena::tape`](crate::Arena::tape), or by [`Tape::new`] over any
+/// two slices. The type does not depend on their sizes, so the code is the
+/// same for all.
+///
+/// ```
+/// use baregrad::{Arena, optim::Sgd};
+///
+/// let mut arena = Arena::<32, 16>::new();
+/// let tape = arena.tape();
+/// let w = tape.param(&[0.0], []);
+/// let x = tape.input(&[1.0, 2.0, 3.0], [3]);
+/// let y = tape.input(&[2.0, 4.0, 6.0], [3]);
+/// let loss = (w * x - y).square().mean();
+///
+/// let mut sgd = Sgd::new(0.1);
+/// for _ in 0..50 {
+///     tape.zero_grad();
+///     tape.backward(loss)?;
+///     tape.step(&mut sgd)?;
+///     tape.replay()?;
+/// }
+/// assert!((w.item()? - 2.0).abs() < 1e-6);
+/// # Ok::<(), baregrad::Error>(())
+/// ```
+pub struct Tape<'t> {
+    state: RefCell<State<'t>>,
+    /// Set once `error` is: one byte to look at before every call.
+    failed: Cell<bool>,
+    error: Cell<Option<Error>>,
+    grad_enabled: Cell<bool>,
+}
+
+/// A point in a recording, to [`rewind`](Tape::rewind) to.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark<'t> {
+    /// The last node to keep; it goes stale as a variable would.
+    last: Option<Var<'t>>,
+    tape: &'t Tape<'t>,
+}
+
+/// How much of an arena is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Usage {
+    /// Floats in use: values, parameter gradients and, once `backward` has
+    /// run, the shared buffers of intermediate gradients.
+    pub floats: usize,
+    /// The most floats that were ever in use at once.
+    pub floats_peak: usize,
+    /// Floats in the arena.
+    pub floats_capacity: usize,
+    /// Nodes in use.
+    pub nodes: usize,
+    /// The most nodes that were ever in use at once.
+    pub nodes_peak: usize,
+    /// Nodes in the arena.
+    pub nodes_capacity: usize,
+    /// Borrowed inputs, of [`MAX_INPUTS`].
+    pub inputs: usize,
+}
+
+impl Usage {
+    /// The arena's size in bytes.
+    pub const fn bytes(&self) -> usize {
+        self.floats_capacity * size_of::<f32>() + self.nodes_capacity * size_of::<Node>()
+    }
+}
+
+pub(crate) struct State<'t> {
+    floats: &'t mut [f32],
+    nodes: &'t mut [Node],
+    inputs: [Borrowed<'t>; MAX_INPUTS],
+    input_count: usize,
+    /// Nodes recorded.
+    len: usize,
+    /// Floats taken by parameters, and floats taken by all values.
+    param_floats: usize,
+    top: usize,
+    /// Floats taken by gradients of intermediate results.
+    scratch: usize,
+    floats_peak: usize,
+    nodes_peak: usize,
+    generation: u32,
+    /// The loss whose gradient buffers are planned.
+    planned: u16,
+    first_param: u16,
+    last_param: u16,
+    /// Parameters that must have a gradient before a step and have none yet.
+    missing: Cell<u16>,
+    any_unused_allowed: bool,
+    any_pending: bool,
+    /// The first operation a parameter changes the result of.
+    first_trained: u16,
+    /// From this node on, values may be older than what they depend on.
+    outdated_from: u16,
+}
+
+impl<'t> Tape<'t> {
+    /// A tape over borrowed storage. [`Arena`](crate::Arena) owns its storage
+    /// and is easier to use.
+    ///
+    /// ```
+    /// use baregrad::{Tape, op::Node};
+    ///
+    /// let mut floats = [0.0; 16];
+    /// let mut nodes = [const { Node::EMPTY }; 4];
+    /// let tape = Tape::new(&mut floats, &mut nodes);
+    /// let x = tape.param(&[3.0], []);
+    /// assert_eq!((x * x).item()?, 9.0);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    pub fn new(floats: &'t mut [f32], nodes: &'t mut [Node]) -> Self {
+        let usable = floats.len().min(MAX_FLOATS);
+        let floats = floats.get_mut(..usable).unwrap_or_default();
+        let usable = nodes.len().min(NONE as usize);
+        let nodes = nodes.get_mut(..usable).unwrap_or_default();
+        Tape {
+            state: RefCell::new(State {
+                floats,
+                nodes,
+                inputs: [Borrowed {
+                    data: &[],
+                    next: None,
+                    node: NONE,
+                }; MAX_INPUTS],
+                input_count: 0,
+                len: 0,
+                param_floats: 0,
+                top: 0,
+                scratch: 0,
+                floats_peak: 0,
+                nodes_peak: 0,
+                generation: 1,
+                planned: NONE,
+                first_param: NONE,
+                last_param: NONE,
+                missing: Cell::new(0),
+                any_unused_allowed: false,
+                any_pending: false,
+                first_trained: NONE,
+                outdated_from: NONE,
+            }),
+            failed: Cell::new(false),
+            error: Cell::new(None),
+            grad_enabled: Cell::new(true),
+        }
+    }
+
+    // ---- leaves ----------------------------------------------------------
+
+    /// A trainable leaf, copied into the arena. As many values as `shape` has
+    /// elements.
+    ///
+    /// On failure the tape keeps the error, as with every operation.
+    #[track_caller]
+    pub fn param(&'t self, values: &[f32], shape: impl Into<Shape>) -> Var<'t> {
+        let shape = shape.into();
+        self.make("param", |state, at| state.add_param(values, shape, at))
+    }
+
+    /// Data borrowed for the life of the tape, possibly from flash. No
+    /// gradient flows into it; [`rebind`](Self::rebind) points it elsewhere.
+    #[track_caller]
+    pub fn input(&'t self, data: &'t [f32], shape: impl Into<Shape>) -> Var<'t> {
+        let shape = shape.into();
+        self.make("input", |state, at| state.add_input(data, shape, at))
+    }
+
+    /// Data copied into the arena. No gradient flows into it.
+    #[track_caller]
+    pub fn constant(&'t self, values: &[f32], shape: impl Into<Shape>) -> Var<'t> {
+        let shape = shape.into();
+        self.make("constant", |state, at| state.add_constant(values, shape, at))
+    }
+
+    // ---- recording -------------------------------------------------------
+
+    /// Records an operation and computes its result: the door every built-in
+    /// operation goes through, and yours ([`Op`]).
+    #[track_caller]
+    pub fn apply(
+        &'t self,
+        op: &'static dyn Op,
+        operands: &[Var<'t>],
+        attrs: Attrs,
+    ) -> Var<'t> {
+        match self.try_apply(op, operands, attrs) {
+            Ok(result) => result,
+            Err(error) => {
+                self.keep(error);
+                Var::unrecorded(self)
+            }
+        }
+    }
+
+    /// Like [`apply`](Self::apply), but returns the error instead of keeping
+    /// it: the tape is unchanged and goes on working.
+    ///
+    /// # Errors
+    /// Shapes the operation refuses, a full arena, stale or foreign operands,
+    /// or the error the tape already keeps.
+    #[track_caller]
+    pub fn try_apply(
+        &'t self,
+        op: &'static dyn Op,
+        operands: &[Var<'t>],
+        attrs: Attrs,
+    ) -> Result<Var<'t>, Error> {
+        self.record(op, operands, attrs, self.grad_enabled.get(), Location::caller())
+    }
+
+    pub(crate) fn record(
+        &'t self,
+        op: &'static dyn Op,
+        operands: &[Var<'t>],
+        attrs: Attrs,
+        grad_enabled: bool,
+        at: &'static Location<'static>,
+    ) -> Result<Var<'t>, Error> {
+        self.healthy()?;
+        let recorded = self.borrow_mut().and_then(|mut state| {
+            let mut ids = [NONE; crate::error::MAX_OPERANDS];
+            if operands.len() > ids.len() {
+                return Err(ErrorKind::Shape {
+                    why: ShapeError::Operands { expected: ids.len() },
+                    operands: Operands::default(),
+                });
+            }
+            for (id, operand) in ids.iter_mut().zip(operands) {
+                *id = state.resolve(self, *operand)?;
+            }
+            let id = state.record(op, ids, operands.len(), attrs, grad_enabled, at)?;
+            Ok((id, state.generation))
+        });
+        match recorded {
+            Ok((id, generation)) => Ok(Var::new(self, id, generation)),
+            Err(kind) => Err(Error {
+                kind,
+                op: op.name(),
+                at,
+            }),
+        }
+    }
+
+    /// Runs `record` without gradients: what it records is treated as
+    /// constant by `backward`. Names PyTorch's `torch.no_grad`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 8>::new();
+    /// # let tape = arena.tape();
+    /// let w = tape.param(&[2.0], []);
+    /// let validation = tape.no_grad(|| w * w);
+    /// assert!(!validation.requires_grad());
+    /// assert!((w * w).requires_grad());
+    /// ```
+    pub fn no_grad<R>(&'t self, record: impl FnOnce() -> R) -> R {
+        /// Restores the mode even if `record` unwinds.
+        struct Restore<'a>(&'a Cell<bool>, bool);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _restore = Restore(&self.grad_enabled, self.grad_enabled.replace(false));
+        record()
+    }
+
+    /// Switches gradients on or off for what is recorded next, and returns
+    /// what was set before.
+    pub fn set_grad_enabled(&self, enabled: bool) -> bool {
+        self.grad_enabled.replace(enabled)
+    }
+
+    /// Whether what is recorded next can require gradients.
+    pub fn is_grad_enabled(&self) -> bool {
+        self.grad_enabled.get()
+    }
+
+    /// This point of the recording.
+    ///
+    /// # Errors
+    /// The error the tape keeps, if any.
+    #[track_caller]
+    pub fn mark(&'t self) -> Result<Mark<'t>, Error> {
+        self.read("mark", |state| {
+            let last = state.len.checked_sub(1).map(|last| {
+                let generation = state.nodes.get(last).map_or(0, |node| node.generation);
+                Var::new(self, last as u16, generation)
+            });
+            Ok(Mark { last, tape: self })
+        })
+    }
+
+    /// Drops everything recorded after `mark`, for models whose shape depends
+    /// on data: record, train one step, rewind. Variables that were dropped are
+    /// errors from now on.
+    ///
+    /// Also clears the error the tape keeps, if any: what failed was recorded
+    /// after the mark.
+    ///
+    /// # Errors
+    /// A mark of another tape, or one that was itself rewound past.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 8>::new();
+    /// # let tape = arena.tape();
+    /// let w = tape.param(&[2.0], []);
+    /// let mark = tape.mark()?;
+    /// for steps in 1..4 {
+    ///     let mut y = w;
+    ///     for _ in 1..steps {
+    ///         y = y * w;
+    ///     }
+    ///     assert_eq!(y.item()?, 2.0_f32.powi(steps));
+    ///     tape.rewind(mark)?;
+    /// }
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn rewind(&'t self, mark: Mark<'t>) -> Result<(), Error> {
+        let at = Location::caller();
+        let rewound = self.borrow_mut().and_then(|mut state| {
+            if !core::ptr::eq(self, mark.tape) {
+                return Err(ErrorKind::Foreign);
+            }
+            let keep = match mark.last {
+                Some(last) => state.resolve(self, last)? as usize + 1,
+                None => 0,
+            };
+            state.truncate(keep);
+            Ok(())
+        });
+        rewound.map_err(|kind| Error {
+            kind,
+            op: "rewind",
+            at,
+        })?;
+        self.failed.set(false);
+        self.error.set(None);
+        Ok(())
+    }
+
+    // ---- running ---------------------------------------------------------
+
+    /// Computes every recorded result again, in recorded order, after
+    /// parameters or inputs changed. Nothing is recorded, allocated or
+    /// worked out from shapes, unless an input was rebound with another batch
+    /// size.
+    ///
+    /// # Errors
+    /// Shapes that do not fit after a rebind (all rebinds with another batch
+    /// size are then undone), or the error the tape keeps.
+    #[track_caller]
+    #[inline]
+    pub fn replay(&self) -> Result<(), Error> {
+        let at = Location::caller();
+        self.healthy()?;
+        match self.borrow_mut() {
+            Ok(mut state) => state.replay(),
+            Err(kind) => Err(Error {
+                kind,
+                op: "replay",
+                at,
+            }),
+        }
+    }
+
+    /// Adds the gradients of `loss`, a single number, to those of the
+    /// parameters.
+    ///
+    /// # Errors
+    /// A `loss` of more than one element, one that depends on no parameter,
+    /// values that are older than the parameters, an arena too small for the
+    /// gradients, or the error the tape keeps. Gradients are then unchanged.
+    #[track_caller]
+    #[inline]
+    pub fn backward(&'t self, loss: Var<'t>) -> Result<(), Error> {
+        self.leave("backward", |state| {
+            let id = state.resolve(self, loss)?;
+            state.backward(id, None)
+        })
+    }
+
+    /// Like [`backward`](Self::backward), for a `result` of any shape and the
+    /// gradient of some loss with respect to it.
+    ///
+    /// # Errors
+    /// A gradient of another length, and all that [`backward`](Self::backward)
+    /// refuses.
+    #[track_caller]
+    pub fn backward_with(&'t self, result: Var<'t>, gradient: &[f32]) -> Result<(), Error> {
+        self.leave("backward_with", |state| {
+            let id = state.resolve(self, result)?;
+            state.backward(id, Some(gradient))
+        })
+    }
+
+    /// Forgets all gradients: the next `backward` starts anew.
+    #[inline]
+    pub fn zero_grad(&self) {
+        // Only flags change, and those are cells: a guard does no harm, and
+        // nothing that borrows mutably can call this.
+        if let Ok(state) = self.state.try_borrow() {
+            state.zero_grad();
+        }
+    }
+
+    /// Updates the parameters. Results keep their old values until
+    /// [`replay`](Self::replay).
+    ///
+    /// # Errors
+    /// A parameter without a gradient (the error names it; see
+    /// [`allow_unused`](Self::allow_unused)), what the optimizer refuses, or
+    /// the error the tape keeps. Parameters are then unchanged.
+    #[track_caller]
+    #[inline]
+    pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {
+        let at = Location::caller();
+        self.healthy()?;
+        let stepped = self.borrow_mut().map_err(|kind| (kind, at)).and_then(|mut state| {
+            state.ready_to_step(at)?;
+            let (params, grads) = state.params_and_grads();
+            optimizer
+                .step(params, grads)
+                .map_err(|error| (ErrorKind::Optimizer(error), at))?;
+            state.outdated_from = state.outdated_from.min(state.first_trained);
+            Ok(())
+        });
+        stepped.map_err(|(kind, at)| Error {
+            kind,
+            op: "step",
+            at,
+        })
+    }
+
+    /// Says that `param` may go without a gradient, as a frozen layer does: a
+    /// step then treats its gradient as zero.
+    ///
+    /// # Errors
+    /// A variable that is no parameter of this tape.
+    #[track_caller]
+    pub fn allow_unused(&'t self, param: Var<'t>) -> Result<(), Error> {
+        self.leave("allow_unused", |state| {
+            let id = state.resolve(self, param)?;
+            let node = state.param(id)?;
+            node.set(Node::ALLOW_UNUSED);
+            state.any_unused_allowed = true;
+            state.count_missing();
+            Ok(())
+        })
+    }
+
+    /// Points an input at other data with the same trailing dimensions. The
+    /// leading dimension, the batch, may be smaller than recorded.
+    ///
+    /// The results change with the next [`replay`](Self::replay), so that
+    /// several inputs can be rebound to another batch size one after another.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 8>::new();
+    /// # let tape = arena.tape();
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0];
+    /// let x = tape.input(&data[..3], [3]);
+    /// let sum = x.sum();
+    /// assert_eq!(sum.item()?, 6.0);
+    /// tape.rebind(x, &data[3..])?;
+    /// tape.replay()?;
+    /// assert_eq!(sum.item()?, 9.0);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Data that are no whole number of rows, or more rows than recorded; a
+    /// variable that is no input of this tape.
+    #[track_caller]
+    #[inline]
+    pub fn rebind(&'t self, input: Var<'t>, data: &'t [f32]) -> Result<(), Error> {
+        self.leave("rebind", |state| {
+            let id = state.resolve(self, input)?;
+            state.rebind(id, data)
+        })
+    }
+
+    /// Overwrites a parameter or constant. Results change with the next
+    /// [`replay`](Self::replay).
+    ///
+    /// # Errors
+    /// Another number of values; a variable that is computed or borrowed.
+    #[track_caller]
+    pub fn write(&'t self, leaf: Var<'t>, values: &[f32]) -> Result<(), Error> {
+        self.leave("write", |state| {
+            let id = state.resolve(self, leaf)?;
+            state.write(id, values)
+        })
+    }
+
+    // ---- looking inside --------------------------------------------------
+
+    /// All parameters, one after the other in the order they were made.
+    ///
+    /// While the guard is alive, calls that change the tape are errors.
+    ///
+    /// # Errors
+    /// The error the tape keeps.
+    #[track_caller]
+    pub fn params(&self) -> Result<Ref<'_, [f32]>, Error> {
+        self.view("params", |state| {
+            Ok(state.floats.get(..state.param_floats).unwrap_or_default())
+        })
+    }
+
+    /// The gradients of all parameters, in the same order. Those that no
+    /// `backward` reached since the last `zero_grad` are not meaningful: see
+    /// [`Var::has_grad`].
+    ///
+    /// # Errors
+    /// The error the tape keeps.
+    #[track_caller]
+    pub fn grads(&self) -> Result<Ref<'_, [f32]>, Error> {
+        self.view("grads", |state| {
+            Ok(state.floats.get(state.grads_start()..).unwrap_or_default())
+        })
+    }
+
+    /// What is in use of the arena, now and at most so far: record once on the
+    /// desktop in a large arena, read the peak, size the firmware's.
+    pub fn usage(&self) -> Usage {
+        // Held guards only read, so looking is always possible between calls.
+        self.state.try_borrow().map_or(
+            Usage {
+                floats: 0,
+                floats_peak: 0,
+                floats_capacity: 0,
+                nodes: 0,
+                nodes_peak: 0,
+                nodes_capacity: 0,
+                inputs: 0,
+            },
+            |state| state.usage(),
+        )
+    }
+
+    /// The error the tape keeps, if an operation failed.
+    pub fn error(&self) -> Option<Error> {
+        self.error.get()
+    }
+
+    // ---- within the crate ------------------------------------------------
+
+    /// Looks at something that may not be there.
+    #[track_caller]
+    pub(crate) fn read<R>(
+        &self,
+        op: &'static str,
+        look: impl FnOnce(&State<'t>) -> Result<R, ErrorKind>,
+    ) -> Result<R, Error> {
+        let at = Location::caller();
+        self.healthy()?;
+        self.state
+            .try_borrow()
+            .map_err(|_| ErrorKind::Borrowed)
+            .and_then(|state| look(&state))
+            .map_err(|kind| Error { kind, op, at })
+    }
+
+    /// Lends a slice. While the guard lives, the tape cannot change.
+    #[track_caller]
+    pub(crate) fn view(
+        &self,
+        op: &'static str,
+        slice: impl for<'s> Fn(&'s State<'t>) -> Result<&'s [f32], ErrorKind>,
+    ) -> Result<Ref<'_, [f32]>, Error> {
+        let at = Location::caller();
+        self.healthy()?;
+        let state = self.state.try_borrow().map_err(|_| ErrorKind::Borrowed);
+        let checked = state.and_then(|state| slice(&state).map(|_| ()).map(|()| state));
+        let state = checked.map_err(|kind| Error { kind, op, at })?;
+        Ok(Ref::map(state, |state| slice(state).unwrap_or_default()))
+    }
+
+    /// Runs something that may fail and is told so at once.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn leave<R>(
+        &self,
+        op: &'static str,
+        run: impl FnOnce(&mut State<'t>) -> Result<R, ErrorKind>,
+    ) -> Result<R, Error> {
+        let at = Location::caller();
+        self.healthy()?;
+        self.borrow_mut()
+            .and_then(|mut state| run(&mut state))
+            .map_err(|kind| Error { kind, op, at })
+    }
+
+    /// Makes a leaf, keeping the error if there is one.
+    #[track_caller]
+    fn make(
+        &'t self,
+        op: &'static str,
+        add: impl FnOnce(&mut State<'t>, &'static Location<'static>) -> Result<u16, ErrorKind>,
+    ) -> Var<'t> {
+        let at = Location::caller();
+        if self.failed.get() {
+            return Var::unrecorded(self);
+        }
+        let made = self.borrow_mut().and_then(|mut state| {
+            let id = add(&mut state, at)?;
+            Ok((id, state.generation))
+        });
+        match made {
+            Ok((id, generation)) => Var::new(self, id, generation),
+            Err(kind) => {
+                self.keep(Error { kind, op, at });
+                Var::unrecorded(self)
+            }
+        }
+    }
+
+    /// Keeps the first error.
+    #[cold]
+    pub(crate) fn keep(&self, error: Error) {
+        if !self.failed.replace(true) {
+            self.error.set(Some(error));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn healthy(&self) -> Result<(), Error> {
+        if self.failed.get() {
+            if let Some(error) = self.error.get() {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn borrow_mut(&self) -> Result<core::cell::RefMut<'_, State<'t>>, ErrorKind> {
+        self.state.try_borrow_mut().map_err(|_| ErrorKind::Borrowed)
+    }
+}
+
+impl<'t> State<'t> {
+    /// The node a variable stands for, if it is still there.
+    #[inline]
+    pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<u16, ErrorKind> {
+        if !core::ptr::eq(tape, var.tape) {
+            return Err(ErrorKind::Foreign);
+        }
+        match self.nodes.get(var.id as usize) {
+            Some(node)
+                if (var.id as usize) < self.len && node.generation == var.generation =>
+            {
+                Ok(var.id)
+            }
+            _ => Err(ErrorKind::Stale),
+        }
+    }
+
+    pub(crate) fn node(&self, id: u16) -> Option<&Node> {
+        self.nodes.get(..self.len)?.get(id as usize)
+    }
+
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        Lookup {
+            nodes: self.nodes,
+            inputs: &self.inputs,
+            values: self.floats,
+        }
+    }
+
+    pub(crate) fn values(&self, id: u16) -> &[f32] {
+        self.lookup().values(id)
+    }
+
+    fn param(&self, id: u16) -> Result<&Node, ErrorKind> {
+        self.node(id)
+            .filter(|node| node.has(Node::PARAM))
+            .ok_or(ErrorKind::NotParam)
+    }
+
+    /// Whether a gradient has reached a parameter.
+    pub(crate) fn has_grad(&self, id: u16) -> bool {
+        self.param(id).is_ok_and(|node| node.has(Node::WRITTEN))
+    }
+
+    /// A parameter's gradient.
+    pub(crate) fn grad(&self, id: u16) -> Result<&[f32], ErrorKind> {
+        let node = self.param(id)?;
+        if !node.has(Node::WRITTEN) {
+            return Err(ErrorKind::Unused {
+                param: self.param_number(id),
+                shape: node.shape,
+            });
+        }
+        let start = self.grads_start() + node.place as usize;
+        Ok(self
+            .floats
+            .get(start..start + node.len as usize)
+            .unwrap_or_default())
+    }
+
+    fn grads_start(&self) -> usize {
+        self.floats.len().saturating_sub(self.param_floats)
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            floats: self.top + self.scratch + self.param_floats,
+            floats_peak: self.floats_peak,
+            floats_capacity: self.floats.len(),
+            nodes: self.len,
+            nodes_peak: self.nodes_peak,
+            nodes_capacity: self.nodes.len(),
+            inputs: self.input_count,
+        }
+    }
+
+    // ---- leaves ----------------------------------------------------------
+
+    fn add_param(
+        &mut self,
+        values: &[f32],
+        shape: Shape,
+        at: &'static Location<'static>,
+    ) -> Result<u16, ErrorKind> {
+        expect_length(shape, values)?;
+        let len = values.len();
+        // Once for the value, once for the gradient.
+        self.reserve(len.saturating_mul(2))?;
+        let id = self.next_id()?;
+
+        // Results behind the parameters move up, gradients already collected
+        // move down, to keep both contiguous.
+        let place = self.param_floats;
+        self.floats.copy_within(place..self.top, place + len);
+        for node in self.nodes.iter_mut().take(self.len) {
+            if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+                node.place += len as u32;
+            }
+        }
+        let start = self.grads_start();
+        self.floats.copy_within(start.., start - len);
+        self.param_floats += len;
+        self.top += len;
+        if let Some(to) = self.floats.get_mut(place..place + len) {
+            to.copy_from_slice(values);
+        }
+
+        let flags = Node::PARAM | Node::REQUIRES_GRAD;
+        self.push_leaf(shape, place as u32, flags, at);
+        match self.nodes.get_mut(self.last_param as usize) {
+            Some(last) => last.operands[0] = id,
+            None => self.first_param = id,
+        }
+        self.last_param = id;
+        self.missing.set(self.missing.get() + 1);
+        Ok(id)
+    }
+
+    fn add_constant(
+        &mut self,
+        values: &[f32],
+        shape: Shape,
+        at: &'static Location<'static>,
+    ) -> Result<u16, ErrorKind> {
+        expect_length(shape, values)?;
+        self.reserve(values.len())?;
+        let id = self.next_id()?;
+        let place = self.top;
+        self.top += values.len();
+        if let Some(to) = self.floats.get_mut(place..self.top) {
+            to.copy_from_slice(values);
+        }
+        self.push_leaf(shape, place as u32, 0, at);
+        Ok(id)
+    }
+
+    fn add_input(
+        &mut self,
+        data: &'t [f32],
+        shape: Shape,
+        at: &'static Location<'static>,
+    ) -> Result<u16, ErrorKind> {
+        expect_length(shape, data)?;
+        let id = self.next_id()?;
+        let number = self.input_count;
+        let slot = self.inputs.get_mut(number).ok_or(ErrorKind::Inputs {
+            capacity: MAX_INPUTS,
+        })?;
+        *slot = Borrowed {
+            data,
+            next: None,
+            node: id,
+        };
+        self.input_count += 1;
+        self.push_leaf(shape, Node::BORROWED | number as u32, 0, at);
+        Ok(id)
+    }
+
+    fn push_leaf(
+        &mut self,
+        shape: Shape,
+        place: u32,
+        flags: u8,
+        at: &'static Location<'static>,
+    ) {
+        let len = shape.numel() as u32;
+        self.push(Node {
+            at: Some(at),
+            shape,
+            place,
+            len,
+            cap: len,
+            operands: [NONE; crate::error::MAX_OPERANDS],
+            flags: Cell::new(flags),
+            ..Node::EMPTY
+        });
+    }
+
+    fn next_id(&self) -> Result<u16, ErrorKind> {
+        if self.len < self.nodes.len() {
+            Ok(self.len as u16)
+        } else {
+            Err(ErrorKind::Nodes {
+                capacity: self.nodes.len(),
+            })
+        }
+    }
+
+    /// Refuses unless `more` floats fit beside everything that must stay.
+    fn reserve(&self, more: usize) -> Result<(), ErrorKind> {
+        let needed = (self.top + self.param_floats).saturating_add(more);
+        if needed <= self.floats.len() {
+            Ok(())
+        } else {
+            Err(ErrorKind::Floats {
+                needed,
+                capacity: self.floats.len(),
+            })
+        }
+    }
+
+    fn push(&mut self, node: Node) {
+        if let Some(slot) = self.nodes.get_mut(self.len) {
+            *slot = Node {
+                generation: self.generation,
+                grad: UNPLANNED,
+                ..node
+            };
+            self.len += 1;
+        }
+        self.planned = NONE;
+        self.scratch = 0;
+        self.nodes_peak = self.nodes_peak.max(self.len);
+        self.note_peak();
+    }
+
+    fn note_peak(&mut self) {
+        let used = self.top + self.scratch + self.param_floats;
+        self.floats_peak = self.floats_peak.max(used);
+    }
+
+    fn rebind(&mut self, id: u16, data: &'t [f32]) -> Result<(), ErrorKind> {
+        let node = self
+            .nodes
+            .get_mut(id as usize)
+            .filter(|node| node.op.is_none() && node.place & Node::BORROWED != 0)
+            .ok_or(ErrorKind::NotInput)?;
+        let number = (node.place & !Node::BORROWED) as usize;
+        let slot = self.inputs.get_mut(number).ok_or(ErrorKind::NotInput)?;
+        if data.len() == slot.data.len() {
+            slot.data = data;
+            slot.next = None;
+        } else {
+            let row = node.shape.without(0).numel();
+            let rows = data.len().checked_div(row).unwrap_or(0);
+            let most = (node.cap as usize).checked_div(row).unwrap_or(0);
+            if node.shape.rank() == 0 || rows == 0 || rows * row != data.len() || rows > most {
+                return Err(ErrorKind::Rows {
+                    found: data.len(),
+                    row,
+                    most,
+                });
+            }
+            slot.next = Some(data);
+            self.any_pending = true;
+        }
+        // Which later results depend on it is not worth finding out: all may.
+        self.outdated_from = self.outdated_from.min(id);
+        Ok(())
+    }
+
+    fn write(&mut self, id: u16, values: &[f32]) -> Result<(), ErrorKind> {
+        let node = self.node(id).ok_or(ErrorKind::Stale)?;
+        if node.op.is_some() || node.place & Node::BORROWED != 0 {
+            return Err(ErrorKind::NotLeaf);
+        }
+        expect_length(node.shape, values)?;
+        let start = node.place as usize;
+        let end = start + values.len();
+        if let Some(to) = self.floats.get_mut(start..end) {
+            to.copy_from_slice(values);
+        }
+        self.outdated_from = self.outdated_from.min(id);
+        Ok(())
+    }
+
+    // ---- recording -------------------------------------------------------
+
+    fn record(
+        &mut self,
+        op: &'static dyn Op,
+        operands: [u16; crate::error::MAX_OPERANDS],
+        count: usize,
+        mut attrs: Attrs,
+        grad_enabled: bool,
+        at: &'static Location<'static>,
+    ) -> Result<u16, ErrorKind> {
+        let id = self.next_id()?;
+        let mut node = Node {
+            op: Some(op),
+            at: Some(at),
+            operands,
+            ..Node::EMPTY
+        };
+        let shapes = self.lookup().shapes(&node, count);
+        node.shape = op
+            .shape(shapes.as_slice(), &mut attrs)
+            .map_err(|why| ErrorKind::Shape {
+                why,
+                operands: shapes,
+            })?;
+        node.attrs = attrs;
+
+        let mut requires_grad = false;
+        for &operand in operands.iter().take(count) {
+            requires_grad |= self
+                .node(operand)
+                .is_some_and(|operand| operand.has(Node::REQUIRES_GRAD));
+        }
+        if requires_grad && grad_enabled {
+            node.set(Node::REQUIRES_GRAD);
+            self.first_trained = self.first_trained.min(id);
+        }
+
+        let len = node.shape.numel();
+        node.len = len as u32;
+        if op.is_view() {
+            let source = self.node(operands[0]).ok_or(ErrorKind::Stale)?;
+            node.place = source.place;
+            node.cap = source.cap;
+        } else {
+            self.reserve(len)?;
+            node.place = self.top as u32;
+            node.cap = len as u32;
+            self.top += len;
+        }
+        self.push(node);
+        self.run(id as usize);
+        Ok(id)
+    }
+
+    /// Keeps the first `keep` nodes.
+    fn truncate(&mut self, keep: usize) {
+        let old_params = self.param_floats;
+        let old_grads = self.grads_start();
+        let (mut params, mut top) = (0, 0);
+        let mut inputs = 0;
+        self.first_param = NONE;
+        self.last_param = NONE;
+        self.first_trained = NONE;
+        self.len = self.len.min(keep);
+        let kept = self.nodes.get_mut(..self.len).unwrap_or_default();
+        let mut last: Option<u16> = None;
+        for (id, node) in kept.iter_mut().enumerate() {
+            if node.has(Node::PARAM) {
+                params += node.len as usize;
+                node.operands[0] = NONE;
+                if self.first_param == NONE {
+                    self.first_param = id as u16;
+                }
+                last = Some(id as u16);
+            } else if node.place & Node::BORROWED == 0 {
+                top = top.max((node.place + node.cap) as usize);
+            } else if node.op.is_none() {
+                inputs += 1;
+            }
+            if node.op.is_some() && node.has(Node::REQUIRES_GRAD) {
+                self.first_trained = self.first_trained.min(id as u16);
+            }
+        }
+        // Chain the parameters again, backwards.
+        let mut next = NONE;
+        for (id, node) in kept.iter_mut().enumerate().rev() {
+            if node.has(Node::PARAM) {
+                node.operands[0] = next;
+                next = id as u16;
+            }
+        }
+        self.last_param = last.unwrap_or(NONE);
+
+        // Close the gap that dropped parameters leave.
+        let gap = old_params - params;
+        if gap > 0 {
+            self.floats.copy_within(old_params..top.max(old_params), params);
+            self.floats.copy_within(old_grads..old_grads + params, old_grads + gap);
+            for node in kept {
+                if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+                    node.place -= gap as u32;
+                }
+            }
+        }
+        self.param_floats = params;
+        self.top = params.max(top.saturating_sub(gap));
+        self.input_count = inputs;
+        self.any_pending = self
+            .inputs
+            .iter()
+            .take(inputs)
+            .any(|input| input.next.is_some());
+        // Leaves are never outdated.
+        let computed = self.nodes.iter().take(self.len).map(|node| node.op.is_some());
+        let outdated = computed.enumerate().skip(self.outdated_from as usize);
+        self.outdated_from = outdated
+            .into_iter()
+            .find(|(_, computed)| *computed)
+            .map_or(NONE, |(id, _)| id as u16);
+        self.scratch = 0;
+        self.planned = NONE;
+        self.generation = self.generation.wrapping_add(1);
+        self.count_missing();
+    }
+
+    // ---- forward ---------------------------------------------------------
+
+    /// Computes one result.
+    #[inline]
+    fn run(&mut self, id: usize) {
+        let Some(node) = self.nodes.get(id) else {
+            return;
+        };
+        let Some(op) = node.op else { return };
+        if node.place & Node::BORROWED != 0 {
+            return; // a view of an input
+        }
+        let Some((before, rest)) = self.floats.split_at_mut_checked(node.place as usize) else {
+            return;
+        };
+        let Some(output) = rest.get_mut(..node.len as usize) else {
+            return;
+        };
+        if op.is_view() {
+            return;
+        }
+        op.forward(Forward {
+            lookup: Lookup {
+                nodes: self.nodes,
+                inputs: &self.inputs,
+                values: before,
+            },
+            node,
+            output,
+        });
+    }
+
+    fn replay(&mut self) -> Result<(), Error> {
+        if self.any_pending {
+            self.take_over_pending()?;
+        }
+        for id in 0..self.len {
+            self.run(id);
+        }
+        self.outdated_from = NONE;
+        Ok(())
+    }
+
+    /// Runs the shape rules for inputs that were rebound with another batch
+    /// size. If one refuses, those rebinds are undone.
+    #[cold]
+    fn take_over_pending(&mut self) -> Result<(), Error> {
+        self.any_pending = false;
+        self.planned = NONE;
+        self.scratch = 0;
+        self.resize_inputs(|input| input.next.unwrap_or(input.data));
+        let result = self.run_shape_rules();
+        if result.is_ok() {
+            for input in self.inputs.iter_mut() {
+                input.data = input.next.take().unwrap_or(input.data);
+            }
+        } else {
+            for input in self.inputs.iter_mut() {
+                input.next = None;
+            }
+            self.resize_inputs(|input| input.data);
+            // These shapes were accepted before.
+            let _ = self.run_shape_rules();
+        }
+        result
+    }
+
+    fn resize_inputs(&mut self, data: impl Fn(&Borrowed<'t>) -> &'t [f32]) {
+        for input in self.inputs.iter().take(self.input_count) {
+            if let Some(node) = self.nodes.get_mut(input.node as usize) {
+                let len = data(input).len();
+                let row = node.shape.without(0).numel();
+                if let Some(rows) = len.checked_div(row) {
+                    node.shape = node.shape.with_dim(0, rows);
+                    node.len = len as u32;
+                }
+            }
+        }
+    }
+
+    fn run_shape_rules(&mut self) -> Result<(), Error> {
+        for id in 0..self.len {
+            let Some(node) = self.nodes.get(id) else {
+                continue;
+            };
+            let Some(op) = node.op else { continue };
+            let count = node.operands.iter().filter(|&&id| id != NONE).count();
+            let shapes = self.lookup().shapes(node, count);
+            let mut attrs = node.attrs;
+            let refused = |kind| Error {
+                kind,
+                op: op.name(),
+                at: node.at.unwrap_or(Location::caller()),
+            };
+            let shape = op.shape(shapes.as_slice(), &mut attrs).map_err(|why| {
+                refused(ErrorKind::Shape {
+                    why,
+                    operands: shapes,
+                })
+            })?;
+            let len = shape.numel();
+            if len > node.cap as usize {
+                return Err(refused(ErrorKind::Length {
+                    expected: node.cap as usize,
+                    found: len,
+                }));
+            }
+            if let Some(node) = self.nodes.get_mut(id) {
+                node.shape = shape;
+                node.attrs = attrs;
+                node.len = len as u32;
+            }
+        }
+        Ok(())
+    }
+
+    // ---- backward --------------------------------------------------------
+
+    #[inline]
+    fn backward(&mut self, loss: u16, gradient: Option<&[f32]>) -> Result<(), ErrorKind> {
+        let node = self.node(loss).ok_or(ErrorKind::Stale)?;
+        if !node.has(Node::REQUIRES_GRAD) {
+            return Err(ErrorKind::NoGradient);
+        }
+        match gradient {
+            Some(gradient) => expect_length(node.shape, gradient)?,
+            None if node.len != 1 => return Err(ErrorKind::NotScalar { shape: node.shape }),
+            None => {}
+        }
+        if self.outdated_from <= loss {
+            return Err(ErrorKind::NotReplayed);
+        }
+        if self.planned != loss {
+            self.plan(loss)?;
+        }
+
+        let Some((values, grads)) = self.floats.split_at_mut_checked(self.top) else {
+            return Ok(());
+        };
+        let Some(node) = self.nodes.get(loss as usize) else {
+            return Ok(());
+        };
+        let start = node.grad as usize;
+        if let Some(seed) = grads.get_mut(start..start + node.len as usize) {
+            // A loss that is itself a parameter collects gradients.
+            let add = node.op.is_none() && node.has(Node::WRITTEN);
+            for (i, to) in seed.iter_mut().enumerate() {
+                let g = gradient.map_or(Some(1.0), |g| g.get(i).copied()).unwrap_or(0.0);
+                *to = if add { *to + g } else { g };
+            }
+        }
+        if node.op.is_none() {
+            node.set(Node::WRITTEN);
+            self.count_missing();
+            return Ok(());
+        }
+        node.set(Node::WRITTEN);
+
+        let lookup = Lookup {
+            nodes: self.nodes,
+            inputs: &self.inputs,
+            values,
+        };
+        for node in self.nodes.iter().take(loss as usize + 1).rev() {
+            // A result nothing was added to sends nothing on.
+            let Some(op) = node.op else { continue };
+            if node.has(Node::WRITTEN) {
+                node.clear(Node::WRITTEN);
+                op.backward(Backward {
+                    lookup,
+                    node,
+                    grads,
+                    missing: &self.missing,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every intermediate gradient that a backward pass from `loss`
+    /// needs a place in the free floats.
+    ///
+    /// ```text
+    /// for node from loss down to the first:
+    ///     if its gradient has a place:                   (something adds to it)
+    ///         for each operand that needs a gradient and has no place yet:
+    ///             the lowest gap among the live buffers that is large enough
+    ///         the node's own buffer is no longer live
+    /// ```
+    ///
+    /// Places are relative to `top`, where the gradients begin.
+    #[cold]
+    fn plan(&mut self, loss: u16) -> Result<(), ErrorKind> {
+        self.planned = NONE;
+        let grads = self.floats.len() - self.top;
+        let params_at = (grads - self.param_floats) as u32;
+        for node in self.nodes.iter_mut().take(self.len) {
+            node.clear(Node::LIVE);
+            node.grad = if node.has(Node::PARAM) {
+                params_at + node.place
+            } else {
+                UNPLANNED
+            };
+        }
+
+        let mut end = 0;
+        if self.node(loss).is_some_and(|node| node.op.is_some()) {
+            end = self.place_gradient(loss, loss);
+        }
+        for id in (0..=loss).rev() {
+            let Some(node) = self.node(id) else { continue };
+            if !node.has(Node::LIVE) {
+                continue;
+            }
+            for operand in node.operands {
+                let waits = self.node(operand).is_some_and(|operand| {
+                    operand.has(Node::REQUIRES_GRAD) && operand.grad == UNPLANNED
+                });
+                if waits {
+                    end = end.max(self.place_gradient(operand, id));
+                }
+            }
+            if let Some(node) = self.node(id) {
+                node.clear(Node::LIVE);
+            }
+        }
+
+        let needed = self.top + end as usize + self.param_floats;
+        if needed > self.floats.len() {
+            return Err(ErrorKind::Floats {
+                needed,
+                capacity: self.floats.len(),
+            });
+        }
+        self.scratch = end as usize;
+        self.note_peak();
+        self.planned = loss;
+        Ok(())
+    }
+
+    /// Places one buffer in the lowest gap; live ones belong to nodes up to
+    /// `newest`. Returns where it ends.
+    fn place_gradient(&mut self, id: u16, newest: u16) -> u32 {
+        let len = self.node(id).map_or(0, |node| node.len);
+        let mut start = 0u32;
+        // Whenever a live buffer is in the way, go on behind it.
+        while let Some(blocking) = self
+            .nodes
+            .iter()
+            .take(newest as usize + 1)
+            .find(|n| n.has(Node::LIVE) && n.grad < start + len && start < n.grad + n.len)
+        {
+            start = blocking.grad + blocking.len;
+        }
+        if let Some(node) = self.nodes.get_mut(id as usize) {
+            node.grad = start;
+            node.set(Node::LIVE);
+        }
+        start.saturating_add(len)
+    }
+
+    // ---- parameters ------------------------------------------------------
+
+    /// Walks the parameters in the order they were made.
+    fn params(&self) -> impl Iterator<Item = &Node> {
+        let mut next = self.first_param;
+        core::iter::from_fn(move || {
+            let node = self.node(next)?;
+            next = node.operands[0];
+            Some(node)
+        })
+    }
+
+    pub(crate) fn param_number(&self, id: u16) -> usize {
+        self.node(id).map_or(0, |this| {
+            self.params().take_while(|node| node.place < this.place).count()
+        })
+    }
+
+    #[inline]
+    pub(crate) fn zero_grad(&self) {
+        for param in self.params() {
+            param.clear(Node::WRITTEN);
+        }
+        self.count_missing();
+    }
+
+    fn count_missing(&self) {
+        let needed = Node::WRITTEN | Node::ALLOW_UNUSED;
+        let missing = self.params().filter(|param| !param.has(needed)).count();
+        self.missing.set(missing as u16);
+    }
+
+    #[inline]
+    #[allow(clippy::type_complexity)]
+    fn ready_to_step(
+        &mut self,
+        at: &'static Location<'static>,
+    ) -> Result<(), (ErrorKind, &'static Location<'static>)> {
+        if self.missing.get() > 0 {
+            return Err(self.name_missing(at));
+        }
+        if self.any_unused_allowed {
+            self.zero_unused();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn name_missing(
+        &self,
+        at: &'static Location<'static>,
+    ) -> (ErrorKind, &'static Location<'static>) {
+        let settled = Node::WRITTEN | Node::ALLOW_UNUSED;
+        let unused = self.params().enumerate().find(|(_, p)| !p.has(settled));
+        match unused {
+            Some((param, node)) => (
+                ErrorKind::Unused {
+                    param,
+                    shape: node.shape,
+                },
+                node.at.unwrap_or(at),
+            ),
+            None => (ErrorKind::NoGradient, at),
+        }
+    }
+
+    #[cold]
+    fn zero_unused(&mut self) {
+        let start = self.grads_start();
+        for node in self.nodes.iter().take(self.len) {
+            if node.has(Node::PARAM) && !node.has(Node::WRITTEN) {
+                let from = start + node.place as usize;
+                if let Some(grad) = self.floats.get_mut(from..from + node.len as usize) {
+                    grad.fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// All parameters and all their gradients.
+    #[inline]
+    pub(crate) fn params_and_grads(&mut self) -> (&mut [f32], &[f32]) {
+        let start = self.grads_start();
+        match self.floats.split_at_mut_checked(start) {
+            Some((values, grads)) => (
+                values.get_mut(..self.param_floats).unwrap_or_default(),
+                grads,
+            ),
+            None => (&mut [], &[]),
+        }
+    }
+}
+
+fn expect_length(shape: Shape, values: &[f32]) -> Result<(), ErrorKind> {
+    if shape.numel() == values.len() {
+        Ok(())
+    } else {
+        Err(ErrorKind::Length {
+            expected: shape.numel(),
+            found: values.len(),
+        })
+    }
+}
+
+impl fmt::Debug for Tape<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tape")
+            .field("usage", &self.usage())
+            .field("error", &self.error.get())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! `Var`: a value on a tape, as cheap to copy as a reference.
+
+use core::cell::Ref;
+use core::fmt;
+use core::panic::Location;
+
+use crate::error::{Error, ErrorKind};
+use crate::op::Attrs;
+use crate::ops;
+use crate::shape::Shape;
+use crate::tape::{NONE, Tape};
+
+/// A tensor recorded on a [`Tape`].
+///
+/// Arithmetic between `Var`s, and with `f32` on either side, records an
+/// operation and computes its result at once. Shapes broadcast as in PyTorch.
+///
+/// ```
+/// use baregrad::{Arena, Var};
+///
+/// fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+///     w * t_u + b
+/// }
+///
+/// let mut arena = Arena::<32, 8>::new();
+/// let tape = arena.tape();
+/// let w = tape.param(&[2.0], []);
+/// let b = tape.param(&[1.0], []);
+/// let t_u = tape.input(&[1.0, 2.0, 3.0], [3]);
+/// let t_p = model(t_u, w, b);
+/// assert_eq!(*t_p.value()?, [3.0, 5.0, 7.0]);
+/// # Ok::<(), baregrad::Error>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Var<'t> {
+    pub(crate) tape: &'t Tape<'t>,
+    pub(crate) id: u16,
+    pub(crate) generation: u32,
+}
+
+impl<'t> Var<'t> {
+    pub(crate) fn new(tape: &'t Tape<'t>, id: u16, generation: u32) -> Self {
+        Var {
+            tape,
+            id,
+            generation,
+        }
+    }
+
+    /// What a failed operation returns: the tape has the error.
+    pub(crate) fn unrecorded(tape: &'t Tape<'t>) -> Self {
+        Var::new(tape, NONE, 0)
+    }
+
+    /// Records an operation with this variable as its first operand.
+    #[track_caller]
+    pub(crate) fn unary(self, op: &'static dyn crate::op::Op, attrs: Attrs) -> Var<'t> {
+        self.tape.apply(op, &[self], attrs)
+    }
+
+    /// The tape this variable is recorded on.
+    pub fn tape(self) -> &'t Tape<'t> {
+        self.tape
+    }
+
+    /// The number in a tensor of one element.
+    ///
+    /// # Errors
+    /// More than one element; a variable dropped by a rewind; the error the
+    /// tape keeps.
+    #[track_caller]
+    pub fn item(self) -> Result<f32, Error> {
+        self.tape.read("item", |state| {
+            let id = state.resolve(self.tape, self)?;
+            match state.values(id) {
+                [x] => Ok(*x),
+                _ => Err(ErrorKind::NotScalar {
+                    shape: state.node(id).map(|node| node.shape).unwrap_or_default(),
+                }),
+            }
+        })
+    }
+
+    /// The values, row by row. While the guard is alive, calls that change the
+    /// tape are errors.
+    ///
+    /// # Errors
+    /// A variable dropped by a rewind; the error the tape keeps.
+    #[track_caller]
+    pub fn value(self) -> Result<Ref<'t, [f32]>, Error> {
+        self.tape.view("value", |state| {
+            let id = state.resolve(self.tape, self)?;
+            Ok(state.values(id))
+        })
+    }
+
+    /// The gradient that `backward` has collected for this parameter.
+    ///
+    /// Intermediate results share the memory of their gradients and have none
+    /// to show.
+    ///
+    /// # Errors
+    /// No `backward` since the last `zero_grad` reached it; not a parameter; a
+    /// variable dropped by a rewind; the error the tape keeps.
+    #[track_caller]
+    pub fn grad(self) -> Result<Ref<'t, [f32]>, Error> {
+        self.tape.view("grad", |state| {
+            let id = state.resolve(self.tape, self)?;
+            state.grad(id)
+        })
+    }
+
+    /// Whether a `backward` since the last `zero_grad` reached this parameter:
+    /// where PyTorch's `.grad` is not `None`.
+    pub fn has_grad(self) -> bool {
+        self.tape
+            .read("has_grad", |state| {
+                let id = state.resolve(self.tape, self)?;
+                Ok(state.has_grad(id))
+            })
+            .unwrap_or(false)
+    }
+
+    /// The shape; that of a scalar for a variable that could not be recorded.
+    pub fn shape(self) -> Shape {
+        self.tape
+            .read("shape", |state| {
+                let id = state.resolve(self.tape, self)?;
+                Ok(state.node(id).map(|node| node.shape).unwrap_or_default())
+            })
+            .unwrap_or_default()
+    }
+
+    /// Whether gradients flow through this value.
+    pub fn requires_grad(self) -> bool {
+        self.tape
+            .read("requires_grad", |state| {
+                let id = state.resolve(self.tape, self)?;
+                Ok(state
+                    .node(id)
+                    .is_some_and(|node| node.has(crate::op::Node::REQUIRES_GRAD)))
+            })
+            .unwrap_or(false)
+    }
+
+    /// The same values, cut off from the graph: no gradient flows through.
+    /// Takes no floats.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[3.0], []);
+    /// let y = x * x.detach();
+    /// tape.backward(y)?;
+    /// assert_eq!(*x.grad()?, [3.0]); // not 6
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn detach(self) -> Var<'t> {
+        let at = Location::caller();
+        let alias = &ops::shape::Detach;
+        match self.tape.record(alias, &[self], Attrs::default(), false, at) {
+            Ok(var) => var,
+            Err(error) => {
+                self.tape.keep(error);
+                Var::unrecorded(self.tape)
+            }
+        }
+    }
+}
+
+/// Values and shape: `[3.0, 5.0] with shape [2]`.
+impl fmt::Display for Var<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value() {
+            Ok(values) => match &*values {
+                [x] if self.shape().rank() == 0 => fmt::Display::fmt(x, f),
+                values => {
+                    f.write_str("[")?;
+                    for (i, x) in values.iter().enumerate() {
+                        if i > 0 {
+                            f.write_str(", ")?;
+                        }
+                        fmt::Display::fmt(x, f)?;
+                    }
+                    write!(f, "] with shape {}", self.shape())
+                }
+            },
+            Err(error) => write!(f, "({error})"),
+        }
+    }
+}
+
+impl fmt::Debug for Var<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Var")
+            .field("id", &self.id)
+            .field("shape", &self.shape())
+            .finish_non_exhaustive()
+    }
+}
