@@ -46,6 +46,9 @@ pub trait Mask: Copy {
     fn or(self, rhs: Self) -> Self;
     /// Lane-wise not.
     fn not(self) -> Self;
+    /// Whether any lane is true: for skipping work that no lane needs. A
+    /// result must not depend on it, or it would depend on its neighbours.
+    fn any(self) -> bool;
 }
 
 /// One or more `f32`s that are computed with together.
@@ -124,6 +127,9 @@ pub trait Lanes:
     fn is_nan(self) -> Self::Mask {
         self.eq(self).not()
     }
+    /// Applies `f` to one lane after the other: for rare inputs whose algorithm
+    /// is not made of lane operations.
+    fn map(self, f: impl Fn(f32) -> f32) -> Self;
     /// `yes` where the mask is true, `no` elsewhere; a pure choice of bits.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
 
@@ -182,6 +188,10 @@ impl Mask for bool {
     #[inline(always)]
     fn not(self) -> Self {
         !self
+    }
+    #[inline(always)]
+    fn any(self) -> bool {
+        self
     }
 }
 
@@ -244,6 +254,10 @@ impl Lanes for f32 {
     #[allow(clippy::float_cmp)]
     fn eq(self, rhs: Self) -> bool {
         self == rhs
+    }
+    #[inline(always)]
+    fn map(self, f: impl Fn(f32) -> f32) -> Self {
+        f(self)
     }
     #[inline(always)]
     fn select(mask: bool, yes: Self, no: Self) -> Self {
@@ -310,6 +324,10 @@ impl Mask for f32x8 {
     fn not(self) -> Self {
         !self
     }
+    #[inline(always)]
+    fn any(self) -> bool {
+        f32x8::any(self)
+    }
 }
 
 impl Lanes for f32x8 {
@@ -372,6 +390,10 @@ impl Lanes for f32x8 {
     #[inline(always)]
     fn eq(self, rhs: Self) -> f32x8 {
         self.simd_eq(rhs)
+    }
+    #[inline(always)]
+    fn map(self, f: impl Fn(f32) -> f32) -> Self {
+        f32x8::new(self.to_array().map(f))
     }
     #[inline(always)]
     fn select(mask: f32x8, yes: Self, no: Self) -> Self {

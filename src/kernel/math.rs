@@ -1,1 +1,475 @@
 //! Elementary functions over lanes.
+
+use super::lanes::{Bits, Lanes, Mask};
+
+/// Adding this to a number below 2^22 in magnitude rounds it to an integer
+/// (the sum has no bits left for a fraction) and leaves that integer, plus
+/// whatever was added to `ROUND`, in the low bits of the sum.
+const ROUND: f32 = 12_582_912.0;
+
+const LOG2_E: f32 = core::f32::consts::LOG2_E;
+/// The first 15 bits of ln 2: times an integer below 2^9 it is exact.
+const LN2_HI: f32 = 0.693_145_75;
+/// ln 2 - `LN2_HI`. Positive, so that reducing -0.0 leaves -0.0.
+const LN2_LO: f32 = 1.428_606_8e-6;
+
+const SIGN: u32 = 0x8000_0000;
+
+/// The sum c0 + c1 x + c2 x^2 + ..., from the highest power down.
+#[inline(always)]
+fn poly<L: Lanes, const N: usize>(x: L, coefficients: [f32; N]) -> L {
+    let mut from_high = coefficients.into_iter().rev();
+    let mut sum = L::splat(from_high.next().unwrap_or(0.0));
+    for c in from_high {
+        sum = sum * x + L::splat(c);
+    }
+    sum
+}
+
+/// `y`, made negative where `x` has its sign bit set; `y` must not be negative
+/// where `x` has not.
+#[inline(always)]
+fn or_sign<L: Lanes>(y: L, x: L) -> L {
+    L::from_bits(y.to_bits().or(x.to_bits().and(L::Bits::splat(SIGN))))
+}
+
+/// Splits x = n ln2 + r with |r| <= ln2 / 2. Gives bits whose low nine are
+/// n + `bias`, n, and r. For |x| < 2^9 ln2.
+#[inline(always)]
+fn reduce_exp<L: Lanes>(x: L, bias: f32) -> (L::Bits, L, L) {
+    let rounded = x * L::splat(LOG2_E) + L::splat(ROUND + bias);
+    let n = rounded - L::splat(ROUND + bias);
+    let r = (x - n * L::splat(LN2_HI)) - n * L::splat(LN2_LO);
+    (rounded.to_bits(), n, r)
+}
+
+/// Multiplies by 2^n for n from -254 to 257, given bits whose low nine are
+/// n + 254. In two factors, each a normal number, so that the only rounding is
+/// the one into a subnormal result.
+#[inline(always)]
+fn scale<L: Lanes>(x: L, biased: L::Bits) -> L {
+    let first = biased.shr::<1>();
+    let second = biased.sub(first);
+    x * L::from_bits(first.shl::<23>()) * L::from_bits(second.shl::<23>())
+}
+
+/// e^x without a guard against |x| too large for `reduce_exp`.
+#[inline(always)]
+fn exp_in_range<L: Lanes>(x: L) -> L {
+    let (biased, _, r) = reduce_exp(x, 254.0);
+    let p = poly(r, EXP);
+    let y = (r * r * p + r) + L::splat(1.0);
+    scale(y, biased)
+}
+/// (e^r - 1 - r) / r^2, error weighted by r^2 / e^r.
+const EXP: [f32; 5] = [
+    4.999_999_4e-1,
+    1.666_652_1e-1,
+    4.166_826_6e-2,
+    8.368_677e-3,
+    1.382_073_4e-3,
+];
+
+/// e^r - 1 for |r| <= ln2 / 2, keeping the sign of zero.
+#[inline(always)]
+fn exp_m1_reduced<L: Lanes>(r: L) -> L {
+    // The product in parentheses is -0.0 for r = -0.0, where r times it would
+    // be +0.0 and so would the sum; adding 0.0 makes it +0.0.
+    r + r * (r * poly(r, EXP_M1) + L::splat(0.0))
+}
+/// (e^r - 1 - r) / r^2, error weighted by r^2 / (e^r - 1).
+const EXP_M1: [f32; 5] = [
+    4.999_999_7e-1,
+    1.666_654_6e-1,
+    4.166_743_5e-2,
+    8.366_262e-3,
+    1.387_065_7e-3,
+];
+
+/// e^x - 1 for -87 < x < 88.
+#[inline(always)]
+fn exp_m1_in_range<L: Lanes>(x: L) -> L {
+    let (biased, _, r) = reduce_exp(x, 127.0);
+    let s = L::from_bits(biased.shl::<23>());
+    exp_m1_reduced(r) * s + (s - L::splat(1.0))
+}
+
+/// e^x.
+#[inline(always)]
+pub fn exp<L: Lanes>(x: L) -> L {
+    let x = L::select(x.gt(L::splat(89.0)), L::splat(89.0), x);
+    let x = L::select(x.lt(L::splat(-104.0)), L::splat(-104.0), x);
+    exp_in_range(x)
+}
+
+/// e^x - 1.
+#[inline(always)]
+pub fn exp_m1<L: Lanes>(x: L) -> L {
+    let x = L::select(x.gt(L::splat(89.0)), L::splat(89.0), x);
+    let x = L::select(x.lt(L::splat(-18.0)), L::splat(-18.0), x);
+    let (biased, n, r) = reduce_exp(x, 126.0);
+    let p = exp_m1_reduced(r);
+    // 2^(n-1): 2^n could be infinite.
+    let half = L::from_bits(biased.shl::<23>());
+    let y = p * half + (half - L::splat(0.5));
+    L::select(n.eq(L::splat(0.0)), p, y + y)
+}
+
+/// ln(1 + f) = f + `ln_1p_tail`(f) for sqrt(1/2) <= 1 + f <= sqrt(2), plus
+/// something small.
+#[inline(always)]
+fn ln_1p_tail<L: Lanes>(f: L, small: L) -> L {
+    let f2 = f * f;
+    (f2 * f * poly(f, LN) + small) - f2 * L::splat(0.5)
+}
+/// (ln(1 + f) - f + f^2 / 2) / f^3, error weighted by f^3 / ln(1 + f).
+const LN: [f32; 8] = [
+    3.333_333e-1,
+    -2.500_082e-1,
+    2.000_124_2e-1,
+    -1.662_340_9e-1,
+    1.420_158e-1,
+    -1.315_961e-1,
+    1.276_221_6e-1,
+    -7.636_435e-2,
+];
+
+/// The bits of sqrt(1/2).
+const SQRT_HALF: u32 = 0x3f35_04f3;
+
+/// Splits x = 2^k m with sqrt(1/2) <= m < sqrt(2), for finite x > 0.
+#[inline(always)]
+fn split<L: Lanes>(x: L) -> (L, L) {
+    let tiny = x.lt(L::splat(f32::MIN_POSITIVE));
+    let x = L::select(tiny, x * L::splat(8_388_608.0), x);
+    let bias = L::select(tiny, L::splat(8_388_758.0), L::splat(8_388_735.0));
+    let offset = x.to_bits().add(L::Bits::splat(0x3f80_0000 - SQRT_HALF));
+    // k + 127 becomes the last bits of 2^23 + k + 127.
+    let k = offset.shr::<23>().or(L::Bits::splat(0x4b00_0000));
+    let m = offset
+        .and(L::Bits::splat(0x007f_ffff))
+        .add(L::Bits::splat(SQRT_HALF));
+    (L::from_bits(k) - bias, L::from_bits(m))
+}
+
+/// Natural logarithm.
+#[inline(always)]
+pub fn ln<L: Lanes>(x: L) -> L {
+    let (k, m) = split(x);
+    let f = m - L::splat(1.0);
+    let y = k * L::splat(LN2_HI) + (f + ln_1p_tail(f, k * L::splat(LN2_LO)));
+    let y = L::select(x.lt(L::splat(f32::INFINITY)), y, x);
+    let y = L::select(x.lt(L::splat(0.0)), L::splat(f32::NAN), y);
+    L::select(x.eq(L::splat(0.0)), L::splat(f32::NEG_INFINITY), y)
+}
+
+/// Hyperbolic tangent.
+#[inline(always)]
+pub fn tanh<L: Lanes>(x: L) -> L {
+    let a = x.abs();
+    let a = L::select(a.gt(L::splat(9.1)), L::splat(9.1), a);
+    // (1 - e) / (1 + e) with e = e^(-2a) = s (1 + p): both sums round once.
+    let (biased, _, r) = reduce_exp(a * L::splat(-2.0), 127.0);
+    let s = L::from_bits(biased.shl::<23>());
+    let sp = exp_m1_reduced(r) * s;
+    let one = L::splat(1.0);
+    or_sign(((one - s) - sp) / ((one + s) + sp), x)
+}
+
+/// (1 + e^-x) / 2, which is finite where e^-x is; infinite for x < -89.
+#[inline(always)]
+fn half_of_1p_exp_neg<L: Lanes>(x: L) -> L {
+    // e^-x / 2 = s (1 + p). Rounding once, not twice, needs p and s apart. The
+    // upper bound makes s infinite and p positive.
+    let y = -x;
+    let y = L::select(y.gt(L::splat(89.0)), L::splat(89.6), y);
+    let y = L::select(y.lt(L::splat(-30.0)), L::splat(-30.0), y);
+    let (biased, _, r) = reduce_exp(y, 126.0);
+    let s = L::from_bits(biased.shl::<23>());
+    (L::splat(0.5) + s) + exp_m1_reduced(r) * s
+}
+
+/// Logistic function.
+#[inline(always)]
+pub fn sigmoid<L: Lanes>(x: L) -> L {
+    L::splat(0.5) / half_of_1p_exp_neg(x)
+}
+
+/// `x * sigmoid(x)`.
+#[inline(always)]
+pub fn silu<L: Lanes>(x: L) -> L {
+    x * L::splat(0.5) / half_of_1p_exp_neg(x)
+}
+
+/// ln(1 + e^x).
+#[inline(always)]
+pub fn softplus<L: Lanes>(x: L) -> L {
+    let a = x.abs();
+    let a = L::select(a.gt(L::splat(104.0)), L::splat(104.0), a);
+    let u = exp_in_range(-a);
+    // ln(1 + u) = ln2 + ln(1 + f) for the larger u.
+    let large = u.gt(L::splat(0.414));
+    let f = L::select(large, u * L::splat(0.5) - L::splat(0.5), u);
+    let hi = L::select(large, L::splat(LN2_HI), L::splat(0.0));
+    let lo = L::select(large, L::splat(LN2_LO), L::splat(0.0));
+    let y = hi + (f + ln_1p_tail(f, lo));
+    L::select(x.gt(L::splat(0.0)), x, L::splat(0.0)) + y
+}
+
+/// Error function.
+#[inline(always)]
+pub fn erf<L: Lanes>(x: L) -> L {
+    let a = x.abs();
+    let a = L::select(a.gt(L::splat(3.95)), L::splat(3.95), a);
+    let q = a + a * poly(a, ERF);
+    or_sign(-exp_m1_in_range(-q), x)
+}
+/// -ln(erfc(x)) / x - 1, error weighted by its effect on erf(x).
+const ERF: [f32; 9] = [
+    1.283_791_7e-1,
+    6.366_195_7e-1,
+    1.027_763e-1,
+    -1.914_782_3e-2,
+    -1.695_047e-4,
+    1.675_677_8e-3,
+    -6.373_651e-4,
+    1.188_621_3e-4,
+    -9.388_103e-6,
+];
+
+/// Gaussian error linear unit.
+#[inline(always)]
+pub fn gelu<L: Lanes>(x: L) -> L {
+    let e = erf(x * L::splat(core::f32::consts::FRAC_1_SQRT_2));
+    x * L::splat(0.5) * (L::splat(1.0) + e)
+}
+
+/// `gelu` with tanh in place of erf.
+#[inline(always)]
+pub fn gelu_tanh<L: Lanes>(x: L) -> L {
+    let inner = L::splat(0.797_884_6) * (x + L::splat(0.044_715) * (x * x * x));
+    x * L::splat(0.5) * (L::splat(1.0) + tanh(inner))
+}
+
+/// Up to this magnitude the four products of `from_turns` are exact.
+const TRIG_LIMIT: f32 = 8192.0;
+
+/// x - n pi for n a multiple of 1/2 below 2^12.
+#[inline(always)]
+fn minus_half_turns<L: Lanes>(x: L, n: L) -> L {
+    // 8, 11 and 11 bits of pi, then what is left.
+    let r = x - n * L::splat(3.140_625);
+    let r = r - n * L::splat(9.675_026e-4);
+    let third = n * L::splat(1.509_906_7e-7);
+    let rough = r - third;
+    let rounding = (r - rough) - third;
+    rough - (n * L::splat(5.126_688e-12) - rounding)
+}
+
+/// sin(r) for |r| <= pi / 2, keeping the sign of zero.
+#[inline(always)]
+fn sin_reduced<L: Lanes>(r: L) -> L {
+    let z = r * r;
+    r + r * (z * poly(z, SIN) + L::splat(0.0))
+}
+/// (sin(r) - r) / r^3 as a polynomial in r^2, error weighted by r^3 / sin(r).
+const SIN: [f32; 4] = [-1.666_666e-1, 8.333_069e-3, -1.980_977_4e-4, 2.606_081_8e-6];
+
+/// Sine.
+#[inline(always)]
+pub fn sin<L: Lanes>(x: L) -> L {
+    let rounded = x * L::splat(core::f32::consts::FRAC_1_PI) + L::splat(ROUND);
+    let r = minus_half_turns(x, rounded - L::splat(ROUND));
+    let r = L::from_bits(r.to_bits().xor(rounded.to_bits().shl::<31>()));
+    let huge = x.abs().gt(L::splat(TRIG_LIMIT));
+    let r = if huge.any() {
+        L::select(huge, x.map(huge_sin_angle), r)
+    } else {
+        r
+    };
+    sin_reduced(r)
+}
+
+/// Cosine.
+#[inline(always)]
+pub fn cos<L: Lanes>(x: L) -> L {
+    let turns = x * L::splat(core::f32::consts::FRAC_1_PI) - L::splat(0.5);
+    let rounded = turns + L::splat(ROUND);
+    let r = minus_half_turns(x, (rounded - L::splat(ROUND)) + L::splat(0.5));
+    let odd = rounded.to_bits().add(L::Bits::splat(1));
+    let r = L::from_bits(r.to_bits().xor(odd.shl::<31>()));
+    let huge = x.abs().gt(L::splat(TRIG_LIMIT));
+    let r = if huge.any() {
+        L::select(huge, x.map(huge_cos_angle), r)
+    } else {
+        r
+    };
+    sin_reduced(r)
+}
+
+/// The r with |r| <= pi / 2 and sin(r) = sin(x), for |x| > 2^13.
+#[cold]
+#[inline(never)]
+fn huge_sin_angle(x: f32) -> f32 {
+    let r = huge_angle(x, 0);
+    if x < 0.0 { -r } else { r }
+}
+
+/// The r with |r| <= pi / 2 and sin(r) = cos(x), for |x| > 2^13.
+#[cold]
+#[inline(never)]
+fn huge_cos_angle(x: f32) -> f32 {
+    // cos(x) = sin(|x| + pi / 2)
+    huge_angle(x, 1 << 62)
+}
+
+/// |x| / pi modulo 2, in units of 2^-63.
+fn huge_half_turns(x: f32) -> u64 {
+    // The binary digits of 1 / pi, after 16 zeros.
+    const HIGH: u128 = 0x0000_517c_c1b7_2722_0a94_fe13_abe8_fa9a;
+    const LOW: u128 = 0x6ee0_6db1_4acc_9e21_c820_ff28_b1d5_ef5d;
+    let bits = x.to_bits();
+    let mantissa = (bits & 0x007f_ffff) | 0x0080_0000;
+    // |x| = mantissa * 2^(exponent - 150). The digits of 1 / pi that weigh 2
+    // or more after multiplying by that power of two count whole turns; the
+    // window is the 96 digits after them.
+    let skip = ((bits >> 23) & 0xff).wrapping_sub(135) & 127;
+    let window = HIGH.wrapping_shl(skip) | (LOW >> 1).wrapping_shr(127 - skip);
+    let product = u128::from(mantissa).wrapping_mul(window >> 32);
+    (product >> 32) as u64
+}
+
+/// |x| + pi 2^-63 `add` brought into +-pi / 2 without changing its sine; NaN
+/// for an infinite x.
+fn huge_angle(x: f32, add: u64) -> f32 {
+    const QUARTER: i64 = 1 << 62;
+    if !x.is_finite() {
+        return f32::NAN;
+    }
+    let signed = huge_half_turns(x).wrapping_add(add) as i64;
+    let folded = if (-QUARTER..=QUARTER).contains(&signed) {
+        signed
+    } else {
+        i64::MIN.wrapping_sub(signed)
+    };
+    // Times pi 2^-2 as a fraction of 2^64, then 2^2 2^-63: rounds once.
+    const PI: u128 = 0xc90f_daa2_2168_c234;
+    let r = u128::from(folded.unsigned_abs()).wrapping_mul(PI) >> 64;
+    let r = r as u64 as f32 * 4.336_808_7e-19;
+    if folded < 0 { -r } else { r }
+}
+
+/// Drops the last 12 bits of the mantissa: products of two such are exact.
+#[inline(always)]
+fn head<L: Lanes>(x: L) -> L {
+    L::from_bits(x.to_bits().and(L::Bits::splat(0xffff_f000)))
+}
+
+/// x^y lane by lane.
+#[inline(always)]
+pub fn pow<L: Lanes>(x: L, y: L) -> L {
+    let zero = L::splat(0.0);
+    let one = L::splat(1.0);
+    let inf = L::splat(f32::INFINITY);
+    let a = x.abs();
+
+    // log2(a) = hi + lo. With s = (m - 1) / (m + 1) and z = s^2,
+    // log2(m) = 2/(3 ln2) s (3 + z + z^2 tail(z)).
+    let (k, m) = split(a);
+    let f = m - one;
+    let g = m + one;
+    let g_lo = m - (g - one);
+    let reciprocal = one / g;
+    let g_head = head(g);
+    let g_tail = (g - g_head) + g_lo;
+    let s_head = head(f * reciprocal);
+    let s_tail = ((f - s_head * g_head) - s_head * g_tail) * reciprocal;
+    let s = s_head + s_tail;
+    let z_head = s_head * s_head;
+    let z = s * s;
+    let rest = z * z * poly(z, POW_LOG) + s_tail * (s_head + s);
+    let three = L::splat(3.0);
+    let w_head = head(three + (z_head + rest));
+    let w_tail = rest - ((w_head - three) - z_head);
+    let u = s_head * w_head;
+    let v = s_tail * w_head + w_tail * s;
+    let p_head = head(u + v);
+    let p_tail = v - (p_head - u);
+    let log_a = p_head * L::splat(9.616_699e-1);
+    let log_b = p_head * L::splat(1.267_720_5e-4) + p_tail * L::splat(9.617_967e-1);
+    let hi = head(k + (log_a + log_b));
+    let lo = log_b - ((hi - k) - log_a);
+
+    // y log2(a) = e_head + e_tail. Beyond 2^33 every a but 1 is out of range.
+    let bound = L::splat(8_589_934_592.0);
+    let e_y = L::select(y.gt(bound), bound, y);
+    let e_y = L::select(y.lt(-bound), -bound, e_y);
+    let y_head = head(e_y);
+    let e_head = y_head * hi;
+    let e_tail = (e_y - y_head) * hi + e_y * lo;
+    let e = e_head + e_tail;
+    let rounded = e + L::splat(ROUND + 254.0);
+    let n = rounded - L::splat(ROUND + 254.0);
+    let r = (e_head - n) + e_tail;
+    let power = scale(r * poly(r, POW_EXP2) + one, rounded.to_bits());
+    let power = L::select(e.gt(L::splat(129.0)), inf, power);
+    let power = L::select(e.lt(L::splat(-151.0)), zero, power);
+
+    // 0 and infinity.
+    let y_negative = y.lt(zero);
+    let a_zero = a.eq(zero);
+    let a_inf = a.eq(inf);
+    let to_inf = a_zero.and(y_negative).or(a_inf.and(y_negative.not()));
+    let power = L::select(a_zero.or(a_inf), L::select(to_inf, inf, zero), power);
+
+    // Negative x. Above 2^23 every number is an integer, above 2^24 even.
+    let y_abs = y.abs();
+    let y_abs = L::select(
+        y_abs.gt(L::splat(16_777_216.0)),
+        L::splat(16_777_216.0),
+        y_abs,
+    );
+    let y_half = y_abs * L::splat(0.5);
+    let two_23 = L::splat(8_388_608.0);
+    let integral = ((y_abs + two_23) - two_23).eq(y_abs).or(y_abs.ge(two_23));
+    let even = ((y_half + two_23) - two_23).eq(y_half);
+    let odd = integral.and(even.not());
+    let sign = L::select(odd, x, zero).to_bits().and(L::Bits::splat(SIGN));
+    let power = L::from_bits(power.to_bits().or(sign));
+    let undefined = x.lt(zero).and(x.gt(-inf)).and(integral.not());
+    let power = L::select(undefined, L::splat(f32::NAN), power);
+
+    // NaN, except where any number would do.
+    let power = L::select(x.is_nan().or(y.is_nan()), x + y, power);
+    L::select(x.eq(one).or(y.eq(zero)), one, power)
+}
+/// 3 (atanh(s) / s - 1 - z / 3) / z^2 as a polynomial in z = s^2, error
+/// weighted by z^2.
+const POW_LOG: [f32; 4] = [5.999_999_6e-1, 4.285_796e-1, 3.326_942_3e-1, 2.933_919_7e-1];
+/// (2^r - 1) / r for |r| <= 1/2, error weighted by r / 2^r.
+const POW_EXP2: [f32; 6] = [
+    6.931_472e-1,
+    2.402_264_8e-1,
+    5.550_359_6e-2,
+    9.618_503e-3,
+    1.339_099_7e-3,
+    1.532_780_3e-4,
+];
+
+/// x^n by repeated squaring.
+#[inline(always)]
+pub fn powi<L: Lanes>(x: L, n: i32) -> L {
+    let mut left = n.unsigned_abs();
+    let mut square = x;
+    let mut power = L::splat(1.0);
+    while left != 0 {
+        if left & 1 == 1 {
+            power = power * square;
+        }
+        left >>= 1;
+        if left != 0 {
+            square = square * square;
+        }
+    }
+    if n < 0 { L::splat(1.0) / power } else { power }
+}
