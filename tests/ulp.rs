@@ -160,7 +160,8 @@ fn worst(case: &Case, ranks: Range<i64>, stride: usize) -> (f64, f32) {
 fn check(stride: usize) {
     let mut table = String::from("| function | from | to | max ULP | at |\n");
     let mut failed = false;
-    for case in CASES {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for case in CASES.iter().filter(|case| case.name.contains(&only)) {
         let (from, to) = (rank(case.from), rank(case.to) + 1);
         let middle = from + (to - from) / 2 / stride as i64 * stride as i64;
         let (error, at) = thread::scope(|scope| {
@@ -196,7 +197,8 @@ fn errors_are_within_their_limits() {
     check(if cfg!(debug_assertions) { 19_997 } else { 997 });
 }
 
-/// `cargo test --release --test ulp -- --ignored --nocapture`
+/// `cargo test --release --test ulp -- --ignored --nocapture`, with `ONLY=tanh`
+/// for one function and `STRIDE=100` for every hundredth float.
 #[test]
 #[ignore = "minutes"]
 fn errors_are_within_their_limits_over_every_float() {
@@ -401,7 +403,7 @@ fn eight_lanes_give_the_bits_of_one_and_those_are_the_same_everywhere() {
     println!("bits: {:016x}", hash.0);
     // Changes when an algorithm or a sample does; never with the target, the
     // CPU features or the optimisation level.
-    assert_eq!(hash.0, 0x287c_56c2_781e_4ff1, "{:016x}", hash.0);
+    assert_eq!(hash.0, 0x122d_266e_9ae1_1a9b, "{:016x}", hash.0);
 }
 
 #[test]

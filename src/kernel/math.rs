@@ -231,13 +231,14 @@ pub fn tanh<L: Lanes>(x: L) -> L {
 /// (1 + e^-x) / 2, which is finite where e^-x is; infinite for x < -89.
 #[inline(always)]
 fn half_of_1p_exp_neg<L: Lanes>(x: L) -> L {
-    // e^-x / 2 = s (1 + p). Rounding once, not twice, needs p and s apart. The
+    // e^-x / 2 = s + s p. Added in this order the sum loses least, both where s
+    // is small and where it is so large that 0.5 alone would vanish in it. The
     // upper bound makes s infinite and p positive.
     let y = -x;
     let y = L::select(y.gt(L::splat(89.0)), L::splat(89.6), y);
     let y = L::select(y.lt(L::splat(-30.0)), L::splat(-30.0), y);
     let (s, sp) = exp_in_two(y, -1.0);
-    (L::splat(0.5) + s) + sp
+    (L::splat(0.5) + sp) + s
 }
 
 /// Logistic function, 1 / (1 + e^-x).
@@ -245,9 +246,8 @@ fn half_of_1p_exp_neg<L: Lanes>(x: L) -> L {
 /// 1 from about 17 up. Down to -89 subnormal results are right; below, 0.
 /// NaN for NaN.
 ///
-/// e^-x = 2^n (1 + p) as in [`exp_m1`]; 1 + e^-x is (1 + 2^n) + 2^n p, all
-/// halved to stay finite. @sigmoid@ ULP, at x near -16.6, where 1 is half a
-/// unit of 2^n; @sigmoid_hi@ for x > -16.
+/// e^-x = 2^n (1 + p) as in [`exp_m1`]; 1 + e^-x is (1 + 2^n p) + 2^n, all
+/// halved to stay finite. @sigmoid@ ULP.
 #[inline(always)]
 pub fn sigmoid<L: Lanes>(x: L) -> L {
     L::splat(0.5) / half_of_1p_exp_neg(x)
