@@ -69,22 +69,22 @@ fn gelu_tanh(x: f64) -> f64 {
 
 #[rustfmt::skip]
 const CASES: &[Case] = &[
-    case!("exp", exp, f64::exp, ulp, -INF, INF, 4.0),
-    case!("exp_m1", exp_m1, f64::exp_m1, ulp, -INF, INF, 4.0),
-    case!("ln", ln, f64::ln, ulp, 0.0, INF, 4.0),
-    case!("tanh", tanh, f64::tanh, ulp, -INF, INF, 4.0),
-    case!("sigmoid", sigmoid, sigmoid, ulp, -89.0, INF, 4.0),
-    case!("silu", silu, |x| x * sigmoid(x), ulp, -89.0, f32::MAX, 4.0),
-    case!("softplus", softplus, softplus, ulp, -INF, INF, 4.0),
-    case!("sin", sin, f64::sin, ulp, -8192.0, 8192.0, 4.0),
-    case!("sin, huge", sin, f64::sin, ulp, 8192.0, f32::MAX, 4.0),
-    case!("cos", cos, f64::cos, ulp, -8192.0, 8192.0, 4.0),
-    case!("cos, huge", cos, f64::cos, ulp, 8192.0, f32::MAX, 4.0),
-    case!("erf", erf, libm::erf, ulp, -INF, INF, 4.0),
-    case!("gelu, x > 0", gelu, gelu, ulp, 0.0, INF, 4.0),
-    case!("gelu, x < 0, in 2^-24 |x|", gelu, gelu, part_of_x, f32::MIN, -0.0, 4.0),
-    case!("gelu_tanh, x > 0", gelu_tanh, gelu_tanh, ulp, 0.0, 1e30, 4.0),
-    case!("gelu_tanh, x < 0, in 2^-24 |x|", gelu_tanh, gelu_tanh, part_of_x, -1e30, -0.0, 4.0),
+    case!("exp", exp, f64::exp, ulp, -INF, INF, 0.99),
+    case!("exp_m1", exp_m1, f64::exp_m1, ulp, -INF, INF, 1.71),
+    case!("ln", ln, f64::ln, ulp, 0.0, INF, 0.86),
+    case!("tanh", tanh, f64::tanh, ulp, -INF, INF, 1.99),
+    case!("sigmoid", sigmoid, sigmoid, ulp, -89.0, INF, 2.00),
+    case!("silu", silu, |x| x * sigmoid(x), ulp, -89.0, f32::MAX, 2.00),
+    case!("softplus", softplus, softplus, ulp, -INF, INF, 1.71),
+    case!("sin", sin, f64::sin, ulp, -8192.0, 8192.0, 2.08),
+    case!("sin, huge", sin, f64::sin, ulp, 8192.0, f32::MAX, 2.09),
+    case!("cos", cos, f64::cos, ulp, -8192.0, 8192.0, 2.06),
+    case!("cos, huge", cos, f64::cos, ulp, 8192.0, f32::MAX, 2.09),
+    case!("erf", erf, libm::erf, ulp, -INF, INF, 2.11),
+    case!("gelu, x > 0", gelu, gelu, ulp, 0.0, INF, 1.93),
+    case!("gelu, x < 0, in 2^-24 |x|", gelu, gelu, part_of_x, f32::MIN, -0.0, 0.96),
+    case!("gelu_tanh, x > 0", gelu_tanh, gelu_tanh, ulp, 0.0, 1e30, 2.15),
+    case!("gelu_tanh, x < 0, in 2^-24 |x|", gelu_tanh, gelu_tanh, part_of_x, -1e30, -0.0, 1.26),
 ];
 
 /// Numbers the floats in ascending order.
@@ -303,7 +303,7 @@ fn pow_is_within_its_limit() {
         }
     }
     println!("pow: {:.4} ULP at {:?}", worst.0, worst.1);
-    assert!(worst.0 <= 2.0);
+    assert!(worst.0 <= 1.19);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! Each function is one algorithm without branches on the data, made of the
 //! operations of [`Lanes`]: an element's result is the same bits for one lane
 //! and for eight, whatever its neighbours, in debug and release, with and
-//! without AVX or FMA. `tests/ulp.rs` checks that and the table below.
+//! without AVX or FMA. (One branch remains: [`sin`] and [`cos`] reduce angles
+//! beyond 8192 one lane at a time, where there are any.) `tests/ulp.rs` checks
+//! that and the table below.
 //!
 //! # Errors
 //!
@@ -14,7 +16,22 @@
 //!
 //! | function | from | to | max ULP | at |
 //! | --- | --- | --- | --- | --- |
-//! @TABLE@
+//! | [`exp`] | -infinity | infinity | 0.99 | -5.85337 |
+//! | [`exp_m1`] | -infinity | infinity | 1.71 | 0.394222 |
+//! | [`ln`] | 0 | infinity | 0.86 | 0.698935 |
+//! | [`tanh`] | -infinity | infinity | 1.99 | 0.519564 |
+//! | [`softplus`] | -infinity | infinity | 1.71 | -0.88005 |
+//! | [`sin`] | -8192 | 8192 | 2.08 | 20.3424 |
+//! | [`sin`] | 8192 | max | 2.09 | 1.05927e+23 |
+//! | [`cos`] | -8192 | 8192 | 2.06 | 15.63 |
+//! | [`cos`] | 8192 | max | 2.09 | 1.9186e+25 |
+//! | [`erf`] | -infinity | infinity | 2.11 | 0.225267 |
+//! | [`gelu`] | 0 | infinity | 1.93 | 0.380295 |
+//! | [`gelu`] | -max | -0 | 0.96 (2^-24 \|x\|) | -0.366846 |
+//! | [`gelu_tanh`] | 0 | 1e30 | 2.15 | 1.11649 |
+//! | [`gelu_tanh`] | -1e30 | -0 | 1.26 (2^-24 \|x\|) | -0.629055 |
+//! | [`sigmoid`] | -89 | infinity | 2.00 | -0.000344992 |
+//! | [`silu`] | -89 | max | 2.00 | -0.000488341 |
 //! | [`pow`] | | | 1.19 | sampled: 20 million pairs of all sizes |
 //!
 //! `gelu` and `gelu_tanh` multiply `x` by `1 + erf` and `1 + tanh` as PyTorch
@@ -128,7 +145,7 @@ fn exp_in_two<L: Lanes>(x: L, shift: f32) -> (L, L) {
 /// the subnormals. NaN for NaN.
 ///
 /// x = n ln2 + r with |r| <= ln2 / 2, e^r = 1 + r + r^2 p(r) with p of degree
-/// 4, then times 2^n in two steps. @exp@ ULP.
+/// 4, then times 2^n in two steps. 0.99 ULP.
 #[inline(always)]
 pub fn exp<L: Lanes>(x: L) -> L {
     let x = L::select(x.gt(L::splat(89.0)), L::splat(89.0), x);
@@ -142,7 +159,7 @@ pub fn exp<L: Lanes>(x: L) -> L {
 /// for NaN.
 ///
 /// As [`exp`], but with e^r - 1 = p kept apart from the 1: 2^n p + (2^n - 1).
-/// @exp_m1@ ULP.
+/// 1.71 ULP.
 #[inline(always)]
 pub fn exp_m1<L: Lanes>(x: L) -> L {
     let x = L::select(x.gt(L::splat(89.0)), L::splat(89.0), x);
@@ -200,7 +217,7 @@ fn split<L: Lanes>(x: L) -> (L, L) {
 /// infinity for infinity. Subnormal numbers are scaled up first.
 ///
 /// x = 2^k (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), then
-/// k ln2 + f - f^2 / 2 + f^3 p(f) with p of degree 7. @ln@ ULP.
+/// k ln2 + f - f^2 / 2 + f^3 p(f) with p of degree 7. 0.86 ULP.
 #[inline(always)]
 pub fn ln<L: Lanes>(x: L) -> L {
     let (k, m) = split(x);
@@ -217,7 +234,7 @@ pub fn ln<L: Lanes>(x: L) -> L {
 /// NaN.
 ///
 /// (1 - e) / (1 + e) with e = e^(-2|x|) = 2^n (1 + p): both sums are taken as
-/// (1 -+ 2^n) -+ 2^n p and round once, so that small x lose nothing. @tanh@ ULP.
+/// (1 -+ 2^n) -+ 2^n p and round once, so that small x lose nothing. 1.99 ULP.
 #[inline(always)]
 pub fn tanh<L: Lanes>(x: L) -> L {
     let a = x.abs();
@@ -247,7 +264,7 @@ fn half_of_1p_exp_neg<L: Lanes>(x: L) -> L {
 /// NaN for NaN.
 ///
 /// e^-x = 2^n (1 + p) as in [`exp_m1`]; 1 + e^-x is (1 + 2^n p) + 2^n, all
-/// halved to stay finite. @sigmoid@ ULP.
+/// halved to stay finite. 2.00 ULP.
 #[inline(always)]
 pub fn sigmoid<L: Lanes>(x: L) -> L {
     L::splat(0.5) / half_of_1p_exp_neg(x)
@@ -256,7 +273,7 @@ pub fn sigmoid<L: Lanes>(x: L) -> L {
 /// x / (1 + e^-x), also called swish.
 ///
 /// -0.0 below -89, NaN for -infinity (as in PyTorch) and NaN. Otherwise as
-/// [`sigmoid`], with x in the numerator. @silu@ ULP.
+/// [`sigmoid`], with x in the numerator. 2.00 ULP.
 #[inline(always)]
 pub fn silu<L: Lanes>(x: L) -> L {
     x * L::splat(0.5) / half_of_1p_exp_neg(x)
@@ -265,11 +282,11 @@ pub fn silu<L: Lanes>(x: L) -> L {
 /// ln(1 + e^x).
 ///
 /// Accurate relative to the result also for negative x, where it is close to
-/// e^x. From about 17 up it is exactly x, so PyTorch's threshold of 20 makes no
+/// e^x. From 15 up it is exactly x, so PyTorch's threshold of 20 makes no
 /// difference. NaN for NaN.
 ///
 /// max(x, 0) + ln(1 + u) with u = e^-|x| <= 1, by the polynomial of [`ln`];
-/// above 0.414, ln(1 + u) is taken as ln2 + ln(1 + (u - 1) / 2). @softplus@ ULP.
+/// above 0.414, ln(1 + u) is taken as ln2 + ln(1 + (u - 1) / 2). 1.71 ULP.
 #[inline(always)]
 pub fn softplus<L: Lanes>(x: L) -> L {
     let a = x.abs();
@@ -289,7 +306,7 @@ pub fn softplus<L: Lanes>(x: L) -> L {
 /// NaN.
 ///
 /// 1 - e^-q with q = -ln(1 - erf(|x|)) = |x| + |x| p(|x|), p of degree 8, which
-/// serves the whole range; 1 - e^-q is taken as in [`exp_m1`]. @erf@ ULP.
+/// serves the whole range; 1 - e^-q is taken as in [`exp_m1`]. 2.11 ULP.
 #[inline(always)]
 pub fn erf<L: Lanes>(x: L) -> L {
     let a = x.abs();
@@ -314,7 +331,7 @@ const ERF: [f32; 9] = [
 /// Gaussian error linear unit, x / 2 (1 + erf(x / sqrt(2))).
 ///
 /// -0.0 from about -5.5 down, as in PyTorch. NaN for -infinity and NaN.
-/// @gelu@ ULP for x > 0; for x < 0 at most @gelun@ 2^-24 |x|.
+/// 1.93 ULP for x > 0; for x < 0 at most 0.96 2^-24 |x|.
 #[inline(always)]
 pub fn gelu<L: Lanes>(x: L) -> L {
     let e = erf(x * L::splat(core::f32::consts::FRAC_1_SQRT_2));
@@ -324,8 +341,8 @@ pub fn gelu<L: Lanes>(x: L) -> L {
 /// [`gelu`] by its usual approximation,
 /// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 ///
-/// -0.0 from about -5 down, as in PyTorch. NaN for -infinity and NaN.
-/// @gelut@ ULP for x > 0; for x < 0 at most @gelutn@ 2^-24 |x|.
+/// -0.0 from about -5.2 down, as in PyTorch. NaN for -infinity and NaN.
+/// 2.15 ULP for x > 0; for x < 0 at most 1.26 2^-24 |x|.
 #[inline(always)]
 pub fn gelu_tanh<L: Lanes>(x: L) -> L {
     let inner = L::splat(0.797_884_6) * (x + L::splat(0.044_715) * (x * x * x));
@@ -366,10 +383,10 @@ const SIN: [f32; 4] = [-1.666_666e-1, 8.333_069e-3, -1.980_977_4e-4, 2.606_081_8
 /// NaN.
 ///
 /// r = x - n pi with n the nearest integer, in four parts; then
-/// +-(r + r^3 p(r^2)) with p of degree 3. @sin@ ULP.
+/// +-(r + r^3 p(r^2)) with p of degree 3. 2.08 ULP.
 ///
 /// Beyond |x| = 8192, r comes from a multiplication by 1 / pi in integers, lane
-/// by lane; a vector without such a lane skips that. @sinh@ ULP.
+/// by lane; a vector without such a lane skips that. 2.09 ULP.
 #[inline(always)]
 pub fn sin<L: Lanes>(x: L) -> L {
     let rounded = x * L::splat(core::f32::consts::FRAC_1_PI) + L::splat(ROUND);
@@ -389,7 +406,7 @@ pub fn sin<L: Lanes>(x: L) -> L {
 /// Accurate for every argument. NaN for infinities and NaN.
 ///
 /// -+sin(r) for r = x - (n + 1/2) pi, reduced as in [`sin`], also beyond
-/// |x| = 8192. @cos@ ULP, beyond @cosh@.
+/// |x| = 8192. 2.06 ULP, beyond 2.09.
 #[inline(always)]
 pub fn cos<L: Lanes>(x: L) -> L {
     let turns = x * L::splat(core::f32::consts::FRAC_1_PI) - L::splat(0.5);
