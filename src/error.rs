@@ -4,7 +4,7 @@ use core::fmt;
 use core::panic::Location;
 
 use crate::optim::OptimizerError;
-use crate::shape::{Shape, ShapeError};
+use crate::shape::{MAX_RANK, Shape, ShapeError};
 
 /// The most operands an operation has, and so the most shapes an error names.
 pub(crate) const MAX_OPERANDS: usize = 3;
@@ -121,30 +121,41 @@ pub enum ErrorKind {
     Optimizer(OptimizerError),
 }
 
-/// The shapes of an operation's operands.
+/// The shapes of an operation's operands, packed: errors are returned by value.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Operands {
-    shapes: [Shape; MAX_OPERANDS],
+    sizes: [[u32; MAX_RANK]; MAX_OPERANDS],
+    ranks: [u8; MAX_OPERANDS],
     count: u8,
 }
 
 impl Operands {
-    pub(crate) fn push(&mut self, shape: Shape) {
-        if let Some(next) = self.shapes.get_mut(self.count as usize) {
-            *next = shape;
-            self.count += 1;
+    pub(crate) fn new(shapes: &[Shape]) -> Self {
+        let mut packed = Operands::default();
+        let slots = packed.sizes.iter_mut().zip(&mut packed.ranks);
+        for ((sizes, rank), shape) in slots.zip(shapes) {
+            for (to, size) in sizes.iter_mut().zip(shape.dims()) {
+                *to = u32::try_from(*size).unwrap_or(u32::MAX);
+            }
+            *rank = shape.rank() as u8;
+            packed.count += 1;
         }
+        packed
     }
 
     /// The shapes, in the operation's order.
-    pub fn as_slice(&self) -> &[Shape] {
-        self.shapes.get(..self.count as usize).unwrap_or_default()
+    pub fn iter(&self) -> impl Iterator<Item = Shape> {
+        let slots = self.sizes.iter().zip(&self.ranks).take(self.count as usize);
+        slots.map(|(sizes, rank)| {
+            let sizes = sizes.map(|size| size as usize);
+            Shape::new(sizes.get(..*rank as usize).unwrap_or_default()).unwrap_or_default()
+        })
     }
 }
 
 impl fmt::Display for Operands {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, shape) in self.as_slice().iter().enumerate() {
+        for (i, shape) in self.iter().enumerate() {
             if i > 0 {
                 f.write_str(" and ")?;
             }
@@ -163,7 +174,12 @@ impl fmt::Debug for Operands {
 #[cfg(feature = "defmt")]
 impl defmt::Format for Operands {
     fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "{=[?]}", self.as_slice());
+        for (i, shape) in self.iter().enumerate() {
+            if i > 0 {
+                defmt::write!(f, " and ");
+            }
+            defmt::write!(f, "{}", shape);
+        }
     }
 }
 
@@ -190,7 +206,7 @@ impl fmt::Display for Error {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shape { why, operands } if operands.as_slice().is_empty() => why.fmt(f),
+            Self::Shape { why, operands } if operands.count == 0 => why.fmt(f),
             Self::Shape { why, operands } => write!(f, "{why}, operands are {operands}"),
             Self::Floats { needed, capacity } => write!(
                 f,

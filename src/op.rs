@@ -62,7 +62,7 @@
 use core::cell::Cell;
 use core::panic::Location;
 
-use crate::error::{MAX_OPERANDS, Operands};
+use crate::error::MAX_OPERANDS;
 use crate::kernel::Acc;
 use crate::shape::{Shape, ShapeError};
 
@@ -164,6 +164,7 @@ pub struct Node {
 
 impl Node {
     /// An unused entry. All zeros, so that a `static` arena takes no flash.
+    #[allow(clippy::declare_interior_mutable_const)] // copied, never referred to
     pub const EMPTY: Node = Node {
         op: None,
         at: None,
@@ -258,14 +259,17 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    pub(crate) fn shapes(self, node: &Node, count: usize) -> Operands {
-        let mut shapes = Operands::default();
-        for &id in node.operands.iter().take(count) {
+    /// The shapes of a node's operands, and how many there are.
+    pub(crate) fn shapes(self, node: &Node) -> ([Shape; MAX_OPERANDS], usize) {
+        let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
+        let mut count = 0;
+        for (to, &id) in shapes.iter_mut().zip(&node.operands) {
             if let Some(operand) = self.nodes.get(id as usize) {
-                shapes.push(operand.shape);
+                *to = operand.shape;
+                count += 1;
             }
         }
-        shapes
+        (shapes, count)
     }
 }
 
@@ -412,12 +416,16 @@ pub struct Grad<'g> {
 
 impl core::fmt::Debug for Forward<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Forward").field("node", self.node).finish_non_exhaustive()
+        f.debug_struct("Forward")
+            .field("node", self.node)
+            .finish_non_exhaustive()
     }
 }
 
 impl core::fmt::Debug for Backward<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Backward").field("node", self.node).finish_non_exhaustive()
+        f.debug_struct("Backward")
+            .field("node", self.node)
+            .finish_non_exhaustive()
     }
 }

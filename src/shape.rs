@@ -126,7 +126,11 @@ impl Shape {
 
     /// This shape with the size at `axis` replaced.
     pub(crate) fn with_dim(mut self, axis: usize, size: usize) -> Shape {
-        if let Some(dim) = self.dims.get_mut(axis).filter(|_| axis < self.rank as usize) {
+        if let Some(dim) = self
+            .dims
+            .get_mut(axis)
+            .filter(|_| axis < self.rank as usize)
+        {
             *dim = size;
         }
         self
@@ -141,7 +145,11 @@ impl Shape {
         }
         Shape {
             dims,
-            rank: if axis < self.rank() { self.rank - 1 } else { self.rank },
+            rank: if axis < self.rank() {
+                self.rank - 1
+            } else {
+                self.rank
+            },
         }
     }
 

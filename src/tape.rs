@@ -22,7 +22,7 @@ use core::cell::{Cell, Ref, RefCell};
 use core::fmt;
 use core::panic::Location;
 
-use crate::error::{Error, ErrorKind, Operands};
+use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::op::{Attrs, Backward, Borrowed, Forward, Lookup, Node, Op};
 use crate::optim::Optimizer;
 use crate::shape::{Shape, ShapeError};
@@ -216,7 +216,9 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn constant(&'t self, values: &[f32], shape: impl Into<Shape>) -> Var<'t> {
         let shape = shape.into();
-        self.make("constant", |state, at| state.add_constant(values, shape, at))
+        self.make("constant", |state, at| {
+            state.add_constant(values, shape, at)
+        })
     }
 
     // ---- recording -------------------------------------------------------
@@ -224,12 +226,7 @@ impl<'t> Tape<'t> {
     /// Records an operation and computes its result: the door every built-in
     /// operation goes through, and yours ([`Op`]).
     #[track_caller]
-    pub fn apply(
-        &'t self,
-        op: &'static dyn Op,
-        operands: &[Var<'t>],
-        attrs: Attrs,
-    ) -> Var<'t> {
+    pub fn apply(&'t self, op: &'static dyn Op, operands: &[Var<'t>], attrs: Attrs) -> Var<'t> {
         match self.try_apply(op, operands, attrs) {
             Ok(result) => result,
             Err(error) => {
@@ -252,7 +249,13 @@ impl<'t> Tape<'t> {
         operands: &[Var<'t>],
         attrs: Attrs,
     ) -> Result<Var<'t>, Error> {
-        self.record(op, operands, attrs, self.grad_enabled.get(), Location::caller())
+        self.record(
+            op,
+            operands,
+            attrs,
+            self.grad_enabled.get(),
+            Location::caller(),
+        )
     }
 
     pub(crate) fn record(
@@ -265,17 +268,19 @@ impl<'t> Tape<'t> {
     ) -> Result<Var<'t>, Error> {
         self.healthy()?;
         let recorded = self.borrow_mut().and_then(|mut state| {
-            let mut ids = [NONE; crate::error::MAX_OPERANDS];
+            let mut ids = [NONE; MAX_OPERANDS];
             if operands.len() > ids.len() {
                 return Err(ErrorKind::Shape {
-                    why: ShapeError::Operands { expected: ids.len() },
+                    why: ShapeError::Operands {
+                        expected: ids.len(),
+                    },
                     operands: Operands::default(),
                 });
             }
             for (id, operand) in ids.iter_mut().zip(operands) {
                 *id = state.resolve(self, *operand)?;
             }
-            let id = state.record(op, ids, operands.len(), attrs, grad_enabled, at)?;
+            let id = state.record(op, ids, attrs, grad_enabled, at)?;
             Ok((id, state.generation))
         });
         match recorded {
@@ -323,18 +328,16 @@ impl<'t> Tape<'t> {
     }
 
     /// This point of the recording.
-    ///
-    /// # Errors
-    /// The error the tape keeps, if any.
-    #[track_caller]
-    pub fn mark(&'t self) -> Result<Mark<'t>, Error> {
-        self.read("mark", |state| {
-            let last = state.len.checked_sub(1).map(|last| {
+    pub fn mark(&'t self) -> Mark<'t> {
+        let last = match self.state.try_borrow() {
+            Ok(state) => state.len.checked_sub(1).map(|last| {
                 let generation = state.nodes.get(last).map_or(0, |node| node.generation);
                 Var::new(self, last as u16, generation)
-            });
-            Ok(Mark { last, tape: self })
-        })
+            }),
+            // Only an operation at work borrows the tape like this.
+            Err(_) => Some(Var::unrecorded(self)),
+        };
+        Mark { last, tape: self }
     }
 
     /// Drops everything recorded after `mark`, for models whose shape depends
@@ -351,7 +354,7 @@ impl<'t> Tape<'t> {
     /// # let mut arena = baregrad::Arena::<16, 8>::new();
     /// # let tape = arena.tape();
     /// let w = tape.param(&[2.0], []);
-    /// let mark = tape.mark()?;
+    /// let mark = tape.mark();
     /// for steps in 1..4 {
     ///     let mut y = w;
     ///     for _ in 1..steps {
@@ -463,15 +466,18 @@ impl<'t> Tape<'t> {
     pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {
         let at = Location::caller();
         self.healthy()?;
-        let stepped = self.borrow_mut().map_err(|kind| (kind, at)).and_then(|mut state| {
-            state.ready_to_step(at)?;
-            let (params, grads) = state.params_and_grads();
-            optimizer
-                .step(params, grads)
-                .map_err(|error| (ErrorKind::Optimizer(error), at))?;
-            state.outdated_from = state.outdated_from.min(state.first_trained);
-            Ok(())
-        });
+        let stepped = self
+            .borrow_mut()
+            .map_err(|kind| (kind, at))
+            .and_then(|mut state| {
+                state.ready_to_step(at)?;
+                let (params, grads) = state.params_and_grads();
+                optimizer
+                    .step(params, grads)
+                    .map_err(|error| (ErrorKind::Optimizer(error), at))?;
+                state.outdated_from = state.outdated_from.min(state.first_trained);
+                Ok(())
+            });
         stepped.map_err(|(kind, at)| Error {
             kind,
             op: "step",
@@ -673,12 +679,10 @@ impl<'t> Tape<'t> {
 
     #[inline]
     pub(crate) fn healthy(&self) -> Result<(), Error> {
-        if self.failed.get() {
-            if let Some(error) = self.error.get() {
-                return Err(error);
-            }
+        if !self.failed.get() {
+            return Ok(());
         }
-        Ok(())
+        self.error.get().map_or(Ok(()), Err)
     }
 
     #[inline]
@@ -695,9 +699,7 @@ impl<'t> State<'t> {
             return Err(ErrorKind::Foreign);
         }
         match self.nodes.get(var.id as usize) {
-            Some(node)
-                if (var.id as usize) < self.len && node.generation == var.generation =>
-            {
+            Some(node) if (var.id as usize) < self.len && node.generation == var.generation => {
                 Ok(var.id)
             }
             _ => Err(ErrorKind::Stale),
@@ -845,13 +847,7 @@ impl<'t> State<'t> {
         Ok(id)
     }
 
-    fn push_leaf(
-        &mut self,
-        shape: Shape,
-        place: u32,
-        flags: u8,
-        at: &'static Location<'static>,
-    ) {
+    fn push_leaf(&mut self, shape: Shape, place: u32, flags: u8, at: &'static Location<'static>) {
         let len = shape.numel() as u32;
         self.push(Node {
             at: Some(at),
@@ -859,7 +855,7 @@ impl<'t> State<'t> {
             place,
             len,
             cap: len,
-            operands: [NONE; crate::error::MAX_OPERANDS],
+            operands: [NONE; MAX_OPERANDS],
             flags: Cell::new(flags),
             ..Node::EMPTY
         });
@@ -958,8 +954,7 @@ impl<'t> State<'t> {
     fn record(
         &mut self,
         op: &'static dyn Op,
-        operands: [u16; crate::error::MAX_OPERANDS],
-        count: usize,
+        operands: [u16; MAX_OPERANDS],
         mut attrs: Attrs,
         grad_enabled: bool,
         at: &'static Location<'static>,
@@ -971,17 +966,18 @@ impl<'t> State<'t> {
             operands,
             ..Node::EMPTY
         };
-        let shapes = self.lookup().shapes(&node, count);
+        let (shapes, count) = self.lookup().shapes(&node);
+        let shapes = shapes.get(..count).unwrap_or_default();
         node.shape = op
-            .shape(shapes.as_slice(), &mut attrs)
+            .shape(shapes, &mut attrs)
             .map_err(|why| ErrorKind::Shape {
                 why,
-                operands: shapes,
+                operands: Operands::new(shapes),
             })?;
         node.attrs = attrs;
 
         let mut requires_grad = false;
-        for &operand in operands.iter().take(count) {
+        for operand in operands {
             requires_grad |= self
                 .node(operand)
                 .is_some_and(|operand| operand.has(Node::REQUIRES_GRAD));
@@ -1050,8 +1046,10 @@ impl<'t> State<'t> {
         // Close the gap that dropped parameters leave.
         let gap = old_params - params;
         if gap > 0 {
-            self.floats.copy_within(old_params..top.max(old_params), params);
-            self.floats.copy_within(old_grads..old_grads + params, old_grads + gap);
+            self.floats
+                .copy_within(old_params..top.max(old_params), params);
+            self.floats
+                .copy_within(old_grads..old_grads + params, old_grads + gap);
             for node in kept {
                 if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
                     node.place -= gap as u32;
@@ -1067,7 +1065,11 @@ impl<'t> State<'t> {
             .take(inputs)
             .any(|input| input.next.is_some());
         // Leaves are never outdated.
-        let computed = self.nodes.iter().take(self.len).map(|node| node.op.is_some());
+        let computed = self
+            .nodes
+            .iter()
+            .take(self.len)
+            .map(|node| node.op.is_some());
         let outdated = computed.enumerate().skip(self.outdated_from as usize);
         self.outdated_from = outdated
             .into_iter()
@@ -1165,18 +1167,18 @@ impl<'t> State<'t> {
                 continue;
             };
             let Some(op) = node.op else { continue };
-            let count = node.operands.iter().filter(|&&id| id != NONE).count();
-            let shapes = self.lookup().shapes(node, count);
+            let (shapes, count) = self.lookup().shapes(node);
+            let shapes = shapes.get(..count).unwrap_or_default();
             let mut attrs = node.attrs;
             let refused = |kind| Error {
                 kind,
                 op: op.name(),
                 at: node.at.unwrap_or(Location::caller()),
             };
-            let shape = op.shape(shapes.as_slice(), &mut attrs).map_err(|why| {
+            let shape = op.shape(shapes, &mut attrs).map_err(|why| {
                 refused(ErrorKind::Shape {
                     why,
-                    operands: shapes,
+                    operands: Operands::new(shapes),
                 })
             })?;
             let len = shape.numel();
@@ -1226,7 +1228,9 @@ impl<'t> State<'t> {
             // A loss that is itself a parameter collects gradients.
             let add = node.op.is_none() && node.has(Node::WRITTEN);
             for (i, to) in seed.iter_mut().enumerate() {
-                let g = gradient.map_or(Some(1.0), |g| g.get(i).copied()).unwrap_or(0.0);
+                let g = gradient
+                    .map_or(Some(1.0), |g| g.get(i).copied())
+                    .unwrap_or(0.0);
                 *to = if add { *to + g } else { g };
             }
         }
@@ -1354,7 +1358,9 @@ impl<'t> State<'t> {
 
     pub(crate) fn param_number(&self, id: u16) -> usize {
         self.node(id).map_or(0, |this| {
-            self.params().take_while(|node| node.place < this.place).count()
+            self.params()
+                .take_while(|node| node.place < this.place)
+                .count()
         })
     }
 

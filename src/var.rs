@@ -160,7 +160,10 @@ impl<'t> Var<'t> {
     pub fn detach(self) -> Var<'t> {
         let at = Location::caller();
         let alias = &ops::shape::Detach;
-        match self.tape.record(alias, &[self], Attrs::default(), false, at) {
+        match self
+            .tape
+            .record(alias, &[self], Attrs::default(), false, at)
+        {
             Ok(var) => var,
             Err(error) => {
                 self.tape.keep(error);

@@ -85,19 +85,14 @@ impl Reduce for Min {
 /// Slices cut to the length of the shortest: the compiler then knows that they
 /// are equally long and checks no index.
 #[inline(always)]
-fn equally_long<'a, const N: usize>(n: usize, xs: [&'a [f32]; N]) -> (usize, [&'a [f32]; N]) {
+fn equally_long<const N: usize>(n: usize, xs: [&[f32]; N]) -> (usize, [&[f32]; N]) {
     let n = xs.iter().fold(n, |n, x| n.min(x.len()));
     (n, xs.map(|x| x.get(..n).unwrap_or_default()))
 }
 
 /// See [`super::map`].
 #[inline(always)]
-pub fn map<L: Lanes, const N: usize, F: Map<N>>(
-    f: F,
-    xs: [&[f32]; N],
-    out: &mut [f32],
-    acc: Acc,
-) {
+pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
     let (n, xs) = equally_long(out.len(), xs);
     let out = out.get_mut(..n).unwrap_or_default();
     let xs = xs.map(|x| L::chunks(x));
@@ -137,7 +132,10 @@ pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32];
             let [v] = groups::<L::Eight, R, N, F, 1>(&f, xs, g);
             v
         };
-        R::combine(R::combine(group(0), group(1)), R::combine(group(2), group(3)))
+        R::combine(
+            R::combine(group(0), group(1)),
+            R::combine(group(2), group(3)),
+        )
     } else {
         let [a, b, c, d] = groups::<L::Eight, R, N, F, 4>(&f, xs, 0);
         R::combine(R::combine(a, b), R::combine(c, d))
@@ -156,11 +154,7 @@ pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32];
 
 /// Partial results `8 * first .. 8 * (first + G)` of the 32.
 #[inline(always)]
-fn groups<E, R, const N: usize, F, const G: usize>(
-    f: &F,
-    xs: [&[f32]; N],
-    first: usize,
-) -> [E; G]
+fn groups<E, R, const N: usize, F, const G: usize>(f: &F, xs: [&[f32]; N], first: usize) -> [E; G]
 where
     E: Lanes<Array = [f32; 8]>,
     R: Reduce,
@@ -168,11 +162,17 @@ where
 {
     let mut partial = [E::splat(R::IDENTITY); G];
     let blocks = xs.map(|x| x.as_chunks::<PARTIALS>());
-    let count = blocks.iter().map(|(whole, _)| whole.len()).min().unwrap_or(0);
+    let count = blocks
+        .iter()
+        .map(|(whole, _)| whole.len())
+        .min()
+        .unwrap_or(0);
     for i in 0..count {
         for (g, partial) in partial.iter_mut().enumerate() {
             let y = f.apply(blocks.map(|(whole, _)| {
-                let group = whole.get(i).and_then(|block| E::chunks(block).0.get(first + g));
+                let group = whole
+                    .get(i)
+                    .and_then(|block| E::chunks(block).0.get(first + g));
                 group.map_or(E::splat(0.0), E::load)
             }));
             *partial = R::combine(*partial, y);
@@ -213,7 +213,9 @@ pub fn reduce_axis<L: Lanes, R: Reduce>(
     }
     for (i, to) in out.chunks_exact_mut(inner).take(outer).enumerate() {
         to.fill(R::IDENTITY);
-        let slab = x.get(i * len * inner..(i + 1) * len * inner).unwrap_or_default();
+        let slab = x
+            .get(i * len * inner..(i + 1) * len * inner)
+            .unwrap_or_default();
         for row in slab.chunks_exact(inner) {
             combine_into::<L, R>(row, to);
         }
@@ -276,13 +278,7 @@ fn one(x: &[f32], at: usize) -> f32 {
 
 /// See [`super::zip`].
 #[inline(always)]
-pub fn zip<L: Lanes, F: Map<2>>(
-    f: F,
-    stretch: &Broadcast,
-    a: &[f32],
-    b: &[f32],
-    out: &mut [f32],
-) {
+pub fn zip<L: Lanes, F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
     let n = stretch.inner();
     stretch.rows(|i, j, k| {
         let to = out.get_mut(k..k + n).unwrap_or_default();
@@ -347,13 +343,7 @@ pub fn matmul<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize
 
 /// See [`super::matmul_tn`].
 #[inline(always)]
-pub fn matmul_tn<L: Lanes>(
-    a: &[f32],
-    g: &[f32],
-    out: &mut [f32],
-    [m, k, n]: [usize; 3],
-    acc: Acc,
-) {
+pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     if k == 1 && n == 1 {
         dots::<L>(a, g, out, [1, m], acc);
     } else if n == 1 {
@@ -366,13 +356,7 @@ pub fn matmul_tn<L: Lanes>(
 
 /// See [`super::matmul_nt`].
 #[inline(always)]
-pub fn matmul_nt<L: Lanes>(
-    g: &[f32],
-    b: &[f32],
-    out: &mut [f32],
-    [m, k, n]: [usize; 3],
-    acc: Acc,
-) {
+pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     if k == 1 {
         return dots::<L>(g, b, out, [m, n], acc);
     }
@@ -384,13 +368,7 @@ pub fn matmul_nt<L: Lanes>(
 
 /// See [`super::linear`].
 #[inline(always)]
-pub fn linear<L: Lanes>(
-    x: &[f32],
-    w: &[f32],
-    b: &[f32],
-    out: &mut [f32],
-    [m, k, n]: [usize; 3],
-) {
+pub fn linear<L: Lanes>(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     if k == 1 && n == 1 {
         // A line: one pass. The product is as `dots` has it.
         let line = Line(one(w, 0), one(b, 0));
@@ -530,12 +508,7 @@ pub fn add_where_equal(
 }
 
 /// See [`super::transpose`].
-pub fn transpose(
-    x: &[f32],
-    [a, low, b, high, c]: [usize; 5],
-    out: &mut [f32],
-    acc: Acc,
-) {
+pub fn transpose(x: &[f32], [a, low, b, high, c]: [usize; 5], out: &mut [f32], acc: Acc) {
     // In order of the result; `x` is walked in runs of `c`.
     let mut to = out.chunks_mut(c.max(1));
     for i in 0..a {
@@ -639,7 +612,11 @@ pub fn softmax<L: Lanes, const LOG: bool>(
             let sum = exps.clone().fold(Sum::IDENTITY, Sum::combine);
             for (i, (x, exp)) in xs.zip(exps).enumerate() {
                 if let Some(to) = out.get_mut(place(i)) {
-                    *to = if LOG { (x - max) - math::ln(sum) } else { exp / sum };
+                    *to = if LOG {
+                        (x - max) - math::ln(sum)
+                    } else {
+                        exp / sum
+                    };
                 }
             }
         }

@@ -97,8 +97,7 @@ impl Level {
 }
 
 #[cfg(feature = "std")]
-static LEVEL: core::sync::atomic::AtomicU8 =
-    core::sync::atomic::AtomicU8::new(Level::BEST as u8);
+static LEVEL: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(Level::BEST as u8);
 
 /// The lane type kernels run with now.
 #[inline(always)]

@@ -27,9 +27,8 @@ pub fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
             *p = R::combine(*p, y);
         }
     }
-    let [a, b, c, d]: [[f32; 8]; 4] = core::array::from_fn(|g| {
-        core::array::from_fn(|l| at(&partial, 8 * g + l))
-    });
+    let [a, b, c, d]: [[f32; 8]; 4] =
+        core::array::from_fn(|g| core::array::from_fn(|l| at(&partial, 8 * g + l)));
     let mut v: [f32; 8] = core::array::from_fn(|l| {
         R::combine(
             R::combine(at(&a, l), at(&b, l)),
@@ -81,7 +80,13 @@ pub fn stretched_offset(from: &Shape, to: &Shape, index: usize) -> usize {
 }
 
 /// See [`super::zip`].
-pub fn zip<F: Map<2>>(f: F, [a_shape, b_shape]: [&Shape; 2], a: &[f32], b: &[f32], out: &mut [f32]) {
+pub fn zip<F: Map<2>>(
+    f: F,
+    [a_shape, b_shape]: [&Shape; 2],
+    a: &[f32],
+    b: &[f32],
+    out: &mut [f32],
+) {
     let Some(shape) = a_shape.broadcast(b_shape) else {
         return;
     };

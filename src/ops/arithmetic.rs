@@ -324,7 +324,8 @@ impl<'t> Var<'t> {
     /// A full arena, a stale operand, or the error the tape already keeps.
     #[track_caller]
     pub fn try_neg(self) -> Result<Var<'t>, Error> {
-        self.tape().try_apply(&Each(NegOp), &[self], Attrs::default())
+        self.tape()
+            .try_apply(&Each(NegOp), &[self], Attrs::default())
     }
 
     /// The larger of two elements, NaN if either is. Broadcasts.
@@ -344,7 +345,8 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn maximum(self, other: Var<'t>) -> Var<'t> {
-        self.tape().apply(&Pair(Maximum), &[self, other], Attrs::default())
+        self.tape()
+            .apply(&Pair(Maximum), &[self, other], Attrs::default())
     }
 
     /// The smaller of two elements, NaN if either is. Broadcasts.
@@ -353,6 +355,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn minimum(self, other: Var<'t>) -> Var<'t> {
-        self.tape().apply(&Pair(Minimum), &[self, other], Attrs::default())
+        self.tape()
+            .apply(&Pair(Minimum), &[self, other], Attrs::default())
     }
 }

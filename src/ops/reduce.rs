@@ -31,8 +31,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         Some(axis) => x.min_axis(axis, args.keepdim),
         None => x.min(),
     }),
-    Entry::each("amax", |x, args| x.amax(args.axis.unwrap_or(0), args.keepdim)),
-    Entry::each("amin", |x, args| x.amin(args.axis.unwrap_or(0), args.keepdim)),
+    Entry::each("amax", |x, args| {
+        x.amax(args.axis.unwrap_or(0), args.keepdim)
+    }),
+    Entry::each("amin", |x, args| {
+        x.amin(args.axis.unwrap_or(0), args.keepdim)
+    }),
 ];
 
 /// Words: the tensor as `[outer, reduced, inner]`; the axis, as given. Tag: how

@@ -23,7 +23,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         Build::Many(|first, all, args| first.tape().concat(all, args.axis.unwrap_or(0))),
     )
     .of(&[&[2, 3], &[1, 3], &[3, 3], &[1, 3]]),
-    Entry::each("select", |x, args| x.select(args.axis.unwrap_or(1), args.start)),
+    Entry::each("select", |x, args| {
+        x.select(args.axis.unwrap_or(1), args.start)
+    }),
     Entry::each("narrow", |x, args| {
         x.narrow(args.axis.unwrap_or(1), args.start, args.length)
     }),
@@ -126,7 +128,9 @@ impl Transpose {
         if low == high {
             return [outer, low_size, 1, 1, between];
         }
-        let between = before.checked_div(outer.saturating_mul(low_size)).unwrap_or(0);
+        let between = before
+            .checked_div(outer.saturating_mul(low_size))
+            .unwrap_or(0);
         [outer, low_size, between, high_size, inner]
     }
 }
@@ -289,7 +293,11 @@ impl<'t> Var<'t> {
         };
         for (word, size) in attrs.words.iter_mut().zip(sizes) {
             // Other negative sizes become absurdly large ones, and are refused.
-            *word = if *size == -1 { INFERRED } else { (*size as u32).min(INFERRED - 1) };
+            *word = if *size == -1 {
+                INFERRED
+            } else {
+                (*size as u32).min(INFERRED - 1)
+            };
         }
         self.unary(&Reshape, attrs)
     }

@@ -9,7 +9,10 @@ use crate::var::Var;
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry::each("softmax", |x, args| x.softmax(args.axis.unwrap_or(-1))),
-    Entry::each("log_softmax", |x, args| x.log_softmax(args.axis.unwrap_or(-1))).with(Args {
+    Entry::each("log_softmax", |x, args| {
+        x.log_softmax(args.axis.unwrap_or(-1))
+    })
+    .with(Args {
         axis: Some(0),
         ..Args::NONE
     }),

@@ -1,0 +1,1 @@
+//! `backward` against central differences, on any recorded model.
