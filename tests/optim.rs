@@ -478,6 +478,10 @@ fn hyper_parameters_out_of_range() {
         sgd().momentum::<1>(0.9).dampening(0.5).nesterov(),
         "expected dampening = 0 with nesterov, found 0.5",
     );
+    refuses(
+        sgd().weight_decay(f32::NAN),
+        "expected weight_decay >= 0, found NaN",
+    );
     let adam = || Adam::<1>::new(0.1);
     refuses(Adam::<1>::new(-0.1), "expected lr >= 0, found -0.1");
     refuses(adam().betas(1.0, 0.9), "expected 0 <= beta1 < 1, found 1");
@@ -511,7 +515,19 @@ fn size_and_const() {
         size_of_val(&Adam::<100>::new(0.1).amsgrad()) - size_of::<Adam<0>>(),
         1200
     );
-    assert!(size_of::<Sgd>() <= 24 && size_of::<Adam<0>>() <= 56);
+    assert!(size_of::<Sgd>() <= 32 && size_of::<Adam<0>>() <= 56);
+}
+
+/// As `torch.lerp`, which is exact at both ends: with beta1 = 0 nothing is left
+/// of a gradient that was 1e9 times as large.
+#[test]
+fn adam_without_memory_forgets_completely() {
+    let mut adam = Adam::<1>::new(0.5).betas(0.0, 0.0).eps(0.0);
+    let mut params = [0.0];
+    adam.step(&mut params, &[1e8]).unwrap();
+    assert_eq!(params, [-0.5]);
+    adam.step(&mut params, &[0.125]).unwrap();
+    assert_eq!(params, [-1.0]);
 }
 
 /// A gradient that is not a number must show, not vanish.

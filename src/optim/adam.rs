@@ -1,6 +1,6 @@
 //! Adam: steps scaled by running estimates of the gradient's moments.
 
-use super::{Optimizer, OptimizerError, Rule, require, sweep};
+use super::{Objective, Optimizer, OptimizerError, Rule, require, sweep};
 use crate::kernel::Lanes;
 
 /// Adam, optionally with AMSGrad, as `torch.optim.Adam`.
@@ -59,8 +59,7 @@ struct Hyper {
     /// `f64`, because `1 - β` is what is rounded to `f32`.
     betas: [f64; 2],
     eps: f32,
-    weight_decay: f32,
-    maximize: bool,
+    objective: Objective,
 }
 
 impl Hyper {
@@ -69,8 +68,7 @@ impl Hyper {
             lr,
             betas: [0.9, 0.999],
             eps: 1e-8,
-            weight_decay: 0.0,
-            maximize: false,
+            objective: Objective::LOSS,
         }
     }
 
@@ -81,11 +79,7 @@ impl Hyper {
         require(unit.contains(&beta1), "0 <= beta1 < 1", beta1 as f32)?;
         require(unit.contains(&beta2), "0 <= beta2 < 1", beta2 as f32)?;
         require(self.eps >= 0.0, "eps >= 0", self.eps)?;
-        require(
-            self.weight_decay >= 0.0,
-            "weight_decay >= 0",
-            self.weight_decay,
-        )
+        self.objective.check()
     }
 }
 
@@ -166,14 +160,14 @@ impl<const N: usize, S> Adam<N, S> {
     /// Adds `weight_decay · p` to every gradient (L2 penalty).
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
-        self.hyper.weight_decay = weight_decay;
+        self.hyper.objective.set_weight_decay(weight_decay);
         self
     }
 
     /// Climbs instead of descending.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
-        self.hyper.maximize = true;
+        self.hyper.objective.maximize = true;
         self
     }
 }
@@ -215,8 +209,7 @@ impl<const N: usize, B: AsMut<[f32]>, const K: usize> Optimizer for Adam<N, [B; 
 
 /// The scalars of one step.
 struct Update {
-    maximize: bool,
-    weight_decay: f32,
+    objective: Objective,
     /// Whether a step of `m` is computed from its old value or back from `g`.
     from_m: bool,
     /// How far, in units of `g - m`.
@@ -235,8 +228,7 @@ impl Update {
         let weight = (1.0 - beta1) as f32;
         let from_m = weight < 0.5;
         Self {
-            maximize: hyper.maximize,
-            weight_decay: hyper.weight_decay,
+            objective: hyper.objective,
             from_m,
             towards_g: if from_m { weight } else { weight - 1.0 },
             beta2: beta2 as f32,
@@ -254,10 +246,7 @@ impl Rule for Update {
         let [m, v, max @ ..] = state.as_mut_slice() else {
             return p;
         };
-        let mut g = if self.maximize { -g } else { g };
-        if self.weight_decay != 0.0 {
-            g = g + L::splat(self.weight_decay) * p;
-        }
+        let g = self.objective.gradient(p, g);
         let near = if self.from_m { *m } else { g };
         *m = near + L::splat(self.towards_g) * (g - *m);
         *v = L::splat(self.beta2) * *v + L::splat(self.one_minus_beta2) * g * g;
@@ -274,17 +263,17 @@ impl Rule for Update {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hyper, Update};
+    use super::{Hyper, Objective, Update};
     use crate::optim::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {
         let plain = Hyper::new(0.1);
-        let decayed = Hyper {
-            weight_decay: 0.01,
+        let objective = Objective {
             maximize: true,
-            ..plain
+            weight_decay: Some(0.01),
         };
+        let decayed = Hyper { objective, ..plain };
         let short = Hyper {
             betas: [0.3, 0.5],
             ..plain

@@ -126,6 +126,45 @@ fn require(holds: bool, expected: &'static str, found: f32) -> Result<(), Optimi
     }
 }
 
+/// What is minimised: the loss, or with `maximize` its opposite, and a penalty
+/// on large parameters.
+#[derive(Clone, Copy, Debug)]
+struct Objective {
+    maximize: bool,
+    /// `None` instead of 0, a test that the compiler can lift out of the loop.
+    weight_decay: Option<f32>,
+}
+
+impl Objective {
+    const LOSS: Self = Self {
+        maximize: false,
+        weight_decay: None,
+    };
+
+    const fn set_weight_decay(&mut self, weight_decay: f32) {
+        self.weight_decay = if weight_decay == 0.0 {
+            None
+        } else {
+            Some(weight_decay)
+        };
+    }
+
+    fn check(&self) -> Result<(), OptimizerError> {
+        let decay = self.weight_decay.unwrap_or(0.0);
+        require(decay >= 0.0, "weight_decay >= 0", decay)
+    }
+
+    /// The gradient of the objective, from that of the loss.
+    #[inline(always)]
+    fn gradient<L: Lanes>(&self, p: L, g: L) -> L {
+        let g = if self.maximize { -g } else { g };
+        match self.weight_decay {
+            Some(decay) => g + L::splat(decay) * p,
+            None => g,
+        }
+    }
+}
+
 /// What a step does to one element.
 trait Rule {
     /// The new parameter, from the old one, its gradient, and its element of
@@ -184,17 +223,19 @@ fn sweep_as<L: Lanes, const K: usize>(
     let (p_whole, p_rest) = L::chunks_mut(params);
     let (g_whole, g_rest) = L::chunks(grads);
 
-    let mut s_whole = state.each_mut().map(|s| L::chunks_mut(s).0.iter_mut());
-    for (p, g) in p_whole.iter_mut().zip(g_whole) {
-        let mut cells = s_whole.each_mut().map(Iterator::next);
-        // No cell is ever missing: the lengths are equal.
-        let mut s = cells
+    let n = p_whole.len();
+    let mut s_whole = state
+        .each_mut()
+        .map(|s| L::chunks_mut(s).0.get_mut(..n).unwrap_or_default());
+    for (i, (p, g)) in p_whole.iter_mut().zip(g_whole).enumerate() {
+        // No block is ever missing: the lengths are equal.
+        let mut s = s_whole
             .each_ref()
-            .map(|cell| cell.as_deref().map_or(L::splat(0.0), L::load));
+            .map(|s| s.get(i).map_or(L::splat(0.0), L::load));
         rule.apply(L::load(p), L::load(g), &mut s).store(p);
-        for (cell, s) in cells.iter_mut().zip(s) {
-            if let Some(cell) = cell {
-                s.store(cell);
+        for (blocks, s) in s_whole.iter_mut().zip(s) {
+            if let Some(block) = blocks.get_mut(i) {
+                s.store(block);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::{Optimizer, OptimizerError, Rule, require, sweep};
+use super::{Objective, Optimizer, OptimizerError, Rule, require, sweep};
 use crate::kernel::Lanes;
 
 /// Stochastic gradient descent, optionally with momentum, as
@@ -51,9 +51,8 @@ struct Hyper {
     momentum: f32,
     /// `1 - dampening`, the weight of a new gradient in the buffer.
     fresh: f32,
-    weight_decay: f32,
     nesterov: bool,
-    maximize: bool,
+    objective: Objective,
 }
 
 impl Sgd {
@@ -65,9 +64,8 @@ impl Sgd {
             lr,
             momentum: 0.0,
             fresh: 1.0,
-            weight_decay: 0.0,
             nesterov: false,
-            maximize: false,
+            objective: Objective::LOSS,
         };
         Self {
             hyper,
@@ -117,7 +115,7 @@ impl<const N: usize, S> Sgd<N, S> {
     /// Adds `weight_decay · p` to every gradient (L2 penalty). Default 0.
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
-        self.hyper.weight_decay = weight_decay;
+        self.hyper.objective.set_weight_decay(weight_decay);
         self
     }
 
@@ -131,7 +129,7 @@ impl<const N: usize, S> Sgd<N, S> {
     /// Climbs instead of descending.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
-        self.hyper.maximize = true;
+        self.hyper.objective.maximize = true;
         self
     }
 }
@@ -181,11 +179,7 @@ impl Hyper {
     fn check(&self) -> Result<(), OptimizerError> {
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
         require(self.momentum >= 0.0, "momentum >= 0", self.momentum)?;
-        require(
-            self.weight_decay >= 0.0,
-            "weight_decay >= 0",
-            self.weight_decay,
-        )?;
+        self.objective.check()?;
         if self.nesterov {
             require(
                 self.momentum > 0.0,
@@ -205,10 +199,7 @@ impl Hyper {
 impl Rule for Hyper {
     #[inline(always)]
     fn apply<L: Lanes, const K: usize>(&self, p: L, g: L, state: &mut [L; K]) -> L {
-        let mut g = if self.maximize { -g } else { g };
-        if self.weight_decay != 0.0 {
-            g = g + L::splat(self.weight_decay) * p;
-        }
+        let mut g = self.objective.gradient(p, g);
         if let [b] = state.as_mut_slice() {
             let momentum = L::splat(self.momentum);
             *b = momentum * *b + L::splat(self.fresh) * g;
