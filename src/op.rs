@@ -195,6 +195,8 @@ impl Node {
     pub(crate) const ALLOW_UNUSED: u8 = 8;
     /// Its gradient buffer is taken, at this point of planning.
     pub(crate) const LIVE: u8 = 16;
+    /// Shows another node's values: nothing to compute.
+    pub(crate) const VIEW: u8 = 32;
 
     #[inline(always)]
     pub(crate) fn has(&self, flag: u8) -> bool {
@@ -319,8 +321,6 @@ pub struct Backward<'a> {
     pub(crate) lookup: Lookup<'a>,
     pub(crate) node: &'a Node,
     pub(crate) grads: &'a mut [f32],
-    /// Parameters that still wait for a gradient.
-    pub(crate) missing: &'a Cell<u16>,
 }
 
 impl<'a> Backward<'a> {
@@ -381,9 +381,6 @@ impl<'a> Backward<'a> {
             Acc::Add
         } else {
             operand.flags.set(flags | Node::WRITTEN);
-            if flags & (Node::PARAM | Node::ALLOW_UNUSED) == Node::PARAM {
-                self.missing.set(self.missing.get().saturating_sub(1));
-            }
             Acc::Set
         };
         Some(Grad {

@@ -82,31 +82,44 @@ impl Reduce for Min {
     }
 }
 
-/// Slices cut to the length of the shortest: the compiler then knows that they
-/// are equally long and checks no index.
+/// The length of the shortest slice.
 #[inline(always)]
-fn equally_long<const N: usize>(n: usize, xs: [&[f32]; N]) -> (usize, [&[f32]; N]) {
-    let n = xs.iter().fold(n, |n, x| n.min(x.len()));
-    (n, xs.map(|x| x.get(..n).unwrap_or_default()))
+fn shortest<T, const N: usize>(xs: [&[T]; N]) -> usize {
+    xs.iter().map(|x| x.len()).min().unwrap_or(0)
+}
+
+/// Slices cut to one length. Where the compiler sees that it is the bound of the
+/// loop they are read in, it checks no index.
+#[inline(always)]
+fn cut_to<T, const N: usize>(n: usize, xs: [&[T]; N]) -> Option<[&[T]; N]> {
+    let mut cut = [&[] as &[T]; N];
+    for (to, x) in cut.iter_mut().zip(xs) {
+        *to = x.get(..n)?;
+    }
+    Some(cut)
 }
 
 /// See [`super::map`].
 #[inline(always)]
 pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    let (n, xs) = equally_long(out.len(), xs);
-    let out = out.get_mut(..n).unwrap_or_default();
-    let xs = xs.map(|x| L::chunks(x));
+    let n = shortest(xs).min(out.len());
+    let (Some(xs), Some(out)) = (cut_to(n, xs), out.get_mut(..n)) else {
+        return;
+    };
     let (out, out_rest) = L::chunks_mut(out);
-    for (i, to) in out.iter_mut().enumerate() {
-        let y = f.apply(xs.map(|(whole, _)| whole.get(i).map_or(L::splat(0.0), L::load)));
-        match acc {
-            Acc::Set => y,
-            Acc::Add => L::load(to) + y,
+    let count = out.len();
+    if let Some(whole) = cut_to(count, xs.map(|x| L::chunks(x).0)) {
+        for (i, to) in out.iter_mut().enumerate() {
+            let y = f.apply(whole.map(|x| x.get(i).map_or(L::splat(0.0), L::load)));
+            match acc {
+                Acc::Set => y,
+                Acc::Add => L::load(to) + y,
+            }
+            .store(to);
         }
-        .store(to);
     }
     if L::LEN > 1 && !out_rest.is_empty() {
-        let y = f.apply(xs.map(|(_, rest)| L::load_part(rest, 0.0)));
+        let y = f.apply(xs.map(|x| L::load_part(L::chunks(x).1, 0.0)));
         match acc {
             Acc::Set => y,
             Acc::Add => L::load_part(out_rest, 0.0) + y,
@@ -118,14 +131,12 @@ pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut
 /// A reduction of `f(x[i], …)`; see the module for the order.
 #[inline(always)]
 pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    let (n, xs) = equally_long(usize::MAX, xs);
+    let n = shortest(xs);
+    let Some(xs) = cut_to(n, xs) else {
+        return R::IDENTITY;
+    };
     if n <= IN_ORDER {
-        let mut result = R::IDENTITY;
-        for i in 0..n {
-            let y = f.apply(xs.map(|x| x.get(i).copied().unwrap_or(0.0)));
-            result = R::combine(result, y);
-        }
-        return result;
+        return in_order::<R, N, F>(f, xs);
     }
     let v = if L::GROUPS_AT_ONCE == 1 {
         let group = |g| {
@@ -152,6 +163,30 @@ pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32];
     R::combine(R::combine(a, c), R::combine(b, d))
 }
 
+/// A short reduction, four at a time: what is combined waits for the one before,
+/// what `f` does need not.
+#[inline(always)]
+fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    let mut result = R::IDENTITY;
+    let quads = xs.map(|x| x.as_chunks::<4>().0);
+    let count = shortest(quads);
+    if let Some(quads) = cut_to(count, quads) {
+        for i in 0..count {
+            let quad = quads.map(|x| x.get(i).copied().unwrap_or([0.0; 4]));
+            let ys: [f32; 4] = core::array::from_fn(|l| f.apply(quad.map(|quad| one(&quad, l))));
+            result = ys.into_iter().fold(result, R::combine);
+        }
+    }
+    let rests = xs.map(|x| x.as_chunks::<4>().1);
+    let count = shortest(rests);
+    if let Some(rests) = cut_to(count, rests) {
+        for i in 0..count {
+            result = R::combine(result, f.apply(rests.map(|rest| one(rest, i))));
+        }
+    }
+    result
+}
+
 /// Partial results `8 * first .. 8 * (first + G)` of the 32.
 #[inline(always)]
 fn groups<E, R, const N: usize, F, const G: usize>(f: &F, xs: [&[f32]; N], first: usize) -> [E; G]
@@ -161,32 +196,27 @@ where
     F: Map<N>,
 {
     let mut partial = [E::splat(R::IDENTITY); G];
-    let blocks = xs.map(|x| x.as_chunks::<PARTIALS>());
-    let count = blocks
-        .iter()
-        .map(|(whole, _)| whole.len())
-        .min()
-        .unwrap_or(0);
-    for i in 0..count {
-        for (g, partial) in partial.iter_mut().enumerate() {
-            let y = f.apply(blocks.map(|(whole, _)| {
-                let group = whole
-                    .get(i)
-                    .and_then(|block| E::chunks(block).0.get(first + g));
-                group.map_or(E::splat(0.0), E::load)
-            }));
-            *partial = R::combine(*partial, y);
+    let blocks = xs.map(|x| x.as_chunks::<PARTIALS>().0);
+    let count = shortest(blocks);
+    if let Some(blocks) = cut_to(count, blocks) {
+        for i in 0..count {
+            for (g, partial) in partial.iter_mut().enumerate() {
+                let group = blocks.map(|x| x.get(i).and_then(|x| E::chunks(x).0.get(first + g)));
+                let y = f.apply(group.map(|x| x.map_or(E::splat(0.0), E::load)));
+                *partial = R::combine(*partial, y);
+            }
         }
     }
+    let rests = xs.map(|x| x.as_chunks::<PARTIALS>().1);
     for (g, partial) in partial.iter_mut().enumerate() {
-        let rest = blocks.map(|(_, rest)| rest.get(8 * (first + g)..).unwrap_or_default());
-        let len = rest.iter().map(|rest| rest.len().min(8)).min().unwrap_or(0);
+        let group = rests.map(|x| x.get(8 * (first + g)..).unwrap_or_default());
+        let len = shortest(group);
         if len > 0 {
-            let y = f.apply(rest.map(|rest| E::load_part(rest, 0.0)));
             let mut lanes = [0.0; 8];
-            y.store(&mut lanes);
-            for lane in lanes.iter_mut().skip(len) {
-                *lane = R::IDENTITY;
+            f.apply(group.map(|x| E::load_part(x, 0.0)))
+                .store(&mut lanes);
+            for beyond in lanes.iter_mut().skip(len) {
+                *beyond = R::IDENTITY;
             }
             *partial = R::combine(*partial, E::load(&lanes));
         }
