@@ -15,14 +15,14 @@
 //!
 //! struct Forwards;
 //! impl Map<1> for Forwards {
-//!     fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+//!     fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
 //!         x * x * x
 //!     }
 //! }
 //!
 //! struct Backwards;
 //! impl Map<2> for Backwards {
-//!     fn apply<L: Lanes>(&self, [x, g]: [L; 2]) -> L {
+//!     fn apply<L: Lanes>(&self, &[x, g]: &[L; 2]) -> L {
 //!         g * (L::splat(3.0) * (x * x))
 //!     }
 //! }

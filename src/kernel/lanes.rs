@@ -82,15 +82,9 @@ pub trait Lanes:
     type Bits: Bits;
     /// What a comparison gives.
     type Mask: Mask;
-    /// Eight lanes: the unit reductions are defined in.
-    type Eight: Lanes<Array = [f32; 8]>;
 
     /// How many lanes there are.
     const LEN: usize;
-    /// How many groups of eight partial sums to keep at once. Where a register
-    /// holds several lanes four hide the latency of an addition; where it holds
-    /// one, four groups would not fit the register file. Same bits either way.
-    const GROUPS_AT_ONCE: usize;
 
     /// Every lane set to `x`.
     fn splat(x: f32) -> Self;
@@ -205,10 +199,8 @@ impl Lanes for f32 {
     type Array = [f32; 1];
     type Bits = u32;
     type Mask = bool;
-    type Eight = f32x8;
 
     const LEN: usize = 1;
-    const GROUPS_AT_ONCE: usize = 1;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -342,10 +334,8 @@ impl Lanes for f32x8 {
     type Array = [f32; 8];
     type Bits = u32x8;
     type Mask = f32x8;
-    type Eight = f32x8;
 
     const LEN: usize = 8;
-    const GROUPS_AT_ONCE: usize = 4;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {

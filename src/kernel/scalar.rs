@@ -9,7 +9,7 @@ use crate::shape::Shape;
 /// See [`super::map`].
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
     for (i, to) in out.iter_mut().enumerate() {
-        let y = f.apply(xs.map(|x| at(x, i)));
+        let y = f.apply(&xs.map(|x| at(x, i)));
         store(to, y, acc);
     }
 }
@@ -17,7 +17,7 @@ pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], ac
 /// Reduces `f(x[i], …)` in the order `generic` documents.
 pub fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     let n = xs.iter().map(|x| x.len()).min().unwrap_or(0);
-    let ys = (0..n).map(|i| f.apply(xs.map(|x| at(x, i))));
+    let ys = (0..n).map(|i| f.apply(&xs.map(|x| at(x, i))));
     if n <= IN_ORDER {
         return ys.fold(R::IDENTITY, R::combine);
     }
@@ -93,7 +93,7 @@ pub fn zip<F: Map<2>>(
     for (i, to) in out.iter_mut().enumerate() {
         let x = at(a, stretched_offset(a_shape, &shape, i));
         let y = at(b, stretched_offset(b_shape, &shape, i));
-        *to = f.apply([x, y]);
+        *to = f.apply(&[x, y]);
     }
 }
 
