@@ -130,10 +130,10 @@ fn single_samples() -> Result<(), Box<dyn Error>> {
         tape.backward(loss)?;
         tape.step(&mut sgd)?;
 
-        if step <= 5 || step % 10 == 0 {
-            if let [w0, w1, b] = &*tape.params()? {
-                println!("{step:5} {index:7} {w0:8.5} {w1:8.5} {b:8.5} {before:10.6}");
-            }
+        if (step <= 5 || step % 10 == 0)
+            && let [w0, w1, b] = &*tape.params()?
+        {
+            println!("{step:5} {index:7} {w0:8.5} {w1:8.5} {b:8.5} {before:10.6}");
         }
     }
     Ok(())
