@@ -54,7 +54,7 @@ impl Curve {
 struct Temperature(Curve);
 
 impl Map<1> for Temperature {
-    fn apply<L: Lanes>(&self, [r]: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, &[r]: &[L; 1]) -> L {
         let x = self.0.x(r);
         let [a, b, c, d] = self.0.coefficients.map(L::splat);
         L::splat(1000.0) / (a + x * (b + x * (c + x * d)))
@@ -66,7 +66,7 @@ impl Map<1> for Temperature {
 struct ToCoefficient(Curve, usize);
 
 impl Map<3> for ToCoefficient {
-    fn apply<L: Lanes>(&self, [r, t, g]: [L; 3]) -> L {
+    fn apply<L: Lanes>(&self, &[r, t, g]: &[L; 3]) -> L {
         let ToCoefficient(curve, k) = self;
         let x = curve.x(r);
         let mut grad = g * (-(t * t) / L::splat(1000.0));
@@ -81,7 +81,7 @@ impl Map<3> for ToCoefficient {
 struct ToResistance(Curve);
 
 impl Map<3> for ToResistance {
-    fn apply<L: Lanes>(&self, [r, t, g]: [L; 3]) -> L {
+    fn apply<L: Lanes>(&self, &[r, t, g]: &[L; 3]) -> L {
         let x = self.0.x(r);
         let [_, b, c, d] = self.0.coefficients.map(L::splat);
         let slope = b + x * (c + c + x * (L::splat(3.0) * d));

@@ -19,7 +19,7 @@ struct Curve {
     scale: f32,
 }
 impl Map<1> for Curve {
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         x / (L::splat(self.scale) + x.abs())
     }
 }
@@ -29,7 +29,7 @@ struct Response {
     gain: f32,
 }
 impl Map<1> for Response {
-    fn apply<L: Lanes>(&self, x: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, x: &[L; 1]) -> L {
         self.curve.apply(x) * L::splat(self.gain)
     }
 }
@@ -40,7 +40,7 @@ struct ToInput {
     gain: f32,
 }
 impl Map<2> for ToInput {
-    fn apply<L: Lanes>(&self, [x, g]: [L; 2]) -> L {
+    fn apply<L: Lanes>(&self, &[x, g]: &[L; 2]) -> L {
         let width = L::splat(self.scale) + x.abs();
         g * (L::splat(self.gain * self.scale) / (width * width))
     }
@@ -49,8 +49,8 @@ impl Map<2> for ToInput {
 /// `g · x / (scale + |x|)`, to be summed.
 struct ToGain(Curve);
 impl Map<2> for ToGain {
-    fn apply<L: Lanes>(&self, [x, g]: [L; 2]) -> L {
-        g * self.0.apply([x])
+    fn apply<L: Lanes>(&self, &[x, g]: &[L; 2]) -> L {
+        g * self.0.apply(&[x])
     }
 }
 
