@@ -784,7 +784,7 @@ impl<'t> State<'t> {
         let place = self.param_floats;
         self.floats.copy_within(place..self.top, place + len);
         for node in self.nodes.iter_mut().take(self.len) {
-            if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+            if node.stands_from(place) {
                 node.place += len as u32;
             }
         }
@@ -1051,7 +1051,7 @@ impl<'t> State<'t> {
             self.floats
                 .copy_within(old_grads..old_grads + params, old_grads + gap);
             for node in kept {
-                if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+                if node.stands_from(old_params) {
                     node.place -= gap as u32;
                 }
             }
