@@ -1064,7 +1064,7 @@ impl<'t> State<'t> {
             .iter()
             .take(inputs)
             .any(|input| input.next.is_some());
-        // Leaves are never outdated.
+        // Leaves are never outdated, except inputs that wait for other data.
         let computed = self
             .nodes
             .iter()
@@ -1075,6 +1075,10 @@ impl<'t> State<'t> {
             .into_iter()
             .find(|(_, computed)| *computed)
             .map_or(NONE, |(id, _)| id as u16);
+        let pending = self.inputs.iter().take(inputs);
+        for input in pending.filter(|input| input.next.is_some()) {
+            self.outdated_from = self.outdated_from.min(input.node);
+        }
         self.scratch = 0;
         self.planned = NONE;
         self.generation = self.generation.wrapping_add(1);
