@@ -1363,7 +1363,7 @@ impl<'t> State<'t> {
     pub(crate) fn param_number(&self, id: u16) -> usize {
         self.node(id).map_or(0, |this| {
             self.params()
-                .take_while(|node| node.place < this.place)
+                .take_while(|node| !core::ptr::eq(*node, this))
                 .count()
         })
     }
