@@ -40,7 +40,7 @@ impl Rng {
         let mut out: Vec<f32> = Vec::with_capacity(n);
         for i in 0..n {
             let bits = self.next();
-            out.push(if i > 0 && bits % 8 == 0 {
+            out.push(if i > 0 && bits & 7 == 0 {
                 -out[i - 1]
             } else {
                 let exponent = 117 + (bits >> 8) as u32 % 20;
