@@ -203,6 +203,13 @@ impl Node {
         self.flags.get() & flag != 0
     }
 
+    /// Whether its values stand at `offset` in the arena or behind it, where
+    /// they move if the parameters take more room or less. A view of a parameter
+    /// stands among those and stays.
+    pub(crate) fn stands_from(&self, offset: usize) -> bool {
+        !self.has(Self::PARAM) && self.place & Self::BORROWED == 0 && self.place as usize >= offset
+    }
+
     #[inline(always)]
     pub(crate) fn set(&self, flag: u8) {
         self.flags.set(self.flags.get() | flag);

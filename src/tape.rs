@@ -783,7 +783,7 @@ impl<'t> State<'t> {
         let place = self.param_floats;
         self.floats.copy_within(place..self.top, place + len);
         for node in self.nodes.iter_mut().take(self.len) {
-            if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+            if node.stands_from(place) {
                 node.place += len as u32;
             }
         }
@@ -1055,7 +1055,7 @@ impl<'t> State<'t> {
             self.floats
                 .copy_within(old_grads..old_grads + params, old_grads + gap);
             for node in kept {
-                if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+                if node.stands_from(old_params) {
                     node.place -= gap as u32;
                 }
             }
@@ -1068,7 +1068,7 @@ impl<'t> State<'t> {
             .iter()
             .take(inputs)
             .any(|input| input.next.is_some());
-        // Leaves are never outdated.
+        // Leaves are never outdated, except inputs that wait for other data.
         let computed = self
             .nodes
             .iter()
@@ -1079,6 +1079,10 @@ impl<'t> State<'t> {
             .into_iter()
             .find(|(_, computed)| *computed)
             .map_or(NONE, |(id, _)| id as u16);
+        let pending = self.inputs.iter().take(inputs);
+        for input in pending.filter(|input| input.next.is_some()) {
+            self.outdated_from = self.outdated_from.min(input.node);
+        }
         self.scratch = 0;
         self.planned = NONE;
         self.generation = self.generation.wrapping_add(1);
@@ -1354,7 +1358,7 @@ impl<'t> State<'t> {
     pub(crate) fn param_number(&self, id: u16) -> usize {
         self.node(id).map_or(0, |this| {
             self.params()
-                .take_while(|node| node.place < this.place)
+                .take_while(|node| !core::ptr::eq(*node, this))
                 .count()
         })
     }

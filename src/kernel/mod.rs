@@ -263,8 +263,9 @@ fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mu
 /// over the dimensions along which the operand was repeated. `stretch` is seen
 /// from the operand: `a` is its own side.
 ///
-/// The innermost dimension, if repeated, is summed in the order of [`sum`], the
-/// others in order.
+/// Neighbouring dimensions that both operands treat alike count as one. The
+/// innermost, if repeated, is summed in the order of [`sum`], the others in
+/// order; with [`Acc::Add`] starting from what is there.
 #[inline]
 pub fn zip_grad<F: Map<3>>(
     f: F,
@@ -325,8 +326,9 @@ pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usiz
     with_lanes!(L => generic::linear::<L>(x, w, b, out, [m, k, n]));
 }
 
-/// `out[n]` is the sum of the rows of `x[m, n]`, or is added it: in order, or, if
-/// `n` is 1, in the order of [`sum`].
+/// `out[n]` is the sum of the rows of `x[m, n]`, in order, with [`Acc::Add`]
+/// starting from what is there. If `n` is 1, the sum is in the order of [`sum`],
+/// and added at once.
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     if n == 1 {
         return add_up(sum_of(Identity, [x]), out, acc);
