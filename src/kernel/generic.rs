@@ -284,6 +284,8 @@ fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
     f: F,
     xs: [&[f32]; N],
 ) -> [[f32; 8]; 4] {
+    let n = shortest(xs);
+    let xs = xs.map(|x| x.get(..n).unwrap_or_default());
     let mut partial = [L::splat(R::IDENTITY); 4];
     // Blocks are cut into vectors once more, which costs nothing: a vector of a
     // block is one more constant offset.

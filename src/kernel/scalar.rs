@@ -130,7 +130,7 @@ pub fn zip_grad<F: Map<3>>(
     let term = |k: usize| {
         let i = stretched_offset(own_shape, &shape, k);
         let j = stretched_offset(other_shape, &shape, k);
-        f.apply([at(g, k), at(own, i), at(other, j)])
+        f.apply(&[at(g, k), at(own, i), at(other, j)])
     };
     for run in 0..shape.numel().checked_div(repeated).unwrap_or(0) {
         let first = run * repeated;
