@@ -95,6 +95,10 @@ impl Level {
         &[Level::Scalar]
     };
 
+    /// Whether short slices are better done without vectors: where there are
+    /// vectors.
+    const VECTORS: bool = Self::ALL.len() > 1;
+
     const BEST: Level = match Self::ALL {
         [.., best] => *best,
         [] => Level::Scalar,
@@ -144,7 +148,7 @@ macro_rules! with_lanes {
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if out.len() <= F::SHORT {
+    if !Level::VECTORS || out.len() <= F::SHORT {
         generic::map::<f32, N, F>(f, xs, out, acc);
     } else {
         long_map(f, xs, out, acc);
@@ -247,7 +251,7 @@ fn reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
 /// `out = f(a, b)` over operands that are stretched to one shape.
 #[inline]
 pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    if stretch.inner() <= F::SHORT {
+    if !Level::VECTORS || stretch.inner() <= F::SHORT {
         generic::zip::<f32, F>(f, stretch, a, b, out);
     } else {
         long_zip(f, stretch, a, b, out);
@@ -274,7 +278,7 @@ pub fn zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    if stretch.inner() <= F::SHORT {
+    if !Level::VECTORS || stretch.inner() <= F::SHORT {
         generic::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
     } else {
         long_zip_grad(f, stretch, slices, grad, acc);
