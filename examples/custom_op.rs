@@ -185,7 +185,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         tape.replay()?;
     }
     println!("coefficients: {:.6?}", &*coefficients.value()?);
-    println!("arena: {} bytes", tape.usage().bytes());
+    println!("arena: {} bytes", tape.usage().peak_bytes());
 
     println!("\n   ohm     °C   error before   and after");
     let after = celsius.value()?;

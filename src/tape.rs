@@ -106,9 +106,30 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The arena's size in bytes.
-    pub const fn bytes(&self) -> usize {
+    /// The bytes that would have been enough so far.
+    pub const fn peak_bytes(&self) -> usize {
+        self.floats_peak * size_of::<f32>() + self.nodes_peak * size_of::<Node>()
+    }
+
+    /// The arena's bytes.
+    pub const fn capacity_bytes(&self) -> usize {
         self.floats_capacity * size_of::<f32>() + self.nodes_capacity * size_of::<Node>()
+    }
+}
+
+/// `72 of 128 floats, 9 of 16 nodes: 1296 of 2304 bytes`, at the peak.
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} floats, {} of {} nodes: {} of {} bytes",
+            self.floats_peak,
+            self.floats_capacity,
+            self.nodes_peak,
+            self.nodes_capacity,
+            self.peak_bytes(),
+            self.capacity_bytes()
+        )
     }
 }
 
@@ -597,6 +618,19 @@ impl<'t> Tape<'t> {
     }
 
     // ---- within the crate ------------------------------------------------
+
+    /// The only element of a value, if all is well.
+    #[inline]
+    pub(crate) fn peek(&self, var: Var<'t>) -> Option<f32> {
+        if self.failed.get() {
+            return None;
+        }
+        let state = self.state.try_borrow().ok()?;
+        match state.values(state.resolve(self, var).ok()?) {
+            [x] => Some(*x),
+            _ => None,
+        }
+    }
 
     /// Looks at something that may not be there.
     #[track_caller]

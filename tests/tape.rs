@@ -815,7 +815,7 @@ fn inputs_run_out() {
 fn no_memory_at_all() {
     let mut arena = Arena::<0, 0>::new();
     let tape = arena.tape();
-    assert_eq!(tape.usage().bytes(), 0);
+    assert_eq!(tape.usage().capacity_bytes(), 0);
     tape.replay().unwrap();
     tape.zero_grad();
     tape.step(&mut Sgd::new(0.1)).unwrap();
@@ -1343,7 +1343,7 @@ fn usage_is_exact() {
     );
     assert_eq!((usage.floats_peak, usage.nodes_peak), (22, 9));
     assert_eq!((usage.floats_capacity, usage.nodes_capacity), (100, 20));
-    assert_eq!(usage.bytes(), 400 + 20 * size_of::<Node>());
+    assert_eq!(usage.capacity_bytes(), 400 + 20 * size_of::<Node>());
     tape.backward(loss).unwrap();
     // Beside the loss's gradient two of three numbers each, taking turns.
     assert_eq!((tape.usage().floats, tape.usage().floats_peak), (29, 29));

@@ -34,6 +34,17 @@ pub enum Acc {
     Add,
 }
 
+impl Acc {
+    /// Overwrites one number, or adds to it.
+    #[inline(always)]
+    pub fn put(self, to: &mut f32, x: f32) {
+        *to = match self {
+            Acc::Set => x,
+            Acc::Add => *to + x,
+        };
+    }
+}
+
 /// An element-wise function of `N` numbers.
 ///
 /// A trait and not a closure because `apply` is compiled for every lane type.
@@ -97,7 +108,7 @@ impl Level {
 
     /// Whether short slices are better done without vectors: where there are
     /// vectors.
-    const VECTORS: bool = Self::ALL.len() > 1;
+    pub(crate) const VECTORS: bool = Self::ALL.len() > 1;
 
     const BEST: Level = match Self::ALL {
         [.., best] => *best,
@@ -132,18 +143,19 @@ pub fn set_level(level: Level) {
 /// lane type is chosen, once per slice.
 macro_rules! with_lanes {
     ($L:ident => $kernel:expr) => {
-        match level() {
-            Level::Scalar => {
+        match $crate::kernel::level() {
+            $crate::kernel::Level::Scalar => {
                 type $L = f32;
                 $kernel
             }
-            Level::Baseline => {
-                type $L = f32x8;
+            $crate::kernel::Level::Baseline => {
+                type $L = $crate::kernel::f32x8;
                 $kernel
             }
         }
     };
 }
+pub(crate) use with_lanes;
 
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
@@ -396,10 +408,7 @@ pub fn softmax_grad<const LOG: bool>(
 #[inline(always)]
 fn add_up(sum: f32, out: &mut [f32], acc: Acc) {
     if let Some(to) = out.first_mut() {
-        *to = match acc {
-            Acc::Set => sum,
-            Acc::Add => *to + sum,
-        };
+        acc.put(to, sum);
     }
 }
 
