@@ -100,3 +100,8 @@ pub use error::{Error, ErrorKind, Operands};
 pub use shape::{MAX_RANK, Shape, ShapeError};
 pub use tape::{MAX_INPUTS, Mark, Tape, Usage};
 pub use var::Var;
+
+/// The README's examples are tested, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

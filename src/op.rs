@@ -15,14 +15,14 @@
 //!
 //! struct Forwards;
 //! impl Map<1> for Forwards {
-//!     fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+//!     fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
 //!         x * x * x
 //!     }
 //! }
 //!
 //! struct Backwards;
 //! impl Map<2> for Backwards {
-//!     fn apply<L: Lanes>(&self, [x, g]: [L; 2]) -> L {
+//!     fn apply<L: Lanes>(&self, &[x, g]: &[L; 2]) -> L {
 //!         g * (L::splat(3.0) * (x * x))
 //!     }
 //! }
@@ -195,10 +195,19 @@ impl Node {
     pub(crate) const ALLOW_UNUSED: u8 = 8;
     /// Its gradient buffer is taken, at this point of planning.
     pub(crate) const LIVE: u8 = 16;
+    /// Shows another node's values: nothing to compute.
+    pub(crate) const VIEW: u8 = 32;
 
     #[inline(always)]
     pub(crate) fn has(&self, flag: u8) -> bool {
         self.flags.get() & flag != 0
+    }
+
+    /// Whether its values stand at `offset` in the arena or behind it, where
+    /// they move if the parameters take more room or less. A view of a parameter
+    /// stands among those and stays.
+    pub(crate) fn stands_from(&self, offset: usize) -> bool {
+        !self.has(Self::PARAM) && self.place & Self::BORROWED == 0 && self.place as usize >= offset
     }
 
     #[inline(always)]
@@ -319,8 +328,6 @@ pub struct Backward<'a> {
     pub(crate) lookup: Lookup<'a>,
     pub(crate) node: &'a Node,
     pub(crate) grads: &'a mut [f32],
-    /// Parameters that still wait for a gradient.
-    pub(crate) missing: &'a Cell<u16>,
 }
 
 impl<'a> Backward<'a> {
@@ -381,9 +388,6 @@ impl<'a> Backward<'a> {
             Acc::Add
         } else {
             operand.flags.set(flags | Node::WRITTEN);
-            if flags & (Node::PARAM | Node::ALLOW_UNUSED) == Node::PARAM {
-                self.missing.set(self.missing.get().saturating_sub(1));
-            }
             Acc::Set
         };
         Some(Grad {

@@ -132,11 +132,10 @@ pub(crate) struct State<'t> {
     planned: u16,
     first_param: u16,
     last_param: u16,
-    /// Parameters that must have a gradient before a step and have none yet.
-    missing: Cell<u16>,
     any_unused_allowed: bool,
     any_pending: bool,
-    /// The first operation a parameter changes the result of.
+    /// The first operation; and the first a parameter changes the result of.
+    first_op: u16,
     first_trained: u16,
     /// From this node on, values may be older than what they depend on.
     outdated_from: u16,
@@ -181,9 +180,9 @@ impl<'t> Tape<'t> {
                 planned: NONE,
                 first_param: NONE,
                 last_param: NONE,
-                missing: Cell::new(0),
                 any_unused_allowed: false,
                 any_pending: false,
+                first_op: NONE,
                 first_trained: NONE,
                 outdated_from: NONE,
             }),
@@ -467,22 +466,23 @@ impl<'t> Tape<'t> {
     pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {
         let at = Location::caller();
         self.healthy()?;
-        let stepped = self
-            .borrow_mut()
-            .map_err(|kind| (kind, at))
-            .and_then(|mut state| {
-                state.ready_to_step(at)?;
-                let (params, grads) = state.params_and_grads();
-                optimizer
-                    .step(params, grads)
-                    .map_err(|error| (ErrorKind::Optimizer(error), at))?;
-                state.outdated_from = state.outdated_from.min(state.first_trained);
-                Ok(())
-            });
-        stepped.map_err(|(kind, at)| Error {
+        let stepped = self.borrow_mut().map_err(|kind| (kind, None));
+        let stepped = stepped.and_then(|mut state| {
+            state.ready_to_step()?;
+            if state.any_unused_allowed {
+                state.zero_unused();
+            }
+            let (params, grads) = state.params_and_grads();
+            optimizer
+                .step(params, grads)
+                .map_err(|error| (ErrorKind::Optimizer(error), None))?;
+            state.outdated_from = state.outdated_from.min(state.first_trained);
+            Ok(())
+        });
+        stepped.map_err(|(kind, made_at)| Error {
             kind,
             op: "step",
-            at,
+            at: made_at.unwrap_or(at),
         })
     }
 
@@ -498,7 +498,6 @@ impl<'t> Tape<'t> {
             let node = state.param(id)?;
             node.set(Node::ALLOW_UNUSED);
             state.any_unused_allowed = true;
-            state.count_missing();
             Ok(())
         })
     }
@@ -785,7 +784,7 @@ impl<'t> State<'t> {
         let place = self.param_floats;
         shift(self.floats, place..self.top, place + len);
         for node in self.nodes.iter_mut().take(self.len) {
-            if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+            if node.stands_from(place) {
                 node.place += len as u32;
             }
         }
@@ -804,7 +803,6 @@ impl<'t> State<'t> {
             None => self.first_param = id,
         }
         self.last_param = id;
-        self.missing.set(self.missing.get() + 1);
         Ok(id)
     }
 
@@ -994,12 +992,14 @@ impl<'t> State<'t> {
             let source = self.node(operands[0]).ok_or(ErrorKind::Stale)?;
             node.place = source.place;
             node.cap = source.cap;
+            node.set(Node::VIEW);
         } else {
             self.reserve(len)?;
             node.place = self.top as u32;
             node.cap = len as u32;
             self.top += len;
         }
+        self.first_op = self.first_op.min(id);
         self.push(node);
         self.run(id as usize);
         Ok(id)
@@ -1013,6 +1013,7 @@ impl<'t> State<'t> {
         let mut inputs = 0;
         self.first_param = NONE;
         self.last_param = NONE;
+        self.first_op = NONE;
         self.first_trained = NONE;
         self.len = self.len.min(keep);
         let kept = self.nodes.get_mut(..self.len).unwrap_or_default();
@@ -1029,6 +1030,9 @@ impl<'t> State<'t> {
                 top = top.max((node.place + node.cap) as usize);
             } else if node.op.is_none() {
                 inputs += 1;
+            }
+            if node.op.is_some() {
+                self.first_op = self.first_op.min(id as u16);
             }
             if node.op.is_some() && node.has(Node::REQUIRES_GRAD) {
                 self.first_trained = self.first_trained.min(id as u16);
@@ -1050,7 +1054,7 @@ impl<'t> State<'t> {
             shift(self.floats, old_params..top.max(old_params), params);
             shift(self.floats, old_grads..old_grads + params, old_grads + gap);
             for node in kept {
-                if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+                if node.stands_from(old_params) {
                     node.place -= gap as u32;
                 }
             }
@@ -1063,7 +1067,7 @@ impl<'t> State<'t> {
             .iter()
             .take(inputs)
             .any(|input| input.next.is_some());
-        // Leaves are never outdated.
+        // Leaves are never outdated, except inputs that wait for other data.
         let computed = self
             .nodes
             .iter()
@@ -1074,10 +1078,13 @@ impl<'t> State<'t> {
             .into_iter()
             .find(|(_, computed)| *computed)
             .map_or(NONE, |(id, _)| id as u16);
+        let pending = self.inputs.iter().take(inputs);
+        for input in pending.filter(|input| input.next.is_some()) {
+            self.outdated_from = self.outdated_from.min(input.node);
+        }
         self.scratch = 0;
         self.planned = NONE;
         self.generation = self.generation.wrapping_add(1);
-        self.count_missing();
     }
 
     // ---- forward ---------------------------------------------------------
@@ -1089,8 +1096,8 @@ impl<'t> State<'t> {
             return;
         };
         let Some(op) = node.op else { return };
-        if node.place & Node::BORROWED != 0 {
-            return; // a view of an input
+        if node.has(Node::VIEW) {
+            return;
         }
         let Some((before, rest)) = self.floats.split_at_mut_checked(node.place as usize) else {
             return;
@@ -1098,9 +1105,6 @@ impl<'t> State<'t> {
         let Some(output) = rest.get_mut(..node.len as usize) else {
             return;
         };
-        if op.is_view() {
-            return;
-        }
         op.forward(Forward {
             lookup: Lookup {
                 nodes: self.nodes,
@@ -1116,7 +1120,7 @@ impl<'t> State<'t> {
         if self.any_pending {
             self.take_over_pending()?;
         }
-        for id in 0..self.len {
+        for id in self.first_op as usize..self.len {
             self.run(id);
         }
         self.outdated_from = NONE;
@@ -1233,11 +1237,6 @@ impl<'t> State<'t> {
                 *to = if add { *to + g } else { g };
             }
         }
-        if node.op.is_none() {
-            node.set(Node::WRITTEN);
-            self.count_missing();
-            return Ok(());
-        }
         node.set(Node::WRITTEN);
 
         let lookup = Lookup {
@@ -1245,7 +1244,8 @@ impl<'t> State<'t> {
             inputs: &self.inputs,
             values,
         };
-        for node in self.nodes.iter().take(loss as usize + 1).rev() {
+        let span = self.first_trained as usize..=loss as usize;
+        for node in self.nodes.get(span).unwrap_or_default().iter().rev() {
             // A result nothing was added to sends nothing on.
             let Some(op) = node.op else { continue };
             if node.has(Node::WRITTEN) {
@@ -1254,7 +1254,6 @@ impl<'t> State<'t> {
                     lookup,
                     node,
                     grads,
-                    missing: &self.missing,
                 });
             }
         }
@@ -1358,7 +1357,7 @@ impl<'t> State<'t> {
     pub(crate) fn param_number(&self, id: u16) -> usize {
         self.node(id).map_or(0, |this| {
             self.params()
-                .take_while(|node| node.place < this.place)
+                .take_while(|node| !core::ptr::eq(*node, this))
                 .count()
         })
     }
@@ -1368,47 +1367,26 @@ impl<'t> State<'t> {
         for param in self.params() {
             param.clear(Node::WRITTEN);
         }
-        self.count_missing();
     }
 
-    fn count_missing(&self) {
-        let needed = Node::WRITTEN | Node::ALLOW_UNUSED;
-        let missing = self.params().filter(|param| !param.has(needed)).count();
-        self.missing.set(missing as u16);
-    }
-
+    /// Refuses unless every parameter has a gradient, or need not have one.
     #[inline]
-    #[allow(clippy::type_complexity)]
-    fn ready_to_step(
-        &mut self,
-        at: &'static Location<'static>,
-    ) -> Result<(), (ErrorKind, &'static Location<'static>)> {
-        if self.missing.get() > 0 {
-            return Err(self.name_missing(at));
+    fn ready_to_step(&self) -> Result<(), (ErrorKind, Option<&'static Location<'static>>)> {
+        let settled = Node::WRITTEN | Node::ALLOW_UNUSED;
+        match self.params().position(|param| !param.has(settled)) {
+            None => Ok(()),
+            Some(unused) => Err(self.unused(unused)),
         }
-        if self.any_unused_allowed {
-            self.zero_unused();
-        }
-        Ok(())
     }
 
     #[cold]
-    fn name_missing(
-        &self,
-        at: &'static Location<'static>,
-    ) -> (ErrorKind, &'static Location<'static>) {
-        let settled = Node::WRITTEN | Node::ALLOW_UNUSED;
-        let unused = self.params().enumerate().find(|(_, p)| !p.has(settled));
-        match unused {
-            Some((param, node)) => (
-                ErrorKind::Unused {
-                    param,
-                    shape: node.shape,
-                },
-                node.at.unwrap_or(at),
-            ),
-            None => (ErrorKind::NoGradient, at),
-        }
+    fn unused(&self, param: usize) -> (ErrorKind, Option<&'static Location<'static>>) {
+        let node = self.params().nth(param);
+        let kind = ErrorKind::Unused {
+            param,
+            shape: node.map(|node| node.shape).unwrap_or_default(),
+        };
+        (kind, node.and_then(|node| node.at))
     }
 
     #[cold]

@@ -26,8 +26,8 @@
 //!
 //! The order depends on `n` alone. Thirty-two partial results are four vectors
 //! of eight: an addition takes about four cycles, so four in flight keep the
-//! adder busy. A core without SIMD keeps one vector of eight in its registers
-//! and walks the data four times. The identity of addition is `-0.0`
+//! adder busy. A core without SIMD keeps the partial results in memory, which
+//! costs it little. The identity of addition is `-0.0`
 //! (`0.0 + -0.0` would lose a sign), so lanes beyond the end change nothing.
 //!
 //! Short sums go in order because there the tree saves little, padding costs a
@@ -82,34 +82,134 @@ impl Reduce for Min {
     }
 }
 
-/// Slices cut to the length of the shortest: the compiler then knows that they
-/// are equally long and checks no index.
+/// The length of the shortest slice.
 #[inline(always)]
-fn equally_long<const N: usize>(n: usize, xs: [&[f32]; N]) -> (usize, [&[f32]; N]) {
-    let n = xs.iter().fold(n, |n, x| n.min(x.len()));
-    (n, xs.map(|x| x.get(..n).unwrap_or_default()))
+fn shortest<T, const N: usize>(xs: [&[T]; N]) -> usize {
+    xs.iter().map(|x| x.len()).min().unwrap_or(0)
+}
+
+/// Calls `f` with what stands at each place in all slices, as far as the
+/// shortest goes.
+///
+/// Written as zips of one, two or three, of which one arm is left when compiled:
+/// a zip checks no index, and a row that is passed by reference is not packed
+/// into an integer register.
+#[inline(always)]
+fn for_each<T, V: Copy, const N: usize>(
+    xs: [&[T]; N],
+    zero: V,
+    load: impl Fn(&T) -> V,
+    mut f: impl FnMut(&[V; N]),
+) {
+    let mut row = [zero; N];
+    match xs.as_slice() {
+        [x] => {
+            for x in x.iter() {
+                fill(&mut row, [load(x)]);
+                f(&row);
+            }
+        }
+        [x, y] => {
+            for (x, y) in x.iter().zip(y.iter()) {
+                fill(&mut row, [load(x), load(y)]);
+                f(&row);
+            }
+        }
+        [x, y, z] => {
+            for ((x, y), z) in x.iter().zip(y.iter()).zip(z.iter()) {
+                fill(&mut row, [load(x), load(y), load(z)]);
+                f(&row);
+            }
+        }
+        _ => {
+            for i in 0..shortest(xs) {
+                for (to, x) in row.iter_mut().zip(&xs) {
+                    *to = x.get(i).map_or(zero, &load);
+                }
+                f(&row);
+            }
+        }
+    }
+}
+
+/// [`for_each`], with a place in `out` for each.
+#[inline(always)]
+fn for_each_into<T, V: Copy, const N: usize>(
+    xs: [&[T]; N],
+    out: &mut [T],
+    zero: V,
+    load: impl Fn(&T) -> V,
+    mut f: impl FnMut(&mut T, &[V; N]),
+) {
+    let mut row = [zero; N];
+    match xs.as_slice() {
+        [x] => {
+            for (to, x) in out.iter_mut().zip(x.iter()) {
+                fill(&mut row, [load(x)]);
+                f(to, &row);
+            }
+        }
+        [x, y] => {
+            for ((to, x), y) in out.iter_mut().zip(x.iter()).zip(y.iter()) {
+                fill(&mut row, [load(x), load(y)]);
+                f(to, &row);
+            }
+        }
+        [x, y, z] => {
+            for (((to, x), y), z) in out.iter_mut().zip(x.iter()).zip(y.iter()).zip(z.iter()) {
+                fill(&mut row, [load(x), load(y), load(z)]);
+                f(to, &row);
+            }
+        }
+        _ => {
+            let n = shortest(xs);
+            for (i, to) in out.iter_mut().take(n).enumerate() {
+                for (to, x) in row.iter_mut().zip(&xs) {
+                    *to = x.get(i).map_or(zero, &load);
+                }
+                f(to, &row);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn fill<V: Copy, const M: usize>(row: &mut [V], values: [V; M]) {
+    for (to, value) in row.iter_mut().zip(&values) {
+        *to = *value;
+    }
 }
 
 /// See [`super::map`].
 #[inline(always)]
 pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    let (n, xs) = equally_long(out.len(), xs);
-    let out = out.get_mut(..n).unwrap_or_default();
-    let xs = xs.map(|x| L::chunks(x));
-    let (out, out_rest) = L::chunks_mut(out);
-    for (i, to) in out.iter_mut().enumerate() {
-        let y = f.apply(xs.map(|(whole, _)| whole.get(i).map_or(L::splat(0.0), L::load)));
-        match acc {
-            Acc::Set => y,
-            Acc::Add => L::load(to) + y,
-        }
-        .store(to);
+    // Told apart outside of the loop.
+    match acc {
+        Acc::Set => map_as::<L, N, F, false>(f, xs, out),
+        Acc::Add => map_as::<L, N, F, true>(f, xs, out),
     }
+}
+
+#[inline(always)]
+fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+) {
+    let n = shortest(xs).min(out.len());
+    let xs = xs.map(|x| L::chunks(x.get(..n).unwrap_or_default()));
+    let (out, out_rest) = L::chunks_mut(out.get_mut(..n).unwrap_or_default());
+    let zero = L::splat(0.0);
+    for_each_into(xs.map(|x| x.0), out, zero, L::load, |to, row| {
+        let y = f.apply(row);
+        if ADD { L::load(to) + y } else { y }.store(to);
+    });
     if L::LEN > 1 && !out_rest.is_empty() {
-        let y = f.apply(xs.map(|(_, rest)| L::load_part(rest, 0.0)));
-        match acc {
-            Acc::Set => y,
-            Acc::Add => L::load_part(out_rest, 0.0) + y,
+        let y = f.apply(&xs.map(|x| L::load_part(x.1, 0.0)));
+        if ADD {
+            L::load_part(out_rest, 0.0) + y
+        } else {
+            y
         }
         .store_part(out_rest);
     }
@@ -118,80 +218,113 @@ pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut
 /// A reduction of `f(x[i], …)`; see the module for the order.
 #[inline(always)]
 pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    let (n, xs) = equally_long(usize::MAX, xs);
-    if n <= IN_ORDER {
-        let mut result = R::IDENTITY;
-        for i in 0..n {
-            let y = f.apply(xs.map(|x| x.get(i).copied().unwrap_or(0.0)));
-            result = R::combine(result, y);
-        }
-        return result;
+    if shortest(xs) <= IN_ORDER {
+        return in_order::<R, N, F>(f, xs);
     }
-    let v = if L::GROUPS_AT_ONCE == 1 {
-        let group = |g| {
-            let [v] = groups::<L::Eight, R, N, F, 1>(&f, xs, g);
-            v
-        };
-        R::combine(
-            R::combine(group(0), group(1)),
-            R::combine(group(2), group(3)),
-        )
+    let partial = if L::LEN == 1 {
+        one_by_one::<R, N, F>(f, xs)
     } else {
-        let [a, b, c, d] = groups::<L::Eight, R, N, F, 4>(&f, xs, 0);
-        R::combine(R::combine(a, b), R::combine(c, d))
+        in_groups::<L, R, N, F>(f, xs)
     };
-    let mut lanes = [0.0; 8];
-    v.store(&mut lanes);
-    let [a, b, c, d, e, f, g, h] = lanes;
-    let (a, b, c, d) = (
-        R::combine(a, e),
-        R::combine(b, f),
-        R::combine(c, g),
-        R::combine(d, h),
-    );
+    tree::<R>(partial)
+}
+
+/// The partial results of a long reduction, added up.
+#[inline(always)]
+fn tree<R: Reduce>(partial: [[f32; 8]; 4]) -> f32 {
+    let [a, b, c, d] = partial;
+    let v: [f32; 8] = core::array::from_fn(|l| {
+        let (ab, cd) = (
+            R::combine(one(&a, l), one(&b, l)),
+            R::combine(one(&c, l), one(&d, l)),
+        );
+        R::combine(ab, cd)
+    });
+    let [a, b, c, d, e, f, g, h] = v;
+    let (a, b) = (R::combine(a, e), R::combine(b, f));
+    let (c, d) = (R::combine(c, g), R::combine(d, h));
     R::combine(R::combine(a, c), R::combine(b, d))
 }
 
-/// Partial results `8 * first .. 8 * (first + G)` of the 32.
+/// The partial results, kept in memory: least code, for cores without SIMD.
 #[inline(always)]
-fn groups<E, R, const N: usize, F, const G: usize>(f: &F, xs: [&[f32]; N], first: usize) -> [E; G]
-where
-    E: Lanes<Array = [f32; 8]>,
-    R: Reduce,
-    F: Map<N>,
-{
-    let mut partial = [E::splat(R::IDENTITY); G];
-    let blocks = xs.map(|x| x.as_chunks::<PARTIALS>());
-    let count = blocks
-        .iter()
-        .map(|(whole, _)| whole.len())
-        .min()
-        .unwrap_or(0);
-    for i in 0..count {
-        for (g, partial) in partial.iter_mut().enumerate() {
-            let y = f.apply(blocks.map(|(whole, _)| {
-                let group = whole
-                    .get(i)
-                    .and_then(|block| E::chunks(block).0.get(first + g));
-                group.map_or(E::splat(0.0), E::load)
-            }));
-            *partial = R::combine(*partial, y);
-        }
-    }
-    for (g, partial) in partial.iter_mut().enumerate() {
-        let rest = blocks.map(|(_, rest)| rest.get(8 * (first + g)..).unwrap_or_default());
-        let len = rest.iter().map(|rest| rest.len().min(8)).min().unwrap_or(0);
-        if len > 0 {
-            let y = f.apply(rest.map(|rest| E::load_part(rest, 0.0)));
-            let mut lanes = [0.0; 8];
-            y.store(&mut lanes);
-            for lane in lanes.iter_mut().skip(len) {
-                *lane = R::IDENTITY;
+fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> [[f32; 8]; 4] {
+    let mut partial = [R::IDENTITY; PARTIALS];
+    let mut i = 0;
+    for_each(
+        xs,
+        0.0,
+        |x| *x,
+        |row| {
+            if let Some(partial) = partial.get_mut(i % PARTIALS) {
+                *partial = R::combine(*partial, f.apply(row));
             }
-            *partial = R::combine(*partial, E::load(&lanes));
+            i += 1;
+        },
+    );
+    core::array::from_fn(|g| core::array::from_fn(|l| one(&partial, 8 * g + l)))
+}
+
+/// A reduction of up to [`IN_ORDER`] elements.
+#[inline(always)]
+pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    let mut result = R::IDENTITY;
+    for_each(
+        xs,
+        0.0,
+        |x| *x,
+        |row| result = R::combine(result, f.apply(row)),
+    );
+    result
+}
+
+/// The partial results, a vector for each group of eight.
+#[inline(always)]
+fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+) -> [[f32; 8]; 4] {
+    let n = shortest(xs);
+    let xs = xs.map(|x| x.get(..n).unwrap_or_default());
+    let mut partial = [L::splat(R::IDENTITY); 4];
+    // Blocks are cut into vectors once more, which costs nothing: a vector of a
+    // block is one more constant offset.
+    let blocks = xs.map(|x| x.as_chunks::<PARTIALS>().0);
+    let zero = L::splat(0.0);
+    for_each(
+        blocks,
+        [zero; 4],
+        |block| {
+            let mut vectors = [zero; 4];
+            for (to, x) in vectors.iter_mut().zip(L::chunks(block).0) {
+                *to = L::load(x);
+            }
+            vectors
+        },
+        |row| {
+            for (g, partial) in partial.iter_mut().enumerate() {
+                let y = f.apply(&row.map(|vectors| vectors.get(g).copied().unwrap_or(zero)));
+                *partial = R::combine(*partial, y);
+            }
+        },
+    );
+    // The last block, if short: lanes beyond the end combine with the identity.
+    let rests = xs.map(|x| x.as_chunks::<PARTIALS>().1);
+    for (g, partial) in partial.iter_mut().enumerate() {
+        let group = rests.map(|x| x.get(L::LEN * g..).unwrap_or_default());
+        let len = shortest(group);
+        if len > 0 {
+            let mut lanes = [R::IDENTITY; 8];
+            let y = f.apply(&group.map(|x| L::load_part(x, 0.0)));
+            y.store_part(lanes.get_mut(..len.min(8)).unwrap_or_default());
+            *partial = R::combine(*partial, L::load_part(&lanes, 0.0));
         }
     }
-    partial
+    partial.map(|vector| {
+        let mut lanes = [0.0; 8];
+        vector.store_part(&mut lanes);
+        lanes
+    })
 }
 
 /// See [`super::sum_axis`].
@@ -239,15 +372,16 @@ fn combine_into<L: Lanes, R: Reduce>(row: &[f32], to: &mut [f32]) {
 /// `f` with its last argument given.
 struct Last<F>(F, f32);
 impl<F: Map<2>> Map<1> for Last<F> {
+    const SHORT: usize = F::SHORT;
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
-        self.0.apply([x, L::splat(self.1)])
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        self.0.apply(&[x, L::splat(self.1)])
     }
 }
 impl<F: Map<3>> Map<2> for Last<F> {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
-        self.0.apply([x, y, L::splat(self.1)])
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
+        self.0.apply(&[x, y, L::splat(self.1)])
     }
 }
 
@@ -255,14 +389,14 @@ impl<F: Map<3>> Map<2> for Last<F> {
 struct LastButOne<F>(F, f32);
 impl<F: Map<2>> Map<1> for LastButOne<F> {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [y]: [L; 1]) -> L {
-        self.0.apply([L::splat(self.1), y])
+    fn apply<L: Lanes>(&self, &[y]: &[L; 1]) -> L {
+        self.0.apply(&[L::splat(self.1), y])
     }
 }
 impl<F: Map<3>> Map<2> for LastButOne<F> {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x, z]: [L; 2]) -> L {
-        self.0.apply([x, L::splat(self.1), z])
+    fn apply<L: Lanes>(&self, &[x, z]: &[L; 2]) -> L {
+        self.0.apply(&[x, L::splat(self.1), z])
     }
 }
 
@@ -369,11 +503,6 @@ pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [us
 /// See [`super::linear`].
 #[inline(always)]
 pub fn linear<L: Lanes>(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
-    if k == 1 && n == 1 {
-        // A line: one pass. The product is as `dots` has it.
-        let line = Line(one(w, 0), one(b, 0));
-        return map::<L, 1, _>(line, [run(x, 0, m)], out, Acc::Set);
-    }
     matmul::<L>(x, w, out, [m, k, n]);
     if n == 1 {
         map_in_place::<L, _>(Shift(one(b, 0)), out);
@@ -384,20 +513,11 @@ pub fn linear<L: Lanes>(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k,
     }
 }
 
-/// `x * w + b`.
-struct Line(f32, f32);
-impl Map<1> for Line {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
-        x * L::splat(self.0) + L::splat(self.1)
-    }
-}
-
 /// `x + b`.
 struct Shift(f32);
 impl Map<1> for Shift {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         x + L::splat(self.0)
     }
 }
@@ -406,7 +526,7 @@ impl Map<1> for Shift {
 struct Divide(f32);
 impl Map<1> for Divide {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         x / L::splat(self.0)
     }
 }
@@ -416,10 +536,10 @@ impl Map<1> for Divide {
 fn map_in_place<L: Lanes, F: Map<1>>(f: F, x: &mut [f32]) {
     let (whole, rest) = L::chunks_mut(x);
     for x in whole {
-        f.apply([L::load(x)]).store(x);
+        f.apply(&[L::load(x)]).store(x);
     }
     if L::LEN > 1 && !rest.is_empty() {
-        f.apply([L::load_part(rest, 0.0)]).store_part(rest);
+        f.apply(&[L::load_part(rest, 0.0)]).store_part(rest);
     }
 }
 
@@ -568,7 +688,7 @@ pub fn cut<L: Lanes>(
 struct ExpFrom(f32);
 impl Map<1> for ExpFrom {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         math::exp(x - L::splat(self.0))
     }
 }
@@ -577,7 +697,7 @@ impl Map<1> for ExpFrom {
 struct Less(f32, f32);
 impl Map<1> for Less {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         (x - L::splat(self.0)) - L::splat(self.1)
     }
 }
@@ -629,7 +749,7 @@ pub fn softmax<L: Lanes, const LOG: bool>(
 struct SoftmaxGrad(f32);
 impl Map<2> for SoftmaxGrad {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [y, g]: [L; 2]) -> L {
+    fn apply<L: Lanes>(&self, &[y, g]: &[L; 2]) -> L {
         y * (g - L::splat(self.0))
     }
 }
@@ -638,7 +758,7 @@ impl Map<2> for SoftmaxGrad {
 struct LogSoftmaxGrad(f32);
 impl Map<2> for LogSoftmaxGrad {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [y, g]: [L; 2]) -> L {
+    fn apply<L: Lanes>(&self, &[y, g]: &[L; 2]) -> L {
         g - math::exp(y) * L::splat(self.0)
     }
 }
@@ -674,9 +794,9 @@ pub fn softmax_grad<L: Lanes, const LOG: bool>(
             let sum = terms.fold(Sum::IDENTITY, Sum::combine);
             for (i, (y, g)) in pairs.enumerate() {
                 let grad = if LOG {
-                    LogSoftmaxGrad(sum).apply([y, g])
+                    LogSoftmaxGrad(sum).apply(&[y, g])
                 } else {
-                    SoftmaxGrad(sum).apply([y, g])
+                    SoftmaxGrad(sum).apply(&[y, g])
                 };
                 if let Some(to) = out.get_mut(place(i)) {
                     *to = match acc {
@@ -706,15 +826,15 @@ fn dots<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k]: [usize; 2], acc
 }
 
 /// `out[i, j] = Σ a(i, p) b(p, j)`, in order of `p`, where element `(x, y)` of
-/// a factor stands at `x * step[0] + y * step[1]`. Lanes run along `j`, eight
-/// sums staying in registers while `p` runs.
+/// a factor stands at `x * step[0] + y * step[1]`. Lanes run along `j`; the sums
+/// stay in registers while `p` runs.
 #[inline(always)]
 fn product<L: Lanes, const GATHER: bool>(
     [m, k, n]: [usize; 3],
     a: &[f32],
     [a_row, a_col]: [usize; 2],
     b: &[f32],
-    [b_row, b_col]: [usize; 2],
+    b_steps: [usize; 2],
     out: &mut [f32],
     acc: Acc,
 ) {
@@ -723,66 +843,101 @@ fn product<L: Lanes, const GATHER: bool>(
     }
     for (i, row) in out.chunks_exact_mut(n).take(m).enumerate() {
         let a = a.get(i * a_row..).unwrap_or_default();
-        let (strips, rest) = row.as_chunks_mut::<8>();
-        let done = 8 * strips.len();
-        for (j, to) in strips.iter_mut().enumerate() {
-            let b = b.get(8 * j * b_col..).unwrap_or_default();
-            let sum = strip::<L::Eight, GATHER>(k, a, a_col, b, [b_row, b_col], 8);
-            match acc {
-                Acc::Set => sum,
-                Acc::Add => L::Eight::load(to) + sum,
-            }
-            .store(to);
-        }
+        let column = |j: usize| b.get(j * b_steps[1]..).unwrap_or_default();
+        let mut j = 0;
         if L::LEN == 1 {
-            for (j, to) in rest.iter_mut().enumerate() {
-                let b = b.get((done + j) * b_col..).unwrap_or_default();
-                let sum = strip::<f32, GATHER>(k, a, a_col, b, [b_row, b_col], 1);
-                *to = match acc {
-                    Acc::Set => sum,
-                    Acc::Add => *to + sum,
-                };
+            // Four sums at a time hide the latency of a multiplication.
+            let (strips, _) = row.as_chunks_mut::<4>();
+            for to in strips {
+                let sums = strip::<L, 4, GATHER>(k, a, a_col, column(j), b_steps);
+                for (to, sum) in L::chunks_mut(to).0.iter_mut().zip(sums) {
+                    store(to, sum, acc);
+                }
+                j += 4;
             }
-        } else if !rest.is_empty() {
-            let b = b.get(done * b_col..).unwrap_or_default();
-            let len = rest.len();
-            let sum = strip::<L::Eight, GATHER>(k, a, a_col, b, [b_row, b_col], len);
+        }
+        let (whole, rest) = L::chunks_mut(row.get_mut(j..).unwrap_or_default());
+        for to in whole {
+            let [sum] = strip::<L, 1, GATHER>(k, a, a_col, column(j), b_steps);
+            store(to, sum, acc);
+            j += L::LEN;
+        }
+        if L::LEN > 1 && !rest.is_empty() {
+            let sum = part::<L, GATHER>(k, a, a_col, column(j), b_steps, rest.len());
             match acc {
                 Acc::Set => sum,
-                Acc::Add => L::Eight::load_part(rest, 0.0) + sum,
+                Acc::Add => L::load_part(rest, 0.0) + sum,
             }
             .store_part(rest);
         }
     }
 }
 
-/// `len` neighbouring sums of a product.
 #[inline(always)]
-fn strip<S: Lanes, const GATHER: bool>(
+fn store<L: Lanes>(to: &mut L::Array, x: L, acc: Acc) {
+    match acc {
+        Acc::Set => x,
+        Acc::Add => L::load(to) + x,
+    }
+    .store(to);
+}
+
+/// `M` neighbouring vectors of sums.
+#[inline(always)]
+fn strip<L: Lanes, const M: usize, const GATHER: bool>(
+    k: usize,
+    a: &[f32],
+    a_col: usize,
+    b: &[f32],
+    [b_row, b_col]: [usize; 2],
+) -> [L; M] {
+    let mut sums = [L::splat(Sum::IDENTITY); M];
+    for p in 0..k {
+        let factor = L::splat(one(a, p * a_col));
+        let row = b.get(p * b_row..).unwrap_or_default();
+        if GATHER {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                let column = gather::<L>(row, v * L::LEN, b_col, L::LEN);
+                *sum = *sum + factor * column;
+            }
+        } else {
+            for (sum, x) in sums.iter_mut().zip(L::chunks(row).0) {
+                *sum = *sum + factor * L::load(x);
+            }
+        }
+    }
+    sums
+}
+
+/// Fewer than a vector of sums.
+#[inline(always)]
+fn part<L: Lanes, const GATHER: bool>(
     k: usize,
     a: &[f32],
     a_col: usize,
     b: &[f32],
     [b_row, b_col]: [usize; 2],
     len: usize,
-) -> S {
-    let mut sum = S::splat(Sum::IDENTITY);
+) -> L {
+    let mut sum = L::splat(Sum::IDENTITY);
     for p in 0..k {
-        let factors = if GATHER {
-            let mut column = [0.0; 8];
-            let from = b.get(p * b_row..).unwrap_or_default();
-            for (l, to) in column.iter_mut().take(len).enumerate() {
-                *to = one(from, l * b_col);
-            }
-            S::load_part(column.get(..S::LEN).unwrap_or_default(), 0.0)
+        let row = b.get(p * b_row..).unwrap_or_default();
+        let x = if GATHER {
+            gather::<L>(row, 0, b_col, len)
         } else {
-            let from = b.get(p * b_row..).unwrap_or_default();
-            match S::chunks(from.get(..S::LEN).unwrap_or_default()).0.first() {
-                Some(whole) if len == S::LEN => S::load(whole),
-                _ => S::load_part(from.get(..len).unwrap_or_default(), 0.0),
-            }
+            L::load_part(row.get(..len).unwrap_or_default(), 0.0)
         };
-        sum = sum + S::splat(one(a, p * a_col)) * factors;
+        sum = sum + L::splat(one(a, p * a_col)) * x;
     }
     sum
+}
+
+/// `len` lanes from elements `step` apart, beginning with number `first`.
+#[inline(always)]
+fn gather<L: Lanes>(x: &[f32], first: usize, step: usize, len: usize) -> L {
+    let mut lanes = [0.0; 8];
+    for (l, to) in lanes.iter_mut().take(len).enumerate() {
+        *to = one(x, (first + l) * step);
+    }
+    L::load_part(&lanes, 0.0)
 }

@@ -82,15 +82,9 @@ pub trait Lanes:
     type Bits: Bits;
     /// What a comparison gives.
     type Mask: Mask;
-    /// Eight lanes: the unit reductions are defined in.
-    type Eight: Lanes<Array = [f32; 8]>;
 
     /// How many lanes there are.
     const LEN: usize;
-    /// How many groups of eight partial sums to keep at once. Where a register
-    /// holds several lanes four hide the latency of an addition; where it holds
-    /// one, four groups would not fit the register file. Same bits either way.
-    const GROUPS_AT_ONCE: usize;
 
     /// Every lane set to `x`.
     fn splat(x: f32) -> Self;
@@ -205,10 +199,8 @@ impl Lanes for f32 {
     type Array = [f32; 1];
     type Bits = u32;
     type Mask = bool;
-    type Eight = f32x8;
 
     const LEN: usize = 1;
-    const GROUPS_AT_ONCE: usize = 1;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -342,10 +334,8 @@ impl Lanes for f32x8 {
     type Array = [f32; 8];
     type Bits = u32x8;
     type Mask = f32x8;
-    type Eight = f32x8;
 
     const LEN: usize = 8;
-    const GROUPS_AT_ONCE: usize = 4;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -370,16 +360,12 @@ impl Lanes for f32x8 {
     #[inline(always)]
     fn load_part(xs: &[f32], pad: f32) -> Self {
         let mut lanes = [pad; 8];
-        for (lane, x) in lanes.iter_mut().zip(xs) {
-            *lane = *x;
-        }
+        copy_part(xs, &mut lanes);
         f32x8::new(lanes)
     }
     #[inline(always)]
     fn store_part(self, to: &mut [f32]) {
-        for (x, lane) in to.iter_mut().zip(self.to_array()) {
-            *x = lane;
-        }
+        copy_part(&self.to_array(), to);
     }
     #[inline(always)]
     fn sqrt(self) -> Self {
@@ -417,4 +403,32 @@ impl Lanes for f32x8 {
     fn from_bits(bits: u32x8) -> Self {
         bytemuck::must_cast(bits)
     }
+}
+
+/// Copies up to 8 numbers, as many as the shorter slice has, in runs of 8, 4, 2
+/// and 1: a loop here would become a call of `memcpy`.
+#[inline(always)]
+fn copy_part(from: &[f32], to: &mut [f32]) {
+    fn run<'f, 't, const N: usize>(
+        from: &'f [f32],
+        to: &'t mut [f32],
+    ) -> (&'f [f32], &'t mut [f32]) {
+        if from.len() < N || to.len() < N {
+            return (from, to);
+        }
+        match (
+            from.split_first_chunk::<N>(),
+            to.split_first_chunk_mut::<N>(),
+        ) {
+            (Some((f, from)), Some((t, to))) => {
+                *t = *f;
+                (from, to)
+            }
+            _ => (&[], &mut []),
+        }
+    }
+    let (from, to) = run::<8>(from, to);
+    let (from, to) = run::<4>(from, to);
+    let (from, to) = run::<2>(from, to);
+    run::<1>(from, to);
 }

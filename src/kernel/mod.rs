@@ -23,7 +23,7 @@ pub use broadcast::Broadcast;
 pub use lanes::{Bits, Lanes, Mask};
 pub use wide::f32x8;
 
-use generic::{Max, Min, Sum};
+use generic::{Max, Min, Reduce, Sum};
 
 /// Whether a kernel overwrites its destination or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum Acc {
 /// /// `min(x, y)²`
 /// struct SmallerSquared;
 /// impl Map<2> for SmallerSquared {
-///     fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+///     fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
 ///         let smaller = L::select(x.lt(y), x, y);
 ///         smaller * smaller
 ///     }
@@ -57,13 +57,18 @@ pub enum Acc {
 /// assert_eq!(kernel::sum_of(SmallerSquared, [&[1.0, 2.0, 3.0], &[2.0, 1.0, 5.0]]), 11.0);
 /// ```
 pub trait Map<const N: usize> {
+    /// Slices up to this long are done one element at a time, right where the
+    /// kernel is called. 0 is better for functions that take many operations.
+    const SHORT: usize = 16;
+
     /// The function, in every lane.
-    fn apply<L: Lanes>(&self, x: [L; N]) -> L;
+    fn apply<L: Lanes>(&self, x: &[L; N]) -> L;
 }
 
 impl<const N: usize, F: Map<N>> Map<N> for &F {
+    const SHORT: usize = F::SHORT;
     #[inline(always)]
-    fn apply<L: Lanes>(&self, x: [L; N]) -> L {
+    fn apply<L: Lanes>(&self, x: &[L; N]) -> L {
         (*self).apply(x)
     }
 }
@@ -139,13 +144,38 @@ macro_rules! with_lanes {
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
+    if out.len() <= F::SHORT {
+        generic::map::<f32, N, F>(f, xs, out, acc);
+    } else {
+        long_map(f, xs, out, acc);
+    }
+}
+
+// The long way out is not inlined: with it, short slices would pay for the
+// registers and the stack that vectors need.
+#[inline(never)]
+fn long_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
     with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc));
 }
 
 /// The sum of `f(x[i], …)`, in the order of [`sum`].
 #[inline]
 pub fn sum_of<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    with_lanes!(L => generic::reduce::<L, Sum, N, F>(f, xs))
+    reduce::<Sum, N, F>(f, xs)
+}
+
+#[inline]
+fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    if xs.iter().any(|x| x.len() <= generic::IN_ORDER) {
+        generic::in_order::<R, N, F>(f, xs)
+    } else {
+        long_reduce::<R, N, F>(f, xs)
+    }
+}
+
+#[inline(never)]
+fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    with_lanes!(L => generic::reduce::<L, R, N, F>(f, xs))
 }
 
 /// The sum of all elements, `-0.0` (the identity of addition) if there are none.
@@ -181,34 +211,51 @@ pub fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
 
 /// The largest element, NaN if there is one; `-inf` if there is none.
 pub fn max(x: &[f32]) -> f32 {
-    with_lanes!(L => generic::reduce::<L, Max, 1, Identity>(Identity, [x]))
+    reduce::<Max, 1, _>(Identity, [x])
 }
 
 /// The smallest element, NaN if there is one; `inf` if there is none.
 pub fn min(x: &[f32]) -> f32 {
-    with_lanes!(L => generic::reduce::<L, Min, 1, Identity>(Identity, [x]))
+    reduce::<Min, 1, _>(Identity, [x])
 }
 
 /// Reduces the middle dimension of `x`, `[outer, len, inner]`, to `out`,
 /// `[outer, inner]`. With `inner == 1` each row is summed in the order of
 /// [`sum`], otherwise in order.
 pub fn sum_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    with_lanes!(L => generic::reduce_axis::<L, Sum>(x, sizes, out));
+    reduce_axis::<Sum>(x, sizes, out);
 }
 
 /// Like [`sum_axis`], with the largest element; NaN if there is one.
 pub fn max_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    with_lanes!(L => generic::reduce_axis::<L, Max>(x, sizes, out));
+    reduce_axis::<Max>(x, sizes, out);
 }
 
 /// Like [`sum_axis`], with the smallest element; NaN if there is one.
 pub fn min_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    with_lanes!(L => generic::reduce_axis::<L, Min>(x, sizes, out));
+    reduce_axis::<Min>(x, sizes, out);
+}
+
+#[inline]
+fn reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    match (sizes, out.first_mut()) {
+        ([1, _, 1], Some(out)) => *out = reduce::<R, 1, _>(Identity, [x]),
+        _ => with_lanes!(L => generic::reduce_axis::<L, R>(x, sizes, out)),
+    }
 }
 
 /// `out = f(a, b)` over operands that are stretched to one shape.
 #[inline]
 pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
+    if stretch.inner() <= F::SHORT {
+        generic::zip::<f32, F>(f, stretch, a, b, out);
+    } else {
+        long_zip(f, stretch, a, b, out);
+    }
+}
+
+#[inline(never)]
+fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
     with_lanes!(L => generic::zip::<L, F>(f, stretch, a, b, out));
 }
 
@@ -216,17 +263,33 @@ pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut
 /// over the dimensions along which the operand was repeated. `stretch` is seen
 /// from the operand: `a` is its own side.
 ///
-/// The innermost dimension, if repeated, is summed in the order of [`sum`], the
-/// others in order.
+/// Neighbouring dimensions that both operands treat alike count as one. The
+/// innermost, if repeated, is summed in the order of [`sum`], the others in
+/// order; with [`Acc::Add`] starting from what is there.
 #[inline]
 pub fn zip_grad<F: Map<3>>(
     f: F,
     stretch: &Broadcast,
-    [g, own, other]: [&[f32]; 3],
+    slices: [&[f32]; 3],
     grad: &mut [f32],
     acc: Acc,
 ) {
-    with_lanes!(L => generic::zip_grad::<L, F>(f, stretch, [g, own, other], grad, acc));
+    if stretch.inner() <= F::SHORT {
+        generic::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
+    } else {
+        long_zip_grad(f, stretch, slices, grad, acc);
+    }
+}
+
+#[inline(never)]
+fn long_zip_grad<F: Map<3>>(
+    f: F,
+    stretch: &Broadcast,
+    slices: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    with_lanes!(L => generic::zip_grad::<L, F>(f, stretch, slices, grad, acc));
 }
 
 /// `out[m, n] = a[m, k] · b[k, n]`.
@@ -242,6 +305,9 @@ pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
 /// Products are added in order of `m`; with `k == n == 1` in the order of
 /// [`sum`].
 pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    if k == 1 && n == 1 {
+        return add_up(sum_of(Product, [a, g]), out, acc);
+    }
     with_lanes!(L => generic::matmul_tn::<L>(a, g, out, [m, k, n], acc));
 }
 
@@ -254,12 +320,19 @@ pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 
 /// `out[m, n] = x[m, k] · w[k, n] + b[n]`: [`matmul`], and the bias added last.
 pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
+    if let (1, 1, [w], [b]) = (k, n, w, b) {
+        return map(Line(*w, *b), [x], out, Acc::Set);
+    }
     with_lanes!(L => generic::linear::<L>(x, w, b, out, [m, k, n]));
 }
 
-/// `out[n]` is the sum of the rows of `x[m, n]`, or is added it: in order, or, if
-/// `n` is 1, in the order of [`sum`].
+/// `out[n]` is the sum of the rows of `x[m, n]`, in order, with [`Acc::Add`]
+/// starting from what is there. If `n` is 1, the sum is in the order of [`sum`],
+/// and added at once.
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    if n == 1 {
+        return add_up(sum_of(Identity, [x]), out, acc);
+    }
     with_lanes!(L => generic::sum_rows::<L>(x, [m, n], out, acc));
 }
 
@@ -316,12 +389,22 @@ pub fn softmax_grad<const LOG: bool>(
     with_lanes!(L => generic::softmax_grad::<L, LOG>(y, g, sizes, out, acc));
 }
 
+#[inline(always)]
+fn add_up(sum: f32, out: &mut [f32], acc: Acc) {
+    if let Some(to) = out.first_mut() {
+        *to = match acc {
+            Acc::Set => sum,
+            Acc::Add => *to + sum,
+        };
+    }
+}
+
 /// `x`.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity;
 impl Map<1> for Identity {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         x
     }
 }
@@ -331,7 +414,7 @@ impl Map<1> for Identity {
 pub struct Product;
 impl Map<2> for Product {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
         x * y
     }
 }
@@ -341,9 +424,18 @@ impl Map<2> for Product {
 pub struct SquaredDifference;
 impl Map<2> for SquaredDifference {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
         let d = x - y;
         d * d
+    }
+}
+
+/// `x * w + b`.
+struct Line(f32, f32);
+impl Map<1> for Line {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        x * L::splat(self.0) + L::splat(self.1)
     }
 }
 
@@ -352,7 +444,7 @@ impl Map<2> for SquaredDifference {
 pub struct Scale(pub f32);
 impl Map<1> for Scale {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         L::splat(self.0) * x
     }
 }

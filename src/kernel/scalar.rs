@@ -2,14 +2,14 @@
 //! order of operations spelled out. Slow, obvious, and what all lane types must
 //! equal bit for bit; also the "scalar" side of the benchmarks.
 
-use super::generic::{IN_ORDER, Reduce, Sum};
-use super::{Acc, Map};
+use super::generic::{IN_ORDER, Max, Reduce, Sum};
+use super::{Acc, Identity, Map, math};
 use crate::shape::Shape;
 
 /// See [`super::map`].
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
     for (i, to) in out.iter_mut().enumerate() {
-        let y = f.apply(xs.map(|x| at(x, i)));
+        let y = f.apply(&xs.map(|x| at(x, i)));
         store(to, y, acc);
     }
 }
@@ -17,7 +17,7 @@ pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], ac
 /// Reduces `f(x[i], …)` in the order `generic` documents.
 pub fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     let n = xs.iter().map(|x| x.len()).min().unwrap_or(0);
-    let ys = (0..n).map(|i| f.apply(xs.map(|x| at(x, i))));
+    let ys = (0..n).map(|i| f.apply(&xs.map(|x| at(x, i))));
     if n <= IN_ORDER {
         return ys.fold(R::IDENTITY, R::combine);
     }
@@ -53,7 +53,7 @@ pub fn reduce_axis<R: Reduce>(x: &[f32], [outer, len, inner]: [usize; 3], out: &
         let start = i * len * inner + j;
         if inner == 1 {
             let row = x.get(start..start + len).unwrap_or_default();
-            *to = reduce::<R, 1, _>(super::Identity, [row]);
+            *to = reduce::<R, 1, _>(Identity, [row]);
         } else {
             *to = (0..len).fold(R::IDENTITY, |r, l| R::combine(r, at(x, start + l * inner)));
         }
@@ -94,7 +94,52 @@ pub fn zip<F: Map<2>>(
     for (i, to) in out.iter_mut().enumerate() {
         let x = at(a, stretched_offset(a_shape, &shape, i));
         let y = at(b, stretched_offset(b_shape, &shape, i));
-        *to = f.apply([x, y]);
+        *to = f.apply(&[x, y]);
+    }
+}
+
+/// See [`super::zip_grad`]: the operand's own shape first. The gradient of each
+/// element is walked to along the result. A run of innermost dimensions that the
+/// operand is repeated along is one sum; with [`Acc::Add`], every sum goes to the
+/// gradient by itself.
+pub fn zip_grad<F: Map<3>>(
+    f: F,
+    [own_shape, other_shape]: [&Shape; 2],
+    [g, own, other]: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    let Some(shape) = own_shape.broadcast(other_shape) else {
+        return;
+    };
+    // How many neighbouring elements of the result stretch one of the operand's.
+    let mut repeated = 1;
+    for back in 1..=shape.rank() {
+        let size = shape.dim(shape.rank() - back);
+        let own = match own_shape.rank().checked_sub(back) {
+            Some(axis) => own_shape.dim(axis),
+            None => 1,
+        };
+        if own != 1 {
+            break;
+        }
+        repeated *= size;
+    }
+    if acc == Acc::Set {
+        grad.fill(Sum::IDENTITY);
+    }
+    let term = |k: usize| {
+        let i = stretched_offset(own_shape, &shape, k);
+        let j = stretched_offset(other_shape, &shape, k);
+        f.apply(&[at(g, k), at(own, i), at(other, j)])
+    };
+    for run in 0..shape.numel().checked_div(repeated).unwrap_or(0) {
+        let first = run * repeated;
+        let sum = contract((first..first + repeated).map(term), repeated, true);
+        let to = stretched_offset(own_shape, &shape, first);
+        if let Some(to) = grad.get_mut(to) {
+            *to += sum;
+        }
     }
 }
 
@@ -137,7 +182,169 @@ pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
     }
 }
 
-/// Adds products: in order, or in the order of a long sum.
+/// See [`super::linear`].
+pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
+    matmul(x, w, out, [m, k, n]);
+    for (i, to) in out.iter_mut().enumerate() {
+        *to += at(b, i % n);
+    }
+}
+
+/// See [`super::sum_rows`]. With [`Acc::Add`], each of several columns' elements
+/// is added by itself, a single column's sum at once.
+pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    for (j, to) in out.iter_mut().enumerate() {
+        let column = (0..m).map(|i| at(x, i * n + j));
+        if n == 1 {
+            store(to, contract(column, m, true), acc);
+        } else {
+            let start = match acc {
+                Acc::Set => Sum::IDENTITY,
+                Acc::Add => *to,
+            };
+            *to = column.fold(start, Sum::combine);
+        }
+    }
+}
+
+/// See [`super::spread`].
+pub fn spread(x: &[f32], n: f32, [outer, len, inner]: [usize; 3], out: &mut [f32], acc: Acc) {
+    for (o, i, j) in indices([outer, len, inner]) {
+        if let Some(to) = out.get_mut((o * len + i) * inner + j) {
+            store(to, at(x, o * inner + j) / n, acc);
+        }
+    }
+}
+
+/// See [`super::add_where_equal`].
+pub fn add_where_equal(
+    x: &[f32],
+    y: &[f32],
+    g: &[f32],
+    [outer, len, inner]: [usize; 3],
+    share: bool,
+    out: &mut [f32],
+) {
+    for (o, _, j) in indices([outer, 1, inner]) {
+        let (y, g) = (at(y, o * inner + j), at(g, o * inner + j));
+        let wins = |i: usize| {
+            let x = at(x, (o * len + i) * inner + j);
+            x == y || (x.is_nan() && y.is_nan())
+        };
+        let ties = (0..len).filter(|i| wins(*i)).count();
+        let mut first = true;
+        for i in 0..len {
+            if wins(i) && (share || first) {
+                first = false;
+                if let Some(to) = out.get_mut((o * len + i) * inner + j) {
+                    *to += if share { g / ties as f32 } else { g };
+                }
+            }
+        }
+    }
+}
+
+/// See [`super::transpose`].
+pub fn transpose(x: &[f32], [a, low, b, high, c]: [usize; 5], out: &mut [f32], acc: Acc) {
+    for (i, l, k) in indices([a, low, b]) {
+        for h in 0..high {
+            for m in 0..c {
+                let from = (((i * low + l) * b + k) * high + h) * c + m;
+                let to = (((i * high + h) * b + k) * low + l) * c + m;
+                if let Some(to) = out.get_mut(to) {
+                    store(to, at(x, from), acc);
+                }
+            }
+        }
+    }
+}
+
+/// See [`super::paste`].
+pub fn paste(
+    x: &[f32],
+    [outer, len, inner]: [usize; 3],
+    [start, length]: [usize; 2],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for (o, i, j) in indices([outer, length, inner]) {
+        if let Some(to) = out.get_mut((o * len + start + i) * inner + j) {
+            store(to, at(x, (o * length + i) * inner + j), acc);
+        }
+    }
+}
+
+/// See [`super::cut`].
+pub fn cut(
+    x: &[f32],
+    [outer, len, inner]: [usize; 3],
+    [start, length]: [usize; 2],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for (o, i, j) in indices([outer, length, inner]) {
+        if let Some(to) = out.get_mut((o * length + i) * inner + j) {
+            store(to, at(x, (o * len + start + i) * inner + j), acc);
+        }
+    }
+}
+
+/// See [`super::softmax`].
+pub fn softmax<const LOG: bool>(x: &[f32], [outer, len, inner]: [usize; 3], out: &mut [f32]) {
+    for (o, _, j) in indices([outer, 1, inner]) {
+        let place = |i: usize| (o * len + i) * inner + j;
+        let max = (0..len).fold(Max::IDENTITY, |max, i| Max::combine(max, at(x, place(i))));
+        let shifted = |i: usize| at(x, place(i)) - max;
+        let exps = (0..len).map(|i| math::exp(shifted(i)));
+        let sum = contract(exps, len, inner == 1);
+        for i in 0..len {
+            if let Some(to) = out.get_mut(place(i)) {
+                *to = if LOG {
+                    shifted(i) - math::ln(sum)
+                } else {
+                    math::exp(shifted(i)) / sum
+                };
+            }
+        }
+    }
+}
+
+/// See [`super::softmax_grad`].
+pub fn softmax_grad<const LOG: bool>(
+    y: &[f32],
+    g: &[f32],
+    [outer, len, inner]: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for (o, _, j) in indices([outer, 1, inner]) {
+        let place = |i: usize| (o * len + i) * inner + j;
+        let pair = |i: usize| (at(y, place(i)), at(g, place(i)));
+        let terms = (0..len).map(|i| match pair(i) {
+            (_, g) if LOG => g,
+            (y, g) => y * g,
+        });
+        let sum = contract(terms, len, inner == 1);
+        for i in 0..len {
+            let (y, g) = pair(i);
+            if let Some(to) = out.get_mut(place(i)) {
+                let grad = if LOG {
+                    g - math::exp(y) * sum
+                } else {
+                    y * (g - sum)
+                };
+                store(to, grad, acc);
+            }
+        }
+    }
+}
+
+/// All indices of a three-dimensional tensor, row by row.
+fn indices([a, b, c]: [usize; 3]) -> impl Iterator<Item = (usize, usize, usize)> {
+    (0..a).flat_map(move |i| (0..b).flat_map(move |j| (0..c).map(move |k| (i, j, k))))
+}
+
+/// Adds terms: in order, or in the order of a long sum.
 fn contract(terms: impl Iterator<Item = f32>, len: usize, tree: bool) -> f32 {
     if !tree || len <= IN_ORDER {
         return terms.fold(Sum::IDENTITY, Sum::combine);
@@ -149,7 +356,7 @@ fn contract(terms: impl Iterator<Item = f32>, len: usize, tree: bool) -> f32 {
         }
     }
     // Thirty-two terms go through the same tree as any other long sum.
-    reduce::<Sum, 1, _>(super::Identity, [&partial])
+    reduce::<Sum, 1, _>(Identity, [&partial])
 }
 
 fn at(x: &[f32], i: usize) -> f32 {

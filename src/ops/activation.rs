@@ -29,6 +29,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 pub struct Tanh;
 impl Unary for Tanh {
     const NAME: &'static str = "tanh";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::tanh(x)
@@ -44,6 +45,7 @@ impl Unary for Tanh {
 pub struct Sigmoid;
 impl Unary for Sigmoid {
     const NAME: &'static str = "sigmoid";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::sigmoid(x)
@@ -90,6 +92,7 @@ impl Unary for LeakyRelu {
 pub struct Gelu;
 impl Unary for Gelu {
     const NAME: &'static str = "gelu";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::gelu(x)
@@ -113,6 +116,7 @@ const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 pub struct GeluTanh;
 impl Unary for GeluTanh {
     const NAME: &'static str = "gelu_tanh";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::gelu_tanh(x)
@@ -137,6 +141,7 @@ impl Unary for GeluTanh {
 pub struct Softplus;
 impl Unary for Softplus {
     const NAME: &'static str = "softplus";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::softplus(x)
@@ -152,6 +157,7 @@ impl Unary for Softplus {
 pub struct Elu;
 impl Unary for Elu {
     const NAME: &'static str = "elu";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(alpha: &Attrs, x: L) -> L {
         let below = L::splat(alpha.x()) * math::exp_m1(x);
@@ -169,6 +175,7 @@ impl Unary for Elu {
 pub struct Silu;
 impl Unary for Silu {
     const NAME: &'static str = "silu";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::silu(x)

@@ -17,7 +17,7 @@ pub struct Mse;
 struct Slope(f32);
 impl Map<2> for Slope {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
         let d = x - y;
         L::splat(self.0) * (d + d)
     }

@@ -71,6 +71,7 @@ impl Unary for Powi {
 pub struct Powf;
 impl Unary for Powf {
     const NAME: &'static str = "powf";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(p: &Attrs, x: L) -> L {
         math::pow(x, L::splat(p.x()))
@@ -90,6 +91,7 @@ impl Unary for Powf {
 pub struct Exp;
 impl Unary for Exp {
     const NAME: &'static str = "exp";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::exp(x)
@@ -105,6 +107,7 @@ impl Unary for Exp {
 pub struct Ln;
 impl Unary for Ln {
     const NAME: &'static str = "ln";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::ln(x)
@@ -136,6 +139,7 @@ impl Unary for Abs {
 pub struct Sin;
 impl Unary for Sin {
     const NAME: &'static str = "sin";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::sin(x)
@@ -151,6 +155,7 @@ impl Unary for Sin {
 pub struct Cos;
 impl Unary for Cos {
     const NAME: &'static str = "cos";
+    const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::cos(x)

@@ -173,6 +173,8 @@ impl Args {
 pub trait Unary: Sync {
     /// PyTorch's name.
     const NAME: &'static str;
+    /// As [`Map::SHORT`].
+    const SHORT: usize = 16;
     /// `f(x)`.
     fn forward<L: Lanes>(attrs: &Attrs, x: L) -> L;
     /// The gradient of `x`, from `x`, `y = f(x)` and the gradient `g` of `y`.
@@ -185,16 +187,18 @@ pub struct Each<U>(pub U);
 
 struct EachForward<'a, U>(&'a Attrs, PhantomData<U>);
 impl<U: Unary> Map<1> for EachForward<'_, U> {
+    const SHORT: usize = U::SHORT;
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x]: [L; 1]) -> L {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         U::forward(self.0, x)
     }
 }
 
 struct EachBackward<'a, U>(&'a Attrs, PhantomData<U>);
 impl<U: Unary> Map<3> for EachBackward<'_, U> {
+    const SHORT: usize = U::SHORT;
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [x, y, g]: [L; 3]) -> L {
+    fn apply<L: Lanes>(&self, &[x, y, g]: &[L; 3]) -> L {
         U::backward(self.0, x, y, g)
     }
 }
@@ -242,7 +246,7 @@ pub struct Pair<B>(pub B);
 struct PairForward<B>(PhantomData<B>);
 impl<B: Binary> Map<2> for PairForward<B> {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [a, b]: [L; 2]) -> L {
+    fn apply<L: Lanes>(&self, &[a, b]: &[L; 2]) -> L {
         B::forward(a, b)
     }
 }
@@ -251,7 +255,7 @@ impl<B: Binary> Map<2> for PairForward<B> {
 struct GradA<B>(PhantomData<B>);
 impl<B: Binary> Map<3> for GradA<B> {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [g, a, b]: [L; 3]) -> L {
+    fn apply<L: Lanes>(&self, &[g, a, b]: &[L; 3]) -> L {
         B::grad_a(g, a, b)
     }
 }
@@ -260,7 +264,7 @@ impl<B: Binary> Map<3> for GradA<B> {
 struct GradB<B>(PhantomData<B>);
 impl<B: Binary> Map<3> for GradB<B> {
     #[inline(always)]
-    fn apply<L: Lanes>(&self, [g, b, a]: [L; 3]) -> L {
+    fn apply<L: Lanes>(&self, &[g, b, a]: &[L; 3]) -> L {
         B::grad_b(g, a, b)
     }
 }

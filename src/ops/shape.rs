@@ -296,7 +296,7 @@ impl<'t> Var<'t> {
             *word = if *size == -1 {
                 INFERRED
             } else {
-                (*size as u32).min(INFERRED - 1)
+                u32::try_from(*size).map_or(INFERRED - 1, |size| size.min(INFERRED - 1))
             };
         }
         self.unary(&Reshape, attrs)

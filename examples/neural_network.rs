@@ -1,0 +1,157 @@
+//! Small neural networks.
+//!
+//! First a sine learned by two hidden layers, from the same start as a PyTorch
+//! run, losses side by side. Then the thermometer again: one training function,
+//! two models, and only the model differs.
+//!
+//! ```text
+//! cargo run --release --example neural_network
+//! ```
+
+use std::error::Error;
+
+use baregrad::optim::{Adam, Optimizer};
+use baregrad::random::{fill_uniform, seeded};
+use baregrad::{Arena, Shape, Tape, Var};
+
+#[rustfmt::skip] // tables
+mod sine;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("# y = sin(pi x), 1-16-16-1 units, tanh, Adam with learning rate 1e-2\n");
+    learn_a_sine()?;
+
+    println!("\n# The thermometer with a straight line\n");
+    let line = [(vec![1.0], [1, 1].into()), (vec![0.0], [1].into())];
+    calibrate(straight_line, line, &mut Adam::<2>::new(1e-2))?;
+
+    println!("\n# The thermometer with a network of 8 hidden units\n");
+    calibrate(network, random_start()?, &mut Adam::<25>::new(1e-2))?;
+
+    println!("\nThe smaller loss does not make the network the better thermometer: 25 parameters");
+    println!("can follow the noise of 11 readings. Keep some of them for validation to see.");
+    Ok(())
+}
+
+// ---- a sine -------------------------------------------------------------------
+
+fn learn_a_sine() -> Result<(), Box<dyn Error>> {
+    // 321 parameters with their gradients, and 64 samples on their way through
+    // two layers of 16 units. Measured, as `Tape::usage` tells.
+    let mut arena = Arena::<6916, 14>::new();
+    let tape = arena.tape();
+    let [w1, b1, w2, b2, w3, b3] = [
+        tape.param(&sine::W1, [1, 16]),
+        tape.param(&sine::B1, [16]),
+        tape.param(&sine::W2, [16, 16]),
+        tape.param(&sine::B2, [16]),
+        tape.param(&sine::W3, [16, 1]),
+        tape.param(&sine::B3, [1]),
+    ];
+    let x = tape.input(&sine::X, [64, 1]);
+    let y = tape.input(&sine::Y, [64, 1]);
+
+    let hidden = x.linear(w1, b1).tanh();
+    let hidden = hidden.linear(w2, b2).tanh();
+    let loss = hidden.linear(w3, b3).mse(y);
+
+    println!("Epoch  Loss         PyTorch in f64");
+    let mut adam = Adam::<321>::new(1e-2);
+    let mut reference = sine::REFERENCE.iter().peekable();
+    for epoch in 1..=1000 {
+        tape.zero_grad();
+        tape.backward(loss)?;
+        if let Some((_, theirs)) = reference.next_if(|(listed, _)| *listed == epoch) {
+            // Later losses are rounding errors that Adam has amplified: f32 and
+            // f64 part ways there in PyTorch, too.
+            if epoch <= 100 {
+                println!("{epoch:5}  {:.4e}    {theirs:.4e}", loss.item()?);
+            } else {
+                println!("{epoch:5}  {:.4e}", loss.item()?);
+            }
+        }
+        tape.step(&mut adam)?;
+        tape.replay()?;
+    }
+    println!("arena: {} bytes", tape.usage().bytes());
+    Ok(())
+}
+
+// ---- the thermometer ----------------------------------------------------------
+
+/// What the thermometer showed, a tenth of it, and the temperature in °C.
+static T_UN: [f32; 11] = [
+    3.57, 5.59, 5.82, 8.19, 5.63, 4.89, 3.39, 2.18, 4.84, 6.04, 6.84,
+];
+static T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+
+fn straight_line<'t>(t_u: Var<'t>, [w, b]: [Var<'t>; 2]) -> Var<'t> {
+    t_u.linear(w, b)
+}
+
+fn network<'t>(t_u: Var<'t>, [w1, b1, w2, b2]: [Var<'t>; 4]) -> Var<'t> {
+    t_u.linear(w1, b1).tanh().linear(w2, b2)
+}
+
+/// What a parameter starts with.
+type Start = (Vec<f32>, Shape);
+
+/// Trains any model of `N` parameters and shows what it predicts.
+fn calibrate<const N: usize>(
+    model: for<'t> fn(Var<'t>, [Var<'t>; N]) -> Var<'t>,
+    start: [Start; N],
+    optimizer: &mut impl Optimizer,
+) -> Result<(), Box<dyn Error>> {
+    // As much as the network takes; the line takes less.
+    let mut arena = Arena::<426, 10>::new();
+    let tape = arena.tape();
+    let parameters = start.map(|(values, shape)| tape.param(&values, shape));
+    let t_u = tape.input(&T_UN, [11, 1]);
+    let t_c = tape.input(&T_C, [11, 1]);
+    let t_p = model(t_u, parameters);
+    let loss = t_p.mse(t_c);
+
+    train(&tape, loss, optimizer)?;
+
+    println!(" t_c   predicted");
+    for (t_c, t_p) in T_C.iter().zip(&*t_p.value()?) {
+        println!("{t_c:4.1}   {t_p:9.2}");
+    }
+    Ok(())
+}
+
+/// The loop, which knows nothing of the model.
+fn train<'t>(
+    tape: &'t Tape<'t>,
+    loss: Var<'t>,
+    optimizer: &mut impl Optimizer,
+) -> Result<(), baregrad::Error> {
+    for epoch in 1..=5000 {
+        tape.zero_grad();
+        tape.backward(loss)?;
+        if epoch % 500 == 0 {
+            println!("Epoch {epoch}, Loss {:.6}", loss.item()?);
+        }
+        tape.step(optimizer)?;
+        tape.replay()?;
+    }
+    Ok(())
+}
+
+/// As `nn.Linear` starts: uniform within `1 / sqrt(inputs)` of zero. The seed
+/// makes it the same start on every machine.
+fn random_start() -> Result<[Start; 4], baregrad::random::RandomError> {
+    let mut rng = seeded(7);
+    let mut uniform = |shape: Shape, inputs: f32| {
+        let bound = 1.0 / inputs.sqrt();
+        let mut values = vec![0.0; shape.numel()];
+        fill_uniform(&mut rng, -bound, bound, &mut values)?;
+        Ok((values, shape))
+    };
+    Ok([
+        uniform([1, 8].into(), 1.0)?,
+        uniform([8].into(), 1.0)?,
+        uniform([8, 1].into(), 8.0)?,
+        uniform([1].into(), 8.0)?,
+    ])
+}

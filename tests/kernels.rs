@@ -1,0 +1,898 @@
+//! Every kernel, for every lane type, bit for bit against the plain loops of
+//! `kernel::scalar`: all short lengths, odd offsets, awkward numbers. The order
+//! of long sums is written out here once more, and a digest of a fixed workload
+//! notices any change of any order on any target.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use baregrad::Shape;
+use baregrad::kernel::generic::{self, Max, Min, Reduce, Sum};
+use baregrad::kernel::{self, Acc, Broadcast, Lanes, Map, f32x8, math, scalar};
+
+// ---- numbers ---------------------------------------------------------------
+
+/// SplitMix64: enough for test data, the same everywhere.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// Magnitudes between 2^-10 and 2^10 with full mantissas, and now and then
+    /// the negative of the number before: sums cancel, and every order of
+    /// adding gives other bits.
+    fn numbers(&mut self, n: usize) -> Vec<f32> {
+        let mut out: Vec<f32> = Vec::with_capacity(n);
+        for i in 0..n {
+            let bits = self.next();
+            out.push(if i > 0 && bits & 7 == 0 {
+                -out[i - 1]
+            } else {
+                let exponent = 117 + (bits >> 8) as u32 % 20;
+                f32::from_bits((bits >> 32) as u32 & 0x807f_ffff | exponent << 23)
+            });
+        }
+        out
+    }
+
+    /// The same, with every kind of special number strewn in.
+    fn wild(&mut self, n: usize) -> Vec<f32> {
+        const SPECIAL: [f32; 12] = [
+            0.0,
+            -0.0,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+            f32::MAX,
+            f32::MIN,
+            f32::MIN_POSITIVE,
+            f32::from_bits(1),
+            f32::from_bits(0x807f_ffff),
+            1.0,
+            -1.0,
+        ];
+        let mut out = self.numbers(n);
+        for x in &mut out {
+            if self.below(3) == 0 {
+                *x = SPECIAL[self.below(SPECIAL.len())];
+            }
+        }
+        out
+    }
+
+    /// Special numbers that leave sums finite.
+    fn tame(&mut self, n: usize) -> Vec<f32> {
+        let mut out = self.numbers(n);
+        for x in &mut out {
+            match self.below(16) {
+                0 => *x = 0.0,
+                1 => *x = -0.0,
+                2 => *x *= f32::from_bits(1),
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// A slice that starts 0 to 3 elements into its buffer.
+    fn offset(&mut self, n: usize, fill: impl Fn(&mut Rng, usize) -> Vec<f32>) -> Slice {
+        let start = self.below(4);
+        Slice(fill(self, n + start), start)
+    }
+}
+
+struct Slice(Vec<f32>, usize);
+
+impl std::ops::Deref for Slice {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.0[self.1..]
+    }
+}
+
+const FILLS: [fn(&mut Rng, usize) -> Vec<f32>; 3] = [Rng::numbers, Rng::tame, Rng::wild];
+
+/// Every length where a loop over 8, 16 or 32 elements may go wrong, and some
+/// longer ones.
+fn lengths() -> impl Iterator<Item = usize> {
+    (0..=67).chain([100, 127, 128, 129, 1000, 4101])
+}
+
+/// NaN's sign and payload are not promised.
+fn bits(x: f32) -> u32 {
+    if x.is_nan() {
+        f32::NAN.to_bits()
+    } else {
+        x.to_bits()
+    }
+}
+
+#[track_caller]
+fn same(found: &[f32], expected: &[f32], what: impl Fn() -> String) {
+    assert_eq!(found.len(), expected.len());
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            bits(*found) == bits(*expected),
+            "{}: element {i} is {found:e}, not {expected:e}",
+            what()
+        );
+    }
+}
+
+// ---- comparing -------------------------------------------------------------
+
+const GUARD: f32 = 123.456;
+
+/// Runs a kernel on a destination `start` elements into a buffer, and checks
+/// that it keeps to it.
+fn within(start: usize, held: &[f32], kernel: impl FnOnce(&mut [f32])) -> Vec<f32> {
+    let mut buffer = vec![GUARD; start + held.len() + 3];
+    let range = start..start + held.len();
+    buffer[range.clone()].copy_from_slice(held);
+    kernel(&mut buffer[range.clone()]);
+    let outside = buffer[..start].iter().chain(&buffer[range.end..]);
+    assert!(outside.into_iter().all(|x| *x == GUARD), "wrote outside");
+    buffer[range].to_vec()
+}
+
+/// Runs an expression for every lane type, the oracle once, overwriting and
+/// adding, and compares what they leave in a destination of `n` elements.
+macro_rules! compare {
+    ($rng:ident, $n:expr, |$out:ident, $acc:ident| $L:ident: $kernel:expr, oracle: $oracle:expr, $what:expr) => {{
+        for $acc in [Acc::Set, Acc::Add] {
+            let held = $rng.numbers($n);
+            let expected = within(0, &held, |$out| $oracle);
+            // What is overwritten must not be read.
+            let held = match $acc {
+                Acc::Set => vec![f32::NAN; $n],
+                Acc::Add => held,
+            };
+            let start = $rng.below(4);
+            {
+                type $L = f32;
+                let found = within(start, &held, |$out| $kernel);
+                same(&found, &expected, || format!("f32 {:?} {}", $acc, $what));
+            }
+            {
+                type $L = f32x8;
+                let found = within(start, &held, |$out| $kernel);
+                same(&found, &expected, || format!("f32x8 {:?} {}", $acc, $what));
+            }
+        }
+    }};
+}
+
+// ---- element-wise functions to try -----------------------------------------
+
+/// Transcendental, so that lanes could disagree.
+struct One;
+impl Map<1> for One {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        math::exp(x) - x / L::splat(3.0)
+    }
+}
+
+struct Two;
+impl Map<2> for Two {
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
+        L::select(x.lt(y), x * y, x - y.abs().sqrt())
+    }
+}
+
+struct Three;
+impl Map<3> for Three {
+    fn apply<L: Lanes>(&self, &[x, y, z]: &[L; 3]) -> L {
+        x * (y - z) + y / z
+    }
+}
+
+#[test]
+fn map_equals_the_plain_loop() {
+    let mut rng = Rng(1);
+    for n in lengths() {
+        for fill in FILLS {
+            let [x, y, z] = [(); 3].map(|()| rng.offset(n, fill));
+            compare!(rng, n, |out, acc| L: generic::map::<L, 1, _>(One, [&x], out, acc),
+                oracle: scalar::map(One, [&x], out, acc), format!("map 1 of {n}"));
+            compare!(rng, n, |out, acc| L: generic::map::<L, 2, _>(Two, [&x, &y], out, acc),
+                oracle: scalar::map(Two, [&x, &y], out, acc), format!("map 2 of {n}"));
+            compare!(rng, n, |out, acc| L: generic::map::<L, 3, _>(Three, [&x, &y, &z], out, acc),
+                oracle: scalar::map(Three, [&x, &y, &z], out, acc), format!("map 3 of {n}"));
+        }
+    }
+}
+
+/// An element's bits do not depend on where it stands or what stands beside it.
+#[test]
+fn position_does_not_matter() {
+    let mut rng = Rng(2);
+    for x in rng.wild(60).into_iter().chain([-0.0, f32::NAN, 1e-40]) {
+        let alone = bits(One.apply(&[x]));
+        let alone_of_three = bits(Three.apply(&[x, 3.0, x]));
+        for n in [1, 7, 8, 9, 31, 33] {
+            for i in 0..n {
+                let mut xs = rng.wild(n);
+                xs[i] = x;
+                let mut out = vec![0.0; n];
+                generic::map::<f32x8, 1, _>(One, [&xs], &mut out, Acc::Set);
+                assert_eq!(bits(out[i]), alone, "{x:e} at {i} of {n}");
+                let threes = vec![3.0; n];
+                generic::map::<f32x8, 3, _>(Three, [&xs, &threes, &xs], &mut out, Acc::Set);
+                assert_eq!(bits(out[i]), alone_of_three, "{x:e} at {i} of {n}");
+            }
+        }
+    }
+}
+
+// ---- reductions ------------------------------------------------------------
+
+/// The documented order of `kernel::sum`, written out.
+fn documented_sum(x: &[f32]) -> f32 {
+    if x.len() <= 16 {
+        return x.iter().fold(-0.0, |sum, x| sum + x);
+    }
+    let partial = |i: usize| x.iter().skip(i).step_by(32).fold(-0.0, |sum, x| sum + x);
+    let v = |l: usize| (partial(l) + partial(8 + l)) + (partial(16 + l) + partial(24 + l));
+    let u = |l: usize| v(l) + v(l + 4);
+    let t = |l: usize| u(l) + u(l + 2);
+    t(0) + t(1)
+}
+
+#[test]
+fn sums_are_added_in_the_documented_order() {
+    let mut rng = Rng(3);
+    let mut differ = 0;
+    for n in lengths() {
+        for fill in FILLS {
+            let x = rng.offset(n, fill);
+            let sum = documented_sum(&x);
+            for (name, found) in [
+                ("kernel", kernel::sum(&x)),
+                (
+                    "f32",
+                    generic::reduce::<f32, Sum, 1, _>(kernel::Identity, [&x]),
+                ),
+                (
+                    "f32x8",
+                    generic::reduce::<f32x8, Sum, 1, _>(kernel::Identity, [&x]),
+                ),
+                (
+                    "oracle",
+                    scalar::reduce::<Sum, 1, _>(kernel::Identity, [&x]),
+                ),
+            ] {
+                assert_eq!(bits(found), bits(sum), "{name} {n}: {found:e} not {sum:e}");
+            }
+            let in_order = x.iter().fold(-0.0, |sum, x| sum + x);
+            differ += u32::from(bits(in_order) != bits(sum));
+        }
+    }
+    // Otherwise the data would not tell orders apart.
+    assert!(differ > 80, "{differ}");
+}
+
+fn reductions<R: Reduce>(seed: u64, name: &str) {
+    let mut rng = Rng(seed);
+    for n in lengths() {
+        for fill in FILLS {
+            let [x, y, z] = [(); 3].map(|()| rng.offset(n, fill));
+            // The shortest operand counts.
+            let y = &y[..n - n.min(rng.below(2))];
+            let check = |found: [f32; 2], expected: f32, maps: usize| {
+                for found in found {
+                    assert_eq!(
+                        bits(found),
+                        bits(expected),
+                        "{name} of {n}, {maps} operands: {found:e}, not {expected:e}"
+                    );
+                }
+            };
+            check(
+                [
+                    generic::reduce::<f32, R, 1, _>(One, [&x]),
+                    generic::reduce::<f32x8, R, 1, _>(One, [&x]),
+                ],
+                scalar::reduce::<R, 1, _>(One, [&x]),
+                1,
+            );
+            check(
+                [
+                    generic::reduce::<f32, R, 2, _>(Two, [&x, y]),
+                    generic::reduce::<f32x8, R, 2, _>(Two, [&x, y]),
+                ],
+                scalar::reduce::<R, 2, _>(Two, [&x, y]),
+                2,
+            );
+            check(
+                [
+                    generic::reduce::<f32, R, 3, _>(Three, [&x, y, &z]),
+                    generic::reduce::<f32x8, R, 3, _>(Three, [&x, y, &z]),
+                ],
+                scalar::reduce::<R, 3, _>(Three, [&x, y, &z]),
+                3,
+            );
+        }
+    }
+}
+
+#[test]
+fn reductions_equal_the_plain_loop() {
+    reductions::<Sum>(4, "sum");
+    reductions::<Max>(5, "max");
+    reductions::<Min>(6, "min");
+}
+
+/// A largest element is one of the elements, and NaN wins wherever it stands.
+#[test]
+fn extremes_are_elements_and_nan_wins() {
+    let mut rng = Rng(7);
+    for n in lengths().filter(|n| *n > 0) {
+        let x = rng.tame(n);
+        let max = x.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+        let min = x.iter().fold(f32::INFINITY, |a, b| a.min(*b));
+        assert!(kernel::max(&x) == max && kernel::min(&x) == min, "{n}");
+        let mut x = x;
+        x[rng.below(n)] = f32::NAN;
+        assert!(kernel::max(&x).is_nan() && kernel::min(&x).is_nan(), "{n}");
+    }
+    assert_eq!(kernel::max(&[]), f32::NEG_INFINITY);
+    assert_eq!(kernel::min(&[]), f32::INFINITY);
+    assert_eq!(kernel::sum(&[]).to_bits(), (-0.0_f32).to_bits());
+    assert_eq!(kernel::sum(&[-0.0; 40]).to_bits(), (-0.0_f32).to_bits());
+}
+
+#[test]
+fn reductions_along_an_axis_equal_the_plain_loop() {
+    fn check<R: Reduce>(rng: &mut Rng, sizes: [usize; 3], x: &[f32]) {
+        let n = sizes[0] * sizes[2];
+        let held = vec![f32::NAN; n];
+        let expected = within(0, &held, |out| scalar::reduce_axis::<R>(x, sizes, out));
+        let start = rng.below(4);
+        let one = within(start, &held, |out| {
+            generic::reduce_axis::<f32, R>(x, sizes, out);
+        });
+        same(&one, &expected, || format!("f32 {sizes:?}"));
+        let eight = within(start, &held, |out| {
+            generic::reduce_axis::<f32x8, R>(x, sizes, out);
+        });
+        same(&eight, &expected, || format!("f32x8 {sizes:?}"));
+    }
+    let mut rng = Rng(8);
+    for outer in [0, 1, 2, 3] {
+        for len in [0, 1, 2, 5, 16, 17, 33, 67] {
+            for inner in (0..=17).chain([31, 33]) {
+                for fill in FILLS {
+                    let x = rng.offset(outer * len * inner, fill);
+                    let sizes = [outer, len, inner];
+                    check::<Sum>(&mut rng, sizes, &x);
+                    check::<Max>(&mut rng, sizes, &x);
+                    check::<Min>(&mut rng, sizes, &x);
+                }
+            }
+        }
+    }
+}
+
+// ---- broadcasting ----------------------------------------------------------
+
+/// Two random shapes that broadcast, of rank 0 to 4.
+fn shapes(rng: &mut Rng) -> [Shape; 2] {
+    let full: Vec<usize> = (0..4).map(|_| [0, 1, 2, 3, 4, 9][rng.below(6)]).collect();
+    // Zero-size tensors are one case in a few, not most.
+    let full: Vec<usize> = match rng.below(4) {
+        0 => full,
+        _ => full.iter().map(|size| (*size).max(1)).collect(),
+    };
+    [(); 2].map(|()| {
+        let rank = rng.below(5);
+        let sizes: Vec<usize> = full[4 - rank..]
+            .iter()
+            .map(|size| if rng.below(3) == 0 { 1 } else { *size })
+            .collect();
+        Shape::new(&sizes).unwrap()
+    })
+}
+
+fn broadcasts(seed: u64, [a, b]: [Shape; 2], fill: fn(&mut Rng, usize) -> Vec<f32>) {
+    let mut rng = Rng(seed);
+    let (shape, stretch) = Broadcast::new(&a, &b).unwrap();
+    assert_eq!(Some(shape), a.broadcast(&b));
+    let (x, y) = (rng.offset(a.numel(), fill), rng.offset(b.numel(), fill));
+    let n = shape.numel();
+
+    let held = vec![f32::NAN; n];
+    let expected = within(0, &held, |out| scalar::zip(Two, [&a, &b], &x, &y, out));
+    let found = within(1, &held, |out| {
+        generic::zip::<f32, _>(Two, &stretch, &x, &y, out);
+    });
+    same(&found, &expected, || format!("f32 zip {a} {b}"));
+    let found = within(2, &held, |out| {
+        generic::zip::<f32x8, _>(Two, &stretch, &x, &y, out);
+    });
+    same(&found, &expected, || format!("f32x8 zip {a} {b}"));
+
+    let g = rng.offset(n, fill);
+    compare!(rng, a.numel(),
+        |out, acc| L: generic::zip_grad::<L, _>(Three, &stretch, [&g, &x, &y], out, acc),
+        oracle: scalar::zip_grad(Three, [&a, &b], [&g, &x, &y], out, acc),
+        format!("zip_grad {a} {b}"));
+    let swapped = stretch.swap();
+    compare!(rng, b.numel(),
+        |out, acc| L: generic::zip_grad::<L, _>(Three, &swapped, [&g, &y, &x], out, acc),
+        oracle: scalar::zip_grad(Three, [&b, &a], [&g, &y, &x], out, acc),
+        format!("zip_grad {b} {a}"));
+}
+
+#[test]
+fn broadcasting_equals_the_index_walk() {
+    let mut rng = Rng(9);
+    for round in 0..3000 {
+        broadcasts(rng.next(), shapes(&mut rng), FILLS[round % 3]);
+    }
+    // Long runs, where the order of sums shows.
+    for (a, b) in [
+        (Shape::from([]), Shape::from([67])),
+        (Shape::from([]), Shape::from([9, 11])),
+        (Shape::from([3, 1]), Shape::from([3, 67])),
+        (Shape::from([1, 3, 1]), Shape::from([40, 1, 50])),
+        (Shape::from([33]), Shape::from([67, 33])),
+        (Shape::from([2, 1, 1, 5]), Shape::from([1, 7, 3, 1])),
+        (Shape::from([5, 1, 1]), Shape::from([5, 6, 7])),
+        (Shape::from([1, 0]), Shape::from([3, 1])),
+        (Shape::from([1, 3]), Shape::from([0, 3])),
+        (Shape::from([3, 1]), Shape::from([3, 0])),
+    ] {
+        for fill in FILLS {
+            broadcasts(rng.next(), [a, b], fill);
+            broadcasts(rng.next(), [b, a], fill);
+        }
+    }
+}
+
+/// The oracle's walk against loops over four dimensions.
+#[test]
+fn offsets_of_stretched_operands() {
+    let mut rng = Rng(10);
+    for _ in 0..300 {
+        let [a, b] = shapes(&mut rng);
+        let to = a.broadcast(&b).unwrap();
+        let pad = |shape: &Shape| {
+            let mut sizes = [1; 4];
+            sizes[4 - shape.rank()..].copy_from_slice(shape.dims());
+            sizes
+        };
+        let (own, full) = (pad(&a), pad(&to));
+        let mut index = 0;
+        for i in 0..full[0] {
+            for j in 0..full[1] {
+                for k in 0..full[2] {
+                    for l in 0..full[3] {
+                        let at = [i, j, k, l];
+                        let offset = (0..4).fold(0, |offset, d| {
+                            offset * own[d] + if own[d] == 1 { 0 } else { at[d] }
+                        });
+                        assert_eq!(scalar::stretched_offset(&a, &to, index), offset);
+                        index += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+// ---- matrix products -------------------------------------------------------
+
+fn products(rng: &mut Rng, sizes: [usize; 3], fill: fn(&mut Rng, usize) -> Vec<f32>) {
+    let [m, k, n] = sizes;
+    let (a, b) = (rng.offset(m * k, fill), rng.offset(k * n, fill));
+    let (g, bias) = (rng.offset(m * n, fill), rng.offset(n, fill));
+    let what = || format!("{sizes:?}");
+
+    let held = vec![f32::NAN; m * n];
+    let start = rng.below(4);
+    let mut product = within(0, &held, |out| scalar::matmul(&a, &b, out, sizes));
+    let found = within(start, &held, |out| {
+        generic::matmul::<f32>(&a, &b, out, sizes);
+    });
+    same(&found, &product, || format!("f32 matmul {sizes:?}"));
+    let found = within(start, &held, |out| {
+        generic::matmul::<f32x8>(&a, &b, out, sizes);
+    });
+    same(&found, &product, || format!("f32x8 matmul {sizes:?}"));
+
+    // A linear layer is the product, and the bias added last.
+    for (i, to) in product.iter_mut().enumerate() {
+        *to += bias[i % n];
+    }
+    let oracle = within(0, &held, |out| scalar::linear(&a, &b, &bias, out, sizes));
+    same(&oracle, &product, || format!("scalar linear {sizes:?}"));
+    let found = within(start, &held, |out| {
+        generic::linear::<f32>(&a, &b, &bias, out, sizes);
+    });
+    same(&found, &product, || format!("f32 linear {sizes:?}"));
+    let found = within(start, &held, |out| {
+        generic::linear::<f32x8>(&a, &b, &bias, out, sizes);
+    });
+    same(&found, &product, || format!("f32x8 linear {sizes:?}"));
+
+    compare!(rng, k * n, |out, acc| L: generic::matmul_tn::<L>(&a, &g, out, sizes, acc),
+        oracle: scalar::matmul_tn(&a, &g, out, sizes, acc), format!("matmul_tn {}", what()));
+    compare!(rng, m * k, |out, acc| L: generic::matmul_nt::<L>(&g, &b, out, sizes, acc),
+        oracle: scalar::matmul_nt(&g, &b, out, sizes, acc), format!("matmul_nt {}", what()));
+    compare!(rng, n, |out, acc| L: generic::sum_rows::<L>(&g, [m, n], out, acc),
+        oracle: scalar::sum_rows(&g, [m, n], out, acc), format!("sum_rows {}", what()));
+}
+
+#[test]
+fn small_matrix_products_equal_the_plain_loop() {
+    let mut rng = Rng(11);
+    for m in 0..=9 {
+        for k in 0..=9 {
+            for n in 0..=9 {
+                products(&mut rng, [m, k, n], Rng::tame);
+                products(&mut rng, [m, k, n], Rng::wild);
+            }
+        }
+    }
+}
+
+#[test]
+fn larger_matrix_products_equal_the_plain_loop() {
+    let mut rng = Rng(12);
+    for m in [1, 3, 16, 17, 31, 33, 64] {
+        for k in [1, 3, 16, 17, 31, 33, 64] {
+            for n in [1, 3, 16, 17, 31, 33, 64] {
+                products(&mut rng, [m, k, n], Rng::tame);
+            }
+        }
+    }
+    products(&mut rng, [1000, 1, 1], Rng::tame);
+    products(&mut rng, [1, 1000, 1], Rng::tame);
+    products(&mut rng, [1, 1, 1000], Rng::tame);
+}
+
+// ---- moving and spreading --------------------------------------------------
+
+#[test]
+fn spreading_equals_the_plain_loop() {
+    let mut rng = Rng(13);
+    for sizes in axes() {
+        let [outer, len, inner] = sizes;
+        for fill in FILLS {
+            let x = rng.offset(outer * inner, fill);
+            for n in [1.0, 3.0, len as f32] {
+                compare!(rng, outer * len * inner,
+                    |out, acc| L: generic::spread::<L>(&x, n, sizes, out, acc),
+                    oracle: scalar::spread(&x, n, sizes, out, acc),
+                    format!("spread {sizes:?} / {n}"));
+            }
+        }
+    }
+}
+
+/// `[outer, len, inner]`: everything small, and a few longer rows.
+fn axes() -> impl Iterator<Item = [usize; 3]> {
+    let small = (0..4).flat_map(|a| (0..6).flat_map(move |b| (0..4).map(move |c| [a, b, c])));
+    small.chain([
+        [1, 17, 1],
+        [3, 33, 1],
+        [1, 67, 1],
+        [2, 100, 1],
+        [2, 3, 9],
+        [2, 17, 8],
+        [1, 20, 33],
+    ])
+}
+
+#[test]
+fn gradients_of_extremes_equal_the_plain_loop() {
+    let mut rng = Rng(14);
+    for sizes in axes() {
+        let [outer, len, inner] = sizes;
+        for round in 0..6 {
+            let mut x = rng.wild(outer * len * inner);
+            if round % 2 == 0 {
+                // Ties, also of 0 and -0.
+                x.iter_mut()
+                    .for_each(|x| *x = (*x).clamp(-0.0, 1.0).round());
+            }
+            let mut y = vec![0.0; outer * inner];
+            kernel::max_axis(&x, sizes, &mut y);
+            let g = rng.numbers(outer * inner);
+            for share in [false, true] {
+                let held = rng.numbers(x.len());
+                let expected = within(0, &held, |out| {
+                    scalar::add_where_equal(&x, &y, &g, sizes, share, out);
+                });
+                let found = within(1, &held, |out| {
+                    kernel::add_where_equal(&x, &y, &g, sizes, share, out);
+                });
+                same(&found, &expected, || format!("{sizes:?} {share}"));
+                // All of the gradient arrives, up to rounding.
+                if len > 0 {
+                    let (mut to, total) = (vec![0.0; x.len()], kernel::sum(&g));
+                    kernel::add_where_equal(&x, &y, &g, sizes, share, &mut to);
+                    let scale: f32 = g.iter().map(|g| g.abs()).sum();
+                    assert!((kernel::sum(&to) - total).abs() <= 1e-5 * scale);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn transposing_equals_the_plain_loop() {
+    let mut rng = Rng(15);
+    for round in 0..1500 {
+        let sizes: [usize; 5] = std::array::from_fn(|_| match round % 5 {
+            0 => rng.below(4),
+            _ => 1 + rng.below(4),
+        });
+        let [a, low, b, high, c] = sizes;
+        let x = rng.offset(sizes.iter().product(), Rng::wild);
+        for acc in [Acc::Set, Acc::Add] {
+            let held = rng.numbers(x.len());
+            let expected = within(0, &held, |out| scalar::transpose(&x, sizes, out, acc));
+            let held = match acc {
+                Acc::Set => vec![f32::NAN; x.len()],
+                Acc::Add => held,
+            };
+            let found = within(2, &held, |out| kernel::transpose(&x, sizes, out, acc));
+            same(&found, &expected, || format!("transpose {sizes:?}"));
+            // There and back again.
+            if acc == Acc::Set {
+                let back = within(0, &held, |out| {
+                    kernel::transpose(&found, [a, high, b, low, c], out, acc);
+                });
+                same(&back, &x, || format!("back {sizes:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn cutting_and_pasting_equal_the_plain_loop() {
+    let mut rng = Rng(16);
+    for [outer, len, inner] in axes() {
+        let sizes = [outer, len, inner];
+        for start in 0..=len {
+            let lengths: Vec<usize> = match len {
+                ..6 => (0..=len - start).collect(),
+                _ => vec![0, (len - start) / 2, len - start],
+            };
+            for length in lengths {
+                let range = [start, length];
+                let what = || format!("{sizes:?} {range:?}");
+                let part = rng.offset(outer * length * inner, Rng::wild);
+                let whole = rng.offset(outer * len * inner, Rng::wild);
+                compare!(rng, part.len(),
+                    |out, acc| L: generic::cut::<L>(&whole, sizes, range, out, acc),
+                    oracle: scalar::cut(&whole, sizes, range, out, acc),
+                    format!("cut {}", what()));
+                // Outside of the range `paste` leaves what is there.
+                for acc in [Acc::Set, Acc::Add] {
+                    let held = rng.numbers(whole.len());
+                    let expected = within(0, &held, |out| {
+                        scalar::paste(&part, sizes, range, out, acc);
+                    });
+                    let one = within(1, &held, |out| {
+                        generic::paste::<f32>(&part, sizes, range, out, acc);
+                    });
+                    same(&one, &expected, || format!("f32 paste {}", what()));
+                    let eight = within(3, &held, |out| {
+                        generic::paste::<f32x8>(&part, sizes, range, out, acc);
+                    });
+                    same(&eight, &expected, || format!("f32x8 paste {}", what()));
+                }
+            }
+        }
+    }
+}
+
+// ---- softmax ---------------------------------------------------------------
+
+fn softmaxes<const LOG: bool>(seed: u64) {
+    let mut rng = Rng(seed);
+    for sizes in axes() {
+        let n = sizes.iter().product();
+        for fill in FILLS {
+            let (mut x, g) = (rng.offset(n, fill), rng.offset(n, fill));
+            // Within reach of `exp`, mostly.
+            x.0.iter_mut().for_each(|x| *x *= 0.02);
+            let held = vec![f32::NAN; n];
+            let y = within(0, &held, |out| scalar::softmax::<LOG>(&x, sizes, out));
+            let start = rng.below(4);
+            let one = within(start, &held, |out| {
+                generic::softmax::<f32, LOG>(&x, sizes, out);
+            });
+            same(&one, &y, || format!("f32 softmax {sizes:?}"));
+            let eight = within(start, &held, |out| {
+                generic::softmax::<f32x8, LOG>(&x, sizes, out);
+            });
+            same(&eight, &y, || format!("f32x8 softmax {sizes:?}"));
+            compare!(rng, n,
+                |out, acc| L: generic::softmax_grad::<L, LOG>(&y, &g, sizes, out, acc),
+                oracle: scalar::softmax_grad::<LOG>(&y, &g, sizes, out, acc),
+                format!("softmax_grad {sizes:?}"));
+        }
+    }
+}
+
+#[test]
+fn softmax_equals_the_plain_loop() {
+    softmaxes::<false>(17);
+    softmaxes::<true>(18);
+}
+
+// ---- slices that are too short ---------------------------------------------
+
+/// "What is missing is left out": nothing panics, nothing outside is written.
+#[test]
+fn short_slices_do_no_harm() {
+    let mut rng = Rng(19);
+    for _ in 0..2000 {
+        let x = {
+            let n = rng.below(40);
+            rng.numbers(n)
+        };
+        let y = {
+            let n = rng.below(40);
+            rng.numbers(n)
+        };
+        let z = {
+            let n = rng.below(40);
+            rng.numbers(n)
+        };
+        let held = {
+            let n = rng.below(40);
+            rng.numbers(n)
+        };
+        let sizes: [usize; 3] = std::array::from_fn(|_| rng.below(12));
+        let [a, b, c] = sizes;
+        let [shape_a, shape_b] = shapes(&mut rng);
+        let (_, stretch) = Broadcast::new(&shape_a, &shape_b).unwrap();
+        for acc in [Acc::Set, Acc::Add] {
+            within(1, &held, |out| kernel::map(Three, [&x, &y, &z], out, acc));
+            within(1, &held, |out| {
+                kernel::zip_grad(Three, &stretch, [&x, &y, &z], out, acc)
+            });
+            within(1, &held, |out| kernel::matmul_tn(&x, &y, out, sizes, acc));
+            within(1, &held, |out| kernel::matmul_nt(&x, &y, out, sizes, acc));
+            within(1, &held, |out| kernel::sum_rows(&x, [a, b], out, acc));
+            within(1, &held, |out| kernel::spread(&x, 2.0, sizes, out, acc));
+            within(1, &held, |out| {
+                kernel::transpose(&x, [a, b, 2, c, 3], out, acc)
+            });
+            within(1, &held, |out| kernel::paste(&x, sizes, [1, 2], out, acc));
+            within(1, &held, |out| kernel::cut(&x, sizes, [1, 2], out, acc));
+            within(1, &held, |out| {
+                kernel::softmax_grad::<true>(&x, &y, sizes, out, acc)
+            });
+            within(1, &held, |out| {
+                kernel::softmax_grad::<false>(&x, &y, sizes, out, acc)
+            });
+        }
+        within(1, &held, |out| kernel::zip(Two, &stretch, &x, &y, out));
+        within(1, &held, |out| kernel::matmul(&x, &y, out, sizes));
+        within(1, &held, |out| kernel::linear(&x, &y, &z, out, sizes));
+        within(1, &held, |out| kernel::sum_axis(&x, sizes, out));
+        within(1, &held, |out| kernel::max_axis(&x, sizes, out));
+        within(1, &held, |out| {
+            kernel::add_where_equal(&x, &y, &z, sizes, true, out)
+        });
+        within(1, &held, |out| kernel::softmax::<true>(&x, sizes, out));
+        within(1, &held, |out| kernel::softmax::<false>(&x, sizes, out));
+    }
+}
+
+// ---- one digest of everything ----------------------------------------------
+
+/// FNV-1a, 64 bits, over the bits of every result.
+fn digest() -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |xs: &[f32]| {
+        for byte in xs.iter().flat_map(|x| bits(*x).to_le_bytes()) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    let mut rng = Rng(20);
+    for n in [1, 15, 16, 17, 33, 100, 1000] {
+        let [x, y, z] = [(); 3].map(|()| rng.tame(n));
+        let wild = rng.wild(n);
+        let mut out = vec![0.0; n];
+        kernel::map(One, [&wild], &mut out, Acc::Set);
+        add(&out);
+        kernel::map(Three, [&x, &y, &wild], &mut out, Acc::Add);
+        add(&out);
+        add(&[
+            kernel::sum(&x),
+            kernel::dot(&x, &y),
+            kernel::squared_distance(&x, &z),
+            kernel::sum_of(Two, [&x, &y]),
+            kernel::max(&x),
+            kernel::min(&y),
+            kernel::max(&wild),
+        ]);
+    }
+    for sizes in axes() {
+        let [outer, len, inner] = sizes;
+        let (n, rows) = (outer * len * inner, outer * inner);
+        let x = rng.numbers(n);
+        let mut less = vec![0.0; rows];
+        kernel::sum_axis(&x, sizes, &mut less);
+        add(&less);
+        kernel::max_axis(&x, sizes, &mut less);
+        add(&less);
+        let mut out = rng.numbers(n);
+        kernel::spread(&less, 3.0, sizes, &mut out, Acc::Add);
+        add(&out);
+        let scaled: Vec<f32> = x.iter().map(|x| x * 0.02).collect();
+        kernel::softmax::<false>(&scaled, sizes, &mut out);
+        add(&out);
+        let mut grad = vec![0.0; n];
+        kernel::softmax_grad::<false>(&out, &x, sizes, &mut grad, Acc::Set);
+        kernel::softmax::<true>(&scaled, sizes, &mut out);
+        add(&out);
+        kernel::softmax_grad::<true>(&out, &x, sizes, &mut grad, Acc::Add);
+        add(&grad);
+        // The same numbers as a matrix product.
+        let [a, b] = [rng.numbers(outer * len), rng.numbers(len * inner)];
+        let mut product = vec![0.0; rows];
+        kernel::matmul(&a, &b, &mut product, sizes);
+        add(&product);
+        let bias = rng.numbers(inner);
+        kernel::linear(&a, &b, &bias, &mut product, sizes);
+        add(&product);
+        let (mut left, mut right) = (rng.numbers(a.len()), rng.numbers(b.len()));
+        kernel::matmul_nt(&product, &b, &mut left, sizes, Acc::Add);
+        kernel::matmul_tn(&a, &product, &mut right, sizes, Acc::Add);
+        add(&left);
+        add(&right);
+        let mut column = rng.numbers(inner);
+        kernel::sum_rows(&product, [outer, inner], &mut column, Acc::Add);
+        add(&column);
+    }
+    for _ in 0..200 {
+        let [a, b] = shapes(&mut rng);
+        let (shape, stretch) = Broadcast::new(&a, &b).unwrap();
+        let (x, y) = (rng.numbers(a.numel()), rng.numbers(b.numel()));
+        let mut out = vec![0.0; shape.numel()];
+        kernel::zip(Two, &stretch, &x, &y, &mut out);
+        add(&out);
+        let mut grad = rng.numbers(a.numel());
+        kernel::zip_grad(Three, &stretch, [&out, &x, &y], &mut grad, Acc::Add);
+        add(&grad);
+        kernel::zip_grad(Three, &stretch, [&out, &x, &y], &mut grad, Acc::Set);
+        add(&grad);
+    }
+    hash
+}
+
+/// A change of this number changes every user's results: say so in the
+/// changelog.
+const DIGEST: u64 = 0x4bb4_e9a6_8ddd_7f55;
+
+#[test]
+fn digest_is_the_committed_one() {
+    #[cfg(feature = "std")]
+    for level in kernel::Level::ALL {
+        kernel::set_level(*level);
+        assert_eq!(digest(), DIGEST, "{level:?}: {:#018x}", digest());
+    }
+    assert_eq!(digest(), DIGEST, "{:#018x}", digest());
+}
