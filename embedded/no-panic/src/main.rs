@@ -229,7 +229,7 @@ fn shapes() -> Result<(), ShapeError> {
 
 struct All;
 impl kernel::Map<3> for All {
-    fn apply<L: Lanes>(&self, [x, y, z]: [L; 3]) -> L {
+    fn apply<L: Lanes>(&self, &[x, y, z]: &[L; 3]) -> L {
         x * y + z
     }
 }
@@ -295,7 +295,7 @@ fn lanes<L: Lanes>(data: &[f32], out: &mut [f32]) {
 /// Every elementary function.
 struct Math;
 impl kernel::Map<2> for Math {
-    fn apply<L: Lanes>(&self, [x, y]: [L; 2]) -> L {
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
         use kernel::math::*;
         let all = exp(x) + exp_m1(x) + ln(x) + tanh(x) + sigmoid(x) + silu(x) + softplus(x);
         let all = all + erf(x) + gelu(x) + gelu_tanh(x) + sin(x) + cos(x) + pow(x, y);
