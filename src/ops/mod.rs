@@ -3,7 +3,7 @@
 //! An entry holds everything there is to an operation: shape rule, forward,
 //! backward, method and documentation. Element-wise ones only say what happens
 //! to an element ([`Unary`], [`Binary`]); the loops are in
-//! [`kernel`](crate::kernel). Registered in [`ALL`], an operation is compared
+//! [`kernel`]. Registered in [`ALL`], an operation is compared
 //! with PyTorch, checked against finite differences and run with every lane
 //! type by the tests, without another line.
 
