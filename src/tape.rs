@@ -20,6 +20,7 @@
 
 use core::cell::{Cell, Ref, RefCell};
 use core::fmt;
+use core::ops::Range;
 use core::panic::Location;
 
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
@@ -815,14 +816,14 @@ impl<'t> State<'t> {
         // Results behind the parameters move up, gradients already collected
         // move down, to keep both contiguous.
         let place = self.param_floats;
-        self.floats.copy_within(place..self.top, place + len);
+        shift(self.floats, place..self.top, place + len);
         for node in self.nodes.iter_mut().take(self.len) {
             if node.stands_from(place) {
                 node.place += len as u32;
             }
         }
         let start = self.grads_start();
-        self.floats.copy_within(start.., start - len);
+        shift(self.floats, start..self.floats.len(), start - len);
         self.param_floats += len;
         self.top += len;
         if let Some(to) = self.floats.get_mut(place..place + len) {
@@ -1084,10 +1085,8 @@ impl<'t> State<'t> {
         // Close the gap that dropped parameters leave.
         let gap = old_params - params;
         if gap > 0 {
-            self.floats
-                .copy_within(old_params..top.max(old_params), params);
-            self.floats
-                .copy_within(old_grads..old_grads + params, old_grads + gap);
+            shift(self.floats, old_params..top.max(old_params), params);
+            shift(self.floats, old_grads..old_grads + params, old_grads + gap);
             for node in kept {
                 if node.stands_from(old_params) {
                     node.place -= gap as u32;
@@ -1448,6 +1447,23 @@ impl<'t> State<'t> {
             ),
             None => (&mut [], &[]),
         }
+    }
+}
+
+/// `copy_within`, which would panic at ranges the compiler does not know to be
+/// within the slice. Here they move nothing.
+fn shift(floats: &mut [f32], from: Range<usize>, to: usize) {
+    let up = from.start < to;
+    let floats = Cell::from_mut(floats).as_slice_of_cells();
+    let target = floats.get(to..to.saturating_add(from.len()));
+    let source = floats.get(from);
+    let moves = (source.unwrap_or_default().iter()).zip(target.unwrap_or_default());
+    let copy = |(from, to): (&Cell<f32>, &Cell<f32>)| to.set(from.get());
+    // Nothing is overwritten before it is read.
+    if up {
+        moves.rev().for_each(copy);
+    } else {
+        moves.for_each(copy);
     }
 }
 

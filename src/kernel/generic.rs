@@ -581,10 +581,12 @@ pub fn spread<L: Lanes>(
         }
         return;
     }
-    for i in 0..outer * len {
-        let row = run(x, i / len * inner, inner);
-        let to = out.get_mut(i * inner..(i + 1) * inner).unwrap_or_default();
-        map::<L, 1, _>(Divide(n), [row], to, acc);
+    for i in 0..outer {
+        let row = run(x, i * inner, inner);
+        for j in i * len..(i + 1) * len {
+            let to = out.get_mut(j * inner..(j + 1) * inner).unwrap_or_default();
+            map::<L, 1, _>(Divide(n), [row], to, acc);
+        }
     }
 }
 

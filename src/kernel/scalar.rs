@@ -48,8 +48,8 @@ pub fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
 
 /// See [`super::sum_axis`].
 pub fn reduce_axis<R: Reduce>(x: &[f32], [outer, len, inner]: [usize; 3], out: &mut [f32]) {
-    for (o, to) in out.iter_mut().enumerate().take(outer * inner) {
-        let (i, j) = (o / inner, o % inner);
+    let places = (0..outer).flat_map(|i| (0..inner).map(move |j| (i, j)));
+    for (to, (i, j)) in out.iter_mut().zip(places) {
         let start = i * len * inner + j;
         if inner == 1 {
             let row = x.get(start..start + len).unwrap_or_default();
@@ -70,11 +70,12 @@ pub fn stretched_offset(from: &Shape, to: &Shape, index: usize) -> usize {
             Some(axis) => from.dim(axis),
             None => 1,
         };
+        // Nothing of size 0 has an element to ask for.
         if own != 1 {
-            offset += rest % size * step;
+            offset += rest.checked_rem(size).unwrap_or(0) * step;
             step *= own;
         }
-        rest /= size;
+        rest = rest.checked_div(size).unwrap_or(0);
     }
     offset
 }

@@ -1,0 +1,116 @@
+//! Counts what the thermometer costs on a Cortex-M: instructions per epoch, and
+//! the most stack that was in use, the arena included. Run by `budget.sh`,
+//! which adds the flash.
+//!
+//! The training loop stands between two symbols, `bench_begin` and `bench_end`,
+//! where an emulator's plugin can start and stop a profile.
+
+#![no_std]
+#![no_main]
+
+use core::arch::asm;
+use core::panic::PanicInfo;
+
+use cortex_m::peripheral::{Peripherals, SYST, syst::SystClkSource};
+
+board::entry!(run);
+
+/// Epochs counted. Start-up costs nothing then, and the timer has room.
+const EPOCHS: u32 = 1000;
+
+/// Instructions in a tick of mps2's 25 MHz clock, when QEMU lets each take a
+/// nanosecond (`-icount shift=0`).
+const PER_TICK: u32 = 40;
+
+/// What start-up code paints the stack with.
+const PAINT: u32 = 0xCCCC_CCCC;
+
+/// Whether there is a job, or only what the others' sizes are compared with.
+const JOB: bool = cfg!(any(feature = "operators", feature = "fused"));
+
+fn run() -> i32 {
+    let Some(mut peripherals) = Peripherals::take() else {
+        return 1;
+    };
+    let timer = &mut peripherals.SYST;
+    timer.set_clock_source(SystClkSource::Core);
+    timer.set_reload(0xFF_FFFF);
+    timer.clear_current();
+    timer.enable_counter();
+
+    let Some(ticks) = (if JOB { job() } else { count(|| Some(())) }) else {
+        return 2;
+    };
+    board::println!("{} {}", ticks * PER_TICK / EPOCHS, stack_used());
+    0
+}
+
+/// The ticks that `EPOCHS` calls take.
+#[inline(always)]
+fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
+    bench_begin();
+    let start = SYST::get_current();
+    for _ in 0..EPOCHS {
+        epoch()?;
+    }
+    let end = SYST::get_current();
+    bench_end();
+    Some(start.wrapping_sub(end) & 0xFF_FFFF) // it counts down
+}
+
+// One stack frame, so that all of it is seen below `run`.
+#[inline(never)]
+fn job() -> Option<u32> {
+    use jobs::thermometer::{Memory, Spelling, epoch, record, scaled};
+
+    let spelling = if cfg!(feature = "fused") {
+        Spelling::Fused
+    } else {
+        Spelling::Operators
+    };
+    let t_un = scaled();
+    let mut memory = Memory::new();
+    let tape = memory.tape();
+    let loss = record(&tape, &t_un, spelling);
+    let mut sgd = jobs::Sgd::new(1e-2);
+    epoch(&tape, loss, &mut sgd).ok()?; // plans the gradients
+    count(|| {
+        epoch(&tape, loss, &mut sgd).ok()?;
+        core::hint::black_box(loss.item().ok()?);
+        Some(())
+    })
+}
+
+// Bodies differ, or the two would be merged into one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn bench_begin() {
+    // SAFETY: does nothing.
+    unsafe { asm!("nop") }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn bench_end() {
+    // SAFETY: does nothing.
+    unsafe { asm!("nop", "nop") }
+}
+
+/// From the deepest word that is no longer as painted to the stack's start.
+fn stack_used() -> usize {
+    unsafe extern "C" {
+        static _stack_end: u32;
+        static _stack_start: u32;
+    }
+    let (mut at, start) = (&raw const _stack_end, &raw const _stack_start);
+    // SAFETY: reads the stack's memory, word by word, and nothing beyond.
+    while at < start && unsafe { at.read_volatile() } == PAINT {
+        at = at.wrapping_add(1);
+    }
+    start.addr() - at.addr()
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    board::exit(3)
+}

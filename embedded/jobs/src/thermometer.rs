@@ -1,0 +1,120 @@
+//! A thermometer without units learns what it shows: `w * t_u + b` against a
+//! thermometer in degrees Celsius.
+
+use core::fmt;
+
+use baregrad::optim::Sgd;
+use baregrad::{Arena, Error, Tape, Var};
+
+/// What the thermometer shows.
+const T_U: [f32; 11] = [
+    35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
+];
+/// How warm it was.
+static T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+
+/// Epochs until the parameters stand still.
+pub const EPOCHS: u32 = 5000;
+
+/// How the model is written down.
+#[derive(Clone, Copy, Debug)]
+pub enum Spelling {
+    /// With operators.
+    Operators,
+    /// With `linear` and `mse`.
+    Fused,
+}
+
+/// Room for either spelling.
+pub type Memory = Arena<72, 9>;
+
+/// Readings scaled to about the size of the references.
+pub fn scaled() -> [f32; 11] {
+    T_U.map(|t| 0.1 * t)
+}
+
+/// Records the loss. The parameters come first on the tape: `w`, then `b`.
+pub fn record<'t>(tape: &'t Tape<'t>, t_un: &'t [f32], spelling: Spelling) -> Var<'t> {
+    match spelling {
+        Spelling::Operators => {
+            let w = tape.param(&[1.0], []);
+            let b = tape.param(&[0.0], []);
+            let t_u = tape.input(t_un, [11]);
+            let t_c = tape.input(&T_C, [11]);
+            (w * t_u + b - t_c).square().mean()
+        }
+        Spelling::Fused => {
+            let w = tape.param(&[1.0], [1, 1]);
+            let b = tape.param(&[0.0], [1]);
+            let t_u = tape.input(t_un, [11, 1]);
+            let t_c = tape.input(&T_C, [11, 1]);
+            t_u.linear(w, b).mse(t_c)
+        }
+    }
+}
+
+/// One epoch: the loss afterwards can be read.
+pub fn epoch<'t>(tape: &'t Tape<'t>, loss: Var<'t>, sgd: &mut Sgd) -> Result<(), Error> {
+    tape.zero_grad();
+    tape.backward(loss)?;
+    tape.step(sgd)?;
+    tape.replay()
+}
+
+/// Where training ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Fit {
+    /// Degrees Celsius per scaled unit.
+    pub w: f32,
+    /// Degrees Celsius at zero.
+    pub b: f32,
+    /// Mean squared error.
+    pub loss: f32,
+}
+
+/// Trains for `epochs`.
+pub fn fit(spelling: Spelling, epochs: u32) -> Result<Fit, Error> {
+    let t_un = scaled();
+    let mut memory = Memory::new();
+    let tape = memory.tape();
+    let loss = record(&tape, &t_un, spelling);
+    let mut sgd = Sgd::new(1e-2);
+    for _ in 0..epochs {
+        epoch(&tape, loss, &mut sgd)?;
+    }
+    let params = tape.params()?;
+    let (w, b) = match &*params {
+        [w, b] => (*w, *b),
+        _ => (f32::NAN, f32::NAN),
+    };
+    Ok(Fit {
+        w,
+        b,
+        loss: loss.item()?,
+    })
+}
+
+/// Trains with both spellings, a line each.
+#[derive(Debug)]
+pub struct Report;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, spelling) in [
+            ("operators", Spelling::Operators),
+            ("linear+mse", Spelling::Fused),
+        ] {
+            match fit(spelling, EPOCHS) {
+                Ok(Fit { w, b, loss }) => {
+                    let [w_bits, b_bits, loss_bits] = [w, b, loss].map(f32::to_bits);
+                    writeln!(
+                        f,
+                        "{name}: w {w} {w_bits:08x}, b {b} {b_bits:08x}, loss {loss} {loss_bits:08x}"
+                    )?;
+                }
+                Err(error) => writeln!(f, "{name}: {error}")?,
+            }
+        }
+        Ok(())
+    }
+}

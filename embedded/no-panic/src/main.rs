@@ -1,0 +1,334 @@
+//! Links only if nothing in the crate can panic.
+//!
+//! The panic handler calls a function that exists nowhere. The linker
+//! complains unless the compiler has proved every call of the handler dead, so
+//! what is called here, with arguments nobody can know when compiling, has no
+//! panic left in it. That is never run; the linker is the test.
+//!
+//! Operations come from the list [`ops::ALL`], so that a new one is under test
+//! without a line here. To see that the proof can fail: the feature
+//! `plant-panic`.
+//!
+//! Left out is what formats numbers (`Display` and `Debug`): `core`'s own
+//! formatting is not free of panics to the compiler's eye.
+
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, generic};
+use baregrad::op::{Attrs, Node};
+use baregrad::ops::{self, Args, Build};
+use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
+use baregrad::random::{self, RandomError, Rng};
+use baregrad::{Arena, Error, Shape, ShapeError, Tape, Usage, Var};
+
+board::entry!(run);
+
+fn run() -> i32 {
+    let data = [0.0; 64];
+    let data = black_box(&data[..]);
+    let mut out = [0.0; 64];
+    let out = black_box(&mut out[..]);
+    let failures = [
+        tape(data, out).is_err(),
+        borrowed_storage(data, out).is_err(),
+        optimizers(data, out).is_err(),
+        random(out).is_err(),
+        shapes().is_err(),
+    ];
+    kernels(data, out);
+    lanes::<f32>(data, out);
+    lanes::<kernel::f32x8>(data, out);
+    scalar(data, out);
+    #[cfg(feature = "plant-panic")]
+    black_box(data[black_box(3)]);
+    black_box(failures);
+    0
+}
+
+/// A shape nobody knows.
+fn shape() -> Shape {
+    black_box(Shape::from([2, 3]))
+}
+
+/// A number nobody knows.
+fn size() -> usize {
+    black_box(2)
+}
+
+fn sizes<const N: usize>() -> [usize; N] {
+    black_box([2; N])
+}
+
+fn acc() -> Acc {
+    black_box(Acc::Add)
+}
+
+/// A tape from recording to a step, in its own arena.
+fn tape(data: &[f32], out: &mut [f32]) -> Result<(), Error> {
+    let mut arena = Arena::<256, 64>::new();
+    let tape = arena.tape();
+    every_method(&tape, data, out)
+}
+
+/// A tape over slices of any length.
+fn borrowed_storage(data: &[f32], out: &mut [f32]) -> Result<(), Error> {
+    let mut nodes = [const { Node::EMPTY }; 4];
+    let mut floats = [0.0; 16];
+    let tape = Tape::new(black_box(&mut floats[..]), black_box(&mut nodes[..]));
+    every_method(&tape, data, out)
+}
+
+#[inline(never)]
+fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Result<(), Error> {
+    let tape = black_box(tape);
+    let w = tape.param(data, shape());
+    let b = tape.param(data, []);
+    let x = tape.input(data, shape());
+    let c = tape.constant(data, shape());
+    let mark = tape.mark();
+
+    let args = black_box(Args::NONE);
+    let operands = black_box([w, x, b, c]);
+    for entry in black_box(ops::ALL).iter().copied().flatten() {
+        let entry = black_box(entry);
+        for count in 0..=4 {
+            let operands = operands.get(..count).unwrap_or_default();
+            black_box(entry.build.call(operands, &args));
+        }
+        if let Build::One(build) = entry.build {
+            black_box(build(w, &entry.args));
+        }
+        black_box((entry.name, entry.shapes, entry.domain));
+    }
+
+    // What the list leaves out.
+    let s = black_box(1.5_f32);
+    black_box([w + x, w - x, w * x, w / x, -w]);
+    black_box([w + s, w - s, w * s, w / s]);
+    black_box([s + w, s - w, s * w, s / w]);
+    black_box([
+        w.try_add(x)?,
+        w.try_sub(x)?,
+        w.try_mul(x)?,
+        w.try_div(x)?,
+        w.try_neg()?,
+    ]);
+    black_box(tape.concat(black_box(&[w, x]), black_box(0)));
+    black_box(w.reshape(black_box([2, -1, 3])));
+    black_box(w.clamp(black_box(0.0), black_box(1.0)));
+    let loss = tape.apply(
+        black_box(&ops::loss::Mse),
+        &[w, x],
+        black_box(Attrs::default()),
+    );
+    black_box(tape.try_apply(&ops::loss::Mse, black_box(&[w, x][..]), Attrs::default())?);
+
+    black_box(w.detach());
+    black_box(tape.no_grad(|| w + x));
+    black_box(tape.set_grad_enabled(black_box(true)));
+    black_box(tape.is_grad_enabled());
+
+    tape.zero_grad();
+    tape.backward(loss)?;
+    tape.backward_with(w, data)?;
+    tape.allow_unused(b)?;
+    tape.step(&mut Sgd::new(s))?;
+    tape.step(&mut Adam::<4>::new(s))?;
+    tape.step::<dyn Optimizer>(&mut Sgd::new(s).momentum::<4>(s))?;
+    tape.rebind(x, black_box(data))?;
+    tape.write(w, black_box(data))?;
+    tape.replay()?;
+
+    black_box((loss.item()?, w.has_grad(), w.shape(), w.requires_grad()));
+    black_box((&*w.value()?, &*w.grad()?, &*tape.params()?, &*tape.grads()?));
+    for (to, from) in out.iter_mut().zip(&*w.value()?) {
+        *to = *from;
+    }
+    let usage: Usage = tape.usage();
+    black_box((usage, usage.bytes(), tape.error()));
+    if let Some(error) = tape.error() {
+        match error.kind {
+            baregrad::ErrorKind::Shape { operands, .. } => {
+                for shape in operands.iter() {
+                    black_box(shape);
+                }
+            }
+            kind => {
+                black_box(kind);
+            }
+        }
+    }
+    black_box(mark);
+    tape.rewind(mark)?;
+    black_box(Var::tape(w));
+    Ok(())
+}
+
+#[inline(never)]
+fn optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
+    let x = black_box(0.5_f32);
+    let y = f64::from(x);
+    let mut plain = black_box(Sgd::new(x).weight_decay(x).maximize());
+    let mut heavy = black_box(Sgd::new(x).momentum::<8>(x).dampening(y).weight_decay(x));
+    let mut nesterov = black_box(Sgd::new(x).momentum::<8>(x).nesterov().maximize());
+    let mut adam = black_box(Adam::<8>::new(x).betas(y, y).eps(x).weight_decay(x));
+    let mut amsgrad = black_box(Adam::<8>::new(x).maximize().amsgrad());
+    plain.reset();
+    heavy.reset();
+    adam.reset();
+    amsgrad.reset();
+    let all: [&mut dyn Optimizer; 5] = [
+        &mut plain,
+        &mut heavy,
+        &mut nesterov,
+        &mut adam,
+        &mut amsgrad,
+    ];
+    for optimizer in all {
+        let optimizer = black_box(optimizer);
+        optimizer.step(params, grads)?;
+        optimizer.set_learning_rate(optimizer.learning_rate() * x);
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn random(out: &mut [f32]) -> Result<(), RandomError> {
+    let mut rng = random::seeded(black_box(1));
+    let (x, y) = black_box((0.0, 1.0));
+    random::fill_uniform(&mut rng, x, y, out)?;
+    random::fill_normal(&mut rng, x, y, out)?;
+    random::fill_normal::<dyn Rng>(&mut rng, x, y, out)?;
+    let mut order = [0; 16];
+    let order = black_box(&mut order[..]);
+    random::randperm(&mut rng, order);
+    random::shuffle(&mut rng, out);
+    black_box((rng.next_u32(), rng.next_u64()));
+    let mut bytes = [0; 16];
+    rng.fill_bytes(black_box(&mut bytes[..]));
+    Ok(())
+}
+
+#[inline(never)]
+fn shapes() -> Result<(), ShapeError> {
+    let (a, b) = (shape(), Shape::new(black_box(&[2, 3][..]))?);
+    black_box((
+        a.rank(),
+        a.dims(),
+        a.dim(size()),
+        a.numel(),
+        a.broadcast(&b),
+    ));
+    black_box(Broadcast::new(&a, &b).map(|(_, stretch)| stretch.swap()));
+    Ok(())
+}
+
+struct All;
+impl kernel::Map<3> for All {
+    fn apply<L: Lanes>(&self, &[x, y, z]: &[L; 3]) -> L {
+        x * y + z
+    }
+}
+
+/// The kernels as they are called from outside: with any slices and sizes.
+#[inline(never)]
+fn kernels(data: &[f32], out: &mut [f32]) {
+    let (x, y, z) = (black_box(data), black_box(data), black_box(data));
+    kernel::map(All, [x, y, z], out, acc());
+    black_box(kernel::sum_of(All, [x, y, z]));
+    black_box([kernel::sum(x), kernel::max(x), kernel::min(x)]);
+    black_box([kernel::dot(x, y), kernel::squared_distance(x, y)]);
+    kernel::sum_axis(x, sizes(), out);
+    kernel::max_axis(x, sizes(), out);
+    kernel::min_axis(x, sizes(), out);
+    if let Some((_, stretch)) = black_box(Broadcast::new(&shape(), &shape())) {
+        kernel::zip(Product, &stretch, x, y, out);
+        kernel::zip_grad(All, &stretch, [x, y, z], out, acc());
+    }
+    kernel::matmul(x, y, out, sizes());
+    kernel::matmul_tn(x, y, out, sizes(), acc());
+    kernel::matmul_nt(x, y, out, sizes(), acc());
+    kernel::linear(x, y, z, out, sizes());
+    kernel::sum_rows(x, sizes(), out, acc());
+    kernel::spread(x, black_box(2.0), sizes(), out, acc());
+    kernel::transpose(x, sizes(), out, acc());
+    kernel::paste(x, sizes(), sizes(), out, acc());
+    kernel::cut(x, sizes(), sizes(), out, acc());
+    kernel::softmax::<false>(x, sizes(), out);
+    kernel::softmax::<true>(x, sizes(), out);
+    kernel::softmax_grad::<false>(x, y, sizes(), out, acc());
+    kernel::softmax_grad::<true>(x, y, sizes(), out, acc());
+    black_box(kernel::level());
+}
+
+/// The same, and what every lane type can do.
+#[inline(never)]
+fn lanes<L: Lanes>(data: &[f32], out: &mut [f32]) {
+    let (x, y, z) = (black_box(data), black_box(data), black_box(data));
+    generic::map::<L, 3, _>(All, [x, y, z], out, acc());
+    black_box(generic::reduce::<L, generic::Sum, 1, _>(Identity, [x]));
+    black_box(generic::reduce::<L, generic::Max, 1, _>(Identity, [x]));
+    black_box(generic::reduce::<L, generic::Min, 1, _>(Identity, [x]));
+    generic::reduce_axis::<L, generic::Sum>(x, sizes(), out);
+    generic::reduce_axis::<L, generic::Max>(x, sizes(), out);
+    if let Some((_, stretch)) = black_box(Broadcast::new(&shape(), &shape())) {
+        generic::zip::<L, _>(Product, &stretch, x, y, out);
+        generic::zip_grad::<L, _>(All, &stretch, [x, y, z], out, acc());
+    }
+    generic::matmul::<L>(x, y, out, sizes());
+    generic::matmul_tn::<L>(x, y, out, sizes(), acc());
+    generic::matmul_nt::<L>(x, y, out, sizes(), acc());
+    generic::linear::<L>(x, y, z, out, sizes());
+    generic::sum_rows::<L>(x, sizes(), out, acc());
+    generic::spread::<L>(x, black_box(2.0), sizes(), out, acc());
+    generic::paste::<L>(x, sizes(), sizes(), out, acc());
+    generic::cut::<L>(x, sizes(), sizes(), out, acc());
+    generic::softmax::<L, false>(x, sizes(), out);
+    generic::softmax_grad::<L, true>(x, y, sizes(), out, acc());
+    generic::map::<L, 2, _>(Math, [x, y], out, acc());
+}
+
+/// Every elementary function.
+struct Math;
+impl kernel::Map<2> for Math {
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
+        use kernel::math::*;
+        let all = exp(x) + exp_m1(x) + ln(x) + tanh(x) + sigmoid(x) + silu(x) + softplus(x);
+        let all = all + erf(x) + gelu(x) + gelu_tanh(x) + sin(x) + cos(x) + pow(x, y);
+        all + powi(x, black_box(3))
+    }
+}
+
+/// The plain loops everything is compared with.
+#[inline(never)]
+fn scalar(data: &[f32], out: &mut [f32]) {
+    use kernel::scalar;
+    let (x, y, z) = (black_box(data), black_box(data), black_box(data));
+    scalar::map(All, [x, y, z], out, acc());
+    black_box(scalar::reduce::<generic::Sum, 1, _>(Identity, [x]));
+    scalar::reduce_axis::<generic::Max>(x, sizes(), out);
+    black_box(scalar::stretched_offset(&shape(), &shape(), size()));
+    scalar::matmul(x, y, out, sizes());
+    scalar::matmul_tn(x, y, out, sizes(), acc());
+    scalar::matmul_nt(x, y, out, sizes(), acc());
+}
+
+#[cfg(not(feature = "link-anyway"))]
+unsafe extern "C" {
+    /// Defined nowhere. Its name is what the linker will say.
+    safe fn this_firmware_can_panic() -> !;
+}
+
+#[cfg(feature = "link-anyway")]
+fn this_firmware_can_panic() -> ! {
+    board::exit(2)
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    this_firmware_can_panic()
+}
