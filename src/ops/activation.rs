@@ -96,10 +96,11 @@ impl Unary for Gelu {
     }
     #[inline(always)]
     fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
-        let (half, one) = (L::splat(0.5), L::splat(1.0));
-        let cdf = half * (one + math::erf(x * L::splat(FRAC_1_SQRT_2)));
+        let half = L::splat(0.5);
+        let erf = math::erf(x * L::splat(FRAC_1_SQRT_2));
         let pdf = math::exp(-(half * (x * x))) * L::splat(FRAC_1_SQRT_TAU);
-        g * (cdf + x * pdf)
+        // 1/2 last: as in PyTorch, what is left of x pdf vanishes with the cdf.
+        g * ((half * erf + x * pdf) + half)
     }
 }
 
