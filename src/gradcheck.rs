@@ -128,8 +128,9 @@ impl Gradcheck {
         tape.backward(loss)?;
 
         let mut report = Report::default();
+        let count = tape.params()?.len();
         let mut worst = 0.0;
-        for index in 0..tape.params()?.len() {
+        for index in 0..count {
             let element = tape.leave("gradcheck", |state| Ok(state.param_element(index)))?;
             let Some((x, analytic)) = element else { break };
             let estimate = self.differentiate(loss, index, x);
