@@ -16,7 +16,7 @@ mod golden_support;
 
 use std::process::ExitCode;
 
-use golden_support::{Report, j2, losses, ops, optim, read, sched, seeds};
+use golden_support::{Report, directory, j2, losses, ops, optim, read, sched, seeds};
 use serde::de::DeserializeOwned;
 
 /// A file's name without `.json`, and how to run it.
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
         let named = |filter| matches("golden", filter) || matches(file, filter);
         !ignored && (filters.is_empty() || filters.iter().any(named)) && !skipped.iter().any(named)
     };
-    let mut well = true;
+    let (mut well, mut missing) = (true, 0);
     for (name, runner) in FILES {
         if !wanted(name) {
             continue;
@@ -83,12 +83,19 @@ fn main() -> ExitCode {
         let file = format!("{name}.json");
         match runner(&file) {
             Ok(Some(report)) => well &= report.print(&file, verbose),
-            Ok(None) => println!("{file}: not there"),
+            Ok(None) => {
+                println!("{file}: not there");
+                missing += 1;
+            }
             Err(why) => {
                 println!("{file}: FAILED {why}");
                 well = false;
             }
         }
+    }
+    if missing == FILES.len() {
+        println!("FAILED: no files in {}", directory().display());
+        well = false;
     }
     if well {
         ExitCode::SUCCESS

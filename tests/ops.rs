@@ -35,7 +35,11 @@ fn values(domain: Domain, n: usize, rng: &mut impl Rng) -> Vec<f32> {
     shuffle(rng, &mut magnitudes);
     if domain == Domain::Signed {
         for x in &mut magnitudes {
-            *x = if rng.next_u32() % 2 == 0 { *x } else { -*x };
+            *x = if rng.next_u32().is_multiple_of(2) {
+                *x
+            } else {
+                -*x
+            };
         }
     }
     magnitudes

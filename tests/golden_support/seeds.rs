@@ -14,7 +14,7 @@ use super::{Num, Nums, Report, optim, ratio, ulp};
 /// this many times its largest error so far.
 const TORCH: f64 = 4.0;
 /// Of the value itself: what a few roundings of it make.
-const RELATIVE: f64 = 1e-6;
+const RELATIVE: f64 = 2e-6;
 /// The book prints so many digits, of a run with other roundings.
 const BOOK: f64 = 2e-5;
 
