@@ -784,7 +784,8 @@ impl<'t> State<'t> {
         let place = self.param_floats;
         self.floats.copy_within(place..self.top, place + len);
         for node in self.nodes.iter_mut().take(self.len) {
-            if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+            // By place: a view of a parameter stays with it.
+            if node.place & Node::BORROWED == 0 && node.place as usize >= place {
                 node.place += len as u32;
             }
         }
@@ -1051,7 +1052,7 @@ impl<'t> State<'t> {
             self.floats
                 .copy_within(old_grads..old_grads + params, old_grads + gap);
             for node in kept {
-                if node.place & Node::BORROWED == 0 && !node.has(Node::PARAM) {
+                if node.place & Node::BORROWED == 0 && node.place as usize >= old_params {
                     node.place -= gap as u32;
                 }
             }

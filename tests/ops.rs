@@ -305,3 +305,25 @@ fn random_programs_replayed_as_recorded() {
         assert_eq!(outcome(&tape, loss), replayed, "seed {seed}");
     }
 }
+
+/// Parameters made or dropped later move results, but not views of parameters.
+#[test]
+fn views_of_parameters_stay_with_them() {
+    let mut floats = vec![0.0; 64];
+    let mut nodes = vec![Node::EMPTY; 16];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let x = tape.param(&[3.0, 4.0], [2]);
+    let (view, alias, result) = (x.reshape([2, 1]), x.detach(), x + 1.0);
+    let all = || {
+        let values = [x, view, alias, result].map(|var| var.value().unwrap().to_vec());
+        values.concat()
+    };
+    let expected = [3.0, 4.0, 3.0, 4.0, 3.0, 4.0, 4.0, 5.0];
+    let mark = tape.mark();
+    tape.param(&[7.0, 8.0, 9.0], [3]);
+    assert_eq!(all(), expected);
+    tape.rewind(mark).unwrap();
+    assert_eq!(all(), expected);
+    tape.replay().unwrap();
+    assert_eq!(all(), expected);
+}
