@@ -1436,6 +1436,18 @@ impl<'t> State<'t> {
         }
     }
 
+    /// An element of all parameters, and its gradient: 0 if none has reached it.
+    pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {
+        let holds = |node: &&Node| index.wrapping_sub(node.place as usize) < node.len as usize;
+        let node = self.params().find(holds)?;
+        let grad = if node.has(Node::WRITTEN) {
+            *self.floats.get(self.grads_start() + index)?
+        } else {
+            0.0
+        };
+        Some((*self.floats.get(index)?, grad))
+    }
+
     /// All parameters and all their gradients.
     #[inline]
     pub(crate) fn params_and_grads(&mut self) -> (&mut [f32], &[f32]) {

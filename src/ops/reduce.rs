@@ -31,11 +31,23 @@ pub(super) const ENTRIES: &[Entry] = &[
         Some(axis) => x.min_axis(axis, args.keepdim),
         None => x.min(),
     }),
-    Entry::each("amax", |x, args| {
-        x.amax(args.axis.unwrap_or(0), args.keepdim)
+    // Over everything, `max` shares the gradient among ties as well.
+    Entry::each("amax", |x, args| match args.axis {
+        Some(axis) => x.amax(axis, args.keepdim),
+        None => x.max(),
+    })
+    .with(Args {
+        axis: Some(0),
+        ..Args::NONE
     }),
-    Entry::each("amin", |x, args| {
-        x.amin(args.axis.unwrap_or(0), args.keepdim)
+    // Over everything, `min` shares the gradient among ties as well.
+    Entry::each("amin", |x, args| match args.axis {
+        Some(axis) => x.amin(axis, args.keepdim),
+        None => x.min(),
+    })
+    .with(Args {
+        axis: Some(0),
+        ..Args::NONE
     }),
 ];
 
