@@ -195,8 +195,9 @@ const ELEMENTWISE: [&str; 11] = [
     "square",
 ];
 const PAIRS: [&str; 4] = ["add", "sub", "mul", "matmul"];
-const REST: [&str; 7] = [
+const REST: [&str; 8] = [
     "sum",
+    "reshape",
     "mean",
     "softmax",
     "log_softmax",
@@ -216,14 +217,16 @@ fn program<'t>(tape: &'t Tape<'t>, params: &[f32], rng: &mut impl Rng) -> Var<'t
     }
     let mut vars = vec![
         tape.param(&params[..N * N], [N, N]),
-        tape.param(&params[N * N..PARAMS - N], [N]),
         tape.constant(&uniform(N * N, rng), [N, N]),
-        tape.param(&params[PARAMS - N..], [N, 1]),
     ];
     // Stretched to matrices, so that anything can follow anything.
-    vars[1] = vars[1] * vars[2];
-    vars[3] = vars[0] - vars[3];
-    for _ in 0..4 + rng.next_u32() % 8 {
+    vars.push(tape.param(&params[N * N..PARAMS - N], [N]) * vars[1]);
+    let steps = 4 + rng.next_u32() % 8;
+    for step in 0..steps {
+        if step == steps / 2 {
+            // A parameter made late moves the results before it.
+            vars.push(vars[0] - tape.param(&params[PARAMS - N..], [N, 1]));
+        }
         let args = Args {
             c: pick(&[-1.5, 0.5], rng),
             axis: Some(pick(&[0, 1, -1], rng)),
@@ -249,6 +252,18 @@ fn program<'t>(tape: &'t Tape<'t>, params: &[f32], rng: &mut impl Rng) -> Var<'t
                         };
                         entry("narrow").build.call(&[all], &args)
                     }),
+                // A view of a view, over a row of all elements.
+                "reshape" => {
+                    let call = |x, shape, rank| {
+                        let args = Args {
+                            shape,
+                            rank,
+                            ..args
+                        };
+                        entry("reshape").build.call(&[x], &args)
+                    };
+                    call(x, [-1; 4], 1).and_then(|row| call(row * row, [N as isize, -1, 0, 0], 2))
+                }
                 name => entry(name).build.call(&[x], &args).map(|part| part + y),
             },
         };
