@@ -342,3 +342,64 @@ fn views_of_parameters_stay_with_them() {
     tape.replay().unwrap();
     assert_eq!(all(), expected);
 }
+
+/// Fewer rows than recorded give what a recording of so many gives, through
+/// views and whatever worked out its sizes from the shapes.
+#[test]
+fn rebound_as_recorded() {
+    const ROWS: usize = 9;
+    fn model<'t>(x: Var<'t>, y: Var<'t>) -> Var<'t> {
+        let tape = x.tape();
+        let w = tape.param(&[0.3, -0.4, 0.5, 0.6, -0.7, 0.8], [3, 2]);
+        let b = tape.param(&[0.1, -0.2], [2]);
+        let view = x.reshape([-1, 1, 3]).reshape([-1, 3]);
+        let hidden = view.linear(w, b).tanh();
+        let joined = tape.concat(&[hidden, x.narrow(1, 1, 2)], 1);
+        let soft = joined.log_softmax(-1).transpose(0, 1).mean_axis(1, false);
+        let late = tape.param(&[0.9], []);
+        (hidden.matmul(w.transpose(0, 1)) - x).square().mean()
+            + soft.max()
+            + late * hidden.sum_axis(1, false).mse(y)
+            + hidden.max_axis(0, true).sum() * (x * y.reshape([-1, 1])).mean()
+    }
+    let bits = |xs: &[f32]| xs.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    let outcome = |tape: &Tape<'_>, loss: Var<'_>| {
+        (loss.item().unwrap().to_bits(), bits(&tape.grads().unwrap()))
+    };
+    let mut rng = seeded(3);
+    let (xs, ys) = (uniform(3 * ROWS, &mut rng), uniform(ROWS, &mut rng));
+    let mut floats = vec![0.0; 1 << 12];
+    let mut nodes = vec![Node::EMPTY; 64];
+    let mut fresh_floats = vec![0.0; 1 << 12];
+    let mut fresh_nodes = vec![Node::EMPTY; 64];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let (x, y) = (tape.input(&xs, [ROWS, 3]), tape.input(&ys, [ROWS]));
+    let loss = model(x, y);
+    for (from, to) in [(0, 9), (2, 7), (8, 9), (0, 4), (4, 8), (0, 9), (1, 3)] {
+        let (some_xs, some_ys) = (&xs[3 * from..3 * to], &ys[from..to]);
+        tape.rebind(x, some_xs).unwrap();
+        tape.rebind(y, some_ys).unwrap();
+        tape.replay().unwrap();
+        tape.zero_grad();
+        tape.backward(loss).unwrap();
+
+        let fresh = Tape::new(&mut fresh_floats, &mut fresh_nodes);
+        let x = fresh.input(some_xs, [to - from, 3]);
+        let expected = model(x, fresh.input(some_ys, [to - from]));
+        fresh.backward(expected).unwrap();
+        assert_eq!(
+            outcome(&tape, loss),
+            outcome(&fresh, expected),
+            "{from}..{to}"
+        );
+    }
+    // Inputs that no longer fit together are refused, and nothing changes.
+    let before = outcome(&tape, loss);
+    tape.rebind(x, &xs[..12]).unwrap();
+    tape.rebind(y, &ys[..3]).unwrap();
+    tape.replay().unwrap_err();
+    tape.replay().unwrap();
+    tape.zero_grad();
+    tape.backward(loss).unwrap();
+    assert_eq!(outcome(&tape, loss), before);
+}
