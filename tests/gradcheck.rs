@@ -95,11 +95,11 @@ impl<const FAULT: u8> Op for Faulty<FAULT> {
     fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
         Ok(operands[0])
     }
-    fn forward(&self, mut cx: Forward<'_>) {
-        let x = cx.operand(0);
-        kernel::map(Cube, [x], cx.output(), Acc::Set);
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let ([x], y) = cx.split();
+        kernel::map(Cube, [x], y, Acc::Set);
     }
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let slope = match FAULT {
             SIGN => -3.0,
             FIVE_PERCENT => 3.15,

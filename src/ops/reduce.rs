@@ -117,9 +117,9 @@ impl<const MEAN: bool> Op for SumOp<MEAN> {
         reduced(operands, attrs)
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
-        let (x, sizes) = (cx.operand(0), sizes(cx.attrs()));
-        let out = cx.output();
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let sizes = sizes(cx.attrs());
+        let ([x], out) = cx.split();
         kernel::sum_axis(x, sizes, out);
         if MEAN {
             let n = sizes[1] as f32;
@@ -127,7 +127,7 @@ impl<const MEAN: bool> Op for SumOp<MEAN> {
         }
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let sizes = sizes(cx.attrs());
         let n = if MEAN { sizes[1] as f32 } else { 1.0 };
         if let Some(grad) = cx.grad(0) {
@@ -153,16 +153,17 @@ impl<const MIN: bool> Op for Extreme<MIN> {
         Ok(shape)
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
-        let (x, sizes) = (cx.operand(0), sizes(cx.attrs()));
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let sizes = sizes(cx.attrs());
+        let ([x], out) = cx.split();
         if MIN {
-            kernel::min_axis(x, sizes, cx.output());
+            kernel::min_axis(x, sizes, out);
         } else {
-            kernel::max_axis(x, sizes, cx.output());
+            kernel::max_axis(x, sizes, out);
         }
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let (x, y, sizes) = (cx.operand(0), cx.output(), sizes(cx.attrs()));
         let share = cx.attrs().tag & SHARE != 0;
         if let Some(grad) = cx.grad(0) {
