@@ -1511,6 +1511,8 @@ impl<'t> State<'t> {
 
 /// `copy_within`, which would panic at ranges the compiler does not know to be
 /// within the slice. Here they move nothing.
+#[cold]
+#[inline(never)] // unrolled at each of its calls, it takes 300 bytes more
 fn shift(floats: &mut [f32], from: Range<usize>, to: usize) {
     let up = from.start < to;
     let floats = Cell::from_mut(floats).as_slice_of_cells();
