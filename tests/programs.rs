@@ -711,6 +711,195 @@ fn broadcasting_is_a_walk_over_indices() {
     );
 }
 
+// ---- axes ------------------------------------------------------------------
+
+/// All indices of a shape, in order.
+fn indices(sizes: &[usize]) -> Vec<Vec<usize>> {
+    sizes.iter().fold(vec![vec![]], |all, size| {
+        let longer = |index: Vec<usize>| (0..*size).map(move |i| [index.clone(), vec![i]].concat());
+        all.into_iter().flat_map(longer).collect()
+    })
+}
+
+fn place(sizes: &[usize], index: &[usize]) -> usize {
+    let axes = sizes.iter().zip(index);
+    axes.fold(0, |place, (size, i)| place * size + i)
+}
+
+/// What moves elements along an axis, or sums over one, against a walk over all
+/// indices: values, and gradients of whole numbers.
+#[test]
+fn axes_are_counted_from_either_end() {
+    // The result, and which element of the operand each of its elements is (or
+    // adds up).
+    fn compare<'t>(y: Var<'t>, x: Var<'t>, sizes: &[usize], from: &[Vec<usize>], what: &str) {
+        let xs = x.value().unwrap().to_vec();
+        assert_eq!(y.shape().dims(), sizes, "{what}");
+        let sums: Vec<f32> = from
+            .iter()
+            .map(|from| from.iter().map(|k| xs[*k]).sum())
+            .collect();
+        assert_eq!(*y.value().unwrap(), sums, "{what}");
+        let gs: Vec<f32> = (0..from.len()).map(|i| (i * i % 23) as f32 - 9.0).collect();
+        let mut gx = vec![0.0; xs.len()];
+        for (g, from) in gs.iter().zip(from) {
+            from.iter().for_each(|k| gx[*k] += g);
+        }
+        let tape = x.tape();
+        tape.zero_grad();
+        for round in 1..3 {
+            tape.backward_with(y, &gs).unwrap();
+            let times: Vec<f32> = gx.iter().map(|g| g * round as f32).collect();
+            assert_eq!(*x.grad().unwrap(), times, "gradient of {what}");
+        }
+    }
+
+    check(
+        300,
+        (vec(1..5_usize, 1..5), any::<u64>()),
+        |(sizes, seed)| {
+            let rank = sizes.len();
+            let mut xs = numbers(seed, 0, 0, sizes.iter().product());
+            xs.iter_mut().for_each(|x| *x = (*x * 20.0).round());
+            tape!(tape, FLOATS, NODES);
+            let x = tape.param(&xs, Shape::new(&sizes).unwrap());
+            let mark = tape.mark();
+            let all = indices(&sizes);
+            let with = |axis: usize, size: usize| {
+                let mut sizes = sizes.clone();
+                sizes[axis] = size;
+                sizes
+            };
+            for axis in 0..rank {
+                let without = [&sizes[..axis], &sizes[axis + 1..]].concat();
+                for signed in [axis as isize, axis as isize - rank as isize] {
+                    for other in 0..rank {
+                        let y = x.transpose(other as isize - rank as isize, signed);
+                        let mut swapped = sizes.clone();
+                        swapped.swap(axis, other);
+                        let from = indices(&swapped).into_iter().map(|mut index| {
+                            index.swap(axis, other);
+                            vec![place(&sizes, &index)]
+                        });
+                        compare(y, x, &swapped, &from.collect::<Vec<_>>(), "transpose");
+                        tape.rewind(mark).unwrap();
+                    }
+                    for keep in [false, true] {
+                        let kept = with(axis, 1);
+                        let y = x.sum_axis(signed, keep);
+                        let from = indices(&kept).into_iter().map(|index| {
+                            let same = |full: &&Vec<usize>| {
+                                (0..rank).all(|a| a == axis || full[a] == index[a])
+                            };
+                            all.iter()
+                                .filter(same)
+                                .map(|full| place(&sizes, full))
+                                .collect()
+                        });
+                        let shape = if keep { &kept } else { &without };
+                        compare(y, x, shape, &from.collect::<Vec<_>>(), "sum");
+                        tape.rewind(mark).unwrap();
+                    }
+                    for start in 0..sizes[axis] {
+                        for length in 0..=sizes[axis] - start {
+                            let part = with(axis, length);
+                            let moved = |mut index: Vec<usize>| {
+                                index[axis] += start;
+                                vec![place(&sizes, &index)]
+                            };
+                            let from: Vec<_> = indices(&part).into_iter().map(moved).collect();
+                            compare(x.narrow(signed, start, length), x, &part, &from, "narrow");
+                            if length == 1 {
+                                compare(x.select(signed, start), x, &without, &from, "select");
+                            }
+                            tape.rewind(mark).unwrap();
+                        }
+                    }
+                    // Joined from pieces in another order, one of them twice.
+                    let cut = seed as usize % (sizes[axis] + 1);
+                    let (low, high) = (
+                        x.narrow(signed, 0, cut),
+                        x.narrow(signed, cut, sizes[axis] - cut),
+                    );
+                    let y = tape.concat(&[high, low, x, low], signed);
+                    let order: Vec<usize> = [cut..sizes[axis], 0..cut, 0..sizes[axis], 0..cut]
+                        .into_iter()
+                        .flatten()
+                        .collect();
+                    let joined = with(axis, order.len());
+                    let moved = |mut index: Vec<usize>| {
+                        index[axis] = order[index[axis]];
+                        vec![place(&sizes, &index)]
+                    };
+                    let from: Vec<_> = indices(&joined).into_iter().map(moved).collect();
+                    compare(y, x, &joined, &from, "concat");
+                    tape.rewind(mark).unwrap();
+                }
+            }
+        },
+    );
+}
+
+/// Largest elements and softmax along every axis are those of each line by
+/// itself. Softmax adds up in another order along other axes than the last, but
+/// not for as few elements.
+#[test]
+fn lines_along_an_axis_are_alike() {
+    check(
+        200,
+        (vec(1..5_usize, 1..5), any::<u64>()),
+        |(sizes, seed)| {
+            let mut xs = numbers(seed, 0, 0, sizes.iter().product());
+            // Ties.
+            xs.iter_mut().for_each(|x| *x = (*x * 2.0).round());
+            let gs = numbers(seed, 1, 0, xs.len());
+            type Operation = for<'t> fn(Var<'t>, isize) -> Var<'t>;
+            const OPERATIONS: [Operation; 7] = [
+                |x, axis| x.max_axis(axis, true),
+                |x, axis| x.min_axis(axis, true),
+                |x, axis| x.amax(axis, true),
+                |x, axis| x.amin(axis, true),
+                |x, axis| x.mean_axis(axis, true),
+                |x, axis| x.softmax(axis),
+                |x, axis| x.log_softmax(axis),
+            ];
+            for operation in OPERATIONS {
+                for axis in 0..sizes.len() {
+                    tape!(tape, FLOATS, 10);
+                    let x = tape.param(&xs, Shape::new(&sizes).unwrap());
+                    let y = operation(x, axis as isize);
+                    let out = y.shape().dims().to_vec();
+                    let n = y.shape().numel();
+                    tape.backward_with(y, &gs[..n]).unwrap();
+                    let mut first = sizes.clone();
+                    first[axis] = 1;
+                    for index in indices(&first) {
+                        let line = |sizes: &[usize]| -> Vec<usize> {
+                            let at = |i: usize| {
+                                let mut index = index.clone();
+                                index[axis] = i;
+                                place(sizes, &index)
+                            };
+                            (0..sizes[axis]).map(at).collect()
+                        };
+                        let (from, to) = (line(&sizes), line(&out));
+                        let pick = |all: &[f32], places: &[usize]| -> Vec<f32> {
+                            places.iter().map(|k| all[*k]).collect()
+                        };
+                        tape!(alone, 100, 10);
+                        let row = alone.param(&pick(&xs, &from), [from.len()]);
+                        let result = operation(row, 0);
+                        alone.backward_with(result, &pick(&gs, &to)).unwrap();
+                        let (ys, gx) = (y.value().unwrap(), x.grad().unwrap());
+                        assert_eq!(bits(&pick(&ys, &to)), bits(&result.value().unwrap()));
+                        assert_eq!(pick(&gx, &from), *row.grad().unwrap());
+                    }
+                }
+            }
+        },
+    );
+}
+
 // ---- lane types ------------------------------------------------------------
 
 /// The one test that switches levels. Others may run meanwhile: their bits stay
