@@ -182,7 +182,7 @@ impl Program {
         };
         let axis = isize::from(arg % 4) - 1;
         let keep = arg & 64 != 0;
-        let size = x.shape().dim(axis.unsigned_abs());
+        let size = x.shape().dim(axis.unsigned_abs()).max(1);
         match code % self.operations() {
             0 => x + y,
             1 => x - y,
@@ -897,6 +897,115 @@ fn lines_along_an_axis_are_alike() {
                 }
             }
         },
+    );
+}
+
+// ---- anything at any time --------------------------------------------------
+
+/// Calls in no order anybody would choose, in a small arena, with variables
+/// that may be gone: answers or errors, no panic, and a tape that stays in
+/// order.
+#[test]
+fn no_sequence_of_calls_panics() {
+    static DATA: [f32; 64] = {
+        let mut data = [0.0; 64];
+        let mut i = 0;
+        while i < 64 {
+            data[i] = (i * 29 % 64) as f32 * 0.0625 - 2.0;
+            i += 1;
+        }
+        data
+    };
+    use std::cell::Cell;
+    let (errors, steps, replays) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let strategy = (vec(any::<[u8; 4]>(), 1..120), 40..300_usize, 4..40_usize);
+    check(1500, strategy, |(calls, floats, nodes)| {
+        let sizes = |n: u8| [n as usize % 4, 1 + n as usize / 4 % 3];
+        let program = Program {
+            leaves: Vec::new(),
+            steps: Vec::new(),
+            seed: 1,
+            whole: false,
+        };
+        tape!(tape, floats, nodes);
+        let mut built = Built {
+            vars: vec![tape.param(&DATA[..3], [3, 1])],
+            params: Vec::new(),
+        };
+        let mut marks = vec![tape.mark()];
+        let mut sgd = baregrad::optim::Sgd::new(0.1);
+        for [call, a, b, c] in calls {
+            let var = built.vars[a as usize % built.vars.len()];
+            let rows = &DATA[b as usize % 32..][..c as usize % 32];
+            let result = match call % 20 {
+                0 => tape.backward(var),
+                1 => tape.backward(var.sum() * var.mean()),
+                2 => tape.backward_with(var, &DATA[..var.shape().numel().min(64)]),
+                3 => tape.step(&mut sgd),
+                4 => tape.replay(),
+                5 | 6 => tape.rebind(var, rows),
+                7 => tape.write(var, &DATA[b as usize % 8..][..var.shape().numel().min(56)]),
+                8 => tape.rewind(marks[a as usize % marks.len()]),
+                9 => tape.allow_unused(var),
+                10 => {
+                    tape.zero_grad();
+                    marks.push(tape.mark());
+                    tape.set_grad_enabled(b & 7 != 0);
+                    Ok(())
+                }
+                11 => {
+                    let n = sizes(b).iter().product();
+                    built.vars.push(match c % 3 {
+                        0 => tape.param(&DATA[..n], sizes(b)),
+                        1 => tape.constant(&DATA[c as usize % 40..][..n], sizes(b)),
+                        _ => tape.input(&DATA[c as usize % 40..][..n], sizes(b)),
+                    });
+                    Ok(())
+                }
+                12 => var
+                    .grad()
+                    .map(|grad| assert_eq!(grad.len(), var.shape().numel())),
+                _ => {
+                    let var = program.step(&tape, &mut built, [call, a, b, c], 0);
+                    built.vars.push(var);
+                    Ok(())
+                }
+            };
+            errors.set(errors.get() + u32::from(result.is_err()));
+            steps.set(steps.get() + u32::from(result.is_ok() && call % 20 == 3));
+            // Most errors are cleared by whoever goes on.
+            if tape.error().is_some() && c & 3 != 0 {
+                let latest = marks.iter().rev().find(|mark| tape.rewind(**mark).is_ok());
+                assert!(latest.is_some() || tape.error().is_some());
+            }
+            let usage = tape.usage();
+            assert!(usage.floats <= usage.floats_peak && usage.floats_peak <= floats);
+            assert!(usage.nodes <= usage.nodes_peak && usage.nodes_peak <= nodes);
+            if tape.error().is_some() {
+                continue;
+            }
+            let grads = tape.grads().unwrap().len();
+            assert_eq!(tape.params().unwrap().len(), grads);
+            for var in &built.vars {
+                if let Ok(values) = var.value() {
+                    // A waiting input shows what it has until the replay.
+                    assert_eq!(values.len(), var.shape().numel());
+                }
+            }
+            // Replaying twice is replaying once.
+            if call % 20 == 4 && tape.replay().is_ok() {
+                let values = |var: &Var<'_>| var.value().map(|values| bits(&values)).ok();
+                let before: Vec<_> = built.vars.iter().map(values).collect();
+                tape.replay().unwrap();
+                assert_eq!(before, built.vars.iter().map(values).collect::<Vec<_>>());
+                replays.set(replays.get() + 1);
+            }
+        }
+    });
+    let counts = (errors.get(), steps.get(), replays.get());
+    assert!(
+        counts.0 > 1000 && counts.1 > 100 && counts.2 > 1000,
+        "{counts:?}"
     );
 }
 
