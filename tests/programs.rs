@@ -711,6 +711,39 @@ fn broadcasting_is_a_walk_over_indices() {
     );
 }
 
+// ---- fused operations ------------------------------------------------------
+
+/// `linear` and `mse` promise the bits of the spelled-out forms.
+#[test]
+fn fused_operations_are_what_they_spell() {
+    let strategy = (1..40_usize, 1..10_usize, 1..10_usize, any::<u64>());
+    check(300, strategy, |(m, k, n, seed)| {
+        let values = |number, len| numbers(seed, 0, number, len);
+        let run = |fused: bool| {
+            tape!(tape, FLOATS, NODES);
+            let x = tape.param(&values(0, m * k), [m, k]);
+            let w = tape.param(&values(1, k * n), [k, n]);
+            let b = tape.param(&values(2, n), [n]);
+            let y = tape.param(&values(3, m * n), [m, n]);
+            let (out, loss) = if fused {
+                let out = x.linear(w, b);
+                (out, out.mse(y))
+            } else {
+                let out = x.matmul(w) + b;
+                (out, (out - y).square().mean())
+            };
+            // Once more with what is there.
+            tape.backward(loss * 3.0).unwrap();
+            let once = bits(&tape.grads().unwrap());
+            tape.backward(loss).unwrap();
+            let twice = bits(&tape.grads().unwrap());
+            let values = (bits(&out.value().unwrap()), bits(&loss.value().unwrap()));
+            (values, once, twice)
+        };
+        assert_eq!(run(true), run(false));
+    });
+}
+
 // ---- axes ------------------------------------------------------------------
 
 /// All indices of a shape, in order.
