@@ -182,7 +182,7 @@ impl Program {
         };
         let axis = isize::from(arg % 4) - 1;
         let keep = arg & 64 != 0;
-        let size = x.shape().dim(axis.unsigned_abs());
+        let size = x.shape().dim(axis.unsigned_abs()).max(1);
         match code % self.operations() {
             0 => x + y,
             1 => x - y,
@@ -708,6 +708,337 @@ fn broadcasting_is_a_walk_over_indices() {
                 assert_eq!(*y.grad().unwrap(), times(&gy));
             }
         },
+    );
+}
+
+// ---- fused operations ------------------------------------------------------
+
+/// `linear` and `mse` promise the bits of the spelled-out forms.
+#[test]
+fn fused_operations_are_what_they_spell() {
+    let strategy = (1..40_usize, 1..10_usize, 1..10_usize, any::<u64>());
+    check(300, strategy, |(m, k, n, seed)| {
+        let values = |number, len| numbers(seed, 0, number, len);
+        let run = |fused: bool| {
+            tape!(tape, FLOATS, NODES);
+            let x = tape.param(&values(0, m * k), [m, k]);
+            let w = tape.param(&values(1, k * n), [k, n]);
+            let b = tape.param(&values(2, n), [n]);
+            let y = tape.param(&values(3, m * n), [m, n]);
+            let (out, loss) = if fused {
+                let out = x.linear(w, b);
+                (out, out.mse(y))
+            } else {
+                let out = x.matmul(w) + b;
+                (out, (out - y).square().mean())
+            };
+            // Once more with what is there.
+            tape.backward(loss * 3.0).unwrap();
+            let once = bits(&tape.grads().unwrap());
+            tape.backward(loss).unwrap();
+            let twice = bits(&tape.grads().unwrap());
+            let values = (bits(&out.value().unwrap()), bits(&loss.value().unwrap()));
+            (values, once, twice)
+        };
+        assert_eq!(run(true), run(false));
+    });
+}
+
+// ---- axes ------------------------------------------------------------------
+
+/// All indices of a shape, in order.
+fn indices(sizes: &[usize]) -> Vec<Vec<usize>> {
+    sizes.iter().fold(vec![vec![]], |all, size| {
+        let longer = |index: Vec<usize>| (0..*size).map(move |i| [index.clone(), vec![i]].concat());
+        all.into_iter().flat_map(longer).collect()
+    })
+}
+
+fn place(sizes: &[usize], index: &[usize]) -> usize {
+    let axes = sizes.iter().zip(index);
+    axes.fold(0, |place, (size, i)| place * size + i)
+}
+
+/// What moves elements along an axis, or sums over one, against a walk over all
+/// indices: values, and gradients of whole numbers.
+#[test]
+fn axes_are_counted_from_either_end() {
+    // The result, and which element of the operand each of its elements is (or
+    // adds up).
+    fn compare<'t>(y: Var<'t>, x: Var<'t>, sizes: &[usize], from: &[Vec<usize>], what: &str) {
+        let xs = x.value().unwrap().to_vec();
+        assert_eq!(y.shape().dims(), sizes, "{what}");
+        let sums: Vec<f32> = from
+            .iter()
+            .map(|from| from.iter().map(|k| xs[*k]).sum())
+            .collect();
+        assert_eq!(*y.value().unwrap(), sums, "{what}");
+        let gs: Vec<f32> = (0..from.len()).map(|i| (i * i % 23) as f32 - 9.0).collect();
+        let mut gx = vec![0.0; xs.len()];
+        for (g, from) in gs.iter().zip(from) {
+            from.iter().for_each(|k| gx[*k] += g);
+        }
+        let tape = x.tape();
+        tape.zero_grad();
+        for round in 1..3 {
+            tape.backward_with(y, &gs).unwrap();
+            let times: Vec<f32> = gx.iter().map(|g| g * round as f32).collect();
+            assert_eq!(*x.grad().unwrap(), times, "gradient of {what}");
+        }
+    }
+
+    check(
+        300,
+        (vec(1..5_usize, 1..5), any::<u64>()),
+        |(sizes, seed)| {
+            let rank = sizes.len();
+            let mut xs = numbers(seed, 0, 0, sizes.iter().product());
+            xs.iter_mut().for_each(|x| *x = (*x * 20.0).round());
+            tape!(tape, FLOATS, NODES);
+            let x = tape.param(&xs, Shape::new(&sizes).unwrap());
+            let mark = tape.mark();
+            let all = indices(&sizes);
+            let with = |axis: usize, size: usize| {
+                let mut sizes = sizes.clone();
+                sizes[axis] = size;
+                sizes
+            };
+            for axis in 0..rank {
+                let without = [&sizes[..axis], &sizes[axis + 1..]].concat();
+                for signed in [axis as isize, axis as isize - rank as isize] {
+                    for other in 0..rank {
+                        let y = x.transpose(other as isize - rank as isize, signed);
+                        let mut swapped = sizes.clone();
+                        swapped.swap(axis, other);
+                        let from = indices(&swapped).into_iter().map(|mut index| {
+                            index.swap(axis, other);
+                            vec![place(&sizes, &index)]
+                        });
+                        compare(y, x, &swapped, &from.collect::<Vec<_>>(), "transpose");
+                        tape.rewind(mark).unwrap();
+                    }
+                    for keep in [false, true] {
+                        let kept = with(axis, 1);
+                        let y = x.sum_axis(signed, keep);
+                        let from = indices(&kept).into_iter().map(|index| {
+                            let same = |full: &&Vec<usize>| {
+                                (0..rank).all(|a| a == axis || full[a] == index[a])
+                            };
+                            all.iter()
+                                .filter(same)
+                                .map(|full| place(&sizes, full))
+                                .collect()
+                        });
+                        let shape = if keep { &kept } else { &without };
+                        compare(y, x, shape, &from.collect::<Vec<_>>(), "sum");
+                        tape.rewind(mark).unwrap();
+                    }
+                    for start in 0..sizes[axis] {
+                        for length in 0..=sizes[axis] - start {
+                            let part = with(axis, length);
+                            let moved = |mut index: Vec<usize>| {
+                                index[axis] += start;
+                                vec![place(&sizes, &index)]
+                            };
+                            let from: Vec<_> = indices(&part).into_iter().map(moved).collect();
+                            compare(x.narrow(signed, start, length), x, &part, &from, "narrow");
+                            if length == 1 {
+                                compare(x.select(signed, start), x, &without, &from, "select");
+                            }
+                            tape.rewind(mark).unwrap();
+                        }
+                    }
+                    // Joined from pieces in another order, one of them twice.
+                    let cut = seed as usize % (sizes[axis] + 1);
+                    let (low, high) = (
+                        x.narrow(signed, 0, cut),
+                        x.narrow(signed, cut, sizes[axis] - cut),
+                    );
+                    let y = tape.concat(&[high, low, x, low], signed);
+                    let order: Vec<usize> = [cut..sizes[axis], 0..cut, 0..sizes[axis], 0..cut]
+                        .into_iter()
+                        .flatten()
+                        .collect();
+                    let joined = with(axis, order.len());
+                    let moved = |mut index: Vec<usize>| {
+                        index[axis] = order[index[axis]];
+                        vec![place(&sizes, &index)]
+                    };
+                    let from: Vec<_> = indices(&joined).into_iter().map(moved).collect();
+                    compare(y, x, &joined, &from, "concat");
+                    tape.rewind(mark).unwrap();
+                }
+            }
+        },
+    );
+}
+
+/// Largest elements and softmax along every axis are those of each line by
+/// itself. Softmax adds up in another order along other axes than the last, but
+/// not for as few elements.
+#[test]
+fn lines_along_an_axis_are_alike() {
+    check(
+        200,
+        (vec(1..5_usize, 1..5), any::<u64>()),
+        |(sizes, seed)| {
+            let mut xs = numbers(seed, 0, 0, sizes.iter().product());
+            // Ties.
+            xs.iter_mut().for_each(|x| *x = (*x * 2.0).round());
+            let gs = numbers(seed, 1, 0, xs.len());
+            type Operation = for<'t> fn(Var<'t>, isize) -> Var<'t>;
+            const OPERATIONS: [Operation; 7] = [
+                |x, axis| x.max_axis(axis, true),
+                |x, axis| x.min_axis(axis, true),
+                |x, axis| x.amax(axis, true),
+                |x, axis| x.amin(axis, true),
+                |x, axis| x.mean_axis(axis, true),
+                |x, axis| x.softmax(axis),
+                |x, axis| x.log_softmax(axis),
+            ];
+            for operation in OPERATIONS {
+                for axis in 0..sizes.len() {
+                    tape!(tape, FLOATS, 10);
+                    let x = tape.param(&xs, Shape::new(&sizes).unwrap());
+                    let y = operation(x, axis as isize);
+                    let out = y.shape().dims().to_vec();
+                    let n = y.shape().numel();
+                    tape.backward_with(y, &gs[..n]).unwrap();
+                    let mut first = sizes.clone();
+                    first[axis] = 1;
+                    for index in indices(&first) {
+                        let line = |sizes: &[usize]| -> Vec<usize> {
+                            let at = |i: usize| {
+                                let mut index = index.clone();
+                                index[axis] = i;
+                                place(sizes, &index)
+                            };
+                            (0..sizes[axis]).map(at).collect()
+                        };
+                        let (from, to) = (line(&sizes), line(&out));
+                        let pick = |all: &[f32], places: &[usize]| -> Vec<f32> {
+                            places.iter().map(|k| all[*k]).collect()
+                        };
+                        tape!(alone, 100, 10);
+                        let row = alone.param(&pick(&xs, &from), [from.len()]);
+                        let result = operation(row, 0);
+                        alone.backward_with(result, &pick(&gs, &to)).unwrap();
+                        let (ys, gx) = (y.value().unwrap(), x.grad().unwrap());
+                        assert_eq!(bits(&pick(&ys, &to)), bits(&result.value().unwrap()));
+                        assert_eq!(pick(&gx, &from), *row.grad().unwrap());
+                    }
+                }
+            }
+        },
+    );
+}
+
+// ---- anything at any time --------------------------------------------------
+
+/// Calls in no order anybody would choose, in a small arena, with variables
+/// that may be gone: answers or errors, no panic, and a tape that stays in
+/// order.
+#[test]
+fn no_sequence_of_calls_panics() {
+    static DATA: [f32; 64] = {
+        let mut data = [0.0; 64];
+        let mut i = 0;
+        while i < 64 {
+            data[i] = (i * 29 % 64) as f32 * 0.0625 - 2.0;
+            i += 1;
+        }
+        data
+    };
+    use std::cell::Cell;
+    let (errors, steps, replays) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let strategy = (vec(any::<[u8; 4]>(), 1..120), 40..300_usize, 4..40_usize);
+    check(1500, strategy, |(calls, floats, nodes)| {
+        let sizes = |n: u8| [n as usize % 4, 1 + n as usize / 4 % 3];
+        let program = Program {
+            leaves: Vec::new(),
+            steps: Vec::new(),
+            seed: 1,
+            whole: false,
+        };
+        tape!(tape, floats, nodes);
+        let mut built = Built {
+            vars: vec![tape.param(&DATA[..3], [3, 1])],
+            params: Vec::new(),
+        };
+        let mut marks = vec![tape.mark()];
+        let mut sgd = baregrad::optim::Sgd::new(0.1);
+        for [call, a, b, c] in calls {
+            let var = built.vars[a as usize % built.vars.len()];
+            let rows = &DATA[b as usize % 32..][..c as usize % 32];
+            let result = match call % 20 {
+                0 => tape.backward(var),
+                1 => tape.backward(var.sum() * var.mean()),
+                2 => tape.backward_with(var, &DATA[..var.shape().numel().min(64)]),
+                3 => tape.step(&mut sgd),
+                4 => tape.replay(),
+                5 | 6 => tape.rebind(var, rows),
+                7 => tape.write(var, &DATA[b as usize % 8..][..var.shape().numel().min(56)]),
+                8 => tape.rewind(marks[a as usize % marks.len()]),
+                9 => tape.allow_unused(var),
+                10 => {
+                    tape.zero_grad();
+                    marks.push(tape.mark());
+                    tape.set_grad_enabled(b & 7 != 0);
+                    Ok(())
+                }
+                11 => {
+                    let n = sizes(b).iter().product();
+                    built.vars.push(match c % 3 {
+                        0 => tape.param(&DATA[..n], sizes(b)),
+                        1 => tape.constant(&DATA[c as usize % 40..][..n], sizes(b)),
+                        _ => tape.input(&DATA[c as usize % 40..][..n], sizes(b)),
+                    });
+                    Ok(())
+                }
+                12 => var
+                    .grad()
+                    .map(|grad| assert_eq!(grad.len(), var.shape().numel())),
+                _ => {
+                    let var = program.step(&tape, &mut built, [call, a, b, c], 0);
+                    built.vars.push(var);
+                    Ok(())
+                }
+            };
+            errors.set(errors.get() + u32::from(result.is_err()));
+            steps.set(steps.get() + u32::from(result.is_ok() && call % 20 == 3));
+            // Most errors are cleared by whoever goes on.
+            if tape.error().is_some() && c & 3 != 0 {
+                let latest = marks.iter().rev().find(|mark| tape.rewind(**mark).is_ok());
+                assert!(latest.is_some() || tape.error().is_some());
+            }
+            let usage = tape.usage();
+            assert!(usage.floats <= usage.floats_peak && usage.floats_peak <= floats);
+            assert!(usage.nodes <= usage.nodes_peak && usage.nodes_peak <= nodes);
+            if tape.error().is_some() {
+                continue;
+            }
+            let grads = tape.grads().unwrap().len();
+            assert_eq!(tape.params().unwrap().len(), grads);
+            for var in &built.vars {
+                if let Ok(values) = var.value() {
+                    // A waiting input shows what it has until the replay.
+                    assert_eq!(values.len(), var.shape().numel());
+                }
+            }
+            // Replaying twice is replaying once.
+            if call % 20 == 4 && tape.replay().is_ok() {
+                let values = |var: &Var<'_>| var.value().map(|values| bits(&values)).ok();
+                let before: Vec<_> = built.vars.iter().map(values).collect();
+                tape.replay().unwrap();
+                assert_eq!(before, built.vars.iter().map(values).collect::<Vec<_>>());
+                replays.set(replays.get() + 1);
+            }
+        }
+    });
+    let counts = (errors.get(), steps.get(), replays.get());
+    assert!(
+        counts.0 > 1000 && counts.1 > 100 && counts.2 > 1000,
+        "{counts:?}"
     );
 }
 
