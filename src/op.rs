@@ -399,7 +399,7 @@ impl<'a> Backward<'a> {
     ///
     /// To be called once for each operand, in order. An operand used twice, as
     /// in `x * x`, is written by the first call and added to by the second. An
-    /// operand it is not called for gets nothing from this operation.
+    /// operand it is not called for gets zeros from this operation.
     #[inline]
     pub fn grad(&mut self, k: usize) -> Option<Grad<'_>> {
         let node = self.node;

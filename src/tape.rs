@@ -420,7 +420,8 @@ impl<'t> Tape<'t> {
     ///
     /// # Errors
     /// Shapes that do not fit after a rebind (all rebinds with another batch
-    /// size are then undone), or the error the tape keeps.
+    /// size are then undone; replay again before the next `backward`), or the
+    /// error the tape keeps.
     #[track_caller]
     #[inline]
     pub fn replay(&self) -> Result<(), Error> {

@@ -365,3 +365,38 @@ fn every_level_gives_the_same_bits() {
     }
     set_level(best);
 }
+
+/// Passes its operand on, and no gradient back.
+struct Wall;
+
+impl Op for Wall {
+    fn name(&self) -> &'static str {
+        "wall"
+    }
+    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        Ok(operands[0])
+    }
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let ([x], y) = cx.split();
+        y.copy_from_slice(x);
+    }
+    fn backward(&self, _: &mut Backward<'_>) {}
+}
+
+/// The buffer of a gradient nobody wrote is shared with others: what they left
+/// there must not be taken for a gradient.
+#[test]
+fn a_gradient_that_is_not_sent_is_zero() {
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let x = tape.param(&[1.0, 2.0, 3.0], [3]);
+    let doubled = x * 2.0;
+    let wall = tape.apply(&Wall, &[doubled], Attrs::default());
+    let loss = (wall * x).sum();
+    for _ in 0..2 {
+        tape.zero_grad();
+        tape.backward(loss).unwrap();
+        // Only the way beside the wall.
+        assert_eq!(*x.grad().unwrap(), [2.0, 4.0, 6.0]);
+    }
+}

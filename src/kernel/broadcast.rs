@@ -108,8 +108,11 @@ impl Broadcast {
     #[inline(always)]
     pub(crate) fn rows(&self, mut row: impl FnMut(usize, usize, usize)) {
         let [p, q, r, s] = self.dims;
-        if p * q * r == 1 {
+        if [p, q, r] == [1, 1, 1] {
             return row(0, 0, 0);
+        }
+        if s == 0 {
+            return; // however many rows of nothing
         }
         let steps = |side: u8| {
             let mut run = 1;

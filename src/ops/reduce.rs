@@ -178,8 +178,8 @@ impl<const MIN: bool> Op for Extreme<MIN> {
 /// Reductions, over all elements or along one axis (counted from the back if
 /// negative). With `keepdim` the axis stays, of size 1.
 impl<'t> Var<'t> {
-    /// The sum of all elements, in the order of [`kernel::sum`], as a scalar.
-    /// Gradient: `g` to every element.
+    /// The sum of all elements, in the order of [`kernel::sum`], as a scalar;
+    /// `-0.0`, which equals 0, if there are none. Gradient: `g` to every element.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
