@@ -47,13 +47,14 @@ impl Op for Mse {
     fn backward(&self, cx: &mut Backward<'_>) {
         let (p, y) = (cx.operand(0), cx.operand(1));
         let n = p.len() as f32;
-        // Seen from either side: own values first.
-        for (k, xs) in [[p, y], [y, p]].into_iter().enumerate() {
+        let mut send = |k, own, other| {
             if let Some(grad) = cx.grad(k) {
                 let g = grad.output.first().copied().unwrap_or(0.0);
-                kernel::map(Slope(g / n), xs, grad.operand, grad.acc);
+                kernel::map(Slope(g / n), [own, other], grad.operand, grad.acc);
             }
-        }
+        };
+        send(0, p, y);
+        send(1, y, p);
     }
 }
 
