@@ -9,8 +9,9 @@
 //! without a line here. To see that the proof can fail: the feature
 //! `plant-panic`.
 //!
-//! Left out is what formats numbers (`Display` and `Debug`): `core`'s own
-//! formatting is not free of panics to the compiler's eye.
+//! Left out is formatting (`Display` and `Debug`): `core` indexes in what it
+//! writes floats and quoted strings with, and the compiler cannot prove that
+//! these never panic. No place in this crate's own formatting does.
 
 #![no_std]
 #![no_main]
