@@ -102,13 +102,14 @@ impl Op for SteinhartHart {
         }
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
-        let curve = Curve::new(cx.operand(1), cx.attrs());
-        let r = cx.operand(0);
-        kernel::map(Temperature(curve), [r], cx.output(), Acc::Set);
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let attrs = cx.attrs();
+        let ([r, coefficients], t) = cx.split();
+        let curve = Curve::new(coefficients, attrs);
+        kernel::map(Temperature(curve), [r], t, Acc::Set);
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let curve = Curve::new(cx.operand(1), cx.attrs());
         let (r, t) = (cx.operand(0), cx.output());
         // `None` for an operand that needs no gradient, as measured data.
@@ -185,7 +186,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         tape.replay()?;
     }
     println!("coefficients: {:.6?}", &*coefficients.value()?);
-    println!("arena: {} bytes", tape.usage().bytes());
+    println!("arena: {} bytes", tape.usage().peak_bytes());
 
     println!("\n   ohm     °C   error before   and after");
     let after = celsius.value()?;

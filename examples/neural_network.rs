@@ -73,7 +73,7 @@ fn learn_a_sine() -> Result<(), Box<dyn Error>> {
         tape.step(&mut adam)?;
         tape.replay()?;
     }
-    println!("arena: {} bytes", tape.usage().bytes());
+    println!("arena: {} bytes", tape.usage().peak_bytes());
     Ok(())
 }
 

@@ -154,7 +154,7 @@ fn sgd_on_scaled_readings(memory: &mut Memory) -> Result<(), Error> {
 
     train(&tape, loss, &mut Sgd::new(1e-2), 5000)?;
     println!("params: {:.4?}", &*tape.params()?);
-    report_memory(&tape);
+    println!("arena: {}", tape.usage());
     Ok(())
 }
 
@@ -168,7 +168,7 @@ fn adam_on_raw_readings(memory: &mut Memory) -> Result<(), Error> {
     // Adam remembers two numbers per parameter: here for 2 parameters, inline.
     train(&tape, loss, &mut Adam::<2>::new(1e-1), 2000)?;
     println!("params: {:.4?}", &*tape.params()?);
-    report_memory(&tape);
+    println!("arena: {}", tape.usage());
     Ok(())
 }
 
@@ -190,18 +190,6 @@ fn train<'t>(
         tape.replay()?;
     }
     Ok(())
-}
-
-fn report_memory(tape: &Tape<'_>) {
-    let usage = tape.usage();
-    println!(
-        "arena: {} of {} floats and {} of {} nodes used, {} bytes in all",
-        usage.floats_peak,
-        usage.floats_capacity,
-        usage.nodes_peak,
-        usage.nodes_capacity,
-        usage.bytes(),
-    );
 }
 
 fn heading(text: &str) {

@@ -37,11 +37,11 @@
 //!             _ => Err(ShapeError::Operands { expected: 1 }),
 //!         }
 //!     }
-//!     fn forward(&self, mut cx: Forward<'_>) {
-//!         let x = cx.operand(0);
-//!         kernel::map(Forwards, [x], cx.output(), kernel::Acc::Set);
+//!     fn forward(&self, cx: &mut Forward<'_>) {
+//!         let ([x], y) = cx.split();
+//!         kernel::map(Forwards, [x], y, kernel::Acc::Set);
 //!     }
-//!     fn backward(&self, mut cx: Backward<'_>) {
+//!     fn backward(&self, cx: &mut Backward<'_>) {
 //!         let x = cx.operand(0);
 //!         if let Some(grad) = cx.grad(0) {
 //!             kernel::map(Backwards, [x, grad.output], grad.operand, grad.acc);
@@ -83,11 +83,11 @@ pub trait Op: Sync {
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError>;
 
     /// Computes the result from the operands.
-    fn forward(&self, cx: Forward<'_>);
+    fn forward(&self, cx: &mut Forward<'_>);
 
     /// Sends the result's gradient on to the operands, each lent by
     /// [`Backward::grad`] in turn.
-    fn backward(&self, cx: Backward<'_>);
+    fn backward(&self, cx: &mut Backward<'_>);
 
     /// A view shows its only operand's values under another shape: it takes no
     /// floats and its `forward` is never called.
@@ -160,6 +160,33 @@ pub struct Node {
     pub(crate) generation: u32,
     pub(crate) operands: [u16; MAX_OPERANDS],
     pub(crate) flags: Cell<u8>,
+    /// Bit `k`: operand `k` is the first to write its gradient buffer.
+    pub(crate) firsts: u8,
+    /// Where the operands' values are, and their gradients once planned:
+    /// what a pass would otherwise look up in the operands' own nodes.
+    pub(crate) sources: [Source; MAX_OPERANDS],
+}
+
+/// An operand as its operation sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Source {
+    /// As [`Node::place`] and [`Node::len`].
+    pub(crate) place: u32,
+    pub(crate) len: u32,
+    /// As [`Node::grad`], or [`Source::NO_GRAD`]; with [`Source::PARAM`] for
+    /// parameters, whose gradients outlive a pass.
+    pub(crate) grad: u32,
+}
+
+impl Source {
+    pub(crate) const NO_GRAD: u32 = 1 << 30;
+    pub(crate) const PARAM: u32 = 1 << 31;
+
+    pub(crate) const NONE: Source = Source {
+        place: 0,
+        len: 0,
+        grad: 0,
+    };
 }
 
 impl Node {
@@ -180,6 +207,8 @@ impl Node {
         generation: 0,
         operands: [0; MAX_OPERANDS],
         flags: Cell::new(0),
+        firsts: 0,
+        sources: [Source::NONE; MAX_OPERANDS],
     };
 
     /// Set in `place` of borrowed inputs.
@@ -189,12 +218,14 @@ impl Node {
     pub(crate) const REQUIRES_GRAD: u8 = 1;
     /// Trainable leaf. Its `operands` hold the number of the next one.
     pub(crate) const PARAM: u8 = 2;
-    /// The gradient buffer holds something: later contributions are added.
+    /// A parameter whose gradient holds something: the next one is added.
     pub(crate) const WRITTEN: u8 = 4;
     /// A parameter that may go without a gradient.
     pub(crate) const ALLOW_UNUSED: u8 = 8;
     /// Its gradient buffer is taken, at this point of planning.
     pub(crate) const LIVE: u8 = 16;
+    /// A result on the way from the planned loss to a parameter.
+    pub(crate) const PLANNED: u8 = 64;
     /// Shows another node's values: nothing to compute.
     pub(crate) const VIEW: u8 = 32;
 
@@ -240,69 +271,72 @@ pub(crate) struct Borrowed<'t> {
     pub(crate) node: u16,
 }
 
-/// Finds the values of nodes.
-#[derive(Clone, Copy)]
-pub(crate) struct Lookup<'a> {
-    pub(crate) nodes: &'a [Node],
-    pub(crate) inputs: &'a [Borrowed<'a>],
-    pub(crate) values: &'a [f32],
+/// The values at a place of the arena, or of a borrowed input.
+#[inline(always)]
+pub(crate) fn values_at<'a>(
+    values: &'a [f32],
+    inputs: &'a [Borrowed<'_>],
+    place: u32,
+    len: u32,
+) -> &'a [f32] {
+    let found = if place & Node::BORROWED == 0 {
+        let from = values.get(place as usize..);
+        from.and_then(|from| from.get(..len as usize))
+    } else {
+        let number = (place & !Node::BORROWED) as usize;
+        inputs.get(number).map(|input| input.data)
+    };
+    found.unwrap_or_default()
 }
 
-impl<'a> Lookup<'a> {
-    #[inline]
-    pub(crate) fn values(self, id: u16) -> &'a [f32] {
-        self.nodes
-            .get(id as usize)
-            .and_then(|node| self.values_of(node))
-            .unwrap_or_default()
-    }
-
-    #[inline(always)]
-    pub(crate) fn values_of(self, node: &Node) -> Option<&'a [f32]> {
-        if node.place & Node::BORROWED == 0 {
-            let start = node.place as usize;
-            self.values.get(start..start + node.len as usize)
-        } else {
-            let number = (node.place & !Node::BORROWED) as usize;
-            self.inputs.get(number).map(|input| input.data)
+/// The shapes of a node's operands, and how many there are.
+pub(crate) fn operand_shapes(nodes: &[Node], node: &Node) -> ([Shape; MAX_OPERANDS], usize) {
+    let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
+    let mut count = 0;
+    for (to, &id) in shapes.iter_mut().zip(&node.operands) {
+        if let Some(operand) = nodes.get(id as usize) {
+            *to = operand.shape;
+            count += 1;
         }
     }
-
-    /// The shapes of a node's operands, and how many there are.
-    pub(crate) fn shapes(self, node: &Node) -> ([Shape; MAX_OPERANDS], usize) {
-        let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
-        let mut count = 0;
-        for (to, &id) in shapes.iter_mut().zip(&node.operands) {
-            if let Some(operand) = self.nodes.get(id as usize) {
-                *to = operand.shape;
-                count += 1;
-            }
-        }
-        (shapes, count)
-    }
+    (shapes, count)
 }
 
 /// What an operation is given to compute its result.
 pub struct Forward<'a> {
-    pub(crate) lookup: Lookup<'a>,
+    pub(crate) nodes: &'a [Node],
+    pub(crate) inputs: &'a [Borrowed<'a>],
+    pub(crate) floats: &'a mut [f32],
     pub(crate) node: &'a Node,
-    pub(crate) output: &'a mut [f32],
 }
 
 impl<'a> Forward<'a> {
-    /// The values of operand `k`.
-    #[inline]
-    pub fn operand(&self, k: usize) -> &'a [f32] {
-        self.node
-            .operands
-            .get(k)
-            .map(|&id| self.lookup.values(id))
-            .unwrap_or_default()
+    /// The values of the first `N` operands, to read, and the result, to write;
+    /// it holds the previous replay's values. Operands that are not there are
+    /// empty.
+    #[inline(always)]
+    pub fn split<const N: usize>(&mut self) -> ([&[f32]; N], &mut [f32]) {
+        let Node {
+            place,
+            len,
+            sources,
+            ..
+        } = self.node;
+        // Operands stand before their result.
+        let mut operands = [&[] as &[f32]; N];
+        let Some((before, rest)) = self.floats.split_at_mut_checked(*place as usize) else {
+            return (operands, &mut []);
+        };
+        for (to, source) in operands.iter_mut().zip(sources) {
+            *to = values_at(before, self.inputs, source.place, source.len);
+        }
+        let output = rest.get_mut(..*len as usize).unwrap_or_default();
+        (operands, output)
     }
 
     /// The shape of operand `k`.
     pub fn operand_shape(&self, k: usize) -> Shape {
-        operand_shape(self.lookup, self.node, k)
+        operand_shape(self.nodes, self.node, k)
     }
 
     /// The shape of the result.
@@ -315,41 +349,38 @@ impl<'a> Forward<'a> {
     pub fn attrs(&self) -> &'a Attrs {
         &self.node.attrs
     }
-
-    /// The result, to be written. It holds the previous replay's values.
-    #[inline(always)]
-    pub fn output(&mut self) -> &mut [f32] {
-        self.output
-    }
 }
 
 /// What an operation is given to send gradients to its operands.
 pub struct Backward<'a> {
-    pub(crate) lookup: Lookup<'a>,
-    pub(crate) node: &'a Node,
+    pub(crate) nodes: &'a [Node],
+    pub(crate) inputs: &'a [Borrowed<'a>],
+    pub(crate) values: &'a [f32],
     pub(crate) grads: &'a mut [f32],
+    pub(crate) node: &'a Node,
+    /// Bit `k`: operand `k`'s gradient was lent.
+    pub(crate) lent: u8,
 }
 
 impl<'a> Backward<'a> {
     /// The values of operand `k`.
-    #[inline]
+    #[inline(always)]
     pub fn operand(&self, k: usize) -> &'a [f32] {
-        self.node
-            .operands
-            .get(k)
-            .map(|&id| self.lookup.values(id))
-            .unwrap_or_default()
+        match self.node.sources.get(k) {
+            Some(source) => values_at(self.values, self.inputs, source.place, source.len),
+            None => &[],
+        }
     }
 
     /// The shape of operand `k`.
     pub fn operand_shape(&self, k: usize) -> Shape {
-        operand_shape(self.lookup, self.node, k)
+        operand_shape(self.nodes, self.node, k)
     }
 
     /// The values of the result.
-    #[inline]
+    #[inline(always)]
     pub fn output(&self) -> &'a [f32] {
-        self.lookup.values_of(self.node).unwrap_or_default()
+        values_at(self.values, self.inputs, self.node.place, self.node.len)
     }
 
     /// The shape of the result.
@@ -366,42 +397,57 @@ impl<'a> Backward<'a> {
     /// Lends the gradients needed for operand `k`: the result's, to read, and
     /// the operand's, to write or add to. `None` if no gradient flows there.
     ///
-    /// To be called at most once for each operand. An operand used twice, as in
-    /// `x * x`, is written by the first call and added to by the second.
+    /// To be called once for each operand, in order. An operand used twice, as
+    /// in `x * x`, is written by the first call and added to by the second. An
+    /// operand it is not called for gets nothing from this operation.
     #[inline]
     pub fn grad(&mut self, k: usize) -> Option<Grad<'_>> {
-        let id = *self.node.operands.get(k)?;
-        let operand = self.lookup.nodes.get(id as usize)?;
-        let flags = operand.flags.get();
-        if flags & Node::REQUIRES_GRAD == 0 {
+        let node = self.node;
+        let source = node.sources.get(k)?;
+        if source.grad & Source::NO_GRAD != 0 {
             return None;
         }
-        let (from, to) = (self.node.grad as usize, operand.grad as usize);
-        let [output, wrt] = self
+        let (from, to) = (node.grad as usize, (source.grad & !Source::PARAM) as usize);
+        let [output, operand] = self
             .grads
-            .get_disjoint_mut([
-                from..from + self.node.len as usize,
-                to..to + operand.len as usize,
-            ])
+            .get_disjoint_mut([from..from + node.len as usize, to..to + source.len as usize])
             .ok()?;
-        let acc = if flags & Node::WRITTEN != 0 {
-            Acc::Add
+        self.lent |= 1 << k;
+        let first = if source.grad & Source::PARAM == 0 {
+            node.firsts & 1 << k != 0
         } else {
-            operand.flags.set(flags | Node::WRITTEN);
-            Acc::Set
+            let id = *node.operands.get(k)?;
+            let param = self.nodes.get(id as usize)?;
+            let first = !param.has(Node::WRITTEN);
+            param.set(Node::WRITTEN);
+            first
         };
         Some(Grad {
             output,
-            operand: wrt,
-            acc,
+            operand,
+            acc: if first { Acc::Set } else { Acc::Add },
         })
+    }
+
+    /// Clears the buffers that this operation should have been the first to
+    /// write, and did not ask for.
+    #[cold]
+    pub(crate) fn clear_unlent(&mut self) {
+        for (k, source) in self.node.sources.iter().enumerate() {
+            if self.node.firsts & !self.lent & 1 << k != 0 {
+                let start = source.grad as usize;
+                if let Some(grad) = self.grads.get_mut(start..start + source.len as usize) {
+                    grad.fill(-0.0);
+                }
+            }
+        }
     }
 }
 
-fn operand_shape(lookup: Lookup<'_>, node: &Node, k: usize) -> Shape {
+fn operand_shape(nodes: &[Node], node: &Node, k: usize) -> Shape {
     node.operands
         .get(k)
-        .and_then(|&id| lookup.nodes.get(id as usize))
+        .and_then(|&id| nodes.get(id as usize))
         .map(|operand| operand.shape)
         .unwrap_or_default()
 }

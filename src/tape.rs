@@ -24,7 +24,8 @@ use core::ops::Range;
 use core::panic::Location;
 
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
-use crate::op::{Attrs, Backward, Borrowed, Forward, Lookup, Node, Op};
+use crate::kernel::Acc;
+use crate::op::{Attrs, Backward, Borrowed, Forward, Node, Op, Source, operand_shapes, values_at};
 use crate::optim::Optimizer;
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
@@ -107,9 +108,30 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The arena's size in bytes.
-    pub const fn bytes(&self) -> usize {
+    /// The bytes that would have been enough so far.
+    pub const fn peak_bytes(&self) -> usize {
+        self.floats_peak * size_of::<f32>() + self.nodes_peak * size_of::<Node>()
+    }
+
+    /// The arena's bytes.
+    pub const fn capacity_bytes(&self) -> usize {
         self.floats_capacity * size_of::<f32>() + self.nodes_capacity * size_of::<Node>()
+    }
+}
+
+/// `72 of 128 floats, 9 of 16 nodes: 1296 of 2304 bytes`, at the peak.
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} floats, {} of {} nodes: {} of {} bytes",
+            self.floats_peak,
+            self.floats_capacity,
+            self.nodes_peak,
+            self.nodes_capacity,
+            self.peak_bytes(),
+            self.capacity_bytes()
+        )
     }
 }
 
@@ -599,6 +621,19 @@ impl<'t> Tape<'t> {
 
     // ---- within the crate ------------------------------------------------
 
+    /// The only element of a value, if all is well.
+    #[inline]
+    pub(crate) fn peek(&self, var: Var<'t>) -> Option<f32> {
+        if self.failed.get() {
+            return None;
+        }
+        let state = self.state.try_borrow().ok()?;
+        match state.values(state.resolve(self, var).ok()?) {
+            [x] => Some(*x),
+            _ => None,
+        }
+    }
+
     /// Looks at something that may not be there.
     #[track_caller]
     pub(crate) fn read<R>(
@@ -710,16 +745,11 @@ impl<'t> State<'t> {
         self.nodes.get(..self.len)?.get(id as usize)
     }
 
-    pub(crate) fn lookup(&self) -> Lookup<'_> {
-        Lookup {
-            nodes: self.nodes,
-            inputs: &self.inputs,
-            values: self.floats,
-        }
-    }
-
     pub(crate) fn values(&self, id: u16) -> &[f32] {
-        self.lookup().values(id)
+        match self.node(id) {
+            Some(node) => values_at(self.floats, &self.inputs, node.place, node.len),
+            None => &[],
+        }
     }
 
     fn param(&self, id: u16) -> Result<&Node, ErrorKind> {
@@ -798,6 +828,7 @@ impl<'t> State<'t> {
 
         let flags = Node::PARAM | Node::REQUIRES_GRAD;
         self.push_leaf(shape, place as u32, flags, at);
+        self.connect();
         match self.nodes.get_mut(self.last_param as usize) {
             Some(last) => last.operands[0] = id,
             None => self.first_param = id,
@@ -965,7 +996,7 @@ impl<'t> State<'t> {
             operands,
             ..Node::EMPTY
         };
-        let (shapes, count) = self.lookup().shapes(&node);
+        let (shapes, count) = operand_shapes(self.nodes, &node);
         let shapes = shapes.get(..count).unwrap_or_default();
         node.shape = op
             .shape(shapes, &mut attrs)
@@ -1001,7 +1032,8 @@ impl<'t> State<'t> {
         }
         self.first_op = self.first_op.min(id);
         self.push(node);
-        self.run(id as usize);
+        self.connect_node(id as usize);
+        self.run_from(id);
         Ok(id)
     }
 
@@ -1085,46 +1117,69 @@ impl<'t> State<'t> {
         self.scratch = 0;
         self.planned = NONE;
         self.generation = self.generation.wrapping_add(1);
+        self.connect();
     }
 
     // ---- forward ---------------------------------------------------------
 
-    /// Computes one result.
+    /// Computes the results from node `start` on, in order.
     #[inline]
-    fn run(&mut self, id: usize) {
-        let Some(node) = self.nodes.get(id) else {
-            return;
+    fn run_from(&mut self, start: u16) {
+        let nodes = self.nodes.get(start as usize..self.len).unwrap_or_default();
+        let Some(first) = nodes.first() else { return };
+        let mut cx = Forward {
+            nodes: self.nodes,
+            inputs: &self.inputs,
+            floats: self.floats,
+            node: first,
         };
-        let Some(op) = node.op else { return };
-        if node.has(Node::VIEW) {
-            return;
+        for node in nodes {
+            if let Some(op) = node.op
+                && !node.has(Node::VIEW)
+            {
+                cx.node = node;
+                op.forward(&mut cx);
+            }
         }
-        let Some((before, rest)) = self.floats.split_at_mut_checked(node.place as usize) else {
-            return;
-        };
-        let Some(output) = rest.get_mut(..node.len as usize) else {
-            return;
-        };
-        op.forward(Forward {
-            lookup: Lookup {
-                nodes: self.nodes,
-                inputs: &self.inputs,
-                values: before,
-            },
-            node,
-            output,
-        });
     }
 
     fn replay(&mut self) -> Result<(), Error> {
         if self.any_pending {
             self.take_over_pending()?;
         }
-        for id in self.first_op as usize..self.len {
-            self.run(id);
-        }
+        self.run_from(self.first_op);
         self.outdated_from = NONE;
         Ok(())
+    }
+
+    /// Tells every operation again where its operands are, after some moved.
+    fn connect(&mut self) {
+        for id in 0..self.len {
+            self.connect_node(id);
+        }
+    }
+
+    fn connect_node(&mut self, id: usize) {
+        let Some(node) = self.nodes.get(id) else {
+            return;
+        };
+        if node.op.is_none() {
+            return;
+        }
+        let sources = node.operands.map(|operand| match self.node(operand) {
+            Some(operand) => Source {
+                place: operand.place,
+                len: operand.len,
+                grad: Source::NO_GRAD,
+            },
+            None => Source {
+                grad: Source::NO_GRAD,
+                ..Source::NONE
+            },
+        });
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.sources = sources;
+        }
     }
 
     /// Runs the shape rules for inputs that were rebound with another batch
@@ -1148,6 +1203,7 @@ impl<'t> State<'t> {
             // These shapes were accepted before.
             let _ = self.run_shape_rules();
         }
+        self.connect();
         result
     }
 
@@ -1170,7 +1226,7 @@ impl<'t> State<'t> {
                 continue;
             };
             let Some(op) = node.op else { continue };
-            let (shapes, count) = self.lookup().shapes(node);
+            let (shapes, count) = operand_shapes(self.nodes, node);
             let shapes = shapes.get(..count).unwrap_or_default();
             let mut attrs = node.attrs;
             let refused = |kind| Error {
@@ -1213,7 +1269,7 @@ impl<'t> State<'t> {
             None if node.len != 1 => return Err(ErrorKind::NotScalar { shape: node.shape }),
             None => {}
         }
-        if self.outdated_from <= loss {
+        if self.outdated_from <= loss && node.op.is_some() {
             return Err(ErrorKind::NotReplayed);
         }
         if self.planned != loss {
@@ -1226,35 +1282,47 @@ impl<'t> State<'t> {
         let Some(node) = self.nodes.get(loss as usize) else {
             return Ok(());
         };
+        // A loss that is itself a parameter collects gradients.
+        let acc = if node.has(Node::PARAM) && node.has(Node::WRITTEN) {
+            Acc::Add
+        } else {
+            Acc::Set
+        };
         let start = node.grad as usize;
-        if let Some(seed) = grads.get_mut(start..start + node.len as usize) {
-            // A loss that is itself a parameter collects gradients.
-            let add = node.op.is_none() && node.has(Node::WRITTEN);
-            for (i, to) in seed.iter_mut().enumerate() {
-                let g = gradient
-                    .map_or(Some(1.0), |g| g.get(i).copied())
-                    .unwrap_or(0.0);
-                *to = if add { *to + g } else { g };
-            }
+        let seed = grads
+            .get_mut(start..start + node.len as usize)
+            .unwrap_or_default();
+        match gradient {
+            None => seed.iter_mut().for_each(|to| acc.put(to, 1.0)),
+            Some(gradient) => seed
+                .iter_mut()
+                .zip(gradient)
+                .for_each(|(to, g)| acc.put(to, *g)),
         }
-        node.set(Node::WRITTEN);
+        if node.has(Node::PARAM) {
+            node.set(Node::WRITTEN);
+            return Ok(());
+        }
 
-        let lookup = Lookup {
+        let mut cx = Backward {
             nodes: self.nodes,
             inputs: &self.inputs,
             values,
+            grads,
+            node,
+            lent: 0,
         };
         let span = self.first_trained as usize..=loss as usize;
         for node in self.nodes.get(span).unwrap_or_default().iter().rev() {
-            // A result nothing was added to sends nothing on.
-            let Some(op) = node.op else { continue };
-            if node.has(Node::WRITTEN) {
-                node.clear(Node::WRITTEN);
-                op.backward(Backward {
-                    lookup,
-                    node,
-                    grads,
-                });
+            if node.has(Node::PLANNED)
+                && let Some(op) = node.op
+            {
+                cx.node = node;
+                cx.lent = 0;
+                op.backward(&mut cx);
+                if node.firsts & !cx.lent != 0 {
+                    cx.clear_unlent();
+                }
             }
         }
         Ok(())
@@ -1278,7 +1346,8 @@ impl<'t> State<'t> {
         let grads = self.floats.len() - self.top;
         let params_at = (grads - self.param_floats) as u32;
         for node in self.nodes.iter_mut().take(self.len) {
-            node.clear(Node::LIVE);
+            node.clear(Node::LIVE | Node::PLANNED);
+            node.firsts = 0;
             node.grad = if node.has(Node::PARAM) {
                 params_at + node.place
             } else {
@@ -1295,16 +1364,28 @@ impl<'t> State<'t> {
             if !node.has(Node::LIVE) {
                 continue;
             }
-            for operand in node.operands {
-                let waits = self.node(operand).is_some_and(|operand| {
-                    operand.has(Node::REQUIRES_GRAD) && operand.grad == UNPLANNED
-                });
+            let (mut sources, mut firsts) = (node.sources, 0);
+            for (k, (source, operand)) in sources.iter_mut().zip(node.operands).enumerate() {
+                let (waits, param) = match self.node(operand) {
+                    Some(operand) if operand.has(Node::REQUIRES_GRAD) => {
+                        (operand.grad == UNPLANNED, operand.has(Node::PARAM))
+                    }
+                    _ => continue,
+                };
                 if waits {
+                    firsts |= 1 << k;
                     end = end.max(self.place_gradient(operand, id));
                 }
+                source.grad = self.node(operand).map_or(Source::NO_GRAD, |node| node.grad);
+                if param {
+                    source.grad |= Source::PARAM;
+                }
             }
-            if let Some(node) = self.node(id) {
+            if let Some(node) = self.nodes.get_mut(id as usize) {
+                node.sources = sources;
+                node.firsts = firsts;
                 node.clear(Node::LIVE);
+                node.set(Node::PLANNED);
             }
         }
 
@@ -1400,6 +1481,18 @@ impl<'t> State<'t> {
                 }
             }
         }
+    }
+
+    /// An element of all parameters, and its gradient: 0 if none has reached it.
+    pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {
+        let holds = |node: &&Node| index.wrapping_sub(node.place as usize) < node.len as usize;
+        let node = self.params().find(holds)?;
+        let grad = if node.has(Node::WRITTEN) {
+            *self.floats.get(self.grads_start() + index)?
+        } else {
+            0.0
+        };
+        Some((*self.floats.get(index)?, grad))
     }
 
     /// All parameters and all their gradients.

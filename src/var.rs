@@ -63,21 +63,30 @@ impl<'t> Var<'t> {
         self.tape
     }
 
-    /// The number in a tensor of one element.
+    /// The number in a tensor of one element. After a step, results keep their
+    /// values until the next replay, as in PyTorch a loss does until the next
+    /// forward pass.
     ///
     /// # Errors
     /// More than one element; a variable dropped by a rewind; the error the
     /// tape keeps.
     #[track_caller]
     pub fn item(self) -> Result<f32, Error> {
+        match self.tape.peek(self) {
+            Some(x) => Ok(x),
+            None => self.no_item(),
+        }
+    }
+
+    /// Why there is no item.
+    #[cold]
+    #[track_caller]
+    fn no_item(self) -> Result<f32, Error> {
         self.tape.read("item", |state| {
             let id = state.resolve(self.tape, self)?;
-            match state.values(id) {
-                [x] => Ok(*x),
-                _ => Err(ErrorKind::NotScalar {
-                    shape: state.node(id).map(|node| node.shape).unwrap_or_default(),
-                }),
-            }
+            Err(ErrorKind::NotScalar {
+                shape: state.node(id).map(|node| node.shape).unwrap_or_default(),
+            })
         })
     }
 

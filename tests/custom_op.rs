@@ -75,17 +75,17 @@ impl Op for Saturate {
         }
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let scale = cx.attrs().x();
+        let ([x, gain], y) = cx.split();
         let f = Response {
-            curve: Curve {
-                scale: cx.attrs().x(),
-            },
-            gain: only(cx.operand(1)),
+            curve: Curve { scale },
+            gain: only(gain),
         };
-        kernel::map(f, [cx.operand(0)], cx.output(), Acc::Set);
+        kernel::map(f, [x], y, Acc::Set);
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let (x, gain, scale) = (cx.operand(0), only(cx.operand(1)), cx.attrs().x());
         assert_eq!(cx.attrs().words[3] as usize, x.len());
         assert_eq!(cx.operand_shape(0), cx.shape());

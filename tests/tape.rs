@@ -815,7 +815,7 @@ fn inputs_run_out() {
 fn no_memory_at_all() {
     let mut arena = Arena::<0, 0>::new();
     let tape = arena.tape();
-    assert_eq!(tape.usage().bytes(), 0);
+    assert_eq!(tape.usage().capacity_bytes(), 0);
     tape.replay().unwrap();
     tape.zero_grad();
     tape.step(&mut Sgd::new(0.1)).unwrap();
@@ -945,6 +945,37 @@ fn backward_wants_values_that_are_up_to_date() {
     assert_eq!(loss.item().unwrap(), 12.0);
 }
 
+/// The first operation counts as well; a leaf is never out of date.
+#[test]
+fn out_of_date_from_the_first_operation_on() {
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let w = tape.param(&[3.0], []);
+    let loss = w * w;
+    let late = tape.param(&[1.0], []);
+    tape.backward(loss).unwrap();
+    tape.backward(late).unwrap();
+    tape.step(&mut Sgd::new(0.25)).unwrap();
+    assert_eq!(
+        refused(tape.backward(loss), "backward"),
+        ErrorKind::NotReplayed
+    );
+    tape.backward(late).unwrap();
+    assert_eq!(grad(late), [2.0]);
+    tape.write(w, &[2.0]).unwrap();
+    tape.write(late, &[2.0]).unwrap();
+    tape.backward(w).unwrap();
+    tape.backward(late).unwrap();
+    assert_eq!((grad(w), grad(late)), (vec![7.0], vec![3.0]));
+    assert_eq!(
+        refused(tape.backward(loss), "backward"),
+        ErrorKind::NotReplayed
+    );
+    tape.replay().unwrap();
+    tape.backward(loss).unwrap();
+    assert_eq!((loss.item().unwrap(), grad(w)), (4.0, vec![11.0]));
+}
+
 /// What was recorded before the mark stays out of date across a rewind.
 #[test]
 fn a_rewind_does_not_make_kept_results_new() {
@@ -1060,6 +1091,33 @@ fn rebinding_to_smaller_batches_and_back() {
         let fresh = (total.item().unwrap(), grad(w), grad(b), grad(late));
         assert_eq!(&fresh, expected);
     }
+}
+
+/// While a small batch is in, results keep the room of the large one.
+#[test]
+fn recording_while_a_small_batch_is_in() {
+    let data = [1.0, 2.0, 3.0, 4.0];
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let w = tape.param(&[2.0], []);
+    let x = tape.input(&data, [4]);
+    let y = w * x;
+    let mark = tape.mark();
+    tape.rebind(x, &data[..1]).unwrap();
+    tape.replay().unwrap();
+    tape.rewind(mark).unwrap();
+    let seen = y.reshape([-1, 1]);
+    let fixed = seen.detach();
+    let one = tape.constant(&[7.0], [1]);
+    let _late = tape.param(&[9.0], []);
+    assert_eq!((values(y), values(seen)), (vec![2.0], vec![2.0]));
+    tape.rebind(x, &data).unwrap();
+    tape.replay().unwrap();
+    assert_eq!(values(one), [7.0]);
+    for var in [y, seen, fixed] {
+        assert_eq!(values(var), [2.0, 4.0, 6.0, 8.0]);
+    }
+    assert_eq!(seen.shape().dims(), [4, 1]);
 }
 
 #[test]
@@ -1343,7 +1401,7 @@ fn usage_is_exact() {
     );
     assert_eq!((usage.floats_peak, usage.nodes_peak), (22, 9));
     assert_eq!((usage.floats_capacity, usage.nodes_capacity), (100, 20));
-    assert_eq!(usage.bytes(), 400 + 20 * size_of::<Node>());
+    assert_eq!(usage.capacity_bytes(), 400 + 20 * size_of::<Node>());
     tape.backward(loss).unwrap();
     // Beside the loss's gradient two of three numbers each, taking turns.
     assert_eq!((tape.usage().floats, tape.usage().floats_peak), (29, 29));

@@ -456,10 +456,7 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
                 let f = LastButOne(&f, one(own, i));
                 let sum = reduce::<L, Sum, 2, _>(f, [g, run(other, j, n)]);
                 if let Some(to) = grad.get_mut(i) {
-                    *to = match acc {
-                        Acc::Set => sum,
-                        Acc::Add => *to + sum,
-                    };
+                    acc.put(to, sum);
                 }
             }
         }
@@ -549,10 +546,7 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
     if n == 1 {
         let sum = reduce::<L, Sum, 1, _>(super::Identity, [run(x, 0, m)]);
         if let Some(to) = out.first_mut() {
-            *to = match acc {
-                Acc::Set => sum,
-                Acc::Add => *to + sum,
-            };
+            acc.put(to, sum);
         }
         return;
     }
@@ -639,10 +633,7 @@ pub fn transpose(x: &[f32], [a, low, b, high, c]: [usize; 5], out: &mut [f32], a
                 for l in 0..low {
                     let from = run(x, (((i * low + l) * b + k) * high + j) * c, c);
                     for (to, x) in to.next().unwrap_or_default().iter_mut().zip(from) {
-                        *to = match acc {
-                            Acc::Set => *x,
-                            Acc::Add => *to + x,
-                        };
+                        acc.put(to, *x);
                     }
                 }
             }
@@ -799,10 +790,7 @@ pub fn softmax_grad<L: Lanes, const LOG: bool>(
                     SoftmaxGrad(sum).apply(&[y, g])
                 };
                 if let Some(to) = out.get_mut(place(i)) {
-                    *to = match acc {
-                        Acc::Set => grad,
-                        Acc::Add => *to + grad,
-                    };
+                    acc.put(to, grad);
                 }
             }
         }
@@ -818,10 +806,7 @@ fn dots<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k]: [usize; 2], acc
     }
     for (i, to) in out.iter_mut().take(m).enumerate() {
         let sum = reduce::<L, Sum, 2, _>(super::Product, [run(a, i * k, k), run(b, 0, k)]);
-        *to = match acc {
-            Acc::Set => sum,
-            Acc::Add => *to + sum,
-        };
+        acc.put(to, sum);
     }
 }
 

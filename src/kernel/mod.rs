@@ -34,6 +34,17 @@ pub enum Acc {
     Add,
 }
 
+impl Acc {
+    /// Overwrites one number, or adds to it.
+    #[inline(always)]
+    pub fn put(self, to: &mut f32, x: f32) {
+        *to = match self {
+            Acc::Set => x,
+            Acc::Add => *to + x,
+        };
+    }
+}
+
 /// An element-wise function of `N` numbers.
 ///
 /// A trait and not a closure because `apply` is compiled for every lane type.
@@ -95,6 +106,10 @@ impl Level {
         &[Level::Scalar]
     };
 
+    /// Whether short slices are better done without vectors: where there are
+    /// vectors.
+    pub(crate) const VECTORS: bool = Self::ALL.len() > 1;
+
     const BEST: Level = match Self::ALL {
         [.., best] => *best,
         [] => Level::Scalar,
@@ -128,23 +143,24 @@ pub fn set_level(level: Level) {
 /// lane type is chosen, once per slice.
 macro_rules! with_lanes {
     ($L:ident => $kernel:expr) => {
-        match level() {
-            Level::Scalar => {
+        match $crate::kernel::level() {
+            $crate::kernel::Level::Scalar => {
                 type $L = f32;
                 $kernel
             }
-            Level::Baseline => {
-                type $L = f32x8;
+            $crate::kernel::Level::Baseline => {
+                type $L = $crate::kernel::f32x8;
                 $kernel
             }
         }
     };
 }
+pub(crate) use with_lanes;
 
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if out.len() <= F::SHORT {
+    if !Level::VECTORS || out.len() <= F::SHORT {
         generic::map::<f32, N, F>(f, xs, out, acc);
     } else {
         long_map(f, xs, out, acc);
@@ -247,7 +263,7 @@ fn reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
 /// `out = f(a, b)` over operands that are stretched to one shape.
 #[inline]
 pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    if stretch.inner() <= F::SHORT {
+    if !Level::VECTORS || stretch.inner() <= F::SHORT {
         generic::zip::<f32, F>(f, stretch, a, b, out);
     } else {
         long_zip(f, stretch, a, b, out);
@@ -274,7 +290,7 @@ pub fn zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    if stretch.inner() <= F::SHORT {
+    if !Level::VECTORS || stretch.inner() <= F::SHORT {
         generic::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
     } else {
         long_zip_grad(f, stretch, slices, grad, acc);
@@ -392,10 +408,7 @@ pub fn softmax_grad<const LOG: bool>(
 #[inline(always)]
 fn add_up(sum: f32, out: &mut [f32], acc: Acc) {
     if let Some(to) = out.first_mut() {
-        *to = match acc {
-            Acc::Set => sum,
-            Acc::Add => *to + sum,
-        };
+        acc.put(to, sum);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::shape::Shape;
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
     for (i, to) in out.iter_mut().enumerate() {
         let y = f.apply(&xs.map(|x| at(x, i)));
-        store(to, y, acc);
+        acc.put(to, y);
     }
 }
 
@@ -163,7 +163,7 @@ pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
             let terms = (0..m).map(|i| at(a, i * k + p) * at(g, i * n + j));
             let sum = contract(terms, m, k == 1 && n == 1);
             if let Some(to) = out.get_mut(p * n + j) {
-                store(to, sum, acc);
+                acc.put(to, sum);
             }
         }
     }
@@ -176,7 +176,7 @@ pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
             let terms = (0..n).map(|j| at(g, i * n + j) * at(b, p * n + j));
             let sum = contract(terms, n, k == 1);
             if let Some(to) = out.get_mut(i * k + p) {
-                store(to, sum, acc);
+                acc.put(to, sum);
             }
         }
     }
@@ -196,7 +196,7 @@ pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     for (j, to) in out.iter_mut().enumerate() {
         let column = (0..m).map(|i| at(x, i * n + j));
         if n == 1 {
-            store(to, contract(column, m, true), acc);
+            acc.put(to, contract(column, m, true));
         } else {
             let start = match acc {
                 Acc::Set => Sum::IDENTITY,
@@ -211,7 +211,7 @@ pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
 pub fn spread(x: &[f32], n: f32, [outer, len, inner]: [usize; 3], out: &mut [f32], acc: Acc) {
     for (o, i, j) in indices([outer, len, inner]) {
         if let Some(to) = out.get_mut((o * len + i) * inner + j) {
-            store(to, at(x, o * inner + j) / n, acc);
+            acc.put(to, at(x, o * inner + j) / n);
         }
     }
 }
@@ -252,7 +252,7 @@ pub fn transpose(x: &[f32], [a, low, b, high, c]: [usize; 5], out: &mut [f32], a
                 let from = (((i * low + l) * b + k) * high + h) * c + m;
                 let to = (((i * high + h) * b + k) * low + l) * c + m;
                 if let Some(to) = out.get_mut(to) {
-                    store(to, at(x, from), acc);
+                    acc.put(to, at(x, from));
                 }
             }
         }
@@ -269,7 +269,7 @@ pub fn paste(
 ) {
     for (o, i, j) in indices([outer, length, inner]) {
         if let Some(to) = out.get_mut((o * len + start + i) * inner + j) {
-            store(to, at(x, (o * length + i) * inner + j), acc);
+            acc.put(to, at(x, (o * length + i) * inner + j));
         }
     }
 }
@@ -284,7 +284,7 @@ pub fn cut(
 ) {
     for (o, i, j) in indices([outer, length, inner]) {
         if let Some(to) = out.get_mut((o * length + i) * inner + j) {
-            store(to, at(x, (o * len + start + i) * inner + j), acc);
+            acc.put(to, at(x, (o * len + start + i) * inner + j));
         }
     }
 }
@@ -333,7 +333,7 @@ pub fn softmax_grad<const LOG: bool>(
                 } else {
                     y * (g - sum)
                 };
-                store(to, grad, acc);
+                acc.put(to, grad);
             }
         }
     }
@@ -361,11 +361,4 @@ fn contract(terms: impl Iterator<Item = f32>, len: usize, tree: bool) -> f32 {
 
 fn at(x: &[f32], i: usize) -> f32 {
     x.get(i).copied().unwrap_or(0.0)
-}
-
-fn store(to: &mut f32, y: f32, acc: Acc) {
-    *to = match acc {
-        Acc::Set => y,
-        Acc::Add => *to + y,
-    };
 }

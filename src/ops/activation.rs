@@ -99,10 +99,11 @@ impl Unary for Gelu {
     }
     #[inline(always)]
     fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
-        let (half, one) = (L::splat(0.5), L::splat(1.0));
-        let cdf = half * (one + math::erf(x * L::splat(FRAC_1_SQRT_2)));
+        let half = L::splat(0.5);
+        let erf = math::erf(x * L::splat(FRAC_1_SQRT_2));
         let pdf = math::exp(-(half * (x * x))) * L::splat(FRAC_1_SQRT_TAU);
-        g * (cdf + x * pdf)
+        // 1/2 last: as in PyTorch, what is left of x pdf vanishes with the cdf.
+        g * ((half * erf + x * pdf) + half)
     }
 }
 
@@ -126,13 +127,20 @@ impl Unary for GeluTanh {
         let (half, one) = (L::splat(0.5), L::splat(1.0));
         let (k, c) = (L::splat(SQRT_2_OVER_PI), L::splat(0.044_715));
         let square = x * x;
-        let t = math::tanh(k * (x + c * (square * x)));
-        let flatness = one - t * t;
+        let inner = k * (x + c * (square * x));
         let slope = k * (one + L::splat(3.0) * c * square);
+        // With e = exp(-2 |inner|), tanh is +-(1 - e) / (1 + e) and its slope
+        // 4 e / (1 + e)^2: 1 - tanh^2 would cancel, and x slope amplify that.
+        let e = math::exp(L::splat(-2.0) * inner.abs());
+        let inverse = one / (one + e);
+        let t = (one - e) * inverse;
+        let t = L::select(inner.gt(L::splat(0.0)), t, -t);
+        let flatness = L::splat(4.0) * e * (inverse * inverse);
         // Where tanh is saturated the second term is 0, and not 0 * inf.
         let second = half * x * (flatness * slope);
         let second = L::select(flatness.eq(L::splat(0.0)), L::splat(0.0), second);
-        g * (half * (one + t) + second)
+        // 1/2 last: as in PyTorch, what is left of it vanishes for negative x.
+        g * ((half * t + second) + half)
     }
 }
 

@@ -52,12 +52,13 @@ impl Op for Matmul {
         Ok(shape)
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
-        let (a, b, sizes) = (cx.operand(0), cx.operand(1), sizes(cx.attrs()));
-        kernel::matmul(a, b, cx.output(), sizes);
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let sizes = sizes(cx.attrs());
+        let ([a, b], out) = cx.split();
+        kernel::matmul(a, b, out, sizes);
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let (a, b, sizes) = (cx.operand(0), cx.operand(1), sizes(cx.attrs()));
         if let Some(grad) = cx.grad(0) {
             kernel::matmul_nt(grad.output, b, grad.operand, sizes, grad.acc);
@@ -88,13 +89,13 @@ impl Op for Linear {
         Ok(shape)
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
-        let (x, w, b) = (cx.operand(0), cx.operand(1), cx.operand(2));
+    fn forward(&self, cx: &mut Forward<'_>) {
         let sizes = sizes(cx.attrs());
-        kernel::linear(x, w, b, cx.output(), sizes);
+        let ([x, w, b], out) = cx.split();
+        kernel::linear(x, w, b, out, sizes);
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let (x, w, sizes) = (cx.operand(0), cx.operand(1), sizes(cx.attrs()));
         if let Some(grad) = cx.grad(0) {
             kernel::matmul_nt(grad.output, w, grad.operand, sizes, grad.acc);

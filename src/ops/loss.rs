@@ -37,14 +37,14 @@ impl Op for Mse {
         }
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
-        let (p, y) = (cx.operand(0), cx.operand(1));
-        if let Some(loss) = cx.output().first_mut() {
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let ([p, y], loss) = cx.split();
+        if let Some(loss) = loss.first_mut() {
             *loss = kernel::squared_distance(p, y) / p.len() as f32;
         }
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let (p, y) = (cx.operand(0), cx.operand(1));
         let n = p.len() as f32;
         // Seen from either side: own values first.

@@ -213,12 +213,13 @@ impl<U: Unary> Op for Each<U> {
         Ok(x)
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
+    fn forward(&self, cx: &mut Forward<'_>) {
         let f = EachForward(cx.attrs(), PhantomData::<U>);
-        kernel::map(f, [cx.operand(0)], cx.output(), Acc::Set);
+        let ([x], y) = cx.split();
+        kernel::map(f, [x], y, Acc::Set);
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let f = EachBackward(cx.attrs(), PhantomData::<U>);
         let (x, y) = (cx.operand(0), cx.output());
         if let Some(grad) = cx.grad(0) {
@@ -281,13 +282,13 @@ impl<B: Binary> Op for Pair<B> {
         Ok(shape)
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
+    fn forward(&self, cx: &mut Forward<'_>) {
         let stretch = Broadcast::unpack(cx.attrs().words, cx.attrs().tag);
-        let (a, b) = (cx.operand(0), cx.operand(1));
-        kernel::zip(PairForward::<B>(PhantomData), &stretch, a, b, cx.output());
+        let ([a, b], out) = cx.split();
+        kernel::zip(PairForward::<B>(PhantomData), &stretch, a, b, out);
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let stretch = Broadcast::unpack(cx.attrs().words, cx.attrs().tag);
         let (a, b) = (cx.operand(0), cx.operand(1));
         if let Some(grad) = cx.grad(0) {

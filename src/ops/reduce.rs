@@ -31,11 +31,23 @@ pub(super) const ENTRIES: &[Entry] = &[
         Some(axis) => x.min_axis(axis, args.keepdim),
         None => x.min(),
     }),
-    Entry::each("amax", |x, args| {
-        x.amax(args.axis.unwrap_or(0), args.keepdim)
+    // Over everything, `max` shares the gradient among ties as well.
+    Entry::each("amax", |x, args| match args.axis {
+        Some(axis) => x.amax(axis, args.keepdim),
+        None => x.max(),
+    })
+    .with(Args {
+        axis: Some(0),
+        ..Args::NONE
     }),
-    Entry::each("amin", |x, args| {
-        x.amin(args.axis.unwrap_or(0), args.keepdim)
+    // Over everything, `min` shares the gradient among ties as well.
+    Entry::each("amin", |x, args| match args.axis {
+        Some(axis) => x.amin(axis, args.keepdim),
+        None => x.min(),
+    })
+    .with(Args {
+        axis: Some(0),
+        ..Args::NONE
     }),
 ];
 
@@ -105,9 +117,9 @@ impl<const MEAN: bool> Op for SumOp<MEAN> {
         reduced(operands, attrs)
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
-        let (x, sizes) = (cx.operand(0), sizes(cx.attrs()));
-        let out = cx.output();
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let sizes = sizes(cx.attrs());
+        let ([x], out) = cx.split();
         kernel::sum_axis(x, sizes, out);
         if MEAN {
             let n = sizes[1] as f32;
@@ -115,7 +127,7 @@ impl<const MEAN: bool> Op for SumOp<MEAN> {
         }
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let sizes = sizes(cx.attrs());
         let n = if MEAN { sizes[1] as f32 } else { 1.0 };
         if let Some(grad) = cx.grad(0) {
@@ -141,16 +153,17 @@ impl<const MIN: bool> Op for Extreme<MIN> {
         Ok(shape)
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
-        let (x, sizes) = (cx.operand(0), sizes(cx.attrs()));
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let sizes = sizes(cx.attrs());
+        let ([x], out) = cx.split();
         if MIN {
-            kernel::min_axis(x, sizes, cx.output());
+            kernel::min_axis(x, sizes, out);
         } else {
-            kernel::max_axis(x, sizes, cx.output());
+            kernel::max_axis(x, sizes, out);
         }
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let (x, y, sizes) = (cx.operand(0), cx.output(), sizes(cx.attrs()));
         let share = cx.attrs().tag & SHARE != 0;
         if let Some(grad) = cx.grad(0) {

@@ -53,8 +53,8 @@ impl Op for Detach {
         let [x] = exactly(operands)?;
         Ok(x)
     }
-    fn forward(&self, _: Forward<'_>) {}
-    fn backward(&self, _: Backward<'_>) {}
+    fn forward(&self, _: &mut Forward<'_>) {}
+    fn backward(&self, _: &mut Backward<'_>) {}
     fn is_view(&self) -> bool {
         true
     }
@@ -96,9 +96,9 @@ impl Op for Reshape {
         Ok(shape)
     }
 
-    fn forward(&self, _: Forward<'_>) {}
+    fn forward(&self, _: &mut Forward<'_>) {}
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         if let Some(grad) = cx.grad(0) {
             kernel::map(Identity, [grad.output], grad.operand, grad.acc);
         }
@@ -146,12 +146,13 @@ impl Op for Transpose {
         Ok(x.swapped(x.axis(axis_of(d0))?, x.axis(axis_of(d1))?))
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
+    fn forward(&self, cx: &mut Forward<'_>) {
         let sizes = Self::sizes(cx.operand_shape(0), cx.attrs());
-        kernel::transpose(cx.operand(0), sizes, cx.output(), Acc::Set);
+        let ([x], out) = cx.split();
+        kernel::transpose(x, sizes, out, Acc::Set);
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let [a, low, b, high, c] = Self::sizes(cx.operand_shape(0), cx.attrs());
         if let Some(grad) = cx.grad(0) {
             kernel::transpose(grad.output, [a, high, b, low, c], grad.operand, grad.acc);
@@ -187,18 +188,20 @@ impl Op for Concat {
         Ok(first.with_dim(axis, size))
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
+    fn forward(&self, cx: &mut Forward<'_>) {
         let shape = cx.shape();
         let axis = shape.axis(axis_of(cx.attrs().words[0])).unwrap_or(0);
+        let sizes: [usize; MAX_OPERANDS] = core::array::from_fn(|k| cx.operand_shape(k).dim(axis));
+        let count = cx.attrs().words[1] as usize;
+        let (operands, out) = cx.split::<MAX_OPERANDS>();
         let mut start = 0;
-        for k in 0..cx.attrs().words[1] as usize {
-            let (x, size) = (cx.operand(k), cx.operand_shape(k).dim(axis));
-            kernel::paste(x, shape.around(axis), [start, size], cx.output(), Acc::Set);
+        for (x, size) in operands.into_iter().zip(sizes).take(count) {
+            kernel::paste(x, shape.around(axis), [start, size], out, Acc::Set);
             start += size;
         }
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let shape = cx.shape();
         let axis = shape.axis(axis_of(cx.attrs().words[0])).unwrap_or(0);
         let mut start = 0;
@@ -248,12 +251,13 @@ impl Op for Narrow {
         })
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
+    fn forward(&self, cx: &mut Forward<'_>) {
         let (sizes, range) = Self::range(cx.operand_shape(0), cx.attrs());
-        kernel::cut(cx.operand(0), sizes, range, cx.output(), Acc::Set);
+        let ([x], out) = cx.split();
+        kernel::cut(x, sizes, range, out, Acc::Set);
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let (sizes, range) = Self::range(cx.operand_shape(0), cx.attrs());
         if let Some(grad) = cx.grad(0) {
             if grad.acc == Acc::Set {

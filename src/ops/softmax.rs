@@ -41,12 +41,13 @@ impl<const LOG: bool> Op for Softmax<LOG> {
         Ok(x)
     }
 
-    fn forward(&self, mut cx: Forward<'_>) {
-        let (x, sizes) = (cx.operand(0), sizes(cx.attrs()));
-        kernel::softmax::<LOG>(x, sizes, cx.output());
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let sizes = sizes(cx.attrs());
+        let ([x], out) = cx.split();
+        kernel::softmax::<LOG>(x, sizes, out);
     }
 
-    fn backward(&self, mut cx: Backward<'_>) {
+    fn backward(&self, cx: &mut Backward<'_>) {
         let (y, sizes) = (cx.output(), sizes(cx.attrs()));
         if let Some(grad) = cx.grad(0) {
             kernel::softmax_grad::<LOG>(y, grad.output, sizes, grad.operand, grad.acc);

@@ -44,7 +44,7 @@ pub use sgd::Sgd;
 
 use core::fmt;
 
-use crate::kernel::Lanes;
+use crate::kernel::{Lanes, Level, with_lanes};
 
 /// Updates parameters from their gradients.
 pub trait Optimizer {
@@ -103,7 +103,7 @@ impl fmt::Display for OptimizerError {
             Self::StateSize { state, params } => {
                 write!(
                     f,
-                    "expected {state} parameters, for which the state was made, found {params}"
+                    "expected {state} parameters, for which the state was made, found {params}: make it for {params}"
                 )
             }
             Self::HyperParameter { expected, found } => {
@@ -172,21 +172,6 @@ trait Rule {
     fn apply<L: Lanes, const K: usize>(&self, p: L, g: L, state: &mut [L; K]) -> L;
 }
 
-/// The lanes of this target.
-#[cfg(any(
-    target_feature = "sse2",
-    target_feature = "neon",
-    target_feature = "simd128"
-))]
-type Native = crate::kernel::f32x8;
-/// The lanes of this target.
-#[cfg(not(any(
-    target_feature = "sse2",
-    target_feature = "neon",
-    target_feature = "simd128"
-)))]
-type Native = f32;
-
 /// Applies a rule to every element, in one pass, once all lengths agree.
 #[inline]
 fn sweep<const K: usize>(
@@ -208,8 +193,26 @@ fn sweep<const K: usize>(
             params: n,
         });
     }
-    sweep_as::<Native, K>(rule, params, grads, state);
+    // As in the kernels: what a few parameters need is a plain loop.
+    if n <= SHORT || !Level::VECTORS {
+        sweep_as::<f32, K>(rule, params, grads, state);
+    } else {
+        long_sweep(rule, params, grads, state);
+    }
     Ok(())
+}
+
+/// Up to this many parameters are updated one at a time.
+const SHORT: usize = 16;
+
+#[inline(never)]
+fn long_sweep<const K: usize>(
+    rule: &impl Rule,
+    params: &mut [f32],
+    grads: &[f32],
+    state: [&mut [f32]; K],
+) {
+    with_lanes!(L => sweep_as::<L, K>(rule, params, grads, state));
 }
 
 /// [`sweep`] with given lanes, over slices of equal length.

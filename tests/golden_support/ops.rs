@@ -1,0 +1,520 @@
+//! `ops.json`: small programs, their values and gradients, and calls that must
+//! be refused.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use baregrad::op::Node;
+use baregrad::ops::{self, Args, Entry};
+use baregrad::{Error, MAX_INPUTS, Tape, Var};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Nums, Report, message, ratio, same_bits, shape_of, ulp};
+
+#[derive(Deserialize)]
+pub struct File {
+    cases: Vec<Case>,
+    #[serde(default)]
+    rejects: Vec<Reject>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    id: Value,
+    tag: String,
+    group: String,
+    cmp: String,
+    #[serde(rename = "in")]
+    leaves: Vec<Leaf>,
+    prog: Vec<Step>,
+    out_shape: Vec<usize>,
+    g: Vec<Nums>,
+    #[serde(default)]
+    retain_graph: bool,
+    out: Nums,
+    grads: Vec<Option<Nums>>,
+    out32: Option<Nums>,
+    grads32: Option<Vec<Option<Nums>>>,
+}
+
+#[derive(Deserialize)]
+struct Leaf {
+    shape: Vec<usize>,
+    data: Nums,
+    #[serde(default = "yes")]
+    requires_grad: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+struct Step {
+    op: String,
+    #[serde(rename = "in")]
+    operands: Vec<usize>,
+    args: Option<Map<String, Value>>,
+    #[serde(default)]
+    nograd: bool,
+}
+
+#[derive(Deserialize)]
+struct Reject {
+    id: Value,
+    kind: String,
+    a: Vec<usize>,
+    b: Option<Vec<usize>>,
+    ops: Option<String>,
+    /// The operation's arguments, by name.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// How far results may be from the truth. The largest of these is allowed.
+struct Tolerance {
+    /// Groups of cases this is for; the last entry is for all others.
+    groups: &'static [&'static str],
+    /// ULPs of the true value: roundings of the result itself.
+    ulps: f64,
+    /// ULPs of the largest true value in the tensor, or of the largest operand
+    /// (upstream gradient) if that is larger: where terms cancel, their
+    /// roundings stay.
+    scale_ulps: f64,
+    /// Times PyTorch's own largest `f32` error in the tensor, which says how
+    /// much a program amplifies roundings, but is 0 by luck at times.
+    torch: f64,
+}
+
+/// The one table; about twice what was measured.
+const TOLERANCES: &[Tolerance] = &[
+    // One rounding at most, of the element alone.
+    Tolerance {
+        groups: &["scalar", "shape", "shape_optional", "kink"],
+        ulps: 2.0,
+        scale_ulps: 1.0,
+        torch: 2.0,
+    },
+    // One function; slopes such as 1 - tanh^2 cancel, at the scale of g.
+    Tolerance {
+        groups: &["unary", "unary_wide", "pow"],
+        ulps: 4.0,
+        scale_ulps: 2.5,
+        torch: 4.0,
+    },
+    // One sum.
+    Tolerance {
+        groups: &["reduce", "softmax", "matmul_optional", "detach"],
+        ulps: 2.0,
+        scale_ulps: 2.0,
+        torch: 3.0,
+    },
+    // Gradients over broadcast axes, and over several passes, are sums of terms
+    // that can be larger than operands and results: g a / b^2 for small b.
+    Tolerance {
+        groups: &["binary", "accumulate", "accumulate_retain_graph"],
+        ulps: 6.0,
+        scale_ulps: 6.0,
+        torch: 6.0,
+    },
+    // Programs of several operations.
+    Tolerance {
+        groups: &[],
+        ulps: 5.0,
+        scale_ulps: 5.0,
+        torch: 5.0,
+    },
+];
+
+/// Overflow, saturation, NaN: against PyTorch's `f32`, which rounds, too.
+const EDGE_ULPS: f64 = 4.0;
+/// The libraries differ in when a result becomes subnormal or zero.
+const EDGE_ABSOLUTE: f64 = 1e-37;
+
+fn tolerance(group: &str) -> &'static Tolerance {
+    TOLERANCES
+        .iter()
+        .find(|t| t.groups.is_empty() || t.groups.contains(&group))
+        .expect("the last entry is for all groups")
+}
+
+pub fn entry(name: &str) -> Option<&'static Entry> {
+    ops::ALL
+        .iter()
+        .copied()
+        .flatten()
+        .find(|entry| entry.name == name)
+}
+
+/// Arguments by PyTorch's names, with PyTorch's defaults. One that nobody reads
+/// would be a case that tests something else than it says.
+fn arguments(given: Option<&Map<String, Value>>) -> Result<Args, String> {
+    let mut args = Args {
+        slope: 0.01,
+        alpha: 1.0,
+        ..Args::NONE
+    };
+    for (name, value) in given.into_iter().flatten().filter(|(_, v)| !v.is_null()) {
+        let wrong = || format!("argument {name} is {value}");
+        let float = || value.as_f64().map(|x| x as f32).ok_or_else(wrong);
+        let int = || value.as_i64().ok_or_else(wrong);
+        match name.as_str() {
+            "c" => args.c = float()?,
+            "p" => args.p = float()?,
+            "slope" => args.slope = float()?,
+            "alpha" => args.alpha = float()?,
+            "min" => args.min = Some(float()?),
+            "max" => args.max = Some(float()?),
+            "n" => args.n = int()? as i32,
+            "d0" => args.d0 = int()? as isize,
+            "d1" => args.d1 = int()? as isize,
+            "axis" => args.axis = Some(int()? as isize),
+            "start" => args.start = int()? as usize,
+            "length" => args.length = int()? as usize,
+            "keepdim" => args.keepdim = value.as_bool().ok_or_else(wrong)?,
+            "shape" => {
+                let sizes = value.as_array().ok_or_else(wrong)?;
+                args.rank = sizes.len();
+                for (to, size) in args.shape.iter_mut().zip(sizes) {
+                    *to = size.as_i64().ok_or_else(wrong)? as isize;
+                }
+            }
+            _ => return Err(format!("no argument {name}")),
+        }
+    }
+    Ok(args)
+}
+
+/// How leaves without gradients are made.
+#[derive(Clone, Copy, PartialEq)]
+enum Leaves {
+    Copied,
+    Borrowed,
+}
+
+/// Every value, and the gradient of every leaf.
+struct Outcome {
+    values: Vec<Vec<f32>>,
+    shape: Vec<usize>,
+    grads: Vec<Option<Vec<f32>>>,
+}
+
+fn run(case: &Case, leaves: Leaves, replayed: bool) -> Result<Outcome, String> {
+    let data: Vec<_> = case.leaves.iter().map(|leaf| leaf.data.f32s()).collect();
+    let mut floats = vec![0.0; 1 << 13];
+    let mut nodes = vec![Node::EMPTY; 256];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let said = |error: Error| error.to_string();
+
+    let mut vars: Vec<Var<'_>> = vec![];
+    for (leaf, data) in case.leaves.iter().zip(&data) {
+        vars.push(match (leaf.requires_grad, leaves) {
+            (true, _) => tape.param(data, shape_of(&leaf.shape)),
+            (false, Leaves::Copied) => tape.constant(data, shape_of(&leaf.shape)),
+            (false, Leaves::Borrowed) => tape.input(data, shape_of(&leaf.shape)),
+        });
+    }
+    for step in &case.prog {
+        let operands: Vec<_> = step.operands.iter().map(|&i| vars[i]).collect();
+        let build = || match (step.op.as_str(), operands.as_slice()) {
+            ("detach", [x]) => Ok(x.detach()),
+            (name, operands) => {
+                let entry = entry(name).ok_or_else(|| format!("no operation {name}"))?;
+                let args = arguments(step.args.as_ref())?;
+                let built = entry.build.call(operands, &args);
+                built.ok_or_else(|| format!("{name} takes another number of operands"))
+            }
+        };
+        vars.push(if step.nograd {
+            tape.no_grad(build)?
+        } else {
+            build()?
+        });
+    }
+    let result = *vars.last().ok_or("an empty program")?;
+    if replayed {
+        tape.replay().map_err(said)?;
+    }
+
+    if result.requires_grad() {
+        for (k, g) in case.g.iter().enumerate() {
+            if k > 0 && !case.retain_graph {
+                tape.replay().map_err(said)?;
+            }
+            tape.backward_with(result, &g.f32s()).map_err(said)?;
+        }
+    }
+
+    let mut outcome = Outcome {
+        values: vec![],
+        shape: result.shape().dims().to_vec(),
+        grads: vec![],
+    };
+    for var in &vars {
+        outcome.values.push(var.value().map_err(said)?.to_vec());
+    }
+    for var in vars.iter().take(case.leaves.len()) {
+        outcome.grads.push(if var.has_grad() {
+            Some(var.grad().map_err(said)?.to_vec())
+        } else {
+            None
+        });
+    }
+    Ok(outcome)
+}
+
+fn differ(a: &[f32], b: &[f32]) -> bool {
+    a.len() != b.len() || a.iter().zip(b).any(|(a, b)| !same_bits(*a, *b))
+}
+
+/// Runs a case in every way and holds the first against the reference.
+fn check(case: &Case, report: &mut Report) -> Result<(), String> {
+    let eager = run(case, Leaves::Copied, false)?;
+    let mut ways = vec![("replayed", Leaves::Copied, true)];
+    let data = case.leaves.iter().filter(|leaf| !leaf.requires_grad);
+    if (1..=MAX_INPUTS).contains(&data.count()) {
+        ways.push(("with borrowed data", Leaves::Borrowed, true));
+    }
+    for (way, leaves, replayed) in ways {
+        let other = run(case, leaves, replayed)?;
+        for (i, (a, b)) in eager.values.iter().zip(&other.values).enumerate() {
+            if differ(a, b) {
+                return Err(format!("value {i} is {a:?}, {way} {b:?}"));
+            }
+        }
+        for (i, (a, b)) in eager.grads.iter().zip(&other.grads).enumerate() {
+            let none: &[f32] = &[];
+            if a.is_some() != b.is_some()
+                || differ(a.as_deref().unwrap_or(none), b.as_deref().unwrap_or(none))
+            {
+                return Err(format!("gradient {i} is {a:?}, {way} {b:?}"));
+            }
+        }
+    }
+
+    if eager.shape != case.out_shape {
+        return Err(format!(
+            "shape {:?}, expected {:?}",
+            eager.shape, case.out_shape
+        ));
+    }
+    // What a gradient is a sum of, its terms have the size of.
+    let biggest = |nums: &Nums| {
+        let finite = nums.f64s().into_iter().filter(|x| x.is_finite());
+        finite.fold(0.0, |max: f64, x| max.max(x.abs()))
+    };
+    let leaf_scale = case.leaves.iter().map(|leaf| biggest(&leaf.data));
+    let leaf_scale = leaf_scale.fold(0.0, f64::max);
+    let g_scale = case.g.iter().map(biggest).fold(0.0, f64::max);
+
+    let out = eager.values.last().map_or(&[][..], Vec::as_slice);
+    compare(
+        case,
+        report,
+        "result",
+        out,
+        &case.out,
+        case.out32.as_ref(),
+        leaf_scale,
+    )?;
+    if eager.grads.len() != case.grads.len() {
+        return Err("as many gradients as leaves were expected".into());
+    }
+    for (i, (got, truth)) in eager.grads.iter().zip(&case.grads).enumerate() {
+        let torch = case
+            .grads32
+            .as_ref()
+            .and_then(|grads| grads.get(i)?.as_ref());
+        match (got, truth) {
+            (None, None) => {}
+            (Some(got), Some(truth)) => {
+                let what = format!("gradient {i}");
+                compare(case, report, &what, got, truth, torch, g_scale)?;
+            }
+            (got, truth) => {
+                return Err(format!("gradient {i} is {got:?}, expected {truth:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn compare(
+    case: &Case,
+    report: &mut Report,
+    what: &str,
+    got: &[f32],
+    truth: &Nums,
+    torch: Option<&Nums>,
+    terms: f64,
+) -> Result<(), String> {
+    let truth = truth.f64s();
+    if got.len() != truth.len() {
+        return Err(format!("{what} is {got:?}, expected {truth:?}"));
+    }
+    let torch = torch.map(Nums::f64s);
+    // Where f32 overflows and f64 does not, PyTorch's f32 says what is right.
+    let torch_at = |i: usize| torch.as_ref().and_then(|torch| torch.get(i).copied());
+    let truth: Vec<f64> = truth
+        .into_iter()
+        .enumerate()
+        .map(|(i, x)| torch_at(i).filter(|t| !t.is_finite()).unwrap_or(x))
+        .collect();
+    let finite = || truth.iter().enumerate().filter(|(_, x)| x.is_finite());
+    let scale = finite().fold(0.0, |max: f64, (_, x)| max.max(x.abs()));
+    let noise = finite().fold(0.0, |max: f64, (i, x)| {
+        torch_at(i).map_or(max, |torch| max.max((torch - x).abs()))
+    });
+
+    let tolerance = tolerance(&case.group);
+    for (i, (&got, &truth)) in got.iter().zip(&truth).enumerate() {
+        let allowed = match case.cmp.as_str() {
+            "f32" => EDGE_ABSOLUTE.max(EDGE_ULPS * ulp(truth)),
+            "f64" => (tolerance.ulps * ulp(truth))
+                .max(tolerance.scale_ulps * ulp(scale.max(terms)))
+                .max(tolerance.torch * noise),
+            other => return Err(format!("no comparison {other}")),
+        };
+        report.check(&case.group, ratio(got, truth, allowed), || {
+            format!(
+                "{} {}, {what} [{i}]: {got} instead of {truth}",
+                case.id, case.tag
+            )
+        });
+    }
+    Ok(())
+}
+
+/// These ask for what this tape does not have: operations that overwrite their
+/// operand, and a graph that is gone after `backward`.
+const NOT_APPLICABLE: [&str; 2] = [
+    "inplace_on_leaf_requiring_grad",
+    "backward_twice_without_retain",
+];
+
+const ELEMENTWISE: &str = "add sub mul div maximum minimum";
+
+fn check_reject(reject: &Reject) -> Result<(), String> {
+    let kind = reject.kind.as_str();
+    if kind.starts_with("backward") {
+        return refused("backward", |tape| {
+            let ones = vec![1.0; reject.a.iter().product()];
+            let x = tape.param(&ones, shape_of(&reject.a));
+            let result = match kind {
+                "backward_nonscalar_without_gradient" => Ok(x * x),
+                "backward_on_no_grad_output" => Ok(tape.no_grad(|| (x * x).sum())),
+                _ => Err(format!("no reject {kind}")),
+            }?;
+            Ok(tape.backward(result).err())
+        });
+    }
+    // `sum_axis` is `sum` with an axis, and so on.
+    let name = kind.strip_suffix("_axis").unwrap_or(kind);
+    let names: Vec<_> = if kind == "broadcast" {
+        let listed = reject.ops.as_deref().unwrap_or(ELEMENTWISE);
+        let named = listed.split(|c: char| !c.is_alphanumeric() && c != '_');
+        named.filter(|word| entry(word).is_some()).collect()
+    } else {
+        vec![name]
+    };
+    if names.is_empty() {
+        return Err("no operation is named".into());
+    }
+    let args = arguments(Some(&reject.rest))?;
+    for name in names {
+        let entry = entry(name).ok_or_else(|| format!("no operation {name}"))?;
+        refused(name, |tape| {
+            let shapes = [Some(&reject.a), reject.b.as_ref()];
+            let operands: Vec<_> = shapes
+                .into_iter()
+                .flatten()
+                .map(|shape| {
+                    let ones = vec![1.0; shape.iter().product()];
+                    tape.param(&ones, shape_of(shape))
+                })
+                .collect();
+            let built = entry.build.call(&operands, &args);
+            let result = built.ok_or("another number of operands")?;
+            // The first way off the tape says so, and so does the tape.
+            let error = result.value().err();
+            if error.is_some() != tape.error().is_some() {
+                return Err("the tape did not keep the error".into());
+            }
+            Ok(error)
+        })?;
+    }
+    Ok(())
+}
+
+/// An error that says which operation and which line, and a tape that goes on
+/// working.
+fn refused(
+    name: &str,
+    call: impl for<'t> FnOnce(&'t Tape<'t>) -> Result<Option<Error>, String>,
+) -> Result<(), String> {
+    let mut floats = vec![0.0; 1 << 12];
+    let mut nodes = vec![Node::EMPTY; 16];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let start = tape.mark();
+    let Some(error) = call(&tape)? else {
+        return Err(format!("{name} was not refused"));
+    };
+    let message = error.to_string();
+    let line = format!("{}:{}", error.at.file(), error.at.line());
+    if error.op != name || !message.contains(name) || !message.contains(&line) {
+        return Err(format!("{name}: an error that does not say so: {message}"));
+    }
+
+    tape.rewind(start).map_err(|error| error.to_string())?;
+    let x = tape.param(&[3.0], []);
+    let y = x * x;
+    tape.backward(y).map_err(|error| error.to_string())?;
+    let grad = x.grad().map_err(|error| error.to_string())?;
+    if tape.error().is_some() || y.item().ok() != Some(9.0) || *grad != [6.0] {
+        return Err(format!("{name}: the tape does not work after a rewind"));
+    }
+    Ok(())
+}
+
+/// A panic is a failure like any other.
+fn guard(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(check))
+        .unwrap_or_else(|panic| Err(format!("panicked: {}", message(&*panic))))
+}
+
+pub fn test(file: File) -> Report {
+    let mut report = Report::default();
+    let (mut ran, mut optional) = (0, 0);
+    for case in &file.cases {
+        match guard(|| check(case, &mut report)) {
+            Ok(()) => {}
+            Err(why) => report.fail(format!("{} {}: {why}", case.id, case.tag)),
+        }
+        ran += 1;
+        optional += usize::from(case.group.ends_with("_optional"));
+    }
+    let mut refused = 0;
+    let mut not_applicable = vec![];
+    for reject in &file.rejects {
+        if NOT_APPLICABLE.contains(&&*reject.kind) {
+            not_applicable.push(&*reject.kind);
+            continue;
+        }
+        match guard(|| check_reject(reject)) {
+            Ok(()) => {}
+            Err(why) => report.fail(format!("{} {}: {why}", reject.id, reject.kind)),
+        }
+        refused += 1;
+    }
+    report.summary = format!(
+        "{ran} of {} cases ({optional} of them optional), {refused} of {} rejects",
+        file.cases.len(),
+        file.rejects.len()
+    );
+    if !not_applicable.is_empty() {
+        not_applicable.sort_unstable();
+        not_applicable.dedup();
+        report.summary += &format!("; not applicable: {}", not_applicable.join(", "));
+    }
+    report
+}

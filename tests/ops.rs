@@ -1,0 +1,405 @@
+//! Every operation of the list, by the list alone: gradients against finite
+//! differences, bits at every SIMD level; and random programs of them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::collections::BTreeSet;
+
+use baregrad::gradcheck::gradcheck;
+use baregrad::op::Node;
+use baregrad::ops::{self, Args, Domain, Entry};
+use baregrad::optim::Sgd;
+use baregrad::random::{fill_uniform, seeded, shuffle};
+use baregrad::{Shape, Tape, Var};
+use rand_core::Rng;
+
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    ops::ALL.iter().copied().flatten()
+}
+
+fn entry(name: &str) -> &'static Entry {
+    entries().find(|entry| entry.name == name).unwrap()
+}
+
+/// Numbers of different magnitudes, 0.1 apart and no nearer than 0.36 to 0,
+/// with 1.01 half-way between two of them: at a distance from every kink, also
+/// where operands meet in a maximum.
+fn values(domain: Domain, n: usize, rng: &mut impl Rng) -> Vec<f32> {
+    let mut magnitudes: Vec<f32> = (0..n).map(|i| 0.36 + 0.1 * (i % 20) as f32).collect();
+    shuffle(rng, &mut magnitudes);
+    if domain == Domain::Signed {
+        for x in &mut magnitudes {
+            *x = if rng.next_u32().is_multiple_of(2) {
+                *x
+            } else {
+                -*x
+            };
+        }
+    }
+    magnitudes
+}
+
+fn uniform(n: usize, rng: &mut impl Rng) -> Vec<f32> {
+    let mut values = vec![0.0; n];
+    fill_uniform(rng, -1.5, 1.5, &mut values).unwrap();
+    values
+}
+
+/// The entry on its shapes, each dimension but 1 times `factor`, and from it a
+/// number that depends on every element of the result in its own way.
+fn record<'t>(
+    tape: &'t Tape<'t>,
+    entry: &Entry,
+    factor: usize,
+    rng: &mut impl Rng,
+) -> (Vec<Var<'t>>, Var<'t>, Var<'t>) {
+    let shapes: Vec<Vec<usize>> = entry
+        .shapes
+        .iter()
+        .map(|shape| {
+            let grown = shape.iter().map(|&d| if d == 1 { 1 } else { d * factor });
+            grown.collect()
+        })
+        .collect();
+    let numel = |shape: &Vec<usize>| shape.iter().product::<usize>();
+    let all = values(entry.domain, shapes.iter().map(numel).sum(), rng);
+    let mut rest = all.as_slice();
+    let mut operands = vec![];
+    for shape in &shapes {
+        let (values, after) = rest.split_at(numel(shape));
+        operands.push(tape.param(values, Shape::new(shape).unwrap()));
+        rest = after;
+    }
+    let result = entry.build.call(&operands, &entry.args).unwrap();
+    let weights = uniform(result.shape().numel(), rng);
+    let loss = (result * tape.constant(&weights, result.shape())).sum();
+    (operands, result, loss)
+}
+
+#[test]
+fn gradients_as_by_differences() {
+    let mut floats = vec![0.0; 1 << 12];
+    let mut nodes = vec![Node::EMPTY; 32];
+    let mut checked = 0;
+    for entry in entries() {
+        for seed in 0..4 {
+            let tape = Tape::new(&mut floats, &mut nodes);
+            let (_, _, loss) = record(&tape, entry, 1, &mut seeded(seed));
+            let report = gradcheck(loss);
+            let report = report.unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+            assert!(report.passed(), "{}, seed {seed}: {report}", entry.name);
+            checked += report.checked;
+        }
+    }
+    println!("{} operations, {checked} elements", entries().count());
+}
+
+/// Values and gradients must not depend on the lane type. One test, because the
+/// level is set for the whole process.
+#[cfg(feature = "std")]
+#[test]
+fn same_bits_at_every_level() {
+    use baregrad::kernel::{Level, level, set_level};
+
+    let bits = |xs: &[f32]| xs.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    let best = level();
+    let mut floats = vec![0.0; 1 << 16];
+    let mut nodes = vec![Node::EMPTY; 32];
+    for entry in entries() {
+        // Lengths 6, 54, 150, …: whole blocks of 8 and of 32, and what is left.
+        for factor in [1, 2, 3, 5, 7, 11] {
+            let mut outcomes = Level::ALL.iter().map(|&level| {
+                set_level(level);
+                let tape = Tape::new(&mut floats, &mut nodes);
+                let (operands, result, loss) =
+                    record(&tape, entry, factor, &mut seeded(factor as u64));
+                tape.backward(loss).unwrap();
+                // A second pass adds to the gradients instead of setting them.
+                tape.backward(loss).unwrap();
+                let mut outcome = vec![bits(&result.value().unwrap())];
+                for operand in operands {
+                    outcome.push(bits(&operand.grad().unwrap()));
+                }
+                (level, outcome)
+            });
+            let (first, expected) = outcomes.next().unwrap();
+            for (level, outcome) in outcomes {
+                assert_eq!(
+                    outcome, expected,
+                    "{} times {factor}: {level:?} differs from {first:?}",
+                    entry.name
+                );
+            }
+        }
+    }
+    set_level(best);
+}
+
+#[test]
+fn names_are_unique() {
+    let names: BTreeSet<_> = entries().map(|entry| entry.name).collect();
+    assert_eq!(names.len(), entries().count());
+}
+
+/// An operation that PyTorch's reference programs use and the list lacks would
+/// not be compared.
+#[test]
+fn the_list_has_what_the_reference_uses() {
+    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/ops.json");
+    let reference = std::fs::read_to_string(reference).unwrap();
+    let reference: serde_json::Value = serde_json::from_str(&reference).unwrap();
+    let cases = reference["cases"].as_array().unwrap();
+    let steps = cases
+        .iter()
+        .flat_map(|case| case["prog"].as_array().unwrap());
+    let used: BTreeSet<_> = steps.map(|step| step["op"].as_str().unwrap()).collect();
+    let listed: BTreeSet<_> = entries().map(|entry| entry.name).collect();
+    let missing: Vec<_> = used.difference(&listed).collect();
+    // `detach` has no gradient to check, and so no entry.
+    assert_eq!(missing, [&"detach"]);
+}
+
+#[test]
+fn operands_are_counted() {
+    let mut floats = vec![0.0; 64];
+    let mut nodes = vec![Node::EMPTY; 16];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let x = tape.param(&[1.0], []);
+    for entry in entries() {
+        assert!(entry.build.call(&[], &entry.args).is_none());
+        assert!(entry.build.call(&[x; 4], &entry.args).is_none() || entry.name == "concat");
+    }
+}
+
+// ---- random programs -------------------------------------------------------
+
+/// Smooth everywhere, and bounded where the operands are: a program of these
+/// keeps differences meaningful however long it is.
+const ELEMENTWISE: [&str; 11] = [
+    "tanh",
+    "sigmoid",
+    "sin",
+    "cos",
+    "silu",
+    "gelu_erf",
+    "gelu_tanh",
+    "softplus",
+    "neg",
+    "mul_s",
+    "square",
+];
+const PAIRS: [&str; 4] = ["add", "sub", "mul", "matmul"];
+const REST: [&str; 8] = [
+    "sum",
+    "reshape",
+    "mean",
+    "softmax",
+    "log_softmax",
+    "transpose",
+    "concat",
+    "narrow",
+];
+
+const N: usize = 3;
+const PARAMS: usize = N * N + N + N;
+
+/// A program on square matrices, its intermediate results used at random and
+/// often more than once.
+fn program<'t>(tape: &'t Tape<'t>, params: &[f32], rng: &mut impl Rng) -> Var<'t> {
+    fn pick<T: Copy>(from: &[T], rng: &mut impl Rng) -> T {
+        from[rng.next_u32() as usize % from.len()]
+    }
+    let mut vars = vec![
+        tape.param(&params[..N * N], [N, N]),
+        tape.constant(&uniform(N * N, rng), [N, N]),
+    ];
+    // Stretched to matrices, so that anything can follow anything.
+    vars.push(tape.param(&params[N * N..PARAMS - N], [N]) * vars[1]);
+    let steps = 4 + rng.next_u32() % 8;
+    for step in 0..steps {
+        if step == steps / 2 {
+            // A parameter made late moves the results before it.
+            vars.push(vars[0] - tape.param(&params[PARAMS - N..], [N, 1]));
+        }
+        let args = Args {
+            c: pick(&[-1.5, 0.5], rng),
+            axis: Some(pick(&[0, 1, -1], rng)),
+            keepdim: true,
+            length: 1,
+            ..Args::NONE
+        };
+        let (x, y) = (pick(&vars, rng), pick(&vars, rng));
+        let (kind, small) = (rng.next_u32() % 4, 0.5_f32);
+        let next = match kind {
+            0 | 1 => entry(pick(&ELEMENTWISE, rng)).build.call(&[x], &args),
+            2 => entry(pick(&PAIRS, rng)).build.call(&[x, y], &args),
+            _ => match pick(&REST, rng) {
+                // Back to a square: three rows or columns, of which one is.
+                "concat" => entry("concat")
+                    .build
+                    .call(&[x, y, x], &args)
+                    .and_then(|all| {
+                        let args = Args {
+                            start: 2,
+                            length: N,
+                            ..args
+                        };
+                        entry("narrow").build.call(&[all], &args)
+                    }),
+                // A view of a view, over a row of all elements.
+                "reshape" => {
+                    let call = |x, shape, rank| {
+                        let args = Args {
+                            shape,
+                            rank,
+                            ..args
+                        };
+                        entry("reshape").build.call(&[x], &args)
+                    };
+                    call(x, [-1; 4], 1).and_then(|row| call(row * row, [N as isize, -1, 0, 0], 2))
+                }
+                name => entry(name).build.call(&[x], &args).map(|part| part + y),
+            },
+        };
+        // Keeps products of products from growing.
+        vars.push(small * next.unwrap());
+    }
+    let used = vars.iter().skip(1).fold(vars[0], |sum, &var| sum + var);
+    let weights = uniform(N * N, rng);
+    (used * tape.constant(&weights, [N, N])).sum().square() + used.square().mean()
+}
+
+#[test]
+fn random_programs_as_by_differences() {
+    let mut floats = vec![0.0; 1 << 12];
+    let mut nodes = vec![Node::EMPTY; 128];
+    let mut checked = 0;
+    for seed in 0..100 {
+        let mut rng = seeded(seed);
+        let tape = Tape::new(&mut floats, &mut nodes);
+        let loss = program(&tape, &uniform(PARAMS, &mut rng), &mut rng);
+        let report = gradcheck(loss).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(report.passed(), "seed {seed}: {report}");
+        checked += report.checked;
+    }
+    println!("{checked} elements");
+}
+
+/// A replay after a training step gives what a recording with the new
+/// parameters gives.
+#[test]
+fn random_programs_replayed_as_recorded() {
+    let bits = |xs: &[f32]| xs.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    let outcome = |tape: &Tape<'_>, loss: Var<'_>| {
+        (loss.item().unwrap().to_bits(), bits(&tape.grads().unwrap()))
+    };
+    let mut floats = vec![0.0; 1 << 12];
+    let mut nodes = vec![Node::EMPTY; 128];
+    for seed in 0..50 {
+        let tape = Tape::new(&mut floats, &mut nodes);
+        let start = tape.mark();
+        let params = uniform(PARAMS, &mut seeded(seed));
+        let loss = program(&tape, &params, &mut seeded(seed));
+        tape.backward(loss).unwrap();
+        tape.step(&mut Sgd::new(0.01)).unwrap();
+        tape.replay().unwrap();
+        tape.zero_grad();
+        tape.backward(loss).unwrap();
+        let replayed = outcome(&tape, loss);
+
+        let params = tape.params().unwrap().to_vec();
+        tape.rewind(start).unwrap();
+        let loss = program(&tape, &params, &mut seeded(seed));
+        tape.backward(loss).unwrap();
+        assert_eq!(outcome(&tape, loss), replayed, "seed {seed}");
+    }
+}
+
+/// Parameters made or dropped later move results, but not views of parameters.
+#[test]
+fn views_of_parameters_stay_with_them() {
+    let mut floats = vec![0.0; 64];
+    let mut nodes = vec![Node::EMPTY; 16];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let x = tape.param(&[3.0, 4.0], [2]);
+    let (view, alias, result) = (x.reshape([2, 1]), x.detach(), x + 1.0);
+    let all = || {
+        let values = [x, view, alias, result].map(|var| var.value().unwrap().to_vec());
+        values.concat()
+    };
+    let expected = [3.0, 4.0, 3.0, 4.0, 3.0, 4.0, 4.0, 5.0];
+    let mark = tape.mark();
+    tape.param(&[7.0, 8.0, 9.0], [3]);
+    assert_eq!(all(), expected);
+    tape.rewind(mark).unwrap();
+    assert_eq!(all(), expected);
+    tape.replay().unwrap();
+    assert_eq!(all(), expected);
+}
+
+/// Fewer rows than recorded give what a recording of so many gives, through
+/// views and whatever worked out its sizes from the shapes.
+#[test]
+fn rebound_as_recorded() {
+    const ROWS: usize = 9;
+    fn model<'t>(x: Var<'t>, y: Var<'t>) -> Var<'t> {
+        let tape = x.tape();
+        let w = tape.param(&[0.3, -0.4, 0.5, 0.6, -0.7, 0.8], [3, 2]);
+        let b = tape.param(&[0.1, -0.2], [2]);
+        let view = x.reshape([-1, 1, 3]).reshape([-1, 3]);
+        let hidden = view.linear(w, b).tanh();
+        let joined = tape.concat(&[hidden, x.narrow(1, 1, 2)], 1);
+        let soft = joined.log_softmax(-1).transpose(0, 1).mean_axis(1, false);
+        let late = tape.param(&[0.9], []);
+        (hidden.matmul(w.transpose(0, 1)) - x).square().mean()
+            + soft.max()
+            + late * hidden.sum_axis(1, false).mse(y)
+            + hidden.max_axis(0, true).sum() * (x * y.reshape([-1, 1])).mean()
+    }
+    let bits = |xs: &[f32]| xs.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    let outcome = |tape: &Tape<'_>, loss: Var<'_>| {
+        (loss.item().unwrap().to_bits(), bits(&tape.grads().unwrap()))
+    };
+    let mut rng = seeded(3);
+    let (xs, ys) = (uniform(3 * ROWS, &mut rng), uniform(ROWS, &mut rng));
+    let mut floats = vec![0.0; 1 << 12];
+    let mut nodes = vec![Node::EMPTY; 64];
+    let mut fresh_floats = vec![0.0; 1 << 12];
+    let mut fresh_nodes = vec![Node::EMPTY; 64];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let (x, y) = (tape.input(&xs, [ROWS, 3]), tape.input(&ys, [ROWS]));
+    let loss = model(x, y);
+    for (from, to) in [(0, 9), (2, 7), (8, 9), (0, 4), (4, 8), (0, 9), (1, 3)] {
+        let (some_xs, some_ys) = (&xs[3 * from..3 * to], &ys[from..to]);
+        tape.rebind(x, some_xs).unwrap();
+        tape.rebind(y, some_ys).unwrap();
+        tape.replay().unwrap();
+        tape.zero_grad();
+        tape.backward(loss).unwrap();
+
+        let fresh = Tape::new(&mut fresh_floats, &mut fresh_nodes);
+        let x = fresh.input(some_xs, [to - from, 3]);
+        let expected = model(x, fresh.input(some_ys, [to - from]));
+        fresh.backward(expected).unwrap();
+        assert_eq!(
+            outcome(&tape, loss),
+            outcome(&fresh, expected),
+            "{from}..{to}"
+        );
+    }
+    // Inputs that no longer fit together are refused, and nothing changes.
+    let before = outcome(&tape, loss);
+    tape.rebind(x, &xs[..12]).unwrap();
+    tape.rebind(y, &ys[..3]).unwrap();
+    tape.replay().unwrap_err();
+    tape.replay().unwrap();
+    tape.zero_grad();
+    tape.backward(loss).unwrap();
+    assert_eq!(outcome(&tape, loss), before);
+}
