@@ -150,7 +150,12 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
         *to = *from;
     }
     let usage: Usage = tape.usage();
-    black_box((usage, usage.bytes(), tape.error()));
+    black_box((
+        usage,
+        usage.peak_bytes(),
+        usage.capacity_bytes(),
+        tape.error(),
+    ));
     if let Some(error) = tape.error() {
         match error.kind {
             baregrad::ErrorKind::Shape { operands, .. } => {
