@@ -111,9 +111,6 @@ impl Broadcast {
         if [p, q, r] == [1, 1, 1] {
             return row(0, 0, 0);
         }
-        if s == 0 {
-            return; // however many rows of nothing
-        }
         let steps = |side: u8| {
             let mut run = 1;
             let mut steps = [0; MAX_RANK];

@@ -414,6 +414,9 @@ fn one(x: &[f32], at: usize) -> f32 {
 #[inline(always)]
 pub fn zip<L: Lanes, F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
     let n = stretch.inner();
+    if n == 0 {
+        return; // however many rows of nothing
+    }
     stretch.rows(|i, j, k| {
         let to = out.get_mut(k..k + n).unwrap_or_default();
         match stretch.has_inner() {
@@ -436,10 +439,13 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
     mut acc: Acc,
 ) {
     let n = stretch.inner();
-    if acc == Acc::Set && !stretch.once() {
-        // Elements are met several times.
+    if acc == Acc::Set && (n == 0 || !stretch.once()) {
+        // Elements are met several times, or not at all.
         grad.fill(Sum::IDENTITY);
         acc = Acc::Add;
+    }
+    if n == 0 {
+        return;
     }
     stretch.rows(|i, j, k| {
         let g = run(g, k, n);
