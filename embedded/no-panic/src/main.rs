@@ -19,6 +19,7 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, generic};
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::{self, Args, Build};
@@ -135,6 +136,7 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
 
     tape.zero_grad();
     tape.backward(loss)?;
+    black_box(Gradcheck::new().run(loss)?);
     tape.backward_with(w, data)?;
     tape.allow_unused(b)?;
     tape.step(&mut Sgd::new(s))?;
