@@ -35,6 +35,8 @@
 
 use super::{Acc, Broadcast, Lanes, Map, Mask, math};
 
+pub use super::matmul::{linear, matmul, matmul_nt, matmul_tn};
+
 /// Reductions of up to this many elements are done in order.
 pub const IN_ORDER: usize = 16;
 
@@ -401,12 +403,12 @@ impl<F: Map<3>> Map<2> for LastButOne<F> {
 }
 
 #[inline(always)]
-fn run(x: &[f32], start: usize, len: usize) -> &[f32] {
+pub(super) fn run(x: &[f32], start: usize, len: usize) -> &[f32] {
     x.get(start..start + len).unwrap_or_default()
 }
 
 #[inline(always)]
-fn one(x: &[f32], at: usize) -> f32 {
+pub(super) fn one(x: &[f32], at: usize) -> f32 {
     x.get(at).copied().unwrap_or(0.0)
 }
 
@@ -467,53 +469,6 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
             }
         }
     });
-}
-
-/// See [`super::matmul`].
-#[inline(always)]
-pub fn matmul<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
-    if n == 1 {
-        return dots::<L>(a, b, out, [m, k], Acc::Set);
-    }
-    product::<L, false>([m, k, n], a, [k, 1], b, [n, 1], out, Acc::Set);
-}
-
-/// See [`super::matmul_tn`].
-#[inline(always)]
-pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if k == 1 && n == 1 {
-        dots::<L>(a, g, out, [1, m], acc);
-    } else if n == 1 {
-        // One column is computed as one row, so that lanes run along it.
-        product::<L, false>([1, m, k], g, [0, 1], a, [k, 1], out, acc);
-    } else {
-        product::<L, false>([k, m, n], a, [1, k], g, [n, 1], out, acc);
-    }
-}
-
-/// See [`super::matmul_nt`].
-#[inline(always)]
-pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if k == 1 {
-        return dots::<L>(g, b, out, [m, n], acc);
-    }
-    if n == 1 {
-        return product::<L, false>([m, 1, k], g, [1, 1], b, [k, 1], out, acc);
-    }
-    product::<L, true>([m, n, k], g, [n, 1], b, [1, n], out, acc);
-}
-
-/// See [`super::linear`].
-#[inline(always)]
-pub fn linear<L: Lanes>(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
-    matmul::<L>(x, w, out, [m, k, n]);
-    if n == 1 {
-        map_in_place::<L, _>(Shift(one(b, 0)), out);
-    } else if n > 0 {
-        for row in out.chunks_exact_mut(n) {
-            map::<L, 1, _>(super::Identity, [b], row, Acc::Add);
-        }
-    }
 }
 
 /// `x + b`.
@@ -801,134 +756,4 @@ pub fn softmax_grad<L: Lanes, const LOG: bool>(
             }
         }
     }
-}
-
-/// `out[i] = a[i, ..] · b`.
-#[inline(always)]
-fn dots<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k]: [usize; 2], acc: Acc) {
-    if k == 1 && acc == Acc::Set {
-        // As below: one product, added to the identity.
-        return map::<L, 1, _>(super::Scale(one(b, 0)), [run(a, 0, m)], out, acc);
-    }
-    for (i, to) in out.iter_mut().take(m).enumerate() {
-        let sum = reduce::<L, Sum, 2, _>(super::Product, [run(a, i * k, k), run(b, 0, k)]);
-        acc.put(to, sum);
-    }
-}
-
-/// `out[i, j] = Σ a(i, p) b(p, j)`, in order of `p`, where element `(x, y)` of
-/// a factor stands at `x * step[0] + y * step[1]`. Lanes run along `j`; the sums
-/// stay in registers while `p` runs.
-#[inline(always)]
-fn product<L: Lanes, const GATHER: bool>(
-    [m, k, n]: [usize; 3],
-    a: &[f32],
-    [a_row, a_col]: [usize; 2],
-    b: &[f32],
-    b_steps: [usize; 2],
-    out: &mut [f32],
-    acc: Acc,
-) {
-    if n == 0 {
-        return;
-    }
-    for (i, row) in out.chunks_exact_mut(n).take(m).enumerate() {
-        let a = a.get(i * a_row..).unwrap_or_default();
-        let column = |j: usize| b.get(j * b_steps[1]..).unwrap_or_default();
-        let mut j = 0;
-        if L::LEN == 1 {
-            // Four sums at a time hide the latency of a multiplication.
-            let (strips, _) = row.as_chunks_mut::<4>();
-            for to in strips {
-                let sums = strip::<L, 4, GATHER>(k, a, a_col, column(j), b_steps);
-                for (to, sum) in L::chunks_mut(to).0.iter_mut().zip(sums) {
-                    store(to, sum, acc);
-                }
-                j += 4;
-            }
-        }
-        let (whole, rest) = L::chunks_mut(row.get_mut(j..).unwrap_or_default());
-        for to in whole {
-            let [sum] = strip::<L, 1, GATHER>(k, a, a_col, column(j), b_steps);
-            store(to, sum, acc);
-            j += L::LEN;
-        }
-        if L::LEN > 1 && !rest.is_empty() {
-            let sum = part::<L, GATHER>(k, a, a_col, column(j), b_steps, rest.len());
-            match acc {
-                Acc::Set => sum,
-                Acc::Add => L::load_part(rest, 0.0) + sum,
-            }
-            .store_part(rest);
-        }
-    }
-}
-
-#[inline(always)]
-fn store<L: Lanes>(to: &mut L::Array, x: L, acc: Acc) {
-    match acc {
-        Acc::Set => x,
-        Acc::Add => L::load(to) + x,
-    }
-    .store(to);
-}
-
-/// `M` neighbouring vectors of sums.
-#[inline(always)]
-fn strip<L: Lanes, const M: usize, const GATHER: bool>(
-    k: usize,
-    a: &[f32],
-    a_col: usize,
-    b: &[f32],
-    [b_row, b_col]: [usize; 2],
-) -> [L; M] {
-    let mut sums = [L::splat(Sum::IDENTITY); M];
-    for p in 0..k {
-        let factor = L::splat(one(a, p * a_col));
-        let row = b.get(p * b_row..).unwrap_or_default();
-        if GATHER {
-            for (v, sum) in sums.iter_mut().enumerate() {
-                let column = gather::<L>(row, v * L::LEN, b_col, L::LEN);
-                *sum = *sum + factor * column;
-            }
-        } else {
-            for (sum, x) in sums.iter_mut().zip(L::chunks(row).0) {
-                *sum = *sum + factor * L::load(x);
-            }
-        }
-    }
-    sums
-}
-
-/// Fewer than a vector of sums.
-#[inline(always)]
-fn part<L: Lanes, const GATHER: bool>(
-    k: usize,
-    a: &[f32],
-    a_col: usize,
-    b: &[f32],
-    [b_row, b_col]: [usize; 2],
-    len: usize,
-) -> L {
-    let mut sum = L::splat(Sum::IDENTITY);
-    for p in 0..k {
-        let row = b.get(p * b_row..).unwrap_or_default();
-        let x = if GATHER {
-            gather::<L>(row, 0, b_col, len)
-        } else {
-            L::load_part(row.get(..len).unwrap_or_default(), 0.0)
-        };
-        sum = sum + L::splat(one(a, p * a_col)) * x;
-    }
-    sum
-}
-
-/// `len` lanes from elements `step` apart, beginning with number `first`.
-#[inline(always)]
-fn gather<L: Lanes>(x: &[f32], first: usize, step: usize, len: usize) -> L {
-    let mut lanes = [0.0; 8];
-    for (l, to) in lanes.iter_mut().take(len).enumerate() {
-        *to = one(x, (first + l) * step);
-    }
-    L::load_part(&lanes, 0.0)
 }

@@ -17,6 +17,7 @@ mod broadcast;
 pub mod generic;
 mod lanes;
 pub mod math;
+mod matmul;
 pub mod scalar;
 
 pub use broadcast::Broadcast;

@@ -1,0 +1,345 @@
+//! Matrix products over [`Lanes`], in the three forms a backward pass needs.
+//!
+//! ```text
+//! out[m, n] = A[m, k] · B[k, n]
+//!
+//! for each strip of columns, as wide as a few vectors:
+//!     for each block of rows:
+//!         sums = -0.0                          one vector per row, in registers
+//!         for p in 0..k:
+//!             x = B[p, strip]
+//!             for each row i of the block:
+//!                 sums[i] = sums[i] + A[i, p] * x
+//!         out[block, strip] = sums             or += sums
+//! ```
+//!
+//! Lanes run along columns, and every sum is added in order of `p`: the order is
+//! that of the loop one would write by hand, whatever the block, so blocks can
+//! be of any size. Several rows at once, because a sum waits for the one before
+//! and the others fill the time.
+//!
+//! `Aᵀ · G` reads `A` by columns, which stand next to each other. `G · Bᵀ` would
+//! read a strip of `B` across its rows; the strip is copied into a buffer first
+//! ([`packed`]), and so are the columns that do not fill a vector. Without SIMD
+//! there is nothing to fill, and nothing is copied.
+//!
+//! A result of one column, whose factors are both contiguous along the sum, is
+//! a dot product and goes in the order of [`sum`](super::sum).
+
+use super::generic::{Reduce, Sum, one, reduce, run};
+use super::{Acc, Lanes, Product};
+
+/// Rows of a block.
+const ROWS: usize = 4;
+/// Rows of a block without SIMD, where each takes a register per column.
+const ROWS_OF_ONE: usize = 2;
+/// Columns of a strip without SIMD.
+const COLUMNS_OF_ONE: usize = 4;
+
+/// See [`super::matmul`].
+#[inline(always)]
+pub fn matmul<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
+    linear::<L>(a, b, &[], out, [m, k, n]);
+}
+
+/// See [`super::linear`]; no bias if `bias` is empty.
+#[inline(always)]
+pub fn linear<L: Lanes>(
+    x: &[f32],
+    w: &[f32],
+    bias: &[f32],
+    out: &mut [f32],
+    [m, k, n]: [usize; 3],
+) {
+    if n == 1 {
+        return dots::<L>(x, w, bias, out, [m, k], Acc::Set);
+    }
+    let job = Job {
+        sizes: [m, k, n],
+        a: x,
+        a_step: k,
+        b: w,
+        b_step: n,
+        bias,
+        acc: Acc::Set,
+    };
+    product::<L, false, false>(job, out);
+}
+
+/// See [`super::matmul_tn`].
+#[inline(always)]
+pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    if k == 1 && n == 1 {
+        dots::<L>(a, g, &[], out, [1, m], acc);
+    } else if n == 1 {
+        // One column is computed as one row, so that lanes run along it.
+        let job = Job {
+            sizes: [1, m, k],
+            a: g,
+            a_step: m,
+            b: a,
+            b_step: k,
+            bias: &[],
+            acc,
+        };
+        product::<L, false, false>(job, out);
+    } else {
+        let job = Job {
+            sizes: [k, m, n],
+            a,
+            a_step: k,
+            b: g,
+            b_step: n,
+            bias: &[],
+            acc,
+        };
+        product::<L, true, false>(job, out);
+    }
+}
+
+/// See [`super::matmul_nt`].
+#[inline(always)]
+pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    if k == 1 {
+        return dots::<L>(g, b, &[], out, [m, n], acc);
+    }
+    let job = Job {
+        sizes: [m, n, k],
+        a: g,
+        a_step: n,
+        b,
+        b_step: n,
+        bias: &[],
+        acc,
+    };
+    if n == 1 {
+        // A row is its own transpose.
+        product::<L, false, false>(Job { b_step: k, ..job }, out);
+    } else {
+        product::<L, false, true>(job, out);
+    }
+}
+
+/// `out[i] = a[i, ..] · b`, and the bias.
+#[inline(always)]
+fn dots<L: Lanes>(
+    a: &[f32],
+    b: &[f32],
+    bias: &[f32],
+    out: &mut [f32],
+    [m, k]: [usize; 2],
+    acc: Acc,
+) {
+    for (i, to) in out.iter_mut().take(m).enumerate() {
+        let sum = reduce::<L, Sum, 2, _>(Product, [run(a, i * k, k), run(b, 0, k)]);
+        acc.put(to, bias.first().map_or(sum, |b| sum + b));
+    }
+}
+
+/// A product to be computed: `a` has `m` rows that begin `a_step` apart (`k` if
+/// transposed), `b` has `k` rows that begin `b_step` apart (`n` if transposed).
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    sizes: [usize; 3],
+    a: &'a [f32],
+    a_step: usize,
+    b: &'a [f32],
+    b_step: usize,
+    bias: &'a [f32],
+    acc: Acc,
+}
+
+/// Cuts the result into strips. `TA` and `TB`: whether a factor is transposed.
+#[inline(always)]
+fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
+    let [_, _, n] = job.sizes;
+    if L::LEN == 1 {
+        let wide = n - n % COLUMNS_OF_ONE;
+        for j in (0..wide).step_by(COLUMNS_OF_ONE) {
+            rows::<L, ROWS_OF_ONE, COLUMNS_OF_ONE, TA, TB>(job, j, out);
+        }
+        for j in wide..n {
+            rows::<L, ROWS_OF_ONE, 1, TA, TB>(job, j, out);
+        }
+        return;
+    }
+    let whole = if TB { 0 } else { n - n % L::LEN };
+    for j in (0..whole).step_by(L::LEN) {
+        rows::<L, ROWS, 1, TA, false>(job, j, out);
+    }
+    for j in (whole..n).step_by(L::LEN) {
+        packed::<L, TA, TB>(job, j, out);
+    }
+}
+
+/// All rows of the strip of `M` vectors at column `j`, in blocks of `R`.
+#[inline(always)]
+fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool, const TB: bool>(
+    job: Job<'_>,
+    j: usize,
+    out: &mut [f32],
+) {
+    let [m, k, n] = job.sizes;
+    let whole = m - m % R;
+    for i in (0..whole).step_by(R) {
+        let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
+        block::<L, R, M, TA, TB>(job, [i, j], 0..k, &mut sums);
+        for (r, sums) in sums.into_iter().enumerate() {
+            finish(job, sums, j, out.get_mut((i + r) * n + j..));
+        }
+    }
+    for i in whole..m {
+        let mut sums = [[L::splat(Sum::IDENTITY); M]; 1];
+        block::<L, 1, M, TA, TB>(job, [i, j], 0..k, &mut sums);
+        let [sums] = sums;
+        finish(job, sums, j, out.get_mut(i * n + j..));
+    }
+}
+
+/// Adds the products of `p` in `range` to the sums of a block.
+#[inline(always)]
+fn block<L: Lanes, const R: usize, const M: usize, const TA: bool, const TB: bool>(
+    job: Job<'_>,
+    [i, j]: [usize; 2],
+    range: core::ops::Range<usize>,
+    sums: &mut [[L; M]; R],
+) {
+    let mut a_rows = [&[] as &[f32]; R];
+    if !TA {
+        for (r, row) in a_rows.iter_mut().enumerate() {
+            *row = job.a.get((i + r) * job.a_step..).unwrap_or_default();
+        }
+    }
+    let mut b_rows = [&[] as &[f32]; M];
+    if TB {
+        for (c, row) in b_rows.iter_mut().enumerate() {
+            *row = job.b.get((j + c) * job.b_step..).unwrap_or_default();
+        }
+    }
+    for p in range {
+        let mut factors = [0.0; R];
+        if TA {
+            let column = job.a.get(p * job.a_step + i..).unwrap_or_default();
+            factors = column.first_chunk().copied().unwrap_or(factors);
+        } else {
+            for (factor, row) in factors.iter_mut().zip(&a_rows) {
+                *factor = one(row, p);
+            }
+        }
+        let mut x = [L::splat(0.0); M];
+        if TB {
+            for (x, row) in x.iter_mut().zip(&b_rows) {
+                *x = L::splat(one(row, p));
+            }
+        } else {
+            let row = job.b.get(p * job.b_step + j..).unwrap_or_default();
+            for (x, from) in x.iter_mut().zip(L::chunks(row).0) {
+                *x = L::load(from);
+            }
+        }
+        for (sums, factor) in sums.iter_mut().zip(&factors) {
+            let factor = L::splat(*factor);
+            for (sum, x) in sums.iter_mut().zip(&x) {
+                *sum = *sum + factor * *x;
+            }
+        }
+    }
+}
+
+/// Writes finished sums, or adds them.
+#[inline(always)]
+fn finish<L: Lanes, const M: usize>(job: Job<'_>, sums: [L; M], j: usize, to: Option<&mut [f32]>) {
+    let (to, _) = L::chunks_mut(to.unwrap_or_default());
+    let bias = L::chunks(job.bias.get(j..).unwrap_or_default()).0;
+    for (c, (to, mut sum)) in to.iter_mut().zip(sums).enumerate() {
+        if let Some(bias) = bias.get(c) {
+            sum = sum + L::load(bias);
+        }
+        match job.acc {
+            Acc::Set => sum,
+            Acc::Add => L::load(to) + sum,
+        }
+        .store(to);
+    }
+}
+
+/// How much of a strip is copied at a time, and for how many rows the sums wait
+/// meanwhile: 3 KiB of stack.
+const PACKED: usize = 64;
+const WAITING: usize = 32;
+
+/// One vector of columns at `j`, or as many as there are, from a copy of `B`.
+#[inline(always)]
+fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out: &mut [f32]) {
+    let [m, k, n] = job.sizes;
+    let width = L::LEN.min(n - j);
+    for first in (0..m).step_by(WAITING) {
+        let count = WAITING.min(m - first);
+        let mut sums = [[Sum::IDENTITY; 8]; WAITING];
+        for start in (0..k).step_by(PACKED) {
+            let len = PACKED.min(k - start);
+            let mut strip = [[0.0; 8]; PACKED];
+            for (p, row) in strip.iter_mut().take(len).enumerate() {
+                for (c, to) in row.iter_mut().take(width).enumerate() {
+                    let (p, j) = (start + p, j + c);
+                    let place = if TB {
+                        j * job.b_step + p
+                    } else {
+                        p * job.b_step + j
+                    };
+                    *to = one(job.b, place);
+                }
+            }
+            let chunk = Job {
+                a: job
+                    .a
+                    .get(if TA { start * job.a_step } else { start }..)
+                    .unwrap_or_default(),
+                b: strip.as_flattened(),
+                b_step: 8,
+                ..job
+            };
+            let mut blocks = sums.iter_mut().take(count);
+            let mut i = first;
+            while i < first + count {
+                let rows = if i + ROWS <= first + count { ROWS } else { 1 };
+                if rows == ROWS {
+                    waiting::<L, ROWS, TA>(chunk, i, len, &mut blocks);
+                } else {
+                    waiting::<L, 1, TA>(chunk, i, len, &mut blocks);
+                }
+                i += rows;
+            }
+        }
+        for (r, sums) in sums.iter().take(count).enumerate() {
+            let row = out.get_mut((first + r) * n + j..).unwrap_or_default();
+            for (c, (to, sum)) in row.iter_mut().zip(sums).take(width).enumerate() {
+                job.acc
+                    .put(to, job.bias.get(j + c).map_or(*sum, |b| sum + b));
+            }
+        }
+    }
+}
+
+/// Adds a chunk of products to the sums of `R` rows that wait in memory.
+#[inline(always)]
+fn waiting<'s, L: Lanes, const R: usize, const TA: bool>(
+    chunk: Job<'_>,
+    i: usize,
+    len: usize,
+    blocks: &mut impl Iterator<Item = &'s mut [f32; 8]>,
+) {
+    let mut places: [Option<&mut [f32; 8]>; R] = core::array::from_fn(|_| blocks.next());
+    let mut sums = [[L::splat(Sum::IDENTITY); 1]; R];
+    for ([sum], place) in sums.iter_mut().zip(&places) {
+        if let Some(place) = place {
+            *sum = L::load_part(place.as_slice(), 0.0);
+        }
+    }
+    block::<L, R, 1, TA, false>(chunk, [i, 0], 0..len, &mut sums);
+    for ([sum], place) in sums.into_iter().zip(&mut places) {
+        if let Some(place) = place {
+            sum.store_part(place.as_mut_slice());
+        }
+    }
+}
