@@ -108,7 +108,7 @@ impl Broadcast {
     #[inline(always)]
     pub(crate) fn rows(&self, mut row: impl FnMut(usize, usize, usize)) {
         let [p, q, r, s] = self.dims;
-        if [p, q, r] == [1, 1, 1] {
+        if p == 1 && q == 1 && r == 1 {
             return row(0, 0, 0);
         }
         let steps = |side: u8| {
