@@ -71,6 +71,7 @@ impl<'t> Var<'t> {
     /// More than one element; a variable dropped by a rewind; the error the
     /// tape keeps.
     #[track_caller]
+    #[inline]
     pub fn item(self) -> Result<f32, Error> {
         match self.tape.peek(self) {
             Some(x) => Ok(x),

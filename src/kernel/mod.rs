@@ -321,11 +321,17 @@ pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
 ///
 /// Products are added in order of `m`; with `k == n == 1` in the order of
 /// [`sum`].
+#[inline]
 pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     if k == 1 && n == 1 {
         return add_up(sum_of(Product, [a, g]), out, acc);
     }
-    with_lanes!(L => generic::matmul_tn::<L>(a, g, out, [m, k, n], acc));
+    long_matmul_tn(a, g, out, [m, k, n], acc);
+}
+
+#[inline(never)]
+fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
+    with_lanes!(L => generic::matmul_tn::<L>(a, g, out, sizes, acc));
 }
 
 /// `out[m, k] = g[m, n] · b[k, n]ᵀ`, or `+=`: the gradient of a left factor.
@@ -336,21 +342,33 @@ pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 }
 
 /// `out[m, n] = x[m, k] · w[k, n] + b[n]`: [`matmul`], and the bias added last.
+#[inline]
 pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     if let (1, 1, [w], [b]) = (k, n, w, b) {
         return map(Line(*w, *b), [x], out, Acc::Set);
     }
-    with_lanes!(L => generic::linear::<L>(x, w, b, out, [m, k, n]));
+    long_linear(x, w, b, out, [m, k, n]);
+}
+
+#[inline(never)]
+fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3]) {
+    with_lanes!(L => generic::linear::<L>(x, w, b, out, sizes));
 }
 
 /// `out[n]` is the sum of the rows of `x[m, n]`, in order, with [`Acc::Add`]
 /// starting from what is there. If `n` is 1, the sum is in the order of [`sum`],
 /// and added at once.
+#[inline]
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     if n == 1 {
         return add_up(sum_of(Identity, [x]), out, acc);
     }
-    with_lanes!(L => generic::sum_rows::<L>(x, [m, n], out, acc));
+    long_sum_rows(x, [m, n], out, acc);
+}
+
+#[inline(never)]
+fn long_sum_rows(x: &[f32], sizes: [usize; 2], out: &mut [f32], acc: Acc) {
+    with_lanes!(L => generic::sum_rows::<L>(x, sizes, out, acc));
 }
 
 /// `out[outer, i, inner] = x[outer, inner] / n` for each `i` below `len`, or
