@@ -156,26 +156,28 @@ fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f3
     if L::LEN == 1 {
         let wide = n - n % COLUMNS_OF_ONE;
         for j in (0..wide).step_by(COLUMNS_OF_ONE) {
-            rows::<L, ROWS_OF_ONE, COLUMNS_OF_ONE, TA, TB>(job, j, out);
+            rows::<L, ROWS_OF_ONE, COLUMNS_OF_ONE, TA, TB>(job, j, j, out);
         }
         for j in wide..n {
-            rows::<L, ROWS_OF_ONE, 1, TA, TB>(job, j, out);
+            rows::<L, ROWS_OF_ONE, 1, TA, TB>(job, j, j, out);
         }
         return;
     }
     let whole = if TB { 0 } else { n - n % L::LEN };
     for j in (0..whole).step_by(L::LEN) {
-        rows::<L, ROWS, 1, TA, false>(job, j, out);
+        rows::<L, ROWS, 1, TA, false>(job, j, j, out);
     }
     for j in (whole..n).step_by(L::LEN) {
         packed::<L, TA, TB>(job, j, out);
     }
 }
 
-/// All rows of the strip of `M` vectors at column `j`, in blocks of `R`.
+/// All rows of the strip of `M` vectors that stands at column `from` in `B` and at
+/// column `j` in the result, in blocks of `R`.
 #[inline(always)]
 fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool, const TB: bool>(
     job: Job<'_>,
+    from: usize,
     j: usize,
     out: &mut [f32],
 ) {
@@ -183,14 +185,14 @@ fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool, const TB: bool
     let whole = m - m % R;
     for i in (0..whole).step_by(R) {
         let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
-        block::<L, R, M, TA, TB>(job, [i, j], 0..k, &mut sums);
+        block::<L, R, M, TA, TB>(job, [i, from], 0..k, &mut sums);
         for (r, sums) in sums.into_iter().enumerate() {
             finish(job, sums, j, out.get_mut((i + r) * n + j..));
         }
     }
     for i in whole..m {
         let mut sums = [[L::splat(Sum::IDENTITY); M]; 1];
-        block::<L, 1, M, TA, TB>(job, [i, j], 0..k, &mut sums);
+        block::<L, 1, M, TA, TB>(job, [i, from], 0..k, &mut sums);
         let [sums] = sums;
         finish(job, sums, j, out.get_mut(i * n + j..));
     }
@@ -268,33 +270,58 @@ fn finish<L: Lanes, const M: usize>(job: Job<'_>, sums: [L; M], j: usize, to: Op
 const PACKED: usize = 64;
 const WAITING: usize = 32;
 
+/// Columns `j..j + width` of `B`, in rows `start..start + len`.
+#[inline(always)]
+fn pack<const TB: bool>(
+    job: Job<'_>,
+    [j, width]: [usize; 2],
+    [start, len]: [usize; 2],
+) -> [[f32; 8]; PACKED] {
+    let mut strip = [[0.0; 8]; PACKED];
+    if TB {
+        for c in 0..width {
+            let row = run(job.b, (j + c) * job.b_step + start, len);
+            for (to, x) in strip.iter_mut().zip(row) {
+                if let Some(to) = to.get_mut(c) {
+                    *to = *x;
+                }
+            }
+        }
+    } else {
+        for (p, to) in strip.iter_mut().take(len).enumerate() {
+            let row = run(job.b, (start + p) * job.b_step + j, width);
+            for (to, x) in to.iter_mut().zip(row) {
+                *to = *x;
+            }
+        }
+    }
+    strip
+}
+
 /// One vector of columns at `j`, or as many as there are, from a copy of `B`.
 #[inline(always)]
 fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out: &mut [f32]) {
     let [m, k, n] = job.sizes;
     let width = L::LEN.min(n - j);
+    if k <= PACKED && width == L::LEN {
+        // All of it at once: no sum has to wait.
+        let strip = pack::<TB>(job, [j, width], [0, k]);
+        let job = Job {
+            b: strip.as_flattened(),
+            b_step: 8,
+            ..job
+        };
+        return rows::<L, ROWS, 1, TA, false>(job, 0, j, out);
+    }
     for first in (0..m).step_by(WAITING) {
         let count = WAITING.min(m - first);
         let mut sums = [[Sum::IDENTITY; 8]; WAITING];
         for start in (0..k).step_by(PACKED) {
             let len = PACKED.min(k - start);
-            let mut strip = [[0.0; 8]; PACKED];
-            for (p, row) in strip.iter_mut().take(len).enumerate() {
-                for (c, to) in row.iter_mut().take(width).enumerate() {
-                    let (p, j) = (start + p, j + c);
-                    let place = if TB {
-                        j * job.b_step + p
-                    } else {
-                        p * job.b_step + j
-                    };
-                    *to = one(job.b, place);
-                }
-            }
+            let strip = pack::<TB>(job, [j, width], [start, len]);
+            let passed = if TA { start * job.a_step } else { start };
             let chunk = Job {
-                a: job
-                    .a
-                    .get(if TA { start * job.a_step } else { start }..)
-                    .unwrap_or_default(),
+                a: job.a.get(passed..).unwrap_or_default(),
                 b: strip.as_flattened(),
                 b_step: 8,
                 ..job
@@ -302,13 +329,13 @@ fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out:
             let mut blocks = sums.iter_mut().take(count);
             let mut i = first;
             while i < first + count {
-                let rows = if i + ROWS <= first + count { ROWS } else { 1 };
-                if rows == ROWS {
+                if i + ROWS <= first + count {
                     waiting::<L, ROWS, TA>(chunk, i, len, &mut blocks);
+                    i += ROWS;
                 } else {
                     waiting::<L, 1, TA>(chunk, i, len, &mut blocks);
+                    i += 1;
                 }
-                i += rows;
             }
         }
         for (r, sums) in sums.iter().take(count).enumerate() {
