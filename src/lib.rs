@@ -72,8 +72,8 @@
 //!
 //! # Features
 //!
-//! - `std` (default): [`HeapArena`], optimizer state in a `Vec`, switching the
-//!   SIMD level at run time.
+//! - `std` (default): [`HeapArena`], optimizer state in a `Vec`, AVX2 where the
+//!   CPU has it. `BAREGRAD_SIMD` asks for another [`kernel::Level`].
 //! - `defmt`: `defmt::Format` for errors and small types.
 
 #![no_std]

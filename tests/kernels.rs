@@ -890,8 +890,8 @@ const DIGEST: u64 = 0x4bb4_e9a6_8ddd_7f55;
 #[test]
 fn digest_is_the_committed_one() {
     #[cfg(feature = "std")]
-    for level in kernel::Level::ALL {
-        kernel::set_level(*level);
+    for level in kernel::Level::available() {
+        kernel::set_level(level);
         assert_eq!(digest(), DIGEST, "{level:?}: {:#018x}", digest());
     }
     assert_eq!(digest(), DIGEST, "{:#018x}", digest());

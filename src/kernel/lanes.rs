@@ -7,12 +7,11 @@
 //! `wide`'s transcendental functions and horizontal adds round differently
 //! with the instruction set they are compiled for.
 //!
-//! Two types implement it here:
-//!
 //! | type | lanes | used |
 //! | --- | --- | --- |
 //! | `f32` | 1 | targets without SIMD, and the reference the others must equal |
 //! | [`f32x8`] | 8 | everywhere else (SSE2, NEON, wasm SIMD, through `wide`) |
+//! | `x86::M256` | 8 | x86-64 with AVX2, found at run time |
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 

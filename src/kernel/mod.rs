@@ -1,8 +1,8 @@
 //! Numeric kernels over slices: the part that is fast.
 //!
 //! Each kernel is written once, in [`generic`], over the trait [`Lanes`], and
-//! entered here once per slice with the best lane type the CPU has. Which one
-//! that is changes speed, never bits:
+//! entered here once per slice with the best lane type the CPU has, or the one
+//! asked for (see [`Level`]). Which one that is changes speed, never bits:
 //!
 //! - an element-wise result depends on its own elements only, not on where in
 //!   the slice they stand;
@@ -16,15 +16,22 @@
 mod broadcast;
 pub mod generic;
 mod lanes;
+mod level;
 pub mod math;
 mod matmul;
 pub mod scalar;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub(crate) mod x86;
 
 pub use broadcast::Broadcast;
 pub use lanes::{Bits, Lanes, Mask};
+pub use level::{Level, level};
+#[cfg(feature = "std")]
+pub use level::{LevelError, level_from_env, set_level};
 pub use wide::f32x8;
 
 use generic::{Max, Min, Reduce, Sum};
+pub(crate) use level::with_lanes;
 
 /// Whether a kernel overwrites its destination or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,79 +91,6 @@ impl<const N: usize, F: Map<N>> Map<N> for &F {
         (*self).apply(x)
     }
 }
-
-/// The lane types kernels can be run with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Level {
-    /// One element at a time.
-    Scalar,
-    /// What every CPU of the target has: SSE2 on x86-64, NEON on AArch64.
-    Baseline,
-}
-
-impl Level {
-    /// The levels this build can run, slowest first.
-    pub const ALL: &[Level] = if cfg!(any(
-        target_feature = "sse2",
-        target_feature = "neon",
-        target_feature = "simd128"
-    )) {
-        &[Level::Scalar, Level::Baseline]
-    } else {
-        &[Level::Scalar]
-    };
-
-    /// Whether short slices are better done without vectors: where there are
-    /// vectors.
-    pub(crate) const VECTORS: bool = Self::ALL.len() > 1;
-
-    const BEST: Level = match Self::ALL {
-        [.., best] => *best,
-        [] => Level::Scalar,
-    };
-}
-
-#[cfg(feature = "std")]
-static LEVEL: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(Level::BEST as u8);
-
-/// The lane type kernels run with now.
-#[inline(always)]
-pub fn level() -> Level {
-    #[cfg(feature = "std")]
-    if LEVEL.load(core::sync::atomic::Ordering::Relaxed) == Level::Scalar as u8 {
-        return Level::Scalar;
-    }
-    Level::BEST
-}
-
-/// Runs kernels with another lane type from now on, in the whole process. The
-/// bits they compute stay the same, so this is for tests and benchmarks. A
-/// level that this build lacks is ignored.
-#[cfg(feature = "std")]
-pub fn set_level(level: Level) {
-    if Level::ALL.contains(&level) {
-        LEVEL.store(level as u8, core::sync::atomic::Ordering::Relaxed);
-    }
-}
-
-/// Evaluates an expression with a lane type in place of `$L`: the one place a
-/// lane type is chosen, once per slice.
-macro_rules! with_lanes {
-    ($L:ident => $kernel:expr) => {
-        match $crate::kernel::level() {
-            $crate::kernel::Level::Scalar => {
-                type $L = f32;
-                $kernel
-            }
-            $crate::kernel::Level::Baseline => {
-                type $L = $crate::kernel::f32x8;
-                $kernel
-            }
-        }
-    };
-}
-pub(crate) use with_lanes;
 
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]

@@ -1,0 +1,224 @@
+//! Which lane type kernels run with: what there is, what was asked for, and the
+//! one place where it is chosen.
+
+use core::fmt;
+
+#[cfg(feature = "std")]
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+#[cfg(feature = "std")]
+use std::{io::Write as _, string::String};
+
+/// The lane types kernels can be run with.
+///
+/// The best one is found when the first kernel runs. The environment variable
+/// `BAREGRAD_SIMD` (with the feature `std`), or [`set_level`], asks for another:
+/// the bits stay the same, so that is for tests and benchmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Level {
+    /// `scalar`: one element at a time.
+    Scalar,
+    /// `baseline`: what every CPU of the target has, such as SSE2 on x86-64 or
+    /// NEON on AArch64.
+    Baseline,
+    /// `avx2`: vectors of 256 bits on x86-64, where the CPU has them. Needs the
+    /// feature `std`, to find that out.
+    Avx2,
+}
+
+impl Level {
+    const ALL: [Level; 3] = [Level::Scalar, Level::Baseline, Level::Avx2];
+
+    /// Whether short slices are better done without vectors: where there are
+    /// vectors.
+    pub(crate) const VECTORS: bool = cfg!(any(
+        target_feature = "sse2",
+        target_feature = "neon",
+        target_feature = "simd128"
+    ));
+
+    /// The levels that this build can run on this CPU, slowest first.
+    ///
+    /// ```
+    /// use baregrad::kernel::Level;
+    /// assert_eq!(Level::available().next(), Some(Level::Scalar));
+    /// ```
+    pub fn available() -> impl Iterator<Item = Level> + Clone {
+        Self::ALL.into_iter().filter(|level| level.is_available())
+    }
+
+    /// Whether this build can run it on this CPU.
+    pub fn is_available(self) -> bool {
+        match self {
+            Level::Scalar => true,
+            Level::Baseline => Self::VECTORS,
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            Level::Avx2 => std::is_x86_feature_detected!("avx2"),
+            #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+            Level::Avx2 => false,
+        }
+    }
+}
+
+/// As `BAREGRAD_SIMD` spells it.
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Level::Scalar => "scalar",
+            Level::Baseline => "baseline",
+            Level::Avx2 => "avx2",
+        })
+    }
+}
+
+/// `BAREGRAD_SIMD` asks for what does not exist, or not here.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelError {
+    found: String,
+}
+
+#[cfg(feature = "std")]
+impl fmt::Display for LevelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BAREGRAD_SIMD: expected one of ")?;
+        for (i, level) in Level::available().enumerate() {
+            write!(f, "{}{level}", if i == 0 { "" } else { ", " })?;
+        }
+        write!(f, ", found {:?}", self.found)?;
+        match named(&self.found) {
+            Some(_) => f.write_str(", which this build or this CPU lacks"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl core::error::Error for LevelError {}
+
+#[cfg(feature = "std")]
+fn named(name: &str) -> Option<Level> {
+    let mut levels = Level::ALL.into_iter();
+    levels.find(|level| std::format!("{level}") == name)
+}
+
+/// The level that the environment variable `BAREGRAD_SIMD` asks for: `scalar`,
+/// `baseline` or `avx2`; `None` if it is not set, or empty.
+///
+/// # Errors
+///
+/// If it is none of those, or one that is not [available](Level::available).
+/// Kernels cannot fail: should one run all the same, it says so once on standard
+/// error and takes the best level. Programs that mean to be compared, tests and
+/// benchmarks, ask here first.
+#[cfg(feature = "std")]
+pub fn level_from_env() -> Result<Option<Level>, LevelError> {
+    let found = std::env::var_os("BAREGRAD_SIMD").unwrap_or_default();
+    let found = found.to_string_lossy();
+    if found.is_empty() {
+        return Ok(None);
+    }
+    match named(&found) {
+        Some(level) if level.is_available() => Ok(Some(level)),
+        _ => Err(LevelError {
+            found: found.into_owned(),
+        }),
+    }
+}
+
+/// The level as a number, or [`UNKNOWN`]. `Avx2` is stored here only if the CPU
+/// has AVX2, which `x86.rs` relies on.
+#[cfg(feature = "std")]
+static LEVEL: AtomicU8 = AtomicU8::new(UNKNOWN);
+#[cfg(feature = "std")]
+const UNKNOWN: u8 = u8::MAX;
+
+#[cfg(feature = "std")]
+#[inline(always)]
+fn stored() -> Option<Level> {
+    let level = LEVEL.load(Relaxed);
+    Level::ALL.into_iter().find(|l| *l as u8 == level)
+}
+
+/// The lane type kernels run with now.
+#[cfg(feature = "std")]
+#[inline(always)]
+pub fn level() -> Level {
+    match stored() {
+        Some(level) => level,
+        None => first_use(),
+    }
+}
+
+/// The lane type kernels run with now.
+#[cfg(not(feature = "std"))]
+#[inline(always)]
+pub fn level() -> Level {
+    if Level::VECTORS {
+        Level::Baseline
+    } else {
+        Level::Scalar
+    }
+}
+
+#[cfg(feature = "std")]
+#[cold]
+#[inline(never)]
+fn first_use() -> Level {
+    let best = Level::available().last().unwrap_or(Level::Scalar);
+    let asked = level_from_env();
+    let level = match asked {
+        Ok(Some(level)) => level,
+        _ => best,
+    };
+    // Another thread may have been faster, and may have set another level.
+    let first = LEVEL.compare_exchange(UNKNOWN, level as u8, Relaxed, Relaxed);
+    if let (Ok(_), Err(error)) = (first, asked) {
+        // If even that fails, there is nobody left to tell.
+        let _ = writeln!(std::io::stderr(), "{error}; using {best}");
+    }
+    stored().unwrap_or(level)
+}
+
+/// Runs kernels with another lane type from now on, in the whole process. The
+/// bits they compute stay the same, so this is for tests and benchmarks. A
+/// level that is not [available](Level::available) is ignored.
+#[cfg(feature = "std")]
+pub fn set_level(level: Level) {
+    if level.is_available() {
+        LEVEL.store(level as u8, Relaxed);
+    }
+}
+
+/// Evaluates an expression with a lane type in place of `$L`: the one place a
+/// lane type is chosen, once per slice.
+macro_rules! with_lanes {
+    ($L:ident => $kernel:expr) => {
+        match $crate::kernel::level() {
+            $crate::kernel::Level::Scalar => {
+                type $L = f32;
+                $kernel
+            }
+            $crate::kernel::Level::Baseline => {
+                type $L = $crate::kernel::f32x8;
+                $kernel
+            }
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            $crate::kernel::Level::Avx2 => $crate::kernel::x86::enter(
+                #[inline(always)]
+                || {
+                    type $L = $crate::kernel::x86::M256;
+                    $kernel
+                },
+            ),
+            // Never the level there.
+            #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+            $crate::kernel::Level::Avx2 => {
+                type $L = $crate::kernel::f32x8;
+                $kernel
+            }
+        }
+    };
+}
+pub(crate) use with_lanes;
