@@ -34,7 +34,7 @@ fn kernels(c: &mut Criterion) {
         };
         let mut group = c.benchmark_group(kernel.name);
         for size in sizes {
-            let mut data = Data::new(size);
+            let mut data = Data::new(0, size);
             let work = match kernel.product {
                 true => size * data.n,
                 false => size,

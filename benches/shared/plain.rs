@@ -16,11 +16,11 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn new(len: usize) -> Data {
+    pub fn new(seed: u32, len: usize) -> Data {
         let n = (len as f64).sqrt().round() as usize;
         Data {
-            x: noise(3, len),
-            y: noise(4, len),
+            x: noise(2 * seed + 3, len),
+            y: noise(2 * seed + 4, len),
             out: vec![0.0; len],
             n,
         }
