@@ -86,6 +86,18 @@ pub enum ErrorKind {
         /// The rows that were recorded.
         most: usize,
     },
+    /// Data for an input are no whole number of rows, or not as many rows as
+    /// those of the first.
+    DataSet {
+        /// Which of the data, counted from 0.
+        input: usize,
+        /// How many values were found.
+        found: usize,
+        /// The values in a row; 0 if the input has no rows.
+        row: usize,
+        /// The rows of the first data, once they are known.
+        rows: Option<usize>,
+    },
     /// The variable was recorded before a rewind that dropped it.
     Stale,
     /// The variable belongs to another tape.
@@ -227,6 +239,25 @@ impl fmt::Display for ErrorKind {
             Self::Rows { found, row, most } => write!(
                 f,
                 "expected 1 to {most} rows of {row} values, found {found} values"
+            ),
+            Self::DataSet { input, row: 0, .. } => write!(f, "data {input} have no rows"),
+            Self::DataSet {
+                input,
+                found,
+                row,
+                rows: None,
+            } => write!(
+                f,
+                "expected whole rows of {row} values for data {input}, found {found} values"
+            ),
+            Self::DataSet {
+                input,
+                found,
+                row,
+                rows: Some(rows),
+            } => write!(
+                f,
+                "expected {rows} rows of {row} values for data {input}, found {found} values"
             ),
             Self::Stale => f.write_str("the variable was dropped by a rewind"),
             Self::Foreign => f.write_str("the variable belongs to another tape"),

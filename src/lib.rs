@@ -82,6 +82,7 @@
 extern crate std;
 
 mod arena;
+mod batch;
 mod error;
 pub mod gradcheck;
 pub mod kernel;

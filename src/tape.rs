@@ -935,7 +935,7 @@ impl<'t> State<'t> {
         self.floats_peak = self.floats_peak.max(used);
     }
 
-    fn rebind(&mut self, id: u16, data: &'t [f32]) -> Result<(), ErrorKind> {
+    pub(crate) fn rebind(&mut self, id: u16, data: &'t [f32]) -> Result<(), ErrorKind> {
         let node = self
             .nodes
             .get_mut(id as usize)
@@ -963,6 +963,20 @@ impl<'t> State<'t> {
         // Which later results depend on it is not worth finding out: all may.
         self.outdated_from = self.outdated_from.min(id);
         Ok(())
+    }
+
+    /// An input's values per row, and the rows that were recorded.
+    pub(crate) fn input_rows(&self, id: u16) -> Result<(usize, usize), ErrorKind> {
+        let node = self
+            .node(id)
+            .filter(|node| node.op.is_none() && node.place & Node::BORROWED != 0)
+            .ok_or(ErrorKind::NotInput)?;
+        if node.shape.rank() == 0 {
+            return Ok((0, 0));
+        }
+        let row = node.shape.without(0).numel();
+        let rows = (node.cap as usize).checked_div(row).unwrap_or(0);
+        Ok((row, rows))
     }
 
     fn write(&mut self, id: u16, values: &[f32]) -> Result<(), ErrorKind> {
@@ -1260,16 +1274,40 @@ impl<'t> State<'t> {
     // ---- backward --------------------------------------------------------
 
     #[inline]
-    fn backward(&mut self, loss: u16, gradient: Option<&[f32]>) -> Result<(), ErrorKind> {
-        let node = self.node(loss).ok_or(ErrorKind::Stale)?;
-        if !node.has(Node::REQUIRES_GRAD) {
-            return Err(ErrorKind::NoGradient);
+    fn trained(&self, id: u16) -> Result<&Node, ErrorKind> {
+        let node = self.node(id).ok_or(ErrorKind::Stale)?;
+        if node.has(Node::REQUIRES_GRAD) {
+            Ok(node)
+        } else {
+            Err(ErrorKind::NoGradient)
         }
-        match gradient {
-            Some(gradient) => expect_length(node.shape, gradient)?,
-            None if node.len != 1 => return Err(ErrorKind::NotScalar { shape: node.shape }),
-            None => {}
+    }
+
+    /// A single number that depends on a parameter.
+    #[inline]
+    pub(crate) fn differentiable(&self, loss: u16) -> Result<&Node, ErrorKind> {
+        let node = self.trained(loss)?;
+        if node.len == 1 {
+            Ok(node)
+        } else {
+            Err(ErrorKind::NotScalar { shape: node.shape })
         }
+    }
+
+    #[inline]
+    pub(crate) fn backward(
+        &mut self,
+        loss: u16,
+        gradient: Option<&[f32]>,
+    ) -> Result<(), ErrorKind> {
+        let node = match gradient {
+            Some(gradient) => {
+                let node = self.trained(loss)?;
+                expect_length(node.shape, gradient)?;
+                node
+            }
+            None => self.differentiable(loss)?,
+        };
         if self.outdated_from <= loss && node.op.is_some() {
             return Err(ErrorKind::NotReplayed);
         }

@@ -170,3 +170,18 @@ fn training_a_network_allocates_nothing() {
     assert_eq!(made, 0);
     assert!(last < 0.5 * first, "{first} {last}");
 }
+
+/// A data set larger than the tape.
+#[test]
+fn streaming_allocates_nothing() {
+    static DATA: [f32; 100] = [0.5; 100];
+    let (made, mean) = calls(|| {
+        let mut arena = Arena::<80, 8>::new();
+        let tape = arena.tape();
+        let w = tape.param(&[1.0], []);
+        let x = tape.input(&DATA[..16], [16]);
+        let loss = (w * x).square().mean();
+        tape.backward_over(loss, &[(x, &DATA)])
+    });
+    assert_eq!((made, mean.unwrap()), (0, 0.25));
+}

@@ -1,0 +1,293 @@
+//! The three jobs against floors written by hand, and kernels against plain
+//! loops, in one process and in turns, so that a noisy machine disturbs both:
+//!
+//! ```text
+//! cargo bench --bench budget
+//! ```
+//!
+//! Times are the least of many runs, ratios those of the least times. J1: a
+//! thermometer, eleven samples, a line, SGD; J2: 64 samples of a sine, a
+//! network of 321 parameters, Adam; J3: a million samples, a line, SGD, through
+//! a tape recorded for a few thousand, against reading the samples. Kernels work
+//! on 4096 floats; `ps` are picoseconds per element, in matrix products per
+//! multiplication.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+// An allocator cannot be written without.
+#![allow(unsafe_code)]
+
+mod shared;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::{Cell, RefCell};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use baregrad::optim::Optimizer;
+use baregrad::{HeapArena, kernel::Level};
+use shared::plain::{self, Data};
+use shared::{Line, Sine, at_level, floors, jobs, levels, name};
+
+/// Counts what is asked of the system's allocator.
+struct Counting;
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(at, layout, size) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One thing to be measured.
+struct Subject<'a> {
+    run: &'a mut dyn FnMut(),
+    /// How often per measurement, so that the clock's resolution is no matter.
+    repeat: u32,
+    least: Duration,
+}
+
+impl<'a> Subject<'a> {
+    fn new(run: &'a mut dyn FnMut()) -> Self {
+        Subject {
+            run,
+            repeat: 1,
+            least: Duration::MAX,
+        }
+    }
+
+    fn measure(&mut self) -> Duration {
+        let start = Instant::now();
+        for _ in 0..self.repeat {
+            (self.run)();
+        }
+        start.elapsed()
+    }
+}
+
+/// Runs all subjects in turns for about `seconds`, and returns the least time
+/// of one run of each, in nanoseconds.
+fn in_turns<const N: usize>(seconds: f64, runs: [&mut dyn FnMut(); N]) -> [f64; N] {
+    const LEAST: Duration = Duration::from_micros(100);
+    let mut subjects = runs.map(Subject::new);
+    for subject in &mut subjects {
+        while subject.measure() < LEAST {
+            subject.repeat *= 2;
+        }
+    }
+    let start = Instant::now();
+    while start.elapsed().as_secs_f64() < seconds {
+        for subject in &mut subjects {
+            subject.least = subject.measure().min(subject.least);
+        }
+    }
+    subjects.map(|s| s.least.as_secs_f64() * 1e9 / f64::from(s.repeat))
+}
+
+fn agree(who: &str, floor: f32, ours: f32, tolerance: f32) {
+    assert!(
+        (ours / floor - 1.0).abs() < tolerance,
+        "{who}: the floor's loss is {floor}, baregrad's {ours}"
+    );
+}
+
+/// Allocations per epoch, over ten.
+fn allocations(mut epoch: impl FnMut()) -> f64 {
+    let before = CALLS.load(Ordering::Relaxed);
+    for _ in 0..10 {
+        epoch();
+    }
+    (CALLS.load(Ordering::Relaxed) - before) as f64 / 10.0
+}
+
+fn thermometer<O: Optimizer>(label: &str, mut job: jobs::Job<'_, O>) {
+    let mut floor = floors::Thermometer::new();
+    let mut loss = 0.0;
+    for epoch in 0..5000 {
+        let floor_loss = floor.epoch();
+        loss = job.epoch().unwrap();
+        if !(100..4000).contains(&epoch) {
+            agree(label, floor_loss, loss, 1e-5);
+        }
+    }
+    agree(label, 2.927_647, loss, 1e-5);
+    assert!((floor.w - 5.3671).abs() < 1e-3 && (floor.b + 17.3012).abs() < 2e-3);
+    let per_epoch = allocations(|| _ = job.epoch());
+    // Fifty epochs at once: a call for each would be a fifth of the floor.
+    let [floor_ns, ns] = in_turns(
+        1.0,
+        [
+            &mut || {
+                for _ in 0..50 {
+                    black_box(floor.epoch());
+                }
+            },
+            &mut || {
+                for _ in 0..50 {
+                    black_box(job.epoch().unwrap());
+                }
+            },
+        ],
+    )
+    .map(|ns| ns / 50.0);
+    println!(
+        "{label} floor_ns {floor_ns:.1} baregrad_ns {ns:.1} ratio {:.2} allocations per epoch {per_epoch}",
+        ns / floor_ns
+    );
+}
+
+fn sine() {
+    let sine = Sine::load();
+    let mut floor = floors::Network::new(&sine);
+    let mut arena = HeapArena::new(20_000, 32);
+    let tape = arena.tape();
+    let mut job = jobs::sine(&tape, &sine);
+    sine.check("floor", || floor.epoch());
+    sine.check("baregrad", || job.epoch().unwrap());
+    let per_epoch = allocations(|| _ = job.epoch());
+    let [floor_ns, ns] = in_turns(
+        3.0,
+        [
+            &mut || {
+                black_box(floor.epoch());
+            },
+            &mut || {
+                black_box(job.epoch().unwrap());
+            },
+        ],
+    );
+    println!(
+        "J2 floor_us {:.2} baregrad_us {:.2} ratio {:.2} allocations per epoch {per_epoch}",
+        floor_ns / 1e3,
+        ns / 1e3,
+        ns / floor_ns
+    );
+}
+
+fn stream() {
+    let line = Line::make();
+    let mut floor = floors::Stream::new();
+    let mut arena = HeapArena::new(4 * jobs::ROWS, 16);
+    let tape = arena.tape();
+    let mut job = jobs::stream(&tape, &line, jobs::ROWS);
+    for _ in 0..20 {
+        agree("J3", floor.epoch(&line), job.epoch().unwrap(), 1e-5);
+    }
+    let per_epoch = allocations(|| _ = job.epoch());
+    let [read_ns, floor_ns, ns] = in_turns(
+        5.0,
+        [
+            &mut || {
+                black_box(floors::read(black_box(&line)));
+            },
+            &mut || {
+                black_box(floor.epoch(&line));
+            },
+            &mut || {
+                black_box(job.epoch().unwrap());
+            },
+        ],
+    )
+    .map(|ns| ns / Line::SAMPLES as f64);
+    println!(
+        "J3 read_ns {read_ns:.3} floor_ns {floor_ns:.3} baregrad_ns {ns:.3} ratio {:.2} allocations per epoch {per_epoch}",
+        ns / read_ns
+    );
+}
+
+/// One line: the plain loop, then each level the machine has.
+fn kernel_line(label: &str, kernel: plain::Kernel, len: usize) {
+    // Branches of an elementary function depend on its argument. A processor
+    // learns those of a few thousand numbers by heart, which no new data allow.
+    let sets = if kernel.std.is_some() { 16 } else { 1 };
+    let sets: Vec<_> = (0..sets)
+        .map(|seed| RefCell::new(Data::new(seed, len)))
+        .collect();
+    let next = Cell::new(0);
+    let work = match kernel.product {
+        true => len * sets[0].borrow().n,
+        false => len,
+    } as f64;
+    let run = |f: fn(&mut Data)| {
+        let i = next.get();
+        next.set((i + 1) % sets.len());
+        f(black_box(&mut sets[i].borrow_mut()));
+    };
+    let lanes = |level: Option<Level>| {
+        if let Some(level) = level {
+            at_level(level, || run(kernel.lanes));
+        }
+    };
+    let level = |wanted: &str| levels().into_iter().find(|level| name(*level) == wanted);
+    let (baseline, avx2) = (level("baseline"), level("avx2"));
+    let times = in_turns(
+        0.5,
+        [
+            &mut || run(kernel.plain),
+            &mut || lanes(baseline),
+            &mut || lanes(avx2),
+            &mut || run(kernel.std.unwrap_or(|_| ())),
+            &mut || (kernel.plain)(black_box(&mut sets[0].borrow_mut())),
+        ],
+    );
+    let [plain_ps, baseline_ps, avx2_ps, std_ps, again_ps] = times.map(|ns| ns * 1e3 / work);
+    let show = |there: bool, ps: f64| {
+        if there {
+            format!("{ps:.0}")
+        } else {
+            "-".into()
+        }
+    };
+    print!(
+        "kernel {label} scalar_ps {plain_ps:.0} baseline_ps {} avx2_ps {}",
+        show(baseline.is_some(), baseline_ps),
+        show(avx2.is_some(), avx2_ps)
+    );
+    match kernel.std {
+        Some(_) => println!(" (std {std_ps:.0}; scalar, numbers seen before: {again_ps:.0})"),
+        None => println!(),
+    }
+}
+
+fn main() {
+    // `cargo test --benches` runs benchmarks to see that they work.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let mut arena = HeapArena::new(256, 16);
+    thermometer("J1", jobs::thermometer(&arena.tape()));
+    thermometer("J1-operators", jobs::thermometer_operators(&arena.tape()));
+    sine();
+    stream();
+    for name in ["sum", "dot", "add", "mul", "exp", "tanh"] {
+        kernel_line(name, plain::kernel(name), 4096);
+    }
+    for n in [16, 64] {
+        kernel_line(&format!("matmul_{n}"), plain::kernel("matmul"), n * n);
+    }
+}

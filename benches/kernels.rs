@@ -1,0 +1,79 @@
+//! Every kernel, as a plain loop and at each level, at sizes from one element
+//! to a million. A group is a kernel:
+//!
+//! ```text
+//! cargo bench --bench kernels -- ^sum/           one kernel
+//! cargo bench --bench kernels -- sum             every kernel with sums
+//! cargo bench --bench kernels -- ^tanh/.*/4096   one size
+//! ```
+//!
+//! Throughput is in elements per second; for matrix products, of square
+//! matrices with so many elements, in multiplications per second.
+
+#![allow(missing_docs)]
+
+mod shared;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use shared::plain::{Data, KERNELS};
+use shared::{at_level, levels, name};
+
+const SIZES: [usize; 10] = [1, 2, 4, 8, 11, 16, 64, 1 << 10, 1 << 12, 1 << 16];
+const LARGEST: usize = 1 << 20;
+/// Matrices have a whole number of rows, and 256 x 256 is large.
+const SQUARES: [usize; 6] = [1, 4, 16, 64, 1 << 12, 1 << 16];
+
+fn kernels(c: &mut Criterion) {
+    for kernel in KERNELS {
+        let sizes = match kernel.matrix {
+            true => SQUARES.to_vec(),
+            false => [&SIZES[..], &[LARGEST]].concat(),
+        };
+        let mut group = c.benchmark_group(kernel.name);
+        for size in sizes {
+            let mut data = Data::new(0, size);
+            let work = match kernel.product {
+                true => size * data.n,
+                false => size,
+            };
+            group.throughput(Throughput::Elements(work as u64));
+            group.bench_function(BenchmarkId::new("scalar", size), |b| {
+                b.iter(|| (kernel.plain)(black_box(&mut data)));
+            });
+            for level in levels() {
+                group.bench_function(BenchmarkId::new(level_name(level), size), |b| {
+                    at_level(level, || b.iter(|| (kernel.lanes)(black_box(&mut data))));
+                });
+            }
+            if let Some(std) = kernel.std {
+                group.bench_function(BenchmarkId::new("std", size), |b| {
+                    b.iter(|| std(black_box(&mut data)));
+                });
+            }
+        }
+        group.finish();
+    }
+}
+
+/// What the crate does one element at a time is not the plain loop.
+fn level_name(level: baregrad::kernel::Level) -> String {
+    match name(level) {
+        scalar if scalar == "scalar" => "one_by_one".into(),
+        other => other,
+    }
+}
+
+criterion_group! {
+    name = benches;
+    // Hundreds of points: a tenth of a second each, and no long statistics.
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(30))
+        .measurement_time(Duration::from_millis(100))
+        .sample_size(10)
+        .nresamples(1000);
+    targets = kernels
+}
+criterion_main!(benches);

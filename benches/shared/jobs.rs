@@ -1,0 +1,129 @@
+//! The jobs on a tape.
+
+use baregrad::optim::{Adam, Optimizer, Sgd};
+use baregrad::{Error, Tape, Var};
+
+use super::{Line, Sine, thermometer as data};
+
+/// A recorded loss and what trains it.
+pub struct Job<'t, O> {
+    pub tape: &'t Tape<'t>,
+    pub loss: Var<'t>,
+    pub optimizer: O,
+}
+
+impl<O: Optimizer> Job<'_, O> {
+    /// The loss of the parameters before the update.
+    #[inline(always)]
+    pub fn epoch(&mut self) -> Result<f32, Error> {
+        let loss = self.loss.item()?;
+        self.tape.zero_grad();
+        self.tape.backward(self.loss)?;
+        self.tape.step(&mut self.optimizer)?;
+        self.tape.replay()?;
+        Ok(loss)
+    }
+}
+
+/// J1 with `linear` and `mse`.
+pub fn thermometer<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
+    let (w, b) = (tape.param(&[1.0], [1, 1]), tape.param(&[0.0], [1]));
+    let (x, y) = (tape.input(&data::X, [11, 1]), tape.input(&data::Y, [11, 1]));
+    Job {
+        tape,
+        loss: x.linear(w, b).mse(y),
+        optimizer: Sgd::new(data::LEARNING_RATE),
+    }
+}
+
+/// J1 spelled with operators.
+pub fn thermometer_operators<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
+    let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+    let (x, y) = (tape.input(&data::X, [11]), tape.input(&data::Y, [11]));
+    Job {
+        tape,
+        loss: (w * x + b - y).square().mean(),
+        optimizer: Sgd::new(data::LEARNING_RATE),
+    }
+}
+
+/// J2: 321 parameters.
+pub fn sine<'t>(tape: &'t Tape<'t>, sine: &'t Sine) -> Job<'t, Adam<321>> {
+    let param = |i: usize| {
+        let start = &sine.params[i];
+        match *start.shape.as_slice() {
+            [n] => tape.param(&start.data, [n]),
+            [m, n] => tape.param(&start.data, [m, n]),
+            _ => unreachable!("weights and biases"),
+        }
+    };
+    let (x, y) = (tape.input(&sine.x, [64, 1]), tape.input(&sine.y, [64, 1]));
+    let params: [Var<'t>; 6] = std::array::from_fn(param);
+    let [w1, b1, w2, b2, w3, b3] = params;
+    let hidden = x.linear(w1, b1).tanh().linear(w2, b2).tanh();
+    Job {
+        tape,
+        loss: hidden.linear(w3, b3).mse(y),
+        optimizer: Adam::new(Sine::LEARNING_RATE),
+    }
+}
+
+/// J3: recorded for `ROWS` samples, trained on a million.
+pub struct Stream<'t> {
+    job: Job<'t, Sgd>,
+    data: [(Var<'t>, &'t [f32]); 2],
+}
+
+/// Two inputs, the prediction and its gradient stay in the first-level cache.
+pub const ROWS: usize = 2048;
+
+pub fn stream<'t>(tape: &'t Tape<'t>, line: &'t Line, rows: usize) -> Stream<'t> {
+    let (w, b) = (tape.param(&[1.0], [1, 1]), tape.param(&[1.0], [1]));
+    let x = tape.input(&line.x[..rows], [rows, 1]);
+    let y = tape.input(&line.y[..rows], [rows, 1]);
+    let job = Job {
+        tape,
+        loss: x.linear(w, b).mse(y),
+        optimizer: Sgd::new(Line::LEARNING_RATE),
+    };
+    Stream {
+        job,
+        data: [(x, &line.x), (y, &line.y)],
+    }
+}
+
+impl Stream<'_> {
+    /// The loss of the parameters before the update.
+    pub fn epoch(&mut self) -> Result<f32, Error> {
+        let tape = self.job.tape;
+        tape.zero_grad();
+        let loss = tape.backward_over(self.job.loss, &self.data)?;
+        tape.step(&mut self.job.optimizer)?;
+        Ok(loss)
+    }
+}
+
+/// The broadcast model's sizes: `z = ((x - centre) * scale + shift) * gain`,
+/// with a row of `centre` and `scale`, a column of `shift`, and one `gain`.
+pub const STRETCH: [usize; 2] = [64, 48];
+
+/// Samples and targets, `[64, 48]` each.
+pub fn stretch_data() -> [Vec<f32>; 2] {
+    let len = STRETCH[0] * STRETCH[1];
+    [super::noise(5, len), super::noise(6, len)]
+}
+
+pub fn stretch<'t>(tape: &'t Tape<'t>, [x, y]: &'t [Vec<f32>; 2]) -> Job<'t, Sgd> {
+    let [m, n] = STRETCH;
+    let (x, y) = (tape.input(x, [m, n]), tape.input(y, [m, n]));
+    let centre = tape.param(&[0.1; STRETCH[1]], [n]);
+    let scale = tape.param(&[0.5; STRETCH[1]], [n]);
+    let shift = tape.param(&[-0.1; STRETCH[0]], [m, 1]);
+    let gain = tape.param(&[1.5], []);
+    let z = ((x - centre) * scale + shift) * gain;
+    Job {
+        tape,
+        loss: (z - y).square().mean(),
+        optimizer: Sgd::new(0.1),
+    }
+}

@@ -1,0 +1,125 @@
+//! What the benchmarks have in common: the data of the three jobs, each job
+//! written by hand ([`floors`]) and on a tape ([`jobs`]), and the plain loops
+//! kernels are measured against ([`plain`]).
+
+#![allow(dead_code, unreachable_pub, missing_docs)] // each benchmark uses a part
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod floors;
+pub mod jobs;
+pub mod plain;
+
+use baregrad::kernel::{self, Level};
+
+/// The levels this machine can run, slowest first.
+pub fn levels() -> Vec<Level> {
+    Level::available().collect()
+}
+
+/// A level's name in tables.
+pub fn name(level: Level) -> String {
+    format!("{level:?}").to_lowercase()
+}
+
+/// Runs `work` at a level, and goes back to the fastest.
+pub fn at_level<R>(level: Level, work: impl FnOnce() -> R) -> R {
+    let before = kernel::level();
+    kernel::set_level(level);
+    let result = work();
+    kernel::set_level(before);
+    result
+}
+
+/// Numbers in [-1, 1) that look random and are the same everywhere.
+pub fn noise(seed: u32, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// The thermometer: eleven readings, scaled, and the reference.
+pub mod thermometer {
+    const T_U: [f32; 11] = [
+        35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
+    ];
+    pub const Y: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+    pub const X: [f32; 11] = {
+        let (mut x, mut i) = (T_U, 0);
+        while i < x.len() {
+            x[i] *= 0.1;
+            i += 1;
+        }
+        x
+    };
+    pub const LEARNING_RATE: f32 = 1e-2;
+}
+
+/// The sine network's data and start, and PyTorch's losses in `f64`.
+#[derive(serde::Deserialize)]
+pub struct Sine {
+    pub x: Vec<f32>,
+    pub y: Vec<f32>,
+    pub params: Vec<Start>,
+    pub loss: Reference,
+    meta: Meta,
+}
+#[derive(serde::Deserialize)]
+pub struct Start {
+    pub shape: Vec<usize>,
+    pub data: Vec<f32>,
+}
+#[derive(serde::Deserialize)]
+pub struct Reference {
+    f64: Vec<f64>,
+}
+#[derive(serde::Deserialize)]
+struct Meta {
+    epochs: Vec<usize>,
+}
+
+impl Sine {
+    pub const LEARNING_RATE: f32 = 1e-2;
+
+    pub fn load() -> Sine {
+        serde_json::from_str(include_str!("../../tests/golden/j2_mlp.json")).unwrap()
+    }
+
+    /// Checks the loss before the update of each epoch, counted from 1, up to
+    /// 100: what comes later is rounding noise amplified.
+    pub fn check(&self, who: &str, mut loss_then_update: impl FnMut() -> f32) {
+        for epoch in 1..=100 {
+            let loss = f64::from(loss_then_update());
+            if let Some(at) = self.meta.epochs.iter().position(|e| *e == epoch) {
+                let expected = self.loss.f64[at];
+                assert!(
+                    (loss / expected - 1.0).abs() < 2e-3,
+                    "{who}, epoch {epoch}: {loss}, PyTorch has {expected}"
+                );
+            }
+        }
+    }
+}
+
+/// A million samples of `y = 3x + 0.5 + noise`.
+pub struct Line {
+    pub x: Vec<f32>,
+    pub y: Vec<f32>,
+}
+
+impl Line {
+    pub const SAMPLES: usize = 1_000_000;
+    pub const LEARNING_RATE: f32 = 0.1;
+
+    pub fn make() -> Line {
+        let (x, noise) = (noise(1, Self::SAMPLES), noise(2, Self::SAMPLES));
+        let y = (x.iter().zip(&noise))
+            .map(|(x, e)| 3.0 * x + 0.5 + 0.1 * e)
+            .collect();
+        Line { x, y }
+    }
+}

@@ -1,0 +1,165 @@
+//! Micro-batches: gradients over more data than a tape was recorded for.
+//!
+//! ```text
+//! rows of a micro-batch: as many as recorded; the first takes what is left over
+//! for each micro-batch, in order:
+//!     rebind, replay
+//!     backward, with rows / all rows as the loss's gradient
+//!     total += rows / all rows * loss
+//! ```
+//!
+//! The gradient of a mean is the mean of the micro-batches' gradients, weighted
+//! by their rows. Sums within a micro-batch are in the order of its shape, and
+//! micro-batches are added in order, so that the bits depend on the rows
+//! recorded and the rows given, not on the target.
+//!
+//! The odd micro-batch comes first: an operation that cannot do with fewer rows
+//! refuses before any gradient has changed, and the inputs end as they were
+//! recorded.
+
+use crate::error::{Error, ErrorKind};
+use crate::tape::Tape;
+use crate::var::Var;
+
+impl<'t> Tape<'t> {
+    /// Adds the gradients of the mean of `loss` over a data set of any size to
+    /// those of the parameters, and returns that mean. The tape is recorded for
+    /// as many rows as fit; `data` gives each input all of its rows.
+    ///
+    /// `loss` must be a mean over the rows, as [`mse`](Var::mse) is, with or
+    /// without terms that depend on parameters only. Data that fit in one
+    /// micro-batch give the same bits as [`replay`](Self::replay) and
+    /// [`backward`](Self::backward). Inputs that are not listed keep their data.
+    ///
+    /// Replaying is included, so that a loop needs no `replay`:
+    ///
+    /// ```
+    /// use baregrad::{Arena, optim::Sgd};
+    ///
+    /// // y = 2x + 1 for a thousand samples; the tape holds 64 of them at a time.
+    /// static X: [f32; 1000] = {
+    ///     let (mut x, mut i) = ([0.0; 1000], 0);
+    ///     while i < 1000 {
+    ///         x[i] = i as f32 / 500.0 - 1.0;
+    ///         i += 1;
+    ///     }
+    ///     x
+    /// };
+    /// let y_all = X.map(|x| 2.0 * x + 1.0);
+    ///
+    /// let mut arena = Arena::<200, 8>::new();
+    /// let tape = arena.tape();
+    /// let (w, b) = (tape.param(&[0.0], [1, 1]), tape.param(&[0.0], [1]));
+    /// let (x, y) = (tape.input(&X[..64], [64, 1]), tape.input(&y_all[..64], [64, 1]));
+    /// let loss = x.linear(w, b).mse(y);
+    ///
+    /// let mut sgd = Sgd::new(0.5);
+    /// let mut mean = f32::INFINITY;
+    /// for _ in 0..50 {
+    ///     tape.zero_grad();
+    ///     mean = tape.backward_over(loss, &[(x, &X), (y, &y_all)])?;
+    ///     tape.step(&mut sgd)?;
+    /// }
+    /// assert!(mean < 1e-6 && (w.item()? - 2.0).abs() < 1e-3);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Data that are no whole number of rows, or of another number of rows than
+    /// the first ([`ErrorKind::DataSet`]); variables that are no inputs; what
+    /// [`backward`](Self::backward) refuses. Neither inputs nor gradients have
+    /// changed then. Also what [`replay`](Self::replay) refuses, an operation
+    /// that cannot do with fewer rows: before any gradient has changed.
+    #[track_caller]
+    pub fn backward_over(
+        &'t self,
+        loss: Var<'t>,
+        data: &[(Var<'t>, &'t [f32])],
+    ) -> Result<f32, Error> {
+        let (rows, most) = self.leave("backward_over", |state| {
+            let id = state.resolve(self, loss)?;
+            state.differentiable(id)?;
+            let (mut rows, mut most) = (None, usize::MAX);
+            for (input, (var, values)) in data.iter().enumerate() {
+                let id = state.resolve(self, *var)?;
+                let (row, recorded) = state.input_rows(id)?;
+                let found = values.len().checked_div(row).unwrap_or(0);
+                if found == 0 || found * row != values.len() || rows.is_some_and(|r| r != found) {
+                    return Err(ErrorKind::DataSet {
+                        input,
+                        found: values.len(),
+                        row,
+                        rows,
+                    });
+                }
+                rows = Some(found);
+                most = most.min(recorded);
+            }
+            // Without data there is no row.
+            let rows = rows.ok_or(ErrorKind::DataSet {
+                input: 0,
+                found: 0,
+                row: 0,
+                rows: None,
+            })?;
+            Ok((rows, most))
+        })?;
+
+        let mut mean = Compensated::default();
+        let mut start = 0;
+        while start < rows {
+            let odd = (rows - start).checked_rem(most).unwrap_or(0);
+            let len = if odd == 0 { most.min(rows) } else { odd };
+            self.leave("backward_over", |state| {
+                for (var, values) in data {
+                    let id = state.resolve(self, *var)?;
+                    let row = values.len().checked_div(rows).unwrap_or(0);
+                    let batch = values.get(start * row..(start + len) * row);
+                    state.rebind(id, batch.unwrap_or_default())?;
+                }
+                Ok(())
+            })?;
+            self.replay()?;
+            let weight = len as f32 / rows as f32;
+            let value = self.leave("backward_over", |state| {
+                let id = state.resolve(self, loss)?;
+                state.backward(id, Some(&[weight]))?;
+                Ok(state.values(id).first().copied().unwrap_or(f32::NAN))
+            })?;
+            mean.add(weight * value);
+            start += len;
+        }
+        Ok(mean.total())
+    }
+}
+
+/// A sum that keeps what its additions round off: thousands of micro-batches
+/// would lose digits, and `f64` is a library of its own on a microcontroller.
+/// (Neumaier's: A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur
+/// Summation endlicher Summen", 1974.)
+#[derive(Default)]
+struct Compensated {
+    sum: f32,
+    lost: f32,
+}
+
+impl Compensated {
+    fn add(&mut self, x: f32) {
+        let sum = self.sum + x;
+        self.lost += if self.sum.abs() >= x.abs() {
+            (self.sum - sum) + x
+        } else {
+            (x - sum) + self.sum
+        };
+        self.sum = sum;
+    }
+
+    /// Infinities and NaN have lost nothing that could be added.
+    fn total(&self) -> f32 {
+        if self.sum.is_finite() {
+            self.sum + self.lost
+        } else {
+            self.sum
+        }
+    }
+}
