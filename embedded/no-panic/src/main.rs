@@ -143,6 +143,7 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
     tape.step(&mut Adam::<4>::new(s))?;
     tape.step::<dyn Optimizer>(&mut Sgd::new(s).momentum::<4>(s))?;
     tape.rebind(x, black_box(data))?;
+    black_box(tape.backward_over(loss, black_box(&[(x, data)]))?);
     tape.write(w, black_box(data))?;
     tape.replay()?;
 
