@@ -30,7 +30,16 @@
 //! costs it little. The identity of addition is `-0.0`
 //! (`0.0 + -0.0` would lose a sign), so lanes beyond the end change nothing.
 //!
-//! Short sums go in order because there the tree saves little, padding costs a
+//! # Closures
+//!
+//! Those that hold lanes are `#[inline(always)]` like everything else here: out of
+//! line they would be compiled for the baseline, and call every operation of a lane
+//! type that needs more. (Rows of a broadcast only where there is such a type: in
+//! a firmware, one copy of them is enough.)
+//!
+//! # Short sums
+//!
+//! They go in order because there the tree saves little, padding costs a
 //! scalar core much, and a loop anyone would write by hand gives the same bits.
 
 use super::{Acc, Broadcast, Lanes, Map, Mask, math};
@@ -296,6 +305,7 @@ fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
     for_each(
         blocks,
         [zero; 4],
+        #[inline(always)]
         |block| {
             let mut vectors = [zero; 4];
             for (to, x) in vectors.iter_mut().zip(L::chunks(block).0) {
@@ -303,6 +313,7 @@ fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
             }
             vectors
         },
+        #[inline(always)]
         |row| {
             for (g, partial) in partial.iter_mut().enumerate() {
                 let y = f.apply(&row.map(|vectors| vectors.get(g).copied().unwrap_or(zero)));
@@ -419,16 +430,19 @@ pub fn zip<L: Lanes, F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32],
     if n == 0 {
         return; // however many rows of nothing
     }
-    stretch.rows(|i, j, k| {
-        let to = out.get_mut(k..k + n).unwrap_or_default();
-        match stretch.has_inner() {
-            (true, true) => map::<L, 2, _>(&f, [run(a, i, n), run(b, j, n)], to, Acc::Set),
-            (true, false) => map::<L, 1, _>(Last(&f, one(b, j)), [run(a, i, n)], to, Acc::Set),
-            (false, _) => {
-                map::<L, 1, _>(LastButOne(&f, one(a, i)), [run(b, j, n)], to, Acc::Set);
+    stretch.rows(
+        #[cfg_attr(target_arch = "x86_64", inline(always))]
+        |i, j, k| {
+            let to = out.get_mut(k..k + n).unwrap_or_default();
+            match stretch.has_inner() {
+                (true, true) => map::<L, 2, _>(&f, [run(a, i, n), run(b, j, n)], to, Acc::Set),
+                (true, false) => map::<L, 1, _>(Last(&f, one(b, j)), [run(a, i, n)], to, Acc::Set),
+                (false, _) => {
+                    map::<L, 1, _>(LastButOne(&f, one(a, i)), [run(b, j, n)], to, Acc::Set);
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// See [`super::zip_grad`].
@@ -449,26 +463,29 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
     if n == 0 {
         return;
     }
-    stretch.rows(|i, j, k| {
-        let g = run(g, k, n);
-        match stretch.has_inner() {
-            (true, has_other) => {
-                let (own, to) = (run(own, i, n), grad.get_mut(i..i + n).unwrap_or_default());
-                if has_other {
-                    map::<L, 3, _>(&f, [g, own, run(other, j, n)], to, acc);
-                } else {
-                    map::<L, 2, _>(Last(&f, one(other, j)), [g, own], to, acc);
+    stretch.rows(
+        #[cfg_attr(target_arch = "x86_64", inline(always))]
+        |i, j, k| {
+            let g = run(g, k, n);
+            match stretch.has_inner() {
+                (true, has_other) => {
+                    let (own, to) = (run(own, i, n), grad.get_mut(i..i + n).unwrap_or_default());
+                    if has_other {
+                        map::<L, 3, _>(&f, [g, own, run(other, j, n)], to, acc);
+                    } else {
+                        map::<L, 2, _>(Last(&f, one(other, j)), [g, own], to, acc);
+                    }
+                }
+                (false, _) => {
+                    let f = LastButOne(&f, one(own, i));
+                    let sum = reduce::<L, Sum, 2, _>(f, [g, run(other, j, n)]);
+                    if let Some(to) = grad.get_mut(i) {
+                        acc.put(to, sum);
+                    }
                 }
             }
-            (false, _) => {
-                let f = LastButOne(&f, one(own, i));
-                let sum = reduce::<L, Sum, 2, _>(f, [g, run(other, j, n)]);
-                if let Some(to) = grad.get_mut(i) {
-                    acc.put(to, sum);
-                }
-            }
-        }
-    });
+        },
+    );
 }
 
 /// `x + b`.

@@ -55,7 +55,10 @@ impl Acc {
 
 /// An element-wise function of `N` numbers.
 ///
-/// A trait and not a closure because `apply` is compiled for every lane type.
+/// A trait and not a closure because `apply` is compiled for every lane type. It
+/// should be `#[inline(always)]`: what is called from a loop, instead of being
+/// part of it, costs a call for each vector and each operation on it.
+///
 /// One implementation serves whole kernels:
 ///
 /// ```
@@ -64,6 +67,7 @@ impl Acc {
 /// /// `min(x, y)²`
 /// struct SmallerSquared;
 /// impl Map<2> for SmallerSquared {
+///     #[inline(always)]
 ///     fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
 ///         let smaller = L::select(x.lt(y), x, y);
 ///         smaller * smaller

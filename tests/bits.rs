@@ -1,0 +1,69 @@
+//! The same bits at every SIMD level, in every profile, on every target: work
+//! is done at each level that this machine has, or the one that `BAREGRAD_SIMD`
+//! asks for, and its digests must be the committed ones.
+//!
+//! ```text
+//! BAREGRAD_SIMD=scalar cargo test --test bits
+//! RUSTFLAGS='-C target-cpu=native' cargo test --release --test bits
+//! ```
+
+#![allow(missing_docs, unreachable_pub)]
+
+use std::process::ExitCode;
+
+use baregrad::kernel::{self, Level};
+
+// What the boards train.
+#[path = "../embedded/jobs/src/thermometer.rs"]
+#[allow(dead_code)]
+mod thermometer;
+#[path = "bits/workload.rs"]
+mod workload;
+
+fn main() -> ExitCode {
+    let levels = match levels() {
+        Ok(levels) => levels,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut failed = false;
+    for group in &workload::GROUPS {
+        for &level in &levels {
+            #[cfg(feature = "std")]
+            kernel::set_level(level);
+            assert_eq!(kernel::level(), level);
+            let name = group.name;
+            match group.digest() {
+                Ok(digest) if digest.0 == group.digest => {
+                    println!("{name:12} {digest}  {level}");
+                }
+                Ok(digest) => {
+                    let expected = workload::Digest(group.digest);
+                    println!("{name:12} {digest}  {level}: expected {expected}");
+                    failed = true;
+                }
+                Err(error) => {
+                    println!("{name:12} {level}: {error}");
+                    failed = true;
+                }
+            }
+        }
+    }
+    ExitCode::from(u8::from(failed))
+}
+
+#[cfg(feature = "std")]
+fn levels() -> Result<Vec<Level>, kernel::LevelError> {
+    Ok(match kernel::level_from_env()? {
+        Some(level) => vec![level],
+        None => Level::available().collect(),
+    })
+}
+
+/// Without `std` there is one.
+#[cfg(not(feature = "std"))]
+fn levels() -> Result<Vec<Level>, std::convert::Infallible> {
+    Ok(vec![kernel::level()])
+}

@@ -1,0 +1,600 @@
+//! Work in groups, each with the digest of every bit it computes. It needs no
+//! `std`, so that a board can do the same work: `super::thermometer` is what it
+//! trains, and `mod workload` may stand wherever that does.
+
+use core::fmt;
+
+use baregrad::kernel::{self, Acc, Broadcast, Lanes, Map, math};
+use baregrad::optim::{Adam, Optimizer, Sgd};
+use baregrad::random::{Rng, seeded};
+use baregrad::{Arena, Error, Shape, Tape, Var};
+
+use super::thermometer;
+
+#[rustfmt::skip] // tables
+#[allow(dead_code)] // nor are PyTorch's losses of interest here
+#[path = "../../examples/sine/mod.rs"]
+mod sine;
+
+/// Some work, and what it must come to.
+pub struct Group {
+    /// What it is called.
+    pub name: &'static str,
+    /// Does the work.
+    pub run: fn(&mut Digest) -> Result<(), Error>,
+    /// A change of this number changes users' results: say so in the changelog.
+    pub digest: u64,
+}
+
+/// All of it. `sine` takes about 36 KiB of stack and `programs` 120, the others
+/// less than 16.
+pub static GROUPS: [Group; 6] = [
+    Group {
+        name: "kernels",
+        run: kernels,
+        digest: 0xf74c_4c22_4729_d10f,
+    },
+    Group {
+        name: "math",
+        run: functions,
+        digest: 0xd956_0f05_69cf_3a11,
+    },
+    Group {
+        name: "optimizers",
+        run: optimizers,
+        digest: 0x21f5_78e8_464f_b2d7,
+    },
+    Group {
+        name: "thermometer",
+        run: fit_thermometer,
+        digest: 0x4859_82d3_36d7_0265,
+    },
+    Group {
+        name: "sine",
+        run: learn_sine,
+        digest: 0xe348_72dc_f4bb_2907,
+    },
+    Group {
+        name: "programs",
+        run: programs,
+        digest: 0xfe52_af28_6088_614c,
+    },
+];
+
+impl Group {
+    /// Does the work.
+    pub fn digest(&self) -> Result<Digest, Error> {
+        let mut digest = Digest(0xcbf2_9ce4_8422_2325);
+        (self.run)(&mut digest)?;
+        Ok(digest)
+    }
+}
+
+/// FNV-1a, 64 bits, over the bits of numbers. There is one NaN: its sign and
+/// payload are not promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(pub u64);
+
+impl Digest {
+    fn add(&mut self, xs: &[f32]) {
+        for x in xs {
+            let bits = if x.is_nan() { f32::NAN } else { *x }.to_bits();
+            for byte in bits.to_le_bytes() {
+                self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#018x}", self.0)
+    }
+}
+
+// ---- numbers ----------------------------------------------------------------
+
+fn below(rng: &mut impl Rng, n: usize) -> usize {
+    rng.next_u32() as usize % n.max(1)
+}
+
+/// Magnitudes between 2^-10 and 2^10 with full mantissas, and now and then the
+/// negative of the number before: sums cancel, and every order of adding gives
+/// other bits.
+fn fill(rng: &mut impl Rng, to: &mut [f32]) {
+    let mut last = 1.0;
+    for x in to {
+        let bits = rng.next_u32();
+        let exponent = 117 + rng.next_u32() % 20;
+        *x = match exponent {
+            120 => -last,
+            _ => f32::from_bits(bits & 0x807f_ffff | exponent << 23),
+        };
+        last = *x;
+    }
+}
+
+/// The same, with every kind of special number strewn in.
+fn fill_wild(rng: &mut impl Rng, to: &mut [f32]) {
+    const SPECIAL: [f32; 12] = [
+        0.0,
+        -0.0,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        f32::MAX,
+        f32::MIN,
+        f32::MIN_POSITIVE,
+        f32::from_bits(1),
+        f32::from_bits(0x807f_ffff),
+        1.0,
+        -1.0,
+    ];
+    fill(rng, to);
+    for x in to {
+        let special = SPECIAL.get(below(rng, 3 * SPECIAL.len()));
+        *x = special.copied().unwrap_or(*x);
+    }
+}
+
+/// The first `n`.
+fn first(x: &[f32], n: usize) -> &[f32] {
+    x.get(..n).unwrap_or_default()
+}
+
+fn first_mut(x: &mut [f32], n: usize) -> &mut [f32] {
+    x.get_mut(..n).unwrap_or_default()
+}
+
+// ---- kernels ----------------------------------------------------------------
+
+// Vectors also for the shortest slices.
+
+struct One;
+impl Map<1> for One {
+    const SHORT: usize = 0;
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        math::exp(x) - x / L::splat(3.0)
+    }
+}
+
+struct Two;
+impl Map<2> for Two {
+    const SHORT: usize = 0;
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
+        L::select(x.lt(y), x * y, x - y.abs().sqrt())
+    }
+}
+
+struct Three;
+impl Map<3> for Three {
+    const SHORT: usize = 0;
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x, y, z]: &[L; 3]) -> L {
+        x * (y - z) + y / z
+    }
+}
+
+/// The longest operand.
+const LONG: usize = 515;
+
+fn kernels(digest: &mut Digest) -> Result<(), Error> {
+    let rng = &mut seeded(1);
+    let [mut a, mut b, mut c, mut out] = [[0.0; LONG]; 4];
+    // Every remainder of 8, and of 32 what is near its ends.
+    for n in (0..=41).chain([63, 64, 65, 100, 257, LONG]) {
+        for wild in [false, true] {
+            for x in [&mut a, &mut b, &mut c] {
+                let to = first_mut(x, n);
+                match wild {
+                    true => fill_wild(rng, to),
+                    false => fill(rng, to),
+                }
+            }
+            fill(rng, &mut out);
+            let (x, y, z) = (first(&a, n), first(&b, n), first(&c, n));
+            slices(digest, [x, y, z], first_mut(&mut out, n));
+        }
+    }
+    for sizes in [
+        [1, 1, 1],
+        [2, 3, 4],
+        [3, 5, 1],
+        [1, 17, 1],
+        [3, 33, 1],
+        [1, 67, 1],
+        [2, 3, 9],
+        [2, 17, 8],
+        [1, 20, 23],
+        [9, 1, 31],
+        [16, 16, 2],
+        [5, 4, 17],
+        [7, 9, 8],
+    ] {
+        fill(rng, &mut a);
+        fill(rng, &mut b);
+        fill(rng, &mut c);
+        axes(digest, sizes, [&a, &b, &c], &mut out);
+    }
+    for [m, k, n] in [
+        [1, 1, 1],
+        [3, 1, 5],
+        [1, 67, 1],
+        [67, 1, 1],
+        [5, 7, 1],
+        [1, 9, 33],
+        [4, 4, 4],
+        [8, 8, 8],
+        [9, 5, 17],
+        [16, 16, 16],
+        [17, 13, 19],
+        [22, 22, 22],
+        [3, 41, 12],
+    ] {
+        fill(rng, &mut a);
+        fill(rng, &mut b);
+        fill(rng, &mut c);
+        matrices(digest, [m, k, n], [&a, &b, &c], &mut out);
+    }
+    for [p, q] in [
+        [Shape::from([]), Shape::from([67])],
+        [Shape::from([9]), Shape::from([9])],
+        [Shape::from([3, 1]), Shape::from([3, 67])],
+        [Shape::from([33]), Shape::from([7, 33])],
+        [Shape::from([5, 1]), Shape::from([1, 41])],
+        [Shape::from([1, 3, 1]), Shape::from([4, 1, 40])],
+        [Shape::from([2, 1, 1, 5]), Shape::from([1, 7, 3, 1])],
+        [Shape::from([5, 1, 1]), Shape::from([5, 6, 7])],
+    ] {
+        for [p, q] in [[p, q], [q, p]] {
+            fill(rng, &mut a);
+            fill(rng, &mut b);
+            stretched(digest, [p, q], [&a, &b], [&mut c, &mut out]);
+        }
+    }
+    Ok(())
+}
+
+fn slices(digest: &mut Digest, [x, y, z]: [&[f32]; 3], out: &mut [f32]) {
+    for acc in [Acc::Add, Acc::Set] {
+        kernel::map(One, [x], out, acc);
+        digest.add(out);
+        kernel::map(Two, [x, y], out, acc);
+        digest.add(out);
+        kernel::map(Three, [x, y, z], out, acc);
+        digest.add(out);
+    }
+    digest.add(&[
+        kernel::sum(x),
+        kernel::dot(x, y),
+        kernel::squared_distance(x, z),
+        kernel::sum_of(One, [x]),
+        kernel::sum_of(Two, [x, y]),
+        kernel::sum_of(Three, [x, y, z]),
+        kernel::max(x),
+        kernel::min(y),
+    ]);
+}
+
+fn axes(digest: &mut Digest, sizes: [usize; 3], [a, b, c]: [&[f32]; 3], out: &mut [f32]) {
+    let [outer, len, inner] = sizes;
+    let (n, rows) = (outer * len * inner, outer * inner);
+    let (x, g) = (first(a, n), first(b, n));
+    let mut less = [0.0; LONG];
+    let less = first_mut(&mut less, rows);
+    for axis in [kernel::sum_axis, kernel::min_axis, kernel::max_axis] {
+        axis(x, sizes, less);
+        digest.add(less);
+    }
+    let out = first_mut(out, n);
+    for share in [false, true] {
+        kernel::add_where_equal(x, less, c, sizes, share, out);
+        digest.add(out);
+    }
+    let mut soft = [0.0; LONG];
+    let soft = first_mut(&mut soft, n);
+    // Within reach of `exp`.
+    let mut small = [0.0; LONG];
+    let small = first_mut(&mut small, n);
+    kernel::map(kernel::Scale(0.02), [x], small, Acc::Set);
+    for acc in [Acc::Add, Acc::Set] {
+        kernel::spread(first(c, rows), 3.0, sizes, out, acc);
+        digest.add(out);
+        kernel::softmax::<false>(small, sizes, soft);
+        digest.add(soft);
+        kernel::softmax_grad::<false>(soft, g, sizes, out, acc);
+        digest.add(out);
+        kernel::softmax::<true>(small, sizes, soft);
+        digest.add(soft);
+        kernel::softmax_grad::<true>(soft, g, sizes, out, acc);
+        digest.add(out);
+        kernel::transpose(x, [1, outer, 1, len, inner], out, acc);
+        digest.add(out);
+        let range = [len / 3, len - len / 3];
+        let part = first_mut(soft, outer * range[1] * inner);
+        kernel::cut(x, sizes, range, part, acc);
+        digest.add(part);
+        kernel::paste(part, sizes, range, out, acc);
+        digest.add(out);
+    }
+}
+
+fn matrices(digest: &mut Digest, sizes: [usize; 3], [a, b, c]: [&[f32]; 3], out: &mut [f32]) {
+    let [m, k, n] = sizes;
+    let (x, w, g) = (first(a, m * k), first(b, k * n), first(c, m * n));
+    let y = first_mut(out, m * n);
+    kernel::matmul(x, w, y, sizes);
+    digest.add(y);
+    kernel::linear(x, w, first(c, n), y, sizes);
+    digest.add(y);
+    for acc in [Acc::Set, Acc::Add] {
+        let to = first_mut(out, k * n);
+        kernel::matmul_tn(x, g, to, sizes, acc);
+        digest.add(to);
+        let to = first_mut(out, m * k);
+        kernel::matmul_nt(g, w, to, sizes, acc);
+        digest.add(to);
+        let to = first_mut(out, n);
+        kernel::sum_rows(g, [m, n], to, acc);
+        digest.add(to);
+    }
+}
+
+fn stretched(
+    digest: &mut Digest,
+    [p, q]: [Shape; 2],
+    [a, b]: [&[f32]; 2],
+    [out, grad]: [&mut [f32]; 2],
+) {
+    let Some((shape, stretch)) = Broadcast::new(&p, &q) else {
+        return;
+    };
+    let (x, y) = (first(a, p.numel()), first(b, q.numel()));
+    let out = first_mut(out, shape.numel());
+    kernel::zip(Two, &stretch, x, y, out);
+    digest.add(out);
+    for acc in [Acc::Set, Acc::Add] {
+        let grad = first_mut(grad, p.numel());
+        kernel::zip_grad(Three, &stretch, [out, x, y], grad, acc);
+        digest.add(grad);
+    }
+}
+
+// ---- elementary functions ---------------------------------------------------
+
+macro_rules! functions {
+    ($($Name:ident $function:ident),*) => {
+        $(
+            struct $Name;
+            impl Map<1> for $Name {
+                const SHORT: usize = 0;
+                #[inline(always)]
+                fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+                    math::$function(x)
+                }
+            }
+        )*
+
+        fn every_function(digest: &mut Digest, x: &[f32], out: &mut [f32]) {
+            $(
+                kernel::map($Name, [x], out, Acc::Set);
+                digest.add(out);
+            )*
+        }
+    };
+}
+
+functions!(
+    Exp exp, ExpM1 exp_m1, Ln ln, Tanh tanh, Sigmoid sigmoid, Silu silu, Softplus softplus,
+    Sin sin, Cos cos, Erf erf, Gelu gelu, GeluTanh gelu_tanh
+);
+
+struct Pow;
+impl Map<2> for Pow {
+    const SHORT: usize = 0;
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
+        math::pow(x, y)
+    }
+}
+
+struct Powi(i32);
+impl Map<1> for Powi {
+    const SHORT: usize = 0;
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        math::powi(x, self.0)
+    }
+}
+
+fn functions(digest: &mut Digest) -> Result<(), Error> {
+    const N: usize = 101;
+    let rng = &mut seeded(2);
+    let [mut x, mut y, mut out] = [[0.0; N]; 3];
+    for round in 0_u16..60 {
+        match round % 3 {
+            // All bit patterns, a stride apart that is prime.
+            0 => {
+                for (x, i) in x.iter_mut().zip(u32::from(round) * 1000..) {
+                    *x = f32::from_bits(i.wrapping_mul(2_147_483_659_u64 as u32));
+                }
+            }
+            1 => fill(rng, &mut x),
+            _ => fill_wild(rng, &mut x),
+        }
+        every_function(digest, &x, &mut out);
+        fill_wild(rng, &mut y);
+        kernel::map(Pow, [&x, &y], &mut out, Acc::Set);
+        digest.add(&out);
+        // Whole exponents of either sign, and bases of either.
+        y.iter_mut().for_each(|y| *y = (*y as i32 % 30) as f32);
+        kernel::map(Pow, [&x, &y], &mut out, Acc::Set);
+        digest.add(&out);
+        kernel::map(Powi(i32::from(round) - 30), [&x], &mut out, Acc::Set);
+        digest.add(&out);
+    }
+    Ok(())
+}
+
+// ---- optimizers -------------------------------------------------------------
+
+fn optimizers(digest: &mut Digest) -> Result<(), Error> {
+    const N: usize = 67;
+    fn run(digest: &mut Digest, mut optimizer: impl Optimizer) {
+        let rng = &mut seeded(3);
+        let [mut params, mut grads] = [[0.0; N]; 2];
+        fill(rng, &mut params);
+        for _ in 0..5 {
+            fill(rng, &mut grads);
+            let stepped = optimizer.step(&mut params, &grads).is_ok();
+            digest.add(&[if stepped { 1.0 } else { 0.0 }]);
+            digest.add(&params);
+        }
+    }
+    let sgd = Sgd::new(0.1);
+    run(digest, sgd.clone());
+    run(digest, sgd.clone().weight_decay(0.01).maximize());
+    run(digest, sgd.clone().momentum::<N>(0.9).dampening(0.1));
+    run(digest, sgd.momentum::<N>(0.9).nesterov());
+    run(digest, Adam::<N>::new(0.1));
+    run(digest, Adam::<N>::new(0.1).weight_decay(0.01).maximize());
+    run(digest, Adam::<N>::new(0.1).betas(0.8, 0.99).amsgrad());
+    Ok(())
+}
+
+// ---- training ---------------------------------------------------------------
+
+fn fit_thermometer(digest: &mut Digest) -> Result<(), Error> {
+    use thermometer::{EPOCHS, Spelling, fit};
+    for spelling in [Spelling::Operators, Spelling::Fused] {
+        let fit = fit(spelling, EPOCHS)?;
+        digest.add(&[fit.w, fit.b, fit.loss]);
+    }
+    Ok(())
+}
+
+/// Two hidden layers of 16 units, 100 epochs.
+fn learn_sine(digest: &mut Digest) -> Result<(), Error> {
+    let mut arena = Arena::<6916, 14>::new();
+    let tape = arena.tape();
+    let [w1, b1, w2, b2, w3, b3] = [
+        tape.param(&sine::W1, [1, 16]),
+        tape.param(&sine::B1, [16]),
+        tape.param(&sine::W2, [16, 16]),
+        tape.param(&sine::B2, [16]),
+        tape.param(&sine::W3, [16, 1]),
+        tape.param(&sine::B3, [1]),
+    ];
+    let x = tape.input(&sine::X, [64, 1]);
+    let y = tape.input(&sine::Y, [64, 1]);
+    let hidden = x.linear(w1, b1).tanh();
+    let hidden = hidden.linear(w2, b2).tanh();
+    let loss = hidden.linear(w3, b3).mse(y);
+    let mut adam = Adam::<321>::new(1e-2);
+    for _ in 0..100 {
+        train(digest, &tape, loss, &mut adam)?;
+    }
+    digest.add(&tape.params()?);
+    Ok(())
+}
+
+/// One step; loss and gradients count.
+fn train<'t>(
+    digest: &mut Digest,
+    tape: &'t Tape<'t>,
+    loss: Var<'t>,
+    optimizer: &mut impl Optimizer,
+) -> Result<(), Error> {
+    tape.zero_grad();
+    tape.backward(loss)?;
+    digest.add(&[loss.item()?]);
+    digest.add(&tape.grads()?);
+    tape.step(optimizer)?;
+    tape.replay()
+}
+
+// ---- random programs --------------------------------------------------------
+
+/// The widest matrix: two vectors and something.
+const WIDE: usize = 19;
+
+/// Programs on square matrices of every size, trained for a few steps.
+fn programs(digest: &mut Digest) -> Result<(), Error> {
+    let mut arena = Arena::<24_576, 80>::new();
+    for seed in 0..60 {
+        let rng = &mut seeded(seed);
+        let tape = arena.tape();
+        let loss = program(&tape, 1 + seed as usize % WIDE, rng);
+        for _ in 0..3 {
+            train(digest, &tape, loss, &mut Sgd::new(0.01))?;
+        }
+        digest.add(&tape.params()?);
+        digest.add(&[loss.item()?]);
+    }
+    Ok(())
+}
+
+/// Numbers from -1 to 1.
+fn draw(rng: &mut impl Rng) -> [f32; WIDE * WIDE] {
+    let mut numbers = [0.0; WIDE * WIDE];
+    fill(rng, &mut numbers);
+    numbers.map(|x| x / 1024.0)
+}
+
+/// Steps on `n x n` matrices, each from results before it, some of which stay
+/// where they are, so that gradients come from several sides.
+fn program<'t>(tape: &'t Tape<'t>, n: usize, rng: &mut impl Rng) -> Var<'t> {
+    let square = |numbers: [f32; WIDE * WIDE]| tape.constant(first(&numbers, n * n), [n, n]);
+    let w = tape.param(first(&draw(rng), n * n), [n, n]);
+    let b = tape.param(first(&draw(rng), n), [n]);
+    let c = tape.param(first(&draw(rng), n), [n, 1]);
+    let data = square(draw(rng));
+    // All the parameters are used, whatever is drawn.
+    let mut vars = [w, data, w * b, data - c, data.linear(w, b)];
+    for _ in 0..4 + below(rng, 10) {
+        let [x, y] = [(); 2].map(|()| vars.get(below(rng, vars.len())).copied().unwrap_or(w));
+        let axis = below(rng, 2) as isize;
+        let next = match below(rng, 32) {
+            0 => x + y,
+            1 => x - y,
+            2 => x * y,
+            3 => x / (1.5 + y.square()),
+            4 => x.matmul(y) / n as f32,
+            5 => x.linear(y, b).tanh(),
+            6 => x.tanh(),
+            7 => x.sigmoid(),
+            8 => x.relu(),
+            9 => x.leaky_relu(0.1),
+            10 => x.gelu(),
+            11 => x.gelu_tanh(),
+            12 => x.softplus(),
+            13 => x.elu(0.7),
+            14 => x.silu(),
+            15 => x.clamp(-0.5, 0.5),
+            16 => x.maximum(y),
+            17 => x.minimum(c),
+            18 => (x.square() + 0.1).sqrt(),
+            19 => x.powi(3),
+            20 => (x.abs() + 0.5).powf(1.7),
+            21 => x.tanh().exp(),
+            22 => (x.square() + 0.5).ln(),
+            23 => x.sin() * y.cos(),
+            24 => x.sum_axis(axis, true) * y / n as f32,
+            25 => y - x.mean_axis(axis, true),
+            26 => y * x.max_axis(axis, true),
+            27 => x.softmax(axis),
+            28 => x.log_softmax(axis) / n as f32,
+            29 => x.transpose(0, 1),
+            30 => tape.concat(&[x, y], axis).narrow(axis, n / 2, n),
+            _ => x.reshape([-1]).reshape([n as isize, n as isize]) + y.mean(),
+        };
+        if let Some(var) = vars.get_mut(below(rng, 5)) {
+            // What it replaces is not lost: its parameters still count.
+            *var = 0.5 * (*var + next);
+        }
+    }
+    let sum = vars.into_iter().fold(data, |sum, var| sum + var);
+    (sum * square(draw(rng))).sum().square() * 0.01 + sum.mse(data)
+}
