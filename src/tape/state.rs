@@ -421,85 +421,75 @@ impl<'t> State<'t> {
 
     /// Keeps the first `keep` nodes.
     pub(super) fn truncate(&mut self, keep: usize) {
-        let old_params = self.param_floats;
-        let old_grads = self.grads_start();
-        let (mut params, mut top) = (0, 0);
-        let mut inputs = 0;
-        self.first_param = NONE;
-        self.last_param = NONE;
-        self.first_op = NONE;
-        self.first_trained = NONE;
+        let (old_params, old_grads) = (self.param_floats, self.grads_start());
         self.len = self.len.min(keep);
-        let kept = self.nodes.get_mut(..self.len).unwrap_or_default();
-        let mut last: Option<u16> = None;
-        for (id, node) in kept.iter_mut().enumerate() {
-            if node.has(Node::PARAM) {
-                params += node.len as usize;
-                node.operands[0] = NONE;
-                if self.first_param == NONE {
-                    self.first_param = id as u16;
-                }
-                last = Some(id as u16);
-            } else if node.place & Node::BORROWED == 0 {
-                top = top.max((node.place + node.cap) as usize);
-            } else if node.op.is_none() {
-                inputs += 1;
-            }
-            if node.op.is_some() {
-                self.first_op = self.first_op.min(id as u16);
-            }
-            if node.op.is_some() && node.has(Node::REQUIRES_GRAD) {
-                self.first_trained = self.first_trained.min(id as u16);
-            }
-        }
-        // Chain the parameters again, backwards.
-        let mut next = NONE;
-        for (id, node) in kept.iter_mut().enumerate().rev() {
-            if node.has(Node::PARAM) {
-                node.operands[0] = next;
-                next = id as u16;
-            }
-        }
-        self.last_param = last.unwrap_or(NONE);
+        self.take_stock();
 
         // Close the gap that dropped parameters leave.
+        let (params, top) = (self.param_floats, self.top.max(old_params));
         let gap = old_params - params;
         if gap > 0 {
-            shift(self.floats, old_params..top.max(old_params), params);
+            shift(self.floats, old_params..top, params);
             shift(self.floats, old_grads..old_grads + params, old_grads + gap);
-            for node in kept {
+            for node in self.nodes.iter_mut().take(self.len) {
                 if node.stands_from(old_params) {
                     node.place -= gap as u32;
                 }
             }
         }
-        self.param_floats = params;
-        self.top = params.max(top.saturating_sub(gap));
-        self.input_count = inputs;
-        self.any_pending = self
-            .inputs
-            .iter()
-            .take(inputs)
-            .any(|input| input.next.is_some());
+        self.top = top - gap;
+
         // Leaves are never outdated, except inputs that wait for other data.
-        let computed = self
-            .nodes
-            .iter()
-            .take(self.len)
-            .map(|node| node.op.is_some());
-        let outdated = computed.enumerate().skip(self.outdated_from as usize);
-        self.outdated_from = outdated
-            .into_iter()
-            .find(|(_, computed)| *computed)
-            .map_or(NONE, |(id, _)| id as u16);
-        let pending = self.inputs.iter().take(inputs);
-        for input in pending.filter(|input| input.next.is_some()) {
+        let kept = self.nodes.iter().take(self.len).enumerate();
+        let outdated = kept
+            .skip(self.outdated_from as usize)
+            .find(|(_, node)| node.op.is_some());
+        self.outdated_from = outdated.map_or(NONE, |(id, _)| id as u16);
+        let inputs = self.inputs.iter().take(self.input_count);
+        let pending = inputs.filter(|input| input.next.is_some());
+        self.any_pending = false;
+        for input in pending {
+            self.any_pending = true;
             self.outdated_from = self.outdated_from.min(input.node);
         }
+
         self.scratch = 0;
         self.planned = NONE;
         self.generation = self.generation.wrapping_add(1);
         self.connect();
+    }
+
+    /// Finds out again what is known of the nodes as a whole.
+    fn take_stock(&mut self) {
+        self.param_floats = 0;
+        self.top = 0;
+        self.input_count = 0;
+        self.first_param = NONE;
+        self.last_param = NONE;
+        self.first_op = NONE;
+        self.first_trained = NONE;
+        // Backwards: each parameter keeps the number of the next.
+        for (id, node) in self.nodes.iter_mut().take(self.len).enumerate().rev() {
+            let id = id as u16;
+            if node.has(Node::PARAM) {
+                self.param_floats += node.len as usize;
+                node.operands[0] = self.first_param;
+                self.first_param = id;
+                if self.last_param == NONE {
+                    self.last_param = id;
+                }
+            } else if node.place & Node::BORROWED == 0 {
+                self.top = self.top.max((node.place + node.cap) as usize);
+            } else if node.op.is_none() {
+                self.input_count += 1;
+            }
+            if node.op.is_some() {
+                self.first_op = id;
+                if node.has(Node::REQUIRES_GRAD) {
+                    self.first_trained = id;
+                }
+            }
+        }
     }
 
     // ---- forward ---------------------------------------------------------
