@@ -35,10 +35,10 @@ impl TryRng for Script<'_> {
         Ok(next)
     }
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        unimplemented!()
+        rand_core::utils::next_u64_via_u32(self)
     }
-    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> {
-        unimplemented!()
+    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
+        rand_core::utils::fill_bytes_via_next_word(to, || self.try_next_u32())
     }
 }
 

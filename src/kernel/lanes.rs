@@ -15,7 +15,9 @@
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-use wide::{f32x8, u32x8};
+use wide::u32x8;
+
+pub use wide::f32x8;
 
 /// Integer lanes as wide as a [`Lanes`] type. All arithmetic wraps.
 pub trait Bits: Copy {

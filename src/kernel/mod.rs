@@ -24,11 +24,10 @@ pub mod scalar;
 pub(crate) mod x86;
 
 pub use broadcast::Broadcast;
-pub use lanes::{Bits, Lanes, Mask};
+pub use lanes::{Bits, Lanes, Mask, f32x8};
 pub use level::{Level, level};
 #[cfg(feature = "std")]
 pub use level::{LevelError, level_from_env, set_level};
-pub use wide::f32x8;
 
 use generic::{Max, Min, Reduce, Sum};
 pub(crate) use level::with_lanes;
