@@ -176,6 +176,21 @@ impl Unary for AddScalar {
     }
 }
 
+/// `x - c`.
+#[derive(Clone, Copy, Debug)]
+pub struct SubScalar;
+impl Unary for SubScalar {
+    const NAME: &'static str = "sub";
+    #[inline(always)]
+    fn forward<L: Lanes>(c: &Attrs, x: L) -> L {
+        x - L::splat(c.x())
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, _: L, _: L, g: L) -> L {
+        g
+    }
+}
+
 /// `c - x`.
 #[derive(Clone, Copy, Debug)]
 pub struct ScalarSub;
@@ -293,7 +308,7 @@ operator! {
 operator! {
     Sub::sub, try_sub, "`self - rhs`, with the error at hand.",
     var: &Pair(SubOp),
-    number_right: |c| (&Each(AddScalar), Attrs::float(-c)),
+    number_right: |c| (&Each(SubScalar), Attrs::float(c)),
     number_left: |c| (&Each(ScalarSub), Attrs::float(c)),
 }
 operator! {
