@@ -3,7 +3,6 @@
 use core::fmt;
 use core::panic::Location;
 
-use crate::optim::OptimizerError;
 use crate::shape::{MAX_RANK, Shape, ShapeError};
 
 /// The most operands an operation has, and so the most shapes an error names.
@@ -283,3 +282,55 @@ impl fmt::Display for ErrorKind {
 }
 
 impl core::error::Error for Error {}
+
+/// Why an optimizer refused to step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum OptimizerError {
+    /// There is not one gradient for each parameter.
+    GradientCount {
+        /// How many parameters there are.
+        params: usize,
+        /// How many gradients came with them.
+        grads: usize,
+    },
+    /// The state was made for another number of parameters.
+    StateSize {
+        /// How many parameters the state was made for.
+        state: usize,
+        /// How many parameters there are.
+        params: usize,
+    },
+    /// A hyper-parameter is out of range.
+    HyperParameter {
+        /// What must hold, such as `lr >= 0`.
+        expected: &'static str,
+        /// The value for which it does not.
+        found: f32,
+    },
+}
+
+impl fmt::Display for OptimizerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::GradientCount { params, grads } => {
+                write!(
+                    f,
+                    "expected {params} gradients, one per parameter, found {grads}"
+                )
+            }
+            Self::StateSize { state, params } => {
+                write!(
+                    f,
+                    "expected {state} parameters, for which the state was made, found {params}: make it for {params}"
+                )
+            }
+            Self::HyperParameter { expected, found } => {
+                write!(f, "expected {expected}, found {found}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for OptimizerError {}

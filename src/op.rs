@@ -224,10 +224,10 @@ impl Node {
     pub(crate) const ALLOW_UNUSED: u8 = 8;
     /// Its gradient buffer is taken, at this point of planning.
     pub(crate) const LIVE: u8 = 16;
-    /// A result on the way from the planned loss to a parameter.
-    pub(crate) const PLANNED: u8 = 64;
     /// Shows another node's values: nothing to compute.
     pub(crate) const VIEW: u8 = 32;
+    /// A result on the way from the planned loss to a parameter.
+    pub(crate) const PLANNED: u8 = 64;
 
     #[inline(always)]
     pub(crate) fn has(&self, flag: u8) -> bool {

@@ -9,9 +9,8 @@ use core::cell::{Cell, Ref, RefCell};
 use core::fmt;
 use core::panic::Location;
 
-use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
+use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands, OptimizerError};
 use crate::op::{Attrs, Node, Op};
-use crate::optim::Optimizer;
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -403,38 +402,6 @@ impl<'t> Tape<'t> {
         }
     }
 
-    /// Updates the parameters. Results keep their old values until
-    /// [`replay`](Self::replay).
-    ///
-    /// # Errors
-    /// A parameter without a gradient (the error names it; see
-    /// [`allow_unused`](Self::allow_unused)), what the optimizer refuses, or
-    /// the error the tape keeps. Parameters are then unchanged.
-    #[track_caller]
-    #[inline]
-    pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {
-        let at = Location::caller();
-        self.healthy()?;
-        let stepped = self.borrow_mut().map_err(|kind| (kind, None));
-        let stepped = stepped.and_then(|mut state| {
-            state.ready_to_step()?;
-            if state.any_unused_allowed {
-                state.zero_unused();
-            }
-            let (params, grads) = state.params_and_grads();
-            optimizer
-                .step(params, grads)
-                .map_err(|error| (ErrorKind::Optimizer(error), None))?;
-            state.outdated_from = state.outdated_from.min(state.first_trained);
-            Ok(())
-        });
-        stepped.map_err(|(kind, made_at)| Error {
-            kind,
-            op: "step",
-            at: made_at.unwrap_or(at),
-        })
-    }
-
     /// Says that `param` may go without a gradient, as a frozen layer does: a
     /// step then treats its gradient as zero.
     ///
@@ -559,6 +526,33 @@ impl<'t> Tape<'t> {
             [x] => Some(*x),
             _ => None,
         }
+    }
+
+    /// Changes the parameters from their gradients, if each has one.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn update(
+        &self,
+        step: impl FnOnce(&mut [f32], &[f32]) -> Result<(), OptimizerError>,
+    ) -> Result<(), Error> {
+        let at = Location::caller();
+        self.healthy()?;
+        let stepped = self.borrow_mut().map_err(|kind| (kind, None));
+        let stepped = stepped.and_then(|mut state| {
+            state.ready_to_step()?;
+            if state.any_unused_allowed {
+                state.zero_unused();
+            }
+            let (params, grads) = state.params_and_grads();
+            step(params, grads).map_err(|error| (ErrorKind::Optimizer(error), None))?;
+            state.outdated_from = state.outdated_from.min(state.first_trained);
+            Ok(())
+        });
+        stepped.map_err(|(kind, made_at)| Error {
+            kind,
+            op: "step",
+            at: made_at.unwrap_or(at),
+        })
     }
 
     /// Looks at something that may not be there.

@@ -2,11 +2,9 @@
 
 use core::cell::Ref;
 use core::fmt;
-use core::panic::Location;
 
 use crate::error::{Error, ErrorKind};
 use crate::op::Attrs;
-use crate::ops;
 use crate::shape::Shape;
 use crate::tape::{NONE, Tape};
 
@@ -151,35 +149,6 @@ impl<'t> Var<'t> {
                     .is_some_and(|node| node.has(crate::op::Node::REQUIRES_GRAD)))
             })
             .unwrap_or(false)
-    }
-
-    /// The same values, cut off from the graph: no gradient flows through.
-    /// Takes no floats.
-    ///
-    /// ```
-    /// # let mut arena = baregrad::Arena::<16, 8>::new();
-    /// # let tape = arena.tape();
-    /// let x = tape.param(&[3.0], []);
-    /// let y = x * x.detach();
-    /// tape.backward(y)?;
-    /// assert_eq!(*x.grad()?, [3.0]); // not 6
-    /// # Ok::<(), baregrad::Error>(())
-    /// ```
-    #[track_caller]
-    #[must_use]
-    pub fn detach(self) -> Var<'t> {
-        let at = Location::caller();
-        let alias = &ops::shape::Detach;
-        match self
-            .tape
-            .record(alias, &[self], Attrs::default(), false, at)
-        {
-            Ok(var) => var,
-            Err(error) => {
-                self.tape.keep(error);
-                Var::unrecorded(self.tape)
-            }
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Operations that move elements and change none.
 
+use core::panic::Location;
+
 use super::{Args, Build, Entry, exactly};
 use crate::error::MAX_OPERANDS;
 use crate::kernel::{self, Acc, Identity};
@@ -43,7 +45,7 @@ fn axis_word(axis: isize) -> u32 {
 
 /// The same values, without gradients.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Detach;
+struct Detach;
 
 impl Op for Detach {
     fn name(&self) -> &'static str {
@@ -270,6 +272,37 @@ impl Op for Narrow {
 
 /// Shapes and slices.
 impl<'t> Var<'t> {
+    /// The same values, cut off from the graph: no gradient flows through.
+    /// Takes no floats.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[3.0], []);
+    /// let y = x * x.detach();
+    /// tape.backward(y)?;
+    /// assert_eq!(*x.grad()?, [3.0]); // not 6
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn detach(self) -> Var<'t> {
+        let tape = self.tape();
+        match tape.record(
+            &Detach,
+            &[self],
+            Attrs::default(),
+            false,
+            Location::caller(),
+        ) {
+            Ok(var) => var,
+            Err(error) => {
+                tape.keep(error);
+                Var::unrecorded(tape)
+            }
+        }
+    }
+
     /// The same elements, in the same order, in another shape. One size may be
     /// -1 and follows from the others; use it for the batch if inputs are
     /// rebound to smaller ones. Takes no floats.

@@ -42,9 +42,11 @@ mod sgd;
 pub use adam::Adam;
 pub use sgd::Sgd;
 
-use core::fmt;
+pub use crate::error::OptimizerError;
 
+use crate::error::Error;
 use crate::kernel::{Lanes, Level, with_lanes};
+use crate::tape::Tape;
 
 /// Updates parameters from their gradients.
 pub trait Optimizer {
@@ -63,57 +65,20 @@ pub trait Optimizer {
     fn set_learning_rate(&mut self, lr: f32);
 }
 
-/// Why an optimizer refused to step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum OptimizerError {
-    /// There is not one gradient for each parameter.
-    GradientCount {
-        /// How many parameters there are.
-        params: usize,
-        /// How many gradients came with them.
-        grads: usize,
-    },
-    /// The state was made for another number of parameters.
-    StateSize {
-        /// How many parameters the state was made for.
-        state: usize,
-        /// How many parameters there are.
-        params: usize,
-    },
-    /// A hyper-parameter is out of range.
-    HyperParameter {
-        /// What must hold, such as `lr >= 0`.
-        expected: &'static str,
-        /// The value for which it does not.
-        found: f32,
-    },
-}
-
-impl fmt::Display for OptimizerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::GradientCount { params, grads } => {
-                write!(
-                    f,
-                    "expected {params} gradients, one per parameter, found {grads}"
-                )
-            }
-            Self::StateSize { state, params } => {
-                write!(
-                    f,
-                    "expected {state} parameters, for which the state was made, found {params}: make it for {params}"
-                )
-            }
-            Self::HyperParameter { expected, found } => {
-                write!(f, "expected {expected}, found {found}")
-            }
-        }
+impl Tape<'_> {
+    /// Updates the parameters. Results keep their old values until
+    /// [`replay`](Self::replay).
+    ///
+    /// # Errors
+    /// A parameter without a gradient (the error names it; see
+    /// [`allow_unused`](Self::allow_unused)), what the optimizer refuses, or
+    /// the error the tape keeps. Parameters are then unchanged.
+    #[track_caller]
+    #[inline]
+    pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {
+        self.update(|params, grads| optimizer.step(params, grads))
     }
 }
-
-impl core::error::Error for OptimizerError {}
 
 /// Fails unless `holds`. Builders are `const` and cannot fail, and a learning
 /// rate may change at any time, so ranges are checked where they matter: in
