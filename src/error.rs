@@ -64,11 +64,6 @@ pub enum ErrorKind {
         /// How many there are.
         capacity: usize,
     },
-    /// More borrowed inputs than a tape keeps.
-    Inputs {
-        /// How many it keeps.
-        capacity: usize,
-    },
     /// A slice has another length than its shape.
     Length {
         /// How many values were expected.
@@ -227,10 +222,6 @@ impl fmt::Display for ErrorKind {
                 f,
                 "the arena is full: {} nodes are needed, it has {capacity}",
                 capacity.saturating_add(1)
-            ),
-            Self::Inputs { capacity } => write!(
-                f,
-                "a tape borrows at most {capacity} inputs; copy further ones with `constant`"
             ),
             Self::Length { expected, found } => {
                 write!(f, "expected {expected} values, found {found}")

@@ -99,7 +99,7 @@ pub use arena::Arena;
 pub use arena::HeapArena;
 pub use error::{Error, ErrorKind, Operands};
 pub use shape::{MAX_RANK, Shape, ShapeError};
-pub use tape::{MAX_INPUTS, Mark, Tape, Usage};
+pub use tape::{Mark, Tape, Usage};
 pub use var::Var;
 
 /// The README's examples are tested, too.

@@ -63,8 +63,12 @@ use core::cell::Cell;
 use core::panic::Location;
 
 use crate::error::MAX_OPERANDS;
-use crate::kernel::Acc;
 use crate::shape::{Shape, ShapeError};
+
+mod lend;
+
+pub use lend::{Backward, Forward, Grad};
+pub(crate) use lend::{Floats, Links, Span};
 
 /// One kind of operation, with everything the tape needs to know of it.
 pub trait Op: Sync {
@@ -149,44 +153,18 @@ pub struct Node {
     pub(crate) at: Option<&'static Location<'static>>,
     pub(crate) attrs: Attrs,
     pub(crate) shape: Shape,
-    /// Offset of the values in the arena, or [`Node::BORROWED`] and the
-    /// input's number.
-    pub(crate) place: u32,
-    /// Elements now, and elements as recorded (the most there can be).
-    pub(crate) len: u32,
+    pub(crate) values: Span,
+    /// Elements as recorded: the most there can be.
     pub(crate) cap: u32,
     /// Offset of the gradient in the gradients, once planned.
     pub(crate) grad: u32,
     pub(crate) generation: u32,
     pub(crate) operands: [u16; MAX_OPERANDS],
-    pub(crate) flags: Cell<u8>,
-    /// Bit `k`: operand `k` is the first to write its gradient buffer.
-    pub(crate) firsts: u8,
-    /// Where the operands' values are, and their gradients once planned:
-    /// what a pass would otherwise look up in the operands' own nodes.
-    pub(crate) sources: [Source; MAX_OPERANDS],
-}
-
-/// An operand as its operation sees it.
-#[derive(Clone, Copy)]
-pub(crate) struct Source {
-    /// As [`Node::place`] and [`Node::len`].
-    pub(crate) place: u32,
-    pub(crate) len: u32,
-    /// As [`Node::grad`], or [`Source::NO_GRAD`]; with [`Source::PARAM`] for
-    /// parameters, whose gradients outlive a pass.
-    pub(crate) grad: u32,
-}
-
-impl Source {
-    pub(crate) const NO_GRAD: u32 = 1 << 30;
-    pub(crate) const PARAM: u32 = 1 << 31;
-
-    pub(crate) const NONE: Source = Source {
-        place: 0,
-        len: 0,
-        grad: 0,
-    };
+    pub(crate) flags: Cell<u16>,
+    /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass
+    /// that adds to gradients of parameters, and in one that starts anew.
+    pub(crate) firsts: [u8; 2],
+    pub(crate) links: Links,
 }
 
 impl Node {
@@ -199,55 +177,59 @@ impl Node {
             words: [0; 4],
             tag: 0,
         },
-        shape: Shape::SCALAR,
-        place: 0,
-        len: 0,
+        shape: Shape::UNUSED,
+        values: Span::UNUSED,
         cap: 0,
         grad: 0,
         generation: 0,
         operands: [0; MAX_OPERANDS],
         flags: Cell::new(0),
-        firsts: 0,
-        sources: [Source::NONE; MAX_OPERANDS],
+        firsts: [0; 2],
+        links: Links::UNUSED,
     };
 
-    /// Set in `place` of borrowed inputs.
-    pub(crate) const BORROWED: u32 = 1 << 31;
-
     /// Gradients flow through this node.
-    pub(crate) const REQUIRES_GRAD: u8 = 1;
+    pub(crate) const REQUIRES_GRAD: u16 = 1;
     /// Trainable leaf. Its `operands` hold the number of the next one.
-    pub(crate) const PARAM: u8 = 2;
-    /// A parameter whose gradient holds something: the next one is added.
-    pub(crate) const WRITTEN: u8 = 4;
+    pub(crate) const PARAM: u16 = 2;
+    /// A parameter whose gradient holds something; see `Collected`.
+    pub(crate) const WRITTEN: u16 = 4;
     /// A parameter that may go without a gradient.
-    pub(crate) const ALLOW_UNUSED: u8 = 8;
+    pub(crate) const ALLOW_UNUSED: u16 = 8;
     /// Its gradient buffer is taken, at this point of planning.
-    pub(crate) const LIVE: u8 = 16;
+    pub(crate) const LIVE: u16 = 16;
     /// Shows another node's values: nothing to compute.
-    pub(crate) const VIEW: u8 = 32;
-    /// A result on the way from the planned loss to a parameter.
-    pub(crate) const PLANNED: u8 = 64;
+    pub(crate) const VIEW: u16 = 32;
+    /// The planned loss's gradient flows to it, and if it is a result, on to its
+    /// operands.
+    pub(crate) const PLANNED: u16 = 64;
+    /// Its values are an input's, not the arena's.
+    pub(crate) const BORROWED: u16 = 128;
+    /// An input whose data of another batch size wait for the next replay.
+    pub(crate) const PENDING: u16 = 256;
 
     #[inline(always)]
-    pub(crate) fn has(&self, flag: u8) -> bool {
+    pub(crate) fn has(&self, flag: u16) -> bool {
         self.flags.get() & flag != 0
     }
 
-    /// Whether its values stand at `offset` in the arena or behind it, where
-    /// they move if the parameters take more room or less. A view of a parameter
-    /// stands among those and stays.
-    pub(crate) fn stands_from(&self, offset: usize) -> bool {
-        !self.has(Self::PARAM) && self.place & Self::BORROWED == 0 && self.place as usize >= offset
+    /// An input, and not a view of one.
+    pub(crate) fn is_input(&self) -> bool {
+        self.op.is_none() && self.has(Self::BORROWED)
+    }
+
+    /// Where its gradient ends, while planning.
+    pub(crate) fn grad_end(&self) -> u32 {
+        self.grad + self.values.len() as u32
     }
 
     #[inline(always)]
-    pub(crate) fn set(&self, flag: u8) {
+    pub(crate) fn set(&self, flag: u16) {
         self.flags.set(self.flags.get() | flag);
     }
 
     #[inline(always)]
-    pub(crate) fn clear(&self, flag: u8) {
+    pub(crate) fn clear(&self, flag: u16) {
         self.flags.set(self.flags.get() & !flag);
     }
 }
@@ -262,33 +244,6 @@ impl core::fmt::Debug for Node {
     }
 }
 
-/// A slice that belongs to the user, possibly in flash.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Borrowed<'t> {
-    pub(crate) data: &'t [f32],
-    /// Data of another batch size, taken over by the next replay.
-    pub(crate) next: Option<&'t [f32]>,
-    pub(crate) node: u16,
-}
-
-/// The values at a place of the arena, or of a borrowed input.
-#[inline(always)]
-pub(crate) fn values_at<'a>(
-    values: &'a [f32],
-    inputs: &'a [Borrowed<'_>],
-    place: u32,
-    len: u32,
-) -> &'a [f32] {
-    let found = if place & Node::BORROWED == 0 {
-        let from = values.get(place as usize..);
-        from.and_then(|from| from.get(..len as usize))
-    } else {
-        let number = (place & !Node::BORROWED) as usize;
-        inputs.get(number).map(|input| input.data)
-    };
-    found.unwrap_or_default()
-}
-
 /// The shapes of a node's operands, and how many there are.
 pub(crate) fn operand_shapes(nodes: &[Node], node: &Node) -> ([Shape; MAX_OPERANDS], usize) {
     let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
@@ -300,182 +255,4 @@ pub(crate) fn operand_shapes(nodes: &[Node], node: &Node) -> ([Shape; MAX_OPERAN
         }
     }
     (shapes, count)
-}
-
-/// What an operation is given to compute its result.
-pub struct Forward<'a> {
-    pub(crate) nodes: &'a [Node],
-    pub(crate) inputs: &'a [Borrowed<'a>],
-    pub(crate) floats: &'a mut [f32],
-    pub(crate) node: &'a Node,
-}
-
-impl<'a> Forward<'a> {
-    /// The values of the first `N` operands, to read, and the result, to write;
-    /// it holds the previous replay's values. Operands that are not there are
-    /// empty.
-    #[inline(always)]
-    pub fn split<const N: usize>(&mut self) -> ([&[f32]; N], &mut [f32]) {
-        let Node {
-            place,
-            len,
-            sources,
-            ..
-        } = self.node;
-        // Operands stand before their result.
-        let mut operands = [&[] as &[f32]; N];
-        let Some((before, rest)) = self.floats.split_at_mut_checked(*place as usize) else {
-            return (operands, &mut []);
-        };
-        for (to, source) in operands.iter_mut().zip(sources) {
-            *to = values_at(before, self.inputs, source.place, source.len);
-        }
-        let output = rest.get_mut(..*len as usize).unwrap_or_default();
-        (operands, output)
-    }
-
-    /// The shape of operand `k`.
-    pub fn operand_shape(&self, k: usize) -> Shape {
-        operand_shape(self.nodes, self.node, k)
-    }
-
-    /// The shape of the result.
-    pub fn shape(&self) -> Shape {
-        self.node.shape
-    }
-
-    /// The attributes as the shape rule left them.
-    #[inline(always)]
-    pub fn attrs(&self) -> &'a Attrs {
-        &self.node.attrs
-    }
-}
-
-/// What an operation is given to send gradients to its operands.
-pub struct Backward<'a> {
-    pub(crate) nodes: &'a [Node],
-    pub(crate) inputs: &'a [Borrowed<'a>],
-    pub(crate) values: &'a [f32],
-    pub(crate) grads: &'a mut [f32],
-    pub(crate) node: &'a Node,
-    /// Bit `k`: operand `k`'s gradient was lent.
-    pub(crate) lent: u8,
-}
-
-impl<'a> Backward<'a> {
-    /// The values of operand `k`.
-    #[inline(always)]
-    pub fn operand(&self, k: usize) -> &'a [f32] {
-        match self.node.sources.get(k) {
-            Some(source) => values_at(self.values, self.inputs, source.place, source.len),
-            None => &[],
-        }
-    }
-
-    /// The shape of operand `k`.
-    pub fn operand_shape(&self, k: usize) -> Shape {
-        operand_shape(self.nodes, self.node, k)
-    }
-
-    /// The values of the result.
-    #[inline(always)]
-    pub fn output(&self) -> &'a [f32] {
-        values_at(self.values, self.inputs, self.node.place, self.node.len)
-    }
-
-    /// The shape of the result.
-    pub fn shape(&self) -> Shape {
-        self.node.shape
-    }
-
-    /// The attributes as the shape rule left them.
-    #[inline(always)]
-    pub fn attrs(&self) -> &'a Attrs {
-        &self.node.attrs
-    }
-
-    /// Lends the gradients needed for operand `k`: the result's, to read, and
-    /// the operand's, to write or add to. `None` if no gradient flows there.
-    ///
-    /// To be called once for each operand, in order. An operand used twice, as
-    /// in `x * x`, is written by the first call and added to by the second. An
-    /// operand it is not called for gets zeros from this operation.
-    #[inline]
-    pub fn grad(&mut self, k: usize) -> Option<Grad<'_>> {
-        let node = self.node;
-        let source = node.sources.get(k)?;
-        if source.grad & Source::NO_GRAD != 0 {
-            return None;
-        }
-        let (from, to) = (node.grad as usize, (source.grad & !Source::PARAM) as usize);
-        let [output, operand] = self
-            .grads
-            .get_disjoint_mut([from..from + node.len as usize, to..to + source.len as usize])
-            .ok()?;
-        self.lent |= 1 << k;
-        let first = if source.grad & Source::PARAM == 0 {
-            node.firsts & 1 << k != 0
-        } else {
-            let id = *node.operands.get(k)?;
-            let param = self.nodes.get(id as usize)?;
-            let first = !param.has(Node::WRITTEN);
-            param.set(Node::WRITTEN);
-            first
-        };
-        Some(Grad {
-            output,
-            operand,
-            acc: if first { Acc::Set } else { Acc::Add },
-        })
-    }
-
-    /// Clears the buffers that this operation should have been the first to
-    /// write, and did not ask for.
-    #[cold]
-    pub(crate) fn clear_unlent(&mut self) {
-        for (k, source) in self.node.sources.iter().enumerate() {
-            if self.node.firsts & !self.lent & 1 << k != 0 {
-                let start = source.grad as usize;
-                if let Some(grad) = self.grads.get_mut(start..start + source.len as usize) {
-                    grad.fill(-0.0);
-                }
-            }
-        }
-    }
-}
-
-fn operand_shape(nodes: &[Node], node: &Node, k: usize) -> Shape {
-    node.operands
-        .get(k)
-        .and_then(|&id| nodes.get(id as usize))
-        .map(|operand| operand.shape)
-        .unwrap_or_default()
-}
-
-/// The gradients an operation works on for one of its operands.
-#[derive(Debug)]
-pub struct Grad<'g> {
-    /// The loss's gradient with respect to the result.
-    pub output: &'g [f32],
-    /// The loss's gradient with respect to the operand. With [`Acc::Set`] it
-    /// holds nothing yet and every element must be written.
-    pub operand: &'g mut [f32],
-    /// Whether to write or to add.
-    pub acc: Acc,
-}
-
-impl core::fmt::Debug for Forward<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Forward")
-            .field("node", self.node)
-            .finish_non_exhaustive()
-    }
-}
-
-impl core::fmt::Debug for Backward<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Backward")
-            .field("node", self.node)
-            .finish_non_exhaustive()
-    }
 }

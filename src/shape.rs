@@ -32,6 +32,12 @@ impl Shape {
         rank: 0,
     };
 
+    /// No shape at all: zeros, for what is not in use.
+    pub(crate) const UNUSED: Shape = Shape {
+        dims: [0; MAX_RANK],
+        rank: 0,
+    };
+
     /// A shape with the given dimensions.
     ///
     /// # Errors

@@ -16,11 +16,6 @@ use crate::var::Var;
 
 pub(crate) use state::State;
 
-/// How many slices a tape borrows at a time. References cannot live in an
-/// arena that outlasts them, so they are kept in the tape itself, and a tape
-/// has one size. More data than this: copy with [`Tape::constant`].
-pub const MAX_INPUTS: usize = 8;
-
 /// No node: the id of variables that were never recorded, and the end of the
 /// list of parameters.
 pub(crate) const NONE: u16 = u16::MAX;
@@ -84,7 +79,7 @@ pub struct Usage {
     pub nodes_peak: usize,
     /// Nodes in the arena.
     pub nodes_capacity: usize,
-    /// Borrowed inputs, of [`MAX_INPUTS`].
+    /// Borrowed inputs.
     pub inputs: usize,
 }
 

@@ -22,23 +22,22 @@ use core::cell::Cell;
 use core::ops::Range;
 use core::panic::Location;
 
-use super::{MAX_INPUTS, NONE, Tape, Usage};
+use super::{NONE, Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::Acc;
-use crate::op::{Attrs, Backward, Borrowed, Forward, Node, Op, Source, operand_shapes, values_at};
+use crate::op::{Attrs, Backward, Floats, Forward, Links, Node, Op, Span, operand_shapes};
 use crate::shape::Shape;
 use crate::var::Var;
 
-/// Offsets stay below the bits that mark borrowed and unplanned places, so
-/// that no sum of an offset and a length overflows a 32-bit `usize`.
+/// Offsets stay below the one that marks unplanned places, so that no sum of an
+/// offset and a length overflows a 32-bit `usize`.
 const MAX_FLOATS: usize = 1 << 30;
 const UNPLANNED: u32 = 1 << 30;
 
 pub(crate) struct State<'t> {
-    pub(super) floats: &'t mut [f32],
+    pub(super) floats: Floats<'t>,
     pub(super) nodes: &'t mut [Node],
-    inputs: [Borrowed<'t>; MAX_INPUTS],
-    input_count: usize,
+    inputs: usize,
     /// Nodes recorded.
     pub(super) len: usize,
     /// Floats taken by parameters, and floats taken by all values.
@@ -49,8 +48,12 @@ pub(crate) struct State<'t> {
     floats_peak: usize,
     nodes_peak: usize,
     pub(super) generation: u32,
-    /// The loss whose gradient buffers are planned.
+    /// The loss whose gradient buffers are planned, and whether its gradient
+    /// flows to every parameter.
     planned: u16,
+    reaches_all: bool,
+    /// Which parameters hold gradients.
+    collected: Cell<Collected>,
     first_param: u16,
     last_param: u16,
     pub(super) any_unused_allowed: bool,
@@ -62,6 +65,17 @@ pub(crate) struct State<'t> {
     pub(super) outdated_from: u16,
 }
 
+/// Which parameters have collected gradients since the last `zero_grad`: kept so
+/// that the usual turn, one `backward` after each `zero_grad`, looks at no parameter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Collected {
+    None,
+    /// Those of the planned loss.
+    Planned,
+    /// Those marked as written.
+    Written,
+}
+
 impl<'t> State<'t> {
     pub(super) fn new(floats: &'t mut [f32], nodes: &'t mut [Node]) -> Self {
         let usable = floats.len().min(MAX_FLOATS);
@@ -69,14 +83,9 @@ impl<'t> State<'t> {
         let usable = nodes.len().min(NONE as usize);
         let nodes = nodes.get_mut(..usable).unwrap_or_default();
         State {
-            floats,
+            floats: Floats::new(floats),
             nodes,
-            inputs: [Borrowed {
-                data: &[],
-                next: None,
-                node: NONE,
-            }; MAX_INPUTS],
-            input_count: 0,
+            inputs: 0,
             len: 0,
             param_floats: 0,
             top: 0,
@@ -85,6 +94,8 @@ impl<'t> State<'t> {
             nodes_peak: 0,
             generation: 1,
             planned: NONE,
+            reaches_all: false,
+            collected: Cell::new(Collected::None),
             first_param: NONE,
             last_param: NONE,
             any_unused_allowed: false,
@@ -115,7 +126,7 @@ impl<'t> State<'t> {
 
     pub(crate) fn values(&self, id: u16) -> &[f32] {
         match self.node(id) {
-            Some(node) => values_at(self.floats, &self.inputs, node.place, node.len),
+            Some(node) => self.floats.show(node.values),
             None => &[],
         }
     }
@@ -128,23 +139,34 @@ impl<'t> State<'t> {
 
     /// Whether a gradient has reached a parameter.
     pub(crate) fn has_grad(&self, id: u16) -> bool {
-        self.param(id).is_ok_and(|node| node.has(Node::WRITTEN))
+        self.param(id).is_ok_and(|node| self.holds_grad(node))
+    }
+
+    #[inline]
+    fn holds_grad(&self, param: &Node) -> bool {
+        match self.collected.get() {
+            Collected::None => false,
+            Collected::Planned => param.has(Node::PLANNED),
+            Collected::Written => param.has(Node::WRITTEN),
+        }
     }
 
     /// A parameter's gradient.
     pub(crate) fn grad(&self, id: u16) -> Result<&[f32], ErrorKind> {
         let node = self.param(id)?;
-        if !node.has(Node::WRITTEN) {
+        if !self.holds_grad(node) {
             return Err(ErrorKind::Unused {
                 param: self.param_number(id),
                 shape: node.shape,
             });
         }
-        let start = self.grads_start() + node.place as usize;
-        Ok(self
-            .floats
-            .get(start..start + node.len as usize)
-            .unwrap_or_default())
+        Ok(self.floats.get(self.grad_range(node)).unwrap_or_default())
+    }
+
+    /// Where a parameter's gradient stands.
+    fn grad_range(&self, param: &Node) -> Range<usize> {
+        let start = self.grads_start() + self.floats.place(param.values);
+        start..start + param.values.len()
     }
 
     pub(super) fn grads_start(&self) -> usize {
@@ -159,7 +181,7 @@ impl<'t> State<'t> {
             nodes: self.len,
             nodes_peak: self.nodes_peak,
             nodes_capacity: self.nodes.len(),
-            inputs: self.input_count,
+            inputs: self.inputs,
         }
     }
 
@@ -180,14 +202,11 @@ impl<'t> State<'t> {
         // Results behind the parameters move up, gradients already collected
         // move down, to keep both contiguous.
         let place = self.param_floats;
-        shift(self.floats, place..self.top, place + len);
-        for node in self.nodes.iter_mut().take(self.len) {
-            if node.stands_from(place) {
-                node.place += len as u32;
-            }
-        }
+        shift(&mut self.floats, place..self.top, place + len);
+        self.move_values(place, len as isize);
         let start = self.grads_start();
-        shift(self.floats, start..self.floats.len(), start - len);
+        let end = self.floats.len();
+        shift(&mut self.floats, start..end, start - len);
         self.param_floats += len;
         self.top += len;
         if let Some(to) = self.floats.get_mut(place..place + len) {
@@ -195,7 +214,7 @@ impl<'t> State<'t> {
         }
 
         let flags = Node::PARAM | Node::REQUIRES_GRAD;
-        self.push_leaf(shape, place as u32, flags, at);
+        self.push_leaf(shape, self.floats.span(place, len), flags, at);
         self.connect();
         match self.nodes.get_mut(self.last_param as usize) {
             Some(last) => last.operands[0] = id,
@@ -203,6 +222,18 @@ impl<'t> State<'t> {
         }
         self.last_param = id;
         Ok(id)
+    }
+
+    /// Tells the nodes that the values from `place` on have moved, those of
+    /// parameters and views of them excepted.
+    fn move_values(&mut self, place: usize, by: isize) {
+        for node in self.nodes.iter_mut().take(self.len) {
+            let stands = self.floats.place(node.values);
+            if !node.has(Node::PARAM | Node::BORROWED) && stands >= place {
+                let to = stands.saturating_add_signed(by);
+                node.values = self.floats.span(to, node.values.len());
+            }
+        }
     }
 
     pub(super) fn add_constant(
@@ -219,7 +250,7 @@ impl<'t> State<'t> {
         if let Some(to) = self.floats.get_mut(place..self.top) {
             to.copy_from_slice(values);
         }
-        self.push_leaf(shape, place as u32, 0, at);
+        self.push_leaf(shape, self.floats.span(place, values.len()), 0, at);
         Ok(id)
     }
 
@@ -231,28 +262,23 @@ impl<'t> State<'t> {
     ) -> Result<u16, ErrorKind> {
         expect_length(shape, data)?;
         let id = self.next_id()?;
-        let number = self.input_count;
-        let slot = self.inputs.get_mut(number).ok_or(ErrorKind::Inputs {
-            capacity: MAX_INPUTS,
-        })?;
-        *slot = Borrowed {
-            data,
-            next: None,
-            node: id,
-        };
-        self.input_count += 1;
-        self.push_leaf(shape, Node::BORROWED | number as u32, 0, at);
+        self.inputs += 1;
+        self.push_leaf(shape, Span::of_input(data), Node::BORROWED, at);
         Ok(id)
     }
 
-    fn push_leaf(&mut self, shape: Shape, place: u32, flags: u8, at: &'static Location<'static>) {
-        let len = shape.numel() as u32;
+    fn push_leaf(
+        &mut self,
+        shape: Shape,
+        values: Span,
+        flags: u16,
+        at: &'static Location<'static>,
+    ) {
         self.push(Node {
             at: Some(at),
             shape,
-            place,
-            len,
-            cap: len,
+            values,
+            cap: values.len() as u32,
             operands: [NONE; MAX_OPERANDS],
             flags: Cell::new(flags),
             ..Node::EMPTY
@@ -306,13 +332,12 @@ impl<'t> State<'t> {
         let node = self
             .nodes
             .get_mut(id as usize)
-            .filter(|node| node.op.is_none() && node.place & Node::BORROWED != 0)
+            .filter(|node| node.is_input())
             .ok_or(ErrorKind::NotInput)?;
-        let number = (node.place & !Node::BORROWED) as usize;
-        let slot = self.inputs.get_mut(number).ok_or(ErrorKind::NotInput)?;
-        if data.len() == slot.data.len() {
-            slot.data = data;
-            slot.next = None;
+        if data.len() == node.values.len() {
+            node.values = Span::of_input(data);
+            node.clear(Node::PENDING);
+            self.connect_from(id);
         } else {
             let row = node.shape.without(0).numel();
             let rows = data.len().checked_div(row).unwrap_or(0);
@@ -324,7 +349,8 @@ impl<'t> State<'t> {
                     most,
                 });
             }
-            slot.next = Some(data);
+            node.links = Links::to_data(Span::of_input(data));
+            node.set(Node::PENDING);
             self.any_pending = true;
         }
         // Which later results depend on it is not worth finding out: all may.
@@ -336,7 +362,7 @@ impl<'t> State<'t> {
     pub(crate) fn input_rows(&self, id: u16) -> Result<(usize, usize), ErrorKind> {
         let node = self
             .node(id)
-            .filter(|node| node.op.is_none() && node.place & Node::BORROWED != 0)
+            .filter(|node| node.is_input())
             .ok_or(ErrorKind::NotInput)?;
         if node.shape.rank() == 0 {
             return Ok((0, 0));
@@ -348,13 +374,12 @@ impl<'t> State<'t> {
 
     pub(super) fn write(&mut self, id: u16, values: &[f32]) -> Result<(), ErrorKind> {
         let node = self.node(id).ok_or(ErrorKind::Stale)?;
-        if node.op.is_some() || node.place & Node::BORROWED != 0 {
+        if node.op.is_some() || node.has(Node::BORROWED) {
             return Err(ErrorKind::NotLeaf);
         }
         expect_length(node.shape, values)?;
-        let start = node.place as usize;
-        let end = start + values.len();
-        if let Some(to) = self.floats.get_mut(start..end) {
+        let start = self.floats.place(node.values);
+        if let Some(to) = self.floats.get_mut(start..start + values.len()) {
             to.copy_from_slice(values);
         }
         self.outdated_from = self.outdated_from.min(id);
@@ -399,16 +424,16 @@ impl<'t> State<'t> {
             self.first_trained = self.first_trained.min(id);
         }
 
-        let len = node.shape.numel();
-        node.len = len as u32;
         if op.is_view() {
-            let source = self.node(operands[0]).ok_or(ErrorKind::Stale)?;
-            node.place = source.place;
+            let [source, ..] = operands;
+            let source = self.node(source).ok_or(ErrorKind::Stale)?;
+            node.values = source.values;
             node.cap = source.cap;
-            node.set(Node::VIEW);
+            node.set(Node::VIEW | source.flags.get() & Node::BORROWED);
         } else {
+            let len = node.shape.numel();
             self.reserve(len)?;
-            node.place = self.top as u32;
+            node.values = self.floats.span(self.top, len);
             node.cap = len as u32;
             self.top += len;
         }
@@ -429,13 +454,13 @@ impl<'t> State<'t> {
         let (params, top) = (self.param_floats, self.top.max(old_params));
         let gap = old_params - params;
         if gap > 0 {
-            shift(self.floats, old_params..top, params);
-            shift(self.floats, old_grads..old_grads + params, old_grads + gap);
-            for node in self.nodes.iter_mut().take(self.len) {
-                if node.stands_from(old_params) {
-                    node.place -= gap as u32;
-                }
-            }
+            shift(&mut self.floats, old_params..top, params);
+            shift(
+                &mut self.floats,
+                old_grads..old_grads + params,
+                old_grads + gap,
+            );
+            self.move_values(old_params, -(gap as isize));
         }
         self.top = top - gap;
 
@@ -445,12 +470,11 @@ impl<'t> State<'t> {
             .skip(self.outdated_from as usize)
             .find(|(_, node)| node.op.is_some());
         self.outdated_from = outdated.map_or(NONE, |(id, _)| id as u16);
-        let inputs = self.inputs.iter().take(self.input_count);
-        let pending = inputs.filter(|input| input.next.is_some());
-        self.any_pending = false;
-        for input in pending {
-            self.any_pending = true;
-            self.outdated_from = self.outdated_from.min(input.node);
+        let mut kept = self.nodes.iter().take(self.len);
+        let pending = kept.position(|node| node.has(Node::PENDING));
+        self.any_pending = pending.is_some();
+        if let Some(pending) = pending {
+            self.outdated_from = self.outdated_from.min(pending as u16);
         }
 
         self.scratch = 0;
@@ -463,7 +487,7 @@ impl<'t> State<'t> {
     fn take_stock(&mut self) {
         self.param_floats = 0;
         self.top = 0;
-        self.input_count = 0;
+        self.inputs = 0;
         self.first_param = NONE;
         self.last_param = NONE;
         self.first_op = NONE;
@@ -472,16 +496,17 @@ impl<'t> State<'t> {
         for (id, node) in self.nodes.iter_mut().take(self.len).enumerate().rev() {
             let id = id as u16;
             if node.has(Node::PARAM) {
-                self.param_floats += node.len as usize;
+                self.param_floats += node.values.len();
                 node.operands[0] = self.first_param;
                 self.first_param = id;
                 if self.last_param == NONE {
                     self.last_param = id;
                 }
-            } else if node.place & Node::BORROWED == 0 {
-                self.top = self.top.max((node.place + node.cap) as usize);
+            } else if !node.has(Node::BORROWED) {
+                let end = self.floats.place(node.values) + node.cap as usize;
+                self.top = self.top.max(end);
             } else if node.op.is_none() {
-                self.input_count += 1;
+                self.inputs += 1;
             }
             if node.op.is_some() {
                 self.first_op = id;
@@ -499,22 +524,18 @@ impl<'t> State<'t> {
     fn run_from(&mut self, start: u16) {
         let nodes = self.nodes.get(start as usize..self.len).unwrap_or_default();
         let Some(first) = nodes.first() else { return };
-        let mut cx = Forward {
-            nodes: self.nodes,
-            inputs: &self.inputs,
-            floats: self.floats,
-            node: first,
-        };
+        let mut cx = Forward::new(self.nodes, first, &mut self.floats);
         for node in nodes {
             if let Some(op) = node.op
                 && !node.has(Node::VIEW)
             {
-                cx.node = node;
+                cx.turn_to(node);
                 op.forward(&mut cx);
             }
         }
     }
 
+    #[inline]
     pub(super) fn replay(&mut self) -> Result<(), Error> {
         if self.any_pending {
             self.take_over_pending()?;
@@ -526,31 +547,26 @@ impl<'t> State<'t> {
 
     /// Tells every operation again where its operands are, after some moved.
     fn connect(&mut self) {
-        for id in 0..self.len {
+        self.connect_from(0);
+    }
+
+    /// The same, after only the values of node `first` moved.
+    fn connect_from(&mut self, first: u16) {
+        for id in first as usize..self.len {
             self.connect_node(id);
         }
     }
 
     fn connect_node(&mut self, id: usize) {
-        let Some(node) = self.nodes.get(id) else {
-            return;
-        };
-        if node.op.is_none() {
-            return;
-        }
-        let sources = node.operands.map(|operand| match self.node(operand) {
-            Some(operand) => Source {
-                place: operand.place,
-                len: operand.len,
-                grad: Source::NO_GRAD,
-            },
-            None => Source {
-                grad: Source::NO_GRAD,
-                ..Source::NONE
-            },
-        });
-        if let Some(node) = self.nodes.get_mut(id) {
-            node.sources = sources;
+        if let Some(node) = self.nodes.get(id).filter(|node| node.op.is_some()) {
+            let mut links = node.links;
+            links.connect(node, node.operands.map(|id| self.node(id)));
+            if let Some(node) = self.nodes.get_mut(id) {
+                node.links = links;
+                if node.has(Node::VIEW) {
+                    node.values = links.first();
+                }
+            }
         }
     }
 
@@ -561,33 +577,30 @@ impl<'t> State<'t> {
         self.any_pending = false;
         self.planned = NONE;
         self.scratch = 0;
-        self.resize_inputs(|input| input.next.unwrap_or(input.data));
+        self.exchange_pending();
         let result = self.run_shape_rules();
-        if result.is_ok() {
-            for input in self.inputs.iter_mut() {
-                input.data = input.next.take().unwrap_or(input.data);
-            }
-        } else {
-            for input in self.inputs.iter_mut() {
-                input.next = None;
-            }
-            self.resize_inputs(|input| input.data);
+        if result.is_err() {
+            self.exchange_pending();
             // These shapes were accepted before.
             let _ = self.run_shape_rules();
+        }
+        for node in self.nodes.iter_mut().take(self.len) {
+            node.clear(Node::PENDING);
         }
         self.connect();
         result
     }
 
-    fn resize_inputs(&mut self, data: impl Fn(&Borrowed<'t>) -> &'t [f32]) {
-        for input in self.inputs.iter().take(self.input_count) {
-            if let Some(node) = self.nodes.get_mut(input.node as usize) {
-                let len = data(input).len();
+    /// Exchanges the data of inputs and those that are to come.
+    fn exchange_pending(&mut self) {
+        for node in self.nodes.iter_mut().take(self.len) {
+            if node.has(Node::PENDING) {
+                let (old, new) = (node.values, node.links.first());
                 let row = node.shape.without(0).numel();
-                if let Some(rows) = len.checked_div(row) {
-                    node.shape = node.shape.with_dim(0, rows);
-                    node.len = len as u32;
-                }
+                let rows = new.len().checked_div(row).unwrap_or(0);
+                node.shape = node.shape.with_dim(0, rows);
+                node.values = new;
+                node.links = Links::to_data(old);
             }
         }
     }
@@ -619,10 +632,16 @@ impl<'t> State<'t> {
                     found: len,
                 }));
             }
+            // A view gets its source's when it is connected.
+            let values = if node.has(Node::VIEW) {
+                node.values
+            } else {
+                self.floats.span(self.floats.place(node.values), len)
+            };
             if let Some(node) = self.nodes.get_mut(id) {
                 node.shape = shape;
                 node.attrs = attrs;
-                node.len = len as u32;
+                node.values = values;
             }
         }
         Ok(())
@@ -644,7 +663,7 @@ impl<'t> State<'t> {
     #[inline]
     pub(crate) fn differentiable(&self, loss: u16) -> Result<&Node, ErrorKind> {
         let node = self.trained(loss)?;
-        if node.len == 1 {
+        if node.values.len() == 1 {
             Ok(node)
         } else {
             Err(ErrorKind::NotScalar { shape: node.shape })
@@ -665,63 +684,106 @@ impl<'t> State<'t> {
             }
             None => self.differentiable(loss)?,
         };
-        if self.outdated_from <= loss && node.op.is_some() {
+        if node.op.is_none() {
+            self.add_to_param(loss, gradient.unwrap_or(&[1.0]));
+            return Ok(());
+        }
+        if self.outdated_from <= loss {
             return Err(ErrorKind::NotReplayed);
         }
         if self.planned != loss {
             self.plan(loss)?;
         }
-
-        let Some((values, grads)) = self.floats.split_at_mut_checked(self.top) else {
-            return Ok(());
+        let starts_anew = match self.collected.get() {
+            Collected::None => {
+                self.collected.set(Collected::Planned);
+                true
+            }
+            Collected::Planned => false,
+            Collected::Written => {
+                self.prepare_to_add();
+                false
+            }
         };
+
         let Some(node) = self.nodes.get(loss as usize) else {
             return Ok(());
         };
-        // A loss that is itself a parameter collects gradients.
-        let acc = if node.has(Node::PARAM) && node.has(Node::WRITTEN) {
-            Acc::Add
-        } else {
-            Acc::Set
-        };
-        let start = node.grad as usize;
-        let seed = grads
-            .get_mut(start..start + node.len as usize)
-            .unwrap_or_default();
+        let start = self.top + node.grad as usize;
         match gradient {
-            None => seed.iter_mut().for_each(|to| acc.put(to, 1.0)),
-            Some(gradient) => seed
-                .iter_mut()
-                .zip(gradient)
-                .for_each(|(to, g)| acc.put(to, *g)),
-        }
-        if node.has(Node::PARAM) {
-            node.set(Node::WRITTEN);
-            return Ok(());
+            None => {
+                if let Some(seed) = self.floats.get_mut(start) {
+                    *seed = 1.0;
+                }
+            }
+            Some(gradient) => {
+                if let Some(seed) = self.floats.get_mut(start..start + gradient.len()) {
+                    seed.copy_from_slice(gradient);
+                }
+            }
         }
 
-        let mut cx = Backward {
-            nodes: self.nodes,
-            inputs: &self.inputs,
-            values,
-            grads,
-            node,
-            lent: 0,
-        };
+        let mut cx = Backward::new(self.nodes, node, &mut self.floats);
         let span = self.first_trained as usize..=loss as usize;
         for node in self.nodes.get(span).unwrap_or_default().iter().rev() {
             if node.has(Node::PLANNED)
                 && let Some(op) = node.op
             {
-                cx.node = node;
-                cx.lent = 0;
-                op.backward(&mut cx);
-                if node.firsts & !cx.lent != 0 {
-                    cx.clear_unlent();
-                }
+                let [adding, anew] = node.firsts;
+                cx.run(op, node, if starts_anew { anew } else { adding });
             }
         }
         Ok(())
+    }
+
+    /// A loss that is itself a parameter collects its own gradient.
+    #[cold]
+    fn add_to_param(&mut self, id: u16, gradient: &[f32]) {
+        self.mark_written();
+        let Some(node) = self.nodes.get(id as usize) else {
+            return;
+        };
+        let acc = if node.has(Node::WRITTEN) {
+            Acc::Add
+        } else {
+            Acc::Set
+        };
+        node.set(Node::WRITTEN);
+        let range = self.grad_range(node);
+        let to = self.floats.get_mut(range).unwrap_or_default();
+        for (to, g) in to.iter_mut().zip(gradient) {
+            acc.put(to, *g);
+        }
+    }
+
+    /// Marks the parameters that hold gradients, before another plan.
+    #[cold]
+    fn mark_written(&mut self) {
+        for param in self.params() {
+            if self.holds_grad(param) {
+                param.set(Node::WRITTEN);
+            } else {
+                param.clear(Node::WRITTEN);
+            }
+        }
+        self.collected.set(Collected::Written);
+    }
+
+    /// Lets the planned pass add to the gradients of all parameters it reaches: those
+    /// that hold none get the identity of addition.
+    #[cold]
+    fn prepare_to_add(&mut self) {
+        let mut next = self.first_param;
+        while let Some(param) = self.node(next) {
+            next = param.operands[0];
+            if param.has(Node::PLANNED) && !param.has(Node::WRITTEN) {
+                param.set(Node::WRITTEN);
+                let range = self.grad_range(param);
+                if let Some(grad) = self.floats.get_mut(range) {
+                    grad.fill(-0.0);
+                }
+            }
+        }
     }
 
     /// Gives every intermediate gradient that a backward pass from `loss`
@@ -738,48 +800,47 @@ impl<'t> State<'t> {
     /// Places are relative to `top`, where the gradients begin.
     #[cold]
     fn plan(&mut self, loss: u16) -> Result<(), ErrorKind> {
+        if self.collected.get() == Collected::Planned {
+            self.mark_written();
+        }
         self.planned = NONE;
         let grads = self.floats.len() - self.top;
-        let params_at = (grads - self.param_floats) as u32;
+        let params_at = grads - self.param_floats;
         for node in self.nodes.iter_mut().take(self.len) {
             node.clear(Node::LIVE | Node::PLANNED);
-            node.firsts = 0;
             node.grad = if node.has(Node::PARAM) {
-                params_at + node.place
+                (params_at + self.floats.place(node.values)) as u32
             } else {
                 UNPLANNED
             };
         }
 
-        let mut end = 0;
-        if self.node(loss).is_some_and(|node| node.op.is_some()) {
-            end = self.place_gradient(loss, loss);
-        }
+        let mut end = self.place_gradient(loss, loss);
         for id in (0..=loss).rev() {
-            let Some(node) = self.node(id) else { continue };
-            if !node.has(Node::LIVE) {
+            let Some(node) = self.node(id).filter(|node| node.has(Node::LIVE)) else {
                 continue;
-            }
-            let (mut sources, mut firsts) = (node.sources, 0);
-            for (k, (source, operand)) in sources.iter_mut().zip(node.operands).enumerate() {
-                let (waits, param) = match self.node(operand) {
-                    Some(operand) if operand.has(Node::REQUIRES_GRAD) => {
-                        (operand.grad == UNPLANNED, operand.has(Node::PARAM))
-                    }
-                    _ => continue,
+            };
+            let (mut links, own) = (node.links, [node.grad as usize, node.values.len()]);
+            let [mut adding, mut anew] = [0; 2];
+            let mut grads = [None; MAX_OPERANDS];
+            for (k, (to, id_of)) in grads.iter_mut().zip(node.operands).enumerate() {
+                let Some(operand) = self.node(id_of).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
+                    continue;
                 };
-                if waits {
-                    firsts |= 1 << k;
-                    end = end.max(self.place_gradient(operand, id));
+                if operand.has(Node::PARAM) {
+                    anew |= u8::from(!operand.has(Node::PLANNED)) << k;
+                    operand.set(Node::PLANNED);
+                } else if operand.grad == UNPLANNED {
+                    anew |= 1 << k;
+                    adding |= 1 << k;
+                    end = end.max(self.place_gradient(id_of, id));
                 }
-                source.grad = self.node(operand).map_or(Source::NO_GRAD, |node| node.grad);
-                if param {
-                    source.grad |= Source::PARAM;
-                }
+                *to = self.node(id_of).map(|operand| operand.grad as usize);
             }
+            links.plan(&self.floats, self.top, own, grads);
             if let Some(node) = self.nodes.get_mut(id as usize) {
-                node.sources = sources;
-                node.firsts = firsts;
+                node.links = links;
+                node.firsts = [adding, anew];
                 node.clear(Node::LIVE);
                 node.set(Node::PLANNED);
             }
@@ -792,6 +853,8 @@ impl<'t> State<'t> {
                 capacity: self.floats.len(),
             });
         }
+        let reaches_all = self.params().all(|param| param.has(Node::PLANNED));
+        self.reaches_all = reaches_all;
         self.scratch = end as usize;
         self.note_peak();
         self.planned = loss;
@@ -801,16 +864,16 @@ impl<'t> State<'t> {
     /// Places one buffer in the lowest gap; live ones belong to nodes up to
     /// `newest`. Returns where it ends.
     fn place_gradient(&mut self, id: u16, newest: u16) -> u32 {
-        let len = self.node(id).map_or(0, |node| node.len);
+        let len = self.node(id).map_or(0, |node| node.values.len() as u32);
         let mut start = 0u32;
         // Whenever a live buffer is in the way, go on behind it.
         while let Some(blocking) = self
             .nodes
             .iter()
             .take(newest as usize + 1)
-            .find(|n| n.has(Node::LIVE) && n.grad < start + len && start < n.grad + n.len)
+            .find(|n| n.has(Node::LIVE) && n.grad < start + len && start < n.grad_end())
         {
-            start = blocking.grad + blocking.len;
+            start = blocking.grad_end();
         }
         if let Some(node) = self.nodes.get_mut(id as usize) {
             node.grad = start;
@@ -841,9 +904,7 @@ impl<'t> State<'t> {
 
     #[inline]
     pub(crate) fn zero_grad(&self) {
-        for param in self.params() {
-            param.clear(Node::WRITTEN);
-        }
+        self.collected.set(Collected::None);
     }
 
     /// Refuses unless every parameter has a gradient, or need not have one.
@@ -851,8 +912,11 @@ impl<'t> State<'t> {
     pub(super) fn ready_to_step(
         &self,
     ) -> Result<(), (ErrorKind, Option<&'static Location<'static>>)> {
-        let settled = Node::WRITTEN | Node::ALLOW_UNUSED;
-        match self.params().position(|param| !param.has(settled)) {
+        if self.collected.get() == Collected::Planned && self.reaches_all {
+            return Ok(());
+        }
+        let settled = |param: &Node| self.holds_grad(param) || param.has(Node::ALLOW_UNUSED);
+        match self.params().position(|param| !settled(param)) {
             None => Ok(()),
             Some(unused) => Err(self.unused(unused)),
         }
@@ -870,11 +934,12 @@ impl<'t> State<'t> {
 
     #[cold]
     pub(super) fn zero_unused(&mut self) {
-        let start = self.grads_start();
-        for node in self.nodes.iter().take(self.len) {
-            if node.has(Node::PARAM) && !node.has(Node::WRITTEN) {
-                let from = start + node.place as usize;
-                if let Some(grad) = self.floats.get_mut(from..from + node.len as usize) {
+        let mut next = self.first_param;
+        while let Some(param) = self.node(next) {
+            next = param.operands[0];
+            if !self.holds_grad(param) {
+                let range = self.grad_range(param);
+                if let Some(grad) = self.floats.get_mut(range) {
                     grad.fill(0.0);
                 }
             }
@@ -883,9 +948,10 @@ impl<'t> State<'t> {
 
     /// An element of all parameters, and its gradient: 0 if none has reached it.
     pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {
-        let holds = |node: &&Node| index.wrapping_sub(node.place as usize) < node.len as usize;
+        let holds =
+            |node: &&Node| index.wrapping_sub(self.floats.place(node.values)) < node.values.len();
         let node = self.params().find(holds)?;
-        let grad = if node.has(Node::WRITTEN) {
+        let grad = if self.holds_grad(node) {
             *self.floats.get(self.grads_start() + index)?
         } else {
             0.0

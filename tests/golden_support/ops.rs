@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use baregrad::op::Node;
 use baregrad::ops::{self, Args, Entry};
-use baregrad::{Error, MAX_INPUTS, Tape, Var};
+use baregrad::{Error, Tape, Var};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -271,8 +271,7 @@ fn differ(a: &[f32], b: &[f32]) -> bool {
 fn check(case: &Case, report: &mut Report) -> Result<(), String> {
     let eager = run(case, Leaves::Copied, false)?;
     let mut ways = vec![("replayed", Leaves::Copied, true)];
-    let data = case.leaves.iter().filter(|leaf| !leaf.requires_grad);
-    if (1..=MAX_INPUTS).contains(&data.count()) {
+    if case.leaves.iter().any(|leaf| !leaf.requires_grad) {
         ways.push(("with borrowed data", Leaves::Borrowed, true));
     }
     for (way, leaves, replayed) in ways {
