@@ -147,24 +147,25 @@ impl Attrs {
 /// A tape's entry for one value. Opaque; public so that storage for a
 /// [`Tape`](crate::Tape) can be made of it.
 #[derive(Clone)]
+#[repr(C)] // what every pass looks at comes first
 pub struct Node {
     /// `None` for parameters, inputs and constants.
     pub(crate) op: Option<&'static dyn Op>,
-    pub(crate) at: Option<&'static Location<'static>>,
+    pub(crate) flags: Cell<u16>,
+    /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass
+    /// that adds to gradients of parameters, and in one that starts anew.
+    pub(crate) firsts: [u8; 2],
+    pub(crate) values: Span,
+    pub(crate) links: Links,
     pub(crate) attrs: Attrs,
     pub(crate) shape: Shape,
-    pub(crate) values: Span,
     /// Elements as recorded: the most there can be.
     pub(crate) cap: u32,
     /// Offset of the gradient in the gradients, once planned.
     pub(crate) grad: u32,
     pub(crate) generation: u32,
+    pub(crate) at: Option<&'static Location<'static>>,
     pub(crate) operands: [u16; MAX_OPERANDS],
-    pub(crate) flags: Cell<u16>,
-    /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass
-    /// that adds to gradients of parameters, and in one that starts anew.
-    pub(crate) firsts: [u8; 2],
-    pub(crate) links: Links,
 }
 
 impl Node {

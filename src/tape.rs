@@ -5,7 +5,7 @@
 
 mod state;
 
-use core::cell::{Cell, Ref, RefCell};
+use core::cell::{Cell, Ref, RefCell, RefMut};
 use core::fmt;
 use core::panic::Location;
 
@@ -208,8 +208,8 @@ impl<'t> Tape<'t> {
         grad_enabled: bool,
         at: &'static Location<'static>,
     ) -> Result<Var<'t>, Error> {
-        self.healthy()?;
-        let recorded = self.borrow_mut().and_then(|mut state| {
+        let mut state = self.enter(op.name(), at)?;
+        let mut record = || {
             let mut ids = [NONE; MAX_OPERANDS];
             if operands.len() > ids.len() {
                 return Err(ErrorKind::Shape {
@@ -223,16 +223,9 @@ impl<'t> Tape<'t> {
                 *id = state.resolve(self, *operand)?;
             }
             let id = state.record(op, ids, attrs, grad_enabled, at)?;
-            Ok((id, state.generation))
-        });
-        match recorded {
-            Ok((id, generation)) => Ok(Var::new(self, id, generation)),
-            Err(kind) => Err(Error {
-                kind,
-                op: op.name(),
-                at,
-            }),
-        }
+            Ok(Var::new(self, id, state.generation))
+        };
+        record().map_err(|kind| refused(kind, op.name(), at))
     }
 
     /// Runs `record` without gradients: what it records is treated as
@@ -310,7 +303,8 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn rewind(&'t self, mark: Mark<'t>) -> Result<(), Error> {
         let at = Location::caller();
-        let rewound = self.borrow_mut().and_then(|mut state| {
+        let state = self.state.try_borrow_mut();
+        let rewound = state.map_err(|_| ErrorKind::Borrowed).and_then(|mut state| {
             if !core::ptr::eq(self, mark.tape) {
                 return Err(ErrorKind::Foreign);
             }
@@ -343,18 +337,9 @@ impl<'t> Tape<'t> {
     /// size are then undone; replay again before the next `backward`), or the
     /// error the tape keeps.
     #[track_caller]
-    #[inline]
+    #[inline(never)] // as it has one copy in a firmware, so has all it calls
     pub fn replay(&self) -> Result<(), Error> {
-        let at = Location::caller();
-        self.healthy()?;
-        match self.borrow_mut() {
-            Ok(mut state) => state.replay(),
-            Err(kind) => Err(Error {
-                kind,
-                op: "replay",
-                at,
-            }),
-        }
+        self.enter("replay", Location::caller())?.replay()
     }
 
     /// Adds the gradients of `loss`, a single number, to those of the
@@ -365,7 +350,7 @@ impl<'t> Tape<'t> {
     /// values that are older than the parameters, an arena too small for the
     /// gradients, or the error the tape keeps. Gradients are then unchanged.
     #[track_caller]
-    #[inline]
+    #[inline(never)]
     pub fn backward(&'t self, loss: Var<'t>) -> Result<(), Error> {
         self.leave("backward", |state| {
             let id = state.resolve(self, loss)?;
@@ -408,7 +393,6 @@ impl<'t> Tape<'t> {
             let id = state.resolve(self, param)?;
             let node = state.param(id)?;
             node.set(Node::ALLOW_UNUSED);
-            state.any_unused_allowed = true;
             Ok(())
         })
     }
@@ -531,23 +515,21 @@ impl<'t> Tape<'t> {
         step: impl FnOnce(&mut [f32], &[f32]) -> Result<(), OptimizerError>,
     ) -> Result<(), Error> {
         let at = Location::caller();
-        self.healthy()?;
-        let stepped = self.borrow_mut().map_err(|kind| (kind, None));
-        let stepped = stepped.and_then(|mut state| {
-            state.ready_to_step()?;
-            if state.any_unused_allowed {
-                state.zero_unused();
+        let mut state = self.enter("step", at)?;
+        if !state.every_param_has_grad() {
+            if let Some((kind, made_at)) = state.unused() {
+                return Err(refused(kind, "step", made_at.unwrap_or(at)));
             }
-            let (params, grads) = state.params_and_grads();
-            step(params, grads).map_err(|error| (ErrorKind::Optimizer(error), None))?;
-            state.outdated_from = state.outdated_from.min(state.first_trained);
-            Ok(())
-        });
-        stepped.map_err(|(kind, made_at)| Error {
-            kind,
-            op: "step",
-            at: made_at.unwrap_or(at),
-        })
+            state.zero_unused();
+        }
+        let (params, grads) = state.params_and_grads();
+        match step(params, grads) {
+            Ok(()) => {
+                state.outdate_results();
+                Ok(())
+            }
+            Err(error) => Err(refused(ErrorKind::Optimizer(error), "step", at)),
+        }
     }
 
     /// Looks at something that may not be there.
@@ -590,10 +572,8 @@ impl<'t> Tape<'t> {
         run: impl FnOnce(&mut State<'t>) -> Result<R, ErrorKind>,
     ) -> Result<R, Error> {
         let at = Location::caller();
-        self.healthy()?;
-        self.borrow_mut()
-            .and_then(|mut state| run(&mut state))
-            .map_err(|kind| Error { kind, op, at })
+        let mut state = self.enter(op, at)?;
+        run(&mut state).map_err(|kind| refused(kind, op, at))
     }
 
     /// Makes a leaf, keeping the error if there is one.
@@ -604,20 +584,14 @@ impl<'t> Tape<'t> {
         add: impl FnOnce(&mut State<'t>, &'static Location<'static>) -> Result<u16, ErrorKind>,
     ) -> Var<'t> {
         let at = Location::caller();
-        if self.failed.get() {
-            return Var::unrecorded(self);
-        }
-        let made = self.borrow_mut().and_then(|mut state| {
-            let id = add(&mut state, at)?;
-            Ok((id, state.generation))
+        let made = self.enter(op, at).and_then(|mut state| {
+            let id = add(&mut state, at).map_err(|kind| refused(kind, op, at))?;
+            Ok(Var::new(self, id, state.generation))
         });
-        match made {
-            Ok((id, generation)) => Var::new(self, id, generation),
-            Err(kind) => {
-                self.keep(Error { kind, op, at });
-                Var::unrecorded(self)
-            }
-        }
+        made.unwrap_or_else(|error| {
+            self.keep(error);
+            Var::unrecorded(self)
+        })
     }
 
     /// Keeps the first error.
@@ -636,10 +610,30 @@ impl<'t> Tape<'t> {
         self.error.get().map_or(Ok(()), Err)
     }
 
-    #[inline]
-    fn borrow_mut(&self) -> Result<core::cell::RefMut<'_, State<'t>>, ErrorKind> {
-        self.state.try_borrow_mut().map_err(|_| ErrorKind::Borrowed)
+    /// The state, to be changed: unless an error is kept, or its values are lent.
+    #[inline(always)]
+    fn enter(
+        &self,
+        op: &'static str,
+        at: &'static Location<'static>,
+    ) -> Result<RefMut<'_, State<'t>>, Error> {
+        match self.state.try_borrow_mut() {
+            Ok(state) if !self.failed.get() => Ok(state),
+            _ => Err(self.no_entry(op, at)),
+        }
     }
+
+    #[cold]
+    #[inline(never)]
+    fn no_entry(&self, op: &'static str, at: &'static Location<'static>) -> Error {
+        let borrowed = || refused(ErrorKind::Borrowed, op, at);
+        self.error.get().unwrap_or_else(borrowed)
+    }
+}
+
+#[cold]
+fn refused(kind: ErrorKind, op: &'static str, at: &'static Location<'static>) -> Error {
+    Error { kind, op, at }
 }
 
 impl fmt::Debug for Tape<'_> {

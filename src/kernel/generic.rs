@@ -94,9 +94,17 @@ impl Reduce for Min {
 }
 
 /// The length of the shortest slice.
+///
+/// Written out, like what follows: a loop over the slices stays one when compiled for
+/// size, and costs more than the loop over eleven elements that it prepares.
 #[inline(always)]
-fn shortest<T, const N: usize>(xs: [&[T]; N]) -> usize {
-    xs.iter().map(|x| x.len()).min().unwrap_or(0)
+pub(super) fn shortest<T, const N: usize>(xs: &[&[T]; N]) -> usize {
+    match xs.as_slice() {
+        [x] => x.len(),
+        [x, y] => x.len().min(y.len()),
+        [x, y, z] => x.len().min(y.len()).min(z.len()),
+        xs => xs.iter().map(|x| x.len()).min().unwrap_or(0),
+    }
 }
 
 /// Calls `f` with what stands at each place in all slices, as far as the
@@ -133,7 +141,7 @@ fn for_each<T, V: Copy, const N: usize>(
             }
         }
         _ => {
-            for i in 0..shortest(xs) {
+            for i in 0..shortest(&xs) {
                 for (to, x) in row.iter_mut().zip(&xs) {
                     *to = x.get(i).map_or(zero, &load);
                 }
@@ -143,40 +151,41 @@ fn for_each<T, V: Copy, const N: usize>(
     }
 }
 
-/// [`for_each`], with a place in `out` for each.
+/// Calls `f` with the whole vectors at each place in all slices, and a place in
+/// `out` for each.
 #[inline(always)]
-fn for_each_into<T, V: Copy, const N: usize>(
-    xs: [&[T]; N],
-    out: &mut [T],
-    zero: V,
-    load: impl Fn(&T) -> V,
-    mut f: impl FnMut(&mut T, &[V; N]),
+fn for_each_into<L: Lanes, const N: usize>(
+    xs: &[&[f32]; N],
+    out: &mut [f32],
+    mut f: impl FnMut(&mut L::Array, &[L; N]),
 ) {
-    let mut row = [zero; N];
+    let mut row = [L::splat(0.0); N];
+    let out = L::chunks_mut(out).0.iter_mut();
     match xs.as_slice() {
         [x] => {
-            for (to, x) in out.iter_mut().zip(x.iter()) {
-                fill(&mut row, [load(x)]);
+            for (to, x) in out.zip(L::chunks(x).0) {
+                fill(&mut row, [L::load(x)]);
                 f(to, &row);
             }
         }
         [x, y] => {
-            for ((to, x), y) in out.iter_mut().zip(x.iter()).zip(y.iter()) {
-                fill(&mut row, [load(x), load(y)]);
+            for ((to, x), y) in out.zip(L::chunks(x).0).zip(L::chunks(y).0) {
+                fill(&mut row, [L::load(x), L::load(y)]);
                 f(to, &row);
             }
         }
         [x, y, z] => {
-            for (((to, x), y), z) in out.iter_mut().zip(x.iter()).zip(y.iter()).zip(z.iter()) {
-                fill(&mut row, [load(x), load(y), load(z)]);
+            let zip = out.zip(L::chunks(x).0).zip(L::chunks(y).0);
+            for (((to, x), y), z) in zip.zip(L::chunks(z).0) {
+                fill(&mut row, [L::load(x), L::load(y), L::load(z)]);
                 f(to, &row);
             }
         }
         _ => {
-            let n = shortest(xs);
-            for (i, to) in out.iter_mut().take(n).enumerate() {
-                for (to, x) in row.iter_mut().zip(&xs) {
-                    *to = x.get(i).map_or(zero, &load);
+            let n = shortest(xs) / L::LEN;
+            for (i, to) in out.take(n).enumerate() {
+                for (to, x) in row.iter_mut().zip(xs) {
+                    *to = L::chunks(x).0.get(i).map_or(*to, L::load);
                 }
                 f(to, &row);
             }
@@ -207,29 +216,26 @@ fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
     xs: [&[f32]; N],
     out: &mut [f32],
 ) {
-    let n = shortest(xs).min(out.len());
-    let xs = xs.map(|x| L::chunks(x.get(..n).unwrap_or_default()));
-    let (out, out_rest) = L::chunks_mut(out.get_mut(..n).unwrap_or_default());
-    let zero = L::splat(0.0);
-    for_each_into(xs.map(|x| x.0), out, zero, L::load, |to, row| {
+    for_each_into::<L, N>(&xs, out, |to, row| {
         let y = f.apply(row);
         if ADD { L::load(to) + y } else { y }.store(to);
     });
-    if L::LEN > 1 && !out_rest.is_empty() {
-        let y = f.apply(&xs.map(|x| L::load_part(x.1, 0.0)));
-        if ADD {
-            L::load_part(out_rest, 0.0) + y
-        } else {
-            y
+    if L::LEN > 1 {
+        let n = shortest(&xs).min(out.len());
+        let rest = n - n % L::LEN..n;
+        let out = out.get_mut(rest.clone()).unwrap_or_default();
+        if !out.is_empty() {
+            let part = |x: &[f32]| L::load_part(x.get(rest.clone()).unwrap_or_default(), 0.0);
+            let y = f.apply(&xs.map(part));
+            if ADD { L::load_part(out, 0.0) + y } else { y }.store_part(out);
         }
-        .store_part(out_rest);
     }
 }
 
 /// A reduction of `f(x[i], …)`; see the module for the order.
 #[inline(always)]
 pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    if shortest(xs) <= IN_ORDER {
+    if shortest(&xs) <= IN_ORDER {
         return in_order::<R, N, F>(f, xs);
     }
     let partial = if L::LEN == 1 {
@@ -295,7 +301,7 @@ fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
     f: F,
     xs: [&[f32]; N],
 ) -> [[f32; 8]; 4] {
-    let n = shortest(xs);
+    let n = shortest(&xs);
     let xs = xs.map(|x| x.get(..n).unwrap_or_default());
     let mut partial = [L::splat(R::IDENTITY); 4];
     // Blocks are cut into vectors once more, which costs nothing: a vector of a
@@ -325,7 +331,7 @@ fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
     let rests = xs.map(|x| x.as_chunks::<PARTIALS>().1);
     for (g, partial) in partial.iter_mut().enumerate() {
         let group = rests.map(|x| x.get(L::LEN * g..).unwrap_or_default());
-        let len = shortest(group);
+        let len = shortest(&group);
         if len > 0 {
             let mut lanes = [R::IDENTITY; 8];
             let y = f.apply(&group.map(|x| L::load_part(x, 0.0)));

@@ -120,7 +120,7 @@ pub fn sum_of<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
 
 #[inline]
 fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    if xs.iter().any(|x| x.len() <= generic::IN_ORDER) {
+    if generic::shortest(&xs) <= generic::IN_ORDER {
         generic::in_order::<R, N, F>(f, xs)
     } else {
         long_reduce::<R, N, F>(f, xs)

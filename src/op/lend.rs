@@ -75,9 +75,9 @@ impl Span {
         len: 0,
     };
 
-    /// Data that stay with the user: to be read only, and longer than the tape
-    /// lives (`'t` is its lifetime).
-    pub(crate) fn of_input<'t>(data: &'t [f32]) -> Span {
+    /// Data that stay with the user, of which they are to live as long as the tape:
+    /// to be read only.
+    pub(crate) fn of_input(data: &[f32]) -> Span {
         Span {
             start: Start(data.as_ptr().cast_mut()),
             len: data.len() as u32,
@@ -269,12 +269,15 @@ impl<'a> Forward<'a> {
     #[inline(always)]
     pub fn split<const N: usize>(&mut self) -> ([&[f32]; N], &mut [f32]) {
         let node = self.node;
-        let mut operands = [&[] as &[f32]; N];
-        for (to, span) in operands.iter_mut().zip(&node.links.operands) {
-            // SAFETY: operands are apart from the result, and nothing else is written
-            // while `self` is borrowed, which borrows the arena.
-            *to = unsafe { span.read() };
-        }
+        // No loop, which would stay one when compiled for size.
+        let [a, b, c] = &node.links.operands;
+        // SAFETY: operands are apart from the result, and nothing else is written
+        // while `self` is borrowed, which borrows the arena.
+        let operands = unsafe { [a.read(), b.read(), c.read()] };
+        let operands = match operands.first_chunk() {
+            Some(operands) => *operands,
+            None => [&[] as &[f32]; N],
+        };
         // SAFETY: as above; the node is an operation's and no view.
         (operands, unsafe { node.values.write() })
     }

@@ -40,6 +40,8 @@ use crate::kernel::Lanes;
 #[derive(Clone, Debug)]
 pub struct Sgd<const N: usize = 0, S = [f32; N]> {
     hyper: Hyper,
+    /// Whether the hyper-parameters are known to be in range.
+    checked: bool,
     /// Whether the buffer holds the gradients of an earlier step.
     started: bool,
     buffer: S,
@@ -69,6 +71,7 @@ impl Sgd {
         };
         Self {
             hyper,
+            checked: false,
             started: false,
             buffer: [],
         }
@@ -82,6 +85,7 @@ impl Sgd {
                 momentum,
                 ..self.hyper
             },
+            checked: false,
             started: false,
             buffer: [0.0; M],
         }
@@ -96,6 +100,7 @@ impl Sgd {
                 momentum,
                 ..self.hyper
             },
+            checked: false,
             started: false,
             buffer: std::vec![0.0; params],
         }
@@ -147,7 +152,10 @@ impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
         let Hyper {
             momentum, fresh, ..
         } = self.hyper;
-        self.hyper.check()?;
+        if !self.checked {
+            self.hyper.check()?;
+            self.checked = true;
+        }
         if momentum == 0.0 {
             return sweep(&self.hyper, params, grads, []);
         }
@@ -172,10 +180,12 @@ impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
 
     fn set_learning_rate(&mut self, lr: f32) {
         self.hyper.lr = lr;
+        self.checked = false;
     }
 }
 
 impl Hyper {
+    #[cold]
     fn check(&self) -> Result<(), OptimizerError> {
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
         require(self.momentum >= 0.0, "momentum >= 0", self.momentum)?;

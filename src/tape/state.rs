@@ -48,15 +48,16 @@ pub(crate) struct State<'t> {
     floats_peak: usize,
     nodes_peak: usize,
     pub(super) generation: u32,
-    /// The loss whose gradient buffers are planned, and whether its gradient
-    /// flows to every parameter.
+    /// The loss whose gradient buffers are planned, where its own is and how long,
+    /// and whether gradients flow to every parameter.
     planned: u16,
+    seed: usize,
+    seed_len: usize,
     reaches_all: bool,
     /// Which parameters hold gradients.
     collected: Cell<Collected>,
     first_param: u16,
     last_param: u16,
-    pub(super) any_unused_allowed: bool,
     any_pending: bool,
     /// The first operation; and the first a parameter changes the result of.
     first_op: u16,
@@ -94,11 +95,12 @@ impl<'t> State<'t> {
             nodes_peak: 0,
             generation: 1,
             planned: NONE,
+            seed: 0,
+            seed_len: 0,
             reaches_all: false,
             collected: Cell::new(Collected::None),
             first_param: NONE,
             last_param: NONE,
-            any_unused_allowed: false,
             any_pending: false,
             first_op: NONE,
             first_trained: NONE,
@@ -112,10 +114,9 @@ impl<'t> State<'t> {
         if !core::ptr::eq(tape, var.tape) {
             return Err(ErrorKind::Foreign);
         }
+        // Nodes that are not in use have no generation that a variable has.
         match self.nodes.get(var.id as usize) {
-            Some(node) if (var.id as usize) < self.len && node.generation == var.generation => {
-                Ok(var.id)
-            }
+            Some(node) if node.generation == var.generation => Ok(var.id),
             _ => Err(ErrorKind::Stale),
         }
     }
@@ -448,6 +449,9 @@ impl<'t> State<'t> {
     pub(super) fn truncate(&mut self, keep: usize) {
         let (old_params, old_grads) = (self.param_floats, self.grads_start());
         self.len = self.len.min(keep);
+        for dropped in self.nodes.iter_mut().skip(self.len) {
+            dropped.generation = 0;
+        }
         self.take_stock();
 
         // Close the gap that dropped parameters leave.
@@ -479,7 +483,7 @@ impl<'t> State<'t> {
 
         self.scratch = 0;
         self.planned = NONE;
-        self.generation = self.generation.wrapping_add(1);
+        self.generation = self.generation.wrapping_add(1).max(1);
         self.connect();
     }
 
@@ -522,8 +526,9 @@ impl<'t> State<'t> {
     /// Computes the results from node `start` on, in order.
     #[inline]
     fn run_from(&mut self, start: u16) {
-        let nodes = self.nodes.get(start as usize..self.len).unwrap_or_default();
-        let Some(first) = nodes.first() else { return };
+        let Some(nodes @ [first, ..]) = self.nodes.get(start as usize..self.len) else {
+            return;
+        };
         let mut cx = Forward::new(self.nodes, first, &mut self.floats);
         for node in nodes {
             if let Some(op) = node.op
@@ -676,23 +681,13 @@ impl<'t> State<'t> {
         loss: u16,
         gradient: Option<&[f32]>,
     ) -> Result<(), ErrorKind> {
-        let node = match gradient {
-            Some(gradient) => {
-                let node = self.trained(loss)?;
-                expect_length(node.shape, gradient)?;
-                node
+        let len = gradient.map_or(1, <[f32]>::len);
+        if self.planned != loss || self.outdated_from <= loss || self.seed_len != len {
+            self.prepare(loss, gradient)?;
+            if self.planned != loss {
+                self.add_to_param(loss, gradient.unwrap_or(&[1.0]));
+                return Ok(());
             }
-            None => self.differentiable(loss)?,
-        };
-        if node.op.is_none() {
-            self.add_to_param(loss, gradient.unwrap_or(&[1.0]));
-            return Ok(());
-        }
-        if self.outdated_from <= loss {
-            return Err(ErrorKind::NotReplayed);
-        }
-        if self.planned != loss {
-            self.plan(loss)?;
         }
         let starts_anew = match self.collected.get() {
             Collected::None => {
@@ -705,27 +700,26 @@ impl<'t> State<'t> {
                 false
             }
         };
-
-        let Some(node) = self.nodes.get(loss as usize) else {
-            return Ok(());
-        };
-        let start = self.top + node.grad as usize;
         match gradient {
             None => {
-                if let Some(seed) = self.floats.get_mut(start) {
+                if let Some(seed) = self.floats.get_mut(self.seed) {
                     *seed = 1.0;
                 }
             }
             Some(gradient) => {
-                if let Some(seed) = self.floats.get_mut(start..start + gradient.len()) {
+                let seed = self.floats.get_mut(self.seed..);
+                if let Some(seed) = seed.and_then(|seed| seed.get_mut(..len)) {
                     seed.copy_from_slice(gradient);
                 }
             }
         }
 
-        let mut cx = Backward::new(self.nodes, node, &mut self.floats);
-        let span = self.first_trained as usize..=loss as usize;
-        for node in self.nodes.get(span).unwrap_or_default().iter().rev() {
+        let span = self.first_trained as usize..loss as usize + 1;
+        let Some(nodes @ [first, ..]) = self.nodes.get(span) else {
+            return Ok(());
+        };
+        let mut cx = Backward::new(self.nodes, first, &mut self.floats);
+        for node in nodes.iter().rev() {
             if node.has(Node::PLANNED)
                 && let Some(op) = node.op
             {
@@ -734,6 +728,30 @@ impl<'t> State<'t> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses what has no gradients, and plans them; not those of a parameter.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&mut self, loss: u16, gradient: Option<&[f32]>) -> Result<(), ErrorKind> {
+        let node = match gradient {
+            Some(gradient) => {
+                let node = self.trained(loss)?;
+                expect_length(node.shape, gradient)?;
+                node
+            }
+            None => self.differentiable(loss)?,
+        };
+        if node.op.is_none() {
+            return Ok(());
+        }
+        if self.outdated_from <= loss {
+            return Err(ErrorKind::NotReplayed);
+        }
+        if self.planned == loss {
+            return Ok(());
+        }
+        self.plan(loss)
     }
 
     /// A loss that is itself a parameter collects its own gradient.
@@ -857,6 +875,9 @@ impl<'t> State<'t> {
         self.reaches_all = reaches_all;
         self.scratch = end as usize;
         self.note_peak();
+        if let Some(node) = self.node(loss) {
+            (self.seed, self.seed_len) = (self.top + node.grad as usize, node.values.len());
+        }
         self.planned = loss;
         Ok(())
     }
@@ -907,29 +928,29 @@ impl<'t> State<'t> {
         self.collected.set(Collected::None);
     }
 
-    /// Refuses unless every parameter has a gradient, or need not have one.
+    /// Whether `backward` has reached every parameter, seen at a glance: if not, it
+    /// may have all the same.
     #[inline]
-    pub(super) fn ready_to_step(
-        &self,
-    ) -> Result<(), (ErrorKind, Option<&'static Location<'static>>)> {
-        if self.collected.get() == Collected::Planned && self.reaches_all {
-            return Ok(());
-        }
-        let settled = |param: &Node| self.holds_grad(param) || param.has(Node::ALLOW_UNUSED);
-        match self.params().position(|param| !settled(param)) {
-            None => Ok(()),
-            Some(unused) => Err(self.unused(unused)),
-        }
+    pub(super) fn every_param_has_grad(&self) -> bool {
+        self.collected.get() == Collected::Planned && self.reaches_all
     }
 
+    /// The first parameter that has no gradient, and must have one.
     #[cold]
-    fn unused(&self, param: usize) -> (ErrorKind, Option<&'static Location<'static>>) {
-        let node = self.params().nth(param);
+    pub(super) fn unused(&self) -> Option<(ErrorKind, Option<&'static Location<'static>>)> {
+        let settled = |param: &Node| self.holds_grad(param) || param.has(Node::ALLOW_UNUSED);
+        let (number, param) = self.params().enumerate().find(|(_, param)| !settled(param))?;
         let kind = ErrorKind::Unused {
-            param,
-            shape: node.map(|node| node.shape).unwrap_or_default(),
+            param: number,
+            shape: param.shape,
         };
-        (kind, node.and_then(|node| node.at))
+        Some((kind, param.at))
+    }
+
+    /// After a step, what depends on parameters is older than they are.
+    #[inline]
+    pub(super) fn outdate_results(&mut self) {
+        self.outdated_from = self.outdated_from.min(self.first_trained);
     }
 
     #[cold]
