@@ -122,8 +122,8 @@ impl<'t> Tape<'t> {
             self.replay()?;
             let weight = len as f32 / rows as f32;
             let value = self.leave("backward_over", |state| {
+                state.backward(self, loss, Some(&[weight]))?;
                 let id = state.resolve(self, loss)?;
-                state.backward(id, Some(&[weight]))?;
                 Ok(state.values(id).first().copied().unwrap_or(f32::NAN))
             })?;
             mean.add(weight * value);

@@ -98,6 +98,14 @@ pub trait Op: Sync {
     fn is_view(&self) -> bool {
         false
     }
+
+    /// Whether the gradient of operand `k`, if that has as many elements as the
+    /// result, is the result's gradient as it is. It may then share its memory,
+    /// instead of being asked for with [`Backward::grad`].
+    fn passes_grad(&self, k: usize) -> bool {
+        let _ = k;
+        false
+    }
 }
 
 /// A few words that belong to one recorded operation: a slope, an axis, the

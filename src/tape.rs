@@ -352,10 +352,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     #[inline(never)]
     pub fn backward(&'t self, loss: Var<'t>) -> Result<(), Error> {
-        self.leave("backward", |state| {
-            let id = state.resolve(self, loss)?;
-            state.backward(id, None)
-        })
+        self.leave("backward", |state| state.backward(self, loss, None))
     }
 
     /// Like [`backward`](Self::backward), for a `result` of any shape and the
@@ -367,8 +364,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn backward_with(&'t self, result: Var<'t>, gradient: &[f32]) -> Result<(), Error> {
         self.leave("backward_with", |state| {
-            let id = state.resolve(self, result)?;
-            state.backward(id, Some(gradient))
+            state.backward(self, result, Some(gradient))
         })
     }
 

@@ -18,7 +18,52 @@ pub struct Broadcast {
     b: u8,
 }
 
+/// A walk of a single row, which most are: same shapes, or a number and any shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Row {
+    /// Both sides have all of the row.
+    Both,
+    /// Side `b` has one value for all.
+    OnlyA,
+    /// Side `a` has one value for all.
+    OnlyB,
+}
+
+impl Row {
+    /// Among the packed sides: it is a single row.
+    const SINGLE: u32 = 1 << (2 * MAX_RANK);
+
+    /// If the packed walk is one.
+    #[inline(always)]
+    pub(crate) fn unpack(sides: u32) -> Option<Row> {
+        const A: u32 = Broadcast::INNER as u32;
+        const B: u32 = A << MAX_RANK;
+        if sides & Self::SINGLE == 0 {
+            None
+        } else if sides & A == 0 {
+            Some(Row::OnlyB)
+        } else if sides & B == 0 {
+            Some(Row::OnlyA)
+        } else {
+            Some(Row::Both)
+        }
+    }
+
+    /// The walk with its sides exchanged.
+    #[inline(always)]
+    pub(crate) fn swap(self) -> Row {
+        match self {
+            Row::Both => Row::Both,
+            Row::OnlyA => Row::OnlyB,
+            Row::OnlyB => Row::OnlyA,
+        }
+    }
+}
+
 impl Broadcast {
+    /// The side has the innermost dimension.
+    const INNER: u8 = 1 << (MAX_RANK - 1);
+
     /// The common shape and the walk, or `None` if the shapes do not fit.
     pub fn new(a: &Shape, b: &Shape) -> Option<(Shape, Self)> {
         let shape = a.broadcast(b)?;
@@ -68,12 +113,14 @@ impl Broadcast {
     pub(crate) fn pack(self) -> ([u32; 4], u32) {
         let [p, q, r, s] = self.dims;
         let words = [p as u32, q as u32, r as u32, s as u32];
-        (words, u32::from(self.a) | u32::from(self.b) << MAX_RANK)
+        let sides = u32::from(self.a) | u32::from(self.b) << MAX_RANK;
+        let single = p == 1 && q == 1 && r == 1;
+        (words, if single { sides | Row::SINGLE } else { sides })
     }
 
     /// What [`pack`](Self::pack) packed.
     #[inline(always)]
-    pub(crate) fn unpack([p, q, r, s]: [u32; 4], sides: u32) -> Self {
+    pub(crate) fn unpack(&[p, q, r, s]: &[u32; 4], sides: u32) -> Self {
         Broadcast {
             dims: [p as usize, q as usize, r as usize, s as usize],
             a: sides as u8 & 15,
@@ -90,8 +137,7 @@ impl Broadcast {
     /// Whether each side has the innermost dimension, or one value for all.
     #[inline(always)]
     pub(crate) fn has_inner(&self) -> (bool, bool) {
-        const INNER: u8 = 1 << (MAX_RANK - 1);
-        (self.a & INNER != 0, self.b & INNER != 0)
+        (self.a & Self::INNER != 0, self.b & Self::INNER != 0)
     }
 
     /// Whether side `a` is met once only: it is not repeated along an outer

@@ -42,7 +42,7 @@
 //! They go in order because there the tree saves little, padding costs a
 //! scalar core much, and a loop anyone would write by hand gives the same bits.
 
-use super::{Acc, Broadcast, Lanes, Map, Mask, math};
+use super::{Acc, Broadcast, Lanes, Map, Mask, Row, math};
 
 pub use super::matmul::{linear, matmul, matmul_nt, matmul_tn};
 
@@ -389,7 +389,7 @@ fn combine_into<L: Lanes, R: Reduce>(row: &[f32], to: &mut [f32]) {
 }
 
 /// `f` with its last argument given.
-struct Last<F>(F, f32);
+pub(super) struct Last<F>(pub(super) F, pub(super) f32);
 impl<F: Map<2>> Map<1> for Last<F> {
     const SHORT: usize = F::SHORT;
     #[inline(always)]
@@ -405,7 +405,7 @@ impl<F: Map<3>> Map<2> for Last<F> {
 }
 
 /// `f` with its last argument but one given.
-struct LastButOne<F>(F, f32);
+pub(super) struct LastButOne<F>(pub(super) F, pub(super) f32);
 impl<F: Map<2>> Map<1> for LastButOne<F> {
     #[inline(always)]
     fn apply<L: Lanes>(&self, &[y]: &[L; 1]) -> L {
@@ -440,15 +440,30 @@ pub fn zip<L: Lanes, F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32],
         #[cfg_attr(target_arch = "x86_64", inline(always))]
         |i, j, k| {
             let to = out.get_mut(k..k + n).unwrap_or_default();
-            match stretch.has_inner() {
-                (true, true) => map::<L, 2, _>(&f, [run(a, i, n), run(b, j, n)], to, Acc::Set),
-                (true, false) => map::<L, 1, _>(Last(&f, one(b, j)), [run(a, i, n)], to, Acc::Set),
-                (false, _) => {
-                    map::<L, 1, _>(LastButOne(&f, one(a, i)), [run(b, j, n)], to, Acc::Set);
-                }
-            }
+            let (row, [na, nb]) = match stretch.has_inner() {
+                (true, true) => (Row::Both, [n, n]),
+                (true, false) => (Row::OnlyA, [n, 1]),
+                (false, _) => (Row::OnlyB, [1, n]),
+            };
+            zip_row::<L, F>(&f, row, run(a, i, na), run(b, j, nb), to);
         },
     );
+}
+
+/// A row of [`zip`].
+#[inline(always)]
+pub(super) fn zip_row<L: Lanes, F: Map<2>>(
+    f: &F,
+    row: Row,
+    a: &[f32],
+    b: &[f32],
+    out: &mut [f32],
+) {
+    match row {
+        Row::Both => map::<L, 2, _>(f, [a, b], out, Acc::Set),
+        Row::OnlyA => map::<L, 1, _>(Last(f, one(b, 0)), [a], out, Acc::Set),
+        Row::OnlyB => map::<L, 1, _>(LastButOne(f, one(a, 0)), [b], out, Acc::Set),
+    }
 }
 
 /// See [`super::zip_grad`].

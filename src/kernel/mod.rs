@@ -24,6 +24,7 @@ pub mod scalar;
 pub(crate) mod x86;
 
 pub use broadcast::Broadcast;
+pub(crate) use broadcast::Row;
 pub use lanes::{Bits, Lanes, Mask, f32x8};
 pub use level::{Level, level};
 #[cfg(feature = "std")]
@@ -213,6 +214,12 @@ fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mu
     with_lanes!(L => generic::zip::<L, F>(f, stretch, a, b, out));
 }
 
+/// [`zip`] of a single row, for few elements or without vectors.
+#[inline(always)]
+pub(crate) fn zip_row<F: Map<2>>(f: F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
+    generic::zip_row::<f32, F>(&f, row, a, b, out);
+}
+
 /// The gradient of an operand that was stretched: `f(g, own, other)`, summed
 /// over the dimensions along which the operand was repeated. `stretch` is seen
 /// from the operand: `a` is its own side.
@@ -244,6 +251,34 @@ fn long_zip_grad<F: Map<3>>(
     acc: Acc,
 ) {
     with_lanes!(L => generic::zip_grad::<L, F>(f, stretch, slices, grad, acc));
+}
+
+/// [`zip_grad`] of a single row, for few elements or without vectors.
+#[inline(always)]
+pub(crate) fn zip_grad_row<F: Map<3>>(
+    f: F,
+    row: Row,
+    [g, own, other]: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    match row {
+        Row::Both => generic::map::<f32, 3, _>(&f, [g, own, other], grad, acc),
+        Row::OnlyA => {
+            let f = generic::Last(&f, generic::one(other, 0));
+            generic::map::<f32, 2, _>(f, [g, own], grad, acc);
+        }
+        Row::OnlyB => {
+            let f = generic::LastButOne(&f, generic::one(own, 0));
+            add_up(sum_of(f, [g, other]), grad, acc);
+        }
+    }
+}
+
+/// Whether a single row of this length is best done one element at a time.
+#[inline(always)]
+pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
+    !Level::VECTORS || len <= F::SHORT
 }
 
 /// `out[m, n] = a[m, k] · b[k, n]`.

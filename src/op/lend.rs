@@ -36,6 +36,7 @@
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
 use core::slice;
 
 use super::{Attrs, Node};
@@ -43,7 +44,7 @@ use crate::error::MAX_OPERANDS;
 use crate::kernel::Acc;
 use crate::shape::Shape;
 
-/// Where a slice starts; null if there is none.
+/// Where a slice starts; null if there is none, so that an unused node is all zeros.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Start(*mut f32);
 
@@ -71,7 +72,7 @@ impl Span {
     };
 
     const EMPTY: Span = Span {
-        start: Start(core::ptr::NonNull::dangling().as_ptr()),
+        start: Start(NonNull::dangling().as_ptr()),
         len: 0,
     };
 
@@ -121,7 +122,7 @@ impl Span {
 
 /// The arena's numbers.
 pub(crate) struct Floats<'t> {
-    start: Start,
+    start: NonNull<f32>,
     len: usize,
     borrowed: PhantomData<&'t mut [f32]>,
 }
@@ -129,8 +130,8 @@ pub(crate) struct Floats<'t> {
 impl<'t> Floats<'t> {
     pub(crate) fn new(floats: &'t mut [f32]) -> Self {
         Floats {
-            start: Start(floats.as_mut_ptr()),
             len: floats.len(),
+            start: NonNull::from(floats).cast(),
             borrowed: PhantomData,
         }
     }
@@ -139,7 +140,7 @@ impl<'t> Floats<'t> {
     pub(crate) fn span(&self, place: usize, len: usize) -> Span {
         match self.get(place..).and_then(|from| from.get(..len)) {
             Some(_) => Span {
-                start: Start(self.start.0.wrapping_add(place)),
+                start: Start(self.start.as_ptr().wrapping_add(place)),
                 len: len as u32,
             },
             None => Span::EMPTY,
@@ -148,7 +149,23 @@ impl<'t> Floats<'t> {
 
     /// The place of a span that is not an input's.
     pub(crate) fn place(&self, span: Span) -> usize {
-        span.start.0.addr().wrapping_sub(self.start.0.addr()) / size_of::<f32>()
+        span.start.0.addr().wrapping_sub(self.start.addr().get()) / size_of::<f32>()
+    }
+
+    /// The first `n` numbers and the last `n`; none if they overlap.
+    #[inline(always)]
+    pub(crate) fn ends(&mut self, n: usize) -> (&mut [f32], &mut [f32]) {
+        if n > self.len / 2 {
+            return (&mut [], &mut []);
+        }
+        // SAFETY: both are within the arena, apart from each other.
+        unsafe {
+            let last = self.start.add(self.len - n);
+            (
+                slice::from_raw_parts_mut(self.start.as_ptr(), n),
+                slice::from_raw_parts_mut(last.as_ptr(), n),
+            )
+        }
     }
 
     /// What a node's span shows.
@@ -164,7 +181,7 @@ impl Deref for Floats<'_> {
     #[inline(always)]
     fn deref(&self) -> &[f32] {
         // SAFETY: these are the parts of an exclusive borrow that still lasts.
-        unsafe { slice::from_raw_parts(self.start.0, self.len) }
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
 
@@ -172,7 +189,7 @@ impl DerefMut for Floats<'_> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as above, and `self` is borrowed exclusively.
-        unsafe { slice::from_raw_parts_mut(self.start.0, self.len) }
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 }
 

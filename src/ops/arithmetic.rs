@@ -29,6 +29,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 pub struct AddOp;
 impl Binary for AddOp {
     const NAME: &'static str = "add";
+    const PASSES_GRAD: [bool; 2] = [true, true];
     #[inline(always)]
     fn forward<L: Lanes>(a: L, b: L) -> L {
         a + b
@@ -48,6 +49,7 @@ impl Binary for AddOp {
 pub struct SubOp;
 impl Binary for SubOp {
     const NAME: &'static str = "sub";
+    const PASSES_GRAD: [bool; 2] = [true, false];
     #[inline(always)]
     fn forward<L: Lanes>(a: L, b: L) -> L {
         a - b
@@ -166,6 +168,7 @@ impl Unary for NegOp {
 pub struct AddScalar;
 impl Unary for AddScalar {
     const NAME: &'static str = "add";
+    const PASSES_GRAD: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(c: &Attrs, x: L) -> L {
         x + L::splat(c.x())
@@ -181,6 +184,7 @@ impl Unary for AddScalar {
 pub struct SubScalar;
 impl Unary for SubScalar {
     const NAME: &'static str = "sub";
+    const PASSES_GRAD: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(c: &Attrs, x: L) -> L {
         x - L::splat(c.x())

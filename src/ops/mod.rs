@@ -18,7 +18,7 @@ pub mod softmax;
 
 use core::marker::PhantomData;
 
-use crate::kernel::{self, Acc, Broadcast, Lanes, Map};
+use crate::kernel::{self, Acc, Broadcast, Lanes, Map, Row};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
@@ -175,6 +175,8 @@ pub trait Unary: Sync {
     const NAME: &'static str;
     /// As [`Map::SHORT`].
     const SHORT: usize = 16;
+    /// Whether `backward` is `g`.
+    const PASSES_GRAD: bool = false;
     /// `f(x)`.
     fn forward<L: Lanes>(attrs: &Attrs, x: L) -> L;
     /// The gradient of `x`, from `x`, `y = f(x)` and the gradient `g` of `y`.
@@ -226,12 +228,18 @@ impl<U: Unary> Op for Each<U> {
             kernel::map(f, [x, y, grad.output], grad.operand, grad.acc);
         }
     }
+
+    fn passes_grad(&self, _: usize) -> bool {
+        U::PASSES_GRAD
+    }
 }
 
 /// An operation on pairs of elements of two tensors, stretched to one shape.
 pub trait Binary: Sync {
     /// PyTorch's name.
     const NAME: &'static str;
+    /// Whether `grad_a` and `grad_b` are `g`.
+    const PASSES_GRAD: [bool; 2] = [false; 2];
     /// `f(a, b)`.
     fn forward<L: Lanes>(a: L, b: L) -> L;
     /// The gradient of `a` from the gradient `g` of the result.
@@ -283,24 +291,63 @@ impl<B: Binary> Op for Pair<B> {
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {
-        let stretch = Broadcast::unpack(cx.attrs().words, cx.attrs().tag);
+        let attrs = cx.attrs();
         let ([a, b], out) = cx.split();
-        kernel::zip(PairForward::<B>(PhantomData), &stretch, a, b, out);
+        let f = PairForward::<B>(PhantomData);
+        match Row::unpack(attrs.tag) {
+            Some(row) if kernel::is_short::<2, PairForward<B>>(out.len()) => {
+                kernel::zip_row(f, row, a, b, out);
+            }
+            _ => zip(f, attrs, a, b, out),
+        }
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        let stretch = Broadcast::unpack(cx.attrs().words, cx.attrs().tag);
-        let (a, b) = (cx.operand(0), cx.operand(1));
-        if let Some(grad) = cx.grad(0) {
-            let f = GradA::<B>(PhantomData);
-            kernel::zip_grad(f, &stretch, [grad.output, a, b], grad.operand, grad.acc);
-        }
-        if let Some(grad) = cx.grad(1) {
-            let f = GradB::<B>(PhantomData);
-            let stretch = stretch.swap();
-            kernel::zip_grad(f, &stretch, [grad.output, b, a], grad.operand, grad.acc);
-        }
+        send(GradA::<B>(PhantomData), cx, [0, 1]);
+        send(GradB::<B>(PhantomData), cx, [1, 0]);
     }
+
+    fn passes_grad(&self, k: usize) -> bool {
+        B::PASSES_GRAD.get(k).is_some_and(|passes| *passes)
+    }
+}
+
+/// The gradient of operand `k`, where the other one is `other`.
+#[inline(always)]
+fn send<F: Map<3>>(f: F, cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
+    let attrs = cx.attrs();
+    let (own, other) = (cx.operand(k), cx.operand(other));
+    let Some(grad) = cx.grad(k) else { return };
+    let slices = [grad.output, own, other];
+    match Row::unpack(attrs.tag) {
+        Some(row) if kernel::is_short::<3, F>(grad.output.len()) => {
+            let row = if k == 0 { row } else { row.swap() };
+            kernel::zip_grad_row(f, row, slices, grad.operand, grad.acc);
+        }
+        _ => zip_grad(f, attrs, k, slices, grad.operand, grad.acc),
+    }
+}
+
+// Not inlined, or the short way out would pay for the registers and the stack that
+// the long one needs.
+#[inline(never)]
+fn zip<F: Map<2>>(f: F, attrs: &Attrs, a: &[f32], b: &[f32], out: &mut [f32]) {
+    let stretch = Broadcast::unpack(&attrs.words, attrs.tag);
+    kernel::zip(f, &stretch, a, b, out);
+}
+
+#[inline(never)]
+fn zip_grad<F: Map<3>>(
+    f: F,
+    attrs: &Attrs,
+    k: usize,
+    slices: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    let stretch = Broadcast::unpack(&attrs.words, attrs.tag);
+    let stretch = if k == 0 { stretch } else { stretch.swap() };
+    kernel::zip_grad(f, &stretch, slices, grad, acc);
 }
 
 /// As many operands as the operation takes.

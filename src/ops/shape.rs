@@ -109,6 +109,10 @@ impl Op for Reshape {
     fn is_view(&self) -> bool {
         true
     }
+
+    fn passes_grad(&self, _: usize) -> bool {
+        true
+    }
 }
 
 /// `-1`, as a size.

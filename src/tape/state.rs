@@ -51,6 +51,7 @@ pub(crate) struct State<'t> {
     /// The loss whose gradient buffers are planned, where its own is and how long,
     /// and whether gradients flow to every parameter.
     planned: u16,
+    planned_generation: u32,
     seed: usize,
     seed_len: usize,
     reaches_all: bool,
@@ -95,6 +96,7 @@ impl<'t> State<'t> {
             nodes_peak: 0,
             generation: 1,
             planned: NONE,
+            planned_generation: 0,
             seed: 0,
             seed_len: 0,
             reaches_all: false,
@@ -526,7 +528,8 @@ impl<'t> State<'t> {
     /// Computes the results from node `start` on, in order.
     #[inline]
     fn run_from(&mut self, start: u16) {
-        let Some(nodes @ [first, ..]) = self.nodes.get(start as usize..self.len) else {
+        let nodes = self.nodes.get(..self.len);
+        let Some(nodes @ [first, ..]) = nodes.and_then(|all| all.get(start as usize..)) else {
             return;
         };
         let mut cx = Forward::new(self.nodes, first, &mut self.floats);
@@ -678,11 +681,19 @@ impl<'t> State<'t> {
     #[inline]
     pub(crate) fn backward(
         &mut self,
-        loss: u16,
+        tape: &Tape<'t>,
+        var: Var<'t>,
         gradient: Option<&[f32]>,
     ) -> Result<(), ErrorKind> {
+        let loss = var.id;
         let len = gradient.map_or(1, <[f32]>::len);
-        if self.planned != loss || self.outdated_from <= loss || self.seed_len != len {
+        if !core::ptr::eq(tape, var.tape)
+            || self.planned != loss
+            || self.planned_generation != var.generation
+            || self.outdated_from <= loss
+            || self.seed_len != len
+        {
+            let loss = self.resolve(tape, var)?;
             self.prepare(loss, gradient)?;
             if self.planned != loss {
                 self.add_to_param(loss, gradient.unwrap_or(&[1.0]));
@@ -714,8 +725,9 @@ impl<'t> State<'t> {
             }
         }
 
-        let span = self.first_trained as usize..loss as usize + 1;
-        let Some(nodes @ [first, ..]) = self.nodes.get(span) else {
+        let nodes = self.nodes.get(..loss as usize + 1);
+        let nodes = nodes.and_then(|nodes| nodes.get(self.first_trained as usize..));
+        let Some(nodes @ [first, ..]) = nodes else {
             return Ok(());
         };
         let mut cx = Backward::new(self.nodes, first, &mut self.floats);
@@ -811,8 +823,9 @@ impl<'t> State<'t> {
     /// for node from loss down to the first:
     ///     if its gradient has a place:                   (something adds to it)
     ///         for each operand that needs a gradient and has no place yet:
-    ///             the lowest gap among the live buffers that is large enough
-    ///         the node's own buffer is no longer live
+    ///             if the operation passes on its own gradient: the node's own buffer
+    ///             otherwise: the lowest gap among the live ones that is large enough
+    ///         the node's own buffer is no longer live, unless it was passed on
     /// ```
     ///
     /// Places are relative to `top`, where the gradients begin.
@@ -838,10 +851,12 @@ impl<'t> State<'t> {
             let Some(node) = self.node(id).filter(|node| node.has(Node::LIVE)) else {
                 continue;
             };
-            let (mut links, own) = (node.links, [node.grad as usize, node.values.len()]);
+            let (op, mut links, operands) = (node.op, node.links, node.operands);
+            let own = [node.grad as usize, node.values.len()];
             let [mut adding, mut anew] = [0; 2];
             let mut grads = [None; MAX_OPERANDS];
-            for (k, (to, id_of)) in grads.iter_mut().zip(node.operands).enumerate() {
+            let mut passed_on = None;
+            for (k, (to, id_of)) in grads.iter_mut().zip(operands).enumerate() {
                 let Some(operand) = self.node(id_of).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
                     continue;
                 };
@@ -849,6 +864,15 @@ impl<'t> State<'t> {
                     anew |= u8::from(!operand.has(Node::PLANNED)) << k;
                     operand.set(Node::PLANNED);
                 } else if operand.grad == UNPLANNED {
+                    // Once only: what is added for one must not reach the other.
+                    let passes = op.is_some_and(|op| op.passes_grad(k))
+                        && passed_on.is_none()
+                        && operand.values.len() == own[1]
+                        && operands.iter().filter(|other| **other == id_of).count() == 1;
+                    if passes {
+                        passed_on = Some(id_of);
+                        continue;
+                    }
                     anew |= 1 << k;
                     adding |= 1 << k;
                     end = end.max(self.place_gradient(id_of, id));
@@ -861,6 +885,10 @@ impl<'t> State<'t> {
                 node.firsts = [adding, anew];
                 node.clear(Node::LIVE);
                 node.set(Node::PLANNED);
+            }
+            if let Some(heir) = passed_on.and_then(|id| self.nodes.get_mut(id as usize)) {
+                heir.grad = own[0] as u32;
+                heir.set(Node::LIVE);
             }
         }
 
@@ -876,7 +904,9 @@ impl<'t> State<'t> {
         self.scratch = end as usize;
         self.note_peak();
         if let Some(node) = self.node(loss) {
+            let generation = node.generation;
             (self.seed, self.seed_len) = (self.top + node.grad as usize, node.values.len());
+            self.planned_generation = generation;
         }
         self.planned = loss;
         Ok(())
@@ -983,14 +1013,8 @@ impl<'t> State<'t> {
     /// All parameters and all their gradients.
     #[inline]
     pub(crate) fn params_and_grads(&mut self) -> (&mut [f32], &[f32]) {
-        let start = self.grads_start();
-        match self.floats.split_at_mut_checked(start) {
-            Some((values, grads)) => (
-                values.get_mut(..self.param_floats).unwrap_or_default(),
-                grads,
-            ),
-            None => (&mut [], &[]),
-        }
+        let (params, grads) = self.floats.ends(self.param_floats);
+        (params, grads)
     }
 }
 
