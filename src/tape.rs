@@ -304,17 +304,19 @@ impl<'t> Tape<'t> {
     pub fn rewind(&'t self, mark: Mark<'t>) -> Result<(), Error> {
         let at = Location::caller();
         let state = self.state.try_borrow_mut();
-        let rewound = state.map_err(|_| ErrorKind::Borrowed).and_then(|mut state| {
-            if !core::ptr::eq(self, mark.tape) {
-                return Err(ErrorKind::Foreign);
-            }
-            let keep = match mark.last {
-                Some(last) => state.resolve(self, last)? as usize + 1,
-                None => 0,
-            };
-            state.truncate(keep);
-            Ok(())
-        });
+        let rewound = state
+            .map_err(|_| ErrorKind::Borrowed)
+            .and_then(|mut state| {
+                if !core::ptr::eq(self, mark.tape) {
+                    return Err(ErrorKind::Foreign);
+                }
+                let keep = match mark.last {
+                    Some(last) => state.resolve(self, last)? as usize + 1,
+                    None => 0,
+                };
+                state.truncate(keep);
+                Ok(())
+            });
         rewound.map_err(|kind| Error {
             kind,
             op: "rewind",

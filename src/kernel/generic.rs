@@ -452,13 +452,7 @@ pub fn zip<L: Lanes, F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32],
 
 /// A row of [`zip`].
 #[inline(always)]
-pub(super) fn zip_row<L: Lanes, F: Map<2>>(
-    f: &F,
-    row: Row,
-    a: &[f32],
-    b: &[f32],
-    out: &mut [f32],
-) {
+pub(super) fn zip_row<L: Lanes, F: Map<2>>(f: &F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
     match row {
         Row::Both => map::<L, 2, _>(f, [a, b], out, Acc::Set),
         Row::OnlyA => map::<L, 1, _>(Last(f, one(b, 0)), [a], out, Acc::Set),

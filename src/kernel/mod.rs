@@ -193,10 +193,15 @@ pub fn min_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
 
 #[inline]
 fn reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    match (sizes, out.first_mut()) {
-        ([1, _, 1], Some(out)) => *out = reduce::<R, 1, _>(Identity, [x]),
-        _ => with_lanes!(L => generic::reduce_axis::<L, R>(x, sizes, out)),
+    match (sizes, out) {
+        ([1, _, 1], [out]) => *out = reduce::<R, 1, _>(Identity, [x]),
+        (_, out) => long_reduce_axis::<R>(x, sizes, out),
     }
+}
+
+#[inline(never)]
+fn long_reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    with_lanes!(L => generic::reduce_axis::<L, R>(x, sizes, out));
 }
 
 /// `out = f(a, b)` over operands that are stretched to one shape.
@@ -345,7 +350,16 @@ fn long_sum_rows(x: &[f32], sizes: [usize; 2], out: &mut [f32], acc: Acc) {
 
 /// `out[outer, i, inner] = x[outer, inner] / n` for each `i` below `len`, or
 /// `+=`: the gradient of [`sum_axis`], and of means.
+#[inline]
 pub fn spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) {
+    match (sizes, x, acc) {
+        ([1, _, 1], [x], Acc::Set) => out.fill(x / n),
+        _ => long_spread(x, n, sizes, out, acc),
+    }
+}
+
+#[inline(never)]
+fn long_spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) {
     with_lanes!(L => generic::spread::<L>(x, n, sizes, out, acc));
 }
 

@@ -114,6 +114,11 @@ impl Objective {
         };
     }
 
+    /// Whether it is the loss, and nothing else.
+    fn is_loss(&self) -> bool {
+        !self.maximize && self.weight_decay.is_none()
+    }
+
     fn check(&self) -> Result<(), OptimizerError> {
         let decay = self.weight_decay.unwrap_or(0.0);
         require(decay >= 0.0, "weight_decay >= 0", decay)

@@ -157,7 +157,11 @@ impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
             self.checked = true;
         }
         if momentum == 0.0 {
-            return sweep(&self.hyper, params, grads, []);
+            return if self.hyper.objective.is_loss() {
+                sweep(&Descent { lr: self.hyper.lr }, params, grads, [])
+            } else {
+                sweep(&self.hyper, params, grads, [])
+            };
         }
         // The first gradient enters whole. The buffer is zero then.
         let fresh = if self.started { fresh } else { 1.0 };
@@ -206,6 +210,18 @@ impl Hyper {
     }
 }
 
+/// The rule with nothing added to it: what most firmware runs.
+struct Descent {
+    lr: f32,
+}
+
+impl Rule for Descent {
+    #[inline(always)]
+    fn apply<L: Lanes, const K: usize>(&self, p: L, g: L, _: &mut [L; K]) -> L {
+        p - L::splat(self.lr) * g
+    }
+}
+
 impl Rule for Hyper {
     #[inline(always)]
     fn apply<L: Lanes, const K: usize>(&self, p: L, g: L, state: &mut [L; K]) -> L {
@@ -221,11 +237,12 @@ impl Rule for Hyper {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hyper, Sgd};
+    use super::{Descent, Hyper, Sgd};
     use crate::optim::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {
+        assert_lanes_agree::<0>(&Descent { lr: 0.1 });
         let plain = Sgd::new(0.1).hyper;
         let decayed = Sgd::new(0.1).weight_decay(0.01).maximize().hyper;
         for hyper in [plain, decayed] {

@@ -969,7 +969,10 @@ impl<'t> State<'t> {
     #[cold]
     pub(super) fn unused(&self) -> Option<(ErrorKind, Option<&'static Location<'static>>)> {
         let settled = |param: &Node| self.holds_grad(param) || param.has(Node::ALLOW_UNUSED);
-        let (number, param) = self.params().enumerate().find(|(_, param)| !settled(param))?;
+        let (number, param) = self
+            .params()
+            .enumerate()
+            .find(|(_, param)| !settled(param))?;
         let kind = ErrorKind::Unused {
             param: number,
             shape: param.shape,
