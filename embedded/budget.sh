@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# What the thermometer costs on a Cortex-M4F, per spelling: instructions per epoch
-# (counted, not cycles), flash (code and constants beyond those of a firmware
-# that does nothing), RAM (stack, which holds the arena).
+# What training costs on a Cortex-M4F: the thermometer in both spellings, and the
+# network that learns a sine, with all points at once and in micro-batches.
+# Instructions per epoch (counted, not cycles), flash (code and constants beyond
+# those of a firmware that does nothing), RAM (stack, which holds the arena).
 #
-#   bash embedded/budget.sh
+#   bash embedded/budget.sh [JOB…]
 #
 # Packages: qemu-system-arm binutils-arm-none-eabi, and those of cross.sh.
 set -euo pipefail
@@ -24,11 +25,11 @@ flash() {
 
 build
 empty=$(flash)
-printf '%-12s %12s %8s %8s\n' '' instructions flash RAM
-for job in operators fused; do
+printf '%-13s %12s %8s %8s\n' '' instructions flash RAM
+for job in ${*:-operators fused sine sine-in-parts}; do
     build --features $job
     found=$(timeout 120 qemu-system-arm -M mps2-an386 -icount shift=0,sleep=off -nographic \
         -semihosting-config enable=on,target=native -kernel "$elf" </dev/null)
     read -r instructions stack <<<"$found"
-    printf '%-12s %12s %8s %8s\n' $job "$instructions" $(($(flash) - empty)) "$stack"
+    printf '%-13s %12s %8s %8s\n' $job "$instructions" $(($(flash) - empty)) "$stack"
 done

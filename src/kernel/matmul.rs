@@ -27,14 +27,11 @@
 //! a dot product and goes in the order of [`sum`](super::sum).
 
 use super::generic::{Reduce, Sum, one, reduce, run};
+use super::tiles::{self, Factor};
 use super::{Acc, Lanes, Product};
 
 /// Rows of a block.
 const ROWS: usize = 4;
-/// Rows of a block without SIMD, where each takes a register per column.
-const ROWS_OF_ONE: usize = 2;
-/// Columns of a strip without SIMD.
-const COLUMNS_OF_ONE: usize = 4;
 
 /// See [`super::matmul`].
 #[inline(always)]
@@ -71,6 +68,18 @@ pub fn linear<L: Lanes>(
 pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     if k == 1 && n == 1 {
         dots::<L>(a, g, &[], out, [1, m], acc);
+    } else if k == 1 {
+        // A column is its own transpose.
+        let job = Job {
+            sizes: [1, m, n],
+            a,
+            a_step: m,
+            b: g,
+            b_step: n,
+            bias: &[],
+            acc,
+        };
+        product::<L, false, false>(job, out);
     } else if n == 1 {
         // One column is computed as one row, so that lanes run along it.
         let job = Job {
@@ -130,6 +139,9 @@ fn dots<L: Lanes>(
     [m, k]: [usize; 2],
     acc: Acc,
 ) {
+    if L::LEN == 1 {
+        return tiles::dots(a, b, bias, out, [m, k], acc);
+    }
     for (i, to) in out.iter_mut().take(m).enumerate() {
         let sum = reduce::<L, Sum, 2, _>(Product, [run(a, i * k, k), run(b, 0, k)]);
         acc.put(to, bias.first().map_or(sum, |b| sum + b));
@@ -152,17 +164,17 @@ struct Job<'a> {
 /// Cuts the result into strips. `TA` and `TB`: whether a factor is transposed.
 #[inline(always)]
 fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
-    let [_, _, n] = job.sizes;
     if L::LEN == 1 {
-        let wide = n - n % COLUMNS_OF_ONE;
-        for j in (0..wide).step_by(COLUMNS_OF_ONE) {
-            rows::<L, ROWS_OF_ONE, COLUMNS_OF_ONE, TA, TB>(job, j, j, out);
-        }
-        for j in wide..n {
-            rows::<L, ROWS_OF_ONE, 1, TA, TB>(job, j, j, out);
-        }
-        return;
+        let factor = |values, step, across| Factor {
+            values,
+            step,
+            across,
+        };
+        let a = factor(job.a, job.a_step, TA);
+        let b = factor(job.b, job.b_step, !TB);
+        return tiles::product(job.sizes, [a, b], job.bias, out, job.acc);
     }
+    let [_, _, n] = job.sizes;
     let whole = if TB { 0 } else { n - n % L::LEN };
     for j in (0..whole).step_by(L::LEN) {
         rows::<L, ROWS, 1, TA, false>(job, j, j, out);

@@ -20,6 +20,7 @@ mod level;
 pub mod math;
 mod matmul;
 pub mod scalar;
+mod tiles;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(crate) mod x86;
 

@@ -1,6 +1,6 @@
-//! Counts what the thermometer costs on a Cortex-M: instructions per epoch, and
-//! the most stack that was in use, the arena included. Run by `budget.sh`,
-//! which adds the flash.
+//! Counts what training costs on a Cortex-M: instructions per epoch, and the most
+//! stack that was in use, the arena included. Run by `budget.sh`, which adds the
+//! flash.
 //!
 //! The training loop stands between two symbols, `bench_begin` and `bench_end`,
 //! where an emulator's plugin can start and stop a profile.
@@ -16,7 +16,7 @@ use cortex_m::peripheral::{Peripherals, SYST, syst::SystClkSource};
 board::entry!(run);
 
 /// Epochs counted. Start-up costs nothing then, and the timer has room.
-const EPOCHS: u32 = 1000;
+const EPOCHS: u32 = if SINE { 100 } else { 1000 };
 
 /// Instructions in a tick of mps2's 25 MHz clock, when QEMU lets each take a
 /// nanosecond (`-icount shift=0`).
@@ -26,7 +26,10 @@ const PER_TICK: u32 = 40;
 const PAINT: u32 = 0xCCCC_CCCC;
 
 /// Whether there is a job, or only what the others' sizes are compared with.
-const JOB: bool = cfg!(any(feature = "operators", feature = "fused"));
+const JOB: bool = cfg!(any(feature = "operators", feature = "fused")) || SINE;
+
+/// Whether the job is the network that learns a sine.
+const SINE: bool = cfg!(any(feature = "sine", feature = "sine-in-parts"));
 
 fn run() -> i32 {
     let Some(mut peripherals) = Peripherals::take() else {
@@ -38,7 +41,13 @@ fn run() -> i32 {
     timer.clear_current();
     timer.enable_counter();
 
-    let Some(ticks) = (if JOB { job() } else { count(|| Some(())) }) else {
+    let Some(ticks) = (if SINE {
+        sine()
+    } else if JOB {
+        thermometer()
+    } else {
+        count(|| Some(()))
+    }) else {
         return 2;
     };
     board::println!("{} {}", ticks * PER_TICK / EPOCHS, stack_used());
@@ -60,7 +69,7 @@ fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
 
 // One stack frame, so that all of it is seen below `run`.
 #[inline(never)]
-fn job() -> Option<u32> {
+fn thermometer() -> Option<u32> {
     use jobs::thermometer::{Memory, Spelling, epoch, record, scaled};
 
     let spelling = if cfg!(feature = "fused") {
@@ -79,6 +88,30 @@ fn job() -> Option<u32> {
         core::hint::black_box(loss.item().ok()?);
         Some(())
     })
+}
+
+#[inline(never)]
+fn sine() -> Option<u32> {
+    use jobs::sine::{MICRO_BATCH, Memory, Network, POINTS, SmallMemory};
+
+    // Known when compiled: what the other needs is not part of the firmware.
+    if cfg!(feature = "sine-in-parts") {
+        let mut memory = SmallMemory::new();
+        let tape = memory.tape();
+        let mut network = Network::record(&tape, MICRO_BATCH);
+        network.epoch_in_parts().ok()?; // plans the gradients
+        count(|| network.epoch_in_parts().ok().map(use_it))
+    } else {
+        let mut memory = Memory::new();
+        let tape = memory.tape();
+        let mut network = Network::record(&tape, POINTS);
+        network.epoch().ok()?;
+        count(|| network.epoch().ok().map(use_it))
+    }
+}
+
+fn use_it(loss: f32) {
+    core::hint::black_box(loss);
 }
 
 // Bodies differ, or the two would be merged into one.
