@@ -339,7 +339,7 @@ impl<'t> Tape<'t> {
     /// size are then undone; replay again before the next `backward`), or the
     /// error the tape keeps.
     #[track_caller]
-    #[inline(never)] // as it has one copy in a firmware, so has all it calls
+    #[inline]
     pub fn replay(&self) -> Result<(), Error> {
         self.enter("replay", Location::caller())?.replay()
     }
@@ -352,7 +352,7 @@ impl<'t> Tape<'t> {
     /// values that are older than the parameters, an arena too small for the
     /// gradients, or the error the tape keeps. Gradients are then unchanged.
     #[track_caller]
-    #[inline(never)]
+    #[inline]
     pub fn backward(&'t self, loss: Var<'t>) -> Result<(), Error> {
         self.leave("backward", |state| state.backward(self, loss, None))
     }
@@ -622,7 +622,7 @@ impl<'t> Tape<'t> {
     }
 
     #[cold]
-    #[inline(never)]
+    #[inline]
     fn no_entry(&self, op: &'static str, at: &'static Location<'static>) -> Error {
         let borrowed = || refused(ErrorKind::Borrowed, op, at);
         self.error.get().unwrap_or_else(borrowed)

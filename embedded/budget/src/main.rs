@@ -54,12 +54,15 @@ fn run() -> i32 {
     0
 }
 
-/// The ticks that `EPOCHS` calls take.
+/// The ticks that `EPOCHS` calls take, after a first one that plans the gradients.
 #[inline(always)]
 fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
-    bench_begin();
-    let start = SYST::get_current();
-    for _ in 0..EPOCHS {
+    let mut start = 0;
+    for i in 0..=EPOCHS {
+        if i == 1 {
+            bench_begin();
+            start = SYST::get_current();
+        }
         epoch()?;
     }
     let end = SYST::get_current();
@@ -82,7 +85,6 @@ fn thermometer() -> Option<u32> {
     let tape = memory.tape();
     let loss = record(&tape, &t_un, spelling);
     let mut sgd = jobs::Sgd::new(1e-2);
-    epoch(&tape, loss, &mut sgd).ok()?; // plans the gradients
     count(|| {
         epoch(&tape, loss, &mut sgd).ok()?;
         core::hint::black_box(loss.item().ok()?);
@@ -99,13 +101,11 @@ fn sine() -> Option<u32> {
         let mut memory = SmallMemory::new();
         let tape = memory.tape();
         let mut network = Network::record(&tape, MICRO_BATCH);
-        network.epoch_in_parts().ok()?; // plans the gradients
         count(|| network.epoch_in_parts().ok().map(use_it))
     } else {
         let mut memory = Memory::new();
         let tape = memory.tape();
         let mut network = Network::record(&tape, POINTS);
-        network.epoch().ok()?;
         count(|| network.epoch().ok().map(use_it))
     }
 }

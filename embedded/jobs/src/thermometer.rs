@@ -54,6 +54,7 @@ pub fn record<'t>(tape: &'t Tape<'t>, t_un: &'t [f32], spelling: Spelling) -> Va
 }
 
 /// One epoch: the loss afterwards can be read.
+#[inline]
 pub fn epoch<'t>(tape: &'t Tape<'t>, loss: Var<'t>, sgd: &mut Sgd) -> Result<(), Error> {
     tape.zero_grad();
     tape.backward(loss)?;
