@@ -499,7 +499,8 @@ impl<'t> Tape<'t> {
             return None;
         }
         let state = self.state.try_borrow().ok()?;
-        match state.values(state.resolve(self, var).ok()?) {
+        let id = state.resolve(self, var).ok()?;
+        match state.floats.show(state.nodes.get(id as usize)?.values) {
             [x] => Some(*x),
             _ => None,
         }

@@ -13,13 +13,12 @@ pub(super) const ENTRIES: &[Entry] =
 #[derive(Clone, Copy, Debug)]
 pub struct Mse;
 
-/// `s * (2 * (x - y))`: the operations, in the order, of the spelled-out form.
+/// `s * (x - y)`, with `s = 2 g / n`: the product that the spelled-out form rounds.
 struct Slope(f32);
 impl Map<2> for Slope {
     #[inline(always)]
     fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-        let d = x - y;
-        L::splat(self.0) * (d + d)
+        L::splat(self.0) * (x - y)
     }
 }
 
@@ -50,7 +49,8 @@ impl Op for Mse {
         let mut send = |k, own, other| {
             if let Some(grad) = cx.grad(k) {
                 let g = grad.output.first().copied().unwrap_or(0.0);
-                kernel::map(Slope(g / n), [own, other], grad.operand, grad.acc);
+                let g = g / n;
+                kernel::map(Slope(g + g), [own, other], grad.operand, grad.acc);
             }
         };
         send(0, p, y);
