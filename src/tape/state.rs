@@ -52,6 +52,7 @@ pub(crate) struct State<'t> {
     /// and whether gradients flow to every parameter.
     planned: u16,
     planned_generation: u32,
+    first_planned: u16,
     seed: usize,
     seed_len: usize,
     reaches_all: bool,
@@ -60,9 +61,11 @@ pub(crate) struct State<'t> {
     first_param: u16,
     last_param: u16,
     any_pending: bool,
-    /// The first operation; and the first a parameter changes the result of.
+    /// The first and the last operation to run, and the first that a parameter
+    /// changes the result of.
     first_op: u16,
-    pub(super) first_trained: u16,
+    last_op: u16,
+    first_trained: u16,
     /// From this node on, values may be older than what they depend on.
     pub(super) outdated_from: u16,
 }
@@ -97,6 +100,7 @@ impl<'t> State<'t> {
             generation: 1,
             planned: NONE,
             planned_generation: 0,
+            first_planned: NONE,
             seed: 0,
             seed_len: 0,
             reaches_all: false,
@@ -105,6 +109,7 @@ impl<'t> State<'t> {
             last_param: NONE,
             any_pending: false,
             first_op: NONE,
+            last_op: NONE,
             first_trained: NONE,
             outdated_from: NONE,
         }
@@ -316,6 +321,7 @@ impl<'t> State<'t> {
             *slot = Node {
                 generation: self.generation,
                 grad: UNPLANNED,
+                next: NONE,
                 ..node
             };
             self.len += 1;
@@ -440,10 +446,17 @@ impl<'t> State<'t> {
             node.cap = len as u32;
             self.top += len;
         }
-        self.first_op = self.first_op.min(id);
+        let runs = !node.has(Node::VIEW);
         self.push(node);
         self.connect_node(id as usize);
-        self.run_from(id);
+        if runs {
+            match self.nodes.get_mut(self.last_op as usize) {
+                Some(last) => last.next = id,
+                None => self.first_op = id,
+            }
+            self.last_op = id;
+            self.run_from(id);
+        }
         Ok(id)
     }
 
@@ -497,8 +510,9 @@ impl<'t> State<'t> {
         self.first_param = NONE;
         self.last_param = NONE;
         self.first_op = NONE;
+        self.last_op = NONE;
         self.first_trained = NONE;
-        // Backwards: each parameter keeps the number of the next.
+        // Backwards: each parameter and each operation keeps the number of the next.
         for (id, node) in self.nodes.iter_mut().take(self.len).enumerate().rev() {
             let id = id as u16;
             if node.has(Node::PARAM) {
@@ -515,7 +529,13 @@ impl<'t> State<'t> {
                 self.inputs += 1;
             }
             if node.op.is_some() {
-                self.first_op = id;
+                if !node.has(Node::VIEW) {
+                    node.next = self.first_op;
+                    self.first_op = id;
+                    if self.last_op == NONE {
+                        self.last_op = id;
+                    }
+                }
                 if node.has(Node::REQUIRES_GRAD) {
                     self.first_trained = id;
                 }
@@ -525,20 +545,20 @@ impl<'t> State<'t> {
 
     // ---- forward ---------------------------------------------------------
 
-    /// Computes the results from node `start` on, in order.
+    /// Computes the results from operation `start` on, in order.
     #[inline]
     fn run_from(&mut self, start: u16) {
-        let nodes = self.nodes.get(..self.len);
-        let Some(nodes @ [first, ..]) = nodes.and_then(|all| all.get(start as usize..)) else {
+        let nodes: &[Node] = self.nodes;
+        let Some(mut node) = nodes.get(start as usize) else {
             return;
         };
-        let mut cx = Forward::new(self.nodes, first, &mut self.floats);
-        for node in nodes {
-            if let Some(op) = node.op
-                && !node.has(Node::VIEW)
-            {
-                cx.turn_to(node);
-                op.forward(&mut cx);
+        let mut cx = Forward::new(nodes, node, &mut self.floats);
+        while let Some(op) = node.op {
+            cx.turn_to(node);
+            op.forward(&mut cx);
+            match nodes.get(node.next as usize) {
+                Some(next) => node = next,
+                None => break,
             }
         }
     }
@@ -725,18 +745,17 @@ impl<'t> State<'t> {
             }
         }
 
-        let nodes = self.nodes.get(..loss as usize + 1);
-        let nodes = nodes.and_then(|nodes| nodes.get(self.first_trained as usize..));
-        let Some(nodes @ [first, ..]) = nodes else {
+        let nodes: &[Node] = self.nodes;
+        let Some(mut node) = nodes.get(self.first_planned as usize) else {
             return Ok(());
         };
-        let mut cx = Backward::new(self.nodes, first, &mut self.floats);
-        for node in nodes.iter().rev() {
-            if node.has(Node::PLANNED)
-                && let Some(op) = node.op
-            {
-                let [adding, anew] = node.firsts;
-                cx.run(op, node, if starts_anew { anew } else { adding });
+        let mut cx = Backward::new(nodes, node, &mut self.floats);
+        while let Some(op) = node.op {
+            let [adding, anew] = node.firsts;
+            cx.run(op, node, if starts_anew { anew } else { adding });
+            match nodes.get(node.next_planned as usize) {
+                Some(next) => node = next,
+                None => break,
             }
         }
         Ok(())
@@ -826,6 +845,7 @@ impl<'t> State<'t> {
     ///             if the operation passes on its own gradient: the node's own buffer
     ///             otherwise: the lowest gap among the live ones that is large enough
     ///         the node's own buffer is no longer live, unless it was passed on
+    ///         it runs after the one before, if any gradient is left to compute
     /// ```
     ///
     /// Places are relative to `top`, where the gradients begin.
@@ -846,6 +866,8 @@ impl<'t> State<'t> {
             };
         }
 
+        self.first_planned = NONE;
+        let mut last = NONE;
         let mut end = self.place_gradient(loss, loss);
         for id in (0..=loss).rev() {
             let Some(node) = self.node(id).filter(|node| node.has(Node::LIVE)) else {
@@ -884,7 +906,14 @@ impl<'t> State<'t> {
                 node.links = links;
                 node.firsts = [adding, anew];
                 node.clear(Node::LIVE);
-                node.set(Node::PLANNED);
+                node.next_planned = NONE;
+            }
+            if grads.iter().any(Option::is_some) {
+                match self.nodes.get_mut(last as usize) {
+                    Some(last) => last.next_planned = id,
+                    None => self.first_planned = id,
+                }
+                last = id;
             }
             if let Some(heir) = passed_on.and_then(|id| self.nodes.get_mut(id as usize)) {
                 heir.grad = own[0] as u32;
