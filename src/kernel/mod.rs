@@ -101,7 +101,7 @@ impl<const N: usize, F: Map<N>> Map<N> for &F {
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
     if !Level::VECTORS || out.len() <= F::SHORT {
-        generic::map::<f32, N, F>(f, xs, out, acc);
+        generic::short_map(f, xs, out, acc);
     } else {
         long_map(f, xs, out, acc);
     }
@@ -223,7 +223,17 @@ fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mu
 /// [`zip`] of a single row, for few elements or without vectors.
 #[inline(always)]
 pub(crate) fn zip_row<F: Map<2>>(f: F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
-    generic::zip_row::<f32, F>(&f, row, a, b, out);
+    match row {
+        Row::Both => generic::short_map(&f, [a, b], out, Acc::Set),
+        Row::OnlyA => {
+            let f = generic::Last(&f, generic::one(b, 0));
+            generic::short_map(f, [a], out, Acc::Set);
+        }
+        Row::OnlyB => {
+            let f = generic::LastButOne(&f, generic::one(a, 0));
+            generic::short_map(f, [b], out, Acc::Set);
+        }
+    }
 }
 
 /// The gradient of an operand that was stretched: `f(g, own, other)`, summed
@@ -269,10 +279,10 @@ pub(crate) fn zip_grad_row<F: Map<3>>(
     acc: Acc,
 ) {
     match row {
-        Row::Both => generic::map::<f32, 3, _>(&f, [g, own, other], grad, acc),
+        Row::Both => generic::short_map(&f, [g, own, other], grad, acc),
         Row::OnlyA => {
             let f = generic::Last(&f, generic::one(other, 0));
-            generic::map::<f32, 2, _>(f, [g, own], grad, acc);
+            generic::short_map(f, [g, own], grad, acc);
         }
         Row::OnlyB => {
             let f = generic::LastButOne(&f, generic::one(own, 0));
