@@ -52,7 +52,7 @@ pub use super::matmul::{linear, matmul, matmul_nt, matmul_tn};
 pub const IN_ORDER: usize = 16;
 
 /// Partial results of longer reductions.
-const PARTIALS: usize = 32;
+pub(super) const PARTIALS: usize = 32;
 
 /// How a reduction combines two values.
 pub trait Reduce {
@@ -269,7 +269,7 @@ pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32];
 
 /// The partial results of a long reduction, added up.
 #[inline(always)]
-fn tree<R: Reduce>(partial: [[f32; 8]; 4]) -> f32 {
+pub(super) fn tree<R: Reduce>(partial: [[f32; 8]; 4]) -> f32 {
     let [a, b, c, d] = partial;
     let v: [f32; 8] = core::array::from_fn(|l| {
         let (ab, cd) = (

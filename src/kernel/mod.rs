@@ -17,6 +17,7 @@ mod broadcast;
 pub mod generic;
 mod lanes;
 mod level;
+mod line;
 pub mod math;
 mod matmul;
 pub mod scalar;
@@ -158,6 +159,31 @@ pub fn sum(x: &[f32]) -> f32 {
 /// ```
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
     sum_of(Product, [x, y])
+}
+
+/// The dot product of `x` and `g`, and the sum of `g`, both in the order of
+/// [`sum`]: what `g` says of the slope and the offset of a straight line.
+///
+/// ```
+/// use baregrad::kernel;
+/// assert_eq!(kernel::dot_and_sum(&[1.0, 2.0], &[3.0, 4.0]), [11.0, 7.0]);
+/// ```
+#[inline]
+pub fn dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
+    let n = generic::shortest(&[x, g]);
+    if n <= generic::IN_ORDER {
+        line::in_order(x, g)
+    } else if Level::VECTORS {
+        long_dot_and_sum(x, g)
+    } else {
+        let g = generic::run(g, 0, n);
+        [dot(x, g), sum(g)]
+    }
+}
+
+#[inline(never)]
+fn long_dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
+    with_lanes!(L => line::dot_and_sum::<L>(x, g))
 }
 
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].

@@ -2,7 +2,7 @@
 
 use super::{Build, Entry, exactly};
 use crate::kernel;
-use crate::op::{Attrs, Backward, Forward, Op};
+use crate::op::{Attrs, Backward, Forward, Grad, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -100,11 +100,24 @@ impl Op for Linear {
         if let Some(grad) = cx.grad(0) {
             kernel::matmul_nt(grad.output, w, grad.operand, sizes, grad.acc);
         }
+        let [m, k, n] = sizes;
+        if k == 1 && n == 1 {
+            // A straight line: both gradients in one pass.
+            let mut sum = None;
+            if let Some(Grad { output, operand: [to], acc }) = cx.grad(1) {
+                let [slope, offset] = kernel::dot_and_sum(x, output);
+                acc.put(to, slope);
+                sum = Some(offset);
+            }
+            if let Some(Grad { output, operand: [to], acc }) = cx.grad(2) {
+                acc.put(to, sum.unwrap_or_else(|| kernel::sum(output)));
+            }
+            return;
+        }
         if let Some(grad) = cx.grad(1) {
             kernel::matmul_tn(x, grad.output, grad.operand, sizes, grad.acc);
         }
         if let Some(grad) = cx.grad(2) {
-            let [m, _, n] = sizes;
             kernel::sum_rows(grad.output, [m, n], grad.operand, grad.acc);
         }
     }

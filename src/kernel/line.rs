@@ -1,0 +1,59 @@
+//! The gradients of a straight line, `x * w + b`, in one pass.
+//!
+//! ```text
+//! dots[0..32], sums[0..32] = -0.0
+//! for each i:  dots[i % 32] += x[i] * g[i],  sums[i % 32] += g[i]
+//! each added up by the tree of every long sum
+//! ```
+//!
+//! or, if there are few, both in order.
+//!
+//! Two sums take hardly longer than one: what costs is reading `g`.
+
+use super::Lanes;
+use super::generic::{PARTIALS, Reduce, Sum, tree};
+
+/// Few elements.
+#[inline(always)]
+pub(super) fn in_order(x: &[f32], g: &[f32]) -> [f32; 2] {
+    let [mut dot, mut sum] = [Sum::IDENTITY; 2];
+    for (x, g) in x.iter().zip(g) {
+        dot += x * g;
+        sum += g;
+    }
+    [dot, sum]
+}
+
+/// Many elements, with vectors.
+#[inline(always)]
+pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> [f32; 2] {
+    let n = x.len().min(g.len());
+    let (x, x_rest) = x.get(..n).unwrap_or_default().as_chunks::<PARTIALS>();
+    let (g, g_rest) = g.get(..n).unwrap_or_default().as_chunks::<PARTIALS>();
+    let (mut dots, mut sums) = ([L::splat(Sum::IDENTITY); 4], [L::splat(Sum::IDENTITY); 4]);
+    for (x, g) in x.iter().zip(g) {
+        let pairs = L::chunks(x).0.iter().zip(L::chunks(g).0);
+        for ((dot, sum), (x, g)) in dots.iter_mut().zip(&mut sums).zip(pairs) {
+            let g = L::load(g);
+            *dot = *dot + L::load(x) * g;
+            *sum = *sum + g;
+        }
+    }
+    // Beyond the end, -0.0 is added.
+    let groups = x_rest.chunks(L::LEN).zip(g_rest.chunks(L::LEN));
+    for ((dot, sum), (x, g)) in dots.iter_mut().zip(&mut sums).zip(groups) {
+        let g = L::load_part(g, Sum::IDENTITY);
+        *dot = *dot + L::load_part(x, 1.0) * g;
+        *sum = *sum + g;
+    }
+    [added_up(dots), added_up(sums)]
+}
+
+#[inline(always)]
+fn added_up<L: Lanes>(partial: [L; 4]) -> f32 {
+    tree::<Sum>(partial.map(|vector| {
+        let mut lanes = [0.0; 8];
+        vector.store_part(&mut lanes);
+        lanes
+    }))
+}
