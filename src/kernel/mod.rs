@@ -32,6 +32,7 @@ pub use level::{Level, level};
 #[cfg(feature = "std")]
 pub use level::{LevelError, level_from_env, set_level};
 
+pub(crate) use generic::IN_ORDER;
 use generic::{Max, Min, Reduce, Sum};
 pub(crate) use level::with_lanes;
 
@@ -171,8 +172,8 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 #[inline]
 pub fn dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
     let n = generic::shortest(&[x, g]);
-    if n <= generic::IN_ORDER {
-        line::in_order(x, g)
+    if n <= IN_ORDER {
+        short_dot_and_sum(x, g)
     } else if Level::VECTORS {
         long_dot_and_sum(x, g)
     } else {
@@ -181,14 +182,27 @@ pub fn dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
     }
 }
 
+/// [`dot_and_sum`] of up to [`IN_ORDER`] elements.
+#[inline(always)]
+pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
+    line::in_order(x, g)
+}
+
 #[inline(never)]
 fn long_dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
     with_lanes!(L => line::dot_and_sum::<L>(x, g))
 }
 
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].
+#[inline(never)]
 pub fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
     sum_of(SquaredDifference, [x, y])
+}
+
+/// [`squared_distance`] of up to [`IN_ORDER`] elements.
+#[inline(always)]
+pub(crate) fn short_squared_distance(x: &[f32], y: &[f32]) -> f32 {
+    generic::in_order::<Sum, 2, _>(SquaredDifference, [x, y])
 }
 
 /// The largest element, NaN if there is one; `-inf` if there is none.
@@ -359,9 +373,15 @@ pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 #[inline]
 pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     if let (1, 1, [w], [b]) = (k, n, w, b) {
-        return map(Line(*w, *b), [x], out, Acc::Set);
+        return line(x, *w, *b, out);
     }
     long_linear(x, w, b, out, [m, k, n]);
+}
+
+/// [`linear`] with one input and one output.
+#[inline(always)]
+pub(crate) fn line(x: &[f32], w: f32, b: f32, out: &mut [f32]) {
+    map(Line(w, b), [x], out, Acc::Set);
 }
 
 #[inline(never)]

@@ -38,24 +38,39 @@ impl Op for Mse {
 
     fn forward(&self, cx: &mut Forward<'_>) {
         let ([p, y], loss) = cx.split();
-        if let Some(loss) = loss.first_mut() {
-            *loss = kernel::squared_distance(p, y) / p.len() as f32;
+        if let [loss, ..] = loss {
+            let sum = if p.len() <= kernel::IN_ORDER {
+                kernel::short_squared_distance(p, y)
+            } else {
+                kernel::squared_distance(p, y)
+            };
+            *loss = sum / p.len() as f32;
         }
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        let (p, y) = (cx.operand(0), cx.operand(1));
-        let n = p.len() as f32;
-        let mut send = |k, own, other| {
-            if let Some(grad) = cx.grad(k) {
-                let g = grad.output.first().copied().unwrap_or(0.0);
-                let g = g / n;
-                kernel::map(Slope(g + g), [own, other], grad.operand, grad.acc);
-            }
-        };
-        send(0, p, y);
-        send(1, y, p);
+        send(cx, [0, 1]);
+        if cx.needs_grad(1) {
+            send_to_target(cx);
+        }
     }
+}
+
+#[inline(always)]
+fn send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
+    let (own, other) = (cx.operand(k), cx.operand(other));
+    if let Some(grad) = cx.grad(k)
+        && let [g, ..] = grad.output
+    {
+        let g = g / own.len() as f32;
+        kernel::map(Slope(g + g), [own, other], grad.operand, grad.acc);
+    }
+}
+
+// Seldom trained, so that what is should not pay for it.
+#[inline(never)]
+fn send_to_target(cx: &mut Backward<'_>) {
+    send(cx, [1, 0]);
 }
 
 /// Losses.

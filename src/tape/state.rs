@@ -49,13 +49,15 @@ pub(crate) struct State<'t> {
     nodes_peak: usize,
     pub(super) generation: u32,
     /// The loss whose gradient buffers are planned, where its own is and how long,
-    /// and whether gradients flow to every parameter.
+    /// and to which parameters gradients flow.
     planned: u16,
+    /// The same, if it is a single number.
+    planned_number: u16,
     planned_generation: u32,
     first_planned: u16,
     seed: usize,
     seed_len: usize,
-    reaches_all: bool,
+    reached: Collected,
     /// Which parameters hold gradients.
     collected: Cell<Collected>,
     first_param: u16,
@@ -75,8 +77,9 @@ pub(crate) struct State<'t> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Collected {
     None,
-    /// Those of the planned loss.
+    /// Those of the planned loss; and those are all there are.
     Planned,
+    All,
     /// Those marked as written.
     Written,
 }
@@ -99,11 +102,12 @@ impl<'t> State<'t> {
             nodes_peak: 0,
             generation: 1,
             planned: NONE,
+            planned_number: NONE,
             planned_generation: 0,
             first_planned: NONE,
             seed: 0,
             seed_len: 0,
-            reaches_all: false,
+            reached: Collected::None,
             collected: Cell::new(Collected::None),
             first_param: NONE,
             last_param: NONE,
@@ -154,7 +158,7 @@ impl<'t> State<'t> {
     fn holds_grad(&self, param: &Node) -> bool {
         match self.collected.get() {
             Collected::None => false,
-            Collected::Planned => param.has(Node::PLANNED),
+            Collected::Planned | Collected::All => param.has(Node::PLANNED),
             Collected::Written => param.has(Node::WRITTEN),
         }
     }
@@ -229,6 +233,9 @@ impl<'t> State<'t> {
             None => self.first_param = id,
         }
         self.last_param = id;
+        if self.collected.get() == Collected::All {
+            self.collected.set(Collected::Planned);
+        }
         Ok(id)
     }
 
@@ -326,8 +333,7 @@ impl<'t> State<'t> {
             };
             self.len += 1;
         }
-        self.planned = NONE;
-        self.scratch = 0;
+        self.forget_plan();
         self.nodes_peak = self.nodes_peak.max(self.len);
         self.note_peak();
     }
@@ -496,8 +502,7 @@ impl<'t> State<'t> {
             self.outdated_from = self.outdated_from.min(pending as u16);
         }
 
-        self.scratch = 0;
-        self.planned = NONE;
+        self.forget_plan();
         self.generation = self.generation.wrapping_add(1).max(1);
         self.connect();
     }
@@ -603,8 +608,7 @@ impl<'t> State<'t> {
     #[cold]
     fn take_over_pending(&mut self) -> Result<(), Error> {
         self.any_pending = false;
-        self.planned = NONE;
-        self.scratch = 0;
+        self.forget_plan();
         self.exchange_pending();
         let result = self.run_shape_rules();
         if result.is_err() {
@@ -677,6 +681,12 @@ impl<'t> State<'t> {
 
     // ---- backward --------------------------------------------------------
 
+    /// Gradients are planned again before they are computed.
+    fn forget_plan(&mut self) {
+        (self.planned, self.planned_number) = (NONE, NONE);
+        self.scratch = 0;
+    }
+
     #[inline]
     fn trained(&self, id: u16) -> Result<&Node, ErrorKind> {
         let node = self.node(id).ok_or(ErrorKind::Stale)?;
@@ -706,12 +716,15 @@ impl<'t> State<'t> {
         gradient: Option<&[f32]>,
     ) -> Result<(), ErrorKind> {
         let loss = var.id;
-        let len = gradient.map_or(1, <[f32]>::len);
+        let planned = match gradient {
+            None => self.planned_number,
+            Some(gradient) if gradient.len() == self.seed_len => self.planned,
+            Some(_) => NONE,
+        };
         if !core::ptr::eq(tape, var.tape)
-            || self.planned != loss
+            || planned != loss
             || self.planned_generation != var.generation
             || self.outdated_from <= loss
-            || self.seed_len != len
         {
             let loss = self.resolve(tape, var)?;
             self.prepare(loss, gradient)?;
@@ -722,10 +735,10 @@ impl<'t> State<'t> {
         }
         let starts_anew = match self.collected.get() {
             Collected::None => {
-                self.collected.set(Collected::Planned);
+                self.collected.set(self.reached);
                 true
             }
-            Collected::Planned => false,
+            Collected::Planned | Collected::All => false,
             Collected::Written => {
                 self.prepare_to_add();
                 false
@@ -739,7 +752,7 @@ impl<'t> State<'t> {
             }
             Some(gradient) => {
                 let seed = self.floats.get_mut(self.seed..);
-                if let Some(seed) = seed.and_then(|seed| seed.get_mut(..len)) {
+                if let Some(seed) = seed.and_then(|seed| seed.get_mut(..gradient.len())) {
                     seed.copy_from_slice(gradient);
                 }
             }
@@ -851,10 +864,10 @@ impl<'t> State<'t> {
     /// Places are relative to `top`, where the gradients begin.
     #[cold]
     fn plan(&mut self, loss: u16) -> Result<(), ErrorKind> {
-        if self.collected.get() == Collected::Planned {
+        if self.collected.get() != Collected::None {
             self.mark_written();
         }
-        self.planned = NONE;
+        self.forget_plan();
         let grads = self.floats.len() - self.top;
         let params_at = grads - self.param_floats;
         for node in self.nodes.iter_mut().take(self.len) {
@@ -928,14 +941,19 @@ impl<'t> State<'t> {
                 capacity: self.floats.len(),
             });
         }
-        let reaches_all = self.params().all(|param| param.has(Node::PLANNED));
-        self.reaches_all = reaches_all;
+        let all = self.params().all(|param| param.has(Node::PLANNED));
+        self.reached = if all {
+            Collected::All
+        } else {
+            Collected::Planned
+        };
         self.scratch = end as usize;
         self.note_peak();
         if let Some(node) = self.node(loss) {
             let generation = node.generation;
             (self.seed, self.seed_len) = (self.top + node.grad as usize, node.values.len());
             self.planned_generation = generation;
+            self.planned_number = if self.seed_len == 1 { loss } else { NONE };
         }
         self.planned = loss;
         Ok(())
@@ -991,7 +1009,7 @@ impl<'t> State<'t> {
     /// may have all the same.
     #[inline]
     pub(super) fn every_param_has_grad(&self) -> bool {
-        self.collected.get() == Collected::Planned && self.reaches_all
+        self.collected.get() == Collected::All
     }
 
     /// The first parameter that has no gradient, and must have one.
