@@ -114,16 +114,17 @@ fn compiler() -> io::Result<String> {
 
 /// Counts, and compares or writes. Whether nothing takes too many.
 fn gate(update: bool) -> io::Result<bool> {
+    let subjects = SUBJECTS.iter().filter(|(name, _)| update || wanted(name));
+    if subjects.clone().next().is_none() {
+        return Ok(true);
+    }
     let committed = fs::read_to_string(NUMBERS)?;
     let compiler = compiler()?;
     let mut numbers =
         format!("# Written by `cargo bench --bench instructions -- --update`.\n# {compiler}\n");
     let mut good = true;
     println!("instructions, counted with {compiler}");
-    for (name, times) in SUBJECTS {
-        if !update && !wanted(name) {
-            continue;
-        }
+    for &(name, times) in subjects {
         let Some(count) = count(name, times)? else {
             println!("skipped: valgrind is not installed");
             return Ok(!update);
