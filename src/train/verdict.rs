@@ -1,0 +1,159 @@
+//! Underfitting or overfitting? Two rules every introduction tells, with numbers.
+//!
+//! 1. If the training loss does not decrease, the model is too simple for the
+//!    data, or the data do not tell what it should explain.
+//! 2. If the training loss and the validation loss diverge, it is overfitting.
+//!
+//! When do they diverge? Losses of a few samples differ by chance: a mean of `n`
+//! squared errors scatters by about `√(2 / n)` of itself. So the validation loss
+//! has to be more than `1 + 3 √(2 / n + 2 / m)` times the training loss, of `n`
+//! and `m` samples, and either well above what it was before, or an order of
+//! magnitude off.
+
+use core::fmt;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use super::history::{Digits, Epoch, History, Stopped};
+
+/// A loss that has not come down by this share has not decreased.
+const DECREASED: f32 = 0.01;
+/// A model should leave at most this share of what always answering the mean
+/// leaves: half of the spread.
+const EXPLAINED: f32 = 0.25;
+/// A validation loss this many times its lowest has risen.
+const RISEN: f32 = 1.1;
+/// Validation and training loss that are this far apart have diverged even if
+/// neither rises.
+const FAR: f32 = 10.0;
+
+/// How the fit went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Rule one: the training loss does not decrease.
+    NotLearning,
+    /// Rule one: the training loss stopped decreasing too early.
+    Underfitting,
+    /// Rule two: training and validation loss diverge.
+    Overfitting {
+        /// The epoch of the lowest validation loss.
+        since: u32,
+    },
+    /// The training loss is small next to what there was to explain, and the
+    /// validation loss stays near it.
+    GoodFit,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLearning => f.write_str("not learning"),
+            Self::Underfitting => f.write_str("underfitting"),
+            Self::Overfitting { since } => write!(f, "overfitting since epoch {since}"),
+            Self::GoodFit => f.write_str("good fit"),
+        }
+    }
+}
+
+/// A verdict and what it rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// How it went.
+    pub verdict: Verdict,
+    /// A sentence each.
+    pub evidence: Vec<String>,
+}
+
+/// The verdict, then a line for each piece of evidence.
+impl fmt::Display for Judgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "verdict: {}", self.verdict)?;
+        self.evidence.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+impl Judgement {
+    pub(super) fn of(history: &History) -> Self {
+        let first = history.first();
+        let lowest = history.best();
+        let loss = history.training_loss();
+        let mean_loss = history.mean_loss();
+        let unexplained = loss / mean_loss;
+        let explains = loss <= EXPLAINED * mean_loss;
+
+        let mut evidence = Vec::from([format!(
+            "training loss {} → {}, {:.2} % of what always answering the mean costs",
+            Digits(first.training_loss),
+            Digits(loss),
+            100.0 * unexplained
+        )]);
+        let overfitting = match (first.validation_loss, history.validation_loss()) {
+            (Some(start), Some(end)) => {
+                let (rows, validation_rows) = history.rows();
+                let chance = chance(rows, validation_rows);
+                evidence.push(format!(
+                    "validation loss {} → {}, lowest {} at epoch {}",
+                    Digits(start),
+                    Digits(end),
+                    Digits(lowest.watched_loss()),
+                    lowest.epoch
+                ));
+                evidence.push(format!(
+                    "validation loss / training loss = {:.2}; with {validation_rows} and {rows} samples, {chance:.2} may be chance",
+                    end / loss
+                ));
+                diverged(loss, end, lowest, chance)
+            }
+            _ => {
+                evidence.push(String::from(
+                    "without validation, overfitting would not be seen",
+                ));
+                false
+            }
+        };
+        if let Some(epoch) = history.restored_epoch() {
+            let why = match history.stopped() {
+                Stopped::Early => "stopped early",
+                Stopped::Finished | Stopped::Asked => "stopped",
+            };
+            evidence.push(format!(
+                "{why} at epoch {}, with the parameters of epoch {epoch}",
+                history.last().epoch
+            ));
+        }
+
+        let verdict = if overfitting {
+            evidence.push(String::from(
+                "rule two: the losses diverge; simplify the model, penalise it, stop early, or get more data",
+            ));
+            Verdict::Overfitting {
+                since: lowest.epoch,
+            }
+        } else if explains {
+            Verdict::GoodFit
+        } else if loss > (1.0 - DECREASED) * first.training_loss {
+            evidence.push(String::from(
+                "rule one: the training loss does not decrease; the model is too simple, the data do not tell, or the learning rate is too small",
+            ));
+            Verdict::NotLearning
+        } else {
+            evidence.push(String::from(
+                "rule one: the training loss stays high; the model is too simple, the data do not tell, or more epochs are needed",
+            ));
+            Verdict::Underfitting
+        };
+        Judgement { verdict, evidence }
+    }
+}
+
+/// How many times the training loss the validation loss may be by chance.
+fn chance(rows: usize, validation_rows: usize) -> f32 {
+    1.0 + 3.0 * libm::sqrtf(2.0 / rows as f32 + 2.0 / validation_rows as f32)
+}
+
+fn diverged(training: f32, validation: f32, lowest: Epoch, chance: f32) -> bool {
+    let rises = validation > RISEN * lowest.watched_loss() && training < lowest.training_loss;
+    validation > chance * training && (rises || validation > FAR * training)
+}
