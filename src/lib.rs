@@ -92,6 +92,8 @@ pub mod optim;
 pub mod random;
 mod shape;
 mod tape;
+#[cfg(feature = "std")]
+pub mod train;
 mod var;
 
 pub use arena::Arena;

@@ -78,6 +78,8 @@ impl Batches {
         let (rows, size) = (self.order.len(), self.size);
         let whole_only = self.drop_last && rows >= size;
         let end = if whole_only { rows - rows % size } else { rows };
-        (0..end).step_by(size).map(move |start| start..end.min(start + size))
+        (0..end)
+            .step_by(size)
+            .map(move |start| start..end.min(start + size))
     }
 }

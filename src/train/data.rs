@@ -123,7 +123,10 @@ impl fmt::Display for DataError {
             ),
             Self::Parts { found } => write!(f, "expected at least 2 parts, found {found}"),
             Self::Fraction { found } => {
-                write!(f, "expected a fraction of at least 0 and less than 1, found {found}")
+                write!(
+                    f,
+                    "expected a fraction of at least 0 and less than 1, found {found}"
+                )
             }
             Self::Row { row, rows } => {
                 write!(f, "expected a row less than {rows}, found {row}")
@@ -221,10 +224,12 @@ impl Dataset {
     pub fn column(&self, name: &str) -> Result<&[f32], DataError> {
         let mut columns = self.columns();
         let column = columns.find(|(column, _)| *column == name);
-        column.map(|(_, values)| values).ok_or_else(|| DataError::Missing {
-            column: name.to_string(),
-            found: self.names.clone(),
-        })
+        column
+            .map(|(_, values)| values)
+            .ok_or_else(|| DataError::Missing {
+                column: name.to_string(),
+                found: self.names.clone(),
+            })
     }
 
     /// All columns with their names.
@@ -273,7 +278,11 @@ impl Dataset {
         let (training, validation) = split_indices(self.rows, fraction, seed)?;
         if training.is_empty() || validation.is_empty() {
             // Of a fraction like 0.2 every fifth row is kept.
-            let needed = if fraction > 0.0 { (1.0 / fraction).ceil() } else { 2.0 };
+            let needed = if fraction > 0.0 {
+                (1.0 / fraction).ceil()
+            } else {
+                2.0
+            };
             return Err(DataError::TooFewRows {
                 needed: (needed as usize).max(2),
                 found: self.rows,

@@ -344,8 +344,16 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         let most = self.clip.map_or(1.0, |clip| clip.most());
         let min_delta = self.early_stopping.map_or(0.0, |early| early.min_delta);
         require(self.epochs >= 1, "epochs >= 1", self.epochs.into())?;
-        require(self.batch_size >= 1, "batch_size >= 1", self.batch_size as f64)?;
-        require(self.micro_batch >= 1, "micro_batch >= 1", self.micro_batch as f64)?;
+        require(
+            self.batch_size >= 1,
+            "batch_size >= 1",
+            self.batch_size as f64,
+        )?;
+        require(
+            self.micro_batch >= 1,
+            "micro_batch >= 1",
+            self.micro_batch as f64,
+        )?;
         require(most > 0.0, "a clipping bound > 0", most.into())?;
         require(size(min_delta), "a finite min_delta >= 0", min_delta.into())?;
         require(size(l1), "a finite l1 >= 0", l1.into())?;
@@ -375,7 +383,10 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         let mut optimizer = Prepared::new(optimizer, self.clip, self.penalty, &start);
 
         let rows = |samples: &Samples| samples.rows().min(self.micro_batch);
-        let at_once = self.micro_batch.min(self.batch_size).min(self.training.rows());
+        let at_once = self
+            .micro_batch
+            .min(self.batch_size)
+            .min(self.training.rows());
         let arena = |samples, rows| arena_for(self.model, &start, self.loss, samples, rows);
         let mut training_arena = arena(self.training, at_once)?;
 
@@ -428,8 +439,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                 add_noise(&mut seen, self.noise, &mut noise_rng);
             }
             let tape = training_arena.tape();
-            let recording =
-                Recording::new(&tape, self.model, &params, self.loss, &seen, at_once);
+            let recording = Recording::new(&tape, self.model, &params, self.loss, &seen, at_once);
 
             loop {
                 let epoch = epochs.len() as u32 + 1;
@@ -487,7 +497,10 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                         }
                     }
                 }
-                if self.stop_flag.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+                if self
+                    .stop_flag
+                    .is_some_and(|flag| flag.load(Ordering::Relaxed))
+                {
                     stopped = Stopped::Asked;
                 }
                 if stopped != Stopped::Finished || epoch.epoch >= self.epochs {
@@ -527,7 +540,11 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
             epochs,
         };
         Ok(Fitted {
-            flat: params.iter().flat_map(|param| &param.values).copied().collect(),
+            flat: params
+                .iter()
+                .flat_map(|param| &param.values)
+                .copied()
+                .collect(),
             params,
             history,
             inputs: self.training.inputs(),
@@ -622,7 +639,10 @@ impl Fitted {
         let mut text = String::new();
         let width = self.params.iter().map(|param| param.name.len());
         let width = width.fold("parameter".len(), usize::max);
-        push(&mut text, format_args!("{:width$}  {:8} values\n", "parameter", "shape"));
+        push(
+            &mut text,
+            format_args!("{:width$}  {:8} values\n", "parameter", "shape"),
+        );
         for param in &self.params {
             let shape = std::format!("{}", param.shape);
             push(&mut text, format_args!("{:width$}  {shape:8}", param.name));

@@ -18,7 +18,11 @@ pub struct Param {
 
 impl Param {
     /// A parameter that starts as `values`: as many as `shape` has elements.
-    pub fn new(name: impl Into<String>, values: impl Into<Vec<f32>>, shape: impl Into<Shape>) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        values: impl Into<Vec<f32>>,
+        shape: impl Into<Shape>,
+    ) -> Self {
         Param {
             name: name.into(),
             shape: shape.into(),

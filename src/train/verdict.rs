@@ -15,7 +15,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use super::history::{Digits, Epoch, History, Stopped};
+use super::history::{Digits, History, Stopped};
 
 /// A loss that has not come down by this share has not decreased.
 const DECREASED: f32 = 0.01;
@@ -70,7 +70,9 @@ pub struct Judgement {
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "verdict: {}", self.verdict)?;
-        self.evidence.iter().try_for_each(|line| write!(f, "\n  {line}"))
+        self.evidence
+            .iter()
+            .try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
@@ -84,7 +86,7 @@ impl Judgement {
         let explains = loss <= EXPLAINED * mean_loss;
 
         let mut evidence = Vec::from([format!(
-            "training loss {} → {}, {:.2} % of what always answering the mean costs",
+            "training loss {} → {}, {:.2} % of that of always answering the mean",
             Digits(first.training_loss),
             Digits(loss),
             100.0 * unexplained
@@ -101,10 +103,17 @@ impl Judgement {
                     lowest.epoch
                 ));
                 evidence.push(format!(
-                    "validation loss / training loss = {:.2}; with {validation_rows} and {rows} samples, {chance:.2} may be chance",
+                    "validation loss / training loss = {:.2}; with {validation_rows} and {rows} samples up to {chance:.2} may be chance",
                     end / loss
                 ));
-                diverged(loss, end, lowest, chance)
+                let rises = end > RISEN * lowest.watched_loss() && loss < lowest.training_loss;
+                let apart = end > chance * loss;
+                if rises && !apart {
+                    evidence.push(String::from(
+                        "it has risen since, but not beyond chance: more validation samples would tell",
+                    ));
+                }
+                apart && (rises || end > FAR * loss)
             }
             _ => {
                 evidence.push(String::from(
@@ -151,9 +160,4 @@ impl Judgement {
 /// How many times the training loss the validation loss may be by chance.
 fn chance(rows: usize, validation_rows: usize) -> f32 {
     1.0 + 3.0 * libm::sqrtf(2.0 / rows as f32 + 2.0 / validation_rows as f32)
-}
-
-fn diverged(training: f32, validation: f32, lowest: Epoch, chance: f32) -> bool {
-    let rises = validation > RISEN * lowest.watched_loss() && training < lowest.training_loss;
-    validation > chance * training && (rises || validation > FAR * training)
 }

@@ -1,0 +1,378 @@
+//! Pictures: the data with what was fitted to them, and how the loss fell.
+//!
+//! The extension decides the format: `.svg`, which names a font, or `.png`, which
+//! brings one and looks the same on every machine.
+
+use core::fmt;
+use core::ops::Range;
+use std::boxed::Box;
+use std::path::{Path, PathBuf};
+use std::string::{String, ToString};
+use std::sync::Once;
+use std::vec::Vec;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::history::{Epoch, History};
+
+/// A picture that could not be drawn.
+#[derive(Clone, Debug)]
+pub struct PlotError {
+    path: PathBuf,
+    why: String,
+}
+
+impl fmt::Display for PlotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.why)
+    }
+}
+
+impl core::error::Error for PlotError {}
+
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// Pixels of what is thought of as one: SVG is drawn on a grid of whole pixels, so
+/// that curves would have steps.
+const PX: u32 = 2;
+const SIZE: (u32, u32) = (800 * PX, 520 * PX);
+const TEXT: RGBColor = RGBColor(60, 60, 60);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+/// Told apart by people who see few colours, too: of M. Okabe and K. Ito.
+const COLOURS: [RGBColor; 5] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+];
+
+fn colour(i: usize) -> RGBColor {
+    COLOURS.get(i % COLOURS.len()).copied().unwrap_or(BLACK)
+}
+
+/// Samples, with what the model predicts for each.
+#[derive(Clone, Copy, Debug)]
+pub struct Points<'a> {
+    /// What the legend says.
+    pub name: &'a str,
+    /// Readings.
+    pub x: &'a [f32],
+    /// What they mean.
+    pub y: &'a [f32],
+    /// What the model makes of them.
+    pub predicted: &'a [f32],
+}
+
+/// Draws samples with a fitted curve, and below it what is left over. `curve`
+/// holds points of the curve from left to right, `labels` those of both axes.
+///
+/// # Errors
+/// The file cannot be written, or ends in neither `.svg` nor `.png`.
+pub fn fit(
+    path: impl AsRef<Path>,
+    title: &str,
+    labels: [&str; 2],
+    points: &[Points<'_>],
+    curve: &[(f32, f32)],
+) -> Result<(), PlotError> {
+    draw(
+        path.as_ref(),
+        Fit {
+            title,
+            labels,
+            points,
+            curve,
+        },
+    )
+}
+
+/// Draws the losses of some runs on a logarithmic axis: with one run its training
+/// and its validation loss, with several the validation loss of each, and its
+/// training loss dimmed.
+///
+/// # Errors
+/// The file cannot be written, or ends in neither `.svg` nor `.png`.
+pub fn losses(
+    path: impl AsRef<Path>,
+    title: &str,
+    runs: &[(&str, &History)],
+) -> Result<(), PlotError> {
+    draw(path.as_ref(), Losses { title, runs })
+}
+
+/// What can be drawn anywhere.
+trait Picture {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn
+    where
+        B::ErrorType: 'static;
+}
+
+fn draw(path: &Path, picture: impl Picture) -> Result<(), PlotError> {
+    register_font();
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let drawn = match extension {
+        Some("svg") => on(&SVGBackend::new(path, SIZE).into_drawing_area(), &picture),
+        Some("png") => on(
+            &BitMapBackend::new(path, SIZE).into_drawing_area(),
+            &picture,
+        ),
+        _ => Err("expected a file that ends in .svg or .png".into()),
+    };
+    drawn.map_err(|error| PlotError {
+        path: path.to_path_buf(),
+        why: error.to_string(),
+    })
+}
+
+fn on<B: DrawingBackend>(area: &DrawingArea<B, Shift>, picture: &impl Picture) -> Drawn
+where
+    B::ErrorType: 'static,
+{
+    area.fill(&WHITE)?;
+    picture.draw(area)?;
+    area.present()?;
+    Ok(())
+}
+
+/// Measures text, and draws it in PNG.
+fn register_font() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let font = epaint_default_fonts::UBUNTU_LIGHT;
+        let registered = plotters::style::register_font("sans-serif", FontStyle::Normal, font);
+        debug_assert!(registered.is_ok());
+    });
+}
+
+fn text(size: u32) -> TextStyle<'static> {
+    ("sans-serif", size * PX).into_font().color(&TEXT)
+}
+
+struct Fit<'a> {
+    title: &'a str,
+    labels: [&'a str; 2],
+    points: &'a [Points<'a>],
+    curve: &'a [(f32, f32)],
+}
+
+impl Picture for Fit<'_> {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn
+    where
+        B::ErrorType: 'static,
+    {
+        let [x_label, y_label] = self.labels;
+        let all = || self.points.iter();
+        let curve = self.curve.iter();
+        let xs = all().flat_map(|p| p.x).chain(curve.clone().map(|(x, _)| x));
+        let ys = all().flat_map(|p| p.y).chain(curve.map(|(_, y)| y));
+        let (xs, ys) = (padded(xs.copied()), padded(ys.copied()));
+        let left_over: Vec<Vec<f32>> = all()
+            .map(|p| p.y.iter().zip(p.predicted).map(|(y, p)| y - p).collect())
+            .collect();
+        // As far up as down.
+        let residuals = padded(left_over.iter().flatten().flat_map(|r| [*r, -*r]));
+        let (upper, lower) = area.split_vertically((68).percent());
+
+        let mut chart = ChartBuilder::on(&upper)
+            .caption(self.title, text(20))
+            .margin(12 * PX)
+            .margin_bottom(0)
+            .x_label_area_size(8 * PX)
+            .y_label_area_size(72 * PX)
+            .build_cartesian_2d(xs.clone(), ys)?;
+        chart
+            .configure_mesh()
+            .light_line_style(WHITE)
+            .bold_line_style(GRID.stroke_width(PX))
+            .axis_style(TEXT.stroke_width(PX))
+            .x_labels(0)
+            .y_desc(y_label)
+            .y_label_formatter(&|y| short(*y))
+            .label_style(text(14))
+            .axis_desc_style(text(16))
+            .draw()?;
+        let fitted = LineSeries::new(
+            self.curve.iter().copied(),
+            BLACK.mix(0.7).stroke_width(2 * PX),
+        );
+        chart
+            .draw_series(fitted)?
+            .label("fit")
+            .legend(|at| key_line(at, BLACK.mix(0.7)));
+        for (i, points) in all().enumerate() {
+            let at = points.x.iter().copied().zip(points.y.iter().copied());
+            chart
+                .draw_series(at.map(|at| dot(at, 4, colour(i))))?
+                .label(points.name)
+                .legend(move |(x, y)| dot((x + 9 * PX as i32, y), 4, colour(i)));
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .background_style(WHITE.mix(0.85))
+            .border_style(GRID)
+            .label_font(text(14))
+            .margin(6 * PX)
+            .legend_area_size(26 * PX)
+            .draw()?;
+
+        let mut chart = ChartBuilder::on(&lower)
+            .margin(12 * PX)
+            .margin_top(4 * PX)
+            .x_label_area_size(44 * PX)
+            .y_label_area_size(72 * PX)
+            .build_cartesian_2d(xs.clone(), residuals)?;
+        chart
+            .configure_mesh()
+            .light_line_style(WHITE)
+            .bold_line_style(GRID.stroke_width(PX))
+            .axis_style(TEXT.stroke_width(PX))
+            .y_labels(5)
+            .x_desc(x_label)
+            .y_desc("data - fit")
+            .x_label_formatter(&|x| short(*x))
+            .y_label_formatter(&|y| short(*y))
+            .label_style(text(14))
+            .axis_desc_style(text(16))
+            .draw()?;
+        let zero = [(xs.start, 0.0), (xs.end, 0.0)];
+        chart.draw_series(LineSeries::new(zero, BLACK.mix(0.7).stroke_width(PX)))?;
+        for (i, (points, left_over)) in all().zip(&left_over).enumerate() {
+            for (&x, &r) in points.x.iter().zip(left_over) {
+                let stem = PathElement::new([(x, 0.0), (x, r)], colour(i).stroke_width(PX));
+                chart.draw_series([stem])?;
+                chart.draw_series([dot((x, r), 3, colour(i))])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Losses<'a> {
+    title: &'a str,
+    runs: &'a [(&'a str, &'a History)],
+}
+
+impl Picture for Losses<'_> {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn
+    where
+        B::ErrorType: 'static,
+    {
+        // Name, colour, strength of the colour, and the curve.
+        let mut curves: Vec<(String, RGBColor, f64, Vec<(f64, f64)>)> = Vec::new();
+        let several = self.runs.len() > 1;
+        for (i, (name, history)) in self.runs.iter().enumerate() {
+            let validation = curve(history, |epoch| epoch.validation_loss);
+            let training = curve(history, |epoch| Some(epoch.training_loss));
+            let named = |what: &str| {
+                if several {
+                    std::format!("{name}, {what}")
+                } else {
+                    what.to_string()
+                }
+            };
+            let (own, other) = if several {
+                (colour(i), colour(i))
+            } else {
+                (colour(0), colour(1))
+            };
+            let dimmed = if several { 0.35 } else { 1.0 };
+            curves.push((named("training"), own, dimmed, training));
+            if !validation.is_empty() {
+                curves.push((named("validation"), other, 1.0, validation));
+            }
+        }
+        let all = || curves.iter().flat_map(|(.., curve)| curve);
+        let last = all().map(|(epoch, _)| *epoch).fold(2.0, f64::max);
+        let least = all().map(|(_, loss)| *loss).fold(f64::INFINITY, f64::min);
+        let most = all().map(|(_, loss)| *loss).fold(0.0, f64::max);
+        let (least, most) = if least < most {
+            (least, most)
+        } else {
+            (0.5, 2.0)
+        };
+
+        let mut chart = ChartBuilder::on(area)
+            .caption(self.title, text(20))
+            .margin(12 * PX)
+            .x_label_area_size(44 * PX)
+            .y_label_area_size(72 * PX)
+            .build_cartesian_2d(1.0..last, (least / 1.3..most * 1.3).log_scale())?;
+        chart
+            .configure_mesh()
+            .light_line_style(WHITE)
+            .bold_line_style(GRID.stroke_width(PX))
+            .axis_style(TEXT.stroke_width(PX))
+            .x_desc("epoch")
+            .y_desc("loss")
+            .x_label_formatter(&|x| std::format!("{x:.0}"))
+            .y_label_formatter(&|y| short(*y as f32))
+            .label_style(text(14))
+            .axis_desc_style(text(16))
+            .draw()?;
+        for (name, colour, strength, curve) in curves {
+            let style = colour.mix(strength);
+            chart
+                .draw_series(LineSeries::new(curve, style.stroke_width(2 * PX)))?
+                .label(name)
+                .legend(move |at| key_line(at, style));
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .background_style(WHITE.mix(0.85))
+            .border_style(GRID)
+            .label_font(text(14))
+            .margin(6 * PX)
+            .legend_area_size(26 * PX)
+            .draw()?;
+        Ok(())
+    }
+}
+
+/// As many points of a curve as the picture is wide enough for. A loss of 0 has
+/// no place on a logarithmic axis.
+fn curve(history: &History, loss: impl Fn(&Epoch) -> Option<f32>) -> Vec<(f64, f64)> {
+    let epochs = history.epochs();
+    let step = epochs.len().div_ceil(400).max(1);
+    // The first epochs are where most happens.
+    let shown = |i: usize| i < 50 || i.is_multiple_of(step) || i + 1 == epochs.len();
+    let point = |(i, epoch): (usize, &Epoch)| {
+        let loss = loss(epoch).filter(|loss| shown(i) && *loss > 0.0)?;
+        Some((f64::from(epoch.epoch), f64::from(loss)))
+    };
+    epochs.iter().enumerate().filter_map(point).collect()
+}
+
+fn dot<C>(at: C, radius: u32, colour: RGBColor) -> Circle<C, u32> {
+    Circle::new(at, radius * PX, colour.filled())
+}
+
+fn key_line((x, y): (i32, i32), style: impl Into<ShapeStyle>) -> PathElement<(i32, i32)> {
+    let style = style.into().stroke_width(2 * PX);
+    PathElement::new([(x, y), (x + 18 * PX as i32, y)], style)
+}
+
+/// From the least to the greatest value, and a little more.
+fn padded(values: impl Iterator<Item = f32>) -> Range<f32> {
+    let (low, high) = values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), x| {
+        (low.min(x), high.max(x))
+    });
+    match high - low {
+        width if width > 0.0 => low - 0.05 * width..high + 0.05 * width,
+        _ if low.is_finite() => low - 1.0..high + 1.0,
+        _ => -1.0..1.0,
+    }
+}
+
+/// A number on an axis, without the digits that rounding left there.
+fn short(x: f32) -> String {
+    let rounded = (f64::from(x) * 1e4).round() / 1e4;
+    if x != 0.0 && (x.abs() < 1e-3 || x.abs() >= 1e6) {
+        std::format!("{x:.0e}")
+    } else {
+        std::format!("{rounded}")
+    }
+}
