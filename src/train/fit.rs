@@ -21,7 +21,7 @@ use std::vec::Vec;
 use super::batches::Batches;
 use super::data::Samples;
 use super::evaluate::{Evaluator, Recording, arena_for, predict};
-use super::history::{Epoch, History, Stopped};
+use super::history::{Digits, Epoch, History, Stopped};
 use super::model::{Loss, Model, Param, mse};
 use super::step::{Clip, Penalty, Prepared};
 use super::verdict::Judgement;
@@ -632,8 +632,8 @@ impl Fitted {
     ///
     /// ```text
     /// parameter  shape    values
-    /// w          []        5.5010
-    /// b          []      -18.3851
+    /// w          []           5.5010
+    /// b          []         -18.3851
     /// ```
     pub fn table(&self) -> String {
         let mut text = String::new();
@@ -647,7 +647,8 @@ impl Fitted {
             let shape = std::format!("{}", param.shape);
             push(&mut text, format_args!("{:width$}  {shape:8}", param.name));
             for x in param.values.iter().take(TABLE) {
-                push(&mut text, format_args!(" {x:9.4}"));
+                let x = std::format!("{}", Digits(*x));
+                push(&mut text, format_args!(" {x:>10}"));
             }
             if param.values.len() > TABLE {
                 push(&mut text, format_args!(" … {} values", param.values.len()));

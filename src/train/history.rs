@@ -42,7 +42,7 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A loss with four decimals, or as many digits if it is too small for them.
+/// Four decimals, or for small numbers as many digits behind the first.
 pub(super) struct Digits(pub(super) f32);
 
 impl fmt::Display for Digits {

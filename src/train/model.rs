@@ -9,10 +9,13 @@ use crate::var::Var;
 
 /// A trainable leaf before it is recorded: name, shape and first values.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct Param {
     pub(super) name: String,
+    #[cfg_attr(feature = "json", serde(serialize_with = "sizes"))]
     pub(super) shape: Shape,
     pub(super) values: Vec<f32>,
+    #[cfg_attr(feature = "json", serde(skip))]
     pub(super) penalised: bool,
 }
 
@@ -59,6 +62,12 @@ impl Param {
     pub fn values(&self) -> &[f32] {
         &self.values
     }
+}
+
+/// A shape as the list of its sizes.
+#[cfg(feature = "json")]
+fn sizes<S: serde::Serializer>(shape: &Shape, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(shape.dims())
 }
 
 /// What [`Fit`](super::Fit) can fit. Made from a function by [`model`], or

@@ -178,6 +178,7 @@ impl Picture for Fit<'_> {
         let mut chart = ChartBuilder::on(&upper)
             .caption(self.title, text(20))
             .margin(12 * PX)
+            .margin_right(30 * PX)
             .margin_bottom(0)
             .x_label_area_size(8 * PX)
             .y_label_area_size(72 * PX)
@@ -220,6 +221,7 @@ impl Picture for Fit<'_> {
 
         let mut chart = ChartBuilder::on(&lower)
             .margin(12 * PX)
+            .margin_right(30 * PX)
             .margin_top(4 * PX)
             .x_label_area_size(44 * PX)
             .y_label_area_size(72 * PX)
@@ -293,13 +295,15 @@ impl Picture for Losses<'_> {
         } else {
             (0.5, 2.0)
         };
+        let shown = round_down(least)..1.0 / round_down(1.0 / most);
 
         let mut chart = ChartBuilder::on(area)
             .caption(self.title, text(20))
             .margin(12 * PX)
+            .margin_right(30 * PX)
             .x_label_area_size(44 * PX)
             .y_label_area_size(72 * PX)
-            .build_cartesian_2d(1.0..last, (least / 1.3..most * 1.3).log_scale())?;
+            .build_cartesian_2d(1.0..last, shown.log_scale())?;
         chart
             .configure_mesh()
             .light_line_style(WHITE)
@@ -307,6 +311,7 @@ impl Picture for Losses<'_> {
             .axis_style(TEXT.stroke_width(PX))
             .x_desc("epoch")
             .y_desc("loss")
+            .y_labels(6)
             .x_label_formatter(&|x| std::format!("{x:.0}"))
             .y_label_formatter(&|y| short(*y as f32))
             .label_style(text(14))
@@ -365,6 +370,15 @@ fn padded(values: impl Iterator<Item = f32>) -> Range<f32> {
         _ if low.is_finite() => low - 1.0..high + 1.0,
         _ => -1.0..1.0,
     }
+}
+
+/// 1, 2 or 5 times a power of ten, less than `x`, so that a logarithmic axis ends
+/// where it has a label.
+fn round_down(x: f64) -> f64 {
+    let decade = 10.0_f64.powf((x / 1.05).log10().floor());
+    let steps = [5.0, 2.0].map(|step| step * decade);
+    let step = steps.into_iter().find(|step| *step <= x / 1.05);
+    step.unwrap_or(decade)
 }
 
 /// A number on an axis, without the digits that rounding left there.

@@ -110,6 +110,8 @@ impl Scale {
 /// # Ok::<(), baregrad::train::DataError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize))]
+#[cfg_attr(feature = "json", serde(transparent))]
 pub struct Scaler {
     columns: Vec<(String, Scale)>,
 }

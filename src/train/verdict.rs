@@ -8,14 +8,15 @@
 //! squared errors scatters by about `√(2 / n)` of itself. So the validation loss
 //! has to be more than `1 + 3 √(2 / n + 2 / m)` times the training loss, of `n`
 //! and `m` samples, and either well above what it was before, or an order of
-//! magnitude off.
+//! magnitude off. What it is and was is a mean over some epochs: small batches,
+//! noise and large steps make it jump about.
 
 use core::fmt;
 use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use super::history::{Digits, History, Stopped};
+use super::history::{Digits, Epoch, History, Stopped};
 
 /// A loss that has not come down by this share has not decreased.
 const DECREASED: f32 = 0.01;
@@ -23,7 +24,9 @@ const DECREASED: f32 = 0.01;
 /// leaves: half of the spread.
 const EXPLAINED: f32 = 0.25;
 /// A validation loss this many times its lowest has risen.
-const RISEN: f32 = 1.1;
+const RISEN: f64 = 1.1;
+/// The share of the epochs that such means are taken over.
+const WINDOW: usize = 50;
 /// Validation and training loss that are this far apart have diverged even if
 /// neither rises.
 const FAR: f32 = 10.0;
@@ -82,14 +85,13 @@ impl Judgement {
         let lowest = history.best();
         let loss = history.training_loss();
         let mean_loss = history.mean_loss();
-        let unexplained = loss / mean_loss;
         let explains = loss <= EXPLAINED * mean_loss;
 
         let mut evidence = Vec::from([format!(
-            "training loss {} → {}, {:.2} % of that of always answering the mean",
+            "training loss {} → {}, {} of that of always answering the mean",
             Digits(first.training_loss),
             Digits(loss),
-            100.0 * unexplained
+            Digits(loss / mean_loss)
         )]);
         let overfitting = match (first.validation_loss, history.validation_loss()) {
             (Some(start), Some(end)) => {
@@ -103,17 +105,23 @@ impl Judgement {
                     lowest.epoch
                 ));
                 evidence.push(format!(
-                    "validation loss / training loss = {:.2}; with {validation_rows} and {rows} samples up to {chance:.2} may be chance",
+                    "validation loss / training loss = {:.1}; with {validation_rows} and {rows} samples up to {chance:.1} may be chance",
                     end / loss
                 ));
-                let rises = end > RISEN * lowest.watched_loss() && loss < lowest.training_loss;
+                // Restored parameters are those of the lowest validation loss.
+                let rises = history.restored_epoch().is_none() && has_risen(history.epochs());
                 let apart = end > chance * loss;
+                let far = end > FAR * loss;
                 if rises && !apart {
                     evidence.push(String::from(
                         "it has risen since, but not beyond chance: more validation samples would tell",
                     ));
+                } else if apart && !rises && !far {
+                    evidence.push(String::from(
+                        "more than chance, less than an order of magnitude, and not rising: a simpler model may do as well",
+                    ));
                 }
-                apart && (rises || end > FAR * loss)
+                apart && (rises || far)
             }
             _ => {
                 evidence.push(String::from(
@@ -160,4 +168,25 @@ impl Judgement {
 /// How many times the training loss the validation loss may be by chance.
 fn chance(rows: usize, validation_rows: usize) -> f32 {
     1.0 + 3.0 * libm::sqrtf(2.0 / rows as f32 + 2.0 / validation_rows as f32)
+}
+
+/// Whether the validation loss is now well above its lowest, and the training
+/// loss below what it was then.
+fn has_risen(epochs: &[Epoch]) -> bool {
+    let window = (epochs.len() / WINDOW).max(1);
+    let total = |epochs: &[Epoch], loss: fn(&Epoch) -> f32| {
+        epochs
+            .iter()
+            .map(|epoch| f64::from(loss(epoch)))
+            .sum::<f64>()
+    };
+    let totals = epochs.windows(window).map(|epochs| {
+        let validation = total(epochs, Epoch::watched_loss);
+        (validation, total(epochs, |epoch| epoch.training_loss))
+    });
+    let lowest = totals.clone().min_by(|(a, _), (b, _)| a.total_cmp(b));
+    match (lowest, totals.last()) {
+        (Some(lowest), Some(last)) => last.0 > RISEN * lowest.0 && last.1 < lowest.1,
+        _ => false,
+    }
 }
