@@ -4,7 +4,7 @@ use core::fmt;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::split::{k_fold_indices, split_indices};
+use super::split::{Indices, k_fold_indices, split_indices};
 use crate::random::{RandomError, Rng, fill_normal};
 
 /// Data that cannot be used, and where.
@@ -298,7 +298,7 @@ impl Dataset {
     /// Fewer than 2 parts, or fewer rows than parts.
     pub fn k_fold(&self, k: usize, seed: u64) -> Result<Vec<(Dataset, Dataset)>, DataError> {
         let folds = k_fold_indices(self.rows, k, seed)?;
-        let select = |(training, validation): (Vec<usize>, Vec<usize>)| {
+        let select = |(training, validation): Indices| {
             Ok((self.select(&training)?, self.select(&validation)?))
         };
         folds.into_iter().map(select).collect()

@@ -79,6 +79,10 @@ fn parse(from: impl Read, columns: &[&str]) -> Result<Dataset, CsvError> {
         .trim(csv::Trim::All)
         .from_reader(from);
     let headers = reader.headers().map_err(unreadable)?.clone();
+    if headers.is_empty() {
+        let why = String::from("expected a line of column names, found nothing");
+        return Err(CsvError::Read { line: 0, why });
+    }
     // Some programs begin a file with a mark of its encoding.
     let names: Vec<&str> = headers
         .iter()

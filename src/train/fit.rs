@@ -154,6 +154,8 @@ impl EarlyStopping {
     }
 }
 
+type Observer<'a> = Box<dyn FnMut(&Epoch) + 'a>;
+
 /// The best epoch so far, and what the parameters were.
 struct Best {
     epoch: u32,
@@ -189,7 +191,7 @@ pub struct Fit<'a, M: ?Sized> {
     clip: Option<Clip>,
     penalty: Penalty,
     noise: f32,
-    observers: Vec<Box<dyn FnMut(&Epoch) + 'a>>,
+    observers: Vec<Observer<'a>>,
     stop_flag: Option<&'a AtomicBool>,
 }
 

@@ -93,6 +93,6 @@ pub use observe::lines;
 #[cfg(feature = "progress")]
 pub use observe::progress;
 pub use scale::{Scale, Scaler, Scaling};
-pub use split::{k_fold_indices, split_indices};
+pub use split::{Indices, k_fold_indices, split_indices};
 pub use step::Clip;
 pub use verdict::{Judgement, Verdict};

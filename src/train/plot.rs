@@ -88,9 +88,8 @@ pub fn fit(
     )
 }
 
-/// Draws the losses of some runs on a logarithmic axis: with one run its training
-/// and its validation loss, with several the validation loss of each, and its
-/// training loss dimmed.
+/// Draws the losses of some runs on logarithmic axes: of one run training and
+/// validation together, of several above one another.
 ///
 /// # Errors
 /// The file cannot be written, or ends in neither `.svg` nor `.png`.
@@ -262,84 +261,122 @@ impl Picture for Losses<'_> {
     where
         B::ErrorType: 'static,
     {
-        // Name, colour, strength of the colour, and the curve.
-        let mut curves: Vec<(String, RGBColor, f64, Vec<(f64, f64)>)> = Vec::new();
-        let several = self.runs.len() > 1;
-        for (i, (name, history)) in self.runs.iter().enumerate() {
-            let validation = curve(history, |epoch| epoch.validation_loss);
-            let training = curve(history, |epoch| Some(epoch.training_loss));
-            let named = |what: &str| {
-                if several {
-                    std::format!("{name}, {what}")
-                } else {
-                    what.to_string()
-                }
-            };
-            let (own, other) = if several {
-                (colour(i), colour(i))
-            } else {
-                (colour(0), colour(1))
-            };
-            let dimmed = if several { 0.35 } else { 1.0 };
-            curves.push((named("training"), own, dimmed, training));
-            if !validation.is_empty() {
-                curves.push((named("validation"), other, 1.0, validation));
-            }
+        let training: Vec<Curve> = self.curves(|epoch| Some(epoch.training_loss));
+        let validation: Vec<Curve> = self.curves(|epoch| epoch.validation_loss);
+        let area = area.margin(4 * PX, 0, 0, 0);
+        let rest = area.titled(self.title, text(20))?;
+        if self.runs.len() > 1 {
+            let (upper, lower) = rest.split_vertically((50).percent());
+            let legend = SeriesLabelPosition::LowerLeft;
+            loss_panel(&upper, "training loss", &training, Some(legend))?;
+            return loss_panel(&lower, "validation loss", &validation, None);
         }
-        let all = || curves.iter().flat_map(|(.., curve)| curve);
-        let last = all().map(|(epoch, _)| *epoch).fold(2.0, f64::max);
-        let least = all().map(|(_, loss)| *loss).fold(f64::INFINITY, f64::min);
-        let most = all().map(|(_, loss)| *loss).fold(0.0, f64::max);
-        let (least, most) = if least < most {
-            (least, most)
-        } else {
-            (0.5, 2.0)
+        let named = |name: &'static str, i: usize, curves: Vec<Curve>| {
+            curves.into_iter().map(move |curve| Curve {
+                name: name.to_string(),
+                colour: colour(i),
+                ..curve
+            })
         };
-        let shown = round_down(least)..1.0 / round_down(1.0 / most);
+        let both: Vec<Curve> = named("training", 0, training)
+            .chain(named("validation", 1, validation))
+            .collect();
+        let legend = SeriesLabelPosition::UpperRight;
+        loss_panel(&rest, "loss", &both, Some(legend))
+    }
+}
 
-        let mut chart = ChartBuilder::on(area)
-            .caption(self.title, text(20))
-            .margin(12 * PX)
-            .margin_right(30 * PX)
-            .x_label_area_size(44 * PX)
-            .y_label_area_size(72 * PX)
-            .build_cartesian_2d(1.0..last, shown.log_scale())?;
+/// A loss by epochs.
+struct Curve {
+    name: String,
+    colour: RGBColor,
+    points: Vec<(f64, f64)>,
+}
+
+impl Losses<'_> {
+    /// One of each run that has such a loss.
+    fn curves(&self, loss: impl Fn(&Epoch) -> Option<f32>) -> Vec<Curve> {
+        let curves = self
+            .runs
+            .iter()
+            .enumerate()
+            .map(|(i, (name, history))| Curve {
+                name: name.to_string(),
+                colour: colour(i),
+                points: points(history, &loss),
+            });
+        curves.filter(|curve| !curve.points.is_empty()).collect()
+    }
+}
+
+fn loss_panel<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    label: &str,
+    curves: &[Curve],
+    legend: Option<SeriesLabelPosition>,
+) -> Drawn
+where
+    B::ErrorType: 'static,
+{
+    let all = || curves.iter().flat_map(|curve| &curve.points);
+    let last = all().map(|(epoch, _)| *epoch).fold(2.0, f64::max);
+    let least = all().map(|(_, loss)| *loss).fold(f64::INFINITY, f64::min);
+    let most = all().map(|(_, loss)| *loss).fold(0.0, f64::max);
+    let (least, most) = if least < most {
+        (least, most)
+    } else {
+        (0.5, 2.0)
+    };
+    let shown = round_down(least)..1.0 / round_down(1.0 / most);
+
+    let mut chart = ChartBuilder::on(area)
+        .margin(12 * PX)
+        .margin_right(30 * PX)
+        .x_label_area_size(44 * PX)
+        .y_label_area_size(72 * PX)
+        .build_cartesian_2d(1.0..last, shown.log_scale())?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(GRID.stroke_width(PX))
+        .axis_style(TEXT.stroke_width(PX))
+        .x_desc("epoch")
+        .y_desc(label)
+        .y_labels(if most > 100.0 * least { 6 } else { 11 })
+        .x_label_formatter(&|x| std::format!("{x:.0}"))
+        .y_label_formatter(&|y| short(*y as f32))
+        .label_style(text(14))
+        .axis_desc_style(text(16))
+        .draw()?;
+    for Curve {
+        name,
+        colour,
+        points,
+    } in curves
+    {
+        let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2 * PX));
         chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID.stroke_width(PX))
-            .axis_style(TEXT.stroke_width(PX))
-            .x_desc("epoch")
-            .y_desc("loss")
-            .y_labels(6)
-            .x_label_formatter(&|x| std::format!("{x:.0}"))
-            .y_label_formatter(&|y| short(*y as f32))
-            .label_style(text(14))
-            .axis_desc_style(text(16))
-            .draw()?;
-        for (name, colour, strength, curve) in curves {
-            let style = colour.mix(strength);
-            chart
-                .draw_series(LineSeries::new(curve, style.stroke_width(2 * PX)))?
-                .label(name)
-                .legend(move |at| key_line(at, style));
-        }
+            .draw_series(line)?
+            .label(name)
+            .legend(move |at| key_line(at, colour));
+    }
+    if let Some(position) = legend {
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
+            .position(position)
             .background_style(WHITE.mix(0.85))
             .border_style(GRID)
             .label_font(text(14))
             .margin(6 * PX)
             .legend_area_size(26 * PX)
             .draw()?;
-        Ok(())
     }
+    Ok(())
 }
 
 /// As many points of a curve as the picture is wide enough for. A loss of 0 has
 /// no place on a logarithmic axis.
-fn curve(history: &History, loss: impl Fn(&Epoch) -> Option<f32>) -> Vec<(f64, f64)> {
+fn points(history: &History, loss: &impl Fn(&Epoch) -> Option<f32>) -> Vec<(f64, f64)> {
     let epochs = history.epochs();
     let step = epochs.len().div_ceil(400).max(1);
     // The first epochs are where most happens.

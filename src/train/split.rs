@@ -5,6 +5,9 @@ use std::vec::Vec;
 use super::data::DataError;
 use crate::random::{randperm, seeded};
 
+/// Rows to train with, and rows to validate with.
+pub type Indices = (Vec<usize>, Vec<usize>);
+
 /// Indices of the rows to train with, and of those to validate with: the last
 /// `⌊fraction · rows⌋` of a random permutation, as in `shuffled[:-n_val]` and
 /// `shuffled[-n_val:]`.
@@ -20,11 +23,7 @@ use crate::random::{randperm, seeded};
 ///
 /// # Errors
 /// A fraction outside `0.0..1.0`.
-pub fn split_indices(
-    rows: usize,
-    fraction: f64,
-    seed: u64,
-) -> Result<(Vec<usize>, Vec<usize>), DataError> {
+pub fn split_indices(rows: usize, fraction: f64, seed: u64) -> Result<Indices, DataError> {
     if !(0.0..1.0).contains(&fraction) {
         return Err(DataError::Fraction { found: fraction });
     }
@@ -49,11 +48,7 @@ pub fn split_indices(
 /// assert_eq!(sizes, [3, 2, 2]);
 /// # Ok::<(), baregrad::train::DataError>(())
 /// ```
-pub fn k_fold_indices(
-    rows: usize,
-    k: usize,
-    seed: u64,
-) -> Result<Vec<(Vec<usize>, Vec<usize>)>, DataError> {
+pub fn k_fold_indices(rows: usize, k: usize, seed: u64) -> Result<Vec<Indices>, DataError> {
     if k < 2 {
         return Err(DataError::Parts { found: k });
     }

@@ -180,12 +180,12 @@ fn has_risen(epochs: &[Epoch]) -> bool {
             .map(|epoch| f64::from(loss(epoch)))
             .sum::<f64>()
     };
-    let totals = epochs.windows(window).map(|epochs| {
+    let mut totals = epochs.windows(window).map(|epochs| {
         let validation = total(epochs, Epoch::watched_loss);
         (validation, total(epochs, |epoch| epoch.training_loss))
     });
     let lowest = totals.clone().min_by(|(a, _), (b, _)| a.total_cmp(b));
-    match (lowest, totals.last()) {
+    match (lowest, totals.next_back()) {
         (Some(lowest), Some(last)) => last.0 > RISEN * lowest.0 && last.1 < lowest.1,
         _ => false,
     }
