@@ -10,18 +10,21 @@ use std::process::Command;
 use baregrad::optim::Adam;
 use baregrad::train::{Calibration, Curve, Dataset, Fit, Model, Scaler, Scaling};
 
+/// A name that a file may have, and that must not end up as code.
+const READING: &str = "reading\nlet";
+
 /// Fitted to something that bends.
 fn calibration(curve: &str) -> Calibration {
     let curve: Curve = curve.parse().unwrap();
     let x: Vec<f32> = (0..40).map(|i| 100.0 + 5.0 * i as f32).collect();
     let y: Vec<f32> = x.iter().map(|x| 0.001 * x * x - 0.1 * x + 3.0).collect();
-    let data = Dataset::new([("reading", x), ("meaning", y)]).unwrap();
-    let columns = [("reading", curve.scaling()), ("meaning", Scaling::Standard)];
+    let data = Dataset::new([(READING, x), ("meaning", y)]).unwrap();
+    let columns = [(READING, curve.scaling()), ("meaning", Scaling::Standard)];
     let scaler = Scaler::fit(&data, &columns).unwrap();
     let samples = scaler
         .apply(&data)
         .unwrap()
-        .samples(&["reading"], &["meaning"])
+        .samples(&[READING], &["meaning"])
         .unwrap();
     let count = curve
         .params()
@@ -32,7 +35,7 @@ fn calibration(curve: &str) -> Calibration {
         .epochs(20)
         .run(&mut Adam::on_heap(1e-2, count))
         .unwrap();
-    let names = ["reading", "meaning"];
+    let names = [READING, "meaning"];
     let scales = names.map(|name| scaler.scale(name).unwrap());
     Calibration::new(&curve, &fitted, names, scales, [100.0, 295.0])
 }

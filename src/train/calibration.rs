@@ -97,7 +97,9 @@ impl Calibration {
     /// or a module. It needs neither `std` nor this crate, and gives the bits of
     /// [`predict`](Self::predict).
     pub fn to_rust(&self) -> String {
-        let [reading, meaning] = &self.names;
+        // A name that breaks the line would end the comment.
+        let names = self.names.each_ref();
+        let [reading, meaning] = names.map(|name| name.replace(char::is_control, " "));
         let [low, high] = self.range;
         let [x, y] = self.scales;
         let mut code = format!(
@@ -105,11 +107,8 @@ impl Calibration {
              // readings from {low:?} to {high:?}, and not to be trusted beyond.\n\n",
             self.curve
         );
-        let scalar = |name: &str, value: f32| format!("const {name}: f32 = {value:?};\n");
-        code += &scalar("X_OFFSET", x.offset);
-        code += &scalar("X_FACTOR", x.factor);
-        code += &scalar("Y_FACTOR", back(y));
-        code += &scalar("Y_OFFSET", y.offset);
+        code += &x.to_rust("X");
+        code += &y.to_rust("Y");
         let Code {
             constants,
             body,
@@ -121,45 +120,38 @@ impl Calibration {
              pub fn calibrated(reading: f32) -> f32 {{\n    \
                  let x = (reading - X_OFFSET) * X_FACTOR;\n\
              {body}    \
-                 y * Y_FACTOR + Y_OFFSET\n\
+                 y / Y_FACTOR + Y_OFFSET\n\
              }}\n{helpers}"
         );
         code
     }
 
     fn code(&self) -> Code {
-        let mut constants = String::new();
-        for Param { name, values, .. } in &self.params {
-            if let (Curve::Linear, [value]) = (&self.curve, values.as_slice()) {
-                constants += &format!("const {}: f32 = {value:?};\n", name.to_uppercase());
-            }
-        }
-        match &self.curve {
-            Curve::Linear => Code {
-                constants,
+        let values = self.params.iter().flat_map(|param| param.values.clone());
+        let values: Vec<f32> = values.collect();
+        match (&self.curve, values.as_slice()) {
+            (Curve::Linear, [w, b]) => Code {
+                constants: format!("const W: f32 = {w:?};\nconst B: f32 = {b:?};\n"),
                 body: String::from("    let y = W * x + B;\n"),
                 helpers: String::new(),
             },
-            Curve::Poly(degree) => {
-                let values: Vec<f32> = self.params.iter().flat_map(|c| c.values.clone()).collect();
-                let (low, high) = values.split_at(2.min(values.len()));
+            (Curve::Poly(degree), [c0, c1, high @ ..]) => {
+                let mut constants = format!("// Of Chebyshev polynomials 0 to {degree}.\n");
+                constants += &array("LOW", &[*c0, *c1]);
                 let mut body = String::from("    let [c0, c1] = LOW;\n");
-                body += if high.is_empty() {
-                    "    let y = c1 * x + c0;\n"
+                if high.is_empty() {
+                    body += "    let y = c1 * x + c0;\n";
                 } else {
-                    CHEBYSHEV
-                };
-                let mut constants = array("LOW", low);
-                if !high.is_empty() {
                     constants += &array("HIGH", high);
+                    body += CHEBYSHEV;
                 }
                 Code {
-                    constants: format!("// Of Chebyshev polynomials 0 to {degree}.\n{constants}"),
+                    constants,
                     body,
                     helpers: String::new(),
                 }
             }
-            Curve::Mlp { .. } => self.network_code(),
+            _ => self.network_code(),
         }
     }
 
@@ -215,11 +207,6 @@ struct Code {
     constants: String,
     body: String,
     helpers: String,
-}
-
-/// The way back of a scale, as a factor that firmware multiplies by.
-fn back(scale: Scale) -> f32 {
-    (1.0 / f64::from(scale.factor)) as f32
 }
 
 fn array(name: &str, values: &[f32]) -> String {
@@ -294,7 +281,7 @@ impl Model for Calibration {
     fn forward<'t>(&self, reading: Var<'t>, params: &[Var<'t>]) -> Var<'t> {
         let [x, y] = self.scales;
         let scaled = (reading - x.offset) * x.factor;
-        self.curve.forward(scaled, params) * back(y) + y.offset
+        self.curve.forward(scaled, params) / y.factor + y.offset
     }
 }
 

@@ -161,7 +161,6 @@ impl History {
     }
 
     /// A line per epoch: `epoch,training_loss,validation_loss,learning_rate`.
-    #[cfg(feature = "csv")]
     pub fn to_csv(&self) -> String {
         let mut text = String::from("epoch,training_loss,validation_loss,learning_rate\n");
         for epoch in &self.epochs {

@@ -53,6 +53,24 @@ impl Scale {
         scaled / f64::from(self.factor) + f64::from(self.offset)
     }
 
+    /// The two numbers as Rust, for firmware: `NAME_OFFSET` and `NAME_FACTOR`.
+    ///
+    /// ```
+    /// use baregrad::train::Scale;
+    ///
+    /// let scale = Scale { offset: 50.5, factor: 0.1 };
+    /// assert_eq!(
+    ///     scale.to_rust("T_U"),
+    ///     "const T_U_OFFSET: f32 = 50.5;\nconst T_U_FACTOR: f32 = 0.1;\n"
+    /// );
+    /// ```
+    pub fn to_rust(&self, name: &str) -> String {
+        let Scale { offset, factor } = self;
+        std::format!(
+            "const {name}_OFFSET: f32 = {offset:?};\nconst {name}_FACTOR: f32 = {factor:?};\n"
+        )
+    }
+
     fn fit(column: &str, values: &[f32], scaling: Scaling) -> Result<Scale, DataError> {
         let spread = |offset: f64, spread: f64| Scale {
             offset: offset as f32,
