@@ -340,8 +340,8 @@ fn draw(
 
     let readings: Vec<f32> = shown.iter().flat_map(|(_, x, ..)| *x).copied().collect();
     let [low, high] = range(&readings);
-    let between = |i: u8| low + (high - low) * f32::from(i) / 200.0;
-    let grid: Vec<f32> = (0..=200).map(between).collect();
+    let between = |i: u8| low + (high - low) * f32::from(i) / 64.0;
+    let grid: Vec<f32> = (0..=64).map(between).collect();
     let curve = calibration.predict(&grid)?;
     let curve: Vec<(f32, f32)> = grid.into_iter().zip(curve).collect();
 

@@ -328,13 +328,15 @@ where
         (0.5, 2.0)
     };
     let shown = round_down(least)..1.0 / round_down(1.0 / most);
+    let labels = log_labels(&shown);
+    let losses = shown.log_scale().with_key_points(labels);
 
     let mut chart = ChartBuilder::on(area)
         .margin(12 * PX)
         .margin_right(30 * PX)
         .x_label_area_size(44 * PX)
         .y_label_area_size(72 * PX)
-        .build_cartesian_2d(1.0..last, shown.log_scale())?;
+        .build_cartesian_2d(1.0..last, losses)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
@@ -342,7 +344,6 @@ where
         .axis_style(TEXT.stroke_width(PX))
         .x_desc("epoch")
         .y_desc(label)
-        .y_labels(if most > 100.0 * least { 6 } else { 11 })
         .x_label_formatter(&|x| std::format!("{x:.0}"))
         .y_label_formatter(&|y| short(*y as f32))
         .label_style(text(14))
@@ -407,6 +408,24 @@ fn padded(values: impl Iterator<Item = f32>) -> Range<f32> {
         _ if low.is_finite() => low - 1.0..high + 1.0,
         _ => -1.0..1.0,
     }
+}
+
+/// Where a logarithmic axis has labels: at powers of ten, at every few of them if
+/// there are many, at 2 and 5 times them if there are few.
+fn log_labels(shown: &Range<f64>) -> Vec<f64> {
+    let [first, last] = [shown.start, shown.end].map(|x| x.log10());
+    let decades = last - first;
+    let steps: &[f64] = if decades < 2.5 {
+        &[1.0, 2.0, 5.0]
+    } else {
+        &[1.0]
+    };
+    let every = (decades / 6.0).ceil().max(1.0) as usize;
+    let powers = (first.floor() as i32..=last.ceil() as i32).step_by(every);
+    let labels = powers.flat_map(|power| steps.iter().map(move |step| step * 10.0_f64.powi(power)));
+    labels
+        .filter(|x| (shown.start * 0.99..shown.end * 1.01).contains(x))
+        .collect()
 }
 
 /// 1, 2 or 5 times a power of ten, less than `x`, so that a logarithmic axis ends
