@@ -95,6 +95,9 @@ fn first_paragraph(message: &str) -> String {
 fn calibrate(args: Args) -> Result<(), Box<dyn Error>> {
     let in_file = |why: &dyn Error| format!("{}: {why}", args.data.display());
     let (x, y) = (args.x.as_str(), args.y.as_str());
+    if x == y {
+        return Err(format!("expected two columns, found `{x}` as --x and as --y").into());
+    }
     let data = train::read_csv(&args.data, &[x, y]).map_err(|why| in_file(&why))?;
     let curve = seeded(&args.model, args.seed);
     let parts = Parts::new(&data, &args, &curve).map_err(|why| in_file(&*why))?;

@@ -161,7 +161,7 @@ fn bad_input_is_one_line_and_code_2_and_writes_nothing() {
     let before = names();
     let xy = ["--x", "x", "--y", "y"];
     let with = |file: &'static str, more: &[&'static str]| [&[file], &xy[..], more].concat();
-    let cases: [(Vec<&str>, &str); 21] = [
+    let cases: [(Vec<&str>, &str); 22] = [
         (
             with("none.csv", &[]),
             "none.csv: No such file or directory (os error 2)",
@@ -235,6 +235,10 @@ fn bad_input_is_one_line_and_code_2_and_writes_nothing() {
         (
             with("good.csv", &["--out", "text.csv"]),
             "text.csv: File exists (os error 17)",
+        ),
+        (
+            vec!["good.csv", "--x", "x", "--y", "x"],
+            "expected two columns, found `x` as --x and as --y",
         ),
         (
             vec!["good.csv", "--x", "x"],

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use super::curve::Curve;
 use super::evaluate::predict;
-use super::fit::Fitted;
+use super::fitted::Fitted;
 use super::model::{Model, Param};
 use super::scale::Scale;
 use crate::error::Error;

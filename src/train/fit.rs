@@ -15,19 +15,20 @@
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::boxed::Box;
-use std::string::String;
 use std::vec::Vec;
 
 use super::batches::Batches;
 use super::data::Samples;
-use super::evaluate::{Evaluator, Recording, arena_for, predict};
-use super::history::{Digits, Epoch, History, Stopped};
+use super::early::{EarlyStopping, Watch};
+use super::evaluate::{Evaluator, Recording, arena_for};
+use super::fitted::Fitted;
+use super::history::{Epoch, History, Stopped};
 use super::model::{Loss, Model, Param, mse};
 use super::step::{Clip, Penalty, Prepared};
-use super::verdict::Judgement;
 use crate::error::Error;
 use crate::optim::Optimizer;
 use crate::random::{Xoshiro128PlusPlus, seeded};
+use crate::tape::Tape;
 
 /// Rows that go through a tape at once, unless [`Fit::micro_batch`] says
 /// otherwise: enough for kernels to run at full speed, and what they leave
@@ -119,49 +120,7 @@ impl<F: Fn(u32) -> f32> Schedule for F {
     }
 }
 
-/// Stops when the watched loss, that of validation if there is one, has not
-/// become better for some epochs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EarlyStopping {
-    patience: u32,
-    min_delta: f32,
-    restore_best: bool,
-}
-
-impl EarlyStopping {
-    /// Waits for `patience` epochs, then restores the parameters of the best.
-    #[must_use]
-    pub const fn new(patience: u32) -> Self {
-        EarlyStopping {
-            patience,
-            min_delta: 0.0,
-            restore_best: true,
-        }
-    }
-
-    /// How much less than the best so far counts as better. Default 0.
-    #[must_use]
-    pub const fn min_delta(mut self, min_delta: f32) -> Self {
-        self.min_delta = min_delta;
-        self
-    }
-
-    /// Keeps the parameters as they are at the end.
-    #[must_use]
-    pub const fn keep_last(mut self) -> Self {
-        self.restore_best = false;
-        self
-    }
-}
-
 type Observer<'a> = Box<dyn FnMut(&Epoch) + 'a>;
-
-/// The best epoch so far, and what the parameters were.
-struct Best {
-    epoch: u32,
-    loss: f32,
-    params: Vec<Param>,
-}
 
 /// A training run to be: what to fit to what, and how.
 ///
@@ -384,20 +343,14 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         let start = params.clone();
         let mut optimizer = Prepared::new(optimizer, self.clip, self.penalty, &start);
 
+        // What measures has tapes of its own: training replays only what it needs.
         let rows = |samples: &Samples| samples.rows().min(self.micro_batch);
-        let at_once = self
-            .micro_batch
-            .min(self.batch_size)
-            .min(self.training.rows());
         let arena = |samples, rows| arena_for(self.model, &start, self.loss, samples, rows);
-        let mut training_arena = arena(self.training, at_once)?;
-
-        // What measures without training: on tapes of their own.
-        let mut plain_arena = arena(self.training, rows(self.training))?;
-        let plain_tape = plain_arena.tape();
         let evaluator = |tape, samples| {
             Evaluator::new(tape, self.model, &start, self.loss, samples, rows(samples))
         };
+        let mut plain_arena = arena(self.training, rows(self.training))?;
+        let plain_tape = plain_arena.tape();
         let plain = evaluator(&plain_tape, self.training);
         let mut validation_arena = match self.validation {
             Some(samples) => Some(arena(samples, rows(samples))?),
@@ -408,159 +361,175 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
             (Some(tape), Some(samples)) => Some(evaluator(tape, samples)),
             _ => None,
         };
-        let validation_loss = |params: &[Param]| -> Result<Option<f32>, Error> {
+        let validate = |params: &[Param]| -> Result<Option<f32>, Error> {
             validation.as_ref().map(|set| set.loss(params)).transpose()
         };
 
-        let diverged = |epoch, loss, learning_rate| FitError::Diverged {
-            epoch,
-            loss,
-            learning_rate,
-            largest_input: self.training.largest_input(),
-        };
-
-        let mut batches = Batches::new(self.training.rows(), self.batch_size);
-        if self.shuffle {
-            batches = batches.shuffled(self.seed);
-        }
-        if self.drop_last {
-            batches = batches.drop_last();
-        }
-        // Another stream of random numbers than that of the order.
-        let mut noise_rng = seeded(!self.seed);
-        let changes = self.shuffle || self.noise > 0.0;
-        let mut seen = self.training.clone();
-
+        let at_once = rows(self.training).min(self.batch_size);
+        let mut training_arena = arena(self.training, at_once)?;
+        let mut order = Order::new(&self);
+        let mut watch = self.early_stopping.map(Watch::new);
         let mut epochs: Vec<Epoch> = Vec::new();
-        let mut best: Option<Best> = None;
-        let mut stopped = Stopped::Finished;
-        'tapes: loop {
-            if changes {
-                batches.next_epoch();
-                seen.gather(self.training, batches.order());
-                add_noise(&mut seen, self.noise, &mut noise_rng);
-            }
+        let mut stopped = None;
+        while stopped.is_none() {
+            order.next_epoch();
+            let seen = &order.seen;
             let tape = training_arena.tape();
-            let recording = Recording::new(&tape, self.model, &params, self.loss, &seen, at_once);
-
+            let recording = Recording::new(&tape, self.model, &params, self.loss, seen, at_once);
             loop {
                 let epoch = epochs.len() as u32 + 1;
                 if let Some(schedule) = &self.schedule {
                     optimizer.set_learning_rate(schedule.learning_rate(epoch));
                 }
                 let learning_rate = optimizer.learning_rate();
-                let validation_loss = validation_loss(&params)?;
-                if let Some(loss) = validation_loss.filter(|loss| !loss.is_finite()) {
-                    return Err(diverged(epoch, loss, learning_rate));
-                }
-                // Before the update: the parameters these losses belong to.
-                let before = self.early_stopping.map(|_| params.clone());
-
-                let (mut sum, mut rows) = (0.0, 0);
-                for range in batches.ranges() {
-                    let [x, y] = seen.range(range.clone());
-                    tape.zero_grad();
-                    let data = [(recording.x, x), (recording.y, y)];
-                    let loss = tape.backward_over(recording.loss, &data)?;
-                    if !loss.is_finite() {
-                        return Err(diverged(epoch, loss, learning_rate));
-                    }
-                    tape.step(&mut optimizer)?;
-                    sum += range.len() as f64 * f64::from(loss);
-                    rows += range.len();
-                }
+                let validation_loss = validate(&params)?;
+                // The parameters that the losses of this epoch belong to.
+                let before = watch.as_ref().map(|_| params.clone());
+                let training_loss =
+                    update(&tape, &recording, seen, &order.batches, &mut optimizer)?;
                 overwrite(&mut params, &tape.params()?);
 
                 let epoch = Epoch {
                     epoch,
-                    training_loss: (sum / rows as f64) as f32,
+                    training_loss,
                     validation_loss,
                     learning_rate,
                 };
+                self.check_finite(&epoch)?;
                 epochs.push(epoch);
                 for observer in &mut self.observers {
                     observer(&epoch);
                 }
-
-                if let (Some(early), Some(before)) = (self.early_stopping, before) {
-                    let loss = epoch.watched_loss();
-                    match &best {
-                        Some(best) if loss >= best.loss - early.min_delta => {
-                            if epoch.epoch - best.epoch >= early.patience {
-                                stopped = Stopped::Early;
-                            }
-                        }
-                        _ => {
-                            best = Some(Best {
-                                epoch: epoch.epoch,
-                                loss,
-                                params: before,
-                            });
-                        }
-                    }
-                }
-                if self
-                    .stop_flag
-                    .is_some_and(|flag| flag.load(Ordering::Relaxed))
+                stopped = if self.is_asked_to_stop() {
+                    Some(Stopped::Asked)
+                } else if let (Some(watch), Some(before)) = (&mut watch, before)
+                    && watch.see(&epoch, before)
                 {
-                    stopped = Stopped::Asked;
-                }
-                if stopped != Stopped::Finished || epoch.epoch >= self.epochs {
-                    break 'tapes;
-                }
-                if changes {
+                    Some(Stopped::Early)
+                } else if epoch.epoch >= self.epochs {
+                    Some(Stopped::Finished)
+                } else {
+                    None
+                };
+                if stopped.is_some() || order.changes {
                     break;
                 }
             }
         }
 
-        let last = epochs.len() as u32;
-        let mut restored_epoch = None;
-        if self.early_stopping.is_some_and(|early| early.restore_best)
-            && let Some(best) = best
-            && validation_loss(&params)?.map_or(plain.loss(&params)?, |loss| loss) >= best.loss
-        {
+        let mut last = Epoch {
+            epoch: epochs.len() as u32,
+            training_loss: plain.loss(&params)?,
+            validation_loss: validate(&params)?,
+            learning_rate: optimizer.learning_rate(),
+        };
+        self.check_finite(&last)?;
+        let best = watch.and_then(|watch| watch.restore(last.watched_loss()));
+        let restored_epoch = best.as_ref().map(|best| best.epoch);
+        if let Some(best) = best {
             params = best.params;
-            restored_epoch = Some(best.epoch);
-        }
-        let (training_loss, validation_loss) = (plain.loss(&params)?, validation_loss(&params)?);
-        if let Some(loss) = [Some(training_loss), validation_loss]
-            .into_iter()
-            .flatten()
-            .find(|loss| !loss.is_finite())
-        {
-            return Err(diverged(last, loss, optimizer.learning_rate()));
+            last.training_loss = plain.loss(&params)?;
+            last.validation_loss = validate(&params)?;
         }
         let history = History {
             training_rows: self.training.rows(),
             validation_rows: self.validation.map_or(0, Samples::rows),
             mean_loss: mean_loss(self.training, self.loss)?,
-            stopped,
+            stopped: stopped.unwrap_or(Stopped::Finished),
             restored_epoch,
-            training_loss,
-            validation_loss,
+            training_loss: last.training_loss,
+            validation_loss: last.validation_loss,
             epochs,
         };
-        Ok(Fitted {
-            flat: params
-                .iter()
-                .flat_map(|param| &param.values)
-                .copied()
-                .collect(),
-            params,
-            history,
-            inputs: self.training.inputs(),
-            at_once: self.micro_batch,
-        })
+        let inputs = self.training.inputs();
+        Ok(Fitted::new(params, history, inputs, self.micro_batch))
+    }
+
+    fn check_finite(&self, epoch: &Epoch) -> Result<(), FitError> {
+        let losses = [Some(epoch.training_loss), epoch.validation_loss];
+        match losses.into_iter().flatten().find(|loss| !loss.is_finite()) {
+            None => Ok(()),
+            Some(loss) => Err(FitError::Diverged {
+                epoch: epoch.epoch,
+                loss,
+                learning_rate: epoch.learning_rate,
+                largest_input: self.training.largest_input(),
+            }),
+        }
+    }
+
+    fn is_asked_to_stop(&self) -> bool {
+        let flag = self.stop_flag;
+        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 }
 
-/// `check` has made sure that there is such a distribution.
-fn add_noise(samples: &mut Samples, std: f32, rng: &mut Xoshiro128PlusPlus) {
-    if std > 0.0 {
-        let added = samples.add_noise(std, rng);
-        debug_assert!(added.is_ok());
+/// The samples an epoch sees, in their order.
+struct Order<'a> {
+    training: &'a Samples,
+    batches: Batches,
+    noise: f32,
+    noise_rng: Xoshiro128PlusPlus,
+    /// Whether epochs differ.
+    changes: bool,
+    seen: Samples,
+}
+
+impl<'a> Order<'a> {
+    fn new<M: ?Sized>(fit: &Fit<'a, M>) -> Self {
+        let mut batches = Batches::new(fit.training.rows(), fit.batch_size);
+        if fit.shuffle {
+            batches = batches.shuffled(fit.seed);
+        }
+        if fit.drop_last {
+            batches = batches.drop_last();
+        }
+        Order {
+            training: fit.training,
+            batches,
+            noise: fit.noise,
+            // Another stream of random numbers than that of the order.
+            noise_rng: seeded(!fit.seed),
+            changes: fit.shuffle || fit.noise > 0.0,
+            seen: fit.training.clone(),
+        }
     }
+
+    fn next_epoch(&mut self) {
+        if self.changes {
+            self.batches.next_epoch();
+            self.seen.gather(self.training, self.batches.order());
+        }
+        if self.noise > 0.0 {
+            // `check` has made sure that there is such a distribution.
+            let added = self.seen.add_noise(self.noise, &mut self.noise_rng);
+            debug_assert!(added.is_ok());
+        }
+    }
+}
+
+/// An update for each batch. Returns the mean loss over their rows, each before
+/// its own update, or the first loss that is not finite.
+fn update<'t>(
+    tape: &'t Tape<'t>,
+    recording: &Recording<'t>,
+    seen: &'t Samples,
+    batches: &Batches,
+    optimizer: &mut impl Optimizer,
+) -> Result<f32, Error> {
+    let (mut sum, mut rows) = (0.0, 0);
+    for range in batches.ranges() {
+        let [x, y] = seen.range(range.clone());
+        tape.zero_grad();
+        let loss = tape.backward_over(recording.loss, &[(recording.x, x), (recording.y, y)])?;
+        if !loss.is_finite() {
+            return Ok(loss);
+        }
+        tape.step(optimizer)?;
+        sum += range.len() as f64 * f64::from(loss);
+        rows += range.len();
+    }
+    Ok((sum / rows as f64) as f32)
 }
 
 /// Sets parameters to values that stand one after the other.
@@ -588,84 +557,4 @@ fn mean_loss(samples: &Samples, loss: Loss) -> Result<f32, Error> {
     let mut arena = arena_for(&answer, &params, loss, samples, n.min(MICRO_BATCH))?;
     let tape = arena.tape();
     Evaluator::new(&tape, &answer, &params, loss, samples, n.min(MICRO_BATCH)).loss(&params)
-}
-
-/// What came of a [`Fit`].
-#[derive(Clone, Debug)]
-pub struct Fitted {
-    flat: Vec<f32>,
-    params: Vec<Param>,
-    history: History,
-    inputs: usize,
-    at_once: usize,
-}
-
-impl Fitted {
-    /// All parameters, one after the other.
-    pub fn params(&self) -> &[f32] {
-        &self.flat
-    }
-
-    /// The parameters with their names and shapes.
-    pub fn named_params(&self) -> &[Param] {
-        &self.params
-    }
-
-    /// Every epoch.
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
-    /// What the history means.
-    pub fn verdict(&self) -> Judgement {
-        self.history.verdict()
-    }
-
-    /// What `model`, the one that was fitted, predicts for rows of inputs that
-    /// are scaled as the training inputs were.
-    ///
-    /// # Errors
-    /// No whole number of rows, or none.
-    pub fn predict(&self, model: &(impl Model + ?Sized), x: &[f32]) -> Result<Vec<f32>, Error> {
-        predict(model, &self.params, x, self.inputs, self.at_once)
-    }
-
-    /// The parameters as a table.
-    ///
-    /// ```text
-    /// parameter  shape    values
-    /// w          []           5.5010
-    /// b          []         -18.3851
-    /// ```
-    pub fn table(&self) -> String {
-        let mut text = String::new();
-        let width = self.params.iter().map(|param| param.name.len());
-        let width = width.fold("parameter".len(), usize::max);
-        push(
-            &mut text,
-            format_args!("{:width$}  {:8} values\n", "parameter", "shape"),
-        );
-        for param in &self.params {
-            let shape = std::format!("{}", param.shape);
-            push(&mut text, format_args!("{:width$}  {shape:8}", param.name));
-            for x in param.values.iter().take(TABLE) {
-                let x = std::format!("{}", Digits(*x));
-                push(&mut text, format_args!(" {x:>10}"));
-            }
-            if param.values.len() > TABLE {
-                push(&mut text, format_args!(" … {} values", param.values.len()));
-            }
-            text.push('\n');
-        }
-        text
-    }
-}
-
-/// Values of a parameter that the table shows.
-const TABLE: usize = 6;
-
-fn push(text: &mut String, what: fmt::Arguments<'_>) {
-    // Nothing that writes to a `String` fails.
-    let written = fmt::Write::write_fmt(text, what);
-    debug_assert!(written.is_ok());
 }

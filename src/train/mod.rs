@@ -66,10 +66,12 @@ mod batches;
 mod calibration;
 mod curve;
 mod data;
+mod early;
 mod evaluate;
 #[cfg(feature = "csv")]
 mod file;
 mod fit;
+mod fitted;
 mod history;
 mod model;
 mod observe;
@@ -84,9 +86,11 @@ pub use batches::Batches;
 pub use calibration::Calibration;
 pub use curve::{Curve, CurveError};
 pub use data::{DataError, Dataset, Samples};
+pub use early::EarlyStopping;
 #[cfg(feature = "csv")]
 pub use file::{CsvError, read_csv};
-pub use fit::{EarlyStopping, Fit, FitError, Fitted, Schedule};
+pub use fit::{Fit, FitError, Schedule};
+pub use fitted::Fitted;
 pub use history::{Epoch, History, Stopped};
 pub use model::{Function, Loss, Model, Param, model, mse};
 pub use observe::lines;

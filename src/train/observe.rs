@@ -2,7 +2,7 @@
 
 use super::history::Epoch;
 #[cfg(feature = "progress")]
-use std::{io::IsTerminal as _, time::Duration};
+use std::io::IsTerminal as _;
 
 /// An observer that prints the first three epochs and every `every`th.
 ///
@@ -35,7 +35,6 @@ pub fn progress(epochs: u32) -> impl FnMut(&Epoch) {
         let bar = ProgressBar::with_draw_target(Some(epochs.into()), target);
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_millis(100));
         bar
     });
     let mut lines = lines((epochs / 10).max(1));
