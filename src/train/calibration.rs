@@ -19,6 +19,25 @@ use crate::var::Var;
 ///
 /// As a [`Model`] it computes what firmware will: scale in `f32`, curve, scale
 /// back in `f32`.
+///
+/// ```
+/// use baregrad::optim::Sgd;
+/// use baregrad::train::{Calibration, Curve, Dataset, Fit, Scaler, Scaling};
+///
+/// let data = Dataset::new([("raw", [100.0, 200.0, 300.0]), ("bar", [1.0, 1.5, 2.0])])?;
+/// let curve = Curve::Linear;
+/// let scaler = Scaler::fit(&data, &[("raw", curve.scaling()), ("bar", Scaling::Standard)])?;
+/// let samples = scaler.apply(&data)?.samples(&["raw"], &["bar"])?;
+/// let fitted = Fit::new(&curve, &samples).run(&mut Sgd::new(0.5))?;
+///
+/// let scales = ["raw", "bar"].map(|name| scaler.scale(name).unwrap());
+/// let calibration = Calibration::new(&curve, &fitted, ["raw", "bar"], scales, [100.0, 300.0]);
+/// assert!((calibration.predict(&[250.0])?[0] - 1.75).abs() < 1e-6);
+/// let coefficients = calibration.coefficients().unwrap();   // bar = 0.5 + 0.005 * raw
+/// assert!((coefficients[0] - 0.5).abs() < 1e-6 && (coefficients[1] - 0.005).abs() < 1e-8);
+/// assert!(calibration.to_rust().contains("pub fn calibrated(reading: f32) -> f32"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Calibration {
     curve: Curve,

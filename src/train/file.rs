@@ -66,6 +66,20 @@ impl From<DataError> for CsvError {
 /// Reads the named columns of a CSV file with a line of headers. Lines that
 /// begin with `#` are comments; other columns may hold anything.
 ///
+/// ```
+/// use baregrad::train::read_csv;
+///
+/// let file = std::env::temp_dir().join("baregrad-readings.csv");
+/// std::fs::write(&file, "t_u,note,t_c\n35.7,cold,0.5\n55.9,mild,14.0\n")?;
+/// let data = read_csv(&file, &["t_u", "t_c"])?;
+/// assert_eq!(data.column("t_c")?, [0.5, 14.0]);
+/// assert_eq!(
+///     read_csv(&file, &["note"]).unwrap_err().to_string(),
+///     "line 2, column `note`: expected a finite number, found `cold`"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// A file that is not there or is no CSV; columns that are not there; what is no
 /// finite number; no rows.

@@ -132,7 +132,31 @@ type Observer<'a> = Box<dyn FnMut(&Epoch) + 'a>;
 /// | [`learning_rate`](Self::learning_rate) | the optimizer's |
 /// | [`validation`](Self::validation), [`early_stopping`](Self::early_stopping), [`clip`](Self::clip), [`l1`](Self::l1), [`l2`](Self::l2), [`noise`](Self::noise), [`observe`](Self::observe), [`stop_flag`](Self::stop_flag) | none |
 ///
-/// See [`train`](crate::train) for an example.
+/// ```
+/// use baregrad::optim::Adam;
+/// use baregrad::train::{Clip, Curve, Dataset, EarlyStopping, Fit, Model};
+///
+/// let x: Vec<f32> = (0..200).map(|i| i as f32 / 100.0 - 1.0).collect();
+/// let y: Vec<f32> = x.iter().map(|x| x * x).collect();
+/// let data = Dataset::new([("x", x), ("y", y)])?;
+/// let (training, validation) = data.split(0.2, 1)?;
+/// let (training, validation) = (training.samples(&["x"], &["y"])?, validation.samples(&["x"], &["y"])?);
+///
+/// let network: Curve = "mlp:8".parse()?;
+/// let parameters = network.params().iter().map(|p| p.values().len()).sum();
+/// let fitted = Fit::new(&network, &training)
+///     .validation(&validation)
+///     .epochs(200)
+///     .batch_size(32)                                   // mini-batches, shuffled
+///     .learning_rate(|epoch| 0.05 / (1.0 + epoch as f32 / 50.0))
+///     .clip(Clip::Norm(1.0))
+///     .l2(1e-6)
+///     .early_stopping(EarlyStopping::new(50))
+///     .seed(7)
+///     .run(&mut Adam::on_heap(0.05, parameters))?;
+/// assert!(fitted.history().validation_loss() < Some(0.01));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "nothing is fitted before `run`"]
 pub struct Fit<'a, M: ?Sized> {
     model: &'a M,

@@ -2,6 +2,18 @@
 //!
 //! The extension decides the format: `.svg`, which names a font, or `.png`, which
 //! brings one and looks the same on every machine.
+//!
+//! ```
+//! use baregrad::train::plot::{self, Points};
+//!
+//! let (x, y) = ([35.7, 55.9, 58.2], [0.5, 14.0, 15.0]);
+//! let predicted = [1.4, 12.6, 13.8];
+//! let points = [Points { name: "readings", x: &x, y: &y, predicted: &predicted }];
+//! let file = std::env::temp_dir().join("baregrad-fit.svg");
+//! plot::fit(&file, "A line", ["t_u", "t_c"], &points, &[(30.0, -1.8), (60.0, 14.8)])?;
+//! assert!(std::fs::read_to_string(&file)?.contains("A line"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use core::fmt;
 use core::ops::Range;

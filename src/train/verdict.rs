@@ -61,6 +61,19 @@ impl fmt::Display for Verdict {
 }
 
 /// A verdict and what it rests on.
+///
+/// ```
+/// use baregrad::optim::Sgd;
+/// use baregrad::train::{Curve, Dataset, Fit, Verdict};
+///
+/// // A line through a parabola.
+/// let data = Dataset::new([("x", [-1.0, -0.5, 0.0, 0.5, 1.0]), ("y", [1.0, 0.25, 0.0, 0.25, 1.0])])?;
+/// let samples = data.samples(&["x"], &["y"])?;
+/// let judgement = Fit::new(&Curve::Linear, &samples).run(&mut Sgd::new(0.1))?.verdict();
+/// assert_eq!(judgement.verdict, Verdict::Underfitting);
+/// println!("{judgement}"); // verdict: underfitting, and a line for each reason
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     /// How it went.
