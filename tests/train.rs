@@ -238,6 +238,10 @@ fn scales_are_those_of_the_training_part_and_have_a_way_back() {
             _ => assert_eq!(values[0], 0.1 * 35.7),
         }
         assert_eq!(scaled.column("t_c").unwrap(), T_C);
+        // By the operations of firmware.
+        let scale = scaler.scale("t_u").unwrap();
+        let firmware = T_U.map(|x| (x - scale.offset) * scale.factor);
+        assert_eq!(bits(values), bits(&firmware));
         let back = scaler.invert(&scaled).unwrap();
         for (x, back) in T_U.iter().zip(back.column("t_u").unwrap()) {
             assert!((x - back).abs() <= 1e-5, "{x} {back}");
@@ -302,6 +306,30 @@ fn mini_batches_update_once_each() {
     assert_eq!(updates(fit().batch_size(4).in_order()), 3.0);
     assert_eq!(updates(fit().batch_size(20).drop_last()), 1.0);
     assert_eq!(updates(fit().clip(Clip::Value(0.25))), 0.25);
+}
+
+#[test]
+fn mini_batches_go_through_all_rows() {
+    // Rows without noise, so that every batch leads to the same line.
+    let x: Vec<f32> = (0..50).map(|i| i as f32 / 25.0 - 1.0).collect();
+    let y: Vec<f32> = x.iter().map(|x| 3.0 * x - 2.0).collect();
+    let samples = Dataset::new([("x", x), ("y", y)]).unwrap();
+    let samples = samples.samples(&["x"], &["y"]).unwrap();
+    let model = line(0.0, 0.0);
+    let run = |fit: Fit<'_, Line>| fit.run(&mut Sgd::new(0.1)).unwrap();
+    let learned = run(Fit::new(&model, &samples).epochs(200).batch_size(8));
+    let [w, b] = learned.params() else { panic!() };
+    assert!((w - 3.0).abs() < 1e-4 && (b + 2.0).abs() < 1e-4, "{w} {b}");
+
+    // In the first epoch each batch has a loss of its own, and their weighted mean
+    // is the loss of all rows if nothing is learned between them.
+    let whole = run(Fit::new(&model, &samples).epochs(1).learning_rate(0.0));
+    let parts = run(Fit::new(&model, &samples)
+        .epochs(1)
+        .learning_rate(0.0)
+        .batch_size(8));
+    let [whole, parts] = [whole, parts].map(|run| run.history().first().training_loss);
+    assert!((whole - parts).abs() < 1e-5 * whole, "{whole} {parts}");
 }
 
 #[test]
