@@ -104,12 +104,22 @@ impl Op for Linear {
         if k == 1 && n == 1 {
             // A straight line: both gradients in one pass.
             let mut sum = None;
-            if let Some(Grad { output, operand: [to], acc }) = cx.grad(1) {
+            if let Some(Grad {
+                output,
+                operand: [to],
+                acc,
+            }) = cx.grad(1)
+            {
                 let [slope, offset] = kernel::dot_and_sum(x, output);
                 acc.put(to, slope);
                 sum = Some(offset);
             }
-            if let Some(Grad { output, operand: [to], acc }) = cx.grad(2) {
+            if let Some(Grad {
+                output,
+                operand: [to],
+                acc,
+            }) = cx.grad(2)
+            {
                 acc.put(to, sum.unwrap_or_else(|| kernel::sum(output)));
             }
             return;
