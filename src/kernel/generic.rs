@@ -578,14 +578,59 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
         }
         return;
     }
-    if acc == Acc::Set {
-        out.fill(Sum::IDENTITY);
+    // Several columns at once: each waits for the row before.
+    let together = if L::LEN == 1 { 4 } else { 2 * L::LEN };
+    let x = run(x, 0, m * n);
+    let mut j = 0;
+    while j + together <= n {
+        if L::LEN == 1 {
+            sum_columns::<L, 4>(x, n, j, out, acc);
+        } else {
+            sum_columns::<L, 2>(x, n, j, out, acc);
+        }
+        j += together;
     }
-    if n > 0 {
-        for row in x.chunks_exact(n).take(m) {
-            combine_into::<L, Sum>(row, out);
+    while j + L::LEN <= n {
+        sum_columns::<L, 1>(x, n, j, out, acc);
+        j += L::LEN;
+    }
+    if j < n {
+        let to = out.get_mut(j..n).unwrap_or_default();
+        let mut sum = L::splat(Sum::IDENTITY);
+        if acc == Acc::Add {
+            sum = L::load_part(to, Sum::IDENTITY);
+        }
+        for row in x.chunks_exact(n) {
+            sum = sum + L::load_part(run(row, j, n - j), 0.0);
+        }
+        sum.store_part(to);
+    }
+}
+
+/// The sums of `M` vectors of columns from `j` on.
+#[inline(always)]
+fn sum_columns<L: Lanes, const M: usize>(
+    x: &[f32],
+    n: usize,
+    j: usize,
+    out: &mut [f32],
+    acc: Acc,
+) -> Option<()> {
+    let to: &mut [L::Array; M] = L::chunks_mut(out.get_mut(j..)?).0.first_chunk_mut()?;
+    let mut sums = [L::splat(Sum::IDENTITY); M];
+    if acc == Acc::Add {
+        sums = to.each_ref().map(L::load);
+    }
+    for row in x.chunks_exact(n) {
+        let vectors: &[L::Array; M] = L::chunks(row.get(j..)?).0.first_chunk()?;
+        for (sum, x) in sums.iter_mut().zip(vectors) {
+            *sum = *sum + L::load(x);
         }
     }
+    for (to, sum) in to.iter_mut().zip(sums) {
+        sum.store(to);
+    }
+    Some(())
 }
 
 /// See [`super::spread`].

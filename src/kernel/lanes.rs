@@ -86,6 +86,8 @@ pub trait Lanes:
 
     /// How many lanes there are.
     const LEN: usize;
+    /// How many values of the type fit into the CPU's registers.
+    const REGISTERS: usize;
 
     /// Every lane set to `x`.
     fn splat(x: f32) -> Self;
@@ -202,6 +204,7 @@ impl Lanes for f32 {
     type Mask = bool;
 
     const LEN: usize = 1;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
@@ -337,6 +340,12 @@ impl Lanes for f32x8 {
     type Mask = f32x8;
 
     const LEN: usize = 8;
+    // Two registers each: 16 with SSE2, 32 with NEON. With AVX one each.
+    const REGISTERS: usize = if cfg!(any(target_feature = "avx", target_feature = "neon")) {
+        16
+    } else {
+        8
+    };
 
     #[inline(always)]
     fn splat(x: f32) -> Self {

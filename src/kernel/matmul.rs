@@ -26,7 +26,7 @@
 //! A result of one column, whose factors are both contiguous along the sum, is
 //! a dot product and goes in the order of [`sum`](super::sum).
 
-use super::generic::{Reduce, Sum, one, reduce, run};
+use super::generic::{Reduce, Sum, reduce, run};
 use super::tiles::{self, Factor};
 use super::{Acc, Lanes, Product};
 
@@ -175,19 +175,27 @@ fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f3
         return tiles::product(job.sizes, [a, b], job.bias, out, job.acc);
     }
     let [_, _, n] = job.sizes;
-    let whole = if TB { 0 } else { n - n % L::LEN };
-    for j in (0..whole).step_by(L::LEN) {
-        rows::<L, ROWS, 1, TA, false>(job, j, j, out);
+    let mut j = 0;
+    if !TB {
+        while L::REGISTERS >= 16 && j + 2 * L::LEN <= n {
+            rows::<L, ROWS, 2, TA>(job, j, j, out);
+            j += 2 * L::LEN;
+        }
+        while j + L::LEN <= n {
+            rows::<L, ROWS, 1, TA>(job, j, j, out);
+            j += L::LEN;
+        }
     }
-    for j in (whole..n).step_by(L::LEN) {
+    while j < n {
         packed::<L, TA, TB>(job, j, out);
+        j += L::LEN;
     }
 }
 
 /// All rows of the strip of `M` vectors that stands at column `from` in `B` and at
 /// column `j` in the result, in blocks of `R`.
 #[inline(always)]
-fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool, const TB: bool>(
+fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     job: Job<'_>,
     from: usize,
     j: usize,
@@ -197,67 +205,64 @@ fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool, const TB: bool
     let whole = m - m % R;
     for i in (0..whole).step_by(R) {
         let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
-        block::<L, R, M, TA, TB>(job, [i, from], 0..k, &mut sums);
+        block::<L, R, M, TA>(job, [i, from], k, &mut sums);
         for (r, sums) in sums.into_iter().enumerate() {
             finish(job, sums, j, out.get_mut((i + r) * n + j..));
         }
     }
     for i in whole..m {
         let mut sums = [[L::splat(Sum::IDENTITY); M]; 1];
-        block::<L, 1, M, TA, TB>(job, [i, from], 0..k, &mut sums);
+        block::<L, 1, M, TA>(job, [i, from], k, &mut sums);
         let [sums] = sums;
         finish(job, sums, j, out.get_mut(i * n + j..));
     }
 }
 
-/// Adds the products of `p` in `range` to the sums of a block.
+/// Adds the first `k` products to the sums of a block. Whether all of them are
+/// there is found out before the loop, or it would be asked in every round.
 #[inline(always)]
-fn block<L: Lanes, const R: usize, const M: usize, const TA: bool, const TB: bool>(
+fn block<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     job: Job<'_>,
     [i, j]: [usize; 2],
-    range: core::ops::Range<usize>,
+    k: usize,
     sums: &mut [[L; M]; R],
-) {
-    let mut a_rows = [&[] as &[f32]; R];
-    if !TA {
+) -> Option<()> {
+    let b_rows = job.b.chunks_exact(job.b_step.max(1)).take(k);
+    if TA {
+        let a_rows = job.a.chunks_exact(job.a_step.max(1));
+        for (a, b) in a_rows.zip(b_rows) {
+            add(a.get(i..)?.first_chunk()?, b.get(j..)?, sums)?;
+        }
+    } else {
+        let mut a_rows = [&[] as &[f32]; R];
         for (r, row) in a_rows.iter_mut().enumerate() {
-            *row = job.a.get((i + r) * job.a_step..).unwrap_or_default();
+            *row = job.a.get((i + r) * job.a_step..)?.get(..k)?;
         }
-    }
-    let mut b_rows = [&[] as &[f32]; M];
-    if TB {
-        for (c, row) in b_rows.iter_mut().enumerate() {
-            *row = job.b.get((j + c) * job.b_step..).unwrap_or_default();
-        }
-    }
-    for p in range {
-        let mut factors = [0.0; R];
-        if TA {
-            let column = job.a.get(p * job.a_step + i..).unwrap_or_default();
-            factors = column.first_chunk().copied().unwrap_or(factors);
-        } else {
+        for (p, b) in (0..k).zip(b_rows) {
+            let mut factors = [0.0; R];
             for (factor, row) in factors.iter_mut().zip(&a_rows) {
-                *factor = one(row, p);
+                *factor = *row.get(p)?;
             }
-        }
-        let mut x = [L::splat(0.0); M];
-        if TB {
-            for (x, row) in x.iter_mut().zip(&b_rows) {
-                *x = L::splat(one(row, p));
-            }
-        } else {
-            let row = job.b.get(p * job.b_step + j..).unwrap_or_default();
-            for (x, from) in x.iter_mut().zip(L::chunks(row).0) {
-                *x = L::load(from);
-            }
-        }
-        for (sums, factor) in sums.iter_mut().zip(&factors) {
-            let factor = L::splat(*factor);
-            for (sum, x) in sums.iter_mut().zip(&x) {
-                *sum = *sum + factor * *x;
-            }
+            add(&factors, b.get(j..)?, sums)?;
         }
     }
+    Some(())
+}
+
+/// Adds one product to each sum of a block.
+#[inline(always)]
+fn add<L: Lanes, const R: usize, const M: usize>(
+    factors: &[f32; R],
+    row: &[f32],
+    sums: &mut [[L; M]; R],
+) -> Option<()> {
+    let vectors: &[L::Array; M] = L::chunks(row).0.first_chunk()?;
+    for (sums, factor) in sums.iter_mut().zip(factors) {
+        for (sum, x) in sums.iter_mut().zip(vectors) {
+            *sum = *sum + L::splat(*factor) * L::load(x);
+        }
+    }
+    Some(())
 }
 
 /// Writes finished sums, or adds them.
@@ -323,7 +328,7 @@ fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out:
             b_step: 8,
             ..job
         };
-        return rows::<L, ROWS, 1, TA, false>(job, 0, j, out);
+        return rows::<L, ROWS, 1, TA>(job, 0, j, out);
     }
     for first in (0..m).step_by(WAITING) {
         let count = WAITING.min(m - first);
@@ -375,7 +380,7 @@ fn waiting<'s, L: Lanes, const R: usize, const TA: bool>(
             *sum = L::load_part(place.as_slice(), 0.0);
         }
     }
-    block::<L, R, 1, TA, false>(chunk, [i, 0], 0..len, &mut sums);
+    block::<L, R, 1, TA>(chunk, [i, 0], len, &mut sums);
     for ([sum], place) in sums.into_iter().zip(&mut places) {
         if let Some(place) = place {
             sum.store_part(place.as_mut_slice());

@@ -10,8 +10,9 @@
 //!     result = sums                               or += sums
 //! ```
 //!
-//! The last tile of a row is moved back until it fits, and computes a few sums
-//! again. So are the last rows. Fewer than four are done one at a time.
+//! Where fewer than four rows or columns are left, the tile is moved back until it
+//! fits, and computes a few sums again. What has no room for a tile is done one
+//! element at a time; so are leftovers that are added, which may not count twice.
 
 use super::generic::{Reduce, Sum, one, run};
 use super::{Acc, Product, sum_of};
@@ -102,6 +103,7 @@ fn sums<const R: usize>(
 
 /// `out[m, n]`, the product of factors with sums of `k`, and the bias unless that
 /// is empty.
+#[inline(never)]
 pub(super) fn product(
     sizes: [usize; 3],
     factors: [Factor<'_>; 2],
@@ -111,46 +113,58 @@ pub(super) fn product(
 ) {
     let [m, k, n] = sizes;
     let [a, b] = factors;
-    if k == 0 || n < SIDE || m < SIDE && (a.across || !b.across) {
-        one_by_one(sizes, factors, bias, out, acc);
-    } else {
-        // Nothing is missing, but what could be is not computed.
-        let _ = tiles(sizes, factors, bias, out, acc);
+    let few = m < SIDE;
+    let fits = k > 0 && n >= SIDE && (!few || !a.across && b.across);
+    // Rows and columns done in tiles.
+    let done = match acc {
+        _ if !fits => [0; 2],
+        Acc::Set => [m, n],
+        Acc::Add => [if few { m } else { m - m % SIDE }, n - n % SIDE],
+    };
+    if fits {
+        // `None` if a slice is too short: what is missing is left out.
+        let _ = tiles(sizes, factors, bias, out, acc, done);
+    }
+    if done != [m, n] {
+        one_by_one(sizes, factors, bias, out, acc, done);
     }
 }
 
-#[inline(never)]
 fn tiles(
     [m, k, n]: [usize; 3],
     [a, b]: [Factor<'_>; 2],
     bias: &[f32],
     out: &mut [f32],
     acc: Acc,
+    [rows, columns]: [usize; 2],
 ) -> Option<()> {
-    let strips = Strips { n, bias, acc };
+    let strips = Strips {
+        n,
+        columns,
+        bias,
+        acc,
+    };
     if m < SIDE {
-        for row in out.chunks_exact_mut(n).take(m).enumerate() {
-            let (i, row) = row;
-            strips.fill([row], 0, |j| sums(a.row(i), b.columns(j, k)))?;
+        for (i, row) in out.chunks_exact_mut(n).take(rows).enumerate() {
+            strips.fill([row], |j| sums(a.row(i), b.columns(j, k)))?;
         }
         return Some(());
     }
-    for i in (0..m).step_by(SIDE) {
-        let first = i.min(m - SIDE);
-        let done = i - first;
-        let rows = out.get_mut(first * n..)?;
+    for i in (0..rows).step_by(SIDE) {
+        let i = i.min(m - SIDE);
+        let rows = out.get_mut(i * n..)?;
         let (r, rows) = rows.split_at_mut_checked(n)?;
         let (s, rows) = rows.split_at_mut_checked(n)?;
         let (t, rows) = rows.split_at_mut_checked(n)?;
         let rows = [r, s, t, rows.get_mut(..n)?];
         if a.across {
-            strips.fill(rows, done, |j| sums(a.columns(first, k), b.columns(j, k)))?;
+            strips.fill(rows, |j| sums(a.columns(i, k), b.columns(j, k)))?;
         } else {
-            let a = a.rows(first)?;
+            let a = a.rows(i)?;
             if b.across {
-                strips.fill(rows, done, |j| sums(steps(a), b.columns(j, k)))?;
+                strips.fill(rows, |j| sums(steps(a), b.columns(j, k)))?;
             } else {
-                strips.fill(rows, done, |j| sums(steps(a), steps(b.rows(j)?)))?;
+                strips.fill(rows, |j| sums(steps(a), steps(b.rows(j)?)))?;
             }
         }
     }
@@ -160,32 +174,26 @@ fn tiles(
 /// What all rows of a result have in common.
 struct Strips<'a> {
     n: usize,
+    columns: usize,
     bias: &'a [f32],
     acc: Acc,
 }
 
 impl Strips<'_> {
-    /// Fills `R` rows of the result, of which some are `done`, four columns at a
-    /// time.
+    /// Fills `R` rows of the result, four columns at a time.
     #[inline(always)]
     fn fill<const R: usize>(
         &self,
         mut rows: [&mut [f32]; R],
-        done: usize,
         sums: impl Fn(usize) -> Option<[Four; R]>,
     ) -> Option<()> {
-        let n = self.n;
-        for j in (0..n).step_by(SIDE) {
-            let first = j.min(n - SIDE);
-            let mut tile = sums(first)?;
-            let again = [done, j - first];
-            if self.acc == Acc::Add && again != [0, 0] {
-                tile = without(tile, again);
-            }
-            let bias = self.bias.get(first..).and_then(|bias| bias.first_chunk());
+        for j in (0..self.columns).step_by(SIDE) {
+            let j = j.min(self.n - SIDE);
+            let tile = sums(j)?;
+            let bias = self.bias.get(j..).and_then(|bias| bias.first_chunk());
             let bias = bias.unwrap_or(&[Sum::IDENTITY; SIDE]);
             for (row, sums) in rows.iter_mut().zip(tile) {
-                let to: &mut Four = row.get_mut(first..)?.first_chunk_mut()?;
+                let to: &mut Four = row.get_mut(j..)?.first_chunk_mut()?;
                 let before = *match self.acc {
                     Acc::Set => bias,
                     Acc::Add => &*to,
@@ -199,20 +207,6 @@ impl Strips<'_> {
     }
 }
 
-/// A tile without the rows and columns that were added before.
-#[cold]
-#[inline(never)]
-fn without<const R: usize>(mut tile: [Four; R], [rows, columns]: [usize; 2]) -> [Four; R] {
-    for (r, sums) in tile.iter_mut().enumerate() {
-        for (c, sum) in sums.iter_mut().enumerate() {
-            if r < rows || c < columns {
-                *sum = Sum::IDENTITY;
-            }
-        }
-    }
-    tile
-}
-
 /// A column as result, of factors that are both contiguous along the sum.
 #[inline(never)]
 pub(super) fn dots(
@@ -223,13 +217,18 @@ pub(super) fn dots(
     [m, k]: [usize; 2],
     acc: Acc,
 ) {
+    let bias = bias.first().copied().unwrap_or(Sum::IDENTITY);
     for (i, to) in out.iter_mut().take(m).enumerate() {
+        let before = match acc {
+            Acc::Set => Sum::IDENTITY,
+            Acc::Add => *to,
+        };
         let sum = sum_of(Product, [run(a, i * k, k), run(b, 0, k)]);
-        acc.put(to, bias.first().map_or(sum, |b| sum + b));
+        *to = before + (sum + bias);
     }
 }
 
-/// The same for results that have no room for a tile.
+/// The rows and columns of a product that are not yet done.
 #[inline(never)]
 fn one_by_one(
     [m, k, n]: [usize; 3],
@@ -237,10 +236,11 @@ fn one_by_one(
     bias: &[f32],
     out: &mut [f32],
     acc: Acc,
+    [rows, columns]: [usize; 2],
 ) {
     let ([a_row, a_next], [b_row, b_next]) = (a.strides(), b.strides());
     for i in 0..m {
-        for j in 0..n {
+        for j in if i < rows { columns } else { 0 }..n {
             let mut sum = Sum::IDENTITY;
             let (mut x, mut y) = (i * a_row, j * b_row);
             for _ in 0..k {

@@ -157,6 +157,7 @@ impl Lanes for M256 {
     type Mask = M256Mask;
 
     const LEN: usize = 8;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
