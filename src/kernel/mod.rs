@@ -167,10 +167,10 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 ///
 /// ```
 /// use baregrad::kernel;
-/// assert_eq!(kernel::dot_and_sum(&[1.0, 2.0], &[3.0, 4.0]), [11.0, 7.0]);
+/// assert_eq!(kernel::dot_and_sum(&[1.0, 2.0], &[3.0, 4.0]), (11.0, 7.0));
 /// ```
 #[inline]
-pub fn dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
+pub fn dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
     let n = generic::shortest(&[x, g]);
     if n <= IN_ORDER {
         short_dot_and_sum(x, g)
@@ -178,18 +178,18 @@ pub fn dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
         long_dot_and_sum(x, g)
     } else {
         let g = generic::run(g, 0, n);
-        [dot(x, g), sum(g)]
+        (dot(x, g), sum(g))
     }
 }
 
 /// [`dot_and_sum`] of up to [`IN_ORDER`] elements.
 #[inline(always)]
-pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
+pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
     line::in_order(x, g)
 }
 
 #[inline(never)]
-fn long_dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
+fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
     with_lanes!(L => line::dot_and_sum::<L>(x, g))
 }
 

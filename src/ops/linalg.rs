@@ -112,9 +112,9 @@ impl Linear {
 
     /// Both gradients of a line, in one pass.
     #[inline(always)]
-    fn send_to_line(cx: &mut Backward<'_>, dot_and_sum: impl FnOnce(&[f32]) -> [f32; 2]) {
+    fn send_to_line(cx: &mut Backward<'_>, dot_and_sum: impl FnOnce(&[f32]) -> (f32, f32)) {
         let Some(grad) = cx.grad(1) else { return };
-        let [slope, offset] = dot_and_sum(grad.output);
+        let (slope, offset) = dot_and_sum(grad.output);
         grad.put(slope);
         if let Some(grad) = cx.grad(2) {
             grad.put(offset);
