@@ -10,8 +10,8 @@
 //!
 //! Two sums take hardly longer than one: what costs is reading `g`.
 
-use super::Lanes;
-use super::generic::{PARTIALS, Reduce, Sum, tree};
+use super::generic::{PARTIALS, Reduce, Sum, run, tree};
+use super::{Lanes, dot, sum};
 
 /// Few elements.
 #[inline(always)]
@@ -24,12 +24,16 @@ pub(super) fn in_order(x: &[f32], g: &[f32]) -> [f32; 2] {
     [dot, sum]
 }
 
-/// Many elements, with vectors.
+/// Many elements.
 #[inline(always)]
 pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> [f32; 2] {
     let n = x.len().min(g.len());
-    let (x, x_rest) = x.get(..n).unwrap_or_default().as_chunks::<PARTIALS>();
-    let (g, g_rest) = g.get(..n).unwrap_or_default().as_chunks::<PARTIALS>();
+    if L::LEN == 1 {
+        // Partial sums are in memory then: little to gain, and more flash.
+        return [dot(x, g), sum(run(g, 0, n))];
+    }
+    let (x, x_rest) = run(x, 0, n).as_chunks::<PARTIALS>();
+    let (g, g_rest) = run(g, 0, n).as_chunks::<PARTIALS>();
     let (mut dots, mut sums) = ([L::splat(Sum::IDENTITY); 4], [L::splat(Sum::IDENTITY); 4]);
     for (x, g) in x.iter().zip(g) {
         let pairs = L::chunks(x).0.iter().zip(L::chunks(g).0);

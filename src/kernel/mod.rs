@@ -170,14 +170,10 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 /// ```
 #[inline]
 pub fn dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
-    let n = generic::shortest(&[x, g]);
-    if n <= generic::IN_ORDER {
+    if generic::shortest(&[x, g]) <= generic::IN_ORDER {
         line::in_order(x, g)
-    } else if Level::VECTORS {
-        long_dot_and_sum(x, g)
     } else {
-        let g = generic::run(g, 0, n);
-        [dot(x, g), sum(g)]
+        long_dot_and_sum(x, g)
     }
 }
 
