@@ -193,14 +193,17 @@ fn sine() {
 fn stream() {
     let line = Line::make();
     let mut floor = floors::Stream::new();
-    let mut arena = HeapArena::new(4 * jobs::ROWS, 16);
-    let tape = arena.tape();
-    let mut job = jobs::stream(&tape, &line, jobs::ROWS);
+    let mut arenas = [(); 2].map(|()| HeapArena::new(4 * jobs::ROWS, 16));
+    let [one_node, two_nodes] = arenas.each_mut().map(HeapArena::tape);
+    let mut job = jobs::stream(&one_node, &line, jobs::ROWS, jobs::Written::OneNode);
+    let mut two_nodes = jobs::stream(&two_nodes, &line, jobs::ROWS, jobs::Written::TwoNodes);
     for _ in 0..20 {
-        agree("J3", floor.epoch(&line), job.epoch().unwrap(), 1e-5);
+        let loss = floor.epoch(&line);
+        agree("J3", loss, job.epoch().unwrap(), 1e-5);
+        agree("J3", loss, two_nodes.epoch().unwrap(), 1e-5);
     }
     let per_epoch = allocations(|| _ = job.epoch());
-    let [read_ns, floor_ns, ns] = in_turns(
+    let [read_ns, floor_ns, ns, two_ns] = in_turns(
         5.0,
         [
             &mut || {
@@ -212,11 +215,14 @@ fn stream() {
             &mut || {
                 black_box(job.epoch().unwrap());
             },
+            &mut || {
+                black_box(two_nodes.epoch().unwrap());
+            },
         ],
     )
     .map(|ns| ns / Line::SAMPLES as f64);
     println!(
-        "J3 read_ns {read_ns:.3} floor_ns {floor_ns:.3} baregrad_ns {ns:.3} ratio {:.2} allocations per epoch {per_epoch}",
+        "J3 read_ns {read_ns:.3} floor_ns {floor_ns:.3} baregrad_ns {ns:.3} ratio {:.2} allocations per epoch {per_epoch} (linear and mse {two_ns:.3})",
         ns / read_ns
     );
 }

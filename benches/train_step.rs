@@ -52,7 +52,7 @@ fn stream(c: &mut Criterion) {
     for rows in [512, jobs::ROWS, 8192] {
         let mut arena = HeapArena::new(4 * rows, 16);
         let tape = arena.tape();
-        let mut job = jobs::stream(&tape, &line, rows);
+        let mut job = jobs::stream(&tape, &line, rows, jobs::Written::OneNode);
         group.bench_function(format!("baregrad/{rows}"), |b| {
             b.iter(|| job.epoch().unwrap());
         });

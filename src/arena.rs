@@ -25,6 +25,9 @@ use crate::tape::Tape;
 /// # let _ = tape;
 /// ```
 #[derive(Debug)]
+#[repr(C)]
+// A vector that crosses a cache line is slow to read back.
+#[cfg_attr(any(target_feature = "sse2", target_feature = "neon"), repr(align(64)))]
 pub struct Arena<const FLOATS: usize, const NODES: usize> {
     floats: [f32; FLOATS],
     nodes: [Node; NODES],
@@ -64,22 +67,29 @@ impl<const FLOATS: usize, const NODES: usize> Default for Arena<FLOATS, NODES> {
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub struct HeapArena {
+    /// With some to spare, for the first to start a cache line.
     floats: std::boxed::Box<[f32]>,
+    len: usize,
     nodes: std::boxed::Box<[Node]>,
 }
 
 #[cfg(feature = "std")]
 impl HeapArena {
+    const SPARE: usize = 15;
+
     /// An empty arena with room for `floats` numbers and `nodes` values.
     pub fn new(floats: usize, nodes: usize) -> Self {
         HeapArena {
-            floats: std::vec![0.0; floats].into(),
+            floats: std::vec![0.0; floats + Self::SPARE].into(),
+            len: floats,
             nodes: std::vec![Node::EMPTY; nodes].into(),
         }
     }
 
     /// A new tape in this arena. Whatever an earlier one held is gone.
     pub fn tape(&mut self) -> Tape<'_> {
-        Tape::new(&mut self.floats, &mut self.nodes)
+        let start = self.floats.as_ptr().align_offset(64).min(Self::SPARE);
+        let floats = self.floats.get_mut(start..start + self.len);
+        Tape::new(floats.unwrap_or_default(), &mut self.nodes)
     }
 }

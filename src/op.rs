@@ -99,6 +99,12 @@ pub trait Op: Sync {
         false
     }
 
+    /// How many numbers `forward` keeps for `backward`, beside the result: PyTorch's
+    /// `save_for_backward`. See [`Forward::saved`].
+    fn saves(&self) -> u16 {
+        0
+    }
+
     /// Whether the gradient of operand `k`, if that has as many elements as the
     /// result, is the result's gradient as it is. It may then share its memory,
     /// instead of being asked for with [`Backward::grad`].
@@ -177,6 +183,8 @@ pub struct Node {
     pub(crate) generation: u32,
     pub(crate) at: Option<&'static Location<'static>>,
     pub(crate) operands: [u16; MAX_OPERANDS],
+    /// Floats behind the values, for the operation to keep something in.
+    pub(crate) saved: u16,
 }
 
 impl Node {
@@ -195,6 +203,7 @@ impl Node {
         grad: 0,
         generation: 0,
         operands: [0; MAX_OPERANDS],
+        saved: 0,
         flags: Cell::new(0),
         firsts: [0; 2],
         next: 0,

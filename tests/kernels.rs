@@ -565,6 +565,30 @@ fn offsets_of_stretched_operands() {
 
 // ---- matrix products -------------------------------------------------------
 
+/// Two sums in one pass are each what one pass of its own gives, at every level.
+#[cfg(feature = "std")]
+#[test]
+fn a_dot_product_and_a_sum_in_one_pass() {
+    use baregrad::kernel::{Level, level, set_level};
+    let best = level();
+    let mut rng = Rng(23);
+    for n in lengths().chain([1000]) {
+        for fill in FILLS {
+            let (x, g) = (rng.offset(n, fill), rng.offset(n + 1, fill));
+            let expected = [
+                scalar::reduce::<Sum, 2, _>(kernel::Product, [&x, &g]),
+                scalar::reduce::<Sum, 1, _>(kernel::Identity, [&g[..n]]),
+            ];
+            for level in Level::available() {
+                set_level(level);
+                let found = kernel::dot_and_sum(&x, &g);
+                same(&[found.0, found.1], &expected, || format!("{n}, {level:?}"));
+            }
+        }
+    }
+    set_level(best);
+}
+
 fn products(rng: &mut Rng, sizes: [usize; 3], fill: fn(&mut Rng, usize) -> Vec<f32>) {
     let [m, k, n] = sizes;
     let (a, b) = (rng.offset(m * k, fill), rng.offset(k * n, fill));

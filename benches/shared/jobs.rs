@@ -1,7 +1,7 @@
 //! The jobs on a tape.
 
 use baregrad::optim::{Adam, Optimizer, Sgd};
-use baregrad::{Error, Tape, Var};
+use baregrad::{Error, Shape, Tape, Var};
 
 use super::{Line, Sine, thermometer as data};
 
@@ -77,13 +77,32 @@ pub struct Stream<'t> {
 /// Two inputs, the prediction and its gradient stay in the first-level cache.
 pub const ROWS: usize = 2048;
 
-pub fn stream<'t>(tape: &'t Tape<'t>, line: &'t Line, rows: usize) -> Stream<'t> {
-    let (w, b) = (tape.param(&[1.0], [1, 1]), tape.param(&[1.0], [1]));
-    let x = tape.input(&line.x[..rows], [rows, 1]);
-    let y = tape.input(&line.y[..rows], [rows, 1]);
+/// How J3 is written down.
+#[derive(Clone, Copy, Debug)]
+pub enum Written {
+    /// With `line_mse`.
+    OneNode,
+    /// With `linear` and `mse`.
+    TwoNodes,
+}
+
+pub fn stream<'t>(tape: &'t Tape<'t>, line: &'t Line, rows: usize, written: Written) -> Stream<'t> {
+    let shape: Shape = match written {
+        Written::OneNode => [rows].into(),
+        Written::TwoNodes => [rows, 1].into(),
+    };
+    let x = tape.input(&line.x[..rows], shape);
+    let y = tape.input(&line.y[..rows], shape);
+    let loss = match written {
+        Written::OneNode => x.line_mse(tape.param(&[1.0, 1.0], [2]), y),
+        Written::TwoNodes => {
+            let (w, b) = (tape.param(&[1.0], [1, 1]), tape.param(&[1.0], [1]));
+            x.linear(w, b).mse(y)
+        }
+    };
     let job = Job {
         tape,
-        loss: x.linear(w, b).mse(y),
+        loss,
         optimizer: Sgd::new(Line::LEARNING_RATE),
     };
     Stream {

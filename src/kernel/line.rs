@@ -1,4 +1,5 @@
-//! The gradients of a straight line, `x * w + b`, in one pass.
+//! A straight line, `x * w + b`: both gradients in one pass, and the whole of its
+//! squared error in one.
 //!
 //! ```text
 //! dots[0..32], sums[0..32] = -0.0
@@ -8,10 +9,12 @@
 //!
 //! or, if there are few, both in order.
 //!
-//! Two sums take hardly longer than one: what costs is reading `g`.
+//! Two sums take hardly longer than one: what costs is reading `g`. With `r` for
+//! `(x * w + b) - y`, the squared error and its gradients are three sums, of `r²`,
+//! `x * r` and `r`, and neither prediction nor gradient has to be stored.
 
-use super::generic::{PARTIALS, Reduce, Sum, tree};
-use super::{Lanes, Level, f32x8};
+use super::generic::{self, PARTIALS, Reduce, Sum, run, tree};
+use super::{Lanes, Level, Map, dot, f32x8, sum};
 
 /// Few elements. Two results and not an array of two, which would be packed into
 /// one integer.
@@ -42,12 +45,16 @@ pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
     (dot, sum)
 }
 
-/// Many elements, with vectors.
+/// Many elements.
 #[inline(always)]
 pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
     let n = x.len().min(g.len());
-    let (x, x_rest) = x.get(..n).unwrap_or_default().as_chunks::<PARTIALS>();
-    let (g, g_rest) = g.get(..n).unwrap_or_default().as_chunks::<PARTIALS>();
+    if L::LEN == 1 {
+        // Partial sums are in memory then: little to gain, and more flash.
+        return (dot(x, g), sum(run(g, 0, n)));
+    }
+    let (x, x_rest) = run(x, 0, n).as_chunks::<PARTIALS>();
+    let (g, g_rest) = run(g, 0, n).as_chunks::<PARTIALS>();
     let (mut dots, mut sums) = ([L::splat(Sum::IDENTITY); 4], [L::splat(Sum::IDENTITY); 4]);
     for (x, g) in x.iter().zip(g) {
         let pairs = L::chunks(x).0.iter().zip(L::chunks(g).0);
@@ -74,4 +81,87 @@ fn added_up<L: Lanes>(partial: [L; 4]) -> f32 {
         vector.store_part(&mut lanes);
         lanes
     }))
+}
+
+/// What a line leaves unexplained, `(x * w + b) - y`.
+#[derive(Clone, Copy)]
+pub(super) struct Residual {
+    pub(super) slope: f32,
+    pub(super) offset: f32,
+}
+
+impl Residual {
+    #[inline(always)]
+    fn of<L: Lanes>(&self, x: L, y: L) -> L {
+        (x * L::splat(self.slope) + L::splat(self.offset)) - y
+    }
+}
+
+struct Squared(Residual);
+impl Map<2> for Squared {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
+        let r = self.0.of(x, y);
+        r * r
+    }
+}
+
+struct TimesX(Residual);
+impl Map<2> for TimesX {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
+        x * self.0.of(x, y)
+    }
+}
+
+impl Map<2> for Residual {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
+        self.of(x, y)
+    }
+}
+
+/// The sums of `r²`, `x * r` and `r`, each in the order of `sum`.
+#[inline(always)]
+pub(super) fn residuals<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
+    let n = x.len().min(y.len());
+    if n <= generic::IN_ORDER || L::LEN == 1 {
+        return [
+            generic::reduce::<L, Sum, 2, _>(Squared(line), [x, y]),
+            generic::reduce::<L, Sum, 2, _>(TimesX(line), [x, y]),
+            generic::reduce::<L, Sum, 2, _>(line, [x, y]),
+        ];
+    }
+    let (x, x_rest) = run(x, 0, n).as_chunks::<PARTIALS>();
+    let (y, y_rest) = run(y, 0, n).as_chunks::<PARTIALS>();
+    let zero = L::splat(Sum::IDENTITY);
+    let [mut squares, mut slopes, mut sums] = [[zero; 4]; 3];
+    for (x, y) in x.iter().zip(y) {
+        let pairs = L::chunks(x).0.iter().zip(L::chunks(y).0);
+        let partial = squares.iter_mut().zip(&mut slopes).zip(&mut sums);
+        for (((square, slope), sum), (x, y)) in partial.zip(pairs) {
+            let x = L::load(x);
+            let r = line.of(x, L::load(y));
+            *square = *square + r * r;
+            *slope = *slope + x * r;
+            *sum = *sum + r;
+        }
+    }
+    // Beyond the end, -0.0 is added.
+    let groups = x_rest.chunks(L::LEN).zip(y_rest.chunks(L::LEN));
+    let partial = squares.iter_mut().zip(&mut slopes).zip(&mut sums);
+    for (((square, slope), sum), (x, y)) in partial.zip(groups) {
+        let lanes = x.len();
+        let (x, y) = (L::load_part(x, 0.0), L::load_part(y, 0.0));
+        let r = line.of(x, y);
+        let part = |terms: L| {
+            let mut kept = [Sum::IDENTITY; 8];
+            terms.store_part(kept.get_mut(..lanes).unwrap_or_default());
+            L::load_part(&kept, Sum::IDENTITY)
+        };
+        *square = *square + part(r * r);
+        *slope = *slope + part(x * r);
+        *sum = *sum + part(r);
+    }
+    [added_up(squares), added_up(slopes), added_up(sums)]
 }

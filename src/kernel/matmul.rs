@@ -3,9 +3,9 @@
 //! ```text
 //! out[m, n] = A[m, k] · B[k, n]
 //!
-//! for each strip of columns, as wide as a few vectors:
+//! for each strip of columns, as wide as a vector or two:
 //!     for each block of rows:
-//!         sums = -0.0                          one vector per row, in registers
+//!         sums = -0.0                          in registers
 //!         for p in 0..k:
 //!             x = B[p, strip]
 //!             for each row i of the block:
@@ -21,7 +21,7 @@
 //! `Aᵀ · G` reads `A` by columns, which stand next to each other. `G · Bᵀ` would
 //! read a strip of `B` across its rows; the strip is copied into a buffer first
 //! ([`packed`]), and so are the columns that do not fill a vector. Without SIMD
-//! there is nothing to fill, and nothing is copied.
+//! none of this pays: see [`tiles`].
 //!
 //! A result of one column, whose factors are both contiguous along the sum, is
 //! a dot product and goes in the order of [`sum`](super::sum).
@@ -177,6 +177,7 @@ fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f3
     let [_, _, n] = job.sizes;
     let mut j = 0;
     if !TB {
+        // Each factor is used for two vectors, where their sums fit.
         while L::REGISTERS >= 16 && j + 2 * L::LEN <= n {
             rows::<L, ROWS, 2, TA>(job, j, j, out);
             j += 2 * L::LEN;

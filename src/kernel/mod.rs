@@ -171,14 +171,10 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 /// ```
 #[inline]
 pub fn dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
-    let n = generic::shortest(&[x, g]);
-    if n <= IN_ORDER {
+    if generic::shortest(&[x, g]) <= IN_ORDER {
         short_dot_and_sum(x, g)
-    } else if Level::VECTORS {
-        long_dot_and_sum(x, g)
     } else {
-        let g = generic::run(g, 0, n);
-        (dot(x, g), sum(g))
+        long_dot_and_sum(x, g)
     }
 }
 
@@ -191,6 +187,36 @@ pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
 #[inline(never)]
 fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
     with_lanes!(L => line::dot_and_sum::<L>(x, g))
+}
+
+/// The sums of `r²`, `x * r` and `r`, where `r` is what a straight line does not
+/// explain, `(x * slope + offset) - y`; each in the order of [`sum`].
+///
+/// ```
+/// use baregrad::kernel;
+/// let sums = kernel::line_residuals([2.0, 1.0], &[1.0, 2.0], &[2.0, 7.0]);
+/// assert_eq!(sums, [5.0, -3.0, -1.0]); // r is 1 and -2
+/// ```
+pub fn line_residuals([slope, offset]: [f32; 2], x: &[f32], y: &[f32]) -> [f32; 3] {
+    let line = line::Residual { slope, offset };
+    with_lanes!(L => line::residuals::<L>(line, x, y))
+}
+
+/// The gradient of the squared error of a line to one of its data: `s * r`, with `r`
+/// as in [`line_residuals`].
+pub fn line_slopes(
+    [slope, offset]: [f32; 2],
+    s: f32,
+    [x, y]: [&[f32]; 2],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    map(
+        Scaled(line::Residual { slope, offset }, s),
+        [x, y],
+        out,
+        acc,
+    );
 }
 
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].
@@ -511,6 +537,15 @@ impl Map<1> for Line {
     #[inline(always)]
     fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         x * L::splat(self.0) + L::splat(self.1)
+    }
+}
+
+/// `s * r`.
+struct Scaled(line::Residual, f32);
+impl Map<2> for Scaled {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, x: &[L; 2]) -> L {
+        L::splat(self.1) * self.0.apply(x)
     }
 }
 

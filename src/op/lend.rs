@@ -12,8 +12,9 @@
 //! relies on:
 //!
 //! **Spans are valid.** A [`Span`] is made here only: by [`Floats::span`], which
-//! checks that it is within the arena, and by [`Span::of_input`], from a slice that
-//! lives as long as the tape. Both outlive every use: a tape uses the nodes it
+//! checks that it is within the arena, by [`Span::of_input`], from a slice that
+//! lives as long as the tape, and behind a result, where `State::record` has checked
+//! that there is room for what the operation saves. All outlive every use: a tape uses the nodes it
 //! has itself filled and no others (see `State::len`), and lends what their spans
 //! show only within a borrow of its state.
 //!
@@ -145,6 +146,11 @@ impl<'t> Floats<'t> {
             },
             None => Span::EMPTY,
         }
+    }
+
+    /// How far it is from `place` to the next cache line.
+    pub(crate) fn to_line(&self, place: usize) -> usize {
+        self.start.as_ptr().wrapping_add(place).align_offset(64)
     }
 
     /// The place of a span that is not an input's.
@@ -303,6 +309,14 @@ impl<'a> Forward<'a> {
         (operands, unsafe { node.values.write() })
     }
 
+    /// What is kept for `backward`, to write: as many numbers as
+    /// [`Op::saves`](super::Op::saves) says.
+    pub fn saved(&mut self) -> &mut [f32] {
+        // SAFETY: behind the result, and nothing else is lent for writing while `self`
+        // is borrowed; the node is an operation's and no view.
+        unsafe { saved(self.node).write() }
+    }
+
     /// The shape of operand `k`.
     pub fn operand_shape(&self, k: usize) -> Shape {
         operand_shape(self.nodes, self.node, k)
@@ -317,6 +331,15 @@ impl<'a> Forward<'a> {
     #[inline(always)]
     pub fn attrs(&self) -> &'a Attrs {
         &self.node.attrs
+    }
+}
+
+/// What an operation keeps: room was made for it when it was recorded, behind the
+/// result where that is longest.
+fn saved(node: &Node) -> Span {
+    Span {
+        start: Start(node.values.start.0.wrapping_add(node.cap as usize)),
+        len: u32::from(node.saved),
     }
 }
 
@@ -378,6 +401,12 @@ impl<'a> Backward<'a> {
     /// The shape of operand `k`.
     pub fn operand_shape(&self, k: usize) -> Shape {
         operand_shape(self.nodes, self.node, k)
+    }
+
+    /// What `forward` kept.
+    pub fn saved(&self) -> &'a [f32] {
+        // SAFETY: as for operands; it stands among the values.
+        unsafe { saved(self.node).read() }
     }
 
     /// The values of the result.

@@ -1,13 +1,19 @@
 //! Losses that are one node: one pass over the data, no buffers in between.
 
-use super::{Entry, exactly};
+use super::{Build, Entry, exactly};
 use crate::kernel::{self, Lanes, Map};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-pub(super) const ENTRIES: &[Entry] =
-    &[Entry::pair("mse", |p, y, _| p.mse(y)).of(&[&[2, 3], &[2, 3]])];
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry::pair("mse", |p, y, _| p.mse(y)).of(&[&[2, 3], &[2, 3]]),
+    Entry::new(
+        "line_mse",
+        Build::Three(|x, line, y, _| x.line_mse(line, y)),
+    )
+    .of(&[&[5], &[2], &[5]]),
+];
 
 /// The mean of squared differences.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +79,73 @@ fn send_to_target(cx: &mut Backward<'_>) {
     send(cx, [1, 0]);
 }
 
+/// The mean squared error of a straight line. Saves the means of `x * r` and of `r`:
+/// all that the line's gradient takes.
+#[derive(Clone, Copy, Debug)]
+pub struct LineMse;
+
+impl LineMse {
+    fn line(line: &[f32]) -> [f32; 2] {
+        line.first_chunk().copied().unwrap_or_default()
+    }
+}
+
+impl Op for LineMse {
+    fn name(&self) -> &'static str {
+        "line_mse"
+    }
+
+    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        let [x, line, y] = exactly(operands)?;
+        if x != y {
+            Err(ShapeError::Different)
+        } else if line.dims() != [2] {
+            Err(ShapeError::Inner)
+        } else {
+            Ok(Shape::SCALAR)
+        }
+    }
+
+    fn saves(&self) -> u16 {
+        2
+    }
+
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let ([x, line, y], loss) = cx.split();
+        let n = x.len() as f32;
+        let [squares, slope, offset] = kernel::line_residuals(Self::line(line), x, y);
+        if let [loss, ..] = loss {
+            *loss = squares / n;
+        }
+        if let [to_slope, to_offset] = cx.saved() {
+            (*to_slope, *to_offset) = (slope / n, offset / n);
+        }
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) {
+        let (x, line, y) = (cx.operand(0), cx.operand(1), cx.operand(2));
+        let (coefficients, saved) = (Self::line(line), cx.saved());
+        let send_to_data = |cx: &mut Backward<'_>, k, factor: f32| {
+            if let Some(grad) = cx.grad(k)
+                && let [g, ..] = grad.output
+            {
+                let s = factor * (2.0 * g / x.len() as f32);
+                kernel::line_slopes(coefficients, s, [x, y], grad.operand, grad.acc);
+            }
+        };
+        let [slope, _] = coefficients;
+        send_to_data(cx, 0, slope);
+        if let Some(grad) = cx.grad(1)
+            && let [g, ..] = grad.output
+        {
+            for (to, mean) in grad.operand.iter_mut().zip(saved) {
+                grad.acc.put(to, 2.0 * g * mean);
+            }
+        }
+        send_to_data(cx, 2, -1.0);
+    }
+}
+
 /// Losses.
 impl<'t> Var<'t> {
     /// Mean squared error: `Σ (x - target)² / n`, as one node.
@@ -98,5 +171,45 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn mse(self, target: Var<'t>) -> Var<'t> {
         self.tape().apply(&Mse, &[self, target], Attrs::default())
+    }
+
+    /// The [`mse`](Self::mse) of the straight line `line[0] * x + line[1]` against
+    /// `target`, as one node: `line` has shape `[2]`, slope and offset.
+    ///
+    /// What most sensors need to be calibrated, as fast as the data can be read:
+    /// neither predictions nor their gradients are stored, so that the arena does
+    /// not grow with the samples. Agrees with `x.linear(slope, offset).mse(target)`
+    /// to rounding. With `r` for `line[0] * x + line[1] - target`, the sums of `r²`,
+    /// `x r` and `r` are in the order of [`kernel::sum`](crate::kernel::sum).
+    ///
+    /// Gradients: `2 (Σ x r, Σ r) / n` to the line, `2 line[0] r / n` to `x` and
+    /// `-2 r / n` to the target.
+    ///
+    /// ```
+    /// use baregrad::{Arena, optim::Sgd};
+    ///
+    /// let mut arena = Arena::<8, 4>::new();
+    /// let tape = arena.tape();
+    /// let line = tape.param(&[0.0, 0.0], [2]);
+    /// let x = tape.input(&[-1.0, 0.0, 1.0], [3]);
+    /// let y = tape.input(&[-1.0, 1.0, 3.0], [3]);
+    /// let loss = x.line_mse(line, y);
+    ///
+    /// let mut sgd = Sgd::new(0.4);
+    /// for _ in 0..50 {
+    ///     tape.zero_grad();
+    ///     tape.backward(loss)?;
+    ///     tape.step(&mut sgd)?;
+    ///     tape.replay()?;
+    /// }
+    /// let line = line.value()?;
+    /// assert!((line[0] - 2.0).abs() < 1e-5 && (line[1] - 1.0).abs() < 1e-5);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn line_mse(self, line: Var<'t>, target: Var<'t>) -> Var<'t> {
+        self.tape()
+            .apply(&LineMse, &[self, line, target], Attrs::default())
     }
 }

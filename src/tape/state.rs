@@ -24,7 +24,7 @@ use core::panic::Location;
 
 use super::{NONE, Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
-use crate::kernel::Acc;
+use crate::kernel::{Acc, Level};
 use crate::op::{Attrs, Backward, Floats, Forward, Links, Node, Op, Span, operand_shapes};
 use crate::shape::Shape;
 use crate::var::Var;
@@ -447,10 +447,12 @@ impl<'t> State<'t> {
             node.set(Node::VIEW | source.flags.get() & Node::BORROWED);
         } else {
             let len = node.shape.numel();
-            self.reserve(len)?;
+            node.saved = op.saves();
+            let room = len.saturating_add(node.saved as usize);
+            self.reserve(room)?;
             node.values = self.floats.span(self.top, len);
             node.cap = len as u32;
-            self.top += len;
+            self.top += room;
         }
         let runs = !node.has(Node::VIEW);
         self.push(node);
@@ -528,8 +530,8 @@ impl<'t> State<'t> {
                     self.last_param = id;
                 }
             } else if !node.has(Node::BORROWED) {
-                let end = self.floats.place(node.values) + node.cap as usize;
-                self.top = self.top.max(end);
+                let end = (node.cap + u32::from(node.saved)) as usize;
+                self.top = self.top.max(self.floats.place(node.values) + end);
             } else if node.op.is_none() {
                 self.inputs += 1;
             }
@@ -864,12 +866,21 @@ impl<'t> State<'t> {
     /// Places are relative to `top`, where the gradients begin.
     #[cold]
     fn plan(&mut self, loss: u16) -> Result<(), ErrorKind> {
+        // If there is room to spare, from the start of a cache line on.
+        let line = self.top + self.floats.to_line(self.top);
+        if Level::VECTORS && self.plan_from(loss, line).is_ok() {
+            return Ok(());
+        }
+        self.plan_from(loss, self.top)
+    }
+
+    /// [`plan`](Self::plan), with `top` for where the gradients begin.
+    fn plan_from(&mut self, loss: u16, top: usize) -> Result<(), ErrorKind> {
         if self.collected.get() != Collected::None {
             self.mark_written();
         }
         self.forget_plan();
-        let grads = self.floats.len() - self.top;
-        let params_at = grads - self.param_floats;
+        let params_at = self.grads_start().saturating_sub(top);
         for node in self.nodes.iter_mut().take(self.len) {
             node.clear(Node::LIVE | Node::PLANNED);
             node.grad = if node.has(Node::PARAM) {
@@ -914,7 +925,7 @@ impl<'t> State<'t> {
                 }
                 *to = self.node(id_of).map(|operand| operand.grad as usize);
             }
-            links.plan(&self.floats, self.top, own, grads);
+            links.plan(&self.floats, top, own, grads);
             if let Some(node) = self.nodes.get_mut(id as usize) {
                 node.links = links;
                 node.firsts = [adding, anew];
@@ -934,10 +945,9 @@ impl<'t> State<'t> {
             }
         }
 
-        let needed = self.top + end as usize + self.param_floats;
-        if needed > self.floats.len() {
+        if top.saturating_add(end as usize) > self.grads_start() {
             return Err(ErrorKind::Floats {
-                needed,
+                needed: self.top + end as usize + self.param_floats,
                 capacity: self.floats.len(),
             });
         }
@@ -951,7 +961,7 @@ impl<'t> State<'t> {
         self.note_peak();
         if let Some(node) = self.node(loss) {
             let generation = node.generation;
-            (self.seed, self.seed_len) = (self.top + node.grad as usize, node.values.len());
+            (self.seed, self.seed_len) = (top + node.grad as usize, node.values.len());
             self.planned_generation = generation;
             self.planned_number = if self.seed_len == 1 { loss } else { NONE };
         }

@@ -14,11 +14,11 @@ pub const POINTS: usize = X.len();
 /// How many points a small memory has room for at a time.
 pub const MICRO_BATCH: usize = 4;
 
-/// Room for all points at once.
-pub type Memory = Arena<7000, 14>;
+/// Room for all points at once, to the float.
+pub type Memory = Arena<6916, 14>;
 
-/// Room for a micro-batch.
-pub type SmallMemory = Arena<2200, 14>;
+/// Room for a micro-batch, to the float.
+pub type SmallMemory = Arena<1036, 14>;
 
 /// A recorded network and what trains it.
 #[derive(Debug)]

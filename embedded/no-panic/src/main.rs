@@ -251,6 +251,7 @@ fn kernels(data: &[f32], out: &mut [f32]) {
     black_box(kernel::sum_of(All, [x, y, z]));
     black_box([kernel::sum(x), kernel::max(x), kernel::min(x)]);
     black_box([kernel::dot(x, y), kernel::squared_distance(x, y)]);
+    black_box(kernel::dot_and_sum(x, y));
     kernel::sum_axis(x, sizes(), out);
     kernel::max_axis(x, sizes(), out);
     kernel::min_axis(x, sizes(), out);
