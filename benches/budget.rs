@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench budget
+//! cargo bench --bench budget -- J1
 //! ```
 //!
 //! Times are the least of many runs, ratios those of the least times. J1: a
@@ -32,7 +33,7 @@ use std::time::{Duration, Instant};
 use baregrad::optim::Optimizer;
 use baregrad::{HeapArena, kernel::Level};
 use shared::plain::{self, Data};
-use shared::{Line, Sine, at_level, floors, jobs, levels, name};
+use shared::{Line, Sine, at_level, floors, jobs, levels, name, wanted};
 
 /// Counts what is asked of the system's allocator.
 struct Counting;
@@ -281,14 +282,23 @@ fn main() {
         return;
     }
     let mut arena = HeapArena::new(256, 16);
-    thermometer("J1", jobs::thermometer(&arena.tape()));
-    thermometer("J1-operators", jobs::thermometer_operators(&arena.tape()));
-    sine();
-    stream();
-    for name in ["sum", "dot", "add", "mul", "exp", "tanh"] {
-        kernel_line(name, plain::kernel(name), 4096);
+    if wanted("J1") {
+        thermometer("J1", jobs::thermometer(&arena.tape()));
     }
-    for n in [16, 64] {
-        kernel_line(&format!("matmul_{n}"), plain::kernel("matmul"), n * n);
+    if wanted("J1-operators") {
+        thermometer("J1-operators", jobs::thermometer_operators(&arena.tape()));
+    }
+    if wanted("J2") {
+        sine();
+    }
+    if wanted("J3") {
+        stream();
+    }
+    let kernels = ["sum", "dot", "add", "mul", "exp", "tanh"].map(|name| (name, name, 4096));
+    let products = [("matmul_16", "matmul", 256), ("matmul_64", "matmul", 4096)];
+    for (label, name, len) in kernels.into_iter().chain(products) {
+        if wanted(label) {
+            kernel_line(label, plain::kernel(name), len);
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! Every kernel, as a plain loop and at each level, at sizes from one element
-//! to a million. A group is a kernel:
+//! to a million. A group is a kernel, all of them take six minutes:
 //!
 //! ```text
 //! cargo bench --bench kernels -- ^sum/           one kernel
@@ -18,22 +18,29 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use shared::plain::{Data, KERNELS};
+use shared::plain::{Data, KERNELS, Kernel};
 use shared::{at_level, levels, name};
 
-const SIZES: [usize; 10] = [1, 2, 4, 8, 11, 16, 64, 1 << 10, 1 << 12, 1 << 16];
-const LARGEST: usize = 1 << 20;
-/// Matrices have a whole number of rows, and 256 x 256 is large.
-const SQUARES: [usize; 6] = [1, 4, 16, 64, 1 << 12, 1 << 16];
+/// Every length up to two vectors, and steps up to beyond the caches.
+fn sizes(kernel: &Kernel) -> Vec<usize> {
+    const STEPS: [usize; 4] = [64, 1 << 10, 1 << 12, 1 << 16];
+    const LARGEST: usize = 1 << 20;
+    // Matrices have a whole number of rows.
+    let mut sizes: Vec<_> = match kernel.matrix {
+        true => [1, 4, 9, 16].into_iter().chain(STEPS).collect(),
+        false => (1..=16).chain(STEPS).collect(),
+    };
+    // A product of 1024 x 1024 takes as long as all the rest.
+    if !kernel.product {
+        sizes.push(LARGEST);
+    }
+    sizes
+}
 
 fn kernels(c: &mut Criterion) {
     for kernel in KERNELS {
-        let sizes = match kernel.matrix {
-            true => SQUARES.to_vec(),
-            false => [&SIZES[..], &[LARGEST]].concat(),
-        };
         let mut group = c.benchmark_group(kernel.name);
-        for size in sizes {
+        for size in sizes(kernel) {
             let mut data = Data::new(0, size);
             let work = match kernel.product {
                 true => size * data.n,
@@ -73,7 +80,7 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(30))
         .measurement_time(Duration::from_millis(100))
         .sample_size(10)
-        .nresamples(1000);
+        .nresamples(2000);
     targets = kernels
 }
 criterion_main!(benches);

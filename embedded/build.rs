@@ -11,8 +11,9 @@ fn main() {
         Ok(board) => board,
         Err(_) => match target.split('-').next() {
             Some("thumbv6m") => "microbit",
-            Some("riscv32imac") => "virt",
+            Some("thumbv8m.main") => "an505",
             _ if arm => "mps2",
+            Some(riscv) if riscv.starts_with("riscv32") => "virt",
             _ => return, // the host, for `cargo check`
         }
         .into(),

@@ -22,5 +22,5 @@ cross() {
         return 1
     fi
     env -u RUSTFLAGS RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=core \
-        "${linker//-/_}=$lld" /usr/bin/cargo "$@" --target "$target"
+        "${linker//[-.]/_}=$lld" /usr/bin/cargo "$@" --target "$target"
 }

@@ -4,13 +4,17 @@
 //! `t_c` in °C. We look for the weight and the bias that turn one into the
 //! other, and meet on the way what there is to meet: gradients and three ways
 //! to get them, a learning rate that is too large, inputs that are badly
-//! scaled, and an optimizer that does not mind.
+//! scaled, an optimizer that does not mind, and readings kept back to see
+//! whether what was learned holds for others.
 //!
 //! ```text
 //! cargo run --release --example thermometer
 //! ```
 
+use std::path::Path;
+
 use baregrad::optim::{Adam, Optimizer, Sgd};
+use baregrad::train::{self, Dataset, Fit, Fitted, Param, Samples, Scaler, Scaling, plot};
 use baregrad::{Arena, Error, Tape, Var};
 
 /// What the thermometer showed.
@@ -33,7 +37,7 @@ fn loss_fn<'t>(t_p: Var<'t>, t_c: Var<'t>) -> Var<'t> {
     (t_p - t_c).square().mean()
 }
 
-fn main() -> Result<(), Error> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut memory = Memory::new();
 
     heading("Where we start: w = 1, b = 0");
@@ -50,6 +54,9 @@ fn main() -> Result<(), Error> {
 
     heading("Adam on raw readings, learning rate 1e-1");
     adam_on_raw_readings(&mut memory)?;
+
+    heading("Training and validation, SGD on 0.1 * t_u, learning rate 1e-2");
+    training_and_validation()?;
 
     heading("What to try next");
     println!("- SGD with 1e-4 on raw readings: it no longer diverges, but the bias hardly moves.");
@@ -189,6 +196,82 @@ fn train<'t>(
         tape.step(optimizer)?;
         tape.replay()?;
     }
+    Ok(())
+}
+
+/// Nine readings to learn from, two to check what was learned. Data sets, the
+/// loop, the verdict and the pictures are helpers for the desktop; the model is
+/// the function above, as it is on the device.
+fn training_and_validation() -> Result<(), Box<dyn std::error::Error>> {
+    let data = Dataset::new([("t_u", T_U), ("t_c", T_C)])?;
+    // As the book drew them. `data.split(0.2, seed)` draws others.
+    let (training, validation) = (
+        data.select(&[9, 0, 10, 3, 4, 2, 7, 8, 5])?,
+        data.select(&[1, 6])?,
+    );
+    // Fitted on the training part alone: the other one is not known yet.
+    let scaler = Scaler::fit(&training, &[("t_u", Scaling::Fixed(0.1))])?;
+    let samples = |part| scaler.apply(part)?.samples(&["t_u"], &["t_c"]);
+    let (training, validation) = (samples(&training)?, samples(&validation)?);
+
+    let start = [Param::scalar("w", 1.0), Param::scalar("b", 0.0)];
+    let line = train::model(start, |t_u, [w, b]| model(t_u, w, b));
+    let fitted = Fit::new(&line, &training)
+        .validation(&validation)
+        .loss(loss_fn)
+        .epochs(3000)
+        .observe(train::lines(500))
+        .run(&mut Sgd::new(1e-2))?;
+
+    println!("params: {:.4?}", fitted.params());
+    println!("{}", fitted.verdict());
+    draw(&line, &fitted, &training, &validation)
+}
+
+/// The two pictures that the README shows.
+fn draw(
+    line: &impl train::Model,
+    fitted: &Fitted,
+    training: &Samples,
+    validation: &Samples,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let readings = |samples: &Samples| samples.x().iter().map(|x| x / 0.1).collect();
+    let (x, x_validation): (Vec<f32>, Vec<f32>) = (readings(training), readings(validation));
+    let predicted = fitted.predict(line, training.x())?;
+    let predicted_validation = fitted.predict(line, validation.x())?;
+    let points = [
+        plot::Points {
+            name: "training",
+            x: &x,
+            y: training.y(),
+            predicted: &predicted,
+        },
+        plot::Points {
+            name: "validation",
+            x: &x_validation,
+            y: validation.y(),
+            predicted: &predicted_validation,
+        },
+    ];
+    let ends = [20.0, 84.0];
+    let curve = fitted.predict(line, &ends.map(|t_u| 0.1 * t_u))?;
+    let curve: Vec<(f32, f32)> = ends.into_iter().zip(curve).collect();
+
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pictures");
+    let labels = ["t_u, unknown units", "t_c, °C"];
+    plot::fit(
+        pictures.join("thermometer-fit.svg"),
+        "Thermometer: readings and the line through them",
+        labels,
+        &points,
+        &curve,
+    )?;
+    plot::losses(
+        pictures.join("thermometer-loss.svg"),
+        "Thermometer: loss while training",
+        &[("thermometer", fitted.history())],
+    )?;
+    println!("Pictures: examples/pictures/thermometer-fit.svg and thermometer-loss.svg");
     Ok(())
 }
 

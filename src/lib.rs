@@ -32,6 +32,197 @@
 //! # Ok::<(), baregrad::Error>(())
 //! ```
 //!
+//! # The mechanics of learning, in seven steps
+//!
+//! A thermometer shows numbers without units. Eleven of its readings, `t_u`, were
+//! noted next to the temperature in °C, `t_c`. What turns one into the other?
+//!
+//! **1. Choose a model.** A function with parameters, here a line, and a guess
+//! for them. Recording it computes it.
+//!
+//! ```
+//! use baregrad::{Arena, Var};
+//! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
+//!
+//! fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+//!     w * t_u + b
+//! }
+//!
+//! let mut arena = Arena::<128, 16>::new();
+//! let tape = arena.tape();
+//! let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+//! let t_p = model(tape.input(&T_U, [11]), w, b);
+//! assert_eq!(t_p.value()?[..3], [35.7, 55.9, 58.2]); // as predicted by the guess
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+//!
+//! **2. Measure how wrong it is.** The loss is one number: here the mean of the
+//! squared differences.
+//!
+//! ```
+//! # use baregrad::{Arena, Var};
+//! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
+//! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+//! #     w * t_u + b
+//! # }
+//! # let mut arena = Arena::<128, 16>::new();
+//! # let tape = arena.tape();
+//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+//! # let t_p = model(tape.input(&T_U, [11]), w, b);
+//! # let t_c = tape.input(&T_C, [11]);
+//! let loss = (t_p - t_c).square().mean();
+//! assert_eq!(format!("{:.2}", loss.item()?), "1763.88");
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+//!
+//! **3. Ask which way is down.** The gradient tells how the loss changes with each
+//! parameter. `backward` applies the chain rule to what was recorded, from the
+//! loss to the parameters.
+//!
+//! ```
+//! # use baregrad::{Arena, Var};
+//! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
+//! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+//! #     w * t_u + b
+//! # }
+//! # let mut arena = Arena::<128, 16>::new();
+//! # let tape = arena.tape();
+//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+//! # let t_p = model(tape.input(&T_U, [11]), w, b);
+//! # let t_c = tape.input(&T_C, [11]);
+//! # let loss = (t_p - t_c).square().mean();
+//! tape.backward(loss)?;
+//! let by_hand = loss_at(1.05, 0.0) - loss_at(0.95, 0.0); // moving w a little
+//! assert!((w.grad()?[0] - by_hand / 0.1).abs() < 1.0);
+//! assert_eq!(format!("{:.1?}", &*tape.grads()?), "[4517.3, 82.6]");
+//!
+//! fn loss_at(w: f32, b: f32) -> f32 {
+//!     let squares = T_U.iter().zip(&T_C).map(|(t_u, t_c)| (w * t_u + b - t_c).powi(2));
+//!     squares.sum::<f32>() / 11.0
+//! }
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+//!
+//! **4. Take a step.** An optimizer moves the parameters against the gradient, as
+//! far as the learning rate says. `replay` computes everything again.
+//!
+//! ```
+//! use baregrad::optim::Sgd;
+//! # use baregrad::{Arena, Var};
+//! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
+//! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+//! #     w * t_u + b
+//! # }
+//! # let mut arena = Arena::<128, 16>::new();
+//! # let tape = arena.tape();
+//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+//! # let t_p = model(tape.input(&T_U, [11]), w, b);
+//! # let t_c = tape.input(&T_C, [11]);
+//! # let loss = (t_p - t_c).square().mean();
+//! # tape.backward(loss)?;
+//! tape.step(&mut Sgd::new(1e-4))?;
+//! tape.replay()?;
+//! assert!(loss.item()? < 1763.88 / 2.0);
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+//!
+//! **5. Repeat, with a learning rate that fits.** Gradients add up, so a loop sets
+//! them to zero. Steps that are too long overshoot, each by more than the last.
+//!
+//! ```
+//! # use baregrad::optim::Sgd;
+//! # use baregrad::{Arena, Var};
+//! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
+//! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+//! #     w * t_u + b
+//! # }
+//! # let mut arena = Arena::<128, 16>::new();
+//! # let tape = arena.tape();
+//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+//! # let t_p = model(tape.input(&T_U, [11]), w, b);
+//! # let t_c = tape.input(&T_C, [11]);
+//! # let loss = (t_p - t_c).square().mean();
+//! let mut sgd = Sgd::new(1e-2); // a hundred times as long
+//! for _epoch in 1..=10 {
+//!     tape.zero_grad();
+//!     tape.backward(loss)?;
+//!     tape.step(&mut sgd)?;
+//!     tape.replay()?;
+//! }
+//! assert!(loss.item()?.is_infinite());
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+//!
+//! **6. Normalise.** The gradient of `w` is fifty times that of `b`, because
+//! readings are about fifty. Bring inputs near 1 and one learning rate suits both:
+//! the example at the top of this page takes `0.1 * t_u` and gets there. Or take
+//! an optimizer that scales its steps itself.
+//!
+//! ```
+//! use baregrad::optim::Adam;
+//! # use baregrad::{Arena, Var};
+//! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
+//! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+//! #     w * t_u + b
+//! # }
+//! # let mut arena = Arena::<128, 16>::new();
+//! # let tape = arena.tape();
+//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+//! # let t_p = model(tape.input(&T_U, [11]), w, b);
+//! # let t_c = tape.input(&T_C, [11]);
+//! # let loss = (t_p - t_c).square().mean();
+//! let mut adam = Adam::<2>::new(1e-1); // it remembers two numbers per parameter
+//! for _epoch in 1..=2000 {
+//!     tape.zero_grad();
+//!     tape.backward(loss)?;
+//!     tape.step(&mut adam)?;
+//!     tape.replay()?;
+//! }
+//! assert_eq!(format!("{:.4?}", &*tape.params()?), "[0.5367, -17.3021]");
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+//!
+//! **7. Validate.** Does it hold for readings it has not seen? Keep some back,
+//! measure their loss without gradients, and look at both losses. If the training
+//! loss does not fall, the model is too simple; if the two diverge, it learns the
+//! noise by heart. With `std`, [`train`] splits, scales, fits, and says which:
+//!
+//! ```
+//! # #[cfg(feature = "std")]
+//! # fn learn() -> Result<(), Box<dyn std::error::Error>> {
+//! use baregrad::{optim::Sgd, train::{self, Dataset, Fit, Param, Scaler, Scaling, Verdict}};
+//! # use baregrad::Var;
+//! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
+//! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+//! #     w * t_u + b
+//! # }
+//!
+//! let data = Dataset::new([("t_u", T_U), ("t_c", T_C)])?;
+//! let (training, validation) = data.split(0.2, 1)?;
+//! let scaler = Scaler::fit(&training, &[("t_u", Scaling::Fixed(0.1))])?;
+//! let training = scaler.apply(&training)?.samples(&["t_u"], &["t_c"])?;
+//! let validation = scaler.apply(&validation)?.samples(&["t_u"], &["t_c"])?;
+//!
+//! let start = [Param::scalar("w", 1.0), Param::scalar("b", 0.0)];
+//! let line = train::model(start, |t_u, [w, b]| model(t_u, w, b));
+//! let fitted = Fit::new(&line, &training)
+//!     .validation(&validation)
+//!     .epochs(3000)
+//!     .run(&mut Sgd::new(1e-2))?;
+//! println!("{}", fitted.history().last()); // Epoch 3000, Training loss …, Validation loss …
+//! assert_eq!(fitted.verdict().verdict, Verdict::GoodFit);
+//! # Ok(())
+//! # }
+//! # #[cfg(feature = "std")]
+//! # learn().unwrap();
+//! ```
+//!
 //! # How it fits together
 //!
 //! A model is recorded once, by running it. The [`Tape`] keeps what was
@@ -43,8 +234,8 @@
 //! Below that, each layer knows only the ones to its right:
 //!
 //! ```text
-//! optim, ops  →  tape  →  op  →  shape, error
-//!        ↘ kernel
+//! train  →  optim, ops  →  tape  →  op  →  shape, error
+//!                  ↘ kernel
 //! ```
 //!
 //! | | |
@@ -54,6 +245,7 @@
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
 //! | [`optim`] | SGD, Adam |
+//! | [`train`] | on the desktop: data, fitting, validation, reports, pictures |
 //! | [`random`] | seeded uniform and normal numbers, permutations |
 //! | [`gradcheck`] | `backward` against finite differences |
 //!
@@ -72,8 +264,10 @@
 //!
 //! # Features
 //!
-//! - `std` (default): [`HeapArena`], optimizer state in a `Vec`, AVX2 where the
-//!   CPU has it. `BAREGRAD_SIMD` asks for another [`kernel::Level`].
+//! - `std` (default): [`HeapArena`], [`train`], optimizer state in a `Vec`, AVX2
+//!   where the CPU has it. `BAREGRAD_SIMD` asks for another [`kernel::Level`].
+//! - `csv`, `json`, `plot`, `progress`: more of [`train`], with the crates that
+//!   takes. They do nothing without `std`.
 //! - `defmt`: `defmt::Format` for errors and small types.
 
 #![no_std]
@@ -92,6 +286,8 @@ pub mod optim;
 pub mod random;
 mod shape;
 mod tape;
+#[cfg(feature = "std")]
+pub mod train;
 mod var;
 
 pub use arena::Arena;

@@ -163,6 +163,9 @@ pub struct Node {
     /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass
     /// that adds to gradients of parameters, and in one that starts anew.
     pub(crate) firsts: [u8; 2],
+    /// What runs next in a forward pass, and in the planned backward pass.
+    pub(crate) next: u16,
+    pub(crate) next_planned: u16,
     pub(crate) values: Span,
     pub(crate) links: Links,
     pub(crate) attrs: Attrs,
@@ -194,6 +197,8 @@ impl Node {
         operands: [0; MAX_OPERANDS],
         flags: Cell::new(0),
         firsts: [0; 2],
+        next: 0,
+        next_planned: 0,
         links: Links::UNUSED,
     };
 
@@ -209,8 +214,7 @@ impl Node {
     pub(crate) const LIVE: u16 = 16;
     /// Shows another node's values: nothing to compute.
     pub(crate) const VIEW: u16 = 32;
-    /// The planned loss's gradient flows to it, and if it is a result, on to its
-    /// operands.
+    /// The planned loss's gradient flows to this parameter.
     pub(crate) const PLANNED: u16 = 64;
     /// Its values are an input's, not the arena's.
     pub(crate) const BORROWED: u16 = 128;

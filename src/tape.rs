@@ -7,6 +7,7 @@ mod state;
 
 use core::cell::{Cell, Ref, RefCell, RefMut};
 use core::fmt;
+use core::mem::ManuallyDrop;
 use core::panic::Location;
 
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands, OptimizerError};
@@ -48,9 +49,12 @@ pub(crate) const NONE: u16 = u16::MAX;
 /// ```
 pub struct Tape<'t> {
     state: RefCell<State<'t>>,
-    /// Set once `error` is: one byte to look at before every call.
+    /// Set once `error` is: one byte to look at before reading.
     failed: Cell<bool>,
     error: Cell<Option<Error>>,
+    /// A kept error also borrows the state, so that what would change it finds out
+    /// without another look. Not dropped with the tape, which must need no drop.
+    hold: Cell<Option<ManuallyDrop<Ref<'t, State<'t>>>>>,
     grad_enabled: Cell<bool>,
 }
 
@@ -130,6 +134,7 @@ impl<'t> Tape<'t> {
             state: RefCell::new(State::new(floats, nodes)),
             failed: Cell::new(false),
             error: Cell::new(None),
+            hold: Cell::new(None),
             grad_enabled: Cell::new(true),
         }
     }
@@ -303,6 +308,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn rewind(&'t self, mark: Mark<'t>) -> Result<(), Error> {
         let at = Location::caller();
+        drop(self.hold.take().map(ManuallyDrop::into_inner));
         let state = self.state.try_borrow_mut();
         let rewound = state
             .map_err(|_| ErrorKind::Borrowed)
@@ -317,14 +323,19 @@ impl<'t> Tape<'t> {
                 state.truncate(keep);
                 Ok(())
             });
-        rewound.map_err(|kind| Error {
-            kind,
-            op: "rewind",
-            at,
-        })?;
-        self.failed.set(false);
-        self.error.set(None);
-        Ok(())
+        match rewound {
+            Ok(()) => {
+                self.failed.set(false);
+                self.error.set(None);
+                Ok(())
+            }
+            Err(kind) => {
+                if self.failed.get() {
+                    self.hold_state();
+                }
+                Err(refused(kind, "rewind", at))
+            }
+        }
     }
 
     // ---- running ---------------------------------------------------------
@@ -499,7 +510,8 @@ impl<'t> Tape<'t> {
             return None;
         }
         let state = self.state.try_borrow().ok()?;
-        match state.values(state.resolve(self, var).ok()?) {
+        let id = state.resolve(self, var).ok()?;
+        match state.floats.show(state.nodes.get(id as usize)?.values) {
             [x] => Some(*x),
             _ => None,
         }
@@ -594,10 +606,17 @@ impl<'t> Tape<'t> {
 
     /// Keeps the first error.
     #[cold]
-    pub(crate) fn keep(&self, error: Error) {
+    pub(crate) fn keep(&'t self, error: Error) {
         if !self.failed.replace(true) {
             self.error.set(Some(error));
+            self.hold_state();
         }
+    }
+
+    /// As long as an error is kept.
+    fn hold_state(&'t self) {
+        let hold = self.state.try_borrow().ok();
+        self.hold.set(hold.map(ManuallyDrop::new));
     }
 
     #[inline]
@@ -616,8 +635,8 @@ impl<'t> Tape<'t> {
         at: &'static Location<'static>,
     ) -> Result<RefMut<'_, State<'t>>, Error> {
         match self.state.try_borrow_mut() {
-            Ok(state) if !self.failed.get() => Ok(state),
-            _ => Err(self.no_entry(op, at)),
+            Ok(state) => Ok(state),
+            Err(_) => Err(self.no_entry(op, at)),
         }
     }
 

@@ -21,6 +21,13 @@ pub fn name(level: Level) -> String {
     format!("{level:?}").to_lowercase()
 }
 
+/// Whether the command line asks for a label: by a part of it, or for all.
+pub fn wanted(label: &str) -> bool {
+    let mut args = std::env::args().skip(1);
+    let part = args.find(|arg| !arg.starts_with('-'));
+    part.is_none_or(|part| label.contains(&part))
+}
+
 /// Runs `work` at a level, and goes back to the fastest.
 pub fn at_level<R>(level: Level, work: impl FnOnce() -> R) -> R {
     let before = kernel::level();

@@ -42,7 +42,9 @@
 //! They go in order because there the tree saves little, padding costs a
 //! scalar core much, and a loop anyone would write by hand gives the same bits.
 
-use super::{Acc, Broadcast, Lanes, Map, Mask, Row, math};
+use core::ops::Range;
+
+use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, f32x8, math};
 
 pub use super::matmul::{linear, matmul, matmul_nt, matmul_tn};
 
@@ -232,6 +234,25 @@ fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
     }
 }
 
+/// [`map`] of few elements: whole vectors of what every CPU of the target has, then
+/// one at a time. Which lanes there are to choose from is not asked.
+#[inline(always)]
+pub fn short_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
+    if !Level::VECTORS {
+        return map::<f32, N, F>(f, xs, out, acc);
+    }
+    let n = shortest(&xs).min(out.len());
+    let (whole, rest) = (0..n - n % f32x8::LEN, n - n % f32x8::LEN..n);
+    let part = |range: &Range<usize>| xs.map(|x| x.get(range.clone()).unwrap_or_default());
+    let (xs, rests) = (part(&whole), part(&rest));
+    if let Some(out) = out.get_mut(whole) {
+        map::<f32x8, N, _>(&f, xs, out, acc);
+    }
+    if let Some(out) = out.get_mut(rest) {
+        map::<f32, N, F>(f, rests, out, acc);
+    }
+}
+
 /// A reduction of `f(x[i], …)`; see the module for the order.
 #[inline(always)]
 pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
@@ -286,8 +307,22 @@ fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> [[
 #[inline(always)]
 pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     let mut result = R::IDENTITY;
+    let mut rests = xs;
+    if Level::VECTORS {
+        // Only the combining must go in order.
+        let zero = f32x8::splat(0.0);
+        let n = shortest(&xs);
+        let (whole, rest) = (0..n - n % f32x8::LEN, n - n % f32x8::LEN..n);
+        let wholes = xs.map(|x| f32x8::chunks(x.get(whole.clone()).unwrap_or_default()).0);
+        for_each(wholes, zero, f32x8::load, |row| {
+            for y in f.apply(row).to_array() {
+                result = R::combine(result, y);
+            }
+        });
+        rests = xs.map(|x| x.get(rest.clone()).unwrap_or_default());
+    }
     for_each(
-        xs,
+        rests,
         0.0,
         |x| *x,
         |row| result = R::combine(result, f.apply(row)),

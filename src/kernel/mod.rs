@@ -32,6 +32,7 @@ pub use level::{Level, level};
 #[cfg(feature = "std")]
 pub use level::{LevelError, level_from_env, set_level};
 
+pub(crate) use generic::IN_ORDER;
 use generic::{Max, Min, Reduce, Sum};
 pub(crate) use level::with_lanes;
 
@@ -102,7 +103,7 @@ impl<const N: usize, F: Map<N>> Map<N> for &F {
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
     if !Level::VECTORS || out.len() <= F::SHORT {
-        generic::map::<f32, N, F>(f, xs, out, acc);
+        generic::short_map(f, xs, out, acc);
     } else {
         long_map(f, xs, out, acc);
     }
@@ -166,25 +167,38 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 ///
 /// ```
 /// use baregrad::kernel;
-/// assert_eq!(kernel::dot_and_sum(&[1.0, 2.0], &[3.0, 4.0]), [11.0, 7.0]);
+/// assert_eq!(kernel::dot_and_sum(&[1.0, 2.0], &[3.0, 4.0]), (11.0, 7.0));
 /// ```
 #[inline]
-pub fn dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
-    if generic::shortest(&[x, g]) <= generic::IN_ORDER {
-        line::in_order(x, g)
+pub fn dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
+    if generic::shortest(&[x, g]) <= IN_ORDER {
+        short_dot_and_sum(x, g)
     } else {
         long_dot_and_sum(x, g)
     }
 }
 
+/// [`dot_and_sum`] of up to [`IN_ORDER`] elements.
+#[inline(always)]
+pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
+    line::in_order(x, g)
+}
+
 #[inline(never)]
-fn long_dot_and_sum(x: &[f32], g: &[f32]) -> [f32; 2] {
+fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
     with_lanes!(L => line::dot_and_sum::<L>(x, g))
 }
 
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].
+#[inline(never)]
 pub fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
     sum_of(SquaredDifference, [x, y])
+}
+
+/// [`squared_distance`] of up to [`IN_ORDER`] elements.
+#[inline(always)]
+pub(crate) fn short_squared_distance(x: &[f32], y: &[f32]) -> f32 {
+    generic::in_order::<Sum, 2, _>(SquaredDifference, [x, y])
 }
 
 /// The largest element, NaN if there is one; `-inf` if there is none.
@@ -245,7 +259,17 @@ fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mu
 /// [`zip`] of a single row, for few elements or without vectors.
 #[inline(always)]
 pub(crate) fn zip_row<F: Map<2>>(f: F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
-    generic::zip_row::<f32, F>(&f, row, a, b, out);
+    match row {
+        Row::Both => generic::short_map(&f, [a, b], out, Acc::Set),
+        Row::OnlyA => {
+            let f = generic::Last(&f, generic::one(b, 0));
+            generic::short_map(f, [a], out, Acc::Set);
+        }
+        Row::OnlyB => {
+            let f = generic::LastButOne(&f, generic::one(a, 0));
+            generic::short_map(f, [b], out, Acc::Set);
+        }
+    }
 }
 
 /// The gradient of an operand that was stretched: `f(g, own, other)`, summed
@@ -291,10 +315,10 @@ pub(crate) fn zip_grad_row<F: Map<3>>(
     acc: Acc,
 ) {
     match row {
-        Row::Both => generic::map::<f32, 3, _>(&f, [g, own, other], grad, acc),
+        Row::Both => generic::short_map(&f, [g, own, other], grad, acc),
         Row::OnlyA => {
             let f = generic::Last(&f, generic::one(other, 0));
-            generic::map::<f32, 2, _>(f, [g, own], grad, acc);
+            generic::short_map(f, [g, own], grad, acc);
         }
         Row::OnlyB => {
             let f = generic::LastButOne(&f, generic::one(own, 0));
@@ -345,9 +369,15 @@ pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 #[inline]
 pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     if let (1, 1, [w], [b]) = (k, n, w, b) {
-        return map(Line(*w, *b), [x], out, Acc::Set);
+        return line(x, *w, *b, out);
     }
     long_linear(x, w, b, out, [m, k, n]);
+}
+
+/// [`linear`] with one input and one output.
+#[inline(always)]
+pub(crate) fn line(x: &[f32], w: f32, b: f32, out: &mut [f32]) {
+    map(Line(w, b), [x], out, Acc::Set);
 }
 
 #[inline(never)]

@@ -155,8 +155,12 @@ impl<'t> Floats<'t> {
     /// The first `n` numbers and the last `n`; none if they overlap.
     #[inline(always)]
     pub(crate) fn ends(&mut self, n: usize) -> (&mut [f32], &mut [f32]) {
+        #[cold]
+        fn none<'a>() -> (&'a mut [f32], &'a mut [f32]) {
+            (&mut [], &mut [])
+        }
         if n > self.len / 2 {
-            return (&mut [], &mut []);
+            return none();
         }
         // SAFETY: both are within the arena, apart from each other.
         unsafe {
@@ -394,6 +398,13 @@ impl<'a> Backward<'a> {
         &self.node.attrs
     }
 
+    /// Whether a gradient flows to operand `k`.
+    #[inline(always)]
+    pub fn needs_grad(&self, k: usize) -> bool {
+        let start = self.node.links.grads.get(k);
+        start.is_some_and(|start| *start != Start::NONE)
+    }
+
     /// Lends the gradients needed for operand `k`: the result's, to read, and
     /// the operand's, to write or add to. `None` if no gradient flows there.
     ///
@@ -447,6 +458,24 @@ pub struct Grad<'g> {
     pub operand: &'g mut [f32],
     /// Whether to write or to add.
     pub acc: Acc,
+}
+
+impl Grad<'_> {
+    /// Writes or adds the only element of the operand's gradient.
+    #[inline(always)]
+    pub fn put(self, x: f32) {
+        // Adding is the exception, and kept out of the way.
+        #[cold]
+        #[inline(never)]
+        fn add(to: &mut f32, x: f32) {
+            *to += x;
+        }
+        match (self.operand, self.acc) {
+            ([to, ..], Acc::Set) => *to = x,
+            ([to, ..], Acc::Add) => add(to, x),
+            _ => {}
+        }
+    }
 }
 
 impl core::fmt::Debug for Forward<'_> {

@@ -2,7 +2,7 @@
 
 use super::{Build, Entry, exactly};
 use crate::kernel;
-use crate::op::{Attrs, Backward, Forward, Grad, Op};
+use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -73,6 +73,55 @@ impl Op for Matmul {
 #[derive(Clone, Copy, Debug)]
 pub struct Linear;
 
+impl Linear {
+    /// Tag: one input and one output, a straight line. Most sensors are.
+    const LINE: u32 = 1;
+
+    // Out of line, each: a line would pay for the registers and the stack they need.
+
+    #[inline(never)]
+    fn any_forward(cx: &mut Forward<'_>) {
+        let sizes = sizes(cx.attrs());
+        let ([x, w, b], out) = cx.split();
+        kernel::linear(x, w, b, out, sizes);
+    }
+
+    #[inline(never)]
+    fn send_to_x(cx: &mut Backward<'_>) {
+        let (w, sizes) = (cx.operand(1), sizes(cx.attrs()));
+        if let Some(grad) = cx.grad(0) {
+            kernel::matmul_nt(grad.output, w, grad.operand, sizes, grad.acc);
+        }
+    }
+
+    #[inline(never)]
+    fn send_to_w_and_b(cx: &mut Backward<'_>) {
+        let (x, attrs) = (cx.operand(0), cx.attrs());
+        if attrs.tag == Self::LINE && cx.needs_grad(1) {
+            return Self::send_to_line(cx, |g| kernel::dot_and_sum(x, g));
+        }
+        let sizes = sizes(attrs);
+        if let Some(grad) = cx.grad(1) {
+            kernel::matmul_tn(x, grad.output, grad.operand, sizes, grad.acc);
+        }
+        if let Some(grad) = cx.grad(2) {
+            let [m, _, n] = sizes;
+            kernel::sum_rows(grad.output, [m, n], grad.operand, grad.acc);
+        }
+    }
+
+    /// Both gradients of a line, in one pass.
+    #[inline(always)]
+    fn send_to_line(cx: &mut Backward<'_>, dot_and_sum: impl FnOnce(&[f32]) -> (f32, f32)) {
+        let Some(grad) = cx.grad(1) else { return };
+        let (slope, offset) = dot_and_sum(grad.output);
+        grad.put(slope);
+        if let Some(grad) = cx.grad(2) {
+            grad.put(offset);
+        }
+    }
+}
+
 impl Op for Linear {
     fn name(&self) -> &'static str {
         "linear"
@@ -86,50 +135,32 @@ impl Op for Linear {
             return Err(ShapeError::Broadcast);
         }
         keep(sizes, attrs);
+        attrs.tag = if matches!(sizes, [_, 1, 1]) {
+            Self::LINE
+        } else {
+            0
+        };
         Ok(shape)
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {
-        let sizes = sizes(cx.attrs());
-        let ([x, w, b], out) = cx.split();
-        kernel::linear(x, w, b, out, sizes);
+        if cx.attrs().tag != Self::LINE {
+            return Self::any_forward(cx);
+        }
+        if let ([x, [w, ..], [b, ..]], out) = cx.split() {
+            kernel::line(x, *w, *b, out);
+        }
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        let (x, w, sizes) = (cx.operand(0), cx.operand(1), sizes(cx.attrs()));
-        if let Some(grad) = cx.grad(0) {
-            kernel::matmul_nt(grad.output, w, grad.operand, sizes, grad.acc);
+        if cx.needs_grad(0) {
+            Self::send_to_x(cx);
         }
-        let [m, k, n] = sizes;
-        if k == 1 && n == 1 {
-            // A straight line: both gradients in one pass.
-            let mut sum = None;
-            if let Some(Grad {
-                output,
-                operand: [to],
-                acc,
-            }) = cx.grad(1)
-            {
-                let [slope, offset] = kernel::dot_and_sum(x, output);
-                acc.put(to, slope);
-                sum = Some(offset);
-            }
-            if let Some(Grad {
-                output,
-                operand: [to],
-                acc,
-            }) = cx.grad(2)
-            {
-                acc.put(to, sum.unwrap_or_else(|| kernel::sum(output)));
-            }
-            return;
+        let x = cx.operand(0);
+        if cx.attrs().tag != Self::LINE || !cx.needs_grad(1) || x.len() > kernel::IN_ORDER {
+            return Self::send_to_w_and_b(cx);
         }
-        if let Some(grad) = cx.grad(1) {
-            kernel::matmul_tn(x, grad.output, grad.operand, sizes, grad.acc);
-        }
-        if let Some(grad) = cx.grad(2) {
-            kernel::sum_rows(grad.output, [m, n], grad.operand, grad.acc);
-        }
+        Self::send_to_line(cx, |g| kernel::short_dot_and_sum(x, g));
     }
 }
 

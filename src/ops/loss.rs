@@ -13,13 +13,12 @@ pub(super) const ENTRIES: &[Entry] =
 #[derive(Clone, Copy, Debug)]
 pub struct Mse;
 
-/// `s * (2 * (x - y))`: the operations, in the order, of the spelled-out form.
+/// `s * (x - y)`, with `s = 2 g / n`: the product that the spelled-out form rounds.
 struct Slope(f32);
 impl Map<2> for Slope {
     #[inline(always)]
     fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-        let d = x - y;
-        L::splat(self.0) * (d + d)
+        L::splat(self.0) * (x - y)
     }
 }
 
@@ -39,23 +38,39 @@ impl Op for Mse {
 
     fn forward(&self, cx: &mut Forward<'_>) {
         let ([p, y], loss) = cx.split();
-        if let Some(loss) = loss.first_mut() {
-            *loss = kernel::squared_distance(p, y) / p.len() as f32;
+        if let [loss, ..] = loss {
+            let sum = if p.len() <= kernel::IN_ORDER {
+                kernel::short_squared_distance(p, y)
+            } else {
+                kernel::squared_distance(p, y)
+            };
+            *loss = sum / p.len() as f32;
         }
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        let (p, y) = (cx.operand(0), cx.operand(1));
-        let n = p.len() as f32;
-        let mut send = |k, own, other| {
-            if let Some(grad) = cx.grad(k) {
-                let g = grad.output.first().copied().unwrap_or(0.0);
-                kernel::map(Slope(g / n), [own, other], grad.operand, grad.acc);
-            }
-        };
-        send(0, p, y);
-        send(1, y, p);
+        send(cx, [0, 1]);
+        if cx.needs_grad(1) {
+            send_to_target(cx);
+        }
     }
+}
+
+#[inline(always)]
+fn send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
+    let (own, other) = (cx.operand(k), cx.operand(other));
+    if let Some(grad) = cx.grad(k)
+        && let [g, ..] = grad.output
+    {
+        let g = g / own.len() as f32;
+        kernel::map(Slope(g + g), [own, other], grad.operand, grad.acc);
+    }
+}
+
+// Seldom trained, so that what is should not pay for it.
+#[inline(never)]
+fn send_to_target(cx: &mut Backward<'_>) {
+    send(cx, [1, 0]);
 }
 
 /// Losses.

@@ -40,8 +40,9 @@ use crate::kernel::Lanes;
 #[derive(Clone, Debug)]
 pub struct Sgd<const N: usize = 0, S = [f32; N]> {
     hyper: Hyper,
-    /// Whether the hyper-parameters are known to be in range.
-    checked: bool,
+    /// Whether it is known that hyper-parameters are in range, and that there is
+    /// nothing to a step but `p - lr · g`.
+    is_descent: bool,
     /// Whether the buffer holds the gradients of an earlier step.
     started: bool,
     buffer: S,
@@ -71,7 +72,7 @@ impl Sgd {
         };
         Self {
             hyper,
-            checked: false,
+            is_descent: false,
             started: false,
             buffer: [],
         }
@@ -85,7 +86,7 @@ impl Sgd {
                 momentum,
                 ..self.hyper
             },
-            checked: false,
+            is_descent: false,
             started: false,
             buffer: [0.0; M],
         }
@@ -100,7 +101,7 @@ impl Sgd {
                 momentum,
                 ..self.hyper
             },
-            checked: false,
+            is_descent: false,
             started: false,
             buffer: std::vec![0.0; params],
         }
@@ -145,37 +146,35 @@ impl<const N: usize, S: AsMut<[f32]>> Sgd<N, S> {
         self.started = false;
         self.buffer.as_mut().fill(0.0);
     }
+
+    /// A step with momentum, weight decay, or uphill.
+    #[inline(never)]
+    fn any_step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
+        let mut hyper = self.hyper;
+        if hyper.momentum == 0.0 {
+            return sweep(&hyper, params, grads, []);
+        }
+        if !self.started {
+            // The first gradient enters whole. The buffer is zero then.
+            hyper.fresh = 1.0;
+        }
+        sweep(&hyper, params, grads, [self.buffer.as_mut()])?;
+        self.started = true;
+        Ok(())
+    }
 }
 
 impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
+    #[inline]
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
-        let Hyper {
-            momentum, fresh, ..
-        } = self.hyper;
-        if !self.checked {
+        if !self.is_descent {
             self.hyper.check()?;
-            self.checked = true;
+            if self.hyper.momentum != 0.0 || !self.hyper.objective.is_loss() {
+                return self.any_step(params, grads);
+            }
+            self.is_descent = true;
         }
-        if momentum == 0.0 {
-            return if self.hyper.objective.is_loss() {
-                sweep(&Descent { lr: self.hyper.lr }, params, grads, [])
-            } else {
-                sweep(&self.hyper, params, grads, [])
-            };
-        }
-        // The first gradient enters whole. The buffer is zero then.
-        let fresh = if self.started { fresh } else { 1.0 };
-        sweep(
-            &Hyper {
-                fresh,
-                ..self.hyper
-            },
-            params,
-            grads,
-            [self.buffer.as_mut()],
-        )?;
-        self.started = true;
-        Ok(())
+        sweep(&Descent { lr: self.hyper.lr }, params, grads, [])
     }
 
     fn learning_rate(&self) -> f32 {
@@ -184,7 +183,7 @@ impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
 
     fn set_learning_rate(&mut self, lr: f32) {
         self.hyper.lr = lr;
-        self.checked = false;
+        self.is_descent = false;
     }
 }
 

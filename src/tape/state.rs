@@ -49,20 +49,25 @@ pub(crate) struct State<'t> {
     nodes_peak: usize,
     pub(super) generation: u32,
     /// The loss whose gradient buffers are planned, where its own is and how long,
-    /// and whether gradients flow to every parameter.
+    /// and to which parameters gradients flow.
     planned: u16,
+    /// The same, if it is a single number.
+    planned_number: u16,
     planned_generation: u32,
+    first_planned: u16,
     seed: usize,
     seed_len: usize,
-    reaches_all: bool,
+    reached: Collected,
     /// Which parameters hold gradients.
     collected: Cell<Collected>,
     first_param: u16,
     last_param: u16,
     any_pending: bool,
-    /// The first operation; and the first a parameter changes the result of.
+    /// The first and the last operation to run, and the first that a parameter
+    /// changes the result of.
     first_op: u16,
-    pub(super) first_trained: u16,
+    last_op: u16,
+    first_trained: u16,
     /// From this node on, values may be older than what they depend on.
     pub(super) outdated_from: u16,
 }
@@ -72,8 +77,9 @@ pub(crate) struct State<'t> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Collected {
     None,
-    /// Those of the planned loss.
+    /// Those of the planned loss; and those are all there are.
     Planned,
+    All,
     /// Those marked as written.
     Written,
 }
@@ -96,15 +102,18 @@ impl<'t> State<'t> {
             nodes_peak: 0,
             generation: 1,
             planned: NONE,
+            planned_number: NONE,
             planned_generation: 0,
+            first_planned: NONE,
             seed: 0,
             seed_len: 0,
-            reaches_all: false,
+            reached: Collected::None,
             collected: Cell::new(Collected::None),
             first_param: NONE,
             last_param: NONE,
             any_pending: false,
             first_op: NONE,
+            last_op: NONE,
             first_trained: NONE,
             outdated_from: NONE,
         }
@@ -149,7 +158,7 @@ impl<'t> State<'t> {
     fn holds_grad(&self, param: &Node) -> bool {
         match self.collected.get() {
             Collected::None => false,
-            Collected::Planned => param.has(Node::PLANNED),
+            Collected::Planned | Collected::All => param.has(Node::PLANNED),
             Collected::Written => param.has(Node::WRITTEN),
         }
     }
@@ -224,6 +233,9 @@ impl<'t> State<'t> {
             None => self.first_param = id,
         }
         self.last_param = id;
+        if self.collected.get() == Collected::All {
+            self.collected.set(Collected::Planned);
+        }
         Ok(id)
     }
 
@@ -316,12 +328,12 @@ impl<'t> State<'t> {
             *slot = Node {
                 generation: self.generation,
                 grad: UNPLANNED,
+                next: NONE,
                 ..node
             };
             self.len += 1;
         }
-        self.planned = NONE;
-        self.scratch = 0;
+        self.forget_plan();
         self.nodes_peak = self.nodes_peak.max(self.len);
         self.note_peak();
     }
@@ -440,10 +452,17 @@ impl<'t> State<'t> {
             node.cap = len as u32;
             self.top += len;
         }
-        self.first_op = self.first_op.min(id);
+        let runs = !node.has(Node::VIEW);
         self.push(node);
         self.connect_node(id as usize);
-        self.run_from(id);
+        if runs {
+            match self.nodes.get_mut(self.last_op as usize) {
+                Some(last) => last.next = id,
+                None => self.first_op = id,
+            }
+            self.last_op = id;
+            self.run_from(id);
+        }
         Ok(id)
     }
 
@@ -483,8 +502,7 @@ impl<'t> State<'t> {
             self.outdated_from = self.outdated_from.min(pending as u16);
         }
 
-        self.scratch = 0;
-        self.planned = NONE;
+        self.forget_plan();
         self.generation = self.generation.wrapping_add(1).max(1);
         self.connect();
     }
@@ -497,8 +515,9 @@ impl<'t> State<'t> {
         self.first_param = NONE;
         self.last_param = NONE;
         self.first_op = NONE;
+        self.last_op = NONE;
         self.first_trained = NONE;
-        // Backwards: each parameter keeps the number of the next.
+        // Backwards: each parameter and each operation keeps the number of the next.
         for (id, node) in self.nodes.iter_mut().take(self.len).enumerate().rev() {
             let id = id as u16;
             if node.has(Node::PARAM) {
@@ -515,7 +534,13 @@ impl<'t> State<'t> {
                 self.inputs += 1;
             }
             if node.op.is_some() {
-                self.first_op = id;
+                if !node.has(Node::VIEW) {
+                    node.next = self.first_op;
+                    self.first_op = id;
+                    if self.last_op == NONE {
+                        self.last_op = id;
+                    }
+                }
                 if node.has(Node::REQUIRES_GRAD) {
                     self.first_trained = id;
                 }
@@ -525,20 +550,20 @@ impl<'t> State<'t> {
 
     // ---- forward ---------------------------------------------------------
 
-    /// Computes the results from node `start` on, in order.
+    /// Computes the results from operation `start` on, in order.
     #[inline]
     fn run_from(&mut self, start: u16) {
-        let nodes = self.nodes.get(..self.len);
-        let Some(nodes @ [first, ..]) = nodes.and_then(|all| all.get(start as usize..)) else {
+        let nodes: &[Node] = self.nodes;
+        let Some(mut node) = nodes.get(start as usize) else {
             return;
         };
-        let mut cx = Forward::new(self.nodes, first, &mut self.floats);
-        for node in nodes {
-            if let Some(op) = node.op
-                && !node.has(Node::VIEW)
-            {
-                cx.turn_to(node);
-                op.forward(&mut cx);
+        let mut cx = Forward::new(nodes, node, &mut self.floats);
+        while let Some(op) = node.op {
+            cx.turn_to(node);
+            op.forward(&mut cx);
+            match nodes.get(node.next as usize) {
+                Some(next) => node = next,
+                None => break,
             }
         }
     }
@@ -583,8 +608,7 @@ impl<'t> State<'t> {
     #[cold]
     fn take_over_pending(&mut self) -> Result<(), Error> {
         self.any_pending = false;
-        self.planned = NONE;
-        self.scratch = 0;
+        self.forget_plan();
         self.exchange_pending();
         let result = self.run_shape_rules();
         if result.is_err() {
@@ -657,6 +681,12 @@ impl<'t> State<'t> {
 
     // ---- backward --------------------------------------------------------
 
+    /// Gradients are planned again before they are computed.
+    fn forget_plan(&mut self) {
+        (self.planned, self.planned_number) = (NONE, NONE);
+        self.scratch = 0;
+    }
+
     #[inline]
     fn trained(&self, id: u16) -> Result<&Node, ErrorKind> {
         let node = self.node(id).ok_or(ErrorKind::Stale)?;
@@ -686,12 +716,15 @@ impl<'t> State<'t> {
         gradient: Option<&[f32]>,
     ) -> Result<(), ErrorKind> {
         let loss = var.id;
-        let len = gradient.map_or(1, <[f32]>::len);
+        let planned = match gradient {
+            None => self.planned_number,
+            Some(gradient) if gradient.len() == self.seed_len => self.planned,
+            Some(_) => NONE,
+        };
         if !core::ptr::eq(tape, var.tape)
-            || self.planned != loss
+            || planned != loss
             || self.planned_generation != var.generation
             || self.outdated_from <= loss
-            || self.seed_len != len
         {
             let loss = self.resolve(tape, var)?;
             self.prepare(loss, gradient)?;
@@ -702,10 +735,10 @@ impl<'t> State<'t> {
         }
         let starts_anew = match self.collected.get() {
             Collected::None => {
-                self.collected.set(Collected::Planned);
+                self.collected.set(self.reached);
                 true
             }
-            Collected::Planned => false,
+            Collected::Planned | Collected::All => false,
             Collected::Written => {
                 self.prepare_to_add();
                 false
@@ -719,24 +752,23 @@ impl<'t> State<'t> {
             }
             Some(gradient) => {
                 let seed = self.floats.get_mut(self.seed..);
-                if let Some(seed) = seed.and_then(|seed| seed.get_mut(..len)) {
+                if let Some(seed) = seed.and_then(|seed| seed.get_mut(..gradient.len())) {
                     seed.copy_from_slice(gradient);
                 }
             }
         }
 
-        let nodes = self.nodes.get(..loss as usize + 1);
-        let nodes = nodes.and_then(|nodes| nodes.get(self.first_trained as usize..));
-        let Some(nodes @ [first, ..]) = nodes else {
+        let nodes: &[Node] = self.nodes;
+        let Some(mut node) = nodes.get(self.first_planned as usize) else {
             return Ok(());
         };
-        let mut cx = Backward::new(self.nodes, first, &mut self.floats);
-        for node in nodes.iter().rev() {
-            if node.has(Node::PLANNED)
-                && let Some(op) = node.op
-            {
-                let [adding, anew] = node.firsts;
-                cx.run(op, node, if starts_anew { anew } else { adding });
+        let mut cx = Backward::new(nodes, node, &mut self.floats);
+        while let Some(op) = node.op {
+            let [adding, anew] = node.firsts;
+            cx.run(op, node, if starts_anew { anew } else { adding });
+            match nodes.get(node.next_planned as usize) {
+                Some(next) => node = next,
+                None => break,
             }
         }
         Ok(())
@@ -826,15 +858,16 @@ impl<'t> State<'t> {
     ///             if the operation passes on its own gradient: the node's own buffer
     ///             otherwise: the lowest gap among the live ones that is large enough
     ///         the node's own buffer is no longer live, unless it was passed on
+    ///         it runs after the one before, if any gradient is left to compute
     /// ```
     ///
     /// Places are relative to `top`, where the gradients begin.
     #[cold]
     fn plan(&mut self, loss: u16) -> Result<(), ErrorKind> {
-        if self.collected.get() == Collected::Planned {
+        if self.collected.get() != Collected::None {
             self.mark_written();
         }
-        self.planned = NONE;
+        self.forget_plan();
         let grads = self.floats.len() - self.top;
         let params_at = grads - self.param_floats;
         for node in self.nodes.iter_mut().take(self.len) {
@@ -846,6 +879,8 @@ impl<'t> State<'t> {
             };
         }
 
+        self.first_planned = NONE;
+        let mut last = NONE;
         let mut end = self.place_gradient(loss, loss);
         for id in (0..=loss).rev() {
             let Some(node) = self.node(id).filter(|node| node.has(Node::LIVE)) else {
@@ -884,7 +919,14 @@ impl<'t> State<'t> {
                 node.links = links;
                 node.firsts = [adding, anew];
                 node.clear(Node::LIVE);
-                node.set(Node::PLANNED);
+                node.next_planned = NONE;
+            }
+            if grads.iter().any(Option::is_some) {
+                match self.nodes.get_mut(last as usize) {
+                    Some(last) => last.next_planned = id,
+                    None => self.first_planned = id,
+                }
+                last = id;
             }
             if let Some(heir) = passed_on.and_then(|id| self.nodes.get_mut(id as usize)) {
                 heir.grad = own[0] as u32;
@@ -899,14 +941,19 @@ impl<'t> State<'t> {
                 capacity: self.floats.len(),
             });
         }
-        let reaches_all = self.params().all(|param| param.has(Node::PLANNED));
-        self.reaches_all = reaches_all;
+        let all = self.params().all(|param| param.has(Node::PLANNED));
+        self.reached = if all {
+            Collected::All
+        } else {
+            Collected::Planned
+        };
         self.scratch = end as usize;
         self.note_peak();
         if let Some(node) = self.node(loss) {
             let generation = node.generation;
             (self.seed, self.seed_len) = (self.top + node.grad as usize, node.values.len());
             self.planned_generation = generation;
+            self.planned_number = if self.seed_len == 1 { loss } else { NONE };
         }
         self.planned = loss;
         Ok(())
@@ -962,7 +1009,7 @@ impl<'t> State<'t> {
     /// may have all the same.
     #[inline]
     pub(super) fn every_param_has_grad(&self) -> bool {
-        self.collected.get() == Collected::Planned && self.reaches_all
+        self.collected.get() == Collected::All
     }
 
     /// The first parameter that has no gradient, and must have one.

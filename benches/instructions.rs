@@ -1,0 +1,191 @@
+//! A gate on instructions: valgrind counts what the jobs and a few kernels take,
+//! and none may take more than the committed numbers allow. Unlike times, the
+//! counts repeat exactly, however busy the machine is.
+//!
+//! ```text
+//! cargo bench --bench instructions               count and compare
+//! cargo bench --bench instructions -- --update   commit what is counted now
+//! ```
+//!
+//! The committed numbers, in `instructions.txt`, are of 64-bit x86 at the
+//! baseline level (SSE2), which every such CPU runs in the same way, and of the
+//! compiler named there. J1 and J2 are counted per epoch, kernels per call.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod shared;
+
+use std::hint::black_box;
+use std::process::{Command, ExitCode};
+use std::{env, fs, io};
+
+use baregrad::HeapArena;
+use baregrad::optim::Optimizer;
+use shared::plain::{self, Data};
+use shared::{Sine, jobs, wanted};
+
+/// What is allowed beyond a committed number: so many percent of it, and so many
+/// instructions. Compilers from 1.95 to 1.97 agree to the instruction; 1.89, the
+/// oldest that will do, takes 5 % more in some loops, and nine more for the 73 of
+/// a short sum. A check or a copy that slips into a loop costs more than that.
+const PERCENT: u64 = 6;
+const INSTRUCTIONS: u64 = 10;
+
+const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
+
+/// What is counted: a name, and how often it is done while counting. A kernel's
+/// name ends in the length of its slices.
+const SUBJECTS: [(&str, u32); 11] = [
+    ("J1", 100),
+    ("J1-operators", 100),
+    ("J2", 5),
+    ("sum/11", 100),
+    ("sum/4096", 1),
+    ("dot/11", 100),
+    ("dot/4096", 1),
+    ("add/4096", 1),
+    ("exp/4096", 1),
+    ("tanh/4096", 1),
+    ("matmul/256", 1),
+];
+
+/// Valgrind counts what happens in here: it knows the function by its name.
+#[inline(never)]
+fn counted(times: u32, run: &mut dyn FnMut()) {
+    for _ in 0..times {
+        run();
+    }
+}
+
+/// Does it once to warm up, which plans gradients and finds the level, and then
+/// as often as told.
+fn perform(name: &str, times: u32) {
+    fn twice(times: u32, mut run: impl FnMut()) {
+        run();
+        counted(black_box(times), &mut run);
+    }
+    fn train<O: Optimizer>(times: u32, mut job: jobs::Job<'_, O>) {
+        twice(times, || _ = black_box(job.epoch().unwrap()));
+    }
+    let mut arena = HeapArena::new(20_000, 32);
+    let tape = arena.tape();
+    match name {
+        "J1" => train(times, jobs::thermometer(&tape)),
+        "J1-operators" => train(times, jobs::thermometer_operators(&tape)),
+        "J2" => train(times, jobs::sine(&tape, &Sine::load())),
+        _ => {
+            let (kernel, len) = name.split_once('/').unwrap();
+            let lanes = plain::kernel(kernel).lanes;
+            let mut data = Data::new(0, len.parse().unwrap());
+            twice(times, || lanes(black_box(&mut data)));
+        }
+    }
+}
+
+/// Has valgrind run this program on one subject. `None` if there is no valgrind.
+fn count(name: &str, times: u32) -> io::Result<Option<u64>> {
+    let valgrind = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--toggle-collect=*counted*")
+        .arg(env::current_exe()?)
+        .args(["--perform", name])
+        .env("BAREGRAD_SIMD", "baseline")
+        .output();
+    let output = match valgrind {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        output => output?,
+    };
+    let told = String::from_utf8_lossy(&output.stderr);
+    let collected = told.lines().find_map(|line| {
+        let (_, count) = line.split_once("Collected :")?;
+        count.trim().parse::<u64>().ok()
+    });
+    match collected {
+        Some(count) if output.status.success() && count > 0 => Ok(Some(count / u64::from(times))),
+        _ => Err(io::Error::other(format!("{name}: valgrind said\n{told}"))),
+    }
+}
+
+fn compiler() -> io::Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = Command::new(rustc).arg("--version").output()?.stdout;
+    Ok(String::from_utf8_lossy(&version).trim().to_owned())
+}
+
+/// Counts, and compares or writes. Whether nothing takes too many.
+fn gate(update: bool) -> io::Result<bool> {
+    let subjects = SUBJECTS.iter().filter(|(name, _)| update || wanted(name));
+    if subjects.clone().next().is_none() {
+        return Ok(true);
+    }
+    let committed = fs::read_to_string(NUMBERS)?;
+    let compiler = compiler()?;
+    let mut numbers =
+        format!("# Written by `cargo bench --bench instructions -- --update`.\n# {compiler}\n");
+    let mut good = true;
+    println!("instructions, counted with {compiler}");
+    for &(name, times) in subjects {
+        let Some(count) = count(name, times)? else {
+            println!("skipped: valgrind is not installed");
+            return Ok(!update);
+        };
+        numbers += &format!("{name} {count}\n");
+        let before = committed.lines().find_map(|line| {
+            let (_, number) = line.split_once(' ').filter(|(n, _)| *n == name)?;
+            number.parse::<u64>().ok()
+        });
+        let verdict = match before {
+            None if update => "new".into(),
+            None => {
+                good = false;
+                "FAILED: no committed number".into()
+            }
+            Some(before) => {
+                let percent = (count as f64 / before as f64 - 1.0) * 100.0;
+                let failed = count > before + before * PERCENT / 100 + INSTRUCTIONS;
+                good &= !failed;
+                let verdict = if failed { "FAILED: " } else { "" };
+                format!("{verdict}{percent:+.1} % of {before}")
+            }
+        };
+        println!("{name:14} {count:>8}  {verdict}");
+    }
+    if update {
+        fs::write(NUMBERS, numbers)?;
+        println!("written to {NUMBERS}");
+        return Ok(true);
+    }
+    if !good {
+        println!("allowed: {PERCENT} % and {INSTRUCTIONS} instructions more than\n{committed}");
+    }
+    Ok(good)
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    if let [perform_arg, name] = &args[..]
+        && perform_arg == "--perform"
+    {
+        for (_, times) in SUBJECTS.iter().filter(|(n, _)| n == name) {
+            perform(name, *times);
+        }
+        return ExitCode::SUCCESS;
+    }
+    // As criterion's: `cargo bench` says so, `cargo test --all-targets` does not.
+    if !args.iter().any(|arg| arg == "--bench") {
+        println!("nothing is counted without --bench");
+        return ExitCode::SUCCESS;
+    }
+    if cfg!(any(not(target_arch = "x86_64"), target_feature = "avx")) {
+        println!("skipped: the committed numbers are of plain x86-64");
+        return ExitCode::SUCCESS;
+    }
+    match gate(args.iter().any(|arg| arg == "--update")) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("FAILED: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

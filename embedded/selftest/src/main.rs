@@ -1,0 +1,79 @@
+//! Does the work of `tests/bits.rs` on a board, group by group, and compares
+//! the digests with the committed ones. What takes more stack than there is, is
+//! left out and named. A group that takes more than it says fails, too.
+//!
+//! `qemu.sh` runs it on emulated boards. On a real one, through a debug probe
+//! (here with probe-rs, on a micro:bit v2):
+//!
+//! ```text
+//! BOARD=nrf52833 cargo build --release -p selftest --target thumbv7em-none-eabihf \
+//!     --no-default-features --features rtt,all
+//! probe-rs run --chip nRF52833_xxAA target/thumbv7em-none-eabihf/release/selftest
+//! ```
+//!
+//! Another chip takes a file in `memory/`, named in `BOARD`.
+
+#![no_std]
+#![no_main]
+#![allow(unreachable_pub)] // of the workload, which has several homes
+
+use board::{println, stack};
+use jobs::thermometer;
+
+#[path = "../../../tests/bits/workload.rs"]
+mod workload;
+
+static GROUPS: &[workload::Group] = &[
+    #[cfg(feature = "kernels")]
+    workload::KERNELS,
+    #[cfg(feature = "math")]
+    workload::MATH,
+    #[cfg(feature = "optimizers")]
+    workload::OPTIMIZERS,
+    #[cfg(feature = "thermometer")]
+    workload::THERMOMETER,
+    #[cfg(feature = "sine-parts")]
+    workload::SINE_IN_PARTS,
+    #[cfg(feature = "sine")]
+    workload::SINE,
+    #[cfg(feature = "programs")]
+    workload::PROGRAMS,
+];
+
+board::entry!(run);
+
+fn run() -> i32 {
+    let mut failed = 0;
+    for group in GROUPS {
+        let (name, free) = (group.name, stack::free());
+        if free < group.stack {
+            println!(
+                "{name:12} left out: {} bytes of stack, {free} are free",
+                group.stack
+            );
+            continue;
+        }
+        stack::paint();
+        let digest = group.digest();
+        let used = stack::used();
+        match digest {
+            Ok(digest) if digest.0 == group.digest && used <= group.stack => {
+                println!("{name:12} {digest}  {used} bytes of stack");
+            }
+            Ok(digest) => {
+                let expected = workload::Digest(group.digest);
+                println!(
+                    "{name:12} {digest}  {used} bytes of stack: expected {expected}, at most {}",
+                    group.stack
+                );
+                failed = 1;
+            }
+            Err(error) => {
+                println!("{name:12} {error}");
+                failed = 1;
+            }
+        }
+    }
+    println!("{}", if failed == 0 { "same bits" } else { "FAILED" });
+    failed
+}

@@ -1,0 +1,90 @@
+//! A model that overfits on purpose, and three cures.
+//!
+//! Twenty noisy samples of a smooth curve, and a network with more parameters
+//! than that several times over. It can go through all of them, and does. Then the
+//! same with a penalty on large weights, with early stopping, and with noise
+//! added to the readings.
+//!
+//! ```text
+//! cargo run --release --example overfit
+//! ```
+
+use std::error::Error;
+use std::path::Path;
+
+use baregrad::optim::Adam;
+use baregrad::random::{fill_normal, fill_uniform, seeded};
+use baregrad::train::{Curve, Dataset, EarlyStopping, Fit, Fitted, Model, Samples, plot};
+
+/// Enough to follow every sample.
+const UNITS: [usize; 2] = [32, 32];
+/// Of the noise in what is measured: no model can do better than its square.
+const NOISE: f32 = 0.3;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let training = measure(20, 1)?;
+    let validation = measure(100, 2)?;
+    let network = Curve::Mlp {
+        widths: UNITS.to_vec(),
+        seed: 7,
+    };
+    let adam = || {
+        let count = network.params().iter().map(|p| p.values().len()).sum();
+        Adam::on_heap(1e-2, count)
+    };
+    let fit = || {
+        Fit::new(&network, &training)
+            .validation(&validation)
+            .epochs(4000)
+    };
+
+    let runs = [
+        ("as it is", fit().run(&mut adam())?),
+        ("L2 penalty 0.003", fit().l2(3e-3).run(&mut adam())?),
+        (
+            "early stopping, patience 200",
+            fit()
+                .early_stopping(EarlyStopping::new(200))
+                .run(&mut adam())?,
+        ),
+        (
+            "noise 0.15 on the readings",
+            fit().noise(0.15).run(&mut adam())?,
+        ),
+    ];
+    println!(
+        "The square of the noise, which no model gets below: {:.4}",
+        NOISE * NOISE
+    );
+    for (name, fitted) in &runs {
+        println!("\n# {name}\n\n{}", fitted.verdict());
+    }
+    draw(&runs)
+}
+
+/// A curve with noise, read at random places between -1 and 1.
+fn measure(rows: usize, seed: u64) -> Result<Samples, Box<dyn Error>> {
+    let mut rng = seeded(seed);
+    let (mut x, mut noise) = (vec![0.0; rows], vec![0.0; rows]);
+    fill_uniform(&mut rng, -1.0, 1.0, &mut x)?;
+    fill_normal(&mut rng, 0.0, NOISE, &mut noise)?;
+    // 4x³ - 3x, up and down and up again: no functions that differ by machine.
+    let curve = |x: f32| (4.0 * x * x - 3.0) * x;
+    let y: Vec<f32> = x
+        .iter()
+        .zip(&noise)
+        .map(|(x, noise)| curve(*x) + noise)
+        .collect();
+    Ok(Dataset::new([("x", x), ("y", y)])?.samples(&["x"], &["y"])?)
+}
+
+fn draw(runs: &[(&str, Fitted)]) -> Result<(), Box<dyn Error>> {
+    let histories: Vec<_> = runs
+        .iter()
+        .map(|(name, run)| (*name, run.history()))
+        .collect();
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pictures/overfit.svg");
+    plot::losses(picture, "Overfitting, and three cures", &histories)?;
+    println!("\nPicture: examples/pictures/overfit.svg");
+    Ok(())
+}

@@ -1,0 +1,346 @@
+//! A fitted curve in the units of the data: coefficients, and code for firmware.
+
+use core::fmt;
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::curve::Curve;
+use super::evaluate::predict;
+use super::fitted::Fitted;
+use super::model::{Model, Param};
+use super::scale::Scale;
+use crate::error::Error;
+use crate::kernel::generic::IN_ORDER;
+use crate::var::Var;
+
+/// A [`Curve`] that was fitted to scaled data, with the scales: from readings to
+/// what they mean, in the units of the data.
+///
+/// As a [`Model`] it computes what firmware will: scale in `f32`, curve, scale
+/// back in `f32`.
+///
+/// ```
+/// use baregrad::optim::Sgd;
+/// use baregrad::train::{Calibration, Curve, Dataset, Fit, Scaler, Scaling};
+///
+/// let data = Dataset::new([("raw", [100.0, 200.0, 300.0]), ("bar", [1.0, 1.5, 2.0])])?;
+/// let curve = Curve::Linear;
+/// let scaler = Scaler::fit(&data, &[("raw", curve.scaling()), ("bar", Scaling::Standard)])?;
+/// let samples = scaler.apply(&data)?.samples(&["raw"], &["bar"])?;
+/// let fitted = Fit::new(&curve, &samples).run(&mut Sgd::new(0.5))?;
+///
+/// let scales = ["raw", "bar"].map(|name| scaler.scale(name).unwrap());
+/// let calibration = Calibration::new(&curve, &fitted, ["raw", "bar"], scales, [100.0, 300.0]);
+/// assert!((calibration.predict(&[250.0])?[0] - 1.75).abs() < 1e-6);
+/// let coefficients = calibration.coefficients().unwrap();   // bar = 0.5 + 0.005 * raw
+/// assert!((coefficients[0] - 0.5).abs() < 1e-6 && (coefficients[1] - 0.005).abs() < 1e-8);
+/// assert!(calibration.to_rust().contains("pub fn calibrated(reading: f32) -> f32"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    curve: Curve,
+    params: Vec<Param>,
+    names: [String; 2],
+    scales: [Scale; 2],
+    /// The least and the largest reading that was trained with.
+    range: [f32; 2],
+}
+
+impl Calibration {
+    /// What `fitted` makes of `curve`: `names` and `scales` are those of the
+    /// readings and of what they mean, `range` that of the readings.
+    pub fn new(
+        curve: &Curve,
+        fitted: &Fitted,
+        names: [&str; 2],
+        scales: [Scale; 2],
+        range: [f32; 2],
+    ) -> Self {
+        Calibration {
+            curve: curve.clone(),
+            params: fitted.named_params().to_vec(),
+            names: names.map(ToString::to_string),
+            scales,
+            range,
+        }
+    }
+
+    /// What the readings mean.
+    ///
+    /// # Errors
+    /// What the tape refuses, for example no readings.
+    pub fn predict(&self, readings: &[f32]) -> Result<Vec<f32>, Error> {
+        predict(self, &self.params, readings, 1, 1024)
+    }
+
+    /// The coefficients of `1, x, x², …` in the units of the data, normalisation
+    /// undone in `f64`; `None` for a network.
+    pub fn coefficients(&self) -> Option<Vec<f64>> {
+        let single = |param: &Param| param.values.first().copied().map(f64::from);
+        let params: Vec<f64> = self.params.iter().filter_map(single).collect();
+        let chebyshev = match (&self.curve, params.as_slice()) {
+            (Curve::Linear, &[w, b]) => Vec::from([b, w]),
+            (Curve::Poly(_), _) => params,
+            _ => return None,
+        };
+        let [x, y] = self.scales;
+        // The reading, scaled, as a polynomial of the reading.
+        let (factor, offset) = (f64::from(x.factor), f64::from(x.offset));
+        let scaled = [-offset * factor, factor];
+        let two_scaled = scaled.map(|c| 2.0 * c);
+
+        let mut sum = std::vec![0.0; chebyshev.len()];
+        let (mut before, mut t) = (Vec::new(), Vec::from([1.0]));
+        for (k, c) in chebyshev.iter().enumerate() {
+            for (sum, t) in sum.iter_mut().zip(&t) {
+                *sum += c * t;
+            }
+            let step: &[f64] = if k == 0 { &scaled } else { &two_scaled };
+            let mut next = product(step, &t);
+            for (next, before) in next.iter_mut().zip(&before) {
+                *next -= before;
+            }
+            (before, t) = (t, next);
+        }
+        let factor = f64::from(y.factor);
+        sum.iter_mut().for_each(|c| *c /= factor);
+        if let Some(constant) = sum.first_mut() {
+            *constant += f64::from(y.offset);
+        }
+        Some(sum)
+    }
+
+    /// Rust for firmware: constants and a function `calibrated`, for `include!`
+    /// or a module. It needs neither `std` nor this crate, and gives the bits of
+    /// [`predict`](Self::predict).
+    pub fn to_rust(&self) -> String {
+        // A name that breaks the line would end the comment.
+        let names = self.names.each_ref();
+        let [reading, meaning] = names.map(|name| name.replace(char::is_control, " "));
+        let [low, high] = self.range;
+        let [x, y] = self.scales;
+        let mut code = format!(
+            "// From `{reading}` to `{meaning}`, {}. Written by baregrad; fitted to\n\
+             // readings from {low:?} to {high:?}, and not to be trusted beyond.\n\n",
+            self.curve
+        );
+        code += &x.to_rust("X");
+        code += &y.to_rust("Y");
+        let Code {
+            constants,
+            body,
+            helpers,
+        } = self.code();
+        code += &constants;
+        code += &format!(
+            "\n/// `{meaning}` for a reading of `{reading}`.\n\
+             pub fn calibrated(reading: f32) -> f32 {{\n    \
+                 let x = (reading - X_OFFSET) * X_FACTOR;\n\
+             {body}    \
+                 y / Y_FACTOR + Y_OFFSET\n\
+             }}\n{helpers}"
+        );
+        code
+    }
+
+    fn code(&self) -> Code {
+        let values = self.params.iter().flat_map(|param| param.values.clone());
+        let values: Vec<f32> = values.collect();
+        match (&self.curve, values.as_slice()) {
+            (Curve::Linear, [w, b]) => Code {
+                constants: format!("const W: f32 = {w:?};\nconst B: f32 = {b:?};\n"),
+                body: String::from("    let y = W * x + B;\n"),
+                helpers: String::new(),
+            },
+            (Curve::Poly(degree), [c0, c1, high @ ..]) => {
+                let mut constants = format!("// Of Chebyshev polynomials 0 to {degree}.\n");
+                constants += &array("LOW", &[*c0, *c1]);
+                let mut body = String::from("    let [c0, c1] = LOW;\n");
+                if high.is_empty() {
+                    body += "    let y = c1 * x + c0;\n";
+                } else {
+                    constants += &array("HIGH", high);
+                    body += CHEBYSHEV;
+                }
+                Code {
+                    constants,
+                    body,
+                    helpers: String::new(),
+                }
+            }
+            _ => self.network_code(),
+        }
+    }
+
+    fn network_code(&self) -> Code {
+        let (mut constants, mut body) = (String::new(), String::from("    let units = [x];\n"));
+        let (mut some_in_order, mut some_in_lanes) = (false, false);
+        let layers = self.params.chunks_exact(2);
+        let last = layers.len();
+        for (i, layer) in (1..).zip(layers) {
+            let [w, b] = layer else { continue };
+            let (&[inputs, units], w, b) = (w.shape.dims(), &w.values, &b.values) else {
+                continue;
+            };
+            // A row for each unit, so that a unit is a dot product.
+            let row = |unit| w.iter().skip(unit).step_by(units).copied();
+            let rows: Vec<f32> = (0..units).flat_map(row).collect();
+            constants += &matrix(&format!("W{i}"), &rows, inputs);
+            constants += &array(&format!("B{i}"), b);
+
+            let in_lanes = units == 1 && inputs > IN_ORDER;
+            some_in_lanes |= in_lanes;
+            some_in_order |= !in_lanes;
+            let sum = if in_lanes { "dot_in_lanes" } else { "dot" };
+            body += &if i < last {
+                format!(
+                    "    let inputs = units;\n    \
+                     let mut units = B{i};\n    \
+                     for (unit, w) in units.iter_mut().zip(&W{i}) {{\n        \
+                         *unit = softsign({sum}(&inputs, w) + *unit);\n    \
+                     }}\n"
+                )
+            } else {
+                format!("    let ([w], [b]) = (&W{i}, B{i});\n    let y = {sum}(&units, w) + b;\n")
+            };
+        }
+        let mut helpers = String::from(SOFTSIGN);
+        if some_in_order {
+            helpers += DOT;
+        }
+        if some_in_lanes {
+            helpers += DOT_IN_LANES;
+        }
+        Code {
+            constants,
+            body,
+            helpers,
+        }
+    }
+}
+
+/// What curves differ in.
+struct Code {
+    constants: String,
+    body: String,
+    helpers: String,
+}
+
+fn array(name: &str, values: &[f32]) -> String {
+    format!("const {name}: [f32; {}] = {values:?};\n", values.len())
+}
+
+fn matrix(name: &str, values: &[f32], columns: usize) -> String {
+    let rows = values.len().checked_div(columns).unwrap_or(0);
+    let mut text = format!("const {name}: [[f32; {columns}]; {rows}] = [\n");
+    for row in values.chunks(columns.max(1)) {
+        text += &format!("    {row:?},\n");
+    }
+    text + "];\n"
+}
+
+const CHEBYSHEV: &str = "    \
+    let mut y = c1 * x + c0;
+    let (two_x, mut before, mut t) = (x + x, 1.0, x);
+    for c in HIGH {
+        (before, t) = (t, two_x * t - before);
+        y += c * t;
+    }
+";
+
+const SOFTSIGN: &str = "
+fn softsign(z: f32) -> f32 {
+    z / (z.abs() + 1.0)
+}
+";
+
+const DOT: &str = "
+fn dot<const N: usize>(x: &[f32; N], w: &[f32; N]) -> f32 {
+    x.iter().zip(w).fold(-0.0, |sum, (x, w)| sum + x * w)
+}
+";
+
+const DOT_IN_LANES: &str = "
+/// Terms are dealt out to 32 sums, which are then added in pairs.
+fn dot_in_lanes<const N: usize>(x: &[f32; N], w: &[f32; N]) -> f32 {
+    let mut lanes = [-0.0; 32];
+    for (i, (x, w)) in x.iter().zip(w).enumerate() {
+        lanes[i % 32] += x * w;
+    }
+    let mut sums: [f32; 8] = core::array::from_fn(|l| {
+        (lanes[l] + lanes[l + 8]) + (lanes[l + 16] + lanes[l + 24])
+    });
+    for half in [4, 2, 1] {
+        for l in 0..half {
+            sums[l] += sums[l + half];
+        }
+    }
+    sums[0]
+}
+";
+
+/// The product of two polynomials.
+fn product(a: &[f64], b: &[f64]) -> Vec<f64> {
+    let mut product = std::vec![0.0; (a.len() + b.len()).saturating_sub(1)];
+    for (i, a) in a.iter().enumerate() {
+        for (to, b) in product.iter_mut().skip(i).zip(b) {
+            *to += a * b;
+        }
+    }
+    product
+}
+
+impl Model for Calibration {
+    fn params(&self) -> Vec<Param> {
+        self.params.clone()
+    }
+
+    fn forward<'t>(&self, reading: Var<'t>, params: &[Var<'t>]) -> Var<'t> {
+        let [x, y] = self.scales;
+        let scaled = (reading - x.offset) * x.factor;
+        self.curve.forward(scaled, params) / y.factor + y.offset
+    }
+}
+
+/// `t_c = -17.3 + 0.537 * t_u`; of a network, how many parameters it has.
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [reading, meaning] = &self.names;
+        let Some(coefficients) = self.coefficients() else {
+            let count: usize = self.params.iter().map(|param| param.values.len()).sum();
+            return write!(f, "{meaning} = a network of {reading}, {count} parameters");
+        };
+        write!(f, "{meaning} =")?;
+        for (k, c) in coefficients.iter().enumerate() {
+            let (sign, size) = match (k, *c < 0.0) {
+                (0, false) => (" ", *c),
+                (0, true) => (" -", -c),
+                (_, false) => (" + ", *c),
+                (_, true) => (" - ", -c),
+            };
+            write!(f, "{sign}{}", Significant(size))?;
+            match k {
+                0 => {}
+                1 => write!(f, " * {reading}")?,
+                _ => write!(f, " * {reading}^{k}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Seven significant digits: what an `f32` has.
+struct Significant(f64);
+
+impl fmt::Display for Significant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exponent = self.0.abs().log10().floor();
+        if (-4.0..7.0).contains(&exponent) {
+            write!(f, "{:.*}", (6.0 - exponent) as usize, self.0)
+        } else {
+            write!(f, "{:.6e}", self.0)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! When to stop, and what to go back to.
+
+use std::vec::Vec;
+
+use super::history::Epoch;
+use super::model::Param;
+
+/// Stops when the watched loss, that of validation if there is one, has not
+/// become better for some epochs.
+///
+/// ```
+/// use baregrad::train::EarlyStopping;
+///
+/// // Fifty epochs without being better by 0.001: back to the best of them.
+/// let early = EarlyStopping::new(50).min_delta(1e-3);
+/// # let _ = early;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EarlyStopping {
+    patience: u32,
+    pub(super) min_delta: f32,
+    restore_best: bool,
+}
+
+impl EarlyStopping {
+    /// Waits for `patience` epochs, then restores the parameters of the best.
+    #[must_use]
+    pub const fn new(patience: u32) -> Self {
+        EarlyStopping {
+            patience,
+            min_delta: 0.0,
+            restore_best: true,
+        }
+    }
+
+    /// How much less than the best so far counts as better. Default 0.
+    #[must_use]
+    pub const fn min_delta(mut self, min_delta: f32) -> Self {
+        self.min_delta = min_delta;
+        self
+    }
+
+    /// Keeps the parameters as they are at the end.
+    #[must_use]
+    pub const fn keep_last(mut self) -> Self {
+        self.restore_best = false;
+        self
+    }
+}
+
+/// The best epoch so far, and what the parameters were.
+pub(super) struct Best {
+    pub(super) epoch: u32,
+    pub(super) loss: f32,
+    pub(super) params: Vec<Param>,
+}
+
+/// Early stopping at work.
+pub(super) struct Watch {
+    early: EarlyStopping,
+    best: Option<Best>,
+}
+
+impl Watch {
+    pub(super) fn new(early: EarlyStopping) -> Self {
+        Watch { early, best: None }
+    }
+
+    /// Looks at an epoch, whose losses are those of the parameters `before` its
+    /// update. Whether patience has run out.
+    pub(super) fn see(&mut self, epoch: &Epoch, before: Vec<Param>) -> bool {
+        let loss = epoch.watched_loss();
+        match &self.best {
+            Some(best) if loss >= best.loss - self.early.min_delta => {
+                epoch.epoch - best.epoch >= self.early.patience
+            }
+            _ => {
+                self.best = Some(Best {
+                    epoch: epoch.epoch,
+                    loss,
+                    params: before,
+                });
+                false
+            }
+        }
+    }
+
+    /// What to restore, unless the last `loss` is better.
+    pub(super) fn restore(self, loss: f32) -> Option<Best> {
+        let best = self.best.filter(|best| best.loss <= loss);
+        best.filter(|_| self.early.restore_best)
+    }
+}

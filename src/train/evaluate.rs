@@ -1,0 +1,162 @@
+//! A model on a tape, next to data: what fitting, validating and predicting
+//! share.
+
+use std::vec::Vec;
+
+use super::data::Samples;
+use super::model::{Loss, Model, Param};
+use crate::arena::HeapArena;
+use crate::error::{Error, ErrorKind};
+use crate::tape::Tape;
+use crate::var::Var;
+
+/// A model recorded for so many rows, with its loss.
+pub(super) struct Recording<'t> {
+    pub(super) params: Vec<Var<'t>>,
+    pub(super) x: Var<'t>,
+    pub(super) y: Var<'t>,
+    pub(super) loss: Var<'t>,
+}
+
+impl<'t> Recording<'t> {
+    /// Records for the first `rows` of the samples.
+    pub(super) fn new(
+        tape: &'t Tape<'t>,
+        model: &(impl Model + ?Sized),
+        params: &[Param],
+        loss: Loss,
+        samples: &'t Samples,
+        rows: usize,
+    ) -> Self {
+        let params = record_params(tape, params);
+        let [x, y] = samples.range(0..rows);
+        let x = tape.input(x, [rows, samples.inputs()]);
+        let y = tape.input(y, [rows, samples.targets()]);
+        let loss = loss(model.forward(x, &params), y);
+        Recording { params, x, y, loss }
+    }
+}
+
+fn record_params<'t>(tape: &'t Tape<'t>, params: &[Param]) -> Vec<Var<'t>> {
+    let record = |param: &Param| tape.param(&param.values, param.shape);
+    params.iter().map(record).collect()
+}
+
+/// An arena for a recording, found by trying.
+pub(super) fn arena_for(
+    model: &(impl Model + ?Sized),
+    params: &[Param],
+    loss: Loss,
+    samples: &Samples,
+    rows: usize,
+) -> Result<HeapArena, Error> {
+    fitting(|arena| {
+        let tape = arena.tape();
+        let recording = Recording::new(&tape, model, params, loss, samples, rows);
+        tape.backward(recording.loss)
+    })
+}
+
+/// Grows an arena until `attempt` does not find it full.
+fn fitting(attempt: impl Fn(&mut HeapArena) -> Result<(), Error>) -> Result<HeapArena, Error> {
+    let (mut floats, mut nodes) = (1 << 10, 1 << 6);
+    loop {
+        let mut arena = HeapArena::new(floats, nodes);
+        match attempt(&mut arena) {
+            Ok(()) => return Ok(arena),
+            Err(error) => match error.kind {
+                ErrorKind::Floats { needed, .. } => floats = needed.max(2 * floats),
+                // A tape counts its nodes in 16 bits: no arena makes room for more.
+                ErrorKind::Nodes { capacity } if capacity < usize::from(u16::MAX) => nodes *= 2,
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+/// The mean loss over samples, without gradients.
+pub(super) struct Evaluator<'t> {
+    tape: &'t Tape<'t>,
+    recording: Recording<'t>,
+    samples: &'t Samples,
+    rows: usize,
+}
+
+impl<'t> Evaluator<'t> {
+    /// Recorded for `rows` at a time, under `no_grad`.
+    pub(super) fn new(
+        tape: &'t Tape<'t>,
+        model: &(impl Model + ?Sized),
+        params: &[Param],
+        loss: Loss,
+        samples: &'t Samples,
+        rows: usize,
+    ) -> Self {
+        let record = || Recording::new(tape, model, params, loss, samples, rows);
+        let recording = tape.no_grad(record);
+        debug_assert!(!recording.loss.requires_grad());
+        Evaluator {
+            tape,
+            recording,
+            samples,
+            rows,
+        }
+    }
+
+    /// The mean loss with these values of the parameters.
+    pub(super) fn loss(&self, params: &[Param]) -> Result<f32, Error> {
+        let Recording {
+            params: vars,
+            x: x_var,
+            y: y_var,
+            loss,
+        } = &self.recording;
+        for (var, param) in vars.iter().zip(params) {
+            self.tape.write(*var, &param.values)?;
+        }
+        let all = self.samples.rows();
+        let mut mean = 0.0;
+        for start in (0..all).step_by(self.rows) {
+            let rows = start..all.min(start + self.rows);
+            let weight = rows.len() as f64 / all as f64;
+            let [x, y] = self.samples.range(rows);
+            self.tape.rebind(*x_var, x)?;
+            self.tape.rebind(*y_var, y)?;
+            self.tape.replay()?;
+            mean += weight * f64::from(loss.item()?);
+        }
+        Ok(mean as f32)
+    }
+}
+
+/// What a model predicts for rows of `inputs` numbers each, `at_once` of them at
+/// a time.
+///
+/// # Errors
+/// No whole number of rows; what the model cannot be recorded with.
+pub(super) fn predict(
+    model: &(impl Model + ?Sized),
+    params: &[Param],
+    x: &[f32],
+    inputs: usize,
+    at_once: usize,
+) -> Result<Vec<f32>, Error> {
+    let all = x.len().checked_div(inputs).unwrap_or(0);
+    let rows = all.min(at_once);
+    let first = x.get(..rows * inputs).unwrap_or_default();
+    let record = |arena: &mut HeapArena| -> Result<Vec<f32>, Error> {
+        let tape = arena.tape();
+        let params = record_params(&tape, params);
+        let input = tape.input(first, [rows, inputs]);
+        let output = tape.no_grad(|| model.forward(input, &params));
+        let mut predicted = Vec::new();
+        for batch in x.chunks((rows * inputs).max(1)) {
+            tape.rebind(input, batch)?;
+            tape.replay()?;
+            predicted.extend_from_slice(&output.value()?);
+        }
+        Ok(predicted)
+    };
+    let mut arena = fitting(|arena| record(arena).map(|_| ()))?;
+    record(&mut arena)
+}

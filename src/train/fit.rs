@@ -1,0 +1,584 @@
+//! The training loop, with all that goes around it.
+//!
+//! ```text
+//! each epoch:
+//!     learning rate of the epoch
+//!     validation loss, recorded under no_grad
+//!     each batch: zero_grad, backward_over, penalties, clipping, step
+//!     history, observers, early stopping, stop flag
+//! ```
+//!
+//! A tape borrows its data for as long as it lives. So it lives for all epochs
+//! if these see the same rows in the same order, and for one epoch if rows are
+//! shuffled or made noisy: recording again costs less than an update does.
+
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::boxed::Box;
+use std::vec::Vec;
+
+use super::batches::Batches;
+use super::data::Samples;
+use super::early::{EarlyStopping, Watch};
+use super::evaluate::{Evaluator, Recording, arena_for};
+use super::fitted::Fitted;
+use super::history::{Epoch, History, Stopped};
+use super::model::{Loss, Model, Param, mse};
+use super::step::{Clip, Penalty, Prepared};
+use crate::error::Error;
+use crate::optim::Optimizer;
+use crate::random::{Xoshiro128PlusPlus, seeded};
+use crate::tape::Tape;
+
+/// Rows that go through a tape at once, unless [`Fit::micro_batch`] says
+/// otherwise: enough for kernels to run at full speed, and what they leave
+/// behind fits a cache.
+const MICRO_BATCH: usize = 2048;
+
+/// Why fitting failed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum FitError {
+    /// A setting is out of range.
+    Setting {
+        /// What must hold, such as `epochs >= 1`.
+        expected: &'static str,
+        /// The value for which it does not.
+        found: f64,
+    },
+    /// Samples of validation have other columns than those of training.
+    Columns {
+        /// Inputs and targets of a training sample.
+        training: [usize; 2],
+        /// Inputs and targets of a validation sample.
+        validation: [usize; 2],
+    },
+    /// The loss is no longer a finite number.
+    Diverged {
+        /// In which epoch.
+        epoch: u32,
+        /// What it is now.
+        loss: f32,
+        /// The learning rate of the updates before.
+        learning_rate: f32,
+        /// The largest absolute value among the inputs.
+        largest_input: f32,
+    },
+    /// The tape, or the optimizer, refused.
+    Tape(Error),
+}
+
+impl fmt::Display for FitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::Columns {
+                training: [x, y],
+                validation: [vx, vy],
+            } => write!(
+                f,
+                "expected {x} inputs and {y} targets in a validation sample, as in a training sample, found {vx} and {vy}"
+            ),
+            Self::Diverged {
+                epoch,
+                loss,
+                learning_rate,
+                largest_input,
+            } => write!(
+                f,
+                "the loss is {loss} at epoch {epoch}: try a smaller learning rate than {learning_rate}, or normalise the inputs, which reach {largest_input}"
+            ),
+            Self::Tape(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for FitError {}
+
+impl From<Error> for FitError {
+    fn from(error: Error) -> Self {
+        Self::Tape(error)
+    }
+}
+
+/// A learning rate for each epoch: a number, or any function of the epoch,
+/// counted from 1.
+pub trait Schedule {
+    /// The learning rate of the updates of this epoch.
+    fn learning_rate(&self, epoch: u32) -> f32;
+}
+
+impl Schedule for f32 {
+    fn learning_rate(&self, _: u32) -> f32 {
+        *self
+    }
+}
+
+impl<F: Fn(u32) -> f32> Schedule for F {
+    fn learning_rate(&self, epoch: u32) -> f32 {
+        self(epoch)
+    }
+}
+
+type Observer<'a> = Box<dyn FnMut(&Epoch) + 'a>;
+
+/// A training run to be: what to fit to what, and how.
+///
+/// | | default |
+/// | --- | --- |
+/// | [`epochs`](Self::epochs) | 1000 |
+/// | [`loss`](Self::loss) | [`mse`] |
+/// | [`batch_size`](Self::batch_size) | all rows, in order |
+/// | [`learning_rate`](Self::learning_rate) | the optimizer's |
+/// | [`validation`](Self::validation), [`early_stopping`](Self::early_stopping), [`clip`](Self::clip), [`l1`](Self::l1), [`l2`](Self::l2), [`noise`](Self::noise), [`observe`](Self::observe), [`stop_flag`](Self::stop_flag) | none |
+///
+/// ```
+/// use baregrad::optim::Adam;
+/// use baregrad::train::{Clip, Curve, Dataset, EarlyStopping, Fit, Model};
+///
+/// let x: Vec<f32> = (0..200).map(|i| i as f32 / 100.0 - 1.0).collect();
+/// let y: Vec<f32> = x.iter().map(|x| x * x).collect();
+/// let data = Dataset::new([("x", x), ("y", y)])?;
+/// let (training, validation) = data.split(0.2, 1)?;
+/// let (training, validation) = (training.samples(&["x"], &["y"])?, validation.samples(&["x"], &["y"])?);
+///
+/// let network: Curve = "mlp:8".parse()?;
+/// let parameters = network.params().iter().map(|p| p.values().len()).sum();
+/// let fitted = Fit::new(&network, &training)
+///     .validation(&validation)
+///     .epochs(200)
+///     .batch_size(32)                                   // mini-batches, shuffled
+///     .learning_rate(|epoch| 0.05 / (1.0 + epoch as f32 / 50.0))
+///     .clip(Clip::Norm(1.0))
+///     .l2(1e-6)
+///     .early_stopping(EarlyStopping::new(50))
+///     .seed(7)
+///     .run(&mut Adam::on_heap(0.05, parameters))?;
+/// assert!(fitted.history().validation_loss() < Some(0.01));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "nothing is fitted before `run`"]
+pub struct Fit<'a, M: ?Sized> {
+    model: &'a M,
+    training: &'a Samples,
+    validation: Option<&'a Samples>,
+    loss: Loss,
+    epochs: u32,
+    batch_size: usize,
+    shuffle: bool,
+    drop_last: bool,
+    micro_batch: usize,
+    seed: u64,
+    schedule: Option<Box<dyn Schedule + 'a>>,
+    early_stopping: Option<EarlyStopping>,
+    clip: Option<Clip>,
+    penalty: Penalty,
+    noise: f32,
+    observers: Vec<Observer<'a>>,
+    stop_flag: Option<&'a AtomicBool>,
+}
+
+impl<M: ?Sized> fmt::Debug for Fit<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fit")
+            .field("epochs", &self.epochs)
+            .field("batch_size", &self.batch_size)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, M: Model + ?Sized> Fit<'a, M> {
+    /// Fits `model` to the training samples.
+    pub fn new(model: &'a M, training: &'a Samples) -> Self {
+        Fit {
+            model,
+            training,
+            validation: None,
+            loss: mse,
+            epochs: 1000,
+            batch_size: training.rows(),
+            shuffle: false,
+            drop_last: false,
+            micro_batch: MICRO_BATCH,
+            seed: 0,
+            schedule: None,
+            early_stopping: None,
+            clip: None,
+            penalty: Penalty::default(),
+            noise: 0.0,
+            observers: Vec::new(),
+            stop_flag: None,
+        }
+    }
+
+    /// Measures the loss of these samples, too. They are not trained with.
+    pub fn validation(mut self, samples: &'a Samples) -> Self {
+        self.validation = Some(samples);
+        self
+    }
+
+    /// What is minimised: a mean over the rows.
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.loss = loss;
+        self
+    }
+
+    /// How many times all training samples are seen.
+    pub fn epochs(mut self, epochs: u32) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Updates after every `rows` samples, which are drawn in another order each
+    /// epoch: mini-batches.
+    pub fn batch_size(mut self, rows: usize) -> Self {
+        self.batch_size = rows;
+        self.shuffle = true;
+        self
+    }
+
+    /// Takes samples in the order they are in, in every epoch.
+    pub fn in_order(mut self) -> Self {
+        self.shuffle = false;
+        self
+    }
+
+    /// Leaves out the last batch of an epoch if it is smaller than the others.
+    pub fn drop_last(mut self) -> Self {
+        self.drop_last = true;
+        self
+    }
+
+    /// Sends at most so many rows through the tape at once and adds their
+    /// gradients up, so that memory does not grow with the batch
+    /// ([`Tape::backward_over`](crate::Tape::backward_over)).
+    pub fn micro_batch(mut self, rows: usize) -> Self {
+        self.micro_batch = rows;
+        self
+    }
+
+    /// Where the order of samples and the noise come from.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// A number, or any function of the epoch: `|epoch| 0.1 / epoch as f32`.
+    pub fn learning_rate(mut self, schedule: impl Schedule + 'a) -> Self {
+        self.schedule = Some(Box::new(schedule));
+        self
+    }
+
+    /// Stops when it no longer gets better.
+    pub fn early_stopping(mut self, early_stopping: EarlyStopping) -> Self {
+        self.early_stopping = Some(early_stopping);
+        self
+    }
+
+    /// Shortens gradients that are too long.
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.clip = Some(clip);
+        self
+    }
+
+    /// Adds `weight · Σ|p|` to what is minimised, over the parameters that are
+    /// not [exempt](Param::without_penalty). Reported losses are without it.
+    pub fn l1(mut self, weight: f32) -> Self {
+        self.penalty.l1 = weight;
+        self
+    }
+
+    /// Adds `weight · Σp²` to what is minimised, over the parameters that are
+    /// not [exempt](Param::without_penalty). Reported losses are without it.
+    pub fn l2(mut self, weight: f32) -> Self {
+        self.penalty.l2 = weight;
+        self
+    }
+
+    /// Adds fresh noise of this standard deviation to the training inputs in
+    /// every epoch.
+    pub fn noise(mut self, std: f32) -> Self {
+        self.noise = std;
+        self
+    }
+
+    /// Calls `observer` after every epoch.
+    pub fn observe(mut self, observer: impl FnMut(&Epoch) + 'a) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Ends after the epoch in which the flag is found set, by an observer, a
+    /// signal handler or another thread.
+    pub fn stop_flag(mut self, flag: &'a AtomicBool) -> Self {
+        self.stop_flag = Some(flag);
+        self
+    }
+
+    fn check(&self) -> Result<(), FitError> {
+        let require = |holds: bool, expected: &'static str, found: f64| {
+            if holds {
+                Ok(())
+            } else {
+                Err(FitError::Setting { expected, found })
+            }
+        };
+        let size = |x: f32| x.is_finite() && x >= 0.0;
+        let Penalty { l1, l2 } = self.penalty;
+        let most = self.clip.map_or(1.0, |clip| clip.most());
+        let min_delta = self.early_stopping.map_or(0.0, |early| early.min_delta);
+        require(self.epochs >= 1, "epochs >= 1", self.epochs.into())?;
+        require(
+            self.batch_size >= 1,
+            "batch_size >= 1",
+            self.batch_size as f64,
+        )?;
+        require(
+            self.micro_batch >= 1,
+            "micro_batch >= 1",
+            self.micro_batch as f64,
+        )?;
+        require(most > 0.0, "a clipping bound > 0", most.into())?;
+        require(size(min_delta), "a finite min_delta >= 0", min_delta.into())?;
+        require(size(l1), "a finite l1 >= 0", l1.into())?;
+        require(size(l2), "a finite l2 >= 0", l2.into())?;
+        require(size(self.noise), "a finite noise >= 0", self.noise.into())?;
+        let columns = |samples: &Samples| [samples.inputs(), samples.targets()];
+        let training = columns(self.training);
+        match self.validation.map(columns) {
+            Some(validation) if validation != training => Err(FitError::Columns {
+                training,
+                validation,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs until it ends, and returns what came of it. The optimizer is left
+    /// with the last learning rate and the state of the last update.
+    ///
+    /// # Errors
+    /// A setting that is out of range; a loss that is no longer finite; what the
+    /// tape or the optimizer refuses.
+    pub fn run<O: Optimizer + ?Sized>(mut self, optimizer: &mut O) -> Result<Fitted, FitError> {
+        self.check()?;
+        let mut params = self.model.params();
+        let start = params.clone();
+        let mut optimizer = Prepared::new(optimizer, self.clip, self.penalty, &start);
+
+        // What measures has tapes of its own: training replays only what it needs.
+        let rows = |samples: &Samples| samples.rows().min(self.micro_batch);
+        let arena = |samples, rows| arena_for(self.model, &start, self.loss, samples, rows);
+        let evaluator = |tape, samples| {
+            Evaluator::new(tape, self.model, &start, self.loss, samples, rows(samples))
+        };
+        let mut plain_arena = arena(self.training, rows(self.training))?;
+        let plain_tape = plain_arena.tape();
+        let plain = evaluator(&plain_tape, self.training);
+        let mut validation_arena = match self.validation {
+            Some(samples) => Some(arena(samples, rows(samples))?),
+            None => None,
+        };
+        let validation_tape = validation_arena.as_mut().map(|arena| arena.tape());
+        let validation = match (&validation_tape, self.validation) {
+            (Some(tape), Some(samples)) => Some(evaluator(tape, samples)),
+            _ => None,
+        };
+        let validate = |params: &[Param]| -> Result<Option<f32>, Error> {
+            validation.as_ref().map(|set| set.loss(params)).transpose()
+        };
+
+        let at_once = rows(self.training).min(self.batch_size);
+        let mut training_arena = arena(self.training, at_once)?;
+        let mut order = Order::new(&self);
+        let mut watch = self.early_stopping.map(Watch::new);
+        let mut epochs: Vec<Epoch> = Vec::new();
+        let mut stopped = None;
+        while stopped.is_none() {
+            order.next_epoch();
+            let seen = &order.seen;
+            let tape = training_arena.tape();
+            let recording = Recording::new(&tape, self.model, &params, self.loss, seen, at_once);
+            loop {
+                let epoch = epochs.len() as u32 + 1;
+                if let Some(schedule) = &self.schedule {
+                    optimizer.set_learning_rate(schedule.learning_rate(epoch));
+                }
+                let learning_rate = optimizer.learning_rate();
+                let validation_loss = validate(&params)?;
+                // The parameters that the losses of this epoch belong to.
+                let before = watch.as_ref().map(|_| params.clone());
+                let training_loss =
+                    update(&tape, &recording, seen, &order.batches, &mut optimizer)?;
+                overwrite(&mut params, &tape.params()?);
+
+                let epoch = Epoch {
+                    epoch,
+                    training_loss,
+                    validation_loss,
+                    learning_rate,
+                };
+                self.check_finite(&epoch)?;
+                epochs.push(epoch);
+                for observer in &mut self.observers {
+                    observer(&epoch);
+                }
+                stopped = if self.is_asked_to_stop() {
+                    Some(Stopped::Asked)
+                } else if let (Some(watch), Some(before)) = (&mut watch, before)
+                    && watch.see(&epoch, before)
+                {
+                    Some(Stopped::Early)
+                } else if epoch.epoch >= self.epochs {
+                    Some(Stopped::Finished)
+                } else {
+                    None
+                };
+                if stopped.is_some() || order.changes {
+                    break;
+                }
+            }
+        }
+
+        let mut last = Epoch {
+            epoch: epochs.len() as u32,
+            training_loss: plain.loss(&params)?,
+            validation_loss: validate(&params)?,
+            learning_rate: optimizer.learning_rate(),
+        };
+        self.check_finite(&last)?;
+        let best = watch.and_then(|watch| watch.restore(last.watched_loss()));
+        let restored_epoch = best.as_ref().map(|best| best.epoch);
+        if let Some(best) = best {
+            params = best.params;
+            last.training_loss = plain.loss(&params)?;
+            last.validation_loss = validate(&params)?;
+        }
+        let history = History {
+            training_rows: self.training.rows(),
+            validation_rows: self.validation.map_or(0, Samples::rows),
+            mean_loss: mean_loss(self.training, self.loss)?,
+            stopped: stopped.unwrap_or(Stopped::Finished),
+            restored_epoch,
+            training_loss: last.training_loss,
+            validation_loss: last.validation_loss,
+            epochs,
+        };
+        let inputs = self.training.inputs();
+        Ok(Fitted::new(params, history, inputs, self.micro_batch))
+    }
+
+    fn check_finite(&self, epoch: &Epoch) -> Result<(), FitError> {
+        let losses = [Some(epoch.training_loss), epoch.validation_loss];
+        match losses.into_iter().flatten().find(|loss| !loss.is_finite()) {
+            None => Ok(()),
+            Some(loss) => Err(FitError::Diverged {
+                epoch: epoch.epoch,
+                loss,
+                learning_rate: epoch.learning_rate,
+                largest_input: self.training.largest_input(),
+            }),
+        }
+    }
+
+    fn is_asked_to_stop(&self) -> bool {
+        let flag = self.stop_flag;
+        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+}
+
+/// The samples an epoch sees, in their order.
+struct Order<'a> {
+    training: &'a Samples,
+    batches: Batches,
+    noise: f32,
+    noise_rng: Xoshiro128PlusPlus,
+    /// Whether epochs differ.
+    changes: bool,
+    seen: Samples,
+}
+
+impl<'a> Order<'a> {
+    fn new<M: ?Sized>(fit: &Fit<'a, M>) -> Self {
+        let mut batches = Batches::new(fit.training.rows(), fit.batch_size);
+        if fit.shuffle {
+            batches = batches.shuffled(fit.seed);
+        }
+        if fit.drop_last {
+            batches = batches.drop_last();
+        }
+        Order {
+            training: fit.training,
+            batches,
+            noise: fit.noise,
+            // Another stream of random numbers than that of the order.
+            noise_rng: seeded(!fit.seed),
+            changes: fit.shuffle || fit.noise > 0.0,
+            seen: fit.training.clone(),
+        }
+    }
+
+    fn next_epoch(&mut self) {
+        if self.changes {
+            self.batches.next_epoch();
+            self.seen.gather(self.training, self.batches.order());
+        }
+        if self.noise > 0.0 {
+            // `check` has made sure that there is such a distribution.
+            let added = self.seen.add_noise(self.noise, &mut self.noise_rng);
+            debug_assert!(added.is_ok());
+        }
+    }
+}
+
+/// An update for each batch. Returns the mean loss over their rows, each before
+/// its own update, or the first loss that is not finite.
+fn update<'t>(
+    tape: &'t Tape<'t>,
+    recording: &Recording<'t>,
+    seen: &'t Samples,
+    batches: &Batches,
+    optimizer: &mut impl Optimizer,
+) -> Result<f32, Error> {
+    let (mut sum, mut rows) = (0.0, 0);
+    for range in batches.ranges() {
+        let [x, y] = seen.range(range.clone());
+        tape.zero_grad();
+        let loss = tape.backward_over(recording.loss, &[(recording.x, x), (recording.y, y)])?;
+        if !loss.is_finite() {
+            return Ok(loss);
+        }
+        tape.step(optimizer)?;
+        sum += range.len() as f64 * f64::from(loss);
+        rows += range.len();
+    }
+    Ok((sum / rows as f64) as f32)
+}
+
+/// Sets parameters to values that stand one after the other.
+fn overwrite(params: &mut [Param], mut flat: &[f32]) {
+    for param in params {
+        let (own, rest) = flat.split_at(param.values.len());
+        param.values.copy_from_slice(own);
+        flat = rest;
+    }
+}
+
+/// The loss of always answering the mean of the targets.
+fn mean_loss(samples: &Samples, loss: Loss) -> Result<f32, Error> {
+    let (n, width) = (samples.rows(), samples.targets());
+    let mean = |column: usize| {
+        let values = samples.y().iter().skip(column).step_by(width);
+        (values.map(|&y| f64::from(y)).sum::<f64>() / n as f64) as f32
+    };
+    let means: Vec<f32> = (0..width).map(mean).collect();
+    let answer = super::model([Param::new("mean", means, [1, width])], |x, [mean]| {
+        // As many rows as there are inputs, whatever these are.
+        x.sum_axis(-1, true) * 0.0 + mean
+    });
+    let params = answer.params();
+    let mut arena = arena_for(&answer, &params, loss, samples, n.min(MICRO_BATCH))?;
+    let tape = arena.tape();
+    Evaluator::new(&tape, &answer, &params, loss, samples, n.min(MICRO_BATCH)).loss(&params)
+}

@@ -1,0 +1,103 @@
+//! What comes of fitting.
+
+use core::fmt;
+use std::string::String;
+use std::vec::Vec;
+
+use super::evaluate::predict;
+use super::history::{Digits, History};
+use super::model::{Model, Param};
+use super::verdict::Judgement;
+use crate::error::Error;
+
+/// What came of a [`Fit`](super::Fit).
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    flat: Vec<f32>,
+    params: Vec<Param>,
+    history: History,
+    inputs: usize,
+    at_once: usize,
+}
+
+impl Fitted {
+    /// `at_once` rows of `inputs` numbers go through a tape when predicting.
+    pub(super) fn new(params: Vec<Param>, history: History, inputs: usize, at_once: usize) -> Self {
+        let values = params.iter().flat_map(|param| &param.values);
+        Fitted {
+            flat: values.copied().collect(),
+            params,
+            history,
+            inputs,
+            at_once,
+        }
+    }
+
+    /// All parameters, one after the other.
+    pub fn params(&self) -> &[f32] {
+        &self.flat
+    }
+
+    /// The parameters with their names and shapes.
+    pub fn named_params(&self) -> &[Param] {
+        &self.params
+    }
+
+    /// Every epoch.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What the history means.
+    pub fn verdict(&self) -> Judgement {
+        self.history.verdict()
+    }
+
+    /// What `model`, the one that was fitted, predicts for rows of inputs that
+    /// are scaled as the training inputs were.
+    ///
+    /// # Errors
+    /// No whole number of rows, or none.
+    pub fn predict(&self, model: &(impl Model + ?Sized), x: &[f32]) -> Result<Vec<f32>, Error> {
+        predict(model, &self.params, x, self.inputs, self.at_once)
+    }
+
+    /// The parameters as a table.
+    ///
+    /// ```text
+    /// parameter  shape    values
+    /// w          []           5.5010
+    /// b          []         -18.3851
+    /// ```
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        let width = self.params.iter().map(|param| param.name.len());
+        let width = width.fold("parameter".len(), usize::max);
+        push(
+            &mut text,
+            format_args!("{:width$}  {:8} values\n", "parameter", "shape"),
+        );
+        for param in &self.params {
+            let shape = std::format!("{}", param.shape);
+            push(&mut text, format_args!("{:width$}  {shape:8}", param.name));
+            for x in param.values.iter().take(TABLE) {
+                let x = std::format!("{}", Digits(*x));
+                push(&mut text, format_args!(" {x:>10}"));
+            }
+            if param.values.len() > TABLE {
+                push(&mut text, format_args!(" … {} values", param.values.len()));
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Values of a parameter that the table shows.
+const TABLE: usize = 6;
+
+fn push(text: &mut String, what: fmt::Arguments<'_>) {
+    // Nothing that writes to a `String` fails.
+    let written = fmt::Write::write_fmt(text, what);
+    debug_assert!(written.is_ok());
+}

@@ -1,0 +1,102 @@
+//! Learning on the desktop: data, fitting, and whether it went well. Needs the
+//! feature `std`.
+//!
+//! ```text
+//! Dataset ── split ──► training part ── Scaler::fit ──► both parts scaled
+//!                                                              │ samples
+//!                                                              ▼
+//! Model ────────────────────────────────────────────────────► Fit ──► Fitted
+//!                                             history, verdict, parameters
+//! ```
+//!
+//! What a model is stays as it is on the device: a function of variables. Here
+//! it meets its data:
+//!
+//! ```
+//! use baregrad::Var;
+//! use baregrad::optim::Sgd;
+//! use baregrad::train::{self, Dataset, Fit, Param, Scaler, Scaling};
+//!
+//! fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+//!     w * t_u + b
+//! }
+//!
+//! let data = Dataset::new([
+//!     ("t_u", [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4]),
+//!     ("t_c", [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0]),
+//! ])?;
+//! let (training, validation) = data.split(0.2, 1)?;
+//! let scaler = Scaler::fit(&training, &[("t_u", Scaling::Standard)])?;
+//! let samples = |part: &Dataset| scaler.apply(part)?.samples(&["t_u"], &["t_c"]);
+//! let (training, validation) = (samples(&training)?, samples(&validation)?);
+//!
+//! let line = train::model(
+//!     [Param::scalar("w", 1.0), Param::scalar("b", 0.0)],
+//!     |t_u, [w, b]| model(t_u, w, b),
+//! );
+//! let fitted = Fit::new(&line, &training)
+//!     .validation(&validation)
+//!     .epochs(200)
+//!     .run(&mut Sgd::new(1e-1))?;
+//!
+//! println!("{}", fitted.history().last());   // Epoch 200, Training loss 2.…
+//! println!("{}", fitted.verdict());          // good fit: …
+//! let w = fitted.params()[0];                // °C per standard deviation of t_u
+//! assert!((8.5..10.0).contains(&w));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Dataset`], [`Samples`] | named columns; the rows a model sees |
+//! | [`split_indices`], [`k_fold_indices`], [`Batches`] | which rows, in which order |
+//! | [`Scaler`] | inputs of a size that learns well, and the way back |
+//! | [`Model`], [`Param`], [`Curve`] | what is fitted; ready-made ones of one variable |
+//! | [`Fit`], [`EarlyStopping`], [`Clip`] | how |
+//! | [`History`], [`Verdict`] | what happened, and what it means |
+//! | [`Calibration`] | a fitted curve in the units of the data, as code for firmware |
+//!
+//! Further features, off by default: `csv` reads data and writes histories,
+//! `json` writes histories, `plot` draws, `progress` shows a bar on a terminal.
+//!
+//! Nothing here runs in parallel, and every random number comes from a seed: the
+//! same seed gives the same bits, whichever machine.
+
+mod batches;
+mod calibration;
+mod curve;
+mod data;
+mod early;
+mod evaluate;
+#[cfg(feature = "csv")]
+mod file;
+mod fit;
+mod fitted;
+mod history;
+mod model;
+mod observe;
+#[cfg(feature = "plot")]
+pub mod plot;
+mod scale;
+mod split;
+mod step;
+mod verdict;
+
+pub use batches::Batches;
+pub use calibration::Calibration;
+pub use curve::{Curve, CurveError};
+pub use data::{DataError, Dataset, Samples};
+pub use early::EarlyStopping;
+#[cfg(feature = "csv")]
+pub use file::{CsvError, read_csv};
+pub use fit::{Fit, FitError, Schedule};
+pub use fitted::Fitted;
+pub use history::{Epoch, History, Stopped};
+pub use model::{Function, Loss, Model, Param, model, mse};
+pub use observe::lines;
+#[cfg(feature = "progress")]
+pub use observe::progress;
+pub use scale::{Scale, Scaler, Scaling};
+pub use split::{Indices, k_fold_indices, split_indices};
+pub use step::Clip;
+pub use verdict::{Judgement, Verdict};

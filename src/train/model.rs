@@ -1,0 +1,141 @@
+//! What is fitted: a function of variables, and what its parameters start from.
+
+use core::fmt;
+use std::string::String;
+use std::vec::Vec;
+
+use crate::shape::Shape;
+use crate::var::Var;
+
+/// A trainable leaf before it is recorded: name, shape and first values.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize))]
+pub struct Param {
+    pub(super) name: String,
+    #[cfg_attr(feature = "json", serde(serialize_with = "sizes"))]
+    pub(super) shape: Shape,
+    pub(super) values: Vec<f32>,
+    #[cfg_attr(feature = "json", serde(skip))]
+    pub(super) penalised: bool,
+}
+
+impl Param {
+    /// A parameter that starts as `values`: as many as `shape` has elements.
+    pub fn new(
+        name: impl Into<String>,
+        values: impl Into<Vec<f32>>,
+        shape: impl Into<Shape>,
+    ) -> Self {
+        Param {
+            name: name.into(),
+            shape: shape.into(),
+            values: values.into(),
+            penalised: true,
+        }
+    }
+
+    /// A single number.
+    pub fn scalar(name: impl Into<String>, value: f32) -> Self {
+        Self::new(name, [value], Shape::SCALAR)
+    }
+
+    /// Exempts it from the penalties of [`Fit::l1`](super::Fit::l1) and
+    /// [`Fit::l2`](super::Fit::l2), as is often done with biases: a large one
+    /// does not make a model wiggle.
+    #[must_use]
+    pub fn without_penalty(mut self) -> Self {
+        self.penalised = false;
+        self
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The values, row by row.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+}
+
+/// A shape as the list of its sizes.
+#[cfg(feature = "json")]
+fn sizes<S: serde::Serializer>(shape: &Shape, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(shape.dims())
+}
+
+/// What [`Fit`](super::Fit) can fit. Made from a function by [`model`], or
+/// implemented for a type of one's own, as [`Curve`](super::Curve) is.
+pub trait Model {
+    /// The parameters, with the values to start from.
+    fn params(&self) -> Vec<Param>;
+
+    /// Records the predictions for the rows of `x`, of shape `[rows, inputs]`,
+    /// with as many variables as there are [`params`](Self::params).
+    fn forward<'t>(&self, x: Var<'t>, params: &[Var<'t>]) -> Var<'t>;
+}
+
+/// A function as a [`Model`].
+#[derive(Clone)]
+pub struct Function<const N: usize, F> {
+    params: [Param; N],
+    forward: F,
+}
+
+/// A function of `N` parameters as a model.
+///
+/// ```
+/// use baregrad::train::{Param, model};
+///
+/// // A function that runs on the device can stand in place of the closure's body.
+/// let line = model(
+///     [Param::scalar("w", 1.0), Param::scalar("b", 0.0)],
+///     |x, [w, b]| w * x + b,
+/// );
+/// # let _ = line;
+/// ```
+pub fn model<const N: usize, F>(params: [Param; N], forward: F) -> Function<N, F>
+where
+    F: for<'t> Fn(Var<'t>, [Var<'t>; N]) -> Var<'t>,
+{
+    Function { params, forward }
+}
+
+impl<const N: usize, F> Model for Function<N, F>
+where
+    F: for<'t> Fn(Var<'t>, [Var<'t>; N]) -> Var<'t>,
+{
+    fn params(&self) -> Vec<Param> {
+        self.params.to_vec()
+    }
+
+    fn forward<'t>(&self, x: Var<'t>, params: &[Var<'t>]) -> Var<'t> {
+        match params.try_into() {
+            Ok(params) => (self.forward)(x, params),
+            Err(_) => unreachable!("a model gets as many variables as it has parameters"),
+        }
+    }
+}
+
+impl<const N: usize, F> fmt::Debug for Function<N, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function")
+            .field("params", &self.params)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Records the loss of predictions next to their targets: a mean over the rows.
+pub type Loss = for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>;
+
+/// The mean squared error, [`Var::mse`].
+#[must_use]
+pub fn mse<'t>(prediction: Var<'t>, target: Var<'t>) -> Var<'t> {
+    prediction.mse(target)
+}

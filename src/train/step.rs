@@ -1,0 +1,154 @@
+//! What is done to gradients between `backward` and the optimizer.
+
+use std::vec::Vec;
+
+use super::model::Param;
+use crate::kernel;
+use crate::optim::{Optimizer, OptimizerError};
+
+/// Shortens gradients that are too long, so that one bad batch cannot throw the
+/// parameters far away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Clip {
+    /// The gradient of all parameters together is no longer than this, as
+    /// `torch.nn.utils.clip_grad_norm_`: multiplied by `most / (norm + 1e-6)` if
+    /// that is less than 1.
+    Norm(f32),
+    /// Each number is within this of zero, as `torch.nn.utils.clip_grad_value_`.
+    Value(f32),
+}
+
+impl Clip {
+    pub(super) fn most(&self) -> f32 {
+        match *self {
+            Clip::Norm(most) | Clip::Value(most) => most,
+        }
+    }
+
+    fn apply(&self, grads: &mut [f32]) {
+        match *self {
+            Clip::Norm(most) => {
+                let norm = libm::sqrtf(kernel::dot(grads, grads));
+                let factor = most / (norm + 1e-6);
+                if factor < 1.0 {
+                    grads.iter_mut().for_each(|g| *g *= factor);
+                }
+            }
+            Clip::Value(most) => grads.iter_mut().for_each(|g| *g = g.clamp(-most, most)),
+        }
+    }
+}
+
+/// The gradient of `l1 · Σ|p| + l2 · Σp²` over the parameters that have a
+/// penalty: `l1 · sign(p) + 2 · l2 · p`, with `sign(0) = 0`.
+///
+/// It is added here and not recorded, so that the losses of training and of
+/// validation stay comparable.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Penalty {
+    pub(super) l1: f32,
+    pub(super) l2: f32,
+}
+
+impl Penalty {
+    fn gradient(&self, p: f32) -> f32 {
+        let sign = if p == 0.0 { 0.0 } else { p.signum() };
+        self.l1 * sign + 2.0 * self.l2 * p
+    }
+}
+
+/// Penalises, clips, then steps.
+pub(super) struct Prepared<'a, O: ?Sized> {
+    pub(super) optimizer: &'a mut O,
+    pub(super) clip: Option<Clip>,
+    penalty: Penalty,
+    /// For each element; empty without a penalty.
+    penalised: Vec<bool>,
+    grads: Vec<f32>,
+}
+
+impl<'a, O: Optimizer + ?Sized> Prepared<'a, O> {
+    pub(super) fn new(
+        optimizer: &'a mut O,
+        clip: Option<Clip>,
+        penalty: Penalty,
+        params: &[Param],
+    ) -> Self {
+        let each = |param: &Param| core::iter::repeat_n(param.penalised, param.values.len());
+        let penalised = if penalty == Penalty::default() {
+            Vec::new()
+        } else {
+            params.iter().flat_map(each).collect()
+        };
+        Prepared {
+            optimizer,
+            clip,
+            penalty,
+            penalised,
+            grads: Vec::new(),
+        }
+    }
+}
+
+impl<O: Optimizer + ?Sized> Optimizer for Prepared<'_, O> {
+    fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
+        if self.clip.is_none() && self.penalised.is_empty() {
+            return self.optimizer.step(params, grads);
+        }
+        self.grads.clear();
+        self.grads.extend_from_slice(grads);
+        let elements = self.grads.iter_mut().zip(&*params).zip(&self.penalised);
+        for ((g, &p), _) in elements.filter(|(_, penalised)| **penalised) {
+            *g += self.penalty.gradient(p);
+        }
+        if let Some(clip) = self.clip {
+            clip.apply(&mut self.grads);
+        }
+        self.optimizer.step(params, &self.grads)
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.optimizer.learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, lr: f32) {
+        self.optimizer.set_learning_rate(lr);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Clip, Penalty, Prepared};
+    use crate::optim::{Optimizer, Sgd};
+    use crate::train::Param;
+
+    fn step(clip: Option<Clip>, l1: f32, l2: f32) -> [f32; 2] {
+        let params = [
+            Param::scalar("w", 3.0),
+            Param::scalar("b", -2.0).without_penalty(),
+        ];
+        let mut sgd = Sgd::new(1.0);
+        let mut values = [3.0, -2.0];
+        let mut prepared = Prepared::new(&mut sgd, clip, Penalty { l1, l2 }, &params);
+        assert!(prepared.step(&mut values, &[6.0, -8.0]).is_ok());
+        values
+    }
+
+    #[test]
+    fn penalties_add_their_gradient() {
+        assert_eq!(step(None, 0.0, 0.0), [-3.0, 6.0]);
+        assert_eq!(step(None, 0.5, 0.0), [-3.5, 6.0]);
+        assert_eq!(step(None, 0.0, 0.25), [-4.5, 6.0]);
+        assert_eq!(Penalty { l1: 1.0, l2: 1.0 }.gradient(0.0), 0.0);
+    }
+
+    #[test]
+    fn gradients_are_clipped() {
+        // The norm is 10: half of it is as good as exact.
+        let [w, b] = step(Some(Clip::Norm(5.0)), 0.0, 0.0);
+        assert!((w - 0.0).abs() < 1e-5 && (b - 2.0).abs() < 1e-5);
+        assert_eq!(step(Some(Clip::Norm(11.0)), 0.0, 0.0), [-3.0, 6.0]);
+        assert_eq!(step(Some(Clip::Value(7.0)), 0.0, 0.0), [-3.0, 5.0]);
+    }
+}

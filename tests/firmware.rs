@@ -1,0 +1,142 @@
+//! The code that a calibration writes for firmware, compiled as firmware compiles
+//! it, next to what the tape computes: the same bits.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use baregrad::optim::Adam;
+use baregrad::train::{Calibration, Curve, Dataset, Fit, Model, Scaler, Scaling};
+
+/// A name that a file may have, and that must not end up as code.
+const READING: &str = "reading\nlet";
+
+/// Fitted to something that bends.
+fn calibration(curve: &str) -> Calibration {
+    let curve: Curve = curve.parse().unwrap();
+    let x: Vec<f32> = (0..40).map(|i| 100.0 + 5.0 * i as f32).collect();
+    let y: Vec<f32> = x.iter().map(|x| 0.001 * x * x - 0.1 * x + 3.0).collect();
+    let data = Dataset::new([(READING, x), ("meaning", y)]).unwrap();
+    let columns = [(READING, curve.scaling()), ("meaning", Scaling::Standard)];
+    let scaler = Scaler::fit(&data, &columns).unwrap();
+    let samples = scaler
+        .apply(&data)
+        .unwrap()
+        .samples(&[READING], &["meaning"])
+        .unwrap();
+    let count = curve
+        .params()
+        .iter()
+        .map(|param| param.values().len())
+        .sum();
+    let fitted = Fit::new(&curve, &samples)
+        .epochs(20)
+        .run(&mut Adam::on_heap(1e-2, count))
+        .unwrap();
+    let names = [READING, "meaning"];
+    let scales = names.map(|name| scaler.scale(name).unwrap());
+    Calibration::new(&curve, &fitted, names, scales, [100.0, 295.0])
+}
+
+/// Readings in and out of the range, and numbers that are hard to agree on.
+fn readings() -> Vec<f32> {
+    let hard = [
+        0.0,
+        -0.0,
+        1e-40,
+        1e30,
+        -3e38,
+        f32::MAX,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+    ];
+    let usual = (0..200).map(|i| 90.0 + 1.1 * i as f32);
+    usual.chain(hard).collect()
+}
+
+fn rustc(arguments: &[&str], directory: &Path) {
+    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
+    let output = Command::new(rustc)
+        .args(["--edition", "2024", "-D", "warnings"])
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// What the compiled code makes of the readings.
+fn compiled(name: &str, code: &str, readings: &[f32]) -> Vec<u32> {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&directory).unwrap();
+    let file = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
+    file("calibration.rs", code);
+    file("firmware.rs", "#![no_std]\ninclude!(\"calibration.rs\");\n");
+    let bits: Vec<u32> = readings.iter().map(|x| x.to_bits()).collect();
+    file(
+        "main.rs",
+        &format!(
+            "fn main() {{\n    for bits in {bits:?}_u32 {{\n        \
+             println!(\"{{}}\", firmware::calibrated(f32::from_bits(bits)).to_bits());\n    }}\n}}\n"
+        )
+        .replace("]_u32", "_u32]"),
+    );
+    rustc(&["--crate-type", "rlib", "firmware.rs"], &directory);
+    rustc(
+        &[
+            "-O",
+            "-L",
+            ".",
+            "--extern",
+            "firmware=libfirmware.rlib",
+            "main.rs",
+        ],
+        &directory,
+    );
+    let output = Command::new(directory.join("main")).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+#[test]
+fn emitted_code_has_the_bits_of_the_tape() {
+    let readings = readings();
+    // The last widths are summed in order, and in lanes; a layer of one unit
+    // behind a wide one, too.
+    for curve in [
+        "linear",
+        "poly:1",
+        "poly:2",
+        "poly:5",
+        "mlp:1",
+        "mlp:16,16",
+        "mlp:40",
+        "mlp:33,1,5",
+    ] {
+        let calibration = calibration(curve);
+        let on_tape = calibration.predict(&readings).unwrap();
+        let compiled = compiled(
+            &curve.replace([':', ','], "_"),
+            &calibration.to_rust(),
+            &readings,
+        );
+        assert_eq!(compiled.len(), readings.len());
+        for ((x, tape), firmware) in readings.iter().zip(&on_tape).zip(compiled) {
+            let firmware = f32::from_bits(firmware);
+            let same = tape.to_bits() == firmware.to_bits() || (tape.is_nan() && firmware.is_nan());
+            assert!(
+                same,
+                "{curve} of {x}: {tape} on the tape, {firmware} compiled"
+            );
+        }
+        let finite = on_tape.iter().filter(|y| y.is_finite()).count();
+        assert!(finite >= 200, "{curve}: {finite} finite");
+    }
+}

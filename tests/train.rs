@@ -1,0 +1,660 @@
+//! The training loop and what is around it: against the book's run, against the
+//! same loop written by hand, against exact least squares.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use baregrad::optim::{Adam, Sgd};
+use baregrad::train::{
+    self, Calibration, Clip, Curve, Dataset, EarlyStopping, Epoch, Fit, FitError, Fitted, Function,
+    Model, Param, Samples, Scaler, Scaling, Stopped, Verdict,
+};
+use baregrad::{Arena, Var};
+
+const T_U: [f32; 11] = [
+    35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
+];
+const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+
+type Line = Function<2, for<'t> fn(Var<'t>, [Var<'t>; 2]) -> Var<'t>>;
+
+fn line(w: f32, b: f32) -> Line {
+    fn forward<'t>(x: Var<'t>, [w, b]: [Var<'t>; 2]) -> Var<'t> {
+        w * x + b
+    }
+    train::model([Param::scalar("w", w), Param::scalar("b", b)], forward)
+}
+
+fn thermometer() -> Dataset {
+    Dataset::new([("t_u", T_U), ("t_c", T_C)]).unwrap()
+}
+
+/// The book's parts, with readings a tenth of what they were.
+fn book_parts() -> (Samples, Samples) {
+    let (training, validation) = (
+        thermometer().select(&[9, 0, 10, 3, 4, 2, 7, 8, 5]).unwrap(),
+        thermometer().select(&[1, 6]).unwrap(),
+    );
+    let scaler = Scaler::fit(&training, &[("t_u", Scaling::Fixed(0.1))]).unwrap();
+    let samples = |part| {
+        scaler
+            .apply(part)
+            .unwrap()
+            .samples(&["t_u"], &["t_c"])
+            .unwrap()
+    };
+    (samples(&training), samples(&validation))
+}
+
+fn book_run(micro_batch: usize) -> Fitted {
+    let (training, validation) = book_parts();
+    Fit::new(&line(1.0, 0.0), &training)
+        .validation(&validation)
+        .epochs(3000)
+        .micro_batch(micro_batch)
+        .run(&mut Sgd::new(1e-2))
+        .unwrap()
+}
+
+/// A noisy parabola, for runs that need more rows.
+fn parabola(rows: usize) -> Samples {
+    let x: Vec<f32> = (0..rows)
+        .map(|i| i as f32 / rows as f32 * 2.0 - 1.0)
+        .collect();
+    let y: Vec<f32> = x
+        .iter()
+        .enumerate()
+        .map(|(i, x)| x * x + 0.5 * x + 0.05 * ((i * 7 % 5) as f32 - 2.0))
+        .collect();
+    let data = Dataset::new([("x", x), ("y", y)]).unwrap();
+    data.samples(&["x"], &["y"]).unwrap()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|x| x.to_bits()).collect()
+}
+
+// ---- the book -------------------------------------------------------------------
+
+#[test]
+fn the_books_split_run_prints_what_the_book_prints() {
+    let fitted = book_run(100);
+    let shown: Vec<String> = fitted
+        .history()
+        .epochs()
+        .iter()
+        .filter(|epoch| epoch.epoch <= 3 || epoch.epoch % 500 == 0)
+        .map(Epoch::to_string)
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "Epoch 1, Training loss 90.3475, Validation loss 35.4401",
+            "Epoch 2, Training loss 40.7431, Validation loss 12.0374",
+            "Epoch 3, Training loss 34.2999, Validation loss 11.4979",
+            "Epoch 500, Training loss 8.2724, Validation loss 1.0062",
+            "Epoch 1000, Training loss 3.6953, Validation loss 2.0580",
+            "Epoch 1500, Training loss 2.8710, Validation loss 3.6277",
+            "Epoch 2000, Training loss 2.7225, Validation loss 4.4961",
+            "Epoch 2500, Training loss 2.6958, Validation loss 4.9011",
+            "Epoch 3000, Training loss 2.6910, Validation loss 5.0796",
+        ]
+    );
+    assert_eq!(
+        format!("params: {:.4?}", fitted.params()),
+        "params: [5.5010, -18.3851]"
+    );
+    // Two samples tell little: see `train::verdict`.
+    assert_eq!(fitted.verdict().verdict, Verdict::GoodFit);
+    assert!(
+        fitted
+            .verdict()
+            .to_string()
+            .contains("it has risen since, but not beyond chance")
+    );
+}
+
+#[test]
+fn fit_has_the_bits_of_the_loop_by_hand() {
+    let (training, validation) = book_parts();
+    let mut arena = Arena::<256, 32>::new();
+    let tape = arena.tape();
+    let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+    let loss = |samples: &'static Samples| {
+        let x = tape.input(samples.x(), [samples.rows(), 1]);
+        let y = tape.input(samples.y(), [samples.rows(), 1]);
+        (w * x + b).mse(y)
+    };
+    // The tape borrows them for as long as it lives.
+    let (training, validation) = (
+        Box::leak(Box::new(training)),
+        Box::leak(Box::new(validation)),
+    );
+    let training_loss = loss(training);
+    let validation_loss = tape.no_grad(|| loss(validation));
+    let mut sgd = Sgd::new(1e-2);
+    let mut by_hand = vec![];
+    for _ in 0..3000 {
+        tape.zero_grad();
+        tape.backward(training_loss).unwrap();
+        by_hand.push(training_loss.item().unwrap());
+        by_hand.push(validation_loss.item().unwrap());
+        tape.step(&mut sgd).unwrap();
+        tape.replay().unwrap();
+    }
+    let fitted = book_run(100);
+    let epochs = fitted.history().epochs().iter();
+    let losses = epochs.flat_map(|epoch| [epoch.training_loss, epoch.validation_loss.unwrap()]);
+    assert_eq!(bits(&losses.collect::<Vec<_>>()), bits(&by_hand));
+    assert_eq!(bits(fitted.params()), bits(&tape.params().unwrap()));
+    assert_eq!(
+        fitted.history().training_loss(),
+        training_loss.item().unwrap()
+    );
+}
+
+// ---- data ----------------------------------------------------------------------
+
+#[test]
+fn data_that_cannot_be_used_are_refused_with_a_reason() {
+    let error = |columns: Vec<(&str, Vec<f32>)>| Dataset::new(columns).unwrap_err().to_string();
+    assert_eq!(
+        error(vec![("x", vec![1.0, 2.0]), ("y", vec![1.0])]),
+        "column `y`: expected 2 rows, as in the first column, found 1"
+    );
+    assert_eq!(
+        error(vec![("x", vec![1.0]), ("x", vec![1.0])]),
+        "column `x`: expected one of this name, found two"
+    );
+    assert_eq!(
+        error(vec![("x", vec![1.0, f32::NAN])]),
+        "column `x`, row 1: expected a finite f32, found NaN"
+    );
+    assert_eq!(
+        error(vec![]),
+        "expected at least one column with at least one row"
+    );
+    let flat = Dataset::new([("x", [2.0, 2.0])]).unwrap();
+    for scaling in [Scaling::Standard, Scaling::MinMax] {
+        assert_eq!(
+            Scaler::fit(&flat, &[("x", scaling)])
+                .unwrap_err()
+                .to_string(),
+            "column `x`: expected values that differ, found only 2"
+        );
+    }
+    assert!(Scaler::fit(&flat, &[("x", Scaling::Fixed(0.0))]).is_err());
+    assert!(flat.select(&[2]).is_err());
+    assert!(flat.samples(&["x"], &["y"]).is_err());
+}
+
+#[test]
+fn splits_are_permutations_that_a_seed_repeats() {
+    for (rows, fraction) in [(11, 0.2), (100, 0.25), (3, 0.0), (1000, 0.999)] {
+        let (training, validation) = train::split_indices(rows, fraction, 5).unwrap();
+        assert_eq!(validation.len(), (fraction * rows as f64) as usize);
+        let mut all = [training.clone(), validation].concat();
+        all.sort();
+        assert_eq!(all, (0..rows).collect::<Vec<_>>());
+        assert_eq!(train::split_indices(rows, fraction, 5).unwrap().0, training);
+    }
+    let order = |seed| train::split_indices(100, 0.2, seed).unwrap();
+    assert_ne!(order(1), order(2));
+    assert!(train::split_indices(10, 1.0, 0).is_err());
+    assert!(train::split_indices(10, f64::NAN, 0).is_err());
+    assert!(
+        thermometer().split(0.05, 0).is_err(),
+        "no row to validate with"
+    );
+
+    let folds = thermometer().k_fold(4, 1).unwrap();
+    let mut seen: Vec<f32> = vec![];
+    for (training, validation) in &folds {
+        assert_eq!(training.rows() + validation.rows(), 11);
+        seen.extend(validation.column("t_u").unwrap());
+    }
+    let mut expected = T_U.to_vec();
+    seen.sort_by(f32::total_cmp);
+    expected.sort_by(f32::total_cmp);
+    assert_eq!(seen, expected);
+    assert!(thermometer().k_fold(1, 1).is_err() && thermometer().k_fold(12, 1).is_err());
+}
+
+#[test]
+fn scales_are_those_of_the_training_part_and_have_a_way_back() {
+    let data = thermometer();
+    for scaling in [Scaling::Standard, Scaling::MinMax, Scaling::Fixed(0.1)] {
+        let scaler = Scaler::fit(&data, &[("t_u", scaling)]).unwrap();
+        let scaled = scaler.apply(&data).unwrap();
+        let values = scaled.column("t_u").unwrap();
+        let mean = values.iter().sum::<f32>() / 11.0;
+        let square = values.iter().map(|x| x * x).sum::<f32>() / 11.0;
+        let most = values.iter().copied().fold(0.0, |a: f32, x| a.max(x.abs()));
+        match scaling {
+            Scaling::Standard => assert!(mean.abs() < 1e-6 && (square - 1.0).abs() < 1e-6),
+            Scaling::MinMax => assert!((most - 1.0).abs() < 1e-6),
+            _ => assert_eq!(values[0], 0.1 * 35.7),
+        }
+        assert_eq!(scaled.column("t_c").unwrap(), T_C);
+        // By the operations of firmware.
+        let scale = scaler.scale("t_u").unwrap();
+        let firmware = T_U.map(|x| (x - scale.offset) * scale.factor);
+        assert_eq!(bits(values), bits(&firmware));
+        let back = scaler.invert(&scaled).unwrap();
+        for (x, back) in T_U.iter().zip(back.column("t_u").unwrap()) {
+            assert!((x - back).abs() <= 1e-5, "{x} {back}");
+        }
+    }
+}
+
+// ---- fit -----------------------------------------------------------------------
+
+#[test]
+fn micro_batches_give_the_gradients_of_the_batch() {
+    let (whole, streamed) = (book_run(100), book_run(4));
+    let losses = |run: &Fitted| {
+        let epochs = run.history().epochs().iter();
+        epochs.map(|epoch| epoch.training_loss).collect::<Vec<_>>()
+    };
+    let (whole, streamed) = (losses(&whole), losses(&streamed));
+    for (a, b) in whole.iter().zip(&streamed) {
+        assert!((a - b).abs() < 1e-5 * a, "{a} {b}");
+    }
+    assert_ne!(bits(&whole), bits(&streamed), "nothing was streamed");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let samples = parabola(50);
+    let curve: Curve = "mlp:8".parse().unwrap();
+    let run = |seed| {
+        let fitted = Fit::new(&curve, &samples)
+            .validation(&samples)
+            .epochs(30)
+            .batch_size(8)
+            .noise(0.01)
+            .seed(seed)
+            .run(&mut Adam::on_heap(1e-2, 25))
+            .unwrap();
+        (fitted.history().to_json(), bits(fitted.params()))
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn mini_batches_update_once_each() {
+    let samples = parabola(10);
+    // With a gradient of 1 at every row, each update is one learning rate.
+    fn ramp<'t>(x: Var<'t>, [w]: [Var<'t>; 1]) -> Var<'t> {
+        x * 0.0 + w
+    }
+    fn mean<'t>(prediction: Var<'t>, _: Var<'t>) -> Var<'t> {
+        prediction.mean()
+    }
+    let model = train::model([Param::scalar("w", 0.0)], ramp);
+    let updates = |fit: Fit<'_, _>| {
+        let fitted = fit.loss(mean).epochs(1).run(&mut Sgd::new(1.0)).unwrap();
+        (-1e6 * fitted.params()[0]).round() / 1e6
+    };
+    let fit = || Fit::new(&model, &samples);
+    assert_eq!(updates(fit()), 1.0);
+    assert_eq!(updates(fit().batch_size(4)), 3.0);
+    assert_eq!(updates(fit().batch_size(4).drop_last()), 2.0);
+    assert_eq!(updates(fit().batch_size(4).in_order()), 3.0);
+    assert_eq!(updates(fit().batch_size(20).drop_last()), 1.0);
+    assert_eq!(updates(fit().clip(Clip::Value(0.25))), 0.25);
+}
+
+#[test]
+fn mini_batches_go_through_all_rows() {
+    // Rows without noise, so that every batch leads to the same line.
+    let x: Vec<f32> = (0..50).map(|i| i as f32 / 25.0 - 1.0).collect();
+    let y: Vec<f32> = x.iter().map(|x| 3.0 * x - 2.0).collect();
+    let samples = Dataset::new([("x", x), ("y", y)]).unwrap();
+    let samples = samples.samples(&["x"], &["y"]).unwrap();
+    let model = line(0.0, 0.0);
+    let run = |fit: Fit<'_, Line>| fit.run(&mut Sgd::new(0.1)).unwrap();
+    let learned = run(Fit::new(&model, &samples).epochs(200).batch_size(8));
+    let [w, b] = learned.params() else { panic!() };
+    assert!((w - 3.0).abs() < 1e-4 && (b + 2.0).abs() < 1e-4, "{w} {b}");
+
+    // In the first epoch each batch has a loss of its own, and their weighted mean
+    // is the loss of all rows if nothing is learned between them.
+    let whole = run(Fit::new(&model, &samples).epochs(1).learning_rate(0.0));
+    let parts = run(Fit::new(&model, &samples)
+        .epochs(1)
+        .learning_rate(0.0)
+        .batch_size(8));
+    let [whole, parts] = [whole, parts].map(|run| run.history().first().training_loss);
+    assert!((whole - parts).abs() < 1e-5 * whole, "{whole} {parts}");
+}
+
+#[test]
+fn the_learning_rate_may_be_any_function_of_the_epoch() {
+    let (training, _) = book_parts();
+    let rates = |fit: Fit<'_, Line>| {
+        let fitted = fit.epochs(4).run(&mut Sgd::new(1e-3)).unwrap();
+        let rates = fitted
+            .history()
+            .epochs()
+            .iter()
+            .map(|epoch| epoch.learning_rate);
+        rates.collect::<Vec<f32>>()
+    };
+    let line = line(1.0, 0.0);
+    let fit = || Fit::new(&line, &training);
+    assert_eq!(rates(fit()), [1e-3; 4]);
+    assert_eq!(rates(fit().learning_rate(1e-2)), [1e-2; 4]);
+    let halved = |epoch| 1e-2 * 0.5_f32.powi(epoch as i32);
+    assert_eq!(
+        rates(fit().learning_rate(halved)),
+        [5e-3, 2.5e-3, 1.25e-3, 6.25e-4]
+    );
+}
+
+#[test]
+fn early_stopping_restores_the_best_parameters() {
+    let (training, validation) = book_parts();
+    let model = line(1.0, 0.0);
+    let run = |early| {
+        Fit::new(&model, &training)
+            .validation(&validation)
+            .epochs(3000)
+            .early_stopping(early)
+            .run(&mut Sgd::new(1e-2))
+            .unwrap()
+    };
+    let best = run(EarlyStopping::new(50));
+    let history = best.history();
+    assert_eq!(history.stopped(), Stopped::Early);
+    // Epoch 578 is where the run of the book has its lowest validation loss.
+    assert_eq!(history.restored_epoch(), Some(578));
+    assert_eq!(history.last().epoch, 628);
+    assert_eq!(history.validation_loss(), history.best().validation_loss);
+    assert_eq!(history.training_loss(), history.best().training_loss);
+
+    let last = run(EarlyStopping::new(50).keep_last());
+    assert_eq!(last.history().restored_epoch(), None);
+    assert!(last.history().validation_loss() > history.validation_loss());
+
+    // Improvements of less than 1 do not count: the last that does is early.
+    let picky = run(EarlyStopping::new(50).min_delta(1.0));
+    assert!(picky.history().last().epoch < 300);
+    // Patience that does not run out restores as well.
+    let patient = run(EarlyStopping::new(5000));
+    assert_eq!(patient.history().stopped(), Stopped::Finished);
+    assert_eq!(patient.history().restored_epoch(), Some(578));
+}
+
+#[test]
+fn observers_see_every_epoch_and_may_stop() {
+    let (training, _) = book_parts();
+    let (seen, flag) = (RefCell::new(vec![]), AtomicBool::new(false));
+    let fitted = Fit::new(&line(1.0, 0.0), &training)
+        .observe(|epoch| seen.borrow_mut().push(epoch.epoch))
+        .observe(|epoch| flag.store(epoch.epoch == 7, Ordering::Relaxed))
+        .stop_flag(&flag)
+        .run(&mut Sgd::new(1e-2))
+        .unwrap();
+    assert_eq!(*seen.borrow(), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(fitted.history().stopped(), Stopped::Asked);
+    assert_eq!(fitted.history().epochs().len(), 7);
+}
+
+#[test]
+fn divergence_says_when_and_what_to_do() {
+    let samples = thermometer().samples(&["t_u"], &["t_c"]).unwrap();
+    let error = Fit::new(&line(1.0, 0.0), &samples)
+        .run(&mut Sgd::new(1e-2))
+        .unwrap_err();
+    // The epoch in which PyTorch's loss is infinite, too.
+    assert_eq!(
+        error.to_string(),
+        "the loss is inf at epoch 11: try a smaller learning rate than 0.01, or normalise the inputs, which reach 81.9"
+    );
+    // In the last update, which no epoch comes after.
+    let error = Fit::new(&line(1.0, 0.0), &samples)
+        .epochs(10)
+        .run(&mut Sgd::new(1e-2))
+        .unwrap_err();
+    assert!(
+        matches!(error, FitError::Diverged { epoch: 10, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let samples = parabola(10);
+    let two = Dataset::new([("a", T_U), ("b", T_U), ("c", T_C)]).unwrap();
+    let two = two.samples(&["a", "b"], &["c"]).unwrap();
+    let model = line(1.0, 0.0);
+    let refused = |fit: Fit<'_, Line>, expected: &str| {
+        let error = fit.run(&mut Sgd::new(1e-2)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let fit = || Fit::new(&model, &samples);
+    refused(fit().epochs(0), "epochs >= 1, found 0");
+    refused(fit().batch_size(0), "batch_size >= 1");
+    refused(fit().micro_batch(0), "micro_batch >= 1");
+    refused(fit().l1(-1.0), "l1 >= 0, found -1");
+    refused(fit().l2(f32::NAN), "l2 >= 0, found NaN");
+    refused(fit().noise(f32::INFINITY), "noise >= 0");
+    refused(fit().clip(Clip::Norm(0.0)), "clipping bound > 0");
+    refused(
+        fit().early_stopping(EarlyStopping::new(1).min_delta(-1.0)),
+        "min_delta >= 0",
+    );
+    refused(fit().validation(&two), "expected 1 inputs and 1 targets");
+    refused(fit().learning_rate(-1.0), "lr >= 0");
+}
+
+#[test]
+fn penalties_make_parameters_smaller() {
+    let samples = parabola(40);
+    let curve: Curve = "poly:6".parse().unwrap();
+    let size = |fit: Fit<'_, Curve>| {
+        let fitted = fit.epochs(500).run(&mut Sgd::new(0.1)).unwrap();
+        let zeros = fitted.params().iter().filter(|c| c.abs() < 1e-2).count();
+        let size: f32 = fitted.params()[1..].iter().map(|c| c.abs()).sum();
+        (size, zeros, fitted.history().training_loss())
+    };
+    let free = size(Fit::new(&curve, &samples));
+    let l1 = size(Fit::new(&curve, &samples).l1(0.05));
+    let l2 = size(Fit::new(&curve, &samples).l2(0.05));
+    assert!(l1.0 < free.0 && l2.0 < free.0);
+    assert!(
+        l1.2 > free.2 && l2.2 > free.2,
+        "reported losses are of the data alone"
+    );
+    assert!(l1.1 > l2.1, "L1 sets to zero what L2 makes small");
+}
+
+// ---- verdicts --------------------------------------------------------------------
+
+#[test]
+fn verdicts_tell_runs_apart() {
+    let samples = parabola(40);
+    let (even, odd): (Vec<usize>, Vec<usize>) = (0..40).partition(|i| i % 2 == 0);
+    let data = Dataset::new([("x", samples.x()), ("y", samples.y())]).unwrap();
+    let part = |rows: &[usize]| data.select(rows).unwrap().samples(&["x"], &["y"]).unwrap();
+    let (training, validation) = (part(&even), part(&odd));
+    let verdict = |curve: &str, lr: f32, epochs| {
+        let curve: Curve = curve.parse().unwrap();
+        let fit = Fit::new(&curve, &training).validation(&validation);
+        let fitted = fit.epochs(epochs).run(&mut Sgd::new(lr)).unwrap();
+        fitted.verdict().verdict
+    };
+    assert_eq!(verdict("poly:2", 0.3, 500), Verdict::GoodFit);
+    assert_eq!(verdict("poly:2", 1e-6, 500), Verdict::NotLearning);
+    assert_eq!(verdict("linear", 0.3, 500), Verdict::Underfitting);
+
+    // Five samples, and as many coefficients as go through all of them.
+    let few = part(&[1, 9, 17, 26, 38]);
+    let curve: Curve = "poly:4".parse().unwrap();
+    let fitted = Fit::new(&curve, &few)
+        .validation(&validation)
+        .epochs(20_000)
+        .run(&mut Sgd::new(0.2))
+        .unwrap();
+    let judgement = fitted.verdict();
+    assert!(
+        matches!(judgement.verdict, Verdict::Overfitting { .. }),
+        "{judgement}"
+    );
+    assert!(
+        judgement
+            .to_string()
+            .starts_with("verdict: overfitting since epoch ")
+    );
+    assert!(judgement.to_string().contains("rule two"));
+}
+
+// ---- calibration -------------------------------------------------------------------
+
+/// Fits all rows, scaled as the curve wants it.
+fn calibrate(data: &Dataset, [x, y]: [&str; 2], curve: &str, epochs: u32) -> Calibration {
+    let curve: Curve = curve.parse().unwrap();
+    let columns = [(x, curve.scaling()), (y, Scaling::Standard)];
+    let scaler = Scaler::fit(data, &columns).unwrap();
+    let samples = scaler.apply(data).unwrap().samples(&[x], &[y]).unwrap();
+    let lr = 1.0 / curve.params().len() as f32;
+    let fitted = Fit::new(&curve, &samples)
+        .epochs(epochs)
+        .run(&mut Sgd::new(lr))
+        .unwrap();
+    let scales = [x, y].map(|name| scaler.scale(name).unwrap());
+    Calibration::new(&curve, &fitted, [x, y], scales, [0.0, 1.0])
+}
+
+/// Coefficients that leave the least squares, by Gaussian elimination in `f64`.
+fn least_squares(x: &[f32], y: &[f32], degree: usize) -> Vec<f64> {
+    // Centred, so that elimination keeps its digits.
+    let n = degree + 1;
+    let mut rows = vec![vec![0.0; n + 1]; n];
+    for (x, y) in x.iter().zip(y) {
+        let powers: Vec<f64> = (0..n).map(|k| f64::from(*x).powi(k as i32)).collect();
+        for i in 0..n {
+            for j in 0..n {
+                rows[i][j] += powers[i] * powers[j];
+            }
+            rows[i][n] += powers[i] * f64::from(*y);
+        }
+    }
+    for i in 0..n {
+        let pivot = (i..n)
+            .max_by(|a, b| rows[*a][i].abs().total_cmp(&rows[*b][i].abs()))
+            .unwrap();
+        rows.swap(i, pivot);
+        for k in 0..n {
+            if k != i {
+                let factor = rows[k][i] / rows[i][i];
+                let from = rows[i].clone();
+                rows[k]
+                    .iter_mut()
+                    .zip(&from)
+                    .for_each(|(a, b)| *a -= factor * b);
+            }
+        }
+    }
+    (0..n).map(|i| rows[i][n] / rows[i][i]).collect()
+}
+
+#[test]
+fn norris_has_the_certified_coefficients() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/norris.csv");
+    let data = train::read_csv(path, &["x", "y"]).unwrap();
+    assert_eq!(data.rows(), 36);
+    // What NIST certifies is what these rows say.
+    let exact = least_squares(data.column("x").unwrap(), data.column("y").unwrap(), 1);
+    let certified = [-0.262323073774029, 1.00211681802045];
+    assert!((exact[0] - certified[0]).abs() < 1e-4 && (exact[1] - certified[1]).abs() < 1e-6);
+
+    let calibration = calibrate(&data, ["x", "y"], "linear", 2000);
+    let found = calibration.coefficients().unwrap();
+    assert!((found[0] - certified[0]).abs() < 5e-4, "{}", found[0]);
+    assert!((found[1] - certified[1]).abs() < 5e-7, "{}", found[1]);
+    assert_eq!(calibration.to_string(), "y = -0.2623166 + 1.002117 * x");
+}
+
+#[test]
+fn coefficients_in_the_units_of_the_data_are_those_of_least_squares() {
+    let data = thermometer();
+    for (curve, degree) in [("linear", 1), ("poly:1", 1), ("poly:2", 2), ("poly:3", 3)] {
+        let calibration = calibrate(&data, ["t_u", "t_c"], curve, 20_000);
+        let found = calibration.coefficients().unwrap();
+        let exact = least_squares(&T_U, &T_C, degree);
+        assert_eq!(found.len(), degree + 1);
+        // Coefficients of a cubic nearly cancel, so their curves are compared.
+        let at = |c: &[f64], x: f64| c.iter().rev().fold(0.0, |sum, c| sum * x + c);
+        let predicted = calibration.predict(&T_U).unwrap();
+        for (x, predicted) in T_U.iter().zip(predicted) {
+            let (found, exact) = (at(&found, f64::from(*x)), at(&exact, f64::from(*x)));
+            assert!(
+                (found - exact).abs() < 1e-4,
+                "{curve} at {x}: {found} {exact}"
+            );
+            assert!(
+                (found - f64::from(predicted)).abs() < 1e-4,
+                "{curve} at {x}: {predicted}"
+            );
+        }
+    }
+}
+
+// ---- reports ---------------------------------------------------------------------
+
+#[test]
+fn histories_and_parameters_can_be_shown() {
+    let (training, _) = book_parts();
+    let fitted = Fit::new(&line(1.0, 0.0), &training)
+        .epochs(2)
+        .run(&mut Sgd::new(1e-2))
+        .unwrap();
+    assert_eq!(
+        fitted.history().to_csv(),
+        "epoch,training_loss,validation_loss,learning_rate\n1,90.3475,,0.01\n2,40.743103,,0.01\n"
+    );
+    let json = fitted.history().to_json();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["epochs"][1]["training_loss"], 40.743103);
+    assert_eq!(json["stopped"], "finished");
+    assert_eq!(
+        fitted.table(),
+        "parameter  shape    values\n\
+         w          []           2.1537\n\
+         b          []           0.1318\n"
+    );
+}
+
+#[test]
+fn pictures_are_drawn() {
+    let fitted = book_run(100);
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let history = fitted.history();
+    for name in ["losses.svg", "losses.png"] {
+        let path = directory.join(name);
+        train::plot::losses(&path, "Losses", &[("run", history)]).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        match name {
+            "losses.svg" => {
+                let text = String::from_utf8(bytes).unwrap();
+                assert!(
+                    text.contains("<svg") && text.contains("validation"),
+                    "{text}"
+                );
+            }
+            _ => assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5000),
+        }
+    }
+    let error = train::plot::losses(directory.join("losses.bmp"), "", &[("", history)]);
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("expected a file that ends in .svg or .png")
+    );
+}
