@@ -62,7 +62,9 @@ fn record<'t>(
     let shapes: Vec<Vec<usize>> = entry
         .shapes
         .iter()
-        .map(|shape| {
+        .enumerate()
+        .map(|(k, shape)| {
+            let factor = if entry.fixed == Some(k) { 1 } else { factor };
             let grown = shape.iter().map(|&d| if d == 1 { 1 } else { d * factor });
             grown.collect()
         })

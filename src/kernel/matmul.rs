@@ -20,8 +20,8 @@
 //!
 //! `Aᵀ · G` reads `A` by columns, which stand next to each other. `G · Bᵀ` would
 //! read a strip of `B` across its rows; the strip is copied into a buffer first
-//! ([`packed`]), and so are the columns that do not fill a vector. Without SIMD
-//! none of this pays: see [`tiles`].
+//! ([`packed`]), and so are columns that do not fill a vector, unless some can be
+//! computed twice. Without SIMD none of this pays: see [`tiles`].
 //!
 //! A result of one column, whose factors are both contiguous along the sum, is
 //! a dot product and goes in the order of [`sum`](super::sum).
@@ -185,6 +185,11 @@ fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f3
         while j + L::LEN <= n {
             rows::<L, ROWS, 1, TA>(job, j, j, out);
             j += L::LEN;
+        }
+        if j < n && n >= L::LEN && job.acc == Acc::Set {
+            // The last whole vector once more costs less than copying a part of one.
+            let last = n - L::LEN;
+            return rows::<L, ROWS, 1, TA>(job, last, last, out);
         }
     }
     while j < n {

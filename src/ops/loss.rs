@@ -12,7 +12,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         "line_mse",
         Build::Three(|x, line, y, _| x.line_mse(line, y)),
     )
-    .of(&[&[5], &[2], &[5]]),
+    .of(&[&[5], &[2], &[5]])
+    .fix(1),
 ];
 
 /// The mean of squared differences.
