@@ -1,0 +1,259 @@
+//! A board made of nothing, for tests on the host: it remembers what was sent,
+//! and has a flash whose power can fail.
+
+#![allow(dead_code, unreachable_pub)]
+
+use std::ops::Range;
+
+use calibrator::fit::FLOATS;
+use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use embedded_storage::nor_flash::{
+    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
+
+/// The readings and references of the book's thermometer.
+pub const THERMOMETER: [(f32, f32); 11] = [
+    (35.7, 0.5),
+    (55.9, 14.0),
+    (58.2, 15.0),
+    (81.9, 28.0),
+    (56.3, 11.0),
+    (48.9, 8.0),
+    (33.9, 3.0),
+    (21.8, -4.0),
+    (48.4, 6.0),
+    (60.4, 13.0),
+    (68.4, 21.0),
+];
+
+/// Flash in RAM: erased to ones by the page, written to zeros by the word.
+///
+/// Power fails after a number of bytes, in the middle of a word if it falls
+/// there. From then on nothing works until it is back.
+#[derive(Clone)]
+pub struct Flash<const WORD: usize, const PAGE: usize> {
+    pub bytes: Vec<u8>,
+    /// Bytes until power fails.
+    pub power: Option<usize>,
+    pub tear: Tear,
+    /// Bytes written and erased so far.
+    pub worked: usize,
+    pub erased: usize,
+}
+
+/// How the operation that power fails in leaves the flash.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Tear {
+    /// Bytes before the cut are done, the others untouched.
+    #[default]
+    Clean,
+    /// The byte at the cut has half of its bits.
+    Half,
+    /// Pages are erased from their end.
+    FromTheEnd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FlashError {
+    NoPower,
+    /// Out of bounds, not aligned, or a word that was written before: bugs.
+    Misuse,
+}
+
+impl NorFlashError for FlashError {
+    fn kind(&self) -> NorFlashErrorKind {
+        NorFlashErrorKind::Other
+    }
+}
+
+impl<const WORD: usize, const PAGE: usize> Flash<WORD, PAGE> {
+    pub fn erased(pages: usize) -> Self {
+        Flash {
+            bytes: vec![0xff; pages * PAGE],
+            power: None,
+            tear: Tear::Clean,
+            worked: 0,
+            erased: 0,
+        }
+    }
+
+    /// Works on a byte, unless power has failed.
+    fn work(&mut self, at: usize, to: impl Fn(u8) -> u8) -> Result<(), FlashError> {
+        let old = self.bytes[at];
+        match &mut self.power {
+            Some(0) => return Err(FlashError::NoPower),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        let mut new = to(old);
+        if self.power == Some(0) && self.tear == Tear::Half {
+            new = (old & 0xf0) | (new & 0x0f);
+        }
+        self.bytes[at] = new;
+        self.worked += 1;
+        Ok(())
+    }
+
+    fn check(&self, range: Range<usize>, unit: usize) -> Result<(), FlashError> {
+        let whole = range.start.is_multiple_of(unit) && range.end.is_multiple_of(unit);
+        if range.end > self.bytes.len() || !whole {
+            return Err(FlashError::Misuse);
+        }
+        match self.power {
+            Some(0) => Err(FlashError::NoPower),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<const WORD: usize, const PAGE: usize> ErrorType for Flash<WORD, PAGE> {
+    type Error = FlashError;
+}
+
+impl<const WORD: usize, const PAGE: usize> ReadNorFlash for Flash<WORD, PAGE> {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        let range = offset as usize..offset as usize + bytes.len();
+        self.check(range.clone(), 1)?;
+        bytes.copy_from_slice(&self.bytes[range]);
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl<const WORD: usize, const PAGE: usize> NorFlash for Flash<WORD, PAGE> {
+    const WRITE_SIZE: usize = WORD;
+    const ERASE_SIZE: usize = PAGE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
+        let range = from as usize..to as usize;
+        self.check(range.clone(), PAGE)?;
+        for i in 0..range.len() {
+            let at = match self.tear {
+                Tear::FromTheEnd => range.end - 1 - i,
+                _ => range.start + i,
+            };
+            self.work(at, |_| 0xff)?;
+        }
+        self.erased += range.len() / PAGE;
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        let range = offset as usize..offset as usize + bytes.len();
+        self.check(range.clone(), WORD)?;
+        if self.bytes[range.clone()].iter().any(|byte| *byte != 0xff) {
+            return Err(FlashError::Misuse);
+        }
+        for (at, byte) in range.zip(bytes) {
+            self.work(at, |old| old & byte)?;
+        }
+        Ok(())
+    }
+}
+
+/// The micro:bit's flash: words of 4 bytes, pages of 1 KiB.
+pub type SmallFlash = Flash<4, 1024>;
+
+/// What the calibrator runs on here.
+pub struct HostBoard {
+    pub flash: SmallFlash,
+    pub sent: Vec<u8>,
+    pub sensor: Option<f32>,
+    ticks: u64,
+}
+
+impl HostBoard {
+    pub fn new() -> Self {
+        HostBoard {
+            flash: SmallFlash::erased(PAGES),
+            sent: Vec::new(),
+            sensor: None,
+            ticks: 0,
+        }
+    }
+}
+
+const PAGES: usize = 2;
+
+impl Board for HostBoard {
+    const NAME: &'static str = "host";
+    const PAGES: Range<u32> = 0..(PAGES * 1024) as u32;
+    type Flash = SmallFlash;
+
+    fn flash(&mut self) -> &mut SmallFlash {
+        &mut self.flash
+    }
+
+    /// Tests hand bytes over themselves.
+    fn receive(&mut self) -> Result<u8, Damaged> {
+        Err(Damaged)
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.sent.extend_from_slice(bytes);
+    }
+
+    fn sense(&mut self) -> Option<f32> {
+        self.sensor
+    }
+
+    /// Every look takes 1000.
+    fn ticks(&mut self) -> (u64, &'static str) {
+        self.ticks += 1000;
+        (self.ticks, "looks")
+    }
+
+    fn ram(&self) -> Option<Ram> {
+        None
+    }
+}
+
+pub type HostMemory = Memory<SAMPLES, FLOATS>;
+/// As many as the micro:bit keeps.
+pub const SAMPLES: usize = 48;
+
+/// A calibrator at the host's end of a line.
+pub struct Terminal<'m>(pub Calibrator<'m, HostBoard>);
+
+impl<'m> Terminal<'m> {
+    pub fn new(board: HostBoard, memory: &'m mut HostMemory) -> Self {
+        Terminal(Calibrator::new(board, memory))
+    }
+
+    /// What it answers when power comes.
+    pub fn greeting(&mut self) -> String {
+        self.0.greet();
+        self.sent()
+    }
+
+    /// What it answers to these bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) -> String {
+        for byte in bytes {
+            self.0.take(Ok(*byte));
+        }
+        self.sent()
+    }
+
+    /// What it answers to a line.
+    pub fn line(&mut self, line: &str) -> String {
+        self.bytes(format!("{line}\n").as_bytes())
+    }
+
+    pub fn sent(&mut self) -> String {
+        let sent = std::mem::take(&mut self.0.board_mut().sent);
+        String::from_utf8(sent).expect("text").replace("\r\n", "\n")
+    }
+
+    pub fn add_thermometer(&mut self) {
+        for (i, (reading, reference)) in THERMOMETER.iter().enumerate() {
+            let answer = self.line(&format!("add {reading} {reference}"));
+            assert_eq!(answer, format!("ok {}\n", i + 1));
+        }
+    }
+}
+
