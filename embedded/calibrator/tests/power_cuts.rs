@@ -138,7 +138,7 @@ fn every_cut_leaves_the_old_or_the_new_calibration() {
         all.cuts += count.cuts;
         all.lost += count.lost;
     };
-    for tear in [Tear::Clean, Tear::Half, Tear::FromTheEnd] {
+    for tear in [Tear::Clean, Tear::Half] {
         run("nRF51: words of 4, 2 pages of 1 KiB", cut_everywhere::<4, 1024>(2, tear));
         run("3 pages", cut_everywhere::<4, 1024>(3, tear));
         run("STM32F1: words of 2, 2 pages of 1 KiB", cut_everywhere::<2, 1024>(2, tear));

@@ -26,7 +26,9 @@ pub const THERMOMETER: [(f32, f32); 11] = [
     (68.4, 21.0),
 ];
 
-/// Flash in RAM: erased to ones by the page, written to zeros by the word.
+/// Flash in RAM: erased to ones by the page, written to zeros by the word, once,
+/// except that zeros may be written over anything, as in every flash we know.
+/// An erase goes from the start of a page to its end.
 ///
 /// Power fails after a number of bytes, in the middle of a word if it falls
 /// there. From then on nothing works until it is back.
@@ -49,8 +51,6 @@ pub enum Tear {
     Clean,
     /// The byte at the cut has half of its bits.
     Half,
-    /// Pages are erased from their end.
-    FromTheEnd,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,11 +132,7 @@ impl<const WORD: usize, const PAGE: usize> NorFlash for Flash<WORD, PAGE> {
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         let range = from as usize..to as usize;
         self.check(range.clone(), PAGE)?;
-        for i in 0..range.len() {
-            let at = match self.tear {
-                Tear::FromTheEnd => range.end - 1 - i,
-                _ => range.start + i,
-            };
+        for at in range.clone() {
             self.work(at, |_| 0xff)?;
         }
         self.erased += range.len() / PAGE;
@@ -146,8 +142,12 @@ impl<const WORD: usize, const PAGE: usize> NorFlash for Flash<WORD, PAGE> {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         let range = offset as usize..offset as usize + bytes.len();
         self.check(range.clone(), WORD)?;
-        if self.bytes[range.clone()].iter().any(|byte| *byte != 0xff) {
-            return Err(FlashError::Misuse);
+        let words = self.bytes[range.clone()].chunks(WORD).zip(bytes.chunks(WORD));
+        for (old, new) in words {
+            let written = old.iter().any(|byte| *byte != 0xff);
+            if written && new.iter().any(|byte| *byte != 0) {
+                return Err(FlashError::Misuse);
+            }
         }
         for (at, byte) in range.zip(bytes) {
             self.work(at, |old| old & byte)?;
