@@ -2,6 +2,7 @@
 
 #![no_std]
 
+pub mod mapped;
 pub mod stack;
 
 #[cfg(target_arch = "arm")]

@@ -1,11 +1,10 @@
 //! The last pages of the nRF51's flash, through its NVMC. (The HAL's driver
 //! knows the nRF52's pages of 4 KiB only; here they have 1 KiB.)
 
-use core::ptr;
-
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
+use firmware::mapped;
 use nrf51_hal::pac::NVMC;
 
 pub(crate) struct Flash(NVMC);
@@ -19,7 +18,7 @@ impl Flash {
     }
 
     fn at(&self, offset: u32) -> *mut u8 {
-        ptr::with_exposed_provenance_mut(Self::START + offset as usize)
+        mapped::at(Self::START + offset as usize)
     }
 
     fn wait(&self) {
@@ -36,10 +35,8 @@ impl ReadNorFlash for Flash {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
-        for (at, byte) in (offset..).zip(bytes) {
-            // SAFETY: within the pages, as checked, which the linker leaves free.
-            *byte = unsafe { self.at(at).read_volatile() };
-        }
+        // SAFETY: within the pages, as checked, which the linker leaves free.
+        unsafe { mapped::read(Self::START + offset as usize, bytes) };
         Ok(())
     }
 

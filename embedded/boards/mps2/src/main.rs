@@ -5,14 +5,13 @@
 #![no_main]
 
 use core::ops::Range;
-use core::ptr;
 
 use calibrator::fit::FLOATS;
 use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
-use firmware::Ticks;
+use firmware::{Ticks, mapped};
 
 const RAM: Range<usize> = 0x2000_0000..0x2040_0000;
 /// As on the micro:bit, so that the two can be compared.
@@ -119,7 +118,7 @@ impl Pages {
 
     /// A byte of it.
     fn at(&self, offset: u32) -> *mut u8 {
-        ptr::with_exposed_provenance_mut(Self::START + offset as usize)
+        mapped::at(Self::START + offset as usize)
     }
 }
 
@@ -132,10 +131,8 @@ impl ReadNorFlash for Pages {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
-        for (at, byte) in (offset..).zip(bytes) {
-            // SAFETY: within the pages, as checked, which the linker leaves free.
-            *byte = unsafe { self.at(at).read_volatile() };
-        }
+        // SAFETY: within the pages, as checked, which the linker leaves free.
+        unsafe { mapped::read(Self::START + offset as usize, bytes) };
         Ok(())
     }
 
