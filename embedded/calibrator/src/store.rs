@@ -48,7 +48,9 @@ impl fmt::Display for StoreError {
             StoreError::Unchanged => {
                 f.write_str("expected flash that keeps what is written, it did not")
             }
-            StoreError::Driver(kind) => write!(f, "expected flash that works, found {kind}"),
+            StoreError::Driver(kind) => {
+                write!(f, "expected flash that works, its driver reports {kind:?}")
+            }
             StoreError::Pages => f.write_str("expected more or larger pages of flash"),
         }
     }

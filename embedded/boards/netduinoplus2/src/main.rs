@@ -10,11 +10,9 @@ use core::ops::Range;
 use calibrator::fit::FLOATS;
 use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
 use firmware::Ticks;
-use stm32f4xx_hal::adc::config::{AdcConfig, SampleTime};
-use stm32f4xx_hal::adc::{Adc, Temperature};
-use stm32f4xx_hal::pac::{ADC1, Peripherals, USART1};
+use stm32f4xx_hal::pac::{ADC1, ADC_COMMON, Peripherals, USART1};
 use stm32f4xx_hal::prelude::*;
-use stm32f4xx_hal::rcc::Config;
+use stm32f4xx_hal::rcc::{Config, Enable, Reset};
 use stm32f4xx_hal::serial::{Config as SerialConfig, Serial};
 
 mod flash;
@@ -39,7 +37,8 @@ fn main() -> ! {
 struct Netduino {
     serial: Serial<USART1>,
     flash: Flash,
-    adc: Adc<ADC1>,
+    adc: ADC1,
+    adcs: ADC_COMMON,
     ticks: Ticks,
 }
 
@@ -51,12 +50,13 @@ fn start() -> Option<Netduino> {
     let pins = chip.GPIOA.split(&mut rcc);
     let line = SerialConfig::default().baudrate(115_200.bps());
     let serial = Serial::new(chip.USART1, (pins.pa9, pins.pa10), line, &mut rcc).ok()?;
-    let mut adc = Adc::new(chip.ADC1, true, AdcConfig::default(), &mut rcc);
-    adc.enable_temperature_and_vref();
+    ADC1::enable(&mut rcc);
+    ADC1::reset(&mut rcc);
     Some(Netduino {
         serial,
         flash: Flash::new(chip.FLASH),
-        adc,
+        adc: chip.ADC1,
+        adcs: chip.ADC_COMMON,
         ticks: Ticks::new(core.SYST),
     })
 }
@@ -82,9 +82,23 @@ impl Board for Netduino {
     }
 
     /// The chip's temperature sensor, as the converter's raw count: there is a
-    /// calibrator for that.
+    /// calibrator for that. Registers by hand: the HAL reads what the factory
+    /// wrote to memory that QEMU does not have.
     fn sense(&mut self) -> Option<f32> {
-        Some(self.adc.convert(&Temperature, SampleTime::Cycles_480).into())
+        const SENSOR: u8 = 16;
+        /// The sensor starts within 10 µs, a conversion takes 62.
+        const PATIENCE: u32 = 2_000;
+        let adc = &self.adc;
+        self.adcs.ccr().write(|w| w.tsvrefe().set_bit());
+        adc.cr2().write(|w| w.adon().set_bit());
+        cortex_m::asm::delay(PATIENCE);
+        adc.smpr1().write(|w| w.smp16().cycles480());
+        // SAFETY: a channel there is.
+        adc.sqr3().write(|w| unsafe { w.sq1().bits(SENSOR) });
+        adc.cr2().write(|w| w.adon().set_bit().swstart().set_bit());
+        let mut tries = 0..PATIENCE;
+        tries.find(|_| adc.sr().read().eoc().bit_is_set())?;
+        Some(adc.dr().read().data().bits().into())
     }
 
     fn ticks(&mut self) -> (u64, &'static str) {

@@ -22,9 +22,9 @@ mod flash;
 use flash::Flash;
 
 const RAM: Range<usize> = 0x2000_0000..0x2000_2000;
-const SAMPLES: usize = 16;
+const SAMPLES: usize = 24;
 /// The widest network there is room for.
-const HIDDEN: usize = 2;
+const HIDDEN: usize = 4;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
