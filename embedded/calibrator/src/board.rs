@@ -5,8 +5,8 @@ use core::ops::Range;
 use baregrad::op::Node;
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::fit::{NODES, Sample, Scratch};
 use crate::calibration::MAX_DEGREE;
+use crate::fit::{NODES, Sample, Scratch};
 
 /// A byte that did not arrive whole: a framing, parity or overrun error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -211,7 +211,10 @@ impl Calibration {
         let (bias, weights) = self.params().split_last()?;
         let mut coefficients = [0.0; MAX_DEGREE + 1];
         let mut unit = self.output.deviation;
-        for (c, p) in coefficients.iter_mut().zip([bias].into_iter().chain(weights)) {
+        for (c, p) in coefficients
+            .iter_mut()
+            .zip([bias].into_iter().chain(weights))
+        {
             *c = p * unit;
             unit /= self.input.deviation;
         }
@@ -234,7 +237,10 @@ impl Calibration {
     pub fn encode<'b>(&self, to: &'b mut [u8; MAX_BYTES]) -> &'b [u8] {
         let [kind, hidden] = self.model.code();
         let header = [VERSION, kind, hidden, self.model.params() as u8];
-        let numbers = self.scales().into_iter().chain(self.params().iter().copied());
+        let numbers = self
+            .scales()
+            .into_iter()
+            .chain(self.params().iter().copied());
         let bytes = header.into_iter().chain(numbers.flat_map(f32::to_le_bytes));
         let mut len = 0;
         for (to, byte) in to.iter_mut().zip(bytes) {
@@ -307,7 +313,10 @@ impl Calibration {
     /// with another machine's.
     pub fn checksum(&self) -> u32 {
         let mut bytes = [0; MAX_BYTES];
-        let (_, checksum) = self.encode(&mut bytes).split_last_chunk().unwrap_or((&[], &[0; 4]));
+        let (_, checksum) = self
+            .encode(&mut bytes)
+            .split_last_chunk()
+            .unwrap_or((&[], &[0; 4]));
         u32::from_le_bytes(*checksum)
     }
 
@@ -375,7 +384,10 @@ mod tests {
             assert_eq!(encoded.len(), 24 + 4 * model.params());
             assert_eq!(Calibration::decode(encoded), Ok(before));
         }
-        assert_eq!(calibration(Model::Mlp { hidden: 8 }).params().len(), MAX_PARAMS);
+        assert_eq!(
+            calibration(Model::Mlp { hidden: 8 }).params().len(),
+            MAX_PARAMS
+        );
     }
 
     #[test]
@@ -408,7 +420,10 @@ mod tests {
         infinite.params[1] = f32::INFINITY;
         for bad in [no_deviation, infinite] {
             let mut bytes = [0; MAX_BYTES];
-            assert_eq!(Calibration::decode(bad.encode(&mut bytes)), Err(Refused::Content));
+            assert_eq!(
+                Calibration::decode(bad.encode(&mut bytes)),
+                Err(Refused::Content)
+            );
         }
         // A right checksum over a model there is not, and over another length.
         for (byte, value) in [(1, 9), (2, 1), (3, 3)] {
@@ -429,16 +444,24 @@ mod tests {
             let (bias, weights) = calibration.params().split_last().unwrap();
             for reading in [20.0, 50.0, 81.9] {
                 let z = calibration.input.apply(reading);
-                let scaled = bias + weights[0] * z
+                let scaled = bias
+                    + weights[0] * z
                     + weights.get(1).unwrap_or(&0.0) * z * z
                     + weights.get(2).unwrap_or(&0.0) * z * z * z;
                 let expected = calibration.output.undo(scaled);
                 let x = reading;
                 let found = c[0] + x * (c[1] + x * (c[2] + x * c[3]));
                 // A few roundings of terms that reach 100.
-                assert!((found - expected).abs() < 1e-3, "{model} {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-3,
+                    "{model} {found} {expected}"
+                );
             }
         }
-        assert!(calibration(Model::Mlp { hidden: 3 }).coefficients().is_none());
+        assert!(
+            calibration(Model::Mlp { hidden: 3 })
+                .coefficients()
+                .is_none()
+        );
     }
 }

@@ -22,7 +22,10 @@ const BENCH_EPOCHS: u32 = 10;
 const COMMANDS: [(&str, &str); 14] = [
     ("help", "this list"),
     ("add <reading> <reference>", "keep a sample"),
-    ("sample <reference>", "read the board's sensor, keep a sample"),
+    (
+        "sample <reference>",
+        "read the board's sensor, keep a sample",
+    ),
     ("list", "the samples"),
     ("clear", "forget the samples"),
     ("model linear|poly2|poly3|mlp <hidden>", "what to fit"),
@@ -189,7 +192,11 @@ impl<'m, B: Board> Calibrator<'m, B> {
     /// Says who is there and what is saved, as an answer.
     pub fn greet(&mut self) {
         let version = env!("CARGO_PKG_VERSION");
-        say!(self.board, "baregrad calibrator {version} on {}, try help", B::NAME);
+        say!(
+            self.board,
+            "baregrad calibrator {version} on {}, try help",
+            B::NAME
+        );
         self.say_stored();
         say!(self.board, "ok");
     }
@@ -318,9 +325,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
                 let fits = |hidden: &usize| fit::floats(*hidden) <= self.scratch.floats.len();
                 let most = (1..=MAX_HIDDEN).take_while(fits).last().unwrap_or(0);
                 let hidden = hidden.parse().ok().filter(|hidden| *hidden <= most);
-                hidden
-                    .and_then(Model::mlp)
-                    .ok_or(Failure::Hidden { most })
+                hidden.and_then(Model::mlp).ok_or(Failure::Hidden { most })
             }
             _ => Err(Failure::Usage("model linear|poly2|poly3|mlp <hidden>")),
         }

@@ -314,7 +314,9 @@ fn fill_powers(z: f32, to: &mut [f32]) {
 fn record<'t>(tape: &'t Tape<'t>, calibration: &Calibration, x: Var<'t>) -> Var<'t> {
     let params = calibration.params();
     let layer = |x: Var<'t>, params: &[f32], inputs: usize, outputs: usize| {
-        let (w, b) = params.split_at_checked(inputs * outputs).unwrap_or_default();
+        let (w, b) = params
+            .split_at_checked(inputs * outputs)
+            .unwrap_or_default();
         let w = tape.param(w, [inputs, outputs]);
         let b = tape.param(b, [outputs]);
         x.linear(w, b)

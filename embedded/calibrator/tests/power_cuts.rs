@@ -61,7 +61,12 @@ impl Act {
 /// Saves of all sizes, starts and erasures, often enough to go round all pages
 /// several times.
 fn acts() -> Vec<Act> {
-    let models = [Model::Linear, Model::Poly3, Model::Mlp { hidden: 8 }, Model::Poly2];
+    let models = [
+        Model::Linear,
+        Model::Poly3,
+        Model::Mlp { hidden: 8 },
+        Model::Poly2,
+    ];
     let mut acts = Vec::new();
     for number in 0..60 {
         let model = models[number as usize % models.len()];
@@ -139,10 +144,19 @@ fn every_cut_leaves_the_old_or_the_new_calibration() {
         all.lost += count.lost;
     };
     for tear in [Tear::Clean, Tear::Half] {
-        run("nRF51: words of 4, 2 pages of 1 KiB", cut_everywhere::<4, 1024>(2, tear));
+        run(
+            "nRF51: words of 4, 2 pages of 1 KiB",
+            cut_everywhere::<4, 1024>(2, tear),
+        );
         run("3 pages", cut_everywhere::<4, 1024>(3, tear));
-        run("STM32F1: words of 2, 2 pages of 1 KiB", cut_everywhere::<2, 1024>(2, tear));
-        run("bytes, 2 pages of 1 KiB", cut_everywhere::<1, 1024>(2, tear));
+        run(
+            "STM32F1: words of 2, 2 pages of 1 KiB",
+            cut_everywhere::<2, 1024>(2, tear),
+        );
+        run(
+            "bytes, 2 pages of 1 KiB",
+            cut_everywhere::<1, 1024>(2, tear),
+        );
     }
     println!("power cuts: {} points tried, {} lost", all.cuts, all.lost);
     assert_eq!(all.lost, 0);

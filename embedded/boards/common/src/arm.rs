@@ -12,7 +12,10 @@ const ROUND: u32 = 0x0100_0000;
 #[cortex_m_rt::exception]
 fn SysTick() {
     // The only writer, so this loses nothing; a Cortex-M0 has no fetch_add.
-    ROUNDS.store(ROUNDS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    ROUNDS.store(
+        ROUNDS.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
 }
 
 /// Cycles of the core, counted by its SysTick.
@@ -36,7 +39,10 @@ impl Ticks {
             // Counts down.
             let ticks = ROUND - 1 - SYST::get_current();
             if rounds == ROUNDS.load(Ordering::Relaxed) {
-                return (u64::from(rounds) * u64::from(ROUND) + u64::from(ticks), "ticks");
+                return (
+                    u64::from(rounds) * u64::from(ROUND) + u64::from(ticks),
+                    "ticks",
+                );
             }
         }
     }

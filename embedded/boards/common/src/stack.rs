@@ -6,6 +6,8 @@ use core::ptr;
 const PAINT: u32 = 0xcccc_cccc;
 
 unsafe extern "C" {
+    /// Where statics begin.
+    static __sdata: u32;
     /// Where statics end: the stack grows down to here.
     static mut __sheap: u32;
     /// Where the stack begins.
@@ -29,13 +31,14 @@ pub fn paint() {
     }
 }
 
-/// Bytes of RAM that statics and the stack have taken, if RAM begins here.
-pub fn used(ram: usize) -> usize {
-    let (statics, top) = ((&raw const __sheap).addr(), (&raw const _stack_start).addr());
+/// Bytes of RAM that statics and the stack have taken.
+pub fn used() -> usize {
+    let statics = (&raw const __sheap).addr() - (&raw const __sdata).addr();
+    let top = (&raw const _stack_start).addr();
     let mut word = &raw const __sheap;
     // SAFETY: within RAM; whoever uses it, any bits are a number.
     while word.addr() < top && unsafe { word.read_volatile() } == PAINT {
         word = word.wrapping_add(1);
     }
-    (statics - ram) + (top - word.addr())
+    statics + (top - word.addr())
 }

@@ -68,7 +68,11 @@ impl NorFlash for Flash {
         let (words, _) = bytes.as_chunks();
         for (at, word) in (offset..).step_by(Self::WRITE_SIZE).zip(words) {
             // SAFETY: an aligned word of our pages.
-            unsafe { self.at(at).cast::<u32>().write_volatile(u32::from_le_bytes(*word)) };
+            unsafe {
+                self.at(at)
+                    .cast::<u32>()
+                    .write_volatile(u32::from_le_bytes(*word))
+            };
             self.wait();
         }
         self.0.config.write(|w| w.wen().ren());

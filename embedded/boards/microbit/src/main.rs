@@ -107,7 +107,7 @@ impl Board for Microbit {
 
     fn ram(&self) -> Option<Ram> {
         Some(Ram {
-            used: firmware::stack::used(RAM.start),
+            used: firmware::stack::used(),
             total: RAM.len(),
         })
     }

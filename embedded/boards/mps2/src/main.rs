@@ -102,7 +102,7 @@ impl Board for Mps2 {
 
     fn ram(&self) -> Option<Ram> {
         Some(Ram {
-            used: firmware::stack::used(RAM.start),
+            used: firmware::stack::used(),
             total: RAM.len(),
         })
     }

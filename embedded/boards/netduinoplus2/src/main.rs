@@ -10,7 +10,7 @@ use core::ops::Range;
 use calibrator::fit::FLOATS;
 use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
 use firmware::Ticks;
-use stm32f4xx_hal::pac::{ADC1, ADC_COMMON, Peripherals, USART1};
+use stm32f4xx_hal::pac::{ADC_COMMON, ADC1, Peripherals, USART1};
 use stm32f4xx_hal::prelude::*;
 use stm32f4xx_hal::rcc::{Config, Enable, Reset};
 use stm32f4xx_hal::serial::{Config as SerialConfig, Serial};
@@ -107,7 +107,7 @@ impl Board for Netduino {
 
     fn ram(&self) -> Option<Ram> {
         Some(Ram {
-            used: firmware::stack::used(RAM.start),
+            used: firmware::stack::used(),
             total: RAM.len(),
         })
     }

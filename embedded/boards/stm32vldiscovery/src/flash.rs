@@ -48,7 +48,9 @@ impl NorFlash for Flash {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
         check_erase(self, from, to)?;
-        let erased = self.writer().erase(Self::START + from, (to - from) as usize);
+        let erased = self
+            .writer()
+            .erase(Self::START + from, (to - from) as usize);
         erased.map_err(|_| NorFlashErrorKind::Other)
     }
 

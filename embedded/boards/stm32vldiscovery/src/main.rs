@@ -110,7 +110,7 @@ impl Board for Discovery {
 
     fn ram(&self) -> Option<Ram> {
         Some(Ram {
-            used: firmware::stack::used(RAM.start),
+            used: firmware::stack::used(),
             total: RAM.len(),
         })
     }

@@ -87,7 +87,7 @@ impl Board for Virt {
 
     fn ram(&self) -> Option<Ram> {
         Some(Ram {
-            used: firmware::stack::used(RAM.start),
+            used: firmware::stack::used(),
             total: RAM.len(),
         })
     }

@@ -142,7 +142,9 @@ impl<const WORD: usize, const PAGE: usize> NorFlash for Flash<WORD, PAGE> {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         let range = offset as usize..offset as usize + bytes.len();
         self.check(range.clone(), WORD)?;
-        let words = self.bytes[range.clone()].chunks(WORD).zip(bytes.chunks(WORD));
+        let words = self.bytes[range.clone()]
+            .chunks(WORD)
+            .zip(bytes.chunks(WORD));
         for (old, new) in words {
             let written = old.iter().any(|byte| *byte != 0xff);
             if written && new.iter().any(|byte| *byte != 0) {
@@ -256,4 +258,3 @@ impl<'m> Terminal<'m> {
         }
     }
 }
-
