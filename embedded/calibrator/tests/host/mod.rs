@@ -215,19 +215,27 @@ impl Board for HostBoard {
     }
 }
 
+/// The micro:bit's.
 pub type HostMemory = Memory<SAMPLES, FLOATS>;
-/// As many as the micro:bit keeps.
 pub const SAMPLES: usize = 48;
 
-/// A calibrator at the host's end of a line.
-pub struct Terminal<'m>(pub Calibrator<'m, HostBoard>);
+/// A calibrator, and who talks to it.
+pub struct Terminal<'m>(Calibrator<'m, HostBoard>);
 
 impl<'m> Terminal<'m> {
-    pub fn new(board: HostBoard, memory: &'m mut HostMemory) -> Self {
+    /// Switches it on.
+    pub fn new<const SAMPLES: usize, const FLOATS: usize>(
+        board: HostBoard,
+        memory: &'m mut Memory<SAMPLES, FLOATS>,
+    ) -> Self {
         Terminal(Calibrator::new(board, memory))
     }
 
-    /// What it answers when power comes.
+    pub fn board(&mut self) -> &mut HostBoard {
+        self.0.board_mut()
+    }
+
+    /// What it says when power comes.
     pub fn greeting(&mut self) -> String {
         self.0.greet();
         self.sent()
@@ -241,20 +249,99 @@ impl<'m> Terminal<'m> {
         self.sent()
     }
 
+    /// What it answers to a byte that did not arrive whole.
+    pub fn damaged(&mut self) -> String {
+        self.0.take(Err(Damaged));
+        self.sent()
+    }
+
     /// What it answers to a line.
     pub fn line(&mut self, line: &str) -> String {
         self.bytes(format!("{line}\n").as_bytes())
     }
 
-    pub fn sent(&mut self) -> String {
-        let sent = std::mem::take(&mut self.0.board_mut().sent);
+    fn sent(&mut self) -> String {
+        let sent = std::mem::take(&mut self.board().sent);
         String::from_utf8(sent).expect("text").replace("\r\n", "\n")
     }
 
     pub fn add_thermometer(&mut self) {
-        for (i, (reading, reference)) in THERMOMETER.iter().enumerate() {
-            let answer = self.line(&format!("add {reading} {reference}"));
-            assert_eq!(answer, format!("ok {}\n", i + 1));
+        for (i, line) in add_thermometer().enumerate() {
+            assert_eq!(self.line(&line), format!("ok {}\n", i + 1));
         }
     }
 }
+
+/// The lines that add the book's samples.
+pub fn add_thermometer() -> impl Iterator<Item = String> {
+    let samples = THERMOMETER.iter();
+    samples.map(|(reading, reference)| format!("add {reading} {reference}"))
+}
+
+/// Lines that are no command, and what is expected instead. None of them
+/// changes anything, whatever the state.
+pub const NO_COMMANDS: [(&str, &str); 38] = [
+    ("calibrate", "expected a command, help lists them"),
+    ("HELP", "expected a command, help lists them"),
+    ("42", "expected a command, help lists them"),
+    ("add1 2", "expected a command, help lists them"),
+    ("help me", "expected help"),
+    ("add", "expected add <reading> <reference>"),
+    ("add 1", "expected add <reading> <reference>"),
+    ("add 1 2 3", "expected add <reading> <reference>"),
+    ("add one 2", "expected a finite number as <reading>"),
+    ("add 1 two", "expected a finite number as <reference>"),
+    ("add nan 2", "expected a finite number as <reading>"),
+    ("add 1 NaN", "expected a finite number as <reference>"),
+    ("add inf 2", "expected a finite number as <reading>"),
+    ("add 1 -infinity", "expected a finite number as <reference>"),
+    ("add 1e39 2", "expected a finite number as <reading>"),
+    ("add 1,5 2", "expected a finite number as <reading>"),
+    ("add 0x10 2", "expected a finite number as <reading>"),
+    ("sample", "expected sample <reference>"),
+    ("sample 1 2", "expected sample <reference>"),
+    ("sample x", "expected a finite number as <reference>"),
+    ("list all", "expected list"),
+    ("clear 1", "expected clear"),
+    ("model", "expected model linear|poly2|poly3|mlp <hidden>"),
+    (
+        "model cubic",
+        "expected model linear|poly2|poly3|mlp <hidden>",
+    ),
+    (
+        "model linear 2",
+        "expected model linear|poly2|poly3|mlp <hidden>",
+    ),
+    (
+        "model mlp",
+        "expected model linear|poly2|poly3|mlp <hidden>",
+    ),
+    ("optimizer sgd", "expected optimizer sgd|adam <lr>"),
+    ("optimizer lbfgs 1", "expected optimizer sgd|adam <lr>"),
+    ("optimizer sgd fast", "expected a finite <lr> above 0"),
+    ("optimizer sgd 0", "expected a finite <lr> above 0"),
+    ("optimizer adam -0.1", "expected a finite <lr> above 0"),
+    ("optimizer adam inf", "expected a finite <lr> above 0"),
+    ("fit 0", "expected 1 to 100000 epochs"),
+    ("fit 100001", "expected 1 to 100000 epochs"),
+    ("fit 1.5", "expected 1 to 100000 epochs"),
+    ("fit 10 20", "expected fit [epochs]"),
+    ("read", "expected read <reading>"),
+    ("read it", "expected a finite number as <reading>"),
+];
+
+/// Bytes that are no line of text, and what is expected instead.
+pub const NO_LINES: [(&[u8], &str); 6] = [
+    (&[b'a'; 65], "expected a line of at most 64 bytes"),
+    (&[b' '; 1000], "expected a line of at most 64 bytes"),
+    (b"\0\0\0", "expected a line of ASCII text"),
+    (b"add 1 2\x1b[A", "expected a line of ASCII text"),
+    (
+        "add 21,5\u{b0}C 2".as_bytes(),
+        "expected a line of ASCII text",
+    ),
+    (
+        &[0xff, 0x00, 0x80, 0xfe, 0xc3, 0x28],
+        "expected a line of ASCII text",
+    ),
+];
