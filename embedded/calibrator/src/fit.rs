@@ -186,9 +186,16 @@ pub fn fit(
     let loss = record(&tape, &calibration, x).mse(y);
     let data: [(Var<'_>, &[f32]); 2] = [(x, inputs), (y, targets)];
 
-    let mut optimizer = match method {
-        Method::Sgd { lr } => AnyOptimizer::Sgd(Sgd::new(lr)),
-        Method::Adam { lr } => AnyOptimizer::Adam(Padded(Adam::new(lr))),
+    let (mut sgd, mut adam);
+    let optimizer: &mut dyn Optimizer = match method {
+        Method::Sgd { lr } => {
+            sgd = Sgd::new(lr);
+            &mut sgd
+        }
+        Method::Adam { lr } => {
+            adam = Padded::<MAX_PARAMS>(Adam::new(lr));
+            &mut adam
+        }
     };
     let unit = calibration.output.deviation * calibration.output.deviation;
     let every = epochs.div_ceil(10).max(1);
@@ -207,7 +214,7 @@ pub fn fit(
             return Err(FitError::Diverged { epoch, loss: told });
         }
         if epoch < epochs {
-            tape.step(&mut optimizer)?;
+            tape.step(optimizer)?;
         } else {
             first = told;
         }
@@ -331,41 +338,12 @@ fn record<'t>(tape: &'t Tape<'t>, calibration: &Calibration, x: Var<'t>) -> Var<
     }
 }
 
-/// The optimizer of a [`Plan`].
-enum AnyOptimizer {
-    Sgd(Sgd),
-    Adam(Padded<MAX_PARAMS>),
-}
-
-impl Optimizer for AnyOptimizer {
-    fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
-        match self {
-            AnyOptimizer::Sgd(sgd) => sgd.step(params, grads),
-            AnyOptimizer::Adam(adam) => adam.step(params, grads),
-        }
-    }
-
-    fn learning_rate(&self) -> f32 {
-        match self {
-            AnyOptimizer::Sgd(sgd) => sgd.learning_rate(),
-            AnyOptimizer::Adam(Padded(adam)) => adam.learning_rate(),
-        }
-    }
-
-    fn set_learning_rate(&mut self, lr: f32) {
-        match self {
-            AnyOptimizer::Sgd(sgd) => sgd.set_learning_rate(lr),
-            AnyOptimizer::Adam(Padded(adam)) => adam.set_learning_rate(lr),
-        }
-    }
-}
-
-/// Adam for up to `N` parameters. How many there are is chosen at run time,
-/// and Adam's state has a size known when compiling: the parameters there are
-/// not get no gradient and stay where they are.
+/// Adam for up to `N` parameters. How many there are is chosen at run time, and
+/// Adam's state has a size known when compiling: the parameters there are not
+/// get no gradient and stay where they are.
 struct Padded<const N: usize>(Adam<N>);
 
-impl<const N: usize> Padded<N> {
+impl<const N: usize> Optimizer for Padded<N> {
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
         let (mut all, mut all_grads) = ([0.0; N], [0.0; N]);
         for (to, p) in all.iter_mut().zip(&*params) {
@@ -379,5 +357,13 @@ impl<const N: usize> Padded<N> {
             *to = p;
         }
         Ok(())
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.0.learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, lr: f32) {
+        self.0.set_learning_rate(lr);
     }
 }
