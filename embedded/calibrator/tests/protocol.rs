@@ -160,7 +160,7 @@ fn it_fits_the_thermometer() {
         };
         near("loss", 2.927_644_6, 2e-6);
         near("w", 0.536_771_6, 1e-6);
-        near("b", -17.304_779, 1e-5);
+        near("b", -17.304_78, 1e-5);
         // What was learned is in use: w · 55.9 + b.
         let read = t.line("read 55.9");
         let (value, bits) = read
