@@ -38,4 +38,18 @@ for entry in "${boards[@]}"; do
         END { printf "%-18s %-28s %12d %12d\n", board, target, flash, ram }'
 done
 
+# Every command, every error, power cut at every byte, sessions with emulated
+# boards.
 CALIBRATOR_FIRMWARE=$firmware cargo test --locked --quiet -p calibrator
+
+# The example, as a user would run it, with an emulated micro:bit.
+cargo build --locked --quiet --release --manifest-path ../Cargo.toml --example board
+socket=$firmware/microbit.socket
+rm -f "$socket"
+qemu-system-arm -M microbit -display none -monitor none -kernel "$firmware/calibrator-microbit" \
+    -serial "unix:$socket,server=on,wait=off" &
+trap 'kill %1' EXIT
+while [[ ! -S $socket ]]; do sleep 0.1; done
+output=$("$CARGO_TARGET_DIR/release/examples/board" "unix:$socket" thermometer.csv)
+echo "$output"
+[[ $output == *'same bits' ]]

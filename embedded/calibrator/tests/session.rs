@@ -241,6 +241,8 @@ impl Session<'_> {
     }
 }
 
+const PULLS: u64 = 32;
+
 /// Pulls the plug at some time while the board saves: the calibration it had or
 /// the one it was saving is found, over and over, until pages were erased.
 fn plug_pulled_while_saving(machine: &Machine) {
@@ -254,7 +256,7 @@ fn plug_pulled_while_saving(machine: &Machine) {
     let mut old = board.line("save");
     board.power_down();
     let (mut olds, mut news) = (0, 0);
-    for pull in 0..24 {
+    for pull in 0..PULLS {
         let mut board = machine.power_up();
         let greeting = board.answer();
         let crc = old.trim_start_matches("ok ").trim();
@@ -273,7 +275,7 @@ fn plug_pulled_while_saving(machine: &Machine) {
         assert_ne!(new, old);
         board.send(b"save\n");
         // From before the line has arrived to after the record is written.
-        sleep(Duration::from_micros(150 * pull));
+        sleep(Duration::from_micros(50 * pull));
         board.power_down();
 
         let mut board = machine.power_up();
@@ -293,7 +295,7 @@ fn plug_pulled_while_saving(machine: &Machine) {
         board.power_down();
     }
     println!(
-        "session {:17} plug pulled in 24 saves: {olds} old, {news} new, 0 lost",
+        "session {:17} plug pulled in {PULLS} saves: {olds} old, {news} new, 0 lost",
         machine.name
     );
 }

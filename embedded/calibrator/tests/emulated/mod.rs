@@ -4,11 +4,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// QEMU looks for bytes rarely, and a Cortex-M0 without floating point takes its
 /// time.
@@ -62,23 +62,21 @@ impl Machine {
     /// Gives the board power. Its flash is as it was.
     pub fn power_up(&self) -> Board {
         let firmware = self.firmware().expect("started by the script");
+        // QEMU connects to us: then nothing is said before we listen.
         let (serial, monitor) = (
             scratch(&format!("{}.serial", self.name)),
             scratch(&format!("{}.monitor", self.name)),
         );
-        for socket in [&serial, &monitor] {
-            let _ = std::fs::remove_file(socket);
-        }
+        let [listener, monitors] = [&serial, &monitor].map(|path| {
+            let _ = std::fs::remove_file(path);
+            UnixListener::bind(path).expect("a socket")
+        });
         let mut qemu = Command::new(self.qemu);
         qemu.args(["-display", "none", "-monitor", "none"]);
         qemu.args(self.machine);
-        qemu.arg("-chardev").arg(format!(
-            "socket,id=line,path={},server=on,wait=on",
-            serial.display()
-        ));
-        qemu.args(["-serial", "chardev:line"]);
-        qemu.arg("-qmp")
-            .arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        qemu.arg("-serial")
+            .arg(format!("unix:{}", serial.display()));
+        qemu.arg("-qmp").arg(format!("unix:{}", monitor.display()));
         // As a device, because `virt` with a flash takes no kernel.
         match &self.flash {
             Flash::File(_) => {
@@ -101,14 +99,13 @@ impl Machine {
                 qemu.arg("-kernel").arg(&firmware);
             }
         }
-        let qemu = qemu.stdin(Stdio::null()).spawn().expect("QEMU starts");
-        let line = connect(&serial);
-        line.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let mut qemu = qemu.stdin(Stdio::null()).spawn().expect("QEMU starts");
+        let [line, monitor] = [listener, monitors].map(|socket| accept(&socket, &mut qemu));
         Board {
             machine: self.clone(),
             qemu,
-            monitor,
-            line: BufReader::new(line),
+            monitor: Monitor::greet(monitor),
+            line,
         }
     }
 }
@@ -117,15 +114,19 @@ fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Connects to a socket that is about to be there.
-fn connect(path: &Path) -> UnixStream {
-    let start = Instant::now();
+/// Waits for QEMU at a socket.
+fn accept(socket: &UnixListener, qemu: &mut Child) -> BufReader<UnixStream> {
+    socket.set_nonblocking(true).expect("a socket");
     loop {
-        match UnixStream::connect(path) {
-            Ok(stream) => return stream,
-            Err(error) if start.elapsed() > PATIENCE => panic!("{}: {error}", path.display()),
-            Err(_) => sleep(Duration::from_millis(20)),
+        if let Ok((stream, _)) = socket.accept() {
+            stream.set_nonblocking(false).expect("a socket");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+            return BufReader::new(stream);
         }
+        if let Ok(Some(status)) = qemu.try_wait() {
+            panic!("QEMU: {status}");
+        }
+        sleep(Duration::from_millis(5));
     }
 }
 
@@ -133,7 +134,7 @@ fn connect(path: &Path) -> UnixStream {
 pub struct Board {
     machine: Machine,
     qemu: Child,
-    monitor: PathBuf,
+    monitor: Monitor,
     line: BufReader<UnixStream>,
 }
 
@@ -175,9 +176,8 @@ impl Board {
     pub fn power_down(mut self) {
         if let Flash::Memory(range) = &self.machine.flash {
             // Nothing runs any more from here on.
-            let mut monitor = Monitor::connect(&self.monitor);
-            monitor.command(r#"{"execute":"stop"}"#);
-            monitor.command(&format!(
+            self.monitor.command(r#"{"execute":"stop"}"#);
+            self.monitor.command(&format!(
                 r#"{{"execute":"memsave","arguments":{{"val":{},"size":{},"filename":"{}","cpu-index":0}}}}"#,
                 range.start,
                 range.len(),
@@ -203,8 +203,8 @@ impl Drop for Board {
 struct Monitor(BufReader<UnixStream>);
 
 impl Monitor {
-    fn connect(path: &Path) -> Self {
-        let mut monitor = Monitor(BufReader::new(connect(path)));
+    fn greet(connection: BufReader<UnixStream>) -> Self {
+        let mut monitor = Monitor(connection);
         let mut greeting = String::new();
         monitor.0.read_line(&mut greeting).expect("QEMU greets");
         monitor.command(r#"{"execute":"qmp_capabilities"}"#);
