@@ -10,6 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 source ./cross.sh
 
+desktop=${CARGO_TARGET_DIR:-$PWD/../target}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 firmware=$CARGO_TARGET_DIR/calibrator
 mkdir -p "$firmware"
@@ -42,14 +43,17 @@ done
 # boards.
 CALIBRATOR_FIRMWARE=$firmware cargo test --locked --quiet -p calibrator
 
-# The example, as a user would run it, with an emulated micro:bit.
-cargo build --locked --quiet --release --manifest-path ../Cargo.toml --example board
+# The example, as a user would run it, with an emulated micro:bit whose flash is
+# erased.
+CARGO_TARGET_DIR=$desktop cargo build --locked --quiet --release --manifest-path ../Cargo.toml --example board
 socket=$firmware/microbit.socket
 rm -f "$socket"
+head -c 3072 /dev/zero | tr '\0' '\377' >"$firmware/microbit.flash"
 qemu-system-arm -M microbit -display none -monitor none -kernel "$firmware/calibrator-microbit" \
+    -device "loader,file=$firmware/microbit.flash,addr=0x3f400,force-raw=on" \
     -serial "unix:$socket,server=on,wait=off" &
-trap 'kill %1' EXIT
+trap 'kill %1; wait' EXIT
 while [[ ! -S $socket ]]; do sleep 0.1; done
-output=$("$CARGO_TARGET_DIR/release/examples/board" "unix:$socket" thermometer.csv)
+output=$("$desktop/release/examples/board" "unix:$socket" thermometer.csv)
 echo "$output"
-[[ $output == *'same bits' ]]
+[[ $output == *'saved on the board'*'same bits' ]]

@@ -80,3 +80,6 @@ for board in "${boards[@]}"; do
 done
 echo "same bits: $same of ${#boards[@]} targets"
 [[ $same == "${#boards[@]}" ]]
+
+# The firmware that calibrates, on every board.
+bash ./calibrator.sh
