@@ -11,7 +11,7 @@ use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
 use esp_hal::Blocking;
 use esp_hal::time::Instant;
 use esp_hal::tsens::{Config, TemperatureSensor};
-use esp_hal::usb_serial_jtag::UsbSerialJtag;
+use esp_hal::usb::usb_serial_jtag::UsbSerialJtag;
 use esp_storage::FlashStorage;
 
 esp_bootloader_esp_idf::esp_app_desc!();
