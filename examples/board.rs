@@ -15,7 +15,7 @@
 //! What was learned is saved on the board.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +34,8 @@ mod fit;
 use calibration::{MAX_DEGREE, Model};
 use fit::{FLOATS, Method, NODES, Plan, Sample, Scratch};
 
-const USAGE: &str = "board <port|unix:path|tcp:host:port> <samples.csv> [model] [optimizer] [epochs]";
+const USAGE: &str =
+    "board <port|unix:path|tcp:host:port> <samples.csv> [model] [optimizer] [epochs]";
 
 fn main() -> ExitCode {
     match run() {
@@ -69,7 +70,10 @@ fn run() -> Result<bool, Box<dyn Error>> {
         board.ask(&format!("add {reading} {reference}"))?;
     }
     let answer = board.ask(&format!("fit {}", plan.epochs))?;
-    let there = answer.lines().find(|line| line.starts_with("fit ")).unwrap_or_default();
+    let there = answer
+        .lines()
+        .find(|line| line.starts_with("fit "))
+        .unwrap_or_default();
     println!("board    {there}");
 
     let mut memory = vec![0.0; (MAX_DEGREE + 1) * samples.len() + FLOATS];
@@ -81,7 +85,8 @@ fn run() -> Result<bool, Box<dyn Error>> {
         floats,
         nodes: &mut [const { Node::EMPTY }; NODES],
     };
-    let here = fit::fit(&plan, &samples, &mut scratch, &mut |_, _| {}).map_err(|e| e.to_string())?;
+    let here =
+        fit::fit(&plan, &samples, &mut scratch, &mut |_, _| {}).map_err(|e| e.to_string())?;
     let crc = here.calibration.checksum();
     println!(
         "desktop  fit loss={:?}:{:08x} epochs={} crc={crc:08x}",
@@ -90,7 +95,10 @@ fn run() -> Result<bool, Box<dyn Error>> {
         plan.epochs
     );
 
-    println!("\n{:>12} {:>12} {:>24} {:>24}", "reading", "reference", "board", "desktop");
+    println!(
+        "\n{:>12} {:>12} {:>24} {:>24}",
+        "reading", "reference", "board", "desktop"
+    );
     let mut same = there.ends_with(&format!(" crc={crc:08x}"));
     for Sample { reading, reference } in &samples {
         let there = board.ask(&format!("read {reading}"))?;
@@ -100,17 +108,19 @@ fn run() -> Result<bool, Box<dyn Error>> {
         same &= there == here;
         println!("{reading:>12} {reference:>12} {there:>24} {here:>24}");
     }
-    board.ask("save").map(|_| println!("\nsaved on the board")).or_else(|error| {
+    match board.ask("save") {
+        Ok(_) => println!("\nsaved on the board"),
         // Emulated boards may have no flash.
-        println!("\nnot saved: {error}");
-        Ok::<_, Box<dyn Error>>(())
-    })?;
+        Err(error) => println!("\nnot saved: {error}"),
+    }
     println!("{}", if same { "same bits" } else { "the bits differ" });
     Ok(same)
 }
 
 fn samples(csv: &str) -> Vec<Sample> {
-    let pairs = csv.lines().filter_map(|line| line.split_once([',', ';', '\t']));
+    let pairs = csv
+        .lines()
+        .filter_map(|line| line.split_once([',', ';', '\t']));
     pairs
         .filter_map(|(reading, reference)| {
             Some(Sample {
@@ -129,7 +139,9 @@ fn model(text: &str) -> Result<Model, Box<dyn Error>> {
         Some(("mlp", hidden)) => Model::mlp(hidden.parse()?),
         _ => None,
     }
-    .ok_or_else(|| format!("expected linear, poly2, poly3 or 'mlp 1' to 'mlp 8', found {text}").into())
+    .ok_or_else(|| {
+        format!("expected linear, poly2, poly3 or 'mlp 1' to 'mlp 8', found {text}").into()
+    })
 }
 
 fn method(text: &str) -> Result<Method, Box<dyn Error>> {
@@ -166,33 +178,39 @@ impl Board {
             _ => Box::new(serialport::new(port, 115_200).timeout(patience).open()?),
         };
         let mut board = Board(BufReader::new(line));
-        // Whatever it was saying: an answer that can be told from all others.
+        // Whatever it was saying, or had half heard: until it obeys.
         writeln!(board.0.get_mut(), "\nmodel linear")?;
-        while board.answer().is_ok_and(|answer| !answer.ends_with("ok linear\n")) {}
+        while board.answer()? != Ok("ok linear\n".into()) {
+            writeln!(board.0.get_mut(), "model linear")?;
+        }
+        // It may have obeyed more than once.
+        writeln!(board.0.get_mut(), "model poly2")?;
+        while board.answer()? != Ok("ok poly2\n".into()) {}
         Ok(board)
     }
 
     /// What it answers to a line, unless that is an error.
     fn ask(&mut self, line: &str) -> Result<String, Box<dyn Error>> {
         writeln!(self.0.get_mut(), "{line}")?;
-        self.answer().map_err(|error| format!("{line}: {error}").into())
+        let answer = self.answer()?;
+        answer.map_err(|error| format!("{line}: {error}").into())
     }
 
-    /// Lines up to the one that ends an answer.
-    fn answer(&mut self) -> Result<String, Box<dyn Error>> {
+    /// Lines up to the one that ends an answer, or what that one calls an error.
+    fn answer(&mut self) -> io::Result<Result<String, String>> {
         let mut answer = String::new();
         loop {
             let mut line = String::new();
             if self.0.read_line(&mut line)? == 0 {
-                return Err("the board is gone".into());
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let line = line.trim_end();
             if let Some(error) = line.strip_prefix("error: ") {
-                return Err(error.into());
+                return Ok(Err(error.into()));
             }
             answer += &format!("{line}\n");
             if line == "ok" || line.starts_with("ok ") {
-                return Ok(answer);
+                return Ok(Ok(answer));
             }
         }
     }

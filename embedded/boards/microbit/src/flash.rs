@@ -1,11 +1,11 @@
-//! The last pages of the nRF51's flash, through its NVMC. (The HAL's driver
-//! knows the nRF52's pages of 4 KiB only; here they have 1 KiB.)
+//! The last pages of the nRF51's flash, through its NVMC, which the HAL knows on
+//! newer chips only.
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
 use firmware::mapped;
-use nrf51_hal::pac::NVMC;
+use nrf::pac::NVMC;
 
 pub(crate) struct Flash(NVMC);
 

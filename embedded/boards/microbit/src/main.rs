@@ -9,14 +9,17 @@ use core::ops::Range;
 use calibrator::fit::FLOATS;
 use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
 use firmware::Ticks;
-use nrf51_hal::pac::{Peripherals, UART0};
-use nrf51_hal::temp::Temp;
+use nrf::pac::Peripherals;
+use nrf::{Serial, Thermometer};
 
 mod flash;
 
 use flash::Flash;
 
 const RAM: Range<usize> = 0x2000_0000..0x2000_4000;
+/// Pins that lead to USB.
+const TXD: u32 = 24;
+const RXD: u32 = 25;
 const SAMPLES: usize = 48;
 
 #[cortex_m_rt::entry]
@@ -27,9 +30,9 @@ fn main() -> ! {
         cortex_m::peripheral::SCB::sys_reset()
     };
     let board = Microbit {
-        uart: start_uart(chip.UART0),
+        serial: Serial::new(chip.UART0, TXD, RXD),
         flash: Flash::new(chip.NVMC),
-        temperature: Temp::new(chip.TEMP),
+        thermometer: Thermometer::new(chip.TEMP),
         ticks: Ticks::new(core.SYST),
     };
     let mut memory = Memory::<SAMPLES, FLOATS>::new();
@@ -37,28 +40,10 @@ fn main() -> ! {
 }
 
 struct Microbit {
-    uart: UART0,
+    serial: Serial,
     flash: Flash,
-    temperature: Temp,
+    thermometer: Thermometer,
     ticks: Ticks,
-}
-
-/// 115200 8N1 on the pins that lead to USB. Registers by hand: the HAL's driver
-/// does not tell when bytes were lost.
-fn start_uart(uart: UART0) -> UART0 {
-    const TXD: u32 = 24;
-    const RXD: u32 = 25;
-    // SAFETY: pins of this board that nothing else uses, and values that the
-    // reference manual has.
-    unsafe {
-        uart.pseltxd.write(|w| w.bits(TXD));
-        uart.pselrxd.write(|w| w.bits(RXD));
-        uart.baudrate.write(|w| w.baudrate().baud115200());
-        uart.enable.write(|w| w.enable().enabled());
-        uart.tasks_starttx.write(|w| w.bits(1));
-        uart.tasks_startrx.write(|w| w.bits(1));
-    }
-    uart
 }
 
 impl Board for Microbit {
@@ -71,34 +56,16 @@ impl Board for Microbit {
     }
 
     fn receive(&mut self) -> Result<u8, Damaged> {
-        while self.uart.events_rxdrdy.read().bits() == 0 {}
-        self.uart.events_rxdrdy.reset();
-        let byte = self.uart.rxd.read().rxd().bits();
-        let errors = self.uart.errorsrc.read().bits();
-        if errors != 0 {
-            // SAFETY: ones clear what they stand for.
-            self.uart.errorsrc.write(|w| unsafe { w.bits(errors) });
-            return Err(Damaged);
-        }
-        Ok(byte)
+        self.serial.receive()
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.uart.txd.write(|w| w.txd().variant(*byte));
-            while self.uart.events_txdrdy.read().bits() == 0 {}
-            self.uart.events_txdrdy.reset();
-        }
+        self.serial.send(bytes);
     }
 
-    /// The chip's temperature in °C. QEMU has no such sensor: it would never
-    /// answer.
+    /// The chip's temperature in °C.
     fn sense(&mut self) -> Option<f32> {
-        const PATIENCE: u32 = 10_000; // 36 µs are usual
-        self.temperature.stop_measurement();
-        self.temperature.start_measurement();
-        let mut tries = 0..PATIENCE;
-        tries.find_map(|_| Some(self.temperature.read().ok()?.to_num()))
+        self.thermometer.read()
     }
 
     fn ticks(&mut self) -> (u64, &'static str) {
