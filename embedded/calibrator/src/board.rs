@@ -26,7 +26,7 @@ pub trait Board {
     /// What `status` calls it.
     const NAME: &'static str;
 
-    /// Where calibrations are kept: whole pages of the flash, at least two.
+    /// Where calibrations are kept: whole pages of the flash, at least three.
     const PAGES: Range<u32>;
     /// The flash's driver.
     type Flash: NorFlash;

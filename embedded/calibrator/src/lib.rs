@@ -11,8 +11,8 @@
 //! calibrator   lines in, answers out: what a person at the terminal sees
 //!   ↓    ↘
 //! fit     store   training on a tape; records in flash
-//!   ↓    ↙
-//! calibration     model, scales and parameters; as bytes, with a checksum
+//!   ↓    ↙    ↘
+//! calibration  journal   model, scales, parameters; page erases that finish
 //! ```
 //!
 //! No heap, and no panics in what is written here: no indexing, no unwrapping.
@@ -26,6 +26,7 @@ mod board;
 pub mod calibration;
 mod calibrator;
 pub mod fit;
+mod journal;
 pub mod store;
 
 pub use board::{Board, Damaged, Memory, Ram};

@@ -2,7 +2,8 @@
 //!
 //! A log-structured map (`sequential-storage`) is spread over all pages given:
 //! a new record is written behind the old one, which stays in force until the
-//! new one is whole. Pages are erased only after what is still needed was moved.
+//! new one is whole. Pages are erased only after what is still needed was moved,
+//! and an erasure that was cut short is finished first thing (`journal`).
 
 use core::fmt;
 use core::ops::Range;
@@ -14,6 +15,7 @@ use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::map::{MapConfig, MapStorage};
 
 use crate::calibration::{Calibration, MAX_BYTES, Refused};
+use crate::journal::{Journaled, MAX_WORD};
 
 /// What is kept, by key.
 const CALIBRATION: u8 = 1;
@@ -61,14 +63,12 @@ impl fmt::Display for StoreError {
 #[repr(align(4))]
 struct Buffer([u8; (1 + MAX_BYTES).next_multiple_of(MAX_WORD)]);
 
-/// The largest word of a flash that the map knows.
-const MAX_WORD: usize = 32;
-
 impl Buffer {
     const EMPTY: Self = Buffer([0; (1 + MAX_BYTES).next_multiple_of(MAX_WORD)]);
 }
 
-type Map<'f, F> = MapStorage<u8, BlockingAsync<&'f mut F>, Cache<Uncached, Uncached, Uncached, u8>>;
+type Map<'f, F> =
+    MapStorage<u8, BlockingAsync<Journaled<'f, F>>, Cache<Uncached, Uncached, Uncached, u8>>;
 
 /// A map in pages of a flash. It keeps nothing in RAM: everything is looked up
 /// where it is.
@@ -77,13 +77,17 @@ pub struct Store<'f, F: NorFlash> {
 }
 
 impl<'f, F: NorFlash> Store<'f, F> {
-    /// The store in these pages.
+    /// The store in these pages, of which the last is the journal. Finishes an
+    /// erasure that was cut short.
     ///
     /// # Errors
-    /// Fewer than two pages, a range that cuts one, or pages too small.
+    /// Fewer than three pages, a range that cuts one, or pages too small; a flash
+    /// that does not work.
     pub fn new(flash: &'f mut F, pages: Range<u32>) -> Result<Self, StoreError> {
-        let config = MapConfig::try_new(pages).map_err(|_| StoreError::Pages)?;
-        let map = MapStorage::new(BlockingAsync::new(flash), config, Cache::new_uncached());
+        let journaled = Journaled::new(flash, pages).ok_or(StoreError::Pages)?;
+        let journaled = journaled.map_err(|error| StoreError::Driver(error.kind()))?;
+        let config = MapConfig::try_new(journaled.pages()).map_err(|_| StoreError::Pages)?;
+        let map = MapStorage::new(BlockingAsync::new(journaled), config, Cache::new_uncached());
         Ok(Store { map })
     }
 

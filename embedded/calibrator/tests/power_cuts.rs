@@ -92,12 +92,13 @@ struct Count {
 
 /// Every so many cuts, power fails again while the firmware starts, after every
 /// so many bytes: what a cut has left may take erasing and moving to repair.
-const AGAIN: (usize, usize) = (97, 3);
+const AGAIN: (usize, usize) = (97, 7);
 
-/// Cuts power at every byte of every act, in that many pages of the flash.
+/// Cuts power at every byte of every act, in that many pages of the flash and one
+/// for the journal.
 fn cut_everywhere<const WORD: usize, const PAGE: usize>(pages: usize, tear: Tear) -> Count {
-    let size = (pages * PAGE) as u32;
-    let mut flash = Flash::<WORD, PAGE>::erased(pages);
+    let size = ((pages + 1) * PAGE) as u32;
+    let mut flash = Flash::<WORD, PAGE>::erased(pages + 1);
     flash.tear = tear;
     let mut count = Count::default();
     let mut old: Found = Err(StoreError::Empty);
@@ -179,7 +180,7 @@ fn main() -> ExitCode {
         all.again += again;
         all.lost += lost;
     };
-    for tear in [Tear::Clean, Tear::Half] {
+    for tear in [Tear::Clean, Tear::Half, Tear::FromTheEnd, Tear::Scattered] {
         run(
             "words of 4 bytes, 2 pages (nRF51)",
             cut_everywhere::<4, 1024>(2, tear),
@@ -196,6 +197,10 @@ fn main() -> ExitCode {
             "bytes, 2 pages (STM32F4, Pico)",
             cut_everywhere::<1, 1024>(2, tear),
         );
+        // So many page erases that the journal is full, and erased, too.
+        let small = cut_everywhere::<32, 512>(2, tear);
+        assert!(small.erases > 512 / 32);
+        run("words of 32 bytes, 2 pages of 512", small);
     }
     println!(
         "power cuts: {} points tried, {} lost",

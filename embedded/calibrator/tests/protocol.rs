@@ -11,7 +11,7 @@ use embassy_embedded_hal::adapter::BlockingAsync;
 use embassy_futures::block_on;
 use embedded_storage::nor_flash::NorFlash;
 use host::{
-    HostBoard, HostMemory, NO_COMMANDS, NO_LINES, SAMPLES, SmallFlash, THERMOMETER, Terminal,
+    HostBoard, HostMemory, NO_COMMANDS, NO_LINES, PAGES, SAMPLES, SmallFlash, THERMOMETER, Terminal,
 };
 use sequential_storage::cache::Cache;
 use sequential_storage::map::{MapConfig, MapStorage};
@@ -68,7 +68,7 @@ fn samples() -> Vec<Sample> {
 
 #[test]
 fn it_greets() {
-    with_flash(SmallFlash::erased(2), |t| {
+    with_flash(SmallFlash::erased(PAGES), |t| {
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             t.greeting(),
@@ -537,7 +537,7 @@ fn without_a_calibration_there_is_nothing_to_read_or_save() {
 #[test]
 fn a_saved_calibration_is_used_after_a_power_cycle() {
     let mut read = String::new();
-    let flash = with_flash(SmallFlash::erased(2), |t| {
+    let flash = with_flash(SmallFlash::erased(PAGES), |t| {
         t.add_thermometer();
         t.line("model poly2");
         let fitted = t.line("fit 300");
@@ -583,7 +583,8 @@ fn a_saved_calibration_is_used_after_a_power_cycle() {
 
 /// Puts a record in flash as the calibrator would.
 fn put(flash: &mut SmallFlash, record: &[u8]) {
-    let size = flash.bytes.len() as u32;
+    // The last page is the journal.
+    let size = (flash.bytes.len() - 1024) as u32;
     let mut map = MapStorage::<u8, _, _>::new(
         BlockingAsync::new(flash),
         MapConfig::new(0..size),
@@ -637,7 +638,7 @@ fn a_record_of_another_version_or_checksum_is_refused() {
             "expected a record that makes sense".to_owned(),
         ),
     ] {
-        let mut flash = SmallFlash::erased(2);
+        let mut flash = SmallFlash::erased(PAGES);
         put(&mut flash, &record);
         with_flash(flash, |t| {
             assert!(
@@ -655,7 +656,7 @@ fn a_record_of_another_version_or_checksum_is_refused() {
             assert!(t.line("load").starts_with("ok "));
         });
     }
-    let mut flash = SmallFlash::erased(2);
+    let mut flash = SmallFlash::erased(PAGES);
     put(&mut flash, &good);
     with_flash(flash, |t| assert_eq!(t.line("read 3"), "ok 3.0:40400000\n"));
 }
@@ -663,7 +664,7 @@ fn a_record_of_another_version_or_checksum_is_refused() {
 #[test]
 fn a_flash_that_is_no_store_is_told_and_erased_on_demand() {
     for fill in [0x00, 0x55, 0xa5] {
-        let mut flash = SmallFlash::erased(2);
+        let mut flash = SmallFlash::erased(PAGES);
         flash.bytes.fill(fill);
         let flash = with_flash(flash, |t| {
             let unreadable = "expected a store in flash, found something else: erase it";
@@ -735,10 +736,10 @@ impl NorFlash for Stubborn {
 
 #[test]
 fn a_flash_that_keeps_nothing_is_told() {
-    let mut flash = Stubborn(SmallFlash::erased(2));
+    let mut flash = Stubborn(SmallFlash::erased(PAGES));
     let mut store = Store::new(&mut flash, HostBoard::PAGES).unwrap();
     assert!(store.boot().is_err());
     assert!(store.erase().is_err());
     assert_eq!(store.load(), Err(StoreError::Empty));
-    assert!(Store::new(&mut flash, 0..1024).is_err_and(|error| error == StoreError::Pages));
+    assert!(Store::new(&mut flash, 0..2048).is_err_and(|error| error == StoreError::Pages));
 }

@@ -11,7 +11,7 @@ pub(crate) struct Flash(Parts);
 impl Flash {
     /// From the start of the flash.
     const START: u32 = 128 * 1024 - Self::SIZE as u32;
-    pub(crate) const SIZE: usize = 2 * Self::ERASE_SIZE;
+    pub(crate) const SIZE: usize = 3 * Self::ERASE_SIZE;
 
     pub(crate) fn new(flash: Parts) -> Self {
         Flash(flash)

@@ -20,7 +20,7 @@ const FAILED: u32 = 0x007e_007e;
 
 impl Flash {
     const START: usize = 0x2200_0000;
-    pub(crate) const SIZE: usize = 2 * Self::ERASE_SIZE;
+    pub(crate) const SIZE: usize = 3 * Self::ERASE_SIZE;
 
     fn command(&self, offset: u32, words: [u32; 2]) -> Result<(), NorFlashErrorKind> {
         let at = mapped::at(Self::START + offset as usize).cast::<u32>();

@@ -28,7 +28,6 @@ pub const THERMOMETER: [(f32, f32); 11] = [
 
 /// Flash in RAM: erased to ones by the page, written to zeros by the word, once,
 /// except that zeros may be written over anything, as in every flash we know.
-/// An erase goes from the start of a page to its end.
 ///
 /// Power fails after a number of bytes, in the middle of a word if it falls
 /// there. From then on nothing works until it is back.
@@ -51,6 +50,11 @@ pub enum Tear {
     Clean,
     /// The byte at the cut has half of its bits.
     Half,
+    /// Pages are erased from their end.
+    FromTheEnd,
+    /// All over the page at once: first half of the bits, then the others, of
+    /// bytes in no order.
+    Scattered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,8 +136,24 @@ impl<const WORD: usize, const PAGE: usize> NorFlash for Flash<WORD, PAGE> {
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         let range = from as usize..to as usize;
         self.check(range.clone(), PAGE)?;
-        for at in range.clone() {
-            self.work(at, |_| 0xff)?;
+        for page in range.clone().step_by(PAGE) {
+            match self.tear {
+                Tear::Clean | Tear::Half => {
+                    (0..PAGE).try_for_each(|i| self.work(page + i, |_| 0xff))?;
+                }
+                Tear::FromTheEnd => {
+                    (0..PAGE)
+                        .rev()
+                        .try_for_each(|i| self.work(page + i, |_| 0xff))?;
+                }
+                Tear::Scattered => {
+                    for bits in [0x55, 0xff] {
+                        // An odd factor reaches every byte of a power of two.
+                        let mut places = (0..PAGE).map(|i| page + 389 * i % PAGE);
+                        places.try_for_each(|at| self.work(at, |old| old | bits))?;
+                    }
+                }
+            }
         }
         self.erased += range.len() / PAGE;
         Ok(())
@@ -180,7 +200,8 @@ impl HostBoard {
     }
 }
 
-const PAGES: usize = 2;
+/// Two for the map, one for the journal.
+pub const PAGES: usize = 3;
 
 impl Board for HostBoard {
     const NAME: &'static str = "host";
