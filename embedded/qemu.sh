@@ -133,3 +133,5 @@ done
 no_panic
 probe
 same_bits
+# The firmware that calibrates, on every board.
+bash ./calibrator.sh

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Builds the calibrator for every board, tests it on this computer, and talks to
+# it on the boards that QEMU has.
+#
+#   bash embedded/calibrator.sh
+#
+# Packages: qemu-system-arm qemu-system-misc binutils-arm-none-eabi, and those of
+# cross.sh for targets that are not installed.
+set -euo pipefail
+cd "$(dirname "$0")"
+source ./cross.sh
+
+desktop=${CARGO_TARGET_DIR:-$PWD/../target}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+firmware=$CARGO_TARGET_DIR/calibrator
+mkdir -p "$firmware"
+
+# target, board
+boards=(
+    "thumbv6m-none-eabi           microbit"
+    "thumbv6m-none-eabi           pico"
+    "thumbv7m-none-eabi           stm32vldiscovery"
+    "thumbv7em-none-eabihf        netduinoplus2"
+    "thumbv7em-none-eabihf        microbit-v2"
+    "thumbv7em-none-eabihf        mps2"
+    "riscv32imac-unknown-none-elf virt"
+)
+
+printf '%-18s %-28s %12s %12s\n' calibrator target 'flash bytes' 'static RAM'
+for entry in "${boards[@]}"; do
+    read -r target board <<<"$entry"
+    # One at a time: what one board asks of a crate is not for the others.
+    cross "$target" build --locked --quiet --release -p "calibrator-$board"
+    elf=$firmware/calibrator-$board
+    cp "$CARGO_TARGET_DIR/$target/release/calibrator-$board" "$elf"
+    arm-none-eabi-size -A "$elf" | awk -v board="$board" -v target="$target" '
+        /^\.(vector_table|boot2|text|rodata|data) / { flash += $2 }
+        /^\.(data|bss|uninit) / { ram += $2 }
+        END { printf "%-18s %-28s %12d %12d\n", board, target, flash, ram }'
+done
+
+# Every command, every error, power cut at every byte, sessions with emulated
+# boards.
+CALIBRATOR_FIRMWARE=$firmware cargo test --locked --quiet -p calibrator
+
+# The example, as a user would run it, with an emulated micro:bit whose flash is
+# erased.
+CARGO_TARGET_DIR=$desktop cargo build --locked --quiet --release --manifest-path ../Cargo.toml --example board
+socket=$firmware/microbit.socket
+rm -f "$socket"
+head -c 3072 /dev/zero | tr '\0' '\377' >"$firmware/microbit.flash"
+qemu-system-arm -M microbit -display none -monitor none -kernel "$firmware/calibrator-microbit" \
+    -device "loader,file=$firmware/microbit.flash,addr=0x3f400,force-raw=on" \
+    -serial "unix:$socket,server=on,wait=off" &
+trap 'kill %1; wait' EXIT
+while [[ ! -S $socket ]]; do sleep 0.1; done
+output=$("$desktop/release/examples/board" "unix:$socket" thermometer.csv)
+echo "$output"
+[[ $output == *'saved on the board'*'same bits' ]]

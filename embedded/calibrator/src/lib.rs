@@ -1,0 +1,33 @@
+//! Calibrates a sensor on the device itself: readings next to a reference come
+//! in over a serial line, a model is trained where the sensor is, and what was
+//! learned outlives a power cut.
+//!
+//! Nothing here knows a board. A firmware implements [`Board`] (a serial line, a
+//! flash, and what else it has), makes a [`Memory`] of the size it can spare,
+//! and calls [`Calibrator::run`]; see `embedded/boards`. The same code runs in
+//! tests on the host, and gives the same bits there.
+//!
+//! ```text
+//! calibrator   lines in, answers out: what a person at the terminal sees
+//!   ↓    ↘
+//! fit     store   training on a tape; records in flash
+//!   ↓    ↙    ↘
+//! calibration  journal   model, scales, parameters; page erases that finish
+//! ```
+//!
+//! No heap, and no panics in what is written here: no indexing, no unwrapping.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
+#![warn(clippy::panic)]
+
+mod board;
+pub mod calibration;
+mod calibrator;
+pub mod fit;
+mod journal;
+pub mod store;
+
+pub use board::{Board, Damaged, Memory, Ram};
+pub use calibrator::{Calibrator, MAX_LINE};

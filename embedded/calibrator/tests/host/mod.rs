@@ -1,0 +1,368 @@
+//! A board made of nothing, for tests on the host: it remembers what was sent,
+//! and has a flash whose power can fail.
+
+#![allow(dead_code, unreachable_pub)]
+
+use std::ops::Range;
+
+use calibrator::fit::FLOATS;
+use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use embedded_storage::nor_flash::{
+    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
+
+/// The readings and references of the book's thermometer.
+pub const THERMOMETER: [(f32, f32); 11] = [
+    (35.7, 0.5),
+    (55.9, 14.0),
+    (58.2, 15.0),
+    (81.9, 28.0),
+    (56.3, 11.0),
+    (48.9, 8.0),
+    (33.9, 3.0),
+    (21.8, -4.0),
+    (48.4, 6.0),
+    (60.4, 13.0),
+    (68.4, 21.0),
+];
+
+/// Flash in RAM: erased to ones by the page, written to zeros by the word, once,
+/// except that zeros may be written over anything, as in every flash we know.
+///
+/// Power fails after a number of bytes, in the middle of a word if it falls
+/// there. From then on nothing works until it is back.
+#[derive(Clone)]
+pub struct Flash<const WORD: usize, const PAGE: usize> {
+    pub bytes: Vec<u8>,
+    /// Bytes until power fails.
+    pub power: Option<usize>,
+    pub tear: Tear,
+    /// Bytes written and erased so far.
+    pub worked: usize,
+    pub erased: usize,
+}
+
+/// How the operation that power fails in leaves the flash.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Tear {
+    /// Bytes before the cut are done, the others untouched.
+    #[default]
+    Clean,
+    /// The byte at the cut has half of its bits.
+    Half,
+    /// Pages are erased from their end.
+    FromTheEnd,
+    /// All over the page at once: first half of the bits, then the others, of
+    /// bytes in no order.
+    Scattered,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FlashError {
+    NoPower,
+    /// Out of bounds, not aligned, or a word that was written before: bugs.
+    Misuse,
+}
+
+impl NorFlashError for FlashError {
+    fn kind(&self) -> NorFlashErrorKind {
+        NorFlashErrorKind::Other
+    }
+}
+
+impl<const WORD: usize, const PAGE: usize> Flash<WORD, PAGE> {
+    pub fn erased(pages: usize) -> Self {
+        Flash {
+            bytes: vec![0xff; pages * PAGE],
+            power: None,
+            tear: Tear::Clean,
+            worked: 0,
+            erased: 0,
+        }
+    }
+
+    /// Works on a byte, unless power has failed.
+    fn work(&mut self, at: usize, to: impl Fn(u8) -> u8) -> Result<(), FlashError> {
+        let old = self.bytes[at];
+        match &mut self.power {
+            Some(0) => return Err(FlashError::NoPower),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        let mut new = to(old);
+        if self.power == Some(0) && self.tear == Tear::Half {
+            new = (old & 0xf0) | (new & 0x0f);
+        }
+        self.bytes[at] = new;
+        self.worked += 1;
+        Ok(())
+    }
+
+    fn check(&self, range: Range<usize>, unit: usize) -> Result<(), FlashError> {
+        let whole = range.start.is_multiple_of(unit) && range.end.is_multiple_of(unit);
+        if range.end > self.bytes.len() || !whole {
+            return Err(FlashError::Misuse);
+        }
+        match self.power {
+            Some(0) => Err(FlashError::NoPower),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<const WORD: usize, const PAGE: usize> ErrorType for Flash<WORD, PAGE> {
+    type Error = FlashError;
+}
+
+impl<const WORD: usize, const PAGE: usize> ReadNorFlash for Flash<WORD, PAGE> {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        let range = offset as usize..offset as usize + bytes.len();
+        self.check(range.clone(), 1)?;
+        bytes.copy_from_slice(&self.bytes[range]);
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl<const WORD: usize, const PAGE: usize> NorFlash for Flash<WORD, PAGE> {
+    const WRITE_SIZE: usize = WORD;
+    const ERASE_SIZE: usize = PAGE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
+        let range = from as usize..to as usize;
+        self.check(range.clone(), PAGE)?;
+        for page in range.clone().step_by(PAGE) {
+            match self.tear {
+                Tear::Clean | Tear::Half => {
+                    (0..PAGE).try_for_each(|i| self.work(page + i, |_| 0xff))?;
+                }
+                Tear::FromTheEnd => {
+                    (0..PAGE)
+                        .rev()
+                        .try_for_each(|i| self.work(page + i, |_| 0xff))?;
+                }
+                Tear::Scattered => {
+                    for bits in [0x55, 0xff] {
+                        // An odd factor reaches every byte of a power of two.
+                        let mut places = (0..PAGE).map(|i| page + 389 * i % PAGE);
+                        places.try_for_each(|at| self.work(at, |old| old | bits))?;
+                    }
+                }
+            }
+        }
+        self.erased += range.len() / PAGE;
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        let range = offset as usize..offset as usize + bytes.len();
+        self.check(range.clone(), WORD)?;
+        let words = self.bytes[range.clone()]
+            .chunks(WORD)
+            .zip(bytes.chunks(WORD));
+        for (old, new) in words {
+            let written = old.iter().any(|byte| *byte != 0xff);
+            if written && new.iter().any(|byte| *byte != 0) {
+                return Err(FlashError::Misuse);
+            }
+        }
+        for (at, byte) in range.zip(bytes) {
+            self.work(at, |old| old & byte)?;
+        }
+        Ok(())
+    }
+}
+
+/// The micro:bit's flash: words of 4 bytes, pages of 1 KiB.
+pub type SmallFlash = Flash<4, 1024>;
+
+/// What the calibrator runs on here.
+pub struct HostBoard {
+    pub flash: SmallFlash,
+    pub sent: Vec<u8>,
+    pub sensor: Option<f32>,
+    ticks: u64,
+}
+
+impl HostBoard {
+    pub fn new() -> Self {
+        HostBoard {
+            flash: SmallFlash::erased(PAGES),
+            sent: Vec::new(),
+            sensor: None,
+            ticks: 0,
+        }
+    }
+}
+
+/// Two for the map, one for the journal.
+pub const PAGES: usize = 3;
+
+impl Board for HostBoard {
+    const NAME: &'static str = "host";
+    const PAGES: Range<u32> = 0..(PAGES * 1024) as u32;
+    type Flash = SmallFlash;
+
+    fn flash(&mut self) -> &mut SmallFlash {
+        &mut self.flash
+    }
+
+    /// Tests hand bytes over themselves.
+    fn receive(&mut self) -> Result<u8, Damaged> {
+        Err(Damaged)
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.sent.extend_from_slice(bytes);
+    }
+
+    fn sense(&mut self) -> Option<f32> {
+        self.sensor
+    }
+
+    /// Every look takes 1000.
+    fn ticks(&mut self) -> (u64, &'static str) {
+        self.ticks += 1000;
+        (self.ticks, "looks")
+    }
+
+    fn ram(&self) -> Option<Ram> {
+        None
+    }
+}
+
+/// The micro:bit's.
+pub type HostMemory = Memory<SAMPLES, FLOATS>;
+pub const SAMPLES: usize = 48;
+
+/// A calibrator, and who talks to it.
+pub struct Terminal<'m>(Calibrator<'m, HostBoard>);
+
+impl<'m> Terminal<'m> {
+    /// Switches it on.
+    pub fn new<const SAMPLES: usize, const FLOATS: usize>(
+        board: HostBoard,
+        memory: &'m mut Memory<SAMPLES, FLOATS>,
+    ) -> Self {
+        Terminal(Calibrator::new(board, memory))
+    }
+
+    pub fn board(&mut self) -> &mut HostBoard {
+        self.0.board_mut()
+    }
+
+    /// What it says when power comes.
+    pub fn greeting(&mut self) -> String {
+        self.0.greet();
+        self.sent()
+    }
+
+    /// What it answers to these bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) -> String {
+        for byte in bytes {
+            self.0.take(Ok(*byte));
+        }
+        self.sent()
+    }
+
+    /// What it answers to a byte that did not arrive whole.
+    pub fn damaged(&mut self) -> String {
+        self.0.take(Err(Damaged));
+        self.sent()
+    }
+
+    /// What it answers to a line.
+    pub fn line(&mut self, line: &str) -> String {
+        self.bytes(format!("{line}\n").as_bytes())
+    }
+
+    fn sent(&mut self) -> String {
+        let sent = std::mem::take(&mut self.board().sent);
+        String::from_utf8(sent).expect("text").replace("\r\n", "\n")
+    }
+
+    pub fn add_thermometer(&mut self) {
+        for (i, line) in add_thermometer().enumerate() {
+            assert_eq!(self.line(&line), format!("ok {}\n", i + 1));
+        }
+    }
+}
+
+/// The lines that add the book's samples.
+pub fn add_thermometer() -> impl Iterator<Item = String> {
+    let samples = THERMOMETER.iter();
+    samples.map(|(reading, reference)| format!("add {reading} {reference}"))
+}
+
+/// Lines that are no command, and what is expected instead. None of them
+/// changes anything, whatever the state.
+pub const NO_COMMANDS: [(&str, &str); 38] = [
+    ("calibrate", "expected a command, help lists them"),
+    ("HELP", "expected a command, help lists them"),
+    ("42", "expected a command, help lists them"),
+    ("add1 2", "expected a command, help lists them"),
+    ("help me", "expected help"),
+    ("add", "expected add <reading> <reference>"),
+    ("add 1", "expected add <reading> <reference>"),
+    ("add 1 2 3", "expected add <reading> <reference>"),
+    ("add one 2", "expected a finite number as <reading>"),
+    ("add 1 two", "expected a finite number as <reference>"),
+    ("add nan 2", "expected a finite number as <reading>"),
+    ("add 1 NaN", "expected a finite number as <reference>"),
+    ("add inf 2", "expected a finite number as <reading>"),
+    ("add 1 -infinity", "expected a finite number as <reference>"),
+    ("add 1e39 2", "expected a finite number as <reading>"),
+    ("add 1,5 2", "expected a finite number as <reading>"),
+    ("add 0x10 2", "expected a finite number as <reading>"),
+    ("sample", "expected sample <reference>"),
+    ("sample 1 2", "expected sample <reference>"),
+    ("sample x", "expected a finite number as <reference>"),
+    ("list all", "expected list"),
+    ("clear 1", "expected clear"),
+    ("model", "expected model linear|poly2|poly3|mlp <hidden>"),
+    (
+        "model cubic",
+        "expected model linear|poly2|poly3|mlp <hidden>",
+    ),
+    (
+        "model linear 2",
+        "expected model linear|poly2|poly3|mlp <hidden>",
+    ),
+    (
+        "model mlp",
+        "expected model linear|poly2|poly3|mlp <hidden>",
+    ),
+    ("optimizer sgd", "expected optimizer sgd|adam <lr>"),
+    ("optimizer lbfgs 1", "expected optimizer sgd|adam <lr>"),
+    ("optimizer sgd fast", "expected a finite <lr> above 0"),
+    ("optimizer sgd 0", "expected a finite <lr> above 0"),
+    ("optimizer adam -0.1", "expected a finite <lr> above 0"),
+    ("optimizer adam inf", "expected a finite <lr> above 0"),
+    ("fit 0", "expected 1 to 100000 epochs"),
+    ("fit 100001", "expected 1 to 100000 epochs"),
+    ("fit 1.5", "expected 1 to 100000 epochs"),
+    ("fit 10 20", "expected fit [epochs]"),
+    ("read", "expected read <reading>"),
+    ("read it", "expected a finite number as <reading>"),
+];
+
+/// Bytes that are no line of text, and what is expected instead.
+pub const NO_LINES: [(&[u8], &str); 6] = [
+    (&[b'a'; 65], "expected a line of at most 64 bytes"),
+    (&[b' '; 1000], "expected a line of at most 64 bytes"),
+    (b"\0\0\0", "expected a line of ASCII text"),
+    (b"add 1 2\x1b[A", "expected a line of ASCII text"),
+    (
+        "add 21,5\u{b0}C 2".as_bytes(),
+        "expected a line of ASCII text",
+    ),
+    (
+        &[0xff, 0x00, 0x80, 0xfe, 0xc3, 0x28],
+        "expected a line of ASCII text",
+    ),
+];

@@ -1,0 +1,211 @@
+//! Power fails after every single byte that the flash works on, in saves, page
+//! erases and moves between pages: afterwards the old calibration is found, or
+//! the new one, and never anything else.
+
+mod host;
+
+use std::process::ExitCode;
+
+use calibrator::calibration::{Calibration, MAX_PARAMS, Model, Scale};
+use calibrator::store::{Store, StoreError};
+use embedded_storage::nor_flash::NorFlash;
+use host::{Flash, Tear};
+
+/// A calibration that can be told from others.
+fn calibration(number: u32, model: Model) -> Calibration {
+    let mut params = [0.0; MAX_PARAMS];
+    for (i, p) in params.iter_mut().take(model.params()).enumerate() {
+        *p = number as f32 + i as f32 / 64.0;
+    }
+    let scale = Scale {
+        mean: number as f32,
+        deviation: 1.0,
+    };
+    Calibration {
+        model,
+        input: scale,
+        output: scale,
+        params,
+    }
+}
+
+/// What the firmware does with its flash.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Boot,
+    Save(u32, Model),
+    Erase,
+}
+
+/// What is to be found: a calibration, or none.
+type Found = Result<Calibration, StoreError>;
+
+impl Act {
+    fn perform<F: NorFlash>(self, flash: &mut F, pages: u32) -> Result<(), StoreError> {
+        let mut store = Store::new(flash, 0..pages)?;
+        match self {
+            Act::Boot => store.boot().map(|_| ()),
+            Act::Save(number, model) => store.save(&calibration(number, model)),
+            Act::Erase => store.erase(),
+        }
+    }
+
+    /// What is found when it is done.
+    fn leaves(self, before: Found) -> Found {
+        match self {
+            Act::Boot => before,
+            Act::Save(number, model) => Ok(calibration(number, model)),
+            Act::Erase => Err(StoreError::Empty),
+        }
+    }
+}
+
+/// Saves of all sizes, starts and erasures, often enough to go round all pages
+/// several times.
+fn acts() -> Vec<Act> {
+    let models = [
+        Model::Linear,
+        Model::Poly3,
+        Model::Mlp { hidden: 8 },
+        Model::Poly2,
+    ];
+    let mut acts = Vec::new();
+    for number in 0..60 {
+        let model = models[number as usize % models.len()];
+        acts.push(Act::Boot);
+        acts.push(Act::Save(number, model));
+        if number % 7 == 3 {
+            acts.push(Act::Erase);
+        }
+    }
+    acts
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    cuts: usize,
+    /// Cuts of what followed a cut.
+    again: usize,
+    lost: usize,
+    erases: usize,
+}
+
+/// Every so many cuts, power fails again while the firmware starts, after every
+/// so many bytes: what a cut has left may take erasing and moving to repair.
+const AGAIN: (usize, usize) = (97, 7);
+
+/// Cuts power at every byte of every act, in that many pages of the flash and one
+/// for the journal.
+fn cut_everywhere<const WORD: usize, const PAGE: usize>(pages: usize, tear: Tear) -> Count {
+    let size = ((pages + 1) * PAGE) as u32;
+    let mut flash = Flash::<WORD, PAGE>::erased(pages + 1);
+    flash.tear = tear;
+    let mut count = Count::default();
+    let mut old: Found = Err(StoreError::Empty);
+    for act in acts() {
+        let new = act.leaves(old);
+        for bytes in 0.. {
+            let mut cut = flash.clone();
+            if !cut_after(&mut cut, bytes, act, size) {
+                break;
+            }
+            count.cuts += 1;
+            if count.cuts.is_multiple_of(AGAIN.0) {
+                for more in (0..).step_by(AGAIN.1) {
+                    let mut again = cut.clone();
+                    if !cut_after(&mut again, more, Act::Boot, size) {
+                        break;
+                    }
+                    count.again += 1;
+                    if !survives(&mut again, size, old, new) {
+                        count.lost += 1;
+                        eprintln!("lost: {act:?} cut after {bytes} and {more} bytes, {tear:?}");
+                    }
+                }
+            }
+            if !survives(&mut cut, size, old, new) {
+                count.lost += 1;
+                eprintln!("lost: {act:?} cut after {bytes} bytes, {tear:?}");
+            }
+        }
+        assert_eq!(act.perform(&mut flash, size), Ok(()), "{act:?}");
+        old = new;
+    }
+    count.erases = flash.erased;
+    count
+}
+
+/// Whether power failed in the middle. It is back then.
+fn cut_after<const WORD: usize, const PAGE: usize>(
+    flash: &mut Flash<WORD, PAGE>,
+    bytes: usize,
+    act: Act,
+    size: u32,
+) -> bool {
+    flash.power = Some(bytes);
+    let done = act.perform(flash, size);
+    let failed = flash.power == Some(0);
+    flash.power = None;
+    assert!(failed || done == Ok(()), "{act:?}: {done:?}");
+    failed
+}
+
+/// Whether the old or the new state is found, stays found over a start, and the
+/// flash can be used as before.
+fn survives<F: NorFlash>(flash: &mut F, size: u32, old: Found, new: Found) -> bool {
+    let load = |flash: &mut F| Store::new(flash, 0..size).and_then(|mut store| store.load());
+    let found = load(flash);
+    let mut good = found == old || found == new;
+    good &= Act::Boot.perform(flash, size).is_ok() && load(flash) == found;
+    let next = Act::Save(1000, Model::Poly2);
+    good &= next.perform(flash, size).is_ok() && load(flash) == next.leaves(found);
+    good
+}
+
+fn main() -> ExitCode {
+    let mut all = Count::default();
+    let mut run = |what: &str, count: Count| {
+        let Count {
+            cuts,
+            again,
+            lost,
+            erases,
+        } = count;
+        println!(
+            "{what:38} {cuts:6} cuts, {again:6} second cuts, {erases} page erases, {lost} lost"
+        );
+        // Pages were erased and records moved, or this shows little.
+        assert!(erases > 3);
+        all.cuts += cuts;
+        all.again += again;
+        all.lost += lost;
+    };
+    for tear in [Tear::Clean, Tear::Half, Tear::FromTheEnd, Tear::Scattered] {
+        run(
+            "words of 4 bytes, 2 pages (nRF51)",
+            cut_everywhere::<4, 1024>(2, tear),
+        );
+        run(
+            "words of 4 bytes, 3 pages (nRF51)",
+            cut_everywhere::<4, 1024>(3, tear),
+        );
+        run(
+            "words of 2 bytes, 2 pages (STM32F1)",
+            cut_everywhere::<2, 1024>(2, tear),
+        );
+        run(
+            "bytes, 2 pages (STM32F4, Pico)",
+            cut_everywhere::<1, 1024>(2, tear),
+        );
+        // So many page erases that the journal is full, and erased, too.
+        let small = cut_everywhere::<32, 512>(2, tear);
+        assert!(small.erases > 512 / 32);
+        run("words of 32 bytes, 2 pages of 512", small);
+    }
+    println!(
+        "power cuts: {} points tried, {} lost",
+        all.cuts + all.again,
+        all.lost
+    );
+    ExitCode::from(u8::from(all.lost > 0))
+}

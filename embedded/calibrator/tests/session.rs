@@ -1,0 +1,301 @@
+//! A person at a board's serial line: calibrates the thermometer, saves, pulls
+//! the plug, finds everything again, and makes every mistake there is. Boards
+//! are QEMU's; every answer must be that of the same code on this computer,
+//! letter by letter, and so bit by bit.
+//!
+//! `bash embedded/calibrator.sh` builds the firmware and runs this. Without it
+//! there are no boards, and nothing is tested.
+
+mod emulated;
+mod host;
+
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+
+use calibrator::Memory;
+use calibrator::fit::{FLOATS, floats};
+use emulated::{Board, Flash, Machine};
+use host::{HostBoard, NO_COMMANDS, NO_LINES, Terminal, add_thermometer};
+
+fn main() -> ExitCode {
+    if std::env::var_os("CALIBRATOR_FIRMWARE").is_none() {
+        println!("session: skipped, run `bash embedded/calibrator.sh` for it");
+        return ExitCode::SUCCESS;
+    }
+    let microbit = Machine {
+        name: "microbit",
+        qemu: "qemu-system-arm",
+        machine: &["-M", "microbit"],
+        flash: Flash::Memory(0x3_f400..0x4_0000),
+    };
+    let mps2 = Machine {
+        name: "mps2",
+        qemu: "qemu-system-arm",
+        machine: &["-M", "mps2-an386"],
+        flash: Flash::Memory(0x3f_d000..0x40_0000),
+    };
+    let netduino = Machine {
+        name: "netduinoplus2",
+        qemu: "qemu-system-arm",
+        machine: &["-M", "netduinoplus2"],
+        flash: Flash::None,
+    };
+    let discovery = Machine {
+        name: "stm32vldiscovery",
+        qemu: "qemu-system-arm",
+        machine: &["-M", "stm32vldiscovery"],
+        flash: Flash::None,
+    };
+    let virt = Machine {
+        name: "virt",
+        qemu: "qemu-system-riscv32",
+        machine: &["-M", "virt", "-bios", "none"],
+        flash: Flash::File(32 << 20),
+    };
+    session::<48, FLOATS>(&microbit);
+    session::<48, FLOATS>(&mps2);
+    session::<256, FLOATS>(&netduino);
+    session::<24, { floats(4) }>(&discovery);
+    session::<256, FLOATS>(&virt);
+    plug_pulled_while_saving(&microbit);
+    ExitCode::SUCCESS
+}
+
+/// The whole session on a board with room for so many samples, and for a tape
+/// of so many floats.
+fn session<const SAMPLES: usize, const TAPE: usize>(machine: &Machine) {
+    let mut memory = Memory::<SAMPLES, TAPE>::new();
+    let mut session = Session {
+        board: None,
+        twin: Terminal::new(HostBoard::new(), &mut memory),
+        lines: 0,
+    };
+    let kept = !matches!(machine.flash, Flash::None);
+
+    if kept {
+        // A flash that is no store: told, and erased on demand.
+        machine.fill(0x00);
+        let mut board = machine.power_up();
+        let greeting = board.answer();
+        assert!(greeting.contains("erase it\n"), "{greeting}");
+        assert_eq!(board.line("erase"), "ok\n");
+        assert!(board.line("status").contains("\nstored none\n"));
+        // As it comes from the factory.
+        machine.fill(0xff);
+    }
+    let mut board = machine.power_up();
+    let greeting = board.answer();
+    assert!(greeting.starts_with("baregrad calibrator "), "{greeting}");
+    session.board = Some(board);
+
+    // Mistakes, before there is anything and after.
+    session.mistakes();
+    for line in ["help", "fit", "list"] {
+        session.same(line);
+    }
+    for line in add_thermometer() {
+        session.same(&line);
+    }
+    let fitted = session.same("fit 200");
+    assert!(fitted.contains(" w=0.5367"), "{fitted}");
+    assert!(fitted.contains(" b=-17.304"), "{fitted}");
+    session.same("read 55.9");
+    session.mistakes();
+
+    // All models, both optimizers, divergence.
+    for line in [
+        "model poly2",
+        "fit 100",
+        "read 40",
+        "model poly3",
+        "optimizer adam 0.05",
+        "fit 100",
+        "read 40",
+        "model mlp 4",
+        "fit 60",
+        "read 40",
+        "optimizer sgd 2",
+        "fit 100",
+        "read 40",
+        "model mlp 9",
+        "optimizer sgd 0.1",
+        "model linear",
+        "fit 200",
+    ] {
+        session.same(line);
+    }
+
+    // What only the board can say.
+    let board = session.board();
+    let sensor = board.line("sample 20");
+    assert_eq!(
+        sensor,
+        "error: expected a sensor that answers, there is none here\n"
+    );
+    let bench = board.line("bench");
+    assert!(
+        bench.starts_with("ok ") && bench.ends_with(" per epoch\n"),
+        "{bench}"
+    );
+    let status = board.line("status");
+    let ram = status
+        .lines()
+        .find(|line| line.starts_with("ram "))
+        .unwrap_or_default();
+    let ram = ram.to_owned();
+
+    if kept {
+        let saved = session.same("save");
+        let crc = saved.trim_start_matches("ok ").trim();
+        let read = session.same("read 55.9");
+        // Another fit, not saved.
+        session.same("model poly2");
+        session.same("fit 50");
+        let mut board = session.power_cycle(machine);
+        let greeting = board.answer();
+        assert!(
+            greeting.contains(&format!("\nstored linear {crc}\n")),
+            "{greeting}"
+        );
+        assert_eq!(board.line("read 55.9"), read, "after the power cycle");
+        let status = board.line("status");
+        assert!(status.contains("\nboots 2\n"), "{status}");
+        assert!(
+            status.contains(&format!("\ncalibration loaded linear {crc}\n")),
+            "{status}"
+        );
+        assert_eq!(board.line("erase"), "ok\n");
+        board.power_down();
+        let mut board = machine.power_up();
+        let greeting = board.answer();
+        assert!(greeting.contains("\nstored none\n"), "{greeting}");
+        assert!(board.line("read 55.9").starts_with("error: "));
+    } else {
+        // QEMU has no flash there: that is said, and nothing else is lost.
+        for line in ["save", "load", "erase"] {
+            let answer = session.board().line(line);
+            assert!(answer.starts_with("error: expected "), "{line}: {answer}");
+        }
+        session.same("read 55.9");
+    }
+
+    // A store that is full.
+    if !kept {
+        session.same("clear");
+        for i in 0..=SAMPLES {
+            session.same(&format!("add {i} {}", 2 * i));
+        }
+    }
+    println!(
+        "session {:17} {} answers as on this computer, {}, {ram}",
+        machine.name,
+        session.lines,
+        if kept {
+            "power cycled"
+        } else {
+            "no flash in QEMU"
+        },
+    );
+}
+
+/// A board, and the same code on this computer.
+struct Session<'m> {
+    board: Option<Board>,
+    twin: Terminal<'m>,
+    /// How many answers were compared.
+    lines: usize,
+}
+
+impl Session<'_> {
+    fn board(&mut self) -> &mut Board {
+        self.board.as_mut().expect("a board with power")
+    }
+
+    /// What both answer to a line.
+    fn same(&mut self, line: &str) -> String {
+        let found = self.board().line(line);
+        let expected = self.twin.line(line);
+        assert_eq!(found, expected, "{line}");
+        self.lines += 1;
+        found
+    }
+
+    fn mistakes(&mut self) {
+        let before = self.same("list");
+        for (line, expected) in NO_COMMANDS {
+            assert_eq!(self.same(line), format!("error: {expected}\n"));
+        }
+        for (bytes, expected) in NO_LINES {
+            self.board().send(bytes);
+            self.board().send(b"\n");
+            assert_eq!(self.board().answer(), format!("error: {expected}\n"));
+            self.lines += 1;
+        }
+        assert_eq!(self.same("list"), before);
+    }
+
+    fn power_cycle(&mut self, machine: &Machine) -> Board {
+        self.board.take().expect("a board with power").power_down();
+        machine.power_up()
+    }
+}
+
+const PULLS: u64 = 32;
+
+/// Pulls the plug at some time while the board saves: the calibration it had or
+/// the one it was saving is found, over and over, until pages were erased.
+fn plug_pulled_while_saving(machine: &Machine) {
+    machine.fill(0xff);
+    let mut board = machine.power_up();
+    board.answer();
+    for line in add_thermometer() {
+        board.line(&line);
+    }
+    board.line("fit 5");
+    let mut old = board.line("save");
+    board.power_down();
+    let (mut olds, mut news) = (0, 0);
+    for pull in 0..PULLS {
+        let mut board = machine.power_up();
+        let greeting = board.answer();
+        let crc = old.trim_start_matches("ok ").trim();
+        assert!(
+            greeting.contains(&format!("\nstored linear {crc}\n")),
+            "{greeting}"
+        );
+        for line in add_thermometer() {
+            board.line(&line);
+        }
+        let fitted = board.line(&format!("fit {}", 6 + pull));
+        let new = fitted
+            .split_whitespace()
+            .find(|word| word.starts_with("crc="));
+        let new = format!("ok {}\n", new.expect("a checksum"));
+        assert_ne!(new, old);
+        board.send(b"save\n");
+        // From before the line has arrived to after the record is written.
+        sleep(Duration::from_micros(50 * pull));
+        board.power_down();
+
+        let mut board = machine.power_up();
+        let greeting = board.answer();
+        let stored = greeting
+            .split_whitespace()
+            .find(|word| word.starts_with("crc="));
+        let stored = format!("ok {}\n", stored.expect("a stored calibration"));
+        if stored == old {
+            olds += 1;
+        } else {
+            assert_eq!(stored, new, "neither the old calibration nor the new one");
+            news += 1;
+        }
+        assert_eq!(board.line("load"), stored);
+        old = stored;
+        board.power_down();
+    }
+    println!(
+        "session {:17} plug pulled in {PULLS} saves: {olds} old, {news} new, 0 lost",
+        machine.name
+    );
+}
