@@ -265,3 +265,76 @@ fn an_odd_batch_is_refused_first() {
     assert_eq!(tape.backward_over(loss, &[(x, &X[..8])]).unwrap(), 1.5);
     assert!(w.has_grad());
 }
+
+/// A line in one node agrees with `linear` and `mse`, whole and in micro-batches,
+/// and takes no float per sample.
+#[test]
+fn a_line_in_one_node() {
+    let x: Vec<f32> = (0..ROWS).map(|i| (i * 37 % 101) as f32 * 0.02).collect();
+    let y: Vec<f32> = x.iter().map(|x| 3.0 * x - 1.0 + 0.2 * x * x).collect();
+    let near = |found: &[f32], expected: &[f32]| {
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{a} {b}");
+        }
+    };
+
+    let mut arena = Arena::<512, 16>::new();
+    let tape = arena.tape();
+    let (w, b) = (tape.param(&[0.5], [1, 1]), tape.param(&[-0.25], [1]));
+    let spelled = tape
+        .input(&x, [ROWS, 1])
+        .linear(w, b)
+        .mse(tape.input(&y, [ROWS, 1]));
+    tape.backward(spelled).unwrap();
+    let expected = [
+        spelled.item().unwrap(),
+        w.grad().unwrap()[0],
+        b.grad().unwrap()[0],
+    ];
+
+    for rows in [ROWS, 40, 7] {
+        let mut arena = Arena::<8, 4>::new();
+        let tape = arena.tape();
+        let line = tape.param(&[0.5, -0.25], [2]);
+        let (x_var, y_var) = (
+            tape.input(&x[..rows], [rows]),
+            tape.input(&y[..rows], [rows]),
+        );
+        let mark = tape.mark();
+        for _ in 0..2 {
+            let loss = x_var.line_mse(line, y_var);
+            // The loss, two means it keeps, its gradient, and the line's twice.
+            tape.zero_grad();
+            let mean = tape
+                .backward_over(loss, &[(x_var, &x), (y_var, &y)])
+                .unwrap();
+            assert_eq!(tape.usage().floats, 8);
+            let grad = line.grad().unwrap();
+            near(&[mean, grad[0], grad[1]], &expected);
+            drop(grad);
+            tape.rewind(mark).unwrap();
+            assert_eq!(tape.usage().floats, 4);
+        }
+    }
+
+    let refused = |result: Var<'_>, expected: ShapeError| {
+        let error = result.item().unwrap_err();
+        assert_eq!(error.op, "line_mse");
+        assert!(matches!(error.kind, ErrorKind::Shape { why, .. } if why == expected));
+    };
+    let mut arena = Arena::<8, 8>::new();
+    let tape = arena.tape();
+    let mark = tape.mark();
+    let (line, x_var) = (tape.param(&[1.0, 0.0], [2]), tape.input(&x[..4], [4]));
+    refused(
+        x_var.line_mse(line, tape.input(&y[..4], [4, 1])),
+        ShapeError::Different,
+    );
+    tape.rewind(mark).unwrap();
+    let (line, x_var) = (tape.param(&[1.0, 0.0], [2, 1]), tape.input(&x[..4], [4]));
+    refused(
+        x_var.line_mse(line, tape.input(&y[..4], [4])),
+        ShapeError::Other("expected slope and offset, of shape [2]"),
+    );
+}

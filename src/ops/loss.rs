@@ -101,7 +101,7 @@ impl Op for LineMse {
         if x != y {
             Err(ShapeError::Different)
         } else if line.dims() != [2] {
-            Err(ShapeError::Inner)
+            Err(ShapeError::Other("expected slope and offset, of shape [2]"))
         } else {
             Ok(Shape::SCALAR)
         }

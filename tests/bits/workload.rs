@@ -46,7 +46,7 @@ pub const KERNELS: Group = Group {
     name: "kernels",
     run: kernels,
     stack: 15_500,
-    digest: 0x59ed_fb9d_cc73_2ed9,
+    digest: 0xb9b5_5878_6a64_8702,
 };
 
 /// Elementary functions.
@@ -331,6 +331,9 @@ fn slices(digest: &mut Digest, [x, y, z]: [&[f32]; 3], out: &mut [f32]) {
         kernel::max(x),
         kernel::min(y),
     ]);
+    let (dot, sum) = kernel::dot_and_sum(x, z);
+    digest.add(&[dot, sum]);
+    digest.add(&kernel::line_residuals([0.7, -0.3], y, z));
 }
 
 #[inline(never)]
