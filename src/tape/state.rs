@@ -34,6 +34,10 @@ use crate::var::Var;
 const MAX_FLOATS: usize = 1 << 30;
 const UNPLANNED: u32 = 1 << 30;
 
+/// Behind every node. Numbers that each step sets and reads have a whole word: a
+/// CPU is slow to read more than was just written.
+const NEVER: u32 = u32::MAX;
+
 pub(crate) struct State<'t> {
     pub(super) floats: Floats<'t>,
     pub(super) nodes: &'t mut [Node],
@@ -67,9 +71,9 @@ pub(crate) struct State<'t> {
     /// changes the result of.
     first_op: u16,
     last_op: u16,
-    first_trained: u16,
+    first_trained: u32,
     /// From this node on, values may be older than what they depend on.
-    pub(super) outdated_from: u16,
+    outdated_from: u32,
 }
 
 /// Which parameters have collected gradients since the last `zero_grad`: kept so
@@ -114,8 +118,8 @@ impl<'t> State<'t> {
             any_pending: false,
             first_op: NONE,
             last_op: NONE,
-            first_trained: NONE,
-            outdated_from: NONE,
+            first_trained: NEVER,
+            outdated_from: NEVER,
         }
     }
 
@@ -369,7 +373,7 @@ impl<'t> State<'t> {
             self.any_pending = true;
         }
         // Which later results depend on it is not worth finding out: all may.
-        self.outdated_from = self.outdated_from.min(id);
+        self.outdated_from = self.outdated_from.min(id.into());
         Ok(())
     }
 
@@ -397,7 +401,7 @@ impl<'t> State<'t> {
         if let Some(to) = self.floats.get_mut(start..start + values.len()) {
             to.copy_from_slice(values);
         }
-        self.outdated_from = self.outdated_from.min(id);
+        self.outdated_from = self.outdated_from.min(id.into());
         Ok(())
     }
 
@@ -436,7 +440,7 @@ impl<'t> State<'t> {
         }
         if requires_grad && grad_enabled {
             node.set(Node::REQUIRES_GRAD);
-            self.first_trained = self.first_trained.min(id);
+            self.first_trained = self.first_trained.min(id.into());
         }
 
         if op.is_view() {
@@ -496,12 +500,12 @@ impl<'t> State<'t> {
         let outdated = kept
             .skip(self.outdated_from as usize)
             .find(|(_, node)| node.op.is_some());
-        self.outdated_from = outdated.map_or(NONE, |(id, _)| id as u16);
+        self.outdated_from = outdated.map_or(NEVER, |(id, _)| id as u32);
         let mut kept = self.nodes.iter().take(self.len);
         let pending = kept.position(|node| node.has(Node::PENDING));
         self.any_pending = pending.is_some();
         if let Some(pending) = pending {
-            self.outdated_from = self.outdated_from.min(pending as u16);
+            self.outdated_from = self.outdated_from.min(pending as u32);
         }
 
         self.forget_plan();
@@ -518,7 +522,7 @@ impl<'t> State<'t> {
         self.last_param = NONE;
         self.first_op = NONE;
         self.last_op = NONE;
-        self.first_trained = NONE;
+        self.first_trained = NEVER;
         // Backwards: each parameter and each operation keeps the number of the next.
         for (id, node) in self.nodes.iter_mut().take(self.len).enumerate().rev() {
             let id = id as u16;
@@ -544,7 +548,7 @@ impl<'t> State<'t> {
                     }
                 }
                 if node.has(Node::REQUIRES_GRAD) {
-                    self.first_trained = id;
+                    self.first_trained = id.into();
                 }
             }
         }
@@ -576,7 +580,7 @@ impl<'t> State<'t> {
             self.take_over_pending()?;
         }
         self.run_from(self.first_op);
-        self.outdated_from = NONE;
+        self.outdated_from = NEVER;
         Ok(())
     }
 
@@ -726,7 +730,7 @@ impl<'t> State<'t> {
         if !core::ptr::eq(tape, var.tape)
             || planned != loss
             || self.planned_generation != var.generation
-            || self.outdated_from <= loss
+            || self.outdated_from <= loss.into()
         {
             let loss = self.resolve(tape, var)?;
             self.prepare(loss, gradient)?;
@@ -791,7 +795,7 @@ impl<'t> State<'t> {
         if node.op.is_none() {
             return Ok(());
         }
-        if self.outdated_from <= loss {
+        if self.outdated_from <= loss.into() {
             return Err(ErrorKind::NotReplayed);
         }
         if self.planned == loss {
