@@ -7,10 +7,10 @@
 //! ```
 //!
 //! Times are the least of many runs, ratios those of the least times. J1: a
-//! thermometer, eleven samples, a line, SGD; J2: 64 samples of a sine, a
-//! network of 321 parameters, Adam; J3: a million samples, a line, SGD, through
-//! a tape recorded for a few thousand, against reading the samples. Kernels work
-//! on 4096 floats; `ps` are picoseconds per element, in matrix products per
+//! thermometer, eleven samples, a line, SGD, with `line_mse`, with `linear` and
+//! `mse`, and spelled with operators; J2: 64 samples of a sine, a network of 321
+//! parameters, Adam; J3: a million samples, a line, SGD, through a tape recorded
+//! for a few thousand, against reading the samples. Kernels work on 4096 floats; `ps` are picoseconds per element, in matrix products per
 //! multiplication.
 
 #![allow(
@@ -289,7 +289,10 @@ fn main() {
     }
     let mut arena = HeapArena::new(256, 16);
     if wanted("J1") {
-        thermometer("J1", jobs::thermometer(&arena.tape()));
+        thermometer("J1", jobs::thermometer_line(&arena.tape()));
+    }
+    if wanted("J1-linear-mse") {
+        thermometer("J1-linear-mse", jobs::thermometer(&arena.tape()));
     }
     if wanted("J1-operators") {
         thermometer("J1-operators", jobs::thermometer_operators(&arena.tape()));

@@ -35,8 +35,9 @@ const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions
 
 /// What is counted: a name, and how often it is done while counting. A kernel's
 /// name ends in the length of its slices.
-const SUBJECTS: [(&str, u32); 11] = [
+const SUBJECTS: [(&str, u32); 12] = [
     ("J1", 100),
+    ("J1-linear-mse", 100),
     ("J1-operators", 100),
     ("J2", 5),
     ("sum/11", 100),
@@ -70,7 +71,8 @@ fn perform(name: &str, times: u32) {
     let mut arena = HeapArena::new(20_000, 32);
     let tape = arena.tape();
     match name {
-        "J1" => train(times, jobs::thermometer(&tape)),
+        "J1" => train(times, jobs::thermometer_line(&tape)),
+        "J1-linear-mse" => train(times, jobs::thermometer(&tape)),
         "J1-operators" => train(times, jobs::thermometer_operators(&tape)),
         "J2" => train(times, jobs::sine(&tape, &Sine::load())),
         _ => {

@@ -23,8 +23,13 @@ fn thermometer(c: &mut Criterion) {
     let mut arena = HeapArena::new(256, 16);
     {
         let tape = arena.tape();
-        let mut job = jobs::thermometer(&tape);
+        let mut job = jobs::thermometer_line(&tape);
         group.bench_function("baregrad", |b| b.iter(|| job.epoch().unwrap()));
+    }
+    {
+        let tape = arena.tape();
+        let mut job = jobs::thermometer(&tape);
+        group.bench_function("linear_mse", |b| b.iter(|| job.epoch().unwrap()));
     }
     let tape = arena.tape();
     let mut job = jobs::thermometer_operators(&tape);

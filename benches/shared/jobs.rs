@@ -25,6 +25,17 @@ impl<O: Optimizer> Job<'_, O> {
     }
 }
 
+/// J1 with `line_mse`.
+pub fn thermometer_line<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
+    let line = tape.param(&[1.0, 0.0], [2]);
+    let (x, y) = (tape.input(&data::X, [11]), tape.input(&data::Y, [11]));
+    Job {
+        tape,
+        loss: x.line_mse(line, y),
+        optimizer: Sgd::new(data::LEARNING_RATE),
+    }
+}
+
 /// J1 with `linear` and `mse`.
 pub fn thermometer<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     let (w, b) = (tape.param(&[1.0], [1, 1]), tape.param(&[0.0], [1]));

@@ -121,11 +121,40 @@ impl Map<2> for Residual {
     }
 }
 
+/// The sums of `r²`, `x * r` and `r` of few elements, in order.
+#[inline(always)]
+pub(super) fn residuals_in_order(line: Residual, mut x: &[f32], mut y: &[f32]) -> [f32; 3] {
+    let (mut squares, mut slope, mut sum) = (Sum::IDENTITY, Sum::IDENTITY, Sum::IDENTITY);
+    if Level::VECTORS {
+        let n = x.len().min(y.len());
+        let (x_whole, x_rest) = f32x8::chunks(x.get(..n).unwrap_or_default());
+        let (y_whole, y_rest) = f32x8::chunks(y.get(..n).unwrap_or_default());
+        for (x, y) in x_whole.iter().zip(y_whole) {
+            let x = f32x8::load(x);
+            let r = line.of(x, f32x8::load(y));
+            let terms = (r * r).to_array().into_iter().zip((x * r).to_array());
+            for ((square, product), r) in terms.zip(r.to_array()) {
+                squares += square;
+                slope += product;
+                sum += r;
+            }
+        }
+        (x, y) = (x_rest, y_rest);
+    }
+    for (x, y) in x.iter().zip(y) {
+        let r = line.of(*x, *y);
+        squares += r * r;
+        slope += x * r;
+        sum += r;
+    }
+    [squares, slope, sum]
+}
+
 /// The sums of `r²`, `x * r` and `r`, each in the order of `sum`.
 #[inline(always)]
 pub(super) fn residuals<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
     let n = x.len().min(y.len());
-    if n <= generic::IN_ORDER || L::LEN == 1 {
+    if L::LEN == 1 {
         return [
             generic::reduce::<L, Sum, 2, _>(Squared(line), [x, y]),
             generic::reduce::<L, Sum, 2, _>(TimesX(line), [x, y]),
