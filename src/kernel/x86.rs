@@ -11,7 +11,8 @@
 //!
 //! # Safety
 //!
-//! This is the only module with `unsafe` in it. It relies on two things.
+//! Beside the one that lends the arena's slices, this is the only module with
+//! `unsafe` in it. It relies on two things.
 //!
 //! **The CPU has AVX2.** Nothing here runs otherwise: [`enter`] and [`M256`] are
 //! private to the crate, and named once in it, in the arm for `Level::Avx2` of
