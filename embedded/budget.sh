@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # What training costs on a Cortex-M4F: the thermometer in both spellings, and the
-# network that learns a sine, with all points at once and in micro-batches.
-# Instructions per epoch (counted, not cycles), flash (code and constants beyond
-# those of a firmware that does nothing), RAM (stack, which holds the arena).
+# network that learns a sine, with all points at once and in micro-batches; and
+# what a call of elementary functions costs. Instructions per epoch or per call
+# (counted, not cycles), flash (code and constants beyond those of a firmware that
+# does nothing), RAM (stack, which holds the arena).
 #
 #   bash embedded/budget.sh [JOB…]
 #
@@ -22,6 +23,9 @@ jobs=(
     "fused         s"
     "sine          3"
     "sine-in-parts 3"
+    "exp           3"
+    "tanh          3"
+    "sin           3"
 )
 
 build() {

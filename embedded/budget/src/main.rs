@@ -26,7 +26,10 @@ const PER_TICK: u32 = 40;
 const PAINT: u32 = 0xCCCC_CCCC;
 
 /// Whether there is a job, or only what the others' sizes are compared with.
-const JOB: bool = cfg!(any(feature = "operators", feature = "fused")) || SINE;
+const JOB: bool = cfg!(any(feature = "operators", feature = "fused")) || SINE || ELEMENTARY;
+
+/// Whether it is a function, to be counted per call: its loop and store included.
+const ELEMENTARY: bool = cfg!(any(feature = "exp", feature = "tanh", feature = "sin"));
 
 /// Whether the job is the network that learns a sine.
 const SINE: bool = cfg!(any(feature = "sine", feature = "sine-in-parts"));
@@ -43,6 +46,8 @@ fn run() -> i32 {
 
     let Some(ticks) = (if SINE {
         sine()
+    } else if ELEMENTARY {
+        elementary()
     } else if JOB {
         thermometer()
     } else {
@@ -50,7 +55,13 @@ fn run() -> i32 {
     }) else {
         return 2;
     };
-    board::println!("{} {}", ticks * PER_TICK / EPOCHS, stack_used());
+    let calls = if ELEMENTARY {
+        jobs::elementary::LEN as u32
+    } else {
+        1
+    };
+    let instructions = ticks * PER_TICK / EPOCHS / calls;
+    board::println!("{instructions} {}", stack_used());
     0
 }
 
@@ -112,6 +123,25 @@ fn sine() -> Option<u32> {
         let mut network = Network::record(&tape, POINTS);
         count(|| network.epoch().ok().map(use_it))
     }
+}
+
+#[inline(never)]
+fn elementary() -> Option<u32> {
+    use jobs::elementary::{LEN, arguments, exp, sin, tanh};
+
+    let function = if cfg!(feature = "exp") {
+        exp
+    } else if cfg!(feature = "tanh") {
+        tanh
+    } else {
+        sin
+    };
+    let (x, mut out) = (arguments(), [0.0; LEN]);
+    count(|| {
+        function(core::hint::black_box(&x), &mut out);
+        core::hint::black_box(&out);
+        Some(())
+    })
 }
 
 fn use_it(loss: f32) {

@@ -4,6 +4,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod elementary;
 pub mod sine;
 pub mod thermometer;
 
