@@ -33,6 +33,10 @@ use super::{Acc, Lanes, Product};
 /// Rows of a block.
 const ROWS: usize = 4;
 
+/// Up to so many numbers in a left factor, with a result narrower than a vector, what
+/// vectors take to be filled is more than they save.
+const SMALL: usize = 32;
+
 /// See [`super::matmul`].
 #[inline(always)]
 pub fn matmul<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
@@ -164,7 +168,8 @@ struct Job<'a> {
 /// Cuts the result into strips. `TA` and `TB`: whether a factor is transposed.
 #[inline(always)]
 fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
-    if L::LEN == 1 {
+    let [m, k, n] = job.sizes;
+    if L::LEN == 1 || n < L::LEN && m.saturating_mul(k) <= SMALL {
         let factor = |values, step, across| Factor {
             values,
             step,
@@ -174,7 +179,6 @@ fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f3
         let b = factor(job.b, job.b_step, !TB);
         return tiles::product(job.sizes, [a, b], job.bias, out, job.acc);
     }
-    let [_, _, n] = job.sizes;
     let mut j = 0;
     if !TB {
         // Each factor is used for two vectors, where their sums fit.
