@@ -188,6 +188,10 @@ fn draw(measured: &Path, to: &Path) -> Result<()> {
 }
 
 fn main() -> Result<()> {
+    let font = epaint_default_fonts::UBUNTU_LIGHT;
+    plotters::style::register_font("sans-serif", FontStyle::Normal, font)
+        .map_err(|_| "the font cannot be read")?;
+
     let to = env::args_os().nth(1).map(PathBuf::from);
     let committed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/speedup.svg");
     draw(&measured()?, &to.unwrap_or_else(committed))
