@@ -1,5 +1,4 @@
-//! What runs on a board and on the host alike. Whoever runs a job prints its
-//! report, and the reports must be the same, character by character.
+//! What `budget` has a board do.
 
 #![no_std]
 #![forbid(unsafe_code)]

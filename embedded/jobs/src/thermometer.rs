@@ -1,8 +1,6 @@
 //! A thermometer without units learns what it shows: `w * t_u + b` against a
 //! thermometer in degrees Celsius.
 
-use core::fmt;
-
 use baregrad::optim::Sgd;
 use baregrad::{Arena, Error, Tape, Var};
 
@@ -12,9 +10,6 @@ const T_U: [f32; 11] = [
 ];
 /// How warm it was.
 static T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
-
-/// Epochs until the parameters stand still.
-pub const EPOCHS: u32 = 5000;
 
 /// How the model is written down.
 #[derive(Clone, Copy, Debug)]
@@ -60,62 +55,4 @@ pub fn epoch<'t>(tape: &'t Tape<'t>, loss: Var<'t>, sgd: &mut Sgd) -> Result<(),
     tape.backward(loss)?;
     tape.step(sgd)?;
     tape.replay()
-}
-
-/// Where training ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Fit {
-    /// Degrees Celsius per scaled unit.
-    pub w: f32,
-    /// Degrees Celsius at zero.
-    pub b: f32,
-    /// Mean squared error.
-    pub loss: f32,
-}
-
-/// Trains for `epochs`.
-pub fn fit(spelling: Spelling, epochs: u32) -> Result<Fit, Error> {
-    let t_un = scaled();
-    let mut memory = Memory::new();
-    let tape = memory.tape();
-    let loss = record(&tape, &t_un, spelling);
-    let mut sgd = Sgd::new(1e-2);
-    for _ in 0..epochs {
-        epoch(&tape, loss, &mut sgd)?;
-    }
-    let params = tape.params()?;
-    let (w, b) = match &*params {
-        [w, b] => (*w, *b),
-        _ => (f32::NAN, f32::NAN),
-    };
-    Ok(Fit {
-        w,
-        b,
-        loss: loss.item()?,
-    })
-}
-
-/// Trains with both spellings, a line each.
-#[derive(Debug)]
-pub struct Report;
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, spelling) in [
-            ("operators", Spelling::Operators),
-            ("linear+mse", Spelling::Fused),
-        ] {
-            match fit(spelling, EPOCHS) {
-                Ok(Fit { w, b, loss }) => {
-                    let [w_bits, b_bits, loss_bits] = [w, b, loss].map(f32::to_bits);
-                    writeln!(
-                        f,
-                        "{name}: w {w} {w_bits:08x}, b {b} {b_bits:08x}, loss {loss} {loss_bits:08x}"
-                    )?;
-                }
-                Err(error) => writeln!(f, "{name}: {error}")?,
-            }
-        }
-        Ok(())
-    }
 }
