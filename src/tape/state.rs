@@ -15,8 +15,10 @@
 //! `plan` gives each a place from the moment the first operation adds
 //! to it until its own operation has read it, so that buffers are shared.
 //!
-//! An operation's operands stand before its result, which makes one
-//! `split_at_mut` enough to lend both.
+//! An operation's operands stand before its result, and gradients behind all
+//! values: what is written is always apart from what is read. Where an operation's
+//! slices are is kept in its node (see `op::lend`): `connect` finds the values,
+//! `plan` the gradients, and a pass takes them as they stand.
 
 use core::cell::Cell;
 use core::ops::Range;
