@@ -1,4 +1,4 @@
-//! What `budget` has a board do.
+//! What a board does, to be counted and compared.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -11,6 +11,9 @@ const T_U: [f32; 11] = [
 /// How warm it was.
 static T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
 
+/// Epochs until the parameters stand still.
+pub const EPOCHS: u32 = 5000;
+
 /// How the model is written down.
 #[derive(Clone, Copy, Debug)]
 pub enum Spelling {
@@ -55,4 +58,37 @@ pub fn epoch<'t>(tape: &'t Tape<'t>, loss: Var<'t>, sgd: &mut Sgd) -> Result<(),
     tape.backward(loss)?;
     tape.step(sgd)?;
     tape.replay()
+}
+
+/// Where training ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Fit {
+    /// Degrees Celsius per scaled unit.
+    pub w: f32,
+    /// Degrees Celsius at zero.
+    pub b: f32,
+    /// Mean squared error.
+    pub loss: f32,
+}
+
+/// Trains for `epochs`.
+pub fn fit(spelling: Spelling, epochs: u32) -> Result<Fit, Error> {
+    let t_un = scaled();
+    let mut memory = Memory::new();
+    let tape = memory.tape();
+    let loss = record(&tape, &t_un, spelling);
+    let mut sgd = Sgd::new(1e-2);
+    for _ in 0..epochs {
+        epoch(&tape, loss, &mut sgd)?;
+    }
+    let params = tape.params()?;
+    let (w, b) = match &*params {
+        [w, b] => (*w, *b),
+        _ => (f32::NAN, f32::NAN),
+    };
+    Ok(Fit {
+        w,
+        b,
+        loss: loss.item()?,
+    })
 }
