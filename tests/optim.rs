@@ -225,3 +225,28 @@ fn nan_reaches_the_parameter() {
         assert!(params[0].is_nan() && params[1] < 1.0, "{params:?}");
     }
 }
+
+/// What is set between steps counts from the next one on.
+#[test]
+fn sgd_is_changed_after_steps() {
+    let stepped = |sgd: Sgd| {
+        let mut sgd = sgd;
+        sgd.step(&mut [1.0], &[0.0]).unwrap();
+        sgd
+    };
+    let after = |mut sgd: Sgd| {
+        let mut params = [1.0];
+        sgd.step(&mut params, &[0.5]).map(|()| params[0])
+    };
+    assert_eq!(after(stepped(Sgd::new(0.1))).unwrap(), 0.95);
+    assert_eq!(after(stepped(Sgd::new(0.1)).maximize()).unwrap(), 1.05);
+    assert_eq!(
+        after(stepped(Sgd::new(0.5)).weight_decay(0.5)).unwrap(),
+        0.5
+    );
+    assert!(after(stepped(Sgd::new(0.1)).nesterov()).is_err());
+    assert!(after(stepped(Sgd::new(0.1)).weight_decay(-1.0)).is_err());
+    let mut slower = stepped(Sgd::new(0.1));
+    slower.set_learning_rate(-1.0);
+    assert!(after(slower).is_err());
+}

@@ -1459,3 +1459,27 @@ fn an_arena_is_used_again() {
         assert!(tape.error().is_some());
     }
 }
+
+/// A variable that could not be recorded stays an error after a rewind has cleared
+/// the one the tape kept, whatever was planned before.
+#[test]
+fn what_was_never_recorded_stays_an_error() {
+    for planned_before in [false, true] {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let w = tape.param(&[1.0, 2.0], [2]);
+        let mark = tape.mark();
+        if planned_before {
+            tape.backward(w.sum()).unwrap();
+        }
+        let lost = w + tape.constant(&[0.0; 3], [3]);
+        assert!(tape.backward(lost).is_err());
+        tape.rewind(mark).unwrap();
+        assert_eq!(tape.backward(lost).unwrap_err().kind, ErrorKind::Stale);
+        assert_eq!(
+            tape.backward_with(lost, &[1.0]).unwrap_err().kind,
+            ErrorKind::Stale
+        );
+        assert_eq!(lost.item().unwrap_err().kind, ErrorKind::Stale);
+    }
+}

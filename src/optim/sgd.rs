@@ -115,27 +115,33 @@ impl<const N: usize, S> Sgd<N, S> {
     #[must_use]
     pub const fn dampening(mut self, dampening: f64) -> Self {
         self.hyper.fresh = (1.0 - dampening) as f32;
-        self
+        self.looked_at_again()
     }
 
     /// Adds `weight_decay · p` to every gradient (L2 penalty). Default 0.
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
         self.hyper.objective.set_weight_decay(weight_decay);
-        self
+        self.looked_at_again()
     }
 
     /// Nesterov's momentum, which needs momentum and no dampening.
     #[must_use]
     pub const fn nesterov(mut self) -> Self {
         self.hyper.nesterov = true;
-        self
+        self.looked_at_again()
     }
 
     /// Climbs instead of descending.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
         self.hyper.objective.maximize = true;
+        self.looked_at_again()
+    }
+
+    /// By the next step: hyper-parameters have changed.
+    const fn looked_at_again(mut self) -> Self {
+        self.is_descent = false;
         self
     }
 }

@@ -109,7 +109,8 @@ impl<'t> State<'t> {
             generation: 1,
             planned: NONE,
             planned_number: NONE,
-            planned_generation: 0,
+            // Not that of variables that were never recorded, whose number is `NONE`.
+            planned_generation: 1,
             first_planned: NONE,
             seed: 0,
             seed_len: 0,
