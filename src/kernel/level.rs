@@ -17,7 +17,7 @@ use std::{io::Write as _, string::String};
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Level {
-    /// `scalar`: one element at a time.
+    /// `scalar`: one element at a time, but for slices too short for it to matter.
     Scalar,
     /// `baseline`: what every CPU of the target has, such as SSE2 on x86-64 or
     /// NEON on AArch64.
@@ -30,8 +30,7 @@ pub enum Level {
 impl Level {
     const ALL: [Level; 3] = [Level::Scalar, Level::Baseline, Level::Avx2];
 
-    /// Whether short slices are better done without vectors: where there are
-    /// vectors.
+    /// Whether every CPU of the target has vectors.
     pub(crate) const VECTORS: bool = cfg!(any(
         target_feature = "sse2",
         target_feature = "neon",

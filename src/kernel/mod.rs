@@ -83,8 +83,9 @@ impl Acc {
 /// assert_eq!(kernel::sum_of(SmallerSquared, [&[1.0, 2.0, 3.0], &[2.0, 1.0, 5.0]]), 11.0);
 /// ```
 pub trait Map<const N: usize> {
-    /// Slices up to this long are done one element at a time, right where the
-    /// kernel is called. 0 is better for functions that take many operations.
+    /// Slices up to this long are done right where the kernel is called, with what
+    /// every CPU of the target has, whatever the [`Level`]. 0 is better for
+    /// functions that take many operations.
     const SHORT: usize = 16;
 
     /// The function, in every lane.
@@ -210,23 +211,6 @@ pub fn line_residuals([slope, offset]: [f32; 2], x: &[f32], y: &[f32]) -> [f32; 
 #[inline(never)]
 fn long_line_residuals(line: line::Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
     with_lanes!(L => line::residuals::<L>(line, x, y))
-}
-
-/// The gradient of the squared error of a line to one of its data: `s * r`, with `r`
-/// as in [`line_residuals`].
-pub fn line_slopes(
-    [slope, offset]: [f32; 2],
-    s: f32,
-    [x, y]: [&[f32]; 2],
-    out: &mut [f32],
-    acc: Acc,
-) {
-    map(
-        Scaled(line::Residual { slope, offset }, s),
-        [x, y],
-        out,
-        acc,
-    );
 }
 
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].
@@ -547,15 +531,6 @@ impl Map<1> for Line {
     #[inline(always)]
     fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         x * L::splat(self.0) + L::splat(self.1)
-    }
-}
-
-/// `s * r`.
-struct Scaled(line::Residual, f32);
-impl Map<2> for Scaled {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, x: &[L; 2]) -> L {
-        L::splat(self.1) * self.0.apply(x)
     }
 }
 

@@ -80,6 +80,19 @@ fn send_to_target(cx: &mut Backward<'_>) {
     send(cx, [1, 0]);
 }
 
+/// `s * r`, with `r` for what a line leaves unexplained, `(x * slope + offset) - y`.
+struct ScaledResidual {
+    s: f32,
+    line: [f32; 2],
+}
+impl Map<2> for ScaledResidual {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
+        let [slope, offset] = self.line.map(L::splat);
+        L::splat(self.s) * ((x * slope + offset) - y)
+    }
+}
+
 /// The mean squared error of a straight line. Saves the means of `x * r` and of `r`:
 /// all that the line's gradient takes.
 #[derive(Clone, Copy, Debug)]
@@ -130,8 +143,11 @@ impl Op for LineMse {
             if let Some(grad) = cx.grad(k)
                 && let [g, ..] = grad.output
             {
-                let s = factor * (2.0 * g / x.len() as f32);
-                kernel::line_slopes(coefficients, s, [x, y], grad.operand, grad.acc);
+                let f = ScaledResidual {
+                    s: factor * (2.0 * g / x.len() as f32),
+                    line: coefficients,
+                };
+                kernel::map(f, [x, y], grad.operand, grad.acc);
             }
         };
         let [slope, _] = coefficients;

@@ -1,6 +1,9 @@
 //! A network of 321 parameters, 1-16-16-1 with tanh, learns a sine from 64
 //! points: Adam, all points in each step.
 
+#[rustfmt::skip] // tables
+#[allow(dead_code)] // nor are PyTorch's losses of interest here
+#[path = "../../../examples/sine/mod.rs"]
 mod data;
 
 use baregrad::optim::Adam;
