@@ -102,6 +102,21 @@ impl LineMse {
     fn line(line: &[f32]) -> [f32; 2] {
         line.first_chunk().copied().unwrap_or_default()
     }
+
+    #[inline(never)]
+    fn send_to_data(cx: &mut Backward<'_>) {
+        let (x, y, line) = (cx.operand(0), cx.operand(2), Self::line(cx.operand(1)));
+        let [slope, _] = line;
+        for (k, factor) in [(0, slope), (2, -1.0)] {
+            if let Some(grad) = cx.grad(k)
+                && let [g, ..] = grad.output
+            {
+                let s = factor * (2.0 * g / x.len() as f32);
+                let f = ScaledResidual { s, line };
+                kernel::map(f, [x, y], grad.operand, grad.acc);
+            }
+        }
+    }
 }
 
 impl Op for LineMse {
@@ -137,21 +152,11 @@ impl Op for LineMse {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        let (x, line, y) = (cx.operand(0), cx.operand(1), cx.operand(2));
-        let (coefficients, saved) = (Self::line(line), cx.saved());
-        let send_to_data = |cx: &mut Backward<'_>, k, factor: f32| {
-            if let Some(grad) = cx.grad(k)
-                && let [g, ..] = grad.output
-            {
-                let f = ScaledResidual {
-                    s: factor * (2.0 * g / x.len() as f32),
-                    line: coefficients,
-                };
-                kernel::map(f, [x, y], grad.operand, grad.acc);
-            }
-        };
-        let [slope, _] = coefficients;
-        send_to_data(cx, 0, slope);
+        // Data are seldom trained, and what is should not pay for it.
+        if cx.needs_grad(0) || cx.needs_grad(2) {
+            Self::send_to_data(cx);
+        }
+        let saved = cx.saved();
         if let Some(grad) = cx.grad(1)
             && let [g, ..] = grad.output
         {
@@ -159,7 +164,6 @@ impl Op for LineMse {
                 grad.acc.put(to, 2.0 * g * mean);
             }
         }
-        send_to_data(cx, 2, -1.0);
     }
 }
 
