@@ -68,7 +68,7 @@ use crate::shape::{Shape, ShapeError};
 mod lend;
 
 pub use lend::{Backward, Forward, Grad};
-pub(crate) use lend::{Floats, Links, Span};
+pub(crate) use lend::{Floats, Link, Nodes, Numbers, Operand, Span, Start};
 
 /// One kind of operation, with everything the tape needs to know of it.
 pub trait Op: Sync {
@@ -163,26 +163,24 @@ impl Attrs {
 #[derive(Clone)]
 #[repr(C)] // what every pass looks at comes first
 pub struct Node {
+    pub(crate) numbers: Numbers,
     /// `None` for parameters, inputs and constants.
     pub(crate) op: Option<&'static dyn Op>,
-    pub(crate) flags: Cell<u16>,
+    pub(crate) operands: [Operand; MAX_OPERANDS],
+    /// What runs next in a forward pass; of a parameter, the next one.
+    pub(crate) next: Link,
+    /// What runs next in the planned backward pass.
+    pub(crate) next_planned: Link,
     /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass
     /// that adds to gradients of parameters, and in one that starts anew.
     pub(crate) firsts: [u8; 2],
-    /// What runs next in a forward pass, and in the planned backward pass.
-    pub(crate) next: u16,
-    pub(crate) next_planned: u16,
-    pub(crate) values: Span,
-    pub(crate) links: Links,
+    pub(crate) flags: Cell<u16>,
     pub(crate) attrs: Attrs,
     pub(crate) shape: Shape,
     /// Elements as recorded: the most there can be.
     pub(crate) cap: u32,
-    /// Offset of the gradient in the gradients, once planned.
-    pub(crate) grad: u32,
     pub(crate) generation: u32,
     pub(crate) at: Option<&'static Location<'static>>,
-    pub(crate) operands: [u16; MAX_OPERANDS],
     /// Floats behind the values, for the operation to keep something in.
     pub(crate) saved: u16,
 }
@@ -191,29 +189,27 @@ impl Node {
     /// An unused entry. All zeros, so that a `static` arena takes no flash.
     #[allow(clippy::declare_interior_mutable_const)] // copied, never referred to
     pub const EMPTY: Node = Node {
+        numbers: Numbers::UNUSED,
         op: None,
-        at: None,
+        operands: [Operand::UNUSED; MAX_OPERANDS],
+        next: Link::NONE,
+        next_planned: Link::NONE,
+        firsts: [0; 2],
+        flags: Cell::new(0),
         attrs: Attrs {
             words: [0; 4],
             tag: 0,
         },
         shape: Shape::UNUSED,
-        values: Span::UNUSED,
         cap: 0,
-        grad: 0,
         generation: 0,
-        operands: [0; MAX_OPERANDS],
+        at: None,
         saved: 0,
-        flags: Cell::new(0),
-        firsts: [0; 2],
-        next: 0,
-        next_planned: 0,
-        links: Links::UNUSED,
     };
 
     /// Gradients flow through this node.
     pub(crate) const REQUIRES_GRAD: u16 = 1;
-    /// Trainable leaf. Its `operands` hold the number of the next one.
+    /// Trainable leaf.
     pub(crate) const PARAM: u16 = 2;
     /// A parameter whose gradient holds something; see `Collected`.
     pub(crate) const WRITTEN: u16 = 4;
@@ -240,9 +236,10 @@ impl Node {
         self.op.is_none() && self.has(Self::BORROWED)
     }
 
-    /// Where its gradient ends, while planning.
-    pub(crate) fn grad_end(&self) -> u32 {
-        self.grad + self.values.len() as u32
+    /// Its elements.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.values.len()
     }
 
     #[inline(always)]
@@ -264,17 +261,4 @@ impl core::fmt::Debug for Node {
             .field("shape", &self.shape)
             .finish_non_exhaustive()
     }
-}
-
-/// The shapes of a node's operands, and how many there are.
-pub(crate) fn operand_shapes(nodes: &[Node], node: &Node) -> ([Shape; MAX_OPERANDS], usize) {
-    let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
-    let mut count = 0;
-    for (to, &id) in shapes.iter_mut().zip(&node.operands) {
-        if let Some(operand) = nodes.get(id as usize) {
-            *to = operand.shape;
-            count += 1;
-        }
-    }
-    (shapes, count)
 }

@@ -511,7 +511,10 @@ impl<'t> Tape<'t> {
         }
         let state = self.state.try_borrow().ok()?;
         let id = state.resolve(self, var).ok()?;
-        match state.floats.show(state.nodes.get(id as usize)?.values) {
+        match state
+            .floats
+            .show(state.nodes.get(id as usize)?.numbers.values)
+        {
             [x] => Some(*x),
             _ => None,
         }

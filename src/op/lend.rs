@@ -3,8 +3,9 @@
 //!
 //! A replay of eleven samples is a few hundred instructions. Looking up a slice
 //! in the arena by offset and length, with every check, is a dozen, and a pass
-//! takes four for each operation: more than the arithmetic itself. So an
-//! operation's node keeps pointers, and this module turns them into slices.
+//! takes four for each operation: more than the arithmetic itself. So nodes keep
+//! pointers, to their numbers and to the nodes of their operands, and this module
+//! turns them into slices.
 //!
 //! # Safety
 //!
@@ -14,24 +15,27 @@
 //! **Spans are valid.** A [`Span`] is made here only: by [`Floats::span`], which
 //! checks that it is within the arena, by [`Span::of_input`], from a slice that
 //! lives as long as the tape, and behind a result, where `State::record` has checked
-//! that there is room for what the operation saves. All outlive every use: a tape uses the nodes it
-//! has itself filled and no others (see `State::len`), and lends what their spans
-//! show only within a borrow of its state.
+//! that there is room for what the operation saves. All outlive every use: what their
+//! spans show is lent only within a borrow of the tape's state.
 //!
-//! **Nothing is lent for reading and writing at once.** Values: an operation's
-//! result is a span behind those of all its operands, or it is a view, and those
-//! are never run; [`Links::connect`] checks it and links nothing otherwise.
-//! Gradients: those of an operation's result and of each of its operands are
-//! spans apart from each other and behind all values, which [`Links::plan`]
-//! checks; [`Backward::grad`] lends one operand's at a time. Values are only read
-//! while a backward pass runs, gradients are not touched while a forward pass does.
+//! **Links are valid.** A [`Link`] is made by [`Nodes::link`], to a node of the same
+//! tape, and an [`Operand`] of one. A tape follows those of nodes it has itself filled
+//! and no others (see `State::len`), and its nodes stay where they are as long as it
+//! borrows them.
 //!
-//! **Links are up to date.** When values move, `State` connects all nodes again;
-//! when a value is added or dropped, or a length changes, it plans again before
-//! it runs backward.
+//! **Nothing is lent for reading and writing at once.** Values: operations are
+//! recorded behind their operands, so a result is a span behind those of all its
+//! operands, or it is a view, and those are never run. Gradients: `State::plan` gives
+//! each a place behind all values, apart from all that are in use at the same time, as
+//! those of a result and of its operands are; [`Backward::grad`] lends one operand's
+//! at a time. Values are only read while a backward pass runs, gradients are not
+//! touched while a forward pass does. In debug builds both are checked.
 //!
-//! **One pointer.** All access to the arena goes through the pointer in
-//! [`Floats`], which took over the exclusive borrow, and copies of it.
+//! **What is planned is up to date.** When a value is added or dropped, moves or
+//! changes its length, `State` plans again before it runs backward.
+//!
+//! **One pointer.** All access to the arena goes through the pointers in [`Floats`]
+//! and [`Nodes`], which took over the exclusive borrows, and copies of them.
 
 #![allow(unsafe_code)]
 
@@ -46,8 +50,8 @@ use crate::kernel::Acc;
 use crate::shape::Shape;
 
 /// Where a slice starts; null if there is none, so that an unused node is all zeros.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Start(*mut f32);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Start(*mut f32);
 
 // SAFETY: a pointer is used only by the tape that borrows what it points to, and
 // that tape moves to another thread together with its nodes, or not at all: it
@@ -55,7 +59,11 @@ struct Start(*mut f32);
 unsafe impl Send for Start {}
 
 impl Start {
-    const NONE: Start = Start(core::ptr::null_mut());
+    pub(crate) const NONE: Start = Start(core::ptr::null_mut());
+
+    pub(crate) fn after(self, len: usize) -> Start {
+        Start(self.0.wrapping_add(len))
+    }
 }
 
 /// A slice of the arena, or of a borrowed input.
@@ -91,16 +99,8 @@ impl Span {
         self.len as usize
     }
 
-    fn end(self) -> *mut f32 {
-        self.start.0.wrapping_add(self.len as usize)
-    }
-
-    fn is_before(self, other: Span) -> bool {
-        self.end() <= other.start.0
-    }
-
     fn is_apart_from(self, other: Span) -> bool {
-        self.is_before(other) || other.is_before(self)
+        self.start.after(self.len()) <= other.start || other.start.after(other.len()) <= self.start
     }
 
     /// # Safety
@@ -141,7 +141,7 @@ impl<'t> Floats<'t> {
     pub(crate) fn span(&self, place: usize, len: usize) -> Span {
         match self.get(place..).and_then(|from| from.get(..len)) {
             Some(_) => Span {
-                start: Start(self.start.as_ptr().wrapping_add(place)),
+                start: self.start(place),
                 len: len as u32,
             },
             None => Span::EMPTY,
@@ -153,9 +153,19 @@ impl<'t> Floats<'t> {
         self.start.as_ptr().wrapping_add(place).align_offset(64)
     }
 
+    /// Where the number at `place` stands.
+    pub(crate) fn start(&self, place: usize) -> Start {
+        Start(self.start.as_ptr()).after(place)
+    }
+
     /// The place of a span that is not an input's.
     pub(crate) fn place(&self, span: Span) -> usize {
-        span.start.0.addr().wrapping_sub(self.start.addr().get()) / size_of::<f32>()
+        self.place_of(span.start)
+    }
+
+    /// The place of a number of the arena.
+    pub(crate) fn place_of(&self, start: Start) -> usize {
+        start.0.addr().wrapping_sub(self.start.addr().get()) / size_of::<f32>()
     }
 
     /// The first `n` numbers and the last `n`; none if they overlap.
@@ -203,91 +213,195 @@ impl DerefMut for Floats<'_> {
     }
 }
 
-/// What a pass would otherwise look up: an operation's slices beside its result.
+/// The numbers of a node: what a pass needs to know of an operand.
 #[derive(Clone, Copy)]
-pub(crate) struct Links {
-    /// The operands' values; of an input with data to come, first those.
-    operands: [Span; MAX_OPERANDS],
-    /// Where the result's gradient starts, and those of the operands it flows to.
-    grad: Start,
-    grads: [Start; MAX_OPERANDS],
+pub(crate) struct Numbers {
+    pub(crate) values: Span,
+    /// Where the gradient starts, if there is one, once planned.
+    pub(crate) grad: Start,
 }
 
-impl Links {
-    pub(crate) const UNUSED: Links = Links {
-        operands: [Span::UNUSED; MAX_OPERANDS],
+impl Numbers {
+    pub(crate) const UNUSED: Numbers = Numbers {
+        values: Span::UNUSED,
         grad: Start::NONE,
-        grads: [Start::NONE; MAX_OPERANDS],
     };
 
-    /// Those of an input whose next data are these.
-    pub(crate) fn to_data(data: Span) -> Links {
-        Links {
-            operands: [data; MAX_OPERANDS],
-            ..Links::UNUSED
+    fn gradient(&self) -> Span {
+        Span {
+            start: self.grad,
+            ..self.values
+        }
+    }
+}
+
+/// Of an operand that is not there.
+struct Nothing(Numbers);
+
+// SAFETY: nothing is behind its pointers.
+unsafe impl Sync for Nothing {}
+
+static NOTHING: Nothing = Nothing(Numbers {
+    values: Span::EMPTY,
+    grad: Start::NONE,
+});
+
+/// An operand, by the numbers that its node starts with: so that those of one that
+/// is not there can be read like any others, without a look at whether it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Operand(*const Numbers);
+
+// SAFETY: as for `Start`.
+unsafe impl Send for Operand {}
+
+impl Operand {
+    /// Of unused nodes: all zeros. Never read.
+    pub(crate) const UNUSED: Operand = Operand(core::ptr::null());
+
+    /// One that is not there.
+    pub(crate) const NONE: Operand = Operand(&raw const NOTHING.0);
+
+    /// # Safety
+    /// The operand of an operation, and nothing may write to its node during `'a`, nor
+    /// may its tape end.
+    #[inline(always)]
+    unsafe fn numbers<'a>(self) -> &'a Numbers {
+        // SAFETY: a link is valid, and so is `NOTHING`; the rest is the caller's word.
+        unsafe { &*self.0 }
+    }
+
+    /// The node.
+    pub(crate) fn link(self) -> Link {
+        if self == Operand::NONE {
+            Link::NONE
+        } else {
+            Link(self.0.cast())
+        }
+    }
+}
+
+/// A node of the same tape, or none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link(*const Node);
+
+// SAFETY: as for `Start`.
+unsafe impl Send for Link {}
+
+impl Link {
+    pub(crate) const NONE: Link = Link(core::ptr::null());
+
+    /// An operation's operand. A node starts with its numbers.
+    pub(crate) fn operand(self) -> Operand {
+        if self == Link::NONE {
+            Operand::NONE
+        } else {
+            Operand(self.0.cast())
         }
     }
 
-    /// The first operand's values, or an input's next data.
-    pub(crate) fn first(&self) -> Span {
+    /// # Safety
+    /// Nothing may write to the node during `'a`, nor may its tape end.
+    #[inline(always)]
+    unsafe fn node<'a>(self) -> Option<&'a Node> {
+        // SAFETY: a link is valid; the rest is the caller's word.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+/// The arena's nodes.
+pub(crate) struct Nodes<'t> {
+    start: NonNull<Node>,
+    len: usize,
+    borrowed: PhantomData<&'t mut [Node]>,
+}
+
+impl<'t> Nodes<'t> {
+    pub(crate) fn new(nodes: &'t mut [Node]) -> Self {
+        Nodes {
+            len: nodes.len(),
+            start: NonNull::from(nodes).cast(),
+            borrowed: PhantomData,
+        }
+    }
+
+    /// Node `id`, if there is one.
+    pub(crate) fn link(&self, id: usize) -> Link {
+        if id < self.len {
+            Link(self.start.as_ptr().wrapping_add(id))
+        } else {
+            Link::NONE
+        }
+    }
+
+    /// The node that a node of this tape is linked to.
+    #[inline(always)]
+    pub(crate) fn at(&self, link: Link) -> Option<&Node> {
+        // SAFETY: who writes to nodes borrows `self` exclusively.
+        unsafe { link.node() }
+    }
+
+    /// The same, to change it.
+    pub(crate) fn at_mut(&mut self, link: Link) -> Option<&mut Node> {
+        // SAFETY: `self` is borrowed exclusively.
+        unsafe { link.0.cast_mut().as_mut() }
+    }
+}
+
+impl Deref for Nodes<'_> {
+    type Target = [Node];
+    #[inline(always)]
+    fn deref(&self) -> &[Node] {
+        // SAFETY: these are the parts of an exclusive borrow that still lasts.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Nodes<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [Node] {
+        // SAFETY: as above, and `self` is borrowed exclusively.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+/// An input's data of another batch size stand, until they are taken over, where an
+/// operation would have its operands.
+impl Node {
+    pub(crate) fn set_waiting(&mut self, data: Span) {
+        let [first, ..] = &mut self.operands;
+        *first = Operand(data.start.0.cast_const().cast());
+        self.attrs.words[0] = data.len;
+    }
+
+    pub(crate) fn waiting(&self) -> Span {
         let [first, ..] = self.operands;
-        first
-    }
-
-    /// Finds the operands of an operation with this result. Places of gradients stay.
-    pub(crate) fn connect(&mut self, result: &Node, operands: [Option<&Node>; MAX_OPERANDS]) {
-        let may_be_read = |operand: &Node| {
-            result.has(Node::VIEW)
-                || operand.has(Node::BORROWED)
-                || operand.values.is_before(result.values)
-        };
-        self.operands = operands.map(|operand| match operand {
-            Some(operand) if may_be_read(operand) => operand.values,
-            _ => Span::EMPTY,
-        });
-    }
-
-    /// Sets the places of gradients: `grad` of the `len` numbers of the result's, and
-    /// those of the operands it flows to. All gradients stand from `top` on.
-    pub(crate) fn plan(
-        &mut self,
-        floats: &Floats<'_>,
-        top: usize,
-        [grad, len]: [usize; 2],
-        grads: [Option<usize>; MAX_OPERANDS],
-    ) {
-        let at = |place: usize, len| floats.span(top.saturating_add(place), len);
-        let result = at(grad, len);
-        self.grad = result.start;
-        for ((to, place), operand) in self.grads.iter_mut().zip(grads).zip(self.operands) {
-            *to = match place.map(|place| at(place, operand.len())) {
-                Some(span) if span.is_apart_from(result) && result.len() == len => span.start,
-                _ => Start::NONE,
-            };
+        Span {
+            start: Start(first.0.cast_mut().cast()),
+            len: self.attrs.words[0],
         }
     }
 }
 
 /// What an operation is given to compute its result.
 pub struct Forward<'a> {
-    nodes: &'a [Node],
     node: &'a Node,
     floats: PhantomData<&'a mut [f32]>,
 }
 
 impl<'a> Forward<'a> {
-    pub(crate) fn new(nodes: &'a [Node], first: &'a Node, _: &'a mut Floats<'_>) -> Self {
-        Forward {
-            nodes,
-            node: first,
-            floats: PhantomData,
-        }
-    }
-
-    /// Goes on to a node of the same tape, not a view.
+    /// Runs the operations of a chain, one after the other.
     #[inline(always)]
-    pub(crate) fn turn_to(&mut self, node: &'a Node) {
-        self.node = node;
+    pub(crate) fn run(nodes: &'a Nodes<'_>, first: Link, _: &'a mut Floats<'_>) {
+        let mut next = first;
+        while let Some(node) = nodes.at(next)
+            && let Some(op) = node.op
+        {
+            op.forward(&mut Forward {
+                node,
+                floats: PhantomData,
+            });
+            next = node.next;
+        }
     }
 
     /// The values of the first `N` operands, to read, and the result, to write;
@@ -296,17 +410,32 @@ impl<'a> Forward<'a> {
     #[inline(always)]
     pub fn split<const N: usize>(&mut self) -> ([&[f32]; N], &mut [f32]) {
         let node = self.node;
+        debug_assert!(self.is_sound());
         // No loop, which would stay one when compiled for size.
-        let [a, b, c] = &node.links.operands;
+        let [a, b, c] = node.operands;
         // SAFETY: operands are apart from the result, and nothing else is written
         // while `self` is borrowed, which borrows the arena.
-        let operands = unsafe { [a.read(), b.read(), c.read()] };
+        let operands = unsafe {
+            [
+                a.numbers().values.read(),
+                b.numbers().values.read(),
+                c.numbers().values.read(),
+            ]
+        };
         let operands = match operands.first_chunk() {
             Some(operands) => *operands,
             None => [&[] as &[f32]; N],
         };
         // SAFETY: as above; the node is an operation's and no view.
-        (operands, unsafe { node.values.write() })
+        (operands, unsafe { node.numbers.values.write() })
+    }
+
+    /// Whether the result is apart from the operands.
+    fn is_sound(&self) -> bool {
+        let result = self.node.numbers.values;
+        // SAFETY: no node changes while a pass runs.
+        let apart = |operand: &Operand| unsafe { operand.numbers() }.values.is_apart_from(result);
+        self.node.operands.iter().all(apart)
     }
 
     /// What is kept for `backward`, to write: as many numbers as
@@ -319,7 +448,7 @@ impl<'a> Forward<'a> {
 
     /// The shape of operand `k`.
     pub fn operand_shape(&self, k: usize) -> Shape {
-        operand_shape(self.nodes, self.node, k)
+        operand_shape(self.node, k)
     }
 
     /// The shape of the result.
@@ -338,14 +467,13 @@ impl<'a> Forward<'a> {
 /// result where that is longest.
 fn saved(node: &Node) -> Span {
     Span {
-        start: Start(node.values.start.0.wrapping_add(node.cap as usize)),
+        start: node.numbers.values.start.after(node.cap as usize),
         len: u32::from(node.saved),
     }
 }
 
 /// What an operation is given to send gradients to its operands.
 pub struct Backward<'a> {
-    nodes: &'a [Node],
     node: &'a Node,
     /// Bit `k`: the gradient of operand `k` was not lent yet, and holds nothing.
     firsts: u8,
@@ -353,24 +481,25 @@ pub struct Backward<'a> {
 }
 
 impl<'a> Backward<'a> {
-    pub(crate) fn new(nodes: &'a [Node], first: &'a Node, _: &'a mut Floats<'_>) -> Self {
-        Backward {
-            nodes,
-            node: first,
-            firsts: 0,
-            floats: PhantomData,
-        }
-    }
-
-    /// Runs an operation backward, one whose gradients are planned. `firsts`: of
-    /// which operands it is the first to write the gradient.
+    /// Runs the planned operations of a chain backward. `anew`: whether gradients of
+    /// parameters hold nothing yet.
     #[inline(always)]
-    pub(crate) fn run(&mut self, op: &dyn super::Op, node: &'a Node, firsts: u8) {
-        self.node = node;
-        self.firsts = firsts;
-        op.backward(self);
-        if self.firsts != 0 {
-            self.clear_unlent();
+    pub(crate) fn run(nodes: &'a Nodes<'_>, first: Link, _: &'a mut Floats<'_>, anew: bool) {
+        let mut next = first;
+        while let Some(node) = nodes.at(next)
+            && let Some(op) = node.op
+        {
+            let [when_adding, when_anew] = node.firsts;
+            let mut cx = Backward {
+                node,
+                firsts: if anew { when_anew } else { when_adding },
+                floats: PhantomData,
+            };
+            op.backward(&mut cx);
+            if cx.firsts != 0 {
+                cx.clear_unlent();
+            }
+            next = node.next_planned;
         }
     }
 
@@ -388,19 +517,23 @@ impl<'a> Backward<'a> {
         }
     }
 
+    #[inline(always)]
+    fn numbers(&self, k: usize) -> &'a Numbers {
+        let operand = self.node.operands.get(k).copied().unwrap_or(Operand::NONE);
+        // SAFETY: no node changes while a backward pass borrows them.
+        unsafe { operand.numbers() }
+    }
+
     /// The values of operand `k`.
     #[inline(always)]
     pub fn operand(&self, k: usize) -> &'a [f32] {
-        match self.node.links.operands.get(k) {
-            // SAFETY: values do not change while a backward pass borrows the arena.
-            Some(span) => unsafe { span.read() },
-            None => &[],
-        }
+        // SAFETY: values do not change while a backward pass borrows the arena.
+        unsafe { self.numbers(k).values.read() }
     }
 
     /// The shape of operand `k`.
     pub fn operand_shape(&self, k: usize) -> Shape {
-        operand_shape(self.nodes, self.node, k)
+        operand_shape(self.node, k)
     }
 
     /// What `forward` kept.
@@ -413,7 +546,7 @@ impl<'a> Backward<'a> {
     #[inline(always)]
     pub fn output(&self) -> &'a [f32] {
         // SAFETY: as for operands.
-        unsafe { self.node.values.read() }
+        unsafe { self.node.numbers.values.read() }
     }
 
     /// The shape of the result.
@@ -430,8 +563,9 @@ impl<'a> Backward<'a> {
     /// Whether a gradient flows to operand `k`.
     #[inline(always)]
     pub fn needs_grad(&self, k: usize) -> bool {
-        let start = self.node.links.grads.get(k);
-        start.is_some_and(|start| *start != Start::NONE)
+        let grad = self.numbers(k).grad;
+        // If it is the result's, that was passed on as it is.
+        grad != Start::NONE && grad != self.node.numbers.grad
     }
 
     /// Lends the gradients needed for operand `k`: the result's, to read, and
@@ -442,39 +576,36 @@ impl<'a> Backward<'a> {
     /// operand it is not called for gets zeros from this operation.
     #[inline(always)]
     pub fn grad(&mut self, k: usize) -> Option<Grad<'_>> {
-        let (node, links) = (self.node, &self.node.links);
-        let start = *links.grads.get(k)?;
-        if start == Start::NONE {
+        if !self.needs_grad(k) {
             return None;
         }
+        let (result, operand) = (self.node.numbers.gradient(), self.numbers(k).gradient());
+        debug_assert!(operand.is_apart_from(result));
         let acc = if self.firsts & 1 << k != 0 {
             Acc::Set
         } else {
             Acc::Add
         };
         self.firsts &= !(1 << k);
-        let len = links.operands.get(k)?.len;
-        let result = Span {
-            start: links.grad,
-            len: node.values.len,
-        };
         Some(Grad {
-            // SAFETY: planned with these lengths, so within the arena; apart from the
-            // operand's, and nothing else is lent for writing while `self` is borrowed.
+            // SAFETY: planned, so within the arena; apart from the operand's, and
+            // nothing else is lent for writing while `self` is borrowed.
             output: unsafe { result.read() },
             // SAFETY: as above, and behind all values.
-            operand: unsafe { Span { start, len }.write() },
+            operand: unsafe { operand.write() },
             acc,
         })
     }
 }
 
-fn operand_shape(nodes: &[Node], node: &Node, k: usize) -> Shape {
-    node.operands
+fn operand_shape(node: &Node, k: usize) -> Shape {
+    let link = node
+        .operands
         .get(k)
-        .and_then(|&id| nodes.get(id as usize))
-        .map(|operand| operand.shape)
-        .unwrap_or_default()
+        .map_or(Link::NONE, |operand| operand.link());
+    // SAFETY: no node changes while a pass borrows them.
+    let operand = unsafe { link.node() };
+    operand.map(|operand| operand.shape).unwrap_or_default()
 }
 
 /// The gradients an operation works on for one of its operands.

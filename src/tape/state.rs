@@ -16,9 +16,9 @@
 //! to it until its own operation has read it, so that buffers are shared.
 //!
 //! An operation's operands stand before its result, and gradients behind all
-//! values: what is written is always apart from what is read. Where an operation's
-//! slices are is kept in its node (see `op::lend`): `connect` finds the values,
-//! `plan` the gradients, and a pass takes them as they stand.
+//! values: what is written is always apart from what is read. Where they are is kept
+//! in the nodes, which also know those of their operands (see `op::lend`): `plan`
+//! finds the gradients, and a pass takes them as they stand.
 
 use core::cell::Cell;
 use core::ops::Range;
@@ -27,14 +27,13 @@ use core::panic::Location;
 use super::{NONE, Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::{Acc, Level};
-use crate::op::{Attrs, Backward, Floats, Forward, Links, Node, Op, Span, operand_shapes};
+use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Numbers, Op};
+use crate::op::{Span, Start};
 use crate::shape::Shape;
 use crate::var::Var;
 
-/// Offsets stay below the one that marks unplanned places, so that no sum of an
-/// offset and a length overflows a 32-bit `usize`.
+/// So that no sum of two lengths overflows a 32-bit `usize`.
 const MAX_FLOATS: usize = 1 << 30;
-const UNPLANNED: u32 = 1 << 30;
 
 /// Behind every node. Numbers that each step sets and reads have a whole word: a
 /// CPU is slow to read more than was just written.
@@ -42,7 +41,7 @@ const NEVER: u32 = u32::MAX;
 
 pub(crate) struct State<'t> {
     pub(super) floats: Floats<'t>,
-    pub(super) nodes: &'t mut [Node],
+    pub(super) nodes: Nodes<'t>,
     inputs: usize,
     /// Nodes recorded.
     pub(super) len: usize,
@@ -60,19 +59,21 @@ pub(crate) struct State<'t> {
     /// The same, if it is a single number.
     planned_number: u16,
     planned_generation: u32,
-    first_planned: u16,
+    first_planned: Link,
     seed: usize,
     seed_len: usize,
     reached: Collected,
     /// Which parameters hold gradients.
     collected: Cell<Collected>,
-    first_param: u16,
-    last_param: u16,
-    any_pending: bool,
+    first_param: Link,
+    last_param: Link,
+    /// What takes over the data of other batch sizes that inputs wait for: a firmware
+    /// that never rebinds any does without.
+    take_over: Option<fn(&mut Self) -> Result<(), Error>>,
     /// The first and the last operation to run, and the first that a parameter
     /// changes the result of.
-    first_op: u16,
-    last_op: u16,
+    first_op: Link,
+    last_op: Link,
     first_trained: u32,
     /// From this node on, values may be older than what they depend on.
     outdated_from: u32,
@@ -98,7 +99,7 @@ impl<'t> State<'t> {
         let nodes = nodes.get_mut(..usable).unwrap_or_default();
         State {
             floats: Floats::new(floats),
-            nodes,
+            nodes: Nodes::new(nodes),
             inputs: 0,
             len: 0,
             param_floats: 0,
@@ -111,16 +112,16 @@ impl<'t> State<'t> {
             planned_number: NONE,
             // Not that of variables that were never recorded, whose number is `NONE`.
             planned_generation: 1,
-            first_planned: NONE,
+            first_planned: Link::NONE,
             seed: 0,
             seed_len: 0,
             reached: Collected::None,
             collected: Cell::new(Collected::None),
-            first_param: NONE,
-            last_param: NONE,
-            any_pending: false,
-            first_op: NONE,
-            last_op: NONE,
+            first_param: Link::NONE,
+            last_param: Link::NONE,
+            take_over: None,
+            first_op: Link::NONE,
+            last_op: Link::NONE,
             first_trained: NEVER,
             outdated_from: NEVER,
         }
@@ -145,7 +146,7 @@ impl<'t> State<'t> {
 
     pub(crate) fn values(&self, id: u16) -> &[f32] {
         match self.node(id) {
-            Some(node) => self.floats.show(node.values),
+            Some(node) => self.floats.show(node.numbers.values),
             None => &[],
         }
     }
@@ -184,8 +185,8 @@ impl<'t> State<'t> {
 
     /// Where a parameter's gradient stands.
     fn grad_range(&self, param: &Node) -> Range<usize> {
-        let start = self.grads_start() + self.floats.place(param.values);
-        start..start + param.values.len()
+        let start = self.grads_start() + self.floats.place(param.numbers.values);
+        start..start + param.len()
     }
 
     pub(super) fn grads_start(&self) -> usize {
@@ -221,25 +222,21 @@ impl<'t> State<'t> {
         // Results behind the parameters move up, gradients already collected
         // move down, to keep both contiguous.
         let place = self.param_floats;
-        shift(&mut self.floats, place..self.top, place + len);
+        rotate(self.floats.get_mut(place..self.top + len), len);
         self.move_values(place, len as isize);
         let start = self.grads_start();
-        let end = self.floats.len();
-        shift(&mut self.floats, start..end, start - len);
+        rotate(self.floats.get_mut(start - len..), place);
         self.param_floats += len;
         self.top += len;
-        if let Some(to) = self.floats.get_mut(place..place + len) {
-            to.copy_from_slice(values);
-        }
 
         let flags = Node::PARAM | Node::REQUIRES_GRAD;
-        self.push_leaf(shape, self.floats.span(place, len), flags, at);
-        self.connect();
-        match self.nodes.get_mut(self.last_param as usize) {
-            Some(last) => last.operands[0] = id,
-            None => self.first_param = id,
-        }
-        self.last_param = id;
+        self.push_copy(values, place, shape, flags, at);
+        let link = self.nodes.link(id.into());
+        append(
+            &mut self.nodes,
+            [&mut self.first_param, &mut self.last_param],
+            link,
+        );
         if self.collected.get() == Collected::All {
             self.collected.set(Collected::Planned);
         }
@@ -250,10 +247,10 @@ impl<'t> State<'t> {
     /// parameters and views of them excepted.
     fn move_values(&mut self, place: usize, by: isize) {
         for node in self.nodes.iter_mut().take(self.len) {
-            let stands = self.floats.place(node.values);
+            let stands = self.floats.place(node.numbers.values);
             if !node.has(Node::PARAM | Node::BORROWED) && stands >= place {
                 let to = stands.saturating_add_signed(by);
-                node.values = self.floats.span(to, node.values.len());
+                node.numbers.values = self.floats.span(to, node.len());
             }
         }
     }
@@ -269,10 +266,7 @@ impl<'t> State<'t> {
         let id = self.next_id()?;
         let place = self.top;
         self.top += values.len();
-        if let Some(to) = self.floats.get_mut(place..self.top) {
-            to.copy_from_slice(values);
-        }
-        self.push_leaf(shape, self.floats.span(place, values.len()), 0, at);
+        self.push_copy(values, place, shape, 0, at);
         Ok(id)
     }
 
@@ -289,6 +283,20 @@ impl<'t> State<'t> {
         Ok(id)
     }
 
+    fn push_copy(
+        &mut self,
+        values: &[f32],
+        place: usize,
+        shape: Shape,
+        flags: u16,
+        at: &'static Location<'static>,
+    ) {
+        if let Some(to) = self.floats.get_mut(place..place + values.len()) {
+            to.copy_from_slice(values);
+        }
+        self.push_leaf(shape, self.floats.span(place, values.len()), flags, at);
+    }
+
     fn push_leaf(
         &mut self,
         shape: Shape,
@@ -296,15 +304,20 @@ impl<'t> State<'t> {
         flags: u16,
         at: &'static Location<'static>,
     ) {
-        self.push(Node {
-            at: Some(at),
-            shape,
-            values,
-            cap: values.len() as u32,
-            operands: [NONE; MAX_OPERANDS],
-            flags: Cell::new(flags),
-            ..Node::EMPTY
-        });
+        if let Some(node) = self.nodes.get_mut(self.len) {
+            *node = Node {
+                numbers: Numbers {
+                    values,
+                    grad: Start::NONE,
+                },
+                at: Some(at),
+                shape,
+                cap: values.len() as u32,
+                flags: Cell::new(flags),
+                ..Node::EMPTY
+            };
+        }
+        self.push();
     }
 
     fn next_id(&self) -> Result<u16, ErrorKind> {
@@ -330,14 +343,10 @@ impl<'t> State<'t> {
         }
     }
 
-    fn push(&mut self, node: Node) {
-        if let Some(slot) = self.nodes.get_mut(self.len) {
-            *slot = Node {
-                generation: self.generation,
-                grad: UNPLANNED,
-                next: NONE,
-                ..node
-            };
+    /// Takes the next node into use, now that it is filled.
+    fn push(&mut self) {
+        if let Some(node) = self.nodes.get_mut(self.len) {
+            node.generation = self.generation;
             self.len += 1;
         }
         self.forget_plan();
@@ -356,10 +365,10 @@ impl<'t> State<'t> {
             .get_mut(id as usize)
             .filter(|node| node.is_input())
             .ok_or(ErrorKind::NotInput)?;
-        if data.len() == node.values.len() {
-            node.values = Span::of_input(data);
+        if data.len() == node.len() {
+            node.numbers.values = Span::of_input(data);
             node.clear(Node::PENDING);
-            self.connect_from(id);
+            self.follow_sources();
         } else {
             let row = node.shape.without(0).numel();
             let rows = data.len().checked_div(row).unwrap_or(0);
@@ -371,9 +380,9 @@ impl<'t> State<'t> {
                     most,
                 });
             }
-            node.links = Links::to_data(Span::of_input(data));
+            node.set_waiting(Span::of_input(data));
             node.set(Node::PENDING);
-            self.any_pending = true;
+            self.take_over = Some(Self::take_over_pending);
         }
         // Which later results depend on it is not worth finding out: all may.
         self.outdated_from = self.outdated_from.min(id.into());
@@ -400,7 +409,7 @@ impl<'t> State<'t> {
             return Err(ErrorKind::NotLeaf);
         }
         expect_length(node.shape, values)?;
-        let start = self.floats.place(node.values);
+        let start = self.floats.place(node.numbers.values);
         if let Some(to) = self.floats.get_mut(start..start + values.len()) {
             to.copy_from_slice(values);
         }
@@ -414,65 +423,96 @@ impl<'t> State<'t> {
         &mut self,
         op: &'static dyn Op,
         operands: [u16; MAX_OPERANDS],
-        mut attrs: Attrs,
+        attrs: Attrs,
         grad_enabled: bool,
         at: &'static Location<'static>,
     ) -> Result<u16, ErrorKind> {
         let id = self.next_id()?;
-        let mut node = Node {
-            op: Some(op),
-            at: Some(at),
-            operands,
-            ..Node::EMPTY
+        let link = self.nodes.link(id.into());
+        let operands = operands.map(|id| self.nodes.link(id.into()).operand());
+        if let Some(node) = self.nodes.at_mut(link) {
+            *node = Node {
+                op: Some(op),
+                operands,
+                attrs,
+                at: Some(at),
+                ..Node::EMPTY
+            };
+        }
+        // Until it is pushed, the node is not in use.
+        let len = self.apply_shape_rule(link)?;
+
+        let mut flags = 0;
+        for operand in operands {
+            if let Some(operand) = self.nodes.at(operand.link()) {
+                flags |= operand.flags.get() & Node::REQUIRES_GRAD;
+            }
+        }
+        if !grad_enabled {
+            flags = 0;
+        }
+        let [first, ..] = operands;
+        let source = self.nodes.at(first.link()).filter(|_| op.is_view());
+        let (values, cap, saved) = match source {
+            Some(source) => {
+                flags |= Node::VIEW | source.flags.get() & Node::BORROWED;
+                (source.numbers.values, source.cap, 0)
+            }
+            None => {
+                let saved = op.saves();
+                let room = len.saturating_add(saved.into());
+                self.reserve(room)?;
+                let values = self.floats.span(self.top, len);
+                self.top += room;
+                (values, len as u32, saved)
+            }
         };
-        let (shapes, count) = operand_shapes(self.nodes, &node);
+        if let Some(node) = self.nodes.at_mut(link) {
+            node.numbers.values = values;
+            (node.cap, node.saved) = (cap, saved);
+            node.flags.set(flags);
+        }
+        self.push();
+        if flags & Node::REQUIRES_GRAD != 0 {
+            self.first_trained = self.first_trained.min(id.into());
+        }
+        if flags & Node::VIEW == 0 {
+            append(
+                &mut self.nodes,
+                [&mut self.first_op, &mut self.last_op],
+                link,
+            );
+            self.run_from(link);
+        }
+        Ok(id)
+    }
+
+    /// Finds the shape of an operation's result from those of its operands. Returns
+    /// how many elements it has.
+    fn apply_shape_rule(&mut self, link: Link) -> Result<usize, ErrorKind> {
+        let Some((node, op)) = self.nodes.at(link).and_then(|node| Some((node, node.op?))) else {
+            return Ok(0);
+        };
+        let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
+        let mut count = 0;
+        for (to, operand) in shapes.iter_mut().zip(node.operands) {
+            if let Some(operand) = self.nodes.at(operand.link()) {
+                *to = operand.shape;
+                count += 1;
+            }
+        }
         let shapes = shapes.get(..count).unwrap_or_default();
-        node.shape = op
+        let mut attrs = node.attrs;
+        let shape = op
             .shape(shapes, &mut attrs)
             .map_err(|why| ErrorKind::Shape {
                 why,
                 operands: Operands::new(shapes),
             })?;
-        node.attrs = attrs;
-
-        let mut requires_grad = false;
-        for operand in operands {
-            requires_grad |= self
-                .node(operand)
-                .is_some_and(|operand| operand.has(Node::REQUIRES_GRAD));
+        if let Some(node) = self.nodes.at_mut(link) {
+            (node.shape, node.attrs) = (shape, attrs);
         }
-        if requires_grad && grad_enabled {
-            node.set(Node::REQUIRES_GRAD);
-            self.first_trained = self.first_trained.min(id.into());
-        }
-
-        if op.is_view() {
-            let [source, ..] = operands;
-            let source = self.node(source).ok_or(ErrorKind::Stale)?;
-            node.values = source.values;
-            node.cap = source.cap;
-            node.set(Node::VIEW | source.flags.get() & Node::BORROWED);
-        } else {
-            let len = node.shape.numel();
-            node.saved = op.saves();
-            let room = len.saturating_add(node.saved as usize);
-            self.reserve(room)?;
-            node.values = self.floats.span(self.top, len);
-            node.cap = len as u32;
-            self.top += room;
-        }
-        let runs = !node.has(Node::VIEW);
-        self.push(node);
-        self.connect_node(id as usize);
-        if runs {
-            match self.nodes.get_mut(self.last_op as usize) {
-                Some(last) => last.next = id,
-                None => self.first_op = id,
-            }
-            self.last_op = id;
-            self.run_from(id);
-        }
-        Ok(id)
+        Ok(shape.numel())
     }
 
     /// Keeps the first `keep` nodes.
@@ -488,12 +528,8 @@ impl<'t> State<'t> {
         let (params, top) = (self.param_floats, self.top.max(old_params));
         let gap = old_params - params;
         if gap > 0 {
-            shift(&mut self.floats, old_params..top, params);
-            shift(
-                &mut self.floats,
-                old_grads..old_grads + params,
-                old_grads + gap,
-            );
+            rotate(self.floats.get_mut(params..top), top - old_params);
+            rotate(self.floats.get_mut(old_grads..), gap);
             self.move_values(old_params, -(gap as isize));
         }
         self.top = top - gap;
@@ -505,15 +541,14 @@ impl<'t> State<'t> {
             .find(|(_, node)| node.op.is_some());
         self.outdated_from = outdated.map_or(NEVER, |(id, _)| id as u32);
         let mut kept = self.nodes.iter().take(self.len);
-        let pending = kept.position(|node| node.has(Node::PENDING));
-        self.any_pending = pending.is_some();
-        if let Some(pending) = pending {
+        self.take_over = None;
+        if let Some(pending) = kept.position(|node| node.has(Node::PENDING)) {
+            self.take_over = Some(Self::take_over_pending);
             self.outdated_from = self.outdated_from.min(pending as u32);
         }
 
         self.forget_plan();
         self.generation = self.generation.wrapping_add(1).max(1);
-        self.connect();
     }
 
     /// Finds out again what is known of the nodes as a whole.
@@ -521,38 +556,39 @@ impl<'t> State<'t> {
         self.param_floats = 0;
         self.top = 0;
         self.inputs = 0;
-        self.first_param = NONE;
-        self.last_param = NONE;
-        self.first_op = NONE;
-        self.last_op = NONE;
+        (self.first_param, self.last_param) = (Link::NONE, Link::NONE);
+        (self.first_op, self.last_op) = (Link::NONE, Link::NONE);
         self.first_trained = NEVER;
-        // Backwards: each parameter and each operation keeps the number of the next.
-        for (id, node) in self.nodes.iter_mut().take(self.len).enumerate().rev() {
-            let id = id as u16;
+        for id in 0..self.len {
+            let link = self.nodes.link(id);
+            let Some(node) = self.nodes.at_mut(link) else {
+                continue;
+            };
+            node.next = Link::NONE;
+            let is_op = node.op.is_some();
+            if is_op && node.has(Node::REQUIRES_GRAD) {
+                self.first_trained = self.first_trained.min(id as u32);
+            }
+            let runs = is_op && !node.has(Node::VIEW);
             if node.has(Node::PARAM) {
-                self.param_floats += node.values.len();
-                node.operands[0] = self.first_param;
-                self.first_param = id;
-                if self.last_param == NONE {
-                    self.last_param = id;
-                }
+                self.param_floats += node.len();
+                append(
+                    &mut self.nodes,
+                    [&mut self.first_param, &mut self.last_param],
+                    link,
+                );
             } else if !node.has(Node::BORROWED) {
                 let end = (node.cap + u32::from(node.saved)) as usize;
-                self.top = self.top.max(self.floats.place(node.values) + end);
-            } else if node.op.is_none() {
+                self.top = self.top.max(self.floats.place(node.numbers.values) + end);
+            } else if !is_op {
                 self.inputs += 1;
             }
-            if node.op.is_some() {
-                if !node.has(Node::VIEW) {
-                    node.next = self.first_op;
-                    self.first_op = id;
-                    if self.last_op == NONE {
-                        self.last_op = id;
-                    }
-                }
-                if node.has(Node::REQUIRES_GRAD) {
-                    self.first_trained = id.into();
-                }
+            if runs {
+                append(
+                    &mut self.nodes,
+                    [&mut self.first_op, &mut self.last_op],
+                    link,
+                );
             }
         }
     }
@@ -561,52 +597,29 @@ impl<'t> State<'t> {
 
     /// Computes the results from operation `start` on, in order.
     #[inline]
-    fn run_from(&mut self, start: u16) {
-        let nodes: &[Node] = self.nodes;
-        let Some(mut node) = nodes.get(start as usize) else {
-            return;
-        };
-        let mut cx = Forward::new(nodes, node, &mut self.floats);
-        while let Some(op) = node.op {
-            cx.turn_to(node);
-            op.forward(&mut cx);
-            match nodes.get(node.next as usize) {
-                Some(next) => node = next,
-                None => break,
-            }
-        }
+    fn run_from(&mut self, start: Link) {
+        Forward::run(&self.nodes, start, &mut self.floats);
     }
 
     #[inline]
     pub(super) fn replay(&mut self) -> Result<(), Error> {
-        if self.any_pending {
-            self.take_over_pending()?;
+        if let Some(take_over) = self.take_over {
+            take_over(self)?;
         }
         self.run_from(self.first_op);
         self.outdated_from = NEVER;
         Ok(())
     }
 
-    /// Tells every operation again where its operands are, after some moved.
-    fn connect(&mut self) {
-        self.connect_from(0);
-    }
-
-    /// The same, after only the values of node `first` moved.
-    fn connect_from(&mut self, first: u16) {
-        for id in first as usize..self.len {
-            self.connect_node(id);
-        }
-    }
-
-    fn connect_node(&mut self, id: usize) {
-        if let Some(node) = self.nodes.get(id).filter(|node| node.op.is_some()) {
-            let mut links = node.links;
-            links.connect(node, node.operands.map(|id| self.node(id)));
-            if let Some(node) = self.nodes.get_mut(id) {
-                node.links = links;
-                if node.has(Node::VIEW) {
-                    node.values = links.first();
+    /// Tells views where their sources are, after some moved.
+    fn follow_sources(&mut self) {
+        for id in 0..self.len {
+            let link = self.nodes.link(id);
+            if let Some(view) = self.nodes.at(link).filter(|node| node.has(Node::VIEW)) {
+                let [source, ..] = view.operands;
+                let source = self.nodes.at(source.link()).map(|node| node.numbers.values);
+                if let (Some(view), Some(values)) = (self.nodes.at_mut(link), source) {
+                    view.numbers.values = values;
                 }
             }
         }
@@ -616,7 +629,7 @@ impl<'t> State<'t> {
     /// size. If one refuses, those rebinds are undone.
     #[cold]
     fn take_over_pending(&mut self) -> Result<(), Error> {
-        self.any_pending = false;
+        self.take_over = None;
         self.forget_plan();
         self.exchange_pending();
         let result = self.run_shape_rules();
@@ -628,7 +641,6 @@ impl<'t> State<'t> {
         for node in self.nodes.iter_mut().take(self.len) {
             node.clear(Node::PENDING);
         }
-        self.connect();
         result
     }
 
@@ -636,54 +648,48 @@ impl<'t> State<'t> {
     fn exchange_pending(&mut self) {
         for node in self.nodes.iter_mut().take(self.len) {
             if node.has(Node::PENDING) {
-                let (old, new) = (node.values, node.links.first());
+                let (old, new) = (node.numbers.values, node.waiting());
                 let row = node.shape.without(0).numel();
                 let rows = new.len().checked_div(row).unwrap_or(0);
                 node.shape = node.shape.with_dim(0, rows);
-                node.values = new;
-                node.links = Links::to_data(old);
+                node.numbers.values = new;
+                node.set_waiting(old);
             }
         }
     }
 
     fn run_shape_rules(&mut self) -> Result<(), Error> {
         for id in 0..self.len {
-            let Some(node) = self.nodes.get(id) else {
-                continue;
-            };
-            let Some(op) = node.op else { continue };
-            let (shapes, count) = operand_shapes(self.nodes, node);
-            let shapes = shapes.get(..count).unwrap_or_default();
-            let mut attrs = node.attrs;
-            let refused = |kind| Error {
-                kind,
-                op: op.name(),
-                at: node.at.unwrap_or(Location::caller()),
-            };
-            let shape = op.shape(shapes, &mut attrs).map_err(|why| {
-                refused(ErrorKind::Shape {
-                    why,
-                    operands: Operands::new(shapes),
-                })
-            })?;
-            let len = shape.numel();
-            if len > node.cap as usize {
-                return Err(refused(ErrorKind::Length {
-                    expected: node.cap as usize,
-                    found: len,
-                }));
+            let link = self.nodes.link(id);
+            let resized = self.apply_shape_rule(link);
+            let resized = resized.and_then(|len| self.resize(link, len));
+            if let (Err(kind), Some(node)) = (resized, self.nodes.at(link)) {
+                return Err(Error {
+                    kind,
+                    op: node.op.map_or("input", |op| op.name()),
+                    at: node.at.unwrap_or(Location::caller()),
+                });
             }
-            // A view gets its source's when it is connected.
-            let values = if node.has(Node::VIEW) {
-                node.values
-            } else {
-                self.floats.span(self.floats.place(node.values), len)
-            };
-            if let Some(node) = self.nodes.get_mut(id) {
-                node.shape = shape;
-                node.attrs = attrs;
-                node.values = values;
-            }
+        }
+        self.follow_sources();
+        Ok(())
+    }
+
+    /// Gives an operation's result as many elements as its operands now ask for.
+    fn resize(&mut self, link: Link, len: usize) -> Result<(), ErrorKind> {
+        let Some(node) = self.nodes.at_mut(link).filter(|node| node.op.is_some()) else {
+            return Ok(());
+        };
+        if len > node.cap as usize {
+            return Err(ErrorKind::Length {
+                expected: node.cap as usize,
+                found: len,
+            });
+        }
+        let place = self.floats.place(node.numbers.values);
+        // A view gets its source's.
+        if !node.has(Node::VIEW) {
+            node.numbers.values = self.floats.span(place, len);
         }
         Ok(())
     }
@@ -710,7 +716,7 @@ impl<'t> State<'t> {
     #[inline]
     pub(crate) fn differentiable(&self, loss: u16) -> Result<&Node, ErrorKind> {
         let node = self.trained(loss)?;
-        if node.values.len() == 1 {
+        if node.len() == 1 {
             Ok(node)
         } else {
             Err(ErrorKind::NotScalar { shape: node.shape })
@@ -767,19 +773,12 @@ impl<'t> State<'t> {
             }
         }
 
-        let nodes: &[Node] = self.nodes;
-        let Some(mut node) = nodes.get(self.first_planned as usize) else {
-            return Ok(());
-        };
-        let mut cx = Backward::new(nodes, node, &mut self.floats);
-        while let Some(op) = node.op {
-            let [adding, anew] = node.firsts;
-            cx.run(op, node, if starts_anew { anew } else { adding });
-            match nodes.get(node.next_planned as usize) {
-                Some(next) => node = next,
-                None => break,
-            }
-        }
+        Backward::run(
+            &self.nodes,
+            self.first_planned,
+            &mut self.floats,
+            starts_anew,
+        );
         Ok(())
     }
 
@@ -845,8 +844,8 @@ impl<'t> State<'t> {
     #[cold]
     fn prepare_to_add(&mut self) {
         let mut next = self.first_param;
-        while let Some(param) = self.node(next) {
-            next = param.operands[0];
+        while let Some(param) = self.nodes.at(next) {
+            next = param.next;
             if param.has(Node::PLANNED) && !param.has(Node::WRITTEN) {
                 param.set(Node::WRITTEN);
                 let range = self.grad_range(param);
@@ -887,74 +886,73 @@ impl<'t> State<'t> {
             self.mark_written();
         }
         self.forget_plan();
-        let params_at = self.grads_start().saturating_sub(top);
+        let grads_start = self.grads_start();
         for node in self.nodes.iter_mut().take(self.len) {
             node.clear(Node::LIVE | Node::PLANNED);
-            node.grad = if node.has(Node::PARAM) {
-                (params_at + self.floats.place(node.values)) as u32
+            node.numbers.grad = if node.has(Node::PARAM) {
+                let place = self.floats.place(node.numbers.values);
+                self.floats.start(grads_start + place)
             } else {
-                UNPLANNED
+                Start::NONE
             };
         }
 
-        self.first_planned = NONE;
-        let mut last = NONE;
-        let mut end = self.place_gradient(loss, loss);
+        let loss_at = self.nodes.link(loss.into());
+        let (mut first, mut last) = (Link::NONE, Link::NONE);
+        let mut end = self.place_gradient(loss_at, loss, top);
         for id in (0..=loss).rev() {
-            let Some(node) = self.node(id).filter(|node| node.has(Node::LIVE)) else {
+            let link = self.nodes.link(id.into());
+            let Some(node) = self.nodes.at(link).filter(|node| node.has(Node::LIVE)) else {
                 continue;
             };
-            let (op, mut links, operands) = (node.op, node.links, node.operands);
-            let own = [node.grad as usize, node.values.len()];
+            let (op, operands, own) = (node.op, node.operands, node.numbers);
             let [mut adding, mut anew] = [0; 2];
-            let mut grads = [None; MAX_OPERANDS];
-            let mut passed_on = None;
-            for (k, (to, id_of)) in grads.iter_mut().zip(operands).enumerate() {
-                let Some(operand) = self.node(id_of).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
+            let (mut runs, mut passed_on) = (false, false);
+            for (k, &of) in operands.iter().enumerate() {
+                let to = of.link();
+                let Some(operand) = self.nodes.at(to).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
                     continue;
                 };
                 if operand.has(Node::PARAM) {
                     anew |= u8::from(!operand.has(Node::PLANNED)) << k;
                     operand.set(Node::PLANNED);
-                } else if operand.grad == UNPLANNED {
+                } else if operand.numbers.grad == Start::NONE {
                     // Once only: what is added for one must not reach the other.
                     let passes = op.is_some_and(|op| op.passes_grad(k))
-                        && passed_on.is_none()
-                        && operand.values.len() == own[1]
-                        && operands.iter().filter(|other| **other == id_of).count() == 1;
+                        && !passed_on
+                        && operand.len() == own.values.len()
+                        && operands.iter().filter(|other| **other == of).count() == 1;
                     if passes {
-                        passed_on = Some(id_of);
+                        passed_on = true;
+                        if let Some(heir) = self.nodes.at_mut(to) {
+                            heir.numbers.grad = own.grad;
+                            heir.set(Node::LIVE);
+                        }
                         continue;
                     }
                     anew |= 1 << k;
                     adding |= 1 << k;
-                    end = end.max(self.place_gradient(id_of, id));
+                    end = end.max(self.place_gradient(to, id, top));
                 }
-                *to = self.node(id_of).map(|operand| operand.grad as usize);
+                runs = true;
             }
-            links.plan(&self.floats, top, own, grads);
-            if let Some(node) = self.nodes.get_mut(id as usize) {
-                node.links = links;
+            if let Some(node) = self.nodes.at_mut(link) {
                 node.firsts = [adding, anew];
                 node.clear(Node::LIVE);
-                node.next_planned = NONE;
+                node.next_planned = Link::NONE;
             }
-            if grads.iter().any(Option::is_some) {
-                match self.nodes.get_mut(last as usize) {
-                    Some(last) => last.next_planned = id,
-                    None => self.first_planned = id,
+            if runs {
+                match self.nodes.at_mut(last) {
+                    Some(last) => last.next_planned = link,
+                    None => first = link,
                 }
-                last = id;
-            }
-            if let Some(heir) = passed_on.and_then(|id| self.nodes.get_mut(id as usize)) {
-                heir.grad = own[0] as u32;
-                heir.set(Node::LIVE);
+                last = link;
             }
         }
 
-        if top.saturating_add(end as usize) > self.grads_start() {
+        if end > grads_start {
             return Err(ErrorKind::Floats {
-                needed: self.top + end as usize + self.param_floats,
+                needed: self.top + (end - top) + self.param_floats,
                 capacity: self.floats.len(),
             });
         }
@@ -964,37 +962,36 @@ impl<'t> State<'t> {
         } else {
             Collected::Planned
         };
-        self.scratch = end as usize;
+        self.scratch = end - top;
         self.note_peak();
-        if let Some(node) = self.node(loss) {
-            let generation = node.generation;
-            (self.seed, self.seed_len) = (top + node.grad as usize, node.values.len());
-            self.planned_generation = generation;
-            self.planned_number = if self.seed_len == 1 { loss } else { NONE };
+        if let Some(node) = self.nodes.at(loss_at) {
+            (self.seed, self.seed_len) = (self.floats.place_of(node.numbers.grad), node.len());
+            self.planned_generation = node.generation;
+            self.planned_number = if node.len() == 1 { loss } else { NONE };
         }
-        self.planned = loss;
+        (self.planned, self.first_planned) = (loss, first);
         Ok(())
     }
 
-    /// Places one buffer in the lowest gap; live ones belong to nodes up to
-    /// `newest`. Returns where it ends.
-    fn place_gradient(&mut self, id: u16, newest: u16) -> u32 {
-        let len = self.node(id).map_or(0, |node| node.values.len() as u32);
-        let mut start = 0u32;
+    /// Places one buffer in the lowest gap above `top`; live ones belong to nodes up to
+    /// `newest`. Returns the place where it ends.
+    fn place_gradient(&mut self, link: Link, newest: u16, top: usize) -> usize {
+        // At least one, so that no two gradients have the same place.
+        let len_of = |node: &Node| node.len().max(1);
+        let len = self.nodes.at(link).map_or(0, len_of);
+        let mut start = self.floats.start(top);
         // Whenever a live buffer is in the way, go on behind it.
-        while let Some(blocking) = self
-            .nodes
-            .iter()
-            .take(newest as usize + 1)
-            .find(|n| n.has(Node::LIVE) && n.grad < start + len && start < n.grad_end())
-        {
-            start = blocking.grad_end();
+        while let Some(blocking) = self.nodes.iter().take(newest as usize + 1).find(|node| {
+            let grad = node.numbers.grad;
+            node.has(Node::LIVE) && grad < start.after(len) && start < grad.after(len_of(node))
+        }) {
+            start = blocking.numbers.grad.after(len_of(blocking));
         }
-        if let Some(node) = self.nodes.get_mut(id as usize) {
-            node.grad = start;
+        if let Some(node) = self.nodes.at_mut(link) {
+            node.numbers.grad = start;
             node.set(Node::LIVE);
         }
-        start.saturating_add(len)
+        self.floats.place_of(start) + len
     }
 
     // ---- parameters ------------------------------------------------------
@@ -1003,8 +1000,8 @@ impl<'t> State<'t> {
     fn params(&self) -> impl Iterator<Item = &Node> {
         let mut next = self.first_param;
         core::iter::from_fn(move || {
-            let node = self.node(next)?;
-            next = node.operands[0];
+            let node = self.nodes.at(next)?;
+            next = node.next;
             Some(node)
         })
     }
@@ -1053,8 +1050,8 @@ impl<'t> State<'t> {
     #[cold]
     pub(super) fn zero_unused(&mut self) {
         let mut next = self.first_param;
-        while let Some(param) = self.node(next) {
-            next = param.operands[0];
+        while let Some(param) = self.nodes.at(next) {
+            next = param.next;
             if !self.holds_grad(param) {
                 let range = self.grad_range(param);
                 if let Some(grad) = self.floats.get_mut(range) {
@@ -1067,7 +1064,7 @@ impl<'t> State<'t> {
     /// An element of all parameters, and its gradient: 0 if none has reached it.
     pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {
         let holds =
-            |node: &&Node| index.wrapping_sub(self.floats.place(node.values)) < node.values.len();
+            |node: &&Node| index.wrapping_sub(self.floats.place(node.numbers.values)) < node.len();
         let node = self.params().find(holds)?;
         let grad = if self.holds_grad(node) {
             *self.floats.get(self.grads_start() + index)?
@@ -1085,22 +1082,27 @@ impl<'t> State<'t> {
     }
 }
 
-/// `copy_within`, which would panic at ranges the compiler does not know to be
-/// within the slice. Here they move nothing.
+/// Adds a node to a chain of those that follow each other.
+fn append(nodes: &mut Nodes<'_>, [first, last]: [&mut Link; 2], link: Link) {
+    match nodes.at_mut(*last) {
+        Some(last) => last.next = link,
+        None => *first = link,
+    }
+    *last = link;
+}
+
+/// Moves the last `by` numbers to the front.
+///
+/// By turning them around thrice: a loop that copies would be taken for a `memmove`,
+/// which is a library of its own on a microcontroller.
 #[cold]
-#[inline(never)] // unrolled at each of its calls, it takes 300 bytes more
-fn shift(floats: &mut [f32], from: Range<usize>, to: usize) {
-    let up = from.start < to;
-    let floats = Cell::from_mut(floats).as_slice_of_cells();
-    let target = floats.get(to..to.saturating_add(from.len()));
-    let source = floats.get(from);
-    let moves = (source.unwrap_or_default().iter()).zip(target.unwrap_or_default());
-    let copy = |(from, to): (&Cell<f32>, &Cell<f32>)| to.set(from.get());
-    // Nothing is overwritten before it is read.
-    if up {
-        moves.rev().for_each(copy);
-    } else {
-        moves.for_each(copy);
+#[inline(never)]
+fn rotate(floats: Option<&mut [f32]>, by: usize) {
+    let floats = floats.unwrap_or_default();
+    floats.reverse();
+    if let Some((front, back)) = floats.split_at_mut_checked(by) {
+        front.reverse();
+        back.reverse();
     }
 }
 
