@@ -15,6 +15,7 @@ use crate::op::{Attrs, Node, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
+use state::Leaf;
 pub(crate) use state::State;
 
 /// No node: the id of variables that were never recorded, and the end of the
@@ -147,25 +148,20 @@ impl<'t> Tape<'t> {
     /// On failure the tape keeps the error, as with every operation.
     #[track_caller]
     pub fn param(&'t self, values: &[f32], shape: impl Into<Shape>) -> Var<'t> {
-        let shape = shape.into();
-        self.make("param", |state, at| state.add_param(values, shape, at))
+        self.add(Leaf::Param(values), &shape.into(), Location::caller())
     }
 
     /// Data borrowed for the life of the tape, possibly from flash. No
     /// gradient flows into it; [`rebind`](Self::rebind) points it elsewhere.
     #[track_caller]
     pub fn input(&'t self, data: &'t [f32], shape: impl Into<Shape>) -> Var<'t> {
-        let shape = shape.into();
-        self.make("input", |state, at| state.add_input(data, shape, at))
+        self.add(Leaf::Input(data), &shape.into(), Location::caller())
     }
 
     /// Data copied into the arena. No gradient flows into it.
     #[track_caller]
     pub fn constant(&'t self, values: &[f32], shape: impl Into<Shape>) -> Var<'t> {
-        let shape = shape.into();
-        self.make("constant", |state, at| {
-            state.add_constant(values, shape, at)
-        })
+        self.add(Leaf::Constant(values), &shape.into(), Location::caller())
     }
 
     // ---- recording -------------------------------------------------------
@@ -174,13 +170,8 @@ impl<'t> Tape<'t> {
     /// operation goes through, and yours ([`Op`]).
     #[track_caller]
     pub fn apply(&'t self, op: &'static dyn Op, operands: &[Var<'t>], attrs: Attrs) -> Var<'t> {
-        match self.try_apply(op, operands, attrs) {
-            Ok(result) => result,
-            Err(error) => {
-                self.keep(error);
-                Var::unrecorded(self)
-            }
-        }
+        let made = self.record(op, operands, attrs, self.grad_enabled.get());
+        self.recorded(made, op.name(), Location::caller())
     }
 
     /// Like [`apply`](Self::apply), but returns the error instead of keeping
@@ -196,41 +187,37 @@ impl<'t> Tape<'t> {
         operands: &[Var<'t>],
         attrs: Attrs,
     ) -> Result<Var<'t>, Error> {
-        self.record(
-            op,
-            operands,
-            attrs,
-            self.grad_enabled.get(),
-            Location::caller(),
-        )
+        let at = Location::caller();
+        let made = self.record(op, operands, attrs, self.grad_enabled.get());
+        made.map_err(|kind| self.refusal(kind, op.name(), at))
     }
 
+    #[track_caller]
     pub(crate) fn record(
         &'t self,
         op: &'static dyn Op,
         operands: &[Var<'t>],
         attrs: Attrs,
         grad_enabled: bool,
-        at: &'static Location<'static>,
-    ) -> Result<Var<'t>, Error> {
-        let mut state = self.enter(op.name(), at)?;
-        let mut record = || {
-            let mut ids = [NONE; MAX_OPERANDS];
-            if operands.len() > ids.len() {
-                return Err(ErrorKind::Shape {
-                    why: ShapeError::Operands {
-                        expected: ids.len(),
-                    },
-                    operands: Operands::default(),
-                });
-            }
-            for (id, operand) in ids.iter_mut().zip(operands) {
-                *id = state.resolve(self, *operand)?;
-            }
-            let id = state.record(op, ids, attrs, grad_enabled, at)?;
-            Ok(Var::new(self, id, state.generation))
+    ) -> Result<Var<'t>, ErrorKind> {
+        let at = Location::caller();
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return Err(ErrorKind::Borrowed);
         };
-        record().map_err(|kind| refused(kind, op.name(), at))
+        let mut ids = [NONE; MAX_OPERANDS];
+        if operands.len() > ids.len() {
+            return Err(ErrorKind::Shape {
+                why: ShapeError::Operands {
+                    expected: ids.len(),
+                },
+                operands: Operands::default(),
+            });
+        }
+        for (id, operand) in ids.iter_mut().zip(operands) {
+            *id = state.resolve(self, *operand)?;
+        }
+        let id = state.record(op, ids, attrs, grad_enabled, at)?;
+        Ok(Var::new(self, id, state.generation))
     }
 
     /// Runs `record` without gradients: what it records is treated as
@@ -529,11 +516,10 @@ impl<'t> Tape<'t> {
     ) -> Result<(), Error> {
         let at = Location::caller();
         let mut state = self.enter("step", at)?;
-        if !state.every_param_has_grad() {
-            if let Some((kind, made_at)) = state.unused() {
-                return Err(refused(kind, "step", made_at.unwrap_or(at)));
-            }
-            state.zero_unused();
+        if !state.every_param_has_grad()
+            && let Err((kind, made_at)) = state.zero_unused()
+        {
+            return Err(refused(kind, "step", made_at.unwrap_or(at)));
         }
         let (params, grads) = state.params_and_grads();
         match step(params, grads) {
@@ -589,31 +575,32 @@ impl<'t> Tape<'t> {
         run(&mut state).map_err(|kind| refused(kind, op, at))
     }
 
-    /// Makes a leaf, keeping the error if there is one.
-    #[track_caller]
-    fn make(
-        &'t self,
-        op: &'static str,
-        add: impl FnOnce(&mut State<'t>, &'static Location<'static>) -> Result<u16, ErrorKind>,
-    ) -> Var<'t> {
-        let at = Location::caller();
-        let made = self.enter(op, at).and_then(|mut state| {
-            let id = add(&mut state, at).map_err(|kind| refused(kind, op, at))?;
-            Ok(Var::new(self, id, state.generation))
-        });
-        made.unwrap_or_else(|error| {
-            self.keep(error);
-            Var::unrecorded(self)
-        })
+    /// Makes a leaf.
+    fn add(&'t self, leaf: Leaf<'_, 't>, shape: &Shape, at: &'static Location<'static>) -> Var<'t> {
+        let made = match self.state.try_borrow_mut() {
+            Ok(mut state) => {
+                let id = state.add(leaf, shape, at);
+                id.map(|id| Var::new(self, id, state.generation))
+            }
+            Err(_) => Err(ErrorKind::Borrowed),
+        };
+        self.recorded(made, leaf.name(), at)
     }
 
-    /// Keeps the first error.
-    #[cold]
-    pub(crate) fn keep(&'t self, error: Error) {
-        if !self.failed.replace(true) {
-            self.error.set(Some(error));
-            self.hold_state();
-        }
+    /// What was recorded. If that failed, and nothing has before, the error is kept.
+    pub(crate) fn recorded(
+        &'t self,
+        made: Result<Var<'t>, ErrorKind>,
+        op: &'static str,
+        at: &'static Location<'static>,
+    ) -> Var<'t> {
+        made.unwrap_or_else(|kind| {
+            if !self.failed.replace(true) {
+                self.error.set(Some(Error { kind, op, at }));
+                self.hold_state();
+            }
+            Var::unrecorded(self)
+        })
     }
 
     /// As long as an error is kept.
@@ -639,15 +626,16 @@ impl<'t> Tape<'t> {
     ) -> Result<RefMut<'_, State<'t>>, Error> {
         match self.state.try_borrow_mut() {
             Ok(state) => Ok(state),
-            Err(_) => Err(self.no_entry(op, at)),
+            Err(_) => Err(self.refusal(ErrorKind::Borrowed, op, at)),
         }
     }
 
+    /// The error the tape keeps, if that is why it let nothing in.
     #[cold]
     #[inline]
-    fn no_entry(&self, op: &'static str, at: &'static Location<'static>) -> Error {
-        let borrowed = || refused(ErrorKind::Borrowed, op, at);
-        self.error.get().unwrap_or_else(borrowed)
+    fn refusal(&self, kind: ErrorKind, op: &'static str, at: &'static Location<'static>) -> Error {
+        let refused = || refused(kind, op, at);
+        self.error.get().unwrap_or_else(refused)
     }
 }
 

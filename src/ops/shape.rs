@@ -292,19 +292,8 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn detach(self) -> Var<'t> {
         let tape = self.tape();
-        match tape.record(
-            &Detach,
-            &[self],
-            Attrs::default(),
-            false,
-            Location::caller(),
-        ) {
-            Ok(var) => var,
-            Err(error) => {
-                tape.keep(error);
-                Var::unrecorded(tape)
-            }
-        }
+        let made = tape.record(&Detach, &[self], Attrs::default(), false);
+        tape.recorded(made, Detach.name(), Location::caller())
     }
 
     /// The same elements, in the same order, in another shape. One size may be

@@ -91,6 +91,33 @@ enum Collected {
     Written,
 }
 
+/// A value that is not computed.
+#[derive(Clone, Copy)]
+pub(super) enum Leaf<'a, 't> {
+    /// Trainable, copied.
+    Param(&'a [f32]),
+    /// Copied.
+    Constant(&'a [f32]),
+    /// Borrowed.
+    Input(&'t [f32]),
+}
+
+impl<'a, 't: 'a> Leaf<'a, 't> {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Leaf::Param(_) => "param",
+            Leaf::Constant(_) => "constant",
+            Leaf::Input(_) => "input",
+        }
+    }
+
+    fn values(self) -> &'a [f32] {
+        match self {
+            Leaf::Param(values) | Leaf::Constant(values) | Leaf::Input(values) => values,
+        }
+    }
+}
+
 impl<'t> State<'t> {
     pub(super) fn new(floats: &'t mut [f32], nodes: &'t mut [Node]) -> Self {
         let usable = floats.len().min(MAX_FLOATS);
@@ -207,18 +234,72 @@ impl<'t> State<'t> {
 
     // ---- leaves ----------------------------------------------------------
 
-    pub(super) fn add_param(
+    pub(super) fn add(
         &mut self,
-        values: &[f32],
-        shape: Shape,
+        leaf: Leaf<'_, 't>,
+        shape: &Shape,
         at: &'static Location<'static>,
     ) -> Result<u16, ErrorKind> {
+        let values = leaf.values();
         expect_length(shape, values)?;
         let len = values.len();
-        // Once for the value, once for the gradient.
-        self.reserve(len.saturating_mul(2))?;
+        self.reserve(match leaf {
+            // Once for the value, once for the gradient.
+            Leaf::Param(_) => len.saturating_mul(2),
+            Leaf::Constant(_) => len,
+            Leaf::Input(_) => 0,
+        })?;
         let id = self.next_id()?;
+        let link = self.nodes.link(id.into());
 
+        let (values, flags) = match leaf {
+            Leaf::Input(data) => {
+                self.inputs += 1;
+                (Span::of_input(data), Node::BORROWED)
+            }
+            Leaf::Param(_) | Leaf::Constant(_) => {
+                let is_param = matches!(leaf, Leaf::Param(_));
+                let mut place = self.top;
+                if is_param {
+                    place = self.param_floats;
+                    self.make_room(len);
+                    append(
+                        &mut self.nodes,
+                        [&mut self.first_param, &mut self.last_param],
+                        link,
+                    );
+                }
+                self.top += len;
+                if let Some(to) = self.floats.get_mut(place..place + len) {
+                    to.copy_from_slice(values);
+                }
+                let flags = if is_param {
+                    Node::PARAM | Node::REQUIRES_GRAD
+                } else {
+                    0
+                };
+                (self.floats.span(place, len), flags)
+            }
+        };
+        if let Some(node) = self.nodes.at_mut(link) {
+            *node = Node {
+                numbers: Numbers {
+                    values,
+                    grad: Start::NONE,
+                },
+                at: Some(at),
+                shape: *shape,
+                cap: len as u32,
+                flags: Cell::new(flags),
+                ..Node::EMPTY
+            };
+        }
+        self.push();
+        Ok(id)
+    }
+
+    /// For another parameter of this length behind the others.
+    fn make_room(&mut self, len: usize) {
         // Results behind the parameters move up, gradients already collected
         // move down, to keep both contiguous.
         let place = self.param_floats;
@@ -227,20 +308,9 @@ impl<'t> State<'t> {
         let start = self.grads_start();
         rotate(self.floats.get_mut(start - len..), place);
         self.param_floats += len;
-        self.top += len;
-
-        let flags = Node::PARAM | Node::REQUIRES_GRAD;
-        self.push_copy(values, place, shape, flags, at);
-        let link = self.nodes.link(id.into());
-        append(
-            &mut self.nodes,
-            [&mut self.first_param, &mut self.last_param],
-            link,
-        );
         if self.collected.get() == Collected::All {
             self.collected.set(Collected::Planned);
         }
-        Ok(id)
     }
 
     /// Tells the nodes that the values from `place` on have moved, those of
@@ -253,71 +323,6 @@ impl<'t> State<'t> {
                 node.numbers.values = self.floats.span(to, node.len());
             }
         }
-    }
-
-    pub(super) fn add_constant(
-        &mut self,
-        values: &[f32],
-        shape: Shape,
-        at: &'static Location<'static>,
-    ) -> Result<u16, ErrorKind> {
-        expect_length(shape, values)?;
-        self.reserve(values.len())?;
-        let id = self.next_id()?;
-        let place = self.top;
-        self.top += values.len();
-        self.push_copy(values, place, shape, 0, at);
-        Ok(id)
-    }
-
-    pub(super) fn add_input(
-        &mut self,
-        data: &'t [f32],
-        shape: Shape,
-        at: &'static Location<'static>,
-    ) -> Result<u16, ErrorKind> {
-        expect_length(shape, data)?;
-        let id = self.next_id()?;
-        self.inputs += 1;
-        self.push_leaf(shape, Span::of_input(data), Node::BORROWED, at);
-        Ok(id)
-    }
-
-    fn push_copy(
-        &mut self,
-        values: &[f32],
-        place: usize,
-        shape: Shape,
-        flags: u16,
-        at: &'static Location<'static>,
-    ) {
-        if let Some(to) = self.floats.get_mut(place..place + values.len()) {
-            to.copy_from_slice(values);
-        }
-        self.push_leaf(shape, self.floats.span(place, values.len()), flags, at);
-    }
-
-    fn push_leaf(
-        &mut self,
-        shape: Shape,
-        values: Span,
-        flags: u16,
-        at: &'static Location<'static>,
-    ) {
-        if let Some(node) = self.nodes.get_mut(self.len) {
-            *node = Node {
-                numbers: Numbers {
-                    values,
-                    grad: Start::NONE,
-                },
-                at: Some(at),
-                shape,
-                cap: values.len() as u32,
-                flags: Cell::new(flags),
-                ..Node::EMPTY
-            };
-        }
-        self.push();
     }
 
     fn next_id(&self) -> Result<u16, ErrorKind> {
@@ -408,7 +413,7 @@ impl<'t> State<'t> {
         if node.op.is_some() || node.has(Node::BORROWED) {
             return Err(ErrorKind::NotLeaf);
         }
-        expect_length(node.shape, values)?;
+        expect_length(&node.shape, values)?;
         let start = self.floats.place(node.numbers.values);
         if let Some(to) = self.floats.get_mut(start..start + values.len()) {
             to.copy_from_slice(values);
@@ -502,17 +507,19 @@ impl<'t> State<'t> {
             }
         }
         let shapes = shapes.get(..count).unwrap_or_default();
-        let mut attrs = node.attrs;
-        let shape = op
-            .shape(shapes, &mut attrs)
-            .map_err(|why| ErrorKind::Shape {
+        let Some(node) = self.nodes.at_mut(link) else {
+            return Ok(0);
+        };
+        match op.shape(shapes, &mut node.attrs) {
+            Ok(shape) => {
+                node.shape = shape;
+                Ok(shape.numel())
+            }
+            Err(why) => Err(ErrorKind::Shape {
                 why,
                 operands: Operands::new(shapes),
-            })?;
-        if let Some(node) = self.nodes.at_mut(link) {
-            (node.shape, node.attrs) = (shape, attrs);
+            }),
         }
-        Ok(shape.numel())
     }
 
     /// Keeps the first `keep` nodes.
@@ -789,7 +796,7 @@ impl<'t> State<'t> {
         let node = match gradient {
             Some(gradient) => {
                 let node = self.trained(loss)?;
-                expect_length(node.shape, gradient)?;
+                expect_length(&node.shape, gradient)?;
                 node
             }
             None => self.differentiable(loss)?,
@@ -1026,39 +1033,39 @@ impl<'t> State<'t> {
         self.collected.get() == Collected::All
     }
 
-    /// The first parameter that has no gradient, and must have one.
+    /// Settles that a parameter no gradient has reached has one of zeros, if it may go
+    /// without. Otherwise says which one it is, and where it was made.
     #[cold]
-    pub(super) fn unused(&self) -> Option<(ErrorKind, Option<&'static Location<'static>>)> {
-        let settled = |param: &Node| self.holds_grad(param) || param.has(Node::ALLOW_UNUSED);
-        let (number, param) = self
-            .params()
-            .enumerate()
-            .find(|(_, param)| !settled(param))?;
-        let kind = ErrorKind::Unused {
-            param: number,
-            shape: param.shape,
-        };
-        Some((kind, param.at))
+    pub(super) fn zero_unused(
+        &mut self,
+    ) -> Result<(), (ErrorKind, Option<&'static Location<'static>>)> {
+        for must in [true, false] {
+            let (mut next, mut number) = (self.first_param, 0);
+            while let Some(param) = self.nodes.at(next) {
+                next = param.next;
+                if !self.holds_grad(param) {
+                    if must && !param.has(Node::ALLOW_UNUSED) {
+                        let kind = ErrorKind::Unused {
+                            param: number,
+                            shape: param.shape,
+                        };
+                        return Err((kind, param.at));
+                    }
+                    let range = self.grad_range(param);
+                    if let Some(grad) = self.floats.get_mut(range).filter(|_| !must) {
+                        grad.fill(0.0);
+                    }
+                }
+                number += 1;
+            }
+        }
+        Ok(())
     }
 
     /// After a step, what depends on parameters is older than they are.
     #[inline]
     pub(super) fn outdate_results(&mut self) {
         self.outdated_from = self.outdated_from.min(self.first_trained);
-    }
-
-    #[cold]
-    pub(super) fn zero_unused(&mut self) {
-        let mut next = self.first_param;
-        while let Some(param) = self.nodes.at(next) {
-            next = param.next;
-            if !self.holds_grad(param) {
-                let range = self.grad_range(param);
-                if let Some(grad) = self.floats.get_mut(range) {
-                    grad.fill(0.0);
-                }
-            }
-        }
     }
 
     /// An element of all parameters, and its gradient: 0 if none has reached it.
@@ -1106,7 +1113,7 @@ fn rotate(floats: Option<&mut [f32]>, by: usize) {
     }
 }
 
-fn expect_length(shape: Shape, values: &[f32]) -> Result<(), ErrorKind> {
+fn expect_length(shape: &Shape, values: &[f32]) -> Result<(), ErrorKind> {
     if shape.numel() == values.len() {
         Ok(())
     } else {
