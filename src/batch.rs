@@ -85,23 +85,24 @@ impl<'t> Tape<'t> {
                 let (row, recorded) = state.input_rows(id)?;
                 let found = values.len().checked_div(row).unwrap_or(0);
                 if found == 0 || found * row != values.len() || rows.is_some_and(|r| r != found) {
-                    return Err(ErrorKind::DataSet {
+                    return Err(state.refuse(ErrorKind::DataSet {
                         input,
                         found: values.len(),
                         row,
                         rows,
-                    });
+                    }));
                 }
                 rows = Some(found);
                 most = most.min(recorded);
             }
             // Without data there is no row.
-            let rows = rows.ok_or(ErrorKind::DataSet {
+            let no_rows = || ErrorKind::DataSet {
                 input: 0,
                 found: 0,
                 row: 0,
                 rows: None,
-            })?;
+            };
+            let rows = rows.ok_or_else(|| state.refuse(no_rows()))?;
             Ok((rows, most))
         })?;
 

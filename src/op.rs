@@ -171,9 +171,9 @@ pub struct Node {
     pub(crate) next: Link,
     /// What runs next in the planned backward pass.
     pub(crate) next_planned: Link,
-    /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass
-    /// that adds to gradients of parameters, and in one that starts anew.
-    pub(crate) firsts: [u8; 2],
+    /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass that
+    /// adds to gradients of parameters; bit `ANEW + k`: in one that starts anew.
+    pub(crate) firsts: u8,
     pub(crate) flags: Cell<u16>,
     pub(crate) attrs: Attrs,
     pub(crate) shape: Shape,
@@ -194,7 +194,7 @@ impl Node {
         operands: [Operand::UNUSED; MAX_OPERANDS],
         next: Link::NONE,
         next_planned: Link::NONE,
-        firsts: [0; 2],
+        firsts: 0,
         flags: Cell::new(0),
         attrs: Attrs {
             words: [0; 4],
@@ -206,6 +206,10 @@ impl Node {
         at: None,
         saved: 0,
     };
+
+    /// See `firsts`.
+    pub(crate) const ANEW: u32 = 4;
+    pub(crate) const ADDING: u8 = (1 << Self::ANEW) - 1;
 
     /// Gradients flow through this node.
     pub(crate) const REQUIRES_GRAD: u16 = 1;

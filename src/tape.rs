@@ -11,12 +11,12 @@ use core::mem::ManuallyDrop;
 use core::panic::Location;
 
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands, OptimizerError};
-use crate::op::{Attrs, Node, Op};
+use crate::op::{Attrs, Node, Op, Operand};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
 use state::Leaf;
-pub(crate) use state::State;
+pub(crate) use state::{Refused, State};
 
 /// No node: the id of variables that were never recorded, and the end of the
 /// list of parameters.
@@ -50,10 +50,9 @@ pub(crate) const NONE: u16 = u16::MAX;
 /// ```
 pub struct Tape<'t> {
     state: RefCell<State<'t>>,
-    /// Set once `error` is: one byte to look at before reading.
+    /// Whether an error is kept: one byte to look at before reading.
     failed: Cell<bool>,
-    error: Cell<Option<Error>>,
-    /// A kept error also borrows the state, so that what would change it finds out
+    /// Then it also borrows the state, so that what would change it finds out
     /// without another look. Not dropped with the tape, which must need no drop.
     hold: Cell<Option<ManuallyDrop<Ref<'t, State<'t>>>>>,
     grad_enabled: Cell<bool>,
@@ -134,7 +133,6 @@ impl<'t> Tape<'t> {
         Tape {
             state: RefCell::new(State::new(floats, nodes)),
             failed: Cell::new(false),
-            error: Cell::new(None),
             hold: Cell::new(None),
             grad_enabled: Cell::new(true),
         }
@@ -189,7 +187,7 @@ impl<'t> Tape<'t> {
     ) -> Result<Var<'t>, Error> {
         let at = Location::caller();
         let made = self.record(op, operands, attrs, self.grad_enabled.get());
-        made.map_err(|kind| self.refusal(kind, op.name(), at))
+        made.map_err(|_| self.why(op.name(), at))
     }
 
     #[track_caller]
@@ -199,24 +197,22 @@ impl<'t> Tape<'t> {
         operands: &[Var<'t>],
         attrs: Attrs,
         grad_enabled: bool,
-    ) -> Result<Var<'t>, ErrorKind> {
+    ) -> Result<Var<'t>, Refused> {
         let at = Location::caller();
-        let Ok(mut state) = self.state.try_borrow_mut() else {
-            return Err(ErrorKind::Borrowed);
-        };
-        let mut ids = [NONE; MAX_OPERANDS];
-        if operands.len() > ids.len() {
-            return Err(ErrorKind::Shape {
+        let mut state = self.enter()?;
+        let mut links = [Operand::NONE; MAX_OPERANDS];
+        if operands.len() > links.len() {
+            return Err(state.refuse(ErrorKind::Shape {
                 why: ShapeError::Operands {
-                    expected: ids.len(),
+                    expected: links.len(),
                 },
                 operands: Operands::default(),
-            });
+            }));
         }
-        for (id, operand) in ids.iter_mut().zip(operands) {
-            *id = state.resolve(self, *operand)?;
+        for (to, operand) in links.iter_mut().zip(operands) {
+            *to = state.operand(self, *operand)?;
         }
-        let id = state.record(op, ids, attrs, grad_enabled, at)?;
+        let id = state.record(op, links, attrs, grad_enabled, at)?;
         Ok(Var::new(self, id, state.generation))
     }
 
@@ -296,31 +292,32 @@ impl<'t> Tape<'t> {
     pub fn rewind(&'t self, mark: Mark<'t>) -> Result<(), Error> {
         let at = Location::caller();
         drop(self.hold.take().map(ManuallyDrop::into_inner));
-        let state = self.state.try_borrow_mut();
-        let rewound = state
-            .map_err(|_| ErrorKind::Borrowed)
-            .and_then(|mut state| {
-                if !core::ptr::eq(self, mark.tape) {
-                    return Err(ErrorKind::Foreign);
-                }
-                let keep = match mark.last {
-                    Some(last) => state.resolve(self, last)? as usize + 1,
-                    None => 0,
-                };
-                state.truncate(keep);
-                Ok(())
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            self.hold_if_failed();
+            return Err(Error {
+                kind: ErrorKind::Borrowed,
+                op: "rewind",
+                at,
             });
-        match rewound {
-            Ok(()) => {
+        };
+        let kept = state.refusal.get();
+        let keep = match mark.last {
+            _ if !core::ptr::eq(self, mark.tape) => Err(state.refuse(ErrorKind::Foreign)),
+            Some(last) => state.resolve(self, last).map(|last| last as usize + 1),
+            None => Ok(0),
+        };
+        match keep {
+            Ok(keep) => {
+                state.truncate(keep);
                 self.failed.set(false);
-                self.error.set(None);
                 Ok(())
             }
-            Err(kind) => {
-                if self.failed.get() {
-                    self.hold_state();
-                }
-                Err(refused(kind, "rewind", at))
+            Err(_) => {
+                let error = state.error("rewind", at);
+                state.refusal.set(kept);
+                drop(state);
+                self.hold_if_failed();
+                Err(error)
             }
         }
     }
@@ -339,7 +336,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     #[inline]
     pub fn replay(&self) -> Result<(), Error> {
-        self.enter("replay", Location::caller())?.replay()
+        self.leave("replay", |state| state.replay())
     }
 
     /// Adds the gradients of `loss`, a single number, to those of the
@@ -485,7 +482,7 @@ impl<'t> Tape<'t> {
 
     /// The error the tape keeps, if an operation failed.
     pub fn error(&self) -> Option<Error> {
-        self.error.get()
+        self.failed.get().then(|| self.why("", Location::caller()))
     }
 
     // ---- within the crate ------------------------------------------------
@@ -514,21 +511,19 @@ impl<'t> Tape<'t> {
         &self,
         step: impl FnOnce(&mut [f32], &[f32]) -> Result<(), OptimizerError>,
     ) -> Result<(), Error> {
-        let at = Location::caller();
-        let mut state = self.enter("step", at)?;
-        if !state.every_param_has_grad()
-            && let Err((kind, made_at)) = state.zero_unused()
-        {
-            return Err(refused(kind, "step", made_at.unwrap_or(at)));
-        }
-        let (params, grads) = state.params_and_grads();
-        match step(params, grads) {
-            Ok(()) => {
-                state.outdate_results();
-                Ok(())
+        self.leave("step", |state| {
+            if !state.every_param_has_grad() {
+                state.zero_unused()?;
             }
-            Err(error) => Err(refused(ErrorKind::Optimizer(error), "step", at)),
-        }
+            let (params, grads) = state.params_and_grads();
+            match step(params, grads) {
+                Ok(()) => {
+                    state.outdate_results();
+                    Ok(())
+                }
+                Err(error) => Err(state.refuse(ErrorKind::Optimizer(error))),
+            }
+        })
     }
 
     /// Looks at something that may not be there.
@@ -536,15 +531,11 @@ impl<'t> Tape<'t> {
     pub(crate) fn read<R>(
         &self,
         op: &'static str,
-        look: impl FnOnce(&State<'t>) -> Result<R, ErrorKind>,
+        look: impl FnOnce(&State<'t>) -> Result<R, Refused>,
     ) -> Result<R, Error> {
         let at = Location::caller();
-        self.healthy()?;
-        self.state
-            .try_borrow()
-            .map_err(|_| ErrorKind::Borrowed)
-            .and_then(|state| look(&state))
-            .map_err(|kind| Error { kind, op, at })
+        let seen = self.look().and_then(|state| look(&state));
+        seen.map_err(|_| self.why(op, at))
     }
 
     /// Lends a slice. While the guard lives, the tape cannot change.
@@ -552,14 +543,14 @@ impl<'t> Tape<'t> {
     pub(crate) fn view(
         &self,
         op: &'static str,
-        slice: impl for<'s> Fn(&'s State<'t>) -> Result<&'s [f32], ErrorKind>,
+        slice: impl for<'s> Fn(&'s State<'t>) -> Result<&'s [f32], Refused>,
     ) -> Result<Ref<'_, [f32]>, Error> {
         let at = Location::caller();
-        self.healthy()?;
-        let state = self.state.try_borrow().map_err(|_| ErrorKind::Borrowed);
-        let checked = state.and_then(|state| slice(&state).map(|_| ()).map(|()| state));
-        let state = checked.map_err(|kind| Error { kind, op, at })?;
-        Ok(Ref::map(state, |state| slice(state).unwrap_or_default()))
+        let lent = self.look().and_then(|state| {
+            slice(&state)?;
+            Ok(Ref::map(state, |state| slice(state).unwrap_or_default()))
+        });
+        lent.map_err(|_| self.why(op, at))
     }
 
     /// Runs something that may fail and is told so at once.
@@ -568,87 +559,94 @@ impl<'t> Tape<'t> {
     pub(crate) fn leave<R>(
         &self,
         op: &'static str,
-        run: impl FnOnce(&mut State<'t>) -> Result<R, ErrorKind>,
+        run: impl FnOnce(&mut State<'t>) -> Result<R, Refused>,
     ) -> Result<R, Error> {
         let at = Location::caller();
-        let mut state = self.enter(op, at)?;
-        run(&mut state).map_err(|kind| refused(kind, op, at))
+        let done = self.enter().and_then(|mut state| run(&mut state));
+        done.map_err(|_| self.why(op, at))
     }
 
     /// Makes a leaf.
     fn add(&'t self, leaf: Leaf<'_, 't>, shape: &Shape, at: &'static Location<'static>) -> Var<'t> {
-        let made = match self.state.try_borrow_mut() {
-            Ok(mut state) => {
-                let id = state.add(leaf, shape, at);
-                id.map(|id| Var::new(self, id, state.generation))
-            }
-            Err(_) => Err(ErrorKind::Borrowed),
-        };
+        let made = self.enter().and_then(|mut state| {
+            let id = state.add(leaf, shape, at)?;
+            Ok(Var::new(self, id, state.generation))
+        });
         self.recorded(made, leaf.name(), at)
     }
 
     /// What was recorded. If that failed, and nothing has before, the error is kept.
     pub(crate) fn recorded(
         &'t self,
-        made: Result<Var<'t>, ErrorKind>,
+        made: Result<Var<'t>, Refused>,
         op: &'static str,
         at: &'static Location<'static>,
     ) -> Var<'t> {
-        made.unwrap_or_else(|kind| {
+        made.unwrap_or_else(|_| {
             if !self.failed.replace(true) {
-                self.error.set(Some(Error { kind, op, at }));
-                self.hold_state();
+                self.hold_if_failed();
+                if let Ok(state) = self.state.try_borrow() {
+                    state.refused_at(Some(op), Some(at));
+                }
             }
             Var::unrecorded(self)
         })
     }
 
-    /// As long as an error is kept.
-    fn hold_state(&'t self) {
-        let hold = self.state.try_borrow().ok();
-        self.hold.set(hold.map(ManuallyDrop::new));
-    }
-
-    #[inline]
-    pub(crate) fn healthy(&self) -> Result<(), Error> {
-        if !self.failed.get() {
-            return Ok(());
+    /// The state, if an error is kept.
+    fn hold_if_failed(&'t self) {
+        if self.failed.get() {
+            let hold = self.state.try_borrow().ok();
+            self.hold.set(hold.map(ManuallyDrop::new));
         }
-        self.error.get().map_or(Ok(()), Err)
     }
 
     /// The state, to be changed: unless an error is kept, or its values are lent.
     #[inline(always)]
-    fn enter(
-        &self,
-        op: &'static str,
-        at: &'static Location<'static>,
-    ) -> Result<RefMut<'_, State<'t>>, Error> {
-        match self.state.try_borrow_mut() {
-            Ok(state) => Ok(state),
-            Err(_) => Err(self.refusal(ErrorKind::Borrowed, op, at)),
+    fn enter(&self) -> Result<RefMut<'_, State<'t>>, Refused> {
+        self.state.try_borrow_mut().map_err(|_| self.borrowed())
+    }
+
+    /// The state, to be looked at: unless an error is kept.
+    fn look(&self) -> Result<Ref<'_, State<'t>>, Refused> {
+        match self.state.try_borrow() {
+            Ok(state) if !self.failed.get() => Ok(state),
+            _ => Err(Refused),
         }
     }
 
-    /// The error the tape keeps, if that is why it let nothing in.
     #[cold]
-    #[inline]
-    fn refusal(&self, kind: ErrorKind, op: &'static str, at: &'static Location<'static>) -> Error {
-        let refused = || refused(kind, op, at);
-        self.error.get().unwrap_or_else(refused)
+    #[inline(never)]
+    fn borrowed(&self) -> Refused {
+        if let Ok(state) = self.state.try_borrow()
+            && !self.failed.get()
+        {
+            state.refuse(ErrorKind::Borrowed);
+        }
+        Refused
     }
-}
 
-#[cold]
-fn refused(kind: ErrorKind, op: &'static str, at: &'static Location<'static>) -> Error {
-    Error { kind, op, at }
+    /// The error the tape keeps, or else what was refused last.
+    #[cold]
+    #[inline(never)]
+    fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {
+        match self.state.try_borrow() {
+            Ok(state) => state.error(op, at),
+            // Only an operation at work borrows the tape like this.
+            Err(_) => Error {
+                kind: ErrorKind::Borrowed,
+                op,
+                at,
+            },
+        }
+    }
 }
 
 impl fmt::Debug for Tape<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tape")
             .field("usage", &self.usage())
-            .field("error", &self.error.get())
+            .field("error", &self.error())
             .finish_non_exhaustive()
     }
 }

@@ -83,9 +83,8 @@ impl<'t> Var<'t> {
     fn no_item(self) -> Result<f32, Error> {
         self.tape.read("item", |state| {
             let id = state.resolve(self.tape, self)?;
-            Err(ErrorKind::NotScalar {
-                shape: state.node(id).map(|node| node.shape).unwrap_or_default(),
-            })
+            let shape = state.node(id).map(|node| node.shape).unwrap_or_default();
+            Err(state.refuse(ErrorKind::NotScalar { shape }))
         })
     }
 

@@ -392,15 +392,18 @@ impl<'a> Forward<'a> {
     /// Runs the operations of a chain, one after the other.
     #[inline(always)]
     pub(crate) fn run(nodes: &'a Nodes<'_>, first: Link, _: &'a mut Floats<'_>) {
-        let mut next = first;
-        while let Some(node) = nodes.at(next)
-            && let Some(op) = node.op
-        {
+        let Some(mut node) = nodes.at(first) else {
+            return;
+        };
+        while let Some(op) = node.op {
             op.forward(&mut Forward {
                 node,
                 floats: PhantomData,
             });
-            next = node.next;
+            match nodes.at(node.next) {
+                Some(next) => node = next,
+                None => break,
+            }
         }
     }
 
@@ -485,21 +488,24 @@ impl<'a> Backward<'a> {
     /// parameters hold nothing yet.
     #[inline(always)]
     pub(crate) fn run(nodes: &'a Nodes<'_>, first: Link, _: &'a mut Floats<'_>, anew: bool) {
-        let mut next = first;
-        while let Some(node) = nodes.at(next)
-            && let Some(op) = node.op
-        {
-            let [when_adding, when_anew] = node.firsts;
+        let Some(mut node) = nodes.at(first) else {
+            return;
+        };
+        let shift = if anew { Node::ANEW } else { 0 };
+        while let Some(op) = node.op {
             let mut cx = Backward {
                 node,
-                firsts: if anew { when_anew } else { when_adding },
+                firsts: node.firsts >> shift & Node::ADDING,
                 floats: PhantomData,
             };
             op.backward(&mut cx);
             if cx.firsts != 0 {
                 cx.clear_unlent();
             }
-            next = node.next_planned;
+            match nodes.at(node.next_planned) {
+                Some(next) => node = next,
+                None => break,
+            }
         }
     }
 

@@ -28,7 +28,7 @@ use super::{NONE, Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::{Acc, Level};
 use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Numbers, Op};
-use crate::op::{Span, Start};
+use crate::op::{Operand, Span, Start};
 use crate::shape::Shape;
 use crate::var::Var;
 
@@ -69,7 +69,7 @@ pub(crate) struct State<'t> {
     last_param: Link,
     /// What takes over the data of other batch sizes that inputs wait for: a firmware
     /// that never rebinds any does without.
-    take_over: Option<fn(&mut Self) -> Result<(), Error>>,
+    take_over: Option<fn(&mut Self) -> Result<(), Refused>>,
     /// The first and the last operation to run, and the first that a parameter
     /// changes the result of.
     first_op: Link,
@@ -77,6 +77,8 @@ pub(crate) struct State<'t> {
     first_trained: u32,
     /// From this node on, values may be older than what they depend on.
     outdated_from: u32,
+    /// Why something was refused last.
+    pub(super) refusal: Cell<Refusal>,
 }
 
 /// Which parameters have collected gradients since the last `zero_grad`: kept so
@@ -89,6 +91,18 @@ enum Collected {
     All,
     /// Those marked as written.
     Written,
+}
+
+/// What is returned instead of an error: that is an order of magnitude larger than
+/// what is usually returned, and is left in the state until somebody asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused;
+
+#[derive(Clone, Copy)]
+pub(super) struct Refusal {
+    kind: ErrorKind,
+    op: Option<&'static str>,
+    at: Option<&'static Location<'static>>,
 }
 
 /// A value that is not computed.
@@ -151,20 +165,79 @@ impl<'t> State<'t> {
             last_op: Link::NONE,
             first_trained: NEVER,
             outdated_from: NEVER,
+            refusal: Cell::new(Refusal {
+                kind: ErrorKind::Borrowed,
+                op: None,
+                at: None,
+            }),
         }
     }
 
+    // ---- refusing ---------------------------------------------------------
+
+    /// Says why something is not done.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse(&self, kind: ErrorKind) -> Refused {
+        self.refusal.set(Refusal {
+            kind,
+            op: None,
+            at: None,
+        });
+        Refused
+    }
+
+    /// Says where, for what is not noticed where it was done.
+    pub(super) fn refused_at(
+        &self,
+        op: Option<&'static str>,
+        at: Option<&'static Location<'static>>,
+    ) {
+        let kind = self.refusal.get().kind;
+        self.refusal.set(Refusal { kind, op, at });
+    }
+
+    /// What was refused last, in an operation and at a place of its own or in these.
+    #[inline]
+    pub(super) fn error(&self, op: &'static str, at: &'static Location<'static>) -> Error {
+        let refusal = self.refusal.get();
+        Error {
+            kind: refusal.kind,
+            op: refusal.op.unwrap_or(op),
+            at: refusal.at.unwrap_or(at),
+        }
+    }
+
+    fn expect_length(&self, shape: &Shape, values: &[f32]) -> Result<(), Refused> {
+        if shape.numel() == values.len() {
+            Ok(())
+        } else {
+            Err(self.refuse(ErrorKind::Length {
+                expected: shape.numel(),
+                found: values.len(),
+            }))
+        }
+    }
+
+    // ---- looking ----------------------------------------------------------
+
     /// The node a variable stands for, if it is still there.
     #[inline]
-    pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<u16, ErrorKind> {
+    pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<u16, Refused> {
         if !core::ptr::eq(tape, var.tape) {
-            return Err(ErrorKind::Foreign);
+            return Err(self.refuse(ErrorKind::Foreign));
         }
         // Nodes that are not in use have no generation that a variable has.
         match self.nodes.get(var.id as usize) {
             Some(node) if node.generation == var.generation => Ok(var.id),
-            _ => Err(ErrorKind::Stale),
+            _ => Err(self.refuse(ErrorKind::Stale)),
         }
+    }
+
+    /// The same, as an operation's operand.
+    pub(super) fn operand(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<Operand, Refused> {
+        let id = self.resolve(tape, var)?;
+        Ok(self.nodes.link(id.into()).operand())
     }
 
     pub(crate) fn node(&self, id: u16) -> Option<&Node> {
@@ -178,10 +251,10 @@ impl<'t> State<'t> {
         }
     }
 
-    pub(super) fn param(&self, id: u16) -> Result<&Node, ErrorKind> {
+    pub(super) fn param(&self, id: u16) -> Result<&Node, Refused> {
         self.node(id)
             .filter(|node| node.has(Node::PARAM))
-            .ok_or(ErrorKind::NotParam)
+            .ok_or_else(|| self.refuse(ErrorKind::NotParam))
     }
 
     /// Whether a gradient has reached a parameter.
@@ -199,13 +272,13 @@ impl<'t> State<'t> {
     }
 
     /// A parameter's gradient.
-    pub(crate) fn grad(&self, id: u16) -> Result<&[f32], ErrorKind> {
+    pub(crate) fn grad(&self, id: u16) -> Result<&[f32], Refused> {
         let node = self.param(id)?;
         if !self.holds_grad(node) {
-            return Err(ErrorKind::Unused {
+            return Err(self.refuse(ErrorKind::Unused {
                 param: self.param_number(id),
                 shape: node.shape,
-            });
+            }));
         }
         Ok(self.floats.get(self.grad_range(node)).unwrap_or_default())
     }
@@ -239,9 +312,9 @@ impl<'t> State<'t> {
         leaf: Leaf<'_, 't>,
         shape: &Shape,
         at: &'static Location<'static>,
-    ) -> Result<u16, ErrorKind> {
+    ) -> Result<u16, Refused> {
         let values = leaf.values();
-        expect_length(shape, values)?;
+        self.expect_length(shape, values)?;
         let len = values.len();
         self.reserve(match leaf {
             // Once for the value, once for the gradient.
@@ -325,26 +398,26 @@ impl<'t> State<'t> {
         }
     }
 
-    fn next_id(&self) -> Result<u16, ErrorKind> {
+    fn next_id(&self) -> Result<u16, Refused> {
         if self.len < self.nodes.len() {
             Ok(self.len as u16)
         } else {
-            Err(ErrorKind::Nodes {
+            Err(self.refuse(ErrorKind::Nodes {
                 capacity: self.nodes.len(),
-            })
+            }))
         }
     }
 
     /// Refuses unless `more` floats fit beside everything that must stay.
-    fn reserve(&self, more: usize) -> Result<(), ErrorKind> {
+    fn reserve(&self, more: usize) -> Result<(), Refused> {
         let needed = (self.top + self.param_floats).saturating_add(more);
         if needed <= self.floats.len() {
             Ok(())
         } else {
-            Err(ErrorKind::Floats {
+            Err(self.refuse(ErrorKind::Floats {
                 needed,
                 capacity: self.floats.len(),
-            })
+            }))
         }
     }
 
@@ -364,29 +437,30 @@ impl<'t> State<'t> {
         self.floats_peak = self.floats_peak.max(used);
     }
 
-    pub(crate) fn rebind(&mut self, id: u16, data: &'t [f32]) -> Result<(), ErrorKind> {
-        let node = self
-            .nodes
-            .get_mut(id as usize)
-            .filter(|node| node.is_input())
-            .ok_or(ErrorKind::NotInput)?;
+    pub(crate) fn rebind(&mut self, id: u16, data: &'t [f32]) -> Result<(), Refused> {
+        let node = self.input(id)?;
+        let link = self.nodes.link(id.into());
         if data.len() == node.len() {
-            node.numbers.values = Span::of_input(data);
-            node.clear(Node::PENDING);
+            if let Some(node) = self.nodes.at_mut(link) {
+                node.numbers.values = Span::of_input(data);
+                node.clear(Node::PENDING);
+            }
             self.follow_sources();
         } else {
             let row = node.shape.without(0).numel();
             let rows = data.len().checked_div(row).unwrap_or(0);
             let most = (node.cap as usize).checked_div(row).unwrap_or(0);
             if node.shape.rank() == 0 || rows == 0 || rows * row != data.len() || rows > most {
-                return Err(ErrorKind::Rows {
+                return Err(self.refuse(ErrorKind::Rows {
                     found: data.len(),
                     row,
                     most,
-                });
+                }));
             }
-            node.set_waiting(Span::of_input(data));
-            node.set(Node::PENDING);
+            if let Some(node) = self.nodes.at_mut(link) {
+                node.set_waiting(Span::of_input(data));
+                node.set(Node::PENDING);
+            }
             self.take_over = Some(Self::take_over_pending);
         }
         // Which later results depend on it is not worth finding out: all may.
@@ -394,12 +468,15 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    /// An input's values per row, and the rows that were recorded.
-    pub(crate) fn input_rows(&self, id: u16) -> Result<(usize, usize), ErrorKind> {
-        let node = self
-            .node(id)
+    fn input(&self, id: u16) -> Result<&Node, Refused> {
+        self.node(id)
             .filter(|node| node.is_input())
-            .ok_or(ErrorKind::NotInput)?;
+            .ok_or_else(|| self.refuse(ErrorKind::NotInput))
+    }
+
+    /// An input's values per row, and the rows that were recorded.
+    pub(crate) fn input_rows(&self, id: u16) -> Result<(usize, usize), Refused> {
+        let node = self.input(id)?;
         if node.shape.rank() == 0 {
             return Ok((0, 0));
         }
@@ -408,12 +485,12 @@ impl<'t> State<'t> {
         Ok((row, rows))
     }
 
-    pub(super) fn write(&mut self, id: u16, values: &[f32]) -> Result<(), ErrorKind> {
-        let node = self.node(id).ok_or(ErrorKind::Stale)?;
+    pub(super) fn write(&mut self, id: u16, values: &[f32]) -> Result<(), Refused> {
+        let node = self.node(id).ok_or_else(|| self.refuse(ErrorKind::Stale))?;
         if node.op.is_some() || node.has(Node::BORROWED) {
-            return Err(ErrorKind::NotLeaf);
+            return Err(self.refuse(ErrorKind::NotLeaf));
         }
-        expect_length(&node.shape, values)?;
+        self.expect_length(&node.shape, values)?;
         let start = self.floats.place(node.numbers.values);
         if let Some(to) = self.floats.get_mut(start..start + values.len()) {
             to.copy_from_slice(values);
@@ -427,14 +504,13 @@ impl<'t> State<'t> {
     pub(super) fn record(
         &mut self,
         op: &'static dyn Op,
-        operands: [u16; MAX_OPERANDS],
+        operands: [Operand; MAX_OPERANDS],
         attrs: Attrs,
         grad_enabled: bool,
         at: &'static Location<'static>,
-    ) -> Result<u16, ErrorKind> {
+    ) -> Result<u16, Refused> {
         let id = self.next_id()?;
         let link = self.nodes.link(id.into());
-        let operands = operands.map(|id| self.nodes.link(id.into()).operand());
         if let Some(node) = self.nodes.at_mut(link) {
             *node = Node {
                 op: Some(op),
@@ -494,7 +570,7 @@ impl<'t> State<'t> {
 
     /// Finds the shape of an operation's result from those of its operands. Returns
     /// how many elements it has.
-    fn apply_shape_rule(&mut self, link: Link) -> Result<usize, ErrorKind> {
+    fn apply_shape_rule(&mut self, link: Link) -> Result<usize, Refused> {
         let Some((node, op)) = self.nodes.at(link).and_then(|node| Some((node, node.op?))) else {
             return Ok(0);
         };
@@ -515,10 +591,10 @@ impl<'t> State<'t> {
                 node.shape = shape;
                 Ok(shape.numel())
             }
-            Err(why) => Err(ErrorKind::Shape {
+            Err(why) => Err(self.refuse(ErrorKind::Shape {
                 why,
                 operands: Operands::new(shapes),
-            }),
+            })),
         }
     }
 
@@ -609,7 +685,7 @@ impl<'t> State<'t> {
     }
 
     #[inline]
-    pub(super) fn replay(&mut self) -> Result<(), Error> {
+    pub(super) fn replay(&mut self) -> Result<(), Refused> {
         if let Some(take_over) = self.take_over {
             take_over(self)?;
         }
@@ -635,7 +711,7 @@ impl<'t> State<'t> {
     /// Runs the shape rules for inputs that were rebound with another batch
     /// size. If one refuses, those rebinds are undone.
     #[cold]
-    fn take_over_pending(&mut self) -> Result<(), Error> {
+    fn take_over_pending(&mut self) -> Result<(), Refused> {
         self.take_over = None;
         self.forget_plan();
         self.exchange_pending();
@@ -665,17 +741,14 @@ impl<'t> State<'t> {
         }
     }
 
-    fn run_shape_rules(&mut self) -> Result<(), Error> {
+    fn run_shape_rules(&mut self) -> Result<(), Refused> {
         for id in 0..self.len {
             let link = self.nodes.link(id);
             let resized = self.apply_shape_rule(link);
             let resized = resized.and_then(|len| self.resize(link, len));
-            if let (Err(kind), Some(node)) = (resized, self.nodes.at(link)) {
-                return Err(Error {
-                    kind,
-                    op: node.op.map_or("input", |op| op.name()),
-                    at: node.at.unwrap_or(Location::caller()),
-                });
+            if let (Err(refused), Some(node)) = (resized, self.nodes.at(link)) {
+                self.refused_at(node.op.map(|op| op.name()), node.at);
+                return Err(refused);
             }
         }
         self.follow_sources();
@@ -683,15 +756,16 @@ impl<'t> State<'t> {
     }
 
     /// Gives an operation's result as many elements as its operands now ask for.
-    fn resize(&mut self, link: Link, len: usize) -> Result<(), ErrorKind> {
+    fn resize(&mut self, link: Link, len: usize) -> Result<(), Refused> {
         let Some(node) = self.nodes.at_mut(link).filter(|node| node.op.is_some()) else {
             return Ok(());
         };
-        if len > node.cap as usize {
-            return Err(ErrorKind::Length {
-                expected: node.cap as usize,
+        let cap = node.cap as usize;
+        if len > cap {
+            return Err(self.refuse(ErrorKind::Length {
+                expected: cap,
                 found: len,
-            });
+            }));
         }
         let place = self.floats.place(node.numbers.values);
         // A view gets its source's.
@@ -710,23 +784,23 @@ impl<'t> State<'t> {
     }
 
     #[inline]
-    fn trained(&self, id: u16) -> Result<&Node, ErrorKind> {
-        let node = self.node(id).ok_or(ErrorKind::Stale)?;
+    fn trained(&self, id: u16) -> Result<&Node, Refused> {
+        let node = self.node(id).ok_or_else(|| self.refuse(ErrorKind::Stale))?;
         if node.has(Node::REQUIRES_GRAD) {
             Ok(node)
         } else {
-            Err(ErrorKind::NoGradient)
+            Err(self.refuse(ErrorKind::NoGradient))
         }
     }
 
     /// A single number that depends on a parameter.
     #[inline]
-    pub(crate) fn differentiable(&self, loss: u16) -> Result<&Node, ErrorKind> {
+    pub(crate) fn differentiable(&self, loss: u16) -> Result<&Node, Refused> {
         let node = self.trained(loss)?;
         if node.len() == 1 {
             Ok(node)
         } else {
-            Err(ErrorKind::NotScalar { shape: node.shape })
+            Err(self.refuse(ErrorKind::NotScalar { shape: node.shape }))
         }
     }
 
@@ -736,7 +810,7 @@ impl<'t> State<'t> {
         tape: &Tape<'t>,
         var: Var<'t>,
         gradient: Option<&[f32]>,
-    ) -> Result<(), ErrorKind> {
+    ) -> Result<(), Refused> {
         let loss = var.id;
         let planned = match gradient {
             None => self.planned_number,
@@ -792,11 +866,11 @@ impl<'t> State<'t> {
     /// Refuses what has no gradients, and plans them; not those of a parameter.
     #[cold]
     #[inline(never)]
-    fn prepare(&mut self, loss: u16, gradient: Option<&[f32]>) -> Result<(), ErrorKind> {
+    fn prepare(&mut self, loss: u16, gradient: Option<&[f32]>) -> Result<(), Refused> {
         let node = match gradient {
             Some(gradient) => {
                 let node = self.trained(loss)?;
-                expect_length(&node.shape, gradient)?;
+                self.expect_length(&node.shape, gradient)?;
                 node
             }
             None => self.differentiable(loss)?,
@@ -805,7 +879,7 @@ impl<'t> State<'t> {
             return Ok(());
         }
         if self.outdated_from <= loss.into() {
-            return Err(ErrorKind::NotReplayed);
+            return Err(self.refuse(ErrorKind::NotReplayed));
         }
         if self.planned == loss {
             return Ok(());
@@ -878,7 +952,7 @@ impl<'t> State<'t> {
     ///
     /// Places are relative to `top`, where the gradients begin.
     #[cold]
-    fn plan(&mut self, loss: u16) -> Result<(), ErrorKind> {
+    fn plan(&mut self, loss: u16) -> Result<(), Refused> {
         // If there is room to spare, from the start of a cache line on.
         let line = self.top + self.floats.to_line(self.top);
         if Level::VECTORS && self.plan_from(loss, line).is_ok() {
@@ -888,7 +962,7 @@ impl<'t> State<'t> {
     }
 
     /// [`plan`](Self::plan), with `top` for where the gradients begin.
-    fn plan_from(&mut self, loss: u16, top: usize) -> Result<(), ErrorKind> {
+    fn plan_from(&mut self, loss: u16, top: usize) -> Result<(), Refused> {
         if self.collected.get() != Collected::None {
             self.mark_written();
         }
@@ -913,7 +987,7 @@ impl<'t> State<'t> {
                 continue;
             };
             let (op, operands, own) = (node.op, node.operands, node.numbers);
-            let [mut adding, mut anew] = [0; 2];
+            let mut firsts = 0;
             let (mut runs, mut passed_on) = (false, false);
             for (k, &of) in operands.iter().enumerate() {
                 let to = of.link();
@@ -921,7 +995,7 @@ impl<'t> State<'t> {
                     continue;
                 };
                 if operand.has(Node::PARAM) {
-                    anew |= u8::from(!operand.has(Node::PLANNED)) << k;
+                    firsts |= u8::from(!operand.has(Node::PLANNED)) << k << Node::ANEW;
                     operand.set(Node::PLANNED);
                 } else if operand.numbers.grad == Start::NONE {
                     // Once only: what is added for one must not reach the other.
@@ -937,14 +1011,13 @@ impl<'t> State<'t> {
                         }
                         continue;
                     }
-                    anew |= 1 << k;
-                    adding |= 1 << k;
+                    firsts |= 1 << k | 1 << k << Node::ANEW;
                     end = end.max(self.place_gradient(to, id, top));
                 }
                 runs = true;
             }
             if let Some(node) = self.nodes.at_mut(link) {
-                node.firsts = [adding, anew];
+                node.firsts = firsts;
                 node.clear(Node::LIVE);
                 node.next_planned = Link::NONE;
             }
@@ -958,10 +1031,10 @@ impl<'t> State<'t> {
         }
 
         if end > grads_start {
-            return Err(ErrorKind::Floats {
+            return Err(self.refuse(ErrorKind::Floats {
                 needed: self.top + (end - top) + self.param_floats,
                 capacity: self.floats.len(),
-            });
+            }));
         }
         let all = self.params().all(|param| param.has(Node::PLANNED));
         self.reached = if all {
@@ -1036,20 +1109,19 @@ impl<'t> State<'t> {
     /// Settles that a parameter no gradient has reached has one of zeros, if it may go
     /// without. Otherwise says which one it is, and where it was made.
     #[cold]
-    pub(super) fn zero_unused(
-        &mut self,
-    ) -> Result<(), (ErrorKind, Option<&'static Location<'static>>)> {
+    pub(super) fn zero_unused(&mut self) -> Result<(), Refused> {
         for must in [true, false] {
             let (mut next, mut number) = (self.first_param, 0);
             while let Some(param) = self.nodes.at(next) {
                 next = param.next;
                 if !self.holds_grad(param) {
                     if must && !param.has(Node::ALLOW_UNUSED) {
-                        let kind = ErrorKind::Unused {
+                        let refused = self.refuse(ErrorKind::Unused {
                             param: number,
                             shape: param.shape,
-                        };
-                        return Err((kind, param.at));
+                        });
+                        self.refused_at(None, param.at);
+                        return Err(refused);
                     }
                     let range = self.grad_range(param);
                     if let Some(grad) = self.floats.get_mut(range).filter(|_| !must) {
@@ -1110,16 +1182,5 @@ fn rotate(floats: Option<&mut [f32]>, by: usize) {
     if let Some((front, back)) = floats.split_at_mut_checked(by) {
         front.reverse();
         back.reverse();
-    }
-}
-
-fn expect_length(shape: &Shape, values: &[f32]) -> Result<(), ErrorKind> {
-    if shape.numel() == values.len() {
-        Ok(())
-    } else {
-        Err(ErrorKind::Length {
-            expected: shape.numel(),
-            found: values.len(),
-        })
     }
 }
