@@ -21,6 +21,7 @@ elf=$CARGO_TARGET_DIR/$target/release/budget
 jobs=(
     "operators     s"
     "fused         s"
+    "line          s"
     "sine          3"
     "sine-in-parts 3"
     "exp           3"

@@ -60,6 +60,17 @@ impl Shape {
         })
     }
 
+    /// As many of the sizes as a shape has room for.
+    #[inline(never)] // one copy for all lengths
+    pub(crate) fn padded(sizes: &[usize]) -> Self {
+        let mut shape = Shape::SCALAR;
+        for (to, from) in shape.dims.iter_mut().zip(sizes) {
+            *to = *from;
+            shape.rank += 1;
+        }
+        shape
+    }
+
     /// The number of dimensions.
     pub const fn rank(&self) -> usize {
         self.rank as usize
@@ -75,8 +86,15 @@ impl Shape {
         self.dims.get(axis).copied().unwrap_or(1)
     }
 
+    /// Field by field: as a whole, it would be moved by a call of `memmove`.
+    pub(crate) fn copy_from(&mut self, other: &Shape) {
+        self.dims = other.dims;
+        self.rank = other.rank;
+    }
+
     /// The number of elements. A product too large for `usize` saturates, and
     /// is then refused by every arena.
+    #[inline(never)]
     pub const fn numel(&self) -> usize {
         let [a, b, c, d] = self.dims;
         a.saturating_mul(b).saturating_mul(c).saturating_mul(d)
@@ -186,14 +204,7 @@ impl Shape {
 impl<const N: usize> From<[usize; N]> for Shape {
     fn from(sizes: [usize; N]) -> Self {
         const { assert!(N <= MAX_RANK, "a shape has at most four dimensions") };
-        let mut dims = [1; MAX_RANK];
-        for (to, from) in dims.iter_mut().zip(sizes) {
-            *to = from;
-        }
-        Shape {
-            dims,
-            rank: N as u8,
-        }
+        Shape::padded(&sizes)
     }
 }
 

@@ -94,6 +94,10 @@ impl Span {
         }
     }
 
+    pub(crate) fn start(self) -> Start {
+        self.start
+    }
+
     #[inline(always)]
     pub(crate) fn len(self) -> usize {
         self.len as usize

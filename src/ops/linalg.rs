@@ -14,16 +14,24 @@ pub(super) const ENTRIES: &[Entry] = &[
 /// The sizes `[m, k, n]` of a product, and its shape. A vector on the left is a
 /// row, one on the right a column, and what they add to the shape is dropped.
 fn product(a: Shape, b: Shape) -> Result<([usize; 3], Shape), ShapeError> {
-    let (sizes, shape) = match (a.dims(), b.dims()) {
-        (&[m, k], &[k2, n]) if k == k2 => ([m, k, n], Shape::from([m, n])),
-        (&[m, k], &[k2]) if k == k2 => ([m, k, 1], Shape::from([m])),
-        (&[k], &[k2, n]) if k == k2 => ([1, k, n], Shape::from([n])),
-        (&[k], &[k2]) if k == k2 => ([1, k, 1], Shape::SCALAR),
-        ([], _) | (_, []) => return Err(ShapeError::TooFewDims { least: 1 }),
-        ([_] | [_, _], [_] | [_, _]) => return Err(ShapeError::Inner),
-        _ => return Err(ShapeError::Rank { most: 2 }),
+    let (rows, columns) = (a.rank(), b.rank());
+    if rows == 0 || columns == 0 {
+        return Err(ShapeError::TooFewDims { least: 1 });
+    }
+    if rows > 2 || columns > 2 {
+        return Err(ShapeError::Rank { most: 2 });
+    }
+    let (m, k) = match rows {
+        1 => (1, a.dim(0)),
+        _ => (a.dim(0), a.dim(1)),
     };
-    Ok((sizes, shape))
+    let (inner, n) = (b.dim(0), b.dim(1));
+    if k != inner {
+        return Err(ShapeError::Inner);
+    }
+    let kept = [m, n];
+    let shape = Shape::padded(kept.get(2 - rows..columns).unwrap_or_default());
+    Ok(([m, k, n], shape))
 }
 
 fn keep(sizes: [usize; 3], attrs: &mut Attrs) {

@@ -21,13 +21,14 @@
 //! finds the gradients, and a pass takes them as they stand.
 
 use core::cell::Cell;
+use core::hint::black_box;
 use core::ops::Range;
 use core::panic::Location;
 
 use super::{NONE, Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::{Acc, Level};
-use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Numbers, Op};
+use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Op};
 use crate::op::{Operand, Span, Start};
 use crate::shape::Shape;
 use crate::var::Var;
@@ -344,7 +345,7 @@ impl<'t> State<'t> {
                 }
                 self.top += len;
                 if let Some(to) = self.floats.get_mut(place..place + len) {
-                    to.copy_from_slice(values);
+                    copy(values, to);
                 }
                 let flags = if is_param {
                     Node::PARAM | Node::REQUIRES_GRAD
@@ -355,17 +356,12 @@ impl<'t> State<'t> {
             }
         };
         if let Some(node) = self.nodes.at_mut(link) {
-            *node = Node {
-                numbers: Numbers {
-                    values,
-                    grad: Start::NONE,
-                },
-                at: Some(at),
-                shape: *shape,
-                cap: len as u32,
-                flags: Cell::new(flags),
-                ..Node::EMPTY
-            };
+            (node.op, node.at) = (None, Some(at));
+            node.next = Link::NONE;
+            node.numbers.values = values;
+            node.shape.copy_from(shape);
+            (node.cap, node.saved) = (len as u32, 0);
+            node.flags.set(flags);
         }
         self.push();
         Ok(id)
@@ -512,13 +508,10 @@ impl<'t> State<'t> {
         let id = self.next_id()?;
         let link = self.nodes.link(id.into());
         if let Some(node) = self.nodes.at_mut(link) {
-            *node = Node {
-                op: Some(op),
-                operands,
-                attrs,
-                at: Some(at),
-                ..Node::EMPTY
-            };
+            (node.op, node.at) = (Some(op), Some(at));
+            node.operands = operands;
+            node.next = Link::NONE;
+            node.attrs = attrs;
         }
         // Until it is pushed, the node is not in use.
         let len = self.apply_shape_rule(link)?;
@@ -578,7 +571,7 @@ impl<'t> State<'t> {
         let mut count = 0;
         for (to, operand) in shapes.iter_mut().zip(node.operands) {
             if let Some(operand) = self.nodes.at(operand.link()) {
-                *to = operand.shape;
+                to.copy_from(&operand.shape);
                 count += 1;
             }
         }
@@ -971,8 +964,7 @@ impl<'t> State<'t> {
         for node in self.nodes.iter_mut().take(self.len) {
             node.clear(Node::LIVE | Node::PLANNED);
             node.numbers.grad = if node.has(Node::PARAM) {
-                let place = self.floats.place(node.numbers.values);
-                self.floats.start(grads_start + place)
+                node.numbers.values.start().after(grads_start)
             } else {
                 Start::NONE
             };
@@ -1106,30 +1098,29 @@ impl<'t> State<'t> {
         self.collected.get() == Collected::All
     }
 
-    /// Settles that a parameter no gradient has reached has one of zeros, if it may go
-    /// without. Otherwise says which one it is, and where it was made.
+    /// Gives parameters that no gradient has reached one of zeros, if they may go
+    /// without. Otherwise says which one may not, and where it was made.
     #[cold]
+    #[inline(never)]
     pub(super) fn zero_unused(&mut self) -> Result<(), Refused> {
-        for must in [true, false] {
-            let (mut next, mut number) = (self.first_param, 0);
-            while let Some(param) = self.nodes.at(next) {
-                next = param.next;
-                if !self.holds_grad(param) {
-                    if must && !param.has(Node::ALLOW_UNUSED) {
-                        let refused = self.refuse(ErrorKind::Unused {
-                            param: number,
-                            shape: param.shape,
-                        });
-                        self.refused_at(None, param.at);
-                        return Err(refused);
-                    }
-                    let range = self.grad_range(param);
-                    if let Some(grad) = self.floats.get_mut(range).filter(|_| !must) {
-                        grad.fill(0.0);
-                    }
+        let (mut next, mut number) = (self.first_param, 0);
+        while let Some(param) = self.nodes.at(next) {
+            next = param.next;
+            if !self.holds_grad(param) {
+                if !param.has(Node::ALLOW_UNUSED) {
+                    let refused = self.refuse(ErrorKind::Unused {
+                        param: number,
+                        shape: param.shape,
+                    });
+                    self.refused_at(None, param.at);
+                    return Err(refused);
                 }
-                number += 1;
+                let range = self.grad_range(param);
+                if let Some(grad) = self.floats.get_mut(range) {
+                    grad.fill(0.0);
+                }
             }
+            number += 1;
         }
         Ok(())
     }
@@ -1170,10 +1161,18 @@ fn append(nodes: &mut Nodes<'_>, [first, last]: [&mut Link; 2], link: Link) {
     *last = link;
 }
 
+/// One by one and unseen by the compiler, which would call `memcpy` instead: a library
+/// of its own on a microcontroller, for something that is seldom done.
+#[cold]
+fn copy(from: &[f32], to: &mut [f32]) {
+    for (to, x) in to.iter_mut().zip(from) {
+        *to = black_box(*x);
+    }
+}
+
 /// Moves the last `by` numbers to the front.
 ///
-/// By turning them around thrice: a loop that copies would be taken for a `memmove`,
-/// which is a library of its own on a microcontroller.
+/// By turning them around thrice: a loop that copies would be taken for a `memmove`.
 #[cold]
 #[inline(never)]
 fn rotate(floats: Option<&mut [f32]>, by: usize) {

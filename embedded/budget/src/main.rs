@@ -26,7 +26,8 @@ const PER_TICK: u32 = 40;
 const PAINT: u32 = 0xCCCC_CCCC;
 
 /// Whether there is a job, or only what the others' sizes are compared with.
-const JOB: bool = cfg!(any(feature = "operators", feature = "fused")) || SINE || ELEMENTARY;
+const JOB: bool =
+    cfg!(any(feature = "operators", feature = "fused", feature = "line")) || SINE || ELEMENTARY;
 
 /// Whether it is a function, to be counted per call: its loop and store included.
 const ELEMENTARY: bool = cfg!(any(feature = "exp", feature = "tanh", feature = "sin"));
@@ -88,9 +89,18 @@ fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
 // One stack frame, so that all of it is seen below `run`.
 #[inline(never)]
 fn thermometer() -> Option<u32> {
-    use jobs::thermometer::{Memory, Spelling, epoch, record, scaled};
+    use jobs::thermometer::{Spelling, epoch, record, scaled};
 
-    let spelling = if cfg!(feature = "fused") {
+    #[cfg(feature = "line")]
+    use jobs::thermometer::LineMemory as Memory;
+    #[cfg(feature = "fused")]
+    use jobs::thermometer::FusedMemory as Memory;
+    #[cfg(not(any(feature = "line", feature = "fused")))]
+    use jobs::thermometer::Memory;
+
+    let spelling = if cfg!(feature = "line") {
+        Spelling::Line
+    } else if cfg!(feature = "fused") {
         Spelling::Fused
     } else {
         Spelling::Operators

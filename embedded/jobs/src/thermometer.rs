@@ -21,10 +21,18 @@ pub enum Spelling {
     Operators,
     /// With `linear` and `mse`.
     Fused,
+    /// With `line_mse`.
+    Line,
 }
 
-/// Room for either spelling.
+/// Room for the spelling with operators, to the float, and for every other.
 pub type Memory = Arena<72, 9>;
+
+/// Room for `linear` and `mse`, to the float.
+pub type FusedMemory = Arena<28, 6>;
+
+/// Room for `line_mse`, to the float.
+pub type LineMemory = Arena<8, 4>;
 
 /// Readings scaled to about the size of the references.
 pub fn scaled() -> [f32; 11] {
@@ -47,6 +55,12 @@ pub fn record<'t>(tape: &'t Tape<'t>, t_un: &'t [f32], spelling: Spelling) -> Va
             let t_u = tape.input(t_un, [11, 1]);
             let t_c = tape.input(&T_C, [11, 1]);
             t_u.linear(w, b).mse(t_c)
+        }
+        Spelling::Line => {
+            let line = tape.param(&[1.0, 0.0], [2]);
+            let t_u = tape.input(t_un, [11]);
+            let t_c = tape.input(&T_C, [11]);
+            t_u.line_mse(line, t_c)
         }
     }
 }
