@@ -134,9 +134,7 @@ impl Core {
         mut state: [&mut [f32]; K],
     ) -> Result<(), OptimizerError> {
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        let ([beta1, beta2], [power1, power2]) = (self.betas, self.powers);
-        let powers = [power1.times(beta1), power2.times(beta2)];
-        let update = Update::new(self, powers);
+        let update = Update::after(self);
         let mut swept = None;
         if let Some(more) = self.more {
             (more.check)(self)?;
@@ -148,7 +146,7 @@ impl Core {
             Some(swept) => swept?,
             None => sweep(&update, params, grads, state)?,
         }
-        self.powers = powers;
+        self.powers = update.powers;
         Ok(())
     }
 
@@ -343,12 +341,16 @@ struct Update {
     root_correction2: f32,
     eps: f32,
     step_size: f32,
+    /// What `Core`'s are after the step.
+    powers: [Fraction; 2],
 }
 
 impl Update {
-    #[inline(always)]
-    fn new(core: &Core, [power1, power2]: [Fraction; 2]) -> Self {
-        let [beta1, beta2] = core.betas;
+    /// The next one, after the steps there have been.
+    #[inline(never)]
+    fn after(core: &Core) -> Self {
+        let ([beta1, beta2], [power1, power2]) = (core.betas, core.powers);
+        let powers @ [power1, power2] = [power1.times(beta1), power2.times(beta2)];
         Self {
             one_minus_beta1: beta1.one_minus().to_f32(),
             beta2: beta2.to_f32(),
@@ -356,6 +358,7 @@ impl Update {
             root_correction2: power2.one_minus().sqrt(),
             eps: core.eps,
             step_size: power1.one_minus().divide(core.lr),
+            powers,
         }
     }
 
@@ -422,12 +425,12 @@ mod tests {
         };
         for betas in [[0.9, 0.999], [0.3, 0.5]] {
             let betas = betas.map(Fraction::new);
-            let core = Core {
-                betas,
-                ..Core::new(0.1)
-            };
-            for powers in [betas, [0.5, 0.99].map(Fraction::new)] {
-                let update = &Update::new(&core, powers);
+            for powers in [[Fraction::ONE; 2], betas, [0.5, 0.99].map(Fraction::new)] {
+                let update = &Update::after(&Core {
+                    betas,
+                    powers,
+                    ..Core::new(0.1)
+                });
                 assert_lanes_agree::<2>(update);
                 assert_lanes_agree::<3>(update);
                 for objective in [Objective::LOSS, penalised] {

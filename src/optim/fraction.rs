@@ -58,10 +58,11 @@ impl Fraction {
     }
 
     /// The bits from the highest that is set, as `m` in `m / 2⁶³ / 2ᶻ`, and `z`.
-    #[inline(always)]
+    #[inline(never)]
     fn normalized(self) -> (u64, i32) {
         let z = self.0.leading_zeros();
-        (self.0.unbounded_shl(z), z as i32)
+        // Of zero nothing is moved.
+        (self.0.wrapping_shl(z), z as i32)
     }
 
     /// The nearest `f32`.
@@ -76,7 +77,7 @@ impl Fraction {
         let (m, z) = self.normalized();
         // The root of `square / 2⁶²`, from 1 to 2, is to have 23 bits after the
         // point.
-        let square = m >> (!z & 1);
+        let square = if z & 1 == 0 { m >> 1 } else { m };
         let root = (Lanes::sqrt(high(square)) * 256.0) as u32;
         // What is missing, with five bits more than the square of `root`, is
         // small enough to be computed modulo 2³².
