@@ -7,8 +7,8 @@
 //!
 //! Names, defaults and formulas are those of PyTorch 2. An optimizer sees two
 //! flat slices, parameters and gradients, and owns its state, which is sized
-//! where it is made: inline for firmware, so that it can be a `static`, or on
-//! the heap with the feature `std`.
+//! where it is made: inline for firmware, so that it can be a `static`, in slices
+//! of the caller's, or on the heap with the feature `std`.
 //!
 //! ```
 //! use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
@@ -37,6 +37,7 @@
 //! bit of the result.
 
 mod adam;
+mod fraction;
 mod sgd;
 
 pub use adam::Adam;
@@ -96,31 +97,17 @@ fn require(holds: bool, expected: &'static str, found: f32) -> Result<(), Optimi
 #[derive(Clone, Copy, Debug)]
 struct Objective {
     maximize: bool,
-    /// `None` instead of 0, a test that the compiler can lift out of the loop.
-    weight_decay: Option<f32>,
+    weight_decay: f32,
 }
 
 impl Objective {
     const LOSS: Self = Self {
         maximize: false,
-        weight_decay: None,
+        weight_decay: 0.0,
     };
 
-    const fn set_weight_decay(&mut self, weight_decay: f32) {
-        self.weight_decay = if weight_decay == 0.0 {
-            None
-        } else {
-            Some(weight_decay)
-        };
-    }
-
-    /// Whether it is the loss, and nothing else.
-    fn is_loss(&self) -> bool {
-        !self.maximize && self.weight_decay.is_none()
-    }
-
     fn check(&self) -> Result<(), OptimizerError> {
-        let decay = self.weight_decay.unwrap_or(0.0);
+        let decay = self.weight_decay;
         require(decay >= 0.0, "weight_decay >= 0", decay)
     }
 
@@ -128,9 +115,10 @@ impl Objective {
     #[inline(always)]
     fn gradient<L: Lanes>(&self, p: L, g: L) -> L {
         let g = if self.maximize { -g } else { g };
-        match self.weight_decay {
-            Some(decay) => g + L::splat(decay) * p,
-            None => g,
+        if self.weight_decay == 0.0 {
+            g
+        } else {
+            g + L::splat(self.weight_decay) * p
         }
     }
 }
@@ -138,12 +126,12 @@ impl Objective {
 /// What a step does to one element.
 trait Rule {
     /// The new parameter, from the old one, its gradient, and its element of
-    /// each of the `K` state buffers, which are updated in place.
-    fn apply<L: Lanes, const K: usize>(&self, p: L, g: L, state: &mut [L; K]) -> L;
+    /// each of the state buffers, which are updated in place.
+    fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L;
 }
 
 /// Applies a rule to every element, in one pass, once all lengths agree.
-#[inline]
+#[inline(always)]
 fn sweep<const K: usize>(
     rule: &impl Rule,
     params: &mut [f32],
@@ -157,15 +145,19 @@ fn sweep<const K: usize>(
             grads: grads.len(),
         });
     }
-    if let Some(buffer) = state.iter().find(|buffer| buffer.len() != n) {
-        return Err(OptimizerError::StateSize {
-            state: buffer.len(),
-            params: n,
-        });
+    // No loop: few buffers are compared in a row, even where code is to be small.
+    let misfit = match state.as_slice() {
+        [a, ..] if a.len() != n => Some(a.len()),
+        [_, b, ..] if b.len() != n => Some(b.len()),
+        [_, _, c, ..] if c.len() != n => Some(c.len()),
+        _ => None,
+    };
+    if let Some(state) = misfit {
+        return Err(OptimizerError::StateSize { state, params: n });
     }
     // As in the kernels: what a few parameters need is a plain loop.
     if n <= SHORT || !Level::VECTORS {
-        sweep_as::<f32, K>(rule, params, grads, state);
+        one_by_one(rule, params, grads, state);
     } else {
         long_sweep(rule, params, grads, state);
     }
@@ -174,6 +166,45 @@ fn sweep<const K: usize>(
 
 /// Up to this many parameters are updated one at a time.
 const SHORT: usize = 16;
+
+/// [`sweep`] without vectors, over slices of equal length. Written out for each
+/// number of buffers, or state would wander through memory.
+#[inline(always)]
+fn one_by_one<const K: usize>(
+    rule: &impl Rule,
+    params: &mut [f32],
+    grads: &[f32],
+    mut state: [&mut [f32]; K],
+) {
+    const { assert!(K <= 3) };
+    let elements = params.iter_mut().zip(grads);
+    match state.as_mut_slice() {
+        [] => elements.for_each(|(p, g)| *p = rule.apply(*p, *g, &mut [])),
+        [a] => elements.zip(a.iter_mut()).for_each(|((p, g), a)| {
+            let mut state = [*a];
+            *p = rule.apply(*p, *g, &mut state);
+            [*a] = state;
+        }),
+        [a, b] => {
+            let elements = elements.zip(a.iter_mut()).zip(b.iter_mut());
+            elements.for_each(|(((p, g), a), b)| {
+                let mut state = [*a, *b];
+                *p = rule.apply(*p, *g, &mut state);
+                [*a, *b] = state;
+            });
+        }
+        [a, b, c, ..] => {
+            let elements = elements.zip(a.iter_mut()).zip(b.iter_mut());
+            elements
+                .zip(c.iter_mut())
+                .for_each(|((((p, g), a), b), c)| {
+                    let mut state = [*a, *b, *c];
+                    *p = rule.apply(*p, *g, &mut state);
+                    [*a, *b, *c] = state;
+                });
+        }
+    }
+}
 
 #[inline(never)]
 fn long_sweep<const K: usize>(
@@ -193,6 +224,9 @@ fn sweep_as<L: Lanes, const K: usize>(
     grads: &[f32],
     mut state: [&mut [f32]; K],
 ) {
+    if L::LEN == 1 {
+        return one_by_one(rule, params, grads, state);
+    }
     let (p_whole, p_rest) = L::chunks_mut(params);
     let (g_whole, g_rest) = L::chunks(grads);
 

@@ -23,6 +23,7 @@ use crate::kernel::Lanes;
 /// | --- | --- | --- |
 /// | [`new`](Self::new) | no momentum | no state |
 /// | [`momentum`](Self::momentum) | dampening 0, not Nesterov | 4 bytes per parameter, inline |
+/// | [`momentum_with_state`](Self::momentum_with_state) | the same | a slice of the caller's |
 /// | `momentum_on_heap` | the same | 4 bytes per parameter, heap (feature `std`) |
 ///
 /// `N` is the number of parameters whose momentum is held inline, `S` the
@@ -40,13 +41,12 @@ use crate::kernel::Lanes;
 #[derive(Clone, Debug)]
 pub struct Sgd<const N: usize = 0, S = [f32; N]> {
     hyper: Hyper,
-    /// Whether it is known that hyper-parameters are in range, and that there is
-    /// nothing to a step but `p - lr · g`.
-    is_descent: bool,
-    /// Whether the buffer holds the gradients of an earlier step.
-    started: bool,
+    /// Set by the builders that need it: other firmware is linked without.
+    any_step: Option<AnyStep>,
     buffer: S,
 }
+
+type AnyStep = fn(&mut Hyper, &mut [f32], &[f32], &mut [f32]) -> Result<(), OptimizerError>;
 
 #[derive(Clone, Copy, Debug)]
 struct Hyper {
@@ -55,6 +55,11 @@ struct Hyper {
     /// `1 - dampening`, the weight of a new gradient in the buffer.
     fresh: f32,
     nesterov: bool,
+    /// Whether the buffer holds the gradients of an earlier step.
+    started: bool,
+    /// Whether it is known that the learning rate is in range, and that there is
+    /// nothing to a step but `p - lr · g`.
+    is_descent: bool,
     objective: Objective,
 }
 
@@ -68,12 +73,13 @@ impl Sgd {
             momentum: 0.0,
             fresh: 1.0,
             nesterov: false,
+            started: false,
+            is_descent: false,
             objective: Objective::LOSS,
         };
         Self {
             hyper,
-            is_descent: false,
-            started: false,
+            any_step: None,
             buffer: [],
         }
     }
@@ -81,29 +87,42 @@ impl Sgd {
     /// With momentum (often 0.9) for `M` parameters, held inline.
     #[must_use]
     pub const fn momentum<const M: usize>(self, momentum: f32) -> Sgd<M> {
-        Sgd {
-            hyper: Hyper {
-                momentum,
-                ..self.hyper
-            },
-            is_descent: false,
-            started: false,
-            buffer: [0.0; M],
-        }
+        self.with_buffer(momentum, [0.0; M])
     }
 
     /// With momentum (often 0.9) for `params` parameters, held on the heap.
     #[cfg(feature = "std")]
     #[must_use]
     pub fn momentum_on_heap(self, momentum: f32, params: usize) -> Sgd<0, std::vec::Vec<f32>> {
+        self.with_buffer(momentum, std::vec![0.0; params])
+    }
+
+    /// With momentum (often 0.9), held in a slice of the caller's, as long as
+    /// there are parameters. It is zeroed.
+    ///
+    /// ```
+    /// use baregrad::optim::{Optimizer, Sgd};
+    ///
+    /// let mut memory = [0.0; 321];
+    /// let mut sgd = Sgd::new(1e-3).momentum_with_state(0.9, &mut memory);
+    /// sgd.step(&mut [0.0; 321], &[1.0; 321])?;
+    /// # Ok::<(), baregrad::optim::OptimizerError>(())
+    /// ```
+    #[must_use]
+    pub fn momentum_with_state(self, momentum: f32, state: &mut [f32]) -> Sgd<0, &mut [f32]> {
+        state.fill(0.0);
+        self.with_buffer(momentum, state)
+    }
+
+    const fn with_buffer<const M: usize, B>(self, momentum: f32, buffer: B) -> Sgd<M, B> {
         Sgd {
             hyper: Hyper {
                 momentum,
+                is_descent: false,
                 ..self.hyper
             },
-            is_descent: false,
-            started: false,
-            buffer: std::vec![0.0; params],
+            any_step: Some(Hyper::any_step),
+            buffer,
         }
     }
 }
@@ -113,35 +132,37 @@ impl<const N: usize, S> Sgd<N, S> {
     ///
     /// An `f64`, because `1 - dampening` is what is rounded to `f32`.
     #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
     pub const fn dampening(mut self, dampening: f64) -> Self {
         self.hyper.fresh = (1.0 - dampening) as f32;
-        self.looked_at_again()
+        self.with_any_step()
     }
 
     /// Adds `weight_decay · p` to every gradient (L2 penalty). Default 0.
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
-        self.hyper.objective.set_weight_decay(weight_decay);
-        self.looked_at_again()
+        self.hyper.objective.weight_decay = weight_decay;
+        self.with_any_step()
     }
 
     /// Nesterov's momentum, which needs momentum and no dampening.
     #[must_use]
     pub const fn nesterov(mut self) -> Self {
         self.hyper.nesterov = true;
-        self.looked_at_again()
+        self.with_any_step()
     }
 
     /// Climbs instead of descending.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
         self.hyper.objective.maximize = true;
-        self.looked_at_again()
+        self.with_any_step()
     }
 
-    /// By the next step: hyper-parameters have changed.
-    const fn looked_at_again(mut self) -> Self {
-        self.is_descent = false;
+    /// There may be more to a step than `p - lr · g`.
+    const fn with_any_step(mut self) -> Self {
+        self.hyper.is_descent = false;
+        self.any_step = Some(Hyper::any_step);
         self
     }
 }
@@ -149,36 +170,20 @@ impl<const N: usize, S> Sgd<N, S> {
 impl<const N: usize, S: AsMut<[f32]>> Sgd<N, S> {
     /// Forgets all steps; hyper-parameters stay.
     pub fn reset(&mut self) {
-        self.started = false;
+        self.hyper.started = false;
         self.buffer.as_mut().fill(0.0);
-    }
-
-    /// A step with momentum, weight decay, or uphill.
-    #[inline(never)]
-    fn any_step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
-        let mut hyper = self.hyper;
-        if hyper.momentum == 0.0 {
-            return sweep(&hyper, params, grads, []);
-        }
-        if !self.started {
-            // The first gradient enters whole. The buffer is zero then.
-            hyper.fresh = 1.0;
-        }
-        sweep(&hyper, params, grads, [self.buffer.as_mut()])?;
-        self.started = true;
-        Ok(())
     }
 }
 
 impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
     #[inline]
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
-        if !self.is_descent {
-            self.hyper.check()?;
-            if self.hyper.momentum != 0.0 || !self.hyper.objective.is_loss() {
-                return self.any_step(params, grads);
+        if !self.hyper.is_descent {
+            if let Some(any_step) = self.any_step {
+                return any_step(&mut self.hyper, params, grads, self.buffer.as_mut());
             }
-            self.is_descent = true;
+            require(self.hyper.lr >= 0.0, "lr >= 0", self.hyper.lr)?;
+            self.hyper.is_descent = true;
         }
         sweep(&Descent { lr: self.hyper.lr }, params, grads, [])
     }
@@ -189,12 +194,32 @@ impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
 
     fn set_learning_rate(&mut self, lr: f32) {
         self.hyper.lr = lr;
-        self.is_descent = false;
+        self.hyper.is_descent = false;
     }
 }
 
 impl Hyper {
-    #[cold]
+    /// A step with any hyper-parameters.
+    fn any_step(
+        &mut self,
+        params: &mut [f32],
+        grads: &[f32],
+        buffer: &mut [f32],
+    ) -> Result<(), OptimizerError> {
+        self.check()?;
+        let mut hyper = *self;
+        if hyper.momentum == 0.0 {
+            return sweep(&hyper, params, grads, []);
+        }
+        if !self.started {
+            // The first gradient enters whole. The buffer is zero then.
+            hyper.fresh = 1.0;
+        }
+        sweep(&hyper, params, grads, [buffer])?;
+        self.started = true;
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), OptimizerError> {
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
         require(self.momentum >= 0.0, "momentum >= 0", self.momentum)?;
@@ -222,16 +247,16 @@ struct Descent {
 
 impl Rule for Descent {
     #[inline(always)]
-    fn apply<L: Lanes, const K: usize>(&self, p: L, g: L, _: &mut [L; K]) -> L {
+    fn apply<L: Lanes>(&self, p: L, g: L, _: &mut [L]) -> L {
         p - L::splat(self.lr) * g
     }
 }
 
 impl Rule for Hyper {
     #[inline(always)]
-    fn apply<L: Lanes, const K: usize>(&self, p: L, g: L, state: &mut [L; K]) -> L {
+    fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let mut g = self.objective.gradient(p, g);
-        if let [b] = state.as_mut_slice() {
+        if let [b] = state {
             let momentum = L::splat(self.momentum);
             *b = momentum * *b + L::splat(self.fresh) * g;
             g = if self.nesterov { g + momentum * *b } else { *b };
