@@ -60,12 +60,18 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
 #[inline(never)]
 fn outer(job: &Job<'_>, out: &mut [f32]) {
     let [_, _, n] = job.sizes;
-    for (row, a) in out.chunks_mut(n.max(1)).zip(job.a) {
-        for (j, (to, b)) in row.iter_mut().zip(job.b).enumerate() {
-            let product = a * b;
-            job.acc
-                .put(to, job.bias.get(j).map_or(product, |bias| product + bias));
+    let mut rest = out;
+    for a in job.a {
+        let (row, next) = rest.split_at_mut(n.min(rest.len()));
+        let mut bias = job.bias.iter();
+        for (to, b) in row.iter_mut().zip(job.b) {
+            let mut product = a * b;
+            if let Some(bias) = bias.next() {
+                product += bias;
+            }
+            job.acc.put(to, product);
         }
+        rest = next;
     }
 }
 
@@ -81,13 +87,6 @@ struct Factor<'a> {
 }
 
 impl<'a> Factor<'a> {
-    /// Where the four rows from `i` on begin, if they stand next to each other.
-    #[inline(always)]
-    fn fits(&self, i: usize) -> Option<usize> {
-        let last = self.rows.checked_sub(SIDE)?;
-        (self.across && i <= last).then_some(i)
-    }
-
     /// Copies four rows from `i` on, or what there is of them, and as many steps
     /// from `p` on as there is room for. Beyond the end are zeros.
     #[inline(never)]
@@ -99,7 +98,9 @@ impl<'a> Factor<'a> {
             [self.steps, 1]
         };
         let first = self.values.get(i * row + p * step..).unwrap_or_default();
-        if step == 1
+        let rows = SIDE.min(self.rows - i);
+        if rows == SIDE
+            && step == 1
             && let Some((a, rest)) = first.split_at_checked(row)
             && let Some((b, rest)) = rest.split_at_checked(row)
             && let Some((c, d)) = rest.split_at_checked(row)
@@ -109,7 +110,7 @@ impl<'a> Factor<'a> {
             }
             return;
         }
-        for r in 0..SIDE.min(self.rows - i) {
+        for r in 0..rows {
             let mut x = r * row;
             for to in &mut *copy {
                 if let Some(to) = to.get_mut(r) {
@@ -120,16 +121,19 @@ impl<'a> Factor<'a> {
         }
     }
 
-    /// Four rows from `i` on, step by step from `p` on: where they are, or the copy.
+    /// Four rows from `i` on, step by step from `p` on: some numbers, how many belong
+    /// to a step, and where among them the four are. They are read where they are if
+    /// they stand next to each other, and copied, unless they are, if not.
     #[inline(always)]
-    fn panel(&self, i: usize, p: usize) -> (&[f32], usize, usize) {
-        match self.fits(i) {
-            Some(i) => {
-                let values = self.values.get(p * self.rows..);
-                (values.unwrap_or_default(), self.rows, i)
-            }
-            None => (&self.copy, SIDE, 0),
+    fn panel(&mut self, i: usize, p: usize, copied: bool) -> (&[f32], usize, usize) {
+        if self.across && self.rows >= SIDE && i <= self.rows - SIDE {
+            let values = self.values.get(p * self.rows..);
+            return (values.unwrap_or_default(), self.rows, i);
         }
+        if !copied {
+            self.copy(i, p);
+        }
+        (&self.copy, SIDE, 0)
     }
 }
 
@@ -154,38 +158,44 @@ fn tiles(job: &Job<'_>, out: &mut [f32]) {
     while i < m {
         let mut j = 0;
         while j < n {
-            let z = Sum::IDENTITY;
-            let mut tile = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
-            let mut p = 0;
-            while p < k {
-                if a.fits(i).is_none() && (j == 0 || k > DEPTH) {
-                    a.copy(i, p);
-                }
-                if b.fits(j).is_none() {
-                    b.copy(j, p);
-                }
-                add(&mut tile, &a, &b, [i, j, p]);
-                p += DEPTH;
-            }
-            put(job, [i, j], &tile, out);
+            let _ = tile(job, [&mut a, &mut b], [i, j], out);
             j += SIDE;
         }
         i += SIDE;
     }
 }
 
+/// Four rows and four columns of the result, or what there is of them.
+#[inline(never)]
+fn tile(
+    job: &Job<'_>,
+    [a, b]: [&mut Factor<'_>; 2],
+    [i, j]: [usize; 2],
+    out: &mut [f32],
+) -> Option<()> {
+    let [_, k, _] = job.sizes;
+    let z = Sum::IDENTITY;
+    let mut tile = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
+    let mut p = 0;
+    while p < k {
+        let a = a.panel(i, p, j > 0 && k <= DEPTH);
+        let b = b.panel(j, p, false);
+        add(&mut tile, a, b, k - p);
+        p += DEPTH;
+    }
+    put(job, [i, j], &tile, out)
+}
+
 /// Adds products to the sums of a tile. Written out, as loops over four stay loops
 /// when compiled for size.
-#[inline(never)]
+#[inline(always)]
 fn add(
     tile: &mut [Four; SIDE],
-    a: &Factor<'_>,
-    b: &Factor<'_>,
-    [i, j, p]: [usize; 3],
+    (a, a_step, i): (&[f32], usize, usize),
+    (b, b_step, j): (&[f32], usize, usize),
+    steps: usize,
 ) -> Option<()> {
-    let len = DEPTH.min(a.steps - p);
-    let (a, a_step, i) = a.panel(i, p);
-    let (b, b_step, j) = b.panel(j, p);
+    let len = DEPTH.min(steps);
     if a_step == 0 || b_step == 0 {
         return None;
     }
@@ -213,7 +223,7 @@ fn add_row([p, q, r, s]: &mut Four, a: f32, [b, c, d, e]: &Four) {
 }
 
 /// Writes the sums that belong to the result, or adds them.
-#[inline(never)]
+#[inline(always)]
 fn put(job: &Job<'_>, [i, j]: [usize; 2], tile: &[Four; SIDE], out: &mut [f32]) -> Option<()> {
     let [m, _, n] = job.sizes;
     let bias = job.bias.get(j..).filter(|bias| !bias.is_empty());
