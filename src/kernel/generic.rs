@@ -259,12 +259,16 @@ pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32];
     if shortest(&xs) <= IN_ORDER {
         return in_order::<R, N, F>(f, xs);
     }
-    let partial = if L::LEN == 1 {
-        one_by_one::<R, N, F>(f, xs)
-    } else {
-        in_groups::<L, R, N, F>(f, xs)
-    };
-    tree::<R>(partial)
+    long_reduce::<L, R, N, F>(f, xs)
+}
+
+/// [`reduce`] of more than [`IN_ORDER`] elements.
+#[inline(always)]
+pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    if L::LEN == 1 {
+        return one_by_one::<R, N, F>(f, xs);
+    }
+    tree::<R>(in_groups::<L, R, N, F>(f, xs))
 }
 
 /// The partial results of a long reduction, added up.
@@ -284,9 +288,10 @@ pub(super) fn tree<R: Reduce>(partial: [[f32; 8]; 4]) -> f32 {
     R::combine(R::combine(a, c), R::combine(b, d))
 }
 
-/// The partial results, kept in memory: least code, for cores without SIMD.
+/// A long reduction whose partial results are kept in memory: least code, for cores
+/// without SIMD.
 #[inline(always)]
-fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> [[f32; 8]; 4] {
+fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     let mut partial = [R::IDENTITY; PARTIALS];
     let mut i = 0;
     for_each(
@@ -300,7 +305,21 @@ fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> [[
             i += 1;
         },
     );
-    core::array::from_fn(|g| core::array::from_fn(|l| one(&partial, 8 * g + l)))
+    tree_of::<R>(&mut partial)
+}
+
+/// [`tree`] of partial results in memory, once for all that are reduced so.
+#[inline(never)]
+fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
+    for (apart, count) in [(8, 24), (16, 8), (4, 4), (2, 2), (1, 1)] {
+        for i in 0..count {
+            let y = one(partial, i + apart);
+            if let Some(x) = partial.get_mut(i) {
+                *x = R::combine(*x, y);
+            }
+        }
+    }
+    one(partial, 0)
 }
 
 /// A reduction of up to [`IN_ORDER`] elements.
@@ -578,17 +597,16 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
         }
         return;
     }
-    // Several columns at once: each waits for the row before.
-    let together = if L::LEN == 1 { 4 } else { 2 * L::LEN };
     let x = run(x, 0, m * n);
+    if L::LEN == 1 {
+        let _ = sum_rows_by_columns(x, n, out, acc);
+        return;
+    }
+    // Several columns at once: each waits for the row before.
     let mut j = 0;
-    while j + together <= n {
-        if L::LEN == 1 {
-            sum_columns::<L, 4>(x, n, j, out, acc);
-        } else {
-            sum_columns::<L, 2>(x, n, j, out, acc);
-        }
-        j += together;
+    while j + 2 * L::LEN <= n {
+        sum_columns::<L, 2>(x, n, j, out, acc);
+        j += 2 * L::LEN;
     }
     while j + L::LEN <= n {
         sum_columns::<L, 1>(x, n, j, out, acc);
@@ -605,6 +623,43 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
         }
         sum.store_part(to);
     }
+}
+
+/// Sums of four columns at a time, and the last few one by one. Written out: a loop
+/// over four stays one when compiled for size.
+#[inline(always)]
+fn sum_rows_by_columns(x: &[f32], n: usize, out: &mut [f32], acc: Acc) -> Option<()> {
+    let mut j = 0;
+    while j < n {
+        if j + 4 <= n {
+            let to: &mut [f32; 4] = out.get_mut(j..)?.first_chunk_mut()?;
+            if acc == Acc::Set {
+                *to = [Sum::IDENTITY; 4];
+            }
+            let [mut p, mut q, mut r, mut s] = *to;
+            for row in x.chunks_exact(n) {
+                let [a, b, c, d] = row.get(j..)?.first_chunk()?;
+                p += a;
+                q += b;
+                r += c;
+                s += d;
+            }
+            *to = [p, q, r, s];
+            j += 4;
+        } else {
+            let to = out.get_mut(j)?;
+            let mut sum = Sum::IDENTITY;
+            if acc == Acc::Add {
+                sum = *to;
+            }
+            for row in x.chunks_exact(n) {
+                sum += row.get(j)?;
+            }
+            *to = sum;
+            j += 1;
+        }
+    }
+    Some(())
 }
 
 /// The sums of `M` vectors of columns from `j` on.

@@ -14,7 +14,7 @@
 //! `x * r` and `r`, and neither prediction nor gradient has to be stored.
 
 use super::generic::{self, PARTIALS, Reduce, Sum, run, tree};
-use super::{Lanes, Level, Map, dot, f32x8, sum};
+use super::{Identity, Lanes, Level, Map, Product, f32x8, long_reduce};
 
 /// Few elements. Two results and not an array of two, which would be packed into
 /// one integer.
@@ -51,7 +51,11 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
     let n = x.len().min(g.len());
     if L::LEN == 1 {
         // Partial sums are in memory then: little to gain, and more flash.
-        return (dot(x, g), sum(run(g, 0, n)));
+        let (x, g) = (run(x, 0, n), run(g, 0, n));
+        return (
+            long_reduce::<Sum, 2, _>(Product, [x, g]),
+            long_reduce::<Sum, 1, _>(Identity, [g]),
+        );
     }
     let (x, x_rest) = run(x, 0, n).as_chunks::<PARTIALS>();
     let (g, g_rest) = run(g, 0, n).as_chunks::<PARTIALS>();

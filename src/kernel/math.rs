@@ -64,12 +64,28 @@ const SIGN: u32 = 0x8000_0000;
 /// The sum c0 + c1 x + c2 x^2 + ..., from the highest power down.
 #[inline(always)]
 fn poly<L: Lanes, const N: usize>(x: L, coefficients: [f32; N]) -> L {
-    let mut from_high = coefficients.into_iter().rev();
-    let mut sum = L::splat(from_high.next().unwrap_or(0.0));
-    for c in from_high {
-        sum = sum * x + L::splat(c);
-    }
-    sum
+    const { assert!(0 < N && N <= 9) };
+    // Written out: a loop stays one when compiled for size, and costs more than
+    // what it does.
+    let sum = None;
+    let sum = step(sum, x, &coefficients, 8);
+    let sum = step(sum, x, &coefficients, 7);
+    let sum = step(sum, x, &coefficients, 6);
+    let sum = step(sum, x, &coefficients, 5);
+    let sum = step(sum, x, &coefficients, 4);
+    let sum = step(sum, x, &coefficients, 3);
+    let sum = step(sum, x, &coefficients, 2);
+    let sum = step(sum, x, &coefficients, 1);
+    let sum = step(sum, x, &coefficients, 0);
+    sum.unwrap_or(x)
+}
+
+/// The sum of the powers from `power` up, if there are any, from that of the
+/// higher ones.
+#[inline(always)]
+fn step<L: Lanes>(sum: Option<L>, x: L, coefficients: &[f32], power: usize) -> Option<L> {
+    let c = L::splat(*coefficients.get(power)?);
+    Some(sum.map_or(c, |sum| sum * x + c))
 }
 
 /// `y`, made negative where `x` has its sign bit set; `y` must not be negative

@@ -27,7 +27,7 @@
 //! a dot product and goes in the order of [`sum`](super::sum).
 
 use super::generic::{Reduce, Sum, reduce, run};
-use super::tiles::{self, Factor};
+use super::tiles;
 use super::{Acc, Lanes, Product};
 
 /// Rows of a block.
@@ -52,6 +52,17 @@ pub fn linear<L: Lanes>(
     out: &mut [f32],
     [m, k, n]: [usize; 3],
 ) {
+    if L::LEN == 1 {
+        let job = tiles::Job {
+            sizes: [m, k, n],
+            a: x,
+            b: w,
+            transposed: [false; 2],
+            bias,
+            acc: Acc::Set,
+        };
+        return tiles::product(&job, out);
+    }
     if n == 1 {
         return dots::<L>(x, w, bias, out, [m, k], Acc::Set);
     }
@@ -70,7 +81,17 @@ pub fn linear<L: Lanes>(
 /// See [`super::matmul_tn`].
 #[inline(always)]
 pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if k == 1 && n == 1 {
+    if L::LEN == 1 {
+        let job = tiles::Job {
+            sizes: [k, m, n],
+            a,
+            b: g,
+            transposed: [true, false],
+            bias: &[],
+            acc,
+        };
+        tiles::product(&job, out);
+    } else if k == 1 && n == 1 {
         dots::<L>(a, g, &[], out, [1, m], acc);
     } else if k == 1 {
         // A column is its own transpose.
@@ -113,6 +134,17 @@ pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [us
 /// See [`super::matmul_nt`].
 #[inline(always)]
 pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    if L::LEN == 1 {
+        let job = tiles::Job {
+            sizes: [m, n, k],
+            a: g,
+            b,
+            transposed: [false, true],
+            bias: &[],
+            acc,
+        };
+        return tiles::product(&job, out);
+    }
     if k == 1 {
         return dots::<L>(g, b, &[], out, [m, n], acc);
     }
@@ -143,9 +175,6 @@ fn dots<L: Lanes>(
     [m, k]: [usize; 2],
     acc: Acc,
 ) {
-    if L::LEN == 1 {
-        return tiles::dots(a, b, bias, out, [m, k], acc);
-    }
     for (i, to) in out.iter_mut().take(m).enumerate() {
         let sum = reduce::<L, Sum, 2, _>(Product, [run(a, i * k, k), run(b, 0, k)]);
         acc.put(to, bias.first().map_or(sum, |b| sum + b));
@@ -169,15 +198,16 @@ struct Job<'a> {
 #[inline(always)]
 fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
     let [m, k, n] = job.sizes;
-    if L::LEN == 1 || n < L::LEN && m.saturating_mul(k) <= SMALL {
-        let factor = |values, step, across| Factor {
-            values,
-            step,
-            across,
+    if n < L::LEN && m.saturating_mul(k) <= SMALL {
+        let job = tiles::Job {
+            sizes: job.sizes,
+            a: job.a,
+            b: job.b,
+            transposed: [TA, TB],
+            bias: job.bias,
+            acc: job.acc,
         };
-        let a = factor(job.a, job.a_step, TA);
-        let b = factor(job.b, job.b_step, !TB);
-        return tiles::product(job.sizes, [a, b], job.bias, out, job.acc);
+        return tiles::product(&job, out);
     }
     let mut j = 0;
     if !TB {

@@ -134,7 +134,7 @@ fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
 
 #[inline(never)]
 fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    with_lanes!(L => generic::reduce::<L, R, N, F>(f, xs))
+    with_lanes!(L => generic::long_reduce::<L, R, N, F>(f, xs))
 }
 
 /// The sum of all elements, `-0.0` (the identity of addition) if there are none.

@@ -1,5 +1,5 @@
-//! Matrix products without SIMD: small in flash, with the order of sums of
-//! [`matmul`](super::matmul).
+//! Matrix products without SIMD: one routine for all forms, small in flash, with
+//! the order of sums of [`matmul`](super::matmul).
 //!
 //! ```text
 //! for each four rows i and four columns j of the result:
@@ -10,9 +10,10 @@
 //!     result = sums                               or += sums
 //! ```
 //!
-//! Where fewer than four rows or columns are left, the tile is moved back until it
-//! fits, and computes a few sums again. What has no room for a tile is done one
-//! element at a time; so are leftovers that are added, which may not count twice.
+//! The inner loop reads four neighbours of each factor. Where four numbers of one
+//! step do not stand next to each other, and at an edge of the result, they are
+//! copied first, [`DEPTH`] steps at a time ([`Factor::copy`]). At an edge a copy
+//! repeats the last row or column; what comes of that is not written.
 
 use super::generic::{Reduce, Sum, one, run};
 use super::{Acc, Product, sum_of};
@@ -21,236 +22,242 @@ use super::{Acc, Product, sum_of};
 /// 32 registers.
 const SIDE: usize = 4;
 
+/// Steps of the sums that are copied at a time: 256 bytes of stack for each factor.
+const DEPTH: usize = 16;
+
 type Four = [f32; SIDE];
 
-/// One factor of a product: as many rows or columns as the result has.
+/// A product to be computed, `out[m, n]` with sums of `k`.
 #[derive(Clone, Copy)]
-pub(super) struct Factor<'a> {
-    pub(super) values: &'a [f32],
-    /// How many numbers stand from one row in memory to the next.
-    pub(super) step: usize,
-    /// Whether neighbours in memory belong to different sums, and not to the
-    /// same.
-    pub(super) across: bool,
+pub(super) struct Job<'a> {
+    /// `[m, k, n]`.
+    pub(super) sizes: [usize; 3],
+    /// `A[m, k]`, or `[k, m]` if transposed.
+    pub(super) a: &'a [f32],
+    /// `B[k, n]`, or `[n, k]` if transposed.
+    pub(super) b: &'a [f32],
+    pub(super) transposed: [bool; 2],
+    /// One number for each column, or nothing.
+    pub(super) bias: &'a [f32],
+    pub(super) acc: Acc,
+}
+
+/// Computes it. A column as result, of factors that are both contiguous along the
+/// sum, is made of dot products.
+#[inline(always)]
+pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
+    let ([m, k, n], [transposed, _]) = (job.sizes, job.transposed);
+    if n == 1 && (m == 1 || !transposed) {
+        dots(job, out);
+    } else if k == 1 {
+        outer(job, out);
+    } else {
+        tiles(job, out);
+    }
+}
+
+/// Sums of one product each.
+#[inline(never)]
+fn outer(job: &Job<'_>, out: &mut [f32]) {
+    let [_, _, n] = job.sizes;
+    let mut rest = out;
+    for a in job.a {
+        let (row, next) = rest.split_at_mut(n.min(rest.len()));
+        let mut bias = job.bias.iter();
+        for (to, b) in row.iter_mut().zip(job.b) {
+            let mut product = a * b;
+            if let Some(bias) = bias.next() {
+                product += bias;
+            }
+            job.acc.put(to, product);
+        }
+        rest = next;
+    }
+}
+
+/// One factor: as many rows as the result has rows, or columns, and as many columns
+/// as a sum has steps.
+struct Factor<'a> {
+    values: &'a [f32],
+    rows: usize,
+    steps: usize,
+    /// Whether neighbours in memory belong to different rows.
+    across: bool,
+    copy: [f32; SIDE * DEPTH],
 }
 
 impl<'a> Factor<'a> {
-    /// How far apart the numbers of neighbouring rows (or columns) of the result
-    /// and of neighbouring steps of a sum are.
-    fn strides(&self) -> [usize; 2] {
-        if self.across {
-            [1, self.step]
+    /// Copies four rows from `i` on, or what there is of them, and as many steps
+    /// from `p` on as there is room for. Beyond the end are zeros.
+    #[inline(never)]
+    fn copy(&mut self, i: usize, p: usize) {
+        let copy = self.copy.as_chunks_mut::<SIDE>().0;
+        let [row, step] = if self.across {
+            [1, self.rows]
         } else {
-            [self.step, 1]
+            [self.steps, 1]
+        };
+        let first = self.values.get(i * row + p * step..).unwrap_or_default();
+        let rows = SIDE.min(self.rows - i);
+        if rows == SIDE
+            && step == 1
+            && let Some((a, rest)) = first.split_at_checked(row)
+            && let Some((b, rest)) = rest.split_at_checked(row)
+            && let Some((c, d)) = rest.split_at_checked(row)
+        {
+            for ((((to, a), b), c), d) in copy.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                *to = [*a, *b, *c, *d];
+            }
+            return;
         }
-    }
-
-    /// What four rows of the result from `i` on need, step by step, if it stands
-    /// across.
-    #[inline(always)]
-    fn columns(self, i: usize, k: usize) -> impl Iterator<Item = Option<Four>> {
-        let len = self.step.max(1);
-        let rows = self.values.get(..k * len).unwrap_or_default();
-        let four = move |row: &[f32]| row.get(i..)?.first_chunk().copied();
-        rows.chunks_exact(len).map(four)
-    }
-
-    /// Four rows from `i` on, if it stands along the sum.
-    #[inline(always)]
-    fn rows(self, i: usize) -> Option<[&'a [f32]; SIDE]> {
-        let rows = self.values.get(i * self.step..)?;
-        let (a, rows) = rows.split_at_checked(self.step)?;
-        let (b, rows) = rows.split_at_checked(self.step)?;
-        let (c, rows) = rows.split_at_checked(self.step)?;
-        Some([a, b, c, rows.get(..self.step)?])
-    }
-
-    /// What row `i` alone needs.
-    #[inline(always)]
-    fn row(self, i: usize) -> impl Iterator<Item = Option<[f32; 1]>> {
-        let row = self.values.get(i * self.step..).unwrap_or_default();
-        let row = row.get(..self.step).unwrap_or_default();
-        row.iter().map(|a| Some([*a]))
-    }
-}
-
-#[inline(always)]
-fn steps([a, b, c, d]: [&[f32]; SIDE]) -> impl Iterator<Item = Option<Four>> {
-    let rows = a.iter().zip(b).zip(c).zip(d);
-    rows.map(|(((a, b), c), d)| Some([*a, *b, *c, *d]))
-}
-
-/// A tile, or the first `R` rows of one.
-#[inline(always)]
-fn sums<const R: usize>(
-    a: impl Iterator<Item = Option<[f32; R]>>,
-    b: impl Iterator<Item = Option<Four>>,
-) -> Option<[Four; R]> {
-    let mut steps = a.zip(b);
-    let (a, b) = steps.next()?;
-    let (a, b) = (a?, b?);
-    let mut tile = a.map(|a| b.map(|b| a * b)); // -0.0 would change nothing
-    for (a, b) in steps {
-        let (a, b) = (a?, b?);
-        for (sums, a) in tile.iter_mut().zip(a) {
-            for (sum, b) in sums.iter_mut().zip(b) {
-                *sum += a * b;
+        for r in 0..rows {
+            let mut x = r * row;
+            for to in &mut *copy {
+                if let Some(to) = to.get_mut(r) {
+                    *to = one(first, x);
+                }
+                x += step;
             }
         }
     }
-    Some(tile)
+
+    /// Four rows from `i` on, step by step from `p` on: some numbers, how many belong
+    /// to a step, and where among them the four are. They are read where they are if
+    /// they stand next to each other, and copied, unless they are, if not.
+    #[inline(always)]
+    fn panel(&mut self, i: usize, p: usize, copied: bool) -> (&[f32], usize, usize) {
+        if self.across && self.rows >= SIDE && i <= self.rows - SIDE {
+            let values = self.values.get(p * self.rows..);
+            return (values.unwrap_or_default(), self.rows, i);
+        }
+        if !copied {
+            self.copy(i, p);
+        }
+        (&self.copy, SIDE, 0)
+    }
 }
 
-/// `out[m, n]`, the product of factors with sums of `k`, and the bias unless that
-/// is empty.
 #[inline(never)]
-pub(super) fn product(
-    sizes: [usize; 3],
-    factors: [Factor<'_>; 2],
-    bias: &[f32],
-    out: &mut [f32],
-    acc: Acc,
-) {
-    let [m, k, n] = sizes;
-    let [a, b] = factors;
-    let few = m < SIDE;
-    let fits = k > 0 && n >= SIDE && (!few || !a.across && b.across);
-    // Rows and columns done in tiles.
-    let done = match acc {
-        _ if !fits => [0; 2],
-        Acc::Set => [m, n],
-        Acc::Add => [if few { m } else { m - m % SIDE }, n - n % SIDE],
+fn tiles(job: &Job<'_>, out: &mut [f32]) {
+    let ([m, k, n], [ta, tb]) = (job.sizes, job.transposed);
+    let mut a = Factor {
+        values: job.a,
+        rows: m,
+        steps: k,
+        across: ta,
+        copy: [0.0; _],
     };
-    if fits {
-        // `None` if a slice is too short: what is missing is left out.
-        let _ = tiles(sizes, factors, bias, out, acc, done);
-    }
-    if done != [m, n] {
-        one_by_one(sizes, factors, bias, out, acc, done);
+    let mut b = Factor {
+        values: job.b,
+        rows: n,
+        steps: k,
+        across: !tb,
+        copy: [0.0; _],
+    };
+    let mut i = 0;
+    while i < m {
+        let mut j = 0;
+        while j < n {
+            let _ = tile(job, [&mut a, &mut b], [i, j], out);
+            j += SIDE;
+        }
+        i += SIDE;
     }
 }
 
-fn tiles(
-    [m, k, n]: [usize; 3],
-    [a, b]: [Factor<'_>; 2],
-    bias: &[f32],
+/// Four rows and four columns of the result, or what there is of them.
+#[inline(never)]
+fn tile(
+    job: &Job<'_>,
+    [a, b]: [&mut Factor<'_>; 2],
+    [i, j]: [usize; 2],
     out: &mut [f32],
-    acc: Acc,
-    [rows, columns]: [usize; 2],
 ) -> Option<()> {
-    let strips = Strips {
-        n,
-        columns,
-        bias,
-        acc,
-    };
-    if m < SIDE {
-        for (i, row) in out.chunks_exact_mut(n).take(rows).enumerate() {
-            strips.fill([row], |j| sums(a.row(i), b.columns(j, k)))?;
+    let [_, k, _] = job.sizes;
+    let z = Sum::IDENTITY;
+    let mut tile = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
+    let mut p = 0;
+    while p < k {
+        let a = a.panel(i, p, j > 0 && k <= DEPTH);
+        let b = b.panel(j, p, false);
+        add(&mut tile, a, b, k - p);
+        p += DEPTH;
+    }
+    put(job, [i, j], &tile, out)
+}
+
+/// Adds products to the sums of a tile. Written out, as loops over four stay loops
+/// when compiled for size.
+#[inline(always)]
+fn add(
+    tile: &mut [Four; SIDE],
+    (a, a_step, i): (&[f32], usize, usize),
+    (b, b_step, j): (&[f32], usize, usize),
+    steps: usize,
+) -> Option<()> {
+    let len = DEPTH.min(steps);
+    if a_step == 0 || b_step == 0 {
+        return None;
+    }
+    let a = a.get(..len * a_step)?.chunks_exact(a_step);
+    let b = b.chunks_exact(b_step);
+    let [mut r, mut s, mut t, mut u] = *tile;
+    for (a, b) in a.zip(b) {
+        let [a, c, d, e] = *a.get(i..)?.first_chunk()?;
+        let b = b.get(j..)?.first_chunk()?;
+        add_row(&mut r, a, b);
+        add_row(&mut s, c, b);
+        add_row(&mut t, d, b);
+        add_row(&mut u, e, b);
+    }
+    *tile = [r, s, t, u];
+    Some(())
+}
+
+#[inline(always)]
+fn add_row([p, q, r, s]: &mut Four, a: f32, [b, c, d, e]: &Four) {
+    *p += a * b;
+    *q += a * c;
+    *r += a * d;
+    *s += a * e;
+}
+
+/// Writes the sums that belong to the result, or adds them.
+#[inline(always)]
+fn put(job: &Job<'_>, [i, j]: [usize; 2], tile: &[Four; SIDE], out: &mut [f32]) -> Option<()> {
+    let [m, _, n] = job.sizes;
+    let bias = job.bias.get(j..).filter(|bias| !bias.is_empty());
+    let bias = bias.unwrap_or(&[Sum::IDENTITY; SIDE]);
+    let mut rest = out.get_mut(i * n + j..)?;
+    if i + SIDE <= m
+        && j + SIDE <= n
+        && let Some(bias) = bias.first_chunk()
+    {
+        for sums in tile {
+            let to: &mut Four = rest.first_chunk_mut()?;
+            let [a, b, c, d] = if job.acc == Acc::Add { *to } else { *bias };
+            let [p, q, r, s] = sums;
+            *to = [a + p, b + q, c + r, d + s];
+            rest = rest.get_mut(n..)?;
         }
         return Some(());
     }
-    for i in (0..rows).step_by(SIDE) {
-        let i = i.min(m - SIDE);
-        let rows = out.get_mut(i * n..)?;
-        let (r, rows) = rows.split_at_mut_checked(n)?;
-        let (s, rows) = rows.split_at_mut_checked(n)?;
-        let (t, rows) = rows.split_at_mut_checked(n)?;
-        let rows = [r, s, t, rows.get_mut(..n)?];
-        if a.across {
-            strips.fill(rows, |j| sums(a.columns(i, k), b.columns(j, k)))?;
-        } else {
-            let a = a.rows(i)?;
-            if b.across {
-                strips.fill(rows, |j| sums(steps(a), b.columns(j, k)))?;
-            } else {
-                strips.fill(rows, |j| sums(steps(a), steps(b.rows(j)?)))?;
-            }
+    for sums in tile.iter().take(m - i) {
+        for ((to, sum), b) in rest.iter_mut().zip(sums).zip(bias).take(n - j) {
+            job.acc.put(to, sum + b);
         }
+        rest = rest.get_mut(n..)?;
     }
     Some(())
 }
 
-/// What all rows of a result have in common.
-struct Strips<'a> {
-    n: usize,
-    columns: usize,
-    bias: &'a [f32],
-    acc: Acc,
-}
-
-impl Strips<'_> {
-    /// Fills `R` rows of the result, four columns at a time.
-    #[inline(always)]
-    fn fill<const R: usize>(
-        &self,
-        mut rows: [&mut [f32]; R],
-        sums: impl Fn(usize) -> Option<[Four; R]>,
-    ) -> Option<()> {
-        for j in (0..self.columns).step_by(SIDE) {
-            let j = j.min(self.n - SIDE);
-            let tile = sums(j)?;
-            let bias = self.bias.get(j..).and_then(|bias| bias.first_chunk());
-            let bias = bias.unwrap_or(&[Sum::IDENTITY; SIDE]);
-            for (row, sums) in rows.iter_mut().zip(tile) {
-                let to: &mut Four = row.get_mut(j..)?.first_chunk_mut()?;
-                let before = *match self.acc {
-                    Acc::Set => bias,
-                    Acc::Add => &*to,
-                };
-                for ((to, sum), before) in to.iter_mut().zip(sums).zip(before) {
-                    *to = before + sum;
-                }
-            }
-        }
-        Some(())
-    }
-}
-
 /// A column as result, of factors that are both contiguous along the sum.
 #[inline(never)]
-pub(super) fn dots(
-    a: &[f32],
-    b: &[f32],
-    bias: &[f32],
-    out: &mut [f32],
-    [m, k]: [usize; 2],
-    acc: Acc,
-) {
-    let bias = bias.first().copied().unwrap_or(Sum::IDENTITY);
+fn dots(job: &Job<'_>, out: &mut [f32]) {
+    let [m, k, _] = job.sizes;
+    let bias = job.bias.first().copied().unwrap_or(Sum::IDENTITY);
     for (i, to) in out.iter_mut().take(m).enumerate() {
-        let before = match acc {
-            Acc::Set => Sum::IDENTITY,
-            Acc::Add => *to,
-        };
-        let sum = sum_of(Product, [run(a, i * k, k), run(b, 0, k)]);
-        *to = before + (sum + bias);
-    }
-}
-
-/// The rows and columns of a product that are not yet done.
-#[inline(never)]
-fn one_by_one(
-    [m, k, n]: [usize; 3],
-    [a, b]: [Factor<'_>; 2],
-    bias: &[f32],
-    out: &mut [f32],
-    acc: Acc,
-    [rows, columns]: [usize; 2],
-) {
-    let ([a_row, a_next], [b_row, b_next]) = (a.strides(), b.strides());
-    for i in 0..m {
-        for j in if i < rows { columns } else { 0 }..n {
-            let mut sum = Sum::IDENTITY;
-            let (mut x, mut y) = (i * a_row, j * b_row);
-            for _ in 0..k {
-                sum += one(a.values, x) * one(b.values, y);
-                x += a_next;
-                y += b_next;
-            }
-            if let Some(to) = out.get_mut(i * n + j) {
-                acc.put(to, bias.get(j).map_or(sum, |b| sum + b));
-            }
-        }
+        let sum = sum_of(Product, [run(job.a, i * k, k), run(job.b, 0, k)]);
+        job.acc.put(to, sum + bias);
     }
 }
