@@ -140,12 +140,10 @@ impl Operands {
         let mut packed = Operands::default();
         let slots = packed.sizes.iter_mut().zip(&mut packed.ranks);
         for ((sizes, rank), shape) in slots.zip(shapes) {
-            for (to, size) in sizes.iter_mut().zip(shape.dims()) {
-                *to = u32::try_from(*size).unwrap_or(u32::MAX);
-            }
+            *sizes = shape.sizes();
             *rank = shape.rank() as u8;
-            packed.count += 1;
         }
+        packed.count = shapes.len() as u8;
         packed
     }
 

@@ -68,7 +68,7 @@ use crate::shape::{Shape, ShapeError};
 mod lend;
 
 pub use lend::{Backward, Forward, Grad};
-pub(crate) use lend::{Floats, Link, Nodes, Numbers, Operand, Span, Start};
+pub(crate) use lend::{Floats, Link, Nodes, Operand, Span, Start, Tensor};
 
 /// One kind of operation, with everything the tape needs to know of it.
 pub trait Op: Sync {
@@ -118,7 +118,7 @@ pub trait Op: Sync {
 /// sizes its shape rule found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attrs {
-    /// Numbers, of whatever meaning the operation gives them.
+    /// Tensor, of whatever meaning the operation gives them.
     pub words: [u32; 4],
     /// A small number or a set of flags.
     pub tag: u32,
@@ -163,7 +163,7 @@ impl Attrs {
 #[derive(Clone)]
 #[repr(C)] // what every pass looks at comes first
 pub struct Node {
-    pub(crate) numbers: Numbers,
+    pub(crate) tensor: Tensor,
     /// `None` for parameters, inputs and constants.
     pub(crate) op: Option<&'static dyn Op>,
     pub(crate) operands: [Operand; MAX_OPERANDS],
@@ -176,7 +176,6 @@ pub struct Node {
     pub(crate) firsts: u8,
     pub(crate) flags: Cell<u16>,
     pub(crate) attrs: Attrs,
-    pub(crate) shape: Shape,
     /// Elements as recorded: the most there can be.
     pub(crate) cap: u32,
     pub(crate) generation: u32,
@@ -189,7 +188,7 @@ impl Node {
     /// An unused entry. All zeros, so that a `static` arena takes no flash.
     #[allow(clippy::declare_interior_mutable_const)] // copied, never referred to
     pub const EMPTY: Node = Node {
-        numbers: Numbers::UNUSED,
+        tensor: Tensor::UNUSED,
         op: None,
         operands: [Operand::UNUSED; MAX_OPERANDS],
         next: Link::NONE,
@@ -200,7 +199,6 @@ impl Node {
             words: [0; 4],
             tag: 0,
         },
-        shape: Shape::UNUSED,
         cap: 0,
         generation: 0,
         at: None,
@@ -243,7 +241,7 @@ impl Node {
     /// Its elements.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
-        self.numbers.values.len()
+        self.tensor.values.len()
     }
 
     #[inline(always)]
@@ -262,7 +260,7 @@ impl core::fmt::Debug for Node {
         let op = self.op.map_or("leaf", |op| op.name());
         f.debug_struct("Node")
             .field("op", &op)
-            .field("shape", &self.shape)
+            .field("shape", &self.tensor.shape)
             .finish_non_exhaustive()
     }
 }

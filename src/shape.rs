@@ -60,15 +60,10 @@ impl Shape {
         })
     }
 
-    /// As many of the sizes as a shape has room for.
-    #[inline(never)] // one copy for all lengths
-    pub(crate) fn padded(sizes: &[usize]) -> Self {
-        let mut shape = Shape::SCALAR;
-        for (to, from) in shape.dims.iter_mut().zip(sizes) {
-            *to = *from;
-            shape.rank += 1;
-        }
-        shape
+    /// Its sizes, and 1 beyond the last dimension.
+    pub(crate) fn sizes(&self) -> [u32; MAX_RANK] {
+        self.dims
+            .map(|size| u32::try_from(size).unwrap_or(u32::MAX))
     }
 
     /// The number of dimensions.
@@ -84,12 +79,6 @@ impl Shape {
     /// The size of dimension `axis`; 1 beyond the last one.
     pub fn dim(&self, axis: usize) -> usize {
         self.dims.get(axis).copied().unwrap_or(1)
-    }
-
-    /// Field by field: as a whole, it would be moved by a call of `memmove`.
-    pub(crate) fn copy_from(&mut self, other: &Shape) {
-        self.dims = other.dims;
-        self.rank = other.rank;
     }
 
     /// The number of elements. A product too large for `usize` saturates, and
@@ -202,9 +191,21 @@ impl Shape {
 }
 
 impl<const N: usize> From<[usize; N]> for Shape {
+    #[inline]
     fn from(sizes: [usize; N]) -> Self {
         const { assert!(N <= MAX_RANK, "a shape has at most four dimensions") };
-        Shape::padded(&sizes)
+        // No loop, which would stay one when compiled for size.
+        let dims = match *sizes.as_slice() {
+            [] => [1, 1, 1, 1],
+            [a] => [a, 1, 1, 1],
+            [a, b] => [a, b, 1, 1],
+            [a, b, c] => [a, b, c, 1],
+            [a, b, c, d, ..] => [a, b, c, d],
+        };
+        Shape {
+            dims,
+            rank: N as u8,
+        }
     }
 }
 

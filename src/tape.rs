@@ -497,7 +497,7 @@ impl<'t> Tape<'t> {
         let id = state.resolve(self, var).ok()?;
         match state
             .floats
-            .show(state.nodes.get(id as usize)?.numbers.values)
+            .show(state.nodes.get(id as usize)?.tensor.values)
         {
             [x] => Some(*x),
             _ => None,

@@ -83,7 +83,10 @@ impl<'t> Var<'t> {
     fn no_item(self) -> Result<f32, Error> {
         self.tape.read("item", |state| {
             let id = state.resolve(self.tape, self)?;
-            let shape = state.node(id).map(|node| node.shape).unwrap_or_default();
+            let shape = state
+                .node(id)
+                .map(|node| node.tensor.shape)
+                .unwrap_or_default();
             Err(state.refuse(ErrorKind::NotScalar { shape }))
         })
     }
@@ -133,7 +136,10 @@ impl<'t> Var<'t> {
         self.tape
             .read("shape", |state| {
                 let id = state.resolve(self.tape, self)?;
-                Ok(state.node(id).map(|node| node.shape).unwrap_or_default())
+                Ok(state
+                    .node(id)
+                    .map(|node| node.tensor.shape)
+                    .unwrap_or_default())
             })
             .unwrap_or_default()
     }

@@ -217,18 +217,20 @@ impl DerefMut for Floats<'_> {
     }
 }
 
-/// The numbers of a node: what a pass needs to know of an operand.
+/// What there is to know of an operand.
 #[derive(Clone, Copy)]
-pub(crate) struct Numbers {
+pub(crate) struct Tensor {
     pub(crate) values: Span,
     /// Where the gradient starts, if there is one, once planned.
     pub(crate) grad: Start,
+    pub(crate) shape: Shape,
 }
 
-impl Numbers {
-    pub(crate) const UNUSED: Numbers = Numbers {
+impl Tensor {
+    pub(crate) const UNUSED: Tensor = Tensor {
         values: Span::UNUSED,
         grad: Start::NONE,
+        shape: Shape::UNUSED,
     };
 
     fn gradient(&self) -> Span {
@@ -240,20 +242,21 @@ impl Numbers {
 }
 
 /// Of an operand that is not there.
-struct Nothing(Numbers);
+struct Nothing(Tensor);
 
 // SAFETY: nothing is behind its pointers.
 unsafe impl Sync for Nothing {}
 
-static NOTHING: Nothing = Nothing(Numbers {
+static NOTHING: Nothing = Nothing(Tensor {
     values: Span::EMPTY,
     grad: Start::NONE,
+    shape: Shape::SCALAR,
 });
 
-/// An operand, by the numbers that its node starts with: so that those of one that
-/// is not there can be read like any others, without a look at whether it is.
+/// An operand, by the tensor that its node starts with: so that one that is not there
+/// can be read like any other, without a look at whether it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Operand(*const Numbers);
+pub(crate) struct Operand(*const Tensor);
 
 // SAFETY: as for `Start`.
 unsafe impl Send for Operand {}
@@ -269,7 +272,7 @@ impl Operand {
     /// The operand of an operation, and nothing may write to its node during `'a`, nor
     /// may its tape end.
     #[inline(always)]
-    unsafe fn numbers<'a>(self) -> &'a Numbers {
+    unsafe fn tensor<'a>(self) -> &'a Tensor {
         // SAFETY: a link is valid, and so is `NOTHING`; the rest is the caller's word.
         unsafe { &*self.0 }
     }
@@ -294,7 +297,7 @@ unsafe impl Send for Link {}
 impl Link {
     pub(crate) const NONE: Link = Link(core::ptr::null());
 
-    /// An operation's operand. A node starts with its numbers.
+    /// An operation's operand. A node starts with its tensor.
     pub(crate) fn operand(self) -> Operand {
         if self == Link::NONE {
             Operand::NONE
@@ -344,7 +347,13 @@ impl<'t> Nodes<'t> {
         unsafe { link.node() }
     }
 
-    /// The same, to change it.
+    /// An operation's operand, also one that is not there.
+    pub(crate) fn tensor(&self, operand: Operand) -> &Tensor {
+        // SAFETY: as above.
+        unsafe { operand.tensor() }
+    }
+
+    /// The node that a node of this tape is linked to, to change it.
     pub(crate) fn at_mut(&mut self, link: Link) -> Option<&mut Node> {
         // SAFETY: `self` is borrowed exclusively.
         unsafe { link.0.cast_mut().as_mut() }
@@ -424,9 +433,9 @@ impl<'a> Forward<'a> {
         // while `self` is borrowed, which borrows the arena.
         let operands = unsafe {
             [
-                a.numbers().values.read(),
-                b.numbers().values.read(),
-                c.numbers().values.read(),
+                a.tensor().values.read(),
+                b.tensor().values.read(),
+                c.tensor().values.read(),
             ]
         };
         let operands = match operands.first_chunk() {
@@ -434,14 +443,14 @@ impl<'a> Forward<'a> {
             None => [&[] as &[f32]; N],
         };
         // SAFETY: as above; the node is an operation's and no view.
-        (operands, unsafe { node.numbers.values.write() })
+        (operands, unsafe { node.tensor.values.write() })
     }
 
     /// Whether the result is apart from the operands.
     fn is_sound(&self) -> bool {
-        let result = self.node.numbers.values;
+        let result = self.node.tensor.values;
         // SAFETY: no node changes while a pass runs.
-        let apart = |operand: &Operand| unsafe { operand.numbers() }.values.is_apart_from(result);
+        let apart = |operand: &Operand| unsafe { operand.tensor() }.values.is_apart_from(result);
         self.node.operands.iter().all(apart)
     }
 
@@ -460,7 +469,7 @@ impl<'a> Forward<'a> {
 
     /// The shape of the result.
     pub fn shape(&self) -> Shape {
-        self.node.shape
+        self.node.tensor.shape
     }
 
     /// The attributes as the shape rule left them.
@@ -474,7 +483,7 @@ impl<'a> Forward<'a> {
 /// result where that is longest.
 fn saved(node: &Node) -> Span {
     Span {
-        start: node.numbers.values.start.after(node.cap as usize),
+        start: node.tensor.values.start.after(node.cap as usize),
         len: u32::from(node.saved),
     }
 }
@@ -528,17 +537,17 @@ impl<'a> Backward<'a> {
     }
 
     #[inline(always)]
-    fn numbers(&self, k: usize) -> &'a Numbers {
+    fn tensor(&self, k: usize) -> &'a Tensor {
         let operand = self.node.operands.get(k).copied().unwrap_or(Operand::NONE);
         // SAFETY: no node changes while a backward pass borrows them.
-        unsafe { operand.numbers() }
+        unsafe { operand.tensor() }
     }
 
     /// The values of operand `k`.
     #[inline(always)]
     pub fn operand(&self, k: usize) -> &'a [f32] {
         // SAFETY: values do not change while a backward pass borrows the arena.
-        unsafe { self.numbers(k).values.read() }
+        unsafe { self.tensor(k).values.read() }
     }
 
     /// The shape of operand `k`.
@@ -556,12 +565,12 @@ impl<'a> Backward<'a> {
     #[inline(always)]
     pub fn output(&self) -> &'a [f32] {
         // SAFETY: as for operands.
-        unsafe { self.node.numbers.values.read() }
+        unsafe { self.node.tensor.values.read() }
     }
 
     /// The shape of the result.
     pub fn shape(&self) -> Shape {
-        self.node.shape
+        self.node.tensor.shape
     }
 
     /// The attributes as the shape rule left them.
@@ -573,9 +582,9 @@ impl<'a> Backward<'a> {
     /// Whether a gradient flows to operand `k`.
     #[inline(always)]
     pub fn needs_grad(&self, k: usize) -> bool {
-        let grad = self.numbers(k).grad;
+        let grad = self.tensor(k).grad;
         // If it is the result's, that was passed on as it is.
-        grad != Start::NONE && grad != self.node.numbers.grad
+        grad != Start::NONE && grad != self.node.tensor.grad
     }
 
     /// Lends the gradients needed for operand `k`: the result's, to read, and
@@ -589,7 +598,7 @@ impl<'a> Backward<'a> {
         if !self.needs_grad(k) {
             return None;
         }
-        let (result, operand) = (self.node.numbers.gradient(), self.numbers(k).gradient());
+        let (result, operand) = (self.node.tensor.gradient(), self.tensor(k).gradient());
         debug_assert!(operand.is_apart_from(result));
         let acc = if self.firsts & 1 << k != 0 {
             Acc::Set
@@ -609,13 +618,9 @@ impl<'a> Backward<'a> {
 }
 
 fn operand_shape(node: &Node, k: usize) -> Shape {
-    let link = node
-        .operands
-        .get(k)
-        .map_or(Link::NONE, |operand| operand.link());
+    let operand = node.operands.get(k).copied().unwrap_or(Operand::NONE);
     // SAFETY: no node changes while a pass borrows them.
-    let operand = unsafe { link.node() };
-    operand.map(|operand| operand.shape).unwrap_or_default()
+    unsafe { operand.tensor() }.shape
 }
 
 /// The gradients an operation works on for one of its operands.

@@ -13,7 +13,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 
 /// The sizes `[m, k, n]` of a product, and its shape. A vector on the left is a
 /// row, one on the right a column, and what they add to the shape is dropped.
-fn product(a: Shape, b: Shape) -> Result<([usize; 3], Shape), ShapeError> {
+fn product(a: &Shape, b: &Shape) -> Result<([usize; 3], Shape), ShapeError> {
     let (rows, columns) = (a.rank(), b.rank());
     if rows == 0 || columns == 0 {
         return Err(ShapeError::TooFewDims { least: 1 });
@@ -29,8 +29,12 @@ fn product(a: Shape, b: Shape) -> Result<([usize; 3], Shape), ShapeError> {
     if k != inner {
         return Err(ShapeError::Inner);
     }
-    let kept = [m, n];
-    let shape = Shape::padded(kept.get(2 - rows..columns).unwrap_or_default());
+    let shape = match (rows, columns) {
+        (2, 2) => Shape::from([m, n]),
+        (2, _) => Shape::from([m]),
+        (_, 2) => Shape::from([n]),
+        _ => Shape::SCALAR,
+    };
     Ok(([m, k, n], shape))
 }
 

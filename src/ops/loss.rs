@@ -128,7 +128,7 @@ impl Op for LineMse {
         let [x, line, y] = exactly(operands)?;
         if x != y {
             Err(ShapeError::Different)
-        } else if line.dims() != [2] {
+        } else if line.rank() != 1 || line.dim(0) != 2 {
             Err(ShapeError::Other("expected slope and offset, of shape [2]"))
         } else {
             Ok(Shape::SCALAR)

@@ -220,7 +220,7 @@ impl<U: Unary> Op for Each<U> {
 
     fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
         let [x] = exactly(operands)?;
-        Ok(x)
+        Ok(*x)
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {
@@ -293,7 +293,7 @@ impl<B: Binary> Op for Pair<B> {
 
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         let [a, b] = exactly(operands)?;
-        let (shape, stretch) = Broadcast::new(&a, &b).ok_or(ShapeError::Broadcast)?;
+        let (shape, stretch) = Broadcast::new(a, b).ok_or(ShapeError::Broadcast)?;
         (attrs.words, attrs.tag) = stretch.pack();
         Ok(shape)
     }
@@ -359,7 +359,7 @@ fn zip_grad<F: Map<3>>(
 }
 
 /// As many operands as the operation takes.
-fn exactly<const N: usize>(operands: &[Shape]) -> Result<[Shape; N], ShapeError> {
+fn exactly<const N: usize>(operands: &[Shape]) -> Result<&[Shape; N], ShapeError> {
     operands
         .try_into()
         .map_err(|_| ShapeError::Operands { expected: N })

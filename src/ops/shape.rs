@@ -53,7 +53,7 @@ impl Op for Detach {
     }
     fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
         let [x] = exactly(operands)?;
-        Ok(x)
+        Ok(*x)
     }
     fn forward(&self, _: &mut Forward<'_>) {}
     fn backward(&self, _: &mut Backward<'_>) {}

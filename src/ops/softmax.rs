@@ -38,7 +38,7 @@ impl<const LOG: bool> Op for Softmax<LOG> {
         let axis = attrs.words[3];
         let [outer, len, inner] = x.around(x.axis(axis as i32 as isize)?);
         attrs.words = [outer as u32, len as u32, inner as u32, axis];
-        Ok(x)
+        Ok(*x)
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {

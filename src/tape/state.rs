@@ -247,7 +247,7 @@ impl<'t> State<'t> {
 
     pub(crate) fn values(&self, id: u16) -> &[f32] {
         match self.node(id) {
-            Some(node) => self.floats.show(node.numbers.values),
+            Some(node) => self.floats.show(node.tensor.values),
             None => &[],
         }
     }
@@ -278,7 +278,7 @@ impl<'t> State<'t> {
         if !self.holds_grad(node) {
             return Err(self.refuse(ErrorKind::Unused {
                 param: self.param_number(id),
-                shape: node.shape,
+                shape: node.tensor.shape,
             }));
         }
         Ok(self.floats.get(self.grad_range(node)).unwrap_or_default())
@@ -286,7 +286,7 @@ impl<'t> State<'t> {
 
     /// Where a parameter's gradient stands.
     fn grad_range(&self, param: &Node) -> Range<usize> {
-        let start = self.grads_start() + self.floats.place(param.numbers.values);
+        let start = self.grads_start() + self.floats.place(param.tensor.values);
         start..start + param.len()
     }
 
@@ -358,8 +358,8 @@ impl<'t> State<'t> {
         if let Some(node) = self.nodes.at_mut(link) {
             (node.op, node.at) = (None, Some(at));
             node.next = Link::NONE;
-            node.numbers.values = values;
-            node.shape.copy_from(shape);
+            node.tensor.values = values;
+            node.tensor.shape = *shape;
             (node.cap, node.saved) = (len as u32, 0);
             node.flags.set(flags);
         }
@@ -386,10 +386,10 @@ impl<'t> State<'t> {
     /// parameters and views of them excepted.
     fn move_values(&mut self, place: usize, by: isize) {
         for node in self.nodes.iter_mut().take(self.len) {
-            let stands = self.floats.place(node.numbers.values);
+            let stands = self.floats.place(node.tensor.values);
             if !node.has(Node::PARAM | Node::BORROWED) && stands >= place {
                 let to = stands.saturating_add_signed(by);
-                node.numbers.values = self.floats.span(to, node.len());
+                node.tensor.values = self.floats.span(to, node.len());
             }
         }
     }
@@ -438,15 +438,16 @@ impl<'t> State<'t> {
         let link = self.nodes.link(id.into());
         if data.len() == node.len() {
             if let Some(node) = self.nodes.at_mut(link) {
-                node.numbers.values = Span::of_input(data);
+                node.tensor.values = Span::of_input(data);
                 node.clear(Node::PENDING);
             }
             self.follow_sources();
         } else {
-            let row = node.shape.without(0).numel();
+            let row = node.tensor.shape.without(0).numel();
             let rows = data.len().checked_div(row).unwrap_or(0);
             let most = (node.cap as usize).checked_div(row).unwrap_or(0);
-            if node.shape.rank() == 0 || rows == 0 || rows * row != data.len() || rows > most {
+            if node.tensor.shape.rank() == 0 || rows == 0 || rows * row != data.len() || rows > most
+            {
                 return Err(self.refuse(ErrorKind::Rows {
                     found: data.len(),
                     row,
@@ -473,10 +474,10 @@ impl<'t> State<'t> {
     /// An input's values per row, and the rows that were recorded.
     pub(crate) fn input_rows(&self, id: u16) -> Result<(usize, usize), Refused> {
         let node = self.input(id)?;
-        if node.shape.rank() == 0 {
+        if node.tensor.shape.rank() == 0 {
             return Ok((0, 0));
         }
-        let row = node.shape.without(0).numel();
+        let row = node.tensor.shape.without(0).numel();
         let rows = (node.cap as usize).checked_div(row).unwrap_or(0);
         Ok((row, rows))
     }
@@ -486,8 +487,8 @@ impl<'t> State<'t> {
         if node.op.is_some() || node.has(Node::BORROWED) {
             return Err(self.refuse(ErrorKind::NotLeaf));
         }
-        self.expect_length(&node.shape, values)?;
-        let start = self.floats.place(node.numbers.values);
+        self.expect_length(&node.tensor.shape, values)?;
+        let start = self.floats.place(node.tensor.values);
         if let Some(to) = self.floats.get_mut(start..start + values.len()) {
             to.copy_from_slice(values);
         }
@@ -530,7 +531,7 @@ impl<'t> State<'t> {
         let (values, cap, saved) = match source {
             Some(source) => {
                 flags |= Node::VIEW | source.flags.get() & Node::BORROWED;
-                (source.numbers.values, source.cap, 0)
+                (source.tensor.values, source.cap, 0)
             }
             None => {
                 let saved = op.saves();
@@ -542,7 +543,7 @@ impl<'t> State<'t> {
             }
         };
         if let Some(node) = self.nodes.at_mut(link) {
-            node.numbers.values = values;
+            node.tensor.values = values;
             (node.cap, node.saved) = (cap, saved);
             node.flags.set(flags);
         }
@@ -567,21 +568,18 @@ impl<'t> State<'t> {
         let Some((node, op)) = self.nodes.at(link).and_then(|node| Some((node, node.op?))) else {
             return Ok(0);
         };
-        let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
         let mut count = 0;
-        for (to, operand) in shapes.iter_mut().zip(node.operands) {
-            if let Some(operand) = self.nodes.at(operand.link()) {
-                to.copy_from(&operand.shape);
-                count += 1;
-            }
-        }
+        let shapes = node.operands.map(|operand| {
+            count += usize::from(operand != Operand::NONE);
+            self.nodes.tensor(operand).shape
+        });
         let shapes = shapes.get(..count).unwrap_or_default();
         let Some(node) = self.nodes.at_mut(link) else {
             return Ok(0);
         };
         match op.shape(shapes, &mut node.attrs) {
             Ok(shape) => {
-                node.shape = shape;
+                node.tensor.shape = shape;
                 Ok(shape.numel())
             }
             Err(why) => Err(self.refuse(ErrorKind::Shape {
@@ -655,7 +653,7 @@ impl<'t> State<'t> {
                 );
             } else if !node.has(Node::BORROWED) {
                 let end = (node.cap + u32::from(node.saved)) as usize;
-                self.top = self.top.max(self.floats.place(node.numbers.values) + end);
+                self.top = self.top.max(self.floats.place(node.tensor.values) + end);
             } else if !is_op {
                 self.inputs += 1;
             }
@@ -693,9 +691,9 @@ impl<'t> State<'t> {
             let link = self.nodes.link(id);
             if let Some(view) = self.nodes.at(link).filter(|node| node.has(Node::VIEW)) {
                 let [source, ..] = view.operands;
-                let source = self.nodes.at(source.link()).map(|node| node.numbers.values);
+                let source = self.nodes.at(source.link()).map(|node| node.tensor.values);
                 if let (Some(view), Some(values)) = (self.nodes.at_mut(link), source) {
-                    view.numbers.values = values;
+                    view.tensor.values = values;
                 }
             }
         }
@@ -724,11 +722,11 @@ impl<'t> State<'t> {
     fn exchange_pending(&mut self) {
         for node in self.nodes.iter_mut().take(self.len) {
             if node.has(Node::PENDING) {
-                let (old, new) = (node.numbers.values, node.waiting());
-                let row = node.shape.without(0).numel();
+                let (old, new) = (node.tensor.values, node.waiting());
+                let row = node.tensor.shape.without(0).numel();
                 let rows = new.len().checked_div(row).unwrap_or(0);
-                node.shape = node.shape.with_dim(0, rows);
-                node.numbers.values = new;
+                node.tensor.shape = node.tensor.shape.with_dim(0, rows);
+                node.tensor.values = new;
                 node.set_waiting(old);
             }
         }
@@ -760,10 +758,10 @@ impl<'t> State<'t> {
                 found: len,
             }));
         }
-        let place = self.floats.place(node.numbers.values);
+        let place = self.floats.place(node.tensor.values);
         // A view gets its source's.
         if !node.has(Node::VIEW) {
-            node.numbers.values = self.floats.span(place, len);
+            node.tensor.values = self.floats.span(place, len);
         }
         Ok(())
     }
@@ -793,7 +791,9 @@ impl<'t> State<'t> {
         if node.len() == 1 {
             Ok(node)
         } else {
-            Err(self.refuse(ErrorKind::NotScalar { shape: node.shape }))
+            Err(self.refuse(ErrorKind::NotScalar {
+                shape: node.tensor.shape,
+            }))
         }
     }
 
@@ -863,7 +863,7 @@ impl<'t> State<'t> {
         let node = match gradient {
             Some(gradient) => {
                 let node = self.trained(loss)?;
-                self.expect_length(&node.shape, gradient)?;
+                self.expect_length(&node.tensor.shape, gradient)?;
                 node
             }
             None => self.differentiable(loss)?,
@@ -963,8 +963,8 @@ impl<'t> State<'t> {
         let grads_start = self.grads_start();
         for node in self.nodes.iter_mut().take(self.len) {
             node.clear(Node::LIVE | Node::PLANNED);
-            node.numbers.grad = if node.has(Node::PARAM) {
-                node.numbers.values.start().after(grads_start)
+            node.tensor.grad = if node.has(Node::PARAM) {
+                node.tensor.values.start().after(grads_start)
             } else {
                 Start::NONE
             };
@@ -978,7 +978,7 @@ impl<'t> State<'t> {
             let Some(node) = self.nodes.at(link).filter(|node| node.has(Node::LIVE)) else {
                 continue;
             };
-            let (op, operands, own) = (node.op, node.operands, node.numbers);
+            let (op, operands, own) = (node.op, node.operands, node.tensor);
             let mut firsts = 0;
             let (mut runs, mut passed_on) = (false, false);
             for (k, &of) in operands.iter().enumerate() {
@@ -989,7 +989,7 @@ impl<'t> State<'t> {
                 if operand.has(Node::PARAM) {
                     firsts |= u8::from(!operand.has(Node::PLANNED)) << k << Node::ANEW;
                     operand.set(Node::PLANNED);
-                } else if operand.numbers.grad == Start::NONE {
+                } else if operand.tensor.grad == Start::NONE {
                     // Once only: what is added for one must not reach the other.
                     let passes = op.is_some_and(|op| op.passes_grad(k))
                         && !passed_on
@@ -998,7 +998,7 @@ impl<'t> State<'t> {
                     if passes {
                         passed_on = true;
                         if let Some(heir) = self.nodes.at_mut(to) {
-                            heir.numbers.grad = own.grad;
+                            heir.tensor.grad = own.grad;
                             heir.set(Node::LIVE);
                         }
                         continue;
@@ -1037,7 +1037,7 @@ impl<'t> State<'t> {
         self.scratch = end - top;
         self.note_peak();
         if let Some(node) = self.nodes.at(loss_at) {
-            (self.seed, self.seed_len) = (self.floats.place_of(node.numbers.grad), node.len());
+            (self.seed, self.seed_len) = (self.floats.place_of(node.tensor.grad), node.len());
             self.planned_generation = node.generation;
             self.planned_number = if node.len() == 1 { loss } else { NONE };
         }
@@ -1054,13 +1054,13 @@ impl<'t> State<'t> {
         let mut start = self.floats.start(top);
         // Whenever a live buffer is in the way, go on behind it.
         while let Some(blocking) = self.nodes.iter().take(newest as usize + 1).find(|node| {
-            let grad = node.numbers.grad;
+            let grad = node.tensor.grad;
             node.has(Node::LIVE) && grad < start.after(len) && start < grad.after(len_of(node))
         }) {
-            start = blocking.numbers.grad.after(len_of(blocking));
+            start = blocking.tensor.grad.after(len_of(blocking));
         }
         if let Some(node) = self.nodes.at_mut(link) {
-            node.numbers.grad = start;
+            node.tensor.grad = start;
             node.set(Node::LIVE);
         }
         self.floats.place_of(start) + len
@@ -1110,7 +1110,7 @@ impl<'t> State<'t> {
                 if !param.has(Node::ALLOW_UNUSED) {
                     let refused = self.refuse(ErrorKind::Unused {
                         param: number,
-                        shape: param.shape,
+                        shape: param.tensor.shape,
                     });
                     self.refused_at(None, param.at);
                     return Err(refused);
@@ -1134,7 +1134,7 @@ impl<'t> State<'t> {
     /// An element of all parameters, and its gradient: 0 if none has reached it.
     pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {
         let holds =
-            |node: &&Node| index.wrapping_sub(self.floats.place(node.numbers.values)) < node.len();
+            |node: &&Node| index.wrapping_sub(self.floats.place(node.tensor.values)) < node.len();
         let node = self.params().find(holds)?;
         let grad = if self.holds_grad(node) {
             *self.floats.get(self.grads_start() + index)?
