@@ -300,7 +300,7 @@ impl<'t> Tape<'t> {
                 at,
             });
         };
-        let kept = state.refusal.get();
+        let kept = state.refusal.clone();
         let keep = match mark.last {
             _ if !core::ptr::eq(self, mark.tape) => Err(state.refuse(ErrorKind::Foreign)),
             Some(last) => state.resolve(self, last).map(|last| last as usize + 1),
@@ -314,7 +314,7 @@ impl<'t> Tape<'t> {
             }
             Err(_) => {
                 let error = state.error("rewind", at);
-                state.refusal.set(kept);
+                state.refusal = kept;
                 drop(state);
                 self.hold_if_failed();
                 Err(error)
@@ -608,7 +608,7 @@ impl<'t> Tape<'t> {
     }
 
     /// The state, to be looked at: unless an error is kept.
-    fn look(&self) -> Result<Ref<'_, State<'t>>, Refused> {
+    pub(crate) fn look(&self) -> Result<Ref<'_, State<'t>>, Refused> {
         match self.state.try_borrow() {
             Ok(state) if !self.failed.get() => Ok(state),
             _ => Err(Refused),
@@ -629,7 +629,7 @@ impl<'t> Tape<'t> {
     /// The error the tape keeps, or else what was refused last.
     #[cold]
     #[inline(never)]
-    fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {
+    pub(crate) fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {
         match self.state.try_borrow() {
             Ok(state) => state.error(op, at),
             // Only an operation at work borrows the tape like this.

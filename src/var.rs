@@ -2,6 +2,7 @@
 
 use core::cell::Ref;
 use core::fmt;
+use core::panic::Location;
 
 use crate::error::{Error, ErrorKind};
 use crate::op::Attrs;
@@ -73,22 +74,24 @@ impl<'t> Var<'t> {
     pub fn item(self) -> Result<f32, Error> {
         match self.tape.peek(self) {
             Some(x) => Ok(x),
-            None => self.no_item(),
+            None => Err(self.no_item()),
         }
     }
 
     /// Why there is no item.
     #[cold]
     #[track_caller]
-    fn no_item(self) -> Result<f32, Error> {
-        self.tape.read("item", |state| {
-            let id = state.resolve(self.tape, self)?;
+    fn no_item(self) -> Error {
+        if let Ok(state) = self.tape.look()
+            && let Ok(id) = state.resolve(self.tape, self)
+        {
             let shape = state
                 .node(id)
                 .map(|node| node.tensor.shape)
                 .unwrap_or_default();
-            Err(state.refuse(ErrorKind::NotScalar { shape }))
-        })
+            state.refuse(ErrorKind::NotScalar { shape });
+        }
+        self.tape.why("item", Location::caller())
     }
 
     /// The values, row by row. While the guard is alive, calls that change the

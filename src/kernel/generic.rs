@@ -310,7 +310,7 @@ fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
 
 /// [`tree`] of partial results in memory, once for all that are reduced so.
 #[inline(never)]
-fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
+pub(super) fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
     for (apart, count) in [(8, 24), (16, 8), (4, 4), (2, 2), (1, 1)] {
         for i in 0..count {
             let y = one(partial, i + apart);

@@ -13,8 +13,8 @@
 //! `(x * w + b) - y`, the squared error and its gradients are three sums, of `r²`,
 //! `x * r` and `r`, and neither prediction nor gradient has to be stored.
 
-use super::generic::{self, PARTIALS, Reduce, Sum, run, tree};
-use super::{Identity, Lanes, Level, Map, Product, f32x8, long_reduce};
+use super::generic::{PARTIALS, Reduce, Sum, run, tree, tree_of};
+use super::{Identity, Lanes, Level, Product, f32x8, long_reduce};
 
 /// Few elements. Two results and not an array of two, which would be packed into
 /// one integer.
@@ -101,30 +101,6 @@ impl Residual {
     }
 }
 
-struct Squared(Residual);
-impl Map<2> for Squared {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-        let r = self.0.of(x, y);
-        r * r
-    }
-}
-
-struct TimesX(Residual);
-impl Map<2> for TimesX {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-        x * self.0.of(x, y)
-    }
-}
-
-impl Map<2> for Residual {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-        self.of(x, y)
-    }
-}
-
 /// The sums of `r²`, `x * r` and `r` of few elements, in order.
 #[inline(always)]
 pub(super) fn residuals_in_order(line: Residual, mut x: &[f32], mut y: &[f32]) -> [f32; 3] {
@@ -159,10 +135,25 @@ pub(super) fn residuals_in_order(line: Residual, mut x: &[f32], mut y: &[f32]) -
 pub(super) fn residuals<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
     let n = x.len().min(y.len());
     if L::LEN == 1 {
+        let mut partial = [Sum::IDENTITY; 3 * PARTIALS];
+        let ([squares, slopes, sums], []) = partial.as_chunks_mut() else {
+            return [f32::NAN; 3];
+        };
+        for (i, (x, y)) in x.iter().zip(y).enumerate() {
+            let r = line.of(*x, *y);
+            let add = |partial: &mut [f32; PARTIALS], term| {
+                if let Some(sum) = partial.get_mut(i % PARTIALS) {
+                    *sum += term;
+                }
+            };
+            add(squares, r * r);
+            add(slopes, x * r);
+            add(sums, r);
+        }
         return [
-            generic::reduce::<L, Sum, 2, _>(Squared(line), [x, y]),
-            generic::reduce::<L, Sum, 2, _>(TimesX(line), [x, y]),
-            generic::reduce::<L, Sum, 2, _>(line, [x, y]),
+            tree_of::<Sum>(squares),
+            tree_of::<Sum>(slopes),
+            tree_of::<Sum>(sums),
         ];
     }
     let (x, x_rest) = run(x, 0, n).as_chunks::<PARTIALS>();

@@ -528,8 +528,8 @@ impl<'a> Backward<'a> {
     #[inline(never)]
     fn clear_unlent(&mut self) {
         for k in 0..MAX_OPERANDS {
-            if self.firsts & 1 << k != 0
-                && let Some(grad) = self.grad(k)
+            if let Some(grad) = self.grad(k)
+                && grad.acc == Acc::Set
             {
                 grad.operand.fill(-0.0);
             }

@@ -104,17 +104,13 @@ impl LineMse {
     }
 
     #[inline(never)]
-    fn send_to_data(cx: &mut Backward<'_>) {
+    fn send_to_data(cx: &mut Backward<'_>, k: usize, factor: f32) {
         let (x, y, line) = (cx.operand(0), cx.operand(2), Self::line(cx.operand(1)));
-        let [slope, _] = line;
-        for (k, factor) in [(0, slope), (2, -1.0)] {
-            if let Some(grad) = cx.grad(k)
-                && let [g, ..] = grad.output
-            {
-                let s = factor * (2.0 * g / x.len() as f32);
-                let f = ScaledResidual { s, line };
-                kernel::map(f, [x, y], grad.operand, grad.acc);
-            }
+        if let Some(grad) = cx.grad(k)
+            && let [g, ..] = grad.output
+        {
+            let s = factor * (2.0 * g / x.len() as f32);
+            kernel::map(ScaledResidual { s, line }, [x, y], grad.operand, grad.acc);
         }
     }
 }
@@ -153,8 +149,12 @@ impl Op for LineMse {
 
     fn backward(&self, cx: &mut Backward<'_>) {
         // Data are seldom trained, and what is should not pay for it.
-        if cx.needs_grad(0) || cx.needs_grad(2) {
-            Self::send_to_data(cx);
+        if cx.needs_grad(0) {
+            let [slope, _] = Self::line(cx.operand(1));
+            Self::send_to_data(cx, 0, slope);
+        }
+        if cx.needs_grad(2) {
+            Self::send_to_data(cx, 2, -1.0);
         }
         let saved = cx.saved();
         if let Some(grad) = cx.grad(1)

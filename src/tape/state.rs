@@ -27,7 +27,7 @@ use core::panic::Location;
 
 use super::{NONE, Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
-use crate::kernel::{Acc, Level};
+use crate::kernel::Level;
 use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Op};
 use crate::op::{Operand, Span, Start};
 use crate::shape::Shape;
@@ -79,7 +79,7 @@ pub(crate) struct State<'t> {
     /// From this node on, values may be older than what they depend on.
     outdated_from: u32,
     /// Why something was refused last.
-    pub(super) refusal: Cell<Refusal>,
+    pub(super) refusal: Refusal,
 }
 
 /// Which parameters have collected gradients since the last `zero_grad`: kept so
@@ -99,11 +99,12 @@ enum Collected {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused;
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Refusal {
-    kind: ErrorKind,
-    op: Option<&'static str>,
-    at: Option<&'static Location<'static>>,
+    kind: Cell<ErrorKind>,
+    /// Where it was done, if not where it was noticed.
+    op: Cell<Option<&'static str>>,
+    at: Cell<Option<&'static Location<'static>>>,
 }
 
 /// A value that is not computed.
@@ -166,11 +167,11 @@ impl<'t> State<'t> {
             last_op: Link::NONE,
             first_trained: NEVER,
             outdated_from: NEVER,
-            refusal: Cell::new(Refusal {
-                kind: ErrorKind::Borrowed,
-                op: None,
-                at: None,
-            }),
+            refusal: Refusal {
+                kind: Cell::new(ErrorKind::Borrowed),
+                op: Cell::new(None),
+                at: Cell::new(None),
+            },
         }
     }
 
@@ -180,11 +181,8 @@ impl<'t> State<'t> {
     #[cold]
     #[inline(never)]
     pub(crate) fn refuse(&self, kind: ErrorKind) -> Refused {
-        self.refusal.set(Refusal {
-            kind,
-            op: None,
-            at: None,
-        });
+        self.refusal.kind.set(kind);
+        self.refused_at(None, None);
         Refused
     }
 
@@ -194,18 +192,17 @@ impl<'t> State<'t> {
         op: Option<&'static str>,
         at: Option<&'static Location<'static>>,
     ) {
-        let kind = self.refusal.get().kind;
-        self.refusal.set(Refusal { kind, op, at });
+        self.refusal.op.set(op);
+        self.refusal.at.set(at);
     }
 
     /// What was refused last, in an operation and at a place of its own or in these.
     #[inline]
     pub(super) fn error(&self, op: &'static str, at: &'static Location<'static>) -> Error {
-        let refusal = self.refusal.get();
         Error {
-            kind: refusal.kind,
-            op: refusal.op.unwrap_or(op),
-            at: refusal.at.unwrap_or(at),
+            kind: self.refusal.kind.get(),
+            op: self.refusal.op.get().unwrap_or(op),
+            at: self.refusal.at.get().unwrap_or(at),
         }
     }
 
@@ -822,17 +819,10 @@ impl<'t> State<'t> {
                 return Ok(());
             }
         }
-        let starts_anew = match self.collected.get() {
-            Collected::None => {
-                self.collected.set(self.reached);
-                true
-            }
-            Collected::Planned | Collected::All => false,
-            Collected::Written => {
-                self.prepare_to_add();
-                false
-            }
-        };
+        let starts_anew = self.collected.get() == Collected::None;
+        if starts_anew {
+            self.collected.set(self.reached);
+        }
         match gradient {
             None => {
                 if let Some(seed) = self.floats.get_mut(self.seed) {
@@ -882,52 +872,38 @@ impl<'t> State<'t> {
 
     /// A loss that is itself a parameter collects its own gradient.
     #[cold]
+    #[inline(never)]
     fn add_to_param(&mut self, id: u16, gradient: &[f32]) {
         self.mark_written();
-        let Some(node) = self.nodes.get(id as usize) else {
-            return;
-        };
-        let acc = if node.has(Node::WRITTEN) {
-            Acc::Add
-        } else {
-            Acc::Set
-        };
-        node.set(Node::WRITTEN);
-        let range = self.grad_range(node);
-        let to = self.floats.get_mut(range).unwrap_or_default();
-        for (to, g) in to.iter_mut().zip(gradient) {
-            acc.put(to, *g);
+        if let Some(node) = self.nodes.get(id as usize) {
+            node.set(Node::WRITTEN);
+            let range = self.grad_range(node);
+            let to = self.floats.get_mut(range).unwrap_or_default();
+            for (to, g) in to.iter_mut().zip(gradient) {
+                *to += g;
+            }
         }
     }
 
-    /// Marks the parameters that hold gradients, before another plan.
+    /// Marks the parameters that hold gradients, before another plan, and prepares
+    /// the others for gradients to be added: they get the identity of addition.
     #[cold]
+    #[inline(never)]
     fn mark_written(&mut self) {
-        for param in self.params() {
+        let mut next = self.first_param;
+        while let Some(param) = self.nodes.at(next) {
+            next = param.next;
             if self.holds_grad(param) {
                 param.set(Node::WRITTEN);
             } else {
                 param.clear(Node::WRITTEN);
-            }
-        }
-        self.collected.set(Collected::Written);
-    }
-
-    /// Lets the planned pass add to the gradients of all parameters it reaches: those
-    /// that hold none get the identity of addition.
-    #[cold]
-    fn prepare_to_add(&mut self) {
-        let mut next = self.first_param;
-        while let Some(param) = self.nodes.at(next) {
-            next = param.next;
-            if param.has(Node::PLANNED) && !param.has(Node::WRITTEN) {
-                param.set(Node::WRITTEN);
                 let range = self.grad_range(param);
                 if let Some(grad) = self.floats.get_mut(range) {
                     grad.fill(-0.0);
                 }
             }
         }
+        self.collected.set(Collected::Written);
     }
 
     /// Gives every intermediate gradient that a backward pass from `loss`
@@ -944,7 +920,6 @@ impl<'t> State<'t> {
     /// ```
     ///
     /// Places are relative to `top`, where the gradients begin.
-    #[cold]
     fn plan(&mut self, loss: u16) -> Result<(), Refused> {
         // If there is room to spare, from the start of a cache line on.
         let line = self.top + self.floats.to_line(self.top);
@@ -1028,7 +1003,14 @@ impl<'t> State<'t> {
                 capacity: self.floats.len(),
             }));
         }
-        let all = self.params().all(|param| param.has(Node::PLANNED));
+        let mut all = true;
+        for param in self.params() {
+            if !param.has(Node::PLANNED) {
+                all = false;
+            } else if self.collected.get() == Collected::Written {
+                param.set(Node::WRITTEN);
+            }
+        }
         self.reached = if all {
             Collected::All
         } else {
