@@ -3,7 +3,7 @@
 //!
 //! Correctly rounded like any other here, so that the bits are the same. It is
 //! shorter than `libm`'s, which divides by tables and integers: half the
-//! instructions on a Cortex-M4F, and a third of the flash.
+//! instructions on a Cortex-M4F, and half of the flash.
 
 /// The nearest `f32` to the square root of `x`.
 pub(crate) fn sqrt(mut x: f32) -> f32 {
@@ -11,11 +11,8 @@ pub(crate) fn sqrt(mut x: f32) -> f32 {
     const INFINITE: u32 = f32::INFINITY.to_bits();
     let mut unit = 1.0;
     if !(SMALLEST..INFINITE).contains(&x.to_bits()) {
-        if x < 0.0 {
-            return f32::NAN;
-        }
-        if x == 0.0 || !x.is_finite() {
-            return x;
+        if !(1..SMALLEST).contains(&x.to_bits()) {
+            return if x < 0.0 { f32::NAN } else { x };
         }
         x *= 16_777_216.0; // 2²⁴
         unit = 1.0 / 4096.0;
