@@ -43,6 +43,34 @@ fn heap_as_inline() {
     );
 }
 
+/// And slices are zeroed before.
+#[test]
+fn slices_as_inline() {
+    let (mut a, mut b, mut c) = ([7.0; 5], [f32::NAN; 5], [1.0; 5]);
+    let sgd = Sgd::new(0.05).dampening(0.1).weight_decay(0.01);
+    assert_eq!(
+        trajectory(&mut sgd.clone().momentum::<5>(0.9)),
+        trajectory(&mut sgd.momentum_with_state(0.9, &mut a)),
+    );
+    let adam = Adam::<5>::new(0.02);
+    assert_eq!(
+        trajectory(&mut adam.clone()),
+        trajectory(&mut Adam::with_state(0.02, &mut a, &mut b)),
+    );
+    assert_eq!(
+        trajectory(&mut adam.amsgrad()),
+        trajectory(&mut Adam::with_state(0.02, &mut a, &mut b).amsgrad_with_state(&mut c)),
+    );
+    let error = Adam::with_state(0.02, &mut a, &mut b[..4]).step(&mut [0.0; 5], &[0.0; 5]);
+    assert_eq!(
+        error,
+        Err(OptimizerError::StateSize {
+            state: 4,
+            params: 5
+        })
+    );
+}
+
 #[test]
 fn reset_forgets_all_steps() {
     let mut sgd = Sgd::new(0.05).momentum::<5>(0.9).dampening(0.1);
@@ -162,6 +190,8 @@ fn hyper_parameters_out_of_range() {
         "expected weight_decay >= 0, found NaN",
     );
     let adam = || Adam::<1>::new(0.1);
+    let corrected = adam().betas(1.0, 0.9).betas(0.9, 0.99).eps(-1.0).eps(0.0);
+    assert!(corrected.clone().step(&mut [1.0], &[1.0]).is_ok());
     refuses(Adam::<1>::new(-0.1), "expected lr >= 0, found -0.1");
     refuses(adam().betas(1.0, 0.9), "expected 0 <= beta1 < 1, found 1");
     refuses(

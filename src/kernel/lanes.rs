@@ -239,7 +239,11 @@ impl Lanes for f32 {
     #[inline(always)]
     fn sqrt(self) -> Self {
         // `core` has no square root on stable; libm's uses the instruction
-        // where there is one and is correctly rounded everywhere.
+        // where there is one and is correctly rounded everywhere. On a
+        // Cortex-M with an FPU it does not, and ours is shorter.
+        #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+        return super::sqrt::sqrt(self);
+        #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
         libm::sqrtf(self)
     }
     #[inline(always)]

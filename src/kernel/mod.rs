@@ -21,6 +21,8 @@ mod line;
 pub mod math;
 mod matmul;
 pub mod scalar;
+#[cfg(any(test, all(target_arch = "arm", target_abi = "eabihf")))]
+mod sqrt;
 mod tiles;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(crate) mod x86;

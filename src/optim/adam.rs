@@ -174,10 +174,12 @@ impl<const N: usize> Adam<N> {
     /// Adam with learning rate `lr` (PyTorch's default is `1e-3`) and state
     /// for `N` parameters inline.
     #[must_use]
+    #[inline(always)]
     pub const fn new(lr: f32) -> Self {
         Self {
             core: Core::new(lr),
-            state: [[0.0; N]; 2],
+            // Known when compiled: put where it is to be, and nowhere before.
+            state: const { [[0.0; N]; 2] },
         }
     }
 

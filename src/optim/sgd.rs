@@ -87,7 +87,7 @@ impl Sgd {
     /// With momentum (often 0.9) for `M` parameters, held inline.
     #[must_use]
     pub const fn momentum<const M: usize>(self, momentum: f32) -> Sgd<M> {
-        self.with_buffer(momentum, [0.0; M])
+        self.with_buffer(momentum, const { [0.0; M] })
     }
 
     /// With momentum (often 0.9) for `params` parameters, held on the heap.
