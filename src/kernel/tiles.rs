@@ -15,8 +15,8 @@
 //! copied first, [`DEPTH`] steps at a time ([`Factor::copy`]). At an edge a copy
 //! repeats the last row or column; what comes of that is not written.
 
-use super::generic::{Reduce, Sum, one, run};
-use super::{Acc, Product, sum_of};
+use super::generic::{Reduce, Sum, one};
+use super::{Acc, dot};
 
 /// Rows and columns of a tile: 16 sums, and four numbers of each factor, fit into
 /// 32 registers.
@@ -256,8 +256,10 @@ fn put(job: &Job<'_>, [i, j]: [usize; 2], tile: &[Four; SIDE], out: &mut [f32]) 
 fn dots(job: &Job<'_>, out: &mut [f32]) {
     let [m, k, _] = job.sizes;
     let bias = job.bias.first().copied().unwrap_or(Sum::IDENTITY);
-    for (i, to) in out.iter_mut().take(m).enumerate() {
-        let sum = sum_of(Product, [run(job.a, i * k, k), run(job.b, 0, k)]);
-        job.acc.put(to, sum + bias);
+    let mut rows = job.a;
+    for to in out.iter_mut().take(m) {
+        let (row, rest) = rows.split_at_checked(k).unwrap_or_default();
+        job.acc.put(to, dot(row, job.b) + bias);
+        rows = rest;
     }
 }
