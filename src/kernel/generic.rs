@@ -629,30 +629,33 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
 /// over four stays one when compiled for size.
 #[inline(always)]
 fn sum_rows_by_columns(x: &[f32], n: usize, out: &mut [f32], acc: Acc) -> Option<()> {
-    let out = out.get_mut(..n)?;
-    if acc == Acc::Set {
-        out.fill(Sum::IDENTITY);
-    }
-    let (fours, last) = out.as_chunks_mut();
-    let x = x.chunks_exact(n.max(1));
     let mut j = 0;
-    for to in fours {
-        let [mut p, mut q, mut r, mut s] = *to;
-        for row in x.clone() {
-            let [a, b, c, d] = row.get(j..)?.first_chunk()?;
-            p += a;
-            q += b;
-            r += c;
-            s += d;
+    while j < n {
+        let to = out.get_mut(j..)?;
+        if let Some(to) = to.first_chunk_mut()
+            && j + 4 <= n
+        {
+            let z = Sum::IDENTITY;
+            let before = if acc == Acc::Add { *to } else { [z, z, z, z] };
+            let [mut p, mut q, mut r, mut s] = before;
+            for row in x.chunks_exact(n) {
+                let [a, b, c, d] = row.get(j..)?.first_chunk()?;
+                p += a;
+                q += b;
+                r += c;
+                s += d;
+            }
+            *to = [p, q, r, s];
+            j += 4;
+        } else {
+            let to = to.first_mut()?;
+            let mut sum = if acc == Acc::Add { *to } else { Sum::IDENTITY };
+            for row in x.chunks_exact(n) {
+                sum += row.get(j)?;
+            }
+            *to = sum;
+            j += 1;
         }
-        *to = [p, q, r, s];
-        j += 4;
-    }
-    for to in last {
-        for row in x.clone() {
-            *to += row.get(j)?;
-        }
-        j += 1;
     }
     Some(())
 }
