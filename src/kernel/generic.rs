@@ -308,7 +308,7 @@ fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
     tree_of::<R>(&mut partial)
 }
 
-/// [`tree`] of partial results in memory, once for all that are reduced so.
+/// [`tree`] of partial results in memory, in one copy for all that are reduced so.
 #[inline(never)]
 fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
     for (apart, count) in [(8, 24), (16, 8), (4, 4), (2, 2), (1, 1)] {

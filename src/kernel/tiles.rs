@@ -2,18 +2,19 @@
 //! the order of sums of [`matmul`](super::matmul).
 //!
 //! ```text
+//! result = -0.0                                   or the bias, or what is there
 //! for each four rows i and four columns j of the result:
 //!     sums[4][4] = -0.0                           in registers
 //!     for p in 0..k:
 //!         a = A[i..i + 4, p], b = B[p, j..j + 4]
 //!         sums[r][c] = sums[r][c] + a[r] * b[c]
-//!     result = sums                               or += sums
+//!     result = result + sums
 //! ```
 //!
-//! The inner loop reads four neighbours of each factor. Where four numbers of one
+//! The inner loop reads four neighbours of each factor. Where the four numbers of a
 //! step do not stand next to each other, and at an edge of the result, they are
-//! copied first, [`DEPTH`] steps at a time ([`Factor::copy`]). At an edge a copy
-//! repeats the last row or column; what comes of that is not written.
+//! copied first, [`DEPTH`] steps at a time ([`Factor::copy`]). What is beyond an edge
+//! is computed with whatever the copy holds there, and not written.
 
 use super::generic::{Reduce, Sum, one};
 use super::{Acc, dot};
@@ -42,7 +43,8 @@ pub(super) struct Job<'a> {
     pub(super) acc: Acc,
 }
 
-/// Computes it: all sums are added to what is there, the bias or nothing.
+/// Computes it. What the sums are added to is written first, so that all that
+/// follows only adds.
 #[inline(never)]
 pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
     let ([m, k, n], [transposed, _]) = (job.sizes, job.transposed);
@@ -71,8 +73,8 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
 /// Sums of one product each.
 #[inline(always)]
 fn outer(job: &Job<'_>, mut rest: &mut [f32]) {
-    let [_, _, n] = job.sizes;
-    for a in job.a {
+    let [m, _, n] = job.sizes;
+    for a in job.a.iter().take(m) {
         let (row, next) = rest.split_at_mut(n.min(rest.len()));
         for (to, b) in row.iter_mut().zip(job.b) {
             *to += a * b;
@@ -94,7 +96,7 @@ struct Factor<'a> {
 
 impl<'a> Factor<'a> {
     /// Copies four rows from `i` on, or what there is of them, and as many steps
-    /// from `p` on as there is room for. Beyond the end are zeros.
+    /// from `p` on as there is room for.
     #[inline(never)]
     fn copy(&mut self, i: usize, p: usize) {
         let copy = self.copy.as_chunks_mut::<SIDE>().0;
@@ -128,8 +130,8 @@ impl<'a> Factor<'a> {
     }
 
     /// Four rows from `i` on, step by step from `p` on: some numbers, how many belong
-    /// to a step, and where among them the four are. They are read where they are if
-    /// they stand next to each other, and copied, unless they are, if not.
+    /// to a step, and where among them the four are. Either where they stand, next to
+    /// each other, or in the copy, which is made unless it is there.
     #[inline(always)]
     fn panel(&mut self, i: usize, p: usize, copied: bool) -> (&[f32], usize, usize) {
         if self.across && self.rows >= SIDE && i <= self.rows - SIDE {
