@@ -308,7 +308,7 @@ fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
     tree_of::<R>(&mut partial)
 }
 
-/// [`tree`] of partial results in memory, once for all that are reduced so.
+/// [`tree`] of partial results in memory, in one copy for all that are reduced so.
 #[inline(never)]
 pub(super) fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
     for (apart, count) in [(8, 24), (16, 8), (4, 4), (2, 2), (1, 1)] {
@@ -631,12 +631,13 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
 fn sum_rows_by_columns(x: &[f32], n: usize, out: &mut [f32], acc: Acc) -> Option<()> {
     let mut j = 0;
     while j < n {
-        if j + 4 <= n {
-            let to: &mut [f32; 4] = out.get_mut(j..)?.first_chunk_mut()?;
-            if acc == Acc::Set {
-                *to = [Sum::IDENTITY; 4];
-            }
-            let [mut p, mut q, mut r, mut s] = *to;
+        let to = out.get_mut(j..)?;
+        if let Some(to) = to.first_chunk_mut()
+            && j + 4 <= n
+        {
+            let z = Sum::IDENTITY;
+            let before = if acc == Acc::Add { *to } else { [z, z, z, z] };
+            let [mut p, mut q, mut r, mut s] = before;
             for row in x.chunks_exact(n) {
                 let [a, b, c, d] = row.get(j..)?.first_chunk()?;
                 p += a;
@@ -647,11 +648,8 @@ fn sum_rows_by_columns(x: &[f32], n: usize, out: &mut [f32], acc: Acc) -> Option
             *to = [p, q, r, s];
             j += 4;
         } else {
-            let to = out.get_mut(j)?;
-            let mut sum = Sum::IDENTITY;
-            if acc == Acc::Add {
-                sum = *to;
-            }
+            let to = to.first_mut()?;
+            let mut sum = if acc == Acc::Add { *to } else { Sum::IDENTITY };
             for row in x.chunks_exact(n) {
                 sum += row.get(j)?;
             }

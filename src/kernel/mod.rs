@@ -151,6 +151,7 @@ fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f
 /// use baregrad::kernel;
 /// assert_eq!(kernel::sum(&[1.0, 2.0, 3.0]), 6.0);
 /// ```
+#[inline(never)]
 pub fn sum(x: &[f32]) -> f32 {
     sum_of(Identity, [x])
 }
@@ -161,6 +162,7 @@ pub fn sum(x: &[f32]) -> f32 {
 /// use baregrad::kernel;
 /// assert_eq!(kernel::dot(&[1.0, 2.0], &[3.0, 4.0]), 11.0);
 /// ```
+#[inline(never)]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
     sum_of(Product, [x, y])
 }
@@ -373,7 +375,7 @@ pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
 /// [`sum`].
 #[inline]
 pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if k == 1 && n == 1 {
+    if Level::VECTORS && k == 1 && n == 1 {
         return add_up(sum_of(Product, [a, g]), out, acc);
     }
     long_matmul_tn(a, g, out, [m, k, n], acc);
@@ -417,7 +419,7 @@ fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 
 #[inline]
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     if n == 1 {
-        return add_up(sum_of(Identity, [x]), out, acc);
+        return add_up(sum(x), out, acc);
     }
     long_sum_rows(x, [m, n], out, acc);
 }

@@ -2,21 +2,22 @@
 //! the order of sums of [`matmul`](super::matmul).
 //!
 //! ```text
+//! result = -0.0                                   or the bias, or what is there
 //! for each four rows i and four columns j of the result:
 //!     sums[4][4] = -0.0                           in registers
 //!     for p in 0..k:
 //!         a = A[i..i + 4, p], b = B[p, j..j + 4]
 //!         sums[r][c] = sums[r][c] + a[r] * b[c]
-//!     result = sums                               or += sums
+//!     result = result + sums
 //! ```
 //!
-//! The inner loop reads four neighbours of each factor. Where four numbers of one
+//! The inner loop reads four neighbours of each factor. Where the four numbers of a
 //! step do not stand next to each other, and at an edge of the result, they are
-//! copied first, [`DEPTH`] steps at a time ([`Factor::copy`]). At an edge a copy
-//! repeats the last row or column; what comes of that is not written.
+//! copied first, [`DEPTH`] steps at a time ([`Factor::copy`]). What is beyond an edge
+//! is computed with whatever the copy holds there, and not written.
 
-use super::generic::{Reduce, Sum, one, run};
-use super::{Acc, Product, sum_of};
+use super::generic::{Reduce, Sum, one};
+use super::{Acc, dot};
 
 /// Rows and columns of a tile: 16 sums, and four numbers of each factor, fit into
 /// 32 registers.
@@ -42,11 +43,24 @@ pub(super) struct Job<'a> {
     pub(super) acc: Acc,
 }
 
-/// Computes it. A column as result, of factors that are both contiguous along the
-/// sum, is made of dot products.
-#[inline(always)]
+/// Computes it. What the sums are added to is written first, so that all that
+/// follows only adds.
+#[inline(never)]
 pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
     let ([m, k, n], [transposed, _]) = (job.sizes, job.transposed);
+    if job.acc == Acc::Set {
+        let len = out.len().min(m * n);
+        let out = out.get_mut(..len).unwrap_or_default();
+        if job.bias.is_empty() {
+            out.fill(Sum::IDENTITY);
+        } else {
+            for row in out.chunks_mut(job.bias.len()) {
+                for (to, bias) in row.iter_mut().zip(job.bias) {
+                    *to = *bias;
+                }
+            }
+        }
+    }
     if n == 1 && (m == 1 || !transposed) {
         dots(job, out);
     } else if k == 1 {
@@ -57,19 +71,13 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
 }
 
 /// Sums of one product each.
-#[inline(never)]
-fn outer(job: &Job<'_>, out: &mut [f32]) {
-    let [_, _, n] = job.sizes;
-    let mut rest = out;
-    for a in job.a {
+#[inline(always)]
+fn outer(job: &Job<'_>, mut rest: &mut [f32]) {
+    let [m, _, n] = job.sizes;
+    for a in job.a.iter().take(m) {
         let (row, next) = rest.split_at_mut(n.min(rest.len()));
-        let mut bias = job.bias.iter();
         for (to, b) in row.iter_mut().zip(job.b) {
-            let mut product = a * b;
-            if let Some(bias) = bias.next() {
-                product += bias;
-            }
-            job.acc.put(to, product);
+            *to += a * b;
         }
         rest = next;
     }
@@ -88,7 +96,7 @@ struct Factor<'a> {
 
 impl<'a> Factor<'a> {
     /// Copies four rows from `i` on, or what there is of them, and as many steps
-    /// from `p` on as there is room for. Beyond the end are zeros.
+    /// from `p` on as there is room for.
     #[inline(never)]
     fn copy(&mut self, i: usize, p: usize) {
         let copy = self.copy.as_chunks_mut::<SIDE>().0;
@@ -122,8 +130,8 @@ impl<'a> Factor<'a> {
     }
 
     /// Four rows from `i` on, step by step from `p` on: some numbers, how many belong
-    /// to a step, and where among them the four are. They are read where they are if
-    /// they stand next to each other, and copied, unless they are, if not.
+    /// to a step, and where among them the four are. Either where they stand, next to
+    /// each other, or in the copy, which is made unless it is there.
     #[inline(always)]
     fn panel(&mut self, i: usize, p: usize, copied: bool) -> (&[f32], usize, usize) {
         if self.across && self.rows >= SIDE && i <= self.rows - SIDE {
@@ -177,11 +185,14 @@ fn tile(
     let z = Sum::IDENTITY;
     let mut tile = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
     let mut p = 0;
-    while p < k {
+    loop {
         let a = a.panel(i, p, j > 0 && k <= DEPTH);
         let b = b.panel(j, p, false);
         add(&mut tile, a, b, k - p);
         p += DEPTH;
+        if p >= k {
+            break;
+        }
     }
     put(job, [i, j], &tile, out)
 }
@@ -222,29 +233,28 @@ fn add_row([p, q, r, s]: &mut Four, a: f32, [b, c, d, e]: &Four) {
     *s += a * e;
 }
 
-/// Writes the sums that belong to the result, or adds them.
+/// Adds the sums that belong to the result to what is there.
 #[inline(always)]
 fn put(job: &Job<'_>, [i, j]: [usize; 2], tile: &[Four; SIDE], out: &mut [f32]) -> Option<()> {
     let [m, _, n] = job.sizes;
-    let bias = job.bias.get(j..).filter(|bias| !bias.is_empty());
-    let bias = bias.unwrap_or(&[Sum::IDENTITY; SIDE]);
+    let mut left = m - i;
     let mut rest = out.get_mut(i * n + j..)?;
-    if i + SIDE <= m
-        && j + SIDE <= n
-        && let Some(bias) = bias.first_chunk()
-    {
-        for sums in tile {
-            let to: &mut Four = rest.first_chunk_mut()?;
-            let [a, b, c, d] = if job.acc == Acc::Add { *to } else { *bias };
+    for sums in tile {
+        if n - j >= SIDE {
+            let [a, b, c, d] = rest.first_chunk_mut()?;
             let [p, q, r, s] = sums;
-            *to = [a + p, b + q, c + r, d + s];
-            rest = rest.get_mut(n..)?;
+            *a += p;
+            *b += q;
+            *c += r;
+            *d += s;
+        } else {
+            for (to, sum) in rest.iter_mut().zip(sums).take(n - j) {
+                *to += sum;
+            }
         }
-        return Some(());
-    }
-    for sums in tile.iter().take(m - i) {
-        for ((to, sum), b) in rest.iter_mut().zip(sums).zip(bias).take(n - j) {
-            job.acc.put(to, sum + b);
+        left -= 1;
+        if left == 0 {
+            break;
         }
         rest = rest.get_mut(n..)?;
     }
@@ -252,12 +262,13 @@ fn put(job: &Job<'_>, [i, j]: [usize; 2], tile: &[Four; SIDE], out: &mut [f32]) 
 }
 
 /// A column as result, of factors that are both contiguous along the sum.
-#[inline(never)]
+#[inline(always)]
 fn dots(job: &Job<'_>, out: &mut [f32]) {
     let [m, k, _] = job.sizes;
-    let bias = job.bias.first().copied().unwrap_or(Sum::IDENTITY);
-    for (i, to) in out.iter_mut().take(m).enumerate() {
-        let sum = sum_of(Product, [run(job.a, i * k, k), run(job.b, 0, k)]);
-        job.acc.put(to, sum + bias);
+    let mut rows = job.a;
+    for to in out.iter_mut().take(m) {
+        let (row, rest) = rows.split_at_checked(k).unwrap_or_default();
+        *to += dot(row, job.b);
+        rows = rest;
     }
 }
