@@ -457,9 +457,7 @@ impl<'t> Tape<'t> {
     /// The error the tape keeps.
     #[track_caller]
     pub fn grads(&self) -> Result<Ref<'_, [f32]>, Error> {
-        self.view("grads", |state| {
-            Ok(state.floats.get(state.grads_start()..).unwrap_or_default())
-        })
+        self.view("grads", |state| Ok(state.grads()))
     }
 
     /// What is in use of the arena, now and at most so far: record once on the
@@ -575,7 +573,8 @@ impl<'t> Tape<'t> {
         self.recorded(made, leaf.name(), at)
     }
 
-    /// What was recorded. If that failed, and nothing has before, the error is kept.
+    /// What was recorded, or nothing: then the error is kept, if it is the first.
+    #[inline]
     pub(crate) fn recorded(
         &'t self,
         made: Result<Var<'t>, Refused>,
@@ -583,14 +582,20 @@ impl<'t> Tape<'t> {
         at: &'static Location<'static>,
     ) -> Var<'t> {
         made.unwrap_or_else(|_| {
-            if !self.failed.replace(true) {
-                self.hold_if_failed();
-                if let Ok(state) = self.state.try_borrow() {
-                    state.refused_at(Some(op), Some(at));
-                }
-            }
+            self.keep(op, at);
             Var::unrecorded(self)
         })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn keep(&'t self, op: &'static str, at: &'static Location<'static>) {
+        if !self.failed.replace(true) {
+            self.hold_if_failed();
+            if let Ok(state) = self.state.try_borrow() {
+                state.refused_at(Some(op), Some(at));
+            }
+        }
     }
 
     /// The state, if an error is kept.

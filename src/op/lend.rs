@@ -23,10 +23,10 @@
 //! and no others (see `State::len`), and its nodes stay where they are as long as it
 //! borrows them.
 //!
-//! **Nothing is lent for reading and writing at once.** Values: operations are
-//! recorded behind their operands, so a result is a span behind those of all its
-//! operands, or it is a view, and those are never run. Gradients: `State::plan` gives
-//! each a place behind all values, apart from all that are in use at the same time, as
+//! **Nothing is lent for reading and writing at once.** Values: a result is a span that
+//! was free when the operation was recorded, as those of its operands were not, or it
+//! is a view, and those are never run. Gradients: `State::plan` gives each a place
+//! before all values, apart from all that are in use at the same time, as
 //! those of a result and of its operands are; [`Backward::grad`] lends one operand's
 //! at a time. Values are only read while a backward pass runs, gradients are not
 //! touched while a forward pass does. In debug builds both are checked.
@@ -172,9 +172,9 @@ impl<'t> Floats<'t> {
         start.0.addr().wrapping_sub(self.start.addr().get()) / size_of::<f32>()
     }
 
-    /// The first `n` numbers and the last `n`; none if they overlap.
+    /// The first `n` numbers and the next `n`; none if there are not as many.
     #[inline(always)]
-    pub(crate) fn ends(&mut self, n: usize) -> (&mut [f32], &mut [f32]) {
+    pub(crate) fn pair(&mut self, n: usize) -> (&mut [f32], &mut [f32]) {
         #[cold]
         fn none<'a>() -> (&'a mut [f32], &'a mut [f32]) {
             (&mut [], &mut [])
@@ -184,10 +184,9 @@ impl<'t> Floats<'t> {
         }
         // SAFETY: both are within the arena, apart from each other.
         unsafe {
-            let last = self.start.add(self.len - n);
             (
                 slice::from_raw_parts_mut(self.start.as_ptr(), n),
-                slice::from_raw_parts_mut(last.as_ptr(), n),
+                slice::from_raw_parts_mut(self.start.add(n).as_ptr(), n),
             )
         }
     }
@@ -610,7 +609,7 @@ impl<'a> Backward<'a> {
             // SAFETY: planned, so within the arena; apart from the operand's, and
             // nothing else is lent for writing while `self` is borrowed.
             output: unsafe { result.read() },
-            // SAFETY: as above, and behind all values.
+            // SAFETY: as above, and apart from all values.
             operand: unsafe { operand.write() },
             acc,
         })

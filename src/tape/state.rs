@@ -5,20 +5,19 @@
 //! One slice of floats, one slice of [`Node`]s, both lent by the caller:
 //!
 //! ```text
-//! | parameters | values of constants and results →   …free…   ← | gradients of parameters |
-//! 0            P                                   top         N-P                        N
+//! | parameters → | their gradients → | intermediate gradients …free…   ← values |
+//! 0              P                  2P                           bottom         N
 //! ```
 //!
-//! Parameters stay contiguous, and so do their gradients: an optimizer sees
-//! two flat slices. A parameter made late moves the values behind it. Between
-//! `top` and `N-P` a backward pass keeps the gradients of intermediate results;
-//! `plan` gives each a place from the moment the first operation adds
-//! to it until its own operation has read it, so that buffers are shared.
+//! Parameters stay contiguous, and so do their gradients: an optimizer sees two flat
+//! slices. Values of constants and results stay where they were put. A backward pass
+//! keeps the gradients of intermediate results between the two; `plan` gives each a
+//! place from the moment the first operation adds to it until its own operation has
+//! read it, so that buffers are shared.
 //!
-//! An operation's operands stand before its result, and gradients behind all
-//! values: what is written is always apart from what is read. Where they are is kept
-//! in the nodes, which also know those of their operands (see `op::lend`): `plan`
-//! finds the gradients, and a pass takes them as they stand.
+//! What is written is always apart from what is read, and where it is, is kept in the
+//! nodes, which also know those of their operands (see `op::lend`): `plan` finds the
+//! gradients, and a pass takes them as they stand.
 
 use core::cell::Cell;
 use core::hint::black_box;
@@ -46,9 +45,9 @@ pub(crate) struct State<'t> {
     inputs: usize,
     /// Nodes recorded.
     pub(super) len: usize,
-    /// Floats taken by parameters, and floats taken by all values.
+    /// Floats taken by parameters, and where the other values begin.
     pub(super) param_floats: usize,
-    top: usize,
+    bottom: usize,
     /// Floats taken by gradients of intermediate results.
     scratch: usize,
     floats_peak: usize,
@@ -136,17 +135,17 @@ impl<'a, 't: 'a> Leaf<'a, 't> {
 
 impl<'t> State<'t> {
     pub(super) fn new(floats: &'t mut [f32], nodes: &'t mut [Node]) -> Self {
-        let usable = floats.len().min(MAX_FLOATS);
-        let floats = floats.get_mut(..usable).unwrap_or_default();
+        let usable_floats = floats.len().min(MAX_FLOATS);
+        let floats = floats.get_mut(..usable_floats).unwrap_or_default();
         let usable = nodes.len().min(NONE as usize);
         let nodes = nodes.get_mut(..usable).unwrap_or_default();
         State {
+            bottom: usable_floats,
             floats: Floats::new(floats),
             nodes: Nodes::new(nodes),
             inputs: 0,
             len: 0,
             param_floats: 0,
-            top: 0,
             scratch: 0,
             floats_peak: 0,
             nodes_peak: 0,
@@ -222,14 +221,23 @@ impl<'t> State<'t> {
     /// The node a variable stands for, if it is still there.
     #[inline]
     pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<u16, Refused> {
-        if !core::ptr::eq(tape, var.tape) {
-            return Err(self.refuse(ErrorKind::Foreign));
-        }
         // Nodes that are not in use have no generation that a variable has.
         match self.nodes.get(var.id as usize) {
-            Some(node) if node.generation == var.generation => Ok(var.id),
-            _ => Err(self.refuse(ErrorKind::Stale)),
+            Some(node) if node.generation == var.generation && core::ptr::eq(tape, var.tape) => {
+                Ok(var.id)
+            }
+            _ => Err(self.unknown(tape, var)),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unknown(&self, tape: &Tape<'t>, var: Var<'t>) -> Refused {
+        self.refuse(if core::ptr::eq(tape, var.tape) {
+            ErrorKind::Stale
+        } else {
+            ErrorKind::Foreign
+        })
     }
 
     /// The same, as an operation's operand.
@@ -283,17 +291,24 @@ impl<'t> State<'t> {
 
     /// Where a parameter's gradient stands.
     fn grad_range(&self, param: &Node) -> Range<usize> {
-        let start = self.grads_start() + self.floats.place(param.tensor.values);
+        let start = self.param_floats + self.floats.place(param.tensor.values);
         start..start + param.len()
     }
 
-    pub(super) fn grads_start(&self) -> usize {
-        self.floats.len().saturating_sub(self.param_floats)
+    /// Where all of them stand.
+    pub(super) fn grads(&self) -> &[f32] {
+        let end = 2 * self.param_floats;
+        self.floats.get(self.param_floats..end).unwrap_or_default()
+    }
+
+    /// Floats that must stay.
+    fn used(&self) -> usize {
+        2 * self.param_floats + (self.floats.len() - self.bottom)
     }
 
     pub(super) fn usage(&self) -> Usage {
         Usage {
-            floats: self.top + self.scratch + self.param_floats,
+            floats: self.used() + self.scratch,
             floats_peak: self.floats_peak,
             floats_capacity: self.floats.len(),
             nodes: self.len,
@@ -330,17 +345,24 @@ impl<'t> State<'t> {
             }
             Leaf::Param(_) | Leaf::Constant(_) => {
                 let is_param = matches!(leaf, Leaf::Param(_));
-                let mut place = self.top;
+                let place;
                 if is_param {
                     place = self.param_floats;
-                    self.make_room(len);
+                    // Gradients already collected move.
+                    rotate(self.floats.get_mut(place..2 * place + len), len);
+                    self.param_floats += len;
+                    if self.collected.get() == Collected::All {
+                        self.collected.set(Collected::Planned);
+                    }
                     append(
                         &mut self.nodes,
                         [&mut self.first_param, &mut self.last_param],
                         link,
                     );
+                } else {
+                    self.bottom -= len;
+                    place = self.bottom;
                 }
-                self.top += len;
                 if let Some(to) = self.floats.get_mut(place..place + len) {
                     copy(values, to);
                 }
@@ -364,33 +386,6 @@ impl<'t> State<'t> {
         Ok(id)
     }
 
-    /// For another parameter of this length behind the others.
-    fn make_room(&mut self, len: usize) {
-        // Results behind the parameters move up, gradients already collected
-        // move down, to keep both contiguous.
-        let place = self.param_floats;
-        rotate(self.floats.get_mut(place..self.top + len), len);
-        self.move_values(place, len as isize);
-        let start = self.grads_start();
-        rotate(self.floats.get_mut(start - len..), place);
-        self.param_floats += len;
-        if self.collected.get() == Collected::All {
-            self.collected.set(Collected::Planned);
-        }
-    }
-
-    /// Tells the nodes that the values from `place` on have moved, those of
-    /// parameters and views of them excepted.
-    fn move_values(&mut self, place: usize, by: isize) {
-        for node in self.nodes.iter_mut().take(self.len) {
-            let stands = self.floats.place(node.tensor.values);
-            if !node.has(Node::PARAM | Node::BORROWED) && stands >= place {
-                let to = stands.saturating_add_signed(by);
-                node.tensor.values = self.floats.span(to, node.len());
-            }
-        }
-    }
-
     fn next_id(&self) -> Result<u16, Refused> {
         if self.len < self.nodes.len() {
             Ok(self.len as u16)
@@ -403,7 +398,7 @@ impl<'t> State<'t> {
 
     /// Refuses unless `more` floats fit beside everything that must stay.
     fn reserve(&self, more: usize) -> Result<(), Refused> {
-        let needed = (self.top + self.param_floats).saturating_add(more);
+        let needed = self.used().saturating_add(more);
         if needed <= self.floats.len() {
             Ok(())
         } else {
@@ -426,8 +421,7 @@ impl<'t> State<'t> {
     }
 
     fn note_peak(&mut self) {
-        let used = self.top + self.scratch + self.param_floats;
-        self.floats_peak = self.floats_peak.max(used);
+        self.floats_peak = self.floats_peak.max(self.used() + self.scratch);
     }
 
     pub(crate) fn rebind(&mut self, id: u16, data: &'t [f32]) -> Result<(), Refused> {
@@ -534,8 +528,8 @@ impl<'t> State<'t> {
                 let saved = op.saves();
                 let room = len.saturating_add(saved.into());
                 self.reserve(room)?;
-                let values = self.floats.span(self.top, len);
-                self.top += room;
+                self.bottom -= room;
+                let values = self.floats.span(self.bottom, len);
                 (values, len as u32, saved)
             }
         };
@@ -588,7 +582,7 @@ impl<'t> State<'t> {
 
     /// Keeps the first `keep` nodes.
     pub(super) fn truncate(&mut self, keep: usize) {
-        let (old_params, old_grads) = (self.param_floats, self.grads_start());
+        let old_params = self.param_floats;
         self.len = self.len.min(keep);
         for dropped in self.nodes.iter_mut().skip(self.len) {
             dropped.generation = 0;
@@ -596,14 +590,8 @@ impl<'t> State<'t> {
         self.take_stock();
 
         // Close the gap that dropped parameters leave.
-        let (params, top) = (self.param_floats, self.top.max(old_params));
-        let gap = old_params - params;
-        if gap > 0 {
-            rotate(self.floats.get_mut(params..top), top - old_params);
-            rotate(self.floats.get_mut(old_grads..), gap);
-            self.move_values(old_params, -(gap as isize));
-        }
-        self.top = top - gap;
+        let params = self.param_floats;
+        rotate(self.floats.get_mut(params..old_params + params), params);
 
         // Leaves are never outdated, except inputs that wait for other data.
         let kept = self.nodes.iter().take(self.len).enumerate();
@@ -625,7 +613,7 @@ impl<'t> State<'t> {
     /// Finds out again what is known of the nodes as a whole.
     fn take_stock(&mut self) {
         self.param_floats = 0;
-        self.top = 0;
+        self.bottom = self.floats.len();
         self.inputs = 0;
         (self.first_param, self.last_param) = (Link::NONE, Link::NONE);
         (self.first_op, self.last_op) = (Link::NONE, Link::NONE);
@@ -648,9 +636,8 @@ impl<'t> State<'t> {
                     [&mut self.first_param, &mut self.last_param],
                     link,
                 );
-            } else if !node.has(Node::BORROWED) {
-                let end = (node.cap + u32::from(node.saved)) as usize;
-                self.top = self.top.max(self.floats.place(node.tensor.values) + end);
+            } else if !node.has(Node::BORROWED | Node::VIEW) {
+                self.bottom = self.bottom.min(self.floats.place(node.tensor.values));
             } else if !is_op {
                 self.inputs += 1;
             }
@@ -812,10 +799,8 @@ impl<'t> State<'t> {
             || self.planned_generation != var.generation
             || self.outdated_from <= loss.into()
         {
-            let loss = self.resolve(tape, var)?;
-            self.prepare(loss, gradient)?;
+            self.prepare(tape, var, gradient)?;
             if self.planned != loss {
-                self.add_to_param(loss, gradient.unwrap_or(&[1.0]));
                 return Ok(());
             }
         }
@@ -846,10 +831,17 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    /// Refuses what has no gradients, and plans them; not those of a parameter.
+    /// Refuses what has no gradients, and plans them. A loss that is itself a parameter
+    /// has only its own to collect, and that is done here.
     #[cold]
     #[inline(never)]
-    fn prepare(&mut self, loss: u16, gradient: Option<&[f32]>) -> Result<(), Refused> {
+    fn prepare(
+        &mut self,
+        tape: &Tape<'t>,
+        var: Var<'t>,
+        gradient: Option<&[f32]>,
+    ) -> Result<(), Refused> {
+        let loss = self.resolve(tape, var)?;
         let node = match gradient {
             Some(gradient) => {
                 let node = self.trained(loss)?;
@@ -859,6 +851,16 @@ impl<'t> State<'t> {
             None => self.differentiable(loss)?,
         };
         if node.op.is_none() {
+            let range = self.grad_range(node);
+            self.mark_written();
+            self.forget_plan(); // it would not know of the mark
+            if let Some(node) = self.node(loss) {
+                node.set(Node::WRITTEN);
+            }
+            let to = self.floats.get_mut(range).unwrap_or_default();
+            for (to, g) in to.iter_mut().zip(gradient.unwrap_or(&[1.0])) {
+                *to += g;
+            }
             return Ok(());
         }
         if self.outdated_from <= loss.into() {
@@ -868,21 +870,6 @@ impl<'t> State<'t> {
             return Ok(());
         }
         self.plan(loss)
-    }
-
-    /// A loss that is itself a parameter collects its own gradient.
-    #[cold]
-    #[inline(never)]
-    fn add_to_param(&mut self, id: u16, gradient: &[f32]) {
-        self.mark_written();
-        if let Some(node) = self.nodes.get(id as usize) {
-            node.set(Node::WRITTEN);
-            let range = self.grad_range(node);
-            let to = self.floats.get_mut(range).unwrap_or_default();
-            for (to, g) in to.iter_mut().zip(gradient) {
-                *to += g;
-            }
-        }
     }
 
     /// Marks the parameters that hold gradients, before another plan, and prepares
@@ -922,11 +909,12 @@ impl<'t> State<'t> {
     /// Places are relative to `top`, where the gradients begin.
     fn plan(&mut self, loss: u16) -> Result<(), Refused> {
         // If there is room to spare, from the start of a cache line on.
-        let line = self.top + self.floats.to_line(self.top);
+        let top = 2 * self.param_floats;
+        let line = top + self.floats.to_line(top);
         if Level::VECTORS && self.plan_from(loss, line).is_ok() {
             return Ok(());
         }
-        self.plan_from(loss, self.top)
+        self.plan_from(loss, top)
     }
 
     /// [`plan`](Self::plan), with `top` for where the gradients begin.
@@ -935,11 +923,10 @@ impl<'t> State<'t> {
             self.mark_written();
         }
         self.forget_plan();
-        let grads_start = self.grads_start();
         for node in self.nodes.iter_mut().take(self.len) {
             node.clear(Node::LIVE | Node::PLANNED);
             node.tensor.grad = if node.has(Node::PARAM) {
-                node.tensor.values.start().after(grads_start)
+                node.tensor.values.start().after(self.param_floats)
             } else {
                 Start::NONE
             };
@@ -997,9 +984,9 @@ impl<'t> State<'t> {
             }
         }
 
-        if end > grads_start {
+        if end > self.bottom {
             return Err(self.refuse(ErrorKind::Floats {
-                needed: self.top + (end - top) + self.param_floats,
+                needed: self.used() + (end - top),
                 capacity: self.floats.len(),
             }));
         }
@@ -1119,7 +1106,7 @@ impl<'t> State<'t> {
             |node: &&Node| index.wrapping_sub(self.floats.place(node.tensor.values)) < node.len();
         let node = self.params().find(holds)?;
         let grad = if self.holds_grad(node) {
-            *self.floats.get(self.grads_start() + index)?
+            *self.grads().get(index)?
         } else {
             0.0
         };
@@ -1129,7 +1116,7 @@ impl<'t> State<'t> {
     /// All parameters and all their gradients.
     #[inline]
     pub(crate) fn params_and_grads(&mut self) -> (&mut [f32], &[f32]) {
-        let (params, grads) = self.floats.ends(self.param_floats);
+        let (params, grads) = self.floats.pair(self.param_floats);
         (params, grads)
     }
 }
