@@ -54,9 +54,12 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
         if job.bias.is_empty() {
             out.fill(Sum::IDENTITY);
         } else {
-            for row in out.chunks_mut(job.bias.len()) {
-                for (to, bias) in row.iter_mut().zip(job.bias) {
+            // Column by column: rows would be calls of `memcpy`.
+            for (j, bias) in job.bias.iter().enumerate().take(n) {
+                let mut at = j;
+                while let Some(to) = out.get_mut(at) {
                     *to = *bias;
+                    at += n;
                 }
             }
         }
