@@ -54,9 +54,12 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
         if job.bias.is_empty() {
             out.fill(Sum::IDENTITY);
         } else {
-            for row in out.chunks_mut(job.bias.len()) {
-                for (to, bias) in row.iter_mut().zip(job.bias) {
+            // Column by column: rows would be calls of `memcpy`.
+            for (j, bias) in job.bias.iter().enumerate().take(n) {
+                let mut at = j;
+                while let Some(to) = out.get_mut(at) {
                     *to = *bias;
+                    at += n;
                 }
             }
         }
@@ -134,7 +137,7 @@ impl<'a> Factor<'a> {
     /// each other, or in the copy, which is made unless it is there.
     #[inline(always)]
     fn panel(&mut self, i: usize, p: usize, copied: bool) -> (&[f32], usize, usize) {
-        if self.across && self.rows >= SIDE && i <= self.rows - SIDE {
+        if self.across && i + SIDE <= self.rows {
             let values = self.values.get(p * self.rows..);
             return (values.unwrap_or_default(), self.rows, i);
         }
@@ -237,27 +240,34 @@ fn add_row([p, q, r, s]: &mut Four, a: f32, [b, c, d, e]: &Four) {
 #[inline(always)]
 fn put(job: &Job<'_>, [i, j]: [usize; 2], tile: &[Four; SIDE], out: &mut [f32]) -> Option<()> {
     let [m, _, n] = job.sizes;
-    let mut left = m - i;
     let mut rest = out.get_mut(i * n + j..)?;
-    for sums in tile {
-        if n - j >= SIDE {
-            let [a, b, c, d] = rest.first_chunk_mut()?;
-            let [p, q, r, s] = sums;
-            *a += p;
-            *b += q;
-            *c += r;
-            *d += s;
-        } else {
-            for (to, sum) in rest.iter_mut().zip(sums).take(n - j) {
-                *to += sum;
-            }
-        }
-        left -= 1;
-        if left == 0 {
-            break;
+    let [rows, columns] = [SIDE.min(m - i), SIDE.min(n - j)];
+    if rows == SIDE && columns == SIDE {
+        let [r, s, t, u] = tile;
+        add_four(r, rest)?;
+        rest = rest.get_mut(n..)?;
+        add_four(s, rest)?;
+        rest = rest.get_mut(n..)?;
+        add_four(t, rest)?;
+        rest = rest.get_mut(n..)?;
+        return add_four(u, rest);
+    }
+    for sums in tile.iter().take(rows) {
+        for (to, sum) in rest.iter_mut().zip(sums).take(columns) {
+            *to += sum;
         }
         rest = rest.get_mut(n..)?;
     }
+    Some(())
+}
+
+#[inline(always)]
+fn add_four([p, q, r, s]: &Four, to: &mut [f32]) -> Option<()> {
+    let [a, b, c, d] = to.first_chunk_mut()?;
+    *a += p;
+    *b += q;
+    *c += r;
+    *d += s;
     Some(())
 }
 
