@@ -492,11 +492,8 @@ impl<'t> Tape<'t> {
             return None;
         }
         let state = self.state.try_borrow().ok()?;
-        let id = state.resolve(self, var).ok()?;
-        match state
-            .floats
-            .show(state.nodes.get(id as usize)?.tensor.values)
-        {
+        let node = state.find(self, var).ok()?;
+        match state.floats.show(node.tensor.values) {
             [x] => Some(*x),
             _ => None,
         }

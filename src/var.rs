@@ -83,12 +83,9 @@ impl<'t> Var<'t> {
     #[track_caller]
     fn no_item(self) -> Error {
         if let Ok(state) = self.tape.look()
-            && let Ok(id) = state.resolve(self.tape, self)
+            && let Ok(node) = state.find(self.tape, self)
         {
-            let shape = state
-                .node(id)
-                .map(|node| node.tensor.shape)
-                .unwrap_or_default();
+            let shape = node.tensor.shape;
             state.refuse(ErrorKind::NotScalar { shape });
         }
         self.tape.why("item", Location::caller())
@@ -151,10 +148,8 @@ impl<'t> Var<'t> {
     pub fn requires_grad(self) -> bool {
         self.tape
             .read("requires_grad", |state| {
-                let id = state.resolve(self.tape, self)?;
-                Ok(state
-                    .node(id)
-                    .is_some_and(|node| node.has(crate::op::Node::REQUIRES_GRAD)))
+                let node = state.find(self.tape, self)?;
+                Ok(node.has(crate::op::Node::REQUIRES_GRAD))
             })
             .unwrap_or(false)
     }

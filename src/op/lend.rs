@@ -142,6 +142,7 @@ impl<'t> Floats<'t> {
     }
 
     /// `len` numbers from the one at `place`; none if they are not all there.
+    #[inline(never)] // seldom called, from many places
     pub(crate) fn span(&self, place: usize, len: usize) -> Span {
         match self.get(place..).and_then(|from| from.get(..len)) {
             Some(_) => Span {

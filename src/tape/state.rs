@@ -220,14 +220,20 @@ impl<'t> State<'t> {
 
     /// The node a variable stands for, if it is still there.
     #[inline]
-    pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<u16, Refused> {
+    pub(crate) fn find(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<&Node, Refused> {
         // Nodes that are not in use have no generation that a variable has.
         match self.nodes.get(var.id as usize) {
             Some(node) if node.generation == var.generation && core::ptr::eq(tape, var.tape) => {
-                Ok(var.id)
+                Ok(node)
             }
             _ => Err(self.unknown(tape, var)),
         }
+    }
+
+    /// Its number.
+    #[inline]
+    pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<u16, Refused> {
+        self.find(tape, var).map(|_| var.id)
     }
 
     #[cold]
