@@ -15,7 +15,7 @@ use crate::op::{Attrs, Node, Op, Operand};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-use state::Leaf;
+use state::{Leaf, Purpose};
 pub(crate) use state::{Refused, State};
 
 /// No node: the id of variables that were never recorded, and the end of the
@@ -508,7 +508,7 @@ impl<'t> Tape<'t> {
     ) -> Result<(), Error> {
         self.leave("step", |state| {
             if !state.every_param_has_grad() {
-                state.zero_unused()?;
+                state.settle(Purpose::Step)?;
             }
             let (params, grads) = state.params_and_grads();
             match step(params, grads) {

@@ -106,6 +106,13 @@ pub(super) struct Refusal {
     at: Cell<Option<&'static Location<'static>>>,
 }
 
+/// What the gradients of all parameters are needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Add,
+    Step,
+}
+
 /// A value that is not computed.
 #[derive(Clone, Copy)]
 pub(super) enum Leaf<'a, 't> {
@@ -554,7 +561,7 @@ impl<'t> State<'t> {
                 [&mut self.first_op, &mut self.last_op],
                 link,
             );
-            self.run_from(link);
+            Forward::run(&self.nodes, link, &mut self.floats);
         }
         Ok(id)
     }
@@ -659,18 +666,12 @@ impl<'t> State<'t> {
 
     // ---- forward ---------------------------------------------------------
 
-    /// Computes the results from operation `start` on, in order.
-    #[inline]
-    fn run_from(&mut self, start: Link) {
-        Forward::run(&self.nodes, start, &mut self.floats);
-    }
-
     #[inline]
     pub(super) fn replay(&mut self) -> Result<(), Refused> {
         if let Some(take_over) = self.take_over {
             take_over(self)?;
         }
-        self.run_from(self.first_op);
+        Forward::run(&self.nodes, self.first_op, &mut self.floats);
         self.outdated_from = NEVER;
         Ok(())
     }
@@ -880,23 +881,43 @@ impl<'t> State<'t> {
 
     /// Marks the parameters that hold gradients, before another plan, and prepares
     /// the others for gradients to be added: they get the identity of addition.
+    fn mark_written(&mut self) {
+        let _ = self.settle(Purpose::Add);
+        self.collected.set(Collected::Written);
+    }
+
+    /// Fills the gradients of parameters that no backward pass has reached with what
+    /// changes nothing. For a step it takes leave to: otherwise says which parameter
+    /// it is, and where it was made.
     #[cold]
     #[inline(never)]
-    fn mark_written(&mut self) {
-        let mut next = self.first_param;
+    pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Refused> {
+        let (mut next, mut number) = (self.first_param, 0);
         while let Some(param) = self.nodes.at(next) {
             next = param.next;
             if self.holds_grad(param) {
                 param.set(Node::WRITTEN);
             } else {
                 param.clear(Node::WRITTEN);
+                if purpose == Purpose::Step && !param.has(Node::ALLOW_UNUSED) {
+                    let refused = self.refuse(ErrorKind::Unused {
+                        param: number,
+                        shape: param.tensor.shape,
+                    });
+                    self.refused_at(None, param.at);
+                    return Err(refused);
+                }
                 let range = self.grad_range(param);
-                if let Some(grad) = self.floats.get_mut(range) {
-                    grad.fill(-0.0);
+                for grad in self.floats.get_mut(range).unwrap_or_default() {
+                    *grad = match purpose {
+                        Purpose::Add => -0.0,
+                        Purpose::Step => 0.0,
+                    };
                 }
             }
+            number += 1;
         }
-        self.collected.set(Collected::Written);
+        Ok(())
     }
 
     /// Gives every intermediate gradient that a backward pass from `loss`
@@ -1073,33 +1094,6 @@ impl<'t> State<'t> {
         self.collected.get() == Collected::All
     }
 
-    /// Gives parameters that no gradient has reached one of zeros, if they may go
-    /// without. Otherwise says which one may not, and where it was made.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn zero_unused(&mut self) -> Result<(), Refused> {
-        let (mut next, mut number) = (self.first_param, 0);
-        while let Some(param) = self.nodes.at(next) {
-            next = param.next;
-            if !self.holds_grad(param) {
-                if !param.has(Node::ALLOW_UNUSED) {
-                    let refused = self.refuse(ErrorKind::Unused {
-                        param: number,
-                        shape: param.tensor.shape,
-                    });
-                    self.refused_at(None, param.at);
-                    return Err(refused);
-                }
-                let range = self.grad_range(param);
-                if let Some(grad) = self.floats.get_mut(range) {
-                    grad.fill(0.0);
-                }
-            }
-            number += 1;
-        }
-        Ok(())
-    }
-
     /// After a step, what depends on parameters is older than they are.
     #[inline]
     pub(super) fn outdate_results(&mut self) {
@@ -1151,10 +1145,14 @@ fn copy(from: &[f32], to: &mut [f32]) {
 #[cold]
 #[inline(never)]
 fn rotate(floats: Option<&mut [f32]>, by: usize) {
+    #[inline(never)]
+    fn reverse(floats: &mut [f32]) {
+        floats.reverse();
+    }
     let floats = floats.unwrap_or_default();
-    floats.reverse();
+    reverse(floats);
     if let Some((front, back)) = floats.split_at_mut_checked(by) {
-        front.reverse();
-        back.reverse();
+        reverse(front);
+        reverse(back);
     }
 }
