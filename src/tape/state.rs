@@ -952,6 +952,7 @@ impl<'t> State<'t> {
         self.forget_plan();
         for node in self.nodes.iter_mut().take(self.len) {
             node.clear(Node::LIVE | Node::PLANNED);
+            (node.firsts, node.next_planned) = (0, Link::NONE);
             node.tensor.grad = if node.has(Node::PARAM) {
                 node.tensor.values.start().after(self.param_floats)
             } else {
@@ -960,52 +961,25 @@ impl<'t> State<'t> {
         }
 
         let loss_at = self.nodes.link(loss.into());
-        let (mut first, mut last) = (Link::NONE, Link::NONE);
         let mut end = self.place_gradient(loss_at, loss, top);
+        let mut last = Link::NONE;
+        self.first_planned = Link::NONE;
         for id in (0..=loss).rev() {
             let link = self.nodes.link(id.into());
-            let Some(node) = self.nodes.at(link).filter(|node| node.has(Node::LIVE)) else {
+            if !self.nodes.at(link).is_some_and(|node| node.has(Node::LIVE)) {
+                continue;
+            }
+            for k in 0..MAX_OPERANDS {
+                end = end.max(self.plan_operand(link, k, id, top));
+            }
+            let Some(node) = self.nodes.at(link) else {
                 continue;
             };
-            let (op, operands, own) = (node.op, node.operands, node.tensor);
-            let mut firsts = 0;
-            let (mut runs, mut passed_on) = (false, false);
-            for (k, &of) in operands.iter().enumerate() {
-                let to = of.link();
-                let Some(operand) = self.nodes.at(to).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
-                    continue;
-                };
-                if operand.has(Node::PARAM) {
-                    firsts |= u8::from(!operand.has(Node::PLANNED)) << k << Node::ANEW;
-                    operand.set(Node::PLANNED);
-                } else if operand.tensor.grad == Start::NONE {
-                    // Once only: what is added for one must not reach the other.
-                    let passes = op.is_some_and(|op| op.passes_grad(k))
-                        && !passed_on
-                        && operand.len() == own.values.len()
-                        && operands.iter().filter(|other| **other == of).count() == 1;
-                    if passes {
-                        passed_on = true;
-                        if let Some(heir) = self.nodes.at_mut(to) {
-                            heir.tensor.grad = own.grad;
-                            heir.set(Node::LIVE);
-                        }
-                        continue;
-                    }
-                    firsts |= 1 << k | 1 << k << Node::ANEW;
-                    end = end.max(self.place_gradient(to, id, top));
-                }
-                runs = true;
-            }
-            if let Some(node) = self.nodes.at_mut(link) {
-                node.firsts = firsts;
-                node.clear(Node::LIVE);
-                node.next_planned = Link::NONE;
-            }
-            if runs {
+            node.clear(Node::LIVE);
+            if self.sends_gradients(node) {
                 match self.nodes.at_mut(last) {
                     Some(last) => last.next_planned = link,
-                    None => first = link,
+                    None => self.first_planned = link,
                 }
                 last = link;
             }
@@ -1037,8 +1011,59 @@ impl<'t> State<'t> {
             self.planned_generation = node.generation;
             self.planned_number = if node.len() == 1 { loss } else { NONE };
         }
-        (self.planned, self.first_planned) = (loss, first);
+        self.planned = loss;
         Ok(())
+    }
+
+    /// Gives operand `k` of a node that has a gradient a place for its own, if it needs
+    /// one and has none. Returns where that ends.
+    #[inline(never)]
+    fn plan_operand(&mut self, link: Link, k: usize, id: u16, top: usize) -> usize {
+        let Some(node) = self.nodes.at(link) else {
+            return 0;
+        };
+        let of = node.operands.get(k).copied().unwrap_or(Operand::NONE);
+        let (to, bit, own) = (of.link(), 1 << k, node.tensor.grad);
+        let Some(operand) = self.nodes.at(to).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
+            return 0;
+        };
+        let mut end = 0;
+        let mut firsts = 0;
+        if operand.has(Node::PARAM) {
+            if !operand.has(Node::PLANNED) {
+                firsts = bit << Node::ANEW;
+            }
+            operand.set(Node::PLANNED);
+        } else if operand.tensor.grad == Start::NONE {
+            // Once only: what is added for one must not reach the other.
+            let mut later = node.operands.iter().skip(k + 1);
+            let mut all = node.operands.iter();
+            if node.op.is_some_and(|op| op.passes_grad(k))
+                && operand.len() == node.len()
+                && !later.any(|other| *other == of)
+                && !all.any(|other| self.nodes.tensor(*other).grad == own)
+            {
+                if let Some(heir) = self.nodes.at_mut(to) {
+                    heir.tensor.grad = own;
+                    heir.set(Node::LIVE);
+                }
+            } else {
+                firsts = bit | bit << Node::ANEW;
+                end = self.place_gradient(to, id, top);
+            }
+        }
+        if let Some(node) = self.nodes.at_mut(link) {
+            node.firsts |= firsts;
+        }
+        end
+    }
+
+    /// Whether there is an operand that a gradient flows to, other than its own.
+    fn sends_gradients(&self, node: &Node) -> bool {
+        node.operands.iter().any(|operand| {
+            let grad = self.nodes.tensor(*operand).grad;
+            grad != Start::NONE && grad != node.tensor.grad
+        })
     }
 
     /// Places one buffer in the lowest gap above `top`; live ones belong to nodes up to
