@@ -765,26 +765,22 @@ impl<'t> State<'t> {
         self.scratch = 0;
     }
 
-    #[inline]
-    fn trained(&self, id: u16) -> Result<&Node, Refused> {
-        let node = self.node(id).ok_or_else(|| self.refuse(ErrorKind::Stale))?;
-        if node.has(Node::REQUIRES_GRAD) {
-            Ok(node)
-        } else {
+    /// Refuses what depends on no parameter, or has another length than a gradient: a
+    /// single number, if none is given.
+    pub(crate) fn expect_differentiable(
+        &self,
+        node: &Node,
+        gradient: Option<&[f32]>,
+    ) -> Result<(), Refused> {
+        let shape = node.tensor.shape;
+        if !node.has(Node::REQUIRES_GRAD) {
             Err(self.refuse(ErrorKind::NoGradient))
-        }
-    }
-
-    /// A single number that depends on a parameter.
-    #[inline]
-    pub(crate) fn differentiable(&self, loss: u16) -> Result<&Node, Refused> {
-        let node = self.trained(loss)?;
-        if node.len() == 1 {
-            Ok(node)
+        } else if let Some(gradient) = gradient {
+            self.expect_length(&shape, gradient)
+        } else if node.len() != 1 {
+            Err(self.refuse(ErrorKind::NotScalar { shape }))
         } else {
-            Err(self.refuse(ErrorKind::NotScalar {
-                shape: node.tensor.shape,
-            }))
+            Ok(())
         }
     }
 
@@ -848,15 +844,8 @@ impl<'t> State<'t> {
         var: Var<'t>,
         gradient: Option<&[f32]>,
     ) -> Result<(), Refused> {
-        let loss = self.resolve(tape, var)?;
-        let node = match gradient {
-            Some(gradient) => {
-                let node = self.trained(loss)?;
-                self.expect_length(&node.tensor.shape, gradient)?;
-                node
-            }
-            None => self.differentiable(loss)?,
-        };
+        let (node, loss) = (self.find(tape, var)?, var.id);
+        self.expect_differentiable(node, gradient)?;
         if node.op.is_none() {
             let range = self.grad_range(node);
             self.mark_written();
