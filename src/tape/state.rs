@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::Level;
 use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Op};
 use crate::op::{Operand, Span, Start};
-use crate::shape::Shape;
+use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
 /// So that no sum of two lengths overflows a 32-bit `usize`.
@@ -251,12 +251,6 @@ impl<'t> State<'t> {
         } else {
             ErrorKind::Foreign
         })
-    }
-
-    /// The same, as an operation's operand.
-    pub(super) fn operand(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<Operand, Refused> {
-        let id = self.resolve(tape, var)?;
-        Ok(self.nodes.link(id.into()).operand())
     }
 
     pub(crate) fn node(&self, id: u16) -> Option<&Node> {
@@ -504,32 +498,45 @@ impl<'t> State<'t> {
 
     pub(super) fn record(
         &mut self,
+        tape: &Tape<'t>,
         op: &'static dyn Op,
-        operands: [Operand; MAX_OPERANDS],
+        vars: &[Var<'t>],
         attrs: Attrs,
         grad_enabled: bool,
         at: &'static Location<'static>,
     ) -> Result<u16, Refused> {
-        let id = self.next_id()?;
-        let link = self.nodes.link(id.into());
-        if let Some(node) = self.nodes.at_mut(link) {
-            (node.op, node.at) = (Some(op), Some(at));
-            node.operands = operands;
-            node.next = Link::NONE;
-            node.attrs = attrs;
+        let mut operands = [Operand::NONE; MAX_OPERANDS];
+        let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
+        if vars.len() > MAX_OPERANDS {
+            return Err(self.refuse(ErrorKind::Shape {
+                why: ShapeError::Operands {
+                    expected: MAX_OPERANDS,
+                },
+                operands: Operands::default(),
+            }));
         }
-        // Until it is pushed, the node is not in use.
-        let len = self.apply_shape_rule(link)?;
-
         let mut flags = 0;
-        for operand in operands {
-            if let Some(operand) = self.nodes.at(operand.link()) {
-                flags |= operand.flags.get() & Node::REQUIRES_GRAD;
-            }
+        for ((operand, shape), var) in operands.iter_mut().zip(&mut shapes).zip(vars) {
+            let node = self.find(tape, *var)?;
+            *operand = self.nodes.link(var.id.into()).operand();
+            *shape = node.tensor.shape;
+            flags |= node.flags.get() & Node::REQUIRES_GRAD;
         }
         if !grad_enabled {
             flags = 0;
         }
+        let id = self.next_id()?;
+        let link = self.nodes.link(id.into());
+        let shapes = shapes.get(..vars.len()).unwrap_or_default();
+        let Some(node) = self.nodes.at_mut(link) else {
+            return Ok(id);
+        };
+        // Until it is pushed, the node is not in use.
+        node.attrs = attrs;
+        let shape = op
+            .shape(shapes, &mut node.attrs)
+            .map_err(|why| self.refuse_shapes(why, shapes))?;
+
         let [first, ..] = operands;
         let source = self.nodes.at(first.link()).filter(|_| op.is_view());
         let (values, cap, saved) = match source {
@@ -538,16 +545,19 @@ impl<'t> State<'t> {
                 (source.tensor.values, source.cap, 0)
             }
             None => {
-                let saved = op.saves();
+                let (len, saved) = (shape.numel(), op.saves());
                 let room = len.saturating_add(saved.into());
                 self.reserve(room)?;
                 self.bottom -= room;
-                let values = self.floats.span(self.bottom, len);
-                (values, len as u32, saved)
+                (self.floats.span(self.bottom, len), len as u32, saved)
             }
         };
         if let Some(node) = self.nodes.at_mut(link) {
             node.tensor.values = values;
+            node.tensor.shape = shape;
+            (node.op, node.at) = (Some(op), Some(at));
+            node.operands = operands;
+            node.next = Link::NONE;
             (node.cap, node.saved) = (cap, saved);
             node.flags.set(flags);
         }
@@ -566,31 +576,12 @@ impl<'t> State<'t> {
         Ok(id)
     }
 
-    /// Finds the shape of an operation's result from those of its operands. Returns
-    /// how many elements it has.
-    fn apply_shape_rule(&mut self, link: Link) -> Result<usize, Refused> {
-        let Some((node, op)) = self.nodes.at(link).and_then(|node| Some((node, node.op?))) else {
-            return Ok(0);
-        };
-        let mut count = 0;
-        let shapes = node.operands.map(|operand| {
-            count += usize::from(operand != Operand::NONE);
-            self.nodes.tensor(operand).shape
-        });
-        let shapes = shapes.get(..count).unwrap_or_default();
-        let Some(node) = self.nodes.at_mut(link) else {
-            return Ok(0);
-        };
-        match op.shape(shapes, &mut node.attrs) {
-            Ok(shape) => {
-                node.tensor.shape = shape;
-                Ok(shape.numel())
-            }
-            Err(why) => Err(self.refuse(ErrorKind::Shape {
-                why,
-                operands: Operands::new(shapes),
-            })),
-        }
+    #[cold]
+    fn refuse_shapes(&self, why: ShapeError, shapes: &[Shape]) -> Refused {
+        self.refuse(ErrorKind::Shape {
+            why,
+            operands: Operands::new(shapes),
+        })
     }
 
     /// Keeps the first `keep` nodes.
@@ -727,7 +718,6 @@ impl<'t> State<'t> {
         for id in 0..self.len {
             let link = self.nodes.link(id);
             let resized = self.apply_shape_rule(link);
-            let resized = resized.and_then(|len| self.resize(link, len));
             if let (Err(refused), Some(node)) = (resized, self.nodes.at(link)) {
                 self.refused_at(node.op.map(|op| op.name()), node.at);
                 return Err(refused);
@@ -737,22 +727,35 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    /// Gives an operation's result as many elements as its operands now ask for.
-    fn resize(&mut self, link: Link, len: usize) -> Result<(), Refused> {
-        let Some(node) = self.nodes.at_mut(link).filter(|node| node.op.is_some()) else {
+    /// Finds the shape of a result again, after those of its operands changed.
+    fn apply_shape_rule(&mut self, link: Link) -> Result<(), Refused> {
+        let Some((node, op)) = self.nodes.at(link).and_then(|node| Some((node, node.op?))) else {
             return Ok(());
         };
-        let cap = node.cap as usize;
+        let (mut attrs, cap, mut values) = (node.attrs, node.cap as usize, node.tensor.values);
+        let mut count = 0;
+        let shapes = node.operands.map(|operand| {
+            count += usize::from(operand != Operand::NONE);
+            self.nodes.tensor(operand).shape
+        });
+        let shapes = shapes.get(..count).unwrap_or_default();
+        let shape = op
+            .shape(shapes, &mut attrs)
+            .map_err(|why| self.refuse_shapes(why, shapes))?;
+        let len = shape.numel();
         if len > cap {
             return Err(self.refuse(ErrorKind::Length {
                 expected: cap,
                 found: len,
             }));
         }
-        let place = self.floats.place(node.tensor.values);
         // A view gets its source's.
         if !node.has(Node::VIEW) {
-            node.tensor.values = self.floats.span(place, len);
+            values = self.floats.span(self.floats.place(values), len);
+        }
+        if let Some(node) = self.nodes.at_mut(link) {
+            (node.tensor.shape, node.tensor.values) = (shape, values);
+            node.attrs = attrs;
         }
         Ok(())
     }
