@@ -15,13 +15,13 @@ use data::{B1, B2, B3, W1, W2, W3, X, Y};
 pub const POINTS: usize = X.len();
 
 /// How many points a small memory has room for at a time.
-pub const MICRO_BATCH: usize = 4;
+pub const MICRO_BATCH: usize = 1;
 
 /// Room for all points at once, to the float.
-pub type Memory = Arena<6916, 14>;
+pub type Memory = Arena<4868, 12>;
 
 /// Room for a micro-batch, to the float.
-pub type SmallMemory = Arena<1036, 14>;
+pub type SmallMemory = Arena<710, 12>;
 
 /// A recorded network and what trains it.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl<'t> Network<'t> {
             tape.input(some, [some.len(), 1])
         };
         let (x, y) = (input(&X), input(&Y));
-        let hidden = x.linear(w1, b1).tanh().linear(w2, b2).tanh();
+        let hidden = x.linear_tanh(w1, b1).linear_tanh(w2, b2);
         let loss = hidden.linear(w3, b3).mse(y);
         let adam = Adam::new(1e-2);
         Network {
@@ -73,5 +73,24 @@ impl<'t> Network<'t> {
         let loss = self.tape.backward_over(self.loss, &data)?;
         self.tape.step(&mut self.adam)?;
         Ok(loss)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MICRO_BATCH, Memory, Network, POINTS, SmallMemory};
+
+    #[test]
+    fn memory_is_just_enough() {
+        let (mut memory, mut small) = (Memory::new(), SmallMemory::new());
+        let tape = memory.tape();
+        Network::record(&tape, POINTS).epoch().unwrap();
+        let usage = tape.usage();
+        assert_eq!(usage.peak_bytes(), usage.capacity_bytes(), "{usage}");
+
+        let tape = small.tape();
+        Network::record(&tape, MICRO_BATCH).epoch_in_parts().unwrap();
+        let usage = tape.usage();
+        assert_eq!(usage.peak_bytes(), usage.capacity_bytes(), "{usage}");
     }
 }
