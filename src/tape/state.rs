@@ -316,10 +316,10 @@ impl<'t> State<'t> {
     pub(super) fn usage(&self) -> Usage {
         Usage {
             floats: self.used() + self.scratch,
-            floats_peak: self.floats_peak,
+            floats_peak: self.floats_peak.max(self.used()),
             floats_capacity: self.floats.len(),
             nodes: self.len,
-            nodes_peak: self.nodes_peak,
+            nodes_peak: self.nodes_peak.max(self.len),
             nodes_capacity: self.nodes.len(),
             inputs: self.inputs,
         }
@@ -423,10 +423,9 @@ impl<'t> State<'t> {
             self.len += 1;
         }
         self.forget_plan();
-        self.nodes_peak = self.nodes_peak.max(self.len);
-        self.note_peak();
     }
 
+    /// Before what is in use becomes less.
     fn note_peak(&mut self) {
         self.floats_peak = self.floats_peak.max(self.used() + self.scratch);
     }
@@ -587,6 +586,8 @@ impl<'t> State<'t> {
     /// Keeps the first `keep` nodes.
     pub(super) fn truncate(&mut self, keep: usize) {
         let old_params = self.param_floats;
+        self.nodes_peak = self.nodes_peak.max(self.len);
+        self.note_peak();
         self.len = self.len.min(keep);
         for dropped in self.nodes.iter_mut().skip(self.len) {
             dropped.generation = 0;
