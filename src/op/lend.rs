@@ -45,7 +45,6 @@ use core::ptr::NonNull;
 use core::slice;
 
 use super::{Attrs, Node};
-use crate::error::MAX_OPERANDS;
 use crate::kernel::Acc;
 use crate::shape::Shape;
 
@@ -527,12 +526,12 @@ impl<'a> Backward<'a> {
     #[cold]
     #[inline(never)]
     fn clear_unlent(&mut self) {
-        for k in 0..MAX_OPERANDS {
-            if let Some(grad) = self.grad(k)
-                && grad.acc == Acc::Set
-            {
-                grad.operand.fill(-0.0);
+        for operand in self.node.operands {
+            if self.firsts & 1 != 0 {
+                // SAFETY: planned, and nothing else is lent while `self` is borrowed.
+                unsafe { operand.tensor().gradient().write() }.fill(-0.0);
             }
+            self.firsts >>= 1;
         }
     }
 

@@ -93,7 +93,7 @@ fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
 // One stack frame, so that all of it is seen below `run`.
 #[inline(never)]
 fn thermometer() -> Option<u32> {
-    use jobs::thermometer::{Spelling, epoch, record, scaled};
+    use jobs::thermometer::{Spelling, epoch, record};
 
     #[cfg(feature = "fused")]
     use jobs::thermometer::FusedMemory as Memory;
@@ -109,10 +109,9 @@ fn thermometer() -> Option<u32> {
     } else {
         Spelling::Operators
     };
-    let t_un = scaled();
     let mut memory = Memory::new();
     let tape = memory.tape();
-    let loss = record(&tape, &t_un, spelling);
+    let loss = record(&tape, spelling);
     let mut sgd = jobs::Sgd::new(1e-2);
     count(|| {
         epoch(&tape, loss, &mut sgd).ok()?;

@@ -8,6 +8,18 @@ use baregrad::{Arena, Error, Tape, Var};
 const T_U: [f32; 11] = [
     35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
 ];
+
+/// The same, scaled to about the size of the references.
+static T_UN: [f32; 11] = {
+    let mut scaled = [0.0; 11];
+    let mut i = 0;
+    while i < scaled.len() {
+        scaled[i] = 0.1 * T_U[i];
+        i += 1;
+    }
+    scaled
+};
+
 /// How warm it was.
 static T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
 
@@ -34,31 +46,26 @@ pub type FusedMemory = Arena<28, 6>;
 /// Room for `line_mse`, to the float.
 pub type LineMemory = Arena<8, 4>;
 
-/// Readings scaled to about the size of the references.
-pub fn scaled() -> [f32; 11] {
-    T_U.map(|t| 0.1 * t)
-}
-
 /// Records the loss. The parameters come first on the tape: `w`, then `b`.
-pub fn record<'t>(tape: &'t Tape<'t>, t_un: &'t [f32], spelling: Spelling) -> Var<'t> {
+pub fn record<'t>(tape: &'t Tape<'t>, spelling: Spelling) -> Var<'t> {
     match spelling {
         Spelling::Operators => {
             let w = tape.param(&[1.0], []);
             let b = tape.param(&[0.0], []);
-            let t_u = tape.input(t_un, [11]);
+            let t_u = tape.input(&T_UN, [11]);
             let t_c = tape.input(&T_C, [11]);
             (w * t_u + b - t_c).square().mean()
         }
         Spelling::Fused => {
             let w = tape.param(&[1.0], [1, 1]);
             let b = tape.param(&[0.0], [1]);
-            let t_u = tape.input(t_un, [11, 1]);
+            let t_u = tape.input(&T_UN, [11, 1]);
             let t_c = tape.input(&T_C, [11, 1]);
             t_u.linear(w, b).mse(t_c)
         }
         Spelling::Line => {
             let line = tape.param(&[1.0, 0.0], [2]);
-            let t_u = tape.input(t_un, [11]);
+            let t_u = tape.input(&T_UN, [11]);
             let t_c = tape.input(&T_C, [11]);
             t_u.line_mse(line, t_c)
         }
@@ -87,10 +94,9 @@ pub struct Fit {
 
 /// Trains for `epochs`.
 pub fn fit(spelling: Spelling, epochs: u32) -> Result<Fit, Error> {
-    let t_un = scaled();
     let mut memory = Memory::new();
     let tape = memory.tape();
-    let loss = record(&tape, &t_un, spelling);
+    let loss = record(&tape, spelling);
     let mut sgd = Sgd::new(1e-2);
     for _ in 0..epochs {
         epoch(&tape, loss, &mut sgd)?;
