@@ -46,13 +46,13 @@ impl<'t> Network<'t> {
         let (x, y) = (input(&X), input(&Y));
         let hidden = x.linear(w1, b1).tanh().linear(w2, b2).tanh();
         let loss = hidden.linear(w3, b3).mse(y);
-        let adam = Adam::new(1e-2);
         Network {
             tape,
             x,
             y,
             loss,
-            adam,
+            // Not moved here: most of the memory that a network takes is its state.
+            adam: Adam::new(1e-2),
         }
     }
 
