@@ -408,8 +408,9 @@ pub(crate) fn line(x: &[f32], w: f32, b: f32, out: &mut [f32]) {
     map(Line(w, b), [x], out, Acc::Set);
 }
 
-#[inline(never)]
-fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3]) {
+/// [`linear`] with more than one input or output.
+#[inline]
+pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3]) {
     with_lanes!(L => generic::linear::<L>(x, w, b, out, sizes));
 }
 

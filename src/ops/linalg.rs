@@ -1,7 +1,7 @@
 //! Matrix products.
 
 use super::{Build, Entry, exactly};
-use crate::kernel;
+use crate::kernel::{self, Level};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
@@ -15,27 +15,23 @@ pub(super) const ENTRIES: &[Entry] = &[
 /// row, one on the right a column, and what they add to the shape is dropped.
 fn product(a: &Shape, b: &Shape) -> Result<([usize; 3], Shape), ShapeError> {
     let (rows, columns) = (a.rank(), b.rank());
-    if rows == 0 || columns == 0 {
+    if rows.min(columns) == 0 {
         return Err(ShapeError::TooFewDims { least: 1 });
     }
-    if rows > 2 || columns > 2 {
+    if rows.max(columns) > 2 {
         return Err(ShapeError::Rank { most: 2 });
     }
-    let (m, k) = match rows {
-        1 => (1, a.dim(0)),
-        _ => (a.dim(0), a.dim(1)),
+    // Beyond the last dimension there is a 1.
+    let n = b.dim(1);
+    let (m, k, sizes) = if rows == 1 {
+        (1, a.dim(0), [n, 1])
+    } else {
+        (a.dim(0), a.dim(1), [a.dim(0), n])
     };
-    let (inner, n) = (b.dim(0), b.dim(1));
-    if k != inner {
+    if k != b.dim(0) {
         return Err(ShapeError::Inner);
     }
-    let shape = match (rows, columns) {
-        (2, 2) => Shape::from([m, n]),
-        (2, _) => Shape::from([m]),
-        (_, 2) => Shape::from([n]),
-        _ => Shape::SCALAR,
-    };
-    Ok(([m, k, n], shape))
+    Ok(([m, k, n], Shape::from(sizes).with_rank(rows + columns - 2)))
 }
 
 fn keep(sizes: [usize; 3], attrs: &mut Attrs) {
@@ -95,24 +91,20 @@ impl Linear {
     fn any_forward(cx: &mut Forward<'_>) {
         let sizes = sizes(cx.attrs());
         let ([x, w, b], out) = cx.split();
-        kernel::linear(x, w, b, out, sizes);
+        kernel::long_linear(x, w, b, out, sizes);
     }
 
     #[inline(never)]
-    fn send_to_x(cx: &mut Backward<'_>) {
-        let (w, sizes) = (cx.operand(1), sizes(cx.attrs()));
+    fn any_backward(cx: &mut Backward<'_>) {
+        let (x, w, attrs) = (cx.operand(0), cx.operand(1), cx.attrs());
+        let sizes = sizes(attrs);
         if let Some(grad) = cx.grad(0) {
             kernel::matmul_nt(grad.output, w, grad.operand, sizes, grad.acc);
         }
-    }
-
-    #[inline(never)]
-    fn send_to_w_and_b(cx: &mut Backward<'_>) {
-        let (x, attrs) = (cx.operand(0), cx.attrs());
-        if attrs.tag == Self::LINE && cx.needs_grad(1) {
+        // One by one they are as fast without vectors, and take less flash.
+        if Level::VECTORS && attrs.tag == Self::LINE && cx.needs_grad(1) {
             return Self::send_to_line(cx, |g| kernel::dot_and_sum(x, g));
         }
-        let sizes = sizes(attrs);
         if let Some(grad) = cx.grad(1) {
             kernel::matmul_tn(x, grad.output, grad.operand, sizes, grad.acc);
         }
@@ -165,14 +157,16 @@ impl Op for Linear {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        if cx.needs_grad(0) {
-            Self::send_to_x(cx);
+        let (x, tag) = (cx.operand(0), cx.attrs().tag);
+        if tag == Self::LINE
+            && x.len() <= kernel::IN_ORDER
+            && !cx.needs_grad(0)
+            && cx.needs_grad(1)
+        {
+            Self::send_to_line(cx, |g| kernel::short_dot_and_sum(x, g));
+        } else {
+            Self::any_backward(cx);
         }
-        let x = cx.operand(0);
-        if cx.attrs().tag != Self::LINE || !cx.needs_grad(1) || x.len() > kernel::IN_ORDER {
-            return Self::send_to_w_and_b(cx);
-        }
-        Self::send_to_line(cx, |g| kernel::short_dot_and_sum(x, g));
     }
 }
 
