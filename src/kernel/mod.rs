@@ -381,7 +381,7 @@ pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
     long_matmul_tn(a, g, out, [m, k, n], acc);
 }
 
-#[inline(never)]
+#[inline]
 fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
     with_lanes!(L => generic::matmul_tn::<L>(a, g, out, sizes, acc));
 }
