@@ -77,8 +77,8 @@ impl<'t> Tape<'t> {
         data: &[(Var<'t>, &'t [f32])],
     ) -> Result<f32, Error> {
         let (rows, most) = self.leave("backward_over", |state| {
-            let id = state.resolve(self, loss)?;
-            state.differentiable(id)?;
+            let node = state.find(self, loss)?;
+            state.expect_differentiable(node, None)?;
             let (mut rows, mut most) = (None, usize::MAX);
             for (input, (var, values)) in data.iter().enumerate() {
                 let id = state.resolve(self, *var)?;

@@ -101,7 +101,7 @@ pub trait Op: Sync {
 
     /// How many numbers `forward` keeps for `backward`, beside the result: PyTorch's
     /// `save_for_backward`. See [`Forward::saved`].
-    fn saves(&self) -> u16 {
+    fn saves(&self) -> u8 {
         0
     }
 
@@ -174,14 +174,14 @@ pub struct Node {
     /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass that
     /// adds to gradients of parameters; bit `ANEW + k`: in one that starts anew.
     pub(crate) firsts: u8,
+    /// Floats behind the values, for the operation to keep something in.
+    pub(crate) saved: u8,
     pub(crate) flags: Cell<u16>,
     pub(crate) attrs: Attrs,
     /// Elements as recorded: the most there can be.
     pub(crate) cap: u32,
     pub(crate) generation: u32,
     pub(crate) at: Option<&'static Location<'static>>,
-    /// Floats behind the values, for the operation to keep something in.
-    pub(crate) saved: u16,
 }
 
 impl Node {
@@ -194,6 +194,7 @@ impl Node {
         next: Link::NONE,
         next_planned: Link::NONE,
         firsts: 0,
+        saved: 0,
         flags: Cell::new(0),
         attrs: Attrs {
             words: [0; 4],
@@ -202,7 +203,6 @@ impl Node {
         cap: 0,
         generation: 0,
         at: None,
-        saved: 0,
     };
 
     /// See `firsts`.

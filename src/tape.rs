@@ -10,12 +10,12 @@ use core::fmt;
 use core::mem::ManuallyDrop;
 use core::panic::Location;
 
-use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands, OptimizerError};
-use crate::op::{Attrs, Node, Op, Operand};
-use crate::shape::{Shape, ShapeError};
+use crate::error::{Error, ErrorKind, OptimizerError};
+use crate::op::{Attrs, Node, Op};
+use crate::shape::Shape;
 use crate::var::Var;
 
-use state::Leaf;
+use state::{Leaf, Purpose};
 pub(crate) use state::{Refused, State};
 
 /// No node: the id of variables that were never recorded, and the end of the
@@ -200,19 +200,7 @@ impl<'t> Tape<'t> {
     ) -> Result<Var<'t>, Refused> {
         let at = Location::caller();
         let mut state = self.enter()?;
-        let mut links = [Operand::NONE; MAX_OPERANDS];
-        if operands.len() > links.len() {
-            return Err(state.refuse(ErrorKind::Shape {
-                why: ShapeError::Operands {
-                    expected: links.len(),
-                },
-                operands: Operands::default(),
-            }));
-        }
-        for (to, operand) in links.iter_mut().zip(operands) {
-            *to = state.operand(self, *operand)?;
-        }
-        let id = state.record(op, links, attrs, grad_enabled, at)?;
+        let id = state.record(self, op, operands, attrs, grad_enabled, at)?;
         Ok(Var::new(self, id, state.generation))
     }
 
@@ -508,7 +496,7 @@ impl<'t> Tape<'t> {
     ) -> Result<(), Error> {
         self.leave("step", |state| {
             if !state.every_param_has_grad() {
-                state.zero_unused()?;
+                state.settle(Purpose::Step)?;
             }
             let (params, grads) = state.params_and_grads();
             match step(params, grads) {

@@ -576,15 +576,30 @@ impl Map<1> for Divide {
     }
 }
 
-/// `x[i] = f(x[i])`.
+/// See [`super::map_in_place`].
 #[inline(always)]
-fn map_in_place<L: Lanes, F: Map<1>>(f: F, x: &mut [f32]) {
+pub fn map_in_place<L: Lanes, F: Map<1>>(f: F, x: &mut [f32]) {
     let (whole, rest) = L::chunks_mut(x);
     for x in whole {
         f.apply(&[L::load(x)]).store(x);
     }
     if L::LEN > 1 && !rest.is_empty() {
         f.apply(&[L::load_part(rest, 0.0)]).store_part(rest);
+    }
+}
+
+/// See [`super::zip_in_place`].
+#[inline(always)]
+pub fn zip_in_place<L: Lanes, F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
+    let n = x.len().min(y.len());
+    let (whole, rest) = L::chunks_mut(x.get_mut(..n).unwrap_or_default());
+    let (y_whole, y_rest) = L::chunks(run(y, 0, n));
+    for (x, y) in whole.iter_mut().zip(y_whole) {
+        f.apply(&[L::load(x), L::load(y)]).store(x);
+    }
+    if L::LEN > 1 && !rest.is_empty() {
+        let y = L::load_part(y_rest, 0.0);
+        f.apply(&[L::load_part(rest, 0.0), y]).store_part(rest);
     }
 }
 

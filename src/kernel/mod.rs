@@ -119,6 +119,18 @@ fn long_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], a
     with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc));
 }
 
+/// `x[i] = f(x[i])`.
+#[inline(never)]
+pub fn map_in_place<F: Map<1>>(f: F, x: &mut [f32]) {
+    with_lanes!(L => generic::map_in_place::<L, F>(f, x));
+}
+
+/// `x[i] = f(x[i], y[i])`.
+#[inline(never)]
+pub fn zip_in_place<F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
+    with_lanes!(L => generic::zip_in_place::<L, F>(f, x, y));
+}
+
 /// The sum of `f(x[i], …)`, in the order of [`sum`].
 #[inline]
 pub fn sum_of<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {

@@ -587,6 +587,14 @@ impl<'a> Backward<'a> {
         grad != Start::NONE && grad != self.node.tensor.grad
     }
 
+    /// The gradient of the result, to be changed before it is sent on.
+    #[inline(always)]
+    pub fn output_grad(&mut self) -> &mut [f32] {
+        // SAFETY: planned, so within the arena and apart from all values; nothing else
+        // is lent for writing while `self` is borrowed.
+        unsafe { self.node.tensor.gradient().write() }
+    }
+
     /// Lends the gradients needed for operand `k`: the result's, to read, and
     /// the operand's, to write or add to. `None` if no gradient flows there.
     ///

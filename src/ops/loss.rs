@@ -131,7 +131,7 @@ impl Op for LineMse {
         }
     }
 
-    fn saves(&self) -> u16 {
+    fn saves(&self) -> u8 {
         2
     }
 

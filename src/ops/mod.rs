@@ -9,6 +9,7 @@
 
 pub mod activation;
 pub mod arithmetic;
+pub mod layer;
 pub mod linalg;
 pub mod loss;
 pub mod math;
@@ -29,6 +30,7 @@ pub const ALL: &[&[Entry]] = &[
     math::ENTRIES,
     activation::ENTRIES,
     linalg::ENTRIES,
+    layer::ENTRIES,
     shape::ENTRIES,
     reduce::ENTRIES,
     softmax::ENTRIES,

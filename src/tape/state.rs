@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::Level;
 use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Op};
 use crate::op::{Operand, Span, Start};
-use crate::shape::Shape;
+use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
 /// So that no sum of two lengths overflows a 32-bit `usize`.
@@ -104,6 +104,13 @@ pub(super) struct Refusal {
     /// Where it was done, if not where it was noticed.
     op: Cell<Option<&'static str>>,
     at: Cell<Option<&'static Location<'static>>>,
+}
+
+/// What the gradients of all parameters are needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Add,
+    Step,
 }
 
 /// A value that is not computed.
@@ -244,12 +251,6 @@ impl<'t> State<'t> {
         } else {
             ErrorKind::Foreign
         })
-    }
-
-    /// The same, as an operation's operand.
-    pub(super) fn operand(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<Operand, Refused> {
-        let id = self.resolve(tape, var)?;
-        Ok(self.nodes.link(id.into()).operand())
     }
 
     pub(crate) fn node(&self, id: u16) -> Option<&Node> {
@@ -497,32 +498,45 @@ impl<'t> State<'t> {
 
     pub(super) fn record(
         &mut self,
+        tape: &Tape<'t>,
         op: &'static dyn Op,
-        operands: [Operand; MAX_OPERANDS],
+        vars: &[Var<'t>],
         attrs: Attrs,
         grad_enabled: bool,
         at: &'static Location<'static>,
     ) -> Result<u16, Refused> {
-        let id = self.next_id()?;
-        let link = self.nodes.link(id.into());
-        if let Some(node) = self.nodes.at_mut(link) {
-            (node.op, node.at) = (Some(op), Some(at));
-            node.operands = operands;
-            node.next = Link::NONE;
-            node.attrs = attrs;
+        let mut operands = [Operand::NONE; MAX_OPERANDS];
+        let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
+        if vars.len() > MAX_OPERANDS {
+            return Err(self.refuse(ErrorKind::Shape {
+                why: ShapeError::Operands {
+                    expected: MAX_OPERANDS,
+                },
+                operands: Operands::default(),
+            }));
         }
-        // Until it is pushed, the node is not in use.
-        let len = self.apply_shape_rule(link)?;
-
         let mut flags = 0;
-        for operand in operands {
-            if let Some(operand) = self.nodes.at(operand.link()) {
-                flags |= operand.flags.get() & Node::REQUIRES_GRAD;
-            }
+        for ((operand, shape), var) in operands.iter_mut().zip(&mut shapes).zip(vars) {
+            let node = self.find(tape, *var)?;
+            *operand = self.nodes.link(var.id.into()).operand();
+            *shape = node.tensor.shape;
+            flags |= node.flags.get() & Node::REQUIRES_GRAD;
         }
         if !grad_enabled {
             flags = 0;
         }
+        let id = self.next_id()?;
+        let link = self.nodes.link(id.into());
+        let shapes = shapes.get(..vars.len()).unwrap_or_default();
+        let Some(node) = self.nodes.at_mut(link) else {
+            return Ok(id);
+        };
+        // Until it is pushed, the node is not in use.
+        node.attrs = attrs;
+        let shape = op
+            .shape(shapes, &mut node.attrs)
+            .map_err(|why| self.refuse_shapes(why, shapes))?;
+
         let [first, ..] = operands;
         let source = self.nodes.at(first.link()).filter(|_| op.is_view());
         let (values, cap, saved) = match source {
@@ -531,16 +545,19 @@ impl<'t> State<'t> {
                 (source.tensor.values, source.cap, 0)
             }
             None => {
-                let saved = op.saves();
+                let (len, saved) = (shape.numel(), op.saves());
                 let room = len.saturating_add(saved.into());
                 self.reserve(room)?;
                 self.bottom -= room;
-                let values = self.floats.span(self.bottom, len);
-                (values, len as u32, saved)
+                (self.floats.span(self.bottom, len), len as u32, saved)
             }
         };
         if let Some(node) = self.nodes.at_mut(link) {
             node.tensor.values = values;
+            node.tensor.shape = shape;
+            (node.op, node.at) = (Some(op), Some(at));
+            node.operands = operands;
+            node.next = Link::NONE;
             (node.cap, node.saved) = (cap, saved);
             node.flags.set(flags);
         }
@@ -554,36 +571,17 @@ impl<'t> State<'t> {
                 [&mut self.first_op, &mut self.last_op],
                 link,
             );
-            self.run_from(link);
+            Forward::run(&self.nodes, link, &mut self.floats);
         }
         Ok(id)
     }
 
-    /// Finds the shape of an operation's result from those of its operands. Returns
-    /// how many elements it has.
-    fn apply_shape_rule(&mut self, link: Link) -> Result<usize, Refused> {
-        let Some((node, op)) = self.nodes.at(link).and_then(|node| Some((node, node.op?))) else {
-            return Ok(0);
-        };
-        let mut count = 0;
-        let shapes = node.operands.map(|operand| {
-            count += usize::from(operand != Operand::NONE);
-            self.nodes.tensor(operand).shape
-        });
-        let shapes = shapes.get(..count).unwrap_or_default();
-        let Some(node) = self.nodes.at_mut(link) else {
-            return Ok(0);
-        };
-        match op.shape(shapes, &mut node.attrs) {
-            Ok(shape) => {
-                node.tensor.shape = shape;
-                Ok(shape.numel())
-            }
-            Err(why) => Err(self.refuse(ErrorKind::Shape {
-                why,
-                operands: Operands::new(shapes),
-            })),
-        }
+    #[cold]
+    fn refuse_shapes(&self, why: ShapeError, shapes: &[Shape]) -> Refused {
+        self.refuse(ErrorKind::Shape {
+            why,
+            operands: Operands::new(shapes),
+        })
     }
 
     /// Keeps the first `keep` nodes.
@@ -659,18 +657,12 @@ impl<'t> State<'t> {
 
     // ---- forward ---------------------------------------------------------
 
-    /// Computes the results from operation `start` on, in order.
-    #[inline]
-    fn run_from(&mut self, start: Link) {
-        Forward::run(&self.nodes, start, &mut self.floats);
-    }
-
     #[inline]
     pub(super) fn replay(&mut self) -> Result<(), Refused> {
         if let Some(take_over) = self.take_over {
             take_over(self)?;
         }
-        self.run_from(self.first_op);
+        Forward::run(&self.nodes, self.first_op, &mut self.floats);
         self.outdated_from = NEVER;
         Ok(())
     }
@@ -726,7 +718,6 @@ impl<'t> State<'t> {
         for id in 0..self.len {
             let link = self.nodes.link(id);
             let resized = self.apply_shape_rule(link);
-            let resized = resized.and_then(|len| self.resize(link, len));
             if let (Err(refused), Some(node)) = (resized, self.nodes.at(link)) {
                 self.refused_at(node.op.map(|op| op.name()), node.at);
                 return Err(refused);
@@ -736,22 +727,35 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    /// Gives an operation's result as many elements as its operands now ask for.
-    fn resize(&mut self, link: Link, len: usize) -> Result<(), Refused> {
-        let Some(node) = self.nodes.at_mut(link).filter(|node| node.op.is_some()) else {
+    /// Finds the shape of a result again, after those of its operands changed.
+    fn apply_shape_rule(&mut self, link: Link) -> Result<(), Refused> {
+        let Some((node, op)) = self.nodes.at(link).and_then(|node| Some((node, node.op?))) else {
             return Ok(());
         };
-        let cap = node.cap as usize;
+        let (mut attrs, cap, mut values) = (node.attrs, node.cap as usize, node.tensor.values);
+        let mut count = 0;
+        let shapes = node.operands.map(|operand| {
+            count += usize::from(operand != Operand::NONE);
+            self.nodes.tensor(operand).shape
+        });
+        let shapes = shapes.get(..count).unwrap_or_default();
+        let shape = op
+            .shape(shapes, &mut attrs)
+            .map_err(|why| self.refuse_shapes(why, shapes))?;
+        let len = shape.numel();
         if len > cap {
             return Err(self.refuse(ErrorKind::Length {
                 expected: cap,
                 found: len,
             }));
         }
-        let place = self.floats.place(node.tensor.values);
         // A view gets its source's.
         if !node.has(Node::VIEW) {
-            node.tensor.values = self.floats.span(place, len);
+            values = self.floats.span(self.floats.place(values), len);
+        }
+        if let Some(node) = self.nodes.at_mut(link) {
+            (node.tensor.shape, node.tensor.values) = (shape, values);
+            node.attrs = attrs;
         }
         Ok(())
     }
@@ -764,26 +768,22 @@ impl<'t> State<'t> {
         self.scratch = 0;
     }
 
-    #[inline]
-    fn trained(&self, id: u16) -> Result<&Node, Refused> {
-        let node = self.node(id).ok_or_else(|| self.refuse(ErrorKind::Stale))?;
-        if node.has(Node::REQUIRES_GRAD) {
-            Ok(node)
-        } else {
+    /// Refuses what depends on no parameter, or has another length than a gradient: a
+    /// single number, if none is given.
+    pub(crate) fn expect_differentiable(
+        &self,
+        node: &Node,
+        gradient: Option<&[f32]>,
+    ) -> Result<(), Refused> {
+        let shape = node.tensor.shape;
+        if !node.has(Node::REQUIRES_GRAD) {
             Err(self.refuse(ErrorKind::NoGradient))
-        }
-    }
-
-    /// A single number that depends on a parameter.
-    #[inline]
-    pub(crate) fn differentiable(&self, loss: u16) -> Result<&Node, Refused> {
-        let node = self.trained(loss)?;
-        if node.len() == 1 {
-            Ok(node)
+        } else if let Some(gradient) = gradient {
+            self.expect_length(&shape, gradient)
+        } else if node.len() != 1 {
+            Err(self.refuse(ErrorKind::NotScalar { shape }))
         } else {
-            Err(self.refuse(ErrorKind::NotScalar {
-                shape: node.tensor.shape,
-            }))
+            Ok(())
         }
     }
 
@@ -847,15 +847,8 @@ impl<'t> State<'t> {
         var: Var<'t>,
         gradient: Option<&[f32]>,
     ) -> Result<(), Refused> {
-        let loss = self.resolve(tape, var)?;
-        let node = match gradient {
-            Some(gradient) => {
-                let node = self.trained(loss)?;
-                self.expect_length(&node.tensor.shape, gradient)?;
-                node
-            }
-            None => self.differentiable(loss)?,
-        };
+        let (node, loss) = (self.find(tape, var)?, var.id);
+        self.expect_differentiable(node, gradient)?;
         if node.op.is_none() {
             let range = self.grad_range(node);
             self.mark_written();
@@ -880,23 +873,43 @@ impl<'t> State<'t> {
 
     /// Marks the parameters that hold gradients, before another plan, and prepares
     /// the others for gradients to be added: they get the identity of addition.
+    fn mark_written(&mut self) {
+        let _ = self.settle(Purpose::Add);
+        self.collected.set(Collected::Written);
+    }
+
+    /// Fills the gradients of parameters that no backward pass has reached with what
+    /// changes nothing. For a step it takes leave to: otherwise says which parameter
+    /// it is, and where it was made.
     #[cold]
     #[inline(never)]
-    fn mark_written(&mut self) {
-        let mut next = self.first_param;
+    pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Refused> {
+        let (mut next, mut number) = (self.first_param, 0);
         while let Some(param) = self.nodes.at(next) {
             next = param.next;
             if self.holds_grad(param) {
                 param.set(Node::WRITTEN);
             } else {
                 param.clear(Node::WRITTEN);
+                if purpose == Purpose::Step && !param.has(Node::ALLOW_UNUSED) {
+                    let refused = self.refuse(ErrorKind::Unused {
+                        param: number,
+                        shape: param.tensor.shape,
+                    });
+                    self.refused_at(None, param.at);
+                    return Err(refused);
+                }
                 let range = self.grad_range(param);
-                if let Some(grad) = self.floats.get_mut(range) {
-                    grad.fill(-0.0);
+                for grad in self.floats.get_mut(range).unwrap_or_default() {
+                    *grad = match purpose {
+                        Purpose::Add => -0.0,
+                        Purpose::Step => 0.0,
+                    };
                 }
             }
+            number += 1;
         }
-        self.collected.set(Collected::Written);
+        Ok(())
     }
 
     /// Gives every intermediate gradient that a backward pass from `loss`
@@ -931,6 +944,7 @@ impl<'t> State<'t> {
         self.forget_plan();
         for node in self.nodes.iter_mut().take(self.len) {
             node.clear(Node::LIVE | Node::PLANNED);
+            (node.firsts, node.next_planned) = (0, Link::NONE);
             node.tensor.grad = if node.has(Node::PARAM) {
                 node.tensor.values.start().after(self.param_floats)
             } else {
@@ -939,52 +953,25 @@ impl<'t> State<'t> {
         }
 
         let loss_at = self.nodes.link(loss.into());
-        let (mut first, mut last) = (Link::NONE, Link::NONE);
         let mut end = self.place_gradient(loss_at, loss, top);
+        let mut last = Link::NONE;
+        self.first_planned = Link::NONE;
         for id in (0..=loss).rev() {
             let link = self.nodes.link(id.into());
-            let Some(node) = self.nodes.at(link).filter(|node| node.has(Node::LIVE)) else {
+            if !self.nodes.at(link).is_some_and(|node| node.has(Node::LIVE)) {
+                continue;
+            }
+            for k in 0..MAX_OPERANDS {
+                end = end.max(self.plan_operand(link, k, id, top));
+            }
+            let Some(node) = self.nodes.at(link) else {
                 continue;
             };
-            let (op, operands, own) = (node.op, node.operands, node.tensor);
-            let mut firsts = 0;
-            let (mut runs, mut passed_on) = (false, false);
-            for (k, &of) in operands.iter().enumerate() {
-                let to = of.link();
-                let Some(operand) = self.nodes.at(to).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
-                    continue;
-                };
-                if operand.has(Node::PARAM) {
-                    firsts |= u8::from(!operand.has(Node::PLANNED)) << k << Node::ANEW;
-                    operand.set(Node::PLANNED);
-                } else if operand.tensor.grad == Start::NONE {
-                    // Once only: what is added for one must not reach the other.
-                    let passes = op.is_some_and(|op| op.passes_grad(k))
-                        && !passed_on
-                        && operand.len() == own.values.len()
-                        && operands.iter().filter(|other| **other == of).count() == 1;
-                    if passes {
-                        passed_on = true;
-                        if let Some(heir) = self.nodes.at_mut(to) {
-                            heir.tensor.grad = own.grad;
-                            heir.set(Node::LIVE);
-                        }
-                        continue;
-                    }
-                    firsts |= 1 << k | 1 << k << Node::ANEW;
-                    end = end.max(self.place_gradient(to, id, top));
-                }
-                runs = true;
-            }
-            if let Some(node) = self.nodes.at_mut(link) {
-                node.firsts = firsts;
-                node.clear(Node::LIVE);
-                node.next_planned = Link::NONE;
-            }
-            if runs {
+            node.clear(Node::LIVE);
+            if self.sends_gradients(node) {
                 match self.nodes.at_mut(last) {
                     Some(last) => last.next_planned = link,
-                    None => first = link,
+                    None => self.first_planned = link,
                 }
                 last = link;
             }
@@ -1016,8 +1003,59 @@ impl<'t> State<'t> {
             self.planned_generation = node.generation;
             self.planned_number = if node.len() == 1 { loss } else { NONE };
         }
-        (self.planned, self.first_planned) = (loss, first);
+        self.planned = loss;
         Ok(())
+    }
+
+    /// Gives operand `k` of a node that has a gradient a place for its own, if it needs
+    /// one and has none. Returns where that ends.
+    #[inline(never)]
+    fn plan_operand(&mut self, link: Link, k: usize, id: u16, top: usize) -> usize {
+        let Some(node) = self.nodes.at(link) else {
+            return 0;
+        };
+        let of = node.operands.get(k).copied().unwrap_or(Operand::NONE);
+        let (to, bit, own) = (of.link(), 1 << k, node.tensor.grad);
+        let Some(operand) = self.nodes.at(to).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
+            return 0;
+        };
+        let mut end = 0;
+        let mut firsts = 0;
+        if operand.has(Node::PARAM) {
+            if !operand.has(Node::PLANNED) {
+                firsts = bit << Node::ANEW;
+            }
+            operand.set(Node::PLANNED);
+        } else if operand.tensor.grad == Start::NONE {
+            // Once only: what is added for one must not reach the other.
+            let mut later = node.operands.iter().skip(k + 1);
+            let mut all = node.operands.iter();
+            if node.op.is_some_and(|op| op.passes_grad(k))
+                && operand.len() == node.len()
+                && !later.any(|other| *other == of)
+                && !all.any(|other| self.nodes.tensor(*other).grad == own)
+            {
+                if let Some(heir) = self.nodes.at_mut(to) {
+                    heir.tensor.grad = own;
+                    heir.set(Node::LIVE);
+                }
+            } else {
+                firsts = bit | bit << Node::ANEW;
+                end = self.place_gradient(to, id, top);
+            }
+        }
+        if let Some(node) = self.nodes.at_mut(link) {
+            node.firsts |= firsts;
+        }
+        end
+    }
+
+    /// Whether there is an operand that a gradient flows to, other than its own.
+    fn sends_gradients(&self, node: &Node) -> bool {
+        node.operands.iter().any(|operand| {
+            let grad = self.nodes.tensor(*operand).grad;
+            grad != Start::NONE && grad != node.tensor.grad
+        })
     }
 
     /// Places one buffer in the lowest gap above `top`; live ones belong to nodes up to
@@ -1073,33 +1111,6 @@ impl<'t> State<'t> {
         self.collected.get() == Collected::All
     }
 
-    /// Gives parameters that no gradient has reached one of zeros, if they may go
-    /// without. Otherwise says which one may not, and where it was made.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn zero_unused(&mut self) -> Result<(), Refused> {
-        let (mut next, mut number) = (self.first_param, 0);
-        while let Some(param) = self.nodes.at(next) {
-            next = param.next;
-            if !self.holds_grad(param) {
-                if !param.has(Node::ALLOW_UNUSED) {
-                    let refused = self.refuse(ErrorKind::Unused {
-                        param: number,
-                        shape: param.tensor.shape,
-                    });
-                    self.refused_at(None, param.at);
-                    return Err(refused);
-                }
-                let range = self.grad_range(param);
-                if let Some(grad) = self.floats.get_mut(range) {
-                    grad.fill(0.0);
-                }
-            }
-            number += 1;
-        }
-        Ok(())
-    }
-
     /// After a step, what depends on parameters is older than they are.
     #[inline]
     pub(super) fn outdate_results(&mut self) {
@@ -1151,10 +1162,14 @@ fn copy(from: &[f32], to: &mut [f32]) {
 #[cold]
 #[inline(never)]
 fn rotate(floats: Option<&mut [f32]>, by: usize) {
+    #[inline(never)]
+    fn reverse(floats: &mut [f32]) {
+        floats.reverse();
+    }
     let floats = floats.unwrap_or_default();
-    floats.reverse();
+    reverse(floats);
     if let Some((front, back)) = floats.split_at_mut_checked(by) {
-        front.reverse();
-        back.reverse();
+        reverse(front);
+        reverse(back);
     }
 }

@@ -26,8 +26,12 @@ const PER_TICK: u32 = 40;
 const PAINT: u32 = 0xCCCC_CCCC;
 
 /// Whether there is a job, or only what the others' sizes are compared with.
-const JOB: bool =
-    cfg!(any(feature = "operators", feature = "fused", feature = "line")) || SINE || ELEMENTARY;
+const JOB: bool = cfg!(any(
+    feature = "operators",
+    feature = "fused",
+    feature = "line"
+)) || SINE
+    || ELEMENTARY;
 
 /// Whether it is a function, to be counted per call: its loop and store included.
 const ELEMENTARY: bool = cfg!(any(feature = "exp", feature = "tanh", feature = "sin"));
@@ -91,10 +95,10 @@ fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
 fn thermometer() -> Option<u32> {
     use jobs::thermometer::{Spelling, epoch, record, scaled};
 
-    #[cfg(feature = "line")]
-    use jobs::thermometer::LineMemory as Memory;
     #[cfg(feature = "fused")]
     use jobs::thermometer::FusedMemory as Memory;
+    #[cfg(feature = "line")]
+    use jobs::thermometer::LineMemory as Memory;
     #[cfg(not(any(feature = "line", feature = "fused")))]
     use jobs::thermometer::Memory;
 
@@ -119,19 +123,20 @@ fn thermometer() -> Option<u32> {
 
 #[inline(never)]
 fn sine() -> Option<u32> {
-    use jobs::sine::{MICRO_BATCH, Memory, Network, POINTS, SmallMemory};
+    use jobs::sine::{MICRO_BATCH, Memory, Network, POINTS, SmallMemory, optimizer};
 
+    let mut optimizer = optimizer();
     // Known when compiled: what the other needs is not part of the firmware.
     if cfg!(feature = "sine-in-parts") {
         let mut memory = SmallMemory::new();
         let tape = memory.tape();
-        let mut network = Network::record(&tape, MICRO_BATCH);
-        count(|| network.epoch_in_parts().ok().map(use_it))
+        let network = Network::record(&tape, MICRO_BATCH);
+        count(|| network.epoch_in_parts(&mut optimizer).ok().map(use_it))
     } else {
         let mut memory = Memory::new();
         let tape = memory.tape();
-        let mut network = Network::record(&tape, POINTS);
-        count(|| network.epoch().ok().map(use_it))
+        let network = Network::record(&tape, POINTS);
+        count(|| network.epoch(&mut optimizer).ok().map(use_it))
     }
 }
 

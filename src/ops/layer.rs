@@ -1,0 +1,138 @@
+//! A layer of a network as one node: a linear map and what follows each of its
+//! results, so that only what comes of both takes memory.
+
+use core::marker::PhantomData;
+
+use super::activation::{Relu, Sigmoid, Tanh};
+use super::linalg::Linear;
+use super::{Build, Entry, Unary};
+use crate::kernel::{self, Lanes, Map};
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
+
+pub(super) const ENTRIES: &[Entry] = &[
+    entry(
+        "linear_tanh",
+        Build::Three(|x, w, b, _| x.linear_tanh(w, b)),
+    ),
+    entry(
+        "linear_sigmoid",
+        Build::Three(|x, w, b, _| x.linear_sigmoid(w, b)),
+    ),
+    entry(
+        "linear_relu",
+        Build::Three(|x, w, b, _| x.linear_relu(w, b)),
+    ),
+];
+
+const fn entry(name: &'static str, build: Build) -> Entry {
+    Entry::new(name, build).of(&[&[4, 3], &[3, 2], &[2]])
+}
+
+/// An activation whose derivative is known from its result alone, so that what it was
+/// computed from need not be kept. It has no attributes.
+pub trait Activation: Unary {
+    /// What a layer with it is called.
+    const LAYER: &'static str;
+}
+
+impl Activation for Tanh {
+    const LAYER: &'static str = "linear_tanh";
+}
+
+impl Activation for Sigmoid {
+    const LAYER: &'static str = "linear_sigmoid";
+}
+
+impl Activation for Relu {
+    const LAYER: &'static str = "linear_relu";
+}
+
+/// `a(x · w + b)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<A>(pub A);
+
+struct Activate<A>(PhantomData<A>);
+impl<A: Activation> Map<1> for Activate<A> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        A::forward(&Attrs::default(), x)
+    }
+}
+
+/// The gradient before the activation, from that behind it and its result.
+struct Before<A>(PhantomData<A>);
+impl<A: Activation> Map<2> for Before<A> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[g, y]: &[L; 2]) -> L {
+        A::backward(&Attrs::default(), y, y, g)
+    }
+}
+
+impl<A: Activation> Op for Layer<A> {
+    fn name(&self) -> &'static str {
+        A::LAYER
+    }
+
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        Linear.shape(operands, attrs)
+    }
+
+    fn forward(&self, cx: &mut Forward<'_>) {
+        Linear.forward(cx);
+        let ([], y) = cx.split();
+        kernel::map_in_place(Activate(PhantomData::<A>), y);
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) {
+        let y = cx.output();
+        kernel::zip_in_place(Before(PhantomData::<A>), cx.output_grad(), y);
+        Linear.backward(cx);
+    }
+}
+
+/// Layers.
+impl<'t> Var<'t> {
+    /// `tanh(x · w + b)` as one node: same bits as `x.linear(w, b).tanh()`, with half
+    /// the memory for results and for their gradients.
+    ///
+    /// Gradients: those of [`linear`](Self::linear), of `g (1 - y²)`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.input(&[1.0, 2.0], [1, 2]);
+    /// let w = tape.param(&[0.5, -0.25], [2, 1]);
+    /// let b = tape.param(&[0.1], [1]);
+    /// let y = x.linear_tanh(w, b);
+    /// assert_eq!(y.item()?, x.linear(w, b).tanh().item()?);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn linear_tanh(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+        self.tape()
+            .apply(&Layer(Tanh), &[self, w, b], Attrs::default())
+    }
+
+    /// The same with the logistic function: `x.linear(w, b).sigmoid()`.
+    ///
+    /// Gradients: those of [`linear`](Self::linear), of `g (1 - y) y`.
+    #[track_caller]
+    #[must_use]
+    pub fn linear_sigmoid(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+        self.tape()
+            .apply(&Layer(Sigmoid), &[self, w, b], Attrs::default())
+    }
+
+    /// The same with `max(x, 0)`: `x.linear(w, b).relu()`.
+    ///
+    /// Gradients: those of [`linear`](Self::linear), of `g` where `y` is above 0.
+    #[track_caller]
+    #[must_use]
+    pub fn linear_relu(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {
+        self.tape()
+            .apply(&Layer(Relu), &[self, w, b], Attrs::default())
+    }
+}
