@@ -235,6 +235,17 @@ fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
     }
 }
 
+/// [`map`] of one number at a time, with less code.
+#[inline(always)]
+pub(super) fn map_in_one_loop<const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for_each_into::<f32, N>(&xs, out, |[to], row| acc.put(to, f.apply(row)));
+}
+
 /// [`map`] of few elements: whole vectors of what every CPU of the target has, then
 /// one at a time. Which lanes there are to choose from is not asked.
 #[inline(always)]

@@ -119,6 +119,21 @@ fn long_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], a
     with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc));
 }
 
+/// [`map`] that is seldom run: without vectors it is one loop, to overwrite or to add.
+#[inline]
+pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    if Level::VECTORS {
+        map(f, xs, out, acc);
+    } else {
+        generic::map_in_one_loop(f, xs, out, acc);
+    }
+}
+
 /// `x[i] = f(x[i])`.
 #[inline(never)]
 pub fn map_in_place<F: Map<1>>(f: F, x: &mut [f32]) {

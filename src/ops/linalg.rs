@@ -84,6 +84,8 @@ pub struct Linear;
 impl Linear {
     /// Tag: one input and one output, a straight line. Most sensors are.
     const LINE: u32 = 1;
+    /// Tag: the same, and so few samples that sums are in order.
+    const SHORT_LINE: u32 = 2;
 
     // Out of line, each: a line would pay for the registers and the stack they need.
 
@@ -102,7 +104,7 @@ impl Linear {
             kernel::matmul_nt(grad.output, w, grad.operand, sizes, grad.acc);
         }
         // One by one they are as fast without vectors, and take less flash.
-        if Level::VECTORS && attrs.tag == Self::LINE && cx.needs_grad(1) {
+        if Level::VECTORS && attrs.tag != 0 && cx.needs_grad(1) {
             return Self::send_to_line(cx, |g| kernel::dot_and_sum(x, g));
         }
         if let Some(grad) = cx.grad(1) {
@@ -139,16 +141,16 @@ impl Op for Linear {
             return Err(ShapeError::Broadcast);
         }
         keep(sizes, attrs);
-        attrs.tag = if matches!(sizes, [_, 1, 1]) {
-            Self::LINE
-        } else {
-            0
+        attrs.tag = match sizes {
+            [..=kernel::IN_ORDER, 1, 1] => Self::SHORT_LINE,
+            [_, 1, 1] => Self::LINE,
+            _ => 0,
         };
         Ok(shape)
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {
-        if cx.attrs().tag != Self::LINE {
+        if cx.attrs().tag == 0 {
             return Self::any_forward(cx);
         }
         if let ([x, [w, ..], [b, ..]], out) = cx.split() {
@@ -157,12 +159,9 @@ impl Op for Linear {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        let (x, tag) = (cx.operand(0), cx.attrs().tag);
-        if tag == Self::LINE
-            && x.len() <= kernel::IN_ORDER
-            && !cx.needs_grad(0)
-            && cx.needs_grad(1)
-        {
+        // Of the gradients, those of `w` and of `b`, to be written and not added to.
+        if cx.attrs().tag == Self::SHORT_LINE && cx.are_first(0b110) && !cx.needs_grad(0) {
+            let x = cx.operand(0);
             Self::send_to_line(cx, |g| kernel::short_dot_and_sum(x, g));
         } else {
             Self::any_backward(cx);
