@@ -149,6 +149,13 @@ impl Shape {
         self
     }
 
+    /// This shape with that rank. What is beyond it has to be 1.
+    pub(crate) fn with_rank(mut self, rank: usize) -> Shape {
+        debug_assert!(self.dims.iter().skip(rank).all(|size| *size == 1));
+        self.rank = rank as u8;
+        self
+    }
+
     /// This shape without `axis`.
     pub(crate) fn without(self, axis: usize) -> Shape {
         let mut dims = [1; MAX_RANK];

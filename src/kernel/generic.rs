@@ -42,6 +42,7 @@
 //! They go in order because there the tree saves little, padding costs a
 //! scalar core much, and a loop anyone would write by hand gives the same bits.
 
+use core::cell::Cell;
 use core::ops::Range;
 
 use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, f32x8, math};
@@ -234,6 +235,17 @@ fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
     }
 }
 
+/// [`map`] of one number at a time, with less code.
+#[inline(always)]
+pub(super) fn map_in_one_loop<const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for_each_into::<f32, N>(&xs, out, |[to], row| acc.put(to, f.apply(row)));
+}
+
 /// [`map`] of few elements: whole vectors of what every CPU of the target has, then
 /// one at a time. Which lanes there are to choose from is not asked.
 #[inline(always)]
@@ -311,15 +323,15 @@ fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
 /// [`tree`] of partial results in memory, in one copy for all that are reduced so.
 #[inline(never)]
 pub(super) fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
-    for (apart, count) in [(8, 24), (16, 8), (4, 4), (2, 2), (1, 1)] {
-        for i in 0..count {
-            let y = one(partial, i + apart);
-            if let Some(x) = partial.get_mut(i) {
-                *x = R::combine(*x, y);
-            }
+    // Cells, because it is in place.
+    let partial = Cell::from_mut(partial.as_mut_slice()).as_slice_of_cells();
+    for [apart, count] in &[[8, 24], [16, 8], [4, 4], [2, 2], [1, 1_u8]] {
+        let ys = partial.get(usize::from(*apart)..).unwrap_or_default();
+        for (x, y) in partial.iter().zip(ys).take(usize::from(*count)) {
+            x.set(R::combine(x.get(), y.get()));
         }
     }
-    one(partial, 0)
+    partial.first().map_or(R::IDENTITY, Cell::get)
 }
 
 /// A reduction of up to [`IN_ORDER`] elements.

@@ -119,6 +119,21 @@ fn long_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], a
     with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc));
 }
 
+/// [`map`] that is seldom run: without vectors it is one loop, to overwrite or to add.
+#[inline]
+pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    if Level::VECTORS {
+        map(f, xs, out, acc);
+    } else {
+        generic::map_in_one_loop(f, xs, out, acc);
+    }
+}
+
 /// `x[i] = f(x[i])`.
 #[inline(never)]
 pub fn map_in_place<F: Map<1>>(f: F, x: &mut [f32]) {
@@ -393,7 +408,7 @@ pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
     long_matmul_tn(a, g, out, [m, k, n], acc);
 }
 
-#[inline(never)]
+#[inline]
 fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
     with_lanes!(L => generic::matmul_tn::<L>(a, g, out, sizes, acc));
 }
@@ -420,8 +435,9 @@ pub(crate) fn line(x: &[f32], w: f32, b: f32, out: &mut [f32]) {
     map(Line(w, b), [x], out, Acc::Set);
 }
 
-#[inline(never)]
-fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3]) {
+/// [`linear`] with more than one input or output.
+#[inline]
+pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3]) {
     with_lanes!(L => generic::linear::<L>(x, w, b, out, sizes));
 }
 

@@ -6,18 +6,19 @@
 //! instructions on a Cortex-M4F, and half of the flash.
 
 /// The nearest `f32` to the square root of `x`.
-pub(crate) fn sqrt(mut x: f32) -> f32 {
+pub(crate) fn sqrt(x: f32) -> f32 {
     const SMALLEST: u32 = f32::MIN_POSITIVE.to_bits();
     const INFINITE: u32 = f32::INFINITY.to_bits();
-    let mut unit = 1.0;
-    if !(SMALLEST..INFINITE).contains(&x.to_bits()) {
-        if !(1..SMALLEST).contains(&x.to_bits()) {
-            return if x < 0.0 { f32::NAN } else { x };
-        }
-        x *= 16_777_216.0; // 2²⁴
-        unit = 1.0 / 4096.0;
-    }
     let bits = x.to_bits();
+    if !(SMALLEST..INFINITE).contains(&bits) {
+        return if (1..SMALLEST).contains(&bits) {
+            sqrt(x * 16_777_216.0) / 4096.0 // 2²⁴ and its root
+        } else if bits > (-0.0_f32).to_bits() {
+            f32::NAN
+        } else {
+            x
+        };
+    }
     // Half of the exponent is a root to 3.5 %. Heron's way makes that 0.03 %, the
     // factor being a little less than ½ because a mean is never too small, and
     // then 5e-8, besides what rounds.
@@ -34,7 +35,7 @@ pub(crate) fn sqrt(mut x: f32) -> f32 {
     let half = mantissa.cast_signed();
     let more = u32::from(missing > half);
     let less = u32::from(missing <= half.wrapping_neg());
-    f32::from_bits(root.to_bits().wrapping_add(more).wrapping_sub(less)) * unit
+    f32::from_bits(root.to_bits().wrapping_add(more).wrapping_sub(less))
 }
 
 #[cfg(test)]

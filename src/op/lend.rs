@@ -594,6 +594,13 @@ impl<'a> Backward<'a> {
         unsafe { self.node.tensor.gradient().write() }
     }
 
+    /// Whether the gradients of these operands, bit `k` for operand `k`, are needed
+    /// and hold nothing yet.
+    #[inline(always)]
+    pub(crate) fn are_first(&self, operands: u8) -> bool {
+        self.firsts & operands == operands
+    }
+
     /// Lends the gradients needed for operand `k`: the result's, to read, and
     /// the operand's, to write or add to. `None` if no gradient flows there.
     ///

@@ -1,7 +1,7 @@
 //! Matrix products.
 
 use super::{Build, Entry, exactly};
-use crate::kernel;
+use crate::kernel::{self, Level};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
@@ -15,27 +15,23 @@ pub(super) const ENTRIES: &[Entry] = &[
 /// row, one on the right a column, and what they add to the shape is dropped.
 fn product(a: &Shape, b: &Shape) -> Result<([usize; 3], Shape), ShapeError> {
     let (rows, columns) = (a.rank(), b.rank());
-    if rows == 0 || columns == 0 {
+    if rows.min(columns) == 0 {
         return Err(ShapeError::TooFewDims { least: 1 });
     }
-    if rows > 2 || columns > 2 {
+    if rows.max(columns) > 2 {
         return Err(ShapeError::Rank { most: 2 });
     }
-    let (m, k) = match rows {
-        1 => (1, a.dim(0)),
-        _ => (a.dim(0), a.dim(1)),
+    // Beyond the last dimension there is a 1.
+    let n = b.dim(1);
+    let (m, k, sizes) = if rows == 1 {
+        (1, a.dim(0), [n, 1])
+    } else {
+        (a.dim(0), a.dim(1), [a.dim(0), n])
     };
-    let (inner, n) = (b.dim(0), b.dim(1));
-    if k != inner {
+    if k != b.dim(0) {
         return Err(ShapeError::Inner);
     }
-    let shape = match (rows, columns) {
-        (2, 2) => Shape::from([m, n]),
-        (2, _) => Shape::from([m]),
-        (_, 2) => Shape::from([n]),
-        _ => Shape::SCALAR,
-    };
-    Ok(([m, k, n], shape))
+    Ok(([m, k, n], Shape::from(sizes).with_rank(rows + columns - 2)))
 }
 
 fn keep(sizes: [usize; 3], attrs: &mut Attrs) {
@@ -88,6 +84,8 @@ pub struct Linear;
 impl Linear {
     /// Tag: one input and one output, a straight line. Most sensors are.
     const LINE: u32 = 1;
+    /// Tag: the same, and so few samples that sums are in order.
+    const SHORT_LINE: u32 = 2;
 
     // Out of line, each: a line would pay for the registers and the stack they need.
 
@@ -95,24 +93,20 @@ impl Linear {
     fn any_forward(cx: &mut Forward<'_>) {
         let sizes = sizes(cx.attrs());
         let ([x, w, b], out) = cx.split();
-        kernel::linear(x, w, b, out, sizes);
+        kernel::long_linear(x, w, b, out, sizes);
     }
 
     #[inline(never)]
-    fn send_to_x(cx: &mut Backward<'_>) {
-        let (w, sizes) = (cx.operand(1), sizes(cx.attrs()));
+    fn any_backward(cx: &mut Backward<'_>) {
+        let (x, w, attrs) = (cx.operand(0), cx.operand(1), cx.attrs());
+        let sizes = sizes(attrs);
         if let Some(grad) = cx.grad(0) {
             kernel::matmul_nt(grad.output, w, grad.operand, sizes, grad.acc);
         }
-    }
-
-    #[inline(never)]
-    fn send_to_w_and_b(cx: &mut Backward<'_>) {
-        let (x, attrs) = (cx.operand(0), cx.attrs());
-        if attrs.tag == Self::LINE && cx.needs_grad(1) {
+        // One by one they are as fast without vectors, and take less flash.
+        if Level::VECTORS && attrs.tag != 0 && cx.needs_grad(1) {
             return Self::send_to_line(cx, |g| kernel::dot_and_sum(x, g));
         }
-        let sizes = sizes(attrs);
         if let Some(grad) = cx.grad(1) {
             kernel::matmul_tn(x, grad.output, grad.operand, sizes, grad.acc);
         }
@@ -147,16 +141,16 @@ impl Op for Linear {
             return Err(ShapeError::Broadcast);
         }
         keep(sizes, attrs);
-        attrs.tag = if matches!(sizes, [_, 1, 1]) {
-            Self::LINE
-        } else {
-            0
+        attrs.tag = match sizes {
+            [..=kernel::IN_ORDER, 1, 1] => Self::SHORT_LINE,
+            [_, 1, 1] => Self::LINE,
+            _ => 0,
         };
         Ok(shape)
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {
-        if cx.attrs().tag != Self::LINE {
+        if cx.attrs().tag == 0 {
             return Self::any_forward(cx);
         }
         if let ([x, [w, ..], [b, ..]], out) = cx.split() {
@@ -165,14 +159,13 @@ impl Op for Linear {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        if cx.needs_grad(0) {
-            Self::send_to_x(cx);
+        // Of the gradients, those of `w` and of `b`, to be written and not added to.
+        if cx.attrs().tag == Self::SHORT_LINE && cx.are_first(0b110) && !cx.needs_grad(0) {
+            let x = cx.operand(0);
+            Self::send_to_line(cx, |g| kernel::short_dot_and_sum(x, g));
+        } else {
+            Self::any_backward(cx);
         }
-        let x = cx.operand(0);
-        if cx.attrs().tag != Self::LINE || !cx.needs_grad(1) || x.len() > kernel::IN_ORDER {
-            return Self::send_to_w_and_b(cx);
-        }
-        Self::send_to_line(cx, |g| kernel::short_dot_and_sum(x, g));
     }
 }
 

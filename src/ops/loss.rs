@@ -70,7 +70,12 @@ fn send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
         && let [g, ..] = grad.output
     {
         let g = g / own.len() as f32;
-        kernel::map(Slope(g + g), [own, other], grad.operand, grad.acc);
+        let map = if k == 0 {
+            kernel::map
+        } else {
+            kernel::seldom_map
+        };
+        map(Slope(g + g), [own, other], grad.operand, grad.acc);
     }
 }
 
@@ -99,18 +104,18 @@ impl Map<2> for ScaledResidual {
 pub struct LineMse;
 
 impl LineMse {
-    fn line(line: &[f32]) -> [f32; 2] {
-        line.first_chunk().copied().unwrap_or_default()
-    }
-
     #[inline(never)]
-    fn send_to_data(cx: &mut Backward<'_>, k: usize, factor: f32) {
-        let (x, y, line) = (cx.operand(0), cx.operand(2), Self::line(cx.operand(1)));
+    fn send_to_data(cx: &mut Backward<'_>, k: usize) {
+        let (x, line, y) = (cx.operand(0), cx.operand(1), cx.operand(2));
         if let Some(grad) = cx.grad(k)
-            && let [g, ..] = grad.output
+            && let ([g, ..], [slope, offset]) = (grad.output, line)
         {
-            let s = factor * (2.0 * g / x.len() as f32);
-            kernel::map(ScaledResidual { s, line }, [x, y], grad.operand, grad.acc);
+            let factor = if k == 0 { *slope } else { -1.0 };
+            let residual = ScaledResidual {
+                s: factor * (2.0 * g / x.len() as f32),
+                line: [*slope, *offset],
+            };
+            kernel::seldom_map(residual, [x, y], grad.operand, grad.acc);
         }
     }
 }
@@ -137,31 +142,31 @@ impl Op for LineMse {
 
     fn forward(&self, cx: &mut Forward<'_>) {
         let ([x, line, y], loss) = cx.split();
-        let n = x.len() as f32;
-        let [squares, slope, offset] = kernel::line_residuals(Self::line(line), x, y);
-        if let [loss, ..] = loss {
+        if let ([slope, offset], [loss, ..]) = (line, loss) {
+            let n = x.len() as f32;
+            let [squares, slope, offset] = kernel::line_residuals([*slope, *offset], x, y);
             *loss = squares / n;
-        }
-        if let [to_slope, to_offset] = cx.saved() {
-            (*to_slope, *to_offset) = (slope / n, offset / n);
+            if let [to_slope, to_offset] = cx.saved() {
+                (*to_slope, *to_offset) = (slope / n, offset / n);
+            }
         }
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
         // Data are seldom trained, and what is should not pay for it.
         if cx.needs_grad(0) {
-            let [slope, _] = Self::line(cx.operand(1));
-            Self::send_to_data(cx, 0, slope);
+            Self::send_to_data(cx, 0);
         }
         if cx.needs_grad(2) {
-            Self::send_to_data(cx, 2, -1.0);
+            Self::send_to_data(cx, 2);
         }
         let saved = cx.saved();
         if let Some(grad) = cx.grad(1)
             && let [g, ..] = grad.output
         {
+            let g = 2.0 * g;
             for (to, mean) in grad.operand.iter_mut().zip(saved) {
-                grad.acc.put(to, 2.0 * g * mean);
+                grad.acc.put(to, g * mean);
             }
         }
     }

@@ -19,8 +19,7 @@ use crate::kernel::Lanes;
 /// (2015), <https://arxiv.org/abs/1412.6980>; AMSGrad: S. J. Reddi, S. Kale
 /// and S. Kumar, "On the Convergence of Adam and Beyond" (2018),
 /// <https://openreview.net/forum?id=ryQu7f-RZ>. Operations are in PyTorch's
-/// order; what depends on the step only, there in `f64`, is computed
-/// with 63 bits.
+/// order; `β₁ᵗ` and `β₂ᵗ`, there in `f64`, have 63 bits.
 ///
 /// | | default | RAM per parameter |
 /// | --- | --- | --- |
@@ -57,72 +56,56 @@ pub struct Adam<const N: usize, S = [[f32; N]; 2]> {
 #[derive(Clone, Debug)]
 struct Core {
     lr: f32,
-    eps: f32,
+    weights: Weights,
     betas: [Fraction; 2],
     /// `[β₁ᵗ, β₂ᵗ]` after `t` steps.
     powers: [Fraction; 2],
     objective: Objective,
     /// Set by the builders that need it: other firmware is linked without.
-    more: Option<&'static More>,
+    any_step: Option<AnyStep>,
 }
 
-/// What there is to a step besides the rule with hyper-parameters in range.
-#[derive(Debug)]
-struct More {
-    check: fn(&Core) -> Result<(), OptimizerError>,
-    /// Instead of the sweep with [`Update`].
-    sweep: Option<Sweep>,
+type AnyStep =
+    fn(&mut Core, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(), OptimizerError>;
+
+/// The scalars of every step.
+#[derive(Clone, Copy, Debug)]
+struct Weights {
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    eps: f32,
 }
 
-type Sweep =
-    fn(&Core, &Update, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(), OptimizerError>;
-
-static IN_RANGE: More = More {
-    check: Core::check,
-    sweep: None,
-};
-
-static ANY_RULE: More = More {
-    check: Core::check,
-    sweep: Some(Core::sweep_any),
-};
+impl Weights {
+    /// Always inlined: of constants, no `f64` is left.
+    #[inline(always)]
+    const fn new(beta1: f64, beta2: f64, eps: f32) -> Self {
+        Self {
+            one_minus_beta1: (1.0 - beta1) as f32,
+            beta2: beta2 as f32,
+            one_minus_beta2: (1.0 - beta2) as f32,
+            eps,
+        }
+    }
+}
 
 impl Core {
     const fn new(lr: f32) -> Self {
-        const BETAS: [Fraction; 2] = [Fraction::new(0.9), Fraction::new(0.999)];
         Self {
             lr,
-            eps: 1e-8,
-            betas: BETAS,
+            weights: Weights::new(0.9, 0.999, 1e-8),
+            betas: [Fraction::new(0.9), Fraction::new(0.999)],
             powers: [Fraction::ONE; 2],
             objective: Objective::LOSS,
-            more: None,
+            any_step: None,
         }
     }
 
-    /// Hyper-parameters have changed that may be out of range.
-    const fn checked(mut self) -> Self {
-        if self.more.is_none() {
-            self.more = Some(&IN_RANGE);
-        }
+    /// A hyper-parameter is out of range, or the rule no longer [`Update`].
+    const fn with_any_step(mut self) -> Self {
+        self.any_step = Some(Core::any_step);
         self
-    }
-
-    /// The rule is no longer [`Update`].
-    const fn with_any_rule(mut self) -> Self {
-        self.more = Some(&ANY_RULE);
-        self
-    }
-
-    /// All but the learning rate, which each step checks.
-    fn check(&self) -> Result<(), OptimizerError> {
-        let ranges = ["0 <= beta1 < 1", "0 <= beta2 < 1"];
-        for (beta, expected) in self.betas.into_iter().zip(ranges) {
-            let out_of_range = |found| OptimizerError::HyperParameter { expected, found };
-            beta.check().map_err(out_of_range)?;
-        }
-        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
-        self.objective.check()
     }
 
     /// One copy for all sizes.
@@ -133,40 +116,55 @@ impl Core {
         grads: &[f32],
         mut state: [&mut [f32]; K],
     ) -> Result<(), OptimizerError> {
+        if let Some(any_step) = self.any_step {
+            return any_step(self, params, grads, &mut state);
+        }
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        let update = Update::after(self);
-        let mut swept = None;
-        if let Some(more) = self.more {
-            (more.check)(self)?;
-            if let Some(sweep) = more.sweep {
-                swept = Some(sweep(self, &update, params, grads, &mut state));
-            }
-        }
-        match swept {
-            Some(swept) => swept?,
-            None => sweep(&update, params, grads, state)?,
-        }
-        self.powers = update.powers;
+        let powers = self.next_powers();
+        sweep(&Update::of(self, powers), params, grads, state)?;
+        self.powers = powers;
         Ok(())
     }
 
-    /// With weight decay, uphill, or with a small β₁.
-    fn sweep_any(
-        &self,
-        update: &Update,
+    /// A step with any hyper-parameters.
+    fn any_step(
+        &mut self,
         params: &mut [f32],
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
+        self.check()?;
+        let powers = self.next_powers();
         let rule = AnyUpdate {
-            update,
+            update: Update::of(self, powers),
             objective: self.objective,
         };
         match state {
-            [m, v] => sweep(&rule, params, grads, [m, v]),
-            [m, v, u] => sweep(&rule, params, grads, [m, v, u]),
-            _ => Ok(()),
+            [m, v] => sweep(&rule, params, grads, [m, v])?,
+            [m, v, u] => sweep(&rule, params, grads, [m, v, u])?,
+            // No constructor makes another number of buffers.
+            _ => {}
         }
+        self.powers = powers;
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), OptimizerError> {
+        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        let ranges = ["0 <= beta1 < 1", "0 <= beta2 < 1"];
+        for (beta, expected) in self.betas.into_iter().zip(ranges) {
+            let out_of_range = |found| OptimizerError::HyperParameter { expected, found };
+            beta.check().map_err(out_of_range)?;
+        }
+        require(self.weights.eps >= 0.0, "eps >= 0", self.weights.eps)?;
+        self.objective.check()
+    }
+
+    /// `[β₁ᵗ, β₂ᵗ]` of the step to come.
+    #[inline(always)]
+    fn next_powers(&self) -> [Fraction; 2] {
+        let ([beta1, beta2], [power1, power2]) = (self.betas, self.powers);
+        [power1.times(beta1), power2.times(beta2)]
     }
 }
 
@@ -270,19 +268,21 @@ impl<const N: usize, S> Adam<N, S> {
     #[inline(always)] // of constants, no `f64` is left
     pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         self.core.betas = [Fraction::new(beta1), Fraction::new(beta2)];
-        self.core = if beta1 > 0.5 {
-            self.core.checked()
-        } else {
-            self.core.with_any_rule()
-        };
+        self.core.weights = Weights::new(beta1, beta2, self.core.weights.eps);
+        if !(beta1 > 0.5 && beta1 < 1.0 && beta2 >= 0.0 && beta2 < 1.0) {
+            self.core = self.core.with_any_step();
+        }
         self
     }
 
     /// Added to the denominator, so that it is not zero.
     #[must_use]
+    #[inline(always)] // if it is in range, nothing more is linked
     pub const fn eps(mut self, eps: f32) -> Self {
-        self.core.eps = eps;
-        self.core = self.core.checked();
+        self.core.weights.eps = eps;
+        if !(eps >= 0.0) {
+            self.core = self.core.with_any_step();
+        }
         self
     }
 
@@ -290,7 +290,7 @@ impl<const N: usize, S> Adam<N, S> {
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
         self.core.objective.weight_decay = weight_decay;
-        self.core = self.core.with_any_rule();
+        self.core = self.core.with_any_step();
         self
     }
 
@@ -298,7 +298,7 @@ impl<const N: usize, S> Adam<N, S> {
     #[must_use]
     pub const fn maximize(mut self) -> Self {
         self.core.objective.maximize = true;
-        self.core = self.core.with_any_rule();
+        self.core = self.core.with_any_step();
         self
     }
 }
@@ -336,45 +336,35 @@ impl<const N: usize, B: AsMut<[f32]>, const K: usize> Optimizer for Adam<N, [B; 
 }
 
 /// The rule, for a loss to be minimised and β₁ > 0.5: the scalars of one step.
+#[derive(Clone, Copy)]
 struct Update {
-    one_minus_beta1: f32,
-    beta2: f32,
-    one_minus_beta2: f32,
+    weights: Weights,
     root_correction2: f32,
-    eps: f32,
     step_size: f32,
-    /// What `Core`'s are after the step.
-    powers: [Fraction; 2],
 }
 
 impl Update {
-    /// The next one, after the steps there have been.
-    #[inline(never)]
-    fn after(core: &Core) -> Self {
-        let ([beta1, beta2], [power1, power2]) = (core.betas, core.powers);
-        let powers @ [power1, power2] = [power1.times(beta1), power2.times(beta2)];
+    /// Of the step after which the powers are those.
+    #[inline(always)]
+    fn of(core: &Core, [power1, power2]: [Fraction; 2]) -> Self {
         Self {
-            one_minus_beta1: beta1.one_minus().to_f32(),
-            beta2: beta2.to_f32(),
-            one_minus_beta2: beta2.one_minus().to_f32(),
-            root_correction2: power2.one_minus().sqrt(),
-            eps: core.eps,
-            step_size: power1.one_minus().divide(core.lr),
-            powers,
+            weights: core.weights,
+            root_correction2: Lanes::sqrt(power2.one_minus().to_f32()),
+            step_size: core.lr / power1.one_minus().to_f32(),
         }
     }
 
     /// The new parameter, once `m` has been updated.
     #[inline(always)]
     fn descend<L: Lanes>(&self, p: L, g: L, m: L, v: &mut L, max: &mut [L]) -> L {
-        *v = L::splat(self.beta2) * *v + L::splat(self.one_minus_beta2) * g * g;
+        *v = L::splat(self.weights.beta2) * *v + L::splat(self.weights.one_minus_beta2) * g * g;
         let mut u = *v;
         if let [max] = max {
             // Once `v` is NaN it stays so, and so does this maximum.
             *max = L::select(max.gt(u), *max, u);
             u = *max;
         }
-        let denominator = u.sqrt() / L::splat(self.root_correction2) + L::splat(self.eps);
+        let denominator = u.sqrt() / L::splat(self.root_correction2) + L::splat(self.weights.eps);
         p - L::splat(self.step_size) * m / denominator
     }
 }
@@ -385,18 +375,18 @@ impl Rule for Update {
         let [m, v, max @ ..] = state else {
             return p;
         };
-        *m = *m + L::splat(self.one_minus_beta1) * (g - *m);
+        *m = *m + L::splat(self.weights.one_minus_beta1) * (g - *m);
         self.descend(p, g, *m, v, max)
     }
 }
 
 /// The rule for any objective and any β₁.
-struct AnyUpdate<'a> {
-    update: &'a Update,
+struct AnyUpdate {
+    update: Update,
     objective: Objective,
 }
 
-impl Rule for AnyUpdate<'_> {
+impl Rule for AnyUpdate {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let [m, v, max @ ..] = state else {
@@ -404,7 +394,7 @@ impl Rule for AnyUpdate<'_> {
         };
         let g = self.objective.gradient(p, g);
         // As `torch.lerp`: from the nearer end, exact at both.
-        let weight = self.update.one_minus_beta1;
+        let weight = self.update.weights.one_minus_beta1;
         *m = if weight < 0.5 {
             *m + L::splat(weight) * (g - *m)
         } else {
@@ -416,7 +406,7 @@ impl Rule for AnyUpdate<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AnyUpdate, Core, Fraction, Objective, Update};
+    use super::{AnyUpdate, Core, Fraction, Objective, Update, Weights};
     use crate::optim::tests::assert_lanes_agree;
 
     #[test]
@@ -425,16 +415,16 @@ mod tests {
             maximize: true,
             weight_decay: 0.01,
         };
-        for betas in [[0.9, 0.999], [0.3, 0.5]] {
-            let betas = betas.map(Fraction::new);
-            for powers in [[Fraction::ONE; 2], betas, [0.5, 0.99].map(Fraction::new)] {
-                let update = &Update::after(&Core {
-                    betas,
-                    powers,
-                    ..Core::new(0.1)
-                });
-                assert_lanes_agree::<2>(update);
-                assert_lanes_agree::<3>(update);
+        for [beta1, beta2] in [[0.9, 0.999], [0.3, 0.5]] {
+            let betas = [beta1, beta2].map(Fraction::new);
+            let core = Core {
+                weights: Weights::new(beta1, beta2, 1e-8),
+                ..Core::new(0.1)
+            };
+            for powers in [betas, [0.5, 0.99].map(Fraction::new)] {
+                let update = Update::of(&core, powers);
+                assert_lanes_agree::<2>(&update);
+                assert_lanes_agree::<3>(&update);
                 for objective in [Objective::LOSS, penalised] {
                     let any = AnyUpdate { update, objective };
                     assert_lanes_agree::<2>(&any);
