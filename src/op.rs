@@ -228,6 +228,9 @@ impl Node {
     /// An input whose data of another batch size wait for the next replay.
     pub(crate) const PENDING: u16 = 256;
 
+    /// No parameter has this one.
+    pub(crate) const NO_PARAM: u16 = 512;
+
     #[inline(always)]
     pub(crate) fn has(&self, flag: u16) -> bool {
         self.flags.get() & flag != 0

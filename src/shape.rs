@@ -85,8 +85,12 @@ impl Shape {
     /// is then refused by every arena.
     #[inline(never)]
     pub const fn numel(&self) -> usize {
-        let [a, b, c, d] = self.dims;
-        a.saturating_mul(b).saturating_mul(c).saturating_mul(d)
+        let (mut product, mut rest) = (1usize, self.dims.as_slice());
+        while let [size, others @ ..] = rest {
+            product = product.saturating_mul(*size);
+            rest = others;
+        }
+        product
     }
 
     /// The shape both operands of an element-wise operation are stretched to:

@@ -65,8 +65,7 @@ struct Core {
     any_step: Option<AnyStep>,
 }
 
-type AnyStep =
-    fn(&mut Core, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(), OptimizerError>;
+type AnyStep = fn(&mut Core, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(), OptimizerError>;
 
 /// The scalars of every step.
 #[derive(Clone, Copy, Debug)]

@@ -81,16 +81,18 @@ pub(crate) struct State<'t> {
     pub(super) refusal: Refusal,
 }
 
-/// Which parameters have collected gradients since the last `zero_grad`: kept so
-/// that the usual turn, one `backward` after each `zero_grad`, looks at no parameter.
+/// Which parameters have collected gradients since the last `zero_grad`: those with
+/// this flag. Kept so that the usual turn, one `backward` after each `zero_grad`, looks
+/// at no parameter.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
 enum Collected {
-    None,
-    /// Those of the planned loss; and those are all there are.
-    Planned,
-    All,
-    /// Those marked as written.
-    Written,
+    None = 0,
+    /// Those of the planned loss.
+    Planned = Node::PLANNED,
+    /// The same, and those are all there are.
+    All = Node::PLANNED | Node::NO_PARAM,
+    Written = Node::WRITTEN,
 }
 
 /// What is returned instead of an error: that is an order of magnitude larger than
@@ -277,11 +279,7 @@ impl<'t> State<'t> {
 
     #[inline]
     fn holds_grad(&self, param: &Node) -> bool {
-        match self.collected.get() {
-            Collected::None => false,
-            Collected::Planned | Collected::All => param.has(Node::PLANNED),
-            Collected::Written => param.has(Node::WRITTEN),
-        }
+        param.has(self.collected.get() as u16)
     }
 
     /// A parameter's gradient.
