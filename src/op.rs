@@ -105,12 +105,51 @@ pub trait Op: Sync {
         0
     }
 
-    /// Whether the gradient of operand `k`, if that has as many elements as the
+    /// Says that the gradient of operand `k`, if that has as many elements as the
     /// result, is the result's gradient as it is. It may then share its memory,
     /// instead of being asked for with [`Backward::grad`].
-    fn passes_grad(&self, k: usize) -> bool {
+    fn passes_grad(&self, k: usize) -> Option<PassGrad> {
         let _ = k;
-        false
+        None
+    }
+}
+
+/// That an operation passes a gradient on as it is, and how: a firmware without such
+/// operations does without.
+#[derive(Clone, Copy)]
+pub struct PassGrad(pub(crate) fn(&mut Nodes<'_>, Link, usize) -> bool);
+
+impl PassGrad {
+    /// The only one there is.
+    #[allow(clippy::new_without_default)] // nothing is passed by default
+    pub const fn new() -> Self {
+        PassGrad(pass_grad)
+    }
+}
+
+/// While planning, gives operand `k` of a node, if it can, the node's own gradient.
+fn pass_grad(nodes: &mut Nodes<'_>, link: Link, k: usize) -> bool {
+    let Some(node) = nodes.at(link) else {
+        return false;
+    };
+    let operand = node.operands.get(k).copied().unwrap_or(Operand::NONE);
+    let own = node.tensor.grad;
+    // Once only: what is added for one must not reach the other.
+    let mut later = node.operands.iter().skip(k + 1);
+    let mut all = node.operands.iter();
+    let passes = nodes.tensor(operand).values.len() == node.len()
+        && !later.any(|other| *other == operand)
+        && !all.any(|other| nodes.tensor(*other).grad == own);
+    if let Some(heir) = nodes.at_mut(operand.link()).filter(|_| passes) {
+        heir.tensor.grad = own;
+        heir.set(Node::LIVE);
+    }
+    passes
+}
+
+impl core::fmt::Debug for PassGrad {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PassGrad")
     }
 }
 
@@ -118,7 +157,7 @@ pub trait Op: Sync {
 /// sizes its shape rule found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attrs {
-    /// Tensor, of whatever meaning the operation gives them.
+    /// Numbers, of whatever meaning the operation gives them.
     pub words: [u32; 4],
     /// A small number or a set of flags.
     pub tag: u32,

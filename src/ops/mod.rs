@@ -20,7 +20,7 @@ pub mod softmax;
 use core::marker::PhantomData;
 
 use crate::kernel::{self, Acc, Broadcast, Lanes, Map, Row};
-use crate::op::{Attrs, Backward, Forward, Op};
+use crate::op::{Attrs, Backward, Forward, Op, PassGrad};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -239,8 +239,8 @@ impl<U: Unary> Op for Each<U> {
         }
     }
 
-    fn passes_grad(&self, _: usize) -> bool {
-        U::PASSES_GRAD
+    fn passes_grad(&self, _: usize) -> Option<PassGrad> {
+        U::PASSES_GRAD.then(PassGrad::new)
     }
 }
 
@@ -317,8 +317,11 @@ impl<B: Binary> Op for Pair<B> {
         send(GradB::<B>(PhantomData), cx, [1, 0]);
     }
 
-    fn passes_grad(&self, k: usize) -> bool {
-        B::PASSES_GRAD.get(k).is_some_and(|passes| *passes)
+    fn passes_grad(&self, k: usize) -> Option<PassGrad> {
+        match B::PASSES_GRAD {
+            [false, false] => None,
+            passes => (*passes.get(k)?).then(PassGrad::new),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use core::panic::Location;
 use super::{Args, Build, Entry, exactly};
 use crate::error::MAX_OPERANDS;
 use crate::kernel::{self, Acc, Identity};
-use crate::op::{Attrs, Backward, Forward, Op};
+use crate::op::{Attrs, Backward, Forward, Op, PassGrad};
 use crate::shape::{MAX_RANK, Shape, ShapeError};
 use crate::tape::Tape;
 use crate::var::Var;
@@ -110,8 +110,8 @@ impl Op for Reshape {
         true
     }
 
-    fn passes_grad(&self, _: usize) -> bool {
-        true
+    fn passes_grad(&self, _: usize) -> Option<PassGrad> {
+        Some(PassGrad::new())
     }
 }
 

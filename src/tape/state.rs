@@ -28,7 +28,7 @@ use super::{NONE, Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::Level;
 use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Op};
-use crate::op::{Operand, Span, Start};
+use crate::op::{Operand, PassGrad, Span, Start};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -1014,7 +1014,7 @@ impl<'t> State<'t> {
             return 0;
         };
         let of = node.operands.get(k).copied().unwrap_or(Operand::NONE);
-        let (to, bit, own) = (of.link(), 1 << k, node.tensor.grad);
+        let (to, bit) = (of.link(), 1 << k);
         let Some(operand) = self.nodes.at(to).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
             return 0;
         };
@@ -1026,19 +1026,8 @@ impl<'t> State<'t> {
             }
             operand.set(Node::PLANNED);
         } else if operand.tensor.grad == Start::NONE {
-            // Once only: what is added for one must not reach the other.
-            let mut later = node.operands.iter().skip(k + 1);
-            let mut all = node.operands.iter();
-            if node.op.is_some_and(|op| op.passes_grad(k))
-                && operand.len() == node.len()
-                && !later.any(|other| *other == of)
-                && !all.any(|other| self.nodes.tensor(*other).grad == own)
-            {
-                if let Some(heir) = self.nodes.at_mut(to) {
-                    heir.tensor.grad = own;
-                    heir.set(Node::LIVE);
-                }
-            } else {
+            let passes = node.op.and_then(|op| op.passes_grad(k));
+            if !passes.is_some_and(|PassGrad(pass)| pass(&mut self.nodes, link, k)) {
                 firsts = bit | bit << Node::ANEW;
                 end = self.place_gradient(to, id, top);
             }
