@@ -480,7 +480,7 @@ impl<'t> Tape<'t> {
             return None;
         }
         let state = self.state.try_borrow().ok()?;
-        let node = state.find(self, var).ok()?;
+        let node = state.lookup(self, var)?;
         match state.floats.show(node.tensor.values) {
             [x] => Some(*x),
             _ => None,

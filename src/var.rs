@@ -4,7 +4,7 @@ use core::cell::Ref;
 use core::fmt;
 use core::panic::Location;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::op::Attrs;
 use crate::shape::Shape;
 use crate::tape::{NONE, Tape};
@@ -85,8 +85,7 @@ impl<'t> Var<'t> {
         if let Ok(state) = self.tape.look()
             && let Ok(node) = state.find(self.tape, self)
         {
-            let shape = node.tensor.shape;
-            state.refuse(ErrorKind::NotScalar { shape });
+            state.not_scalar(node);
         }
         self.tape.why("item", Location::caller())
     }

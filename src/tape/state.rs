@@ -228,19 +228,21 @@ impl<'t> State<'t> {
     // ---- looking ----------------------------------------------------------
 
     /// The node a variable stands for, if it is still there.
-    #[inline]
+    #[inline(never)] // one copy: what is called in every epoch looks for itself
     pub(crate) fn find(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<&Node, Refused> {
+        self.lookup(tape, var)
+            .ok_or_else(|| self.unknown(tape, var))
+    }
+
+    #[inline(always)]
+    pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<&Node> {
         // Nodes that are not in use have no generation that a variable has.
-        match self.nodes.get(var.id as usize) {
-            Some(node) if node.generation == var.generation && core::ptr::eq(tape, var.tape) => {
-                Ok(node)
-            }
-            _ => Err(self.unknown(tape, var)),
-        }
+        self.nodes
+            .get(var.id as usize)
+            .filter(|node| node.generation == var.generation && core::ptr::eq(tape, var.tape))
     }
 
     /// Its number.
-    #[inline]
     pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<u16, Refused> {
         self.find(tape, var).map(|_| var.id)
     }
@@ -774,16 +776,23 @@ impl<'t> State<'t> {
         node: &Node,
         gradient: Option<&[f32]>,
     ) -> Result<(), Refused> {
-        let shape = node.tensor.shape;
         if !node.has(Node::REQUIRES_GRAD) {
             Err(self.refuse(ErrorKind::NoGradient))
         } else if let Some(gradient) = gradient {
-            self.expect_length(&shape, gradient)
+            self.expect_length(&node.tensor.shape, gradient)
         } else if node.len() != 1 {
-            Err(self.refuse(ErrorKind::NotScalar { shape }))
+            Err(self.not_scalar(node))
         } else {
             Ok(())
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn not_scalar(&self, node: &Node) -> Refused {
+        self.refuse(ErrorKind::NotScalar {
+            shape: node.tensor.shape,
+        })
     }
 
     #[inline]
