@@ -256,6 +256,12 @@ pub(crate) fn short_squared_distance(x: &[f32], y: &[f32]) -> f32 {
     generic::in_order::<Sum, 2, _>(SquaredDifference, [x, y])
 }
 
+/// [`squared_distance`] of more.
+#[inline(never)] // few numbers need less stack
+pub(crate) fn long_squared_distance(x: &[f32], y: &[f32]) -> f32 {
+    long_reduce::<Sum, 2, _>(SquaredDifference, [x, y])
+}
+
 /// The largest element, NaN if there is one; `-inf` if there is none.
 pub fn max(x: &[f32]) -> f32 {
     reduce::<Max, 1, _>(Identity, [x])

@@ -141,10 +141,13 @@ impl Op for Linear {
             return Err(ShapeError::Broadcast);
         }
         keep(sizes, attrs);
-        attrs.tag = match sizes {
-            [..=kernel::IN_ORDER, 1, 1] => Self::SHORT_LINE,
-            [_, 1, 1] => Self::LINE,
-            _ => 0,
+        let [m, k, n] = sizes;
+        attrs.tag = if k != 1 || n != 1 {
+            0
+        } else if m > kernel::IN_ORDER {
+            Self::LINE
+        } else {
+            Self::SHORT_LINE
         };
         Ok(shape)
     }

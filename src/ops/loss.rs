@@ -49,7 +49,7 @@ impl Op for Mse {
             let sum = if p.len() <= kernel::IN_ORDER {
                 kernel::short_squared_distance(p, y)
             } else {
-                kernel::squared_distance(p, y)
+                kernel::long_squared_distance(p, y)
             };
             *loss = sum / p.len() as f32;
         }

@@ -1,7 +1,7 @@
 //! Adam: steps scaled by running estimates of the gradient's moments.
 
 use super::fraction::Fraction;
-use super::{Objective, Optimizer, OptimizerError, Rule, require, sweep};
+use super::{Objective, Optimizer, OptimizerError, Rule, check_lengths, require, sweep_checked};
 use crate::kernel::Lanes;
 
 /// Adam, optionally with AMSGrad, as `torch.optim.Adam`.
@@ -119,9 +119,9 @@ impl Core {
             return any_step(self, params, grads, &mut state);
         }
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        let powers = self.next_powers();
-        sweep(&Update::of(self, powers), params, grads, state)?;
-        self.powers = powers;
+        check_lengths(params, grads, &state)?;
+        self.advance();
+        sweep_checked(&Update::of(self), params, grads, state);
         Ok(())
     }
 
@@ -133,18 +133,27 @@ impl Core {
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
         self.check()?;
-        let powers = self.next_powers();
+        match state {
+            [m, v] => self.sweep_any(params, grads, [m, v]),
+            [m, v, u] => self.sweep_any(params, grads, [m, v, u]),
+            // No constructor makes another number of buffers.
+            _ => Ok(()),
+        }
+    }
+
+    fn sweep_any<const K: usize>(
+        &mut self,
+        params: &mut [f32],
+        grads: &[f32],
+        state: [&mut [f32]; K],
+    ) -> Result<(), OptimizerError> {
+        check_lengths(params, grads, &state)?;
+        self.advance();
         let rule = AnyUpdate {
-            update: Update::of(self, powers),
+            update: Update::of(self),
             objective: self.objective,
         };
-        match state {
-            [m, v] => sweep(&rule, params, grads, [m, v])?,
-            [m, v, u] => sweep(&rule, params, grads, [m, v, u])?,
-            // No constructor makes another number of buffers.
-            _ => {}
-        }
-        self.powers = powers;
+        sweep_checked(&rule, params, grads, state);
         Ok(())
     }
 
@@ -159,11 +168,12 @@ impl Core {
         self.objective.check()
     }
 
-    /// `[β₁ᵗ, β₂ᵗ]` of the step to come.
+    /// To the powers of the step to come.
     #[inline(always)]
-    fn next_powers(&self) -> [Fraction; 2] {
-        let ([beta1, beta2], [power1, power2]) = (self.betas, self.powers);
-        [power1.times(beta1), power2.times(beta2)]
+    fn advance(&mut self) {
+        for (power, beta) in self.powers.iter_mut().zip(&self.betas) {
+            *power = power.times(*beta);
+        }
     }
 }
 
@@ -343,9 +353,10 @@ struct Update {
 }
 
 impl Update {
-    /// Of the step after which the powers are those.
+    /// Of the step whose powers are there.
     #[inline(always)]
-    fn of(core: &Core, [power1, power2]: [Fraction; 2]) -> Self {
+    fn of(core: &Core) -> Self {
+        let [power1, power2] = core.powers;
         Self {
             weights: core.weights,
             root_correction2: Lanes::sqrt(power2.one_minus().to_f32()),
@@ -416,12 +427,12 @@ mod tests {
         };
         for [beta1, beta2] in [[0.9, 0.999], [0.3, 0.5]] {
             let betas = [beta1, beta2].map(Fraction::new);
-            let core = Core {
-                weights: Weights::new(beta1, beta2, 1e-8),
-                ..Core::new(0.1)
-            };
             for powers in [betas, [0.5, 0.99].map(Fraction::new)] {
-                let update = Update::of(&core, powers);
+                let update = Update::of(&Core {
+                    weights: Weights::new(beta1, beta2, 1e-8),
+                    powers,
+                    ..Core::new(0.1)
+                });
                 assert_lanes_agree::<2>(&update);
                 assert_lanes_agree::<3>(&update);
                 for objective in [Objective::LOSS, penalised] {

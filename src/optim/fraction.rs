@@ -39,7 +39,6 @@ impl Fraction {
     }
 
     /// The product, at most three units of 2⁻⁶² too small.
-    #[inline(never)]
     pub(super) fn times(self, other: Self) -> Self {
         let halves = |x: u64| (x >> 32, x & 0xffff_ffff);
         let ((a_high, a_low), (b_high, b_low)) = (halves(self.0), halves(other.0));

@@ -138,6 +138,17 @@ fn sweep<const K: usize>(
     grads: &[f32],
     state: [&mut [f32]; K],
 ) -> Result<(), OptimizerError> {
+    check_lengths(params, grads, &state)?;
+    sweep_checked(rule, params, grads, state);
+    Ok(())
+}
+
+#[inline(always)]
+fn check_lengths<const K: usize>(
+    params: &[f32],
+    grads: &[f32],
+    state: &[&mut [f32]; K],
+) -> Result<(), OptimizerError> {
     let n = params.len();
     if grads.len() != n {
         return Err(OptimizerError::GradientCount {
@@ -152,16 +163,26 @@ fn sweep<const K: usize>(
         [_, _, c, ..] if c.len() != n => Some(c.len()),
         _ => None,
     };
-    if let Some(state) = misfit {
-        return Err(OptimizerError::StateSize { state, params: n });
+    match misfit {
+        Some(state) => Err(OptimizerError::StateSize { state, params: n }),
+        None => Ok(()),
     }
+}
+
+/// [`sweep`] over slices of equal length.
+#[inline(always)]
+fn sweep_checked<const K: usize>(
+    rule: &impl Rule,
+    params: &mut [f32],
+    grads: &[f32],
+    state: [&mut [f32]; K],
+) {
     // As in the kernels: what a few parameters need is a plain loop.
-    if n <= SHORT || !Level::VECTORS {
+    if params.len() <= SHORT || !Level::VECTORS {
         one_by_one(rule, params, grads, state);
     } else {
         long_sweep(rule, params, grads, state);
     }
-    Ok(())
 }
 
 /// Up to this many parameters are updated one at a time.
