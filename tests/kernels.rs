@@ -233,6 +233,42 @@ fn map_equals_the_plain_loop() {
     }
 }
 
+#[test]
+fn maps_in_place_equal_the_plain_loop() {
+    let mut rng = Rng(16);
+    for n in lengths() {
+        for fill in FILLS {
+            let [x, y] = [(); 2].map(|()| rng.offset(n, fill));
+            let [mut expected_one, mut expected_two] = [(); 2].map(|()| vec![0.0; n]);
+            scalar::map(One, [&x], &mut expected_one, Acc::Set);
+            scalar::map(Two, [&x, &y], &mut expected_two, Acc::Set);
+            let start = rng.below(4);
+            let one = |kernel: fn(&mut [f32])| within(start, &x, kernel);
+            let two = |kernel: fn(&mut [f32], &[f32])| within(start, &x, |x| kernel(x, &y));
+            for (name, found) in [
+                ("f32", one(|x| generic::map_in_place::<f32, _>(One, x))),
+                ("f32x8", one(|x| generic::map_in_place::<f32x8, _>(One, x))),
+                ("chosen", one(|x| kernel::map_in_place(One, x))),
+            ] {
+                same(&found, &expected_one, || format!("{name}: map of {n}"));
+            }
+            for (name, found) in [
+                (
+                    "f32",
+                    two(|x, y| generic::zip_in_place::<f32, _>(Two, x, y)),
+                ),
+                (
+                    "f32x8",
+                    two(|x, y| generic::zip_in_place::<f32x8, _>(Two, x, y)),
+                ),
+                ("chosen", two(|x, y| kernel::zip_in_place(Two, x, y))),
+            ] {
+                same(&found, &expected_two, || format!("{name}: zip of {n}"));
+            }
+        }
+    }
+}
+
 /// An element's bits do not depend on where it stands or what stands beside it.
 #[test]
 fn position_does_not_matter() {
@@ -929,6 +965,7 @@ fn short_slices_do_no_harm() {
                 kernel::softmax_grad::<false>(&x, &y, sizes, out, acc)
             });
         }
+        within(1, &held, |out| kernel::zip_in_place(Two, out, &y));
         within(1, &held, |out| kernel::zip(Two, &stretch, &x, &y, out));
         within(1, &held, |out| kernel::matmul(&x, &y, out, sizes));
         within(1, &held, |out| kernel::linear(&x, &y, &z, out, sizes));

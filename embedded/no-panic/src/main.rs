@@ -186,16 +186,22 @@ fn optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
     let mut nesterov = black_box(Sgd::new(x).momentum::<8>(x).nesterov().maximize());
     let mut adam = black_box(Adam::<8>::new(x).betas(y, y).eps(x).weight_decay(x));
     let mut amsgrad = black_box(Adam::<8>::new(x).maximize().amsgrad());
+    let mut slices = black_box([[0.0; 8]; 4]);
+    let [m, v, u, b] = slices.each_mut().map(|slice| slice.as_mut_slice());
+    let mut lent = black_box(Adam::with_state(x, m, v).amsgrad_with_state(u));
+    let mut lent_sgd = black_box(Sgd::new(x).momentum_with_state(x, b));
     plain.reset();
     heavy.reset();
     adam.reset();
     amsgrad.reset();
-    let all: [&mut dyn Optimizer; 5] = [
+    let all: [&mut dyn Optimizer; 7] = [
         &mut plain,
         &mut heavy,
         &mut nesterov,
         &mut adam,
         &mut amsgrad,
+        &mut lent,
+        &mut lent_sgd,
     ];
     for optimizer in all {
         let optimizer = black_box(optimizer);
@@ -248,6 +254,8 @@ impl kernel::Map<3> for All {
 fn kernels(data: &[f32], out: &mut [f32]) {
     let (x, y, z) = (black_box(data), black_box(data), black_box(data));
     kernel::map(All, [x, y, z], out, acc());
+    kernel::map_in_place(Identity, out);
+    kernel::zip_in_place(Product, out, y);
     black_box(kernel::sum_of(All, [x, y, z]));
     black_box([kernel::sum(x), kernel::max(x), kernel::min(x)]);
     black_box([kernel::dot(x, y), kernel::squared_distance(x, y)]);
@@ -281,6 +289,8 @@ fn kernels(data: &[f32], out: &mut [f32]) {
 fn lanes<L: Lanes>(data: &[f32], out: &mut [f32]) {
     let (x, y, z) = (black_box(data), black_box(data), black_box(data));
     generic::map::<L, 3, _>(All, [x, y, z], out, acc());
+    generic::map_in_place::<L, _>(Identity, out);
+    generic::zip_in_place::<L, _>(Product, out, y);
     black_box(generic::reduce::<L, generic::Sum, 1, _>(Identity, [x]));
     black_box(generic::reduce::<L, generic::Max, 1, _>(Identity, [x]));
     black_box(generic::reduce::<L, generic::Min, 1, _>(Identity, [x]));
