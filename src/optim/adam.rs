@@ -289,7 +289,7 @@ impl<const N: usize, S> Adam<N, S> {
     #[inline(always)] // if it is in range, nothing more is linked
     pub const fn eps(mut self, eps: f32) -> Self {
         self.core.weights.eps = eps;
-        if !(eps >= 0.0) {
+        if eps.is_nan() || eps < 0.0 {
             self.core = self.core.with_any_step();
         }
         self
