@@ -69,7 +69,7 @@ pub(crate) struct State<'t> {
     last_param: Link,
     /// What takes over the data of other batch sizes that inputs wait for: a firmware
     /// that never rebinds any does without.
-    take_over: Option<fn(&mut Self) -> Result<(), Refused>>,
+    take_over: Option<TakeOver<'t>>,
     /// The first and the last operation to run, and the first that a parameter
     /// changes the result of.
     first_op: Link,
@@ -94,6 +94,8 @@ enum Collected {
     All = Node::PLANNED | Node::NO_PARAM,
     Written = Node::WRITTEN,
 }
+
+type TakeOver<'t> = fn(&mut State<'t>) -> Result<(), Refused>;
 
 /// What is returned instead of an error: that is an order of magnitude larger than
 /// what is usually returned, and is left in the state until somebody asks.
