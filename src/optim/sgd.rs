@@ -182,8 +182,7 @@ impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
             if let Some(any_step) = self.any_step {
                 return any_step(&mut self.hyper, params, grads, self.buffer.as_mut());
             }
-            require(self.hyper.lr >= 0.0, "lr >= 0", self.hyper.lr)?;
-            self.hyper.is_descent = true;
+            self.hyper.check_descent()?;
         }
         sweep(&Descent { lr: self.hyper.lr }, params, grads, [])
     }
@@ -199,6 +198,14 @@ impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
 }
 
 impl Hyper {
+    /// Plain descent has only a learning rate to check, once.
+    #[cold]
+    fn check_descent(&mut self) -> Result<(), OptimizerError> {
+        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        self.is_descent = true;
+        Ok(())
+    }
+
     /// A step with any hyper-parameters.
     fn any_step(
         &mut self,

@@ -10,6 +10,7 @@ const T_U: [f32; 11] = [
 ];
 
 /// The same, scaled to about the size of the references.
+#[allow(clippy::indexing_slicing)] // found when compiled, if it were wrong
 static T_UN: [f32; 11] = {
     let mut scaled = [0.0; 11];
     let mut i = 0;
