@@ -963,7 +963,7 @@ impl<'t> State<'t> {
         }
 
         let loss_at = self.nodes.link(loss.into());
-        let mut end = self.place_gradient(loss_at, loss, top);
+        let mut end = self.place_gradient(loss_at, top);
         let mut last = Link::NONE;
         self.first_planned = Link::NONE;
         for id in (0..=loss).rev() {
@@ -972,7 +972,7 @@ impl<'t> State<'t> {
                 continue;
             }
             for k in 0..MAX_OPERANDS {
-                end = end.max(self.plan_operand(link, k, id, top));
+                end = end.max(self.plan_operand(link, k, top));
             }
             let Some(node) = self.nodes.at(link) else {
                 continue;
@@ -1020,7 +1020,7 @@ impl<'t> State<'t> {
     /// Gives operand `k` of a node that has a gradient a place for its own, if it needs
     /// one and has none. Returns where that ends.
     #[inline(never)]
-    fn plan_operand(&mut self, link: Link, k: usize, id: u16, top: usize) -> usize {
+    fn plan_operand(&mut self, link: Link, k: usize, top: usize) -> usize {
         let Some(node) = self.nodes.at(link) else {
             return 0;
         };
@@ -1040,7 +1040,7 @@ impl<'t> State<'t> {
             let passes = node.op.and_then(|op| op.passes_grad(k));
             if !passes.is_some_and(|PassGrad(pass)| pass(&mut self.nodes, link, k)) {
                 firsts = bit | bit << Node::ANEW;
-                end = self.place_gradient(to, id, top);
+                end = self.place_gradient(to, top);
             }
         }
         if let Some(node) = self.nodes.at_mut(link) {
@@ -1057,15 +1057,15 @@ impl<'t> State<'t> {
         })
     }
 
-    /// Places one buffer in the lowest gap above `top`; live ones belong to nodes up to
-    /// `newest`. Returns the place where it ends.
-    fn place_gradient(&mut self, link: Link, newest: u16, top: usize) -> usize {
+    /// Places one buffer in the lowest gap between live ones above `top`. Returns the
+    /// place where it ends.
+    fn place_gradient(&mut self, link: Link, top: usize) -> usize {
         // At least one, so that no two gradients have the same place.
         let len_of = |node: &Node| node.len().max(1);
         let len = self.nodes.at(link).map_or(0, len_of);
         let mut start = self.floats.start(top);
         // Whenever a live buffer is in the way, go on behind it.
-        while let Some(blocking) = self.nodes.iter().take(newest as usize + 1).find(|node| {
+        while let Some(blocking) = self.nodes.iter().take(self.len).find(|node| {
             let grad = node.tensor.grad;
             node.has(Node::LIVE) && grad < start.after(len) && start < grad.after(len_of(node))
         }) {
