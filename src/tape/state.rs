@@ -67,14 +67,14 @@ pub(crate) struct State<'t> {
     collected: Cell<Collected>,
     first_param: Link,
     last_param: Link,
+    /// The first operation that a parameter changes the result of.
+    first_trained: u32,
     /// What takes over the data of other batch sizes that inputs wait for: a firmware
     /// that never rebinds any does without.
     take_over: Option<TakeOver<'t>>,
-    /// The first and the last operation to run, and the first that a parameter
-    /// changes the result of.
+    /// The first and the last operation to run.
     first_op: Link,
     last_op: Link,
-    first_trained: u32,
     /// From this node on, values may be older than what they depend on.
     outdated_from: u32,
     /// Why something was refused last.
@@ -166,7 +166,7 @@ impl<'t> State<'t> {
             // Not that of variables that were never recorded, whose number is `NONE`.
             planned_generation: 1,
             first_planned: Link::NONE,
-            seed: 0,
+            seed: usize::MAX, // none
             seed_len: 0,
             reached: Collected::None,
             collected: Cell::new(Collected::None),
@@ -338,13 +338,12 @@ impl<'t> State<'t> {
         let values = leaf.values();
         self.expect_length(shape, values)?;
         let len = values.len();
-        self.reserve(match leaf {
+        let id = self.reserve(match leaf {
             // Once for the value, once for the gradient.
             Leaf::Param(_) => len.saturating_mul(2),
             Leaf::Constant(_) => len,
             Leaf::Input(_) => 0,
         })?;
-        let id = self.next_id()?;
         let link = self.nodes.link(id.into());
 
         let (values, flags) = match leaf {
@@ -358,7 +357,8 @@ impl<'t> State<'t> {
                 if is_param {
                     place = self.param_floats;
                     // Gradients already collected move.
-                    rotate(self.floats.get_mut(place..2 * place + len), len);
+                    let grads = self.floats.get_mut(place..2 * place + len);
+                    move_up(grads.unwrap_or_default(), len);
                     self.param_floats += len;
                     if self.collected.get() == Collected::All {
                         self.collected.set(Collected::Planned);
@@ -395,26 +395,21 @@ impl<'t> State<'t> {
         Ok(id)
     }
 
-    fn next_id(&self) -> Result<u16, Refused> {
-        if self.len < self.nodes.len() {
-            Ok(self.len as u16)
-        } else {
+    /// The next node's number, if there is one and `more` floats fit beside everything
+    /// that must stay.
+    fn reserve(&self, more: usize) -> Result<u16, Refused> {
+        let needed = self.used().saturating_add(more);
+        if self.len >= self.nodes.len() {
             Err(self.refuse(ErrorKind::Nodes {
                 capacity: self.nodes.len(),
             }))
-        }
-    }
-
-    /// Refuses unless `more` floats fit beside everything that must stay.
-    fn reserve(&self, more: usize) -> Result<(), Refused> {
-        let needed = self.used().saturating_add(more);
-        if needed <= self.floats.len() {
-            Ok(())
-        } else {
+        } else if needed > self.floats.len() {
             Err(self.refuse(ErrorKind::Floats {
                 needed,
                 capacity: self.floats.len(),
             }))
+        } else {
+            Ok(self.len as u16)
         }
     }
 
@@ -526,13 +521,13 @@ impl<'t> State<'t> {
         if !grad_enabled {
             flags = 0;
         }
-        let id = self.next_id()?;
+        // Until it is pushed, the node is not in use.
+        let id = self.reserve(0)?;
         let link = self.nodes.link(id.into());
         let shapes = shapes.get(..vars.len()).unwrap_or_default();
         let Some(node) = self.nodes.at_mut(link) else {
             return Ok(id);
         };
-        // Until it is pushed, the node is not in use.
         node.attrs = attrs;
         let shape = op
             .shape(shapes, &mut node.attrs)
@@ -598,7 +593,8 @@ impl<'t> State<'t> {
 
         // Close the gap that dropped parameters leave.
         let params = self.param_floats;
-        rotate(self.floats.get_mut(params..old_params + params), params);
+        let grads = self.floats.get_mut(params..old_params + params);
+        move_down(grads.unwrap_or_default(), old_params - params);
 
         // Leaves are never outdated, except inputs that wait for other data.
         let kept = self.nodes.iter().take(self.len).enumerate();
@@ -1155,20 +1151,21 @@ fn copy(from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Moves the last `by` numbers to the front.
-///
-/// By turning them around thrice: a loop that copies would be taken for a `memmove`.
+/// Moves numbers `by` places up, what was there being lost; as [`copy`] does.
 #[cold]
 #[inline(never)]
-fn rotate(floats: Option<&mut [f32]>, by: usize) {
-    #[inline(never)]
-    fn reverse(floats: &mut [f32]) {
-        floats.reverse();
+fn move_up(floats: &mut [f32], by: usize) {
+    let floats = Cell::from_mut(floats).as_slice_of_cells();
+    for (to, from) in floats.iter().skip(by).zip(floats).rev() {
+        to.set(black_box(from.get()));
     }
-    let floats = floats.unwrap_or_default();
-    reverse(floats);
-    if let Some((front, back)) = floats.split_at_mut_checked(by) {
-        reverse(front);
-        reverse(back);
+}
+
+/// Moves them down.
+#[cold]
+fn move_down(floats: &mut [f32], by: usize) {
+    let floats = Cell::from_mut(floats).as_slice_of_cells();
+    for (to, from) in floats.iter().zip(floats.iter().skip(by)) {
+        to.set(black_box(from.get()));
     }
 }
