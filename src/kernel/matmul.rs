@@ -82,6 +82,8 @@ pub fn linear<L: Lanes>(
 #[inline(always)]
 pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     if L::LEN == 1 {
+        // One column is computed as one row, so that tiles are full.
+        let (a, g, k, n) = if n == 1 { (g, a, 1, k) } else { (a, g, k, n) };
         let job = tiles::Job {
             sizes: [k, m, n],
             a,
