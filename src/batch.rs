@@ -17,8 +17,10 @@
 //! refuses before any gradient has changed, and the inputs end as they were
 //! recorded.
 
+use core::panic::Location;
+
 use crate::error::{Error, ErrorKind};
-use crate::tape::Tape;
+use crate::tape::{Refused, State, Tape};
 use crate::var::Var;
 
 impl<'t> Tape<'t> {
@@ -76,62 +78,66 @@ impl<'t> Tape<'t> {
         loss: Var<'t>,
         data: &[(Var<'t>, &'t [f32])],
     ) -> Result<f32, Error> {
-        let (rows, most) = self.leave("backward_over", |state| {
-            let node = state.find(self, loss)?;
-            state.expect_differentiable(node, None)?;
-            let (mut rows, mut most) = (None, usize::MAX);
-            for (input, (var, values)) in data.iter().enumerate() {
-                let id = state.resolve(self, *var)?;
-                let (row, recorded) = state.input_rows(id)?;
-                let found = values.len().checked_div(row).unwrap_or(0);
-                if found == 0 || found * row != values.len() || rows.is_some_and(|r| r != found) {
-                    return Err(state.refuse(ErrorKind::DataSet {
-                        input,
-                        found: values.len(),
-                        row,
-                        rows,
-                    }));
-                }
-                rows = Some(found);
-                most = most.min(recorded);
+        let at = Location::caller();
+        let mean = self.accumulate(loss, data);
+        mean.map_err(|_| self.why("backward_over", at))
+    }
+
+    fn accumulate(&'t self, loss: Var<'t>, data: &[(Var<'t>, &'t [f32])]) -> Result<f32, Refused> {
+        let mut state = self.enter()?;
+        let node = state.find(self, loss)?;
+        state.expect_differentiable(node, None)?;
+        let (mut rows, mut most) = (None, usize::MAX);
+        for (input, (var, values)) in data.iter().enumerate() {
+            let id = state.resolve(self, *var)?;
+            let (row, recorded) = state.input_rows(id)?;
+            let found = values.len().checked_div(row).unwrap_or(0);
+            if found == 0 || found * row != values.len() || rows.is_some_and(|r| r != found) {
+                return Err(refuse_data(&state, input, [values.len(), row], rows));
             }
-            // Without data there is no row.
-            let no_rows = || ErrorKind::DataSet {
-                input: 0,
-                found: 0,
-                row: 0,
-                rows: None,
-            };
-            let rows = rows.ok_or_else(|| state.refuse(no_rows()))?;
-            Ok((rows, most))
-        })?;
+            rows = Some(found);
+            most = most.min(recorded);
+        }
+        // Without data there is no row.
+        let rows = rows.ok_or_else(|| refuse_data(&state, 0, [0, 0], None))?;
 
         let mut mean = Compensated::default();
         let mut start = 0;
         while start < rows {
             let odd = (rows - start).checked_rem(most).unwrap_or(0);
             let len = if odd == 0 { most.min(rows) } else { odd };
-            self.leave("backward_over", |state| {
-                for (var, values) in data {
-                    let id = state.resolve(self, *var)?;
-                    let row = values.len().checked_div(rows).unwrap_or(0);
-                    let batch = values.get(start * row..(start + len) * row);
-                    state.rebind(id, batch.unwrap_or_default())?;
-                }
-                Ok(())
-            })?;
-            self.replay()?;
+            for (var, values) in data {
+                let id = state.resolve(self, *var)?;
+                let row = values.len().checked_div(rows).unwrap_or(0);
+                let batch = values.get(start * row..(start + len) * row);
+                state.rebind(id, batch.unwrap_or_default())?;
+            }
+            state.replay()?;
             let weight = len as f32 / rows as f32;
-            let value = self.leave("backward_over", |state| {
-                state.backward(self, loss, Some(&[weight]))?;
-                let id = state.resolve(self, loss)?;
-                Ok(state.values(id).first().copied().unwrap_or(f32::NAN))
-            })?;
+            state.backward(self, loss, Some(&[weight]))?;
+            let value = state.values(loss.id).first().copied().unwrap_or(f32::NAN);
             mean.add(weight * value);
             start += len;
         }
         Ok(mean.total())
     }
+}
+
+// Out of line: an error on the stack would be there as long as the data are used.
+#[cold]
+#[inline(never)]
+fn refuse_data(
+    state: &State<'_>,
+    input: usize,
+    [found, row]: [usize; 2],
+    rows: Option<usize>,
+) -> Refused {
+    state.refuse(ErrorKind::DataSet {
+        input,
+        found,
+        row,
+        rows,
+    })
 }
 
 /// A sum that keeps what its additions round off: thousands of micro-batches

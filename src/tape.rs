@@ -593,7 +593,7 @@ impl<'t> Tape<'t> {
 
     /// The state, to be changed: unless an error is kept, or its values are lent.
     #[inline(always)]
-    fn enter(&self) -> Result<RefMut<'_, State<'t>>, Refused> {
+    pub(crate) fn enter(&self) -> Result<RefMut<'_, State<'t>>, Refused> {
         self.state.try_borrow_mut().map_err(|_| self.borrowed())
     }
 

@@ -657,7 +657,7 @@ impl<'t> State<'t> {
     // ---- forward ---------------------------------------------------------
 
     #[inline]
-    pub(super) fn replay(&mut self) -> Result<(), Refused> {
+    pub(crate) fn replay(&mut self) -> Result<(), Refused> {
         if let Some(take_over) = self.take_over {
             take_over(self)?;
         }

@@ -15,13 +15,13 @@ use data::{B1, B2, B3, W1, W2, W3, X, Y};
 pub const POINTS: usize = X.len();
 
 /// How many points a small memory has room for at a time.
-pub const MICRO_BATCH: usize = 2;
+pub const MICRO_BATCH: usize = 1;
 
 /// Room for all points at once, to the float.
 pub type Memory = Arena<4868, 12>;
 
 /// Room for a micro-batch, to the float.
-pub type SmallMemory = Arena<776, 12>;
+pub type SmallMemory = Arena<710, 12>;
 
 /// What trains it.
 pub type Optimizer = Adam<321>;
