@@ -36,8 +36,7 @@ pub fn optimizer() -> Optimizer {
 #[derive(Clone, Copy, Debug)]
 pub struct Network<'t> {
     tape: &'t Tape<'t>,
-    x: Var<'t>,
-    y: Var<'t>,
+    data: [(Var<'t>, &'t [f32]); 2],
     loss: Var<'t>,
 }
 
@@ -55,7 +54,8 @@ impl<'t> Network<'t> {
         let (x, y) = (input(&X), input(&Y));
         let hidden = x.linear_tanh(w1, b1).linear_tanh(w2, b2);
         let loss = hidden.linear(w3, b3).mse(y);
-        Network { tape, x, y, loss }
+        let data = [(x, X.as_slice()), (y, Y.as_slice())];
+        Network { tape, data, loss }
     }
 
     /// One step, through a network recorded for all points. The loss before it.
@@ -71,8 +71,7 @@ impl<'t> Network<'t> {
     /// One step, through a network recorded for a micro-batch. The loss before it.
     pub fn epoch_in_parts(&self, optimizer: &mut Optimizer) -> Result<f32, Error> {
         self.tape.zero_grad();
-        let data = [(self.x, X.as_slice()), (self.y, Y.as_slice())];
-        let loss = self.tape.backward_over(self.loss, &data)?;
+        let loss = self.tape.backward_over(self.loss, &self.data)?;
         self.tape.step(optimizer)?;
         Ok(loss)
     }
