@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # What can be said of firmware without a board at hand: that nothing in the crate
-# can panic, and that emulated boards compute the bits that the host does.
+# can panic, what training costs, that emulated boards compute the bits that the host
+# does, and that the calibrator works on them.
 #
 #   bash embedded/qemu.sh
 #
-# Packages: qemu-system-arm qemu-system-misc, binutils-arm-none-eabi if the proof
-# fails, and those of cross.sh for targets that are not installed.
+# Packages: qemu-system-arm qemu-system-misc binutils-arm-none-eabi, and those of
+# cross.sh for targets that are not installed.
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./cross.sh
@@ -131,6 +132,7 @@ for command in qemu-system-arm qemu-system-riscv32; do
     command -v $command >/dev/null || fail "$command: apt-get install qemu-system-arm qemu-system-misc"
 done
 no_panic
+bash ./budget.sh
 probe
 same_bits
 # The firmware that calibrates, on every board.
