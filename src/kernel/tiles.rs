@@ -100,15 +100,16 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
             let mut sums = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
             let mut p = 0;
             while p < k {
-                if direct {
-                    add(job, [i, p], (job.b, n, j), &mut sums);
-                    break;
-                }
-                if i == 0 || k > DEPTH {
-                    copy(job, j, p, panel);
-                }
-                add(job, [i, p], (panel, WIDTH, 0), &mut sums);
-                p += DEPTH;
+                let (b, next) = if direct {
+                    ((job.b, n, j), k)
+                } else {
+                    if i == 0 || k > DEPTH {
+                        copy(job, j, p, panel);
+                    }
+                    ((&*panel, WIDTH, 0), p + DEPTH)
+                };
+                add(job, [i, p], b, &mut sums);
+                p = next;
             }
             let rows = out.chunks_exact_mut(n).skip(i);
             for (row, sums) in rows.zip(sums.as_flattened().as_chunks::<WIDTH>().0) {
