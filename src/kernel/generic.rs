@@ -626,8 +626,7 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
     }
     let x = run(x, 0, m * n);
     if L::LEN == 1 {
-        let _ = sum_rows_by_columns(x, n, out, acc);
-        return;
+        return sum_rows_by_columns(x, n, out, acc);
     }
     // Several columns at once: each waits for the row before.
     let mut j = 0;
@@ -652,39 +651,16 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
     }
 }
 
-/// Sums of four columns at a time, and the last few one by one. Written out: a loop
-/// over four stays one when compiled for size.
+/// Column by column: least code, for cores without SIMD.
 #[inline(always)]
-fn sum_rows_by_columns(x: &[f32], n: usize, out: &mut [f32], acc: Acc) -> Option<()> {
-    let mut j = 0;
-    while j < n {
-        let to = out.get_mut(j..)?;
-        if let Some(to) = to.first_chunk_mut()
-            && j + 4 <= n
-        {
-            let z = Sum::IDENTITY;
-            let before = if acc == Acc::Add { *to } else { [z, z, z, z] };
-            let [mut p, mut q, mut r, mut s] = before;
-            for row in x.chunks_exact(n) {
-                let [a, b, c, d] = row.get(j..)?.first_chunk()?;
-                p += a;
-                q += b;
-                r += c;
-                s += d;
-            }
-            *to = [p, q, r, s];
-            j += 4;
-        } else {
-            let to = to.first_mut()?;
-            let mut sum = if acc == Acc::Add { *to } else { Sum::IDENTITY };
-            for row in x.chunks_exact(n) {
-                sum += row.get(j)?;
-            }
-            *to = sum;
-            j += 1;
+fn sum_rows_by_columns(x: &[f32], n: usize, out: &mut [f32], acc: Acc) {
+    for (j, to) in out.iter_mut().enumerate().take(n) {
+        let mut sum = if acc == Acc::Add { *to } else { Sum::IDENTITY };
+        for row in x.chunks_exact(n) {
+            sum += one(row, j);
         }
+        *to = sum;
     }
-    Some(())
 }
 
 /// The sums of `M` vectors of columns from `j` on.

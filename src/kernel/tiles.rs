@@ -15,6 +15,8 @@
 //! [`DEPTH`] steps at a time ([`copy`]). What is beyond an edge is computed with
 //! whatever is read there, and not written.
 
+use core::slice::ChunksExact;
+
 use super::generic::{Reduce, Sum};
 use super::{Acc, dot};
 
@@ -98,15 +100,16 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
             let mut sums = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
             let mut p = 0;
             while p < k {
-                if direct {
-                    add(job, [i, p], (job.b, n, j), &mut sums);
-                    break;
-                }
-                if i == 0 || k > DEPTH {
-                    copy(job, j, p, panel);
-                }
-                add(job, [i, p], (panel, WIDTH, 0), &mut sums);
-                p += DEPTH;
+                let (b, next) = if direct {
+                    ((job.b, n, j), k)
+                } else {
+                    if i == 0 || k > DEPTH {
+                        copy(job, j, p, panel);
+                    }
+                    ((&*panel, WIDTH, 0), p + DEPTH)
+                };
+                add(job, [i, p], b, &mut sums);
+                p = next;
             }
             let rows = out.chunks_exact_mut(n).skip(i);
             for (row, sums) in rows.zip(sums.as_flattened().as_chunks::<WIDTH>().0) {
@@ -121,20 +124,36 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
     Some(())
 }
 
+/// The steps from `p` on of row `i` of a factor that has as many rows as the result
+/// has rows, or columns: for each step some numbers, and which of them it is.
+#[inline(always)]
+fn steps(
+    values: &[f32],
+    [i, rows]: [usize; 2],
+    [p, k]: [usize; 2],
+    across: bool,
+) -> Option<(ChunksExact<'_, f32>, usize)> {
+    let (start, step, at) = if across {
+        (p * rows, rows, i)
+    } else {
+        (i * k + p, 1, 0)
+    };
+    let values = values.get(start..)?.get(..(k - p) * step)?;
+    Some((values.chunks_exact(step.max(1)), at))
+}
+
 /// Copies the steps from `p` on of as many columns as a tile has, or what there is.
 #[inline(never)]
-fn copy(job: &Job<'_>, j: usize, p: usize, panel: &mut [f32]) {
+fn copy(job: &Job<'_>, j: usize, p: usize, panel: &mut [f32]) -> Option<()> {
     let ([_, k, n], [_, transposed]) = (job.sizes, job.transposed);
-    let [column, step] = if transposed { [k, 1] } else { [1, n] };
+    let panel = panel.as_chunks_mut::<WIDTH>().0;
     for c in 0..WIDTH.min(n - j) {
-        let mut x = (j + c) * column + p * step;
-        let mut to = c;
-        while let (Some(to_), Some(from)) = (panel.get_mut(to), job.b.get(x)) {
-            *to_ = *from;
-            to += WIDTH;
-            x += step;
+        let (column, at) = steps(job.b, [j + c, n], [p, k], !transposed)?;
+        for (to, from) in panel.iter_mut().zip(column) {
+            *to.get_mut(c)? = *from.get(at)?;
         }
     }
+    Some(())
 }
 
 /// Adds products to the sums of two rows.
@@ -145,26 +164,20 @@ fn add(
     (rows, width, at): (&[f32], usize, usize),
     sums: &mut [Four; 4],
 ) -> Option<()> {
-    let ([m, k, _], [ta, _]) = (job.sizes, job.transposed);
-    let [row, step] = if ta { [1, m] } else { [k, 1] };
-    let len = ((k - p) * step).saturating_sub(step - 1);
-    let a = job.a.get(i * row + p * step..)?;
+    let ([m, k, _], [transposed, _]) = (job.sizes, job.transposed);
+    let (first, first_at) = steps(job.a, [i, m], [p, k], transposed)?;
     // Below the last row, that one again.
-    let b = a.get(if i + 1 < m { row } else { 0 }..)?;
-    let (b, a) = (b.get(..len)?, a.get(..len)?);
+    let below = if i + 1 < m { i + 1 } else { i };
+    let (second, second_at) = steps(job.a, [below, m], [p, k], transposed)?;
     let [mut q, mut r, mut s, mut t] = *sums;
-    let mut x = 0;
-    for c in rows.chunks_exact(width.max(1)) {
+    for ((c, a), b) in rows.chunks_exact(width.max(1)).zip(first).zip(second) {
         let [c, d, e, f, g, h, u, v] = *c.get(at..)?.first_chunk()?;
-        let (Some(a), Some(b)) = (a.get(x), b.get(x)) else {
-            break;
-        };
+        let (a, b) = (*a.get(first_at)?, *b.get(second_at)?);
         let (left, right) = ([c, d, e, f], [g, h, u, v]);
-        add_row(&mut q, *a, &left);
-        add_row(&mut r, *a, &right);
-        add_row(&mut s, *b, &left);
-        add_row(&mut t, *b, &right);
-        x += step;
+        add_row(&mut q, a, &left);
+        add_row(&mut r, a, &right);
+        add_row(&mut s, b, &left);
+        add_row(&mut t, b, &right);
     }
     *sums = [q, r, s, t];
     Some(())
