@@ -114,8 +114,8 @@ pub trait Op: Sync {
     }
 }
 
-/// That an operation passes a gradient on as it is, and how: a firmware without such
-/// operations does without.
+/// That an operation passes a gradient on as it is, and how: firmware without such an
+/// operation is linked without it. See [`Op::passes_grad`].
 #[derive(Clone, Copy)]
 pub struct PassGrad(pub(crate) fn(&mut Nodes<'_>, Link, usize) -> bool);
 

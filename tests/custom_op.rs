@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use baregrad::kernel::{self, Acc, Lanes, Map};
-use baregrad::op::{Attrs, Backward, Forward, Op};
+use baregrad::op::{Attrs, Backward, Forward, Op, PassGrad};
 use baregrad::optim::Sgd;
 use baregrad::random::{fill_normal, seeded};
 use baregrad::{Arena, Error, ErrorKind, Shape, ShapeError, Var};
@@ -397,5 +397,115 @@ fn a_gradient_that_is_not_sent_is_zero() {
         tape.backward(loss).unwrap();
         // Only the way beside the wall.
         assert_eq!(*x.grad().unwrap(), [2.0, 4.0, 6.0]);
+    }
+}
+
+/// The same values, and the gradient as it is: in a buffer of its own, or not.
+struct Same {
+    passes_grad: bool,
+}
+impl Op for Same {
+    fn name(&self) -> &'static str {
+        "same"
+    }
+    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        Ok(operands[0])
+    }
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let ([x], y) = cx.split();
+        y.copy_from_slice(x);
+    }
+    fn backward(&self, cx: &mut Backward<'_>) {
+        if let Some(grad) = cx.grad(0) {
+            for (to, g) in grad.operand.iter_mut().zip(grad.output) {
+                grad.acc.put(to, *g);
+            }
+        }
+    }
+    fn passes_grad(&self, _: usize) -> Option<PassGrad> {
+        self.passes_grad.then(PassGrad::new)
+    }
+}
+
+#[test]
+fn a_gradient_that_is_passed_on_takes_no_floats() {
+    let peak = |same: &'static Same| {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let x = tape.param(&[1.0, 2.0, 3.0], [3]);
+        let y = tape.apply(same, &[x * 2.0], Attrs::default());
+        let y = tape.apply(same, &[y], Attrs::default());
+        let loss = y.sum();
+        for _ in 0..2 {
+            tape.zero_grad();
+            tape.backward(loss).unwrap();
+            assert_eq!(*x.grad().unwrap(), [2.0; 3]);
+        }
+        tape.usage().floats_peak
+    };
+    static COPIES: Same = Same { passes_grad: false };
+    static PASSES: Same = Same { passes_grad: true };
+    assert_eq!(peak(&COPIES) - peak(&PASSES), 3);
+}
+
+/// `tanh(2x)`, in two steps both ways.
+struct Steep;
+
+struct Double;
+impl Map<1> for Double {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        x + x
+    }
+}
+
+struct Tanh;
+impl Map<1> for Tanh {
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        kernel::math::tanh(x)
+    }
+}
+
+/// `g (1 - y²)`
+struct BeforeTanh;
+impl Map<2> for BeforeTanh {
+    fn apply<L: Lanes>(&self, &[g, y]: &[L; 2]) -> L {
+        g * (L::splat(1.0) - y * y)
+    }
+}
+
+impl Op for Steep {
+    fn name(&self) -> &'static str {
+        "steep"
+    }
+    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        Ok(operands[0])
+    }
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let ([x], y) = cx.split();
+        kernel::map(Double, [x], y, Acc::Set);
+        kernel::map_in_place(Tanh, y);
+    }
+    fn backward(&self, cx: &mut Backward<'_>) {
+        let y = cx.output();
+        kernel::zip_in_place(BeforeTanh, cx.output_grad(), y);
+        if let Some(grad) = cx.grad(0) {
+            kernel::map(Double, [grad.output], grad.operand, grad.acc);
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_the_result_can_be_changed_where_it_stands() {
+    for n in 0..=67 {
+        let values = sample(n);
+        let mut arena = Arena::<1024, 16>::new();
+        let tape = arena.tape();
+        let (x, z) = (tape.param(&values, [n]), tape.param(&values, [n]));
+        let steep = tape.apply(&Steep, &[x], Attrs::default());
+        let loss = (steep * steep).sum() + (z + z).tanh().square().sum();
+        for _ in 0..2 {
+            tape.backward(loss).unwrap();
+            assert_eq!(*x.grad().unwrap(), *z.grad().unwrap(), "of {n}");
+        }
     }
 }

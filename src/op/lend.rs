@@ -586,7 +586,9 @@ impl<'a> Backward<'a> {
         grad != Start::NONE && grad != self.node.tensor.grad
     }
 
-    /// The gradient of the result, to be changed before it is sent on.
+    /// The gradient of the result, to be changed before it is sent on: what it is
+    /// worth before the last step of an operation that has several. For one that
+    /// does not pass it on as it is ([`Op::passes_grad`](super::Op::passes_grad)).
     #[inline(always)]
     pub fn output_grad(&mut self) -> &mut [f32] {
         // SAFETY: planned, so within the arena and apart from all values; nothing else
