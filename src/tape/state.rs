@@ -113,7 +113,9 @@ pub(super) struct Refusal {
 /// What the gradients of all parameters are needed for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
+    /// Other gradients are to be added.
     Add,
+    /// An optimizer's step.
     Step,
 }
 
@@ -885,8 +887,8 @@ impl<'t> State<'t> {
     }
 
     /// Fills the gradients of parameters that no backward pass has reached with what
-    /// changes nothing. For a step it takes leave to: otherwise says which parameter
-    /// it is, and where it was made.
+    /// changes nothing: of a sum, or of a step. A step refuses the first parameter that
+    /// may not go without, and says where that was made.
     #[cold]
     #[inline(never)]
     pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Refused> {
@@ -931,7 +933,7 @@ impl<'t> State<'t> {
     ///         it runs after the one before, if any gradient is left to compute
     /// ```
     ///
-    /// Places are relative to `top`, where the gradients begin.
+    /// They begin at `top`, behind those of the parameters.
     fn plan(&mut self, loss: u16) -> Result<(), Refused> {
         // If there is room to spare, from the start of a cache line on.
         let top = 2 * self.param_floats;
