@@ -115,7 +115,7 @@ impl<'t> Tape<'t> {
             state.replay()?;
             let weight = len as f32 / rows as f32;
             state.backward(self, loss, Some(&[weight]))?;
-            let value = state.values(loss.id).first().copied().unwrap_or(f32::NAN);
+            let value = state.values(state.resolve(self, loss)?).first().copied().unwrap_or(f32::NAN);
             mean.add(weight * value);
             start += len;
         }

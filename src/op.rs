@@ -66,9 +66,11 @@ use crate::error::MAX_OPERANDS;
 use crate::shape::{Shape, ShapeError};
 
 mod lend;
+mod stamp;
 
 pub use lend::{Backward, Forward, Grad};
 pub(crate) use lend::{Floats, Link, Nodes, Operand, Span, Start, Tensor};
+pub(crate) use stamp::{Stamp, Stamps};
 
 /// One kind of operation, with everything the tape needs to know of it.
 pub trait Op: Sync {
@@ -219,7 +221,7 @@ pub struct Node {
     pub(crate) attrs: Attrs,
     /// Elements as recorded: the most there can be.
     pub(crate) cap: u32,
-    pub(crate) generation: u32,
+    pub(crate) stamp: Stamp,
     pub(crate) at: Option<&'static Location<'static>>,
 }
 
@@ -240,7 +242,7 @@ impl Node {
             tag: 0,
         },
         cap: 0,
-        generation: 0,
+        stamp: Stamp::NONE,
         at: None,
     };
 

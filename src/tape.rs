@@ -12,15 +12,12 @@ use core::panic::Location;
 
 use crate::error::{Error, ErrorKind, OptimizerError};
 use crate::op::{Attrs, Node, Op};
+pub(crate) use crate::op::Stamp;
 use crate::shape::Shape;
 use crate::var::Var;
 
 use state::{Leaf, Purpose};
 pub(crate) use state::{Refused, State};
-
-/// No node: the id of variables that were never recorded, and the end of the
-/// list of parameters.
-pub(crate) const NONE: u16 = u16::MAX;
 
 /// A recording of tensor operations, and everything needed to train it.
 ///
@@ -200,8 +197,8 @@ impl<'t> Tape<'t> {
     ) -> Result<Var<'t>, Refused> {
         let at = Location::caller();
         let mut state = self.enter()?;
-        let id = state.record(self, op, operands, attrs, grad_enabled, at)?;
-        Ok(Var::new(self, id, state.generation))
+        let stamp = state.record(self, op, operands, attrs, grad_enabled, at)?;
+        Ok(Var::new(self, stamp))
     }
 
     /// Runs `record` without gradients: what it records is treated as
@@ -242,8 +239,8 @@ impl<'t> Tape<'t> {
     pub fn mark(&'t self) -> Mark<'t> {
         let last = match self.state.try_borrow() {
             Ok(state) => state.len.checked_sub(1).map(|last| {
-                let generation = state.nodes.get(last).map_or(0, |node| node.generation);
-                Var::new(self, last as u16, generation)
+                let stamp = state.nodes.get(last).map_or(Stamp::UNRECORDED, |node| node.stamp);
+                Var::new(self, stamp)
             }),
             // Only an operation at work borrows the tape like this.
             Err(_) => Some(Var::unrecorded(self)),
@@ -291,7 +288,7 @@ impl<'t> Tape<'t> {
         let kept = state.refusal.clone();
         let keep = match mark.last {
             _ if !core::ptr::eq(self, mark.tape) => Err(state.refuse(ErrorKind::Foreign)),
-            Some(last) => state.resolve(self, last).map(|last| last as usize + 1),
+            Some(last) => state.resolve(self, last).map(|last| last + 1),
             None => Ok(0),
         };
         match keep {
@@ -552,8 +549,8 @@ impl<'t> Tape<'t> {
     /// Makes a leaf.
     fn add(&'t self, leaf: Leaf<'_, 't>, shape: &Shape, at: &'static Location<'static>) -> Var<'t> {
         let made = self.enter().and_then(|mut state| {
-            let id = state.add(leaf, shape, at)?;
-            Ok(Var::new(self, id, state.generation))
+            let stamp = state.add(leaf, shape, at)?;
+            Ok(Var::new(self, stamp))
         });
         self.recorded(made, leaf.name(), at)
     }

@@ -7,7 +7,7 @@ use core::panic::Location;
 use crate::error::Error;
 use crate::op::Attrs;
 use crate::shape::Shape;
-use crate::tape::{NONE, Tape};
+use crate::tape::{Stamp, Tape};
 
 /// A tensor recorded on a [`Tape`].
 ///
@@ -33,22 +33,18 @@ use crate::tape::{NONE, Tape};
 #[derive(Clone, Copy)]
 pub struct Var<'t> {
     pub(crate) tape: &'t Tape<'t>,
-    pub(crate) id: u16,
-    pub(crate) generation: u32,
+    // Two words in all: the compiler keeps them in registers.
+    pub(crate) stamp: Stamp,
 }
 
 impl<'t> Var<'t> {
-    pub(crate) fn new(tape: &'t Tape<'t>, id: u16, generation: u32) -> Self {
-        Var {
-            tape,
-            id,
-            generation,
-        }
+    pub(crate) fn new(tape: &'t Tape<'t>, stamp: Stamp) -> Self {
+        Var { tape, stamp }
     }
 
     /// What a failed operation returns: the tape has the error.
     pub(crate) fn unrecorded(tape: &'t Tape<'t>) -> Self {
-        Var::new(tape, NONE, 0)
+        Var::new(tape, Stamp::UNRECORDED)
     }
 
     /// Records an operation with this variable as its first operand.
@@ -179,7 +175,7 @@ impl fmt::Display for Var<'_> {
 impl fmt::Debug for Var<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Var")
-            .field("id", &self.id)
+            .field("stamp", &self.stamp)
             .field("shape", &self.shape())
             .finish_non_exhaustive()
     }

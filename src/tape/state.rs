@@ -24,20 +24,22 @@ use core::hint::black_box;
 use core::ops::Range;
 use core::panic::Location;
 
-use super::{NONE, Tape, Usage};
+use super::{Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::Level;
 use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Op};
-use crate::op::{Operand, PassGrad, Span, Start};
+use crate::op::{Operand, PassGrad, Span, Stamp, Stamps, Start};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
 /// So that no sum of two lengths overflows a 32-bit `usize`.
 const MAX_FLOATS: usize = 1 << 30;
 
-/// Behind every node. Numbers that each step sets and reads have a whole word: a
-/// CPU is slow to read more than was just written.
-const NEVER: u32 = u32::MAX;
+/// So that half of a stamp is left for generations.
+const MAX_NODES: usize = 1 << 16;
+
+/// Behind every node.
+const NEVER: usize = usize::MAX;
 
 pub(crate) struct State<'t> {
     pub(super) floats: Floats<'t>,
@@ -52,13 +54,12 @@ pub(crate) struct State<'t> {
     scratch: usize,
     floats_peak: usize,
     nodes_peak: usize,
-    pub(super) generation: u32,
+    stamps: Stamps,
     /// The loss whose gradient buffers are planned, where its own is and how long,
     /// and to which parameters gradients flow.
-    planned: u16,
+    planned: Stamp,
     /// The same, if it is a single number.
-    planned_number: u16,
-    planned_generation: u32,
+    planned_number: Stamp,
     first_planned: Link,
     seed: usize,
     seed_len: usize,
@@ -68,7 +69,7 @@ pub(crate) struct State<'t> {
     first_param: Link,
     last_param: Link,
     /// The first operation that a parameter changes the result of.
-    first_trained: u32,
+    first_trained: usize,
     /// What takes over the data of other batch sizes that inputs wait for: a firmware
     /// that never rebinds any does without.
     take_over: Option<TakeOver<'t>>,
@@ -76,7 +77,7 @@ pub(crate) struct State<'t> {
     first_op: Link,
     last_op: Link,
     /// From this node on, values may be older than what they depend on.
-    outdated_from: u32,
+    outdated_from: usize,
     /// Why something was refused last.
     pub(super) refusal: Refusal,
 }
@@ -150,11 +151,12 @@ impl<'t> State<'t> {
     pub(super) fn new(floats: &'t mut [f32], nodes: &'t mut [Node]) -> Self {
         let usable_floats = floats.len().min(MAX_FLOATS);
         let floats = floats.get_mut(..usable_floats).unwrap_or_default();
-        let usable = nodes.len().min(NONE as usize);
+        let usable = nodes.len().min(MAX_NODES);
         let nodes = nodes.get_mut(..usable).unwrap_or_default();
         State {
             bottom: usable_floats,
             floats: Floats::new(floats),
+            stamps: Stamps::new(nodes.len()),
             nodes: Nodes::new(nodes),
             inputs: 0,
             len: 0,
@@ -162,11 +164,8 @@ impl<'t> State<'t> {
             scratch: 0,
             floats_peak: 0,
             nodes_peak: 0,
-            generation: 1,
-            planned: NONE,
-            planned_number: NONE,
-            // Not that of variables that were never recorded, whose number is `NONE`.
-            planned_generation: 1,
+            planned: Stamp::NONE,
+            planned_number: Stamp::NONE,
             first_planned: Link::NONE,
             seed: usize::MAX, // none
             seed_len: 0,
@@ -240,15 +239,15 @@ impl<'t> State<'t> {
 
     #[inline(always)]
     pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<&Node> {
-        // Nodes that are not in use have no generation that a variable has.
+        // Nodes that are not in use have no stamp that a variable has.
         self.nodes
-            .get(var.id as usize)
-            .filter(|node| node.generation == var.generation && core::ptr::eq(tape, var.tape))
+            .get(self.stamps.id(var.stamp))
+            .filter(|node| node.stamp == var.stamp && core::ptr::eq(tape, var.tape))
     }
 
     /// Its number.
-    pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<u16, Refused> {
-        self.find(tape, var).map(|_| var.id)
+    pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<usize, Refused> {
+        self.find(tape, var).map(|_| self.stamps.id(var.stamp))
     }
 
     #[cold]
@@ -261,25 +260,25 @@ impl<'t> State<'t> {
         })
     }
 
-    pub(crate) fn node(&self, id: u16) -> Option<&Node> {
-        self.nodes.get(..self.len)?.get(id as usize)
+    pub(crate) fn node(&self, id: usize) -> Option<&Node> {
+        self.nodes.get(..self.len)?.get(id)
     }
 
-    pub(crate) fn values(&self, id: u16) -> &[f32] {
+    pub(crate) fn values(&self, id: usize) -> &[f32] {
         match self.node(id) {
             Some(node) => self.floats.show(node.tensor.values),
             None => &[],
         }
     }
 
-    pub(super) fn param(&self, id: u16) -> Result<&Node, Refused> {
+    pub(super) fn param(&self, id: usize) -> Result<&Node, Refused> {
         self.node(id)
             .filter(|node| node.has(Node::PARAM))
             .ok_or_else(|| self.refuse(ErrorKind::NotParam))
     }
 
     /// Whether a gradient has reached a parameter.
-    pub(crate) fn has_grad(&self, id: u16) -> bool {
+    pub(crate) fn has_grad(&self, id: usize) -> bool {
         self.param(id).is_ok_and(|node| self.holds_grad(node))
     }
 
@@ -289,7 +288,7 @@ impl<'t> State<'t> {
     }
 
     /// A parameter's gradient.
-    pub(crate) fn grad(&self, id: u16) -> Result<&[f32], Refused> {
+    pub(crate) fn grad(&self, id: usize) -> Result<&[f32], Refused> {
         let node = self.param(id)?;
         if !self.holds_grad(node) {
             return Err(self.refuse(ErrorKind::Unused {
@@ -336,7 +335,7 @@ impl<'t> State<'t> {
         leaf: Leaf<'_, 't>,
         shape: &Shape,
         at: &'static Location<'static>,
-    ) -> Result<u16, Refused> {
+    ) -> Result<Stamp, Refused> {
         let values = leaf.values();
         self.expect_length(shape, values)?;
         let len = values.len();
@@ -346,7 +345,7 @@ impl<'t> State<'t> {
             Leaf::Constant(_) => len,
             Leaf::Input(_) => 0,
         })?;
-        let link = self.nodes.link(id.into());
+        let link = self.nodes.link(id);
 
         let (values, flags) = match leaf {
             Leaf::Input(data) => {
@@ -393,13 +392,12 @@ impl<'t> State<'t> {
             (node.cap, node.saved) = (len as u32, 0);
             node.flags.set(flags);
         }
-        self.push();
-        Ok(id)
+        Ok(self.push())
     }
 
     /// The next node's number, if there is one and `more` floats fit beside everything
     /// that must stay.
-    fn reserve(&self, more: usize) -> Result<u16, Refused> {
+    fn reserve(&self, more: usize) -> Result<usize, Refused> {
         let needed = self.used().saturating_add(more);
         if self.len >= self.nodes.len() {
             Err(self.refuse(ErrorKind::Nodes {
@@ -411,17 +409,19 @@ impl<'t> State<'t> {
                 capacity: self.floats.len(),
             }))
         } else {
-            Ok(self.len as u16)
+            Ok(self.len)
         }
     }
 
     /// Takes the next node into use, now that it is filled.
-    fn push(&mut self) {
+    fn push(&mut self) -> Stamp {
+        let stamp = self.stamps.stamp(self.len);
         if let Some(node) = self.nodes.get_mut(self.len) {
-            node.generation = self.generation;
+            node.stamp = stamp;
             self.len += 1;
         }
         self.forget_plan();
+        stamp
     }
 
     /// Before what is in use becomes less.
@@ -429,9 +429,9 @@ impl<'t> State<'t> {
         self.floats_peak = self.floats_peak.max(self.used() + self.scratch);
     }
 
-    pub(crate) fn rebind(&mut self, id: u16, data: &'t [f32]) -> Result<(), Refused> {
+    pub(crate) fn rebind(&mut self, id: usize, data: &'t [f32]) -> Result<(), Refused> {
         let node = self.input(id)?;
-        let link = self.nodes.link(id.into());
+        let link = self.nodes.link(id);
         if data.len() == node.len() {
             if let Some(node) = self.nodes.at_mut(link) {
                 node.tensor.values = Span::of_input(data);
@@ -457,18 +457,18 @@ impl<'t> State<'t> {
             self.take_over = Some(Self::take_over_pending);
         }
         // Which later results depend on it is not worth finding out: all may.
-        self.outdated_from = self.outdated_from.min(id.into());
+        self.outdated_from = self.outdated_from.min(id);
         Ok(())
     }
 
-    fn input(&self, id: u16) -> Result<&Node, Refused> {
+    fn input(&self, id: usize) -> Result<&Node, Refused> {
         self.node(id)
             .filter(|node| node.is_input())
             .ok_or_else(|| self.refuse(ErrorKind::NotInput))
     }
 
     /// An input's values per row, and the rows that were recorded.
-    pub(crate) fn input_rows(&self, id: u16) -> Result<(usize, usize), Refused> {
+    pub(crate) fn input_rows(&self, id: usize) -> Result<(usize, usize), Refused> {
         let node = self.input(id)?;
         if node.tensor.shape.rank() == 0 {
             return Ok((0, 0));
@@ -478,7 +478,7 @@ impl<'t> State<'t> {
         Ok((row, rows))
     }
 
-    pub(super) fn write(&mut self, id: u16, values: &[f32]) -> Result<(), Refused> {
+    pub(super) fn write(&mut self, id: usize, values: &[f32]) -> Result<(), Refused> {
         let node = self.node(id).ok_or_else(|| self.refuse(ErrorKind::Stale))?;
         if node.op.is_some() || node.has(Node::BORROWED) {
             return Err(self.refuse(ErrorKind::NotLeaf));
@@ -488,7 +488,7 @@ impl<'t> State<'t> {
         if let Some(to) = self.floats.get_mut(start..start + values.len()) {
             to.copy_from_slice(values);
         }
-        self.outdated_from = self.outdated_from.min(id.into());
+        self.outdated_from = self.outdated_from.min(id);
         Ok(())
     }
 
@@ -502,7 +502,7 @@ impl<'t> State<'t> {
         attrs: Attrs,
         grad_enabled: bool,
         at: &'static Location<'static>,
-    ) -> Result<u16, Refused> {
+    ) -> Result<Stamp, Refused> {
         let mut operands = [Operand::NONE; MAX_OPERANDS];
         let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
         if vars.len() > MAX_OPERANDS {
@@ -516,7 +516,7 @@ impl<'t> State<'t> {
         let mut flags = 0;
         for ((operand, shape), var) in operands.iter_mut().zip(&mut shapes).zip(vars) {
             let node = self.find(tape, *var)?;
-            *operand = self.nodes.link(var.id.into()).operand();
+            *operand = self.nodes.link(self.stamps.id(var.stamp)).operand();
             *shape = node.tensor.shape;
             flags |= node.flags.get() & Node::REQUIRES_GRAD;
         }
@@ -525,10 +525,10 @@ impl<'t> State<'t> {
         }
         // Until it is pushed, the node is not in use.
         let id = self.reserve(0)?;
-        let link = self.nodes.link(id.into());
+        let link = self.nodes.link(id);
         let shapes = shapes.get(..vars.len()).unwrap_or_default();
         let Some(node) = self.nodes.at_mut(link) else {
-            return Ok(id);
+            return Ok(Stamp::UNRECORDED); // there is
         };
         node.attrs = attrs;
         let shape = op
@@ -559,9 +559,9 @@ impl<'t> State<'t> {
             (node.cap, node.saved) = (cap, saved);
             node.flags.set(flags);
         }
-        self.push();
+        let stamp = self.push();
         if flags & Node::REQUIRES_GRAD != 0 {
-            self.first_trained = self.first_trained.min(id.into());
+            self.first_trained = self.first_trained.min(id);
         }
         if flags & Node::VIEW == 0 {
             append(
@@ -571,7 +571,7 @@ impl<'t> State<'t> {
             );
             Forward::run(&self.nodes, link, &mut self.floats);
         }
-        Ok(id)
+        Ok(stamp)
     }
 
     #[cold]
@@ -589,7 +589,7 @@ impl<'t> State<'t> {
         self.note_peak();
         self.len = self.len.min(keep);
         for dropped in self.nodes.iter_mut().skip(self.len) {
-            dropped.generation = 0;
+            dropped.stamp = Stamp::NONE;
         }
         self.take_stock();
 
@@ -601,18 +601,18 @@ impl<'t> State<'t> {
         // Leaves are never outdated, except inputs that wait for other data.
         let kept = self.nodes.iter().take(self.len).enumerate();
         let outdated = kept
-            .skip(self.outdated_from as usize)
+            .skip(self.outdated_from)
             .find(|(_, node)| node.op.is_some());
-        self.outdated_from = outdated.map_or(NEVER, |(id, _)| id as u32);
+        self.outdated_from = outdated.map_or(NEVER, |(id, _)| id);
         let mut kept = self.nodes.iter().take(self.len);
         self.take_over = None;
         if let Some(pending) = kept.position(|node| node.has(Node::PENDING)) {
             self.take_over = Some(Self::take_over_pending);
-            self.outdated_from = self.outdated_from.min(pending as u32);
+            self.outdated_from = self.outdated_from.min(pending);
         }
 
         self.forget_plan();
-        self.generation = self.generation.wrapping_add(1).max(1);
+        self.stamps.advance();
     }
 
     /// Finds out again what is known of the nodes as a whole.
@@ -631,7 +631,7 @@ impl<'t> State<'t> {
             node.next = Link::NONE;
             let is_op = node.op.is_some();
             if is_op && node.has(Node::REQUIRES_GRAD) {
-                self.first_trained = self.first_trained.min(id as u32);
+                self.first_trained = self.first_trained.min(id);
             }
             let runs = is_op && !node.has(Node::VIEW);
             if node.has(Node::PARAM) {
@@ -765,7 +765,7 @@ impl<'t> State<'t> {
 
     /// Gradients are planned again before they are computed.
     fn forget_plan(&mut self) {
-        (self.planned, self.planned_number) = (NONE, NONE);
+        (self.planned, self.planned_number) = (Stamp::NONE, Stamp::NONE);
         self.scratch = 0;
     }
 
@@ -802,16 +802,15 @@ impl<'t> State<'t> {
         var: Var<'t>,
         gradient: Option<&[f32]>,
     ) -> Result<(), Refused> {
-        let loss = var.id;
+        let loss = var.stamp;
         let planned = match gradient {
             None => self.planned_number,
             Some(gradient) if gradient.len() == self.seed_len => self.planned,
-            Some(_) => NONE,
+            Some(_) => Stamp::NONE,
         };
         if !core::ptr::eq(tape, var.tape)
             || planned != loss
-            || self.planned_generation != var.generation
-            || self.outdated_from <= loss.into()
+            || self.outdated_from <= self.stamps.id(loss)
         {
             self.prepare(tape, var, gradient)?;
             if self.planned != loss {
@@ -855,7 +854,7 @@ impl<'t> State<'t> {
         var: Var<'t>,
         gradient: Option<&[f32]>,
     ) -> Result<(), Refused> {
-        let (node, loss) = (self.find(tape, var)?, var.id);
+        let (node, loss) = (self.find(tape, var)?, self.stamps.id(var.stamp));
         self.expect_differentiable(node, gradient)?;
         if node.op.is_none() {
             let range = self.grad_range(node);
@@ -870,10 +869,10 @@ impl<'t> State<'t> {
             }
             return Ok(());
         }
-        if self.outdated_from <= loss.into() {
+        if self.outdated_from <= loss {
             return Err(self.refuse(ErrorKind::NotReplayed));
         }
-        if self.planned == loss {
+        if self.planned == var.stamp {
             return Ok(());
         }
         self.plan(loss)
@@ -934,7 +933,7 @@ impl<'t> State<'t> {
     /// ```
     ///
     /// They begin at `top`, behind those of the parameters.
-    fn plan(&mut self, loss: u16) -> Result<(), Refused> {
+    fn plan(&mut self, loss: usize) -> Result<(), Refused> {
         // If there is room to spare, from the start of a cache line on.
         let top = 2 * self.param_floats;
         let line = top + self.floats.to_line(top);
@@ -945,7 +944,7 @@ impl<'t> State<'t> {
     }
 
     /// [`plan`](Self::plan), with `top` for where the gradients begin.
-    fn plan_from(&mut self, loss: u16, top: usize) -> Result<(), Refused> {
+    fn plan_from(&mut self, loss: usize, top: usize) -> Result<(), Refused> {
         if self.collected.get() != Collected::None {
             self.mark_written();
         }
@@ -960,12 +959,12 @@ impl<'t> State<'t> {
             };
         }
 
-        let loss_at = self.nodes.link(loss.into());
+        let loss_at = self.nodes.link(loss);
         let mut end = self.place_gradient(loss_at, top);
         let mut last = Link::NONE;
         self.first_planned = Link::NONE;
         for id in (0..=loss).rev() {
-            let link = self.nodes.link(id.into());
+            let link = self.nodes.link(id);
             if !self.nodes.at(link).is_some_and(|node| node.has(Node::LIVE)) {
                 continue;
             }
@@ -1008,10 +1007,13 @@ impl<'t> State<'t> {
         self.note_peak();
         if let Some(node) = self.nodes.at(loss_at) {
             (self.seed, self.seed_len) = (self.floats.place_of(node.tensor.grad), node.len());
-            self.planned_generation = node.generation;
-            self.planned_number = if node.len() == 1 { loss } else { NONE };
+            self.planned = node.stamp;
+            self.planned_number = if node.len() == 1 {
+                node.stamp
+            } else {
+                Stamp::NONE
+            };
         }
-        self.planned = loss;
         Ok(())
     }
 
@@ -1088,7 +1090,7 @@ impl<'t> State<'t> {
         })
     }
 
-    pub(crate) fn param_number(&self, id: u16) -> usize {
+    pub(crate) fn param_number(&self, id: usize) -> usize {
         self.node(id).map_or(0, |this| {
             self.params()
                 .take_while(|node| !core::ptr::eq(*node, this))
