@@ -238,10 +238,7 @@ impl<'t> Tape<'t> {
     /// This point of the recording.
     pub fn mark(&'t self) -> Mark<'t> {
         let last = match self.state.try_borrow() {
-            Ok(state) => state.len.checked_sub(1).map(|last| {
-                let stamp = state.nodes.get(last).map_or(Stamp::UNRECORDED, |node| node.stamp);
-                Var::new(self, stamp)
-            }),
+            Ok(state) => state.nodes.last().map(|last| Var::new(self, last.stamp)),
             // Only an operation at work borrows the tape like this.
             Err(_) => Some(Var::unrecorded(self)),
         };
@@ -294,6 +291,7 @@ impl<'t> Tape<'t> {
         match keep {
             Ok(keep) => {
                 state.truncate(keep);
+                state.forget_refusal();
                 self.failed.set(false);
                 Ok(())
             }
@@ -575,6 +573,9 @@ impl<'t> Tape<'t> {
         if !self.failed.replace(true) {
             self.hold_if_failed();
             if let Ok(state) = self.state.try_borrow() {
+                if !state.refusal.untold.replace(false) {
+                    state.refusal.kind.set(ErrorKind::Borrowed);
+                }
                 state.refused_at(Some(op), Some(at));
             }
         }
@@ -591,7 +592,7 @@ impl<'t> Tape<'t> {
     /// The state, to be changed: unless an error is kept, or its values are lent.
     #[inline(always)]
     pub(crate) fn enter(&self) -> Result<RefMut<'_, State<'t>>, Refused> {
-        self.state.try_borrow_mut().map_err(|_| self.borrowed())
+        self.state.try_borrow_mut().map_err(|_| Refused)
     }
 
     /// The state, to be looked at: unless an error is kept.
@@ -602,25 +603,15 @@ impl<'t> Tape<'t> {
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn borrowed(&self) -> Refused {
-        if let Ok(state) = self.state.try_borrow()
-            && !self.failed.get()
-        {
-            state.refuse(ErrorKind::Borrowed);
-        }
-        Refused
-    }
-
-    /// The error the tape keeps, or else what was refused last.
+    /// The error the tape keeps, or else what was refused last and is told only once.
     #[cold]
     #[inline(never)]
     pub(crate) fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {
         match self.state.try_borrow() {
-            Ok(state) => state.error(op, at),
-            // Only an operation at work borrows the tape like this.
-            Err(_) => Error {
+            Ok(state) if self.failed.get() || state.refusal.untold.replace(false) => {
+                state.error(op, at)
+            }
+            _ => Error {
                 kind: ErrorKind::Borrowed,
                 op,
                 at,

@@ -20,7 +20,7 @@
 //!
 //! **Links are valid.** A [`Link`] is made by [`Nodes::link`], to a node of the same
 //! tape, and an [`Operand`] of one. A tape follows those of nodes it has itself filled
-//! and no others (see `State::len`), and its nodes stay where they are as long as it
+//! and no others (those in use), and its nodes stay where they are as long as it
 //! borrows them.
 //!
 //! **Nothing is lent for reading and writing at once.** Values: a result is a span that
@@ -315,29 +315,51 @@ impl Link {
     }
 }
 
-/// The arena's nodes.
+/// The arena's nodes. Seen as a slice: those in use.
 pub(crate) struct Nodes<'t> {
     start: NonNull<Node>,
-    len: usize,
+    used: usize,
+    capacity: usize,
     borrowed: PhantomData<&'t mut [Node]>,
 }
 
 impl<'t> Nodes<'t> {
     pub(crate) fn new(nodes: &'t mut [Node]) -> Self {
         Nodes {
-            len: nodes.len(),
+            used: 0,
+            capacity: nodes.len(),
             start: NonNull::from(nodes).cast(),
             borrowed: PhantomData,
         }
     }
 
-    /// Node `id`, if there is one.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Node `id`, if it is in use, or the next to be.
     pub(crate) fn link(&self, id: usize) -> Link {
-        if id < self.len {
+        if id < self.capacity && id <= self.used {
             Link(self.start.as_ptr().wrapping_add(id))
         } else {
             Link::NONE
         }
+    }
+
+    /// Those in use, in recorded order.
+    pub(crate) fn links(&self) -> impl DoubleEndedIterator<Item = Link> + ExactSizeIterator + use<'t> {
+        let start = self.start;
+        (0..self.used).map(move |id| Link(start.as_ptr().wrapping_add(id)))
+    }
+
+    /// Takes the next one into use, if there is one.
+    pub(crate) fn grow(&mut self) {
+        self.used = self.capacity.min(self.used + 1);
+    }
+
+    /// Keeps the first `keep`.
+    pub(crate) fn truncate(&mut self, keep: usize) {
+        self.used = self.used.min(keep);
     }
 
     /// The node that a node of this tape is linked to.
@@ -365,7 +387,7 @@ impl Deref for Nodes<'_> {
     #[inline(always)]
     fn deref(&self) -> &[Node] {
         // SAFETY: these are the parts of an exclusive borrow that still lasts.
-        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.used) }
     }
 }
 
@@ -373,7 +395,7 @@ impl DerefMut for Nodes<'_> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [Node] {
         // SAFETY: as above, and `self` is borrowed exclusively.
-        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.used) }
     }
 }
 

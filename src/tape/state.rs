@@ -44,9 +44,6 @@ const NEVER: usize = usize::MAX;
 pub(crate) struct State<'t> {
     pub(super) floats: Floats<'t>,
     pub(super) nodes: Nodes<'t>,
-    inputs: usize,
-    /// Nodes recorded.
-    pub(super) len: usize,
     /// Floats taken by parameters, and where the other values begin.
     pub(super) param_floats: usize,
     bottom: usize,
@@ -66,8 +63,6 @@ pub(crate) struct State<'t> {
     reached: Collected,
     /// Which parameters hold gradients.
     collected: Cell<Collected>,
-    first_param: Link,
-    last_param: Link,
     /// The first operation that a parameter changes the result of.
     first_trained: usize,
     /// What takes over the data of other batch sizes that inputs wait for: a firmware
@@ -105,7 +100,10 @@ pub(crate) struct Refused;
 
 #[derive(Clone)]
 pub(super) struct Refusal {
-    kind: Cell<ErrorKind>,
+    pub(super) kind: Cell<ErrorKind>,
+    /// Whether nobody was told yet. Who finds the state borrowed cannot say so: if
+    /// nothing is untold, it is that.
+    pub(super) untold: Cell<bool>,
     /// Where it was done, if not where it was noticed.
     op: Cell<Option<&'static str>>,
     at: Cell<Option<&'static Location<'static>>>,
@@ -158,8 +156,6 @@ impl<'t> State<'t> {
             floats: Floats::new(floats),
             stamps: Stamps::new(nodes.len()),
             nodes: Nodes::new(nodes),
-            inputs: 0,
-            len: 0,
             param_floats: 0,
             scratch: 0,
             floats_peak: 0,
@@ -171,8 +167,6 @@ impl<'t> State<'t> {
             seed_len: 0,
             reached: Collected::None,
             collected: Cell::new(Collected::None),
-            first_param: Link::NONE,
-            last_param: Link::NONE,
             take_over: None,
             first_op: Link::NONE,
             last_op: Link::NONE,
@@ -180,6 +174,7 @@ impl<'t> State<'t> {
             outdated_from: NEVER,
             refusal: Refusal {
                 kind: Cell::new(ErrorKind::Borrowed),
+                untold: Cell::new(false),
                 op: Cell::new(None),
                 at: Cell::new(None),
             },
@@ -193,6 +188,7 @@ impl<'t> State<'t> {
     #[inline(never)]
     pub(crate) fn refuse(&self, kind: ErrorKind) -> Refused {
         self.refusal.kind.set(kind);
+        self.refusal.untold.set(true);
         self.refused_at(None, None);
         Refused
     }
@@ -205,6 +201,11 @@ impl<'t> State<'t> {
     ) {
         self.refusal.op.set(op);
         self.refusal.at.set(at);
+    }
+
+    /// Forgets why: that need not be told.
+    pub(super) fn forget_refusal(&self) {
+        self.refusal.untold.set(false);
     }
 
     /// What was refused last, in an operation and at a place of its own or in these.
@@ -239,7 +240,6 @@ impl<'t> State<'t> {
 
     #[inline(always)]
     pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<&Node> {
-        // Nodes that are not in use have no stamp that a variable has.
         self.nodes
             .get(self.stamps.id(var.stamp))
             .filter(|node| node.stamp == var.stamp && core::ptr::eq(tape, var.tape))
@@ -261,7 +261,7 @@ impl<'t> State<'t> {
     }
 
     pub(crate) fn node(&self, id: usize) -> Option<&Node> {
-        self.nodes.get(..self.len)?.get(id)
+        self.nodes.get(id)
     }
 
     pub(crate) fn values(&self, id: usize) -> &[f32] {
@@ -279,7 +279,7 @@ impl<'t> State<'t> {
 
     /// Whether a gradient has reached a parameter.
     pub(crate) fn has_grad(&self, id: usize) -> bool {
-        self.param(id).is_ok_and(|node| self.holds_grad(node))
+        self.node(id).is_some_and(|node| self.holds_grad(node))
     }
 
     #[inline]
@@ -291,12 +291,14 @@ impl<'t> State<'t> {
     pub(crate) fn grad(&self, id: usize) -> Result<&[f32], Refused> {
         let node = self.param(id)?;
         if !self.holds_grad(node) {
-            return Err(self.refuse(ErrorKind::Unused {
-                param: self.param_number(id),
-                shape: node.tensor.shape,
-            }));
+            return Err(self.unused(self.param_number(id), &node.tensor.shape));
         }
         Ok(self.floats.get(self.grad_range(node)).unwrap_or_default())
+    }
+
+    fn unused(&self, param: usize, shape: &Shape) -> Refused {
+        let shape = *shape;
+        self.refuse(ErrorKind::Unused { param, shape })
     }
 
     /// Where a parameter's gradient stands.
@@ -321,10 +323,10 @@ impl<'t> State<'t> {
             floats: self.used() + self.scratch,
             floats_peak: self.floats_peak.max(self.used()),
             floats_capacity: self.floats.len(),
-            nodes: self.len,
-            nodes_peak: self.nodes_peak.max(self.len),
-            nodes_capacity: self.nodes.len(),
-            inputs: self.inputs,
+            nodes: self.nodes.len(),
+            nodes_peak: self.nodes_peak.max(self.nodes.len()),
+            nodes_capacity: self.nodes.capacity(),
+            inputs: self.nodes.iter().filter(|node| node.is_input()).count(),
         }
     }
 
@@ -339,19 +341,15 @@ impl<'t> State<'t> {
         let values = leaf.values();
         self.expect_length(shape, values)?;
         let len = values.len();
-        let id = self.reserve(match leaf {
+        let link = self.reserve(match leaf {
             // Once for the value, once for the gradient.
             Leaf::Param(_) => len.saturating_mul(2),
             Leaf::Constant(_) => len,
             Leaf::Input(_) => 0,
         })?;
-        let link = self.nodes.link(id);
 
         let (values, flags) = match leaf {
-            Leaf::Input(data) => {
-                self.inputs += 1;
-                (Span::of_input(data), Node::BORROWED)
-            }
+            Leaf::Input(data) => (Span::of_input(data), Node::BORROWED),
             Leaf::Param(_) | Leaf::Constant(_) => {
                 let is_param = matches!(leaf, Leaf::Param(_));
                 let place;
@@ -364,11 +362,6 @@ impl<'t> State<'t> {
                     if self.collected.get() == Collected::All {
                         self.collected.set(Collected::Planned);
                     }
-                    append(
-                        &mut self.nodes,
-                        [&mut self.first_param, &mut self.last_param],
-                        link,
-                    );
                 } else {
                     self.bottom -= len;
                     place = self.bottom;
@@ -392,16 +385,17 @@ impl<'t> State<'t> {
             (node.cap, node.saved) = (len as u32, 0);
             node.flags.set(flags);
         }
-        Ok(self.push())
+        Ok(self.push(link))
     }
 
-    /// The next node's number, if there is one and `more` floats fit beside everything
+    /// The next node, if there is one and `more` floats fit beside everything
     /// that must stay.
-    fn reserve(&self, more: usize) -> Result<usize, Refused> {
+    fn reserve(&self, more: usize) -> Result<Link, Refused> {
         let needed = self.used().saturating_add(more);
-        if self.len >= self.nodes.len() {
+        let link = self.nodes.link(self.nodes.len());
+        if link == Link::NONE {
             Err(self.refuse(ErrorKind::Nodes {
-                capacity: self.nodes.len(),
+                capacity: self.nodes.capacity(),
             }))
         } else if needed > self.floats.len() {
             Err(self.refuse(ErrorKind::Floats {
@@ -409,17 +403,17 @@ impl<'t> State<'t> {
                 capacity: self.floats.len(),
             }))
         } else {
-            Ok(self.len)
+            Ok(link)
         }
     }
 
     /// Takes the next node into use, now that it is filled.
-    fn push(&mut self) -> Stamp {
-        let stamp = self.stamps.stamp(self.len);
-        if let Some(node) = self.nodes.get_mut(self.len) {
+    fn push(&mut self, link: Link) -> Stamp {
+        let stamp = self.stamps.stamp(self.nodes.len());
+        if let Some(node) = self.nodes.at_mut(link) {
             node.stamp = stamp;
-            self.len += 1;
         }
+        self.nodes.grow();
         self.forget_plan();
         stamp
     }
@@ -524,8 +518,7 @@ impl<'t> State<'t> {
             flags = 0;
         }
         // Until it is pushed, the node is not in use.
-        let id = self.reserve(0)?;
-        let link = self.nodes.link(id);
+        let (id, link) = (self.nodes.len(), self.reserve(0)?);
         let shapes = shapes.get(..vars.len()).unwrap_or_default();
         let Some(node) = self.nodes.at_mut(link) else {
             return Ok(Stamp::UNRECORDED); // there is
@@ -559,7 +552,7 @@ impl<'t> State<'t> {
             (node.cap, node.saved) = (cap, saved);
             node.flags.set(flags);
         }
-        let stamp = self.push();
+        let stamp = self.push(link);
         if flags & Node::REQUIRES_GRAD != 0 {
             self.first_trained = self.first_trained.min(id);
         }
@@ -585,12 +578,9 @@ impl<'t> State<'t> {
     /// Keeps the first `keep` nodes.
     pub(super) fn truncate(&mut self, keep: usize) {
         let old_params = self.param_floats;
-        self.nodes_peak = self.nodes_peak.max(self.len);
+        self.nodes_peak = self.nodes_peak.max(self.nodes.len());
         self.note_peak();
-        self.len = self.len.min(keep);
-        for dropped in self.nodes.iter_mut().skip(self.len) {
-            dropped.stamp = Stamp::NONE;
-        }
+        self.nodes.truncate(keep);
         self.take_stock();
 
         // Close the gap that dropped parameters leave.
@@ -599,12 +589,12 @@ impl<'t> State<'t> {
         move_down(grads.unwrap_or_default(), old_params - params);
 
         // Leaves are never outdated, except inputs that wait for other data.
-        let kept = self.nodes.iter().take(self.len).enumerate();
+        let kept = self.nodes.iter().enumerate();
         let outdated = kept
             .skip(self.outdated_from)
             .find(|(_, node)| node.op.is_some());
         self.outdated_from = outdated.map_or(NEVER, |(id, _)| id);
-        let mut kept = self.nodes.iter().take(self.len);
+        let mut kept = self.nodes.iter();
         self.take_over = None;
         if let Some(pending) = kept.position(|node| node.has(Node::PENDING)) {
             self.take_over = Some(Self::take_over_pending);
@@ -619,12 +609,9 @@ impl<'t> State<'t> {
     fn take_stock(&mut self) {
         self.param_floats = 0;
         self.bottom = self.floats.len();
-        self.inputs = 0;
-        (self.first_param, self.last_param) = (Link::NONE, Link::NONE);
         (self.first_op, self.last_op) = (Link::NONE, Link::NONE);
         self.first_trained = NEVER;
-        for id in 0..self.len {
-            let link = self.nodes.link(id);
+        for (id, link) in self.nodes.links().enumerate() {
             let Some(node) = self.nodes.at_mut(link) else {
                 continue;
             };
@@ -636,15 +623,8 @@ impl<'t> State<'t> {
             let runs = is_op && !node.has(Node::VIEW);
             if node.has(Node::PARAM) {
                 self.param_floats += node.len();
-                append(
-                    &mut self.nodes,
-                    [&mut self.first_param, &mut self.last_param],
-                    link,
-                );
             } else if !node.has(Node::BORROWED | Node::VIEW) {
                 self.bottom = self.bottom.min(self.floats.place(node.tensor.values));
-            } else if !is_op {
-                self.inputs += 1;
             }
             if runs {
                 append(
@@ -670,8 +650,7 @@ impl<'t> State<'t> {
 
     /// Tells views where their sources are, after some moved.
     fn follow_sources(&mut self) {
-        for id in 0..self.len {
-            let link = self.nodes.link(id);
+        for link in self.nodes.links() {
             if let Some(view) = self.nodes.at(link).filter(|node| node.has(Node::VIEW)) {
                 let [source, ..] = view.operands;
                 let source = self.nodes.at(source.link()).map(|node| node.tensor.values);
@@ -695,7 +674,7 @@ impl<'t> State<'t> {
             // These shapes were accepted before.
             let _ = self.run_shape_rules();
         }
-        for node in self.nodes.iter_mut().take(self.len) {
+        for node in self.nodes.iter_mut() {
             node.clear(Node::PENDING);
         }
         result
@@ -703,7 +682,7 @@ impl<'t> State<'t> {
 
     /// Exchanges the data of inputs and those that are to come.
     fn exchange_pending(&mut self) {
-        for node in self.nodes.iter_mut().take(self.len) {
+        for node in self.nodes.iter_mut() {
             if node.has(Node::PENDING) {
                 let (old, new) = (node.tensor.values, node.waiting());
                 let row = node.tensor.shape.without(0).numel();
@@ -716,8 +695,7 @@ impl<'t> State<'t> {
     }
 
     fn run_shape_rules(&mut self) -> Result<(), Refused> {
-        for id in 0..self.len {
-            let link = self.nodes.link(id);
+        for link in self.nodes.links() {
             let resized = self.apply_shape_rule(link);
             if let (Err(refused), Some(node)) = (resized, self.nodes.at(link)) {
                 self.refused_at(node.op.map(|op| op.name()), node.at);
@@ -891,30 +869,24 @@ impl<'t> State<'t> {
     #[cold]
     #[inline(never)]
     pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Refused> {
-        let (mut next, mut number) = (self.first_param, 0);
-        while let Some(param) = self.nodes.at(next) {
-            next = param.next;
-            if self.holds_grad(param) {
+        let params = self.nodes.iter();
+        for (number, param) in params.filter(|node| node.has(Node::PARAM)).enumerate() {
+            if param.has(self.collected.get() as u16) {
                 param.set(Node::WRITTEN);
-            } else {
-                param.clear(Node::WRITTEN);
-                if purpose == Purpose::Step && !param.has(Node::ALLOW_UNUSED) {
-                    let refused = self.refuse(ErrorKind::Unused {
-                        param: number,
-                        shape: param.tensor.shape,
-                    });
-                    self.refused_at(None, param.at);
-                    return Err(refused);
-                }
-                let range = self.grad_range(param);
-                for grad in self.floats.get_mut(range).unwrap_or_default() {
-                    *grad = match purpose {
-                        Purpose::Add => -0.0,
-                        Purpose::Step => 0.0,
-                    };
-                }
+                continue;
             }
-            number += 1;
+            param.clear(Node::WRITTEN);
+            if purpose == Purpose::Step && !param.has(Node::ALLOW_UNUSED) {
+                let refused = self.unused(number, &param.tensor.shape);
+                self.refused_at(None, param.at);
+                return Err(refused);
+            }
+            let start = self.param_floats + self.floats.place(param.tensor.values);
+            let grads = self.floats.get_mut(start..start + param.len());
+            grads.unwrap_or_default().fill(match purpose {
+                Purpose::Add => -0.0,
+                Purpose::Step => 0.0,
+            });
         }
         Ok(())
     }
@@ -937,8 +909,11 @@ impl<'t> State<'t> {
         // If there is room to spare, from the start of a cache line on.
         let top = 2 * self.param_floats;
         let line = top + self.floats.to_line(top);
-        if Level::VECTORS && self.plan_from(loss, line).is_ok() {
-            return Ok(());
+        if Level::VECTORS {
+            if self.plan_from(loss, line).is_ok() {
+                return Ok(());
+            }
+            self.forget_refusal();
         }
         self.plan_from(loss, top)
     }
@@ -949,7 +924,7 @@ impl<'t> State<'t> {
             self.mark_written();
         }
         self.forget_plan();
-        for node in self.nodes.iter_mut().take(self.len) {
+        for node in self.nodes.iter_mut() {
             node.clear(Node::LIVE | Node::PLANNED);
             (node.firsts, node.next_planned) = (0, Link::NONE);
             node.tensor.grad = if node.has(Node::PARAM) {
@@ -963,8 +938,7 @@ impl<'t> State<'t> {
         let mut end = self.place_gradient(loss_at, top);
         let mut last = Link::NONE;
         self.first_planned = Link::NONE;
-        for id in (0..=loss).rev() {
-            let link = self.nodes.link(id);
+        for link in self.nodes.links().take(loss + 1).rev() {
             if !self.nodes.at(link).is_some_and(|node| node.has(Node::LIVE)) {
                 continue;
             }
@@ -1065,7 +1039,7 @@ impl<'t> State<'t> {
         let len = self.nodes.at(link).map_or(0, len_of);
         let mut start = self.floats.start(top);
         // Whenever a live buffer is in the way, go on behind it.
-        while let Some(blocking) = self.nodes.iter().take(self.len).find(|node| {
+        while let Some(blocking) = self.nodes.iter().find(|node| {
             let grad = node.tensor.grad;
             node.has(Node::LIVE) && grad < start.after(len) && start < grad.after(len_of(node))
         }) {
@@ -1082,12 +1056,7 @@ impl<'t> State<'t> {
 
     /// Walks the parameters in the order they were made.
     fn params(&self) -> impl Iterator<Item = &Node> {
-        let mut next = self.first_param;
-        core::iter::from_fn(move || {
-            let node = self.nodes.at(next)?;
-            next = node.next;
-            Some(node)
-        })
+        self.nodes.iter().filter(|node| node.has(Node::PARAM))
     }
 
     pub(crate) fn param_number(&self, id: usize) -> usize {
