@@ -85,12 +85,12 @@ impl<'t> Tape<'t> {
 
     fn accumulate(&'t self, loss: Var<'t>, data: &[(Var<'t>, &'t [f32])]) -> Result<f32, Refused> {
         let mut state = self.enter()?;
-        let node = state.find(self, loss)?;
+        let node = state.look(self, loss)?;
         state.expect_differentiable(node, None)?;
         let (mut rows, mut most) = (None, usize::MAX);
         for (input, (var, values)) in data.iter().enumerate() {
-            let id = state.resolve(self, *var)?;
-            let (row, recorded) = state.input_rows(id)?;
+            let node = state.look(self, *var)?;
+            let (row, recorded) = state.input_rows(node)?;
             let found = values.len().checked_div(row).unwrap_or(0);
             if found == 0 || found * row != values.len() || rows.is_some_and(|r| r != found) {
                 return Err(refuse_data(&state, input, [values.len(), row], rows));
@@ -107,15 +107,15 @@ impl<'t> Tape<'t> {
             let odd = (rows - start).checked_rem(most).unwrap_or(0);
             let len = if odd == 0 { most.min(rows) } else { odd };
             for (var, values) in data {
-                let id = state.resolve(self, *var)?;
+                let input = state.find(self, *var)?;
                 let row = values.len().checked_div(rows).unwrap_or(0);
                 let batch = values.get(start * row..(start + len) * row);
-                state.rebind(id, batch.unwrap_or_default())?;
+                state.rebind(input, batch.unwrap_or_default())?;
             }
             state.replay()?;
             let weight = len as f32 / rows as f32;
             state.backward(self, loss, Some(&[weight]))?;
-            let value = state.values(state.resolve(self, loss)?).first().copied().unwrap_or(f32::NAN);
+            let value = state.values(state.look(self, loss)?).first().copied().unwrap_or(f32::NAN);
             mean.add(weight * value);
             start += len;
         }

@@ -131,9 +131,7 @@ impl PassGrad {
 
 /// While planning, gives operand `k` of a node, if it can, the node's own gradient.
 fn pass_grad(nodes: &mut Nodes<'_>, link: Link, k: usize) -> bool {
-    let Some(node) = nodes.at(link) else {
-        return false;
-    };
+    let node = nodes.at(link);
     let operand = node.operands.get(k).copied().unwrap_or(Operand::NONE);
     let own = node.tensor.grad;
     // Once only: what is added for one must not reach the other.
@@ -142,11 +140,13 @@ fn pass_grad(nodes: &mut Nodes<'_>, link: Link, k: usize) -> bool {
     let passes = nodes.tensor(operand).values.len() == node.len()
         && !later.any(|other| *other == operand)
         && !all.any(|other| nodes.tensor(*other).grad == own);
-    if let Some(heir) = nodes.at_mut(operand.link()).filter(|_| passes) {
-        heir.tensor.grad = own;
-        heir.set(Node::LIVE);
-    }
-    passes
+    let Some(heir) = operand.link().filter(|_| passes) else {
+        return false;
+    };
+    let heir = nodes.at_mut(heir);
+    heir.tensor.grad = own;
+    heir.set(Node::LIVE);
+    true
 }
 
 impl core::fmt::Debug for PassGrad {
@@ -209,9 +209,9 @@ pub struct Node {
     pub(crate) op: Option<&'static dyn Op>,
     pub(crate) operands: [Operand; MAX_OPERANDS],
     /// What runs next in a forward pass; of a parameter, the next one.
-    pub(crate) next: Link,
+    pub(crate) next: Option<Link>,
     /// What runs next in the planned backward pass.
-    pub(crate) next_planned: Link,
+    pub(crate) next_planned: Option<Link>,
     /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass that
     /// adds to gradients of parameters; bit `ANEW + k`: in one that starts anew.
     pub(crate) firsts: u8,
@@ -232,8 +232,8 @@ impl Node {
         tensor: Tensor::UNUSED,
         op: None,
         operands: [Operand::UNUSED; MAX_OPERANDS],
-        next: Link::NONE,
-        next_planned: Link::NONE,
+        next: None,
+        next_planned: None,
         firsts: 0,
         saved: 0,
         flags: Cell::new(0),

@@ -285,7 +285,7 @@ impl<'t> Tape<'t> {
         let kept = state.refusal.clone();
         let keep = match mark.last {
             _ if !core::ptr::eq(self, mark.tape) => Err(state.refuse(ErrorKind::Foreign)),
-            Some(last) => state.resolve(self, last).map(|last| last + 1),
+            Some(last) => state.find(self, last).map(|last| state.id(last) + 1),
             None => Ok(0),
         };
         match keep {
@@ -366,8 +366,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn allow_unused(&'t self, param: Var<'t>) -> Result<(), Error> {
         self.leave("allow_unused", |state| {
-            let id = state.resolve(self, param)?;
-            let node = state.param(id)?;
+            let node = state.param(state.look(self, param)?)?;
             node.set(Node::ALLOW_UNUSED);
             Ok(())
         })
@@ -399,8 +398,8 @@ impl<'t> Tape<'t> {
     #[inline]
     pub fn rebind(&'t self, input: Var<'t>, data: &'t [f32]) -> Result<(), Error> {
         self.leave("rebind", |state| {
-            let id = state.resolve(self, input)?;
-            state.rebind(id, data)
+            let input = state.find(self, input)?;
+            state.rebind(input, data)
         })
     }
 
@@ -412,8 +411,8 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn write(&'t self, leaf: Var<'t>, values: &[f32]) -> Result<(), Error> {
         self.leave("write", |state| {
-            let id = state.resolve(self, leaf)?;
-            state.write(id, values)
+            let leaf = state.find(self, leaf)?;
+            state.write(leaf, values)
         })
     }
 
@@ -475,8 +474,8 @@ impl<'t> Tape<'t> {
             return None;
         }
         let state = self.state.try_borrow().ok()?;
-        let node = state.lookup(self, var)?;
-        match state.floats.show(node.tensor.values) {
+        let node = state.nodes.at(state.lookup(self, var)?);
+        match state.values(node) {
             [x] => Some(*x),
             _ => None,
         }

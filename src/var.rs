@@ -79,7 +79,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     fn no_item(self) -> Error {
         if let Ok(state) = self.tape.look()
-            && let Ok(node) = state.find(self.tape, self)
+            && let Ok(node) = state.look(self.tape, self)
         {
             state.not_scalar(node);
         }
@@ -94,8 +94,8 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn value(self) -> Result<Ref<'t, [f32]>, Error> {
         self.tape.view("value", |state| {
-            let id = state.resolve(self.tape, self)?;
-            Ok(state.values(id))
+            let node = state.look(self.tape, self)?;
+            Ok(state.values(node))
         })
     }
 
@@ -110,8 +110,8 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn grad(self) -> Result<Ref<'t, [f32]>, Error> {
         self.tape.view("grad", |state| {
-            let id = state.resolve(self.tape, self)?;
-            state.grad(id)
+            let node = state.look(self.tape, self)?;
+            state.grad(node)
         })
     }
 
@@ -120,8 +120,8 @@ impl<'t> Var<'t> {
     pub fn has_grad(self) -> bool {
         self.tape
             .read("has_grad", |state| {
-                let id = state.resolve(self.tape, self)?;
-                Ok(state.has_grad(id))
+                let node = state.look(self.tape, self)?;
+                Ok(state.has_grad(node))
             })
             .unwrap_or(false)
     }
@@ -130,11 +130,8 @@ impl<'t> Var<'t> {
     pub fn shape(self) -> Shape {
         self.tape
             .read("shape", |state| {
-                let id = state.resolve(self.tape, self)?;
-                Ok(state
-                    .node(id)
-                    .map(|node| node.tensor.shape)
-                    .unwrap_or_default())
+                let node = state.look(self.tape, self)?;
+                Ok(node.tensor.shape)
             })
             .unwrap_or_default()
     }
@@ -143,7 +140,7 @@ impl<'t> Var<'t> {
     pub fn requires_grad(self) -> bool {
         self.tape
             .read("requires_grad", |state| {
-                let node = state.find(self.tape, self)?;
+                let node = state.look(self.tape, self)?;
                 Ok(node.has(crate::op::Node::REQUIRES_GRAD))
             })
             .unwrap_or(false)

@@ -45,7 +45,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 use core::slice;
 
-use super::{Attrs, Node};
+use super::{Attrs, Node, Op};
 use crate::kernel::Acc;
 use crate::shape::Shape;
 
@@ -277,39 +277,33 @@ impl Operand {
         unsafe { &*self.0 }
     }
 
-    /// The node.
-    pub(crate) fn link(self) -> Link {
+    /// The node, if there is one.
+    pub(crate) fn link(self) -> Option<Link> {
         if self == Operand::NONE {
-            Link::NONE
+            None
         } else {
-            Link(self.0.cast())
+            NonNull::new(self.0.cast_mut().cast()).map(Link)
         }
     }
 }
 
-/// A node of the same tape, or none.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Link(*const Node);
+/// A node of the same tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link(NonNull<Node>);
 
 // SAFETY: as for `Start`.
 unsafe impl Send for Link {}
 
 impl Link {
-    pub(crate) const NONE: Link = Link(core::ptr::null());
-
     /// An operation's operand. A node starts with its tensor.
     pub(crate) fn operand(self) -> Operand {
-        if self == Link::NONE {
-            Operand::NONE
-        } else {
-            Operand(self.0.cast())
-        }
+        Operand(self.0.as_ptr().cast_const().cast())
     }
 
     /// # Safety
     /// Nothing may write to the node during `'a`, nor may its tape end.
     #[inline(always)]
-    unsafe fn node<'a>(self) -> Option<&'a Node> {
+    unsafe fn node<'a>(self) -> &'a Node {
         // SAFETY: a link is valid; the rest is the caller's word.
         unsafe { self.0.as_ref() }
     }
@@ -337,19 +331,29 @@ impl<'t> Nodes<'t> {
         self.capacity
     }
 
-    /// Node `id`, if it is in use, or the next to be.
-    pub(crate) fn link(&self, id: usize) -> Link {
-        if id < self.capacity && id <= self.used {
-            Link(self.start.as_ptr().wrapping_add(id))
-        } else {
-            Link::NONE
-        }
+    /// Node `id`, if it is in use.
+    #[inline(always)]
+    pub(crate) fn link(&self, id: usize) -> Option<Link> {
+        self.get(id).map(|_| self.nth(id))
+    }
+
+    /// The next node to be used, if there is one.
+    pub(crate) fn free(&self) -> Option<Link> {
+        (self.used < self.capacity).then(|| self.nth(self.used))
     }
 
     /// Those in use, in recorded order.
     pub(crate) fn links(&self) -> impl DoubleEndedIterator<Item = Link> + ExactSizeIterator + use<'t> {
         let start = self.start;
-        (0..self.used).map(move |id| Link(start.as_ptr().wrapping_add(id)))
+        // SAFETY: as many are in use, and so within the arena.
+        (0..self.used).map(move |id| Link(unsafe { start.add(id) }))
+    }
+
+    /// One that is within the arena.
+    #[inline(always)]
+    fn nth(&self, id: usize) -> Link {
+        // SAFETY: this is only called with such.
+        Link(unsafe { self.start.add(id) })
     }
 
     /// Takes the next one into use, if there is one.
@@ -364,7 +368,7 @@ impl<'t> Nodes<'t> {
 
     /// The node that a node of this tape is linked to.
     #[inline(always)]
-    pub(crate) fn at(&self, link: Link) -> Option<&Node> {
+    pub(crate) fn at(&self, link: Link) -> &Node {
         // SAFETY: who writes to nodes borrows `self` exclusively.
         unsafe { link.node() }
     }
@@ -376,9 +380,9 @@ impl<'t> Nodes<'t> {
     }
 
     /// The node that a node of this tape is linked to, to change it.
-    pub(crate) fn at_mut(&mut self, link: Link) -> Option<&mut Node> {
-        // SAFETY: `self` is borrowed exclusively.
-        unsafe { link.0.cast_mut().as_mut() }
+    pub(crate) fn at_mut(&mut self, mut link: Link) -> &mut Node {
+        // SAFETY: a link is valid, and `self` is borrowed exclusively.
+        unsafe { link.0.as_mut() }
     }
 }
 
@@ -426,20 +430,23 @@ pub struct Forward<'a> {
 impl<'a> Forward<'a> {
     /// Runs the operations of a chain, one after the other.
     #[inline(always)]
-    pub(crate) fn run(nodes: &'a Nodes<'_>, first: Link, _: &'a mut Floats<'_>) {
-        let Some(mut node) = nodes.at(first) else {
-            return;
-        };
-        while let Some(op) = node.op {
-            op.forward(&mut Forward {
-                node,
-                floats: PhantomData,
-            });
-            match nodes.at(node.next) {
-                Some(next) => node = next,
-                None => break,
-            }
+    pub(crate) fn run(nodes: &'a Nodes<'_>, first: Option<Link>, floats: &'a mut Floats<'_>) {
+        let mut next = first;
+        while let Some(link) = next {
+            let node = nodes.at(link);
+            let Some(op) = node.op else { break };
+            Self::run_one(op, node, floats);
+            next = node.next;
         }
+    }
+
+    /// Runs one.
+    #[inline(always)]
+    pub(crate) fn run_one(op: &dyn Op, node: &Node, _: &mut Floats<'_>) {
+        op.forward(&mut Forward {
+            node,
+            floats: PhantomData,
+        });
     }
 
     /// The values of the first `N` operands, to read, and the result, to write;
@@ -521,12 +528,17 @@ impl<'a> Backward<'a> {
     /// Runs the planned operations of a chain backward. `anew`: whether gradients of
     /// parameters hold nothing yet.
     #[inline(always)]
-    pub(crate) fn run(nodes: &'a Nodes<'_>, first: Link, _: &'a mut Floats<'_>, anew: bool) {
-        let Some(mut node) = nodes.at(first) else {
-            return;
-        };
+    pub(crate) fn run(
+        nodes: &'a Nodes<'_>,
+        first: Option<Link>,
+        _: &'a mut Floats<'_>,
+        anew: bool,
+    ) {
         let shift = if anew { Node::ANEW } else { 0 };
-        while let Some(op) = node.op {
+        let mut next = first;
+        while let Some(link) = next {
+            let node = nodes.at(link);
+            let Some(op) = node.op else { break };
             let mut cx = Backward {
                 node,
                 firsts: node.firsts >> shift & Node::ADDING,
@@ -536,10 +548,7 @@ impl<'a> Backward<'a> {
             if cx.firsts != 0 {
                 cx.clear_unlent();
             }
-            match nodes.at(node.next_planned) {
-                Some(next) => node = next,
-                None => break,
-            }
+            next = node.next_planned;
         }
     }
 

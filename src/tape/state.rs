@@ -23,6 +23,7 @@ use core::cell::Cell;
 use core::hint::black_box;
 use core::ops::Range;
 use core::panic::Location;
+use core::ptr;
 
 use super::{Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
@@ -57,7 +58,7 @@ pub(crate) struct State<'t> {
     planned: Stamp,
     /// The same, if it is a single number.
     planned_number: Stamp,
-    first_planned: Link,
+    first_planned: Option<Link>,
     seed: usize,
     seed_len: usize,
     reached: Collected,
@@ -69,8 +70,8 @@ pub(crate) struct State<'t> {
     /// that never rebinds any does without.
     take_over: Option<TakeOver<'t>>,
     /// The first and the last operation to run.
-    first_op: Link,
-    last_op: Link,
+    first_op: Option<Link>,
+    last_op: Option<Link>,
     /// From this node on, values may be older than what they depend on.
     outdated_from: usize,
     /// Why something was refused last.
@@ -162,14 +163,14 @@ impl<'t> State<'t> {
             nodes_peak: 0,
             planned: Stamp::NONE,
             planned_number: Stamp::NONE,
-            first_planned: Link::NONE,
+            first_planned: None,
             seed: usize::MAX, // none
             seed_len: 0,
             reached: Collected::None,
             collected: Cell::new(Collected::None),
             take_over: None,
-            first_op: Link::NONE,
-            last_op: Link::NONE,
+            first_op: None,
+            last_op: None,
             first_trained: NEVER,
             outdated_from: NEVER,
             refusal: Refusal {
@@ -233,65 +234,60 @@ impl<'t> State<'t> {
 
     /// The node a variable stands for, if it is still there.
     #[inline(never)] // one copy: what is called in every epoch looks for itself
-    pub(crate) fn find(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<&Node, Refused> {
-        self.lookup(tape, var)
-            .ok_or_else(|| self.unknown(tape, var))
+    pub(crate) fn find(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<Link, Refused> {
+        let link = self.lookup(tape, var);
+        link.ok_or_else(|| self.unknown(tape, var))
     }
 
     #[inline(always)]
-    pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<&Node> {
-        self.nodes
-            .get(self.stamps.id(var.stamp))
-            .filter(|node| node.stamp == var.stamp && core::ptr::eq(tape, var.tape))
-    }
-
-    /// Its number.
-    pub(crate) fn resolve(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<usize, Refused> {
-        self.find(tape, var).map(|_| self.stamps.id(var.stamp))
+    pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<Link> {
+        let link = self.nodes.link(self.stamps.id(var.stamp));
+        link.filter(|link| self.nodes.at(*link).stamp == var.stamp && ptr::eq(tape, var.tape))
     }
 
     #[cold]
     #[inline(never)]
     fn unknown(&self, tape: &Tape<'t>, var: Var<'t>) -> Refused {
-        self.refuse(if core::ptr::eq(tape, var.tape) {
+        self.refuse(if ptr::eq(tape, var.tape) {
             ErrorKind::Stale
         } else {
             ErrorKind::Foreign
         })
     }
 
-    pub(crate) fn node(&self, id: usize) -> Option<&Node> {
-        self.nodes.get(id)
+    pub(crate) fn look(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<&Node, Refused> {
+        self.find(tape, var).map(|link| self.nodes.at(link))
     }
 
-    pub(crate) fn values(&self, id: usize) -> &[f32] {
-        match self.node(id) {
-            Some(node) => self.floats.show(node.tensor.values),
-            None => &[],
+    /// A node's number.
+    pub(super) fn id(&self, link: Link) -> usize {
+        self.stamps.id(self.nodes.at(link).stamp)
+    }
+
+    pub(crate) fn values(&self, node: &Node) -> &[f32] {
+        self.floats.show(node.tensor.values)
+    }
+
+    pub(super) fn param<'a>(&self, node: &'a Node) -> Result<&'a Node, Refused> {
+        if node.has(Node::PARAM) {
+            Ok(node)
+        } else {
+            Err(self.refuse(ErrorKind::NotParam))
         }
     }
 
-    pub(super) fn param(&self, id: usize) -> Result<&Node, Refused> {
-        self.node(id)
-            .filter(|node| node.has(Node::PARAM))
-            .ok_or_else(|| self.refuse(ErrorKind::NotParam))
-    }
-
     /// Whether a gradient has reached a parameter.
-    pub(crate) fn has_grad(&self, id: usize) -> bool {
-        self.node(id).is_some_and(|node| self.holds_grad(node))
-    }
-
     #[inline]
-    fn holds_grad(&self, param: &Node) -> bool {
+    pub(crate) fn has_grad(&self, param: &Node) -> bool {
         param.has(self.collected.get() as u16)
     }
 
     /// A parameter's gradient.
-    pub(crate) fn grad(&self, id: usize) -> Result<&[f32], Refused> {
-        let node = self.param(id)?;
-        if !self.holds_grad(node) {
-            return Err(self.unused(self.param_number(id), &node.tensor.shape));
+    pub(crate) fn grad(&self, node: &Node) -> Result<&[f32], Refused> {
+        let node = self.param(node)?;
+        if !self.has_grad(node) {
+            let number = self.params().take_while(|other| !ptr::eq(*other, node));
+            return Err(self.unused(number.count(), &node.tensor.shape));
         }
         Ok(self.floats.get(self.grad_range(node)).unwrap_or_default())
     }
@@ -377,14 +373,13 @@ impl<'t> State<'t> {
                 (self.floats.span(place, len), flags)
             }
         };
-        if let Some(node) = self.nodes.at_mut(link) {
-            (node.op, node.at) = (None, Some(at));
-            node.next = Link::NONE;
-            node.tensor.values = values;
-            node.tensor.shape = *shape;
-            (node.cap, node.saved) = (len as u32, 0);
-            node.flags.set(flags);
-        }
+        let node = self.nodes.at_mut(link);
+        (node.op, node.at) = (None, Some(at));
+        node.next = None;
+        node.tensor.values = values;
+        node.tensor.shape = *shape;
+        (node.cap, node.saved) = (len as u32, 0);
+        node.flags.set(flags);
         Ok(self.push(link))
     }
 
@@ -392,27 +387,23 @@ impl<'t> State<'t> {
     /// that must stay.
     fn reserve(&self, more: usize) -> Result<Link, Refused> {
         let needed = self.used().saturating_add(more);
-        let link = self.nodes.link(self.nodes.len());
-        if link == Link::NONE {
-            Err(self.refuse(ErrorKind::Nodes {
-                capacity: self.nodes.capacity(),
-            }))
-        } else if needed > self.floats.len() {
-            Err(self.refuse(ErrorKind::Floats {
+        if needed > self.floats.len() {
+            return Err(self.refuse(ErrorKind::Floats {
                 needed,
                 capacity: self.floats.len(),
-            }))
-        } else {
-            Ok(link)
+            }));
         }
+        self.nodes.free().ok_or_else(|| {
+            self.refuse(ErrorKind::Nodes {
+                capacity: self.nodes.capacity(),
+            })
+        })
     }
 
     /// Takes the next node into use, now that it is filled.
     fn push(&mut self, link: Link) -> Stamp {
         let stamp = self.stamps.stamp(self.nodes.len());
-        if let Some(node) = self.nodes.at_mut(link) {
-            node.stamp = stamp;
-        }
+        self.nodes.at_mut(link).stamp = stamp;
         self.nodes.grow();
         self.forget_plan();
         stamp
@@ -423,14 +414,12 @@ impl<'t> State<'t> {
         self.floats_peak = self.floats_peak.max(self.used() + self.scratch);
     }
 
-    pub(crate) fn rebind(&mut self, id: usize, data: &'t [f32]) -> Result<(), Refused> {
-        let node = self.input(id)?;
-        let link = self.nodes.link(id);
+    pub(crate) fn rebind(&mut self, input: Link, data: &'t [f32]) -> Result<(), Refused> {
+        let node = self.input(self.nodes.at(input))?;
         if data.len() == node.len() {
-            if let Some(node) = self.nodes.at_mut(link) {
-                node.tensor.values = Span::of_input(data);
-                node.clear(Node::PENDING);
-            }
+            let node = self.nodes.at_mut(input);
+            node.tensor.values = Span::of_input(data);
+            node.clear(Node::PENDING);
             self.follow_sources();
         } else {
             let row = node.tensor.shape.without(0).numel();
@@ -444,26 +433,27 @@ impl<'t> State<'t> {
                     most,
                 }));
             }
-            if let Some(node) = self.nodes.at_mut(link) {
-                node.set_waiting(Span::of_input(data));
-                node.set(Node::PENDING);
-            }
+            let node = self.nodes.at_mut(input);
+            node.set_waiting(Span::of_input(data));
+            node.set(Node::PENDING);
             self.take_over = Some(Self::take_over_pending);
         }
         // Which later results depend on it is not worth finding out: all may.
-        self.outdated_from = self.outdated_from.min(id);
+        self.outdated_from = self.outdated_from.min(self.id(input));
         Ok(())
     }
 
-    fn input(&self, id: usize) -> Result<&Node, Refused> {
-        self.node(id)
-            .filter(|node| node.is_input())
-            .ok_or_else(|| self.refuse(ErrorKind::NotInput))
+    fn input<'a>(&self, node: &'a Node) -> Result<&'a Node, Refused> {
+        if node.is_input() {
+            Ok(node)
+        } else {
+            Err(self.refuse(ErrorKind::NotInput))
+        }
     }
 
     /// An input's values per row, and the rows that were recorded.
-    pub(crate) fn input_rows(&self, id: usize) -> Result<(usize, usize), Refused> {
-        let node = self.input(id)?;
+    pub(crate) fn input_rows(&self, node: &Node) -> Result<(usize, usize), Refused> {
+        let node = self.input(node)?;
         if node.tensor.shape.rank() == 0 {
             return Ok((0, 0));
         }
@@ -472,8 +462,8 @@ impl<'t> State<'t> {
         Ok((row, rows))
     }
 
-    pub(super) fn write(&mut self, id: usize, values: &[f32]) -> Result<(), Refused> {
-        let node = self.node(id).ok_or_else(|| self.refuse(ErrorKind::Stale))?;
+    pub(super) fn write(&mut self, leaf: Link, values: &[f32]) -> Result<(), Refused> {
+        let node = self.nodes.at(leaf);
         if node.op.is_some() || node.has(Node::BORROWED) {
             return Err(self.refuse(ErrorKind::NotLeaf));
         }
@@ -482,7 +472,7 @@ impl<'t> State<'t> {
         if let Some(to) = self.floats.get_mut(start..start + values.len()) {
             to.copy_from_slice(values);
         }
-        self.outdated_from = self.outdated_from.min(id);
+        self.outdated_from = self.outdated_from.min(self.id(leaf));
         Ok(())
     }
 
@@ -497,41 +487,39 @@ impl<'t> State<'t> {
         grad_enabled: bool,
         at: &'static Location<'static>,
     ) -> Result<Stamp, Refused> {
-        let mut operands = [Operand::NONE; MAX_OPERANDS];
-        let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
         if vars.len() > MAX_OPERANDS {
-            return Err(self.refuse(ErrorKind::Shape {
-                why: ShapeError::Operands {
+            return Err(self.refuse_shapes(
+                ShapeError::Operands {
                     expected: MAX_OPERANDS,
                 },
-                operands: Operands::default(),
-            }));
+                &[],
+            ));
         }
+        // Until it is pushed, the node is not in use.
+        let (id, link) = (self.nodes.len(), self.reserve(0)?);
+        let mut operands = [Operand::NONE; MAX_OPERANDS];
         let mut flags = 0;
-        for ((operand, shape), var) in operands.iter_mut().zip(&mut shapes).zip(vars) {
-            let node = self.find(tape, *var)?;
-            *operand = self.nodes.link(self.stamps.id(var.stamp)).operand();
-            *shape = node.tensor.shape;
-            flags |= node.flags.get() & Node::REQUIRES_GRAD;
+        for (operand, var) in operands.iter_mut().zip(vars) {
+            let found = self.find(tape, *var)?;
+            *operand = found.operand();
+            flags |= self.nodes.at(found).flags.get() & Node::REQUIRES_GRAD;
         }
         if !grad_enabled {
             flags = 0;
         }
-        // Until it is pushed, the node is not in use.
-        let (id, link) = (self.nodes.len(), self.reserve(0)?);
+        let shapes = operands.map(|operand| self.nodes.tensor(operand).shape);
         let shapes = shapes.get(..vars.len()).unwrap_or_default();
-        let Some(node) = self.nodes.at_mut(link) else {
-            return Ok(Stamp::UNRECORDED); // there is
-        };
+        let node = self.nodes.at_mut(link);
         node.attrs = attrs;
         let shape = op
             .shape(shapes, &mut node.attrs)
             .map_err(|why| self.refuse_shapes(why, shapes))?;
 
         let [first, ..] = operands;
-        let source = self.nodes.at(first.link()).filter(|_| op.is_view());
+        let source = first.link().filter(|_| op.is_view());
         let (values, cap, saved) = match source {
             Some(source) => {
+                let source = self.nodes.at(source);
                 flags |= Node::VIEW | source.flags.get() & Node::BORROWED;
                 (source.tensor.values, source.cap, 0)
             }
@@ -543,28 +531,32 @@ impl<'t> State<'t> {
                 (self.floats.span(self.bottom, len), len as u32, saved)
             }
         };
-        if let Some(node) = self.nodes.at_mut(link) {
-            node.tensor.values = values;
-            node.tensor.shape = shape;
-            (node.op, node.at) = (Some(op), Some(at));
-            node.operands = operands;
-            node.next = Link::NONE;
-            (node.cap, node.saved) = (cap, saved);
-            node.flags.set(flags);
-        }
+        let node = self.nodes.at_mut(link);
+        node.tensor.values = values;
+        node.tensor.shape = shape;
+        (node.op, node.at) = (Some(op), Some(at));
+        node.operands = operands;
+        node.next = None;
+        (node.cap, node.saved) = (cap, saved);
+        node.flags.set(flags);
         let stamp = self.push(link);
         if flags & Node::REQUIRES_GRAD != 0 {
             self.first_trained = self.first_trained.min(id);
         }
         if flags & Node::VIEW == 0 {
-            append(
-                &mut self.nodes,
-                [&mut self.first_op, &mut self.last_op],
-                link,
-            );
-            Forward::run(&self.nodes, link, &mut self.floats);
+            self.append(link);
+            Forward::run_one(op, self.nodes.at(link), &mut self.floats);
         }
         Ok(stamp)
+    }
+
+    /// Runs an operation after all others.
+    fn append(&mut self, link: Link) {
+        match self.last_op {
+            Some(last) => self.nodes.at_mut(last).next = Some(link),
+            None => self.first_op = Some(link),
+        }
+        self.last_op = Some(link);
     }
 
     #[cold]
@@ -609,29 +601,22 @@ impl<'t> State<'t> {
     fn take_stock(&mut self) {
         self.param_floats = 0;
         self.bottom = self.floats.len();
-        (self.first_op, self.last_op) = (Link::NONE, Link::NONE);
+        (self.first_op, self.last_op) = (None, None);
         self.first_trained = NEVER;
         for (id, link) in self.nodes.links().enumerate() {
-            let Some(node) = self.nodes.at_mut(link) else {
-                continue;
-            };
-            node.next = Link::NONE;
+            let node = self.nodes.at_mut(link);
+            node.next = None;
             let is_op = node.op.is_some();
             if is_op && node.has(Node::REQUIRES_GRAD) {
                 self.first_trained = self.first_trained.min(id);
             }
-            let runs = is_op && !node.has(Node::VIEW);
             if node.has(Node::PARAM) {
                 self.param_floats += node.len();
             } else if !node.has(Node::BORROWED | Node::VIEW) {
                 self.bottom = self.bottom.min(self.floats.place(node.tensor.values));
             }
-            if runs {
-                append(
-                    &mut self.nodes,
-                    [&mut self.first_op, &mut self.last_op],
-                    link,
-                );
+            if is_op && !node.has(Node::VIEW) {
+                self.append(link);
             }
         }
     }
@@ -651,12 +636,11 @@ impl<'t> State<'t> {
     /// Tells views where their sources are, after some moved.
     fn follow_sources(&mut self) {
         for link in self.nodes.links() {
-            if let Some(view) = self.nodes.at(link).filter(|node| node.has(Node::VIEW)) {
-                let [source, ..] = view.operands;
-                let source = self.nodes.at(source.link()).map(|node| node.tensor.values);
-                if let (Some(view), Some(values)) = (self.nodes.at_mut(link), source) {
-                    view.tensor.values = values;
-                }
+            let view = self.nodes.at(link);
+            let [source, ..] = view.operands;
+            if view.has(Node::VIEW) {
+                let values = self.nodes.tensor(source).values;
+                self.nodes.at_mut(link).tensor.values = values;
             }
         }
     }
@@ -696,8 +680,8 @@ impl<'t> State<'t> {
 
     fn run_shape_rules(&mut self) -> Result<(), Refused> {
         for link in self.nodes.links() {
-            let resized = self.apply_shape_rule(link);
-            if let (Err(refused), Some(node)) = (resized, self.nodes.at(link)) {
+            if let Err(refused) = self.apply_shape_rule(link) {
+                let node = self.nodes.at(link);
                 self.refused_at(node.op.map(|op| op.name()), node.at);
                 return Err(refused);
             }
@@ -708,7 +692,8 @@ impl<'t> State<'t> {
 
     /// Finds the shape of a result again, after those of its operands changed.
     fn apply_shape_rule(&mut self, link: Link) -> Result<(), Refused> {
-        let Some((node, op)) = self.nodes.at(link).and_then(|node| Some((node, node.op?))) else {
+        let node = self.nodes.at(link);
+        let Some(op) = node.op else {
             return Ok(());
         };
         let (mut attrs, cap, mut values) = (node.attrs, node.cap as usize, node.tensor.values);
@@ -732,10 +717,9 @@ impl<'t> State<'t> {
         if !node.has(Node::VIEW) {
             values = self.floats.span(self.floats.place(values), len);
         }
-        if let Some(node) = self.nodes.at_mut(link) {
-            (node.tensor.shape, node.tensor.values) = (shape, values);
-            node.attrs = attrs;
-        }
+        let node = self.nodes.at_mut(link);
+        (node.tensor.shape, node.tensor.values) = (shape, values);
+        node.attrs = attrs;
         Ok(())
     }
 
@@ -786,7 +770,7 @@ impl<'t> State<'t> {
             Some(gradient) if gradient.len() == self.seed_len => self.planned,
             Some(_) => Stamp::NONE,
         };
-        if !core::ptr::eq(tape, var.tape)
+        if !ptr::eq(tape, var.tape)
             || planned != loss
             || self.outdated_from <= self.stamps.id(loss)
         {
@@ -832,22 +816,21 @@ impl<'t> State<'t> {
         var: Var<'t>,
         gradient: Option<&[f32]>,
     ) -> Result<(), Refused> {
-        let (node, loss) = (self.find(tape, var)?, self.stamps.id(var.stamp));
+        let loss = self.find(tape, var)?;
+        let node = self.nodes.at(loss);
         self.expect_differentiable(node, gradient)?;
         if node.op.is_none() {
             let range = self.grad_range(node);
             self.mark_written();
             self.forget_plan(); // it would not know of the mark
-            if let Some(node) = self.node(loss) {
-                node.set(Node::WRITTEN);
-            }
+            self.nodes.at(loss).set(Node::WRITTEN);
             let to = self.floats.get_mut(range).unwrap_or_default();
             for (to, g) in to.iter_mut().zip(gradient.unwrap_or(&[1.0])) {
                 *to += g;
             }
             return Ok(());
         }
-        if self.outdated_from <= loss {
+        if self.outdated_from <= self.id(loss) {
             return Err(self.refuse(ErrorKind::NotReplayed));
         }
         if self.planned == var.stamp {
@@ -905,7 +888,7 @@ impl<'t> State<'t> {
     /// ```
     ///
     /// They begin at `top`, behind those of the parameters.
-    fn plan(&mut self, loss: usize) -> Result<(), Refused> {
+    fn plan(&mut self, loss: Link) -> Result<(), Refused> {
         // If there is room to spare, from the start of a cache line on.
         let top = 2 * self.param_floats;
         let line = top + self.floats.to_line(top);
@@ -919,14 +902,14 @@ impl<'t> State<'t> {
     }
 
     /// [`plan`](Self::plan), with `top` for where the gradients begin.
-    fn plan_from(&mut self, loss: usize, top: usize) -> Result<(), Refused> {
+    fn plan_from(&mut self, loss: Link, top: usize) -> Result<(), Refused> {
         if self.collected.get() != Collected::None {
             self.mark_written();
         }
         self.forget_plan();
         for node in self.nodes.iter_mut() {
             node.clear(Node::LIVE | Node::PLANNED);
-            (node.firsts, node.next_planned) = (0, Link::NONE);
+            (node.firsts, node.next_planned) = (0, None);
             node.tensor.grad = if node.has(Node::PARAM) {
                 node.tensor.values.start().after(self.param_floats)
             } else {
@@ -934,27 +917,25 @@ impl<'t> State<'t> {
             };
         }
 
-        let loss_at = self.nodes.link(loss);
-        let mut end = self.place_gradient(loss_at, top);
-        let mut last = Link::NONE;
-        self.first_planned = Link::NONE;
-        for link in self.nodes.links().take(loss + 1).rev() {
-            if !self.nodes.at(link).is_some_and(|node| node.has(Node::LIVE)) {
+        let mut end = self.place_gradient(loss, top);
+        let mut last = None;
+        self.first_planned = None;
+        for link in self.nodes.links().rev() {
+            // None of those behind the loss is.
+            if !self.nodes.at(link).has(Node::LIVE) {
                 continue;
             }
             for k in 0..MAX_OPERANDS {
                 end = end.max(self.plan_operand(link, k, top));
             }
-            let Some(node) = self.nodes.at(link) else {
-                continue;
-            };
+            let node = self.nodes.at(link);
             node.clear(Node::LIVE);
             if self.sends_gradients(node) {
-                match self.nodes.at_mut(last) {
-                    Some(last) => last.next_planned = link,
-                    None => self.first_planned = link,
+                match last {
+                    Some(last) => self.nodes.at_mut(last).next_planned = Some(link),
+                    None => self.first_planned = Some(link),
                 }
-                last = link;
+                last = Some(link);
             }
         }
 
@@ -979,14 +960,11 @@ impl<'t> State<'t> {
         };
         self.scratch = end - top;
         self.note_peak();
-        if let Some(node) = self.nodes.at(loss_at) {
-            (self.seed, self.seed_len) = (self.floats.place_of(node.tensor.grad), node.len());
-            self.planned = node.stamp;
-            self.planned_number = if node.len() == 1 {
-                node.stamp
-            } else {
-                Stamp::NONE
-            };
+        let node = self.nodes.at(loss);
+        (self.seed, self.seed_len) = (self.floats.place_of(node.tensor.grad), node.len());
+        self.planned = node.stamp;
+        if self.seed_len == 1 {
+            self.planned_number = node.stamp;
         }
         Ok(())
     }
@@ -995,14 +973,12 @@ impl<'t> State<'t> {
     /// one and has none. Returns where that ends.
     #[inline(never)]
     fn plan_operand(&mut self, link: Link, k: usize, top: usize) -> usize {
-        let Some(node) = self.nodes.at(link) else {
+        let node = self.nodes.at(link);
+        let operand = node.operands.get(k).and_then(|operand| operand.link());
+        let Some(to) = operand.filter(|to| self.nodes.at(*to).has(Node::REQUIRES_GRAD)) else {
             return 0;
         };
-        let of = node.operands.get(k).copied().unwrap_or(Operand::NONE);
-        let (to, bit) = (of.link(), 1 << k);
-        let Some(operand) = self.nodes.at(to).filter(|o| o.has(Node::REQUIRES_GRAD)) else {
-            return 0;
-        };
+        let (operand, bit) = (self.nodes.at(to), 1 << k);
         let mut end = 0;
         let mut firsts = 0;
         if operand.has(Node::PARAM) {
@@ -1017,9 +993,7 @@ impl<'t> State<'t> {
                 end = self.place_gradient(to, top);
             }
         }
-        if let Some(node) = self.nodes.at_mut(link) {
-            node.firsts |= firsts;
-        }
+        self.nodes.at_mut(link).firsts |= firsts;
         end
     }
 
@@ -1036,7 +1010,7 @@ impl<'t> State<'t> {
     fn place_gradient(&mut self, link: Link, top: usize) -> usize {
         // At least one, so that no two gradients have the same place.
         let len_of = |node: &Node| node.len().max(1);
-        let len = self.nodes.at(link).map_or(0, len_of);
+        let len = len_of(self.nodes.at(link));
         let mut start = self.floats.start(top);
         // Whenever a live buffer is in the way, go on behind it.
         while let Some(blocking) = self.nodes.iter().find(|node| {
@@ -1045,10 +1019,9 @@ impl<'t> State<'t> {
         }) {
             start = blocking.tensor.grad.after(len_of(blocking));
         }
-        if let Some(node) = self.nodes.at_mut(link) {
-            node.tensor.grad = start;
-            node.set(Node::LIVE);
-        }
+        let node = self.nodes.at_mut(link);
+        node.tensor.grad = start;
+        node.set(Node::LIVE);
         self.floats.place_of(start) + len
     }
 
@@ -1057,14 +1030,6 @@ impl<'t> State<'t> {
     /// Walks the parameters in the order they were made.
     fn params(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.has(Node::PARAM))
-    }
-
-    pub(crate) fn param_number(&self, id: usize) -> usize {
-        self.node(id).map_or(0, |this| {
-            self.params()
-                .take_while(|node| !core::ptr::eq(*node, this))
-                .count()
-        })
     }
 
     #[inline]
@@ -1090,7 +1055,7 @@ impl<'t> State<'t> {
         let holds =
             |node: &&Node| index.wrapping_sub(self.floats.place(node.tensor.values)) < node.len();
         let node = self.params().find(holds)?;
-        let grad = if self.holds_grad(node) {
+        let grad = if self.has_grad(node) {
             *self.grads().get(index)?
         } else {
             0.0
@@ -1104,15 +1069,6 @@ impl<'t> State<'t> {
         let (params, grads) = self.floats.pair(self.param_floats);
         (params, grads)
     }
-}
-
-/// Adds a node to a chain of those that follow each other.
-fn append(nodes: &mut Nodes<'_>, [first, last]: [&mut Link; 2], link: Link) {
-    match nodes.at_mut(*last) {
-        Some(last) => last.next = link,
-        None => *first = link,
-    }
-    *last = link;
 }
 
 /// One by one and unseen by the compiler, which would call `memcpy` instead: a library
