@@ -165,8 +165,10 @@ impl<'t> Tape<'t> {
     /// operation goes through, and yours ([`Op`]).
     #[track_caller]
     pub fn apply(&'t self, op: &'static dyn Op, operands: &[Var<'t>], attrs: Attrs) -> Var<'t> {
-        let made = self.record(op, operands, attrs, self.grad_enabled.get());
-        self.recorded(made, op.name(), Location::caller())
+        match self.record(op, operands, attrs, self.grad_enabled.get()) {
+            Ok(var) => var,
+            Err(_) => self.keep(op.name(), Location::caller()),
+        }
     }
 
     /// Like [`apply`](Self::apply), but returns the error instead of keeping
@@ -549,26 +551,16 @@ impl<'t> Tape<'t> {
             let stamp = state.add(leaf, shape, at)?;
             Ok(Var::new(self, stamp))
         });
-        self.recorded(made, leaf.name(), at)
+        match made {
+            Ok(var) => var,
+            Err(_) => self.keep(leaf.name(), at),
+        }
     }
 
-    /// What was recorded, or nothing: then the error is kept, if it is the first.
-    #[inline]
-    pub(crate) fn recorded(
-        &'t self,
-        made: Result<Var<'t>, Refused>,
-        op: &'static str,
-        at: &'static Location<'static>,
-    ) -> Var<'t> {
-        made.unwrap_or_else(|_| {
-            self.keep(op, at);
-            Var::unrecorded(self)
-        })
-    }
-
+    /// Keeps an error, if it is the first, and returns what was not recorded.
     #[cold]
     #[inline(never)]
-    fn keep(&'t self, op: &'static str, at: &'static Location<'static>) {
+    pub(crate) fn keep(&'t self, op: &'static str, at: &'static Location<'static>) -> Var<'t> {
         if !self.failed.replace(true) {
             self.hold_if_failed();
             if let Ok(state) = self.state.try_borrow() {
@@ -578,6 +570,7 @@ impl<'t> Tape<'t> {
                 state.refused_at(Some(op), Some(at));
             }
         }
+        Var::unrecorded(self)
     }
 
     /// The state, if an error is kept.

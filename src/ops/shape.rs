@@ -292,8 +292,10 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn detach(self) -> Var<'t> {
         let tape = self.tape();
-        let made = tape.record(&Detach, &[self], Attrs::default(), false);
-        tape.recorded(made, Detach.name(), Location::caller())
+        match tape.record(&Detach, &[self], Attrs::default(), false) {
+            Ok(var) => var,
+            Err(_) => tape.keep(Detach.name(), Location::caller()),
+        }
     }
 
     /// The same elements, in the same order, in another shape. One size may be

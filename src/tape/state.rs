@@ -507,7 +507,7 @@ impl<'t> State<'t> {
         if !grad_enabled {
             flags = 0;
         }
-        let shapes = operands.map(|operand| self.nodes.tensor(operand).shape);
+        let shapes = self.shapes(operands);
         let shapes = shapes.get(..vars.len()).unwrap_or_default();
         let node = self.nodes.at_mut(link);
         node.attrs = attrs;
@@ -548,6 +548,14 @@ impl<'t> State<'t> {
             Forward::run_one(op, self.nodes.at(link), &mut self.floats);
         }
         Ok(stamp)
+    }
+
+    /// The operands' shapes; a scalar's of those that are not there.
+    #[inline(always)]
+    fn shapes(&self, [a, b, c]: [Operand; MAX_OPERANDS]) -> [Shape; MAX_OPERANDS] {
+        // No loop, which would stay one when compiled for size.
+        let shape = |operand| self.nodes.tensor(operand).shape;
+        [shape(a), shape(b), shape(c)]
     }
 
     /// Runs an operation after all others.
@@ -697,12 +705,9 @@ impl<'t> State<'t> {
             return Ok(());
         };
         let (mut attrs, cap, mut values) = (node.attrs, node.cap as usize, node.tensor.values);
-        let mut count = 0;
-        let shapes = node.operands.map(|operand| {
-            count += usize::from(operand != Operand::NONE);
-            self.nodes.tensor(operand).shape
-        });
-        let shapes = shapes.get(..count).unwrap_or_default();
+        let shapes = self.shapes(node.operands);
+        let count = node.operands.iter().take_while(|o| **o != Operand::NONE);
+        let shapes = shapes.get(..count.count()).unwrap_or_default();
         let shape = op
             .shape(shapes, &mut attrs)
             .map_err(|why| self.refuse_shapes(why, shapes))?;
