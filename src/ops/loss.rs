@@ -1,7 +1,7 @@
 //! Losses that are one node: one pass over the data, no buffers in between.
 
 use super::{Build, Entry, exactly};
-use crate::kernel::{self, Lanes, Map};
+use crate::kernel::{self, Acc, Lanes, Map};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
@@ -56,33 +56,39 @@ impl Op for Mse {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        send(cx, [0, 1]);
+        if cx.are_first(1) {
+            send(cx, [0, 1], |slope, xs, grad, _| {
+                kernel::map(slope, xs, grad, Acc::Set);
+            });
+        } else {
+            seldom_send(cx, [0, 1]);
+        }
         if cx.needs_grad(1) {
-            send_to_target(cx);
+            seldom_send(cx, [1, 0]);
         }
     }
 }
 
 #[inline(always)]
-fn send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
+fn send(
+    cx: &mut Backward<'_>,
+    [k, other]: [usize; 2],
+    map: fn(Slope, [&[f32]; 2], &mut [f32], Acc),
+) {
     let (own, other) = (cx.operand(k), cx.operand(other));
     if let Some(grad) = cx.grad(k)
         && let [g, ..] = grad.output
     {
         let g = g / own.len() as f32;
-        let map = if k == 0 {
-            kernel::map
-        } else {
-            kernel::seldom_map
-        };
         map(Slope(g + g), [own, other], grad.operand, grad.acc);
     }
 }
 
-// Seldom trained, so that what is should not pay for it.
+// To a target, which is seldom trained, or to what has other gradients: so that the
+// usual should not pay for it.
 #[inline(never)]
-fn send_to_target(cx: &mut Backward<'_>) {
-    send(cx, [1, 0]);
+fn seldom_send(cx: &mut Backward<'_>, operands: [usize; 2]) {
+    send(cx, operands, kernel::seldom_map);
 }
 
 /// `s * r`, with `r` for what a line leaves unexplained, `(x * slope + offset) - y`.
