@@ -36,7 +36,8 @@ pub fn optimizer() -> Optimizer {
 #[derive(Clone, Copy, Debug)]
 pub struct Network<'t> {
     tape: &'t Tape<'t>,
-    data: [(Var<'t>, &'t [f32]); 2],
+    x: Var<'t>,
+    y: Var<'t>,
     loss: Var<'t>,
 }
 
@@ -44,18 +45,17 @@ impl<'t> Network<'t> {
     /// Records the network for so many points at a time.
     #[inline(never)] // what only recording needs is off the stack afterwards
     pub fn record(tape: &'t Tape<'t>, points: usize) -> Self {
-        let (w1, b1) = (tape.param(&W1, [1, 16]), tape.param(&B1, [16]));
-        let (w2, b2) = (tape.param(&W2, [16, 16]), tape.param(&B2, [16]));
-        let (w3, b3) = (tape.param(&W3, [16, 1]), tape.param(&B3, [1]));
         let input = |all: &'static [f32]| {
             let some = all.get(..points).unwrap_or(all);
             tape.input(some, [some.len(), 1])
         };
+        let (w1, b1) = layer(tape, &W1, &B1);
+        let (w2, b2) = layer(tape, &W2, &B2);
+        let (w3, b3) = layer(tape, &W3, &B3);
         let (x, y) = (input(&X), input(&Y));
         let hidden = x.linear_tanh(w1, b1).linear_tanh(w2, b2);
         let loss = hidden.linear(w3, b3).mse(y);
-        let data = [(x, X.as_slice()), (y, Y.as_slice())];
-        Network { tape, data, loss }
+        Network { tape, x, y, loss }
     }
 
     /// One step, through a network recorded for all points. The loss before it.
@@ -71,10 +71,22 @@ impl<'t> Network<'t> {
     /// One step, through a network recorded for a micro-batch. The loss before it.
     pub fn epoch_in_parts(&self, optimizer: &mut Optimizer) -> Result<f32, Error> {
         self.tape.zero_grad();
-        let loss = self.tape.backward_over(self.loss, &self.data)?;
+        let data = [(self.x, X.as_slice()), (self.y, Y.as_slice())];
+        let loss = self.tape.backward_over(self.loss, &data)?;
         self.tape.step(optimizer)?;
         Ok(loss)
     }
+}
+
+/// The weights of a layer, a column for each of its results, and their biases.
+#[inline(never)]
+fn layer<'t>(tape: &'t Tape<'t>, weights: &[f32], biases: &[f32]) -> (Var<'t>, Var<'t>) {
+    let outputs = biases.len();
+    let inputs = weights.len().checked_div(outputs).unwrap_or(0);
+    (
+        tape.param(weights, [inputs, outputs]),
+        tape.param(biases, [outputs]),
+    )
 }
 
 #[cfg(test)]
