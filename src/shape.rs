@@ -83,14 +83,14 @@ impl Shape {
 
     /// The number of elements. A product too large for `usize` saturates, and
     /// is then refused by every arena.
-    #[inline(never)]
     pub const fn numel(&self) -> usize {
-        let (mut product, mut rest) = (1usize, self.dims.as_slice());
-        while let [size, others @ ..] = rest {
-            product = product.saturating_mul(*size);
-            rest = others;
-        }
-        product
+        product(&self.dims)
+    }
+
+    /// The number of elements of a row: of all that the first dimension counts.
+    pub(crate) const fn row_numel(&self) -> usize {
+        let [_, row @ ..] = &self.dims;
+        product(row)
     }
 
     /// The shape both operands of an element-wise operation are stretched to:
@@ -198,6 +198,16 @@ impl Shape {
         }
         [outer, size, inner]
     }
+}
+
+#[inline(never)] // one copy
+const fn product(mut sizes: &[usize]) -> usize {
+    let mut product = 1usize;
+    while let [size, rest @ ..] = sizes {
+        product = product.saturating_mul(*size);
+        sizes = rest;
+    }
+    product
 }
 
 impl<const N: usize> From<[usize; N]> for Shape {

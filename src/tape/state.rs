@@ -422,7 +422,7 @@ impl<'t> State<'t> {
             node.clear(Node::PENDING);
             self.follow_sources();
         } else {
-            let row = node.tensor.shape.without(0).numel();
+            let row = node.tensor.shape.row_numel();
             let rows = data.len().checked_div(row).unwrap_or(0);
             let most = (node.cap as usize).checked_div(row).unwrap_or(0);
             if node.tensor.shape.rank() == 0 || rows == 0 || rows * row != data.len() || rows > most
@@ -457,7 +457,7 @@ impl<'t> State<'t> {
         if node.tensor.shape.rank() == 0 {
             return Ok((0, 0));
         }
-        let row = node.tensor.shape.without(0).numel();
+        let row = node.tensor.shape.row_numel();
         let rows = (node.cap as usize).checked_div(row).unwrap_or(0);
         Ok((row, rows))
     }
@@ -677,7 +677,7 @@ impl<'t> State<'t> {
         for node in self.nodes.iter_mut() {
             if node.has(Node::PENDING) {
                 let (old, new) = (node.tensor.values, node.waiting());
-                let row = node.tensor.shape.without(0).numel();
+                let row = node.tensor.shape.row_numel();
                 let rows = new.len().checked_div(row).unwrap_or(0);
                 node.tensor.shape = node.tensor.shape.with_dim(0, rows);
                 node.tensor.values = new;
@@ -871,10 +871,7 @@ impl<'t> State<'t> {
             }
             let start = self.param_floats + self.floats.place(param.tensor.values);
             let grads = self.floats.get_mut(start..start + param.len());
-            grads.unwrap_or_default().fill(match purpose {
-                Purpose::Add => -0.0,
-                Purpose::Step => 0.0,
-            });
+            grads.unwrap_or_default().fill(-0.0);
         }
         Ok(())
     }
