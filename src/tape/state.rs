@@ -62,6 +62,8 @@ pub(crate) struct State<'t> {
     seed: usize,
     seed_len: usize,
     reached: Collected,
+    /// Their floats.
+    planned_floats: usize,
     /// Which parameters hold gradients.
     collected: Cell<Collected>,
     /// The first operation that a parameter changes the result of.
@@ -79,17 +81,20 @@ pub(crate) struct State<'t> {
 }
 
 /// Which parameters have collected gradients since the last `zero_grad`: those with
-/// this flag. Kept so that the usual turn, one `backward` after each `zero_grad`, looks
-/// at no parameter.
+/// one of these flags. Kept so that the usual turn, one `backward` after each
+/// `zero_grad`, looks at no parameter.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u16)]
-enum Collected {
-    None = 0,
+struct Collected(u16);
+
+impl Collected {
+    const NONE: Self = Self(0);
     /// Those of the planned loss.
-    Planned = Node::PLANNED,
+    const PLANNED: Self = Self(Node::PLANNED);
     /// The same, and those are all there are.
-    All = Node::PLANNED | Node::NO_PARAM,
-    Written = Node::WRITTEN,
+    const ALL: Self = Self(Node::PLANNED | Node::NO_PARAM);
+    const WRITTEN: Self = Self(Node::WRITTEN);
+    /// Those of the planned loss as well.
+    const WRITTEN_OR_PLANNED: Self = Self(Node::WRITTEN | Node::PLANNED);
 }
 
 type TakeOver<'t> = fn(&mut State<'t>) -> Result<(), Refused>;
@@ -166,8 +171,9 @@ impl<'t> State<'t> {
             first_planned: None,
             seed: usize::MAX, // none
             seed_len: 0,
-            reached: Collected::None,
-            collected: Cell::new(Collected::None),
+            reached: Collected::NONE,
+            planned_floats: 0,
+            collected: Cell::new(Collected::NONE),
             take_over: None,
             first_op: None,
             last_op: None,
@@ -279,7 +285,7 @@ impl<'t> State<'t> {
     /// Whether a gradient has reached a parameter.
     #[inline]
     pub(crate) fn has_grad(&self, param: &Node) -> bool {
-        param.has(self.collected.get() as u16)
+        param.has(self.collected.get().0)
     }
 
     /// A parameter's gradient.
@@ -355,8 +361,8 @@ impl<'t> State<'t> {
                     let grads = self.floats.get_mut(place..2 * place + len);
                     move_up(grads.unwrap_or_default(), len);
                     self.param_floats += len;
-                    if self.collected.get() == Collected::All {
-                        self.collected.set(Collected::Planned);
+                    if self.collected.get() == Collected::ALL {
+                        self.collected.set(Collected::PLANNED);
                     }
                 } else {
                     self.bottom -= len;
@@ -784,7 +790,7 @@ impl<'t> State<'t> {
                 return Ok(());
             }
         }
-        let starts_anew = self.collected.get() == Collected::None;
+        let starts_anew = self.collected.get() == Collected::NONE;
         if starts_anew {
             self.collected.set(self.reached);
         }
@@ -848,7 +854,7 @@ impl<'t> State<'t> {
     /// the others for gradients to be added: they get the identity of addition.
     fn mark_written(&mut self) {
         let _ = self.settle(Purpose::Add);
-        self.collected.set(Collected::Written);
+        self.collected.set(Collected::WRITTEN);
     }
 
     /// Fills the gradients of parameters that no backward pass has reached with what
@@ -859,7 +865,7 @@ impl<'t> State<'t> {
     pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Refused> {
         let params = self.nodes.iter();
         for (number, param) in params.filter(|node| node.has(Node::PARAM)).enumerate() {
-            if param.has(self.collected.get() as u16) {
+            if param.has(self.collected.get().0) {
                 param.set(Node::WRITTEN);
                 continue;
             }
@@ -905,10 +911,11 @@ impl<'t> State<'t> {
 
     /// [`plan`](Self::plan), with `top` for where the gradients begin.
     fn plan_from(&mut self, loss: Link, top: usize) -> Result<(), Refused> {
-        if self.collected.get() != Collected::None {
+        if self.collected.get() != Collected::NONE {
             self.mark_written();
         }
         self.forget_plan();
+        self.planned_floats = 0;
         for node in self.nodes.iter_mut() {
             node.clear(Node::LIVE | Node::PLANNED);
             (node.firsts, node.next_planned) = (0, None);
@@ -927,12 +934,13 @@ impl<'t> State<'t> {
             if !self.nodes.at(link).has(Node::LIVE) {
                 continue;
             }
+            let mut sent_to = 0;
             for k in 0..MAX_OPERANDS {
-                end = end.max(self.plan_operand(link, k, top));
+                sent_to = sent_to.max(self.plan_operand(link, k, top));
             }
-            let node = self.nodes.at(link);
-            node.clear(Node::LIVE);
-            if self.sends_gradients(node) {
+            end = end.max(sent_to);
+            self.nodes.at(link).clear(Node::LIVE);
+            if sent_to > 0 {
                 match last {
                     Some(last) => self.nodes.at_mut(last).next_planned = Some(link),
                     None => self.first_planned = Some(link),
@@ -947,19 +955,14 @@ impl<'t> State<'t> {
                 capacity: self.floats.len(),
             }));
         }
-        let mut all = true;
-        for param in self.params() {
-            if !param.has(Node::PLANNED) {
-                all = false;
-            } else if self.collected.get() == Collected::Written {
-                param.set(Node::WRITTEN);
-            }
-        }
-        self.reached = if all {
-            Collected::All
+        self.reached = if self.planned_floats == self.param_floats {
+            Collected::ALL
         } else {
-            Collected::Planned
+            Collected::PLANNED
         };
+        if self.collected.get() != Collected::NONE {
+            self.collected.set(Collected::WRITTEN_OR_PLANNED);
+        }
         self.scratch = end - top;
         self.note_peak();
         let node = self.nodes.at(loss);
@@ -972,7 +975,8 @@ impl<'t> State<'t> {
     }
 
     /// Gives operand `k` of a node that has a gradient a place for its own, if it needs
-    /// one and has none. Returns where that ends.
+    /// one and has none. Returns where what is planned ends; 0 if nothing is to be
+    /// computed, because no gradient flows there or it is the node's own.
     #[inline(never)]
     fn plan_operand(&mut self, link: Link, k: usize, top: usize) -> usize {
         let node = self.nodes.at(link);
@@ -981,30 +985,24 @@ impl<'t> State<'t> {
             return 0;
         };
         let (operand, bit) = (self.nodes.at(to), 1 << k);
-        let mut end = 0;
+        let mut end = top.max(1);
         let mut firsts = 0;
         if operand.has(Node::PARAM) {
             if !operand.has(Node::PLANNED) {
                 firsts = bit << Node::ANEW;
+                self.planned_floats += operand.len();
             }
             operand.set(Node::PLANNED);
         } else if operand.tensor.grad == Start::NONE {
             let passes = node.op.and_then(|op| op.passes_grad(k));
-            if !passes.is_some_and(|PassGrad(pass)| pass(&mut self.nodes, link, k)) {
-                firsts = bit | bit << Node::ANEW;
-                end = self.place_gradient(to, top);
+            if passes.is_some_and(|PassGrad(pass)| pass(&mut self.nodes, link, k)) {
+                return 0;
             }
+            firsts = bit | bit << Node::ANEW;
+            end = self.place_gradient(to, top);
         }
         self.nodes.at_mut(link).firsts |= firsts;
         end
-    }
-
-    /// Whether there is an operand that a gradient flows to, other than its own.
-    fn sends_gradients(&self, node: &Node) -> bool {
-        node.operands.iter().any(|operand| {
-            let grad = self.nodes.tensor(*operand).grad;
-            grad != Start::NONE && grad != node.tensor.grad
-        })
     }
 
     /// Places one buffer in the lowest gap between live ones above `top`. Returns the
@@ -1036,14 +1034,14 @@ impl<'t> State<'t> {
 
     #[inline]
     pub(crate) fn zero_grad(&self) {
-        self.collected.set(Collected::None);
+        self.collected.set(Collected::NONE);
     }
 
     /// Whether `backward` has reached every parameter, seen at a glance: if not, it
     /// may have all the same.
     #[inline]
     pub(super) fn every_param_has_grad(&self) -> bool {
-        self.collected.get() == Collected::All
+        self.collected.get() == Collected::ALL
     }
 
     /// After a step, what depends on parameters is older than they are.
