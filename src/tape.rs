@@ -561,14 +561,14 @@ impl<'t> Tape<'t> {
     #[cold]
     #[inline(never)]
     pub(crate) fn keep(&'t self, op: &'static str, at: &'static Location<'static>) -> Var<'t> {
-        if !self.failed.replace(true) {
-            self.hold_if_failed();
-            if let Ok(state) = self.state.try_borrow() {
-                if !state.refusal.untold.replace(false) {
-                    state.refusal.kind.set(ErrorKind::Borrowed);
-                }
-                state.refused_at(Some(op), Some(at));
+        if !self.failed.replace(true)
+            && let Ok(state) = self.state.try_borrow()
+        {
+            if !state.refusal.untold.replace(false) {
+                state.refusal.kind.set(ErrorKind::Borrowed);
             }
+            state.refused_at(Some(op), Some(at));
+            self.hold.set(Some(ManuallyDrop::new(state)));
         }
         Var::unrecorded(self)
     }

@@ -557,12 +557,13 @@ impl<'a> Backward<'a> {
     #[cold]
     #[inline(never)]
     fn clear_unlent(&mut self) {
-        for operand in self.node.operands {
-            if self.firsts & 1 != 0 {
+        let mut firsts = self.firsts;
+        for operand in &self.node.operands {
+            if firsts & 1 != 0 {
                 // SAFETY: planned, and nothing else is lent while `self` is borrowed.
                 unsafe { operand.tensor().gradient().write() }.fill(-0.0);
             }
-            self.firsts >>= 1;
+            firsts >>= 1;
         }
     }
 
