@@ -136,15 +136,13 @@ pub struct Operands {
 }
 
 impl Operands {
-    pub(crate) fn new(shapes: &[Shape]) -> Self {
-        let mut packed = Operands::default();
-        let slots = packed.sizes.iter_mut().zip(&mut packed.ranks);
+    pub(crate) fn set(&mut self, shapes: &[Shape]) {
+        let slots = self.sizes.iter_mut().zip(&mut self.ranks);
         for ((sizes, rank), shape) in slots.zip(shapes) {
             *sizes = shape.sizes();
             *rank = shape.rank() as u8;
         }
-        packed.count = shapes.len() as u8;
-        packed
+        self.count = shapes.len() as u8;
     }
 
     /// The shapes, in the operation's order.

@@ -575,10 +575,15 @@ impl<'t> State<'t> {
 
     #[cold]
     fn refuse_shapes(&self, why: ShapeError, shapes: &[Shape]) -> Refused {
-        self.refuse(ErrorKind::Shape {
+        let mut kind = ErrorKind::Shape {
             why,
-            operands: Operands::new(shapes),
-        })
+            operands: Operands::default(),
+        };
+        // Where it is: an error is too large to be passed around while it is made.
+        if let ErrorKind::Shape { operands, .. } = &mut kind {
+            operands.set(shapes);
+        }
+        self.refuse(kind)
     }
 
     /// Keeps the first `keep` nodes.
