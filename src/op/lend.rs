@@ -646,15 +646,31 @@ impl<'a> Backward<'a> {
         if !self.needs_grad(k) {
             return None;
         }
-        let (result, operand) = (self.node.tensor.gradient(), self.tensor(k).gradient());
-        if cfg!(debug_assertions) && !operand.is_apart_from(result) {
-            return None;
-        }
-        let acc = if self.firsts & 1 << k != 0 {
+        let acc = if self.are_first(1 << k) {
             Acc::Set
         } else {
             Acc::Add
         };
+        self.lend(k, acc)
+    }
+
+    /// [`grad`](Self::grad) of an operand that is known to be needed and to hold
+    /// nothing yet, if so; with the same promise.
+    #[inline(always)]
+    pub(crate) fn first_grad(&mut self, k: usize) -> Option<Grad<'_>> {
+        if !self.are_first(1 << k) {
+            return None;
+        }
+        self.lend(k, Acc::Set)
+    }
+
+    /// The gradients of an operand that needs one.
+    #[inline(always)]
+    fn lend(&mut self, k: usize, acc: Acc) -> Option<Grad<'_>> {
+        let (result, operand) = (self.node.tensor.gradient(), self.tensor(k).gradient());
+        if cfg!(debug_assertions) && !operand.is_apart_from(result) {
+            return None;
+        }
         self.firsts &= !(1 << k);
         Some(Grad {
             // SAFETY: planned, so within the arena; apart from the operand's, and

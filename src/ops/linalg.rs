@@ -2,7 +2,7 @@
 
 use super::{Build, Entry, exactly};
 use crate::kernel::{self, Level};
-use crate::op::{Attrs, Backward, Forward, Op};
+use crate::op::{Attrs, Backward, Forward, Grad, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -105,7 +105,7 @@ impl Linear {
         }
         // One by one they are as fast without vectors, and take less flash.
         if Level::VECTORS && attrs.tag != 0 && cx.needs_grad(1) {
-            return Self::send_to_line(cx, |g| kernel::dot_and_sum(x, g));
+            return Self::send_to_line(cx, Backward::grad, |g| kernel::dot_and_sum(x, g));
         }
         if let Some(grad) = cx.grad(1) {
             kernel::matmul_tn(x, grad.output, grad.operand, sizes, grad.acc);
@@ -118,11 +118,15 @@ impl Linear {
 
     /// Both gradients of a line, in one pass.
     #[inline(always)]
-    fn send_to_line(cx: &mut Backward<'_>, dot_and_sum: impl FnOnce(&[f32]) -> (f32, f32)) {
-        let Some(grad) = cx.grad(1) else { return };
+    fn send_to_line<'a>(
+        cx: &mut Backward<'a>,
+        lend: for<'g> fn(&'g mut Backward<'a>, usize) -> Option<Grad<'g>>,
+        dot_and_sum: impl FnOnce(&[f32]) -> (f32, f32),
+    ) {
+        let Some(grad) = lend(cx, 1) else { return };
         let (slope, offset) = dot_and_sum(grad.output);
         grad.put(slope);
-        if let Some(grad) = cx.grad(2) {
+        if let Some(grad) = lend(cx, 2) {
             grad.put(offset);
         }
     }
@@ -165,7 +169,9 @@ impl Op for Linear {
         // Of the gradients, those of `w` and of `b`, to be written and not added to.
         if cx.attrs().tag == Self::SHORT_LINE && cx.are_first(0b110) && !cx.needs_grad(0) {
             let x = cx.operand(0);
-            Self::send_to_line(cx, |g| kernel::short_dot_and_sum(x, g));
+            Self::send_to_line(cx, Backward::first_grad, |g| {
+                kernel::short_dot_and_sum(x, g)
+            });
         } else {
             Self::any_backward(cx);
         }

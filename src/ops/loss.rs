@@ -2,7 +2,7 @@
 
 use super::{Build, Entry, exactly};
 use crate::kernel::{self, Acc, Lanes, Map};
-use crate::op::{Attrs, Backward, Forward, Op};
+use crate::op::{Attrs, Backward, Forward, Grad, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -56,11 +56,12 @@ impl Op for Mse {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        if cx.are_first(1) {
-            send(cx, [0, 1], |slope, xs, grad, _| {
-                kernel::map(slope, xs, grad, Acc::Set);
-            });
-        } else {
+        let (p, y) = (cx.operand(0), cx.operand(1));
+        if let Some(grad) = cx.first_grad(0) {
+            if let Some(slope) = Slope::of(&grad, p) {
+                kernel::map(slope, [p, y], grad.operand, Acc::Set);
+            }
+        } else if cx.needs_grad(0) {
             seldom_send(cx, [0, 1]);
         }
         if cx.needs_grad(1) {
@@ -69,26 +70,24 @@ impl Op for Mse {
     }
 }
 
-#[inline(always)]
-fn send(
-    cx: &mut Backward<'_>,
-    [k, other]: [usize; 2],
-    map: fn(Slope, [&[f32]; 2], &mut [f32], Acc),
-) {
-    let (own, other) = (cx.operand(k), cx.operand(other));
-    if let Some(grad) = cx.grad(k)
-        && let [g, ..] = grad.output
-    {
-        let g = g / own.len() as f32;
-        map(Slope(g + g), [own, other], grad.operand, grad.acc);
+impl Slope {
+    #[inline(always)]
+    fn of(grad: &Grad<'_>, x: &[f32]) -> Option<Self> {
+        let g = grad.output.first()? / x.len() as f32;
+        Some(Slope(g + g))
     }
 }
 
 // To a target, which is seldom trained, or to what has other gradients: so that the
 // usual should not pay for it.
 #[inline(never)]
-fn seldom_send(cx: &mut Backward<'_>, operands: [usize; 2]) {
-    send(cx, operands, kernel::seldom_map);
+fn seldom_send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
+    let (own, other) = (cx.operand(k), cx.operand(other));
+    if let Some(grad) = cx.grad(k)
+        && let Some(slope) = Slope::of(&grad, own)
+    {
+        kernel::seldom_map(slope, [own, other], grad.operand, grad.acc);
+    }
 }
 
 /// `s * r`, with `r` for what a line leaves unexplained, `(x * slope + offset) - y`.
