@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn learn_a_sine() -> Result<(), Box<dyn Error>> {
     // 321 parameters with their gradients, and 64 samples on their way through
     // two layers of 16 units. Measured, as `Tape::usage` tells.
-    let mut arena = Arena::<6916, 14>::new();
+    let mut arena = Arena::<4868, 12>::new();
     let tape = arena.tape();
     let [w1, b1, w2, b2, w3, b3] = [
         tape.param(&sine::W1, [1, 16]),
@@ -51,8 +51,7 @@ fn learn_a_sine() -> Result<(), Box<dyn Error>> {
     let x = tape.input(&sine::X, [64, 1]);
     let y = tape.input(&sine::Y, [64, 1]);
 
-    let hidden = x.linear(w1, b1).tanh();
-    let hidden = hidden.linear(w2, b2).tanh();
+    let hidden = x.linear_tanh(w1, b1).linear_tanh(w2, b2);
     let loss = hidden.linear(w3, b3).mse(y);
 
     println!("Epoch  Loss         PyTorch in f64");
@@ -90,7 +89,7 @@ fn straight_line<'t>(t_u: Var<'t>, [w, b]: [Var<'t>; 2]) -> Var<'t> {
 }
 
 fn network<'t>(t_u: Var<'t>, [w1, b1, w2, b2]: [Var<'t>; 4]) -> Var<'t> {
-    t_u.linear(w1, b1).tanh().linear(w2, b2)
+    t_u.linear_tanh(w1, b1).linear(w2, b2)
 }
 
 /// What a parameter starts with.
@@ -103,7 +102,7 @@ fn calibrate<const N: usize>(
     optimizer: &mut impl Optimizer,
 ) -> Result<(), Box<dyn Error>> {
     // As much as the network takes; the line takes less.
-    let mut arena = Arena::<426, 10>::new();
+    let mut arena = Arena::<250, 9>::new();
     let tape = arena.tape();
     let parameters = start.map(|(values, shape)| tape.param(&values, shape));
     let t_u = tape.input(&T_UN, [11, 1]);

@@ -115,7 +115,11 @@ impl<'t> Tape<'t> {
             state.replay()?;
             let weight = len as f32 / rows as f32;
             state.backward(self, loss, Some(&[weight]))?;
-            let value = state.values(state.look(self, loss)?).first().copied().unwrap_or(f32::NAN);
+            let value = state
+                .values(state.look(self, loss)?)
+                .first()
+                .copied()
+                .unwrap_or(f32::NAN);
             mean.add(weight * value);
             start += len;
         }

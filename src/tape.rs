@@ -11,8 +11,8 @@ use core::mem::ManuallyDrop;
 use core::panic::Location;
 
 use crate::error::{Error, ErrorKind, OptimizerError};
-use crate::op::{Attrs, Node, Op};
 pub(crate) use crate::op::Stamp;
+use crate::op::{Attrs, Node, Op};
 use crate::shape::Shape;
 use crate::var::Var;
 

@@ -71,7 +71,7 @@ pub fn sine<'t>(tape: &'t Tape<'t>, sine: &'t Sine) -> Job<'t, Adam<321>> {
     let (x, y) = (tape.input(&sine.x, [64, 1]), tape.input(&sine.y, [64, 1]));
     let params: [Var<'t>; 6] = std::array::from_fn(param);
     let [w1, b1, w2, b2, w3, b3] = params;
-    let hidden = x.linear(w1, b1).tanh().linear(w2, b2).tanh();
+    let hidden = x.linear_tanh(w1, b1).linear_tanh(w2, b2);
     Job {
         tape,
         loss: hidden.linear(w3, b3).mse(y),

@@ -343,7 +343,9 @@ impl<'t> Nodes<'t> {
     }
 
     /// Those in use, in recorded order.
-    pub(crate) fn links(&self) -> impl DoubleEndedIterator<Item = Link> + ExactSizeIterator + use<'t> {
+    pub(crate) fn links(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = Link> + ExactSizeIterator + use<'t> {
         let start = self.start;
         // SAFETY: as many are in use, and so within the arena.
         (0..self.used).map(move |id| Link(unsafe { start.add(id) }))

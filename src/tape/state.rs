@@ -786,9 +786,7 @@ impl<'t> State<'t> {
             Some(gradient) if gradient.len() == self.seed_len => self.planned,
             Some(_) => Stamp::NONE,
         };
-        if !ptr::eq(tape, var.tape)
-            || planned != loss
-            || self.outdated_from <= self.stamps.id(loss)
+        if !ptr::eq(tape, var.tape) || planned != loss || self.outdated_from <= self.stamps.id(loss)
         {
             self.prepare(tape, var, gradient)?;
             if self.planned != loss {

@@ -13,8 +13,8 @@ use crate::calibration::{Calibration, MAX_DEGREE, MAX_HIDDEN, MAX_PARAMS, Model,
 /// the order of sums, and with it the bits.
 pub const BATCH: usize = 8;
 /// Nodes of the largest recording, a network and its loss: two inputs, four
-/// parameters, two layers, `tanh`, loss.
-pub const NODES: usize = 10;
+/// parameters, two layers, loss.
+pub const NODES: usize = 9;
 /// Floats that the widest network takes: [`floats`] of [`MAX_HIDDEN`].
 pub const FLOATS: usize = floats(MAX_HIDDEN);
 /// What `fit` is given if nothing is said.
@@ -23,10 +23,10 @@ pub const EPOCHS: u32 = 500;
 pub const MAX_EPOCHS: u32 = 100_000;
 
 /// Floats that a network with so many units takes: parameters and their
-/// gradients, two hidden values and two gradients of them for each sample of a
+/// gradients, the hidden values and their gradients for each sample of a
 /// batch, the output and its gradient, the loss. The polynomials take fewer.
 pub const fn floats(hidden: usize) -> usize {
-    2 * (3 * hidden + 1) + BATCH * (4 * hidden + 2) + 2
+    2 * (3 * hidden + 1) + BATCH * (2 * hidden + 2) + 2
 }
 
 /// A reading next to what it should have been.
@@ -320,21 +320,26 @@ fn fill_powers(z: f32, to: &mut [f32]) {
 /// Records the model over rows of powers `[rows, degree]`: `[rows, 1]`.
 fn record<'t>(tape: &'t Tape<'t>, calibration: &Calibration, x: Var<'t>) -> Var<'t> {
     let params = calibration.params();
-    let layer = |x: Var<'t>, params: &[f32], inputs: usize, outputs: usize| {
+    let layer = |params: &[f32], inputs: usize, outputs: usize| {
         let (w, b) = params
             .split_at_checked(inputs * outputs)
             .unwrap_or_default();
         let w = tape.param(w, [inputs, outputs]);
-        let b = tape.param(b, [outputs]);
-        x.linear(w, b)
+        (w, tape.param(b, [outputs]))
     };
     match calibration.model {
         Model::Mlp { hidden } => {
             let hidden = usize::from(hidden);
             let (first, second) = params.split_at_checked(2 * hidden).unwrap_or_default();
-            layer(layer(x, first, 1, hidden).tanh(), second, hidden, 1)
+            let (w, b) = layer(first, 1, hidden);
+            let hidden_values = x.linear_tanh(w, b);
+            let (w, b) = layer(second, hidden, 1);
+            hidden_values.linear(w, b)
         }
-        polynomial => layer(x, params, polynomial.degree(), 1),
+        polynomial => {
+            let (w, b) = layer(params, polynomial.degree(), 1);
+            x.linear(w, b)
+        }
     }
 }
 

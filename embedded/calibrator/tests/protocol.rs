@@ -318,7 +318,7 @@ fn status_tells_all_there_is() {
         assert_eq!(
             t.line("status"),
             "board host\nboots 1\nsamples 0 of 48\nmodel linear\noptimizer sgd 0.1:3dcccccd\n\
-             calibration none\nstored none\narena of 324 floats\nok\n"
+             calibration none\nstored none\narena of 196 floats\nok\n"
         );
         t.add_thermometer();
         t.line("model mlp 8");
@@ -337,7 +337,7 @@ fn status_tells_all_there_is() {
             status.contains(&format!("\nstored mlp 8 crc={crc}\n")),
             "{status}"
         );
-        assert!(status.contains(" of 324 floats, "), "{status}");
+        assert!(status.contains(" of 196 floats, "), "{status}");
     });
 }
 
@@ -443,7 +443,7 @@ fn networks_are_as_wide_as_there_is_memory() {
     assert_eq!(t.line("model mlp 3"), "ok mlp 3\n");
     t.add_thermometer();
     assert_eq!(last_line(&t.line("fit 10")), "ok");
-    assert!(t.line("status").contains(" of 134 floats"));
+    assert!(t.line("status").contains(" of 86 floats"));
 }
 
 #[test]

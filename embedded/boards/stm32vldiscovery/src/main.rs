@@ -1,15 +1,15 @@
 //! The calibrator on the STM32VLDISCOVERY: STM32F100, Cortex-M3, 8 KiB RAM. The
 //! serial line is USART 1: PA9 sends, PA10 receives.
 //!
-//! The RAM is enough for all of the calibrator, in small: fewer samples, and
-//! networks of fewer units.
+//! The RAM is enough for all of the calibrator.
 
 #![no_std]
 #![no_main]
 
 use core::ops::Range;
 
-use calibrator::{Board, Calibrator, Damaged, Memory, Ram, fit};
+use calibrator::fit::FLOATS;
+use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
 use firmware::Ticks;
 use stm32f1xx_hal::flash::FlashExt;
 use stm32f1xx_hal::pac::{ADC1, Peripherals, USART1};
@@ -22,16 +22,14 @@ mod flash;
 use flash::Flash;
 
 const RAM: Range<usize> = 0x2000_0000..0x2000_2000;
-const SAMPLES: usize = 24;
-/// The widest network there is room for.
-const HIDDEN: usize = 4;
+const SAMPLES: usize = 48;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     firmware::stack::paint();
     match start() {
         Some(board) => {
-            let mut memory = Memory::<SAMPLES, { fit::floats(HIDDEN) }>::new();
+            let mut memory = Memory::<SAMPLES, FLOATS>::new();
             Calibrator::new(board, &mut memory).run()
         }
         None => cortex_m::peripheral::SCB::sys_reset(),
