@@ -513,13 +513,8 @@ impl<'t> State<'t> {
         if !grad_enabled {
             flags = 0;
         }
-        let shapes = self.shapes(operands);
-        let shapes = shapes.get(..vars.len()).unwrap_or_default();
-        let node = self.nodes.at_mut(link);
-        node.attrs = attrs;
-        let shape = op
-            .shape(shapes, &mut node.attrs)
-            .map_err(|why| self.refuse_shapes(why, shapes))?;
+        self.nodes.at_mut(link).attrs = attrs;
+        let shape = self.infer_shape(op, operands, vars.len(), link)?;
 
         let [first, ..] = operands;
         let source = first.link().filter(|_| op.is_view());
@@ -556,12 +551,21 @@ impl<'t> State<'t> {
         Ok(stamp)
     }
 
-    /// The operands' shapes; a scalar's of those that are not there.
-    #[inline(always)]
-    fn shapes(&self, [a, b, c]: [Operand; MAX_OPERANDS]) -> [Shape; MAX_OPERANDS] {
+    /// The shape of a result. The rule may also set attributes of its node.
+    fn infer_shape(
+        &mut self,
+        op: &dyn Op,
+        operands: [Operand; MAX_OPERANDS],
+        count: usize,
+        result: Link,
+    ) -> Result<Shape, Refused> {
         // No loop, which would stay one when compiled for size.
+        let [a, b, c] = operands;
         let shape = |operand| self.nodes.tensor(operand).shape;
-        [shape(a), shape(b), shape(c)]
+        let shapes = [shape(a), shape(b), shape(c)];
+        let shapes = shapes.get(..count).unwrap_or_default();
+        let shape = op.shape(shapes, &mut self.nodes.at_mut(result).attrs);
+        shape.map_err(|why| self.refuse_shapes(why, shapes))
     }
 
     /// Runs an operation after all others.
@@ -715,13 +719,9 @@ impl<'t> State<'t> {
         let Some(op) = node.op else {
             return Ok(());
         };
-        let (mut attrs, cap, mut values) = (node.attrs, node.cap as usize, node.tensor.values);
-        let shapes = self.shapes(node.operands);
-        let count = node.operands.iter().take_while(|o| **o != Operand::NONE);
-        let shapes = shapes.get(..count.count()).unwrap_or_default();
-        let shape = op
-            .shape(shapes, &mut attrs)
-            .map_err(|why| self.refuse_shapes(why, shapes))?;
+        let (operands, cap, mut values) = (node.operands, node.cap as usize, node.tensor.values);
+        let count = operands.iter().take_while(|o| **o != Operand::NONE);
+        let shape = self.infer_shape(op, operands, count.count(), link)?;
         let len = shape.numel();
         if len > cap {
             return Err(self.refuse(ErrorKind::Length {
@@ -729,13 +729,12 @@ impl<'t> State<'t> {
                 found: len,
             }));
         }
+        let node = self.nodes.at_mut(link);
         // A view gets its source's.
         if !node.has(Node::VIEW) {
             values = self.floats.span(self.floats.place(values), len);
         }
-        let node = self.nodes.at_mut(link);
         (node.tensor.shape, node.tensor.values) = (shape, values);
-        node.attrs = attrs;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use calibrator::Memory;
-use calibrator::fit::{FLOATS, floats};
+use calibrator::fit::FLOATS;
 use emulated::{Board, Flash, Machine};
 use host::{HostBoard, NO_COMMANDS, NO_LINES, Terminal, add_thermometer};
 
@@ -53,11 +53,11 @@ fn main() -> ExitCode {
         machine: &["-M", "virt", "-bios", "none"],
         flash: Flash::File(32 << 20),
     };
-    session::<48, FLOATS>(&microbit);
-    session::<48, FLOATS>(&mps2);
-    session::<256, FLOATS>(&netduino);
-    session::<24, { floats(4) }>(&discovery);
-    session::<256, FLOATS>(&virt);
+    session::<48>(&microbit);
+    session::<48>(&mps2);
+    session::<256>(&netduino);
+    session::<48>(&discovery);
+    session::<256>(&virt);
     plug_pulled_while_saving(&microbit);
     ExitCode::SUCCESS
 }
