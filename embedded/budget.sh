@@ -3,7 +3,9 @@
 # network that learns a sine (J2) with all points at once and in micro-batches; and
 # what a call of elementary functions costs. Instructions per epoch or per call
 # (counted, not cycles), flash (code and constants beyond those of a firmware that
-# does nothing), RAM (the deepest stack, which holds the arena).
+# does nothing), data (samples and start weights, in flash as well and not part of
+# that), RAM (the deepest stack, which holds the arena). Fails if one has grown
+# beyond its limit.
 #
 #   bash embedded/budget.sh [JOB…]
 #
@@ -18,16 +20,17 @@ export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 target=thumbv7em-none-eabihf
 elf=$CARGO_TARGET_DIR/$target/release/budget
 
-# A feature of the firmware, what it stands for, how that is done.
+# A feature of the firmware; the most instructions, flash and RAM it may take; what it
+# stands for, how that is done.
 jobs=(
-    "operators     J1  operators"
-    "fused         J1  linear and mse"
-    "line          J1  line_mse"
-    "sine          J2  all points at once"
-    "sine-in-parts J2  micro-batches"
-    "exp           exp -"
-    "tanh          tanh -"
-    "sin           sin -"
+    "operators       1200 18000  2200 J1  operators"
+    "fused            600  9000  1600 J1  linear and mse"
+    "line             400  6144  1200 J1  line_mse"
+    "sine          332000 10240 24832 J2  all points at once"
+    "sine-in-parts 820000 11800  8192 J2  micro-batches"
+    "exp               42     -     - exp -"
+    "tanh              42     -     - tanh -"
+    "sin               38     -     - sin -"
 )
 
 build() {
@@ -38,21 +41,43 @@ flash() {
     arm-none-eabi-size -A "$elf" | awk '/^\.(text|rodata) /{ n += $2 } END { print n }'
 }
 
+# What a firmware would have from its sensor or its user.
+data() {
+    local bytes=0 size
+    while read -r size; do
+        bytes=$((bytes + 16#$size))
+    done < <(arm-none-eabi-nm -SC "$elf" | awk '/ jobs::sine::data::| jobs::thermometer::T_/{ print $2 }')
+    echo $bytes
+}
+
+within=true
+# show JOB WHAT FIGURE LIMIT HOW
+show() {
+    local verdict=
+    if [[ $4 != - ]] && (($3 > $4)); then
+        verdict="  MORE THAN $4"
+        within=false
+    fi
+    printf '%s m4 %-5s %7d  %s%s\n' "$1" "$2" "$3" "$5" "$verdict"
+}
+
 build
 empty=$(flash)
 for entry in "${jobs[@]}"; do
-    read -r feature job how <<<"$entry"
+    read -r feature most_instructions most_flash most_ram job how <<<"$entry"
     [[ $# == 0 || " $* " == *" $feature "* ]] || continue
     build --features "$feature"
     found=$(timeout 120 qemu-system-arm -M mps2-an386 -icount shift=0,sleep=off -nographic \
         -semihosting-config enable=on,target=native -kernel "$elf" </dev/null)
     read -r instructions stack <<<"$found"
     if [[ $job == J? ]]; then
-        printf '%s m4 %-5s %7d  %s\n' \
-            "$job" instr "$instructions" "$how" \
-            "$job" flash $(($(flash) - empty)) "$how" \
-            "$job" ram "$stack" "$how"
+        data=$(data)
+        show "$job" instr "$instructions" "$most_instructions" "$how"
+        show "$job" flash $(($(flash) - empty - data)) "$most_flash" "$how"
+        show "$job" data "$data" - "$how"
+        show "$job" ram "$stack" "$most_ram" "$how"
     else
-        printf '%s m4 instr %d a number\n' "$job" "$instructions"
+        show "$job" instr "$instructions" "$most_instructions" "a number"
     fi
 done
+$within

@@ -62,10 +62,9 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The whole session on a board with room for so many samples, and for a tape
-/// of so many floats.
-fn session<const SAMPLES: usize, const TAPE: usize>(machine: &Machine) {
-    let mut memory = Memory::<SAMPLES, TAPE>::new();
+/// The whole session on a board with room for so many samples.
+fn session<const SAMPLES: usize>(machine: &Machine) {
+    let mut memory = Memory::<SAMPLES, FLOATS>::new();
     let mut session = Session {
         board: None,
         twin: Terminal::new(HostBoard::new(), &mut memory),
