@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What training costs on a Cortex-M4F: the thermometer (J1) in three spellings, and the
-# network that learns a sine (J2) with all points at once and in micro-batches; and
+# network that learns a sine (J2) with all points at once and one at a time; and
 # what a call of elementary functions costs. Instructions per epoch or per call
 # (counted, not cycles), flash (code and constants beyond those of a firmware that
 # does nothing), data (samples and start weights, in flash as well and not part of
@@ -27,7 +27,7 @@ jobs=(
     "fused            600  9000  1600 J1  linear and mse"
     "line             400  6144  1200 J1  line_mse"
     "sine          332000 10240 24832 J2  all points at once"
-    "sine-in-parts 820000 11800  8192 J2  micro-batches"
+    "one-by-one    820000 11800  8192 J2  one at a time"
     "exp               42     -     - exp -"
     "tanh              42     -     - tanh -"
     "sin               38     -     - sin -"

@@ -476,7 +476,7 @@ impl<'t> State<'t> {
         self.expect_length(&node.tensor.shape, values)?;
         let start = self.floats.place(node.tensor.values);
         if let Some(to) = self.floats.get_mut(start..start + values.len()) {
-            to.copy_from_slice(values);
+            copy(values, to);
         }
         self.outdated_from = self.outdated_from.min(self.id(leaf));
         Ok(())

@@ -37,7 +37,7 @@ const JOB: bool = cfg!(any(
 const ELEMENTARY: bool = cfg!(any(feature = "exp", feature = "tanh", feature = "sin"));
 
 /// Whether the job is the network that learns a sine.
-const SINE: bool = cfg!(any(feature = "sine", feature = "sine-in-parts"));
+const SINE: bool = cfg!(any(feature = "sine", feature = "one-by-one"));
 
 fn run() -> i32 {
     let Some(mut peripherals) = Peripherals::take() else {
@@ -127,19 +127,19 @@ fn thermometer() -> Option<u32> {
 
 #[inline(never)]
 fn sine() -> Option<u32> {
-    use jobs::sine::{MICRO_BATCH, Memory, Network, POINTS, SmallMemory, optimizer};
+    use jobs::sine::{Memory, Network, SmallMemory, optimizer};
 
     let mut optimizer = optimizer();
     // Known when compiled: what the other needs is not part of the firmware.
-    if cfg!(feature = "sine-in-parts") {
+    if cfg!(feature = "one-by-one") {
         let mut memory = SmallMemory::new();
         let tape = memory.tape();
-        let network = Network::record(&tape, MICRO_BATCH);
-        count(|| network.epoch_in_parts(&mut optimizer).ok().map(use_it))
+        let network = Network::record_one(&tape);
+        count(|| network.epoch_one_by_one(&mut optimizer).ok().map(use_it))
     } else {
         let mut memory = Memory::new();
         let tape = memory.tape();
-        let network = Network::record(&tape, POINTS);
+        let network = Network::record(&tape);
         count(|| network.epoch(&mut optimizer).ok().map(use_it))
     }
 }
