@@ -56,8 +56,6 @@ pub(crate) struct State<'t> {
     /// The loss whose gradient buffers are planned, where its own is and how long,
     /// and to which parameters gradients flow.
     planned: Stamp,
-    /// The same, if it is a single number.
-    planned_number: Stamp,
     first_planned: Option<Link>,
     seed: usize,
     seed_len: usize,
@@ -167,7 +165,6 @@ impl<'t> State<'t> {
             floats_peak: 0,
             nodes_peak: 0,
             planned: Stamp::NONE,
-            planned_number: Stamp::NONE,
             first_planned: None,
             seed: usize::MAX, // none
             seed_len: 0,
@@ -742,7 +739,7 @@ impl<'t> State<'t> {
 
     /// Gradients are planned again before they are computed.
     fn forget_plan(&mut self) {
-        (self.planned, self.planned_number) = (Stamp::NONE, Stamp::NONE);
+        self.planned = Stamp::NONE;
         self.scratch = 0;
     }
 
@@ -780,12 +777,10 @@ impl<'t> State<'t> {
         gradient: Option<&[f32]>,
     ) -> Result<(), Refused> {
         let loss = var.stamp;
-        let planned = match gradient {
-            None => self.planned_number,
-            Some(gradient) if gradient.len() == self.seed_len => self.planned,
-            Some(_) => Stamp::NONE,
-        };
-        if !ptr::eq(tape, var.tape) || planned != loss || self.outdated_from <= self.stamps.id(loss)
+        if !ptr::eq(tape, var.tape)
+            || self.planned != loss
+            || self.seed_len != gradient.map_or(1, <[f32]>::len)
+            || self.outdated_from <= self.stamps.id(loss)
         {
             self.prepare(tape, var, gradient)?;
             if self.planned != loss {
@@ -803,9 +798,9 @@ impl<'t> State<'t> {
                 }
             }
             Some(gradient) => {
-                let seed = self.floats.get_mut(self.seed..);
-                if let Some(seed) = seed.and_then(|seed| seed.get_mut(..gradient.len())) {
-                    seed.copy_from_slice(gradient);
+                let seed = self.floats.get_mut(self.seed..).unwrap_or_default();
+                for (to, g) in seed.iter_mut().zip(gradient) {
+                    *to = *g;
                 }
             }
         }
@@ -970,9 +965,6 @@ impl<'t> State<'t> {
         let node = self.nodes.at(loss);
         (self.seed, self.seed_len) = (self.floats.place_of(node.tensor.grad), node.len());
         self.planned = node.stamp;
-        if self.seed_len == 1 {
-            self.planned_number = node.stamp;
-        }
         Ok(())
     }
 
