@@ -166,6 +166,12 @@ pub struct Attrs {
 }
 
 impl Attrs {
+    /// No attributes: all zeros, as by default.
+    pub const NONE: Attrs = Attrs {
+        words: [0; 4],
+        tag: 0,
+    };
+
     /// Attributes that hold one number.
     pub const fn float(x: f32) -> Self {
         Self::floats(x, 0.0)
@@ -237,10 +243,7 @@ impl Node {
         firsts: 0,
         saved: 0,
         flags: Cell::new(0),
-        attrs: Attrs {
-            words: [0; 4],
-            tag: 0,
-        },
+        attrs: Attrs::NONE,
         cap: 0,
         stamp: Stamp::NONE,
         at: None,

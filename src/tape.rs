@@ -165,6 +165,18 @@ impl<'t> Tape<'t> {
     /// operation goes through, and yours ([`Op`]).
     #[track_caller]
     pub fn apply(&'t self, op: &'static dyn Op, operands: &[Var<'t>], attrs: Attrs) -> Var<'t> {
+        self.apply_with(op, operands, &attrs)
+    }
+
+    /// [`apply`](Self::apply) without attributes.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn apply_plain(&'t self, op: &'static dyn Op, operands: &[Var<'t>]) -> Var<'t> {
+        self.apply_with(op, operands, const { &Attrs::NONE })
+    }
+
+    #[track_caller]
+    fn apply_with(&'t self, op: &'static dyn Op, operands: &[Var<'t>], attrs: &Attrs) -> Var<'t> {
         match self.record(op, operands, attrs, self.grad_enabled.get()) {
             Ok(var) => var,
             Err(_) => self.keep(op.name(), Location::caller()),
@@ -185,7 +197,7 @@ impl<'t> Tape<'t> {
         attrs: Attrs,
     ) -> Result<Var<'t>, Error> {
         let at = Location::caller();
-        let made = self.record(op, operands, attrs, self.grad_enabled.get());
+        let made = self.record(op, operands, &attrs, self.grad_enabled.get());
         made.map_err(|_| self.why(op.name(), at))
     }
 
@@ -194,7 +206,7 @@ impl<'t> Tape<'t> {
         &'t self,
         op: &'static dyn Op,
         operands: &[Var<'t>],
-        attrs: Attrs,
+        attrs: &Attrs,
         grad_enabled: bool,
     ) -> Result<Var<'t>, Refused> {
         let at = Location::caller();

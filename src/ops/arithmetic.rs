@@ -268,7 +268,7 @@ macro_rules! operator {
             type Output = Var<'t>;
             #[track_caller]
             fn $method(self, rhs: Var<'t>) -> Var<'t> {
-                self.tape().apply($pair, &[self, rhs], Attrs::default())
+                self.tape().apply_plain($pair, &[self, rhs])
             }
         }
         impl<'t> $Trait<f32> for Var<'t> {
@@ -364,8 +364,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn maximum(self, other: Var<'t>) -> Var<'t> {
-        self.tape()
-            .apply(&Pair(Maximum), &[self, other], Attrs::default())
+        self.tape().apply_plain(&Pair(Maximum), &[self, other])
     }
 
     /// The smaller of two elements, NaN if either is. Broadcasts.
@@ -374,7 +373,6 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn minimum(self, other: Var<'t>) -> Var<'t> {
-        self.tape()
-            .apply(&Pair(Minimum), &[self, other], Attrs::default())
+        self.tape().apply_plain(&Pair(Minimum), &[self, other])
     }
 }

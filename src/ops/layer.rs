@@ -112,8 +112,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn linear_tanh(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-        self.tape()
-            .apply(&Layer(Tanh), &[self, w, b], Attrs::default())
+        self.tape().apply_plain(&Layer(Tanh), &[self, w, b])
     }
 
     /// The same with the logistic function: `x.linear(w, b).sigmoid()`.
@@ -122,8 +121,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn linear_sigmoid(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-        self.tape()
-            .apply(&Layer(Sigmoid), &[self, w, b], Attrs::default())
+        self.tape().apply_plain(&Layer(Sigmoid), &[self, w, b])
     }
 
     /// The same with `max(x, 0)`: `x.linear(w, b).relu()`.
@@ -132,7 +130,6 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn linear_relu(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-        self.tape()
-            .apply(&Layer(Relu), &[self, w, b], Attrs::default())
+        self.tape().apply_plain(&Layer(Relu), &[self, w, b])
     }
 }

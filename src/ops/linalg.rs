@@ -198,7 +198,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn matmul(self, other: Var<'t>) -> Var<'t> {
-        self.tape().apply(&Matmul, &[self, other], Attrs::default())
+        self.tape().apply_plain(&Matmul, &[self, other])
     }
 
     /// `x · w + b` as one node: `x` of shape `[samples, in]`, `w` of
@@ -224,6 +224,6 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn linear(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-        self.tape().apply(&Linear, &[self, w, b], Attrs::default())
+        self.tape().apply_plain(&Linear, &[self, w, b])
     }
 }

@@ -201,7 +201,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn mse(self, target: Var<'t>) -> Var<'t> {
-        self.tape().apply(&Mse, &[self, target], Attrs::default())
+        self.tape().apply_plain(&Mse, &[self, target])
     }
 
     /// The [`mse`](Self::mse) of the straight line `line[0] * x + line[1]` against
@@ -240,7 +240,6 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn line_mse(self, line: Var<'t>, target: Var<'t>) -> Var<'t> {
-        self.tape()
-            .apply(&LineMse, &[self, line, target], Attrs::default())
+        self.tape().apply_plain(&LineMse, &[self, line, target])
     }
 }

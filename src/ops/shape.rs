@@ -292,7 +292,7 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn detach(self) -> Var<'t> {
         let tape = self.tape();
-        match tape.record(&Detach, &[self], Attrs::default(), false) {
+        match tape.record(&Detach, &[self], &Attrs::NONE, false) {
             Ok(var) => var,
             Err(_) => tape.keep(Detach.name(), Location::caller()),
         }

@@ -486,7 +486,7 @@ impl<'t> State<'t> {
         tape: &Tape<'t>,
         op: &'static dyn Op,
         vars: &[Var<'t>],
-        attrs: Attrs,
+        attrs: &Attrs,
         grad_enabled: bool,
         at: &'static Location<'static>,
     ) -> Result<Stamp, Refused> {
@@ -510,7 +510,7 @@ impl<'t> State<'t> {
         if !grad_enabled {
             flags = 0;
         }
-        self.nodes.at_mut(link).attrs = attrs;
+        self.nodes.at_mut(link).attrs = *attrs;
         let shape = self.infer_shape(op, operands, vars.len(), link)?;
 
         let [first, ..] = operands;
