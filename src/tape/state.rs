@@ -125,12 +125,12 @@ pub(super) enum Purpose {
 /// A value that is not computed.
 #[derive(Clone, Copy)]
 pub(super) enum Leaf<'a, 't> {
-    /// Trainable, copied.
-    Param(&'a [f32]),
-    /// Copied.
-    Constant(&'a [f32]),
     /// Borrowed.
     Input(&'t [f32]),
+    /// Copied.
+    Constant(&'a [f32]),
+    /// Trainable, copied.
+    Param(&'a [f32]),
 }
 
 impl<'a, 't: 'a> Leaf<'a, 't> {
@@ -139,6 +139,15 @@ impl<'a, 't: 'a> Leaf<'a, 't> {
             Leaf::Param(_) => "param",
             Leaf::Constant(_) => "constant",
             Leaf::Input(_) => "input",
+        }
+    }
+
+    /// Numbers in the arena for each of its own: a parameter has a gradient, too.
+    fn copies(self) -> usize {
+        match self {
+            Leaf::Input(_) => 0,
+            Leaf::Constant(_) => 1,
+            Leaf::Param(_) => 2,
         }
     }
 
@@ -340,40 +349,32 @@ impl<'t> State<'t> {
         let values = leaf.values();
         self.expect_length(shape, values)?;
         let len = values.len();
-        let link = self.reserve(match leaf {
-            // Once for the value, once for the gradient.
-            Leaf::Param(_) => len.saturating_mul(2),
-            Leaf::Constant(_) => len,
-            Leaf::Input(_) => 0,
-        })?;
+        let link = self.reserve(len * leaf.copies())?;
 
-        let (values, flags) = match leaf {
-            Leaf::Input(data) => (Span::of_input(data), Node::BORROWED),
-            Leaf::Param(_) | Leaf::Constant(_) => {
-                let is_param = matches!(leaf, Leaf::Param(_));
-                let place;
-                if is_param {
-                    place = self.param_floats;
-                    // Gradients already collected move.
-                    let grads = self.floats.get_mut(place..2 * place + len);
-                    move_up(grads.unwrap_or_default(), len);
-                    self.param_floats += len;
-                    if self.collected.get() == Collected::ALL {
-                        self.collected.set(Collected::PLANNED);
-                    }
-                } else {
-                    self.bottom -= len;
-                    place = self.bottom;
+        let (place, flags) = match leaf {
+            Leaf::Input(_) => (0, Node::BORROWED),
+            Leaf::Constant(_) => {
+                self.bottom -= len;
+                (self.bottom, 0)
+            }
+            Leaf::Param(_) => {
+                let place = self.param_floats;
+                // Gradients already collected move.
+                let grads = self.floats.get_mut(place..2 * place + len);
+                move_up(grads.unwrap_or_default(), len);
+                self.param_floats += len;
+                if self.collected.get() == Collected::ALL {
+                    self.collected.set(Collected::PLANNED);
                 }
-                if let Some(to) = self.floats.get_mut(place..place + len) {
-                    copy(values, to);
-                }
-                let flags = if is_param {
-                    Node::PARAM | Node::REQUIRES_GRAD
-                } else {
-                    0
-                };
-                (self.floats.span(place, len), flags)
+                (place, Node::PARAM | Node::REQUIRES_GRAD)
+            }
+        };
+        let values = match leaf {
+            Leaf::Input(data) => Span::of_input(data),
+            Leaf::Constant(values) | Leaf::Param(values) => {
+                let to = self.floats.get_mut(place..place + len);
+                copy(values, to.unwrap_or_default());
+                self.floats.span(place, len)
             }
         };
         let node = self.nodes.at_mut(link);
