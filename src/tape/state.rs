@@ -378,13 +378,10 @@ impl<'t> State<'t> {
             }
         };
         let node = self.nodes.at_mut(link);
-        (node.op, node.at) = (None, Some(at));
-        node.next = None;
-        node.tensor.values = values;
-        node.tensor.shape = *shape;
-        (node.cap, node.saved) = (len as u32, 0);
+        (node.op, node.saved) = (None, 0);
+        (node.tensor.values, node.cap) = (values, len as u32);
         node.flags.set(flags);
-        Ok(self.push(link))
+        Ok(self.push(link, shape, at))
     }
 
     /// The next node, if there is one and `more` floats fit beside everything
@@ -405,9 +402,12 @@ impl<'t> State<'t> {
     }
 
     /// Takes the next node into use, now that it is filled.
-    fn push(&mut self, link: Link) -> Stamp {
+    #[inline(never)]
+    fn push(&mut self, link: Link, shape: &Shape, at: &'static Location<'static>) -> Stamp {
         let stamp = self.stamps.stamp(self.nodes.len());
-        self.nodes.at_mut(link).stamp = stamp;
+        let node = self.nodes.at_mut(link);
+        (node.stamp, node.at, node.next) = (stamp, Some(at), None);
+        node.tensor.shape = *shape;
         self.nodes.grow();
         self.forget_plan();
         stamp
@@ -531,14 +531,10 @@ impl<'t> State<'t> {
             }
         };
         let node = self.nodes.at_mut(link);
-        node.tensor.values = values;
-        node.tensor.shape = shape;
-        (node.op, node.at) = (Some(op), Some(at));
-        node.operands = operands;
-        node.next = None;
-        (node.cap, node.saved) = (cap, saved);
+        (node.op, node.operands, node.saved) = (Some(op), operands, saved);
+        (node.tensor.values, node.cap) = (values, cap);
         node.flags.set(flags);
-        let stamp = self.push(link);
+        let stamp = self.push(link, &shape, at);
         if flags & Node::REQUIRES_GRAD != 0 {
             self.first_trained = self.first_trained.min(id);
         }
