@@ -153,6 +153,13 @@ impl<'t> Floats<'t> {
         }
     }
 
+    /// The same, to change them.
+    #[inline(never)]
+    pub(crate) fn part(&mut self, place: usize, len: usize) -> &mut [f32] {
+        let from = self.get_mut(place..);
+        from.and_then(|from| from.get_mut(..len)).unwrap_or_default()
+    }
+
     /// How far it is from `place` to the next cache line.
     pub(crate) fn to_line(&self, place: usize) -> usize {
         self.start.as_ptr().wrapping_add(place).align_offset(64)

@@ -360,8 +360,7 @@ impl<'t> State<'t> {
             Leaf::Param(_) => {
                 let place = self.param_floats;
                 // Gradients already collected move.
-                let grads = self.floats.get_mut(place..2 * place + len);
-                move_up(grads.unwrap_or_default(), len);
+                move_up(self.floats.part(place, place + len), len);
                 self.param_floats += len;
                 if self.collected.get() == Collected::ALL {
                     self.collected.set(Collected::PLANNED);
@@ -372,8 +371,7 @@ impl<'t> State<'t> {
         let values = match leaf {
             Leaf::Input(data) => Span::of_input(data),
             Leaf::Constant(values) | Leaf::Param(values) => {
-                let to = self.floats.get_mut(place..place + len);
-                copy(values, to.unwrap_or_default());
+                copy(values, self.floats.part(place, len));
                 self.floats.span(place, len)
             }
         };
@@ -472,10 +470,8 @@ impl<'t> State<'t> {
             return Err(self.refuse(ErrorKind::NotLeaf));
         }
         self.expect_length(&node.tensor.shape, values)?;
-        let start = self.floats.place(node.tensor.values);
-        if let Some(to) = self.floats.get_mut(start..start + values.len()) {
-            copy(values, to);
-        }
+        let place = self.floats.place(node.tensor.values);
+        copy(values, self.floats.part(place, values.len()));
         self.outdated_from = self.outdated_from.min(self.id(leaf));
         Ok(())
     }
@@ -869,9 +865,8 @@ impl<'t> State<'t> {
                 self.refused_at(None, param.at);
                 return Err(refused);
             }
-            let start = self.param_floats + self.floats.place(param.tensor.values);
-            let grads = self.floats.get_mut(start..start + param.len());
-            grads.unwrap_or_default().fill(-0.0);
+            let place = self.param_floats + self.floats.place(param.tensor.values);
+            self.floats.part(place, param.len()).fill(-0.0);
         }
         Ok(())
     }
