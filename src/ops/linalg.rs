@@ -141,7 +141,7 @@ impl Op for Linear {
         let [x, w, b] = exactly(operands)?;
         let (sizes, shape) = product(x, w)?;
         // One bias for each column, so that no row is stretched.
-        if b.numel() != sizes[2] || b.rank() > 1 {
+        if b.dim(0) != sizes[2] || b.rank() > 1 {
             return Err(ShapeError::Broadcast);
         }
         keep(sizes, attrs);
