@@ -57,11 +57,12 @@ impl<'t> Network<'t> {
 
     #[inline(never)] // what only recording needs is off the stack afterwards
     fn over(tape: &'t Tape<'t>, x: Var<'t>, y: Var<'t>) -> Self {
-        let (w1, b1) = layer(tape, &W1, &B1);
-        let (w2, b2) = layer(tape, &W2, &B2);
-        let (w3, b3) = layer(tape, &W3, &B3);
-        let hidden = x.linear_tanh(w1, b1).linear_tanh(w2, b2);
-        let loss = hidden.linear(w3, b3).mse(y);
+        let (w, b) = params(tape, &W1, &B1);
+        let hidden = x.linear_tanh(w, b);
+        let (w, b) = params(tape, &W2, &B2);
+        let hidden = hidden.linear_tanh(w, b);
+        let (w, b) = params(tape, &W3, &B3);
+        let loss = hidden.linear(w, b).mse(y);
         Network { tape, x, y, loss }
     }
 
@@ -95,7 +96,7 @@ impl<'t> Network<'t> {
 
 /// The weights of a layer, a column for each of its results, and their biases.
 #[inline(never)]
-fn layer<'t>(tape: &'t Tape<'t>, weights: &[f32], biases: &[f32]) -> (Var<'t>, Var<'t>) {
+fn params<'t>(tape: &'t Tape<'t>, weights: &[f32], biases: &[f32]) -> (Var<'t>, Var<'t>) {
     let outputs = biases.len();
     let inputs = weights.len().checked_div(outputs).unwrap_or(0);
     (
