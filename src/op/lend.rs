@@ -154,10 +154,10 @@ impl<'t> Floats<'t> {
     }
 
     /// The same, to change them.
-    #[inline(never)]
     pub(crate) fn part(&mut self, place: usize, len: usize) -> &mut [f32] {
-        let from = self.get_mut(place..);
-        from.and_then(|from| from.get_mut(..len)).unwrap_or_default()
+        let span = self.span(place, len);
+        // SAFETY: of the arena, and `self` is borrowed exclusively.
+        unsafe { span.write() }
     }
 
     /// How far it is from `place` to the next cache line.
