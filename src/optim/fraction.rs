@@ -7,7 +7,7 @@
 
 /// A multiple of 2⁻⁶³.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(packed(4))] // no stricter than the floats it stands with: no gap, one `memclr`
+#[repr(Rust, packed(4))] // no stricter than the floats it stands with: no gap, one `memclr`
 pub(super) struct Fraction(u64);
 
 impl Fraction {
