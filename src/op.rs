@@ -214,7 +214,7 @@ pub struct Node {
     /// `None` for parameters, inputs and constants.
     pub(crate) op: Option<&'static dyn Op>,
     pub(crate) operands: [Operand; MAX_OPERANDS],
-    /// What runs next in a forward pass; of a parameter, the next one.
+    /// What runs next in a forward pass.
     pub(crate) next: Option<Link>,
     /// What runs next in the planned backward pass.
     pub(crate) next_planned: Option<Link>,

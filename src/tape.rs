@@ -11,7 +11,6 @@ use core::mem::ManuallyDrop;
 use core::panic::Location;
 
 use crate::error::{Error, ErrorKind, OptimizerError};
-pub(crate) use crate::op::Stamp;
 use crate::op::{Attrs, Node, Op};
 use crate::shape::Shape;
 use crate::var::Var;

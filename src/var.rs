@@ -5,9 +5,9 @@ use core::fmt;
 use core::panic::Location;
 
 use crate::error::Error;
-use crate::op::Attrs;
+use crate::op::{Attrs, Stamp};
 use crate::shape::Shape;
-use crate::tape::{Stamp, Tape};
+use crate::tape::Tape;
 
 /// A tensor recorded on a [`Tape`].
 ///

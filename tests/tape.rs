@@ -901,6 +901,41 @@ fn held_guards_make_changes_errors() {
 // ---- values that are out of date -------------------------------------------
 
 #[test]
+fn an_error_is_told_once() {
+    // To the float, so that gradients do not begin where a cache line does: the way
+    // they are tried first is given up, and nobody is told.
+    let mut arena = Arena::<11, 4>::new();
+    let tape = arena.tape();
+    let w = tape.param(&[1.0, 2.0], [2]);
+    let unused = tape.param(&[3.0], []);
+    let three = tape.constant(&[0.0; 3], [3]);
+    let loss = w.sum();
+    let guard = w.value().unwrap();
+    assert_eq!(refused(tape.replay(), "replay"), ErrorKind::Borrowed);
+    drop(guard);
+    let refusals: [&dyn Fn() -> ErrorKind; 4] = [
+        &|| refused(w.item(), "item"),
+        &|| refused(unused.grad(), "grad"),
+        &|| refused(tape.rebind(w, &[]), "rebind"),
+        &|| refused(w.try_add(three), "add"),
+    ];
+    for refuse in refusals {
+        assert_ne!(refuse(), ErrorKind::Borrowed);
+        assert!(!unused.has_grad());
+        let guard = w.value().unwrap();
+        assert_eq!(refused(tape.replay(), "replay"), ErrorKind::Borrowed);
+        assert_eq!(refused(tape.write(w, &[0.0]), "write"), ErrorKind::Borrowed);
+        drop(guard);
+        tape.replay().unwrap();
+    }
+    tape.backward(loss).unwrap();
+    let guard = w.grad().unwrap();
+    assert_eq!(refused(tape.replay(), "replay"), ErrorKind::Borrowed);
+    drop(guard);
+    assert_eq!(grad(w), [1.0, 1.0]);
+}
+
+#[test]
 fn backward_wants_values_that_are_up_to_date() {
     let data = [1.0, 2.0, 3.0, 4.0];
     let mut arena = Small::new();

@@ -18,10 +18,9 @@
 //! that there is room for what the operation saves. All outlive every use: what their
 //! spans show is lent only within a borrow of the tape's state.
 //!
-//! **Links are valid.** A [`Link`] is made by [`Nodes::link`], to a node of the same
-//! tape, and an [`Operand`] of one. A tape follows those of nodes it has itself filled
-//! and no others (those in use), and its nodes stay where they are as long as it
-//! borrows them.
+//! **Links are valid.** A [`Link`] is made by [`Nodes`], to a node that is in use or the
+//! next to be, and an [`Operand`] of one. A tape follows those of nodes it has itself
+//! filled and no others, and its nodes stay where they are as long as it borrows them.
 //!
 //! **Nothing is lent for reading and writing at once.** Values: a result is a span that
 //! was free when the operation was recorded, as those of its operands were not, or it
@@ -341,12 +340,14 @@ impl<'t> Nodes<'t> {
     /// Node `id`, if it is in use.
     #[inline(always)]
     pub(crate) fn link(&self, id: usize) -> Option<Link> {
-        self.get(id).map(|_| self.nth(id))
+        // SAFETY: within the arena, as all that are in use.
+        (id < self.used).then(|| unsafe { self.nth(id) })
     }
 
     /// The next node to be used, if there is one.
     pub(crate) fn free(&self) -> Option<Link> {
-        (self.used < self.capacity).then(|| self.nth(self.used))
+        // SAFETY: within the arena.
+        (self.used < self.capacity).then(|| unsafe { self.nth(self.used) })
     }
 
     /// Those in use, in recorded order.
@@ -358,10 +359,11 @@ impl<'t> Nodes<'t> {
         (0..self.used).map(move |id| Link(unsafe { start.add(id) }))
     }
 
-    /// One that is within the arena.
+    /// # Safety
+    /// `id` is less than the capacity.
     #[inline(always)]
-    fn nth(&self, id: usize) -> Link {
-        // SAFETY: this is only called with such.
+    unsafe fn nth(&self, id: usize) -> Link {
+        // SAFETY: this is the caller's word.
         Link(unsafe { self.start.add(id) })
     }
 
