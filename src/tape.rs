@@ -260,7 +260,8 @@ impl<'t> Tape<'t> {
 
     /// Drops everything recorded after `mark`, for models whose shape depends
     /// on data: record, train one step, rewind. Variables that were dropped are
-    /// errors from now on.
+    /// errors from now on. (Of rewinds, 2³² divided by the arena's nodes are told
+    /// apart: 65,000 with the most there can be, 268 million with a dozen.)
     ///
     /// Also clears the error the tape keeps, if any: what failed was recorded
     /// after the mark.
