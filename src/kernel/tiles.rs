@@ -195,10 +195,7 @@ fn add_row([p, q, r, s]: &mut Four, a: f32, [b, c, d, e]: &Four) {
 #[inline(always)]
 fn dots(job: &Job<'_>, out: &mut [f32]) {
     let [_, k, _] = job.sizes;
-    let mut rows = job.a;
-    for to in out {
-        let (row, rest) = rows.split_at_checked(k).unwrap_or_default();
+    for (to, row) in out.iter_mut().zip(job.a.chunks_exact(k.max(1))) {
         *to += dot(row, job.b);
-        rows = rest;
     }
 }
