@@ -167,7 +167,7 @@ pub struct Attrs {
 
 impl Attrs {
     /// No attributes: all zeros, as by default.
-    pub const NONE: Attrs = Attrs {
+    pub(crate) const NONE: Attrs = Attrs {
         words: [0; 4],
         tag: 0,
     };

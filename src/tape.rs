@@ -305,7 +305,7 @@ impl<'t> Tape<'t> {
         match keep {
             Ok(keep) => {
                 state.truncate(keep);
-                state.forget_refusal();
+                state.take_refusal();
                 self.failed.set(false);
                 Ok(())
             }
@@ -576,10 +576,7 @@ impl<'t> Tape<'t> {
         if !self.failed.replace(true)
             && let Ok(state) = self.state.try_borrow()
         {
-            if !state.refusal.untold.replace(false) {
-                state.refusal.kind.set(ErrorKind::Borrowed);
-            }
-            state.refused_at(Some(op), Some(at));
+            state.keep(op, at);
             self.hold.set(Some(ManuallyDrop::new(state)));
         }
         Var::unrecorded(self)
@@ -612,9 +609,7 @@ impl<'t> Tape<'t> {
     #[inline(never)]
     pub(crate) fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {
         match self.state.try_borrow() {
-            Ok(state) if self.failed.get() || state.refusal.untold.replace(false) => {
-                state.error(op, at)
-            }
+            Ok(state) if self.failed.get() || state.take_refusal() => state.error(op, at),
             _ => Error {
                 kind: ErrorKind::Borrowed,
                 op,

@@ -378,6 +378,38 @@ fn empty_parameters_are_counted() {
     tape.backward(none.sum() + also_none.sum() + one).unwrap();
     tape.step(&mut Sgd::new(1.0)).unwrap();
     assert_eq!(values(one), [0.0]);
+
+    // One that is not reached is missed like any other.
+    tape.replay().unwrap();
+    tape.zero_grad();
+    tape.backward(none.sum() + one).unwrap();
+    let shape = [0, 3].into();
+    let error = tape.step(&mut Sgd::new(1.0)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unused { param: 1, shape });
+}
+
+#[test]
+fn what_goes_without_a_gradient_keeps_its_bits() {
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let w = tape.param(&[1.0], []);
+    let frozen = tape.param(&[-0.0, 0.0, 2.0], [3]);
+    tape.allow_unused(frozen).unwrap();
+    let loss = w * w;
+    let mut sgd = Sgd::new(0.5);
+    // Also after a pass that prepared it for gradients to be added.
+    for _ in 0..2 {
+        tape.backward(loss).unwrap();
+        tape.backward(w * 2.0).unwrap();
+        tape.step(&mut sgd).unwrap();
+        tape.replay().unwrap();
+        tape.zero_grad();
+        let bits = values(frozen)
+            .iter()
+            .map(|x| x.to_bits())
+            .collect::<Vec<_>>();
+        assert_eq!(bits, [-0.0_f32, 0.0, 2.0].map(f32::to_bits));
+    }
 }
 
 #[test]

@@ -60,8 +60,8 @@ pub(crate) struct State<'t> {
     seed: usize,
     seed_len: usize,
     reached: Collected,
-    /// Their floats.
-    planned_floats: usize,
+    /// Parameters to which none flow, while planning.
+    unreached: usize,
     /// Which parameters hold gradients.
     collected: Cell<Collected>,
     /// The first operation that a parameter changes the result of.
@@ -104,10 +104,10 @@ pub(crate) struct Refused;
 
 #[derive(Clone)]
 pub(super) struct Refusal {
-    pub(super) kind: Cell<ErrorKind>,
+    kind: Cell<ErrorKind>,
     /// Whether nobody was told yet. Who finds the state borrowed cannot say so: if
     /// nothing is untold, it is that.
-    pub(super) untold: Cell<bool>,
+    untold: Cell<bool>,
     /// Where it was done, if not where it was noticed.
     op: Cell<Option<&'static str>>,
     at: Cell<Option<&'static Location<'static>>>,
@@ -178,7 +178,7 @@ impl<'t> State<'t> {
             seed: usize::MAX, // none
             seed_len: 0,
             reached: Collected::NONE,
-            planned_floats: 0,
+            unreached: 0,
             collected: Cell::new(Collected::NONE),
             take_over: None,
             first_op: None,
@@ -216,9 +216,17 @@ impl<'t> State<'t> {
         self.refusal.at.set(at);
     }
 
-    /// Forgets why: that need not be told.
-    pub(super) fn forget_refusal(&self) {
-        self.refusal.untold.set(false);
+    /// Whether there is something to tell. From now on it is told, or need not be.
+    pub(super) fn take_refusal(&self) -> bool {
+        self.refusal.untold.replace(false)
+    }
+
+    /// Keeps what was refused last, as done in `op` at `at`.
+    pub(super) fn keep(&self, op: &'static str, at: &'static Location<'static>) {
+        if !self.take_refusal() {
+            self.refusal.kind.set(ErrorKind::Borrowed);
+        }
+        self.refused_at(Some(op), Some(at));
     }
 
     /// What was refused last, in an operation and at a place of its own or in these.
@@ -866,7 +874,10 @@ impl<'t> State<'t> {
                 return Err(refused);
             }
             let place = self.param_floats + self.floats.place(param.tensor.values);
-            self.floats.part(place, param.len()).fill(-0.0);
+            self.floats.part(place, param.len()).fill(match purpose {
+                Purpose::Add => -0.0,
+                Purpose::Step => 0.0,
+            });
         }
         Ok(())
     }
@@ -893,7 +904,7 @@ impl<'t> State<'t> {
             if self.plan_from(loss, line).is_ok() {
                 return Ok(());
             }
-            self.forget_refusal();
+            self.take_refusal();
         }
         self.plan_from(loss, top)
     }
@@ -904,15 +915,15 @@ impl<'t> State<'t> {
             self.mark_written();
         }
         self.forget_plan();
-        self.planned_floats = 0;
+        self.unreached = 0;
         for node in self.nodes.iter_mut() {
             node.clear(Node::LIVE | Node::PLANNED);
             (node.firsts, node.next_planned) = (0, None);
-            node.tensor.grad = if node.has(Node::PARAM) {
-                node.tensor.values.start().after(self.param_floats)
-            } else {
-                Start::NONE
-            };
+            node.tensor.grad = Start::NONE;
+            if node.has(Node::PARAM) {
+                node.tensor.grad = node.tensor.values.start().after(self.param_floats);
+                self.unreached += 1;
+            }
         }
 
         let mut end = self.place_gradient(loss, top);
@@ -944,7 +955,7 @@ impl<'t> State<'t> {
                 capacity: self.floats.len(),
             }));
         }
-        self.reached = if self.planned_floats == self.param_floats {
+        self.reached = if self.unreached == 0 {
             Collected::ALL
         } else {
             Collected::PLANNED
@@ -976,7 +987,7 @@ impl<'t> State<'t> {
         if operand.has(Node::PARAM) {
             if !operand.has(Node::PLANNED) {
                 firsts = bit << Node::ANEW;
-                self.planned_floats += operand.len();
+                self.unreached -= 1;
             }
             operand.set(Node::PLANNED);
         } else if operand.tensor.grad == Start::NONE {
