@@ -11,7 +11,7 @@
 use std::error::Error;
 
 use baregrad::optim::{Adam, Optimizer};
-use baregrad::random::{fill_uniform, seeded};
+use baregrad::random::{RandomError, Uniform, seeded};
 use baregrad::{Arena, Shape, Tape, Var};
 
 #[rustfmt::skip] // tables
@@ -22,11 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     learn_a_sine()?;
 
     println!("\n# The thermometer with a straight line\n");
-    let line = [(vec![1.0], [1, 1].into()), (vec![0.0], [1].into())];
-    calibrate(straight_line, line, &mut Adam::<2>::new(1e-2))?;
+    calibrate(straight_line, line_start, &mut Adam::<2>::new(1e-2))?;
 
     println!("\n# The thermometer with a network of 8 hidden units\n");
-    calibrate(network, random_start()?, &mut Adam::<25>::new(1e-2))?;
+    calibrate(network, network_start, &mut Adam::<25>::new(1e-2))?;
 
     println!("\nThe smaller loss does not make the network the better thermometer: 25 parameters");
     println!("can follow the noise of 11 readings. Keep some of them for validation to see.");
@@ -92,19 +91,38 @@ fn network<'t>(t_u: Var<'t>, [w1, b1, w2, b2]: [Var<'t>; 4]) -> Var<'t> {
     t_u.linear_tanh(w1, b1).linear(w2, b2)
 }
 
-/// What a parameter starts with.
-type Start = (Vec<f32>, Shape);
+/// The parameters of a straight line, made by hand.
+fn line_start<'t>(tape: &'t Tape<'t>) -> Result<[Var<'t>; 2], RandomError> {
+    Ok([tape.param(&[1.0], [1, 1]), tape.param(&[0.0], [1])])
+}
+
+/// Those of the network as `nn.Linear` starts: uniform within `1 / sqrt(inputs)` of
+/// zero. The seed makes it the same start on every machine.
+fn network_start<'t>(tape: &'t Tape<'t>) -> Result<[Var<'t>; 4], RandomError> {
+    let mut rng = seeded(7);
+    let mut uniform = |shape: Shape, inputs: f32| {
+        let bound = 1.0 / inputs.sqrt();
+        let uniform = Uniform::new(-bound, bound)?;
+        Ok(tape.param_from_fn(shape, |_| uniform.sample(&mut rng)))
+    };
+    Ok([
+        uniform([1, 8].into(), 1.0)?,
+        uniform([8].into(), 1.0)?,
+        uniform([8, 1].into(), 8.0)?,
+        uniform([1].into(), 8.0)?,
+    ])
+}
 
 /// Trains any model of `N` parameters and shows what it predicts.
 fn calibrate<const N: usize>(
     model: for<'t> fn(Var<'t>, [Var<'t>; N]) -> Var<'t>,
-    start: [Start; N],
+    start: for<'t> fn(&'t Tape<'t>) -> Result<[Var<'t>; N], RandomError>,
     optimizer: &mut impl Optimizer,
 ) -> Result<(), Box<dyn Error>> {
     // As much as the network takes; the line takes less.
     let mut arena = Arena::<250, 9>::new();
     let tape = arena.tape();
-    let parameters = start.map(|(values, shape)| tape.param(&values, shape));
+    let parameters = start(&tape)?;
     let t_u = tape.input(&T_UN, [11, 1]);
     let t_c = tape.input(&T_C, [11, 1]);
     let t_p = model(t_u, parameters);
@@ -135,22 +153,4 @@ fn train<'t>(
         tape.replay()?;
     }
     Ok(())
-}
-
-/// As `nn.Linear` starts: uniform within `1 / sqrt(inputs)` of zero. The seed
-/// makes it the same start on every machine.
-fn random_start() -> Result<[Start; 4], baregrad::random::RandomError> {
-    let mut rng = seeded(7);
-    let mut uniform = |shape: Shape, inputs: f32| {
-        let bound = 1.0 / inputs.sqrt();
-        let mut values = vec![0.0; shape.numel()];
-        fill_uniform(&mut rng, -bound, bound, &mut values)?;
-        Ok((values, shape))
-    };
-    Ok([
-        uniform([1, 8].into(), 1.0)?,
-        uniform([8].into(), 1.0)?,
-        uniform([8, 1].into(), 8.0)?,
-        uniform([1].into(), 8.0)?,
-    ])
 }

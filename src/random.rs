@@ -82,11 +82,59 @@ pub fn seeded(seed: u64) -> Xoshiro128PlusPlus {
     Xoshiro128PlusPlus::seed_from_u64(seed)
 }
 
-/// Fills a slice with numbers from `[low, high)`, one draw each; with `low`
-/// if the two are equal.
+/// The uniform distribution over `[low, high)`, or `low` alone if the two are equal.
 ///
 /// There are 2²⁴ equally likely numbers before rounding, as in PyTorch.
 /// Unlike there, rounding never returns `high`.
+///
+/// ```
+/// use baregrad::random::{Uniform, seeded};
+///
+/// let mut rng = seeded(1);
+/// let noise = Uniform::new(-0.5, 0.5)?;
+/// let reading = 20.0 + noise.sample(&mut rng);
+/// assert!((19.5..20.5).contains(&reading));
+/// # Ok::<(), baregrad::random::RandomError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Uniform {
+    low: f32,
+    width: f32,
+    /// The largest number there is.
+    last: f32,
+}
+
+impl Uniform {
+    /// Numbers from `low` to just below `high`.
+    ///
+    /// # Errors
+    ///
+    /// If `low > high`, or one of `low`, `high` and `high - low` is not finite.
+    pub fn new(low: f32, high: f32) -> Result<Self, RandomError> {
+        let width = high - low;
+        // A difference is finite only if both ends are.
+        if !(width.is_finite() && width >= 0.0) {
+            return Err(RandomError::Range { low, high });
+        }
+        let last = if width > 0.0 { high.next_down() } else { low };
+        Ok(Uniform { low, width, last })
+    }
+
+    /// One of them, with one draw.
+    #[inline]
+    pub fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> f32 {
+        let unit = (rng.next_u32() >> 8) as f32 * f32::from_bits(0x3380_0000); // 2^-24
+        let sample = self.low + self.width * unit;
+        if sample < self.last {
+            sample
+        } else {
+            self.last
+        }
+    }
+}
+
+/// Fills a slice with numbers from `[low, high)`, one draw each: those of [`Uniform`].
 ///
 /// ```
 /// use baregrad::random::{fill_uniform, seeded};
@@ -107,16 +155,9 @@ pub fn fill_uniform<R: Rng + ?Sized>(
     high: f32,
     to: &mut [f32],
 ) -> Result<(), RandomError> {
-    let width = high - low;
-    // A difference is finite only if both ends are.
-    if !(width.is_finite() && width >= 0.0) {
-        return Err(RandomError::Range { low, high });
-    }
-    let last = if width > 0.0 { high.next_down() } else { low };
+    let uniform = Uniform::new(low, high)?;
     for x in to {
-        let unit = (rng.next_u32() >> 8) as f32 * f32::from_bits(0x3380_0000); // 2^-24
-        let sample = low + width * unit;
-        *x = if sample < last { sample } else { last };
+        *x = uniform.sample(rng);
     }
     Ok(())
 }

@@ -11,11 +11,11 @@ use core::mem::ManuallyDrop;
 use core::panic::Location;
 
 use crate::error::{Error, ErrorKind, OptimizerError};
-use crate::op::{Attrs, Node, Op};
+use crate::op::{Attrs, Node, Op, Stamp};
 use crate::shape::Shape;
 use crate::var::Var;
 
-use state::{Leaf, Purpose};
+use state::{Leaf, Purpose, Value};
 pub(crate) use state::{Refused, State};
 
 /// A recording of tensor operations, and everything needed to train it.
@@ -142,20 +142,79 @@ impl<'t> Tape<'t> {
     /// On failure the tape keeps the error, as with every operation.
     #[track_caller]
     pub fn param(&'t self, values: &[f32], shape: impl Into<Shape>) -> Var<'t> {
-        self.add(Leaf::Param(values), &shape.into(), Location::caller())
+        self.copy(Leaf::Param, values, &shape.into(), Location::caller())
+    }
+
+    /// A trainable leaf that starts with `value(i)` at position `i`, in the order in
+    /// which [`param`](Self::param) takes values: weights drawn into the arena, with
+    /// no table of them in flash and no buffer on the stack.
+    ///
+    /// `value` is called once for each element, or not at all if there is no room. The
+    /// tape is not at hand meanwhile: what `value` asks of it is refused, and what it
+    /// records is an error to use.
+    ///
+    /// ```
+    /// use baregrad::random::{Uniform, seeded};
+    /// # let mut arena = baregrad::Arena::<600, 4>::new();
+    /// # let tape = arena.tape();
+    /// // As PyTorch's `nn.Linear(16, 16)` starts.
+    /// let start = Uniform::new(-0.25, 0.25)?;
+    /// let mut rng = seeded(1);
+    /// let w = tape.param_from_fn([16, 16], |_| start.sample(&mut rng));
+    /// let b = tape.param_from_fn([16], |_| start.sample(&mut rng));
+    /// assert!(w.value()?.iter().all(|w| w.abs() <= 0.25));
+    /// # let _ = b;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn param_from_fn(
+        &'t self,
+        shape: impl Into<Shape>,
+        mut value: impl FnMut(usize) -> f32,
+    ) -> Var<'t> {
+        self.add(Leaf::Param, &shape.into(), &mut value, Location::caller())
     }
 
     /// Data borrowed for the life of the tape, possibly from flash. No
     /// gradient flows into it; [`rebind`](Self::rebind) points it elsewhere.
     #[track_caller]
     pub fn input(&'t self, data: &'t [f32], shape: impl Into<Shape>) -> Var<'t> {
-        self.add(Leaf::Input(data), &shape.into(), Location::caller())
+        let (shape, at) = (shape.into(), Location::caller());
+        let made = self
+            .enter()
+            .and_then(|mut state| state.borrow(data, &shape, at));
+        self.leaf(made, "input", at)
     }
 
     /// Data copied into the arena. No gradient flows into it.
     #[track_caller]
     pub fn constant(&'t self, values: &[f32], shape: impl Into<Shape>) -> Var<'t> {
-        self.add(Leaf::Constant(values), &shape.into(), Location::caller())
+        self.copy(Leaf::Constant, values, &shape.into(), Location::caller())
+    }
+
+    /// Data computed into the arena: `value(i)` at position `i`, as in
+    /// [`param_from_fn`](Self::param_from_fn). No gradient flows into it.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// // torch.linspace(-1, 1, 5)
+    /// let x = tape.constant_from_fn([5], |i| (2 * i) as f32 / 4.0 - 1.0);
+    /// assert_eq!(*x.value()?, [-1.0, -0.5, 0.0, 0.5, 1.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn constant_from_fn(
+        &'t self,
+        shape: impl Into<Shape>,
+        mut value: impl FnMut(usize) -> f32,
+    ) -> Var<'t> {
+        self.add(
+            Leaf::Constant,
+            &shape.into(),
+            &mut value,
+            Location::caller(),
+        )
     }
 
     // ---- recording -------------------------------------------------------
@@ -365,8 +424,7 @@ impl<'t> Tape<'t> {
     /// Forgets all gradients: the next `backward` starts anew.
     #[inline]
     pub fn zero_grad(&self) {
-        // Only flags change, and those are cells: a guard does no harm, and
-        // nothing that borrows mutably can call this.
+        // Only flags change, and those are cells: a guard does no harm.
         if let Ok(state) = self.state.try_borrow() {
             state.zero_grad();
         }
@@ -557,15 +615,48 @@ impl<'t> Tape<'t> {
         done.map_err(|_| self.why(op, at))
     }
 
-    /// Makes a leaf.
-    fn add(&'t self, leaf: Leaf<'_, 't>, shape: &Shape, at: &'static Location<'static>) -> Var<'t> {
-        let made = self.enter().and_then(|mut state| {
-            let stamp = state.add(leaf, shape, at)?;
-            Ok(Var::new(self, stamp))
-        });
+    /// A leaf with the values of a slice.
+    fn copy(
+        &'t self,
+        leaf: Leaf,
+        values: &[f32],
+        shape: &Shape,
+        at: &'static Location<'static>,
+    ) -> Var<'t> {
+        if let Ok(state) = self.enter()
+            && state.expect_length(shape, values).is_err()
+        {
+            drop(state);
+            return self.keep(leaf.name(), at);
+        }
+        let mut value = |i| values.get(i).copied().unwrap_or_default();
+        self.add(leaf, shape, &mut value, at)
+    }
+
+    /// A leaf in the arena.
+    fn add(
+        &'t self,
+        leaf: Leaf,
+        shape: &Shape,
+        value: Value<'_>,
+        at: &'static Location<'static>,
+    ) -> Var<'t> {
+        let made = self
+            .enter()
+            .and_then(|mut state| state.add(leaf, shape, value, at));
+        self.leaf(made, leaf.name(), at)
+    }
+
+    #[inline(always)]
+    fn leaf(
+        &'t self,
+        made: Result<Stamp, Refused>,
+        name: &'static str,
+        at: &'static Location<'static>,
+    ) -> Var<'t> {
         match made {
-            Ok(var) => var,
-            Err(_) => self.keep(leaf.name(), at),
+            Ok(stamp) => Var::new(self, stamp),
+            Err(_) => self.keep(name, at),
         }
     }
 
@@ -573,9 +664,12 @@ impl<'t> Tape<'t> {
     #[cold]
     #[inline(never)]
     pub(crate) fn keep(&'t self, op: &'static str, at: &'static Location<'static>) -> Var<'t> {
-        if !self.failed.replace(true)
+        // Within an optimizer's step, or a leaf's values, there is nothing to keep it in:
+        // what was not recorded is an error to use.
+        if !self.failed.get()
             && let Ok(state) = self.state.try_borrow()
         {
+            self.failed.set(true);
             state.keep(op, at);
             self.hold.set(Some(ManuallyDrop::new(state)));
         }

@@ -122,41 +122,25 @@ pub(super) enum Purpose {
     Step,
 }
 
-/// A value that is not computed.
-#[derive(Clone, Copy)]
-pub(super) enum Leaf<'a, 't> {
-    /// Borrowed.
-    Input(&'t [f32]),
-    /// Copied.
-    Constant(&'a [f32]),
-    /// Trainable, copied.
-    Param(&'a [f32]),
+/// A value in the arena that is not computed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaf {
+    Constant,
+    /// Trainable.
+    Param,
 }
 
-impl<'a, 't: 'a> Leaf<'a, 't> {
+impl Leaf {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Leaf::Param(_) => "param",
-            Leaf::Constant(_) => "constant",
-            Leaf::Input(_) => "input",
-        }
-    }
-
-    /// Numbers in the arena for each of its own: a parameter has a gradient, too.
-    fn copies(self) -> usize {
-        match self {
-            Leaf::Input(_) => 0,
-            Leaf::Constant(_) => 1,
-            Leaf::Param(_) => 2,
-        }
-    }
-
-    fn values(self) -> &'a [f32] {
-        match self {
-            Leaf::Param(values) | Leaf::Constant(values) | Leaf::Input(values) => values,
+            Leaf::Param => "param",
+            Leaf::Constant => "constant",
         }
     }
 }
+
+/// What a leaf starts with, by position. Not generic: one copy of the code around it.
+pub(super) type Value<'a> = &'a mut dyn FnMut(usize) -> f32;
 
 impl<'t> State<'t> {
     pub(super) fn new(floats: &'t mut [f32], nodes: &'t mut [Node]) -> Self {
@@ -239,7 +223,7 @@ impl<'t> State<'t> {
         }
     }
 
-    fn expect_length(&self, shape: &Shape, values: &[f32]) -> Result<(), Refused> {
+    pub(super) fn expect_length(&self, shape: &Shape, values: &[f32]) -> Result<(), Refused> {
         if shape.numel() == values.len() {
             Ok(())
         } else {
@@ -348,24 +332,23 @@ impl<'t> State<'t> {
 
     // ---- leaves ----------------------------------------------------------
 
+    /// A leaf in the arena.
     pub(super) fn add(
         &mut self,
-        leaf: Leaf<'_, 't>,
+        leaf: Leaf,
         shape: &Shape,
+        value: Value<'_>,
         at: &'static Location<'static>,
     ) -> Result<Stamp, Refused> {
-        let values = leaf.values();
-        self.expect_length(shape, values)?;
-        let len = values.len();
-        let link = self.reserve(len * leaf.copies())?;
-
+        let len = shape.numel();
+        let gradient = if leaf == Leaf::Param { len } else { 0 };
+        let link = self.reserve(len.saturating_add(gradient))?;
         let (place, flags) = match leaf {
-            Leaf::Input(_) => (0, Node::BORROWED),
-            Leaf::Constant(_) => {
+            Leaf::Constant => {
                 self.bottom -= len;
                 (self.bottom, 0)
             }
-            Leaf::Param(_) => {
+            Leaf::Param => {
                 let place = self.param_floats;
                 // Gradients already collected move.
                 move_up(self.floats.part(place, place + len), len);
@@ -376,18 +359,43 @@ impl<'t> State<'t> {
                 (place, Node::PARAM | Node::REQUIRES_GRAD)
             }
         };
-        let values = match leaf {
-            Leaf::Input(data) => Span::of_input(data),
-            Leaf::Constant(values) | Leaf::Param(values) => {
-                copy(values, self.floats.part(place, len));
-                self.floats.span(place, len)
-            }
-        };
+        let values = self.floats.span(place, len);
+        let stamp = self.push_leaf(link, values, len, flags, shape, at);
+        // Last: should it unwind, the tape is as with any other values.
+        for (i, to) in self.floats.part(place, len).iter_mut().enumerate() {
+            *to = value(i);
+        }
+        Ok(stamp)
+    }
+
+    /// Data that stay where they are.
+    pub(super) fn borrow(
+        &mut self,
+        data: &'t [f32],
+        shape: &Shape,
+        at: &'static Location<'static>,
+    ) -> Result<Stamp, Refused> {
+        self.expect_length(shape, data)?;
+        let link = self.reserve(0)?;
+        let values = Span::of_input(data);
+        Ok(self.push_leaf(link, values, data.len(), Node::BORROWED, shape, at))
+    }
+
+    #[inline(always)]
+    fn push_leaf(
+        &mut self,
+        link: Link,
+        values: Span,
+        len: usize,
+        flags: u16,
+        shape: &Shape,
+        at: &'static Location<'static>,
+    ) -> Stamp {
         let node = self.nodes.at_mut(link);
         (node.op, node.saved) = (None, 0);
         (node.tensor.values, node.cap) = (values, len as u32);
         node.flags.set(flags);
-        Ok(self.push(link, shape, at))
+        self.push(link, shape, at)
     }
 
     /// The next node, if there is one and `more` floats fit beside everything

@@ -91,6 +91,8 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
     let b = tape.param(data, []);
     let x = tape.input(data, shape());
     let c = tape.constant(data, shape());
+    tape.param_from_fn(shape(), |i| black_box(i as f32));
+    tape.constant_from_fn(shape(), |i| black_box(i as f32));
     let mark = tape.mark();
 
     let args = black_box(Args::NONE);
