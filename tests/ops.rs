@@ -345,6 +345,58 @@ fn views_of_parameters_stay_with_them() {
     assert_eq!(all(), expected);
 }
 
+/// A layer gives what is spelled out, of straight lines and of anything else, bit for
+/// bit, also where gradients add up.
+#[test]
+fn layers_as_spelled_out() {
+    type Layer = for<'t> fn(Var<'t>, Var<'t>, Var<'t>) -> Var<'t>;
+    let pairs: [[Layer; 2]; 4] = [
+        [|x, w, b| x.linear_identity(w, b), |x, w, b| x.linear(w, b)],
+        [
+            |x, w, b| x.linear_tanh(w, b),
+            |x, w, b| x.linear(w, b).tanh(),
+        ],
+        [
+            |x, w, b| x.linear_sigmoid(w, b),
+            |x, w, b| x.linear(w, b).sigmoid(),
+        ],
+        [
+            |x, w, b| x.linear_relu(w, b),
+            |x, w, b| x.linear(w, b).relu(),
+        ],
+    ];
+    let bits = |xs: &[f32]| xs.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    let mut rng = seeded(5);
+    let mut floats = vec![0.0; 4096];
+    let mut nodes = vec![Node::EMPTY; 8];
+    for [m, k, n] in [
+        [1, 1, 1],
+        [11, 1, 1],
+        [70, 1, 1],
+        [6, 4, 1],
+        [5, 1, 3],
+        [1, 3, 9],
+        [33, 7, 17],
+    ] {
+        let (xs, ws) = (uniform(m * k, &mut rng), uniform(k * n, &mut rng));
+        let (bs, gs) = (uniform(n, &mut rng), uniform(m * n, &mut rng));
+        for (kind, pair) in pairs.iter().enumerate() {
+            let [layer, spelled_out] = pair.map(|layer| {
+                let tape = Tape::new(&mut floats, &mut nodes);
+                let (x, w) = (tape.param(&xs, [m, k]), tape.param(&ws, [k, n]));
+                let y = layer(x, w, tape.param(&bs, [n]));
+                let mut found = bits(&y.value().unwrap());
+                for _ in 0..2 {
+                    tape.backward_with(y, &gs).unwrap();
+                    found.extend(bits(&tape.grads().unwrap()));
+                }
+                found
+            });
+            assert_eq!(layer, spelled_out, "{kind} {m} {k} {n}");
+        }
+    }
+}
+
 /// Fewer rows than recorded give what a recording of so many gives, through
 /// views and whatever worked out its sizes from the shapes.
 #[test]

@@ -24,6 +24,22 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
 ];
 
+/// `x`, where an activation is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity;
+impl Unary for Identity {
+    const NAME: &'static str = "identity";
+    const PASSES_GRAD: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        x
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, _: L, _: L, g: L) -> L {
+        g
+    }
+}
+
 /// Hyperbolic tangent.
 #[derive(Clone, Copy, Debug)]
 pub struct Tanh;

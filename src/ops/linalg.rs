@@ -87,6 +87,27 @@ impl Linear {
     /// Tag: the same, and so few samples that sums are in order.
     const SHORT_LINE: u32 = 2;
 
+    /// The forward pass of a layer. On targets without vectors, where flash is scarce, a
+    /// line takes the way of all others, so that a network has no code for lines.
+    #[inline(always)]
+    pub(super) fn layer_forward(cx: &mut Forward<'_>) {
+        if Level::VECTORS {
+            Self.forward(cx);
+        } else {
+            Self::any_forward(cx);
+        }
+    }
+
+    /// And its backward pass.
+    #[inline(always)]
+    pub(super) fn layer_backward(cx: &mut Backward<'_>) {
+        if Level::VECTORS {
+            Self.backward(cx);
+        } else {
+            Self::any_backward(cx);
+        }
+    }
+
     // Out of line, each: a line would pay for the registers and the stack they need.
 
     #[inline(never)]
@@ -211,6 +232,10 @@ impl<'t> Var<'t> {
     ///
     /// Same bits as `x.matmul(w) + b`: the bias is added last. Gradients:
     /// `g · wᵀ`, `xᵀ · g`, and `g` summed over the samples.
+    ///
+    /// One input and one output, a straight line, have a way of their own, and so take
+    /// half the instructions. A network on a microcontroller is smaller without it: see
+    /// [`linear_identity`](Self::linear_identity).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();

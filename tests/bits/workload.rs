@@ -31,10 +31,11 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 7] = [
+pub static GROUPS: [Group; 8] = [
     KERNELS,
     MATH,
     OPTIMIZERS,
+    LAYERS,
     THERMOMETER,
     SINE_IN_PARTS,
     SINE,
@@ -63,6 +64,14 @@ pub const OPTIMIZERS: Group = Group {
     run: optimizers,
     stack: 5000,
     digest: 0x0da1_b224_4b97_d1ca,
+};
+
+/// Layers with their activations, lines among them.
+pub const LAYERS: Group = Group {
+    name: "layers",
+    run: layers,
+    stack: 4500,
+    digest: 0xf4a8_7b06_0a0a_0066,
 };
 
 /// A line through eleven samples, 5000 epochs.
@@ -522,6 +531,49 @@ fn optimizers(digest: &mut Digest) -> Result<(), Error> {
     run(digest, Adam::<N>::new(0.1));
     run(digest, Adam::<N>::new(0.1).weight_decay(0.01).maximize());
     run(digest, Adam::<N>::new(0.1).betas(0.8, 0.99).amsgrad());
+    Ok(())
+}
+
+// ---- layers -----------------------------------------------------------------
+
+/// Results and gradients, those of the inputs as well.
+fn layers(digest: &mut Digest) -> Result<(), Error> {
+    type Layer = for<'t> fn(Var<'t>, Var<'t>, Var<'t>) -> Var<'t>;
+    let layers: [Layer; 5] = [
+        |x, w, b| x.linear(w, b),
+        |x, w, b| x.linear_identity(w, b),
+        |x, w, b| x.linear_tanh(w, b),
+        |x, w, b| x.linear_sigmoid(w, b),
+        |x, w, b| x.linear_relu(w, b),
+    ];
+    let mut arena = Arena::<288, 4>::new();
+    let rng = &mut seeded(11);
+    for [m, k, n] in [
+        [11, 1, 1],
+        [40, 1, 1],
+        [1, 4, 1],
+        [7, 3, 1],
+        [5, 1, 3],
+        [9, 2, 10],
+    ] {
+        for layer in layers {
+            let tape = arena.tape();
+            let mut numbers = [0.0; 160];
+            fill(rng, &mut numbers);
+            numbers.iter_mut().for_each(|x| *x /= 1024.0);
+            let from = |start: usize| {
+                let numbers = &numbers;
+                move |i| numbers.get(start + i).copied().unwrap_or_default()
+            };
+            let x = tape.param_from_fn([m, k], from(0));
+            let w = tape.param_from_fn([k, n], from(40));
+            let b = tape.param_from_fn([n], from(60));
+            let y = layer(x, w, b);
+            digest.add(&y.value()?);
+            tape.backward_with(y, first(numbers.get(70..).unwrap_or_default(), m * n))?;
+            digest.add(&tape.grads()?);
+        }
+    }
     Ok(())
 }
 

@@ -30,6 +30,8 @@ static GROUPS: &[workload::Group] = &[
     workload::MATH,
     #[cfg(feature = "optimizers")]
     workload::OPTIMIZERS,
+    #[cfg(feature = "layers")]
+    workload::LAYERS,
     #[cfg(feature = "thermometer")]
     workload::THERMOMETER,
     #[cfg(feature = "sine-parts")]
