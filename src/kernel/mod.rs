@@ -180,7 +180,11 @@ fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f
 /// ```
 #[inline(never)]
 pub fn sum(x: &[f32]) -> f32 {
-    sum_of(Identity, [x])
+    if Level::VECTORS || x.len() <= IN_ORDER {
+        sum_of(Identity, [x])
+    } else {
+        long_sum(Term::X, x, x)
+    }
 }
 
 /// The dot product, in the order of [`sum`].
@@ -191,7 +195,11 @@ pub fn sum(x: &[f32]) -> f32 {
 /// ```
 #[inline(never)]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
-    sum_of(Product, [x, y])
+    if Level::VECTORS || generic::shortest(&[x, y]) <= IN_ORDER {
+        sum_of(Product, [x, y])
+    } else {
+        long_sum(Term::Product, x, y)
+    }
 }
 
 /// The dot product of `x` and `g`, and the sum of `g`, both in the order of
@@ -259,7 +267,18 @@ pub(crate) fn short_squared_distance(x: &[f32], y: &[f32]) -> f32 {
 /// [`squared_distance`] of more.
 #[inline(never)] // few numbers need less stack
 pub(crate) fn long_squared_distance(x: &[f32], y: &[f32]) -> f32 {
-    long_reduce::<Sum, 2, _>(SquaredDifference, [x, y])
+    if Level::VECTORS {
+        long_reduce::<Sum, 2, _>(SquaredDifference, [x, y])
+    } else {
+        long_sum(Term::SquaredDifference, x, y)
+    }
+}
+
+/// Long sums without vectors: one loop for all of them, which asks every time what to
+/// add. A loop of its own for each would take 150 bytes more flash.
+#[inline]
+fn long_sum(term: Term, x: &[f32], y: &[f32]) -> f32 {
+    long_reduce::<Sum, 2, _>(term, [x, y])
 }
 
 /// The largest element, NaN if there is one; `-inf` if there is none.
@@ -560,6 +579,25 @@ impl Map<2> for SquaredDifference {
     fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
         let d = x - y;
         d * d
+    }
+}
+
+/// One of the three above, known when it runs.
+#[derive(Clone, Copy)]
+enum Term {
+    X,
+    Product,
+    SquaredDifference,
+}
+impl Map<2> for Term {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, xy: &[L; 2]) -> L {
+        let [x, _] = *xy;
+        match self {
+            Term::X => x,
+            Term::Product => Product.apply(xy),
+            Term::SquaredDifference => SquaredDifference.apply(xy),
+        }
     }
 }
 

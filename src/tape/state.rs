@@ -836,24 +836,30 @@ impl<'t> State<'t> {
         let loss = self.find(tape, var)?;
         let node = self.nodes.at(loss);
         self.expect_differentiable(node, gradient)?;
-        if node.op.is_none() {
-            let range = self.grad_range(node);
-            self.mark_written();
-            self.forget_plan(); // it would not know of the mark
-            self.nodes.at(loss).set(Node::WRITTEN);
-            let to = self.floats.get_mut(range).unwrap_or_default();
-            for (to, g) in to.iter_mut().zip(gradient.unwrap_or(&[1.0])) {
-                *to += g;
+        let is_param = node.op.is_none();
+        if !is_param {
+            if self.outdated_from <= self.id(loss) {
+                return Err(self.refuse(ErrorKind::NotReplayed));
             }
-            return Ok(());
+            if self.planned == var.stamp {
+                return Ok(());
+            }
         }
-        if self.outdated_from <= self.id(loss) {
-            return Err(self.refuse(ErrorKind::NotReplayed));
+        if is_param || self.collected.get() != Collected::NONE {
+            self.mark_written();
         }
-        if self.planned == var.stamp {
-            return Ok(());
+        if !is_param {
+            return self.plan(loss);
         }
-        self.plan(loss)
+        self.forget_plan(); // it would not know of the mark
+        let node = self.nodes.at(loss);
+        node.set(Node::WRITTEN);
+        let range = self.grad_range(node);
+        let to = self.floats.get_mut(range).unwrap_or_default();
+        for (to, g) in to.iter_mut().zip(gradient.unwrap_or(&[1.0])) {
+            *to += g;
+        }
+        Ok(())
     }
 
     /// Marks the parameters that hold gradients, before another plan, and prepares
@@ -919,9 +925,6 @@ impl<'t> State<'t> {
 
     /// [`plan`](Self::plan), with `top` for where the gradients begin.
     fn plan_from(&mut self, loss: Link, top: usize) -> Result<(), Refused> {
-        if self.collected.get() != Collected::NONE {
-            self.mark_written();
-        }
         self.forget_plan();
         self.unreached = 0;
         for node in self.nodes.iter_mut() {
