@@ -127,16 +127,17 @@ fn thermometer() -> Option<u32> {
 
 #[inline(never)]
 fn sine() -> Option<u32> {
-    use jobs::sine::{Memory, Network, SmallMemory, optimizer};
+    use jobs::sine::{Memory, Network, SmallMemory, optimizer, optimizer_of_sums};
 
-    let mut optimizer = optimizer();
     // Known when compiled: what the other needs is not part of the firmware.
     if cfg!(feature = "one-by-one") {
+        let mut optimizer = optimizer_of_sums();
         let mut memory = SmallMemory::new();
         let tape = memory.tape();
         let network = Network::record_one(&tape);
         count(|| network.epoch_one_by_one(&mut optimizer).ok().map(use_it))
     } else {
+        let mut optimizer = optimizer();
         let mut memory = Memory::new();
         let tape = memory.tape();
         let network = Network::record(&tape);

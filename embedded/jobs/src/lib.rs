@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod elementary;
+mod numpy;
 pub mod sine;
 pub mod thermometer;
 
