@@ -17,8 +17,8 @@
 use core::convert::Infallible;
 
 use baregrad::random::{
-    RandomError, Rng, SeedableRng, Xoshiro128PlusPlus, fill_normal, fill_uniform, randperm, seeded,
-    shuffle,
+    RandomError, Rng, SeedableRng, Uniform, Xoshiro128PlusPlus, fill_normal, fill_uniform,
+    randperm, seeded, shuffle,
 };
 use rand_core::TryRng;
 
@@ -93,6 +93,9 @@ fn uniform_reference_bits() {
         0x3f811500,
     ];
     assert_eq!(bits(xs), expected);
+    // One at a time they are the same.
+    let (uniform, mut rng) = (Uniform::new(-1.0, 2.0).unwrap(), seeded(42));
+    assert_eq!(bits(xs.map(|_| uniform.sample(&mut rng))), expected);
 }
 
 #[test]
@@ -206,6 +209,7 @@ fn bad_arguments_write_nothing_and_draw_nothing() {
     ] {
         let error = fill_uniform(&mut rng, low, high, &mut xs).unwrap_err();
         assert!(matches!(error, RandomError::Range { .. }), "{low} {high}");
+        assert!(Uniform::new(low, high).is_err());
     }
     for (mean, std) in [(0.0, -1.0), (nan, 1.0), (0.0, nan), (inf, 1.0), (0.0, inf)] {
         let error = fill_normal(&mut rng, mean, std, &mut xs).unwrap_err();

@@ -11,7 +11,7 @@
 )]
 
 use baregrad::op::Node;
-use baregrad::optim::{Adam, OptimizerError, Sgd};
+use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
 use baregrad::{Arena, Error, ErrorKind, Shape, ShapeError, Tape, Var};
 
 type Small = Arena<256, 32>;
@@ -963,6 +963,30 @@ fn the_tape_is_not_at_hand_while_a_leaf_is_computed() {
     assert!(tape.error().is_none());
     assert!(inner.unwrap().item().is_err());
     assert_eq!((w * x).item().unwrap(), 6.0);
+}
+
+#[test]
+fn nor_while_an_optimizer_steps() {
+    struct Recording<'t>(&'t Tape<'t>, Option<Var<'t>>);
+    impl Optimizer for Recording<'_> {
+        fn step(&mut self, _: &mut [f32], _: &[f32]) -> Result<(), OptimizerError> {
+            self.1 = Some(self.0.constant(&[1.0], []));
+            Ok(())
+        }
+        fn learning_rate(&self) -> f32 {
+            1.0
+        }
+        fn set_learning_rate(&mut self, _: f32) {}
+    }
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let w = tape.param(&[3.0], []);
+    tape.backward((w * w).sum()).unwrap();
+    let mut optimizer = Recording(&tape, None);
+    tape.step(&mut optimizer).unwrap();
+    assert!(tape.error().is_none());
+    assert!(optimizer.1.unwrap().item().is_err());
+    assert_eq!((w * w).item().unwrap(), 9.0);
 }
 
 #[test]
