@@ -35,7 +35,7 @@ pub use level::{Level, level};
 pub use level::{LevelError, level_from_env, set_level};
 
 pub(crate) use generic::IN_ORDER;
-use generic::{Max, Min, Reduce, Sum};
+use generic::{Max, Min, PARTIALS, Reduce, Sum};
 pub(crate) use level::with_lanes;
 
 /// Whether a kernel overwrites its destination or adds to it.
@@ -265,7 +265,7 @@ pub(crate) fn short_squared_distance(x: &[f32], y: &[f32]) -> f32 {
 }
 
 /// [`squared_distance`] of more.
-#[inline(never)] // few numbers need less stack
+#[inline]
 pub(crate) fn long_squared_distance(x: &[f32], y: &[f32]) -> f32 {
     if Level::VECTORS {
         long_reduce::<Sum, 2, _>(SquaredDifference, [x, y])
@@ -274,11 +274,33 @@ pub(crate) fn long_squared_distance(x: &[f32], y: &[f32]) -> f32 {
     }
 }
 
-/// Long sums without vectors: one loop for all of them, which asks every time what to
-/// add. A loop of its own for each would take 150 bytes more flash.
-#[inline]
-fn long_sum(term: Term, x: &[f32], y: &[f32]) -> f32 {
-    long_reduce::<Sum, 2, _>(term, [x, y])
+/// What [`long_sum`] adds.
+#[derive(Clone, Copy)]
+enum Term {
+    X,
+    Product,
+    SquaredDifference,
+}
+
+/// Long sums without vectors. All but the innermost loops are there once, which saves 60
+/// bytes of flash.
+#[inline(never)]
+fn long_sum(term: Term, mut x: &[f32], mut y: &[f32]) -> f32 {
+    let mut partial = [Sum::IDENTITY; PARTIALS];
+    while !x.is_empty() && !y.is_empty() {
+        let rows = partial.iter_mut().zip(x.iter().zip(y));
+        match term {
+            Term::X => rows.for_each(|(sum, (x, _))| *sum += x),
+            Term::Product => rows.for_each(|(sum, (x, y))| *sum += x * y),
+            Term::SquaredDifference => rows.for_each(|(sum, (x, y))| {
+                let d = x - y;
+                *sum += d * d;
+            }),
+        }
+        x = x.get(PARTIALS..).unwrap_or_default();
+        y = y.get(PARTIALS..).unwrap_or_default();
+    }
+    generic::tree_of::<Sum>(&mut partial)
 }
 
 /// The largest element, NaN if there is one; `-inf` if there is none.
@@ -582,25 +604,6 @@ impl Map<2> for SquaredDifference {
     }
 }
 
-/// One of the three above, known when it runs.
-#[derive(Clone, Copy)]
-enum Term {
-    X,
-    Product,
-    SquaredDifference,
-}
-impl Map<2> for Term {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, xy: &[L; 2]) -> L {
-        let [x, _] = *xy;
-        match self {
-            Term::X => x,
-            Term::Product => Product.apply(xy),
-            Term::SquaredDifference => SquaredDifference.apply(xy),
-        }
-    }
-}
-
 /// `x * w + b`.
 struct Line(f32, f32);
 impl Map<1> for Line {
@@ -617,5 +620,36 @@ impl Map<1> for Scale {
     #[inline(always)]
     fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
         L::splat(self.0) * x
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::random::{fill_normal, seeded};
+
+    /// Where there are vectors, nothing else runs it.
+    #[test]
+    fn long_sums_without_vectors_have_the_same_bits() {
+        let (mut x, mut y) = ([0.0; 200], [0.0; 200]);
+        let mut rng = seeded(1);
+        fill_normal(&mut rng, 0.1, 1.0, &mut x).unwrap();
+        fill_normal(&mut rng, 0.0, 1.0, &mut y).unwrap();
+        for n in IN_ORDER + 1..=x.len() {
+            let (x, y) = (&x[..n], &y[200 - n..]);
+            for (term, expected) in [
+                (Term::X, sum(x)),
+                (Term::Product, dot(x, y)),
+                (Term::SquaredDifference, squared_distance(x, y)),
+            ] {
+                assert_eq!(long_sum(term, x, y).to_bits(), expected.to_bits(), "{n}");
+            }
+            // As far as the shorter goes.
+            let same = |x: &[f32], y: &[f32]| long_sum(Term::Product, x, y).to_bits();
+            let short = &y[..n - 1];
+            assert_eq!(same(x, short), same(&x[..n - 1], short));
+            assert_eq!(same(short, x), same(x, short));
+        }
     }
 }

@@ -117,7 +117,6 @@ fn loss<'t>(x: Var<'t>, y: Var<'t>) -> Var<'t> {
 
 /// The weights of a layer and its biases, as `nn.Linear` starts: uniform within
 /// `1 / sqrt(inputs)` of zero.
-#[inline(never)]
 fn layer<'t>(tape: &'t Tape<'t>, rng: &mut NumPy, inputs: usize, outputs: usize) -> [Var<'t>; 2] {
     let bound = if inputs == 1 { 1.0 } else { 0.25 };
     let mut param = |shape: Shape| tape.param_from_fn(shape, |_| rng.uniform(bound));
