@@ -188,7 +188,7 @@ impl<'t> Tape<'t> {
         let (shape, at) = (shape.into(), Location::caller());
         let made = self
             .enter()
-            .and_then(|mut state| state.borrow(data, &shape, at));
+            .and_then(|mut state| state.add_input(data, &shape, at));
         self.leaf(made, "input", at)
     }
 
@@ -655,6 +655,7 @@ impl<'t> Tape<'t> {
         self.leaf(made, leaf.name(), at)
     }
 
+    /// What was made, or nothing and the error kept.
     #[inline(always)]
     fn leaf(
         &'t self,

@@ -376,7 +376,7 @@ impl<'t> State<'t> {
     }
 
     /// Data that stay where they are.
-    pub(super) fn borrow(
+    pub(super) fn add_input(
         &mut self,
         data: &'t [f32],
         shape: &Shape,
@@ -388,6 +388,7 @@ impl<'t> State<'t> {
         Ok(self.push_leaf(link, values, data.len(), Node::BORROWED, shape, at))
     }
 
+    /// Takes the next node into use for a leaf.
     #[inline(always)]
     fn push_leaf(
         &mut self,
