@@ -178,7 +178,7 @@ fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f
 /// use baregrad::kernel;
 /// assert_eq!(kernel::sum(&[1.0, 2.0, 3.0]), 6.0);
 /// ```
-#[inline(never)]
+#[inline]
 pub fn sum(x: &[f32]) -> f32 {
     if Level::VECTORS || x.len() <= IN_ORDER {
         sum_of(Identity, [x])
