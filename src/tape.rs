@@ -630,13 +630,7 @@ impl<'t> Tape<'t> {
         shape: &Shape,
         at: &'static Location<'static>,
     ) -> Var<'t> {
-        if let Ok(state) = self.enter()
-            && state.expect_length(shape, values).is_err()
-        {
-            drop(state);
-            return self.keep(leaf.name(), at);
-        }
-        let mut value = |i| values.get(i).copied().unwrap_or_default();
+        let mut value = |i: usize| values.get(i).copied().unwrap_or_default();
         self.add(leaf, shape, &mut value, Some(values), at)
     }
 

@@ -223,7 +223,7 @@ impl<'t> State<'t> {
         }
     }
 
-    pub(super) fn expect_length(&self, shape: &Shape, values: &[f32]) -> Result<(), Refused> {
+    fn expect_length(&self, shape: &Shape, values: &[f32]) -> Result<(), Refused> {
         if shape.numel() == values.len() {
             Ok(())
         } else {
@@ -332,7 +332,8 @@ impl<'t> State<'t> {
 
     // ---- leaves ----------------------------------------------------------
 
-    /// A leaf in the arena. If what `value` gives stands in a slice, that is `values`.
+    /// A leaf in the arena, `values` being the slice that `value` reads, if it reads one.
+    /// (Apart, and not either of the two: firmware without one is linked without it.)
     pub(super) fn add(
         &mut self,
         leaf: Leaf,
@@ -341,6 +342,9 @@ impl<'t> State<'t> {
         values: Option<&[f32]>,
         at: &'static Location<'static>,
     ) -> Result<Stamp, Refused> {
+        if let Some(values) = values {
+            self.expect_length(shape, values)?;
+        }
         let len = shape.numel();
         let gradient = if leaf == Leaf::Param { len } else { 0 };
         let link = self.reserve(len.saturating_add(gradient))?;
@@ -366,7 +370,7 @@ impl<'t> State<'t> {
         if Level::VECTORS
             && let Some(values) = values
         {
-            // Four times as fast. Flash is not scarce there.
+            // Without a call for each of them. Flash is not scarce there.
             to.zip(values).for_each(|(to, x)| *to = *x);
         } else {
             // Last: should it unwind, the tape is as with any other values.
