@@ -48,6 +48,9 @@ pub struct Tape<'t> {
     state: RefCell<State<'t>>,
     /// Whether an error is kept: one byte to look at before reading.
     failed: Cell<bool>,
+    /// Whether what gives a leaf its values has itself recorded something: there is
+    /// nothing to keep that error in until it returns.
+    missed: Cell<bool>,
     /// Then it also borrows the state, so that what would change it finds out
     /// without another look. Not dropped with the tape, which must need no drop.
     hold: Cell<Option<ManuallyDrop<Ref<'t, State<'t>>>>>,
@@ -129,6 +132,7 @@ impl<'t> Tape<'t> {
         Tape {
             state: RefCell::new(State::new(floats, nodes)),
             failed: Cell::new(false),
+            missed: Cell::new(false),
             hold: Cell::new(None),
             grad_enabled: Cell::new(true),
         }
@@ -150,8 +154,8 @@ impl<'t> Tape<'t> {
     /// no table of them in flash and no buffer on the stack.
     ///
     /// `value` is called once for each element, or not at all if there is no room. The
-    /// tape is not at hand meanwhile: what `value` asks of it is refused, and what it
-    /// records is an error to use.
+    /// tape is not at hand meanwhile: what `value` asks of it is refused, and should it
+    /// record something, the tape keeps that as an error of this leaf.
     ///
     /// ```
     /// use baregrad::random::{Uniform, seeded};
@@ -432,8 +436,9 @@ impl<'t> Tape<'t> {
     #[inline]
     pub fn zero_grad(&self) {
         // Only flags change, and those are cells: a guard does no harm.
-        if let Ok(state) = self.state.try_borrow() {
-            state.zero_grad();
+        match self.state.try_borrow() {
+            Ok(state) => state.zero_grad(),
+            Err(_) => self.missed.set(true),
         }
     }
 
@@ -643,9 +648,13 @@ impl<'t> Tape<'t> {
         values: Option<&[f32]>,
         at: &'static Location<'static>,
     ) -> Var<'t> {
+        self.missed.set(false);
         let made = self
             .enter()
             .and_then(|mut state| state.add(leaf, shape, value, values, at));
+        if self.missed.get() {
+            return self.keep(leaf.name(), at);
+        }
         self.leaf(made, leaf.name(), at)
     }
 
@@ -667,14 +676,15 @@ impl<'t> Tape<'t> {
     #[cold]
     #[inline(never)]
     pub(crate) fn keep(&'t self, op: &'static str, at: &'static Location<'static>) -> Var<'t> {
-        // Within an optimizer's step, or a leaf's values, there is nothing to keep it in:
-        // what was not recorded is an error to use.
-        if !self.failed.get()
-            && let Ok(state) = self.state.try_borrow()
-        {
-            self.failed.set(true);
-            state.keep(op, at);
-            self.hold.set(Some(ManuallyDrop::new(state)));
+        if !self.failed.get() {
+            match self.state.try_borrow() {
+                Ok(state) => {
+                    self.failed.set(true);
+                    state.keep(op, at);
+                    self.hold.set(Some(ManuallyDrop::new(state)));
+                }
+                Err(_) => self.missed.set(true),
+            }
         }
         Var::unrecorded(self)
     }

@@ -952,17 +952,34 @@ fn the_tape_is_not_at_hand_while_a_leaf_is_computed() {
     let mut arena = Small::new();
     let tape = arena.tape();
     let w = tape.param(&[3.0], []);
-    let mut inner = None;
+    let mark = tape.mark();
     let x = tape.param_from_fn([], |_| {
         assert_eq!(refused(w.item(), "item"), ErrorKind::Borrowed);
         assert_eq!(refused(tape.replay(), "replay"), ErrorKind::Borrowed);
-        inner = Some(tape.constant(&[1.0], []));
         2.0
     });
-    // What was recorded within was not; the rest is as usual.
+    // They were told; the rest is as usual.
     assert!(tape.error().is_none());
-    assert!(inner.unwrap().item().is_err());
     assert_eq!((w * x).item().unwrap(), 6.0);
+
+    // What cannot be told is kept, as of the leaf.
+    tape.rewind(mark).unwrap();
+    let mut inner = None;
+    let outer = tape.constant_from_fn([], |_| {
+        inner = Some(w * w);
+        2.0
+    });
+    assert_eq!(refused(w.item(), "constant"), ErrorKind::Borrowed);
+    assert_eq!(refused(outer.item(), "constant"), ErrorKind::Borrowed);
+    tape.rewind(mark).unwrap();
+    assert!(inner.unwrap().item().is_err());
+    let outer = tape.param_from_fn([], |_| {
+        tape.zero_grad();
+        2.0
+    });
+    assert_eq!(refused(outer.item(), "param"), ErrorKind::Borrowed);
+    tape.rewind(mark).unwrap();
+    assert_eq!((w * w).item().unwrap(), 9.0);
 }
 
 #[test]
