@@ -255,7 +255,11 @@ fn long_line_residuals(line: line::Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].
 #[inline(never)]
 pub fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
-    sum_of(SquaredDifference, [x, y])
+    if generic::shortest(&[x, y]) <= IN_ORDER {
+        short_squared_distance(x, y)
+    } else {
+        long_squared_distance(x, y)
+    }
 }
 
 /// [`squared_distance`] of up to [`IN_ORDER`] elements.
@@ -291,11 +295,10 @@ fn long_sum(term: Term, mut x: &[f32], mut y: &[f32]) -> f32 {
         let rows = partial.iter_mut().zip(x.iter().zip(y));
         match term {
             Term::X => rows.for_each(|(sum, (x, _))| *sum += x),
-            Term::Product => rows.for_each(|(sum, (x, y))| *sum += x * y),
-            Term::SquaredDifference => rows.for_each(|(sum, (x, y))| {
-                let d = x - y;
-                *sum += d * d;
-            }),
+            Term::Product => rows.for_each(|(sum, (x, y))| *sum += Product.apply(&[*x, *y])),
+            Term::SquaredDifference => {
+                rows.for_each(|(sum, (x, y))| *sum += SquaredDifference.apply(&[*x, *y]));
+            }
         }
         x = x.get(PARTIALS..).unwrap_or_default();
         y = y.get(PARTIALS..).unwrap_or_default();

@@ -51,7 +51,9 @@ use crate::tape::Tape;
 
 /// Updates parameters from their gradients.
 pub trait Optimizer {
-    /// One update of every parameter from its gradient.
+    /// One update of every parameter from its gradient. The tape they are of is not at
+    /// hand meanwhile: what is asked of it is refused, and what is recorded is an error
+    /// to use.
     ///
     /// # Errors
     ///
