@@ -178,6 +178,31 @@ mod tests {
         assert_eq!(bits(&network.y.value().unwrap()), bits(&Y));
     }
 
+    /// Sums of gradients, with `eps` as many times as large, are worth their means.
+    #[test]
+    fn steps_by_sums_are_those_by_means() {
+        let (mut memory, mut other) = (SmallMemory::new(), SmallMemory::new());
+        let (tape, other) = (memory.tape(), other.tape());
+        let (sums, means) = (Network::record_one(&tape), Network::record_one(&other));
+        let (mut adam_of_sums, mut adam) = (optimizer_of_sums(), optimizer());
+        for _ in 0..100 {
+            sums.epoch_one_by_one(&mut adam_of_sums).unwrap();
+            other.zero_grad();
+            for (x, y) in X.iter().zip(&Y) {
+                other.write(means.x, &[*x]).unwrap();
+                other.write(means.y, &[*y]).unwrap();
+                other.replay().unwrap();
+                let weight = 1.0 / X.len() as f32;
+                other.backward_with(means.loss, &[weight]).unwrap();
+            }
+            other.step(&mut adam).unwrap();
+            assert_eq!(
+                bits(&tape.params().unwrap()),
+                bits(&other.params().unwrap())
+            );
+        }
+    }
+
     #[test]
     fn losses_are_pytorchs_and_memory_is_just_enough() {
         let (mut memory, mut small) = (Memory::new(), SmallMemory::new());
