@@ -36,7 +36,7 @@ use crate::tape::Tape;
 const MICRO_BATCH: usize = 2048;
 
 /// Why fitting failed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum FitError {
     /// A setting is out of range.
