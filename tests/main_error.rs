@@ -81,7 +81,7 @@ fn same(error: &(impl std::fmt::Debug + std::fmt::Display)) {
     assert_eq!(format!("{error:?}"), error.to_string());
 }
 
-/// What `unwrap` and a `main` that returns a box print.
+/// `unwrap`, and a `main` that returns a box, print `Debug` of all of these.
 fn every_error_shows_its_text() {
     same(&fail("shape").unwrap_err());
     same(&fail("floats").unwrap_err());

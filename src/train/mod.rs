@@ -77,6 +77,7 @@ mod model;
 mod observe;
 #[cfg(feature = "plot")]
 pub mod plot;
+mod residuals;
 mod scale;
 mod split;
 mod step;
