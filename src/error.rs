@@ -30,7 +30,11 @@ pub(crate) const MAX_OPERANDS: usize = 3;
 /// assert!(error.to_string().contains("[2, 3] and [3, 2]"));
 /// assert!(error.at.file().ends_with(".rs"));
 /// ```
-#[derive(Clone, Copy, Debug)]
+///
+/// Its `Debug` text is that of `Display`, for `fn main() -> Result<(), Error>` and
+/// `unwrap` print the former. Without `std` it leaves out the value of an optimizer's
+/// hyper-parameter: an `unwrap` would link the printing of floats for it, some 20 KB.
+#[derive(Clone, Copy)]
 pub struct Error {
     /// What went wrong.
     pub kind: ErrorKind,
@@ -40,8 +44,8 @@ pub struct Error {
     pub at: &'static Location<'static>,
 }
 
-/// What went wrong.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What went wrong. `Debug` gives the text of `Display`, as for [`Error`].
+#[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -199,16 +203,53 @@ impl defmt::Format for Error {
     }
 }
 
+/// How a text shows a float. A pointer, so that `Display` and `Debug` share the code
+/// of the text, and only who calls `Display` links the printing of floats.
+type Number = fn(&f32, &mut fmt::Formatter<'_>) -> fmt::Result;
+
+/// How `Debug` shows a float: as `Display` does where there is room for it.
+const DEBUG_NUMBER: Number = if cfg!(feature = "std") {
+    <f32 as fmt::Display>::fmt
+} else {
+    |_, f| f.write_str("another value")
+};
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}, at {}", self.op, self.kind, self.at)
+        self.text(f, fmt::Display::fmt)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text(f, DEBUG_NUMBER)
+    }
+}
+
+impl Error {
+    fn text(&self, f: &mut fmt::Formatter<'_>, number: Number) -> fmt::Result {
+        write!(f, "{}: ", self.op)?;
+        self.kind.text(f, number)?;
+        write!(f, ", at {}", self.at)
     }
 }
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text(f, fmt::Display::fmt)
+    }
+}
+
+impl fmt::Debug for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text(f, DEBUG_NUMBER)
+    }
+}
+
+impl ErrorKind {
+    fn text(&self, f: &mut fmt::Formatter<'_>, number: Number) -> fmt::Result {
         match self {
-            Self::Shape { why, operands } if operands.count == 0 => why.fmt(f),
+            Self::Shape { why, operands } if operands.count == 0 => write!(f, "{why}"),
             Self::Shape { why, operands } => write!(f, "{why}, operands are {operands}"),
             Self::Floats { needed, capacity } => write!(
                 f,
@@ -263,15 +304,16 @@ impl fmt::Display for ErrorKind {
             Self::NotInput => f.write_str("the variable is not a borrowed input"),
             Self::NotLeaf => f.write_str("the variable is computed, it cannot be set"),
             Self::Borrowed => f.write_str("the tape's values are borrowed: drop the guard first"),
-            Self::Optimizer(error) => error.fmt(f),
+            Self::Optimizer(error) => error.text(f, number),
         }
     }
 }
 
 impl core::error::Error for Error {}
 
-/// Why an optimizer refused to step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Why an optimizer refused to step. `Debug` gives the text of `Display`, as for
+/// [`Error`].
+#[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum OptimizerError {
@@ -300,6 +342,18 @@ pub enum OptimizerError {
 
 impl fmt::Display for OptimizerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text(f, fmt::Display::fmt)
+    }
+}
+
+impl fmt::Debug for OptimizerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text(f, DEBUG_NUMBER)
+    }
+}
+
+impl OptimizerError {
+    fn text(&self, f: &mut fmt::Formatter<'_>, number: Number) -> fmt::Result {
         match *self {
             Self::GradientCount { params, grads } => {
                 write!(
@@ -314,7 +368,8 @@ impl fmt::Display for OptimizerError {
                 )
             }
             Self::HyperParameter { expected, found } => {
-                write!(f, "expected {expected}, found {found}")
+                write!(f, "expected {expected}, found ")?;
+                number(&found, f)
             }
         }
     }

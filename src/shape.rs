@@ -274,7 +274,8 @@ impl defmt::Format for Shape {
 
 /// Why a shape rule refused its operands. The tape adds their shapes, the
 /// operation's name and the caller's line, and makes an [`Error`](crate::Error).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `Debug` gives the text of `Display`.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ShapeError {
@@ -321,6 +322,12 @@ pub enum ShapeError {
     },
     /// Anything else an operation of your own refuses, in its own words.
     Other(&'static str),
+}
+
+impl fmt::Debug for ShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl fmt::Display for ShapeError {

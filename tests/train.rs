@@ -7,9 +7,10 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use baregrad::optim::{Adam, Sgd};
+use baregrad::random::{fill_normal, fill_uniform, seeded};
 use baregrad::train::{
     self, Calibration, Clip, Curve, Dataset, EarlyStopping, Epoch, Fit, FitError, Fitted, Function,
-    Model, Param, Samples, Scaler, Scaling, Stopped, Verdict,
+    Judgement, Model, Param, Samples, Scaler, Scaling, Stopped, Verdict,
 };
 use baregrad::{Arena, Var};
 
@@ -389,6 +390,127 @@ fn early_stopping_restores_the_best_parameters() {
     assert_eq!(patient.history().restored_epoch(), Some(578));
 }
 
+/// `x * w` with `x = 1`, in steps of one row: a step of SGD with 0.5 sets `w` to that
+/// row's target.
+fn constant_model(w: f32) -> Function<1, for<'t> fn(Var<'t>, [Var<'t>; 1]) -> Var<'t>> {
+    fn forward<'t>(x: Var<'t>, [w]: [Var<'t>; 1]) -> Var<'t> {
+        x * w
+    }
+    train::model([Param::scalar("w", w)], forward)
+}
+
+#[test]
+fn early_stopping_judges_parameters_by_their_own_loss() {
+    let y: Vec<f32> = (0..1000).map(|i| i as f32 / 100.0).collect();
+    let data = Dataset::new([("x", &[1.0; 1000][..]), ("y", &y)]).unwrap();
+    let samples = data.samples(&["x"], &["y"]).unwrap();
+    let model = constant_model(-10.0);
+    let fit = |epochs| {
+        Fit::new(&model, &samples)
+            .batch_size(1)
+            .in_order()
+            .epochs(epochs)
+            .early_stopping(EarlyStopping::new(5))
+            .run(&mut Sgd::new(0.5))
+            .unwrap()
+    };
+    let fitted = fit(1);
+    assert!((fitted.params()[0] - 9.99).abs() < 1e-5);
+    // (9.99 - 4.995)² + (1000² - 1) / 12 / 100²; that of -10 is 233.18.
+    let loss = fitted.history().training_loss();
+    assert!((loss - 33.28335).abs() < 1e-4, "{loss}");
+    assert_eq!(fitted.history().restored_epoch(), None);
+    // Every epoch ends at the same place: the first that begins there is kept.
+    let fitted = fit(20);
+    assert!((fitted.params()[0] - 9.99).abs() < 1e-5);
+    assert_eq!(fitted.history().restored_epoch(), Some(2));
+    assert_eq!(fitted.history().best().epoch, 2);
+    assert_eq!(fitted.history().last().epoch, 7);
+    assert_eq!(fitted.history().stopped(), Stopped::Early);
+}
+
+#[test]
+fn early_stopping_never_restores_what_is_worse() {
+    let epochs = 8;
+    let mut restored = 0;
+    for seed in 0..200 {
+        let mut rng = seeded(seed);
+        let (mut x, mut noise) = ([0.0; 24], [0.0; 24]);
+        fill_uniform(&mut rng, -1.0, 1.0, &mut x).unwrap();
+        fill_normal(&mut rng, 0.0, 1.0, &mut noise).unwrap();
+        let kind = seed % 4;
+        let y: Vec<f32> = x.iter().zip(&noise).map(|(x, e)| 2.0 * x + e).collect();
+        let data = Dataset::new([("x", &x[..]), ("y", &y)]).unwrap();
+        let samples = data.samples(&["x"], &["y"]).unwrap();
+        // Steps that are too large for batches so small: parameters jump about.
+        let model = line(if kind == 3 { 2.0 } else { -1.0 }, 0.0);
+        let fit = |epochs, early: Option<EarlyStopping>| {
+            let mut fit = Fit::new(&model, &samples).epochs(epochs).seed(seed);
+            fit = match kind {
+                0 => fit.batch_size(2),
+                1 => fit.batch_size(1).in_order(),
+                2 => fit.noise(0.5),
+                _ => fit.batch_size(5).drop_last(),
+            };
+            if let Some(early) = early {
+                fit = fit.early_stopping(early);
+            }
+            let fitted = fit.run(&mut Sgd::new(0.3)).unwrap();
+            let [w, b] = *fitted.params() else { panic!() };
+            let squares = x.iter().zip(&y).map(|(x, y)| {
+                let error = f64::from(w) * f64::from(*x) + f64::from(b) - f64::from(*y);
+                error * error
+            });
+            (squares.sum::<f64>() / 24.0, fitted)
+        };
+        let (kept, fitted) = fit(epochs, Some(EarlyStopping::new(100)));
+        restored += usize::from(fitted.history().restored_epoch().is_some());
+        for ended in 1..=epochs {
+            let (loss, _) = fit(ended, None);
+            assert!(
+                kept <= loss * (1.0 + 1e-5),
+                "seed {seed}: restored a loss of {kept}, after epoch {ended} it was {loss}"
+            );
+        }
+        assert!((f64::from(fitted.history().training_loss()) - kept).abs() < 1e-5 * kept);
+    }
+    assert!((50..200).contains(&restored), "{restored} of 200");
+}
+
+#[test]
+fn huge_gradients_are_clipped() {
+    // The gradient at 2 is 2 · mean(x²) = 5e20, whose square no `f32` holds. Each step
+    // is as long as the learning rate.
+    let data = Dataset::new([("x", [1e10, 2e10]), ("y", [1e10, 2e10])]).unwrap();
+    let samples = data.samples(&["x"], &["y"]).unwrap();
+    let fitted = Fit::new(&constant_model(2.0), &samples)
+        .clip(Clip::Norm(1.0))
+        .epochs(4)
+        .run(&mut Sgd::new(0.25))
+        .unwrap();
+    assert_eq!(fitted.params(), [1.0]);
+    assert_eq!(fitted.verdict().verdict, Verdict::GoodFit);
+}
+
+#[test]
+fn gradients_that_are_no_numbers_end_the_run() {
+    // The loss at 0 is 0, its gradient 0 · inf.
+    fn root<'t>(x: Var<'t>, [w, b]: [Var<'t>; 2]) -> Var<'t> {
+        (x * w).square().sqrt() + b
+    }
+    let model = train::model([Param::scalar("w", 0.0), Param::scalar("b", 1.0)], root);
+    let samples = parabola(10);
+    let error = Fit::new(&model, &samples)
+        .clip(Clip::Norm(1.0))
+        .epochs(5)
+        .run(&mut Sgd::new(0.1))
+        .unwrap_err();
+    assert!(
+        matches!(error, FitError::Diverged { epoch: 2, loss, .. } if loss.is_nan()),
+        "{error}"
+    );
+}
+
 #[test]
 fn observers_see_every_epoch_and_may_stop() {
     let (training, _) = book_parts();
@@ -513,6 +635,304 @@ fn verdicts_tell_runs_apart() {
     assert!(judgement.to_string().contains("rule two"));
 }
 
+/// A curve through some rows of `y` next to `x`, scaled as `calibrate` does, the rest
+/// of them to validate with.
+fn judge(curve: &str, [x, y]: [&[f32]; 2], split: Option<u64>) -> Judgement {
+    let data = Dataset::new([("x", x), ("y", y)]).unwrap();
+    let (training, validation) = match split {
+        Some(seed) => {
+            let (training, validation) = data.split(0.2, seed).unwrap();
+            (training, Some(validation))
+        }
+        None => (data, None),
+    };
+    let curve: Curve = curve.parse().unwrap();
+    let columns = [("x", curve.scaling()), ("y", Scaling::Standard)];
+    let scaler = Scaler::fit(&training, &columns).unwrap();
+    let samples = |part: &Dataset| {
+        let scaled = scaler.apply(part).unwrap();
+        scaled.samples(&["x"], &["y"]).unwrap()
+    };
+    let (training, validation) = (samples(&training), validation.as_ref().map(samples));
+    let mut fit = Fit::new(&curve, &training).epochs(250);
+    if let Some(validation) = &validation {
+        fit = fit.validation(validation);
+    }
+    let lr = 1.0 / curve.params().len() as f32;
+    fit.run(&mut Sgd::new(lr)).unwrap().verdict()
+}
+
+#[test]
+fn exact_models_are_good_fits() {
+    type Exact = (&'static str, fn(f32) -> f32);
+    let exact: [Exact; 6] = [
+        ("linear", |x| 2.0 * x + 1.0),
+        ("linear", |x| 1e-6 * x),
+        ("linear", |x| 1e5 - 0.37 * x),
+        ("poly:2", |x| x * x - 3.0 * x),
+        ("poly:3", |x| (0.01 * x - 0.2) * x * x + 7.0),
+        ("poly:4", |x| x),
+    ];
+    for (curve, f) in exact {
+        let x: Vec<f32> = (0..20).map(|i| i as f32).collect();
+        let y: Vec<f32> = x.iter().map(|x| f(*x)).collect();
+        for seed in 0..100 {
+            let judgement = judge(curve, [&x, &y], Some(seed));
+            let text = judgement.to_string();
+            assert_eq!(
+                judgement.verdict,
+                Verdict::GoodFit,
+                "{curve} {seed}: {text}"
+            );
+            let wrong = ["inf", "NaN", "diverge"]
+                .iter()
+                .any(|word| text.contains(word));
+            assert!(!wrong, "{curve} {seed}: {text}");
+        }
+    }
+}
+
+#[test]
+fn targets_that_are_all_the_same_are_judged_by_their_size() {
+    let x = [-1.0, -0.5, 0.0, 0.5, 1.0];
+    let run = |y: f32, [w, b]: [f32; 2], lr: f32, epochs| {
+        let data = Dataset::new([("x", x), ("y", [y; 5])]).unwrap();
+        let samples = data.samples(&["x"], &["y"]).unwrap();
+        let fitted = Fit::new(&line(w, b), &samples)
+            .validation(&samples)
+            .epochs(epochs)
+            .run(&mut Sgd::new(lr))
+            .unwrap();
+        assert_eq!(fitted.r_squared(), None);
+        let text = fitted.verdict().to_string();
+        assert!(!text.contains("inf") && !text.contains("NaN"), "{text}");
+        assert!(text.contains("nothing to explain"), "{text}");
+        fitted.verdict().verdict
+    };
+    assert_eq!(run(5.0, [0.0, 0.0], 0.1, 100), Verdict::GoodFit);
+    assert_eq!(run(0.0, [1.0, 1.0], 0.1, 200), Verdict::GoodFit);
+    assert_eq!(run(0.0, [0.0, 0.0], 0.1, 10), Verdict::GoodFit);
+    assert_eq!(run(1e-25, [0.0, 0.0], 0.1, 100), Verdict::GoodFit);
+    // Half way, and hardly begun.
+    assert_eq!(run(5.0, [0.0, 0.0], 0.01, 30), Verdict::Underfitting);
+    assert_eq!(run(0.0, [1.0, 1.0], 0.01, 30), Verdict::Underfitting);
+    assert_eq!(run(5.0, [0.0, 0.0], 1e-6, 30), Verdict::NotLearning);
+}
+
+#[test]
+fn targets_whose_squares_f32_does_not_hold_are_judged_in_f64() {
+    let x = [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5];
+    let run = |size: f32, lr: f32| {
+        let data = Dataset::new([("x", x), ("y", x.map(|x| size * x))]).unwrap();
+        let samples = data.samples(&["x"], &["y"]).unwrap();
+        let model = line(0.0, 0.0);
+        let fit = Fit::new(&model, &samples).epochs(50);
+        fit.run(&mut Sgd::new(lr)).unwrap()
+    };
+    let small = run(1e-30, 0.3);
+    assert_eq!(small.verdict().verdict, Verdict::GoodFit);
+    assert!(small.r_squared().unwrap() > 0.999);
+    assert!(small.verdict().to_string().contains("scale the targets"));
+    let small = run(1e-30, 1e-4);
+    assert_ne!(small.verdict().verdict, Verdict::GoodFit);
+    assert!(small.r_squared().unwrap() < 0.1);
+}
+
+#[test]
+fn r_squared_is_the_share_of_the_variance_explained() {
+    // Least squares of the whole thermometer; 1 - Σr²/Σ(y - mean)² in exact arithmetic.
+    let data = thermometer();
+    let columns = [("t_u", Scaling::Standard), ("t_c", Scaling::Standard)];
+    let scaler = Scaler::fit(&data, &columns).unwrap();
+    let samples = scaler.apply(&data).unwrap();
+    let samples = samples.samples(&["t_u"], &["t_c"]).unwrap();
+    let fitted = Fit::new(&Curve::Linear, &samples)
+        .run(&mut Sgd::new(0.5))
+        .unwrap();
+    let line = least_squares(&T_U, &T_C, 1);
+    let mean = T_C.iter().map(|y| f64::from(*y)).sum::<f64>() / 11.0;
+    let (mut left, mut all) = (0.0, 0.0);
+    for (x, y) in T_U.iter().zip(&T_C) {
+        left += (f64::from(*y) - line[0] - line[1] * f64::from(*x)).powi(2);
+        all += (f64::from(*y) - mean).powi(2);
+    }
+    let r_squared = fitted.r_squared().unwrap();
+    assert!((r_squared - (1.0 - left / all)).abs() < 1e-6, "{r_squared}");
+    assert_eq!(fitted.history().r_squared(), Some(r_squared));
+    let text = fitted.verdict().to_string();
+    assert!(text.starts_with("verdict: good fit\n"), "{text}");
+    assert!(text.contains("\n  R² 0.9"), "{text}");
+}
+
+/// °C of a thermistor of 10 kΩ at 25 °C by its B value.
+fn thermistor(ohm: f32, b: f64) -> f32 {
+    (1.0 / (1.0 / 298.15 + (f64::from(ohm) / 1e4).ln() / b) - 273.15) as f32
+}
+
+#[test]
+fn curved_residuals_are_no_good_fit() {
+    // Ohms in equal steps, in equal ratios, and in equal steps of temperature.
+    for (rows, b) in [
+        (9, 3950.0),
+        (11, 3435.0),
+        (16, 4300.0),
+        (40, 3950.0),
+        (300, 3950.0),
+    ] {
+        let last = rows as f32 - 1.0;
+        let steps = |i: usize| 1500.0 + 58_500.0 * i as f32 / last;
+        let ratios = |i: usize| 1500.0 * 40.0_f32.powf(i as f32 / last);
+        let [hot, cold] = [1500.0, 60_000.0].map(|ohm| f64::from(thermistor(ohm, b)));
+        let degrees = |i: usize| {
+            let t = hot + (cold - hot) * i as f64 / f64::from(last) + 273.15;
+            (1e4 * (b * (1.0 / t - 1.0 / 298.15)).exp()) as f32
+        };
+        let choices: [&dyn Fn(usize) -> f32; 3] = [&steps, &ratios, &degrees];
+        for (i, ohm) in choices.iter().enumerate() {
+            let x: Vec<f32> = (0..rows).map(ohm).collect();
+            let y: Vec<f32> = x.iter().map(|x| thermistor(*x, b)).collect();
+            let line = judge("linear", [&x, &y], None);
+            let curved = matches!(line.verdict, Verdict::Curved | Verdict::Underfitting);
+            assert!(curved, "{rows} rows, B {b}, {i}: {line}");
+            let text = line.to_string();
+            assert!(
+                text.contains("smooth curve explains"),
+                "{rows} {b} {i}: {text}"
+            );
+            if line.verdict == Verdict::Curved {
+                assert!(text.contains("try a higher degree"), "{text}");
+                assert!(text.contains("logarithm"), "{text}");
+            }
+            // The advice helps: B's equation is nearly a line in the logarithm.
+            let x: Vec<f32> = x.iter().map(|x| x.ln()).collect();
+            let better = judge("poly:5", [&x, &y], None);
+            assert_eq!(better.verdict, Verdict::GoodFit, "{rows} {b} {i}: {better}");
+        }
+    }
+}
+
+#[test]
+fn noise_is_not_called_curved() {
+    let mut curved = 0;
+    let runs = 300;
+    for seed in 0..runs {
+        let rows = [6, 8, 11, 20, 40, 90][seed as usize % 6];
+        let mut rng = seeded(seed);
+        let (mut x, mut noise) = (vec![0.0; rows], vec![0.0; rows]);
+        fill_uniform(&mut rng, 0.0, 10.0, &mut x).unwrap();
+        fill_normal(&mut rng, 0.0, 1.0, &mut noise).unwrap();
+        let (curve, bend) = [("linear", 0.0), ("poly:2", 0.3)][seed as usize / 6 % 2];
+        let y = x
+            .iter()
+            .zip(&noise)
+            .map(|(x, e)| 3.0 * x + bend * x * x + e);
+        let y: Vec<f32> = y.collect();
+        let judgement = judge(curve, [&x, &y], None);
+        curved += usize::from(judgement.verdict == Verdict::Curved);
+    }
+    // One in 250, or fewer, are expected.
+    assert!(curved <= 4, "{curved} of {runs}");
+}
+
+#[test]
+fn residuals_that_go_up_and_down_are_no_good_fit() {
+    for (rows, periods) in [(14, 1.0), (30, 1.0), (30, 2.0), (60, 3.0), (200, 5.0)] {
+        let x: Vec<f32> = (0..rows).map(|i| i as f32 / (rows - 1) as f32).collect();
+        let wave = |x: f32| (std::f32::consts::TAU * periods * x).sin();
+        let y: Vec<f32> = x.iter().map(|x| x + 0.1 * wave(*x)).collect();
+        let judgement = judge("linear", [&x, &y], None);
+        let text = format!("{rows} rows, {periods} periods: {judgement}");
+        assert_eq!(judgement.verdict, Verdict::Curved, "{text}");
+    }
+}
+
+#[test]
+fn few_rows_and_repeated_ones_are_not_called_curved() {
+    // Seven points of a parabola: a line leaves a curve, but noise does so, too.
+    let x: Vec<f32> = (0..7).map(|i| i as f32).collect();
+    let y: Vec<f32> = x.iter().map(|x| x + 0.02 * x * x).collect();
+    assert_eq!(
+        judge("linear", [&x[..6], &y[..6]], None).verdict,
+        Verdict::GoodFit
+    );
+    // Five points measured twenty times each are five points.
+    let x: Vec<f32> = (0..100).map(|i| (i / 20) as f32).collect();
+    let y: Vec<f32> = x.iter().map(|x| x + 0.02 * x * x).collect();
+    assert_eq!(judge("linear", [&x, &y], None).verdict, Verdict::GoodFit);
+    // A line shown in whole numbers: steps are no curve.
+    for slope in [0.11, 0.237, 0.31, 0.62, 0.8] {
+        let x: Vec<f32> = (0..200).map(|i| i as f32).collect();
+        let y: Vec<f32> = x.iter().map(|x| (slope * x).round()).collect();
+        let judgement = judge("linear", [&x, &y], None);
+        assert_eq!(judgement.verdict, Verdict::GoodFit, "{slope}: {judgement}");
+    }
+}
+
+#[test]
+fn curves_along_any_of_several_inputs_are_found() {
+    fn plane<'t>(x: Var<'t>, [w, b]: [Var<'t>; 2]) -> Var<'t> {
+        x.matmul(w) + b
+    }
+    let model = train::model(
+        [
+            Param::new("w", [0.0; 3], [3, 1]),
+            Param::new("b", [0.0], [1]),
+        ],
+        plane,
+    );
+    let run = |seed: u64, bend: [f32; 2]| {
+        let mut rng = seeded(seed);
+        let mut columns = [[0.0; 60]; 4];
+        for column in &mut columns {
+            fill_uniform(&mut rng, -1.0, 1.0, column).unwrap();
+        }
+        let [a, b, c, noise] = columns;
+        let y = |i: usize| {
+            let sum = 2.0 * a[i] - b[i] + c[i];
+            sum + bend[0] * b[i] * b[i] + bend[1] * sum * sum + 0.1 * noise[i]
+        };
+        let y: [f32; 60] = std::array::from_fn(y);
+        let data = Dataset::new([("a", a), ("b", b), ("c", c), ("y", y)]).unwrap();
+        let samples = data.samples(&["a", "b", "c"], &["y"]).unwrap();
+        let fit = Fit::new(&model, &samples).epochs(300);
+        fit.run(&mut Sgd::new(0.3)).unwrap().verdict()
+    };
+    for seed in 0..10 {
+        let judgement = run(seed, [0.8, 0.0]);
+        assert_eq!(judgement.verdict, Verdict::Curved, "{judgement}");
+        let text = judgement.to_string();
+        assert!(text.contains("along input 1"), "{text}");
+        let judgement = run(seed, [0.0, 0.2]);
+        assert_eq!(judgement.verdict, Verdict::Curved, "{judgement}");
+        let text = judgement.to_string();
+        assert!(text.contains("along the prediction"), "{text}");
+    }
+    let curved = (0..100).filter(|seed| run(*seed, [0.0, 0.0]).verdict != Verdict::GoodFit);
+    assert!(curved.count() <= 2);
+}
+
+#[test]
+fn predictions_that_are_not_targets_have_no_r_squared() {
+    // Logits next to classes: their difference means nothing.
+    fn logistic<'t>(logit: Var<'t>, class: Var<'t>) -> Var<'t> {
+        ((logit.exp() + 1.0).ln() - class * logit).mean()
+    }
+    let data = Dataset::new([("x", [-2.0, -1.0, 0.0, 1.0]), ("y", [0.0, 0.0, 1.0, 1.0])]);
+    let samples = data.unwrap().samples(&["x"], &["y"]).unwrap();
+    let fitted = Fit::new(&line(0.0, 0.0), &samples)
+        .loss(logistic)
+        .run(&mut Sgd::new(1.0))
+        .unwrap();
+    assert_eq!(fitted.r_squared(), None);
+    assert_eq!(fitted.verdict().verdict, Verdict::GoodFit);
+    // The same loss, spelled otherwise, has one.
+    fn spelled<'t>(prediction: Var<'t>, target: Var<'t>) -> Var<'t> {
+        (prediction - target).square().mean()
+    }
+    let fit = Fit::new(&Curve::Linear, &samples).loss(spelled).epochs(50);
+    assert!(fit.run(&mut Sgd::new(0.1)).unwrap().r_squared().is_some());
+}
+
 // ---- calibration -------------------------------------------------------------------
 
 /// Fits all rows, scaled as the curve wants it.
@@ -578,6 +998,13 @@ fn norris_has_the_certified_coefficients() {
     assert!((found[0] - certified[0]).abs() < 5e-4, "{}", found[0]);
     assert!((found[1] - certified[1]).abs() < 5e-7, "{}", found[1]);
     assert_eq!(calibration.to_string(), "y = -0.2623166 + 1.002117 * x");
+
+    // Its residuals grow with the reading, and come in groups: noise all the same.
+    let columns = ["x", "y"].map(|name| data.column(name).unwrap());
+    for split in [None, Some(1), Some(2), Some(3)] {
+        let judgement = judge("linear", columns, split);
+        assert_eq!(judgement.verdict, Verdict::GoodFit, "{judgement}");
+    }
 }
 
 #[test]

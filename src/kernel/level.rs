@@ -71,11 +71,19 @@ impl fmt::Display for Level {
     }
 }
 
-/// `BAREGRAD_SIMD` asks for what does not exist, or not here.
+/// `BAREGRAD_SIMD` asks for what does not exist, or not here. `Debug` gives the text
+/// of `Display`.
 #[cfg(feature = "std")]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LevelError {
     found: String,
+}
+
+#[cfg(feature = "std")]
+impl fmt::Debug for LevelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 #[cfg(feature = "std")]

@@ -53,7 +53,7 @@ pub enum Curve {
 }
 
 /// A name that is no [`Curve`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CurveError {
     found: String,
 }

@@ -8,7 +8,7 @@ use super::split::{Indices, k_fold_indices, split_indices};
 use crate::random::{RandomError, Rng, fill_normal};
 
 /// Data that cannot be used, and where.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum DataError {
     /// No columns, or no rows in them.

@@ -2,11 +2,16 @@
 
 use std::vec::Vec;
 
-use super::history::Epoch;
 use super::model::Param;
 
-/// Stops when the watched loss, that of validation if there is one, has not
-/// become better for some epochs.
+/// Stops when the watched loss has not become better for some epochs.
+///
+/// Watched is the loss of the validation samples, or without these that of all
+/// training samples, with the parameters that an epoch begins with: those that are
+/// restored are the ones that had the loss. An epoch that is one update measures that
+/// anyway. With mini-batches or noise the parameters move while the training loss is
+/// added up, so that the mean is that of none of them: without validation samples,
+/// early stopping then takes a forward pass over the training samples more per epoch.
 ///
 /// ```
 /// use baregrad::train::EarlyStopping;
@@ -66,17 +71,18 @@ impl Watch {
         Watch { early, best: None }
     }
 
-    /// Looks at an epoch, whose losses are those of the parameters `before` its
-    /// update. Whether patience has run out.
-    pub(super) fn see(&mut self, epoch: &Epoch, before: Vec<Param>) -> bool {
-        let loss = epoch.watched_loss();
+    /// Looks at an epoch and the loss of the parameters `before` its updates. Whether
+    /// patience has run out.
+    pub(super) fn see(&mut self, epoch: u32, loss: f32, before: Vec<Param>) -> bool {
+        // A loss that is no number is as bad as can be.
+        let loss = if loss.is_nan() { f32::INFINITY } else { loss };
         match &self.best {
             Some(best) if loss >= best.loss - self.early.min_delta => {
-                epoch.epoch - best.epoch >= self.early.patience
+                epoch - best.epoch >= self.early.patience
             }
             _ => {
                 self.best = Some(Best {
-                    epoch: epoch.epoch,
+                    epoch,
                     loss,
                     params: before,
                 });
@@ -85,9 +91,8 @@ impl Watch {
         }
     }
 
-    /// What to restore, unless the last `loss` is better.
-    pub(super) fn restore(self, loss: f32) -> Option<Best> {
-        let best = self.best.filter(|best| best.loss <= loss);
-        best.filter(|_| self.early.restore_best)
+    /// The best epoch, unless the last parameters are to be kept.
+    pub(super) fn best(self) -> Option<Best> {
+        self.best.filter(|_| self.early.restore_best)
     }
 }

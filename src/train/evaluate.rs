@@ -129,6 +129,23 @@ impl<'t> Evaluator<'t> {
     }
 }
 
+/// The loss of the first rows if the targets themselves are predicted: 0 where a
+/// prediction is meant to equal its target.
+///
+/// # Errors
+/// The loss cannot be recorded with predictions of the shape of targets.
+pub(super) fn loss_of_targets(loss: Loss, samples: &Samples, at_once: usize) -> Result<f32, Error> {
+    let rows = samples.rows().min(at_once);
+    let [_, y] = samples.range(0..rows);
+    let record = |arena: &mut HeapArena| {
+        let tape = arena.tape();
+        let y = tape.input(y, [rows, samples.targets()]);
+        loss(y, y).item()
+    };
+    let mut arena = fitting(|arena| record(arena).map(|_| ()))?;
+    record(&mut arena)
+}
+
 /// What a model predicts for rows of `inputs` numbers each, `at_once` of them at
 /// a time.
 ///

@@ -9,7 +9,6 @@ use std::vec::Vec;
 use super::data::{DataError, Dataset};
 
 /// What is wrong with a CSV file, and where.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum CsvError {
     /// The file cannot be opened.

@@ -3,7 +3,8 @@
 //! ```text
 //! each epoch:
 //!     learning rate of the epoch
-//!     validation loss, recorded under no_grad
+//!     validation loss, recorded under no_grad; without validation, what early
+//!         stopping watches, if the updates do not measure it
 //!     each batch: zero_grad, backward_over, penalties, clipping, step
 //!     history, observers, early stopping, stop flag
 //! ```
@@ -24,6 +25,7 @@ use super::evaluate::{Evaluator, Recording, arena_for};
 use super::fitted::Fitted;
 use super::history::{Epoch, History, Stopped};
 use super::model::{Loss, Model, Param, mse};
+use super::residuals::{Predictor, Residuals};
 use super::step::{Clip, Penalty, Prepared};
 use crate::error::Error;
 use crate::optim::Optimizer;
@@ -36,7 +38,7 @@ use crate::tape::Tape;
 const MICRO_BATCH: usize = 2048;
 
 /// Why fitting failed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum FitError {
     /// A setting is out of range.
@@ -393,6 +395,15 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         let mut training_arena = arena(self.training, at_once)?;
         let mut order = Order::new(&self);
         let mut watch = self.early_stopping.map(Watch::new);
+        // Whether the updates of an epoch measure a loss of several parameters.
+        let moves = !order.is_one_update();
+        let evaluates = moves && watch.is_some() && self.validation.is_none();
+        let start_loss = if moves {
+            Some(plain.loss(&start)?)
+        } else {
+            None
+        };
+        let mut evaluated = Vec::new();
         let mut epochs: Vec<Epoch> = Vec::new();
         let mut stopped = None;
         while stopped.is_none() {
@@ -407,7 +418,10 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                 }
                 let learning_rate = optimizer.learning_rate();
                 let validation_loss = validate(&params)?;
-                // The parameters that the losses of this epoch belong to.
+                if evaluates {
+                    evaluated.push(plain.loss(&params)?);
+                }
+                // The parameters that the watched loss of this epoch belongs to.
                 let before = watch.as_ref().map(|_| params.clone());
                 let training_loss =
                     update(&tape, &recording, seen, &order.batches, &mut optimizer)?;
@@ -424,10 +438,14 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                 for observer in &mut self.observers {
                     observer(&epoch);
                 }
+                let watched_loss = match evaluated.last() {
+                    Some(loss) => *loss,
+                    None => epoch.watched_loss(),
+                };
                 stopped = if self.is_asked_to_stop() {
                     Some(Stopped::Asked)
                 } else if let (Some(watch), Some(before)) = (&mut watch, before)
-                    && watch.see(&epoch, before)
+                    && watch.see(epoch.epoch, watched_loss, before)
                 {
                     Some(Stopped::Early)
                 } else if epoch.epoch >= self.epochs {
@@ -448,21 +466,35 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
             learning_rate: optimizer.learning_rate(),
         };
         self.check_finite(&last)?;
-        let best = watch.and_then(|watch| watch.restore(last.watched_loss()));
-        let restored_epoch = best.as_ref().map(|best| best.epoch);
-        if let Some(best) = best {
-            params = best.params;
-            last.training_loss = plain.loss(&params)?;
-            last.validation_loss = validate(&params)?;
+        let mut restored_epoch = None;
+        if let Some(best) = watch.and_then(Watch::best) {
+            // Measured as those of the last parameters were, in the same order.
+            let losses = (plain.loss(&best.params)?, validate(&best.params)?);
+            if losses.1.unwrap_or(losses.0) <= last.watched_loss() {
+                params = best.params;
+                restored_epoch = Some(best.epoch);
+                (last.training_loss, last.validation_loss) = losses;
+            }
         }
+        let mean_loss = mean_loss(self.training, self.loss)?;
+        let predictor = Predictor {
+            model: self.model,
+            loss: self.loss,
+            at_once: self.micro_batch,
+        };
+        let residuals = predictor.residuals(&params, self.training, self.validation, mean_loss)?;
         let history = History {
             training_rows: self.training.rows(),
             validation_rows: self.validation.map_or(0, Samples::rows),
-            mean_loss: mean_loss(self.training, self.loss)?,
+            mean_loss,
             stopped: stopped.unwrap_or(Stopped::Finished),
             restored_epoch,
+            start_loss,
             training_loss: last.training_loss,
             validation_loss: last.validation_loss,
+            r_squared: residuals.as_ref().and_then(Residuals::r_squared),
+            residuals,
+            evaluated,
             epochs,
         };
         let inputs = self.training.inputs();
@@ -517,6 +549,13 @@ impl<'a> Order<'a> {
             changes: fit.shuffle || fit.noise > 0.0,
             seen: fit.training.clone(),
         }
+    }
+
+    /// Whether an epoch is one update by the loss of all samples as they are.
+    fn is_one_update(&self) -> bool {
+        let mut ranges = self.batches.ranges();
+        let first = ranges.next().unwrap_or_default();
+        first.len() == self.training.rows() && ranges.next().is_none() && self.noise == 0.0
     }
 
     fn next_epoch(&mut self) {

@@ -53,6 +53,12 @@ impl Fitted {
         self.history.verdict()
     }
 
+    /// The share of the variance of the training targets that is explained, see
+    /// [`History::r_squared`].
+    pub fn r_squared(&self) -> Option<f64> {
+        self.history.r_squared()
+    }
+
     /// What `model`, the one that was fitted, predicts for rows of inputs that
     /// are scaled as the training inputs were.
     ///

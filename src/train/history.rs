@@ -4,6 +4,7 @@ use core::fmt;
 use std::string::String;
 use std::vec::Vec;
 
+use super::residuals::Residuals;
 use super::verdict::Judgement;
 
 /// An epoch, with losses measured before its update, as the loop that prints
@@ -23,8 +24,8 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// What early stopping watches: the validation loss if there is one,
-    /// otherwise the training loss.
+    /// The validation loss if there is one, otherwise the training loss: early stopping
+    /// watches it where an epoch is one update.
     pub fn watched_loss(&self) -> f32 {
         self.validation_loss.unwrap_or(self.training_loss)
     }
@@ -77,8 +78,18 @@ pub struct History {
     pub(super) mean_loss: f32,
     pub(super) stopped: Stopped,
     pub(super) restored_epoch: Option<u32>,
+    /// The training loss before the first update, where the first epoch has another.
+    #[cfg_attr(feature = "json", serde(skip))]
+    pub(super) start_loss: Option<f32>,
     pub(super) training_loss: f32,
     pub(super) validation_loss: Option<f32>,
+    pub(super) r_squared: Option<f64>,
+    #[cfg_attr(feature = "json", serde(skip))]
+    pub(super) residuals: Option<Residuals>,
+    /// The training loss with the parameters that each epoch began with, if early
+    /// stopping had to measure it.
+    #[cfg_attr(feature = "json", serde(skip))]
+    pub(super) evaluated: Vec<f32>,
     pub(super) epochs: Vec<Epoch>,
 }
 
@@ -101,16 +112,19 @@ impl History {
         self.epochs.last().map_or(self.first(), |epoch| *epoch)
     }
 
-    /// The epoch of the lowest watched loss, the first of several.
+    /// The epoch of the lowest watched loss, the first of several: of what
+    /// [`EarlyStopping`](super::EarlyStopping) watched, if it did, otherwise of
+    /// [`Epoch::watched_loss`].
     pub fn best(&self) -> Epoch {
-        let less = |best: Epoch, epoch: &Epoch| {
-            if epoch.watched_loss() < best.watched_loss() {
-                *epoch
-            } else {
-                best
+        let mut best = (f32::INFINITY, self.first());
+        for (i, epoch) in self.epochs.iter().enumerate() {
+            let evaluated = self.evaluated.get(i);
+            let loss = evaluated.map_or(epoch.watched_loss(), |loss| *loss);
+            if loss < best.0 {
+                best = (loss, *epoch);
             }
-        };
-        self.epochs.iter().fold(self.first(), less)
+        }
+        best.1
     }
 
     /// Why fitting ended.
@@ -122,6 +136,12 @@ impl History {
     /// end; `None` if the last update was kept.
     pub fn restored_epoch(&self) -> Option<u32> {
         self.restored_epoch
+    }
+
+    /// The training loss with the parameters that fitting began with.
+    pub(super) fn start_loss(&self) -> f32 {
+        let start = self.start_loss.filter(|loss| loss.is_finite());
+        start.unwrap_or(self.first().training_loss)
     }
 
     /// The training loss with the parameters that were kept.
@@ -138,6 +158,14 @@ impl History {
     /// model has to beat.
     pub fn mean_loss(&self) -> f32 {
         self.mean_loss
+    }
+
+    /// The share of the variance of the training targets that the parameters that were
+    /// kept explain: `1 - Σ(y - prediction)² / Σ(y - mean)²`, over all targets together.
+    /// `None` if all targets are the same, or if predictions are not meant to equal
+    /// targets, as logits next to classes.
+    pub fn r_squared(&self) -> Option<f64> {
+        self.r_squared
     }
 
     /// Training and validation samples.

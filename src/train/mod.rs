@@ -77,6 +77,7 @@ mod model;
 mod observe;
 #[cfg(feature = "plot")]
 pub mod plot;
+mod residuals;
 mod scale;
 mod split;
 mod step;
@@ -100,3 +101,21 @@ pub use scale::{Scale, Scaler, Scaling};
 pub use split::{Indices, k_fold_indices, split_indices};
 pub use step::Clip;
 pub use verdict::{Judgement, Verdict};
+
+/// Has `Debug` give the text of `Display`: a `main` that returns an error, and
+/// `unwrap`, print the former.
+macro_rules! debug_is_display {
+    ($($error:ty),*) => {$(
+        impl core::fmt::Debug for $error {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                core::fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+
+debug_is_display!(CurveError, DataError, FitError);
+#[cfg(feature = "csv")]
+debug_is_display!(CsvError);
+#[cfg(feature = "plot")]
+debug_is_display!(plot::PlotError);

@@ -29,7 +29,7 @@ use plotters::prelude::*;
 use super::history::{Epoch, History};
 
 /// A picture that could not be drawn.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PlotError {
     path: PathBuf,
     why: String,

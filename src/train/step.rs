@@ -3,7 +3,6 @@
 use std::vec::Vec;
 
 use super::model::Param;
-use crate::kernel;
 use crate::optim::{Optimizer, OptimizerError};
 
 /// Shortens gradients that are too long, so that one bad batch cannot throw the
@@ -14,8 +13,15 @@ pub enum Clip {
     /// The gradient of all parameters together is no longer than this, as
     /// `torch.nn.utils.clip_grad_norm_`: multiplied by `most / (norm + 1e-6)` if
     /// that is less than 1.
+    ///
+    /// Unlike there, the norm of finite gradients is finite, however large they are
+    /// and however many, and that of small ones is not 0: it is computed in `f64`. As
+    /// there, a NaN among them makes all of them NaN, and an infinity makes itself NaN
+    /// and the others 0: parameters become NaN, and [`Fit`](super::Fit) says that the
+    /// loss diverged.
     Norm(f32),
-    /// Each number is within this of zero, as `torch.nn.utils.clip_grad_value_`.
+    /// Each number is within this of zero, as `torch.nn.utils.clip_grad_value_`: an
+    /// infinity, too, and a NaN stays.
     Value(f32),
 }
 
@@ -29,10 +35,13 @@ impl Clip {
     fn apply(&self, grads: &mut [f32]) {
         match *self {
             Clip::Norm(most) => {
-                let norm = libm::sqrtf(kernel::dot(grads, grads));
-                let factor = most / (norm + 1e-6);
-                if factor < 1.0 {
-                    grads.iter_mut().for_each(|g| *g *= factor);
+                // Squares of `f32` neither overflow nor vanish in `f64`.
+                let squares = grads.iter().map(|&g| f64::from(g) * f64::from(g));
+                let norm = squares.sum::<f64>().sqrt();
+                let factor = f64::from(most) / (norm + 1e-6);
+                if factor < 1.0 || factor.is_nan() {
+                    let shorten = |g: &mut f32| *g = (f64::from(*g) * factor) as f32;
+                    grads.iter_mut().for_each(shorten);
                 }
             }
             Clip::Value(most) => grads.iter_mut().for_each(|g| *g = g.clamp(-most, most)),
@@ -118,7 +127,10 @@ impl<O: Optimizer + ?Sized> Optimizer for Prepared<'_, O> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
+    use std::vec::Vec;
+
     use super::{Clip, Penalty, Prepared};
     use crate::optim::{Optimizer, Sgd};
     use crate::train::Param;
@@ -150,5 +162,72 @@ mod tests {
         assert!((w - 0.0).abs() < 1e-5 && (b - 2.0).abs() < 1e-5);
         assert_eq!(step(Some(Clip::Norm(11.0)), 0.0, 0.0), [-3.0, 6.0]);
         assert_eq!(step(Some(Clip::Value(7.0)), 0.0, 0.0), [-3.0, 5.0]);
+    }
+
+    fn clipped(clip: Clip, grads: &[f32]) -> Vec<f32> {
+        let mut grads = grads.to_vec();
+        clip.apply(&mut grads);
+        grads
+    }
+
+    #[test]
+    fn gradients_of_any_size_are_clipped() {
+        // The formula in `f64`, where nothing overflows or vanishes.
+        let formula = |most: f32, grads: &[f32]| -> Vec<f32> {
+            let hypot = |norm: f64, g: &f32| norm.hypot(f64::from(*g));
+            let norm = grads.iter().fold(0.0, hypot);
+            let factor = (f64::from(most) / (norm + 1e-6)).min(1.0);
+            grads
+                .iter()
+                .map(|g| (f64::from(*g) * factor) as f32)
+                .collect()
+        };
+        let cases: [(f32, &[f32]); 9] = [
+            (1.0, &[5e19, -5e19]),
+            (1.0, &[3e38, 3e38, -3e38, 3e38]),
+            (1e-3, &[f32::MAX; 1000]),
+            (3e38, &[3e38, 3e38]),
+            (1.0, &[5e19, 1e-30, 0.0]),
+            (1.0, &[1e-30, -1e-30]),
+            // PyTorch's 1e-6 is next to the norm, not to 1: small ones get shorter.
+            (1e-7, &[3e-25, 4e-25]),
+            (1e-12, &[3e-12, 4e-12]),
+            (1e-40, &[1e-45, 1e30]),
+        ];
+        for (most, grads) in cases {
+            let found = clipped(Clip::Norm(most), grads);
+            let exact = formula(most, grads);
+            for (found, exact) in found.iter().zip(&exact) {
+                let ulp = exact.abs() * f32::EPSILON + f32::from_bits(1);
+                assert!(
+                    (found - exact).abs() <= ulp,
+                    "{most} {grads:?}: {found} {exact}"
+                );
+            }
+        }
+        // Half of a norm of 1e20, as PyTorch has it in `float64`.
+        assert_eq!(clipped(Clip::Norm(5e19), &[6e19, -8e19]), [3e19, -4e19]);
+        assert_eq!(clipped(Clip::Norm(1.0), &[1e-30, 0.0]), [1e-30, 0.0]);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_not_hidden() {
+        // As `clip_grad_norm_` with its default `error_if_nonfinite=False`.
+        let [nan, inf] = [f32::NAN, f32::INFINITY];
+        let all = clipped(Clip::Norm(1.0), &[1.0, nan, 0.0]);
+        assert!(all.iter().all(|g| g.is_nan()), "{all:?}");
+        let all = clipped(Clip::Norm(1.0), &[1.0, nan, inf]);
+        assert!(all.iter().all(|g| g.is_nan()), "{all:?}");
+        let some = clipped(Clip::Norm(1.0), &[1.0, -inf, 2.0]);
+        assert!(
+            some[0] == 0.0 && some[1].is_nan() && some[2] == 0.0,
+            "{some:?}"
+        );
+        // As `clip_grad_value_`.
+        let some = clipped(Clip::Value(1.0), &[-inf, nan, inf]);
+        assert!(
+            some[0] == -1.0 && some[1].is_nan() && some[2] == 1.0,
+            "{some:?}"
+        );
     }
 }
