@@ -298,7 +298,7 @@ impl<'t> Var<'t> {
     /// `gelu(approximate="tanh")`.
     ///
     /// More accurate than PyTorch's, whose sum cancels for negative `x`: at -4.718
-    /// -1.4106e-6, PyTorch's -1.547e-6, and -0.0 from -9.98 down instead of -5.2.
+    /// -1.4111e-6, PyTorch's -1.547e-6, and -0.0 from -9.98 down instead of -5.2.
     /// The derivative is NaN at both infinities, but not, as PyTorch's, wherever `x²`
     /// overflows: it is 1 for large `x` and 0 for very negative ones.
     #[track_caller]

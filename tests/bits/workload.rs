@@ -64,7 +64,7 @@ pub const MATH: Group = Group {
 pub const OPERATIONS: Group = Group {
     name: "operations",
     run: operations,
-    stack: 16_000,
+    stack: 10_000,
     digest: 0x196a_1600_13ef_5026,
 };
 
