@@ -151,7 +151,7 @@ impl Unary for GeluTanh {
 
 /// `√(8/π)` and, times 3, `0.044715 √(8/π)`: the derivative of the argument of
 /// [`GeluTanh`]'s logistic function.
-const GELU_LINEAR: f32 = 1.595_769_1;
+const GELU_LINEAR: f32 = 1.595_769;
 const GELU_CUBIC: f32 = 0.214_064_44;
 
 /// `ln(1 + eˣ)`.
