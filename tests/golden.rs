@@ -16,12 +16,16 @@ mod golden_support;
 
 use std::process::ExitCode;
 
-use golden_support::{Report, directory, j2, losses, ops, optim, read, sched, seeds};
+use golden_support::{
+    Report, directory, entries, j2, losses, ops, optim, read, sched, seeds, special,
+};
 use serde::de::DeserializeOwned;
 
 /// A file's name without `.json`, and how to run it.
-const FILES: [(&str, Runner); 6] = [
+const FILES: [(&str, Runner); 8] = [
     ("ops", |file| run(file, ops::test)),
+    ("entries", |file| run(file, entries::test)),
+    ("special", |file| run(file, special::test)),
     ("optim", |file| run(file, optim::test)),
     ("seeds", |file| run(file, seeds::test)),
     ("j2_mlp", |file| run(file, j2::test)),

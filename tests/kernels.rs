@@ -16,7 +16,7 @@
 
 use baregrad::Shape;
 use baregrad::kernel::generic::{self, Max, Min, Reduce, Sum};
-use baregrad::kernel::{self, Acc, Broadcast, Lanes, Map, f32x8, math, scalar};
+use baregrad::kernel::{self, Acc, Broadcast, Lanes, Map, Ties, f32x8, math, scalar};
 
 // ---- numbers ---------------------------------------------------------------
 
@@ -784,19 +784,22 @@ fn gradients_of_extremes_equal_the_plain_loop() {
             let mut y = vec![0.0; outer * inner];
             kernel::max_axis(&x, sizes, &mut y);
             let g = rng.numbers(outer * inner);
-            for share in [false, true] {
+            for (ties, acc) in [Ties::First, Ties::Even, Ties::Scaled]
+                .into_iter()
+                .flat_map(|ties| [(ties, Acc::Set), (ties, Acc::Add)])
+            {
                 let held = rng.numbers(x.len());
                 let expected = within(0, &held, |out| {
-                    scalar::add_where_equal(&x, &y, &g, sizes, share, out);
+                    scalar::send_to_extremes(&x, &y, &g, sizes, ties, out, acc);
                 });
                 let found = within(1, &held, |out| {
-                    kernel::add_where_equal(&x, &y, &g, sizes, share, out);
+                    kernel::send_to_extremes(&x, &y, &g, sizes, ties, out, acc);
                 });
-                same(&found, &expected, || format!("{sizes:?} {share}"));
+                same(&found, &expected, || format!("{sizes:?} {ties:?} {acc:?}"));
                 // All of the gradient arrives, up to rounding.
-                if len > 0 {
+                if len > 0 && ties != Ties::Scaled {
                     let (mut to, total) = (vec![0.0; x.len()], kernel::sum(&g));
-                    kernel::add_where_equal(&x, &y, &g, sizes, share, &mut to);
+                    kernel::send_to_extremes(&x, &y, &g, sizes, ties, &mut to, Acc::Set);
                     let scale: f32 = g.iter().map(|g| g.abs()).sum();
                     assert!((kernel::sum(&to) - total).abs() <= 1e-5 * scale);
                 }
@@ -972,7 +975,7 @@ fn short_slices_do_no_harm() {
         within(1, &held, |out| kernel::sum_axis(&x, sizes, out));
         within(1, &held, |out| kernel::max_axis(&x, sizes, out));
         within(1, &held, |out| {
-            kernel::add_where_equal(&x, &y, &z, sizes, true, out)
+            kernel::send_to_extremes(&x, &y, &z, sizes, Ties::Even, out, Acc::Set)
         });
         within(1, &held, |out| kernel::softmax::<true>(&x, sizes, out));
         within(1, &held, |out| kernel::softmax::<false>(&x, sizes, out));

@@ -457,3 +457,108 @@ fn rebound_as_recorded() {
     tape.backward(loss).unwrap();
     assert_eq!(outcome(&tape, loss), before);
 }
+
+/// Value and slope at one number.
+fn at(x: f32, f: impl for<'t> FnOnce(Var<'t>) -> Var<'t>) -> (f32, f32) {
+    let mut floats = vec![0.0; 64];
+    let mut nodes = vec![Node::EMPTY; 8];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let var = tape.param(&[x], []);
+    let y = f(var);
+    tape.backward(y).unwrap();
+    (y.item().unwrap(), var.grad().unwrap()[0])
+}
+
+/// Far from 0 the slope of `gelu_tanh` is small, or close to 1, and as accurate as
+/// elsewhere. The truth is the formula with a logistic function in `f64`, where nothing
+/// cancels; of its two terms one is up to 25 times the slope near -1.5, which is where
+/// the errors are largest.
+#[test]
+fn gelu_tanh_has_accurate_tails() {
+    let (mut value, mut slope) = (0.0_f64, 0.0_f64);
+    for i in 0..=20_000 {
+        let x = if i % 2 == 0 {
+            -1.5 - 4.2e-4 * i as f32
+        } else {
+            1e-3 * i as f32
+        };
+        let wide = f64::from(x);
+        let scale = (8.0 / std::f64::consts::PI).sqrt();
+        let z = scale * (wide + 0.044715 * wide.powi(3));
+        let [s, other] = [z, -z].map(|z| 1.0 / (1.0 + (-z).exp()));
+        let truth = s + wide * s * other * scale * (1.0 + 3.0 * 0.044715 * wide * wide);
+        let (y, g) = at(x, |x| x.gelu_tanh());
+        value = value.max((f64::from(y) / (wide * s) - 1.0).abs());
+        slope = slope.max((f64::from(g) / truth - 1.0).abs());
+    }
+    println!(
+        "{:.2} {:.2} of 2^-24",
+        value * 16_777_216.0,
+        slope * 16_777_216.0
+    );
+    assert!(value <= 4.0 / 16_777_216.0 && slope <= 9.0 / 16_777_216.0);
+    // Where 1 + tanh(z), as PyTorch has it, gave -1.547e-6.
+    let y = at(-4.718, |x| x.gelu_tanh()).0;
+    assert!((y / -1.411_062_5e-6 - 1.0).abs() < 4e-7, "{y:e}");
+}
+
+/// All of `n` counts: by exact arithmetic, n x^(n - 1).
+#[test]
+fn powi_has_the_slope_of_every_exponent() {
+    for (n, slope) in [
+        (i32::MIN, 2_147_483_648.0),
+        (i32::MIN + 1, -2_147_483_648.0),
+        (i32::MAX, 2_147_483_648.0),
+        (i32::MAX - 1, -2_147_483_648.0),
+        (16_777_217, 16_777_216.0),
+        (5, 5.0),
+        (4, -4.0),
+        (-1, -1.0),
+        (0, 0.0),
+    ] {
+        let y = if n % 2 == 0 { 1.0 } else { -1.0 };
+        assert_eq!(at(-1.0, |x| x.powi(n)), (y, slope), "{n}");
+    }
+    // Where x² is infinite, and where x^20 is.
+    assert_eq!(at(1e20, |x| x.powi(-1)), (1e-20, -1e-40));
+    assert_eq!(at(1e20, |x| x.powi(-2)).0, 1e-40);
+    assert_eq!(at(100.0, |x| x.powi(-20)).0, 1e-40);
+}
+
+/// As in PyTorch: the slope of `abs` is multiplied by 0 at 0, and infinity is not a number
+/// then.
+#[test]
+fn the_root_of_abs_has_no_slope_at_zero() {
+    for x in [0.0, -0.0] {
+        assert!(at(x, |x| x.abs().sqrt()).1.is_nan());
+    }
+}
+
+/// The product of two vectors is a scalar, and so
+/// takes the shape of the bias, in both spellings.
+#[test]
+fn linear_has_the_shape_of_matmul_and_sum() {
+    let mut floats = vec![0.0; 256];
+    let mut nodes = vec![Node::EMPTY; 64];
+    for (x, w, b) in [
+        (&[3][..], &[3][..], &[][..]),
+        (&[3], &[3], &[1]),
+        (&[3], &[3, 2], &[2]),
+        (&[4, 3], &[3], &[]),
+        (&[4, 3], &[3], &[1]),
+        (&[4, 3], &[3, 1], &[1]),
+        (&[4, 3], &[3, 2], &[2]),
+    ] {
+        let tape = Tape::new(&mut floats, &mut nodes);
+        let [x, w, b] = [x, w, b].map(|shape| {
+            let shape = Shape::new(shape).unwrap();
+            tape.param_from_fn(shape, |i| i as f32)
+        });
+        let spelled_out = x.matmul(w) + b;
+        for layer in [x.linear(w, b), x.linear_identity(w, b)] {
+            assert_eq!(layer.shape(), spelled_out.shape());
+            assert_eq!(*layer.value().unwrap(), *spelled_out.value().unwrap());
+        }
+        assert!(tape.error().is_none());
+    }
+}

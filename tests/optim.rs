@@ -209,6 +209,136 @@ fn hyper_parameters_out_of_range() {
     );
 }
 
+/// Every hyper-parameter at NaN, infinities, negative numbers, and what rounds to 0, to
+/// 1 or to infinity where it is kept. Refused is what `torch.optim` of PyTorch 2.15
+/// refuses, and beyond that what no `f32` can say and NaN.
+#[test]
+fn hyper_parameters_at_the_ends() {
+    fn refused(mut optimizer: impl Optimizer) -> bool {
+        let mut params = [1.0];
+        let outcome = optimizer.step(&mut params, &[0.5]);
+        assert!(outcome.is_ok() || params == [1.0]);
+        outcome.is_err()
+    }
+    const INF: f32 = f32::INFINITY;
+    const NAN: f32 = f32::NAN;
+    let heavy = || Sgd::new(0.1).momentum::<1>(0.9);
+    let adam = || Adam::<1>::new(0.1);
+    // The least negative and the least positive numbers.
+    for (x, expected) in [
+        (NAN, true),
+        (-INF, true),
+        (-1.0, true),
+        (-1e-45, true),
+        (-0.0, false),
+        (0.0, false),
+        (1e-45, false),
+        (3e38, false),
+        (INF, false),
+    ] {
+        assert_eq!(refused(Sgd::new(x)), expected, "lr {x}");
+        assert_eq!(refused(Sgd::new(x).momentum::<1>(0.9)), expected, "lr {x}");
+        assert_eq!(
+            refused(Sgd::new(0.1).momentum::<1>(x)),
+            expected,
+            "momentum {x}"
+        );
+        assert_eq!(
+            refused(Sgd::new(0.1).weight_decay(x)),
+            expected,
+            "weight_decay {x}"
+        );
+        assert_eq!(
+            refused(heavy().weight_decay(x)),
+            expected,
+            "weight_decay {x}"
+        );
+        assert_eq!(refused(Adam::<1>::new(x)), expected, "Adam's lr {x}");
+        assert_eq!(refused(adam().eps(x)), expected, "eps {x}");
+        assert_eq!(
+            refused(adam().amsgrad().weight_decay(x)),
+            expected,
+            "weight_decay {x}"
+        );
+        let mut later = [Sgd::new(0.1), Sgd::new(0.1).maximize()];
+        later.iter_mut().for_each(|sgd| sgd.set_learning_rate(x));
+        assert!(
+            later.into_iter().all(|sgd| refused(sgd) == expected),
+            "later {x}"
+        );
+        let mut later = adam();
+        later.set_learning_rate(x);
+        assert_eq!(refused(later), expected, "Adam's later lr {x}");
+    }
+    for (beta, expected) in [
+        (f64::NAN, true),
+        (f64::INFINITY, true),
+        (f64::NEG_INFINITY, true),
+        (-1e-300, true),
+        (-0.0, false),
+        (1e-300, false),
+        (1.0 - f64::EPSILON / 2.0, false),
+        (1.0, true),
+        (1.0 + f64::EPSILON, true),
+    ] {
+        assert_eq!(
+            refused(adam().betas(beta, 0.999)),
+            expected,
+            "beta1 {beta:e}"
+        );
+        assert_eq!(refused(adam().betas(0.9, beta)), expected, "beta2 {beta:e}");
+    }
+    // PyTorch accepts any dampening, but with Nesterov's momentum only 0.
+    for (dampening, expected) in [
+        (f64::NAN, true),
+        (f64::INFINITY, true),
+        (f64::NEG_INFINITY, true),
+        (1e300, true),
+        (-1e39, true),
+        (-0.5, false),
+        (2.0, false),
+        (1.0, false),
+        (1e-9, false),
+        (-1e-9, false),
+        (1e-300, false),
+        (5e-324, false),
+        (-0.0, false),
+    ] {
+        assert_eq!(
+            refused(heavy().dampening(dampening)),
+            expected,
+            "{dampening:e}"
+        );
+        let without = Sgd::new(0.1).dampening(dampening);
+        assert_eq!(refused(without), expected, "{dampening:e} without momentum");
+        for nesterov in [
+            heavy().dampening(dampening).nesterov(),
+            heavy().nesterov().dampening(dampening),
+        ] {
+            assert_eq!(
+                refused(nesterov),
+                dampening != 0.0,
+                "{dampening:e} with nesterov"
+            );
+        }
+    }
+    let mut tiny = heavy().dampening(1e-9).nesterov();
+    let error = tiny.step(&mut [1.0], &[0.5]).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "expected dampening = 0 with nesterov, found 0.000000001"
+    );
+    // The last one counts.
+    assert!(!refused(
+        heavy().dampening(f64::NAN).dampening(0.0).nesterov()
+    ));
+    // A weight of 1 - 1e-9 is 1 in `f32`, in PyTorch as well.
+    assert_eq!(
+        trajectory(&mut Sgd::new(0.05).momentum::<5>(0.9).dampening(1e-9)),
+        trajectory(&mut Sgd::new(0.05).momentum::<5>(0.9)),
+    );
+}
+
 /// Nobody pays RAM for what they do not use, and an optimizer can be a `static`.
 #[test]
 fn size_and_const() {

@@ -45,7 +45,7 @@
 use core::cell::Cell;
 use core::ops::Range;
 
-use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, f32x8, math};
+use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, Ties, f32x8, math};
 
 pub use super::matmul::{linear, matmul, matmul_nt, matmul_tn};
 
@@ -719,33 +719,42 @@ pub fn spread<L: Lanes>(
     }
 }
 
-/// See [`super::add_where_equal`].
-pub fn add_where_equal(
+/// See [`super::send_to_extremes`].
+pub fn send_to_extremes(
     x: &[f32],
     y: &[f32],
     g: &[f32],
     [outer, len, inner]: [usize; 3],
-    share: bool,
+    ties: Ties,
     out: &mut [f32],
+    acc: Acc,
 ) {
     for o in 0..outer {
         for j in 0..inner {
             let (y, g) = (one(y, o * inner + j), one(g, o * inner + j));
             let place = |i: usize| (o * len + i) * inner + j;
-            let wins = |i: &usize| {
-                let x = one(x, place(*i));
-                x == y || (x.is_nan() && y.is_nan())
+            let wins = |i: usize| {
+                let x = one(x, place(i));
+                // Divided by a count of 0, zeros are NaN in a row with NaN.
+                x == y || (ties != Ties::Scaled && x.is_nan() && y.is_nan())
             };
-            let winners = (0..len).filter(wins);
-            let (count, part) = if share {
-                let ties = winners.clone().count();
-                (ties, g / ties as f32)
+            let (part, rest) = if ties == Ties::First {
+                (g, 0.0)
             } else {
-                (1, g)
+                let count = (0..len).filter(|i| wins(*i)).count() as f32;
+                let rest = if ties == Ties::Scaled {
+                    g * 0.0 / count
+                } else {
+                    0.0
+                };
+                (g / count, rest)
             };
-            for i in winners.take(count) {
+            let mut over = false;
+            for i in 0..len {
+                let won = !over && wins(i);
+                over |= won && ties == Ties::First;
                 if let Some(to) = out.get_mut(place(i)) {
-                    *to += part;
+                    acc.put(to, if won { part } else { rest });
                 }
             }
         }

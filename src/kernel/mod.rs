@@ -522,18 +522,33 @@ fn long_spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) 
     with_lanes!(L => generic::spread::<L>(x, n, sizes, out, acc));
 }
 
-/// Adds `g[outer, inner]` where `x[outer, i, inner]` equals `y[outer, inner]` (or
-/// both are NaN): the gradient of a maximum or minimum. It goes to the first
-/// such element, or with `share` in equal parts to all.
-pub fn add_where_equal(
+/// Who gets the gradient of a maximum or minimum, if several elements equal it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ties {
+    /// The first of them all of it, as with `torch.max(x, axis)`. The first NaN, if
+    /// there are any.
+    First,
+    /// Each the same part, as with `torch.max(x)`. All NaN, if there are any.
+    Even,
+    /// Each the same part, as with `torch.amax(x, axis)`, which multiplies by 1 or 0
+    /// and divides by the number of ties: the others get 0 with the gradient's sign,
+    /// or NaN if that is infinite; and a row with NaN, which equals nothing, is NaN
+    /// throughout.
+    Scaled,
+}
+
+/// Sends `g[outer, inner]` to where `x[outer, i, inner]` equals `y[outer, inner]`, and
+/// 0 elsewhere, or adds it: the gradient of a maximum or minimum.
+pub fn send_to_extremes(
     x: &[f32],
     y: &[f32],
     g: &[f32],
     sizes: [usize; 3],
-    share: bool,
+    ties: Ties,
     out: &mut [f32],
+    acc: Acc,
 ) {
-    generic::add_where_equal(x, y, g, sizes, share, out);
+    generic::send_to_extremes(x, y, g, sizes, ties, out, acc);
 }
 
 /// `out[a, high, b, low, c] = x[a, low, b, high, c]`, or `+=`.

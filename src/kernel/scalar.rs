@@ -3,7 +3,7 @@
 //! equal bit for bit; also the "scalar" side of the benchmarks.
 
 use super::generic::{IN_ORDER, Max, Reduce, Sum};
-use super::{Acc, Identity, Map, math};
+use super::{Acc, Identity, Map, Ties, math};
 use crate::shape::Shape;
 
 /// See [`super::map`].
@@ -216,30 +216,34 @@ pub fn spread(x: &[f32], n: f32, [outer, len, inner]: [usize; 3], out: &mut [f32
     }
 }
 
-/// See [`super::add_where_equal`].
-pub fn add_where_equal(
+/// See [`super::send_to_extremes`].
+pub fn send_to_extremes(
     x: &[f32],
     y: &[f32],
     g: &[f32],
     [outer, len, inner]: [usize; 3],
-    share: bool,
+    ties: Ties,
     out: &mut [f32],
+    acc: Acc,
 ) {
-    for (o, _, j) in indices([outer, 1, inner]) {
+    for (o, i, j) in indices([outer, len, inner]) {
         let (y, g) = (at(y, o * inner + j), at(g, o * inner + j));
         let wins = |i: usize| {
             let x = at(x, (o * len + i) * inner + j);
             x == y || (x.is_nan() && y.is_nan())
         };
-        let ties = (0..len).filter(|i| wins(*i)).count();
-        let mut first = true;
-        for i in 0..len {
-            if wins(i) && (share || first) {
-                first = false;
-                if let Some(to) = out.get_mut((o * len + i) * inner + j) {
-                    *to += if share { g / ties as f32 } else { g };
-                }
-            }
+        let before = (0..i).filter(|i| wins(*i)).count();
+        let count = (0..len).filter(|i| wins(*i)).count() as f32;
+        let grad = match ties {
+            Ties::First if wins(i) && before == 0 => g,
+            Ties::Even if wins(i) => g / count,
+            Ties::Scaled if y.is_nan() => f32::NAN,
+            Ties::Scaled if wins(i) => g / count,
+            Ties::Scaled => g * 0.0,
+            _ => 0.0,
+        };
+        if let Some(to) = out.get_mut((o * len + i) * inner + j) {
+            acc.put(to, grad);
         }
     }
 }

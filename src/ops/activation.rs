@@ -125,8 +125,6 @@ impl Unary for Gelu {
 
 /// `1 / √(2π)`.
 const FRAC_1_SQRT_TAU: f32 = 0.398_942_3;
-/// `√(2/π)`.
-const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 
 /// `x Φ(x)` with `Φ` approximated by a tanh.
 #[derive(Clone, Copy, Debug)]
@@ -140,25 +138,21 @@ impl Unary for GeluTanh {
     }
     #[inline(always)]
     fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
-        let (half, one) = (L::splat(0.5), L::splat(1.0));
-        let (k, c) = (L::splat(SQRT_2_OVER_PI), L::splat(0.044_715));
-        let square = x * x;
-        let inner = k * (x + c * (square * x));
-        let slope = k * (one + L::splat(3.0) * c * square);
-        // With e = exp(-2 |inner|), tanh is +-(1 - e) / (1 + e) and its slope
-        // 4 e / (1 + e)^2: 1 - tanh^2 would cancel, and x slope amplify that.
-        let e = math::exp(L::splat(-2.0) * inner.abs());
-        let inverse = one / (one + e);
-        let t = (one - e) * inverse;
-        let t = L::select(inner.gt(L::splat(0.0)), t, -t);
-        let flatness = L::splat(4.0) * e * (inverse * inverse);
-        // Where tanh is saturated the second term is 0, and not 0 * inf.
-        let second = half * x * (flatness * slope);
-        let second = L::select(flatness.eq(L::splat(0.0)), L::splat(0.0), second);
-        // 1/2 last: as in PyTorch, what is left of it vanishes for negative x.
-        g * ((half * t + second) + half)
+        // With s the logistic function of z, s + x s (1 - s) z': nothing cancels but where
+        // the slope is 0.
+        let [s, one_minus_s] = math::gelu_tanh_parts(x);
+        // Finite: beyond 1e19 it would be 0 * inf.
+        let a = x.abs();
+        let a = L::select(a.gt(L::splat(16.0)), L::splat(16.0), a);
+        let slope = L::splat(GELU_LINEAR) + L::splat(GELU_CUBIC) * (a * a);
+        g * (s + (x * s) * (one_minus_s * slope))
     }
 }
+
+/// `√(8/π)` and, times 3, `0.044715 √(8/π)`: the derivative of the argument of
+/// [`GeluTanh`]'s logistic function.
+const GELU_LINEAR: f32 = 1.595_769;
+const GELU_CUBIC: f32 = 0.214_064_44;
 
 /// `ln(1 + eˣ)`.
 #[derive(Clone, Copy, Debug)]
@@ -176,7 +170,7 @@ impl Unary for Softplus {
     }
 }
 
-/// `x` above 0, `alpha (eˣ - 1)` elsewhere.
+/// `x` from 0 up, `alpha (eˣ - 1)` below.
 #[derive(Clone, Copy, Debug)]
 pub struct Elu;
 impl Unary for Elu {
@@ -185,7 +179,8 @@ impl Unary for Elu {
     #[inline(always)]
     fn forward<L: Lanes>(alpha: &Attrs, x: L) -> L {
         let below = L::splat(alpha.x()) * math::exp_m1(x);
-        L::select(x.gt(L::splat(0.0)), x, below)
+        // At 0 nothing is multiplied: alpha may be infinite, or negative.
+        L::select(x.lt(L::splat(0.0)), below, x)
     }
     #[inline(always)]
     fn backward<L: Lanes>(alpha: &Attrs, x: L, _: L, g: L) -> L {
@@ -226,9 +221,9 @@ impl Unary for Clamp {
     #[inline(always)]
     fn forward<L: Lanes>(bounds: &Attrs, x: L) -> L {
         let (min, max) = (L::splat(bounds.x()), L::splat(bounds.y()));
-        // NaN passes; with min above max everything becomes max.
-        let x = L::select(x.lt(min), min, x);
-        L::select(x.gt(max), max, x)
+        // NaN passes, as a bound, too; with min above max everything becomes max.
+        let x = L::select(x.lt(min).or(min.is_nan()), min, x);
+        L::select(x.gt(max).or(max.is_nan()), max, x)
     }
     #[inline(always)]
     fn backward<L: Lanes>(bounds: &Attrs, x: L, _: L, g: L) -> L {
@@ -289,7 +284,10 @@ impl<'t> Var<'t> {
 
     /// `x Φ(x)`, `Φ` being the normal distribution function, by `erf`:
     /// PyTorch's default `gelu`. Derivative: `Φ(x) + x φ(x)`, `φ` being the
-    /// normal density.
+    /// normal density; NaN at both infinities, as in PyTorch.
+    ///
+    /// For large `x` it is `x`, where PyTorch's depends on the length: for 4 elements
+    /// and more 3e38 overflows, and infinity gives NaN.
     #[track_caller]
     #[must_use]
     pub fn gelu(self) -> Var<'t> {
@@ -298,6 +296,11 @@ impl<'t> Var<'t> {
 
     /// `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`: PyTorch's
     /// `gelu(approximate="tanh")`.
+    ///
+    /// More accurate than PyTorch's, whose sum cancels for negative `x`: at -4.718
+    /// -1.4111e-6, PyTorch's -1.547e-6, and -0.0 from -9.98 down instead of -5.2.
+    /// The derivative is NaN at both infinities, but not, as PyTorch's, wherever `x²`
+    /// overflows: it is 1 for large `x` and 0 for very negative ones.
     #[track_caller]
     #[must_use]
     pub fn gelu_tanh(self) -> Var<'t> {
@@ -305,14 +308,15 @@ impl<'t> Var<'t> {
     }
 
     /// `ln(1 + eˣ)`, and `x` itself above 20, as PyTorch has it.
-    /// Derivative: `sigmoid(x)`, and 1 above 20.
+    /// Derivative: [`sigmoid(x)`](Self::sigmoid), and 1 above 20. Below -89, where that
+    /// is 0, PyTorch's is `eˣ`, subnormal.
     #[track_caller]
     #[must_use]
     pub fn softplus(self) -> Var<'t> {
         self.unary(&Each(Softplus), Attrs::default())
     }
 
-    /// `x` above 0, `alpha (eˣ - 1)` elsewhere (PyTorch's default alpha is 1).
+    /// `x` from 0 up, `alpha (eˣ - 1)` below (PyTorch's default alpha is 1).
     /// Derivative: 1 above 0, else `alpha eˣ`.
     #[track_caller]
     #[must_use]
@@ -328,10 +332,10 @@ impl<'t> Var<'t> {
     }
 
     /// `x` confined to `min..=max`; `None` is no bound. If `min` is above `max`
-    /// everything becomes `max`.
+    /// everything becomes `max`; if a bound is NaN, so does everything.
     ///
-    /// Derivative: 1 strictly between the bounds, else 0 (so in PyTorch 2.15;
-    /// in 1.13 it was 1 at a bound).
+    /// Derivative: 1 strictly between the bounds, else 0, also where `x` or a
+    /// bound is NaN (so in PyTorch 2.15; in 1.13 it was 1 at a bound).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();

@@ -240,7 +240,8 @@ impl Unary for DivScalar {
     }
 }
 
-/// `c / x`.
+/// `c / x`, rounded once. PyTorch multiplies by `1 / x`, which overflows for subnormal
+/// `x`: there 0 divided by 1e-45 is NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct ScalarDiv;
 impl Unary for ScalarDiv {
@@ -347,9 +348,10 @@ impl<'t> Var<'t> {
             .try_apply(&Each(NegOp), &[self], Attrs::default())
     }
 
-    /// The larger of two elements, NaN if either is. Broadcasts.
+    /// The larger of two elements, NaN if either is. Broadcasts. Of zeros of both signs
+    /// the first, where PyTorch's depends on the length.
     ///
-    /// Gradient: to the larger; half to each in a tie.
+    /// Gradient: to the larger; half to each in a tie; beside NaN all to both.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -367,9 +369,10 @@ impl<'t> Var<'t> {
         self.tape().apply_plain(&Pair(Maximum), &[self, other])
     }
 
-    /// The smaller of two elements, NaN if either is. Broadcasts.
+    /// The smaller of two elements, NaN if either is. Broadcasts. Of zeros of both signs
+    /// the first, where PyTorch's depends on the length.
     ///
-    /// Gradient: to the smaller; half to each in a tie.
+    /// Gradient: to the smaller; half to each in a tie; beside NaN all to both.
     #[track_caller]
     #[must_use]
     pub fn minimum(self, other: Var<'t>) -> Var<'t> {

@@ -94,12 +94,15 @@ fn seldom_send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
 struct ScaledResidual {
     s: f32,
     line: [f32; 2],
+    /// Or `s * -r`, which is another zero where nothing is left.
+    to_target: bool,
 }
 impl Map<2> for ScaledResidual {
     #[inline(always)]
     fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
         let [slope, offset] = self.line.map(L::splat);
-        L::splat(self.s) * ((x * slope + offset) - y)
+        let p = x * slope + offset;
+        L::splat(self.s) * if self.to_target { y - p } else { p - y }
     }
 }
 
@@ -115,10 +118,11 @@ impl LineMse {
         if let Some(grad) = cx.grad(k)
             && let ([g, ..], [slope, offset]) = (grad.output, line)
         {
-            let factor = if k == 0 { *slope } else { -1.0 };
+            let factor = if k == 0 { *slope } else { 1.0 };
             let residual = ScaledResidual {
                 s: factor * (2.0 * g / x.len() as f32),
                 line: [*slope, *offset],
+                to_target: k != 0,
             };
             kernel::seldom_map(residual, [x, y], grad.operand, grad.acc);
         }

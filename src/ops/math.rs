@@ -47,22 +47,34 @@ impl Unary for Sqrt {
     }
 }
 
-/// `xⁿ` for a whole `n`.
+/// `xⁿ` for a whole `n`; with `SHORT` for those of [`math::is_short_power`].
 #[derive(Clone, Copy, Debug)]
-pub struct Powi;
-impl Unary for Powi {
+pub struct Powi<const SHORT: bool>;
+impl<const SHORT: bool> Unary for Powi<SHORT> {
     const NAME: &'static str = "powi";
+    const SHORT: usize = if SHORT { 16 } else { 0 };
     #[inline(always)]
     fn forward<L: Lanes>(attrs: &Attrs, x: L) -> L {
-        math::powi(x, attrs.words[0] as i32)
+        let n = attrs.words[0] as i32;
+        if SHORT {
+            math::short_powi(x, n)
+        } else {
+            math::long_powi(x, n.into())
+        }
     }
     #[inline(always)]
-    fn backward<L: Lanes>(attrs: &Attrs, x: L, _: L, g: L) -> L {
+    fn backward<L: Lanes>(attrs: &Attrs, x: L, y: L, g: L) -> L {
         let n = attrs.words[0] as i32;
-        if n == 0 {
-            return L::splat(0.0);
-        }
-        g * (L::splat(n as f32) * math::powi(x, n.saturating_sub(1)))
+        let slope = match (SHORT, n) {
+            (true, 0) => return L::splat(0.0),
+            // Not 1 / x², which is 0 where x² overflows.
+            (true, -1) => -(y / x),
+            (true, _) => L::splat(n as f32) * math::short_powi(x, n.wrapping_sub(1)),
+            (false, 4) => L::splat(4.0) * math::short_powi(x, 3),
+            // In `i64`, where even the smallest `n` has a predecessor: an odd one.
+            (false, _) => L::splat(n as f32) * math::long_powi(x, i64::from(n).wrapping_sub(1)),
+        };
+        g * slope
     }
 }
 
@@ -74,7 +86,7 @@ impl Unary for Powf {
     const SHORT: usize = 0;
     #[inline(always)]
     fn forward<L: Lanes>(p: &Attrs, x: L) -> L {
-        math::pow(x, L::splat(p.x()))
+        power(x, p.x())
     }
     #[inline(always)]
     fn backward<L: Lanes>(p: &Attrs, x: L, _: L, g: L) -> L {
@@ -82,7 +94,19 @@ impl Unary for Powf {
         if p == 0.0 {
             return L::splat(0.0);
         }
-        g * (L::splat(p) * math::pow(x, L::splat(p - 1.0)))
+        g * (L::splat(p) * power(x, p - 1.0))
+    }
+}
+
+/// `xᵖ` as in PyTorch, which takes square roots where it can.
+#[inline(always)]
+fn power<L: Lanes>(x: L, p: f32) -> L {
+    if p == 0.5 {
+        x.sqrt()
+    } else if p == -0.5 {
+        L::splat(1.0) / x.sqrt()
+    } else {
+        math::pow(x, L::splat(p))
     }
 }
 
@@ -130,7 +154,8 @@ impl Unary for Abs {
     #[inline(always)]
     fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
         let zero = L::splat(0.0);
-        L::select(x.gt(zero), g, L::select(x.lt(zero), -g, zero))
+        let (plus, minus) = (L::splat(1.0), L::splat(-1.0));
+        g * L::select(x.gt(zero), plus, L::select(x.lt(zero), minus, zero))
     }
 }
 
@@ -192,8 +217,14 @@ impl<'t> Var<'t> {
         self.unary(&Each(Sqrt), Attrs::default())
     }
 
-    /// `xⁿ` for a whole `n`, by repeated multiplication; `x⁰` is 1 everywhere.
-    /// Derivative: `n xⁿ⁻¹`.
+    /// `xⁿ` for a whole `n`; `x⁰` is 1 everywhere. Derivative: `n xⁿ⁻¹`, and 0 if
+    /// `n` is 0. That of `1 / x` is `-(1/x) / x`, which is not 0 where `x²` overflows
+    /// as in PyTorch.
+    ///
+    /// From -1 to 3 by multiplication or division, and where `n` is a number in the
+    /// source, firmware links nothing else; others as [`powf`](Self::powf), at most
+    /// 1.19 ULP off. All of `n` counts, also where an `f32` could not hold it:
+    /// `(-1)ⁿ` is -1 for 16777217, which PyTorch rounds to an even number.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -206,16 +237,36 @@ impl<'t> Var<'t> {
     /// ```
     #[track_caller]
     #[must_use]
+    #[inline] // or firmware would link both, whatever `n` is
     pub fn powi(self, n: i32) -> Var<'t> {
         let attrs = Attrs {
             words: [n as u32, 0, 0, 0],
             tag: 0,
         };
-        self.unary(&Each(Powi), attrs)
+        if math::is_short_power(n) {
+            self.unary(&Each(Powi::<true>), attrs)
+        } else {
+            self.unary(&Each(Powi::<false>), attrs)
+        }
     }
 
-    /// `xᵖ`; NaN for `x` below 0 unless `p` is whole. Derivative: `p xᵖ⁻¹`, and
-    /// 0 if `p` is 0.
+    /// `xᵖ`, with C's and PyTorch's special cases: 1 for a `p` of 0 and an `x` of 1,
+    /// even if the other is NaN; NaN for finite `x` below 0 unless `p` is whole, and
+    /// negative for odd `p`; for `x` of `-inf` and a `p` that is not whole infinite, or
+    /// 0 for `p` below 0. Of 0.5 and -0.5 it is the square root and its reciprocal,
+    /// also at `-0.0` and `-inf`, where those are `-0.0` and NaN.
+    ///
+    /// Derivative: `p xᵖ⁻¹` by the same rules, and 0 if `p` is 0.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.constant(&[f32::NEG_INFINITY, -8.0, 4.0], [3]);
+    /// assert!(x.powf(0.5).value()?[..2].iter().all(|y| y.is_nan()));
+    /// assert_eq!(x.powf(1.5).value()?[0], f32::INFINITY);
+    /// assert_eq!(*x.powf(3.0).value()?, [f32::NEG_INFINITY, -512.0, 64.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn powf(self, p: f32) -> Var<'t> {
@@ -237,7 +288,9 @@ impl<'t> Var<'t> {
         self.unary(&Each(Ln), Attrs::default())
     }
 
-    /// Absolute value. Derivative: the sign of `x`, 0 at 0.
+    /// Absolute value. Derivative: the sign of `x`, 0 at 0 and at NaN. It is
+    /// multiplied by, so that an infinite gradient becomes NaN there:
+    /// `x.abs().sqrt()` has no gradient at 0.
     #[track_caller]
     #[must_use]
     pub fn abs(self) -> Var<'t> {

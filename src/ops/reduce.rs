@@ -1,7 +1,7 @@
 //! Sums, means, and largest and smallest elements.
 
 use super::{Args, Entry, exactly};
-use crate::kernel::{self, Acc};
+use crate::kernel::{self, Ties};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
@@ -121,10 +121,9 @@ impl<const MEAN: bool> Op for SumOp<MEAN> {
         let sizes = sizes(cx.attrs());
         let ([x], out) = cx.split();
         kernel::sum_axis(x, sizes, out);
-        if MEAN {
-            let n = sizes[1] as f32;
-            out.iter_mut().for_each(|sum| *sum /= n);
-        }
+        // The kernel's sum of nothing, and of nothing but -0.0, is -0.0: in PyTorch 0.
+        let n = if MEAN { sizes[1] as f32 } else { 1.0 };
+        out.iter_mut().for_each(|sum| *sum = (*sum + 0.0) / n);
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
@@ -165,12 +164,13 @@ impl<const MIN: bool> Op for Extreme<MIN> {
 
     fn backward(&self, cx: &mut Backward<'_>) {
         let (x, y, sizes) = (cx.operand(0), cx.output(), sizes(cx.attrs()));
-        let share = cx.attrs().tag & SHARE != 0;
+        let ties = match cx.attrs().tag & (ALL | SHARE) {
+            0 => Ties::First,
+            SHARE => Ties::Scaled,
+            _ => Ties::Even,
+        };
         if let Some(grad) = cx.grad(0) {
-            if grad.acc == Acc::Set {
-                grad.operand.fill(0.0);
-            }
-            kernel::add_where_equal(x, y, grad.output, sizes, share, grad.operand);
+            kernel::send_to_extremes(x, y, grad.output, sizes, ties, grad.operand, grad.acc);
         }
     }
 }
@@ -178,8 +178,8 @@ impl<const MIN: bool> Op for Extreme<MIN> {
 /// Reductions, over all elements or along one axis (counted from the back if
 /// negative). With `keepdim` the axis stays, of size 1.
 impl<'t> Var<'t> {
-    /// The sum of all elements, in the order of [`kernel::sum`], as a scalar;
-    /// `-0.0`, which equals 0, if there are none. Gradient: `g` to every element.
+    /// The sum of all elements, in the order of [`kernel::sum`], as a scalar; 0 if
+    /// there are none. Gradient: `g` to every element.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -230,16 +230,22 @@ impl<'t> Var<'t> {
         self.unary(&SumOp::<true>, along(axis, keepdim))
     }
 
-    /// The largest element, NaN if there is one, as a scalar.
-    /// Gradient: shared evenly among ties, as by `torch.max(x)`.
+    /// The largest element, NaN if there is one, as a scalar; of zeros of both signs
+    /// the first, where PyTorch's depends on the length.
+    ///
+    /// Gradient: shared evenly among ties, as by `torch.max(x)`, or among all NaN if
+    /// there are any; 0 to the others.
     #[track_caller]
     #[must_use]
     pub fn max(self) -> Var<'t> {
         self.unary(&Extreme::<false>, all())
     }
 
-    /// The smallest element, NaN if there is one, as a scalar.
-    /// Gradient: shared evenly among ties, as by `torch.min(x)`.
+    /// The smallest element, NaN if there is one, as a scalar; of zeros of both signs
+    /// the first, where PyTorch's depends on the length.
+    ///
+    /// Gradient: shared evenly among ties, as by `torch.min(x)`, or among all NaN if
+    /// there are any; 0 to the others.
     #[track_caller]
     #[must_use]
     pub fn min(self) -> Var<'t> {
@@ -247,8 +253,8 @@ impl<'t> Var<'t> {
     }
 
     /// The largest elements along `axis`: `torch.max(x, axis).values`.
-    /// Gradient: all to the first of several equal ones ([`amax`](Self::amax)
-    /// shares).
+    /// Gradient: all to the first of several equal ones, or to the first NaN
+    /// ([`amax`](Self::amax) shares); 0 to the others.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -275,14 +281,19 @@ impl<'t> Var<'t> {
         self.unary(&Extreme::<true>, along(axis, keepdim))
     }
 
-    /// The largest elements along `axis`. Gradient: shared evenly among ties.
+    /// The largest elements along `axis`, NaN where there is one.
+    ///
+    /// Gradient: shared evenly among ties. As PyTorch multiplies it by 1 or 0, the
+    /// others get NaN from one that is infinite or NaN; and the gradient of elements
+    /// among which there is NaN is NaN throughout.
     #[track_caller]
     #[must_use]
     pub fn amax(self, axis: isize, keepdim: bool) -> Var<'t> {
         self.unary(&Extreme::<false>, share(along(axis, keepdim)))
     }
 
-    /// The smallest elements along `axis`. Gradient: shared evenly among ties.
+    /// The smallest elements along `axis`, NaN where there is one. Gradient: as that
+    /// of [`amax`](Self::amax).
     #[track_caller]
     #[must_use]
     pub fn amin(self, axis: isize, keepdim: bool) -> Var<'t> {

@@ -269,7 +269,7 @@ impl Op for Narrow {
             if grad.acc == Acc::Set {
                 grad.operand.fill(0.0);
             }
-            kernel::paste(grad.output, sizes, range, grad.operand, Acc::Add);
+            kernel::paste(grad.output, sizes, range, grad.operand, grad.acc);
         }
     }
 }

@@ -52,8 +52,11 @@ type AnyStep = fn(&mut Hyper, &mut [f32], &[f32], &mut [f32]) -> Result<(), Opti
 struct Hyper {
     lr: f32,
     momentum: f32,
-    /// `1 - dampening`, the weight of a new gradient in the buffer.
+    /// `1 - dampening`, the weight of a new gradient in the buffer; or the dampening
+    /// itself, if that is `tiny`.
     fresh: f32,
+    /// Whether there is a dampening, but one that `1 - dampening` rounds away.
+    tiny: bool,
     nesterov: bool,
     /// Whether the buffer holds the gradients of an earlier step.
     started: bool,
@@ -72,6 +75,7 @@ impl Sgd {
             lr,
             momentum: 0.0,
             fresh: 1.0,
+            tiny: false,
             nesterov: false,
             started: false,
             is_descent: false,
@@ -128,13 +132,21 @@ impl Sgd {
 }
 
 impl<const N: usize, S> Sgd<N, S> {
-    /// How much of a new gradient is kept out of the momentum. Default 0.
+    /// How much of a new gradient is kept out of the momentum. Default 0. As in
+    /// PyTorch it may be negative; it must be finite, and `1 - dampening` an `f32`.
     ///
     /// An `f64`, because `1 - dampening` is what is rounded to `f32`.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn dampening(mut self, dampening: f64) -> Self {
-        self.hyper.fresh = (1.0 - dampening) as f32;
+        let fresh = (1.0 - dampening) as f32;
+        self.hyper.tiny = fresh == 1.0 && dampening != 0.0;
+        // One that an `f32` would round to 0 is none, but is still refused with Nesterov.
+        self.hyper.fresh = match self.hyper.tiny {
+            true if dampening as f32 == 0.0 => f32::MIN_POSITIVE,
+            true => dampening as f32,
+            false => fresh,
+        };
         self.with_any_step()
     }
 
@@ -215,6 +227,9 @@ impl Hyper {
     ) -> Result<(), OptimizerError> {
         self.check()?;
         let mut hyper = *self;
+        if hyper.tiny {
+            hyper.fresh = 1.0;
+        }
         if hyper.momentum == 0.0 {
             return sweep(&hyper, params, grads, []);
         }
@@ -231,17 +246,19 @@ impl Hyper {
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
         require(self.momentum >= 0.0, "momentum >= 0", self.momentum)?;
         self.objective.check()?;
+        let dampening = if self.tiny {
+            self.fresh
+        } else {
+            1.0 - self.fresh
+        };
+        require(dampening.is_finite(), "a finite dampening", dampening)?;
         if self.nesterov {
             require(
                 self.momentum > 0.0,
                 "momentum > 0 with nesterov",
                 self.momentum,
             )?;
-            require(
-                self.fresh == 1.0,
-                "dampening = 0 with nesterov",
-                1.0 - self.fresh,
-            )?;
+            require(dampening == 0.0, "dampening = 0 with nesterov", dampening)?;
         }
         Ok(())
     }

@@ -4,7 +4,8 @@
 
 use core::fmt;
 
-use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, math};
+use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
+use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::random::{Rng, seeded};
 use baregrad::{Arena, Error, Shape, Tape, Var};
@@ -31,9 +32,10 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 8] = [
+pub static GROUPS: [Group; 9] = [
     KERNELS,
     MATH,
+    OPERATIONS,
     OPTIMIZERS,
     LAYERS,
     THERMOMETER,
@@ -47,7 +49,7 @@ pub const KERNELS: Group = Group {
     name: "kernels",
     run: kernels,
     stack: 15_500,
-    digest: 0xb9b5_5878_6a64_8702,
+    digest: 0x734f_e6aa_72b2_ffa1,
 };
 
 /// Elementary functions.
@@ -55,7 +57,15 @@ pub const MATH: Group = Group {
     name: "math",
     run: functions,
     stack: 2000,
-    digest: 0xd956_0f05_69cf_3a11,
+    digest: 0x81db_ba7d_a1d9_9609,
+};
+
+/// Every operation of the list, so that a new one needs no line here.
+pub const OPERATIONS: Group = Group {
+    name: "operations",
+    run: operations,
+    stack: 10_000,
+    digest: 0x196a_1600_13ef_5026,
 };
 
 /// Steps of every optimizer.
@@ -103,7 +113,7 @@ pub const PROGRAMS: Group = Group {
     name: "programs",
     run: programs,
     stack: 125_000,
-    digest: 0xfe52_af28_6088_614c,
+    digest: 0x648d_5f04_431f_9259,
 };
 
 impl Group {
@@ -358,9 +368,11 @@ fn axes(digest: &mut Digest, sizes: [usize; 3], [a, b, c]: [&[f32]; 3], out: &mu
         digest.add(less);
     }
     let out = first_mut(out, n);
-    for share in [false, true] {
-        kernel::add_where_equal(x, less, c, sizes, share, out);
-        digest.add(out);
+    for acc in [Acc::Add, Acc::Set] {
+        for ties in [Ties::First, Ties::Even, Ties::Scaled] {
+            kernel::send_to_extremes(x, less, c, sizes, ties, out, acc);
+            digest.add(out);
+        }
     }
     let soft = first_mut(&mut soft, n);
     // Within reach of `exp`.
@@ -504,6 +516,83 @@ fn functions(digest: &mut Digest) -> Result<(), Error> {
         digest.add(&out);
         kernel::map(Powi(i32::from(round) - 30), [&x], &mut out, Acc::Set);
         digest.add(&out);
+    }
+    Ok(())
+}
+
+// ---- operations -------------------------------------------------------------
+
+/// Each on its own shapes and on larger ones, on usual numbers and on special ones,
+/// with its own arguments and with others: results, and gradients that are set and
+/// then added to.
+fn operations(digest: &mut Digest) -> Result<(), Error> {
+    for entry in ops::ALL.iter().copied().flatten() {
+        for factor in [1, 3] {
+            for wild in [false, true] {
+                let args = Args {
+                    n: if wild { -2 } else { 20 },
+                    ..entry.args
+                };
+                for args in [entry.args, args] {
+                    operation(digest, entry, &args, factor, wild)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn operation(
+    digest: &mut Digest,
+    entry: &Entry,
+    args: &Args,
+    factor: usize,
+    wild: bool,
+) -> Result<(), Error> {
+    // Nine rows of three times four rows of what is concatenated.
+    const MOST: usize = 256;
+    let rng = &mut seeded(12);
+    let mut arena = Arena::<1024, 8>::new();
+    let tape = arena.tape();
+    let mut operand = |k: usize, shape: &[usize]| {
+        let mut numbers = [0.0; MOST];
+        match wild {
+            true => fill_wild(rng, &mut numbers),
+            false => fill(rng, &mut numbers),
+        }
+        // Within reach of `exp`, and where the operation is defined.
+        for x in numbers.iter_mut().filter(|_| !wild) {
+            *x *= 0.02;
+            if entry.domain == Domain::Positive {
+                *x = x.abs();
+            }
+        }
+        let mut grown = [1; 4];
+        for (to, d) in grown.iter_mut().zip(shape) {
+            let grows = *d != 1 && entry.fixed != Some(k);
+            *to = if grows { d * factor } else { *d };
+        }
+        let shape = Shape::new(grown.get(..shape.len()).unwrap_or_default());
+        tape.param_from_fn(shape.unwrap_or_default(), |i| {
+            numbers.get(i % MOST).copied().unwrap_or_default()
+        })
+    };
+    let first = operand(0, entry.shapes.first().copied().unwrap_or_default());
+    let mut operands = [first; 4];
+    for (k, (to, shape)) in operands.iter_mut().zip(entry.shapes).enumerate().skip(1) {
+        *to = operand(k, shape);
+    }
+    let operands = operands.get(..entry.shapes.len()).unwrap_or_default();
+    let Some(result) = entry.build.call(operands, args) else {
+        return Ok(());
+    };
+    digest.add(&result.value()?);
+    let mut g = [0.0; MOST];
+    fill(&mut seeded(13), &mut g);
+    for _ in 0..2 {
+        tape.backward_with(result, g.get(..result.shape().numel()).unwrap_or_default())?;
+        digest.add(&tape.grads()?);
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! What the golden tests share: numbers as JSON writes them, tolerances, and
 //! the report.
 
+pub mod entries;
 pub mod j2;
 pub mod losses;
 pub mod ops;
 pub mod optim;
 pub mod sched;
 pub mod seeds;
+pub mod special;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

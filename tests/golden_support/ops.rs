@@ -9,7 +9,7 @@ use baregrad::{Error, Tape, Var};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Nums, Report, message, ratio, same_bits, shape_of, ulp};
+use super::{Num, Nums, Report, message, ratio, same_bits, shape_of, ulp};
 
 #[derive(Deserialize)]
 pub struct File {
@@ -18,29 +18,29 @@ pub struct File {
     rejects: Vec<Reject>,
 }
 
-#[derive(Deserialize)]
-struct Case {
-    id: Value,
-    tag: String,
+#[derive(Clone, Deserialize)]
+pub struct Case {
+    pub id: Value,
+    pub tag: String,
     group: String,
     cmp: String,
     #[serde(rename = "in")]
-    leaves: Vec<Leaf>,
-    prog: Vec<Step>,
-    out_shape: Vec<usize>,
-    g: Vec<Nums>,
+    pub leaves: Vec<Leaf>,
+    pub prog: Vec<Step>,
+    pub out_shape: Vec<usize>,
+    pub g: Vec<Nums>,
     #[serde(default)]
     retain_graph: bool,
-    out: Nums,
-    grads: Vec<Option<Nums>>,
+    pub out: Nums,
+    pub grads: Vec<Option<Nums>>,
     out32: Option<Nums>,
     grads32: Option<Vec<Option<Nums>>>,
 }
 
-#[derive(Deserialize)]
-struct Leaf {
+#[derive(Clone, Deserialize)]
+pub struct Leaf {
     shape: Vec<usize>,
-    data: Nums,
+    pub data: Nums,
     #[serde(default = "yes")]
     requires_grad: bool,
 }
@@ -49,12 +49,12 @@ fn yes() -> bool {
     true
 }
 
-#[derive(Deserialize)]
-struct Step {
-    op: String,
+#[derive(Clone, Deserialize)]
+pub struct Step {
+    pub op: String,
     #[serde(rename = "in")]
     operands: Vec<usize>,
-    args: Option<Map<String, Value>>,
+    pub args: Option<Map<String, Value>>,
     #[serde(default)]
     nograd: bool,
 }
@@ -156,7 +156,11 @@ fn arguments(given: Option<&Map<String, Value>>) -> Result<Args, String> {
     };
     for (name, value) in given.into_iter().flatten().filter(|(_, v)| !v.is_null()) {
         let wrong = || format!("argument {name} is {value}");
-        let float = || value.as_f64().map(|x| x as f32).ok_or_else(wrong);
+        let float = || {
+            let text = value.as_str().and_then(|text| text.parse().ok());
+            let number = value.as_f64().or(text);
+            number.map(|x| x as f32).ok_or_else(wrong)
+        };
         let int = || value.as_i64().ok_or_else(wrong);
         match name.as_str() {
             "c" => args.c = float()?,
@@ -185,21 +189,51 @@ fn arguments(given: Option<&Map<String, Value>>) -> Result<Args, String> {
     Ok(args)
 }
 
+impl Case {
+    /// The case with other results, and with other gradients: those times `factor`.
+    /// None where that changes nothing, as all of them are 0.
+    pub fn wrong_by(&self, factor: f64) -> [Option<Case>; 2] {
+        let times = |nums: &Nums| {
+            let scaled = nums.f64s().into_iter().map(|x| Num(x * factor));
+            Nums::Many(scaled.collect())
+        };
+        let all = |grads: &Vec<Option<Nums>>| -> Vec<Option<Nums>> {
+            let scaled = grads.iter().map(|grad| grad.as_ref().map(times));
+            scaled.collect()
+        };
+        let is_zero = |nums: &Nums| nums.f64s().iter().all(|x| *x == 0.0);
+        let results = Case {
+            out: times(&self.out),
+            out32: self.out32.as_ref().map(times),
+            ..self.clone()
+        };
+        let gradients = Case {
+            grads: all(&self.grads),
+            grads32: self.grads32.as_ref().map(all),
+            ..self.clone()
+        };
+        [
+            (!is_zero(&self.out)).then_some(results),
+            (!self.grads.iter().flatten().all(is_zero)).then_some(gradients),
+        ]
+    }
+}
+
 /// How leaves without gradients are made.
 #[derive(Clone, Copy, PartialEq)]
-enum Leaves {
+pub enum Leaves {
     Copied,
     Borrowed,
 }
 
 /// Every value, and the gradient of every leaf.
-struct Outcome {
-    values: Vec<Vec<f32>>,
-    shape: Vec<usize>,
-    grads: Vec<Option<Vec<f32>>>,
+pub struct Outcome {
+    pub values: Vec<Vec<f32>>,
+    pub shape: Vec<usize>,
+    pub grads: Vec<Option<Vec<f32>>>,
 }
 
-fn run(case: &Case, leaves: Leaves, replayed: bool) -> Result<Outcome, String> {
+pub fn run(case: &Case, leaves: Leaves, replayed: bool) -> Result<Outcome, String> {
     let data: Vec<_> = case.leaves.iter().map(|leaf| leaf.data.f32s()).collect();
     let mut floats = vec![0.0; 1 << 13];
     let mut nodes = vec![Node::EMPTY; 256];
@@ -268,7 +302,7 @@ fn differ(a: &[f32], b: &[f32]) -> bool {
 }
 
 /// Runs a case in every way and holds the first against the reference.
-fn check(case: &Case, report: &mut Report) -> Result<(), String> {
+pub fn check(case: &Case, report: &mut Report) -> Result<(), String> {
     let eager = run(case, Leaves::Copied, false)?;
     let mut ways = vec![("replayed", Leaves::Copied, true)];
     if case.leaves.iter().any(|leaf| !leaf.requires_grad) {
@@ -476,7 +510,7 @@ fn refused(
 }
 
 /// A panic is a failure like any other.
-fn guard(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub fn guard(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(check))
         .unwrap_or_else(|panic| Err(format!("panicked: {}", message(&*panic))))
 }

@@ -109,11 +109,9 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
         black_box((entry.name, entry.shapes, entry.domain));
     }
 
-    // What the list leaves out.
+    // Other ways to call them, which the list has no use for.
     let s = black_box(1.5_f32);
-    black_box([w + x, w - x, w * x, w / x, -w]);
-    black_box([w + s, w - s, w * s, w / s]);
-    black_box([s + w, s - w, s * w, s / w]);
+    black_box([s + w, s * w]);
     black_box([
         w.try_add(x)?,
         w.try_sub(x)?,
@@ -121,9 +119,7 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
         w.try_div(x)?,
         w.try_neg()?,
     ]);
-    black_box(tape.concat(black_box(&[w, x]), black_box(0)));
     black_box(w.reshape(black_box([2, -1, 3])));
-    black_box(w.clamp(black_box(0.0), black_box(1.0)));
     let loss = tape.apply(
         black_box(&ops::loss::Mse),
         &[w, x],

@@ -28,6 +28,8 @@ static GROUPS: &[workload::Group] = &[
     workload::KERNELS,
     #[cfg(feature = "math")]
     workload::MATH,
+    #[cfg(feature = "operations")]
+    workload::OPERATIONS,
     #[cfg(feature = "optimizers")]
     workload::OPTIMIZERS,
     #[cfg(feature = "layers")]

@@ -1,0 +1,96 @@
+"""Writes `entries.json`: every operation of the list on ordinary numbers, each on small
+tensors and on some that fill vectors, with PyTorch's results in `f64` and `f32`.
+
+A new operation takes a line in `torch_ops.py` and a line here.
+
+    pip install torch==2.15.0
+    python tests/golden/entries.py
+"""
+
+import pathlib
+
+import torch
+
+from torch_ops import OPS, numbers, run, write
+
+SIZES = [[2, 3], [5, 17], [67]]
+MATRICES = [[2, 3], [5, 17], [9, 8]]
+PAIRS = [([3], [2, 3]), ([5, 17], [5, 17]), ([4, 1], [1, 33]), ([], [40])]
+PRODUCTS = [([2, 3], [3, 4]), ([3, 41], [41, 12]), ([5, 7], [7]), ([7], [7, 5]), ([67], [67])]
+LAYERS = [
+    ([4, 3], [3, 2], [2]), ([40, 1], [1, 1], [1]), ([9, 2], [2, 10], [10]), ([33, 7], [7, 17], [17]),
+    ([6, 4], [4], [1]), ([4], [4, 3], [3]), ([4], [4], [1]),
+]  # fmt: skip
+
+# Name, group of tolerances, shapes of operands, arguments, and whether all are positive.
+PLAN = []
+
+
+def each(names, group="unary", sizes=SIZES, positive=False, **args):
+    for name in names.split():
+        for size in sizes:
+            PLAN.append((name, group, [size], args, positive))
+
+
+def several(names, group, shapes, **args):
+    for name in names.split():
+        for operands in shapes:
+            PLAN.append((name, group, operands, args, False))
+
+
+each("neg square abs", "scalar")
+each("exp sin cos tanh sigmoid relu gelu_erf gelu_tanh softplus silu")
+each("sqrt log", positive=True)
+each("add_s sub_s rsub_s mul_s div_s rdiv_s", "scalar", c=-1.7)
+for n in [-7, -2, -1, 0, 1, 2, 3, 4, 9]:
+    each("powi", "pow", [[2, 3], [67]], n=n)
+for p in [-1.5, -0.5, 0.5, 1.7, 3.0]:
+    each("powf", "pow", [[2, 3], [67]], positive=True, p=p)
+each("leaky_relu", slope=0.2)
+each("elu", alpha=0.7)
+each("clamp", "scalar", min=-0.4, max=0.9)
+each("clamp", "scalar", [[67]], min=0.1)
+several("add sub mul div maximum minimum", "binary", PAIRS)
+several("matmul", "reduce", PRODUCTS)
+several("linear linear_identity linear_tanh linear_sigmoid linear_relu", "composite", LAYERS)
+each("transpose", "shape", MATRICES, d0=0, d1=1)
+each("reshape", "shape", [[2, 3], [9, 8]], shape=[3, -1])
+several("concat", "shape", [([2, 3], [1, 3]), ([40], [3], [9])], axis=0)
+each("select", "shape", MATRICES, axis=1, start=1)
+each("narrow", "shape", MATRICES, axis=1, start=1, length=2)
+each("sum mean max min", "reduce")
+for axis in [0, 1]:
+    each("sum mean max min amax amin", "reduce", MATRICES, axis=axis, keepdim=axis == 0)
+    each("softmax log_softmax", "softmax", MATRICES, axis=axis)
+several("mse", "composite", [([2, 3], [2, 3]), ([67], [67])])
+several("line_mse", "composite", [([5], [2], [5]), ([67], [2], [67])])
+
+cases = []
+torch.manual_seed(20261129)
+
+
+def draw(shape, positive=False):
+    """Away from 0, where some derivatives are large."""
+    sign = 1.0 if positive else torch.sign(torch.randn(shape))
+    return numbers((0.1 + 1.5 * torch.rand(shape)) * sign)
+
+
+for name, group, shapes, args, positive in PLAN:
+    one = {
+        "id": f"E{len(cases)}",
+        "tag": name,
+        "group": group,
+        "cmp": "f64",
+        "in": [{"shape": shape, "data": draw(shape, positive)} for shape in shapes],
+        "prog": [{"op": name, "in": list(range(len(shapes))), "args": args}],
+    }
+    leaves = [torch.zeros(shape) for shape in shapes]
+    one["out_shape"] = list(OPS[name](*leaves, args).shape)
+    one["g"] = [draw(one["out_shape"])]
+    for dtype, suffix, digits in [(torch.float64, "", 12), (torch.float32, "32", 9)]:
+        result, grads = run(one, dtype)
+        one["out" + suffix] = numbers(result, digits)
+        one["grads" + suffix] = [numbers(x, digits) for x in grads]
+    cases.append(one)
+
+write(pathlib.Path(__file__).with_name("entries.json"), {}, cases)

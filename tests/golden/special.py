@@ -1,0 +1,149 @@
+"""Writes `special.json`: every operation at zeros of both signs, infinities, NaN,
+subnormal numbers and its kinks, with incoming gradients of every kind, as PyTorch's
+`f32` has it.
+
+    pip install torch==2.15.0
+    python tests/golden/special.py
+"""
+
+import itertools
+import pathlib
+
+import torch
+
+from torch_ops import numbers, run, write, written
+
+INF, NAN = float("inf"), float("nan")
+MIN, TINY, SUB = 1.17549435e-38, 1.40129846e-45, 9.99994610e-41
+X = [0.0, -0.0, INF, -INF, NAN, TINY, -TINY, SUB, -SUB, MIN, -MIN, 0.5, -0.5, 1.0, -1.0]
+X += [2.5, -2.5, 20.5, -20.5, 100.0, -100.0, 1e20, -1e20, 3e38, -3e38]
+PAIR = [0.0, -0.0, 1.0, -1.5, INF, -INF, NAN, SUB, 3e38]
+G = [1.0, -2.0, 0.0, -0.0, INF, -INF, NAN]
+ROWS = [
+    [1.0, 2.0, 3.0], [2.0, 2.0, 1.0], [3.0, 3.0, 3.0], [0.0, -0.0, 0.0], [-0.0, 0.0, -1.0],
+    [-0.0, -0.0, -0.0], [NAN, 1.0, 2.0], [1.0, NAN, NAN], [INF, 1.0, 2.0], [INF, INF, 0.0],
+    [-INF, 1.0, -1.0], [-INF, -INF, -INF], [INF, -INF, 1.0], [NAN, INF, -INF], [SUB, -SUB, 0.0],
+    [3e38, 3e38, 1.0], [-3e38, 3e38, 0.0],
+]  # fmt: skip
+
+cases = []
+
+
+def args_as_json(args):
+    return {k: written(v, 9) if isinstance(v, float) else v for k, v in args.items()}
+
+
+def case(op, leaves, g, **args):
+    """`leaves` are (shape, numbers), `g` the gradient of the result."""
+    one = {
+        "id": len(cases),
+        "tag": op,
+        "group": "special",
+        "cmp": "special",
+        "in": [{"shape": shape, "data": [written(x, 9) for x in data]} for shape, data in leaves],
+        "prog": [{"op": op, "in": list(range(len(leaves)))}],
+        "g": [[written(x, 9) for x in g]],
+    }
+    if args:
+        one["prog"][0]["args"] = args_as_json(args)
+    result, grads = run(one, torch.float32)
+    one["out_shape"] = list(result.shape)
+    one["out"] = numbers(result)
+    one["grads"] = [numbers(x) for x in grads]
+    cases.append(one)
+
+
+def each(op, xs=X, **args):
+    pairs = list(itertools.product(xs, G))
+    case(op, [([len(pairs)], [x for x, _ in pairs])], [g for _, g in pairs], **args)
+
+
+def rows(op, gs=None, **args):
+    """Rows, columns, and each row by itself."""
+    for g in G:
+        flat = [x for row in ROWS for x in row]
+        n = len(ROWS)
+        columns = [row[i] for i in range(3) for row in ROWS]
+        size = 3 * n if gs == "all" else n
+        case(op, [([n, 3], flat)], [g] * size, axis=1, **args)
+        case(op, [([3, n], columns)], [g] * size, axis=0, **args)
+        if gs != "all":
+            for row in ROWS:
+                case(op, [([3], row)], [g])
+
+
+for op in ["neg", "square", "sqrt", "exp", "log", "abs", "sin", "cos", "tanh", "sigmoid"]:
+    each(op)
+for op in ["relu", "gelu_erf", "gelu_tanh", "softplus", "silu"]:
+    each(op)
+for op in ["add_s", "sub_s", "rsub_s", "mul_s", "div_s", "rdiv_s"]:
+    for c in [1.75, 0.0, -0.0, INF, -INF, NAN, SUB]:
+        each(op, c=c)
+for slope in [0.01, 0.0, -1.0, 2.0, INF, NAN]:
+    each("leaky_relu", slope=slope)
+    each("elu", alpha=slope)
+for n in [0, 1, 2, 3, 4, 5, 20, -1, -2, -3, -4, -7, 2**24 + 1, 2**31 - 1, -(2**31)]:
+    each("powi", n=n)
+for p in [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 1.5, -1.5, 2.5, 0.25, 4.0]:
+    each("powf", p=p)
+for p in [INF, -INF, NAN, SUB, -SUB, 3e38, 16777216.0]:
+    each("powf", p=p)
+for bounds in [
+    (-1.0, 1.0), (-1.0, None), (None, 1.0), (1.0, -1.0), (0.0, 0.0), (-0.0, 0.0), (0.0, -0.0),
+    (-INF, INF), (INF, None), (None, -INF), (INF, -INF), (NAN, 1.0), (-1.0, NAN), (NAN, NAN),
+    (NAN, None), (None, NAN), (INF, NAN),
+]:  # fmt: skip
+    each("clamp", **{k: b for k, b in zip(("min", "max"), bounds) if b is not None})
+
+for op in ["add", "sub", "mul", "div", "maximum", "minimum"]:
+    all_ = list(itertools.product(PAIR, PAIR, G))
+    leaves = [([len(all_)], [x[i] for x in all_]) for i in range(2)]
+    case(op, leaves, [x[2] for x in all_])
+
+for op in ["sum", "mean", "max", "min", "amax", "amin"]:
+    rows(op)
+for op in ["sum"]:
+    case(op, [([0], [])], [1.0])
+    case(op, [([0, 3], [])], [1.0] * 3, axis=0)
+    case(op, [([3, 0], [])], [1.0] * 3, axis=1, keepdim=True)
+case("mean", [([0], [])], [1.0])
+case("mean", [([0, 3], [])], [1.0] * 3, axis=0)
+for op in ["softmax", "log_softmax"]:
+    rows(op, gs="all")
+
+ONE = [1.0, -1.0, 0.0, -0.0, INF, NAN]
+for g in G:
+    for op in ["reshape", "transpose", "narrow", "select", "concat"]:
+        args = {
+            "reshape": {"shape": [3, 2]},
+            "narrow": {"axis": 1, "start": 1, "length": 1},
+            "select": {"axis": 1, "start": 2},
+            "concat": {"axis": 0},
+        }.get(op, {})
+        size = {"narrow": 2, "select": 2, "concat": 12}.get(op, 6)
+        leaves = [([2, 3], ONE)] * (2 if op == "concat" else 1)
+        case(op, leaves, [g] * size, **args)
+    for x, y in [(ONE, ONE), (ONE, ONE[::-1]), ([0.0] * 6, [-0.0] * 6)]:
+        case("mse", [([6], x), ([6], y)], [g])
+    for line in [[0.0, -0.0], [1.0, 0.0], [INF, 1.0], [1.0, NAN], [-1.0, INF]]:
+        case("line_mse", [([6], ONE), ([2], line), ([6], [1.0] * 6)], [g])
+
+# Products of vectors, matrices and nothing.
+for a, b in itertools.product([[1.0, 2.0], [-1.0, -1.0], [0.0, INF], [NAN, 1.0]], repeat=2):
+    case("matmul", [([2, 2], a + [1.0, 0.5]), ([2, 2], b + [1.0, 0.5])], [1.0, -0.0, 0.0, INF])
+    case("matmul", [([2], a), ([2], b)], [1.0])
+case("matmul", [([2, 0], []), ([0, 3], [])], [1.0] * 6)
+case("matmul", [([2, 0], []), ([0], [])], [1.0] * 2)
+case("matmul", [([0], []), ([0], [])], [1.0])
+case("matmul", [([0, 2], []), ([2, 3], [1.0] * 6)], [])
+case("matmul", [([3, 2], [1.0] * 6), ([2, 0], [])], [])
+for op in ["linear", "linear_identity", "linear_tanh", "linear_sigmoid", "linear_relu"]:
+    for b in [0.0, -0.0, 1.0, -INF, NAN]:
+        case(op, [([2, 2], [1.0, 2.0, INF, -1.0]), ([2, 1], [1.0, 0.5]), ([1], [b])], [1.0, -2.0])
+        case(op, [([2, 0], []), ([0, 3], []), ([3], [b] * 3)], [1.0] * 6)
+    case(op, [([2], [1.0, 2.0]), ([2], [1.0, 0.5]), ([1], [0.25])], [1.0])
+    case(op, [([2], [1.0, 2.0]), ([2], [1.0, 0.5]), ([], [0.25])], [1.0])
+    case(op, [([3, 2], ONE), ([2], [1.0, 0.5]), ([1], [0.25])], [1.0, INF, -0.0])
+    case(op, [([0, 2], []), ([2, 3], [1.0] * 6), ([3], [1.0] * 3)], [])
+
+write(pathlib.Path(__file__).with_name("special.json"), {}, cases)

@@ -1,0 +1,153 @@
+"""The operations of `src/ops/` in PyTorch, by the names of the list, and numbers as
+the files of this directory have them. What the scripts beside it share."""
+
+import json
+import math
+
+import torch
+import torch.nn.functional as F
+
+torch.set_num_threads(1)
+
+
+def axis_or(whole, along):
+    """A reduction over everything, or along `axis`."""
+
+    def call(x, a):
+        if a.get("axis") is None:
+            return whole(x)
+        return along(x, a["axis"], a.get("keepdim", False))
+
+    return call
+
+
+def linear(act):
+    """`act(x w + b)`, spelled out."""
+    return lambda x, w, b, a: act(x @ w + b)
+
+
+OPS = {
+    "add": lambda x, y, a: x + y,
+    "sub": lambda x, y, a: x - y,
+    "mul": lambda x, y, a: x * y,
+    "div": lambda x, y, a: x / y,
+    "maximum": lambda x, y, a: torch.maximum(x, y),
+    "minimum": lambda x, y, a: torch.minimum(x, y),
+    "neg": lambda x, a: -x,
+    "add_s": lambda x, a: x + a["c"],
+    "sub_s": lambda x, a: x - a["c"],
+    "rsub_s": lambda x, a: a["c"] - x,
+    "mul_s": lambda x, a: x * a["c"],
+    "div_s": lambda x, a: x / a["c"],
+    "rdiv_s": lambda x, a: a["c"] / x,
+    "square": lambda x, a: x.square(),
+    "sqrt": lambda x, a: x.sqrt(),
+    "powi": lambda x, a: x.pow(a["n"]),
+    "powf": lambda x, a: x.pow(a["p"]),
+    "exp": lambda x, a: x.exp(),
+    "log": lambda x, a: x.log(),
+    "abs": lambda x, a: x.abs(),
+    "sin": lambda x, a: x.sin(),
+    "cos": lambda x, a: x.cos(),
+    "tanh": lambda x, a: x.tanh(),
+    "sigmoid": lambda x, a: x.sigmoid(),
+    "relu": lambda x, a: x.relu(),
+    "leaky_relu": lambda x, a: F.leaky_relu(x, a.get("slope", 0.01)),
+    "gelu_erf": lambda x, a: F.gelu(x),
+    "gelu_tanh": lambda x, a: F.gelu(x, approximate="tanh"),
+    "softplus": lambda x, a: F.softplus(x),
+    "elu": lambda x, a: F.elu(x, a.get("alpha", 1.0)),
+    "silu": lambda x, a: F.silu(x),
+    "clamp": lambda x, a: x.clamp(a.get("min"), a.get("max")),
+    "matmul": lambda x, y, a: x @ y,
+    "linear": linear(lambda y: y),
+    "linear_identity": linear(lambda y: y),
+    "linear_tanh": linear(torch.tanh),
+    "linear_sigmoid": linear(torch.sigmoid),
+    "linear_relu": linear(torch.relu),
+    "transpose": lambda x, a: x.transpose(a.get("d0", 0), a.get("d1", 1)),
+    "reshape": lambda x, a: x.reshape(a["shape"]),
+    "select": lambda x, a: x.select(a["axis"], a["start"]),
+    "narrow": lambda x, a: x.narrow(a["axis"], a["start"], a["length"]),
+    "concat": lambda *xs: torch.cat(xs[:-1], xs[-1].get("axis", 0)),
+    "detach": lambda x, a: x.detach(),
+    "sum": axis_or(torch.sum, torch.sum),
+    "mean": axis_or(torch.mean, torch.mean),
+    "max": axis_or(torch.max, lambda x, d, k: torch.max(x, d, k).values),
+    "min": axis_or(torch.min, lambda x, d, k: torch.min(x, d, k).values),
+    "amax": axis_or(torch.max, torch.amax),
+    "amin": axis_or(torch.min, torch.amin),
+    "softmax": lambda x, a: F.softmax(x, a.get("axis", -1)),
+    "log_softmax": lambda x, a: F.log_softmax(x, a.get("axis", -1)),
+    "mse": lambda x, y, a: F.mse_loss(x, y),
+    "line_mse": lambda x, line, y, a: F.mse_loss(line[0] * x + line[1], y),
+}
+
+
+def number(x):
+    """As JSON has it: what it cannot say is a string."""
+    if isinstance(x, str):
+        return float(x)
+    return x
+
+
+def written(x, digits):
+    if math.isnan(x):
+        return "NaN"
+    if math.isinf(x):
+        return "Infinity" if x > 0 else "-Infinity"
+    return float(f"{x:.{digits}g}")
+
+
+def numbers(tensor, digits=9):
+    """Flat; 9 digits bring the same f32 back, 12 say what f64 computed."""
+    return [written(x, digits) for x in tensor.detach().reshape(-1).tolist()]
+
+
+def arguments(args):
+    """With numbers where JSON has strings."""
+    special = ("NaN", "Infinity", "-Infinity")
+    return {k: float(v) if v in special else v for k, v in (args or {}).items()}
+
+
+def leaf(spec, dtype):
+    """A leaf of a program, from its shape and numbers."""
+    data = spec["data"]
+    data = [number(x) for x in (data if isinstance(data, list) else [data])]
+    x = torch.tensor(data, dtype=torch.float32).reshape(spec["shape"]).to(dtype)
+    return x.requires_grad_(spec.get("requires_grad", True))
+
+
+def run(case, dtype):
+    """The program of a case: its result, and the gradients of its leaves after as many
+    passes as there are incoming gradients."""
+    leaves = [leaf(spec, dtype) for spec in case["in"]]
+    result = None
+
+    def forward():
+        values = list(leaves)
+        for step in case["prog"]:
+            with torch.set_grad_enabled(not step.get("nograd", False)):
+                operands = [values[i] for i in step["in"]]
+                values.append(OPS[step["op"]](*operands, arguments(step.get("args"))))
+        return values[-1]
+
+    retain = case.get("retain_graph", False)
+    for i, g in enumerate(case["g"]):
+        if result is None or not retain:
+            result = forward()
+        g = [number(x) for x in (g if isinstance(g, list) else [g])]
+        g = torch.tensor(g, dtype=torch.float32).reshape(result.shape).to(dtype)
+        result.backward(g, retain_graph=retain and i + 1 < len(case["g"]))
+    return result, [x.grad for x in leaves]
+
+
+def write(path, meta, cases, **rest):
+    """A case a line."""
+    meta = {"torch": torch.__version__, "n": len(cases), "see": "README.md", **meta}
+    with open(path, "w") as file:
+        file.write('{\n"meta":' + json.dumps(meta, separators=(",", ":")) + ",\n")
+        for name, items in {**rest, "cases": cases}.items():
+            lines = ",\n".join(json.dumps(x, separators=(",", ":")) for x in items)
+            end = "\n}\n" if name == "cases" else ",\n"
+            file.write(f'"{name}":[\n{lines}\n]{end}')

@@ -1,0 +1,237 @@
+//! `special.json`: every operation at zeros of both signs, infinities, NaN, subnormal
+//! numbers and kinks, under incoming gradients of every kind, against PyTorch's `f32`.
+
+use baregrad::ops;
+use serde::Deserialize;
+
+use super::ops::{Case, Leaves, run};
+use super::{Report, message, ratio, ulp};
+
+#[derive(Deserialize)]
+pub struct File {
+    cases: Vec<Case>,
+}
+
+/// A place where an operation differs from PyTorch on purpose, as its documentation
+/// says.
+struct Exception {
+    ops: &'static [&'static str],
+    /// The result (`None`), or the gradient of an operand.
+    what: &'static [Option<usize>],
+    why: &'static str,
+    /// Whether it is about this element of this case.
+    at: fn(&At<'_>) -> bool,
+}
+
+/// One element of a result or gradient of an element-wise operation; of others, the
+/// numbers are those of the first elements.
+struct At<'a> {
+    case: &'a Case,
+    /// The operand's elements at the same place.
+    x: f64,
+    g: f64,
+    got: f64,
+    truth: f64,
+}
+
+const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        ops: &["powi"],
+        what: &[None],
+        why: "PyTorch rounds odd exponents beyond 2^24 to even ones",
+        at: |at| odd_beyond_f32(at) && at.opposite(),
+    },
+    Exception {
+        ops: &["powi"],
+        what: &[Some(0)],
+        why: "PyTorch rounds odd exponents beyond 2^24 to even ones, and even ones less 1",
+        at: |at| at.args("n").is_some_and(|n| n.abs() > 16_777_216.0) && at.opposite(),
+    },
+    Exception {
+        ops: &["powi", "powf"],
+        what: &[Some(0)],
+        why: "PyTorch takes the derivative of 1 / x by x², which overflows",
+        at: |at| at.x.abs() > 1.8e19 && at.g.is_infinite() && at.truth.is_nan(),
+    },
+    Exception {
+        ops: &["rdiv_s"],
+        what: &[None],
+        why: "PyTorch multiplies by 1 / x, which overflows",
+        at: |at| at.x.abs() < 2.94e-39,
+    },
+    Exception {
+        ops: &["rdiv_s"],
+        what: &[Some(0)],
+        why: "PyTorch multiplies by (1 / x)², which overflows or is 0",
+        at: |at| at.x.abs() < 5.5e-20 || at.x.abs() > 1.8e19,
+    },
+    Exception {
+        ops: &["max", "amax", "maximum", "minimum"],
+        what: &[None],
+        why: "of zeros of both signs PyTorch's choice depends on the length",
+        at: |at| at.got == 0.0 && at.truth == 0.0,
+    },
+    Exception {
+        ops: &["gelu_erf"],
+        what: &[None],
+        why: "from 4 elements up PyTorch's overflows",
+        at: |at| at.x > 1.7e38 && at.got as f32 == at.x as f32,
+    },
+    Exception {
+        ops: &["gelu_tanh"],
+        what: &[None],
+        why: "PyTorch's sum of 1 and a tanh cancels",
+        at: |at| at.x < 0.0 && (at.got - at.truth).abs() <= at.x.abs() * f64::EPSILON * 2e8,
+    },
+    Exception {
+        ops: &["gelu_tanh"],
+        what: &[Some(0)],
+        why: "PyTorch has NaN where x² overflows",
+        at: |at| at.x.is_finite() && at.x.abs() > 1.8e19 && at.truth.is_nan(),
+    },
+    Exception {
+        ops: &["softplus"],
+        what: &[Some(0)],
+        why: "below -89 the logistic function is 0, PyTorch's exponential subnormal",
+        at: |at| at.x < -89.0 && at.g.is_infinite(),
+    },
+    Exception {
+        ops: &["softmax", "log_softmax"],
+        what: &[Some(0)],
+        why: "sums of nothing but -0.0 are -0.0, PyTorch's only of rows",
+        at: |at| at.g == 0.0 && at.g.is_sign_negative() && at.got == 0.0 && at.truth == 0.0,
+    },
+    Exception {
+        ops: &[
+            "linear",
+            "linear_identity",
+            "linear_tanh",
+            "linear_sigmoid",
+            "linear_relu",
+        ],
+        what: &[Some(1), Some(2)],
+        why: "gradients of no samples are -0.0, PyTorch's 0",
+        at: |at| at.got == 0.0 && at.truth == 0.0 && at.case.g[0].f64s().is_empty(),
+    },
+    Exception {
+        ops: &[
+            "matmul",
+            "linear",
+            "linear_identity",
+            "linear_tanh",
+            "linear_sigmoid",
+            "linear_relu",
+        ],
+        what: &[None],
+        why: "sums of nothing but -0.0, or of nothing and a bias of -0.0, are -0.0",
+        at: |at| at.got == 0.0 && at.truth == 0.0,
+    },
+];
+
+fn odd_beyond_f32(at: &At<'_>) -> bool {
+    at.args("n")
+        .is_some_and(|n| n > 16_777_216.0 && n % 2.0 == 1.0)
+}
+
+impl At<'_> {
+    fn opposite(&self) -> bool {
+        self.got as f32 == -self.truth as f32
+    }
+
+    fn args(&self, name: &str) -> Option<f64> {
+        self.case.prog[0].args.as_ref()?.get(name)?.as_f64()
+    }
+}
+
+/// As PyTorch's `f32`: signs of zeros count.
+fn differs(got: f32, truth: f64, scale: f64) -> bool {
+    let zeros = got == 0.0 && truth == 0.0;
+    let allowed = (4.0 * ulp(truth)).max(2.5 * ulp(scale)).max(1e-37);
+    ratio(got, truth, allowed) > 1.0 || zeros && got.is_sign_negative() != truth.is_sign_negative()
+}
+
+pub fn test(file: File) -> Report {
+    let mut report = Report::default();
+    let mut used = vec![0; EXCEPTIONS.len()];
+    let mut elements = 0;
+    for case in &file.cases {
+        let op = case.prog[0].op.as_str();
+        let outcome = std::panic::catch_unwind(|| run(case, Leaves::Copied, false));
+        let outcome = match outcome.unwrap_or_else(|panic| Err(message(&*panic))) {
+            Ok(outcome) => outcome,
+            Err(why) => {
+                report.fail(format!("{} {op}: {why}", case.id));
+                continue;
+            }
+        };
+        if outcome.shape != case.out_shape {
+            let shape = &outcome.shape;
+            report.fail(format!("{} {op}: shape {shape:?}", case.id));
+        }
+        let g = case.g[0].f64s();
+        let mut compare = |what: Option<usize>, got: &[f32], truth: &[f64]| {
+            let name = what.map_or("result".into(), |k| format!("gradient {k}"));
+            if got.len() != truth.len() {
+                report.fail(format!("{} {op}: {name} is {got:?}", case.id));
+                return;
+            }
+            for (i, (&got, &truth)) in got.iter().zip(truth).enumerate() {
+                elements += 1;
+                let leaf = case.leaves[what.unwrap_or(0)].data.f64s();
+                let pick = |from: &[f64]| from.get(i).or(from.first()).copied().unwrap_or(0.0);
+                let at = At {
+                    case,
+                    x: pick(&leaf),
+                    g: pick(&g),
+                    got: got.into(),
+                    truth,
+                };
+                let scale = if what.is_some() && at.g.is_finite() {
+                    at.g
+                } else {
+                    0.0
+                };
+                if !differs(got, truth, scale) {
+                    continue;
+                }
+                let excused = EXCEPTIONS
+                    .iter()
+                    .position(|e| e.ops.contains(&op) && e.what.contains(&what) && (e.at)(&at));
+                if let Some(k) = excused {
+                    used[k] += 1;
+                    continue;
+                }
+                let operands: Vec<_> = case.leaves.iter().map(|x| pick(&x.data.f64s())).collect();
+                let args = case.prog[0].args.as_ref();
+                let args = args.map_or(String::new(), |args| format!("{args:?}"));
+                report.fail(format!(
+                    "{} {op} {args}, {name} [{i}] of {operands:?}, g = {}: {got:e} instead of {truth:e}",
+                    case.id, at.g
+                ));
+            }
+        };
+        compare(None, &outcome.values[case.leaves.len()], &case.out.f64s());
+        for (k, (got, truth)) in outcome.grads.iter().zip(&case.grads).enumerate() {
+            let (got, truth) = (got.as_deref().unwrap_or(&[]), truth.as_ref());
+            compare(Some(k), got, &truth.map_or(vec![], super::Nums::f64s));
+        }
+    }
+    // What is no longer different is no exception.
+    for (exception, used) in EXCEPTIONS.iter().zip(&used) {
+        if *used == 0 {
+            report.fail(format!("no case differs: {}", exception.why));
+        }
+    }
+    for entry in ops::ALL.iter().copied().flatten() {
+        if !file.cases.iter().any(|case| case.prog[0].op == entry.name) {
+            report.fail(format!("{}: no case in special.json", entry.name));
+        }
+    }
+    let excused: usize = used.iter().sum();
+    report.summary = format!(
+        "{} cases, {elements} elements, of which {excused} differ as documented in {} ways",
+        file.cases.len(),
+        EXCEPTIONS.len()
+    );
+    report
+}
