@@ -78,7 +78,16 @@ impl HeapArena {
     const SPARE: usize = 15;
 
     /// An empty arena with room for `floats` numbers and `nodes` values.
+    ///
+    /// # Panics
+    /// If that is more than can be addressed. Less than that, but more than there is, ends
+    /// the program as every allocation that fails.
     pub fn new(floats: usize, nodes: usize) -> Self {
+        let most = isize::MAX as usize;
+        assert!(
+            floats <= most / size_of::<f32>() - Self::SPARE && nodes <= most / size_of::<Node>(),
+            "HeapArena::new: {floats} floats and {nodes} nodes are more than can be addressed"
+        );
         HeapArena {
             floats: std::vec![0.0; floats + Self::SPARE].into(),
             len: floats,

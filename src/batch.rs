@@ -13,10 +13,11 @@
 //! micro-batches are added in order, so that the bits depend on the rows
 //! recorded and the rows given, not on the target.
 //!
-//! The odd micro-batch comes first: an operation that cannot do with fewer rows
-//! refuses before any gradient has changed, and the inputs end as they were
-//! recorded.
+//! The odd micro-batch comes first, so that the inputs end as they were recorded. Before
+//! any of it, both numbers of rows are tried: an operation that cannot do with fewer, or
+//! an arena that is too small, is found out while everything is as it was.
 
+use core::mem;
 use core::panic::Location;
 
 use crate::error::{Error, ErrorKind};
@@ -68,10 +69,12 @@ impl<'t> Tape<'t> {
     ///
     /// # Errors
     /// Data that are no whole number of rows, or of another number of rows than
-    /// the first ([`ErrorKind::DataSet`]); variables that are no inputs; what
-    /// [`backward`](Self::backward) refuses. Neither inputs nor gradients have
-    /// changed then. Also what [`replay`](Self::replay) refuses, an operation
-    /// that cannot do with fewer rows: before any gradient has changed.
+    /// the first ([`ErrorKind::DataSet`]); variables that are no inputs, or one of
+    /// them twice ([`ErrorKind::InputTwice`]); what [`replay`](Self::replay) and
+    /// [`backward`](Self::backward) refuse of any micro-batch: an operation that cannot
+    /// do with fewer rows, an arena too small ([`ErrorKind::Floats`] names what suffices
+    /// for all of them). Nothing has changed then: inputs, values and gradients are as
+    /// before.
     #[track_caller]
     pub fn backward_over(
         &'t self,
@@ -91,6 +94,11 @@ impl<'t> Tape<'t> {
         for (input, (var, values)) in data.iter().enumerate() {
             let node = state.look(self, *var)?;
             let (row, recorded) = state.input_rows(node)?;
+            let mut others = data.iter().take(input);
+            if let Some(first) = others.position(|(other, _)| other.stamp == var.stamp) {
+                let second = input;
+                return Err(state.refuse(ErrorKind::InputTwice { first, second }));
+            }
             let found = values.len().checked_div(row).unwrap_or(0);
             if found == 0 || found * row != values.len() || rows.is_some_and(|r| r != found) {
                 return Err(refuse_data(&state, input, [values.len(), row], rows));
@@ -101,11 +109,16 @@ impl<'t> Tape<'t> {
         // Without data there is no row.
         let rows = rows.ok_or_else(|| refuse_data(&state, 0, [0, 0], None))?;
 
+        let odd = rows.checked_rem(most).unwrap_or(0);
+        let first = if odd == 0 { most.min(rows) } else { odd };
+        self.try_batches(&mut state, loss, data, [rows, most, first])?;
+
+        let half_done = HalfDone(&mut state);
+        let state = &mut *half_done.0;
         let mut mean = Compensated::default();
         let mut start = 0;
         while start < rows {
-            let odd = (rows - start).checked_rem(most).unwrap_or(0);
-            let len = if odd == 0 { most.min(rows) } else { odd };
+            let len = if start == 0 { first } else { most };
             for (var, values) in data {
                 let input = state.find(self, *var)?;
                 let row = values.len().checked_div(rows).unwrap_or(0);
@@ -113,6 +126,7 @@ impl<'t> Tape<'t> {
                 state.rebind(input, batch.unwrap_or_default())?;
             }
             state.replay()?;
+            state.collect_planned();
             let weight = len as f32 / rows as f32;
             state.backward(self, loss, Some(&[weight]))?;
             let value = state
@@ -123,7 +137,54 @@ impl<'t> Tape<'t> {
             mean.add(weight * value);
             start += len;
         }
+        mem::forget(half_done);
         Ok(mean.total())
+    }
+
+    /// Refuses what does not fit, while nothing has changed: with as many rows as the
+    /// first micro-batch has, and with as many as the others.
+    #[cold]
+    #[inline(never)]
+    fn try_batches(
+        &'t self,
+        state: &mut State<'t>,
+        loss: Var<'t>,
+        data: &[(Var<'t>, &'t [f32])],
+        [rows, most, first]: [usize; 3],
+    ) -> Result<(), Refused> {
+        let loss = state.find(self, loss)?;
+        let is_ready = |state: &State<'t>, rows| {
+            let mut inputs = data.iter().map(|(var, _)| state.look(self, *var));
+            state.is_ready(loss)
+                && inputs.all(|node| node.is_ok_and(|node| node.tensor.shape.dim(0) == rows))
+        };
+        let lens = [most, first];
+        let has_others = rows > first && first != most;
+        let trials = match has_others {
+            true if is_ready(state, most) => lens.get(1..),
+            true => lens.get(..),
+            false if is_ready(state, first) => None,
+            false => lens.get(1..),
+        };
+        let Some(trials) = trials else { return Ok(()) };
+        state.try_rows(loss, trials, |state, len| {
+            for (var, values) in data {
+                let input = state.find(self, *var)?;
+                let row = values.len().checked_div(rows).unwrap_or(0);
+                state.try_data(input, values.get(..len * row).unwrap_or_default());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A pass over data that is not done yet. Should an operation unwind, the gradients of
+/// only some of the data are forgotten.
+struct HalfDone<'a, 't>(&'a mut State<'t>);
+
+impl Drop for HalfDone<'_, '_> {
+    fn drop(&mut self) {
+        self.0.zero_grad();
     }
 }
 

@@ -96,6 +96,20 @@ pub enum ErrorKind {
         /// The rows of the first data, once they are known.
         rows: Option<usize>,
     },
+    /// Two of the data are for one input.
+    InputTwice {
+        /// The first of the two, counted from 0.
+        first: usize,
+        /// The second.
+        second: usize,
+    },
+    /// An input has more elements than a tensor can have.
+    TooLong {
+        /// The most there can be.
+        most: u32,
+        /// How many values were found.
+        found: usize,
+    },
     /// The variable was recorded before a rewind that dropped it.
     Stale,
     /// The variable belongs to another tape.
@@ -125,7 +139,8 @@ pub enum ErrorKind {
     /// The variable is the result of an operation and cannot be set.
     NotLeaf,
     /// The tape is in use: a guard returned by `value`, `params` or `grads`
-    /// is still alive.
+    /// is still alive, or it was asked from within something it runs, such as
+    /// an optimizer's step or a function that gives a leaf its values.
     Borrowed,
     /// The optimizer refused the step.
     Optimizer(OptimizerError),
@@ -257,7 +272,7 @@ impl ErrorKind {
             ),
             Self::Nodes { capacity } => write!(
                 f,
-                "the arena is full: {} nodes are needed, it has {capacity}",
+                "the arena is full: at least {} nodes are needed, it has {capacity}",
                 capacity.saturating_add(1)
             ),
             Self::Length { expected, found } => {
@@ -286,6 +301,14 @@ impl ErrorKind {
                 f,
                 "expected {rows} rows of {row} values for data {input}, found {found} values"
             ),
+            Self::InputTwice { first, second } => write!(
+                f,
+                "data {first} and data {second} are for the same input: expected each input once"
+            ),
+            Self::TooLong { most, found } => write!(
+                f,
+                "expected at most {most} values, found {found}: record fewer rows and give all of them to backward_over"
+            ),
             Self::Stale => f.write_str("the variable was dropped by a rewind"),
             Self::Foreign => f.write_str("the variable belongs to another tape"),
             Self::NotScalar { shape } => write!(
@@ -303,7 +326,7 @@ impl ErrorKind {
             Self::NotParam => f.write_str("the variable is not a parameter"),
             Self::NotInput => f.write_str("the variable is not a borrowed input"),
             Self::NotLeaf => f.write_str("the variable is computed, it cannot be set"),
-            Self::Borrowed => f.write_str("the tape's values are borrowed: drop the guard first"),
+            Self::Borrowed => f.write_str("the tape is in use: drop what value, params or grads lent, or return from the step or function that the tape runs"),
             Self::Optimizer(error) => error.text(f, number),
         }
     }

@@ -133,9 +133,9 @@ impl Gradcheck {
         for index in 0..count {
             let element = tape.leave("gradcheck", |state| Ok(state.param_element(index)))?;
             let Some((x, analytic)) = element else { break };
+            let poked = Poked { loss, index, x };
             let estimate = self.differentiate(loss, index, x);
-            // Also if that failed.
-            poke(loss, index, x)?;
+            drop(poked);
             let Estimate { numeric, noise } = estimate?;
 
             let analytic = f64::from(analytic);
@@ -210,6 +210,21 @@ impl Default for Gradcheck {
 struct Estimate {
     numeric: f64,
     noise: f64,
+}
+
+/// One element that is changed. It is as before in the end, also if that is because an
+/// operation unwound.
+struct Poked<'t> {
+    loss: Var<'t>,
+    index: usize,
+    x: f32,
+}
+
+impl Drop for Poked<'_> {
+    fn drop(&mut self) {
+        // It could be changed, so it can be again.
+        let _ = poke(self.loss, self.index, self.x);
+    }
 }
 
 /// Overwrites one element of all parameters.

@@ -274,6 +274,8 @@ impl Node {
 
     /// No parameter has this one.
     pub(crate) const NO_PARAM: u16 = 512;
+    /// An input that shows other data on trial.
+    pub(crate) const TRIED: u16 = 1024;
 
     #[inline(always)]
     pub(crate) fn has(&self, flag: u16) -> bool {
@@ -283,6 +285,14 @@ impl Node {
     /// An input, and not a view of one.
     pub(crate) fn is_input(&self) -> bool {
         self.op.is_none() && self.has(Self::BORROWED)
+    }
+
+    /// Lets an input show other data, of as many rows as there are.
+    pub(crate) fn show_rows(&mut self, data: Span) {
+        let row = self.tensor.shape.row_numel();
+        let rows = data.len().checked_div(row).unwrap_or(0);
+        self.tensor.shape = self.tensor.shape.with_dim(0, rows);
+        self.tensor.values = data;
     }
 
     /// Its elements.

@@ -302,6 +302,11 @@ pub enum ShapeError {
     },
     /// The new shape has another number of elements.
     Reshape,
+    /// A size that a new shape cannot have.
+    Size {
+        /// The size asked for.
+        size: isize,
+    },
     /// The dimensions that are not joined differ.
     Concat,
     /// The range reaches beyond the dimension.
@@ -343,6 +348,10 @@ impl fmt::Display for ShapeError {
                 write!(f, "axis {axis} is out of range for {rank} dimensions")
             }
             Self::Reshape => f.write_str("the new shape has another number of elements"),
+            Self::Size { size } => write!(
+                f,
+                "a size of {size} cannot be: expected 0 to 4294967294, or -1 for one that follows from the others"
+            ),
             Self::Concat => f.write_str("all sizes but that of the joined axis must be equal"),
             Self::Range { end, size } => {
                 write!(f, "index {end} is out of range for a size of {size}")

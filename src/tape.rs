@@ -15,7 +15,7 @@ use crate::op::{Attrs, Node, Op, Stamp};
 use crate::shape::Shape;
 use crate::var::Var;
 
-use state::{Leaf, Purpose, Value};
+use state::{Leaf, Purpose, UNWINDS, Value};
 pub(crate) use state::{Refused, State};
 
 /// A recording of tensor operations, and everything needed to train it.
@@ -570,19 +570,34 @@ impl<'t> Tape<'t> {
     #[inline]
     pub(crate) fn update(
         &self,
+        refusals_change_nothing: bool,
         step: impl FnOnce(&mut [f32], &[f32]) -> Result<(), OptimizerError>,
     ) -> Result<(), Error> {
         self.leave("step", |state| {
             if !state.every_param_has_grad() {
                 state.settle(Purpose::Step)?;
             }
+            // Also if it unwinds: who knows what has changed by then.
+            let before = state.outdated_from();
+            if UNWINDS {
+                state.outdate_results();
+            }
             let (params, grads) = state.params_and_grads();
             match step(params, grads) {
                 Ok(()) => {
-                    state.outdate_results();
+                    if !UNWINDS {
+                        state.outdate_results();
+                    }
                     Ok(())
                 }
-                Err(error) => Err(state.refuse(ErrorKind::Optimizer(error))),
+                Err(error) => {
+                    if !refusals_change_nothing {
+                        state.outdate_results();
+                    } else if UNWINDS {
+                        state.set_outdated_from(before);
+                    }
+                    Err(state.refuse(ErrorKind::Optimizer(error)))
+                }
             }
         })
     }

@@ -338,3 +338,284 @@ fn a_line_in_one_node() {
         ShapeError::Other("expected slope and offset, of shape [2]"),
     );
 }
+
+// ---- all or nothing --------------------------------------------------------
+
+type Program = for<'t> fn(&'t Tape<'t>, Var<'t>) -> Var<'t>;
+
+/// Losses of an input of some rows, which keep gradients alive in different ways.
+const PROGRAMS: [(&str, Program); 5] = [
+    ("a chain", |tape, x| {
+        let w = tape.param(&[0.5], []);
+        (x * w).sin().exp().square().mean()
+    }),
+    ("a web", |tape, x| {
+        let w = tape.param(&[0.5], []);
+        let (a, b) = ((x * w).sin(), (x + w).cos());
+        ((a * b + a).tanh() * b).square().mean()
+    }),
+    ("a term of parameters only", |tape, x| {
+        let w = tape.param(&[0.5], []);
+        let v = tape.param(&[0.1; 5], [5]);
+        (x * w).exp().mean() + (v * v).exp().sin().sum()
+    }),
+    ("rows that are summed early", |tape, x| {
+        let w = tape.param(&[0.5; 3], [3, 1]);
+        let all = (w * x).exp().mean_axis(1, false);
+        all.sin().exp().square().mean()
+    }),
+    ("joined tensors", |tape, x| {
+        let w = tape.param(&[0.5], []);
+        let parts = [x * w, x + w, (x * w).exp(), x, x - w, x * 2.0];
+        tape.concat(&parts, 0).square().mean()
+    }),
+];
+
+const SAMPLES: [f32; 12] = [
+    0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, -0.8, 0.9, -1.0, 1.1, -1.2,
+];
+
+/// What `backward_over` says of so many rows in an arena of so many floats, recorded for
+/// `recorded` rows; `None` if not even that fits.
+fn over(
+    program: Program,
+    floats: usize,
+    [recorded, rows]: [usize; 2],
+) -> Option<Result<(), ErrorKind>> {
+    let mut floats = vec![f32::NAN; floats];
+    let mut nodes = vec![baregrad::op::Node::EMPTY; 32];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let x = tape.input(&SAMPLES[..recorded], [recorded]);
+    let loss = program(&tape, x);
+    if tape.error().is_some() {
+        return None;
+    }
+    let usage = tape.usage();
+    let found = tape.backward_over(loss, &[(x, &SAMPLES[..rows])]);
+    if found.is_err() {
+        // Nothing has changed.
+        assert_eq!(tape.usage(), usage);
+        assert_eq!(x.shape().dims(), [recorded]);
+        assert_eq!(*x.value().unwrap(), SAMPLES[..recorded]);
+        assert!(tape.step(&mut baregrad::optim::Sgd::new(0.1)).is_err());
+    }
+    Some(found.map(drop).map_err(|error| error.kind))
+}
+
+/// The right number is the smallest arena, found by trying one after the other.
+#[test]
+fn needed_suffices_for_all_micro_batches() {
+    for (name, program) in PROGRAMS {
+        for recorded in [1, 3, 4] {
+            for rows in [2, 4, 7, 12] {
+                let found: Vec<_> = (0..=160)
+                    .map(|floats| over(program, floats, [recorded, rows]))
+                    .collect();
+                let suffices = |found: &Option<Result<_, _>>| matches!(found, Some(Ok(())));
+                let smallest = found.iter().position(suffices).unwrap();
+                let mut told = 0;
+                for (capacity, found) in found.into_iter().enumerate() {
+                    let expected = match found {
+                        None => continue,
+                        Some(_) if capacity >= smallest => Ok(()),
+                        Some(_) => Err(ErrorKind::Floats {
+                            needed: smallest,
+                            capacity,
+                        }),
+                    };
+                    assert_eq!(
+                        found.unwrap(),
+                        expected,
+                        "{name}: {rows} rows by {recorded}"
+                    );
+                    told += usize::from(capacity < smallest);
+                }
+                assert!(told > 0, "{name}: {rows} rows by {recorded}");
+            }
+        }
+    }
+}
+
+/// Recorded for 4 rows, 6 are given: the first micro-batch of 2 fits into 24 floats, what
+/// follows takes 28.
+#[test]
+fn the_full_batch_is_planned_before_the_odd_one_is_added() {
+    let (_, chain) = PROGRAMS[0];
+    for capacity in 20..28 {
+        let needed = 28;
+        let refusal = ErrorKind::Floats { needed, capacity };
+        assert_eq!(over(chain, capacity, [4, 6]), Some(Err(refusal)));
+    }
+    assert_eq!(over(chain, 28, [4, 6]), Some(Ok(())));
+}
+
+/// What can be seen of a tape, and how it goes on from there.
+fn future<'t>(tape: &'t Tape<'t>, x: Var<'t>, loss: Var<'t>, w: Var<'t>) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut look = |what: &str| {
+        let grads = w.has_grad().then(|| w.grad().unwrap().to_vec());
+        let (values, loss) = (x.value().unwrap().to_vec(), loss.value().unwrap().to_vec());
+        let usage = tape.usage();
+        seen.push(format!(
+            "{what}: {} {values:?} {loss:?} {grads:?} {usage:?}",
+            x.shape()
+        ));
+    };
+    look("now");
+    let kind = |result: Result<(), baregrad::Error>| format!("{:?}", result.map_err(|e| e.kind));
+    let first = kind(tape.backward(loss));
+    look(&first);
+    let replayed = kind(tape.replay());
+    look(&replayed);
+    let second = kind(tape.backward(loss));
+    look(&second);
+    let step = kind(tape.step(&mut baregrad::optim::Sgd::new(0.25)));
+    look(&step);
+    seen
+}
+
+/// Whatever was done before: a tape on which `backward_over` was refused goes on as one
+/// on which it was never called.
+#[test]
+fn a_refusal_changes_nothing_that_can_be_seen() {
+    type Before = for<'t> fn(&'t Tape<'t>, Var<'t>, Var<'t>, Var<'t>);
+    let before: [(&str, Before); 11] = [
+        ("recorded", |_, _, _, _| ()),
+        ("backward", |tape, _, loss, _| tape.backward(loss).unwrap()),
+        ("twice", |tape, _, loss, _| {
+            tape.backward(loss).unwrap();
+            tape.backward(loss).unwrap();
+        }),
+        ("zeroed", |tape, _, loss, _| {
+            tape.backward(loss).unwrap();
+            tape.zero_grad();
+        }),
+        ("stepped", |tape, _, loss, _| {
+            tape.backward(loss).unwrap();
+            tape.step(&mut baregrad::optim::Sgd::new(0.5)).unwrap();
+        }),
+        ("of the parameter", |tape, _, loss, w| {
+            tape.backward(loss).unwrap();
+            tape.backward(w).unwrap();
+        }),
+        ("recorded more", |tape, _, loss, w| {
+            tape.backward(loss).unwrap();
+            let _ = w * w;
+        }),
+        ("another loss", |tape, _, _, w| {
+            tape.backward(w * w).unwrap()
+        }),
+        ("written", |tape, _, _, w| tape.write(w, &[0.25]).unwrap()),
+        ("waiting", |tape, x, loss, _| {
+            tape.backward(loss).unwrap();
+            tape.rebind(x, &SAMPLES[5..6]).unwrap();
+        }),
+        ("waiting, and taken back", |tape, x, _, _| {
+            tape.rebind(x, &SAMPLES[5..6]).unwrap();
+            tape.rebind(x, &SAMPLES[5..7]).unwrap();
+        }),
+    ];
+    // Shapes: two rows cannot be [2, 2]. Memory: with two rows bound, four do not fit.
+    let refused: [(&str, usize, usize, Program); 2] = [
+        ("shapes", 4, 100, |_, x| x.reshape([2, 2]).square().mean()),
+        ("memory", 2, 25, |_, x| x.sin().exp().square().mean()),
+    ];
+    for (why, bound, floats, program) in refused {
+        for (name, before) in before {
+            let run = |refuse: bool| {
+                let mut floats = vec![0.0; floats];
+                let mut nodes = vec![baregrad::op::Node::EMPTY; 16];
+                let tape = Tape::new(&mut floats, &mut nodes);
+                let x = tape.input(&SAMPLES[..4], [4]);
+                let w = tape.param(&[0.5], []);
+                let loss = program(&tape, x * w);
+                if bound < 4 {
+                    tape.rebind(x, &SAMPLES[..bound]).unwrap();
+                    tape.replay().unwrap();
+                }
+                before(&tape, x, loss, w);
+                if refuse {
+                    let error = tape.backward_over(loss, &[(x, &SAMPLES[..6])]).unwrap_err();
+                    let expected = match error.kind {
+                        ErrorKind::Shape { .. } => "shapes",
+                        ErrorKind::Floats { .. } => "memory",
+                        _ => "nothing else",
+                    };
+                    assert_eq!(expected, why, "{name}: {error}");
+                }
+                future(&tape, x, loss, w)
+            };
+            assert_eq!(run(true), run(false), "{why}: {name}");
+        }
+    }
+}
+
+/// Gradients are there for what a pass after a trial has reached, and for nothing else.
+#[test]
+fn gradients_are_counted_after_other_losses() {
+    let mut arena = Arena::<200, 16>::new();
+    let tape = arena.tape();
+    let (w, v) = (tape.param(&[0.5], []), tape.param(&[2.0], []));
+    let late = tape.param(&[1.0], []);
+    let x = tape.input(&SAMPLES[..4], [4]);
+    let loss = (x * w).mean();
+    tape.backward(v * v).unwrap();
+    tape.backward_over(loss, &[(x, &SAMPLES[..6])]).unwrap();
+    assert!(w.has_grad() && v.has_grad() && !late.has_grad());
+    assert_eq!(*v.grad().unwrap(), [4.0]);
+    // The mean of 0.1, -0.2, 0.3, -0.4, 0.5, -0.6.
+    assert!((w.grad().unwrap()[0] + 0.05).abs() < 1e-7);
+}
+
+/// The smallest number of recorded rows is that of a micro-batch.
+#[test]
+fn inputs_recorded_with_different_rows() {
+    let ys: [f32; 10] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0];
+    for (a, b) in [(4, 6), (6, 4), (1, 3), (5, 10), (10, 7)] {
+        let mut arena = Arena::<256, 32>::new();
+        let tape = arena.tape();
+        let (w, v) = (tape.param(&[2.0], []), tape.param(&[3.0], []));
+        let x = tape.input(&SAMPLES[..a], [a]);
+        let y = tape.input(&ys[..b], [b]);
+        let loss = (w * x).square().mean() + (v * y).mean();
+        for _ in 0..2 {
+            tape.zero_grad();
+            let data: [(_, &[f32]); 2] = [(x, &SAMPLES[..10]), (y, &ys)];
+            let mean = tape.backward_over(loss, &data).unwrap();
+            // 4 · mean(x²) + 3 · mean(y), where x² are 0.01, 0.04, … 1: their mean is 0.385.
+            assert!((mean - (4.0 * 0.385 + 3.0 * 5.5)).abs() < 1e-5, "{mean}");
+            // 2 w · mean(x²), and mean(y).
+            assert!((w.grad().unwrap()[0] - 4.0 * 0.385).abs() < 1e-6);
+            assert!((v.grad().unwrap()[0] - 5.5).abs() < 1e-5);
+            // The last micro-batch has as many rows of both.
+            let least = a.min(b);
+            assert_eq!(x.shape().dims(), [least]);
+            assert_eq!(*y.value().unwrap(), ys[10 - least..]);
+        }
+    }
+}
+
+#[test]
+fn an_input_is_named_once() {
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let w = tape.param(&[2.0], []);
+    let x = tape.input(&SAMPLES[..4], [4]);
+    let y = tape.input(&SAMPLES[..4], [4]);
+    let loss = (w * x + y).mean();
+    let other: [f32; 8] = [1.0; 8];
+    let data: [(_, &[f32]); 3] = [(x, &SAMPLES[..8]), (y, &other), (x, &other)];
+    let error = tape.backward_over(loss, &data).unwrap_err();
+    assert_eq!(
+        error.kind,
+        ErrorKind::InputTwice {
+            first: 0,
+            second: 2
+        }
+    );
+    let text = error.to_string();
+    assert!(text.contains("data 0 and data 2"), "{text}");
+    assert!(!w.has_grad());
+    assert_eq!(*x.value().unwrap(), SAMPLES[..4]);
+    tape.backward_over(loss, data.get(..2).unwrap()).unwrap();
+}

@@ -5,7 +5,7 @@
 
 use baregrad::kernel::{self, Acc, Lanes, Map};
 use baregrad::op::{Attrs, Backward, Forward, Op, PassGrad};
-use baregrad::optim::Sgd;
+use baregrad::optim::{Optimizer, OptimizerError, Sgd};
 use baregrad::random::{fill_normal, seeded};
 use baregrad::{Arena, Error, ErrorKind, Shape, ShapeError, Var};
 
@@ -506,6 +506,489 @@ fn the_gradient_of_the_result_can_be_changed_where_it_stands() {
         for _ in 0..2 {
             tape.backward(loss).unwrap();
             assert_eq!(*x.grad().unwrap(), *z.grad().unwrap(), "of {n}");
+        }
+    }
+}
+
+// ---- views -----------------------------------------------------------------
+
+/// A view with a size that it is told, or with one that is right for `rows` rows only.
+struct Seen;
+
+impl Op for Seen {
+    fn name(&self) -> &'static str {
+        "seen"
+    }
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        let [len, rows, ..] = attrs.sizes();
+        let found = operands[0].dim(0);
+        Ok(Shape::from([if found == rows { found } else { len }]))
+    }
+    fn forward(&self, _: &mut Forward<'_>) {}
+    fn backward(&self, cx: &mut Backward<'_>) {
+        if let Some(grad) = cx.grad(0) {
+            for (to, g) in grad.operand.iter_mut().zip(grad.output) {
+                grad.acc.put(to, *g);
+            }
+        }
+    }
+    fn is_view(&self) -> bool {
+        true
+    }
+}
+
+fn seen(len: u32, rows: u32) -> Attrs {
+    Attrs {
+        words: [len, rows, 0, 0],
+        tag: 0,
+    }
+}
+
+fn is_reshape(error: &Error, of: usize) -> bool {
+    match error.kind {
+        ErrorKind::Shape {
+            why: ShapeError::Reshape,
+            operands,
+        } => operands.iter().eq([Shape::from([of])]),
+        _ => false,
+    }
+}
+
+/// A view of another number of elements would show, and be sent gradients for, what is not
+/// its source's.
+#[test]
+fn a_view_has_as_many_elements_as_its_source() {
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let x = tape.param(&[1.0, 2.0, 3.0, 4.0], [4]);
+    let y = x * 2.0;
+    let unrelated = tape.constant(&[7.0; 8], [8]);
+    let before = tape.usage();
+    let mark = tape.mark();
+    for source in [x, y, unrelated] {
+        let len = source.shape().numel();
+        for wrong in [0, 1, len - 1, len + 1, 10, 1 << 20] {
+            let error = tape.try_apply(&Seen, &[source], seen(wrong as u32, 0));
+            let error = error.unwrap_err();
+            assert!(is_reshape(&error, len), "{error}");
+            assert_eq!(error.op, "seen");
+            assert_eq!(tape.usage(), before);
+            let lost = tape.apply(&Seen, &[source], seen(wrong as u32, 0));
+            assert!(tape.backward_with(lost, &[9.0; 10]).is_err());
+            tape.rewind(mark).unwrap();
+        }
+    }
+    // A right one is a view as any other.
+    let v = tape.apply(&Seen, &[y], seen(4, 0));
+    tape.backward_with(v, &[1.0, 2.0, 3.0, 4.0]).unwrap();
+    assert_eq!(*x.grad().unwrap(), [2.0, 4.0, 6.0, 8.0]);
+    assert!(tape.backward_with(v, &[9.0; 10]).is_err());
+    assert_eq!(*unrelated.value().unwrap(), [7.0; 8]);
+}
+
+#[test]
+fn nor_another_number_after_a_rebind() {
+    let data = [1.0, 2.0, 3.0, 4.0];
+    for wrong in [1, 3, 4] {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let w = tape.param(&[2.0], []);
+        let x = tape.input(&data, [4]);
+        // Of an input, of a result, and of a view.
+        for source in [x, x * w, (x * w).reshape([-1])] {
+            let mark = tape.mark();
+            let v = tape.apply(&Seen, &[source], seen(wrong, 4));
+            let loss = (v * w).sum();
+            tape.rebind(x, &data[..2]).unwrap();
+            let error = tape.replay().unwrap_err();
+            assert!(is_reshape(&error, 2), "{error}");
+            assert_eq!(error.op, "seen");
+            tape.replay().unwrap();
+            assert_eq!(v.value().unwrap().len(), 4);
+            tape.zero_grad();
+            tape.backward(loss).unwrap();
+            assert_eq!(*x.value().unwrap(), data);
+            tape.rewind(mark).unwrap();
+        }
+    }
+    // One that follows.
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let x = tape.input(&data, [4]);
+    let v = tape.apply(&Seen, &[x], seen(2, 4));
+    tape.rebind(x, &data[1..3]).unwrap();
+    tape.replay().unwrap();
+    assert_eq!(*v.value().unwrap(), data[1..3]);
+}
+
+// ---- what unwinds ----------------------------------------------------------
+
+/// `3x`, and a panic where it is told to, once.
+mod tripping {
+    use super::*;
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum At {
+        Nowhere,
+        Shape,
+        Forward,
+        Backward,
+        Step,
+        Value,
+    }
+
+    thread_local! {
+        static TRIP: Cell<(At, u32)> = const { Cell::new((At::Nowhere, 0)) };
+    }
+
+    /// The call of this kind that panics, counted from 0.
+    fn trip(at: At, call: u32) {
+        TRIP.set((at, call));
+    }
+
+    fn pass(at: At) {
+        match TRIP.get() {
+            (trip, 0) if trip == at => {
+                TRIP.set((At::Nowhere, 0));
+                // Without a message in the test's output.
+                resume_unwind(Box::new("planned"));
+            }
+            (trip, left) if trip == at => TRIP.set((trip, left - 1)),
+            _ => {}
+        }
+    }
+
+    #[track_caller]
+    fn unwinds<R>(run: impl FnOnce() -> R) {
+        assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+        assert_eq!(TRIP.get(), (At::Nowhere, 0));
+    }
+
+    struct Triple;
+    impl Op for Triple {
+        fn name(&self) -> &'static str {
+            "triple"
+        }
+        fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+            pass(At::Shape);
+            Ok(operands[0])
+        }
+        fn forward(&self, cx: &mut Forward<'_>) {
+            let ([x], y) = cx.split();
+            for (i, (y, x)) in y.iter_mut().zip(x).enumerate() {
+                *y = 3.0 * x;
+                if i == 0 {
+                    pass(At::Forward);
+                }
+            }
+        }
+        fn backward(&self, cx: &mut Backward<'_>) {
+            if let Some(grad) = cx.grad(0) {
+                for (i, (to, g)) in grad.operand.iter_mut().zip(grad.output).enumerate() {
+                    grad.acc.put(to, 3.0 * g);
+                    if i == 0 {
+                        pass(At::Backward);
+                    }
+                }
+            }
+        }
+    }
+
+    fn triple<'t>(x: Var<'t>) -> Var<'t> {
+        x.tape().apply(&Triple, &[x], Attrs::default())
+    }
+
+    /// Descends, then panics or refuses.
+    struct Half {
+        refuses: bool,
+    }
+    impl Optimizer for Half {
+        fn step(&mut self, params: &mut [f32], _: &[f32]) -> Result<(), OptimizerError> {
+            params[0] -= 1.0;
+            pass(At::Step);
+            if self.refuses {
+                let (state, params) = (7, params.len());
+                return Err(OptimizerError::StateSize { state, params });
+            }
+            Ok(())
+        }
+        fn learning_rate(&self) -> f32 {
+            1.0
+        }
+        fn set_learning_rate(&mut self, _: f32) {}
+    }
+
+    const DATA: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
+
+    fn not_replayed(result: Result<(), Error>) {
+        assert_eq!(result.unwrap_err().kind, ErrorKind::NotReplayed);
+    }
+
+    #[test]
+    fn recording_is_as_if_it_had_not_been_tried() {
+        for at in [At::Shape, At::Forward] {
+            let mut arena = Arena::<64, 16>::new();
+            let tape = arena.tape();
+            let w = tape.param(&[2.0, 5.0], [2]);
+            let y = triple(w);
+            tape.backward(y.sum()).unwrap();
+            let before = tape.usage();
+            for call in 0..2 {
+                trip(at, 0);
+                unwinds(|| triple(y));
+                assert_eq!(tape.usage().nodes, before.nodes, "{at:?} {call}");
+                assert_eq!(tape.usage().floats_peak, before.floats_peak);
+            }
+            assert!(tape.error().is_none());
+            assert_eq!(*w.grad().unwrap(), [3.0; 2]);
+            // What takes its place, also after a replay.
+            let z = triple(y);
+            assert_eq!(*z.value().unwrap(), [18.0, 45.0]);
+            tape.write(w, &[1.0, 1.0]).unwrap();
+            tape.replay().unwrap();
+            assert_eq!(*z.value().unwrap(), [9.0; 2]);
+            tape.zero_grad();
+            tape.backward(z.sum()).unwrap();
+            assert_eq!(*w.grad().unwrap(), [9.0; 2]);
+        }
+    }
+
+    #[test]
+    fn a_forward_pass_is_to_be_replayed() {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let w = tape.param(&[2.0, 5.0], [2]);
+        let first = triple(w);
+        let second = triple(first);
+        let loss = second.sum();
+        for call in 0..2 {
+            for change in [[1.0, 1.0], [2.0, 5.0]] {
+                tape.write(w, &change).unwrap();
+                trip(At::Forward, call);
+                unwinds(|| tape.replay());
+                not_replayed(tape.backward(loss));
+                not_replayed(tape.backward_with(first, &[1.0; 2]));
+                assert!(!w.has_grad());
+            }
+        }
+        // Also if nothing had changed.
+        tape.replay().unwrap();
+        trip(At::Forward, 1);
+        unwinds(|| tape.replay());
+        not_replayed(tape.backward(loss));
+        tape.replay().unwrap();
+        tape.backward(loss).unwrap();
+        assert_eq!((loss.item().unwrap(), w.grad().unwrap()[0]), (63.0, 9.0));
+    }
+
+    /// What the gradients hold half way is no gradient: a step refuses, or it would take
+    /// some parameters along and others not.
+    #[test]
+    fn a_backward_pass_leaves_no_gradients() {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let (w, v) = (tape.param(&[2.0, 5.0], [2]), tape.param(&[1.0], []));
+        let loss = (triple(w) * v).sum();
+        for collected in [false, true] {
+            tape.zero_grad();
+            if collected {
+                tape.backward(loss).unwrap();
+            }
+            trip(At::Backward, 0);
+            unwinds(|| tape.backward(loss));
+            assert!(!w.has_grad() && !v.has_grad());
+            let kind = tape.step(&mut Sgd::new(1.0)).unwrap_err().kind;
+            assert!(matches!(kind, ErrorKind::Unused { param: 0, .. }));
+            assert_eq!(*tape.params().unwrap(), [2.0, 5.0, 1.0]);
+            // The next one starts anew.
+            tape.backward(loss).unwrap();
+            assert_eq!(*tape.grads().unwrap(), [3.0, 3.0, 21.0]);
+            tape.backward(loss).unwrap();
+            assert_eq!(*tape.grads().unwrap(), [6.0, 6.0, 42.0]);
+        }
+    }
+
+    /// As after a refusal: the rebinds are undone, and no batch sizes are mixed.
+    #[test]
+    fn a_shape_rule_undoes_the_rebinds() {
+        for call in 0..3 {
+            let mut arena = Arena::<128, 16>::new();
+            let tape = arena.tape();
+            let w = tape.param(&[2.0], []);
+            let x = tape.input(&DATA, [4]);
+            let view = x.reshape([-1]);
+            let a = triple(view * w);
+            let b = triple(a);
+            let loss = triple(b).mean();
+            let expected = loss.item().unwrap();
+            tape.rebind(x, &DATA[..2]).unwrap();
+            trip(At::Shape, call);
+            unwinds(|| tape.replay());
+            assert_eq!(x.shape().dims(), [4]);
+            assert_eq!(*x.value().unwrap(), DATA);
+            assert_eq!(*view.value().unwrap(), DATA);
+            not_replayed(tape.backward(loss));
+
+            // The next replay may unwind as well.
+            trip(At::Shape, call);
+            unwinds(|| tape.replay());
+            not_replayed(tape.backward(loss));
+            let mark = tape.mark();
+            let _ = a + b;
+            tape.rewind(mark).unwrap();
+
+            tape.replay().unwrap();
+            for var in [x, view, a, b] {
+                assert_eq!(var.shape().dims(), [4], "{call}");
+                assert_eq!(var.value().unwrap().len(), 4, "{call}");
+            }
+            assert_eq!(loss.item().unwrap(), expected);
+            tape.backward(loss).unwrap();
+            // 27 · the mean of the data.
+            assert_eq!(*w.grad().unwrap(), [67.5]);
+
+            // And rebinding works as ever.
+            tape.rebind(x, &DATA[2..]).unwrap();
+            tape.replay().unwrap();
+            assert_eq!(loss.item().unwrap(), 2.0 * 27.0 * 3.5);
+            assert_eq!(b.shape().dims(), [2]);
+        }
+    }
+
+    /// A rebind that comes between is the one that counts.
+    #[test]
+    fn a_rebind_after_a_shape_rule_has_unwound() {
+        for rows in [1, 3, 4] {
+            let mut arena = Arena::<128, 16>::new();
+            let tape = arena.tape();
+            let x = tape.input(&DATA, [4]);
+            let y = triple(triple(x));
+            tape.rebind(x, &DATA[..2]).unwrap();
+            trip(At::Shape, 1);
+            unwinds(|| tape.replay());
+            tape.rebind(x, &DATA[..rows]).unwrap();
+            tape.replay().unwrap();
+            let expected: Vec<f32> = DATA[..rows].iter().map(|x| 9.0 * x).collect();
+            assert_eq!(*y.value().unwrap(), expected);
+            assert_eq!(y.shape().dims(), [rows]);
+        }
+    }
+
+    #[test]
+    fn micro_batches_leave_no_half_sums() {
+        for at in [At::Shape, At::Forward, At::Backward] {
+            for call in 0..4 {
+                let mut arena = Arena::<128, 16>::new();
+                let tape = arena.tape();
+                let w = tape.param(&[2.0], []);
+                let x = tape.input(&DATA[..2], [2]);
+                let loss = triple(x * w).mean();
+                tape.backward(loss).unwrap();
+                let grad = w.grad().unwrap()[0];
+                let over = |data: &'static [f32]| tape.backward_over(loss, &[(x, data)]);
+
+                // Two micro-batches: of 1 row, and of 2.
+                trip(at, call);
+                if catch_unwind(AssertUnwindSafe(|| over(&DATA[..3]))).is_ok() {
+                    // Fewer calls than that.
+                    trip(At::Nowhere, 0);
+                    continue;
+                }
+                if w.has_grad() {
+                    // Found out before anything was computed.
+                    assert_eq!(at, At::Shape);
+                    assert_eq!(*w.grad().unwrap(), [grad]);
+                    assert_eq!(*x.value().unwrap(), DATA[..2]);
+                } else {
+                    assert!(tape.step(&mut Sgd::new(1.0)).is_err());
+                }
+                tape.zero_grad();
+                assert_eq!(over(&DATA[..3]).unwrap(), 12.0, "{at:?} {call}");
+                assert_eq!(*w.grad().unwrap(), [6.0]);
+                tape.replay().unwrap();
+                tape.zero_grad();
+                tape.backward(loss).unwrap();
+                assert_eq!(*w.grad().unwrap(), [7.5]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_that_may_have_changed_parameters_is_followed_by_a_replay() {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let w = tape.param(&[2.0, 5.0], [2]);
+        let loss = triple(w).sum();
+        let mut left = 2.0;
+        for refuses in [true, false] {
+            tape.zero_grad();
+            tape.backward(loss).unwrap();
+            let mut half = Half { refuses };
+            if refuses {
+                let kind = tape.step(&mut half).unwrap_err().kind;
+                assert!(matches!(kind, ErrorKind::Optimizer(_)));
+            } else {
+                trip(At::Step, 0);
+                unwinds(|| tape.step(&mut half));
+            }
+            left -= 1.0;
+            assert_eq!(*w.value().unwrap(), [left, 5.0]);
+            not_replayed(tape.backward(loss));
+            tape.replay().unwrap();
+            tape.backward(loss).unwrap();
+            assert_eq!(loss.item().unwrap(), 3.0 * (left + 5.0));
+        }
+        assert!(tape.error().is_none());
+    }
+
+    /// The tape is as if the leaf had not been tried; so are gradients that made room.
+    #[test]
+    fn values_of_a_leaf() {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let w = tape.param(&[2.0, 5.0], [2]);
+        let c = tape.constant(&[7.0], []);
+        let loss = (triple(w) * c).sum();
+        tape.backward(loss).unwrap();
+        let before = tape.usage();
+        let value = |i: usize| {
+            pass(At::Value);
+            i as f32
+        };
+        for call in 0..3 {
+            trip(At::Value, call);
+            unwinds(|| tape.param_from_fn([3], value));
+            trip(At::Value, call);
+            unwinds(|| tape.constant_from_fn([3], value));
+            let now = tape.usage();
+            assert_eq!(now.nodes, before.nodes);
+            assert_eq!(now.nodes_peak, before.nodes_peak);
+            assert_eq!(now.floats_peak, before.floats_peak);
+            assert_eq!(*tape.params().unwrap(), [2.0, 5.0]);
+            assert_eq!(*tape.grads().unwrap(), [21.0, 21.0]);
+            assert!(w.has_grad());
+        }
+        tape.step(&mut Sgd::new(1.0)).unwrap();
+        let late = tape.param_from_fn([3], value);
+        assert_eq!(*late.value().unwrap(), [0.0, 1.0, 2.0]);
+        assert_eq!(*w.grad().unwrap(), [21.0, 21.0]);
+        assert!(!late.has_grad());
+    }
+
+    #[test]
+    fn a_check_of_gradients_leaves_parameters_as_they_are() {
+        for call in 0..9 {
+            let mut arena = Arena::<64, 16>::new();
+            let tape = arena.tape();
+            let w = tape.param(&[2.0, 5.0], [2]);
+            let loss = triple(w).square().sum();
+            trip(At::Forward, call);
+            unwinds(|| baregrad::gradcheck::gradcheck(loss));
+            assert_eq!(*w.value().unwrap(), [2.0, 5.0], "{call}");
+            not_replayed(tape.backward(loss));
+            assert!(baregrad::gradcheck::gradcheck(loss).unwrap().passed());
         }
     }
 }

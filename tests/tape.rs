@@ -1690,3 +1690,758 @@ fn what_was_never_recorded_stays_an_error() {
         assert_eq!(lost.item().unwrap_err().kind, ErrorKind::Stale);
     }
 }
+
+// ---- empty tensors with large other sizes -----------------------------------
+
+/// `2^exponent`, or as large as a size can be.
+fn power(exponent: u32) -> usize {
+    1usize.checked_shl(exponent).unwrap_or(usize::MAX)
+}
+
+/// Runs `check`, which names what it is about to do, and fails if that takes a minute.
+fn in_time(check: impl FnOnce(&dyn Fn(String)) + Send + 'static) {
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    let (send, receive) = channel::<String>();
+    let thread = std::thread::spawn(move || check(&|doing| send.send(doing).unwrap()));
+    let mut last = String::new();
+    loop {
+        match receive.recv_timeout(std::time::Duration::from_secs(60)) {
+            Ok(doing) => last = doing,
+            Err(RecvTimeoutError::Timeout) => panic!("no end of {last}"),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    if thread.join().is_err() {
+        panic!("in {last}");
+    }
+}
+
+/// Every operation on empty tensors whose other sizes are as large as they can be: an
+/// answer or an error, at once, forward and backward.
+#[test]
+fn empty_tensors_of_any_size_take_no_time() {
+    use baregrad::ops::{ALL, Build};
+    in_time(|doing| {
+        let sizes = [0, 1, 3, power(20), power(31), power(40), usize::MAX];
+        let mut random = 1u32;
+        let mut draw = |n: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 8) as usize % n
+        };
+        let mut arena = Arena::<512, 64>::new();
+        let tape = arena.tape();
+        let start = tape.mark();
+        let mut done = 0;
+        for entry in ALL.iter().copied().flatten() {
+            let count = match entry.build {
+                Build::One(_) => 1,
+                Build::Two(_) => 2,
+                Build::Three(_) => 3,
+                Build::Many(_) => 5,
+            };
+            for round in 0..150 {
+                // One shape for all, or a few sizes changed; each with a zero somewhere, or
+                // small enough to be filled.
+                let rank = 1 + draw(4);
+                let first: [usize; 4] = std::array::from_fn(|_| sizes[draw(sizes.len())]);
+                let zero = draw(rank);
+                let operands: Vec<Vec<usize>> = (0..count)
+                    .map(|_| {
+                        let mut dims = first[..rank].to_vec();
+                        if round % 2 == 1 {
+                            dims[draw(rank)] = sizes[draw(sizes.len())];
+                            dims.truncate(1 + draw(rank));
+                        }
+                        let shape = Shape::new(&dims).unwrap();
+                        if shape.numel() > 12 {
+                            let last = dims.len() - 1;
+                            dims[zero.min(last)] = 0;
+                        }
+                        dims
+                    })
+                    .collect();
+                let mut args = entry.args;
+                args.axis = Some(draw(rank) as isize);
+                args.d0 = draw(rank) as isize;
+                args.d1 = draw(rank) as isize;
+                args.keepdim = draw(2) == 0;
+                args.start = sizes[draw(sizes.len())];
+                args.length = sizes[draw(sizes.len())];
+                if draw(2) == 0 {
+                    args.start = first[draw(rank)] / 2;
+                    args.length = args.start;
+                }
+                args.rank = rank;
+                args.shape = std::array::from_fn(|_| {
+                    let negative = draw(8) == 0;
+                    if negative {
+                        -1
+                    } else {
+                        sizes[draw(sizes.len())] as isize
+                    }
+                });
+                doing(format!("{} {operands:?} {args:?}", entry.name));
+                let vars: Vec<_> = operands
+                    .iter()
+                    .map(|dims| {
+                        let shape = Shape::new(dims).unwrap();
+                        tape.param(&vec![0.5; shape.numel()], shape)
+                    })
+                    .collect();
+                let y = entry.build.call(&vars, &args).unwrap();
+                if tape.error().is_none() {
+                    let found = y.value().unwrap().len();
+                    assert_eq!(y.shape().numel(), found);
+                    let sent = tape.backward_with(y, &vec![1.0; found]);
+                    match sent.map_err(|error| error.kind) {
+                        Ok(()) => {
+                            for var in &vars {
+                                // Nothing is left of what stood there before.
+                                assert_eq!(grad(*var).len(), var.shape().numel());
+                                if found == 0 {
+                                    assert!(grad(*var).iter().all(|g| *g == 0.0));
+                                }
+                            }
+                            tape.step(&mut Sgd::new(0.5)).unwrap();
+                            tape.replay().unwrap();
+                        }
+                        Err(kind) => assert!(matches!(kind, ErrorKind::Floats { .. })),
+                    }
+                    done += 1;
+                }
+                tape.rewind(start).unwrap();
+            }
+        }
+        assert!(done > 2000, "{done}");
+    });
+}
+
+/// Shapes are PyTorch's: `torch.empty(2**40, 0).T.shape` and so on.
+#[test]
+fn shapes_of_empty_tensors() {
+    in_time(|doing| {
+        let (big, half) = (power(40), power(39));
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let start = tape.mark();
+        let check = |what: &str, from: &[usize], op: &dyn Fn(Var<'_>) -> Shape, to: &[usize]| {
+            doing(what.to_string());
+            let x = tape.param(&[], Shape::new(from).unwrap());
+            let shape = op(x);
+            assert!(tape.error().is_none(), "{what}: {:?}", tape.error());
+            assert_eq!(shape.dims(), to, "{what}");
+            tape.replay().unwrap();
+            tape.rewind(start).unwrap();
+        };
+        let run = |y: Var<'_>| {
+            if let Ok(n) = y.value().map(|y| y.len()) {
+                y.tape().backward_with(y, &vec![1.0; n]).unwrap();
+            }
+            y.shape()
+        };
+        check(
+            "transpose",
+            &[big, 0],
+            &|x| run(x.transpose(0, 1)),
+            &[0, big],
+        );
+        check(
+            "transpose of 4",
+            &[big, usize::MAX, 0, 3],
+            &|x| run(x.transpose(0, 3)),
+            &[3, usize::MAX, 0, big],
+        );
+        check(
+            "narrow",
+            &[big, 0],
+            &|x| run(x.narrow(0, half, half)),
+            &[half, 0],
+        );
+        check(
+            "narrow to nothing",
+            &[big, 0],
+            &|x| run(x.narrow(1, 0, 0)),
+            &[big, 0],
+        );
+        check(
+            "narrow of 3",
+            &[usize::MAX, usize::MAX, 0],
+            &|x| run(x.narrow(1, 1, usize::MAX - 1)),
+            &[usize::MAX, usize::MAX - 1, 0],
+        );
+        check("select", &[big, 0], &|x| run(x.select(0, half)), &[0]);
+        check(
+            "concat",
+            &[half, 0],
+            &|x| run(x.tape().concat(&[x, x], 0)),
+            &[2 * half, 0],
+        );
+        check(
+            "concat of five",
+            &[usize::MAX, usize::MAX, 0],
+            &|x| run(x.tape().concat(&[x; 5], 2)),
+            &[usize::MAX, usize::MAX, 0],
+        );
+        check("softmax", &[big, 0], &|x| run(x.softmax(1)), &[big, 0]);
+        check(
+            "log_softmax",
+            &[big, 0, 3],
+            &|x| run(x.log_softmax(0)),
+            &[big, 0, 3],
+        );
+        check("sum", &[big, 0], &|x| run(x.sum()), &[]);
+        check("sum_axis", &[big, 0], &|x| run(x.sum_axis(0, false)), &[0]);
+        check(
+            "mean_axis",
+            &[0, big, 3],
+            &|x| run(x.mean_axis(1, true)),
+            &[0, 1, 3],
+        );
+        check("max_axis", &[0, big], &|x| run(x.max_axis(1, false)), &[0]);
+        check(
+            "amin",
+            &[0, power(32) - 1],
+            &|x| run(x.amin(1, false)),
+            &[0],
+        );
+        check("reshape", &[big, 0], &|x| run(x.reshape([-1, 3])), &[0, 3]);
+        check("add", &[big, 1, 0], &|x| run(x + x), &[big, 1, 0]);
+        check(
+            "add, stretched by turns",
+            &[power(31), 1, 0, 1],
+            &|x| {
+                let other = x.tape().param(&[0.5; 5], [1, 1, 1, 5]);
+                run(x + other.reshape([1, 1, 1, 5]))
+            },
+            &[power(31), 1, 0, 5],
+        );
+        check(
+            "matmul",
+            &[0, big],
+            &|x| run(x.matmul(x.transpose(0, 1))),
+            &[0, 0],
+        );
+        check(
+            "linear",
+            &[big, 0],
+            &|x| {
+                let b = x.tape().param(&[], [0]);
+                run(x.linear(x.transpose(0, 1).matmul(x), b))
+            },
+            &[big, 0],
+        );
+        check("tanh", &[big, 0], &|x| run(x.tanh()), &[big, 0]);
+    });
+}
+
+/// What has too many elements is refused, with what was asked for.
+#[test]
+fn refusals_of_empty_tensors_say_what_was_asked() {
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let start = tape.mark();
+    let why = |dims: &[usize], op: &dyn Fn(Var<'_>)| {
+        let x = tape.param(&[], Shape::new(dims).unwrap());
+        op(x);
+        let kind = tape.error().unwrap().kind;
+        tape.rewind(start).unwrap();
+        match kind {
+            ErrorKind::Shape { why, .. } => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    let big = power(40);
+    let end = big.saturating_add(1);
+    let range = ShapeError::Range { end, size: big };
+    assert_eq!(why(&[big, 0], &|x| _ = x.select(0, big)), range);
+    assert_eq!(why(&[big, 0], &|x| _ = x.narrow(0, 1, big)), range);
+    assert_eq!(
+        why(&[big, 0], &|x| _ = x.max_axis(1, false)),
+        ShapeError::Empty
+    );
+    for size in [-2, -5, isize::MIN, u32::MAX as isize, isize::MAX] {
+        assert_eq!(
+            why(&[0], &|x| _ = x.reshape([size, 0])),
+            ShapeError::Size { size }
+        );
+    }
+    let text = ShapeError::Size { size: -2 }.to_string();
+    assert!(text.starts_with("a size of -2 cannot be"), "{text}");
+    assert_eq!(why(&[0], &|x| _ = x.reshape([-1, 0])), ShapeError::Reshape);
+    // Sizes that cannot be added.
+    assert!(matches!(
+        why(&[usize::MAX, 0], &|x| _ = x.tape().concat(&[x, x], 0)),
+        ShapeError::Other(_)
+    ));
+    // With elements after all, more than there can be.
+    let x = tape.param(&[], [big, 0]);
+    assert!(matches!(
+        refused(x.sum_axis(1, false).item(), "sum"),
+        ErrorKind::Floats { .. }
+    ));
+}
+
+/// Kernels by themselves.
+#[test]
+fn kernels_have_nothing_to_do_for_empty_results() {
+    use baregrad::kernel::{self, Acc, Broadcast, Product};
+    in_time(|doing| {
+        let big = usize::MAX;
+        let none: &mut [f32] = &mut [];
+        let (x, s, r) = ([], [big, 0, big], [big, big]);
+        doing("kernels".to_string());
+        for acc in [Acc::Set, Acc::Add] {
+            kernel::transpose(&x, [big, big, 0, big, big], none, acc);
+            kernel::paste(&x, s, r, none, acc);
+            kernel::cut(&x, s, r, none, acc);
+            kernel::spread(&x, 1.0, s, none, acc);
+            kernel::softmax_grad::<true>(&x, &x, s, none, acc);
+            kernel::softmax_grad::<false>(&x, &x, s, none, acc);
+            kernel::matmul_tn(&x, &x, none, s, acc);
+            kernel::matmul_nt(&x, &x, none, s, acc);
+        }
+        kernel::softmax::<true>(&x, s, none);
+        kernel::softmax::<false>(&x, s, none);
+        kernel::sum_axis(&x, s, none);
+        kernel::max_axis(&x, s, none);
+        kernel::min_axis(&x, s, none);
+        kernel::send_to_extremes(&x, &x, &x, s, kernel::Ties::Even, none, Acc::Set);
+        kernel::matmul(&x, &x, none, s);
+        kernel::linear(&x, &x, &x, none, s);
+        let (a, b) = (Shape::from([big, 1, 0, 1]), Shape::from([1, big, 1, 5]));
+        let (shape, stretch) = Broadcast::new(&a, &b).unwrap();
+        assert_eq!(shape, Shape::from([big, big, 0, 5]));
+        kernel::zip(Product, &stretch, &x, &[1.0; 5], none);
+    });
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn a_heap_arena_of_more_than_there_is_says_so() {
+    use baregrad::HeapArena;
+    for (floats, nodes) in [
+        (usize::MAX, 1),
+        (usize::MAX - 15, 1),
+        (usize::MAX / 4, 0),
+        (1, usize::MAX),
+        (1, usize::MAX / size_of::<Node>()),
+    ] {
+        let made = std::panic::catch_unwind(|| HeapArena::new(floats, nodes));
+        let message = *made.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains("HeapArena::new"), "{message}");
+        assert!(message.contains(&floats.to_string()), "{message}");
+    }
+}
+
+/// More elements than 32 bits can count: memory that is never touched.
+#[cfg(target_pointer_width = "64")]
+#[test]
+#[allow(unsafe_code)]
+fn an_input_of_more_than_32_bits_is_refused() {
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    const END: usize = u32::MAX as usize;
+    let len = END + 4;
+    let layout = Layout::array::<f32>(len).unwrap();
+    // SAFETY: the layout is not empty.
+    let start = unsafe { alloc_zeroed(layout) };
+    if start.is_null() {
+        eprintln!("left out: the system does not lend 17 GB, not even untouched");
+        return;
+    }
+    {
+        // SAFETY: zeros are numbers, and the slice is gone before they are freed.
+        let data = unsafe { std::slice::from_raw_parts(start.cast::<f32>(), len) };
+        let mut arena = Small::new();
+        let tape = arena.tape();
+        let x = tape.input(data, [len]);
+        let most = u32::MAX;
+        let kind = ErrorKind::TooLong { most, found: len };
+        assert_eq!(refused(x.value(), "input"), kind);
+        let text = tape.error().unwrap().to_string();
+        assert!(text.contains("expected at most 4294967295 values, found 4294967299"));
+        assert_eq!(tape.usage().nodes, 0);
+
+        // As many as can be; and a data set may be longer.
+        let mut arena = Small::new();
+        let tape = arena.tape();
+        let x = tape.input(&data[..most as usize], [most as usize]);
+        assert_eq!(x.value().unwrap().len(), most as usize);
+        let part = x.narrow(0, most as usize - 2, 2);
+        assert_eq!(values(part), [0.0; 2]);
+        let error = tape.rebind(x, data).unwrap_err();
+        assert!(matches!(error.kind, ErrorKind::Rows { found, .. } if found == len));
+        tape.rebind(x, &data[..1]).unwrap();
+        let error = tape.replay().unwrap_err();
+        assert!(matches!(
+            error.kind,
+            ErrorKind::Shape {
+                why: ShapeError::Range { end: END, size: 1 },
+                ..
+            }
+        ));
+    }
+    // SAFETY: allocated with this layout.
+    unsafe { dealloc(start, layout) };
+}
+
+// ---- what is named, and how ---------------------------------------------------
+
+#[test]
+fn an_axis_is_reported_as_given() {
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let x = tape.constant(&[0.0; 6], [2, 3]);
+    let start = tape.mark();
+    let wide = isize::try_from(1u64 << 33).unwrap_or(isize::MAX);
+    let min = isize::try_from(i32::MIN).unwrap();
+    for axis in [
+        2,
+        -3,
+        127,
+        -129,
+        40_000,
+        i32::MAX as isize - 1,
+        i32::MAX as isize,
+        min,
+        min.wrapping_sub(1),
+        wide,
+        wide + 1,
+        -wide,
+        isize::MAX,
+        isize::MIN,
+    ] {
+        let ops: [&dyn Fn(); 12] = [
+            &|| _ = x.sum_axis(axis, false),
+            &|| _ = x.mean_axis(axis, true),
+            &|| _ = x.max_axis(axis, false),
+            &|| _ = x.amin(axis, false),
+            &|| _ = x.softmax(axis),
+            &|| _ = x.log_softmax(axis),
+            &|| _ = x.transpose(axis, 0),
+            &|| _ = x.transpose(0, axis),
+            &|| _ = x.select(axis, 0),
+            &|| _ = x.narrow(axis, 0, 1),
+            &|| _ = tape.concat(&[x, x], axis),
+            &|| _ = tape.concat(&[x; 7], axis),
+        ];
+        for op in ops {
+            op();
+            let error = tape.error().unwrap();
+            let ErrorKind::Shape { why, .. } = error.kind else {
+                panic!("{error}");
+            };
+            assert_eq!(why, ShapeError::Axis { axis, rank: 2 }, "{error}");
+            assert!(error.to_string().contains(&format!("axis {axis} ")));
+            tape.rewind(start).unwrap();
+        }
+    }
+    // Two of them: the first.
+    let _ = x.transpose(wide, wide + 5);
+    let why = match tape.error().unwrap().kind {
+        ErrorKind::Shape { why, .. } => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        why,
+        ShapeError::Axis {
+            axis: wide,
+            rank: 2
+        }
+    );
+}
+
+/// With nodes full, what is wrong with an operation is still what is wrong with it.
+#[test]
+fn full_nodes_hide_no_other_refusal() {
+    let mut arena = Arena::<8, 3>::new();
+    let tape = arena.tape();
+    let mut other = Small::new();
+    let other = other.tape();
+    let foreign = other.param(&[1.0], []);
+    let mark = tape.mark();
+    let gone = tape.constant(&[1.0], []);
+    tape.rewind(mark).unwrap();
+    let w = tape.param(&[1.0], []);
+    let a = tape.constant(&[0.0; 3], [3]);
+    let b = tape.input(&[0.0; 2], [2]);
+    let full = ErrorKind::Nodes { capacity: 3 };
+    assert_eq!(
+        shapes(refused(a.try_add(b), "add")),
+        [[3].into(), [2].into()]
+    );
+    assert_eq!(refused(a.try_add(gone), "add"), ErrorKind::Stale);
+    assert_eq!(refused(a.try_add(foreign), "add"), ErrorKind::Foreign);
+    assert!(matches!(
+        refused(a.try_mul(a), "mul"),
+        ErrorKind::Floats { needed: 8, .. } | ErrorKind::Nodes { .. }
+    ));
+    assert_eq!(refused(w.try_add(w), "add"), full);
+    let late = tape.param(&[1.0; 2], [3]);
+    assert!(matches!(
+        refused(late.item(), "param"),
+        ErrorKind::Length { .. }
+    ));
+}
+
+/// A tape that is asked by what it runs is not said to have lent something.
+#[test]
+fn a_tape_at_work_names_no_guard() {
+    struct Asking<'t>(&'t Tape<'t>, Option<Error>);
+    impl Optimizer for Asking<'_> {
+        fn step(&mut self, _: &mut [f32], _: &[f32]) -> Result<(), OptimizerError> {
+            self.1 = self.0.replay().err();
+            Ok(())
+        }
+        fn learning_rate(&self) -> f32 {
+            1.0
+        }
+        fn set_learning_rate(&mut self, _: f32) {}
+    }
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let w = tape.param(&[3.0], []);
+    tape.backward(w * w).unwrap();
+    let mut optimizer = Asking(&tape, None);
+    tape.step(&mut optimizer).unwrap();
+    let error = optimizer.1.unwrap();
+    assert_eq!(error.kind, ErrorKind::Borrowed);
+    let text = error.to_string();
+    assert!(!text.contains("drop the guard"), "{text}");
+    assert!(text.contains("return from the step"), "{text}");
+}
+
+// ---- joined tensors: all or nothing -----------------------------------------
+
+/// What a chain of nodes takes is counted before the first of them is recorded: the
+/// right number is the smallest arena, found by trying.
+#[test]
+fn joining_many_tensors_takes_all_or_nothing() {
+    for count in 1..=9 {
+        let record = |floats: usize, nodes: usize| {
+            let mut floats = vec![0.0; floats];
+            let mut nodes = vec![Node::EMPTY; nodes];
+            let tape = Tape::new(&mut floats, &mut nodes);
+            let x = tape.input(&[1.0, 2.0], [2]);
+            let before = tape.usage();
+            let all = tape.concat(&vec![x; count], 0);
+            let error = tape.error().map(|error| error.kind);
+            if error.is_some() {
+                assert_eq!(tape.usage(), before, "{count}");
+            } else {
+                assert_eq!(values(all), [1.0, 2.0].repeat(count));
+            }
+            error
+        };
+        let fewest = (0..200).position(|n| record(n, 32).is_none()).unwrap();
+        for capacity in 0..fewest {
+            let needed = fewest;
+            let expected = ErrorKind::Floats { needed, capacity };
+            assert_eq!(record(capacity, 32), Some(expected), "{count}");
+        }
+        let nodes = (1..32).find(|n| record(200, *n).is_none()).unwrap();
+        // The input; three joined, and two more with each further node.
+        assert_eq!(nodes, 1 + (count / 2).max(1));
+        for capacity in 1..nodes {
+            let expected = ErrorKind::Nodes { capacity };
+            assert_eq!(record(200, capacity), Some(expected), "{count}");
+        }
+    }
+    // One that does not fit, late in the chain.
+    let mut arena = Arena::<200, 32>::new();
+    let tape = arena.tape();
+    let x = tape.input(&[1.0, 2.0], [1, 2]);
+    let odd = tape.input(&[1.0, 2.0, 3.0], [1, 3]);
+    let before = tape.usage();
+    let _ = tape.concat(&[x, x, x, x, x, odd, x], 0);
+    let error = tape.error().unwrap();
+    assert_eq!((error.op, error.at.file()), ("concat", file!()));
+    let expected: [Shape; 3] = [[5, 2].into(), [1, 3].into(), [1, 2].into()];
+    assert_eq!(shapes(error.kind), expected);
+    assert_eq!(tape.usage(), before);
+}
+
+// ---- lines that no test noticed ------------------------------------------------
+
+#[test]
+fn a_parameter_made_after_backward_is_missed_by_a_step() {
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let w = tape.param(&[2.0], []);
+    tape.backward(w * w).unwrap();
+    let late = tape.param(&[1.0, 2.0], [2]);
+    let error = tape.step(&mut Sgd::new(0.1)).unwrap_err();
+    assert_eq!(
+        error.kind,
+        ErrorKind::Unused {
+            param: 1,
+            shape: [2].into()
+        }
+    );
+    assert_eq!((values(w), values(late)), (vec![2.0], vec![1.0, 2.0]));
+}
+
+#[test]
+fn a_step_after_a_rewind_makes_results_old() {
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let w = tape.param(&[2.0], []);
+    let loss = w * w;
+    let mark = tape.mark();
+    tape.rewind(mark).unwrap();
+    tape.backward(loss).unwrap();
+    tape.step(&mut Sgd::new(0.25)).unwrap();
+    assert_eq!(
+        refused(tape.backward(loss), "backward"),
+        ErrorKind::NotReplayed
+    );
+    tape.replay().unwrap();
+    tape.backward(loss).unwrap();
+    assert_eq!((loss.item().unwrap(), grad(w)), (1.0, vec![4.0 + 2.0]));
+}
+
+#[test]
+fn a_plan_for_a_gradient_is_none_for_a_number() {
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let w = tape.param(&[2.0, 3.0], [2]);
+    let y = w * w;
+    tape.backward_with(y, &[1.0, 10.0]).unwrap();
+    assert_eq!(grad(w), [4.0, 60.0]);
+    tape.zero_grad();
+    assert_eq!(
+        refused(tape.backward(y), "backward"),
+        ErrorKind::NotScalar { shape: [2].into() }
+    );
+    for wrong in [&[][..], &[1.0], &[1.0; 3]] {
+        assert_eq!(
+            refused(tape.backward_with(y, wrong), "backward_with"),
+            ErrorKind::Length {
+                expected: 2,
+                found: wrong.len()
+            }
+        );
+    }
+    assert!(!w.has_grad());
+}
+
+/// A parameter as the loss forgets which others the loss before it reached.
+#[test]
+fn a_parameter_as_the_loss_between_two_passes() {
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let (w, q) = (tape.param(&[2.0], []), tape.param(&[3.0], []));
+    let loss = w * q;
+    tape.backward(loss).unwrap();
+    tape.zero_grad();
+    tape.backward(w).unwrap();
+    assert!(w.has_grad() && !q.has_grad());
+    tape.backward(loss).unwrap();
+    assert_eq!((grad(w), grad(q)), (vec![1.0 + 3.0], vec![2.0]));
+    tape.step(&mut Sgd::new(0.5)).unwrap();
+    assert_eq!((values(w), values(q)), (vec![0.0], vec![2.0]));
+}
+
+#[test]
+fn what_was_reached_before_zero_grad_does_not_count() {
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let params = [2.0, 3.0, 4.0].map(|x| tape.param(&[x], []));
+    let [a, b, c] = params.map(|p| p * p);
+    tape.backward(a).unwrap();
+    tape.backward(b).unwrap();
+    tape.zero_grad();
+    tape.backward(b).unwrap();
+    tape.backward(c).unwrap();
+    assert_eq!(params.map(Var::has_grad), [false, true, true]);
+    assert_eq!((grad(params[1]), grad(params[2])), (vec![6.0], vec![8.0]));
+    let error = tape.step(&mut Sgd::new(0.1)).unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::Unused { param: 0, .. }));
+}
+
+/// Gradients that are passed on as they are: once, to what has as many elements, and to
+/// nothing that has one of its own already.
+#[test]
+fn gradients_are_passed_on_only_where_that_is_right() {
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let w = tape.param(&[2.0], []);
+    let start = tape.mark();
+    let check = |y, expected: f32| {
+        tape.zero_grad();
+        for round in 1..3 {
+            tape.backward(y).unwrap();
+            assert_eq!(grad(w), [expected * round as f32]);
+        }
+        tape.rewind(start).unwrap();
+    };
+    // Twice to one.
+    let x = w * 3.0;
+    check((x + x) * 1.0, 6.0);
+    // To one of which more is added later.
+    let (x, z) = (w * 3.0, w * 5.0);
+    check((x + z) * 1.0 + x, 11.0);
+    // To two, one of which changes it on its way: 2 (3 + 2 · 5 · 10).
+    let (x, z) = (w * 3.0, (w * 5.0).square());
+    check((x + z) * 2.0, 206.0);
+    // Not where it was stretched.
+    let x = w * 3.0;
+    check((x + tape.constant(&[1.0; 3], [3])).sum(), 9.0);
+}
+
+#[test]
+fn a_refused_rewind_keeps_the_first_error() {
+    let (mut arena, mut other) = (Small::new(), Small::new());
+    let (tape, foreign) = (arena.tape(), other.tape());
+    let w = tape.param(&[2.0], []);
+    let mark = tape.mark();
+    let _ = w.sum_axis(7, false);
+    let first = tape.error().unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            refused(tape.rewind(foreign.mark()), "rewind"),
+            ErrorKind::Foreign
+        );
+        let kept = tape.error().unwrap();
+        assert_eq!((kept.kind, kept.op), (first.kind, "sum"));
+        assert_eq!(kept.at.line(), first.at.line());
+        // It is still closed.
+        let _ = w + w;
+        assert_eq!(tape.usage().nodes, 1);
+        assert_eq!(tape.replay().unwrap_err().kind, first.kind);
+        assert_eq!(w.item().unwrap_err().kind, first.kind);
+    }
+    tape.rewind(mark).unwrap();
+    assert_eq!((w + w).item().unwrap(), 4.0);
+}
+
+#[test]
+fn what_a_leaf_recorded_is_forgotten_with_it() {
+    let mut arena = Small::new();
+    let tape = arena.tape();
+    let w = tape.param(&[2.0], []);
+    let mark = tape.mark();
+    let mut inner = None;
+    let _ = tape.param_from_fn([1], |_| {
+        let _ = w + w;
+        inner = Some(tape.mark());
+        1.0
+    });
+    // A mark that was taken while the tape was not at hand is none, also with its nodes.
+    let nodes = tape.usage().nodes;
+    assert_eq!(
+        refused(tape.rewind(inner.unwrap()), "rewind"),
+        ErrorKind::Stale
+    );
+    assert_eq!(tape.usage().nodes, nodes);
+    assert_eq!(tape.error().unwrap().kind, ErrorKind::Borrowed);
+    tape.rewind(mark).unwrap();
+    for _ in 0..2 {
+        let p = tape.param(&[1.0], []);
+        assert_eq!(p.item().unwrap(), 1.0);
+        assert_eq!(tape.param_from_fn([], |_| 5.0).item().unwrap(), 5.0);
+    }
+    assert_eq!(
+        refused(tape.rewind(inner.unwrap()), "rewind"),
+        ErrorKind::Stale
+    );
+}

@@ -73,6 +73,11 @@ impl Broadcast {
             a: 0,
             b: 0,
         };
+        if shape.numel() == 0 {
+            // No rows, and nothing in them, however large the other sizes are.
+            merged.dims = [1, 1, 0, 0];
+            return Some((shape, merged));
+        }
         // From the innermost dimension outwards; `at` is the one being merged.
         let mut at = MAX_RANK;
         let mut last = None;

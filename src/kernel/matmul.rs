@@ -199,6 +199,9 @@ struct Job<'a> {
 /// Cuts the result into strips. `TA` and `TB`: whether a factor is transposed.
 #[inline(always)]
 fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
+    if out.is_empty() {
+        return; // whatever the sizes are
+    }
     let [m, k, n] = job.sizes;
     if n < L::LEN && m.saturating_mul(k) <= SMALL {
         let job = tiles::Job {

@@ -343,6 +343,9 @@ fn reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
 
 #[inline(never)]
 fn long_reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    if out.is_empty() {
+        return; // whatever the sizes are, here and below
+    }
     with_lanes!(L => generic::reduce_axis::<L, R>(x, sizes, out));
 }
 
@@ -519,6 +522,9 @@ pub fn spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) {
 
 #[inline(never)]
 fn long_spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) {
+    if out.is_empty() {
+        return;
+    }
     with_lanes!(L => generic::spread::<L>(x, n, sizes, out, acc));
 }
 
@@ -548,28 +554,41 @@ pub fn send_to_extremes(
     out: &mut [f32],
     acc: Acc,
 ) {
-    generic::send_to_extremes(x, y, g, sizes, ties, out, acc);
+    if !out.is_empty() {
+        generic::send_to_extremes(x, y, g, sizes, ties, out, acc);
+    }
 }
 
 /// `out[a, high, b, low, c] = x[a, low, b, high, c]`, or `+=`.
 pub fn transpose(x: &[f32], sizes: [usize; 5], out: &mut [f32], acc: Acc) {
-    generic::transpose(x, sizes, out, acc);
+    if !out.is_empty() {
+        generic::transpose(x, sizes, out, acc);
+    }
 }
 
 /// Writes `x[outer, length, inner]` over the range `start..start + length` of the
 /// middle dimension of `out[outer, len, inner]`, or adds it.
 pub fn paste(x: &[f32], sizes: [usize; 3], range: [usize; 2], out: &mut [f32], acc: Acc) {
+    if out.is_empty() {
+        return;
+    }
     with_lanes!(L => generic::paste::<L>(x, sizes, range, out, acc));
 }
 
 /// The range `start..start + length` of the middle dimension of `x[outer, len,
 /// inner]`.
 pub fn cut(x: &[f32], sizes: [usize; 3], range: [usize; 2], out: &mut [f32], acc: Acc) {
+    if out.is_empty() {
+        return;
+    }
     with_lanes!(L => generic::cut::<L>(x, sizes, range, out, acc));
 }
 
 /// Softmax of the middle dimension of `x[outer, len, inner]`, or its logarithm.
 pub fn softmax<const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    if out.is_empty() {
+        return;
+    }
     with_lanes!(L => generic::softmax::<L, LOG>(x, sizes, out));
 }
 
@@ -581,6 +600,9 @@ pub fn softmax_grad<const LOG: bool>(
     out: &mut [f32],
     acc: Acc,
 ) {
+    if out.is_empty() {
+        return;
+    }
     with_lanes!(L => generic::softmax_grad::<L, LOG>(y, g, sizes, out, acc));
 }
 

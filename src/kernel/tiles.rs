@@ -47,6 +47,9 @@ pub(super) struct Job<'a> {
 /// follows only adds.
 #[inline(never)]
 pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
+    if out.is_empty() {
+        return; // whatever the sizes are
+    }
     let ([m, k, n], [transposed, _]) = (job.sizes, job.transposed);
     let out = out.get_mut(..m * n).unwrap_or_default();
     if job.acc == Acc::Set {

@@ -430,6 +430,21 @@ impl Node {
             len: self.attrs.words[0],
         }
     }
+
+    /// Beside them stand those that it showed before others are tried.
+    pub(crate) fn set_aside(&mut self, data: Span) {
+        let [_, second, ..] = &mut self.operands;
+        *second = Operand(data.start.0.cast_const().cast());
+        self.attrs.words[1] = data.len;
+    }
+
+    pub(crate) fn aside(&self) -> Span {
+        let [_, second, ..] = self.operands;
+        Span {
+            start: Start(second.0.cast_mut().cast()),
+            len: self.attrs.words[1],
+        }
+    }
 }
 
 /// What an operation is given to compute its result.

@@ -363,6 +363,38 @@ fn zip_grad<F: Map<3>>(
     kernel::zip_grad(f, &stretch, slices, grad, acc);
 }
 
+/// In a word, for an axis that it cannot hold. No shape has that one.
+const FAR: u32 = i32::MAX as u32;
+
+/// An axis as given, for attributes: a word, and for one that this cannot hold two more.
+/// They may be shared with what is not looked at before the axis is refused.
+fn pack_axis(axis: isize) -> [u32; 3] {
+    let wide = axis as i64 as u64;
+    match i32::try_from(axis) {
+        Ok(near) if near as u32 != FAR => [near as u32, 0, 0],
+        _ => [FAR, wide as u32, (wide >> 32) as u32],
+    }
+}
+
+/// What [`pack_axis`] packed.
+fn unpack_axis([near, low, high]: [u32; 3]) -> isize {
+    if near == FAR {
+        wide(low, high) as isize
+    } else {
+        near as i32 as isize
+    }
+}
+
+/// A size in two words.
+fn halves(size: usize) -> [u32; 2] {
+    let wide = size as u64;
+    [wide as u32, (wide >> 32) as u32]
+}
+
+fn wide(low: u32, high: u32) -> usize {
+    (u64::from(low) | u64::from(high) << 32) as usize
+}
+
 /// As many operands as the operation takes.
 fn exactly<const N: usize>(operands: &[Shape]) -> Result<&[Shape; N], ShapeError> {
     operands

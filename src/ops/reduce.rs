@@ -1,6 +1,6 @@
 //! Sums, means, and largest and smallest elements.
 
-use super::{Args, Entry, exactly};
+use super::{Args, Entry, exactly, pack_axis, unpack_axis};
 use crate::kernel::{self, Ties};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
@@ -66,9 +66,9 @@ fn all() -> Attrs {
 }
 
 fn along(axis: isize, keepdim: bool) -> Attrs {
-    let axis = i32::try_from(axis).unwrap_or(i32::MAX);
+    let [axis, low, high] = pack_axis(axis);
     Attrs {
-        words: [0, 0, 0, axis as u32],
+        words: [low, high, 0, axis],
         tag: if keepdim { KEEPDIM } else { 0 },
     }
 }
@@ -87,10 +87,11 @@ fn sizes(attrs: &Attrs) -> [usize; 3] {
 
 fn reduced(operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
     let [x] = exactly(operands)?;
+    let [low, high, _, word] = attrs.words;
     let (around, shape) = if attrs.tag & ALL != 0 {
         ([1, x.numel(), 1], Shape::SCALAR)
     } else {
-        let axis = x.axis(attrs.words[3] as i32 as isize)?;
+        let axis = x.axis(unpack_axis([word, low, high]))?;
         let shape = if attrs.tag & KEEPDIM != 0 {
             x.with_dim(axis, 1)
         } else {
@@ -98,9 +99,9 @@ fn reduced(operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         };
         (x.around(axis), shape)
     };
-    let [outer, len, inner] = around;
-    let axis = attrs.words[3];
-    attrs.words = [outer as u32, len as u32, inner as u32, axis];
+    // Larger sizes are those of empty tensors, and not used.
+    let [outer, len, inner] = around.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+    attrs.words = [outer, len, inner, word];
     Ok(shape)
 }
 

@@ -2,12 +2,12 @@
 
 use core::panic::Location;
 
-use super::{Args, Build, Entry, exactly};
+use super::{Args, Build, Entry, FAR, exactly, halves, pack_axis, unpack_axis, wide};
 use crate::error::MAX_OPERANDS;
 use crate::kernel::{self, Acc, Identity};
 use crate::op::{Attrs, Backward, Forward, Op, PassGrad};
 use crate::shape::{MAX_RANK, Shape, ShapeError};
-use crate::tape::Tape;
+use crate::tape::{Refused, Tape};
 use crate::var::Var;
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -33,16 +33,6 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
 ];
 
-/// A signed axis in an attribute word.
-fn axis_of(word: u32) -> isize {
-    word as i32 as isize
-}
-
-fn axis_word(axis: isize) -> u32 {
-    // What does not fit is out of range for any shape, and stays so.
-    i32::try_from(axis).unwrap_or(i32::MAX) as u32
-}
-
 /// The same values, without gradients.
 #[derive(Clone, Copy, Debug)]
 struct Detach;
@@ -63,7 +53,7 @@ impl Op for Detach {
 }
 
 /// The same elements in another shape. Words: the sizes, one of them maybe -1.
-/// Tag: the rank.
+/// Tag: the rank; or that the first two words are a size that cannot be.
 #[derive(Clone, Copy, Debug)]
 pub struct Reshape;
 
@@ -74,6 +64,11 @@ impl Op for Reshape {
 
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         let [x] = exactly(operands)?;
+        if attrs.tag == IMPOSSIBLE {
+            let [low, high, ..] = attrs.words;
+            let size = wide(low, high) as isize;
+            return Err(ShapeError::Size { size });
+        }
         if attrs.tag as usize > MAX_RANK {
             return Err(ShapeError::Rank { most: MAX_RANK });
         }
@@ -118,16 +113,24 @@ impl Op for Reshape {
 /// `-1`, as a size.
 const INFERRED: u32 = u32::MAX;
 
-/// Two dimensions exchanged. Words: the two, as given.
+/// Instead of a rank: there is a size that cannot be.
+const IMPOSSIBLE: u32 = u32::MAX;
+
+/// Two dimensions exchanged. Words: the two, as given; and more of the first that a word
+/// cannot hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Transpose;
 
 impl Transpose {
+    fn axes(shape: &Shape, attrs: &Attrs) -> Result<[usize; 2], ShapeError> {
+        let [d0, d1, low, high] = attrs.words;
+        let axis = |word| shape.axis(unpack_axis([word, low, high]));
+        Ok([axis(d0)?, axis(d1)?])
+    }
+
     /// The tensor as `[_, lower axis, _, higher axis, _]`.
     fn sizes(shape: Shape, attrs: &Attrs) -> [usize; 5] {
-        let [d0, d1, ..] = attrs.words;
-        let d0 = shape.axis(axis_of(d0)).unwrap_or(0);
-        let d1 = shape.axis(axis_of(d1)).unwrap_or(0);
+        let [d0, d1] = Self::axes(&shape, attrs).unwrap_or_default();
         let (low, high) = (d0.min(d1), d0.max(d1));
         let [outer, low_size, between] = shape.around(low);
         let [before, high_size, inner] = shape.around(high);
@@ -148,8 +151,8 @@ impl Op for Transpose {
 
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         let [x] = exactly(operands)?;
-        let [d0, d1, ..] = attrs.words;
-        Ok(x.swapped(x.axis(axis_of(d0))?, x.axis(axis_of(d1))?))
+        let [d0, d1] = Self::axes(x, attrs)?;
+        Ok(x.swapped(d0, d1))
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {
@@ -166,9 +169,17 @@ impl Op for Transpose {
     }
 }
 
-/// Tensors joined along an axis. Words: the axis, as given.
+/// Tensors joined along an axis. Words: the axis, as given; the number of operands; and
+/// more of an axis that a word cannot hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Concat;
+
+impl Concat {
+    fn axis(shape: &Shape, attrs: &Attrs) -> Result<usize, ShapeError> {
+        let [word, _, low, high] = attrs.words;
+        shape.axis(unpack_axis([word, low, high]))
+    }
+}
 
 impl Op for Concat {
     fn name(&self) -> &'static str {
@@ -182,13 +193,16 @@ impl Op for Concat {
         if first.rank() == 0 {
             return Err(ShapeError::TooFewDims { least: 1 });
         }
-        let axis = first.axis(axis_of(attrs.words[0]))?;
+        let axis = Self::axis(first, attrs)?;
         let mut size = 0usize;
         for shape in operands {
             if shape.rank() != first.rank() || shape.with_dim(axis, 1) != first.with_dim(axis, 1) {
                 return Err(ShapeError::Concat);
             }
-            size = size.saturating_add(shape.dim(axis));
+            // Only empty tensors have such sizes.
+            size = size.checked_add(shape.dim(axis)).ok_or(ShapeError::Other(
+                "the joined sizes are too large to be added",
+            ))?;
         }
         attrs.words[1] = operands.len() as u32;
         Ok(first.with_dim(axis, size))
@@ -196,7 +210,10 @@ impl Op for Concat {
 
     fn forward(&self, cx: &mut Forward<'_>) {
         let shape = cx.shape();
-        let axis = shape.axis(axis_of(cx.attrs().words[0])).unwrap_or(0);
+        if shape.numel() == 0 {
+            return; // however large the other sizes are
+        }
+        let axis = Self::axis(&shape, cx.attrs()).unwrap_or(0);
         let sizes: [usize; MAX_OPERANDS] = core::array::from_fn(|k| cx.operand_shape(k).dim(axis));
         let count = cx.attrs().words[1] as usize;
         let (operands, out) = cx.split::<MAX_OPERANDS>();
@@ -209,7 +226,10 @@ impl Op for Concat {
 
     fn backward(&self, cx: &mut Backward<'_>) {
         let shape = cx.shape();
-        let axis = shape.axis(axis_of(cx.attrs().words[0])).unwrap_or(0);
+        if shape.numel() == 0 {
+            return;
+        }
+        let axis = Self::axis(&shape, cx.attrs()).unwrap_or(0);
         let mut start = 0;
         for k in 0..cx.attrs().words[1] as usize {
             let size = cx.operand_shape(k).dim(axis);
@@ -222,16 +242,45 @@ impl Op for Concat {
     }
 }
 
-/// A range of one axis. Words: the axis, as given; the range's start and
-/// length. Tag: whether the axis (then of length 1) is dropped.
+/// A range of one axis. Words: the range's start and length, two each. Tag: whether the
+/// axis (then of length 1) is dropped; and above that bit the axis, as given, in 16 bits,
+/// or that it takes more and stands in the first two words.
 #[derive(Clone, Copy, Debug)]
 pub struct Narrow;
 
 impl Narrow {
-    fn range(x: Shape, attrs: &Attrs) -> ([usize; 3], [usize; 2]) {
-        let [axis, start, length, _] = attrs.words;
-        let axis = x.axis(axis_of(axis)).unwrap_or(0);
-        (x.around(axis), [start as usize, length as usize])
+    const DROP: u32 = 1;
+    const FAR: u32 = 1 << 31;
+
+    fn attrs(axis: isize, start: usize, length: usize, drop: u32) -> Attrs {
+        let ([a, b], [c, d]) = (halves(start), halves(length));
+        match i16::try_from(axis) {
+            Ok(axis) => Attrs {
+                words: [a, b, c, d],
+                tag: drop | u32::from(axis as u16) << 1,
+            },
+            Err(_) => {
+                let [low, high] = halves(axis as usize);
+                Attrs {
+                    words: [low, high, c, d],
+                    tag: drop | Self::FAR,
+                }
+            }
+        }
+    }
+
+    fn axis(x: &Shape, attrs: &Attrs) -> Result<usize, ShapeError> {
+        let [low, high, ..] = attrs.words;
+        x.axis(if attrs.tag & Self::FAR != 0 {
+            wide(low, high) as isize
+        } else {
+            (attrs.tag >> 1) as i16 as isize
+        })
+    }
+
+    fn range(attrs: &Attrs) -> [usize; 2] {
+        let [a, b, c, d] = attrs.words;
+        [wide(a, b), wide(c, d)]
     }
 }
 
@@ -245,26 +294,28 @@ impl Op for Narrow {
         if x.rank() == 0 {
             return Err(ShapeError::TooFewDims { least: 1 });
         }
-        let [axis, start, length, _] = attrs.sizes();
-        let axis = x.axis(axis_of(axis as u32))?;
+        let axis = Self::axis(x, attrs)?;
+        let [start, length] = Self::range(attrs);
         let (end, size) = (start.saturating_add(length), x.dim(axis));
         if end > size {
             return Err(ShapeError::Range { end, size });
         }
-        Ok(match attrs.tag {
+        Ok(match attrs.tag & Self::DROP {
             0 => x.with_dim(axis, length),
             _ => x.without(axis),
         })
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {
-        let (sizes, range) = Self::range(cx.operand_shape(0), cx.attrs());
+        let (x, range) = (cx.operand_shape(0), Self::range(cx.attrs()));
+        let sizes = x.around(Self::axis(&x, cx.attrs()).unwrap_or(0));
         let ([x], out) = cx.split();
         kernel::cut(x, sizes, range, out, Acc::Set);
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        let (sizes, range) = Self::range(cx.operand_shape(0), cx.attrs());
+        let (x, range) = (cx.operand_shape(0), Self::range(cx.attrs()));
+        let sizes = x.around(Self::axis(&x, cx.attrs()).unwrap_or(0));
         if let Some(grad) = cx.grad(0) {
             if grad.acc == Acc::Set {
                 grad.operand.fill(0.0);
@@ -324,11 +375,17 @@ impl<'t> Var<'t> {
             tag: sizes.len() as u32,
         };
         for (word, size) in attrs.words.iter_mut().zip(sizes) {
-            // Other negative sizes become absurdly large ones, and are refused.
-            *word = if *size == -1 {
-                INFERRED
-            } else {
-                u32::try_from(*size).map_or(INFERRED - 1, |size| size.min(INFERRED - 1))
+            *word = match u32::try_from(*size) {
+                Ok(size) if size != INFERRED => size,
+                _ if *size == -1 => INFERRED,
+                _ => {
+                    let [low, high] = halves(*size as usize);
+                    attrs = Attrs {
+                        words: [low, high, 0, 0],
+                        tag: IMPOSSIBLE,
+                    };
+                    break;
+                }
             };
         }
         self.unary(&Reshape, attrs)
@@ -347,8 +404,10 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn transpose(self, d0: isize, d1: isize) -> Var<'t> {
+        let ([d0, low, high], [d1, a, b]) = (pack_axis(d0), pack_axis(d1));
+        let [low, high] = if d0 == FAR { [low, high] } else { [a, b] };
         let attrs = Attrs {
-            words: [axis_word(d0), axis_word(d1), 0, 0],
+            words: [d0, d1, low, high],
             tag: 0,
         };
         self.unary(&Transpose, attrs)
@@ -368,7 +427,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn select(self, axis: isize, index: usize) -> Var<'t> {
-        self.unary(&Narrow, narrow_attrs(axis, index, 1, 1))
+        self.unary(&Narrow, Narrow::attrs(axis, index, 1, Narrow::DROP))
     }
 
     /// The `length` elements of `axis` from `start` on: `x[start..start +
@@ -384,15 +443,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn narrow(self, axis: isize, start: usize, length: usize) -> Var<'t> {
-        self.unary(&Narrow, narrow_attrs(axis, start, length, 0))
-    }
-}
-
-fn narrow_attrs(axis: isize, start: usize, length: usize, drop_axis: u32) -> Attrs {
-    let word = |size| u32::try_from(size).unwrap_or(u32::MAX);
-    Attrs {
-        words: [axis_word(axis), word(start), word(length), 0],
-        tag: drop_axis,
+        self.unary(&Narrow, Narrow::attrs(axis, start, length, 0))
     }
 }
 
@@ -411,12 +462,16 @@ impl<'t> Tape<'t> {
     /// ```
     #[track_caller]
     pub fn concat(&'t self, tensors: &[Var<'t>], axis: isize) -> Var<'t> {
+        let [axis, low, high] = pack_axis(axis);
         let attrs = Attrs {
-            words: [axis_word(axis), 0, 0, 0],
+            words: [axis, 0, low, high],
             tag: 0,
         };
         // A node has few operands: join some, then the result with the next.
         let (first, mut rest) = tensors.split_at(tensors.len().min(MAX_OPERANDS));
+        if !rest.is_empty() && self.check_chain(tensors, attrs).is_err() {
+            return self.keep(Concat.name(), Location::caller());
+        }
         let mut joined = self.apply(&Concat, first, attrs);
         while !rest.is_empty() {
             let (some, later) = rest.split_at(rest.len().min(MAX_OPERANDS - 1));
@@ -429,5 +484,28 @@ impl<'t> Tape<'t> {
             rest = later;
         }
         joined
+    }
+
+    /// Refuses what a chain of nodes would refuse, before the first of them is recorded,
+    /// and counts what all of them take.
+    fn check_chain(&'t self, tensors: &[Var<'t>], mut attrs: Attrs) -> Result<(), Refused> {
+        let state = self.enter()?;
+        let (mut floats, mut nodes) = (0usize, 0);
+        let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
+        let (mut rest, mut joined) = (tensors, 0);
+        while !rest.is_empty() {
+            let (some, later) = rest.split_at(rest.len().min(MAX_OPERANDS - joined));
+            for (to, var) in shapes.iter_mut().skip(joined).zip(some) {
+                *to = state.look(self, *var)?.tensor.shape;
+            }
+            let operands = shapes.get(..joined + some.len()).unwrap_or_default();
+            let shape = Concat.shape(operands, &mut attrs);
+            let shape = shape.map_err(|why| state.refuse_shapes(why, operands))?;
+            floats = floats.saturating_add(shape.numel());
+            nodes += 1;
+            let [first, ..] = &mut shapes;
+            (*first, joined, rest) = (shape, 1, later);
+        }
+        state.expect_room(floats, nodes)
     }
 }

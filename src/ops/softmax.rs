@@ -1,7 +1,7 @@
 //! Softmax and its logarithm, shifted by the largest element so that nothing
 //! overflows.
 
-use super::{Args, Entry, exactly};
+use super::{Args, Entry, exactly, pack_axis, unpack_axis};
 use crate::kernel;
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
@@ -35,9 +35,9 @@ impl<const LOG: bool> Op for Softmax<LOG> {
 
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         let [x] = exactly(operands)?;
-        let axis = attrs.words[3];
-        let [outer, len, inner] = x.around(x.axis(axis as i32 as isize)?);
-        attrs.words = [outer as u32, len as u32, inner as u32, axis];
+        let [low, high, _, word] = attrs.words;
+        let [outer, len, inner] = x.around(x.axis(unpack_axis([word, low, high]))?);
+        attrs.words = [outer as u32, len as u32, inner as u32, word];
         Ok(*x)
     }
 
@@ -56,9 +56,9 @@ impl<const LOG: bool> Op for Softmax<LOG> {
 }
 
 fn along(axis: isize) -> Attrs {
-    let axis = i32::try_from(axis).unwrap_or(i32::MAX);
+    let [axis, low, high] = pack_axis(axis);
     Attrs {
-        words: [0, 0, 0, axis as u32],
+        words: [low, high, 0, axis],
         tag: 0,
     }
 }

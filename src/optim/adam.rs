@@ -335,6 +335,10 @@ impl<const N: usize, B: AsMut<[f32]>, const K: usize> Optimizer for Adam<N, [B; 
         }
     }
 
+    fn refusals_change_nothing(&self) -> bool {
+        true
+    }
+
     fn learning_rate(&self) -> f32 {
         self.core.lr
     }

@@ -58,8 +58,17 @@ pub trait Optimizer {
     /// # Errors
     ///
     /// If the slices or the state differ in length, or a hyper-parameter is
-    /// out of range. Then nothing has changed.
+    /// out of range. Then nothing should have changed; see
+    /// [`refusals_change_nothing`](Self::refusals_change_nothing).
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError>;
+
+    /// Whether it is sure that a [`step`](Self::step) that is refused has changed no
+    /// parameter, as it is of all optimizers here. Otherwise, as by default, the tape
+    /// takes results to be older than the parameters then: they must be replayed before
+    /// the next `backward`.
+    fn refusals_change_nothing(&self) -> bool {
+        false
+    }
 
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f32;
@@ -75,11 +84,14 @@ impl Tape<'_> {
     /// # Errors
     /// A parameter without a gradient (the error names it; see
     /// [`allow_unused`](Self::allow_unused)), what the optimizer refuses, or
-    /// the error the tape keeps. Parameters are then unchanged.
+    /// the error the tape keeps. Parameters are then unchanged, unless an optimizer of
+    /// your own has changed them before it refused.
     #[track_caller]
     #[inline]
     pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {
-        self.update(|params, grads| optimizer.step(params, grads))
+        self.update(optimizer.refusals_change_nothing(), |params, grads| {
+            optimizer.step(params, grads)
+        })
     }
 }
 

@@ -199,6 +199,10 @@ impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
         sweep(&Descent { lr: self.hyper.lr }, params, grads, [])
     }
 
+    fn refusals_change_nothing(&self) -> bool {
+        true
+    }
+
     fn learning_rate(&self) -> f32 {
         self.hyper.lr
     }

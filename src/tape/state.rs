@@ -19,8 +19,11 @@
 //! nodes, which also know those of their operands (see `op::lend`): `plan` finds the
 //! gradients, and a pass takes them as they stand.
 
+mod trial;
+
 use core::cell::Cell;
 use core::hint::black_box;
+use core::mem;
 use core::ops::Range;
 use core::panic::Location;
 use core::ptr;
@@ -39,8 +42,16 @@ const MAX_FLOATS: usize = 1 << 30;
 /// So that half of a stamp is left for generations.
 const MAX_NODES: usize = 1 << 16;
 
+/// The most elements a tensor has: its node keeps their number in 32 bits.
+const MAX_ELEMENTS: u32 = u32::MAX;
+
 /// Behind every node.
 const NEVER: usize = usize::MAX;
+
+/// Whether what comes from outside, such as a shape rule or an optimizer, can be left by
+/// a panic that somebody catches. Where it cannot, as on microcontrollers, being ready
+/// for it costs nothing.
+pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 
 pub(crate) struct State<'t> {
     pub(super) floats: Floats<'t>,
@@ -366,16 +377,17 @@ impl<'t> State<'t> {
         };
         let span = self.floats.span(place, len);
         let stamp = self.push_leaf(link, span, len, flags, shape, at);
-        let to = self.floats.part(place, len).iter_mut();
+        let last = Last::of(self);
+        let to = last.state.floats.part(place, len).iter_mut();
         if Level::VECTORS
             && let Some(values) = values
         {
             // Without a call for each of them. Flash is not scarce there.
             to.zip(values).for_each(|(to, x)| *to = *x);
         } else {
-            // Last: should it unwind, the tape is as with any other values.
             to.enumerate().for_each(|(i, to)| *to = value(i));
         }
+        mem::forget(last);
         Ok(stamp)
     }
 
@@ -387,6 +399,12 @@ impl<'t> State<'t> {
         at: &'static Location<'static>,
     ) -> Result<Stamp, Refused> {
         self.expect_length(shape, data)?;
+        if u32::try_from(data.len()).is_err() {
+            return Err(self.refuse(ErrorKind::TooLong {
+                most: MAX_ELEMENTS,
+                found: data.len(),
+            }));
+        }
         let link = self.reserve(0)?;
         let values = Span::of_input(data);
         Ok(self.push_leaf(link, values, data.len(), Node::BORROWED, shape, at))
@@ -420,11 +438,22 @@ impl<'t> State<'t> {
                 capacity: self.floats.len(),
             }));
         }
-        self.nodes.free().ok_or_else(|| {
-            self.refuse(ErrorKind::Nodes {
-                capacity: self.nodes.capacity(),
-            })
+        self.nodes.free().ok_or_else(|| self.no_nodes())
+    }
+
+    fn no_nodes(&self) -> Refused {
+        self.refuse(ErrorKind::Nodes {
+            capacity: self.nodes.capacity(),
         })
+    }
+
+    /// Refuses more floats or nodes than there is room for.
+    pub(crate) fn expect_room(&self, floats: usize, nodes: usize) -> Result<(), Refused> {
+        self.reserve(floats)?;
+        if nodes > self.nodes.capacity() - self.nodes.len() {
+            return Err(self.no_nodes());
+        }
+        Ok(())
     }
 
     /// Takes the next node into use, now that it is filled.
@@ -524,7 +553,11 @@ impl<'t> State<'t> {
             ));
         }
         // Until it is pushed, the node is not in use.
-        let (id, link) = (self.nodes.len(), self.reserve(0)?);
+        let (id, link) = match self.reserve(0) {
+            // What else is wrong is worth more, where flash is not scarce.
+            Err(_) if Level::VECTORS => return Err(self.refuse_full(tape, op, vars, attrs)),
+            link => (self.nodes.len(), link?),
+        };
         let mut operands = [Operand::NONE; MAX_OPERANDS];
         let mut flags = 0;
         for (operand, var) in operands.iter_mut().zip(vars) {
@@ -542,6 +575,11 @@ impl<'t> State<'t> {
         let source = first.link().filter(|_| op.is_view());
         let (values, cap, saved) = match source {
             Some(source) => {
+                // Where flash is scarce, the gradient that a view of another number of
+                // elements can be given is still no longer than its source.
+                if Level::VECTORS {
+                    self.expect_view(first, &shape)?;
+                }
                 let source = self.nodes.at(source);
                 flags |= Node::VIEW | source.flags.get() & Node::BORROWED;
                 (source.tensor.values, source.cap, 0)
@@ -564,9 +602,48 @@ impl<'t> State<'t> {
         }
         if flags & Node::VIEW == 0 {
             self.append(link);
-            Forward::run_one(op, self.nodes.at(link), &mut self.floats);
+            let last = Last::of(self);
+            Forward::run_one(op, last.state.nodes.at(link), &mut last.state.floats);
+            mem::forget(last);
         }
         Ok(stamp)
+    }
+
+    /// Refuses an operation for which there is no node: for that, or for what else is wrong.
+    #[cold]
+    #[inline(never)]
+    fn refuse_full(
+        &self,
+        tape: &Tape<'t>,
+        op: &'static dyn Op,
+        vars: &[Var<'t>],
+        attrs: &Attrs,
+    ) -> Refused {
+        let (mut shapes, mut attrs) = ([Shape::SCALAR; MAX_OPERANDS], *attrs);
+        for (to, var) in shapes.iter_mut().zip(vars) {
+            match self.look(tape, *var) {
+                Ok(node) => *to = node.tensor.shape,
+                Err(refused) => return refused,
+            }
+        }
+        let shapes = shapes.get(..vars.len()).unwrap_or_default();
+        match (op.shape(shapes, &mut attrs), shapes) {
+            (Err(why), _) => self.refuse_shapes(why, shapes),
+            (Ok(shape), [source, ..]) if op.is_view() && shape.numel() != source.numel() => {
+                self.refuse_shapes(ShapeError::Reshape, &[*source])
+            }
+            _ => self.no_nodes(),
+        }
+    }
+
+    /// Refuses a view of another number of elements than its source has.
+    fn expect_view(&self, source: Operand, shape: &Shape) -> Result<(), Refused> {
+        let source = self.nodes.tensor(source).shape;
+        if shape.numel() == source.numel() {
+            Ok(())
+        } else {
+            Err(self.refuse_shapes(ShapeError::Reshape, &[source]))
+        }
     }
 
     /// The shape of a result. The rule may also set attributes of its node.
@@ -596,7 +673,7 @@ impl<'t> State<'t> {
     }
 
     #[cold]
-    fn refuse_shapes(&self, why: ShapeError, shapes: &[Shape]) -> Refused {
+    pub(crate) fn refuse_shapes(&self, why: ShapeError, shapes: &[Shape]) -> Refused {
         let mut kind = ErrorKind::Shape {
             why,
             operands: Operands::default(),
@@ -628,9 +705,7 @@ impl<'t> State<'t> {
             .find(|(_, node)| node.op.is_some());
         self.outdated_from = outdated.map_or(NEVER, |(id, _)| id);
         let mut kept = self.nodes.iter();
-        self.take_over = None;
         if let Some(pending) = kept.position(|node| node.has(Node::PENDING)) {
-            self.take_over = Some(Self::take_over_pending);
             self.outdated_from = self.outdated_from.min(pending);
         }
 
@@ -669,6 +744,9 @@ impl<'t> State<'t> {
         if let Some(take_over) = self.take_over {
             take_over(self)?;
         }
+        if UNWINDS {
+            self.outdated_from = 0;
+        }
         Forward::run(&self.nodes, self.first_op, &mut self.floats);
         self.outdated_from = NEVER;
         Ok(())
@@ -687,22 +765,31 @@ impl<'t> State<'t> {
     }
 
     /// Runs the shape rules for inputs that were rebound with another batch
-    /// size. If one refuses, those rebinds are undone.
+    /// size. If one refuses, or unwinds, those rebinds are undone. After it has unwound,
+    /// the next replay finds all shapes again.
     #[cold]
-    fn take_over_pending(&mut self) -> Result<(), Refused> {
-        self.take_over = None;
+    pub(super) fn take_over_pending(&mut self) -> Result<(), Refused> {
         self.forget_plan();
         self.exchange_pending();
-        let result = self.run_shape_rules();
+        let exchanged = Exchanged(self);
+        let result = exchanged.0.run_shape_rules();
+        mem::forget(exchanged);
         if result.is_err() {
             self.exchange_pending();
+        }
+        self.clear_pending();
+        if result.is_err() {
             // These shapes were accepted before.
             let _ = self.run_shape_rules();
         }
+        self.take_over = None;
+        result
+    }
+
+    pub(super) fn clear_pending(&mut self) {
         for node in self.nodes.iter_mut() {
             node.clear(Node::PENDING);
         }
-        result
     }
 
     /// Exchanges the data of inputs and those that are to come.
@@ -710,16 +797,13 @@ impl<'t> State<'t> {
         for node in self.nodes.iter_mut() {
             if node.has(Node::PENDING) {
                 let (old, new) = (node.tensor.values, node.waiting());
-                let row = node.tensor.shape.row_numel();
-                let rows = new.len().checked_div(row).unwrap_or(0);
-                node.tensor.shape = node.tensor.shape.with_dim(0, rows);
-                node.tensor.values = new;
+                node.show_rows(new);
                 node.set_waiting(old);
             }
         }
     }
 
-    fn run_shape_rules(&mut self) -> Result<(), Refused> {
+    pub(super) fn run_shape_rules(&mut self) -> Result<(), Refused> {
         for link in self.nodes.links() {
             if let Err(refused) = self.apply_shape_rule(link) {
                 let node = self.nodes.at(link);
@@ -741,17 +825,19 @@ impl<'t> State<'t> {
         let count = operands.iter().take_while(|o| **o != Operand::NONE);
         let shape = self.infer_shape(op, operands, count.count(), link)?;
         let len = shape.numel();
-        if len > cap {
+        if self.nodes.at(link).has(Node::VIEW) {
+            // It gets its source's values.
+            let [source, ..] = operands;
+            self.expect_view(source, &shape)?;
+        } else if len > cap {
             return Err(self.refuse(ErrorKind::Length {
                 expected: cap,
                 found: len,
             }));
-        }
-        let node = self.nodes.at_mut(link);
-        // A view gets its source's.
-        if !node.has(Node::VIEW) {
+        } else {
             values = self.floats.span(self.floats.place(values), len);
         }
+        let node = self.nodes.at_mut(link);
         (node.tensor.shape, node.tensor.values) = (shape, values);
         Ok(())
     }
@@ -812,6 +898,11 @@ impl<'t> State<'t> {
         if starts_anew {
             self.collected.set(self.reached);
         }
+        // Should an operation unwind, gradients are half done: they are forgotten.
+        let collected = self.collected.get();
+        if UNWINDS {
+            self.collected.set(Collected::NONE);
+        }
         match gradient {
             None => {
                 if let Some(seed) = self.floats.get_mut(self.seed) {
@@ -820,7 +911,7 @@ impl<'t> State<'t> {
             }
             Some(gradient) => {
                 let seed = self.floats.get_mut(self.seed..).unwrap_or_default();
-                for (to, g) in seed.iter_mut().zip(gradient) {
+                for (to, g) in seed.iter_mut().take(self.seed_len).zip(gradient) {
                     *to = *g;
                 }
             }
@@ -832,6 +923,9 @@ impl<'t> State<'t> {
             &mut self.floats,
             starts_anew,
         );
+        if UNWINDS {
+            self.collected.set(collected);
+        }
         Ok(())
     }
 
@@ -1064,6 +1158,14 @@ impl<'t> State<'t> {
         self.collected.get() == Collected::ALL
     }
 
+    pub(super) fn outdated_from(&self) -> usize {
+        self.outdated_from
+    }
+
+    pub(super) fn set_outdated_from(&mut self, id: usize) {
+        self.outdated_from = id;
+    }
+
     /// After a step, what depends on parameters is older than they are.
     #[inline]
     pub(super) fn outdate_results(&mut self) {
@@ -1088,6 +1190,43 @@ impl<'t> State<'t> {
     pub(crate) fn params_and_grads(&mut self) -> (&mut [f32], &[f32]) {
         let (params, grads) = self.floats.pair(self.param_floats);
         (params, grads)
+    }
+}
+
+/// A state whose last node is not computed yet. If what comes from outside unwinds
+/// meanwhile, it is dropped, and the tape is as before.
+struct Last<'a, 't> {
+    state: &'a mut State<'t>,
+    floats_peak: usize,
+    nodes_peak: usize,
+}
+
+impl<'a, 't> Last<'a, 't> {
+    fn of(state: &'a mut State<'t>) -> Self {
+        Last {
+            floats_peak: state.floats_peak,
+            nodes_peak: state.nodes_peak,
+            state,
+        }
+    }
+}
+
+impl Drop for Last<'_, '_> {
+    fn drop(&mut self) {
+        let state = &mut *self.state;
+        state.truncate(state.nodes.len().saturating_sub(1));
+        (state.floats_peak, state.nodes_peak) = (self.floats_peak, self.nodes_peak);
+    }
+}
+
+/// Inputs that show what they waited for. If a shape rule unwinds, that is undone.
+struct Exchanged<'a, 't>(&'a mut State<'t>);
+
+impl Drop for Exchanged<'_, '_> {
+    fn drop(&mut self) {
+        self.0.exchange_pending();
+        self.0.clear_pending();
+        self.0.follow_sources();
     }
 }
 

@@ -117,6 +117,10 @@ impl<O: Optimizer + ?Sized> Optimizer for Prepared<'_, O> {
         self.optimizer.step(params, &self.grads)
     }
 
+    fn refusals_change_nothing(&self) -> bool {
+        self.optimizer.refusals_change_nothing()
+    }
+
     fn learning_rate(&self) -> f32 {
         self.optimizer.learning_rate()
     }

@@ -1,0 +1,175 @@
+//! Trials: whether other numbers of rows fit, found out before anything is computed.
+//!
+//! ```text
+//! for each number of rows:
+//!     inputs show that many rows; what they showed is put aside
+//!     find all shapes, plan the gradients
+//! all fit:    inputs go on with the last number of rows
+//! otherwise:  inputs show again what was put aside, and shapes and plan are as before;
+//!             the error names the floats that suffice for every number of rows
+//! ```
+//!
+//! No value and no gradient changes meanwhile: a result of fewer rows has its place at the
+//! start of where it is anyway.
+
+use core::mem;
+
+use super::{Collected, Refused, State, TakeOver};
+use crate::error::ErrorKind;
+use crate::op::{Link, Node, Span, Stamp};
+
+/// What is as before if a trial is refused, beside the inputs.
+struct Before<'t> {
+    planned: Stamp,
+    collected: Collected,
+    floats_peak: usize,
+    take_over: Option<TakeOver<'t>>,
+    outdated_from: usize,
+}
+
+/// A state whose inputs show other data. Should a shape rule unwind, they show their own
+/// again, and the next replay finds all shapes.
+struct Tried<'a, 't>(&'a mut State<'t>);
+
+impl Drop for Tried<'_, '_> {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
+impl<'t> State<'t> {
+    /// Tries some numbers of rows, for each of which `show` lets inputs show as many, with
+    /// [`try_data`](Self::try_data). The last trial stays.
+    pub(crate) fn try_rows(
+        &mut self,
+        loss: Link,
+        trials: &[usize],
+        mut show: impl FnMut(&mut State<'t>, usize) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        let before = Before {
+            planned: self.planned,
+            collected: self.collected.get(),
+            floats_peak: self.floats_peak,
+            take_over: self.take_over,
+            outdated_from: self.outdated_from,
+        };
+        if before.collected != Collected::NONE {
+            // What the present plan knows of them is lost with it.
+            self.mark_written();
+        }
+        // Until the end, shapes are in doubt.
+        self.take_over = Some(Self::take_over_pending);
+        self.outdated_from = 0;
+
+        let tried = Tried(self);
+        let mut fits = Ok(());
+        let mut most = 0;
+        for rows in trials {
+            fits = show(&mut *tried.0, *rows).and_then(|()| tried.0.try_shapes(loss));
+            let Err(refused) = fits else { continue };
+            match tried.0.refusal.kind.get() {
+                // There may be another number of rows that needs even more.
+                ErrorKind::Floats { needed, .. } => most = most.max(needed),
+                _ => {
+                    fits = Err(refused);
+                    most = 0;
+                    break;
+                }
+            }
+        }
+        mem::forget(tried);
+        if fits.is_ok() && most == 0 {
+            for node in self.nodes.iter_mut() {
+                node.clear(Node::TRIED | Node::PENDING);
+            }
+            self.take_over = None;
+            return Ok(());
+        }
+
+        let refusal = self.refusal.clone();
+        self.give_back();
+        // These shapes were accepted before.
+        let _ = self.run_shape_rules();
+        self.forget_plan();
+        let planned = self.nodes.link(self.stamps.id(before.planned));
+        let planned = planned.filter(|link| self.nodes.at(*link).stamp == before.planned);
+        match planned.map(|link| self.plan(link)) {
+            Some(Ok(())) => self.collected.set(before.collected),
+            _ if before.collected == Collected::NONE => {}
+            _ => self.collected.set(Collected::WRITTEN),
+        }
+        self.floats_peak = before.floats_peak;
+        self.take_over = before.take_over;
+        self.outdated_from = before.outdated_from;
+        self.refusal = refusal;
+        if most > 0 {
+            return Err(self.refuse(ErrorKind::Floats {
+                needed: most,
+                capacity: self.floats.len(),
+            }));
+        }
+        Err(Refused)
+    }
+
+    /// Lets an input show other data until the trial ends.
+    pub(crate) fn try_data(&mut self, input: Link, data: &'t [f32]) {
+        self.try_span(input, Span::of_input(data));
+    }
+
+    fn try_span(&mut self, input: Link, data: Span) {
+        let node = self.nodes.at_mut(input);
+        if !node.has(Node::TRIED) {
+            node.set_aside(node.tensor.values);
+            node.set(Node::TRIED);
+        }
+        node.show_rows(data);
+    }
+
+    /// Finds all shapes and plans the gradients, with what inputs show; those that wait
+    /// for other data show that.
+    fn try_shapes(&mut self, loss: Link) -> Result<(), Refused> {
+        self.forget_plan();
+        for link in self.nodes.links() {
+            let node = self.nodes.at(link);
+            if node.has(Node::PENDING) && !node.has(Node::TRIED) {
+                self.try_span(link, node.waiting());
+            }
+        }
+        self.run_shape_rules()?;
+        let node = self.nodes.at(loss);
+        self.expect_differentiable(node, None)?;
+        if node.op.is_some() {
+            self.plan(loss)?;
+            if self.collected.get() != Collected::NONE {
+                // Nothing has been computed yet.
+                self.collected.set(Collected::WRITTEN);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets inputs show what they showed before the trial.
+    fn give_back(&mut self) {
+        for node in self.nodes.iter_mut() {
+            if node.has(Node::TRIED) {
+                node.show_rows(node.aside());
+                node.clear(Node::TRIED);
+            }
+        }
+        self.follow_sources();
+    }
+
+    /// After a trial, from the backward pass on that it planned: the parameters that this
+    /// reaches hold gradients, too.
+    pub(crate) fn collect_planned(&self) {
+        if self.collected.get() == Collected::WRITTEN {
+            self.collected.set(Collected::WRITTEN_OR_PLANNED);
+        }
+    }
+
+    /// Whether there is nothing to try: `loss` is planned for the shapes there are.
+    pub(crate) fn is_ready(&self, loss: Link) -> bool {
+        let node = self.nodes.at(loss);
+        self.take_over.is_none() && self.seed_len == 1 && self.planned == node.stamp
+    }
+}
