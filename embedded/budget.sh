@@ -4,9 +4,14 @@
 # what a call of elementary functions costs. Instructions per epoch or per call
 # (counted, not cycles), flash (`.text`, `.rodata` and `.data` beyond those of a firmware
 # that does nothing: whatever a job is given is among it), RAM (the deepest stack, which
-# holds the arena, and what is static). Fails if one has grown beyond its limit.
+# holds the arena, and what is static). Fails, once all are measured, if one has grown
+# beyond its limit.
 #
 #   bash embedded/budget.sh [JOB…]
+#
+# If there are two compilers, that of an installed target (`rustup target add`) and
+# Debian's, both are measured, and what is built by either must be within the limits.
+# CROSS=installed or CROSS=debian measures one.
 #
 # Packages: qemu-system-arm binutils-arm-none-eabi, and those of cross.sh.
 set -euo pipefail
@@ -56,21 +61,63 @@ show() {
     printf '%s m4 %-5s %7d  %s%s\n' "$1" "$2" "$3" "$5" "$verdict"
 }
 
-build
-empty=$(flash)
-for entry in "${jobs[@]}"; do
-    read -r feature most_instructions most_flash most_ram job how <<<"$entry"
-    [[ $# == 0 || " $* " == *" $feature "* ]] || continue
-    build --features "$feature"
-    found=$(timeout 120 qemu-system-arm -M mps2-an386 -icount shift=0,sleep=off -nographic \
-        -semihosting-config enable=on,target=native -kernel "$elf" </dev/null)
-    read -r instructions stack <<<"$found"
-    if [[ $job == J? ]]; then
-        show "$job" instr "$instructions" "$most_instructions" "$how"
-        show "$job" flash $(($(flash) - empty)) "$most_flash" "$how"
-        show "$job" ram $((stack + $(sections "data|bss"))) "$most_ram" "$how"
-    else
-        show "$job" instr "$instructions" "$most_instructions" "a number"
+# fail WHAT: is said, and the others are measured all the same.
+fail() {
+    echo "FAILED: $*"
+    within=false
+}
+
+measure() {
+    local empty entry feature most_instructions most_flash most_ram job how found instructions stack
+    echo "with $(cross_compiler):"
+    if ! build; then
+        fail "the firmware that does nothing does not build"
+        return
     fi
+    empty=$(flash)
+    for entry in "${jobs[@]}"; do
+        read -r feature most_instructions most_flash most_ram job how <<<"$entry"
+        [[ $# == 0 || " $* " == *" $feature "* ]] || continue
+        if ! build --features "$feature"; then
+            fail "$feature does not build"
+            continue
+        fi
+        if ! found=$(timeout 600 qemu-system-arm -M mps2-an386 -icount shift=0,sleep=off -nographic \
+            -semihosting-config enable=on,target=native -kernel "$elf" </dev/null) ||
+            ! [[ $found =~ ^[0-9]+\ [0-9]+$ ]]; then
+            fail "$feature: expected its instructions and stack, found '$found'"
+            continue
+        fi
+        read -r instructions stack <<<"$found"
+        if [[ $job == J? ]]; then
+            show "$job" instr "$instructions" "$most_instructions" "$how"
+            show "$job" flash $(($(flash) - empty)) "$most_flash" "$how"
+            show "$job" ram $((stack + $(sections "data|bss"))) "$most_ram" "$how"
+        else
+            show "$job" instr "$instructions" "$most_instructions" "a number"
+        fi
+    done
+}
+
+known=$(printf '%s\n' "${jobs[@]}" | cut -d' ' -f1)
+for job; do
+    grep -qx -- "$job" <<<"$known" || {
+        echo "expected one of" $known", found $job" >&2
+        exit 2
+    }
 done
-$within
+ways=(${CROSS:-$(cross_ways $target)})
+if ((${#ways[@]} == 0)); then
+    cross $target # says what to install
+fi
+for CROSS in "${ways[@]}"; do
+    export CROSS
+    measure "$@"
+done
+if ((${#ways[@]} == 1)); then
+    echo "one compiler was measured: ${ways[0]}"
+fi
+if ! $within; then
+    echo "budget: not within the limits, see above"
+    exit 1
+fi

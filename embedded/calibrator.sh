@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the calibrator for every board, tests it on this computer, and talks to
-# it on the boards that QEMU has.
+# it on the boards that QEMU has. If one does not build the others are built all the
+# same, and all that failed are told at the end.
 #
 #   bash embedded/calibrator.sh
 #
@@ -26,12 +27,18 @@ boards=(
     "riscv32imac-unknown-none-elf virt"
 )
 
+failed=()
 printf '%-18s %-28s %12s %12s\n' calibrator target 'flash bytes' 'static RAM'
 for entry in "${boards[@]}"; do
     read -r target board <<<"$entry"
     # One at a time: what one board asks of a crate is not for the others.
-    cross "$target" build --locked --quiet --release -p "calibrator-$board"
     elf=$firmware/calibrator-$board
+    rm -f "$elf"
+    if ! cross "$target" build --locked --quiet --release -p "calibrator-$board"; then
+        printf '%-18s %-28s %12s\n' "$board" "$target" FAILED
+        failed+=("$board does not build")
+        continue
+    fi
     cp "$CARGO_TARGET_DIR/$target/release/calibrator-$board" "$elf"
     arm-none-eabi-size -A "$elf" | awk -v board="$board" -v target="$target" '
         /^\.(vector_table|boot2|text|rodata|data) / { flash += $2 }
@@ -41,7 +48,8 @@ done
 
 # Every command, every error, power cut at every byte, sessions with emulated
 # boards.
-CALIBRATOR_FIRMWARE=$firmware cargo test --locked --quiet -p calibrator
+CALIBRATOR_FIRMWARE=$firmware cargo test --locked --quiet --no-fail-fast -p calibrator ||
+    failed+=("tests of the calibrator")
 
 # The example, as a user would run it, with an emulated micro:bit whose flash is
 # erased.
@@ -53,7 +61,12 @@ qemu-system-arm -M microbit -display none -monitor none -kernel "$firmware/calib
     -device "loader,file=$firmware/microbit.flash,addr=0x3f400,force-raw=on" \
     -serial "unix:$socket,server=on,wait=off" &
 trap 'kill %1; wait' EXIT
-while [[ ! -S $socket ]]; do sleep 0.1; done
-output=$("$desktop/release/examples/board" "unix:$socket" thermometer.csv)
+while [[ ! -S $socket ]] && kill -0 %1; do sleep 0.1; done
+output=$("$desktop/release/examples/board" "unix:$socket" thermometer.csv 2>&1) || true
 echo "$output"
-[[ $output == *'saved on the board'*'same bits' ]]
+[[ $output == *'saved on the board'*'same bits' ]] || failed+=("the example")
+
+if ((${#failed[@]} > 0)); then
+    printf 'FAILED: %s\n' "${failed[@]}" >&2
+    exit 1
+fi

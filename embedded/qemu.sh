@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What can be said of firmware without a board at hand: that nothing in the crate
 # can panic, what training costs, that emulated boards compute the bits that the host
-# does, and that the calibrator works on them.
+# does, and that the calibrator works on them. One that fails does not keep the others
+# from being tried; all that failed are told at the end.
 #
 #   bash embedded/qemu.sh
 #
@@ -59,7 +60,7 @@ elf() {
 emulate() {
     local qemu=(qemu-system-arm)
     [[ $1 != virt ]] || qemu=(qemu-system-riscv32 -bios none)
-    timeout 120 "${qemu[@]}" -M "$1" -nographic -semihosting-config enable=on,target=native \
+    timeout 600 "${qemu[@]}" -M "$1" -nographic -semihosting-config enable=on,target=native \
         -kernel "$2" </dev/null
 }
 
@@ -131,9 +132,23 @@ probe() {
 for command in qemu-system-arm qemu-system-riscv32; do
     command -v $command >/dev/null || fail "$command: apt-get install qemu-system-arm qemu-system-misc"
 done
-no_panic
-bash ./budget.sh
-probe
-same_bits
+
+failed=()
+# step COMMAND…: notes whether it failed. In the background, because `set -e` does
+# nothing in what a condition waits for.
+step() {
+    "$@" &
+    wait $! || failed+=("$*")
+}
+
+step no_panic
+step bash ./budget.sh
+step probe
+step same_bits
 # The firmware that calibrates, on every board.
-bash ./calibrator.sh
+step bash ./calibrator.sh
+
+if ((${#failed[@]} > 0)); then
+    printf 'FAILED: %s\n' "${failed[@]}" >&2
+    exit 1
+fi

@@ -27,7 +27,11 @@ pub use rand_core::{Rng, SeedableRng};
 pub use rand_xoshiro::Xoshiro128PlusPlus;
 
 /// A range or distribution that does not exist.
-#[derive(Clone, Copy, Debug, PartialEq)]
+///
+/// Its `Debug` text is that of `Display`, which `unwrap` and `main` print. Without `std`
+/// it shows numbers as their bits, `0x3f800000`: what prints floats takes some 20 KB of
+/// flash, and firmware that unwraps would link it.
+#[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RandomError {
@@ -49,20 +53,35 @@ pub enum RandomError {
 
 impl fmt::Display for RandomError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Range { low, high } => {
-                write!(
-                    f,
-                    "expected finite low <= high, found low {low}, high {high}"
-                )
-            }
-            Self::Normal { mean, std } => {
-                write!(
-                    f,
-                    "expected finite mean and std >= 0, found mean {mean}, std {std}"
-                )
-            }
+        self.text(f, fmt::Display::fmt)
+    }
+}
+
+impl fmt::Debug for RandomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if cfg!(feature = "std") {
+            return self.text(f, fmt::Display::fmt);
         }
+        self.text(f, |x, f| write!(f, "{:#010x}", x.to_bits()))
+    }
+}
+
+impl RandomError {
+    /// The text, with numbers shown like this. A pointer, so that who does not call
+    /// `Display` does not link the printing of floats.
+    fn text(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        number: fn(&f32, &mut fmt::Formatter<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        let (expected, first, a, second, b) = match self {
+            Self::Range { low, high } => ("finite low <= high", "low", low, "high", high),
+            Self::Normal { mean, std } => ("finite mean and std >= 0", "mean", mean, "std", std),
+        };
+        write!(f, "expected {expected}, found {first} ")?;
+        number(a, f)?;
+        write!(f, ", {second} ")?;
+        number(b, f)
     }
 }
 

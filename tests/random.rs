@@ -224,6 +224,27 @@ fn bad_arguments_write_nothing_and_draw_nothing() {
     );
 }
 
+/// What `unwrap` prints. Without `std` that links nothing that prints floats.
+#[test]
+fn what_unwrap_prints_is_the_text() {
+    let range = fill_uniform(&mut seeded(1), 2.0, 1.0, &mut [0.0]).unwrap_err();
+    let normal = fill_normal(&mut seeded(1), 0.5, -1.0, &mut [0.0]).unwrap_err();
+    if cfg!(feature = "std") {
+        assert_eq!(format!("{range:?}"), range.to_string());
+        assert_eq!(format!("{normal:?}"), normal.to_string());
+    } else {
+        // As IEEE 754 has them: 2, 1; 1/2, -1.
+        assert_eq!(
+            format!("{range:?}"),
+            "expected finite low <= high, found low 0x40000000, high 0x3f800000"
+        );
+        assert_eq!(
+            format!("{normal:?}"),
+            "expected finite mean and std >= 0, found mean 0x3f000000, std 0xbf800000"
+        );
+    }
+}
+
 #[test]
 fn uniform_is_uniform() {
     let mut xs = vec![0.0; 100_000];

@@ -26,7 +26,8 @@ pub trait Board {
     /// What `status` calls it.
     const NAME: &'static str;
 
-    /// Where calibrations are kept: whole pages of the flash, at least three.
+    /// Where calibrations are kept: whole pages of the flash, at least three, of which
+    /// the first three are used.
     const PAGES: Range<u32>;
     /// The flash's driver.
     type Flash: NorFlash;

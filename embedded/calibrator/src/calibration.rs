@@ -52,8 +52,8 @@ impl Model {
         }
     }
 
-    /// The fewest samples it makes sense to fit: as many as a polynomial has
-    /// coefficients, one more than a network has units.
+    /// The fewest samples it makes sense to fit, of as many different readings: as
+    /// many as a polynomial has coefficients, one more than a network has units.
     pub fn min_samples(self) -> usize {
         match self {
             Model::Mlp { hidden } => hidden as usize + 1,
@@ -110,11 +110,18 @@ impl Scale {
     };
 
     /// The scale of these numbers, of which there must be some. Its deviation
-    /// (that of all of them, not of a sample) is 0 if they are equal, and not
-    /// finite if they are too large.
+    /// (that of all of them, not of a sample) is 0 if they are equal, or so close
+    /// that the square of their distance is, and not finite if they are too large.
     pub fn of(numbers: impl Iterator<Item = f32> + Clone) -> Self {
         let n = numbers.clone().count() as f32;
-        let mean = numbers.clone().fold(0.0, |sum, x| sum + x) / n;
+        let sum = numbers.clone().fold(0.0, |sum, x| sum + x);
+        // A long sum of numbers that hardly differ rounds by more than they do. Their
+        // distances from where it ends do not, and say how far off it is. Of numbers
+        // that are equal, they are equal: the mean is that number.
+        let near = sum / n;
+        let off = numbers.clone().fold(0.0, |sum, x| sum + (x - near)) / n;
+        let [least, most] = extremes(numbers.clone());
+        let mean = (near + off).max(least).min(most);
         let squares = numbers.fold(0.0, |sum, x| sum + (x - mean) * (x - mean));
         Scale {
             mean,
@@ -136,6 +143,12 @@ impl Scale {
     pub fn undo(self, z: f32) -> f32 {
         z * self.deviation + self.mean
     }
+}
+
+/// The least and the most of some numbers.
+pub fn extremes(numbers: impl Iterator<Item = f32>) -> [f32; 2] {
+    let none = [f32::INFINITY, f32::NEG_INFINITY];
+    numbers.fold(none, |[least, most], x| [least.min(x), most.max(x)])
 }
 
 /// All that turns a reading into a value in the reference's unit.
@@ -326,14 +339,31 @@ impl Calibration {
     }
 }
 
-/// CRC-32 as in zip and Ethernet (ISO-HDLC), bit by bit: records are short.
-fn crc32(bytes: &[u8]) -> u32 {
+/// CRC-32 as in zip and Ethernet (ISO-HDLC), half a byte at a time: four times as fast
+/// as bit by bit, for a table of 64 bytes.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    // An index that is wrong would not compile.
+    #[allow(clippy::indexing_slicing)]
+    const TABLE: [u32; 16] = {
+        let mut table = [0; 16];
+        let mut half = 0;
+        while half < 16 {
+            let mut crc = half as u32;
+            let mut bit = 0;
+            while bit < 4 {
+                crc = (crc >> 1) ^ (0xedb8_8320 * (crc & 1));
+                bit += 1;
+            }
+            table[half] = crc;
+            half += 1;
+        }
+        table
+    };
     let mut crc = u32::MAX;
     for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            let carry = crc & 1;
-            crc = (crc >> 1) ^ (0xedb8_8320 * carry);
+        for half in [*byte, *byte >> 4] {
+            let at = (crc as u8 ^ half) & 0xf;
+            crc = (crc >> 4) ^ TABLE.get(usize::from(at)).unwrap_or(&0);
         }
     }
     !crc

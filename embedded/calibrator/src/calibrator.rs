@@ -11,7 +11,7 @@ use baregrad::{Error, Usage};
 use crate::board::{Board, Damaged, Memory};
 use crate::calibration::{Calibration, MAX_HIDDEN, Model};
 use crate::fit::{self, FitError, MAX_EPOCHS, Method, Plan, Sample, Scratch};
-use crate::store::{Store, StoreError};
+use crate::store::{COPIES, Store, StoreError};
 
 /// The most bytes of a line, its end not counted.
 pub const MAX_LINE: usize = 64;
@@ -422,7 +422,15 @@ impl<'m, B: Board> Calibrator<'m, B> {
         match store(&mut self.board).and_then(|mut store| store.load()) {
             Ok(stored) => {
                 let (model, crc) = (stored.model, stored.checksum());
-                say!(self.board, "stored {model} crc={crc:08x}");
+                // A start repairs damage: a page that stays behind is worn out.
+                let copies = store(&mut self.board).and_then(|mut store| store.whole_copies());
+                match copies {
+                    Ok(copies) if copies < COPIES => say!(
+                        self.board,
+                        "stored {model} crc={crc:08x} in {copies} of {COPIES} copies"
+                    ),
+                    _ => say!(self.board, "stored {model} crc={crc:08x}"),
+                }
             }
             Err(StoreError::Empty) => say!(self.board, "stored none"),
             Err(error) => say!(self.board, "stored nothing of use: {error}"),

@@ -7,7 +7,7 @@ use baregrad::op::Node;
 use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
 use baregrad::{Error, Tape, Usage, Var, random};
 
-use crate::calibration::{Calibration, MAX_DEGREE, MAX_HIDDEN, MAX_PARAMS, Model, Scale};
+use super::calibration::{Calibration, MAX_DEGREE, MAX_HIDDEN, MAX_PARAMS, Model, Scale, extremes};
 
 /// Samples that pass the tape at a time. A constant of all boards: it decides
 /// the order of sums, and with it the bits.
@@ -116,8 +116,26 @@ pub enum FitError {
         /// How many there are.
         found: usize,
     },
-    /// Readings that are all equal, or numbers too large to be squared.
-    Spread,
+    /// Fewer different readings than the model needs, as they are or once they are
+    /// scaled.
+    Alike {
+        /// How many it needs.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+        /// In so many samples.
+        samples: usize,
+        /// The least reading and the most.
+        range: [f32; 2],
+    },
+    /// Numbers that lie so far apart, or so close together, that the square of their
+    /// deviation is no f32.
+    Spread {
+        /// Readings or references.
+        what: &'static str,
+        /// The least of them and the most.
+        range: [f32; 2],
+    },
     /// The loss did not fall but grow, or is no number any more.
     Diverged {
         /// After so many epochs.
@@ -135,7 +153,22 @@ impl fmt::Display for FitError {
             FitError::TooFew { needed, found } => {
                 write!(f, "expected at least {needed} samples, found {found}")
             }
-            FitError::Spread => f.write_str("expected readings that differ, of a finite spread"),
+            FitError::Alike {
+                needed,
+                found,
+                samples,
+                range: [least, most],
+            } => write!(
+                f,
+                "expected at least {needed} readings that differ once scaled, found {found} in {samples} samples, from {least:?} to {most:?}"
+            ),
+            FitError::Spread {
+                what,
+                range: [least, most],
+            } => write!(
+                f,
+                "expected {what} whose spread can be squared in f32, found {least:?} to {most:?}"
+            ),
             FitError::Diverged { epoch, loss } => write!(
                 f,
                 "diverged, loss {loss:?} after {epoch} epochs: expected a smaller learning rate"
@@ -172,7 +205,22 @@ pub fn fit(
         let found = samples.len();
         return Err(FitError::TooFew { needed, found });
     }
+    let different = |scale: Scale| {
+        let readings = samples.iter().map(|sample| scale.apply(sample.reading));
+        match different(readings, needed) {
+            found if found < needed => Err(FitError::Alike {
+                needed,
+                found,
+                samples: samples.len(),
+                range: extremes(samples.iter().map(|sample| sample.reading)),
+            }),
+            _ => Ok(()),
+        }
+    };
+    different(Scale::ONE)?;
     let mut calibration = start(model, samples)?;
+    // What differs may still be one number next to much larger ones.
+    different(calibration.input)?;
     let degree = model.degree();
     let (inputs, targets) = scale(&calibration, samples, scratch.inputs, scratch.targets);
 
@@ -253,12 +301,22 @@ pub fn evaluate(
 fn start(model: Model, samples: &[Sample]) -> Result<Calibration, FitError> {
     let input = Scale::of(samples.iter().map(|sample| sample.reading));
     let mut output = Scale::of(samples.iter().map(|sample| sample.reference));
-    // References that are all equal are nothing to complain about.
+    // References that are all equal, or nearly so, are nothing to complain about.
     if output.deviation == 0.0 {
         output.deviation = 1.0;
     }
-    if !input.is_usable() || !output.is_usable() {
-        return Err(FitError::Spread);
+    let spread = |what, range| Err(FitError::Spread { what, range });
+    if !input.is_usable() {
+        return spread(
+            "readings",
+            extremes(samples.iter().map(|sample| sample.reading)),
+        );
+    }
+    if !output.is_usable() {
+        return spread(
+            "references",
+            extremes(samples.iter().map(|sample| sample.reference)),
+        );
     }
     let mut params = [0.0; MAX_PARAMS];
     if let Model::Mlp { hidden } = model {
@@ -283,6 +341,24 @@ fn start(model: Model, samples: &[Sample]) -> Result<Calibration, FitError> {
         output,
         params,
     })
+}
+
+/// How many different numbers there are, counted up to as many as are enough, which
+/// are at most what a network needs.
+fn different(numbers: impl Iterator<Item = f32>, enough: usize) -> usize {
+    let mut seen = [0.0; MAX_HIDDEN + 1];
+    let mut count = 0;
+    for x in numbers {
+        let new = !seen.iter().take(count).any(|y| *y == x);
+        match seen.get_mut(count) {
+            Some(free) if new && count < enough => {
+                *free = x;
+                count += 1;
+            }
+            _ => {}
+        }
+    }
+    count
 }
 
 /// Writes scaled powers of readings, and scaled references; returns what it

@@ -10,9 +10,9 @@
 //! ```text
 //! calibrator   lines in, answers out: what a person at the terminal sees
 //!   ↓    ↘
-//! fit     store   training on a tape; records in flash
-//!   ↓    ↙    ↘
-//! calibration  journal   model, scales, parameters; page erases that finish
+//! fit     store   training on a tape; three copies in flash
+//!   ↓    ↙
+//! calibration     model, scales, parameters
 //! ```
 //!
 //! No heap, and no panics in what is written here: no indexing, no unwrapping.
@@ -26,7 +26,6 @@ mod board;
 pub mod calibration;
 mod calibrator;
 pub mod fit;
-mod journal;
 pub mod store;
 
 pub use board::{Board, Damaged, Memory, Ram};

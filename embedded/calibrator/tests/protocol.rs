@@ -7,14 +7,10 @@ use calibrator::calibration::{Calibration, MAX_BYTES, MAX_PARAMS, Model, Refused
 use calibrator::fit::{self, FLOATS, Plan, Sample, Scratch};
 use calibrator::store::{Store, StoreError};
 use calibrator::{Board, Memory};
-use embassy_embedded_hal::adapter::BlockingAsync;
-use embassy_futures::block_on;
 use embedded_storage::nor_flash::NorFlash;
 use host::{
     HostBoard, HostMemory, NO_COMMANDS, NO_LINES, PAGES, SAMPLES, SmallFlash, THERMOMETER, Terminal,
 };
-use sequential_storage::cache::Cache;
-use sequential_storage::map::{MapConfig, MapStorage};
 
 /// Runs a test with a calibrator that was just switched on, on an empty flash.
 fn with_terminal(test: impl FnOnce(&mut Terminal<'_>)) {
@@ -465,22 +461,120 @@ fn too_few_samples_are_not_fitted() {
     });
 }
 
+/// Sends samples, whose references count up.
+fn add(t: &mut Terminal<'_>, readings: &[&str]) {
+    t.line("clear");
+    for (i, reading) in readings.iter().enumerate() {
+        let added = t.line(&format!("add {reading} {i}"));
+        assert_eq!(added, format!("ok {}\n", i + 1));
+    }
+}
+
+/// A polynomial has one coefficient more than its degree, and each takes a reading of
+/// its own; a network is given one more than it has units. However many samples there
+/// are, equal ones say nothing new.
 #[test]
-fn readings_must_differ_and_references_need_not() {
-    let spread = "error: expected readings that differ, of a finite spread\n";
+fn readings_must_differ_as_often_as_the_model_needs() {
+    let models = [("linear", 2), ("poly2", 3), ("poly3", 4), ("mlp 5", 6)];
+    // Sums of 0.1 and of 16777.217 round: their means are not the readings.
+    let values = ["0.1", "16777.217", "-3", "0.101", "7", "1000000"];
     with_terminal(|t| {
-        t.line("add 3 1");
-        t.line("add 3 2");
-        assert_eq!(t.line("fit"), spread);
+        add(t, &["1", "2", "3", "4", "5", "6"]);
+        t.line("fit");
+        for (model, needed) in models {
+            t.line(&format!("model {model}"));
+            for found in 1..=needed {
+                for samples in [needed, 7, 13, 48] {
+                    // In turn, and one after another.
+                    let in_turn = |i: usize| values[i % found];
+                    let in_a_row = |i: usize| values[(i * found / samples).min(found - 1)];
+                    let mixed: Vec<_> = (0..samples).map(in_turn).collect();
+                    let sorted: Vec<_> = (0..samples).map(in_a_row).collect();
+                    for readings in [mixed, sorted] {
+                        // Less the mean of a million and these, 0.1 and 0.101 are
+                        // the same in f32.
+                        let scaled = if found == 6 { 5 } else { found };
+                        add(t, &readings);
+                        let before = state(t);
+                        let answer = t.line("fit 1");
+                        if scaled >= needed {
+                            let told = last_line(&answer);
+                            assert!(told == "ok" || told.contains("diverged"), "{answer}");
+                            continue;
+                        }
+                        let parsed = readings.iter().map(|x| x.parse::<f32>().unwrap());
+                        let (least, most) = (
+                            parsed.clone().fold(f32::INFINITY, f32::min),
+                            parsed.fold(f32::NEG_INFINITY, f32::max),
+                        );
+                        assert_eq!(
+                            answer,
+                            format!(
+                                "error: expected at least {needed} readings that differ once \
+                                 scaled, found {scaled} in {samples} samples, from {least:?} to {most:?}\n"
+                            )
+                        );
+                        assert_eq!(t.line("bench"), answer);
+                        assert_eq!(state(t), before, "{model} {readings:?}");
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// A line of slope 16, where one reading is a step of f32 from the next: what is
+/// fitted is as exact as the readings.
+#[test]
+fn readings_that_hardly_differ_are_fitted() {
+    with_terminal(|t| {
+        // Near a million f32 has steps of 1/16. A sum of 48 rounds to steps of 4.
+        let readings: Vec<f32> = (0..48).map(|i| 1e6 + (i % 5) as f32 / 16.0).collect();
         t.line("clear");
-        t.line("add 3e38 1");
-        t.line("add -3e38 2");
-        assert_eq!(t.line("fit"), spread);
-        t.line("clear");
-        t.line("add 1 5");
-        t.line("add 2 5");
-        assert_eq!(last_line(&t.line("fit")), "ok");
-        assert_eq!(t.line("read 7"), "ok 5.0:40a00000\n");
+        for x in &readings {
+            t.line(&format!("add {x:?} {:?}", (x - 1e6) * 16.0));
+        }
+        let answer = t.line("fit 200");
+        assert_eq!(last_line(&answer), "ok", "{answer}");
+        let (w, _) = number(&answer, "w");
+        assert!((w - 16.0).abs() < 1e-3, "{answer}");
+        let (loss, _) = number(&answer, "loss");
+        assert!(loss < 1e-6, "{answer}");
+    });
+}
+
+#[test]
+fn spreads_are_finite_and_references_need_not_differ() {
+    with_terminal(|t| {
+        for (line, what, range) in [
+            (["3e38 1", "-3e38 2"], "readings", "-3e38 to 3e38"),
+            (["1e-30 1", "2e-30 2"], "readings", "1e-30 to 2e-30"),
+            (["1 3e38", "2 -3e38"], "references", "-3e38 to 3e38"),
+        ] {
+            t.line("clear");
+            for sample in line {
+                t.line(&format!("add {sample}"));
+            }
+            let before = state(t);
+            assert_eq!(
+                t.line("fit"),
+                format!(
+                    "error: expected {what} whose spread can be squared in f32, found {range}\n"
+                )
+            );
+            assert_eq!(state(t), before);
+        }
+        // Equal references, however their sum rounds.
+        for reference in ["5", "0.1", "16777.217", "3e38"] {
+            t.line("clear");
+            for i in 0..7 {
+                t.line(&format!("add {i} {reference}"));
+            }
+            assert_eq!(last_line(&t.line("fit")), "ok");
+            let reference: f32 = reference.parse().unwrap();
+            let expected = format!("ok {reference:?}:{:08x}\n", reference.to_bits());
+            assert_eq!(t.line("read 4"), expected);
+        }
     });
 }
 
@@ -581,16 +675,25 @@ fn a_saved_calibration_is_used_after_a_power_cycle() {
     });
 }
 
-/// Puts a record in flash as the calibrator would.
+/// Puts a record in flash as the calibrator would: kind and length, twice; sequence
+/// number and starts; the record; a checksum. In three pages.
 fn put(flash: &mut SmallFlash, record: &[u8]) {
-    // The last page is the journal.
-    let size = (flash.bytes.len() - 1024) as u32;
-    let mut map = MapStorage::<u8, _, _>::new(
-        BlockingAsync::new(flash),
-        MapConfig::new(0..size),
-        Cache::new_uncached(),
-    );
-    block_on(map.store_item(&mut [0; 256], &1, &record)).unwrap();
+    let mut bytes = vec![0xca, record.len() as u8, 0x35, !record.len() as u8];
+    bytes.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend(record);
+    bytes.extend(crc32(&bytes).to_le_bytes());
+    for page in flash.bytes.chunks_mut(1024) {
+        page[..bytes.len()].copy_from_slice(&bytes);
+    }
+}
+
+/// The checksum of zip, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
+        })
+    })
 }
 
 #[test]

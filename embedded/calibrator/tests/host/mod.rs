@@ -200,7 +200,7 @@ impl HostBoard {
     }
 }
 
-/// Two for the map, one for the journal.
+/// One for each copy.
 pub const PAGES: usize = 3;
 
 impl Board for HostBoard {

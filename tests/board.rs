@@ -1,0 +1,275 @@
+//! `examples/board.rs` and a board that notes what it is asked: nothing is asked
+//! before the file is known to be right, and nothing is forgotten before it is known
+//! to fit.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[allow(dead_code, unreachable_pub, missing_docs)]
+#[path = "../examples/board.rs"]
+mod board;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::thread;
+
+/// Runs the example with a file of this text. What it says, and what the board was
+/// asked: it has room for so many samples, and answers `ok` to what it knows.
+fn run(
+    name: &str,
+    text: &[u8],
+    choices: &[&str],
+    room: usize,
+) -> (Result<bool, String>, Vec<String>) {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&file, text).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("tcp:{}", listener.local_addr().unwrap());
+    // The example is the only one who connects; if it does not, that ends it.
+    let own = listener.local_addr().unwrap();
+    let asked = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut asked = Vec::new();
+        let mut answers = stream.try_clone().unwrap();
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { break };
+            let answer = match line.as_str() {
+                "" => continue,
+                "help me" => "error: expected help",
+                "list all" => "error: expected list",
+                "status" => &format!("board fake\r\nsamples 7 of {room}\r\nok"),
+                "model mlp 8" => "error: expected 1 to 3 hidden units",
+                line if line.starts_with("fit") => "fit loss=0 crc=00000000\r\nok",
+                _ => "ok 1",
+            };
+            asked.push(line.clone());
+            if writeln!(answers, "{answer}\r").is_err() {
+                break;
+            }
+        }
+        asked
+    });
+    let arguments: Vec<String> = [port.as_str(), file.to_str().unwrap()]
+        .iter()
+        .chain(choices)
+        .map(|argument| argument.to_string())
+        .collect();
+    let done = board::run(&arguments).map_err(|error| error.to_string());
+    let _ = std::net::TcpStream::connect(own);
+    let asked = asked.join().unwrap();
+    let said = done.map_err(|error| error.replace(file.to_str().unwrap(), name));
+    (said, asked)
+}
+
+const LINE: &str = "1,10\n2,20\n3,30\n4,41\n";
+
+#[test]
+fn what_is_no_file_of_samples_is_told_before_the_board_is_talked_to() {
+    let columns = ":2: expected a reading and its reference, found";
+    let none = ": expected lines of a reading and its reference, found";
+    let cases: &[(&[u8], &[&str], &str)] = &[
+        (
+            b"t,u,c\n1,2,3\n",
+            &[],
+            &format!("{columns} 3 columns in '1,2,3'"),
+        ),
+        (
+            b"1 2\n1 2 3\n",
+            &[],
+            &format!("{columns} 3 columns in '1 2 3'"),
+        ),
+        (
+            b"1;2\n1;2;3;4\n",
+            &[],
+            &format!("{columns} 4 columns in '1;2;3;4'"),
+        ),
+        (b"1,2\n17\n", &[], &format!("{columns} one column in '17'")),
+        (
+            b"1,2\n3,\n",
+            &[],
+            ":2: expected a finite number as reference, found ''",
+        ),
+        (
+            b"1,2\n\n3,nan\n",
+            &[],
+            ":3: expected a finite number as reference, found 'nan'",
+        ),
+        (
+            b"nan,2\n3,4\n",
+            &[],
+            ":1: expected a finite number as reading, found 'nan'",
+        ),
+        (
+            b"nan,inf\n3,4\n",
+            &[],
+            ":1: expected a finite number as reading, found 'nan'",
+        ),
+        (
+            b"1,2\ninf,4\n",
+            &[],
+            ":2: expected a finite number as reading, found 'inf'",
+        ),
+        (
+            b"1,2\n-Infinity,4\n",
+            &[],
+            ":2: expected a finite number as reading, found '-Infinity'",
+        ),
+        (
+            b"1,2\n1e39,4\n",
+            &[],
+            ":2: expected reading that f32 can hold, found '1e39'",
+        ),
+        (
+            b"1,2\n3,four\n",
+            &[],
+            ":2: expected a finite number as reference, found 'four'",
+        ),
+        (
+            b"x,y\nu,v\n1,2\n",
+            &[],
+            ":2: expected a finite number as reading, found 'u'",
+        ),
+        (
+            b"1,2\nx,y\n",
+            &[],
+            ":2: expected a finite number as reading, found 'x'",
+        ),
+        (
+            b"12,x\n3,4\n",
+            &[],
+            ":1: expected a finite number as reference, found 'x'",
+        ),
+        (
+            b"0x10,0x20\n3,4\n",
+            &[],
+            ":1: expected a finite number as reading, found '0x10'",
+        ),
+        (
+            b"1;2\n3,5;4\n",
+            &[],
+            ":2: expected a finite number as reading, found '3,5': write a point, not a comma",
+        ),
+        (b"", &[], &format!("{none} none")),
+        (b"\n# nothing\n", &[], &format!("{none} none")),
+        (
+            b"reading,reference\n",
+            &[],
+            &format!("{none} only a heading in line 1"),
+        ),
+        (b"1,2\n\xff\xfe\n", &[], ": expected UTF-8 text"),
+        (b"1,2\n", &[], ": expected at least 2 samples, found 1"),
+        (
+            b"1,2\n1,3\n1,4\n",
+            &[],
+            ": expected at least 2 readings that differ once scaled, found 1 in 3 samples, from 1.0 to 1.0",
+        ),
+        (
+            b"3e38,2\n-3e38,3\n",
+            &[],
+            ": expected readings whose spread can be squared in f32, found -3e38 to 3e38",
+        ),
+        (LINE.as_bytes(), &["linear", "sgd 3"], ": diverged, loss "),
+        (
+            LINE.as_bytes(),
+            &["poly4"],
+            "expected linear, poly2, poly3 or 'mlp 1' to 'mlp 8' as model, found 'poly4'",
+        ),
+        (
+            LINE.as_bytes(),
+            &["mlp 9"],
+            "expected linear, poly2, poly3 or 'mlp 1' to 'mlp 8' as model, found 'mlp 9'",
+        ),
+        (
+            LINE.as_bytes(),
+            &["linear", "sgd nan"],
+            "expected 'sgd <lr>' or 'adam <lr>' as optimizer, with a finite <lr> above 0, found 'sgd nan'",
+        ),
+        (
+            LINE.as_bytes(),
+            &["linear", "sgd"],
+            "expected 'sgd <lr>' or 'adam <lr>' as optimizer, with a finite <lr> above 0, found 'sgd'",
+        ),
+        (
+            LINE.as_bytes(),
+            &["linear", "sgd 0.1", "0"],
+            "expected 1 to 100000 epochs, found '0'",
+        ),
+        (
+            LINE.as_bytes(),
+            &["linear", "sgd 0.1", "many"],
+            "expected 1 to 100000 epochs, found 'many'",
+        ),
+    ];
+    for (text, choices, expected) in cases {
+        let (said, asked) = run("wrong.csv", text, choices, 48);
+        let said = said.unwrap_err();
+        let text = String::from_utf8_lossy(text);
+        let said = said.trim_start_matches("wrong.csv");
+        assert!(said.starts_with(expected), "{text:?}: {said}");
+        assert!(asked.is_empty(), "{text:?}: {asked:?}");
+    }
+}
+
+#[test]
+fn whatever_stands_between_the_columns_is_understood() {
+    for (i, text) in [
+        LINE,
+        "reading,reference\n1,10\n2,20\n3,30\n4,41\n",
+        "\u{feff}t_u;t_c\r\n1;10\r\n2;20\r\n3;30\r\n4;41\r\n",
+        "# of numpy.savetxt\n1.0 10\n2 20.0\n\n  3   30 \n4e0 4.1e1",
+        "t\tu\n1\t10\n2\t20\n3\t30\n4\t41",
+        "1, 10\n2 ,20\n3,30\n+4,41.0\n",
+        "\"mV\" \"pH\"\n1 10\n2 20\n3 30\n4 41\n",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (said, asked) = run(&format!("right-{i}.csv"), text.as_bytes(), &[], 4);
+        // The board has other bits: that is found out, too.
+        assert_eq!(said, Ok(false), "{text}");
+        let sent: Vec<_> = asked
+            .iter()
+            .filter(|line| line.starts_with("add"))
+            .collect();
+        assert_eq!(
+            sent,
+            [
+                "add 1.0 10.0",
+                "add 2.0 20.0",
+                "add 3.0 30.0",
+                "add 4.0 41.0"
+            ]
+        );
+        assert_eq!(asked.iter().filter(|line| *line == "clear").count(), 1);
+    }
+}
+
+/// Numbers of many digits are sent in lines that the board takes, 64 bytes.
+#[test]
+fn numbers_are_sent_in_short_lines() {
+    let text = "1e-30,1e18\n1.17549435e-18,-2.5e17\n3e-9,1\n";
+    let (said, asked) = run("digits.csv", text.as_bytes(), &[], 4);
+    assert_eq!(said, Ok(false));
+    assert!(asked.iter().all(|line| line.len() <= 64), "{asked:?}");
+    assert!(asked.contains(&"add 1e-30 1e18".to_owned()), "{asked:?}");
+}
+
+#[test]
+fn what_the_board_has_no_room_for_is_told_before_it_forgets_its_own() {
+    let (said, asked) = run("many.csv", LINE.as_bytes(), &[], 3);
+    assert_eq!(
+        said.unwrap_err(),
+        "many.csv: expected at most 3 samples, which this board has room for, found 4"
+    );
+    assert_eq!(asked, ["help me", "list all", "status"]);
+
+    let ten: String = (0..10).map(|i| format!("{i} {}\n", i * i)).collect();
+    let wide = ["mlp 8", "adam 0.01", "5"];
+    let (said, asked) = run("wide.csv", ten.as_bytes(), &wide, 48);
+    assert_eq!(
+        said.unwrap_err(),
+        "model mlp 8: expected 1 to 3 hidden units"
+    );
+    assert!(!asked.contains(&"clear".to_owned()), "{asked:?}");
+}
