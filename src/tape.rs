@@ -3,6 +3,8 @@
 //! What users call is here; how it is done, and how memory is laid out, in
 //! `state`.
 
+mod place;
+mod plan;
 mod state;
 
 use core::cell::{Cell, Ref, RefCell, RefMut};
