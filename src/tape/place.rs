@@ -18,23 +18,9 @@ use crate::op::{Link, Node, Nodes, Operand, Start, number, set_number};
 /// On a tape of so many nodes or fewer, a list is as fast.
 pub(super) const SMALL: usize = 128;
 
-/// Where an account of live buffers begins.
-pub(super) struct Live {
-    /// The lowest, or in place of a link the number of the root.
-    first: Cell<Option<Link>>,
-    /// In a tree, what stands for all that is in front of the buffers; and the highest
-    /// bit that addresses have.
-    front: Cell<Option<Link>>,
-    range: Cell<usize>,
-}
-
-impl Live {
-    pub(super) const NONE: Live = Live {
-        first: Cell::new(None),
-        front: Cell::new(None),
-        range: Cell::new(0),
-    };
-}
+/// Where an account of live buffers begins: a link to the lowest, or in place of one the
+/// number of the root, and above it how many bits addresses have, less one.
+pub(super) type Live = Cell<Option<Link>>;
 
 pub(super) trait Places {
     /// No buffer is live.
@@ -57,12 +43,12 @@ pub(super) struct List;
 impl Places for List {
     #[inline(always)]
     fn begin(live: &Live, _: &Nodes<'_>) {
-        live.first.set(None);
+        live.set(None);
     }
 
     fn place(live: &Live, nodes: &mut Nodes<'_>, top: Start, link: Link) -> Start {
         let len = nodes.at(link).extent();
-        let (mut slot, mut end) = (&live.first, top);
+        let (mut slot, mut end) = (live, top);
         while let Some(next) = slot.get() {
             count_step();
             let live = nodes.at(next);
@@ -88,7 +74,7 @@ impl Places for List {
     }
 
     fn release(live: &Live, nodes: &Nodes<'_>, _: Start, link: Link) {
-        let mut slot = &live.first;
+        let mut slot = live;
         while let Some(next) = slot.get().filter(|next| *next != link) {
             count_step();
             slot = &nodes.at(next).next_planned;
@@ -114,10 +100,8 @@ const ENDLESS: usize = 1 << 30;
 
 impl Places for Tree {
     fn begin(live: &Live, nodes: &Nodes<'_>) {
-        live.first.set(None);
-        live.range.set(1);
+        live.set(None);
         let front = nodes.links().find(|link| nodes.at(*link).has(Node::PARAM));
-        live.front.set(front);
         if let Some(front) = front {
             Account::new(live, nodes, Start::NONE).insert(front, ENDLESS);
         }
@@ -194,19 +178,20 @@ impl<'a, 't> Account<'a, 't> {
 
     /// Where a buffer begins, from 1 on. The one in front of all is at 0.
     fn address(&self, link: Link) -> usize {
-        if Some(link) == self.live.front.get() {
+        let node = self.nodes.at(link);
+        if node.has(Node::PARAM) {
             0
         } else {
-            self.nodes.at(link).tensor.grad.beyond(self.top) + 1
+            node.tensor.grad.beyond(self.top) + 1
         }
     }
 
     /// Where the gap behind it begins.
     fn end(&self, link: Link) -> Start {
-        if Some(link) == self.live.front.get() {
+        let node = self.nodes.at(link);
+        if node.has(Node::PARAM) {
             self.top
         } else {
-            let node = self.nodes.at(link);
             node.tensor.grad.after(node.extent())
         }
     }
@@ -216,11 +201,16 @@ impl<'a, 't> Account<'a, 't> {
         Some(self.nodes.at(link).gap())
     }
 
+    /// How many bits addresses have, less one.
+    fn bits(&self) -> usize {
+        number(self.live) >> 16
+    }
+
     fn root(&self) -> Slot {
         Slot {
             above: None,
             right: false,
-            bit: self.live.range.get(),
+            bit: 1 << self.bits(),
         }
     }
 
@@ -272,7 +262,7 @@ impl<'a, 't> Account<'a, 't> {
 
     fn at(&self, slot: Slot) -> u32 {
         let Some(above) = slot.above else {
-            return number(&self.live.first) as u32;
+            return number(self.live) as u32 & 0xFFFF;
         };
         let (left, right) = self.nodes.at(above).below();
         if slot.right { right } else { left }
@@ -280,7 +270,7 @@ impl<'a, 't> Account<'a, 't> {
 
     fn put(&self, slot: Slot, new: u32) {
         let Some(above) = slot.above else {
-            set_number(&self.live.first, new as usize);
+            set_number(self.live, self.bits() << 16 | new as usize);
             return;
         };
         let above = self.nodes.at(above);
@@ -301,7 +291,7 @@ impl<'a, 't> Account<'a, 't> {
     /// Adds a buffer.
     fn insert(&self, link: Link, gap: usize) {
         let address = self.address(link);
-        while address >= 2 * self.live.range.get() {
+        while address >> self.bits() > 1 {
             self.widen();
         }
         self.insert_at(self.root(), link, gap);
@@ -329,13 +319,12 @@ impl<'a, 't> Account<'a, 't> {
 
     /// Doubles the range of addresses: all there are go to the left of the root.
     fn widen(&self) {
-        let range = self.live.range.get();
         if let Some(root) = self.nodes.numbered(self.at(self.root())) {
             self.lift(self.root(), root);
             self.nodes.at(root).set_below((self.at(self.root()), 0));
             self.put(self.root(), self.nodes.number(root));
         }
-        self.live.range.set(2 * range);
+        set_number(self.live, number(self.live) + (1 << 16));
     }
 
     /// Takes a buffer out, and says where it was.

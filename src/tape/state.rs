@@ -63,8 +63,9 @@ pub(crate) struct State<'t> {
     pub(super) seed: usize,
     pub(super) seed_len: usize,
     pub(super) reached: Collected,
-    /// Parameters to which none flow, while planning.
+    /// Parameters to which none flow, and what is live, while planning.
     pub(super) unreached: usize,
+    pub(super) live: Live,
     /// Which parameters hold gradients.
     pub(super) collected: Cell<Collected>,
     /// The first operation that a parameter changes the result of.
@@ -79,9 +80,6 @@ pub(crate) struct State<'t> {
     outdated_from: usize,
     /// Why something was refused last.
     pub(super) refusal: Refusal,
-    /// Which gradients have a place, while planning. (What is seldom looked at is far
-    /// from the start, where it takes longer instructions on a microcontroller.)
-    pub(super) live: Live,
     /// How gradients are planned, if there are many nodes.
     pub(super) plan_many: Option<PlanMany<'t>>,
 }
@@ -160,7 +158,6 @@ impl<'t> State<'t> {
         let nodes = nodes.get_mut(..usable).unwrap_or_default();
         State {
             unreached: 0,
-            live: Live::NONE,
             plan_many: plan::many(usable),
             bottom: usable_floats,
             floats: Floats::new(floats),
@@ -172,6 +169,7 @@ impl<'t> State<'t> {
             nodes_peak: 0,
             planned: Stamp::NONE,
             first_planned: None,
+            live: Cell::new(None),
             seed: usize::MAX, // none
             seed_len: 0,
             reached: Collected::NONE,
@@ -370,11 +368,11 @@ impl<'t> State<'t> {
                 // Gradients already collected move.
                 if self.collected.get() != Collected::NONE {
                     move_up(self.floats.part(place, place + len), len);
+                    if self.collected.get() == Collected::ALL {
+                        self.collected.set(Collected::PLANNED);
+                    }
                 }
                 self.param_floats += len;
-                if self.collected.get() == Collected::ALL {
-                    self.collected.set(Collected::PLANNED);
-                }
                 (place, Node::PARAM | Node::REQUIRES_GRAD)
             }
         };
