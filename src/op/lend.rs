@@ -31,6 +31,12 @@
 //! touched while a forward pass does. Debug builds check both, and lend nothing that
 //! overlaps.
 //!
+//! **Numbers in place of links are not followed.** While gradients are planned, nodes
+//! keep other numbers where their places in the two chains of operations are
+//! ([`set_number`]). No pass runs meanwhile. When planning ends, even by unwinding, the
+//! forward chain is put back; the backward one is followed only from where a plan that
+//! was completed begins it.
+//!
 //! **What is planned is up to date.** When a value is added or dropped, moves or
 //! changes its length, `State` plans again before it runs backward.
 //!
@@ -444,9 +450,8 @@ impl DerefMut for Nodes<'_> {
     }
 }
 
-/// What `tape::place` keeps in a node while gradients are planned, when neither chain
-/// is followed: numbers, where they have their links. Planning ends with links in both
-/// again, or in the one of them that is followed without a plan.
+/// Numbers that `tape::place` keeps in a node while gradients are planned, in place of
+/// its links.
 impl Node {
     pub(crate) fn gap(&self) -> usize {
         number(&self.next)

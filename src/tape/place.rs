@@ -15,7 +15,9 @@ use core::cell::Cell;
 
 use crate::op::{Link, Node, Nodes, Operand, Start, number, set_number};
 
-/// On a tape of so many nodes or fewer, a list is as fast.
+/// On a tape of so many nodes or fewer, a list is as fast: it looks at 85 buffers at
+/// most, as no more than two in three nodes have gradients alive at once. The tree takes
+/// several times the code, which firmware with so few nodes is linked without.
 pub(super) const SMALL: usize = 128;
 
 /// Where an account of live buffers begins: a link to the lowest, or in place of one the
@@ -87,7 +89,9 @@ impl Places for List {
 /// gap is longer than the one of the buffer above it (a priority search tree: the halves
 /// of a range of addresses are below whichever buffer in it has the longest gap). So a
 /// step down halves the range, and there are at most as many as an address has bits,
-/// however buffers come and go.
+/// however buffers come and go. The worst there can be is a graph whose operations have
+/// three operands, of which each needs a buffer: for each operation, twelve ways down and
+/// five for the one that is released, of at most 31 steps.
 ///
 /// A parameter, which needs no place, stands for what is in front of all.
 ///

@@ -11,8 +11,8 @@
 //!
 //! Parameters stay contiguous, and so do their gradients: an optimizer sees two flat
 //! slices. Values of constants and results stay where they were put. A backward pass
-//! keeps the gradients of intermediate results between the two; `plan` gives each a
-//! place from the moment the first operation adds to it until its own operation has
+//! keeps the gradients of intermediate results between the two; `plan`, in a file of
+//! its own, gives each a place from the moment the first operation adds to it until its own operation has
 //! read it, so that buffers are shared.
 //!
 //! What is written is always apart from what is read, and where it is, is kept in the
@@ -903,7 +903,8 @@ impl<'t> State<'t> {
 
     /// Fills the gradients of parameters that no backward pass has reached with what
     /// changes nothing: of a sum, or of a step. A step refuses the first parameter that
-    /// may not go without, and says where that was made.
+    /// may not go without, and says where that was made. Looks at all nodes: no longer
+    /// than a replay takes.
     #[cold]
     #[inline(never)]
     pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Refused> {
@@ -953,7 +954,8 @@ impl<'t> State<'t> {
         self.outdated_from = self.outdated_from.min(self.first_trained);
     }
 
-    /// An element of all parameters, and its gradient: 0 if none has reached it.
+    /// An element of all parameters, and its gradient: 0 if none has reached it. Looks
+    /// for the parameter among all nodes.
     pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {
         let holds =
             |node: &&Node| index.wrapping_sub(self.floats.place(node.tensor.values)) < node.len();
