@@ -9,7 +9,10 @@
 //!
 //! The committed numbers, in `instructions.txt`, are of 64-bit x86 at the
 //! baseline level (SSE2), which every such CPU runs in the same way, and of the
-//! compiler named there. J1 and J2 are counted per epoch, kernels per call.
+//! compiler named there. J1 and J2 are counted per epoch, kernels per call. `plan` is the
+//! first backward of a graph of so many operations, its planning included; `rewind` an
+//! operation that is recorded and dropped again behind so many, `rebind` one behind which
+//! so many are: what grows faster than its work is thousands of times as much.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -22,7 +25,7 @@ use std::{env, fs, io};
 use baregrad::HeapArena;
 use baregrad::optim::Optimizer;
 use shared::plain::{self, Data};
-use shared::{Sine, jobs, wanted};
+use shared::{Sine, graphs, jobs, wanted};
 
 /// What is allowed beyond a committed number: so many percent of it, and so many
 /// instructions. Compilers from 1.95 to 1.97 agree to the instruction; 1.89, the
@@ -35,7 +38,7 @@ const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions
 
 /// What is counted: a name, and how often it is done while counting. A kernel's
 /// name ends in the length of its slices.
-const SUBJECTS: [(&str, u32); 12] = [
+const SUBJECTS: [(&str, u32); 20] = [
     ("J1", 100),
     ("J1-linear-mse", 100),
     ("J1-operators", 100),
@@ -48,6 +51,14 @@ const SUBJECTS: [(&str, u32); 12] = [
     ("exp/4096", 1),
     ("tanh/4096", 1),
     ("matmul/256", 1),
+    ("plan/chain/100", 1),
+    ("plan/chain/1000", 1),
+    ("plan/chain/16000", 1),
+    ("plan/wide/100", 1),
+    ("plan/wide/1000", 1),
+    ("plan/wide/16000", 1),
+    ("rewind/10000", 100),
+    ("rebind/10000", 100),
 ];
 
 /// Valgrind counts what happens in here: it knows the function by its name.
@@ -75,6 +86,7 @@ fn perform(name: &str, times: u32) {
         "J1-linear-mse" => train(times, jobs::thermometer(&tape)),
         "J1-operators" => train(times, jobs::thermometer_operators(&tape)),
         "J2" => train(times, jobs::sine(&tape, &Sine::load())),
+        _ if name.starts_with('p') || name.starts_with('r') => graph(name, times),
         _ => {
             let (kernel, len) = name.split_once('/').unwrap();
             let lanes = plain::kernel(kernel).lanes;
@@ -82,6 +94,33 @@ fn perform(name: &str, times: u32) {
             twice(times, || lanes(black_box(&mut data)));
         }
     }
+}
+
+/// Steps of a tape whose cost is not that of its arithmetic.
+fn graph(name: &str, times: u32) {
+    let (step, n) = name.rsplit_once('/').unwrap();
+    let n: usize = n.parse().unwrap();
+    let mut arena = HeapArena::new(4 * n, 2 * n + 10);
+    let tape = arena.tape();
+    let x = tape.input(&[1.0], []);
+    let loss = match step {
+        "plan/wide" => graphs::wide(&tape, n),
+        _ => graphs::chain(&tape, n),
+    };
+    let mark = tape.mark();
+    let mut run = || match step {
+        "rebind" => tape.rebind(x, &[2.0]).unwrap(),
+        _ => {
+            // Planned anew each time.
+            let more = loss * 1.0;
+            if step != "rewind" {
+                tape.backward(more).unwrap();
+            }
+            tape.rewind(mark).unwrap();
+        }
+    };
+    run();
+    counted(black_box(times), &mut run);
 }
 
 /// Has valgrind run this program on one subject. `None` if there is no valgrind.
@@ -150,7 +189,7 @@ fn gate(update: bool) -> io::Result<bool> {
                 format!("{verdict}{percent:+.1} % of {before}")
             }
         };
-        println!("{name:14} {count:>8}  {verdict}");
+        println!("{name:16} {count:>8}  {verdict}");
     }
     if update {
         fs::write(NUMBERS, numbers)?;

@@ -69,7 +69,7 @@ mod lend;
 mod stamp;
 
 pub use lend::{Backward, Forward, Grad};
-pub(crate) use lend::{Floats, Link, Nodes, Operand, Span, Start, Tensor};
+pub(crate) use lend::{Floats, Link, Nodes, Operand, Span, Start, Tensor, number, set_number};
 pub(crate) use stamp::{Stamp, Stamps};
 
 /// One kind of operation, with everything the tape needs to know of it.
@@ -145,7 +145,6 @@ fn pass_grad(nodes: &mut Nodes<'_>, link: Link, k: usize) -> bool {
     };
     let heir = nodes.at_mut(heir);
     heir.tensor.grad = own;
-    heir.set(Node::LIVE);
     true
 }
 
@@ -215,9 +214,10 @@ pub struct Node {
     pub(crate) op: Option<&'static dyn Op>,
     pub(crate) operands: [Operand; MAX_OPERANDS],
     /// What runs next in a forward pass.
-    pub(crate) next: Option<Link>,
-    /// What runs next in the planned backward pass.
-    pub(crate) next_planned: Option<Link>,
+    pub(crate) next: Cell<Option<Link>>,
+    /// What runs next in the planned backward pass. While planning, both are borrowed
+    /// for other purposes: see `tape::place`.
+    pub(crate) next_planned: Cell<Option<Link>>,
     /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass that
     /// adds to gradients of parameters; bit `ANEW + k`: in one that starts anew.
     pub(crate) firsts: u8,
@@ -238,8 +238,8 @@ impl Node {
         tensor: Tensor::UNUSED,
         op: None,
         operands: [Operand::UNUSED; MAX_OPERANDS],
-        next: None,
-        next_planned: None,
+        next: Cell::new(None),
+        next_planned: Cell::new(None),
         firsts: 0,
         saved: 0,
         flags: Cell::new(0),
@@ -261,8 +261,8 @@ impl Node {
     pub(crate) const WRITTEN: u16 = 4;
     /// A parameter that may go without a gradient.
     pub(crate) const ALLOW_UNUSED: u16 = 8;
-    /// Its gradient buffer is taken, at this point of planning.
-    pub(crate) const LIVE: u16 = 16;
+    /// A view of its values was recorded: there is one still, or was.
+    pub(crate) const VIEWED: u16 = 16;
     /// Shows another node's values: nothing to compute.
     pub(crate) const VIEW: u16 = 32;
     /// The planned loss's gradient flows to this parameter.
@@ -295,10 +295,21 @@ impl Node {
         self.tensor.values = data;
     }
 
+    /// An operation that a forward pass runs.
+    pub(crate) fn runs_forward(&self) -> bool {
+        self.op.is_some() && !self.has(Self::VIEW)
+    }
+
     /// Its elements.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.tensor.values.len()
+    }
+
+    /// The floats that its gradient takes: at least one, so that no two have the same
+    /// place.
+    pub(crate) fn extent(&self) -> usize {
+        self.len().max(1)
     }
 
     #[inline(always)]

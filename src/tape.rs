@@ -3,6 +3,8 @@
 //! What users call is here; how it is done, and how memory is laid out, in
 //! `state`.
 
+mod place;
+mod plan;
 mod state;
 
 use core::cell::{Cell, Ref, RefCell, RefMut};
@@ -336,6 +338,9 @@ impl<'t> Tape<'t> {
     /// Also clears the error the tape keeps, if any: what failed was recorded
     /// after the mark.
     ///
+    /// Takes the time of what is dropped, however much is kept. Only if parameters are
+    /// dropped while others hold gradients do those move.
+    ///
     /// # Errors
     /// A mark of another tape, or one that was itself rewound past.
     ///
@@ -409,6 +414,12 @@ impl<'t> Tape<'t> {
     /// Adds the gradients of `loss`, a single number, to those of the
     /// parameters.
     ///
+    /// The first call after something was recorded or dropped, for another loss, or for
+    /// another batch size plans where gradients stand. That looks at every node of the
+    /// tape, and for each operation searches what is alive: n log n in all, at most a
+    /// microsecond an operation on a desktop, whatever the graph. (On a tape of up to
+    /// 128 nodes the search is linear in them, which takes less code.)
+    ///
     /// # Errors
     /// A `loss` of more than one element, one that depends on no parameter,
     /// values that are older than the parameters, an arena too small for the
@@ -461,6 +472,9 @@ impl<'t> Tape<'t> {
     ///
     /// The results change with the next [`replay`](Self::replay), so that
     /// several inputs can be rebound to another batch size one after another.
+    ///
+    /// Takes no time that grows with the recording, unless a view of the input was
+    /// recorded: those are looked for among all nodes.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 8>::new();
@@ -527,7 +541,8 @@ impl<'t> Tape<'t> {
     }
 
     /// What is in use of the arena, now and at most so far: record once on the
-    /// desktop in a large arena, read the peak, size the firmware's.
+    /// desktop in a large arena, read the peak, size the firmware's. Looks at every node,
+    /// to count inputs.
     pub fn usage(&self) -> Usage {
         // Held guards only read, so looking is always possible between calls.
         self.state.try_borrow().map_or(

@@ -43,7 +43,10 @@ macro_rules! tape {
 }
 
 const FLOATS: usize = 20_000;
-const NODES: usize = 100;
+/// So many that gradients are planned in a tree.
+const NODES: usize = 200;
+/// So few that a list does.
+const FEW_NODES: usize = 100;
 
 /// NaN's sign and payload are not promised.
 fn bits(xs: &[f32]) -> Vec<u32> {
@@ -246,7 +249,7 @@ impl Program {
     }
 
     fn fresh(&self, version: u64) -> Outcome {
-        tape!(tape, FLOATS, NODES);
+        tape!(tape, FLOATS, FEW_NODES);
         let (built, loss) = self.record(&tape, version);
         tape.backward(loss).unwrap();
         Outcome::of(&built, loss)

@@ -1,11 +1,13 @@
 //! What the benchmarks have in common: the data of the three jobs, each job
-//! written by hand ([`floors`]) and on a tape ([`jobs`]), and the plain loops
+//! written by hand ([`floors`]) and on a tape ([`jobs`]), graphs of many operations
+//! ([`graphs`]), and the plain loops
 //! kernels are measured against ([`plain`]).
 
 #![allow(dead_code, unreachable_pub, missing_docs)] // each benchmark uses a part
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod floors;
+pub mod graphs;
 pub mod jobs;
 pub mod plain;
 

@@ -31,6 +31,12 @@
 //! touched while a forward pass does. Debug builds check both, and lend nothing that
 //! overlaps.
 //!
+//! **Numbers in place of links are not followed.** While gradients are planned, nodes
+//! keep other numbers where their places in the two chains of operations are
+//! ([`set_number`]). No pass runs meanwhile. When planning ends, even by unwinding, the
+//! forward chain is put back; the backward one is followed only from where a plan that
+//! was completed begins it.
+//!
 //! **What is planned is up to date.** When a value is added or dropped, moves or
 //! changes its length, `State` plans again before it runs backward.
 //!
@@ -39,6 +45,7 @@
 
 #![allow(unsafe_code)]
 
+use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
@@ -62,6 +69,18 @@ impl Start {
 
     pub(crate) fn after(self, len: usize) -> Start {
         Start(self.0.wrapping_add(len))
+    }
+
+    /// How many numbers it is behind another of the same arena.
+    pub(crate) fn beyond(self, other: Start) -> usize {
+        self.0.addr().wrapping_sub(other.0.addr()) / size_of::<f32>()
+    }
+
+    /// Whether there is room for `len` numbers from here to `next`, which may also be
+    /// in front.
+    pub(crate) fn has_room(self, len: usize, next: Start) -> bool {
+        let bytes = next.0.addr().wrapping_sub(self.0.addr());
+        bytes as isize >= (len * size_of::<f32>()) as isize
     }
 }
 
@@ -176,7 +195,7 @@ impl<'t> Floats<'t> {
 
     /// The place of a number of the arena.
     pub(crate) fn place_of(&self, start: Start) -> usize {
-        start.0.addr().wrapping_sub(self.start.addr().get()) / size_of::<f32>()
+        start.beyond(Start(self.start.as_ptr()))
     }
 
     /// The first `n` numbers and the next `n`; none if there are not as many.
@@ -367,6 +386,23 @@ impl<'t> Nodes<'t> {
         Link(unsafe { self.start.add(id) })
     }
 
+    /// The node before.
+    pub(crate) fn before(&self, link: Link) -> Option<Link> {
+        // SAFETY: if it is not the first, there is one before it.
+        (link.0 != self.start).then(|| unsafe { Link(link.0.sub(1)) })
+    }
+
+    /// A node's number from 1 on: in 16 bits, see `MAX_NODES`.
+    pub(crate) fn number(&self, link: Link) -> u32 {
+        let bytes = link.0.addr().get().wrapping_sub(self.start.addr().get());
+        (bytes / size_of::<Node>()) as u32 + 1
+    }
+
+    /// The node with this number; none for 0.
+    pub(crate) fn numbered(&self, number: u32) -> Option<Link> {
+        self.link((number as usize).wrapping_sub(1))
+    }
+
     /// Takes the next one into use, if there is one.
     pub(crate) fn grow(&mut self) {
         self.used = self.capacity.min(self.used + 1);
@@ -412,6 +448,37 @@ impl DerefMut for Nodes<'_> {
         // SAFETY: as above, and `self` is borrowed exclusively.
         unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.used) }
     }
+}
+
+/// Numbers that `tape::place` keeps in a node while gradients are planned, in place of
+/// its links.
+impl Node {
+    pub(crate) fn gap(&self) -> usize {
+        number(&self.next)
+    }
+
+    pub(crate) fn set_gap(&self, gap: usize) {
+        set_number(&self.next, gap);
+    }
+
+    /// Two numbers of nodes, by [`Nodes::number`].
+    pub(crate) fn below(&self) -> (u32, u32) {
+        let both = number(&self.next_planned) as u32;
+        (both & 0xFFFF, both >> 16)
+    }
+
+    pub(crate) fn set_below(&self, (left, right): (u32, u32)) {
+        set_number(&self.next_planned, (left | right << 16) as usize);
+    }
+}
+
+/// A number that is kept in place of a link.
+pub(crate) fn number(link: &Cell<Option<Link>>) -> usize {
+    link.get().map_or(0, |link| link.0.addr().get())
+}
+
+pub(crate) fn set_number(link: &Cell<Option<Link>>, number: usize) {
+    link.set(NonNull::new(core::ptr::without_provenance_mut(number)).map(Link));
 }
 
 /// An input's data of another batch size stand, until they are taken over, where an
@@ -462,7 +529,7 @@ impl<'a> Forward<'a> {
             let node = nodes.at(link);
             let Some(op) = node.op else { break };
             Self::run_one(op, node, floats);
-            next = node.next;
+            next = node.next.get();
         }
     }
 
@@ -574,7 +641,7 @@ impl<'a> Backward<'a> {
             if cx.firsts != 0 {
                 cx.clear_unlent();
             }
-            next = node.next_planned;
+            next = node.next_planned.get();
         }
     }
 

@@ -11,8 +11,8 @@
 //!
 //! Parameters stay contiguous, and so do their gradients: an optimizer sees two flat
 //! slices. Values of constants and results stay where they were put. A backward pass
-//! keeps the gradients of intermediate results between the two; `plan` gives each a
-//! place from the moment the first operation adds to it until its own operation has
+//! keeps the gradients of intermediate results between the two; `plan`, in a file of
+//! its own, gives each a place from the moment the first operation adds to it until its own operation has
 //! read it, so that buffers are shared.
 //!
 //! What is written is always apart from what is read, and where it is, is kept in the
@@ -28,19 +28,22 @@ use core::ops::Range;
 use core::panic::Location;
 use core::ptr;
 
+use super::place::Live;
+use super::plan::{self, PlanMany};
 use super::{Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::Level;
 use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Op};
-use crate::op::{Operand, PassGrad, Span, Stamp, Stamps, Start};
+use crate::op::{Operand, Span, Stamp, Stamps};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
 /// So that no sum of two lengths overflows a 32-bit `usize`.
-const MAX_FLOATS: usize = 1 << 30;
+pub(super) const MAX_FLOATS: usize = 1 << 30;
 
-/// So that half of a stamp is left for generations.
-const MAX_NODES: usize = 1 << 16;
+/// So that half of a stamp is left for generations, and planning can count to as many
+/// in 16 bits, from one on.
+const MAX_NODES: usize = (1 << 16) - 1;
 
 /// The most elements a tensor has: its node keeps their number in 32 bits.
 const MAX_ELEMENTS: u32 = u32::MAX;
@@ -58,23 +61,24 @@ pub(crate) struct State<'t> {
     pub(super) nodes: Nodes<'t>,
     /// Floats taken by parameters, and where the other values begin.
     pub(super) param_floats: usize,
-    bottom: usize,
+    pub(super) bottom: usize,
     /// Floats taken by gradients of intermediate results.
-    scratch: usize,
-    floats_peak: usize,
+    pub(super) scratch: usize,
+    pub(super) floats_peak: usize,
     nodes_peak: usize,
     stamps: Stamps,
     /// The loss whose gradient buffers are planned, where its own is and how long,
     /// and to which parameters gradients flow.
-    planned: Stamp,
-    first_planned: Option<Link>,
-    seed: usize,
-    seed_len: usize,
-    reached: Collected,
-    /// Parameters to which none flow, while planning.
-    unreached: usize,
+    pub(super) planned: Stamp,
+    pub(super) first_planned: Option<Link>,
+    pub(super) seed: usize,
+    pub(super) seed_len: usize,
+    pub(super) reached: Collected,
+    /// Parameters to which none flow, and what is live, while planning.
+    pub(super) unreached: usize,
+    pub(super) live: Live,
     /// Which parameters hold gradients.
-    collected: Cell<Collected>,
+    pub(super) collected: Cell<Collected>,
     /// The first operation that a parameter changes the result of.
     first_trained: usize,
     /// What takes over the data of other batch sizes that inputs wait for: a firmware
@@ -87,23 +91,25 @@ pub(crate) struct State<'t> {
     outdated_from: usize,
     /// Why something was refused last.
     pub(super) refusal: Refusal,
+    /// How gradients are planned, if there are many nodes.
+    pub(super) plan_many: Option<PlanMany<'t>>,
 }
 
 /// Which parameters have collected gradients since the last `zero_grad`: those with
 /// one of these flags. Kept so that the usual turn, one `backward` after each
 /// `zero_grad`, looks at no parameter.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Collected(u16);
+pub(super) struct Collected(u16);
 
 impl Collected {
-    const NONE: Self = Self(0);
+    pub(super) const NONE: Self = Self(0);
     /// Those of the planned loss.
-    const PLANNED: Self = Self(Node::PLANNED);
+    pub(super) const PLANNED: Self = Self(Node::PLANNED);
     /// The same, and those are all there are.
-    const ALL: Self = Self(Node::PLANNED | Node::NO_PARAM);
+    pub(super) const ALL: Self = Self(Node::PLANNED | Node::NO_PARAM);
     const WRITTEN: Self = Self(Node::WRITTEN);
     /// Those of the planned loss as well.
-    const WRITTEN_OR_PLANNED: Self = Self(Node::WRITTEN | Node::PLANNED);
+    pub(super) const WRITTEN_OR_PLANNED: Self = Self(Node::WRITTEN | Node::PLANNED);
 }
 
 type TakeOver<'t> = fn(&mut State<'t>) -> Result<(), Refused>;
@@ -124,13 +130,15 @@ pub(super) struct Refusal {
     at: Cell<Option<&'static Location<'static>>>,
 }
 
-/// What the gradients of all parameters are needed for.
+/// What the gradients of all parameters are needed for, as the bits of what changes
+/// nothing there. (So a microcontroller needs no constants of its own for them.)
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub(super) enum Purpose {
-    /// Other gradients are to be added.
-    Add,
-    /// An optimizer's step.
-    Step,
+    /// Other gradients are to be added: -0.
+    Add = 1 << 31,
+    /// An optimizer's step: 0.
+    Step = 0,
 }
 
 /// A value in the arena that is not computed.
@@ -160,6 +168,8 @@ impl<'t> State<'t> {
         let usable = nodes.len().min(MAX_NODES);
         let nodes = nodes.get_mut(..usable).unwrap_or_default();
         State {
+            unreached: 0,
+            plan_many: plan::many(usable),
             bottom: usable_floats,
             floats: Floats::new(floats),
             stamps: Stamps::new(nodes.len()),
@@ -170,10 +180,10 @@ impl<'t> State<'t> {
             nodes_peak: 0,
             planned: Stamp::NONE,
             first_planned: None,
+            live: Cell::new(None),
             seed: usize::MAX, // none
             seed_len: 0,
             reached: Collected::NONE,
-            unreached: 0,
             collected: Cell::new(Collected::NONE),
             take_over: None,
             first_op: None,
@@ -325,7 +335,7 @@ impl<'t> State<'t> {
     }
 
     /// Floats that must stay.
-    fn used(&self) -> usize {
+    pub(super) fn used(&self) -> usize {
         2 * self.param_floats + (self.floats.len() - self.bottom)
     }
 
@@ -367,11 +377,13 @@ impl<'t> State<'t> {
             Leaf::Param => {
                 let place = self.param_floats;
                 // Gradients already collected move.
-                move_up(self.floats.part(place, place + len), len);
-                self.param_floats += len;
-                if self.collected.get() == Collected::ALL {
-                    self.collected.set(Collected::PLANNED);
+                if self.collected.get() != Collected::NONE {
+                    move_up(self.floats.part(place, place + len), len);
+                    if self.collected.get() == Collected::ALL {
+                        self.collected.set(Collected::PLANNED);
+                    }
                 }
+                self.param_floats += len;
                 (place, Node::PARAM | Node::REQUIRES_GRAD)
             }
         };
@@ -461,7 +473,8 @@ impl<'t> State<'t> {
     fn push(&mut self, link: Link, shape: &Shape, at: &'static Location<'static>) -> Stamp {
         let stamp = self.stamps.stamp(self.nodes.len());
         let node = self.nodes.at_mut(link);
-        (node.stamp, node.at, node.next) = (stamp, Some(at), None);
+        (node.stamp, node.at) = (stamp, Some(at));
+        node.next.set(None);
         node.tensor.shape = *shape;
         self.nodes.grow();
         self.forget_plan();
@@ -479,7 +492,9 @@ impl<'t> State<'t> {
             let node = self.nodes.at_mut(input);
             node.tensor.values = Span::of_input(data);
             node.clear(Node::PENDING);
-            self.follow_sources();
+            if node.has(Node::VIEWED) {
+                self.follow_sources();
+            }
         } else {
             let row = node.tensor.shape.row_numel();
             let rows = data.len().checked_div(row).unwrap_or(0);
@@ -581,6 +596,7 @@ impl<'t> State<'t> {
                     self.expect_view(first, &shape)?;
                 }
                 let source = self.nodes.at(source);
+                source.set(Node::VIEWED);
                 flags |= Node::VIEW | source.flags.get() & Node::BORROWED;
                 (source.tensor.values, source.cap, 0)
             }
@@ -666,7 +682,7 @@ impl<'t> State<'t> {
     /// Runs an operation after all others.
     fn append(&mut self, link: Link) {
         match self.last_op {
-            Some(last) => self.nodes.at_mut(last).next = Some(link),
+            Some(last) => self.nodes.at(last).next.set(Some(link)),
             None => self.first_op = Some(link),
         }
         self.last_op = Some(link);
@@ -690,13 +706,14 @@ impl<'t> State<'t> {
         let old_params = self.param_floats;
         self.nodes_peak = self.nodes_peak.max(self.nodes.len());
         self.note_peak();
-        self.nodes.truncate(keep);
-        self.take_stock();
+        self.forget_dropped(keep);
 
         // Close the gap that dropped parameters leave.
         let params = self.param_floats;
-        let grads = self.floats.get_mut(params..old_params + params);
-        move_down(grads.unwrap_or_default(), old_params - params);
+        if params < old_params && self.collected.get() != Collected::NONE {
+            let grads = self.floats.get_mut(params..old_params + params);
+            move_down(grads.unwrap_or_default(), old_params - params);
+        }
 
         // Leaves are never outdated, except inputs that wait for other data.
         let kept = self.nodes.iter().enumerate();
@@ -704,36 +721,39 @@ impl<'t> State<'t> {
             .skip(self.outdated_from)
             .find(|(_, node)| node.op.is_some());
         self.outdated_from = outdated.map_or(NEVER, |(id, _)| id);
-        let mut kept = self.nodes.iter();
-        if let Some(pending) = kept.position(|node| node.has(Node::PENDING)) {
-            self.outdated_from = self.outdated_from.min(pending);
+        if self.take_over.is_some() {
+            let mut kept = self.nodes.iter();
+            if let Some(pending) = kept.position(|node| node.has(Node::PENDING)) {
+                self.outdated_from = self.outdated_from.min(pending);
+            }
         }
 
         self.forget_plan();
         self.stamps.advance();
     }
 
-    /// Finds out again what is known of the nodes as a whole.
-    fn take_stock(&mut self) {
-        self.param_floats = 0;
-        self.bottom = self.floats.len();
-        (self.first_op, self.last_op) = (None, None);
-        self.first_trained = NEVER;
-        for (id, link) in self.nodes.links().enumerate() {
-            let node = self.nodes.at_mut(link);
-            node.next = None;
-            let is_op = node.op.is_some();
-            if is_op && node.has(Node::REQUIRES_GRAD) {
-                self.first_trained = self.first_trained.min(id);
-            }
+    /// Drops the nodes from number `keep` on, and what is known of them. Looks at no
+    /// others, but for leaves and views in front of them: however much is kept, a loop
+    /// that records and rewinds takes the time of what it records.
+    fn forget_dropped(&mut self, keep: usize) {
+        for node in self.nodes.get(keep..).unwrap_or_default() {
             if node.has(Node::PARAM) {
-                self.param_floats += node.len();
+                self.param_floats -= node.len();
             } else if !node.has(Node::BORROWED | Node::VIEW) {
-                self.bottom = self.bottom.min(self.floats.place(node.tensor.values));
+                // Of values, the first dropped stand highest.
+                let end = self.floats.place(node.tensor.values) + node.cap as usize;
+                self.bottom = self.bottom.max(end + usize::from(node.saved));
             }
-            if is_op && !node.has(Node::VIEW) {
-                self.append(link);
-            }
+        }
+        self.nodes.truncate(keep);
+        if self.first_trained >= keep {
+            self.first_trained = NEVER;
+        }
+        let runs = |link: &Link| self.nodes.at(*link).runs_forward();
+        self.last_op = self.nodes.links().rev().find(runs);
+        match self.last_op {
+            Some(last) => self.nodes.at(last).next.set(None),
+            None => self.first_op = None,
         }
     }
 
@@ -845,7 +865,7 @@ impl<'t> State<'t> {
     // ---- backward --------------------------------------------------------
 
     /// Gradients are planned again before they are computed.
-    fn forget_plan(&mut self) {
+    pub(super) fn forget_plan(&mut self) {
         self.planned = Stamp::NONE;
         self.scratch = 0;
     }
@@ -961,7 +981,7 @@ impl<'t> State<'t> {
         let node = self.nodes.at(loss);
         node.set(Node::WRITTEN);
         let range = self.grad_range(node);
-        let to = self.floats.get_mut(range).unwrap_or_default();
+        let to = self.floats.part(range.start, range.len());
         for (to, g) in to.iter_mut().zip(gradient.unwrap_or(&[1.0])) {
             *to += g;
         }
@@ -977,166 +997,30 @@ impl<'t> State<'t> {
 
     /// Fills the gradients of parameters that no backward pass has reached with what
     /// changes nothing: of a sum, or of a step. A step refuses the first parameter that
-    /// may not go without, and says where that was made.
+    /// may not go without, and says where that was made. Looks at all nodes: no longer
+    /// than a replay takes.
     #[cold]
     #[inline(never)]
     pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Refused> {
-        let params = self.nodes.iter();
-        for (number, param) in params.filter(|node| node.has(Node::PARAM)).enumerate() {
-            if param.has(self.collected.get().0) {
+        let collected = self.collected.get().0;
+        let (mut number, mut place) = (0, self.param_floats);
+        for param in self.nodes.iter().filter(|node| node.has(Node::PARAM)) {
+            if param.has(collected) {
                 param.set(Node::WRITTEN);
-                continue;
-            }
-            param.clear(Node::WRITTEN);
-            if purpose == Purpose::Step && !param.has(Node::ALLOW_UNUSED) {
-                let refused = self.unused(number, &param.tensor.shape);
-                self.refused_at(None, param.at);
-                return Err(refused);
-            }
-            let place = self.param_floats + self.floats.place(param.tensor.values);
-            self.floats.part(place, param.len()).fill(match purpose {
-                Purpose::Add => -0.0,
-                Purpose::Step => 0.0,
-            });
-        }
-        Ok(())
-    }
-
-    /// Gives every intermediate gradient that a backward pass from `loss`
-    /// needs a place in the free floats.
-    ///
-    /// ```text
-    /// for node from loss down to the first:
-    ///     if its gradient has a place:                   (something adds to it)
-    ///         for each operand that needs a gradient and has no place yet:
-    ///             if the operation passes on its own gradient: the node's own buffer
-    ///             otherwise: the lowest gap among the live ones that is large enough
-    ///         the node's own buffer is no longer live, unless it was passed on
-    ///         it runs after the one before, if any gradient is left to compute
-    /// ```
-    ///
-    /// They begin at `top`, behind those of the parameters.
-    fn plan(&mut self, loss: Link) -> Result<(), Refused> {
-        // If there is room to spare, from the start of a cache line on.
-        let top = 2 * self.param_floats;
-        let line = top + self.floats.to_line(top);
-        if Level::VECTORS {
-            if self.plan_from(loss, line).is_ok() {
-                return Ok(());
-            }
-            self.take_refusal();
-        }
-        self.plan_from(loss, top)
-    }
-
-    /// [`plan`](Self::plan), with `top` for where the gradients begin.
-    fn plan_from(&mut self, loss: Link, top: usize) -> Result<(), Refused> {
-        self.forget_plan();
-        self.unreached = 0;
-        for node in self.nodes.iter_mut() {
-            node.clear(Node::LIVE | Node::PLANNED);
-            (node.firsts, node.next_planned) = (0, None);
-            node.tensor.grad = Start::NONE;
-            if node.has(Node::PARAM) {
-                node.tensor.grad = node.tensor.values.start().after(self.param_floats);
-                self.unreached += 1;
-            }
-        }
-
-        let mut end = self.place_gradient(loss, top);
-        let mut last = None;
-        self.first_planned = None;
-        for link in self.nodes.links().rev() {
-            // None of those behind the loss is.
-            if !self.nodes.at(link).has(Node::LIVE) {
-                continue;
-            }
-            let mut sent_to = 0;
-            for k in 0..MAX_OPERANDS {
-                sent_to = sent_to.max(self.plan_operand(link, k, top));
-            }
-            end = end.max(sent_to);
-            self.nodes.at(link).clear(Node::LIVE);
-            if sent_to > 0 {
-                match last {
-                    Some(last) => self.nodes.at_mut(last).next_planned = Some(link),
-                    None => self.first_planned = Some(link),
+            } else {
+                param.clear(Node::WRITTEN);
+                if purpose == Purpose::Step && !param.has(Node::ALLOW_UNUSED) {
+                    let refused = self.unused(number, &param.tensor.shape);
+                    self.refused_at(None, param.at);
+                    return Err(refused);
                 }
-                last = Some(link);
+                let nothing = f32::from_bits(purpose as u32);
+                self.floats.part(place, param.len()).fill(nothing);
             }
+            number += 1;
+            place += param.len();
         }
-
-        if end > self.bottom {
-            return Err(self.refuse(ErrorKind::Floats {
-                needed: self.used() + (end - top),
-                capacity: self.floats.len(),
-            }));
-        }
-        self.reached = if self.unreached == 0 {
-            Collected::ALL
-        } else {
-            Collected::PLANNED
-        };
-        if self.collected.get() != Collected::NONE {
-            self.collected.set(Collected::WRITTEN_OR_PLANNED);
-        }
-        self.scratch = end - top;
-        self.note_peak();
-        let node = self.nodes.at(loss);
-        (self.seed, self.seed_len) = (self.floats.place_of(node.tensor.grad), node.len());
-        self.planned = node.stamp;
         Ok(())
-    }
-
-    /// Gives operand `k` of a node that has a gradient a place for its own, if it needs
-    /// one and has none. Returns where what is planned ends; 0 if nothing is to be
-    /// computed, because no gradient flows there or it is the node's own.
-    #[inline(never)]
-    fn plan_operand(&mut self, link: Link, k: usize, top: usize) -> usize {
-        let node = self.nodes.at(link);
-        let operand = node.operands.get(k).and_then(|operand| operand.link());
-        let Some(to) = operand.filter(|to| self.nodes.at(*to).has(Node::REQUIRES_GRAD)) else {
-            return 0;
-        };
-        let (operand, bit) = (self.nodes.at(to), 1 << k);
-        let mut end = top.max(1);
-        let mut firsts = 0;
-        if operand.has(Node::PARAM) {
-            if !operand.has(Node::PLANNED) {
-                firsts = bit << Node::ANEW;
-                self.unreached -= 1;
-            }
-            operand.set(Node::PLANNED);
-        } else if operand.tensor.grad == Start::NONE {
-            let passes = node.op.and_then(|op| op.passes_grad(k));
-            if passes.is_some_and(|PassGrad(pass)| pass(&mut self.nodes, link, k)) {
-                return 0;
-            }
-            firsts = bit | bit << Node::ANEW;
-            end = self.place_gradient(to, top);
-        }
-        self.nodes.at_mut(link).firsts |= firsts;
-        end
-    }
-
-    /// Places one buffer in the lowest gap between live ones above `top`. Returns the
-    /// place where it ends.
-    fn place_gradient(&mut self, link: Link, top: usize) -> usize {
-        // At least one, so that no two gradients have the same place.
-        let len_of = |node: &Node| node.len().max(1);
-        let len = len_of(self.nodes.at(link));
-        let mut start = self.floats.start(top);
-        // Whenever a live buffer is in the way, go on behind it.
-        while let Some(blocking) = self.nodes.iter().find(|node| {
-            let grad = node.tensor.grad;
-            node.has(Node::LIVE) && grad < start.after(len) && start < grad.after(len_of(node))
-        }) {
-            start = blocking.tensor.grad.after(len_of(blocking));
-        }
-        let node = self.nodes.at_mut(link);
-        node.tensor.grad = start;
-        node.set(Node::LIVE);
-        self.floats.place_of(start) + len
     }
 
     // ---- parameters ------------------------------------------------------
@@ -1172,7 +1056,8 @@ impl<'t> State<'t> {
         self.outdated_from = self.outdated_from.min(self.first_trained);
     }
 
-    /// An element of all parameters, and its gradient: 0 if none has reached it.
+    /// An element of all parameters, and its gradient: 0 if none has reached it. Looks
+    /// for the parameter among all nodes.
     pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {
         let holds =
             |node: &&Node| index.wrapping_sub(self.floats.place(node.tensor.values)) < node.len();

@@ -1,0 +1,390 @@
+//! Placing buffers: which of the free floats are taken, while gradients are planned.
+//!
+//! The buffers of live gradients stand one behind the other, with gaps between them. A
+//! new one goes to the lowest gap that is large enough ("first fit"), and leaves a gap
+//! when it is released. Two ways to keep account of this give the same places:
+//!
+//! - [`List`], in the order of addresses: little code, and time that grows with the
+//!   number of live buffers. For as few nodes as firmware has.
+//! - [`Tree`]: logarithmic time, whatever is recorded.
+//!
+//! Neither has memory of its own: what they know of a live buffer is kept in its node,
+//! where the chains of operations are while nothing is planned.
+
+use core::cell::Cell;
+
+use crate::op::{Link, Node, Nodes, Operand, Start, number, set_number};
+
+/// On a tape of so many nodes or fewer, a list is as fast: it looks at 85 buffers at
+/// most, as no more than two in three nodes have gradients alive at once. The tree takes
+/// several times the code, which firmware with so few nodes is linked without.
+pub(super) const SMALL: usize = 128;
+
+/// Where an account of live buffers begins: a link to the lowest, or in place of one the
+/// number of the root, and above it how many bits addresses have, less one.
+pub(super) type Live = Cell<Option<Link>>;
+
+pub(super) trait Places {
+    /// No buffer is live.
+    fn begin(live: &Live, nodes: &Nodes<'_>);
+
+    /// Gives the gradient of a node a place; `top` is where the free floats begin.
+    /// Returns where it ends.
+    fn place(live: &Live, nodes: &mut Nodes<'_>, top: Start, link: Link) -> Start;
+
+    /// One of its operands, the heir, has the same buffer.
+    fn hand_over(nodes: &Nodes<'_>, link: Link, heir: Link);
+
+    /// The gradient of a node is needed no longer, or by its heir only.
+    fn release(live: &Live, nodes: &Nodes<'_>, top: Start, link: Link);
+}
+
+/// Live buffers from the lowest to the highest, chained by `next_planned`.
+pub(super) struct List;
+
+impl Places for List {
+    #[inline(always)]
+    fn begin(live: &Live, _: &Nodes<'_>) {
+        live.set(None);
+    }
+
+    fn place(live: &Live, nodes: &mut Nodes<'_>, top: Start, link: Link) -> Start {
+        let len = nodes.at(link).extent();
+        let (mut slot, mut end) = (live, top);
+        while let Some(next) = slot.get() {
+            count_step();
+            let live = nodes.at(next);
+            let grad = live.tensor.grad;
+            // A node's heir is behind it, and begins where it does.
+            if end.has_room(len, grad) {
+                break;
+            }
+            end = grad.after(live.extent());
+            slot = &live.next_planned;
+        }
+        let next = slot.replace(Some(link));
+        let node = nodes.at_mut(link);
+        node.tensor.grad = end;
+        node.next_planned.set(next);
+        end.after(len)
+    }
+
+    #[inline(always)]
+    fn hand_over(nodes: &Nodes<'_>, link: Link, heir: Link) {
+        let next = nodes.at(link).next_planned.replace(Some(heir));
+        nodes.at(heir).next_planned.set(next);
+    }
+
+    fn release(live: &Live, nodes: &Nodes<'_>, _: Start, link: Link) {
+        let mut slot = live;
+        while let Some(next) = slot.get().filter(|next| *next != link) {
+            count_step();
+            slot = &nodes.at(next).next_planned;
+        }
+        slot.set(nodes.at(link).next_planned.take());
+    }
+}
+
+/// Live buffers, each with the gap behind it: a search tree by address, in which no
+/// gap is longer than the one of the buffer above it (a priority search tree: the halves
+/// of a range of addresses are below whichever buffer in it has the longest gap). So a
+/// step down halves the range, and there are at most as many as an address has bits,
+/// however buffers come and go. The worst there can be is a graph whose operations have
+/// three operands, of which each needs a buffer: for each operation, twelve ways down and
+/// five for the one that is released, of at most 31 steps.
+///
+/// A parameter, which needs no place, stands for what is in front of all.
+///
+/// A node holds its gap in place of `next`, and the numbers of the two below it in
+/// place of `next_planned`: see `op::lend`.
+pub(super) struct Tree;
+
+/// More than any arena has.
+const ENDLESS: usize = 1 << 30;
+
+impl Places for Tree {
+    fn begin(live: &Live, nodes: &Nodes<'_>) {
+        live.set(None);
+        let front = nodes.links().find(|link| nodes.at(*link).has(Node::PARAM));
+        if let Some(front) = front {
+            Account::new(live, nodes, Start::NONE).insert(front, ENDLESS);
+        }
+    }
+
+    fn place(live: &Live, nodes: &mut Nodes<'_>, top: Start, link: Link) -> Start {
+        let len = nodes.at(link).extent();
+        let account = Account::new(live, nodes, top);
+        let lower = account.lowest_gap(len);
+        // Beyond what any arena has, it is refused: see `State::plan`.
+        let start = lower.map_or(top.after(ENDLESS), |lower| account.end(lower));
+        nodes.at_mut(link).tensor.grad = start;
+        if let Some(lower) = lower {
+            let account = Account::new(live, nodes, top);
+            let gap = nodes.at(lower).gap();
+            let slot = account.remove(lower);
+            account.insert_at(slot, lower, 0);
+            account.insert(link, gap - len);
+        }
+        start.after(len)
+    }
+
+    /// It is found again by its place when the node's is released.
+    fn hand_over(_: &Nodes<'_>, _: Link, _: Link) {}
+
+    fn release(live: &Live, nodes: &Nodes<'_>, top: Start, link: Link) {
+        let account = Account::new(live, nodes, top);
+        let node = nodes.at(link);
+        let gap = node.gap();
+        account.remove(link);
+        let shares = |operand: &Operand| nodes.tensor(*operand).grad == node.tensor.grad;
+        if let Some(heir) = node.operands.into_iter().find(shares) {
+            // As long as the node.
+            heir.link().inspect(|heir| account.insert(*heir, gap));
+        } else if let Some(lower) = account.lower(account.address(link)) {
+            let gap = nodes.at(lower).gap() + node.extent() + gap;
+            account.remove(lower);
+            account.insert(lower, gap);
+        }
+    }
+}
+
+/// The tree, to be looked at and changed.
+struct Account<'a, 't> {
+    live: &'a Live,
+    nodes: &'a Nodes<'t>,
+    top: Start,
+}
+
+/// A place in the tree: below which buffer, and on which side; and the bit that tells
+/// the sides below it.
+#[derive(Clone, Copy)]
+struct Slot {
+    above: Option<Link>,
+    right: bool,
+    bit: usize,
+}
+
+impl Slot {
+    /// Where an address belongs below the buffer that is here.
+    fn down(self, here: Link, address: usize) -> Slot {
+        Slot {
+            above: Some(here),
+            right: address & self.bit != 0,
+            bit: self.bit >> 1,
+        }
+    }
+}
+
+impl<'a, 't> Account<'a, 't> {
+    fn new(live: &'a Live, nodes: &'a Nodes<'t>, top: Start) -> Self {
+        Account { live, nodes, top }
+    }
+
+    /// Where a buffer begins, from 1 on. The one in front of all is at 0.
+    fn address(&self, link: Link) -> usize {
+        let node = self.nodes.at(link);
+        if node.has(Node::PARAM) {
+            0
+        } else {
+            node.tensor.grad.beyond(self.top) + 1
+        }
+    }
+
+    /// Where the gap behind it begins.
+    fn end(&self, link: Link) -> Start {
+        let node = self.nodes.at(link);
+        if node.has(Node::PARAM) {
+            self.top
+        } else {
+            node.tensor.grad.after(node.extent())
+        }
+    }
+
+    fn gap(&self, number: u32) -> Option<usize> {
+        let link = self.nodes.numbered(number)?;
+        Some(self.nodes.at(link).gap())
+    }
+
+    /// How many bits addresses have, less one.
+    fn bits(&self) -> usize {
+        number(self.live) >> 16
+    }
+
+    fn root(&self) -> Slot {
+        Slot {
+            above: None,
+            right: false,
+            bit: 1 << self.bits(),
+        }
+    }
+
+    /// The buffer in front of the lowest gap of at least `len`, if there is one.
+    fn lowest_gap(&self, len: usize) -> Option<Link> {
+        let fits = |number| self.gap(number) >= Some(len);
+        let (mut lowest, mut least) = (None, usize::MAX);
+        let mut next = self.at(self.root());
+        while let Some(link) = self.nodes.numbered(next).filter(|_| fits(next)) {
+            count_step();
+            let address = self.address(link);
+            if address < least {
+                (lowest, least) = (Some(link), address);
+            }
+            // All to the left are lower than all to the right.
+            let (left, right) = self.nodes.at(link).below();
+            next = if fits(left) { left } else { right };
+        }
+        lowest
+    }
+
+    /// The highest buffer below an address.
+    fn lower(&self, address: usize) -> Option<Link> {
+        let (mut highest, mut most) = (None, None);
+        let mut look = |link| {
+            count_step();
+            let found = self.address(link);
+            if found < address && most < Some(found) {
+                (highest, most) = (Some(link), Some(found));
+            }
+            self.nodes.at(link).below()
+        };
+        // Down to the address. Beside the way, all to the left are lower, and the
+        // further down the branch, the higher.
+        let (mut slot, mut beside) = (self.root(), 0);
+        while let Some(link) = self.nodes.numbered(self.at(slot)) {
+            let (left, _) = look(link);
+            slot = slot.down(link, address);
+            if slot.right && left != 0 {
+                beside = left;
+            }
+        }
+        while let Some(link) = self.nodes.numbered(beside) {
+            let (left, right) = look(link);
+            beside = if right == 0 { left } else { right };
+        }
+        highest
+    }
+
+    fn at(&self, slot: Slot) -> u32 {
+        let Some(above) = slot.above else {
+            return number(self.live) as u32 & 0xFFFF;
+        };
+        let (left, right) = self.nodes.at(above).below();
+        if slot.right { right } else { left }
+    }
+
+    fn put(&self, slot: Slot, new: u32) {
+        let Some(above) = slot.above else {
+            set_number(self.live, self.bits() << 16 | new as usize);
+            return;
+        };
+        let above = self.nodes.at(above);
+        let (left, right) = above.below();
+        above.set_below(if slot.right {
+            (left, new)
+        } else {
+            (new, right)
+        });
+    }
+
+    /// Lets two buffers exchange what is below them.
+    fn exchange(&self, a: Link, b: Link) {
+        let (a, b) = (self.nodes.at(a), self.nodes.at(b));
+        a.next_planned.swap(&b.next_planned);
+    }
+
+    /// Adds a buffer.
+    fn insert(&self, link: Link, gap: usize) {
+        let address = self.address(link);
+        while address >> self.bits() > 1 {
+            self.widen();
+        }
+        self.insert_at(self.root(), link, gap);
+    }
+
+    /// Adds a buffer at or below a place it belongs to: it goes down to where its gap is
+    /// the longest, takes the place of the buffer there, and that goes on.
+    fn insert_at(&self, mut slot: Slot, link: Link, gap: usize) {
+        let node = self.nodes.at(link);
+        node.set_gap(gap);
+        node.set_below((0, 0));
+        let (mut sinks, mut address) = (link, self.address(link));
+        while let Some(mut here) = self.nodes.numbered(self.at(slot)) {
+            count_step();
+            if self.nodes.at(sinks).gap() > self.nodes.at(here).gap() {
+                self.put(slot, self.nodes.number(sinks));
+                self.exchange(here, sinks);
+                (here, sinks) = (sinks, here);
+                address = self.address(sinks);
+            }
+            slot = slot.down(here, address);
+        }
+        self.put(slot, self.nodes.number(sinks));
+    }
+
+    /// Doubles the range of addresses: all there are go to the left of the root.
+    fn widen(&self) {
+        if let Some(root) = self.nodes.numbered(self.at(self.root())) {
+            self.lift(self.root(), root);
+            self.nodes.at(root).set_below((self.at(self.root()), 0));
+            self.put(self.root(), self.nodes.number(root));
+        }
+        set_number(self.live, number(self.live) + (1 << 16));
+    }
+
+    /// Takes a buffer out, and says where it was.
+    fn remove(&self, link: Link) -> Slot {
+        let address = self.address(link);
+        let mut slot = self.root();
+        while let Some(here) = self.nodes.numbered(self.at(slot))
+            && here != link
+        {
+            count_step();
+            slot = slot.down(here, address);
+        }
+        self.lift(slot, link);
+        slot
+    }
+
+    /// Takes a buffer out of where it is: of the two below it, that with the longer gap
+    /// rises, and leaves a place in the same way.
+    fn lift(&self, mut slot: Slot, link: Link) {
+        loop {
+            count_step();
+            let (left, right) = self.nodes.at(link).below();
+            let goes_right = self.gap(right) > self.gap(left);
+            let rises = if goes_right { right } else { left };
+            self.put(slot, rises);
+            let Some(rises) = self.nodes.numbered(rises) else {
+                return;
+            };
+            self.exchange(link, rises);
+            slot.above = Some(rises);
+            slot.right = goes_right;
+        }
+    }
+}
+
+/// Tests count how many buffers are looked at.
+#[cfg(not(test))]
+#[inline(always)]
+fn count_step() {}
+
+#[cfg(test)]
+use steps::count_step;
+
+#[cfg(test)]
+pub(super) mod steps {
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static STEPS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count_step() {
+        STEPS.set(STEPS.get() + 1);
+    }
+
+    pub(in crate::tape) fn take() -> usize {
+        STEPS.replace(0)
+    }
+}
