@@ -456,6 +456,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
             last.validation_loss = validate(&params)?;
         }
         let history = History {
+            coarse: self.training.coarse().to_vec(),
             training_rows: self.training.rows(),
             validation_rows: self.validation.map_or(0, Samples::rows),
             mean_loss: mean_loss(self.training, self.loss)?,

@@ -66,6 +66,7 @@ mod batches;
 mod calibration;
 mod curve;
 mod data;
+mod digits;
 mod early;
 mod evaluate;
 #[cfg(feature = "csv")]
@@ -85,10 +86,11 @@ mod verdict;
 pub use batches::Batches;
 pub use calibration::Calibration;
 pub use curve::{Curve, CurveError};
-pub use data::{DataError, Dataset, Samples};
+pub use data::{Coarse, DataError, Dataset, Samples};
+pub use digits::significant;
 pub use early::EarlyStopping;
 #[cfg(feature = "csv")]
-pub use file::{CsvError, read_csv};
+pub use file::{CsvError, CsvErrorKind, read_csv};
 pub use fit::{Fit, FitError, Schedule};
 pub use fitted::Fitted;
 pub use history::{Epoch, History, Stopped};
