@@ -49,6 +49,7 @@
 //! | | |
 //! | --- | --- |
 //! | [`Dataset`], [`Samples`] | named columns; the rows a model sees |
+//! | [`Coarse`] | columns whose differences `f32` does not hold, which scaling cures |
 //! | [`split_indices`], [`k_fold_indices`], [`Batches`] | which rows, in which order |
 //! | [`Scaler`] | inputs of a size that learns well, and the way back |
 //! | [`Model`], [`Param`], [`Curve`] | what is fitted; ready-made ones of one variable |

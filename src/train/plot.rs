@@ -88,7 +88,7 @@ pub struct Points<'a> {
 /// Draws samples with a fitted curve, and below it what is left over. `curve`
 /// holds points of the curve from left to right, `labels` those of both axes.
 ///
-/// Of more than some 2500 samples as many are drawn: every so manieth, and those
+/// Of more than some 2500 samples, some are drawn: evenly spaced ones, and those
 /// farthest up and down at each place.
 ///
 /// # Errors
