@@ -5,6 +5,11 @@
 //!                      │
 //!                      └──► records: fields of each line ──► numbers ──► Dataset
 //! ```
+//!
+//! `csv_core`, the parser inside the crate `csv`, splits records into fields and
+//! resolves their quotes. This file calls it field by field and does what it does not:
+//! passes over comments and blanks before quotes, counts lines, and refuses quotes
+//! that are not closed or have text behind them.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -12,6 +17,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
+
+use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 
 use super::data::{DataError, Dataset, is_finite_in_f32, too_large};
 
@@ -152,7 +159,7 @@ fn parse(bytes: &[u8], columns: &[&str]) -> Parsed<Dataset> {
         places,
         width,
         mut records,
-    } = Header::find(text, columns)?;
+    } = Header::find(&text, columns)?;
     let mut values: Vec<(&str, usize, Vec<f64>)> = columns
         .iter()
         .zip(places)
@@ -166,7 +173,7 @@ fn parse(bytes: &[u8], columns: &[&str]) -> Parsed<Dataset> {
             return Err(ragged(&record, width, found, records.separator));
         }
         for (name, place, values) in &mut values {
-            let field = record.fields.get(*place).map_or("", |field| field);
+            let field = record.fields.get(*place).map_or("", String::as_str);
             let value = number(field, records.separator, &mut decimal);
             values.push(value.map_err(|why| CsvErrorKind::Number {
                 line: record.line,
@@ -180,8 +187,9 @@ fn parse(bytes: &[u8], columns: &[&str]) -> Parsed<Dataset> {
     Ok(Dataset::new(columns)?)
 }
 
-/// Without the mark of its encoding that some programs begin a file with.
-fn text(bytes: &[u8]) -> Parsed<&str> {
+/// The text without the mark of its encoding that some programs begin a file with,
+/// and with `\n` as the end of each line, the last one too.
+fn text(bytes: &[u8]) -> Parsed<String> {
     let wrong = |line, found: &str| CsvErrorKind::Read {
         line,
         why: std::format!("expected UTF-8 text, {found}: save it as \"CSV UTF-8\""),
@@ -194,10 +202,11 @@ fn text(bytes: &[u8]) -> Parsed<&str> {
         let lines = before.iter().filter(|byte| **byte == b'\n').count();
         wrong(lines as u64 + 1, "found other bytes")
     })?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Ok(text.replace("\r\n", "\n").replace('\r', "\n") + "\n")
 }
 
-fn ragged(record: &Record<'_>, width: usize, found: usize, separator: Separator) -> CsvErrorKind {
+fn ragged(record: &Record, width: usize, found: usize, separator: Separator) -> CsvErrorKind {
     let hint = if found > width && separator == Separator::Comma {
         "; for decimal commas, separate columns by semicolons"
     } else {
@@ -225,7 +234,7 @@ impl<'a> Header<'a> {
         // first that finds the most.
         let (mut most, mut wrong) = (None, None);
         for separator in Separator::ALL {
-            let mut records = start.with(separator);
+            let mut records = start.records(separator);
             let record = match records.next_record() {
                 Some(Ok(record)) => record,
                 // Quotes that end where only another separator follows.
@@ -238,7 +247,7 @@ impl<'a> Header<'a> {
             if columns.iter().all(|name| record.has(name)) {
                 return Self::new(&record, columns, records);
             }
-            if most.as_ref().is_none_or(|most: &Record<'_>| {
+            if most.as_ref().is_none_or(|most: &Record| {
                 // Names may have blanks.
                 let more = record.names() > most.names();
                 more && (separator != Separator::Blanks || most.names() == 1)
@@ -252,7 +261,7 @@ impl<'a> Header<'a> {
         };
         let numbers = first.fields.iter().all(|field| is_number(field));
         match comment {
-            Some(comment) => Self::in_comment(&comment, start, columns, &first, numbers),
+            Some(comment) => Self::in_comment(comment, start, columns, &first, numbers),
             None if numbers => Err(no_names(&first, "")),
             None => Err(missing(&first, columns)),
         }
@@ -260,22 +269,21 @@ impl<'a> Header<'a> {
 
     /// Names in a comment, as many as the first line has numbers.
     fn in_comment(
-        comment: &Records<'a>,
-        start: Records<'a>,
+        comment: Lines<'a>,
+        start: Lines<'a>,
         columns: &[&str],
-        first: &Record<'a>,
+        first: &Record,
         numbers: bool,
     ) -> Parsed<Self> {
         let mut near = None;
         for named in Separator::ALL {
-            let Some(Ok(names)) = comment.with(named).next_record() else {
+            let Some(Ok(names)) = comment.records(named).next_record() else {
                 continue;
             };
             // Most programs separate names as they separate numbers.
             let others = Separator::ALL.into_iter().filter(|other| *other != named);
             for separator in core::iter::once(named).chain(others) {
-                let records = start.with(separator);
-                let Some(Ok(row)) = records.clone().next_record() else {
+                let Some(Ok(row)) = start.records(separator).next_record() else {
                     continue;
                 };
                 let width = names.names();
@@ -285,7 +293,7 @@ impl<'a> Header<'a> {
                 let at = |name: &&str| row.fields.get(names.place(name)?);
                 let holds = |name| at(name).is_some_and(|field| is_number(field));
                 if columns.iter().all(holds) {
-                    return Self::new(&names, columns, records);
+                    return Self::new(&names, columns, start.records(separator));
                 }
                 if width == first.names() {
                     near = near.or(Some(missing(&names, columns)));
@@ -302,7 +310,7 @@ impl<'a> Header<'a> {
         }
     }
 
-    fn new(names: &Record<'_>, columns: &[&str], records: Records<'a>) -> Parsed<Self> {
+    fn new(names: &Record, columns: &[&str], records: Records<'a>) -> Parsed<Self> {
         let mut places = Vec::new();
         for &column in columns {
             let named = names.fields.iter().enumerate();
@@ -327,14 +335,14 @@ impl<'a> Header<'a> {
     }
 }
 
-fn no_names(first: &Record<'_>, and: &str) -> CsvErrorKind {
+fn no_names(first: &Record, and: &str) -> CsvErrorKind {
     CsvErrorKind::Read {
         line: first.line,
         why: std::format!("expected a line of column names, found numbers{and}"),
     }
 }
 
-fn missing(names: &Record<'_>, columns: &[&str]) -> CsvErrorKind {
+fn missing(names: &Record, columns: &[&str]) -> CsvErrorKind {
     let absent = columns.iter().find(|name| !names.has(name));
     let found = names.fields.iter().take(names.names());
     CsvErrorKind::Data(DataError::Missing {
@@ -344,25 +352,28 @@ fn missing(names: &Record<'_>, columns: &[&str]) -> CsvErrorKind {
 }
 
 /// The last comment, from behind its `#`, and what comes after all of them.
-fn skip_comments(text: &str) -> (Option<Records<'_>>, Records<'_>) {
-    let mut records = Records {
-        rest: text,
-        line: 1,
-        separator: Separator::Comma,
-    };
+fn skip_comments(text: &str) -> (Option<Lines<'_>>, Lines<'_>) {
+    let mut start = Lines { text, line: 1 };
     let mut comment = None;
-    while let Some((line, after)) = records.passed_over() {
-        let line = line.trim_start();
-        if line.starts_with('#') {
-            comment = Some(Records {
-                rest: line.trim_start_matches('#'),
-                ..records.clone()
+    while let Some((passed, after)) = passed_over(start.text) {
+        if passed.starts_with('#') {
+            comment = Some(Lines {
+                text: passed.trim_start_matches('#'),
+                line: start.line,
             });
         }
-        records.rest = after;
-        records.line += 1;
+        start.text = after;
+        start.line += 1;
     }
-    (comment, records)
+    (comment, start)
+}
+
+/// The first line from its first letter on, and what follows it, if that line is
+/// blank or a comment.
+fn passed_over(text: &str) -> Option<(&str, &str)> {
+    let (line, after) = text.split_at(text.find('\n')? + 1);
+    let line = line.trim_start();
+    (line.is_empty() || line.starts_with('#')).then_some((line, after))
 }
 
 // ---- records ------------------------------------------------------------------
@@ -379,32 +390,28 @@ enum Separator {
 impl Separator {
     const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Blanks];
 
-    fn is(self, c: char) -> bool {
+    fn byte(self) -> u8 {
         match self {
-            Self::Comma => c == ',',
-            Self::Semicolon => c == ';',
-            Self::Tab => c == '\t',
-            Self::Blanks => c == ' ' || c == '\t',
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+            Self::Blanks => b' ',
         }
     }
 
-    /// Blank space around a field.
+    /// Whether it is blank space before a field.
     fn pads(self, c: char) -> bool {
-        c.is_whitespace() && !is_end(c) && (self == Self::Blanks || !self.is(c))
+        c.is_whitespace() && c != '\n' && (self != Self::Tab || c != '\t')
     }
 }
 
-fn is_end(c: char) -> bool {
-    c == '\n' || c == '\r'
-}
-
 /// A line, or several if there are line ends in quotes.
-struct Record<'a> {
+struct Record {
     line: u64,
-    fields: Vec<Cow<'a, str>>,
+    fields: Vec<String>,
 }
 
-impl Record<'_> {
+impl Record {
     fn place(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field == name)
     }
@@ -425,42 +432,58 @@ impl Record<'_> {
     }
 }
 
-/// What is left of a text, record by record.
-#[derive(Clone)]
-struct Records<'a> {
-    rest: &'a str,
-    /// The line that `rest` begins in.
+/// Whole lines, and the place of the first of them in the file.
+#[derive(Clone, Copy)]
+struct Lines<'a> {
+    text: &'a str,
     line: u64,
-    separator: Separator,
 }
 
-impl<'a> Records<'a> {
-    fn with(&self, separator: Separator) -> Self {
+impl<'a> Lines<'a> {
+    fn records(self, separator: Separator) -> Records<'a> {
+        let text = match separator {
+            // Tabs separate as blanks do, and the parser knows one separator.
+            Separator::Blanks => Cow::Owned(self.text.replace('\t', " ")),
+            _ => Cow::Borrowed(self.text),
+        };
         Records {
+            at: 0,
+            line: self.line,
             separator,
-            ..self.clone()
+            parser: ReaderBuilder::new().delimiter(separator.byte()).build(),
+            // No field is longer than all of them.
+            field: std::vec![0; text.len()],
+            text,
         }
     }
+}
 
-    /// The line that comes next, and what follows it, if that line is blank or a
-    /// comment.
-    fn passed_over(&self) -> Option<(&'a str, &'a str)> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let (line, after) = split_line(self.rest);
-        let text = line.trim_start();
-        (text.is_empty() || text.starts_with('#')).then_some((line, after))
+/// Lines, record by record.
+struct Records<'a> {
+    text: Cow<'a, str>,
+    /// Where in `text` the next record begins, or the next field of one.
+    at: usize,
+    /// The line that this is in.
+    line: u64,
+    separator: Separator,
+    parser: Reader,
+    /// Where the parser writes a field.
+    field: Vec<u8>,
+}
+
+impl Records<'_> {
+    fn rest(&self) -> &str {
+        self.text.get(self.at..).unwrap_or_default()
     }
 
     /// The next record that holds anything.
-    fn next_record(&mut self) -> Option<Parsed<Record<'a>>> {
+    fn next_record(&mut self) -> Option<Parsed<Record>> {
         loop {
-            while let Some((_, after)) = self.passed_over() {
-                self.rest = after;
+            while let Some((_, after)) = passed_over(self.rest()) {
+                self.at = self.text.len() - after.len();
                 self.line += 1;
             }
-            if self.rest.is_empty() {
+            if self.rest().is_empty() {
                 return None;
             }
             match self.record() {
@@ -470,90 +493,49 @@ impl<'a> Records<'a> {
         }
     }
 
-    fn record(&mut self) -> Parsed<Record<'a>> {
-        let line = self.line;
-        let mut fields = Vec::new();
-        loop {
-            let separator = self.separator;
-            let pads = |c| separator.pads(c);
-            self.rest = self.rest.trim_start_matches(pads);
-            fields.push(match self.rest.strip_prefix('"') {
-                Some(inside) => Cow::Owned(self.quoted(inside, line)?),
-                None => {
-                    let ends = |c| separator.is(c) || is_end(c);
-                    let end = self.rest.find(ends).unwrap_or(self.rest.len());
-                    let (field, rest) = self.rest.split_at(end);
-                    self.rest = rest;
-                    Cow::Borrowed(field.trim())
-                }
-            });
-            let mut rest = self.rest.chars();
-            match rest.next() {
-                Some(c) if self.separator.is(c) => self.rest = rest.as_str(),
-                _ => break,
-            }
-            // Blanks at the end of a line separate nothing.
-            if self.separator == Separator::Blanks {
-                let rest = self.rest.trim_start_matches(pads);
-                if rest.is_empty() || rest.starts_with(is_end) {
-                    break;
-                }
-            }
-        }
-        self.rest = split_line(self.rest).1;
-        self.line += 1;
-        Ok(Record { line, fields })
-    }
-
-    /// A field in double quotes, from behind the first. Two in a row stand for one.
-    fn quoted(&mut self, mut inside: &'a str, line: u64) -> Parsed<String> {
+    fn record(&mut self) -> Parsed<Record> {
         let wrong = |line, why| CsvErrorKind::Read {
             line,
             why: String::from(why),
         };
-        let mut field = String::new();
-        let rest = loop {
-            let Some((text, rest)) = inside.split_once('"') else {
+        let (line, mut fields) = (self.line, Vec::new());
+        loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let rest = rest.trim_start_matches(|c| self.separator.pads(c));
+            let (found, read, written) = self.parser.read_field(rest.as_bytes(), &mut self.field);
+            // All lines have ends, and a field goes beyond one only in quotes.
+            let ReadFieldResult::Field { record_end } = found else {
                 return Err(wrong(line, "expected a quote to be closed, found the end"));
             };
-            field.push_str(text);
-            match rest.strip_prefix('"') {
-                Some(rest) => {
-                    field.push('"');
-                    inside = rest;
-                }
-                None => break rest,
+            // The field with its quotes, without the separator or line end behind it.
+            let raw = rest.get(..read.saturating_sub(1)).unwrap_or_default();
+            let field = String::from_utf8_lossy(self.field.get(..written).unwrap_or_default());
+            self.at = self.text.len() - rest.len() + read;
+            self.line += raw.matches('\n').count() as u64;
+            if raw.starts_with('"') && !is_closed(raw, &field) {
+                return Err(wrong(
+                    self.line,
+                    "expected a separator behind a quote that closes a field",
+                ));
             }
-        };
-        self.line += line_ends(&field);
-        self.rest = match self.separator {
-            Separator::Blanks => rest,
-            _ => rest.trim_start_matches(|c| self.separator.pads(c)),
-        };
-        let ends = |c| self.separator.is(c) || is_end(c);
-        if !self.rest.is_empty() && !self.rest.starts_with(ends) {
-            return Err(wrong(
-                self.line,
-                "expected a separator behind a quote that closes a field",
-            ));
+            // Blanks at the end of a line separate nothing.
+            if self.separator != Separator::Blanks || !raw.is_empty() {
+                fields.push(field.trim().to_string());
+            }
+            if record_end {
+                self.line += 1;
+                return Ok(Record { line, fields });
+            }
         }
-        Ok(field.trim().to_string())
     }
 }
 
-/// The first line without its end, and what follows.
-fn split_line(text: &str) -> (&str, &str) {
-    let (line, rest) = text.split_at(text.find(is_end).unwrap_or(text.len()));
-    let after = rest.strip_prefix("\r\n");
-    (
-        line,
-        after.unwrap_or_else(|| rest.strip_prefix(is_end).unwrap_or(rest)),
-    )
-}
-
-fn line_ends(text: &str) -> u64 {
-    let (all, pairs) = (text.matches(is_end).count(), text.matches("\r\n").count());
-    (all - pairs) as u64
+/// Whether a field in quotes ends with them. The parser takes text behind them for a
+/// part of the field: `"1"2` for `12`.
+fn is_closed(raw: &str, field: &str) -> bool {
+    let quotes = |text: &str| text.matches('"').count();
+    // There are two around the field, and two for each in it.
+    raw.trim_end().ends_with('"') && quotes(raw) == 2 + 2 * quotes(field)
 }
 
 // ---- numbers --------------------------------------------------------------------
@@ -637,6 +619,8 @@ mod tests {
             ",x,y\n0,1.5,-2\n\n1,3,4e1\n\n",
             "x,y\n1.5,-2,,\n# a comment\n3,4e1,",
             "y,t u,x\n-2,,1.5\n40,,3\n",
+            "x, \"a, b\" ,y\n1.5, \"c, \"\"d\"\"\" ,-2\n3,5\" pipe, \"40\" \n",
+            "\"x\"  \"a  b\"\ty\n1.5 \"c\n d\" \t-2 \n3\te 4e1\n",
         ] {
             let data = parse(text.as_bytes(), &["x", "y"]);
             let data = data
@@ -699,6 +683,10 @@ mod tests {
                 "# a second run\n1,2\n3,4\n",
                 "line 2: expected a line of column names, found numbers, and no line of as many names in a comment before it",
             ),
+            (
+                "#\n1,2\n3,4\n",
+                "line 2: expected a line of column names, found numbers, and no line of as many names in a comment before it",
+            ),
             ("# a,b\n1,2\n3,4\n", "no column `x`: there are `a`, `b`"),
             (
                 "x;y\n1,5;2\n1.5;2\n",
@@ -719,6 +707,15 @@ mod tests {
             (
                 "x,y\n\"1\"2,3\n",
                 "line 2: expected a separator behind a quote that closes a field",
+            ),
+            // The column is not asked for, but its quotes would swallow rows.
+            (
+                "x,y,note\n1,2,\"a\n3,4,b\n",
+                "line 2: expected a quote to be closed, found the end",
+            ),
+            (
+                "x,y,note\n1,2,\"a\nb\"c\"\n",
+                "line 3: expected a separator behind a quote that closes a field",
             ),
         ] {
             assert_eq!(error(text, &["x", "y"]), expected, "{text:?}");
