@@ -6,6 +6,8 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::curve::Curve;
+use super::data::{FINE, spacing};
+use super::digits::{Shortest, exponent, significant};
 use super::evaluate::predict;
 use super::fitted::Fitted;
 use super::model::{Model, Param};
@@ -18,7 +20,8 @@ use crate::var::Var;
 /// what they mean, in the units of the data.
 ///
 /// As a [`Model`] it computes what firmware will: scale in `f32`, curve, scale
-/// back in `f32`.
+/// back in `f32`. [`predict_f64`](Self::predict_f64) is for readings that `f32` does
+/// not hold well.
 ///
 /// ```
 /// use baregrad::optim::Sgd;
@@ -45,8 +48,13 @@ pub struct Calibration {
     names: [String; 2],
     scales: [Scale; 2],
     /// The least and the largest reading that was trained with.
-    range: [f32; 2],
+    range: [f64; 2],
 }
+
+/// A formula whose terms are at most so many times as large as the spread of its
+/// result is written in powers of the reading; beyond, in powers of the difference
+/// from an origin. Terms that cancel cost a digit for every factor of ten.
+const CANCELLING: f64 = 1e4;
 
 impl Calibration {
     /// What `fitted` makes of `curve`: `names` and `scales` are those of the
@@ -56,7 +64,7 @@ impl Calibration {
         fitted: &Fitted,
         names: [&str; 2],
         scales: [Scale; 2],
-        range: [f32; 2],
+        range: [f64; 2],
     ) -> Self {
         Calibration {
             curve: curve.clone(),
@@ -67,7 +75,7 @@ impl Calibration {
         }
     }
 
-    /// What the readings mean.
+    /// What the readings mean, as firmware computes it: in `f32`.
     ///
     /// # Errors
     /// What the tape refuses, for example no readings.
@@ -75,9 +83,70 @@ impl Calibration {
         predict(self, &self.params, readings, 1, 1024)
     }
 
+    /// What the readings mean, scaled and scaled back in `f64`: for readings or
+    /// results that are large next to what they differ by, such as seconds since
+    /// 1970. The curve itself is computed in `f32`.
+    ///
+    /// # Errors
+    /// What the tape refuses, for example no readings.
+    pub fn predict_f64(&self, readings: &[f64]) -> Result<Vec<f64>, Error> {
+        let [x, y] = self.scales;
+        let scaled = readings.iter().map(|&reading| x.apply_f64(reading) as f32);
+        let scaled: Vec<f32> = scaled.collect();
+        let predicted = predict(&self.curve, &self.params, &scaled, 1, 1024)?;
+        let meanings = predicted.iter().map(|&scaled| y.invert(f64::from(scaled)));
+        Ok(meanings.collect())
+    }
+
     /// The coefficients of `1, x, x², …` in the units of the data, normalisation
     /// undone in `f64`; `None` for a network.
+    ///
+    /// Where readings stand far from 0, these nearly cancel, and say less than those
+    /// of [`coefficients_about`](Self::coefficients_about) an
+    /// [`origin`](Self::origin) among the readings.
     pub fn coefficients(&self) -> Option<Vec<f64>> {
+        self.coefficients_about(0.0)
+    }
+
+    /// What is taken off the readings in the formula that is
+    /// [displayed](fmt::Display): 0, unless readings stand so far from it that terms
+    /// would cancel; then a number among the readings.
+    pub fn origin(&self) -> f64 {
+        let [x, _] = self.scales;
+        // Another origin does not make a constant smaller that the results have.
+        let mut coefficients = self.coefficients().unwrap_or_default();
+        if let Some(constant) = coefficients.first_mut() {
+            *constant = 0.0;
+        }
+        if self.cancelling(&coefficients, 0.0) > CANCELLING {
+            x.offset
+        } else {
+            0.0
+        }
+    }
+
+    /// The coefficients of `1, x - origin, (x - origin)², …` in the units of the
+    /// data; `None` for a network.
+    ///
+    /// ```
+    /// # use baregrad::optim::Sgd;
+    /// # use baregrad::train::{Calibration, Curve, Dataset, Fit, Scaler, Scaling};
+    /// // A clock next to a better one.
+    /// let (clock, late) = ([1.7643e9, 1.7644e9, 1.7645e9], [0.0, 0.5, 1.0]);
+    /// let data = Dataset::new([("clock", clock), ("late", late)])?;
+    /// # let columns = [("clock", Curve::Linear.scaling()), ("late", Scaling::Standard)];
+    /// # let scaler = Scaler::fit(&data, &columns)?;
+    /// # let samples = scaler.apply(&data)?.samples(&["clock"], &["late"])?;
+    /// # let fitted = Fit::new(&Curve::Linear, &samples).run(&mut Sgd::new(0.5))?;
+    /// # let scales = ["clock", "late"].map(|name| scaler.scale(name).unwrap());
+    /// # let names = ["clock", "late"];
+    /// let calibration = Calibration::new(&Curve::Linear, &fitted, names, scales, [1.7643e9, 1.7645e9]);
+    /// let [a, b] = calibration.coefficients_about(1.7644e9).unwrap()[..] else { panic!() };
+    /// assert!((a - 0.5).abs() < 1e-6 && (b - 5e-6).abs() < 1e-12);
+    /// assert_eq!(calibration.to_string(), "late = 0.5000000 + 5.000000e-6 * (clock - 1764400000)");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn coefficients_about(&self, origin: f64) -> Option<Vec<f64>> {
         let single = |param: &Param| param.values.first().copied().map(f64::from);
         let params: Vec<f64> = self.params.iter().filter_map(single).collect();
         let chebyshev = match (&self.curve, params.as_slice()) {
@@ -86,9 +155,9 @@ impl Calibration {
             _ => return None,
         };
         let [x, y] = self.scales;
-        // The reading, scaled, as a polynomial of the reading.
-        let (factor, offset) = (f64::from(x.factor), f64::from(x.offset));
-        let scaled = [-offset * factor, factor];
+        // The reading, scaled, as a polynomial of its difference from the origin.
+        let factor = f64::from(x.factor);
+        let scaled = [(origin - x.offset) * factor, factor];
         let two_scaled = scaled.map(|c| 2.0 * c);
 
         let mut sum = std::vec![0.0; chebyshev.len()];
@@ -107,7 +176,7 @@ impl Calibration {
         let factor = f64::from(y.factor);
         sum.iter_mut().for_each(|c| *c /= factor);
         if let Some(constant) = sum.first_mut() {
-            *constant += f64::from(y.offset);
+            *constant += y.offset;
         }
         Some(sum)
     }
@@ -115,6 +184,10 @@ impl Calibration {
     /// Rust for firmware: constants and a function `calibrated`, for `include!`
     /// or a module. It needs neither `std` nor this crate, and gives the bits of
     /// [`predict`](Self::predict).
+    ///
+    /// Where `f32` does not hold the readings or the results well, a comment says so,
+    /// and there is a function `calibrated_f64` beside it, with the bits of
+    /// [`predict_f64`](Self::predict_f64).
     pub fn to_rust(&self) -> String {
         // A name that breaks the line would end the comment.
         let names = self.names.each_ref();
@@ -123,9 +196,19 @@ impl Calibration {
         let [x, y] = self.scales;
         let mut code = format!(
             "// From `{reading}` to `{meaning}`, {}. Written by baregrad; fitted to\n\
-             // readings from {low:?} to {high:?}, and not to be trusted beyond.\n\n",
-            self.curve
+             // readings from {} to {}, and not to be trusted beyond.\n",
+            self.curve,
+            Shortest(low),
+            Shortest(high)
         );
+        let warnings = self.warnings();
+        for warning in &warnings {
+            code += &format!(
+                "//\n// Warning: {}.\n",
+                warning.replace(char::is_control, " ")
+            );
+        }
+        code.push('\n');
         code += &x.to_rust("X");
         code += &y.to_rust("Y");
         let Code {
@@ -134,15 +217,83 @@ impl Calibration {
             helpers,
         } = self.code();
         code += &constants;
-        code += &format!(
+        let head = format!(
             "\n/// `{meaning}` for a reading of `{reading}`.\n\
              pub fn calibrated(reading: f32) -> f32 {{\n    \
-                 let x = (reading - X_OFFSET) * X_FACTOR;\n\
-             {body}    \
-                 y / Y_FACTOR + Y_OFFSET\n\
-             }}\n{helpers}"
+                 let x = (reading - X_OFFSET) * X_FACTOR;\n"
         );
+        if warnings.is_empty() {
+            code += &format!("{head}{body}    y / Y_FACTOR + Y_OFFSET\n}}\n{helpers}");
+        } else {
+            code += &format!(
+                "{head}    curve(x) / Y_FACTOR + Y_OFFSET\n}}\n\n\
+                 const X_ORIGIN: f64 = {:?};\n\
+                 const Y_ORIGIN: f64 = {:?};\n\n\
+                 /// The same, of a reading that `f32` does not hold.\n\
+                 pub fn calibrated_f64(reading: f64) -> f64 {{\n    \
+                     let x = (reading - X_ORIGIN) * X_FACTOR as f64;\n    \
+                     curve(x as f32) as f64 / Y_FACTOR as f64 + Y_ORIGIN\n\
+                 }}\n\n\
+                 fn curve(x: f32) -> f32 {{\n{body}    y\n}}\n{helpers}",
+                x.offset, y.offset
+            );
+        }
         code
+    }
+
+    /// Where the `f32` of firmware do not hold the numbers well: a sentence each.
+    ///
+    /// [`Dataset::coarse`](super::Dataset::coarse) says so of data.
+    pub fn warnings(&self) -> Vec<String> {
+        let [x, y] = self.scales;
+        let is_count = |x: &f64| x.fract() == 0.0 && x.abs() <= f64::from(1 << 24);
+        let reach = |scale: Scale| scale.offset.abs() + 1.0 / f64::from(scale.factor.abs());
+        let [reading, meaning] = &self.names;
+        let mut warnings = Vec::new();
+        for (scale, farthest, is_exact, name, what) in [
+            (
+                x,
+                self.range
+                    .iter()
+                    .fold(0.0, |most: f64, x| most.max(x.abs())),
+                self.range.iter().all(is_count),
+                reading,
+                "takes readings rounded to them",
+            ),
+            (
+                y,
+                reach(y),
+                false,
+                meaning,
+                "returns numbers rounded to them",
+            ),
+        ] {
+            let (spacing, spread) = (spacing(farthest), 1.0 / f64::from(scale.factor.abs()));
+            // A scale without an origin says nothing about the spread.
+            if scale.offset == 0.0 || spacing <= FINE * spread || is_exact {
+                continue;
+            }
+            let near = Shortest(scale.offset);
+            let share = |steps: f64| {
+                let [steps, share, spread] =
+                    [(steps, 3), (steps / spread, 2), (spread, 3)].map(|(x, n)| significant(x, n));
+                (steps, format!("{share} of its spread of {spread}"))
+            };
+            let (steps, of_spread) = share(spacing);
+            warnings.push(format!(
+                "`{name}` near {near} has steps of {steps} in f32, {of_spread}: \
+                 `calibrated` {what}, `calibrated_f64` does not"
+            ));
+            let spacing = farthest.next_up() - farthest;
+            if spacing > FINE * spread {
+                let (steps, of_spread) = share(spacing);
+                warnings.push(format!(
+                    "`{name}` near {near} has steps of {steps} even in f64, {of_spread}: \
+                     take off an origin before it is read"
+                ));
+            }
+        }
+        warnings
     }
 
     fn code(&self) -> Code {
@@ -299,19 +450,30 @@ impl Model for Calibration {
 
     fn forward<'t>(&self, reading: Var<'t>, params: &[Var<'t>]) -> Var<'t> {
         let [x, y] = self.scales;
-        let scaled = (reading - x.offset) * x.factor;
-        self.curve.forward(scaled, params) / y.factor + y.offset
+        let scaled = (reading - x.offset as f32) * x.factor;
+        self.curve.forward(scaled, params) / y.factor + y.offset as f32
     }
 }
 
-/// `t_c = -17.3 + 0.537 * t_u`; of a network, how many parameters it has.
+/// `t_c = -17.3 + 0.537 * t_u`, with as many digits as it takes; where readings stand
+/// far from 0, `late = 0.5 + 5e-6 * (clock - 1764400000)`; of a network, how many
+/// parameters it has.
 impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [reading, meaning] = &self.names;
-        let Some(coefficients) = self.coefficients() else {
+        let origin = self.origin();
+        let Some(coefficients) = self.coefficients_about(origin) else {
             let count: usize = self.params.iter().map(|param| param.values.len()).sum();
             return write!(f, "{meaning} = a network of {reading}, {count} parameters");
         };
+        let difference = match origin {
+            0.0 => reading.clone(),
+            _ if origin < 0.0 => format!("({reading} + {})", Shortest(-origin)),
+            _ => format!("({reading} - {})", Shortest(origin)),
+        };
+        let cancelling = self.cancelling(&coefficients, origin);
+        let lost = exponent(cancelling.max(1.0), 17).unwrap_or(0);
+        let digits = usize::try_from(lost).map_or(DIGITS, |lost| (DIGITS + lost).min(17));
         write!(f, "{meaning} =")?;
         for (k, c) in coefficients.iter().enumerate() {
             let (sign, size) = match (k, *c < 0.0) {
@@ -320,27 +482,27 @@ impl fmt::Display for Calibration {
                 (_, false) => (" + ", *c),
                 (_, true) => (" - ", -c),
             };
-            write!(f, "{sign}{}", Significant(size))?;
+            write!(f, "{sign}{}", significant(size, digits))?;
             match k {
                 0 => {}
-                1 => write!(f, " * {reading}")?,
-                _ => write!(f, " * {reading}^{k}")?,
+                1 => write!(f, " * {difference}")?,
+                _ => write!(f, " * {difference}^{k}")?,
             }
         }
         Ok(())
     }
 }
 
-/// Seven significant digits: what an `f32` has.
-struct Significant(f64);
+/// Significant digits that an `f32` has.
+const DIGITS: usize = 7;
 
-impl fmt::Display for Significant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exponent = self.0.abs().log10().floor();
-        if (-4.0..7.0).contains(&exponent) {
-            write!(f, "{:.*}", (6.0 - exponent) as usize, self.0)
-        } else {
-            write!(f, "{:.6e}", self.0)
-        }
+impl Calibration {
+    /// How many times the spread of the results the terms of a formula are.
+    fn cancelling(&self, coefficients: &[f64], origin: f64) -> f64 {
+        let [x, y] = self.scales;
+        let difference = (x.offset - origin).abs() + 2.0 / f64::from(x.factor.abs());
+        let terms = coefficients.iter().rev();
+        let largest = terms.fold(0.0, |sum, c| sum * difference + c.abs());
+        largest * f64::from(y.factor.abs())
     }
 }

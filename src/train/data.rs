@@ -4,6 +4,7 @@ use core::fmt;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+use super::digits::{Shortest, significant};
 use super::split::{Indices, k_fold_indices, split_indices};
 use crate::random::{RandomError, Rng, fill_normal};
 
@@ -41,7 +42,7 @@ pub enum DataError {
         /// The row, counted from 0.
         row: usize,
         /// The value.
-        value: f32,
+        value: f64,
     },
     /// Every value is the same: there is nothing to learn from, and no spread to
     /// scale by.
@@ -49,7 +50,22 @@ pub enum DataError {
         /// The column.
         column: String,
         /// The value.
-        value: f32,
+        value: f64,
+    },
+    /// Values differ by so little that `f32` does not hold the factor that scales
+    /// them.
+    Spread {
+        /// The column.
+        column: String,
+        /// The standard deviation, or half of the range, that was found.
+        found: f64,
+    },
+    /// A fraction that leaves nothing to train with, or nothing to validate with.
+    EmptyPart {
+        /// The fraction of the rows to validate with.
+        fraction: f64,
+        /// The rows there are.
+        rows: usize,
     },
     /// A part of the data would be without a row.
     TooFewRows {
@@ -107,11 +123,24 @@ impl fmt::Display for DataError {
             }
             Self::NotFinite { column, row, value } => write!(
                 f,
-                "column `{column}`, row {row}: expected a finite f32, found {value}"
+                "column `{column}`, row {row}: expected a finite f32, found {}{}",
+                Shortest(*value),
+                too_large(*value)
             ),
             Self::Constant { column, value } => write!(
                 f,
-                "column `{column}`: expected values that differ, found only {value}"
+                "column `{column}`: expected values that differ, found only {}",
+                Shortest(*value)
+            ),
+            Self::Spread { column, found } => write!(
+                f,
+                "column `{column}`: expected values that differ by {:.1e} or more, found a spread of {}; use a smaller unit",
+                1.0 / f64::from(f32::MAX),
+                significant(*found, 3)
+            ),
+            Self::EmptyPart { fraction, rows } => write!(
+                f,
+                "expected a fraction that leaves a row to train with and one to validate with, found {fraction} of {rows} rows"
             ),
             Self::TooFewRows {
                 needed,
@@ -141,7 +170,25 @@ impl fmt::Display for DataError {
 
 impl core::error::Error for DataError {}
 
+/// Why a number is refused that looks like one.
+pub(super) fn too_large(x: f64) -> &'static str {
+    if x.abs() > f64::from(f32::MAX) && x.is_finite() {
+        ", more than the 3.4e38 that f32 holds"
+    } else {
+        ""
+    }
+}
+
+/// Whether `f32` can hold it, rounded.
+pub(super) fn is_finite_in_f32(x: f64) -> bool {
+    (x as f32).is_finite()
+}
+
 /// Named columns of equal length, of finite numbers.
+///
+/// They come as `f32`, as `f64`, or as integers of up to 32 bits, and keep all
+/// their digits: what a model sees is `f32`, and a [`Scaler`](super::Scaler) takes
+/// off the origin before numbers are rounded to that.
 ///
 /// ```
 /// use baregrad::train::Dataset;
@@ -158,26 +205,66 @@ impl core::error::Error for DataError {}
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     names: Vec<String>,
-    columns: Vec<Vec<f32>>,
+    columns: Vec<Column>,
     rows: usize,
 }
 
+/// The values of a column.
+#[derive(Clone, Debug, PartialEq)]
+struct Column {
+    /// Rounded to what models see.
+    rounded: Vec<f32>,
+    /// As they came, if rounding changes any of them.
+    exact: Option<Vec<f64>>,
+}
+
+impl Column {
+    fn new(exact: Vec<f64>) -> Self {
+        let rounded: Vec<f32> = exact.iter().map(|&x| x as f32).collect();
+        let changes = exact.iter().zip(&rounded).any(|(&x, &r)| f64::from(r) != x);
+        Column {
+            rounded,
+            exact: changes.then_some(exact),
+        }
+    }
+
+    fn exact(&self) -> Vec<f64> {
+        let exact = self.exact.clone();
+        exact.unwrap_or_else(|| self.rounded.iter().map(|&x| f64::from(x)).collect())
+    }
+}
+
 impl Dataset {
-    /// A data set of the given columns.
+    /// A data set of the given columns: of `f32`, `f64`, or integers of up to 32
+    /// bits.
+    ///
+    /// ```
+    /// use baregrad::train::Dataset;
+    ///
+    /// // Seconds since 1970, which `f32` has only every 128th of.
+    /// let data = Dataset::new([("s", [1764410400.0, 1764410430.5, 1764410460.0])])?;
+    /// assert_eq!(data.column_f64("s")?, [1764410400.0, 1764410430.5, 1764410460.0]);
+    /// assert_eq!(data.column("s")?, [1764410368.0, 1764410368.0, 1764410496.0]);
+    /// # Ok::<(), baregrad::train::DataError>(())
+    /// ```
     ///
     /// # Errors
     /// No columns or no rows, columns of different lengths or of the same name,
-    /// values that are not finite.
-    pub fn new<N: Into<String>, V: AsRef<[f32]>>(
-        columns: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, DataError> {
+    /// values that are not finite, or not in the range of `f32`.
+    pub fn new<N, T, V>(columns: impl IntoIterator<Item = (N, V)>) -> Result<Self, DataError>
+    where
+        N: Into<String>,
+        T: Copy + Into<f64>,
+        V: AsRef<[T]>,
+    {
         let mut data = Dataset {
             names: Vec::new(),
             columns: Vec::new(),
             rows: 0,
         };
         for (name, values) in columns {
-            data.push(name.into(), values.as_ref())?;
+            let values = values.as_ref().iter().map(|&x| x.into());
+            data.push(name.into(), values.collect())?;
         }
         if data.rows == 0 {
             return Err(DataError::Empty);
@@ -185,7 +272,7 @@ impl Dataset {
         Ok(data)
     }
 
-    fn push(&mut self, column: String, values: &[f32]) -> Result<(), DataError> {
+    fn push(&mut self, column: String, values: Vec<f64>) -> Result<(), DataError> {
         if self.names.contains(&column) {
             return Err(DataError::Duplicate { column });
         }
@@ -198,12 +285,15 @@ impl Dataset {
                 found: values.len(),
             });
         }
-        let bad = values.iter().enumerate().find(|(_, x)| !x.is_finite());
+        let bad = values
+            .iter()
+            .enumerate()
+            .find(|(_, x)| !is_finite_in_f32(**x));
         if let Some((row, &value)) = bad {
             return Err(DataError::NotFinite { column, row, value });
         }
         self.names.push(column);
-        self.columns.push(values.to_vec());
+        self.columns.push(Column::new(values));
         Ok(())
     }
 
@@ -217,25 +307,54 @@ impl Dataset {
         self.rows
     }
 
-    /// The column of this name.
+    /// The column of this name, rounded to `f32`.
     ///
     /// # Errors
     /// There is none.
     pub fn column(&self, name: &str) -> Result<&[f32], DataError> {
-        let mut columns = self.columns();
-        let column = columns.find(|(column, _)| *column == name);
-        column
-            .map(|(_, values)| values)
-            .ok_or_else(|| DataError::Missing {
-                column: name.to_string(),
-                found: self.names.clone(),
-            })
+        Ok(&self.find(name)?.rounded)
     }
 
-    /// All columns with their names.
+    /// The column of this name with all the digits that it came with.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn column_f64(&self, name: &str) -> Result<Vec<f64>, DataError> {
+        Ok(self.find(name)?.exact())
+    }
+
+    fn find(&self, name: &str) -> Result<&Column, DataError> {
+        let place = self.names.iter().position(|column| column == name);
+        let column = place.and_then(|place| self.columns.get(place));
+        column.ok_or_else(|| DataError::Missing {
+            column: name.to_string(),
+            found: self.names.clone(),
+        })
+    }
+
+    /// All columns with their names, rounded to `f32`.
     pub fn columns(&self) -> impl Iterator<Item = (&str, &[f32])> {
-        let names = self.names.iter().map(String::as_str);
-        names.zip(self.columns.iter().map(Vec::as_slice))
+        let values = self.columns.iter().map(|column| &*column.rounded);
+        self.names.iter().map(String::as_str).zip(values)
+    }
+
+    /// The columns whose values stand so far from 0, for what they differ by, that
+    /// rounding to `f32` matters.
+    ///
+    /// ```
+    /// use baregrad::train::Dataset;
+    ///
+    /// let data = Dataset::new([("pa", [101325.05, 101325.13, 101325.21, 101324.97])])?;
+    /// assert_eq!(
+    ///     data.coarse()[0].to_string(),
+    ///     "column `pa`: f32 has steps of 0.00781 at 101325.21, 0.0873 of the standard deviation of 0.0894"
+    /// );
+    /// # Ok::<(), baregrad::train::DataError>(())
+    /// ```
+    pub fn coarse(&self) -> Vec<Coarse> {
+        let columns = self.names.iter().zip(&self.columns);
+        let coarse = columns.filter_map(|(name, column)| Coarse::of(name, &column.exact()));
+        coarse.collect()
     }
 
     /// The given rows, in the given order.
@@ -246,12 +365,13 @@ impl Dataset {
         if rows.is_empty() {
             return Err(DataError::Empty);
         }
-        let select = |column: &Vec<f32>| {
+        let select = |column: &Column| {
+            let exact = column.exact();
             let values = rows.iter().map(|&row| {
-                let rows = column.len();
-                column.get(row).copied().ok_or(DataError::Row { row, rows })
+                let rows = exact.len();
+                exact.get(row).copied().ok_or(DataError::Row { row, rows })
             });
-            values.collect::<Result<Vec<f32>, DataError>>()
+            Ok(Column::new(values.collect::<Result<_, DataError>>()?))
         };
         let columns: Result<Vec<_>, DataError> = self.columns.iter().map(select).collect();
         Ok(Dataset {
@@ -273,20 +393,23 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// A fraction outside `0.0..1.0`; fewer rows than a row for each part takes.
+    /// A fraction outside `0.0..1.0`, or 0; fewer rows than a row for each part takes.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Dataset, Dataset), DataError> {
         let (training, validation) = split_indices(self.rows, fraction, seed)?;
         if training.is_empty() || validation.is_empty() {
             // Of a fraction like 0.2 every fifth row is kept.
-            let needed = if fraction > 0.0 {
-                (1.0 / fraction).ceil()
+            let needed = (1.0 / fraction).ceil();
+            return Err(if needed > self.rows as f64 && needed.is_finite() {
+                DataError::TooFewRows {
+                    needed: (needed as usize).max(2),
+                    found: self.rows,
+                    purpose: "a validation part of that size",
+                }
             } else {
-                2.0
-            };
-            return Err(DataError::TooFewRows {
-                needed: (needed as usize).max(2),
-                found: self.rows,
-                purpose: "a validation part of that size",
+                DataError::EmptyPart {
+                    fraction,
+                    rows: self.rows,
+                }
             });
         }
         Ok((self.select(&training)?, self.select(&validation)?))
@@ -313,12 +436,19 @@ impl Dataset {
         if inputs.is_empty() || targets.is_empty() {
             return Err(DataError::Empty);
         }
+        let mut names = inputs.to_vec();
+        names.extend(targets.iter().filter(|name| !inputs.contains(name)));
+        let mut coarse = Vec::new();
+        for name in names {
+            coarse.extend(Coarse::of(name, &self.find(name)?.exact()));
+        }
         Ok(Samples {
             x: self.interleave(inputs)?,
             y: self.interleave(targets)?,
             rows: self.rows,
             inputs: inputs.len(),
             targets: targets.len(),
+            coarse,
         })
     }
 
@@ -332,6 +462,86 @@ impl Dataset {
     }
 }
 
+/// A column that `f32` does not hold well: its values stand so far from 0 that the
+/// spacing of `f32` there is more than a thousandth of their standard deviation.
+///
+/// Integers of up to 24 bits are never such: `f32` has them all.
+///
+/// A [`Scaler`](super::Scaler) takes off the origin before numbers are rounded, so
+/// that scaled columns are not such either.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Coarse {
+    /// The column.
+    pub column: String,
+    /// Its value that is farthest from 0.
+    pub farthest: f64,
+    /// By how much neighbours among the `f32` differ there.
+    pub spacing: f64,
+    /// The standard deviation of the column.
+    pub deviation: f64,
+}
+
+/// The share of a column's spread that the spacing of `f32` may be: errors of a
+/// thousandth are below the noise of what sensors read.
+pub(super) const FINE: f64 = 1e-3;
+
+impl Coarse {
+    /// `None` for a column that `f32` holds well, and for one that is constant.
+    fn of(column: &str, values: &[f64]) -> Option<Self> {
+        let farthest = values.iter().copied();
+        let farthest = farthest.reduce(|a, b| if b.abs() > a.abs() { b } else { a })?;
+        let (_, deviation) = mean_and_deviation(values);
+        let spacing = spacing(farthest);
+        let is_count =
+            |x: &f64| x.fract() == 0.0 && x.abs() <= f64::from(1 << f32::MANTISSA_DIGITS);
+        let coarse = deviation > 0.0 && spacing > FINE * deviation && !values.iter().all(is_count);
+        coarse.then(|| Coarse {
+            column: column.to_string(),
+            farthest,
+            spacing,
+            deviation,
+        })
+    }
+}
+
+impl fmt::Display for Coarse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Coarse {
+            column,
+            farthest,
+            spacing,
+            deviation,
+        } = self;
+        write!(
+            f,
+            "column `{column}`: f32 has steps of {} at {}, {} of the standard deviation of {}",
+            significant(*spacing, 3),
+            Shortest(*farthest),
+            significant(spacing / deviation, 3),
+            significant(*deviation, 3)
+        )
+    }
+}
+
+/// How far the next `f32` away from 0 is.
+pub(super) fn spacing(x: f64) -> f64 {
+    let x = (x.abs() as f32).min(f32::MAX.next_down());
+    f64::from(x.next_up()) - f64::from(x)
+}
+
+/// The mean, and the standard deviation of the population.
+pub(super) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    // Differences from a value of theirs: sums of what stands far from 0 would
+    // lose digits.
+    let origin = values.first().copied().unwrap_or(0.0);
+    let mean = origin + values.iter().map(|x| x - origin).sum::<f64>() / n;
+    let squares = values.iter().map(|x| (x - mean) * (x - mean));
+    (mean, libm::sqrt(squares.sum::<f64>() / n))
+}
+
 /// Rows of inputs and of targets, each one after the other: what tapes borrow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
@@ -340,6 +550,7 @@ pub struct Samples {
     rows: usize,
     inputs: usize,
     targets: usize,
+    coarse: Vec<Coarse>,
 }
 
 impl Samples {
@@ -366,6 +577,12 @@ impl Samples {
     /// How many targets are in a row.
     pub fn targets(&self) -> usize {
         self.targets
+    }
+
+    /// The columns among them that `f32` does not hold well: scale them, or take
+    /// off an origin, before a model sees them.
+    pub fn coarse(&self) -> &[Coarse] {
+        &self.coarse
     }
 
     /// Adds noise of a normal distribution to the inputs, not to the targets:

@@ -484,6 +484,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         };
         let residuals = predictor.residuals(&params, self.training, self.validation, mean_loss)?;
         let history = History {
+            coarse: self.training.coarse().to_vec(),
             training_rows: self.training.rows(),
             validation_rows: self.validation.map_or(0, Samples::rows),
             mean_loss,

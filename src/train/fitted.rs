@@ -4,8 +4,9 @@ use core::fmt;
 use std::string::String;
 use std::vec::Vec;
 
+use super::digits::Digits;
 use super::evaluate::predict;
-use super::history::{Digits, History};
+use super::history::History;
 use super::model::{Model, Param};
 use super::verdict::Judgement;
 use crate::error::Error;

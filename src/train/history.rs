@@ -4,6 +4,8 @@ use core::fmt;
 use std::string::String;
 use std::vec::Vec;
 
+use super::data::Coarse;
+use super::digits::Digits;
 use super::residuals::Residuals;
 use super::verdict::Judgement;
 
@@ -43,19 +45,6 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Four decimals, or for small numbers as many digits behind the first.
-pub(super) struct Digits(pub(super) f32);
-
-impl fmt::Display for Digits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0.0 || self.0.abs() >= 1e-2 {
-            write!(f, "{:.4}", self.0)
-        } else {
-            write!(f, "{:.4e}", self.0)
-        }
-    }
-}
-
 /// Why fitting ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
@@ -73,6 +62,8 @@ pub enum Stopped {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct History {
+    #[cfg_attr(feature = "json", serde(skip))]
+    pub(super) coarse: Vec<Coarse>,
     pub(super) training_rows: usize,
     pub(super) validation_rows: usize,
     pub(super) mean_loss: f32,
@@ -173,9 +164,15 @@ impl History {
         (self.training_rows, self.validation_rows)
     }
 
-    /// What it means.
+    /// What it means; and which columns the model did not see as they are, see
+    /// [`Coarse`].
     pub fn verdict(&self) -> Judgement {
-        Judgement::of(self)
+        let mut judgement = Judgement::of(self);
+        let coarse = self.coarse.iter().map(|coarse| {
+            std::format!("{coarse}: scale it, or take off an origin, before it becomes f32")
+        });
+        judgement.evidence.extend(coarse);
+        judgement
     }
 
     /// All of it as JSON. Numbers have as many digits as tell them apart, so that

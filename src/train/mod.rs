@@ -49,6 +49,7 @@
 //! | | |
 //! | --- | --- |
 //! | [`Dataset`], [`Samples`] | named columns; the rows a model sees |
+//! | [`Coarse`] | columns whose differences `f32` does not hold, which scaling cures |
 //! | [`split_indices`], [`k_fold_indices`], [`Batches`] | which rows, in which order |
 //! | [`Scaler`] | inputs of a size that learns well, and the way back |
 //! | [`Model`], [`Param`], [`Curve`] | what is fitted; ready-made ones of one variable |
@@ -66,6 +67,7 @@ mod batches;
 mod calibration;
 mod curve;
 mod data;
+mod digits;
 mod early;
 mod evaluate;
 #[cfg(feature = "csv")]
@@ -86,10 +88,11 @@ mod verdict;
 pub use batches::Batches;
 pub use calibration::Calibration;
 pub use curve::{Curve, CurveError};
-pub use data::{DataError, Dataset, Samples};
+pub use data::{Coarse, DataError, Dataset, Samples};
+pub use digits::significant;
 pub use early::EarlyStopping;
 #[cfg(feature = "csv")]
-pub use file::{CsvError, read_csv};
+pub use file::{CsvError, CsvErrorKind, read_csv};
 pub use fit::{Fit, FitError, Schedule};
 pub use fitted::Fitted;
 pub use history::{Epoch, History, Stopped};
@@ -116,6 +119,6 @@ macro_rules! debug_is_display {
 
 debug_is_display!(CurveError, DataError, FitError);
 #[cfg(feature = "csv")]
-debug_is_display!(CsvError);
+debug_is_display!(CsvError, CsvErrorKind);
 #[cfg(feature = "plot")]
 debug_is_display!(plot::PlotError);

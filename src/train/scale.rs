@@ -1,15 +1,18 @@
 //! Inputs and targets of a size that learns well, and the way back.
 //!
-//! Constants are `f32` and are applied in `f32`, by the two operations that
-//! firmware will apply too: the numbers a model was trained with are the numbers
-//! it will see on the device, bit for bit. Statistics and the way back are in
-//! `f64`.
+//! The origin is taken off in `f64`, and the difference is rounded to `f32` after it
+//! has been scaled: of readings near 4e9 in steps of 200 the model sees the steps.
+//! Firmware applies both constants in `f32`. Where `f32` holds the readings well,
+//! both constants are `f32`, and what firmware computes differs from what the model
+//! was trained with by rounding alone; where it does not, see
+//! [`Coarse`](super::Coarse).
 
 use core::fmt;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::data::{DataError, Dataset};
+use super::data::{DataError, Dataset, FINE, mean_and_deviation};
+use super::digits::Shortest;
 
 /// How to choose a [`Scale`] from the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,17 +30,31 @@ pub enum Scaling {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct Scale {
-    /// What is subtracted, in the units of the column.
-    pub offset: f32,
+    /// What is subtracted, in the units of the column. One that `f32` has, unless
+    /// rounding would move it by more than a thousandth of the spread.
+    pub offset: f64,
     /// What the difference is multiplied by.
     pub factor: f32,
 }
 
 impl Scale {
     /// The scaled value, as firmware computes it: a subtraction, then a
-    /// multiplication.
+    /// multiplication, in `f32`.
     pub fn apply(&self, x: f32) -> f32 {
-        (x - self.offset) * self.factor
+        (x - self.offset as f32) * self.factor
+    }
+
+    /// The scaled value of a reading of which every digit counts: in `f64`.
+    ///
+    /// ```
+    /// use baregrad::train::Scale;
+    ///
+    /// let scale = Scale { offset: 4155917000.0, factor: 0.01 };
+    /// assert_eq!(scale.apply_f64(4155917100.0) as f32, 1.0);
+    /// assert_eq!(scale.apply(4155917100.0), 0.0); // no f32 lies between them
+    /// ```
+    pub fn apply_f64(&self, x: f64) -> f64 {
+        (x - self.offset) * f64::from(self.factor)
     }
 
     /// The value in the units of the column.
@@ -50,10 +67,11 @@ impl Scale {
     /// assert_eq!(scale.invert(2.0), 58.0);
     /// ```
     pub fn invert(&self, scaled: f64) -> f64 {
-        scaled / f64::from(self.factor) + f64::from(self.offset)
+        scaled / f64::from(self.factor) + self.offset
     }
 
-    /// The two numbers as Rust, for firmware: `NAME_OFFSET` and `NAME_FACTOR`.
+    /// The two numbers as Rust, for firmware: `NAME_OFFSET` and `NAME_FACTOR`, both
+    /// `f32`.
     ///
     /// ```
     /// use baregrad::train::Scale;
@@ -65,20 +83,16 @@ impl Scale {
     /// );
     /// ```
     pub fn to_rust(&self, name: &str) -> String {
-        let Scale { offset, factor } = self;
+        let (offset, factor) = (self.offset as f32, self.factor);
         std::format!(
             "const {name}_OFFSET: f32 = {offset:?};\nconst {name}_FACTOR: f32 = {factor:?};\n"
         )
     }
 
-    fn fit(column: &str, values: &[f32], scaling: Scaling) -> Result<Scale, DataError> {
-        let spread = |offset: f64, spread: f64| Scale {
-            offset: offset as f32,
-            factor: (1.0 / spread) as f32,
-        };
-        let low = values.iter().copied().fold(f32::INFINITY, f32::min);
-        let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let scale = match scaling {
+    fn fit(column: &str, values: &[f64], scaling: Scaling) -> Result<Scale, DataError> {
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (centre, spread) = match scaling {
             Scaling::Fixed(factor) => {
                 if !factor.is_finite() || factor == 0.0 {
                     return Err(DataError::Factor {
@@ -91,25 +105,48 @@ impl Scale {
                     factor,
                 });
             }
-            Scaling::Standard => {
-                let n = values.len() as f64;
-                let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-                let deviation = |&x: &f32| f64::from(x) - mean;
-                let squares = values.iter().map(|x| deviation(x) * deviation(x));
-                spread(mean, (squares.sum::<f64>() / n).sqrt())
-            }
-            Scaling::MinMax => {
-                let (low, high) = (f64::from(low), f64::from(high));
-                spread((low + high) / 2.0, (high - low) / 2.0)
-            }
+            Scaling::Standard => mean_and_deviation(values),
+            Scaling::MinMax => ((low + high) / 2.0, (high - low) / 2.0),
         };
-        if low == high || !scale.factor.is_finite() {
+        if low == high {
             return Err(DataError::Constant {
                 column: column.to_string(),
                 value: low,
             });
         }
-        Ok(scale)
+        let factor = (1.0 / spread) as f32;
+        if !factor.is_finite() {
+            return Err(DataError::Spread {
+                column: column.to_string(),
+                found: spread,
+            });
+        }
+        Ok(Scale {
+            offset: origin(centre, spread),
+            factor,
+        })
+    }
+}
+
+/// An `f32` near the centre, if there is one that is near enough; otherwise a number
+/// of few digits, for people to read: within a hundredth of the spread.
+fn origin(centre: f64, spread: f64) -> f64 {
+    let rounded = f64::from(centre as f32);
+    if (rounded - centre).abs() <= FINE * spread {
+        return rounded;
+    }
+    let digits = (spread / 100.0).log10().floor() as i32;
+    // Powers of ten below 1 are no binary fractions, their inverses are.
+    let power = 10.0_f64.powi(digits.abs());
+    let short = if digits >= 0 {
+        (centre / power).round() * power
+    } else {
+        (centre * power).round() / power
+    };
+    if (short - centre).abs() <= spread {
+        short
+    } else {
+        centre
     }
 }
 
@@ -124,7 +161,7 @@ impl Scale {
 /// let scaled = scaler.apply(&training)?;
 /// assert_eq!(scaled.column("x")?, [-1.0, 0.0, 1.0]);
 /// assert_eq!(scaled.column("y")?, [1.0, 2.0, 4.0]);
-/// assert_eq!(scaler.invert(&scaled)?, training);
+/// assert_eq!(scaler.invert(&scaled)?.column("x")?, [10.0, 20.0, 30.0]);
 /// # Ok::<(), baregrad::train::DataError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -138,11 +175,11 @@ impl Scaler {
     /// Chooses a scale for each of the columns named.
     ///
     /// # Errors
-    /// A column that is not there; one that is constant, which has no spread; a
-    /// factor that is 0 or not finite.
+    /// A column that is not there; one that is constant, which has no spread, or has
+    /// next to none; a factor that is 0 or not finite.
     pub fn fit(training: &Dataset, columns: &[(&str, Scaling)]) -> Result<Scaler, DataError> {
         let fit = |&(name, scaling): &(&str, Scaling)| {
-            let scale = Scale::fit(name, training.column(name)?, scaling)?;
+            let scale = Scale::fit(name, &training.column_f64(name)?, scaling)?;
             Ok((name.to_string(), scale))
         };
         let columns = columns.iter().map(fit).collect::<Result<_, DataError>>()?;
@@ -161,7 +198,7 @@ impl Scaler {
     /// A column of the scaler that the data do not have; values that become too
     /// large.
     pub fn apply(&self, data: &Dataset) -> Result<Dataset, DataError> {
-        self.map(data, |scale, x| scale.apply(x))
+        self.map(data, |scale, x| scale.apply_f64(x))
     }
 
     /// All columns, those that have a scale back in their units.
@@ -169,20 +206,23 @@ impl Scaler {
     /// # Errors
     /// As for [`apply`](Self::apply).
     pub fn invert(&self, scaled: &Dataset) -> Result<Dataset, DataError> {
-        self.map(scaled, |scale, x| scale.invert(f64::from(x)) as f32)
+        self.map(scaled, |scale, x| scale.invert(x))
     }
 
-    fn map(&self, data: &Dataset, f: impl Fn(Scale, f32) -> f32) -> Result<Dataset, DataError> {
+    fn map(&self, data: &Dataset, f: impl Fn(Scale, f64) -> f64) -> Result<Dataset, DataError> {
         for (name, _) in &self.columns {
             data.column(name)?;
         }
-        Dataset::new(data.columns().map(|(name, values)| {
-            let values: Vec<f32> = match self.scale(name) {
-                Some(scale) => values.iter().map(|&x| f(scale, x)).collect(),
-                None => values.to_vec(),
+        let column = |name: &String| {
+            let values = data.column_f64(name)?;
+            let values: Vec<f64> = match self.scale(name) {
+                Some(scale) => values.into_iter().map(|x| f(scale, x)).collect(),
+                None => values,
             };
-            (name, values)
-        }))
+            Ok((name.clone(), values))
+        };
+        let columns = data.names().iter().map(column);
+        Dataset::new(columns.collect::<Result<Vec<_>, DataError>>()?)
     }
 }
 
@@ -191,7 +231,14 @@ impl fmt::Display for Scaler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (name, Scale { offset, factor })) in self.columns.iter().enumerate() {
             let end = if i > 0 { "\n" } else { "" };
-            write!(f, "{end}{name}: (x - {offset}) * {factor}")?;
+            write!(f, "{end}{name}: ")?;
+            let size = Shortest(offset.abs());
+            match offset {
+                0.0 => f.write_str("x")?,
+                _ if *offset < 0.0 => write!(f, "(x + {size})")?,
+                _ => write!(f, "(x - {size})")?,
+            }
+            write!(f, " * {}", Shortest(f64::from(*factor)))?;
         }
         Ok(())
     }

@@ -25,7 +25,8 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use super::history::{Digits, Epoch, History, Stopped};
+use super::digits::Digits;
+use super::history::{Epoch, History, Stopped};
 use super::residuals::{Along, Curvature, Residuals};
 
 /// A loss that has not come down by this share has not decreased.
