@@ -13,13 +13,20 @@
 //! micro-batches are added in order, so that the bits depend on the rows
 //! recorded and the rows given, not on the target.
 //!
+//! A gradient that a million micro-batches are added to, one by one, would be off by
+//! percents. So after every 64 of more than 64, gradients are carried over to totals and go
+//! on with what rounding took from those: a float for each float of the parameters, in
+//! memory that is set aside meanwhile. The loss is compensated throughout.
+//!
 //! The odd micro-batch comes first: an operation that cannot do with fewer rows
 //! refuses before any gradient has changed, and the inputs end as they were
 //! recorded.
 
 use core::panic::Location;
+use core::slice;
 
 use crate::error::{Error, ErrorKind};
+use crate::kernel::compensated::carry_all;
 use crate::tape::{Refused, State, Tape};
 use crate::var::Var;
 
@@ -32,6 +39,10 @@ impl<'t> Tape<'t> {
     /// without terms that depend on parameters only. Data that fit in one
     /// micro-batch give the same bits as [`replay`](Self::replay) and
     /// [`backward`](Self::backward). Inputs that are not listed keep their data.
+    ///
+    /// More than 64 micro-batches need one free float more for each float of the
+    /// parameters, beside what [`backward`](Self::backward) takes: so their gradients stay
+    /// as accurate as those of 64, even if there are millions.
     ///
     /// Replaying is included, so that a loop needs no `replay`:
     ///
@@ -71,7 +82,9 @@ impl<'t> Tape<'t> {
     /// the first ([`ErrorKind::DataSet`]); variables that are no inputs; what
     /// [`backward`](Self::backward) refuses. Neither inputs nor gradients have
     /// changed then. Also what [`replay`](Self::replay) refuses, an operation
-    /// that cannot do with fewer rows: before any gradient has changed.
+    /// that cannot do with fewer rows: before any gradient has changed. And
+    /// [`ErrorKind::Floats`] if there is no room for the totals of more than 64
+    /// micro-batches, before anything has changed.
     #[track_caller]
     pub fn backward_over(
         &'t self,
@@ -101,9 +114,37 @@ impl<'t> Tape<'t> {
         // Without data there is no row.
         let rows = rows.ok_or_else(|| refuse_data(&state, 0, [0, 0], None))?;
 
+        let are_many = rows.div_ceil(most.max(1)) > FEW;
+        if are_many {
+            state.set_totals_aside()?;
+        }
+        let mean = self.stream(&mut state, loss, data, [rows, most], are_many);
+        if are_many {
+            state.give_totals_back();
+        }
+        mean
+    }
+
+    /// One micro-batch after the other.
+    #[inline(always)]
+    fn stream(
+        &'t self,
+        state: &mut State<'t>,
+        loss: Var<'t>,
+        data: &[(Var<'t>, &'t [f32])],
+        [rows, most]: [usize; 2],
+        are_many: bool,
+    ) -> Result<f32, Refused> {
         let mut mean = Compensated::default();
         let mut start = 0;
+        let mut left = FEW;
         while start < rows {
+            if left == 0 && are_many {
+                state.carry_grads();
+                mean.carry();
+                left = FEW;
+            }
+            left = left.wrapping_sub(1);
             let odd = (rows - start).checked_rem(most).unwrap_or(0);
             let len = if odd == 0 { most.min(rows) } else { odd };
             for (var, values) in data {
@@ -144,6 +185,10 @@ fn refuse_data(
     })
 }
 
+/// Up to so many micro-batches, gradients are added up as they come. More are carried over
+/// to totals, so many at a time.
+const FEW: usize = 64;
+
 /// A sum that keeps what its additions round off: thousands of micro-batches
 /// would lose digits, and `f64` is a library of its own on a microcontroller.
 /// (Neumaier's: A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur
@@ -156,21 +201,28 @@ struct Compensated {
 
 impl Compensated {
     fn add(&mut self, x: f32) {
-        let sum = self.sum + x;
-        self.lost += if self.sum.abs() >= x.abs() {
-            (self.sum - sum) + x
+        // What is lost is exact if the smaller is carried over to the larger.
+        let (mut large, mut small) = if self.sum.abs() >= x.abs() {
+            (self.sum, x)
         } else {
-            (x - sum) + self.sum
+            (x, self.sum)
         };
-        self.sum = sum;
+        carry(&mut large, &mut small);
+        self.sum = large;
+        self.lost += small;
     }
 
-    /// Infinities and NaN have lost nothing that could be added.
-    fn total(&self) -> f32 {
-        if self.sum.is_finite() {
-            self.sum + self.lost
-        } else {
-            self.sum
-        }
+    /// Adds what is lost so far, before that loses digits as well.
+    #[cold]
+    fn carry(&mut self) {
+        carry(&mut self.sum, &mut self.lost);
     }
+
+    fn total(&self) -> f32 {
+        self.sum + self.lost
+    }
+}
+
+fn carry(total: &mut f32, part: &mut f32) {
+    carry_all(slice::from_mut(total), slice::from_mut(part));
 }

@@ -205,8 +205,9 @@ impl<'t> Var<'t> {
     /// `[k]`, gives `[m]`; on the left, `[n]`; two vectors give their dot
     /// product.
     ///
-    /// Gradients: `g · bᵀ` and `aᵀ · g`. Products are summed in order of `k`,
-    /// or, if `n` is 1, in the order of [`kernel::sum`].
+    /// Gradients: `g · bᵀ` and `aᵀ · g`. Products are summed in order of `k`, more than 64
+    /// in the blocks of [`kernel::sum_axis`]; or, if `n` is 1, in the order of
+    /// [`kernel::sum`].
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();

@@ -68,7 +68,7 @@ impl<'t> Var<'t> {
     /// `eˣ / Σ eˣ` along `axis`, counted from the back if negative.
     ///
     /// Gradient: `y (g - Σ g y)`. Rows (the last axis) are summed in the order
-    /// of [`kernel::sum`], other axes in order.
+    /// of [`kernel::sum`], other axes in that of [`kernel::sum_axis`].
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();

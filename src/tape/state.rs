@@ -19,6 +19,8 @@
 //! nodes, which also know those of their operands (see `op::lend`): `plan` finds the
 //! gradients, and a pass takes them as they stand.
 
+mod totals;
+
 use core::cell::Cell;
 use core::hint::black_box;
 use core::ops::Range;
