@@ -150,7 +150,8 @@ pub(super) const TILE: usize = 16;
 /// Sums that terms are added to in memory, on the stack.
 pub(super) struct Tile {
     pub(super) sums: [Four; 4],
-    totals: [Four; 4],
+    /// None as long as there was a single block: they would cost every tile eight stores.
+    totals: Option<[Four; 4]>,
 }
 
 pub(super) type Four = [f32; 4];
@@ -158,32 +159,29 @@ pub(super) type Four = [f32; 4];
 impl Tile {
     #[inline(always)]
     pub(super) fn new() -> Self {
+        // Written out, or it would be copied from flash by `memcpy`: 400 bytes.
         let z = -0.0;
-        let all = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
         Tile {
-            sums: all,
-            totals: all,
+            sums: [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]],
+            totals: None,
         }
     }
 
     /// Ends a block.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn carry(&mut self) {
-        carry_all(self.totals.as_flattened_mut(), self.sums.as_flattened_mut());
+        let z = -0.0;
+        let none = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
+        let totals = self.totals.get_or_insert(none);
+        carry_all(totals.as_flattened_mut(), self.sums.as_flattened_mut());
     }
 
     /// Makes sums of all that was added.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn finish(&mut self) {
-        finish(self.sums.as_flattened_mut(), self.totals.as_flattened_mut());
-    }
-}
-
-/// Makes sums of the parts of the last blocks, and begins others.
-#[inline(always)]
-pub(super) fn finish(parts: &mut [f32], totals: &mut [f32]) {
-    for (part, total) in parts.iter_mut().zip(totals) {
-        *part += core::mem::replace(total, -0.0);
+        if let Some(totals) = &self.totals {
+            add(self.sums.as_flattened_mut(), totals.as_flattened());
+        }
     }
 }
 

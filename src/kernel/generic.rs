@@ -826,11 +826,7 @@ pub fn zip_in_place<L: Lanes, F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
 pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     let x = run(x, 0, m * n);
     if n == 1 {
-        let sum = if L::LEN == 1 && !Level::VECTORS {
-            super::sum(x) // one copy
-        } else {
-            reduce::<L, Sum, 1, _>(super::Identity, [x])
-        };
+        let sum = reduce::<L, Sum, 1, _>(super::Identity, [x]);
         if let Some(to) = out.first_mut() {
             acc.put(to, sum);
         }
@@ -854,11 +850,22 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
             j += 2;
         }
     }
-    // One by one: least code, for cores without SIMD.
+    sum_rows_by_columns(x, [m, n], j, out, acc);
+}
+
+/// Column by column from `j` on: least code, for cores without SIMD.
+#[inline(always)]
+pub(super) fn sum_rows_by_columns(
+    x: &[f32],
+    [m, n]: [usize; 2],
+    j: usize,
+    out: &mut [f32],
+    acc: Acc,
+) {
     for (j, to) in out.iter_mut().enumerate().take(n).skip(j) {
         let (mut total, mut part) = (Sum::IDENTITY, Sum::IDENTITY);
         let mut blocks = Blocks::of(m);
-        for row in x.chunks_exact(n) {
+        for row in x.chunks_exact(n.max(1)) {
             if blocks.next() {
                 // In memory only here.
                 let (mut t, mut p) = ([total], [part]);

@@ -512,14 +512,19 @@ pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], size
 /// 1, in that of [`sum`]. With [`Acc::Add`] the finished sum is added at once.
 #[inline]
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    if Level::VECTORS && n == 1 {
+    if n == 1 {
         return add_up(sum(x), out, acc);
     }
     long_sum_rows(x, [m, n], out, acc);
 }
 
 #[inline(never)]
-fn long_sum_rows(x: &[f32], sizes: [usize; 2], out: &mut [f32], acc: Acc) {
+fn long_sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    if !Level::VECTORS {
+        let x = x.get(..m * n).unwrap_or_default();
+        return generic::sum_rows_by_columns(x, [m, n], 0, out, acc);
+    }
+    let sizes = [m, n];
     with_lanes!(L => generic::sum_rows::<L>(x, sizes, out, acc));
 }
 

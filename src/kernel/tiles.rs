@@ -17,7 +17,7 @@
 
 use core::slice::ChunksExact;
 
-use super::compensated::{Four, ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_all, finish};
+use super::compensated::{Four, ROWS_IN_ORDER, ROWS_OF_BLOCK, Tile};
 use super::generic::{Reduce, Sum};
 use super::{Acc, dot};
 
@@ -63,36 +63,17 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
         dots(job, out);
     } else if k == 1 {
         outer(job, out);
-    } else if k > ROWS_IN_ORDER {
-        long(job, out);
+    } else if job.transposed[1] || n % WIDTH != 0 {
+        copied(job, out);
     } else {
-        whole(job, out, &mut []);
-    }
-}
-
-// The totals are on the stack of those that need them.
-#[inline(never)]
-fn long(job: &Job<'_>, out: &mut [f32]) {
-    let z = Sum::IDENTITY;
-    let mut totals = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
-    whole(job, out, totals.as_flattened_mut());
-}
-
-/// `totals` for sums of several blocks, or none.
-#[inline(never)]
-fn whole(job: &Job<'_>, out: &mut [f32], totals: &mut [f32]) {
-    let [_, _, n] = job.sizes;
-    if job.transposed[1] || n % WIDTH != 0 {
-        copied(job, out, totals);
-    } else {
-        let _ = tiles(job, out, &mut [], totals);
+        let _ = tiles(job, out, &mut []);
     }
 }
 
 // The copies are on the stack of those that need them.
 #[inline(never)]
-fn copied(job: &Job<'_>, out: &mut [f32], totals: &mut [f32]) {
-    let _ = tiles(job, out, &mut [0.0; WIDTH * DEPTH], totals);
+fn copied(job: &Job<'_>, out: &mut [f32]) {
+    let _ = tiles(job, out, &mut [0.0; WIDTH * DEPTH]);
 }
 
 /// Sums of one product each.
@@ -107,19 +88,19 @@ fn outer(job: &Job<'_>, out: &mut [f32]) {
 }
 
 #[inline(never)]
-fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32], totals: &mut [f32]) -> Option<()> {
+fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
     let ([m, k, n], [_, tb]) = (job.sizes, job.transposed);
-    let z = Sum::IDENTITY;
+    let is_long = k > ROWS_IN_ORDER;
     let mut j = 0;
     while j < n {
         let direct = !tb && j + WIDTH <= n;
         let mut i = 0;
         while i < m {
-            let mut sums = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
+            let mut tile = Tile::new();
             let mut p = 0;
             while p < k {
-                if p % ROWS_OF_BLOCK == 0 && !totals.is_empty() {
-                    carry_all(totals, sums.as_flattened_mut());
+                if is_long && p > 0 && p % ROWS_OF_BLOCK == 0 {
+                    tile.carry();
                 }
                 let (b, next) = if direct {
                     ((job.b.get(p * n..)?, n, j), p + ROWS_OF_BLOCK)
@@ -129,12 +110,14 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32], totals: &mut [f32]) 
                     }
                     ((&*panel, WIDTH, 0), p + DEPTH)
                 };
-                add(job, [i, p], b, &mut sums);
+                add(job, [i, p], b, &mut tile.sums);
                 p = next;
             }
-            finish(sums.as_flattened_mut(), totals);
+            if is_long {
+                tile.finish();
+            }
             let rows = out.chunks_exact_mut(n).skip(i);
-            for (row, sums) in rows.zip(sums.as_flattened().as_chunks::<WIDTH>().0) {
+            for (row, sums) in rows.zip(tile.sums.as_flattened().as_chunks::<WIDTH>().0) {
                 for (to, sum) in row.get_mut(j..)?.iter_mut().zip(sums) {
                     *to += sum;
                 }
