@@ -13,14 +13,21 @@
 //! micro-batches are added in order, so that the bits depend on the rows
 //! recorded and the rows given, not on the target.
 //!
+//! A gradient that a million micro-batches are added to, one by one, would be off by
+//! percents. So after every 64 of more than 64, gradients are carried over to totals and go
+//! on with what rounding took from those: a float for each float of the parameters, in
+//! memory that is set aside meanwhile. The loss is compensated throughout.
+//!
 //! The odd micro-batch comes first, so that the inputs end as they were recorded. Before
 //! any of it, both numbers of rows are tried: an operation that cannot do with fewer, or
 //! an arena that is too small, is found out while everything is as it was.
 
 use core::mem;
 use core::panic::Location;
+use core::slice;
 
 use crate::error::{Error, ErrorKind};
+use crate::kernel::compensated::carry_all;
 use crate::tape::{Refused, State, Tape};
 use crate::var::Var;
 
@@ -33,6 +40,10 @@ impl<'t> Tape<'t> {
     /// without terms that depend on parameters only. Data that fit in one
     /// micro-batch give the same bits as [`replay`](Self::replay) and
     /// [`backward`](Self::backward). Inputs that are not listed keep their data.
+    ///
+    /// More than 64 micro-batches need one free float more for each float of the
+    /// parameters, beside what [`backward`](Self::backward) takes: so their gradients stay
+    /// as accurate as those of 64, even if there are millions.
     ///
     /// Replaying is included, so that a loop needs no `replay`:
     ///
@@ -73,8 +84,8 @@ impl<'t> Tape<'t> {
     /// them twice ([`ErrorKind::InputTwice`]); what [`replay`](Self::replay) and
     /// [`backward`](Self::backward) refuse of any micro-batch: an operation that cannot
     /// do with fewer rows, an arena too small ([`ErrorKind::Floats`] names what suffices
-    /// for all of them). Nothing has changed then: inputs, values and gradients are as
-    /// before.
+    /// for all of them, and for the totals of more than 64). Nothing has changed then:
+    /// inputs, values and gradients are as before.
     #[track_caller]
     pub fn backward_over(
         &'t self,
@@ -111,13 +122,42 @@ impl<'t> Tape<'t> {
 
         let odd = rows.checked_rem(most).unwrap_or(0);
         let first = if odd == 0 { most.min(rows) } else { odd };
-        self.try_batches(&mut state, loss, data, [rows, most, first])?;
+        let are_many = rows.div_ceil(most.max(1)) > FEW;
+        self.try_batches(&mut state, loss, data, [rows, most, first], are_many)?;
 
-        let half_done = HalfDone(&mut state);
-        let state = &mut *half_done.0;
+        if are_many {
+            state.set_totals_aside();
+        }
+        let mut half_done = HalfDone {
+            state: &mut state,
+            has_totals: are_many,
+        };
+        let mean = self.stream(&mut half_done, loss, data, [rows, most, first])?;
+        half_done.finish();
+        Ok(mean)
+    }
+
+    /// One micro-batch after the other.
+    #[inline(always)]
+    fn stream(
+        &'t self,
+        half_done: &mut HalfDone<'_, 't>,
+        loss: Var<'t>,
+        data: &[(Var<'t>, &'t [f32])],
+        [rows, most, first]: [usize; 3],
+    ) -> Result<f32, Refused> {
+        let has_totals = half_done.has_totals;
+        let state = &mut *half_done.state;
         let mut mean = Compensated::default();
         let mut start = 0;
+        let mut left = FEW;
         while start < rows {
+            if left == 0 && has_totals {
+                state.carry_grads();
+                mean.carry();
+                left = FEW;
+            }
+            left = left.wrapping_sub(1);
             let len = if start == 0 { first } else { most };
             for (var, values) in data {
                 let input = state.find(self, *var)?;
@@ -137,7 +177,6 @@ impl<'t> Tape<'t> {
             mean.add(weight * value);
             start += len;
         }
-        mem::forget(half_done);
         Ok(mean.total())
     }
 
@@ -151,6 +190,7 @@ impl<'t> Tape<'t> {
         loss: Var<'t>,
         data: &[(Var<'t>, &'t [f32])],
         [rows, most, first]: [usize; 3],
+        needs_totals: bool,
     ) -> Result<(), Refused> {
         let loss = state.find(self, loss)?;
         let is_ready = |state: &State<'t>, rows| {
@@ -160,14 +200,15 @@ impl<'t> Tape<'t> {
         };
         let lens = [most, first];
         let has_others = rows > first && first != most;
+        // Whether there is room for totals as well is known of no present plan.
         let trials = match has_others {
-            true if is_ready(state, most) => lens.get(1..),
+            true if !needs_totals && is_ready(state, most) => lens.get(1..),
             true => lens.get(..),
-            false if is_ready(state, first) => None,
+            false if !needs_totals && is_ready(state, first) => None,
             false => lens.get(1..),
         };
         let Some(trials) = trials else { return Ok(()) };
-        state.try_rows(loss, trials, |state, len| {
+        state.try_rows(loss, trials, needs_totals, |state, len| {
             for (var, values) in data {
                 let input = state.find(self, *var)?;
                 let row = values.len().checked_div(rows).unwrap_or(0);
@@ -180,11 +221,29 @@ impl<'t> Tape<'t> {
 
 /// A pass over data that is not done yet. Should an operation unwind, the gradients of
 /// only some of the data are forgotten.
-struct HalfDone<'a, 't>(&'a mut State<'t>);
+struct HalfDone<'a, 't> {
+    state: &'a mut State<'t>,
+    /// Whether memory is set aside for totals.
+    has_totals: bool,
+}
+
+impl HalfDone<'_, '_> {
+    fn finish(mut self) {
+        self.give_totals_back();
+        mem::forget(self);
+    }
+
+    fn give_totals_back(&mut self) {
+        if self.has_totals {
+            self.state.give_totals_back();
+        }
+    }
+}
 
 impl Drop for HalfDone<'_, '_> {
     fn drop(&mut self) {
-        self.0.zero_grad();
+        self.give_totals_back();
+        self.state.zero_grad();
     }
 }
 
@@ -205,6 +264,10 @@ fn refuse_data(
     })
 }
 
+/// Up to so many micro-batches, gradients are added up as they come. More are carried over
+/// to totals, so many at a time.
+const FEW: usize = 64;
+
 /// A sum that keeps what its additions round off: thousands of micro-batches
 /// would lose digits, and `f64` is a library of its own on a microcontroller.
 /// (Neumaier's: A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur
@@ -217,21 +280,28 @@ struct Compensated {
 
 impl Compensated {
     fn add(&mut self, x: f32) {
-        let sum = self.sum + x;
-        self.lost += if self.sum.abs() >= x.abs() {
-            (self.sum - sum) + x
+        // What is lost is exact if the smaller is carried over to the larger.
+        let (mut large, mut small) = if self.sum.abs() >= x.abs() {
+            (self.sum, x)
         } else {
-            (x - sum) + self.sum
+            (x, self.sum)
         };
-        self.sum = sum;
+        carry(&mut large, &mut small);
+        self.sum = large;
+        self.lost += small;
     }
 
-    /// Infinities and NaN have lost nothing that could be added.
-    fn total(&self) -> f32 {
-        if self.sum.is_finite() {
-            self.sum + self.lost
-        } else {
-            self.sum
-        }
+    /// Adds what is lost so far, before that loses digits as well.
+    #[cold]
+    fn carry(&mut self) {
+        carry(&mut self.sum, &mut self.lost);
     }
+
+    fn total(&self) -> f32 {
+        self.sum + self.lost
+    }
+}
+
+fn carry(total: &mut f32, part: &mut f32) {
+    carry_all(slice::from_mut(total), slice::from_mut(part));
 }

@@ -111,10 +111,16 @@ impl std::ops::Deref for Slice {
 const FILLS: [fn(&mut Rng, usize) -> Vec<f32>; 3] = [Rng::numbers, Rng::tame, Rng::wild];
 
 /// Every length where a loop over 8, 16 or 32 elements may go wrong, and some
-/// longer ones.
+/// longer ones: on both sides of the ends of blocks of 512.
 fn lengths() -> impl Iterator<Item = usize> {
-    (0..=67).chain([100, 127, 128, 129, 1000, 4101])
+    (0..=67)
+        .chain([100, 127, 128, 129, 511, 512, 513, 529, 1000])
+        .chain([1023, 1024, 1025, 1536, 1537, 4101])
 }
+
+/// Numbers of terms on both sides of the ends of the blocks in which sums across rows
+/// are added.
+const BLOCK_ENDS: [usize; 11] = [63, 64, 65, 66, 95, 96, 97, 127, 128, 129, 200];
 
 /// NaN's sign and payload are not promised.
 fn bits(x: f32) -> u32 {
@@ -300,6 +306,17 @@ fn documented_sum(x: &[f32]) -> f32 {
     if x.len() <= 16 {
         return x.iter().fold(-0.0, |sum, x| sum + x);
     }
+    let (mut total, mut part) = (-0.0_f32, -0.0_f32);
+    for block in x.chunks(512) {
+        let sum = total + part;
+        let lost = part - (sum - total);
+        total = sum;
+        part = if lost.is_finite() { lost } else { 0.0 } + documented_block(block);
+    }
+    total + part
+}
+
+fn documented_block(x: &[f32]) -> f32 {
     let partial = |i: usize| x.iter().skip(i).step_by(32).fold(-0.0, |sum, x| sum + x);
     let v = |l: usize| (partial(l) + partial(8 + l)) + (partial(16 + l) + partial(24 + l));
     let u = |l: usize| v(l) + v(l + 4);
@@ -486,6 +503,15 @@ fn reductions_along_an_axis_equal_the_plain_loop() {
             }
         }
     }
+    for len in BLOCK_ENDS {
+        for inner in [1, 2, 3, 7, 8, 9, 15, 35] {
+            for fill in FILLS {
+                let x = rng.offset(2 * len * inner, fill);
+                check::<Sum>(&mut rng, [2, len, inner], &x, kernel::sum_axis);
+                check::<Max>(&mut rng, [2, len, inner], &x, kernel::max_axis);
+            }
+        }
+    }
 }
 
 // ---- broadcasting ----------------------------------------------------------
@@ -549,8 +575,23 @@ fn broadcasting_equals_the_index_walk() {
         broadcasts(rng.next(), shapes(&mut rng), FILLS[round % 3]);
     }
     // Long runs, where the order of sums shows.
+    for terms in BLOCK_ENDS {
+        for [a, b] in [
+            [Shape::from([2]), Shape::from([terms, 2])],
+            [Shape::from([35]), Shape::from([terms, 35])],
+            [Shape::from([2, 1, 9]), Shape::from([2, terms, 9])],
+            [Shape::from([1, 3, 1]), Shape::from([terms, 3, 2])],
+            [Shape::from([1, 3, 1]), Shape::from([2, 3, terms])],
+            [Shape::from([1, 2, 1, 17]), Shape::from([terms, 1, 3, 1])],
+            [Shape::from([1, 2, 1, 4]), Shape::from([3, 1, terms, 4])],
+        ] {
+            let fill = FILLS[rng.below(3)];
+            broadcasts(rng.next(), [a, b], fill);
+        }
+    }
     for (a, b) in [
         (Shape::from([]), Shape::from([67])),
+        (Shape::from([]), Shape::from([40, 27])),
         (Shape::from([]), Shape::from([9, 11])),
         (Shape::from([3, 1]), Shape::from([3, 67])),
         (Shape::from([1, 3, 1]), Shape::from([40, 1, 50])),
@@ -731,6 +772,15 @@ fn larger_matrix_products_equal_the_plain_loop() {
             }
         }
     }
+    // On both sides of the ends of blocks, in every dimension.
+    for long in BLOCK_ENDS {
+        for [a, b] in [[1, 1], [2, 3], [5, 8], [9, 16], [4, 35], [33, 9]] {
+            for sizes in [[long, a, b], [a, long, b], [a, b, long], [long, b, a]] {
+                let fill = FILLS[rng.below(3)];
+                products(&mut rng, sizes, fill);
+            }
+        }
+    }
     products(&mut rng, [1000, 1, 1], Rng::tame);
     products(&mut rng, [1, 1000, 1], Rng::tame);
     products(&mut rng, [1, 1, 1000], Rng::tame);
@@ -766,6 +816,10 @@ fn axes() -> impl Iterator<Item = [usize; 3]> {
         [2, 3, 9],
         [2, 17, 8],
         [1, 20, 33],
+        [1, 64, 2],
+        [2, 65, 3],
+        [1, 129, 2],
+        [1, 600, 1],
     ])
 }
 
@@ -1067,7 +1121,7 @@ fn digest() -> u64 {
 
 /// A change of this number changes every user's results: say so in the
 /// changelog.
-const DIGEST: u64 = 0x4bb4_e9a6_8ddd_7f55;
+const DIGEST: u64 = 0x42e1_215c_0eab_4b8f;
 
 #[test]
 fn digest_is_the_committed_one() {

@@ -145,45 +145,102 @@ impl Broadcast {
         (self.a & Self::INNER != 0, self.b & Self::INNER != 0)
     }
 
-    /// Whether side `a` is met once only: it is not repeated along an outer
-    /// dimension.
+    /// How rows, runs of the innermost dimension, follow each other.
     #[inline(always)]
-    pub(crate) fn once(&self) -> bool {
-        let [p, q, r, _] = self.dims;
-        let outer = u8::from(p != 1) | u8::from(q != 1) << 1 | u8::from(r != 1) << 2;
-        outer & !self.a == 0
-    }
-
-    /// Calls `row` with the offsets in `a`, `b` and the result of every run of
-    /// the innermost dimension, in order.
-    #[inline(always)]
-    pub(crate) fn rows(&self, mut row: impl FnMut(usize, usize, usize)) {
-        let [p, q, r, s] = self.dims;
-        if p == 1 && q == 1 && r == 1 {
-            return row(0, 0, 0);
-        }
+    pub(crate) fn walk(&self) -> Walk {
         let steps = |side: u8| {
-            let mut run = 1;
+            let mut run = 1_usize;
             let mut steps = [0; MAX_RANK];
             for (d, size) in self.dims.iter().enumerate().rev() {
                 if side & (1 << d) != 0 {
                     if let Some(step) = steps.get_mut(d) {
                         *step = run;
                     }
-                    run *= size;
+                    run = run.wrapping_mul(*size); // nothing is there if it wraps
                 }
             }
             steps
         };
-        let ([ap, aq, ar, _], [bp, bq, br, _]) = (steps(self.a), steps(self.b));
-        let mut out = 0;
-        for i in 0..p {
-            for j in 0..q {
-                for k in 0..r {
-                    row(i * ap + j * aq + k * ar, i * bp + j * bq + k * br, out);
-                    out += s;
+        let ([p, q, r, _], [ap, aq, ar, _]) = (self.dims, steps(self.a));
+        let ([bp, bq, br, _], [op, oq, or, _]) = (steps(self.b), steps(u8::MAX));
+        Walk {
+            sizes: [p, q, r],
+            steps: [[ap, bp, op], [aq, bq, oq], [ar, br, or]],
+            own: [self.a & 1 != 0, self.a & 2 != 0, self.a & 4 != 0],
+        }
+    }
+}
+
+/// The outer dimensions of a [`Broadcast`].
+#[derive(Debug)]
+pub(crate) struct Walk {
+    sizes: [usize; 3],
+    /// How far it is from one place along each to the next, in `a`, `b` and the result.
+    steps: [[usize; 3]; 3],
+    /// Whether `a` has the dimension.
+    own: [bool; 3],
+}
+
+impl Walk {
+    /// Calls `row` with where each row begins in `a`, `b` and the result, in order.
+    #[inline(always)]
+    pub(crate) fn rows(&self, row: impl FnMut([usize; 3])) {
+        self.along(self.sizes, [0; 3], row);
+    }
+
+    /// The same with the first row at each place along the dimensions that `a` has.
+    #[inline(always)]
+    pub(crate) fn own(&self, row: impl FnMut([usize; 3])) {
+        self.along(self.those(true), [0; 3], row);
+    }
+
+    /// The same with the rows at each place along those that `a` lacks, from the first on.
+    #[inline(always)]
+    pub(crate) fn repeated(&self, first: [usize; 3], row: impl FnMut([usize; 3])) {
+        self.along(self.those(false), first, row);
+    }
+
+    /// How many rows those are.
+    #[inline(always)]
+    pub(crate) fn repeats(&self) -> usize {
+        let [p, q, r] = self.those(false);
+        p.saturating_mul(q).saturating_mul(r)
+    }
+
+    /// The sizes of the dimensions that `a` has, or lacks; 1 for the others.
+    #[inline(always)]
+    fn those(&self, own: bool) -> [usize; 3] {
+        let ([p, q, r], [op, oq, or]) = (self.sizes, self.own);
+        let size = |size, of_own| if of_own == own { size } else { 1 };
+        [size(p, op), size(q, oq), size(r, or)]
+    }
+
+    #[inline(always)]
+    fn along(&self, [p, q, r]: [usize; 3], first: [usize; 3], mut row: impl FnMut([usize; 3])) {
+        fn after([a, b, out]: [usize; 3], [da, db, d_out]: [usize; 3]) -> [usize; 3] {
+            // Behind the last row it may be anywhere.
+            [
+                a.wrapping_add(da),
+                b.wrapping_add(db),
+                out.wrapping_add(d_out),
+            ]
+        }
+        if p == 0 || q == 0 || r == 0 {
+            return; // however large the others are
+        }
+        let [p_step, q_step, r_step] = self.steps;
+        let mut i = first;
+        for _ in 0..p {
+            let mut j = i;
+            for _ in 0..q {
+                let mut k = j;
+                for _ in 0..r {
+                    row(k);
+                    k = after(k, r_step);
                 }
+                j = after(j, q_step);
             }
+            i = after(i, p_step);
         }
     }
 }

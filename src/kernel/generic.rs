@@ -15,7 +15,8 @@
 //! ```text
 //! if n <= IN_ORDER:  r = identity; for each i: r = combine(r, f(x[i]))
 //!
-//! else: partial[0..32] = identity
+//! else: for each block of 512, of sums, or for all, of extremes:
+//!       partial[0..32] = identity
 //!       for each i: partial[i % 32] = combine(partial[i % 32], f(x[i]))
 //!       v[l]  = combine(combine(partial[l],    partial[8+l]),
 //!                       combine(partial[16+l], partial[24+l]))     l = 0..8
@@ -23,6 +24,14 @@
 //!       v[l]  = combine(v[l], v[l+2])                              l = 0..2
 //!       r     = combine(v[0], v[1])
 //! ```
+//!
+//! Sums of several blocks are added up as [`compensated`](super::compensated) says, so that
+//! the error does not grow with `n`. (The last block may be short, even of a single
+//! number, and goes the same way.)
+//!
+//! Sums across rows, whose terms are no neighbours, have lanes along the columns, and each
+//! goes in order if it has up to 64 terms. If it has more, it goes in blocks of 32, in
+//! order within, and these are added up in the same way.
 //!
 //! The order depends on `n` alone. Thirty-two partial results are four vectors
 //! of eight: an addition takes about four cycles, so four in flight keep the
@@ -45,7 +54,8 @@
 use core::cell::Cell;
 use core::ops::Range;
 
-use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, Ties, f32x8, math};
+use super::compensated::{BLOCK, Blocks, Columns, OneByOne, TILE, Tile, carry_all, in_blocks};
+use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, Ties, Walk, f32x8, math};
 
 pub use super::matmul::{linear, matmul, matmul_nt, matmul_tn};
 
@@ -59,6 +69,8 @@ pub(super) const PARTIALS: usize = 32;
 pub trait Reduce {
     /// Combined with any `x`, gives `x`.
     const IDENTITY: f32;
+    /// Whether combining rounds, so that long reductions must make up for it.
+    const ROUNDS: bool = false;
     /// Combines two partial results.
     fn combine<L: Lanes>(a: L, b: L) -> L;
 }
@@ -68,6 +80,7 @@ pub trait Reduce {
 pub struct Sum;
 impl Reduce for Sum {
     const IDENTITY: f32 = -0.0;
+    const ROUNDS: bool = true;
     #[inline(always)]
     fn combine<L: Lanes>(a: L, b: L) -> L {
         a + b
@@ -280,7 +293,18 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
     if L::LEN == 1 {
         return one_by_one::<R, N, F>(f, xs);
     }
-    tree::<R>(in_groups::<L, R, N, F>(f, xs))
+    if !R::ROUNDS {
+        return tree::<R>(in_groups::<L, R, N, F>(f, xs));
+    }
+    let [sum] = in_blocks(
+        shortest(&xs),
+        #[inline(always)]
+        |range| {
+            let part = xs.map(|x| x.get(range.clone()).unwrap_or_default());
+            [tree::<R>(in_groups::<L, R, N, _>(&f, part))]
+        },
+    );
+    sum
 }
 
 /// The partial results of a long reduction, added up.
@@ -304,6 +328,26 @@ pub(super) fn tree<R: Reduce>(partial: [[f32; 8]; 4]) -> f32 {
 /// without SIMD.
 #[inline(always)]
 fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    if R::ROUNDS {
+        let (mut sums, mut partial) = (OneByOne::NEW, [R::IDENTITY; PARTIALS]);
+        let mut i = 0;
+        for_each(
+            xs,
+            0.0,
+            |x| *x,
+            |row| {
+                if i == BLOCK {
+                    sums.close(&mut partial);
+                    i = 0;
+                }
+                if let Some(partial) = partial.get_mut(i % PARTIALS) {
+                    *partial = R::combine(*partial, f.apply(row));
+                }
+                i += 1;
+            },
+        );
+        return sums.sum(&mut partial);
+    }
     let mut partial = [R::IDENTITY; PARTIALS];
     let mut i = 0;
     for_each(
@@ -430,12 +474,14 @@ pub fn reduce_axis<L: Lanes, R: Reduce>(
         return;
     }
     for (i, to) in out.chunks_exact_mut(inner).take(outer).enumerate() {
-        to.fill(R::IDENTITY);
-        let slab = x
-            .get(i * len * inner..(i + 1) * len * inner)
-            .unwrap_or_default();
-        for row in slab.chunks_exact(inner) {
-            combine_into::<L, R>(row, to);
+        let slab = run(x, i * len * inner, len * inner);
+        if R::ROUNDS {
+            sum_rows::<L>(slab, [len, inner], to, Acc::Set);
+        } else {
+            to.fill(R::IDENTITY);
+            for row in slab.chunks_exact(inner) {
+                combine_into::<L, R>(row, to);
+            }
         }
     }
 }
@@ -502,9 +548,9 @@ pub fn zip<L: Lanes, F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32],
     if n == 0 {
         return; // however many rows of nothing
     }
-    stretch.rows(
+    stretch.walk().rows(
         #[cfg_attr(target_arch = "x86_64", inline(always))]
-        |i, j, k| {
+        |[i, j, k]| {
             let to = out.get_mut(k..k + n).unwrap_or_default();
             let (row, [na, nb]) = match stretch.has_inner() {
                 (true, true) => (Row::Both, [n, n]),
@@ -527,46 +573,207 @@ pub(super) fn zip_row<L: Lanes, F: Map<2>>(f: &F, row: Row, a: &[f32], b: &[f32]
 }
 
 /// See [`super::zip_grad`].
+///
+/// ```text
+/// for each place along the outer dimensions that the operand has:
+///     for each few columns along the innermost:    (one, if it lacks that)
+///         sums = -0.0                              in registers
+///         for each place along the outer dimensions that it lacks, in order:
+///             sums = sums + f(g, own, other)       or + the sum of f along the innermost
+///         grad = sums                              or += sums
+/// ```
+///
+/// The operand's dimensions go outside, so that a sum of however many terms is finished
+/// before the next begins, and what it carries stays in registers.
 #[inline(always)]
 pub fn zip_grad<L: Lanes, F: Map<3>>(
     f: F,
     stretch: &Broadcast,
-    [g, own, other]: [&[f32]; 3],
+    slices: [&[f32]; 3],
     grad: &mut [f32],
-    mut acc: Acc,
+    acc: Acc,
 ) {
     let n = stretch.inner();
-    if acc == Acc::Set && (n == 0 || !stretch.once()) {
-        // Elements are met several times, or not at all.
-        grad.fill(Sum::IDENTITY);
-        acc = Acc::Add;
-    }
     if n == 0 {
+        // However many rows of nothing.
+        if acc == Acc::Set {
+            grad.fill(Sum::IDENTITY);
+        }
         return;
     }
-    stretch.rows(
-        #[cfg_attr(target_arch = "x86_64", inline(always))]
-        |i, j, k| {
-            let g = run(g, k, n);
-            match stretch.has_inner() {
-                (true, has_other) => {
-                    let (own, to) = (run(own, i, n), grad.get_mut(i..i + n).unwrap_or_default());
-                    if has_other {
-                        map::<L, 3, _>(&f, [g, own, run(other, j, n)], to, acc);
-                    } else {
-                        map::<L, 2, _>(Last(&f, one(other, j)), [g, own], to, acc);
-                    }
+    if L::LEN == 1 {
+        let add = &mut |xs: [&[f32]; 3], sums: &mut [f32]| {
+            map_in_one_loop(&f, xs, sums, Acc::Add);
+        };
+        return zip_grad_in_tiles(stretch, slices, grad, acc, add);
+    }
+    let walk = stretch.walk();
+    let (has_own, has_other) = stretch.has_inner();
+    let terms = walk.repeats();
+    walk.own(
+        #[inline(always)]
+        |at| {
+            let ([g, own, other], [i, ..]) = (slices, at);
+            if !has_own {
+                let f = LastButOne(&f, one(own, i));
+                let mut sums = Columns::<f32, 1>::of(terms);
+                walk.repeated(
+                    at,
+                    #[inline(always)]
+                    |[_, j, k]| {
+                        let row = [run(g, k, n), run(other, j, n)];
+                        sums.add([reduce::<L, Sum, 2, _>(&f, row)]);
+                    },
+                );
+                let [sum] = sums.sums();
+                if let Some(to) = grad.get_mut(i) {
+                    acc.put(to, sum);
                 }
-                (false, _) => {
-                    let f = LastButOne(&f, one(own, i));
-                    let sum = reduce::<L, Sum, 2, _>(f, [g, run(other, j, n)]);
-                    if let Some(to) = grad.get_mut(i) {
-                        acc.put(to, sum);
-                    }
-                }
+                return;
             }
+            let mut job = Columnwise {
+                f: &f,
+                walk: &walk,
+                terms,
+                has_other,
+                slices,
+                at,
+                column: 0,
+                grad: grad.get_mut(i..i + n).unwrap_or_default(),
+                acc,
+            };
+            job.strips::<L, 2>();
+            job.strips::<L, 1>();
+            job.strips::<f32, 1>();
         },
     );
+}
+
+/// Adds a term each to some sums.
+type AddTerms<'a> = &'a mut dyn FnMut([&[f32]; 3], &mut [f32]);
+
+/// [`zip_grad`] for few columns and for cores without SIMD: sums are in memory, and `add`
+/// adds the terms of a row of a tile to them, so that all but that is there once.
+#[inline(never)]
+fn zip_grad_in_tiles(
+    stretch: &Broadcast,
+    [g, own, other]: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+    add: AddTerms<'_>,
+) {
+    let (n, walk) = (stretch.inner(), stretch.walk());
+    let (has_own, has_other) = stretch.has_inner();
+    let (len, terms) = (if has_own { n } else { 1 }, walk.repeats());
+    walk.own(|at| {
+        let [i, ..] = at;
+        let mut column = 0;
+        let grad = grad.get_mut(i..i + len).unwrap_or_default();
+        for to in grad.chunks_mut(TILE) {
+            let (mut tile, mut blocks) = (Tile::new(), Blocks::of(terms));
+            let width = to.len();
+            walk.repeated(at, |[_, j, k]| {
+                if blocks.next() {
+                    tile.carry();
+                }
+                let sums = tile.sums.as_flattened_mut();
+                let sums = sums.get_mut(..width).unwrap_or_default();
+                if !has_own {
+                    let row = [run(g, k, n), run(other, j, n)];
+                    let sum = row_sum(row, one(own, i), add);
+                    sums.iter_mut().for_each(|to| *to += sum);
+                    return;
+                }
+                let (g, own) = (run(g, k + column, width), run(own, i + column, width));
+                if has_other {
+                    add([g, own, run(other, j + column, width)], sums);
+                } else {
+                    add([g, own, &[one(other, j); TILE]], sums);
+                }
+            });
+            tile.finish();
+            for (to, sum) in to.iter_mut().zip(tile.sums.as_flattened()) {
+                acc.put(to, *sum);
+            }
+            column += TILE;
+        }
+    });
+}
+
+/// The sum of a row of terms, in the order of every reduction.
+fn row_sum([g, other]: [&[f32]; 2], own: f32, add: AddTerms<'_>) -> f32 {
+    let (mut sums, mut partial) = (OneByOne::NEW, [Sum::IDENTITY; PARTIALS]);
+    let mut left = BLOCK;
+    for (g, other) in g.chunks(PARTIALS).zip(other.chunks(PARTIALS)) {
+        if left == 0 {
+            sums.close(&mut partial);
+            left = BLOCK;
+        }
+        left -= PARTIALS;
+        add([g, &[own; PARTIALS], other], &mut partial);
+    }
+    if g.len() <= IN_ORDER {
+        partial.iter().fold(Sum::IDENTITY, |sum, term| sum + term)
+    } else {
+        sums.sum(&mut partial)
+    }
+}
+
+/// The gradients of a row of an operand that has the innermost dimension, strip by strip.
+struct Columnwise<'a, F> {
+    f: &'a F,
+    walk: &'a Walk,
+    terms: usize,
+    has_other: bool,
+    slices: [&'a [f32]; 3],
+    /// Where the row starts in the operand, in the other one and in the result.
+    at: [usize; 3],
+    /// The next column.
+    column: usize,
+    grad: &'a mut [f32],
+    acc: Acc,
+}
+
+impl<F: Map<3>> Columnwise<'_, F> {
+    /// As many strips of `M` vectors as there still are.
+    #[inline(always)]
+    fn strips<L: Lanes, const M: usize>(&mut self) {
+        while self.column + M * L::LEN <= self.grad.len() {
+            let _ = self.strip::<L, M>();
+            self.column += M * L::LEN;
+        }
+    }
+
+    #[inline(always)]
+    fn strip<L: Lanes, const M: usize>(&mut self) -> Option<()> {
+        fn vectors<L: Lanes, const M: usize>(x: &[f32], at: usize) -> Option<&[L::Array; M]> {
+            L::chunks(x.get(at..)?).0.first_chunk()
+        }
+        let (column, [g, own, other]) = (self.column, self.slices);
+        let own = vectors::<L, M>(own, self.at[0] + column)?;
+        let mut sums = Columns::<L, M>::of(self.terms);
+        self.walk.repeated(
+            self.at,
+            #[inline(always)]
+            |[_, j, k]| {
+                let Some(g) = vectors::<L, M>(g, k + column) else {
+                    return;
+                };
+                let mut others = [L::splat(one(other, j)); M];
+                if self.has_other
+                    && let Some(vectors) = vectors::<L, M>(other, j + column)
+                {
+                    others = vectors.each_ref().map(L::load);
+                }
+                let mut terms = others;
+                for (((term, g), own), other) in terms.iter_mut().zip(g).zip(own).zip(others) {
+                    *term = self.f.apply(&[L::load(g), L::load(own), other]);
+                }
+                sums.add(terms);
+            },
+        );
+        put_vectors(sums.sums(), self.grad.get_mut(column..)?, self.acc)
+    }
 }
 
 /// `x + b`.
@@ -617,49 +824,57 @@ pub fn zip_in_place<L: Lanes, F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
 /// See [`super::sum_rows`].
 #[inline(always)]
 pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    let x = run(x, 0, m * n);
     if n == 1 {
-        let sum = reduce::<L, Sum, 1, _>(super::Identity, [run(x, 0, m)]);
+        let sum = reduce::<L, Sum, 1, _>(super::Identity, [x]);
         if let Some(to) = out.first_mut() {
             acc.put(to, sum);
         }
         return;
     }
-    let x = run(x, 0, m * n);
-    if L::LEN == 1 {
-        return sum_rows_by_columns(x, n, out, acc);
-    }
     // Several columns at once: each waits for the row before.
     let mut j = 0;
-    while j + 2 * L::LEN <= n {
-        sum_columns::<L, 2>(x, n, j, out, acc);
-        j += 2 * L::LEN;
-    }
-    while j + L::LEN <= n {
-        sum_columns::<L, 1>(x, n, j, out, acc);
-        j += L::LEN;
-    }
-    if j < n {
-        let to = out.get_mut(j..n).unwrap_or_default();
-        let mut sum = L::splat(Sum::IDENTITY);
-        if acc == Acc::Add {
-            sum = L::load_part(to, Sum::IDENTITY);
+    if L::LEN > 1 {
+        while j + 4 * L::LEN <= n {
+            let _ = sum_columns::<L, 4>(x, [m, n], j, out, acc);
+            j += 4 * L::LEN;
         }
-        for row in x.chunks_exact(n) {
-            sum = sum + L::load_part(run(row, j, n - j), 0.0);
+        while j + L::LEN <= n {
+            let _ = sum_columns::<L, 1>(x, [m, n], j, out, acc);
+            j += L::LEN;
         }
-        sum.store_part(to);
     }
+    if L::LEN > 1 {
+        while j + 2 <= n {
+            let _ = sum_columns::<f32, 2>(x, [m, n], j, out, acc);
+            j += 2;
+        }
+    }
+    sum_rows_by_columns(x, [m, n], j, out, acc);
 }
 
-/// Column by column: least code, for cores without SIMD.
+/// Column by column from `j` on: least code, for cores without SIMD.
 #[inline(always)]
-fn sum_rows_by_columns(x: &[f32], n: usize, out: &mut [f32], acc: Acc) {
-    for (j, to) in out.iter_mut().enumerate().take(n) {
-        let mut sum = if acc == Acc::Add { *to } else { Sum::IDENTITY };
-        for row in x.chunks_exact(n) {
-            sum += one(row, j);
+pub(super) fn sum_rows_by_columns(
+    x: &[f32],
+    [m, n]: [usize; 2],
+    j: usize,
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for (j, to) in out.iter_mut().enumerate().take(n).skip(j) {
+        let (mut total, mut part) = (Sum::IDENTITY, Sum::IDENTITY);
+        let mut blocks = Blocks::of(m);
+        for row in x.chunks_exact(n.max(1)) {
+            if blocks.next() {
+                // In memory only here.
+                let (mut t, mut p) = ([total], [part]);
+                carry_all(&mut t, &mut p);
+                ([total], [part]) = (t, p);
+            }
+            part += one(row, j);
         }
-        *to = sum;
+        acc.put(to, total + part);
     }
 }
 
@@ -667,24 +882,29 @@ fn sum_rows_by_columns(x: &[f32], n: usize, out: &mut [f32], acc: Acc) {
 #[inline(always)]
 fn sum_columns<L: Lanes, const M: usize>(
     x: &[f32],
-    n: usize,
+    [m, n]: [usize; 2],
     j: usize,
     out: &mut [f32],
     acc: Acc,
 ) -> Option<()> {
-    let to: &mut [L::Array; M] = L::chunks_mut(out.get_mut(j..)?).0.first_chunk_mut()?;
-    let mut sums = [L::splat(Sum::IDENTITY); M];
-    if acc == Acc::Add {
-        sums = to.each_ref().map(L::load);
-    }
+    let mut columns = Columns::<L, M>::of(m);
     for row in x.chunks_exact(n) {
         let vectors: &[L::Array; M] = L::chunks(row.get(j..)?).0.first_chunk()?;
-        for (sum, x) in sums.iter_mut().zip(vectors) {
-            *sum = *sum + L::load(x);
-        }
+        columns.add(vectors.each_ref().map(L::load));
     }
-    for (to, sum) in to.iter_mut().zip(sums) {
-        sum.store(to);
+    put_vectors(columns.sums(), out.get_mut(j..)?, acc)
+}
+
+/// Overwrites `M` vectors, or adds to them.
+#[inline(always)]
+fn put_vectors<L: Lanes, const M: usize>(ys: [L; M], out: &mut [f32], acc: Acc) -> Option<()> {
+    let to: &mut [L::Array; M] = L::chunks_mut(out).0.first_chunk_mut()?;
+    for (to, y) in to.iter_mut().zip(ys) {
+        match acc {
+            Acc::Set => y,
+            Acc::Add => L::load(to) + y,
+        }
+        .store(to);
     }
     Some(())
 }
@@ -831,6 +1051,15 @@ impl Map<1> for Less {
     }
 }
 
+/// The sum of so many terms that come one after the other.
+#[inline(always)]
+fn in_turn(terms: impl Iterator<Item = f32>, len: usize) -> f32 {
+    let mut sums = Columns::<f32, 1>::of(len);
+    terms.for_each(|term| sums.add([term]));
+    let [sum] = sums.sums();
+    sum
+}
+
 /// See [`super::softmax`].
 #[inline(always)]
 pub fn softmax<L: Lanes, const LOG: bool>(
@@ -860,7 +1089,7 @@ pub fn softmax<L: Lanes, const LOG: bool>(
             let xs = (0..len).map(|i| one(x, place(i)));
             let max = xs.clone().fold(Max::IDENTITY, Max::combine);
             let exps = xs.clone().map(|x| math::exp(x - max));
-            let sum = exps.clone().fold(Sum::IDENTITY, Sum::combine);
+            let sum = in_turn(exps.clone(), len);
             for (i, (x, exp)) in xs.zip(exps).enumerate() {
                 if let Some(to) = out.get_mut(place(i)) {
                     *to = if LOG {
@@ -920,7 +1149,7 @@ pub fn softmax_grad<L: Lanes, const LOG: bool>(
             let place = |i: usize| (o * len + i) * inner + j;
             let pairs = (0..len).map(|i| (one(y, place(i)), one(g, place(i))));
             let terms = pairs.clone().map(|(y, g)| if LOG { g } else { y * g });
-            let sum = terms.fold(Sum::IDENTITY, Sum::combine);
+            let sum = in_turn(terms, len);
             for (i, (y, g)) in pairs.enumerate() {
                 let grad = if LOG {
                     LogSoftmaxGrad(sum).apply(&[y, g])

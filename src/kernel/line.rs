@@ -7,13 +7,14 @@
 //! each added up by the tree of every long sum
 //! ```
 //!
-//! or, if there are few, both in order.
+//! or, if there are few, both in order; more than 512 in the blocks of every sum.
 //!
 //! Two sums take hardly longer than one: what costs is reading `g`. With `r` for
 //! `(x * w + b) - y`, the squared error and its gradients are three sums, of `r²`,
 //! `x * r` and `r`, and neither prediction nor gradient has to be stored.
 
-use super::generic::{PARTIALS, Reduce, Sum, run, tree, tree_of};
+use super::compensated::{BLOCK, OneByOne, in_blocks};
+use super::generic::{PARTIALS, Reduce, Sum, run, tree};
 use super::{Identity, Lanes, Level, Product, f32x8, long_reduce};
 
 /// Few elements. Two results and not an array of two, which would be packed into
@@ -57,8 +58,22 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
             long_reduce::<Sum, 1, _>(Identity, [g]),
         );
     }
-    let (x, x_rest) = run(x, 0, n).as_chunks::<PARTIALS>();
-    let (g, g_rest) = run(g, 0, n).as_chunks::<PARTIALS>();
+    let [dot, sum] = in_blocks(
+        n,
+        #[inline(always)]
+        |range| {
+            let x = x.get(range.clone()).unwrap_or_default();
+            dot_and_sum_block::<L>(x, g.get(range).unwrap_or_default())
+        },
+    );
+    (dot, sum)
+}
+
+/// A block of them.
+#[inline(always)]
+fn dot_and_sum_block<L: Lanes>(x: &[f32], g: &[f32]) -> [f32; 2] {
+    let (x, x_rest) = x.as_chunks::<PARTIALS>();
+    let (g, g_rest) = g.as_chunks::<PARTIALS>();
     let (mut dots, mut sums) = ([L::splat(Sum::IDENTITY); 4], [L::splat(Sum::IDENTITY); 4]);
     for (x, g) in x.iter().zip(g) {
         let pairs = L::chunks(x).0.iter().zip(L::chunks(g).0);
@@ -75,7 +90,7 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
         *dot = *dot + L::load_part(x, 1.0) * g;
         *sum = *sum + g;
     }
-    (added_up(dots), added_up(sums))
+    [added_up(dots), added_up(sums)]
 }
 
 #[inline(always)]
@@ -133,31 +148,52 @@ pub(super) fn residuals_in_order(line: Residual, mut x: &[f32], mut y: &[f32]) -
 /// The sums of `r²`, `x * r` and `r`, each in the order of `sum`.
 #[inline(always)]
 pub(super) fn residuals<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
-    let n = x.len().min(y.len());
     if L::LEN == 1 {
-        let mut partial = [Sum::IDENTITY; 3 * PARTIALS];
-        let ([squares, slopes, sums], []) = partial.as_chunks_mut() else {
-            return [f32::NAN; 3];
-        };
-        for (i, (x, y)) in x.iter().zip(y).enumerate() {
-            let r = line.of(*x, *y);
-            let add = |partial: &mut [f32; PARTIALS], term| {
-                if let Some(sum) = partial.get_mut(i % PARTIALS) {
-                    *sum += term;
-                }
-            };
-            add(squares, r * r);
-            add(slopes, x * r);
-            add(sums, r);
-        }
-        return [
-            tree_of::<Sum>(squares),
-            tree_of::<Sum>(slopes),
-            tree_of::<Sum>(sums),
-        ];
+        return residuals_one_by_one(line, x, y);
     }
-    let (x, x_rest) = run(x, 0, n).as_chunks::<PARTIALS>();
-    let (y, y_rest) = run(y, 0, n).as_chunks::<PARTIALS>();
+    in_blocks(
+        x.len().min(y.len()),
+        #[inline(always)]
+        |range| {
+            let x = x.get(range.clone()).unwrap_or_default();
+            residuals_block::<L>(line, x, y.get(range).unwrap_or_default())
+        },
+    )
+}
+
+#[inline(always)]
+fn residuals_one_by_one(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
+    let mut partial = [Sum::IDENTITY; 3 * PARTIALS];
+    let ([squares, slopes, offsets], []) = partial.as_chunks_mut() else {
+        return [f32::NAN; 3];
+    };
+    let mut partial = [squares, slopes, offsets];
+    let mut sums = [OneByOne::NEW, OneByOne::NEW, OneByOne::NEW];
+    let mut i = 0;
+    for (x, y) in x.iter().zip(y) {
+        if i == BLOCK {
+            for (sum, partial) in sums.iter_mut().zip(&mut partial) {
+                sum.close(partial);
+            }
+            i = 0;
+        }
+        let r = line.of(*x, *y);
+        for (partial, term) in partial.iter_mut().zip([r * r, x * r, r]) {
+            if let Some(sum) = partial.get_mut(i % PARTIALS) {
+                *sum += term;
+            }
+        }
+        i += 1;
+    }
+    let ([squares, slopes, offsets], [a, b, c]) = (partial, sums.each_mut());
+    [a.sum(squares), b.sum(slopes), c.sum(offsets)]
+}
+
+/// A block of them.
+#[inline(always)]
+fn residuals_block<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
+    let (x, x_rest) = x.as_chunks::<PARTIALS>();
+    let (y, y_rest) = y.as_chunks::<PARTIALS>();
     let zero = L::splat(Sum::IDENTITY);
     let [mut squares, mut slopes, mut sums] = [[zero; 4]; 3];
     for (x, y) in x.iter().zip(y) {

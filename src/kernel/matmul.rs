@@ -15,7 +15,8 @@
 //!
 //! Lanes run along columns, and every sum is added in order of `p`: the order is
 //! that of the loop one would write by hand, whatever the block, so blocks can
-//! be of any size. Several rows at once, because a sum waits for the one before
+//! be of any size. If `k` is more than 64, it is that of [`compensated`], 32 products
+//! at a time. Several rows at once, because a sum waits for the one before
 //! and the others fill the time.
 //!
 //! `Aᵀ · G` reads `A` by columns, which stand next to each other. `G · Bᵀ` would
@@ -23,9 +24,12 @@
 //! ([`packed`]), and so are columns that do not fill a vector, unless some can be
 //! computed twice. Without SIMD none of this pays: see [`tiles`].
 //!
+//! [`compensated`]: super::compensated
+//!
 //! A result of one column, whose factors are both contiguous along the sum, is
 //! a dot product and goes in the order of [`sum`](super::sum).
 
+use super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_vectors, rows_of_block};
 use super::generic::{Reduce, Sum, reduce, run};
 use super::tiles;
 use super::{Acc, Lanes, Product};
@@ -196,6 +200,19 @@ struct Job<'a> {
     acc: Acc,
 }
 
+impl Job<'_> {
+    /// What is left of the factors from product `start` on. (The sizes stay.)
+    #[inline(always)]
+    fn after<const TA: bool>(self, start: usize) -> Self {
+        let passed = if TA { start * self.a_step } else { start };
+        Job {
+            a: self.a.get(passed..).unwrap_or_default(),
+            b: self.b.get(start * self.b_step..).unwrap_or_default(),
+            ..self
+        }
+    }
+}
+
 /// Cuts the result into strips. `TA` and `TB`: whether a factor is transposed.
 #[inline(always)]
 fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
@@ -246,20 +263,54 @@ fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     j: usize,
     out: &mut [f32],
 ) {
-    let [m, k, n] = job.sizes;
+    let [m, _, n] = job.sizes;
     let whole = m - m % R;
     for i in (0..whole).step_by(R) {
-        let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
-        block::<L, R, M, TA>(job, [i, from], k, &mut sums);
+        let sums = sums_of::<L, R, M, TA>(job, [i, from]);
         for (r, sums) in sums.into_iter().enumerate() {
             finish(job, sums, j, out.get_mut((i + r) * n + j..));
         }
     }
     for i in whole..m {
-        let mut sums = [[L::splat(Sum::IDENTITY); M]; 1];
-        block::<L, 1, M, TA>(job, [i, from], k, &mut sums);
-        let [sums] = sums;
+        let [sums] = sums_of::<L, 1, M, TA>(job, [i, from]);
         finish(job, sums, j, out.get_mut(i * n + j..));
+    }
+}
+
+/// The sums of a block of rows.
+#[inline(always)]
+fn sums_of<L: Lanes, const R: usize, const M: usize, const TA: bool>(
+    job: Job<'_>,
+    place: [usize; 2],
+) -> [[L; M]; R] {
+    let [_, k, _] = job.sizes;
+    let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
+    if k <= ROWS_IN_ORDER {
+        block::<L, R, M, TA>(job, place, k, &mut sums);
+        return sums;
+    }
+    let mut totals = sums;
+    for start in (0..k).step_by(ROWS_OF_BLOCK) {
+        carry_rows(&mut totals, &mut sums);
+        let rest = job.after::<TA>(start);
+        let len = ROWS_OF_BLOCK.min(k - start);
+        block::<L, R, M, TA>(rest, place, len, &mut sums);
+    }
+    for (sums, totals) in sums.iter_mut().zip(totals) {
+        for (sum, total) in sums.iter_mut().zip(totals) {
+            *sum = total + *sum;
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn carry_rows<L: Lanes, const R: usize, const M: usize>(
+    totals: &mut [[L; M]; R],
+    sums: &mut [[L; M]; R],
+) {
+    for (totals, sums) in totals.iter_mut().zip(sums) {
+        carry_vectors(totals, sums);
     }
 }
 
@@ -327,9 +378,9 @@ fn finish<L: Lanes, const M: usize>(job: Job<'_>, sums: [L; M], j: usize, to: Op
     }
 }
 
-/// How much of a strip is copied at a time, and for how many rows the sums wait
-/// meanwhile: 3 KiB of stack.
-const PACKED: usize = 64;
+/// How much of a strip is copied at a time at most, and for how many rows the sums wait
+/// meanwhile: 4 KiB of stack.
+const PACKED: usize = ROWS_IN_ORDER;
 const WAITING: usize = 32;
 
 /// Columns `j..j + width` of `B`, in rows `start..start + len`.
@@ -378,15 +429,19 @@ fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out:
     for first in (0..m).step_by(WAITING) {
         let count = WAITING.min(m - first);
         let mut sums = [[Sum::IDENTITY; 8]; WAITING];
-        for start in (0..k).step_by(PACKED) {
-            let len = PACKED.min(k - start);
+        let mut totals = sums;
+        let mut start = 0;
+        while start < k {
+            if start > 0 {
+                carry_waiting::<L>(totals.as_flattened_mut(), sums.as_flattened_mut());
+            }
+            // As many as are added without carrying, so that it is done in between.
+            let len = rows_of_block(k).min(k - start);
             let strip = pack::<TB>(job, [j, width], [start, len]);
-            let passed = if TA { start * job.a_step } else { start };
             let chunk = Job {
-                a: job.a.get(passed..).unwrap_or_default(),
                 b: strip.as_flattened(),
                 b_step: 8,
-                ..job
+                ..job.after::<TA>(start)
             };
             let mut blocks = sums.iter_mut().take(count);
             let mut i = first;
@@ -399,14 +454,32 @@ fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out:
                     i += 1;
                 }
             }
+            start += len;
         }
-        for (r, sums) in sums.iter().take(count).enumerate() {
+        let all = totals.as_flattened_mut().iter_mut();
+        all.zip(sums.as_flattened())
+            .for_each(|(total, sum)| *total += sum);
+        for (r, sums) in totals.iter().take(count).enumerate() {
             let row = out.get_mut((first + r) * n + j..).unwrap_or_default();
             for (c, (to, sum)) in row.iter_mut().zip(sums).take(width).enumerate() {
                 job.acc
                     .put(to, job.bias.get(j + c).map_or(*sum, |b| sum + b));
             }
         }
+    }
+}
+
+/// Carries what was added to sums that wait in memory over to their totals.
+#[inline(always)]
+fn carry_waiting<L: Lanes>(totals: &mut [f32], sums: &mut [f32]) {
+    let (totals, _) = L::chunks_mut(totals);
+    let (sums, _) = L::chunks_mut(sums);
+    for (total, sum) in totals.iter_mut().zip(sums) {
+        let (mut t, mut s) = ([L::load(total)], [L::load(sum)]);
+        carry_vectors(&mut t, &mut s);
+        let ([t], [s]) = (t, s);
+        t.store(total);
+        s.store(sum);
     }
 }
 

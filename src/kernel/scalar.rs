@@ -18,9 +18,17 @@ pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], ac
 pub fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     let n = xs.iter().map(|x| x.len()).min().unwrap_or(0);
     let ys = (0..n).map(|i| f.apply(&xs.map(|x| at(x, i))));
-    if n <= IN_ORDER {
-        return ys.fold(R::IDENTITY, R::combine);
+    if R::ROUNDS {
+        contract(n, true, ys)
+    } else if n <= IN_ORDER {
+        ys.fold(R::IDENTITY, R::combine)
+    } else {
+        tree::<R>(ys)
     }
+}
+
+/// Deals out to 32 partial results, and combines those.
+fn tree<R: Reduce>(ys: impl Iterator<Item = f32>) -> f32 {
     let mut partial = [R::IDENTITY; 32];
     for (i, y) in ys.enumerate() {
         if let Some(p) = partial.get_mut(i % 32) {
@@ -46,6 +54,28 @@ pub fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
     at(&v, 0)
 }
 
+/// Adds up blocks: `add` adds the next one to a number, and each starts with what
+/// rounding took from the total.
+fn compensated(blocks: usize, mut add: impl FnMut(f32) -> f32) -> f32 {
+    let (mut total, mut part) = (-0.0_f32, -0.0_f32);
+    for _ in 0..blocks {
+        let sum = total + part;
+        let lost = part - (sum - total);
+        total = sum;
+        part = add(if lost.is_finite() { lost } else { 0.0 });
+    }
+    total + part
+}
+
+/// Adds terms that are not neighbours: in order, or if they are more than 64 in blocks
+/// of 32.
+fn across(len: usize, mut terms: impl Iterator<Item = f32>) -> f32 {
+    let block = if len <= 64 { 64 } else { 32 };
+    compensated(len.div_ceil(block), |part| {
+        terms.by_ref().take(block).fold(part, Sum::combine)
+    })
+}
+
 /// See [`super::sum_axis`].
 pub fn reduce_axis<R: Reduce>(x: &[f32], [outer, len, inner]: [usize; 3], out: &mut [f32]) {
     let places = (0..outer).flat_map(|i| (0..inner).map(move |j| (i, j)));
@@ -55,7 +85,12 @@ pub fn reduce_axis<R: Reduce>(x: &[f32], [outer, len, inner]: [usize; 3], out: &
             let row = x.get(start..start + len).unwrap_or_default();
             *to = reduce::<R, 1, _>(Identity, [row]);
         } else {
-            *to = (0..len).fold(R::IDENTITY, |r, l| R::combine(r, at(x, start + l * inner)));
+            let ys = (0..len).map(|l| at(x, start + l * inner));
+            *to = if R::ROUNDS {
+                across(len, ys)
+            } else {
+                ys.fold(R::IDENTITY, R::combine)
+            };
         }
     }
 }
@@ -100,8 +135,8 @@ pub fn zip<F: Map<2>>(
 
 /// See [`super::zip_grad`]: the operand's own shape first. The gradient of each
 /// element is walked to along the result. A run of innermost dimensions that the
-/// operand is repeated along is one sum; with [`Acc::Add`], every sum goes to the
-/// gradient by itself.
+/// operand is repeated along is one sum, and one term of the element's sum over the
+/// other dimensions.
 pub fn zip_grad<F: Map<3>>(
     f: F,
     [own_shape, other_shape]: [&Shape; 2],
@@ -125,30 +160,48 @@ pub fn zip_grad<F: Map<3>>(
         }
         repeated *= size;
     }
-    if acc == Acc::Set {
-        grad.fill(Sum::IDENTITY);
+    let all = shape.numel().checked_div(own_shape.numel()).unwrap_or(0);
+    for (i, to) in grad.iter_mut().enumerate() {
+        let term = |nth: usize| {
+            let k = stretched_place(own_shape, &shape, i, nth);
+            let j = stretched_offset(other_shape, &shape, k);
+            f.apply(&[at(g, k), at(own, i), at(other, j)])
+        };
+        let runs = all.checked_div(repeated).unwrap_or(0);
+        let sums = (0..runs).map(|run| {
+            let terms = (run * repeated..).map(term);
+            contract(repeated, true, terms)
+        });
+        acc.put(to, across(runs, sums));
     }
-    let term = |k: usize| {
-        let i = stretched_offset(own_shape, &shape, k);
-        let j = stretched_offset(other_shape, &shape, k);
-        f.apply(&[at(g, k), at(own, i), at(other, j)])
-    };
-    for run in 0..shape.numel().checked_div(repeated).unwrap_or(0) {
-        let first = run * repeated;
-        let sum = contract((first..first + repeated).map(term), repeated, true);
-        let to = stretched_offset(own_shape, &shape, first);
-        if let Some(to) = grad.get_mut(to) {
-            *to += sum;
-        }
+}
+
+/// The other way round: where in `to` element `index` of `from` stands for the `nth` time.
+fn stretched_place(from: &Shape, to: &Shape, index: usize, nth: usize) -> usize {
+    let (mut own, mut nth, mut step, mut place) = (index, nth, 1, 0);
+    for back in 1..=to.rank() {
+        let size = to.dim(to.rank() - back);
+        let has = from
+            .rank()
+            .checked_sub(back)
+            .is_some_and(|axis| from.dim(axis) != 1);
+        let rest = if has { &mut own } else { &mut nth };
+        place += rest.checked_rem(size).unwrap_or(0) * step;
+        *rest = rest.checked_div(size).unwrap_or(0);
+        step *= size;
     }
+    place
 }
 
 /// See [`super::matmul`].
 pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     for i in 0..m {
         for j in 0..n {
-            let terms = (0..k).map(|p| at(a, i * k + p) * at(b, p * n + j));
-            let sum = contract(terms, k, n == 1);
+            let sum = contract(
+                k,
+                n == 1,
+                (0..k).map(|p| at(a, i * k + p) * at(b, p * n + j)),
+            );
             if let Some(to) = out.get_mut(i * n + j) {
                 *to = sum;
             }
@@ -161,7 +214,7 @@ pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
     for p in 0..k {
         for j in 0..n {
             let terms = (0..m).map(|i| at(a, i * k + p) * at(g, i * n + j));
-            let sum = contract(terms, m, k == 1 && n == 1);
+            let sum = contract(m, k == 1 && n == 1, terms);
             if let Some(to) = out.get_mut(p * n + j) {
                 acc.put(to, sum);
             }
@@ -173,8 +226,11 @@ pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     for i in 0..m {
         for p in 0..k {
-            let terms = (0..n).map(|j| at(g, i * n + j) * at(b, p * n + j));
-            let sum = contract(terms, n, k == 1);
+            let sum = contract(
+                n,
+                k == 1,
+                (0..n).map(|j| at(g, i * n + j) * at(b, p * n + j)),
+            );
             if let Some(to) = out.get_mut(i * k + p) {
                 acc.put(to, sum);
             }
@@ -190,20 +246,10 @@ pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usiz
     }
 }
 
-/// See [`super::sum_rows`]. With [`Acc::Add`], each of several columns' elements
-/// is added by itself, a single column's sum at once.
+/// See [`super::sum_rows`].
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     for (j, to) in out.iter_mut().enumerate() {
-        let column = (0..m).map(|i| at(x, i * n + j));
-        if n == 1 {
-            acc.put(to, contract(column, m, true));
-        } else {
-            let start = match acc {
-                Acc::Set => Sum::IDENTITY,
-                Acc::Add => *to,
-            };
-            *to = column.fold(start, Sum::combine);
-        }
+        acc.put(to, contract(m, n == 1, (0..m).map(|i| at(x, i * n + j))));
     }
 }
 
@@ -299,8 +345,7 @@ pub fn softmax<const LOG: bool>(x: &[f32], [outer, len, inner]: [usize; 3], out:
         let place = |i: usize| (o * len + i) * inner + j;
         let max = (0..len).fold(Max::IDENTITY, |max, i| Max::combine(max, at(x, place(i))));
         let shifted = |i: usize| at(x, place(i)) - max;
-        let exps = (0..len).map(|i| math::exp(shifted(i)));
-        let sum = contract(exps, len, inner == 1);
+        let sum = contract(len, inner == 1, (0..len).map(|i| math::exp(shifted(i))));
         for i in 0..len {
             if let Some(to) = out.get_mut(place(i)) {
                 *to = if LOG {
@@ -328,7 +373,7 @@ pub fn softmax_grad<const LOG: bool>(
             (_, g) if LOG => g,
             (y, g) => y * g,
         });
-        let sum = contract(terms, len, inner == 1);
+        let sum = contract(len, inner == 1, terms);
         for i in 0..len {
             let (y, g) = pair(i);
             if let Some(to) = out.get_mut(place(i)) {
@@ -348,19 +393,18 @@ fn indices([a, b, c]: [usize; 3]) -> impl Iterator<Item = (usize, usize, usize)>
     (0..a).flat_map(move |i| (0..b).flat_map(move |j| (0..c).map(move |k| (i, j, k))))
 }
 
-/// Adds terms: in order, or in the order of a long sum.
-fn contract(terms: impl Iterator<Item = f32>, len: usize, tree: bool) -> f32 {
-    if !tree || len <= IN_ORDER {
-        return terms.fold(Sum::IDENTITY, Sum::combine);
+/// Adds `len` terms, of neighbours or of others.
+fn contract(len: usize, neighbours: bool, terms: impl Iterator<Item = f32>) -> f32 {
+    let mut terms = terms.take(len);
+    if !neighbours {
+        across(len, terms)
+    } else if len <= IN_ORDER {
+        terms.fold(Sum::IDENTITY, Sum::combine)
+    } else {
+        compensated(len.div_ceil(512), |part| {
+            part + tree::<Sum>(terms.by_ref().take(512))
+        })
     }
-    let mut partial = [Sum::IDENTITY; 32];
-    for (i, y) in terms.enumerate() {
-        if let Some(p) = partial.get_mut(i % 32) {
-            *p += y;
-        }
-    }
-    // Thirty-two terms go through the same tree as any other long sum.
-    reduce::<Sum, 1, _>(Identity, [&partial])
 }
 
 fn at(x: &[f32], i: usize) -> f32 {

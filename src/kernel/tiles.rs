@@ -4,7 +4,7 @@
 //! ```text
 //! for each eight columns j and two rows i of the result:
 //!     sums[2][8] = -0.0                           in registers
-//!     for p in 0..k:
+//!     for p in 0..k:                              32 at a time, if more than 64
 //!         a = A[i..i + 2, p], b = B[p, j..j + 8]
 //!         sums[r][c] = sums[r][c] + a[r] * b[c]
 //!     result = sums + bias                        or result + sums
@@ -17,6 +17,7 @@
 
 use core::slice::ChunksExact;
 
+use super::compensated::{Four, ROWS_IN_ORDER, ROWS_OF_BLOCK, Tile};
 use super::generic::{Reduce, Sum};
 use super::{Acc, dot};
 
@@ -25,8 +26,6 @@ const WIDTH: usize = 8;
 
 /// Steps of the sums that are copied at a time: 512 bytes of stack.
 const DEPTH: usize = 16;
-
-type Four = [f32; 4];
 
 /// A product to be computed, `out[m, n]` with sums of `k`.
 #[derive(Clone, Copy)]
@@ -94,28 +93,34 @@ fn outer(job: &Job<'_>, out: &mut [f32]) {
 #[inline(never)]
 fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
     let ([m, k, n], [_, tb]) = (job.sizes, job.transposed);
-    let z = Sum::IDENTITY;
+    let is_long = k > ROWS_IN_ORDER;
     let mut j = 0;
     while j < n {
         let direct = !tb && j + WIDTH <= n;
         let mut i = 0;
         while i < m {
-            let mut sums = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
+            let mut tile = Tile::new();
             let mut p = 0;
             while p < k {
+                if is_long && p > 0 && p % ROWS_OF_BLOCK == 0 {
+                    tile.carry();
+                }
                 let (b, next) = if direct {
-                    ((job.b, n, j), k)
+                    ((job.b.get(p * n..)?, n, j), p + ROWS_OF_BLOCK)
                 } else {
                     if i == 0 || k > DEPTH {
                         copy(job, j, p, panel);
                     }
                     ((&*panel, WIDTH, 0), p + DEPTH)
                 };
-                add(job, [i, p], b, &mut sums);
+                add(job, [i, p], b, &mut tile.sums);
                 p = next;
             }
+            if is_long {
+                tile.finish();
+            }
             let rows = out.chunks_exact_mut(n).skip(i);
-            for (row, sums) in rows.zip(sums.as_flattened().as_chunks::<WIDTH>().0) {
+            for (row, sums) in rows.zip(tile.sums.as_flattened().as_chunks::<WIDTH>().0) {
                 for (to, sum) in row.get_mut(j..)?.iter_mut().zip(sums) {
                     *to += sum;
                 }
@@ -127,13 +132,13 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
     Some(())
 }
 
-/// The steps from `p` on of row `i` of a factor that has as many rows as the result
+/// The steps from `p` to `end` of row `i` of a factor that has as many rows as the result
 /// has rows, or columns: for each step some numbers, and which of them it is.
 #[inline(always)]
 fn steps(
     values: &[f32],
     [i, rows]: [usize; 2],
-    [p, k]: [usize; 2],
+    [p, end, k]: [usize; 3],
     across: bool,
 ) -> Option<(ChunksExact<'_, f32>, usize)> {
     let (start, step, at) = if across {
@@ -141,7 +146,7 @@ fn steps(
     } else {
         (i * k + p, 1, 0)
     };
-    let values = values.get(start..)?.get(..(k - p) * step)?;
+    let values = values.get(start..)?.get(..(end - p) * step)?;
     Some((values.chunks_exact(step.max(1)), at))
 }
 
@@ -151,7 +156,7 @@ fn copy(job: &Job<'_>, j: usize, p: usize, panel: &mut [f32]) -> Option<()> {
     let ([_, k, n], [_, transposed]) = (job.sizes, job.transposed);
     let panel = panel.as_chunks_mut::<WIDTH>().0;
     for c in 0..WIDTH.min(n - j) {
-        let (column, at) = steps(job.b, [j + c, n], [p, k], !transposed)?;
+        let (column, at) = steps(job.b, [j + c, n], [p, k, k], !transposed)?;
         for (to, from) in panel.iter_mut().zip(column) {
             *to.get_mut(c)? = *from.get(at)?;
         }
@@ -168,10 +173,11 @@ fn add(
     sums: &mut [Four; 4],
 ) -> Option<()> {
     let ([m, k, _], [transposed, _]) = (job.sizes, job.transposed);
-    let (first, first_at) = steps(job.a, [i, m], [p, k], transposed)?;
+    let steps_of = [p, k.min(p + ROWS_OF_BLOCK), k];
+    let (first, first_at) = steps(job.a, [i, m], steps_of, transposed)?;
     // Below the last row, that one again.
     let below = if i + 1 < m { i + 1 } else { i };
-    let (second, second_at) = steps(job.a, [below, m], [p, k], transposed)?;
+    let (second, second_at) = steps(job.a, [below, m], steps_of, transposed)?;
     let [mut q, mut r, mut s, mut t] = *sums;
     for ((c, a), b) in rows.chunks_exact(width.max(1)).zip(first).zip(second) {
         let [c, d, e, f, g, h, u, v] = *c.get(at..)?.first_chunk()?;

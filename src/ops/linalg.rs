@@ -218,10 +218,11 @@ impl<'t> Var<'t> {
     /// `[k]`, gives `[m]`; on the left, `[n]`; two vectors give their dot
     /// product.
     ///
-    /// Gradients: `g · bᵀ` and `aᵀ · g`. Products are summed in order of `k`,
-    /// or, if `n` is 1, in the order of [`kernel::sum`]. A sum of nothing is 0; one of
-    /// nothing but -0.0 is -0.0, in PyTorch only some of a single product: to start
-    /// them all at 0 would take a microcontroller 3 % more instructions.
+    /// Gradients: `g · bᵀ` and `aᵀ · g`. Products are summed in order of `k`, more than 64
+    /// in the blocks of [`kernel::sum_axis`]; or, if `n` is 1, in the order of
+    /// [`kernel::sum`]. A sum of nothing is 0; one of nothing but -0.0 is -0.0, in PyTorch
+    /// only some of a single product: to start them all at 0 would take a microcontroller
+    /// 3 % more instructions.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();

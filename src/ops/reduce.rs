@@ -198,7 +198,7 @@ impl<'t> Var<'t> {
     }
 
     /// Sums along `axis`: rows (the last axis) in the order of [`kernel::sum`],
-    /// others in order. Gradient: `g`, repeated.
+    /// others in that of [`kernel::sum_axis`]. Gradient: `g`, repeated.
     #[track_caller]
     #[must_use]
     pub fn sum_axis(self, axis: isize, keepdim: bool) -> Var<'t> {

@@ -19,6 +19,7 @@
 //! nodes, which also know those of their operands (see `op::lend`): `plan` finds the
 //! gradients, and a pass takes them as they stand.
 
+mod totals;
 mod trial;
 
 use core::cell::Cell;

@@ -39,11 +39,13 @@ impl Drop for Tried<'_, '_> {
 
 impl<'t> State<'t> {
     /// Tries some numbers of rows, for each of which `show` lets inputs show as many, with
-    /// [`try_data`](Self::try_data). The last trial stays.
+    /// [`try_data`](Self::try_data); and whether there is room for totals of gradients, if
+    /// they are needed. The last trial stays.
     pub(crate) fn try_rows(
         &mut self,
         loss: Link,
         trials: &[usize],
+        needs_totals: bool,
         mut show: impl FnMut(&mut State<'t>, usize) -> Result<(), Refused>,
     ) -> Result<(), Refused> {
         let before = Before {
@@ -66,10 +68,18 @@ impl<'t> State<'t> {
         let mut most = 0;
         for rows in trials {
             fits = show(&mut *tried.0, *rows).and_then(|()| tried.0.try_shapes(loss));
+            let mut totals = 0;
+            if needs_totals {
+                match fits {
+                    Ok(()) => fits = tried.0.expect_room_for_totals(),
+                    // It names what it takes without them.
+                    Err(_) => totals = tried.0.param_floats,
+                }
+            }
             let Err(refused) = fits else { continue };
             match tried.0.refusal.kind.get() {
                 // There may be another number of rows that needs even more.
-                ErrorKind::Floats { needed, .. } => most = most.max(needed),
+                ErrorKind::Floats { needed, .. } => most = most.max(needed + totals),
                 _ => {
                     fits = Err(refused);
                     most = 0;

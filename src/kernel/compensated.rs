@@ -1,0 +1,259 @@
+//! Long sums that stay accurate: the one accumulator behind all of them.
+//!
+//! ```text
+//! total = -0.0, part = -0.0
+//! for each block of terms:
+//!     (total, part) = carry(total, part)
+//!     part = part + the block's terms          in the order of the block
+//! sum = total + part
+//!
+//! carry(total, part): s = total + part;  (s, part - (s - total))
+//! ```
+//!
+//! Every block starts with what rounding took from the total (W. Kahan, "Further remarks
+//! on reducing truncation errors", 1965, block by block), so that the error is that of one
+//! block and does not grow with their number: at most two roundings of the sum of all
+//! magnitudes, beside those within blocks. Collecting what is lost in a sum of its own
+//! (Neumaier) is not enough: that sum drifts as well, by 1311 × 2⁻²⁴ after a million equal
+//! terms. A sum of one block has the bits of the plain loop, since the first `carry` finds
+//! `-0.0` twice, the identity of addition, and leaves it.
+//!
+//! An infinity, NaN or an overflow has lost nothing that could be carried: `part` is 0
+//! then, and the total stays what it is.
+
+use core::slice;
+
+use super::Lanes;
+use super::generic::{PARTIALS, Sum, tree_of};
+
+/// Terms of a block of a sum of neighbours. Each of 32 partial sums gets 16: equal numbers
+/// are then off by 4.3 × 2⁻²⁴ at most, by 1.7 on average.
+pub(super) const BLOCK: usize = 512;
+
+/// Terms of a sum across rows that are added in order.
+pub(super) const ROWS_IN_ORDER: usize = 64;
+
+/// Terms of a block if there are more. Equal numbers are then off by 8.8 × 2⁻²⁴ at most,
+/// by 3.5 on average; blocks of 64 would double that, blocks of 16 halve it and cost a
+/// matrix product twice as much.
+pub(super) const ROWS_OF_BLOCK: usize = 32;
+
+/// The length of the blocks in which so many terms across rows are added.
+#[inline(always)]
+pub(super) const fn rows_of_block(terms: usize) -> usize {
+    if terms > ROWS_IN_ORDER {
+        ROWS_OF_BLOCK
+    } else {
+        usize::MAX
+    }
+}
+
+/// Adds a part to a total: the new total, and what rounding took from it.
+#[inline(always)]
+pub(super) fn carry<L: Lanes>(total: L, part: L) -> (L, L) {
+    let sum = total + part;
+    let lost = part - (sum - total);
+    let finite = lost.abs().lt(L::splat(f32::INFINITY));
+    (sum, L::select(finite, lost, L::splat(0.0)))
+}
+
+/// [`carry`] of each part to its total. One copy for all sums where flash is scarce.
+#[cfg_attr(
+    any(
+        target_feature = "sse2",
+        target_feature = "neon",
+        target_feature = "simd128"
+    ),
+    inline(always)
+)]
+#[cfg_attr(
+    not(any(
+        target_feature = "sse2",
+        target_feature = "neon",
+        target_feature = "simd128"
+    )),
+    inline(never)
+)]
+pub(crate) fn carry_all(totals: &mut [f32], parts: &mut [f32]) {
+    for (total, part) in totals.iter_mut().zip(parts) {
+        (*total, *part) = carry(*total, *part);
+    }
+}
+
+/// `N` sums of `n` terms, of which `block` gives those of a range, added up as if they
+/// were all: by [`BLOCK`] terms.
+#[inline(always)]
+pub(super) fn in_blocks<const N: usize>(
+    n: usize,
+    mut block: impl FnMut(core::ops::Range<usize>) -> [f32; N],
+) -> [f32; N] {
+    let (mut totals, mut parts) = ([-0.0; N], [-0.0; N]);
+    let mut start = 0;
+    while start < n {
+        carry_all(&mut totals, &mut parts);
+        let sums = block(start..n.min(start + BLOCK));
+        add(&mut parts, &sums);
+        start += BLOCK;
+    }
+    add(&mut totals, &parts);
+    totals
+}
+
+#[inline(always)]
+fn add(to: &mut [f32], terms: &[f32]) {
+    for (to, term) in to.iter_mut().zip(terms) {
+        *to += term;
+    }
+}
+
+/// The same for cores without SIMD, in one copy for all sums: what blocks came to so far.
+/// (Apart from the partial sums, or both would be copied from flash by `memcpy`.)
+pub(super) struct OneByOne {
+    pub(super) total: f32,
+    pub(super) part: f32,
+}
+
+impl OneByOne {
+    pub(super) const NEW: Self = OneByOne {
+        total: -0.0,
+        part: -0.0,
+    };
+
+    /// Adds a block's partial sums, and begins the next.
+    #[inline(never)]
+    pub(super) fn close(&mut self, partial: &mut [f32; PARTIALS]) {
+        self.carry();
+        self.part += tree_of::<Sum>(partial);
+        partial.fill(-0.0);
+    }
+
+    /// Ends a block.
+    #[inline(always)]
+    pub(super) fn carry(&mut self) {
+        carry_all(
+            slice::from_mut(&mut self.total),
+            slice::from_mut(&mut self.part),
+        );
+    }
+
+    /// Adds the last ones.
+    #[inline(always)]
+    pub(super) fn sum(&mut self, partial: &mut [f32; PARTIALS]) -> f32 {
+        self.close(partial);
+        self.total + self.part
+    }
+}
+
+/// Sums of a tile of a matrix.
+pub(super) const TILE: usize = 16;
+
+/// Sums that terms are added to in memory, on the stack.
+pub(super) struct Tile {
+    pub(super) sums: [Four; 4],
+    /// None as long as there was a single block: they would cost every tile eight stores.
+    totals: Option<[Four; 4]>,
+}
+
+pub(super) type Four = [f32; 4];
+
+impl Tile {
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        // Written out, or it would be copied from flash by `memcpy`: 400 bytes.
+        let z = -0.0;
+        Tile {
+            sums: [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]],
+            totals: None,
+        }
+    }
+
+    /// Ends a block.
+    #[inline(never)]
+    pub(super) fn carry(&mut self) {
+        let z = -0.0;
+        let none = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
+        let totals = self.totals.get_or_insert(none);
+        carry_all(totals.as_flattened_mut(), self.sums.as_flattened_mut());
+    }
+
+    /// Makes sums of all that was added.
+    #[inline(never)]
+    pub(super) fn finish(&mut self) {
+        if let Some(totals) = &self.totals {
+            add(self.sums.as_flattened_mut(), totals.as_flattened());
+        }
+    }
+}
+
+/// `M` vectors of sums to which terms come one after the other: in order if they are few,
+/// otherwise in blocks of [`ROWS_OF_BLOCK`].
+pub(super) struct Columns<L, const M: usize> {
+    totals: [L; M],
+    parts: [L; M],
+    blocks: Blocks,
+}
+
+impl<L: Lanes, const M: usize> Columns<L, M> {
+    /// Sums of so many terms.
+    #[inline(always)]
+    pub(super) fn of(terms: usize) -> Self {
+        Columns {
+            totals: [L::splat(-0.0); M],
+            parts: [L::splat(-0.0); M],
+            blocks: Blocks::of(terms),
+        }
+    }
+
+    /// Adds the next term of each sum.
+    #[inline(always)]
+    pub(super) fn add(&mut self, terms: [L; M]) {
+        if self.blocks.next() {
+            carry_vectors(&mut self.totals, &mut self.parts);
+        }
+        for (part, term) in self.parts.iter_mut().zip(terms) {
+            *part = *part + term;
+        }
+    }
+
+    /// The sums.
+    #[inline(always)]
+    pub(super) fn sums(mut self) -> [L; M] {
+        for (total, part) in self.totals.iter_mut().zip(self.parts) {
+            *total = *total + part;
+        }
+        self.totals
+    }
+}
+
+/// [`carry`] of vectors in registers.
+#[inline(always)]
+pub(super) fn carry_vectors<L: Lanes, const M: usize>(totals: &mut [L; M], parts: &mut [L; M]) {
+    for (total, part) in totals.iter_mut().zip(parts) {
+        (*total, *part) = carry(*total, *part);
+    }
+}
+
+/// Counts the terms of sums across rows, to say when a block is full.
+pub(super) struct Blocks {
+    block: usize,
+    left: usize,
+}
+
+impl Blocks {
+    #[inline(always)]
+    pub(super) fn of(terms: usize) -> Self {
+        let block = rows_of_block(terms);
+        Blocks { block, left: block }
+    }
+
+    /// Counts one more term: whether the block before it is full.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> bool {
+        let full = self.left == 0;
+        if full {
+            self.left = self.block;
+        }
+        self.left -= 1;
+        full
+    }
+}

@@ -1,0 +1,70 @@
+//! Totals of gradients over many micro-batches, for which memory is set aside.
+//!
+//! ```text
+//! | parameters | gradients | intermediate …free… | totals of gradients | values |
+//!                                           bottom'                bottom
+//! ```
+//!
+//! A float for each of the parameters'. Micro-batches add to the gradients as always; now
+//! and then those are carried over to the totals, and what rounding takes from a total is
+//! what the gradient goes on with (see [`compensated`](crate::kernel::compensated)).
+
+use super::{Collected, Refused, State};
+use crate::error::ErrorKind;
+use crate::kernel::compensated::carry_all;
+
+impl State<'_> {
+    /// Refuses totals beside what is planned, if there is no room for them.
+    pub(super) fn expect_room_for_totals(&self) -> Result<(), Refused> {
+        let needed = self.used() + self.scratch + self.param_floats;
+        let capacity = self.floats.len();
+        if needed > capacity {
+            return Err(self.refuse(ErrorKind::Floats { needed, capacity }));
+        }
+        Ok(())
+    }
+
+    /// Takes memory for totals from what is free, once it is known to be there. Gradients
+    /// are planned anew, in front of them.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn set_totals_aside(&mut self) {
+        self.forget_plan();
+        self.bottom -= self.param_floats;
+        let (_, totals) = self.grads_and_totals();
+        totals.fill(-0.0);
+        if self.collected.get() != Collected::NONE {
+            // Micro-batches should not round what is large already.
+            self.mark_written();
+            self.carry_grads();
+        }
+    }
+
+    /// Carries gradients over to their totals.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn carry_grads(&mut self) {
+        let (grads, totals) = self.grads_and_totals();
+        carry_all(totals, grads);
+    }
+
+    /// Makes gradients of what was carried over and what was not yet, and gives the memory
+    /// back.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn give_totals_back(&mut self) {
+        let (grads, totals) = self.grads_and_totals();
+        for (grad, total) in grads.iter_mut().zip(totals) {
+            *grad += *total;
+        }
+        self.bottom += self.param_floats;
+    }
+
+    fn grads_and_totals(&mut self) -> (&mut [f32], &mut [f32]) {
+        let (params, end) = (self.param_floats, self.bottom + self.param_floats);
+        let floats = self.floats.get_mut(params..end).unwrap_or_default();
+        let totals = floats.len() - params.min(floats.len());
+        let (grads, totals) = floats.split_at_mut_checked(totals).unwrap_or_default();
+        (grads.get_mut(..params).unwrap_or_default(), totals)
+    }
+}
