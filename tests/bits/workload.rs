@@ -49,7 +49,7 @@ pub const KERNELS: Group = Group {
     name: "kernels",
     run: kernels,
     stack: 15_500,
-    digest: 0x734f_e6aa_72b2_ffa1,
+    digest: 0x799a_96df_3cbb_30c3,
 };
 
 /// Elementary functions.
@@ -65,7 +65,7 @@ pub const OPERATIONS: Group = Group {
     name: "operations",
     run: operations,
     stack: 10_000,
-    digest: 0x196a_1600_13ef_5026,
+    digest: 0xec8d_fb26_dc6f_06fe,
 };
 
 /// Steps of every optimizer.
@@ -113,7 +113,7 @@ pub const PROGRAMS: Group = Group {
     name: "programs",
     run: programs,
     stack: 125_000,
-    digest: 0x648d_5f04_431f_9259,
+    digest: 0x19dc_fe10_0d27_a982,
 };
 
 impl Group {
