@@ -435,7 +435,8 @@ fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
     partial = add_groups::<L, R, N, F>(&f, blocks, partial);
     // The last block, if short: lanes beyond the end combine with the identity.
     let rests = xs.map(|x| x.as_chunks::<PARTIALS>().1);
-    for (g, partial) in partial.iter_mut().enumerate() {
+    let groups = if n % PARTIALS == 0 { 0 } else { 4 };
+    for (g, partial) in partial.iter_mut().enumerate().take(groups) {
         let group = rests.map(|x| x.get(L::LEN * g..).unwrap_or_default());
         let len = shortest(&group);
         if len > 0 {
@@ -866,6 +867,10 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
         while j + 4 * L::LEN <= n {
             let _ = sum_columns::<L, 4>(x, [m, n], j, out, acc);
             j += 4 * L::LEN;
+        }
+        while j + 2 * L::LEN <= n {
+            let _ = sum_columns::<L, 2>(x, [m, n], j, out, acc);
+            j += 2 * L::LEN;
         }
         while j + L::LEN <= n {
             let _ = sum_columns::<L, 1>(x, [m, n], j, out, acc);
