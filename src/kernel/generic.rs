@@ -435,14 +435,16 @@ fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
     partial = add_groups::<L, R, N, F>(&f, blocks, partial);
     // The last block, if short: lanes beyond the end combine with the identity.
     let rests = xs.map(|x| x.as_chunks::<PARTIALS>().1);
-    for (g, partial) in partial.iter_mut().enumerate() {
-        let group = rests.map(|x| x.get(L::LEN * g..).unwrap_or_default());
-        let len = shortest(&group);
-        if len > 0 {
-            let mut lanes = [R::IDENTITY; 8];
-            let y = f.apply(&group.map(|x| L::load_part(x, 0.0)));
-            y.store_part(lanes.get_mut(..len.min(8)).unwrap_or_default());
-            *partial = R::combine(*partial, L::load_part(&lanes, 0.0));
+    if n % PARTIALS != 0 {
+        for (g, partial) in partial.iter_mut().enumerate() {
+            let group = rests.map(|x| x.get(L::LEN * g..).unwrap_or_default());
+            let len = shortest(&group);
+            if len > 0 {
+                let mut lanes = [R::IDENTITY; 8];
+                let y = f.apply(&group.map(|x| L::load_part(x, 0.0)));
+                y.store_part(lanes.get_mut(..len.min(8)).unwrap_or_default());
+                *partial = R::combine(*partial, L::load_part(&lanes, 0.0));
+            }
         }
     }
     partial.map(|vector| {
@@ -866,6 +868,10 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
         while j + 4 * L::LEN <= n {
             let _ = sum_columns::<L, 4>(x, [m, n], j, out, acc);
             j += 4 * L::LEN;
+        }
+        while j + 2 * L::LEN <= n {
+            let _ = sum_columns::<L, 2>(x, [m, n], j, out, acc);
+            j += 2 * L::LEN;
         }
         while j + L::LEN <= n {
             let _ = sum_columns::<L, 1>(x, [m, n], j, out, acc);
