@@ -21,8 +21,6 @@
 //! An infinity, NaN or an overflow has lost nothing that could be carried: `part` is 0
 //! then, and the total stays what it is.
 
-use core::slice;
-
 use super::Lanes;
 use super::generic::{PARTIALS, Sum, tree_of};
 
@@ -106,11 +104,10 @@ fn add(to: &mut [f32], terms: &[f32]) {
     }
 }
 
-/// The same for cores without SIMD, in one copy for all sums: what blocks came to so far.
-/// (Apart from the partial sums, or both would be copied from flash by `memcpy`.)
+/// The same for cores without SIMD: what blocks came to so far.
 pub(super) struct OneByOne {
-    pub(super) total: f32,
-    pub(super) part: f32,
+    total: f32,
+    part: f32,
 }
 
 impl OneByOne {
@@ -122,24 +119,13 @@ impl OneByOne {
     /// Adds a block's partial sums, and begins the next.
     #[inline(never)]
     pub(super) fn close(&mut self, partial: &mut [f32; PARTIALS]) {
-        self.carry();
+        (self.total, self.part) = carry(self.total, self.part);
         self.part += tree_of::<Sum>(partial);
         partial.fill(-0.0);
     }
 
-    /// Ends a block.
     #[inline(always)]
-    pub(super) fn carry(&mut self) {
-        carry_all(
-            slice::from_mut(&mut self.total),
-            slice::from_mut(&mut self.part),
-        );
-    }
-
-    /// Adds the last ones.
-    #[inline(always)]
-    pub(super) fn sum(&mut self, partial: &mut [f32; PARTIALS]) -> f32 {
-        self.close(partial);
+    pub(super) fn sum(&self) -> f32 {
         self.total + self.part
     }
 }
@@ -154,7 +140,7 @@ pub(super) struct Tile {
     totals: Option<[Four; 4]>,
 }
 
-pub(super) type Four = [f32; 4];
+type Four = [f32; 4];
 
 impl Tile {
     #[inline(always)]

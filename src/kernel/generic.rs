@@ -55,8 +55,7 @@ use core::cell::Cell;
 use core::ops::Range;
 
 use super::compensated::{
-    BLOCK, Blocks, Columns, OneByOne, TILE, Tile, carry_all, carry_vectors, in_blocks,
-    rows_of_block,
+    BLOCK, Blocks, Columns, OneByOne, TILE, Tile, carry, carry_vectors, in_blocks, rows_of_block,
 };
 use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, Ties, Walk, f32x8, math};
 
@@ -349,7 +348,8 @@ fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
                 i += 1;
             },
         );
-        return sums.sum(&mut partial);
+        sums.close(&mut partial);
+        return sums.sum();
     }
     let mut partial = [R::IDENTITY; PARTIALS];
     let mut i = 0;
@@ -733,20 +733,16 @@ fn zip_grad_in_tiles(
 /// The sum of a row of terms, in the order of every reduction.
 fn row_sum([g, other]: [&[f32]; 2], own: f32, add: AddTerms<'_>) -> f32 {
     let (mut sums, mut partial) = (OneByOne::NEW, [Sum::IDENTITY; PARTIALS]);
-    let mut left = BLOCK;
-    for (g, other) in g.chunks(PARTIALS).zip(other.chunks(PARTIALS)) {
-        if left == 0 {
-            sums.close(&mut partial);
-            left = BLOCK;
+    for (block, others) in g.chunks(BLOCK).zip(other.chunks(BLOCK)) {
+        for (g, other) in block.chunks(PARTIALS).zip(others.chunks(PARTIALS)) {
+            add([g, &[own; PARTIALS], other], &mut partial);
         }
-        left -= PARTIALS;
-        add([g, &[own; PARTIALS], other], &mut partial);
+        if g.len() <= IN_ORDER {
+            return partial.iter().fold(Sum::IDENTITY, |sum, term| sum + term);
+        }
+        sums.close(&mut partial);
     }
-    if g.len() <= IN_ORDER {
-        partial.iter().fold(Sum::IDENTITY, |sum, term| sum + term)
-    } else {
-        sums.sum(&mut partial)
-    }
+    sums.sum()
 }
 
 /// The gradients of a row of an operand that has the innermost dimension, strip by strip.
@@ -884,29 +880,25 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
             j += 2;
         }
     }
-    sum_rows_by_columns(x, [m, n], j, out, acc);
+    let (x, out) = (x.get(j..), out.get_mut(j..n));
+    sum_rows_by_columns(x.unwrap_or_default(), [m, n], out.unwrap_or_default(), acc);
 }
 
-/// Column by column from `j` on: least code, for cores without SIMD.
+/// Column by column, `x` and `out` starting at the first: least code, for cores without SIMD.
 #[inline(always)]
-pub(super) fn sum_rows_by_columns(
-    x: &[f32],
-    [m, n]: [usize; 2],
-    j: usize,
-    out: &mut [f32],
-    acc: Acc,
-) {
-    for (j, to) in out.iter_mut().enumerate().take(n).skip(j) {
+pub(super) fn sum_rows_by_columns(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    let block = rows_of_block(m);
+    for (j, to) in out.iter_mut().enumerate() {
         let (mut total, mut part) = (Sum::IDENTITY, Sum::IDENTITY);
-        let mut blocks = Blocks::of(m);
-        for row in x.chunks_exact(n.max(1)) {
-            if blocks.next() {
-                // In memory only here.
-                let (mut t, mut p) = ([total], [part]);
-                carry_all(&mut t, &mut p);
-                ([total], [part]) = (t, p);
+        let (mut at, mut left) = (j, block);
+        while let Some(x) = x.get(at) {
+            if left == 0 {
+                (total, part) = carry(total, part);
+                left = block;
             }
-            part += one(row, j);
+            left -= 1;
+            part += x;
+            at += n;
         }
         acc.put(to, total + part);
     }

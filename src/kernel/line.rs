@@ -169,24 +169,20 @@ fn residuals_one_by_one(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
     };
     let mut partial = [squares, slopes, offsets];
     let mut sums = [OneByOne::NEW, OneByOne::NEW, OneByOne::NEW];
-    let mut i = 0;
-    for (x, y) in x.iter().zip(y) {
-        if i == BLOCK {
-            for (sum, partial) in sums.iter_mut().zip(&mut partial) {
-                sum.close(partial);
-            }
-            i = 0;
-        }
-        let r = line.of(*x, *y);
-        for (partial, term) in partial.iter_mut().zip([r * r, x * r, r]) {
-            if let Some(sum) = partial.get_mut(i % PARTIALS) {
-                *sum += term;
+    for (x, y) in x.chunks(BLOCK).zip(y.chunks(BLOCK)) {
+        for (i, (x, y)) in x.iter().zip(y).enumerate() {
+            let r = line.of(*x, *y);
+            for (partial, term) in partial.iter_mut().zip([r * r, x * r, r]) {
+                if let Some(sum) = partial.get_mut(i % PARTIALS) {
+                    *sum += term;
+                }
             }
         }
-        i += 1;
+        for (sum, partial) in sums.iter_mut().zip(&mut partial) {
+            sum.close(partial);
+        }
     }
-    let ([squares, slopes, offsets], [a, b, c]) = (partial, sums.each_mut());
-    [a.sum(squares), b.sum(slopes), c.sum(offsets)]
+    sums.map(|sum| sum.sum())
 }
 
 /// A block of them.

@@ -296,27 +296,30 @@ enum Term {
 /// bytes of flash.
 #[inline(never)]
 fn long_sum(term: Term, mut x: &[f32], mut y: &[f32]) -> f32 {
-    let mut partial = [Sum::IDENTITY; PARTIALS];
-    let mut sums = compensated::OneByOne::NEW;
-    let mut left = compensated::BLOCK;
-    while !x.is_empty() && !y.is_empty() {
-        if left == 0 {
-            sums.close(&mut partial);
-            left = compensated::BLOCK;
-        }
-        left -= PARTIALS;
-        let rows = partial.iter_mut().zip(x.iter().zip(y));
-        match term {
-            Term::X => rows.for_each(|(sum, (x, _))| *sum += x),
-            Term::Product => rows.for_each(|(sum, (x, y))| *sum += Product.apply(&[*x, *y])),
-            Term::SquaredDifference => {
-                rows.for_each(|(sum, (x, y))| *sum += SquaredDifference.apply(&[*x, *y]));
+    let (mut total, mut part) = (Sum::IDENTITY, Sum::IDENTITY);
+    loop {
+        let mut partial = [Sum::IDENTITY; PARTIALS];
+        let mut left = compensated::BLOCK;
+        while left > 0 && !x.is_empty() && !y.is_empty() {
+            let rows = partial.iter_mut().zip(x.iter().zip(y));
+            match term {
+                Term::X => rows.for_each(|(sum, (x, _))| *sum += x),
+                Term::Product => rows.for_each(|(sum, (x, y))| *sum += Product.apply(&[*x, *y])),
+                Term::SquaredDifference => {
+                    rows.for_each(|(sum, (x, y))| *sum += SquaredDifference.apply(&[*x, *y]));
+                }
             }
+            x = x.get(PARTIALS..).unwrap_or_default();
+            y = y.get(PARTIALS..).unwrap_or_default();
+            left -= PARTIALS;
         }
-        x = x.get(PARTIALS..).unwrap_or_default();
-        y = y.get(PARTIALS..).unwrap_or_default();
+        part += generic::tree_of::<Sum>(&mut partial);
+        (total, part) = compensated::carry(total, part);
+        if x.is_empty() || y.is_empty() {
+            // The total has taken all that it can.
+            return total;
+        }
     }
-    sums.sum(&mut partial)
 }
 
 /// The largest element, NaN if there is one; `-inf` if there is none.
@@ -515,7 +518,7 @@ pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], size
 /// 1, in that of [`sum`]. With [`Acc::Add`] the finished sum is added at once.
 #[inline]
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    if n == 1 {
+    if Level::VECTORS && n == 1 {
         return add_up(sum(x), out, acc);
     }
     long_sum_rows(x, [m, n], out, acc);
@@ -525,7 +528,10 @@ pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
 fn long_sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     if !Level::VECTORS {
         let x = x.get(..m * n).unwrap_or_default();
-        return generic::sum_rows_by_columns(x, [m, n], 0, out, acc);
+        if n == 1 && m > IN_ORDER {
+            return add_up(long_sum(Term::X, x, x), out, acc);
+        }
+        return generic::sum_rows_by_columns(x, [m, n], out, acc);
     }
     let sizes = [m, n];
     with_lanes!(L => generic::sum_rows::<L>(x, sizes, out, acc));

@@ -4,7 +4,7 @@
 //! ```text
 //! for each eight columns j and two rows i of the result:
 //!     sums[2][8] = -0.0                           in registers
-//!     for p in 0..k:                              32 at a time, if more than 64
+//!     for p in 0..k:
 //!         a = A[i..i + 2, p], b = B[p, j..j + 8]
 //!         sums[r][c] = sums[r][c] + a[r] * b[c]
 //!     result = sums + bias                        or result + sums
@@ -17,7 +17,7 @@
 
 use core::slice::ChunksExact;
 
-use super::compensated::{Four, ROWS_IN_ORDER, ROWS_OF_BLOCK, Tile};
+use super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry};
 use super::generic::{Reduce, Sum};
 use super::{Acc, dot};
 
@@ -26,6 +26,8 @@ const WIDTH: usize = 8;
 
 /// Steps of the sums that are copied at a time: 512 bytes of stack.
 const DEPTH: usize = 16;
+
+type Four = [f32; 4];
 
 /// A product to be computed, `out[m, n]` with sums of `k`.
 #[derive(Clone, Copy)]
@@ -93,34 +95,37 @@ fn outer(job: &Job<'_>, out: &mut [f32]) {
 #[inline(never)]
 fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
     let ([m, k, n], [_, tb]) = (job.sizes, job.transposed);
+    let z = Sum::IDENTITY;
     let is_long = k > ROWS_IN_ORDER;
+    let block = if is_long { ROWS_OF_BLOCK } else { k };
     let mut j = 0;
     while j < n {
         let direct = !tb && j + WIDTH <= n;
         let mut i = 0;
         while i < m {
-            let mut tile = Tile::new();
+            let mut sums = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
+            // None as long as there is a single block: to clear totals takes as long as to
+            // clear sums.
+            let mut totals = None;
             let mut p = 0;
             while p < k {
-                if is_long && p > 0 && p % ROWS_OF_BLOCK == 0 {
-                    tile.carry();
-                }
                 let (b, next) = if direct {
-                    ((job.b.get(p * n..)?, n, j), p + ROWS_OF_BLOCK)
+                    ((job.b.get(p * n..)?, n, j), p + block)
                 } else {
                     if i == 0 || k > DEPTH {
                         copy(job, j, p, panel);
                     }
                     ((&*panel, WIDTH, 0), p + DEPTH)
                 };
-                add(job, [i, p], b, &mut tile.sums);
+                add(job, [i, p, next.min(k)], b, &mut sums);
                 p = next;
+                if is_long && (p >= k || p % ROWS_OF_BLOCK == 0) {
+                    carry_tile(&mut totals, &mut sums);
+                }
             }
-            if is_long {
-                tile.finish();
-            }
+            let sums = totals.as_ref().unwrap_or(&sums);
             let rows = out.chunks_exact_mut(n).skip(i);
-            for (row, sums) in rows.zip(tile.sums.as_flattened().as_chunks::<WIDTH>().0) {
+            for (row, sums) in rows.zip(sums.as_flattened().as_chunks::<WIDTH>().0) {
                 for (to, sum) in row.get_mut(j..)?.iter_mut().zip(sums) {
                     *to += sum;
                 }
@@ -130,6 +135,17 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
         j += WIDTH;
     }
     Some(())
+}
+
+/// Ends a block of sums of several: of the last, totals are the sums.
+#[inline(never)]
+fn carry_tile(totals: &mut Option<[Four; 4]>, sums: &mut [Four; 4]) {
+    let z = Sum::IDENTITY;
+    let none = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
+    let totals = totals.get_or_insert(none).as_flattened_mut();
+    for (total, part) in totals.iter_mut().zip(sums.as_flattened_mut()) {
+        (*total, *part) = carry(*total, *part);
+    }
 }
 
 /// The steps from `p` to `end` of row `i` of a factor that has as many rows as the result
@@ -164,20 +180,19 @@ fn copy(job: &Job<'_>, j: usize, p: usize, panel: &mut [f32]) -> Option<()> {
     Some(())
 }
 
-/// Adds products to the sums of two rows.
+/// Adds the products of the steps from `p` to `end` to the sums of two rows.
 #[inline(never)]
 fn add(
     job: &Job<'_>,
-    [i, p]: [usize; 2],
+    [i, p, end]: [usize; 3],
     (rows, width, at): (&[f32], usize, usize),
     sums: &mut [Four; 4],
 ) -> Option<()> {
     let ([m, k, _], [transposed, _]) = (job.sizes, job.transposed);
-    let steps_of = [p, k.min(p + ROWS_OF_BLOCK), k];
-    let (first, first_at) = steps(job.a, [i, m], steps_of, transposed)?;
+    let (first, first_at) = steps(job.a, [i, m], [p, end, k], transposed)?;
     // Below the last row, that one again.
     let below = if i + 1 < m { i + 1 } else { i };
-    let (second, second_at) = steps(job.a, [below, m], steps_of, transposed)?;
+    let (second, second_at) = steps(job.a, [below, m], [p, end, k], transposed)?;
     let [mut q, mut r, mut s, mut t] = *sums;
     for ((c, a), b) in rows.chunks_exact(width.max(1)).zip(first).zip(second) {
         let [c, d, e, f, g, h, u, v] = *c.get(at..)?.first_chunk()?;

@@ -87,7 +87,7 @@ impl<A: Activation> Op for Layer<A> {
     }
 
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
-        Linear.shape(operands, attrs)
+        Linear::layer_shape(operands, attrs)
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {

@@ -121,6 +121,29 @@ impl Linear {
         }
     }
 
+    /// The shape of a layer's result. What tells lines apart is left out where a layer has
+    /// no way of its own for them.
+    #[inline(always)]
+    pub(super) fn layer_shape(operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        if Level::VECTORS {
+            Self.shape(operands, attrs)
+        } else {
+            Self::any_shape(operands, attrs)
+        }
+    }
+
+    #[inline(never)] // one copy
+    fn any_shape(operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        let [x, w, b] = exactly(operands)?;
+        let (sizes, shape) = product(x, w, b)?;
+        // One bias for each column, so that no row is stretched.
+        if b.dim(0) != sizes[2] || b.rank() > 1 {
+            return Err(ShapeError::Broadcast);
+        }
+        keep(sizes, attrs);
+        Ok(shape)
+    }
+
     // Out of line, each: a line would pay for the registers and the stack they need.
 
     #[inline(never)]
@@ -172,14 +195,8 @@ impl Op for Linear {
     }
 
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
-        let [x, w, b] = exactly(operands)?;
-        let (sizes, shape) = product(x, w, b)?;
-        // One bias for each column, so that no row is stretched.
-        if b.dim(0) != sizes[2] || b.rank() > 1 {
-            return Err(ShapeError::Broadcast);
-        }
-        keep(sizes, attrs);
-        let [m, k, n] = sizes;
+        let shape = Self::any_shape(operands, attrs)?;
+        let [m, k, n] = sizes(attrs);
         attrs.tag = if k != 1 || n != 1 {
             0
         } else if m > kernel::IN_ORDER {
