@@ -1,7 +1,7 @@
 //! Losses that are one node: one pass over the data, no buffers in between.
 
 use super::{Build, Entry, exactly};
-use crate::kernel::{self, Acc, Lanes, Level, Map};
+use crate::kernel::{self, Acc, Lanes, Map};
 use crate::op::{Attrs, Backward, Forward, Grad, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
@@ -56,11 +56,6 @@ impl Op for Mse {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        if !Level::VECTORS {
-            // One loop for all of it: 110 bytes less, for a few instructions more.
-            seldom_send(cx, [0, 1]);
-            return seldom_send(cx, [1, 0]);
-        }
         let (p, y) = (cx.operand(0), cx.operand(1));
         if let Some(grad) = cx.first_grad(0) {
             if let Some(slope) = Slope::of(&grad, p) {
