@@ -243,6 +243,49 @@ fn refuses_before_anything_changes() {
     assert!(tape.error().is_none());
 }
 
+/// No number of micro-batches without a row makes up the data: once a loop without end.
+#[test]
+fn an_input_without_rows_takes_no_data() {
+    const X: [f32; 6] = [1.0; 6];
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let w = tape.param(&[3.0], []);
+    let x = tape.input(&X[..4], [2, 2]);
+    let inputs = [
+        tape.input(&[], [0, 2]),
+        tape.input(&[], [0]),
+        tape.input(&[], [0, 3, 0]),
+        tape.input(&[], [2, 0]),
+    ];
+    let losses = [(w * x).mean(), w, (w * inputs[0]).sum()];
+    for loss in losses {
+        for data in [&X[..], &X[..4], &X[..2], &[]] {
+            for empty in inputs {
+                let error = tape.backward_over(loss, &[(empty, data)]).unwrap_err();
+                let expected = ErrorKind::DataSet {
+                    input: 0,
+                    found: data.len(),
+                    row: 0,
+                    rows: None,
+                };
+                assert_eq!(error.kind, expected);
+                if !data.is_empty() {
+                    // Beside one that has rows.
+                    let both = [(x, data), (empty, data)];
+                    let error = tape.backward_over(loss, &both).unwrap_err();
+                    let ErrorKind::DataSet {
+                        input: 1, row: 0, ..
+                    } = error.kind
+                    else {
+                        panic!("{error}")
+                    };
+                }
+            }
+        }
+    }
+    assert!(!w.has_grad() && tape.error().is_none());
+}
+
 /// An operation that takes 4 rows and no fewer: nothing was added to gradients.
 #[test]
 fn an_odd_batch_is_refused_first() {

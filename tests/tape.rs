@@ -1955,6 +1955,14 @@ fn refusals_of_empty_tensors_say_what_was_asked() {
     let range = ShapeError::Range { end, size: big };
     assert_eq!(why(&[big, 0], &|x| _ = x.select(0, big)), range);
     assert_eq!(why(&[big, 0], &|x| _ = x.narrow(0, 1, big)), range);
+    // An end that no number can say: it is not that of the largest axis.
+    let (most, end) = (usize::MAX, usize::MAX);
+    let range = ShapeError::Range { end, size: most };
+    for (start, length) in [(most, 1), (most, 2), (most - 1, 2), (2, most), (most, most)] {
+        assert_eq!(why(&[most, 0], &|x| _ = x.narrow(0, start, length)), range);
+        assert_eq!(why(&[0, most], &|x| _ = x.narrow(1, start, length)), range);
+    }
+    assert_eq!(why(&[most, 0], &|x| _ = x.select(0, most)), range);
     assert_eq!(
         why(&[big, 0], &|x| _ = x.max_axis(1, false)),
         ShapeError::Empty

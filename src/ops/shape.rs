@@ -296,8 +296,9 @@ impl Op for Narrow {
         }
         let axis = Self::axis(x, attrs)?;
         let [start, length] = Self::range(attrs);
-        let (end, size) = (start.saturating_add(length), x.dim(axis));
-        if end > size {
+        let size = x.dim(axis);
+        if size.checked_sub(start) < Some(length) {
+            let end = start.saturating_add(length);
             return Err(ShapeError::Range { end, size });
         }
         Ok(match attrs.tag & Self::DROP {

@@ -526,10 +526,10 @@ impl<'t> State<'t> {
         }
     }
 
-    /// An input's values per row, and the rows that were recorded.
+    /// An input's values per row, and the rows that were recorded; both 0 if there are none.
     pub(crate) fn input_rows(&self, node: &Node) -> Result<(usize, usize), Refused> {
         let node = self.input(node)?;
-        if node.tensor.shape.rank() == 0 {
+        if node.tensor.shape.rank() == 0 || node.cap == 0 {
             return Ok((0, 0));
         }
         let row = node.tensor.shape.row_numel();
