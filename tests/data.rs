@@ -223,6 +223,14 @@ fn data_that_cannot_be_split_or_scaled_say_why() {
             .to_string(),
         "column `x`: expected values that differ by 2.9e-39 or more, found a spread of 4.33e-45; use a smaller unit"
     );
+    // Their squares vanish even in `f64`, their spread does not: √(1/4) of 4e-300.
+    let near = Dataset::new([("x", [1e-300, 5e-300])]).unwrap();
+    assert_eq!(
+        Scaler::fit(&near, &[("x", Scaling::Standard)])
+            .unwrap_err()
+            .to_string(),
+        "column `x`: expected values that differ by 2.9e-39 or more, found a spread of 2.00e-300; use a smaller unit"
+    );
 }
 
 #[test]
