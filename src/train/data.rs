@@ -140,7 +140,8 @@ impl fmt::Display for DataError {
             ),
             Self::EmptyPart { fraction, rows } => write!(
                 f,
-                "expected a fraction that leaves a row to train with and one to validate with, found {fraction} of {rows} rows"
+                "expected a fraction that leaves a row to train with and one to validate with, found {} of {rows} rows",
+                Shortest(*fraction)
             ),
             Self::TooFewRows {
                 needed,
