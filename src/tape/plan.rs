@@ -202,6 +202,7 @@ impl State<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)]
 mod tests {
     extern crate std;
 
