@@ -374,6 +374,8 @@ use steps::count_step;
 
 #[cfg(test)]
 pub(super) mod steps {
+    extern crate std;
+
     use core::cell::Cell;
 
     std::thread_local! {
