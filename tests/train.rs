@@ -552,6 +552,22 @@ fn divergence_says_when_and_what_to_do() {
 }
 
 #[test]
+fn a_validation_sample_far_away_is_not_called_divergence() {
+    // A reading of 1e20 has a cube of 1e60, which `f32` does not hold, and coefficients
+    // begin at 0.
+    let near = parabola(10);
+    let far = Dataset::new([("x", [0.5, 1e20]), ("y", [0.25, 0.0])]).unwrap();
+    let far = far.samples(&["x"], &["y"]).unwrap();
+    let curve: Curve = "poly:3".parse().unwrap();
+    let fit = Fit::new(&curve, &near).validation(&far).epochs(5);
+    let error = fit.run(&mut Sgd::new(0.1)).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the validation loss is NaN at epoch 1, that of training is finite: inputs to validate with reach 100000000000000000000, those to train with 1; remove outliers, or split the rows otherwise"
+    );
+}
+
+#[test]
 fn settings_out_of_range_are_refused() {
     let samples = parabola(10);
     let two = Dataset::new([("a", T_U), ("b", T_U), ("c", T_C)]).unwrap();
@@ -812,6 +828,32 @@ fn curved_residuals_are_no_good_fit() {
             assert_eq!(better.verdict, Verdict::GoodFit, "{rows} {b} {i}: {better}");
         }
     }
+}
+
+#[test]
+fn no_curve_explains_more_than_all_of_the_residuals() {
+    // A sensor that saturates: one point for all rows of the same target, with more
+    // weight than others.
+    let mut shares = vec![];
+    for (rows, limit) in [(15, 7), (40, 20), (40, 10), (500, 250)] {
+        let x: Vec<f32> = (0..rows).map(|i| i as f32 / rows as f32).collect();
+        let saturated = (0..rows).map(|i| i.min(limit) as f32 / rows as f32);
+        let saturated: Vec<f32> = saturated.collect();
+        let dead = (0..rows).map(|i| (i - limit).max(0) as f32 / rows as f32);
+        let dead: Vec<f32> = dead.collect();
+        for y in [saturated, dead] {
+            let judgement = judge("linear", [&x, &y], None);
+            let line = judgement
+                .evidence
+                .iter()
+                .find(|line| line.contains("smooth curve"));
+            let Some(line) = line else { continue };
+            // What stood there was `1 - -3.2e-2`.
+            assert!(!line.contains("- -"), "{rows} {limit}: {line}");
+            shares.push(line.clone());
+        }
+    }
+    assert!(shares.len() >= 6, "{shares:?}");
 }
 
 #[test]

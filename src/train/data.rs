@@ -140,7 +140,8 @@ impl fmt::Display for DataError {
             ),
             Self::EmptyPart { fraction, rows } => write!(
                 f,
-                "expected a fraction that leaves a row to train with and one to validate with, found {fraction} of {rows} rows"
+                "expected a fraction that leaves a row to train with and one to validate with, found {} of {rows} rows",
+                Shortest(*fraction)
             ),
             Self::TooFewRows {
                 needed,
@@ -538,9 +539,29 @@ pub(super) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     // lose digits.
     let origin = values.first().copied().unwrap_or(0.0);
     let mean = origin + values.iter().map(|x| x - origin).sum::<f64>() / n;
-    let squares = values.iter().map(|x| (x - mean) * (x - mean));
-    (mean, libm::sqrt(squares.sum::<f64>() / n))
+    let deviation = |unit: f64| {
+        let squares = values.iter().map(|x| (x - mean) / unit).map(|x| x * x);
+        libm::sqrt(squares.sum::<f64>() / n) * unit
+    };
+    match deviation(1.0) {
+        // Squares that vanish: those of differences in the unit of the largest do not.
+        plain if plain < SQUARED => {
+            let largest = values
+                .iter()
+                .fold(0.0, |most: f64, x| most.max((x - mean).abs()));
+            let found = if largest > 0.0 {
+                deviation(largest)
+            } else {
+                0.0
+            };
+            (mean, found)
+        }
+        plain => (mean, plain),
+    }
 }
+
+/// Numbers of this size have squares that `f64` holds with all their digits.
+const SQUARED: f64 = 1e-150;
 
 /// Rows of inputs and of targets, each one after the other: what tapes borrow.
 #[derive(Clone, Debug, PartialEq)]

@@ -559,6 +559,13 @@ fn number(
     };
     let x: f64 = number.map_err(|_| "")?;
     if !is_finite_in_f32(x) {
+        // Digits that have become an infinity are too large for `f64`, too.
+        let has_digits = field.contains(|c: char| c.is_ascii_digit());
+        let x = if has_digits {
+            x.clamp(f64::MIN, f64::MAX)
+        } else {
+            x
+        };
         return Err(too_large(x));
     }
     if let Some(mark) = mark {
@@ -644,6 +651,8 @@ mod tests {
             ("inf", ""),
             ("1e39", ", more than the 3.4e38 that f32 holds"),
             ("-3.5e38", ", more than the 3.4e38 that f32 holds"),
+            ("1e400", ", more than the 3.4e38 that f32 holds"),
+            ("-infinity", ""),
             ("", ", a missing value: remove the row, or fill it in"),
             ("1.2.3", ""),
             (

@@ -66,6 +66,18 @@ pub enum FitError {
         /// The largest absolute value among the inputs.
         largest_input: f32,
     },
+    /// The validation loss is no finite number, while the training loss has not risen:
+    /// a validation sample is far from all that the model is trained with.
+    Validation {
+        /// In which epoch.
+        epoch: u32,
+        /// What the validation loss is now.
+        loss: f32,
+        /// The largest absolute value among the inputs of the training samples.
+        training_input: f32,
+        /// The same of the validation samples.
+        validation_input: f32,
+    },
     /// The tape, or the optimizer, refused.
     Tape(Error),
 }
@@ -89,6 +101,15 @@ impl fmt::Display for FitError {
             } => write!(
                 f,
                 "the loss is {loss} at epoch {epoch}: try a smaller learning rate than {learning_rate}, or normalise the inputs, which reach {largest_input}"
+            ),
+            Self::Validation {
+                epoch,
+                loss,
+                training_input,
+                validation_input,
+            } => write!(
+                f,
+                "the validation loss is {loss} at epoch {epoch}, that of training is finite: inputs to validate with reach {validation_input}, those to train with {training_input}; remove outliers, or split the rows otherwise"
             ),
             Self::Tape(error) => error.fmt(f),
         }
@@ -433,7 +454,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                     validation_loss,
                     learning_rate,
                 };
-                self.check_finite(&epoch)?;
+                self.check_finite(&epoch, epochs.first())?;
                 epochs.push(epoch);
                 for observer in &mut self.observers {
                     observer(&epoch);
@@ -465,7 +486,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
             validation_loss: validate(&params)?,
             learning_rate: optimizer.learning_rate(),
         };
-        self.check_finite(&last)?;
+        self.check_finite(&last, epochs.first())?;
         let mut restored_epoch = None;
         if let Some(best) = watch.and_then(Watch::best) {
             // Measured as those of the last parameters were, in the same order.
@@ -502,10 +523,17 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         Ok(Fitted::new(params, history, inputs, self.micro_batch))
     }
 
-    fn check_finite(&self, epoch: &Epoch) -> Result<(), FitError> {
+    fn check_finite(&self, epoch: &Epoch, first: Option<&Epoch>) -> Result<(), FitError> {
         let losses = [Some(epoch.training_loss), epoch.validation_loss];
+        let first = first.unwrap_or(epoch);
         match losses.into_iter().flatten().find(|loss| !loss.is_finite()) {
             None => Ok(()),
+            Some(loss) if epoch.training_loss <= first.training_loss => Err(FitError::Validation {
+                epoch: epoch.epoch,
+                loss,
+                training_input: self.training.largest_input(),
+                validation_input: self.validation.map_or(0.0, Samples::largest_input),
+            }),
             Some(loss) => Err(FitError::Diverged {
                 epoch: epoch.epoch,
                 loss,

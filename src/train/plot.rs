@@ -234,9 +234,8 @@ impl<'a> Shown<'a> {
             ));
         }
         for (what, values) in [("x", x), ("y", y), ("prediction", predicted)] {
-            let bad = values.iter().position(|value| !value.is_finite());
-            if let Some(row) = bad {
-                let value = values.iter().skip(row).copied().fold(f32::NAN, |_, x| x);
+            let mut values = values.iter().enumerate();
+            if let Some((row, value)) = values.find(|(_, value)| !value.is_finite()) {
                 return Err(std::format!(
                     "`{name}`, point {row}: expected a finite {what}, found {value}"
                 ));

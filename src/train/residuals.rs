@@ -379,11 +379,17 @@ impl Points {
             basis.push(std::vec![1.0; points]);
         }
         let mut means = self.means(left.iter().copied());
+        let total: f64 = left.iter().map(|&x| square(x)).sum();
+        // What repeated measurements differ by, which no curve explains.
+        let within = (total - self.squares(&means)).max(0.0);
         remove(&basis.0, &mut means);
-        if self.squares(&means) <= rounding * left.len() as f64 {
+        let between = self.squares(&means);
+        if between <= rounding * left.len() as f64 {
             return None;
         }
-        let total = left.iter().map(|&x| square(x)).sum();
+        // What the parameters explain is taken out with equal weights for all points:
+        // where these have different numbers of rows, that may leave more than there was.
+        let total = total.max(within + between);
 
         // About two directions more than the model has, as an even number; and again
         // with more of them if there are points enough, for what goes up and down.
@@ -430,8 +436,7 @@ impl Points {
         let (known, smooth) = basis.0.split_at(known);
         let mut rest = means.to_vec();
         remove(smooth, &mut rest);
-        let explained = means.iter().zip(&rest).map(|(all, rest)| all - rest);
-        let share = self.squares(&explained.collect::<Vec<f64>>()) / total;
+        let share = (self.squares(means) - self.squares(&rest)) / total;
 
         let mut ranks = ranks(means);
         remove(known, &mut ranks);
