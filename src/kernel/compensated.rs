@@ -22,7 +22,7 @@
 //! then, and the total stays what it is.
 
 use super::Lanes;
-use super::generic::{PARTIALS, Sum, tree_of};
+use super::generic::{PARTIALS, Sum, for_each, shortest, tree_of};
 
 /// Terms of a block of a sum of neighbours. Each of 32 partial sums gets 16: equal numbers
 /// are then off by 4.3 × 2⁻²⁴ at most, by 1.7 on average.
@@ -78,20 +78,32 @@ pub(crate) fn carry_all(totals: &mut [f32], parts: &mut [f32]) {
     }
 }
 
-/// `N` sums of `n` terms, of which `block` gives those of a range, added up as if they
-/// were all: by [`BLOCK`] terms.
+/// `N` sums of more than [`BLOCK`] terms, which slices as long as each other give.
+/// `whole` adds up a block of terms, `rest` the fewer at the end.
 #[inline(always)]
-pub(super) fn in_blocks<const N: usize>(
-    n: usize,
-    mut block: impl FnMut(core::ops::Range<usize>) -> [f32; N],
+pub(super) fn in_blocks<const N: usize, const M: usize>(
+    xs: [&[f32]; M],
+    mut whole: impl FnMut([&[f32; BLOCK]; M]) -> [f32; N],
+    rest: impl FnOnce([&[f32]; M]) -> [f32; N],
 ) -> [f32; N] {
     let (mut totals, mut parts) = ([-0.0; N], [-0.0; N]);
-    let mut start = 0;
-    while start < n {
-        carry_all(&mut totals, &mut parts);
-        let sums = block(start..n.min(start + BLOCK));
-        add(&mut parts, &sums);
-        start += BLOCK;
+    let mut close = |sums: [f32; N]| {
+        for ((total, part), sum) in totals.iter_mut().zip(&mut parts).zip(sums) {
+            (*total, *part) = carry(*total, *part);
+            *part += sum;
+        }
+    };
+    for_each(
+        xs.map(|x| x.as_chunks().0),
+        &[0.0; BLOCK],
+        #[inline(always)]
+        |block| block,
+        #[inline(always)]
+        |blocks| close(whole(*blocks)),
+    );
+    let xs = xs.map(|x| x.as_chunks::<BLOCK>().1);
+    if shortest(&xs) > 0 {
+        close(rest(xs));
     }
     add(&mut totals, &parts);
     totals

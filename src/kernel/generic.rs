@@ -132,7 +132,7 @@ pub(super) fn shortest<T, const N: usize>(xs: &[&[T]; N]) -> usize {
 /// a zip checks no index, and a row that is passed by reference is not packed
 /// into an integer register.
 #[inline(always)]
-fn for_each<'a, T, V: Copy, const N: usize>(
+pub(super) fn for_each<'a, T, V: Copy, const N: usize>(
     xs: [&'a [T]; N],
     zero: V,
     load: impl Fn(&'a T) -> V,
@@ -295,31 +295,45 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
     if L::LEN == 1 {
         return one_by_one::<R, N, F>(f, xs);
     }
-    if !R::ROUNDS {
-        return tree::<R>(in_groups::<L, R, N, F>(f, xs));
+    let n = shortest(&xs);
+    let xs = xs.map(|x| x.get(..n).unwrap_or_default());
+    if !R::ROUNDS || n <= BLOCK {
+        return tree::<L, R>(in_groups::<L, R, N, F>(f, xs));
     }
     let [sum] = in_blocks(
-        shortest(&xs),
+        xs,
         #[inline(always)]
-        |range| {
-            let part = xs.map(|x| x.get(range.clone()).unwrap_or_default());
-            [tree::<R>(in_groups::<L, R, N, _>(&f, part))]
+        |block| {
+            // Four rows at a time, of which the compiler makes one run of instructions.
+            let mut partial = [L::splat(R::IDENTITY); 4];
+            let fours = block.map(|x| x.as_chunks::<{ 4 * PARTIALS }>().0);
+            for_each(
+                fours,
+                &[0.0; 4 * PARTIALS],
+                #[inline(always)]
+                |four| four,
+                #[inline(always)]
+                |row| {
+                    let rows = row.map(|four| four.as_chunks::<PARTIALS>().0);
+                    partial = add_groups::<L, R, N, F>(&f, rows, partial);
+                },
+            );
+            [tree::<L, R>(partial)]
         },
+        #[inline(always)]
+        |rest| [tree::<L, R>(in_groups::<L, R, N, _>(&f, rest))],
     );
     sum
 }
 
 /// The partial results of a long reduction, added up.
 #[inline(always)]
-pub(super) fn tree<R: Reduce>(partial: [[f32; 8]; 4]) -> f32 {
-    let [a, b, c, d] = partial;
-    let v: [f32; 8] = core::array::from_fn(|l| {
-        let (ab, cd) = (
-            R::combine(one(&a, l), one(&b, l)),
-            R::combine(one(&c, l), one(&d, l)),
-        );
-        R::combine(ab, cd)
-    });
+pub(super) fn tree<L: Lanes, R: Reduce>([a, b, c, d]: [L; 4]) -> f32 {
+    let mut v = [0.0; 8];
+    let sums = R::combine(R::combine(a, b), R::combine(c, d));
+    if let [to, ..] = L::chunks_mut(&mut v).0 {
+        sums.store(to);
+    }
     let [a, b, c, d, e, f, g, h] = v;
     let (a, b) = (R::combine(a, e), R::combine(b, f));
     let (c, d) = (R::combine(c, g), R::combine(d, h));
@@ -410,48 +424,23 @@ pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> 
 
 /// The partial results, a vector for each group of eight.
 #[inline(always)]
-fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
-    f: F,
-    xs: [&[f32]; N],
-) -> [[f32; 8]; 4] {
-    let n = shortest(&xs);
-    let xs = xs.map(|x| x.get(..n).unwrap_or_default());
-    let mut partial = [L::splat(R::IDENTITY); 4];
-    // Four at a time, of which the compiler makes one run of instructions; then what is left.
-    let fours = xs.map(|x| x.as_chunks::<{ 4 * PARTIALS }>().0);
-    for_each(
-        fours,
-        &[0.0; 4 * PARTIALS],
-        #[inline(always)]
-        |four| four,
-        #[inline(always)]
-        |row| {
-            let blocks = row.map(|four| four.as_chunks::<PARTIALS>().0);
-            partial = add_groups::<L, R, N, F>(&f, blocks, partial);
-        },
-    );
-    let xs = xs.map(|x| x.as_chunks::<{ 4 * PARTIALS }>().1);
-    let blocks = xs.map(|x| x.as_chunks::<PARTIALS>().0);
-    partial = add_groups::<L, R, N, F>(&f, blocks, partial);
-    // The last block, if short: lanes beyond the end combine with the identity.
+fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> [L; 4] {
+    let identity = [L::splat(R::IDENTITY); 4];
+    let rows = xs.map(|x| x.as_chunks::<PARTIALS>().0);
+    let mut partial = add_groups::<L, R, N, F>(&f, rows, identity);
+    // The last row, if short: lanes beyond the end combine with the identity.
     let rests = xs.map(|x| x.as_chunks::<PARTIALS>().1);
-    if n % PARTIALS != 0 {
-        for (g, partial) in partial.iter_mut().enumerate() {
-            let group = rests.map(|x| x.get(L::LEN * g..).unwrap_or_default());
-            let len = shortest(&group);
-            if len > 0 {
-                let mut lanes = [R::IDENTITY; 8];
-                let y = f.apply(&group.map(|x| L::load_part(x, 0.0)));
-                y.store_part(lanes.get_mut(..len.min(8)).unwrap_or_default());
-                *partial = R::combine(*partial, L::load_part(&lanes, 0.0));
-            }
+    for (g, partial) in partial.iter_mut().enumerate() {
+        let group = rests.map(|x| x.get(L::LEN * g..).unwrap_or_default());
+        let len = shortest(&group);
+        if len > 0 {
+            let mut lanes = [R::IDENTITY; 8];
+            let y = f.apply(&group.map(|x| L::load_part(x, 0.0)));
+            y.store_part(lanes.get_mut(..len.min(8)).unwrap_or_default());
+            *partial = R::combine(*partial, L::load_part(&lanes, 0.0));
         }
     }
-    partial.map(|vector| {
-        let mut lanes = [0.0; 8];
-        vector.store_part(&mut lanes);
-        lanes
-    })
+    partial
 }
 
 /// Combines groups of eight of each 32 elements with the partial results.

@@ -58,23 +58,38 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
             long_reduce::<Sum, 1, _>(Identity, [g]),
         );
     }
-    let [dot, sum] = in_blocks(
-        n,
-        #[inline(always)]
-        |range| {
-            let x = x.get(range.clone()).unwrap_or_default();
-            dot_and_sum_block::<L>(x, g.get(range).unwrap_or_default())
-        },
-    );
+    let xs = [run(x, 0, n), run(g, 0, n)];
+    let [dot, sum] = if n <= BLOCK {
+        few_dots_and_sums::<L>(xs)
+    } else {
+        in_blocks(
+            xs,
+            #[inline(always)]
+            |[x, g]| {
+                let mut partial = [[L::splat(Sum::IDENTITY); 4]; 2];
+                let (x, g) = (x.as_chunks::<SEVERAL>().0, g.as_chunks::<SEVERAL>().0);
+                for (x, g) in x.iter().zip(g) {
+                    partial = add_dots_and_sums(x.as_chunks().0, g.as_chunks().0, partial);
+                }
+                partial.map(tree::<L, Sum>)
+            },
+            #[inline(always)]
+            |rest| few_dots_and_sums::<L>(rest),
+        )
+    };
     (dot, sum)
 }
 
-/// A block of them.
+/// Rows of which the compiler makes one run of instructions.
+const SEVERAL: usize = 2 * PARTIALS;
+
+/// Adds rows to the partial sums.
 #[inline(always)]
-fn dot_and_sum_block<L: Lanes>(x: &[f32], g: &[f32]) -> [f32; 2] {
-    let (x, x_rest) = x.as_chunks::<PARTIALS>();
-    let (g, g_rest) = g.as_chunks::<PARTIALS>();
-    let (mut dots, mut sums) = ([L::splat(Sum::IDENTITY); 4], [L::splat(Sum::IDENTITY); 4]);
+fn add_dots_and_sums<L: Lanes>(
+    x: &[[f32; PARTIALS]],
+    g: &[[f32; PARTIALS]],
+    [mut dots, mut sums]: [[L; 4]; 2],
+) -> [[L; 4]; 2] {
     for (x, g) in x.iter().zip(g) {
         let pairs = L::chunks(x).0.iter().zip(L::chunks(g).0);
         for ((dot, sum), (x, g)) in dots.iter_mut().zip(&mut sums).zip(pairs) {
@@ -83,6 +98,16 @@ fn dot_and_sum_block<L: Lanes>(x: &[f32], g: &[f32]) -> [f32; 2] {
             *sum = *sum + g;
         }
     }
+    [dots, sums]
+}
+
+/// At most a block of them.
+#[inline(always)]
+fn few_dots_and_sums<L: Lanes>([x, g]: [&[f32]; 2]) -> [f32; 2] {
+    let (x, x_rest) = x.as_chunks::<PARTIALS>();
+    let (g, g_rest) = g.as_chunks::<PARTIALS>();
+    let none = [L::splat(Sum::IDENTITY); 4];
+    let [mut dots, mut sums] = add_dots_and_sums(x, g, [none; 2]);
     // Beyond the end, -0.0 is added.
     let groups = x_rest.chunks(L::LEN).zip(g_rest.chunks(L::LEN));
     for ((dot, sum), (x, g)) in dots.iter_mut().zip(&mut sums).zip(groups) {
@@ -90,16 +115,7 @@ fn dot_and_sum_block<L: Lanes>(x: &[f32], g: &[f32]) -> [f32; 2] {
         *dot = *dot + L::load_part(x, 1.0) * g;
         *sum = *sum + g;
     }
-    [added_up(dots), added_up(sums)]
-}
-
-#[inline(always)]
-fn added_up<L: Lanes>(partial: [L; 4]) -> f32 {
-    tree::<Sum>(partial.map(|vector| {
-        let mut lanes = [0.0; 8];
-        vector.store_part(&mut lanes);
-        lanes
-    }))
+    [dots, sums].map(tree::<L, Sum>)
 }
 
 /// What a line leaves unexplained, `(x * w + b) - y`.
@@ -151,13 +167,24 @@ pub(super) fn residuals<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32;
     if L::LEN == 1 {
         return residuals_one_by_one(line, x, y);
     }
+    let n = x.len().min(y.len());
+    let xs = [run(x, 0, n), run(y, 0, n)];
+    if n <= BLOCK {
+        return few_residuals::<L>(line, xs);
+    }
     in_blocks(
-        x.len().min(y.len()),
+        xs,
         #[inline(always)]
-        |range| {
-            let x = x.get(range.clone()).unwrap_or_default();
-            residuals_block::<L>(line, x, y.get(range).unwrap_or_default())
+        |[x, y]| {
+            let mut partial = [[L::splat(Sum::IDENTITY); 4]; 3];
+            let (x, y) = (x.as_chunks::<SEVERAL>().0, y.as_chunks::<SEVERAL>().0);
+            for (x, y) in x.iter().zip(y) {
+                partial = add_residuals(line, x.as_chunks().0, y.as_chunks().0, partial);
+            }
+            partial.map(tree::<L, Sum>)
         },
+        #[inline(always)]
+        |rest| few_residuals::<L>(line, rest),
     )
 }
 
@@ -185,13 +212,14 @@ fn residuals_one_by_one(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
     sums.map(|sum| sum.sum())
 }
 
-/// A block of them.
+/// Adds rows to the partial sums.
 #[inline(always)]
-fn residuals_block<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
-    let (x, x_rest) = x.as_chunks::<PARTIALS>();
-    let (y, y_rest) = y.as_chunks::<PARTIALS>();
-    let zero = L::splat(Sum::IDENTITY);
-    let [mut squares, mut slopes, mut sums] = [[zero; 4]; 3];
+fn add_residuals<L: Lanes>(
+    line: Residual,
+    x: &[[f32; PARTIALS]],
+    y: &[[f32; PARTIALS]],
+    [mut squares, mut slopes, mut sums]: [[L; 4]; 3],
+) -> [[L; 4]; 3] {
     for (x, y) in x.iter().zip(y) {
         let pairs = L::chunks(x).0.iter().zip(L::chunks(y).0);
         let partial = squares.iter_mut().zip(&mut slopes).zip(&mut sums);
@@ -203,6 +231,16 @@ fn residuals_block<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
             *sum = *sum + r;
         }
     }
+    [squares, slopes, sums]
+}
+
+/// At most a block of them.
+#[inline(always)]
+fn few_residuals<L: Lanes>(line: Residual, [x, y]: [&[f32]; 2]) -> [f32; 3] {
+    let (x, x_rest) = x.as_chunks::<PARTIALS>();
+    let (y, y_rest) = y.as_chunks::<PARTIALS>();
+    let none = [L::splat(Sum::IDENTITY); 4];
+    let [mut squares, mut slopes, mut sums] = add_residuals(line, x, y, [none; 3]);
     // Beyond the end, -0.0 is added.
     let groups = x_rest.chunks(L::LEN).zip(y_rest.chunks(L::LEN));
     let partial = squares.iter_mut().zip(&mut slopes).zip(&mut sums);
@@ -219,5 +257,5 @@ fn residuals_block<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
         *slope = *slope + part(x * r);
         *sum = *sum + part(r);
     }
-    [added_up(squares), added_up(slopes), added_up(sums)]
+    [squares, slopes, sums].map(tree::<L, Sum>)
 }

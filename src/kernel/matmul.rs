@@ -263,32 +263,45 @@ fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     j: usize,
     out: &mut [f32],
 ) {
-    let [m, _, n] = job.sizes;
+    let [m, k, n] = job.sizes;
     let whole = m - m % R;
+    // Told apart outside of the loops: short sums have no totals.
+    if k > ROWS_IN_ORDER {
+        for i in (0..whole).step_by(R) {
+            let sums = sums_in_blocks::<L, R, M, TA>(job, [i, from]);
+            for (r, sums) in sums.into_iter().enumerate() {
+                finish(job, sums, j, out.get_mut((i + r) * n + j..));
+            }
+        }
+        for i in whole..m {
+            let [sums] = sums_in_blocks::<L, 1, M, TA>(job, [i, from]);
+            finish(job, sums, j, out.get_mut(i * n + j..));
+        }
+        return;
+    }
     for i in (0..whole).step_by(R) {
-        let sums = sums_of::<L, R, M, TA>(job, [i, from]);
+        let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
+        block::<L, R, M, TA>(job, [i, from], k, &mut sums);
         for (r, sums) in sums.into_iter().enumerate() {
             finish(job, sums, j, out.get_mut((i + r) * n + j..));
         }
     }
     for i in whole..m {
-        let [sums] = sums_of::<L, 1, M, TA>(job, [i, from]);
+        let mut sums = [[L::splat(Sum::IDENTITY); M]; 1];
+        block::<L, 1, M, TA>(job, [i, from], k, &mut sums);
+        let [sums] = sums;
         finish(job, sums, j, out.get_mut(i * n + j..));
     }
 }
 
-/// The sums of a block of rows.
+/// The sums of a block of rows, of more than 64 products.
 #[inline(always)]
-fn sums_of<L: Lanes, const R: usize, const M: usize, const TA: bool>(
+fn sums_in_blocks<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     job: Job<'_>,
     place: [usize; 2],
 ) -> [[L; M]; R] {
     let [_, k, _] = job.sizes;
     let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
-    if k <= ROWS_IN_ORDER {
-        block::<L, R, M, TA>(job, place, k, &mut sums);
-        return sums;
-    }
     let mut totals = sums;
     for start in (0..k).step_by(ROWS_OF_BLOCK) {
         carry_rows(&mut totals, &mut sums);
