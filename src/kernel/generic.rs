@@ -25,9 +25,9 @@
 //!       r     = combine(v[0], v[1])
 //! ```
 //!
-//! Sums of several blocks are added up as [`compensated`](super::compensated) says, so that
-//! the error does not grow with `n`. (The last block may be short, even of a single
-//! number, and goes the same way.)
+//! Each block of several goes on with what rounding took from the total of those before it
+//! (`compensated.rs`), so that the error does not grow with `n`. (The last block may be
+//! short, even of a single number, and goes the same way.)
 //!
 //! Sums across rows, whose terms are no neighbours, have lanes along the columns, and each
 //! goes in order if it has up to 64 terms. If it has more, it goes in blocks of 32, in

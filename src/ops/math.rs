@@ -47,7 +47,7 @@ impl Unary for Sqrt {
     }
 }
 
-/// `xⁿ` for a whole `n`; with `SHORT` for those of [`math::is_short_power`].
+/// `xⁿ` for a whole `n`; with `SHORT` for those from -1 to 3, a product or a quotient.
 #[derive(Clone, Copy, Debug)]
 pub struct Powi<const SHORT: bool>;
 impl<const SHORT: bool> Unary for Powi<SHORT> {
