@@ -49,10 +49,26 @@ pub(super) const fn rows_of_block(terms: usize) -> usize {
 /// Adds a part to a total: the new total, and what rounding took from it.
 #[inline(always)]
 pub(super) fn carry<L: Lanes>(total: L, part: L) -> (L, L) {
+    let (sum, lost) = carry_unchecked(total, part);
+    (sum, finite_or_zero(lost))
+}
+
+/// [`carry`] up to asking whether what was lost is a number.
+#[inline(always)]
+pub(super) fn carry_unchecked<L: Lanes>(total: L, part: L) -> (L, L) {
     let sum = total + part;
-    let lost = part - (sum - total);
-    let finite = lost.abs().lt(L::splat(f32::INFINITY));
-    (sum, L::select(finite, lost, L::splat(0.0)))
+    (sum, part - (sum - total))
+}
+
+/// What was lost, or 0 if it is infinite or NaN.
+#[inline(always)]
+pub(super) fn finite_or_zero<L: Lanes>(lost: L) -> L {
+    L::select(is_finite(lost), lost, L::splat(0.0))
+}
+
+#[inline(always)]
+pub(super) fn is_finite<L: Lanes>(x: L) -> L::Mask {
+    x.abs().lt(L::splat(f32::INFINITY))
 }
 
 /// [`carry`] of each part to its total. One copy for all sums where flash is scarce.

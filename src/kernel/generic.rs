@@ -55,7 +55,8 @@ use core::cell::Cell;
 use core::ops::Range;
 
 use super::compensated::{
-    BLOCK, Blocks, Columns, OneByOne, TILE, Tile, carry, carry_vectors, in_blocks, rows_of_block,
+    BLOCK, Blocks, Columns, OneByOne, ROWS_IN_ORDER, ROWS_OF_BLOCK, TILE, Tile, carry,
+    carry_vectors, in_blocks, rows_of_block,
 };
 use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, Ties, Walk, f32x8, math};
 
@@ -862,8 +863,11 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
             let _ = sum_columns::<L, 1>(x, [m, n], j, out, acc);
             j += L::LEN;
         }
-    }
-    if L::LEN > 1 {
+        // A part of a vector costs little if it is one register.
+        if j < n && L::REGISTERS >= 16 {
+            let _ = sum_last_columns::<L>(x, [m, n], j, out, acc);
+            return;
+        }
         while j + 2 <= n {
             let _ = sum_columns::<f32, 2>(x, [m, n], j, out, acc);
             j += 2;
@@ -897,25 +901,83 @@ pub(super) fn sum_rows_by_columns(x: &[f32], [m, n]: [usize; 2], out: &mut [f32]
 #[inline(always)]
 fn sum_columns<L: Lanes, const M: usize>(
     x: &[f32],
+    sizes: [usize; 2],
+    j: usize,
+    out: &mut [f32],
+    acc: Acc,
+) -> Option<()> {
+    let sums = sums_of_rows(
+        x,
+        sizes,
+        #[inline(always)]
+        |row| {
+            let vectors: &[L::Array; M] = L::chunks(row.get(j..)?).0.first_chunk()?;
+            Some(vectors.each_ref().map(L::load))
+        },
+    )?;
+    put_vectors(sums, out.get_mut(j..)?, acc)
+}
+
+/// The sums of the columns from `j` on, fewer than a vector has lanes.
+#[inline(always)]
+fn sum_last_columns<L: Lanes>(
+    x: &[f32],
     [m, n]: [usize; 2],
     j: usize,
     out: &mut [f32],
     acc: Acc,
 ) -> Option<()> {
-    let (mut totals, mut parts) = ([L::splat(Sum::IDENTITY); M], [L::splat(Sum::IDENTITY); M]);
-    for block in x.chunks(rows_of_block(m).saturating_mul(n).max(1)) {
+    let [sums] = sums_of_rows(
+        x,
+        [m, n],
+        #[inline(always)]
+        |row| Some([L::load_part(row.get(j..)?, 0.0)]),
+    )?;
+    let to = out.get_mut(j..n)?;
+    match acc {
+        Acc::Set => sums,
+        Acc::Add => L::load_part(to, 0.0) + sums,
+    }
+    .store_part(to);
+    Some(())
+}
+
+/// The sums of `M` vectors that `load` takes from each row.
+#[inline(always)]
+fn sums_of_rows<L: Lanes, const M: usize>(
+    x: &[f32],
+    [m, n]: [usize; 2],
+    load: impl Fn(&[f32]) -> Option<[L; M]>,
+) -> Option<[L; M]> {
+    let mut parts = [L::splat(Sum::IDENTITY); M];
+    if m <= ROWS_IN_ORDER {
+        return add_rows(x, n, load, parts);
+    }
+    let mut totals = parts;
+    for block in x.chunks(ROWS_OF_BLOCK.saturating_mul(n).max(1)) {
         carry_vectors(&mut totals, &mut parts);
-        for row in block.chunks_exact(n) {
-            let vectors: &[L::Array; M] = L::chunks(row.get(j..)?).0.first_chunk()?;
-            for (part, x) in parts.iter_mut().zip(vectors) {
-                *part = *part + L::load(x);
-            }
-        }
+        parts = add_rows(block, n, &load, parts)?;
     }
     for (total, part) in totals.iter_mut().zip(parts) {
         *total = *total + part;
     }
-    put_vectors(totals, out.get_mut(j..)?, acc)
+    Some(totals)
+}
+
+/// Adds what `load` takes from each row of `n` numbers.
+#[inline(always)]
+fn add_rows<L: Lanes, const M: usize>(
+    x: &[f32],
+    n: usize,
+    load: impl Fn(&[f32]) -> Option<[L; M]>,
+    mut sums: [L; M],
+) -> Option<[L; M]> {
+    for row in x.chunks_exact(n) {
+        for (sum, x) in sums.iter_mut().zip(load(row)?) {
+            *sum = *sum + x;
+        }
+    }
+    Some(sums)
 }
 
 /// Overwrites `M` vectors, or adds to them.

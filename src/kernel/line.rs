@@ -67,7 +67,11 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
             #[inline(always)]
             |[x, g]| {
                 let mut partial = [[L::splat(Sum::IDENTITY); 4]; 2];
-                let (x, g) = (x.as_chunks::<SEVERAL>().0, g.as_chunks::<SEVERAL>().0);
+                // Four rows, of which the compiler makes one run of instructions.
+                let (x, g) = (
+                    x.as_chunks::<{ 4 * PARTIALS }>().0,
+                    g.as_chunks::<{ 4 * PARTIALS }>().0,
+                );
                 for (x, g) in x.iter().zip(g) {
                     partial = add_dots_and_sums(x.as_chunks().0, g.as_chunks().0, partial);
                 }
@@ -79,9 +83,6 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
     };
     (dot, sum)
 }
-
-/// Rows of which the compiler makes one run of instructions.
-const SEVERAL: usize = 2 * PARTIALS;
 
 /// Adds rows to the partial sums.
 #[inline(always)]
@@ -177,7 +178,11 @@ pub(super) fn residuals<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32;
         #[inline(always)]
         |[x, y]| {
             let mut partial = [[L::splat(Sum::IDENTITY); 4]; 3];
-            let (x, y) = (x.as_chunks::<SEVERAL>().0, y.as_chunks::<SEVERAL>().0);
+            // Two rows, as above.
+            let (x, y) = (
+                x.as_chunks::<{ 2 * PARTIALS }>().0,
+                y.as_chunks::<{ 2 * PARTIALS }>().0,
+            );
             for (x, y) in x.iter().zip(y) {
                 partial = add_residuals(line, x.as_chunks().0, y.as_chunks().0, partial);
             }

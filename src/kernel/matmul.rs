@@ -29,10 +29,14 @@
 //! A result of one column, whose factors are both contiguous along the sum, is
 //! a dot product and goes in the order of [`sum`](super::sum).
 
-use super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_vectors, rows_of_block};
+use core::hint::black_box;
+
+use super::compensated::{
+    ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_unchecked, finite_or_zero, is_finite,
+};
 use super::generic::{Reduce, Sum, reduce, run};
 use super::tiles;
-use super::{Acc, Lanes, Product};
+use super::{Acc, Lanes, Mask, Product};
 
 /// Rows of a block.
 const ROWS: usize = 4;
@@ -303,28 +307,79 @@ fn sums_in_blocks<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     let [_, k, _] = job.sizes;
     let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
     let mut totals = sums;
+    // Kept in memory by `black_box`: the loop needs all registers for the sums. That
+    // concerns speed alone.
+    let totals = black_box(&mut totals);
     for start in (0..k).step_by(ROWS_OF_BLOCK) {
-        carry_rows(&mut totals, &mut sums);
+        if start > 0 {
+            carry_rows(totals, &mut sums);
+        }
         let rest = job.after::<TA>(start);
         let len = ROWS_OF_BLOCK.min(k - start);
         block::<L, R, M, TA>(rest, place, len, &mut sums);
     }
     for (sums, totals) in sums.iter_mut().zip(totals) {
         for (sum, total) in sums.iter_mut().zip(totals) {
-            *sum = total + *sum;
+            *sum = *total + *sum;
         }
     }
     sums
 }
 
+/// Ends a block of every sum, as [`carry`](super::compensated::carry) does. Whether
+/// something infinite or NaN was lost is asked of all at once: that costs one addition
+/// each, and if they overflow, no more than the time.
 #[inline(always)]
 fn carry_rows<L: Lanes, const R: usize, const M: usize>(
     totals: &mut [[L; M]; R],
     sums: &mut [[L; M]; R],
 ) {
-    for (totals, sums) in totals.iter_mut().zip(sums) {
-        carry_vectors(totals, sums);
+    let mut all = L::splat(0.0);
+    for (totals, sums) in totals.iter_mut().zip(sums.iter_mut()) {
+        for (total, sum) in totals.iter_mut().zip(sums) {
+            (*total, *sum) = carry_unchecked(*total, *sum);
+            all = all + *sum;
+        }
     }
+    if is_finite(all).not().any() {
+        for sum in sums.as_flattened_mut() {
+            *sum = finite_or_zero(*sum);
+        }
+    }
+}
+
+/// Adds [`ROWS_OF_BLOCK`] products to the sums of a block of rows: [`block`] of a constant
+/// length, for a copied strip, whose rows have a constant length as well.
+#[inline(always)]
+fn whole_block<L: Lanes, const R: usize, const M: usize, const TA: bool>(
+    job: Job<'_>,
+    [i, j]: [usize; 2],
+    sums: &mut [[L; M]; R],
+) -> Option<()> {
+    let (mut a, mut b) = (job.a, job.b);
+    let mut a_rows = [&[0.0; ROWS_OF_BLOCK]; R];
+    if !TA {
+        for (r, row) in a_rows.iter_mut().enumerate() {
+            *row = a.get((i + r) * job.a_step..)?.first_chunk()?;
+        }
+    }
+    for p in 0..ROWS_OF_BLOCK {
+        // (`chunks_exact` would divide.)
+        let (b_row, b_rest) = b.split_at_checked(job.b_step)?;
+        b = b_rest;
+        if TA {
+            let (a_row, a_rest) = a.split_at_checked(job.a_step)?;
+            a = a_rest;
+            add(a_row.get(i..)?.first_chunk()?, b_row.get(j..)?, sums)?;
+        } else {
+            let mut factors = [0.0; R];
+            for (factor, row) in factors.iter_mut().zip(&a_rows) {
+                *factor = *row.get(p)?;
+            }
+            add(&factors, b_row.get(j..)?, sums)?;
+        }
+    }
+    Some(())
 }
 
 /// Adds the first `k` products to the sums of a block. Whether all of them are
@@ -443,78 +498,77 @@ fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out:
         let count = WAITING.min(m - first);
         let mut sums = [[Sum::IDENTITY; 8]; WAITING];
         let mut totals = sums;
-        let mut start = 0;
-        while start < k {
-            if start > 0 {
-                carry_waiting::<L>(totals.as_flattened_mut(), sums.as_flattened_mut());
-            }
-            // As many as are added without carrying, so that it is done in between.
-            let len = rows_of_block(k).min(k - start);
+        for start in (0..k).step_by(PACKED) {
+            let len = PACKED.min(k - start);
             let strip = pack::<TB>(job, [j, width], [start, len]);
             let chunk = Job {
                 b: strip.as_flattened(),
                 b_step: 8,
                 ..job.after::<TA>(start)
             };
-            let mut blocks = sums.iter_mut().take(count);
+            let mut waiting = sums.iter_mut().zip(&mut totals).take(count);
             let mut i = first;
             while i < first + count {
                 if i + ROWS <= first + count {
-                    waiting::<L, ROWS, TA>(chunk, i, len, &mut blocks);
+                    add_waiting::<L, ROWS, TA>(chunk, i, [start, len], &mut waiting);
                     i += ROWS;
                 } else {
-                    waiting::<L, 1, TA>(chunk, i, len, &mut blocks);
+                    add_waiting::<L, 1, TA>(chunk, i, [start, len], &mut waiting);
                     i += 1;
                 }
             }
-            start += len;
         }
-        let all = totals.as_flattened_mut().iter_mut();
-        all.zip(sums.as_flattened())
-            .for_each(|(total, sum)| *total += sum);
-        for (r, sums) in totals.iter().take(count).enumerate() {
+        for (r, (sums, totals)) in sums.iter().zip(&totals).take(count).enumerate() {
             let row = out.get_mut((first + r) * n + j..).unwrap_or_default();
+            let sums = sums.iter().zip(totals).map(|(sum, total)| total + sum);
             for (c, (to, sum)) in row.iter_mut().zip(sums).take(width).enumerate() {
                 job.acc
-                    .put(to, job.bias.get(j + c).map_or(*sum, |b| sum + b));
+                    .put(to, job.bias.get(j + c).map_or(sum, |b| sum + b));
             }
         }
     }
 }
 
-/// Carries what was added to sums that wait in memory over to their totals.
-#[inline(always)]
-fn carry_waiting<L: Lanes>(totals: &mut [f32], sums: &mut [f32]) {
-    let (totals, _) = L::chunks_mut(totals);
-    let (sums, _) = L::chunks_mut(sums);
-    for (total, sum) in totals.iter_mut().zip(sums) {
-        let (mut t, mut s) = ([L::load(total)], [L::load(sum)]);
-        carry_vectors(&mut t, &mut s);
-        let ([t], [s]) = (t, s);
-        t.store(total);
-        s.store(sum);
-    }
-}
+/// Sums that wait in memory, and their totals.
+type Waiting<'s> = (&'s mut [f32; 8], &'s mut [f32; 8]);
 
-/// Adds a chunk of products to the sums of `R` rows that wait in memory.
+/// Adds a chunk of products, from number `start` on, to the sums of `R` rows that wait.
 #[inline(always)]
-fn waiting<'s, L: Lanes, const R: usize, const TA: bool>(
+fn add_waiting<'s, L: Lanes, const R: usize, const TA: bool>(
     chunk: Job<'_>,
     i: usize,
-    len: usize,
-    blocks: &mut impl Iterator<Item = &'s mut [f32; 8]>,
+    [start, len]: [usize; 2],
+    waiting: &mut impl Iterator<Item = Waiting<'s>>,
 ) {
-    let mut places: [Option<&mut [f32; 8]>; R] = core::array::from_fn(|_| blocks.next());
+    let [_, k, _] = chunk.sizes;
+    let mut places: [Option<Waiting<'_>>; R] = core::array::from_fn(|_| waiting.next());
     let mut sums = [[L::splat(Sum::IDENTITY); 1]; R];
-    for ([sum], place) in sums.iter_mut().zip(&places) {
-        if let Some(place) = place {
-            *sum = L::load_part(place.as_slice(), 0.0);
+    let mut totals = sums;
+    for (([sum], [total]), place) in sums.iter_mut().zip(&mut totals).zip(&places) {
+        if let Some((waits, of)) = place {
+            *sum = L::load_part(waits.as_slice(), 0.0);
+            *total = L::load_part(of.as_slice(), 0.0);
         }
     }
-    block::<L, R, 1, TA>(chunk, [i, 0], len, &mut sums);
-    for ([sum], place) in sums.into_iter().zip(&mut places) {
-        if let Some(place) = place {
-            sum.store_part(place.as_mut_slice());
+    if k <= ROWS_IN_ORDER {
+        block::<L, R, 1, TA>(chunk, [i, 0], len, &mut sums);
+    } else {
+        for at in (0..len).step_by(ROWS_OF_BLOCK) {
+            if start + at > 0 {
+                carry_rows(&mut totals, &mut sums);
+            }
+            let rest = chunk.after::<TA>(at);
+            if len - at >= ROWS_OF_BLOCK {
+                whole_block::<L, R, 1, TA>(rest, [i, 0], &mut sums);
+            } else {
+                block::<L, R, 1, TA>(rest, [i, 0], len - at, &mut sums);
+            }
+        }
+    }
+    for (([sum], [total]), place) in sums.into_iter().zip(totals).zip(&mut places) {
+        if let Some((waits, of)) = place {
+            sum.store_part(waits.as_mut_slice());
+            total.store_part(of.as_mut_slice());
         }
     }
 }
