@@ -1,4 +1,4 @@
-//! What the first backward of a recording takes, for each operation: planning where
+//! Times the first backward of a recording, for each operation: planning where
 //! gradients stand is most of it. Later ones are beside it.
 //!
 //! ```text

@@ -285,7 +285,7 @@ impl Board {
             _ => Box::new(serialport::new(port, 115_200).timeout(patience).open()?),
         };
         let mut board = Board(BufReader::new(line));
-        // Whatever it was saying, or had half heard: until it answers what is asked.
+        // The board may be saying something, or have half heard a line: wait until it answers.
         // These change nothing there.
         let expected = |what: &str| Err(format!("expected {what}"));
         writeln!(board.0.get_mut(), "\nhelp me")?;

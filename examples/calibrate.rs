@@ -512,7 +512,7 @@ impl Files {
             ("validation", parts.validation.as_ref()),
         ];
         let data = data.map(|(name, data)| data.map(|data| (name, data)));
-        // Of numbers that f32 does not hold well, differences are drawn.
+        // The picture shows differences of numbers that f32 does not hold well.
         let coarse: Vec<String> = data
             .iter()
             .flatten()

@@ -280,7 +280,7 @@ struct Compensated {
 
 impl Compensated {
     fn add(&mut self, x: f32) {
-        // What is lost is exact if the smaller is carried over to the larger.
+        // The loss is exact if the smaller is carried over to the larger.
         let (mut large, mut small) = if self.sum.abs() >= x.abs() {
             (self.sum, x)
         } else {

@@ -418,7 +418,7 @@ const SAMPLES: [f32; 12] = [
     0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, -0.8, 0.9, -1.0, 1.1, -1.2,
 ];
 
-/// What `backward_over` says of so many rows in an arena of so many floats, recorded for
+/// Asks `backward_over` for so many rows in an arena of so many floats, recorded for
 /// `recorded` rows; `None` if not even that fits.
 fn over(
     program: Program,
@@ -492,7 +492,7 @@ fn the_full_batch_is_planned_before_the_odd_one_is_added() {
     assert_eq!(over(chain, 28, [4, 6]), Some(Ok(())));
 }
 
-/// What can be seen of a tape, and how it goes on from there.
+/// Everything that can be seen of a tape, and how it goes on from there.
 fn future<'t>(tape: &'t Tape<'t>, x: Var<'t>, loss: Var<'t>, w: Var<'t>) -> Vec<String> {
     let mut seen = Vec::new();
     let mut look = |what: &str| {
@@ -517,7 +517,7 @@ fn future<'t>(tape: &'t Tape<'t>, x: Var<'t>, loss: Var<'t>, w: Var<'t>) -> Vec<
     seen
 }
 
-/// Whatever was done before: a tape on which `backward_over` was refused goes on as one
+/// A tape on which `backward_over` was refused goes on, after anything, as one
 /// on which it was never called.
 #[test]
 fn a_refusal_changes_nothing_that_can_be_seen() {

@@ -486,7 +486,7 @@ fn small_numbers_are_printed_by_their_digits() {
     let csv = format!("x,y\n{}", (1..=20).map(row).collect::<String>());
     let (_, text) = run_in("small", &csv, &["--model", "poly:2", "--validation", "0"]);
     let square = coefficients(&text, "x")[2];
-    // What f32 leaves of a term that is 4 % of the others.
+    // The part that f32 leaves of a term that is 4 % of the others.
     assert!((square + 3e-15).abs() < 1e-4 * 3e-15, "{text}");
     let off = text
         .lines()

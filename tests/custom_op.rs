@@ -594,7 +594,7 @@ fn nor_another_number_after_a_rebind() {
         let tape = arena.tape();
         let w = tape.param(&[2.0], []);
         let x = tape.input(&data, [4]);
-        // Of an input, of a result, and of a view.
+        // Views of an input, of a result, and of a view.
         for source in [x, x * w, (x * w).reshape([-1])] {
             let mark = tape.mark();
             let v = tape.apply(&Seen, &[source], seen(wrong, 4));
@@ -743,7 +743,7 @@ mod tripping {
             }
             assert!(tape.error().is_none());
             assert_eq!(*w.grad().unwrap(), [3.0; 2]);
-            // What takes its place, also after a replay.
+            // Another leaf takes its place, also after a replay.
             let z = triple(y);
             assert_eq!(*z.value().unwrap(), [18.0, 45.0]);
             tape.write(w, &[1.0, 1.0]).unwrap();
@@ -783,7 +783,7 @@ mod tripping {
         assert_eq!((loss.item().unwrap(), w.grad().unwrap()[0]), (63.0, 9.0));
     }
 
-    /// What the gradients hold half way is no gradient: a step refuses, or it would take
+    /// Half way, gradients hold no gradient: a step refuses, or it would take
     /// some parameters along and others not.
     #[test]
     fn a_backward_pass_leaves_no_gradients() {

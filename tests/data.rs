@@ -458,7 +458,7 @@ fn a_million_epochs_are_a_small_picture() {
     let every = epochs.div_ceil(1000);
     let says = format!("epoch (of every {every} the first, last, lowest and highest)");
     assert!(text.contains(&says), "{says}");
-    // Of several runs, too.
+    // Several runs, too.
     let runs: Vec<(String, &History)> = (0..30).map(|i| (format!("run {i}"), &history)).collect();
     let runs: Vec<(&str, &History)> = runs.iter().map(|(name, h)| (&**name, *h)).collect();
     plot::losses(picture("runs.svg"), "Many", &runs).unwrap();

@@ -90,7 +90,7 @@ fn compiled(name: &str, code: &str, readings: &[f32]) -> Vec<u32> {
     output(&directory)
 }
 
-/// What the lines that `main.rs` prints are.
+/// The lines that `main.rs` prints.
 fn output<T: std::str::FromStr<Err: std::fmt::Debug>>(directory: &Path) -> Vec<T> {
     let directory = directory.to_path_buf();
     rustc(&["--crate-type", "rlib", "firmware.rs"], &directory);

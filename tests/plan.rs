@@ -48,7 +48,7 @@ fn grad_bits(params: &[Var<'_>]) -> Vec<u32> {
 /// A float less than the peak is an error that says how many are needed.
 #[test]
 fn the_peak_is_enough_and_no_less() {
-    // Of this many leaves, the last two need more nodes than a list is for.
+    // This many leaves: the last two numbers need more nodes than a list is for.
     for (leaves, nodes) in [(1, 20), (12, 128), (12, 129), (300, 2500)] {
         tape!(roomy, 100_000, nodes);
         let (params, loss) = graph(&roomy, leaves);
@@ -141,7 +141,7 @@ fn planning_that_unwinds_leaves_replays_alone() {
     }
 }
 
-/// What a rewind keeps runs as before, whatever was dropped: operations, views, leaves.
+/// A rewind leaves what it keeps to run as before, whatever was dropped: operations, views, leaves.
 #[test]
 fn rewound_to_anywhere_it_goes_on() {
     let data = [1.0, 2.0, 3.0, 4.0];

@@ -224,7 +224,7 @@ fn bad_arguments_write_nothing_and_draw_nothing() {
     );
 }
 
-/// What `unwrap` prints. Without `std` that links nothing that prints floats.
+/// `unwrap` prints the text. Without `std` that links nothing that prints floats.
 #[test]
 fn what_unwrap_prints_is_the_text() {
     let range = fill_uniform(&mut seeded(1), 2.0, 1.0, &mut [0.0]).unwrap_err();

@@ -47,7 +47,7 @@ impl Rng {
     }
 }
 
-/// What is added up.
+/// The kinds of sums.
 fn numbers(kind: &str, n: usize) -> Vec<f32> {
     let mut rng = Rng(n as u64);
     (0..n)

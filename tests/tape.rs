@@ -1934,7 +1934,7 @@ fn shapes_of_empty_tensors() {
     });
 }
 
-/// What has too many elements is refused, with what was asked for.
+/// Shapes of too many elements are refused, with what was asked for.
 #[test]
 fn refusals_of_empty_tensors_say_what_was_asked() {
     let mut arena = Arena::<64, 16>::new();
@@ -2220,7 +2220,7 @@ fn a_tape_at_work_names_no_guard() {
 
 // ---- joined tensors: all or nothing -----------------------------------------
 
-/// What a chain of nodes takes is counted before the first of them is recorded: the
+/// A chain of nodes is counted before the first of them is recorded: the
 /// right number is the smallest arena, found by trying.
 #[test]
 fn joining_many_tensors_takes_all_or_nothing() {

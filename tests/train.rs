@@ -848,7 +848,7 @@ fn no_curve_explains_more_than_all_of_the_residuals() {
                 .iter()
                 .find(|line| line.contains("smooth curve"));
             let Some(line) = line else { continue };
-            // What stood there was `1 - -3.2e-2`.
+            // The text was once `1 - -3.2e-2`.
             assert!(!line.contains("- -"), "{rows} {limit}: {line}");
             shares.push(line.clone());
         }

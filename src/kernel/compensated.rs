@@ -60,7 +60,7 @@ pub(super) fn carry_unchecked<L: Lanes>(total: L, part: L) -> (L, L) {
     (sum, part - (sum - total))
 }
 
-/// What was lost, or 0 if it is infinite or NaN.
+/// The loss, or 0 if it is infinite or NaN.
 #[inline(always)]
 pub(super) fn finite_or_zero<L: Lanes>(lost: L) -> L {
     L::select(is_finite(lost), lost, L::splat(0.0))

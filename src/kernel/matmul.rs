@@ -205,7 +205,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// What is left of the factors from product `start` on. (The sizes stay.)
+    /// The rest of the factors from product `start` on. (The sizes stay.)
     #[inline(always)]
     fn after<const TA: bool>(self, start: usize) -> Self {
         let passed = if TA { start * self.a_step } else { start };

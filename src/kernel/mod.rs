@@ -555,7 +555,7 @@ fn long_spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) 
     with_lanes!(L => generic::spread::<L>(x, n, sizes, out, acc));
 }
 
-/// Who gets the gradient of a maximum or minimum, if several elements equal it.
+/// Chooses which elements get the gradient of a maximum or minimum, if several equal it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
     /// The first of them all of it, as with `torch.max(x, axis)`. The first NaN, if

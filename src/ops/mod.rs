@@ -376,7 +376,7 @@ fn pack_axis(axis: isize) -> [u32; 3] {
     }
 }
 
-/// What [`pack_axis`] packed.
+/// The axis that [`pack_axis`] packed.
 fn unpack_axis([near, low, high]: [u32; 3]) -> isize {
     if near == FAR {
         wide(low, high) as isize

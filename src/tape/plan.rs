@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, MAX_OPERANDS};
 use crate::kernel::Level;
 use crate::op::{Link, Node, Nodes, PassGrad, Start};
 
-/// That an operand is sent something, beside the bits of `firsts`.
+/// An operand is sent something, beside the bits of `firsts`.
 const SENT: u32 = 1 << 8;
 
 /// How a tape of many nodes plans; see `State::plan_many`.
@@ -434,7 +434,7 @@ mod tests {
         assert!(taken * 2 < shared, "{taken} of {shared}");
     }
 
-    /// What runs forward is the same before and after, in the same order.
+    /// The same operations run forward before and after, in the same order.
     #[test]
     fn planning_puts_the_chain_back() {
         for seed in 0..40 {

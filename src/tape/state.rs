@@ -131,7 +131,7 @@ pub(super) struct Refusal {
     at: Cell<Option<&'static Location<'static>>>,
 }
 
-/// What the gradients of all parameters are needed for, as the bits of what changes
+/// The purpose that the gradients of all parameters are needed for, as the bits of what changes
 /// nothing there. (So a microcontroller needs no constants of its own for them.)
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -570,7 +570,7 @@ impl<'t> State<'t> {
         }
         // Until it is pushed, the node is not in use.
         let (id, link) = match self.reserve(0) {
-            // What else is wrong is worth more, where flash is not scarce.
+            // Another refusal says more, where flash is not scarce.
             Err(_) if Level::VECTORS => return Err(self.refuse_full(tape, op, vars, attrs)),
             link => (self.nodes.len(), link?),
         };
@@ -741,7 +741,7 @@ impl<'t> State<'t> {
             if node.has(Node::PARAM) {
                 self.param_floats -= node.len();
             } else if !node.has(Node::BORROWED | Node::VIEW) {
-                // Of values, the first dropped stand highest.
+                // The first values dropped stand highest.
                 let end = self.floats.place(node.tensor.values) + node.cap as usize;
                 self.bottom = self.bottom.max(end + usize::from(node.saved));
             }

@@ -75,20 +75,20 @@ impl Calibration {
         }
     }
 
-    /// What the readings mean, as firmware computes it: in `f32`.
+    /// The meaning of the readings, as firmware computes it: in `f32`.
     ///
     /// # Errors
-    /// What the tape refuses, for example no readings.
+    /// The tape's refusals, for example of no readings.
     pub fn predict(&self, readings: &[f32]) -> Result<Vec<f32>, Error> {
         predict(self, &self.params, readings, 1, 1024)
     }
 
-    /// What the readings mean, scaled and scaled back in `f64`: for readings or
+    /// The meaning of the readings, scaled and scaled back in `f64`: for readings or
     /// results that are large next to what they differ by, such as seconds since
     /// 1970. The curve itself is computed in `f32`.
     ///
     /// # Errors
-    /// What the tape refuses, for example no readings.
+    /// The tape's refusals, for example of no readings.
     pub fn predict_f64(&self, readings: &[f64]) -> Result<Vec<f64>, Error> {
         let [x, y] = self.scales;
         let scaled = readings.iter().map(|&reading| x.apply_f64(reading) as f32);
@@ -108,7 +108,7 @@ impl Calibration {
         self.coefficients_about(0.0)
     }
 
-    /// What is taken off the readings in the formula that is
+    /// The origin that is taken off the readings in the formula that is
     /// [displayed](fmt::Display): 0, unless readings stand so far from it that terms
     /// would cancel; then a number among the readings.
     pub fn origin(&self) -> f64 {

@@ -26,11 +26,11 @@ use super::data::{DataError, Dataset, is_finite_in_f32, too_large};
 pub struct CsvError {
     /// The file.
     pub file: PathBuf,
-    /// What is wrong with it, and where.
+    /// The fault, and where it is.
     pub kind: CsvErrorKind,
 }
 
-/// What is wrong with a CSV file, and where. `Debug` gives the text of `Display`.
+/// The fault of a CSV file, and where it is. `Debug` gives the text of `Display`.
 #[non_exhaustive]
 pub enum CsvErrorKind {
     /// The file cannot be opened or read.

@@ -71,7 +71,7 @@ pub enum FitError {
     Validation {
         /// In which epoch.
         epoch: u32,
-        /// What the validation loss is now.
+        /// The validation loss now.
         loss: f32,
         /// The largest absolute value among the inputs of the training samples.
         training_input: f32,

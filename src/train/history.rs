@@ -164,7 +164,7 @@ impl History {
         (self.training_rows, self.validation_rows)
     }
 
-    /// What it means; and which columns the model did not see as they are, see
+    /// Judges it; and tells which columns the model did not see as they are, see
     /// [`Coarse`].
     pub fn verdict(&self) -> Judgement {
         let mut judgement = Judgement::of(self);

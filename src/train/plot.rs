@@ -88,7 +88,7 @@ pub struct Points<'a> {
 /// Draws samples with a fitted curve, and below it what is left over. `curve`
 /// holds points of the curve from left to right, `labels` those of both axes.
 ///
-/// Of more than some 2500 samples, some are drawn: evenly spaced ones, and those
+/// If there are more than some 2500 samples, some are drawn: evenly spaced ones, and those
 /// farthest up and down at each place.
 ///
 /// # Errors
@@ -277,7 +277,7 @@ fn sample(points: Vec<[f64; 3]>, most: usize) -> Vec<[f64; 3]> {
     let (low, high) = range(points.iter().map(|[x, ..]| *x));
     let bins = (most / 2 - 2) / 4;
     let bin = |x: f64| ((x - low) / (high - low) * bins as f64) as usize;
-    // Of each part the least y, the greatest y, the least and the greatest rest.
+    // Each part keeps the least y, the greatest y, the least and the greatest rest.
     let mut extremes: Vec<[Option<(usize, f64)>; 4]> = std::vec![[None; 4]; bins];
     let mut ends: [Option<(usize, f64)>; 2] = [None; 2];
     let keep = |least: &mut Option<(usize, f64)>, i: usize, x: f64| {

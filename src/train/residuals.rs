@@ -380,14 +380,14 @@ impl Points {
         }
         let mut means = self.means(left.iter().copied());
         let total: f64 = left.iter().map(|&x| square(x)).sum();
-        // What repeated measurements differ by, which no curve explains.
+        // Repeated measurements differ by this, which no curve explains.
         let within = (total - self.squares(&means)).max(0.0);
         remove(&basis.0, &mut means);
         let between = self.squares(&means);
         if between <= rounding * left.len() as f64 {
             return None;
         }
-        // What the parameters explain is taken out with equal weights for all points:
+        // The share that the parameters explain is taken out with equal weights for all points:
         // where these have different numbers of rows, that may leave more than there was.
         let total = total.max(within + between);
 

@@ -30,7 +30,7 @@ pub enum Scaling {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct Scale {
-    /// What is subtracted, in the units of the column. One that `f32` has, unless
+    /// The origin that is subtracted, in the units of the column. One that `f32` has, unless
     /// rounding would move it by more than a thousandth of the spread.
     pub offset: f64,
     /// What the difference is multiplied by.

@@ -216,7 +216,7 @@ pub fn test(file: File) -> Report {
             compare(Some(k), got, &truth.map_or(vec![], super::Nums::f64s));
         }
     }
-    // What is no longer different is no exception.
+    // An element that is no longer different is no exception.
     for (exception, used) in EXCEPTIONS.iter().zip(&used) {
         if *used == 0 {
             report.fail(format!("no case differs: {}", exception.why));

@@ -219,7 +219,7 @@ pub fn fit(
     };
     different(Scale::ONE)?;
     let mut calibration = start(model, samples)?;
-    // What differs may still be one number next to much larger ones.
+    // Readings that differ may still be one number next to much larger ones.
     different(calibration.input)?;
     let degree = model.degree();
     let (inputs, targets) = scale(&calibration, samples, scratch.inputs, scratch.targets);

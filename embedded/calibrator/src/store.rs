@@ -37,9 +37,9 @@ pub enum StoreError {
     Empty,
     /// What is in it is no calibration for this firmware.
     Refused(Refused),
-    /// What is in the flash is no store.
+    /// The flash holds something else than a store.
     Unreadable,
-    /// What is in the flash was a store, and no copy of it is whole any more.
+    /// The flash held a store, and no copy of it is whole any more.
     Damaged,
     /// The flash still has what it had before: an emulated one, perhaps, or
     /// one that is write-protected.
@@ -83,7 +83,7 @@ const MAX_WORD: usize = 32;
 /// Kind, length of the payload, both once more with all bits inverted; sequence
 /// number; starts of the firmware. Little endian.
 const HEADER: usize = 12;
-/// Of header and payload, behind them.
+/// The checksum of header and payload, behind them.
 const CHECKSUM: usize = 4;
 /// The bytes of a record without payload.
 const SHORTEST: usize = HEADER + CHECKSUM;
@@ -148,7 +148,7 @@ impl Record {
     }
 }
 
-/// What a page says, or all of them.
+/// The content of a page, or of all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     /// 0 before anything was written.
@@ -171,7 +171,7 @@ impl State {
 /// A page that was gone through.
 #[derive(Clone, Copy, Debug)]
 struct Page {
-    /// Of its last record that can be read, before anything that cannot.
+    /// The sequence number of its last record that can be read, before anything that cannot.
     state: State,
     /// Where the next record goes, from the start of the page; none if there is
     /// anything else than records and then erased flash.
@@ -201,7 +201,7 @@ impl Page {
     }
 }
 
-/// What all pages together say.
+/// The content that all pages together give.
 fn newest(pages: &[Page; COPIES]) -> Result<State, StoreError> {
     let readable = pages.iter().map(|page| page.state.sequence).max();
     let readable = readable.unwrap_or(0);
@@ -223,7 +223,7 @@ fn newest(pages: &[Page; COPIES]) -> Result<State, StoreError> {
     Err(StoreError::Unreadable)
 }
 
-/// What is written to the pages.
+/// The bytes that are written to the pages.
 #[derive(Clone, Copy)]
 enum Change {
     /// The calibration, none, or another one.

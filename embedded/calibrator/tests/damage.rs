@@ -39,7 +39,7 @@ fn load<F: NorFlash>(flash: &mut F) -> Found {
     open(flash, 3).load()
 }
 
-/// What is to be found in a flash, and what not.
+/// The calibrations that must be found in a flash, and those that must not.
 struct Case<const WORD: usize, const PAGE: usize> {
     name: &'static str,
     flash: Flash<WORD, PAGE>,
@@ -92,7 +92,7 @@ fn cases<const WORD: usize, const PAGE: usize>() -> Vec<Case<WORD, PAGE>> {
 }
 
 impl<const WORD: usize, const PAGE: usize> Case<WORD, PAGE> {
-    /// What was acknowledged is found, and the flash is as good as before.
+    /// An acknowledged save is found, and the flash is as good as before.
     fn holds(&self, mut flash: Flash<WORD, PAGE>, what: &str) {
         let name = self.name;
         assert_eq!(load(&mut flash), self.acknowledged, "{name}: {what}");
@@ -257,7 +257,7 @@ fn damage_to_all_copies_is_told_and_kept_until_it_is_erased() {
     anything::<4, 1024>();
 }
 
-/// What a person at the terminal sees, for every bit.
+/// The terminal shows a person this, for every bit.
 #[test]
 fn the_terminal_says_what_it_found() {
     let mut flash = SmallFlash::erased(3);

@@ -18,7 +18,7 @@ use super::{Collected, Refused, State, TakeOver};
 use crate::error::ErrorKind;
 use crate::op::{Link, Node, Span, Stamp};
 
-/// What is as before if a trial is refused, beside the inputs.
+/// The parts of a state that are as before if a trial is refused, beside the inputs.
 struct Before<'t> {
     planned: Stamp,
     collected: Collected,
@@ -56,7 +56,7 @@ impl<'t> State<'t> {
             outdated_from: self.outdated_from,
         };
         if before.collected != Collected::NONE {
-            // What the present plan knows of them is lost with it.
+            // The present plan takes with it what it knows of them.
             self.mark_written();
         }
         // Until the end, shapes are in doubt.
