@@ -972,7 +972,7 @@ fn add_rows<L: Lanes, const M: usize>(
     load: impl Fn(&[f32]) -> Option<[L; M]>,
     mut sums: [L; M],
 ) -> Option<[L; M]> {
-    for row in x.chunks_exact(n) {
+    for row in x.chunks_exact(n.max(1)) {
         for (sum, x) in sums.iter_mut().zip(load(row)?) {
             *sum = *sum + x;
         }
