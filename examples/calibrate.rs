@@ -323,7 +323,7 @@ impl std::fmt::Display for Errors {
     }
 }
 
-/// What files are called, behind the name of the data. The report is the first to
+/// The endings of the files, behind the name of the data. The report is the first to
 /// be put in place: it says whose the others are.
 const ENDINGS: [&str; 5] = [".json", ".rs", "-history.csv", "-fit.svg", "-loss.svg"];
 

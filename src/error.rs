@@ -44,7 +44,7 @@ pub struct Error {
     pub at: &'static Location<'static>,
 }
 
-/// What went wrong. `Debug` gives the text of `Display`, as for [`Error`].
+/// The kind of failure. `Debug` gives the text of `Display`, as for [`Error`].
 #[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

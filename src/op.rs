@@ -215,7 +215,7 @@ pub struct Node {
     pub(crate) operands: [Operand; MAX_OPERANDS],
     /// What runs next in a forward pass.
     pub(crate) next: Cell<Option<Link>>,
-    /// What runs next in the planned backward pass. While planning, both are borrowed
+    /// The operation that runs next in the planned backward pass. While planning, both are borrowed
     /// for other purposes: see `tape::place`.
     pub(crate) next_planned: Cell<Option<Link>>,
     /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass that
