@@ -53,6 +53,12 @@ pub(super) fn carry<L: Lanes>(total: L, part: L) -> (L, L) {
     (sum, finite_or_zero(lost))
 }
 
+/// [`carry`] of single numbers: one copy for all sums without vectors, which saves 64 bytes.
+#[inline(never)]
+pub(super) fn carry_one(total: f32, part: f32) -> (f32, f32) {
+    carry(total, part)
+}
+
 /// [`carry`] up to asking whether what was lost is a number.
 #[inline(always)]
 pub(super) fn carry_unchecked<L: Lanes>(total: L, part: L) -> (L, L) {
@@ -147,7 +153,7 @@ impl OneByOne {
     /// Adds a block's partial sums, and begins the next.
     #[inline(never)]
     pub(super) fn close(&mut self, partial: &mut [f32; PARTIALS]) {
-        (self.total, self.part) = carry(self.total, self.part);
+        (self.total, self.part) = carry_one(self.total, self.part);
         self.part += tree_of::<Sum>(partial);
         partial.fill(-0.0);
     }

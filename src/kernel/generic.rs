@@ -55,7 +55,7 @@ use core::cell::Cell;
 use core::ops::Range;
 
 use super::compensated::{
-    BLOCK, Blocks, Columns, OneByOne, ROWS_IN_ORDER, ROWS_OF_BLOCK, TILE, Tile, carry,
+    BLOCK, Blocks, Columns, OneByOne, ROWS_IN_ORDER, ROWS_OF_BLOCK, TILE, Tile, carry_one,
     carry_vectors, in_blocks, rows_of_block,
 };
 use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, Ties, Walk, f32x8, math};
@@ -873,28 +873,27 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
             j += 2;
         }
     }
-    let (x, out) = (x.get(j..), out.get_mut(j..n));
-    sum_rows_by_columns(x.unwrap_or_default(), [m, n], out.unwrap_or_default(), acc);
+    for (j, to) in out.iter_mut().enumerate().take(n).skip(j) {
+        acc.put(to, sum_of_column(x, [m, n], j));
+    }
 }
 
-/// Column by column, `x` and `out` starting at the first: least code, for cores without SIMD.
+/// The sum of column `j`.
 #[inline(always)]
-pub(super) fn sum_rows_by_columns(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+pub(super) fn sum_of_column(x: &[f32], [m, n]: [usize; 2], j: usize) -> f32 {
     let block = rows_of_block(m);
-    for (j, to) in out.iter_mut().enumerate() {
-        let (mut total, mut part) = (Sum::IDENTITY, Sum::IDENTITY);
-        let (mut at, mut left) = (j, block);
-        while let Some(x) = x.get(at) {
-            if left == 0 {
-                (total, part) = carry(total, part);
-                left = block;
-            }
-            left -= 1;
-            part += x;
-            at += n;
+    let (mut total, mut part) = (Sum::IDENTITY, Sum::IDENTITY);
+    let (mut at, mut left) = (j, block);
+    while let Some(x) = x.get(at) {
+        if left == 0 {
+            (total, part) = carry_one(total, part);
+            left = block;
         }
-        acc.put(to, total + part);
+        left -= 1;
+        part += x;
+        at += n;
     }
+    total + part
 }
 
 /// The sums of `M` vectors of columns from `j` on.

@@ -63,9 +63,8 @@ pub fn linear<L: Lanes>(
     if L::LEN == 1 {
         let job = tiles::Job {
             sizes: [m, k, n],
-            a: x,
-            b: w,
-            transposed: [false; 2],
+            a: tiles::Factor::by_rows(x, k),
+            b: tiles::Factor::by_steps(w, n),
             bias,
             acc: Acc::Set,
         };
@@ -94,9 +93,8 @@ pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [us
         let (a, g, k, n) = if n == 1 { (g, a, 1, k) } else { (a, g, k, n) };
         let job = tiles::Job {
             sizes: [k, m, n],
-            a,
-            b: g,
-            transposed: [true, false],
+            a: tiles::Factor::by_steps(a, k),
+            b: tiles::Factor::by_steps(g, n),
             bias: &[],
             acc,
         };
@@ -147,9 +145,8 @@ pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [us
     if L::LEN == 1 {
         let job = tiles::Job {
             sizes: [m, n, k],
-            a: g,
-            b,
-            transposed: [false, true],
+            a: tiles::Factor::by_rows(g, n),
+            b: tiles::Factor::by_rows(b, n),
             bias: &[],
             acc,
         };
@@ -227,9 +224,16 @@ fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f3
     if n < L::LEN && m.saturating_mul(k) <= SMALL {
         let job = tiles::Job {
             sizes: job.sizes,
-            a: job.a,
-            b: job.b,
-            transposed: [TA, TB],
+            a: if TA {
+                tiles::Factor::by_steps(job.a, m)
+            } else {
+                tiles::Factor::by_rows(job.a, k)
+            },
+            b: if TB {
+                tiles::Factor::by_rows(job.b, k)
+            } else {
+                tiles::Factor::by_steps(job.b, n)
+            },
             bias: job.bias,
             acc: job.acc,
         };

@@ -301,20 +301,19 @@ fn long_sum(term: Term, mut x: &[f32], mut y: &[f32]) -> f32 {
         let mut partial = [Sum::IDENTITY; PARTIALS];
         let mut left = compensated::BLOCK;
         while left > 0 && !x.is_empty() && !y.is_empty() {
-            let rows = partial.iter_mut().zip(x.iter().zip(y));
-            match term {
-                Term::X => rows.for_each(|(sum, (x, _))| *sum += x),
-                Term::Product => rows.for_each(|(sum, (x, y))| *sum += Product.apply(&[*x, *y])),
-                Term::SquaredDifference => {
-                    rows.for_each(|(sum, (x, y))| *sum += SquaredDifference.apply(&[*x, *y]));
-                }
+            for (sum, (x, y)) in partial.iter_mut().zip(x.iter().zip(y)) {
+                *sum += match term {
+                    Term::X => *x,
+                    Term::Product => Product.apply(&[*x, *y]),
+                    Term::SquaredDifference => SquaredDifference.apply(&[*x, *y]),
+                };
             }
             x = x.get(PARTIALS..).unwrap_or_default();
             y = y.get(PARTIALS..).unwrap_or_default();
             left -= PARTIALS;
         }
         part += generic::tree_of::<Sum>(&mut partial);
-        (total, part) = compensated::carry(total, part);
+        (total, part) = compensated::carry_one(total, part);
         if x.is_empty() || y.is_empty() {
             // The total has taken all that it can.
             return total;
@@ -531,7 +530,7 @@ fn long_sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
         if n == 1 && m > IN_ORDER {
             return add_up(long_sum(Term::X, x, x), out, acc);
         }
-        return generic::sum_rows_by_columns(x, [m, n], out, acc);
+        return tiles::sum_rows(x, [m, n], out, acc);
     }
     let sizes = [m, n];
     with_lanes!(L => generic::sum_rows::<L>(x, sizes, out, acc));

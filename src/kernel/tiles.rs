@@ -1,5 +1,6 @@
-//! Matrix products without SIMD: one routine for all forms, small in flash, with
-//! the order of sums of [`matmul`](super::matmul).
+//! Matrix products without SIMD, and sums of rows, which are products with ones: one
+//! routine for all forms, small in flash, with the order of sums of
+//! [`matmul`](super::matmul).
 //!
 //! ```text
 //! for each eight columns j and two rows i of the result:
@@ -15,9 +16,7 @@
 //! [`DEPTH`] steps at a time ([`copy`]). What is beyond an edge is computed with
 //! whatever is read there, and not written.
 
-use core::slice::ChunksExact;
-
-use super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry};
+use super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_one};
 use super::generic::{Reduce, Sum};
 use super::{Acc, dot};
 
@@ -34,15 +33,51 @@ type Four = [f32; 4];
 pub(super) struct Job<'a> {
     /// `[m, k, n]`.
     pub(super) sizes: [usize; 3],
-    /// `A[m, k]`, or `[k, m]` if transposed.
-    pub(super) a: &'a [f32],
-    /// `B[k, n]`, or `[n, k]` if transposed.
-    pub(super) b: &'a [f32],
-    pub(super) transposed: [bool; 2],
+    pub(super) a: Factor<'a>,
+    pub(super) b: Factor<'a>,
     /// One number for each column, or nothing.
     pub(super) bias: &'a [f32],
     pub(super) acc: Acc,
 }
+
+/// A factor of a product.
+#[derive(Clone, Copy)]
+pub(super) struct Factor<'a> {
+    values: &'a [f32],
+    /// How far apart in `values` are neighbouring rows of the result (for `B`, columns),
+    /// and neighbouring steps of a sum. One of the two is 1.
+    strides: [usize; 2],
+}
+
+impl<'a> Factor<'a> {
+    /// `A[m, k]` or `B[n, k]`: steps of a sum are neighbours.
+    #[inline(always)]
+    pub(super) fn by_rows(values: &'a [f32], k: usize) -> Self {
+        Factor {
+            values,
+            strides: [k, 1],
+        }
+    }
+
+    /// `A[k, m]` or `B[k, n]`: rows, or columns, of the result are neighbours.
+    #[inline(always)]
+    pub(super) fn by_steps(values: &'a [f32], len: usize) -> Self {
+        Factor {
+            values,
+            strides: [1, len],
+        }
+    }
+
+    /// An `A[1, k]` of ones, for any `k`: the product sums up the rows of `B`. Its step is
+    /// 0, so that the same few are read again and again.
+    const ONES: Self = Factor {
+        values: &[1.0; ONES],
+        strides: [1, 0],
+    };
+}
+
+/// Ones in flash, and so the steps that a product with them takes at a time.
+const ONES: usize = 8;
 
 /// Computes it. What the sums are added to is written first, so that all that
 /// follows only adds.
@@ -51,7 +86,8 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
     if out.is_empty() {
         return; // whatever the sizes are
     }
-    let ([m, k, n], [transposed, _]) = (job.sizes, job.transposed);
+    let [m, k, n] = job.sizes;
+    let ([_, step], [apart, b_step]) = (job.a.strides, job.b.strides);
     let out = out.get_mut(..m * n).unwrap_or_default();
     if job.acc == Acc::Set {
         if job.bias.is_empty() {
@@ -64,15 +100,29 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
             }
         }
     }
-    if n == 1 && (m == 1 || !transposed) {
+    if n == 1 && step == 1 && b_step == 1 {
         dots(job, out);
     } else if k == 1 {
         outer(job, out);
-    } else if job.transposed[1] || n % WIDTH != 0 {
+    } else if apart != 1 || n % WIDTH != 0 {
         copied(job, out);
     } else {
         let _ = tiles(job, out, &mut []);
     }
+}
+
+/// See [`super::sum_rows`]. A loop of its own would take 60 bytes of flash more than eight
+/// ones, and twice the time.
+#[inline(always)]
+pub(super) fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    let job = Job {
+        sizes: [1, m, n],
+        a: Factor::ONES,
+        b: Factor::by_steps(x, n),
+        bias: &[],
+        acc,
+    };
+    product(&job, out);
 }
 
 // The copies are on the stack of those that need them.
@@ -85,8 +135,8 @@ fn copied(job: &Job<'_>, out: &mut [f32]) {
 #[inline(always)]
 fn outer(job: &Job<'_>, out: &mut [f32]) {
     let [_, _, n] = job.sizes;
-    for (row, a) in out.chunks_exact_mut(n.max(1)).zip(job.a) {
-        for (to, b) in row.iter_mut().zip(job.b) {
+    for (row, a) in out.chunks_exact_mut(n.max(1)).zip(job.a.values) {
+        for (to, b) in row.iter_mut().zip(job.b.values) {
             *to += a * b;
         }
     }
@@ -94,13 +144,12 @@ fn outer(job: &Job<'_>, out: &mut [f32]) {
 
 #[inline(never)]
 fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
-    let ([m, k, n], [_, tb]) = (job.sizes, job.transposed);
+    let ([m, k, n], [apart, _]) = (job.sizes, job.b.strides);
     let z = Sum::IDENTITY;
     let is_long = k > ROWS_IN_ORDER;
-    let block = if is_long { ROWS_OF_BLOCK } else { k };
     let mut j = 0;
     while j < n {
-        let direct = !tb && j + WIDTH <= n;
+        let direct = apart == 1 && j + WIDTH <= n;
         let mut i = 0;
         while i < m {
             let mut sums = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
@@ -110,12 +159,17 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
             let mut p = 0;
             while p < k {
                 let (b, next) = if direct {
-                    ((job.b.get(p * n..)?, n, j), p + block)
+                    ((job.b.values.get(p * n..)?, n, j), p + ROWS_OF_BLOCK)
                 } else {
                     if i == 0 || k > DEPTH {
                         copy(job, j, p, panel);
                     }
                     ((&*panel, WIDTH, 0), p + DEPTH)
+                };
+                let next = if job.a.strides[1] == 0 {
+                    p + ONES
+                } else {
+                    next
                 };
                 add(job, [i, p, next.min(k)], b, &mut sums);
                 p = next;
@@ -144,36 +198,23 @@ fn carry_tile(totals: &mut Option<[Four; 4]>, sums: &mut [Four; 4]) {
     let none = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
     let totals = totals.get_or_insert(none).as_flattened_mut();
     for (total, part) in totals.iter_mut().zip(sums.as_flattened_mut()) {
-        (*total, *part) = carry(*total, *part);
+        (*total, *part) = carry_one(*total, *part);
     }
-}
-
-/// The steps from `p` to `end` of row `i` of a factor that has as many rows as the result
-/// has rows, or columns: for each step some numbers, and which of them it is.
-#[inline(always)]
-fn steps(
-    values: &[f32],
-    [i, rows]: [usize; 2],
-    [p, end, k]: [usize; 3],
-    across: bool,
-) -> Option<(ChunksExact<'_, f32>, usize)> {
-    let (start, step, at) = if across {
-        (p * rows, rows, i)
-    } else {
-        (i * k + p, 1, 0)
-    };
-    let values = values.get(start..)?.get(..(end - p) * step)?;
-    Some((values.chunks_exact(step.max(1)), at))
 }
 
 /// Copies the steps from `p` on of as many columns as a tile has, or what there is.
 #[inline(never)]
 fn copy(job: &Job<'_>, j: usize, p: usize, panel: &mut [f32]) -> Option<()> {
-    let ([_, k, n], [_, transposed]) = (job.sizes, job.transposed);
+    let ([_, k, n], [apart, step]) = (job.sizes, job.b.strides);
     let panel = panel.as_chunks_mut::<WIDTH>().0;
     for c in 0..WIDTH.min(n - j) {
-        let (column, at) = steps(job.b, [j + c, n], [p, k, k], !transposed)?;
-        for (to, from) in panel.iter_mut().zip(column) {
+        let (start, at) = if apart == 1 {
+            (p * step, j + c)
+        } else {
+            ((j + c) * apart + p, 0)
+        };
+        let column = job.b.values.get(start..)?.get(..(k - p) * step)?;
+        for (to, from) in panel.iter_mut().zip(column.chunks_exact(step.max(1))) {
             *to.get_mut(c)? = *from.get(at)?;
         }
     }
@@ -185,18 +226,27 @@ fn copy(job: &Job<'_>, j: usize, p: usize, panel: &mut [f32]) -> Option<()> {
 fn add(
     job: &Job<'_>,
     [i, p, end]: [usize; 3],
-    (rows, width, at): (&[f32], usize, usize),
+    (rows, width, at_column): (&[f32], usize, usize),
     sums: &mut [Four; 4],
 ) -> Option<()> {
-    let ([m, k, _], [transposed, _]) = (job.sizes, job.transposed);
-    let (first, first_at) = steps(job.a, [i, m], [p, end, k], transposed)?;
-    // Below the last row, that one again.
-    let below = if i + 1 < m { i + 1 } else { i };
-    let (second, second_at) = steps(job.a, [below, m], [p, end, k], transposed)?;
+    let ([m, _, _], [apart, step]) = (job.sizes, job.a.strides);
+    // The rows `i` and `i + 1` stand beside each other or one behind the other. Below the
+    // last row, that one again.
+    let below = usize::from(i + 1 < m);
+    let (start, at, shift, below) = if apart == 1 {
+        (p * step, i, 0, below)
+    } else {
+        (i * apart + p, 0, below * apart, 0)
+    };
+    let step = step.max(1); // ones are read one by one
+    let len = (end - p) * step;
+    let first = job.a.values.get(start..)?;
+    let second = first.get(shift..)?.get(..len)?.chunks_exact(step);
+    let first = first.get(..len)?.chunks_exact(step);
     let [mut q, mut r, mut s, mut t] = *sums;
-    for ((c, a), b) in rows.chunks_exact(width.max(1)).zip(first).zip(second) {
-        let [c, d, e, f, g, h, u, v] = *c.get(at..)?.first_chunk()?;
-        let (a, b) = (*a.get(first_at)?, *b.get(second_at)?);
+    for ((row, a), b) in rows.chunks_exact(width.max(1)).zip(first).zip(second) {
+        let [c, d, e, f, g, h, u, v] = *row.get(at_column..)?.first_chunk()?;
+        let (a, b) = (*a.get(at)?, *b.get(at + below)?);
         let (left, right) = ([c, d, e, f], [g, h, u, v]);
         add_row(&mut q, a, &left);
         add_row(&mut r, a, &right);
@@ -219,7 +269,39 @@ fn add_row([p, q, r, s]: &mut Four, a: f32, [b, c, d, e]: &Four) {
 #[inline(always)]
 fn dots(job: &Job<'_>, out: &mut [f32]) {
     let [_, k, _] = job.sizes;
-    for (to, row) in out.iter_mut().zip(job.a.chunks_exact(k.max(1))) {
-        *to += dot(row, job.b);
+    for (to, row) in out.iter_mut().zip(job.a.values.chunks_exact(k.max(1))) {
+        *to += dot(row, job.b.values);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::super::{Acc, generic};
+    use super::sum_rows;
+
+    /// Cores without vectors sum up rows so.
+    #[test]
+    fn products_with_ones_are_sums_of_rows() {
+        for m in (0..70).chain([96, 97, 511, 1000]) {
+            // A single column has the order of a row if it is long.
+            let from = if m > generic::IN_ORDER { 2 } else { 1 };
+            for n in from..20 {
+                for acc in [Acc::Set, Acc::Add] {
+                    let value = |i: usize| (i % 37) as f32 / 7.0 - 2.5e-3 * i as f32;
+                    let x: Vec<f32> = (0..m * n).map(value).collect();
+                    let (mut sums, mut right) = (vec![0.3; n], vec![0.3; n]);
+                    sum_rows(&x, [m, n], &mut sums, acc);
+                    for (j, to) in right.iter_mut().enumerate() {
+                        acc.put(to, generic::sum_of_column(&x, [m, n], j));
+                    }
+                    assert_eq!(sums, right, "[{m}, {n}], {acc:?}");
+                }
+            }
+        }
     }
 }
