@@ -22,7 +22,7 @@
 //! then, and the total stays what it is.
 
 use super::Lanes;
-use super::generic::{PARTIALS, Sum, for_each, shortest, tree_of};
+use super::generic::{PARTIALS, Sum, for_each, rests, runs, shortest, tree_of};
 
 /// Terms of a block of a sum of neighbours. Each of 32 partial sums gets 16: equal numbers
 /// are then off by 4.3 × 2⁻²⁴ at most, by 1.7 on average.
@@ -110,14 +110,14 @@ pub(super) fn in_blocks<const N: usize, const M: usize>(
         }
     };
     for_each(
-        xs.map(|x| x.as_chunks().0),
+        runs(&xs),
         &[0.0; BLOCK],
         #[inline(always)]
         |block| block,
         #[inline(always)]
         |blocks| close(whole(*blocks)),
     );
-    let xs = xs.map(|x| x.as_chunks::<BLOCK>().1);
+    let xs = rests::<BLOCK, M>(&xs);
     if shortest(&xs) > 0 {
         close(rest(xs));
     }

@@ -126,12 +126,65 @@ pub(super) fn shortest<T, const N: usize>(xs: &[&[T]; N]) -> usize {
     }
 }
 
+/// The same part of each slice; none of it where a slice is too short.
+///
+/// A loop here and below, where `map` of an array would be shorter: for each closure that
+/// it is given, it makes a dozen functions to be compiled, which were a third of all.
+#[inline(always)]
+fn parts<'a, const N: usize>(xs: &[&'a [f32]; N], part: Range<usize>) -> [&'a [f32]; N] {
+    let mut parts = [&[] as &[f32]; N];
+    for (to, x) in parts.iter_mut().zip(xs) {
+        *to = x.get(part.clone()).unwrap_or_default();
+    }
+    parts
+}
+
+/// The whole runs of `M` numbers in each slice.
+#[inline(always)]
+pub(super) fn runs<'a, const M: usize, const N: usize>(
+    xs: &[&'a [f32]; N],
+) -> [&'a [[f32; M]]; N] {
+    let mut runs = [&[] as &[[f32; M]]; N];
+    for (to, x) in runs.iter_mut().zip(xs) {
+        *to = x.as_chunks().0;
+    }
+    runs
+}
+
+/// What [`runs`] leaves of each slice.
+#[inline(always)]
+pub(super) fn rests<'a, const M: usize, const N: usize>(xs: &[&'a [f32]; N]) -> [&'a [f32]; N] {
+    let mut rests = [&[] as &[f32]; N];
+    for (to, x) in rests.iter_mut().zip(xs) {
+        *to = x.as_chunks::<M>().1;
+    }
+    rests
+}
+
+/// Loads the beginning of a vector from each slice.
+#[inline(always)]
+fn load_parts<L: Lanes, const N: usize>(xs: &[&[f32]; N]) -> [L; N] {
+    let mut row = [L::splat(0.0); N];
+    for (to, x) in row.iter_mut().zip(xs) {
+        *to = L::load_part(x, 0.0);
+    }
+    row
+}
+
+/// Loads as many vectors as there are on both sides.
+#[inline(always)]
+fn load_all<L: Lanes>(from: &[L::Array], to: &mut [L]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = L::load(from);
+    }
+}
+
 /// Calls `f` with what stands at each place in all slices, as far as the
 /// shortest goes.
 ///
-/// Written as zips of one, two or three, of which one arm is left when compiled:
-/// a zip checks no index, and a row that is passed by reference is not packed
-/// into an integer register.
+/// Written as zips of one, two or three: a zip checks no index, and a row that is passed
+/// by reference is not packed into an integer register. Which of them it is, is known
+/// before anything is handed to LLVM, and the others are not.
 #[inline(always)]
 pub(super) fn for_each<'a, T, V: Copy, const N: usize>(
     xs: [&'a [T]; N],
@@ -140,32 +193,32 @@ pub(super) fn for_each<'a, T, V: Copy, const N: usize>(
     mut f: impl FnMut(&[V; N]),
 ) {
     let mut row = [zero; N];
-    match xs.as_slice() {
-        [x] => {
-            for x in x.iter() {
-                fill(&mut row, [load(x)]);
-                f(&row);
-            }
+    if const { N == 1 } {
+        let [x, ..] = xs.as_slice() else { return };
+        for x in x.iter() {
+            fill(&mut row, [load(x)]);
+            f(&row);
         }
-        [x, y] => {
-            for (x, y) in x.iter().zip(y.iter()) {
-                fill(&mut row, [load(x), load(y)]);
-                f(&row);
-            }
+    } else if const { N == 2 } {
+        let [x, y, ..] = xs.as_slice() else { return };
+        for (x, y) in x.iter().zip(y.iter()) {
+            fill(&mut row, [load(x), load(y)]);
+            f(&row);
         }
-        [x, y, z] => {
-            for ((x, y), z) in x.iter().zip(y.iter()).zip(z.iter()) {
-                fill(&mut row, [load(x), load(y), load(z)]);
-                f(&row);
-            }
+    } else if const { N == 3 } {
+        let [x, y, z, ..] = xs.as_slice() else {
+            return;
+        };
+        for ((x, y), z) in x.iter().zip(y.iter()).zip(z.iter()) {
+            fill(&mut row, [load(x), load(y), load(z)]);
+            f(&row);
         }
-        _ => {
-            for i in 0..shortest(&xs) {
-                for (to, x) in row.iter_mut().zip(&xs) {
-                    *to = x.get(i).map_or(zero, &load);
-                }
-                f(&row);
+    } else {
+        for i in 0..shortest(&xs) {
+            for (to, x) in row.iter_mut().zip(&xs) {
+                *to = x.get(i).map_or(zero, &load);
             }
+            f(&row);
         }
     }
 }
@@ -180,34 +233,34 @@ fn for_each_into<L: Lanes, const N: usize>(
 ) {
     let mut row = [L::splat(0.0); N];
     let out = L::chunks_mut(out).0.iter_mut();
-    match xs.as_slice() {
-        [x] => {
-            for (to, x) in out.zip(L::chunks(x).0) {
-                fill(&mut row, [L::load(x)]);
-                f(to, &row);
-            }
+    if const { N == 1 } {
+        let [x, ..] = xs.as_slice() else { return };
+        for (to, x) in out.zip(L::chunks(x).0) {
+            fill(&mut row, [L::load(x)]);
+            f(to, &row);
         }
-        [x, y] => {
-            for ((to, x), y) in out.zip(L::chunks(x).0).zip(L::chunks(y).0) {
-                fill(&mut row, [L::load(x), L::load(y)]);
-                f(to, &row);
-            }
+    } else if const { N == 2 } {
+        let [x, y, ..] = xs.as_slice() else { return };
+        for ((to, x), y) in out.zip(L::chunks(x).0).zip(L::chunks(y).0) {
+            fill(&mut row, [L::load(x), L::load(y)]);
+            f(to, &row);
         }
-        [x, y, z] => {
-            let zip = out.zip(L::chunks(x).0).zip(L::chunks(y).0);
-            for (((to, x), y), z) in zip.zip(L::chunks(z).0) {
-                fill(&mut row, [L::load(x), L::load(y), L::load(z)]);
-                f(to, &row);
-            }
+    } else if const { N == 3 } {
+        let [x, y, z, ..] = xs.as_slice() else {
+            return;
+        };
+        let zip = out.zip(L::chunks(x).0).zip(L::chunks(y).0);
+        for (((to, x), y), z) in zip.zip(L::chunks(z).0) {
+            fill(&mut row, [L::load(x), L::load(y), L::load(z)]);
+            f(to, &row);
         }
-        _ => {
-            let n = shortest(xs) / L::LEN;
-            for (i, to) in out.take(n).enumerate() {
-                for (to, x) in row.iter_mut().zip(xs) {
-                    *to = L::chunks(x).0.get(i).map_or(*to, L::load);
-                }
-                f(to, &row);
+    } else {
+        let n = shortest(xs) / L::LEN;
+        for (i, to) in out.take(n).enumerate() {
+            for (to, x) in row.iter_mut().zip(xs) {
+                *to = L::chunks(x).0.get(i).map_or(*to, L::load);
             }
+            f(to, &row);
         }
     }
 }
@@ -230,23 +283,27 @@ pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut
 }
 
 #[inline(always)]
-fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
+pub(super) fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
     f: F,
     xs: [&[f32]; N],
     out: &mut [f32],
 ) {
     for_each_into::<L, N>(&xs, out, |to, row| {
         let y = f.apply(row);
-        if ADD { L::load(to) + y } else { y }.store(to);
+        if const { ADD } { L::load(to) + y } else { y }.store(to);
     });
-    if L::LEN > 1 {
+    if const { L::LEN > 1 } {
         let n = shortest(&xs).min(out.len());
         let rest = n - n % L::LEN..n;
         let out = out.get_mut(rest.clone()).unwrap_or_default();
         if !out.is_empty() {
-            let part = |x: &[f32]| L::load_part(x.get(rest.clone()).unwrap_or_default(), 0.0);
-            let y = f.apply(&xs.map(part));
-            if ADD { L::load_part(out, 0.0) + y } else { y }.store_part(out);
+            let y = f.apply(&load_parts::<L, N>(&parts(&xs, rest)));
+            if const { ADD } {
+                L::load_part(out, 0.0) + y
+            } else {
+                y
+            }
+            .store_part(out);
         }
     }
 }
@@ -266,18 +323,29 @@ pub(super) fn map_in_one_loop<const N: usize, F: Map<N>>(
 /// one at a time. Which lanes there are to choose from is not asked.
 #[inline(always)]
 pub fn short_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if !Level::VECTORS {
-        return map::<f32, N, F>(f, xs, out, acc);
+    match acc {
+        Acc::Set => short_map_as::<N, F, false>(f, xs, out),
+        Acc::Add => short_map_as::<N, F, true>(f, xs, out),
+    }
+}
+
+#[inline(always)]
+pub(super) fn short_map_as<const N: usize, F: Map<N>, const ADD: bool>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+) {
+    if const { !Level::VECTORS } {
+        return map_as::<f32, N, F, ADD>(f, xs, out);
     }
     let n = shortest(&xs).min(out.len());
-    let (whole, rest) = (0..n - n % f32x8::LEN, n - n % f32x8::LEN..n);
-    let part = |range: &Range<usize>| xs.map(|x| x.get(range.clone()).unwrap_or_default());
-    let (xs, rests) = (part(&whole), part(&rest));
-    if let Some(out) = out.get_mut(whole) {
-        map::<f32x8, N, _>(&f, xs, out, acc);
-    }
-    if let Some(out) = out.get_mut(rest) {
-        map::<f32, N, F>(f, rests, out, acc);
+    let rest = n - n % f32x8::LEN..n;
+    for_each_into::<f32x8, N>(&xs, out, |to, row| {
+        let y = f.apply(row);
+        if const { ADD } { f32x8::load(to) + y } else { y }.store(to);
+    });
+    if let Some(out) = out.get_mut(rest.clone()) {
+        map_as::<f32, N, F, ADD>(f, parts(&xs, rest), out);
     }
 }
 
@@ -293,12 +361,15 @@ pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32];
 /// [`reduce`] of more than [`IN_ORDER`] elements.
 #[inline(always)]
 pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         return one_by_one::<R, N, F>(f, xs);
     }
     let n = shortest(&xs);
-    let xs = xs.map(|x| x.get(..n).unwrap_or_default());
-    if !R::ROUNDS || n <= BLOCK {
+    let xs = parts(&xs, 0..n);
+    if const { !R::ROUNDS } {
+        return tree::<L, R>(in_groups::<L, R, N, F>(f, xs));
+    }
+    if n <= BLOCK {
         return tree::<L, R>(in_groups::<L, R, N, F>(f, xs));
     }
     let [sum] = in_blocks(
@@ -307,7 +378,10 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
         |block| {
             // Four rows at a time, of which the compiler makes one run of instructions.
             let mut partial = [L::splat(R::IDENTITY); 4];
-            let fours = block.map(|x| x.as_chunks::<{ 4 * PARTIALS }>().0);
+            let mut fours = [&[] as &[[f32; 4 * PARTIALS]]; N];
+            for (to, x) in fours.iter_mut().zip(block) {
+                *to = x.as_chunks().0;
+            }
             for_each(
                 fours,
                 &[0.0; 4 * PARTIALS],
@@ -315,7 +389,10 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
                 |four| four,
                 #[inline(always)]
                 |row| {
-                    let rows = row.map(|four| four.as_chunks::<PARTIALS>().0);
+                    let mut rows = [&[] as &[[f32; PARTIALS]]; N];
+                    for (to, four) in rows.iter_mut().zip(row) {
+                        *to = four.as_chunks().0;
+                    }
                     partial = add_groups::<L, R, N, F>(&f, rows, partial);
                 },
             );
@@ -345,7 +422,7 @@ pub(super) fn tree<L: Lanes, R: Reduce>([a, b, c, d]: [L; 4]) -> f32 {
 /// without SIMD.
 #[inline(always)]
 fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    if R::ROUNDS {
+    if const { R::ROUNDS } {
         let (mut sums, mut partial) = (OneByOne::NEW, [R::IDENTITY; PARTIALS]);
         let mut i = 0;
         for_each(
@@ -401,18 +478,16 @@ pub(super) fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
 pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     let mut result = R::IDENTITY;
     let mut rests = xs;
-    if Level::VECTORS {
+    if const { Level::VECTORS } {
         // Only the combining must go in order.
         let zero = f32x8::splat(0.0);
         let n = shortest(&xs);
-        let (whole, rest) = (0..n - n % f32x8::LEN, n - n % f32x8::LEN..n);
-        let wholes = xs.map(|x| f32x8::chunks(x.get(whole.clone()).unwrap_or_default()).0);
-        for_each(wholes, zero, f32x8::load, |row| {
+        for_each(runs(&xs), zero, f32x8::load, |row| {
             for y in f.apply(row).to_array() {
                 result = R::combine(result, y);
             }
         });
-        rests = xs.map(|x| x.get(rest.clone()).unwrap_or_default());
+        rests = parts(&xs, n - n % f32x8::LEN..n);
     }
     for_each(
         rests,
@@ -427,17 +502,16 @@ pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> 
 #[inline(always)]
 fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> [L; 4] {
     let identity = [L::splat(R::IDENTITY); 4];
-    let rows = xs.map(|x| x.as_chunks::<PARTIALS>().0);
-    let mut partial = add_groups::<L, R, N, F>(&f, rows, identity);
+    let mut partial = add_groups::<L, R, N, F>(&f, runs(&xs), identity);
     // The last row, if short: lanes beyond the end combine with the identity.
-    let rests = xs.map(|x| x.as_chunks::<PARTIALS>().1);
+    let rests = rests::<PARTIALS, N>(&xs);
+    let len = shortest(&rests);
     for (g, partial) in partial.iter_mut().enumerate() {
-        let group = rests.map(|x| x.get(L::LEN * g..).unwrap_or_default());
-        let len = shortest(&group);
-        if len > 0 {
+        let start = L::LEN * g;
+        if start < len {
             let mut lanes = [R::IDENTITY; 8];
-            let y = f.apply(&group.map(|x| L::load_part(x, 0.0)));
-            y.store_part(lanes.get_mut(..len.min(8)).unwrap_or_default());
+            let y = f.apply(&load_parts::<L, N>(&parts(&rests, start..len)));
+            y.store_part(lanes.get_mut(..(len - start).min(8)).unwrap_or_default());
             *partial = R::combine(*partial, L::load_part(&lanes, 0.0));
         }
     }
@@ -468,8 +542,11 @@ fn add_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
         #[inline(always)]
         |row| {
             for (g, partial) in partial.iter_mut().enumerate() {
-                let y = f.apply(&row.map(|vectors| vectors.get(g).copied().unwrap_or(zero)));
-                *partial = R::combine(*partial, y);
+                let mut xs = [zero; N];
+                for (to, vectors) in xs.iter_mut().zip(row) {
+                    *to = vectors.get(g).copied().unwrap_or(zero);
+                }
+                *partial = R::combine(*partial, f.apply(&xs));
             }
         },
     );
@@ -495,7 +572,7 @@ pub fn reduce_axis<L: Lanes, R: Reduce>(
     }
     for (i, to) in out.chunks_exact_mut(inner).take(outer).enumerate() {
         let slab = run(x, i * len * inner, len * inner);
-        if R::ROUNDS {
+        if const { R::ROUNDS } {
             sum_rows::<L>(slab, [len, inner], to, Acc::Set);
         } else {
             to.fill(R::IDENTITY);
@@ -514,7 +591,7 @@ fn combine_into<L: Lanes, R: Reduce>(row: &[f32], to: &mut [f32]) {
     for (to, x) in to.iter_mut().zip(whole) {
         R::combine(L::load(to), L::load(x)).store(to);
     }
-    if L::LEN > 1 {
+    if const { L::LEN > 1 } {
         let x = L::load_part(rest, 0.0);
         R::combine(L::load_part(to_rest, 0.0), x).store_part(to_rest);
     }
@@ -586,9 +663,9 @@ pub fn zip<L: Lanes, F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32],
 #[inline(always)]
 pub(super) fn zip_row<L: Lanes, F: Map<2>>(f: &F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
     match row {
-        Row::Both => map::<L, 2, _>(f, [a, b], out, Acc::Set),
-        Row::OnlyA => map::<L, 1, _>(Last(f, one(b, 0)), [a], out, Acc::Set),
-        Row::OnlyB => map::<L, 1, _>(LastButOne(f, one(a, 0)), [b], out, Acc::Set),
+        Row::Both => map_as::<L, 2, _, false>(f, [a, b], out),
+        Row::OnlyA => map_as::<L, 1, _, false>(Last(f, one(b, 0)), [a], out),
+        Row::OnlyB => map_as::<L, 1, _, false>(LastButOne(f, one(a, 0)), [b], out),
     }
 }
 
@@ -621,7 +698,7 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
         }
         return;
     }
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         let add = &mut |xs: [&[f32]; 3], sums: &mut [f32]| {
             map_in_one_loop(&f, xs, sums, Acc::Add);
         };
@@ -779,7 +856,7 @@ impl<F: Map<3>> Columnwise<'_, F> {
                 if self.has_other
                     && let Some(vectors) = vectors::<L, M>(other, j + column)
                 {
-                    others = vectors.each_ref().map(L::load);
+                    load_all(vectors, &mut others);
                 }
                 let mut terms = others;
                 for (((term, g), own), other) in terms.iter_mut().zip(g).zip(own).zip(others) {
@@ -817,7 +894,7 @@ pub fn map_in_place<L: Lanes, F: Map<1>>(f: F, x: &mut [f32]) {
     for x in whole {
         f.apply(&[L::load(x)]).store(x);
     }
-    if L::LEN > 1 && !rest.is_empty() {
+    if const { L::LEN > 1 } && !rest.is_empty() {
         f.apply(&[L::load_part(rest, 0.0)]).store_part(rest);
     }
 }
@@ -831,7 +908,7 @@ pub fn zip_in_place<L: Lanes, F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
     for (x, y) in whole.iter_mut().zip(y_whole) {
         f.apply(&[L::load(x), L::load(y)]).store(x);
     }
-    if L::LEN > 1 && !rest.is_empty() {
+    if const { L::LEN > 1 } && !rest.is_empty() {
         let y = L::load_part(y_rest, 0.0);
         f.apply(&[L::load_part(rest, 0.0), y]).store_part(rest);
     }
@@ -850,7 +927,7 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
     }
     // Several columns at once: each waits for the row before.
     let mut j = 0;
-    if L::LEN > 1 {
+    if const { L::LEN > 1 } {
         while j + 4 * L::LEN <= n {
             let _ = sum_columns::<L, 4>(x, [m, n], j, out, acc);
             j += 4 * L::LEN;
@@ -911,8 +988,9 @@ fn sum_columns<L: Lanes, const M: usize>(
         sizes,
         #[inline(always)]
         |row| {
-            let vectors: &[L::Array; M] = L::chunks(row.get(j..)?).0.first_chunk()?;
-            Some(vectors.each_ref().map(L::load))
+            let mut loaded = [L::splat(0.0); M];
+            load_all::<L>(L::chunks(row.get(j..)?).0.get(..M)?, &mut loaded);
+            Some(loaded)
         },
     )?;
     put_vectors(sums, out.get_mut(j..)?, acc)
@@ -1157,11 +1235,11 @@ pub fn softmax<L: Lanes, const LOG: bool>(
             let x = run(x, i * len, len);
             let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
             let max = reduce::<L, Max, 1, _>(super::Identity, [x]);
-            if LOG {
+            if const { LOG } {
                 let sum = reduce::<L, Sum, 1, _>(ExpFrom(max), [x]);
-                map::<L, 1, _>(Less(max, math::ln(sum)), [x], to, Acc::Set);
+                map_as::<L, 1, _, false>(Less(max, math::ln(sum)), [x], to);
             } else {
-                map::<L, 1, _>(ExpFrom(max), [x], to, Acc::Set);
+                map_as::<L, 1, _, false>(ExpFrom(max), [x], to);
                 let sum = reduce::<L, Sum, 1, _>(super::Identity, [to]);
                 map_in_place::<L, _>(Divide(sum), to);
             }
@@ -1219,7 +1297,7 @@ pub fn softmax_grad<L: Lanes, const LOG: bool>(
         for i in 0..outer {
             let (y, g) = (run(y, i * len, len), run(g, i * len, len));
             let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
-            if LOG {
+            if const { LOG } {
                 let sum = reduce::<L, Sum, 1, _>(super::Identity, [g]);
                 map::<L, 2, _>(LogSoftmaxGrad(sum), [y, g], to, acc);
             } else {

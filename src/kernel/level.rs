@@ -200,30 +200,34 @@ pub fn set_level(level: Level) {
 
 /// Evaluates an expression with a lane type in place of `$L`: the one place a
 /// lane type is chosen, once per slice.
+///
+/// Where there is no choice, the expression is compiled for no other lane type.
 macro_rules! with_lanes {
     ($L:ident => $kernel:expr) => {
-        match $crate::kernel::level() {
-            $crate::kernel::Level::Scalar => {
-                type $L = f32;
-                $kernel
-            }
-            $crate::kernel::Level::Baseline => {
-                type $L = $crate::kernel::f32x8;
-                $kernel
-            }
-            #[cfg(all(feature = "std", target_arch = "x86_64"))]
-            $crate::kernel::Level::Avx2 => $crate::kernel::x86::enter(
-                #[inline(always)]
-                || {
-                    type $L = $crate::kernel::x86::M256;
+        if const { !$crate::kernel::Level::VECTORS } {
+            type $L = f32;
+            $kernel
+        } else if const { cfg!(not(feature = "std")) } {
+            type $L = $crate::kernel::f32x8;
+            $kernel
+        } else {
+            match $crate::kernel::level() {
+                $crate::kernel::Level::Scalar => {
+                    type $L = f32;
                     $kernel
-                },
-            ),
-            // Never the level there.
-            #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-            $crate::kernel::Level::Avx2 => {
-                type $L = $crate::kernel::f32x8;
-                $kernel
+                }
+                #[cfg(all(feature = "std", target_arch = "x86_64"))]
+                $crate::kernel::Level::Avx2 => $crate::kernel::x86::enter(
+                    #[inline(always)]
+                    || {
+                        type $L = $crate::kernel::x86::M256;
+                        $kernel
+                    },
+                ),
+                _ => {
+                    type $L = $crate::kernel::f32x8;
+                    $kernel
+                }
             }
         }
     };

@@ -60,7 +60,7 @@ pub fn linear<L: Lanes>(
     out: &mut [f32],
     [m, k, n]: [usize; 3],
 ) {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         let job = tiles::Job {
             sizes: [m, k, n],
             a: x,
@@ -89,7 +89,7 @@ pub fn linear<L: Lanes>(
 /// See [`super::matmul_tn`].
 #[inline(always)]
 pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         // One column is computed as one row, so that tiles are full.
         let (a, g, k, n) = if n == 1 { (g, a, 1, k) } else { (a, g, k, n) };
         let job = tiles::Job {
@@ -144,7 +144,7 @@ pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [us
 /// See [`super::matmul_nt`].
 #[inline(always)]
 pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         let job = tiles::Job {
             sizes: [m, n, k],
             a: g,

@@ -106,11 +106,26 @@ impl<const N: usize, F: Map<N>> Map<N> for &F {
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if !Level::VECTORS || out.len() <= F::SHORT {
+    if const { has_short_way::<N, F>() } && is_short::<N, F>(out.len()) {
         generic::short_map(f, xs, out, acc);
     } else {
         long_map(f, xs, out, acc);
     }
+}
+
+/// [`map`] that overwrites, of which alone code is made.
+#[inline]
+pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
+    if const { has_short_way::<N, F>() } && is_short::<N, F>(out.len()) {
+        generic::short_map_as::<N, F, false>(f, xs, out);
+    } else {
+        long_set_map(f, xs, out);
+    }
+}
+
+#[inline(never)]
+fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
+    with_lanes!(L => generic::map_as::<L, N, F, false>(f, xs, out));
 }
 
 // The long way out is not inlined: with it, short slices would pay for the
@@ -128,7 +143,7 @@ pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
     out: &mut [f32],
     acc: Acc,
 ) {
-    if Level::VECTORS {
+    if const { Level::VECTORS } {
         map(f, xs, out, acc);
     } else {
         generic::map_in_one_loop(f, xs, out, acc);
@@ -386,14 +401,14 @@ fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mu
 #[inline(always)]
 pub(crate) fn zip_row<F: Map<2>>(f: F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
     match row {
-        Row::Both => generic::short_map(&f, [a, b], out, Acc::Set),
+        Row::Both => generic::short_map_as::<2, _, false>(&f, [a, b], out),
         Row::OnlyA => {
             let f = generic::Last(&f, generic::one(b, 0));
-            generic::short_map(f, [a], out, Acc::Set);
+            generic::short_map_as::<1, _, false>(f, [a], out);
         }
         Row::OnlyB => {
             let f = generic::LastButOne(&f, generic::one(a, 0));
-            generic::short_map(f, [b], out, Acc::Set);
+            generic::short_map_as::<1, _, false>(f, [b], out);
         }
     }
 }
@@ -454,6 +469,11 @@ pub(crate) fn zip_grad_row<F: Map<3>>(
     }
 }
 
+/// Whether there are slices that are done right where the kernel is called.
+const fn has_short_way<const N: usize, F: Map<N>>() -> bool {
+    !Level::VECTORS || F::SHORT > 0
+}
+
 /// Whether a single row of this length is best done one element at a time.
 #[inline(always)]
 pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
@@ -505,7 +525,7 @@ pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usiz
 /// [`linear`] with one input and one output.
 #[inline(always)]
 pub(crate) fn line(x: &[f32], w: f32, b: f32, out: &mut [f32]) {
-    map(Line(w, b), [x], out, Acc::Set);
+    set_map(Line(w, b), [x], out);
 }
 
 /// [`linear`] with more than one input or output.
