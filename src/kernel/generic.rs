@@ -52,12 +52,14 @@
 //! scalar core much, and a loop anyone would write by hand gives the same bits.
 
 use core::cell::Cell;
+use core::hint::black_box;
 use core::ops::Range;
 
 use super::compensated::{
     BLOCK, Blocks, Columns, OneByOne, ROWS_IN_ORDER, ROWS_OF_BLOCK, TILE, Tile, carry,
     carry_vectors, in_blocks, rows_of_block,
 };
+use super::lanes::copy_part;
 use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, Ties, Walk, f32x8, math};
 
 pub use super::matmul::{linear, matmul, matmul_nt, matmul_tn};
@@ -272,13 +274,102 @@ fn fill<V: Copy, const M: usize>(row: &mut [V], values: [V; M]) {
     }
 }
 
+/// A function behind a pointer, for one number at a time where there are vectors: only
+/// tests ask for that, and so it need not be fast. All loops at that level are there once
+/// for all functions, which saves a third of them.
+pub(super) struct Alone<'a, const N: usize>(&'a dyn Single<N>);
+
+impl<'a, const N: usize> Alone<'a, N> {
+    pub(super) fn new<F: Map<N>>(f: &'a F) -> Self {
+        Alone(f)
+    }
+}
+
+/// A [`Map`] of single numbers.
+trait Single<const N: usize> {
+    fn single(&self, x: &[f32; N]) -> f32;
+}
+
+impl<const N: usize, F: Map<N>> Single<N> for F {
+    fn single(&self, x: &[f32; N]) -> f32 {
+        self.apply(x)
+    }
+}
+
+impl<const N: usize> Map<N> for Alone<'_, N> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, x: &[L; N]) -> L {
+        const { assert!(L::LEN == 1) };
+        let mut numbers = [0.0; N];
+        for (to, x) in numbers.iter_mut().zip(x) {
+            x.store_part(core::slice::from_mut(to));
+        }
+        L::splat(self.0.single(&numbers))
+    }
+}
+
 /// See [`super::map`].
 #[inline(always)]
 pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
+    if const { takes_long::<L, N, F>() } {
+        return map_through_one_copy::<L, N, F>(f, xs, out, acc);
+    }
     // Told apart outside of the loop.
     match acc {
         Acc::Set => map_as::<L, N, F, false>(f, xs, out),
         Acc::Add => map_as::<L, N, F, true>(f, xs, out),
+    }
+}
+
+/// Whether a function takes so many operations that there should be one copy of it.
+const fn takes_long<L: Lanes, const N: usize, F: Map<N>>() -> bool {
+    L::LEN > 1 && F::SHORT == 0
+}
+
+/// [`map`] with one copy of the function, to overwrite and to add, for whole vectors and
+/// for the rest: that is put into vectors of its own first, which costs little beside the
+/// function, and takes a fourth of the time to compile.
+#[inline(always)]
+fn map_through_one_copy<L: Lanes, const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    let n = shortest(&xs).min(out.len());
+    let out = out.get_mut(..n).unwrap_or_default();
+    let (whole, rest) = out.split_at_mut(n - n % L::LEN);
+    let (mut last_xs, mut last) = ([[0.0; 8]; N], [0.0; 8]);
+    let mut is_last = false;
+    loop {
+        let mut vectors = parts(&xs, 0..whole.len());
+        let mut to = &mut *whole;
+        if is_last {
+            for (vector, x) in vectors.iter_mut().zip(&last_xs) {
+                *vector = x;
+            }
+            to = &mut last;
+        }
+        for_each_into::<L, N>(&vectors, to, |to, row| {
+            let y = f.apply(row);
+            match acc {
+                Acc::Set => y,
+                Acc::Add => L::load(to) + y,
+            }
+            .store(to);
+        });
+        if is_last {
+            return copy_part(&last, rest);
+        }
+        if rest.is_empty() {
+            return;
+        }
+        for (to, x) in last_xs.iter_mut().zip(parts(&xs, whole.len()..n)) {
+            copy_part(x, to);
+        }
+        copy_part(rest, &mut last);
+        // Or the compiler would make a second copy after all.
+        is_last = black_box(true);
     }
 }
 
@@ -288,6 +379,10 @@ pub(super) fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
     xs: [&[f32]; N],
     out: &mut [f32],
 ) {
+    if const { takes_long::<L, N, F>() } {
+        let acc = if const { ADD } { Acc::Add } else { Acc::Set };
+        return map_through_one_copy::<L, N, F>(f, xs, out, acc);
+    }
     for_each_into::<L, N>(&xs, out, |to, row| {
         let y = f.apply(row);
         if const { ADD } { L::load(to) + y } else { y }.store(to);
@@ -560,6 +655,9 @@ pub fn reduce_axis<L: Lanes, R: Reduce>(
     [outer, len, inner]: [usize; 3],
     out: &mut [f32],
 ) {
+    if const { R::ROUNDS } {
+        return sum_axis::<L>(x, [outer, len, inner], out, Acc::Set);
+    }
     if inner == 1 {
         for (i, to) in out.iter_mut().take(outer).enumerate() {
             let row = x.get(i * len..(i + 1) * len).unwrap_or_default();
@@ -572,14 +670,34 @@ pub fn reduce_axis<L: Lanes, R: Reduce>(
     }
     for (i, to) in out.chunks_exact_mut(inner).take(outer).enumerate() {
         let slab = run(x, i * len * inner, len * inner);
-        if const { R::ROUNDS } {
-            sum_rows::<L>(slab, [len, inner], to, Acc::Set);
-        } else {
-            to.fill(R::IDENTITY);
-            for row in slab.chunks_exact(inner) {
-                combine_into::<L, R>(row, to);
-            }
+        to.fill(R::IDENTITY);
+        for row in slab.chunks_exact(inner) {
+            combine_into::<L, R>(row, to);
         }
+    }
+}
+
+/// [`super::sum_axis`], or that added to what is there.
+#[inline(always)]
+pub(super) fn sum_axis<L: Lanes>(
+    x: &[f32],
+    [outer, len, inner]: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    if inner == 1 {
+        for (i, to) in out.iter_mut().take(outer).enumerate() {
+            let row = x.get(i * len..(i + 1) * len).unwrap_or_default();
+            acc.put(to, reduce::<L, Sum, 1, _>(super::Identity, [row]));
+        }
+        return;
+    }
+    if inner == 0 {
+        return;
+    }
+    for (i, to) in out.chunks_mut(inner).take(outer).enumerate() {
+        let slab = run(x, i * len * inner, len * inner);
+        sum_slab::<L>(slab, [len, inner], to, acc);
     }
 }
 
@@ -698,52 +816,62 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
         }
         return;
     }
-    if const { L::LEN == 1 } {
+    if L::LEN == 1 || n <= IN_ORDER {
         let add = &mut |xs: [&[f32]; 3], sums: &mut [f32]| {
             map_in_one_loop(&f, xs, sums, Acc::Add);
         };
         return zip_grad_in_tiles(stretch, slices, grad, acc, add);
     }
-    let walk = stretch.walk();
-    let (has_own, has_other) = stretch.has_inner();
-    let terms = walk.repeats();
-    walk.own(
-        #[inline(always)]
-        |at| {
-            let ([g, own, other], [i, ..]) = (slices, at);
-            if !has_own {
+    if const { L::LEN > 1 } {
+        let (has_own, has_other) = stretch.has_inner();
+        if !has_own {
+            let [g, own, other] = slices;
+            let row = &mut |[i, j, k]: [usize; 3]| {
                 let f = LastButOne(&f, one(own, i));
-                let mut sums = Columns::<f32, 1>::of(terms);
-                walk.repeated(
-                    at,
-                    #[inline(always)]
-                    |[_, j, k]| {
-                        let row = [run(g, k, n), run(other, j, n)];
-                        sums.add([reduce::<L, Sum, 2, _>(&f, row)]);
-                    },
-                );
-                let [sum] = sums.sums();
-                if let Some(to) = grad.get_mut(i) {
-                    acc.put(to, sum);
-                }
-                return;
-            }
-            let mut job = Columnwise {
-                f: &f,
-                walk: &walk,
-                terms,
-                has_other,
-                slices,
-                at,
-                column: 0,
-                grad: grad.get_mut(i..i + n).unwrap_or_default(),
-                acc,
+                super::long_reduce::<Sum, 2, _>(f, [run(g, k, n), run(other, j, n)])
             };
-            job.strips::<L, 2>();
-            job.strips::<L, 1>();
-            job.strips::<f32, 1>();
-        },
-    );
+            return sum_repeats(stretch, grad, acc, row);
+        }
+        let walk = stretch.walk();
+        let terms = walk.repeats();
+        walk.own(
+            #[inline(always)]
+            |at| {
+                let [i, ..] = at;
+                let job = Columnwise {
+                    f: &f,
+                    walk: &walk,
+                    terms,
+                    has_other,
+                    slices,
+                    at,
+                };
+                job.put::<L>(grad.get_mut(i..i + n).unwrap_or_default(), acc);
+            },
+        );
+    }
+}
+
+/// [`zip_grad`] of an operand that lacks the innermost dimension: `row` gives the sum of a
+/// row. Once for all functions, and for all lanes: which of them a row is added up with,
+/// is found out for each.
+#[inline(never)]
+fn sum_repeats(
+    stretch: &Broadcast,
+    grad: &mut [f32],
+    acc: Acc,
+    row: &mut dyn FnMut([usize; 3]) -> f32,
+) {
+    let walk = stretch.walk();
+    let terms = walk.repeats();
+    walk.own(|at| {
+        let mut sums = Columns::<f32, 1>::of(terms);
+        walk.repeated(at, |at| sums.add([row(at)]));
+        let ([sum], [i, ..]) = (sums.sums(), at);
+        if let Some(to) = grad.get_mut(i) {
+            acc.put(to, sum);
+        }
+    });
 }
 
 /// Adds a term each to some sums.
@@ -821,28 +949,44 @@ struct Columnwise<'a, F> {
     slices: [&'a [f32]; 3],
     /// Where the row starts in the operand, in the other one and in the result.
     at: [usize; 3],
-    /// The next column.
-    column: usize,
-    grad: &'a mut [f32],
-    acc: Acc,
 }
 
 impl<F: Map<3>> Columnwise<'_, F> {
-    /// As many strips of `M` vectors as there still are.
+    /// All of them. The row has more columns than a strip, or none. The last strip ends
+    /// where the row does, and computes some columns a second time: a loop for fewer
+    /// columns would be the same code once more, for each function and lane type.
     #[inline(always)]
-    fn strips<L: Lanes, const M: usize>(&mut self) {
-        while self.column + M * L::LEN <= self.grad.len() {
-            let _ = self.strip::<L, M>();
-            self.column += M * L::LEN;
+    fn put<L: Lanes>(&self, grad: &mut [f32], acc: Acc) {
+        let width = 2 * L::LEN;
+        let mut column = 0;
+        while column < grad.len() {
+            let start = column.min(grad.len().saturating_sub(width));
+            if let Some(sums) = self.strip::<L, 2>(start) {
+                if start == column || acc == Acc::Set {
+                    put_vectors(sums, grad.get_mut(start..).unwrap_or_default(), acc);
+                } else {
+                    let mut lanes = [[0.0; 8]; 2];
+                    for (to, sum) in lanes.iter_mut().zip(sums) {
+                        sum.store_part(to);
+                    }
+                    let lanes = lanes.as_flattened().get(column - start..);
+                    let to = grad.get_mut(column..).unwrap_or_default();
+                    for (to, sum) in to.iter_mut().zip(lanes.unwrap_or_default()) {
+                        *to += sum;
+                    }
+                }
+            }
+            column = start + width;
         }
     }
 
+    /// The sums of `M` vectors of columns.
     #[inline(always)]
-    fn strip<L: Lanes, const M: usize>(&mut self) -> Option<()> {
+    fn strip<L: Lanes, const M: usize>(&self, column: usize) -> Option<[L; M]> {
         fn vectors<L: Lanes, const M: usize>(x: &[f32], at: usize) -> Option<&[L::Array; M]> {
             L::chunks(x.get(at..)?).0.first_chunk()
         }
-        let (column, [g, own, other]) = (self.column, self.slices);
+        let [g, own, other] = self.slices;
         let own = vectors::<L, M>(own, self.at[0] + column)?;
         let mut sums = Columns::<L, M>::of(self.terms);
         self.walk.repeated(
@@ -865,7 +1009,7 @@ impl<F: Map<3>> Columnwise<'_, F> {
                 sums.add(terms);
             },
         );
-        put_vectors(sums.sums(), self.grad.get_mut(column..)?, self.acc)
+        Some(sums.sums())
     }
 }
 
@@ -917,14 +1061,12 @@ pub fn zip_in_place<L: Lanes, F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
 /// See [`super::sum_rows`].
 #[inline(always)]
 pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    let x = run(x, 0, m * n);
-    if n == 1 {
-        let sum = reduce::<L, Sum, 1, _>(super::Identity, [x]);
-        if let Some(to) = out.first_mut() {
-            acc.put(to, sum);
-        }
-        return;
-    }
+    sum_axis::<L>(x, [1, m, n], out, acc);
+}
+
+/// The sums of `n` columns, which are more than one.
+#[inline(always)]
+fn sum_slab<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     // Several columns at once: each waits for the row before.
     let mut j = 0;
     if const { L::LEN > 1 } {
@@ -941,7 +1083,7 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
             j += L::LEN;
         }
         // A part of a vector costs little if it is one register.
-        if j < n && L::REGISTERS >= 16 {
+        if const { L::REGISTERS >= 16 } && j < n {
             let _ = sum_last_columns::<L>(x, [m, n], j, out, acc);
             return;
         }
@@ -1225,27 +1367,43 @@ fn in_turn(terms: impl Iterator<Item = f32>, len: usize) -> f32 {
 
 /// See [`super::softmax`].
 #[inline(always)]
-pub fn softmax<L: Lanes, const LOG: bool>(
+pub fn softmax<L: Lanes, const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    match sizes {
+        [outer, len, 1] => softmax_of_rows::<L>(LOG, x, [outer, len], out),
+        _ => softmax_across(LOG, x, sizes, out),
+    }
+}
+
+/// [`softmax`] of rows. Both kinds share all that takes long, to compute and to compile.
+#[inline(always)]
+pub(super) fn softmax_of_rows<L: Lanes>(
+    log: bool,
+    x: &[f32],
+    [outer, len]: [usize; 2],
+    out: &mut [f32],
+) {
+    for i in 0..outer {
+        let x = run(x, i * len, len);
+        let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
+        let max = reduce::<L, Max, 1, _>(super::Identity, [x]);
+        map_as::<L, 1, _, false>(ExpFrom(max), [x], to);
+        let sum = reduce::<L, Sum, 1, _>(super::Identity, [to]);
+        if log {
+            map_as::<L, 1, _, false>(Less(max, math::ln(sum)), [x], to);
+        } else {
+            map_in_place::<L, _>(Divide(sum), to);
+        }
+    }
+}
+
+/// [`softmax`] along another dimension than the last.
+#[inline]
+pub(super) fn softmax_across(
+    log: bool,
     x: &[f32],
     [outer, len, inner]: [usize; 3],
     out: &mut [f32],
 ) {
-    if inner == 1 {
-        for i in 0..outer {
-            let x = run(x, i * len, len);
-            let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
-            let max = reduce::<L, Max, 1, _>(super::Identity, [x]);
-            if const { LOG } {
-                let sum = reduce::<L, Sum, 1, _>(ExpFrom(max), [x]);
-                map_as::<L, 1, _, false>(Less(max, math::ln(sum)), [x], to);
-            } else {
-                map_as::<L, 1, _, false>(ExpFrom(max), [x], to);
-                let sum = reduce::<L, Sum, 1, _>(super::Identity, [to]);
-                map_in_place::<L, _>(Divide(sum), to);
-            }
-        }
-        return;
-    }
     for o in 0..outer {
         for j in 0..inner {
             let place = |i: usize| (o * len + i) * inner + j;
@@ -1255,7 +1413,7 @@ pub fn softmax<L: Lanes, const LOG: bool>(
             let sum = in_turn(exps.clone(), len);
             for (i, (x, exp)) in xs.zip(exps).enumerate() {
                 if let Some(to) = out.get_mut(place(i)) {
-                    *to = if LOG {
+                    *to = if log {
                         (x - max) - math::ln(sum)
                     } else {
                         exp / sum
@@ -1289,32 +1447,56 @@ impl Map<2> for LogSoftmaxGrad {
 pub fn softmax_grad<L: Lanes, const LOG: bool>(
     y: &[f32],
     g: &[f32],
+    sizes: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    match sizes {
+        [outer, len, 1] => softmax_grad_of_rows::<L, LOG>(y, g, [outer, len], out, acc),
+        _ => softmax_grad_across(LOG, y, g, sizes, out, acc),
+    }
+}
+
+/// [`softmax_grad`] of rows.
+#[inline(always)]
+pub(super) fn softmax_grad_of_rows<L: Lanes, const LOG: bool>(
+    y: &[f32],
+    g: &[f32],
+    [outer, len]: [usize; 2],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for i in 0..outer {
+        let (y, g) = (run(y, i * len, len), run(g, i * len, len));
+        let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
+        if const { LOG } {
+            let sum = reduce::<L, Sum, 1, _>(super::Identity, [g]);
+            map::<L, 2, _>(LogSoftmaxGrad(sum), [y, g], to, acc);
+        } else {
+            let sum = reduce::<L, Sum, 2, _>(super::Product, [y, g]);
+            map::<L, 2, _>(SoftmaxGrad(sum), [y, g], to, acc);
+        }
+    }
+}
+
+/// [`softmax_grad`] along another dimension than the last.
+#[inline]
+pub(super) fn softmax_grad_across(
+    log: bool,
+    y: &[f32],
+    g: &[f32],
     [outer, len, inner]: [usize; 3],
     out: &mut [f32],
     acc: Acc,
 ) {
-    if inner == 1 {
-        for i in 0..outer {
-            let (y, g) = (run(y, i * len, len), run(g, i * len, len));
-            let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
-            if const { LOG } {
-                let sum = reduce::<L, Sum, 1, _>(super::Identity, [g]);
-                map::<L, 2, _>(LogSoftmaxGrad(sum), [y, g], to, acc);
-            } else {
-                let sum = reduce::<L, Sum, 2, _>(super::Product, [y, g]);
-                map::<L, 2, _>(SoftmaxGrad(sum), [y, g], to, acc);
-            }
-        }
-        return;
-    }
     for o in 0..outer {
         for j in 0..inner {
             let place = |i: usize| (o * len + i) * inner + j;
             let pairs = (0..len).map(|i| (one(y, place(i)), one(g, place(i))));
-            let terms = pairs.clone().map(|(y, g)| if LOG { g } else { y * g });
+            let terms = pairs.clone().map(|(y, g)| if log { g } else { y * g });
             let sum = in_turn(terms, len);
             for (i, (y, g)) in pairs.enumerate() {
-                let grad = if LOG {
+                let grad = if log {
                     LogSoftmaxGrad(sum).apply(&[y, g])
                 } else {
                     SoftmaxGrad(sum).apply(&[y, g])

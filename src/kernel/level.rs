@@ -198,38 +198,67 @@ pub fn set_level(level: Level) {
     }
 }
 
+/// Whether kernels take one number at a time.
+#[inline(always)]
+pub(super) fn is_scalar() -> bool {
+    !Level::VECTORS || level() == Level::Scalar
+}
+
 /// Evaluates an expression with a lane type in place of `$L`: the one place a
 /// lane type is chosen, once per slice.
 ///
 /// Where there is no choice, the expression is compiled for no other lane type.
 macro_rules! with_lanes {
     ($L:ident => $kernel:expr) => {
+        if const { !$crate::kernel::Level::VECTORS }
+            || (const { cfg!(feature = "std") }
+                && $crate::kernel::level() == $crate::kernel::Level::Scalar)
+        {
+            type $L = f32;
+            $kernel
+        } else {
+            $crate::kernel::with_vectors!($L => $kernel)
+        }
+    };
+    // With the function `$f`, a [`Map`](super::Map), behind a pointer where it need not be
+    // fast.
+    ($L:ident, $f:ident => $kernel:expr) => {
         if const { !$crate::kernel::Level::VECTORS } {
             type $L = f32;
             $kernel
-        } else if const { cfg!(not(feature = "std")) } {
-            type $L = $crate::kernel::f32x8;
+        } else if const { cfg!(feature = "std") }
+            && $crate::kernel::level() == $crate::kernel::Level::Scalar
+        {
+            type $L = f32;
+            let $f = $crate::kernel::generic::Alone::new(&$f);
             $kernel
         } else {
-            match $crate::kernel::level() {
-                $crate::kernel::Level::Scalar => {
-                    type $L = f32;
-                    $kernel
-                }
-                #[cfg(all(feature = "std", target_arch = "x86_64"))]
-                $crate::kernel::Level::Avx2 => $crate::kernel::x86::enter(
-                    #[inline(always)]
-                    || {
-                        type $L = $crate::kernel::x86::M256;
-                        $kernel
-                    },
-                ),
-                _ => {
-                    type $L = $crate::kernel::f32x8;
-                    $kernel
-                }
-            }
+            $crate::kernel::with_vectors!($L => $kernel)
         }
     };
 }
-pub(crate) use with_lanes;
+
+/// The same where the level is known not to be `Scalar`.
+macro_rules! with_vectors {
+    ($L:ident => $kernel:expr) => {{
+        #[cfg(all(feature = "std", target_arch = "x86_64"))]
+        if $crate::kernel::level() == $crate::kernel::Level::Avx2 {
+            $crate::kernel::x86::enter(
+                #[inline(always)]
+                || {
+                    type $L = $crate::kernel::x86::M256;
+                    $kernel
+                },
+            )
+        } else {
+            type $L = $crate::kernel::f32x8;
+            $kernel
+        }
+        #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+        {
+            type $L = $crate::kernel::f32x8;
+            $kernel
+        }
+    }};
+}
+pub(crate) use {with_lanes, with_vectors};

@@ -37,7 +37,7 @@ pub use level::{LevelError, level_from_env, set_level};
 
 pub(crate) use generic::IN_ORDER;
 use generic::{Max, Min, PARTIALS, Reduce, Sum};
-pub(crate) use level::with_lanes;
+pub(crate) use level::{with_lanes, with_vectors};
 
 /// Whether a kernel overwrites its destination or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,14 +125,14 @@ pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mu
 
 #[inline(never)]
 fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
-    with_lanes!(L => generic::map_as::<L, N, F, false>(f, xs, out));
+    with_lanes!(L, f => generic::map_as::<L, N, _, false>(f, xs, out));
 }
 
 // The long way out is not inlined: with it, short slices would pay for the
 // registers and the stack that vectors need.
 #[inline(never)]
 fn long_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc));
+    with_lanes!(L, f => generic::map::<L, N, _>(f, xs, out, acc));
 }
 
 /// [`map`] that is seldom run: without vectors it is one loop, to overwrite or to add.
@@ -153,13 +153,13 @@ pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
 /// `x[i] = f(x[i])`.
 #[inline(never)]
 pub fn map_in_place<F: Map<1>>(f: F, x: &mut [f32]) {
-    with_lanes!(L => generic::map_in_place::<L, F>(f, x));
+    with_lanes!(L, f => generic::map_in_place::<L, _>(f, x));
 }
 
 /// `x[i] = f(x[i], y[i])`.
 #[inline(never)]
 pub fn zip_in_place<F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
-    with_lanes!(L => generic::zip_in_place::<L, F>(f, x, y));
+    with_lanes!(L, f => generic::zip_in_place::<L, _>(f, x, y));
 }
 
 /// The sum of `f(x[i], …)`, in the order of [`sum`].
@@ -179,7 +179,7 @@ fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
 
 #[inline(never)]
 fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    with_lanes!(L => generic::long_reduce::<L, R, N, F>(f, xs))
+    with_lanes!(L, f => generic::long_reduce::<L, R, N, _>(f, xs))
 }
 
 /// The sum of all elements, `-0.0` (the identity of addition) if there are none.
@@ -379,13 +379,22 @@ fn long_reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     if out.is_empty() {
         return; // whatever the sizes are, here and below
     }
+    if const { R::ROUNDS && Level::VECTORS } {
+        return sum_slabs(x, sizes, out, Acc::Set);
+    }
     with_lanes!(L => generic::reduce_axis::<L, R>(x, sizes, out));
+}
+
+/// [`sum_axis`], or that added to what is there.
+#[inline(never)]
+fn sum_slabs(x: &[f32], sizes: [usize; 3], out: &mut [f32], acc: Acc) {
+    with_lanes!(L => generic::sum_axis::<L>(x, sizes, out, acc));
 }
 
 /// `out = f(a, b)` over operands that are stretched to one shape.
 #[inline]
 pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    if !Level::VECTORS || stretch.inner() <= F::SHORT {
+    if is_short::<2, F>(stretch.inner()) || level::is_scalar() {
         generic::zip::<f32, F>(f, stretch, a, b, out);
     } else {
         long_zip(f, stretch, a, b, out);
@@ -394,7 +403,7 @@ pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut
 
 #[inline(never)]
 fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    with_lanes!(L => generic::zip::<L, F>(f, stretch, a, b, out));
+    with_vectors!(L => generic::zip::<L, F>(f, stretch, a, b, out));
 }
 
 /// [`zip`] of a single row, for few elements or without vectors.
@@ -429,7 +438,7 @@ pub fn zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    if !Level::VECTORS || stretch.inner() <= F::SHORT {
+    if is_short::<3, F>(stretch.inner()) || level::is_scalar() {
         generic::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
     } else {
         long_zip_grad(f, stretch, slices, grad, acc);
@@ -444,7 +453,7 @@ fn long_zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    with_lanes!(L => generic::zip_grad::<L, F>(f, stretch, slices, grad, acc));
+    with_vectors!(L => generic::zip_grad::<L, F>(f, stretch, slices, grad, acc));
 }
 
 /// [`zip_grad`] of a single row, for few elements or without vectors.
@@ -485,7 +494,13 @@ pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
 /// Products are added in order of `k`, more than 64 in blocks as by [`sum_axis`]; with
 /// `n == 1`, where both factors of a sum are contiguous, in the order of [`sum`].
 pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
-    with_lanes!(L => generic::matmul::<L>(a, b, out, [m, k, n]));
+    long_linear(a, b, &[], out, [m, k, n]);
+}
+
+/// A matrix product, with the lanes there are.
+#[inline(never)]
+fn product(job: &matmul::Job<'_>, out: &mut [f32]) {
+    with_lanes!(L => matmul::compute::<L>(job, out));
 }
 
 /// `out[k, n] = a[m, k]ᵀ · g[m, n]`, or `+=`: the gradient of a right factor.
@@ -502,7 +517,11 @@ pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 
 #[inline]
 fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
-    with_lanes!(L => generic::matmul_tn::<L>(a, g, out, sizes, acc));
+    if const { Level::VECTORS } {
+        product(&matmul::tn_job(a, g, sizes, acc), out);
+    } else {
+        generic::matmul_tn::<f32>(a, g, out, sizes, acc);
+    }
 }
 
 /// `out[m, k] = g[m, n] · b[k, n]ᵀ`, or `+=`: the gradient of a left factor.
@@ -510,7 +529,11 @@ fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc:
 /// Products are added in order of `n`, more than 64 in blocks as by [`sum_axis`]; with
 /// `k == 1` in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    with_lanes!(L => generic::matmul_nt::<L>(g, b, out, [m, k, n], acc));
+    if const { Level::VECTORS } {
+        product(&matmul::nt_job(g, b, [m, k, n], acc), out);
+    } else {
+        generic::matmul_nt::<f32>(g, b, out, [m, k, n], acc);
+    }
 }
 
 /// `out[m, n] = x[m, k] · w[k, n] + b[n]`: [`matmul`], and the bias added last.
@@ -531,7 +554,11 @@ pub(crate) fn line(x: &[f32], w: f32, b: f32, out: &mut [f32]) {
 /// [`linear`] with more than one input or output.
 #[inline]
 pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3]) {
-    with_lanes!(L => generic::linear::<L>(x, w, b, out, sizes));
+    if const { Level::VECTORS } {
+        product(&matmul::linear_job(x, w, b, sizes), out);
+    } else {
+        generic::linear::<f32>(x, w, b, out, sizes);
+    }
 }
 
 /// `out[n]` is the sum of the rows of `x[m, n]`, in the order of [`sum_axis`]; if `n` is
@@ -546,15 +573,14 @@ pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
 
 #[inline(never)]
 fn long_sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    if !Level::VECTORS {
-        let x = x.get(..m * n).unwrap_or_default();
-        if n == 1 && m > IN_ORDER {
-            return add_up(long_sum(Term::X, x, x), out, acc);
-        }
-        return generic::sum_rows_by_columns(x, [m, n], out, acc);
+    if const { Level::VECTORS } {
+        return sum_slabs(x, [1, m, n], out, acc);
     }
-    let sizes = [m, n];
-    with_lanes!(L => generic::sum_rows::<L>(x, sizes, out, acc));
+    let x = x.get(..m * n).unwrap_or_default();
+    if n == 1 && m > IN_ORDER {
+        return add_up(long_sum(Term::X, x, x), out, acc);
+    }
+    generic::sum_rows_by_columns(x, [m, n], out, acc);
 }
 
 /// `out[outer, i, inner] = x[outer, inner] / n` for each `i` below `len`, or
@@ -637,7 +663,10 @@ pub fn softmax<const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     if out.is_empty() {
         return;
     }
-    with_lanes!(L => generic::softmax::<L, LOG>(x, sizes, out));
+    if const { Level::VECTORS } {
+        return long_softmax(LOG, x, sizes, out);
+    }
+    generic::softmax::<f32, LOG>(x, sizes, out);
 }
 
 /// The gradient of [`softmax`], from its result `y`.
@@ -651,7 +680,24 @@ pub fn softmax_grad<const LOG: bool>(
     if out.is_empty() {
         return;
     }
-    with_lanes!(L => generic::softmax_grad::<L, LOG>(y, g, sizes, out, acc));
+    match sizes {
+        [outer, len, 1] => {
+            let sizes = [outer, len];
+            with_lanes!(L => generic::softmax_grad_of_rows::<L, LOG>(y, g, sizes, out, acc));
+        }
+        _ => generic::softmax_grad_across(LOG, y, g, sizes, out, acc),
+    }
+}
+
+#[inline(never)]
+fn long_softmax(log: bool, x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    match sizes {
+        [outer, len, 1] => {
+            let sizes = [outer, len];
+            with_lanes!(L => generic::softmax_of_rows::<L>(log, x, sizes, out));
+        }
+        _ => generic::softmax_across(log, x, sizes, out),
+    }
 }
 
 #[inline(always)]
