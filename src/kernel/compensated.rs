@@ -94,7 +94,7 @@ pub(crate) fn carry_all(totals: &mut [f32], parts: &mut [f32]) {
     }
 }
 
-/// `N` sums of more than [`BLOCK`] terms, which slices as long as each other give.
+/// `N` sums of many terms, which slices as long as each other give.
 /// `whole` adds up a block of terms, `rest` the fewer at the end.
 #[inline(always)]
 pub(super) fn in_blocks<const N: usize, const M: usize>(
@@ -102,6 +102,7 @@ pub(super) fn in_blocks<const N: usize, const M: usize>(
     mut whole: impl FnMut([&[f32; BLOCK]; M]) -> [f32; N],
     rest: impl FnOnce([&[f32]; M]) -> [f32; N],
 ) -> [f32; N] {
+    let n = shortest(&xs);
     let (mut totals, mut parts) = ([-0.0; N], [-0.0; N]);
     let mut close = |sums: [f32; N]| {
         for ((total, part), sum) in totals.iter_mut().zip(&mut parts).zip(sums) {
@@ -119,7 +120,11 @@ pub(super) fn in_blocks<const N: usize, const M: usize>(
     );
     let xs = rests::<BLOCK, M>(&xs);
     if shortest(&xs) > 0 {
-        close(rest(xs));
+        let sums = rest(xs);
+        if n < BLOCK {
+            return sums; // of a single block
+        }
+        close(sums);
     }
     add(&mut totals, &parts);
     totals

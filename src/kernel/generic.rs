@@ -143,9 +143,7 @@ fn parts<'a, const N: usize>(xs: &[&'a [f32]; N], part: Range<usize>) -> [&'a [f
 
 /// The whole runs of `M` numbers in each slice.
 #[inline(always)]
-pub(super) fn runs<'a, const M: usize, const N: usize>(
-    xs: &[&'a [f32]; N],
-) -> [&'a [[f32; M]]; N] {
+pub(super) fn runs<'a, const M: usize, const N: usize>(xs: &[&'a [f32]; N]) -> [&'a [[f32; M]]; N] {
     let mut runs = [&[] as &[[f32; M]]; N];
     for (to, x) in runs.iter_mut().zip(xs) {
         *to = x.as_chunks().0;
@@ -274,19 +272,8 @@ fn fill<V: Copy, const M: usize>(row: &mut [V], values: [V; M]) {
     }
 }
 
-/// A function behind a pointer, for one number at a time where there are vectors: only
-/// tests ask for that, and so it need not be fast. All loops at that level are there once
-/// for all functions, which saves a third of them.
-pub(super) struct Alone<'a, const N: usize>(&'a dyn Single<N>);
-
-impl<'a, const N: usize> Alone<'a, N> {
-    pub(super) fn new<F: Map<N>>(f: &'a F) -> Self {
-        Alone(f)
-    }
-}
-
-/// A [`Map`] of single numbers.
-trait Single<const N: usize> {
+/// A [`Map`] of single numbers, behind a pointer.
+pub(super) trait Single<const N: usize> {
     fn single(&self, x: &[f32; N]) -> f32;
 }
 
@@ -295,6 +282,11 @@ impl<const N: usize, F: Map<N>> Single<N> for F {
         self.apply(x)
     }
 }
+
+/// A function behind a pointer, for one number at a time where there are vectors: only
+/// tests ask for that, and so it need not be fast. All loops at that level are there once
+/// for all functions, in [`alone`], which saves a third of them.
+struct Alone<'a, const N: usize>(&'a dyn Single<N>);
 
 impl<const N: usize> Map<N> for Alone<'_, N> {
     #[inline(always)]
@@ -305,6 +297,39 @@ impl<const N: usize> Map<N> for Alone<'_, N> {
             x.store_part(core::slice::from_mut(to));
         }
         L::splat(self.0.single(&numbers))
+    }
+}
+
+/// Kernels with a function behind a pointer.
+pub(super) mod alone {
+    use super::{Acc, Alone, Reduce, Single};
+
+    #[inline(never)]
+    pub(in super::super) fn map<const N: usize>(
+        f: &dyn Single<N>,
+        xs: [&[f32]; N],
+        out: &mut [f32],
+        acc: Acc,
+    ) {
+        super::map::<f32, N, _>(Alone(f), xs, out, acc);
+    }
+
+    #[inline(never)]
+    pub(in super::super) fn map_in_place(f: &dyn Single<1>, x: &mut [f32]) {
+        super::map_in_place::<f32, _>(Alone(f), x);
+    }
+
+    #[inline(never)]
+    pub(in super::super) fn zip_in_place(f: &dyn Single<2>, x: &mut [f32], y: &[f32]) {
+        super::zip_in_place::<f32, _>(Alone(f), x, y);
+    }
+
+    #[inline(never)]
+    pub(in super::super) fn reduce<R: Reduce, const N: usize>(
+        f: &dyn Single<N>,
+        xs: [&[f32]; N],
+    ) -> f32 {
+        super::long_reduce::<f32, R, N, _>(Alone(f), xs)
     }
 }
 
@@ -437,7 +462,12 @@ pub(super) fn short_map_as<const N: usize, F: Map<N>, const ADD: bool>(
     let rest = n - n % f32x8::LEN..n;
     for_each_into::<f32x8, N>(&xs, out, |to, row| {
         let y = f.apply(row);
-        if const { ADD } { f32x8::load(to) + y } else { y }.store(to);
+        if const { ADD } {
+            f32x8::load(to) + y
+        } else {
+            y
+        }
+        .store(to);
     });
     if let Some(out) = out.get_mut(rest.clone()) {
         map_as::<f32, N, F, ADD>(f, parts(&xs, rest), out);
@@ -462,9 +492,6 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
     let n = shortest(&xs);
     let xs = parts(&xs, 0..n);
     if const { !R::ROUNDS } {
-        return tree::<L, R>(in_groups::<L, R, N, F>(f, xs));
-    }
-    if n <= BLOCK {
         return tree::<L, R>(in_groups::<L, R, N, F>(f, xs));
     }
     let [sum] = in_blocks(
@@ -695,7 +722,7 @@ pub(super) fn sum_axis<L: Lanes>(
     if inner == 0 {
         return;
     }
-    for (i, to) in out.chunks_mut(inner).take(outer).enumerate() {
+    for (i, to) in out.chunks_exact_mut(inner).take(outer).enumerate() {
         let slab = run(x, i * len * inner, len * inner);
         sum_slab::<L>(slab, [len, inner], to, acc);
     }
@@ -816,45 +843,64 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
         }
         return;
     }
-    if L::LEN == 1 || n <= IN_ORDER {
+    if L::LEN == 1 || n <= IN_ORDER || !stretch.has_inner().0 {
         let add = &mut |xs: [&[f32]; 3], sums: &mut [f32]| {
             map_in_one_loop(&f, xs, sums, Acc::Add);
         };
         return zip_grad_in_tiles(stretch, slices, grad, acc, add);
     }
     if const { L::LEN > 1 } {
-        let (has_own, has_other) = stretch.has_inner();
-        if !has_own {
-            let [g, own, other] = slices;
-            let row = &mut |[i, j, k]: [usize; 3]| {
-                let f = LastButOne(&f, one(own, i));
-                super::long_reduce::<Sum, 2, _>(f, [run(g, k, n), run(other, j, n)])
-            };
-            return sum_repeats(stretch, grad, acc, row);
-        }
-        let walk = stretch.walk();
-        let terms = walk.repeats();
-        walk.own(
-            #[inline(always)]
-            |at| {
-                let [i, ..] = at;
-                let job = Columnwise {
-                    f: &f,
-                    walk: &walk,
-                    terms,
-                    has_other,
-                    slices,
-                    at,
-                };
-                job.put::<L>(grad.get_mut(i..i + n).unwrap_or_default(), acc);
-            },
-        );
+        zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc);
     }
 }
 
-/// [`zip_grad`] of an operand that lacks the innermost dimension: `row` gives the sum of a
-/// row. Once for all functions, and for all lanes: which of them a row is added up with,
-/// is found out for each.
+/// [`zip_grad`] of an operand that has the innermost dimension, of more columns than
+/// [`IN_ORDER`].
+#[inline(always)]
+pub(super) fn zip_grad_in_strips<L: Lanes, F: Map<3>>(
+    f: F,
+    stretch: &Broadcast,
+    slices: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    let (n, walk) = (stretch.inner(), stretch.walk());
+    let (_, has_other) = stretch.has_inner();
+    let terms = walk.repeats();
+    walk.own(
+        #[inline(always)]
+        |at| {
+            let [i, ..] = at;
+            let job = Columnwise {
+                f: &f,
+                walk: &walk,
+                terms,
+                has_other,
+                slices,
+                at,
+            };
+            job.put::<L>(grad.get_mut(i..i + n).unwrap_or_default(), acc);
+        },
+    );
+}
+
+/// [`zip_grad`] of an operand that lacks the innermost dimension, of more columns than
+/// [`IN_ORDER`]. Lanes are chosen for each row.
+pub(super) fn zip_grad_of_rows<F: Map<3>>(
+    f: F,
+    stretch: &Broadcast,
+    [g, own, other]: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    let n = stretch.inner();
+    sum_repeats(stretch, grad, acc, &mut |[i, j, k]| {
+        let f = LastButOne(&f, one(own, i));
+        super::long_reduce::<Sum, 2, _>(f, [run(g, k, n), run(other, j, n)])
+    });
+}
+
+/// Adds up what `row` gives for each row. Once for all functions.
 #[inline(never)]
 fn sum_repeats(
     stretch: &Broadcast,

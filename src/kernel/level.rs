@@ -220,18 +220,15 @@ macro_rules! with_lanes {
             $crate::kernel::with_vectors!($L => $kernel)
         }
     };
-    // With the function `$f`, a [`Map`](super::Map), behind a pointer where it need not be
-    // fast.
-    ($L:ident, $f:ident => $kernel:expr) => {
+    // The same, but at a level that only tests ask for.
+    ($L:ident => $kernel:expr, alone: $alone:expr) => {
         if const { !$crate::kernel::Level::VECTORS } {
             type $L = f32;
             $kernel
         } else if const { cfg!(feature = "std") }
             && $crate::kernel::level() == $crate::kernel::Level::Scalar
         {
-            type $L = f32;
-            let $f = $crate::kernel::generic::Alone::new(&$f);
-            $kernel
+            $alone
         } else {
             $crate::kernel::with_vectors!($L => $kernel)
         }

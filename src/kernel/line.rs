@@ -59,28 +59,24 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
         );
     }
     let xs = [run(x, 0, n), run(g, 0, n)];
-    let [dot, sum] = if n <= BLOCK {
-        few_dots_and_sums::<L>(xs)
-    } else {
-        in_blocks(
-            xs,
-            #[inline(always)]
-            |[x, g]| {
-                let mut partial = [[L::splat(Sum::IDENTITY); 4]; 2];
-                // Four rows, of which the compiler makes one run of instructions.
-                let (x, g) = (
-                    x.as_chunks::<{ 4 * PARTIALS }>().0,
-                    g.as_chunks::<{ 4 * PARTIALS }>().0,
-                );
-                for (x, g) in x.iter().zip(g) {
-                    partial = add_dots_and_sums(x.as_chunks().0, g.as_chunks().0, partial);
-                }
-                partial.map(tree::<L, Sum>)
-            },
-            #[inline(always)]
-            |rest| few_dots_and_sums::<L>(rest),
-        )
-    };
+    let [dot, sum] = in_blocks(
+        xs,
+        #[inline(always)]
+        |[x, g]| {
+            let mut partial = [[L::splat(Sum::IDENTITY); 4]; 2];
+            // Four rows, of which the compiler makes one run of instructions.
+            let (x, g) = (
+                x.as_chunks::<{ 4 * PARTIALS }>().0,
+                g.as_chunks::<{ 4 * PARTIALS }>().0,
+            );
+            for (x, g) in x.iter().zip(g) {
+                partial = add_dots_and_sums(x.as_chunks().0, g.as_chunks().0, partial);
+            }
+            partial.map(tree::<L, Sum>)
+        },
+        #[inline(always)]
+        |rest| few_dots_and_sums::<L>(rest),
+    );
     (dot, sum)
 }
 
@@ -170,9 +166,6 @@ pub(super) fn residuals<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32;
     }
     let n = x.len().min(y.len());
     let xs = [run(x, 0, n), run(y, 0, n)];
-    if n <= BLOCK {
-        return few_residuals::<L>(line, xs);
-    }
     in_blocks(
         xs,
         #[inline(always)]

@@ -130,12 +130,7 @@ pub(super) fn linear_job<'a>(
 }
 
 /// `aᵀ · g` for vectors.
-pub(super) fn tn_job<'a>(
-    a: &'a [f32],
-    g: &'a [f32],
-    [m, k, n]: [usize; 3],
-    acc: Acc,
-) -> Job<'a> {
+pub(super) fn tn_job<'a>(a: &'a [f32], g: &'a [f32], [m, k, n]: [usize; 3], acc: Acc) -> Job<'a> {
     let job = Job {
         form: Form::LeftTransposed,
         sizes: [k, m, n],
@@ -150,7 +145,11 @@ pub(super) fn tn_job<'a>(
         // A column is its own transpose.
         let form = if n == 1 { Form::Dots } else { Form::Plain };
         let a_step = m;
-        Job { form, a_step, ..job }
+        Job {
+            form,
+            a_step,
+            ..job
+        }
     } else if n == 1 {
         // One column is computed as one row, so that lanes run along it.
         Job {
@@ -168,12 +167,7 @@ pub(super) fn tn_job<'a>(
 }
 
 /// `g · bᵀ` for vectors.
-pub(super) fn nt_job<'a>(
-    g: &'a [f32],
-    b: &'a [f32],
-    [m, k, n]: [usize; 3],
-    acc: Acc,
-) -> Job<'a> {
+pub(super) fn nt_job<'a>(g: &'a [f32], b: &'a [f32], [m, k, n]: [usize; 3], acc: Acc) -> Job<'a> {
     let job = Job {
         form: Form::RightTransposed,
         sizes: [m, n, k],
@@ -190,7 +184,11 @@ pub(super) fn nt_job<'a>(
     } else if n == 1 {
         // A row is its own transpose.
         let (form, b_step) = (Form::Plain, k);
-        Job { form, b_step, ..job }
+        Job {
+            form,
+            b_step,
+            ..job
+        }
     } else {
         job
     }
@@ -205,9 +203,8 @@ pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
     }
     match job.form {
         Form::Dots => dots::<L>(*job, out),
-        Form::Plain => product::<L, false, false>(*job, out),
-        Form::LeftTransposed => product::<L, true, false>(*job, out),
-        Form::RightTransposed => product::<L, false, true>(*job, out),
+        Form::LeftTransposed => product::<L, true>(*job, out),
+        Form::Plain | Form::RightTransposed => product::<L, false>(*job, out),
     }
 }
 
@@ -274,9 +271,9 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Cuts the result into strips. `TA` and `TB`: whether a factor is transposed.
+/// Cuts the result into strips. `TA`: whether the left factor is transposed.
 #[inline(always)]
-fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
+fn product<L: Lanes, const TA: bool>(job: Job<'_>, out: &mut [f32]) {
     if out.is_empty() {
         return; // whatever the sizes are
     }
@@ -284,25 +281,43 @@ fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f3
     if n < L::LEN && m.saturating_mul(k) <= SMALL {
         return tiles::product(&job.for_tiles(), out);
     }
+    let tb = job.form == Form::RightTransposed;
     let mut j = 0;
-    if const { !TB } {
-        // Each factor is used for two vectors, where their sums fit.
-        if const { L::REGISTERS >= 16 } {
-            while j + 2 * L::LEN <= n {
-                rows::<L, ROWS, 2, TA>(job, j, j, out);
-                j += 2 * L::LEN;
-            }
-        }
-        // The last whole vector once more costs less than copying a part of one.
-        let once_more = n >= L::LEN && job.acc == Acc::Set;
-        while j + L::LEN <= n || (j < n && once_more) {
-            let at = j.min(n - L::LEN);
-            rows::<L, ROWS, 1, TA>(job, at, at, out);
-            j += L::LEN;
+    // Each factor is used for two vectors, where their sums fit.
+    if const { L::REGISTERS >= 16 } {
+        while !tb && j + 2 * L::LEN <= n {
+            rows::<L, ROWS, 2, TA>(job, j, j, out);
+            j += 2 * L::LEN;
         }
     }
+    // The last whole vector once more costs less than copying a part of one.
+    let once_more = !tb && n >= L::LEN && job.acc == Acc::Set;
     while j < n {
-        packed::<L, TA, TB>(job, j, out);
+        let is_whole = j + L::LEN <= n;
+        let strip;
+        // There is one call of `rows`, because each is all of its loops once more.
+        let (job, from, at) = if tb && is_whole && k <= PACKED {
+            // All of it at once: no sum has to wait.
+            strip = pack(job, [j, L::LEN], [0, k]);
+            let b = strip.as_flattened();
+            (
+                Job {
+                    b,
+                    b_step: 8,
+                    ..job
+                },
+                0,
+                j,
+            )
+        } else if !tb && (is_whole || once_more) {
+            let at = j.min(n - L::LEN);
+            (job, at, at)
+        } else {
+            packed::<L, TA>(job, j, out);
+            j += L::LEN;
+            continue;
+        };
+        rows::<L, ROWS, 1, TA>(job, from, at, out);
         j += L::LEN;
     }
 }
@@ -502,13 +517,9 @@ const WAITING: usize = 32;
 
 /// Columns `j..j + width` of `B`, in rows `start..start + len`.
 #[inline(always)]
-fn pack<const TB: bool>(
-    job: Job<'_>,
-    [j, width]: [usize; 2],
-    [start, len]: [usize; 2],
-) -> [[f32; 8]; PACKED] {
+fn pack(job: Job<'_>, [j, width]: [usize; 2], [start, len]: [usize; 2]) -> [[f32; 8]; PACKED] {
     let mut strip = [[0.0; 8]; PACKED];
-    if TB {
+    if job.form == Form::RightTransposed {
         for c in 0..width {
             let row = run(job.b, (j + c) * job.b_step + start, len);
             for (to, x) in strip.iter_mut().zip(row) {
@@ -530,27 +541,16 @@ fn pack<const TB: bool>(
 
 /// One vector of columns at `j`, or as many as there are, from a copy of `B`.
 #[inline(always)]
-fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out: &mut [f32]) {
+fn packed<L: Lanes, const TA: bool>(job: Job<'_>, j: usize, out: &mut [f32]) {
     let [m, k, n] = job.sizes;
     let width = L::LEN.min(n - j);
-    // (Others have come to their last few columns, fewer than a vector has lanes.)
-    if const { TB } && k <= PACKED && width == L::LEN {
-        // All of it at once: no sum has to wait.
-        let strip = pack::<TB>(job, [j, width], [0, k]);
-        let job = Job {
-            b: strip.as_flattened(),
-            b_step: 8,
-            ..job
-        };
-        return rows::<L, ROWS, 1, TA>(job, 0, j, out);
-    }
     for first in (0..m).step_by(WAITING) {
         let count = WAITING.min(m - first);
         let mut sums = [[Sum::IDENTITY; 8]; WAITING];
         let mut totals = sums;
         for start in (0..k).step_by(PACKED) {
             let len = PACKED.min(k - start);
-            let strip = pack::<TB>(job, [j, width], [start, len]);
+            let strip = pack(job, [j, width], [start, len]);
             let chunk = Job {
                 b: strip.as_flattened(),
                 b_step: 8,

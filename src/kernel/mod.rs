@@ -36,7 +36,7 @@ pub use level::{Level, level};
 pub use level::{LevelError, level_from_env, set_level};
 
 pub(crate) use generic::IN_ORDER;
-use generic::{Max, Min, PARTIALS, Reduce, Sum};
+use generic::{Max, Min, PARTIALS, Reduce, Sum, alone};
 pub(crate) use level::{with_lanes, with_vectors};
 
 /// Whether a kernel overwrites its destination or adds to it.
@@ -125,14 +125,14 @@ pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mu
 
 #[inline(never)]
 fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
-    with_lanes!(L, f => generic::map_as::<L, N, _, false>(f, xs, out));
+    with_lanes!(L => generic::map_as::<L, N, F, false>(f, xs, out), alone: alone::map(&f, xs, out, Acc::Set));
 }
 
 // The long way out is not inlined: with it, short slices would pay for the
 // registers and the stack that vectors need.
 #[inline(never)]
 fn long_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    with_lanes!(L, f => generic::map::<L, N, _>(f, xs, out, acc));
+    with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc), alone: alone::map(&f, xs, out, acc));
 }
 
 /// [`map`] that is seldom run: without vectors it is one loop, to overwrite or to add.
@@ -153,13 +153,13 @@ pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
 /// `x[i] = f(x[i])`.
 #[inline(never)]
 pub fn map_in_place<F: Map<1>>(f: F, x: &mut [f32]) {
-    with_lanes!(L, f => generic::map_in_place::<L, _>(f, x));
+    with_lanes!(L => generic::map_in_place::<L, F>(f, x), alone: alone::map_in_place(&f, x));
 }
 
 /// `x[i] = f(x[i], y[i])`.
 #[inline(never)]
 pub fn zip_in_place<F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
-    with_lanes!(L, f => generic::zip_in_place::<L, _>(f, x, y));
+    with_lanes!(L => generic::zip_in_place::<L, F>(f, x, y), alone: alone::zip_in_place(&f, x, y));
 }
 
 /// The sum of `f(x[i], …)`, in the order of [`sum`].
@@ -179,7 +179,7 @@ fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
 
 #[inline(never)]
 fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    with_lanes!(L, f => generic::long_reduce::<L, R, N, _>(f, xs))
+    with_lanes!(L => generic::long_reduce::<L, R, N, F>(f, xs), alone: alone::reduce::<R, N>(&f, xs))
 }
 
 /// The sum of all elements, `-0.0` (the identity of addition) if there are none.
@@ -438,7 +438,7 @@ pub fn zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    if is_short::<3, F>(stretch.inner()) || level::is_scalar() {
+    if is_short::<3, F>(stretch.inner()) || stretch.inner() <= IN_ORDER || level::is_scalar() {
         generic::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
     } else {
         long_zip_grad(f, stretch, slices, grad, acc);
@@ -453,7 +453,10 @@ fn long_zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    with_vectors!(L => generic::zip_grad::<L, F>(f, stretch, slices, grad, acc));
+    if !stretch.has_inner().0 {
+        return generic::zip_grad_of_rows(f, stretch, slices, grad, acc);
+    }
+    with_vectors!(L => generic::zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc));
 }
 
 /// [`zip_grad`] of a single row, for few elements or without vectors.
