@@ -392,7 +392,9 @@ fn map_through_one_copy<L: Lanes, const N: usize, F: Map<N>>(
         for (to, x) in last_xs.iter_mut().zip(parts(&xs, whole.len()..n)) {
             copy_part(x, to);
         }
-        copy_part(rest, &mut last);
+        if acc == Acc::Add {
+            copy_part(rest, &mut last);
+        }
         // Or the compiler would make a second copy after all.
         is_last = black_box(true);
     }

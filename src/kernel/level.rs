@@ -207,39 +207,35 @@ pub(super) fn is_scalar() -> bool {
 /// Evaluates an expression with a lane type in place of `$L`: the one place a
 /// lane type is chosen, once per slice.
 ///
-/// Where there is no choice, the expression is compiled for no other lane type.
+/// Where there is no choice, the expression is compiled for no other lane type. With
+/// `alone`, something else is evaluated at the level that only tests ask for.
 macro_rules! with_lanes {
     ($L:ident => $kernel:expr) => {
-        if const { !$crate::kernel::Level::VECTORS }
-            || (const { cfg!(feature = "std") }
-                && $crate::kernel::level() == $crate::kernel::Level::Scalar)
-        {
+        $crate::kernel::with_lanes!($L => $kernel, alone: {
             type $L = f32;
             $kernel
-        } else {
-            $crate::kernel::with_vectors!($L => $kernel)
-        }
+        })
     };
-    // The same, but at a level that only tests ask for.
     ($L:ident => $kernel:expr, alone: $alone:expr) => {
         if const { !$crate::kernel::Level::VECTORS } {
             type $L = f32;
             $kernel
-        } else if const { cfg!(feature = "std") }
-            && $crate::kernel::level() == $crate::kernel::Level::Scalar
-        {
-            $alone
         } else {
-            $crate::kernel::with_vectors!($L => $kernel)
+            let level = $crate::kernel::level();
+            if const { cfg!(feature = "std") } && level == $crate::kernel::Level::Scalar {
+                $alone
+            } else {
+                $crate::kernel::with_vectors!(level, $L => $kernel)
+            }
         }
     };
 }
 
-/// The same where the level is known not to be `Scalar`.
+/// The same where the level is known, and not to be `Scalar`.
 macro_rules! with_vectors {
-    ($L:ident => $kernel:expr) => {{
+    ($level:expr, $L:ident => $kernel:expr) => {{
         #[cfg(all(feature = "std", target_arch = "x86_64"))]
-        if $crate::kernel::level() == $crate::kernel::Level::Avx2 {
+        if $level == $crate::kernel::Level::Avx2 {
             $crate::kernel::x86::enter(
                 #[inline(always)]
                 || {
@@ -253,6 +249,7 @@ macro_rules! with_vectors {
         }
         #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
         {
+            let _ = $level;
             type $L = $crate::kernel::f32x8;
             $kernel
         }

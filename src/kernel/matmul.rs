@@ -32,7 +32,7 @@
 use core::hint::black_box;
 
 use super::compensated::{
-    ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_unchecked, finite_or_zero, is_finite, rows_of_block,
+    ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_unchecked, finite_or_zero, is_finite,
 };
 use super::generic::{Reduce, Sum, reduce, run};
 use super::tiles;
@@ -201,10 +201,13 @@ pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
     if const { L::LEN == 1 } {
         return tiles::product(&job.for_tiles(), out);
     }
+    // Transposed, there is never a bias, and no code for it.
+    let no_bias = Job { bias: &[], ..*job };
     match job.form {
         Form::Dots => dots::<L>(*job, out),
-        Form::LeftTransposed => product::<L, true>(*job, out),
-        Form::Plain | Form::RightTransposed => product::<L, false>(*job, out),
+        Form::Plain => product::<L, false, false>(*job, out),
+        Form::LeftTransposed => product::<L, true, false>(no_bias, out),
+        Form::RightTransposed => product::<L, false, true>(no_bias, out),
     }
 }
 
@@ -271,9 +274,9 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Cuts the result into strips. `TA`: whether the left factor is transposed.
+/// Cuts the result into strips. `TA` and `TB`: whether a factor is transposed.
 #[inline(always)]
-fn product<L: Lanes, const TA: bool>(job: Job<'_>, out: &mut [f32]) {
+fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
     if out.is_empty() {
         return; // whatever the sizes are
     }
@@ -281,43 +284,25 @@ fn product<L: Lanes, const TA: bool>(job: Job<'_>, out: &mut [f32]) {
     if n < L::LEN && m.saturating_mul(k) <= SMALL {
         return tiles::product(&job.for_tiles(), out);
     }
-    let tb = job.form == Form::RightTransposed;
     let mut j = 0;
-    // Each factor is used for two vectors, where their sums fit.
-    if const { L::REGISTERS >= 16 } {
-        while !tb && j + 2 * L::LEN <= n {
-            rows::<L, ROWS, 2, TA>(job, j, j, out);
-            j += 2 * L::LEN;
+    if const { !TB } {
+        // Each factor is used for two vectors, where their sums fit.
+        if const { L::REGISTERS >= 16 } {
+            while j + 2 * L::LEN <= n {
+                rows::<L, ROWS, 2, TA>(job, j, j, out);
+                j += 2 * L::LEN;
+            }
+        }
+        // The last whole vector once more costs less than copying a part of one.
+        let once_more = n >= L::LEN && job.acc == Acc::Set;
+        while j + L::LEN <= n || (j < n && once_more) {
+            let at = j.min(n - L::LEN);
+            rows::<L, ROWS, 1, TA>(job, at, at, out);
+            j += L::LEN;
         }
     }
-    // The last whole vector once more costs less than copying a part of one.
-    let once_more = !tb && n >= L::LEN && job.acc == Acc::Set;
     while j < n {
-        let is_whole = j + L::LEN <= n;
-        let strip;
-        // There is one call of `rows`, because each is all of its loops once more.
-        let (job, from, at) = if tb && is_whole && k <= PACKED {
-            // All of it at once: no sum has to wait.
-            strip = pack(job, [j, L::LEN], [0, k]);
-            let b = strip.as_flattened();
-            (
-                Job {
-                    b,
-                    b_step: 8,
-                    ..job
-                },
-                0,
-                j,
-            )
-        } else if !tb && (is_whole || once_more) {
-            let at = j.min(n - L::LEN);
-            (job, at, at)
-        } else {
-            packed::<L, TA>(job, j, out);
-            j += L::LEN;
-            continue;
-        };
-        rows::<L, ROWS, 1, TA>(job, from, at, out);
+        packed::<L, TA, TB>(job, j, out);
         j += L::LEN;
     }
 }
@@ -517,9 +502,13 @@ const WAITING: usize = 32;
 
 /// Columns `j..j + width` of `B`, in rows `start..start + len`.
 #[inline(always)]
-fn pack(job: Job<'_>, [j, width]: [usize; 2], [start, len]: [usize; 2]) -> [[f32; 8]; PACKED] {
+fn pack<const TB: bool>(
+    job: Job<'_>,
+    [j, width]: [usize; 2],
+    [start, len]: [usize; 2],
+) -> [[f32; 8]; PACKED] {
     let mut strip = [[0.0; 8]; PACKED];
-    if job.form == Form::RightTransposed {
+    if TB {
         for c in 0..width {
             let row = run(job.b, (j + c) * job.b_step + start, len);
             for (to, x) in strip.iter_mut().zip(row) {
@@ -541,16 +530,27 @@ fn pack(job: Job<'_>, [j, width]: [usize; 2], [start, len]: [usize; 2]) -> [[f32
 
 /// One vector of columns at `j`, or as many as there are, from a copy of `B`.
 #[inline(always)]
-fn packed<L: Lanes, const TA: bool>(job: Job<'_>, j: usize, out: &mut [f32]) {
+fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out: &mut [f32]) {
     let [m, k, n] = job.sizes;
     let width = L::LEN.min(n - j);
+    // (Others have come to their last few columns, fewer than a vector has lanes.)
+    if const { TB } && k <= PACKED && width == L::LEN {
+        // All of it at once: no sum has to wait.
+        let strip = pack::<TB>(job, [j, width], [0, k]);
+        let job = Job {
+            b: strip.as_flattened(),
+            b_step: 8,
+            ..job
+        };
+        return rows::<L, ROWS, 1, TA>(job, 0, j, out);
+    }
     for first in (0..m).step_by(WAITING) {
         let count = WAITING.min(m - first);
         let mut sums = [[Sum::IDENTITY; 8]; WAITING];
         let mut totals = sums;
         for start in (0..k).step_by(PACKED) {
             let len = PACKED.min(k - start);
-            let strip = pack(job, [j, width], [start, len]);
+            let strip = pack::<TB>(job, [j, width], [start, len]);
             let chunk = Job {
                 b: strip.as_flattened(),
                 b_step: 8,
@@ -600,15 +600,19 @@ fn add_waiting<'s, L: Lanes, const R: usize, const TA: bool>(
             *total = L::load_part(of.as_slice(), 0.0);
         }
     }
-    for at in (0..len).step_by(rows_of_block(k)) {
-        if start + at > 0 {
-            carry_rows(&mut totals, &mut sums);
-        }
-        let rest = chunk.after::<TA>(at);
-        if k > ROWS_IN_ORDER && len - at >= ROWS_OF_BLOCK {
-            whole_block::<L, R, 1, TA>(rest, [i, 0], &mut sums);
-        } else {
-            block::<L, R, 1, TA>(rest, [i, 0], len - at, &mut sums);
+    if k <= ROWS_IN_ORDER {
+        block::<L, R, 1, TA>(chunk, [i, 0], len, &mut sums);
+    } else {
+        for at in (0..len).step_by(ROWS_OF_BLOCK) {
+            if start + at > 0 {
+                carry_rows(&mut totals, &mut sums);
+            }
+            let rest = chunk.after::<TA>(at);
+            if len - at >= ROWS_OF_BLOCK {
+                whole_block::<L, R, 1, TA>(rest, [i, 0], &mut sums);
+            } else {
+                block::<L, R, 1, TA>(rest, [i, 0], len - at, &mut sums);
+            }
         }
     }
     for (([sum], [total]), place) in sums.into_iter().zip(totals).zip(&mut places) {

@@ -403,7 +403,7 @@ pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut
 
 #[inline(never)]
 fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    with_vectors!(L => generic::zip::<L, F>(f, stretch, a, b, out));
+    with_vectors!(level(), L => generic::zip::<L, F>(f, stretch, a, b, out));
 }
 
 /// [`zip`] of a single row, for few elements or without vectors.
@@ -456,7 +456,7 @@ fn long_zip_grad<F: Map<3>>(
     if !stretch.has_inner().0 {
         return generic::zip_grad_of_rows(f, stretch, slices, grad, acc);
     }
-    with_vectors!(L => generic::zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc));
+    with_vectors!(level(), L => generic::zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc));
 }
 
 /// [`zip_grad`] of a single row, for few elements or without vectors.
