@@ -353,7 +353,7 @@ const fn takes_long<L: Lanes, const N: usize, F: Map<N>>() -> bool {
 
 /// [`map`] with one copy of the function, to overwrite and to add, for whole vectors and
 /// for the rest: that is put into vectors of its own first, which costs little beside the
-/// function, and takes a fourth of the time to compile.
+/// function, and is a fourth of the code to compile.
 #[inline(always)]
 fn map_through_one_copy<L: Lanes, const N: usize, F: Map<N>>(
     f: F,

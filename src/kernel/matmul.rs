@@ -195,7 +195,7 @@ pub(super) fn nt_job<'a>(g: &'a [f32], b: &'a [f32], [m, k, n]: [usize; 3], acc:
 }
 
 /// Computes a product. Each form is there once for each lane type, whichever kernels ask
-/// for it: a quarter of the time to compile the crate went into further copies.
+/// for it: when each kernel had its own, matrix products took a quarter of LLVM's time.
 #[inline(always)]
 pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
     if const { L::LEN == 1 } {
