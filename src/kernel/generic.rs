@@ -52,12 +52,14 @@
 //! scalar core much, and a loop anyone would write by hand gives the same bits.
 
 use core::cell::Cell;
+use core::hint::black_box;
 use core::ops::Range;
 
 use super::compensated::{
     BLOCK, Blocks, Columns, OneByOne, ROWS_IN_ORDER, ROWS_OF_BLOCK, TILE, Tile, carry_one,
     carry_vectors, in_blocks, rows_of_block,
 };
+use super::lanes::copy_part;
 use super::{Acc, Broadcast, Lanes, Level, Map, Mask, Row, Ties, Walk, f32x8, math};
 
 pub use super::matmul::{linear, matmul, matmul_nt, matmul_tn};
@@ -126,12 +128,63 @@ pub(super) fn shortest<T, const N: usize>(xs: &[&[T]; N]) -> usize {
     }
 }
 
+/// The same part of each slice; none of it where a slice is too short.
+///
+/// A loop here and below, where `map` of an array would be shorter: for each closure that
+/// it is given, it makes a dozen functions to be compiled, which were a third of all.
+#[inline(always)]
+fn parts<'a, const N: usize>(xs: &[&'a [f32]; N], part: Range<usize>) -> [&'a [f32]; N] {
+    let mut parts = [&[] as &[f32]; N];
+    for (to, x) in parts.iter_mut().zip(xs) {
+        *to = x.get(part.clone()).unwrap_or_default();
+    }
+    parts
+}
+
+/// The whole runs of `M` numbers in each slice.
+#[inline(always)]
+pub(super) fn runs<'a, const M: usize, const N: usize>(xs: &[&'a [f32]; N]) -> [&'a [[f32; M]]; N] {
+    let mut runs = [&[] as &[[f32; M]]; N];
+    for (to, x) in runs.iter_mut().zip(xs) {
+        *to = x.as_chunks().0;
+    }
+    runs
+}
+
+/// What [`runs`] leaves of each slice.
+#[inline(always)]
+pub(super) fn rests<'a, const M: usize, const N: usize>(xs: &[&'a [f32]; N]) -> [&'a [f32]; N] {
+    let mut rests = [&[] as &[f32]; N];
+    for (to, x) in rests.iter_mut().zip(xs) {
+        *to = x.as_chunks::<M>().1;
+    }
+    rests
+}
+
+/// Loads the beginning of a vector from each slice.
+#[inline(always)]
+fn load_parts<L: Lanes, const N: usize>(xs: &[&[f32]; N]) -> [L; N] {
+    let mut row = [L::splat(0.0); N];
+    for (to, x) in row.iter_mut().zip(xs) {
+        *to = L::load_part(x, 0.0);
+    }
+    row
+}
+
+/// Loads as many vectors as there are on both sides.
+#[inline(always)]
+fn load_all<L: Lanes>(from: &[L::Array], to: &mut [L]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = L::load(from);
+    }
+}
+
 /// Calls `f` with what stands at each place in all slices, as far as the
 /// shortest goes.
 ///
-/// Written as zips of one, two or three, of which one arm is left when compiled:
-/// a zip checks no index, and a row that is passed by reference is not packed
-/// into an integer register.
+/// Written as zips of one, two or three: a zip checks no index, and a row that is passed
+/// by reference is not packed into an integer register. Which of them it is, is known
+/// before anything is handed to LLVM, and the others are not.
 #[inline(always)]
 pub(super) fn for_each<'a, T, V: Copy, const N: usize>(
     xs: [&'a [T]; N],
@@ -140,32 +193,32 @@ pub(super) fn for_each<'a, T, V: Copy, const N: usize>(
     mut f: impl FnMut(&[V; N]),
 ) {
     let mut row = [zero; N];
-    match xs.as_slice() {
-        [x] => {
-            for x in x.iter() {
-                fill(&mut row, [load(x)]);
-                f(&row);
-            }
+    if const { N == 1 } {
+        let [x, ..] = xs.as_slice() else { return };
+        for x in x.iter() {
+            fill(&mut row, [load(x)]);
+            f(&row);
         }
-        [x, y] => {
-            for (x, y) in x.iter().zip(y.iter()) {
-                fill(&mut row, [load(x), load(y)]);
-                f(&row);
-            }
+    } else if const { N == 2 } {
+        let [x, y, ..] = xs.as_slice() else { return };
+        for (x, y) in x.iter().zip(y.iter()) {
+            fill(&mut row, [load(x), load(y)]);
+            f(&row);
         }
-        [x, y, z] => {
-            for ((x, y), z) in x.iter().zip(y.iter()).zip(z.iter()) {
-                fill(&mut row, [load(x), load(y), load(z)]);
-                f(&row);
-            }
+    } else if const { N == 3 } {
+        let [x, y, z, ..] = xs.as_slice() else {
+            return;
+        };
+        for ((x, y), z) in x.iter().zip(y.iter()).zip(z.iter()) {
+            fill(&mut row, [load(x), load(y), load(z)]);
+            f(&row);
         }
-        _ => {
-            for i in 0..shortest(&xs) {
-                for (to, x) in row.iter_mut().zip(&xs) {
-                    *to = x.get(i).map_or(zero, &load);
-                }
-                f(&row);
+    } else {
+        for i in 0..shortest(&xs) {
+            for (to, x) in row.iter_mut().zip(&xs) {
+                *to = x.get(i).map_or(zero, &load);
             }
+            f(&row);
         }
     }
 }
@@ -180,34 +233,34 @@ fn for_each_into<L: Lanes, const N: usize>(
 ) {
     let mut row = [L::splat(0.0); N];
     let out = L::chunks_mut(out).0.iter_mut();
-    match xs.as_slice() {
-        [x] => {
-            for (to, x) in out.zip(L::chunks(x).0) {
-                fill(&mut row, [L::load(x)]);
-                f(to, &row);
-            }
+    if const { N == 1 } {
+        let [x, ..] = xs.as_slice() else { return };
+        for (to, x) in out.zip(L::chunks(x).0) {
+            fill(&mut row, [L::load(x)]);
+            f(to, &row);
         }
-        [x, y] => {
-            for ((to, x), y) in out.zip(L::chunks(x).0).zip(L::chunks(y).0) {
-                fill(&mut row, [L::load(x), L::load(y)]);
-                f(to, &row);
-            }
+    } else if const { N == 2 } {
+        let [x, y, ..] = xs.as_slice() else { return };
+        for ((to, x), y) in out.zip(L::chunks(x).0).zip(L::chunks(y).0) {
+            fill(&mut row, [L::load(x), L::load(y)]);
+            f(to, &row);
         }
-        [x, y, z] => {
-            let zip = out.zip(L::chunks(x).0).zip(L::chunks(y).0);
-            for (((to, x), y), z) in zip.zip(L::chunks(z).0) {
-                fill(&mut row, [L::load(x), L::load(y), L::load(z)]);
-                f(to, &row);
-            }
+    } else if const { N == 3 } {
+        let [x, y, z, ..] = xs.as_slice() else {
+            return;
+        };
+        let zip = out.zip(L::chunks(x).0).zip(L::chunks(y).0);
+        for (((to, x), y), z) in zip.zip(L::chunks(z).0) {
+            fill(&mut row, [L::load(x), L::load(y), L::load(z)]);
+            f(to, &row);
         }
-        _ => {
-            let n = shortest(xs) / L::LEN;
-            for (i, to) in out.take(n).enumerate() {
-                for (to, x) in row.iter_mut().zip(xs) {
-                    *to = L::chunks(x).0.get(i).map_or(*to, L::load);
-                }
-                f(to, &row);
+    } else {
+        let n = shortest(xs) / L::LEN;
+        for (i, to) in out.take(n).enumerate() {
+            for (to, x) in row.iter_mut().zip(xs) {
+                *to = L::chunks(x).0.get(i).map_or(*to, L::load);
             }
+            f(to, &row);
         }
     }
 }
@@ -219,9 +272,73 @@ fn fill<V: Copy, const M: usize>(row: &mut [V], values: [V; M]) {
     }
 }
 
+/// A [`Map`] of single numbers, behind a pointer.
+pub(super) trait Single<const N: usize> {
+    fn single(&self, x: &[f32; N]) -> f32;
+}
+
+impl<const N: usize, F: Map<N>> Single<N> for F {
+    fn single(&self, x: &[f32; N]) -> f32 {
+        self.apply(x)
+    }
+}
+
+/// A function behind a pointer, for one number at a time where there are vectors: only
+/// tests ask for that, and so it need not be fast. All loops at that level are there once
+/// for all functions, in [`alone`], which saves a third of them.
+struct Alone<'a, const N: usize>(&'a dyn Single<N>);
+
+impl<const N: usize> Map<N> for Alone<'_, N> {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, x: &[L; N]) -> L {
+        const { assert!(L::LEN == 1) };
+        let mut numbers = [0.0; N];
+        for (to, x) in numbers.iter_mut().zip(x) {
+            x.store_part(core::slice::from_mut(to));
+        }
+        L::splat(self.0.single(&numbers))
+    }
+}
+
+/// Kernels with a function behind a pointer.
+pub(super) mod alone {
+    use super::{Acc, Alone, Reduce, Single};
+
+    #[inline(never)]
+    pub(in super::super) fn map<const N: usize>(
+        f: &dyn Single<N>,
+        xs: [&[f32]; N],
+        out: &mut [f32],
+        acc: Acc,
+    ) {
+        super::map::<f32, N, _>(Alone(f), xs, out, acc);
+    }
+
+    #[inline(never)]
+    pub(in super::super) fn map_in_place(f: &dyn Single<1>, x: &mut [f32]) {
+        super::map_in_place::<f32, _>(Alone(f), x);
+    }
+
+    #[inline(never)]
+    pub(in super::super) fn zip_in_place(f: &dyn Single<2>, x: &mut [f32], y: &[f32]) {
+        super::zip_in_place::<f32, _>(Alone(f), x, y);
+    }
+
+    #[inline(never)]
+    pub(in super::super) fn reduce<R: Reduce, const N: usize>(
+        f: &dyn Single<N>,
+        xs: [&[f32]; N],
+    ) -> f32 {
+        super::long_reduce::<f32, R, N, _>(Alone(f), xs)
+    }
+}
+
 /// See [`super::map`].
 #[inline(always)]
 pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
+    if const { takes_long::<L, N, F>() } {
+        return map_through_one_copy::<L, N, F>(f, xs, out, acc);
+    }
     // Told apart outside of the loop.
     match acc {
         Acc::Set => map_as::<L, N, F, false>(f, xs, out),
@@ -229,24 +346,86 @@ pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut
     }
 }
 
+/// Whether a function takes so many operations that there should be one copy of it.
+const fn takes_long<L: Lanes, const N: usize, F: Map<N>>() -> bool {
+    L::LEN > 1 && F::SHORT == 0
+}
+
+/// [`map`] with one copy of the function, to overwrite and to add, for whole vectors and
+/// for the rest: that is put into vectors of its own first, which costs little beside the
+/// function, and is a fourth of the code to compile.
 #[inline(always)]
-fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
+fn map_through_one_copy<L: Lanes, const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    let n = shortest(&xs).min(out.len());
+    let out = out.get_mut(..n).unwrap_or_default();
+    let (whole, rest) = out.split_at_mut(n - n % L::LEN);
+    let (mut last_xs, mut last) = ([[0.0; 8]; N], [0.0; 8]);
+    let mut is_last = false;
+    loop {
+        let mut vectors = parts(&xs, 0..whole.len());
+        let mut to = &mut *whole;
+        if is_last {
+            for (vector, x) in vectors.iter_mut().zip(&last_xs) {
+                *vector = x;
+            }
+            to = &mut last;
+        }
+        for_each_into::<L, N>(&vectors, to, |to, row| {
+            let y = f.apply(row);
+            match acc {
+                Acc::Set => y,
+                Acc::Add => L::load(to) + y,
+            }
+            .store(to);
+        });
+        if is_last {
+            return copy_part(&last, rest);
+        }
+        if rest.is_empty() {
+            return;
+        }
+        for (to, x) in last_xs.iter_mut().zip(parts(&xs, whole.len()..n)) {
+            copy_part(x, to);
+        }
+        if acc == Acc::Add {
+            copy_part(rest, &mut last);
+        }
+        // Or the compiler would make a second copy after all.
+        is_last = black_box(true);
+    }
+}
+
+#[inline(always)]
+pub(super) fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
     f: F,
     xs: [&[f32]; N],
     out: &mut [f32],
 ) {
+    if const { takes_long::<L, N, F>() } {
+        let acc = if const { ADD } { Acc::Add } else { Acc::Set };
+        return map_through_one_copy::<L, N, F>(f, xs, out, acc);
+    }
     for_each_into::<L, N>(&xs, out, |to, row| {
         let y = f.apply(row);
-        if ADD { L::load(to) + y } else { y }.store(to);
+        if const { ADD } { L::load(to) + y } else { y }.store(to);
     });
-    if L::LEN > 1 {
+    if const { L::LEN > 1 } {
         let n = shortest(&xs).min(out.len());
         let rest = n - n % L::LEN..n;
         let out = out.get_mut(rest.clone()).unwrap_or_default();
         if !out.is_empty() {
-            let part = |x: &[f32]| L::load_part(x.get(rest.clone()).unwrap_or_default(), 0.0);
-            let y = f.apply(&xs.map(part));
-            if ADD { L::load_part(out, 0.0) + y } else { y }.store_part(out);
+            let y = f.apply(&load_parts::<L, N>(&parts(&xs, rest)));
+            if const { ADD } {
+                L::load_part(out, 0.0) + y
+            } else {
+                y
+            }
+            .store_part(out);
         }
     }
 }
@@ -266,18 +445,34 @@ pub(super) fn map_in_one_loop<const N: usize, F: Map<N>>(
 /// one at a time. Which lanes there are to choose from is not asked.
 #[inline(always)]
 pub fn short_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if !Level::VECTORS {
-        return map::<f32, N, F>(f, xs, out, acc);
+    match acc {
+        Acc::Set => short_map_as::<N, F, false>(f, xs, out),
+        Acc::Add => short_map_as::<N, F, true>(f, xs, out),
+    }
+}
+
+#[inline(always)]
+pub(super) fn short_map_as<const N: usize, F: Map<N>, const ADD: bool>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+) {
+    if const { !Level::VECTORS } {
+        return map_as::<f32, N, F, ADD>(f, xs, out);
     }
     let n = shortest(&xs).min(out.len());
-    let (whole, rest) = (0..n - n % f32x8::LEN, n - n % f32x8::LEN..n);
-    let part = |range: &Range<usize>| xs.map(|x| x.get(range.clone()).unwrap_or_default());
-    let (xs, rests) = (part(&whole), part(&rest));
-    if let Some(out) = out.get_mut(whole) {
-        map::<f32x8, N, _>(&f, xs, out, acc);
-    }
-    if let Some(out) = out.get_mut(rest) {
-        map::<f32, N, F>(f, rests, out, acc);
+    let rest = n - n % f32x8::LEN..n;
+    for_each_into::<f32x8, N>(&xs, out, |to, row| {
+        let y = f.apply(row);
+        if const { ADD } {
+            f32x8::load(to) + y
+        } else {
+            y
+        }
+        .store(to);
+    });
+    if let Some(out) = out.get_mut(rest.clone()) {
+        map_as::<f32, N, F, ADD>(f, parts(&xs, rest), out);
     }
 }
 
@@ -293,12 +488,12 @@ pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32];
 /// [`reduce`] of more than [`IN_ORDER`] elements.
 #[inline(always)]
 pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         return one_by_one::<R, N, F>(f, xs);
     }
     let n = shortest(&xs);
-    let xs = xs.map(|x| x.get(..n).unwrap_or_default());
-    if !R::ROUNDS || n <= BLOCK {
+    let xs = parts(&xs, 0..n);
+    if const { !R::ROUNDS } {
         return tree::<L, R>(in_groups::<L, R, N, F>(f, xs));
     }
     let [sum] = in_blocks(
@@ -307,7 +502,10 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
         |block| {
             // Four rows at a time, of which the compiler makes one run of instructions.
             let mut partial = [L::splat(R::IDENTITY); 4];
-            let fours = block.map(|x| x.as_chunks::<{ 4 * PARTIALS }>().0);
+            let mut fours = [&[] as &[[f32; 4 * PARTIALS]]; N];
+            for (to, x) in fours.iter_mut().zip(block) {
+                *to = x.as_chunks().0;
+            }
             for_each(
                 fours,
                 &[0.0; 4 * PARTIALS],
@@ -315,7 +513,10 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
                 |four| four,
                 #[inline(always)]
                 |row| {
-                    let rows = row.map(|four| four.as_chunks::<PARTIALS>().0);
+                    let mut rows = [&[] as &[[f32; PARTIALS]]; N];
+                    for (to, four) in rows.iter_mut().zip(row) {
+                        *to = four.as_chunks().0;
+                    }
                     partial = add_groups::<L, R, N, F>(&f, rows, partial);
                 },
             );
@@ -345,7 +546,7 @@ pub(super) fn tree<L: Lanes, R: Reduce>([a, b, c, d]: [L; 4]) -> f32 {
 /// without SIMD.
 #[inline(always)]
 fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    if R::ROUNDS {
+    if const { R::ROUNDS } {
         let (mut sums, mut partial) = (OneByOne::NEW, [R::IDENTITY; PARTIALS]);
         let mut i = 0;
         for_each(
@@ -401,18 +602,16 @@ pub(super) fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
 pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     let mut result = R::IDENTITY;
     let mut rests = xs;
-    if Level::VECTORS {
+    if const { Level::VECTORS } {
         // Only the combining must go in order.
         let zero = f32x8::splat(0.0);
         let n = shortest(&xs);
-        let (whole, rest) = (0..n - n % f32x8::LEN, n - n % f32x8::LEN..n);
-        let wholes = xs.map(|x| f32x8::chunks(x.get(whole.clone()).unwrap_or_default()).0);
-        for_each(wholes, zero, f32x8::load, |row| {
+        for_each(runs(&xs), zero, f32x8::load, |row| {
             for y in f.apply(row).to_array() {
                 result = R::combine(result, y);
             }
         });
-        rests = xs.map(|x| x.get(rest.clone()).unwrap_or_default());
+        rests = parts(&xs, n - n % f32x8::LEN..n);
     }
     for_each(
         rests,
@@ -427,17 +626,16 @@ pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> 
 #[inline(always)]
 fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> [L; 4] {
     let identity = [L::splat(R::IDENTITY); 4];
-    let rows = xs.map(|x| x.as_chunks::<PARTIALS>().0);
-    let mut partial = add_groups::<L, R, N, F>(&f, rows, identity);
+    let mut partial = add_groups::<L, R, N, F>(&f, runs(&xs), identity);
     // The last row, if short: lanes beyond the end combine with the identity.
-    let rests = xs.map(|x| x.as_chunks::<PARTIALS>().1);
+    let rests = rests::<PARTIALS, N>(&xs);
+    let len = shortest(&rests);
     for (g, partial) in partial.iter_mut().enumerate() {
-        let group = rests.map(|x| x.get(L::LEN * g..).unwrap_or_default());
-        let len = shortest(&group);
-        if len > 0 {
+        let start = L::LEN * g;
+        if start < len {
             let mut lanes = [R::IDENTITY; 8];
-            let y = f.apply(&group.map(|x| L::load_part(x, 0.0)));
-            y.store_part(lanes.get_mut(..len.min(8)).unwrap_or_default());
+            let y = f.apply(&load_parts::<L, N>(&parts(&rests, start..len)));
+            y.store_part(lanes.get_mut(..(len - start).min(8)).unwrap_or_default());
             *partial = R::combine(*partial, L::load_part(&lanes, 0.0));
         }
     }
@@ -468,8 +666,11 @@ fn add_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
         #[inline(always)]
         |row| {
             for (g, partial) in partial.iter_mut().enumerate() {
-                let y = f.apply(&row.map(|vectors| vectors.get(g).copied().unwrap_or(zero)));
-                *partial = R::combine(*partial, y);
+                let mut xs = [zero; N];
+                for (to, vectors) in xs.iter_mut().zip(row) {
+                    *to = vectors.get(g).copied().unwrap_or(zero);
+                }
+                *partial = R::combine(*partial, f.apply(&xs));
             }
         },
     );
@@ -483,6 +684,9 @@ pub fn reduce_axis<L: Lanes, R: Reduce>(
     [outer, len, inner]: [usize; 3],
     out: &mut [f32],
 ) {
+    if const { R::ROUNDS } {
+        return sum_axis::<L>(x, [outer, len, inner], out, Acc::Set);
+    }
     if inner == 1 {
         for (i, to) in out.iter_mut().take(outer).enumerate() {
             let row = x.get(i * len..(i + 1) * len).unwrap_or_default();
@@ -495,14 +699,34 @@ pub fn reduce_axis<L: Lanes, R: Reduce>(
     }
     for (i, to) in out.chunks_exact_mut(inner).take(outer).enumerate() {
         let slab = run(x, i * len * inner, len * inner);
-        if R::ROUNDS {
-            sum_rows::<L>(slab, [len, inner], to, Acc::Set);
-        } else {
-            to.fill(R::IDENTITY);
-            for row in slab.chunks_exact(inner) {
-                combine_into::<L, R>(row, to);
-            }
+        to.fill(R::IDENTITY);
+        for row in slab.chunks_exact(inner) {
+            combine_into::<L, R>(row, to);
         }
+    }
+}
+
+/// [`super::sum_axis`], or that added to what is there.
+#[inline(always)]
+pub(super) fn sum_axis<L: Lanes>(
+    x: &[f32],
+    [outer, len, inner]: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    if inner == 1 {
+        for (i, to) in out.iter_mut().take(outer).enumerate() {
+            let row = x.get(i * len..(i + 1) * len).unwrap_or_default();
+            acc.put(to, reduce::<L, Sum, 1, _>(super::Identity, [row]));
+        }
+        return;
+    }
+    if inner == 0 {
+        return;
+    }
+    for (i, to) in out.chunks_exact_mut(inner).take(outer).enumerate() {
+        let slab = run(x, i * len * inner, len * inner);
+        sum_slab::<L>(slab, [len, inner], to, acc);
     }
 }
 
@@ -514,7 +738,7 @@ fn combine_into<L: Lanes, R: Reduce>(row: &[f32], to: &mut [f32]) {
     for (to, x) in to.iter_mut().zip(whole) {
         R::combine(L::load(to), L::load(x)).store(to);
     }
-    if L::LEN > 1 {
+    if const { L::LEN > 1 } {
         let x = L::load_part(rest, 0.0);
         R::combine(L::load_part(to_rest, 0.0), x).store_part(to_rest);
     }
@@ -586,9 +810,9 @@ pub fn zip<L: Lanes, F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32],
 #[inline(always)]
 pub(super) fn zip_row<L: Lanes, F: Map<2>>(f: &F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
     match row {
-        Row::Both => map::<L, 2, _>(f, [a, b], out, Acc::Set),
-        Row::OnlyA => map::<L, 1, _>(Last(f, one(b, 0)), [a], out, Acc::Set),
-        Row::OnlyB => map::<L, 1, _>(LastButOne(f, one(a, 0)), [b], out, Acc::Set),
+        Row::Both => map_as::<L, 2, _, false>(f, [a, b], out),
+        Row::OnlyA => map_as::<L, 1, _, false>(Last(f, one(b, 0)), [a], out),
+        Row::OnlyB => map_as::<L, 1, _, false>(LastButOne(f, one(a, 0)), [b], out),
     }
 }
 
@@ -621,52 +845,81 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
         }
         return;
     }
-    if L::LEN == 1 {
+    if L::LEN == 1 || n <= IN_ORDER || !stretch.has_inner().0 {
         let add = &mut |xs: [&[f32]; 3], sums: &mut [f32]| {
             map_in_one_loop(&f, xs, sums, Acc::Add);
         };
         return zip_grad_in_tiles(stretch, slices, grad, acc, add);
     }
-    let walk = stretch.walk();
-    let (has_own, has_other) = stretch.has_inner();
+    if const { L::LEN > 1 } {
+        zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc);
+    }
+}
+
+/// [`zip_grad`] of an operand that has the innermost dimension, of more columns than
+/// [`IN_ORDER`].
+#[inline(always)]
+pub(super) fn zip_grad_in_strips<L: Lanes, F: Map<3>>(
+    f: F,
+    stretch: &Broadcast,
+    slices: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    let (n, walk) = (stretch.inner(), stretch.walk());
+    let (_, has_other) = stretch.has_inner();
     let terms = walk.repeats();
     walk.own(
         #[inline(always)]
         |at| {
-            let ([g, own, other], [i, ..]) = (slices, at);
-            if !has_own {
-                let f = LastButOne(&f, one(own, i));
-                let mut sums = Columns::<f32, 1>::of(terms);
-                walk.repeated(
-                    at,
-                    #[inline(always)]
-                    |[_, j, k]| {
-                        let row = [run(g, k, n), run(other, j, n)];
-                        sums.add([reduce::<L, Sum, 2, _>(&f, row)]);
-                    },
-                );
-                let [sum] = sums.sums();
-                if let Some(to) = grad.get_mut(i) {
-                    acc.put(to, sum);
-                }
-                return;
-            }
-            let mut job = Columnwise {
+            let [i, ..] = at;
+            let job = Columnwise {
                 f: &f,
                 walk: &walk,
                 terms,
                 has_other,
                 slices,
                 at,
-                column: 0,
-                grad: grad.get_mut(i..i + n).unwrap_or_default(),
-                acc,
             };
-            job.strips::<L, 2>();
-            job.strips::<L, 1>();
-            job.strips::<f32, 1>();
+            job.put::<L>(grad.get_mut(i..i + n).unwrap_or_default(), acc);
         },
     );
+}
+
+/// [`zip_grad`] of an operand that lacks the innermost dimension, of more columns than
+/// [`IN_ORDER`]. Lanes are chosen for each row.
+pub(super) fn zip_grad_of_rows<F: Map<3>>(
+    f: F,
+    stretch: &Broadcast,
+    [g, own, other]: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    let n = stretch.inner();
+    sum_repeats(stretch, grad, acc, &mut |[i, j, k]| {
+        let f = LastButOne(&f, one(own, i));
+        super::long_reduce::<Sum, 2, _>(f, [run(g, k, n), run(other, j, n)])
+    });
+}
+
+/// Adds up what `row` gives for each row. Once for all functions.
+#[inline(never)]
+fn sum_repeats(
+    stretch: &Broadcast,
+    grad: &mut [f32],
+    acc: Acc,
+    row: &mut dyn FnMut([usize; 3]) -> f32,
+) {
+    let walk = stretch.walk();
+    let terms = walk.repeats();
+    walk.own(|at| {
+        let mut sums = Columns::<f32, 1>::of(terms);
+        walk.repeated(at, |at| sums.add([row(at)]));
+        let ([sum], [i, ..]) = (sums.sums(), at);
+        if let Some(to) = grad.get_mut(i) {
+            acc.put(to, sum);
+        }
+    });
 }
 
 /// Adds a term each to some sums.
@@ -744,28 +997,44 @@ struct Columnwise<'a, F> {
     slices: [&'a [f32]; 3],
     /// Where the row starts in the operand, in the other one and in the result.
     at: [usize; 3],
-    /// The next column.
-    column: usize,
-    grad: &'a mut [f32],
-    acc: Acc,
 }
 
 impl<F: Map<3>> Columnwise<'_, F> {
-    /// As many strips of `M` vectors as there still are.
+    /// All of them. The row has more columns than a strip, or none. The last strip ends
+    /// where the row does, and computes some columns a second time: a loop for fewer
+    /// columns would be the same code once more, for each function and lane type.
     #[inline(always)]
-    fn strips<L: Lanes, const M: usize>(&mut self) {
-        while self.column + M * L::LEN <= self.grad.len() {
-            let _ = self.strip::<L, M>();
-            self.column += M * L::LEN;
+    fn put<L: Lanes>(&self, grad: &mut [f32], acc: Acc) {
+        let width = 2 * L::LEN;
+        let mut column = 0;
+        while column < grad.len() {
+            let start = column.min(grad.len().saturating_sub(width));
+            if let Some(sums) = self.strip::<L, 2>(start) {
+                if start == column || acc == Acc::Set {
+                    put_vectors(sums, grad.get_mut(start..).unwrap_or_default(), acc);
+                } else {
+                    let mut lanes = [[0.0; 8]; 2];
+                    for (to, sum) in lanes.iter_mut().zip(sums) {
+                        sum.store_part(to);
+                    }
+                    let lanes = lanes.as_flattened().get(column - start..);
+                    let to = grad.get_mut(column..).unwrap_or_default();
+                    for (to, sum) in to.iter_mut().zip(lanes.unwrap_or_default()) {
+                        *to += sum;
+                    }
+                }
+            }
+            column = start + width;
         }
     }
 
+    /// The sums of `M` vectors of columns.
     #[inline(always)]
-    fn strip<L: Lanes, const M: usize>(&mut self) -> Option<()> {
+    fn strip<L: Lanes, const M: usize>(&self, column: usize) -> Option<[L; M]> {
         fn vectors<L: Lanes, const M: usize>(x: &[f32], at: usize) -> Option<&[L::Array; M]> {
             L::chunks(x.get(at..)?).0.first_chunk()
         }
-        let (column, [g, own, other]) = (self.column, self.slices);
+        let [g, own, other] = self.slices;
         let own = vectors::<L, M>(own, self.at[0] + column)?;
         let mut sums = Columns::<L, M>::of(self.terms);
         self.walk.repeated(
@@ -779,7 +1048,7 @@ impl<F: Map<3>> Columnwise<'_, F> {
                 if self.has_other
                     && let Some(vectors) = vectors::<L, M>(other, j + column)
                 {
-                    others = vectors.each_ref().map(L::load);
+                    load_all(vectors, &mut others);
                 }
                 let mut terms = others;
                 for (((term, g), own), other) in terms.iter_mut().zip(g).zip(own).zip(others) {
@@ -788,7 +1057,7 @@ impl<F: Map<3>> Columnwise<'_, F> {
                 sums.add(terms);
             },
         );
-        put_vectors(sums.sums(), self.grad.get_mut(column..)?, self.acc)
+        Some(sums.sums())
     }
 }
 
@@ -817,7 +1086,7 @@ pub fn map_in_place<L: Lanes, F: Map<1>>(f: F, x: &mut [f32]) {
     for x in whole {
         f.apply(&[L::load(x)]).store(x);
     }
-    if L::LEN > 1 && !rest.is_empty() {
+    if const { L::LEN > 1 } && !rest.is_empty() {
         f.apply(&[L::load_part(rest, 0.0)]).store_part(rest);
     }
 }
@@ -831,7 +1100,7 @@ pub fn zip_in_place<L: Lanes, F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
     for (x, y) in whole.iter_mut().zip(y_whole) {
         f.apply(&[L::load(x), L::load(y)]).store(x);
     }
-    if L::LEN > 1 && !rest.is_empty() {
+    if const { L::LEN > 1 } && !rest.is_empty() {
         let y = L::load_part(y_rest, 0.0);
         f.apply(&[L::load_part(rest, 0.0), y]).store_part(rest);
     }
@@ -840,17 +1109,15 @@ pub fn zip_in_place<L: Lanes, F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
 /// See [`super::sum_rows`].
 #[inline(always)]
 pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    let x = run(x, 0, m * n);
-    if n == 1 {
-        let sum = reduce::<L, Sum, 1, _>(super::Identity, [x]);
-        if let Some(to) = out.first_mut() {
-            acc.put(to, sum);
-        }
-        return;
-    }
+    sum_axis::<L>(x, [1, m, n], out, acc);
+}
+
+/// The sums of `n` columns, which are more than one.
+#[inline(always)]
+fn sum_slab<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     // Several columns at once: each waits for the row before.
     let mut j = 0;
-    if L::LEN > 1 {
+    if const { L::LEN > 1 } {
         while j + 4 * L::LEN <= n {
             let _ = sum_columns::<L, 4>(x, [m, n], j, out, acc);
             j += 4 * L::LEN;
@@ -864,7 +1131,7 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
             j += L::LEN;
         }
         // A part of a vector costs little if it is one register.
-        if j < n && L::REGISTERS >= 16 {
+        if const { L::REGISTERS >= 16 } && j < n {
             let _ = sum_last_columns::<L>(x, [m, n], j, out, acc);
             return;
         }
@@ -910,8 +1177,9 @@ fn sum_columns<L: Lanes, const M: usize>(
         sizes,
         #[inline(always)]
         |row| {
-            let vectors: &[L::Array; M] = L::chunks(row.get(j..)?).0.first_chunk()?;
-            Some(vectors.each_ref().map(L::load))
+            let mut loaded = [L::splat(0.0); M];
+            load_all::<L>(L::chunks(row.get(j..)?).0.get(..M)?, &mut loaded);
+            Some(loaded)
         },
     )?;
     put_vectors(sums, out.get_mut(j..)?, acc)
@@ -1146,27 +1414,43 @@ fn in_turn(terms: impl Iterator<Item = f32>, len: usize) -> f32 {
 
 /// See [`super::softmax`].
 #[inline(always)]
-pub fn softmax<L: Lanes, const LOG: bool>(
+pub fn softmax<L: Lanes, const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    match sizes {
+        [outer, len, 1] => softmax_of_rows::<L>(LOG, x, [outer, len], out),
+        _ => softmax_across(LOG, x, sizes, out),
+    }
+}
+
+/// [`softmax`] of rows. Both kinds share all that takes long, to compute and to compile.
+#[inline(always)]
+pub(super) fn softmax_of_rows<L: Lanes>(
+    log: bool,
+    x: &[f32],
+    [outer, len]: [usize; 2],
+    out: &mut [f32],
+) {
+    for i in 0..outer {
+        let x = run(x, i * len, len);
+        let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
+        let max = reduce::<L, Max, 1, _>(super::Identity, [x]);
+        map_as::<L, 1, _, false>(ExpFrom(max), [x], to);
+        let sum = reduce::<L, Sum, 1, _>(super::Identity, [to]);
+        if log {
+            map_as::<L, 1, _, false>(Less(max, math::ln(sum)), [x], to);
+        } else {
+            map_in_place::<L, _>(Divide(sum), to);
+        }
+    }
+}
+
+/// [`softmax`] along another dimension than the last.
+#[inline]
+pub(super) fn softmax_across(
+    log: bool,
     x: &[f32],
     [outer, len, inner]: [usize; 3],
     out: &mut [f32],
 ) {
-    if inner == 1 {
-        for i in 0..outer {
-            let x = run(x, i * len, len);
-            let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
-            let max = reduce::<L, Max, 1, _>(super::Identity, [x]);
-            if LOG {
-                let sum = reduce::<L, Sum, 1, _>(ExpFrom(max), [x]);
-                map::<L, 1, _>(Less(max, math::ln(sum)), [x], to, Acc::Set);
-            } else {
-                map::<L, 1, _>(ExpFrom(max), [x], to, Acc::Set);
-                let sum = reduce::<L, Sum, 1, _>(super::Identity, [to]);
-                map_in_place::<L, _>(Divide(sum), to);
-            }
-        }
-        return;
-    }
     for o in 0..outer {
         for j in 0..inner {
             let place = |i: usize| (o * len + i) * inner + j;
@@ -1176,7 +1460,7 @@ pub fn softmax<L: Lanes, const LOG: bool>(
             let sum = in_turn(exps.clone(), len);
             for (i, (x, exp)) in xs.zip(exps).enumerate() {
                 if let Some(to) = out.get_mut(place(i)) {
-                    *to = if LOG {
+                    *to = if log {
                         (x - max) - math::ln(sum)
                     } else {
                         exp / sum
@@ -1210,32 +1494,56 @@ impl Map<2> for LogSoftmaxGrad {
 pub fn softmax_grad<L: Lanes, const LOG: bool>(
     y: &[f32],
     g: &[f32],
+    sizes: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    match sizes {
+        [outer, len, 1] => softmax_grad_of_rows::<L, LOG>(y, g, [outer, len], out, acc),
+        _ => softmax_grad_across(LOG, y, g, sizes, out, acc),
+    }
+}
+
+/// [`softmax_grad`] of rows.
+#[inline(always)]
+pub(super) fn softmax_grad_of_rows<L: Lanes, const LOG: bool>(
+    y: &[f32],
+    g: &[f32],
+    [outer, len]: [usize; 2],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for i in 0..outer {
+        let (y, g) = (run(y, i * len, len), run(g, i * len, len));
+        let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
+        if const { LOG } {
+            let sum = reduce::<L, Sum, 1, _>(super::Identity, [g]);
+            map::<L, 2, _>(LogSoftmaxGrad(sum), [y, g], to, acc);
+        } else {
+            let sum = reduce::<L, Sum, 2, _>(super::Product, [y, g]);
+            map::<L, 2, _>(SoftmaxGrad(sum), [y, g], to, acc);
+        }
+    }
+}
+
+/// [`softmax_grad`] along another dimension than the last.
+#[inline]
+pub(super) fn softmax_grad_across(
+    log: bool,
+    y: &[f32],
+    g: &[f32],
     [outer, len, inner]: [usize; 3],
     out: &mut [f32],
     acc: Acc,
 ) {
-    if inner == 1 {
-        for i in 0..outer {
-            let (y, g) = (run(y, i * len, len), run(g, i * len, len));
-            let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
-            if LOG {
-                let sum = reduce::<L, Sum, 1, _>(super::Identity, [g]);
-                map::<L, 2, _>(LogSoftmaxGrad(sum), [y, g], to, acc);
-            } else {
-                let sum = reduce::<L, Sum, 2, _>(super::Product, [y, g]);
-                map::<L, 2, _>(SoftmaxGrad(sum), [y, g], to, acc);
-            }
-        }
-        return;
-    }
     for o in 0..outer {
         for j in 0..inner {
             let place = |i: usize| (o * len + i) * inner + j;
             let pairs = (0..len).map(|i| (one(y, place(i)), one(g, place(i))));
-            let terms = pairs.clone().map(|(y, g)| if LOG { g } else { y * g });
+            let terms = pairs.clone().map(|(y, g)| if log { g } else { y * g });
             let sum = in_turn(terms, len);
             for (i, (y, g)) in pairs.enumerate() {
-                let grad = if LOG {
+                let grad = if log {
                     LogSoftmaxGrad(sum).apply(&[y, g])
                 } else {
                     SoftmaxGrad(sum).apply(&[y, g])

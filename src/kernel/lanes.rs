@@ -422,7 +422,7 @@ impl Lanes for f32x8 {
 /// Copies up to 8 numbers, as many as the shorter slice has, in runs of 8, 4, 2
 /// and 1: a loop here would become a call of `memcpy`.
 #[inline(always)]
-fn copy_part(from: &[f32], to: &mut [f32]) {
+pub(super) fn copy_part(from: &[f32], to: &mut [f32]) {
     fn run<'f, 't, const N: usize>(
         from: &'f [f32],
         to: &'t mut [f32],

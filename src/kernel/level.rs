@@ -198,34 +198,61 @@ pub fn set_level(level: Level) {
     }
 }
 
+/// Whether kernels take one number at a time.
+#[inline(always)]
+pub(super) fn is_scalar() -> bool {
+    !Level::VECTORS || level() == Level::Scalar
+}
+
 /// Evaluates an expression with a lane type in place of `$L`: the one place a
 /// lane type is chosen, once per slice.
+///
+/// Where there is no choice, the expression is compiled for no other lane type. With
+/// `alone`, something else is evaluated at the level that only tests ask for.
 macro_rules! with_lanes {
     ($L:ident => $kernel:expr) => {
-        match $crate::kernel::level() {
-            $crate::kernel::Level::Scalar => {
-                type $L = f32;
-                $kernel
+        $crate::kernel::with_lanes!($L => $kernel, alone: {
+            type $L = f32;
+            $kernel
+        })
+    };
+    ($L:ident => $kernel:expr, alone: $alone:expr) => {
+        if const { !$crate::kernel::Level::VECTORS } {
+            type $L = f32;
+            $kernel
+        } else {
+            let level = $crate::kernel::level();
+            if const { cfg!(feature = "std") } && level == $crate::kernel::Level::Scalar {
+                $alone
+            } else {
+                $crate::kernel::with_vectors!(level, $L => $kernel)
             }
-            $crate::kernel::Level::Baseline => {
-                type $L = $crate::kernel::f32x8;
-                $kernel
-            }
-            #[cfg(all(feature = "std", target_arch = "x86_64"))]
-            $crate::kernel::Level::Avx2 => $crate::kernel::x86::enter(
+        }
+    };
+}
+
+/// The same where the level is known, and not to be `Scalar`.
+macro_rules! with_vectors {
+    ($level:expr, $L:ident => $kernel:expr) => {{
+        #[cfg(all(feature = "std", target_arch = "x86_64"))]
+        if $level == $crate::kernel::Level::Avx2 {
+            $crate::kernel::x86::enter(
                 #[inline(always)]
                 || {
                     type $L = $crate::kernel::x86::M256;
                     $kernel
                 },
-            ),
-            // Never the level there.
-            #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-            $crate::kernel::Level::Avx2 => {
-                type $L = $crate::kernel::f32x8;
-                $kernel
-            }
+            )
+        } else {
+            type $L = $crate::kernel::f32x8;
+            $kernel
         }
-    };
+        #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+        {
+            let _ = $level;
+            type $L = $crate::kernel::f32x8;
+            $kernel
+        }
+    }};
 }
-pub(crate) use with_lanes;
+pub(crate) use {with_lanes, with_vectors};

@@ -26,7 +26,7 @@ pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
         dot += product;
         sum += g;
     };
-    if Level::VECTORS {
+    if const { Level::VECTORS } {
         // As they were written: a CPU is slow to read a part of what it just wrote.
         let n = x.len().min(g.len());
         let (x_whole, x_rest) = f32x8::chunks(x.get(..n).unwrap_or_default());
@@ -50,7 +50,7 @@ pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
 #[inline(always)]
 pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
     let n = x.len().min(g.len());
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         // Partial sums are in memory then: little to gain, and more flash.
         let (x, g) = (run(x, 0, n), run(g, 0, n));
         return (
@@ -59,28 +59,24 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
         );
     }
     let xs = [run(x, 0, n), run(g, 0, n)];
-    let [dot, sum] = if n <= BLOCK {
-        few_dots_and_sums::<L>(xs)
-    } else {
-        in_blocks(
-            xs,
-            #[inline(always)]
-            |[x, g]| {
-                let mut partial = [[L::splat(Sum::IDENTITY); 4]; 2];
-                // Four rows, of which the compiler makes one run of instructions.
-                let (x, g) = (
-                    x.as_chunks::<{ 4 * PARTIALS }>().0,
-                    g.as_chunks::<{ 4 * PARTIALS }>().0,
-                );
-                for (x, g) in x.iter().zip(g) {
-                    partial = add_dots_and_sums(x.as_chunks().0, g.as_chunks().0, partial);
-                }
-                partial.map(tree::<L, Sum>)
-            },
-            #[inline(always)]
-            |rest| few_dots_and_sums::<L>(rest),
-        )
-    };
+    let [dot, sum] = in_blocks(
+        xs,
+        #[inline(always)]
+        |[x, g]| {
+            let mut partial = [[L::splat(Sum::IDENTITY); 4]; 2];
+            // Four rows, of which the compiler makes one run of instructions.
+            let (x, g) = (
+                x.as_chunks::<{ 4 * PARTIALS }>().0,
+                g.as_chunks::<{ 4 * PARTIALS }>().0,
+            );
+            for (x, g) in x.iter().zip(g) {
+                partial = add_dots_and_sums(x.as_chunks().0, g.as_chunks().0, partial);
+            }
+            partial.map(tree::<L, Sum>)
+        },
+        #[inline(always)]
+        |rest| few_dots_and_sums::<L>(rest),
+    );
     (dot, sum)
 }
 
@@ -137,7 +133,7 @@ impl Residual {
 #[inline(always)]
 pub(super) fn residuals_in_order(line: Residual, mut x: &[f32], mut y: &[f32]) -> [f32; 3] {
     let (mut squares, mut slope, mut sum) = (Sum::IDENTITY, Sum::IDENTITY, Sum::IDENTITY);
-    if Level::VECTORS {
+    if const { Level::VECTORS } {
         let n = x.len().min(y.len());
         let (x_whole, x_rest) = f32x8::chunks(x.get(..n).unwrap_or_default());
         let (y_whole, y_rest) = f32x8::chunks(y.get(..n).unwrap_or_default());
@@ -165,14 +161,11 @@ pub(super) fn residuals_in_order(line: Residual, mut x: &[f32], mut y: &[f32]) -
 /// The sums of `r²`, `x * r` and `r`, each in the order of `sum`.
 #[inline(always)]
 pub(super) fn residuals<L: Lanes>(line: Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         return residuals_one_by_one(line, x, y);
     }
     let n = x.len().min(y.len());
     let xs = [run(x, 0, n), run(y, 0, n)];
-    if n <= BLOCK {
-        return few_residuals::<L>(line, xs);
-    }
     in_blocks(
         xs,
         #[inline(always)]

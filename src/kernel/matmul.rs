@@ -60,7 +60,7 @@ pub fn linear<L: Lanes>(
     out: &mut [f32],
     [m, k, n]: [usize; 3],
 ) {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         let job = tiles::Job {
             sizes: [m, k, n],
             a: tiles::Factor::by_rows(x, k),
@@ -70,25 +70,13 @@ pub fn linear<L: Lanes>(
         };
         return tiles::product(&job, out);
     }
-    if n == 1 {
-        return dots::<L>(x, w, bias, out, [m, k], Acc::Set);
-    }
-    let job = Job {
-        sizes: [m, k, n],
-        a: x,
-        a_step: k,
-        b: w,
-        b_step: n,
-        bias,
-        acc: Acc::Set,
-    };
-    product::<L, false, false>(job, out);
+    compute::<L>(&linear_job(x, w, bias, [m, k, n]), out);
 }
 
 /// See [`super::matmul_tn`].
 #[inline(always)]
 pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         // One column is computed as one row, so that tiles are full.
         let (a, g, k, n) = if n == 1 { (g, a, 1, k) } else { (a, g, k, n) };
         let job = tiles::Job {
@@ -98,51 +86,15 @@ pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [us
             bias: &[],
             acc,
         };
-        tiles::product(&job, out);
-    } else if k == 1 && n == 1 {
-        dots::<L>(a, g, &[], out, [1, m], acc);
-    } else if k == 1 {
-        // A column is its own transpose.
-        let job = Job {
-            sizes: [1, m, n],
-            a,
-            a_step: m,
-            b: g,
-            b_step: n,
-            bias: &[],
-            acc,
-        };
-        product::<L, false, false>(job, out);
-    } else if n == 1 {
-        // One column is computed as one row, so that lanes run along it.
-        let job = Job {
-            sizes: [1, m, k],
-            a: g,
-            a_step: m,
-            b: a,
-            b_step: k,
-            bias: &[],
-            acc,
-        };
-        product::<L, false, false>(job, out);
-    } else {
-        let job = Job {
-            sizes: [k, m, n],
-            a,
-            a_step: k,
-            b: g,
-            b_step: n,
-            bias: &[],
-            acc,
-        };
-        product::<L, true, false>(job, out);
+        return tiles::product(&job, out);
     }
+    compute::<L>(&tn_job(a, g, [m, k, n], acc), out);
 }
 
 /// See [`super::matmul_nt`].
 #[inline(always)]
 pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         let job = tiles::Job {
             sizes: [m, n, k],
             a: tiles::Factor::by_rows(g, n),
@@ -152,10 +104,69 @@ pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [us
         };
         return tiles::product(&job, out);
     }
-    if k == 1 {
-        return dots::<L>(g, b, &[], out, [m, n], acc);
+    compute::<L>(&nt_job(g, b, [m, k, n], acc), out);
+}
+
+/// `x · w + bias` for vectors.
+pub(super) fn linear_job<'a>(
+    x: &'a [f32],
+    w: &'a [f32],
+    bias: &'a [f32],
+    [m, k, n]: [usize; 3],
+) -> Job<'a> {
+    Job {
+        form: if n == 1 { Form::Dots } else { Form::Plain },
+        sizes: [m, k, n],
+        a: x,
+        a_step: k,
+        b: w,
+        b_step: n,
+        bias,
+        acc: Acc::Set,
     }
+}
+
+/// `aᵀ · g` for vectors.
+pub(super) fn tn_job<'a>(a: &'a [f32], g: &'a [f32], [m, k, n]: [usize; 3], acc: Acc) -> Job<'a> {
     let job = Job {
+        form: Form::LeftTransposed,
+        sizes: [k, m, n],
+        a,
+        a_step: k,
+        b: g,
+        b_step: n,
+        bias: &[],
+        acc,
+    };
+    if k == 1 {
+        // A column is its own transpose.
+        let form = if n == 1 { Form::Dots } else { Form::Plain };
+        let a_step = m;
+        Job {
+            form,
+            a_step,
+            ..job
+        }
+    } else if n == 1 {
+        // One column is computed as one row, so that lanes run along it.
+        Job {
+            form: Form::Plain,
+            sizes: [1, m, k],
+            a: g,
+            a_step: m,
+            b: a,
+            b_step: k,
+            ..job
+        }
+    } else {
+        job
+    }
+}
+
+/// `g · bᵀ` for vectors.
+pub(super) fn nt_job<'a>(g: &'a [f32], b: &'a [f32], [m, k, n]: [usize; 3], acc: Acc) -> Job<'a> {
+    let job = Job {
+        form: Form::RightTransposed,
         sizes: [m, n, k],
         a: g,
         a_step: n,
@@ -164,34 +175,65 @@ pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [us
         bias: &[],
         acc,
     };
-    if n == 1 {
+    if k == 1 {
+        let form = Form::Dots;
+        Job { form, ..job }
+    } else if n == 1 {
         // A row is its own transpose.
-        product::<L, false, false>(Job { b_step: k, ..job }, out);
+        let (form, b_step) = (Form::Plain, k);
+        Job {
+            form,
+            b_step,
+            ..job
+        }
     } else {
-        product::<L, false, true>(job, out);
+        job
+    }
+}
+
+/// Computes a product. Each form is there once for each lane type, whichever kernels ask
+/// for it: when each kernel had its own, matrix products took a quarter of LLVM's time.
+#[inline(always)]
+pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
+    if const { L::LEN == 1 } {
+        return tiles::product(&job.for_tiles(), out);
+    }
+    // Transposed, there is never a bias, and no code for it.
+    let no_bias = Job { bias: &[], ..*job };
+    match job.form {
+        Form::Dots => dots::<L>(*job, out),
+        Form::Plain => product::<L, false, false>(*job, out),
+        Form::LeftTransposed => product::<L, true, false>(no_bias, out),
+        Form::RightTransposed => product::<L, false, true>(no_bias, out),
     }
 }
 
 /// `out[i] = a[i, ..] · b`, and the bias.
 #[inline(always)]
-fn dots<L: Lanes>(
-    a: &[f32],
-    b: &[f32],
-    bias: &[f32],
-    out: &mut [f32],
-    [m, k]: [usize; 2],
-    acc: Acc,
-) {
+fn dots<L: Lanes>(job: Job<'_>, out: &mut [f32]) {
+    let [m, k, _] = job.sizes;
     for (i, to) in out.iter_mut().take(m).enumerate() {
-        let sum = reduce::<L, Sum, 2, _>(Product, [run(a, i * k, k), run(b, 0, k)]);
-        acc.put(to, bias.first().map_or(sum, |b| sum + b));
+        let sum = reduce::<L, Sum, 2, _>(Product, [run(job.a, i * k, k), run(job.b, 0, k)]);
+        job.acc.put(to, job.bias.first().map_or(sum, |b| sum + b));
     }
+}
+
+/// The ways to go through the factors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One column, of dot products.
+    Dots,
+    /// Both factors as they stand.
+    Plain,
+    LeftTransposed,
+    RightTransposed,
 }
 
 /// A product to be computed: `a` has `m` rows that begin `a_step` apart (`k` if
 /// transposed), `b` has `k` rows that begin `b_step` apart (`n` if transposed).
 #[derive(Clone, Copy)]
-struct Job<'a> {
+pub(super) struct Job<'a> {
+    form: Form,
     sizes: [usize; 3],
     a: &'a [f32],
     a_step: usize,
@@ -201,7 +243,7 @@ struct Job<'a> {
     acc: Acc,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
     /// The rest of the factors from product `start` on. (The sizes stay.)
     #[inline(always)]
     fn after<const TA: bool>(self, start: usize) -> Self {
@@ -210,6 +252,26 @@ impl Job<'_> {
             a: self.a.get(passed..).unwrap_or_default(),
             b: self.b.get(start * self.b_step..).unwrap_or_default(),
             ..self
+        }
+    }
+
+    /// The same without vectors.
+    fn for_tiles(&self) -> tiles::Job<'a> {
+        let [m, k, n] = self.sizes;
+        tiles::Job {
+            sizes: self.sizes,
+            a: if self.form == Form::LeftTransposed {
+                tiles::Factor::by_steps(self.a, m)
+            } else {
+                tiles::Factor::by_rows(self.a, k)
+            },
+            b: if self.form == Form::RightTransposed {
+                tiles::Factor::by_rows(self.b, k)
+            } else {
+                tiles::Factor::by_steps(self.b, n)
+            },
+            bias: self.bias,
+            acc: self.acc,
         }
     }
 }
@@ -222,38 +284,23 @@ fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f3
     }
     let [m, k, n] = job.sizes;
     if n < L::LEN && m.saturating_mul(k) <= SMALL {
-        let job = tiles::Job {
-            sizes: job.sizes,
-            a: if TA {
-                tiles::Factor::by_steps(job.a, m)
-            } else {
-                tiles::Factor::by_rows(job.a, k)
-            },
-            b: if TB {
-                tiles::Factor::by_rows(job.b, k)
-            } else {
-                tiles::Factor::by_steps(job.b, n)
-            },
-            bias: job.bias,
-            acc: job.acc,
-        };
-        return tiles::product(&job, out);
+        return tiles::product(&job.for_tiles(), out);
     }
     let mut j = 0;
-    if !TB {
+    if const { !TB } {
         // Each factor is used for two vectors, where their sums fit.
-        while L::REGISTERS >= 16 && j + 2 * L::LEN <= n {
-            rows::<L, ROWS, 2, TA>(job, j, j, out);
-            j += 2 * L::LEN;
+        if const { L::REGISTERS >= 16 } {
+            while j + 2 * L::LEN <= n {
+                rows::<L, ROWS, 2, TA>(job, j, j, out);
+                j += 2 * L::LEN;
+            }
         }
-        while j + L::LEN <= n {
-            rows::<L, ROWS, 1, TA>(job, j, j, out);
+        // The last whole vector once more costs less than copying a part of one.
+        let once_more = n >= L::LEN && job.acc == Acc::Set;
+        while j + L::LEN <= n || (j < n && once_more) {
+            let at = j.min(n - L::LEN);
+            rows::<L, ROWS, 1, TA>(job, at, at, out);
             j += L::LEN;
-        }
-        if j < n && n >= L::LEN && job.acc == Acc::Set {
-            // The last whole vector once more costs less than copying a part of one.
-            let last = n - L::LEN;
-            return rows::<L, ROWS, 1, TA>(job, last, last, out);
         }
     }
     while j < n {
@@ -488,7 +535,8 @@ fn pack<const TB: bool>(
 fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out: &mut [f32]) {
     let [m, k, n] = job.sizes;
     let width = L::LEN.min(n - j);
-    if k <= PACKED && width == L::LEN {
+    // (Others have come to their last few columns, fewer than a vector has lanes.)
+    if const { TB } && k <= PACKED && width == L::LEN {
         // All of it at once: no sum has to wait.
         let strip = pack::<TB>(job, [j, width], [0, k]);
         let job = Job {

@@ -36,8 +36,8 @@ pub use level::{Level, level};
 pub use level::{LevelError, level_from_env, set_level};
 
 pub(crate) use generic::IN_ORDER;
-use generic::{Max, Min, PARTIALS, Reduce, Sum};
-pub(crate) use level::with_lanes;
+use generic::{Max, Min, PARTIALS, Reduce, Sum, alone};
+pub(crate) use level::{with_lanes, with_vectors};
 
 /// Whether a kernel overwrites its destination or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,18 +106,33 @@ impl<const N: usize, F: Map<N>> Map<N> for &F {
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if !Level::VECTORS || out.len() <= F::SHORT {
+    if const { has_short_way::<N, F>() } && is_short::<N, F>(out.len()) {
         generic::short_map(f, xs, out, acc);
     } else {
         long_map(f, xs, out, acc);
     }
 }
 
+/// [`map`] that overwrites, of which alone code is made.
+#[inline]
+pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
+    if const { has_short_way::<N, F>() } && is_short::<N, F>(out.len()) {
+        generic::short_map_as::<N, F, false>(f, xs, out);
+    } else {
+        long_set_map(f, xs, out);
+    }
+}
+
+#[inline(never)]
+fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
+    with_lanes!(L => generic::map_as::<L, N, F, false>(f, xs, out), alone: alone::map(&f, xs, out, Acc::Set));
+}
+
 // The long way out is not inlined: with it, short slices would pay for the
 // registers and the stack that vectors need.
 #[inline(never)]
 fn long_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc));
+    with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc), alone: alone::map(&f, xs, out, acc));
 }
 
 /// [`map`] that is seldom run: without vectors it is one loop, to overwrite or to add.
@@ -128,7 +143,7 @@ pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
     out: &mut [f32],
     acc: Acc,
 ) {
-    if Level::VECTORS {
+    if const { Level::VECTORS } {
         map(f, xs, out, acc);
     } else {
         generic::map_in_one_loop(f, xs, out, acc);
@@ -138,13 +153,13 @@ pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
 /// `x[i] = f(x[i])`.
 #[inline(never)]
 pub fn map_in_place<F: Map<1>>(f: F, x: &mut [f32]) {
-    with_lanes!(L => generic::map_in_place::<L, F>(f, x));
+    with_lanes!(L => generic::map_in_place::<L, F>(f, x), alone: alone::map_in_place(&f, x));
 }
 
 /// `x[i] = f(x[i], y[i])`.
 #[inline(never)]
 pub fn zip_in_place<F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
-    with_lanes!(L => generic::zip_in_place::<L, F>(f, x, y));
+    with_lanes!(L => generic::zip_in_place::<L, F>(f, x, y), alone: alone::zip_in_place(&f, x, y));
 }
 
 /// The sum of `f(x[i], …)`, in the order of [`sum`].
@@ -164,7 +179,7 @@ fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
 
 #[inline(never)]
 fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    with_lanes!(L => generic::long_reduce::<L, R, N, F>(f, xs))
+    with_lanes!(L => generic::long_reduce::<L, R, N, F>(f, xs), alone: alone::reduce::<R, N>(&f, xs))
 }
 
 /// The sum of all elements, `-0.0` (the identity of addition) if there are none.
@@ -363,13 +378,22 @@ fn long_reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     if out.is_empty() {
         return; // whatever the sizes are, here and below
     }
+    if const { R::ROUNDS && Level::VECTORS } {
+        return sum_slabs(x, sizes, out, Acc::Set);
+    }
     with_lanes!(L => generic::reduce_axis::<L, R>(x, sizes, out));
+}
+
+/// [`sum_axis`], or that added to what is there.
+#[inline(never)]
+fn sum_slabs(x: &[f32], sizes: [usize; 3], out: &mut [f32], acc: Acc) {
+    with_lanes!(L => generic::sum_axis::<L>(x, sizes, out, acc));
 }
 
 /// `out = f(a, b)` over operands that are stretched to one shape.
 #[inline]
 pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    if !Level::VECTORS || stretch.inner() <= F::SHORT {
+    if is_short::<2, F>(stretch.inner()) || level::is_scalar() {
         generic::zip::<f32, F>(f, stretch, a, b, out);
     } else {
         long_zip(f, stretch, a, b, out);
@@ -378,21 +402,21 @@ pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut
 
 #[inline(never)]
 fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    with_lanes!(L => generic::zip::<L, F>(f, stretch, a, b, out));
+    with_vectors!(level(), L => generic::zip::<L, F>(f, stretch, a, b, out));
 }
 
 /// [`zip`] of a single row, for few elements or without vectors.
 #[inline(always)]
 pub(crate) fn zip_row<F: Map<2>>(f: F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
     match row {
-        Row::Both => generic::short_map(&f, [a, b], out, Acc::Set),
+        Row::Both => generic::short_map_as::<2, _, false>(&f, [a, b], out),
         Row::OnlyA => {
             let f = generic::Last(&f, generic::one(b, 0));
-            generic::short_map(f, [a], out, Acc::Set);
+            generic::short_map_as::<1, _, false>(f, [a], out);
         }
         Row::OnlyB => {
             let f = generic::LastButOne(&f, generic::one(a, 0));
-            generic::short_map(f, [b], out, Acc::Set);
+            generic::short_map_as::<1, _, false>(f, [b], out);
         }
     }
 }
@@ -413,7 +437,7 @@ pub fn zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    if !Level::VECTORS || stretch.inner() <= F::SHORT {
+    if is_short::<3, F>(stretch.inner()) || stretch.inner() <= IN_ORDER || level::is_scalar() {
         generic::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
     } else {
         long_zip_grad(f, stretch, slices, grad, acc);
@@ -428,7 +452,10 @@ fn long_zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    with_lanes!(L => generic::zip_grad::<L, F>(f, stretch, slices, grad, acc));
+    if !stretch.has_inner().0 {
+        return generic::zip_grad_of_rows(f, stretch, slices, grad, acc);
+    }
+    with_vectors!(level(), L => generic::zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc));
 }
 
 /// [`zip_grad`] of a single row, for few elements or without vectors.
@@ -453,6 +480,11 @@ pub(crate) fn zip_grad_row<F: Map<3>>(
     }
 }
 
+/// Whether there are slices that are done right where the kernel is called.
+const fn has_short_way<const N: usize, F: Map<N>>() -> bool {
+    !Level::VECTORS || F::SHORT > 0
+}
+
 /// Whether a single row of this length is best done one element at a time.
 #[inline(always)]
 pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
@@ -464,7 +496,13 @@ pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
 /// Products are added in order of `k`, more than 64 in blocks as by [`sum_axis`]; with
 /// `n == 1`, where both factors of a sum are contiguous, in the order of [`sum`].
 pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
-    with_lanes!(L => generic::matmul::<L>(a, b, out, [m, k, n]));
+    long_linear(a, b, &[], out, [m, k, n]);
+}
+
+/// A matrix product, with the lanes there are.
+#[inline(never)]
+fn product(job: &matmul::Job<'_>, out: &mut [f32]) {
+    with_lanes!(L => matmul::compute::<L>(job, out));
 }
 
 /// `out[k, n] = a[m, k]ᵀ · g[m, n]`, or `+=`: the gradient of a right factor.
@@ -481,7 +519,11 @@ pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 
 #[inline]
 fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
-    with_lanes!(L => generic::matmul_tn::<L>(a, g, out, sizes, acc));
+    if const { Level::VECTORS } {
+        product(&matmul::tn_job(a, g, sizes, acc), out);
+    } else {
+        generic::matmul_tn::<f32>(a, g, out, sizes, acc);
+    }
 }
 
 /// `out[m, k] = g[m, n] · b[k, n]ᵀ`, or `+=`: the gradient of a left factor.
@@ -489,7 +531,11 @@ fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc:
 /// Products are added in order of `n`, more than 64 in blocks as by [`sum_axis`]; with
 /// `k == 1` in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    with_lanes!(L => generic::matmul_nt::<L>(g, b, out, [m, k, n], acc));
+    if const { Level::VECTORS } {
+        product(&matmul::nt_job(g, b, [m, k, n], acc), out);
+    } else {
+        generic::matmul_nt::<f32>(g, b, out, [m, k, n], acc);
+    }
 }
 
 /// `out[m, n] = x[m, k] · w[k, n] + b[n]`: [`matmul`], and the bias added last.
@@ -504,13 +550,17 @@ pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usiz
 /// [`linear`] with one input and one output.
 #[inline(always)]
 pub(crate) fn line(x: &[f32], w: f32, b: f32, out: &mut [f32]) {
-    map(Line(w, b), [x], out, Acc::Set);
+    set_map(Line(w, b), [x], out);
 }
 
 /// [`linear`] with more than one input or output.
 #[inline]
 pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3]) {
-    with_lanes!(L => generic::linear::<L>(x, w, b, out, sizes));
+    if const { Level::VECTORS } {
+        product(&matmul::linear_job(x, w, b, sizes), out);
+    } else {
+        generic::linear::<f32>(x, w, b, out, sizes);
+    }
 }
 
 /// `out[n]` is the sum of the rows of `x[m, n]`, in the order of [`sum_axis`]; if `n` is
@@ -525,15 +575,14 @@ pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
 
 #[inline(never)]
 fn long_sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    if !Level::VECTORS {
-        let x = x.get(..m * n).unwrap_or_default();
-        if n == 1 && m > IN_ORDER {
-            return add_up(long_sum(Term::X, x, x), out, acc);
-        }
-        return tiles::sum_rows(x, [m, n], out, acc);
+    if const { Level::VECTORS } {
+        return sum_slabs(x, [1, m, n], out, acc);
     }
-    let sizes = [m, n];
-    with_lanes!(L => generic::sum_rows::<L>(x, sizes, out, acc));
+    let x = x.get(..m * n).unwrap_or_default();
+    if n == 1 && m > IN_ORDER {
+        return add_up(long_sum(Term::X, x, x), out, acc);
+    }
+    tiles::sum_rows(x, [m, n], out, acc);
 }
 
 /// `out[outer, i, inner] = x[outer, inner] / n` for each `i` below `len`, or
@@ -616,7 +665,10 @@ pub fn softmax<const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     if out.is_empty() {
         return;
     }
-    with_lanes!(L => generic::softmax::<L, LOG>(x, sizes, out));
+    if const { Level::VECTORS } {
+        return long_softmax(LOG, x, sizes, out);
+    }
+    generic::softmax::<f32, LOG>(x, sizes, out);
 }
 
 /// The gradient of [`softmax`], from its result `y`.
@@ -630,7 +682,24 @@ pub fn softmax_grad<const LOG: bool>(
     if out.is_empty() {
         return;
     }
-    with_lanes!(L => generic::softmax_grad::<L, LOG>(y, g, sizes, out, acc));
+    match sizes {
+        [outer, len, 1] => {
+            let sizes = [outer, len];
+            with_lanes!(L => generic::softmax_grad_of_rows::<L, LOG>(y, g, sizes, out, acc));
+        }
+        _ => generic::softmax_grad_across(LOG, y, g, sizes, out, acc),
+    }
+}
+
+#[inline(never)]
+fn long_softmax(log: bool, x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    match sizes {
+        [outer, len, 1] => {
+            let sizes = [outer, len];
+            with_lanes!(L => generic::softmax_of_rows::<L>(log, x, sizes, out));
+        }
+        _ => generic::softmax_across(log, x, sizes, out),
+    }
 }
 
 #[inline(always)]

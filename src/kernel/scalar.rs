@@ -1,6 +1,7 @@
 //! The oracle: every kernel as a plain loop, one element at a time, with the
 //! order of operations spelled out. Slow, obvious, and what all lane types must
-//! equal bit for bit; also the "scalar" side of the benchmarks.
+//! equal bit for bit; also the "scalar" side of the benchmarks. `#[inline]`, and so
+//! compiled only where it is used: the library does without.
 
 use super::generic::{IN_ORDER, Max, Reduce, Sum};
 use super::{Acc, Identity, Map, Ties, math};
@@ -97,6 +98,7 @@ pub fn reduce_axis<R: Reduce>(x: &[f32], [outer, len, inner]: [usize; 3], out: &
 
 /// The offset, in an operand of shape `from`, of element `index` of `to`, the
 /// shape it is stretched to.
+#[inline]
 pub fn stretched_offset(from: &Shape, to: &Shape, index: usize) -> usize {
     let (mut rest, mut step, mut offset) = (index, 1, 0);
     for back in 1..=to.rank() {
@@ -194,6 +196,7 @@ fn stretched_place(from: &Shape, to: &Shape, index: usize, nth: usize) -> usize 
 }
 
 /// See [`super::matmul`].
+#[inline]
 pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     for i in 0..m {
         for j in 0..n {
@@ -210,6 +213,7 @@ pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
 }
 
 /// See [`super::matmul_tn`].
+#[inline]
 pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     for p in 0..k {
         for j in 0..n {
@@ -223,6 +227,7 @@ pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 }
 
 /// See [`super::matmul_nt`].
+#[inline]
 pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     for i in 0..m {
         for p in 0..k {
@@ -239,6 +244,7 @@ pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 }
 
 /// See [`super::linear`].
+#[inline]
 pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     matmul(x, w, out, [m, k, n]);
     for (i, to) in out.iter_mut().enumerate() {
@@ -247,6 +253,7 @@ pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usiz
 }
 
 /// See [`super::sum_rows`].
+#[inline]
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     for (j, to) in out.iter_mut().enumerate() {
         acc.put(to, contract(m, n == 1, (0..m).map(|i| at(x, i * n + j))));
@@ -254,6 +261,7 @@ pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
 }
 
 /// See [`super::spread`].
+#[inline]
 pub fn spread(x: &[f32], n: f32, [outer, len, inner]: [usize; 3], out: &mut [f32], acc: Acc) {
     for (o, i, j) in indices([outer, len, inner]) {
         if let Some(to) = out.get_mut((o * len + i) * inner + j) {
@@ -263,6 +271,7 @@ pub fn spread(x: &[f32], n: f32, [outer, len, inner]: [usize; 3], out: &mut [f32
 }
 
 /// See [`super::send_to_extremes`].
+#[inline]
 pub fn send_to_extremes(
     x: &[f32],
     y: &[f32],
@@ -295,6 +304,7 @@ pub fn send_to_extremes(
 }
 
 /// See [`super::transpose`].
+#[inline]
 pub fn transpose(x: &[f32], [a, low, b, high, c]: [usize; 5], out: &mut [f32], acc: Acc) {
     for (i, l, k) in indices([a, low, b]) {
         for h in 0..high {
@@ -310,6 +320,7 @@ pub fn transpose(x: &[f32], [a, low, b, high, c]: [usize; 5], out: &mut [f32], a
 }
 
 /// See [`super::paste`].
+#[inline]
 pub fn paste(
     x: &[f32],
     [outer, len, inner]: [usize; 3],
@@ -325,6 +336,7 @@ pub fn paste(
 }
 
 /// See [`super::cut`].
+#[inline]
 pub fn cut(
     x: &[f32],
     [outer, len, inner]: [usize; 3],

@@ -1,7 +1,7 @@
 //! Losses that are one node: one pass over the data, no buffers in between.
 
 use super::{Build, Entry, exactly};
-use crate::kernel::{self, Acc, Lanes, Map};
+use crate::kernel::{self, Lanes, Map};
 use crate::op::{Attrs, Backward, Forward, Grad, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
@@ -59,7 +59,7 @@ impl Op for Mse {
         let (p, y) = (cx.operand(0), cx.operand(1));
         if let Some(grad) = cx.first_grad(0) {
             if let Some(slope) = Slope::of(&grad, p) {
-                kernel::map(slope, [p, y], grad.operand, Acc::Set);
+                kernel::set_map(slope, [p, y], grad.operand);
             }
         } else {
             seldom_send(cx, [0, 1]);

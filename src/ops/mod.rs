@@ -228,7 +228,7 @@ impl<U: Unary> Op for Each<U> {
     fn forward(&self, cx: &mut Forward<'_>) {
         let f = EachForward(cx.attrs(), PhantomData::<U>);
         let ([x], y) = cx.split();
-        kernel::map(f, [x], y, Acc::Set);
+        kernel::set_map(f, [x], y);
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {

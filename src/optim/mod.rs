@@ -259,7 +259,7 @@ fn sweep_as<L: Lanes, const K: usize>(
     grads: &[f32],
     mut state: [&mut [f32]; K],
 ) {
-    if L::LEN == 1 {
+    if const { L::LEN == 1 } {
         return one_by_one(rule, params, grads, state);
     }
     let (p_whole, p_rest) = L::chunks_mut(params);
