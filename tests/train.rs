@@ -654,7 +654,7 @@ fn verdicts_tell_runs_apart() {
     assert!(judgement.to_string().contains("rule two"));
 }
 
-/// A curve through some rows of `y` next to `x`, scaled as `calibrate` does, the rest
+/// A curve through some rows of `y` next to `x`, scaled as `baregrad fit` does, the rest
 /// of them to validate with.
 fn judge(curve: &str, [x, y]: [&[f32]; 2], split: Option<u64>) -> Judgement {
     let data = Dataset::new([("x", x), ("y", y)]).unwrap();
