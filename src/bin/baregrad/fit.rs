@@ -173,7 +173,7 @@ fn seeded(curve: &Curve, seed: u64) -> Curve {
     }
 }
 
-/// What is trained with and what is kept back, in the units of the file.
+/// The samples to train with and those kept back, in the units of the file.
 struct Parts {
     training: Dataset,
     validation: Option<Dataset>,

@@ -55,7 +55,7 @@ impl Board {
         found.ok_or_else(|| format!("expected 'samples <n> of <room>', found {status:?}").into())
     }
 
-    /// What it answers to a line, unless that is an error.
+    /// Its answer to a line, unless that is an error.
     pub(super) fn ask(&mut self, line: &str) -> Result<String, Box<dyn Error>> {
         writeln!(self.0.get_mut(), "{line}")?;
         let answer = self.answer()?;
