@@ -34,7 +34,7 @@ use shared::{Sine, graphs, jobs, wanted};
 const PERCENT: u64 = 6;
 const INSTRUCTIONS: u64 = 10;
 
-const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
+const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 
 /// What is counted: a name, and how often it is done while counting. A kernel's
 /// name ends in the length of its slices.

@@ -51,9 +51,8 @@ done
 CALIBRATOR_FIRMWARE=$firmware cargo test --locked --quiet --no-fail-fast -p calibrator ||
     failed+=("tests of the calibrator")
 
-# The example, as a user would run it, with an emulated micro:bit whose flash is
-# erased.
-CARGO_TARGET_DIR=$desktop cargo build --locked --quiet --release --manifest-path ../Cargo.toml --example board
+# The tool, as a user would run it, with an emulated micro:bit whose flash is erased.
+CARGO_TARGET_DIR=$desktop cargo build --locked --quiet --release --manifest-path ../Cargo.toml --features cli
 socket=$firmware/microbit.socket
 rm -f "$socket"
 head -c 3072 /dev/zero | tr '\0' '\377' >"$firmware/microbit.flash"
@@ -62,9 +61,9 @@ qemu-system-arm -M microbit -display none -monitor none -kernel "$firmware/calib
     -serial "unix:$socket,server=on,wait=off" &
 trap 'kill %1; wait' EXIT
 while [[ ! -S $socket ]] && kill -0 %1; do sleep 0.1; done
-output=$("$desktop/release/examples/board" "unix:$socket" thermometer.csv 2>&1) || true
+output=$("$desktop/release/baregrad" board "unix:$socket" thermometer.csv 2>&1) || true
 echo "$output"
-[[ $output == *'saved on the board'*'same bits' ]] || failed+=("the example")
+[[ $output == *'saved on the board'*'same bits' ]] || failed+=("baregrad board")
 
 if ((${#failed[@]} > 0)); then
     printf 'FAILED: %s\n' "${failed[@]}" >&2

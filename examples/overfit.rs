@@ -10,11 +10,10 @@
 //! ```
 
 use std::error::Error;
-use std::path::Path;
 
 use baregrad::optim::Adam;
 use baregrad::random::{fill_normal, fill_uniform, seeded};
-use baregrad::train::{Curve, Dataset, EarlyStopping, Fit, Fitted, Model, Samples, plot};
+use baregrad::train::{Curve, Dataset, EarlyStopping, Fit, Fitted, Model, Samples};
 
 /// Enough to follow every sample.
 const UNITS: [usize; 2] = [32, 32];
@@ -22,6 +21,20 @@ const UNITS: [usize; 2] = [32, 32];
 const NOISE: f32 = 0.3;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let runs = runs()?;
+    println!(
+        "The square of the noise, which no model gets below: {:.4}",
+        NOISE * NOISE
+    );
+    for (name, fitted) in &runs {
+        println!("\n# {name}\n\n{}", fitted.verdict());
+    }
+    println!("\nAs a picture: cargo run --release --features plot --example pictures");
+    Ok(())
+}
+
+/// The same network four times: overfitting, and cured of it in three ways.
+pub fn runs() -> Result<[(&'static str, Fitted); 4], Box<dyn Error>> {
     let training = measure(20, 1)?;
     let validation = measure(100, 2)?;
     let network = Curve::Mlp {
@@ -38,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .epochs(4000)
     };
 
-    let runs = [
+    Ok([
         ("as it is", fit().run(&mut adam())?),
         ("L2 penalty 0.003", fit().l2(3e-3).run(&mut adam())?),
         (
@@ -51,15 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "noise 0.15 on the readings",
             fit().noise(0.15).run(&mut adam())?,
         ),
-    ];
-    println!(
-        "The square of the noise, which no model gets below: {:.4}",
-        NOISE * NOISE
-    );
-    for (name, fitted) in &runs {
-        println!("\n# {name}\n\n{}", fitted.verdict());
-    }
-    draw(&runs)
+    ])
 }
 
 /// A curve with noise, read at random places between -1 and 1.
@@ -76,15 +81,4 @@ fn measure(rows: usize, seed: u64) -> Result<Samples, Box<dyn Error>> {
         .map(|(x, noise)| curve(*x) + noise)
         .collect();
     Ok(Dataset::new([("x", x), ("y", y)])?.samples(&["x"], &["y"])?)
-}
-
-fn draw(runs: &[(&str, Fitted)]) -> Result<(), Box<dyn Error>> {
-    let histories: Vec<_> = runs
-        .iter()
-        .map(|(name, run)| (*name, run.history()))
-        .collect();
-    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pictures/overfit.svg");
-    plot::losses(picture, "Overfitting, and three cures", &histories)?;
-    println!("\nPicture: examples/pictures/overfit.svg");
-    Ok(())
 }

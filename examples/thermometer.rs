@@ -11,10 +11,8 @@
 //! cargo run --release --example thermometer
 //! ```
 
-use std::path::Path;
-
 use baregrad::optim::{Adam, Optimizer, Sgd};
-use baregrad::train::{self, Dataset, Fit, Fitted, Param, Samples, Scaler, Scaling, plot};
+use baregrad::train::{self, Dataset, Fit, Fitted, Model, Param, Samples, Scaler, Scaling};
 use baregrad::{Arena, Error, Tape, Var};
 
 /// What the thermometer showed.
@@ -200,9 +198,18 @@ fn train<'t>(
 }
 
 /// Nine readings to learn from, two to check what was learned. Data sets, the
-/// loop, the verdict and the pictures are helpers for the desktop; the model is
-/// the function above, as it is on the device.
+/// loop and the verdict are helpers for the desktop; the model is the function
+/// above, as it is on the device.
 fn training_and_validation() -> Result<(), Box<dyn std::error::Error>> {
+    let (_, fitted, _) = fit()?;
+    println!("params: {:.4?}", fitted.params());
+    println!("{}", fitted.verdict());
+    println!("As pictures: cargo run --release --features plot --example pictures");
+    Ok(())
+}
+
+/// A line, fitted, and the readings that it was trained and validated with.
+pub fn fit() -> Result<(impl Model, Fitted, [Samples; 2]), Box<dyn std::error::Error>> {
     let data = Dataset::new([("t_u", T_U), ("t_c", T_C)])?;
     // As the book drew them. `data.split(0.2, seed)` draws others.
     let (training, validation) = (
@@ -222,57 +229,7 @@ fn training_and_validation() -> Result<(), Box<dyn std::error::Error>> {
         .epochs(3000)
         .observe(train::lines(500))
         .run(&mut Sgd::new(1e-2))?;
-
-    println!("params: {:.4?}", fitted.params());
-    println!("{}", fitted.verdict());
-    draw(&line, &fitted, &training, &validation)
-}
-
-/// The two pictures that the README shows.
-fn draw(
-    line: &impl train::Model,
-    fitted: &Fitted,
-    training: &Samples,
-    validation: &Samples,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let readings = |samples: &Samples| samples.x().iter().map(|x| x / 0.1).collect();
-    let (x, x_validation): (Vec<f32>, Vec<f32>) = (readings(training), readings(validation));
-    let predicted = fitted.predict(line, training.x())?;
-    let predicted_validation = fitted.predict(line, validation.x())?;
-    let points = [
-        plot::Points {
-            name: "training",
-            x: &x,
-            y: training.y(),
-            predicted: &predicted,
-        },
-        plot::Points {
-            name: "validation",
-            x: &x_validation,
-            y: validation.y(),
-            predicted: &predicted_validation,
-        },
-    ];
-    let ends = [20.0, 84.0];
-    let curve = fitted.predict(line, &ends.map(|t_u| 0.1 * t_u))?;
-    let curve: Vec<(f32, f32)> = ends.into_iter().zip(curve).collect();
-
-    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pictures");
-    let labels = ["t_u, unknown units", "t_c, °C"];
-    plot::fit(
-        pictures.join("thermometer-fit.svg"),
-        "Thermometer: readings and the line through them",
-        labels,
-        &points,
-        &curve,
-    )?;
-    plot::losses(
-        pictures.join("thermometer-loss.svg"),
-        "Thermometer: loss while training",
-        &[("thermometer", fitted.history())],
-    )?;
-    println!("Pictures: examples/pictures/thermometer-fit.svg and thermometer-loss.svg");
-    Ok(())
+    Ok((line, fitted, [training, validation]))
 }
 
 fn heading(text: &str) {

@@ -149,24 +149,6 @@ fn names_are_unique() {
     assert_eq!(names.len(), entries().count());
 }
 
-/// An operation that PyTorch's reference programs use and the list lacks would
-/// not be compared.
-#[test]
-fn the_list_has_what_the_reference_uses() {
-    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/ops.json");
-    let reference = std::fs::read_to_string(reference).unwrap();
-    let reference: serde_json::Value = serde_json::from_str(&reference).unwrap();
-    let cases = reference["cases"].as_array().unwrap();
-    let steps = cases
-        .iter()
-        .flat_map(|case| case["prog"].as_array().unwrap());
-    let used: BTreeSet<_> = steps.map(|step| step["op"].as_str().unwrap()).collect();
-    let listed: BTreeSet<_> = entries().map(|entry| entry.name).collect();
-    let missing: Vec<_> = used.difference(&listed).collect();
-    // `detach` has no gradient to check, and so no entry.
-    assert_eq!(missing, [&"detach"]);
-}
-
 #[test]
 fn operands_are_counted() {
     let mut floats = vec![0.0; 64];

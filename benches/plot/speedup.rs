@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench kernels -- '^(sum|dot|add|exp|tanh|matmul)/(scalar|baseline|avx2)/'
-//! cargo run --release --example speedup
+//! cargo run --release -p baregrad-benches --features plot --example speedup
 //! ```
 //!
 //! The picture is `benches/speedup.svg`, or what the first argument names.
@@ -193,6 +193,6 @@ fn main() -> Result<()> {
         .map_err(|_| "the font cannot be read")?;
 
     let to = env::args_os().nth(1).map(PathBuf::from);
-    let committed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/speedup.svg");
+    let committed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("speedup.svg");
     draw(&measured()?, &to.unwrap_or_else(committed))
 }

@@ -1,5 +1,5 @@
 //! Training: samples in, a [`Calibration`] out. Knows nothing but the tape, so
-//! that the desktop can run the very same code (`examples/board.rs`).
+//! that the desktop can run the very same code (`baregrad board`).
 
 use core::fmt;
 

@@ -1,37 +1,15 @@
-//! The example `calibrate`, run as a person runs it.
+//! `baregrad fit`, run as a person runs it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
-
-/// The example, built as this test was: next to it, in the same profile.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.ancestors().nth(2).unwrap();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--example", "calibrate", "--target-dir"]);
-        cargo.arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        let built = cargo
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success());
-        profile.join("examples/calibrate")
-    })
-}
 
 /// An empty directory for one test.
 fn directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("calibrate")
+        .join("fit")
         .join(name);
     if directory.exists() {
         fs::remove_dir_all(&directory).unwrap();
@@ -41,8 +19,9 @@ fn directory(name: &str) -> PathBuf {
 }
 
 fn run(directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(program());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_baregrad"));
     command
+        .arg("fit")
         .args(arguments)
         .current_dir(directory)
         .output()

@@ -1,6 +1,7 @@
 //! `ops.json`: small programs, their values and gradients, and calls that must
 //! be refused.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use baregrad::op::Node;
@@ -538,6 +539,17 @@ pub fn test(file: File) -> Report {
             Err(why) => report.fail(format!("{} {}: {why}", reject.id, reject.kind)),
         }
         refused += 1;
+    }
+    // An operation that programs use and the list lacks would be known here only.
+    let steps = file.cases.iter().flat_map(|case| &case.prog);
+    let used: BTreeSet<_> = steps.map(|step| step.op.as_str()).collect();
+    let listed = ops::ALL.iter().copied().flatten().map(|entry| entry.name);
+    let listed: BTreeSet<_> = listed.collect();
+    for name in used.difference(&listed) {
+        // `detach` has no gradient to check, and so no entry.
+        if *name != "detach" {
+            report.fail(format!("{name} is not in the list of operations"));
+        }
     }
     report.summary = format!(
         "{ran} of {} cases ({optional} of them optional), {refused} of {} rejects",

@@ -1,0 +1,77 @@
+//! A file of readings and their references, in whatever stands between the columns.
+
+use crate::calibrator::fit::Sample;
+
+/// The samples of a file, or what is wrong with it, to be written behind its name.
+pub(super) fn samples(text: &str) -> Result<Vec<Sample>, String> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut heading = None;
+    let mut samples = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let columns = columns(line);
+        // At most one, of words only: a number that is misspelled is no heading.
+        let is_heading = samples.is_empty()
+            && heading.is_none()
+            && columns.iter().all(|word| word.parse::<f32>().is_err())
+            && columns.iter().any(|word| is_name(word));
+        if is_heading {
+            heading = Some(i + 1);
+            continue;
+        }
+        let at = i + 1;
+        let [reading, reference] = columns[..] else {
+            return Err(format!(
+                ":{at}: expected a reading and its reference, found {} in '{line}'",
+                match columns.len() {
+                    1 => "one column".into(),
+                    n => format!("{n} columns"),
+                }
+            ));
+        };
+        let number = |what, word: &str| match word.parse::<f32>() {
+            Ok(x) if x.is_finite() => Ok(x),
+            Ok(_) if word.contains(|c: char| c.is_ascii_digit()) => Err(format!(
+                ":{at}: expected {what} that f32 can hold, found '{word}'"
+            )),
+            _ => Err(format!(
+                ":{at}: expected a finite number as {what}, found '{word}'{}",
+                match word.replacen(',', ".", 1).parse::<f32>() {
+                    Ok(_) if word.contains(',') => ": write a point, not a comma",
+                    _ => "",
+                }
+            )),
+        };
+        samples.push(Sample {
+            reading: number("reading", reading)?,
+            reference: number("reference", reference)?,
+        });
+    }
+    match (samples.is_empty(), heading) {
+        (false, _) => Ok(samples),
+        (true, None) => Err(": expected lines of a reading and its reference, found none".into()),
+        (true, Some(at)) => Err(format!(
+            ": expected lines of a reading and its reference, found only a heading in line {at}"
+        )),
+    }
+}
+
+/// The columns of a line: at every semicolon, if there is one, or else at every tab, or
+/// comma, or wherever there are spaces.
+fn columns(line: &str) -> Vec<&str> {
+    for separator in [';', '\t', ','] {
+        if line.contains(separator) {
+            return line.split(separator).map(str::trim).collect();
+        }
+    }
+    line.split_whitespace().collect()
+}
+
+/// Whether it may name a column: nothing that is meant as a number.
+fn is_name(word: &str) -> bool {
+    let word = word.trim_start_matches(['+', '-', '"', '\'']);
+    word.starts_with(char::is_alphabetic) && !["nan", "inf"].contains(&&*word.to_lowercase())
+}

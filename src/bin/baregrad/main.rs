@@ -1,0 +1,69 @@
+//! The command-line tool: fits calibrations, and talks to boards that do.
+//!
+//! ```text
+//! cargo install --path . --features cli
+//! baregrad --help
+//! ```
+//!
+//! Errors are one line on standard error. The status is 0 if all went well; 2 if the
+//! command line is wrong or a fit fails; 1 if a board cannot be calibrated, or has other
+//! bits than the desktop.
+
+mod board;
+mod calibrator;
+mod fit;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Calibrates sensors: on this computer, from a file, or on a board.
+#[derive(Parser)]
+// Without a command that is an error like any other, not a page of help.
+#[command(version, arg_required_else_help = false)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Fit(fit::Args),
+    Board(board::Args),
+}
+
+fn main() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        // Help is no mistake, and has more than one line.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            eprintln!("error: {}", first_paragraph(&error.to_string()));
+            return ExitCode::from(2);
+        }
+    };
+    match command {
+        Command::Fit(args) => match fit::run(args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::from(2)
+            }
+        },
+        Command::Board(args) => match board::run(&args) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// The part of clap's message that says what is wrong, on one line.
+fn first_paragraph(message: &str) -> String {
+    let paragraph = message.split("\n\n").next().unwrap_or(message);
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}
