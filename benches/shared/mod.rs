@@ -95,7 +95,7 @@ impl Sine {
     pub const LEARNING_RATE: f32 = 1e-2;
 
     pub fn load() -> Sine {
-        serde_json::from_str(include_str!("../../tests/reference/golden/j2_mlp.json")).unwrap()
+        serde_json::from_str(include_str!("../../tests/golden/j2_mlp.json")).unwrap()
     }
 
     /// Checks the loss before the update of each epoch, counted from 1, up to

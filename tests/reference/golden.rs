@@ -1,4 +1,4 @@
-//! PyTorch's values, gradients and trajectories: see `golden/README.md`.
+//! PyTorch's values, gradients and trajectories: see `tests/golden/README.md`.
 //!
 //! Has its own `main`, because libtest hides what passing tests print, and how
 //! much was compared is part of the result.
@@ -12,11 +12,11 @@
     unreachable_pub
 )]
 
-mod golden_support;
+mod support;
 
 use std::process::ExitCode;
 
-use golden_support::{
+use support::{
     Report, directory, entries, j2, losses, ops, optim, read, sched, seeds, special,
 };
 use serde::de::DeserializeOwned;

@@ -2,7 +2,7 @@
 stay, and what PyTorch makes of them is written over what is there.
 
     pip install torch==2.15.0
-    python tests/reference/golden/ops.py
+    python tests/golden/ops.py
 """
 
 import json

@@ -23,7 +23,7 @@ pub fn test(file: File) -> Report {
     }
     for name in without_case(&file.cases) {
         report.fail(format!(
-            "{name} has no reference values: give it a line in tests/reference/golden/torch_ops.py and in \
+            "{name} has no reference values: give it a line in tests/golden/torch_ops.py and in \
              entries.py, and run that"
         ));
     }

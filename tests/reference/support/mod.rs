@@ -158,7 +158,7 @@ impl Report {
 /// Where the files are.
 pub fn directory() -> PathBuf {
     std::env::var_os("BAREGRAD_GOLDEN_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden"),
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../golden"),
         PathBuf::from,
     )
 }

@@ -4,7 +4,7 @@ tensors and on some that fill vectors, with PyTorch's results in `f64` and `f32`
 A new operation takes a line in `torch_ops.py` and a line here.
 
     pip install torch==2.15.0
-    python tests/reference/golden/entries.py
+    python tests/golden/entries.py
 """
 
 import pathlib

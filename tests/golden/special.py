@@ -3,7 +3,7 @@ subnormal numbers and its kinks, with incoming gradients of every kind, as PyTor
 `f32` has it.
 
     pip install torch==2.15.0
-    python tests/reference/golden/special.py
+    python tests/golden/special.py
 """
 
 import itertools
