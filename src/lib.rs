@@ -278,6 +278,7 @@ extern crate std;
 mod arena;
 mod batch;
 mod error;
+pub mod function;
 pub mod gradcheck;
 pub mod kernel;
 pub mod op;

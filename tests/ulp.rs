@@ -81,6 +81,7 @@ const CASES: &[Case] = &[
     case!("cos", cos, f64::cos, ulp, -8192.0, 8192.0, 2.06),
     case!("cos, huge", cos, f64::cos, ulp, 8192.0, f32::MAX, 2.09),
     case!("erf", erf, libm::erf, ulp, -INF, INF, 2.11),
+    case!("atan", atan, f64::atan, ulp, -INF, INF, 1.31),
     case!("gelu, x > 0", gelu, gelu, ulp, 0.0, INF, 1.93),
     case!("gelu, x < 0, in 2^-24 |x|", gelu, gelu, part_of_x, f32::MIN, -0.0, 0.96),
     case!("gelu_tanh, x > 0", gelu_tanh, gelu_tanh, ulp, 0.0, 1e30, 2.40),

@@ -1,0 +1,187 @@
+//! Comparisons, and the choice between two by one of them.
+
+use super::{Binary, Build, Entry, Pair};
+use crate::kernel::{Lanes, Mask};
+use crate::op::Op;
+use crate::var::Var;
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry::pair("lt", |a, b, _| a.lt(b)),
+    Entry::pair("le", |a, b, _| a.le(b)),
+    Entry::pair("gt", |a, b, _| a.gt(b)),
+    Entry::pair("ge", |a, b, _| a.ge(b)),
+    Entry::pair("eq", |a, b, _| a.eq(b)),
+    Entry::pair("ne", |a, b, _| a.ne(b)),
+    Entry::new(
+        "where",
+        Build::Three(|mask, x, y, _| x.where_(mask.gt(mask.tape().constant(&[0.0], [])), y)),
+    )
+    .of(&[&[2, 3], &[3], &[2, 3]]),
+];
+
+/// A comparison of two numbers, as a mask or as 1 and 0.
+pub trait Comparison: Binary {
+    /// Where it holds.
+    fn mask<L: Lanes>(a: L, b: L) -> L::Mask;
+}
+
+macro_rules! comparison {
+    ($($(#[$doc:meta])* $Op:ident, $name:literal, |$a:ident, $b:ident| $mask:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $Op;
+        impl Comparison for $Op {
+            #[inline(always)]
+            fn mask<L: Lanes>($a: L, $b: L) -> L::Mask {
+                $mask
+            }
+        }
+        impl Binary for $Op {
+            const NAME: &'static str = $name;
+            #[inline(always)]
+            fn forward<L: Lanes>(a: L, b: L) -> L {
+                L::select(Self::mask(a, b), L::splat(1.0), L::splat(0.0))
+            }
+            #[inline(always)]
+            fn grad_a<L: Lanes>(_: L, _: L, _: L) -> L {
+                L::splat(0.0)
+            }
+            #[inline(always)]
+            fn grad_b<L: Lanes>(_: L, _: L, _: L) -> L {
+                L::splat(0.0)
+            }
+        }
+    )*};
+}
+comparison! {
+    /// `a < b`.
+    Lt, "lt", |a, b| a.lt(b);
+    /// `a <= b`.
+    Le, "le", |a, b| a.le(b);
+    /// `a > b`.
+    Gt, "gt", |a, b| a.gt(b);
+    /// `a >= b`.
+    Ge, "ge", |a, b| a.ge(b);
+    /// `a == b`.
+    Eq, "eq", |a, b| a.eq(b);
+    /// `a != b`.
+    Ne, "ne", |a, b| a.eq(b).not();
+}
+
+/// Where a mask of 1 and 0 holds, as lanes have it. NaN holds, as in PyTorch.
+#[inline(always)]
+fn holds<L: Lanes>(mask: L) -> L::Mask {
+    mask.eq(L::splat(0.0)).not()
+}
+
+/// `x` where the mask holds (or, for `HOLDS` false, where it does not), else `-0.0`:
+/// added to the other half it changes no bit.
+#[derive(Clone, Copy, Debug)]
+struct Where<const HOLDS: bool>;
+
+impl<const HOLDS: bool> Where<HOLDS> {
+    #[inline(always)]
+    fn keep<L: Lanes>(mask: L, x: L, other: L) -> L {
+        if HOLDS {
+            L::select(holds(mask), x, other)
+        } else {
+            L::select(holds(mask), other, x)
+        }
+    }
+}
+
+impl<const HOLDS: bool> Binary for Where<HOLDS> {
+    const NAME: &'static str = "where";
+    #[inline(always)]
+    fn forward<L: Lanes>(mask: L, x: L) -> L {
+        Self::keep(mask, x, L::splat(-0.0))
+    }
+    #[inline(always)]
+    fn grad_a<L: Lanes>(_: L, _: L, _: L) -> L {
+        L::splat(0.0)
+    }
+    #[inline(always)]
+    fn grad_b<L: Lanes>(g: L, mask: L, _: L) -> L {
+        Self::keep(mask, g, L::splat(0.0))
+    }
+}
+
+/// Both halves of a choice together.
+#[derive(Clone, Copy, Debug)]
+struct Halves;
+impl Binary for Halves {
+    const NAME: &'static str = "where";
+    const PASSES_GRAD: [bool; 2] = [true, true];
+    #[inline(always)]
+    fn forward<L: Lanes>(a: L, b: L) -> L {
+        a + b
+    }
+    #[inline(always)]
+    fn grad_a<L: Lanes>(g: L, _: L, _: L) -> L {
+        g
+    }
+    #[inline(always)]
+    fn grad_b<L: Lanes>(g: L, _: L, _: L) -> L {
+        g
+    }
+}
+
+macro_rules! compare {
+    ($($method:ident, $Op:ident, $doc:literal;)*) => {$(
+        #[doc = $doc]
+        #[track_caller]
+        #[must_use]
+        pub fn $method(self, other: Var<'t>) -> Var<'t> {
+            self.compare(&Pair($Op), other)
+        }
+    )*};
+}
+
+/// Comparisons give 1 where they hold and 0 elsewhere, also beside NaN, of which only
+/// [`ne`](Self::ne) holds. They broadcast, and no gradient flows through them:
+/// [`requires_grad`](Self::requires_grad) is false of what they give.
+impl<'t> Var<'t> {
+    compare! {
+        lt, Lt, "1 where `self < other`, else 0.";
+        le, Le, "1 where `self <= other`, else 0.";
+        gt, Gt, "1 where `self > other`, else 0.";
+        ge, Ge, "1 where `self >= other`, else 0.";
+        eq, Eq, "1 where `self == other`, else 0.";
+        ne, Ne, "1 where `self != other`, else 0.";
+    }
+
+    /// A comparison: recorded as an operation that needs no gradient.
+    #[track_caller]
+    pub(crate) fn compare(self, op: &'static dyn Op, other: Var<'t>) -> Var<'t> {
+        let tape = self.tape();
+        let enabled = tape.set_grad_enabled(false);
+        let mask = tape.apply_plain(op, &[self, other]);
+        tape.set_grad_enabled(enabled);
+        mask
+    }
+
+    /// This where `mask` is not 0, and `other` elsewhere: PyTorch's `Tensor.where`.
+    /// All three broadcast. (It takes three nodes: a half each, and both together.)
+    ///
+    /// Gradient: to what was chosen; 0 to what was not, and to the mask.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<32, 16>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[-2.0, 3.0], [2]);
+    /// let zero = tape.constant(&[0.0], []);
+    /// let leaky = x.where_(x.gt(zero), 0.1 * x);
+    /// tape.backward(leaky.sum())?;
+    /// assert_eq!(*leaky.value()?, [-0.2, 3.0]);
+    /// assert_eq!(*x.grad()?, [0.1, 1.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn where_(self, mask: Var<'t>, other: Var<'t>) -> Var<'t> {
+        let tape = self.tape();
+        let yes = tape.apply_plain(&Pair(Where::<true>), &[mask, self]);
+        let no = tape.apply_plain(&Pair(Where::<false>), &[mask, other]);
+        tape.apply_plain(&Pair(Halves), &[yes, no])
+    }
+}
