@@ -1,10 +1,10 @@
 //! `Jet`: a value and its partial derivatives, in lanes.
 
 use core::marker::PhantomData;
-use core::ops::{Add, Div, Mul, Neg, Sub};
+use core::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
 use super::{Real, straight};
-use crate::kernel::Lanes;
+use crate::kernel::{Lanes, Mask};
 use crate::op::Attrs;
 use crate::ops::arithmetic::{
     AddOp, AddScalar, DivOp, DivScalar, MulOp, MulScalar, NegOp, ScalarDiv, ScalarSub, SubOp,
@@ -142,18 +142,19 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
     }
 
     /// An operation on one.
-    #[inline(always)]
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn unary<U: Unary>(self, attrs: Attrs) -> Self {
         let x = self.value;
-        let y = U::forward(&attrs, x);
-        if P == 0 || U::PASSES_GRAD {
+        let y = forward::<U, L>(&attrs, x);
+        if const { P == 0 || U::PASSES_GRAD } {
             return Jet { value: y, ..self };
         }
-        if U::DEAR {
+        if const { U::DEAR } {
             if self.live == 0 {
                 return Jet { value: y, ..self };
             }
-            let slope = U::backward(&attrs, x, y, L::splat(1.0));
+            let slope = backward::<U, L>(&attrs, x, y, L::splat(1.0));
             return self.chain(
                 y,
                 #[inline(always)]
@@ -163,18 +164,23 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
         self.chain(
             y,
             #[inline(always)]
-            |d| U::backward(&attrs, x, y, d),
+            |d| backward::<U, L>(&attrs, x, y, d),
         )
     }
 
     /// An operation on two.
-    #[inline(always)]
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn binary<B: Binary>(self, other: Self) -> Self {
         let (a, b) = (self.value, other.value);
+        let value = both::<B, L>(a, b);
+        if const { P == 0 } {
+            return Jet { value, ..self };
+        }
         let rule = Rule::<B, L>::new(a, b, self.live != 0, other.live != 0);
         self.join(
             other,
-            B::forward(a, b),
+            value,
             #[inline(always)]
             |da| rule.left(da),
             #[inline(always)]
@@ -183,6 +189,27 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
             |da, db| rule.left(da) + rule.right(db),
         )
     }
+}
+
+// Everything here becomes part of the loop that calls it, but without optimisation, where
+// that would only multiply what there is to compile, and the stack that it takes.
+
+#[cfg_attr(debug_assertions, inline(never))]
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn forward<U: Unary, L: Lanes>(attrs: &Attrs, x: L) -> L {
+    U::forward(attrs, x)
+}
+
+#[cfg_attr(debug_assertions, inline(never))]
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn backward<U: Unary, L: Lanes>(attrs: &Attrs, x: L, y: L, g: L) -> L {
+    U::backward(attrs, x, y, g)
+}
+
+#[cfg_attr(debug_assertions, inline(never))]
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn both<B: Binary, L: Lanes>(a: L, b: L) -> L {
+    B::forward(a, b)
 }
 
 /// How derivatives pass through an operation on `a` and `b`.
@@ -199,12 +226,12 @@ impl<B: Binary, L: Lanes> Rule<B, L> {
     fn new(a: L, b: L, left: bool, right: bool) -> Self {
         let one = L::splat(1.0);
         let slopes = [
-            if B::DEAR && left {
+            if const { B::DEAR } && left {
                 B::grad_a(one, a, b)
             } else {
                 one
             },
-            if B::DEAR && right {
+            if const { B::DEAR } && right {
                 B::grad_b(one, a, b)
             } else {
                 one
@@ -218,24 +245,26 @@ impl<B: Binary, L: Lanes> Rule<B, L> {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn left(&self, d: L) -> L {
-        let ([passes, _], [slope, _]) = (B::PASSES_GRAD, self.slopes);
-        if passes {
+        if const { B::PASSES_GRAD[0] } {
             d
-        } else if B::DEAR {
+        } else if const { B::DEAR } {
+            let [slope, _] = self.slopes;
             d * slope
         } else {
             B::grad_a(d, self.a, self.b)
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn right(&self, d: L) -> L {
-        let ([_, passes], [_, slope]) = (B::PASSES_GRAD, self.slopes);
-        if passes {
+        if const { B::PASSES_GRAD[1] } {
             d
-        } else if B::DEAR {
+        } else if const { B::DEAR } {
+            let [_, slope] = self.slopes;
             d * slope
         } else {
             B::grad_b(d, self.a, self.b)
@@ -284,7 +313,7 @@ operators! {
 }
 
 impl<L: Lanes, const P: usize> Real for Jet<L, P> {
-    type Mask = L::Mask;
+    type Mask = JetMask<L::Mask>;
 
     #[inline(always)]
     fn number(self, c: f32) -> Self {
@@ -299,11 +328,12 @@ impl<L: Lanes, const P: usize> Real for Jet<L, P> {
         self.binary::<B>(other)
     }
     #[inline(always)]
-    fn compare<C: Comparison + 'static>(self, _: &'static Pair<C>, other: Self) -> L::Mask {
-        C::mask(self.value, other.value)
+    fn compare<C: Comparison + 'static>(self, _: &'static Pair<C>, other: Self) -> Self::Mask {
+        JetMask(C::mask(self.value, other.value))
     }
-    #[inline(always)]
-    fn where_(self, mask: L::Mask, other: Self) -> Self {
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn where_(self, JetMask(mask): Self::Mask, other: Self) -> Self {
         let zero = L::splat(0.0);
         self.join(
             other,
@@ -315,5 +345,31 @@ impl<L: Lanes, const P: usize> Real for Jet<L, P> {
             #[inline(always)]
             |a, b| L::select(mask, a, b),
         )
+    }
+}
+
+/// What a comparison of [`Jet`]s gives: a [`Mask`] of lanes with operators.
+#[derive(Clone, Copy, Debug)]
+pub struct JetMask<M>(pub M);
+
+impl<M: Mask> BitAnd for JetMask<M> {
+    type Output = Self;
+    #[inline(always)]
+    fn bitand(self, other: Self) -> Self {
+        JetMask(self.0.and(other.0))
+    }
+}
+impl<M: Mask> BitOr for JetMask<M> {
+    type Output = Self;
+    #[inline(always)]
+    fn bitor(self, other: Self) -> Self {
+        JetMask(self.0.or(other.0))
+    }
+}
+impl<M: Mask> Not for JetMask<M> {
+    type Output = Self;
+    #[inline(always)]
+    fn not(self) -> Self {
+        JetMask(self.0.not())
     }
 }

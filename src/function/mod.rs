@@ -60,8 +60,8 @@ mod real;
 pub mod source;
 
 pub use horner::{chebyshev, horner};
-pub use jet::{Jet, Value};
-pub use real::{Arithmetic, Condition, Implies, Names, Real};
+pub use jet::{Jet, JetMask, Value};
+pub use real::{Arithmetic, Implies, Names, Real};
 
 use crate::kernel::Lanes;
 use crate::var::Var;
@@ -166,7 +166,7 @@ fn variables<L: Lanes, const P: usize, const N: usize>(values: [L; N]) -> [Jet<L
 pub(crate) fn straight<const N: usize>(mut line: impl FnMut(usize)) {
     macro_rules! written_out {
         ($($k:literal)*) => {$(
-            if $k < N {
+            if const { $k < N } {
                 line($k);
             }
         )*};

@@ -1,8 +1,8 @@
 //! `Real`: what a model is computed in.
 
-use core::ops::{Add, Div, Mul, Neg, Sub};
+use core::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
-use crate::kernel::{self, Lanes as _, math};
+use crate::kernel::{Lanes as _, math};
 use crate::op::{Attrs, Op};
 use crate::ops::activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Softplus, Tanh};
 use crate::ops::arithmetic::{Maximum, Minimum};
@@ -94,8 +94,12 @@ pub trait Real:
     + Arithmetic<f32, Self>
     + Implies<f32, Is: Arithmetic<f32, f32> + Arithmetic<Self, Self>>
 {
-    /// What a comparison gives.
-    type Mask: Condition;
+    /// What a comparison gives: `&` is where both hold, `|` where either does, `!` where it
+    /// does not.
+    type Mask: Copy
+        + BitAnd<Output = Self::Mask>
+        + BitOr<Output = Self::Mask>
+        + Not<Output = Self::Mask>;
 
     /// The number `c`, of the same kind as `self`, which gives nothing but its kind (and
     /// its tape).
@@ -323,50 +327,6 @@ pub trait Real:
     #[inline(always)]
     fn gelu_tanh(self) -> Self {
         self.each(&Each(GeluTanh), Attrs::default())
-    }
-}
-
-/// What a comparison of [`Real`]s gives.
-pub trait Condition: Copy {
-    /// Where both hold.
-    #[track_caller]
-    #[must_use]
-    fn and(self, other: Self) -> Self;
-    /// Where either holds.
-    #[track_caller]
-    #[must_use]
-    fn or(self, other: Self) -> Self;
-    /// Where it does not hold.
-    #[track_caller]
-    #[must_use]
-    fn not(self) -> Self;
-}
-
-impl<M: kernel::Mask> Condition for M {
-    #[inline(always)]
-    fn and(self, other: Self) -> Self {
-        kernel::Mask::and(self, other)
-    }
-    #[inline(always)]
-    fn or(self, other: Self) -> Self {
-        kernel::Mask::or(self, other)
-    }
-    #[inline(always)]
-    fn not(self) -> Self {
-        kernel::Mask::not(self)
-    }
-}
-
-/// Of 1 and 0.
-impl<'t> Condition for Var<'t> {
-    fn and(self, other: Self) -> Self {
-        self * other
-    }
-    fn or(self, other: Self) -> Self {
-        self.maximum(other)
-    }
-    fn not(self) -> Self {
-        1.0 - self
     }
 }
 

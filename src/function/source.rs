@@ -394,6 +394,16 @@ impl<'a> Rust<'a> {
             text,
             "pub fn {name}([{inputs}]: [f32; {x}], [{parameters}]: [f32; {p}]) -> {result} {{"
         );
+        let calls = |operation: fn(Operation) -> bool| {
+            let mut lines = source.lines.iter().zip(&self.needed);
+            lines.any(|(line, needed)| *needed && operation(line.operation))
+        };
+        if calls(|operation| operation == Operation::Sqrt) {
+            helper(&mut text, include_str!("../kernel/sqrt.rs"));
+        }
+        if calls(|operation| matches!(operation, Operation::Call(_))) {
+            helper(&mut text, include_str!("../kernel/huge_angle.rs"));
+        }
         for (k, line) in source.lines.iter().enumerate() {
             if self.needed.get(k) != Some(&true) || line.operation.is_inline() {
                 continue;
@@ -422,16 +432,6 @@ impl<'a> Rust<'a> {
                 writeln!(text, "    ({value}, [{}])", gradient.join(", "))
             }
         };
-        let calls = |operation: fn(Operation) -> bool| {
-            let mut lines = source.lines.iter().zip(&self.needed);
-            lines.any(|(line, needed)| *needed && operation(line.operation))
-        };
-        if calls(|operation| operation == Operation::Sqrt) {
-            helper(&mut text, include_str!("../kernel/sqrt.rs"));
-        }
-        if calls(|operation| matches!(operation, Operation::Call(_))) {
-            helper(&mut text, include_str!("../kernel/huge_angle.rs"));
-        }
         text.push_str("}\n");
         text
     }

@@ -1,5 +1,7 @@
 //! Comparisons, and the choice between two by one of them.
 
+use core::ops::{BitAnd, BitOr, Not};
+
 use super::{Binary, Build, Entry, Pair};
 use crate::kernel::{Lanes, Mask};
 use crate::op::Op;
@@ -183,5 +185,32 @@ impl<'t> Var<'t> {
         let yes = tape.apply_plain(&Pair(Where::<true>), &[mask, self]);
         let no = tape.apply_plain(&Pair(Where::<false>), &[mask, other]);
         tape.apply_plain(&Pair(Halves), &[yes, no])
+    }
+}
+
+/// Where both masks hold: their product, of 1 and 0.
+impl<'t> BitAnd for Var<'t> {
+    type Output = Var<'t>;
+    #[track_caller]
+    fn bitand(self, other: Var<'t>) -> Var<'t> {
+        self * other
+    }
+}
+
+/// Where either mask holds: the larger one, of 1 and 0.
+impl<'t> BitOr for Var<'t> {
+    type Output = Var<'t>;
+    #[track_caller]
+    fn bitor(self, other: Var<'t>) -> Var<'t> {
+        self.maximum(other)
+    }
+}
+
+/// Where a mask of 1 and 0 does not hold.
+impl<'t> Not for Var<'t> {
+    type Output = Var<'t>;
+    #[track_caller]
+    fn not(self) -> Var<'t> {
+        1.0 - self
     }
 }

@@ -100,6 +100,17 @@ for op in ["add", "sub", "mul", "div", "maximum", "minimum"]:
     leaves = [([len(all_)], [x[i] for x in all_]) for i in range(2)]
     case(op, leaves, [x[2] for x in all_])
 
+for op in ["atan", "expm1", "erf"]:
+    each(op)
+for op in ["pow", "lt", "le", "gt", "ge", "eq", "ne"]:
+    all_ = list(itertools.product(PAIR + [0.5, 2.0, 3.0, -3.0] * (op == "pow"), repeat=2))
+    all_ = [(x, y, g) for x, y in all_ for g in G]
+    leaves = [([len(all_)], [x[i] for x in all_]) for i in range(2)]
+    case(op, leaves, [x[2] for x in all_])
+all_ = list(itertools.product([1.0, 0.0], PAIR, PAIR, G))
+leaves = [([len(all_)], [x[i] for x in all_]) for i in range(3)]
+case("where", leaves, [x[3] for x in all_])
+
 for op in ["sum", "mean", "max", "min", "amax", "amin"]:
     rows(op)
 for op in ["sum"]:
