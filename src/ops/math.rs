@@ -253,24 +253,29 @@ impl Unary for Erf {
 /// `xʸ`.
 #[derive(Clone, Copy, Debug)]
 pub struct Pow;
+// Without optimisation, powers in the loops of a broadcast would take more stack than a
+// thread has.
 impl Binary for Pow {
     const NAME: &'static str = "pow";
     const DEAR: bool = true;
-    #[inline(always)]
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn forward<L: Lanes>(x: L, y: L) -> L {
         math::pow(x, y)
     }
-    #[inline(always)]
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn grad_a<L: Lanes>(g: L, x: L, y: L) -> L {
         let (zero, one) = (L::splat(0.0), L::splat(1.0));
         let grad = g * (y * math::pow(x, y - one));
         L::select(y.eq(zero), zero, grad)
     }
-    #[inline(always)]
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn grad_b<L: Lanes>(g: L, x: L, y: L) -> L {
         let zero = L::splat(0.0);
-        let grad = g * (math::pow(x, y) * math::ln(x));
-        L::select(x.eq(zero).and(y.ge(zero)), zero, grad)
+        let slope = math::pow(x, y) * math::ln(x);
+        g * L::select(x.eq(zero).and(y.ge(zero)), zero, slope)
     }
 }
 
