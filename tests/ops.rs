@@ -98,7 +98,12 @@ fn gradients_as_by_differences() {
         for seed in 0..4 {
             let tape = Tape::new(&mut floats, &mut nodes);
             let (_, result, loss) = record(&tape, entry, 1, &mut seeded(seed));
-            assert_eq!(result.requires_grad(), has_gradient(entry), "{}", entry.name);
+            assert_eq!(
+                result.requires_grad(),
+                has_gradient(entry),
+                "{}",
+                entry.name
+            );
             if !has_gradient(entry) {
                 continue;
             }

@@ -189,6 +189,7 @@ impl<'t> Var<'t> {
 }
 
 /// Where both masks hold: their product, of 1 and 0.
+#[allow(clippy::suspicious_arithmetic_impl)]
 impl<'t> BitAnd for Var<'t> {
     type Output = Var<'t>;
     #[track_caller]
@@ -207,6 +208,7 @@ impl<'t> BitOr for Var<'t> {
 }
 
 /// Where a mask of 1 and 0 does not hold.
+#[allow(clippy::suspicious_arithmetic_impl)]
 impl<'t> Not for Var<'t> {
     type Output = Var<'t>;
     #[track_caller]
