@@ -619,7 +619,7 @@ baregrad::function! {
 fn choices() {
     let at = |x: f32, a: f32, b: f32| {
         let y = if x > a && x <= b { 1.0 } else { 2.0 };
-        let odd = x < a || x.is_nan() || (x != b && x >= b);
+        let odd = x < a || x.is_nan() || x > b;
         if odd { 10.0 * y + a } else { y * x }
     };
     let xs = [-1.0, -0.0, 0.0, 0.5, 1.0, 2.0, f32::NAN, INF, -INF];

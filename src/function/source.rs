@@ -4,7 +4,7 @@
 //! use baregrad::function::{models::Line, source::Source};
 //!
 //! assert_eq!(Source::of::<Line, 1, 2>().rust(), "\
-//! /// Line of x, by w and b.
+//! /// Line of x, by w, b.
 //! pub fn line([x]: [f32; 1], [w, b]: [f32; 2]) -> f32 {
 //!     let v0 = w * x;
 //!     let v1 = v0 + b;

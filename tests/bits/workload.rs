@@ -596,7 +596,7 @@ fn operation(
     for _ in 0..2 {
         tape.backward_with(result, g.get(..result.shape().numel()).unwrap_or_default())?;
         for operand in operands.iter().filter(|operand| operand.has_grad()) {
-            digest.add(&*operand.grad()?);
+            digest.add(&operand.grad()?);
         }
     }
     Ok(())
