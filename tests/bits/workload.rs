@@ -4,6 +4,8 @@
 
 use core::fmt;
 
+use baregrad::function::Function;
+use baregrad::function::models::{Visitor, visit};
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
 use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::optim::{Adam, Optimizer, Sgd};
@@ -32,10 +34,11 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 9] = [
+pub static GROUPS: [Group; 10] = [
     KERNELS,
     MATH,
     OPERATIONS,
+    MODELS,
     OPTIMIZERS,
     LAYERS,
     THERMOMETER,
@@ -66,6 +69,14 @@ pub const OPERATIONS: Group = Group {
     run: operations,
     stack: 10_000,
     digest: 0xe36c_3e77_9d24_cf96,
+};
+
+/// Every model of the list, so that a new one needs no line here.
+pub const MODELS: Group = Group {
+    name: "models",
+    run: models,
+    stack: 4000,
+    digest: 0x18e5_fbeb_1773_f4f7,
 };
 
 /// Steps of every optimizer.
@@ -599,6 +610,43 @@ fn operation(
             digest.add(&operand.grad()?);
         }
     }
+    Ok(())
+}
+
+// ---- models -----------------------------------------------------------------
+
+/// Values and derivatives of ordinary samples and of special ones.
+fn models(digest: &mut Digest) -> Result<(), Error> {
+    struct Digested<'a>(&'a mut Digest);
+    impl Visitor for Digested<'_> {
+        #[inline(never)]
+        fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+            &mut self,
+            _: F,
+            x: [[f32; 2]; X],
+            p: [[f32; 2]; P],
+        ) {
+            let rng = &mut seeded(14);
+            for sample in 0..32 {
+                let (x, p) = (draw(rng, x, sample), draw(rng, p, sample));
+                let (value, gradient) = F::value_and_gradient(x, p);
+                self.0.add(&[value]);
+                self.0.add(&gradient);
+            }
+        }
+    }
+    fn draw<const N: usize>(rng: &mut impl Rng, ranges: [[f32; 2]; N], sample: u32) -> [f32; N] {
+        let mut drawn = [0.0; N];
+        fill_wild(rng, &mut drawn);
+        if sample.is_multiple_of(2) {
+            for (to, [least, most]) in drawn.iter_mut().zip(ranges) {
+                let unit = (rng.next_u32() >> 8) as f32 / 16_777_216.0;
+                *to = least + unit * (most - least);
+            }
+        }
+        drawn
+    }
+    visit(&mut Digested(digest));
     Ok(())
 }
 
