@@ -704,3 +704,21 @@ fn errors_name_the_line_of_the_model() {
     let error = Numbers::record(x, p).value().unwrap_err();
     assert!(error.at.file().ends_with("function.rs"), "{error}");
 }
+
+/// A column too many or too few is not taken for another model's.
+#[test]
+fn errors_name_the_shape_of_the_data() {
+    for (x, p) in [(2, 4), (4, 4), (1, 4), (3, 3), (3, 5)] {
+        let mut arena = Arena::<128, 32>::new();
+        let tape = arena.tape();
+        let (data, params) = (vec![1.0; 2 * x], vec![1.0; p]);
+        let (x, p) = (tape.input(&data, [2, x]), tape.param(&params, [p]));
+        let error = models::Sphere::record(x, p).value().unwrap_err();
+        assert_eq!(error.op, "function");
+        assert!(
+            error.to_string().contains("inputs, or parameters"),
+            "{error}"
+        );
+        assert!(error.at.file().ends_with("function.rs"), "{error}");
+    }
+}

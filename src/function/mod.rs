@@ -64,6 +64,8 @@ pub use jet::{Jet, JetMask, Value};
 pub use real::{Arithmetic, Implies, Names, Real};
 
 use crate::kernel::Lanes;
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
 /// A model: a function of `X` inputs and `P` parameters, of one sample. See the
@@ -181,13 +183,31 @@ pub(crate) fn straight<const N: usize>(mut line: impl FnMut(usize)) {
 #[track_caller]
 fn columns<const N: usize>(of: Var<'_>) -> [Var<'_>; N] {
     let mut columns = [of; N];
-    if N == 1 && of.shape().dims().last() != Some(&1) {
+    if of.shape().dims().last() != Some(&N) {
+        if N > 1 {
+            columns = [of.unary(&Columns, Attrs::NONE); N];
+        }
         return columns;
     }
     for (k, column) in columns.iter_mut().enumerate() {
         *column = of.select(-1, k);
     }
     columns
+}
+
+/// Fails: the tape then says for whom, of which shape and where.
+struct Columns;
+impl Op for Columns {
+    fn name(&self) -> &'static str {
+        "function"
+    }
+    fn shape(&self, _: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        Err(ShapeError::Other(
+            "the last size must be the number of the model's inputs, or parameters",
+        ))
+    }
+    fn forward(&self, _: &mut Forward<'_>) {}
+    fn backward(&self, _: &mut Backward<'_>) {}
 }
 
 /// A [`Function`] in one line: inputs, parameters, formula.
