@@ -15,7 +15,7 @@ use baregrad::function::models::{self, Visitor};
 use baregrad::function::{Function, Jet, Real, chebyshev, horner};
 use baregrad::kernel::{self, Acc, Lanes, Map};
 use baregrad::op::{Attrs, Node};
-use baregrad::ops::compare::Comparison;
+use baregrad::ops::compare::{Compare, Comparison};
 use baregrad::ops::{Binary, Each, Pair, Unary};
 use baregrad::random::seeded;
 use baregrad::{Arena, Tape};
@@ -417,7 +417,7 @@ impl Real for Double {
             name => panic!("no {name}"),
         })
     }
-    fn compare<C: Comparison + 'static>(self, _: &'static Pair<C>, other: Self) -> bool {
+    fn compare<C: Comparison + 'static>(self, _: &'static Compare<C>, other: Self) -> bool {
         match C::NAME {
             "lt" => self.0 < other.0,
             name => panic!("no {name}"),

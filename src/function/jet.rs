@@ -10,7 +10,7 @@ use crate::ops::arithmetic::{
     AddOp, AddScalar, DivOp, DivScalar, MulOp, MulScalar, NegOp, ScalarDiv, ScalarSub, SubOp,
     SubScalar,
 };
-use crate::ops::compare::Comparison;
+use crate::ops::compare::{Compare, Comparison};
 use crate::ops::{Binary, Each, Pair, Unary};
 
 /// A value and its `P` partial derivatives, each in lanes: what forward-mode
@@ -328,7 +328,7 @@ impl<L: Lanes, const P: usize> Real for Jet<L, P> {
         self.binary::<B>(other)
     }
     #[inline(always)]
-    fn compare<C: Comparison + 'static>(self, _: &'static Pair<C>, other: Self) -> Self::Mask {
+    fn compare<C: Comparison + 'static>(self, _: &'static Compare<C>, other: Self) -> Self::Mask {
         JetMask(C::mask(self.value, other.value))
     }
     #[cfg_attr(debug_assertions, inline(never))]

@@ -6,7 +6,7 @@ use crate::kernel::{Lanes as _, math};
 use crate::op::{Attrs, Op};
 use crate::ops::activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Softplus, Tanh};
 use crate::ops::arithmetic::{Maximum, Minimum};
-use crate::ops::compare::{Comparison, Eq, Ge, Gt, Le, Lt, Ne};
+use crate::ops::compare::{Compare, Comparison, Eq, Ge, Gt, Le, Lt, Ne};
 use crate::ops::math::{Abs, Atan, Cos, Erf, Exp, ExpM1, Ln, Pow, Powf, Powi, Sin, Sqrt, Square};
 use crate::ops::{Binary, Each, Pair, Unary};
 use crate::var::Var;
@@ -120,7 +120,7 @@ pub trait Real:
     /// A comparison.
     #[track_caller]
     #[must_use]
-    fn compare<C: Comparison + 'static>(self, op: &'static Pair<C>, other: Self) -> Self::Mask;
+    fn compare<C: Comparison + 'static>(self, op: &'static Compare<C>, other: Self) -> Self::Mask;
 
     /// `self` where `mask` holds, and `other` elsewhere, as PyTorch's `Tensor.where`. What
     /// is not chosen does no harm: neither its NaN nor its derivatives come through.
@@ -132,37 +132,37 @@ pub trait Real:
     #[track_caller]
     #[inline(always)]
     fn lt(self, other: Self) -> Self::Mask {
-        self.compare(&Pair(Lt), other)
+        self.compare(&Compare(Lt), other)
     }
     /// `self <= other`.
     #[track_caller]
     #[inline(always)]
     fn le(self, other: Self) -> Self::Mask {
-        self.compare(&Pair(Le), other)
+        self.compare(&Compare(Le), other)
     }
     /// `self > other`.
     #[track_caller]
     #[inline(always)]
     fn gt(self, other: Self) -> Self::Mask {
-        self.compare(&Pair(Gt), other)
+        self.compare(&Compare(Gt), other)
     }
     /// `self >= other`.
     #[track_caller]
     #[inline(always)]
     fn ge(self, other: Self) -> Self::Mask {
-        self.compare(&Pair(Ge), other)
+        self.compare(&Compare(Ge), other)
     }
     /// `self == other`.
     #[track_caller]
     #[inline(always)]
     fn eq(self, other: Self) -> Self::Mask {
-        self.compare(&Pair(Eq), other)
+        self.compare(&Compare(Eq), other)
     }
     /// `self != other`; true beside NaN.
     #[track_caller]
     #[inline(always)]
     fn ne(self, other: Self) -> Self::Mask {
-        self.compare(&Pair(Ne), other)
+        self.compare(&Compare(Ne), other)
     }
 
     /// The larger of two, NaN if either is.
@@ -346,7 +346,7 @@ impl Real for f32 {
         B::forward(self, other)
     }
     #[inline(always)]
-    fn compare<C: Comparison + 'static>(self, _: &'static Pair<C>, other: f32) -> bool {
+    fn compare<C: Comparison + 'static>(self, _: &'static Compare<C>, other: f32) -> bool {
         C::mask(self, other)
     }
     #[inline(always)]
@@ -369,7 +369,7 @@ impl<'t> Real for Var<'t> {
         let op: &'static dyn Op = op;
         self.tape().apply_plain(op, &[self, other])
     }
-    fn compare<C: Comparison + 'static>(self, op: &'static Pair<C>, other: Var<'t>) -> Var<'t> {
+    fn compare<C: Comparison + 'static>(self, op: &'static Compare<C>, other: Var<'t>) -> Var<'t> {
         Var::compare(self, op, other)
     }
     fn where_(self, mask: Var<'t>, other: Var<'t>) -> Var<'t> {

@@ -1,10 +1,12 @@
 //! Comparisons, and the choice between two by one of them.
 
+use core::marker::PhantomData;
 use core::ops::{BitAnd, BitOr, Not};
 
 use super::{Binary, Build, Entry, Pair};
 use crate::kernel::{Lanes, Mask};
-use crate::op::Op;
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -21,10 +23,47 @@ pub(super) const ENTRIES: &[Entry] = &[
     .of(&[&[2, 3], &[3], &[2, 3]]),
 ];
 
-/// A comparison of two numbers, as a mask or as 1 and 0.
-pub trait Comparison: Binary {
+/// A comparison of two numbers.
+pub trait Comparison: Sync {
+    /// PyTorch's name.
+    const NAME: &'static str;
     /// Where it holds.
     fn mask<L: Lanes>(a: L, b: L) -> L::Mask;
+}
+
+/// Makes an [`Op`] of a [`Comparison`]: 1 where it holds, 0 elsewhere, and no gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct Compare<C>(pub C);
+
+struct OneOrZero<C>(PhantomData<C>);
+impl<C: Comparison> Binary for OneOrZero<C> {
+    const NAME: &'static str = C::NAME;
+    #[inline(always)]
+    fn forward<L: Lanes>(a: L, b: L) -> L {
+        L::select(C::mask(a, b), L::splat(1.0), L::splat(0.0))
+    }
+    #[inline(always)]
+    fn grad_a<L: Lanes>(_: L, _: L, _: L) -> L {
+        L::splat(0.0)
+    }
+    #[inline(always)]
+    fn grad_b<L: Lanes>(_: L, _: L, _: L) -> L {
+        L::splat(0.0)
+    }
+}
+
+impl<C: Comparison> Op for Compare<C> {
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        Pair(OneOrZero::<C>(PhantomData)).shape(operands, attrs)
+    }
+    fn forward(&self, cx: &mut Forward<'_>) {
+        Pair(OneOrZero::<C>(PhantomData)).forward(cx);
+    }
+    /// Sends nothing: what a comparison gives needs no gradient.
+    fn backward(&self, _: &mut Backward<'_>) {}
 }
 
 macro_rules! comparison {
@@ -33,24 +72,10 @@ macro_rules! comparison {
         #[derive(Clone, Copy, Debug)]
         pub struct $Op;
         impl Comparison for $Op {
+            const NAME: &'static str = $name;
             #[inline(always)]
             fn mask<L: Lanes>($a: L, $b: L) -> L::Mask {
                 $mask
-            }
-        }
-        impl Binary for $Op {
-            const NAME: &'static str = $name;
-            #[inline(always)]
-            fn forward<L: Lanes>(a: L, b: L) -> L {
-                L::select(Self::mask(a, b), L::splat(1.0), L::splat(0.0))
-            }
-            #[inline(always)]
-            fn grad_a<L: Lanes>(_: L, _: L, _: L) -> L {
-                L::splat(0.0)
-            }
-            #[inline(always)]
-            fn grad_b<L: Lanes>(_: L, _: L, _: L) -> L {
-                L::splat(0.0)
             }
         }
     )*};
@@ -134,7 +159,7 @@ macro_rules! compare {
         #[track_caller]
         #[must_use]
         pub fn $method(self, other: Var<'t>) -> Var<'t> {
-            self.compare(&Pair($Op), other)
+            self.compare(&Compare($Op), other)
         }
     )*};
 }

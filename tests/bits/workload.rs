@@ -75,7 +75,7 @@ pub const OPERATIONS: Group = Group {
 pub const MODELS: Group = Group {
     name: "models",
     run: models,
-    stack: 4000,
+    stack: 2000,
     digest: 0x18e5_fbeb_1773_f4f7,
 };
 
