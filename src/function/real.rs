@@ -375,4 +375,7 @@ impl<'t> Real for Var<'t> {
     fn where_(self, mask: Var<'t>, other: Var<'t>) -> Var<'t> {
         Var::where_(self, mask, other)
     }
+    fn pow(self, exponent: Var<'t>) -> Var<'t> {
+        Var::pow(self, exponent)
+    }
 }

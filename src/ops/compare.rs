@@ -3,8 +3,9 @@
 use core::marker::PhantomData;
 use core::ops::{BitAnd, BitOr, Not};
 
-use super::{Binary, Build, Entry, Pair};
-use crate::kernel::{Lanes, Mask};
+use super::stretch::{alike, no_gradient, stretched};
+use super::{Binary, Build, Entry, PairForward, exactly};
+use crate::kernel::{self, Acc, Lanes, Map, Mask};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
@@ -56,14 +57,19 @@ impl<C: Comparison> Op for Compare<C> {
     fn name(&self) -> &'static str {
         C::NAME
     }
-    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
-        Pair(OneOrZero::<C>(PhantomData)).shape(operands, attrs)
+    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        alike(exactly::<2>(operands)?)
     }
     fn forward(&self, cx: &mut Forward<'_>) {
-        Pair(OneOrZero::<C>(PhantomData)).forward(cx);
+        let (operands, mask) = cx.split::<2>();
+        let f = PairForward::<OneOrZero<C>>(PhantomData);
+        kernel::map(f, operands, mask, Acc::Set);
     }
-    /// Sends nothing: what a comparison gives needs no gradient.
-    fn backward(&self, _: &mut Backward<'_>) {}
+    fn backward(&self, cx: &mut Backward<'_>) {
+        for k in 0..2 {
+            no_gradient(cx, k);
+        }
+    }
 }
 
 macro_rules! comparison {
@@ -95,61 +101,53 @@ comparison! {
     Ne, "ne", |a, b| a.eq(b).not();
 }
 
-/// Where a mask of 1 and 0 holds, as lanes have it. NaN holds, as in PyTorch.
-#[inline(always)]
-fn holds<L: Lanes>(mask: L) -> L::Mask {
-    mask.eq(L::splat(0.0)).not()
+/// The choice, of a mask, what is where it holds, and what is elsewhere.
+#[derive(Clone, Copy, Debug)]
+struct Where;
+
+/// What a mask chooses. NaN holds, as in PyTorch.
+struct Choose;
+impl Map<3> for Choose {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[mask, yes, no]: &[L; 3]) -> L {
+        L::select(mask.eq(L::splat(0.0)), no, yes)
+    }
 }
 
-/// `x` where the mask holds (or, for `HOLDS` false, where it does not), else `-0.0`:
-/// added to the other half it changes no bit.
-#[derive(Clone, Copy, Debug)]
-struct Where<const HOLDS: bool>;
-
-impl<const HOLDS: bool> Where<HOLDS> {
+/// The gradient of what is where the mask `HOLDS`, or does not.
+struct Chosen<const HOLDS: bool>;
+impl<const HOLDS: bool> Map<2> for Chosen<HOLDS> {
     #[inline(always)]
-    fn keep<L: Lanes>(mask: L, x: L, other: L) -> L {
+    fn apply<L: Lanes>(&self, &[mask, g]: &[L; 2]) -> L {
+        let zero = L::splat(0.0);
         if HOLDS {
-            L::select(holds(mask), x, other)
+            Choose.apply(&[mask, g, zero])
         } else {
-            L::select(holds(mask), other, x)
+            Choose.apply(&[mask, zero, g])
         }
     }
 }
 
-impl<const HOLDS: bool> Binary for Where<HOLDS> {
-    const NAME: &'static str = "where";
-    #[inline(always)]
-    fn forward<L: Lanes>(mask: L, x: L) -> L {
-        Self::keep(mask, x, L::splat(-0.0))
+impl Op for Where {
+    fn name(&self) -> &'static str {
+        "where"
     }
-    #[inline(always)]
-    fn grad_a<L: Lanes>(_: L, _: L, _: L) -> L {
-        L::splat(0.0)
+    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        alike(exactly::<3>(operands)?)
     }
-    #[inline(always)]
-    fn grad_b<L: Lanes>(g: L, mask: L, _: L) -> L {
-        Self::keep(mask, g, L::splat(0.0))
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let (operands, out) = cx.split::<3>();
+        kernel::map(Choose, operands, out, Acc::Set);
     }
-}
-
-/// Both halves of a choice together.
-#[derive(Clone, Copy, Debug)]
-struct Halves;
-impl Binary for Halves {
-    const NAME: &'static str = "where";
-    const PASSES_GRAD: [bool; 2] = [true, true];
-    #[inline(always)]
-    fn forward<L: Lanes>(a: L, b: L) -> L {
-        a + b
-    }
-    #[inline(always)]
-    fn grad_a<L: Lanes>(g: L, _: L, _: L) -> L {
-        g
-    }
-    #[inline(always)]
-    fn grad_b<L: Lanes>(g: L, _: L, _: L) -> L {
-        g
+    fn backward(&self, cx: &mut Backward<'_>) {
+        no_gradient(cx, 0);
+        let mask = cx.operand(0);
+        if let Some(grad) = cx.grad(1) {
+            kernel::map(Chosen::<true>, [mask, grad.output], grad.operand, grad.acc);
+        }
+        if let Some(grad) = cx.grad(2) {
+            kernel::map(Chosen::<false>, [mask, grad.output], grad.operand, grad.acc);
+        }
     }
 }
 
@@ -182,13 +180,14 @@ impl<'t> Var<'t> {
     pub(crate) fn compare(self, op: &'static dyn Op, other: Var<'t>) -> Var<'t> {
         let tape = self.tape();
         let enabled = tape.set_grad_enabled(false);
-        let mask = tape.apply_plain(op, &[self, other]);
+        let mask = tape.apply_plain(op, &stretched([self, other]));
         tape.set_grad_enabled(enabled);
         mask
     }
 
     /// This where `mask` is not 0, and `other` elsewhere: PyTorch's `Tensor.where`.
-    /// All three broadcast. (It takes three nodes: a half each, and both together.)
+    /// All three broadcast, which takes a node more for each that has another shape than the
+    /// result.
     ///
     /// Gradient: to what was chosen; 0 to what was not, and to the mask.
     ///
@@ -206,10 +205,8 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn where_(self, mask: Var<'t>, other: Var<'t>) -> Var<'t> {
-        let tape = self.tape();
-        let yes = tape.apply_plain(&Pair(Where::<true>), &[mask, self]);
-        let no = tape.apply_plain(&Pair(Where::<false>), &[mask, other]);
-        tape.apply_plain(&Pair(Halves), &[yes, no])
+        let operands = stretched([mask, self, other]);
+        self.tape().apply_plain(&Where, &operands)
     }
 }
 

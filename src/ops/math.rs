@@ -1,6 +1,7 @@
 //! Powers, roots, exponentials and trigonometry.
 
-use super::{Binary, Domain, Each, Entry, Pair, Unary};
+use super::stretch::{Alike, stretched};
+use super::{Binary, Domain, Each, Entry, Unary};
 use crate::kernel::{Lanes, Mask, math};
 use crate::op::Attrs;
 use crate::var::Var;
@@ -432,7 +433,8 @@ impl<'t> Var<'t> {
     }
 
     /// `xʸ` of two variables, by the rules of C and PyTorch as in [`powf`](Self::powf), but
-    /// for its roots. Broadcasts.
+    /// for its roots. Broadcasts, which takes a node more for one of another shape than the
+    /// result.
     ///
     /// Derivatives: `y xʸ⁻¹`, 0 where `y` is 0; and `xʸ ln x`, 0 where `x` is 0 and `y` is not
     /// negative.
@@ -450,6 +452,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn pow(self, exponent: Var<'t>) -> Var<'t> {
-        self.tape().apply_plain(&Pair(Pow), &[self, exponent])
+        let operands = stretched([self, exponent]);
+        self.tape().apply_plain(&Alike(Pow), &operands)
     }
 }

@@ -17,6 +17,7 @@ pub mod math;
 pub mod reduce;
 pub mod shape;
 pub mod softmax;
+mod stretch;
 
 use core::marker::PhantomData;
 
