@@ -241,7 +241,7 @@
 //! | | |
 //! | --- | --- |
 //! | [`Tape`], [`Var`], [`Arena`] | record, replay, differentiate |
-//! | [`function`] | a model of one sample: evaluated, differentiated, recorded, printed |
+//! | [`mod@function`] | a model of one sample: evaluated, differentiated, recorded, printed |
 //! | [`ops`] | the operations, and the list tests are driven by |
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |

@@ -502,13 +502,13 @@ pub fn cos<L: Lanes>(x: L) -> L {
 ///
 /// pi / 2 in magnitude from about 5e7 on; keeps the sign of zero. NaN for NaN.
 ///
-/// For r = |x| up to 1, r + r^3 p(r^2) with p of degree 8; above, pi / 2, in two `f32`s,
+/// For r = |x| below 1, r + r^3 p(r^2) with p of degree 8; from 1 on, pi / 2, in two `f32`s,
 /// minus that of r = 1 / |x|. 1.31 ULP.
 #[inline(always)]
 pub fn atan<L: Lanes>(x: L) -> L {
     let one = L::splat(1.0);
     let a = x.abs();
-    let steep = a.gt(one);
+    let steep = a.ge(one);
     let r = L::select(steep, one / a, a);
     let z = r * r;
     let tail = r * (z * poly(z, ATAN));
