@@ -234,13 +234,14 @@
 //! Below that, each layer knows only the ones to its right:
 //!
 //! ```text
-//! train  →  optim, ops  →  tape  →  op  →  shape, error
-//!                  ↘ kernel
+//! train  →  optim, function  →  ops  →  tape  →  op  →  shape, error
+//!                                 ↘ kernel
 //! ```
 //!
 //! | | |
 //! | --- | --- |
 //! | [`Tape`], [`Var`], [`Arena`] | record, replay, differentiate |
+//! | [`mod@function`] | a model of one sample: evaluated, differentiated, recorded, printed |
 //! | [`ops`] | the operations, and the list tests are driven by |
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
@@ -278,6 +279,7 @@ extern crate std;
 mod arena;
 mod batch;
 mod error;
+pub mod function;
 pub mod gradcheck;
 pub mod kernel;
 pub mod op;

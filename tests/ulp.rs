@@ -81,6 +81,7 @@ const CASES: &[Case] = &[
     case!("cos", cos, f64::cos, ulp, -8192.0, 8192.0, 2.06),
     case!("cos, huge", cos, f64::cos, ulp, 8192.0, f32::MAX, 2.09),
     case!("erf", erf, libm::erf, ulp, -INF, INF, 2.11),
+    case!("atan", atan, f64::atan, ulp, -INF, INF, 1.31),
     case!("gelu, x > 0", gelu, gelu, ulp, 0.0, INF, 1.93),
     case!("gelu, x < 0, in 2^-24 |x|", gelu, gelu, part_of_x, f32::MIN, -0.0, 0.96),
     case!("gelu_tanh, x > 0", gelu_tanh, gelu_tanh, ulp, 0.0, 1e30, 2.40),
@@ -403,7 +404,7 @@ fn eight_lanes_give_the_bits_of_one_and_those_are_the_same_everywhere() {
     println!("bits: {:016x}", hash.0);
     // Changes when an algorithm or a sample does; never with the target, the
     // CPU features or the optimisation level.
-    assert_eq!(hash.0, 0x8d8c_6be7_2b7c_31ad, "{:016x}", hash.0);
+    assert_eq!(hash.0, 0x5193_de7c_ff87_db52, "{:016x}", hash.0);
 }
 
 /// Exponents for `powi`: all small ones, and larger and larger ones to the ends.

@@ -133,6 +133,13 @@ pub trait Lanes:
     /// Applies `f` to one lane after the other: for rare inputs whose algorithm
     /// is not made of lane operations.
     fn map(self, f: impl Fn(f32) -> f32) -> Self;
+    /// [`map`](Self::map) by a function whose name tells what it does: for lanes that
+    /// write operations down, and cannot look into a function.
+    #[inline(always)]
+    fn map_named(self, name: &'static str, f: impl Fn(f32) -> f32) -> Self {
+        let _ = name;
+        self.map(f)
+    }
     /// `yes` where the mask is true, `no` elsewhere; a pure choice of bits.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
 

@@ -16,6 +16,7 @@
 mod broadcast;
 pub(crate) mod compensated;
 pub mod generic;
+mod huge_angle;
 mod lanes;
 mod level;
 mod line;

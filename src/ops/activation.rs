@@ -109,6 +109,7 @@ pub struct Gelu;
 impl Unary for Gelu {
     const NAME: &'static str = "gelu";
     const SHORT: usize = 0;
+    const DEAR: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::gelu(x)
@@ -132,6 +133,7 @@ pub struct GeluTanh;
 impl Unary for GeluTanh {
     const NAME: &'static str = "gelu_tanh";
     const SHORT: usize = 0;
+    const DEAR: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::gelu_tanh(x)
@@ -160,6 +162,7 @@ pub struct Softplus;
 impl Unary for Softplus {
     const NAME: &'static str = "softplus";
     const SHORT: usize = 0;
+    const DEAR: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::softplus(x)
@@ -176,6 +179,7 @@ pub struct Elu;
 impl Unary for Elu {
     const NAME: &'static str = "elu";
     const SHORT: usize = 0;
+    const DEAR: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(alpha: &Attrs, x: L) -> L {
         let below = L::splat(alpha.x()) * math::exp_m1(x);
@@ -195,6 +199,7 @@ pub struct Silu;
 impl Unary for Silu {
     const NAME: &'static str = "silu";
     const SHORT: usize = 0;
+    const DEAR: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::silu(x)

@@ -1,7 +1,8 @@
 //! Powers, roots, exponentials and trigonometry.
 
-use super::{Domain, Each, Entry, Unary};
-use crate::kernel::{Lanes, math};
+use super::stretch::{Alike, stretched};
+use super::{Binary, Domain, Each, Entry, Unary};
+use crate::kernel::{Lanes, Mask, math};
 use crate::op::Attrs;
 use crate::var::Var;
 
@@ -15,6 +16,10 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::each("abs", |x, _| x.abs()),
     Entry::each("sin", |x, _| x.sin()),
     Entry::each("cos", |x, _| x.cos()),
+    Entry::each("atan", |x, _| x.atan()),
+    Entry::each("expm1", |x, _| x.exp_m1()),
+    Entry::each("erf", |x, _| x.erf()),
+    Entry::pair("pow", |x, y, _| x.pow(y)).on(Domain::Positive),
 ];
 
 /// `x²`.
@@ -37,6 +42,7 @@ impl Unary for Square {
 pub struct Sqrt;
 impl Unary for Sqrt {
     const NAME: &'static str = "sqrt";
+    const DEAR: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         x.sqrt()
@@ -53,6 +59,7 @@ pub struct Powi<const SHORT: bool>;
 impl<const SHORT: bool> Unary for Powi<SHORT> {
     const NAME: &'static str = "powi";
     const SHORT: usize = if SHORT { 16 } else { 0 };
+    const DEAR: bool = !SHORT;
     #[inline(always)]
     fn forward<L: Lanes>(attrs: &Attrs, x: L) -> L {
         let n = attrs.words[0] as i32;
@@ -84,6 +91,7 @@ pub struct Powf;
 impl Unary for Powf {
     const NAME: &'static str = "powf";
     const SHORT: usize = 0;
+    const DEAR: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(p: &Attrs, x: L) -> L {
         power(x, p.x())
@@ -165,6 +173,7 @@ pub struct Sin;
 impl Unary for Sin {
     const NAME: &'static str = "sin";
     const SHORT: usize = 0;
+    const DEAR: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::sin(x)
@@ -181,6 +190,7 @@ pub struct Cos;
 impl Unary for Cos {
     const NAME: &'static str = "cos";
     const SHORT: usize = 0;
+    const DEAR: bool = true;
     #[inline(always)]
     fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
         math::cos(x)
@@ -188,6 +198,85 @@ impl Unary for Cos {
     #[inline(always)]
     fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
         -(g * math::sin(x))
+    }
+}
+
+/// Arc tangent.
+#[derive(Clone, Copy, Debug)]
+pub struct Atan;
+impl Unary for Atan {
+    const NAME: &'static str = "atan";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::atan(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        g / (x * x + L::splat(1.0))
+    }
+}
+
+/// `eˣ - 1`.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpM1;
+impl Unary for ExpM1 {
+    const NAME: &'static str = "expm1";
+    const SHORT: usize = 0;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::exp_m1(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, _: L, y: L, g: L) -> L {
+        g * (y + L::splat(1.0))
+    }
+}
+
+/// The error function.
+#[derive(Clone, Copy, Debug)]
+pub struct Erf;
+impl Unary for Erf {
+    const NAME: &'static str = "erf";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::erf(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        g * (L::splat(core::f32::consts::FRAC_2_SQRT_PI) * math::exp(-(x * x)))
+    }
+}
+
+/// `xʸ`.
+#[derive(Clone, Copy, Debug)]
+pub struct Pow;
+// Without optimisation, powers in the loops of a broadcast would take more stack than a
+// thread has.
+impl Binary for Pow {
+    const NAME: &'static str = "pow";
+    const DEAR: bool = true;
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn forward<L: Lanes>(x: L, y: L) -> L {
+        math::pow(x, y)
+    }
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn grad_a<L: Lanes>(g: L, x: L, y: L) -> L {
+        let (zero, one) = (L::splat(0.0), L::splat(1.0));
+        let grad = g * (y * math::pow(x, y - one));
+        L::select(y.eq(zero), zero, grad)
+    }
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn grad_b<L: Lanes>(g: L, x: L, y: L) -> L {
+        let zero = L::splat(0.0);
+        let slope = math::pow(x, y) * math::ln(x);
+        g * L::select(x.eq(zero).and(y.ge(zero)), zero, slope)
     }
 }
 
@@ -309,5 +398,61 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn cos(self) -> Var<'t> {
         self.unary(&Each(Cos), Attrs::default())
+    }
+
+    /// Arc tangent of `x`, in radians. Derivative: `1 / (1 + x²)`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[1.0], []);
+    /// let angle = x.atan();
+    /// tape.backward(angle)?;
+    /// assert_eq!(angle.item()?, core::f32::consts::FRAC_PI_4);
+    /// assert_eq!(*x.grad()?, [0.5]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn atan(self) -> Var<'t> {
+        self.unary(&Each(Atan), Attrs::default())
+    }
+
+    /// `eˣ - 1`, accurate also where that is small. Derivative: `eˣ`.
+    #[track_caller]
+    #[must_use]
+    pub fn exp_m1(self) -> Var<'t> {
+        self.unary(&Each(ExpM1), Attrs::default())
+    }
+
+    /// The error function. Derivative: `2/√π exp(-x²)`.
+    #[track_caller]
+    #[must_use]
+    pub fn erf(self) -> Var<'t> {
+        self.unary(&Each(Erf), Attrs::default())
+    }
+
+    /// `xʸ` of two variables, by the rules of C and PyTorch as in [`powf`](Self::powf), but
+    /// for its roots. Broadcasts, which takes a node more for one of another shape than the
+    /// result.
+    ///
+    /// Derivatives: `y xʸ⁻¹`, 0 where `y` is 0; and `xʸ ln x`, 0 where `x` is 0 and `y` is not
+    /// negative.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let (x, y) = (tape.param(&[3.0], []), tape.param(&[2.0], []));
+    /// let power = x.pow(y);
+    /// tape.backward(power)?;
+    /// assert_eq!((power.item()?, x.grad()?[0]), (9.0, 6.0));
+    /// assert!((y.grad()?[0] - 9.0 * 3_f32.ln()).abs() < 1e-5);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn pow(self, exponent: Var<'t>) -> Var<'t> {
+        let operands = stretched([self, exponent]);
+        self.tape().apply_plain(&Alike(Pow), &operands)
     }
 }

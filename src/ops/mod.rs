@@ -9,6 +9,7 @@
 
 pub mod activation;
 pub mod arithmetic;
+pub mod compare;
 pub mod layer;
 pub mod linalg;
 pub mod loss;
@@ -16,6 +17,7 @@ pub mod math;
 pub mod reduce;
 pub mod shape;
 pub mod softmax;
+mod stretch;
 
 use core::marker::PhantomData;
 
@@ -27,6 +29,7 @@ use crate::var::Var;
 /// Every operation, file by file.
 pub const ALL: &[&[Entry]] = &[
     arithmetic::ENTRIES,
+    compare::ENTRIES,
     math::ENTRIES,
     activation::ENTRIES,
     linalg::ENTRIES,
@@ -187,6 +190,10 @@ pub trait Unary: Sync {
     const SHORT: usize = 16;
     /// Whether `backward` is `g`.
     const PASSES_GRAD: bool = false;
+    /// Whether `backward` multiplies `g` by something that is dear to compute. A
+    /// [`Jet`](crate::function::Jet) then asks for it once, with a `g` of 1, and not for
+    /// each of its derivatives.
+    const DEAR: bool = false;
     /// `f(x)`.
     fn forward<L: Lanes>(attrs: &Attrs, x: L) -> L;
     /// The gradient of `x`, from `x`, `y = f(x)` and the gradient `g` of `y`.
@@ -250,6 +257,8 @@ pub trait Binary: Sync {
     const NAME: &'static str;
     /// Whether `grad_a` and `grad_b` are `g`.
     const PASSES_GRAD: [bool; 2] = [false; 2];
+    /// As [`Unary::DEAR`], of both.
+    const DEAR: bool = false;
     /// `f(a, b)`.
     fn forward<L: Lanes>(a: L, b: L) -> L;
     /// The gradient of `a` from the gradient `g` of the result.

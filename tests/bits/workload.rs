@@ -4,6 +4,8 @@
 
 use core::fmt;
 
+use baregrad::function::Function;
+use baregrad::function::models::{Visitor, visit};
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
 use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::optim::{Adam, Optimizer, Sgd};
@@ -32,10 +34,11 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 9] = [
+pub static GROUPS: [Group; 10] = [
     KERNELS,
     MATH,
     OPERATIONS,
+    MODELS,
     OPTIMIZERS,
     LAYERS,
     THERMOMETER,
@@ -57,7 +60,7 @@ pub const MATH: Group = Group {
     name: "math",
     run: functions,
     stack: 2000,
-    digest: 0x81db_ba7d_a1d9_9609,
+    digest: 0xbb26_c34c_c381_180a,
 };
 
 /// Every operation of the list, so that a new one needs no line here.
@@ -65,7 +68,15 @@ pub const OPERATIONS: Group = Group {
     name: "operations",
     run: operations,
     stack: 10_000,
-    digest: 0xec8d_fb26_dc6f_06fe,
+    digest: 0x3495_c3ef_4773_db12,
+};
+
+/// Every model of the list, so that a new one needs no line here.
+pub const MODELS: Group = Group {
+    name: "models",
+    run: models,
+    stack: 2000,
+    digest: 0x18e5_fbeb_1773_f4f7,
 };
 
 /// Steps of every optimizer.
@@ -470,7 +481,7 @@ macro_rules! functions {
 
 functions!(
     Exp exp, ExpM1 exp_m1, Ln ln, Tanh tanh, Sigmoid sigmoid, Silu silu, Softplus softplus,
-    Sin sin, Cos cos, Erf erf, Gelu gelu, GeluTanh gelu_tanh
+    Sin sin, Cos cos, Erf erf, Gelu gelu, GeluTanh gelu_tanh, Atan atan
 );
 
 struct Pow;
@@ -588,12 +599,54 @@ fn operation(
         return Ok(());
     };
     digest.add(&result.value()?);
+    if !result.requires_grad() {
+        return Ok(()); // a comparison
+    }
     let mut g = [0.0; MOST];
     fill(&mut seeded(13), &mut g);
     for _ in 0..2 {
         tape.backward_with(result, g.get(..result.shape().numel()).unwrap_or_default())?;
-        digest.add(&tape.grads()?);
+        for operand in operands.iter().filter(|operand| operand.has_grad()) {
+            digest.add(&operand.grad()?);
+        }
     }
+    Ok(())
+}
+
+// ---- models -----------------------------------------------------------------
+
+/// Values and derivatives of ordinary samples and of special ones.
+fn models(digest: &mut Digest) -> Result<(), Error> {
+    struct Digested<'a>(&'a mut Digest);
+    impl Visitor for Digested<'_> {
+        #[inline(never)]
+        fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+            &mut self,
+            _: F,
+            x: [[f32; 2]; X],
+            p: [[f32; 2]; P],
+        ) {
+            let rng = &mut seeded(14);
+            for sample in 0..32 {
+                let (x, p) = (draw(rng, x, sample), draw(rng, p, sample));
+                let (value, gradient) = F::value_and_gradient(x, p);
+                self.0.add(&[value]);
+                self.0.add(&gradient);
+            }
+        }
+    }
+    fn draw<const N: usize>(rng: &mut impl Rng, ranges: [[f32; 2]; N], sample: u32) -> [f32; N] {
+        let mut drawn = [0.0; N];
+        fill_wild(rng, &mut drawn);
+        if sample.is_multiple_of(2) {
+            for (to, [least, most]) in drawn.iter_mut().zip(ranges) {
+                let unit = (rng.next_u32() >> 8) as f32 / 16_777_216.0;
+                *to = least + unit * (most - least);
+            }
+        }
+        drawn
+    }
+    visit(&mut Digested(digest));
     Ok(())
 }
 

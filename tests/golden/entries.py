@@ -17,6 +17,7 @@ SIZES = [[2, 3], [5, 17], [67]]
 MATRICES = [[2, 3], [5, 17], [9, 8]]
 PAIRS = [([3], [2, 3]), ([5, 17], [5, 17]), ([4, 1], [1, 33]), ([], [40])]
 PRODUCTS = [([2, 3], [3, 4]), ([3, 41], [41, 12]), ([5, 7], [7]), ([7], [7, 5]), ([67], [67])]
+CHOICES = [([2, 3], [2, 3], [2, 3]), ([5, 17], [17], [5, 1]), ([67], [], [67]), ([4, 1], [1, 33], [])]
 LAYERS = [
     ([4, 3], [3, 2], [2]), ([40, 1], [1, 1], [1]), ([9, 2], [2, 10], [10]), ([33, 7], [7, 17], [17]),
     ([6, 4], [4], [1]), ([4], [4, 3], [3]), ([4], [4], [1]),
@@ -64,6 +65,12 @@ for axis in [0, 1]:
     each("softmax log_softmax", "softmax", MATRICES, axis=axis)
 several("mse", "composite", [([2, 3], [2, 3]), ([67], [67])])
 several("line_mse", "composite", [([5], [2], [5]), ([67], [2], [67])])
+
+each("atan expm1 erf")
+several("lt le gt ge eq ne", "scalar", PAIRS)
+several("where", "scalar", CHOICES)
+for operands in PAIRS:
+    PLAN.append(("pow", "pow", operands, {}, True))
 
 cases = []
 torch.manual_seed(20261129)

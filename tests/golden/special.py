@@ -146,4 +146,16 @@ for op in ["linear", "linear_identity", "linear_tanh", "linear_sigmoid", "linear
     case(op, [([3, 2], ONE), ([2], [1.0, 0.5]), ([1], [0.25])], [1.0, INF, -0.0])
     case(op, [([0, 2], []), ([2, 3], [1.0] * 6), ([3], [1.0] * 3)], [])
 
+for op in ["atan", "expm1", "erf"]:
+    each(op)
+for op in ["pow", "lt", "le", "gt", "ge", "eq", "ne"]:
+    all_ = list(itertools.product(PAIR + [0.5, 2.0, 3.0, -3.0] * (op == "pow"), repeat=2))
+    all_ = [(x, y, g) for x, y in all_ for g in G]
+    leaves = [([len(all_)], [x[i] for x in all_]) for i in range(2)]
+    case(op, leaves, [x[2] for x in all_])
+for mask in [1.0, 0.0]:
+    all_ = list(itertools.product([mask], PAIR, PAIR[::2], G))
+    leaves = [([len(all_)], [x[i] for x in all_]) for i in range(3)]
+    case("where", leaves, [x[3] for x in all_])
+
 write(pathlib.Path(__file__).with_name("special.json"), {}, cases)

@@ -49,6 +49,17 @@ OPS = {
     "abs": lambda x, a: x.abs(),
     "sin": lambda x, a: x.sin(),
     "cos": lambda x, a: x.cos(),
+    "atan": lambda x, a: x.atan(),
+    "expm1": lambda x, a: x.expm1(),
+    "erf": lambda x, a: x.erf(),
+    "pow": lambda x, y, a: x.pow(y),
+    "lt": lambda x, y, a: (x < y).to(x.dtype),
+    "le": lambda x, y, a: (x <= y).to(x.dtype),
+    "gt": lambda x, y, a: (x > y).to(x.dtype),
+    "ge": lambda x, y, a: (x >= y).to(x.dtype),
+    "eq": lambda x, y, a: (x == y).to(x.dtype),
+    "ne": lambda x, y, a: (x != y).to(x.dtype),
+    "where": lambda mask, x, y, a: torch.where(mask > 0, x, y),
     "tanh": lambda x, a: x.tanh(),
     "sigmoid": lambda x, a: x.sigmoid(),
     "relu": lambda x, a: x.relu(),
@@ -100,7 +111,9 @@ def written(x, digits):
 
 
 def numbers(tensor, digits=9):
-    """Flat; 9 digits bring the same f32 back, 12 say what f64 computed."""
+    """Flat, and `None` for no gradient; 9 digits bring the same f32 back, 12 say what f64 computed."""
+    if tensor is None:
+        return None
     return [written(x, digits) for x in tensor.detach().reshape(-1).tolist()]
 
 
@@ -138,6 +151,8 @@ def run(case, dtype):
             result = forward()
         g = [number(x) for x in (g if isinstance(g, list) else [g])]
         g = torch.tensor(g, dtype=torch.float32).reshape(result.shape).to(dtype)
+        if not result.requires_grad:
+            return result, [None] * len(leaves)
         result.backward(g, retain_graph=retain and i + 1 < len(case["g"]))
     return result, [x.grad for x in leaves]
 

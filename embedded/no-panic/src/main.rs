@@ -19,8 +19,9 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use baregrad::function::{Function, models};
 use baregrad::gradcheck::Gradcheck;
-use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, generic};
+use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::{self, Args, Build};
 use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
@@ -45,10 +46,38 @@ fn run() -> i32 {
     lanes::<f32>(data, out);
     lanes::<kernel::f32x8>(data, out);
     scalar(data, out);
+    models::visit(&mut EveryModel);
     #[cfg(feature = "plant-panic")]
     black_box(data[black_box(3)]);
     black_box(failures);
     0
+}
+
+/// Every model, in every way there is without a tape, and recorded.
+struct EveryModel;
+
+impl models::Visitor for EveryModel {
+    fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+        &mut self,
+        _: F,
+        x: [[f32; 2]; X],
+        p: [[f32; 2]; P],
+    ) {
+        let (x, p) = black_box((x.map(|[x, _]| x), p.map(|[p, _]| p)));
+        black_box((
+            F::value(x, p),
+            F::value_and_gradient(x, p),
+            F::by_inputs(x, p),
+        ));
+        let (lanes_x, lanes_p) = (x.map(f32x8::splat), p.map(f32x8::splat));
+        black_box((
+            F::lanes(lanes_x, lanes_p),
+            F::by_parameters(lanes_x, lanes_p),
+        ));
+        let mut arena = Arena::<256, 64>::new();
+        let tape = arena.tape();
+        black_box(F::record(tape.input(&x, [1, X]), tape.param(&p, [P])));
+    }
 }
 
 /// A shape nobody knows.

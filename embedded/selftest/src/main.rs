@@ -30,6 +30,8 @@ static GROUPS: &[workload::Group] = &[
     workload::MATH,
     #[cfg(feature = "operations")]
     workload::OPERATIONS,
+    #[cfg(feature = "models")]
+    workload::MODELS,
     #[cfg(feature = "optimizers")]
     workload::OPTIMIZERS,
     #[cfg(feature = "layers")]

@@ -1,0 +1,253 @@
+//! One function of one sample for every use of a model.
+//!
+//! A model of a sensor is a formula: a reading, a few parameters, a result. Written once,
+//! generic over what it is computed in, it serves for everything.
+//!
+//! ```
+//! use baregrad::function::{Function, Real};
+//!
+//! /// °C of a thermometer without units.
+//! struct Thermometer;
+//!
+//! impl Function<1, 2> for Thermometer {
+//!     const NAME: &'static str = "thermometer";
+//!     const INPUTS: [&'static str; 1] = ["t_u"];
+//!     const PARAMETERS: [&'static str; 2] = ["w", "b"];
+//!
+//!     #[inline(always)]
+//!     fn eval<S: Real>([t_u]: [S; 1], [w, b]: [S; 2]) -> S {
+//!         w * (0.1 * t_u) + b
+//!     }
+//! }
+//!
+//! let (t_u, w_b) = ([35.7], [5.367, -17.3]);
+//!
+//! // The value of one sample, on the device.
+//! let t_c = Thermometer::value(t_u, w_b);
+//! assert!((t_c - 1.86).abs() < 0.01);
+//!
+//! // What it says of each parameter, exactly: a row of the Jacobian.
+//! let (same, gradient) = Thermometer::value_and_gradient(t_u, w_b);
+//! assert_eq!(same, t_c);
+//! assert_eq!(gradient, [0.1 * 35.7, 1.0]);
+//!
+//! // Recorded on a tape, operation by operation, for all samples: the same bits.
+//! let mut arena = baregrad::Arena::<64, 16>::new();
+//! let tape = arena.tape();
+//! let samples = tape.input(&[35.7, 55.9, 58.2], [3, 1]);
+//! let t_p = Thermometer::record(samples, tape.param(&w_b, [2]));
+//! assert_eq!(t_p.value()?[0], t_c);
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+//!
+//! For one-liners there is [`function!`](crate::function!), which writes the names down by
+//! itself, and [`models`] has the usual curves of sensors.
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Function`] | a model of `X` inputs and `P` parameters |
+//! | [`Real`] | what it is computed in |
+//! | [`Jet`] | a value with its derivatives |
+//! | [`horner`], [`chebyshev`] | polynomials |
+//! | [`models`] | line, polynomials, Steinhart–Hart, exponential, logistic, … |
+#![cfg_attr(feature = "std", doc = "| [`source`] | prints a function as Rust |")]
+
+mod horner;
+mod jet;
+pub mod models;
+mod real;
+#[cfg(feature = "std")]
+pub mod source;
+
+pub use horner::{chebyshev, horner};
+pub use jet::{Jet, JetMask, Value};
+pub use real::{Arithmetic, Implies, Names, Real};
+
+use crate::kernel::Lanes;
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
+
+/// A model: a function of `X` inputs and `P` parameters, of one sample. See the
+/// [module](self) for an example.
+///
+/// It has no state. Numbers that it needs and nobody trains are written into it, or are
+/// inputs like a sample's others.
+pub trait Function<const X: usize, const P: usize> {
+    /// What the model is called, in reports and in printed source.
+    const NAME: &'static str;
+    /// What the inputs are called.
+    const INPUTS: [&'static str; X];
+    /// What the parameters are called.
+    const PARAMETERS: [&'static str; P];
+
+    /// The formula. It should be `#[inline(always)]`, to become part of the loop over
+    /// samples, and has no loops of its own that the compiler would not unroll.
+    fn eval<S: Real>(x: [S; X], p: [S; P]) -> S;
+
+    /// The value for one sample.
+    #[inline(always)]
+    fn value(x: [f32; X], p: [f32; P]) -> f32 {
+        Self::eval(x, p)
+    }
+
+    /// The value for one sample, and its derivatives by the parameters.
+    #[inline(always)]
+    fn value_and_gradient(x: [f32; X], p: [f32; P]) -> (f32, [f32; P]) {
+        let jet = Self::by_parameters(x, p);
+        (jet.value(), jet.derivatives())
+    }
+
+    /// The values for as many samples as there are lanes.
+    #[inline(always)]
+    fn lanes<L: Lanes>(x: [L; X], p: [L; P]) -> L {
+        Self::eval::<Value<L>>(constants(x), constants(p)).value()
+    }
+
+    /// The values for as many samples as there are lanes, and their derivatives by the
+    /// parameters.
+    #[inline(always)]
+    fn by_parameters<L: Lanes>(x: [L; X], p: [L; P]) -> Jet<L, P> {
+        Self::eval(constants(x), variables(p))
+    }
+
+    /// The values for as many samples as there are lanes, and their derivatives by the
+    /// inputs.
+    #[inline(always)]
+    fn by_inputs<L: Lanes>(x: [L; X], p: [L; P]) -> Jet<L, X> {
+        Self::eval(variables(x), constants(p))
+    }
+
+    /// Records the model on a tape, operation by operation, for samples `x`, `[n, X]`, and
+    /// parameters `p`, `[P]`. The result is `[n]`, or `[]` for a model that uses no input.
+    /// A single sample may be `[X]`.
+    ///
+    /// `[n]` of inputs or `[]` of parameters, where there is only one, will do.
+    #[track_caller]
+    fn record<'t>(x: Var<'t>, p: Var<'t>) -> Var<'t> {
+        Self::eval(columns(x), columns(p))
+    }
+}
+
+/// Jets that depend on nothing.
+#[inline(always)]
+fn constants<L: Lanes, const P: usize, const N: usize>(values: [L; N]) -> [Jet<L, P>; N] {
+    let mut jets = [Jet::constant(L::splat(0.0)); N];
+    straight::<N>(
+        #[inline(always)]
+        |k| {
+            if let (Some(jet), Some(value)) = (jets.get_mut(k), values.get(k)) {
+                *jet = Jet::constant(*value);
+            }
+        },
+    );
+    jets
+}
+
+/// Jets each of which is the variable that its derivative is by.
+#[inline(always)]
+fn variables<L: Lanes, const P: usize, const N: usize>(values: [L; N]) -> [Jet<L, P>; N] {
+    let mut jets = [Jet::constant(L::splat(0.0)); N];
+    straight::<N>(
+        #[inline(always)]
+        |k| {
+            if let (Some(jet), Some(value)) = (jets.get_mut(k), values.get(k)) {
+                *jet = Jet::variable(*value, k);
+            }
+        },
+    );
+    jets
+}
+
+/// Calls `line` for each number below `N`, up to 16 in straight lines.
+///
+/// In a loop, a jet would not know which derivatives it has until the loop is unrolled, if it
+/// is; and compiled for size it is not, which costs a Cortex-M4F five times the instructions
+/// of a cubic.
+#[inline(always)]
+pub(crate) fn straight<const N: usize>(mut line: impl FnMut(usize)) {
+    macro_rules! written_out {
+        ($($k:literal)*) => {$(
+            if const { $k < N } {
+                line($k);
+            }
+        )*};
+    }
+    written_out!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    for k in 16..N {
+        line(k);
+    }
+}
+
+/// The columns of a matrix, the elements of a row.
+#[track_caller]
+fn columns<const N: usize>(of: Var<'_>) -> [Var<'_>; N] {
+    let mut columns = [of; N];
+    if of.shape().dims().last() != Some(&N) {
+        if N > 1 {
+            columns = [of.unary(&Columns, Attrs::NONE); N];
+        }
+        return columns;
+    }
+    for (k, column) in columns.iter_mut().enumerate() {
+        *column = of.select(-1, k);
+    }
+    columns
+}
+
+/// Fails: the tape then says for whom, of which shape and where.
+struct Columns;
+impl Op for Columns {
+    fn name(&self) -> &'static str {
+        "function"
+    }
+    fn shape(&self, _: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        Err(ShapeError::Other(
+            "the last size must be the number of the model's inputs, or parameters",
+        ))
+    }
+    fn forward(&self, _: &mut Forward<'_>) {}
+    fn backward(&self, _: &mut Backward<'_>) {}
+}
+
+/// A [`Function`] in one line: inputs, parameters, formula.
+///
+/// ```
+/// use baregrad::function::{Function, Real};
+///
+/// baregrad::function! {
+///     /// °C of a thermometer without units.
+///     pub fn Thermometer([t_u], [w, b]) { w * (0.1 * t_u) + b }
+/// }
+///
+/// assert_eq!(Thermometer::PARAMETERS, ["w", "b"]);
+/// assert_eq!(Thermometer::value([10.0], [5.0, -17.0]), -12.0);
+/// ```
+#[macro_export]
+macro_rules! function {
+    (
+        $(#[$meta:meta])*
+        $vis:vis fn $Name:ident([$($x:ident),* $(,)?], [$($p:ident),* $(,)?]) $formula:block
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug)]
+        $vis struct $Name;
+
+        impl $crate::function::Function<
+            { <[&str]>::len(&[$(::core::stringify!($x)),*]) },
+            { <[&str]>::len(&[$(::core::stringify!($p)),*]) },
+        > for $Name {
+            const NAME: &'static str = ::core::stringify!($Name);
+            const INPUTS: [&'static str; <[&str]>::len(&[$(::core::stringify!($x)),*])] =
+                [$(::core::stringify!($x)),*];
+            const PARAMETERS: [&'static str; <[&str]>::len(&[$(::core::stringify!($p)),*])] =
+                [$(::core::stringify!($p)),*];
+
+            #[inline(always)]
+            fn eval<S: $crate::function::Real>(
+                [$($x),*]: [S; <[&str]>::len(&[$(::core::stringify!($x)),*])],
+                [$($p),*]: [S; <[&str]>::len(&[$(::core::stringify!($p)),*])],
+            ) -> S $formula
+        }
+    };
+}
