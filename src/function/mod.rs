@@ -55,12 +55,15 @@
 mod horner;
 mod jet;
 pub mod models;
+mod node;
 mod real;
+mod samples;
 #[cfg(feature = "std")]
 pub mod source;
 
 pub use horner::{chebyshev, horner};
 pub use jet::{Jet, JetMask, Value};
+pub use node::{Loss, Squared};
 pub use real::{Arithmetic, Implies, Names, Real};
 
 use crate::kernel::Lanes;
@@ -116,6 +119,31 @@ pub trait Function<const X: usize, const P: usize> {
     #[inline(always)]
     fn by_inputs<L: Lanes>(x: [L; X], p: [L; P]) -> Jet<L, X> {
         Self::eval(variables(x), constants(p))
+    }
+
+    /// What the model predicts for samples `x`, `[n, X]`, with parameters `p`, `[P]`: `[n]`, in
+    /// one operation.
+    ///
+    /// `[n]` of inputs or `[]` of parameters, where there is only one, will do, and `[X]` for
+    /// one sample.
+    #[track_caller]
+    fn predict<'t>(x: Var<'t>, p: Var<'t>) -> Var<'t>
+    where
+        Self: Sized + 'static,
+    {
+        let op: &'static node::Predictions<Self, X, P> = &node::Predictions::OP;
+        x.tape().apply_plain(op, &[x, p])
+    }
+
+    /// The mean squared error of the model against `target`, `[n]`, for samples `x`, `[n, X]`,
+    /// with parameters `p`, `[P]`: in one operation, and one pass over the data.
+    #[track_caller]
+    fn mse<'t>(x: Var<'t>, p: Var<'t>, target: Var<'t>) -> Var<'t>
+    where
+        Self: Sized + 'static,
+    {
+        let op: &'static node::MeanLoss<Self, Squared, X, P, 1> = &node::MeanLoss::OP;
+        x.tape().apply_plain(op, &[x, p, target])
     }
 
     /// Records the model on a tape, operation by operation, for samples `x`, `[n, X]`, and
