@@ -10,6 +10,7 @@
 
 use baregrad::function::Function;
 use baregrad::function::models::{self, Line, Sphere, Visitor};
+use baregrad::kernel::{Level, set_level};
 use baregrad::optim::Sgd;
 use baregrad::random::{Uniform, seeded};
 use baregrad::{Arena, Var};
@@ -27,11 +28,11 @@ fn draw(ranges: &[[f32; 2]], rows: usize, seed: u64) -> Vec<f32> {
 }
 
 /// The sums of many terms in blocks, as `function::samples` says.
-fn sum(terms: &[f32], sums: usize) -> f32 {
+fn sum(terms: &[f32], parameters: usize) -> f32 {
     if terms.len() <= 16 {
         return terms.iter().fold(-0.0, |sum, term| sum + term);
     }
-    let count = if sums <= 5 { 16 } else { 8 };
+    let count = if parameters <= 4 { 16 } else { 8 };
     let (mut total, mut part) = (-0.0_f32, -0.0_f32);
     for block in terms.chunks(16 * count) {
         let lost = {
@@ -78,11 +79,11 @@ impl Visitor for OneNode {
             let jets: Vec<_> = (0..n).map(|i| F::value_and_gradient(row(i), p)).collect();
             let residuals: Vec<f32> = jets.iter().zip(&ys).map(|((v, _), y)| v - y).collect();
             let squares: Vec<f32> = residuals.iter().map(|r| r * r).collect();
-            let loss = sum(&squares, 1 + P) / n as f32;
+            let loss = sum(&squares, P) / n as f32;
             let gradient: Vec<f32> = (0..P)
                 .map(|k| {
                     let terms = residuals.iter().zip(&jets).map(|(r, (_, d))| r * d[k]);
-                    2.0 * (sum(&terms.collect::<Vec<_>>(), 1 + P) / n as f32)
+                    2.0 * (sum(&terms.collect::<Vec<_>>(), P) / n as f32)
                 })
                 .collect();
             let sent: Vec<f32> = (0..P)
@@ -127,7 +128,10 @@ fn bits(xs: &[f32]) -> Vec<u32> {
 
 #[test]
 fn one_node_is_the_plain_loop() {
-    models::visit(&mut OneNode);
+    for level in Level::available() {
+        set_level(level);
+        models::visit(&mut OneNode);
+    }
 }
 
 fn close(a: &[f32], b: &[f32], what: &str) {
@@ -234,4 +238,34 @@ fn shapes_that_do_not_fit_are_refused() {
     let text = |var: Var<'_>| var.value().unwrap_err().to_string();
     let error = text(Line::mse(x, p, y));
     assert!(error.contains("expected samples as rows"), "{error}");
+    assert!(error.contains("function_node.rs"), "{error}");
+
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let x = tape.constant(&[0.0; 3], [3]);
+    let error = text(Line::predict(x, tape.param(&[0.0; 3], [3])));
+    assert!(error.contains("one parameter for each"), "{error}");
+
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let x = tape.constant(&[0.0; 3], [3]);
+    let (p, y) = (tape.param(&[0.0; 2], [2]), tape.constant(&[0.0; 2], [2]));
+    let error = text(Line::mse(x, p, y));
+    assert!(
+        error.contains("expected a target for each sample"),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_sample() {
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let x = tape.constant(&[3.0, 0.0, 4.0], [3]);
+    let p = tape.param(&[0.0, 0.0, 0.0, 4.0], [4]);
+    let off = Sphere::predict(x, p);
+    assert_eq!((off.item().unwrap(), off.shape().rank()), (9.0, 0));
+    let loss = Sphere::mse(x, p, tape.constant(&[0.0], []));
+    tape.backward(loss).unwrap();
+    assert_eq!(*p.grad().unwrap(), [-108.0, 0.0, -144.0, -144.0]);
 }

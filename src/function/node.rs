@@ -59,16 +59,14 @@ impl Loss for Squared {
 /// What a function predicts for each sample: operands `x` and `p`.
 pub(super) struct Predictions<F, const X: usize, const P: usize>(PhantomData<fn() -> F>);
 
-/// The mean of a loss over samples: operands `x`, `p`, targets and, if `M` is 2, weights.
-pub(super) struct MeanLoss<F, Q, const X: usize, const P: usize, const M: usize>(
-    PhantomData<fn() -> (F, Q)>,
-);
+/// The mean of a loss over samples: operands `x`, `p` and targets.
+pub(super) struct MeanLoss<F, Q, const X: usize, const P: usize>(PhantomData<fn() -> (F, Q)>);
 
 impl<F, const X: usize, const P: usize> Predictions<F, X, P> {
     pub(super) const OP: Self = Self(PhantomData);
 }
 
-impl<F, Q, const X: usize, const P: usize, const M: usize> MeanLoss<F, Q, X, P, M> {
+impl<F, Q, const X: usize, const P: usize> MeanLoss<F, Q, X, P> {
     pub(super) const OP: Self = Self(PhantomData);
 }
 
@@ -127,14 +125,12 @@ fn expect_parameters<const P: usize>(p: &Shape) -> Result<(), ShapeError> {
     }
 }
 
-/// A number for each sample: the shape of predictions, or a column, `[n, 1]`.
-fn expect_column(column: &Shape, predictions: &Shape) -> Result<(), ShapeError> {
-    if column == predictions || matches!(column.dims(), [n, 1] if *n == predictions.numel()) {
+/// A target for each sample: of the shape of predictions, or a column, `[n, 1]`.
+fn expect_targets(target: &Shape, predictions: &Shape) -> Result<(), ShapeError> {
+    if target == predictions || matches!(target.dims(), [n, 1] if *n == predictions.numel()) {
         Ok(())
     } else {
-        Err(ShapeError::Other(
-            "expected a target, and a weight if any, for each sample, [n]",
-        ))
+        Err(ShapeError::Other("expected a target for each sample, [n]"))
     }
 }
 
@@ -236,36 +232,18 @@ impl<'a, F, Q, const P: usize> LossOf<'a, F, Q, P> {
     }
 }
 
-/// Target and weight of a sample, from one column or two. Without weights, `None`.
-#[inline(always)]
-fn target_and_weight<L: Lanes, const M: usize>(columns: [L; M]) -> (L, Option<L>) {
-    let mut columns = columns.into_iter();
-    let target = columns.next().unwrap_or(L::splat(0.0));
-    (target, columns.next())
-}
-
-#[inline(always)]
-fn weighted<L: Lanes>(term: L, weight: Option<L>) -> L {
-    match weight {
-        Some(weight) => weight * term,
-        None => term,
-    }
-}
-
-impl<F, Q, const X: usize, const P: usize, const M: usize> Terms<X, M, 1, P> for LossOf<'_, F, Q, P>
+impl<F, Q, const X: usize, const P: usize> Terms<X, 1, 1, P> for LossOf<'_, F, Q, P>
 where
     F: Function<X, P>,
     Q: Loss,
 {
     #[inline(always)]
-    fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> Sums<L, 1, P> {
-        let (target, weight) = target_and_weight(columns);
+    fn of<L: Lanes>(&self, x: [L; X], [target]: [L; 1]) -> Sums<L, 1, P> {
         let jet = F::by_parameters(x, in_lanes(self.with.p));
         let prediction = jet.value();
-        let slope = Q::slope(prediction, target);
         Sums {
-            first: [weighted(Q::of(prediction, target), weight)],
-            rest: times(jet, weighted(slope, weight)),
+            first: [Q::of(prediction, target)],
+            rest: times(jet, Q::slope(prediction, target)),
         }
     }
 }
@@ -279,93 +257,61 @@ struct ToData<'a, F, Q, const P: usize> {
 /// By the inputs.
 struct ToInputs<'a, F, Q, const P: usize>(ToData<'a, F, Q, P>);
 
-impl<F, Q, const X: usize, const P: usize, const M: usize> PerSample<X, M, X>
-    for ToInputs<'_, F, Q, P>
+impl<F, Q, const X: usize, const P: usize> PerSample<X, 1, X> for ToInputs<'_, F, Q, P>
 where
     F: Function<X, P>,
     Q: Loss,
 {
     #[inline(always)]
-    fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; X] {
-        let (target, weight) = target_and_weight(columns);
+    fn of<L: Lanes>(&self, x: [L; X], [target]: [L; 1]) -> [L; X] {
         let jet = F::by_inputs(x, in_lanes(self.0.of.with.p));
         let slope = L::splat(Q::FACTOR * self.0.s) * Q::slope(jet.value(), target);
-        times(jet, weighted(slope, weight))
+        times(jet, slope)
     }
 }
 
 /// By the target.
 struct ToTarget<'a, F, Q, const P: usize>(ToData<'a, F, Q, P>);
 
-impl<F, Q, const X: usize, const P: usize, const M: usize> PerSample<X, M, 1>
-    for ToTarget<'_, F, Q, P>
+impl<F, Q, const X: usize, const P: usize> PerSample<X, 1, 1> for ToTarget<'_, F, Q, P>
 where
     F: Function<X, P>,
     Q: Loss,
 {
     #[inline(always)]
-    fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; 1] {
-        let (target, weight) = target_and_weight(columns);
+    fn of<L: Lanes>(&self, x: [L; X], [target]: [L; 1]) -> [L; 1] {
         let prediction = F::lanes(x, in_lanes(self.0.of.with.p));
-        let slope = L::splat(Q::FACTOR * self.0.s) * Q::slope_of_target(prediction, target);
-        [weighted(slope, weight)]
+        [L::splat(Q::FACTOR * self.0.s) * Q::slope_of_target(prediction, target)]
     }
 }
 
-/// By the weight.
-struct ToWeight<'a, F, Q, const P: usize>(ToData<'a, F, Q, P>);
-
-impl<F, Q, const X: usize, const P: usize, const M: usize> PerSample<X, M, 1>
-    for ToWeight<'_, F, Q, P>
-where
-    F: Function<X, P>,
-    Q: Loss,
-{
-    #[inline(always)]
-    fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; 1] {
-        let (target, _) = target_and_weight(columns);
-        let prediction = F::lanes(x, in_lanes(self.0.of.with.p));
-        [L::splat(self.0.s) * Q::of(prediction, target)]
-    }
-}
-
-impl<F, Q, const X: usize, const P: usize, const M: usize> MeanLoss<F, Q, X, P, M>
+impl<F, Q, const X: usize, const P: usize> MeanLoss<F, Q, X, P>
 where
     F: Function<X, P> + 'static,
     Q: Loss,
 {
-    /// The columns of samples.
-    #[inline(always)]
-    fn columns<'a>(first: &'a [f32], second: &'a [f32]) -> [&'a [f32]; M] {
-        let mut columns = [first; M];
-        if let [_, weights] = columns.as_mut_slice() {
-            *weights = second;
-        }
-        columns
-    }
-
     /// To operand `k`, one of the data. They are seldom trained, and what is should not pay
     /// for it.
     #[cold]
     #[inline(never)]
     fn send_to_data(cx: &mut Backward<'_>, k: usize) {
         let (x, p, y) = (cx.operand(0), cx.operand(1), cx.operand(2));
-        let samples = Samples::<X, M>::new(x, Self::columns(y, cx.operand(3)));
+        let samples = Samples::<X, 1>::new(x, [y]);
         let n = samples.len() as f32;
         if let Some(grad) = cx.grad(k)
             && let ([g, ..], Some(of)) = (grad.output, LossOf::<F, Q, P>::parameters(p))
         {
             let to = ToData { of, s: g / n };
-            match k {
-                0 => samples::map(&ToInputs(to), samples, grad.operand, grad.acc),
-                2 => samples::map(&ToTarget(to), samples, grad.operand, grad.acc),
-                _ => samples::map(&ToWeight(to), samples, grad.operand, grad.acc),
+            if k == 0 {
+                samples::map(&ToInputs(to), samples, grad.operand, grad.acc);
+            } else {
+                samples::map(&ToTarget(to), samples, grad.operand, grad.acc);
             }
         }
     }
 }
 
-impl<F, Q, const X: usize, const P: usize, const M: usize> Op for MeanLoss<F, Q, X, P, M>
+impl<F, Q, const X: usize, const P: usize> Op for MeanLoss<F, Q, X, P>
 where
     F: Function<X, P> + 'static,
     Q: Loss,
@@ -375,17 +321,9 @@ where
     }
 
     fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
-        let Some(([x, p], columns)) = operands.split_first_chunk() else {
-            return Err(ShapeError::Operands { expected: 2 + M });
-        };
-        if columns.len() != M {
-            return Err(ShapeError::Operands { expected: 2 + M });
-        }
+        let [x, p, target] = exactly(operands)?;
         expect_parameters::<P>(p)?;
-        let predictions = of_samples::<X>(x)?;
-        for column in columns {
-            expect_column(column, &predictions)?;
-        }
+        expect_targets(target, &of_samples::<X>(x)?)?;
         Ok(Shape::SCALAR)
     }
 
@@ -395,7 +333,7 @@ where
 
     fn forward(&self, cx: &mut Forward<'_>) {
         let ([x, p, y], loss) = cx.split();
-        let samples = Samples::<X, M>::new(x, Self::columns(y, &[]));
+        let samples = Samples::<X, 1>::new(x, [y]);
         let Some(of) = LossOf::<F, Q, P>::parameters(p) else {
             return;
         };
@@ -418,9 +356,6 @@ where
         }
         if cx.needs_grad(2) {
             Self::send_to_data(cx, 2);
-        }
-        if const { M > 1 } && cx.needs_grad(3) {
-            Self::send_to_data(cx, 3);
         }
         let saved = cx.saved();
         if let Some(grad) = cx.grad(1)

@@ -8,7 +8,7 @@
 //! ```text
 //! if n <= IN_ORDER:  sum = -0.0; for each i: sum = sum + term(i)
 //!
-//! else: for each block of 16 S samples:            S = 16, or 8 if there are many sums
+//! else: for each block of 16 S samples:            S = 16, or 8 if P > 4
 //!       partial[0..S] = -0.0
 //!       for each i: partial[i % S] = partial[i % S] + term(i)
 //!       v[l] = partial[l] + partial[8 + l]                     l = 0..8, if S is 16
@@ -236,9 +236,9 @@ const TERMS: usize = 16;
 /// The most partial sums there are.
 const MOST: usize = 16;
 
-/// Partial sums of a block.
-const fn partial_sums(count: usize) -> usize {
-    if count <= 5 { MOST } else { MOST / 2 }
+/// Partial sums of a block, for a function of so many parameters.
+const fn partial_sums(parameters: usize) -> usize {
+    if parameters <= 4 { MOST } else { MOST / 2 }
 }
 
 /// Many of them.
@@ -252,7 +252,7 @@ where
 {
     let (mut totals, mut parts) = (Sums::none(), Sums::none());
     with_lanes!(L => {
-        let block = const { partial_sums(A + P) * TERMS };
+        let block = const { partial_sums(P) * TERMS };
         let mut start = 0;
         while start < samples.len {
             let end = samples.len.min(start + block);
@@ -290,7 +290,7 @@ where
         return in_strides(terms, samples);
     }
     let mut partial = [Sums::<L, A, P>::none(); 2];
-    let vectors = const { partial_sums(A + P) / 8 };
+    let vectors = const { partial_sums(P) / 8 };
     let whole = samples.len - samples.len % (vectors * L::LEN);
     let mut start = 0;
     while start < whole {
@@ -363,7 +363,7 @@ fn in_strides<T, const X: usize, const M: usize, const A: usize, const P: usize>
 where
     T: Terms<X, M, A, P>,
 {
-    let stride = const { partial_sums(A + P) };
+    let stride = const { partial_sums(P) };
     let (mut first, mut rest) = ([[-0.0; MOST]; A], [[-0.0; MOST]; P]);
     for l in 0..stride.min(samples.len) {
         let samples = samples.range(l..samples.len);

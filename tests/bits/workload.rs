@@ -620,7 +620,7 @@ fn models(digest: &mut Digest) -> Result<(), Error> {
     struct Digested<'a>(&'a mut Digest);
     impl Visitor for Digested<'_> {
         #[inline(never)]
-        fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+        fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
             &mut self,
             _: F,
             x: [[f32; 2]; X],

@@ -57,7 +57,7 @@ fn run() -> i32 {
 struct EveryModel;
 
 impl models::Visitor for EveryModel {
-    fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+    fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
         &mut self,
         _: F,
         x: [[f32; 2]; X],
