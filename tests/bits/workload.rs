@@ -84,7 +84,7 @@ pub const MODELS: Group = Group {
 pub const MODEL_NODES: Group = Group {
     name: "model-nodes",
     run: model_nodes,
-    stack: 4000,
+    stack: 6500,
     digest: 0x7350_cf8b_24fe_09a4,
 };
 
