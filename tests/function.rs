@@ -173,7 +173,7 @@ struct Values {
 }
 
 impl Visitor for Values {
-    fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+    fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
         &mut self,
         _: F,
         x: [[f32; 2]; X],
@@ -457,7 +457,7 @@ struct Gradients {
 const ALLOWED: f64 = 4e-6;
 
 impl Visitor for Gradients {
-    fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+    fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
         &mut self,
         _: F,
         x: [[f32; 2]; X],
@@ -539,7 +539,7 @@ fn gradients_by_jets_by_tape_and_by_differences() {
 struct InLanes;
 
 impl Visitor for InLanes {
-    fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+    fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
         &mut self,
         _: F,
         x: [[f32; 2]; X],

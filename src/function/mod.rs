@@ -55,12 +55,15 @@
 mod horner;
 mod jet;
 pub mod models;
+mod node;
 mod real;
+mod samples;
 #[cfg(feature = "std")]
 pub mod source;
 
 pub use horner::{chebyshev, horner};
 pub use jet::{Jet, JetMask, Value};
+pub use node::{Loss, Squared};
 pub use real::{Arithmetic, Implies, Names, Real};
 
 use crate::kernel::Lanes;
@@ -116,6 +119,67 @@ pub trait Function<const X: usize, const P: usize> {
     #[inline(always)]
     fn by_inputs<L: Lanes>(x: [L; X], p: [L; P]) -> Jet<L, X> {
         Self::eval(variables(x), constants(p))
+    }
+
+    /// What the model predicts for samples `x`, `[n, X]`, with parameters `p`, `[P]`: `[n]`, in
+    /// one operation of a tape, with the bits of [`value`](Self::value).
+    ///
+    /// `[n]` of inputs or `[]` of parameters, where there is only one, will do, and `[X]` for
+    /// one sample. Gradients flow to parameters and inputs. The sums over samples are in the
+    /// order that [`mse`](Self::mse) tells.
+    ///
+    /// ```
+    /// use baregrad::function::{Function, models::Line};
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.input(&[1.0, 2.0, 3.0], [3]);
+    /// let p = tape.param(&[2.0, -1.0], [2]);
+    /// let predictions = Line::predict(x, p);
+    /// assert_eq!(*predictions.value()?, [1.0, 3.0, 5.0]);
+    /// tape.backward(predictions.sum())?;
+    /// assert_eq!(*p.grad()?, [6.0, 3.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    fn predict<'t>(x: Var<'t>, p: Var<'t>) -> Var<'t>
+    where
+        Self: Sized + 'static,
+    {
+        let op: &'static node::Predictions<Self, X, P> = &node::Predictions::OP;
+        x.tape().apply_plain(op, &[x, p])
+    }
+
+    /// The mean squared error of the model against `target`, `[n]`, for samples `x`, `[n, X]`,
+    /// with parameters `p`, `[P]`: in one operation of a tape, and one pass over the data, in
+    /// which the gradient is computed as well. It keeps `P` floats.
+    ///
+    /// Gradients flow to parameters, inputs and targets. Up to 16 samples are summed in order.
+    /// More go in blocks, with 16 partial sums if there are at most four parameters, otherwise
+    /// 8, and 16 terms for each: an order that depends on `n` and `P` alone. Blocks are added up
+    /// as in [`kernel::sum`](crate::kernel::sum).
+    ///
+    /// ```
+    /// use baregrad::function::{Function, models::Line};
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.input(&[1.0, 2.0, 3.0], [3]);
+    /// let target = tape.input(&[1.0, 3.0, 8.0], [3]);
+    /// let p = tape.param(&[2.0, -1.0], [2]);
+    /// let loss = Line::mse(x, p, target);
+    /// assert_eq!(loss.item()?, 3.0); // (0² + 0² + 3²) / 3
+    /// tape.backward(loss)?;
+    /// assert_eq!(*p.grad()?, [-6.0, -2.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    fn mse<'t>(x: Var<'t>, p: Var<'t>, target: Var<'t>) -> Var<'t>
+    where
+        Self: Sized + 'static,
+    {
+        let op: &'static node::MeanLoss<Self, Squared, X, P> = &node::MeanLoss::OP;
+        x.tape().apply_plain(op, &[x, p, target])
     }
 
     /// Records the model on a tape, operation by operation, for samples `x`, `[n, X]`, and

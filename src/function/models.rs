@@ -137,7 +137,7 @@ pub trait Visitor {
     ///
     /// `x` and `p` are ranges of ordinary inputs and parameters: from each two numbers drawn
     /// between them, the model can be computed and differentiated.
-    fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+    fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
         &mut self,
         model: F,
         x: [[f32; 2]; X],

@@ -405,7 +405,7 @@ fn wide(low: u32, high: u32) -> usize {
 }
 
 /// As many operands as the operation takes.
-fn exactly<const N: usize>(operands: &[Shape]) -> Result<&[Shape; N], ShapeError> {
+pub(crate) fn exactly<const N: usize>(operands: &[Shape]) -> Result<&[Shape; N], ShapeError> {
     operands
         .try_into()
         .map_err(|_| ShapeError::Operands { expected: N })

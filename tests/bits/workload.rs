@@ -34,11 +34,12 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 10] = [
+pub static GROUPS: [Group; 11] = [
     KERNELS,
     MATH,
     OPERATIONS,
     MODELS,
+    MODEL_NODES,
     OPTIMIZERS,
     LAYERS,
     THERMOMETER,
@@ -77,6 +78,14 @@ pub const MODELS: Group = Group {
     run: models,
     stack: 2000,
     digest: 0x18e5_fbeb_1773_f4f7,
+};
+
+/// Every model as one operation: losses, predictions and gradients.
+pub const MODEL_NODES: Group = Group {
+    name: "model-nodes",
+    run: model_nodes,
+    stack: 6500,
+    digest: 0x7350_cf8b_24fe_09a4,
 };
 
 /// Steps of every optimizer.
@@ -620,7 +629,7 @@ fn models(digest: &mut Digest) -> Result<(), Error> {
     struct Digested<'a>(&'a mut Digest);
     impl Visitor for Digested<'_> {
         #[inline(never)]
-        fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+        fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
             &mut self,
             _: F,
             x: [[f32; 2]; X],
@@ -628,25 +637,81 @@ fn models(digest: &mut Digest) -> Result<(), Error> {
         ) {
             let rng = &mut seeded(14);
             for sample in 0..32 {
-                let (x, p) = (draw(rng, x, sample), draw(rng, p, sample));
+                let (x, p) = (draw_sample(rng, x, sample), draw_sample(rng, p, sample));
                 let (value, gradient) = F::value_and_gradient(x, p);
                 self.0.add(&[value]);
                 self.0.add(&gradient);
             }
         }
     }
-    fn draw<const N: usize>(rng: &mut impl Rng, ranges: [[f32; 2]; N], sample: u32) -> [f32; N] {
-        let mut drawn = [0.0; N];
-        fill_wild(rng, &mut drawn);
-        if sample.is_multiple_of(2) {
-            for (to, [least, most]) in drawn.iter_mut().zip(ranges) {
-                let unit = (rng.next_u32() >> 8) as f32 / 16_777_216.0;
-                *to = least + unit * (most - least);
+    visit(&mut Digested(digest));
+    Ok(())
+}
+
+/// A number within each of the ranges, of every second sample of any size.
+fn draw_sample<const N: usize>(rng: &mut impl Rng, ranges: [[f32; 2]; N], sample: u32) -> [f32; N] {
+    let mut drawn = [0.0; N];
+    fill_wild(rng, &mut drawn);
+    if sample.is_multiple_of(2) {
+        for (to, [least, most]) in drawn.iter_mut().zip(ranges) {
+            let unit = (rng.next_u32() >> 8) as f32 / 16_777_216.0;
+            *to = least + unit * (most - least);
+        }
+    }
+    drawn
+}
+
+/// Every model as one operation of a tape.
+fn model_nodes(digest: &mut Digest) -> Result<(), Error> {
+    struct Digested<'a>(&'a mut Digest);
+    impl Visitor for Digested<'_> {
+        #[inline(never)]
+        fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
+            &mut self,
+            _: F,
+            x: [[f32; 2]; X],
+            p: [[f32; 2]; P],
+        ) {
+            let rng = &mut seeded(15);
+            for rows in [11, ROWS] {
+                let (mut xs, mut ys) = ([[0.0; X]; ROWS], [0.0; ROWS]);
+                for row in xs.iter_mut().take(rows) {
+                    *row = draw_sample(rng, x, 0);
+                }
+                fill(rng, &mut ys);
+                let (xs, ys) = (&xs.as_flattened()[..rows * X], &ys[..rows]);
+                if one_node::<F, X, P>(self.0, xs, ys, &draw_sample(rng, p, 0)).is_err() {
+                    self.0.add(&[f32::NAN]);
+                }
             }
         }
-        drawn
     }
     visit(&mut Digested(digest));
+    Ok(())
+}
+
+/// More than are summed in order.
+const ROWS: usize = 35;
+
+/// A model as one operation: its loss, its predictions and all gradients.
+fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
+    digest: &mut Digest,
+    xs: &[f32],
+    ys: &[f32],
+    p: &[f32],
+) -> Result<(), Error> {
+    let mut arena = Arena::<400, 8>::new();
+    let tape = arena.tape();
+    let p = tape.param(p, [P]);
+    let (x, y) = (tape.param(xs, [ys.len(), X]), tape.param(ys, [ys.len()]));
+    let loss = F::mse(x, p, y);
+    tape.backward(loss)?;
+    digest.add(&[loss.item()?]);
+    digest.add(&tape.grads()?);
+    let predictions = F::predict(x, p);
+    digest.add(&predictions.value()?);
+    tape.backward_with(predictions, ys)?;
+    digest.add(&tape.grads()?);
     Ok(())
 }
 

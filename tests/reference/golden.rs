@@ -16,10 +16,8 @@ mod support;
 
 use std::process::ExitCode;
 
-use support::{
-    Report, directory, entries, j2, losses, ops, optim, read, sched, seeds, special,
-};
 use serde::de::DeserializeOwned;
+use support::{Report, directory, entries, j2, losses, ops, optim, read, sched, seeds, special};
 
 /// A file's name without `.json`, and how to run it.
 const FILES: [(&str, Runner); 8] = [

@@ -57,7 +57,7 @@ fn run() -> i32 {
 struct EveryModel;
 
 impl models::Visitor for EveryModel {
-    fn visit<F: Function<X, P>, const X: usize, const P: usize>(
+    fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
         &mut self,
         _: F,
         x: [[f32; 2]; X],
@@ -77,7 +77,24 @@ impl models::Visitor for EveryModel {
         let mut arena = Arena::<256, 64>::new();
         let tape = arena.tape();
         black_box(F::record(tape.input(&x, [1, X]), tape.param(&p, [P])));
+        let rows = black_box(&[[0.0; X]; 4][..]).as_flattened();
+        black_box(one_node::<F, X, P>(rows, &p).is_err());
     }
+}
+
+/// A model as one operation, all of whose operands are trained.
+fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
+    rows: &[f32],
+    p: &[f32],
+) -> Result<(), Error> {
+    let mut arena = Arena::<256, 16>::new();
+    let tape = arena.tape();
+    let n = size();
+    let (x, p) = (tape.param(rows, [n, X]), tape.param(p, [P]));
+    let y = tape.param_from_fn([n], |i| i as f32);
+    tape.backward(F::mse(x, p, y))?;
+    tape.backward_with(F::predict(x, p), black_box(&[0.0; 4]))?;
+    tape.replay()
 }
 
 /// A shape nobody knows.

@@ -32,6 +32,8 @@ static GROUPS: &[workload::Group] = &[
     workload::OPERATIONS,
     #[cfg(feature = "models")]
     workload::MODELS,
+    #[cfg(feature = "model-nodes")]
+    workload::MODEL_NODES,
     #[cfg(feature = "optimizers")]
     workload::OPTIMIZERS,
     #[cfg(feature = "layers")]

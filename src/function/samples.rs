@@ -1,0 +1,461 @@
+//! Passes over samples: all that a function's operations need of each, in one loop, and
+//! nothing in between is stored.
+//!
+//! # Sums
+//!
+//! Each sample adds a term to each of `A + P` sums: a loss and a gradient, say.
+//!
+//! ```text
+//! if n <= IN_ORDER:  sum = -0.0; for each i: sum = sum + term(i)
+//!
+//! else: for each block of 16 S samples:            S = 16, or 8 if P > 4
+//!       partial[0..S] = -0.0
+//!       for each i: partial[i % S] = partial[i % S] + term(i)
+//!       v[l] = partial[l] + partial[8 + l]                     l = 0..8, if S is 16
+//!       v[l] = v[l] + v[l + 4],  v[l + 2],  v[l + 1]
+//!       the block's sum is v[0]; blocks are added up as those of every long sum
+//! ```
+//!
+//! The order is a function of `n` and `P` alone. Eight partial sums are a vector, and two
+//! vectors hide half of what an addition takes; of more sums than that, the registers
+//! are full. What an AVX-512 of sixteen lanes would like is there, too.
+//!
+//! A core without vectors goes over a block once for each partial sum, in strides: all sums
+//! are in registers, and the loop is the one for few samples.
+
+use core::ops::Range;
+
+use super::straight;
+use crate::kernel::{Acc, IN_ORDER, Lanes, Level, carry_all, f32x8, with_lanes};
+
+/// Samples: rows of `X` inputs, and `M` numbers that belong to each row.
+#[derive(Clone, Copy)]
+pub(super) struct Samples<'a, const X: usize, const M: usize> {
+    x: &'a [f32],
+    columns: [&'a [f32]; M],
+    len: usize,
+}
+
+impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
+    /// As many as the shortest of all has.
+    #[inline(always)]
+    pub(super) fn new(x: &'a [f32], columns: [&'a [f32]; M]) -> Self {
+        let mut len = x.len() / const { if X == 0 { 1 } else { X } };
+        for column in &columns {
+            len = len.min(column.len());
+        }
+        Samples { x, columns, len }
+    }
+
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Some of them.
+    #[inline(always)]
+    fn range(&self, range: Range<usize>) -> Self {
+        let len = range.len();
+        let mut columns = [&[] as &[f32]; M];
+        for (to, from) in columns.iter_mut().zip(&self.columns) {
+            *to = from.get(range.clone()).unwrap_or_default();
+        }
+        let x = self.x.get(range.start * X..range.end * X);
+        Samples {
+            x: x.unwrap_or_default(),
+            columns,
+            len,
+        }
+    }
+
+    /// The first `min(len, L::LEN)` of them, in lanes; lanes beyond hold zeros.
+    #[inline(always)]
+    fn load<L: Lanes>(&self) -> ([L; X], [L; M]) {
+        let lanes = |column: &[f32]| match L::chunks(column).0 {
+            [first, ..] => L::load(first),
+            [] => L::load_part(column, 0.0),
+        };
+        let mut x = [L::splat(0.0); X];
+        let mut columns = [L::splat(0.0); M];
+        for (to, column) in columns.iter_mut().zip(&self.columns) {
+            *to = lanes(column);
+        }
+        straight::<X>(
+            #[inline(always)]
+            |k| {
+                let Some(to) = x.get_mut(k) else { return };
+                if const { X == 1 } {
+                    *to = lanes(self.x);
+                } else {
+                    let mut column = [0.0; 8];
+                    let rows = self.x.chunks_exact(const { if X == 0 { 1 } else { X } });
+                    for (to, row) in column.iter_mut().zip(rows) {
+                        *to = row.get(k).copied().unwrap_or_default();
+                    }
+                    *to = lanes(&column);
+                }
+            },
+        );
+        (x, columns)
+    }
+}
+
+/// What each sample adds to `A + P` sums.
+pub(super) trait Terms<const X: usize, const M: usize, const A: usize, const P: usize> {
+    fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> Sums<L, A, P>;
+}
+
+/// Sums, or terms of them.
+#[derive(Clone, Copy)]
+pub(super) struct Sums<L, const A: usize, const P: usize> {
+    pub(super) first: [L; A],
+    pub(super) rest: [L; P],
+}
+
+impl<L: Lanes, const A: usize, const P: usize> Sums<L, A, P> {
+    /// The identity of addition.
+    const NONE: f32 = -0.0;
+
+    #[inline(always)]
+    fn none() -> Self {
+        Sums {
+            first: [L::splat(Self::NONE); A],
+            rest: [L::splat(Self::NONE); P],
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, terms: &Self) {
+        straight::<A>(
+            #[inline(always)]
+            |k| {
+                if let (Some(to), Some(term)) = (self.first.get_mut(k), terms.first.get(k)) {
+                    *to = *to + *term;
+                }
+            },
+        );
+        straight::<P>(
+            #[inline(always)]
+            |k| {
+                if let (Some(to), Some(term)) = (self.rest.get_mut(k), terms.rest.get(k)) {
+                    *to = *to + *term;
+                }
+            },
+        );
+    }
+}
+
+/// The sums of all samples' terms.
+#[inline(always)]
+pub(super) fn sums<T, const X: usize, const M: usize, const A: usize, const P: usize>(
+    terms: &T,
+    samples: Samples<'_, X, M>,
+) -> Sums<f32, A, P>
+where
+    T: Terms<X, M, A, P>,
+{
+    if samples.len <= IN_ORDER {
+        in_order(terms, samples)
+    } else {
+        long(terms, samples)
+    }
+}
+
+/// Few of them, one after the other.
+#[inline(always)]
+fn in_order<T, const X: usize, const M: usize, const A: usize, const P: usize>(
+    terms: &T,
+    samples: Samples<'_, X, M>,
+) -> Sums<f32, A, P>
+where
+    T: Terms<X, M, A, P>,
+{
+    let whole = if Level::VECTORS {
+        samples.len - samples.len % f32x8::LEN
+    } else {
+        0
+    };
+    let mut sums = Sums::none();
+    // Only the adding must go in order.
+    for start in (0..whole).step_by(f32x8::LEN) {
+        let (x, columns) = samples.range(start..start + f32x8::LEN).load::<f32x8>();
+        let terms = terms.of(x, columns);
+        let (first, rest) = (
+            terms.first.map(f32x8::to_array),
+            terms.rest.map(f32x8::to_array),
+        );
+        for lane in 0..f32x8::LEN {
+            let of = |array: &[f32; 8]| array.get(lane).copied().unwrap_or_default();
+            sums.add(&Sums {
+                first: first.each_ref().map(of),
+                rest: rest.each_ref().map(of),
+            });
+        }
+    }
+    let rest = samples.range(whole..samples.len);
+    let rows = rest.x.as_chunks::<X>().0.iter();
+    add_each(terms, rows, rest.columns.map(<[f32]>::iter), &mut sums);
+    sums
+}
+
+/// Adds the terms of one sample after the other.
+#[inline(always)]
+fn add_each<'a, T, R, C, const X: usize, const M: usize, const A: usize, const P: usize>(
+    terms: &T,
+    rows: R,
+    columns: [C; M],
+    sums: &mut Sums<f32, A, P>,
+) where
+    T: Terms<X, M, A, P>,
+    R: Iterator<Item = &'a [f32; X]>,
+    C: Iterator<Item = &'a f32>,
+{
+    const { assert!(M <= 2) };
+    let mut add = |x: &[f32; X], of_sample: [&f32; 2]| {
+        let mut columns = [0.0; M];
+        for (to, from) in columns.iter_mut().zip(of_sample) {
+            *to = *from;
+        }
+        sums.add(&terms.of(*x, columns));
+    };
+    // A zip checks one length for all.
+    let mut columns = columns.into_iter();
+    match (columns.next(), columns.next()) {
+        (Some(first), Some(second)) => {
+            let zip = rows.zip(first).zip(second);
+            zip.for_each(|((x, first), second)| add(x, [first, second]));
+        }
+        (Some(first), None) => rows.zip(first).for_each(|(x, first)| add(x, [first, &0.0])),
+        _ => rows.for_each(|x| add(x, [&0.0; 2])),
+    }
+}
+
+/// Terms of a block for each of its partial sums.
+const TERMS: usize = 16;
+
+/// The most partial sums there are.
+const MOST: usize = 16;
+
+/// Partial sums of a block, for a function of so many parameters.
+const fn partial_sums(parameters: usize) -> usize {
+    if parameters <= 4 { MOST } else { MOST / 2 }
+}
+
+/// Many of them.
+#[inline(never)]
+fn long<T, const X: usize, const M: usize, const A: usize, const P: usize>(
+    terms: &T,
+    samples: Samples<'_, X, M>,
+) -> Sums<f32, A, P>
+where
+    T: Terms<X, M, A, P>,
+{
+    let (mut totals, mut parts) = (Sums::none(), Sums::none());
+    with_lanes!(L => {
+        let block = const { partial_sums(P) * TERMS };
+        let mut start = 0;
+        while start < samples.len {
+            let end = samples.len.min(start + block);
+            let sums = block_of::<L, _, X, M, A, P>(terms, samples.range(start..end));
+            carry(&mut totals, &mut parts, &sums);
+            start = end;
+        }
+    });
+    totals.add(&parts);
+    totals
+}
+
+/// Adds a block to what it has in front, with what rounding took from that.
+#[inline(always)]
+fn carry<const A: usize, const P: usize>(
+    totals: &mut Sums<f32, A, P>,
+    parts: &mut Sums<f32, A, P>,
+    block: &Sums<f32, A, P>,
+) {
+    carry_all(&mut totals.first, &mut parts.first);
+    carry_all(&mut totals.rest, &mut parts.rest);
+    parts.add(block);
+}
+
+/// The sums of a block.
+#[inline(always)]
+fn block_of<L: Lanes, T, const X: usize, const M: usize, const A: usize, const P: usize>(
+    terms: &T,
+    samples: Samples<'_, X, M>,
+) -> Sums<f32, A, P>
+where
+    T: Terms<X, M, A, P>,
+{
+    if L::LEN == 1 {
+        return in_strides(terms, samples);
+    }
+    let mut partial = [Sums::<L, A, P>::none(); 2];
+    let vectors = const { partial_sums(P) / 8 };
+    let whole = samples.len - samples.len % (vectors * L::LEN);
+    let mut start = 0;
+    while start < whole {
+        for partial in partial.iter_mut().take(vectors) {
+            let (x, columns) = samples.range(start..start + L::LEN).load::<L>();
+            partial.add(&terms.of(x, columns));
+            start += L::LEN;
+        }
+    }
+    // The rest, if any: lanes beyond the end add the identity.
+    for partial in &mut partial {
+        let len = L::LEN.min(samples.len - start);
+        if len == 0 {
+            break;
+        }
+        let (x, columns) = samples.range(start..start + len).load::<L>();
+        let terms = terms.of(x, columns);
+        partial.add(&Sums {
+            first: terms.first.map(
+                #[inline(always)]
+                |term| first_lanes(term, len),
+            ),
+            rest: terms.rest.map(
+                #[inline(always)]
+                |term| first_lanes(term, len),
+            ),
+        });
+        start += len;
+    }
+    let [mut low, high] = partial;
+    if vectors == 2 {
+        low.add(&high);
+    }
+    Sums {
+        first: low.first.map(
+            #[inline(always)]
+            |v| across(v),
+        ),
+        rest: low.rest.map(
+            #[inline(always)]
+            |v| across(v),
+        ),
+    }
+}
+
+/// The first lanes of a vector; the identity of addition in the others.
+#[inline(always)]
+fn first_lanes<L: Lanes>(terms: L, len: usize) -> L {
+    let mut lanes = [0.0; 8];
+    terms.store_part(&mut lanes);
+    L::load_part(lanes.get(..len).unwrap_or_default(), -0.0)
+}
+
+/// The sum of the lanes of a vector.
+#[inline(always)]
+fn across<L: Lanes>(v: L) -> f32 {
+    let mut lanes = [0.0; 8];
+    v.store_part(&mut lanes);
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+/// [`block_of`] without vectors: each partial sum by itself, over samples that are as far
+/// apart as there are partial sums.
+#[inline(always)]
+fn in_strides<T, const X: usize, const M: usize, const A: usize, const P: usize>(
+    terms: &T,
+    samples: Samples<'_, X, M>,
+) -> Sums<f32, A, P>
+where
+    T: Terms<X, M, A, P>,
+{
+    let stride = const { partial_sums(P) };
+    let (mut first, mut rest) = ([[-0.0; MOST]; A], [[-0.0; MOST]; P]);
+    for l in 0..stride.min(samples.len) {
+        let samples = samples.range(l..samples.len);
+        let rows = samples.x.as_chunks::<X>().0.iter().step_by(stride);
+        let columns = samples.columns.map(|column| column.iter().step_by(stride));
+        let mut sums = Sums::none();
+        add_each(terms, rows, columns, &mut sums);
+        for (partial, sum) in first.iter_mut().zip(sums.first) {
+            if let Some(to) = partial.get_mut(l) {
+                *to = sum;
+            }
+        }
+        for (partial, sum) in rest.iter_mut().zip(sums.rest) {
+            if let Some(to) = partial.get_mut(l) {
+                *to = sum;
+            }
+        }
+    }
+    Sums {
+        first: first.map(|mut partial| tree(&mut partial, stride)),
+        rest: rest.map(|mut partial| tree(&mut partial, stride)),
+    }
+}
+
+/// Partial sums, added up.
+#[inline(never)]
+fn tree(partial: &mut [f32; MOST], count: usize) -> f32 {
+    let mut half = count / 2;
+    while half > 0 {
+        let (low, high) = partial.split_at_mut(half);
+        for (low, high) in low.iter_mut().zip(high) {
+            *low += *high;
+        }
+        half /= 2;
+    }
+    let [sum, ..] = partial;
+    *sum
+}
+
+/// Computes `N` numbers of each sample, and writes them to its row of `out`, or adds them.
+#[inline(always)]
+pub(super) fn map<F, const X: usize, const M: usize, const N: usize>(
+    f: &F,
+    samples: Samples<'_, X, M>,
+    out: &mut [f32],
+    acc: Acc,
+) where
+    F: PerSample<X, M, N>,
+{
+    with_lanes!(L => map_in::<L, F, X, M, N>(f, samples, out, acc));
+}
+
+/// What is computed of each sample alone.
+pub(super) trait PerSample<const X: usize, const M: usize, const N: usize> {
+    fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; N];
+}
+
+#[inline(always)]
+fn map_in<L: Lanes, F, const X: usize, const M: usize, const N: usize>(
+    f: &F,
+    samples: Samples<'_, X, M>,
+    out: &mut [f32],
+    acc: Acc,
+) where
+    F: PerSample<X, M, N>,
+{
+    let mut start = 0;
+    while start < samples.len {
+        let len = L::LEN.min(samples.len - start);
+        let (x, columns) = samples.range(start..start + len).load::<L>();
+        let results = f.of(x, columns);
+        let rows = out
+            .get_mut(start * N..(start + len) * N)
+            .unwrap_or_default();
+        if const { N == 1 } {
+            let [result] = results.as_slice() else { return };
+            match (acc, L::chunks_mut(rows).0) {
+                (Acc::Set, [to]) => result.store(to),
+                (Acc::Set, _) => result.store_part(rows),
+                (Acc::Add, _) => (L::load_part(rows, 0.0) + *result).store_part(rows),
+            }
+        } else {
+            for (k, result) in results.iter().enumerate() {
+                let mut lanes = [0.0; 8];
+                result.store_part(&mut lanes);
+                for (row, value) in rows.chunks_exact_mut(N.max(1)).zip(lanes) {
+                    if let Some(to) = row.get_mut(k) {
+                        acc.put(to, value);
+                    }
+                }
+            }
+        }
+        start += len;
+    }
+}
