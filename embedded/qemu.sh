@@ -15,8 +15,9 @@ source ./cross.sh
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 # Boards: target, core, machine of QEMU, layout in memory/, and what the self-test
-# leaves out there, for want of flash (all of it is 520 KiB, 160 of them `model-nodes`) or RAM (stack: 35 KiB
-# for `sine`, 125 for `programs`, 15 for `kernels`, 12 for `sine-parts`).
+# leaves out there, for want of flash (all of it is 520 KiB, 160 of them `model-nodes`) or
+# RAM (stack: 35 KiB for `sine`, 125 for `programs`, 15 for `kernels`, 12 for
+# `sine-parts`).
 boards=(
     "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   operations,model-nodes,sine,programs"
     "thumbv7m-none-eabi            Cortex-M3   mps2-an385        mps2       -"
