@@ -679,7 +679,8 @@ fn model_nodes(digest: &mut Digest) -> Result<(), Error> {
                     *row = draw_sample(rng, x, 0);
                 }
                 fill(rng, &mut ys);
-                let (xs, ys) = (&xs.as_flattened()[..rows * X], &ys[..rows]);
+                let xs = xs.as_flattened().get(..rows * X).unwrap_or_default();
+                let ys = ys.get(..rows).unwrap_or_default();
                 if one_node::<F, X, P>(self.0, xs, ys, &draw_sample(rng, p, 0)).is_err() {
                     self.0.add(&[f32::NAN]);
                 }
