@@ -198,6 +198,16 @@ pub fn set_level(level: Level) {
     }
 }
 
+/// Whether kernels are known to run with what every CPU of the target has. Before the
+/// first of them has found that out, they are not.
+#[inline(always)]
+pub(super) fn is_baseline() -> bool {
+    #[cfg(feature = "std")]
+    return LEVEL.load(Relaxed) == Level::Baseline as u8;
+    #[cfg(not(feature = "std"))]
+    Level::VECTORS
+}
+
 /// Whether kernels take one number at a time.
 #[inline(always)]
 pub(super) fn is_scalar() -> bool {
@@ -233,7 +243,17 @@ macro_rules! with_lanes {
 
 /// The same where the level is known, and not to be `Scalar`.
 macro_rules! with_vectors {
-    ($level:expr, $L:ident => $kernel:expr) => {{
+    ($level:expr, $L:ident => $kernel:expr) => {
+        $crate::kernel::with_avx2!($level, $L => $kernel, otherwise: {
+            type $L = $crate::kernel::f32x8;
+            $kernel
+        })
+    };
+}
+
+/// Evaluates an expression with lanes for AVX2, or another one at any other level.
+macro_rules! with_avx2 {
+    ($level:expr, $L:ident => $kernel:expr, otherwise: $otherwise:expr) => {{
         #[cfg(all(feature = "std", target_arch = "x86_64"))]
         if $level == $crate::kernel::Level::Avx2 {
             $crate::kernel::x86::enter(
@@ -244,15 +264,13 @@ macro_rules! with_vectors {
                 },
             )
         } else {
-            type $L = $crate::kernel::f32x8;
-            $kernel
+            $otherwise
         }
         #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
         {
             let _ = $level;
-            type $L = $crate::kernel::f32x8;
-            $kernel
+            $otherwise
         }
     }};
 }
-pub(crate) use {with_lanes, with_vectors};
+pub(crate) use {with_avx2, with_lanes, with_vectors};

@@ -39,7 +39,7 @@ pub use level::{LevelError, level_from_env, set_level};
 pub(crate) use compensated::carry_all;
 pub(crate) use generic::IN_ORDER;
 use generic::{Max, Min, PARTIALS, Reduce, Sum, alone};
-pub(crate) use level::{with_lanes, with_vectors};
+pub(crate) use level::{with_avx2, with_lanes, with_vectors};
 
 /// Whether a kernel overwrites its destination or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl<const N: usize, F: Map<N>> Map<N> for &F {
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if const { has_short_way::<N, F>() } && is_short::<N, F>(out.len()) {
+    if const { has_short_way::<N, F>() } && takes_short_way::<N, F>(out.len()) {
         generic::short_map(f, xs, out, acc);
     } else {
         long_map(f, xs, out, acc);
@@ -118,7 +118,7 @@ pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], ac
 /// [`map`] that overwrites, of which alone code is made.
 #[inline]
 pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
-    if const { has_short_way::<N, F>() } && is_short::<N, F>(out.len()) {
+    if const { has_short_way::<N, F>() } && takes_short_way::<N, F>(out.len()) {
         generic::short_map_as::<N, F, false>(f, xs, out);
     } else {
         long_set_map(f, xs, out);
@@ -127,13 +127,21 @@ pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mu
 
 #[inline(never)]
 fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
+    if const { has_short_way::<N, F>() } {
+        return with_avx2!(level(), L => generic::map_as::<L, N, F, false>(f, xs, out), otherwise: alone::map(&f, xs, out, Acc::Set));
+    }
     with_lanes!(L => generic::map_as::<L, N, F, false>(f, xs, out), alone: alone::map(&f, xs, out, Acc::Set));
 }
 
 // The long way out is not inlined: with it, short slices would pay for the
-// registers and the stack that vectors need.
+// registers and the stack that vectors need. Functions with a short way need it for AVX2
+// alone. They come here for two reasons more, which need not be fast: one number at a
+// time, which only tests ask for, and the first long slice, before the level is known.
 #[inline(never)]
 fn long_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
+    if const { has_short_way::<N, F>() } {
+        return with_avx2!(level(), L => generic::map::<L, N, F>(f, xs, out, acc), otherwise: alone::map(&f, xs, out, acc));
+    }
     with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc), alone: alone::map(&f, xs, out, acc));
 }
 
@@ -485,6 +493,12 @@ pub(crate) fn zip_grad_row<F: Map<3>>(
 /// Whether there are slices that are done right where the kernel is called.
 const fn has_short_way<const N: usize, F: Map<N>>() -> bool {
     !Level::VECTORS || F::SHORT > 0
+}
+
+/// Whether a slice of this length is done there: all are, unless there are wider vectors.
+#[inline(always)]
+fn takes_short_way<const N: usize, F: Map<N>>(len: usize) -> bool {
+    is_short::<N, F>(len) || level::is_baseline()
 }
 
 /// Whether a single row of this length is best done one element at a time.
