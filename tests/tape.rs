@@ -1810,7 +1810,7 @@ fn empty_tensors_of_any_size_take_no_time() {
                         }
                         // A comparison has no gradient.
                         Err(kind) if !y.requires_grad() => {
-                            assert!(matches!(kind, ErrorKind::NoGrad));
+                            assert!(matches!(kind, ErrorKind::NoGradient));
                         }
                         Err(kind) => assert!(matches!(kind, ErrorKind::Floats { .. })),
                     }
