@@ -414,7 +414,8 @@ impl Lanes for f32x8 {
     }
     #[inline(always)]
     fn select(mask: f32x8, yes: Self, no: Self) -> Self {
-        mask.select(yes, no)
+        // Spelled out: `wide` calls it `blend` before 1.6, and `select` since.
+        (mask & yes) | (!mask & no)
     }
     #[inline(always)]
     fn to_bits(self) -> u32x8 {
