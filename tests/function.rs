@@ -634,7 +634,7 @@ fn choices() {
     }
 }
 
-/// What cannot be other than 0 is not multiplied, by infinity or otherwise.
+/// A derivative that cannot be other than 0 is not multiplied, by infinity or otherwise.
 #[test]
 fn structural_zeros_are_not_multiplied() {
     let (_, gradient) = models::Line::value_and_gradient([INF], [1.0, 0.0]);
@@ -647,7 +647,7 @@ fn structural_zeros_are_not_multiplied() {
     assert_eq!((2.0 * Jet::<f32, 3>::variable(1.0, 1)).exp().live(), 0b010);
 }
 
-/// What was not chosen has no derivative, even where it has no value.
+/// A branch that was not chosen has no derivative, even where it has no value.
 #[test]
 fn only_the_choice_has_derivatives() {
     let root = |x: Jet<f32, 1>| x.sqrt().where_(x.gt(x.number(0.0)), x.number(0.0));

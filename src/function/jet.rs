@@ -110,7 +110,7 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
         to
     }
 
-    /// Of two, each derivative by the rule for those of which it is live.
+    /// Joins two jets: each derivative by the rule for those of the two in which it is live.
     #[inline(always)]
     fn join(
         self,
@@ -348,7 +348,7 @@ impl<L: Lanes, const P: usize> Real for Jet<L, P> {
     }
 }
 
-/// What a comparison of [`Jet`]s gives: a [`Mask`] of lanes with operators.
+/// The result of comparing [`Jet`]s: a [`Mask`] of lanes with operators.
 #[derive(Clone, Copy, Debug)]
 pub struct JetMask<M>(pub M);
 

@@ -77,11 +77,11 @@ use crate::var::Var;
 /// It has no state. Numbers that it needs and nobody trains are written into it, or are
 /// inputs like a sample's others.
 pub trait Function<const X: usize, const P: usize> {
-    /// What the model is called, in reports and in printed source.
+    /// The model's name, in reports and in printed source.
     const NAME: &'static str;
-    /// What the inputs are called.
+    /// The names of the inputs.
     const INPUTS: [&'static str; X];
-    /// What the parameters are called.
+    /// The names of the parameters.
     const PARAMETERS: [&'static str; P];
 
     /// The formula. It should be `#[inline(always)]`, to become part of the loop over
@@ -121,7 +121,7 @@ pub trait Function<const X: usize, const P: usize> {
         Self::eval(variables(x), constants(p))
     }
 
-    /// What the model predicts for samples `x`, `[n, X]`, with parameters `p`, `[P]`: `[n]`, in
+    /// The model's predictions, `[n]`, for samples `x`, `[n, X]`, with parameters `p`, `[P]`, in
     /// one operation of a tape, with the bits of [`value`](Self::value).
     ///
     /// `[n]` of inputs or `[]` of parameters, where there is only one, will do, and `[X]` for

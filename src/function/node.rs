@@ -9,7 +9,7 @@ use crate::op::{Attrs, Backward, Forward, Op};
 use crate::ops::exactly;
 use crate::shape::{Shape, ShapeError};
 
-/// A loss that is the mean of what each sample loses.
+/// A loss that is a mean over samples, each of which has its own.
 ///
 /// ```
 /// use baregrad::function::{Loss, Squared};
@@ -22,7 +22,7 @@ pub trait Loss: Sync + 'static {
     const NAME: &'static str;
     /// A factor of the [slope](Self::slope), which is multiplied once and not for each sample.
     const FACTOR: f32 = 1.0;
-    /// What a sample loses.
+    /// The loss of one sample.
     fn of<L: Lanes>(prediction: L, target: L) -> L;
     /// Its derivative by the prediction, but for [`FACTOR`](Self::FACTOR).
     fn slope<L: Lanes>(prediction: L, target: L) -> L;
@@ -56,7 +56,7 @@ impl Loss for Squared {
     }
 }
 
-/// What a function predicts for each sample: operands `x` and `p`.
+/// The predictions of a function for samples: operands `x` and `p`.
 pub(super) struct Predictions<F, const X: usize, const P: usize>(PhantomData<fn() -> F>);
 
 /// The mean of a loss over samples: operands `x`, `p` and targets.

@@ -42,7 +42,7 @@ impl<S, T> Names<T> for S {
 pub trait Implies<T>: Names<T, Is = T> {}
 impl<S, T> Implies<T> for S {}
 
-/// What a [`Function`](super::Function) is computed in: a number, or something that
+/// The scalar a [`Function`](super::Function) is computed in: a number, or something that
 /// behaves like one.
 ///
 /// It has `+ - * /` and negation, also with an `f32` on either side, and the functions
@@ -94,7 +94,7 @@ pub trait Real:
     + Arithmetic<f32, Self>
     + Implies<f32, Is: Arithmetic<f32, f32> + Arithmetic<Self, Self>>
 {
-    /// What a comparison gives: `&` is where both hold, `|` where either does, `!` where it
+    /// The result of a comparison: `&` is where both hold, `|` where either does, `!` where it
     /// does not.
     type Mask: Copy
         + BitAnd<Output = Self::Mask>

@@ -100,7 +100,7 @@ impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
     }
 }
 
-/// What each sample adds to `A + P` sums.
+/// The terms that each sample adds to `A + P` sums.
 pub(super) trait Terms<const X: usize, const M: usize, const A: usize, const P: usize> {
     fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> Sums<L, A, P>;
 }
@@ -416,7 +416,7 @@ pub(super) fn map<F, const X: usize, const M: usize, const N: usize>(
     with_lanes!(L => map_in::<L, F, X, M, N>(f, samples, out, acc));
 }
 
-/// What is computed of each sample alone.
+/// Results that depend on one sample each.
 pub(super) trait PerSample<const X: usize, const M: usize, const N: usize> {
     fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; N];
 }

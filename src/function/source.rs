@@ -13,7 +13,7 @@
 //! ");
 //! ```
 //!
-//! What is printed is what is computed: the function runs once over a [`Symbol`], lanes that
+//! The printed source is the computation itself: the function runs once over a [`Symbol`], lanes that
 //! write each operation down, through the same operations and the same
 //! [`kernel::math`](crate::kernel::math) as everything else. So no formula stands in two
 //! places, and derivatives come out as well ([`Source::with_gradient`]). Each operation is a
@@ -85,7 +85,7 @@ enum Operation {
     MaskNot,
 }
 
-/// What is being written down.
+/// The listing that is being written.
 #[derive(Default)]
 struct Listing {
     lines: Vec<Line>,
@@ -274,7 +274,7 @@ impl Source {
     fn run<F: Function<X, P>, const X: usize, const P: usize>(
         f: impl FnOnce([Symbol; X], [Symbol; P]) -> (Symbol, Option<Vec<u32>>),
     ) -> Self {
-        // Whoever else is writing, in a function that prints another, goes on afterwards.
+        // A function that prints another one goes on with its own listing afterwards.
         let outer = LISTING.take();
         let input = |k| Symbol(write_down(Operation::Input(k), &[]));
         let parameter = |k| Symbol(write_down(Operation::Parameter(k), &[]));

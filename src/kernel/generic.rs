@@ -151,7 +151,7 @@ pub(super) fn runs<'a, const M: usize, const N: usize>(xs: &[&'a [f32]; N]) -> [
     runs
 }
 
-/// What [`runs`] leaves of each slice.
+/// The part of each slice that [`runs`] leaves.
 #[inline(always)]
 pub(super) fn rests<'a, const M: usize, const N: usize>(xs: &[&'a [f32]; N]) -> [&'a [f32]; N] {
     let mut rests = [&[] as &[f32]; N];

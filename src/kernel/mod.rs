@@ -309,7 +309,7 @@ pub(crate) fn long_squared_distance(x: &[f32], y: &[f32]) -> f32 {
     }
 }
 
-/// What [`long_sum`] adds.
+/// The terms that [`long_sum`] adds.
 #[derive(Clone, Copy)]
 enum Term {
     X,

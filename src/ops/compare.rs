@@ -105,7 +105,7 @@ comparison! {
 #[derive(Clone, Copy, Debug)]
 struct Where;
 
-/// What a mask chooses. NaN holds, as in PyTorch.
+/// Tells what a mask chooses. NaN holds, as in PyTorch.
 struct Choose;
 impl Map<3> for Choose {
     #[inline(always)]
