@@ -17,8 +17,9 @@
 //! ```
 //!
 //! The order is a function of `n` and `P` alone. Eight partial sums are a vector, and two
-//! vectors hide half of what an addition takes; of more sums than that, the registers
-//! are full. What an AVX-512 of sixteen lanes would like is there, too.
+//! vectors in turn hide half of the time that an addition takes. With more parameters, sums
+//! of two vectors each would not fit into sixteen registers. Sixteen partial sums are also
+//! one vector of AVX-512, should there be such a lane type.
 //!
 //! A core without vectors goes over a block once for each partial sum, in strides: all sums
 //! are in registers, and the loop is the one for few samples.

@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// The file of samples
     #[arg(value_name = "SAMPLES.CSV")]
     file: String,
-    /// What to fit: linear, poly2, poly3, 'mlp N' (a hidden layer of N units, 1 to 8)
+    /// The model to fit: linear, poly2, poly3, 'mlp N' (a hidden layer of N units, 1 to 8)
     #[arg(default_value = "linear", allow_hyphen_values = true)]
     model: String,
     /// How: 'sgd LR' or 'adam LR', with a learning rate

@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// The column of what they should have been
     #[arg(long, value_name = "COLUMN")]
     y: String,
-    /// What to fit: linear, poly:N (degree N), mlp:N,N,... (hidden layers of N units)
+    /// The model to fit: linear, poly:N (degree N), mlp:N,N,... (hidden layers of N units)
     #[arg(long, default_value = "linear")]
     model: Curve,
     /// Optimizer [default: sgd, for a network adam]
