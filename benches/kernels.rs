@@ -12,7 +12,7 @@
 //! Throughput is in elements per second; for matrix products, of square
 //! matrices with so many elements, in multiplications per second.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used)]
 
 mod shared;
 
