@@ -279,6 +279,7 @@ mod error;
 pub mod function;
 pub mod gradcheck;
 pub mod kernel;
+pub mod least_squares;
 pub mod op;
 pub mod ops;
 pub mod optim;

@@ -60,11 +60,14 @@ mod real;
 mod samples;
 #[cfg(feature = "std")]
 pub mod source;
+mod two_float;
 
 pub use horner::{chebyshev, horner};
 pub use jet::{Jet, JetMask, Value};
 pub use node::{Loss, Squared};
 pub use real::{Arithmetic, Implies, Names, Real};
+pub(crate) use two_float::Split;
+pub use two_float::TwoFloat;
 
 use crate::kernel::Lanes;
 use crate::op::{Attrs, Backward, Forward, Op};

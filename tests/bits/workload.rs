@@ -4,9 +4,10 @@
 
 use core::fmt;
 
-use baregrad::function::Function;
-use baregrad::function::models::{Visitor, visit};
+use baregrad::function::models::{Line, Logistic, Visitor, visit};
+use baregrad::function::{Function, Real, TwoFloat};
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
+use baregrad::least_squares::{CurveFit, LevenbergMarquardt, Solution};
 use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::random::{Rng, seeded};
@@ -34,12 +35,13 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 11] = [
+pub static GROUPS: [Group; 12] = [
     KERNELS,
     MATH,
     OPERATIONS,
     MODELS,
     MODEL_NODES,
+    LEAST_SQUARES,
     OPTIMIZERS,
     LAYERS,
     THERMOMETER,
@@ -86,6 +88,14 @@ pub const MODEL_NODES: Group = Group {
     run: model_nodes,
     stack: 6500,
     digest: 0x7350_cf8b_24fe_09a4,
+};
+
+/// Fits by Levenberg–Marquardt, in `f32` and in pairs.
+pub const LEAST_SQUARES: Group = Group {
+    name: "least-squares",
+    run: least_squares,
+    stack: 6000,
+    digest: 0x5c9e_30e6_5fe6_4118,
 };
 
 /// Steps of every optimizer.
@@ -713,6 +723,54 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     digest.add(&predictions.value()?);
     tape.backward_with(predictions, ys)?;
     digest.add(&tape.grads()?);
+    Ok(())
+}
+
+// ---- least squares ----------------------------------------------------------
+
+fn least_squares(digest: &mut Digest) -> Result<(), Error> {
+    fn add<const P: usize>(digest: &mut Digest, solution: Solution<P>) {
+        digest.add(&solution.params());
+        digest.add(&solution.standard_errors().unwrap_or([f32::NAN; P]));
+        digest.add(&[solution.sum_of_squares(), solution.passes() as f32]);
+    }
+    const SAMPLES: usize = 24;
+    let rng = &mut seeded(16);
+    let (mut x, mut y) = ([0.0; SAMPLES], [0.0; SAMPLES]);
+    fill(rng, &mut x);
+    for (y, x) in y.iter_mut().zip(&mut x) {
+        *x *= 4.0;
+        *y = Logistic::value([*x], [3.0, 1.5, 0.25]) + 0.02 * (rng.next_u32() >> 25) as f32 / 128.0;
+    }
+    let problem = CurveFit::new(Logistic, &x, &y);
+    add(
+        digest,
+        LevenbergMarquardt::new([1.0, 1.0, 0.0]).run(&problem),
+    );
+    add(
+        digest,
+        LevenbergMarquardt::new([1.0, 1.0, 0.0]).run(&problem.in_pairs()),
+    );
+
+    let line = CurveFit::new(Line, &x, &y);
+    add(digest, LevenbergMarquardt::new([0.0, 0.0]).run(&line));
+    // Squares of these are no numbers: the solver finds scales.
+    let (x, y) = (x.map(|x| x * 1e18), y.map(|y| y * 1e-19));
+    let line = CurveFit::new(Line, &x, &y);
+    add(digest, LevenbergMarquardt::new([0.0, 0.0]).run(&line));
+
+    // Elementary functions of pairs.
+    for _ in 0..64 {
+        let mut drawn = [0.0; 2];
+        fill_wild(rng, &mut drawn);
+        let [x, low] = drawn;
+        let x = TwoFloat::sum(x, low);
+        let [exp, ln, sin] = [Real::exp(x), Real::ln(x), Real::sin(x)];
+        let [atan, tanh, pow] = [Real::atan(x), Real::tanh(x), Real::pow(x, exp)];
+        for y in [exp, ln, sin, atan, tanh, pow, x / exp, Real::sqrt(x)] {
+            digest.add(&[y.high(), y.low()]);
+        }
+    }
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use core::panic::PanicInfo;
 use baregrad::function::{Function, models};
 use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
+use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::{self, Args, Build};
 use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
@@ -59,7 +60,7 @@ struct EveryModel;
 impl models::Visitor for EveryModel {
     fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
         &mut self,
-        _: F,
+        model: F,
         x: [[f32; 2]; X],
         p: [[f32; 2]; P],
     ) {
@@ -79,6 +80,11 @@ impl models::Visitor for EveryModel {
         black_box(F::record(tape.input(&x, [1, X]), tape.param(&p, [P])));
         let rows = black_box(&[[0.0; X]; 4][..]).as_flattened();
         black_box(one_node::<F, X, P>(rows, &p).is_err());
+        let problem = CurveFit::<F, X>::new(model, rows, black_box(&[0.0; 4])).sigma(&p);
+        let mut solver = LevenbergMarquardt::new(p);
+        let solution = solver.run(&problem);
+        black_box((solution.covariance(), solution.standard_error_of(&p)));
+        black_box(solver.run(&problem.in_pairs().low(rows, &p)));
     }
 }
 
