@@ -36,7 +36,7 @@ pub use level::{Level, level};
 #[cfg(feature = "std")]
 pub use level::{LevelError, level_from_env, set_level};
 
-pub(crate) use compensated::carry_all;
+pub(crate) use compensated::{carry, carry_all};
 pub(crate) use generic::IN_ORDER;
 use generic::{Max, Min, PARTIALS, Reduce, Sum, alone};
 pub(crate) use level::{with_avx2, with_lanes, with_vectors};

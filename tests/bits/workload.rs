@@ -4,8 +4,8 @@
 
 use core::fmt;
 
-use baregrad::function::Function;
 use baregrad::function::models::{Visitor, visit};
+use baregrad::function::{DataGrads, Function, Squared};
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
 use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::optim::{Adam, Optimizer, Sgd};
@@ -85,7 +85,7 @@ pub const MODEL_NODES: Group = Group {
     name: "model-nodes",
     run: model_nodes,
     stack: 6500,
-    digest: 0x7350_cf8b_24fe_09a4,
+    digest: 0x0ea8_afa5_4789_e5c1,
 };
 
 /// Steps of every optimizer.
@@ -705,9 +705,15 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     let tape = arena.tape();
     let p = tape.param(p, [P]);
     let (x, y) = (tape.param(xs, [ys.len(), X]), tape.param(ys, [ys.len()]));
-    let loss = F::mse(x, p, y);
+    let loss = F::mean_loss::<DataGrads<Squared>>(x, p, y);
     tape.backward(loss)?;
     digest.add(&[loss.item()?]);
+    digest.add(&tape.grads()?);
+    tape.zero_grad();
+    let weights = tape.input(ys, [ys.len()]);
+    let weighted = F::weighted_mean_loss::<DataGrads<Squared>>(x, p, y, weights);
+    tape.backward(weighted)?;
+    digest.add(&[weighted.item()?]);
     digest.add(&tape.grads()?);
     let predictions = F::predict(x, p);
     digest.add(&predictions.value()?);

@@ -29,7 +29,8 @@ const PAINT: u32 = 0xCCCC_CCCC;
 const JOB: bool = cfg!(any(
     feature = "operators",
     feature = "fused",
-    feature = "line"
+    feature = "line",
+    feature = "function"
 )) || SINE
     || ELEMENTARY;
 
@@ -102,12 +103,14 @@ fn thermometer() -> Option<u32> {
 
     #[cfg(feature = "fused")]
     use jobs::thermometer::FusedMemory as Memory;
-    #[cfg(feature = "line")]
+    #[cfg(any(feature = "line", feature = "function"))]
     use jobs::thermometer::LineMemory as Memory;
-    #[cfg(not(any(feature = "line", feature = "fused")))]
+    #[cfg(not(any(feature = "line", feature = "function", feature = "fused")))]
     use jobs::thermometer::Memory;
 
-    let spelling = if cfg!(feature = "line") {
+    let spelling = if cfg!(feature = "function") {
+        Spelling::Function
+    } else if cfg!(feature = "line") {
         Spelling::Line
     } else if cfg!(feature = "fused") {
         Spelling::Fused

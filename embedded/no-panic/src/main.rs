@@ -19,7 +19,7 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
-use baregrad::function::{Function, models};
+use baregrad::function::{DataGrads, Function, Squared, models};
 use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
 use baregrad::op::{Attrs, Node};
@@ -92,7 +92,13 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     let n = size();
     let (x, p) = (tape.param(rows, [n, X]), tape.param(p, [P]));
     let y = tape.param_from_fn([n], |i| i as f32);
-    tape.backward(F::mse(x, p, y))?;
+    let weights = tape.constant_from_fn([n], |i| i as f32);
+    type All = DataGrads<Squared>;
+    tape.backward(F::mean_loss::<All>(x, p, y))?;
+    tape.backward(F::weighted_mean_loss::<All>(x, p, y, weights))?;
+    let data = tape.constant(rows, [n, X]);
+    tape.backward(F::mse(data, p, weights))?;
+    tape.backward(F::weighted_mse(data, p, weights, weights))?;
     tape.backward_with(F::predict(x, p), black_box(&[0.0; 4]))?;
     tape.replay()
 }
