@@ -256,7 +256,7 @@ where
         }
         if let Some(grad) = cx.grad(1) {
             let mut sums = [0.0; P];
-            samples::sums(with, Samples::<X, 1>::new(x, [grad.output]), &mut sums);
+            samples::sums(with, Samples::<X, 1>::new(x, [grad.output]), 1.0, &mut sums);
             for (to, sum) in grad.operand.iter_mut().zip(sums) {
                 grad.acc.put(to, sum);
             }
@@ -434,11 +434,7 @@ where
         }
         let samples = Samples::<X, M>::new(x, columns);
         if let Some(of) = LossOf::<F, Q, P>::parameters(p) {
-            samples::sums(of, samples, means);
-            let n = samples.len() as f32;
-            for mean in means {
-                *mean /= n;
-            }
+            samples::sums(of, samples, samples.len() as f32, means);
         }
     }
 

@@ -164,23 +164,46 @@ impl<const A: usize, const P: usize> Sums<f32, A, P> {
             (*first, *rest) = (self.first, self.rest);
         }
     }
+
+    /// Each divided by `n`. No loop, which would stay one when compiled for size.
+    #[inline(always)]
+    fn over(mut self, n: f32) -> Self {
+        straight::<A>(
+            #[inline(always)]
+            |k| {
+                if let Some(sum) = self.first.get_mut(k) {
+                    *sum /= n;
+                }
+            },
+        );
+        straight::<P>(
+            #[inline(always)]
+            |k| {
+                if let Some(sum) = self.rest.get_mut(k) {
+                    *sum /= n;
+                }
+            },
+        );
+        self
+    }
 }
 
-/// The sums of all samples' terms, written to `out`.
+/// The sums of all samples' terms, divided by `n`, written to `out`.
 #[inline(always)]
 pub(super) fn sums<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
     samples: Samples<'_, X, M>,
+    n: f32,
     out: &mut [f32],
 ) where
     T: Terms<X, M, A, P>,
 {
     if samples.len <= IN_ORDER {
-        in_order(terms, samples).store(out);
+        in_order(terms, samples).over(n).store(out);
     } else if const { Level::VECTORS } {
-        long(terms, samples, out);
+        long(terms, samples, n, out);
     } else {
-        without_vectors(terms, samples, out);
+        without_vectors(terms, samples, n, out);
     }
 }
 
@@ -268,15 +291,17 @@ const fn partial_sums(parameters: usize) -> usize {
 fn long<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
     samples: Samples<'_, X, M>,
+    n: f32,
     out: &mut [f32],
 ) where
     T: Terms<X, M, A, P>,
 {
     with_lanes!(L => {
         if const { L::LEN == 1 } {
-            without_vectors(terms, samples, out);
+            without_vectors(terms, samples, n, out);
         } else {
-            in_blocks::<L, T, X, M, A, P>(terms, samples).store(out);
+            let sums = in_blocks::<L, T, X, M, A, P>(terms, samples);
+            sums.over(n).store(out);
         }
     });
 }
@@ -393,6 +418,7 @@ fn across<L: Lanes>(v: L) -> f32 {
 fn without_vectors<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
     samples: Samples<'_, X, M>,
+    n: f32,
     out: &mut [f32],
 ) where
     T: Terms<X, M, A, P>,
@@ -402,9 +428,9 @@ fn without_vectors<T, const X: usize, const M: usize, const A: usize, const P: u
     const { assert!(A <= 1) };
     // As much memory as so many parameters take.
     match P {
-        0..=4 => in_strides::<{ 16 * 5 }, 5>(&all, len, out),
-        5..=16 => in_strides::<{ 8 * 17 }, 17>(&all, len, out),
-        _ => in_strides::<{ 8 * 33 }, 33>(&all, len, out),
+        0..=4 => in_strides::<{ 16 * 5 }, 5>(&all, len, n, out),
+        5..=16 => in_strides::<{ 8 * 17 }, 17>(&all, len, n, out),
+        _ => in_strides::<{ 8 * 33 }, 33>(&all, len, n, out),
     }
 }
 
@@ -447,7 +473,12 @@ where
 
 /// The sums of many samples' terms. Partial sums stand in rows of `SUMS`, `N` in all.
 #[inline(never)]
-fn in_strides<const N: usize, const SUMS: usize>(all: &dyn Partial, len: usize, out: &mut [f32]) {
+fn in_strides<const N: usize, const SUMS: usize>(
+    all: &dyn Partial,
+    len: usize,
+    n: f32,
+    out: &mut [f32],
+) {
     let mut partial = [0.0; N];
     let mut totals = [(-0.0, -0.0); SUMS];
     let mut start = 0;
@@ -471,7 +502,7 @@ fn in_strides<const N: usize, const SUMS: usize>(all: &dyn Partial, len: usize, 
         start += const { TERMS * N / SUMS };
     }
     for (to, (total, part)) in out.iter_mut().zip(&totals) {
-        *to = total + part;
+        *to = (total + part) / n;
     }
 }
 
