@@ -260,29 +260,6 @@ fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
     with_lanes!(L => line::dot_and_sum::<L>(x, g))
 }
 
-/// The sums of `r²`, `x * r` and `r`, where `r` is what a straight line does not
-/// explain, `(x * slope + offset) - y`; each in the order of [`sum`].
-///
-/// ```
-/// use baregrad::kernel;
-/// let sums = kernel::line_residuals([2.0, 1.0], &[1.0, 2.0], &[2.0, 7.0]);
-/// assert_eq!(sums, [5.0, -3.0, -1.0]); // r is 1 and -2
-/// ```
-#[inline]
-pub fn line_residuals([slope, offset]: [f32; 2], x: &[f32], y: &[f32]) -> [f32; 3] {
-    let line = line::Residual { slope, offset };
-    if generic::shortest(&[x, y]) <= IN_ORDER {
-        line::residuals_in_order(line, x, y)
-    } else {
-        long_line_residuals(line, x, y)
-    }
-}
-
-#[inline(never)]
-fn long_line_residuals(line: line::Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
-    with_lanes!(L => line::residuals::<L>(line, x, y))
-}
-
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].
 #[inline(never)]
 pub fn squared_distance(x: &[f32], y: &[f32]) -> f32 {

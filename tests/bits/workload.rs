@@ -372,7 +372,6 @@ fn slices(digest: &mut Digest, [x, y, z]: [&[f32]; 3], out: &mut [f32]) {
     ]);
     let (dot, sum) = kernel::dot_and_sum(x, z);
     digest.add(&[dot, sum]);
-    digest.add(&kernel::line_residuals([0.7, -0.3], y, z));
 }
 
 #[inline(never)]
@@ -575,7 +574,7 @@ fn operation(
     let rng = &mut seeded(12);
     let mut arena = Arena::<1024, 8>::new();
     let tape = arena.tape();
-    let mut operand = |k: usize, shape: &[usize]| {
+    let mut operand = |shape: &[usize]| {
         let mut numbers = [0.0; MOST];
         match wild {
             true => fill_wild(rng, &mut numbers),
@@ -590,18 +589,17 @@ fn operation(
         }
         let mut grown = [1; 4];
         for (to, d) in grown.iter_mut().zip(shape) {
-            let grows = *d != 1 && entry.fixed != Some(k);
-            *to = if grows { d * factor } else { *d };
+            *to = if *d == 1 { 1 } else { d * factor };
         }
         let shape = Shape::new(grown.get(..shape.len()).unwrap_or_default());
         tape.param_from_fn(shape.unwrap_or_default(), |i| {
             numbers.get(i % MOST).copied().unwrap_or_default()
         })
     };
-    let first = operand(0, entry.shapes.first().copied().unwrap_or_default());
+    let first = operand(entry.shapes.first().copied().unwrap_or_default());
     let mut operands = [first; 4];
-    for (k, (to, shape)) in operands.iter_mut().zip(entry.shapes).enumerate().skip(1) {
-        *to = operand(k, shape);
+    for (to, shape) in operands.iter_mut().zip(entry.shapes).skip(1) {
+        *to = operand(shape);
     }
     let operands = operands.get(..entry.shapes.len()).unwrap_or_default();
     let Some(result) = entry.build.call(operands, args) else {

@@ -29,7 +29,6 @@ const PAINT: u32 = 0xCCCC_CCCC;
 const JOB: bool = cfg!(any(
     feature = "operators",
     feature = "fused",
-    feature = "line",
     feature = "function"
 )) || SINE
     || ELEMENTARY;
@@ -103,15 +102,13 @@ fn thermometer() -> Option<u32> {
 
     #[cfg(feature = "fused")]
     use jobs::thermometer::FusedMemory as Memory;
-    #[cfg(any(feature = "line", feature = "function"))]
-    use jobs::thermometer::LineMemory as Memory;
-    #[cfg(not(any(feature = "line", feature = "function", feature = "fused")))]
+    #[cfg(feature = "function")]
+    use jobs::thermometer::FunctionMemory as Memory;
+    #[cfg(not(any(feature = "function", feature = "fused")))]
     use jobs::thermometer::Memory;
 
     let spelling = if cfg!(feature = "function") {
         Spelling::Function
-    } else if cfg!(feature = "line") {
-        Spelling::Line
     } else if cfg!(feature = "fused") {
         Spelling::Fused
     } else {

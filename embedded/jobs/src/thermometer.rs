@@ -35,8 +35,6 @@ pub enum Spelling {
     Operators,
     /// With `linear` and `mse`.
     Fused,
-    /// With `line_mse`.
-    Line,
     /// As a function of one sample, which scales the readings itself.
     Function,
 }
@@ -52,8 +50,8 @@ pub type Memory = Arena<72, 9>;
 /// Room for `linear` and `mse`, to the float.
 pub type FusedMemory = Arena<28, 6>;
 
-/// Room for `line_mse` or the function, to the float.
-pub type LineMemory = Arena<8, 4>;
+/// Room for the function, to the float.
+pub type FunctionMemory = Arena<8, 4>;
 
 /// Records the loss. The parameters come first on the tape: `w`, then `b`.
 pub fn record<'t>(tape: &'t Tape<'t>, spelling: Spelling) -> Var<'t> {
@@ -71,12 +69,6 @@ pub fn record<'t>(tape: &'t Tape<'t>, spelling: Spelling) -> Var<'t> {
             let t_u = tape.input(&T_UN, [11, 1]);
             let t_c = tape.input(&T_C, [11, 1]);
             t_u.linear(w, b).mse(t_c)
-        }
-        Spelling::Line => {
-            let line = tape.param(&[1.0, 0.0], [2]);
-            let t_u = tape.input(&T_UN, [11]);
-            let t_c = tape.input(&T_C, [11]);
-            t_u.line_mse(line, t_c)
         }
         Spelling::Function => {
             let w_b = tape.param(&[1.0, 0.0], [2]);

@@ -310,7 +310,6 @@ fn kernels(data: &[f32], out: &mut [f32]) {
     black_box([kernel::sum(x), kernel::max(x), kernel::min(x)]);
     black_box([kernel::dot(x, y), kernel::squared_distance(x, y)]);
     black_box(kernel::dot_and_sum(x, y));
-    black_box(kernel::line_residuals(black_box([1.0, 0.0]), x, y));
     kernel::sum_axis(x, sizes(), out);
     kernel::max_axis(x, sizes(), out);
     kernel::min_axis(x, sizes(), out);
