@@ -52,6 +52,14 @@ pub fn noise(seed: u32, len: usize) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
+/// Rows of numbers, each between its two bounds.
+pub fn drawn(seed: u32, ranges: &[[f32; 2]], rows: usize) -> Vec<f32> {
+    let bounds = ranges.iter().cycle();
+    (noise(seed, rows * ranges.len()).iter().zip(bounds))
+        .map(|(x, [low, high])| low + (high - low) * (0.5 * x + 0.5))
+        .collect()
+}
+
 /// The thermometer: eleven readings, scaled, and the reference.
 pub mod thermometer {
     /// What it shows.
