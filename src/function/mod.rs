@@ -48,6 +48,7 @@
 //! | [`Function`] | a model of `X` inputs and `P` parameters |
 //! | [`Real`] | what it is computed in |
 //! | [`Jet`] | a value with its derivatives |
+//! | [`Loss`], [`Squared`], [`DataGrads`] | losses of a model in one operation |
 //! | [`horner`], [`chebyshev`] | polynomials |
 //! | [`models`] | line, polynomials, Steinhart–Hart, exponential, logistic, … |
 #![cfg_attr(feature = "std", doc = "| [`source`] | prints a function as Rust |")]

@@ -10,7 +10,8 @@ use crate::op::{Attrs, Backward, Forward, Op, PassGrad};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-/// A loss that is a mean over samples, each of which has its own.
+/// A loss that is a mean over samples, each of which has its own: for
+/// [`mean_loss`](Function::mean_loss).
 ///
 /// ```
 /// use baregrad::function::{Loss, Squared};
@@ -23,6 +24,8 @@ pub trait Loss: Sync + 'static {
     const NAME: &'static str;
     /// A factor of the [slope](Self::slope), which is multiplied once and not for each sample.
     const FACTOR: f32 = 1.0;
+    /// Whether gradients flow to the data as well; see [`DataGrads`].
+    const DATA_GRADS: bool = false;
     /// The loss of one sample.
     fn of<L: Lanes>(prediction: L, target: L) -> L;
     /// Its derivative by the prediction, but for [`FACTOR`](Self::FACTOR).
@@ -33,8 +36,6 @@ pub trait Loss: Sync + 'static {
     fn slope_of_target<L: Lanes>(prediction: L, target: L) -> L {
         -Self::slope(prediction, target)
     }
-    /// Whether gradients flow to the data as well; see [`DataGrads`].
-    const DATA_GRADS: bool = false;
 }
 
 /// `(prediction - target)²`, whose mean is the mean squared error.
@@ -82,6 +83,7 @@ pub struct DataGrads<Q>(PhantomData<Q>);
 impl<Q: Loss> Loss for DataGrads<Q> {
     const NAME: &'static str = Q::NAME;
     const FACTOR: f32 = Q::FACTOR;
+    const DATA_GRADS: bool = true;
     #[inline(always)]
     fn of<L: Lanes>(prediction: L, target: L) -> L {
         Q::of(prediction, target)
@@ -94,7 +96,6 @@ impl<Q: Loss> Loss for DataGrads<Q> {
     fn slope_of_target<L: Lanes>(prediction: L, target: L) -> L {
         Q::slope_of_target(prediction, target)
     }
-    const DATA_GRADS: bool = true;
 }
 
 /// The predictions of a function for samples: operands `x` and `p`.
@@ -167,7 +168,7 @@ fn shape_of(
             Shape::SCALAR
         };
         let fits = |y: &Shape| y.rank() <= 2 && y.dim(0) == shape.dim(0) && y.dim(1) == 1;
-        if x.numel() == inputs * shape.dim(0) && targets.iter().all(fits) {
+        if x.numel() == inputs.saturating_mul(shape.dim(0)) && targets.iter().all(fits) {
             return Ok(if is_loss { Shape::SCALAR } else { shape });
         }
     }
@@ -477,7 +478,13 @@ impl<Q: Loss> Op for WithWeights<Q> {
 
     fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
         match operands {
-            [target, weights] if target.numel() == weights.numel() => Ok(*target),
+            [target, weights]
+                if weights.rank() <= 2
+                    && weights.dim(0) == target.dim(0)
+                    && weights.dim(1) == 1 =>
+            {
+                Ok(*target)
+            }
             _ => Err(ShapeError::Other("expected a weight for each target, [n]")),
         }
     }
