@@ -14,7 +14,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use baregrad::function::Function as _;
-use baregrad::function::models::{Line, Polynomial};
+#[cfg(feature = "std")]
+use baregrad::function::models::Line;
+use baregrad::function::models::Polynomial;
 use baregrad::kernel::{self, Acc, Broadcast, Lanes, Map};
 use baregrad::{Arena, Shape};
 #[cfg(feature = "std")]

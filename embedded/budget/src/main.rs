@@ -100,10 +100,10 @@ fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
 fn thermometer() -> Option<u32> {
     use jobs::thermometer::{Spelling, epoch, record};
 
-    #[cfg(feature = "fused")]
-    use jobs::thermometer::FusedMemory as Memory;
     #[cfg(feature = "function")]
     use jobs::thermometer::FunctionMemory as Memory;
+    #[cfg(feature = "fused")]
+    use jobs::thermometer::FusedMemory as Memory;
     #[cfg(not(any(feature = "function", feature = "fused")))]
     use jobs::thermometer::Memory;
 
