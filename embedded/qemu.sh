@@ -15,7 +15,7 @@ source ./cross.sh
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 # Boards: target, core, machine of QEMU, layout in memory/, and what the self-test
-# leaves out there, for want of flash (all of it is 520 KiB, 160 of them `model-nodes`) or
+# leaves out there, for want of flash (all of it is 550 KiB, 190 of them `model-nodes`) or
 # RAM (stack: 35 KiB for `sine`, 125 for `programs`, 15 for `kernels`, 12 for
 # `sine-parts`).
 boards=(

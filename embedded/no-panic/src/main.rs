@@ -19,7 +19,7 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
-use baregrad::function::{Function, models};
+use baregrad::function::{DataGrads, Function, Squared, models};
 use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
@@ -98,7 +98,13 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     let n = size();
     let (x, p) = (tape.param(rows, [n, X]), tape.param(p, [P]));
     let y = tape.param_from_fn([n], |i| i as f32);
-    tape.backward(F::mse(x, p, y))?;
+    let weights = tape.constant_from_fn([n], |i| i as f32);
+    type All = DataGrads<Squared>;
+    tape.backward(F::mean_loss::<All>(x, p, y))?;
+    tape.backward(F::weighted_mean_loss::<All>(x, p, y, weights))?;
+    let data = tape.constant(rows, [n, X]);
+    tape.backward(F::mse(data, p, weights))?;
+    tape.backward(F::weighted_mse(data, p, weights, weights))?;
     tape.backward_with(F::predict(x, p), black_box(&[0.0; 4]))?;
     tape.replay()
 }
@@ -310,7 +316,6 @@ fn kernels(data: &[f32], out: &mut [f32]) {
     black_box([kernel::sum(x), kernel::max(x), kernel::min(x)]);
     black_box([kernel::dot(x, y), kernel::squared_distance(x, y)]);
     black_box(kernel::dot_and_sum(x, y));
-    black_box(kernel::line_residuals(black_box([1.0, 0.0]), x, y));
     kernel::sum_axis(x, sizes(), out);
     kernel::max_axis(x, sizes(), out);
     kernel::min_axis(x, sizes(), out);
