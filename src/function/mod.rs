@@ -159,8 +159,8 @@ pub trait Function<const X: usize, const P: usize> {
     /// one pass over the data, in which the gradient is computed as well. It keeps `P` floats.
     ///
     /// Gradients flow to the parameters. Data that need one as well are an error: see
-    /// [`DataGrads`]. (Release builds for microcontrollers do not look; such data get zeros
-    /// there.)
+    /// [`DataGrads`]. (Release builds for microcontrollers do not look when recording; there,
+    /// `backward` gives the parameters NaN.)
     ///
     /// Up to 16 samples are summed in order. More go in blocks, with 16 partial sums if there
     /// are at most four parameters, otherwise 8, and 16 terms for each: an order that depends

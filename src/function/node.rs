@@ -447,11 +447,14 @@ where
                 }
             }
         }
+        // Of data that are trained nevertheless, where recording has not looked.
+        let is_unsent =
+            const { !Q::DATA_GRADS && !LOOKS } && (cx.needs_grad(0) || cx.needs_grad(2));
         let saved = cx.saved();
         if let Some(grad) = cx.grad(1)
             && let [g, ..] = grad.output
         {
-            let g = Q::FACTOR * g;
+            let g = if is_unsent { f32::NAN } else { Q::FACTOR * g };
             for (to, mean) in grad.operand.iter_mut().zip(saved) {
                 grad.acc.put(to, g * mean);
             }
@@ -541,12 +544,14 @@ pub(super) fn record_weighted<'t, Q: Loss>(
     record::<Q>(op, [x, p, target])
 }
 
-/// Whether gradients flow to one of these. Not looked at by release builds for
-/// microcontrollers, which would pay 300 bytes of flash for it; gradients that a loss does not
-/// send are zeros there.
+/// Whether recording looks if data are trained. Release builds for microcontrollers would pay
+/// 300 bytes of flash for it: there, parameters get NaN instead.
+const LOOKS: bool = Level::VECTORS || cfg!(debug_assertions);
+
+/// Whether gradients flow to one of these.
 #[inline(always)]
 fn are_trained<const N: usize>(data: [Var<'_>; N]) -> bool {
-    if const { Level::VECTORS || cfg!(debug_assertions) } {
+    if const { LOOKS } {
         let is_trained = |var: Var<'_>| var.tape().is_grad_enabled() && var.requires_grad();
         data.into_iter().any(is_trained)
     } else {
