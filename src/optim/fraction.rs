@@ -5,10 +5,36 @@
 //! in for it, which take kilobytes, and no bit is lost: an `f64` from 2⁻¹⁰ to 1
 //! is such a fraction, and so is one minus it.
 
+use super::Visit;
+
 /// A multiple of 2⁻⁶³.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(Rust, packed(4))] // no stricter than the floats it stands with: no gap, one `memclr`
 pub(super) struct Fraction(u64);
+
+/// A rate of decay, and its power after so many steps: `beta`, `betaᵗ`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decay {
+    pub(super) beta: Fraction,
+    pub(super) power: Fraction,
+}
+
+impl Decay {
+    /// Before the first step. Always inlined: of a constant, no `f64` is left.
+    #[inline(always)]
+    pub(super) const fn new(beta: f64) -> Self {
+        Self {
+            beta: Fraction::new(beta),
+            power: Fraction::ONE,
+        }
+    }
+
+    /// To the power of the next step.
+    #[inline(always)]
+    pub(super) fn advance(&mut self) {
+        self.power = self.power.times(self.beta);
+    }
+}
 
 impl Fraction {
     pub(super) const ONE: Self = Self(1 << 63);
@@ -33,6 +59,18 @@ impl Fraction {
         } else {
             Err(f32::from_bits(self.0 as u32))
         }
+    }
+
+    /// Shows it as three numbers of 21 bits, the highest first, and takes them back.
+    pub(super) fn visit(&mut self, name: &'static str, visit: Visit<'_>) {
+        // ONE has 64 bits: its three are 2²¹, 0 and 0.
+        let digit = |shift: u32| (self.0 >> shift & 0x1f_ffff) as f32;
+        let mut digits = [(self.0 >> 42) as f32, digit(21), digit(0)];
+        visit(name, &mut digits);
+        let value = digits.iter().fold(0, |value: u64, digit| {
+            value << 21 | u64::from((*digit as u32).min(1 << 21))
+        });
+        self.0 = value.min(Self::ONE.0);
     }
 
     pub(super) fn one_minus(self) -> Self {

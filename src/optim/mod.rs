@@ -39,14 +39,16 @@
 mod adam;
 mod fraction;
 mod sgd;
+mod stepper;
 
-pub use adam::Adam;
-pub use sgd::Sgd;
+pub use adam::{Adam, AdamRule};
+pub use sgd::{Sgd, SgdRule};
+pub use stepper::{Element, Rule, Stepper, Storage, Visit, sweep};
 
 pub use crate::error::OptimizerError;
 
 use crate::error::Error;
-use crate::kernel::{Lanes, Level, with_lanes};
+use crate::kernel::Lanes;
 use crate::tape::Tape;
 
 /// Updates parameters from their gradients.
@@ -73,8 +75,69 @@ pub trait Optimizer {
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f32;
 
-    /// Sets the learning rate between steps, which is all a schedule does.
+    /// Sets the learning rate between steps.
     fn set_learning_rate(&mut self, lr: f32);
+
+    /// The momentum of the next step, for optimizers that have one: `momentum` of
+    /// [`Sgd`], the first of the `betas` of [`Adam`].
+    fn momentum_factor(&self) -> Option<f32> {
+        None
+    }
+
+    /// Sets the momentum between steps. Nothing happens where there is none.
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        let _ = momentum;
+    }
+}
+
+/// What remembers something from step to step that can be kept and restored: training
+/// that was stopped, saved, and restored into a new optimizer goes on to the same bits.
+///
+/// The state is a list of named numbers, as PyTorch's `state_dict`, with its names where
+/// it has them. It is the same list wherever the numbers live, so that a state saved from
+/// an optimizer on the heap fits one with inline state.
+///
+/// ```
+/// use baregrad::optim::{Adam, Optimizer, Stateful};
+///
+/// let mut adam = Adam::<2>::new(0.1);
+/// let mut params = [1.0, 0.0];
+/// adam.step(&mut params, &[20.0, -0.003])?;
+///
+/// // Kept: names and numbers, here in memory. A file or a page of flash does as well.
+/// let mut kept = Vec::new();
+/// adam.visit_state(2, &mut |name, numbers| kept.push((name, numbers.to_vec())))?;
+/// assert_eq!(kept[0], ("lr", vec![0.1]));
+///
+/// // Restored: the same names come in the same order.
+/// let mut restored = Adam::on_heap(1e-3, 2);
+/// let mut parts = kept.iter();
+/// restored.visit_state(2, &mut |name, numbers| {
+///     let (kept_name, kept) = parts.next().unwrap();
+///     assert_eq!(*kept_name, name);
+///     numbers.copy_from_slice(kept);
+/// })?;
+///
+/// let mut again = params;
+/// adam.step(&mut params, &[10.0, 1.0])?;
+/// restored.step(&mut again, &[10.0, 1.0])?;
+/// assert_eq!(again, params);
+/// # Ok::<(), baregrad::optim::OptimizerError>(())
+/// ```
+pub trait Stateful {
+    /// Shows every part of the state to `visit`, with its name: first scalars, among them
+    /// the learning rate, then buffers of `params` numbers, one per parameter. `visit`
+    /// reads them, to keep them, or overwrites them, to restore them.
+    ///
+    /// Names differ, and their number, order and lengths depend on the optimizer's options
+    /// and on `params` alone. Counts and fractions of more than 24 bits are several
+    /// numbers. All are finite unless parameters or gradients were not. Other
+    /// hyper-parameters than those that may change between steps are not part of it:
+    /// restore into an optimizer that was built alike.
+    ///
+    /// # Errors
+    /// If there is no room for so many parameters. Then nothing was shown.
+    fn visit_state(&mut self, params: usize, visit: Visit<'_>) -> Result<(), OptimizerError>;
 }
 
 impl Tape<'_> {
@@ -133,231 +196,6 @@ impl Objective {
             g
         } else {
             g + L::splat(self.weight_decay) * p
-        }
-    }
-}
-
-/// What a step does to one element.
-trait Rule {
-    /// The new parameter, from the old one, its gradient, and its element of
-    /// each of the state buffers, which are updated in place.
-    fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L;
-}
-
-/// Applies a rule to every element, in one pass, once all lengths agree.
-#[inline(always)]
-fn sweep<const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [&mut [f32]; K],
-) -> Result<(), OptimizerError> {
-    check_lengths(params, grads, &state)?;
-    sweep_checked(rule, params, grads, state);
-    Ok(())
-}
-
-#[inline(always)]
-fn check_lengths<const K: usize>(
-    params: &[f32],
-    grads: &[f32],
-    state: &[&mut [f32]; K],
-) -> Result<(), OptimizerError> {
-    let n = params.len();
-    if grads.len() != n {
-        return Err(OptimizerError::GradientCount {
-            params: n,
-            grads: grads.len(),
-        });
-    }
-    // No loop: few buffers are compared in a row, even where code is to be small.
-    let misfit = match state.as_slice() {
-        [a, ..] if a.len() != n => Some(a.len()),
-        [_, b, ..] if b.len() != n => Some(b.len()),
-        [_, _, c, ..] if c.len() != n => Some(c.len()),
-        _ => None,
-    };
-    match misfit {
-        Some(state) => Err(OptimizerError::StateSize { state, params: n }),
-        None => Ok(()),
-    }
-}
-
-/// [`sweep`] over slices of equal length.
-#[inline(always)]
-fn sweep_checked<const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [&mut [f32]; K],
-) {
-    // As in the kernels: what a few parameters need is a plain loop.
-    if params.len() <= SHORT || !Level::VECTORS {
-        one_by_one(rule, params, grads, state);
-    } else {
-        long_sweep(rule, params, grads, state);
-    }
-}
-
-/// Up to this many parameters are updated one at a time.
-const SHORT: usize = 16;
-
-/// [`sweep`] without vectors, over slices of equal length. Written out for each
-/// number of buffers, or state would wander through memory.
-#[inline(always)]
-fn one_by_one<const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    mut state: [&mut [f32]; K],
-) {
-    const { assert!(K <= 3) };
-    let elements = params.iter_mut().zip(grads);
-    match state.as_mut_slice() {
-        [] => elements.for_each(|(p, g)| *p = rule.apply(*p, *g, &mut [])),
-        [a] => elements.zip(a.iter_mut()).for_each(|((p, g), a)| {
-            let mut state = [*a];
-            *p = rule.apply(*p, *g, &mut state);
-            [*a] = state;
-        }),
-        [a, b] => {
-            let elements = elements.zip(a.iter_mut()).zip(b.iter_mut());
-            elements.for_each(|(((p, g), a), b)| {
-                let mut state = [*a, *b];
-                *p = rule.apply(*p, *g, &mut state);
-                [*a, *b] = state;
-            });
-        }
-        [a, b, c, ..] => {
-            let elements = elements.zip(a.iter_mut()).zip(b.iter_mut());
-            elements
-                .zip(c.iter_mut())
-                .for_each(|((((p, g), a), b), c)| {
-                    let mut state = [*a, *b, *c];
-                    *p = rule.apply(*p, *g, &mut state);
-                    [*a, *b, *c] = state;
-                });
-        }
-    }
-}
-
-#[inline(never)]
-fn long_sweep<const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [&mut [f32]; K],
-) {
-    with_lanes!(L => sweep_as::<L, K>(rule, params, grads, state));
-}
-
-/// [`sweep`] with given lanes, over slices of equal length.
-#[inline(always)]
-fn sweep_as<L: Lanes, const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    mut state: [&mut [f32]; K],
-) {
-    if const { L::LEN == 1 } {
-        return one_by_one(rule, params, grads, state);
-    }
-    let (p_whole, p_rest) = L::chunks_mut(params);
-    let (g_whole, g_rest) = L::chunks(grads);
-
-    let n = p_whole.len();
-    let mut s_whole = state
-        .each_mut()
-        .map(|s| L::chunks_mut(s).0.get_mut(..n).unwrap_or_default());
-    for (i, (p, g)) in p_whole.iter_mut().zip(g_whole).enumerate() {
-        // No block is ever missing: the lengths are equal.
-        let mut s = s_whole
-            .each_ref()
-            .map(|s| s.get(i).map_or(L::splat(0.0), L::load));
-        rule.apply(L::load(p), L::load(g), &mut s).store(p);
-        for (blocks, s) in s_whole.iter_mut().zip(s) {
-            if let Some(block) = blocks.get_mut(i) {
-                s.store(block);
-            }
-        }
-    }
-
-    if !p_rest.is_empty() {
-        let s_rest = state.map(|s| L::chunks_mut(s).1);
-        let mut s = s_rest.each_ref().map(|s| L::load_part(s, 0.0));
-        rule.apply(L::load_part(p_rest, 0.0), L::load_part(g_rest, 0.0), &mut s)
-            .store_part(p_rest);
-        for (rest, s) in s_rest.into_iter().zip(s) {
-            s.store_part(rest);
-        }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::indexing_slicing)]
-mod tests {
-    extern crate std;
-    use std::vec::Vec;
-
-    use super::{Rule, sweep_as};
-    use crate::kernel::{Lanes, f32x8};
-    use crate::random::{fill_normal, seeded};
-
-    /// Bits, with one NaN: its sign and payload are not promised.
-    fn bits(x: f32) -> u32 {
-        if x.is_nan() {
-            f32::NAN.to_bits()
-        } else {
-            x.to_bits()
-        }
-    }
-
-    /// One step of `rule` with lanes `L`: new parameters, then new states.
-    fn run<L: Lanes, const K: usize>(rule: &impl Rule, data: &[Vec<f32>]) -> Vec<Vec<u32>> {
-        let mut params = data[0].clone();
-        let mut state: [Vec<f32>; K] = core::array::from_fn(|k| data[k + 2].clone());
-        sweep_as::<L, K>(
-            rule,
-            &mut params,
-            &data[1],
-            state.each_mut().map(|s| &mut s[..]),
-        );
-        let all = core::iter::once(params).chain(state);
-        all.map(|xs| xs.into_iter().map(bits).collect()).collect()
-    }
-
-    /// Asserts that one lane and eight lanes give the same bits, at every
-    /// length and with the numbers that are hardest to agree on.
-    pub(super) fn assert_lanes_agree<const K: usize>(rule: &impl Rule) {
-        const HARD: [f32; 9] = [
-            0.0,
-            -0.0,
-            1e-45,
-            -1e-39,
-            1e30,
-            -3e38,
-            f32::INFINITY,
-            f32::NEG_INFINITY,
-            f32::NAN,
-        ];
-        let mut rng = seeded(1);
-        for n in 0..=67 {
-            for hard in [false, true] {
-                let mut data = std::vec![std::vec![0.0; n]; K + 2];
-                for (k, xs) in data.iter_mut().enumerate() {
-                    assert!(fill_normal(&mut rng, 0.0, 1.0, xs).is_ok());
-                    if hard {
-                        for (i, x) in xs.iter_mut().enumerate().step_by(3) {
-                            *x = HARD[(i + 4 * k + n) % HARD.len()];
-                        }
-                    }
-                }
-                assert_eq!(
-                    run::<f32, K>(rule, &data),
-                    run::<f32x8, K>(rule, &data),
-                    "length {n}"
-                );
-            }
         }
     }
 }

@@ -24,7 +24,7 @@ use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::{self, Args, Build};
-use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
+use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd, Stateful as _};
 use baregrad::random::{self, RandomError, Rng};
 use baregrad::{Arena, Error, Shape, ShapeError, Tape, Usage, Var};
 
@@ -230,10 +230,12 @@ fn optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
     let mut nesterov = black_box(Sgd::new(x).momentum::<8>(x).nesterov().maximize());
     let mut adam = black_box(Adam::<8>::new(x).betas(y, y).eps(x).weight_decay(x));
     let mut amsgrad = black_box(Adam::<8>::new(x).maximize().amsgrad());
-    let mut slices = black_box([[0.0; 8]; 4]);
-    let [m, v, u, b] = slices.each_mut().map(|slice| slice.as_mut_slice());
-    let mut lent = black_box(Adam::with_state(x, m, v).amsgrad_with_state(u));
+    let (mut slice, mut b) = black_box(([0.0; 24], [0.0; 8]));
+    let (slice, b) = (&mut black_box(&mut slice)[..], &mut black_box(&mut b)[..]);
+    let mut lent = black_box(Adam::with_state(x, slice).amsgrad());
     let mut lent_sgd = black_box(Sgd::new(x).momentum_with_state(x, b));
+    plain.visit_state(size(), black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)))?;
+    lent.visit_state(size(), black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)))?;
     plain.reset();
     heavy.reset();
     adam.reset();
