@@ -38,10 +38,14 @@
 
 mod adam;
 mod fraction;
+mod lbfgs;
+mod search;
 mod sgd;
 mod stepper;
 
 pub use adam::{Adam, AdamRule};
+pub use lbfgs::{Lbfgs, LbfgsMemory, LbfgsStorage};
+pub use search::{Answer, Minimized, Reason, Search};
 pub use sgd::{Sgd, SgdRule};
 pub use stepper::{Element, Rule, Stepper, Storage, Visit, sweep};
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use baregrad::optim::{Adam, Optimizer, Sgd};
+use baregrad::optim::{Adam, Answer, Lbfgs, Optimizer, Search, Sgd};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -85,6 +85,7 @@ struct Case {
     start: Vec<f32>,
     steps: Vec<usize>,
     params_f64: Vec<Vec<Num>>,
+    loss_f64: Vec<Num>,
     tol_abs_suggested: Vec<Num>,
     ill_conditioned: Vec<bool>,
 }
@@ -103,40 +104,105 @@ impl<'a> Hyper<'a> {
             left: given.filter(|(name, _)| !OTHER.contains(name)).collect(),
         }
     }
+    /// `None` is said as `null`, too.
+    fn take(&mut self, name: &str) -> Option<&'a Value> {
+        self.left.remove(name).filter(|value| !value.is_null())
+    }
     fn number(&mut self, name: &str) -> Option<f64> {
-        self.left.remove(name).map(|value| value.as_f64().unwrap())
+        self.take(name).map(|value| value.as_f64().unwrap())
+    }
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.take(name)
+            .map(|value| value.as_str().unwrap().to_owned())
+    }
+    fn end(&self, optimizer: &str) {
+        assert!(
+            self.left.is_empty(),
+            "{optimizer} has more hyper-parameters: {:?}",
+            self.left
+        );
     }
     fn flag(&mut self, name: &str) -> bool {
-        self.left
-            .remove(name)
+        self.take(name)
             .is_some_and(|value| value.as_bool().unwrap())
     }
     fn pair(&mut self, name: &str) -> Option<[f64; 2]> {
-        self.left
-            .remove(name)
+        self.take(name)
             .map(|value| serde_json::from_value(value.clone()).unwrap())
     }
 }
 
-/// The optimizer of that name for `N` parameters, if it exists here.
-fn make_for<const N: usize>(
+/// What moves parameters: at given gradients, or by looking around.
+pub enum Made {
+    Optimizer(Box<dyn Optimizer>),
+    Search(Box<dyn Search>),
+}
+
+impl Made {
+    /// One `optimizer.step()`, or `optimizer.step(closure)`.
+    fn step(&mut self, params: &mut [f32], loss: &mut dyn FnMut(&[f32], &mut [f32]) -> f32) {
+        let mut grads = vec![0.0; params.len()];
+        match self {
+            Made::Optimizer(optimizer) => {
+                loss(params, &mut grads);
+                optimizer.step(params, &grads).unwrap();
+            }
+            Made::Search(search) => loop {
+                let value = loss(params, &mut grads);
+                match search.tell(params, value, &grads).unwrap() {
+                    Answer::Ask => (),
+                    Answer::Found(_) => break,
+                }
+            },
+        }
+    }
+}
+
+/// The optimizer of that name that needs nothing but gradients.
+pub fn make_optimizer(
     name: &str,
     lr: f64,
     hyper: &Map<String, Value>,
+    n: usize,
 ) -> Option<Box<dyn Optimizer>> {
+    match make(name, lr, hyper, n)? {
+        Made::Optimizer(optimizer) => Some(optimizer),
+        Made::Search(_) => None,
+    }
+}
+
+/// Memory for so many numbers, for as long as the tests run: `Vec` needs the feature `std`.
+fn memory(floats: usize) -> &'static mut [f32] {
+    vec![f32::NAN; floats].leak()
+}
+
+/// The optimizer of that name for `n` parameters, if it exists here.
+pub fn make(name: &str, lr: f64, hyper: &Map<String, Value>, n: usize) -> Option<Made> {
     let mut hyper = Hyper::new(hyper);
+    // PyTorch's f64, where it enters an f32 computation.
+    let lr = lr as f32;
     let optimizer: Box<dyn Optimizer> = match name {
         "SGD" => {
-            let sgd = Sgd::new(lr as f32);
-            match hyper.number("momentum") {
-                Some(momentum) => {
-                    Box::new(sgd_options(sgd.momentum::<N>(momentum as f32), &mut hyper))
-                }
-                None => Box::new(sgd_options(sgd, &mut hyper)),
+            let mut sgd = Sgd::new(lr).momentum_with_state(0.0, memory(n));
+            if let Some(momentum) = hyper.number("momentum") {
+                sgd = Sgd::new(lr).momentum_with_state(momentum as f32, memory(n));
             }
+            if let Some(dampening) = hyper.number("dampening") {
+                sgd = sgd.dampening(dampening);
+            }
+            if let Some(decay) = hyper.number("weight_decay") {
+                sgd = sgd.weight_decay(decay as f32);
+            }
+            if hyper.flag("nesterov") {
+                sgd = sgd.nesterov();
+            }
+            if hyper.flag("maximize") {
+                sgd = sgd.maximize();
+            }
+            Box::new(sgd)
         }
         "Adam" => {
-            let mut adam = Adam::<N>::new(lr as f32);
+            let mut adam = Adam::with_state(lr, memory(3 * n));
             if let Some([beta1, beta2]) = hyper.pair("betas") {
                 adam = adam.betas(beta1, beta2);
             }
@@ -151,78 +217,101 @@ fn make_for<const N: usize>(
             }
             assert!(!hyper.flag("decoupled_weight_decay"), "that is AdamW");
             if hyper.flag("amsgrad") {
-                Box::new(adam.amsgrad())
-            } else {
-                Box::new(adam)
+                adam = adam.amsgrad();
             }
+            Box::new(adam)
+        }
+        "LBFGS" => {
+            let history = hyper
+                .number("history_size")
+                .map_or(100, |size| size as usize);
+            let floats = (2 * history + 5) * n + 2 * history;
+            let mut search = Lbfgs::with_state(lr, history, memory(floats));
+            if let Some(iterations) = hyper.number("max_iter") {
+                search = search.max_iter(iterations as u32);
+            }
+            if let Some(evaluations) = hyper.number("max_eval") {
+                search = search.max_eval(evaluations as u32);
+            }
+            if let Some(tolerance) = hyper.number("tolerance_grad") {
+                search = search.tolerance_grad(tolerance as f32);
+            }
+            if let Some(tolerance) = hyper.number("tolerance_change") {
+                search = search.tolerance_change(tolerance as f32);
+            }
+            match hyper.text("line_search_fn").as_deref() {
+                Some("strong_wolfe") => search = search.strong_wolfe(),
+                other => assert_eq!(other, None),
+            }
+            if hyper.flag("maximize") {
+                search = search.maximize();
+            }
+            hyper.end(name);
+            return Some(Made::Search(Box::new(search)));
         }
         _ => return None,
     };
-    assert!(
-        hyper.left.is_empty(),
-        "{name} has more hyper-parameters: {:?}",
-        hyper.left
-    );
-    Some(optimizer)
+    hyper.end(name);
+    Some(Made::Optimizer(optimizer))
 }
 
-fn sgd_options<const N: usize, S>(mut sgd: Sgd<N, S>, hyper: &mut Hyper<'_>) -> Sgd<N, S> {
-    if let Some(dampening) = hyper.number("dampening") {
-        sgd = sgd.dampening(dampening);
-    }
-    if let Some(decay) = hyper.number("weight_decay") {
-        sgd = sgd.weight_decay(decay as f32);
-    }
-    if hyper.flag("nesterov") {
-        sgd = sgd.nesterov();
-    }
-    if hyper.flag("maximize") {
-        sgd = sgd.maximize();
-    }
-    sgd
-}
-
-/// The optimizer of that name for `n` parameters, if it exists here.
-pub fn make(
-    name: &str,
-    lr: f64,
-    hyper: &Map<String, Value>,
-    n: usize,
-) -> Option<Box<dyn Optimizer>> {
-    macro_rules! sized {
-        ($($n:literal)*) => {
-            match n {
-                $($n => make_for::<$n>(name, lr, hyper),)*
-                _ => panic!("no state for {n} parameters: add the number to this list"),
-            }
-        };
-    }
-    sized!(1 2 3 4 5 6 7 8 9 10 11 12 16 20 32 321)
-}
-
-/// Writes the gradient of a problem, summed in order in f32.
-fn gradient(problems: &Problems, name: &str, p: &[f32], grad: &mut [f32]) {
+/// The loss of a problem, and its gradient: sums in order, in f32.
+fn loss(problems: &Problems, name: &str, p: &[f32], grad: &mut [f32]) -> f32 {
     match name {
         "thermo" => {
             let Thermo { t, c } = &problems.thermo;
             grad.fill(0.0);
+            let mut sum = 0.0;
             for (t, c) in t.iter().zip(c) {
-                let upstream = 2.0 * (p[0] * t + p[1] - c) / problems.thermo.t.len() as f32;
+                let residual = p[0] * t + p[1] - c;
+                let upstream = 2.0 * residual / problems.thermo.t.len() as f32;
                 grad[0] += upstream * t;
                 grad[1] += upstream;
+                sum += residual * residual;
             }
+            sum / t.len() as f32
         }
         "rosenbrock" => {
             let [x, y] = [p[0], p[1]];
             let residual = y - x * x;
             grad[0] = -2.0 * (1.0 - x) - 400.0 * residual * x;
             grad[1] = 200.0 * residual;
+            (1.0 - x) * (1.0 - x) + 100.0 * (residual * residual)
         }
         "quadratic" => {
             let Quadratic { a, b } = &problems.quadratic;
-            for ((row, b), g) in a.chunks(b.len()).zip(b).zip(grad) {
-                *g = row.iter().zip(p).fold(0.0, |sum, (a, p)| sum + a * p) - b;
+            let (mut product_sum, mut linear_sum) = (0.0, 0.0);
+            for (i, (row, b)) in a.chunks(b.len()).zip(b).enumerate() {
+                let product = row.iter().zip(p).fold(0.0, |sum, (a, p)| sum + a * p);
+                grad[i] = product - b;
+                product_sum += p[i] * product;
+                linear_sum += p[i] * b;
             }
+            0.5 * product_sum - linear_sum
+        }
+        other => panic!("no problem {other}"),
+    }
+}
+
+/// The loss of a problem in f64, at parameters in f32.
+fn loss_f64(problems: &Problems, name: &str, p: &[f32]) -> f64 {
+    let p: Vec<f64> = p.iter().map(|p| f64::from(*p)).collect();
+    match name {
+        "thermo" => {
+            let Thermo { t, c } = &problems.thermo;
+            let residuals = t.iter().zip(c);
+            let residuals = residuals.map(|(t, c)| p[0] * f64::from(*t) + p[1] - f64::from(*c));
+            residuals.map(|r| r * r).sum::<f64>() / t.len() as f64
+        }
+        "rosenbrock" => (1.0 - p[0]).powi(2) + 100.0 * (p[1] - p[0] * p[0]).powi(2),
+        "quadratic" => {
+            let Quadratic { a, b } = &problems.quadratic;
+            let rows = a.chunks(b.len()).zip(b).zip(&p);
+            rows.map(|((row, b), p_i)| {
+                let product: f64 = row.iter().zip(&p).map(|(a, p)| f64::from(*a) * p).sum();
+                p_i * (0.5 * product - f64::from(*b))
+            })
+            .sum()
         }
         other => panic!("no problem {other}"),
     }
@@ -249,7 +338,7 @@ fn given_gradients(file: &File, report: &mut Report) -> usize {
     let GivenGradients { p0, grads } = &file.meta.gradseq;
     for sequence in &file.gradseq {
         let made = make(&sequence.optimizer, sequence.lr, &sequence.hyper, p0.len());
-        let Some(mut optimizer) = made else {
+        let Some(Made::Optimizer(mut optimizer)) = made else {
             report.not_covered(&sequence.optimizer, 1);
             continue;
         };
@@ -284,17 +373,28 @@ fn problems(file: &File, report: &mut Report) -> (usize, usize, usize) {
             report.not_covered(&case.optimizer, 1);
             continue;
         };
-        let (mut params, mut grads) = (case.start.clone(), vec![0.0; n]);
+        let mut params = case.start.clone();
+        let mut evaluate =
+            |p: &[f32], grads: &mut [f32]| loss(&file.meta.problems, &case.problem, p, grads);
         let mut done = 0;
         for (i, &step) in case.steps.iter().enumerate() {
             while done < step {
-                gradient(&file.meta.problems, &case.problem, &params, &mut grads);
-                optimizer.step(&mut params, &grads).unwrap();
+                optimizer.step(&mut params, &mut evaluate);
                 done += 1;
             }
             if case.ill_conditioned[i] {
                 ill += 1;
                 continue;
+            }
+            // A search ends where losses no longer differ, by f32's resolution or its own
+            // tolerance (1e-9): parameters are not known better than that tells.
+            if let Made::Search(_) = optimizer {
+                let loss = loss_f64(&file.meta.problems, &case.problem, &params);
+                let resolution = 2.0 * ulp(case.loss_f64[i].0) + 1e-9;
+                if (loss - case.loss_f64[i].0).abs() <= resolution {
+                    compared += 1;
+                    continue;
+                }
             }
             // No finer than f32 can tell apart.
             let suggested = case.tol_abs_suggested[i].0 * CASES_SUGGESTED;
@@ -332,9 +432,14 @@ fn defaults(file: &File, report: &mut Report) -> usize {
             continue;
         };
         let mut params = [p0.clone(), p0.clone()];
-        for grads in grads {
-            ours.step(&mut params[0], grads).unwrap();
-            theirs.step(&mut params[1], grads).unwrap();
+        for given in grads {
+            // As if they were those of a linear loss, where one is asked for.
+            let mut linear = |p: &[f32], grads: &mut [f32]| {
+                grads.copy_from_slice(given);
+                p.iter().zip(given).map(|(p, g)| p * g).sum()
+            };
+            ours.step(&mut params[0], &mut linear);
+            theirs.step(&mut params[1], &mut linear);
         }
         if params[0] != params[1] {
             report.fail(format!("{optimizer}: other defaults than PyTorch's"));
