@@ -39,6 +39,7 @@
 mod adam;
 mod fraction;
 mod lbfgs;
+pub mod schedule;
 mod search;
 mod sgd;
 mod stepper;

@@ -128,6 +128,14 @@ impl<O: Optimizer + ?Sized> Optimizer for Prepared<'_, O> {
     fn set_learning_rate(&mut self, lr: f32) {
         self.optimizer.set_learning_rate(lr);
     }
+
+    fn momentum_factor(&self) -> Option<f32> {
+        self.optimizer.momentum_factor()
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        self.optimizer.set_momentum_factor(momentum);
+    }
 }
 
 #[cfg(test)]

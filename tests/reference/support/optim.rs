@@ -91,42 +91,51 @@ struct Case {
 }
 
 /// Hyper-parameters by PyTorch's names; each must be asked for.
-struct Hyper<'a> {
+pub struct Hyper<'a> {
     left: BTreeMap<&'a str, &'a Value>,
 }
 
 impl<'a> Hyper<'a> {
     /// Without the flags that choose PyTorch's implementation, not a result.
-    fn new(map: &'a Map<String, Value>) -> Self {
+    pub fn new(map: &'a Map<String, Value>) -> Self {
         const OTHER: [&str; 5] = ["foreach", "fused", "capturable", "differentiable", "lr"];
         let given = map.iter().map(|(name, value)| (name.as_str(), value));
         Self {
-            left: given.filter(|(name, _)| !OTHER.contains(name)).collect(),
+            // `None` is written as `null`, and the same as nothing.
+            left: given
+                .filter(|(name, value)| !OTHER.contains(name) && !value.is_null())
+                .collect(),
         }
     }
-    /// `None` is said as `null`, too.
     fn take(&mut self, name: &str) -> Option<&'a Value> {
-        self.left.remove(name).filter(|value| !value.is_null())
+        self.left.remove(name)
     }
-    fn number(&mut self, name: &str) -> Option<f64> {
+    pub fn number(&mut self, name: &str) -> Option<f64> {
         self.take(name).map(|value| value.as_f64().unwrap())
     }
-    fn text(&mut self, name: &str) -> Option<String> {
+    pub fn text(&mut self, name: &str) -> Option<String> {
         self.take(name)
             .map(|value| value.as_str().unwrap().to_owned())
     }
-    fn end(&self, optimizer: &str) {
+    pub fn end(&self, optimizer: &str) {
         assert!(
             self.left.is_empty(),
             "{optimizer} has more hyper-parameters: {:?}",
             self.left
         );
     }
-    fn flag(&mut self, name: &str) -> bool {
+    pub fn list(&mut self, name: &str) -> Option<Vec<u32>> {
+        self.take(name)
+            .map(|value| serde_json::from_value(value.clone()).unwrap())
+    }
+    pub fn maybe_flag(&mut self, name: &str) -> Option<bool> {
+        self.take(name).map(|value| value.as_bool().unwrap())
+    }
+    pub fn flag(&mut self, name: &str) -> bool {
         self.take(name)
             .is_some_and(|value| value.as_bool().unwrap())
     }
-    fn pair(&mut self, name: &str) -> Option<[f64; 2]> {
+    pub fn pair(&mut self, name: &str) -> Option<[f64; 2]> {
         self.take(name)
             .map(|value| serde_json::from_value(value.clone()).unwrap())
     }
