@@ -10,7 +10,8 @@
 
 use baregrad::Arena;
 use baregrad::optim::{
-    Adam, Answer, Lbfgs, Optimizer, OptimizerError, Reason, Search, Sgd, Stateful,
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, OptimizerError,
+    RAdam, Reason, RmsProp, Rprop, Search, Sgd, Stateful,
 };
 use baregrad::random::{fill_normal, seeded};
 
@@ -158,6 +159,178 @@ fn a_refused_step_changes_nothing() {
     check(Sgd::new(0.1).momentum::<5>(0.9).dampening(0.5), true);
     check(Adam::<5>::new(0.1), true);
     check(Adam::<5>::new(0.1).amsgrad(), true);
+    check(AdamW::<5>::new(0.1), true);
+    check(NAdam::<5>::new(0.1), true);
+    check(RAdam::<5>::new(0.1), true);
+    check(Adamax::<5>::new(0.1), true);
+    check(RmsProp::<5>::new(0.1), true);
+    check(RmsProp::<5>::new(0.1).centered().momentum(0.5), true);
+    check(Adagrad::<5>::new(0.1), true);
+    check(Adadelta::<5>::new(0.1), true);
+    check(Asgd::<5>::new(0.1), true);
+    check(Rprop::<5>::new(0.1), true);
+}
+
+/// The memory that each takes, and that reset forgets all steps, of all in one list.
+#[test]
+fn every_optimizer_in_a_slice_as_inline() {
+    macro_rules! check {
+        ($($optimizer:ident $(. $option:ident($($argument:expr)?))*: $buffers:literal),* $(,)?) => {$({
+            let mut memory = [f32::NAN; 5 * $buffers];
+            let mut inline = $optimizer::<5>::new(0.1)$(.$option($($argument)?))*;
+            let first = trajectory(&mut inline);
+            let mut lent = $optimizer::with_state(0.1, &mut memory)$(.$option($($argument)?))*;
+            assert_eq!(trajectory(&mut lent), first, stringify!($optimizer));
+            // Rprop's signs may agree by chance, so that it is not compared again.
+            inline.reset();
+            assert_eq!(trajectory(&mut inline), first, stringify!($optimizer));
+            let error = $optimizer::with_state(0.1, &mut [0.0; 5 * $buffers - 1])
+                $(.$option($($argument)?))*
+                .step(&mut [0.0; 5], &[0.0; 5]);
+            let refused = OptimizerError::StateSize { state: 4, params: 5 };
+            assert_eq!(error, Err(refused), stringify!($optimizer));
+            // It does descend, and with `lr` 0 stays where it is.
+            let mut descending = $optimizer::<5>::new(0.1)$(.$option($($argument)?))*;
+            let mut params = [1.0; 5];
+            for _ in 0..10 {
+                let grads = params.map(|p: f32| 2.0 * p);
+                descending.step(&mut params, &grads).unwrap();
+            }
+            assert!(params.iter().all(|p| *p < 1.0), "{} {params:?}", stringify!($optimizer));
+            let still = params;
+            let mut still_one = $optimizer::<5>::new(0.0)$(.$option($($argument)?))*;
+            still_one.step(&mut params, &[1.0; 5]).unwrap();
+            if !stringify!($optimizer).contains("Rprop") {
+                assert_eq!(params, still, stringify!($optimizer));
+            }
+            // NaN shows and stays.
+            let mut poisoned = $optimizer::<2>::new(0.1)$(.$option($($argument)?))*;
+            let mut params = [1.0, 1.0];
+            poisoned.step(&mut params, &[f32::NAN, 1.0]).unwrap();
+            poisoned.step(&mut params, &[1.0, 1.0]).unwrap();
+            assert!(params[0].is_nan() && params[1] < 1.0, "{} {params:?}", stringify!($optimizer));
+        })*};
+    }
+    check!(
+        Adam: 2,
+        Adam.amsgrad(): 3,
+        AdamW: 2,
+        AdamW.amsgrad(): 3,
+        NAdam: 2,
+        RAdam: 2,
+        Adamax: 2,
+        RmsProp: 1,
+        RmsProp.centered(): 2,
+        RmsProp.momentum(0.9): 2,
+        RmsProp.momentum(0.9).centered(): 3,
+        RmsProp.centered().momentum(0.9): 3,
+        Adagrad: 1,
+        Adadelta: 2,
+        Asgd: 1,
+        Rprop: 2,
+    );
+}
+
+/// What PyTorch refuses with a `ValueError`, of the newer optimizers.
+#[test]
+fn other_hyper_parameters_out_of_range() {
+    fn refuses(mut optimizer: impl Optimizer, message: &str) {
+        let mut params = [1.0];
+        let error = optimizer.step(&mut params, &[1.0]).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(params, [1.0]);
+    }
+    refuses(AdamW::<1>::new(-1.0), "expected lr >= 0, found -1");
+    refuses(
+        AdamW::<1>::new(0.1).eps(-1.0),
+        "expected eps >= 0, found -1",
+    );
+    refuses(
+        AdamW::<1>::new(0.1).weight_decay(-1.0),
+        "expected weight_decay >= 0, found -1",
+    );
+    refuses(
+        AdamW::<1>::new(0.1).betas(1.0, 0.9),
+        "expected 0 <= beta1 < 1, found 1",
+    );
+    refuses(NAdam::<1>::new(f32::NAN), "expected lr >= 0, found NaN");
+    refuses(
+        NAdam::<1>::new(0.1).betas(1.0, 0.9),
+        "expected 0 <= beta1 < 1, found 1",
+    );
+    refuses(
+        NAdam::<1>::new(0.1).betas(0.9, -1.0),
+        "expected 0 <= beta2 < 1, found -1",
+    );
+    refuses(
+        NAdam::<1>::new(0.1).eps(-1.0),
+        "expected eps >= 0, found -1",
+    );
+    assert!(
+        NAdam::<1>::new(0.1)
+            .momentum_decay(-1.0)
+            .step(&mut [1.0], &[1.0])
+            .is_err()
+    );
+    assert!(
+        NAdam::<1>::new(0.1)
+            .momentum_decay(0.0)
+            .step(&mut [1.0], &[1.0])
+            .is_ok()
+    );
+    refuses(
+        RAdam::<1>::new(0.1).betas(0.9, 1.0),
+        "expected 0 <= beta2 < 1, found 1",
+    );
+    refuses(
+        RAdam::<1>::new(0.1).weight_decay(-1.0),
+        "expected weight_decay >= 0, found -1",
+    );
+    refuses(
+        Adamax::<1>::new(0.1).betas(0.9, 1.5),
+        "expected 0 <= beta2 < 1, found 1.5",
+    );
+    refuses(
+        Adamax::<1>::new(0.1).eps(f32::NAN),
+        "expected eps >= 0, found NaN",
+    );
+    refuses(
+        RmsProp::<1>::new(0.1).alpha(-0.5),
+        "expected alpha >= 0, found -0.5",
+    );
+    refuses(
+        RmsProp::<1>::new(0.1).momentum(-0.5),
+        "expected momentum >= 0, found -0.5",
+    );
+    refuses(
+        Adagrad::<1>::new(0.1).lr_decay(-0.5),
+        "expected lr_decay >= 0, found -0.5",
+    );
+    refuses(
+        Adagrad::<1>::new(0.1).initial_accumulator_value(-0.5),
+        "expected initial_accumulator_value >= 0, found -0.5",
+    );
+    refuses(
+        Adadelta::<1>::new(0.1).rho(1.5),
+        "expected 0 <= rho <= 1, found 1.5",
+    );
+    refuses(
+        Adadelta::<1>::new(0.1).eps(-1.0),
+        "expected eps >= 0, found -1",
+    );
+    refuses(Asgd::<1>::new(-1.0), "expected lr >= 0, found -1");
+    refuses(
+        Asgd::<1>::new(0.1).weight_decay(-1.0),
+        "expected weight_decay >= 0, found -1",
+    );
+    refuses(
+        Rprop::<1>::new(0.1).etas(1.0, 1.2),
+        "expected 0 < etaminus < 1, found 1",
+    );
+    refuses(
+        Rprop::<1>::new(0.1).etas(0.5, 1.0),
+        "expected etaplus > 1, found 1",
+    );
 }
 
 /// The ranges PyTorch enforces by `ValueError`.

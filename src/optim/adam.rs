@@ -2,7 +2,7 @@
 
 use super::fraction::{Decay, Fraction};
 use super::stepper::{fit, one_more_buffer, sweep_fitted};
-use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, require};
+use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
 
 /// Adam, optionally with AMSGrad, as `torch.optim.Adam`.
@@ -139,6 +139,30 @@ impl Rule for AdamRule {
 }
 
 impl AdamRule {
+    /// AdamW's.
+    pub(super) const fn decoupled(lr: f32) -> Self {
+        let mut rule = Self::new(lr).with_any_step();
+        rule.objective.decoupled = true;
+        rule.objective.weight_decay = 0.01;
+        rule
+    }
+
+    #[inline(always)] // of constants, no `f64` is left
+    pub(super) const fn set_betas(&mut self, beta1: f64, beta2: f64) {
+        let [decay1, decay2] = &mut self.decays;
+        decay1.beta = Fraction::new(beta1);
+        decay2.beta = Fraction::new(beta2);
+        self.weights = Weights::new(beta1, beta2, self.weights.eps);
+    }
+
+    pub(super) const fn set_eps(&mut self, eps: f32) {
+        self.weights.eps = eps;
+    }
+
+    pub(super) const fn objective_mut(&mut self) -> &mut Objective {
+        &mut self.objective
+    }
+
     const fn new(lr: f32) -> Self {
         Self {
             lr,
@@ -156,13 +180,13 @@ impl AdamRule {
         self
     }
 
-    const fn amsgrad(mut self) -> Self {
+    pub(super) const fn amsgrad(mut self) -> Self {
         self.amsgrad = true;
         self.with_any_step()
     }
 
     /// A step with any hyper-parameters.
-    fn any_step(
+    pub(super) fn any_step(
         &mut self,
         params: &mut [f32],
         grads: &[f32],
@@ -187,6 +211,7 @@ impl AdamRule {
         let rule = AnyUpdate {
             update: Update::of(self),
             objective: self.objective,
+            lr: self.lr,
         };
         sweep_fitted(&rule, params, grads, state);
         Ok(())
@@ -194,11 +219,9 @@ impl AdamRule {
 
     fn check(&self) -> Result<(), OptimizerError> {
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        let ranges = ["0 <= beta1 < 1", "0 <= beta2 < 1"];
-        for (decay, expected) in self.decays.into_iter().zip(ranges) {
-            let out_of_range = |found| OptimizerError::HyperParameter { expected, found };
-            decay.beta.check().map_err(out_of_range)?;
-        }
+        let [decay1, decay2] = &self.decays;
+        decay1.check("0 <= beta1 < 1")?;
+        decay2.check("0 <= beta2 < 1")?;
         require(self.weights.eps >= 0.0, "eps >= 0", self.weights.eps)?;
         self.objective.check()
     }
@@ -267,10 +290,7 @@ impl<const N: usize, S> Adam<N, S> {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let [decay1, decay2] = &mut self.rule.decays;
-        decay1.beta = Fraction::new(beta1);
-        decay2.beta = Fraction::new(beta2);
-        self.rule.weights = Weights::new(beta1, beta2, self.rule.weights.eps);
+        self.rule.set_betas(beta1, beta2);
         if !(beta1 > 0.5 && beta1 < 1.0 && beta2 >= 0.0 && beta2 < 1.0) {
             self.rule.any_step = Some(AdamRule::any_step);
         }
@@ -355,6 +375,7 @@ impl Element for Update {
 struct AnyUpdate {
     update: Update,
     objective: Objective,
+    lr: f32,
 }
 
 impl Element for AnyUpdate {
@@ -363,29 +384,20 @@ impl Element for AnyUpdate {
         let [m, v, max @ ..] = state else {
             return p;
         };
-        let g = self.objective.gradient(p, g);
-        // As `torch.lerp`: from the nearer end, exact at both.
-        let weight = self.update.weights.one_minus_beta1;
-        *m = if weight < 0.5 {
-            *m + L::splat(weight) * (g - *m)
-        } else {
-            g + L::splat(weight - 1.0) * (g - *m)
-        };
+        let [p, g] = self.objective.apply(self.lr, p, g);
+        *m = lerp(*m, g, self.update.weights.one_minus_beta1);
         self.update.descend(p, g, *m, v, max)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AdamRule, AnyUpdate, Decay, Fraction, Objective, Update, Weights};
+    use super::{AdamRule, AnyUpdate, Decay, Fraction, Update, Weights};
     use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::tests::OBJECTIVES;
 
     #[test]
     fn lanes_agree() {
-        let penalised = Objective {
-            maximize: true,
-            weight_decay: 0.01,
-        };
         for [beta1, beta2] in [[0.9, 0.999], [0.3, 0.5]] {
             let betas = [beta1, beta2].map(Fraction::new);
             for powers in [betas, [0.5, 0.99].map(Fraction::new)] {
@@ -396,8 +408,12 @@ mod tests {
                 });
                 assert_lanes_agree::<2>(&update);
                 assert_lanes_agree::<3>(&update);
-                for objective in [Objective::LOSS, penalised] {
-                    let any = AnyUpdate { update, objective };
+                for objective in OBJECTIVES {
+                    let any = AnyUpdate {
+                        update,
+                        objective,
+                        lr: 0.1,
+                    };
                     assert_lanes_agree::<2>(&any);
                     assert_lanes_agree::<3>(&any);
                 }

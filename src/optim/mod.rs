@@ -3,12 +3,22 @@
 //! | optimizer | state per parameter | PyTorch |
 //! | --- | --- | --- |
 //! | [`Sgd`] | none; 4 bytes with momentum | `torch.optim.SGD` |
-//! | [`Adam`] | 8 bytes; 12 with AMSGrad | `torch.optim.Adam` |
+//! | [`Adam`], [`AdamW`] | 8 bytes; 12 with AMSGrad | `Adam`, `AdamW` |
+//! | [`NAdam`], [`RAdam`], [`Adamax`] | 8 bytes | `NAdam`, `RAdam`, `Adamax` |
+//! | [`RmsProp`] | 4 bytes; centered and momentum 4 more each | `RMSprop` |
+//! | [`Adagrad`], [`Adadelta`] | 4 bytes; 8 bytes | `Adagrad`, `Adadelta` |
+//! | [`Asgd`] | 4 bytes | `ASGD` |
+//! | [`Rprop`] | 8 bytes | `Rprop` |
+//! | [`Lbfgs`], a [`Search`] | 8 bytes for each pair it remembers, and 20 | `LBFGS` |
 //!
 //! Names, defaults and formulas are those of PyTorch 2. An optimizer sees two
 //! flat slices, parameters and gradients, and owns its state, which is sized
-//! where it is made: inline for firmware, so that it can be a `static`, in slices
-//! of the caller's, or on the heap with the feature `std`.
+//! where it is made: inline for firmware, so that it can be a `static`, in a slice
+//! of the caller's, or on the heap with the feature `std`. All are spelled alike:
+//! `Adam::<2>::new(lr)` has room for two parameters inline,
+//! `Adam::with_state(lr, &mut floats)` and `Adam::on_heap(lr, 2)` have it elsewhere. State
+//! can be kept and restored: [`Stateful`]. How learning rates go from epoch to epoch is in
+//! [`schedule`].
 //!
 //! ```
 //! use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
@@ -32,20 +42,39 @@
 //! # Ok::<(), OptimizerError>(())
 //! ```
 //!
-//! Every optimizer is one rule for one element (`Rule`), swept once over
-//! memory by as many lanes as the target has; which lanes does not change a
-//! bit of the result.
+//! Every optimizer is a [`Rule`] in a [`Stepper`]: a formula for one element, swept once
+//! over memory by as many lanes as the target has; which lanes does not change a bit of
+//! the result. A rule of your own is one, too.
 
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adam_w;
+mod adamax;
+mod asgd;
 mod fraction;
 mod lbfgs;
+mod nadam;
+mod pair;
+mod radam;
+mod rms_prop;
+mod rprop;
 pub mod schedule;
 mod search;
 mod sgd;
 mod stepper;
 
+pub use adadelta::{Adadelta, AdadeltaRule};
+pub use adagrad::{Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule};
+pub use adam_w::{AdamW, AdamWRule};
+pub use adamax::{Adamax, AdamaxRule};
+pub use asgd::{Asgd, AsgdRule};
 pub use lbfgs::{Lbfgs, LbfgsMemory, LbfgsStorage};
+pub use nadam::{NAdam, NAdamRule};
+pub use radam::{RAdam, RAdamRule};
+pub use rms_prop::{RmsProp, RmsPropRule};
+pub use rprop::{Rprop, RpropRule};
 pub use search::{Answer, Minimized, Reason, Search};
 pub use sgd::{Sgd, SgdRule};
 pub use stepper::{Element, Rule, Stepper, Storage, Visit, sweep};
@@ -179,12 +208,16 @@ fn require(holds: bool, expected: &'static str, found: f32) -> Result<(), Optimi
 #[derive(Clone, Copy, Debug)]
 struct Objective {
     maximize: bool,
+    /// Whether `weight_decay` shortens the parameter, `p · (1 - lr · weight_decay)`, and is
+    /// no penalty.
+    decoupled: bool,
     weight_decay: f32,
 }
 
 impl Objective {
     const LOSS: Self = Self {
         maximize: false,
+        decoupled: false,
         weight_decay: 0.0,
     };
 
@@ -203,4 +236,52 @@ impl Objective {
             g + L::splat(self.weight_decay) * p
         }
     }
+
+    /// The parameter before a step of that rate, and the gradient.
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, lr: f32, p: L, g: L) -> [L; 2] {
+        if self.decoupled {
+            let g = if self.maximize { -g } else { g };
+            [p * L::splat(1.0 - lr * self.weight_decay), g]
+        } else {
+            [p, self.gradient(p, g)]
+        }
+    }
+}
+
+/// As `torch.lerp`: from the nearer end, exact at both.
+#[inline(always)]
+fn lerp<L: Lanes>(from: L, to: L, weight: f32) -> L {
+    if weight < 0.5 {
+        from + L::splat(weight) * (to - from)
+    } else {
+        to + L::splat(weight - 1.0) * (to - from)
+    }
+}
+
+/// Shows a count as two numbers of 16 bits, which are exact, and takes it back.
+fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>) {
+    let mut halves = [(*count >> 16) as f32, (*count & 0xffff) as f32];
+    visit(name, &mut halves);
+    let [high, low] = halves;
+    *count = (high as u32) << 16 | (low as u32 & 0xffff);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Objective;
+
+    /// With and without a penalty, and weight decay that is none.
+    pub(super) const OBJECTIVES: [Objective; 3] = {
+        let penalised = Objective {
+            maximize: true,
+            decoupled: false,
+            weight_decay: 0.01,
+        };
+        let decoupled = Objective {
+            decoupled: true,
+            ..penalised
+        };
+        [Objective::LOSS, penalised, decoupled]
+    };
 }

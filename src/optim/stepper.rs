@@ -273,6 +273,91 @@ impl<R: Rule, const N: usize, S: Storage> Stateful for Stepper<R, N, S> {
     }
 }
 
+/// The constructors of an optimizer with so many buffers, for each [`Storage`]. Its rule
+/// has a `const fn new(lr: f32)`.
+macro_rules! constructors {
+    ($name:ident, $rule:ident: $buffers:literal, $default:literal) => {
+        impl<const N: usize> Stepper<$rule, N, [[f32; N]; $buffers]> {
+            #[doc = concat!("With learning rate `lr` (PyTorch's default is ", $default,
+                ") and state for up to `N` parameters inline.")]
+            #[must_use]
+            #[inline(always)]
+            pub const fn new(lr: f32) -> Self {
+                Self::from_rule($rule::new(lr))
+            }
+        }
+
+        #[cfg(feature = "std")]
+        impl Stepper<$rule, 0, std::vec::Vec<f32>> {
+            /// With learning rate `lr` and state for up to `params` parameters on the heap.
+            #[must_use]
+            pub fn on_heap(lr: f32, params: usize) -> Self {
+                Self::from_rule_on_heap($rule::new(lr), params)
+            }
+        }
+
+        impl<'s> Stepper<$rule, 0, &'s mut [f32]> {
+            #[doc = concat!("With learning rate `lr` and state in a slice of the caller's: ",
+                stringify!($buffers), " floats for each parameter, and one more for each option \
+                that needs it. It is zeroed.")]
+            #[must_use]
+            pub fn with_state(lr: f32, state: &'s mut [f32]) -> Self {
+                Self::from_rule_with_state($rule::new(lr), state)
+            }
+        }
+    };
+}
+pub(super) use constructors;
+
+/// The learning rate of a rule that has it in a field `lr`, as part of its `impl Rule`.
+macro_rules! learning_rate_in_field {
+    () => {
+        fn learning_rate(&self) -> f32 {
+            self.lr
+        }
+
+        fn set_learning_rate(&mut self, lr: f32) {
+            self.lr = lr;
+        }
+    };
+}
+pub(super) use learning_rate_in_field;
+
+/// The builders of a rule with a [`Objective`](super::Objective) in a field `objective`.
+macro_rules! objective_builders {
+    ($name:ident) => {
+        impl<const N: usize, S> $name<N, S> {
+            /// Adds `weight_decay · p` to every gradient (L2 penalty). Default 0.
+            #[must_use]
+            pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
+                self.rule.objective.weight_decay = weight_decay;
+                self
+            }
+
+            /// Climbs instead of descending.
+            #[must_use]
+            pub const fn maximize(mut self) -> Self {
+                self.rule.objective.maximize = true;
+                self
+            }
+        }
+    };
+    ($name:ident, decoupled) => {
+        objective_builders!($name);
+
+        impl<const N: usize, S> $name<N, S> {
+            /// Weight decay is no penalty: the parameter is multiplied by
+            /// `1 - lr · weight_decay` instead, as in [`AdamW`](crate::optim::AdamW).
+            #[must_use]
+            pub const fn decoupled_weight_decay(mut self) -> Self {
+                self.rule.objective.decoupled = true;
+                self
+            }
+        }
+    };
+}
+pub(super) use objective_builders;
+
 /// A builder after which the rule needs one buffer more, for each [`Storage`]. `$from`
 /// is the number of buffers that there were; several can be given.
 macro_rules! one_more_buffer {

@@ -36,6 +36,12 @@ static GROUPS: &[workload::Group] = &[
     workload::MODEL_NODES,
     #[cfg(feature = "optimizers")]
     workload::OPTIMIZERS,
+    #[cfg(feature = "more-optimizers")]
+    workload::MORE_OPTIMIZERS,
+    #[cfg(feature = "searches")]
+    workload::SEARCHES,
+    #[cfg(feature = "schedules")]
+    workload::SCHEDULES,
     #[cfg(feature = "layers")]
     workload::LAYERS,
     #[cfg(feature = "thermometer")]

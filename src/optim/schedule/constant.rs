@@ -1,7 +1,7 @@
 //! A fraction of the rate up to an epoch.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// `lr · factor` for the first `total_iters` epochs, then `lr`, as
 /// `torch.optim.lr_scheduler.ConstantLR`. PyTorch's defaults: a third, for 5 epochs.

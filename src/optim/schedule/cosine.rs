@@ -1,7 +1,7 @@
 //! Down along half a cosine, and up again.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// `eta_min + (lr - eta_min) · (1 + cos(π · epoch / t_max)) / 2`, as
 /// `torch.optim.lr_scheduler.CosineAnnealingLR`: from the rate down to `eta_min` in `t_max`

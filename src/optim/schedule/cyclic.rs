@@ -1,7 +1,7 @@
 //! Up and down again and again.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// How high the cycles of a [`CyclicLr`] are.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Every epoch a fraction of the rate.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// `lr ← lr · gamma` every epoch, as `torch.optim.lr_scheduler.ExponentialLR`.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! What a function makes of the rate.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// The base rate times `factor(epoch)`, with the epoch counted from 0, as
 /// `torch.optim.lr_scheduler.LambdaLR`. (For the rate itself, a function is a schedule

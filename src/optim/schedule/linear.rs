@@ -1,7 +1,7 @@
 //! A fraction of the rate that grows or shrinks in a line.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// `lr · factor`, where the factor goes in a line from `start_factor` to `end_factor` in
 /// `total_iters` epochs and stays there, as `torch.optim.lr_scheduler.LinearLR`: a warm-up.

@@ -55,7 +55,7 @@ mod linear;
 mod multi_step;
 mod multiplicative;
 mod one_cycle;
-mod pair;
+
 mod plateau;
 mod polynomial;
 mod sequential;
@@ -78,9 +78,9 @@ pub use sequential::SequentialLr;
 pub use step::StepLr;
 pub use warm_restarts::CosineAnnealingWarmRestarts;
 
-use pair::Pair;
+use super::pair::Pair;
 
-use super::{Optimizer, Visit};
+use super::{Optimizer, Visit, visit_count};
 
 /// How rates go from epoch to epoch. A [`Scheduler`] asks it, epoch by epoch.
 pub trait Schedule {
@@ -237,14 +237,6 @@ impl<S: Schedule> Scheduler<S> {
         *momentum = momentum.is_some().then_some(one[0]);
         self.schedule.visit_state(visit);
     }
-}
-
-/// Shows a count as two numbers of 16 bits, which are exact, and takes it back.
-fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>) {
-    let mut halves = [(*count >> 16) as f32, (*count & 0xffff) as f32];
-    visit(name, &mut halves);
-    let [high, low] = halves;
-    *count = (high as u32) << 16 | (low as u32 & 0xffff);
 }
 
 /// The same rate in every epoch.

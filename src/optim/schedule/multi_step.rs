@@ -1,7 +1,7 @@
 //! At given epochs a fraction of the rate.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// `lr ← lr · gamma` at each of the `milestones`, as
 /// `torch.optim.lr_scheduler.MultiStepLR`: in any order, and as often as one is named.

@@ -1,7 +1,7 @@
 //! What a function makes of the rate of the epoch before.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// `lr ← lr · factor(epoch)` from epoch 1 on, as
 /// `torch.optim.lr_scheduler.MultiplicativeLR`.

@@ -1,7 +1,7 @@
 //! Up and down once.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// How a rate goes from one number to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

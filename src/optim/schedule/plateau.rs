@@ -1,7 +1,7 @@
 //! A fraction of the rate whenever a metric no longer gets better.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule, Visit, visit_count};
+use crate::optim::pair::Pair;
 
 /// Whether a metric should be low or high.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

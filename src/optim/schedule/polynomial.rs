@@ -1,7 +1,7 @@
 //! Down to 0 along a power.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// `lr · (1 - epoch / total_iters)^power`, then 0, as
 /// `torch.optim.lr_scheduler.PolynomialLR`. PyTorch's defaults: 5 epochs, power 1.

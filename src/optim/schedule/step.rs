@@ -1,7 +1,7 @@
 //! Every so many epochs a fraction of the rate.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// `lr ← lr · gamma` every `step_size` epochs, as `torch.optim.lr_scheduler.StepLR`. Gamma
 /// is 0.1 unless [`gamma`](Self::gamma) says otherwise. A step size of 0 never comes.

@@ -1,7 +1,7 @@
 //! Down along half a cosine, again and again.
 
-use super::pair::Pair;
 use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
 
 /// `eta_min + (lr - eta_min) · (1 + cos(π · t / T)) / 2` in epoch `t` of a cycle of `T`
 /// epochs, as `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`. The first cycle has

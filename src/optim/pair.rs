@@ -7,25 +7,25 @@
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::super::Visit;
+use super::Visit;
 use crate::kernel::math;
 
 /// `hi + lo`, with `hi` the nearest `f32` to it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pair {
+pub(in crate::optim) struct Pair {
     hi: f32,
     lo: f32,
 }
 
 impl Pair {
-    pub(super) const ZERO: Self = Self { hi: 0.0, lo: 0.0 };
-    pub(super) const ONE: Self = Self { hi: 1.0, lo: 0.0 };
+    pub(in crate::optim) const ZERO: Self = Self { hi: 0.0, lo: 0.0 };
+    pub(in crate::optim) const ONE: Self = Self { hi: 1.0, lo: 0.0 };
     const LN_2: Self = Self::new(core::f64::consts::LN_2);
     const HALF_PI: Self = Self::new(core::f64::consts::FRAC_PI_2);
 
     /// Always inlined: of a constant, no `f64` is left.
     #[inline(always)]
-    pub(super) const fn new(x: f64) -> Self {
+    pub(in crate::optim) const fn new(x: f64) -> Self {
         let hi = x as f32;
         let lo = (x - hi as f64) as f32;
         // An infinity has no rest.
@@ -35,16 +35,16 @@ impl Pair {
         }
     }
 
-    pub(super) const fn of(x: f32) -> Self {
+    pub(in crate::optim) const fn of(x: f32) -> Self {
         Self { hi: x, lo: 0.0 }
     }
 
-    pub(super) const fn of_count(n: u32) -> Self {
+    pub(in crate::optim) const fn of_count(n: u32) -> Self {
         // 20 and 12 bits: both are exact, and their sum is made a pair.
         Self::sum((n & !0xfff) as f32, (n & 0xfff) as f32)
     }
 
-    pub(super) const fn to_f32(self) -> f32 {
+    pub(in crate::optim) const fn to_f32(self) -> f32 {
         self.hi + self.lo
     }
 
@@ -57,16 +57,16 @@ impl Pair {
         }
     }
 
-    pub(super) fn less(self, other: Self) -> bool {
+    pub(in crate::optim) fn less(self, other: Self) -> bool {
         let difference = self - other;
         difference.hi < 0.0
     }
 
-    pub(super) fn min(self, other: Self) -> Self {
+    pub(in crate::optim) fn min(self, other: Self) -> Self {
         if other.less(self) { other } else { self }
     }
 
-    pub(super) fn max(self, other: Self) -> Self {
+    pub(in crate::optim) fn max(self, other: Self) -> Self {
         if self.less(other) { other } else { self }
     }
 
@@ -78,7 +78,7 @@ impl Pair {
     }
 
     /// `selfⁿ` by squaring.
-    pub(super) fn powi(self, mut n: u32) -> Self {
+    pub(in crate::optim) fn powi(self, mut n: u32) -> Self {
         let (mut power, mut square) = (Self::ONE, self);
         while n > 0 {
             if n & 1 == 1 {
@@ -91,7 +91,7 @@ impl Pair {
     }
 
     /// `self^exponent` for a number that is not negative.
-    pub(super) fn pow(self, exponent: Self) -> Self {
+    pub(in crate::optim) fn pow(self, exponent: Self) -> Self {
         if self.hi <= 0.0 {
             return if exponent.hi == 0.0 {
                 Self::ONE
@@ -129,7 +129,7 @@ impl Pair {
     }
 
     /// sin²(π/2 · x) for x from 0 to 1, which is (1 - cos(πx)) / 2.
-    pub(super) fn sine_squared(self) -> Self {
+    pub(in crate::optim) fn sine_squared(self) -> Self {
         let z = self * Self::HALF_PI;
         let square = z * z;
         let mut sum = Self::ONE;
@@ -142,7 +142,7 @@ impl Pair {
     }
 
     /// Shows it as two numbers, and takes it back.
-    pub(super) fn visit(&mut self, name: &'static str, visit: Visit<'_>) {
+    pub(in crate::optim) fn visit(&mut self, name: &'static str, visit: Visit<'_>) {
         let mut both = [self.hi, self.lo];
         visit(name, &mut both);
         let [hi, lo] = both;
