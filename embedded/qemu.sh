@@ -22,7 +22,7 @@ boards=(
     "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   operations,model-nodes,sine,programs"
     "thumbv7m-none-eabi            Cortex-M3   mps2-an385        mps2       -"
     "thumbv7m-none-eabi            Cortex-M3   lm3s6965evb       lm3s6965   operations,model-nodes,programs"
-    "thumbv7m-none-eabi            Cortex-M3   stm32vldiscovery  stm32f100  kernels,operations,models,model-nodes,optimizers,sine-parts,sine,programs"
+    "thumbv7m-none-eabi            Cortex-M3   stm32vldiscovery  stm32f100  kernels,operations,models,model-nodes,optimizers,more-optimizers,searches,schedules,sine-parts,sine,programs"
     "thumbv7em-none-eabihf         Cortex-M4F  mps2-an386        mps2       -"
     "thumbv7em-none-eabihf         Cortex-M4F  netduinoplus2     stm32f405  -"
     "thumbv7em-none-eabihf         Cortex-M7   mps2-an500        mps2       -"

@@ -11,7 +11,8 @@
 use baregrad::Arena;
 use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, OptimizerError,
-    RAdam, Reason, RmsProp, Rprop, Search, Sgd, Stateful,
+    ParamGroups, RAdam, Reason, RmsProp, Rprop, Search, Sgd, Stateful, clip_grad_norm,
+    clip_grad_value,
 };
 use baregrad::random::{fill_normal, seeded};
 
@@ -896,4 +897,89 @@ fn minimize_on_a_tape() {
     assert!(error.to_string().contains("has room"), "{error}");
     tape.replay().unwrap();
     tape.backward(loss).unwrap();
+}
+
+/// Each group is what its optimizer alone makes of its part, and a schedule scales all.
+#[test]
+fn groups_are_their_parts() {
+    let new = || {
+        let rest = ParamGroups::new(2, Adam::<2>::new(0.02), Sgd::new(0.3).momentum::<9>(0.5));
+        ParamGroups::new(1, AdamW::<1>::new(0.1), rest)
+    };
+    let (mut groups, mut adam_w) = (new(), AdamW::<1>::new(0.1));
+    let (mut adam, mut sgd) = (Adam::<2>::new(0.02), Sgd::new(0.3).momentum::<2>(0.5));
+    let [mut together, mut apart] = [[0.5, -1.0, 2.0, 0.25, 3.0]; 2];
+    let mut kept = Vec::new();
+    for step in 0..12 {
+        if step == 6 {
+            groups.set_learning_rate(0.05);
+            adam_w.set_learning_rate(0.05);
+            adam.set_learning_rate(0.01);
+            sgd.set_learning_rate(0.15);
+            kept.push((keep(&mut groups, 5), together));
+        }
+        let grads = together.map(|p| p + step as f32);
+        groups.step(&mut together, &grads).unwrap();
+        adam_w.step(&mut apart[..1], &grads[..1]).unwrap();
+        adam.step(&mut apart[1..3], &grads[1..3]).unwrap();
+        sgd.step(&mut apart[3..], &grads[3..]).unwrap();
+        for (a, b) in together.iter().zip(&apart) {
+            assert!((a - b).abs() < 1e-6, "step {step}: {together:?} {apart:?}");
+        }
+    }
+    assert_eq!(groups.momentum_factor(), Some(0.5));
+    let mut resumed = new();
+    let (state, mut again) = kept.remove(0);
+    restore(&mut resumed, 5, &state);
+    for step in 6..12 {
+        let grads = again.map(|p| p + step as f32);
+        resumed.step(&mut again, &grads).unwrap();
+    }
+    assert_eq!(again, together);
+    let error = groups.step(&mut together, &[0.0; 4]).unwrap_err();
+    assert_eq!(
+        error,
+        OptimizerError::GradientCount {
+            params: 5,
+            grads: 4
+        }
+    );
+    assert!(
+        groups
+            .visit_state(13, &mut |name, _| panic!("{name}"))
+            .is_err()
+    );
+}
+
+/// As `torch.nn.utils.clip_grad_norm_` and `clip_grad_value_`; what is hard about it is
+/// tested next to `train::Clip`, which calls the same.
+#[test]
+fn gradients_are_clipped() {
+    let mut arena = Arena::<64, 24>::new();
+    let tape = arena.tape();
+    let [x, y] = [tape.param(&[3.0], []), tape.param(&[-4.0], [])];
+    let loss = 0.5 * (x.square() + y.square());
+    let clipped = |clip: &dyn Fn()| {
+        tape.zero_grad();
+        tape.backward(loss).unwrap();
+        clip();
+        [x.grad().unwrap()[0], y.grad().unwrap()[0]]
+    };
+    let [a, b] = clipped(&|| assert_eq!(tape.clip_grad_norm(1.0).unwrap(), 5.0));
+    assert!((a - 0.6).abs() < 1e-6 && (b + 0.8).abs() < 1e-6, "{a} {b}");
+    let unchanged = clipped(&|| assert_eq!(tape.clip_grad_norm(6.0).unwrap(), 5.0));
+    assert_eq!(unchanged, [3.0, -4.0]);
+    let values = clipped(&|| tape.clip_grad_value(3.5).unwrap());
+    assert_eq!(values, [3.0, -3.5]);
+    tape.zero_grad();
+    assert!(tape.clip_grad_norm(1.0).is_err());
+
+    let mut huge = [3e38; 4];
+    assert_eq!(clip_grad_norm(&mut huge, 2.0), f32::INFINITY);
+    assert!(huge.iter().all(|g| (g - 1.0).abs() < 1e-6), "{huge:?}");
+    let mut none: [f32; 0] = [];
+    assert_eq!(clip_grad_norm(&mut none, 1.0), 0.0);
+    let mut values = [f32::NAN, f32::INFINITY, -0.5];
+    clip_grad_value(&mut values, 1.0);
+    assert!(values[0].is_nan() && values[1..] == [1.0, -0.5]);
 }

@@ -18,7 +18,8 @@
 //! `Adam::<2>::new(lr)` has room for two parameters inline,
 //! `Adam::with_state(lr, &mut floats)` and `Adam::on_heap(lr, 2)` have it elsewhere. State
 //! can be kept and restored: [`Stateful`]. How learning rates go from epoch to epoch is in
-//! [`schedule`].
+//! [`schedule`]; [`ParamGroups`] gives each part of the parameters its own optimizer, and
+//! [`Tape::clip_grad_norm`] and [`Tape::clip_grad_value`] shorten gradients.
 //!
 //! ```
 //! use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
@@ -52,7 +53,9 @@ mod adam;
 mod adam_w;
 mod adamax;
 mod asgd;
+mod clip;
 mod fraction;
+mod groups;
 mod lbfgs;
 mod nadam;
 mod pair;
@@ -70,6 +73,8 @@ pub use adam::{Adam, AdamRule};
 pub use adam_w::{AdamW, AdamWRule};
 pub use adamax::{Adamax, AdamaxRule};
 pub use asgd::{Asgd, AsgdRule};
+pub use clip::{clip_grad_norm, clip_grad_value};
+pub use groups::ParamGroups;
 pub use lbfgs::{Lbfgs, LbfgsMemory, LbfgsStorage};
 pub use nadam::{NAdam, NAdamRule};
 pub use radam::{RAdam, RAdamRule};
@@ -163,8 +168,9 @@ pub trait Stateful {
     /// the learning rate, then buffers of `params` numbers, one per parameter. `visit`
     /// reads them, to keep them, or overwrites them, to restore them.
     ///
-    /// Names differ, and their number, order and lengths depend on the optimizer's options
-    /// and on `params` alone. Counts and fractions of more than 24 bits are several
+    /// Names differ, but for those of [`ParamGroups`], which come group after group; and
+    /// their number, order and lengths depend on the optimizer's options and on `params`
+    /// alone. Counts and fractions of more than 24 bits are several
     /// numbers. All are finite unless parameters or gradients were not. Other
     /// hyper-parameters than those that may change between steps are not part of it:
     /// restore into an optimizer that was built alike.

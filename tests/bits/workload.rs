@@ -13,8 +13,8 @@ use baregrad::optim::schedule::{
     MultiStepLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Schedule, Scheduler, StepLr,
 };
 use baregrad::optim::{
-    Adadelta, Adagrad, Adam, AdamW, Adamax, Asgd, Lbfgs, NAdam, Optimizer, RAdam, RmsProp, Rprop,
-    Sgd, Stateful,
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Asgd, Lbfgs, NAdam, Optimizer, ParamGroups, RAdam,
+    RmsProp, Rprop, Sgd, Stateful, clip_grad_norm,
 };
 use baregrad::random::{Rng, seeded};
 use baregrad::{Arena, Error, Shape, Tape, Var};
@@ -110,15 +110,15 @@ pub const OPTIMIZERS: Group = Group {
 pub const MORE_OPTIMIZERS: Group = Group {
     name: "more-optimizers",
     run: more_optimizers,
-    stack: 6000,
-    digest: 0xe97c_da32_46ac_f267,
+    stack: 2500,
+    digest: 0x7213_9b6f_9464_e36b,
 };
 
 /// L-BFGS on a recorded loss.
 pub const SEARCHES: Group = Group {
     name: "searches",
     run: searches,
-    stack: 6000,
+    stack: 4500,
     digest: 0x9738_64d5_299d_1fb2,
 };
 
@@ -126,7 +126,7 @@ pub const SEARCHES: Group = Group {
 pub const SCHEDULES: Group = Group {
     name: "schedules",
     run: schedules,
-    stack: 4000,
+    stack: 1200,
     digest: 0xc07e_75ac_beb8_6023,
 };
 
@@ -806,6 +806,16 @@ fn more_optimizers(digest: &mut Digest) -> Result<(), Error> {
     run(digest, Adadelta::<N>::new(0.1));
     run(digest, Asgd::<N>::new(0.1).t0(3.0));
     run(digest, Rprop::<N>::new(0.1));
+    run(
+        digest,
+        ParamGroups::new(7, Adagrad::<7>::new(0.1), Sgd::new(0.1)),
+    );
+    let mut grads = [0.0; 67];
+    fill(&mut seeded(5), &mut grads);
+    for most in [1.0, 1e-38] {
+        digest.add(&[clip_grad_norm(&mut grads, most)]);
+        digest.add(&grads);
+    }
     Ok(())
 }
 

@@ -30,7 +30,7 @@ use baregrad::optim::schedule::{
 };
 use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, OptimizerError,
-    RAdam, RmsProp, Rprop, Search, Sgd, Stateful,
+    ParamGroups, RAdam, RmsProp, Rprop, Search, Sgd, Stateful,
 };
 use baregrad::random::{self, RandomError, Rng};
 use baregrad::{Arena, Error, Shape, ShapeError, Tape, Usage, Var};
@@ -192,6 +192,8 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
     black_box(Gradcheck::new().run(loss)?);
     tape.backward_with(w, data)?;
     tape.allow_unused(b)?;
+    black_box(tape.clip_grad_norm(s)?);
+    tape.clip_grad_value(s)?;
     tape.step(&mut Sgd::new(s))?;
     tape.step(&mut Adam::<4>::new(s))?;
     tape.step::<dyn Optimizer>(&mut Sgd::new(s).momentum::<4>(s))?;
@@ -243,8 +245,14 @@ fn optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
     let (slice, b) = (&mut black_box(&mut slice)[..], &mut black_box(&mut b)[..]);
     let mut lent = black_box(Adam::with_state(x, slice).amsgrad());
     let mut lent_sgd = black_box(Sgd::new(x).momentum_with_state(x, b));
-    plain.visit_state(size(), black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)))?;
-    lent.visit_state(size(), black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)))?;
+    plain.visit_state(
+        size(),
+        black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+    )?;
+    lent.visit_state(
+        size(),
+        black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+    )?;
     plain.reset();
     heavy.reset();
     adam.reset();
@@ -278,7 +286,8 @@ fn more_optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
     let mut adagrad = black_box(Adagrad::<8>::new(x).lr_decay(x));
     let mut adadelta = black_box(Adadelta::<8>::new(x));
     let mut asgd = black_box(Asgd::<8>::new(x).lambd(x).t0(x));
-    let mut rprop = black_box(Rprop::<8>::new(x).etas(x, x + 1.0));
+    let rprop = black_box(Rprop::<8>::new(x).etas(x, x + 1.0));
+    let mut rprop = black_box(ParamGroups::new(size(), rprop, Sgd::new(x)));
     asgd.average(params)?;
     let all: [&mut dyn Optimizer; 9] = [
         &mut adam_w,
@@ -309,7 +318,10 @@ fn more_optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
     ];
     for optimizer in all {
         let optimizer = black_box(optimizer);
-        optimizer.visit_state(size(), black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)))?;
+        optimizer.visit_state(
+            size(),
+            black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+        )?;
     }
     let mut memory = black_box([0.0; 100]);
     let mut search = black_box(Lbfgs::with_state(x, size(), &mut memory).strong_wolfe());
@@ -319,7 +331,10 @@ fn more_optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
         let search = black_box(search);
         while let Answer::Ask = search.tell(params, black_box(x), grads)? {}
     }
-    inline.visit_state(size(), black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)))
+    inline.visit_state(
+        size(),
+        black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+    )
 }
 
 /// Schedules of any epoch.
