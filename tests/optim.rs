@@ -11,7 +11,7 @@
 use baregrad::Arena;
 use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, OptimizerError,
-    ParamGroups, RAdam, Reason, RmsProp, Rprop, Search, Sgd, Stateful, clip_grad_norm,
+    ParamGroups, RAdam, Reason, RmsProp, Rprop, Search, Sgd, SparseAdam, Stateful, clip_grad_norm,
     clip_grad_value,
 };
 use baregrad::random::{fill_normal, seeded};
@@ -982,4 +982,91 @@ fn gradients_are_clipped() {
     let mut values = [f32::NAN, f32::INFINITY, -0.5];
     clip_grad_value(&mut values, 1.0);
     assert!(values[0].is_nan() && values[1..] == [1.0, -0.5]);
+}
+
+/// Against PyTorch's formula (`torch/optim/_functional.py`, `sparse_adam`), evaluated in
+/// `f64`: moments of parameters without a gradient stay as they are, yet all steps count.
+#[test]
+fn sparse_adam_is_its_formula() {
+    let (lr, beta1, beta2, eps) = (0.1, 0.8_f64, 0.99_f64, 1e-6);
+    let mut adam = SparseAdam::<9>::new(lr as f32)
+        .betas(beta1, beta2)
+        .eps(eps as f32);
+    let mut params = [0.5, -1.0, 2.0, 0.25, 3.0];
+    let mut exact = params.map(f64::from);
+    let [mut m, mut v] = [[0.0; 5]; 2];
+    let mut rng = seeded(9);
+    for step in 1..=40_i32 {
+        let indices: Vec<usize> = (0..5)
+            .filter(|i| !(step as usize * 7 + i * i).is_multiple_of(3))
+            .collect();
+        let mut values = vec![0.0; indices.len()];
+        fill_normal(&mut rng, 0.0, 1.0, &mut values).unwrap();
+        let before = params;
+        adam.step_sparse(&mut params, &indices, &values).unwrap();
+        let size = lr * (1.0 - beta2.powi(step)).sqrt() / (1.0 - beta1.powi(step));
+        for (&i, &g) in indices.iter().zip(&values) {
+            let g = f64::from(g);
+            m[i] += (g - m[i]) * (1.0 - beta1);
+            v[i] += (g * g - v[i]) * (1.0 - beta2);
+            exact[i] -= size * m[i] / (v[i].sqrt() + eps);
+        }
+        for i in 0..5 {
+            assert!(
+                (f64::from(params[i]) - exact[i]).abs() < 3e-6,
+                "step {step}, {i}"
+            );
+            assert!(indices.contains(&i) || params[i] == before[i]);
+        }
+    }
+
+    let mut refused = adam.clone();
+    let before = params;
+    for (indices, values, message) in [
+        (
+            vec![1, 1],
+            vec![1.0; 2],
+            "expected increasing indices of parameters, found 1",
+        ),
+        (
+            vec![3, 2],
+            vec![1.0; 2],
+            "expected increasing indices of parameters, found 2",
+        ),
+        (
+            vec![5],
+            vec![1.0],
+            "expected increasing indices of parameters, found 5",
+        ),
+        (
+            vec![0, 1],
+            vec![1.0],
+            "expected 2 gradients, one per parameter, found 1",
+        ),
+    ] {
+        let error = refused
+            .step_sparse(&mut params, &indices, &values)
+            .unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+    let mut small = SparseAdam::<4>::new(0.1);
+    assert!(small.step_sparse(&mut params, &[0], &[1.0]).is_err());
+    assert!(
+        SparseAdam::<9>::new(0.0)
+            .step_sparse(&mut params, &[0], &[1.0])
+            .is_err()
+    );
+    assert!(
+        SparseAdam::<9>::new(0.1)
+            .eps(0.0)
+            .step_sparse(&mut params, &[0], &[1.0])
+            .is_err()
+    );
+    assert_eq!(params, before);
+    // As if nothing had happened; and dense gradients are those with all indices.
+    let mut dense = params;
+    adam.step_sparse(&mut params, &[0, 1, 2, 3, 4], &[0.5; 5])
+        .unwrap();
+    refused.step(&mut dense, &[0.5; 5]).unwrap();
+    assert_eq!(params, dense);
 }

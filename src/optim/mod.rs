@@ -5,6 +5,7 @@
 //! | [`Sgd`] | none; 4 bytes with momentum | `torch.optim.SGD` |
 //! | [`Adam`], [`AdamW`] | 8 bytes; 12 with AMSGrad | `Adam`, `AdamW` |
 //! | [`NAdam`], [`RAdam`], [`Adamax`] | 8 bytes | `NAdam`, `RAdam`, `Adamax` |
+//! | [`SparseAdam`], of indices and values | 8 bytes | `SparseAdam` |
 //! | [`RmsProp`] | 4 bytes; centered and momentum 4 more each | `RMSprop` |
 //! | [`Adagrad`], [`Adadelta`] | 4 bytes; 8 bytes | `Adagrad`, `Adadelta` |
 //! | [`Asgd`] | 4 bytes | `ASGD` |
@@ -65,6 +66,7 @@ mod rprop;
 pub mod schedule;
 mod search;
 mod sgd;
+mod sparse_adam;
 mod stepper;
 
 pub use adadelta::{Adadelta, AdadeltaRule};
@@ -82,6 +84,7 @@ pub use rms_prop::{RmsProp, RmsPropRule};
 pub use rprop::{Rprop, RpropRule};
 pub use search::{Answer, Minimized, Reason, Search};
 pub use sgd::{Sgd, SgdRule};
+pub use sparse_adam::{SparseAdam, SparseAdamRule};
 pub use stepper::{Element, Rule, Stepper, Storage, Visit, sweep};
 
 pub use crate::error::OptimizerError;

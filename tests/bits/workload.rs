@@ -14,7 +14,7 @@ use baregrad::optim::schedule::{
 };
 use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Asgd, Lbfgs, NAdam, Optimizer, ParamGroups, RAdam,
-    RmsProp, Rprop, Sgd, Stateful, clip_grad_norm,
+    RmsProp, Rprop, Sgd, SparseAdam, Stateful, clip_grad_norm,
 };
 use baregrad::random::{Rng, seeded};
 use baregrad::{Arena, Error, Shape, Tape, Var};
@@ -111,7 +111,7 @@ pub const MORE_OPTIMIZERS: Group = Group {
     name: "more-optimizers",
     run: more_optimizers,
     stack: 2500,
-    digest: 0x7213_9b6f_9464_e36b,
+    digest: 0x1c3d_2f27_d0d9_f798,
 };
 
 /// L-BFGS on a recorded loss.
@@ -806,6 +806,7 @@ fn more_optimizers(digest: &mut Digest) -> Result<(), Error> {
     run(digest, Adadelta::<N>::new(0.1));
     run(digest, Asgd::<N>::new(0.1).t0(3.0));
     run(digest, Rprop::<N>::new(0.1));
+    run(digest, SparseAdam::<N>::new(0.1));
     run(
         digest,
         ParamGroups::new(7, Adagrad::<7>::new(0.1), Sgd::new(0.1)),

@@ -30,7 +30,7 @@ use baregrad::optim::schedule::{
 };
 use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, OptimizerError,
-    ParamGroups, RAdam, RmsProp, Rprop, Search, Sgd, Stateful,
+    ParamGroups, RAdam, RmsProp, Rprop, Search, Sgd, SparseAdam, Stateful,
 };
 use baregrad::random::{self, RandomError, Rng};
 use baregrad::{Arena, Error, Shape, ShapeError, Tape, Usage, Var};
@@ -289,6 +289,8 @@ fn more_optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
     let rprop = black_box(Rprop::<8>::new(x).etas(x, x + 1.0));
     let mut rprop = black_box(ParamGroups::new(size(), rprop, Sgd::new(x)));
     asgd.average(params)?;
+    let mut sparse = black_box(SparseAdam::<8>::new(x));
+    sparse.step_sparse(params, &[size(), size()], grads)?;
     let all: [&mut dyn Optimizer; 9] = [
         &mut adam_w,
         &mut nadam,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, RAdam, RmsProp,
-    Rprop, Search, Sgd,
+    Rprop, Search, Sgd, SparseAdam,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -316,6 +316,19 @@ pub fn make(name: &str, lr: f64, hyper: &Map<String, Value>, n: usize) -> Option
                 adam = adam.eps(eps as f32);
             }
             shrink!(adam, hyper);
+            Box::new(adam)
+        }
+        "SparseAdam" => {
+            let mut adam = SparseAdam::with_state(lr, memory(2 * n));
+            if let Some([beta1, beta2]) = hyper.pair("betas") {
+                adam = adam.betas(beta1, beta2);
+            }
+            if let Some(eps) = hyper.number("eps") {
+                adam = adam.eps(eps as f32);
+            }
+            if hyper.flag("maximize") {
+                adam = adam.maximize();
+            }
             Box::new(adam)
         }
         "RMSprop" => {
