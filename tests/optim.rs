@@ -232,7 +232,7 @@ fn every_optimizer_in_a_slice_as_inline() {
     );
 }
 
-/// What PyTorch refuses with a `ValueError`, of the newer optimizers.
+/// PyTorch refuses these with a `ValueError`.
 #[test]
 fn other_hyper_parameters_out_of_range() {
     fn refuses(mut optimizer: impl Optimizer, message: &str) {
@@ -629,7 +629,7 @@ fn room_for_more() {
     );
 }
 
-/// What [`Stateful`] shows.
+/// Everything that [`Stateful`] shows.
 type Kept = Vec<(&'static str, Vec<f32>)>;
 
 fn keep(optimizer: &mut impl Stateful, params: usize) -> Kept {
@@ -890,7 +890,7 @@ fn minimize_on_a_tape() {
     }
     assert!(evaluations < 60, "{evaluations}");
     assert_eq!(search.evaluations(), evaluations);
-    // What the search refuses leaves the tape usable.
+    // A search that refuses leaves the tape usable.
     let error = tape
         .minimize(loss, &mut Lbfgs::<1, 8>::new(1.0))
         .unwrap_err();

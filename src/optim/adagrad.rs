@@ -104,7 +104,7 @@ impl<const N: usize, S> Adagrad<N, S> {
         self
     }
 
-    /// What the sums of squares begin with.
+    /// The sums of squares begin with this.
     #[must_use]
     pub const fn initial_accumulator_value(mut self, value: f32) -> Self {
         self.rule.initial = value;

@@ -334,7 +334,7 @@ struct Update {
 }
 
 impl Update {
-    /// Of the step whose powers are there.
+    /// The scalars of the step whose powers are there.
     #[inline(always)]
     fn of(rule: &AdamRule) -> Self {
         let [Decay { power: power1, .. }, Decay { power: power2, .. }] = rule.decays;

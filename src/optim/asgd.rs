@@ -38,7 +38,7 @@ pub struct AsgdRule {
     alpha: Pair,
     t0: f32,
     steps: u32,
-    /// Of the next step; NaN before the first.
+    /// The rate of the next step.
     eta: f32,
     mu: f32,
     objective: Objective,

@@ -16,11 +16,11 @@ use super::{Optimizer, OptimizerError, Stateful, Visit};
 /// use baregrad::optim::{AdamW, Optimizer, ParamGroups, Sgd};
 ///
 /// // Four weights that decay, and two biases that do not and learn faster.
-/// let weights = AdamW::<4>::new(1e-2).weight_decay(0.1);
-/// let mut groups = ParamGroups::new(4, weights, Sgd::new(5e-2));
+/// let weights = AdamW::<4>::new(0.125).weight_decay(0.1);
+/// let mut groups = ParamGroups::new(4, weights, Sgd::new(0.5));
 /// groups.step(&mut [0.5; 6], &[1.0; 6])?;
-/// groups.set_learning_rate(1e-3);
-/// assert_eq!(groups.second().learning_rate(), 5e-3);
+/// groups.set_learning_rate(0.0625); // half of it, as a schedule does
+/// assert_eq!(groups.second().learning_rate(), 0.25);
 /// # Ok::<(), baregrad::optim::OptimizerError>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -328,7 +328,7 @@ struct Hyper {
     maximize: bool,
 }
 
-/// What the next loss is for.
+/// The use of the next loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     /// A new call.
@@ -357,14 +357,14 @@ impl Point {
     };
 }
 
-/// What changes.
+/// All that changes from loss to loss.
 #[derive(Clone, Debug)]
 struct Now {
     phase: Phase,
     /// Iterations and evaluations of this call.
     iter: u32,
     evals: u32,
-    /// Of all calls.
+    /// Iterations and evaluations of all calls.
     n_iter: u32,
     func_evals: u32,
     /// Pairs that there are, and where the oldest of them is.
@@ -375,7 +375,8 @@ struct Now {
     /// Where the iteration began.
     prev_loss: f32,
     slope: f32,
-    /// Of the line search.
+    /// The line search: iterations, its bracket and which end of it is lower, and whether
+    /// the last point was too close to an end.
     ls_iter: u32,
     bracket: [Point; 2],
     low: bool,

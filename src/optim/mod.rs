@@ -120,8 +120,8 @@ pub trait Optimizer {
     /// Sets the learning rate between steps.
     fn set_learning_rate(&mut self, lr: f32);
 
-    /// The momentum of the next step, for optimizers that have one: `momentum` of
-    /// [`Sgd`], the first of the `betas` of [`Adam`].
+    /// The momentum of the next step, for optimizers that have one: [`Sgd`] and [`RmsProp`].
+    /// (A schedule does not move the `betas` of [`Adam`].)
     fn momentum_factor(&self) -> Option<f32> {
         None
     }
@@ -132,7 +132,7 @@ pub trait Optimizer {
     }
 }
 
-/// What remembers something from step to step that can be kept and restored: training
+/// A memory of earlier steps that can be kept and restored: training
 /// that was stopped, saved, and restored into a new optimizer goes on to the same bits.
 ///
 /// The state is a list of named numbers, as PyTorch's `state_dict`, with its names where
@@ -212,7 +212,7 @@ fn require(holds: bool, expected: &'static str, found: f32) -> Result<(), Optimi
     }
 }
 
-/// What is minimised: the loss, or with `maximize` its opposite, and a penalty
+/// The quantity to minimise: the loss, or with `maximize` its opposite, and a penalty
 /// on large parameters.
 #[derive(Clone, Copy, Debug)]
 struct Objective {

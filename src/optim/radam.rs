@@ -57,7 +57,7 @@ impl RAdamRule {
         }
     }
 
-    /// What `lr` is multiplied by where the second moment counts; `None` before.
+    /// The factor of `lr` where the second moment counts; `None` before.
     fn rectification(&self) -> Option<f32> {
         let [_, Decay { power, .. }] = self.decays;
         let twice = Pair::of_count(self.steps) + Pair::of_count(self.steps);

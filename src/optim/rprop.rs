@@ -85,8 +85,8 @@ impl Rule for RpropRule {
 constructors!(Rprop, RpropRule: 2, "1e-2");
 
 impl<const N: usize, S> Rprop<N, S> {
-    /// What a step size is multiplied by after a change of sign, less than 1, and after
-    /// none, more than 1.
+    /// The factors of a step size after a change of sign, less than 1, and after none, more
+    /// than 1.
     #[must_use]
     pub const fn etas(mut self, minus: f32, plus: f32) -> Self {
         self.rule.etas = [minus, plus];
@@ -118,7 +118,7 @@ impl Element for RpropRule {
         let g = if self.maximize { -g } else { g };
         let product = g * *prev;
         let changed = product.lt(zero);
-        // What is neither is 0, or a NaN, which stays.
+        // A product that is neither more nor less than 0 is 0, or a NaN, which stays.
         let eta = L::select(product.eq(zero), L::splat(1.0), product);
         let eta = L::select(product.gt(zero), plus, eta);
         let eta = L::select(changed, minus, eta);

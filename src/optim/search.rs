@@ -45,7 +45,7 @@ pub trait Search {
     ) -> Result<Answer, OptimizerError>;
 }
 
-/// What a [`Search`] says to a loss.
+/// A [`Search`] answers a loss with this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Answer {
@@ -70,7 +70,7 @@ pub enum Reason {
     Evaluations,
 }
 
-/// What [`Tape::minimize`] came to.
+/// The outcome of [`Tape::minimize`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Minimized {
@@ -108,7 +108,7 @@ impl<'t> Tape<'t> {
     /// ```
     ///
     /// # Errors
-    /// What [`replay`](Self::replay), [`backward`](Self::backward) and
+    /// All that [`replay`](Self::replay), [`backward`](Self::backward) and
     /// [`step`](Self::step) refuse.
     #[track_caller]
     pub fn minimize<S: Search + ?Sized>(

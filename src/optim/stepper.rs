@@ -1,10 +1,10 @@
-//! What all optimizers share: where their state lives, and one pass over memory.
+//! All optimizers share this: where their state lives, and one pass over memory.
 //!
 //! A [`Rule`] is a formula. It says how many numbers per parameter it remembers and what
 //! one step does; a [`Stepper`] is a rule together with the memory for them, which a
 //! [`Storage`] lends: inside the optimizer, on the heap, or in a slice of the caller's.
-//! What a step does to one element is an [`Element`], written once for all lanes and
-//! swept over memory by [`sweep`].
+//! An [`Element`] is one step of one parameter, written once for all lanes and swept over
+//! memory by [`sweep`].
 
 use super::{Optimizer, OptimizerError, Stateful};
 use crate::kernel::{Lanes, Level, with_lanes};
@@ -108,7 +108,7 @@ pub trait Rule {
 /// Reads or overwrites numbers that have a name: see [`Stateful::visit_state`].
 pub type Visit<'v> = &'v mut dyn FnMut(&'static str, &mut [f32]);
 
-/// What a step does to one element.
+/// One step of one parameter.
 pub trait Element {
     /// The new parameter, from the old one, its gradient, and its element of
     /// each of the state buffers, which are updated in place.

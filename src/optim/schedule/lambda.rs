@@ -1,4 +1,4 @@
-//! What a function makes of the rate.
+//! The base rate times what a function says.
 
 use super::{Now, Rates, Schedule};
 use crate::optim::pair::Pair;

@@ -117,7 +117,7 @@ pub trait Schedule {
     }
 }
 
-/// What a [`Schedule`] sees.
+/// A [`Schedule`] sees this of the training.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Now {

@@ -1,4 +1,4 @@
-//! What a function makes of the rate of the epoch before.
+//! The rate of the epoch before times what a function says.
 
 use super::{Now, Rates, Schedule};
 use crate::optim::pair::Pair;

@@ -12,7 +12,7 @@ pub enum PlateauMode {
     Max,
 }
 
-/// What the threshold of a [`ReduceLrOnPlateau`] is of.
+/// The unit of the threshold of a [`ReduceLrOnPlateau`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThresholdMode {
     /// A part of the best metric so far.
@@ -76,7 +76,7 @@ impl ReduceLrOnPlateau {
         self
     }
 
-    /// What the rate is multiplied by.
+    /// The rate is multiplied by this.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn factor(mut self, factor: f64) -> Self {

@@ -154,7 +154,7 @@ impl<'a> Hyper<'a> {
     }
 }
 
-/// What moves parameters: at given gradients, or by looking around.
+/// Moves parameters, at given gradients or by looking around.
 pub enum Made {
     Optimizer(Box<dyn Optimizer>),
     /// Whose average is looked at, too.

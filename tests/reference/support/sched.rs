@@ -306,7 +306,7 @@ fn defaults(file: &File, report: &mut Report) -> usize {
             "OneCycleLR" => &["max_lr", "total_steps"],
             "CyclicLR" => &["base_lr", "max_lr"],
             "ConstantLR" | "LinearLR" | "PolynomialLR" | "ReduceLROnPlateau" => &[],
-            // What these need is no number.
+            // These need something that is no number.
             _ => continue,
         };
         let number = |name: &&str| {
