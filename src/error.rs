@@ -347,9 +347,9 @@ pub enum OptimizerError {
         /// How many gradients came with them.
         grads: usize,
     },
-    /// The state was made for another number of parameters.
+    /// The state was made for fewer parameters.
     StateSize {
-        /// How many parameters the state was made for.
+        /// How many parameters the state has room for.
         state: usize,
         /// How many parameters there are.
         params: usize,
@@ -387,7 +387,7 @@ impl OptimizerError {
             Self::StateSize { state, params } => {
                 write!(
                     f,
-                    "expected {state} parameters, for which the state was made, found {params}: make it for {params}"
+                    "expected at most {state} parameters, for which the state has room, found {params}: make it for {params}"
                 )
             }
             Self::HyperParameter { expected, found } => {

@@ -242,7 +242,7 @@
 //! | [`ops`] | the operations, and the list tests are driven by |
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
-//! | [`optim`] | SGD, Adam |
+//! | [`optim`] | PyTorch's optimizers and schedules |
 //! | [`train`] | on the desktop: data, fitting, validation, reports, pictures |
 //! | [`random`] | seeded uniform and normal numbers, permutations |
 //! | [`gradcheck`] | `backward` against finite differences |

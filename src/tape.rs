@@ -617,6 +617,21 @@ impl<'t> Tape<'t> {
         })
     }
 
+    /// Changes the gradients of the parameters, if each has one.
+    #[track_caller]
+    pub(crate) fn change_grads<R>(
+        &self,
+        op: &'static str,
+        change: impl FnOnce(&mut [f32]) -> R,
+    ) -> Result<R, Error> {
+        self.leave(op, |state| {
+            if !state.every_param_has_grad() {
+                state.settle(Purpose::Step)?;
+            }
+            Ok(change(state.grads_mut()))
+        })
+    }
+
     /// Looks at something that may not be there.
     #[track_caller]
     pub(crate) fn read<R>(

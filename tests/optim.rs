@@ -8,7 +8,12 @@
     clippy::panic
 )]
 
-use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
+use baregrad::Arena;
+use baregrad::optim::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, OptimizerError,
+    ParamGroups, RAdam, Reason, RmsProp, Rprop, Search, Sgd, SparseAdam, Stateful, clip_grad_norm,
+    clip_grad_value,
+};
 use baregrad::random::{fill_normal, seeded};
 
 /// Parameters after each gradient, as bits.
@@ -46,7 +51,7 @@ fn heap_as_inline() {
 /// And slices are zeroed before.
 #[test]
 fn slices_as_inline() {
-    let (mut a, mut b, mut c) = ([7.0; 5], [f32::NAN; 5], [1.0; 5]);
+    let (mut a, mut b) = ([f32::NAN; 10], [7.0; 15]);
     let sgd = Sgd::new(0.05).dampening(0.1).weight_decay(0.01);
     assert_eq!(
         trajectory(&mut sgd.clone().momentum::<5>(0.9)),
@@ -55,13 +60,13 @@ fn slices_as_inline() {
     let adam = Adam::<5>::new(0.02);
     assert_eq!(
         trajectory(&mut adam.clone()),
-        trajectory(&mut Adam::with_state(0.02, &mut a, &mut b)),
+        trajectory(&mut Adam::with_state(0.02, &mut a)),
     );
     assert_eq!(
         trajectory(&mut adam.amsgrad()),
-        trajectory(&mut Adam::with_state(0.02, &mut a, &mut b).amsgrad_with_state(&mut c)),
+        trajectory(&mut Adam::with_state(0.02, &mut b).amsgrad()),
     );
-    let error = Adam::with_state(0.02, &mut a, &mut b[..4]).step(&mut [0.0; 5], &[0.0; 5]);
+    let error = Adam::with_state(0.02, &mut a[..9]).step(&mut [0.0; 5], &[0.0; 5]);
     assert_eq!(
         error,
         Err(OptimizerError::StateSize {
@@ -155,6 +160,178 @@ fn a_refused_step_changes_nothing() {
     check(Sgd::new(0.1).momentum::<5>(0.9).dampening(0.5), true);
     check(Adam::<5>::new(0.1), true);
     check(Adam::<5>::new(0.1).amsgrad(), true);
+    check(AdamW::<5>::new(0.1), true);
+    check(NAdam::<5>::new(0.1), true);
+    check(RAdam::<5>::new(0.1), true);
+    check(Adamax::<5>::new(0.1), true);
+    check(RmsProp::<5>::new(0.1), true);
+    check(RmsProp::<5>::new(0.1).centered().momentum(0.5), true);
+    check(Adagrad::<5>::new(0.1), true);
+    check(Adadelta::<5>::new(0.1), true);
+    check(Asgd::<5>::new(0.1), true);
+    check(Rprop::<5>::new(0.1), true);
+}
+
+/// The memory that each takes, and that reset forgets all steps, of all in one list.
+#[test]
+fn every_optimizer_in_a_slice_as_inline() {
+    macro_rules! check {
+        ($($optimizer:ident $(. $option:ident($($argument:expr)?))*: $buffers:literal),* $(,)?) => {$({
+            let mut memory = [f32::NAN; 5 * $buffers];
+            let mut inline = $optimizer::<5>::new(0.1)$(.$option($($argument)?))*;
+            let first = trajectory(&mut inline);
+            let mut lent = $optimizer::with_state(0.1, &mut memory)$(.$option($($argument)?))*;
+            assert_eq!(trajectory(&mut lent), first, stringify!($optimizer));
+            // Rprop's signs may agree by chance, so that it is not compared again.
+            inline.reset();
+            assert_eq!(trajectory(&mut inline), first, stringify!($optimizer));
+            let error = $optimizer::with_state(0.1, &mut [0.0; 5 * $buffers - 1])
+                $(.$option($($argument)?))*
+                .step(&mut [0.0; 5], &[0.0; 5]);
+            let refused = OptimizerError::StateSize { state: 4, params: 5 };
+            assert_eq!(error, Err(refused), stringify!($optimizer));
+            // It does descend, and with `lr` 0 stays where it is.
+            let mut descending = $optimizer::<5>::new(0.1)$(.$option($($argument)?))*;
+            let mut params = [1.0; 5];
+            for _ in 0..10 {
+                let grads = params.map(|p: f32| 2.0 * p);
+                descending.step(&mut params, &grads).unwrap();
+            }
+            assert!(params.iter().all(|p| *p < 1.0), "{} {params:?}", stringify!($optimizer));
+            let still = params;
+            let mut still_one = $optimizer::<5>::new(0.0)$(.$option($($argument)?))*;
+            still_one.step(&mut params, &[1.0; 5]).unwrap();
+            if !stringify!($optimizer).contains("Rprop") {
+                assert_eq!(params, still, stringify!($optimizer));
+            }
+            // NaN shows and stays.
+            let mut poisoned = $optimizer::<2>::new(0.1)$(.$option($($argument)?))*;
+            let mut params = [1.0, 1.0];
+            poisoned.step(&mut params, &[f32::NAN, 1.0]).unwrap();
+            poisoned.step(&mut params, &[1.0, 1.0]).unwrap();
+            assert!(params[0].is_nan() && params[1] < 1.0, "{} {params:?}", stringify!($optimizer));
+        })*};
+    }
+    check!(
+        Adam: 2,
+        Adam.amsgrad(): 3,
+        AdamW: 2,
+        AdamW.amsgrad(): 3,
+        NAdam: 2,
+        RAdam: 2,
+        Adamax: 2,
+        RmsProp: 1,
+        RmsProp.centered(): 2,
+        RmsProp.momentum(0.9): 2,
+        RmsProp.momentum(0.9).centered(): 3,
+        RmsProp.centered().momentum(0.9): 3,
+        Adagrad: 1,
+        Adadelta: 2,
+        Asgd: 1,
+        Rprop: 2,
+    );
+}
+
+/// PyTorch refuses these with a `ValueError`.
+#[test]
+fn other_hyper_parameters_out_of_range() {
+    fn refuses(mut optimizer: impl Optimizer, message: &str) {
+        let mut params = [1.0];
+        let error = optimizer.step(&mut params, &[1.0]).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(params, [1.0]);
+    }
+    refuses(AdamW::<1>::new(-1.0), "expected lr >= 0, found -1");
+    refuses(
+        AdamW::<1>::new(0.1).eps(-1.0),
+        "expected eps >= 0, found -1",
+    );
+    refuses(
+        AdamW::<1>::new(0.1).weight_decay(-1.0),
+        "expected weight_decay >= 0, found -1",
+    );
+    refuses(
+        AdamW::<1>::new(0.1).betas(1.0, 0.9),
+        "expected 0 <= beta1 < 1, found 1",
+    );
+    refuses(NAdam::<1>::new(f32::NAN), "expected lr >= 0, found NaN");
+    refuses(
+        NAdam::<1>::new(0.1).betas(1.0, 0.9),
+        "expected 0 <= beta1 < 1, found 1",
+    );
+    refuses(
+        NAdam::<1>::new(0.1).betas(0.9, -1.0),
+        "expected 0 <= beta2 < 1, found -1",
+    );
+    refuses(
+        NAdam::<1>::new(0.1).eps(-1.0),
+        "expected eps >= 0, found -1",
+    );
+    assert!(
+        NAdam::<1>::new(0.1)
+            .momentum_decay(-1.0)
+            .step(&mut [1.0], &[1.0])
+            .is_err()
+    );
+    assert!(
+        NAdam::<1>::new(0.1)
+            .momentum_decay(0.0)
+            .step(&mut [1.0], &[1.0])
+            .is_ok()
+    );
+    refuses(
+        RAdam::<1>::new(0.1).betas(0.9, 1.0),
+        "expected 0 <= beta2 < 1, found 1",
+    );
+    refuses(
+        RAdam::<1>::new(0.1).weight_decay(-1.0),
+        "expected weight_decay >= 0, found -1",
+    );
+    refuses(
+        Adamax::<1>::new(0.1).betas(0.9, 1.5),
+        "expected 0 <= beta2 < 1, found 1.5",
+    );
+    refuses(
+        Adamax::<1>::new(0.1).eps(f32::NAN),
+        "expected eps >= 0, found NaN",
+    );
+    refuses(
+        RmsProp::<1>::new(0.1).alpha(-0.5),
+        "expected alpha >= 0, found -0.5",
+    );
+    refuses(
+        RmsProp::<1>::new(0.1).momentum(-0.5),
+        "expected momentum >= 0, found -0.5",
+    );
+    refuses(
+        Adagrad::<1>::new(0.1).lr_decay(-0.5),
+        "expected lr_decay >= 0, found -0.5",
+    );
+    refuses(
+        Adagrad::<1>::new(0.1).initial_accumulator_value(-0.5),
+        "expected initial_accumulator_value >= 0, found -0.5",
+    );
+    refuses(
+        Adadelta::<1>::new(0.1).rho(1.5),
+        "expected 0 <= rho <= 1, found 1.5",
+    );
+    refuses(
+        Adadelta::<1>::new(0.1).eps(-1.0),
+        "expected eps >= 0, found -1",
+    );
+    refuses(Asgd::<1>::new(-1.0), "expected lr >= 0, found -1");
+    refuses(
+        Asgd::<1>::new(0.1).weight_decay(-1.0),
+        "expected weight_decay >= 0, found -1",
+    );
+    refuses(
+        Rprop::<1>::new(0.1).etas(1.0, 1.2),
+        "expected 0 < etaminus < 1, found 1",
+    );
+    refuses(
+        Rprop::<1>::new(0.1).etas(0.5, 1.0),
+        "expected etaplus > 1, found 1",
+    );
 }
 
 /// The ranges PyTorch enforces by `ValueError`.
@@ -410,4 +587,486 @@ fn sgd_is_changed_after_steps() {
     let mut slower = stepped(Sgd::new(0.1));
     slower.set_learning_rate(-1.0);
     assert!(after(slower).is_err());
+}
+
+/// There may be fewer parameters than there is room for: they end with the same bits as
+/// with state that fits, and the rest of the state stays 0.
+#[test]
+fn room_for_more() {
+    fn spare(optimizer: &mut impl Stateful) -> Vec<f32> {
+        let mut all = Vec::new();
+        let mut keep =
+            |_, numbers: &mut [f32]| all.extend_from_slice(numbers.get(5..).unwrap_or(&[]));
+        optimizer.visit_state(40, &mut keep).unwrap();
+        all
+    }
+    let mut memory = [f32::NAN; 129];
+    let mut adam = Adam::<40>::new(0.02).amsgrad();
+    let fits = trajectory(&mut Adam::<5>::new(0.02).amsgrad());
+    assert_eq!(trajectory(&mut adam), fits);
+    assert_eq!(spare(&mut adam), [0.0; 105]);
+    let mut lent = Adam::with_state(0.02, &mut memory).amsgrad();
+    assert_eq!(trajectory(&mut lent), fits);
+    assert_eq!(spare(&mut lent), [0.0; 105]);
+    let mut sgd = Sgd::new(0.1).momentum::<40>(0.9);
+    let fits = trajectory(&mut Sgd::new(0.1).momentum::<5>(0.9));
+    assert_eq!(trajectory(&mut sgd), fits);
+    assert_eq!(spare(&mut sgd), [0.0; 35]);
+
+    // In vectors, and too long a parameter list is still refused.
+    let (mut long, mut exact) = ([0.5; 67], [0.5; 67]);
+    for _ in 0..3 {
+        Adam::<100>::new(0.1).step(&mut long, &[0.25; 67]).unwrap();
+        Adam::<67>::new(0.1).step(&mut exact, &[0.25; 67]).unwrap();
+    }
+    assert_eq!(long, exact);
+    let error = Adam::<66>::new(0.1)
+        .step(&mut long, &[0.25; 67])
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "expected at most 66 parameters, for which the state has room, found 67: make it for 67"
+    );
+}
+
+/// Everything that [`Stateful`] shows.
+type Kept = Vec<(&'static str, Vec<f32>)>;
+
+fn keep(optimizer: &mut impl Stateful, params: usize) -> Kept {
+    let mut kept = Kept::new();
+    optimizer
+        .visit_state(params, &mut |name, numbers| {
+            kept.push((name, numbers.to_vec()))
+        })
+        .unwrap();
+    kept
+}
+
+fn restore(optimizer: &mut impl Stateful, params: usize, kept: &Kept) {
+    let mut parts = kept.iter();
+    optimizer
+        .visit_state(params, &mut |name, numbers| {
+            let (kept_name, kept) = parts.next().unwrap();
+            assert_eq!(*kept_name, name);
+            numbers.copy_from_slice(kept);
+        })
+        .unwrap();
+    assert!(parts.next().is_none());
+}
+
+/// Stopped after any epoch, kept, and restored into a new optimizer whose memory is
+/// elsewhere, training goes on to the same bits.
+#[test]
+fn resumed_after_any_epoch() {
+    const EPOCHS: usize = 60;
+    fn epoch(optimizer: &mut impl Optimizer, params: &mut [f32], epoch: usize) {
+        let grads: Vec<f32> = params
+            .iter()
+            .enumerate()
+            .map(|(i, p)| (p - i as f32) * (1.0 + ((epoch * 7 + i) % 5) as f32))
+            .collect();
+        optimizer.step(params, &grads).unwrap();
+    }
+    fn check<O: Optimizer + Stateful, R: Optimizer + Stateful>(
+        mut new: impl FnMut() -> O,
+        mut other: impl FnMut() -> R,
+    ) {
+        for n in [3, 19] {
+            let mut through = new();
+            let mut params = vec![0.25_f32; n];
+            let mut kept = vec![(keep(&mut through, n), params.clone())];
+            for e in 0..EPOCHS {
+                through.set_learning_rate(0.02 / (1 + e) as f32);
+                epoch(&mut through, &mut params, e);
+                kept.push((keep(&mut through, n), params.clone()));
+            }
+            for (stopped, (state, then)) in kept.iter().enumerate() {
+                let mut resumed = other();
+                restore(&mut resumed, n, state);
+                let mut again = then.clone();
+                for (e, (state, _)) in kept.iter().enumerate().take(EPOCHS).skip(stopped) {
+                    assert_eq!(keep(&mut resumed, n), *state, "epoch {e}");
+                    resumed.set_learning_rate(0.02 / (1 + e) as f32);
+                    epoch(&mut resumed, &mut again, e);
+                }
+                assert_eq!(again, params, "resumed after epoch {stopped}");
+            }
+            let names: std::collections::BTreeSet<_> =
+                kept[0].0.iter().map(|kept| kept.0).collect();
+            assert_eq!(names.len(), kept[0].0.len(), "names differ");
+        }
+    }
+    let heavy = || Sgd::new(0.1).dampening(0.1);
+    check(
+        || heavy().momentum::<19>(0.9),
+        || heavy().momentum::<30>(0.9),
+    );
+    check(|| Adam::<19>::new(0.1), || Adam::<30>::new(0.2));
+    check(
+        || Adam::<19>::new(0.1).amsgrad(),
+        || Adam::<30>::new(0.2).amsgrad(),
+    );
+    #[cfg(feature = "std")]
+    {
+        check(
+            || Sgd::new(0.1).momentum_on_heap(0.9, 19),
+            || Sgd::new(0.1).momentum::<19>(0.9),
+        );
+        check(|| Adam::<19>::new(0.1), || Adam::on_heap(0.2, 19));
+        check(
+            || Adam::on_heap(0.1, 19).amsgrad(),
+            || Adam::<20>::new(0.2).amsgrad(),
+        );
+    }
+}
+
+/// No room, nothing shown.
+#[test]
+fn state_of_too_many_parameters() {
+    let error = Adam::<5>::new(0.1).visit_state(6, &mut |name, _| panic!("{name}"));
+    assert_eq!(
+        error,
+        Err(OptimizerError::StateSize {
+            state: 5,
+            params: 6
+        })
+    );
+}
+
+/// Powers that bias corrections are made of survive being kept in `f32`s, at every step
+/// until nothing is left of them.
+#[test]
+fn powers_are_kept_whole() {
+    let (mut adam, mut again) = (Adam::<1>::new(0.1), Adam::<1>::new(0.1));
+    let [mut p, mut q] = [[1.0], [1.0]];
+    for step in 0..2000 {
+        let grads = [((step * 37) % 11) as f32 - 5.0];
+        adam.step(&mut p, &grads).unwrap();
+        again.step(&mut q, &grads).unwrap();
+        let kept = keep(&mut again, 1);
+        again = Adam::new(0.7);
+        restore(&mut again, 1, &kept);
+        assert_eq!(p, q, "step {step}");
+    }
+}
+
+/// The banana function of H. H. Rosenbrock, least at (1, 1).
+fn rosenbrock(p: &[f32]) -> (f32, [f32; 2]) {
+    let [x, y] = [p[0], p[1]];
+    let residual = y - x * x;
+    let loss = (1.0 - x) * (1.0 - x) + 100.0 * (residual * residual);
+    let grads = [-2.0 * (1.0 - x) - 400.0 * residual * x, 200.0 * residual];
+    (loss, grads)
+}
+
+/// Tells a search of the banana function, so many times: parameters, and all answers.
+fn tell(search: &mut impl Search, params: &mut [f32], times: usize) -> Vec<Answer> {
+    (0..times)
+        .map(|_| {
+            let (loss, grads) = rosenbrock(params);
+            search.tell(params, loss, &grads).unwrap()
+        })
+        .collect()
+}
+
+/// Kept after any evaluation, also in the middle of a line search, and restored into a new
+/// search, it goes on to the same bits.
+#[test]
+fn search_resumed_after_any_evaluation() {
+    const TIMES: usize = 70;
+    fn check<A: Search + Stateful, B: Search + Stateful>(new: fn() -> A, other: fn() -> B) {
+        let start = [-1.5, 2.0];
+        let mut through = start;
+        tell(&mut new(), &mut through, TIMES);
+        for stopped in 0..TIMES {
+            let (mut first, mut params) = (new(), start);
+            tell(&mut first, &mut params, stopped);
+            let mut resumed = other();
+            restore(&mut resumed, 2, &keep(&mut first, 2));
+            tell(&mut resumed, &mut params, TIMES - stopped);
+            assert_eq!(params, through, "after {stopped}");
+        }
+    }
+    check(
+        || Lbfgs::<2, 3>::new(1.0).strong_wolfe(),
+        || Lbfgs::<5, 3>::new(0.5).strong_wolfe(),
+    );
+    check(|| Lbfgs::<2, 3>::new(0.2), || Lbfgs::<2, 3>::new(0.5));
+    #[cfg(feature = "std")]
+    check(
+        || Lbfgs::on_heap(1.0, 3, 6).strong_wolfe(),
+        || Lbfgs::<2, 6>::new(0.5).strong_wolfe(),
+    );
+}
+
+#[test]
+fn search_with_state_anywhere() {
+    let mut memory = [f32::NAN; 17 * 2 + 12];
+    let (mut inline, mut lent) = ([-1.5, 2.0], [-1.5, 2.0]);
+    let answers = tell(&mut Lbfgs::<9, 6>::new(1.0).strong_wolfe(), &mut inline, 60);
+    let mut search = Lbfgs::with_state(1.0, 6, &mut memory).strong_wolfe();
+    assert_eq!(tell(&mut search, &mut lent, 60), answers);
+    assert_eq!(inline, lent);
+    assert!((inline[0] - 1.0).abs() < 1e-3 && (inline[1] - 1.0).abs() < 1e-3);
+    let error = Lbfgs::with_state(1.0, 6, &mut memory[1..]).tell(&mut lent, 0.0, &[1.0, 0.0]);
+    let refused = OptimizerError::StateSize {
+        state: 1,
+        params: 2,
+    };
+    assert_eq!(error, Err(refused));
+}
+
+#[test]
+fn search_says_why_it_ends() {
+    let tell = |search: Lbfgs<1, 4>, start: f32, slope: f32| {
+        let (mut search, mut params) = (search, [start]);
+        loop {
+            let [x] = params;
+            let answer = search.tell(&mut params, x * x + slope * x, &[2.0 * x + slope]);
+            if let Answer::Found(reason) = answer.unwrap() {
+                return (reason, params[0]);
+            }
+        }
+    };
+    let search = || Lbfgs::<1, 4>::new(1.0);
+    assert_eq!(tell(search(), 0.0, 0.0), (Reason::FlatGradient, 0.0));
+    assert_eq!(tell(search().max_iter(1), 5.0, 0.0).0, Reason::Iterations);
+    assert_eq!(
+        tell(Lbfgs::new(1e-3).max_eval(3), 5.0, 0.0).0,
+        Reason::Evaluations
+    );
+    let cautious = search().tolerance_change(1e3);
+    assert_eq!(tell(cautious, 5.0, 0.0), (Reason::NoChange, 5.0));
+    assert_eq!(tell(search(), 5.0, 0.5), (Reason::FlatGradient, -0.25));
+    // Upside down.
+    let mut params = [0.25];
+    let mut climbing = search().maximize().strong_wolfe();
+    while let Answer::Ask = {
+        let [x] = params;
+        climbing
+            .tell(&mut params, 1.0 - x * x, &[-2.0 * x])
+            .unwrap()
+    } {}
+    assert!(params[0].abs() < 1e-6, "{params:?}");
+
+    let refuses = |mut search: Lbfgs<1, 4>, message: &str| {
+        let mut params = [1.0];
+        let error = search.tell(&mut params, 1.0, &[1.0]).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(params, [1.0]);
+    };
+    refuses(Lbfgs::new(-1.0), "expected lr >= 0, found -1");
+    refuses(search().max_iter(0), "expected max_iter >= 1, found 0");
+    refuses(
+        search().tolerance_grad(f32::NAN),
+        "expected tolerance_grad >= 0, found NaN",
+    );
+    refuses(
+        search().tolerance_change(-1.0),
+        "expected tolerance_change >= 0, found -1",
+    );
+}
+
+/// A search and the tape's `minimize` are the same evaluations, and leave results that are
+/// up to date.
+#[test]
+fn minimize_on_a_tape() {
+    let mut arena = Arena::<64, 24>::new();
+    let tape = arena.tape();
+    let p = [tape.param(&[-1.5], []), tape.param(&[2.0], [])];
+    let residual = p[1] - p[0] * p[0];
+    let loss = (1.0 - p[0]).square() + 100.0 * residual.square();
+    let mut search = Lbfgs::<2, 8>::new(1.0).strong_wolfe();
+    let mut evaluations = 0;
+    loop {
+        let found = tape.minimize(loss, &mut search).unwrap();
+        evaluations += found.evaluations;
+        let [x, y] = p.map(|p| p.item().unwrap());
+        assert_eq!(loss.item().unwrap(), rosenbrock(&[x, y]).0);
+        if !matches!(found.reason, Reason::Iterations | Reason::Evaluations) {
+            assert!((x - 1.0).abs() < 1e-3 && (y - 1.0).abs() < 1e-3, "{x} {y}");
+            break;
+        }
+    }
+    assert!(evaluations < 60, "{evaluations}");
+    assert_eq!(search.evaluations(), evaluations);
+    // A search that refuses leaves the tape usable.
+    let error = tape
+        .minimize(loss, &mut Lbfgs::<1, 8>::new(1.0))
+        .unwrap_err();
+    assert!(error.to_string().contains("has room"), "{error}");
+    tape.replay().unwrap();
+    tape.backward(loss).unwrap();
+}
+
+/// Each group is what its optimizer alone makes of its part, and a schedule scales all.
+#[test]
+fn groups_are_their_parts() {
+    let new = || {
+        let rest = ParamGroups::new(2, Adam::<2>::new(0.02), Sgd::new(0.3).momentum::<9>(0.5));
+        ParamGroups::new(1, AdamW::<1>::new(0.1), rest)
+    };
+    let (mut groups, mut adam_w) = (new(), AdamW::<1>::new(0.1));
+    let (mut adam, mut sgd) = (Adam::<2>::new(0.02), Sgd::new(0.3).momentum::<2>(0.5));
+    let [mut together, mut apart] = [[0.5, -1.0, 2.0, 0.25, 3.0]; 2];
+    let mut kept = Vec::new();
+    for step in 0..12 {
+        if step == 6 {
+            groups.set_learning_rate(0.05);
+            adam_w.set_learning_rate(0.05);
+            adam.set_learning_rate(0.01);
+            sgd.set_learning_rate(0.15);
+            kept.push((keep(&mut groups, 5), together));
+        }
+        let grads = together.map(|p| p + step as f32);
+        groups.step(&mut together, &grads).unwrap();
+        adam_w.step(&mut apart[..1], &grads[..1]).unwrap();
+        adam.step(&mut apart[1..3], &grads[1..3]).unwrap();
+        sgd.step(&mut apart[3..], &grads[3..]).unwrap();
+        for (a, b) in together.iter().zip(&apart) {
+            assert!((a - b).abs() < 1e-6, "step {step}: {together:?} {apart:?}");
+        }
+    }
+    assert_eq!(groups.momentum_factor(), Some(0.5));
+    let mut resumed = new();
+    let (state, mut again) = kept.remove(0);
+    restore(&mut resumed, 5, &state);
+    for step in 6..12 {
+        let grads = again.map(|p| p + step as f32);
+        resumed.step(&mut again, &grads).unwrap();
+    }
+    assert_eq!(again, together);
+    let error = groups.step(&mut together, &[0.0; 4]).unwrap_err();
+    assert_eq!(
+        error,
+        OptimizerError::GradientCount {
+            params: 5,
+            grads: 4
+        }
+    );
+    assert!(
+        groups
+            .visit_state(13, &mut |name, _| panic!("{name}"))
+            .is_err()
+    );
+}
+
+/// As `torch.nn.utils.clip_grad_norm_` and `clip_grad_value_`; what is hard about it is
+/// tested next to `train::Clip`, which calls the same.
+#[test]
+fn gradients_are_clipped() {
+    let mut arena = Arena::<64, 24>::new();
+    let tape = arena.tape();
+    let [x, y] = [tape.param(&[3.0], []), tape.param(&[-4.0], [])];
+    let loss = 0.5 * (x.square() + y.square());
+    let clipped = |clip: &dyn Fn()| {
+        tape.zero_grad();
+        tape.backward(loss).unwrap();
+        clip();
+        [x.grad().unwrap()[0], y.grad().unwrap()[0]]
+    };
+    let [a, b] = clipped(&|| assert_eq!(tape.clip_grad_norm(1.0).unwrap(), 5.0));
+    assert!((a - 0.6).abs() < 1e-6 && (b + 0.8).abs() < 1e-6, "{a} {b}");
+    let unchanged = clipped(&|| assert_eq!(tape.clip_grad_norm(6.0).unwrap(), 5.0));
+    assert_eq!(unchanged, [3.0, -4.0]);
+    let values = clipped(&|| tape.clip_grad_value(3.5).unwrap());
+    assert_eq!(values, [3.0, -3.5]);
+    tape.zero_grad();
+    assert!(tape.clip_grad_norm(1.0).is_err());
+
+    let mut huge = [3e38; 4];
+    assert_eq!(clip_grad_norm(&mut huge, 2.0), f32::INFINITY);
+    assert!(huge.iter().all(|g| (g - 1.0).abs() < 1e-6), "{huge:?}");
+    let mut none: [f32; 0] = [];
+    assert_eq!(clip_grad_norm(&mut none, 1.0), 0.0);
+    let mut values = [f32::NAN, f32::INFINITY, -0.5];
+    clip_grad_value(&mut values, 1.0);
+    assert!(values[0].is_nan() && values[1..] == [1.0, -0.5]);
+}
+
+/// Against PyTorch's formula (`torch/optim/_functional.py`, `sparse_adam`), evaluated in
+/// `f64`: moments of parameters without a gradient stay as they are, yet all steps count.
+#[test]
+fn sparse_adam_is_its_formula() {
+    let (lr, beta1, beta2, eps) = (0.1, 0.8_f64, 0.99_f64, 1e-6);
+    let mut adam = SparseAdam::<9>::new(lr as f32)
+        .betas(beta1, beta2)
+        .eps(eps as f32);
+    let mut params = [0.5, -1.0, 2.0, 0.25, 3.0];
+    let mut exact = params.map(f64::from);
+    let [mut m, mut v] = [[0.0; 5]; 2];
+    let mut rng = seeded(9);
+    for step in 1..=40_i32 {
+        let indices: Vec<usize> = (0..5)
+            .filter(|i| !(step as usize * 7 + i * i).is_multiple_of(3))
+            .collect();
+        let mut values = vec![0.0; indices.len()];
+        fill_normal(&mut rng, 0.0, 1.0, &mut values).unwrap();
+        let before = params;
+        adam.step_sparse(&mut params, &indices, &values).unwrap();
+        let size = lr * (1.0 - beta2.powi(step)).sqrt() / (1.0 - beta1.powi(step));
+        for (&i, &g) in indices.iter().zip(&values) {
+            let g = f64::from(g);
+            m[i] += (g - m[i]) * (1.0 - beta1);
+            v[i] += (g * g - v[i]) * (1.0 - beta2);
+            exact[i] -= size * m[i] / (v[i].sqrt() + eps);
+        }
+        for i in 0..5 {
+            assert!(
+                (f64::from(params[i]) - exact[i]).abs() < 3e-6,
+                "step {step}, {i}"
+            );
+            assert!(indices.contains(&i) || params[i] == before[i]);
+        }
+    }
+
+    let mut refused = adam.clone();
+    let before = params;
+    for (indices, values, message) in [
+        (
+            vec![1, 1],
+            vec![1.0; 2],
+            "expected increasing indices of parameters, found 1",
+        ),
+        (
+            vec![3, 2],
+            vec![1.0; 2],
+            "expected increasing indices of parameters, found 2",
+        ),
+        (
+            vec![5],
+            vec![1.0],
+            "expected increasing indices of parameters, found 5",
+        ),
+        (
+            vec![0, 1],
+            vec![1.0],
+            "expected 2 gradients, one per parameter, found 1",
+        ),
+    ] {
+        let error = refused
+            .step_sparse(&mut params, &indices, &values)
+            .unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+    let mut small = SparseAdam::<4>::new(0.1);
+    assert!(small.step_sparse(&mut params, &[0], &[1.0]).is_err());
+    assert!(
+        SparseAdam::<9>::new(0.0)
+            .step_sparse(&mut params, &[0], &[1.0])
+            .is_err()
+    );
+    assert!(
+        SparseAdam::<9>::new(0.1)
+            .eps(0.0)
+            .step_sparse(&mut params, &[0], &[1.0])
+            .is_err()
+    );
+    assert_eq!(params, before);
+    // As if nothing had happened; and dense gradients are those with all indices.
+    let mut dense = params;
+    adam.step_sparse(&mut params, &[0, 1, 2, 3, 4], &[0.5; 5])
+        .unwrap();
+    refused.step(&mut dense, &[0.5; 5]).unwrap();
+    assert_eq!(params, dense);
 }

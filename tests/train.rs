@@ -6,7 +6,8 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use baregrad::optim::{Adam, Sgd};
+use baregrad::optim::schedule::{OneCycleLr, ReduceLrOnPlateau, StepLr, ThresholdMode};
+use baregrad::optim::{Adam, Optimizer as _, Sgd};
 use baregrad::random::{fill_normal, fill_uniform, seeded};
 use baregrad::train::{
     self, Calibration, Clip, Curve, Dataset, EarlyStopping, Epoch, Fit, FitError, Fitted, Function,
@@ -357,6 +358,53 @@ fn the_learning_rate_may_be_any_function_of_the_epoch() {
         rates(fit().learning_rate(halved)),
         [5e-3, 2.5e-3, 1.25e-3, 6.25e-4]
     );
+    assert_eq!(
+        rates(fit().learning_rate(StepLr::new(2).gamma(0.5))),
+        [1e-3, 1e-3, 5e-4, 5e-4]
+    );
+}
+
+/// A schedule sees the loss of validation, if there is one, and moves the momentum.
+#[test]
+fn a_schedule_sees_the_loss() {
+    let (training, validation) = book_parts();
+    let line = line(1.0, 0.0);
+    let rates = |fit: Fit<'_, Line>| {
+        // Falls from 1.0 by less than a tenth an epoch, and is never 50 times better.
+        let plateau = ReduceLrOnPlateau::new()
+            .patience(0)
+            .threshold(0.98, ThresholdMode::Rel)
+            .factor(0.5);
+        let mut sgd = Sgd::new(1e-4);
+        let fit = fit.epochs(4).learning_rate(plateau);
+        let fitted = fit.run(&mut sgd).unwrap();
+        let rates: Vec<_> = fitted
+            .history()
+            .epochs()
+            .iter()
+            .map(|epoch| epoch.learning_rate)
+            .collect();
+        assert_eq!(sgd.learning_rate(), rates[3]);
+        rates
+    };
+    // The first metric is better than none.
+    let halved = [1e-4, 1e-4, 5e-5, 2.5e-5];
+    assert_eq!(rates(Fit::new(&line, &training)), halved);
+    assert_eq!(
+        rates(Fit::new(&line, &training).validation(&validation)),
+        halved
+    );
+
+    let cycle = OneCycleLr::new(1e-3, 5).pct_start(0.6).momentum(0.5, 0.9);
+    let mut sgd = Sgd::new(1.0).momentum::<2>(0.7);
+    Fit::new(&line, &training)
+        .epochs(3)
+        .learning_rate(cycle)
+        .run(&mut sgd)
+        .unwrap();
+    // As high as it gets, with as little momentum.
+    assert_eq!(sgd.learning_rate(), 1e-3);
+    assert_eq!(sgd.momentum_factor(), Some(0.5));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Adam: steps scaled by running estimates of the gradient's moments.
 
-use super::fraction::Fraction;
-use super::{Objective, Optimizer, OptimizerError, Rule, check_lengths, require, sweep_checked};
+use super::fraction::{Decay, Fraction};
+use super::stepper::{fit, one_more_buffer, sweep_fitted};
+use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
 
 /// Adam, optionally with AMSGrad, as `torch.optim.Adam`.
@@ -23,13 +24,13 @@ use crate::kernel::Lanes;
 ///
 /// | | default | RAM per parameter |
 /// | --- | --- | --- |
-/// | [`betas`](Self::betas) | 0.9, 0.999 | 8 bytes: m and v |
-/// | [`eps`](Self::eps) | 1e-8 | |
-/// | [`weight_decay`](Self::weight_decay) | 0 | |
-/// | [`amsgrad`](Self::amsgrad) | off | 4 bytes more, only if used |
+/// | [`betas`](Adam::betas) | 0.9, 0.999 | 8 bytes: m and v |
+/// | [`eps`](Adam::eps) | 1e-8 | |
+/// | [`weight_decay`](Adam::weight_decay) | 0 | |
+/// | [`amsgrad`](Adam::amsgrad) | off | 4 bytes more, only if used |
 ///
-/// `N` is the number of parameters whose state is held inline, `S` the
-/// buffers it is held in.
+/// `N` is the number of parameters that there is room for inline, `S` where state is
+/// held: see [`Stepper`].
 ///
 /// ```
 /// use baregrad::optim::{Adam, Optimizer};
@@ -45,27 +46,23 @@ use crate::kernel::Lanes;
 /// assert_eq!(AMSGRAD - size_of::<Adam<100>>(), 400);
 /// # Ok::<(), baregrad::optim::OptimizerError>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Adam<const N: usize, S = [[f32; N]; 2]> {
-    core: Core,
-    /// `[m, v]`, or `[m, v, u]` with AMSGrad.
-    state: S,
-}
+pub type Adam<const N: usize, S = [[f32; N]; 2]> = Stepper<AdamRule, N, S>;
 
-/// All but the moments.
+/// The formula of [`Adam`].
 #[derive(Clone, Debug)]
-struct Core {
+pub struct AdamRule {
     lr: f32,
     weights: Weights,
-    betas: [Fraction; 2],
-    /// `[β₁ᵗ, β₂ᵗ]` after `t` steps.
-    powers: [Fraction; 2],
+    decays: [Decay; 2],
     objective: Objective,
+    /// Whether there is a third buffer, `u`.
+    amsgrad: bool,
     /// Set by the builders that need it: other firmware is linked without.
     any_step: Option<AnyStep>,
 }
 
-type AnyStep = fn(&mut Core, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(), OptimizerError>;
+type AnyStep =
+    fn(&mut AdamRule, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(), OptimizerError>;
 
 /// The scalars of every step.
 #[derive(Clone, Copy, Debug)]
@@ -89,44 +86,107 @@ impl Weights {
     }
 }
 
-impl Core {
+impl Rule for AdamRule {
+    #[inline(always)]
+    fn buffers(&self) -> &'static [&'static str] {
+        if self.amsgrad {
+            &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
+        } else {
+            &["exp_avg", "exp_avg_sq"]
+        }
+    }
+
+    /// One copy for all sizes.
+    #[inline(never)]
+    fn step(
+        &mut self,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), OptimizerError> {
+        if let Some(any_step) = self.any_step {
+            return any_step(self, params, grads, state);
+        }
+        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        let [m, v, ..] = state else {
+            return Ok(()); // there are two buffers at least
+        };
+        let state = fit(params, grads, [m, v])?;
+        self.advance();
+        sweep_fitted(&Update::of(self), params, grads, state);
+        Ok(())
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.lr
+    }
+
+    fn set_learning_rate(&mut self, lr: f32) {
+        self.lr = lr;
+    }
+
+    fn visit_scalars(&mut self, visit: Visit<'_>) {
+        let [decay1, decay2] = &mut self.decays;
+        decay1.power.visit("beta1_power", visit);
+        decay2.power.visit("beta2_power", visit);
+    }
+
+    fn reset(&mut self) {
+        for decay in &mut self.decays {
+            decay.power = Fraction::ONE;
+        }
+    }
+}
+
+impl AdamRule {
+    /// AdamW's.
+    pub(super) const fn decoupled(lr: f32) -> Self {
+        let mut rule = Self::new(lr).with_any_step();
+        rule.objective.decoupled = true;
+        rule.objective.weight_decay = 0.01;
+        rule
+    }
+
+    #[inline(always)] // of constants, no `f64` is left
+    pub(super) const fn set_betas(&mut self, beta1: f64, beta2: f64) {
+        let [decay1, decay2] = &mut self.decays;
+        decay1.beta = Fraction::new(beta1);
+        decay2.beta = Fraction::new(beta2);
+        self.weights = Weights::new(beta1, beta2, self.weights.eps);
+    }
+
+    pub(super) const fn set_eps(&mut self, eps: f32) {
+        self.weights.eps = eps;
+    }
+
+    pub(super) const fn objective_mut(&mut self) -> &mut Objective {
+        &mut self.objective
+    }
+
     const fn new(lr: f32) -> Self {
         Self {
             lr,
             weights: Weights::new(0.9, 0.999, 1e-8),
-            betas: [Fraction::new(0.9), Fraction::new(0.999)],
-            powers: [Fraction::ONE; 2],
+            decays: [Decay::new(0.9), Decay::new(0.999)],
             objective: Objective::LOSS,
+            amsgrad: false,
             any_step: None,
         }
     }
 
     /// A hyper-parameter is out of range, or the rule no longer [`Update`].
     const fn with_any_step(mut self) -> Self {
-        self.any_step = Some(Core::any_step);
+        self.any_step = Some(AdamRule::any_step);
         self
     }
 
-    /// One copy for all sizes.
-    #[inline(never)]
-    fn step<const K: usize>(
-        &mut self,
-        params: &mut [f32],
-        grads: &[f32],
-        mut state: [&mut [f32]; K],
-    ) -> Result<(), OptimizerError> {
-        if let Some(any_step) = self.any_step {
-            return any_step(self, params, grads, &mut state);
-        }
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        check_lengths(params, grads, &state)?;
-        self.advance();
-        sweep_checked(&Update::of(self), params, grads, state);
-        Ok(())
+    pub(super) const fn amsgrad(mut self) -> Self {
+        self.amsgrad = true;
+        self.with_any_step()
     }
 
     /// A step with any hyper-parameters.
-    fn any_step(
+    pub(super) fn any_step(
         &mut self,
         params: &mut [f32],
         grads: &[f32],
@@ -136,8 +196,7 @@ impl Core {
         match state {
             [m, v] => self.sweep_any(params, grads, [m, v]),
             [m, v, u] => self.sweep_any(params, grads, [m, v, u]),
-            // No constructor makes another number of buffers.
-            _ => Ok(()),
+            _ => Ok(()), // no other number of buffers is lent
         }
     }
 
@@ -147,23 +206,22 @@ impl Core {
         grads: &[f32],
         state: [&mut [f32]; K],
     ) -> Result<(), OptimizerError> {
-        check_lengths(params, grads, &state)?;
+        let state = fit(params, grads, state)?;
         self.advance();
         let rule = AnyUpdate {
             update: Update::of(self),
             objective: self.objective,
+            lr: self.lr,
         };
-        sweep_checked(&rule, params, grads, state);
+        sweep_fitted(&rule, params, grads, state);
         Ok(())
     }
 
     fn check(&self) -> Result<(), OptimizerError> {
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        let ranges = ["0 <= beta1 < 1", "0 <= beta2 < 1"];
-        for (beta, expected) in self.betas.into_iter().zip(ranges) {
-            let out_of_range = |found| OptimizerError::HyperParameter { expected, found };
-            beta.check().map_err(out_of_range)?;
-        }
+        let [decay1, decay2] = &self.decays;
+        decay1.check("0 <= beta1 < 1")?;
+        decay2.check("0 <= beta2 < 1")?;
         require(self.weights.eps >= 0.0, "eps >= 0", self.weights.eps)?;
         self.objective.check()
     }
@@ -171,39 +229,23 @@ impl Core {
     /// To the powers of the step to come.
     #[inline(always)]
     fn advance(&mut self) {
-        for (power, beta) in self.powers.iter_mut().zip(&self.betas) {
-            *power = power.times(*beta);
-        }
+        self.decays.iter_mut().for_each(Decay::advance);
     }
 }
 
 impl<const N: usize> Adam<N> {
     /// Adam with learning rate `lr` (PyTorch's default is `1e-3`) and state
-    /// for `N` parameters inline.
+    /// for up to `N` parameters inline.
     #[must_use]
     #[inline(always)]
     pub const fn new(lr: f32) -> Self {
-        Self {
-            core: Core::new(lr),
-            // Known when compiled: put where it is to be, and nowhere before.
-            state: const { [[0.0; N]; 2] },
-        }
-    }
-
-    /// Divides by the largest second moment so far instead of the current one.
-    #[must_use]
-    pub const fn amsgrad(self) -> Adam<N, [[f32; N]; 3]> {
-        let [m, v] = self.state;
-        Adam {
-            core: self.core,
-            state: [m, v, [0.0; N]],
-        }
+        Self::from_rule(AdamRule::new(lr))
     }
 }
 
 #[cfg(feature = "std")]
-impl Adam<0, [std::vec::Vec<f32>; 2]> {
-    /// Adam with learning rate `lr` and state for `params` parameters on the
+impl Adam<0, std::vec::Vec<f32>> {
+    /// Adam with learning rate `lr` and state for up to `params` parameters on the
     /// heap.
     ///
     /// ```
@@ -215,60 +257,32 @@ impl Adam<0, [std::vec::Vec<f32>; 2]> {
     /// ```
     #[must_use]
     pub fn on_heap(lr: f32, params: usize) -> Self {
-        Self {
-            core: Core::new(lr),
-            state: [std::vec![0.0; params], std::vec![0.0; params]],
-        }
-    }
-
-    /// Divides by the largest second moment so far instead of the current one.
-    #[must_use]
-    pub fn amsgrad(self) -> Adam<0, [std::vec::Vec<f32>; 3]> {
-        let [m, v] = self.state;
-        let u = std::vec![0.0; v.len()];
-        Adam {
-            core: self.core,
-            state: [m, v, u],
-        }
+        Self::from_rule_on_heap(AdamRule::new(lr), params)
     }
 }
 
-impl<'s> Adam<0, [&'s mut [f32]; 2]> {
-    /// Adam with learning rate `lr` and state in two slices of the caller's, each
-    /// as long as there are parameters: memory that outlives the stack's, say.
-    /// They are zeroed.
+impl<'s> Adam<0, &'s mut [f32]> {
+    /// Adam with learning rate `lr` and state in a slice of the caller's, of 2 floats for
+    /// each parameter, with AMSGrad 3: memory that outlives the stack's, say. It is
+    /// zeroed.
     ///
     /// ```
     /// use baregrad::optim::{Adam, Optimizer};
     ///
     /// let mut memory = [0.0; 3 * 321];
-    /// let (m, rest) = memory.split_at_mut(321);
-    /// let (v, u) = rest.split_at_mut(321);
-    /// let mut adam = Adam::with_state(1e-3, m, v).amsgrad_with_state(u);
+    /// let mut adam = Adam::with_state(1e-3, &mut memory).amsgrad();
     /// adam.step(&mut [0.0; 321], &[1.0; 321])?;
     /// # Ok::<(), baregrad::optim::OptimizerError>(())
     /// ```
     #[must_use]
-    pub fn with_state(lr: f32, m: &'s mut [f32], v: &'s mut [f32]) -> Self {
-        m.fill(0.0);
-        v.fill(0.0);
-        Self {
-            core: Core::new(lr),
-            state: [m, v],
-        }
+    pub fn with_state(lr: f32, state: &'s mut [f32]) -> Self {
+        Self::from_rule_with_state(AdamRule::new(lr), state)
     }
+}
 
-    /// Divides by the largest second moment so far, held in a slice as long as
-    /// the others, instead of the current one. It is zeroed.
-    #[must_use]
-    pub fn amsgrad_with_state(self, u: &'s mut [f32]) -> Adam<0, [&'s mut [f32]; 3]> {
-        let [m, v] = self.state;
-        u.fill(0.0);
-        Adam {
-            core: self.core,
-            state: [m, v, u],
-        }
-    }
+one_more_buffer! {
+    /// Divides by the largest second moment so far instead of the current one.
+    amsgrad() for AdamRule: 2 [m v] => 3
 }
 
 impl<const N: usize, S> Adam<N, S> {
@@ -276,10 +290,9 @@ impl<const N: usize, S> Adam<N, S> {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.core.betas = [Fraction::new(beta1), Fraction::new(beta2)];
-        self.core.weights = Weights::new(beta1, beta2, self.core.weights.eps);
+        self.rule.set_betas(beta1, beta2);
         if !(beta1 > 0.5 && beta1 < 1.0 && beta2 >= 0.0 && beta2 < 1.0) {
-            self.core = self.core.with_any_step();
+            self.rule.any_step = Some(AdamRule::any_step);
         }
         self
     }
@@ -288,9 +301,9 @@ impl<const N: usize, S> Adam<N, S> {
     #[must_use]
     #[inline(always)] // if it is in range, nothing more is linked
     pub const fn eps(mut self, eps: f32) -> Self {
-        self.core.weights.eps = eps;
+        self.rule.weights.eps = eps;
         if eps.is_nan() || eps < 0.0 {
-            self.core = self.core.with_any_step();
+            self.rule.any_step = Some(AdamRule::any_step);
         }
         self
     }
@@ -298,53 +311,17 @@ impl<const N: usize, S> Adam<N, S> {
     /// Adds `weight_decay · p` to every gradient (L2 penalty).
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
-        self.core.objective.weight_decay = weight_decay;
-        self.core = self.core.with_any_step();
+        self.rule.objective.weight_decay = weight_decay;
+        self.rule.any_step = Some(AdamRule::any_step);
         self
     }
 
     /// Climbs instead of descending.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
-        self.core.objective.maximize = true;
-        self.core = self.core.with_any_step();
+        self.rule.objective.maximize = true;
+        self.rule.any_step = Some(AdamRule::any_step);
         self
-    }
-}
-
-impl<const N: usize, B: AsMut<[f32]>, const K: usize> Adam<N, [B; K]> {
-    /// Forgets all steps; hyper-parameters stay.
-    pub fn reset(&mut self) {
-        self.core.powers = [Fraction::ONE; 2];
-        for buffer in &mut self.state {
-            buffer.as_mut().fill(0.0);
-        }
-    }
-}
-
-impl<const N: usize, B: AsMut<[f32]>, const K: usize> Optimizer for Adam<N, [B; K]> {
-    fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
-        match self.state.as_mut_slice() {
-            [m, v] => self.core.step(params, grads, [m.as_mut(), v.as_mut()]),
-            [m, v, u] => {
-                let state = [m.as_mut(), v.as_mut(), u.as_mut()];
-                self.core.step(params, grads, state)
-            }
-            // No constructor makes another number of buffers.
-            _ => Ok(()),
-        }
-    }
-
-    fn refusals_change_nothing(&self) -> bool {
-        true
-    }
-
-    fn learning_rate(&self) -> f32 {
-        self.core.lr
-    }
-
-    fn set_learning_rate(&mut self, lr: f32) {
-        self.core.lr = lr;
     }
 }
 
@@ -357,14 +334,14 @@ struct Update {
 }
 
 impl Update {
-    /// Of the step whose powers are there.
+    /// The scalars of the step whose powers are there.
     #[inline(always)]
-    fn of(core: &Core) -> Self {
-        let [power1, power2] = core.powers;
+    fn of(rule: &AdamRule) -> Self {
+        let [Decay { power: power1, .. }, Decay { power: power2, .. }] = rule.decays;
         Self {
-            weights: core.weights,
+            weights: rule.weights,
             root_correction2: Lanes::sqrt(power2.one_minus().to_f32()),
-            step_size: core.lr / power1.one_minus().to_f32(),
+            step_size: rule.lr / power1.one_minus().to_f32(),
         }
     }
 
@@ -383,7 +360,7 @@ impl Update {
     }
 }
 
-impl Rule for Update {
+impl Element for Update {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let [m, v, max @ ..] = state else {
@@ -398,49 +375,45 @@ impl Rule for Update {
 struct AnyUpdate {
     update: Update,
     objective: Objective,
+    lr: f32,
 }
 
-impl Rule for AnyUpdate {
+impl Element for AnyUpdate {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let [m, v, max @ ..] = state else {
             return p;
         };
-        let g = self.objective.gradient(p, g);
-        // As `torch.lerp`: from the nearer end, exact at both.
-        let weight = self.update.weights.one_minus_beta1;
-        *m = if weight < 0.5 {
-            *m + L::splat(weight) * (g - *m)
-        } else {
-            g + L::splat(weight - 1.0) * (g - *m)
-        };
+        let [p, g] = self.objective.apply(self.lr, p, g);
+        *m = lerp(*m, g, self.update.weights.one_minus_beta1);
         self.update.descend(p, g, *m, v, max)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AnyUpdate, Core, Fraction, Objective, Update, Weights};
-    use crate::optim::tests::assert_lanes_agree;
+    use super::{AdamRule, AnyUpdate, Decay, Fraction, Update, Weights};
+    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::tests::OBJECTIVES;
 
     #[test]
     fn lanes_agree() {
-        let penalised = Objective {
-            maximize: true,
-            weight_decay: 0.01,
-        };
         for [beta1, beta2] in [[0.9, 0.999], [0.3, 0.5]] {
             let betas = [beta1, beta2].map(Fraction::new);
             for powers in [betas, [0.5, 0.99].map(Fraction::new)] {
-                let update = Update::of(&Core {
+                let update = Update::of(&AdamRule {
                     weights: Weights::new(beta1, beta2, 1e-8),
-                    powers,
-                    ..Core::new(0.1)
+                    decays: powers.map(|power| Decay { beta: power, power }),
+                    ..AdamRule::new(0.1)
                 });
                 assert_lanes_agree::<2>(&update);
                 assert_lanes_agree::<3>(&update);
-                for objective in [Objective::LOSS, penalised] {
-                    let any = AnyUpdate { update, objective };
+                for objective in OBJECTIVES {
+                    let any = AnyUpdate {
+                        update,
+                        objective,
+                        lr: 0.1,
+                    };
                     assert_lanes_agree::<2>(&any);
                     assert_lanes_agree::<3>(&any);
                 }

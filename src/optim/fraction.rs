@@ -5,10 +5,64 @@
 //! in for it, which take kilobytes, and no bit is lost: an `f64` from 2⁻¹⁰ to 1
 //! is such a fraction, and so is one minus it.
 
+use super::pair::Pair;
+use super::{OptimizerError, Visit};
+
 /// A multiple of 2⁻⁶³.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(Rust, packed(4))] // no stricter than the floats it stands with: no gap, one `memclr`
 pub(super) struct Fraction(u64);
+
+/// A rate of decay, and its power after so many steps: `beta`, `betaᵗ`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decay {
+    pub(super) beta: Fraction,
+    pub(super) power: Fraction,
+}
+
+impl Decay {
+    /// No decay at all, which is no fraction.
+    pub(super) const ONE: Self = Self {
+        beta: Fraction::ONE,
+        power: Fraction::ONE,
+    };
+
+    /// Before the first step. Always inlined: of a constant, no `f64` is left.
+    #[inline(always)]
+    pub(super) const fn new(beta: f64) -> Self {
+        Self {
+            beta: Fraction::new(beta),
+            power: Fraction::ONE,
+        }
+    }
+
+    /// Fails unless the rate is at least 0 and less than 1.
+    pub(super) fn check(&self, expected: &'static str) -> Result<(), OptimizerError> {
+        let out_of_range = |found| OptimizerError::HyperParameter { expected, found };
+        self.beta.check().map_err(out_of_range)
+    }
+
+    /// Fails unless the rate is at least 0 and at most 1.
+    pub(super) fn check_up_to_1(&self, expected: &'static str) -> Result<(), OptimizerError> {
+        if self.beta == Fraction::ONE {
+            Ok(())
+        } else {
+            self.check(expected)
+        }
+    }
+
+    /// `1 - betaᵗ`.
+    #[inline(always)]
+    pub(super) fn correction(&self) -> f32 {
+        self.power.one_minus().to_f32()
+    }
+
+    /// To the power of the next step.
+    #[inline(always)]
+    pub(super) fn advance(&mut self) {
+        self.power = self.power.times(self.beta);
+    }
+}
 
 impl Fraction {
     pub(super) const ONE: Self = Self(1 << 63);
@@ -33,6 +87,25 @@ impl Fraction {
         } else {
             Err(f32::from_bits(self.0 as u32))
         }
+    }
+
+    /// Shows it as three numbers of 21 bits, the highest first, and takes them back.
+    pub(super) fn visit(&mut self, name: &'static str, visit: Visit<'_>) {
+        // ONE has 64 bits: its three are 2²¹, 0 and 0.
+        let digit = |shift: u32| (self.0 >> shift & 0x1f_ffff) as f32;
+        let mut digits = [(self.0 >> 42) as f32, digit(21), digit(0)];
+        visit(name, &mut digits);
+        let value = digits.iter().fold(0, |value: u64, digit| {
+            value << 21 | u64::from((*digit as u32).min(1 << 21))
+        });
+        self.0 = value.min(Self::ONE.0);
+    }
+
+    /// All but its last 15 bits.
+    pub(super) fn to_pair(self) -> Pair {
+        const HIGH: f32 = 1.0 / (1_u64 << 24) as f32;
+        let (high, low) = ((self.0 >> 39) as f32, (self.0 >> 15 & 0xff_ffff) as f32);
+        Pair::of(high * HIGH) + Pair::of(low * HIGH * HIGH)
     }
 
     pub(super) fn one_minus(self) -> Self {

@@ -3,12 +3,24 @@
 //! | optimizer | state per parameter | PyTorch |
 //! | --- | --- | --- |
 //! | [`Sgd`] | none; 4 bytes with momentum | `torch.optim.SGD` |
-//! | [`Adam`] | 8 bytes; 12 with AMSGrad | `torch.optim.Adam` |
+//! | [`Adam`], [`AdamW`] | 8 bytes; 12 with AMSGrad | `Adam`, `AdamW` |
+//! | [`NAdam`], [`RAdam`], [`Adamax`] | 8 bytes | `NAdam`, `RAdam`, `Adamax` |
+//! | [`SparseAdam`], of indices and values | 8 bytes | `SparseAdam` |
+//! | [`RmsProp`] | 4 bytes; centered and momentum 4 more each | `RMSprop` |
+//! | [`Adagrad`], [`Adadelta`] | 4 bytes; 8 bytes | `Adagrad`, `Adadelta` |
+//! | [`Asgd`] | 4 bytes | `ASGD` |
+//! | [`Rprop`] | 8 bytes | `Rprop` |
+//! | [`Lbfgs`], a [`Search`] | 8 bytes for each pair it remembers, and 20 | `LBFGS` |
 //!
 //! Names, defaults and formulas are those of PyTorch 2. An optimizer sees two
 //! flat slices, parameters and gradients, and owns its state, which is sized
-//! where it is made: inline for firmware, so that it can be a `static`, in slices
-//! of the caller's, or on the heap with the feature `std`.
+//! where it is made: inline for firmware, so that it can be a `static`, in a slice
+//! of the caller's, or on the heap with the feature `std`. All are spelled alike:
+//! `Adam::<2>::new(lr)` has room for two parameters inline,
+//! `Adam::with_state(lr, &mut floats)` and `Adam::on_heap(lr, 2)` have it elsewhere. State
+//! can be kept and restored: [`Stateful`]. How learning rates go from epoch to epoch is in
+//! [`schedule`]; [`ParamGroups`] gives each part of the parameters its own optimizer, and
+//! [`Tape::clip_grad_norm`] and [`Tape::clip_grad_value`] shorten gradients.
 //!
 //! ```
 //! use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
@@ -32,21 +44,53 @@
 //! # Ok::<(), OptimizerError>(())
 //! ```
 //!
-//! Every optimizer is one rule for one element (`Rule`), swept once over
-//! memory by as many lanes as the target has; which lanes does not change a
-//! bit of the result.
+//! Every optimizer is a [`Rule`] in a [`Stepper`]: a formula for one element, swept once
+//! over memory by as many lanes as the target has; which lanes does not change a bit of
+//! the result. A rule of your own is one, too.
 
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adam_w;
+mod adamax;
+mod asgd;
+mod clip;
 mod fraction;
+mod groups;
+mod lbfgs;
+mod nadam;
+mod pair;
+mod radam;
+mod rms_prop;
+mod rprop;
+pub mod schedule;
+mod search;
 mod sgd;
+mod sparse_adam;
+mod stepper;
 
-pub use adam::Adam;
-pub use sgd::Sgd;
+pub use adadelta::{Adadelta, AdadeltaRule};
+pub use adagrad::{Adagrad, AdagradRule};
+pub use adam::{Adam, AdamRule};
+pub use adam_w::{AdamW, AdamWRule};
+pub use adamax::{Adamax, AdamaxRule};
+pub use asgd::{Asgd, AsgdRule};
+pub use clip::{clip_grad_norm, clip_grad_value};
+pub use groups::ParamGroups;
+pub use lbfgs::{Lbfgs, LbfgsMemory, LbfgsStorage};
+pub use nadam::{NAdam, NAdamRule};
+pub use radam::{RAdam, RAdamRule};
+pub use rms_prop::{RmsProp, RmsPropRule};
+pub use rprop::{Rprop, RpropRule};
+pub use search::{Answer, Minimized, Reason, Search};
+pub use sgd::{Sgd, SgdRule};
+pub use sparse_adam::{SparseAdam, SparseAdamRule};
+pub use stepper::{Element, Rule, Stepper, Storage, Visit, sweep};
 
 pub use crate::error::OptimizerError;
 
 use crate::error::Error;
-use crate::kernel::{Lanes, Level, with_lanes};
+use crate::kernel::Lanes;
 use crate::tape::Tape;
 
 /// Updates parameters from their gradients.
@@ -73,8 +117,70 @@ pub trait Optimizer {
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f32;
 
-    /// Sets the learning rate between steps, which is all a schedule does.
+    /// Sets the learning rate between steps.
     fn set_learning_rate(&mut self, lr: f32);
+
+    /// The momentum of the next step, for optimizers that have one: [`Sgd`] and [`RmsProp`].
+    /// (A schedule does not move the `betas` of [`Adam`].)
+    fn momentum_factor(&self) -> Option<f32> {
+        None
+    }
+
+    /// Sets the momentum between steps. Nothing happens where there is none.
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        let _ = momentum;
+    }
+}
+
+/// A memory of earlier steps that can be kept and restored: training
+/// that was stopped, saved, and restored into a new optimizer goes on to the same bits.
+///
+/// The state is a list of named numbers, as PyTorch's `state_dict`, with its names where
+/// it has them. It is the same list wherever the numbers live, so that a state saved from
+/// an optimizer on the heap fits one with inline state.
+///
+/// ```
+/// use baregrad::optim::{Adam, Optimizer, Stateful};
+///
+/// let mut adam = Adam::<2>::new(0.1);
+/// let mut params = [1.0, 0.0];
+/// adam.step(&mut params, &[20.0, -0.003])?;
+///
+/// // Kept: names and numbers, here in memory. A file or a page of flash does as well.
+/// let mut kept = Vec::new();
+/// adam.visit_state(2, &mut |name, numbers| kept.push((name, numbers.to_vec())))?;
+/// assert_eq!(kept[0], ("lr", vec![0.1]));
+///
+/// // Restored: the same names come in the same order.
+/// let mut restored = Adam::on_heap(1e-3, 2);
+/// let mut parts = kept.iter();
+/// restored.visit_state(2, &mut |name, numbers| {
+///     let (kept_name, kept) = parts.next().unwrap();
+///     assert_eq!(*kept_name, name);
+///     numbers.copy_from_slice(kept);
+/// })?;
+///
+/// let mut again = params;
+/// adam.step(&mut params, &[10.0, 1.0])?;
+/// restored.step(&mut again, &[10.0, 1.0])?;
+/// assert_eq!(again, params);
+/// # Ok::<(), baregrad::optim::OptimizerError>(())
+/// ```
+pub trait Stateful {
+    /// Shows every part of the state to `visit`, with its name: first scalars, among them
+    /// the learning rate, then buffers of `params` numbers, one per parameter. `visit`
+    /// reads them, to keep them, or overwrites them, to restore them.
+    ///
+    /// Names differ, but for those of [`ParamGroups`], which come group after group; and
+    /// their number, order and lengths depend on the optimizer's options and on `params`
+    /// alone. Counts and fractions of more than 24 bits are several
+    /// numbers. All are finite unless parameters or gradients were not. Other
+    /// hyper-parameters than those that may change between steps are not part of it:
+    /// restore into an optimizer that was built alike.
+    ///
+    /// # Errors
+    /// If there is no room for so many parameters. Then nothing was shown.
+    fn visit_state(&mut self, params: usize, visit: Visit<'_>) -> Result<(), OptimizerError>;
 }
 
 impl Tape<'_> {
@@ -106,17 +212,21 @@ fn require(holds: bool, expected: &'static str, found: f32) -> Result<(), Optimi
     }
 }
 
-/// What is minimised: the loss, or with `maximize` its opposite, and a penalty
+/// The quantity to minimise: the loss, or with `maximize` its opposite, and a penalty
 /// on large parameters.
 #[derive(Clone, Copy, Debug)]
 struct Objective {
     maximize: bool,
+    /// Whether `weight_decay` shortens the parameter, `p · (1 - lr · weight_decay)`, and is
+    /// no penalty.
+    decoupled: bool,
     weight_decay: f32,
 }
 
 impl Objective {
     const LOSS: Self = Self {
         maximize: false,
+        decoupled: false,
         weight_decay: 0.0,
     };
 
@@ -135,229 +245,52 @@ impl Objective {
             g + L::splat(self.weight_decay) * p
         }
     }
-}
 
-/// What a step does to one element.
-trait Rule {
-    /// The new parameter, from the old one, its gradient, and its element of
-    /// each of the state buffers, which are updated in place.
-    fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L;
-}
-
-/// Applies a rule to every element, in one pass, once all lengths agree.
-#[inline(always)]
-fn sweep<const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [&mut [f32]; K],
-) -> Result<(), OptimizerError> {
-    check_lengths(params, grads, &state)?;
-    sweep_checked(rule, params, grads, state);
-    Ok(())
-}
-
-#[inline(always)]
-fn check_lengths<const K: usize>(
-    params: &[f32],
-    grads: &[f32],
-    state: &[&mut [f32]; K],
-) -> Result<(), OptimizerError> {
-    let n = params.len();
-    if grads.len() != n {
-        return Err(OptimizerError::GradientCount {
-            params: n,
-            grads: grads.len(),
-        });
-    }
-    // No loop: few buffers are compared in a row, even where code is to be small.
-    let misfit = match state.as_slice() {
-        [a, ..] if a.len() != n => Some(a.len()),
-        [_, b, ..] if b.len() != n => Some(b.len()),
-        [_, _, c, ..] if c.len() != n => Some(c.len()),
-        _ => None,
-    };
-    match misfit {
-        Some(state) => Err(OptimizerError::StateSize { state, params: n }),
-        None => Ok(()),
+    /// The parameter before a step of that rate, and the gradient.
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, lr: f32, p: L, g: L) -> [L; 2] {
+        if self.decoupled {
+            let g = if self.maximize { -g } else { g };
+            [p * L::splat(1.0 - lr * self.weight_decay), g]
+        } else {
+            [p, self.gradient(p, g)]
+        }
     }
 }
 
-/// [`sweep`] over slices of equal length.
+/// As `torch.lerp`: from the nearer end, exact at both.
 #[inline(always)]
-fn sweep_checked<const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [&mut [f32]; K],
-) {
-    // As in the kernels: what a few parameters need is a plain loop.
-    if params.len() <= SHORT || !Level::VECTORS {
-        one_by_one(rule, params, grads, state);
+fn lerp<L: Lanes>(from: L, to: L, weight: f32) -> L {
+    if weight < 0.5 {
+        from + L::splat(weight) * (to - from)
     } else {
-        long_sweep(rule, params, grads, state);
+        to + L::splat(weight - 1.0) * (to - from)
     }
 }
 
-/// Up to this many parameters are updated one at a time.
-const SHORT: usize = 16;
-
-/// [`sweep`] without vectors, over slices of equal length. Written out for each
-/// number of buffers, or state would wander through memory.
-#[inline(always)]
-fn one_by_one<const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    mut state: [&mut [f32]; K],
-) {
-    const { assert!(K <= 3) };
-    let elements = params.iter_mut().zip(grads);
-    match state.as_mut_slice() {
-        [] => elements.for_each(|(p, g)| *p = rule.apply(*p, *g, &mut [])),
-        [a] => elements.zip(a.iter_mut()).for_each(|((p, g), a)| {
-            let mut state = [*a];
-            *p = rule.apply(*p, *g, &mut state);
-            [*a] = state;
-        }),
-        [a, b] => {
-            let elements = elements.zip(a.iter_mut()).zip(b.iter_mut());
-            elements.for_each(|(((p, g), a), b)| {
-                let mut state = [*a, *b];
-                *p = rule.apply(*p, *g, &mut state);
-                [*a, *b] = state;
-            });
-        }
-        [a, b, c, ..] => {
-            let elements = elements.zip(a.iter_mut()).zip(b.iter_mut());
-            elements
-                .zip(c.iter_mut())
-                .for_each(|((((p, g), a), b), c)| {
-                    let mut state = [*a, *b, *c];
-                    *p = rule.apply(*p, *g, &mut state);
-                    [*a, *b, *c] = state;
-                });
-        }
-    }
-}
-
-#[inline(never)]
-fn long_sweep<const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [&mut [f32]; K],
-) {
-    with_lanes!(L => sweep_as::<L, K>(rule, params, grads, state));
-}
-
-/// [`sweep`] with given lanes, over slices of equal length.
-#[inline(always)]
-fn sweep_as<L: Lanes, const K: usize>(
-    rule: &impl Rule,
-    params: &mut [f32],
-    grads: &[f32],
-    mut state: [&mut [f32]; K],
-) {
-    if const { L::LEN == 1 } {
-        return one_by_one(rule, params, grads, state);
-    }
-    let (p_whole, p_rest) = L::chunks_mut(params);
-    let (g_whole, g_rest) = L::chunks(grads);
-
-    let n = p_whole.len();
-    let mut s_whole = state
-        .each_mut()
-        .map(|s| L::chunks_mut(s).0.get_mut(..n).unwrap_or_default());
-    for (i, (p, g)) in p_whole.iter_mut().zip(g_whole).enumerate() {
-        // No block is ever missing: the lengths are equal.
-        let mut s = s_whole
-            .each_ref()
-            .map(|s| s.get(i).map_or(L::splat(0.0), L::load));
-        rule.apply(L::load(p), L::load(g), &mut s).store(p);
-        for (blocks, s) in s_whole.iter_mut().zip(s) {
-            if let Some(block) = blocks.get_mut(i) {
-                s.store(block);
-            }
-        }
-    }
-
-    if !p_rest.is_empty() {
-        let s_rest = state.map(|s| L::chunks_mut(s).1);
-        let mut s = s_rest.each_ref().map(|s| L::load_part(s, 0.0));
-        rule.apply(L::load_part(p_rest, 0.0), L::load_part(g_rest, 0.0), &mut s)
-            .store_part(p_rest);
-        for (rest, s) in s_rest.into_iter().zip(s) {
-            s.store_part(rest);
-        }
-    }
+/// Shows a count as two numbers of 16 bits, which are exact, and takes it back.
+fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>) {
+    let mut halves = [(*count >> 16) as f32, (*count & 0xffff) as f32];
+    visit(name, &mut halves);
+    let [high, low] = halves;
+    *count = (high as u32) << 16 | (low as u32 & 0xffff);
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing)]
 mod tests {
-    extern crate std;
-    use std::vec::Vec;
+    use super::Objective;
 
-    use super::{Rule, sweep_as};
-    use crate::kernel::{Lanes, f32x8};
-    use crate::random::{fill_normal, seeded};
-
-    /// Bits, with one NaN: its sign and payload are not promised.
-    fn bits(x: f32) -> u32 {
-        if x.is_nan() {
-            f32::NAN.to_bits()
-        } else {
-            x.to_bits()
-        }
-    }
-
-    /// One step of `rule` with lanes `L`: new parameters, then new states.
-    fn run<L: Lanes, const K: usize>(rule: &impl Rule, data: &[Vec<f32>]) -> Vec<Vec<u32>> {
-        let mut params = data[0].clone();
-        let mut state: [Vec<f32>; K] = core::array::from_fn(|k| data[k + 2].clone());
-        sweep_as::<L, K>(
-            rule,
-            &mut params,
-            &data[1],
-            state.each_mut().map(|s| &mut s[..]),
-        );
-        let all = core::iter::once(params).chain(state);
-        all.map(|xs| xs.into_iter().map(bits).collect()).collect()
-    }
-
-    /// Asserts that one lane and eight lanes give the same bits, at every
-    /// length and with the numbers that are hardest to agree on.
-    pub(super) fn assert_lanes_agree<const K: usize>(rule: &impl Rule) {
-        const HARD: [f32; 9] = [
-            0.0,
-            -0.0,
-            1e-45,
-            -1e-39,
-            1e30,
-            -3e38,
-            f32::INFINITY,
-            f32::NEG_INFINITY,
-            f32::NAN,
-        ];
-        let mut rng = seeded(1);
-        for n in 0..=67 {
-            for hard in [false, true] {
-                let mut data = std::vec![std::vec![0.0; n]; K + 2];
-                for (k, xs) in data.iter_mut().enumerate() {
-                    assert!(fill_normal(&mut rng, 0.0, 1.0, xs).is_ok());
-                    if hard {
-                        for (i, x) in xs.iter_mut().enumerate().step_by(3) {
-                            *x = HARD[(i + 4 * k + n) % HARD.len()];
-                        }
-                    }
-                }
-                assert_eq!(
-                    run::<f32, K>(rule, &data),
-                    run::<f32x8, K>(rule, &data),
-                    "length {n}"
-                );
-            }
-        }
-    }
+    /// With and without a penalty, and weight decay that is none.
+    pub(super) const OBJECTIVES: [Objective; 3] = {
+        let penalised = Objective {
+            maximize: true,
+            decoupled: false,
+            weight_decay: 0.01,
+        };
+        let decoupled = Objective {
+            decoupled: true,
+            ..penalised
+        };
+        [Objective::LOSS, penalised, decoupled]
+    };
 }

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::{Objective, Optimizer, OptimizerError, Rule, require, sweep};
+use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, require, sweep};
 use crate::kernel::Lanes;
 
 /// Stochastic gradient descent, optionally with momentum, as
@@ -21,13 +21,13 @@ use crate::kernel::Lanes;
 ///
 /// | | default | RAM |
 /// | --- | --- | --- |
-/// | [`new`](Self::new) | no momentum | no state |
-/// | [`momentum`](Self::momentum) | dampening 0, not Nesterov | 4 bytes per parameter, inline |
-/// | [`momentum_with_state`](Self::momentum_with_state) | the same | a slice of the caller's |
+/// | [`new`](Sgd::new) | no momentum | no state |
+/// | [`momentum`](Sgd::momentum) | dampening 0, not Nesterov | 4 bytes per parameter, inline |
+/// | [`momentum_with_state`](Sgd::momentum_with_state) | the same | a slice of the caller's |
 /// | `momentum_on_heap` | the same | 4 bytes per parameter, heap (feature `std`) |
 ///
-/// `N` is the number of parameters whose momentum is held inline, `S` the
-/// buffer it is held in.
+/// `N` is the number of parameters that there is room for inline, `S` where the momentum
+/// is held: see [`Stepper`].
 ///
 /// ```
 /// use baregrad::optim::{Optimizer, Sgd};
@@ -38,15 +38,17 @@ use crate::kernel::Lanes;
 /// assert_eq!(params, [0.905, 0.19]); // p − 0.1 · (g + 0.9 · g)
 /// # Ok::<(), baregrad::optim::OptimizerError>(())
 /// ```
+pub type Sgd<const N: usize = 0, S = [[f32; N]; 1]> = Stepper<SgdRule, N, S>;
+
+/// The formula of [`Sgd`].
 #[derive(Clone, Debug)]
-pub struct Sgd<const N: usize = 0, S = [f32; N]> {
+pub struct SgdRule {
     hyper: Hyper,
     /// Set by the builders that need it: other firmware is linked without.
     any_step: Option<AnyStep>,
-    buffer: S,
 }
 
-type AnyStep = fn(&mut Hyper, &mut [f32], &[f32], &mut [f32]) -> Result<(), OptimizerError>;
+type AnyStep = fn(&mut Hyper, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(), OptimizerError>;
 
 #[derive(Clone, Copy, Debug)]
 struct Hyper {
@@ -66,6 +68,78 @@ struct Hyper {
     objective: Objective,
 }
 
+impl Rule for SgdRule {
+    #[inline(always)]
+    fn buffers(&self) -> &'static [&'static str] {
+        &["momentum_buffer"]
+    }
+
+    #[inline]
+    fn step(
+        &mut self,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), OptimizerError> {
+        if !self.hyper.is_descent {
+            if let Some(any_step) = self.any_step {
+                return any_step(&mut self.hyper, params, grads, state);
+            }
+            self.hyper.check_descent()?;
+        }
+        sweep(&Descent { lr: self.hyper.lr }, params, grads, [])
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.hyper.lr
+    }
+
+    fn set_learning_rate(&mut self, lr: f32) {
+        self.hyper.lr = lr;
+        self.hyper.is_descent = false;
+    }
+
+    fn momentum_factor(&self) -> Option<f32> {
+        (self.hyper.momentum != 0.0).then_some(self.hyper.momentum)
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        // There is no buffer for one that was not asked for.
+        if self.hyper.momentum != 0.0 {
+            self.hyper.momentum = momentum;
+        }
+    }
+
+    fn visit_scalars(&mut self, visit: Visit<'_>) {
+        let Hyper {
+            momentum, started, ..
+        } = &mut self.hyper;
+        let mut scalars = [*momentum];
+        visit("momentum", &mut scalars);
+        [*momentum] = scalars;
+        let mut scalars = [f32::from(u8::from(*started))];
+        visit("started", &mut scalars);
+        *started = scalars[0] != 0.0;
+    }
+
+    fn reset(&mut self) {
+        self.hyper.started = false;
+    }
+}
+
+impl SgdRule {
+    const fn with_momentum(self, momentum: f32) -> Self {
+        Self {
+            hyper: Hyper {
+                momentum,
+                is_descent: false,
+                ..self.hyper
+            },
+            any_step: Some(Hyper::any_step),
+        }
+    }
+}
+
 impl Sgd {
     /// Plain gradient descent with learning rate `lr` (PyTorch's default is
     /// `1e-3`): no momentum, no state.
@@ -81,28 +155,27 @@ impl Sgd {
             is_descent: false,
             objective: Objective::LOSS,
         };
-        Self {
+        Self::from_rule(SgdRule {
             hyper,
             any_step: None,
-            buffer: [],
-        }
+        })
     }
 
-    /// With momentum (often 0.9) for `M` parameters, held inline.
+    /// With momentum (often 0.9) for up to `M` parameters, held inline.
     #[must_use]
     pub const fn momentum<const M: usize>(self, momentum: f32) -> Sgd<M> {
-        self.with_buffer(momentum, const { [0.0; M] })
+        Stepper::from_rule(self.rule.with_momentum(momentum))
     }
 
-    /// With momentum (often 0.9) for `params` parameters, held on the heap.
+    /// With momentum (often 0.9) for up to `params` parameters, held on the heap.
     #[cfg(feature = "std")]
     #[must_use]
     pub fn momentum_on_heap(self, momentum: f32, params: usize) -> Sgd<0, std::vec::Vec<f32>> {
-        self.with_buffer(momentum, std::vec![0.0; params])
+        Stepper::from_rule_on_heap(self.rule.with_momentum(momentum), params)
     }
 
-    /// With momentum (often 0.9), held in a slice of the caller's, as long as
-    /// there are parameters. It is zeroed.
+    /// With momentum (often 0.9), held in a slice of the caller's, of a float for each
+    /// parameter. It is zeroed.
     ///
     /// ```
     /// use baregrad::optim::{Optimizer, Sgd};
@@ -114,20 +187,7 @@ impl Sgd {
     /// ```
     #[must_use]
     pub fn momentum_with_state(self, momentum: f32, state: &mut [f32]) -> Sgd<0, &mut [f32]> {
-        state.fill(0.0);
-        self.with_buffer(momentum, state)
-    }
-
-    const fn with_buffer<const M: usize, B>(self, momentum: f32, buffer: B) -> Sgd<M, B> {
-        Sgd {
-            hyper: Hyper {
-                momentum,
-                is_descent: false,
-                ..self.hyper
-            },
-            any_step: Some(Hyper::any_step),
-            buffer,
-        }
+        Stepper::from_rule_with_state(self.rule.with_momentum(momentum), state)
     }
 }
 
@@ -140,9 +200,9 @@ impl<const N: usize, S> Sgd<N, S> {
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn dampening(mut self, dampening: f64) -> Self {
         let fresh = (1.0 - dampening) as f32;
-        self.hyper.tiny = fresh == 1.0 && dampening != 0.0;
+        self.rule.hyper.tiny = fresh == 1.0 && dampening != 0.0;
         // One that an `f32` would round to 0 is none, but is still refused with Nesterov.
-        self.hyper.fresh = match self.hyper.tiny {
+        self.rule.hyper.fresh = match self.rule.hyper.tiny {
             true if dampening as f32 == 0.0 => f32::MIN_POSITIVE,
             true => dampening as f32,
             false => fresh,
@@ -153,63 +213,29 @@ impl<const N: usize, S> Sgd<N, S> {
     /// Adds `weight_decay · p` to every gradient (L2 penalty). Default 0.
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
-        self.hyper.objective.weight_decay = weight_decay;
+        self.rule.hyper.objective.weight_decay = weight_decay;
         self.with_any_step()
     }
 
     /// Nesterov's momentum, which needs momentum and no dampening.
     #[must_use]
     pub const fn nesterov(mut self) -> Self {
-        self.hyper.nesterov = true;
+        self.rule.hyper.nesterov = true;
         self.with_any_step()
     }
 
     /// Climbs instead of descending.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
-        self.hyper.objective.maximize = true;
+        self.rule.hyper.objective.maximize = true;
         self.with_any_step()
     }
 
     /// There may be more to a step than `p - lr · g`.
     const fn with_any_step(mut self) -> Self {
-        self.hyper.is_descent = false;
-        self.any_step = Some(Hyper::any_step);
+        self.rule.hyper.is_descent = false;
+        self.rule.any_step = Some(Hyper::any_step);
         self
-    }
-}
-
-impl<const N: usize, S: AsMut<[f32]>> Sgd<N, S> {
-    /// Forgets all steps; hyper-parameters stay.
-    pub fn reset(&mut self) {
-        self.hyper.started = false;
-        self.buffer.as_mut().fill(0.0);
-    }
-}
-
-impl<const N: usize, S: AsMut<[f32]>> Optimizer for Sgd<N, S> {
-    #[inline]
-    fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
-        if !self.hyper.is_descent {
-            if let Some(any_step) = self.any_step {
-                return any_step(&mut self.hyper, params, grads, self.buffer.as_mut());
-            }
-            self.hyper.check_descent()?;
-        }
-        sweep(&Descent { lr: self.hyper.lr }, params, grads, [])
-    }
-
-    fn refusals_change_nothing(&self) -> bool {
-        true
-    }
-
-    fn learning_rate(&self) -> f32 {
-        self.hyper.lr
-    }
-
-    fn set_learning_rate(&mut self, lr: f32) {
-        self.hyper.lr = lr;
-        self.hyper.is_descent = false;
     }
 }
 
@@ -227,7 +253,7 @@ impl Hyper {
         &mut self,
         params: &mut [f32],
         grads: &[f32],
-        buffer: &mut [f32],
+        state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
         self.check()?;
         let mut hyper = *self;
@@ -241,6 +267,9 @@ impl Hyper {
             // The first gradient enters whole. The buffer is zero then.
             hyper.fresh = 1.0;
         }
+        let [buffer, ..] = state else {
+            return Ok(()); // there is one
+        };
         sweep(&hyper, params, grads, [buffer])?;
         self.started = true;
         Ok(())
@@ -273,14 +302,14 @@ struct Descent {
     lr: f32,
 }
 
-impl Rule for Descent {
+impl Element for Descent {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, _: &mut [L]) -> L {
         p - L::splat(self.lr) * g
     }
 }
 
-impl Rule for Hyper {
+impl Element for Hyper {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let mut g = self.objective.gradient(p, g);
@@ -296,13 +325,13 @@ impl Rule for Hyper {
 #[cfg(test)]
 mod tests {
     use super::{Descent, Hyper, Sgd};
-    use crate::optim::tests::assert_lanes_agree;
+    use crate::optim::stepper::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {
         assert_lanes_agree::<0>(&Descent { lr: 0.1 });
-        let plain = Sgd::new(0.1).hyper;
-        let decayed = Sgd::new(0.1).weight_decay(0.01).maximize().hyper;
+        let plain = Sgd::new(0.1).rule.hyper;
+        let decayed = Sgd::new(0.1).weight_decay(0.01).maximize().rule.hyper;
         for hyper in [plain, decayed] {
             assert_lanes_agree::<0>(&hyper);
             let heavy = Hyper {

@@ -1071,6 +1071,12 @@ impl<'t> State<'t> {
         Some((*self.floats.get(index)?, grad))
     }
 
+    /// All gradients of parameters, to be changed.
+    pub(crate) fn grads_mut(&mut self) -> &mut [f32] {
+        let (_, grads) = self.floats.pair(self.param_floats);
+        grads
+    }
+
     /// All parameters and all their gradients.
     #[inline]
     pub(crate) fn params_and_grads(&mut self) -> (&mut [f32], &[f32]) {

@@ -29,6 +29,7 @@ use super::residuals::{Predictor, Residuals};
 use super::step::{Clip, Penalty, Prepared};
 use crate::error::Error;
 use crate::optim::Optimizer;
+use crate::optim::schedule::{Schedule, Scheduler};
 use crate::random::{Xoshiro128PlusPlus, seeded};
 use crate::tape::Tape;
 
@@ -121,25 +122,6 @@ impl core::error::Error for FitError {}
 impl From<Error> for FitError {
     fn from(error: Error) -> Self {
         Self::Tape(error)
-    }
-}
-
-/// A learning rate for each epoch: a number, or any function of the epoch,
-/// counted from 1.
-pub trait Schedule {
-    /// The learning rate of the updates of this epoch.
-    fn learning_rate(&self, epoch: u32) -> f32;
-}
-
-impl Schedule for f32 {
-    fn learning_rate(&self, _: u32) -> f32 {
-        *self
-    }
-}
-
-impl<F: Fn(u32) -> f32> Schedule for F {
-    fn learning_rate(&self, epoch: u32) -> f32 {
-        self(epoch)
     }
 }
 
@@ -287,7 +269,10 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         self
     }
 
-    /// A number, or any function of the epoch: `|epoch| 0.1 / epoch as f32`.
+    /// A number, any function of the epoch, counted from 1, `|epoch| 0.1 / epoch as f32`,
+    /// or one of PyTorch's [schedules](crate::optim::schedule), which multiplies the
+    /// optimizer's rate. It goes on from epoch to epoch, and sees the validation loss, or
+    /// without that the training loss.
     pub fn learning_rate(mut self, schedule: impl Schedule + 'a) -> Self {
         self.schedule = Some(Box::new(schedule));
         self
@@ -389,6 +374,10 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         let mut params = self.model.params();
         let start = params.clone();
         let mut optimizer = Prepared::new(optimizer, self.clip, self.penalty, &start);
+        let mut scheduler = self
+            .schedule
+            .take()
+            .map(|schedule| Scheduler::new(schedule, &mut optimizer));
 
         // What measures has tapes of its own: training replays only what it needs.
         let rows = |samples: &Samples| samples.rows().min(self.micro_batch);
@@ -434,9 +423,6 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
             let recording = Recording::new(&tape, self.model, &params, self.loss, seen, at_once);
             loop {
                 let epoch = epochs.len() as u32 + 1;
-                if let Some(schedule) = &self.schedule {
-                    optimizer.set_learning_rate(schedule.learning_rate(epoch));
-                }
                 let learning_rate = optimizer.learning_rate();
                 let validation_loss = validate(&params)?;
                 if evaluates {
@@ -474,6 +460,9 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                 } else {
                     None
                 };
+                if let (Some(scheduler), None) = (&mut scheduler, &stopped) {
+                    scheduler.step_with(watched_loss, &mut optimizer);
+                }
                 if stopped.is_some() || order.changes {
                     break;
                 }

@@ -85,6 +85,7 @@ mod split;
 mod step;
 mod verdict;
 
+pub use crate::optim::schedule::Schedule;
 pub use batches::Batches;
 pub use calibration::Calibration;
 pub use curve::{Curve, CurveError};
@@ -93,7 +94,7 @@ pub use digits::significant;
 pub use early::EarlyStopping;
 #[cfg(feature = "csv")]
 pub use file::{CsvError, CsvErrorKind, read_csv};
-pub use fit::{Fit, FitError, Schedule};
+pub use fit::{Fit, FitError};
 pub use fitted::Fitted;
 pub use history::{Epoch, History, Stopped};
 pub use model::{Function, Loss, Model, Param, model, mse};

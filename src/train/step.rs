@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::model::Param;
-use crate::optim::{Optimizer, OptimizerError};
+use crate::optim::{Optimizer, OptimizerError, clip_grad_norm, clip_grad_value};
 
 /// Shortens gradients that are too long, so that one bad batch cannot throw the
 /// parameters far away.
@@ -14,9 +14,8 @@ pub enum Clip {
     /// `torch.nn.utils.clip_grad_norm_`: multiplied by `most / (norm + 1e-6)` if
     /// that is less than 1.
     ///
-    /// Unlike there, the norm of finite gradients is finite, however large they are
-    /// and however many, and that of small ones is not 0: it is computed in `f64`. As
-    /// there, a NaN among them makes all of them NaN, and an infinity makes itself NaN
+    /// Unlike there, finite gradients are clipped rightly, however large or small they are
+    /// and however many: see [`clip_grad_norm`]. As there, a NaN among them makes all of them NaN, and an infinity makes itself NaN
     /// and the others 0: parameters become NaN, and [`Fit`](super::Fit) says that the
     /// loss diverged.
     Norm(f32),
@@ -35,16 +34,9 @@ impl Clip {
     fn apply(&self, grads: &mut [f32]) {
         match *self {
             Clip::Norm(most) => {
-                // Squares of `f32` neither overflow nor vanish in `f64`.
-                let squares = grads.iter().map(|&g| f64::from(g) * f64::from(g));
-                let norm = squares.sum::<f64>().sqrt();
-                let factor = f64::from(most) / (norm + 1e-6);
-                if factor < 1.0 || factor.is_nan() {
-                    let shorten = |g: &mut f32| *g = (f64::from(*g) * factor) as f32;
-                    grads.iter_mut().for_each(shorten);
-                }
+                clip_grad_norm(grads, most);
             }
-            Clip::Value(most) => grads.iter_mut().for_each(|g| *g = g.clamp(-most, most)),
+            Clip::Value(most) => clip_grad_value(grads, most),
         }
     }
 }
@@ -127,6 +119,14 @@ impl<O: Optimizer + ?Sized> Optimizer for Prepared<'_, O> {
 
     fn set_learning_rate(&mut self, lr: f32) {
         self.optimizer.set_learning_rate(lr);
+    }
+
+    fn momentum_factor(&self) -> Option<f32> {
+        self.optimizer.momentum_factor()
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        self.optimizer.set_momentum_factor(momentum);
     }
 }
 

@@ -9,7 +9,14 @@ use baregrad::function::{DataGrads, Function, Real, Squared, TwoFloat};
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt, Solution};
 use baregrad::ops::{self, Args, Domain, Entry};
-use baregrad::optim::{Adam, Optimizer, Sgd};
+use baregrad::optim::schedule::{
+    ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LinearLr,
+    MultiStepLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Schedule, Scheduler, StepLr,
+};
+use baregrad::optim::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Asgd, Lbfgs, NAdam, Optimizer, ParamGroups, RAdam,
+    RmsProp, Rprop, Sgd, SparseAdam, Stateful, clip_grad_norm,
+};
 use baregrad::random::{Rng, seeded};
 use baregrad::{Arena, Error, Shape, Tape, Var};
 
@@ -35,7 +42,7 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 12] = [
+pub static GROUPS: [Group; 15] = [
     KERNELS,
     MATH,
     OPERATIONS,
@@ -43,6 +50,9 @@ pub static GROUPS: [Group; 12] = [
     MODEL_NODES,
     LEAST_SQUARES,
     OPTIMIZERS,
+    MORE_OPTIMIZERS,
+    SEARCHES,
+    SCHEDULES,
     LAYERS,
     THERMOMETER,
     SINE_IN_PARTS,
@@ -98,12 +108,36 @@ pub const LEAST_SQUARES: Group = Group {
     digest: 0x5c9e_30e6_5fe6_4118,
 };
 
-/// Steps of every optimizer.
+/// Steps of SGD and Adam.
 pub const OPTIMIZERS: Group = Group {
     name: "optimizers",
     run: optimizers,
     stack: 5000,
     digest: 0x0da1_b224_4b97_d1ca,
+};
+
+/// Steps and state of the optimizers besides SGD and Adam.
+pub const MORE_OPTIMIZERS: Group = Group {
+    name: "more-optimizers",
+    run: more_optimizers,
+    stack: 2500,
+    digest: 0x1c3d_2f27_d0d9_f798,
+};
+
+/// L-BFGS on a recorded loss.
+pub const SEARCHES: Group = Group {
+    name: "searches",
+    run: searches,
+    stack: 4500,
+    digest: 0x9738_64d5_299d_1fb2,
+};
+
+/// Rates of every schedule.
+pub const SCHEDULES: Group = Group {
+    name: "schedules",
+    run: schedules,
+    stack: 1200,
+    digest: 0xc07e_75ac_beb8_6023,
 };
 
 /// Layers with their activations, lines among them.
@@ -801,6 +835,107 @@ fn optimizers(digest: &mut Digest) -> Result<(), Error> {
     run(digest, Adam::<N>::new(0.1));
     run(digest, Adam::<N>::new(0.1).weight_decay(0.01).maximize());
     run(digest, Adam::<N>::new(0.1).betas(0.8, 0.99).amsgrad());
+    Ok(())
+}
+
+/// The others: fewer parameters, or they would not fit the stack of a small board.
+fn more_optimizers(digest: &mut Digest) -> Result<(), Error> {
+    const N: usize = 19;
+    fn run(digest: &mut Digest, mut optimizer: impl Optimizer + Stateful) {
+        let rng = &mut seeded(4);
+        let [mut params, mut grads] = [[0.0; N]; 2];
+        fill(rng, &mut params);
+        for _ in 0..7 {
+            fill(rng, &mut grads);
+            let stepped = optimizer.step(&mut params, &grads).is_ok();
+            digest.add(&[if stepped { 1.0 } else { 0.0 }]);
+            digest.add(&params);
+        }
+        let shown = optimizer.visit_state(N, &mut |_, numbers| digest.add(numbers));
+        digest.add(&[if shown.is_ok() { 1.0 } else { 0.0 }]);
+    }
+    run(digest, AdamW::<N>::new(0.1).amsgrad());
+    run(digest, NAdam::<N>::new(0.1).weight_decay(0.01));
+    run(
+        digest,
+        RAdam::<N>::new(0.1)
+            .decoupled_weight_decay()
+            .weight_decay(0.01),
+    );
+    run(digest, Adamax::<N>::new(0.1).maximize());
+    run(digest, RmsProp::<N>::new(0.1).momentum(0.9).centered());
+    run(digest, Adagrad::<N>::new(0.1).lr_decay(0.01));
+    run(digest, Adadelta::<N>::new(0.1));
+    run(digest, Asgd::<N>::new(0.1).t0(3.0));
+    run(digest, Rprop::<N>::new(0.1));
+    run(digest, SparseAdam::<N>::new(0.1));
+    run(
+        digest,
+        ParamGroups::new(7, Adagrad::<7>::new(0.1), Sgd::new(0.1)),
+    );
+    let mut grads = [0.0; 67];
+    fill(&mut seeded(5), &mut grads);
+    for most in [1.0, 1e-38] {
+        digest.add(&[clip_grad_norm(&mut grads, most)]);
+        digest.add(&grads);
+    }
+    Ok(())
+}
+
+/// L-BFGS with both kinds of steps, on a recorded loss.
+fn searches(digest: &mut Digest) -> Result<(), Error> {
+    for strong_wolfe in [false, true] {
+        let mut arena = Arena::<64, 24>::new();
+        let tape = arena.tape();
+        let [x, y] = [tape.param(&[-1.5], []), tape.param(&[2.0], [])];
+        let loss = (1.0 - x).square() + 100.0 * (y - x * x).square();
+        let mut search = Lbfgs::<2, 4>::new(if strong_wolfe { 1.0 } else { 0.2 });
+        if strong_wolfe {
+            search = search.strong_wolfe();
+        }
+        for _ in 0..3 {
+            let found = tape.minimize(loss, &mut search)?;
+            digest.add(&[found.evaluations as f32, loss.item()?]);
+            digest.add(&tape.params()?);
+        }
+    }
+    Ok(())
+}
+
+/// Rates of every schedule, and momentum.
+fn schedules(digest: &mut Digest) -> Result<(), Error> {
+    fn run(digest: &mut Digest, schedule: impl Schedule) {
+        let mut sgd = Sgd::new(0.1).momentum::<1>(0.9);
+        let mut scheduler = Scheduler::new(schedule, &mut sgd);
+        for epoch in 0..25_u16 {
+            digest.add(&[
+                sgd.learning_rate(),
+                sgd.momentum_factor().unwrap_or_default(),
+            ]);
+            scheduler.step_with(f32::from(epoch % 7), &mut sgd);
+        }
+        scheduler.visit_state(&mut |_, numbers| digest.add(numbers));
+    }
+    run(digest, StepLr::new(4).gamma(0.7));
+    run(digest, MultiStepLr::new(&[3, 8, 8]));
+    run(digest, ConstantLr::new(0.3, 6));
+    run(
+        digest,
+        LinearLr::new(0.1, 0.8, 10).chain(ExponentialLr::new(0.9)),
+    );
+    run(digest, PolynomialLr::new(20, 0.7));
+    run(digest, CosineAnnealingLr::new(9).eta_min(0.001));
+    run(digest, CosineAnnealingWarmRestarts::new(4).t_mult(2));
+    run(digest, OneCycleLr::new(0.5, 20).three_phase());
+    run(
+        digest,
+        CyclicLr::new(0.01, 0.1).step_size_up(3).exp_range(0.95),
+    );
+    run(digest, ReduceLrOnPlateau::new().patience(2).factor(0.3));
+    run(
+        digest,
+        LinearLr::default().then(5, CosineAnnealingLr::new(20)),
+    );
     Ok(())
 }
 

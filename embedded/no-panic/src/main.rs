@@ -25,7 +25,14 @@ use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, ge
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::{self, Args, Build};
-use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
+use baregrad::optim::schedule::{
+    ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LinearLr,
+    MultiStepLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Schedule, Scheduler, StepLr,
+};
+use baregrad::optim::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, OptimizerError,
+    ParamGroups, RAdam, RmsProp, Rprop, Search, Sgd, SparseAdam, Stateful,
+};
 use baregrad::random::{self, RandomError, Rng};
 use baregrad::{Arena, Error, Shape, ShapeError, Tape, Usage, Var};
 
@@ -40,9 +47,11 @@ fn run() -> i32 {
         tape(data, out).is_err(),
         borrowed_storage(data, out).is_err(),
         optimizers(data, out).is_err(),
+        more_optimizers(data, out).is_err(),
         random(out).is_err(),
         shapes().is_err(),
     ];
+    schedules();
     kernels(data, out);
     lanes::<f32>(data, out);
     lanes::<kernel::f32x8>(data, out);
@@ -195,6 +204,8 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
     black_box(Gradcheck::new().run(loss)?);
     tape.backward_with(w, data)?;
     tape.allow_unused(b)?;
+    black_box(tape.clip_grad_norm(s)?);
+    tape.clip_grad_value(s)?;
     tape.step(&mut Sgd::new(s))?;
     tape.step(&mut Adam::<4>::new(s))?;
     tape.step::<dyn Optimizer>(&mut Sgd::new(s).momentum::<4>(s))?;
@@ -242,10 +253,18 @@ fn optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
     let mut nesterov = black_box(Sgd::new(x).momentum::<8>(x).nesterov().maximize());
     let mut adam = black_box(Adam::<8>::new(x).betas(y, y).eps(x).weight_decay(x));
     let mut amsgrad = black_box(Adam::<8>::new(x).maximize().amsgrad());
-    let mut slices = black_box([[0.0; 8]; 4]);
-    let [m, v, u, b] = slices.each_mut().map(|slice| slice.as_mut_slice());
-    let mut lent = black_box(Adam::with_state(x, m, v).amsgrad_with_state(u));
+    let (mut slice, mut b) = black_box(([0.0; 24], [0.0; 8]));
+    let (slice, b) = (&mut black_box(&mut slice)[..], &mut black_box(&mut b)[..]);
+    let mut lent = black_box(Adam::with_state(x, slice).amsgrad());
     let mut lent_sgd = black_box(Sgd::new(x).momentum_with_state(x, b));
+    plain.visit_state(
+        size(),
+        black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+    )?;
+    lent.visit_state(
+        size(),
+        black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+    )?;
     plain.reset();
     heavy.reset();
     adam.reset();
@@ -265,6 +284,99 @@ fn optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
         optimizer.set_learning_rate(optimizer.learning_rate() * x);
     }
     Ok(())
+}
+
+/// The other optimizers, with any hyper-parameters, and a search.
+#[inline(never)]
+fn more_optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
+    let x = black_box(0.5_f32);
+    let mut adam_w = black_box(AdamW::<8>::new(x).betas(0.8, 0.9).eps(x).amsgrad());
+    let mut nadam = black_box(NAdam::<8>::new(x).weight_decay(x).decoupled_weight_decay());
+    let mut radam = black_box(RAdam::<8>::new(x).weight_decay(x));
+    let mut adamax = black_box(Adamax::<8>::new(x).maximize());
+    let mut rms_prop = black_box(RmsProp::<8>::new(x).momentum(x).centered());
+    let mut adagrad = black_box(Adagrad::<8>::new(x).lr_decay(x));
+    let mut adadelta = black_box(Adadelta::<8>::new(x));
+    let mut asgd = black_box(Asgd::<8>::new(x).lambd(x).t0(x));
+    let rprop = black_box(Rprop::<8>::new(x).etas(x, x + 1.0));
+    let mut rprop = black_box(ParamGroups::new(size(), rprop, Sgd::new(x)));
+    asgd.average(params)?;
+    let mut sparse = black_box(SparseAdam::<8>::new(x));
+    sparse.step_sparse(params, &[size(), size()], grads)?;
+    let all: [&mut dyn Optimizer; 9] = [
+        &mut adam_w,
+        &mut nadam,
+        &mut radam,
+        &mut adamax,
+        &mut rms_prop,
+        &mut adagrad,
+        &mut adadelta,
+        &mut asgd,
+        &mut rprop,
+    ];
+    for optimizer in all {
+        let optimizer = black_box(optimizer);
+        optimizer.step(params, grads)?;
+        optimizer.set_momentum_factor(optimizer.momentum_factor().unwrap_or(x));
+    }
+    let all: [&mut dyn Stateful; 9] = [
+        &mut adam_w,
+        &mut nadam,
+        &mut radam,
+        &mut adamax,
+        &mut rms_prop,
+        &mut adagrad,
+        &mut adadelta,
+        &mut asgd,
+        &mut rprop,
+    ];
+    for optimizer in all {
+        let optimizer = black_box(optimizer);
+        optimizer.visit_state(
+            size(),
+            black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+        )?;
+    }
+    let mut memory = black_box([0.0; 100]);
+    let mut search = black_box(Lbfgs::with_state(x, size(), &mut memory).strong_wolfe());
+    let mut inline = black_box(Lbfgs::<8, 3>::new(x).max_iter(3).maximize());
+    let all: [&mut dyn Search; 2] = [&mut search, &mut inline];
+    for search in all {
+        let search = black_box(search);
+        while let Answer::Ask = search.tell(params, black_box(x), grads)? {}
+    }
+    inline.visit_state(
+        size(),
+        black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+    )
+}
+
+/// Schedules of any epoch.
+#[inline(never)]
+fn schedules() {
+    let mut sgd = black_box(Sgd::new(0.1).momentum::<1>(0.9));
+    let n = size() as u32;
+    let milestones = [n, n];
+    let mut schedules: [&mut dyn Schedule; 11] = [
+        &mut StepLr::new(n).gamma(0.7),
+        &mut MultiStepLr::new(&milestones),
+        &mut ConstantLr::new(0.3, n),
+        &mut LinearLr::new(0.1, 0.8, n).chain(ExponentialLr::new(0.9)),
+        &mut PolynomialLr::new(n, 0.7),
+        &mut CosineAnnealingLr::new(n).eta_min(0.001),
+        &mut CosineAnnealingWarmRestarts::new(n).t_mult(n),
+        &mut OneCycleLr::new(0.5, n).three_phase(),
+        &mut CyclicLr::new(0.01, 0.1).step_size_up(n).exp_range(0.95),
+        &mut ReduceLrOnPlateau::new().patience(n).factor(0.3),
+        &mut LinearLr::default().then(n, CosineAnnealingLr::new(n)),
+    ];
+    for schedule in &mut schedules {
+        let schedule: &mut dyn Schedule = black_box(&mut **schedule);
+        let mut scheduler = Scheduler::new(schedule, &mut sgd);
+        scheduler.step(&mut sgd);
+        scheduler.visit_state(black_box(&mut |_, numbers: &mut [f32]| numbers.fill(0.5)));
+        scheduler.step_with(black_box(0.5), &mut sgd);
+    }
 }
 
 #[inline(never)]

@@ -38,6 +38,12 @@ static GROUPS: &[workload::Group] = &[
     workload::LEAST_SQUARES,
     #[cfg(feature = "optimizers")]
     workload::OPTIMIZERS,
+    #[cfg(feature = "more-optimizers")]
+    workload::MORE_OPTIMIZERS,
+    #[cfg(feature = "searches")]
+    workload::SEARCHES,
+    #[cfg(feature = "schedules")]
+    workload::SCHEDULES,
     #[cfg(feature = "layers")]
     workload::LAYERS,
     #[cfg(feature = "thermometer")]
@@ -58,7 +64,7 @@ fn run() -> i32 {
         let (name, free) = (group.name, stack::free());
         if free < group.stack {
             println!(
-                "{name:13} left out: {} bytes of stack, {free} are free",
+                "{name:15} left out: {} bytes of stack, {free} are free",
                 group.stack
             );
             continue;
@@ -68,18 +74,18 @@ fn run() -> i32 {
         let used = stack::used();
         match digest {
             Ok(digest) if digest.0 == group.digest && used <= group.stack => {
-                println!("{name:13} {digest}  {used} bytes of stack");
+                println!("{name:15} {digest}  {used} bytes of stack");
             }
             Ok(digest) => {
                 let expected = workload::Digest(group.digest);
                 println!(
-                    "{name:13} {digest}  {used} bytes of stack: expected {expected}, at most {}",
+                    "{name:15} {digest}  {used} bytes of stack: expected {expected}, at most {}",
                     group.stack
                 );
                 failed = 1;
             }
             Err(error) => {
-                println!("{name:13} {error}");
+                println!("{name:15} {error}");
                 failed = 1;
             }
         }

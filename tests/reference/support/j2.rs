@@ -69,7 +69,7 @@ fn train(file: &File) -> Result<Vec<f32>, Error> {
     let loss = activation.mse(tape.input(&y, [y.len(), 1]));
 
     let count = tape.params()?.len();
-    let adam = optim::make("Adam", 1e-2, &Map::new(), count);
+    let adam = optim::make_optimizer("Adam", 1e-2, &Map::new(), count);
     let mut adam = adam.expect("there is an Adam");
     let mut losses = vec![];
     for _ in 0..epochs {

@@ -173,7 +173,7 @@ fn train(name: &str, run: &Run, data: &Data) -> Result<History, Error> {
     let named = name.rsplit_once("lr").and_then(|(_, lr)| lr.parse().ok());
     let lr = run.lr.or(named).unwrap_or(if adam { 1e-1 } else { 1e-2 });
     let optimizer = if adam { "Adam" } else { "SGD" };
-    let mut optimizer = optim::make(optimizer, lr, &Map::new(), 2).expect("exists");
+    let mut optimizer = optim::make_optimizer(optimizer, lr, &Map::new(), 2).expect("exists");
 
     let (t_u, t_c) = (data.t_u.f32s(), data.t_c.f32s());
     let all: Vec<usize> = (0..t_u.len()).collect();

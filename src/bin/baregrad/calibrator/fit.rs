@@ -4,7 +4,7 @@
 use core::fmt;
 
 use baregrad::op::Node;
-use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
+use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::{Error, Tape, Usage, Var, random};
 
 use super::calibration::{Calibration, MAX_DEGREE, MAX_HIDDEN, MAX_PARAMS, Model, Scale, extremes};
@@ -241,7 +241,7 @@ pub fn fit(
             &mut sgd
         }
         Method::Adam { lr } => {
-            adam = Padded::<MAX_PARAMS>(Adam::new(lr));
+            adam = Adam::<MAX_PARAMS>::new(lr);
             &mut adam
         }
     };
@@ -416,35 +416,5 @@ fn record<'t>(tape: &'t Tape<'t>, calibration: &Calibration, x: Var<'t>) -> Var<
             let (w, b) = layer(params, polynomial.degree(), 1);
             x.linear(w, b)
         }
-    }
-}
-
-/// Adam for up to `N` parameters. How many there are is chosen at run time, and
-/// Adam's state has a size known when compiling: the parameters there are not
-/// get no gradient and stay where they are.
-struct Padded<const N: usize>(Adam<N>);
-
-impl<const N: usize> Optimizer for Padded<N> {
-    fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
-        let (mut all, mut all_grads) = ([0.0; N], [0.0; N]);
-        for (to, p) in all.iter_mut().zip(&*params) {
-            *to = *p;
-        }
-        for (to, g) in all_grads.iter_mut().zip(grads) {
-            *to = *g;
-        }
-        self.0.step(&mut all, &all_grads)?;
-        for (to, p) in params.iter_mut().zip(all) {
-            *to = p;
-        }
-        Ok(())
-    }
-
-    fn learning_rate(&self) -> f32 {
-        self.0.learning_rate()
-    }
-
-    fn set_learning_rate(&mut self, lr: f32) {
-        self.0.set_learning_rate(lr);
     }
 }

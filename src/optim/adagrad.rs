@@ -1,0 +1,154 @@
+//! Adagrad: steps divided by the root of the sum of all squares so far.
+
+use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
+use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, require, visit_count};
+use crate::kernel::Lanes;
+
+/// Adagrad, as `torch.optim.Adagrad`.
+///
+/// ```text
+/// g ← gradient + weight_decay · p       (maximize: −gradient)
+/// s ← s + g²                            (first step: initial_accumulator_value + g²)
+/// p ← p − lr / (1 + (t − 1) · lr_decay) · g / (√s + eps)
+/// ```
+///
+/// J. Duchi, E. Hazan and Y. Singer, "Adaptive Subgradient Methods for Online Learning and
+/// Stochastic Optimization", JMLR 12 (2011).
+///
+/// | | default | RAM per parameter |
+/// | --- | --- | --- |
+/// | [`lr_decay`](Adagrad::lr_decay) | 0 | 4 bytes: s |
+/// | [`initial_accumulator_value`](Adagrad::initial_accumulator_value) | 0 | |
+/// | [`eps`](Adagrad::eps) | 1e-10 | |
+/// | [`weight_decay`](Adagrad::weight_decay) | 0 | |
+pub type Adagrad<const N: usize, S = [[f32; N]; 1]> = Stepper<AdagradRule, N, S>;
+
+/// The formula of [`Adagrad`].
+#[derive(Clone, Debug)]
+pub struct AdagradRule {
+    lr: f32,
+    lr_decay: f32,
+    initial: f32,
+    eps: f32,
+    steps: u32,
+    objective: Objective,
+}
+
+impl AdagradRule {
+    const fn new(lr: f32) -> Self {
+        Self {
+            lr,
+            lr_decay: 0.0,
+            initial: 0.0,
+            eps: 1e-10,
+            steps: 0,
+            objective: Objective::LOSS,
+        }
+    }
+}
+
+impl Rule for AdagradRule {
+    fn buffers(&self) -> &'static [&'static str] {
+        &["sum"]
+    }
+
+    fn step(
+        &mut self,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), OptimizerError> {
+        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        require(self.lr_decay >= 0.0, "lr_decay >= 0", self.lr_decay)?;
+        require(
+            self.initial >= 0.0,
+            "initial_accumulator_value >= 0",
+            self.initial,
+        )?;
+        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
+        self.objective.check()?;
+        let [sum] = state else { return Ok(()) };
+        let [sum] = fit(params, grads, [sum])?;
+        if self.steps == 0 {
+            sum.fill(self.initial);
+        }
+        let update = Update {
+            step_size: self.lr / (1.0 + self.steps as f32 * self.lr_decay),
+            eps: self.eps,
+            objective: self.objective,
+        };
+        self.steps = self.steps.saturating_add(1);
+        sweep_fitted(&update, params, grads, [sum]);
+        Ok(())
+    }
+
+    learning_rate_in_field!();
+
+    fn visit_scalars(&mut self, visit: Visit<'_>) {
+        visit_count("step", &mut self.steps, visit);
+    }
+
+    fn reset(&mut self) {
+        self.steps = 0;
+    }
+}
+
+constructors!(Adagrad, AdagradRule: 1, "1e-2");
+objective_builders!(Adagrad);
+
+impl<const N: usize, S> Adagrad<N, S> {
+    /// By how much the learning rate falls from step to step.
+    #[must_use]
+    pub const fn lr_decay(mut self, lr_decay: f32) -> Self {
+        self.rule.lr_decay = lr_decay;
+        self
+    }
+
+    /// The sums of squares begin with this.
+    #[must_use]
+    pub const fn initial_accumulator_value(mut self, value: f32) -> Self {
+        self.rule.initial = value;
+        self
+    }
+
+    /// Added to the denominator, so that it is not zero.
+    #[must_use]
+    pub const fn eps(mut self, eps: f32) -> Self {
+        self.rule.eps = eps;
+        self
+    }
+}
+
+/// The scalars of one step.
+struct Update {
+    step_size: f32,
+    eps: f32,
+    objective: Objective,
+}
+
+impl Element for Update {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
+        let [sum] = state else { return p };
+        let [p, g] = self.objective.apply(0.0, p, g);
+        *sum = *sum + g * g;
+        p - L::splat(self.step_size) * g / (sum.sqrt() + L::splat(self.eps))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Update;
+    use crate::optim::stepper::tests::assert_lanes_agree;
+
+    #[test]
+    fn lanes_agree() {
+        for objective in crate::optim::tests::OBJECTIVES {
+            assert_lanes_agree::<1>(&Update {
+                step_size: 0.1,
+                eps: 1e-10,
+                objective,
+            });
+        }
+    }
+}

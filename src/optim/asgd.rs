@@ -1,0 +1,198 @@
+//! ASGD: gradient descent, and the average of where it was.
+
+use super::pair::Pair;
+use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
+use super::{
+    Element, Objective, OptimizerError, Rule, Stateful as _, Stepper, Storage, Visit, require,
+    visit_count,
+};
+use crate::kernel::Lanes;
+
+/// Averaged stochastic gradient descent, as `torch.optim.ASGD`.
+///
+/// ```text
+/// g ← gradient + weight_decay · p       (maximize: −gradient)
+/// p ← p · (1 − lambd · η) − η · g
+/// a ← a + μ · (p − a)                   (μ = 1: a ← p)
+/// η ← lr / (1 + lambd · lr · t)^alpha,  before the first step lr
+/// μ ← 1 / max(1, t − t0),               before the first step 1
+/// ```
+///
+/// B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging",
+/// SIAM J. Control and Optimization 30 (1992). The average `a` is what to use in the end:
+/// [`average`](Asgd::average).
+///
+/// | | default | RAM per parameter |
+/// | --- | --- | --- |
+/// | [`lambd`](Asgd::lambd) | 1e-4 | 4 bytes: a |
+/// | [`alpha`](Asgd::alpha) | 0.75 | |
+/// | [`t0`](Asgd::t0) | 1e6: from which step on it averages | |
+/// | [`weight_decay`](Asgd::weight_decay) | 0 | |
+pub type Asgd<const N: usize, S = [[f32; N]; 1]> = Stepper<AsgdRule, N, S>;
+
+/// The formula of [`Asgd`].
+#[derive(Clone, Debug)]
+pub struct AsgdRule {
+    lr: f32,
+    lambd: f32,
+    alpha: Pair,
+    t0: f32,
+    steps: u32,
+    /// The rate of the next step.
+    eta: f32,
+    mu: f32,
+    objective: Objective,
+}
+
+impl AsgdRule {
+    const fn new(lr: f32) -> Self {
+        Self {
+            lr,
+            lambd: 1e-4,
+            alpha: const { Pair::new(0.75) },
+            t0: 1e6,
+            steps: 0,
+            eta: 0.0,
+            mu: 1.0,
+            objective: Objective::LOSS,
+        }
+    }
+}
+
+impl Rule for AsgdRule {
+    fn buffers(&self) -> &'static [&'static str] {
+        &["ax"]
+    }
+
+    fn step(
+        &mut self,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), OptimizerError> {
+        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        self.objective.check()?;
+        let [average] = state else { return Ok(()) };
+        let state = fit(params, grads, [average])?;
+        if self.steps == 0 {
+            (self.eta, self.mu) = (self.lr, 1.0);
+        }
+        let update = Update {
+            keep: 1.0 - self.lambd * self.eta,
+            eta: self.eta,
+            mu: self.mu,
+            objective: self.objective,
+        };
+        sweep_fitted(&update, params, grads, state);
+        self.steps = self.steps.saturating_add(1);
+        // Both as pairs: the base of the power is a little more than 1.
+        let lr = Pair::of(self.lr);
+        let base = Pair::ONE + Pair::of(self.lambd) * lr * Pair::of_count(self.steps);
+        self.eta = (lr / base.pow(self.alpha)).to_f32();
+        let since = self.steps as f32 - self.t0;
+        self.mu = 1.0 / (if since > 1.0 { since } else { 1.0 });
+        Ok(())
+    }
+
+    learning_rate_in_field!();
+
+    fn visit_scalars(&mut self, visit: Visit<'_>) {
+        visit_count("step", &mut self.steps, visit);
+        for (name, scalar) in [("eta", &mut self.eta), ("mu", &mut self.mu)] {
+            let mut one = [*scalar];
+            visit(name, &mut one);
+            [*scalar] = one;
+        }
+    }
+
+    fn reset(&mut self) {
+        self.steps = 0;
+        (self.eta, self.mu) = (0.0, 1.0);
+    }
+}
+
+constructors!(Asgd, AsgdRule: 1, "1e-2");
+objective_builders!(Asgd);
+
+impl<const N: usize, S> Asgd<N, S> {
+    /// By how much parameters and the learning rate decay.
+    #[must_use]
+    pub const fn lambd(mut self, lambd: f32) -> Self {
+        self.rule.lambd = lambd;
+        self
+    }
+
+    /// The power of the learning rate's decay.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn alpha(mut self, alpha: f64) -> Self {
+        self.rule.alpha = Pair::new(alpha);
+        self
+    }
+
+    /// The step after which the average is one of more than the last.
+    #[must_use]
+    pub const fn t0(mut self, t0: f32) -> Self {
+        self.rule.t0 = t0;
+        self
+    }
+}
+
+impl<const N: usize, S: Storage> Asgd<N, S> {
+    /// Copies the average of the parameters, `ax` of PyTorch's state.
+    ///
+    /// # Errors
+    /// If there is no room for so many parameters.
+    pub fn average(&mut self, to: &mut [f32]) -> Result<(), OptimizerError> {
+        self.visit_state(to.len(), &mut |name, numbers| {
+            if name == "ax" {
+                for (to, average) in to.iter_mut().zip(numbers) {
+                    *to = *average;
+                }
+            }
+        })
+    }
+}
+
+/// The scalars of one step.
+struct Update {
+    keep: f32,
+    eta: f32,
+    mu: f32,
+    objective: Objective,
+}
+
+impl Element for Update {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
+        let [average] = state else { return p };
+        let [p, g] = self.objective.apply(0.0, p, g);
+        let p = p * L::splat(self.keep) - L::splat(self.eta) * g;
+        *average = if self.mu == 1.0 {
+            p
+        } else {
+            *average + (p - *average) * L::splat(self.mu)
+        };
+        p
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Update;
+    use crate::optim::stepper::tests::assert_lanes_agree;
+
+    #[test]
+    fn lanes_agree() {
+        for objective in crate::optim::tests::OBJECTIVES {
+            for mu in [1.0, 0.125] {
+                assert_lanes_agree::<1>(&Update {
+                    keep: 0.999,
+                    eta: 0.05,
+                    mu,
+                    objective,
+                });
+            }
+        }
+    }
+}

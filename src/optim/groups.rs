@@ -1,0 +1,107 @@
+//! Parameter groups: other hyper-parameters for other parameters.
+
+use super::{Optimizer, OptimizerError, Stateful, Visit};
+
+/// One optimizer for the first so many elements of the parameters, and another for the
+/// others, as parameter groups of `torch.optim`: another rate or decay, or another
+/// algorithm. More than two groups are nested.
+///
+/// Parameters are in the order in which they were made; a matrix has as many elements as
+/// rows times columns.
+///
+/// A learning rate that is set is that of the first group, and the second's is multiplied
+/// alike, so that a [schedule](super::schedule) scales both. A momentum is set for both.
+///
+/// ```
+/// use baregrad::optim::{AdamW, Optimizer, ParamGroups, Sgd};
+///
+/// // Four weights that decay, and two biases that do not and learn faster.
+/// let weights = AdamW::<4>::new(0.125).weight_decay(0.1);
+/// let mut groups = ParamGroups::new(4, weights, Sgd::new(0.5));
+/// groups.step(&mut [0.5; 6], &[1.0; 6])?;
+/// groups.set_learning_rate(0.0625); // half of it, as a schedule does
+/// assert_eq!(groups.second().learning_rate(), 0.25);
+/// # Ok::<(), baregrad::optim::OptimizerError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ParamGroups<A, B> {
+    elements: usize,
+    first: A,
+    second: B,
+    /// The second learning rate over the first.
+    ratio: f32,
+}
+
+impl<A: Optimizer, B: Optimizer> ParamGroups<A, B> {
+    /// `first` for the first so many `elements`, `second` for the others.
+    pub fn new(elements: usize, first: A, second: B) -> Self {
+        let ratio = second.learning_rate() / first.learning_rate();
+        Self {
+            elements,
+            first,
+            second,
+            ratio: if ratio.is_finite() { ratio } else { 1.0 },
+        }
+    }
+}
+
+impl<A, B> ParamGroups<A, B> {
+    /// The optimizer of the first group.
+    pub const fn first(&self) -> &A {
+        &self.first
+    }
+
+    /// The optimizer of the second group.
+    pub const fn second(&self) -> &B {
+        &self.second
+    }
+}
+
+impl<A: Optimizer, B: Optimizer> Optimizer for ParamGroups<A, B> {
+    /// If the second group is refused, the first has taken its step.
+    fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
+        let (n, g) = (params.len(), grads.len());
+        if n != g {
+            return Err(OptimizerError::GradientCount {
+                params: n,
+                grads: g,
+            });
+        }
+        let split = self.elements.min(n);
+        let (first, second) = params.split_at_mut_checked(split).unwrap_or_default();
+        let (of_first, of_second) = grads.split_at_checked(split).unwrap_or_default();
+        self.first.step(first, of_first)?;
+        self.second.step(second, of_second)
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.first.learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, lr: f32) {
+        self.first.set_learning_rate(lr);
+        self.second.set_learning_rate(lr * self.ratio);
+    }
+
+    fn momentum_factor(&self) -> Option<f32> {
+        self.first
+            .momentum_factor()
+            .or_else(|| self.second.momentum_factor())
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        self.first.set_momentum_factor(momentum);
+        self.second.set_momentum_factor(momentum);
+    }
+}
+
+impl<A: Stateful, B: Stateful> Stateful for ParamGroups<A, B> {
+    fn visit_state(&mut self, params: usize, visit: Visit<'_>) -> Result<(), OptimizerError> {
+        let split = self.elements.min(params);
+        // Whether there is room is asked before anything is shown.
+        self.second
+            .visit_state(params.saturating_sub(split), &mut |_, _| ())?;
+        self.first.visit_state(split, visit)?;
+        self.second.visit_state(params.saturating_sub(split), visit)
+    }
+}

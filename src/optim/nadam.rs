@@ -1,0 +1,248 @@
+//! NAdam: Adam with Nesterov's momentum.
+
+use super::fraction::{Decay, Fraction};
+use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
+use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require};
+use crate::kernel::Lanes;
+
+/// Adam with Nesterov's momentum, as `torch.optim.NAdam`.
+///
+/// ```text
+/// g ← gradient + weight_decay · p       (maximize: −gradient; decoupled: see AdamW)
+/// μ ← β₁ · (1 − 0.96^(t · momentum_decay) / 2),  and μ' the same of t + 1
+/// m ← m + (1 − β₁) · (g − m)
+/// v ← β₂ · v + (1 − β₂) · g²
+/// d ← √(v / (1 − β₂ᵗ)) + eps
+/// p ← p − lr · (1 − μ) / (1 − Πμ) · g / d − lr · μ' / (1 − Πμ · μ') · m / d
+/// ```
+///
+/// T. Dozat, "Incorporating Nesterov Momentum into Adam" (2016),
+/// <https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ>.
+///
+/// | | default | RAM per parameter |
+/// | --- | --- | --- |
+/// | [`betas`](NAdam::betas) | 0.9, 0.999 | 8 bytes: m and v |
+/// | [`eps`](NAdam::eps) | 1e-8 | |
+/// | [`momentum_decay`](NAdam::momentum_decay) | 0.004 | |
+/// | [`weight_decay`](NAdam::weight_decay), [`decoupled_weight_decay`](NAdam::decoupled_weight_decay) | 0, off | |
+pub type NAdam<const N: usize, S = [[f32; N]; 2]> = Stepper<NAdamRule, N, S>;
+
+/// The formula of [`NAdam`].
+#[derive(Clone, Debug)]
+pub struct NAdamRule {
+    lr: f32,
+    beta1: f32,
+    one_minus_beta1: f32,
+    beta1_is_fraction: bool,
+    beta2: f32,
+    one_minus_beta2: f32,
+    decay2: Decay,
+    /// 0.96^momentum_decay, and its power.
+    momentum_decay: Decay,
+    eps: f32,
+    mu_product: f32,
+    objective: Objective,
+}
+
+impl NAdamRule {
+    const fn new(lr: f32) -> Self {
+        Self {
+            lr,
+            beta1: 0.9,
+            one_minus_beta1: 0.1,
+            beta1_is_fraction: true,
+            beta2: 0.999,
+            one_minus_beta2: 0.001,
+            decay2: Decay::new(0.999),
+            momentum_decay: const { rate_of(0.004) },
+            eps: 1e-8,
+            mu_product: 1.0,
+            objective: Objective::LOSS,
+        }
+    }
+
+    fn mu(&self, power: Fraction) -> f32 {
+        self.beta1 * (1.0 - 0.5 * power.to_f32())
+    }
+}
+
+/// 0.96^momentum_decay by the series of the exponential function; of a constant, none of
+/// this is left.
+#[inline(always)]
+const fn rate_of(momentum_decay: f64) -> Decay {
+    const LN: f64 = -0.040_821_994_520_255_166; // ln 0.96
+    if momentum_decay == 0.0 {
+        return Decay::ONE;
+    }
+    // Halved 10 times, so that few terms are enough; then squared as often.
+    let x = momentum_decay * LN / 1024.0;
+    let (mut term, mut sum, mut k) = (1.0, 1.0, 1.0);
+    while k < 12.0 {
+        term = term * x / k;
+        sum += term;
+        k += 1.0;
+    }
+    let mut squarings = 0;
+    while squarings < 10 {
+        sum *= sum;
+        squarings += 1;
+    }
+    Decay::new(sum)
+}
+
+impl Rule for NAdamRule {
+    fn buffers(&self) -> &'static [&'static str] {
+        &["exp_avg", "exp_avg_sq"]
+    }
+
+    fn step(
+        &mut self,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), OptimizerError> {
+        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        require(self.beta1_is_fraction, "0 <= beta1 < 1", self.beta1)?;
+        self.decay2.check("0 <= beta2 < 1")?;
+        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
+        self.momentum_decay.check_up_to_1("momentum_decay >= 0")?;
+        self.objective.check()?;
+        let [m, v] = state else { return Ok(()) };
+        let state = fit(params, grads, [m, v])?;
+        self.decay2.advance();
+        self.momentum_decay.advance();
+        let mut next = self.momentum_decay;
+        next.advance();
+        let (mu, next_mu) = (self.mu(self.momentum_decay.power), self.mu(next.power));
+        self.mu_product *= mu;
+        let update = Update {
+            lr: self.lr,
+            one_minus_beta1: self.one_minus_beta1,
+            beta2: self.beta2,
+            one_minus_beta2: self.one_minus_beta2,
+            correction2: self.decay2.correction(),
+            eps: self.eps,
+            of_gradient: self.lr * (1.0 - mu) / (1.0 - self.mu_product),
+            of_moment: self.lr * next_mu / (1.0 - self.mu_product * next_mu),
+            objective: self.objective,
+        };
+        sweep_fitted(&update, params, grads, state);
+        Ok(())
+    }
+
+    learning_rate_in_field!();
+
+    fn visit_scalars(&mut self, visit: Visit<'_>) {
+        self.decay2.power.visit("beta2_power", visit);
+        self.momentum_decay
+            .power
+            .visit("momentum_decay_power", visit);
+        let mut product = [self.mu_product];
+        visit("mu_product", &mut product);
+        [self.mu_product] = product;
+    }
+
+    fn reset(&mut self) {
+        self.decay2.power = Fraction::ONE;
+        self.momentum_decay.power = Fraction::ONE;
+        self.mu_product = 1.0;
+    }
+}
+
+constructors!(NAdam, NAdamRule: 2, "2e-3");
+objective_builders!(NAdam, decoupled);
+
+impl<const N: usize, S> NAdam<N, S> {
+    /// Decay rates of the two moments, at least 0 and less than 1.
+    #[must_use]
+    #[inline(always)] // of constants, no `f64` is left
+    pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        self.rule.beta1 = beta1 as f32;
+        self.rule.one_minus_beta1 = (1.0 - beta1) as f32;
+        self.rule.beta1_is_fraction = beta1 >= 0.0 && beta1 < 1.0;
+        self.rule.beta2 = beta2 as f32;
+        self.rule.one_minus_beta2 = (1.0 - beta2) as f32;
+        self.rule.decay2 = Decay::new(beta2);
+        self
+    }
+
+    /// Added to the denominator, so that it is not zero.
+    #[must_use]
+    pub const fn eps(mut self, eps: f32) -> Self {
+        self.rule.eps = eps;
+        self
+    }
+
+    /// How fast the momentum grows from half of what it will be, at least 0.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn momentum_decay(mut self, momentum_decay: f64) -> Self {
+        self.rule.momentum_decay = rate_of(momentum_decay);
+        self
+    }
+}
+
+/// The scalars of one step.
+struct Update {
+    lr: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    correction2: f32,
+    eps: f32,
+    of_gradient: f32,
+    of_moment: f32,
+    objective: Objective,
+}
+
+impl Element for Update {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
+        let [m, v] = state else { return p };
+        let [p, g] = self.objective.apply(self.lr, p, g);
+        *m = lerp(*m, g, self.one_minus_beta1);
+        *v = L::splat(self.beta2) * *v + L::splat(self.one_minus_beta2) * g * g;
+        let denominator = (*v / L::splat(self.correction2)).sqrt() + L::splat(self.eps);
+        let p = p - L::splat(self.of_gradient) * g / denominator;
+        p - L::splat(self.of_moment) * *m / denominator
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NAdam, Update, rate_of};
+    use crate::optim::stepper::tests::assert_lanes_agree;
+
+    #[test]
+    fn lanes_agree() {
+        for objective in crate::optim::tests::OBJECTIVES {
+            assert_lanes_agree::<2>(&Update {
+                lr: 0.1,
+                one_minus_beta1: 0.1,
+                beta2: 0.999,
+                one_minus_beta2: 0.001,
+                correction2: 0.3,
+                eps: 1e-8,
+                of_gradient: 0.05,
+                of_moment: 0.06,
+                objective,
+            });
+        }
+    }
+
+    /// 0.96^0.004 and 0.96^30, from `f64`'s own power.
+    #[test]
+    fn powers_of_the_decay() {
+        for decay in [0.004, 0.5, 30.0] {
+            let found = rate_of(decay).beta.to_f32();
+            let exact = 0.96_f64.powf(decay);
+            assert!(
+                (f64::from(found) - exact).abs() < 1.2e-7 * exact,
+                "{found} {exact}"
+            );
+        }
+        // None at all is a momentum of half.
+        assert_eq!(rate_of(0.0).beta.to_f32(), 1.0);
+        let _ = NAdam::<1>::new(0.1);
+    }
+}

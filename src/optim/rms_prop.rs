@@ -1,0 +1,220 @@
+//! RMSprop: steps divided by the root of the mean square of gradients.
+
+use super::stepper::{
+    constructors, fit, learning_rate_in_field, objective_builders, one_more_buffer, sweep_fitted,
+};
+use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require};
+use crate::kernel::Lanes;
+
+/// RMSprop, optionally centered and with momentum, as `torch.optim.RMSprop`.
+///
+/// ```text
+/// g ← gradient + weight_decay · p       (maximize: −gradient)
+/// v ← alpha · v + (1 − alpha) · g²
+/// a ← a + (1 − alpha) · (g − a)         (centered)
+/// d ← √v + eps                          (centered: √(v − a²) + eps)
+/// b ← momentum · b + g / d              (momentum)
+/// p ← p − lr · g / d                    (momentum: p − lr · b)
+/// ```
+///
+/// G. Hinton, lecture 6e of "Neural Networks for Machine Learning" (2012); centered as in A.
+/// Graves, "Generating Sequences With Recurrent Neural Networks" (2013),
+/// <https://arxiv.org/abs/1308.0850>.
+///
+/// | | default | RAM per parameter |
+/// | --- | --- | --- |
+/// | [`alpha`](RmsProp::alpha) | 0.99 | 4 bytes: v |
+/// | [`eps`](RmsProp::eps) | 1e-8 | |
+/// | [`centered`](RmsProp::centered) | off | 4 bytes more: a |
+/// | [`momentum`](RmsProp::momentum) | 0 | 4 bytes more: b |
+/// | [`weight_decay`](RmsProp::weight_decay) | 0 | |
+///
+/// ```
+/// use baregrad::optim::{Optimizer, RmsProp};
+///
+/// let mut rms_prop = RmsProp::<2>::new(1e-2).momentum(0.9).centered();
+/// rms_prop.step(&mut [1.0, -2.0], &[0.5, 0.25])?;
+/// # Ok::<(), baregrad::optim::OptimizerError>(())
+/// ```
+pub type RmsProp<const N: usize, S = [[f32; N]; 1]> = Stepper<RmsPropRule, N, S>;
+
+/// The formula of [`RmsProp`].
+#[derive(Clone, Debug)]
+pub struct RmsPropRule {
+    lr: f32,
+    alpha: f32,
+    one_minus_alpha: f32,
+    eps: f32,
+    momentum: f32,
+    has_momentum: bool,
+    centered: bool,
+    objective: Objective,
+}
+
+impl RmsPropRule {
+    const fn new(lr: f32) -> Self {
+        Self {
+            lr,
+            alpha: 0.99,
+            one_minus_alpha: 0.01,
+            eps: 1e-8,
+            momentum: 0.0,
+            has_momentum: false,
+            centered: false,
+            objective: Objective::LOSS,
+        }
+    }
+
+    const fn centered(mut self) -> Self {
+        self.centered = true;
+        self
+    }
+
+    const fn momentum(mut self, momentum: f32) -> Self {
+        self.momentum = momentum;
+        self.has_momentum = true;
+        self
+    }
+}
+
+impl Rule for RmsPropRule {
+    fn buffers(&self) -> &'static [&'static str] {
+        match (self.centered, self.has_momentum) {
+            (false, false) => &["square_avg"],
+            (true, false) => &["square_avg", "grad_avg"],
+            (false, true) => &["square_avg", "momentum_buffer"],
+            (true, true) => &["square_avg", "grad_avg", "momentum_buffer"],
+        }
+    }
+
+    fn step(
+        &mut self,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), OptimizerError> {
+        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        require(self.alpha >= 0.0, "alpha >= 0", self.alpha)?;
+        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
+        require(self.momentum >= 0.0, "momentum >= 0", self.momentum)?;
+        self.objective.check()?;
+        let (g, p) = (grads, &mut *params);
+        match state {
+            [v] => {
+                let state = fit(p, g, [v])?;
+                sweep_fitted(&*self, params, grads, state);
+            }
+            [v, a] => {
+                let state = fit(p, g, [v, a])?;
+                sweep_fitted(&*self, params, grads, state);
+            }
+            [v, a, b] => {
+                let state = fit(p, g, [v, a, b])?;
+                sweep_fitted(&*self, params, grads, state);
+            }
+            _ => (), // no other number of buffers is lent
+        }
+        Ok(())
+    }
+
+    learning_rate_in_field!();
+
+    fn momentum_factor(&self) -> Option<f32> {
+        self.has_momentum.then_some(self.momentum)
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        if self.has_momentum {
+            self.momentum = momentum;
+        }
+    }
+
+    fn visit_scalars(&mut self, visit: Visit<'_>) {
+        let mut momentum = [self.momentum];
+        visit("momentum", &mut momentum);
+        [self.momentum] = momentum;
+    }
+}
+
+constructors!(RmsProp, RmsPropRule: 1, "1e-2");
+objective_builders!(RmsProp);
+
+one_more_buffer! {
+    /// Divides by the deviation of gradients instead of the root of their mean square.
+    centered() for RmsPropRule: 1 [v] => 2, 2 [v b] => 3
+}
+
+one_more_buffer! {
+    /// Momentum, of what is divided already.
+    momentum(momentum: f32) for RmsPropRule: 1 [v] => 2, 2 [v a] => 3
+}
+
+impl<const N: usize, S> RmsProp<N, S> {
+    /// The decay rate of the averages, at least 0.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn alpha(mut self, alpha: f64) -> Self {
+        self.rule.alpha = alpha as f32;
+        self.rule.one_minus_alpha = (1.0 - alpha) as f32;
+        self
+    }
+
+    /// Added to the denominator, so that it is not zero.
+    #[must_use]
+    pub const fn eps(mut self, eps: f32) -> Self {
+        self.rule.eps = eps;
+        self
+    }
+}
+
+impl Element for RmsPropRule {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
+        let Some((v, others)) = state.split_first_mut() else {
+            return p;
+        };
+        let (a, b) = match others {
+            [one] if self.has_momentum => (None, Some(one)),
+            [one] => (Some(one), None),
+            [one, other] => (Some(one), Some(other)),
+            _ => (None, None),
+        };
+        let [p, g] = self.objective.apply(self.lr, p, g);
+        *v = L::splat(self.alpha) * *v + L::splat(self.one_minus_alpha) * g * g;
+        let square = match a {
+            Some(a) => {
+                *a = lerp(*a, g, self.one_minus_alpha);
+                *v - *a * *a
+            }
+            None => *v,
+        };
+        let denominator = square.sqrt() + L::splat(self.eps);
+        match b {
+            Some(b) => {
+                *b = L::splat(self.momentum) * *b + g / denominator;
+                p - L::splat(self.lr) * *b
+            }
+            None => p - L::splat(self.lr) * g / denominator,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RmsPropRule;
+    use crate::optim::stepper::tests::assert_lanes_agree;
+
+    #[test]
+    fn lanes_agree() {
+        for objective in crate::optim::tests::OBJECTIVES {
+            let rule = || RmsPropRule {
+                objective,
+                ..RmsPropRule::new(0.1)
+            };
+            assert_lanes_agree::<1>(&rule());
+            assert_lanes_agree::<2>(&rule().centered());
+            assert_lanes_agree::<2>(&rule().momentum(0.9));
+            assert_lanes_agree::<3>(&rule().momentum(0.9).centered());
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Rprop: only the signs of gradients count.
+
+use super::stepper::{constructors, fit, learning_rate_in_field, sweep_fitted};
+use super::{Element, OptimizerError, Rule, Stepper, Visit, require, visit_count};
+use crate::kernel::Lanes;
+
+/// Resilient backpropagation, as `torch.optim.Rprop`: for whole batches, whose gradients
+/// change their sign only where a minimum was stepped over.
+///
+/// ```text
+/// s ← s · eta₊ if g has the sign of the step before, s · eta₋ if it has the other, else s;
+///     within the step sizes; before the first step lr
+/// g ← 0 where the sign has changed      (maximize: −gradient)
+/// p ← p − sign(g) · s
+/// ```
+///
+/// M. Riedmiller and H. Braun, "A direct adaptive method for faster backpropagation
+/// learning: the RPROP algorithm" (1993).
+///
+/// | | default | RAM per parameter |
+/// | --- | --- | --- |
+/// | [`etas`](Rprop::etas) | 0.5, 1.2 | 8 bytes: the gradient before, s |
+/// | [`step_sizes`](Rprop::step_sizes) | 1e-6, 50 | |
+/// | [`maximize`](Rprop::maximize) | off | |
+pub type Rprop<const N: usize, S = [[f32; N]; 2]> = Stepper<RpropRule, N, S>;
+
+/// The formula of [`Rprop`].
+#[derive(Clone, Debug)]
+pub struct RpropRule {
+    lr: f32,
+    etas: [f32; 2],
+    step_sizes: [f32; 2],
+    maximize: bool,
+    steps: u32,
+}
+
+impl RpropRule {
+    const fn new(lr: f32) -> Self {
+        Self {
+            lr,
+            etas: [0.5, 1.2],
+            step_sizes: [1e-6, 50.0],
+            maximize: false,
+            steps: 0,
+        }
+    }
+}
+
+impl Rule for RpropRule {
+    fn buffers(&self) -> &'static [&'static str] {
+        &["prev", "step_size"]
+    }
+
+    fn step(
+        &mut self,
+        params: &mut [f32],
+        grads: &[f32],
+        state: &mut [&mut [f32]],
+    ) -> Result<(), OptimizerError> {
+        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        let [minus, plus] = self.etas;
+        require(minus > 0.0 && minus < 1.0, "0 < etaminus < 1", minus)?;
+        require(plus > 1.0, "etaplus > 1", plus)?;
+        let [prev, size] = state else { return Ok(()) };
+        let [prev, size] = fit(params, grads, [prev, size])?;
+        if self.steps == 0 {
+            size.fill(self.lr);
+        }
+        self.steps = self.steps.saturating_add(1);
+        sweep_fitted(&*self, params, grads, [prev, size]);
+        Ok(())
+    }
+
+    learning_rate_in_field!();
+
+    fn visit_scalars(&mut self, visit: Visit<'_>) {
+        visit_count("step", &mut self.steps, visit);
+    }
+
+    fn reset(&mut self) {
+        self.steps = 0;
+    }
+}
+
+constructors!(Rprop, RpropRule: 2, "1e-2");
+
+impl<const N: usize, S> Rprop<N, S> {
+    /// The factors of a step size after a change of sign, less than 1, and after none, more
+    /// than 1.
+    #[must_use]
+    pub const fn etas(mut self, minus: f32, plus: f32) -> Self {
+        self.rule.etas = [minus, plus];
+        self
+    }
+
+    /// The least step size and the largest.
+    #[must_use]
+    pub const fn step_sizes(mut self, least: f32, most: f32) -> Self {
+        self.rule.step_sizes = [least, most];
+        self
+    }
+
+    /// Climbs instead of descending.
+    #[must_use]
+    pub const fn maximize(mut self) -> Self {
+        self.rule.maximize = true;
+        self
+    }
+}
+
+impl Element for RpropRule {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
+        let [prev, size] = state else { return p };
+        let ([minus, plus], [least, most]) =
+            (self.etas.map(L::splat), self.step_sizes.map(L::splat));
+        let zero = L::splat(0.0);
+        let g = if self.maximize { -g } else { g };
+        let product = g * *prev;
+        let changed = product.lt(zero);
+        // A product that is neither more nor less than 0 is 0, or a NaN, which stays.
+        let eta = L::select(product.eq(zero), L::splat(1.0), product);
+        let eta = L::select(product.gt(zero), plus, eta);
+        let eta = L::select(changed, minus, eta);
+        let new = *size * eta;
+        let new = L::select(new.lt(least), least, new);
+        *size = L::select(new.gt(most), most, new);
+        let g = L::select(changed, zero, g);
+        *prev = g;
+        let step = L::select(g.gt(zero), *size, g * *size);
+        p - L::select(g.lt(zero), -*size, step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RpropRule;
+    use crate::optim::stepper::tests::assert_lanes_agree;
+
+    #[test]
+    fn lanes_agree() {
+        for maximize in [false, true] {
+            assert_lanes_agree::<2>(&RpropRule {
+                maximize,
+                ..RpropRule::new(0.1)
+            });
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! One schedule on top of another.
+
+use super::{Now, Rates, Schedule, Visit};
+
+/// Both schedules in every epoch, the second with what the first has made of the rate, as
+/// `torch.optim.lr_scheduler.ChainedScheduler`. More than two are nested, most easily by
+/// [`Schedule::chain`]: `a.chain(b).chain(c)`.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainedScheduler<A, B> {
+    first: A,
+    second: B,
+}
+
+impl<A: Schedule, B: Schedule> ChainedScheduler<A, B> {
+    /// The one, and on top of it the other.
+    #[must_use]
+    pub const fn new(first: A, second: B) -> Self {
+        Self { first, second }
+    }
+}
+
+impl<A: Schedule, B: Schedule> Schedule for ChainedScheduler<A, B> {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        self.first.set(now, rates);
+        self.second.set(now, rates);
+    }
+
+    fn visit_state(&mut self, visit: Visit<'_>) {
+        self.first.visit_state(visit);
+        self.second.visit_state(visit);
+    }
+}

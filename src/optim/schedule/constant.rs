@@ -1,0 +1,40 @@
+//! A fraction of the rate up to an epoch.
+
+use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
+
+/// `lr · factor` for the first `total_iters` epochs, then `lr`, as
+/// `torch.optim.lr_scheduler.ConstantLR`. PyTorch's defaults: a third, for 5 epochs.
+#[derive(Clone, Copy, Debug)]
+pub struct ConstantLr {
+    factor: Pair,
+    total_iters: u32,
+}
+
+impl ConstantLr {
+    /// So much of the rate for so many epochs.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn new(factor: f64, total_iters: u32) -> Self {
+        Self {
+            factor: Pair::new(factor),
+            total_iters,
+        }
+    }
+}
+
+impl Default for ConstantLr {
+    fn default() -> Self {
+        Self::new(1.0 / 3.0, 5)
+    }
+}
+
+impl Schedule for ConstantLr {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        if now.epoch == 0 {
+            rates.lr = rates.lr * self.factor;
+        } else if now.epoch == self.total_iters {
+            rates.lr = rates.lr / self.factor;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Down along half a cosine, and up again.
+
+use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
+
+/// `eta_min + (lr - eta_min) · (1 + cos(π · epoch / t_max)) / 2`, as
+/// `torch.optim.lr_scheduler.CosineAnnealingLR`: from the rate down to `eta_min` in `t_max`
+/// epochs, and as far up in as many. `eta_min` is 0 unless [`eta_min`](Self::eta_min) says
+/// otherwise.
+///
+/// I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts"
+/// (2017), <https://arxiv.org/abs/1608.03983>, without the restarts. As in PyTorch each rate
+/// is computed from the one before, so that another schedule can be chained; the cosine is
+/// one of half the angle, squared, which keeps its digits where it is near -1.
+#[derive(Clone, Copy, Debug)]
+pub struct CosineAnnealingLr {
+    t_max: u32,
+    eta_min: Pair,
+}
+
+impl CosineAnnealingLr {
+    /// Down to 0 in so many epochs, at least 1.
+    #[must_use]
+    pub const fn new(t_max: u32) -> Self {
+        Self {
+            t_max,
+            eta_min: Pair::ZERO,
+        }
+    }
+
+    /// Down to this rate.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn eta_min(mut self, eta_min: f64) -> Self {
+        self.eta_min = Pair::new(eta_min);
+        self
+    }
+
+    /// `(1 + cos(π · epoch / t_max)) / 2`.
+    fn height(&self, epoch: u32) -> Pair {
+        let at = u64::from(epoch).checked_rem(2 * u64::from(self.t_max));
+        let from_bottom = at.unwrap_or(0).abs_diff(u64::from(self.t_max)) as u32;
+        (Pair::of_count(from_bottom) / Pair::of_count(self.t_max)).sine_squared()
+    }
+}
+
+impl Schedule for CosineAnnealingLr {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        let (Some(before), 1..) = (now.epoch.checked_sub(1), self.t_max) else {
+            return;
+        };
+        let is_bottom = (u64::from(before) + u64::from(self.t_max))
+            .checked_rem(2 * u64::from(self.t_max))
+            == Some(0);
+        rates.lr = if is_bottom {
+            let first = (Pair::ONE / Pair::of_count(self.t_max)).sine_squared();
+            rates.lr + (rates.base - self.eta_min) * first
+        } else {
+            let ratio = self.height(now.epoch) / self.height(before);
+            ratio * (rates.lr - self.eta_min) + self.eta_min
+        };
+    }
+}

@@ -1,0 +1,51 @@
+//! A fraction of the rate that grows or shrinks in a line.
+
+use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
+
+/// `lr · factor`, where the factor goes in a line from `start_factor` to `end_factor` in
+/// `total_iters` epochs and stays there, as `torch.optim.lr_scheduler.LinearLR`: a warm-up.
+/// PyTorch's defaults: from a third to 1 in 5 epochs.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearLr {
+    start: Pair,
+    end: Pair,
+    total_iters: u32,
+}
+
+impl LinearLr {
+    /// From the one factor, which must not be 0, to the other in so many epochs.
+    #[must_use]
+    #[inline(always)] // of constants, no `f64` is left
+    pub const fn new(start_factor: f64, end_factor: f64, total_iters: u32) -> Self {
+        Self {
+            start: Pair::new(start_factor),
+            end: Pair::new(end_factor),
+            total_iters,
+        }
+    }
+
+    /// The factor after so many epochs, times their total.
+    fn factor(&self, epoch: u32) -> Pair {
+        let total = Pair::of_count(self.total_iters);
+        total * self.start + Pair::of_count(epoch) * (self.end - self.start)
+    }
+}
+
+impl Default for LinearLr {
+    fn default() -> Self {
+        Self::new(1.0 / 3.0, 1.0, 5)
+    }
+}
+
+impl Schedule for LinearLr {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        if let Some(before) = now.epoch.checked_sub(1) {
+            if now.epoch <= self.total_iters {
+                rates.lr = rates.lr * self.factor(now.epoch) / self.factor(before);
+            }
+        } else {
+            rates.lr = rates.lr * self.start;
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Schedules: how the learning rate, and where wanted the momentum, go from epoch to epoch.
+//!
+//! | schedule | the learning rate |
+//! | --- | --- |
+//! | [`StepLr`] | times gamma every so many epochs |
+//! | [`MultiStepLr`] | times gamma at given epochs |
+//! | [`ConstantLr`] | times a factor, up to an epoch |
+//! | [`LinearLr`] | times a factor that goes in a line from one number to another: warm-up |
+//! | [`ExponentialLr`] | times gamma every epoch |
+//! | [`PolynomialLr`] | down to 0, along a power |
+//! | [`CosineAnnealingLr`] | down along half a cosine, and up again |
+//! | [`CosineAnnealingWarmRestarts`] | down along half a cosine, again and again |
+//! | [`OneCycleLr`] | up and down once; the momentum down and up |
+//! | [`CyclicLr`] | up and down again and again; the momentum down and up |
+//! | [`ReduceLrOnPlateau`] | times a factor when a metric no longer gets better |
+//! | [`LambdaLr`], [`MultiplicativeLr`] | times what a function says |
+//! | [`SequentialLr`], [`ChainedScheduler`] | one schedule after another, or on top of another |
+//! | a number | that number |
+//! | a function `Fn(u32) -> f32` | what it says of the epoch, counted from 1 |
+//!
+//! Names, defaults and formulas are those of `torch.optim.lr_scheduler`. An epoch is
+//! whatever is counted: [`OneCycleLr`] and [`CyclicLr`] are meant to be stepped after every
+//! update.
+//!
+//! ```
+//! use baregrad::optim::schedule::{CosineAnnealingLr, LinearLr, Schedule, Scheduler};
+//! use baregrad::optim::{Optimizer, Sgd};
+//!
+//! let mut sgd = Sgd::new(0.1);
+//! // Five epochs of warm-up, then down to 0 in twenty.
+//! let schedule = LinearLr::new(0.2, 1.0, 5).then(5, CosineAnnealingLr::new(20));
+//! let mut scheduler = Scheduler::new(schedule, &mut sgd);
+//! let mut rates = Vec::new();
+//! for _ in 0..25 {
+//!     rates.push(sgd.learning_rate());
+//!     // … an epoch of training …
+//!     scheduler.step(&mut sgd);
+//! }
+//! assert_eq!((rates[0], rates[5], rates[15]), (0.02, 0.1, 0.05));
+//! assert_eq!(sgd.learning_rate(), 0.0);
+//! ```
+//!
+//! All are `no_std` and hold a few numbers. Rates are computed as pairs of `f32`, with 48
+//! bits: what PyTorch computes in `f64`, without the kilobytes of routines that stand in
+//! for `f64` on a microcontroller. Builders take `f64`, which costs nothing if it is
+//! constant.
+
+mod chained;
+mod constant;
+mod cosine;
+mod cyclic;
+mod exponential;
+mod lambda;
+mod linear;
+mod multi_step;
+mod multiplicative;
+mod one_cycle;
+
+mod plateau;
+mod polynomial;
+mod sequential;
+mod step;
+mod warm_restarts;
+
+pub use chained::ChainedScheduler;
+pub use constant::ConstantLr;
+pub use cosine::CosineAnnealingLr;
+pub use cyclic::{CyclicLr, CyclicMode};
+pub use exponential::ExponentialLr;
+pub use lambda::LambdaLr;
+pub use linear::LinearLr;
+pub use multi_step::MultiStepLr;
+pub use multiplicative::MultiplicativeLr;
+pub use one_cycle::{Anneal, OneCycleLr};
+pub use plateau::{PlateauMode, ReduceLrOnPlateau, ThresholdMode};
+pub use polynomial::PolynomialLr;
+pub use sequential::SequentialLr;
+pub use step::StepLr;
+pub use warm_restarts::CosineAnnealingWarmRestarts;
+
+use super::pair::Pair;
+
+use super::{Optimizer, Visit, visit_count};
+
+/// How rates go from epoch to epoch. A [`Scheduler`] asks it, epoch by epoch.
+pub trait Schedule {
+    /// Sets the rates of the epoch `now`, from those of the epoch before. It is asked once
+    /// for every epoch from 0 on, in order, and from 0 again if it starts anew.
+    fn set(&mut self, now: &Now, rates: &mut Rates);
+
+    /// Whether it begins with the base rate when it follows another in a
+    /// [`SequentialLr`], and not with the rate that the other has left.
+    fn begins_at_base(&self) -> bool {
+        true
+    }
+
+    /// Shows what it remembers besides the rates, as
+    /// [`Stateful::visit_state`](super::Stateful::visit_state) does. Most remember nothing.
+    fn visit_state(&mut self, visit: Visit<'_>) {
+        let _ = visit;
+    }
+
+    /// This one for `milestone` epochs, then `next`, for which that epoch is epoch 0.
+    fn then<N: Schedule>(self, milestone: u32, next: N) -> SequentialLr<Self, N>
+    where
+        Self: Sized,
+    {
+        SequentialLr::new(self, milestone, next)
+    }
+
+    /// This one, and on top of it another.
+    fn chain<N: Schedule>(self, other: N) -> ChainedScheduler<Self, N>
+    where
+        Self: Sized,
+    {
+        ChainedScheduler::new(self, other)
+    }
+}
+
+/// A [`Schedule`] sees this of the training.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Now {
+    /// The epoch to come, counted from 0: how many there were.
+    pub epoch: u32,
+    /// The metric after the epoch that was, such as its validation loss; NaN if there is
+    /// none.
+    pub metric: f32,
+}
+
+/// The rates of an optimizer.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    base: Pair,
+    lr: Pair,
+    momentum: Option<f32>,
+}
+
+impl Rates {
+    /// The learning rate that the optimizer had before there was a schedule.
+    pub fn base_learning_rate(&self) -> f32 {
+        self.base.to_f32()
+    }
+
+    /// The learning rate.
+    pub fn learning_rate(&self) -> f32 {
+        self.lr.to_f32()
+    }
+
+    /// Sets the learning rate.
+    pub fn set_learning_rate(&mut self, lr: f32) {
+        self.lr = Pair::of(lr);
+    }
+
+    /// The momentum, if the optimizer has one.
+    pub fn momentum(&self) -> Option<f32> {
+        self.momentum
+    }
+
+    /// Sets the momentum, if the optimizer has one.
+    pub fn set_momentum(&mut self, momentum: f32) {
+        if let Some(now) = &mut self.momentum {
+            *now = momentum;
+        }
+    }
+}
+
+/// Steps a [`Schedule`], and gives its rates to an optimizer.
+///
+/// Its state is the epoch, the rates and what the schedule remembers: kept and restored
+/// with [`visit_state`](Self::visit_state), it goes on to the same bits.
+#[derive(Clone, Debug)]
+pub struct Scheduler<S> {
+    schedule: S,
+    epoch: u32,
+    rates: Rates,
+}
+
+impl<S: Schedule> Scheduler<S> {
+    /// A schedule from epoch 0 on, whose rates the optimizer is given at once. The
+    /// optimizer's learning rate is the base rate.
+    pub fn new<O: Optimizer + ?Sized>(schedule: S, optimizer: &mut O) -> Self {
+        let base = Pair::of(optimizer.learning_rate());
+        let rates = Rates {
+            base,
+            lr: base,
+            momentum: optimizer.momentum_factor(),
+        };
+        let mut scheduler = Self {
+            schedule,
+            epoch: 0,
+            rates,
+        };
+        scheduler.set(f32::NAN, optimizer);
+        scheduler
+    }
+
+    /// To the next epoch, after the updates of this one.
+    pub fn step<O: Optimizer + ?Sized>(&mut self, optimizer: &mut O) {
+        self.step_with(f32::NAN, optimizer);
+    }
+
+    /// To the next epoch, with a metric of this one, which [`ReduceLrOnPlateau`] needs.
+    pub fn step_with<O: Optimizer + ?Sized>(&mut self, metric: f32, optimizer: &mut O) {
+        self.epoch = self.epoch.saturating_add(1);
+        self.set(metric, optimizer);
+    }
+
+    fn set<O: Optimizer + ?Sized>(&mut self, metric: f32, optimizer: &mut O) {
+        let now = Now {
+            epoch: self.epoch,
+            metric,
+        };
+        self.schedule.set(&now, &mut self.rates);
+        optimizer.set_learning_rate(self.rates.learning_rate());
+        if let Some(momentum) = self.rates.momentum {
+            optimizer.set_momentum_factor(momentum);
+        }
+    }
+
+    /// The epoch to come, counted from 0.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Shows all state, to be read or overwritten: see
+    /// [`Stateful::visit_state`](super::Stateful::visit_state). The optimizer's own rates
+    /// are part of the optimizer's state.
+    pub fn visit_state(&mut self, visit: Visit<'_>) {
+        visit_count("last_epoch", &mut self.epoch, visit);
+        let Rates { base, lr, momentum } = &mut self.rates;
+        base.visit("base_lr", visit);
+        lr.visit("last_lr", visit);
+        // A momentum there is not is a NaN.
+        let mut one = [momentum.unwrap_or(f32::NAN)];
+        visit("last_momentum", &mut one);
+        *momentum = momentum.is_some().then_some(one[0]);
+        self.schedule.visit_state(visit);
+    }
+}
+
+/// The same rate in every epoch.
+impl Schedule for f32 {
+    fn set(&mut self, _: &Now, rates: &mut Rates) {
+        rates.set_learning_rate(*self);
+    }
+}
+
+/// The rate of each epoch, counted from 1.
+impl<F: FnMut(u32) -> f32> Schedule for F {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        rates.set_learning_rate(self(now.epoch.saturating_add(1)));
+    }
+}
+
+#[cfg(feature = "std")]
+impl Schedule for std::boxed::Box<dyn Schedule + '_> {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        (**self).set(now, rates);
+    }
+
+    fn begins_at_base(&self) -> bool {
+        (**self).begins_at_base()
+    }
+
+    fn visit_state(&mut self, visit: Visit<'_>) {
+        (**self).visit_state(visit);
+    }
+}
+
+impl Schedule for &mut (dyn Schedule + '_) {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        (**self).set(now, rates);
+    }
+
+    fn begins_at_base(&self) -> bool {
+        (**self).begins_at_base()
+    }
+
+    fn visit_state(&mut self, visit: Visit<'_>) {
+        (**self).visit_state(visit);
+    }
+}

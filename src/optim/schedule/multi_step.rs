@@ -1,0 +1,40 @@
+//! At given epochs a fraction of the rate.
+
+use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
+
+/// `lr ← lr · gamma` at each of the `milestones`, as
+/// `torch.optim.lr_scheduler.MultiStepLR`: in any order, and as often as one is named.
+/// Gamma is 0.1 unless [`gamma`](Self::gamma) says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct MultiStepLr<'m> {
+    milestones: &'m [u32],
+    gamma: Pair,
+}
+
+impl<'m> MultiStepLr<'m> {
+    /// A tenth of the rate at each of the milestones.
+    #[must_use]
+    pub const fn new(milestones: &'m [u32]) -> Self {
+        Self {
+            milestones,
+            gamma: const { Pair::new(0.1) },
+        }
+    }
+
+    /// Multiplies by this factor instead.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn gamma(mut self, gamma: f64) -> Self {
+        self.gamma = Pair::new(gamma);
+        self
+    }
+}
+
+impl Schedule for MultiStepLr<'_> {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        for _ in self.milestones.iter().filter(|at| **at == now.epoch) {
+            rates.lr = rates.lr * self.gamma;
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Up and down once.
+
+use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
+
+/// How a rate goes from one number to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anneal {
+    /// Along half a cosine.
+    Cos,
+    /// In a line.
+    Linear,
+}
+
+/// From `max_lr / div_factor` up to `max_lr` and down to `max_lr / div_factor /
+/// final_div_factor`, while the momentum goes down and up, as
+/// `torch.optim.lr_scheduler.OneCycleLR`. To be stepped after every update. The optimizer's
+/// own learning rate does not matter. After `total_steps` steps, which PyTorch refuses, the
+/// last rate stays.
+///
+/// L. N. Smith and N. Topin, "Super-Convergence: Very Fast Training of Neural Networks Using
+/// Large Learning Rates" (2018), <https://arxiv.org/abs/1708.07120>.
+///
+/// | | default |
+/// | --- | --- |
+/// | [`pct_start`](Self::pct_start) | 0.3 of the steps go up |
+/// | [`anneal`](Self::anneal) | [`Anneal::Cos`] |
+/// | [`momentum`](Self::momentum) | from 0.95 to 0.85 and back, if the optimizer has one |
+/// | [`div_factor`](Self::div_factor) | 25 |
+/// | [`final_div_factor`](Self::final_div_factor) | 10,000 |
+/// | [`three_phase`](Self::three_phase) | off |
+#[derive(Clone, Copy, Debug)]
+pub struct OneCycleLr {
+    max_lr: Pair,
+    total_steps: u32,
+    pct_start: Pair,
+    anneal: Anneal,
+    momentum: Option<[Pair; 2]>,
+    div_factor: Pair,
+    final_div_factor: Pair,
+    three_phase: bool,
+}
+
+impl OneCycleLr {
+    /// Up to this rate and down in so many steps.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn new(max_lr: f64, total_steps: u32) -> Self {
+        Self {
+            max_lr: Pair::new(max_lr),
+            total_steps,
+            pct_start: const { Pair::new(0.3) },
+            anneal: Anneal::Cos,
+            momentum: const { Some([Pair::new(0.85), Pair::new(0.95)]) },
+            div_factor: const { Pair::new(25.0) },
+            final_div_factor: const { Pair::new(1e4) },
+            three_phase: false,
+        }
+    }
+
+    /// Which part of the steps goes up, from 0 to 1.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn pct_start(mut self, pct_start: f64) -> Self {
+        self.pct_start = Pair::new(pct_start);
+        self
+    }
+
+    /// How rates go up and down.
+    #[must_use]
+    pub const fn anneal(mut self, anneal: Anneal) -> Self {
+        self.anneal = anneal;
+        self
+    }
+
+    /// The least momentum, where the rate is highest, and the largest.
+    #[must_use]
+    #[inline(always)] // of constants, no `f64` is left
+    pub const fn momentum(mut self, base: f64, max: f64) -> Self {
+        self.momentum = Some([Pair::new(base), Pair::new(max)]);
+        self
+    }
+
+    /// Leaves the momentum alone.
+    #[must_use]
+    pub const fn without_momentum(mut self) -> Self {
+        self.momentum = None;
+        self
+    }
+
+    /// How many times as high as the first rate the highest is.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn div_factor(mut self, factor: f64) -> Self {
+        self.div_factor = Pair::new(factor);
+        self
+    }
+
+    /// How many times as high as the last rate the first is.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn final_div_factor(mut self, factor: f64) -> Self {
+        self.final_div_factor = Pair::new(factor);
+        self
+    }
+
+    /// Down to the first rate in as many steps as it went up, and only then to the last.
+    #[must_use]
+    pub const fn three_phase(mut self) -> Self {
+        self.three_phase = true;
+        self
+    }
+
+    fn between(&self, start: Pair, end: Pair, part: Pair) -> Pair {
+        let height = match self.anneal {
+            Anneal::Cos => (Pair::ONE - part).sine_squared(),
+            Anneal::Linear => Pair::ONE - part,
+        };
+        end + (start - end) * height
+    }
+}
+
+impl Schedule for OneCycleLr {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        let last = self.total_steps.saturating_sub(1);
+        let total = Pair::of_count(self.total_steps);
+        let up = self.pct_start * total;
+        let first_lr = self.max_lr / self.div_factor;
+        let least_lr = first_lr / self.final_div_factor;
+        let [base, most] = self.momentum.unwrap_or([Pair::ZERO; 2]);
+        let top = up - Pair::ONE;
+        let bottom = up + up - Pair::ONE - Pair::ONE;
+        // Where each phase ends, from which rate to which, and the same of the momentum.
+        let rise = (top, [first_lr, self.max_lr], [most, base]);
+        let (fall, rest) = if self.three_phase {
+            let fall = (bottom, [self.max_lr, first_lr], [base, most]);
+            (fall, ([first_lr, least_lr], [most, most]))
+        } else {
+            (rise, ([self.max_lr, least_lr], [base, most]))
+        };
+        let end = Pair::of_count(last);
+        let step = Pair::of_count(now.epoch.min(last));
+        let (start, end, [lr, to_lr], [momentum, to_momentum]) = if !rise.0.less(step) {
+            (Pair::ZERO, rise.0, rise.1, rise.2)
+        } else if self.three_phase && !fall.0.less(step) {
+            (rise.0, fall.0, fall.1, fall.2)
+        } else {
+            (fall.0, end, rest.0, rest.1)
+        };
+        let length = end - start;
+        let part = if Pair::ZERO.less(length) {
+            ((step - start) / length).min(Pair::ONE).max(Pair::ZERO)
+        } else {
+            Pair::ONE
+        };
+        rates.lr = self.between(lr, to_lr, part);
+        if self.momentum.is_some() {
+            rates.set_momentum(self.between(momentum, to_momentum, part).to_f32());
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A fraction of the rate whenever a metric no longer gets better.
+
+use super::{Now, Rates, Schedule, Visit, visit_count};
+use crate::optim::pair::Pair;
+
+/// Whether a metric should be low or high.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlateauMode {
+    /// As low as can be: a loss.
+    Min,
+    /// As high as can be: an accuracy.
+    Max,
+}
+
+/// The unit of the threshold of a [`ReduceLrOnPlateau`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThresholdMode {
+    /// A part of the best metric so far.
+    Rel,
+    /// In the unit of the metric.
+    Abs,
+}
+
+/// `lr ← lr · factor` once a metric has not got better for more than `patience` epochs, as
+/// `torch.optim.lr_scheduler.ReduceLROnPlateau`. The metric comes with
+/// [`Scheduler::step_with`](super::Scheduler::step_with); NaN is not better than anything.
+///
+/// | | default |
+/// | --- | --- |
+/// | [`mode`](Self::mode) | [`PlateauMode::Min`] |
+/// | [`factor`](Self::factor) | 0.1 |
+/// | [`patience`](Self::patience) | 10 epochs |
+/// | [`threshold`](Self::threshold) | better by 1e-4 of the best |
+/// | [`cooldown`](Self::cooldown) | 0 epochs after a reduction do not count |
+/// | [`min_lr`](Self::min_lr) | 0 |
+/// | [`eps`](Self::eps) | the rate changes by more than 1e-8 or not at all |
+#[derive(Clone, Copy, Debug)]
+pub struct ReduceLrOnPlateau {
+    mode: PlateauMode,
+    factor: Pair,
+    patience: u32,
+    threshold: Pair,
+    threshold_mode: ThresholdMode,
+    cooldown: u32,
+    min_lr: Pair,
+    eps: Pair,
+    best: f32,
+    bad_epochs: u32,
+    cooling: u32,
+}
+
+impl ReduceLrOnPlateau {
+    /// PyTorch's defaults.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            mode: PlateauMode::Min,
+            factor: const { Pair::new(0.1) },
+            patience: 10,
+            threshold: const { Pair::new(1e-4) },
+            threshold_mode: ThresholdMode::Rel,
+            cooldown: 0,
+            min_lr: Pair::ZERO,
+            eps: const { Pair::new(1e-8) },
+            best: f32::INFINITY,
+            bad_epochs: 0,
+            cooling: 0,
+        }
+    }
+
+    /// Whether the metric should be low or high.
+    #[must_use]
+    pub const fn mode(mut self, mode: PlateauMode) -> Self {
+        self.mode = mode;
+        self.best = self.worst();
+        self
+    }
+
+    /// The rate is multiplied by this.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn factor(mut self, factor: f64) -> Self {
+        self.factor = Pair::new(factor);
+        self
+    }
+
+    /// How many epochs in a row may be no better.
+    #[must_use]
+    pub const fn patience(mut self, epochs: u32) -> Self {
+        self.patience = epochs;
+        self
+    }
+
+    /// By how much better is better.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn threshold(mut self, threshold: f64, mode: ThresholdMode) -> Self {
+        self.threshold = Pair::new(threshold);
+        self.threshold_mode = mode;
+        self
+    }
+
+    /// How many epochs after a reduction do not count.
+    #[must_use]
+    pub const fn cooldown(mut self, epochs: u32) -> Self {
+        self.cooldown = epochs;
+        self
+    }
+
+    /// The least rate.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn min_lr(mut self, lr: f64) -> Self {
+        self.min_lr = Pair::new(lr);
+        self
+    }
+
+    /// Reductions by no more than this are none.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn eps(mut self, eps: f64) -> Self {
+        self.eps = Pair::new(eps);
+        self
+    }
+
+    const fn worst(&self) -> f32 {
+        match self.mode {
+            PlateauMode::Min => f32::INFINITY,
+            PlateauMode::Max => f32::NEG_INFINITY,
+        }
+    }
+
+    fn is_better(&self, metric: f32) -> bool {
+        if !self.best.is_finite() {
+            // Pairs hold no infinities.
+            return match self.mode {
+                PlateauMode::Min => metric < self.best,
+                PlateauMode::Max => metric > self.best,
+            };
+        }
+        let (metric, best) = (Pair::of(metric), Pair::of(self.best));
+        let margin = match self.threshold_mode {
+            ThresholdMode::Rel => best * self.threshold,
+            ThresholdMode::Abs => self.threshold,
+        };
+        match self.mode {
+            PlateauMode::Min => metric.less(best - margin),
+            PlateauMode::Max => (best + margin).less(metric),
+        }
+    }
+}
+
+impl Default for ReduceLrOnPlateau {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Schedule for ReduceLrOnPlateau {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        if now.epoch == 0 {
+            self.best = self.worst();
+            self.bad_epochs = 0;
+            self.cooling = 0;
+            return;
+        }
+        if self.is_better(now.metric) {
+            self.best = now.metric;
+            self.bad_epochs = 0;
+        } else {
+            self.bad_epochs = self.bad_epochs.saturating_add(1);
+        }
+        if let Some(left) = self.cooling.checked_sub(1) {
+            self.cooling = left;
+            self.bad_epochs = 0;
+        }
+        if self.bad_epochs > self.patience {
+            let reduced = (rates.lr * self.factor).max(self.min_lr);
+            if self.eps.less(rates.lr - reduced) {
+                rates.lr = reduced;
+            }
+            self.cooling = self.cooldown;
+            self.bad_epochs = 0;
+        }
+    }
+
+    fn visit_state(&mut self, visit: Visit<'_>) {
+        let mut best = [self.best];
+        visit("best", &mut best);
+        [self.best] = best;
+        visit_count("num_bad_epochs", &mut self.bad_epochs, visit);
+        visit_count("cooldown_counter", &mut self.cooling, visit);
+    }
+}

@@ -1,0 +1,42 @@
+//! Down to 0 along a power.
+
+use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
+
+/// `lr · (1 - epoch / total_iters)^power`, then 0, as
+/// `torch.optim.lr_scheduler.PolynomialLR`. PyTorch's defaults: 5 epochs, power 1.
+#[derive(Clone, Copy, Debug)]
+pub struct PolynomialLr {
+    total_iters: u32,
+    power: Pair,
+}
+
+impl PolynomialLr {
+    /// Down to 0 in so many epochs, along this power, which must not be negative.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn new(total_iters: u32, power: f64) -> Self {
+        Self {
+            total_iters,
+            power: Pair::new(power),
+        }
+    }
+}
+
+impl Default for PolynomialLr {
+    fn default() -> Self {
+        Self::new(5, 1.0)
+    }
+}
+
+impl Schedule for PolynomialLr {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        if now.epoch == 0 {
+            return;
+        }
+        if let Some(left) = self.total_iters.checked_sub(now.epoch) {
+            let ratio = Pair::of_count(left) / Pair::of_count(left.saturating_add(1));
+            rates.lr = rates.lr * ratio.pow(self.power);
+        }
+    }
+}

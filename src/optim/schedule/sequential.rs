@@ -1,0 +1,49 @@
+//! One schedule after another.
+
+use super::{Now, Rates, Schedule, Visit};
+
+/// `first` for `milestone` epochs, then `second`, as
+/// `torch.optim.lr_scheduler.SequentialLR`. At the milestone the second begins with the base
+/// rate ([`Schedule::begins_at_base`]) and with its own epoch 0.
+///
+/// More than two are nested, most easily by [`Schedule::then`], with all milestones counted
+/// from the start: `a.then(5, b).then(20, c)`.
+#[derive(Clone, Copy, Debug)]
+pub struct SequentialLr<A, B> {
+    first: A,
+    milestone: u32,
+    second: B,
+}
+
+impl<A: Schedule, B: Schedule> SequentialLr<A, B> {
+    /// The one up to the milestone, then the other.
+    #[must_use]
+    pub const fn new(first: A, milestone: u32, second: B) -> Self {
+        Self {
+            first,
+            milestone,
+            second,
+        }
+    }
+}
+
+impl<A: Schedule, B: Schedule> Schedule for SequentialLr<A, B> {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        let Some(epoch) = now.epoch.checked_sub(self.milestone) else {
+            return self.first.set(now, rates);
+        };
+        if epoch == 0 && self.second.begins_at_base() {
+            rates.lr = rates.base;
+        }
+        self.second.set(&Now { epoch, ..*now }, rates);
+    }
+
+    fn begins_at_base(&self) -> bool {
+        self.first.begins_at_base()
+    }
+
+    fn visit_state(&mut self, visit: Visit<'_>) {
+        self.first.visit_state(visit);
+        self.second.visit_state(visit);
+    }
+}

@@ -1,0 +1,39 @@
+//! Every so many epochs a fraction of the rate.
+
+use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
+
+/// `lr ← lr · gamma` every `step_size` epochs, as `torch.optim.lr_scheduler.StepLR`. Gamma
+/// is 0.1 unless [`gamma`](Self::gamma) says otherwise. A step size of 0 never comes.
+#[derive(Clone, Copy, Debug)]
+pub struct StepLr {
+    step_size: u32,
+    gamma: Pair,
+}
+
+impl StepLr {
+    /// A tenth of the rate every `step_size` epochs.
+    #[must_use]
+    pub const fn new(step_size: u32) -> Self {
+        Self {
+            step_size,
+            gamma: const { Pair::new(0.1) },
+        }
+    }
+
+    /// Multiplies by this factor instead.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn gamma(mut self, gamma: f64) -> Self {
+        self.gamma = Pair::new(gamma);
+        self
+    }
+}
+
+impl Schedule for StepLr {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        if now.epoch > 0 && now.epoch.checked_rem(self.step_size) == Some(0) {
+            rates.lr = rates.lr * self.gamma;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Down along half a cosine, again and again.
+
+use super::{Now, Rates, Schedule};
+use crate::optim::pair::Pair;
+
+/// `eta_min + (lr - eta_min) · (1 + cos(π · t / T)) / 2` in epoch `t` of a cycle of `T`
+/// epochs, as `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`. The first cycle has
+/// `t_0` epochs, each later one [`t_mult`](Self::t_mult) times as many (1).
+///
+/// I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts"
+/// (2017), <https://arxiv.org/abs/1608.03983>.
+#[derive(Clone, Copy, Debug)]
+pub struct CosineAnnealingWarmRestarts {
+    t_0: u32,
+    t_mult: u32,
+    eta_min: Pair,
+}
+
+impl CosineAnnealingWarmRestarts {
+    /// Down to 0 in cycles of so many epochs.
+    #[must_use]
+    pub const fn new(t_0: u32) -> Self {
+        Self {
+            t_0,
+            t_mult: 1,
+            eta_min: Pair::ZERO,
+        }
+    }
+
+    /// Every cycle is so many times as long as the one before.
+    #[must_use]
+    pub const fn t_mult(mut self, t_mult: u32) -> Self {
+        self.t_mult = t_mult;
+        self
+    }
+
+    /// Down to this rate.
+    #[must_use]
+    #[inline(always)] // of a constant, no `f64` is left
+    pub const fn eta_min(mut self, eta_min: f64) -> Self {
+        self.eta_min = Pair::new(eta_min);
+        self
+    }
+}
+
+impl Schedule for CosineAnnealingWarmRestarts {
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        let (mut t, mut cycle) = (now.epoch, self.t_0.max(1));
+        if self.t_mult <= 1 {
+            t = t.checked_rem(cycle).unwrap_or(0);
+        } else {
+            while let Some(later) = t.checked_sub(cycle) {
+                t = later;
+                cycle = cycle.saturating_mul(self.t_mult);
+            }
+        }
+        let left = Pair::of_count(cycle.saturating_sub(t)) / Pair::of_count(cycle);
+        rates.lr = self.eta_min + (rates.base - self.eta_min) * left.sine_squared();
+    }
+}

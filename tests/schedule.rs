@@ -1,0 +1,127 @@
+//! Schedules where PyTorch's 60 steps of `golden.rs` do not reach: long runs, three in a
+//! row, sizes of 0, epochs without end.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use baregrad::optim::schedule::{
+    ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LambdaLr,
+    LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, Rates, ReduceLrOnPlateau,
+    Schedule, Scheduler, StepLr,
+};
+use baregrad::optim::{Optimizer, Sgd};
+
+fn rates(schedule: impl Schedule, epochs: usize) -> Vec<f32> {
+    let mut sgd = Sgd::new(0.1);
+    let mut scheduler = Scheduler::new(schedule, &mut sgd);
+    let mut step = |_| {
+        let lr = sgd.learning_rate();
+        scheduler.step(&mut sgd);
+        lr
+    };
+    (0..epochs).map(&mut step).collect()
+}
+
+/// Rates that are computed from the one before stay within 4 · 2⁻²⁴ of the largest, the
+/// golden files' bound, of their closed forms: here over two periods of 10,000 epochs, whose
+/// cosines are as near to -1 as 5e-8.
+#[test]
+fn long_runs_stay_exact() {
+    const N: usize = 10_000;
+    let allowed = 0.1 * 4.0 / f64::from(1 << 24);
+    let base = f64::from(0.1_f32);
+    let check = |name: &str, found: Vec<f32>, exact: &dyn Fn(f64) -> f64| {
+        for (epoch, found) in found.into_iter().enumerate() {
+            let exact = exact(epoch as f64);
+            let error = (f64::from(found) - exact).abs();
+            assert!(
+                error <= allowed,
+                "{name}, epoch {epoch}: {found} instead of {exact}"
+            );
+        }
+    };
+    let n = N as f64;
+    let cosine = CosineAnnealingLr::new(N as u32).eta_min(0.001);
+    check("cosine", rates(cosine, 4 * N), &|t| {
+        0.001 + (base - 0.001) * (1.0 + (core::f64::consts::PI * t / n).cos()) / 2.0
+    });
+    check(
+        "exponential",
+        rates(ExponentialLr::new(0.9999), 4 * N),
+        &|t| base * 0.9999_f64.powf(t),
+    );
+    check(
+        "linear",
+        rates(LinearLr::new(0.001, 1.0, N as u32), 2 * N),
+        &|t| base * (0.001 + 0.999 * t.min(n) / n),
+    );
+    check(
+        "polynomial",
+        rates(PolynomialLr::new(N as u32, 1.7), 2 * N),
+        &|t| base * (1.0 - t.min(n) / n).powf(1.7),
+    );
+    check("step", rates(StepLr::new(7).gamma(0.999), N), &|t| {
+        base * 0.999_f64.powf((t / 7.0).floor())
+    });
+}
+
+/// Milestones are counted from the start, and each begins with the base rate and epoch 0;
+/// but for what only multiplies the rate that it finds.
+#[test]
+fn one_after_another() {
+    let three = ConstantLr::new(0.5, 9)
+        .then(2, StepLr::new(1).gamma(0.5))
+        .then(5, 0.25);
+    assert_eq!(rates(three, 7), [0.05, 0.05, 0.1, 0.05, 0.025, 0.25, 0.25]);
+    let goes_on = StepLr::new(1)
+        .gamma(0.5)
+        .then(2, MultiplicativeLr::new(|_| 2.0));
+    assert_eq!(rates(goes_on, 5), [0.1, 0.05, 0.05, 0.1, 0.2]);
+    let chained = StepLr::new(1)
+        .gamma(0.5)
+        .chain(StepLr::new(2).gamma(0.5))
+        .chain(ConstantLr::new(0.5, 1));
+    assert_eq!(rates(chained, 4), [0.05, 0.05, 0.0125, 0.00625]);
+}
+
+/// Functions: the rate itself of epochs counted from 1, a factor of epochs counted from 0.
+#[test]
+fn functions_and_numbers() {
+    assert_eq!(rates(0.25, 2), [0.25; 2]);
+    assert_eq!(rates(|epoch: u32| epoch as f32, 3), [1.0, 2.0, 3.0]);
+    assert_eq!(rates(LambdaLr::new(f64::from), 3), [0.0, 0.1, 0.2]);
+
+    /// One of the caller's own.
+    struct Halves;
+    impl Schedule for Halves {
+        fn set(&mut self, now: &baregrad::optim::schedule::Now, rates: &mut Rates) {
+            if now.epoch > 0 {
+                rates.set_learning_rate(rates.learning_rate() / 2.0);
+            }
+        }
+    }
+    assert_eq!(rates(Halves.then(2, Halves), 4), [0.1, 0.05, 0.1, 0.05]);
+}
+
+/// After its steps a cycle stays; one that has sizes of 0 gives finite rates.
+#[test]
+fn ends_and_zeros() {
+    let cycle = rates(OneCycleLr::new(0.5, 10), 14);
+    assert!(cycle[9..].iter().all(|lr| *lr == cycle[9]), "{cycle:?}");
+    let zeros: [&mut dyn Schedule; 9] = [
+        &mut StepLr::new(0),
+        &mut MultiStepLr::new(&[]),
+        &mut LinearLr::new(0.5, 1.0, 0),
+        &mut PolynomialLr::new(0, 1.0),
+        &mut CosineAnnealingLr::new(0),
+        &mut CosineAnnealingWarmRestarts::new(0).t_mult(0),
+        &mut OneCycleLr::new(0.5, 0),
+        &mut CyclicLr::new(0.1, 0.5).step_size_up(0),
+        &mut ReduceLrOnPlateau::new().patience(0),
+    ];
+    for (i, schedule) in zeros.into_iter().enumerate() {
+        assert!(
+            rates(schedule, 20).iter().all(|lr| lr.is_finite()),
+            "schedule {i}"
+        );
+    }
+}
