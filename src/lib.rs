@@ -234,8 +234,8 @@
 //! Below that, each layer knows only the ones to its right:
 //!
 //! ```text
-//! train  →  optim, function  →  ops  →  tape  →  op  →  shape, error
-//!                                 ↘ kernel
+//! train  →  calibrate  →  optim, function  →  ops  →  tape  →  op  →  shape, error
+//!                                              ↘ kernel
 //! ```
 //!
 //! | | |
@@ -246,6 +246,7 @@
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
 //! | [`optim`] | SGD, Adam |
+//! | [`calibrate`] | readings of sensors: scales, curves, decimal numbers |
 //! | [`train`] | on the desktop: data, fitting, validation, reports, pictures |
 //! | [`random`] | seeded uniform and normal numbers, permutations |
 //! | [`gradcheck`] | `backward` against finite differences |
@@ -278,6 +279,7 @@ extern crate std;
 
 mod arena;
 mod batch;
+pub mod calibrate;
 mod error;
 pub mod function;
 pub mod gradcheck;

@@ -85,9 +85,10 @@ mod split;
 mod step;
 mod verdict;
 
+pub use crate::calibrate::{Curve, Scale, Scaling};
 pub use batches::Batches;
 pub use calibration::Calibration;
-pub use curve::{Curve, CurveError};
+pub use curve::CurveError;
 pub use data::{Coarse, DataError, Dataset, Samples};
 pub use digits::significant;
 pub use early::EarlyStopping;
@@ -100,7 +101,7 @@ pub use model::{Function, Loss, Model, Param, model, mse};
 pub use observe::lines;
 #[cfg(feature = "progress")]
 pub use observe::progress;
-pub use scale::{Scale, Scaler, Scaling};
+pub use scale::Scaler;
 pub use split::{Indices, k_fold_indices, split_indices};
 pub use step::Clip;
 pub use verdict::{Judgement, Verdict};

@@ -210,7 +210,7 @@ impl Files {
         let origin = |name: &str| -> Result<f64, Box<dyn Error>> {
             let is_coarse = coarse.iter().any(|column| column == name);
             Ok(if is_coarse {
-                parts.scale(name)?.offset
+                parts.scale(name)?.offset.to_f64()
             } else {
                 0.0
             })
