@@ -10,7 +10,7 @@ use super::digits::{Shortest, exponent, significant};
 use super::evaluate::predict;
 use super::fitted::Fitted;
 use super::model::{Model, Param};
-use crate::calibrate::{Curve, Pair, Scale};
+use crate::calibrate::{self, Curve, Origin, Pair, Scale};
 use crate::error::Error;
 use crate::kernel::generic::IN_ORDER;
 use crate::var::Var;
@@ -48,6 +48,7 @@ pub struct Calibration {
     scales: [Scale; 2],
     /// The least and the largest reading that was trained with.
     range: [f64; 2],
+    origin: Origin,
 }
 
 /// A formula whose terms are at most so many times as large as the spread of its
@@ -71,7 +72,55 @@ impl Calibration {
             names: names.map(ToString::to_string),
             scales,
             range,
+            origin: Origin {
+                samples: u32::try_from(fitted.history().rows().0).unwrap_or(u32::MAX),
+                epochs: fitted.history().last().epoch,
+                loss: fitted.history().training_loss() / (scales[1].factor * scales[1].factor),
+            },
         }
+    }
+
+    /// Its [record](calibrate::Calibration::write): what a board or another program reads, and
+    /// predicts the same bits from. It has no names.
+    ///
+    /// ```
+    /// # use baregrad::optim::Sgd;
+    /// # use baregrad::train::{Calibration, Curve, Dataset, Fit, Scaler, Scaling};
+    /// # let data = Dataset::new([("raw", [100.0, 200.0, 300.0]), ("bar", [1.0, 1.5, 2.0])])?;
+    /// # let columns = [("raw", Curve::Linear.scaling()), ("bar", Scaling::Standard)];
+    /// # let scaler = Scaler::fit(&data, &columns)?;
+    /// # let samples = scaler.apply(&data)?.samples(&["raw"], &["bar"])?;
+    /// # let fitted = Fit::new(&Curve::Linear, &samples).run(&mut Sgd::new(0.5))?;
+    /// # let scales = ["raw", "bar"].map(|name| scaler.scale(name).unwrap());
+    /// # let calibration = Calibration::new(&Curve::Linear, &fitted, ["raw", "bar"], scales, [100.0, 300.0]);
+    /// use baregrad::calibrate;
+    ///
+    /// let bytes = calibration.to_record();
+    /// let mut params = [0.0; 2];
+    /// let there = calibrate::Calibration::read(&bytes, &mut params)?;
+    /// let mut arena = baregrad::Arena::<32, 8>::new();
+    /// let bar = there.predict(&arena.tape(), "250".parse()?)?;
+    /// assert_eq!(bar.value.hi(), calibration.predict(&[250.0])?[0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn to_record(&self) -> Vec<u8> {
+        let params = self.params.iter().flat_map(|param| &param.values);
+        let params: Vec<f32> = params.copied().collect();
+        let [input, output] = self.scales;
+        let calibration = calibrate::Calibration {
+            curve: self.curve,
+            input,
+            output,
+            range: self.range.map(Pair::from_f64),
+            params: &params,
+            origin: self.origin,
+        };
+        let mut bytes = std::vec![0; calibrate::Calibration::max_bytes(params.len())];
+        let written = calibration.write(&mut bytes);
+        debug_assert!(written.is_ok());
+        let len = written.map_or(0, <[u8]>::len);
+        bytes.truncate(len);
+        bytes
     }
 
     /// The meaning of the readings, as firmware computes it: in `f32`.

@@ -85,13 +85,12 @@ mod split;
 mod step;
 mod verdict;
 
-pub use crate::calibrate::{Curve, Scale, Scaling};
+pub use crate::calibrate::{Curve, EarlyStopping, Scale, Scaling};
 pub use batches::Batches;
 pub use calibration::Calibration;
 pub use curve::CurveError;
 pub use data::{Coarse, DataError, Dataset, Samples};
 pub use digits::significant;
-pub use early::EarlyStopping;
 #[cfg(feature = "csv")]
 pub use file::{CsvError, CsvErrorKind, read_csv};
 pub use fit::{Fit, FitError, Schedule};

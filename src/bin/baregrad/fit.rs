@@ -65,6 +65,9 @@ pub(crate) struct Args {
     /// Directory to write to
     #[arg(long, value_name = "DIR", default_value = "calibration")]
     out: PathBuf,
+    /// Also write the calibration's record, for a board or another program
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
     /// Replace files of other runs, or other files, of the names to write
     #[arg(long)]
     force: bool,
@@ -141,6 +144,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn Error>> {
     files.write(".rs", &rust)?;
     files.write("-history.csv", &fitted.history().to_csv())?;
     files.draw(&calibration, &fitted, &parts, [x, y])?;
+    files.save(&calibration.to_record())?;
     files.finish()
 }
 
