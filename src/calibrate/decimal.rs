@@ -294,8 +294,9 @@ fn rounded(
 }
 
 /// Writes the fewest digits that read back as the pair, at most [`DIGITS`]: as `Debug` of
-/// an `f32` does.
-pub(super) fn write_pair(hi: f32, lo: f32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// an `f32` does. If it may be off, then those that read back as one that is off by less.
+fn write_pair(pair: Pair, off: f32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (hi, lo) = (pair.hi(), pair.lo());
     if !hi.is_finite() {
         let sign = if hi == f32::NEG_INFINITY { "-" } else { "" };
         return write_str(f, &[sign, if hi.is_nan() { "NaN" } else { "inf" }]);
@@ -317,8 +318,13 @@ pub(super) fn write_pair(hi: f32, lo: f32, f: &mut fmt::Formatter<'_>) -> fmt::R
         let (found, is_larger) = fixed.take();
         let (rest, _) = fixed.take();
         let is_negative = is_larger != hi.is_sign_negative();
+        let rest = if is_negative { -rest } else { rest };
+        if off > 0.0 {
+            let found = if hi.is_sign_negative() { -found } else { found };
+            return Pair::new(found, rest).difference(pair).abs() <= off;
+        }
         // A number whose second part is 0 is an `f32`, which nine digits tell from others.
-        found == hi.abs() && (lo == 0.0 || lo == if is_negative { -rest } else { rest })
+        found == hi.abs() && (lo == 0.0 || lo == rest)
     };
     // Below a power of two, `f32` are twice as close as above: there, digits that are not
     // the nearest may read back where the nearest do not.
@@ -410,13 +416,35 @@ pub struct Decimal(pub f32);
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_pair(self.0, 0.0, f)
+        write_pair(self.0.into(), 0.0, f)
+    }
+}
+
+/// A number that may be off, by the fewest digits that are off by no more than it is.
+///
+/// ```
+/// use baregrad::calibrate::{Approximate, Pair};
+///
+/// let value = Pair::from_f64(101325.13000000012);
+/// assert_eq!(Approximate { value, off: 1e-9 }.to_string(), "101325.13");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Approximate {
+    /// The number.
+    pub value: Pair,
+    /// By how much it may be off; 0 if it is exact.
+    pub off: f32,
+}
+
+impl fmt::Display for Approximate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_pair(self.value, self.off, f)
     }
 }
 
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_pair(self.hi(), self.lo(), f)
+        write_pair(*self, 0.0, f)
     }
 }
 

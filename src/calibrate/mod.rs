@@ -22,8 +22,9 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`Pair`], [`Decimal`] | numbers of 48 bits, and decimal text without `f64` |
-//! | [`Scale`], [`Scaling`] | units that learn well, and the way back |
+//! | [`Pair`], [`Decimal`], [`Approximate`] | numbers of 48 bits, and decimal text without `f64` |
+//! | [`Differences`] | many such numbers, in the memory of `f32` |
+//! | [`Scale`], [`Scaling`], [`prepare()`] | units that learn well, and the way back |
 //! | [`Curve`] | lines, polynomials, small networks |
 //! | [`Fit`], [`EarlyStopping`] | the loop, an epoch at a time, and why it ended |
 //! | [`Calibration`] | curve, scales and parameters: from readings to what they mean |
@@ -32,20 +33,24 @@
 mod calibration;
 mod curve;
 mod decimal;
+mod differences;
 mod early;
 mod fit;
 mod pair;
+mod prepare;
 mod record;
 mod scale;
 
 pub use calibration::{Calibration, Origin, PredictError, Prediction};
 pub use curve::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_WIDTH, Widths};
-pub use decimal::{Decimal, DecimalError};
+pub use decimal::{Approximate, Decimal, DecimalError};
+pub use differences::{Differences, Full};
 pub use early::EarlyStopping;
 #[cfg(feature = "std")]
 pub(crate) use early::{Seen, Watch};
 pub use fit::{Fit, Losses, Poll, Reason, Samples, distinct, move_behind};
 pub use pair::Pair;
+pub use prepare::{PrepareError, prepare};
 pub use record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
 #[cfg(feature = "std")]
 pub(crate) use scale::FINE;

@@ -562,12 +562,11 @@ mod tests {
             let found = Record::read(whole).map(|_| ());
             whole[bit / 8] ^= 1 << (bit % 8);
             let byte = bit / 8;
-            let expected = match (byte, found) {
-                (0..4, Err(RecordError::NotARecord)) => true,
-                (4, Err(RecordError::Version { .. })) => true,
-                (8..12, Err(RecordError::Length { .. })) => true,
-                (5..8 | 12.., Err(RecordError::Checksum { .. })) => true,
-                _ => false,
+            let expected = match byte {
+                0..4 => matches!(found, Err(RecordError::NotARecord)),
+                4 => matches!(found, Err(RecordError::Version { .. })),
+                8..12 => matches!(found, Err(RecordError::Length { .. })),
+                _ => matches!(found, Err(RecordError::Checksum { .. })),
             };
             assert!(expected, "bit {bit}: {found:?}");
             flipped += 1;
