@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::curve::Curve;
+use super::curve::{Curve, MAX_NAME};
 use super::pair::Pair;
 use super::record::{Array, Record, RecordError, Writer};
 use super::scale::Scale;
@@ -155,11 +155,8 @@ impl<'p> Calibration<'p> {
     pub fn write<'b>(&self, bytes: &'b mut [u8]) -> Result<&'b [u8], RecordError> {
         let [low, high] = self.range;
         let mut writer = Writer::new(bytes);
-        let mut name = Name::default();
-        // A curve's name is shorter than that.
-        let written = fmt::write(&mut name, format_args!("{}", self.curve));
-        debug_assert!(written.is_ok());
-        writer.text("curve", name.text());
+        let mut name = [0; MAX_NAME];
+        writer.text("curve", self.curve.name(&mut name));
         if let Curve::Mlp { seed, .. } = self.curve {
             writer.integer("seed", seed);
         }
@@ -244,30 +241,6 @@ impl<'p> Calibration<'p> {
             && low.is_finite()
             && high.is_finite()
             && low <= high
-    }
-}
-
-/// The name of a curve.
-#[derive(Default)]
-struct Name {
-    bytes: [u8; 16],
-    len: usize,
-}
-
-impl Name {
-    fn text(&self) -> &str {
-        let bytes = self.bytes.get(..self.len).unwrap_or_default();
-        str::from_utf8(bytes).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Name {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        let to = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
-        to.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
     }
 }
 

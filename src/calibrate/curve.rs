@@ -19,6 +19,9 @@ pub const MAX_HIDDEN: usize = 4;
 /// The most units of a hidden layer.
 pub const MAX_WIDTH: usize = 64;
 
+/// The most bytes of a curve's name.
+pub const MAX_NAME: usize = 16;
+
 /// A curve of one variable, from scaled readings to scaled results.
 ///
 /// All of them are layers of units behind a first row of inputs, so that what trains,
@@ -103,7 +106,8 @@ impl Curve {
     /// The curve of this name: `linear`, `poly:3`, `mlp:16,16`. A network starts from seed 0.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        match name.split_once(':') {
+        // A list of one: `core`'s search for a character cannot be proved not to panic.
+        match name.split_once([':']) {
             None if name == "linear" => Some(Curve::Linear),
             Some(("poly", degree)) => {
                 let degree = degree.parse().ok();
@@ -113,7 +117,7 @@ impl Curve {
             Some(("mlp", widths)) => {
                 let mut list = [0; MAX_HIDDEN];
                 let mut count = 0;
-                for width in widths.split(',') {
+                for width in widths.split([',']) {
                     *list.get_mut(count)? = width.parse().ok()?;
                     count += 1;
                 }
@@ -121,6 +125,46 @@ impl Curve {
             }
             _ => None,
         }
+    }
+
+    /// Its name, as [`parse`](Self::parse) reads it, in bytes of the caller's.
+    ///
+    /// Without `core`'s formatting, which cannot be proved not to panic.
+    #[must_use]
+    pub fn name<'b>(&self, bytes: &'b mut [u8; MAX_NAME]) -> &'b str {
+        let mut len = 0;
+        let mut put = |text: &[u8]| {
+            for byte in text {
+                if let Some(to) = bytes.get_mut(len) {
+                    *to = *byte;
+                    len += 1;
+                }
+            }
+        };
+        // A number of one digit or two.
+        let digits = |number: usize| [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
+        match self {
+            Curve::Linear => put(b"linear"),
+            Curve::Poly(_) => put(b"poly"),
+            Curve::Mlp { .. } => put(b"mlp"),
+        }
+        let degree = matches!(self, Curve::Poly(_)).then(|| self.inputs());
+        let widths = match self {
+            Curve::Mlp { widths, .. } => Some(widths.iter()),
+            _ => None,
+        };
+        let separators = core::iter::once(b":").chain(core::iter::repeat(b","));
+        let numbers = degree.into_iter().chain(widths.into_iter().flatten());
+        for (separator, number) in separators.zip(numbers) {
+            put(separator);
+            let [tens, ones] = digits(number);
+            if number > 9 {
+                put(&[tens]);
+            }
+            put(&[ones]);
+        }
+        let name = bytes.get(..len).unwrap_or_default();
+        str::from_utf8(name).unwrap_or_default()
     }
 
     /// How to scale what goes in: to -1 to 1 for Chebyshev polynomials, otherwise to mean 0
@@ -264,19 +308,10 @@ impl Curve {
     }
 }
 
-/// As [`parse`](Curve::parse) reads it: `poly:3`.
+/// Its [name](Curve::name).
 impl fmt::Display for Curve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Curve::Linear => f.write_str("linear"),
-            Curve::Poly(degree) => write!(f, "poly:{degree}"),
-            Curve::Mlp { widths, .. } => {
-                f.write_str("mlp")?;
-                let separators = core::iter::once(':').chain(core::iter::repeat(','));
-                let mut widths = separators.zip(widths.iter());
-                widths.try_for_each(|(separator, width)| write!(f, "{separator}{width}"))
-            }
-        }
+        f.write_str(self.name(&mut [0; MAX_NAME]))
     }
 }
 

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::decimal::Approximate;
+use super::fit::first_to_last;
 use super::pair::Pair;
 
 /// Numbers as they come in, such as readings: the first is the origin, and of all others the
@@ -83,7 +84,7 @@ impl<'m> Differences<'m> {
         if let Some(rest) = self.differences.get_mut(index..self.len)
             && !rest.is_empty()
         {
-            rest.rotate_left(1);
+            first_to_last(rest);
             self.len -= 1;
         }
     }

@@ -63,13 +63,19 @@ pub fn move_behind(x: &mut [f32], y: &mut [f32], indices: &[usize]) -> usize {
     let mut end = n;
     for index in (0..n).rev().filter(|index| indices.contains(index)) {
         for values in [&mut *x, &mut *y] {
-            if let Some(part) = values.get_mut(index..end) {
-                part.rotate_left(1);
-            }
+            first_to_last(values.get_mut(index..end).unwrap_or_default());
         }
         end -= 1;
     }
     end
+}
+
+/// Moves the first behind the others. As `rotate_left(1)`, which panics without any.
+pub(super) fn first_to_last(values: &mut [f32]) {
+    let mut moved = values.first().copied().unwrap_or_default();
+    for to in values.iter_mut().rev() {
+        core::mem::swap(to, &mut moved);
+    }
 }
 
 /// How many different numbers there are, counted up to as many as are enough: equal readings
@@ -343,8 +349,8 @@ impl<'t, 'p> Fit<'t, 'p> {
 
     /// The mean loss over samples, without gradients.
     fn measure(&self, samples: Samples<'t>) -> Result<f32, Error> {
-        let n = samples.len();
-        let chunks = samples.x.chunks(self.rows).zip(samples.y.chunks(self.rows));
+        let (n, rows) = (samples.len(), self.rows.max(1));
+        let chunks = samples.x.chunks(rows).zip(samples.y.chunks(rows));
         let mut mean = Pair::ZERO;
         for (x, y) in chunks {
             self.tape.rebind(self.x, x)?;

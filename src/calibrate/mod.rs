@@ -42,7 +42,7 @@ mod record;
 mod scale;
 
 pub use calibration::{Calibration, Origin, PredictError, Prediction};
-pub use curve::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_WIDTH, Widths};
+pub use curve::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_NAME, MAX_WIDTH, Widths};
 pub use decimal::{Approximate, Decimal, DecimalError};
 pub use differences::{Differences, Full};
 pub use early::EarlyStopping;

@@ -230,8 +230,9 @@ impl<'b> Writer<'b> {
 
     fn put(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
-        if let Some(to) = self.bytes.get_mut(self.len..end) {
-            to.copy_from_slice(bytes);
+        let to = self.bytes.get_mut(self.len..end).unwrap_or_default();
+        for (to, byte) in to.iter_mut().zip(bytes) {
+            *to = *byte;
         }
         self.len = end;
     }

@@ -297,7 +297,8 @@ fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
         black_box((name, value));
     }
     black_box((record.integer("epochs")?, record.text("curve")?));
-    let mut writer = Writer::new(black_box(&mut [0; 64]));
+    let mut bytes = [0; 64];
+    let mut writer = Writer::new(black_box(&mut bytes[..]));
     writer.array("params", shape(), data.iter().copied());
     writer.integer("epochs", black_box(1));
     writer.text("note", black_box("text"));
