@@ -391,7 +391,7 @@ fn files_of_another_run_are_not_replaced() {
     assert!(files(&free).is_empty());
 }
 
-/// What is saved predicts, without std or a heap, what the tool's calibration does: of the
+/// The record predicts, without std or a heap, what the tool's calibration does: of the
 /// thermometer's line by the coefficients that are printed.
 #[test]
 fn the_saved_record_predicts_what_was_fitted() {

@@ -42,9 +42,9 @@ use crate::tape::Tape;
 pub struct Calibration<'p> {
     /// From scaled readings to scaled results.
     pub curve: Curve,
-    /// Of readings.
+    /// The scale of readings.
     pub input: Scale,
-    /// Of results.
+    /// The scale of results.
     pub output: Scale,
     /// The least and the largest reading that it was fitted to.
     pub range: [Pair; 2],
@@ -65,7 +65,7 @@ pub struct Origin {
     pub loss: f32,
 }
 
-/// What a reading means.
+/// The meaning of a reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
     /// The result, in its own unit.
@@ -113,7 +113,7 @@ impl From<Error> for PredictError {
 const SCALE: usize = 3;
 
 impl<'p> Calibration<'p> {
-    /// What a reading means, computed on a tape that has room for the parameters, twice, and
+    /// The meaning of a reading, computed on a tape that has room for the parameters, twice, and
     /// for the widest layers. The same bits on every machine.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ pub(crate) struct Watch {
     best: Option<(u32, f32)>,
 }
 
-/// What an epoch is, next to those before it.
+/// An epoch next to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// The best so far.

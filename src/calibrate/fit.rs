@@ -109,7 +109,7 @@ pub enum Reason {
     Asked,
 }
 
-/// What happened, and what to try.
+/// A few words on what happened and what to try.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -279,7 +279,7 @@ impl<'t, 'p> Fit<'t, 'p> {
     /// The optimizer may have another learning rate every time: that is a schedule.
     ///
     /// # Errors
-    /// What the tape and the optimizer refuse.
+    /// All that the tape and the optimizer refuse.
     #[track_caller]
     pub fn poll(&mut self, optimizer: &mut dyn Optimizer) -> Result<Poll, Error> {
         if let Some(reason) = self.stopped {

@@ -55,7 +55,7 @@ impl Pair {
         self.hi
     }
 
-    /// What [`hi`](Self::hi) is off by.
+    /// The `f32` nearest to the rest, by which [`hi`](Self::hi) is off.
     #[must_use]
     pub const fn lo(self) -> f32 {
         self.lo

@@ -55,7 +55,7 @@ pub enum RecordError {
     /// The bytes are as they were written, but make no sense: of an entry, or of what is
     /// made of it.
     Content {
-        /// What was expected.
+        /// The content that was expected.
         expected: &'static str,
     },
     /// There is no such entry, or one of another kind.
@@ -113,7 +113,7 @@ impl core::error::Error for RecordError {}
 
 /// Writes a record into bytes of the caller's.
 ///
-/// What goes wrong is said at the end.
+/// Mistakes are told at the [end](Self::finish).
 ///
 /// ```
 /// use baregrad::calibrate::{Record, Writer};

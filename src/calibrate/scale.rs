@@ -50,7 +50,7 @@ pub struct Scale {
     /// move it by more than a thousandth of the spread; then a few binary digits more than
     /// the first value.
     pub offset: Pair,
-    /// What the difference is multiplied by: 1 over the [spread](Self::spread).
+    /// The factor of the difference: 1 over the [spread](Self::spread).
     pub factor: f32,
 }
 

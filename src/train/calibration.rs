@@ -280,7 +280,7 @@ impl Calibration {
         } else {
             code += &format!(
                 "{head}    curve(x) / Y_FACTOR + Y_OFFSET\n}}\n\n\
-                 // What the offsets are off by.\n\
+                 // The rests of the offsets, which f32 does not hold.\n\
                  const X_REST: f32 = {:?};\n\
                  const Y_REST: f32 = {:?};\n{PAIRS}\n\
                  fn curve(x: f32) -> f32 {{\n{body}    y\n}}\n{helpers}",

@@ -1,4 +1,4 @@
-//! What early stopping goes back to.
+//! The parameters that early stopping goes back to.
 
 use std::vec::Vec;
 

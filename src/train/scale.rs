@@ -29,7 +29,7 @@ impl Scale {
     }
 }
 
-/// What is wrong with a column that has no scale. Values that are no `f32` may differ by
+/// The error of a column that has no scale. Values that are no `f32` may differ by
 /// less than one.
 fn in_column(column: &str, values: &[f64], scaling: Scaling, error: ScaleError) -> DataError {
     let column = column.to_string();
