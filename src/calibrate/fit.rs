@@ -185,7 +185,6 @@ pub struct Fit<'t, 'p> {
     /// The parameters of the best epoch so far.
     best: &'p mut [f32],
     watch: Watch,
-    has_patience: bool,
     epochs: u32,
     epoch: u32,
     losses: Losses,
@@ -240,8 +239,8 @@ impl<'t, 'p> Fit<'t, 'p> {
             training,
             validation: None,
             best,
+            // Without patience of its own it waits for ever.
             watch: Watch::new(EarlyStopping::new(u32::MAX)),
-            has_patience: false,
             epochs: 500,
             epoch: 0,
             losses: Losses {
@@ -266,10 +265,10 @@ impl<'t, 'p> Fit<'t, 'p> {
         self
     }
 
-    /// Stops when the watched loss no longer becomes better.
+    /// Stops when the watched loss no longer becomes better. The parameters of the best epoch
+    /// are kept in any case.
     pub fn early_stopping(mut self, early: EarlyStopping) -> Self {
         self.watch = Watch::new(early);
-        self.has_patience = true;
         self
     }
 
@@ -311,7 +310,7 @@ impl<'t, 'p> Fit<'t, 'p> {
         }
         self.stopped = if !training.is_finite() || !watched.is_finite() {
             Some(Reason::Diverged)
-        } else if seen == Seen::TooLong && self.has_patience {
+        } else if seen == Seen::TooLong {
             Some(Reason::Early)
         } else if self.epoch >= self.epochs {
             Some(self.losses.judge())

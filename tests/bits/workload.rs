@@ -120,7 +120,7 @@ pub const THERMOMETER: Group = Group {
 pub const CALIBRATIONS: Group = Group {
     name: "calibrations",
     run: calibrations,
-    stack: 5500,
+    stack: 6000,
     digest: 0x2259_95e4_1af1_691f,
 };
 
