@@ -7,11 +7,12 @@
 //! ```
 //!
 //! Times are the least of many runs, ratios those of the least times. J1: a
-//! thermometer, eleven samples, a line, SGD, with `line_mse`, with `linear` and
-//! `mse`, and spelled with operators; J2: 64 samples of a sine, a network of 321
-//! parameters, Adam; J3: a million samples, a line, SGD, through a tape recorded
-//! for a few thousand, against reading the samples. Kernels work on 4096 floats; `ps` are picoseconds per element, in matrix products per
-//! multiplication.
+//! thermometer, eleven samples, a line, SGD, with `line_mse`, an operation for lines only
+//! that is kept here to compare with, as a function, with `linear` and `mse`, and spelled
+//! with operators; a cubic through the same samples; J2: 64 samples of a sine, a network of
+//! 321 parameters, Adam; J3: a million samples, a line and a cubic as functions, SGD, through
+//! a tape recorded for a few thousand, against reading the samples. Kernels work on 4096
+//! floats; `ps` are picoseconds per element, in matrix products per multiplication.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,7 +31,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use baregrad::optim::Optimizer;
+use baregrad::optim::{Optimizer, Sgd};
 use baregrad::{HeapArena, kernel::Level};
 use shared::plain::{self, Data};
 use shared::{Line, Sine, at_level, floors, jobs, levels, name, wanted};
@@ -126,26 +127,32 @@ fn allocations(mut epoch: impl FnMut()) -> f64 {
     (CALLS.load(Ordering::Relaxed) - before) as f64 / 10.0
 }
 
-fn thermometer<O: Optimizer>(label: &str, mut job: jobs::Job<'_, O>) {
-    let mut floor = floors::Thermometer::new();
+/// A job of a few samples: trains it beside its floor, and measures both in turns, and a
+/// third way beside them.
+fn few_samples<O: Optimizer, K: Optimizer>(
+    label: &str,
+    mut floor: impl FnMut() -> f32,
+    mut job: jobs::Job<'_, O>,
+    mut kept: Option<jobs::Job<'_, K>>,
+    trained: impl FnOnce(f32, &[f32]),
+) {
     let mut loss = 0.0;
     for epoch in 0..5000 {
-        let floor_loss = floor.epoch();
+        let floor_loss = floor();
         loss = job.epoch().unwrap();
         if !(100..4000).contains(&epoch) {
             agree(label, floor_loss, loss, 1e-5);
         }
     }
-    agree(label, 2.927_647, loss, 1e-5);
-    assert!((floor.w - 5.3671).abs() < 1e-3 && (floor.b + 17.3012).abs() < 2e-3);
+    trained(loss, &job.tape.params().unwrap());
     let per_epoch = allocations(|| _ = job.epoch());
     // Fifty epochs at once: a call for each would be a fifth of the floor.
-    let [floor_ns, ns] = in_turns(
+    let [floor_ns, ns, kept_ns] = in_turns(
         1.0,
         [
             &mut || {
                 for _ in 0..50 {
-                    black_box(floor.epoch());
+                    black_box(floor());
                 }
             },
             &mut || {
@@ -153,13 +160,45 @@ fn thermometer<O: Optimizer>(label: &str, mut job: jobs::Job<'_, O>) {
                     black_box(job.epoch().unwrap());
                 }
             },
+            &mut || {
+                if let Some(kept) = &mut kept {
+                    for _ in 0..50 {
+                        black_box(kept.epoch().unwrap());
+                    }
+                }
+            },
         ],
     )
     .map(|ns| ns / 50.0);
-    println!(
+    print!(
         "{label} floor_ns {floor_ns:.1} baregrad_ns {ns:.1} ratio {:.2} allocations per epoch {per_epoch}",
         ns / floor_ns
     );
+    match kept {
+        Some(_) => println!(" (line_mse {kept_ns:.1}, ratio {:.2})", ns / kept_ns),
+        None => println!(),
+    }
+}
+
+type Kept<'t> = Option<jobs::Job<'t, Sgd>>;
+
+fn thermometer<O: Optimizer>(label: &str, job: jobs::Job<'_, O>, kept: Kept<'_>) {
+    let mut floor = floors::Thermometer::new();
+    few_samples(
+        label,
+        || floor.epoch(),
+        job,
+        kept,
+        |loss, w_b| {
+            agree(label, 2.927_647, loss, 1e-5);
+            assert!((w_b[0] - 5.3671).abs() < 1e-3 && (w_b[1] + 17.3012).abs() < 2e-3);
+        },
+    );
+}
+
+fn cubic<O: Optimizer>(label: &str, job: jobs::Job<'_, O>) {
+    let mut floor = floors::Cubic::new();
+    few_samples(label, || floor.epoch(), job, Kept::None, |_, _| ());
 }
 
 fn sine() {
@@ -193,17 +232,23 @@ fn sine() {
 fn stream() {
     let line = Line::make();
     let mut floor = floors::Stream::new();
-    let mut arenas = [(); 2].map(|()| HeapArena::new(4 * jobs::ROWS, 16));
-    let [one_node, two_nodes] = arenas.each_mut().map(HeapArena::tape);
-    let mut job = jobs::stream(&one_node, &line, jobs::ROWS, jobs::Written::OneNode);
+    let mut arenas = [(); 3].map(|()| HeapArena::new(4 * jobs::ROWS, 16));
+    let [one_node, two_nodes, other] = arenas.each_mut().map(HeapArena::tape);
+    let mut job = jobs::stream(&one_node, &line, jobs::ROWS, jobs::Written::Line);
     let mut two_nodes = jobs::stream(&two_nodes, &line, jobs::ROWS, jobs::Written::TwoNodes);
+    let mut cubic = jobs::stream(&other, &line, jobs::ROWS, jobs::Written::Cubic);
+    let mut loss = 0.0;
     for _ in 0..20 {
-        let loss = floor.epoch(&line);
+        loss = floor.epoch(&line);
         agree("J3", loss, job.epoch().unwrap(), 1e-5);
         agree("J3", loss, two_nodes.epoch().unwrap(), 1e-5);
     }
+    for _ in 0..200 {
+        loss = cubic.epoch().unwrap();
+    }
+    agree("J3", 0.1 * 0.1 / 3.0, loss, 5e-2); // nearly the variance of the noise
     let per_epoch = allocations(|| _ = job.epoch());
-    let [read_ns, floor_ns, ns, two_ns] = in_turns(
+    let [read_ns, floor_ns, ns, two_ns, cubic_ns] = in_turns(
         5.0,
         [
             &mut || {
@@ -218,12 +263,25 @@ fn stream() {
             &mut || {
                 black_box(two_nodes.epoch().unwrap());
             },
+            &mut || {
+                black_box(cubic.epoch().unwrap());
+            },
         ],
     )
     .map(|ns| ns / Line::SAMPLES as f64);
     println!(
         "J3 read_ns {read_ns:.3} floor_ns {floor_ns:.3} baregrad_ns {ns:.3} ratio {:.2} allocations per epoch {per_epoch} (linear and mse {two_ns:.3})",
         ns / read_ns
+    );
+    // The last micro-batch again and again.
+    let [near_ns, cubic_near_ns] = in_turns(
+        2.0,
+        [&mut || job.batch().unwrap(), &mut || cubic.batch().unwrap()],
+    )
+    .map(|ns| ns / jobs::ROWS as f64);
+    println!(
+        "J3-cubic read_ns {read_ns:.3} baregrad_ns {cubic_ns:.3} ratio {:.2} (on data in L1 {cubic_near_ns:.3}; the line {near_ns:.3})",
+        cubic_ns / read_ns
     );
 }
 
@@ -289,13 +347,27 @@ fn main() {
     }
     let mut arena = HeapArena::new(256, 16);
     if wanted("J1") {
-        thermometer("J1", jobs::thermometer_line(&arena.tape()));
+        thermometer("J1", jobs::thermometer_line(&arena.tape()), None);
+    }
+    if wanted("J1-function") {
+        let mut kept = HeapArena::new(256, 16);
+        let (tape, kept) = (arena.tape(), kept.tape());
+        let kept = jobs::thermometer_line(&kept);
+        thermometer("J1-function", jobs::thermometer_function(&tape), Some(kept));
     }
     if wanted("J1-linear-mse") {
-        thermometer("J1-linear-mse", jobs::thermometer(&arena.tape()));
+        thermometer("J1-linear-mse", jobs::thermometer(&arena.tape()), None);
     }
     if wanted("J1-operators") {
-        thermometer("J1-operators", jobs::thermometer_operators(&arena.tape()));
+        let tape = arena.tape();
+        let job = jobs::thermometer_operators(&tape);
+        thermometer("J1-operators", job, None);
+    }
+    if wanted("cubic-function") {
+        cubic("cubic-function", jobs::cubic_function(&arena.tape()));
+    }
+    if wanted("cubic-operators") {
+        cubic("cubic-operators", jobs::cubic_operators(&arena.tape()));
     }
     if wanted("J2") {
         sine();

@@ -38,10 +38,12 @@ const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 
 /// What is counted: a name, and how often it is done while counting. A kernel's
 /// name ends in the length of its slices.
-const SUBJECTS: [(&str, u32); 20] = [
+const SUBJECTS: [(&str, u32); 22] = [
     ("J1", 100),
+    ("J1-function", 100),
     ("J1-linear-mse", 100),
     ("J1-operators", 100),
+    ("cubic-function", 100),
     ("J2", 5),
     ("sum/11", 100),
     ("sum/4096", 1),
@@ -84,6 +86,8 @@ fn perform(name: &str, times: u32) {
     match name {
         "J1" => train(times, jobs::thermometer_line(&tape)),
         "J1-linear-mse" => train(times, jobs::thermometer(&tape)),
+        "J1-function" => train(times, jobs::thermometer_function(&tape)),
+        "cubic-function" => train(times, jobs::cubic_function(&tape)),
         "J1-operators" => train(times, jobs::thermometer_operators(&tape)),
         "J2" => train(times, jobs::sine(&tape, &Sine::load())),
         _ if name.starts_with('p') || name.starts_with('r') => graph(name, times),

@@ -1,8 +1,10 @@
 //! Every kernel, as a plain loop and at each level, at sizes from one element
-//! to a million. A group is a kernel, all of them take six minutes:
+//! to a million; and every model of [`models`], its predictions and its loss with the
+//! gradient. A group is a kernel, or a model. All of them take nine minutes:
 //!
 //! ```text
 //! cargo bench --bench kernels -- ^sum/           one kernel
+//! cargo bench --bench kernels -- ^mse-Cubic/     one model
 //! cargo bench --bench kernels -- sum             every kernel with sums
 //! cargo bench --bench kernels -- ^tanh/.*/4096   one size
 //! ```
@@ -10,16 +12,18 @@
 //! Throughput is in elements per second; for matrix products, of square
 //! matrices with so many elements, in multiplications per second.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used)]
 
 mod shared;
 
 use std::hint::black_box;
 use std::time::Duration;
 
+use baregrad::HeapArena;
+use baregrad::function::{Function, models};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use shared::plain::{Data, KERNELS, Kernel};
-use shared::{at_level, levels, name};
+use shared::{at_level, drawn, levels, name, noise};
 
 /// Every length up to two vectors, and steps up to beyond the caches.
 fn sizes(kernel: &Kernel) -> Vec<usize> {
@@ -65,6 +69,90 @@ fn kernels(c: &mut Criterion) {
     }
 }
 
+/// Measures each model of the list: predictions, and the mean squared error with its
+/// gradient, as a plain loop of `f32` and as one operation of a tape.
+struct EveryModel<'c>(&'c mut Criterion);
+
+impl models::Visitor for EveryModel<'_> {
+    fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
+        &mut self,
+        _: F,
+        x: [[f32; 2]; X],
+        p: [[f32; 2]; P],
+    ) {
+        let p: [f32; P] = drawn(3, &p, 1).try_into().expect("as many as ranges");
+        for samples in [1 << 4, 1 << 8, 1 << 12, 1 << 16] {
+            let (x, y) = (drawn(4, &x, samples), noise(5, samples));
+            let mut arena = HeapArena::new(2 * samples + 64, 8);
+            let tape = arena.tape();
+            let inputs = tape.input(&x, [samples, X]);
+            let (p_var, target) = (tape.param(&p, [P]), tape.input(&y, [samples]));
+
+            // One recording at a time: a replay computes all that was recorded.
+            let mut group = self.0.benchmark_group(format!("mse-{}", F::NAME));
+            group.throughput(Throughput::Elements(samples as u64));
+            group.bench_function(BenchmarkId::new("scalar", samples), |b| {
+                b.iter(|| plain_loss::<F, X, P>(black_box(&x), black_box(p), black_box(&y)));
+            });
+            let empty = tape.mark();
+            let loss = F::mse(inputs, p_var, target);
+            for level in levels() {
+                group.bench_function(BenchmarkId::new(level_name(level), samples), |b| {
+                    at_level(level, || {
+                        b.iter(|| {
+                            tape.zero_grad();
+                            tape.replay().and_then(|()| tape.backward(loss))
+                        });
+                    });
+                });
+            }
+            group.finish();
+            tape.rewind(empty).expect("a mark of this tape");
+
+            let mut group = self.0.benchmark_group(format!("predict-{}", F::NAME));
+            group.throughput(Throughput::Elements(samples as u64));
+            let mut out = vec![0.0; samples];
+            group.bench_function(BenchmarkId::new("scalar", samples), |b| {
+                b.iter(|| {
+                    let rows = black_box(&x).as_chunks::<X>().0;
+                    for (to, row) in out.iter_mut().zip(rows) {
+                        *to = F::value(*row, black_box(p));
+                    }
+                });
+            });
+            let _ = F::predict(inputs, p_var);
+            for level in levels() {
+                group.bench_function(BenchmarkId::new(level_name(level), samples), |b| {
+                    at_level(level, || b.iter(|| tape.replay()));
+                });
+            }
+            group.finish();
+        }
+    }
+}
+
+/// The loop one would write: the sum of squared errors, and its gradient.
+fn plain_loss<F: Function<X, P>, const X: usize, const P: usize>(
+    x: &[f32],
+    p: [f32; P],
+    y: &[f32],
+) -> (f32, [f32; P]) {
+    let (mut sum, mut gradient) = (0.0, [0.0; P]);
+    for (row, y) in x.as_chunks::<X>().0.iter().zip(y) {
+        let (value, slopes) = F::value_and_gradient(*row, p);
+        let r = value - y;
+        sum += r * r;
+        for (to, slope) in gradient.iter_mut().zip(slopes) {
+            *to += r * slope;
+        }
+    }
+    (sum, gradient)
+}
+
+fn every_model(c: &mut Criterion) {
+    models::visit(&mut EveryModel(c));
+}
+
 /// What the crate does one element at a time is not the plain loop.
 fn level_name(level: baregrad::kernel::Level) -> String {
     match name(level) {
@@ -81,6 +169,6 @@ criterion_group! {
         .measurement_time(Duration::from_millis(100))
         .sample_size(10)
         .nresamples(2000);
-    targets = kernels
+    targets = kernels, every_model
 }
 criterion_main!(benches);

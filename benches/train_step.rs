@@ -57,7 +57,7 @@ fn stream(c: &mut Criterion) {
     for rows in [512, jobs::ROWS, 8192] {
         let mut arena = HeapArena::new(4 * rows, 16);
         let tape = arena.tape();
-        let mut job = jobs::stream(&tape, &line, rows, jobs::Written::OneNode);
+        let mut job = jobs::stream(&tape, &line, rows, jobs::Written::Line);
         group.bench_function(format!("baregrad/{rows}"), |b| {
             b.iter(|| job.epoch().unwrap());
         });

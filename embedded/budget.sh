@@ -31,7 +31,7 @@ elf=$CARGO_TARGET_DIR/$target/release/budget
 jobs=(
     "operators       1200 17500  2200 J1  operators"
     "fused            600  8900  1600 J1  linear and mse"
-    "line             400  6144  1200 J1  line_mse"
+    "function         400  5632  1200 J1  function"
     "sine          331000 10240 25600 J2  all points at once"
     "one-by-one    800000 10440  8192 J2  one at a time"
     "exp               42     -     - exp -"

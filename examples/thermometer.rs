@@ -4,13 +4,16 @@
 //! `t_c` in °C. We look for the weight and the bias that turn one into the
 //! other, and meet on the way what there is to meet: gradients and three ways
 //! to get them, a learning rate that is too large, inputs that are badly
-//! scaled, an optimizer that does not mind, and readings kept back to see
-//! whether what was learned holds for others.
+//! scaled, the model as a function that firmware calls, an optimizer that does not
+//! mind bad scales, and readings kept back to see whether what was learned holds for
+//! others.
 //!
 //! ```text
 //! cargo run --release --example thermometer
 //! ```
 
+use baregrad::function;
+use baregrad::function::Function;
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::train::{self, Dataset, Fit, Fitted, Model, Param, Samples, Scaler, Scaling};
 use baregrad::{Arena, Error, Tape, Var};
@@ -49,6 +52,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     heading("SGD on 0.1 * t_u, learning rate 1e-2");
     sgd_on_scaled_readings(&mut memory)?;
+
+    heading("The same as a function of one sample");
+    function_of_one_sample(&mut memory)?;
 
     heading("Adam on raw readings, learning rate 1e-1");
     adam_on_raw_readings(&mut memory)?;
@@ -160,6 +166,29 @@ fn sgd_on_scaled_readings(memory: &mut Memory) -> Result<(), Error> {
     train(&tape, loss, &mut Sgd::new(1e-2), 5000)?;
     println!("params: {:.4?}", &*tape.params()?);
     println!("arena: {}", tape.usage());
+    Ok(())
+}
+
+function! {
+    /// °C of a thermometer without units.
+    fn Thermometer([t_u], [w, b]) { w * (0.1 * t_u) + b }
+}
+
+/// A model that is a formula of one sample needs no recording of its operations: its
+/// loss is one operation of the tape, in a third of the memory, and afterwards the
+/// function is called with new readings.
+fn function_of_one_sample(memory: &mut Memory) -> Result<(), Error> {
+    let tape = memory.tape();
+    let w_b = tape.param(&[1.0, 0.0], [2]);
+    let loss = Thermometer::mse(tape.input(&T_U, [11]), w_b, tape.input(&T_C, [11]));
+
+    train(&tape, loss, &mut Sgd::new(1e-2), 5000)?;
+    println!("params: {:.4?}", &*tape.params()?);
+    println!("arena: {}", tape.usage());
+    if let [w, b] = w_b.value()?[..] {
+        let celsius = Thermometer::value([50.0], [w, b]);
+        println!("a reading of 50.0 means {celsius:.2} °C");
+    }
     Ok(())
 }
 

@@ -3,22 +3,22 @@
 //! target.
 //!
 //! ```
-//! use baregrad::{Arena, Var, optim::Sgd};
+//! use baregrad::{Arena, function, function::Function, optim::Sgd};
+//!
+//! function! {
+//!     /// °C of a thermometer without units.
+//!     pub fn Thermometer([t_u], [w, b]) { w * (0.1 * t_u) + b }
+//! }
 //!
 //! const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
 //! const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
 //!
-//! fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-//!     w * (0.1 * t_u) + b
-//! }
-//!
-//! let mut arena = Arena::<128, 16>::new();      // 128 floats, 16 nodes: no heap
+//! let mut arena = Arena::<8, 4>::new();         // 8 floats, 4 nodes: no heap
 //! let tape = arena.tape();
-//! let w = tape.param(&[1.0], []);               // trainable
-//! let b = tape.param(&[0.0], []);
+//! let w_b = tape.param(&[1.0, 0.0], [2]);       // trainable
 //! let t_u = tape.input(&T_U, [11]);             // borrowed: may stay in flash
 //! let t_c = tape.input(&T_C, [11]);
-//! let loss = (model(t_u, w, b) - t_c).square().mean();
+//! let loss = Thermometer::mse(t_u, w_b, t_c);   // the mean squared error
 //!
 //! let mut sgd = Sgd::new(1e-2);
 //! for _ in 0..5000 {
@@ -28,7 +28,7 @@
 //!     tape.replay()?;                           // the recorded forward pass again
 //! }
 //! assert!((loss.item()? - 2.927647).abs() < 1e-5);
-//! assert!((w.item()? - 5.3671).abs() < 1e-3 && (b.item()? + 17.3012).abs() < 1e-3);
+//! assert_eq!(format!("{:.3?}", &*w_b.value()?), "[5.367, -17.301]");
 //! # Ok::<(), baregrad::Error>(())
 //! ```
 //!
@@ -37,42 +37,52 @@
 //! A thermometer shows numbers without units. Eleven of its readings, `t_u`, were
 //! noted next to the temperature in °C, `t_c`. What turns one into the other?
 //!
-//! **1. Choose a model.** A function with parameters, here a line, and a guess
-//! for them. Recording it computes it.
+//! **1. Choose a model.** A [function](mod@function) with parameters, here a line, and a
+//! guess for them.
 //!
 //! ```
-//! use baregrad::{Arena, Var};
-//! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
+//! use baregrad::{function, function::Function};
 //!
-//! fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-//!     w * t_u + b
+//! function! {
+//!     fn Thermometer([t_u], [w, b]) { w * t_u + b }
 //! }
-//!
-//! let mut arena = Arena::<128, 16>::new();
-//! let tape = arena.tape();
-//! let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
-//! let t_p = model(tape.input(&T_U, [11]), w, b);
-//! assert_eq!(t_p.value()?[..3], [35.7, 55.9, 58.2]); // as predicted by the guess
-//! # Ok::<(), baregrad::Error>(())
+//! assert_eq!(Thermometer::value([35.7], [1.0, 0.0]), 35.7); // as predicted by the guess
 //! ```
 //!
 //! **2. Measure how wrong it is.** The loss is one number: here the mean of the
-//! squared differences.
+//! squared differences. Recording it on a tape computes it.
 //!
 //! ```
-//! # use baregrad::{Arena, Var};
+//! # use baregrad::{Arena, function, function::Function};
+//! # function! { fn Thermometer([t_u], [w, b]) { w * t_u + b } }
 //! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
 //! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
-//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-//! #     w * t_u + b
-//! # }
-//! # let mut arena = Arena::<128, 16>::new();
-//! # let tape = arena.tape();
-//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
-//! # let t_p = model(tape.input(&T_U, [11]), w, b);
-//! # let t_c = tape.input(&T_C, [11]);
-//! let loss = (t_p - t_c).square().mean();
+//! let mut arena = Arena::<128, 16>::new();
+//! let tape = arena.tape();
+//! let w_b = tape.param(&[1.0, 0.0], [2]);
+//! let (t_u, t_c) = (tape.input(&T_U, [11]), tape.input(&T_C, [11]));
+//! let loss = Thermometer::mse(t_u, w_b, t_c);
 //! assert_eq!(format!("{:.2}", loss.item()?), "1763.88");
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+//!
+//! What is no formula of one sample is recorded with operators, as in PyTorch: networks,
+//! other losses, control flow that depends on data. Here they say the same.
+//!
+//! ```
+//! # use baregrad::{Arena, function, function::Function};
+//! # function! { fn Thermometer([t_u], [w, b]) { w * t_u + b } }
+//! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
+//! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
+//! # let mut arena = Arena::<64, 16>::new();
+//! # let tape = arena.tape();
+//! # let w_b = tape.param(&[1.0, 0.0], [2]);
+//! # let (t_u, t_c) = (tape.input(&T_U, [11]), tape.input(&T_C, [11]));
+//! # let loss = Thermometer::mse(t_u, w_b, t_c);
+//! let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+//! let t_p = w * t_u + b;
+//! let same = (t_p - t_c).square().mean();
+//! assert!((same.item()? / loss.item()? - 1.0).abs() < 1e-6); // another order of the sum
 //! # Ok::<(), baregrad::Error>(())
 //! ```
 //!
@@ -81,26 +91,24 @@
 //! loss to the parameters.
 //!
 //! ```
-//! # use baregrad::{Arena, Var};
+//! # use baregrad::{Arena, function, function::Function};
+//! # function! { fn Thermometer([t_u], [w, b]) { w * t_u + b } }
 //! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
 //! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
-//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-//! #     w * t_u + b
-//! # }
-//! # let mut arena = Arena::<128, 16>::new();
+//! # let mut arena = Arena::<64, 16>::new();
 //! # let tape = arena.tape();
-//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
-//! # let t_p = model(tape.input(&T_U, [11]), w, b);
-//! # let t_c = tape.input(&T_C, [11]);
-//! # let loss = (t_p - t_c).square().mean();
+//! # let w_b = tape.param(&[1.0, 0.0], [2]);
+//! # let (t_u, t_c) = (tape.input(&T_U, [11]), tape.input(&T_C, [11]));
+//! # let loss = Thermometer::mse(t_u, w_b, t_c);
 //! tape.backward(loss)?;
+//! assert_eq!(format!("{:.1?}", &*w_b.grad()?), "[4517.3, 82.6]");
+//!
 //! let by_hand = loss_at(1.05, 0.0) - loss_at(0.95, 0.0); // moving w a little
-//! assert!((w.grad()?[0] - by_hand / 0.1).abs() < 1.0);
-//! assert_eq!(format!("{:.1?}", &*tape.grads()?), "[4517.3, 82.6]");
+//! assert!((w_b.grad()?[0] - by_hand / 0.1).abs() < 1.0);
 //!
 //! fn loss_at(w: f32, b: f32) -> f32 {
-//!     let squares = T_U.iter().zip(&T_C).map(|(t_u, t_c)| (w * t_u + b - t_c).powi(2));
-//!     squares.sum::<f32>() / 11.0
+//!     let errors = T_U.iter().zip(&T_C).map(|(t_u, t_c)| Thermometer::value([*t_u], [w, b]) - t_c);
+//!     errors.map(|error| error * error).sum::<f32>() / 11.0
 //! }
 //! # Ok::<(), baregrad::Error>(())
 //! ```
@@ -110,18 +118,15 @@
 //!
 //! ```
 //! use baregrad::optim::Sgd;
-//! # use baregrad::{Arena, Var};
+//! # use baregrad::{Arena, function, function::Function};
+//! # function! { fn Thermometer([t_u], [w, b]) { w * t_u + b } }
 //! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
 //! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
-//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-//! #     w * t_u + b
-//! # }
-//! # let mut arena = Arena::<128, 16>::new();
+//! # let mut arena = Arena::<64, 16>::new();
 //! # let tape = arena.tape();
-//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
-//! # let t_p = model(tape.input(&T_U, [11]), w, b);
-//! # let t_c = tape.input(&T_C, [11]);
-//! # let loss = (t_p - t_c).square().mean();
+//! # let w_b = tape.param(&[1.0, 0.0], [2]);
+//! # let (t_u, t_c) = (tape.input(&T_U, [11]), tape.input(&T_C, [11]));
+//! # let loss = Thermometer::mse(t_u, w_b, t_c);
 //! # tape.backward(loss)?;
 //! tape.step(&mut Sgd::new(1e-4))?;
 //! tape.replay()?;
@@ -134,18 +139,15 @@
 //!
 //! ```
 //! # use baregrad::optim::Sgd;
-//! # use baregrad::{Arena, Var};
+//! # use baregrad::{Arena, function, function::Function};
+//! # function! { fn Thermometer([t_u], [w, b]) { w * t_u + b } }
 //! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
 //! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
-//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-//! #     w * t_u + b
-//! # }
-//! # let mut arena = Arena::<128, 16>::new();
+//! # let mut arena = Arena::<64, 16>::new();
 //! # let tape = arena.tape();
-//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
-//! # let t_p = model(tape.input(&T_U, [11]), w, b);
-//! # let t_c = tape.input(&T_C, [11]);
-//! # let loss = (t_p - t_c).square().mean();
+//! # let w_b = tape.param(&[1.0, 0.0], [2]);
+//! # let (t_u, t_c) = (tape.input(&T_U, [11]), tape.input(&T_C, [11]));
+//! # let loss = Thermometer::mse(t_u, w_b, t_c);
 //! let mut sgd = Sgd::new(1e-2); // a hundred times as long
 //! for _epoch in 1..=10 {
 //!     tape.zero_grad();
@@ -164,18 +166,15 @@
 //!
 //! ```
 //! use baregrad::optim::Adam;
-//! # use baregrad::{Arena, Var};
+//! # use baregrad::{Arena, function, function::Function};
+//! # function! { fn Thermometer([t_u], [w, b]) { w * t_u + b } }
 //! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
 //! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
-//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-//! #     w * t_u + b
-//! # }
-//! # let mut arena = Arena::<128, 16>::new();
+//! # let mut arena = Arena::<64, 16>::new();
 //! # let tape = arena.tape();
-//! # let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
-//! # let t_p = model(tape.input(&T_U, [11]), w, b);
-//! # let t_c = tape.input(&T_C, [11]);
-//! # let loss = (t_p - t_c).square().mean();
+//! # let w_b = tape.param(&[1.0, 0.0], [2]);
+//! # let (t_u, t_c) = (tape.input(&T_U, [11]), tape.input(&T_C, [11]));
+//! # let loss = Thermometer::mse(t_u, w_b, t_c);
 //! let mut adam = Adam::<2>::new(1e-1); // it remembers two numbers per parameter
 //! for _epoch in 1..=2000 {
 //!     tape.zero_grad();
@@ -196,12 +195,10 @@
 //! # #[cfg(feature = "std")]
 //! # fn learn() -> Result<(), Box<dyn std::error::Error>> {
 //! use baregrad::{optim::Sgd, train::{self, Dataset, Fit, Param, Scaler, Scaling, Verdict}};
-//! # use baregrad::Var;
+//! # use baregrad::{function, function::Function};
+//! # function! { fn Thermometer([t_u], [w, b]) { w * t_u + b } }
 //! # const T_U: [f32; 11] = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4];
 //! # const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
-//! # fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
-//! #     w * t_u + b
-//! # }
 //!
 //! let data = Dataset::new([("t_u", T_U), ("t_c", T_C)])?;
 //! let (training, validation) = data.split(0.2, 1)?;
@@ -210,7 +207,7 @@
 //! let validation = scaler.apply(&validation)?.samples(&["t_u"], &["t_c"])?;
 //!
 //! let start = [Param::scalar("w", 1.0), Param::scalar("b", 0.0)];
-//! let line = train::model(start, |t_u, [w, b]| model(t_u, w, b));
+//! let line = train::model(start, |t_u, [w, b]| Thermometer::eval([t_u], [w, b]));
 //! let fitted = Fit::new(&line, &training)
 //!     .validation(&validation)
 //!     .epochs(3000)
@@ -284,6 +281,7 @@ mod error;
 pub mod function;
 pub mod gradcheck;
 pub mod kernel;
+pub mod least_squares;
 pub mod op;
 pub mod ops;
 pub mod optim;

@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+use baregrad::function::{Function as _, models::Line};
 use baregrad::{Arena, ErrorKind, ShapeError, Tape, Var};
 
 const ROWS: usize = 103;
@@ -346,7 +347,7 @@ fn a_line_in_one_node() {
         );
         let mark = tape.mark();
         for _ in 0..2 {
-            let loss = x_var.line_mse(line, y_var);
+            let loss = Line::mse(x_var, line, y_var);
             // The loss, two means it keeps, its gradient, and the line's twice.
             tape.zero_grad();
             let mean = tape
@@ -360,26 +361,6 @@ fn a_line_in_one_node() {
             assert_eq!(tape.usage().floats, 4);
         }
     }
-
-    let refused = |result: Var<'_>, expected: ShapeError| {
-        let error = result.item().unwrap_err();
-        assert_eq!(error.op, "line_mse");
-        assert!(matches!(error.kind, ErrorKind::Shape { why, .. } if why == expected));
-    };
-    let mut arena = Arena::<8, 8>::new();
-    let tape = arena.tape();
-    let mark = tape.mark();
-    let (line, x_var) = (tape.param(&[1.0, 0.0], [2]), tape.input(&x[..4], [4]));
-    refused(
-        x_var.line_mse(line, tape.input(&y[..4], [4, 1])),
-        ShapeError::Different,
-    );
-    tape.rewind(mark).unwrap();
-    let (line, x_var) = (tape.param(&[1.0, 0.0], [2, 1]), tape.input(&x[..4], [4]));
-    refused(
-        x_var.line_mse(line, tape.input(&y[..4], [4])),
-        ShapeError::Other("expected slope and offset, of shape [2]"),
-    );
 }
 
 // ---- all or nothing --------------------------------------------------------

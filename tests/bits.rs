@@ -37,15 +37,15 @@ fn main() -> ExitCode {
             let name = group.name;
             match group.digest() {
                 Ok(digest) if digest.0 == group.digest => {
-                    println!("{name:12} {digest}  {level}");
+                    println!("{name:13} {digest}  {level}");
                 }
                 Ok(digest) => {
                     let expected = workload::Digest(group.digest);
-                    println!("{name:12} {digest}  {level}: expected {expected}");
+                    println!("{name:13} {digest}  {level}: expected {expected}");
                     failed = true;
                 }
                 Err(error) => {
-                    println!("{name:12} {level}: {error}");
+                    println!("{name:13} {level}: {error}");
                     failed = true;
                 }
             }

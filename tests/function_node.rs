@@ -8,12 +8,12 @@
     missing_docs
 )]
 
-use baregrad::function::Function;
 use baregrad::function::models::{self, Line, Sphere, Visitor};
+use baregrad::function::{DataGrads, Function, Squared};
 use baregrad::kernel::{Level, set_level};
 use baregrad::optim::Sgd;
 use baregrad::random::{Uniform, seeded};
-use baregrad::{Arena, Var};
+use baregrad::{Arena, Shape, Var};
 
 /// Numbers between two bounds each, row by row.
 fn draw(ranges: &[[f32; 2]], rows: usize, seed: u64) -> Vec<f32> {
@@ -107,6 +107,32 @@ impl Visitor for OneNode {
             tape.backward(node).unwrap();
             assert_eq!(bits(&p.grad().unwrap()), bits(&gradient), "{} {n}", F::NAME);
 
+            // The same with weights, some of which are negative.
+            let ws = draw(&[[-0.5, 2.0]], n, 4);
+            let weighted = |terms: &mut dyn Iterator<Item = f32>| {
+                let terms: Vec<f32> = terms.zip(&ws).map(|(t, w)| w * t).collect();
+                sum(&terms, P) / n as f32
+            };
+            let loss = weighted(&mut squares.iter().copied());
+            let gradient: Vec<f32> = (0..P)
+                .map(|k| {
+                    let slopes = residuals.iter().zip(&ws).map(|(r, w)| w * r);
+                    let terms = slopes.zip(&jets).map(|(r, (_, d))| r * d[k]);
+                    2.0 * (sum(&terms.collect::<Vec<_>>(), P) / n as f32)
+                })
+                .collect();
+            let node = F::weighted_mse(x, p, y, tape.input(&ws, [n]));
+            assert_eq!(
+                node.item().unwrap().to_bits(),
+                loss.to_bits(),
+                "{} {n}, weighted",
+                F::NAME
+            );
+            tape.zero_grad();
+            tape.backward(node).unwrap();
+            let found = bits(&p.grad().unwrap());
+            assert_eq!(found, bits(&gradient), "{} {n}, weighted", F::NAME);
+
             let predicted = F::predict(x, p);
             let values: Vec<f32> = jets.iter().map(|(value, _)| *value).collect();
             assert_eq!(
@@ -153,22 +179,27 @@ impl Visitor for ToData {
         let n = 19;
         let (xs, ys) = (draw(&x, n, 1), draw(&[[-1.0, 1.0]], n, 2));
         let parameters = draw(&p, 1, 3);
-        let gradients = |one_node: bool| -> [Vec<f32>; 3] {
+        let ws = draw(&[[-0.5, 2.0]], n, 4);
+        let gradients = |one_node: bool, weighted: bool| -> [Vec<f32>; 3] {
             let mut arena = Arena::<20000, 200>::new();
             let tape = arena.tape();
             let (x, y) = (tape.param(&xs, [n, X]), tape.param(&ys, [n]));
             let p = tape.param(&parameters, [P]);
-            let loss = if one_node {
-                F::mse(x, p, y)
-            } else {
-                (F::record(x, p) - y).square().mean()
+            let weights = tape.input(&ws, [n]);
+            let loss = match (one_node, weighted) {
+                (true, false) => F::mean_loss::<DataGrads<Squared>>(x, p, y),
+                (true, true) => F::weighted_mean_loss::<DataGrads<Squared>>(x, p, y, weights),
+                (false, false) => (F::record(x, p) - y).square().mean(),
+                (false, true) => (weights * (F::record(x, p) - y).square()).mean(),
             };
             tape.backward(loss).unwrap();
             [x, p, y].map(|var: Var<'_>| var.grad().unwrap().to_vec())
         };
-        let [one, other] = [gradients(true), gradients(false)];
-        for (one, other) in one.iter().zip(&other) {
-            close(one, other, F::NAME);
+        for weighted in [false, true] {
+            let [one, other] = [gradients(true, weighted), gradients(false, weighted)];
+            for (one, other) in one.iter().zip(&other) {
+                close(one, other, F::NAME);
+            }
         }
     }
 }
@@ -229,6 +260,100 @@ fn streams() {
     close(&p.grad().unwrap(), &gradient, "gradient");
 }
 
+/// The mean of micro-batches whose weights have different sums, some of them 0.
+#[test]
+fn weights_stream() {
+    let (xs, ys) = (draw(&[[-1.0, 1.0]], 1000, 5), draw(&[[-1.0, 1.0]], 1000, 6));
+    let mut weights = draw(&[[0.0, 3.0]], 1000, 7);
+    weights[96..160].fill(0.0);
+    weights[500..].iter_mut().for_each(|w| *w *= 10.0);
+    let exact = {
+        let mut sums = [0.0_f64; 3];
+        for ((x, y), w) in xs.iter().zip(&ys).zip(&weights) {
+            let [x, y, w] = [x, y, w].map(|v| f64::from(*v));
+            let r = (0.5 * x - 0.25) - y;
+            let terms = [w * r * r, 2.0 * w * r * x, 2.0 * w * r];
+            sums.iter_mut().zip(terms).for_each(|(s, t)| *s += t);
+        }
+        sums.map(|sum| (sum / 1000.0) as f32)
+    };
+    for rows in [7, 32, 1000] {
+        let mut arena = Arena::<64, 8>::new();
+        let tape = arena.tape();
+        let p = tape.param(&[0.5, -0.25], [2]);
+        let [x, y, w] = [&xs, &ys, &weights].map(|data| tape.input(&data[..rows], [rows]));
+        let loss = Line::weighted_mse(x, p, y, w);
+        let data = [(x, &*xs), (y, &*ys), (w, &*weights)];
+        let mean = tape.backward_over(loss, &data).unwrap();
+        close(&[mean], &exact[..1], "loss");
+        close(&p.grad().unwrap(), &exact[1..], "gradient");
+
+        // Other weights of as many samples, and of fewer.
+        tape.rebind(w, &weights[1000 - rows..]).unwrap();
+        tape.replay().unwrap();
+        let fewer = rows.min(3);
+        tape.rebind(w, &weights[..fewer]).unwrap();
+        if fewer < rows {
+            assert!(tape.replay().is_err());
+        }
+        tape.rebind(x, &xs[..fewer]).unwrap();
+        tape.rebind(y, &ys[..fewer]).unwrap();
+        tape.rebind(w, &weights[..fewer]).unwrap();
+        tape.replay().unwrap();
+        let mut arena = Arena::<64, 8>::new();
+        let other = arena.tape();
+        let p = other.constant(&[0.5, -0.25], [2]);
+        let [x, y, w] = [&xs, &ys, &weights].map(|data| other.input(&data[..fewer], [fewer]));
+        let same = Line::weighted_mse(x, p, y, w);
+        assert_eq!(loss.item().unwrap(), same.item().unwrap());
+    }
+}
+
+/// Weights of 0, of all samples and beside what is not finite; the values are exact.
+#[test]
+fn weights_of_zero_leave_out() {
+    let value_and_grad = |target: [f32; 3], weights: [f32; 3]| {
+        let mut arena = Arena::<64, 8>::new();
+        let tape = arena.tape();
+        let x = tape.constant(&[1.0, 2.0, 3.0], [3]);
+        let p = tape.param(&[1.0, 0.0], [2]);
+        let (y, w) = (tape.constant(&target, [3]), tape.constant(&weights, [3]));
+        let loss = Line::weighted_mse(x, p, y, w);
+        tape.backward(loss).unwrap();
+        let grad = p.grad().unwrap();
+        (loss.item().unwrap(), [grad[0], grad[1]])
+    };
+    // r = [1, 2, 3]
+    assert_eq!(
+        value_and_grad([0.0; 3], [1.0; 3]),
+        (14.0 / 3.0, [28.0 / 3.0, 4.0])
+    );
+    assert_eq!(value_and_grad([0.0; 3], [0.0, 0.0, 1.0]), (3.0, [6.0, 2.0]));
+    assert_eq!(value_and_grad([0.0; 3], [0.0; 3]), (0.0, [0.0; 2]));
+    assert_eq!(
+        value_and_grad([0.0; 3], [-3.0, 0.0, 0.0]),
+        (-1.0, [-2.0, -2.0])
+    );
+    let (loss, grad) = value_and_grad([f32::NAN, 0.0, 0.0], [0.0, 1.0, 1.0]);
+    assert!(loss.is_nan() && grad.iter().all(|g| g.is_nan()));
+}
+
+/// A view of the target brings the weights: gradients flow through it, also beside others.
+#[test]
+fn weighted_targets_are_trained() {
+    let mut arena = Arena::<128, 16>::new();
+    let tape = arena.tape();
+    let x = tape.constant(&[1.0, 2.0, 3.0], [3]);
+    let p = tape.param(&[1.0, 0.0], [2]);
+    let y = tape.param(&[0.0, 1.0, 5.0], [3]);
+    let w = tape.constant(&[1.0, 3.0, 6.0], [3]);
+    let z = y * 2.0; // r = [1, 0, -7]
+    let loss = Line::weighted_mean_loss::<DataGrads<Squared>>(x, p, z, w) + z.sum();
+    tape.backward(loss).unwrap();
+    // 2 (1 - 2 w r / 3)
+    assert_eq!(*y.grad().unwrap(), [2.0 - 4.0 / 3.0, 2.0, 58.0]);
+}
+
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
     let mut arena = Arena::<64, 16>::new();
@@ -237,24 +362,111 @@ fn shapes_that_do_not_fit_are_refused() {
     let (p, y) = (tape.param(&[0.0; 2], [2]), tape.constant(&[0.0; 3], [3]));
     let text = |var: Var<'_>| var.value().unwrap_err().to_string();
     let error = text(Line::mse(x, p, y));
-    assert!(error.contains("expected samples as rows"), "{error}");
+    let expected = "expected x [n, inputs], p [parameters], target [n]";
+    assert!(error.contains(expected), "{error}");
+    assert!(error.contains("[3, 2] and [2] and [3]"), "{error}");
     assert!(error.contains("function_node.rs"), "{error}");
 
-    let mut arena = Arena::<64, 16>::new();
-    let tape = arena.tape();
-    let x = tape.constant(&[0.0; 3], [3]);
-    let error = text(Line::predict(x, tape.param(&[0.0; 3], [3])));
-    assert!(error.contains("one parameter for each"), "{error}");
+    // Samples [3, 2] for one input, a parameter too many, a target too few, rows of targets.
+    for (x, p, target) in [
+        ([3, 2].as_slice(), [2].as_slice(), [3].as_slice()),
+        (&[3, 1], &[3], &[3]),
+        (&[3, 1], &[1, 2], &[3]),
+        (&[3], &[2], &[2]),
+        (&[3], &[2], &[1, 3]),
+        (&[3], &[2], &[3, 1, 1]),
+        (&[1, 3], &[2], &[3]),
+        (&[3, 1, 1], &[2], &[3]),
+        (&[], &[2], &[]),
+        (&[], &[2], &[1]),
+    ] {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let constant = |sizes: &[usize]| {
+            let shape = Shape::new(sizes).unwrap();
+            tape.constant_from_fn(shape, |i| i as f32)
+        };
+        let loss = Line::mse(constant(x), constant(p), constant(target));
+        let error = text(loss);
+        assert!(error.contains(expected), "{x:?} {p:?} {target:?}: {error}");
+    }
+    // All that will do.
+    for (x, target) in [
+        ([3].as_slice(), [3].as_slice()),
+        (&[3, 1], &[3, 1]),
+        (&[3, 1], &[3]),
+        (&[3], &[3, 1]),
+        (&[1], &[]),
+        (&[1, 1], &[1]),
+    ] {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let constant = |sizes: &[usize]| {
+            let shape = Shape::new(sizes).unwrap();
+            tape.constant_from_fn(shape, |i| i as f32)
+        };
+        let p = tape.constant(&[0.0, 0.0], [2]);
+        let loss = Line::mse(constant(x), p, constant(target));
+        loss.item().unwrap();
+    }
+}
 
+#[test]
+fn weights_that_do_not_fit_are_refused() {
     let mut arena = Arena::<64, 16>::new();
     let tape = arena.tape();
-    let x = tape.constant(&[0.0; 3], [3]);
-    let (p, y) = (tape.param(&[0.0; 2], [2]), tape.constant(&[0.0; 2], [2]));
-    let error = text(Line::mse(x, p, y));
+    let (x, y) = (tape.constant(&[0.0; 3], [3]), tape.constant(&[0.0; 3], [3]));
+    let p = tape.param(&[0.0; 2], [2]);
+    let loss = Line::weighted_mse(x, p, y, tape.constant(&[1.0; 2], [2]));
+    let error = loss.value().unwrap_err().to_string();
     assert!(
-        error.contains("expected a target for each sample"),
+        error.contains("expected a weight for each target"),
         "{error}"
     );
+    assert!(error.contains("[3] and [2]"), "{error}");
+    assert!(error.contains("function_node.rs"), "{error}");
+}
+
+/// Gradients that are not sent anywhere are an error, and not zeros.
+#[test]
+fn data_that_need_a_gradient_are_refused() {
+    type Loss = fn([Var<'_>; 4]) -> Var<'_>;
+    let losses: [(&str, Loss); 4] = [
+        ("x or target", |[p, x, y, trained]| {
+            let _ = x;
+            Line::mse(trained, p, y)
+        }),
+        ("x or target", |[p, x, y, trained]| {
+            let _ = y;
+            Line::mse(x, p, trained.exp())
+        }),
+        ("x or target", |[p, x, y, trained]| {
+            Line::weighted_mse(trained, p, y, x)
+        }),
+        ("weights", |[p, x, y, trained]| {
+            Line::weighted_mean_loss::<DataGrads<Squared>>(x, p, y, trained)
+        }),
+    ];
+    for (what, loss) in losses {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let p = tape.param(&[0.5, 0.25], [2]);
+        let data = tape.constant(&[1.0, 2.0, 3.0], [3]);
+        let trained = tape.param(&[0.1, 0.2, 0.3], [3]);
+        // Nothing is trained there.
+        tape.no_grad(|| loss([p, data, data, trained]))
+            .item()
+            .unwrap();
+        let error = loss([p, data, data, trained])
+            .item()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(what) && error.contains("gradient"),
+            "{error}"
+        );
+        assert!(error.contains("function_node.rs"), "{error}");
+    }
 }
 
 #[test]

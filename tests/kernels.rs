@@ -666,38 +666,6 @@ fn a_dot_product_and_a_sum_in_one_pass() {
     set_level(best);
 }
 
-#[cfg(feature = "std")]
-#[test]
-fn the_squared_error_of_a_line_in_one_pass() {
-    use baregrad::kernel::{Level, level, set_level};
-    struct Residual(f32, f32);
-    impl Map<2> for Residual {
-        fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-            (x * L::splat(self.0) + L::splat(self.1)) - y
-        }
-    }
-    let best = level();
-    let mut rng = Rng(31);
-    for n in lengths().chain([1000]) {
-        for fill in FILLS {
-            let (x, y) = (rng.offset(n, fill), rng.offset(n + 1, fill));
-            let mut r = vec![0.0; n];
-            scalar::map(Residual(0.7, -0.3), [&x, &y[..n]], &mut r, Acc::Set);
-            let expected = [
-                scalar::reduce::<Sum, 2, _>(kernel::Product, [&r, &r]),
-                scalar::reduce::<Sum, 2, _>(kernel::Product, [&x, &r]),
-                scalar::reduce::<Sum, 1, _>(kernel::Identity, [&r]),
-            ];
-            for level in Level::available() {
-                set_level(level);
-                let found = kernel::line_residuals([0.7, -0.3], &x, &y);
-                same(&found, &expected, || format!("{n}, {level:?}"));
-            }
-        }
-    }
-    set_level(best);
-}
-
 fn products(rng: &mut Rng, sizes: [usize; 3], fill: fn(&mut Rng, usize) -> Vec<f32>) {
     let [m, k, n] = sizes;
     let (a, b) = (rng.offset(m * k, fill), rng.offset(k * n, fill));

@@ -67,9 +67,7 @@ fn record<'t>(
     let shapes: Vec<Vec<usize>> = entry
         .shapes
         .iter()
-        .enumerate()
-        .map(|(k, shape)| {
-            let factor = if entry.fixed == Some(k) { 1 } else { factor };
+        .map(|shape| {
             let grown = shape.iter().map(|&d| if d == 1 { 1 } else { d * factor });
             grown.collect()
         })

@@ -13,6 +13,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
+use baregrad::function::Function as _;
+#[cfg(feature = "std")]
+use baregrad::function::models::Line;
+use baregrad::function::models::Polynomial;
 use baregrad::kernel::{self, Acc, Broadcast, Lanes, Map};
 use baregrad::{Arena, Shape};
 #[cfg(feature = "std")]
@@ -131,6 +135,28 @@ fn stretched(x: &[f32], own: Shape, shape: Shape, g: &[f32]) -> Found {
     of_terms(&found, f64s(x))
 }
 
+/// The mean squared error of predictions that are all 0, and its gradients by parameters,
+/// each of which is twice the mean.
+fn function<const P: usize>(x: &[f32]) -> Found {
+    let (ones, n) = (vec![1.0; x.len()], x.len() as f64);
+    let mut arena = Arena::<64, 4>::new();
+    let tape = arena.tape();
+    let p = tape.param(&[0.0; P], [P]);
+    let (ones, y) = (tape.input(&ones, [x.len()]), tape.input(x, [x.len()]));
+    let loss = Polynomial::<P>::mse(ones, p, y);
+    tape.backward(loss).unwrap();
+    let (squares, _) = exact(products(x, x));
+    let (sum, size) = exact(f64s(x));
+    let mut found = vec![(loss.item().unwrap(), squares / n, squares / n)];
+    let gradients = p.grad().unwrap();
+    found.extend(
+        gradients
+            .iter()
+            .map(|g| (*g, -2.0 * sum / n, 2.0 * size / n)),
+    );
+    found
+}
+
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     Row { name: "sum", limits: [5.0, 3.0], pytorch: Some([9.7, 0.9]), run: |x| {
@@ -151,13 +177,8 @@ const TABLE: &[Row] = &[
         let zeros = vec![0.0; x.len()];
         of_terms(&[kernel::squared_distance(x, &zeros)], products(x, x))
     } },
-    Row { name: "line residuals", limits: [5.0, 3.0], pytorch: None, run: |x| {
-        let ones = vec![1.0; x.len()];
-        let [squares, slope, sum] = kernel::line_residuals([0.0, 0.0], &ones, x);
-        let mut found = of_terms(&[squares], products(x, x));
-        found.extend(of_terms(&[-slope, -sum], f64s(x)));
-        found
-    } },
+    Row { name: "function of 4 parameters", limits: [4.0, 3.0], pytorch: None, run: function::<4> },
+    Row { name: "function of 5 parameters", limits: [4.0, 3.0], pytorch: None, run: function::<5> },
     Row { name: "axis 1 of [2, n]", limits: [5.0, 3.0], pytorch: Some([9.7, 0.9]), run: |x| {
         let mut found = [0.0; 2];
         kernel::sum_axis(&[x, x].concat(), [2, x.len(), 1], &mut found);
@@ -318,11 +339,10 @@ fn of_a_million_rows_on_a_tape() {
     }
     tape.zero_grad();
 
-    // A line, in one node: its error is 0.9 everywhere.
+    // A line as a function, in one node: its error is 0.9 everywhere.
     let line = tape.param(&[0.0, 0.1], [2]);
-    let loss = tape
-        .input(&x, [2 * n])
-        .line_mse(line, tape.input(&ones[..2 * n], [2 * n]));
+    let (x, y) = (tape.input(&x, [2 * n]), tape.input(&ones[..2 * n], [2 * n]));
+    let loss = Line::mse(x, line, y);
     tape.backward(loss).unwrap();
     let r = f64::from(0.1_f32 - 1.0);
     assert!(off(loss.item().unwrap(), r * r) <= 6.0);

@@ -44,6 +44,43 @@ impl Thermometer {
     }
 }
 
+/// A cubic through the same samples, by Horner's rule: five sums in one loop.
+pub struct Cubic {
+    x: [f32; 11],
+    y: [f32; 11],
+    pub a: [f32; 4],
+}
+
+impl Cubic {
+    pub fn new() -> Self {
+        Cubic {
+            x: black_box(data::U),
+            y: black_box(data::Y),
+            a: [0.0; 4],
+        }
+    }
+
+    #[inline(always)]
+    pub fn epoch(&mut self) -> f32 {
+        let [a0, a1, a2, a3] = self.a;
+        let (mut squares, mut dots) = (0.0_f32, [0.0_f32; 4]);
+        for (x, y) in self.x.iter().zip(&self.y) {
+            let d = ((a3 * x + a2) * x + a1) * x + a0 - y;
+            let (dx, x2) = (d * x, x * x);
+            squares += d * d;
+            dots[0] += d;
+            dots[1] += dx;
+            dots[2] += d * x2;
+            dots[3] += dx * x2;
+        }
+        let n = self.x.len() as f32;
+        for (a, dot) in self.a.iter_mut().zip(dots) {
+            *a -= data::CUBIC_LEARNING_RATE * 2.0 / n * dot;
+        }
+        squares / n
+    }
+}
+
 /// J3: one pass over the data, 32 accumulators for each of three sums.
 pub struct Stream {
     pub w: f32,

@@ -1,8 +1,10 @@
 //! The jobs on a tape.
 
+use baregrad::function::{Function as _, models};
 use baregrad::optim::{Adam, Optimizer, Sgd};
-use baregrad::{Error, Shape, Tape, Var};
+use baregrad::{Error, Shape, Tape, Var, function};
 
+use super::line_mse::line_mse;
 use super::{Line, Sine, thermometer as data};
 
 /// A recorded loss and what trains it.
@@ -25,13 +27,52 @@ impl<O: Optimizer> Job<'_, O> {
     }
 }
 
-/// J1 with `line_mse`.
+function! {
+    /// °C of a thermometer without units, in its user's own words.
+    pub fn Thermometer([t_u], [w, b]) { w * (0.1 * t_u) + b }
+}
+
+/// J1 as a function, of readings as they are.
+pub fn thermometer_function<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
+    let p = tape.param(&[1.0, 0.0], [2]);
+    let (x, y) = (tape.input(&data::T_U, [11]), tape.input(&data::Y, [11]));
+    Job {
+        tape,
+        loss: Thermometer::mse(x, p, y),
+        optimizer: Sgd::new(data::LEARNING_RATE),
+    }
+}
+
+/// A cubic through the same samples, as a function.
+pub fn cubic_function<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
+    let a = tape.param(&[0.0; 4], [4]);
+    let (x, y) = (tape.input(&data::U, [11]), tape.input(&data::Y, [11]));
+    Job {
+        tape,
+        loss: models::Cubic::mse(x, a, y),
+        optimizer: Sgd::new(data::CUBIC_LEARNING_RATE),
+    }
+}
+
+/// The cubic spelled with operators.
+pub fn cubic_operators<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
+    let [a0, a1, a2, a3] = [(); 4].map(|()| tape.param(&[0.0], []));
+    let (x, y) = (tape.input(&data::U, [11]), tape.input(&data::Y, [11]));
+    let cubic = ((a3 * x + a2) * x + a1) * x + a0;
+    Job {
+        tape,
+        loss: (cubic - y).square().mean(),
+        optimizer: Sgd::new(data::CUBIC_LEARNING_RATE),
+    }
+}
+
+/// J1 with the operation that is only for lines.
 pub fn thermometer_line<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     let line = tape.param(&[1.0, 0.0], [2]);
     let (x, y) = (tape.input(&data::X, [11]), tape.input(&data::Y, [11]));
     Job {
         tape,
-        loss: x.line_mse(line, y),
+        loss: line_mse(x, line, y),
         optimizer: Sgd::new(data::LEARNING_RATE),
     }
 }
@@ -91,21 +132,24 @@ pub const ROWS: usize = 2048;
 /// How J3 is written down.
 #[derive(Clone, Copy, Debug)]
 pub enum Written {
-    /// With `line_mse`.
-    OneNode,
+    /// As a function.
+    Line,
+    /// As another.
+    Cubic,
     /// With `linear` and `mse`.
     TwoNodes,
 }
 
 pub fn stream<'t>(tape: &'t Tape<'t>, line: &'t Line, rows: usize, written: Written) -> Stream<'t> {
     let shape: Shape = match written {
-        Written::OneNode => [rows].into(),
+        Written::Line | Written::Cubic => [rows].into(),
         Written::TwoNodes => [rows, 1].into(),
     };
     let x = tape.input(&line.x[..rows], shape);
     let y = tape.input(&line.y[..rows], shape);
     let loss = match written {
-        Written::OneNode => x.line_mse(tape.param(&[1.0, 1.0], [2]), y),
+        Written::Line => models::Line::mse(x, tape.param(&[1.0, 1.0], [2]), y),
+        Written::Cubic => models::Cubic::mse(x, tape.param(&[0.5, 2.9, 0.1, 0.1], [4]), y),
         Written::TwoNodes => {
             let (w, b) = (tape.param(&[1.0], [1, 1]), tape.param(&[1.0], [1]));
             x.linear(w, b).mse(y)
@@ -123,6 +167,14 @@ pub fn stream<'t>(tape: &'t Tape<'t>, line: &'t Line, rows: usize, written: Writ
 }
 
 impl Stream<'_> {
+    /// The gradient of the last micro-batch.
+    pub fn batch(&mut self) -> Result<(), Error> {
+        let tape = self.job.tape;
+        tape.zero_grad();
+        tape.replay()?;
+        tape.backward(self.job.loss)
+    }
+
     /// The loss of the parameters before the update.
     pub fn epoch(&mut self) -> Result<f32, Error> {
         let tape = self.job.tape;

@@ -1,7 +1,7 @@
 //! What the benchmarks have in common: the data of the three jobs, each job
-//! written by hand ([`floors`]) and on a tape ([`jobs`]), graphs of many operations
-//! ([`graphs`]), and the plain loops
-//! kernels are measured against ([`plain`]).
+//! written by hand ([`floors`]) and on a tape ([`jobs`]), an operation for lines only
+//! ([`line_mse`]), graphs of many operations ([`graphs`]), and the plain loops kernels are
+//! measured against ([`plain`]).
 
 #![allow(dead_code, unreachable_pub, missing_docs)] // each benchmark uses a part
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
@@ -9,6 +9,7 @@
 pub mod floors;
 pub mod graphs;
 pub mod jobs;
+pub mod line_mse;
 pub mod plain;
 
 use baregrad::kernel::{self, Level};
@@ -51,9 +52,18 @@ pub fn noise(seed: u32, len: usize) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
+/// Rows of numbers, each between its two bounds.
+pub fn drawn(seed: u32, ranges: &[[f32; 2]], rows: usize) -> Vec<f32> {
+    let bounds = ranges.iter().cycle();
+    (noise(seed, rows * ranges.len()).iter().zip(bounds))
+        .map(|(x, [low, high])| low + (high - low) * (0.5 * x + 0.5))
+        .collect()
+}
+
 /// The thermometer: eleven readings, scaled, and the reference.
 pub mod thermometer {
-    const T_U: [f32; 11] = [
+    /// What it shows.
+    pub const T_U: [f32; 11] = [
         35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
     ];
     pub const Y: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
@@ -66,6 +76,17 @@ pub mod thermometer {
         x
     };
     pub const LEARNING_RATE: f32 = 1e-2;
+
+    /// The readings brought to -1 to 1, for a cubic.
+    pub const U: [f32; 11] = {
+        let (mut u, mut i) = (T_U, 0);
+        while i < u.len() {
+            u[i] = (u[i] - 50.0) / 32.0;
+            i += 1;
+        }
+        u
+    };
+    pub const CUBIC_LEARNING_RATE: f32 = 0.1;
 }
 
 /// The sine network's data and start, and PyTorch's losses in `f64`.

@@ -4,6 +4,7 @@ use core::cmp::Ordering;
 use core::str::FromStr;
 
 use super::decimal::{self, DecimalError};
+use crate::function::two_sum;
 
 /// A number that one `f32` does not hold: `hi` is the nearest `f32`, and `lo` the nearest
 /// to what that is off by. Together they have 48 binary digits, or some 14 decimal ones.
@@ -27,13 +28,6 @@ use super::decimal::{self, DecimalError};
 pub struct Pair {
     hi: f32,
     lo: f32,
-}
-
-/// `a + b`, rounded, and what rounding took from it, exactly.
-fn two_sum(a: f32, b: f32) -> (f32, f32) {
-    let sum = a + b;
-    let of_b = sum - a;
-    (sum, (a - (sum - of_b)) + (b - of_b))
 }
 
 impl Pair {

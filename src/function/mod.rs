@@ -48,6 +48,7 @@
 //! | [`Function`] | a model of `X` inputs and `P` parameters |
 //! | [`Real`] | what it is computed in |
 //! | [`Jet`] | a value with its derivatives |
+//! | [`Loss`], [`Squared`], [`DataGrads`] | losses of a model in one operation |
 //! | [`horner`], [`chebyshev`] | polynomials |
 //! | [`models`] | line, polynomials, Steinhart–Hart, exponential, logistic, … |
 #![cfg_attr(feature = "std", doc = "| [`source`] | prints a function as Rust |")]
@@ -60,11 +61,14 @@ mod real;
 mod samples;
 #[cfg(feature = "std")]
 pub mod source;
+mod two_float;
 
 pub use horner::{chebyshev, horner};
 pub use jet::{Jet, JetMask, Value};
-pub use node::{Loss, Squared};
+pub use node::{DataGrads, Loss, Squared};
 pub use real::{Arithmetic, Implies, Names, Real};
+pub use two_float::TwoFloat;
+pub(crate) use two_float::{Split, two_sum};
 
 use crate::kernel::Lanes;
 use crate::op::{Attrs, Backward, Forward, Op};
@@ -151,13 +155,16 @@ pub trait Function<const X: usize, const P: usize> {
     }
 
     /// The mean squared error of the model against `target`, `[n]`, for samples `x`, `[n, X]`,
-    /// with parameters `p`, `[P]`: in one operation of a tape, and one pass over the data, in
-    /// which the gradient is computed as well. It keeps `P` floats.
+    /// with parameters `p`, `[P]`: `Σ (model - target)² / n`, in one operation of a tape, and
+    /// one pass over the data, in which the gradient is computed as well. It keeps `P` floats.
     ///
-    /// Gradients flow to parameters, inputs and targets. Up to 16 samples are summed in order.
-    /// More go in blocks, with 16 partial sums if there are at most four parameters, otherwise
-    /// 8, and 16 terms for each: an order that depends on `n` and `P` alone. Blocks are added up
-    /// as in [`kernel::sum`](crate::kernel::sum).
+    /// Gradients flow to the parameters. Data that need one as well are an error: see
+    /// [`DataGrads`]. (Release builds for microcontrollers do not look; such data get zeros
+    /// there.)
+    ///
+    /// Up to 16 samples are summed in order. More go in blocks, with 16 partial sums if there
+    /// are at most four parameters, otherwise 8, and 16 terms for each: an order that depends
+    /// on `n` and `P` alone. Blocks are added up as in [`kernel::sum`](crate::kernel::sum).
     ///
     /// ```
     /// use baregrad::function::{Function, models::Line};
@@ -178,8 +185,72 @@ pub trait Function<const X: usize, const P: usize> {
     where
         Self: Sized + 'static,
     {
-        let op: &'static node::MeanLoss<Self, Squared, X, P> = &node::MeanLoss::OP;
-        x.tape().apply_plain(op, &[x, p, target])
+        Self::mean_loss::<Squared>(x, p, target)
+    }
+
+    /// [`mse`](Self::mse) with a weight for each sample, `weights`, `[n]`:
+    /// `Σ weight (model - target)² / n`. To weigh by what is known of the errors, use
+    /// `1 / σ²`.
+    ///
+    /// The sum is divided by the number of samples. PyTorch's weighted cross entropy is divided
+    /// by the sum of the weights; but then the mean over micro-batches would not be that over
+    /// all samples ([`backward_over`](crate::Tape::backward_over)). Weights whose mean is 1
+    /// make both the same.
+    ///
+    /// A weight of 0 leaves a sample out, if its loss is finite: `0 * NaN` is NaN, as in
+    /// PyTorch. If all are 0, so are loss and gradient. A negative one is taken as it is. No
+    /// gradient flows to weights, and weights that need one are an error. They travel with the
+    /// target, in a view of it, which takes one more node of the tape.
+    ///
+    /// ```
+    /// use baregrad::function::{Function, models::Line};
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.input(&[1.0, 2.0, 3.0], [3]);
+    /// let target = tape.input(&[1.0, 3.0, 8.0], [3]);
+    /// let weights = tape.input(&[1.0, 1.0, 0.5], [3]);
+    /// let p = tape.param(&[2.0, -1.0], [2]);
+    /// let loss = Line::weighted_mse(x, p, target, weights);
+    /// assert_eq!(loss.item()?, 1.5); // (0² + 0² + 0.5 * 3²) / 3
+    /// tape.backward(loss)?;
+    /// assert_eq!(*p.grad()?, [-3.0, -1.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    fn weighted_mse<'t>(x: Var<'t>, p: Var<'t>, target: Var<'t>, weights: Var<'t>) -> Var<'t>
+    where
+        Self: Sized + 'static,
+    {
+        Self::weighted_mean_loss::<Squared>(x, p, target, weights)
+    }
+
+    /// The mean of any [`Loss`] of the model's predictions, as [`mse`](Self::mse) is that of
+    /// [`Squared`]: one operation, one pass, `P` floats.
+    #[track_caller]
+    #[must_use]
+    fn mean_loss<'t, Q: Loss>(x: Var<'t>, p: Var<'t>, target: Var<'t>) -> Var<'t>
+    where
+        Self: Sized + 'static,
+    {
+        let op: &'static node::MeanLoss<Self, Q, X, P, 1> = &node::MeanLoss::OP;
+        node::record::<Q>(op, [x, p, target])
+    }
+
+    /// The mean of any [`Loss`] of weighted samples, as [`weighted_mse`](Self::weighted_mse).
+    #[track_caller]
+    #[must_use]
+    fn weighted_mean_loss<'t, Q: Loss>(
+        x: Var<'t>,
+        p: Var<'t>,
+        target: Var<'t>,
+        weights: Var<'t>,
+    ) -> Var<'t>
+    where
+        Self: Sized + 'static,
+    {
+        let op: &'static node::MeanLoss<Self, Q, X, P, 2> = &node::MeanLoss::OP;
+        node::record_weighted::<Q>(op, [x, p, target], weights)
     }
 
     /// Records the model on a tape, operation by operation, for samples `x`, `[n, X]`, and

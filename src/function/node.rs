@@ -1,15 +1,17 @@
 //! A function as one operation of a tape: its predictions, or the loss of them.
 
 use core::marker::PhantomData;
+use core::panic::Location;
 
 use super::samples::{self, PerSample, Samples, Sums, Terms};
 use super::{Function, Jet, straight};
-use crate::kernel::{Acc, Lanes};
-use crate::op::{Attrs, Backward, Forward, Op};
-use crate::ops::exactly;
+use crate::kernel::{Acc, Lanes, Level};
+use crate::op::{Attrs, Backward, Forward, Op, PassGrad};
 use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
 
-/// A loss that is a mean over samples, each of which has its own.
+/// A loss that is a mean over samples, each of which has its own: for
+/// [`mean_loss`](Function::mean_loss).
 ///
 /// ```
 /// use baregrad::function::{Loss, Squared};
@@ -22,6 +24,8 @@ pub trait Loss: Sync + 'static {
     const NAME: &'static str;
     /// A factor of the [slope](Self::slope), which is multiplied once and not for each sample.
     const FACTOR: f32 = 1.0;
+    /// Whether gradients flow to the data as well; see [`DataGrads`].
+    const DATA_GRADS: bool = false;
     /// The loss of one sample.
     fn of<L: Lanes>(prediction: L, target: L) -> L;
     /// Its derivative by the prediction, but for [`FACTOR`](Self::FACTOR).
@@ -56,17 +60,58 @@ impl Loss for Squared {
     }
 }
 
+/// Any [`Loss`], with gradients also to inputs and targets, where those need them: they are
+/// trained, or are results of something that is.
+///
+/// ```
+/// use baregrad::function::{DataGrads, Function, Squared, models::Line};
+/// # let mut arena = baregrad::Arena::<32, 8>::new();
+/// # let tape = arena.tape();
+/// let x = tape.param(&[1.0, 2.0], [2]);
+/// let (p, target) = (tape.input(&[3.0, 1.0], [2]), tape.input(&[5.0, 7.0], [2]));
+/// let loss = Line::mean_loss::<DataGrads<Squared>>(x, p, target);
+/// tape.backward(loss)?;
+/// assert_eq!(*x.grad()?, [-3.0, 0.0]); // 2 (p(x) - target) 3 / 2
+/// # Ok::<(), baregrad::Error>(())
+/// ```
+///
+/// A kind of loss of its own, so that firmware that trains parameters is linked without:
+/// 400 bytes of a Cortex-M4F.
+#[derive(Clone, Copy, Debug)]
+pub struct DataGrads<Q>(PhantomData<Q>);
+
+impl<Q: Loss> Loss for DataGrads<Q> {
+    const NAME: &'static str = Q::NAME;
+    const FACTOR: f32 = Q::FACTOR;
+    const DATA_GRADS: bool = true;
+    #[inline(always)]
+    fn of<L: Lanes>(prediction: L, target: L) -> L {
+        Q::of(prediction, target)
+    }
+    #[inline(always)]
+    fn slope<L: Lanes>(prediction: L, target: L) -> L {
+        Q::slope(prediction, target)
+    }
+    #[inline(always)]
+    fn slope_of_target<L: Lanes>(prediction: L, target: L) -> L {
+        Q::slope_of_target(prediction, target)
+    }
+}
+
 /// The predictions of a function for samples: operands `x` and `p`.
 pub(super) struct Predictions<F, const X: usize, const P: usize>(PhantomData<fn() -> F>);
 
-/// The mean of a loss over samples: operands `x`, `p` and targets.
-pub(super) struct MeanLoss<F, Q, const X: usize, const P: usize>(PhantomData<fn() -> (F, Q)>);
+/// The mean of a loss over samples: operands `x`, `p` and targets. `M` is 1, or 2 if each
+/// sample has a weight: targets are then [with](WithWeights) those.
+pub(super) struct MeanLoss<F, Q, const X: usize, const P: usize, const M: usize>(
+    PhantomData<fn() -> (F, Q)>,
+);
 
 impl<F, const X: usize, const P: usize> Predictions<F, X, P> {
     pub(super) const OP: Self = Self(PhantomData);
 }
 
-impl<F, Q, const X: usize, const P: usize> MeanLoss<F, Q, X, P> {
+impl<F, Q, const X: usize, const P: usize, const M: usize> MeanLoss<F, Q, X, P, M> {
     pub(super) const OP: Self = Self(PhantomData);
 }
 
@@ -102,36 +147,34 @@ fn times<L: Lanes, const P: usize>(jet: Jet<L, P>, g: L) -> [L; P] {
     products
 }
 
-/// The shape of predictions for inputs of a shape: `[n]` for `[n, X]`, or for `[n]` if `X`
-/// is 1; `[]` for one sample, `[X]`.
-fn of_samples<const X: usize>(x: &Shape) -> Result<Shape, ShapeError> {
-    match *x.dims() {
-        [n] if X == 1 => Ok(Shape::from([n])),
-        [n, inputs] if inputs == X => Ok(Shape::from([n])),
-        [inputs] if inputs == X => Ok(Shape::SCALAR),
-        _ => Err(ShapeError::Other(
-            "expected samples as rows, [n, inputs of the function]",
-        )),
+/// The shape of predictions: `[n]` for inputs `[n, X]`, or `[n]` if `X` is 1; `[]` for one
+/// sample, `[X]`. Or that of a loss. Operands are inputs, parameters and maybe targets, a
+/// number or a row of one for each sample. One copy for all functions.
+#[inline(never)]
+fn shape_of(
+    operands: &[Shape],
+    [inputs, parameters]: [usize; 2],
+    is_loss: bool,
+) -> Result<Shape, ShapeError> {
+    if let [x, p, targets @ ..] = operands
+        && p.rank() <= 1
+        && p.dim(0) == parameters
+        && matches!(x.rank(), 1 | 2)
+    {
+        // Sizes beyond the last dimension are 1.
+        let shape = if x.dim(1) == inputs {
+            Shape::from([x.dim(0)])
+        } else {
+            Shape::SCALAR
+        };
+        let fits = |y: &Shape| y.rank() <= 2 && y.dim(0) == shape.dim(0) && y.dim(1) == 1;
+        if x.numel() == inputs.saturating_mul(shape.dim(0)) && targets.iter().all(fits) {
+            return Ok(if is_loss { Shape::SCALAR } else { shape });
+        }
     }
-}
-
-fn expect_parameters<const P: usize>(p: &Shape) -> Result<(), ShapeError> {
-    match *p.dims() {
-        [n] if n == P => Ok(()),
-        [] if P == 1 => Ok(()),
-        _ => Err(ShapeError::Other(
-            "expected one parameter for each of the function, [parameters]",
-        )),
-    }
-}
-
-/// A target for each sample: of the shape of predictions, or a column, `[n, 1]`.
-fn expect_targets(target: &Shape, predictions: &Shape) -> Result<(), ShapeError> {
-    if target == predictions || matches!(target.dims(), [n, 1] if *n == predictions.numel()) {
-        Ok(())
-    } else {
-        Err(ShapeError::Other("expected a target for each sample, [n]"))
-    }
+    Err(ShapeError::Other(
+        "expected x [n, inputs], p [parameters], target [n]",
+    ))
 }
 
 /// A function with its parameters.
@@ -139,6 +182,13 @@ struct With<'a, F, const P: usize> {
     p: &'a [f32; P],
     function: PhantomData<F>,
 }
+
+impl<F, const P: usize> Clone for With<'_, F, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<F, const P: usize> Copy for With<'_, F, P> {}
 
 impl<'a, F, const P: usize> With<'a, F, P> {
     #[inline(always)]
@@ -161,7 +211,7 @@ impl<F: Function<X, P>, const X: usize, const P: usize> PerSample<X, 0, 1> for W
 /// From the gradient of predictions to that of parameters.
 impl<F: Function<X, P>, const X: usize, const P: usize> Terms<X, 1, 0, P> for With<'_, F, P> {
     #[inline(always)]
-    fn of<L: Lanes>(&self, x: [L; X], [g]: [L; 1]) -> Sums<L, 0, P> {
+    fn of<L: Lanes>(self, x: [L; X], [g]: [L; 1]) -> Sums<L, 0, P> {
         Sums {
             first: [],
             rest: times(F::by_parameters(x, in_lanes(self.p)), g),
@@ -186,9 +236,7 @@ where
     }
 
     fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
-        let [x, p] = exactly(operands)?;
-        expect_parameters::<P>(p)?;
-        of_samples::<X>(x)
+        shape_of(operands, [X, P], false)
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {
@@ -208,8 +256,9 @@ where
             samples::map(&with, samples, grad.operand, grad.acc);
         }
         if let Some(grad) = cx.grad(1) {
-            let sums = samples::sums(&with, Samples::<X, 1>::new(x, [grad.output]));
-            for (to, sum) in grad.operand.iter_mut().zip(sums.rest) {
+            let mut sums = [0.0; P];
+            samples::sums(with, Samples::<X, 1>::new(x, [grad.output]), 1.0, &mut sums);
+            for (to, sum) in grad.operand.iter_mut().zip(sums) {
                 grad.acc.put(to, sum);
             }
         }
@@ -222,6 +271,13 @@ struct LossOf<'a, F, Q, const P: usize> {
     loss: PhantomData<Q>,
 }
 
+impl<F, Q, const P: usize> Clone for LossOf<'_, F, Q, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<F, Q, const P: usize> Copy for LossOf<'_, F, Q, P> {}
+
 impl<'a, F, Q, const P: usize> LossOf<'a, F, Q, P> {
     #[inline(always)]
     fn parameters(p: &'a [f32]) -> Option<Self> {
@@ -232,18 +288,48 @@ impl<'a, F, Q, const P: usize> LossOf<'a, F, Q, P> {
     }
 }
 
-impl<F, Q, const X: usize, const P: usize> Terms<X, 1, 1, P> for LossOf<'_, F, Q, P>
+impl<F, Q, const X: usize, const P: usize, const M: usize> Terms<X, M, 1, P> for LossOf<'_, F, Q, P>
 where
     F: Function<X, P>,
     Q: Loss,
 {
     #[inline(always)]
-    fn of<L: Lanes>(&self, x: [L; X], [target]: [L; 1]) -> Sums<L, 1, P> {
+    fn of<L: Lanes>(self, x: [L; X], columns: [L; M]) -> Sums<L, 1, P> {
         let jet = F::by_parameters(x, in_lanes(self.with.p));
-        let prediction = jet.value();
+        let (prediction, of) = (jet.value(), Of::<L, M>::sample(columns));
         Sums {
-            first: [Q::of(prediction, target)],
-            rest: times(jet, Q::slope(prediction, target)),
+            first: [of.weighted(Q::of(prediction, of.target))],
+            rest: times(jet, of.weighted(Q::slope(prediction, of.target))),
+        }
+    }
+}
+
+/// What belongs to a sample beside its inputs: a target and, if `M` is 2, a weight.
+#[derive(Clone, Copy)]
+struct Of<L, const M: usize> {
+    target: L,
+    weight: L,
+}
+
+impl<L: Lanes, const M: usize> Of<L, M> {
+    #[inline(always)]
+    fn sample(columns: [L; M]) -> Self {
+        const { assert!(M == 1 || M == 2) };
+        let (target, weight) = match *columns.as_slice() {
+            [target, weight, ..] => (target, weight),
+            [target] => (target, target),
+            [] => (L::splat(0.0), L::splat(0.0)),
+        };
+        Of { target, weight }
+    }
+
+    /// A term times the weight, if there is one.
+    #[inline(always)]
+    fn weighted(self, term: L) -> L {
+        if const { M == 2 } {
+            self.weight * term
+        } else {
+            term
         }
     }
 }
@@ -257,46 +343,54 @@ struct ToData<'a, F, Q, const P: usize> {
 /// By the inputs.
 struct ToInputs<'a, F, Q, const P: usize>(ToData<'a, F, Q, P>);
 
-impl<F, Q, const X: usize, const P: usize> PerSample<X, 1, X> for ToInputs<'_, F, Q, P>
+impl<F, Q, const X: usize, const P: usize, const M: usize> PerSample<X, M, X>
+    for ToInputs<'_, F, Q, P>
 where
     F: Function<X, P>,
     Q: Loss,
 {
     #[inline(always)]
-    fn of<L: Lanes>(&self, x: [L; X], [target]: [L; 1]) -> [L; X] {
+    fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; X] {
         let jet = F::by_inputs(x, in_lanes(self.0.of.with.p));
-        let slope = L::splat(Q::FACTOR * self.0.s) * Q::slope(jet.value(), target);
-        times(jet, slope)
+        let of = Of::<L, M>::sample(columns);
+        let slope = of.weighted(Q::slope(jet.value(), of.target));
+        times(jet, L::splat(Q::FACTOR * self.0.s) * slope)
     }
 }
 
 /// By the target.
 struct ToTarget<'a, F, Q, const P: usize>(ToData<'a, F, Q, P>);
 
-impl<F, Q, const X: usize, const P: usize> PerSample<X, 1, 1> for ToTarget<'_, F, Q, P>
+impl<F, Q, const X: usize, const P: usize, const M: usize> PerSample<X, M, 1>
+    for ToTarget<'_, F, Q, P>
 where
     F: Function<X, P>,
     Q: Loss,
 {
     #[inline(always)]
-    fn of<L: Lanes>(&self, x: [L; X], [target]: [L; 1]) -> [L; 1] {
+    fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; 1] {
         let prediction = F::lanes(x, in_lanes(self.0.of.with.p));
-        [L::splat(Q::FACTOR * self.0.s) * Q::slope_of_target(prediction, target)]
+        let of = Of::<L, M>::sample(columns);
+        let slope = of.weighted(Q::slope_of_target(prediction, of.target));
+        [L::splat(Q::FACTOR * self.0.s) * slope]
     }
 }
 
-impl<F, Q, const X: usize, const P: usize> MeanLoss<F, Q, X, P>
+impl<F, Q, const X: usize, const P: usize, const M: usize> MeanLoss<F, Q, X, P, M>
 where
     F: Function<X, P> + 'static,
     Q: Loss,
 {
-    /// To operand `k`, one of the data. They are seldom trained, and what is should not pay
-    /// for it.
+    /// To operand `k`, one of the data.
     #[cold]
     #[inline(never)]
     fn send_to_data(cx: &mut Backward<'_>, k: usize) {
         let (x, p, y) = (cx.operand(0), cx.operand(1), cx.operand(2));
-        let samples = Samples::<X, 1>::new(x, [y]);
+        let mut columns = [y; M];
+        if let [_, weights] = columns.as_mut_slice() {
+            *weights = cx.operand_of(2, WEIGHTS);
+        }
+        let samples = Samples::<X, M>::new(x, columns);
         let n = samples.len() as f32;
         if let Some(grad) = cx.grad(k)
             && let ([g, ..], Some(of)) = (grad.output, LossOf::<F, Q, P>::parameters(p))
@@ -311,7 +405,7 @@ where
     }
 }
 
-impl<F, Q, const X: usize, const P: usize> Op for MeanLoss<F, Q, X, P>
+impl<F, Q, const X: usize, const P: usize, const M: usize> Op for MeanLoss<F, Q, X, P, M>
 where
     F: Function<X, P> + 'static,
     Q: Loss,
@@ -321,10 +415,7 @@ where
     }
 
     fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
-        let [x, p, target] = exactly(operands)?;
-        expect_parameters::<P>(p)?;
-        expect_targets(target, &of_samples::<X>(x)?)?;
-        Ok(Shape::SCALAR)
+        shape_of(operands, [X, P], true)
     }
 
     fn saves(&self) -> u8 {
@@ -332,30 +423,29 @@ where
     }
 
     fn forward(&self, cx: &mut Forward<'_>) {
-        let ([x, p, y], loss) = cx.split();
-        let samples = Samples::<X, 1>::new(x, [y]);
-        let Some(of) = LossOf::<F, Q, P>::parameters(p) else {
-            return;
+        let weights = if const { M == 2 } {
+            cx.operand_of(2, WEIGHTS)
+        } else {
+            &[]
         };
-        let n = samples.len() as f32;
-        let Sums {
-            first: [sum],
-            rest: slopes,
-        } = samples::sums(&of, samples);
-        if let [loss, ..] = loss {
-            *loss = sum / n;
+        let ([x, p, y], means) = cx.split_with_saved();
+        let mut columns = [y; M];
+        if let [_, to] = columns.as_mut_slice() {
+            *to = weights;
         }
-        for (to, slope) in cx.saved().iter_mut().zip(slopes) {
-            *to = slope / n;
+        let samples = Samples::<X, M>::new(x, columns);
+        if let Some(of) = LossOf::<F, Q, P>::parameters(p) {
+            samples::sums(of, samples, samples.len() as f32, means);
         }
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        if cx.needs_grad(0) {
-            Self::send_to_data(cx, 0);
-        }
-        if cx.needs_grad(2) {
-            Self::send_to_data(cx, 2);
+        if const { Q::DATA_GRADS } {
+            for k in [0, 2] {
+                if cx.needs_grad(k) {
+                    Self::send_to_data(cx, k);
+                }
+            }
         }
         let saved = cx.saved();
         if let Some(grad) = cx.grad(1)
@@ -367,4 +457,111 @@ where
             }
         }
     }
+}
+
+/// A target as it is, which brings a weight along for each sample: a view with a second
+/// operand, which the loss finds there. Nodes have three operands, and a fourth would cost
+/// every node of every tape four bytes of RAM.
+pub(super) struct WithWeights<Q>(PhantomData<fn() -> Q>);
+
+impl<Q> WithWeights<Q> {
+    const OP: Self = Self(PhantomData);
+}
+
+/// Which of its operands the weights are.
+const WEIGHTS: usize = 1;
+
+impl<Q: Loss> Op for WithWeights<Q> {
+    fn name(&self) -> &'static str {
+        Q::NAME
+    }
+
+    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        match operands {
+            [target, weights]
+                if weights.rank() <= 2
+                    && weights.dim(0) == target.dim(0)
+                    && weights.dim(1) == 1 =>
+            {
+                Ok(*target)
+            }
+            _ => Err(ShapeError::Other("expected a weight for each target, [n]")),
+        }
+    }
+
+    fn forward(&self, _: &mut Forward<'_>) {}
+
+    fn backward(&self, cx: &mut Backward<'_>) {
+        if let Some(grad) = cx.grad(0) {
+            for (to, g) in grad.operand.iter_mut().zip(grad.output) {
+                grad.acc.put(to, *g);
+            }
+        }
+    }
+
+    fn is_view(&self) -> bool {
+        true
+    }
+
+    fn passes_grad(&self, k: usize) -> Option<PassGrad> {
+        (k == 0).then(PassGrad::new)
+    }
+}
+
+/// Records a loss.
+#[track_caller]
+#[inline(always)]
+pub(super) fn record<'t, Q: Loss>(op: &'static dyn Op, operands: [Var<'t>; 3]) -> Var<'t> {
+    let [x, _, target] = operands;
+    if const { !Q::DATA_GRADS } && are_trained([x, target]) {
+        refuse(op, x, target, "x or target needs a gradient: see DataGrads")
+    } else {
+        x.tape().apply_plain(op, &operands)
+    }
+}
+
+/// Records a loss of weighted samples.
+#[track_caller]
+#[inline(always)]
+pub(super) fn record_weighted<'t, Q: Loss>(
+    op: &'static dyn Op,
+    [x, p, target]: [Var<'t>; 3],
+    weights: Var<'t>,
+) -> Var<'t> {
+    if are_trained([weights]) {
+        return refuse(
+            op,
+            target,
+            weights,
+            "no gradient flows to weights: see detach",
+        );
+    }
+    let bring: &'static WithWeights<Q> = &WithWeights::OP;
+    let target = x.tape().apply_plain(bring, &[target, weights]);
+    record::<Q>(op, [x, p, target])
+}
+
+/// Whether gradients flow to one of these. Not looked at by release builds for
+/// microcontrollers, which would pay 300 bytes of flash for it; gradients that a loss does not
+/// send are zeros there.
+#[inline(always)]
+fn are_trained<const N: usize>(data: [Var<'_>; N]) -> bool {
+    if const { Level::VECTORS || cfg!(debug_assertions) } {
+        let is_trained = |var: Var<'_>| var.tape().is_grad_enabled() && var.requires_grad();
+        data.into_iter().any(is_trained)
+    } else {
+        false
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn refuse<'t>(op: &'static dyn Op, x: Var<'t>, y: Var<'t>, why: &'static str) -> Var<'t> {
+    let shapes = [x.shape(), y.shape()];
+    let tape = x.tape();
+    if let Ok(state) = tape.look() {
+        state.refuse_shapes(ShapeError::Other(why), &shapes);
+    }
+    tape.keep(op.name(), Location::caller())
 }

@@ -22,12 +22,13 @@
 //! one vector of AVX-512, should there be such a lane type.
 //!
 //! A core without vectors goes over a block once for each partial sum, in strides: all sums
-//! are in registers, and the loop is the one for few samples.
+//! are in registers. Only that loop is a function's own; what is around it is one copy for
+//! all functions of about as many parameters.
 
 use core::ops::Range;
 
 use super::straight;
-use crate::kernel::{Acc, IN_ORDER, Lanes, Level, carry_all, f32x8, with_lanes};
+use crate::kernel::{Acc, IN_ORDER, Lanes, Level, carry, carry_all, f32x8, with_lanes};
 
 /// Samples: rows of `X` inputs, and `M` numbers that belong to each row.
 #[derive(Clone, Copy)]
@@ -51,6 +52,11 @@ impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    #[inline(always)]
+    fn rows(&self) -> &'a [[f32; X]] {
+        self.x.as_chunks().0
     }
 
     /// Some of them.
@@ -102,8 +108,10 @@ impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
 }
 
 /// The terms that each sample adds to `A + P` sums.
-pub(super) trait Terms<const X: usize, const M: usize, const A: usize, const P: usize> {
-    fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> Sums<L, A, P>;
+pub(super) trait Terms<const X: usize, const M: usize, const A: usize, const P: usize>:
+    Copy
+{
+    fn of<L: Lanes>(self, x: [L; X], columns: [L; M]) -> Sums<L, A, P>;
 }
 
 /// Sums, or terms of them.
@@ -146,32 +154,69 @@ impl<L: Lanes, const A: usize, const P: usize> Sums<L, A, P> {
     }
 }
 
-/// The sums of all samples' terms.
+impl<const A: usize, const P: usize> Sums<f32, A, P> {
+    /// Writes them one after the other.
+    #[inline(always)]
+    fn store(&self, out: &mut [f32]) {
+        if let Some((first, rest)) = out.split_first_chunk_mut()
+            && let Some(rest) = rest.first_chunk_mut()
+        {
+            (*first, *rest) = (self.first, self.rest);
+        }
+    }
+
+    /// Each divided by `n`. No loop, which would stay one when compiled for size.
+    #[inline(always)]
+    fn over(mut self, n: f32) -> Self {
+        straight::<A>(
+            #[inline(always)]
+            |k| {
+                if let Some(sum) = self.first.get_mut(k) {
+                    *sum /= n;
+                }
+            },
+        );
+        straight::<P>(
+            #[inline(always)]
+            |k| {
+                if let Some(sum) = self.rest.get_mut(k) {
+                    *sum /= n;
+                }
+            },
+        );
+        self
+    }
+}
+
+/// The sums of all samples' terms, divided by `n`, written to `out`.
 #[inline(always)]
 pub(super) fn sums<T, const X: usize, const M: usize, const A: usize, const P: usize>(
-    terms: &T,
+    terms: T,
     samples: Samples<'_, X, M>,
-) -> Sums<f32, A, P>
-where
+    n: f32,
+    out: &mut [f32],
+) where
     T: Terms<X, M, A, P>,
 {
     if samples.len <= IN_ORDER {
-        in_order(terms, samples)
+        in_order(terms, samples).over(n).store(out);
+    } else if const { Level::VECTORS } {
+        long(terms, samples, n, out);
     } else {
-        long(terms, samples)
+        without_vectors(terms, samples, n, out);
     }
 }
 
 /// Few of them, one after the other.
 #[inline(always)]
 fn in_order<T, const X: usize, const M: usize, const A: usize, const P: usize>(
-    terms: &T,
+    terms: T,
     samples: Samples<'_, X, M>,
 ) -> Sums<f32, A, P>
 where
     T: Terms<X, M, A, P>,
 {
-    let whole = if Level::VECTORS {
+    let whole = if const { Level::VECTORS } {
         samples.len - samples.len % f32x8::LEN
     } else {
         0
@@ -194,22 +239,19 @@ where
         }
     }
     let rest = samples.range(whole..samples.len);
-    let rows = rest.x.as_chunks::<X>().0.iter();
-    add_each(terms, rows, rest.columns.map(<[f32]>::iter), &mut sums);
+    add_each(terms, rest.rows(), rest.columns, &mut sums);
     sums
 }
 
 /// Adds the terms of one sample after the other.
 #[inline(always)]
-fn add_each<'a, T, R, C, const X: usize, const M: usize, const A: usize, const P: usize>(
-    terms: &T,
-    rows: R,
-    columns: [C; M],
+fn add_each<T, const X: usize, const M: usize, const A: usize, const P: usize>(
+    terms: T,
+    rows: &[[f32; X]],
+    columns: [&[f32]; M],
     sums: &mut Sums<f32, A, P>,
 ) where
     T: Terms<X, M, A, P>,
-    R: Iterator<Item = &'a [f32; X]>,
-    C: Iterator<Item = &'a f32>,
 {
     const { assert!(M <= 2) };
     let mut add = |x: &[f32; X], of_sample: [&f32; 2]| {
@@ -220,14 +262,16 @@ fn add_each<'a, T, R, C, const X: usize, const M: usize, const A: usize, const P
         sums.add(&terms.of(*x, columns));
     };
     // A zip checks one length for all.
-    let mut columns = columns.into_iter();
-    match (columns.next(), columns.next()) {
-        (Some(first), Some(second)) => {
-            let zip = rows.zip(first).zip(second);
+    match *columns.as_slice() {
+        [first, second, ..] => {
+            let zip = rows.iter().zip(first).zip(second);
             zip.for_each(|((x, first), second)| add(x, [first, second]));
         }
-        (Some(first), None) => rows.zip(first).for_each(|(x, first)| add(x, [first, &0.0])),
-        _ => rows.for_each(|x| add(x, [&0.0; 2])),
+        [first] => {
+            let zip = rows.iter().zip(first);
+            zip.for_each(|(x, first)| add(x, [first, &0.0]));
+        }
+        [] => rows.iter().for_each(|x| add(x, [&0.0; 2])),
     }
 }
 
@@ -245,30 +289,48 @@ const fn partial_sums(parameters: usize) -> usize {
 /// Many of them.
 #[inline(never)]
 fn long<T, const X: usize, const M: usize, const A: usize, const P: usize>(
-    terms: &T,
+    terms: T,
+    samples: Samples<'_, X, M>,
+    n: f32,
+    out: &mut [f32],
+) where
+    T: Terms<X, M, A, P>,
+{
+    with_lanes!(L => {
+        if const { L::LEN == 1 } {
+            without_vectors(terms, samples, n, out);
+        } else {
+            let sums = in_blocks::<L, T, X, M, A, P>(terms, samples);
+            sums.over(n).store(out);
+        }
+    });
+}
+
+/// Many of them, with vectors.
+#[inline(always)]
+fn in_blocks<L: Lanes, T, const X: usize, const M: usize, const A: usize, const P: usize>(
+    terms: T,
     samples: Samples<'_, X, M>,
 ) -> Sums<f32, A, P>
 where
     T: Terms<X, M, A, P>,
 {
     let (mut totals, mut parts) = (Sums::none(), Sums::none());
-    with_lanes!(L => {
-        let block = const { partial_sums(P) * TERMS };
-        let mut start = 0;
-        while start < samples.len {
-            let end = samples.len.min(start + block);
-            let sums = block_of::<L, _, X, M, A, P>(terms, samples.range(start..end));
-            carry(&mut totals, &mut parts, &sums);
-            start = end;
-        }
-    });
+    let block = const { partial_sums(P) * TERMS };
+    let mut start = 0;
+    while start < samples.len {
+        let end = samples.len.min(start + block);
+        let sums = block_of::<L, _, X, M, A, P>(terms, samples.range(start..end));
+        close(&mut totals, &mut parts, &sums);
+        start = end;
+    }
     totals.add(&parts);
     totals
 }
 
 /// Adds a block to what it has in front, with what rounding took from that.
 #[inline(always)]
-fn carry<const A: usize, const P: usize>(
+fn close<const A: usize, const P: usize>(
     totals: &mut Sums<f32, A, P>,
     parts: &mut Sums<f32, A, P>,
     block: &Sums<f32, A, P>,
@@ -281,15 +343,12 @@ fn carry<const A: usize, const P: usize>(
 /// The sums of a block.
 #[inline(always)]
 fn block_of<L: Lanes, T, const X: usize, const M: usize, const A: usize, const P: usize>(
-    terms: &T,
+    terms: T,
     samples: Samples<'_, X, M>,
 ) -> Sums<f32, A, P>
 where
     T: Terms<X, M, A, P>,
 {
-    if L::LEN == 1 {
-        return in_strides(terms, samples);
-    }
     let mut partial = [Sums::<L, A, P>::none(); 2];
     let vectors = const { partial_sums(P) / 8 };
     let whole = samples.len - samples.len % (vectors * L::LEN);
@@ -354,54 +413,97 @@ fn across<L: Lanes>(v: L) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// [`block_of`] without vectors: each partial sum by itself, over samples that are as far
-/// apart as there are partial sums.
+/// Many of them without vectors.
 #[inline(always)]
-fn in_strides<T, const X: usize, const M: usize, const A: usize, const P: usize>(
-    terms: &T,
+fn without_vectors<T, const X: usize, const M: usize, const A: usize, const P: usize>(
+    terms: T,
     samples: Samples<'_, X, M>,
-) -> Sums<f32, A, P>
-where
+    n: f32,
+    out: &mut [f32],
+) where
     T: Terms<X, M, A, P>,
 {
-    let stride = const { partial_sums(P) };
-    let (mut first, mut rest) = ([[-0.0; MOST]; A], [[-0.0; MOST]; P]);
-    for l in 0..stride.min(samples.len) {
-        let samples = samples.range(l..samples.len);
-        let rows = samples.x.as_chunks::<X>().0.iter().step_by(stride);
-        let columns = samples.columns.map(|column| column.iter().step_by(stride));
-        let mut sums = Sums::none();
-        add_each(terms, rows, columns, &mut sums);
-        for (partial, sum) in first.iter_mut().zip(sums.first) {
-            if let Some(to) = partial.get_mut(l) {
-                *to = sum;
-            }
-        }
-        for (partial, sum) in rest.iter_mut().zip(sums.rest) {
-            if let Some(to) = partial.get_mut(l) {
-                *to = sum;
-            }
-        }
-    }
-    Sums {
-        first: first.map(|mut partial| tree(&mut partial, stride)),
-        rest: rest.map(|mut partial| tree(&mut partial, stride)),
+    let len = samples.len;
+    let all = All { terms, samples };
+    const { assert!(A <= 1) };
+    // As much memory as so many parameters take.
+    match P {
+        0..=4 => in_strides::<{ 16 * 5 }, 5>(&all, len, n, out),
+        5..=16 => in_strides::<{ 8 * 17 }, 17>(&all, len, n, out),
+        _ => in_strides::<{ 8 * 33 }, 33>(&all, len, n, out),
     }
 }
 
-/// Partial sums, added up.
-#[inline(never)]
-fn tree(partial: &mut [f32; MOST], count: usize) -> f32 {
-    let mut half = count / 2;
-    while half > 0 {
-        let (low, high) = partial.split_at_mut(half);
-        for (low, high) in low.iter_mut().zip(high) {
-            *low += *high;
+/// Terms of samples.
+struct All<'a, T, const X: usize, const M: usize, const A: usize, const P: usize> {
+    terms: T,
+    samples: Samples<'a, X, M>,
+}
+
+/// Sums of terms, whatever the function.
+trait Partial {
+    /// The sums of samples from one on, as far apart as there are partial sums.
+    fn partial(&self, start: usize, out: &mut [f32]);
+}
+
+impl<T, const X: usize, const M: usize, const A: usize, const P: usize> Partial
+    for All<'_, T, X, M, A, P>
+where
+    T: Terms<X, M, A, P>,
+{
+    fn partial(&self, mut at: usize, out: &mut [f32]) {
+        let mut sums = Sums::none();
+        'samples: for _ in 0..TERMS {
+            let Some(x) = self.samples.rows().get(at) else {
+                break;
+            };
+            let mut columns = [0.0; M];
+            for (to, from) in columns.iter_mut().zip(self.samples.columns) {
+                let Some(from) = from.get(at) else {
+                    break 'samples;
+                };
+                *to = *from;
+            }
+            sums.add(&self.terms.of(*x, columns));
+            at += const { partial_sums(P) };
         }
-        half /= 2;
+        sums.store(out);
     }
-    let [sum, ..] = partial;
-    *sum
+}
+
+/// The sums of many samples' terms. Partial sums stand in rows of `SUMS`, `N` in all.
+#[inline(never)]
+fn in_strides<const N: usize, const SUMS: usize>(
+    all: &dyn Partial,
+    len: usize,
+    n: f32,
+    out: &mut [f32],
+) {
+    let mut partial = [0.0; N];
+    let mut totals = [(-0.0, -0.0); SUMS];
+    let mut start = 0;
+    while start < len {
+        for (l, row) in partial.as_chunks_mut::<SUMS>().0.iter_mut().enumerate() {
+            all.partial(start + l, row);
+        }
+        let mut half = N / 2;
+        while half >= SUMS
+            && let Some((low, high)) = partial.split_at_mut_checked(half)
+        {
+            for (low, high) in low.iter_mut().zip(high) {
+                *low += *high;
+            }
+            half /= 2;
+        }
+        for ((total, part), sum) in totals.iter_mut().zip(&partial) {
+            (*total, *part) = carry(*total, *part);
+            *part += *sum;
+        }
+        start += const { TERMS * N / SUMS };
+    }
+    for (to, (total, part)) in out.iter_mut().zip(&totals) {
+        *to = (total + part) / n;
+    }
 }
 
 /// Computes `N` numbers of each sample, and writes them to its row of `out`, or adds them.

@@ -48,7 +48,7 @@ pub(super) const fn rows_of_block(terms: usize) -> usize {
 
 /// Adds a part to a total: the new total, and what rounding took from it.
 #[inline(always)]
-pub(super) fn carry<L: Lanes>(total: L, part: L) -> (L, L) {
+pub(crate) fn carry<L: Lanes>(total: L, part: L) -> (L, L) {
     let (sum, lost) = carry_unchecked(total, part);
     (sum, finite_or_zero(lost))
 }

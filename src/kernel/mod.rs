@@ -36,7 +36,7 @@ pub use level::{Level, level};
 #[cfg(feature = "std")]
 pub use level::{LevelError, level_from_env, set_level};
 
-pub(crate) use compensated::carry_all;
+pub(crate) use compensated::{carry, carry_all};
 pub(crate) use generic::IN_ORDER;
 use generic::{Max, Min, PARTIALS, Reduce, Sum, alone};
 pub(crate) use level::{with_avx2, with_lanes, with_vectors};
@@ -258,29 +258,6 @@ pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
 #[inline(never)]
 fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
     with_lanes!(L => line::dot_and_sum::<L>(x, g))
-}
-
-/// The sums of `r²`, `x * r` and `r`, where `r` is what a straight line does not
-/// explain, `(x * slope + offset) - y`; each in the order of [`sum`].
-///
-/// ```
-/// use baregrad::kernel;
-/// let sums = kernel::line_residuals([2.0, 1.0], &[1.0, 2.0], &[2.0, 7.0]);
-/// assert_eq!(sums, [5.0, -3.0, -1.0]); // r is 1 and -2
-/// ```
-#[inline]
-pub fn line_residuals([slope, offset]: [f32; 2], x: &[f32], y: &[f32]) -> [f32; 3] {
-    let line = line::Residual { slope, offset };
-    if generic::shortest(&[x, y]) <= IN_ORDER {
-        line::residuals_in_order(line, x, y)
-    } else {
-        long_line_residuals(line, x, y)
-    }
-}
-
-#[inline(never)]
-fn long_line_residuals(line: line::Residual, x: &[f32], y: &[f32]) -> [f32; 3] {
-    with_lanes!(L => line::residuals::<L>(line, x, y))
 }
 
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].

@@ -567,6 +567,28 @@ impl<'a> Forward<'a> {
         (operands, unsafe { node.tensor.values.write() })
     }
 
+    /// [`split`](Self::split), and behind the result, which is as long as recorded, what is
+    /// kept for `backward`.
+    #[inline(always)]
+    pub(crate) fn split_with_saved<const N: usize>(&mut self) -> ([&[f32]; N], &mut [f32]) {
+        let node = self.node;
+        let (operands, _) = self.split();
+        let both = Span {
+            start: node.tensor.values.start,
+            len: node.cap + u32::from(node.saved),
+        };
+        // SAFETY: room was made for both at once, apart from all operands; nothing else is
+        // lent for writing while `self` is borrowed; the node is an operation's and no view.
+        (operands, unsafe { both.write() })
+    }
+
+    /// The values of what operand `k` is itself computed from, as its operand `j`; of a node
+    /// that another operation made, to bring its operands along.
+    pub(crate) fn operand_of(&self, k: usize, j: usize) -> &'a [f32] {
+        // SAFETY: operands are apart from the result, and read while `self` borrows the arena.
+        unsafe { operand_of(self.node, k, j).values.read() }
+    }
+
     /// Whether the result is apart from the operands.
     fn is_sound(&self) -> bool {
         let result = self.node.tensor.values;
@@ -674,6 +696,12 @@ impl<'a> Backward<'a> {
         unsafe { self.tensor(k).values.read() }
     }
 
+    /// See [`Forward::operand_of`].
+    pub(crate) fn operand_of(&self, k: usize, j: usize) -> &'a [f32] {
+        // SAFETY: values do not change while a backward pass borrows the arena.
+        unsafe { operand_of(self.node, k, j).values.read() }
+    }
+
     /// The shape of operand `k`.
     pub fn operand_shape(&self, k: usize) -> Shape {
         operand_shape(self.node, k)
@@ -774,6 +802,18 @@ impl<'a> Backward<'a> {
             acc,
         })
     }
+}
+
+/// Operand `j` of the node that is operand `k`.
+fn operand_of(node: &Node, k: usize, j: usize) -> &Tensor {
+    let operand = node.operands.get(k).copied().unwrap_or(Operand::NONE);
+    // SAFETY: no node changes while a pass borrows them, and all are of one tape.
+    let maker = operand.link().map(|link| unsafe { link.node() });
+    // What is no operation keeps other things where its operands would be.
+    let maker = maker.filter(|node| node.op.is_some());
+    let operand = maker.and_then(|node| node.operands.get(j).copied());
+    // SAFETY: as above.
+    unsafe { operand.unwrap_or(Operand::NONE).tensor() }
 }
 
 fn operand_shape(node: &Node, k: usize) -> Shape {

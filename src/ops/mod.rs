@@ -49,8 +49,6 @@ pub struct Entry {
     pub build: Build,
     /// Shapes of operands to try it with.
     pub shapes: &'static [&'static [usize]],
-    /// The operand whose shape must be just that, if there is one.
-    pub fixed: Option<usize>,
     /// What those operands are drawn from.
     pub domain: Domain,
     /// Arguments to try it with.
@@ -63,7 +61,6 @@ impl Entry {
             name,
             build,
             shapes: &[&[2, 3]],
-            fixed: None,
             domain: Domain::Signed,
             args: Args::NONE,
         }
@@ -89,11 +86,6 @@ impl Entry {
 
     const fn on(mut self, domain: Domain) -> Self {
         self.domain = domain;
-        self
-    }
-
-    const fn fix(mut self, operand: usize) -> Self {
-        self.fixed = Some(operand);
         self
     }
 

@@ -7,9 +7,10 @@ use core::fmt;
 use baregrad::calibrate::{
     Calibration, Curve, Differences, Fit, Origin, Pair, Poll, Samples, prepare,
 };
-use baregrad::function::Function;
-use baregrad::function::models::{Visitor, visit};
+use baregrad::function::models::{Line, Logistic, Visitor, visit};
+use baregrad::function::{DataGrads, Function, Real, Squared, TwoFloat};
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
+use baregrad::least_squares::{CurveFit, LevenbergMarquardt, Solution};
 use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::random::{Rng, seeded};
@@ -37,12 +38,13 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 12] = [
+pub static GROUPS: [Group; 13] = [
     KERNELS,
     MATH,
     OPERATIONS,
     MODELS,
     MODEL_NODES,
+    LEAST_SQUARES,
     OPTIMIZERS,
     LAYERS,
     THERMOMETER,
@@ -57,7 +59,7 @@ pub const KERNELS: Group = Group {
     name: "kernels",
     run: kernels,
     stack: 15_500,
-    digest: 0x799a_96df_3cbb_30c3,
+    digest: 0x81cf_255f_5e66_2124,
 };
 
 /// Elementary functions.
@@ -73,7 +75,7 @@ pub const OPERATIONS: Group = Group {
     name: "operations",
     run: operations,
     stack: 10_000,
-    digest: 0x3495_c3ef_4773_db12,
+    digest: 0x02c8_ede3_826a_c66a,
 };
 
 /// Every model of the list, so that a new one needs no line here.
@@ -89,7 +91,15 @@ pub const MODEL_NODES: Group = Group {
     name: "model-nodes",
     run: model_nodes,
     stack: 6500,
-    digest: 0x7350_cf8b_24fe_09a4,
+    digest: 0x0ea8_afa5_4789_e5c1,
+};
+
+/// Fits by Levenberg–Marquardt, in `f32` and in pairs.
+pub const LEAST_SQUARES: Group = Group {
+    name: "least-squares",
+    run: least_squares,
+    stack: 6000,
+    digest: 0x5c9e_30e6_5fe6_4118,
 };
 
 /// Steps of every optimizer.
@@ -384,7 +394,6 @@ fn slices(digest: &mut Digest, [x, y, z]: [&[f32]; 3], out: &mut [f32]) {
     ]);
     let (dot, sum) = kernel::dot_and_sum(x, z);
     digest.add(&[dot, sum]);
-    digest.add(&kernel::line_residuals([0.7, -0.3], y, z));
 }
 
 #[inline(never)]
@@ -587,7 +596,7 @@ fn operation(
     let rng = &mut seeded(12);
     let mut arena = Arena::<1024, 8>::new();
     let tape = arena.tape();
-    let mut operand = |k: usize, shape: &[usize]| {
+    let mut operand = |shape: &[usize]| {
         let mut numbers = [0.0; MOST];
         match wild {
             true => fill_wild(rng, &mut numbers),
@@ -602,18 +611,17 @@ fn operation(
         }
         let mut grown = [1; 4];
         for (to, d) in grown.iter_mut().zip(shape) {
-            let grows = *d != 1 && entry.fixed != Some(k);
-            *to = if grows { d * factor } else { *d };
+            *to = if *d == 1 { 1 } else { d * factor };
         }
         let shape = Shape::new(grown.get(..shape.len()).unwrap_or_default());
         tape.param_from_fn(shape.unwrap_or_default(), |i| {
             numbers.get(i % MOST).copied().unwrap_or_default()
         })
     };
-    let first = operand(0, entry.shapes.first().copied().unwrap_or_default());
+    let first = operand(entry.shapes.first().copied().unwrap_or_default());
     let mut operands = [first; 4];
-    for (k, (to, shape)) in operands.iter_mut().zip(entry.shapes).enumerate().skip(1) {
-        *to = operand(k, shape);
+    for (to, shape) in operands.iter_mut().zip(entry.shapes).skip(1) {
+        *to = operand(shape);
     }
     let operands = operands.get(..entry.shapes.len()).unwrap_or_default();
     let Some(result) = entry.build.call(operands, args) else {
@@ -717,14 +725,68 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     let tape = arena.tape();
     let p = tape.param(p, [P]);
     let (x, y) = (tape.param(xs, [ys.len(), X]), tape.param(ys, [ys.len()]));
-    let loss = F::mse(x, p, y);
+    let loss = F::mean_loss::<DataGrads<Squared>>(x, p, y);
     tape.backward(loss)?;
     digest.add(&[loss.item()?]);
+    digest.add(&tape.grads()?);
+    tape.zero_grad();
+    let weights = tape.input(ys, [ys.len()]);
+    let weighted = F::weighted_mean_loss::<DataGrads<Squared>>(x, p, y, weights);
+    tape.backward(weighted)?;
+    digest.add(&[weighted.item()?]);
     digest.add(&tape.grads()?);
     let predictions = F::predict(x, p);
     digest.add(&predictions.value()?);
     tape.backward_with(predictions, ys)?;
     digest.add(&tape.grads()?);
+    Ok(())
+}
+
+// ---- least squares ----------------------------------------------------------
+
+fn least_squares(digest: &mut Digest) -> Result<(), Error> {
+    fn add<const P: usize>(digest: &mut Digest, solution: Solution<P>) {
+        digest.add(&solution.params());
+        digest.add(&solution.standard_errors().unwrap_or([f32::NAN; P]));
+        digest.add(&[solution.sum_of_squares(), solution.passes() as f32]);
+    }
+    const SAMPLES: usize = 24;
+    let rng = &mut seeded(16);
+    let (mut x, mut y) = ([0.0; SAMPLES], [0.0; SAMPLES]);
+    fill(rng, &mut x);
+    for (y, x) in y.iter_mut().zip(&mut x) {
+        *x *= 4.0;
+        *y = Logistic::value([*x], [3.0, 1.5, 0.25]) + 0.02 * (rng.next_u32() >> 25) as f32 / 128.0;
+    }
+    let problem = CurveFit::new(Logistic, &x, &y);
+    add(
+        digest,
+        LevenbergMarquardt::new([1.0, 1.0, 0.0]).run(&problem),
+    );
+    add(
+        digest,
+        LevenbergMarquardt::new([1.0, 1.0, 0.0]).run(&problem.in_pairs()),
+    );
+
+    let line = CurveFit::new(Line, &x, &y);
+    add(digest, LevenbergMarquardt::new([0.0, 0.0]).run(&line));
+    // Squares of these are no numbers: the solver finds scales.
+    let (x, y) = (x.map(|x| x * 1e18), y.map(|y| y * 1e-19));
+    let line = CurveFit::new(Line, &x, &y);
+    add(digest, LevenbergMarquardt::new([0.0, 0.0]).run(&line));
+
+    // Elementary functions of pairs.
+    for _ in 0..64 {
+        let mut drawn = [0.0; 2];
+        fill_wild(rng, &mut drawn);
+        let [x, low] = drawn;
+        let x = TwoFloat::sum(x, low);
+        let [exp, ln, sin] = [Real::exp(x), Real::ln(x), Real::sin(x)];
+        let [atan, tanh, pow] = [Real::atan(x), Real::tanh(x), Real::pow(x, exp)];
+        for y in [exp, ln, sin, atan, tanh, pow, x / exp, Real::sqrt(x)] {
+            digest.add(&[y.high(), y.low()]);
+        }
+    }
     Ok(())
 }
 

@@ -29,7 +29,7 @@ const PAINT: u32 = 0xCCCC_CCCC;
 const JOB: bool = cfg!(any(
     feature = "operators",
     feature = "fused",
-    feature = "line"
+    feature = "function"
 )) || SINE
     || ELEMENTARY;
 
@@ -100,15 +100,15 @@ fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
 fn thermometer() -> Option<u32> {
     use jobs::thermometer::{Spelling, epoch, record};
 
+    #[cfg(feature = "function")]
+    use jobs::thermometer::FunctionMemory as Memory;
     #[cfg(feature = "fused")]
     use jobs::thermometer::FusedMemory as Memory;
-    #[cfg(feature = "line")]
-    use jobs::thermometer::LineMemory as Memory;
-    #[cfg(not(any(feature = "line", feature = "fused")))]
+    #[cfg(not(any(feature = "function", feature = "fused")))]
     use jobs::thermometer::Memory;
 
-    let spelling = if cfg!(feature = "line") {
-        Spelling::Line
+    let spelling = if cfg!(feature = "function") {
+        Spelling::Function
     } else if cfg!(feature = "fused") {
         Spelling::Fused
     } else {

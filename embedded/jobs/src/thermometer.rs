@@ -1,11 +1,12 @@
 //! A thermometer without units learns what it shows: `w * t_u + b` against a
 //! thermometer in degrees Celsius.
 
+use baregrad::function::Function;
 use baregrad::optim::Sgd;
-use baregrad::{Arena, Error, Tape, Var};
+use baregrad::{Arena, Error, Tape, Var, function};
 
 /// What the thermometer shows.
-const T_U: [f32; 11] = [
+static T_U: [f32; 11] = [
     35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
 ];
 
@@ -34,8 +35,13 @@ pub enum Spelling {
     Operators,
     /// With `linear` and `mse`.
     Fused,
-    /// With `line_mse`.
-    Line,
+    /// As a function of one sample, which scales the readings itself.
+    Function,
+}
+
+function! {
+    /// °C of a thermometer without units.
+    fn Thermometer([t_u], [w, b]) { w * (0.1 * t_u) + b }
 }
 
 /// Room for the spelling with operators, to the float, and for every other.
@@ -44,8 +50,8 @@ pub type Memory = Arena<72, 9>;
 /// Room for `linear` and `mse`, to the float.
 pub type FusedMemory = Arena<28, 6>;
 
-/// Room for `line_mse`, to the float.
-pub type LineMemory = Arena<8, 4>;
+/// Room for the function, to the float.
+pub type FunctionMemory = Arena<8, 4>;
 
 /// Records the loss. The parameters come first on the tape: `w`, then `b`.
 pub fn record<'t>(tape: &'t Tape<'t>, spelling: Spelling) -> Var<'t> {
@@ -64,11 +70,11 @@ pub fn record<'t>(tape: &'t Tape<'t>, spelling: Spelling) -> Var<'t> {
             let t_c = tape.input(&T_C, [11, 1]);
             t_u.linear(w, b).mse(t_c)
         }
-        Spelling::Line => {
-            let line = tape.param(&[1.0, 0.0], [2]);
-            let t_u = tape.input(&T_UN, [11]);
+        Spelling::Function => {
+            let w_b = tape.param(&[1.0, 0.0], [2]);
+            let t_u = tape.input(&T_U, [11]);
             let t_c = tape.input(&T_C, [11]);
-            t_u.line_mse(line, t_c)
+            Thermometer::mse(t_u, w_b, t_c)
         }
     }
 }

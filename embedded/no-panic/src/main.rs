@@ -23,9 +23,10 @@ use baregrad::calibrate::{
     Calibration, Curve, Differences, EarlyStopping, Fit, Origin, Pair, Record, RecordError,
     Samples, Scale, Writer, move_behind, prepare,
 };
-use baregrad::function::{Function, models};
+use baregrad::function::{DataGrads, Function, Squared, models};
 use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
+use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::{self, Args, Build};
 use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
@@ -64,7 +65,7 @@ struct EveryModel;
 impl models::Visitor for EveryModel {
     fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
         &mut self,
-        _: F,
+        model: F,
         x: [[f32; 2]; X],
         p: [[f32; 2]; P],
     ) {
@@ -84,6 +85,11 @@ impl models::Visitor for EveryModel {
         black_box(F::record(tape.input(&x, [1, X]), tape.param(&p, [P])));
         let rows = black_box(&[[0.0; X]; 4][..]).as_flattened();
         black_box(one_node::<F, X, P>(rows, &p).is_err());
+        let problem = CurveFit::<F, X>::new(model, rows, black_box(&[0.0; 4])).sigma(&p);
+        let mut solver = LevenbergMarquardt::new(p);
+        let solution = solver.run(&problem);
+        black_box((solution.covariance(), solution.standard_error_of(&p)));
+        black_box(solver.run(&problem.in_pairs().low(rows, &p)));
     }
 }
 
@@ -97,7 +103,13 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     let n = size();
     let (x, p) = (tape.param(rows, [n, X]), tape.param(p, [P]));
     let y = tape.param_from_fn([n], |i| i as f32);
-    tape.backward(F::mse(x, p, y))?;
+    let weights = tape.constant_from_fn([n], |i| i as f32);
+    type All = DataGrads<Squared>;
+    tape.backward(F::mean_loss::<All>(x, p, y))?;
+    tape.backward(F::weighted_mean_loss::<All>(x, p, y, weights))?;
+    let data = tape.constant(rows, [n, X]);
+    tape.backward(F::mse(data, p, weights))?;
+    tape.backward(F::weighted_mse(data, p, weights, weights))?;
     tape.backward_with(F::predict(x, p), black_box(&[0.0; 4]))?;
     tape.replay()
 }
@@ -389,7 +401,6 @@ fn kernels(data: &[f32], out: &mut [f32]) {
     black_box([kernel::sum(x), kernel::max(x), kernel::min(x)]);
     black_box([kernel::dot(x, y), kernel::squared_distance(x, y)]);
     black_box(kernel::dot_and_sum(x, y));
-    black_box(kernel::line_residuals(black_box([1.0, 0.0]), x, y));
     kernel::sum_axis(x, sizes(), out);
     kernel::max_axis(x, sizes(), out);
     kernel::min_axis(x, sizes(), out);

@@ -34,6 +34,8 @@ static GROUPS: &[workload::Group] = &[
     workload::MODELS,
     #[cfg(feature = "model-nodes")]
     workload::MODEL_NODES,
+    #[cfg(feature = "least-squares")]
+    workload::LEAST_SQUARES,
     #[cfg(feature = "optimizers")]
     workload::OPTIMIZERS,
     #[cfg(feature = "layers")]
@@ -58,7 +60,7 @@ fn run() -> i32 {
         let (name, free) = (group.name, stack::free());
         if free < group.stack {
             println!(
-                "{name:12} left out: {} bytes of stack, {free} are free",
+                "{name:13} left out: {} bytes of stack, {free} are free",
                 group.stack
             );
             continue;
@@ -68,18 +70,18 @@ fn run() -> i32 {
         let used = stack::used();
         match digest {
             Ok(digest) if digest.0 == group.digest && used <= group.stack => {
-                println!("{name:12} {digest}  {used} bytes of stack");
+                println!("{name:13} {digest}  {used} bytes of stack");
             }
             Ok(digest) => {
                 let expected = workload::Digest(group.digest);
                 println!(
-                    "{name:12} {digest}  {used} bytes of stack: expected {expected}, at most {}",
+                    "{name:13} {digest}  {used} bytes of stack: expected {expected}, at most {}",
                     group.stack
                 );
                 failed = 1;
             }
             Err(error) => {
-                println!("{name:12} {error}");
+                println!("{name:13} {error}");
                 failed = 1;
             }
         }

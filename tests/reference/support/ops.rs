@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use baregrad::function::models::Line;
+use baregrad::function::{DataGrads, Function as _, Squared};
 use baregrad::op::Node;
 use baregrad::ops::{self, Args, Entry};
 use baregrad::{Error, Tape, Var};
@@ -253,6 +255,8 @@ pub fn run(case: &Case, leaves: Leaves, replayed: bool) -> Result<Outcome, Strin
         let operands: Vec<_> = step.operands.iter().map(|&i| vars[i]).collect();
         let build = || match (step.op.as_str(), operands.as_slice()) {
             ("detach", [x]) => Ok(x.detach()),
+            // The function of a line, whose gradients flow to all of its operands.
+            ("line_mse", [x, line, y]) => Ok(Line::mean_loss::<DataGrads<Squared>>(*x, *line, *y)),
             (name, operands) => {
                 let entry = entry(name).ok_or_else(|| format!("no operation {name}"))?;
                 let args = arguments(step.args.as_ref())?;

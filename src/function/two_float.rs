@@ -1,0 +1,690 @@
+//! Numbers of twice the precision, as the unevaluated sum of two `f32`.
+//!
+//! Sums without loss are by Knuth, products by Dekker (T. J. Dekker, "A floating-point
+//! technique for extending the available precision", 1971), without fused multiply-add: the
+//! same bits on every target. Elementary functions are series whose terms are pairs, or one
+//! step of Newton's method from what `f32` gives.
+
+use core::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::Real;
+use crate::op::Attrs;
+use crate::ops::compare::{Compare, Comparison};
+use crate::ops::{Binary, Each, Pair, Unary};
+
+/// `high + low`, where `low` is at most half a unit in the last place of `high`: about 48
+/// bits, where `f32` has 24 and `f64` 53.
+///
+/// A scalar that a [`Function`](super::Function) can be computed in, for where the difference
+/// of two results of `f32` would have too few digits: the residuals of a good fit. On a core
+/// without `f64` it costs a third of what emulated `f64` does.
+///
+/// `+ - * /`, square root, `exp`, `exp_m1`, `ln`, `sin`, `cos`, `atan`, `tanh`, `sigmoid` and
+/// powers have a relative error below 1e-12 where neither the result nor what leads to it is
+/// beyond the range in which products keep their lower half, 1e-31 to 8e34; sines and cosines
+/// of up to 10⁴. All other functions are as good as in `f32`.
+///
+/// ```
+/// use baregrad::function::{Real, TwoFloat};
+///
+/// let third = TwoFloat::from(1.0) / 3.0;
+/// assert_eq!(f32::from(third), 1.0 / 3.0);
+/// assert_eq!(f32::from(3.0 * third - 1.0), 0.0);
+/// let e = TwoFloat::from(1.0).exp();
+/// assert_eq!(f64::from(e) as f32, core::f32::consts::E);
+/// assert!((f64::from(e) - core::f64::consts::E).abs() < 1e-12);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TwoFloat {
+    high: f32,
+    low: f32,
+}
+
+/// The sum of two numbers, and what rounding took from it.
+#[inline(always)]
+pub(crate) fn two_sum(a: f32, b: f32) -> (f32, f32) {
+    let sum = a + b;
+    let b_part = sum - a;
+    (sum, (a - (sum - b_part)) + (b - b_part))
+}
+
+/// The same if `a` is the larger.
+#[inline(always)]
+fn quick_two_sum(a: f32, b: f32) -> (f32, f32) {
+    let sum = a + b;
+    (sum, b - (sum - a))
+}
+
+/// A number cut into two of 12 bits each, whose products with others are exact.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Split {
+    whole: f32,
+    high: f32,
+    low: f32,
+}
+
+impl Split {
+    #[inline(always)]
+    pub(crate) fn of(x: f32) -> Self {
+        let big = 4097.0 * x; // 2¹² + 1
+        let high = big - (big - x);
+        Split {
+            whole: x,
+            high,
+            low: x - high,
+        }
+    }
+
+    /// The product of two numbers, and what rounding took from it.
+    #[inline(always)]
+    fn times(self, other: Self) -> (f32, f32) {
+        let product = self.whole * other.whole;
+        let error =
+            ((self.high * other.high - product) + self.high * other.low + self.low * other.high)
+                + self.low * other.low;
+        (product, error)
+    }
+}
+
+/// ln 2 and π / 2, cut so that a whole number of up to 13 bits times either of the first two
+/// parts is exact.
+const LN_2: [f32; 2] = [0.692_871_1, 2.758_503e-4];
+const LN_2_REST: TwoFloat = TwoFloat::new(2.365_139_3e-7, -1.864_188_7e-15);
+const HALF_PI: [f32; 2] = [1.570_312_5, 4.837_513e-4];
+const HALF_PI_REST: TwoFloat = TwoFloat::new(7.549_79e-8, -1.715_124_5e-15);
+
+/// The largest angle that is reduced by those.
+const LARGEST_ANGLE: f32 = 1e4;
+
+impl TwoFloat {
+    /// Zero.
+    pub const ZERO: Self = TwoFloat::new(0.0, 0.0);
+
+    const fn new(high: f32, low: f32) -> Self {
+        TwoFloat { high, low }
+    }
+
+    /// The sum of two numbers, without loss.
+    ///
+    /// ```
+    /// use baregrad::function::TwoFloat;
+    /// let reading = TwoFloat::sum(8_388_608.0, 0.25);
+    /// assert_eq!(f64::from(reading), 8_388_608.25);
+    /// ```
+    #[must_use]
+    #[inline(always)]
+    pub fn sum(a: f32, b: f32) -> Self {
+        let (high, low) = two_sum(a, b);
+        TwoFloat::new(high, low).or_high()
+    }
+
+    /// The larger part: the nearest `f32`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn high(self) -> f32 {
+        self.high
+    }
+
+    /// The rest.
+    #[must_use]
+    #[inline(always)]
+    pub const fn low(self) -> f32 {
+        self.low
+    }
+
+    /// Adds a product, without renormalising: `low` collects what was lost. Sums of `n`
+    /// products are as if computed with 48 bits, but for `n²` units of their last place
+    /// (Ogita, Rump and Oishi, "Accurate sum and dot product", 2005, algorithm Dot2).
+    #[inline(always)]
+    pub(crate) fn add_product(&mut self, a: Split, b: Split) {
+        let (product, error) = a.times(b);
+        let (sum, lost) = two_sum(self.high, product);
+        self.high = sum;
+        self.low += lost + error;
+    }
+
+    /// The same number with a small low half.
+    #[inline(always)]
+    pub(crate) fn renormalised(self) -> Self {
+        TwoFloat::sum(self.high, self.low)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_finite(self) -> bool {
+        (self.high + self.low).is_finite()
+    }
+
+    /// Times a power of two: exact.
+    #[inline(always)]
+    pub(crate) fn scaled(self, power_of_two: f32) -> Self {
+        TwoFloat::new(self.high * power_of_two, self.low * power_of_two)
+    }
+
+    /// Infinities and NaN have no lower half, though arithmetic leaves a NaN there.
+    #[inline(always)]
+    fn or_high(self) -> Self {
+        if self.high.is_finite() {
+            self
+        } else {
+            TwoFloat::new(self.high, 0.0)
+        }
+    }
+
+    /// A number and a rest that is only known where it is one.
+    #[inline(always)]
+    fn with_low(high: f32, low: f32) -> Self {
+        if low.is_finite() {
+            TwoFloat::sum(high, low)
+        } else {
+            high.into()
+        }
+    }
+
+    /// The square.
+    #[inline(always)]
+    fn squared(self) -> Self {
+        self * self
+    }
+
+    /// This, less `k` times a constant of three parts.
+    #[inline(always)]
+    fn less(self, k: f32, [first, second]: [f32; 2], rest: TwoFloat) -> Self {
+        ((self - first * k) - second * k) - rest * k
+    }
+
+    /// `1 + x/d (1 + x/e (1 + …))`: the sum of a series whose terms are each the one before
+    /// times `x` and divided by the next of the divisors.
+    #[inline(never)]
+    fn series(x: Self, divisors: &[f32]) -> Self {
+        let mut sum = TwoFloat::from(1.0);
+        for divisor in divisors.iter().rev() {
+            sum = 1.0 + (x * sum) / *divisor;
+        }
+        sum
+    }
+
+    /// `eˣ - 1` and `k`, where `eˣ` of the whole number is that times `2ᵏ`.
+    #[inline(never)]
+    fn exp_m1_reduced(self) -> (Self, f32) {
+        let k = libm::rintf(self.high * core::f32::consts::LOG2_E);
+        // |r| up to ln 2 / 32, of which seven terms are enough; then squared four times.
+        let r = self.less(k, LN_2, LN_2_REST).scaled(0.0625);
+        let mut x = r * TwoFloat::series(r, &[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        for _ in 0..4 {
+            x = x.scaled(2.0) + x.squared();
+        }
+        (x, k)
+    }
+
+    /// Whether `eˣ` is a number that a pair can be.
+    #[inline(always)]
+    fn has_exp(self) -> bool {
+        self.high > -70.0 && self.high < 80.0
+    }
+
+    /// Sine and cosine of an angle that can be reduced.
+    #[inline(never)]
+    fn sin_cos(self) -> (Self, Self) {
+        let k = libm::rintf(self.high * core::f32::consts::FRAC_2_PI);
+        let r = self.less(k, HALF_PI, HALF_PI_REST);
+        let minus = -r.squared();
+        // |r| up to π / 4.
+        let sin = r * TwoFloat::series(minus, &[6.0, 20.0, 42.0, 72.0, 110.0, 156.0, 210.0, 272.0]);
+        let cos = TwoFloat::series(minus, &[2.0, 12.0, 30.0, 56.0, 90.0, 132.0, 182.0, 240.0]);
+        match k as i32 & 3 {
+            0 => (sin, cos),
+            1 => (cos, -sin),
+            2 => (-sin, -cos),
+            _ => (-cos, sin),
+        }
+    }
+
+    fn can_be_reduced(self) -> bool {
+        self.high > -LARGEST_ANGLE && self.high < LARGEST_ANGLE
+    }
+
+    /// `f32`'s result for the larger part, and by its slope what the lower half adds.
+    #[inline(always)]
+    fn roughly<U: Unary>(self, attrs: &Attrs) -> Self {
+        let y = U::forward(attrs, self.high);
+        TwoFloat::with_low(y, U::backward(attrs, self.high, y, self.low))
+    }
+}
+
+impl From<f32> for TwoFloat {
+    #[inline(always)]
+    fn from(x: f32) -> Self {
+        TwoFloat::new(x, 0.0)
+    }
+}
+
+impl From<TwoFloat> for f32 {
+    /// The nearest.
+    #[inline(always)]
+    fn from(x: TwoFloat) -> f32 {
+        x.high + x.low
+    }
+}
+
+impl From<f64> for TwoFloat {
+    /// The nearest, for numbers in the range of `f32`.
+    fn from(x: f64) -> Self {
+        let high = x as f32;
+        TwoFloat::new(high, (x - f64::from(high)) as f32).or_high()
+    }
+}
+
+impl From<TwoFloat> for f64 {
+    fn from(x: TwoFloat) -> f64 {
+        f64::from(x.high) + f64::from(x.low)
+    }
+}
+
+impl Add for TwoFloat {
+    type Output = Self;
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    fn add(self, other: Self) -> Self {
+        let (sum, lost) = two_sum(self.high, other.high);
+        let (low, lower) = two_sum(self.low, other.low);
+        let (high, low) = quick_two_sum(sum, lost + low);
+        let (high, low) = quick_two_sum(high, low + lower);
+        if high.is_finite() {
+            TwoFloat { high, low }
+        } else {
+            sum.into()
+        }
+    }
+}
+
+impl Neg for TwoFloat {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        TwoFloat::new(-self.high, -self.low)
+    }
+}
+
+impl Sub for TwoFloat {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self + -other
+    }
+}
+
+impl Mul for TwoFloat {
+    type Output = Self;
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    fn mul(self, other: Self) -> Self {
+        let (product, error) = Split::of(self.high).times(Split::of(other.high));
+        let error = error + (self.high * other.low + self.low * other.high);
+        let (high, low) = quick_two_sum(product, error);
+        // Where the product is not finite, or the halves of a number have overflowed.
+        if low.is_finite() {
+            TwoFloat { high, low }
+        } else {
+            product.into()
+        }
+    }
+}
+
+impl Div for TwoFloat {
+    type Output = Self;
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    fn div(self, other: Self) -> Self {
+        let first = self.high / other.high;
+        let rest = self - other * first;
+        let second = rest.high / other.high;
+        if !second.is_finite() {
+            return TwoFloat::new(first, 0.0);
+        }
+        let rest = rest - other * second;
+        let (high, low) = quick_two_sum(first, second);
+        TwoFloat { high, low } + rest.high / other.high
+    }
+}
+
+macro_rules! with_f32 {
+    ($($Trait:ident $function:ident),*) => {$(
+        impl $Trait<f32> for TwoFloat {
+            type Output = Self;
+            #[inline(always)]
+            fn $function(self, other: f32) -> Self {
+                self.$function(TwoFloat::from(other))
+            }
+        }
+        impl $Trait<TwoFloat> for f32 {
+            type Output = TwoFloat;
+            #[inline(always)]
+            fn $function(self, other: TwoFloat) -> TwoFloat {
+                TwoFloat::from(self).$function(other)
+            }
+        }
+    )*};
+}
+with_f32!(Add add, Sub sub, Mul mul, Div div);
+
+impl Real for TwoFloat {
+    type Mask = bool;
+
+    #[inline(always)]
+    fn number(self, c: f32) -> Self {
+        c.into()
+    }
+
+    #[inline(always)]
+    fn each<U: Unary + 'static>(self, _: &'static Each<U>, attrs: Attrs) -> Self {
+        self.roughly::<U>(&attrs)
+    }
+
+    #[inline(always)]
+    fn pair<B: Binary + 'static>(self, _: &'static Pair<B>, other: Self) -> Self {
+        let (a, b) = (self.high, other.high);
+        let low = B::grad_a(self.low, a, b) + B::grad_b(other.low, a, b);
+        TwoFloat::with_low(B::forward(a, b), low)
+    }
+
+    #[inline(always)]
+    fn compare<C: Comparison + 'static>(self, _: &'static Compare<C>, other: Self) -> bool {
+        // Of the larger parts, unless those are equal.
+        if self.high == other.high {
+            C::mask(self.low, other.low)
+        } else {
+            C::mask(self.high, other.high)
+        }
+    }
+
+    #[inline(always)]
+    fn where_(self, mask: bool, other: Self) -> Self {
+        if mask { self } else { other }
+    }
+
+    fn maximum(self, other: Self) -> Self {
+        if self.high.is_nan() || !(self.lt(other) || other.high.is_nan()) {
+            self
+        } else {
+            other
+        }
+    }
+
+    fn minimum(self, other: Self) -> Self {
+        if self.high.is_nan() || !(self.gt(other) || other.high.is_nan()) {
+            self
+        } else {
+            other
+        }
+    }
+
+    fn abs(self) -> Self {
+        if self.high < 0.0 {
+            -self
+        } else {
+            self.where_(self.high != 0.0, Self::ZERO)
+        }
+    }
+
+    #[inline(always)]
+    fn square(self) -> Self {
+        self.squared()
+    }
+
+    #[inline(never)]
+    fn sqrt(self) -> Self {
+        let root = libm::sqrtf(self.high);
+        if !(root > 0.0 && root.is_finite()) {
+            return root.into();
+        }
+        // One step of Newton's method.
+        let rest = self - TwoFloat::from(root).squared();
+        TwoFloat::sum(root, rest.high / (2.0 * root))
+    }
+
+    #[inline(never)]
+    fn powi(self, n: i32) -> Self {
+        let (mut left, mut square, mut power) = (n.unsigned_abs(), self, TwoFloat::from(1.0));
+        while left > 0 {
+            if left & 1 == 1 {
+                power = power * square;
+            }
+            left >>= 1;
+            if left > 0 {
+                square = square.squared();
+            }
+        }
+        if n < 0 { 1.0 / power } else { power }
+    }
+
+    fn powf(self, p: f32) -> Self {
+        self.pow(p.into())
+    }
+
+    #[inline(never)]
+    fn pow(self, exponent: Self) -> Self {
+        let product = exponent * Real::ln(self);
+        if self.high > 0.0 && product.has_exp() {
+            Real::exp(product)
+        } else {
+            self.pair(&Pair(crate::ops::math::Pow), exponent)
+        }
+    }
+
+    #[inline(never)]
+    fn exp(self) -> Self {
+        if self.has_exp() {
+            let (x, k) = self.exp_m1_reduced();
+            // 2ᵏ, of which k is in range.
+            (1.0 + x).scaled(f32::from_bits(((k as i32 + 127) as u32) << 23))
+        } else {
+            self.roughly::<crate::ops::math::Exp>(&Attrs::default())
+        }
+    }
+
+    #[inline(never)]
+    fn exp_m1(self) -> Self {
+        if self.high > -0.3 && self.high < 0.3 {
+            self.exp_m1_reduced().0
+        } else {
+            Real::exp(self) - 1.0
+        }
+    }
+
+    #[inline(never)]
+    fn ln(self) -> Self {
+        let rough = crate::kernel::math::ln(self.high);
+        if !rough.is_finite() {
+            return rough.into();
+        }
+        // Halley's method: y + 2 (x - eʸ) / (x + eʸ).
+        let y = TwoFloat::from(rough);
+        if !y.has_exp() {
+            return self.roughly::<crate::ops::math::Ln>(&Attrs::default());
+        }
+        let e = Real::exp(y);
+        y + (2.0 * (self - e)) / (self + e)
+    }
+
+    #[inline(never)]
+    fn sin(self) -> Self {
+        if self.can_be_reduced() {
+            self.sin_cos().0
+        } else {
+            self.roughly::<crate::ops::math::Sin>(&Attrs::default())
+        }
+    }
+
+    #[inline(never)]
+    fn cos(self) -> Self {
+        if self.can_be_reduced() {
+            self.sin_cos().1
+        } else {
+            self.roughly::<crate::ops::math::Cos>(&Attrs::default())
+        }
+    }
+
+    #[inline(never)]
+    fn atan(self) -> Self {
+        let rough = TwoFloat::from(crate::kernel::math::atan(self.high));
+        if self.high.abs() < 1e30 {
+            // The tangent of what is missing, as small as that is itself.
+            let (sin, cos) = rough.sin_cos();
+            return rough + (self * cos - sin) / (cos + self * sin);
+        }
+        rough
+    }
+
+    #[inline(never)]
+    fn tanh(self) -> Self {
+        if self.high > -20.0 && self.high < 20.0 {
+            let x = Real::exp_m1(2.0 * self);
+            x / (x + 2.0)
+        } else {
+            self.roughly::<crate::ops::activation::Tanh>(&Attrs::default())
+        }
+    }
+
+    #[inline(never)]
+    fn sigmoid(self) -> Self {
+        if self.has_exp() && (-self).has_exp() {
+            1.0 / (1.0 + Real::exp(-self))
+        } else {
+            self.roughly::<crate::ops::activation::Sigmoid>(&Attrs::default())
+        }
+    }
+
+    fn silu(self) -> Self {
+        self * Real::sigmoid(self)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::assertions_on_constants)]
+mod tests {
+    extern crate std;
+    use super::{Split, TwoFloat};
+    use crate::function::Real;
+    use crate::random::{Uniform, seeded};
+
+    /// Compares with `f64`, which has 5 bits more, for numbers from a range.
+    fn compare(
+        name: &str,
+        [from, to]: [f32; 2],
+        unit: f64,
+        f: impl Fn(TwoFloat) -> TwoFloat,
+        exact: impl Fn(f64) -> f64,
+    ) {
+        let mut rng = seeded(1);
+        let Ok(uniform) = Uniform::new(from, to) else {
+            return assert!(false, "{from} to {to}");
+        };
+        let mut worst = 0.0_f64;
+        for _ in 0..20_000 {
+            let high = uniform.sample(&mut rng);
+            let x = TwoFloat::sum(high, high * 1e-8 * uniform.sample(&mut rng) / to);
+            let (found, expected) = (f64::from(f(x)), exact(f64::from(x)));
+            let error = ((found - expected) / expected).abs();
+            assert!(error <= unit, "{name} of {x:?}: {found}, {expected}");
+            worst = worst.max(error);
+        }
+    }
+
+    #[test]
+    fn arithmetic_has_46_bits() {
+        let third = TwoFloat::from(1.0) / 3.0;
+        let third64 = f64::from(third);
+        let unit = 1.5e-14; // 2⁻⁴⁶
+        compare("add", [-9.0, 9.0], 1e-12, |x| x + third, |x| x + third64);
+        compare("subtract", [1.0, 9.0], unit, |x| x - third, |x| x - third64);
+        compare(
+            "multiply",
+            [-9.0, 9.0],
+            unit,
+            |x| x * third,
+            |x| x * third64,
+        );
+        compare("divide", [-9.0, 9.0], unit, |x| third / x, |x| third64 / x);
+        compare("square root", [1e-9, 9.0], unit, Real::sqrt, f64::sqrt);
+    }
+
+    #[test]
+    fn functions_have_40_bits() {
+        let unit = 1e-12;
+        compare("exp", [-60.0, 80.0], unit, Real::exp, f64::exp);
+        compare("exp_m1", [-0.3, 0.3], unit, Real::exp_m1, f64::exp_m1);
+        compare("ln", [1e-20, 0.9], unit, Real::ln, f64::ln);
+        compare("ln", [1.1, 1e20], unit, Real::ln, f64::ln);
+        compare("sin", [-3.0, 3.0], unit, Real::sin, f64::sin);
+        compare("cos", [-1.5, 1.5], unit, Real::cos, f64::cos);
+        compare("atan", [-30.0, 30.0], unit, Real::atan, f64::atan);
+        compare("tanh", [-9.0, 9.0], unit, Real::tanh, f64::tanh);
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        compare("sigmoid", [-50.0, 50.0], unit, Real::sigmoid, sigmoid);
+        compare("powi", [-3.0, 3.0], unit, |x| x.powi(-5), |x| x.powi(-5));
+        let third = TwoFloat::from(1.0) / 3.0;
+        compare(
+            "pow",
+            [0.01, 99.0],
+            unit,
+            |x| Real::pow(x, third),
+            |x| x.powf(third.into()),
+        );
+        // Angles of many turns, where they are not near a zero.
+        compare("cos", [7540.0, 7541.0], unit, Real::cos, f64::cos);
+    }
+
+    #[test]
+    fn what_is_no_number_in_f32_is_none_in_pairs() {
+        const HARD: [f32; 8] = [
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            3e38,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+        ];
+        let same = |name: &str, found: TwoFloat, expected: f32| {
+            // A unit in the last place is what the two may differ by.
+            let near = (found.high() - expected).abs() <= 1e-6 * expected.abs();
+            let agree = found.high() == expected || found.high().is_nan() && expected.is_nan();
+            let agree = agree || expected.is_finite() && near;
+            assert!(
+                agree && found.low().is_finite(),
+                "{name}: {found:?}, {expected}"
+            );
+        };
+        for x in HARD {
+            let pair = TwoFloat::from(x);
+            same("exp", Real::exp(pair), Real::exp(x));
+            same("ln", Real::ln(pair), Real::ln(x));
+            same("sqrt", Real::sqrt(pair), Real::sqrt(x));
+            same("sigmoid", Real::sigmoid(pair), Real::sigmoid(x));
+            same("tanh", Real::tanh(pair), Real::tanh(x));
+            same("abs", Real::abs(pair), Real::abs(x));
+            for y in HARD {
+                let other = TwoFloat::from(y);
+                same("add", pair + other, x + y);
+                same("multiply", pair * other, x * y);
+                same("divide", pair / other, x / y);
+                same("pow", Real::pow(pair, other), Real::pow(x, y));
+                same("maximum", Real::maximum(pair, other), Real::maximum(x, y));
+                same("minimum", Real::minimum(pair, other), Real::minimum(x, y));
+                assert_eq!(Real::lt(pair, other), x < y);
+                assert_eq!(Real::ge(pair, other), x >= y);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_products_keep_what_cancels() {
+        let mut sum = TwoFloat::ZERO;
+        // 1.25 · 8e6 - 1e7 + 2⁻²⁰ · 3, in an order that f32 would lose.
+        for (a, b) in [(1.25, 8e6), (2.0_f32.powi(-20), 3.0), (-1e7, 1.0)] {
+            sum.add_product(Split::of(a), Split::of(b));
+        }
+        assert_eq!(f32::from(sum), 3.0 * 2.0_f32.powi(-20));
+    }
+}

@@ -1,0 +1,100 @@
+//! The last steps, undamped and mixed.
+
+use crate::function::TwoFloat;
+
+/// The most undamped steps.
+const STEPS: u8 = 8;
+
+/// Undamped steps so far.
+#[derive(Clone, Debug)]
+pub(super) struct Polish<const P: usize> {
+    /// The last two: where they began, and the steps.
+    before: [Option<([TwoFloat; P], [f32; P])>; 2],
+    /// The shortest of all, in standard errors; its beginning is in the solver.
+    pub(super) shortest: f32,
+    /// That one.
+    pub(super) step: [f32; P],
+    pub(super) left: u8,
+}
+
+impl<const P: usize> Polish<P> {
+    pub(super) const NEW: Self = Polish {
+        before: [None; 2],
+        shortest: f32::INFINITY,
+        step: [0.0; P],
+        left: STEPS,
+    };
+
+    /// Where to go from `at`, from which an undamped step leads by `step`: that much, less
+    /// what the last two steps turned out to be too long, by Anderson's method of depth 2
+    /// (D. G. Anderson, "Iterative procedures for nonlinear integral equations", 1965).
+    /// Lengths are measured by the norms of the Jacobian's columns.
+    pub(super) fn mixed(
+        &mut self,
+        at: [TwoFloat; P],
+        step: [f32; P],
+        norms: &[f32; P],
+    ) -> [TwoFloat; P] {
+        let (mut at_changes, mut changes) = ([[0.0; P]; 2], [[0.0; P]; 2]);
+        let [last, older] = &self.before;
+        if let Some((last_at, last_step)) = last {
+            at_changes[0] = moved(&at, last_at);
+            changes[0] = minus(step, last_step);
+            if let Some((older_at, older_step)) = older {
+                at_changes[1] = moved(last_at, older_at);
+                changes[1] = minus(*last_step, older_step);
+            }
+        }
+        let [first, second] = &changes;
+        let dot = |a, b| dot(a, b, norms);
+        let (a, b, c) = (dot(first, first), dot(first, second), dot(second, second));
+        let (u, v) = (dot(first, &step), dot(second, &step));
+        let determinant = a * c - b * b;
+        let weights = if determinant > 1e-4 * a * c {
+            [(u * c - v * b) / determinant, (v * a - u * b) / determinant]
+        } else if a > 0.0 {
+            [u / a, 0.0]
+        } else {
+            [0.0; 2]
+        };
+        self.before = [Some((at, step)), *last];
+
+        let mut to = at;
+        for (to, step) in to.iter_mut().zip(step) {
+            *to = *to + step;
+        }
+        for ((weight, at_change), change) in weights.iter().zip(&at_changes).zip(&changes) {
+            for ((to, at), step) in to.iter_mut().zip(at_change).zip(change) {
+                *to = *to - weight * (at + step);
+            }
+        }
+        to
+    }
+}
+
+/// The difference of two vectors.
+fn minus<const P: usize>(a: [f32; P], b: &[f32; P]) -> [f32; P] {
+    let mut difference = a;
+    for (a, b) in difference.iter_mut().zip(b) {
+        *a -= b;
+    }
+    difference
+}
+
+/// How far one set of parameters is from another.
+fn moved<const P: usize>(a: &[TwoFloat; P], b: &[TwoFloat; P]) -> [f32; P] {
+    let mut difference = [0.0; P];
+    for ((to, a), b) in difference.iter_mut().zip(a).zip(b) {
+        *to = f32::from(*a - *b);
+    }
+    difference
+}
+
+/// The product of two steps, measured by the norms of the Jacobian's columns.
+fn dot<const P: usize>(a: &[f32; P], b: &[f32; P], norms: &[f32; P]) -> f32 {
+    let mut sum = 0.0;
+    for ((a, b), norm) in a.iter().zip(b).zip(norms) {
+        sum += (norm * a) * (norm * b);
+    }
+    sum
+}

@@ -1,0 +1,189 @@
+//! What is minimised: residuals, row by row.
+
+use core::marker::PhantomData;
+
+use crate::function::{Function, Jet, TwoFloat};
+
+/// One row of a problem with `P` parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row<const P: usize> {
+    /// Prediction minus observation, times the row's weight.
+    pub residual: f32,
+    /// Its derivatives by the parameters: a row of the Jacobian.
+    pub derivatives: [f32; P],
+    /// How far off rounding leaves the residual: of a fit that is exact, so much is left.
+    pub rounding: f32,
+}
+
+/// Residuals and their derivatives, whose squares are to be as small as can be in sum.
+///
+/// Rows are asked for by number, in order, and nothing of them is kept: they may be computed
+/// from what is in flash.
+pub trait Problem<const P: usize> {
+    /// The precision of parameters: `f32`, or [`TwoFloat`] if residuals are computed with
+    /// more digits than `f32` has.
+    type Scalar: Copy + From<TwoFloat>;
+
+    /// How many rows there are.
+    fn rows(&self) -> usize;
+
+    /// Row `i` with parameters `p`.
+    fn row(&self, i: usize, p: &[Self::Scalar; P]) -> Row<P>;
+
+    /// The derivative of residual `i` at `p` along a direction.
+    fn slope(&self, i: usize, p: &[Self::Scalar; P], direction: &[f32; P]) -> f32 {
+        let derivatives = self.row(i, p).derivatives;
+        let mut sum = 0.0;
+        for (d, direction) in derivatives.iter().zip(direction) {
+            sum += d * direction;
+        }
+        sum
+    }
+}
+
+/// A [`Function`] next to observations: rows of `X` inputs, what was observed, and how sure
+/// that is.
+///
+/// ```
+/// use baregrad::function::models::Line;
+/// use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
+///
+/// let (t_u, t_c) = ([35.7, 55.9, 58.2, 81.9], [0.5, 14.0, 15.0, 28.0]);
+/// let problem = CurveFit::new(Line, &t_u, &t_c);
+/// let solution = LevenbergMarquardt::new([1.0, 0.0]).run(&problem);
+/// assert!(solution.is_converged());
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CurveFit<'a, F, const X: usize> {
+    x: &'a [[f32; X]],
+    y: &'a [f32],
+    sigma: &'a [f32],
+    function: PhantomData<fn() -> F>,
+}
+
+impl<'a, F, const X: usize> CurveFit<'a, F, X> {
+    /// Inputs row by row, `[n, X]`, and an observation for each row, `[n]`. As many rows as
+    /// both have.
+    #[must_use]
+    pub fn new(function: F, x: &'a [f32], y: &'a [f32]) -> Self {
+        let _ = function;
+        CurveFit {
+            x: x.as_chunks().0,
+            y,
+            sigma: &[],
+            function: PhantomData,
+        }
+    }
+
+    /// The standard deviation of each observation, in its unit: residuals are divided by it.
+    /// Rows beyond those given have 1.
+    #[must_use]
+    pub fn sigma(self, sigma: &'a [f32]) -> Self {
+        CurveFit { sigma, ..self }
+    }
+
+    fn sample(&self, i: usize) -> ([f32; X], f32, f32) {
+        let x = self.x.get(i).copied().unwrap_or([f32::NAN; X]);
+        let y = self.y.get(i).copied().unwrap_or(f32::NAN);
+        let weight = self.sigma.get(i).map_or(1.0, |sigma| 1.0 / sigma);
+        (x, y, weight)
+    }
+}
+
+impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for CurveFit<'_, F, X> {
+    type Scalar = f32;
+
+    #[inline(always)]
+    fn rows(&self) -> usize {
+        self.x.len().min(self.y.len())
+    }
+
+    #[inline(always)]
+    fn row(&self, i: usize, p: &[f32; P]) -> Row<P> {
+        let (x, y, weight) = self.sample(i);
+        let (value, derivatives) = F::value_and_gradient(x, *p);
+        Row {
+            residual: weight * (value - y),
+            derivatives: derivatives.map(|d| weight * d),
+            rounding: f32::EPSILON * weight * y.abs().max(value.abs()),
+        }
+    }
+
+    #[inline(always)]
+    fn slope(&self, i: usize, p: &[f32; P], direction: &[f32; P]) -> f32 {
+        let (x, _, weight) = self.sample(i);
+        // The parameters as they move along the direction, which is the one variable.
+        let along = Jet::<f32, 1>::variable(0.0, 0);
+        let mut moving = [along; P];
+        for ((to, p), d) in moving.iter_mut().zip(p).zip(direction) {
+            *to = along * *d + *p;
+        }
+        let [slope] = F::eval(x.map(Jet::constant), moving).derivatives();
+        weight * slope
+    }
+}
+
+/// By how much less pairs are rounded than `f32`, elementary functions included.
+const PAIRS: f32 = 1.0 / (1 << 20) as f32;
+
+/// A [`CurveFit`] whose predictions are computed in [pairs](TwoFloat) of `f32`.
+#[derive(Clone, Copy, Debug)]
+pub struct InPairs<'a, F, const X: usize> {
+    fit: CurveFit<'a, F, X>,
+    x_low: &'a [[f32; X]],
+    y_low: &'a [f32],
+}
+
+impl<'a, F, const X: usize> CurveFit<'a, F, X> {
+    /// Computes predictions in pairs of `f32`.
+    #[must_use]
+    pub fn in_pairs(self) -> InPairs<'a, F, X> {
+        InPairs {
+            fit: self,
+            x_low: &[],
+            y_low: &[],
+        }
+    }
+}
+
+impl<'a, F, const X: usize> InPairs<'a, F, X> {
+    /// What `f32` does not hold of inputs and observations, to be added to them.
+    #[must_use]
+    pub fn low(self, x_low: &'a [f32], y_low: &'a [f32]) -> Self {
+        InPairs {
+            x_low: x_low.as_chunks().0,
+            y_low,
+            ..self
+        }
+    }
+}
+
+impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for InPairs<'_, F, X> {
+    type Scalar = TwoFloat;
+
+    fn rows(&self) -> usize {
+        Problem::<P>::rows(&self.fit)
+    }
+
+    fn row(&self, i: usize, p: &[TwoFloat; P]) -> Row<P> {
+        let row = self.fit.row(i, &p.map(f32::from));
+        let (x, y, weight) = self.fit.sample(i);
+        let mut inputs = x.map(TwoFloat::from);
+        if let Some(low) = self.x_low.get(i) {
+            for (x, low) in inputs.iter_mut().zip(low) {
+                *x = *x + *low;
+            }
+        }
+        let y = TwoFloat::sum(y, self.y_low.get(i).copied().unwrap_or(0.0));
+        let value = F::eval(inputs, *p);
+        Row {
+            residual: weight * f32::from(value - y),
+            rounding: row.rounding * PAIRS,
+            ..row
+        }
+    }
+
+    fn slope(&self, i: usize, p: &[TwoFloat; P], direction: &[f32; P]) -> f32 {
+        self.fit.slope(i, &p.map(f32::from), direction)
+    }
+}

@@ -1,0 +1,237 @@
+//! What came out, and how sure it is.
+
+use core::fmt;
+
+use super::normal::{Cholesky, Normal};
+use crate::function::TwoFloat;
+
+/// Why a solver ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// At a minimum: another step would change the parameters by less than 0.002 of their
+    /// standard errors.
+    Converged,
+    /// At a minimum, where residuals are no larger than what rounding leaves: parameters are
+    /// as good as the data, standard errors say no more than that they are small.
+    Exact,
+    /// As many passes over the rows as were allowed.
+    MaxPasses,
+    /// No step leads further down, and yet the last one was no small part of the standard
+    /// errors: a flat region, or rounding. Another start may do.
+    NoProgress,
+    /// The data say nothing about a parameter that those before it do not account for.
+    Singular {
+        /// Which, from 0.
+        parameter: usize,
+    },
+    /// A residual or a derivative was infinite or not a number at the start.
+    NotFinite {
+        /// The first row of that kind, from 0.
+        row: usize,
+    },
+    /// Fewer rows than parameters.
+    TooFewRows,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Status::Converged => f.write_str("converged"),
+            Status::Exact => f.write_str("exact, but for rounding"),
+            Status::MaxPasses => f.write_str("not converged: as many passes as were allowed"),
+            Status::NoProgress => f.write_str("not converged: no progress, try another start"),
+            Status::Singular { parameter } => write!(
+                f,
+                "not converged: the data say nothing about parameter {parameter}"
+            ),
+            Status::NotFinite { row } => {
+                write!(
+                    f,
+                    "not finite at the start, in row {row}: try another start"
+                )
+            }
+            Status::TooFewRows => f.write_str("fewer rows than parameters"),
+        }
+    }
+}
+
+/// Parameters at the end, and their covariance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Solution<const P: usize> {
+    params: [f32; P],
+    status: Status,
+    passes: u32,
+    rows: usize,
+    /// The root of the sum of squared residuals, whose square may be no number.
+    norm: f32,
+    absolute_sigma: bool,
+    /// `(JᵀJ)⁻¹`, where columns of `J` are multiplied by the scale of their parameters.
+    inverse: Option<[[f32; P]; P]>,
+    scale: [f32; P],
+}
+
+impl<const P: usize> Solution<P> {
+    pub(super) fn new(
+        params: [f32; P],
+        normal: &Normal<P>,
+        column_scale: &[f32; P],
+        residual_scale: f32,
+        rows: usize,
+        passes: u32,
+        status: Status,
+    ) -> Self {
+        let inverse = Cholesky::of(&normal.jj, &[0.0; P]).ok().map(|cholesky| {
+            let mut inverse = [[0.0; P]; P];
+            for (j, row) in inverse.iter_mut().enumerate() {
+                let mut unit = [TwoFloat::ZERO; P];
+                if let Some(one) = unit.get_mut(j) {
+                    *one = TwoFloat::from(1.0);
+                }
+                *row = cholesky.solve(unit).map(f32::from);
+            }
+            inverse
+        });
+        Solution {
+            params,
+            status,
+            passes,
+            rows,
+            norm: libm::sqrtf(normal.rr.into()) / residual_scale,
+            absolute_sigma: false,
+            inverse,
+            scale: *column_scale,
+        }
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub fn params(&self) -> [f32; P] {
+        self.params
+    }
+
+    /// Why it ended.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Whether the parameters are those of a minimum.
+    #[must_use]
+    pub fn is_converged(&self) -> bool {
+        matches!(self.status, Status::Converged | Status::Exact)
+    }
+
+    /// How often the rows were gone through.
+    #[must_use]
+    pub fn passes(&self) -> u32 {
+        self.passes
+    }
+
+    /// The sum of squared residuals, in the square of their unit.
+    #[must_use]
+    pub fn sum_of_squares(&self) -> f32 {
+        self.norm * self.norm
+    }
+
+    /// Rows without those that the parameters account for.
+    #[must_use]
+    pub fn degrees_of_freedom(&self) -> usize {
+        self.rows.saturating_sub(P)
+    }
+
+    /// The standard deviation of residuals, `√(sum of squares / degrees of freedom)`; not a
+    /// number if there are no degrees of freedom.
+    #[must_use]
+    pub fn residual_standard_deviation(&self) -> f32 {
+        self.norm / libm::sqrtf(self.degrees_of_freedom() as f32)
+    }
+
+    /// Takes what residuals were divided by for the standard deviations that observations
+    /// have, and not only for their ratios: `absolute_sigma` of scipy's `curve_fit`. Else
+    /// the residuals say how large deviations are.
+    ///
+    /// ```
+    /// use baregrad::function::models::Line;
+    /// use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
+    ///
+    /// let (x, y, sigma) = ([0.0, 1.0, 2.0], [0.0, 1.5, 2.0], [0.1; 3]);
+    /// let solution = LevenbergMarquardt::new([1.0, 0.0]).run(&CurveFit::new(Line, &x, &y).sigma(&sigma));
+    /// let [slope, _] = solution.standard_errors().unwrap();
+    /// assert!((slope - 0.288675).abs() < 1e-5); // by the scatter of the points
+    /// let [slope, _] = solution.absolute_sigma().standard_errors().unwrap();
+    /// assert!((slope - 0.0707107).abs() < 1e-6); // 0.1 / √2
+    /// ```
+    #[must_use]
+    pub fn absolute_sigma(self) -> Self {
+        Solution {
+            absolute_sigma: true,
+            ..self
+        }
+    }
+
+    /// The standard deviation of observations for each parameter, in units of its column.
+    fn deviations(&self) -> [f32; P] {
+        let deviation = match self.absolute_sigma {
+            true => 1.0,
+            false => self.residual_standard_deviation(),
+        };
+        self.scale.map(|scale| deviation * scale)
+    }
+
+    /// The covariance of the parameters, `(JᵀJ)⁻¹` times the variance of the observations;
+    /// `None` if the data do not determine all parameters, NaN if there are as many of them
+    /// as rows.
+    #[must_use]
+    pub fn covariance(&self) -> Option<[[f32; P]; P]> {
+        let (mut covariance, deviations) = (self.inverse?, self.deviations());
+        for (row, deviation) in covariance.iter_mut().zip(&deviations) {
+            for (x, other) in row.iter_mut().zip(&deviations) {
+                *x *= deviation * other;
+            }
+        }
+        Some(covariance)
+    }
+
+    /// The standard error of each parameter: the root of its variance.
+    #[must_use]
+    pub fn standard_errors(&self) -> Option<[f32; P]> {
+        let (inverse, mut errors) = (self.inverse?, self.deviations());
+        for (j, (error, row)) in errors.iter_mut().zip(&inverse).enumerate() {
+            *error *= libm::sqrtf(row.get(j).copied().unwrap_or(f32::NAN));
+        }
+        Some(errors)
+    }
+
+    /// The standard error of something that depends on the parameters by this gradient: of
+    /// the model's value at a point, say.
+    ///
+    /// ```
+    /// use baregrad::function::{Function, models::Line};
+    /// use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
+    ///
+    /// let (x, y) = ([0.0, 1.0, 2.0, 3.0], [0.1, 0.9, 2.1, 2.9]);
+    /// let solution = LevenbergMarquardt::new([1.0, 0.0]).run(&CurveFit::new(Line, &x, &y));
+    /// let error_at = |x: f32| {
+    ///     let (_, gradient) = Line::value_and_gradient([x], solution.params());
+    ///     solution.standard_error_of(&gradient).unwrap()
+    /// };
+    /// // Least in the middle of the data.
+    /// assert!(error_at(1.5) < error_at(0.0) && error_at(3.0) < error_at(10.0));
+    /// ```
+    #[must_use]
+    pub fn standard_error_of(&self, gradient: &[f32; P]) -> Option<f32> {
+        let (inverse, deviations) = (self.inverse?, self.deviations());
+        let mut scaled = *gradient;
+        for (g, deviation) in scaled.iter_mut().zip(deviations) {
+            *g *= deviation;
+        }
+        let mut variance = TwoFloat::ZERO;
+        for (a, row) in scaled.iter().zip(&inverse) {
+            for (b, inverse) in scaled.iter().zip(row) {
+                variance = variance + TwoFloat::from(*a) * *b * *inverse;
+            }
+        }
+        Some(libm::sqrtf(variance.into()))
+    }
+}
