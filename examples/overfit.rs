@@ -37,10 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 pub fn runs() -> Result<[(&'static str, Fitted); 4], Box<dyn Error>> {
     let training = measure(20, 1)?;
     let validation = measure(100, 2)?;
-    let network = Curve::Mlp {
-        widths: UNITS.to_vec(),
-        seed: 7,
-    };
+    let network = Curve::mlp(&UNITS, 7).ok_or("a network of these widths")?;
     let adam = || {
         let count = network.params().iter().map(|p| p.values().len()).sum();
         Adam::on_heap(1e-2, count)

@@ -231,8 +231,8 @@
 //! Below that, each layer knows only the ones to its right:
 //!
 //! ```text
-//! train  →  optim, function  →  ops  →  tape  →  op  →  shape, error
-//!                                 ↘ kernel
+//! train  →  calibrate  →  least_squares, optim  →  function, ops  →  tape  →  op  →  shape, error
+//!                                                           ↘ kernel
 //! ```
 //!
 //! | | |
@@ -243,6 +243,8 @@
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
 //! | [`optim`] | PyTorch's optimizers and schedules |
+//! | [`least_squares`] | Levenberg–Marquardt, with standard errors |
+//! | [`calibrate`] | readings of sensors: scales, curves, decimal numbers |
 //! | [`train`] | on the desktop: data, fitting, validation, reports, pictures |
 //! | [`random`] | seeded uniform and normal numbers, permutations |
 //! | [`gradcheck`] | `backward` against finite differences |
@@ -275,6 +277,7 @@ extern crate std;
 
 mod arena;
 mod batch;
+pub mod calibrate;
 mod error;
 pub mod function;
 pub mod gradcheck;

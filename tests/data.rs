@@ -116,11 +116,11 @@ fn warnings_say_what_neither_format_holds() {
         shown.starts_with("y = 101324.6") && shown.ends_with(" * x"),
         "{shown}"
     );
-    // Nanoseconds since 1970, in microseconds: f64 has every 256th.
+    // Nanoseconds since 1970, in microseconds: pairs have every 2^48th part of them.
     let (found, _) = warnings(1_764_410_400_000_000_000.0, 1000.0);
     assert_eq!(found.len(), 3, "{found:?}");
     assert!(
-        found[1].contains("has steps of 256 even in f64"),
+        found[1].contains("has steps of 6268 even in pairs of f32"),
         "{found:?}"
     );
 }

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use baregrad::calibrate::Calibration;
+
 /// An empty directory for one test.
 fn directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -107,6 +109,7 @@ fn help_says_it_all() {
         "--patience",
         "--l2",
         "--out",
+        "--save",
         "--force",
         "linear, poly:N",
         "mlp:N,N",
@@ -386,6 +389,79 @@ fn files_of_another_run_are_not_replaced() {
         "{error}"
     );
     assert!(files(&free).is_empty());
+}
+
+/// The record predicts, without std or a heap, what the tool's calibration does: of the
+/// thermometer's line by the coefficients that are printed.
+#[test]
+fn the_saved_record_predicts_what_was_fitted() {
+    let directory = directory("save");
+    let thermometer = data("thermometer");
+    let columns = ["--x", "t_u", "--y", "t_c", "--validation", "0"];
+    for model in ["linear", "poly:3", "mlp:4"] {
+        let more = ["--model", model, "--save", "cal.bin", "--force"];
+        let arguments = [&[thermometer.as_str()], &columns[..], &more].concat();
+        let output = run(&directory, &arguments);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{text}");
+        assert!(text.ends_with("cal.bin\n"), "{text}");
+
+        let bytes = fs::read(directory.join("cal.bin")).unwrap();
+        let mut params = [0.0; 16];
+        let calibration = Calibration::read(&bytes, &mut params).unwrap();
+        assert_eq!(calibration.curve.to_string(), model);
+        assert_eq!(calibration.origin.samples, 11);
+        assert_eq!(calibration.origin.epochs, 2000);
+        let range = calibration.range.map(|reading| reading.to_string());
+        assert_eq!(range, ["21.8", "81.9"]);
+
+        // The Rust that is written for firmware has the same numbers.
+        let rust = fs::read_to_string(directory.join("calibration/thermometer.rs")).unwrap();
+        let offset = format!("const X_OFFSET: f32 = {:?};", calibration.input.offset.hi());
+        assert!(rust.contains(&offset), "{rust}");
+        if model == "linear" {
+            let found: Vec<f64> = coefficients(&text, "t_u");
+            let mut arena = baregrad::Arena::<64, 8>::new();
+            let value = calibration.predict(&arena.tape(), "40".parse().unwrap());
+            let value = value.unwrap().value.to_f64();
+            assert!(
+                (value - (found[0] + 40.0 * found[1])).abs() < 1e-5,
+                "{value}"
+            );
+        }
+    }
+}
+
+/// A record is never written over the data, over what is not of this run, or in part.
+#[test]
+fn the_record_is_written_like_all_other_files() {
+    let directory = directory("save-refused");
+    fs::write(directory.join("ph.csv"), PH).unwrap();
+    fs::write(directory.join("mine.bin"), "mine").unwrap();
+    let before = files(&directory);
+    for (save, expected) in [
+        ("ph.csv", "the data themselves"),
+        ("mine.bin", "exists, and is not of this run"),
+        ("none/cal.bin", "none/cal.bin: No such file or directory"),
+        (".", "expected a file, found a directory"),
+    ] {
+        let error = calibrate_ph(&directory, "ph.csv", &["--save", save]).unwrap_err();
+        assert!(error.contains(expected), "{save}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(files(&directory) == before, "{save}");
+    }
+    // The same command again is of the same run; diverging leaves nothing.
+    for written in ["written: cal.bin", "replaced: cal.bin"] {
+        let text = calibrate_ph(&directory, "ph.csv", &["--save", "cal.bin"]).unwrap();
+        assert!(text.contains(written), "{text}");
+    }
+    let more = ["--save", "other.bin", "--lr", "1e9", "--out", "other"];
+    calibrate_ph(&directory, "ph.csv", &more).unwrap_err();
+    let names: Vec<String> = files(&directory)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["cal.bin", "mine.bin", "ph.csv"]);
 }
 
 // ---- numbers --------------------------------------------------------------------

@@ -42,7 +42,7 @@ pub struct TwoFloat {
 
 /// The sum of two numbers, and what rounding took from it.
 #[inline(always)]
-fn two_sum(a: f32, b: f32) -> (f32, f32) {
+pub(crate) fn two_sum(a: f32, b: f32) -> (f32, f32) {
     let sum = a + b;
     let b_part = sum - a;
     (sum, (a - (sum - b_part)) + (b - b_part))

@@ -5,13 +5,12 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::curve::Curve;
 use super::data::{FINE, spacing};
 use super::digits::{Shortest, exponent, significant};
 use super::evaluate::predict;
 use super::fitted::Fitted;
 use super::model::{Model, Param};
-use super::scale::Scale;
+use crate::calibrate::{self, Curve, Origin, Pair, Scale};
 use crate::error::Error;
 use crate::kernel::generic::IN_ORDER;
 use crate::var::Var;
@@ -49,6 +48,7 @@ pub struct Calibration {
     scales: [Scale; 2],
     /// The least and the largest reading that was trained with.
     range: [f64; 2],
+    origin: Origin,
 }
 
 /// A formula whose terms are at most so many times as large as the spread of its
@@ -67,12 +67,60 @@ impl Calibration {
         range: [f64; 2],
     ) -> Self {
         Calibration {
-            curve: curve.clone(),
+            curve: *curve,
             params: fitted.named_params().to_vec(),
             names: names.map(ToString::to_string),
             scales,
             range,
+            origin: Origin {
+                samples: u32::try_from(fitted.history().rows().0).unwrap_or(u32::MAX),
+                epochs: fitted.history().last().epoch,
+                loss: fitted.history().training_loss() / (scales[1].factor * scales[1].factor),
+            },
         }
+    }
+
+    /// Its [record](calibrate::Calibration::write): what a board or another program reads, and
+    /// predicts the same bits from. It has no names.
+    ///
+    /// ```
+    /// # use baregrad::optim::Sgd;
+    /// # use baregrad::train::{Calibration, Curve, Dataset, Fit, Scaler, Scaling};
+    /// # let data = Dataset::new([("raw", [100.0, 200.0, 300.0]), ("bar", [1.0, 1.5, 2.0])])?;
+    /// # let columns = [("raw", Curve::Linear.scaling()), ("bar", Scaling::Standard)];
+    /// # let scaler = Scaler::fit(&data, &columns)?;
+    /// # let samples = scaler.apply(&data)?.samples(&["raw"], &["bar"])?;
+    /// # let fitted = Fit::new(&Curve::Linear, &samples).run(&mut Sgd::new(0.5))?;
+    /// # let scales = ["raw", "bar"].map(|name| scaler.scale(name).unwrap());
+    /// # let calibration = Calibration::new(&Curve::Linear, &fitted, ["raw", "bar"], scales, [100.0, 300.0]);
+    /// use baregrad::calibrate;
+    ///
+    /// let bytes = calibration.to_record();
+    /// let mut params = [0.0; 2];
+    /// let there = calibrate::Calibration::read(&bytes, &mut params)?;
+    /// let mut arena = baregrad::Arena::<32, 8>::new();
+    /// let bar = there.predict(&arena.tape(), "250".parse()?)?;
+    /// assert_eq!(bar.value.hi(), calibration.predict(&[250.0])?[0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn to_record(&self) -> Vec<u8> {
+        let params = self.params.iter().flat_map(|param| &param.values);
+        let params: Vec<f32> = params.copied().collect();
+        let [input, output] = self.scales;
+        let calibration = calibrate::Calibration {
+            curve: self.curve,
+            input,
+            output,
+            range: self.range.map(Pair::from_f64),
+            params: &params,
+            origin: self.origin,
+        };
+        let mut bytes = std::vec![0; calibrate::Calibration::max_bytes(params.len())];
+        let written = calibration.write(&mut bytes);
+        debug_assert!(written.is_ok());
+        let len = written.map_or(0, <[u8]>::len);
+        bytes.truncate(len);
+        bytes
     }
 
     /// The meaning of the readings, as firmware computes it: in `f32`.
@@ -83,7 +131,7 @@ impl Calibration {
         predict(self, &self.params, readings, 1, 1024)
     }
 
-    /// The meaning of the readings, scaled and scaled back in `f64`: for readings or
+    /// The meaning of the readings, of which [pairs](Pair) are made: for readings or
     /// results that are large next to what they differ by, such as seconds since
     /// 1970. The curve itself is computed in `f32`.
     ///
@@ -91,10 +139,12 @@ impl Calibration {
     /// The tape's refusals, for example of no readings.
     pub fn predict_f64(&self, readings: &[f64]) -> Result<Vec<f64>, Error> {
         let [x, y] = self.scales;
-        let scaled = readings.iter().map(|&reading| x.apply_f64(reading) as f32);
+        let scaled = readings
+            .iter()
+            .map(|&reading| x.apply(Pair::from_f64(reading)));
         let scaled: Vec<f32> = scaled.collect();
         let predicted = predict(&self.curve, &self.params, &scaled, 1, 1024)?;
-        let meanings = predicted.iter().map(|&scaled| y.invert(f64::from(scaled)));
+        let meanings = predicted.iter().map(|&scaled| y.invert(scaled).to_f64());
         Ok(meanings.collect())
     }
 
@@ -119,7 +169,7 @@ impl Calibration {
             *constant = 0.0;
         }
         if self.cancelling(&coefficients, 0.0) > CANCELLING {
-            x.offset
+            x.offset.to_f64()
         } else {
             0.0
         }
@@ -147,17 +197,20 @@ impl Calibration {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn coefficients_about(&self, origin: f64) -> Option<Vec<f64>> {
-        let single = |param: &Param| param.values.first().copied().map(f64::from);
-        let params: Vec<f64> = self.params.iter().filter_map(single).collect();
-        let chebyshev = match (&self.curve, params.as_slice()) {
-            (Curve::Linear, &[w, b]) => Vec::from([b, w]),
-            (Curve::Poly(_), _) => params,
-            _ => return None,
-        };
+        if let Curve::Mlp { .. } = self.curve {
+            return None;
+        }
+        let params = self.params.iter().flat_map(|param| &param.values);
+        let mut chebyshev: Vec<f64> = params.map(|&p| p.into()).collect();
+        if chebyshev.len() != self.curve.param_count() {
+            return None;
+        }
+        // The bias comes last, and is the coefficient of 1.
+        chebyshev.rotate_right(1);
         let [x, y] = self.scales;
         // The reading, scaled, as a polynomial of its difference from the origin.
         let factor = f64::from(x.factor);
-        let scaled = [(origin - x.offset) * factor, factor];
+        let scaled = [(origin - x.offset.to_f64()) * factor, factor];
         let two_scaled = scaled.map(|c| 2.0 * c);
 
         let mut sum = std::vec![0.0; chebyshev.len()];
@@ -176,7 +229,7 @@ impl Calibration {
         let factor = f64::from(y.factor);
         sum.iter_mut().for_each(|c| *c /= factor);
         if let Some(constant) = sum.first_mut() {
-            *constant += y.offset;
+            *constant += y.offset.to_f64();
         }
         Some(sum)
     }
@@ -227,15 +280,12 @@ impl Calibration {
         } else {
             code += &format!(
                 "{head}    curve(x) / Y_FACTOR + Y_OFFSET\n}}\n\n\
-                 const X_ORIGIN: f64 = {:?};\n\
-                 const Y_ORIGIN: f64 = {:?};\n\n\
-                 /// The same, of a reading that `f32` does not hold.\n\
-                 pub fn calibrated_f64(reading: f64) -> f64 {{\n    \
-                     let x = (reading - X_ORIGIN) * X_FACTOR as f64;\n    \
-                     curve(x as f32) as f64 / Y_FACTOR as f64 + Y_ORIGIN\n\
-                 }}\n\n\
+                 // The rests of the offsets, which f32 does not hold.\n\
+                 const X_REST: f32 = {:?};\n\
+                 const Y_REST: f32 = {:?};\n{PAIRS}\n\
                  fn curve(x: f32) -> f32 {{\n{body}    y\n}}\n{helpers}",
-                x.offset, y.offset
+                x.offset.lo(),
+                y.offset.lo()
             );
         }
         code
@@ -247,7 +297,8 @@ impl Calibration {
     pub fn warnings(&self) -> Vec<String> {
         let [x, y] = self.scales;
         let is_count = |x: &f64| x.fract() == 0.0 && x.abs() <= f64::from(1 << 24);
-        let reach = |scale: Scale| scale.offset.abs() + 1.0 / f64::from(scale.factor.abs());
+        let reach =
+            |scale: Scale| scale.offset.to_f64().abs() + 1.0 / f64::from(scale.factor.abs());
         let [reading, meaning] = &self.names;
         let mut warnings = Vec::new();
         for (scale, farthest, is_exact, name, what) in [
@@ -270,10 +321,11 @@ impl Calibration {
         ] {
             let (spacing, spread) = (spacing(farthest), 1.0 / f64::from(scale.factor.abs()));
             // A scale without an origin says nothing about the spread.
-            if scale.offset == 0.0 || spacing <= FINE * spread || is_exact {
+            let offset = scale.offset.to_f64();
+            if offset == 0.0 || spacing <= FINE * spread || is_exact {
                 continue;
             }
-            let near = Shortest(scale.offset);
+            let near = Shortest(offset);
             let share = |steps: f64| {
                 let [steps, share, spread] =
                     [(steps, 3), (steps / spread, 2), (spread, 3)].map(|(x, n)| significant(x, n));
@@ -284,11 +336,10 @@ impl Calibration {
                 "`{name}` near {near} has steps of {steps} in f32, {of_spread}: \
                  `calibrated` {what}, `calibrated_f64` does not"
             ));
-            let spacing = farthest.next_up() - farthest;
-            if spacing > FINE * spread {
-                let (steps, of_spread) = share(spacing);
+            if let Some(spacing) = scale.lost(Pair::from_f64(farthest)) {
+                let (steps, of_spread) = share(spacing.into());
                 warnings.push(format!(
-                    "`{name}` near {near} has steps of {steps} even in f64, {of_spread}: \
+                    "`{name}` near {near} has steps of {steps} even in pairs of f32, {of_spread}: \
                      take off an origin before it is read"
                 ));
             }
@@ -305,22 +356,14 @@ impl Calibration {
                 body: String::from("    let y = W * x + B;\n"),
                 helpers: String::new(),
             },
-            (Curve::Poly(degree), [c0, c1, high @ ..]) => {
-                let mut constants = format!("// Of Chebyshev polynomials 0 to {degree}.\n");
-                constants += &array("LOW", &[*c0, *c1]);
-                let mut body = String::from("    let [c0, c1] = LOW;\n");
-                if high.is_empty() {
-                    body += "    let y = c1 * x + c0;\n";
-                } else {
-                    constants += &array("HIGH", high);
-                    body += CHEBYSHEV;
-                }
-                Code {
-                    constants,
-                    body,
-                    helpers: String::new(),
-                }
-            }
+            (Curve::Poly(degree), [high @ .., c0]) => Code {
+                constants: format!(
+                    "// Of Chebyshev polynomials 1 to {degree}, and of 1.\n{}const C0: f32 = {c0:?};\n",
+                    array("C", high)
+                ),
+                body: String::from(CHEBYSHEV),
+                helpers: String::new(),
+            },
             _ => self.network_code(),
         }
     }
@@ -393,12 +436,34 @@ fn matrix(name: &str, values: &[f32], columns: usize) -> String {
 }
 
 const CHEBYSHEV: &str = "    \
-    let mut y = c1 * x + c0;
     let (two_x, mut before, mut t) = (x + x, 1.0, x);
-    for c in HIGH {
+    let mut y = -0.0;
+    for c in C {
+        y += t * c;
         (before, t) = (t, two_x * t - before);
-        y += c * t;
     }
+    let y = y + C0;
+";
+
+/// The differences of pairs, as [`Pair`] has them.
+const PAIRS: &str = "
+/// The same, of a reading that `f32` does not hold.
+pub fn calibrated_f64(reading: f64) -> f64 {
+    let hi = reading as f32;
+    let lo = (reading - hi as f64) as f32;
+    let (difference, rest) = two_sum(hi, -X_OFFSET);
+    let x = (difference + (rest + (lo - X_REST))) * X_FACTOR;
+    let (sum, rest) = two_sum(Y_OFFSET, curve(x) / Y_FACTOR);
+    let (hi, lo) = two_sum(sum, rest + Y_REST);
+    hi as f64 + lo as f64
+}
+
+/// The sum, rounded, and what rounding took from it.
+fn two_sum(a: f32, b: f32) -> (f32, f32) {
+    let sum = a + b;
+    let of_b = sum - a;
+    (sum, (a - (sum - of_b)) + (b - of_b))
+}
 ";
 
 const SOFTSIGN: &str = "
@@ -450,8 +515,7 @@ impl Model for Calibration {
 
     fn forward<'t>(&self, reading: Var<'t>, params: &[Var<'t>]) -> Var<'t> {
         let [x, y] = self.scales;
-        let scaled = (reading - x.offset as f32) * x.factor;
-        self.curve.forward(scaled, params) / y.factor + y.offset as f32
+        y.invert_in(self.curve.record_on(x.apply_in(reading), params))
     }
 }
 
@@ -500,7 +564,7 @@ impl Calibration {
     /// How many times the spread of the results the terms of a formula are.
     fn cancelling(&self, coefficients: &[f64], origin: f64) -> f64 {
         let [x, y] = self.scales;
-        let difference = (x.offset - origin).abs() + 2.0 / f64::from(x.factor.abs());
+        let difference = (x.offset.to_f64() - origin).abs() + 2.0 / f64::from(x.factor.abs());
         let terms = coefficients.iter().rev();
         let largest = terms.fold(0.0, |sum, c| sum * difference + c.abs());
         largest * f64::from(y.factor.abs())

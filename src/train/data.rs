@@ -484,9 +484,8 @@ pub struct Coarse {
     pub deviation: f64,
 }
 
-/// The share of a column's spread that the spacing of `f32` may be: errors of a
-/// thousandth are below the noise of what sensors read.
-pub(super) const FINE: f64 = 1e-3;
+/// The share of a column's spread that the spacing of `f32` may be.
+pub(super) const FINE: f64 = crate::calibrate::FINE as f64;
 
 impl Coarse {
     /// `None` for a column that `f32` holds well, and for one that is constant.

@@ -20,13 +20,14 @@ use std::vec::Vec;
 
 use super::batches::Batches;
 use super::data::Samples;
-use super::early::{EarlyStopping, Watch};
+use super::early::Watch;
 use super::evaluate::{Evaluator, Recording, arena_for};
 use super::fitted::Fitted;
 use super::history::{Epoch, History, Stopped};
 use super::model::{Loss, Model, Param, mse};
 use super::residuals::{Predictor, Residuals};
 use super::step::{Clip, Penalty, Prepared};
+use crate::calibrate::EarlyStopping;
 use crate::error::Error;
 use crate::optim::Optimizer;
 use crate::optim::schedule::{Schedule, Scheduler};

@@ -85,13 +85,13 @@ mod split;
 mod step;
 mod verdict;
 
+pub use crate::calibrate::{Curve, EarlyStopping, Scale, Scaling};
 pub use crate::optim::schedule::Schedule;
 pub use batches::Batches;
 pub use calibration::Calibration;
-pub use curve::{Curve, CurveError};
+pub use curve::CurveError;
 pub use data::{Coarse, DataError, Dataset, Samples};
 pub use digits::significant;
-pub use early::EarlyStopping;
 #[cfg(feature = "csv")]
 pub use file::{CsvError, CsvErrorKind, read_csv};
 pub use fit::{Fit, FitError};
@@ -101,7 +101,7 @@ pub use model::{Function, Loss, Model, Param, model, mse};
 pub use observe::lines;
 #[cfg(feature = "progress")]
 pub use observe::progress;
-pub use scale::{Scale, Scaler, Scaling};
+pub use scale::Scaler;
 pub use split::{Indices, k_fold_indices, split_indices};
 pub use step::Clip;
 pub use verdict::{Judgement, Verdict};

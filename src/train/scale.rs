@@ -1,152 +1,72 @@
-//! Inputs and targets of a size that learns well, and the way back.
-//!
-//! The origin is taken off in `f64`, and the difference is rounded to `f32` after it
-//! has been scaled: of readings near 4e9 in steps of 200 the model sees the steps.
-//! Firmware applies both constants in `f32`. Where `f32` holds the readings well,
-//! both constants are `f32`, and what firmware computes differs from what the model
-//! was trained with by rounding alone; where it does not, see
-//! [`Coarse`](super::Coarse).
+//! Scales of columns: what [`calibrate`](crate::calibrate) chooses and applies, by name.
 
 use core::fmt;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::data::{DataError, Dataset, FINE, mean_and_deviation};
+use super::data::{DataError, Dataset, mean_and_deviation};
 use super::digits::Shortest;
-
-/// How to choose a [`Scale`] from the values of a column.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Scaling {
-    /// To mean 0 and standard deviation 1 (that of the population).
-    Standard,
-    /// To the range from -1 to 1.
-    MinMax,
-    /// By this factor, and no offset.
-    Fixed(f32),
-}
-
-/// `scaled = (x - offset) * factor`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize))]
-pub struct Scale {
-    /// The origin that is subtracted, in the units of the column. One that `f32` has, unless
-    /// rounding would move it by more than a thousandth of the spread.
-    pub offset: f64,
-    /// What the difference is multiplied by.
-    pub factor: f32,
-}
+use crate::calibrate::{Pair, Scale, ScaleError, Scaling};
 
 impl Scale {
-    /// The scaled value, as firmware computes it: a subtraction, then a
-    /// multiplication, in `f32`.
-    pub fn apply(&self, x: f32) -> f32 {
-        (x - self.offset as f32) * self.factor
-    }
-
-    /// The scaled value of a reading of which every digit counts: in `f64`.
-    ///
-    /// ```
-    /// use baregrad::train::Scale;
-    ///
-    /// let scale = Scale { offset: 4155917000.0, factor: 0.01 };
-    /// assert_eq!(scale.apply_f64(4155917100.0) as f32, 1.0);
-    /// assert_eq!(scale.apply(4155917100.0), 0.0); // no f32 lies between them
-    /// ```
-    pub fn apply_f64(&self, x: f64) -> f64 {
-        (x - self.offset) * f64::from(self.factor)
-    }
-
-    /// The value in the units of the column.
-    ///
-    /// ```
-    /// use baregrad::train::Scale;
-    ///
-    /// let scale = Scale { offset: 50.0, factor: 0.25 };
-    /// assert_eq!(scale.apply(58.0), 2.0);
-    /// assert_eq!(scale.invert(2.0), 58.0);
-    /// ```
-    pub fn invert(&self, scaled: f64) -> f64 {
-        scaled / f64::from(self.factor) + self.offset
-    }
-
     /// The two numbers as Rust, for firmware: `NAME_OFFSET` and `NAME_FACTOR`, both
     /// `f32`.
     ///
     /// ```
     /// use baregrad::train::Scale;
     ///
-    /// let scale = Scale { offset: 50.5, factor: 0.1 };
+    /// let scale = Scale { offset: 50.5.into(), factor: 0.1 };
     /// assert_eq!(
     ///     scale.to_rust("T_U"),
     ///     "const T_U_OFFSET: f32 = 50.5;\nconst T_U_FACTOR: f32 = 0.1;\n"
     /// );
     /// ```
     pub fn to_rust(&self, name: &str) -> String {
-        let (offset, factor) = (self.offset as f32, self.factor);
+        let (offset, factor) = (self.offset.hi(), self.factor);
         std::format!(
             "const {name}_OFFSET: f32 = {offset:?};\nconst {name}_FACTOR: f32 = {factor:?};\n"
         )
     }
+}
 
-    fn fit(column: &str, values: &[f64], scaling: Scaling) -> Result<Scale, DataError> {
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let (centre, spread) = match scaling {
-            Scaling::Fixed(factor) => {
-                if !factor.is_finite() || factor == 0.0 {
-                    return Err(DataError::Factor {
-                        column: column.to_string(),
-                        found: factor,
-                    });
-                }
-                return Ok(Scale {
-                    offset: 0.0,
-                    factor,
-                });
+/// The error of a column that has no scale. Values that are no `f32` may differ by
+/// less than one.
+fn in_column(column: &str, values: &[f64], scaling: Scaling, error: ScaleError) -> DataError {
+    let column = column.to_string();
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    match error {
+        ScaleError::Constant { .. } | ScaleError::Spread { .. } if low < high => {
+            DataError::Spread {
+                column,
+                found: match scaling {
+                    Scaling::MinMax => (high - low) / 2.0,
+                    _ => mean_and_deviation(values).1,
+                },
             }
-            Scaling::Standard => mean_and_deviation(values),
-            Scaling::MinMax => ((low + high) / 2.0, (high - low) / 2.0),
-        };
-        if low == high {
-            return Err(DataError::Constant {
-                column: column.to_string(),
-                value: low,
-            });
         }
-        let factor = (1.0 / spread) as f32;
-        if !factor.is_finite() {
-            return Err(DataError::Spread {
-                column: column.to_string(),
-                found: spread,
-            });
+        ScaleError::Constant { .. } | ScaleError::Spread { .. } => {
+            DataError::Constant { column, value: low }
         }
-        Ok(Scale {
-            offset: origin(centre, spread),
-            factor,
-        })
+        ScaleError::Factor { found } => DataError::Factor { column, found },
+        ScaleError::NotFinite { index } => DataError::NotFinite {
+            column,
+            row: index,
+            value: values.get(index).copied().unwrap_or(f64::NAN),
+        },
+        ScaleError::Empty => DataError::Empty,
     }
 }
 
-/// An `f32` near the centre, if there is one that is near enough; otherwise a number
-/// of few digits, for people to read: within a hundredth of the spread.
-fn origin(centre: f64, spread: f64) -> f64 {
-    let rounded = f64::from(centre as f32);
-    if (rounded - centre).abs() <= FINE * spread {
-        return rounded;
-    }
-    let digits = (spread / 100.0).log10().floor() as i32;
-    // Powers of ten below 1 are no binary fractions, their inverses are.
-    let power = 10.0_f64.powi(digits.abs());
-    let short = if digits >= 0 {
-        (centre / power).round() * power
-    } else {
-        (centre * power).round() / power
-    };
-    if (short - centre).abs() <= spread {
-        short
-    } else {
-        centre
+/// An offset as the number that it is.
+#[cfg(feature = "json")]
+impl serde::Serialize for Scale {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut to = to.serialize_struct("Scale", 2)?;
+        to.serialize_field("offset", &self.offset.to_f64())?;
+        to.serialize_field("factor", &self.factor)?;
+        to.end()
     }
 }
 
@@ -179,7 +99,10 @@ impl Scaler {
     /// next to none; a factor that is 0 or not finite.
     pub fn fit(training: &Dataset, columns: &[(&str, Scaling)]) -> Result<Scaler, DataError> {
         let fit = |&(name, scaling): &(&str, Scaling)| {
-            let scale = Scale::fit(name, &training.column_f64(name)?, scaling)?;
+            let values = training.column_f64(name)?;
+            let pairs = values.iter().map(|x| Pair::from_f64(*x));
+            let scale = Scale::fit(pairs, scaling);
+            let scale = scale.map_err(|error| in_column(name, &values, scaling, error))?;
             Ok((name.to_string(), scale))
         };
         let columns = columns.iter().map(fit).collect::<Result<_, DataError>>()?;
@@ -198,7 +121,7 @@ impl Scaler {
     /// A column of the scaler that the data do not have; values that become too
     /// large.
     pub fn apply(&self, data: &Dataset) -> Result<Dataset, DataError> {
-        self.map(data, |scale, x| scale.apply_f64(x))
+        self.map(data, |scale, x| scale.apply(Pair::from_f64(x)).into())
     }
 
     /// All columns, those that have a scale back in their units.
@@ -206,7 +129,7 @@ impl Scaler {
     /// # Errors
     /// As for [`apply`](Self::apply).
     pub fn invert(&self, scaled: &Dataset) -> Result<Dataset, DataError> {
-        self.map(scaled, |scale, x| scale.invert(x))
+        self.map(scaled, |scale, x| scale.invert(x as f32).to_f64())
     }
 
     fn map(&self, data: &Dataset, f: impl Fn(Scale, f64) -> f64) -> Result<Dataset, DataError> {
@@ -229,16 +152,17 @@ impl Scaler {
 /// A line per column: `t_u: (x - 50.5) * 0.0634`.
 impl fmt::Display for Scaler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (name, Scale { offset, factor })) in self.columns.iter().enumerate() {
+        for (i, (name, scale)) in self.columns.iter().enumerate() {
             let end = if i > 0 { "\n" } else { "" };
             write!(f, "{end}{name}: ")?;
+            let offset = scale.offset.to_f64();
             let size = Shortest(offset.abs());
             match offset {
                 0.0 => f.write_str("x")?,
-                _ if *offset < 0.0 => write!(f, "(x + {size})")?,
+                _ if offset < 0.0 => write!(f, "(x + {size})")?,
                 _ => write!(f, "(x - {size})")?,
             }
-            write!(f, " * {}", Shortest(f64::from(*factor)))?;
+            write!(f, " * {}", Shortest(f64::from(scale.factor)))?;
         }
         Ok(())
     }

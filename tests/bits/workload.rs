@@ -4,6 +4,9 @@
 
 use core::fmt;
 
+use baregrad::calibrate::{
+    Calibration, Curve, Differences, Fit, Origin, Pair, Poll, Samples, prepare,
+};
 use baregrad::function::models::{Line, Logistic, Visitor, visit};
 use baregrad::function::{DataGrads, Function, Real, Squared, TwoFloat};
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
@@ -42,7 +45,7 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 15] = [
+pub static GROUPS: [Group; 16] = [
     KERNELS,
     MATH,
     OPERATIONS,
@@ -55,6 +58,7 @@ pub static GROUPS: [Group; 15] = [
     SCHEDULES,
     LAYERS,
     THERMOMETER,
+    CALIBRATIONS,
     SINE_IN_PARTS,
     SINE,
     PROGRAMS,
@@ -154,6 +158,14 @@ pub const THERMOMETER: Group = Group {
     run: fit_thermometer,
     stack: 4500,
     digest: 0x4859_82d3_36d7_0265,
+};
+
+/// Readings in decimal text, curves fitted to them, records and predictions.
+pub const CALIBRATIONS: Group = Group {
+    name: "calibrations",
+    run: calibrations,
+    stack: 6000,
+    digest: 0x2259_95e4_1af1_691f,
 };
 
 /// A network of two hidden layers, 50 epochs, a few samples at a time.
@@ -1139,4 +1151,100 @@ fn program<'t>(tape: &'t Tape<'t>, n: usize, rng: &mut impl Rng) -> Var<'t> {
     }
     let sum = vars.into_iter().fold(data, |sum, var| sum + var);
     (sum * square(draw(rng))).sum().square() * 0.01 + sum.mse(data)
+}
+
+/// Readings of the thermometer, and what they should have been.
+const READINGS: [&str; 11] = [
+    "35.7", "55.9", "58.2", "81.9", "56.3", "48.9", "33.9", "21.8", "48.4", "60.4", "68.4",
+];
+const REFERENCES: [&str; 11] = [
+    "0.5", "14.0", "15.0", "28.0", "11.0", "8.0", "3.0", "-4.0", "6.0", "13.0", "21.0",
+];
+
+/// The thermometer's readings as they are, and far from zero.
+fn calibrations(digest: &mut Digest) -> Result<(), Error> {
+    for (origin, step) in [("0", 1.0), ("101325.07", 0.01), ("1764410400", 0.5)] {
+        let origin: Pair = origin.parse().unwrap_or_default();
+        let (mut x_memory, mut y_memory) = ([0.0; 11], [0.0; 11]);
+        let mut x = Differences::new(&mut x_memory);
+        let mut y = Differences::new(&mut y_memory);
+        let pair = |text: &str| text.parse::<Pair>().unwrap_or_default();
+        for (reading, reference) in READINGS.into_iter().zip(REFERENCES) {
+            let _ = x.push(origin.plus(step * pair(reading).hi()));
+            let _ = y.push(pair(reference));
+        }
+        for curve in ["linear", "poly:3", "mlp:4"] {
+            calibrate(digest, curve, &x, &y)?;
+        }
+    }
+    for text in [
+        "101325.07",
+        "-8388607.001",
+        "1e-45",
+        "3.4028235e38",
+        "16777217",
+    ] {
+        let pair: Pair = text.parse().unwrap_or_default();
+        digest.add(&[pair.hi(), pair.lo()]);
+    }
+    Ok(())
+}
+
+fn calibrate(
+    digest: &mut Digest,
+    curve: &str,
+    x: &Differences<'_>,
+    y: &Differences<'_>,
+) -> Result<(), Error> {
+    let curve = Curve::parse(curve).unwrap_or(Curve::Linear);
+    let (mut scaled_x, mut scaled_y) = ([0.0; 11], [0.0; 11]);
+    let scales = prepare(&curve, x.iter(), y.iter(), &mut scaled_x, &mut scaled_y);
+    let Ok([input, output]) = scales else {
+        return Ok(());
+    };
+    let mut start = [0.0; 13];
+    let (start, _) = start.split_at_mut(curve.param_count());
+    curve.start(start);
+    let mut params = [0.0; 13];
+    let (params, _) = params.split_at_mut(start.len());
+    let samples = Samples {
+        x: &scaled_x,
+        y: &scaled_y,
+    };
+    let mut floats = [0.0; 256];
+    let mut nodes = [const { baregrad::op::Node::EMPTY }; 12];
+    {
+        let tape = Tape::new(&mut floats, &mut nodes);
+        let record = |x| curve.record(x, start);
+        let mut fit = Fit::new(&tape, samples, 8, params, record)?.epochs(60);
+        // For as many parameters as the largest curve has.
+        let mut adam = Adam::<13>::new(0.05);
+        while fit.poll(&mut adam)? == Poll::Running {}
+        digest.add(&[fit.losses().first, fit.losses().training]);
+    }
+    let calibration = Calibration {
+        curve,
+        input,
+        output,
+        range: [Pair::ZERO; 2],
+        params,
+        origin: Origin::default(),
+    };
+    let mut bytes = [0; 252];
+    let mut room = [0.0; 13];
+    let record = calibration.write(&mut bytes);
+    let read = record.and_then(|record| {
+        for byte in record {
+            digest.add(&[f32::from(*byte)]);
+        }
+        Calibration::read(record, &mut room)
+    });
+    let Ok(read) = read else { return Ok(()) };
+    for reading in x.iter() {
+        let tape = Tape::new(&mut floats, &mut nodes);
+        if let Ok(prediction) = read.predict(&tape, reading) {
+            digest.add(&[prediction.value.hi(), prediction.value.lo()]);
+        }
+    }
+    Ok(())
 }

@@ -19,6 +19,10 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use baregrad::calibrate::{
+    Calibration, Curve, Differences, EarlyStopping, Fit, Origin, Pair, Record, RecordError,
+    Samples, Scale, Writer, move_behind, prepare,
+};
 use baregrad::function::{DataGrads, Function, Squared, models};
 use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
@@ -50,6 +54,7 @@ fn run() -> i32 {
         more_optimizers(data, out).is_err(),
         random(out).is_err(),
         shapes().is_err(),
+        calibrations(data, out).is_err(),
     ];
     schedules();
     kernels(data, out);
@@ -241,6 +246,86 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
     black_box(mark);
     tape.rewind(mark)?;
     black_box(Var::tape(w));
+    Ok(())
+}
+
+/// Readings in text to a calibration, its record, and predictions.
+#[inline(never)]
+fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
+    let text = black_box("101325.05");
+    let pair = text
+        .parse::<Pair>()
+        .unwrap_or(Pair::from_f64(black_box(0.5)));
+    let mut memory = [0.0; 8];
+    let mut readings = Differences::new(black_box(&mut memory[..]));
+    for x in black_box(data) {
+        black_box(readings.push(pair.plus(*x)).is_err());
+    }
+    readings.remove(size());
+    black_box((
+        readings.get(size()),
+        readings.written(size()),
+        pair.to_f64(),
+    ));
+    let curve = black_box(Curve::parse(black_box("mlp:4,4"))).unwrap_or(Curve::Linear);
+    let (mut x, mut y) = ([0.0; 8], [0.0; 8]);
+    let count = black_box(move_behind(&mut x, &mut y, black_box(&[2, 1])));
+    let scales = prepare(
+        &curve,
+        readings.iter(),
+        readings.iter(),
+        black_box(&mut x[..]),
+        black_box(&mut y[..]),
+    );
+    let [input, output] = black_box(scales).unwrap_or([Scale::ONE; 2]);
+    black_box((input.lost(pair), output.spread()));
+    curve.start(out);
+
+    let mut best = [0.0; 16];
+    let mut arena = Arena::<512, 32>::new();
+    let tape = arena.tape();
+    let samples = Samples {
+        x: black_box(&x[..]),
+        y: black_box(&y[..]),
+    };
+    let [training, validation] = samples.split_at(count);
+    let fit = Fit::new(&tape, training, size(), black_box(&mut best[..]), |x| {
+        curve.record(x, data)
+    });
+    if let Ok(fit) = fit {
+        let early = EarlyStopping::new(9).min_delta(black_box(0.1));
+        let fit = fit.epochs(black_box(9)).validation(validation);
+        let mut fit = black_box(fit.early_stopping(early));
+        black_box(fit.poll(&mut Sgd::new(0.1)).is_err());
+        fit.stop();
+        black_box((fit.epoch(), fit.losses(), fit.best()));
+    }
+
+    let mut bytes = [0; 128];
+    let calibration = Calibration {
+        curve,
+        input,
+        output,
+        range: [pair; 2],
+        params: black_box(&best[..]),
+        origin: Origin::default(),
+    };
+    let bytes = calibration.write(black_box(&mut bytes[..]))?;
+    let read = Calibration::read(black_box(bytes), out)?;
+    let mut arena = Arena::<512, 32>::new();
+    black_box(read.predict(&arena.tape(), pair).is_err());
+
+    let record = Record::read(black_box(bytes))?;
+    for (name, value) in record.entries() {
+        black_box((name, value));
+    }
+    black_box((record.integer("epochs")?, record.text("curve")?));
+    let mut bytes = [0; 64];
+    let mut writer = Writer::new(black_box(&mut bytes[..]));
+    writer.array("params", shape(), data.iter().copied());
+    writer.integer("epochs", black_box(1));
+    writer.text("note", black_box("text"));
+    black_box(writer.finish()?);
     Ok(())
 }
 

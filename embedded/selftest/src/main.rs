@@ -48,6 +48,8 @@ static GROUPS: &[workload::Group] = &[
     workload::LAYERS,
     #[cfg(feature = "thermometer")]
     workload::THERMOMETER,
+    #[cfg(feature = "calibrations")]
+    workload::CALIBRATIONS,
     #[cfg(feature = "sine-parts")]
     workload::SINE_IN_PARTS,
     #[cfg(feature = "sine")]

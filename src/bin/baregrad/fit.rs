@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::train::{
-    self, Calibration, Curve, Dataset, EarlyStopping, Fit, Fitted, Model, Scale, Scaler, Scaling,
+    self, Calibration, Curve, Dataset, EarlyStopping, Fit, Fitted, Scale, Scaler, Scaling,
 };
 use clap::ValueEnum;
 use output::Output;
@@ -65,6 +65,9 @@ pub(crate) struct Args {
     /// Directory to write to
     #[arg(long, value_name = "DIR", default_value = "calibration")]
     out: PathBuf,
+    /// Also write the calibration's record, for a board or another program
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
     /// Replace files of other runs, or other files, of the names to write
     #[arg(long)]
     force: bool,
@@ -141,6 +144,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn Error>> {
     files.write(".rs", &rust)?;
     files.write("-history.csv", &fitted.history().to_csv())?;
     files.draw(&calibration, &fitted, &parts, [x, y])?;
+    files.save(&calibration.to_record())?;
     files.finish()
 }
 
@@ -166,10 +170,10 @@ fn print_coefficients(calibration: &Calibration, x: &str) {
 fn seeded(curve: &Curve, seed: u64) -> Curve {
     match curve {
         Curve::Mlp { widths, .. } => Curve::Mlp {
-            widths: widths.clone(),
+            widths: *widths,
             seed,
         },
-        curve => curve.clone(),
+        curve => *curve,
     }
 }
 
@@ -191,7 +195,7 @@ impl Parts {
         // One more than a curve needs to go through all of them.
         let needed = match curve {
             Curve::Mlp { .. } => 3,
-            curve => curve.params().len() + 1,
+            curve => curve.param_count() + 1,
         };
         if training.rows() < needed {
             return Err(format!(
@@ -228,17 +232,15 @@ fn fit(args: &Args, curve: &Curve, parts: &Parts) -> Result<Fitted, Box<dyn Erro
         Method::Sgd
     };
     let method = args.method.unwrap_or(default);
-    let params = curve.params();
     let lr = args.lr.unwrap_or(match method {
         // Terms of a curve are about 1 in size: steps of this length do not
         // overshoot.
-        Method::Sgd if !is_network => 1.0 / params.len() as f32,
+        Method::Sgd if !is_network => 1.0 / curve.param_count() as f32,
         _ => 1e-2,
     });
-    let elements = params.iter().map(|param| param.values().len()).sum();
     let mut optimizer: Box<dyn Optimizer> = match method {
         Method::Sgd => Box::new(Sgd::new(lr)),
-        Method::Adam => Box::new(Adam::on_heap(lr, elements)),
+        Method::Adam => Box::new(Adam::on_heap(lr, curve.param_count())),
     };
 
     let mut fit = Fit::new(curve, &training)

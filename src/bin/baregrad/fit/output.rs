@@ -20,6 +20,8 @@ pub(super) struct Output {
     directory: PathBuf,
     /// The name of the data.
     stem: OsString,
+    /// Where the record goes, if anywhere.
+    save: Option<PathBuf>,
     /// The data and all that decides what comes of them: the same for a command that
     /// is repeated, and part of the report.
     pub(super) run: serde_json::Value,
@@ -36,6 +38,7 @@ impl Output {
         let output = Output {
             directory: args.out.clone(),
             stem: args.data.file_stem().unwrap_or_default().to_owned(),
+            save: args.save.clone(),
             run: serde_json::json!({
                 "data": data.to_string_lossy(),
                 "x": args.x,
@@ -50,11 +53,21 @@ impl Output {
                 "seed": args.seed.to_string(),
                 "patience": args.patience,
                 "l2": text(Some(args.l2)),
+                "save": args.save.as_ref().map(|path| path.to_string_lossy()),
             }),
         };
         output.check_directory()?;
+        if let Some(path) = &output.save {
+            let probe = beside(path);
+            let written = fs::write(&probe, []).and_then(|()| fs::remove_file(&probe));
+            written.map_err(|why| format!("{}: {why}", path.display()))?;
+        }
         let is_own = output.was_this_run();
-        for path in ENDINGS.map(|ending| output.path(ending)) {
+        for path in ENDINGS
+            .map(|ending| output.path(ending))
+            .into_iter()
+            .chain(args.save.clone())
+        {
             if is_same(&path, &args.data) {
                 let path = path.display();
                 let why = format!("{path}: the data themselves, which are not written over");
@@ -133,6 +146,14 @@ impl Output {
     }
 }
 
+/// A file in the making, in the directory of the one it will be.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}", std::process::id()));
+    path.with_file_name(name)
+}
+
 /// Whether both are one file, by whatever names.
 fn is_same(a: &Path, b: &Path) -> bool {
     #[cfg(unix)]
@@ -156,6 +177,9 @@ pub(super) struct Files {
 impl Drop for Files {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.beside);
+        if let Some(path) = &self.output.save {
+            let _ = fs::remove_file(beside(path));
+        }
         for directory in &self.made {
             // Only those that are empty can be removed.
             let _ = fs::remove_dir(directory);
@@ -174,15 +198,27 @@ impl Files {
         Ok(())
     }
 
+    /// The record, if it is asked for.
+    pub(super) fn save(&self, record: &[u8]) -> Result<(), Box<dyn Error>> {
+        if let Some(path) = &self.output.save {
+            fs::write(beside(path), record).map_err(|why| format!("{}: {why}", path.display()))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn finish(self) -> Result<(), Box<dyn Error>> {
-        for ending in ENDINGS {
-            let path = self.output.path(ending);
+        let outputs = ENDINGS.map(|ending| (self.path(ending), self.output.path(ending)));
+        let record = self
+            .output
+            .save
+            .iter()
+            .map(|path| (beside(path), path.clone()));
+        for (made, path) in outputs.into_iter().chain(record) {
             let written = match fs::symlink_metadata(&path) {
                 Ok(_) => "replaced",
                 Err(_) => "written",
             };
-            fs::rename(self.path(ending), &path)
-                .map_err(|why| format!("{}: {why}", path.display()))?;
+            fs::rename(made, &path).map_err(|why| format!("{}: {why}", path.display()))?;
             println!("{written}: {}", path.display());
         }
         Ok(())
@@ -210,7 +246,7 @@ impl Files {
         let origin = |name: &str| -> Result<f64, Box<dyn Error>> {
             let is_coarse = coarse.iter().any(|column| column == name);
             Ok(if is_coarse {
-                parts.scale(name)?.offset
+                parts.scale(name)?.offset.to_f64()
             } else {
                 0.0
             })

@@ -1,0 +1,412 @@
+//! All that turns a reading into what it means, and its record.
+
+use core::fmt;
+
+use super::curve::{Curve, MAX_NAME};
+use super::pair::Pair;
+use super::record::{Array, Record, RecordError, Writer};
+use super::scale::Scale;
+use crate::error::Error;
+use crate::tape::Tape;
+
+/// From readings to what they mean, in the units of the data: a curve, its parameters, and
+/// the scales of what goes in and comes out. Parameters are the caller's: on a heap, or not.
+///
+/// ```
+/// use baregrad::calibrate::{Calibration, Curve, Origin, Pair, Scale};
+/// use baregrad::Arena;
+///
+/// let calibration = Calibration {
+///     curve: Curve::Linear,
+///     input: Scale { offset: 50.0.into(), factor: 0.1 },
+///     output: Scale { offset: 10.0.into(), factor: 0.125 },
+///     range: [20.0.into(), 80.0.into()],
+///     params: &[1.0, 0.25],
+///     origin: Origin { samples: 11, epochs: 500, loss: 2.9 },
+/// };
+///
+/// let mut arena = Arena::<32, 8>::new();
+/// let reading: Pair = "60".parse()?;
+/// let prediction = calibration.predict(&arena.tape(), reading)?;
+/// assert_eq!(prediction.value.hi(), 8.0 * (1.0 * (60.0 - 50.0) * 0.1 + 0.25) + 10.0);
+/// assert!(prediction.is_inside);
+///
+/// // To bytes, and back: on another machine.
+/// let mut bytes = [0; 256];
+/// let bytes = calibration.write(&mut bytes)?;
+/// let mut params = [0.0; 2];
+/// assert_eq!(Calibration::read(bytes, &mut params)?, calibration);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration<'p> {
+    /// From scaled readings to scaled results.
+    pub curve: Curve,
+    /// The scale of readings.
+    pub input: Scale,
+    /// The scale of results.
+    pub output: Scale,
+    /// The least and the largest reading that it was fitted to.
+    pub range: [Pair; 2],
+    /// As many as the curve [has](Curve::param_count).
+    pub params: &'p [f32],
+    /// How it came about.
+    pub origin: Origin,
+}
+
+/// How a calibration came about.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Origin {
+    /// How many samples it was fitted to.
+    pub samples: u32,
+    /// How often all of them were gone through.
+    pub epochs: u32,
+    /// The mean squared error that was left over, in the unit of the results squared.
+    pub loss: f32,
+}
+
+/// The meaning of a reading.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// The result, in its own unit.
+    pub value: Pair,
+    /// Whether the reading is in the range that the calibration was fitted to. Outside of it
+    /// nobody knows how far off the result is.
+    pub is_inside: bool,
+}
+
+/// Why there is no prediction.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum PredictError {
+    /// The reading, or what the curve makes of it, is not finite.
+    NotFinite {
+        /// The result.
+        found: f32,
+    },
+    /// The arena is too small for the curve, or the parameters are not as many as it has.
+    Tape(Error),
+}
+
+impl fmt::Display for PredictError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PredictError::NotFinite { found } => write!(
+                f,
+                "expected a reading with a finite result, found {}",
+                super::Decimal(*found)
+            ),
+            PredictError::Tape(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for PredictError {}
+
+impl From<Error> for PredictError {
+    fn from(error: Error) -> Self {
+        PredictError::Tape(error)
+    }
+}
+
+/// Numbers that a scale takes in a record.
+const SCALE: usize = 3;
+
+impl<'p> Calibration<'p> {
+    /// The meaning of a reading, computed on a tape that has room for the parameters, twice, and
+    /// for the widest layers. The same bits on every machine.
+    ///
+    /// # Errors
+    /// A result that is not finite; an arena that is too small.
+    pub fn predict<'t>(
+        &self,
+        tape: &'t Tape<'t>,
+        reading: Pair,
+    ) -> Result<Prediction, PredictError> {
+        let x = tape.constant(&[self.input.apply(reading)], [1, 1]);
+        let scaled = tape.no_grad(|| self.curve.record(x, self.params)).item()?;
+        let value = self.output.invert(scaled);
+        if !reading.is_finite() || !value.is_finite() {
+            return Err(PredictError::NotFinite { found: value.hi() });
+        }
+        Ok(Prediction {
+            value,
+            is_inside: self.covers(reading),
+        })
+    }
+
+    /// Whether a reading is in the range that it was fitted to.
+    #[must_use]
+    pub fn covers(&self, reading: Pair) -> bool {
+        let [low, high] = self.range;
+        low <= reading && reading <= high
+    }
+
+    /// The most bytes that the record of a curve of so many parameters takes.
+    #[must_use]
+    pub const fn max_bytes(params: usize) -> usize {
+        200 + 4 * params
+    }
+
+    /// Writes its record, of [`max_bytes`](Self::max_bytes) at most.
+    ///
+    /// # Errors
+    /// Bytes that are too few.
+    pub fn write<'b>(&self, bytes: &'b mut [u8]) -> Result<&'b [u8], RecordError> {
+        let [low, high] = self.range;
+        let mut writer = Writer::new(bytes);
+        let mut name = [0; MAX_NAME];
+        writer.text("curve", self.curve.name(&mut name));
+        if let Curve::Mlp { seed, .. } = self.curve {
+            writer.integer("seed", seed);
+        }
+        let numbers = |scale: &Scale| [scale.offset.hi(), scale.offset.lo(), scale.factor];
+        let scales = [numbers(&self.input), numbers(&self.output)];
+        writer.array("scales", [2, SCALE], scales.into_iter().flatten());
+        let range = [low.hi(), low.lo(), high.hi(), high.lo()];
+        writer.array("range", [2, 2], range);
+        let params = self.params.iter().copied();
+        writer.array("params", [self.params.len()], params);
+        writer.array("loss", [], [self.origin.loss]);
+        writer.integer("epochs", self.origin.epochs.into());
+        writer.integer("samples", self.origin.samples.into());
+        writer.finish()
+    }
+
+    /// Reads its record; `params` has room for the parameters, and may have more.
+    ///
+    /// # Errors
+    /// Bytes that are no record, or not one of a calibration; too little room.
+    pub fn read(bytes: &[u8], params: &'p mut [f32]) -> Result<Self, RecordError> {
+        let record = Record::read(bytes)?;
+        let content = |expected| RecordError::Content { expected };
+        let curve = Curve::parse(record.text("curve")?);
+        let mut curve = curve.ok_or(content("a curve that is known here"))?;
+        if let Curve::Mlp { seed, .. } = &mut curve {
+            *seed = record.integer("seed")?;
+        }
+        let mut scales = [0.0; 2 * SCALE];
+        record.array("scales")?.copy_to(&mut scales)?;
+        let [a, b, c, d, e, f] = scales;
+        let scale = |hi, lo, factor| Scale {
+            offset: Pair::new(hi, lo),
+            factor,
+        };
+        let (input, output) = (scale(a, b, c), scale(d, e, f));
+        let mut range = [0.0; 4];
+        record.array("range")?.copy_to(&mut range)?;
+        let [a, b, c, d] = range;
+        let range = [Pair::new(a, b), Pair::new(c, d)];
+        let values: Array<'_> = record.array("params")?;
+        let count = curve.param_count();
+        let capacity = params.len();
+        let Some(params) = params.get_mut(..count) else {
+            return Err(RecordError::Count {
+                expected: capacity,
+                found: count,
+            });
+        };
+        values.copy_to(params)?;
+        let mut loss = [0.0];
+        record.array("loss")?.copy_to(&mut loss)?;
+        let [loss] = loss;
+        let number = |name| {
+            let number = u32::try_from(record.integer(name)?);
+            number.map_err(|_| content("numbers of epochs and samples below 2^32"))
+        };
+        let calibration = Calibration {
+            curve,
+            input,
+            output,
+            range,
+            params,
+            origin: Origin {
+                samples: number("samples")?,
+                epochs: number("epochs")?,
+                loss,
+            },
+        };
+        if calibration.makes_sense() {
+            Ok(calibration)
+        } else {
+            Err(content("finite numbers, and scales that are not 0"))
+        }
+    }
+
+    fn makes_sense(&self) -> bool {
+        let [low, high] = self.range;
+        self.input.is_usable()
+            && self.output.is_usable()
+            && self.params.iter().all(|p| p.is_finite())
+            && low.is_finite()
+            && high.is_finite()
+            && low <= high
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use super::{Calibration, Origin, PredictError};
+    use crate::Arena;
+    use crate::calibrate::{Curve, Pair, RecordError, Scale, Writer};
+
+    const CURVES: [&str; 6] = [
+        "linear",
+        "poly:1",
+        "poly:3",
+        "poly:12",
+        "mlp:8",
+        "mlp:64,64,64,64",
+    ];
+
+    fn params(curve: &Curve) -> Vec<f32> {
+        (0..curve.param_count())
+            .map(|i| 0.5 - 0.01 * i as f32)
+            .collect()
+    }
+
+    fn calibration(curve: Curve, params: &[f32]) -> Calibration<'_> {
+        Calibration {
+            curve,
+            input: Scale {
+                offset: "101325.07".parse().unwrap(),
+                factor: 0.25,
+            },
+            output: Scale {
+                offset: 10.0.into(),
+                factor: 1e-3,
+            },
+            range: ["101320.05".parse().unwrap(), "101330.1".parse().unwrap()],
+            params,
+            origin: Origin {
+                samples: 48,
+                epochs: 100_000,
+                loss: 1e-9,
+            },
+        }
+    }
+
+    #[test]
+    fn bytes_give_the_calibration_back() {
+        for name in CURVES {
+            let mut curve = Curve::parse(name).unwrap();
+            if let Curve::Mlp { seed, .. } = &mut curve {
+                *seed = 7;
+            }
+            let params = params(&curve);
+            let before = calibration(curve, &params);
+            let mut bytes = std::vec![0; Calibration::max_bytes(params.len())];
+            let bytes = before.write(&mut bytes).unwrap();
+            let mut room = std::vec![9.0; params.len() + 3];
+            assert_eq!(Calibration::read(bytes, &mut room), Ok(before), "{name}");
+            let mut room = std::vec![9.0; params.len() - 1];
+            let found = Calibration::read(bytes, &mut room);
+            assert!(matches!(found, Err(RecordError::Count { .. })), "{name}");
+        }
+    }
+
+    /// Every bit of every length, refused.
+    #[test]
+    fn no_bit_of_the_bytes_may_change() {
+        let mut tried = 0;
+        for name in ["linear", "poly:3", "mlp:8"] {
+            let curve = Curve::parse(name).unwrap();
+            let params = params(&curve);
+            let mut bytes = [0; 512];
+            let len = calibration(curve, &params).write(&mut bytes).unwrap().len();
+            let mut room = [0.0; 25];
+            for bit in 0..8 * len {
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                assert!(
+                    Calibration::read(&bytes[..len], &mut room).is_err(),
+                    "{bit}"
+                );
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                tried += 1;
+            }
+            for len in 0..len {
+                assert!(
+                    Calibration::read(&bytes[..len], &mut room).is_err(),
+                    "{len}"
+                );
+                tried += 1;
+            }
+            assert!(Calibration::read(&bytes[..len], &mut room).is_ok());
+        }
+        assert!(tried > 5000, "{tried}");
+    }
+
+    #[test]
+    fn numbers_no_calibration_has_are_refused() {
+        let good = [1.0, 2.0];
+        let with = |change: fn(&mut Calibration<'_>)| {
+            let mut bad = calibration(Curve::Linear, &good);
+            change(&mut bad);
+            let mut bytes = [0; 256];
+            let bytes = bad.write(&mut bytes).unwrap();
+            let mut room = [0.0; 2];
+            Calibration::read(bytes, &mut room).map(|_| ())
+        };
+        assert_eq!(with(|_| {}), Ok(()));
+        for change in [
+            (|bad| bad.input.factor = 0.0) as fn(&mut Calibration<'_>),
+            |bad| bad.output.factor = f32::NAN,
+            |bad| bad.output.offset = f32::INFINITY.into(),
+            |bad| bad.params = &[1.0, f32::NAN],
+            |bad| bad.params = &[1.0],
+            |bad| bad.params = &[1.0; 3],
+            |bad| bad.range = [1.0.into(), 0.0.into()],
+            |bad| bad.range = [f32::NAN.into(), 0.0.into()],
+            |bad| bad.curve = Curve::Poly(3),
+        ] {
+            assert!(with(change).is_err());
+        }
+        // A record, but of something else.
+        let mut bytes = [0; 64];
+        let mut writer = Writer::new(&mut bytes);
+        writer.text("curve", "spline");
+        let bytes = writer.finish().unwrap();
+        let found = Calibration::read(bytes, &mut []);
+        assert!(
+            matches!(found, Err(RecordError::Content { .. })),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn readings_outside_the_range_are_told_and_others_are_errors() {
+        let params = [1.0, 0.0];
+        let calibration = calibration(Curve::Linear, &params);
+        let predict = |reading: Pair| {
+            let mut arena = Arena::<32, 8>::new();
+            let tape = arena.tape();
+            calibration.predict(&tape, reading)
+        };
+        for (text, is_inside) in [
+            ("101320.05", true),
+            ("101320.04999", false),
+            ("101330.1", true),
+            ("101330.10001", false),
+            ("0", false),
+        ] {
+            let found = predict(text.parse().unwrap()).unwrap();
+            assert_eq!(found.is_inside, is_inside, "{text}");
+        }
+        for reading in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38] {
+            let found = predict(reading.into());
+            assert!(
+                matches!(found, Err(PredictError::NotFinite { .. })),
+                "{reading}"
+            );
+        }
+        // An arena that is too small is the tape's error.
+        let mut arena = Arena::<1, 2>::new();
+        let tape = arena.tape();
+        let found = calibration.predict(&tape, Pair::ZERO);
+        assert!(matches!(found, Err(PredictError::Tape(_))));
+    }
+}

@@ -1,0 +1,599 @@
+//! Decimal numbers and back, exactly, in integers of 16 bits.
+//!
+//! A number is held as a binary fraction, wide enough for every `f32`: 128 binary digits
+//! before the point and 192 behind it. Text is read by multiplying and dividing that by
+//! ten, digit by digit, and rounded once. Text is written by trying: the number is rounded
+//! to one decimal digit, to two, and so on, until the digits read back as the number.
+//!
+//! `core` does both as well, faster, in 26 KB of code and tables on a Cortex-M4F; this takes
+//! 4.3.
+
+use core::fmt;
+
+use super::pair::Pair;
+
+/// Limbs of 16 bits behind the point, lowest first, then those before it.
+const FRACTION: usize = 12;
+const WHOLE: usize = 8;
+/// The place of the lowest bit of a subnormal `f32`, counted from the lowest bit of all.
+const LEAST: usize = 16 * FRACTION - 149;
+/// Decimal digits beyond which there is no `f32`.
+const MOST_WHOLE: i32 = 39;
+/// Zeros behind the point after which there is none either, rounded.
+const MOST_ZEROS: i32 = 46;
+/// Digits that tell pairs apart whose parts overlap in no bit.
+const DIGITS: usize = 17;
+
+/// A number that is not negative.
+#[derive(Clone)]
+struct Fixed([u16; FRACTION + WHOLE]);
+
+/// The low 16 bits.
+fn low(x: u32) -> u16 {
+    (x & 0xffff) as u16
+}
+
+/// Ten times a number, and `carry`; what no longer fits is returned.
+fn times_ten(limbs: &mut [u16], mut carry: u32) -> u32 {
+    for limb in limbs {
+        carry += 10 * u32::from(*limb);
+        *limb = low(carry);
+        carry >>= 16;
+    }
+    carry
+}
+
+/// The tenth of a number that has `rest` in front of it; what is left over is returned.
+fn tenth(limbs: &mut [u16], mut rest: u32) -> u32 {
+    for limb in limbs.iter_mut().rev() {
+        let tens = (rest << 16) | u32::from(*limb);
+        *limb = low(tens / 10);
+        rest = tens % 10;
+    }
+    rest
+}
+
+impl Fixed {
+    const ZERO: Self = Fixed([0; FRACTION + WHOLE]);
+
+    /// The limbs behind the point, and those before it.
+    fn parts(&mut self) -> (&mut [u16], &mut [u16]) {
+        self.0.split_at_mut_checked(FRACTION).unwrap_or_default()
+    }
+
+    /// Reads `0.d₁d₂… × 10^point`; `None` if that is more than 128 bits hold.
+    fn read(digits: impl DoubleEndedIterator<Item = u8> + Clone, point: i32) -> Option<Self> {
+        let mut fixed = Fixed::ZERO;
+        let zeros = digits.clone().take_while(|digit| *digit == 0).count();
+        let count = digits.clone().count();
+        let first = point.saturating_sub(i32::try_from(zeros).unwrap_or(i32::MAX));
+        if zeros == count || first < -MOST_ZEROS {
+            return Some(fixed);
+        }
+        if first > MOST_WHOLE {
+            return None;
+        }
+        let (fraction, whole) = fixed.parts();
+        let before = usize::try_from(point).unwrap_or(0);
+        let padded = digits.clone().chain(core::iter::repeat(0));
+        for digit in padded.take(before) {
+            if times_ten(whole, digit.into()) > 0 {
+                return None;
+            }
+        }
+        let behind = digits.rev().take(count.saturating_sub(before));
+        let zeros = usize::try_from(point.saturating_neg()).unwrap_or(0);
+        for digit in behind.chain(core::iter::repeat_n(0, zeros)) {
+            tenth(fraction, digit.into());
+        }
+        Some(fixed)
+    }
+
+    fn bit(&self, place: usize) -> u32 {
+        let limb = self.0.get(place / 16).copied().unwrap_or(0);
+        u32::from(limb >> (place % 16)) & 1
+    }
+
+    /// The nearest `f32`, ties to even. What it differs by stays, and whether the `f32` is
+    /// the larger one is returned as well.
+    fn take(&mut self) -> (f32, bool) {
+        let Some(limb) = self.0.iter().rposition(|limb| *limb > 0) else {
+            return (0.0, false);
+        };
+        let highest = self.0.get(limb).map_or(0, |limb| limb.leading_zeros());
+        let top = 16 * limb + 15 - highest as usize;
+        let end = top.saturating_sub(23).max(LEAST);
+        let bits = (end..=top).rev();
+        let mantissa = bits.fold(0, |bits, place| (bits << 1) | self.bit(place));
+        // The low bits of a limb that are below `end`.
+        let below = |i: usize| match end.saturating_sub(16 * i) {
+            bits @ 0..16 => (1 << bits) - 1,
+            _ => 0xffff,
+        };
+        let half = self.bit(end - 1) == 1;
+        let ones: u32 = (self.0.iter().enumerate())
+            .map(|(i, limb)| (limb & below(i)).count_ones())
+            .sum();
+        let up = half && (ones > 1 || mantissa & 1 == 1);
+
+        // The rest is what is below `end`, or what it lacks to the next `f32`.
+        let mut carry = u32::from(up);
+        for (i, limb) in self.0.iter_mut().enumerate() {
+            if up {
+                carry += u32::from(!*limb);
+                *limb = low(carry);
+                carry >>= 16;
+            }
+            *limb &= below(i);
+        }
+        let mantissa = mantissa + u32::from(up);
+        (mantissa as f32 * power_of_two(end), up)
+    }
+
+    /// Adds a number of at least 0, or takes it off a larger one.
+    fn add(&mut self, x: f32, negative: bool) {
+        let bits = x.to_bits();
+        let exponent = (bits >> 23) & 0xff;
+        let (mantissa, end) = match exponent {
+            0 => (bits & 0x7f_ffff, LEAST),
+            _ => (
+                (bits & 0x7f_ffff) | 0x80_0000,
+                LEAST + exponent as usize - 1,
+            ),
+        };
+        // Shifted by less than a limb it is three limbs at most, 40 bits.
+        let mut shifted = u64::from(mantissa) << (end % 16);
+        let mut carry = u32::from(negative);
+        for limb in self.0.iter_mut().skip(end / 16) {
+            let own = low((shifted & 0xffff) as u32);
+            shifted >>= 16;
+            // Taking off is adding the complement.
+            let own = if negative { !own } else { own };
+            carry += u32::from(*limb) + u32::from(own);
+            *limb = low(carry);
+            carry >>= 16;
+        }
+    }
+
+    /// The first decimal digits, one more than there may be, and the place of the point:
+    /// `0.d₁d₂… × 10^point`.
+    fn digits(mut self) -> ([u8; DIGITS + 1], i32) {
+        let (fraction, whole) = self.parts();
+        let mut before = [0; MOST_WHOLE as usize];
+        for to in before.iter_mut().rev() {
+            *to = tenth(whole, 0) as u8;
+        }
+        let zeros = before.iter().take_while(|digit| **digit == 0).count();
+        let mut point = MOST_WHOLE - zeros as i32;
+        let mut digits = [0; DIGITS + 1];
+        let mut count = 0;
+        for digit in before.into_iter().skip(zeros) {
+            if let Some(to) = digits.get_mut(count) {
+                *to = digit;
+            }
+            count += 1;
+        }
+        while count <= DIGITS && fraction.iter().any(|limb| *limb > 0) {
+            let digit = times_ten(fraction, 0) as u8;
+            if count == 0 && digit == 0 {
+                point -= 1;
+                continue;
+            }
+            if let Some(to) = digits.get_mut(count) {
+                *to = digit;
+            }
+            count += 1;
+        }
+        (digits, point)
+    }
+}
+
+/// `2^(place - 192)`, for a place that an `f32` has.
+fn power_of_two(place: usize) -> f32 {
+    let above = place.saturating_sub(LEAST) as u32;
+    // 2^-149 times 2^above; the first 23 of these are subnormal.
+    f32::from_bits(match above {
+        0..23 => 1 << above,
+        _ => (above - 22) << 23,
+    })
+}
+
+/// Text that is no number, or one that `f32` cannot hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum DecimalError {
+    /// Not a decimal number such as `-12.5` or `1e-3`.
+    NotANumber,
+    /// A number beyond 3.4e38.
+    TooLarge,
+}
+
+impl fmt::Display for DecimalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DecimalError::NotANumber => "expected a decimal number, such as -12.5 or 1e-3",
+            DecimalError::TooLarge => "expected a number of at most 3.4e38, which f32 holds",
+        })
+    }
+}
+
+impl core::error::Error for DecimalError {}
+
+/// Reads text: the nearest `f32`, and the nearest to what it is off by.
+pub(super) fn parse(text: &str) -> Result<[f32; 2], DecimalError> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (digits, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, signed(exponent)?),
+        None => (unsigned, 0),
+    };
+    // A list of one: `core`'s search for a character cannot be proved not to panic.
+    let parts = digits.split_once(['.']);
+    let (before, behind) = parts.unwrap_or((digits, ""));
+    let digits = before.bytes().chain(behind.bytes());
+    if before.len() + behind.len() == 0 || !digits.clone().all(|byte| byte.is_ascii_digit()) {
+        return Err(DecimalError::NotANumber);
+    }
+    let before = i32::try_from(before.len()).unwrap_or(i32::MAX);
+    let point = exponent.saturating_add(before);
+    let digits = digits.map(|byte| byte - b'0');
+    let mut fixed = Fixed::read(digits, point).ok_or(DecimalError::TooLarge)?;
+    let (hi, is_larger) = fixed.take();
+    let (lo, _) = fixed.take();
+    if !hi.is_finite() {
+        return Err(DecimalError::TooLarge);
+    }
+    let lo = if is_larger { -lo } else { lo };
+    Ok(if text.starts_with('-') {
+        [-hi, -lo]
+    } else {
+        [hi, lo]
+    })
+}
+
+/// An exponent. One that is too long for `i32` is as good as the largest.
+fn signed(text: &str) -> Result<i32, DecimalError> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(DecimalError::NotANumber);
+    }
+    let size = digits.bytes().fold(0_i32, |sum, byte| {
+        sum.saturating_mul(10)
+            .saturating_add(i32::from(byte - b'0'))
+    });
+    Ok(if text.starts_with('-') { -size } else { size })
+}
+
+/// Digits of a number rounded to so many, halves up, or else to the next larger one.
+fn rounded(
+    exact: &([u8; DIGITS + 1], i32),
+    count: usize,
+    always_up: bool,
+) -> ([u8; DIGITS + 1], i32) {
+    let (digits, mut point) = *exact;
+    let mut kept = [0; DIGITS + 1];
+    for (to, digit) in kept.iter_mut().zip(&digits).take(count) {
+        *to = *digit;
+    }
+    let next = digits.get(count).copied().unwrap_or(0);
+    if always_up || next >= 5 {
+        let mut carry = true;
+        for digit in kept.iter_mut().take(count).rev() {
+            *digit += u8::from(carry);
+            carry = *digit == 10;
+            if carry {
+                *digit = 0;
+            }
+        }
+        if carry {
+            // All of them were nines.
+            let [first, ..] = &mut kept;
+            *first = 1;
+            point += 1;
+        }
+    }
+    (kept, point)
+}
+
+/// Writes the fewest digits that read back as the pair, at most [`DIGITS`]: as `Debug` of
+/// an `f32` does. If it may be off, then those that read back as one that is off by less.
+fn write_pair(pair: Pair, off: f32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (hi, lo) = (pair.hi(), pair.lo());
+    if !hi.is_finite() {
+        let sign = if hi == f32::NEG_INFINITY { "-" } else { "" };
+        return write_str(f, &[sign, if hi.is_nan() { "NaN" } else { "inf" }]);
+    }
+    if hi.is_sign_negative() {
+        f.write_str("-")?;
+    }
+    let mut fixed = Fixed::ZERO;
+    fixed.add(hi.abs(), false);
+    fixed.add(
+        lo.abs(),
+        lo != 0.0 && lo.is_sign_negative() != hi.is_sign_negative(),
+    );
+    let exact = fixed.digits();
+    let reads_back = |(digits, point): ([u8; DIGITS + 1], i32)| {
+        let Some(mut fixed) = Fixed::read(digits.into_iter(), point) else {
+            return false;
+        };
+        let (found, is_larger) = fixed.take();
+        let (rest, _) = fixed.take();
+        let is_negative = is_larger != hi.is_sign_negative();
+        let rest = if is_negative { -rest } else { rest };
+        if off > 0.0 {
+            let found = if hi.is_sign_negative() { -found } else { found };
+            return Pair::new(found, rest).difference(pair).abs() <= off;
+        }
+        // A number whose second part is 0 is an `f32`, which nine digits tell from others.
+        found == hi.abs() && (lo == 0.0 || lo == rest)
+    };
+    // Below a power of two, `f32` are twice as close as above: there, digits that are not
+    // the nearest may read back where the nearest do not.
+    let is_power = hi.to_bits() & 0x7f_ffff == 0 && lo == 0.0;
+    let attempts = (1..=DIGITS).flat_map(|count| [(count, false), (count, true)]);
+    let mut attempts = attempts.filter(|(_, up)| is_power || !up);
+    let found = attempts.find(|(count, up)| reads_back(rounded(&exact, *count, *up)));
+    let (count, up) = found.unwrap_or((DIGITS, false));
+    let (digits, point) = rounded(&exact, count, up);
+    write_digits(&digits, count, point, f)
+}
+
+/// `0.d₁d₂… × 10^point`, plainly from 1e-4 up to 1e16.
+fn write_digits(
+    digits: &[u8; DIGITS + 1],
+    count: usize,
+    point: i32,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let mut used = digits.iter().take(count);
+    let used = used
+        .rposition(|digit| *digit > 0)
+        .map_or(0, |last| last + 1);
+    if used == 0 {
+        return f.write_str("0.0");
+    }
+    let mut text = [b'0'; 24];
+    let mut len = 0;
+    let mut put = |byte: u8| {
+        if let Some(to) = text.get_mut(len) {
+            *to = byte;
+            len += 1;
+        }
+    };
+    let mut figures = digits.iter().take(used).map(|digit| b'0' + digit);
+    if (-3..=16).contains(&point) {
+        for _ in 0..point {
+            put(figures.next().unwrap_or(b'0'));
+        }
+        if point <= 0 {
+            put(b'0');
+        }
+        put(b'.');
+        for _ in point..0 {
+            put(b'0');
+        }
+        let mut next = figures.next();
+        if next.is_none() {
+            next = Some(b'0');
+        }
+        next.into_iter().chain(figures).for_each(put);
+    } else {
+        put(figures.next().unwrap_or(b'0'));
+        if used > 1 {
+            put(b'.');
+            figures.for_each(&mut put);
+        }
+        put(b'e');
+        let exponent = point - 1;
+        if exponent < 0 {
+            put(b'-');
+        }
+        let size = exponent.unsigned_abs();
+        if size > 9 {
+            put(b'0' + (size / 10 % 10) as u8);
+        }
+        put(b'0' + (size % 10) as u8);
+    }
+    let text = text.get(..len).unwrap_or_default();
+    f.write_str(str::from_utf8(text).unwrap_or_default())
+}
+
+fn write_str(f: &mut fmt::Formatter<'_>, parts: &[&str]) -> fmt::Result {
+    parts.iter().try_for_each(|part| f.write_str(part))
+}
+
+/// A number by the fewest digits that tell it from its neighbours: the text of `{:?}`, for
+/// a fraction of its code.
+///
+/// ```
+/// use baregrad::calibrate::Decimal;
+///
+/// assert_eq!(Decimal(12.7).to_string(), "12.7");
+/// assert_eq!(Decimal(14.0).to_string(), "14.0");
+/// assert_eq!(Decimal(-1e-7).to_string(), "-1e-7");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decimal(pub f32);
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_pair(self.0.into(), 0.0, f)
+    }
+}
+
+/// A number that may be off, by the fewest digits that are off by no more than it is.
+///
+/// ```
+/// use baregrad::calibrate::{Approximate, Pair};
+///
+/// let value = Pair::from_f64(101325.13000000012);
+/// assert_eq!(Approximate { value, off: 1e-9 }.to_string(), "101325.13");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Approximate {
+    /// The number.
+    pub value: Pair,
+    /// By how much it may be off; 0 if it is exact.
+    pub off: f32,
+}
+
+impl fmt::Display for Approximate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_pair(self.value, self.off, f)
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_pair(*self, 0.0, f)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    extern crate std;
+    use std::format;
+    use std::string::ToString;
+
+    use super::{Decimal, DecimalError};
+    use crate::calibrate::Pair;
+
+    /// Numbers of every size: all powers of two with their neighbours, and others.
+    fn numbers() -> impl Iterator<Item = f32> {
+        let edges = (0..=0xfe_u32).flat_map(|exponent| {
+            let power = exponent << 23;
+            (0..5).map(move |step| f32::from_bits((power + step).saturating_sub(2)))
+        });
+        let subnormal = (0..23).map(|bit| f32::from_bits(1 << bit));
+        let mut bits = 1_u32;
+        let others = core::iter::repeat_with(move || {
+            bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f32::from_bits(bits & 0x7fff_ffff)
+        });
+        let others = others.filter(|x| x.is_finite()).take(4000);
+        let plain = (0..2000).map(|i| i as f32 * 0.1);
+        edges.chain(subnormal).chain(others).chain(plain)
+    }
+
+    #[test]
+    fn numbers_are_written_as_core_writes_them_and_read_back() {
+        for x in numbers() {
+            for x in [x, -x] {
+                let text = Decimal(x).to_string();
+                assert_eq!(text, format!("{x:?}"));
+                let back: Pair = text.parse().unwrap();
+                assert_eq!(back.hi().to_bits(), x.to_bits(), "{text}");
+            }
+        }
+        for (x, text) in [
+            (f32::INFINITY, "inf"),
+            (-f32::INFINITY, "-inf"),
+            (f32::NAN, "NaN"),
+        ] {
+            assert_eq!(Decimal(x).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn text_is_read_as_core_reads_it() {
+        for x in numbers() {
+            for places in [0, 1, 3, 5, 7, 8, 9, 12, 16] {
+                let text = format!("{x:.places$e}");
+                // Rounding up the largest may be too much for an f32.
+                match (text.parse::<f32>().unwrap(), text.parse::<Pair>()) {
+                    (expected, Ok(found)) => assert_eq!(found.hi(), expected, "{text}"),
+                    (expected, Err(error)) => {
+                        assert_eq!(error, DecimalError::TooLarge);
+                        assert!(expected.is_infinite(), "{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The second part against exact arithmetic: thousandths in 128 bits.
+    #[test]
+    fn the_rest_is_exact() {
+        for thousandths in (1..2000_i128).map(|i| i * i * i * 7_919 + 1) {
+            let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+            let pair: Pair = text.parse().unwrap();
+            // Both parts are multiples of 2^-40, times 1000 * 2^40: whole numbers.
+            let whole = |x: f32| (f64::from(x) * (1_u64 << 40) as f64) as i128 * 1000;
+            let off = (thousandths << 40) - whole(pair.hi());
+            let rest = off - whole(pair.lo());
+            let half = whole(pair.hi().next_up()) - whole(pair.hi());
+            assert!(2 * off.abs() <= half, "{text}: {off}");
+            // Half a unit of the last place of what 24 bits leave of the rest.
+            assert!(
+                rest.abs() << 24 <= off.abs().max(1000 << 24),
+                "{text}: {rest}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in [
+            "",
+            "-",
+            ".",
+            "e5",
+            "1e",
+            "1e+",
+            "1,5",
+            "0x10",
+            "nan",
+            "inf",
+            "-infinity",
+            "1 ",
+            "--1",
+            "1.2.3",
+            "1e5.5",
+            "٣",
+        ] {
+            assert_eq!(
+                text.parse::<Pair>(),
+                Err(DecimalError::NotANumber),
+                "{text}"
+            );
+        }
+        for text in [
+            "1e39",
+            "-3.5e38",
+            "1e999999999999",
+            "3.4028236e38",
+            "9999999999999999999999999999999999999999",
+        ] {
+            assert_eq!(text.parse::<Pair>(), Err(DecimalError::TooLarge), "{text}");
+        }
+        for text in [
+            "1e-50",
+            "0e99999999999",
+            "-0",
+            "0.0",
+            "1e-99999999999",
+            "000e7",
+        ] {
+            assert_eq!(text.parse::<Pair>().unwrap().hi(), 0.0, "{text}");
+        }
+        assert!("-0".parse::<Pair>().unwrap().hi().is_sign_negative());
+    }
+
+    #[test]
+    fn pairs_read_back() {
+        for text in [
+            "101325.07",
+            "1764410430.5",
+            "16777216.25",
+            "-8388607.001",
+            "0.1",
+            "1.0000001",
+            "4155915305.0",
+            "-273.15",
+        ] {
+            assert_eq!(text.parse::<Pair>().unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The loop of training, an epoch at a time.
+
+use core::fmt;
+
+use super::early::{EarlyStopping, Seen, Watch};
+use super::pair::Pair;
+use crate::error::Error;
+use crate::optim::Optimizer;
+use crate::tape::Tape;
+use crate::var::Var;
+
+/// Scaled readings next to scaled references, as many of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Samples<'d> {
+    /// Readings.
+    pub x: &'d [f32],
+    /// References.
+    pub y: &'d [f32],
+}
+
+impl<'d> Samples<'d> {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.x.len().min(self.y.len())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first samples, and the others: to train with, and to validate with.
+    #[must_use]
+    pub fn split_at(&self, training: usize) -> [Samples<'d>; 2] {
+        let training = training.min(self.len());
+        let (x, validation_x) = self.x.split_at_checked(training).unwrap_or_default();
+        let (y, validation_y) = self.y.split_at_checked(training).unwrap_or_default();
+        let validation = Samples {
+            x: validation_x,
+            y: validation_y,
+        };
+        [Samples { x, y }, validation]
+    }
+}
+
+/// Moves the samples of these indices behind the others, which stay in their order, and
+/// returns how many the others are: [`Samples::split_at`] then has samples to train with, and
+/// those to validate with, in the order they were in. Indices beyond the end are none of any.
+///
+/// ```
+/// use baregrad::calibrate::move_behind;
+///
+/// let (mut x, mut y) = ([0.0, 1.0, 2.0, 3.0], [0.5, 1.5, 2.5, 3.5]);
+/// assert_eq!(move_behind(&mut x, &mut y, &[2, 0]), 2);
+/// assert_eq!((x, y), ([1.0, 3.0, 0.0, 2.0], [1.5, 3.5, 0.5, 2.5]));
+/// ```
+pub fn move_behind(x: &mut [f32], y: &mut [f32], indices: &[usize]) -> usize {
+    let n = x.len().min(y.len());
+    // From the end: each goes behind all that is not to be moved, in front of those moved
+    // before.
+    let mut end = n;
+    for index in (0..n).rev().filter(|index| indices.contains(index)) {
+        for values in [&mut *x, &mut *y] {
+            first_to_last(values.get_mut(index..end).unwrap_or_default());
+        }
+        end -= 1;
+    }
+    end
+}
+
+/// Moves the first behind the others. As `rotate_left(1)`, which panics without any.
+pub(super) fn first_to_last(values: &mut [f32]) {
+    let mut moved = values.first().copied().unwrap_or_default();
+    for to in values.iter_mut().rev() {
+        core::mem::swap(to, &mut moved);
+    }
+}
+
+/// How many different numbers there are, counted up to as many as are enough: equal readings
+/// say nothing new, however many there are.
+///
+/// ```
+/// use baregrad::calibrate::distinct;
+///
+/// assert_eq!(distinct([1.0, 2.0, 1.0, 2.0].into_iter(), 4), 2);
+/// ```
+pub fn distinct(numbers: impl Iterator<Item = f32> + Clone, enough: usize) -> usize {
+    let is_new = |(i, x): &(usize, f32)| !numbers.clone().take(*i).any(|y| y == *x);
+    let new = numbers.clone().enumerate().filter(is_new);
+    new.take(enough).count()
+}
+
+/// Why a fit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Reason {
+    /// After the last epoch, and over the last tenth of the epochs the loss hardly fell.
+    Converged,
+    /// After the last epoch, but the loss was still falling.
+    StillFalling,
+    /// The watched loss had not become better for as long as patience lasts.
+    Early,
+    /// The loss is no longer finite, or larger at the end than at the start.
+    Diverged,
+    /// It was asked to.
+    Asked,
+}
+
+/// A few words on what happened and what to try.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Converged => "converged",
+            Reason::StillFalling => {
+                "the loss was still falling: try more epochs, or a larger learning rate"
+            }
+            Reason::Early => "stopped early: the loss no longer became better",
+            Reason::Diverged => "diverged: try a smaller learning rate",
+            Reason::Asked => "stopped when asked to",
+        })
+    }
+}
+
+/// Whether a fit goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// There are epochs left.
+    Running,
+    /// There are none, for this reason.
+    Stopped(Reason),
+}
+
+/// A loss of which less than this share fell in the last tenth of the epochs has converged.
+const FALLING: f32 = 0.01;
+/// So has one that fell by less than this share of the first loss: 3e-5 of the spread of the
+/// references.
+const TRIFLE: f32 = 1e-9;
+
+/// A fit at work: a value that is [polled](Self::poll), an epoch at a time, so that in between
+/// a board can answer its serial line, feed a watchdog, or stop.
+///
+/// The loss is the mean squared error. What is fitted is anything that can be recorded: a
+/// [`Curve`](super::Curve), or a [`Function`](crate::function::Function). The parameters of
+/// the best epoch so far are always at hand.
+///
+/// ```
+/// use baregrad::calibrate::{Curve, Fit, Poll, Reason, Samples};
+/// use baregrad::{Arena, optim::Sgd};
+///
+/// let samples = Samples { x: &[-1.0, 0.0, 0.5, 1.0], y: &[-3.0, -1.0, 0.0, 1.0] };
+/// let mut params = [0.0; 2];
+/// Curve::Linear.start(&mut params);
+///
+/// let mut arena = Arena::<64, 8>::new();
+/// let tape = arena.tape();
+/// let rows = 2; // at a time: memory does not grow with the samples
+/// let start = params;
+/// let mut fit = Fit::new(&tape, samples, rows, &mut params, |x| Curve::Linear.record(x, &start))?
+///     .epochs(200);
+///
+/// let mut sgd = Sgd::new(0.2);
+/// let reason = loop {
+///     match fit.poll(&mut sgd)? {
+///         Poll::Running => {} // a schedule: sgd.set_learning_rate(…); Ctrl-C: fit.stop()
+///         Poll::Stopped(reason) => break reason,
+///     }
+/// };
+/// assert_eq!(reason, Reason::Converged);
+/// assert!((params[0] - 2.0).abs() < 1e-5 && (params[1] + 1.0).abs() < 1e-5);
+/// # Ok::<(), baregrad::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is fitted before it is polled"]
+pub struct Fit<'t, 'p> {
+    tape: &'t Tape<'t>,
+    x: Var<'t>,
+    y: Var<'t>,
+    loss: Var<'t>,
+    rows: usize,
+    training: Samples<'t>,
+    validation: Option<Samples<'t>>,
+    /// The parameters of the best epoch so far.
+    best: &'p mut [f32],
+    watch: Watch,
+    epochs: u32,
+    epoch: u32,
+    losses: Losses,
+    stopped: Option<Reason>,
+}
+
+/// Losses of the scaled values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Losses {
+    /// The training loss before the first update.
+    pub first: f32,
+    /// The training loss of the last epoch, before its update.
+    pub training: f32,
+    /// The same of the samples to validate with, if there are any.
+    pub validation: Option<f32>,
+    /// The training loss when nine tenths of the epochs were over.
+    late: f32,
+}
+
+impl<'t, 'p> Fit<'t, 'p> {
+    /// Records what `record` makes of readings, `[rows, 1]`, and its loss, on an empty tape.
+    /// `rows` samples go through the tape at a time: how many decides the order of sums, and
+    /// with it the bits.
+    ///
+    /// `best` is where parameters of the best epoch go: as many as are recorded.
+    ///
+    /// # Errors
+    /// An arena that is too small; predictions of another shape than `[rows]` or `[rows, 1]`.
+    #[track_caller]
+    pub fn new(
+        tape: &'t Tape<'t>,
+        training: Samples<'t>,
+        rows: usize,
+        best: &'p mut [f32],
+        record: impl FnOnce(Var<'t>) -> Var<'t>,
+    ) -> Result<Self, Error> {
+        let rows = rows.clamp(1, training.len().max(1));
+        let x = tape.input(training.x.get(..rows).unwrap_or_default(), [rows, 1]);
+        let predictions = record(x);
+        let shape = predictions.shape();
+        let y = tape.input(training.y.get(..rows).unwrap_or_default(), shape);
+        let loss = predictions.mse(y);
+        if let Some(error) = tape.error() {
+            return Err(error);
+        }
+        Ok(Fit {
+            tape,
+            x,
+            y,
+            loss,
+            rows,
+            training,
+            validation: None,
+            best,
+            // Without patience of its own it waits for ever.
+            watch: Watch::new(EarlyStopping::new(u32::MAX)),
+            epochs: 500,
+            epoch: 0,
+            losses: Losses {
+                first: f32::INFINITY,
+                training: f32::INFINITY,
+                validation: None,
+                late: f32::INFINITY,
+            },
+            stopped: None,
+        })
+    }
+
+    /// How many times all samples are gone through. Default 500.
+    pub fn epochs(mut self, epochs: u32) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Watches the loss of samples that it does not train with; see [`move_behind`].
+    pub fn validation(mut self, validation: Samples<'t>) -> Self {
+        self.validation = Some(validation).filter(|samples| !samples.is_empty());
+        self
+    }
+
+    /// Stops when the watched loss no longer becomes better. The parameters of the best epoch
+    /// are kept in any case.
+    pub fn early_stopping(mut self, early: EarlyStopping) -> Self {
+        self.watch = Watch::new(early);
+        self
+    }
+
+    /// Goes through all samples once: measures the loss, and updates the parameters. After
+    /// the last update the loss is measured once more.
+    ///
+    /// The optimizer may have another learning rate every time: that is a schedule.
+    ///
+    /// # Errors
+    /// All that the tape and the optimizer refuse.
+    #[track_caller]
+    pub fn poll(&mut self, optimizer: &mut dyn Optimizer) -> Result<Poll, Error> {
+        if let Some(reason) = self.stopped {
+            return Ok(Poll::Stopped(reason));
+        }
+        let validation = match self.validation {
+            Some(samples) => Some(self.measure(samples)?),
+            None => None,
+        };
+        self.tape.zero_grad();
+        let Samples { x, y } = self.training;
+        let data = [(self.x, x), (self.y, y)];
+        let training = self.tape.backward_over(self.loss, &data)?;
+        let losses = &mut self.losses;
+        (losses.training, losses.validation) = (training, validation);
+        if self.epoch == 0 {
+            losses.first = training;
+        }
+        let is_late = self.epoch < self.epochs && self.epochs - self.epoch <= self.epochs / 10;
+        if !is_late && self.epoch < self.epochs {
+            losses.late = training;
+        }
+        let watched = validation.unwrap_or(training);
+        let seen = self.watch.see(self.epoch, watched);
+        if seen == Seen::Best && watched.is_finite() {
+            for (to, p) in self.best.iter_mut().zip(self.tape.params()?.iter()) {
+                *to = *p;
+            }
+        }
+        self.stopped = if !training.is_finite() || !watched.is_finite() {
+            Some(Reason::Diverged)
+        } else if seen == Seen::TooLong {
+            Some(Reason::Early)
+        } else if self.epoch >= self.epochs {
+            Some(self.losses.judge())
+        } else {
+            self.tape.step(optimizer)?;
+            self.epoch += 1;
+            None
+        };
+        Ok(self.stopped.map_or(Poll::Running, Poll::Stopped))
+    }
+
+    /// Ends it: the next [`poll`](Self::poll) says so. The best so far stays.
+    pub fn stop(&mut self) {
+        self.stopped.get_or_insert(Reason::Asked);
+    }
+
+    /// How many updates there were.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The losses of the last epoch.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        self.losses
+    }
+
+    /// The epoch whose parameters are the best so far, and its loss, of the samples to
+    /// validate with if there are any; `None` before the first poll.
+    #[must_use]
+    pub fn best(&self) -> Option<(u32, f32)> {
+        self.watch.best()
+    }
+
+    /// The mean loss over samples, without gradients.
+    fn measure(&self, samples: Samples<'t>) -> Result<f32, Error> {
+        let (n, rows) = (samples.len(), self.rows.max(1));
+        let chunks = samples.x.chunks(rows).zip(samples.y.chunks(rows));
+        let mut mean = Pair::ZERO;
+        for (x, y) in chunks {
+            self.tape.rebind(self.x, x)?;
+            self.tape.rebind(self.y, y)?;
+            self.tape.replay()?;
+            mean = mean.plus(x.len() as f32 / n as f32 * self.loss.item()?);
+        }
+        Ok(mean.hi())
+    }
+}
+
+impl Losses {
+    /// How it went, after the last epoch.
+    fn judge(&self) -> Reason {
+        let fell = self.late - self.training;
+        if self.training > self.first {
+            Reason::Diverged
+        } else if fell > FALLING * self.training && fell > TRIFLE * self.first {
+            Reason::StillFalling
+        } else {
+            Reason::Converged
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Calibrating a sensor, on the desktop and on the device itself: what both compute, once,
+//! with the same bits. No `std`, no heap, no panics.
+//!
+//! ```
+//! use baregrad::calibrate::{Curve, Pair, Scale, Scaling};
+//! use baregrad::Arena;
+//!
+//! // Pressures, which f32 has steps of 0.0078 between, in decimal text as it comes in.
+//! let readings = ["101325.05", "101325.13", "101325.21", "101324.97"];
+//! let readings: Vec<Pair> = readings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+//!
+//! let curve = Curve::Linear;
+//! let scale = Scale::fit(readings.iter().copied(), curve.scaling())?;
+//! let scaled: Vec<f32> = readings.iter().map(|x| scale.apply(*x)).collect();
+//!
+//! let mut arena = Arena::<64, 8>::new();
+//! let tape = arena.tape();
+//! let y = curve.record(tape.input(&scaled, [4, 1]), &[2.0, 1.0]); // 2 x + 1
+//! assert_eq!(y.value()?[0], 2.0 * scaled[0] + 1.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Pair`], [`Decimal`], [`Approximate`] | numbers of 48 bits, and decimal text without `f64` |
+//! | [`Differences`] | many such numbers, in the memory of `f32` |
+//! | [`Scale`], [`Scaling`], [`prepare()`] | units that learn well, and the way back |
+//! | [`Curve`] | lines, polynomials, small networks |
+//! | [`Fit`], [`EarlyStopping`] | the loop, an epoch at a time, and why it ended |
+//! | [`Calibration`] | curve, scales and parameters: from readings to what they mean |
+//! | [`Record`], [`Writer`] | all that is kept, as bytes |
+
+mod calibration;
+mod curve;
+mod decimal;
+mod differences;
+mod early;
+mod fit;
+mod pair;
+mod prepare;
+mod record;
+mod scale;
+
+pub use calibration::{Calibration, Origin, PredictError, Prediction};
+pub use curve::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_NAME, MAX_WIDTH, Widths};
+pub use decimal::{Approximate, Decimal, DecimalError};
+pub use differences::{Differences, Full};
+pub use early::EarlyStopping;
+#[cfg(feature = "std")]
+pub(crate) use early::{Seen, Watch};
+pub use fit::{Fit, Losses, Poll, Reason, Samples, distinct, move_behind};
+pub use pair::Pair;
+pub use prepare::{PrepareError, prepare};
+pub use record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
+#[cfg(feature = "std")]
+pub(crate) use scale::FINE;
+pub use scale::{Scale, ScaleError, Scaling};

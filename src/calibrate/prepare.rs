@@ -1,0 +1,214 @@
+//! From samples to what a curve is fitted to.
+
+use core::fmt;
+
+use super::curve::Curve;
+use super::fit::distinct;
+use super::pair::Pair;
+use super::scale::{Scale, ScaleError, Scaling};
+
+/// Samples that a curve cannot be fitted to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// They are fewer than the curve needs.
+    TooFew {
+        /// How many it needs.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// Fewer readings differ than the curve needs, once they are scaled.
+    Alike {
+        /// How many it needs.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+        /// In so many samples.
+        samples: usize,
+    },
+    /// There is no scale of the readings.
+    Readings(ScaleError),
+    /// There is no scale of the references.
+    References(ScaleError),
+    /// There is no room for so many scaled samples.
+    Room {
+        /// How many there are.
+        needed: usize,
+        /// How many there is room for.
+        capacity: usize,
+    },
+}
+
+impl fmt::Display for PrepareError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PrepareError::TooFew { needed, found } => {
+                write!(f, "expected at least {needed} samples, found {found}")
+            }
+            PrepareError::Alike {
+                needed,
+                found,
+                samples,
+            } => write!(
+                f,
+                "expected at least {needed} readings that differ once scaled, found {found} in {samples} samples"
+            ),
+            PrepareError::Readings(error) => write!(f, "readings: {error}"),
+            PrepareError::References(error) => write!(f, "references: {error}"),
+            PrepareError::Room { needed, capacity } => {
+                write!(f, "expected at most {capacity} samples, found {needed}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for PrepareError {}
+
+/// Chooses the scales of readings `x` and references `y` for a curve, and writes both scaled:
+/// what [`Fit`](super::Fit) takes. The same bits wherever it is done.
+///
+/// Equal readings say nothing new, so as many must differ as the curve
+/// [needs](Curve::min_samples). References may all be equal.
+///
+/// ```
+/// use baregrad::calibrate::{Curve, Pair, prepare};
+///
+/// let readings = [10.0, 20.0, 30.0].map(Pair::from);
+/// let references = [5.0; 3].map(Pair::from);
+/// let (mut x, mut y) = ([0.0; 3], [0.0; 3]);
+/// let [input, output] =
+///     prepare(&Curve::Poly(1), readings.into_iter(), references.into_iter(), &mut x, &mut y)?;
+/// assert_eq!((x, y), ([-1.0, 0.0, 1.0], [0.0; 3]));
+/// assert_eq!((input.factor, output.offset), (0.1, 5.0.into()));
+/// # Ok::<(), baregrad::calibrate::PrepareError>(())
+/// ```
+///
+/// # Errors
+/// Samples that are too few, too much alike, or that have no scale; too little room.
+pub fn prepare(
+    curve: &Curve,
+    x: impl Iterator<Item = Pair> + Clone,
+    y: impl Iterator<Item = Pair> + Clone,
+    scaled_x: &mut [f32],
+    scaled_y: &mut [f32],
+) -> Result<[Scale; 2], PrepareError> {
+    let samples = x.clone().count().min(y.clone().count());
+    let needed = curve.min_samples();
+    if samples < needed {
+        let found = samples;
+        return Err(PrepareError::TooFew { needed, found });
+    }
+    let capacity = scaled_x.len().min(scaled_y.len());
+    if samples > capacity {
+        let needed = samples;
+        return Err(PrepareError::Room { needed, capacity });
+    }
+    let alike = |found| PrepareError::Alike {
+        needed,
+        found,
+        samples,
+    };
+    let (x, y) = (x.take(samples), y.take(samples));
+    let input = match Scale::fit(x.clone(), curve.scaling()) {
+        Err(ScaleError::Constant { .. }) => return Err(alike(1)),
+        input => input.map_err(PrepareError::Readings)?,
+    };
+    let found = distinct(x.clone().map(|x| input.apply(x)), needed);
+    if found < needed {
+        return Err(alike(found));
+    }
+    let output = match Scale::fit(y.clone(), Scaling::Standard) {
+        Err(ScaleError::Constant { value }) => Ok(Scale {
+            offset: value,
+            factor: 1.0,
+        }),
+        output => output,
+    };
+    let output = output.map_err(PrepareError::References)?;
+    for (to, x) in scaled_x.iter_mut().zip(x) {
+        *to = input.apply(x);
+    }
+    for (to, y) in scaled_y.iter_mut().zip(y) {
+        *to = output.apply(y);
+    }
+    Ok([input, output])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use super::{PrepareError, prepare};
+    use crate::calibrate::{Curve, Pair, Scale};
+
+    fn prepared(curve: &str, readings: &[f32]) -> Result<[Scale; 2], PrepareError> {
+        let curve = Curve::parse(curve).unwrap();
+        let x = readings.iter().map(|x| Pair::from(*x));
+        let y = (0..readings.len()).map(|i| Pair::from(i as f32));
+        let mut room = std::vec![[0.0; 48]; 2];
+        let (x_room, y_room) = room.split_at_mut(1);
+        prepare(
+            &curve,
+            x,
+            y,
+            x_room.as_flattened_mut(),
+            y_room.as_flattened_mut(),
+        )
+    }
+
+    /// A polynomial has one coefficient more than its degree, and each takes a reading of its
+    /// own; a network is given one more than it has units.
+    #[test]
+    fn readings_must_differ_as_often_as_the_curve_needs() {
+        let values = [0.1, 16_777.217, -3.0, 0.101, 7.0, 1e4];
+        for (curve, needed) in [("linear", 2), ("poly:2", 3), ("poly:3", 4), ("mlp:5", 6)] {
+            for samples in 0..needed {
+                let few: Vec<f32> = values.into_iter().take(samples).collect();
+                let error = PrepareError::TooFew {
+                    needed,
+                    found: samples,
+                };
+                assert_eq!(prepared(curve, &few), Err(error), "{curve}");
+            }
+            for found in 1..=needed {
+                for samples in [needed, 7, 13, 48] {
+                    let in_turn = values.into_iter().take(found).cycle().take(samples);
+                    let in_turn: Vec<f32> = in_turn.collect();
+                    let expected = PrepareError::Alike {
+                        needed,
+                        found,
+                        samples,
+                    };
+                    match prepared(curve, &in_turn) {
+                        Ok(_) => assert_eq!(found, needed, "{curve}"),
+                        Err(error) => assert_eq!(error, expected, "{curve}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn samples_without_room_and_without_a_scale_are_refused() {
+        let many: Vec<f32> = (0..49).map(|i| i as f32).collect();
+        let room = PrepareError::Room {
+            needed: 49,
+            capacity: 48,
+        };
+        assert_eq!(prepared("linear", &many), Err(room));
+        for readings in [[1.0, f32::NAN], [0.0, 1e-45]] {
+            let found = prepared("linear", &readings);
+            assert!(matches!(found, Err(PrepareError::Readings(_))), "{found:?}");
+        }
+        let y = [0.0, f32::INFINITY].map(Pair::from).into_iter();
+        let x = [1.0, 2.0].map(Pair::from).into_iter();
+        let found = prepare(&Curve::Linear, x, y, &mut [0.0; 2], &mut [0.0; 2]);
+        assert!(
+            matches!(found, Err(PrepareError::References(_))),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,368 @@
+//! Calibrations from decimal text to predictions, without a heap of the library's, and the
+//! loop in between.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use baregrad::calibrate::{
+    Calibration, Curve, EarlyStopping, Fit, Origin, Pair, Poll, Reason, Samples, Scale, Scaling,
+    distinct, move_behind,
+};
+use baregrad::function::{Function, models::Line};
+use baregrad::optim::{Adam, Optimizer, Sgd};
+use baregrad::{Arena, Tape};
+
+const T_U: [&str; 11] = [
+    "35.7", "55.9", "58.2", "81.9", "56.3", "48.9", "33.9", "21.8", "48.4", "60.4", "68.4",
+];
+const T_C: [&str; 11] = [
+    "0.5", "14.0", "15.0", "28.0", "11.0", "8.0", "3.0", "-4.0", "6.0", "13.0", "21.0",
+];
+
+/// Decimal text, scaled.
+struct Data {
+    pairs: [Vec<Pair>; 2],
+    scales: [Scale; 2],
+    scaled: [Vec<f32>; 2],
+}
+
+impl Data {
+    fn new(curve: &Curve, x: &[&str], y: &[&str]) -> Self {
+        let pairs: [Vec<Pair>; 2] =
+            [x, y].map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect());
+        let scalings = [curve.scaling(), Scaling::Standard];
+        let mut scalings = scalings.into_iter();
+        let scales = pairs
+            .each_ref()
+            .map(|pairs| Scale::fit(pairs.iter().copied(), scalings.next().unwrap()).unwrap());
+        let scaled = [0, 1].map(|k| pairs[k].iter().map(|x| scales[k].apply(*x)).collect());
+        Data {
+            pairs,
+            scales,
+            scaled,
+        }
+    }
+
+    fn samples(&self) -> Samples<'_> {
+        let [x, y] = &self.scaled;
+        Samples { x, y }
+    }
+}
+
+/// Polls until it stops.
+fn run(fit: &mut Fit<'_, '_>, optimizer: &mut dyn Optimizer) -> Reason {
+    loop {
+        if let Poll::Stopped(reason) = fit.poll(optimizer).unwrap() {
+            return reason;
+        }
+    }
+}
+
+/// Fits with all samples at a time, and returns why it ended, parameters and loss.
+fn fitted(curve: &Curve, data: &Data, lr: f32, epochs: u32) -> (Reason, Vec<f32>, f32) {
+    let mut start = vec![0.0; curve.param_count()];
+    curve.start(&mut start);
+    let mut params = start.clone();
+    let mut arena = Arena::<4096, 32>::new();
+    let tape = arena.tape();
+    let mut fit = Fit::new(&tape, data.samples(), 8, &mut params, |x| {
+        curve.record(x, &start)
+    })
+    .unwrap()
+    .epochs(epochs);
+    let reason = run(&mut fit, &mut Sgd::new(lr));
+    let loss = fit.best().unwrap().1;
+    (reason, params, loss)
+}
+
+/// The thermometer of the book: least squares leave 2.9276446, with 0.53677 t_u - 17.3048.
+#[test]
+fn the_thermometer_has_the_least_squares() {
+    let curve = Curve::Linear;
+    let data = Data::new(&curve, &T_U, &T_C);
+    let (reason, params, loss) = fitted(&curve, &data, 0.1, 200);
+    assert_eq!(reason, Reason::Converged);
+    let [input, output] = data.scales;
+    let unit = 1.0 / (output.factor * output.factor);
+    assert!((unit * loss - 2.927_644_6).abs() < 2e-6, "{}", unit * loss);
+
+    let calibration = Calibration {
+        curve,
+        input,
+        output,
+        range: ["21.8".parse().unwrap(), "81.9".parse().unwrap()],
+        params: &params,
+        origin: Origin {
+            samples: 11,
+            epochs: 200,
+            loss: unit * loss,
+        },
+    };
+    let mut arena = Arena::<64, 8>::new();
+    let found = calibration.predict(&arena.tape(), "55.9".parse().unwrap());
+    let found = found.unwrap();
+    let exact = 0.536_771_6 * 55.9 - 17.304_78;
+    assert!((found.value.hi() - exact).abs() < 1e-4, "{found:?}");
+
+    // The record on another machine gives the same bits.
+    let mut bytes = [0; 256];
+    let bytes = calibration.write(&mut bytes).unwrap();
+    let mut room = [0.0; 8];
+    let read = Calibration::read(bytes, &mut room).unwrap();
+    for text in T_U.iter().chain(&["0", "-1e5", "1e-30", "33.33333"]) {
+        let reading = text.parse().unwrap();
+        let mut arena = Arena::<64, 8>::new();
+        let here = calibration.predict(&arena.tape(), reading).unwrap();
+        let mut arena = Arena::<64, 8>::new();
+        let there = read.predict(&arena.tape(), reading).unwrap();
+        assert_eq!(here.value.hi().to_bits(), there.value.hi().to_bits());
+        assert_eq!(here.value.lo().to_bits(), there.value.lo().to_bits());
+    }
+}
+
+/// Readings of converters of 24 bits, pressures, and seconds since 1970: exact lines, whose
+/// slope in the units of the data is known.
+#[test]
+fn readings_that_f32_does_not_hold_are_calibrated() {
+    for (readings, slope) in [
+        // 0.0003 per count.
+        (
+            [
+                "8388000.5",
+                "8388100.25",
+                "8388200.75",
+                "8388300.125",
+                "8388400.5",
+                "8388500.0",
+            ],
+            3e-4,
+        ),
+        (
+            [
+                "101325.05",
+                "101325.13",
+                "101325.21",
+                "101324.97",
+                "101325.29",
+                "101325.37",
+            ],
+            12.5,
+        ),
+        (
+            [
+                "1764410400",
+                "1764410430.5",
+                "1764410460",
+                "1764410490.25",
+                "1764410520",
+                "1764410550",
+            ],
+            0.02,
+        ),
+    ] {
+        let first: f64 = readings[0].parse().unwrap();
+        let references = readings.map(|text| {
+            let difference = text.parse::<f64>().unwrap() - first;
+            format!("{:.9}", 2500.0 + slope * difference)
+        });
+        let references = references.each_ref().map(String::as_str);
+        for curve in ["linear", "poly:2", "poly:3"] {
+            let curve = Curve::parse(curve).unwrap();
+            let data = Data::new(&curve, &readings, &references);
+            let (reason, params, _) = fitted(&curve, &data, 0.3, 4000);
+            assert_eq!(reason, Reason::Converged, "{curve} of {readings:?}");
+            let [input, output] = data.scales;
+            let calibration = Calibration {
+                curve,
+                input,
+                output,
+                range: [Pair::ZERO; 2],
+                params: &params,
+                origin: Origin::default(),
+            };
+            for (reading, reference) in data.pairs[0].iter().zip(&data.pairs[1]) {
+                let mut arena = Arena::<128, 16>::new();
+                let found = calibration.predict(&arena.tape(), *reading).unwrap();
+                let off = found.value.difference(*reference) * output.factor;
+                assert!(
+                    off.abs() < 1e-5,
+                    "{curve} of {reading}: off by {off} of the spread"
+                );
+            }
+        }
+    }
+}
+
+/// Readings from 0.1 to 1000, most of them small: a cubic of gradient descent gets there, or
+/// says that it has not.
+#[test]
+fn a_skewed_cubic_converges_or_says_that_the_loss_was_falling() {
+    let readings = [
+        "0.1", "0.2", "0.5", "1", "2", "5", "10", "20", "50", "100", "200", "500", "1000",
+    ];
+    let exact = |x: f64| 1.0 + 0.02 * x - 3e-5 * x * x + 2e-8 * x * x * x;
+    let references = readings.map(|text| format!("{:.9}", exact(text.parse().unwrap())));
+    let references = references.each_ref().map(String::as_str);
+    let curve = Curve::Poly(3);
+    let data = Data::new(&curve, &readings, &references);
+    for (epochs, expected) in [(50, Reason::StillFalling), (500, Reason::Converged)] {
+        let (reason, _, loss) = fitted(&curve, &data, 0.25, epochs);
+        assert_eq!(reason, expected, "after {epochs} epochs, loss {loss}");
+        if reason == Reason::Converged {
+            assert!(loss < 1e-9, "{loss}");
+        }
+    }
+    let advice = Reason::StillFalling.to_string();
+    assert!(advice.contains("more epochs"), "{advice}");
+}
+
+#[test]
+fn polling_is_the_loop_by_hand() {
+    let curve = Curve::Poly(2);
+    let data = Data::new(&curve, &T_U, &T_C);
+    let Samples { x, y } = data.samples();
+    let mut by_hand = Vec::new();
+    let mut arena = Arena::<512, 16>::new();
+    let tape = arena.tape();
+    let (x_rows, y_rows) = (tape.input(&x[..4], [4, 1]), tape.input(&y[..4], [4, 1]));
+    let loss = curve.record(x_rows, &[0.0; 3]).mse(y_rows);
+    let mut adam = Adam::<3>::new(0.05);
+    for _ in 0..30 {
+        tape.zero_grad();
+        let data = [(x_rows, x), (y_rows, y)];
+        by_hand.push(tape.backward_over(loss, &data).unwrap().to_bits());
+        tape.step(&mut adam).unwrap();
+    }
+    let expected = tape.params().unwrap().to_vec();
+
+    let mut params = [0.0; 3];
+    let mut arena = Arena::<512, 16>::new();
+    let tape = arena.tape();
+    let record = |x| curve.record(x, &[0.0; 3]);
+    let mut fit = Fit::new(&tape, data.samples(), 4, &mut params, record).unwrap();
+    // State with room for more parameters than the curve turns out to have.
+    let mut adam = Adam::<8>::new(0.05);
+    for loss in by_hand {
+        assert_eq!(fit.poll(&mut adam).unwrap(), Poll::Running);
+        assert_eq!(fit.losses().training.to_bits(), loss);
+    }
+    assert_eq!(*tape.params().unwrap(), expected);
+}
+
+#[test]
+fn a_function_is_fitted_like_a_curve() {
+    let data = Data::new(&Curve::Linear, &T_U, &T_C);
+    let mut params = [0.0; 2];
+    let mut arena = Arena::<256, 8>::new();
+    let tape: Tape<'_> = arena.tape();
+    let line = |x| Line::predict(x, tape.param(&[0.0, 0.0], [2]));
+    let mut fit = Fit::new(&tape, data.samples(), 11, &mut params, line)
+        .unwrap()
+        .epochs(200);
+    assert_eq!(run(&mut fit, &mut Sgd::new(0.1)), Reason::Converged);
+    let (_, expected, _) = fitted(&Curve::Linear, &data, 0.1, 200);
+    for (found, expected) in params.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+}
+
+#[test]
+fn it_says_why_it_ended_and_keeps_the_best() {
+    let curve = Curve::Linear;
+    let data = Data::new(&curve, &T_U, &T_C);
+    assert_eq!(fitted(&curve, &data, 3.0, 500).0, Reason::Diverged);
+    assert_eq!(fitted(&curve, &data, 1e-3, 50).0, Reason::StillFalling);
+    assert_eq!(fitted(&curve, &data, 0.1, 0).0, Reason::StillFalling);
+    // Each step overshoots, by a tenth more than the one before.
+    let (reason, params, _) = fitted(&curve, &data, 1.05, 4000);
+    assert_eq!(reason, Reason::Diverged);
+    assert!(params.iter().all(|p| p.is_finite()));
+
+    // Asked in between: the best so far, and no more updates.
+    let mut params = [9.0; 2];
+    let mut arena = Arena::<256, 8>::new();
+    let tape = arena.tape();
+    let record = |x| curve.record(x, &[0.0; 2]);
+    let mut fit = Fit::new(&tape, data.samples(), 4, &mut params, record).unwrap();
+    let mut sgd = Sgd::new(0.1);
+    for _ in 0..20 {
+        assert_eq!(fit.poll(&mut sgd).unwrap(), Poll::Running);
+    }
+    fit.stop();
+    for _ in 0..3 {
+        assert_eq!(fit.poll(&mut sgd).unwrap(), Poll::Stopped(Reason::Asked));
+    }
+    assert_eq!((fit.epoch(), fit.best().unwrap().0), (20, 19));
+    // Nineteen steps of 0.1 down a bowl of curvature 2: 1 - 0.8^19 of the way.
+    let (_, all, _) = fitted(&curve, &data, 0.1, 500);
+    let way = params[0] / all[0];
+    assert!((way - (1.0 - 0.8_f32.powi(19))).abs() < 1e-3, "{way}");
+}
+
+#[test]
+fn validation_by_index_stops_early_at_the_best() {
+    // A network of many units on few samples learns their noise by heart.
+    let curve = Curve::mlp(&[16], 1).unwrap();
+    let mut data = Data::new(&curve, &T_U, &T_C);
+    let [x, y] = &mut data.scaled;
+    let (x_before, y_before) = (x.clone(), y.clone());
+    let kept = [2, 5, 9];
+    let training = move_behind(x, y, &kept);
+    assert_eq!(training, 8);
+    for (k, index) in kept.iter().enumerate() {
+        assert_eq!((x[8 + k], y[8 + k]), (x_before[*index], y_before[*index]));
+    }
+    assert_eq!(x[..3], [x_before[0], x_before[1], x_before[3]]);
+
+    let [training, validation] = data.samples().split_at(training);
+    let mut start = vec![0.0; curve.param_count()];
+    curve.start(&mut start);
+    let mut params = start.clone();
+    let mut arena = Arena::<2048, 16>::new();
+    let tape = arena.tape();
+    let mut fit = Fit::new(&tape, training, 8, &mut params, |x| curve.record(x, &start))
+        .unwrap()
+        .validation(validation)
+        .early_stopping(EarlyStopping::new(50))
+        .epochs(20_000);
+    let mut losses = Vec::new();
+    let mut adam = Adam::on_heap(0.02, curve.param_count());
+    let reason = loop {
+        let poll = fit.poll(&mut adam).unwrap();
+        losses.push(fit.losses().validation.unwrap());
+        if let Poll::Stopped(reason) = poll {
+            break reason;
+        }
+    };
+    assert_eq!(reason, Reason::Early);
+    let (epoch, best) = fit.best().unwrap();
+    assert_eq!(losses.len() as u32, epoch + 51);
+    assert!(losses.iter().all(|loss| *loss >= best));
+    assert_eq!(losses[epoch as usize], best);
+    // The parameters that were kept have that loss.
+    let mut arena = Arena::<2048, 16>::new();
+    let tape = arena.tape();
+    let (x, y) = (
+        tape.input(validation.x, [3, 1]),
+        tape.input(validation.y, [3, 1]),
+    );
+    let loss = curve.record(x, &params).mse(y);
+    assert!((loss.item().unwrap() - best).abs() < 1e-6 * best);
+}
+
+#[test]
+fn readings_that_are_equal_are_counted_once() {
+    let numbers = [3.0, 1.0, 3.0, -0.0, 0.0, 2.0];
+    assert_eq!(distinct(numbers.into_iter(), 9), 4);
+    assert_eq!(distinct(numbers.into_iter(), 3), 3);
+    assert_eq!(distinct([].into_iter(), 3), 0);
+}
+
+#[test]
+fn arenas_that_are_too_small_are_errors() {
+    let data = Data::new(&Curve::Linear, &T_U, &T_C);
+    let mut params = [0.0; 2];
+    let mut arena = Arena::<8, 8>::new();
+    let tape = arena.tape();
+    let record = |x| Curve::Linear.record(x, &[0.0; 2]);
+    assert!(Fit::new(&tape, data.samples(), 11, &mut params, record).is_err());
+}
