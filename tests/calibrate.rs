@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use baregrad::calibrate::{
-    Calibration, Curve, EarlyStopping, Fit, Origin, Pair, Poll, Reason, Samples, Scale, Scaling,
-    distinct, move_behind,
+    Calibration, Curve, EarlyStopping, Fit, Origin, Poll, Reason, Samples, Scale, Scaling,
+    TwoFloat, distinct, move_behind,
 };
 use baregrad::function::{Function, models::Line};
 use baregrad::optim::{Adam, Optimizer, Sgd};
@@ -20,14 +20,14 @@ const T_C: [&str; 11] = [
 
 /// Decimal text, scaled.
 struct Data {
-    pairs: [Vec<Pair>; 2],
+    pairs: [Vec<TwoFloat>; 2],
     scales: [Scale; 2],
     scaled: [Vec<f32>; 2],
 }
 
 impl Data {
     fn new(curve: &Curve, x: &[&str], y: &[&str]) -> Self {
-        let pairs: [Vec<Pair>; 2] =
+        let pairs: [Vec<TwoFloat>; 2] =
             [x, y].map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect());
         let scalings = [curve.scaling(), Scaling::Standard];
         let mut scalings = scalings.into_iter();
@@ -101,7 +101,7 @@ fn the_thermometer_has_the_least_squares() {
     let found = calibration.predict(&arena.tape(), "55.9".parse().unwrap());
     let found = found.unwrap();
     let exact = 0.536_771_6 * 55.9 - 17.304_78;
-    assert!((found.value.hi() - exact).abs() < 1e-4, "{found:?}");
+    assert!((found.value.high() - exact).abs() < 1e-4, "{found:?}");
 
     // The record on another machine gives the same bits.
     let mut bytes = [0; 256];
@@ -114,8 +114,8 @@ fn the_thermometer_has_the_least_squares() {
         let here = calibration.predict(&arena.tape(), reading).unwrap();
         let mut arena = Arena::<64, 8>::new();
         let there = read.predict(&arena.tape(), reading).unwrap();
-        assert_eq!(here.value.hi().to_bits(), there.value.hi().to_bits());
-        assert_eq!(here.value.lo().to_bits(), there.value.lo().to_bits());
+        assert_eq!(here.value.high().to_bits(), there.value.high().to_bits());
+        assert_eq!(here.value.low().to_bits(), there.value.low().to_bits());
     }
 }
 
@@ -175,7 +175,7 @@ fn readings_that_f32_does_not_hold_are_calibrated() {
                 curve,
                 input,
                 output,
-                range: [Pair::ZERO; 2],
+                range: [TwoFloat::ZERO; 2],
                 params: &params,
                 origin: Origin::default(),
             };

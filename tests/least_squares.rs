@@ -285,7 +285,7 @@ fn weights_are_those_of_standard_deviations() {
     }
 }
 
-/// Of many fits to data with the same noise, as many lie within one standard error and within
+/// Many fits to data with the same noise: as many lie within one standard error and within
 /// two as normal numbers do.
 #[test]
 fn standard_errors_are_how_far_off_parameters_are() {

@@ -417,7 +417,10 @@ fn the_saved_record_predicts_what_was_fitted() {
 
         // The Rust that is written for firmware has the same numbers.
         let rust = fs::read_to_string(directory.join("calibration/thermometer.rs")).unwrap();
-        let offset = format!("const X_OFFSET: f32 = {:?};", calibration.input.offset.hi());
+        let offset = format!(
+            "const X_OFFSET: f32 = {:?};",
+            calibration.input.offset.high()
+        );
         assert!(rust.contains(&offset), "{rust}");
         if model == "linear" {
             let found: Vec<f64> = coefficients(&text, "t_u");

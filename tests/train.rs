@@ -242,8 +242,8 @@ fn scales_are_those_of_the_training_part_and_have_a_way_back() {
         assert_eq!(scaled.column("t_c").unwrap(), T_C);
         // As firmware computes it, in `f32`: the same bits.
         let scale = scaler.scale("t_u").unwrap();
-        assert_eq!(scale.offset.lo(), 0.0);
-        let firmware = T_U.map(|x| (x - scale.offset.hi()) * scale.factor);
+        assert_eq!(scale.offset.low(), 0.0);
+        let firmware = T_U.map(|x| (x - scale.offset.high()) * scale.factor);
         assert_eq!(bits(values), bits(&firmware));
         let back = scaler.invert(&scaled).unwrap();
         for (x, back) in T_U.iter().zip(back.column("t_u").unwrap()) {

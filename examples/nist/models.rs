@@ -32,7 +32,7 @@ function! {
         (b1 + x * (b2 + x * (b3 + x * b4))) / (1.0 + x * (b5 + x * (b6 + x * b7)))
     }
 }
-// Of the logarithm of what was observed.
+// Its observations are logarithms.
 function! { pub(crate) fn Nelson([x1, x2], [b1, b2, b3]) { b1 - b2 * x1 * (-b3 * x2).exp() } }
 function! {
     pub(crate) fn Mgh17([x], [b1, b2, b3, b4, b5]) {
@@ -72,7 +72,7 @@ function! {
 }
 function! { pub(crate) fn Bennett5([x], [b1, b2, b3]) { b1 * (b2 + x).pow(-(1.0 / b3)) } }
 
-/// What is done with a model.
+/// Something to do with a model.
 pub(crate) trait Use {
     type Output;
     fn call<F: Function<X, P>, const X: usize, const P: usize>(self, model: F) -> Self::Output;

@@ -19,7 +19,7 @@ pub(crate) struct Set {
 
 impl Set {
     /// # Errors
-    /// What is missing, by the line.
+    /// Names the line that is missing, or that is no row of numbers.
     pub(crate) fn parse(text: &str) -> Result<Set, String> {
         let find = |label: &str| {
             let line = text.lines().find(|line| line.contains(label));
@@ -91,7 +91,7 @@ impl Set {
     }
 }
 
-/// What residuals are computed in.
+/// The numbers that residuals are computed in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Precision {
     /// Pairs of `f32`, as are the data.

@@ -3,17 +3,17 @@
 use core::fmt;
 
 use super::curve::{Curve, MAX_NAME};
-use super::pair::Pair;
 use super::record::{Array, Record, RecordError, Writer};
 use super::scale::Scale;
 use crate::error::Error;
+use crate::function::TwoFloat;
 use crate::tape::Tape;
 
 /// From readings to what they mean, in the units of the data: a curve, its parameters, and
 /// the scales of what goes in and comes out. Parameters are the caller's: on a heap, or not.
 ///
 /// ```
-/// use baregrad::calibrate::{Calibration, Curve, Origin, Pair, Scale};
+/// use baregrad::calibrate::{Calibration, Curve, Origin, TwoFloat, Scale};
 /// use baregrad::Arena;
 ///
 /// let calibration = Calibration {
@@ -26,9 +26,9 @@ use crate::tape::Tape;
 /// };
 ///
 /// let mut arena = Arena::<32, 8>::new();
-/// let reading: Pair = "60".parse()?;
+/// let reading: TwoFloat = "60".parse()?;
 /// let prediction = calibration.predict(&arena.tape(), reading)?;
-/// assert_eq!(prediction.value.hi(), 8.0 * (1.0 * (60.0 - 50.0) * 0.1 + 0.25) + 10.0);
+/// assert_eq!(prediction.value.high(), 8.0 * (1.0 * (60.0 - 50.0) * 0.1 + 0.25) + 10.0);
 /// assert!(prediction.is_inside);
 ///
 /// // To bytes, and back: on another machine.
@@ -47,7 +47,7 @@ pub struct Calibration<'p> {
     /// The scale of results.
     pub output: Scale,
     /// The least and the largest reading that it was fitted to.
-    pub range: [Pair; 2],
+    pub range: [TwoFloat; 2],
     /// As many as the curve [has](Curve::param_count).
     pub params: &'p [f32],
     /// How it came about.
@@ -69,7 +69,7 @@ pub struct Origin {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
     /// The result, in its own unit.
-    pub value: Pair,
+    pub value: TwoFloat,
     /// Whether the reading is in the range that the calibration was fitted to. Outside of it
     /// nobody knows how far off the result is.
     pub is_inside: bool,
@@ -121,13 +121,15 @@ impl<'p> Calibration<'p> {
     pub fn predict<'t>(
         &self,
         tape: &'t Tape<'t>,
-        reading: Pair,
+        reading: TwoFloat,
     ) -> Result<Prediction, PredictError> {
         let x = tape.constant(&[self.input.apply(reading)], [1, 1]);
         let scaled = tape.no_grad(|| self.curve.record(x, self.params)).item()?;
         let value = self.output.invert(scaled);
         if !reading.is_finite() || !value.is_finite() {
-            return Err(PredictError::NotFinite { found: value.hi() });
+            return Err(PredictError::NotFinite {
+                found: value.high(),
+            });
         }
         Ok(Prediction {
             value,
@@ -137,7 +139,7 @@ impl<'p> Calibration<'p> {
 
     /// Whether a reading is in the range that it was fitted to.
     #[must_use]
-    pub fn covers(&self, reading: Pair) -> bool {
+    pub fn covers(&self, reading: TwoFloat) -> bool {
         let [low, high] = self.range;
         low <= reading && reading <= high
     }
@@ -160,10 +162,10 @@ impl<'p> Calibration<'p> {
         if let Curve::Mlp { seed, .. } = self.curve {
             writer.integer("seed", seed);
         }
-        let numbers = |scale: &Scale| [scale.offset.hi(), scale.offset.lo(), scale.factor];
+        let numbers = |scale: &Scale| [scale.offset.high(), scale.offset.low(), scale.factor];
         let scales = [numbers(&self.input), numbers(&self.output)];
         writer.array("scales", [2, SCALE], scales.into_iter().flatten());
-        let range = [low.hi(), low.lo(), high.hi(), high.lo()];
+        let range = [low.high(), low.low(), high.high(), high.low()];
         writer.array("range", [2, 2], range);
         let params = self.params.iter().copied();
         writer.array("params", [self.params.len()], params);
@@ -189,14 +191,14 @@ impl<'p> Calibration<'p> {
         record.array("scales")?.copy_to(&mut scales)?;
         let [a, b, c, d, e, f] = scales;
         let scale = |hi, lo, factor| Scale {
-            offset: Pair::new(hi, lo),
+            offset: TwoFloat::sum(hi, lo),
             factor,
         };
         let (input, output) = (scale(a, b, c), scale(d, e, f));
         let mut range = [0.0; 4];
         record.array("range")?.copy_to(&mut range)?;
         let [a, b, c, d] = range;
-        let range = [Pair::new(a, b), Pair::new(c, d)];
+        let range = [TwoFloat::sum(a, b), TwoFloat::sum(c, d)];
         let values: Array<'_> = record.array("params")?;
         let count = curve.param_count();
         let capacity = params.len();
@@ -252,7 +254,7 @@ mod tests {
 
     use super::{Calibration, Origin, PredictError};
     use crate::Arena;
-    use crate::calibrate::{Curve, Pair, RecordError, Scale, Writer};
+    use crate::calibrate::{Curve, RecordError, Scale, TwoFloat, Writer};
 
     const CURVES: [&str; 6] = [
         "linear",
@@ -381,7 +383,7 @@ mod tests {
     fn readings_outside_the_range_are_told_and_others_are_errors() {
         let params = [1.0, 0.0];
         let calibration = calibration(Curve::Linear, &params);
-        let predict = |reading: Pair| {
+        let predict = |reading: TwoFloat| {
             let mut arena = Arena::<32, 8>::new();
             let tape = arena.tape();
             calibration.predict(&tape, reading)
@@ -406,7 +408,7 @@ mod tests {
         // An arena that is too small is the tape's error.
         let mut arena = Arena::<1, 2>::new();
         let tape = arena.tape();
-        let found = calibration.predict(&tape, Pair::ZERO);
+        let found = calibration.predict(&tape, TwoFloat::ZERO);
         assert!(matches!(found, Err(PredictError::Tape(_))));
     }
 }

@@ -9,8 +9,9 @@
 //! 4.3.
 
 use core::fmt;
+use core::str::FromStr;
 
-use super::pair::Pair;
+use crate::function::TwoFloat;
 
 /// Limbs of 16 bits behind the point, lowest first, then those before it.
 const FRACTION: usize = 12;
@@ -297,8 +298,8 @@ fn rounded(
 
 /// Writes the fewest digits that read back as the pair, at most [`DIGITS`]: as `Debug` of
 /// an `f32` does. If it may be off, then those that read back as one that is off by less.
-fn write_pair(pair: Pair, off: f32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (hi, lo) = (pair.hi(), pair.lo());
+fn write_pair(pair: TwoFloat, off: f32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (hi, lo) = (pair.high(), pair.low());
     if !hi.is_finite() {
         let sign = if hi == f32::NEG_INFINITY { "-" } else { "" };
         return write_str(f, &[sign, if hi.is_nan() { "NaN" } else { "inf" }]);
@@ -323,7 +324,7 @@ fn write_pair(pair: Pair, off: f32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rest = if is_negative { -rest } else { rest };
         if off > 0.0 {
             let found = if hi.is_sign_negative() { -found } else { found };
-            return Pair::new(found, rest).difference(pair).abs() <= off;
+            return TwoFloat::sum(found, rest).difference(pair).abs() <= off;
         }
         // A number whose second part is 0 is an `f32`, which nine digits tell from others.
         found == hi.abs() && (lo == 0.0 || lo == rest)
@@ -425,15 +426,15 @@ impl fmt::Display for Decimal {
 /// A number that may be off, by the fewest digits that are off by no more than it is.
 ///
 /// ```
-/// use baregrad::calibrate::{Approximate, Pair};
+/// use baregrad::calibrate::{Approximate, TwoFloat};
 ///
-/// let value = Pair::from_f64(101325.13000000012);
+/// let value = TwoFloat::from_f64(101325.13000000012);
 /// assert_eq!(Approximate { value, off: 1e-9 }.to_string(), "101325.13");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Approximate {
     /// The number.
-    pub value: Pair,
+    pub value: TwoFloat,
     /// By how much it may be off; 0 if it is exact.
     pub off: f32,
 }
@@ -444,9 +445,23 @@ impl fmt::Display for Approximate {
     }
 }
 
-impl fmt::Display for Pair {
+impl fmt::Display for TwoFloat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_pair(*self, 0.0, f)
+    }
+}
+
+/// Decimal text, such as `-12.5` or `1e-3`: the nearest `f32`, ties to even, and
+/// the nearest to the rest.
+///
+/// # Errors
+/// Text that is no decimal number, `inf` and `nan` among it; a number beyond 3.4e38.
+impl FromStr for TwoFloat {
+    type Err = DecimalError;
+
+    fn from_str(text: &str) -> Result<Self, DecimalError> {
+        let [hi, lo] = parse(text)?;
+        Ok(TwoFloat::new(hi, lo))
     }
 }
 
@@ -458,7 +473,7 @@ mod tests {
     use std::string::ToString;
 
     use super::{Decimal, DecimalError};
-    use crate::calibrate::Pair;
+    use crate::calibrate::TwoFloat;
 
     /// Numbers of every size: all powers of two with their neighbours, and others.
     fn numbers() -> impl Iterator<Item = f32> {
@@ -483,8 +498,8 @@ mod tests {
             for x in [x, -x] {
                 let text = Decimal(x).to_string();
                 assert_eq!(text, format!("{x:?}"));
-                let back: Pair = text.parse().unwrap();
-                assert_eq!(back.hi().to_bits(), x.to_bits(), "{text}");
+                let back: TwoFloat = text.parse().unwrap();
+                assert_eq!(back.high().to_bits(), x.to_bits(), "{text}");
             }
         }
         for (x, text) in [
@@ -502,8 +517,8 @@ mod tests {
             for places in [0, 1, 3, 5, 7, 8, 9, 12, 16] {
                 let text = format!("{x:.places$e}");
                 // Rounding up the largest may be too much for an f32.
-                match (text.parse::<f32>().unwrap(), text.parse::<Pair>()) {
-                    (expected, Ok(found)) => assert_eq!(found.hi(), expected, "{text}"),
+                match (text.parse::<f32>().unwrap(), text.parse::<TwoFloat>()) {
+                    (expected, Ok(found)) => assert_eq!(found.high(), expected, "{text}"),
                     (expected, Err(error)) => {
                         assert_eq!(error, DecimalError::TooLarge);
                         assert!(expected.is_infinite(), "{text}");
@@ -518,12 +533,12 @@ mod tests {
     fn the_rest_is_exact() {
         for thousandths in (1..2000_i128).map(|i| i * i * i * 7_919 + 1) {
             let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
-            let pair: Pair = text.parse().unwrap();
+            let pair: TwoFloat = text.parse().unwrap();
             // Both parts are multiples of 2^-40, times 1000 * 2^40: whole numbers.
             let whole = |x: f32| (f64::from(x) * (1_u64 << 40) as f64) as i128 * 1000;
-            let off = (thousandths << 40) - whole(pair.hi());
-            let rest = off - whole(pair.lo());
-            let half = whole(pair.hi().next_up()) - whole(pair.hi());
+            let off = (thousandths << 40) - whole(pair.high());
+            let rest = off - whole(pair.low());
+            let half = whole(pair.high().next_up()) - whole(pair.high());
             assert!(2 * off.abs() <= half, "{text}: {off}");
             // Half a unit of the last place of what 24 bits leave of the rest.
             assert!(
@@ -554,7 +569,7 @@ mod tests {
             "٣",
         ] {
             assert_eq!(
-                text.parse::<Pair>(),
+                text.parse::<TwoFloat>(),
                 Err(DecimalError::NotANumber),
                 "{text}"
             );
@@ -566,7 +581,11 @@ mod tests {
             "3.4028236e38",
             "9999999999999999999999999999999999999999",
         ] {
-            assert_eq!(text.parse::<Pair>(), Err(DecimalError::TooLarge), "{text}");
+            assert_eq!(
+                text.parse::<TwoFloat>(),
+                Err(DecimalError::TooLarge),
+                "{text}"
+            );
         }
         for text in [
             "1e-50",
@@ -576,9 +595,9 @@ mod tests {
             "1e-99999999999",
             "000e7",
         ] {
-            assert_eq!(text.parse::<Pair>().unwrap().hi(), 0.0, "{text}");
+            assert_eq!(text.parse::<TwoFloat>().unwrap().high(), 0.0, "{text}");
         }
-        assert!("-0".parse::<Pair>().unwrap().hi().is_sign_negative());
+        assert!("-0".parse::<TwoFloat>().unwrap().high().is_sign_negative());
     }
 
     #[test]
@@ -593,7 +612,7 @@ mod tests {
             "4155915305.0",
             "-273.15",
         ] {
-            assert_eq!(text.parse::<Pair>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<TwoFloat>().unwrap().to_string(), text);
         }
     }
 }

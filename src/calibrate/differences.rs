@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::decimal::Approximate;
 use super::fit::first_to_last;
-use super::pair::Pair;
+use crate::function::TwoFloat;
 
 /// Numbers as they come in, such as readings: the first is the origin, and of all others the
 /// difference from it is kept, as an `f32`. They may be as many as the memory has room for.
@@ -30,7 +30,7 @@ use super::pair::Pair;
 /// ```
 #[derive(Debug)]
 pub struct Differences<'m> {
-    origin: Pair,
+    origin: TwoFloat,
     differences: &'m mut [f32],
     len: usize,
 }
@@ -55,7 +55,7 @@ impl<'m> Differences<'m> {
     /// None yet, and room for as many as the memory has floats.
     pub fn new(memory: &'m mut [f32]) -> Self {
         Differences {
-            origin: Pair::ZERO,
+            origin: TwoFloat::ZERO,
             differences: memory,
             len: 0,
         }
@@ -65,7 +65,7 @@ impl<'m> Differences<'m> {
     ///
     /// # Errors
     /// There is no room for it.
-    pub fn push(&mut self, x: Pair) -> Result<(), Full> {
+    pub fn push(&mut self, x: TwoFloat) -> Result<(), Full> {
         let capacity = self.differences.len();
         let to = self
             .differences
@@ -114,7 +114,7 @@ impl<'m> Differences<'m> {
 
     /// The number at an index; `None` if there is none.
     #[must_use]
-    pub fn get(&self, index: usize) -> Option<Pair> {
+    pub fn get(&self, index: usize) -> Option<TwoFloat> {
         self.iter().nth(index)
     }
 
@@ -130,7 +130,7 @@ impl<'m> Differences<'m> {
     }
 
     /// All numbers, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Pair> + Clone + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = TwoFloat> + Clone + '_ {
         let origin = self.origin;
         let differences = self.differences.iter().take(self.len);
         differences.map(move |difference| origin.plus(*difference))
@@ -146,7 +146,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::Differences;
-    use crate::calibrate::Pair;
+    use crate::calibrate::TwoFloat;
 
     /// Numbers far from zero come back with the digits that tell them apart.
     #[test]
@@ -174,8 +174,8 @@ mod tests {
                     (written - as_it_came).abs() <= 1e-6 * step,
                     "{text}: {written}"
                 );
-                let exact: Pair = text.parse().unwrap();
-                let most = exact.difference(Pair::from_f64(origin)).abs();
+                let exact: TwoFloat = text.parse().unwrap();
+                let most = exact.difference(TwoFloat::from_f64(origin)).abs();
                 let off = x.difference(exact).abs();
                 // Half a bit of the difference, and what 48 bits do not hold.
                 assert!(

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use super::early::{EarlyStopping, Seen, Watch};
-use super::pair::Pair;
 use crate::error::Error;
+use crate::function::TwoFloat;
 use crate::optim::Optimizer;
 use crate::tape::Tape;
 use crate::var::Var;
@@ -350,14 +350,14 @@ impl<'t, 'p> Fit<'t, 'p> {
     fn measure(&self, samples: Samples<'t>) -> Result<f32, Error> {
         let (n, rows) = (samples.len(), self.rows.max(1));
         let chunks = samples.x.chunks(rows).zip(samples.y.chunks(rows));
-        let mut mean = Pair::ZERO;
+        let mut mean = TwoFloat::ZERO;
         for (x, y) in chunks {
             self.tape.rebind(self.x, x)?;
             self.tape.rebind(self.y, y)?;
             self.tape.replay()?;
             mean = mean.plus(x.len() as f32 / n as f32 * self.loss.item()?);
         }
-        Ok(mean.hi())
+        Ok(mean.high())
     }
 }
 

@@ -2,12 +2,12 @@
 //! with the same bits. No `std`, no heap, no panics.
 //!
 //! ```
-//! use baregrad::calibrate::{Curve, Pair, Scale, Scaling};
+//! use baregrad::calibrate::{Curve, TwoFloat, Scale, Scaling};
 //! use baregrad::Arena;
 //!
 //! // Pressures, which f32 has steps of 0.0078 between, in decimal text as it comes in.
 //! let readings = ["101325.05", "101325.13", "101325.21", "101324.97"];
-//! let readings: Vec<Pair> = readings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+//! let readings: Vec<TwoFloat> = readings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
 //!
 //! let curve = Curve::Linear;
 //! let scale = Scale::fit(readings.iter().copied(), curve.scaling())?;
@@ -22,7 +22,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`Pair`], [`Decimal`], [`Approximate`] | numbers of 48 bits, and decimal text without `f64` |
+//! | [`TwoFloat`], [`Decimal`], [`Approximate`] | numbers of 48 bits, and decimal text without `f64` |
 //! | [`Differences`] | many such numbers, in the memory of `f32` |
 //! | [`Scale`], [`Scaling`], [`prepare()`] | units that learn well, and the way back |
 //! | [`Curve`] | lines, polynomials, small networks |
@@ -36,11 +36,11 @@ mod decimal;
 mod differences;
 mod early;
 mod fit;
-mod pair;
 mod prepare;
 mod record;
 mod scale;
 
+pub use crate::function::TwoFloat;
 pub use calibration::{Calibration, Origin, PredictError, Prediction};
 pub use curve::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_NAME, MAX_WIDTH, Widths};
 pub use decimal::{Approximate, Decimal, DecimalError};
@@ -49,7 +49,6 @@ pub use early::EarlyStopping;
 #[cfg(feature = "std")]
 pub(crate) use early::{Seen, Watch};
 pub use fit::{Fit, Losses, Poll, Reason, Samples, distinct, move_behind};
-pub use pair::Pair;
 pub use prepare::{PrepareError, prepare};
 pub use record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
 #[cfg(feature = "std")]

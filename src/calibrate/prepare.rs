@@ -4,8 +4,8 @@ use core::fmt;
 
 use super::curve::Curve;
 use super::fit::distinct;
-use super::pair::Pair;
 use super::scale::{Scale, ScaleError, Scaling};
+use crate::function::TwoFloat;
 
 /// Samples that a curve cannot be fitted to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,10 +72,10 @@ impl core::error::Error for PrepareError {}
 /// [needs](Curve::min_samples). References may all be equal.
 ///
 /// ```
-/// use baregrad::calibrate::{Curve, Pair, prepare};
+/// use baregrad::calibrate::{Curve, TwoFloat, prepare};
 ///
-/// let readings = [10.0, 20.0, 30.0].map(Pair::from);
-/// let references = [5.0; 3].map(Pair::from);
+/// let readings = [10.0, 20.0, 30.0].map(TwoFloat::from);
+/// let references = [5.0; 3].map(TwoFloat::from);
 /// let (mut x, mut y) = ([0.0; 3], [0.0; 3]);
 /// let [input, output] =
 ///     prepare(&Curve::Poly(1), readings.into_iter(), references.into_iter(), &mut x, &mut y)?;
@@ -88,8 +88,8 @@ impl core::error::Error for PrepareError {}
 /// Samples that are too few, too much alike, or that have no scale; too little room.
 pub fn prepare(
     curve: &Curve,
-    x: impl Iterator<Item = Pair> + Clone,
-    y: impl Iterator<Item = Pair> + Clone,
+    x: impl Iterator<Item = TwoFloat> + Clone,
+    y: impl Iterator<Item = TwoFloat> + Clone,
     scaled_x: &mut [f32],
     scaled_y: &mut [f32],
 ) -> Result<[Scale; 2], PrepareError> {
@@ -142,12 +142,12 @@ mod tests {
     use std::vec::Vec;
 
     use super::{PrepareError, prepare};
-    use crate::calibrate::{Curve, Pair, Scale};
+    use crate::calibrate::{Curve, Scale, TwoFloat};
 
     fn prepared(curve: &str, readings: &[f32]) -> Result<[Scale; 2], PrepareError> {
         let curve = Curve::parse(curve).unwrap();
-        let x = readings.iter().map(|x| Pair::from(*x));
-        let y = (0..readings.len()).map(|i| Pair::from(i as f32));
+        let x = readings.iter().map(|x| TwoFloat::from(*x));
+        let y = (0..readings.len()).map(|i| TwoFloat::from(i as f32));
         let mut room = std::vec![[0.0; 48]; 2];
         let (x_room, y_room) = room.split_at_mut(1);
         prepare(
@@ -203,8 +203,8 @@ mod tests {
             let found = prepared("linear", &readings);
             assert!(matches!(found, Err(PrepareError::Readings(_))), "{found:?}");
         }
-        let y = [0.0, f32::INFINITY].map(Pair::from).into_iter();
-        let x = [1.0, 2.0].map(Pair::from).into_iter();
+        let y = [0.0, f32::INFINITY].map(TwoFloat::from).into_iter();
+        let x = [1.0, 2.0].map(TwoFloat::from).into_iter();
         let found = prepare(&Curve::Linear, x, y, &mut [0.0; 2], &mut [0.0; 2]);
         assert!(
             matches!(found, Err(PrepareError::References(_))),

@@ -5,15 +5,15 @@
 //! x       = scaled / factor + offset
 //! ```
 //!
-//! The difference is taken of [pairs](Pair), before anything is rounded: of readings near
+//! The difference is taken of [pairs](TwoFloat), before anything is rounded: of readings near
 //! 4e9 in steps of 200 a model sees the steps. Where one `f32` holds the offset well, it is
 //! one, and the formula is one in `f32`.
 
 use core::fmt;
 
 use super::decimal::Decimal;
-use super::pair::Pair;
 use crate::function::Real;
+use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
 /// The share of the spread that the spacing of numbers may be: errors of a thousandth are
@@ -35,13 +35,13 @@ pub enum Scaling {
 /// `scaled = (x - offset) * factor`.
 ///
 /// ```
-/// use baregrad::calibrate::{Pair, Scale, Scaling};
+/// use baregrad::calibrate::{TwoFloat, Scale, Scaling};
 ///
-/// let readings = [10.0, 20.0, 30.0].map(Pair::from);
+/// let readings = [10.0, 20.0, 30.0].map(TwoFloat::from);
 /// let scale = Scale::fit(readings.into_iter(), Scaling::MinMax)?;
 /// assert_eq!(scale, Scale { offset: 20.0.into(), factor: 0.1 });
 /// assert_eq!(readings.map(|x| scale.apply(x)), [-1.0, 0.0, 1.0]);
-/// assert_eq!(scale.invert(0.5), Pair::from(25.0));
+/// assert_eq!(scale.invert(0.5), TwoFloat::from(25.0));
 /// # Ok::<(), baregrad::calibrate::ScaleError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +49,7 @@ pub struct Scale {
     /// The value that becomes 0, in the units of the values. An `f32`, unless rounding would
     /// move it by more than a thousandth of the spread; then a few binary digits more than
     /// the first value.
-    pub offset: Pair,
+    pub offset: TwoFloat,
     /// The factor of the difference: 1 over the [spread](Self::spread).
     pub factor: f32,
 }
@@ -68,7 +68,7 @@ pub enum ScaleError {
     /// All of them are the same.
     Constant {
         /// The value.
-        value: Pair,
+        value: TwoFloat,
     },
     /// They differ by so little, or by so much, that `f32` does not hold it.
     Spread {
@@ -111,7 +111,7 @@ impl core::error::Error for ScaleError {}
 impl Scale {
     /// Changes nothing.
     pub const ONE: Self = Scale {
-        offset: Pair::ZERO,
+        offset: TwoFloat::ZERO,
         factor: 1.0,
     };
 
@@ -122,7 +122,7 @@ impl Scale {
     /// No values; values that are not finite, or all the same; a spread or a factor that
     /// `f32` does not hold.
     pub fn fit(
-        values: impl Iterator<Item = Pair> + Clone,
+        values: impl Iterator<Item = TwoFloat> + Clone,
         scaling: Scaling,
     ) -> Result<Self, ScaleError> {
         let origin = values.clone().next().ok_or(ScaleError::Empty)?;
@@ -131,7 +131,7 @@ impl Scale {
         }
         if let Scaling::Fixed(factor) = scaling {
             let scale = Scale {
-                offset: Pair::ZERO,
+                offset: TwoFloat::ZERO,
                 factor,
             };
             return if scale.is_usable() {
@@ -140,7 +140,7 @@ impl Scale {
                 Err(ScaleError::Factor { found: factor })
             };
         }
-        let range = |origin: Pair| {
+        let range = |origin: TwoFloat| {
             let differences = values.clone().map(|x| x.difference(origin));
             let none = (f32::INFINITY, f32::NEG_INFINITY);
             differences.fold(none, |(low, high), x| (low.min(x), high.max(x)))
@@ -149,7 +149,7 @@ impl Scale {
         let mut origin = origin;
         if !low.is_finite() || !high.is_finite() {
             // Differences that f32 does not hold, of values that it does.
-            origin = Pair::ZERO;
+            origin = TwoFloat::ZERO;
             (low, high) = range(origin);
         }
         if low == high {
@@ -160,7 +160,7 @@ impl Scale {
         let largest = (-low).max(high);
         let unit = f32::from_bits(largest.to_bits() & 0x7f80_0000).max(f32::MIN_POSITIVE);
         let shares = values.map(|x| x.difference(origin) / unit);
-        let (mut sum, mut count) = (Pair::ZERO, 0_usize);
+        let (mut sum, mut count) = (TwoFloat::ZERO, 0_usize);
         for share in shares.clone() {
             sum = sum.plus(share);
             count += 1;
@@ -169,12 +169,12 @@ impl Scale {
         let (centre, spread) = match scaling {
             Scaling::MinMax => (high / 2.0 + low / 2.0, high / 2.0 - low / 2.0),
             _ => {
-                let mean = sum.hi() / count;
-                let mut squares = Pair::ZERO;
+                let mean = sum.high() / count;
+                let mut squares = TwoFloat::ZERO;
                 for share in shares {
                     squares = squares.plus((share - mean) * (share - mean));
                 }
-                (mean * unit, Lanes::sqrt(squares.hi() / count) * unit)
+                (mean * unit, Lanes::sqrt(squares.high() / count) * unit)
             }
         };
         let scale = Scale {
@@ -190,13 +190,13 @@ impl Scale {
 
     /// The scaled value.
     #[must_use]
-    pub fn apply(&self, x: Pair) -> f32 {
+    pub fn apply(&self, x: TwoFloat) -> f32 {
         x.difference(self.offset) * self.factor
     }
 
     /// The value in its own units.
     #[must_use]
-    pub fn invert(&self, scaled: f32) -> Pair {
+    pub fn invert(&self, scaled: f32) -> TwoFloat {
         self.offset.plus(scaled / self.factor)
     }
 
@@ -205,14 +205,14 @@ impl Scale {
     #[track_caller]
     #[must_use]
     pub fn apply_in<S: Real>(&self, x: S) -> S {
-        (x - self.offset.hi()) * self.factor
+        (x - self.offset.high()) * self.factor
     }
 
     /// [`invert`](Self::invert), rounded to `f32`, whatever it is computed in.
     #[track_caller]
     #[must_use]
     pub fn invert_in<S: Real>(&self, scaled: S) -> S {
-        scaled / self.factor + self.offset.hi()
+        scaled / self.factor + self.offset.high()
     }
 
     /// How far from the offset the values are that become 1 and -1.
@@ -232,17 +232,17 @@ impl Scale {
     /// values are read.
     ///
     /// ```
-    /// use baregrad::calibrate::{Pair, Scale, Scaling};
+    /// use baregrad::calibrate::{TwoFloat, Scale, Scaling};
     ///
     /// // Nanoseconds since 1970, a millisecond apart, are held; a microsecond apart they are not.
-    /// let time: Pair = "1764410430000000000".parse()?;
+    /// let time: TwoFloat = "1764410430000000000".parse()?;
     /// let scale = |step: f32| Scale { offset: time, factor: 1.0 / step };
     /// assert_eq!(scale(1e7).lost(time), None);
     /// assert!(scale(1e3).lost(time) > Some(1000.0));
     /// # Ok::<(), baregrad::calibrate::DecimalError>(())
     /// ```
     #[must_use]
-    pub fn lost(&self, farthest: Pair) -> Option<f32> {
+    pub fn lost(&self, farthest: TwoFloat) -> Option<f32> {
         let spacing = farthest.spacing();
         (spacing > FINE * self.spread()).then_some(spacing)
     }
@@ -250,10 +250,10 @@ impl Scale {
 
 /// The centre, which is so much more than the first value, or a number near it that is
 /// shorter: an `f32`, or the first value and a few binary digits.
-fn offset(origin: Pair, centre: f32, spread: f32) -> Pair {
+fn offset(origin: TwoFloat, centre: f32, spread: f32) -> TwoFloat {
     let exact = origin.plus(centre);
-    if exact.lo().abs() <= FINE * spread {
-        return exact.hi().into();
+    if exact.low().abs() <= FINE * spread {
+        return exact.high().into();
     }
     // The power of two below a hundredth of the spread.
     let step = f32::from_bits((spread / 100.0).to_bits() & 0x7f80_0000);
@@ -272,9 +272,9 @@ mod tests {
     use std::vec::Vec;
 
     use super::{Scale, ScaleError, Scaling};
-    use crate::calibrate::Pair;
+    use crate::calibrate::TwoFloat;
 
-    fn pairs(texts: &[&str]) -> Vec<Pair> {
+    fn pairs(texts: &[&str]) -> Vec<TwoFloat> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
@@ -325,10 +325,10 @@ mod tests {
     #[test]
     fn formulas_in_f32_have_the_same_bits() {
         let values: Vec<f32> = (0..400).map(|i| 90.0 + 1.1 * i as f32).collect();
-        let pairs = values.iter().map(|x| Pair::from(*x));
+        let pairs = values.iter().map(|x| TwoFloat::from(*x));
         for scaling in [Scaling::Standard, Scaling::MinMax, Scaling::Fixed(0.1)] {
             let scale = Scale::fit(pairs.clone(), scaling).unwrap();
-            assert_eq!(scale.offset.lo(), 0.0);
+            assert_eq!(scale.offset.low(), 0.0);
             for x in values
                 .iter()
                 .copied()
@@ -336,7 +336,7 @@ mod tests {
             {
                 let scaled = scale.apply(x.into());
                 assert_eq!(scaled.to_bits(), scale.apply_in(x).to_bits(), "{x}");
-                let back = scale.invert(scaled).hi();
+                let back = scale.invert(scaled).high();
                 assert_eq!(back.to_bits(), scale.invert_in(scaled).to_bits(), "{x}");
             }
         }
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn values_without_a_spread_are_refused() {
         let fit = |values: &[f32]| {
-            let values = values.iter().map(|x| Pair::from(*x));
+            let values = values.iter().map(|x| TwoFloat::from(*x));
             Scale::fit(values, Scaling::Standard)
         };
         assert_eq!(fit(&[]), Err(ScaleError::Empty));
@@ -359,7 +359,7 @@ mod tests {
         );
         assert!(matches!(fit(&[0.0, 1e-45]), Err(ScaleError::Spread { .. })));
         for factor in [0.0, -0.0, f32::NAN, f32::INFINITY] {
-            let found = Scale::fit([Pair::ZERO].into_iter(), Scaling::Fixed(factor));
+            let found = Scale::fit([TwoFloat::ZERO].into_iter(), Scaling::Fixed(factor));
             assert!(matches!(found, Err(ScaleError::Factor { .. })), "{factor}");
         }
         // Readings of which only a pair knows that they differ.
@@ -371,11 +371,11 @@ mod tests {
     /// The sums of many values are as good as those of few.
     #[test]
     fn a_million_values_have_the_mean_of_exact_arithmetic() {
-        let values = (0..1_000_000).map(|i| Pair::from(0.1 + (i % 1000) as f32));
+        let values = (0..1_000_000).map(|i| TwoFloat::from(0.1 + (i % 1000) as f32));
         let scale = Scale::fit(values, Scaling::Standard).unwrap();
         // Mean 499.6, and of 0..1000 the variance (1000² - 1) / 12.
         assert!(
-            (scale.offset.hi() - 499.6).abs() < 1e-4,
+            (scale.offset.high() - 499.6).abs() < 1e-4,
             "{:?}",
             scale.offset
         );

@@ -304,7 +304,7 @@ where
     }
 }
 
-/// What belongs to a sample beside its inputs: a target and, if `M` is 2, a weight.
+/// A sample's target and, if `M` is 2, its weight.
 #[derive(Clone, Copy)]
 struct Of<L, const M: usize> {
     target: L,
@@ -447,7 +447,7 @@ where
                 }
             }
         }
-        // Of data that are trained nevertheless, where recording has not looked.
+        // Data are trained nevertheless, and recording has not looked.
         let is_unsent =
             const { !Q::DATA_GRADS && !LOOKS } && (cx.needs_grad(0) || cx.needs_grad(2));
         let saved = cx.saved();

@@ -5,6 +5,7 @@
 //! same bits on every target. Elementary functions are series whose terms are pairs, or one
 //! step of Newton's method from what `f32` gives.
 
+use core::cmp::Ordering;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::Real;
@@ -18,6 +19,11 @@ use crate::ops::{Binary, Each, Pair, Unary};
 /// A scalar that a [`Function`](super::Function) can be computed in, for where the difference
 /// of two results of `f32` would have too few digits: the residuals of a good fit. On a core
 /// without `f64` it costs a third of what emulated `f64` does.
+///
+/// Readings are such numbers, too: those of a converter of 24 bits with a few more from
+/// averaging, pressures of 101325.07 Pa, seconds since 1970. Text is read without `f64`, which
+/// small microcontrollers have no hardware for, and a model learns from the
+/// [`difference`](Self::difference) of two, which is an `f32`.
 ///
 /// `+ - * /`, square root, `exp`, `exp_m1`, `ln`, `sin`, `cos`, `atan`, `tanh`, `sigmoid` and
 /// powers have a relative error below 1e-12 where neither the result nor what leads to it is
@@ -99,8 +105,11 @@ const LARGEST_ANGLE: f32 = 1e4;
 impl TwoFloat {
     /// Zero.
     pub const ZERO: Self = TwoFloat::new(0.0, 0.0);
+    /// One.
+    pub const ONE: Self = TwoFloat::new(1.0, 0.0);
 
-    const fn new(high: f32, low: f32) -> Self {
+    /// `high + low`, if `high` is the nearest `f32` to that.
+    pub(crate) const fn new(high: f32, low: f32) -> Self {
         TwoFloat { high, low }
     }
 
@@ -132,6 +141,85 @@ impl TwoFloat {
         self.low
     }
 
+    /// The nearest to an `f64` in the range of `f32`. Slow where `f64` is emulated; of a
+    /// constant, no `f64` is left.
+    #[must_use]
+    #[inline(always)]
+    pub const fn from_f64(x: f64) -> Self {
+        let high = x as f32;
+        let low = (x - high as f64) as f32;
+        // An infinity has no rest.
+        TwoFloat::new(high, if low.is_finite() { low } else { 0.0 })
+    }
+
+    /// Both parts together, which `f64` holds.
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        f64::from(self.high) + f64::from(self.low)
+    }
+
+    /// The nearest `f32`.
+    #[must_use]
+    #[inline(always)]
+    pub fn to_f32(self) -> f32 {
+        self.high + self.low
+    }
+
+    /// A count, exactly.
+    pub(crate) const fn of_count(n: u32) -> Self {
+        // 20 and 12 bits: both are exact, and so is their sum.
+        let (high, low) = ((n & !0xfff) as f32, (n & 0xfff) as f32);
+        let sum = high + low;
+        TwoFloat::new(sum, low - (sum - high))
+    }
+
+    /// How much more it is than `origin`, as an `f32`: accurate to the last bit or two, as
+    /// what both have in common is taken off before anything is rounded.
+    ///
+    /// ```
+    /// use baregrad::function::TwoFloat;
+    ///
+    /// let [a, b]: [TwoFloat; 2] = ["101325.05".parse()?, "101325.13".parse()?];
+    /// assert!((b.difference(a) - 0.08).abs() < 1e-8);
+    /// assert_eq!(101325.13_f32 - 101325.05_f32, 0.0859375); // of f32 alone
+    /// # Ok::<(), baregrad::calibrate::DecimalError>(())
+    /// ```
+    #[must_use]
+    pub fn difference(self, origin: Self) -> f32 {
+        let (difference, rest) = two_sum(self.high, -origin.high);
+        if difference.is_finite() {
+            difference + (rest + (self.low - origin.low))
+        } else {
+            difference
+        }
+    }
+
+    /// The number that is so much more.
+    #[must_use]
+    pub fn plus(self, difference: f32) -> Self {
+        let (sum, rest) = two_sum(self.high, difference);
+        if sum.is_finite() {
+            TwoFloat::sum(sum, rest + self.low)
+        } else {
+            sum.into()
+        }
+    }
+
+    /// How far apart such numbers are at this size: 2⁻⁴⁸ of it, at most.
+    ///
+    /// ```
+    /// use baregrad::function::TwoFloat;
+    ///
+    /// let seconds: TwoFloat = "1764410430.5".parse()?;
+    /// assert!(seconds.spacing() < 1e-5);
+    /// # Ok::<(), baregrad::calibrate::DecimalError>(())
+    /// ```
+    #[must_use]
+    pub fn spacing(self) -> f32 {
+        // Half the spacing of f32, 2⁻²⁴ times.
+        (self.high.abs() * (1.0 / 16_777_216.0)) * (1.0 / 16_777_216.0)
+    }
+
     /// Adds a product, without renormalising: `low` collects what was lost. Sums of `n`
     /// products are as if computed with 48 bits, but for `n²` units of their last place
     /// (Ogita, Rump and Oishi, "Accurate sum and dot product", 2005, algorithm Dot2).
@@ -149,8 +237,10 @@ impl TwoFloat {
         TwoFloat::sum(self.high, self.low)
     }
 
+    /// Whether it is neither an infinity nor NaN.
+    #[must_use]
     #[inline(always)]
-    pub(crate) fn is_finite(self) -> bool {
+    pub fn is_finite(self) -> bool {
         (self.high + self.low).is_finite()
     }
 
@@ -222,6 +312,21 @@ impl TwoFloat {
         self.high > -70.0 && self.high < 80.0
     }
 
+    /// `selfⁿ` by squaring.
+    pub(crate) fn power(self, n: u32) -> Self {
+        let (mut left, mut square, mut power) = (n, self, TwoFloat::ONE);
+        while left > 0 {
+            if left & 1 == 1 {
+                power = power * square;
+            }
+            left >>= 1;
+            if left > 0 {
+                square = square.squared();
+            }
+        }
+        power
+    }
+
     /// Sine and cosine of an angle that can be reduced.
     #[inline(never)]
     fn sin_cos(self) -> (Self, Self) {
@@ -251,6 +356,16 @@ impl TwoFloat {
     }
 }
 
+impl PartialOrd for TwoFloat {
+    #[inline(always)]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match self.high.partial_cmp(&other.high) {
+            Some(Ordering::Equal) => self.low.partial_cmp(&other.low),
+            order => order,
+        }
+    }
+}
+
 impl From<f32> for TwoFloat {
     #[inline(always)]
     fn from(x: f32) -> Self {
@@ -262,21 +377,20 @@ impl From<TwoFloat> for f32 {
     /// The nearest.
     #[inline(always)]
     fn from(x: TwoFloat) -> f32 {
-        x.high + x.low
+        x.to_f32()
     }
 }
 
 impl From<f64> for TwoFloat {
     /// The nearest, for numbers in the range of `f32`.
     fn from(x: f64) -> Self {
-        let high = x as f32;
-        TwoFloat::new(high, (x - f64::from(high)) as f32).or_high()
+        TwoFloat::from_f64(x)
     }
 }
 
 impl From<TwoFloat> for f64 {
     fn from(x: TwoFloat) -> f64 {
-        f64::from(x.high) + f64::from(x.low)
+        x.to_f64()
     }
 }
 
@@ -389,7 +503,7 @@ impl Real for TwoFloat {
 
     #[inline(always)]
     fn compare<C: Comparison + 'static>(self, _: &'static Compare<C>, other: Self) -> bool {
-        // Of the larger parts, unless those are equal.
+        // Larger parts decide, unless those are equal.
         if self.high == other.high {
             C::mask(self.low, other.low)
         } else {
@@ -444,16 +558,7 @@ impl Real for TwoFloat {
 
     #[inline(never)]
     fn powi(self, n: i32) -> Self {
-        let (mut left, mut square, mut power) = (n.unsigned_abs(), self, TwoFloat::from(1.0));
-        while left > 0 {
-            if left & 1 == 1 {
-                power = power * square;
-            }
-            left >>= 1;
-            if left > 0 {
-                square = square.squared();
-            }
-        }
+        let power = self.power(n.unsigned_abs());
         if n < 0 { 1.0 / power } else { power }
     }
 

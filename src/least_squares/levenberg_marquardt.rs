@@ -283,7 +283,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
         }
     }
 
-    /// What a step changes in the predictions, at most, measured by the column norms.
+    /// The length of a step: the most that it changes in the predictions, by the column norms.
     fn length(&self, step: &[f32; P]) -> f32 {
         let mut sum = 0.0;
         for (norm, step) in self.norms.iter().zip(step) {

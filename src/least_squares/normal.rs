@@ -109,7 +109,7 @@ pub(super) struct Cholesky<const P: usize> {
 }
 
 impl<const P: usize> Cholesky<P> {
-    /// Of a matrix, with `damping` added to its diagonal.
+    /// Decomposes a matrix, with `damping` added to its diagonal.
     ///
     /// # Errors
     /// The column that is a combination of those before it.

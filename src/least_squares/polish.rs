@@ -12,7 +12,7 @@ pub(super) struct Polish<const P: usize> {
     before: [Option<([TwoFloat; P], [f32; P])>; 2],
     /// The shortest of all, in standard errors; its beginning is in the solver.
     pub(super) shortest: f32,
-    /// That one.
+    /// The shortest.
     pub(super) step: [f32; P],
     pub(super) left: u8,
 }

@@ -1,4 +1,4 @@
-//! What is minimised: residuals, row by row.
+//! Problems: residuals, row by row, whose squares are minimised.
 
 use core::marker::PhantomData;
 
@@ -147,7 +147,7 @@ impl<'a, F, const X: usize> CurveFit<'a, F, X> {
 }
 
 impl<'a, F, const X: usize> InPairs<'a, F, X> {
-    /// What `f32` does not hold of inputs and observations, to be added to them.
+    /// Adds the parts of inputs and observations that `f32` does not hold.
     #[must_use]
     pub fn low(self, x_low: &'a [f32], y_low: &'a [f32]) -> Self {
         InPairs {

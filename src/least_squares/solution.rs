@@ -1,4 +1,4 @@
-//! What came out, and how sure it is.
+//! The solution, and how sure it is.
 
 use core::fmt;
 

@@ -809,7 +809,7 @@ fn operand_of(node: &Node, k: usize, j: usize) -> &Tensor {
     let operand = node.operands.get(k).copied().unwrap_or(Operand::NONE);
     // SAFETY: no node changes while a pass borrows them, and all are of one tape.
     let maker = operand.link().map(|link| unsafe { link.node() });
-    // What is no operation keeps other things where its operands would be.
+    // A node that is no operation keeps other things where its operands would be.
     let maker = maker.filter(|node| node.op.is_some());
     let operand = maker.and_then(|node| node.operands.get(j).copied());
     // SAFETY: as above.

@@ -1,11 +1,11 @@
 //! ASGD: gradient descent, and the average of where it was.
 
-use super::pair::Pair;
 use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
 use super::{
     Element, Objective, OptimizerError, Rule, Stateful as _, Stepper, Storage, Visit, require,
     visit_count,
 };
+use crate::function::{Real, TwoFloat};
 use crate::kernel::Lanes;
 
 /// Averaged stochastic gradient descent, as `torch.optim.ASGD`.
@@ -35,7 +35,7 @@ pub type Asgd<const N: usize, S = [[f32; N]; 1]> = Stepper<AsgdRule, N, S>;
 pub struct AsgdRule {
     lr: f32,
     lambd: f32,
-    alpha: Pair,
+    alpha: TwoFloat,
     t0: f32,
     steps: u32,
     /// The rate of the next step.
@@ -49,7 +49,7 @@ impl AsgdRule {
         Self {
             lr,
             lambd: 1e-4,
-            alpha: const { Pair::new(0.75) },
+            alpha: const { TwoFloat::from_f64(0.75) },
             t0: 1e6,
             steps: 0,
             eta: 0.0,
@@ -86,9 +86,9 @@ impl Rule for AsgdRule {
         sweep_fitted(&update, params, grads, state);
         self.steps = self.steps.saturating_add(1);
         // Both as pairs: the base of the power is a little more than 1.
-        let lr = Pair::of(self.lr);
-        let base = Pair::ONE + Pair::of(self.lambd) * lr * Pair::of_count(self.steps);
-        self.eta = (lr / base.pow(self.alpha)).to_f32();
+        let lr = TwoFloat::from(self.lr);
+        let base = TwoFloat::ONE + TwoFloat::from(self.lambd) * lr * TwoFloat::of_count(self.steps);
+        self.eta = (lr / Real::pow(base, self.alpha)).to_f32();
         let since = self.steps as f32 - self.t0;
         self.mu = 1.0 / (if since > 1.0 { since } else { 1.0 });
         Ok(())
@@ -126,7 +126,7 @@ impl<const N: usize, S> Asgd<N, S> {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn alpha(mut self, alpha: f64) -> Self {
-        self.rule.alpha = Pair::new(alpha);
+        self.rule.alpha = TwoFloat::from_f64(alpha);
         self
     }
 

@@ -5,8 +5,8 @@
 //! in for it, which take kilobytes, and no bit is lost: an `f64` from 2⁻¹⁰ to 1
 //! is such a fraction, and so is one minus it.
 
-use super::pair::Pair;
 use super::{OptimizerError, Visit};
+use crate::function::TwoFloat;
 
 /// A multiple of 2⁻⁶³.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,10 +102,10 @@ impl Fraction {
     }
 
     /// All but its last 15 bits.
-    pub(super) fn to_pair(self) -> Pair {
+    pub(super) fn to_pair(self) -> TwoFloat {
         const HIGH: f32 = 1.0 / (1_u64 << 24) as f32;
         let (high, low) = ((self.0 >> 39) as f32, (self.0 >> 15 & 0xff_ffff) as f32);
-        Pair::of(high * HIGH) + Pair::of(low * HIGH * HIGH)
+        TwoFloat::from(high * HIGH) + TwoFloat::from(low * HIGH * HIGH)
     }
 
     pub(super) fn one_minus(self) -> Self {

@@ -59,7 +59,6 @@ mod fraction;
 mod groups;
 mod lbfgs;
 mod nadam;
-mod pair;
 mod radam;
 mod rms_prop;
 mod rprop;
@@ -90,6 +89,7 @@ pub use stepper::{Element, Rule, Stepper, Storage, Visit, sweep};
 pub use crate::error::OptimizerError;
 
 use crate::error::Error;
+use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 use crate::tape::Tape;
 
@@ -274,6 +274,14 @@ fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>) {
     visit(name, &mut halves);
     let [high, low] = halves;
     *count = (high as u32) << 16 | (low as u32 & 0xffff);
+}
+
+/// Shows a number of two parts, and takes it back.
+fn visit_two(name: &'static str, x: &mut TwoFloat, visit: Visit<'_>) {
+    let mut both = [x.high(), x.low()];
+    visit(name, &mut both);
+    let [high, low] = both;
+    *x = TwoFloat::sum(high, low);
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! RAdam: Adam that waits until its second moment can be trusted.
 
 use super::fraction::{Decay, Fraction};
-use super::pair::Pair;
 use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
 use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require, visit_count};
+use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
 /// Rectified Adam, as `torch.optim.RAdam`.
@@ -36,7 +36,7 @@ pub struct RAdamRule {
     beta2: f32,
     one_minus_beta2: f32,
     decays: [Decay; 2],
-    rho_inf: Pair,
+    rho_inf: TwoFloat,
     eps: f32,
     steps: u32,
     objective: Objective,
@@ -50,7 +50,7 @@ impl RAdamRule {
             beta2: 0.999,
             one_minus_beta2: 0.001,
             decays: [Decay::new(0.9), Decay::new(0.999)],
-            rho_inf: const { Pair::new(2.0 / (1.0 - 0.999) - 1.0) },
+            rho_inf: const { TwoFloat::from_f64(2.0 / (1.0 - 0.999) - 1.0) },
             eps: 1e-8,
             steps: 0,
             objective: Objective::LOSS,
@@ -60,9 +60,9 @@ impl RAdamRule {
     /// The factor of `lr` where the second moment counts; `None` before.
     fn rectification(&self) -> Option<f32> {
         let [_, Decay { power, .. }] = self.decays;
-        let twice = Pair::of_count(self.steps) + Pair::of_count(self.steps);
+        let twice = TwoFloat::of_count(self.steps) + TwoFloat::of_count(self.steps);
         let rho = self.rho_inf - twice * power.to_pair() / power.one_minus().to_pair();
-        if !Pair::of(5.0).less(rho) {
+        if rho <= TwoFloat::from(5.0) {
             return None;
         }
         let (rho, rho_inf) = (rho.to_f32(), self.rho_inf.to_f32());
@@ -137,7 +137,7 @@ impl<const N: usize, S> RAdam<N, S> {
         self.rule.beta2 = beta2 as f32;
         self.rule.one_minus_beta2 = (1.0 - beta2) as f32;
         self.rule.decays = [Decay::new(beta1), Decay::new(beta2)];
-        self.rule.rho_inf = Pair::new(2.0 / (1.0 - beta2) - 1.0);
+        self.rule.rho_inf = TwoFloat::from_f64(2.0 / (1.0 - beta2) - 1.0);
         self
     }
 

@@ -10,7 +10,7 @@ use super::digits::{Shortest, exponent, significant};
 use super::evaluate::predict;
 use super::fitted::Fitted;
 use super::model::{Model, Param};
-use crate::calibrate::{self, Curve, Origin, Pair, Scale};
+use crate::calibrate::{self, Curve, Origin, Scale, TwoFloat};
 use crate::error::Error;
 use crate::kernel::generic::IN_ORDER;
 use crate::var::Var;
@@ -100,7 +100,7 @@ impl Calibration {
     /// let there = calibrate::Calibration::read(&bytes, &mut params)?;
     /// let mut arena = baregrad::Arena::<32, 8>::new();
     /// let bar = there.predict(&arena.tape(), "250".parse()?)?;
-    /// assert_eq!(bar.value.hi(), calibration.predict(&[250.0])?[0]);
+    /// assert_eq!(bar.value.high(), calibration.predict(&[250.0])?[0]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_record(&self) -> Vec<u8> {
@@ -111,7 +111,7 @@ impl Calibration {
             curve: self.curve,
             input,
             output,
-            range: self.range.map(Pair::from_f64),
+            range: self.range.map(TwoFloat::from_f64),
             params: &params,
             origin: self.origin,
         };
@@ -131,7 +131,7 @@ impl Calibration {
         predict(self, &self.params, readings, 1, 1024)
     }
 
-    /// The meaning of the readings, of which [pairs](Pair) are made: for readings or
+    /// The meaning of the readings, of which [pairs](TwoFloat) are made: for readings or
     /// results that are large next to what they differ by, such as seconds since
     /// 1970. The curve itself is computed in `f32`.
     ///
@@ -141,7 +141,7 @@ impl Calibration {
         let [x, y] = self.scales;
         let scaled = readings
             .iter()
-            .map(|&reading| x.apply(Pair::from_f64(reading)));
+            .map(|&reading| x.apply(TwoFloat::from_f64(reading)));
         let scaled: Vec<f32> = scaled.collect();
         let predicted = predict(&self.curve, &self.params, &scaled, 1, 1024)?;
         let meanings = predicted.iter().map(|&scaled| y.invert(scaled).to_f64());
@@ -284,8 +284,8 @@ impl Calibration {
                  const X_REST: f32 = {:?};\n\
                  const Y_REST: f32 = {:?};\n{PAIRS}\n\
                  fn curve(x: f32) -> f32 {{\n{body}    y\n}}\n{helpers}",
-                x.offset.lo(),
-                y.offset.lo()
+                x.offset.low(),
+                y.offset.low()
             );
         }
         code
@@ -336,7 +336,7 @@ impl Calibration {
                 "`{name}` near {near} has steps of {steps} in f32, {of_spread}: \
                  `calibrated` {what}, `calibrated_f64` does not"
             ));
-            if let Some(spacing) = scale.lost(Pair::from_f64(farthest)) {
+            if let Some(spacing) = scale.lost(TwoFloat::from_f64(farthest)) {
                 let (steps, of_spread) = share(spacing.into());
                 warnings.push(format!(
                     "`{name}` near {near} has steps of {steps} even in pairs of f32, {of_spread}: \
@@ -445,7 +445,7 @@ const CHEBYSHEV: &str = "    \
     let y = y + C0;
 ";
 
-/// The differences of pairs, as [`Pair`] has them.
+/// The differences of pairs, as [`TwoFloat`] has them.
 const PAIRS: &str = "
 /// The same, of a reading that `f32` does not hold.
 pub fn calibrated_f64(reading: f64) -> f64 {

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::data::{DataError, Dataset, mean_and_deviation};
 use super::digits::Shortest;
-use crate::calibrate::{Pair, Scale, ScaleError, Scaling};
+use crate::calibrate::{Scale, ScaleError, Scaling, TwoFloat};
 
 impl Scale {
     /// The two numbers as Rust, for firmware: `NAME_OFFSET` and `NAME_FACTOR`, both
@@ -22,7 +22,7 @@ impl Scale {
     /// );
     /// ```
     pub fn to_rust(&self, name: &str) -> String {
-        let (offset, factor) = (self.offset.hi(), self.factor);
+        let (offset, factor) = (self.offset.high(), self.factor);
         std::format!(
             "const {name}_OFFSET: f32 = {offset:?};\nconst {name}_FACTOR: f32 = {factor:?};\n"
         )
@@ -100,7 +100,7 @@ impl Scaler {
     pub fn fit(training: &Dataset, columns: &[(&str, Scaling)]) -> Result<Scaler, DataError> {
         let fit = |&(name, scaling): &(&str, Scaling)| {
             let values = training.column_f64(name)?;
-            let pairs = values.iter().map(|x| Pair::from_f64(*x));
+            let pairs = values.iter().map(|x| TwoFloat::from_f64(*x));
             let scale = Scale::fit(pairs, scaling);
             let scale = scale.map_err(|error| in_column(name, &values, scaling, error))?;
             Ok((name.to_string(), scale))
@@ -121,7 +121,7 @@ impl Scaler {
     /// A column of the scaler that the data do not have; values that become too
     /// large.
     pub fn apply(&self, data: &Dataset) -> Result<Dataset, DataError> {
-        self.map(data, |scale, x| scale.apply(Pair::from_f64(x)).into())
+        self.map(data, |scale, x| scale.apply(TwoFloat::from_f64(x)).into())
     }
 
     /// All columns, those that have a scale back in their units.

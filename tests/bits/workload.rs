@@ -4,9 +4,7 @@
 
 use core::fmt;
 
-use baregrad::calibrate::{
-    Calibration, Curve, Differences, Fit, Origin, Pair, Poll, Samples, prepare,
-};
+use baregrad::calibrate::{Calibration, Curve, Differences, Fit, Origin, Poll, Samples, prepare};
 use baregrad::function::models::{Line, Logistic, Visitor, visit};
 use baregrad::function::{DataGrads, Function, Real, Squared, TwoFloat};
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
@@ -1164,13 +1162,13 @@ const REFERENCES: [&str; 11] = [
 /// The thermometer's readings as they are, and far from zero.
 fn calibrations(digest: &mut Digest) -> Result<(), Error> {
     for (origin, step) in [("0", 1.0), ("101325.07", 0.01), ("1764410400", 0.5)] {
-        let origin: Pair = origin.parse().unwrap_or_default();
+        let origin: TwoFloat = origin.parse().unwrap_or_default();
         let (mut x_memory, mut y_memory) = ([0.0; 11], [0.0; 11]);
         let mut x = Differences::new(&mut x_memory);
         let mut y = Differences::new(&mut y_memory);
-        let pair = |text: &str| text.parse::<Pair>().unwrap_or_default();
+        let pair = |text: &str| text.parse::<TwoFloat>().unwrap_or_default();
         for (reading, reference) in READINGS.into_iter().zip(REFERENCES) {
-            let _ = x.push(origin.plus(step * pair(reading).hi()));
+            let _ = x.push(origin.plus(step * pair(reading).high()));
             let _ = y.push(pair(reference));
         }
         for curve in ["linear", "poly:3", "mlp:4"] {
@@ -1184,8 +1182,8 @@ fn calibrations(digest: &mut Digest) -> Result<(), Error> {
         "3.4028235e38",
         "16777217",
     ] {
-        let pair: Pair = text.parse().unwrap_or_default();
-        digest.add(&[pair.hi(), pair.lo()]);
+        let pair: TwoFloat = text.parse().unwrap_or_default();
+        digest.add(&[pair.high(), pair.low()]);
     }
     Ok(())
 }
@@ -1226,7 +1224,7 @@ fn calibrate(
         curve,
         input,
         output,
-        range: [Pair::ZERO; 2],
+        range: [TwoFloat::ZERO; 2],
         params,
         origin: Origin::default(),
     };
@@ -1243,7 +1241,7 @@ fn calibrate(
     for reading in x.iter() {
         let tape = Tape::new(&mut floats, &mut nodes);
         if let Ok(prediction) = read.predict(&tape, reading) {
-            digest.add(&[prediction.value.hi(), prediction.value.lo()]);
+            digest.add(&[prediction.value.high(), prediction.value.low()]);
         }
     }
     Ok(())

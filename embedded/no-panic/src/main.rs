@@ -20,8 +20,8 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use baregrad::calibrate::{
-    Calibration, Curve, Differences, EarlyStopping, Fit, Origin, Pair, Record, RecordError,
-    Samples, Scale, Writer, move_behind, prepare,
+    Calibration, Curve, Differences, EarlyStopping, Fit, Origin, Record, RecordError, Samples,
+    Scale, TwoFloat, Writer, move_behind, prepare,
 };
 use baregrad::function::{DataGrads, Function, Squared, models};
 use baregrad::gradcheck::Gradcheck;
@@ -254,8 +254,8 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
 fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
     let text = black_box("101325.05");
     let pair = text
-        .parse::<Pair>()
-        .unwrap_or(Pair::from_f64(black_box(0.5)));
+        .parse::<TwoFloat>()
+        .unwrap_or(TwoFloat::from_f64(black_box(0.5)));
     let mut memory = [0.0; 8];
     let mut readings = Differences::new(black_box(&mut memory[..]));
     for x in black_box(data) {

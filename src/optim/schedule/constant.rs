@@ -1,13 +1,13 @@
 //! A fraction of the rate up to an epoch.
 
 use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use crate::function::TwoFloat;
 
 /// `lr · factor` for the first `total_iters` epochs, then `lr`, as
 /// `torch.optim.lr_scheduler.ConstantLR`. PyTorch's defaults: a third, for 5 epochs.
 #[derive(Clone, Copy, Debug)]
 pub struct ConstantLr {
-    factor: Pair,
+    factor: TwoFloat,
     total_iters: u32,
 }
 
@@ -17,7 +17,7 @@ impl ConstantLr {
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn new(factor: f64, total_iters: u32) -> Self {
         Self {
-            factor: Pair::new(factor),
+            factor: TwoFloat::from_f64(factor),
             total_iters,
         }
     }

@@ -1,7 +1,7 @@
 //! Down along half a cosine, and up again.
 
-use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use super::{Now, Rates, Schedule, sine_squared};
+use crate::function::TwoFloat;
 
 /// `eta_min + (lr - eta_min) · (1 + cos(π · epoch / t_max)) / 2`, as
 /// `torch.optim.lr_scheduler.CosineAnnealingLR`: from the rate down to `eta_min` in `t_max`
@@ -15,7 +15,7 @@ use crate::optim::pair::Pair;
 #[derive(Clone, Copy, Debug)]
 pub struct CosineAnnealingLr {
     t_max: u32,
-    eta_min: Pair,
+    eta_min: TwoFloat,
 }
 
 impl CosineAnnealingLr {
@@ -24,7 +24,7 @@ impl CosineAnnealingLr {
     pub const fn new(t_max: u32) -> Self {
         Self {
             t_max,
-            eta_min: Pair::ZERO,
+            eta_min: TwoFloat::ZERO,
         }
     }
 
@@ -32,15 +32,15 @@ impl CosineAnnealingLr {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn eta_min(mut self, eta_min: f64) -> Self {
-        self.eta_min = Pair::new(eta_min);
+        self.eta_min = TwoFloat::from_f64(eta_min);
         self
     }
 
     /// `(1 + cos(π · epoch / t_max)) / 2`.
-    fn height(&self, epoch: u32) -> Pair {
+    fn height(&self, epoch: u32) -> TwoFloat {
         let at = u64::from(epoch).checked_rem(2 * u64::from(self.t_max));
         let from_bottom = at.unwrap_or(0).abs_diff(u64::from(self.t_max)) as u32;
-        (Pair::of_count(from_bottom) / Pair::of_count(self.t_max)).sine_squared()
+        sine_squared(TwoFloat::of_count(from_bottom) / TwoFloat::of_count(self.t_max))
     }
 }
 
@@ -53,7 +53,7 @@ impl Schedule for CosineAnnealingLr {
             .checked_rem(2 * u64::from(self.t_max))
             == Some(0);
         rates.lr = if is_bottom {
-            let first = (Pair::ONE / Pair::of_count(self.t_max)).sine_squared();
+            let first = sine_squared(TwoFloat::ONE / TwoFloat::of_count(self.t_max));
             rates.lr + (rates.base - self.eta_min) * first
         } else {
             let ratio = self.height(now.epoch) / self.height(before);

@@ -1,7 +1,7 @@
 //! Up and down again and again.
 
 use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use crate::function::TwoFloat;
 
 /// How high the cycles of a [`CyclicLr`] are.
 #[derive(Clone, Copy, Debug)]
@@ -30,13 +30,13 @@ pub enum CyclicMode {
 /// | [`momentum`](Self::momentum) | from 0.9 to 0.8 and back, if the optimizer has one |
 #[derive(Clone, Copy, Debug)]
 pub struct CyclicLr {
-    base_lr: Pair,
-    max_lr: Pair,
+    base_lr: TwoFloat,
+    max_lr: TwoFloat,
     up: u32,
     down: Option<u32>,
     mode: CyclicMode,
-    gamma: Pair,
-    momentum: Option<[Pair; 2]>,
+    gamma: TwoFloat,
+    momentum: Option<[TwoFloat; 2]>,
 }
 
 impl CyclicLr {
@@ -45,13 +45,13 @@ impl CyclicLr {
     #[inline(always)] // of constants, no `f64` is left
     pub const fn new(base_lr: f64, max_lr: f64) -> Self {
         Self {
-            base_lr: Pair::new(base_lr),
-            max_lr: Pair::new(max_lr),
+            base_lr: TwoFloat::from_f64(base_lr),
+            max_lr: TwoFloat::from_f64(max_lr),
             up: 2000,
             down: None,
             mode: CyclicMode::Triangular,
-            gamma: Pair::ONE,
-            momentum: const { Some([Pair::new(0.8), Pair::new(0.9)]) },
+            gamma: TwoFloat::ONE,
+            momentum: const { Some([TwoFloat::from_f64(0.8), TwoFloat::from_f64(0.9)]) },
         }
     }
 
@@ -81,7 +81,7 @@ impl CyclicLr {
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn exp_range(mut self, gamma: f64) -> Self {
         self.mode = CyclicMode::ExpRange;
-        self.gamma = Pair::new(gamma);
+        self.gamma = TwoFloat::from_f64(gamma);
         self
     }
 
@@ -89,7 +89,7 @@ impl CyclicLr {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn momentum(mut self, base: f64, max: f64) -> Self {
-        self.momentum = Some([Pair::new(base), Pair::new(max)]);
+        self.momentum = Some([TwoFloat::from_f64(base), TwoFloat::from_f64(max)]);
         self
     }
 
@@ -112,11 +112,11 @@ impl Schedule for CyclicLr {
         } else {
             (total.saturating_sub(at), down)
         };
-        let height = Pair::of_count(part) / Pair::of_count(whole.max(1));
+        let height = TwoFloat::of_count(part) / TwoFloat::of_count(whole.max(1));
         let height = match self.mode {
             CyclicMode::Triangular => height,
-            CyclicMode::Triangular2 => height * Pair::new(0.5).powi(cycle),
-            CyclicMode::ExpRange => height * self.gamma.powi(now.epoch),
+            CyclicMode::Triangular2 => height * TwoFloat::from(0.5).power(cycle),
+            CyclicMode::ExpRange => height * self.gamma.power(now.epoch),
         };
         rates.lr = self.base_lr + (self.max_lr - self.base_lr) * height;
         if let Some([base, max]) = self.momentum {

@@ -1,12 +1,12 @@
 //! Every epoch a fraction of the rate.
 
 use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use crate::function::TwoFloat;
 
 /// `lr ← lr · gamma` every epoch, as `torch.optim.lr_scheduler.ExponentialLR`.
 #[derive(Clone, Copy, Debug)]
 pub struct ExponentialLr {
-    gamma: Pair,
+    gamma: TwoFloat,
 }
 
 impl ExponentialLr {
@@ -15,7 +15,7 @@ impl ExponentialLr {
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn new(gamma: f64) -> Self {
         Self {
-            gamma: Pair::new(gamma),
+            gamma: TwoFloat::from_f64(gamma),
         }
     }
 }

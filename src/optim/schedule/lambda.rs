@@ -1,7 +1,7 @@
 //! The base rate times what a function says.
 
 use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use crate::function::TwoFloat;
 
 /// The base rate times `factor(epoch)`, with the epoch counted from 0, as
 /// `torch.optim.lr_scheduler.LambdaLR`. (For the rate itself, a function is a schedule
@@ -22,6 +22,6 @@ impl<F: FnMut(u32) -> f64> LambdaLr<F> {
 impl<F: FnMut(u32) -> f64> Schedule for LambdaLr<F> {
     #[inline]
     fn set(&mut self, now: &Now, rates: &mut Rates) {
-        rates.lr = rates.base * Pair::new((self.factor)(now.epoch));
+        rates.lr = rates.base * TwoFloat::from_f64((self.factor)(now.epoch));
     }
 }

@@ -1,15 +1,15 @@
 //! A fraction of the rate that grows or shrinks in a line.
 
 use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use crate::function::TwoFloat;
 
 /// `lr · factor`, where the factor goes in a line from `start_factor` to `end_factor` in
 /// `total_iters` epochs and stays there, as `torch.optim.lr_scheduler.LinearLR`: a warm-up.
 /// PyTorch's defaults: from a third to 1 in 5 epochs.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearLr {
-    start: Pair,
-    end: Pair,
+    start: TwoFloat,
+    end: TwoFloat,
     total_iters: u32,
 }
 
@@ -19,16 +19,16 @@ impl LinearLr {
     #[inline(always)] // of constants, no `f64` is left
     pub const fn new(start_factor: f64, end_factor: f64, total_iters: u32) -> Self {
         Self {
-            start: Pair::new(start_factor),
-            end: Pair::new(end_factor),
+            start: TwoFloat::from_f64(start_factor),
+            end: TwoFloat::from_f64(end_factor),
             total_iters,
         }
     }
 
     /// The factor after so many epochs, times their total.
-    fn factor(&self, epoch: u32) -> Pair {
-        let total = Pair::of_count(self.total_iters);
-        total * self.start + Pair::of_count(epoch) * (self.end - self.start)
+    fn factor(&self, epoch: u32) -> TwoFloat {
+        let total = TwoFloat::of_count(self.total_iters);
+        total * self.start + TwoFloat::of_count(epoch) * (self.end - self.start)
     }
 }
 

@@ -78,9 +78,9 @@ pub use sequential::SequentialLr;
 pub use step::StepLr;
 pub use warm_restarts::CosineAnnealingWarmRestarts;
 
-use super::pair::Pair;
+use crate::function::{Real, TwoFloat};
 
-use super::{Optimizer, Visit, visit_count};
+use super::{Optimizer, Visit, visit_count, visit_two};
 
 /// How rates go from epoch to epoch. A [`Scheduler`] asks it, epoch by epoch.
 pub trait Schedule {
@@ -131,8 +131,8 @@ pub struct Now {
 /// The rates of an optimizer.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
-    base: Pair,
-    lr: Pair,
+    base: TwoFloat,
+    lr: TwoFloat,
     momentum: Option<f32>,
 }
 
@@ -149,7 +149,7 @@ impl Rates {
 
     /// Sets the learning rate.
     pub fn set_learning_rate(&mut self, lr: f32) {
-        self.lr = Pair::of(lr);
+        self.lr = TwoFloat::from(lr);
     }
 
     /// The momentum, if the optimizer has one.
@@ -180,7 +180,7 @@ impl<S: Schedule> Scheduler<S> {
     /// A schedule from epoch 0 on, whose rates the optimizer is given at once. The
     /// optimizer's learning rate is the base rate.
     pub fn new<O: Optimizer + ?Sized>(schedule: S, optimizer: &mut O) -> Self {
-        let base = Pair::of(optimizer.learning_rate());
+        let base = TwoFloat::from(optimizer.learning_rate());
         let rates = Rates {
             base,
             lr: base,
@@ -229,8 +229,8 @@ impl<S: Schedule> Scheduler<S> {
     pub fn visit_state(&mut self, visit: Visit<'_>) {
         visit_count("last_epoch", &mut self.epoch, visit);
         let Rates { base, lr, momentum } = &mut self.rates;
-        base.visit("base_lr", visit);
-        lr.visit("last_lr", visit);
+        visit_two("base_lr", base, visit);
+        visit_two("last_lr", lr, visit);
         // A momentum there is not is a NaN.
         let mut one = [momentum.unwrap_or(f32::NAN)];
         visit("last_momentum", &mut one);
@@ -280,4 +280,10 @@ impl Schedule for &mut (dyn Schedule + '_) {
     fn visit_state(&mut self, visit: Visit<'_>) {
         (**self).visit_state(visit);
     }
+}
+
+/// sin²(π/2 · x) for x from 0 to 1, which is (1 - cos(πx)) / 2.
+fn sine_squared(x: TwoFloat) -> TwoFloat {
+    const HALF_PI: TwoFloat = TwoFloat::from_f64(core::f64::consts::FRAC_PI_2);
+    Real::square(Real::sin(x * HALF_PI))
 }

@@ -1,7 +1,7 @@
 //! At given epochs a fraction of the rate.
 
 use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use crate::function::TwoFloat;
 
 /// `lr ← lr · gamma` at each of the `milestones`, as
 /// `torch.optim.lr_scheduler.MultiStepLR`: in any order, and as often as one is named.
@@ -9,7 +9,7 @@ use crate::optim::pair::Pair;
 #[derive(Clone, Copy, Debug)]
 pub struct MultiStepLr<'m> {
     milestones: &'m [u32],
-    gamma: Pair,
+    gamma: TwoFloat,
 }
 
 impl<'m> MultiStepLr<'m> {
@@ -18,7 +18,7 @@ impl<'m> MultiStepLr<'m> {
     pub const fn new(milestones: &'m [u32]) -> Self {
         Self {
             milestones,
-            gamma: const { Pair::new(0.1) },
+            gamma: const { TwoFloat::from_f64(0.1) },
         }
     }
 
@@ -26,7 +26,7 @@ impl<'m> MultiStepLr<'m> {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn gamma(mut self, gamma: f64) -> Self {
-        self.gamma = Pair::new(gamma);
+        self.gamma = TwoFloat::from_f64(gamma);
         self
     }
 }

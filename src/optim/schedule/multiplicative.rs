@@ -1,7 +1,7 @@
 //! The rate of the epoch before times what a function says.
 
 use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use crate::function::TwoFloat;
 
 /// `lr ← lr · factor(epoch)` from epoch 1 on, as
 /// `torch.optim.lr_scheduler.MultiplicativeLR`.
@@ -22,7 +22,7 @@ impl<F: FnMut(u32) -> f64> Schedule for MultiplicativeLr<F> {
     #[inline]
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         if now.epoch > 0 {
-            rates.lr = rates.lr * Pair::new((self.factor)(now.epoch));
+            rates.lr = rates.lr * TwoFloat::from_f64((self.factor)(now.epoch));
         }
     }
 

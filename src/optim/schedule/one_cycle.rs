@@ -1,7 +1,7 @@
 //! Up and down once.
 
-use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use super::{Now, Rates, Schedule, sine_squared};
+use crate::function::{Real, TwoFloat};
 
 /// How a rate goes from one number to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +31,13 @@ pub enum Anneal {
 /// | [`three_phase`](Self::three_phase) | off |
 #[derive(Clone, Copy, Debug)]
 pub struct OneCycleLr {
-    max_lr: Pair,
+    max_lr: TwoFloat,
     total_steps: u32,
-    pct_start: Pair,
+    pct_start: TwoFloat,
     anneal: Anneal,
-    momentum: Option<[Pair; 2]>,
-    div_factor: Pair,
-    final_div_factor: Pair,
+    momentum: Option<[TwoFloat; 2]>,
+    div_factor: TwoFloat,
+    final_div_factor: TwoFloat,
     three_phase: bool,
 }
 
@@ -47,13 +47,13 @@ impl OneCycleLr {
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn new(max_lr: f64, total_steps: u32) -> Self {
         Self {
-            max_lr: Pair::new(max_lr),
+            max_lr: TwoFloat::from_f64(max_lr),
             total_steps,
-            pct_start: const { Pair::new(0.3) },
+            pct_start: const { TwoFloat::from_f64(0.3) },
             anneal: Anneal::Cos,
-            momentum: const { Some([Pair::new(0.85), Pair::new(0.95)]) },
-            div_factor: const { Pair::new(25.0) },
-            final_div_factor: const { Pair::new(1e4) },
+            momentum: const { Some([TwoFloat::from_f64(0.85), TwoFloat::from_f64(0.95)]) },
+            div_factor: const { TwoFloat::from_f64(25.0) },
+            final_div_factor: const { TwoFloat::from_f64(1e4) },
             three_phase: false,
         }
     }
@@ -62,7 +62,7 @@ impl OneCycleLr {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn pct_start(mut self, pct_start: f64) -> Self {
-        self.pct_start = Pair::new(pct_start);
+        self.pct_start = TwoFloat::from_f64(pct_start);
         self
     }
 
@@ -77,7 +77,7 @@ impl OneCycleLr {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn momentum(mut self, base: f64, max: f64) -> Self {
-        self.momentum = Some([Pair::new(base), Pair::new(max)]);
+        self.momentum = Some([TwoFloat::from_f64(base), TwoFloat::from_f64(max)]);
         self
     }
 
@@ -92,7 +92,7 @@ impl OneCycleLr {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn div_factor(mut self, factor: f64) -> Self {
-        self.div_factor = Pair::new(factor);
+        self.div_factor = TwoFloat::from_f64(factor);
         self
     }
 
@@ -100,7 +100,7 @@ impl OneCycleLr {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn final_div_factor(mut self, factor: f64) -> Self {
-        self.final_div_factor = Pair::new(factor);
+        self.final_div_factor = TwoFloat::from_f64(factor);
         self
     }
 
@@ -111,10 +111,10 @@ impl OneCycleLr {
         self
     }
 
-    fn between(&self, start: Pair, end: Pair, part: Pair) -> Pair {
+    fn between(&self, start: TwoFloat, end: TwoFloat, part: TwoFloat) -> TwoFloat {
         let height = match self.anneal {
-            Anneal::Cos => (Pair::ONE - part).sine_squared(),
-            Anneal::Linear => Pair::ONE - part,
+            Anneal::Cos => sine_squared(TwoFloat::ONE - part),
+            Anneal::Linear => TwoFloat::ONE - part,
         };
         end + (start - end) * height
     }
@@ -123,13 +123,13 @@ impl OneCycleLr {
 impl Schedule for OneCycleLr {
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         let last = self.total_steps.saturating_sub(1);
-        let total = Pair::of_count(self.total_steps);
+        let total = TwoFloat::of_count(self.total_steps);
         let up = self.pct_start * total;
         let first_lr = self.max_lr / self.div_factor;
         let least_lr = first_lr / self.final_div_factor;
-        let [base, most] = self.momentum.unwrap_or([Pair::ZERO; 2]);
-        let top = up - Pair::ONE;
-        let bottom = up + up - Pair::ONE - Pair::ONE;
+        let [base, most] = self.momentum.unwrap_or([TwoFloat::ZERO; 2]);
+        let top = up - TwoFloat::ONE;
+        let bottom = up + up - TwoFloat::ONE - TwoFloat::ONE;
         // Where each phase ends, from which rate to which, and the same of the momentum.
         let rise = (top, [first_lr, self.max_lr], [most, base]);
         let (fall, rest) = if self.three_phase {
@@ -138,20 +138,22 @@ impl Schedule for OneCycleLr {
         } else {
             (rise, ([self.max_lr, least_lr], [base, most]))
         };
-        let end = Pair::of_count(last);
-        let step = Pair::of_count(now.epoch.min(last));
-        let (start, end, [lr, to_lr], [momentum, to_momentum]) = if !rise.0.less(step) {
-            (Pair::ZERO, rise.0, rise.1, rise.2)
-        } else if self.three_phase && !fall.0.less(step) {
+        let end = TwoFloat::of_count(last);
+        let step = TwoFloat::of_count(now.epoch.min(last));
+        let (start, end, [lr, to_lr], [momentum, to_momentum]) = if rise.0 >= step {
+            (TwoFloat::ZERO, rise.0, rise.1, rise.2)
+        } else if self.three_phase && fall.0 >= step {
             (rise.0, fall.0, fall.1, fall.2)
         } else {
             (fall.0, end, rest.0, rest.1)
         };
         let length = end - start;
-        let part = if Pair::ZERO.less(length) {
-            ((step - start) / length).min(Pair::ONE).max(Pair::ZERO)
+        let part = if TwoFloat::ZERO < length {
+            ((step - start) / length)
+                .minimum(TwoFloat::ONE)
+                .maximum(TwoFloat::ZERO)
         } else {
-            Pair::ONE
+            TwoFloat::ONE
         };
         rates.lr = self.between(lr, to_lr, part);
         if self.momentum.is_some() {

@@ -1,7 +1,7 @@
 //! A fraction of the rate whenever a metric no longer gets better.
 
 use super::{Now, Rates, Schedule, Visit, visit_count};
-use crate::optim::pair::Pair;
+use crate::function::{Real, TwoFloat};
 
 /// Whether a metric should be low or high.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +37,13 @@ pub enum ThresholdMode {
 #[derive(Clone, Copy, Debug)]
 pub struct ReduceLrOnPlateau {
     mode: PlateauMode,
-    factor: Pair,
+    factor: TwoFloat,
     patience: u32,
-    threshold: Pair,
+    threshold: TwoFloat,
     threshold_mode: ThresholdMode,
     cooldown: u32,
-    min_lr: Pair,
-    eps: Pair,
+    min_lr: TwoFloat,
+    eps: TwoFloat,
     best: f32,
     bad_epochs: u32,
     cooling: u32,
@@ -55,13 +55,13 @@ impl ReduceLrOnPlateau {
     pub const fn new() -> Self {
         Self {
             mode: PlateauMode::Min,
-            factor: const { Pair::new(0.1) },
+            factor: const { TwoFloat::from_f64(0.1) },
             patience: 10,
-            threshold: const { Pair::new(1e-4) },
+            threshold: const { TwoFloat::from_f64(1e-4) },
             threshold_mode: ThresholdMode::Rel,
             cooldown: 0,
-            min_lr: Pair::ZERO,
-            eps: const { Pair::new(1e-8) },
+            min_lr: TwoFloat::ZERO,
+            eps: const { TwoFloat::from_f64(1e-8) },
             best: f32::INFINITY,
             bad_epochs: 0,
             cooling: 0,
@@ -80,7 +80,7 @@ impl ReduceLrOnPlateau {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn factor(mut self, factor: f64) -> Self {
-        self.factor = Pair::new(factor);
+        self.factor = TwoFloat::from_f64(factor);
         self
     }
 
@@ -95,7 +95,7 @@ impl ReduceLrOnPlateau {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn threshold(mut self, threshold: f64, mode: ThresholdMode) -> Self {
-        self.threshold = Pair::new(threshold);
+        self.threshold = TwoFloat::from_f64(threshold);
         self.threshold_mode = mode;
         self
     }
@@ -111,7 +111,7 @@ impl ReduceLrOnPlateau {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn min_lr(mut self, lr: f64) -> Self {
-        self.min_lr = Pair::new(lr);
+        self.min_lr = TwoFloat::from_f64(lr);
         self
     }
 
@@ -119,7 +119,7 @@ impl ReduceLrOnPlateau {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn eps(mut self, eps: f64) -> Self {
-        self.eps = Pair::new(eps);
+        self.eps = TwoFloat::from_f64(eps);
         self
     }
 
@@ -138,14 +138,14 @@ impl ReduceLrOnPlateau {
                 PlateauMode::Max => metric > self.best,
             };
         }
-        let (metric, best) = (Pair::of(metric), Pair::of(self.best));
+        let (metric, best) = (TwoFloat::from(metric), TwoFloat::from(self.best));
         let margin = match self.threshold_mode {
             ThresholdMode::Rel => best * self.threshold,
             ThresholdMode::Abs => self.threshold,
         };
         match self.mode {
-            PlateauMode::Min => metric.less(best - margin),
-            PlateauMode::Max => (best + margin).less(metric),
+            PlateauMode::Min => metric < best - margin,
+            PlateauMode::Max => best + margin < metric,
         }
     }
 }
@@ -175,8 +175,8 @@ impl Schedule for ReduceLrOnPlateau {
             self.bad_epochs = 0;
         }
         if self.bad_epochs > self.patience {
-            let reduced = (rates.lr * self.factor).max(self.min_lr);
-            if self.eps.less(rates.lr - reduced) {
+            let reduced = (rates.lr * self.factor).maximum(self.min_lr);
+            if self.eps < rates.lr - reduced {
                 rates.lr = reduced;
             }
             self.cooling = self.cooldown;

@@ -1,14 +1,14 @@
 //! Down to 0 along a power.
 
 use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use crate::function::{Real, TwoFloat};
 
 /// `lr · (1 - epoch / total_iters)^power`, then 0, as
 /// `torch.optim.lr_scheduler.PolynomialLR`. PyTorch's defaults: 5 epochs, power 1.
 #[derive(Clone, Copy, Debug)]
 pub struct PolynomialLr {
     total_iters: u32,
-    power: Pair,
+    power: TwoFloat,
 }
 
 impl PolynomialLr {
@@ -18,7 +18,7 @@ impl PolynomialLr {
     pub const fn new(total_iters: u32, power: f64) -> Self {
         Self {
             total_iters,
-            power: Pair::new(power),
+            power: TwoFloat::from_f64(power),
         }
     }
 }
@@ -35,8 +35,8 @@ impl Schedule for PolynomialLr {
             return;
         }
         if let Some(left) = self.total_iters.checked_sub(now.epoch) {
-            let ratio = Pair::of_count(left) / Pair::of_count(left.saturating_add(1));
-            rates.lr = rates.lr * ratio.pow(self.power);
+            let ratio = TwoFloat::of_count(left) / TwoFloat::of_count(left.saturating_add(1));
+            rates.lr = rates.lr * Real::pow(ratio, self.power);
         }
     }
 }

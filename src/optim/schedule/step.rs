@@ -1,14 +1,14 @@
 //! Every so many epochs a fraction of the rate.
 
 use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use crate::function::TwoFloat;
 
 /// `lr ← lr · gamma` every `step_size` epochs, as `torch.optim.lr_scheduler.StepLR`. Gamma
 /// is 0.1 unless [`gamma`](Self::gamma) says otherwise. A step size of 0 never comes.
 #[derive(Clone, Copy, Debug)]
 pub struct StepLr {
     step_size: u32,
-    gamma: Pair,
+    gamma: TwoFloat,
 }
 
 impl StepLr {
@@ -17,7 +17,7 @@ impl StepLr {
     pub const fn new(step_size: u32) -> Self {
         Self {
             step_size,
-            gamma: const { Pair::new(0.1) },
+            gamma: const { TwoFloat::from_f64(0.1) },
         }
     }
 
@@ -25,7 +25,7 @@ impl StepLr {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn gamma(mut self, gamma: f64) -> Self {
-        self.gamma = Pair::new(gamma);
+        self.gamma = TwoFloat::from_f64(gamma);
         self
     }
 }

@@ -1,7 +1,7 @@
 //! Down along half a cosine, again and again.
 
-use super::{Now, Rates, Schedule};
-use crate::optim::pair::Pair;
+use super::{Now, Rates, Schedule, sine_squared};
+use crate::function::TwoFloat;
 
 /// `eta_min + (lr - eta_min) · (1 + cos(π · t / T)) / 2` in epoch `t` of a cycle of `T`
 /// epochs, as `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`. The first cycle has
@@ -13,7 +13,7 @@ use crate::optim::pair::Pair;
 pub struct CosineAnnealingWarmRestarts {
     t_0: u32,
     t_mult: u32,
-    eta_min: Pair,
+    eta_min: TwoFloat,
 }
 
 impl CosineAnnealingWarmRestarts {
@@ -23,7 +23,7 @@ impl CosineAnnealingWarmRestarts {
         Self {
             t_0,
             t_mult: 1,
-            eta_min: Pair::ZERO,
+            eta_min: TwoFloat::ZERO,
         }
     }
 
@@ -38,7 +38,7 @@ impl CosineAnnealingWarmRestarts {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn eta_min(mut self, eta_min: f64) -> Self {
-        self.eta_min = Pair::new(eta_min);
+        self.eta_min = TwoFloat::from_f64(eta_min);
         self
     }
 }
@@ -54,7 +54,7 @@ impl Schedule for CosineAnnealingWarmRestarts {
                 cycle = cycle.saturating_mul(self.t_mult);
             }
         }
-        let left = Pair::of_count(cycle.saturating_sub(t)) / Pair::of_count(cycle);
-        rates.lr = self.eta_min + (rates.base - self.eta_min) * left.sine_squared();
+        let left = TwoFloat::of_count(cycle.saturating_sub(t)) / TwoFloat::of_count(cycle);
+        rates.lr = self.eta_min + (rates.base - self.eta_min) * sine_squared(left);
     }
 }

@@ -157,7 +157,7 @@ impl<'a> Hyper<'a> {
 /// Moves parameters, at given gradients or by looking around.
 pub enum Made {
     Optimizer(Box<dyn Optimizer>),
-    /// Whose average is looked at, too.
+    /// The optimizer whose average is looked at, too.
     Asgd(Asgd<0, &'static mut [f32]>),
     Search(Box<dyn Search>),
 }
