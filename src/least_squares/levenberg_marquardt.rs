@@ -252,27 +252,14 @@ impl<const P: usize> LevenbergMarquardt<P> {
     /// The next damped step that is not too long.
     fn propose(&mut self, rows: usize) -> Option<Status> {
         loop {
-            let normal = &self.normal;
-            let mut damping = self.norms.map(|norm| self.damping * norm * norm);
-            // A column that was always 0 moves nothing, and must not be divided by.
-            for damping in &mut damping {
-                if *damping == 0.0 {
-                    *damping = 1.0;
-                }
-            }
-            let Ok(cholesky) = Cholesky::of(&normal.jj, &damping) else {
-                if !self.more_damping() {
-                    return self.give_up(rows);
-                }
-                continue;
+            let (normal, damping) = (&self.normal, self.of_columns());
+            let step = Cholesky::of(&normal.jj, &damping)
+                .map(|cholesky| cholesky.solve(normal.jr.map(|x| -x)).map(f32::from));
+            let step = match step {
+                Ok(step) if self.length(&step) <= self.longest() => step,
+                _ if self.more_damping() => continue,
+                _ => return self.begin_polish(rows),
             };
-            let step = cholesky.solve(normal.jr.map(|x| -x)).map(f32::from);
-            if self.length(&step) > self.longest() {
-                if !self.more_damping() {
-                    return self.give_up(rows);
-                }
-                continue;
-            }
             // Half of it is expected to come off half the sum of squares.
             let mut decrease = 0.0;
             for ((step, jr), damping) in step.iter().zip(&normal.jr).zip(&damping) {
@@ -281,6 +268,18 @@ impl<const P: usize> LevenbergMarquardt<P> {
             self.phase = Phase::Acceleration { step, decrease };
             return None;
         }
+    }
+
+    /// The damping of each column.
+    fn of_columns(&self) -> [f32; P] {
+        let mut damping = self.norms.map(|norm| self.damping * norm * norm);
+        // A column that was always 0 moves nothing, and must not be divided by.
+        for damping in &mut damping {
+            if *damping == 0.0 {
+                *damping = 1.0;
+            }
+        }
+        damping
     }
 
     /// The length of a step: the most that it changes in the predictions, by the column norms.
@@ -304,18 +303,14 @@ impl<const P: usize> LevenbergMarquardt<P> {
         LONGEST * if length > 0.0 { length } else { residual }
     }
 
-    /// More of it: whether that is still a number.
+    /// Increases the damping, unless it is beyond all measure.
     fn more_damping(&mut self) -> bool {
         self.damping *= self.growth;
         self.growth *= 2.0;
         self.damping < 1e15
     }
 
-    /// No step leads down any more, as far as sums of squares can tell.
-    fn give_up(&mut self, rows: usize) -> Option<Status> {
-        self.begin_polish(rows)
-    }
-
+    /// Bends a step by its acceleration, if that is small enough to be trusted.
     fn accelerate<R: Problem<P> + ?Sized>(
         &mut self,
         problem: &R,
@@ -346,33 +341,27 @@ impl<const P: usize> LevenbergMarquardt<P> {
                 to.add_product(Split::of(d * scale), bend);
             }
         }
+        let Ok(cholesky) = Cholesky::of(&self.normal.jj, &self.of_columns()) else {
+            return self.reject(rows);
+        };
+        let acceleration = cholesky
+            .solve(bends.map(TwoFloat::renormalised))
+            .map(|x| -0.5 * f32::from(x));
+        let (bend, length) = (self.length(&acceleration), self.length(&step));
         let mut to = step;
-        if bends.iter().all(|bend| bend.is_finite()) {
-            let damping = self
-                .norms
-                .map(|norm| (self.damping * norm * norm).max(1e-30));
-            let Ok(cholesky) = Cholesky::of(&self.normal.jj, &damping) else {
-                return self.reject(rows);
-            };
-            let acceleration = cholesky
-                .solve(bends.map(TwoFloat::renormalised))
-                .map(|x| -0.5 * f32::from(x));
-            if 2.0 * self.length(&acceleration) > STRAIGHT * self.length(&step) {
-                return self.reject(rows);
+        if bend <= LINEAR * length {
+            // Then the minimum is where the undamped step leads, however long it is.
+            if let Ok(cholesky) = Cholesky::of(&self.normal.jj, &[0.0; P]) {
+                let undamped = cholesky.solve(self.normal.jr.map(|x| -x));
+                decrease = -dot(&self.normal.jr, &undamped);
+                to = undamped.map(f32::from);
             }
-            if self.length(&acceleration) <= LINEAR * self.length(&step) {
-                // Then the minimum is where the undamped step leads, however long it is.
-                if let Ok(cholesky) = Cholesky::of(&self.normal.jj, &[0.0; P]) {
-                    let undamped = cholesky.solve(self.normal.jr.map(|x| -x));
-                    decrease = -dot(&self.normal.jr, &undamped);
-                    to = undamped.map(f32::from);
-                }
-            } else {
-                for (to, a) in to.iter_mut().zip(acceleration) {
-                    *to += a;
-                }
+        } else if 2.0 * bend <= STRAIGHT * length {
+            for (to, a) in to.iter_mut().zip(acceleration) {
+                *to += a;
             }
         } else {
+            // Or if it is not a number.
             return self.reject(rows);
         }
         let step = self.in_units(to);
@@ -384,11 +373,12 @@ impl<const P: usize> LevenbergMarquardt<P> {
         None
     }
 
+    /// Tries a shorter step.
     fn reject(&mut self, rows: usize) -> Option<Status> {
         if self.more_damping() {
             self.propose(rows)
         } else {
-            self.give_up(rows)
+            self.begin_polish(rows)
         }
     }
 
@@ -401,7 +391,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
     ) -> Option<Status> {
         let rows = problem.rows();
         if to == self.params {
-            return self.give_up(rows);
+            return self.begin_polish(rows);
         }
         let trial = self.sums(problem, &to);
         let gained = (self.normal.rr - trial.rr).high();
@@ -419,6 +409,8 @@ impl<const P: usize> LevenbergMarquardt<P> {
         self.step(problem.rows())
     }
 
+    /// The undamped steps: at the bottom of a valley, or if no step leads down any more as
+    /// far as sums of squares can tell.
     fn begin_polish(&mut self, rows: usize) -> Option<Status> {
         let (at, here) = (self.params, self.normal.clone());
         self.undamped(rows, at, &here, Polish::NEW)
