@@ -222,6 +222,21 @@ fn parameters_that_data_say_nothing_about_are_named() {
     assert_eq!(solution.status(), Status::Singular { parameter: 2 });
 }
 
+/// A parabola far from the origin: there its terms are nearly combinations of each other.
+#[test]
+fn parameters_that_are_hardly_told_apart_are_named() {
+    let x: [f32; 20] = core::array::from_fn(|i| i as f32);
+    let y: [f32; 20] = core::array::from_fn(|i| 0.01 * (i * i) as f32 + ((i * 7) % 5) as f32);
+    let status_at = |from: f32| {
+        let x = x.map(|x| x + from);
+        let problem = CurveFit::new(Polynomial::<3>, &x, &y);
+        LevenbergMarquardt::new([0.0; 3]).run(&problem).status()
+    };
+    assert_eq!(status_at(0.0), Status::Converged);
+    assert_eq!(status_at(1000.0), Status::IllConditioned { parameter: 2 });
+    assert_eq!(status_at(100_000.0), Status::Singular { parameter: 2 });
+}
+
 #[test]
 fn numbers_that_are_none_are_named_by_row() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

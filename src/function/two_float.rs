@@ -250,6 +250,13 @@ impl TwoFloat {
         TwoFloat::new(self.high * power_of_two, self.low * power_of_two)
     }
 
+    /// `1 / self`, by a step of Newton's method: half of what a division takes.
+    pub(crate) fn reciprocal(self) -> Self {
+        let rough = 1.0 / self.high;
+        let off = 1.0 - self * rough;
+        TwoFloat::sum(rough, rough * off.high)
+    }
+
     /// Infinities and NaN have no lower half, though arithmetic leaves a NaN there.
     #[inline(always)]
     fn or_high(self) -> Self {
@@ -710,6 +717,13 @@ mod tests {
             |x| x * third64,
         );
         compare("divide", [-9.0, 9.0], unit, |x| third / x, |x| third64 / x);
+        compare(
+            "reciprocal",
+            [-9.0, 9.0],
+            unit,
+            |x| x.reciprocal(),
+            |x| 1.0 / x,
+        );
         compare("square root", [1e-9, 9.0], unit, Real::sqrt, f64::sqrt);
     }
 

@@ -2,7 +2,7 @@
 //! in `f32`.
 
 use super::Problem;
-use super::normal::{Cholesky, Normal, power_of_two};
+use super::normal::{Factors, Normal, power_of_two};
 use super::polish::Polish;
 use super::solution::{Solution, Status};
 use crate::function::{Split, TwoFloat};
@@ -24,6 +24,9 @@ const AHEAD: f32 = 0.1;
 const AT_THE_BOTTOM: f32 = 1e-7;
 /// A last step that is so small a part of the standard errors is one at the minimum.
 const CONVERGED: f32 = 2e-3;
+/// The part of a column that rounding of derivatives to `f32` may change: two units in the
+/// last place.
+const ROUNDING: f32 = 2.0 * f32::EPSILON;
 /// One that is so small need not be followed by another.
 const FINE: f32 = 1e-4;
 
@@ -239,8 +242,8 @@ impl<const P: usize> LevenbergMarquardt<P> {
             *norm = norm.max(libm::sqrtf(self.normal.diagonal(j)));
         }
         let normal = &self.normal;
-        if let Ok(cholesky) = Cholesky::of(&normal.jj, &[0.0; P]) {
-            let step = cholesky.solve(normal.jr.map(|x| -x));
+        if let Ok(factors) = Factors::of(&normal.jj, &[0.0; P]) {
+            let step = factors.solve(normal.jr.map(|x| -x));
             let decrease = -dot(&normal.jr, &step);
             if decrease <= AT_THE_BOTTOM * normal.rr.high() || self.is_exact() {
                 return self.begin_polish(rows);
@@ -253,8 +256,8 @@ impl<const P: usize> LevenbergMarquardt<P> {
     fn propose(&mut self, rows: usize) -> Option<Status> {
         loop {
             let (normal, damping) = (&self.normal, self.of_columns());
-            let step = Cholesky::of(&normal.jj, &damping)
-                .map(|cholesky| cholesky.solve(normal.jr.map(|x| -x)).map(f32::from));
+            let step = Factors::of(&normal.jj, &damping)
+                .map(|factors| factors.solve(normal.jr.map(|x| -x)).map(f32::from));
             let step = match step {
                 Ok(step) if self.length(&step) <= self.longest() => step,
                 _ if self.more_damping() => continue,
@@ -341,18 +344,18 @@ impl<const P: usize> LevenbergMarquardt<P> {
                 to.add_product(Split::of(d * scale), bend);
             }
         }
-        let Ok(cholesky) = Cholesky::of(&self.normal.jj, &self.of_columns()) else {
+        let Ok(factors) = Factors::of(&self.normal.jj, &self.of_columns()) else {
             return self.reject(rows);
         };
-        let acceleration = cholesky
+        let acceleration = factors
             .solve(bends.map(TwoFloat::renormalised))
             .map(|x| -0.5 * f32::from(x));
         let (bend, length) = (self.length(&acceleration), self.length(&step));
         let mut to = step;
         if bend <= LINEAR * length {
             // Then the minimum is where the undamped step leads, however long it is.
-            if let Ok(cholesky) = Cholesky::of(&self.normal.jj, &[0.0; P]) {
-                let undamped = cholesky.solve(self.normal.jr.map(|x| -x));
+            if let Ok(factors) = Factors::of(&self.normal.jj, &[0.0; P]) {
+                let undamped = factors.solve(self.normal.jr.map(|x| -x));
                 decrease = -dot(&self.normal.jr, &undamped);
                 to = undamped.map(f32::from);
             }
@@ -424,11 +427,11 @@ impl<const P: usize> LevenbergMarquardt<P> {
         here: &Normal<P>,
         mut polish: Polish<P>,
     ) -> Option<Status> {
-        let cholesky = match Cholesky::of(&here.jj, &[0.0; P]) {
-            Ok(cholesky) => cholesky,
+        let factors = match Factors::of(&here.jj, &[0.0; P]) {
+            Ok(factors) => factors,
             Err(parameter) => return self.end(Status::Singular { parameter }),
         };
-        let step = cholesky.solve(here.jr.map(|x| -x));
+        let step = factors.solve(here.jr.map(|x| -x));
         // Its length where standard errors are 1: sᵀ JᵀJ s / (rᵀr / degrees of freedom).
         let freedom = rows.saturating_sub(P).max(1) as f32;
         let square = -dot(&here.jr, &step);
@@ -442,6 +445,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
         if !stalled {
             polish.shortest = length;
             polish.step = step;
+            polish.weakest = factors.weakest;
             (self.params, self.normal) = (at, here.clone());
         }
         if exact || polish.shortest < FINE || polish.left == 0 {
@@ -459,10 +463,15 @@ impl<const P: usize> LevenbergMarquardt<P> {
 
     /// Takes the shortest step, and ends.
     fn converge(&mut self, polish: Polish<P>) -> Option<Status> {
+        let (parameter, own) = polish.weakest;
         let status = match self.is_exact() {
             true => Status::Exact,
-            false if polish.shortest < CONVERGED => Status::Converged,
-            false => return self.end(Status::NoProgress),
+            false if polish.shortest >= CONVERGED => return self.end(Status::NoProgress),
+            // As many standard errors as derivatives of `f32` may be off by.
+            false if ROUNDING > CONVERGED * libm::sqrtf(own) => {
+                Status::IllConditioned { parameter }
+            }
+            false => Status::Converged,
         };
         for (p, step) in self.params.iter_mut().zip(polish.step) {
             *p = *p + step;

@@ -1,6 +1,6 @@
 //! Normal equations: `JᵀJ` and `Jᵀr`, summed row by row in pairs, and solved.
 
-use crate::function::{Real, Split, TwoFloat};
+use crate::function::{Split, TwoFloat};
 
 /// A symmetric matrix of which the lower triangle is kept, or a lower triangle.
 pub(super) type Matrix<const P: usize> = [[TwoFloat; P]; P];
@@ -99,16 +99,22 @@ pub(super) fn power_of_two(x: f32) -> f32 {
     }
 }
 
-/// A matrix `A = D (L Lᵀ) D`, where `D` are powers of two that make the diagonal about 1, so
-/// that pivots can be compared with it.
+/// The factors of a matrix: `A = S L D Lᵀ S`, with powers of two `S` that make the diagonal
+/// about 1, so that pivots can be compared with it, and ones on the diagonal of `L`. There is
+/// no square root, and one division for each column, which is what pairs are slowest at.
 #[derive(Clone, Debug)]
-pub(super) struct Cholesky<const P: usize> {
+pub(super) struct Factors<const P: usize> {
     lower: Matrix<P>,
     /// The inverse of `D`.
+    inverse: [TwoFloat; P],
+    /// The inverse of `S`.
     scale: [f32; P],
+    /// The column that differs least from a combination of those before it, and the part of
+    /// its square that is its own.
+    pub(super) weakest: (usize, f32),
 }
 
-impl<const P: usize> Cholesky<P> {
+impl<const P: usize> Factors<P> {
     /// Decomposes a matrix, with `damping` added to its diagonal.
     ///
     /// # Errors
@@ -118,30 +124,43 @@ impl<const P: usize> Cholesky<P> {
         for (j, scale) in scale.iter_mut().enumerate() {
             *scale = 1.0 / power_of_two(libm::sqrtf(at(matrix, j, j).high()));
         }
-        let mut lower = [[TwoFloat::ZERO; P]; P];
+        let (mut lower, mut inverse) = ([[TwoFloat::ZERO; P]; P], [TwoFloat::ZERO; P]);
+        let mut weakest = (0, 1.0);
         for (j, (damping, scale_j)) in damping.iter().zip(&scale).enumerate() {
-            for (k, scale_k) in scale.iter().enumerate().take(j + 1) {
+            // L[j][k] D[k], and from that L[j][k].
+            let mut row = [TwoFloat::ZERO; P];
+            let mut pivot = at(matrix, j, j).scaled(*scale_j).scaled(*scale_j);
+            let undamped = pivot.high();
+            pivot = pivot + damping * scale_j * scale_j;
+            for (k, (scale_k, inverse)) in scale.iter().zip(&inverse).enumerate().take(j) {
                 let mut sum = at(matrix, j, k).scaled(*scale_j).scaled(*scale_k);
-                let undamped = sum.high();
-                if k == j {
-                    sum = sum + TwoFloat::from(damping * scale_j * scale_j);
+                for (m, other) in row.iter().enumerate().take(k) {
+                    sum = sum - *other * at(&lower, k, m);
                 }
-                for m in 0..k {
-                    sum = sum - at(&lower, j, m) * at(&lower, k, m);
-                }
-                let element = if k < j {
-                    sum / at(&lower, k, k)
-                } else if sum.high() > SINGULAR * undamped && sum.is_finite() {
-                    Real::sqrt(sum)
-                } else {
-                    return Err(j);
-                };
-                if let Some(to) = lower.get_mut(j).and_then(|row| row.get_mut(k)) {
-                    *to = element;
+                let element = sum * *inverse;
+                pivot = pivot - sum * element;
+                if let (Some(to), Some(below)) = (
+                    row.get_mut(k),
+                    lower.get_mut(j).and_then(|row| row.get_mut(k)),
+                ) {
+                    (*to, *below) = (sum, element);
                 }
             }
+            if pivot.high() < weakest.1 * undamped {
+                weakest = (j, pivot.high() / undamped);
+            }
+            let is_large = pivot.high() > SINGULAR * undamped && pivot.is_finite();
+            match inverse.get_mut(j) {
+                Some(to) if is_large => *to = pivot.reciprocal(),
+                _ => return Err(j),
+            }
         }
-        Ok(Cholesky { lower, scale })
+        Ok(Factors {
+            lower,
+            inverse,
+            scale,
+            weakest,
+        })
     }
 
     /// `A⁻¹ b`.
@@ -149,14 +168,17 @@ impl<const P: usize> Cholesky<P> {
         for (b, scale) in b.iter_mut().zip(&self.scale) {
             *b = b.scaled(*scale);
         }
-        for j in 0..P {
+        for (j, row) in self.lower.iter().enumerate() {
             let mut sum = b.get(j).copied().unwrap_or_default();
-            for (k, solved) in b.iter().enumerate().take(j) {
-                sum = sum - at(&self.lower, j, k) * *solved;
+            for (element, solved) in row.iter().zip(&b).take(j) {
+                sum = sum - *element * *solved;
             }
             if let Some(to) = b.get_mut(j) {
-                *to = sum / at(&self.lower, j, j);
+                *to = sum;
             }
+        }
+        for (b, inverse) in b.iter_mut().zip(&self.inverse) {
+            *b = *b * *inverse;
         }
         for j in (0..P).rev() {
             let mut sum = b.get(j).copied().unwrap_or_default();
@@ -164,7 +186,7 @@ impl<const P: usize> Cholesky<P> {
                 sum = sum - at(&self.lower, k, j) * *solved;
             }
             if let Some(to) = b.get_mut(j) {
-                *to = sum / at(&self.lower, j, j);
+                *to = sum;
             }
         }
         for (b, scale) in b.iter_mut().zip(&self.scale) {

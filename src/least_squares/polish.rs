@@ -14,6 +14,8 @@ pub(super) struct Polish<const P: usize> {
     pub(super) shortest: f32,
     /// The shortest.
     pub(super) step: [f32; P],
+    /// The column that data tell least about there: see `Factors`.
+    pub(super) weakest: (usize, f32),
     pub(super) left: u8,
 }
 
@@ -22,6 +24,7 @@ impl<const P: usize> Polish<P> {
         before: [None; 2],
         shortest: f32::INFINITY,
         step: [0.0; P],
+        weakest: (0, 1.0),
         left: STEPS,
     };
 

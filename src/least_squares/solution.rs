@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::normal::{Cholesky, Normal};
+use super::normal::{Factors, Normal};
 use crate::function::TwoFloat;
 
 /// Why a solver ended.
@@ -20,6 +20,12 @@ pub enum Status {
     /// No step leads further down, and yet the last one was no small part of the standard
     /// errors: a flat region, or rounding. Another start may do.
     NoProgress,
+    /// Near a minimum, but a parameter hardly differs in its effect from those before it:
+    /// rounding of derivatives to `f32` moves it by more than 0.002 of its standard error.
+    IllConditioned {
+        /// Which, from 0.
+        parameter: usize,
+    },
     /// The data say nothing about a parameter that those before it do not account for.
     Singular {
         /// Which, from 0.
@@ -41,6 +47,10 @@ impl fmt::Display for Status {
             Status::Exact => f.write_str("exact, but for rounding"),
             Status::MaxPasses => f.write_str("not converged: as many passes as were allowed"),
             Status::NoProgress => f.write_str("not converged: no progress, try another start"),
+            Status::IllConditioned { parameter } => write!(
+                f,
+                "not converged: parameter {parameter} is hardly told apart from those before"
+            ),
             Status::Singular { parameter } => write!(
                 f,
                 "not converged: the data say nothing about parameter {parameter}"
@@ -81,14 +91,14 @@ impl<const P: usize> Solution<P> {
         passes: u32,
         status: Status,
     ) -> Self {
-        let inverse = Cholesky::of(&normal.jj, &[0.0; P]).ok().map(|cholesky| {
+        let inverse = Factors::of(&normal.jj, &[0.0; P]).ok().map(|factors| {
             let mut inverse = [[0.0; P]; P];
             for (j, row) in inverse.iter_mut().enumerate() {
                 let mut unit = [TwoFloat::ZERO; P];
                 if let Some(one) = unit.get_mut(j) {
                     *one = TwoFloat::from(1.0);
                 }
-                *row = cholesky.solve(unit).map(f32::from);
+                *row = factors.solve(unit).map(f32::from);
             }
             inverse
         });

@@ -152,7 +152,7 @@ pub trait Optimizer {
 /// assert_eq!(kept[0], ("lr", vec![0.1]));
 ///
 /// // Restored: the same names come in the same order.
-/// let mut restored = Adam::on_heap(1e-3, 2);
+/// let mut restored = Adam::<2>::new(1e-3);
 /// let mut parts = kept.iter();
 /// restored.visit_state(2, &mut |name, numbers| {
 ///     let (kept_name, kept) = parts.next().unwrap();
