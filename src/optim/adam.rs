@@ -55,14 +55,33 @@ pub struct AdamRule {
     weights: Weights,
     decays: [Decay; 2],
     objective: Objective,
-    /// Whether there is a third buffer, `u`.
-    amsgrad: bool,
     /// Set by the builders that need it: other firmware is linked without.
-    any_step: Option<AnyStep>,
+    variant: Option<&'static Variant>,
+}
+
+/// A step other than the usual one.
+#[derive(Debug)]
+struct Variant {
+    step: AnyStep,
+    buffers: &'static [&'static str],
 }
 
 type AnyStep =
     fn(&mut AdamRule, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(), OptimizerError>;
+
+const BUFFERS: &[&str] = &["exp_avg", "exp_avg_sq"];
+
+/// With any hyper-parameters.
+const ANY: &Variant = &Variant {
+    step: AdamRule::any_step,
+    buffers: BUFFERS,
+};
+
+/// With a third buffer, `u`.
+const AMSGRAD: &Variant = &Variant {
+    step: AdamRule::any_step,
+    buffers: &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+};
 
 /// The scalars of every step.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +108,7 @@ impl Weights {
 impl Rule for AdamRule {
     #[inline(always)]
     fn buffers(&self) -> &'static [&'static str] {
-        if self.amsgrad {
-            &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
-        } else {
-            &["exp_avg", "exp_avg_sq"]
-        }
+        self.variant.map_or(BUFFERS, |variant| variant.buffers)
     }
 
     /// One copy for all sizes.
@@ -104,8 +119,8 @@ impl Rule for AdamRule {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        if let Some(any_step) = self.any_step {
-            return any_step(self, params, grads, state);
+        if let Some(variant) = self.variant {
+            return (variant.step)(self, params, grads, state);
         }
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
         let [m, v, ..] = state else {
@@ -169,20 +184,21 @@ impl AdamRule {
             weights: Weights::new(0.9, 0.999, 1e-8),
             decays: [Decay::new(0.9), Decay::new(0.999)],
             objective: Objective::LOSS,
-            amsgrad: false,
-            any_step: None,
+            variant: None,
         }
     }
 
     /// A hyper-parameter is out of range, or the rule no longer [`Update`].
     const fn with_any_step(mut self) -> Self {
-        self.any_step = Some(AdamRule::any_step);
+        if self.variant.is_none() {
+            self.variant = Some(ANY);
+        }
         self
     }
 
     pub(super) const fn amsgrad(mut self) -> Self {
-        self.amsgrad = true;
-        self.with_any_step()
+        self.variant = Some(AMSGRAD);
+        self
     }
 
     /// A step with any hyper-parameters.
@@ -292,7 +308,7 @@ impl<const N: usize, S> Adam<N, S> {
     pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         self.rule.set_betas(beta1, beta2);
         if !(beta1 > 0.5 && beta1 < 1.0 && beta2 >= 0.0 && beta2 < 1.0) {
-            self.rule.any_step = Some(AdamRule::any_step);
+            self.rule = self.rule.with_any_step();
         }
         self
     }
@@ -303,7 +319,7 @@ impl<const N: usize, S> Adam<N, S> {
     pub const fn eps(mut self, eps: f32) -> Self {
         self.rule.weights.eps = eps;
         if eps.is_nan() || eps < 0.0 {
-            self.rule.any_step = Some(AdamRule::any_step);
+            self.rule = self.rule.with_any_step();
         }
         self
     }
@@ -312,7 +328,7 @@ impl<const N: usize, S> Adam<N, S> {
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
         self.rule.objective.weight_decay = weight_decay;
-        self.rule.any_step = Some(AdamRule::any_step);
+        self.rule = self.rule.with_any_step();
         self
     }
 
@@ -320,7 +336,7 @@ impl<const N: usize, S> Adam<N, S> {
     #[must_use]
     pub const fn maximize(mut self) -> Self {
         self.rule.objective.maximize = true;
-        self.rule.any_step = Some(AdamRule::any_step);
+        self.rule = self.rule.with_any_step();
         self
     }
 }
