@@ -66,8 +66,8 @@
 //! # Ok::<(), baregrad::Error>(())
 //! ```
 //!
-//! What is no formula of one sample is recorded with operators, as in PyTorch: networks,
-//! other losses, control flow that depends on data. Here they say the same.
+//! Networks, other losses and control flow that depends on data are recorded with operators,
+//! as in PyTorch. For this model they say the same.
 //!
 //! ```
 //! # use baregrad::{Arena, function, function::Function};

@@ -62,7 +62,7 @@ pub fn drawn(seed: u32, ranges: &[[f32; 2]], rows: usize) -> Vec<f32> {
 
 /// The thermometer: eleven readings, scaled, and the reference.
 pub mod thermometer {
-    /// What it shows.
+    /// Its readings.
     pub const T_U: [f32; 11] = [
         35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
     ];
