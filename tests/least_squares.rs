@@ -14,7 +14,7 @@ mod models;
 mod set;
 
 use baregrad::function;
-use baregrad::function::models::{Exponential, Line, Logistic, Polynomial};
+use baregrad::function::models::{Exponential, Line, Logistic, Polynomial, Sphere};
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt, Problem, Row, Solution, Status};
 use baregrad::random::{fill_normal, seeded};
 use set::{Precision, Run, Set};
@@ -256,6 +256,26 @@ fn numbers_that_are_none_are_named_by_row() {
     let problem = CurveFit::new(Exponential, &T_U, &T_C);
     let solution = LevenbergMarquardt::new([1.0, 100.0, 0.0]).run(&problem);
     assert_eq!(solution.status(), Status::NotFinite { row: 0 });
+}
+
+/// Lengths that do not fit are not cut to the shortest.
+#[test]
+fn rows_of_which_something_is_missing_are_named() {
+    let status = |x: &[f32], y: &[f32], sigma: &[f32]| {
+        let problem = CurveFit::<_, 1>::new(Line, x, y).sigma(sigma);
+        LevenbergMarquardt::new([1.0, 0.0]).run(&problem).status()
+    };
+    let not_finite = Status::NotFinite { row: 8 };
+    assert_eq!(status(&T_U[..8], &T_C, &[]), not_finite);
+    assert_eq!(status(&T_U, &T_C[..8], &[]), not_finite);
+    assert_eq!(status(&T_U, &T_C, &[1.0; 8]), not_finite);
+    assert_eq!(status(&T_U[..8], &T_C[..8], &[1.0; 11]), not_finite);
+    assert_eq!(status(&T_U, &T_C, &[1.0; 11]), Status::Converged);
+
+    // Half a row of inputs.
+    let problem = CurveFit::<_, 3>::new(Sphere, &[1.0; 3 * 8 + 1], &[1.0; 8]);
+    let solution = LevenbergMarquardt::new([1.0; 4]).run(&problem);
+    assert_eq!(solution.status(), not_finite);
 }
 
 /// As scipy's `curve_fit` with `sigma`: closed forms of a weighted line.

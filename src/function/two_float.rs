@@ -17,8 +17,7 @@ use crate::ops::{Binary, Each, Pair, Unary};
 /// bits, where `f32` has 24 and `f64` 53.
 ///
 /// A scalar that a [`Function`](super::Function) can be computed in, for where the difference
-/// of two results of `f32` would have too few digits: the residuals of a good fit. On a core
-/// without `f64` it costs a third of what emulated `f64` does.
+/// of two results of `f32` would have too few digits: the residuals of a good fit.
 ///
 /// Readings are such numbers, too: those of a converter of 24 bits with a few more from
 /// averaging, pressures of 101325.07 Pa, seconds since 1970. Text is read without `f64`, which

@@ -58,34 +58,47 @@ pub struct CurveFit<'a, F, const X: usize> {
     x: &'a [[f32; X]],
     y: &'a [f32],
     sigma: &'a [f32],
+    /// As many as the longest of them has.
+    rows: usize,
     function: PhantomData<fn() -> F>,
 }
 
 impl<'a, F, const X: usize> CurveFit<'a, F, X> {
-    /// Inputs row by row, `[n, X]`, and an observation for each row, `[n]`. As many rows as
-    /// both have.
+    /// Inputs row by row, `[n, X]`, and an observation for each row, `[n]`.
+    ///
+    /// A row of which something is missing is no number: a solver ends with
+    /// [`Status::NotFinite`](super::Status::NotFinite), which says which.
     #[must_use]
     pub fn new(function: F, x: &'a [f32], y: &'a [f32]) -> Self {
         let _ = function;
+        let (x, rest) = x.as_chunks();
         CurveFit {
-            x: x.as_chunks().0,
+            x,
             y,
             sigma: &[],
+            rows: y.len().max(x.len() + usize::from(!rest.is_empty())),
             function: PhantomData,
         }
     }
 
-    /// The standard deviation of each observation, in its unit: residuals are divided by it.
-    /// Rows beyond those given have 1.
+    /// The standard deviation of each observation, `[n]`, in its unit: residuals are divided
+    /// by it. Without any, all are 1; if some are missing, their rows are no numbers.
     #[must_use]
     pub fn sigma(self, sigma: &'a [f32]) -> Self {
-        CurveFit { sigma, ..self }
+        CurveFit {
+            sigma,
+            rows: self.rows.max(sigma.len()),
+            ..self
+        }
     }
 
     fn sample(&self, i: usize) -> ([f32; X], f32, f32) {
         let x = self.x.get(i).copied().unwrap_or([f32::NAN; X]);
         let y = self.y.get(i).copied().unwrap_or(f32::NAN);
-        let weight = self.sigma.get(i).map_or(1.0, |sigma| 1.0 / sigma);
+        let weight = match self.sigma {
+            [] => 1.0,
+            sigma => 1.0 / sigma.get(i).copied().unwrap_or(f32::NAN),
+        };
         (x, y, weight)
     }
 }
@@ -95,7 +108,7 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for CurveFit<
 
     #[inline(always)]
     fn rows(&self) -> usize {
-        self.x.len().min(self.y.len())
+        self.rows
     }
 
     #[inline(always)]
@@ -147,7 +160,8 @@ impl<'a, F, const X: usize> CurveFit<'a, F, X> {
 }
 
 impl<'a, F, const X: usize> InPairs<'a, F, X> {
-    /// Adds the parts of inputs and observations that `f32` does not hold.
+    /// Adds the parts of inputs, `[n, X]`, and of observations, `[n]`, that `f32` does not
+    /// hold. Those that are not given are 0.
     #[must_use]
     pub fn low(self, x_low: &'a [f32], y_low: &'a [f32]) -> Self {
         InPairs {
