@@ -5,7 +5,7 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::data::{FINE, spacing};
+use super::coarse::{FINE, spacing};
 use super::digits::{Shortest, exponent, significant};
 use super::evaluate::predict;
 use super::fitted::Fitted;

@@ -3,8 +3,8 @@
 
 use std::vec::Vec;
 
-use super::data::Samples;
 use super::model::{Loss, Model, Param};
+use super::samples::Samples;
 use crate::arena::HeapArena;
 use crate::error::{Error, ErrorKind};
 use crate::tape::Tape;

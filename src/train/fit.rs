@@ -19,13 +19,13 @@ use std::boxed::Box;
 use std::vec::Vec;
 
 use super::batches::Batches;
-use super::data::Samples;
 use super::early::Watch;
 use super::evaluate::{Evaluator, Recording, arena_for};
 use super::fitted::Fitted;
 use super::history::{Epoch, History, Stopped};
 use super::model::{Loss, Model, Param, mse};
 use super::residuals::{Predictor, Residuals};
+use super::samples::Samples;
 use super::step::{Clip, Penalty, Prepared};
 use crate::calibrate::EarlyStopping;
 use crate::error::Error;

@@ -4,10 +4,9 @@ use core::fmt;
 use std::string::String;
 use std::vec::Vec;
 
-use super::data::Coarse;
+use super::coarse::Coarse;
 use super::digits::Digits;
 use super::residuals::Residuals;
-use super::verdict::Judgement;
 
 /// An epoch, with losses measured before its update, as the loop that prints
 /// them after `loss.backward()` does. With several batches the training loss is
@@ -162,17 +161,6 @@ impl History {
     /// Training and validation samples.
     pub fn rows(&self) -> (usize, usize) {
         (self.training_rows, self.validation_rows)
-    }
-
-    /// Judges it; and tells which columns the model did not see as they are, see
-    /// [`Coarse`].
-    pub fn verdict(&self) -> Judgement {
-        let mut judgement = Judgement::of(self);
-        let coarse = self.coarse.iter().map(|coarse| {
-            std::format!("{coarse}: scale it, or take off an origin, before it becomes f32")
-        });
-        judgement.evidence.extend(coarse);
-        judgement
     }
 
     /// All of it as JSON. Numbers have as many digits as tell them apart, so that

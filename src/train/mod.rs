@@ -65,13 +65,15 @@
 
 mod batches;
 mod calibration;
+mod coarse;
+#[cfg(feature = "csv")]
+mod csv;
 mod curve;
-mod data;
+mod dataset;
 mod digits;
 mod early;
+mod error;
 mod evaluate;
-#[cfg(feature = "csv")]
-mod file;
 mod fit;
 mod fitted;
 mod history;
@@ -80,6 +82,7 @@ mod observe;
 #[cfg(feature = "plot")]
 pub mod plot;
 mod residuals;
+mod samples;
 mod scale;
 mod split;
 mod step;
@@ -89,11 +92,13 @@ pub use crate::calibrate::{Curve, EarlyStopping, Scale, Scaling};
 pub use crate::optim::schedule::Schedule;
 pub use batches::Batches;
 pub use calibration::Calibration;
-pub use curve::CurveError;
-pub use data::{Coarse, DataError, Dataset, Samples};
-pub use digits::significant;
+pub use coarse::Coarse;
 #[cfg(feature = "csv")]
-pub use file::{CsvError, CsvErrorKind, read_csv};
+pub use csv::{CsvError, CsvErrorKind, read_csv};
+pub use curve::CurveError;
+pub use dataset::Dataset;
+pub use digits::significant;
+pub use error::DataError;
 pub use fit::{Fit, FitError};
 pub use fitted::Fitted;
 pub use history::{Epoch, History, Stopped};
@@ -101,6 +106,7 @@ pub use model::{Function, Loss, Model, Param, model, mse};
 pub use observe::lines;
 #[cfg(feature = "progress")]
 pub use observe::progress;
+pub use samples::Samples;
 pub use scale::Scaler;
 pub use split::{Indices, k_fold_indices, split_indices};
 pub use step::Clip;

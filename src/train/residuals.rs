@@ -23,9 +23,9 @@
 
 use std::vec::Vec;
 
-use super::data::Samples;
 use super::evaluate::{loss_of_targets, predict};
 use super::model::{Loss, Model, Param};
+use super::samples::Samples;
 use crate::error::Error;
 
 /// Residuals of this size next to the largest target, 64 halves of its last bit, are

@@ -4,8 +4,10 @@ use core::fmt;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::data::{DataError, Dataset, mean_and_deviation};
+use super::coarse::mean_and_deviation;
+use super::dataset::Dataset;
 use super::digits::Shortest;
+use super::error::DataError;
 use crate::calibrate::{Scale, ScaleError, Scaling, TwoFloat};
 
 impl Scale {

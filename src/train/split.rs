@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::data::DataError;
+use super::error::DataError;
 use crate::random::{randperm, seeded};
 
 /// Rows to train with, and rows to validate with.

@@ -109,8 +109,21 @@ impl fmt::Display for Judgement {
     }
 }
 
+impl History {
+    /// Judges it; and tells which columns the model did not see as they are, see
+    /// [`Coarse`](super::Coarse).
+    pub fn verdict(&self) -> Judgement {
+        let mut judgement = Judgement::of(self);
+        let coarse = self.coarse.iter().map(|coarse| {
+            std::format!("{coarse}: scale it, or take off an origin, before it becomes f32")
+        });
+        judgement.evidence.extend(coarse);
+        judgement
+    }
+}
+
 impl Judgement {
-    pub(super) fn of(history: &History) -> Self {
+    fn of(history: &History) -> Self {
         let start = history.start_loss();
         let lowest = history.best();
         let loss = history.training_loss();

@@ -1,0 +1,86 @@
+//! Pictures: the data with what was fitted to them, and how the loss fell.
+//!
+//! The extension decides the format: `.svg`, which names a font, or `.png`, which
+//! brings one and looks the same on every machine. A picture is whole or is not
+//! there: it is written beside its place, and then moved.
+//!
+//! Pictures stay small, however many points there are: of many, some are drawn,
+//! always the same ones, the extremes among them, and the picture says so.
+//!
+//! ```
+//! use baregrad::train::plot::{self, Points};
+//!
+//! let (x, y) = ([35.7, 55.9, 58.2], [0.5, 14.0, 15.0]);
+//! let predicted = [1.4, 12.6, 13.8];
+//! let points = [Points { name: "readings", x: &x, y: &y, predicted: &predicted }];
+//! let file = std::env::temp_dir().join("baregrad-fit.svg");
+//! plot::fit(&file, "A line", ["t_u", "t_c"], &points, &[(30.0, -1.8), (60.0, 14.8)])?;
+//! assert!(std::fs::read_to_string(&file)?.contains("A line"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod axis;
+mod canvas;
+mod fit;
+mod losses;
+mod points;
+
+use std::path::Path;
+use std::string::String;
+use std::vec::Vec;
+
+use super::history::History;
+pub use canvas::PlotError;
+use canvas::draw;
+pub use points::Points;
+use points::{CURVE, POINTS, Shown, extremes, finite_curve};
+
+/// Draws samples with a fitted curve, and below it what is left over. `curve`
+/// holds points of the curve from left to right, `labels` those of both axes.
+///
+/// If there are more than some 2500 samples, some are drawn: evenly spaced ones, and those
+/// farthest up and down at each place.
+///
+/// # Errors
+/// Numbers that are not finite; samples with more of `x`, `y` or `predicted` than of
+/// another; a file that cannot be written, or ends in neither `.svg` nor `.png`.
+pub fn fit(
+    path: impl AsRef<Path>,
+    title: &str,
+    labels: [&str; 2],
+    points: &[Points<'_>],
+    curve: &[(f32, f32)],
+) -> Result<(), PlotError> {
+    let path = path.as_ref();
+    let share = POINTS / points.len().max(1);
+    let shown = points.iter().map(|points| Shown::new(points, share));
+    let shown: Result<Vec<Shown<'_>>, String> = shown.collect();
+    let picture = shown.and_then(|points| {
+        let curve = finite_curve(curve)?;
+        Ok(fit::Fit {
+            title,
+            labels,
+            points,
+            curve: extremes(&curve, CURVE),
+        })
+    });
+    picture
+        .map_err(|why| PlotError {
+            path: path.to_path_buf(),
+            why,
+        })
+        .and_then(|picture| draw(path, picture))
+}
+
+/// Draws the losses of some runs on logarithmic axes: of one run training and
+/// validation together, of several above one another.
+///
+/// # Errors
+/// The file cannot be written, or ends in neither `.svg` nor `.png`.
+pub fn losses(
+    path: impl AsRef<Path>,
+    title: &str,
+    runs: &[(&str, &History)],
+) -> Result<(), PlotError> {
+    draw(path.as_ref(), losses::Losses { title, runs })
+}

@@ -1,0 +1,166 @@
+//! Of many points, those that are drawn.
+
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::axis::range;
+
+/// Samples, with what the model predicts for each: as many `x`, `y` and
+/// `predicted`.
+#[derive(Clone, Copy, Debug)]
+pub struct Points<'a> {
+    /// What the legend says.
+    pub name: &'a str,
+    /// Readings.
+    pub x: &'a [f32],
+    /// What they mean.
+    pub y: &'a [f32],
+    /// What the model makes of them.
+    pub predicted: &'a [f32],
+}
+
+/// Samples that are drawn, of all series together: each takes some 300 bytes of SVG.
+pub(super) const POINTS: usize = 2500;
+/// Points of a curve that are drawn: each takes some 10 bytes.
+pub(super) const CURVE: usize = 4000;
+
+/// The samples of a series that are drawn.
+pub(super) struct Shown<'a> {
+    pub(super) name: &'a str,
+    pub(super) of: usize,
+    /// Readings, what they mean, and what the model leaves of that.
+    pub(super) points: Vec<[f64; 3]>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn new(points: &Points<'a>, most: usize) -> Result<Self, String> {
+        let Points {
+            name,
+            x,
+            y,
+            predicted,
+        } = *points;
+        let lengths = [x.len(), y.len(), predicted.len()];
+        if lengths.iter().any(|length| *length != x.len()) {
+            return Err(std::format!(
+                "`{name}`: expected as many x, y and predicted, found {lengths:?}"
+            ));
+        }
+        for (what, values) in [("x", x), ("y", y), ("prediction", predicted)] {
+            let mut values = values.iter().enumerate();
+            if let Some((row, value)) = values.find(|(_, value)| !value.is_finite()) {
+                return Err(std::format!(
+                    "`{name}`, point {row}: expected a finite {what}, found {value}"
+                ));
+            }
+        }
+        let all = x.iter().zip(y).zip(predicted).map(|((x, y), predicted)| {
+            let [x, y, predicted] = [*x, *y, *predicted].map(f64::from);
+            [x, y, y - predicted]
+        });
+        Ok(Shown {
+            name,
+            of: x.len(),
+            points: sample(all.collect(), most.max(16)),
+        })
+    }
+
+    /// With how many are drawn, if these are not all.
+    pub(super) fn label(&self) -> String {
+        match self.points.len() {
+            shown if shown < self.of => std::format!("{}: {shown} of {}", self.name, self.of),
+            _ => self.name.to_string(),
+        }
+    }
+
+    pub(super) fn column(&self, i: usize) -> impl Iterator<Item = f64> {
+        self.points
+            .iter()
+            .filter_map(move |point| point.get(i).copied())
+    }
+}
+
+/// At most so many of the points, in their order: half of them evenly spaced in
+/// that order, and half of them the extremes of the second and third coordinate in
+/// equal parts of the range of the first, with both ends of that.
+fn sample(points: Vec<[f64; 3]>, most: usize) -> Vec<[f64; 3]> {
+    if points.len() <= most {
+        return points;
+    }
+    let (low, high) = range(points.iter().map(|[x, ..]| *x));
+    let bins = (most / 2 - 2) / 4;
+    let bin = |x: f64| ((x - low) / (high - low) * bins as f64) as usize;
+    // Each part keeps the least y, the greatest y, the least and the greatest rest.
+    let mut extremes: Vec<[Option<(usize, f64)>; 4]> = std::vec![[None; 4]; bins];
+    let mut ends: [Option<(usize, f64)>; 2] = [None; 2];
+    let keep = |least: &mut Option<(usize, f64)>, i: usize, x: f64| {
+        if least.is_none_or(|(_, before)| x < before) {
+            *least = Some((i, x));
+        }
+    };
+    for (i, &[x, y, rest]) in points.iter().enumerate() {
+        for (end, x) in ends.iter_mut().zip([x, -x]) {
+            keep(end, i, x);
+        }
+        if let Some(part) = extremes.get_mut(bin(x).min(bins.saturating_sub(1))) {
+            for (least, x) in part.iter_mut().zip([y, -y, rest, -rest]) {
+                keep(least, i, x);
+            }
+        }
+    }
+    let even = most / 2;
+    let mut chosen: Vec<usize> = (0..even).map(|i| i * points.len() / even).collect();
+    let extremes = extremes.into_iter().flatten().chain(ends).flatten();
+    chosen.extend(extremes.map(|(i, _)| i));
+    chosen.sort_unstable();
+    chosen.dedup();
+    let chosen = chosen.into_iter().filter_map(|i| points.get(i));
+    chosen.copied().collect()
+}
+
+pub(super) fn finite_curve(curve: &[(f32, f32)]) -> Result<Vec<(f64, f64)>, String> {
+    let finite = curve.iter().enumerate().map(|(i, &(x, y))| {
+        if x.is_finite() && y.is_finite() {
+            Ok((f64::from(x), f64::from(y)))
+        } else {
+            Err(std::format!(
+                "point {i} of the curve: expected finite numbers, found ({x}, {y})"
+            ))
+        }
+    });
+    finite.collect()
+}
+
+/// At most so many points of a curve, or a few more: of every so many the first, the
+/// last, the lowest and the highest, in their order.
+pub(super) fn extremes(curve: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
+    if curve.len() <= most {
+        return curve.to_vec();
+    }
+    let mut points = Vec::new();
+    for part in curve.chunks(at_once(curve.len(), most)) {
+        let by_height = || part.iter().enumerate();
+        let compare = |a: &(usize, &(f64, f64)), b: &(usize, &(f64, f64))| a.1.1.total_cmp(&b.1.1);
+        let lowest = by_height().min_by(compare).map_or(0, |(i, _)| i);
+        let highest = by_height().max_by(compare).map_or(0, |(i, _)| i);
+        let mut chosen = [0, lowest, highest, part.len() - 1];
+        chosen.sort_unstable();
+        let mut before = None;
+        for i in chosen {
+            if before != Some(i) {
+                points.extend(part.get(i));
+            }
+            before = Some(i);
+        }
+    }
+    points
+}
+
+/// How many points of a curve become four; 1 if all are drawn.
+pub(super) fn at_once(points: usize, most: usize) -> usize {
+    if points <= most {
+        1
+    } else {
+        points.div_ceil((most / 4).max(1))
+    }
+}
