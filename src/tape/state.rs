@@ -29,13 +29,13 @@ use core::ops::Range;
 use core::panic::Location;
 use core::ptr;
 
-use super::place::Live;
+use super::places::Live;
 use super::plan::{self, PlanMany};
 use super::{Tape, Usage};
 use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::Level;
-use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Op};
-use crate::op::{Operand, Span, Stamp, Stamps};
+use crate::op::{Attrs, Backward, Floats, Forward, Node, NodePtr, Nodes, Op};
+use crate::op::{Operand, RawSlice, Stamp, Stamps};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -71,7 +71,7 @@ pub(crate) struct State<'t> {
     /// The loss whose gradient buffers are planned, where its own is and how long,
     /// and to which parameters gradients flow.
     pub(super) planned: Stamp,
-    pub(super) first_planned: Option<Link>,
+    pub(super) first_planned: Option<NodePtr>,
     pub(super) seed: usize,
     pub(super) seed_len: usize,
     pub(super) reached: Collected,
@@ -86,8 +86,8 @@ pub(crate) struct State<'t> {
     /// that never rebinds any does without.
     take_over: Option<TakeOver<'t>>,
     /// The first and the last operation to run.
-    first_op: Option<Link>,
-    last_op: Option<Link>,
+    first_op: Option<NodePtr>,
+    last_op: Option<NodePtr>,
     /// From this node on, values may be older than what they depend on.
     outdated_from: usize,
     /// Why something was refused last.
@@ -260,15 +260,15 @@ impl<'t> State<'t> {
 
     /// The node a variable stands for, if it is still there.
     #[inline(never)] // one copy: what is called in every epoch looks for itself
-    pub(crate) fn find(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<Link, Refused> {
-        let link = self.lookup(tape, var);
-        link.ok_or_else(|| self.unknown(tape, var))
+    pub(crate) fn find(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<NodePtr, Refused> {
+        let ptr = self.lookup(tape, var);
+        ptr.ok_or_else(|| self.unknown(tape, var))
     }
 
     #[inline(always)]
-    pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<Link> {
-        let link = self.nodes.link(self.stamps.id(var.stamp));
-        link.filter(|link| self.nodes.at(*link).stamp == var.stamp && ptr::eq(tape, var.tape))
+    pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<NodePtr> {
+        let ptr = self.nodes.ptr(self.stamps.id(var.stamp));
+        ptr.filter(|ptr| self.nodes.at(*ptr).stamp == var.stamp && ptr::eq(tape, var.tape))
     }
 
     #[cold]
@@ -282,12 +282,12 @@ impl<'t> State<'t> {
     }
 
     pub(crate) fn look(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<&Node, Refused> {
-        self.find(tape, var).map(|link| self.nodes.at(link))
+        self.find(tape, var).map(|ptr| self.nodes.at(ptr))
     }
 
     /// A node's number.
-    pub(super) fn id(&self, link: Link) -> usize {
-        self.stamps.id(self.nodes.at(link).stamp)
+    pub(super) fn id(&self, ptr: NodePtr) -> usize {
+        self.stamps.id(self.nodes.at(ptr).stamp)
     }
 
     pub(crate) fn values(&self, node: &Node) -> &[f32] {
@@ -369,7 +369,7 @@ impl<'t> State<'t> {
         }
         let len = shape.numel();
         let gradient = if leaf == Leaf::Param { len } else { 0 };
-        let link = self.reserve(len.saturating_add(gradient))?;
+        let ptr = self.reserve(len.saturating_add(gradient))?;
         let (place, flags) = match leaf {
             Leaf::Constant => {
                 self.bottom -= len;
@@ -388,8 +388,8 @@ impl<'t> State<'t> {
                 (place, Node::PARAM | Node::REQUIRES_GRAD)
             }
         };
-        let span = self.floats.span(place, len);
-        let stamp = self.push_leaf(link, span, len, flags, shape, at);
+        let slice = self.floats.raw_slice(place, len);
+        let stamp = self.push_leaf(ptr, slice, len, flags, shape, at);
         let last = Last::of(self);
         let to = last.state.floats.part(place, len).iter_mut();
         if Level::VECTORS
@@ -418,32 +418,32 @@ impl<'t> State<'t> {
                 found: data.len(),
             }));
         }
-        let link = self.reserve(0)?;
-        let values = Span::of_input(data);
-        Ok(self.push_leaf(link, values, data.len(), Node::BORROWED, shape, at))
+        let ptr = self.reserve(0)?;
+        let values = RawSlice::of_input(data);
+        Ok(self.push_leaf(ptr, values, data.len(), Node::BORROWED, shape, at))
     }
 
     /// Takes the next node into use for a leaf.
     #[inline(always)]
     fn push_leaf(
         &mut self,
-        link: Link,
-        values: Span,
+        ptr: NodePtr,
+        values: RawSlice,
         len: usize,
         flags: u16,
         shape: &Shape,
         at: &'static Location<'static>,
     ) -> Stamp {
-        let node = self.nodes.at_mut(link);
+        let node = self.nodes.at_mut(ptr);
         (node.op, node.saved) = (None, 0);
         (node.tensor.values, node.cap) = (values, len as u32);
         node.flags.set(flags);
-        self.push(link, shape, at)
+        self.push(ptr, shape, at)
     }
 
     /// The next node, if there is one and `more` floats fit beside everything
     /// that must stay.
-    fn reserve(&self, more: usize) -> Result<Link, Refused> {
+    fn reserve(&self, more: usize) -> Result<NodePtr, Refused> {
         let needed = self.used().saturating_add(more);
         if needed > self.floats.len() {
             return Err(self.refuse(ErrorKind::Floats {
@@ -471,9 +471,9 @@ impl<'t> State<'t> {
 
     /// Takes the next node into use, now that it is filled.
     #[inline(never)]
-    fn push(&mut self, link: Link, shape: &Shape, at: &'static Location<'static>) -> Stamp {
+    fn push(&mut self, ptr: NodePtr, shape: &Shape, at: &'static Location<'static>) -> Stamp {
         let stamp = self.stamps.stamp(self.nodes.len());
-        let node = self.nodes.at_mut(link);
+        let node = self.nodes.at_mut(ptr);
         (node.stamp, node.at) = (stamp, Some(at));
         node.next.set(None);
         node.tensor.shape = *shape;
@@ -487,11 +487,11 @@ impl<'t> State<'t> {
         self.floats_peak = self.floats_peak.max(self.used() + self.scratch);
     }
 
-    pub(crate) fn rebind(&mut self, input: Link, data: &'t [f32]) -> Result<(), Refused> {
+    pub(crate) fn rebind(&mut self, input: NodePtr, data: &'t [f32]) -> Result<(), Refused> {
         let node = self.input(self.nodes.at(input))?;
         if data.len() == node.len() {
             let node = self.nodes.at_mut(input);
-            node.tensor.values = Span::of_input(data);
+            node.tensor.values = RawSlice::of_input(data);
             node.clear(Node::PENDING);
             if node.has(Node::VIEWED) {
                 self.follow_sources();
@@ -509,7 +509,7 @@ impl<'t> State<'t> {
                 }));
             }
             let node = self.nodes.at_mut(input);
-            node.set_waiting(Span::of_input(data));
+            node.set_waiting(RawSlice::of_input(data));
             node.set(Node::PENDING);
             self.take_over = Some(Self::take_over_pending);
         }
@@ -537,7 +537,7 @@ impl<'t> State<'t> {
         Ok((row, rows))
     }
 
-    pub(super) fn write(&mut self, leaf: Link, values: &[f32]) -> Result<(), Refused> {
+    pub(super) fn write(&mut self, leaf: NodePtr, values: &[f32]) -> Result<(), Refused> {
         let node = self.nodes.at(leaf);
         if node.op.is_some() || node.has(Node::BORROWED) {
             return Err(self.refuse(ErrorKind::NotLeaf));
@@ -569,10 +569,10 @@ impl<'t> State<'t> {
             ));
         }
         // Until it is pushed, the node is not in use.
-        let (id, link) = match self.reserve(0) {
+        let (id, ptr) = match self.reserve(0) {
             // Another refusal says more, where flash is not scarce.
             Err(_) if Level::VECTORS => return Err(self.refuse_full(tape, op, vars, attrs)),
-            link => (self.nodes.len(), link?),
+            ptr => (self.nodes.len(), ptr?),
         };
         let mut operands = [Operand::NONE; MAX_OPERANDS];
         let mut flags = 0;
@@ -584,11 +584,11 @@ impl<'t> State<'t> {
         if !grad_enabled {
             flags = 0;
         }
-        self.nodes.at_mut(link).attrs = *attrs;
-        let shape = self.infer_shape(op, operands, vars.len(), link)?;
+        self.nodes.at_mut(ptr).attrs = *attrs;
+        let shape = self.infer_shape(op, operands, vars.len(), ptr)?;
 
         let [first, ..] = operands;
-        let source = first.link().filter(|_| op.is_view());
+        let source = first.ptr().filter(|_| op.is_view());
         let (values, cap, saved) = match source {
             Some(source) => {
                 // Where flash is scarce, the gradient that a view of another number of
@@ -606,21 +606,21 @@ impl<'t> State<'t> {
                 let room = len.saturating_add(saved.into());
                 self.reserve(room)?;
                 self.bottom -= room;
-                (self.floats.span(self.bottom, len), len as u32, saved)
+                (self.floats.raw_slice(self.bottom, len), len as u32, saved)
             }
         };
-        let node = self.nodes.at_mut(link);
+        let node = self.nodes.at_mut(ptr);
         (node.op, node.operands, node.saved) = (Some(op), operands, saved);
         (node.tensor.values, node.cap) = (values, cap);
         node.flags.set(flags);
-        let stamp = self.push(link, &shape, at);
+        let stamp = self.push(ptr, &shape, at);
         if flags & Node::REQUIRES_GRAD != 0 {
             self.first_trained = self.first_trained.min(id);
         }
         if flags & Node::VIEW == 0 {
-            self.append(link);
+            self.append(ptr);
             let last = Last::of(self);
-            Forward::run_one(op, last.state.nodes.at(link), &mut last.state.floats);
+            Forward::run_one(op, last.state.nodes.at(ptr), &mut last.state.floats);
             mem::forget(last);
         }
         Ok(stamp)
@@ -669,7 +669,7 @@ impl<'t> State<'t> {
         op: &dyn Op,
         operands: [Operand; MAX_OPERANDS],
         count: usize,
-        result: Link,
+        result: NodePtr,
     ) -> Result<Shape, Refused> {
         // No loop, which would stay one when compiled for size.
         let [a, b, c] = operands;
@@ -681,12 +681,12 @@ impl<'t> State<'t> {
     }
 
     /// Runs an operation after all others.
-    fn append(&mut self, link: Link) {
+    fn append(&mut self, ptr: NodePtr) {
         match self.last_op {
-            Some(last) => self.nodes.at(last).next.set(Some(link)),
-            None => self.first_op = Some(link),
+            Some(last) => self.nodes.at(last).next.set(Some(ptr)),
+            None => self.first_op = Some(ptr),
         }
-        self.last_op = Some(link);
+        self.last_op = Some(ptr);
     }
 
     #[cold]
@@ -750,8 +750,8 @@ impl<'t> State<'t> {
         if self.first_trained >= keep {
             self.first_trained = NEVER;
         }
-        let runs = |link: &Link| self.nodes.at(*link).runs_forward();
-        self.last_op = self.nodes.links().rev().find(runs);
+        let runs = |ptr: &NodePtr| self.nodes.at(*ptr).runs_forward();
+        self.last_op = self.nodes.ptrs().rev().find(runs);
         match self.last_op {
             Some(last) => self.nodes.at(last).next.set(None),
             None => self.first_op = None,
@@ -775,12 +775,12 @@ impl<'t> State<'t> {
 
     /// Tells views where their sources are, after some moved.
     fn follow_sources(&mut self) {
-        for link in self.nodes.links() {
-            let view = self.nodes.at(link);
+        for ptr in self.nodes.ptrs() {
+            let view = self.nodes.at(ptr);
             let [source, ..] = view.operands;
             if view.has(Node::VIEW) {
                 let values = self.nodes.tensor(source).values;
-                self.nodes.at_mut(link).tensor.values = values;
+                self.nodes.at_mut(ptr).tensor.values = values;
             }
         }
     }
@@ -825,9 +825,9 @@ impl<'t> State<'t> {
     }
 
     pub(super) fn run_shape_rules(&mut self) -> Result<(), Refused> {
-        for link in self.nodes.links() {
-            if let Err(refused) = self.apply_shape_rule(link) {
-                let node = self.nodes.at(link);
+        for ptr in self.nodes.ptrs() {
+            if let Err(refused) = self.apply_shape_rule(ptr) {
+                let node = self.nodes.at(ptr);
                 self.refused_at(node.op.map(|op| op.name()), node.at);
                 return Err(refused);
             }
@@ -837,16 +837,16 @@ impl<'t> State<'t> {
     }
 
     /// Finds the shape of a result again, after those of its operands changed.
-    fn apply_shape_rule(&mut self, link: Link) -> Result<(), Refused> {
-        let node = self.nodes.at(link);
+    fn apply_shape_rule(&mut self, ptr: NodePtr) -> Result<(), Refused> {
+        let node = self.nodes.at(ptr);
         let Some(op) = node.op else {
             return Ok(());
         };
         let (operands, cap, mut values) = (node.operands, node.cap as usize, node.tensor.values);
         let count = operands.iter().take_while(|o| **o != Operand::NONE);
-        let shape = self.infer_shape(op, operands, count.count(), link)?;
+        let shape = self.infer_shape(op, operands, count.count(), ptr)?;
         let len = shape.numel();
-        if self.nodes.at(link).has(Node::VIEW) {
+        if self.nodes.at(ptr).has(Node::VIEW) {
             // It gets its source's values.
             let [source, ..] = operands;
             self.expect_view(source, &shape)?;
@@ -856,9 +856,9 @@ impl<'t> State<'t> {
                 found: len,
             }));
         } else {
-            values = self.floats.span(self.floats.place(values), len);
+            values = self.floats.raw_slice(self.floats.place(values), len);
         }
-        let node = self.nodes.at_mut(link);
+        let node = self.nodes.at_mut(ptr);
         (node.tensor.shape, node.tensor.values) = (shape, values);
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! What users call is here; how it is done, and how memory is laid out, in
 //! `state`.
 
-mod place;
+mod places;
 mod plan;
 mod state;
 
