@@ -6,8 +6,9 @@
 //! its size. That walks all nodes twice, and finds a place for each gradient in
 //! logarithmic time: see [`places`](super::places).
 
+use super::failure::Failed;
 use super::places::{List, Places, SMALL, Tree};
-use super::state::{Collected, MAX_FLOATS, Refused, State};
+use super::state::{Collected, MAX_FLOATS, State};
 use crate::error::{ErrorKind, MAX_OPERANDS};
 use crate::kernel::Level;
 use crate::op::{FloatPtr, Node, NodePtr, Nodes, PassGrad};
@@ -16,7 +17,7 @@ use crate::op::{FloatPtr, Node, NodePtr, Nodes, PassGrad};
 const SENT: u32 = 1 << 8;
 
 /// How a tape of many nodes plans; see `State::plan_many`.
-pub(super) type PlanMany<'t> = fn(&mut State<'t>, NodePtr) -> Result<(), Refused>;
+pub(super) type PlanMany<'t> = fn(&mut State<'t>, NodePtr) -> Result<(), Failed>;
 
 /// Plans for a tape of so many nodes, if they are many. Known when the tape is made, so
 /// that firmware with few is linked without.
@@ -26,7 +27,7 @@ pub(super) fn many<'t>(nodes: usize) -> Option<PlanMany<'t>> {
 }
 
 /// Plans in a tree, for which it borrows the chain of operations to run forward.
-fn plan_many<'t>(state: &mut State<'t>, loss: NodePtr) -> Result<(), Refused> {
+fn plan_many<'t>(state: &mut State<'t>, loss: NodePtr) -> Result<(), Failed> {
     /// Puts the chain back, even if an operation from outside unwinds.
     struct Restore<'a, 't>(&'a mut State<'t>);
     impl Drop for Restore<'_, '_> {
@@ -66,7 +67,7 @@ impl State<'_> {
     ///
     /// They begin behind those of the parameters.
     #[inline(always)]
-    pub(super) fn plan(&mut self, loss: NodePtr) -> Result<(), Refused> {
+    pub(super) fn plan(&mut self, loss: NodePtr) -> Result<(), Failed> {
         match self.plan_many {
             Some(plan) => plan(self, loss),
             None => self.plan_in::<List>(loss),
@@ -74,7 +75,7 @@ impl State<'_> {
     }
 
     #[inline(always)]
-    fn plan_in<P: Places>(&mut self, loss: NodePtr) -> Result<(), Refused> {
+    fn plan_in<P: Places>(&mut self, loss: NodePtr) -> Result<(), Failed> {
         self.forget_plan();
         self.unreached = 0;
         for node in self.nodes.iter_mut() {
@@ -120,7 +121,7 @@ impl State<'_> {
         let needed = self.used() + self.scratch;
         if needed > self.floats.len() {
             self.scratch = 0;
-            return Err(self.refuse(ErrorKind::Floats {
+            return Err(self.fail(ErrorKind::Floats {
                 needed,
                 capacity: self.floats.len(),
             }));

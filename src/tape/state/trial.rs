@@ -14,7 +14,7 @@
 
 use core::mem;
 
-use super::{Collected, Refused, State, TakeOver};
+use super::{Collected, Failed, State, TakeOver};
 use crate::error::ErrorKind;
 use crate::op::{Node, NodePtr, RawSlice, Stamp};
 
@@ -46,8 +46,8 @@ impl<'t> State<'t> {
         loss: NodePtr,
         trials: &[usize],
         needs_totals: bool,
-        mut show: impl FnMut(&mut State<'t>, usize) -> Result<(), Refused>,
-    ) -> Result<(), Refused> {
+        mut show: impl FnMut(&mut State<'t>, usize) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
         let before = Before {
             planned: self.planned,
             collected: self.collected.get(),
@@ -76,12 +76,12 @@ impl<'t> State<'t> {
                     Err(_) => totals = tried.0.param_floats,
                 }
             }
-            let Err(refused) = fits else { continue };
-            match tried.0.refusal.kind.get() {
+            let Err(failed) = fits else { continue };
+            match tried.0.failure.kind() {
                 // There may be another number of rows that needs even more.
                 ErrorKind::Floats { needed, .. } => most = most.max(needed + totals),
                 _ => {
-                    fits = Err(refused);
+                    fits = Err(failed);
                     most = 0;
                     break;
                 }
@@ -96,7 +96,7 @@ impl<'t> State<'t> {
             return Ok(());
         }
 
-        let refusal = self.refusal.clone();
+        let failure = self.failure.clone();
         self.give_back();
         // These shapes were accepted before.
         let _ = self.run_shape_rules();
@@ -111,14 +111,14 @@ impl<'t> State<'t> {
         self.floats_peak = before.floats_peak;
         self.take_over = before.take_over;
         self.outdated_from = before.outdated_from;
-        self.refusal = refusal;
+        self.failure = failure;
         if most > 0 {
-            return Err(self.refuse(ErrorKind::Floats {
+            return Err(self.fail(ErrorKind::Floats {
                 needed: most,
                 capacity: self.floats.len(),
             }));
         }
-        Err(Refused)
+        Err(Failed)
     }
 
     /// Lets an input show other data until the trial ends.
@@ -137,7 +137,7 @@ impl<'t> State<'t> {
 
     /// Finds all shapes and plans the gradients, with what inputs show; those that wait
     /// for other data show that.
-    fn try_shapes(&mut self, loss: NodePtr) -> Result<(), Refused> {
+    fn try_shapes(&mut self, loss: NodePtr) -> Result<(), Failed> {
         self.forget_plan();
         for ptr in self.nodes.ptrs() {
             let node = self.nodes.at(ptr);
