@@ -116,7 +116,7 @@ impl core::error::Error for RecordError {}
 /// Mistakes are told at the [end](Self::finish).
 ///
 /// ```
-/// use baregrad::calibrate::{Record, Writer};
+/// use baregrad::record::{Record, Writer};
 ///
 /// let mut bytes = [0; 128];
 /// let mut writer = Writer::new(&mut bytes);
@@ -131,7 +131,7 @@ impl core::error::Error for RecordError {}
 /// let mut params = [0.0; 2];
 /// record.array("params")?.copy_to(&mut params)?;
 /// assert_eq!(params, [0.5, -17.0]);
-/// # Ok::<(), baregrad::calibrate::RecordError>(())
+/// # Ok::<(), baregrad::record::RecordError>(())
 /// ```
 #[derive(Debug)]
 pub struct Writer<'b> {
@@ -443,7 +443,7 @@ fn next(bytes: &[u8]) -> Option<(&str, Value<'_>, &[u8])> {
 /// bit by bit, for a table of 64 bytes.
 ///
 /// ```
-/// assert_eq!(baregrad::calibrate::crc32(b"123456789"), 0xcbf4_3926);
+/// assert_eq!(baregrad::record::crc32(b"123456789"), 0xcbf4_3926);
 /// ```
 #[must_use]
 pub fn crc32(bytes: &[u8]) -> u32 {
