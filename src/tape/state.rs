@@ -492,6 +492,22 @@ impl<'t> State<'t> {
         Ok(())
     }
 
+    /// Overwrites a leaf in the arena, one value after the other.
+    pub(crate) fn overwrite(
+        &mut self,
+        leaf: Link,
+        values: &mut dyn Iterator<Item = f32>,
+    ) -> Result<(), Refused> {
+        let tensor = self.nodes.at(leaf).tensor;
+        let place = self.floats.place(tensor.values);
+        let to = self.floats.part(place, tensor.shape.numel());
+        for (to, value) in to.iter_mut().zip(values) {
+            *to = value;
+        }
+        self.outdated_from = self.outdated_from.min(self.id(leaf));
+        Ok(())
+    }
+
     // ---- recording -------------------------------------------------------
 
     pub(super) fn record(
