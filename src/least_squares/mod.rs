@@ -42,8 +42,12 @@ mod levenberg_marquardt;
 mod normal;
 mod polish;
 mod problem;
+mod range;
+mod recursive;
 mod solution;
 
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use problem::{CurveFit, InPairs, Problem, Row};
+pub use range::OutOfRange;
+pub use recursive::{Recursive, Refused};
 pub use solution::{Solution, Status};

@@ -31,10 +31,14 @@ const JOB: bool = cfg!(any(
     feature = "fused",
     feature = "function"
 )) || SINE
-    || ELEMENTARY;
+    || ELEMENTARY
+    || RECURSIVE;
 
 /// Whether it is a function, to be counted per call: its loop and store included.
 const ELEMENTARY: bool = cfg!(any(feature = "exp", feature = "tanh", feature = "sin"));
+
+/// Whether it is a line by recursive least squares, to be counted per sample.
+const RECURSIVE: bool = cfg!(feature = "rls");
 
 /// Whether the job is the network that learns a sine.
 const SINE: bool = cfg!(any(feature = "sine", feature = "one-by-one"));
@@ -53,6 +57,8 @@ fn run() -> i32 {
         sine()
     } else if ELEMENTARY {
         elementary()
+    } else if RECURSIVE {
+        recursive()
     } else if JOB {
         thermometer()
     } else {
@@ -62,6 +68,8 @@ fn run() -> i32 {
     };
     let calls = if ELEMENTARY {
         jobs::elementary::LEN as u32
+    } else if RECURSIVE {
+        jobs::recursive::SAMPLES.len() as u32
     } else {
         1
     };
@@ -160,6 +168,16 @@ fn elementary() -> Option<u32> {
     count(|| {
         function(core::hint::black_box(&x), &mut out);
         core::hint::black_box(&out);
+        Some(())
+    })
+}
+
+#[inline(never)]
+fn recursive() -> Option<u32> {
+    let mut line = jobs::recursive::start().ok()?;
+    count(|| {
+        // Nothing of the line is known when compiled.
+        jobs::recursive::pass(core::hint::black_box(&mut line));
         Some(())
     })
 }
