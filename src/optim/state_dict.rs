@@ -463,7 +463,7 @@ impl Var<'_> {
         self.tape.read("load_params", |state| {
             let node = state.look(self.tape, self)?;
             if node.op.is_some() || node.has(Node::BORROWED) {
-                return Err(state.refuse(ErrorKind::NotLeaf));
+                return Err(state.fail(ErrorKind::NotLeaf));
             }
             Ok(())
         })

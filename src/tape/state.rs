@@ -495,9 +495,9 @@ impl<'t> State<'t> {
     /// Overwrites a leaf in the arena, one value after the other.
     pub(crate) fn overwrite(
         &mut self,
-        leaf: Link,
+        leaf: NodePtr,
         values: &mut dyn Iterator<Item = f32>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Failed> {
         let tensor = self.nodes.at(leaf).tensor;
         let place = self.floats.place(tensor.values);
         let to = self.floats.part(place, tensor.shape.numel());

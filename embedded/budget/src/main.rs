@@ -29,7 +29,8 @@ const PAINT: u32 = 0xCCCC_CCCC;
 const JOB: bool = cfg!(any(
     feature = "operators",
     feature = "fused",
-    feature = "function"
+    feature = "function",
+    feature = "lm"
 )) || SINE
     || ELEMENTARY
     || RECURSIVE;
@@ -59,6 +60,8 @@ fn run() -> i32 {
         elementary()
     } else if RECURSIVE {
         recursive()
+    } else if cfg!(feature = "lm") {
+        least_squares()
     } else if JOB {
         thermometer()
     } else {
@@ -131,6 +134,12 @@ fn thermometer() -> Option<u32> {
         core::hint::black_box(loss.item().ok()?);
         Some(())
     })
+}
+
+// A line with its standard errors, solved from the start each time.
+#[inline(never)]
+fn least_squares() -> Option<u32> {
+    count(|| jobs::thermometer::solve().map(|solved| _ = core::hint::black_box(solved)))
 }
 
 #[inline(never)]
