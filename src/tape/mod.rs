@@ -12,6 +12,7 @@ use core::cell::{Cell, Ref, RefCell, RefMut};
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::panic::Location;
+use core::ptr;
 
 use crate::error::{Error, ErrorKind, OptimizerError};
 use crate::op::{Attrs, Node, Op, Stamp};
@@ -375,8 +376,8 @@ impl<'t> Tape<'t> {
         };
         let kept = state.failure.clone();
         let keep = match mark.last {
-            _ if !core::ptr::eq(self, mark.tape) => Err(state.fail(ErrorKind::Foreign)),
-            Some(last) => state.find(self, last).map(|last| state.id(last) + 1),
+            _ if !ptr::eq(self, mark.tape) => Err(state.fail(ErrorKind::Foreign)),
+            Some(last) => state.find(self.stamp(last)).map(|last| state.id(last) + 1),
             None => Ok(0),
         };
         match keep {
@@ -428,7 +429,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     #[inline]
     pub fn backward(&'t self, loss: Var<'t>) -> Result<(), Error> {
-        self.leave("backward", |state| state.backward(self, loss, None))
+        self.leave("backward", |state| state.backward(self.stamp(loss), None))
     }
 
     /// Like [`backward`](Self::backward), for a `result` of any shape and the
@@ -440,7 +441,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn backward_with(&'t self, result: Var<'t>, gradient: &[f32]) -> Result<(), Error> {
         self.leave("backward_with", |state| {
-            state.backward(self, result, Some(gradient))
+            state.backward(self.stamp(result), Some(gradient))
         })
     }
 
@@ -462,7 +463,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn allow_unused(&'t self, param: Var<'t>) -> Result<(), Error> {
         self.leave("allow_unused", |state| {
-            let node = state.param(state.look(self, param)?)?;
+            let node = state.param(state.look(self.stamp(param))?)?;
             node.set(Node::ALLOW_UNUSED);
             Ok(())
         })
@@ -497,7 +498,7 @@ impl<'t> Tape<'t> {
     #[inline]
     pub fn rebind(&'t self, input: Var<'t>, data: &'t [f32]) -> Result<(), Error> {
         self.leave("rebind", |state| {
-            let input = state.find(self, input)?;
+            let input = state.find(self.stamp(input))?;
             state.rebind(input, data)
         })
     }
@@ -510,7 +511,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn write(&'t self, leaf: Var<'t>, values: &[f32]) -> Result<(), Error> {
         self.leave("write", |state| {
-            let leaf = state.find(self, leaf)?;
+            let leaf = state.find(self.stamp(leaf))?;
             state.write(leaf, values)
         })
     }
@@ -571,6 +572,16 @@ impl<'t> Tape<'t> {
 
     // ---- within the crate ------------------------------------------------
 
+    /// The stamp by which this tape's state knows a variable.
+    #[inline(always)]
+    pub(crate) fn stamp(&self, var: Var<'t>) -> Stamp {
+        if ptr::eq(self, var.tape) {
+            var.stamp
+        } else {
+            Stamp::FOREIGN
+        }
+    }
+
     /// The only element of a value, if all is well.
     #[inline]
     pub(crate) fn peek(&self, var: Var<'t>) -> Option<f32> {
@@ -578,7 +589,7 @@ impl<'t> Tape<'t> {
         if state.failure.is_kept() {
             return None;
         }
-        let node = state.nodes.at(state.lookup(self, var)?);
+        let node = state.nodes.at(state.lookup(self.stamp(var))?);
         match state.values(node) {
             [x] => Some(*x),
             _ => None,

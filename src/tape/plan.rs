@@ -415,7 +415,7 @@ mod tests {
             };
             assert!(tape.error().is_none());
             let mut state = tape.state.borrow_mut();
-            let loss = state.id(state.find(&tape, loss).unwrap());
+            let loss = state.id(state.find(loss.stamp).unwrap());
             let expected = first_fit(&state, loss);
             for many in [false, true, false] {
                 let found = plan(&mut state, loss, many);
@@ -446,7 +446,7 @@ mod tests {
                 state.nodes.iter().map(|node| node.next.get()).collect()
             };
             let before = next(&state);
-            let loss = state.find(&tape, loss).unwrap();
+            let loss = state.find(loss.stamp).unwrap();
             plan_many(&mut state, loss).unwrap();
             assert!(next(&state) == before);
         }

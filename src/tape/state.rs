@@ -201,31 +201,31 @@ impl<'t> State<'t> {
 
     // ---- looking ----------------------------------------------------------
 
-    /// The node a variable stands for, if it is still there.
+    /// The node that a stamp stands for, if it is still there.
     #[inline(never)] // one copy: what is called in every epoch looks for itself
-    pub(crate) fn find(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<NodePtr, Failed> {
-        let ptr = self.lookup(tape, var);
-        ptr.ok_or_else(|| self.unknown(tape, var))
+    pub(crate) fn find(&self, stamp: Stamp) -> Result<NodePtr, Failed> {
+        let ptr = self.lookup(stamp);
+        ptr.ok_or_else(|| self.unknown(stamp))
     }
 
     #[inline(always)]
-    pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<NodePtr> {
-        let ptr = self.nodes.ptr(self.stamps.id(var.stamp));
-        ptr.filter(|ptr| self.nodes.at(*ptr).stamp == var.stamp && ptr::eq(tape, var.tape))
+    pub(super) fn lookup(&self, stamp: Stamp) -> Option<NodePtr> {
+        let ptr = self.nodes.ptr(self.stamps.id(stamp));
+        ptr.filter(|ptr| self.nodes.at(*ptr).stamp == stamp)
     }
 
     #[cold]
     #[inline(never)]
-    fn unknown(&self, tape: &Tape<'t>, var: Var<'t>) -> Failed {
-        self.fail(if ptr::eq(tape, var.tape) {
-            ErrorKind::Stale
-        } else {
+    fn unknown(&self, stamp: Stamp) -> Failed {
+        self.fail(if stamp == Stamp::FOREIGN {
             ErrorKind::Foreign
+        } else {
+            ErrorKind::Stale
         })
     }
 
-    pub(crate) fn look(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<&Node, Failed> {
-        self.find(tape, var).map(|ptr| self.nodes.at(ptr))
+    pub(crate) fn look(&self, stamp: Stamp) -> Result<&Node, Failed> {
+        self.find(stamp).map(|ptr| self.nodes.at(ptr))
     }
 
     /// A node's number.
@@ -520,7 +520,7 @@ impl<'t> State<'t> {
         let mut operands = [Operand::NONE; MAX_OPERANDS];
         let mut flags = 0;
         for (operand, var) in operands.iter_mut().zip(vars) {
-            let found = self.find(tape, *var)?;
+            let found = self.find(tape.stamp(*var))?;
             *operand = found.operand();
             flags |= self.nodes.at(found).flags.get() & Node::REQUIRES_GRAD;
         }
@@ -581,7 +581,7 @@ impl<'t> State<'t> {
     ) -> Failed {
         let (mut shapes, mut attrs) = ([Shape::SCALAR; MAX_OPERANDS], *attrs);
         for (to, var) in shapes.iter_mut().zip(vars) {
-            match self.look(tape, *var) {
+            match self.look(tape.stamp(*var)) {
                 Ok(node) => *to = node.tensor.shape,
                 Err(failed) => return failed,
             }
@@ -841,19 +841,12 @@ impl<'t> State<'t> {
     }
 
     #[inline]
-    pub(crate) fn backward(
-        &mut self,
-        tape: &Tape<'t>,
-        var: Var<'t>,
-        gradient: Option<&[f32]>,
-    ) -> Result<(), Failed> {
-        let loss = var.stamp;
-        if !ptr::eq(tape, var.tape)
-            || self.planned != loss
+    pub(crate) fn backward(&mut self, loss: Stamp, gradient: Option<&[f32]>) -> Result<(), Failed> {
+        if self.planned != loss
             || self.seed_len != gradient.map_or(1, <[f32]>::len)
             || self.outdated_from <= self.stamps.id(loss)
         {
-            self.prepare(tape, var, gradient)?;
+            self.prepare(loss, gradient)?;
             if self.planned != loss {
                 return Ok(());
             }
@@ -897,13 +890,8 @@ impl<'t> State<'t> {
     /// has only its own to collect, and that is done here.
     #[cold]
     #[inline(never)]
-    fn prepare(
-        &mut self,
-        tape: &Tape<'t>,
-        var: Var<'t>,
-        gradient: Option<&[f32]>,
-    ) -> Result<(), Failed> {
-        let loss = self.find(tape, var)?;
+    fn prepare(&mut self, stamp: Stamp, gradient: Option<&[f32]>) -> Result<(), Failed> {
+        let loss = self.find(stamp)?;
         let node = self.nodes.at(loss);
         self.expect_differentiable(node, gradient)?;
         let is_param = node.op.is_none();
@@ -911,7 +899,7 @@ impl<'t> State<'t> {
             if self.outdated_from <= self.id(loss) {
                 return Err(self.fail(ErrorKind::NotReplayed));
             }
-            if self.planned == var.stamp {
+            if self.planned == stamp {
                 return Ok(());
             }
         }
