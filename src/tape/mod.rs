@@ -4,9 +4,15 @@
 //! `state`.
 
 mod failure;
+mod params;
+mod passes;
 mod places;
 mod plan;
+mod rebind;
+mod record;
+mod rewind;
 mod state;
+mod stream;
 
 use core::cell::{Cell, Ref, RefCell, RefMut};
 use core::fmt;
@@ -20,8 +26,10 @@ use crate::shape::Shape;
 use crate::var::Var;
 
 pub(crate) use failure::Failed;
+use params::Purpose;
+use record::{Leaf, Value};
 pub(crate) use state::State;
-use state::{Leaf, Purpose, UNWINDS, Value};
+use state::UNWINDS;
 
 /// A recording of tensor operations, and everything needed to train it.
 ///

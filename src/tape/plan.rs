@@ -7,8 +7,9 @@
 //! logarithmic time: see [`places`](super::places).
 
 use super::failure::Failed;
+use super::params::Collected;
 use super::places::{List, Places, SMALL, Tree};
-use super::state::{Collected, MAX_FLOATS, State};
+use super::state::{MAX_FLOATS, State};
 use crate::error::{ErrorKind, MAX_OPERANDS};
 use crate::kernel::Level;
 use crate::op::{FloatPtr, Node, NodePtr, Nodes, PassGrad};

@@ -22,6 +22,9 @@
 //! any of it, both numbers of rows are tried: an operation that cannot do with fewer, or
 //! an arena that is too small, is found out while everything is as it was.
 
+mod totals;
+mod trial;
+
 use core::mem;
 use core::panic::Location;
 use core::slice;
