@@ -637,8 +637,10 @@ fn operation(
         // Within reach of `exp`, and where the operation is defined.
         for x in numbers.iter_mut().filter(|_| !wild) {
             *x *= 0.02;
-            if entry.domain == Domain::Positive {
-                *x = x.abs();
+            match entry.domain {
+                Domain::Positive => *x = x.abs(),
+                Domain::Probability => *x = x.abs() / (1.0 + x.abs()),
+                Domain::Signed => {}
             }
         }
         let mut grown = [1; 4];

@@ -44,7 +44,7 @@ impl Loss for Bce {
     #[inline(always)]
     fn of<L: Lanes>(self, p: L, target: L) -> L {
         let (no, yes) = (bounded(ln_1m(p)), bounded(math::ln(p)));
-        (target - L::splat(1.0)) * no - target * yes
+        (L::splat(1.0) - target) * -no - target * yes
     }
     #[inline(always)]
     fn slope<L: Lanes>(self, p: L, target: L) -> L {
@@ -57,7 +57,7 @@ impl Loss for Bce {
     }
     #[inline(always)]
     fn slope_of_target<L: Lanes>(self, p: L, _: L) -> L {
-        ln_1m(p) - math::ln(p)
+        -(math::ln(p) - ln_1m(p))
     }
 }
 

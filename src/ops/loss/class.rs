@@ -202,7 +202,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
             Said::Class(class, weight) => {
                 let norm = self.norm(start);
                 let x = xs.clone().nth(class).unwrap_or(f32::NAN);
-                let loss = -(own * (weight * norm.ln(x)));
+                let loss = 0.0 - own * (weight * norm.ln(x));
                 if each == 0.0 {
                     // Nothing is multiplied: a class that is impossible has a logarithm
                     // of -inf.
@@ -252,11 +252,12 @@ impl<const LOG: bool> Classes<'_, LOG> {
             }
             return;
         }
-        // Rows that do not count get 0 also where they were divided by 0.
-        let (s, class, weight, nothing) = match self.said(row) {
-            Said::Ignored => (0.0, 0, 0.0, 0.0),
-            Said::Wrong => (f32::NAN, 0, 1.0, f32::NAN),
-            Said::Class(class, weight) => (s, class, weight, 0.0),
+        // Rows that do not count get 0 also where they were divided by 0; of a wrong target,
+        // all of the row is NaN.
+        let (s, class, weight) = match self.said(row) {
+            Said::Ignored => (0.0, None, 0.0),
+            Said::Wrong => (f32::NAN, None, 1.0),
+            Said::Class(class, weight) => (s, Some(class), weight),
         };
         let said = s * (own * weight);
         let shared = s * each;
@@ -267,14 +268,19 @@ impl<const LOG: bool> Classes<'_, LOG> {
         };
         let norm = self.norm(start);
         for (c, ((to, x), w)) in to.zip(self.weights()).enumerate() {
-            let at = if c == class { said } else { 0.0 };
-            let at = if each == 0.0 { at } else { at + shared * w };
-            let from_norm = if const { LOG } {
-                nothing
+            // The gradient of the logarithm, to the signs of zeros as PyTorch has it.
+            let at = if Some(c) == class || said.is_nan() {
+                -said
             } else {
-                norm.probability(x) * all
+                0.0
             };
-            acc.put(to, from_norm - at);
+            let at = if each == 0.0 { at } else { at - shared * w };
+            let grad = if const { LOG } {
+                at
+            } else {
+                at - norm.probability(x) * (0.0 - all)
+            };
+            acc.put(to, grad);
         }
     }
 
@@ -283,7 +289,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
         let (norm, (own, _)) = (self.norm(start), self.parts());
         let xs = self.rows.row(self.x, start).zip(self.weights());
         for (to, (x, w)) in self.rows.row_mut(to, start).zip(xs) {
-            acc.put(to, -(s * (own * w)) * norm.ln(x));
+            acc.put(to, -(s * norm.ln(x)) * w * own);
         }
     }
 }

@@ -3,12 +3,16 @@
 use super::{Criterion, Loss};
 use crate::kernel::Lanes;
 use crate::op::Attrs;
-use crate::ops::Entry;
+use crate::ops::{Args, Entry};
 use crate::shape::ShapeError;
 use crate::var::Var;
 
-pub(super) const ENTRY: Entry =
-    Entry::pair("huber_loss", |x, y, a| x.huber_loss(y, a.alpha)).of(&[&[2, 3], &[2, 3]]);
+pub(super) const ENTRY: Entry = Entry::pair("huber_loss", |x, y, a| x.huber_loss(y, a.alpha))
+    .of(&[&[2, 3], &[2, 3]])
+    .with(Args {
+        alpha: 0.75,
+        ..Args::NONE
+    });
 
 /// With `d = prediction - target`: `d² / 2` up to `delta`, `delta (|d| - delta / 2)` beyond.
 ///
@@ -39,6 +43,11 @@ impl Loss for Huber {
         let (delta, d) = (L::splat(self.delta), prediction - target);
         let d = L::select(d.gt(delta), delta, d);
         L::select(d.lt(-delta), -delta, d)
+    }
+    #[inline(always)]
+    fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
+        // To the sign of a zero as PyTorch's.
+        self.slope(target, prediction)
     }
     #[inline(always)]
     fn pack(self) -> Attrs {

@@ -3,12 +3,17 @@
 use super::{Absolute, Criterion, Loss};
 use crate::kernel::{Lanes, Mask};
 use crate::op::Attrs;
-use crate::ops::Entry;
+use crate::ops::{Args, Entry};
 use crate::shape::ShapeError;
 use crate::var::Var;
 
 pub(super) const ENTRY: Entry =
-    Entry::pair("smooth_l1_loss", |x, y, a| x.smooth_l1_loss(y, a.alpha)).of(&[&[2, 3], &[2, 3]]);
+    Entry::pair("smooth_l1_loss", |x, y, a| x.smooth_l1_loss(y, a.alpha))
+        .of(&[&[2, 3], &[2, 3]])
+        .with(Args {
+            alpha: 0.75,
+            ..Args::NONE
+        });
 
 /// With `d = prediction - target`: `d² / (2 beta)` below `beta`, `|d| - beta / 2` from there
 /// on. Where `beta` is 0, `|d|`.
@@ -41,6 +46,15 @@ impl Loss for SmoothL1 {
         // NaN goes the other way and stays what it is, unless there is no parabola.
         let outside = beta.le(d.abs()).or(beta.eq(L::splat(0.0)));
         L::select(outside, Absolute.slope(prediction, target), d / beta)
+    }
+    #[inline(always)]
+    fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
+        // To the sign of a zero as PyTorch's.
+        if self.beta == 0.0 {
+            Absolute.slope_of_target(prediction, target)
+        } else {
+            self.slope(target, prediction)
+        }
     }
     #[inline(always)]
     fn pack(self) -> Attrs {
