@@ -637,8 +637,10 @@ fn operation(
         // Within reach of `exp`, and where the operation is defined.
         for x in numbers.iter_mut().filter(|_| !wild) {
             *x *= 0.02;
-            if entry.domain == Domain::Positive {
-                *x = x.abs();
+            match entry.domain {
+                Domain::Positive => *x = x.abs(),
+                Domain::Probability => *x = x.abs() / (1.0 + x.abs()),
+                Domain::Signed => {}
             }
         }
         let mut grown = [1; 4];
@@ -757,13 +759,13 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     let tape = arena.tape();
     let p = tape.param(p, [P]);
     let (x, y) = (tape.param(xs, [ys.len(), X]), tape.param(ys, [ys.len()]));
-    let loss = F::mean_loss::<DataGrads<Squared>>(x, p, y);
+    let loss = F::mean_loss(DataGrads(Squared), x, p, y);
     tape.backward(loss)?;
     digest.add(&[loss.item()?]);
     digest.add(&tape.grads()?);
     tape.zero_grad();
     let weights = tape.input(ys, [ys.len()]);
-    let weighted = F::weighted_mean_loss::<DataGrads<Squared>>(x, p, y, weights);
+    let weighted = F::weighted_mean_loss(DataGrads(Squared), x, p, y, weights);
     tape.backward(weighted)?;
     digest.add(&[weighted.item()?]);
     digest.add(&tape.grads()?);

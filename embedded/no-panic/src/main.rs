@@ -113,9 +113,8 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     let (x, p) = (tape.param(rows, [n, X]), tape.param(p, [P]));
     let y = tape.param_from_fn([n], |i| i as f32);
     let weights = tape.constant_from_fn([n], |i| i as f32);
-    type All = DataGrads<Squared>;
-    tape.backward(F::mean_loss::<All>(x, p, y))?;
-    tape.backward(F::weighted_mean_loss::<All>(x, p, y, weights))?;
+    tape.backward(F::mean_loss(DataGrads(Squared), x, p, y))?;
+    tape.backward(F::weighted_mean_loss(DataGrads(Squared), x, p, y, weights))?;
     let data = tape.constant(rows, [n, X]);
     tape.backward(F::mse(data, p, weights))?;
     tape.backward(F::weighted_mse(data, p, weights, weights))?;
