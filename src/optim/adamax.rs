@@ -50,6 +50,15 @@ impl AdamaxRule {
     }
 }
 
+impl AdamaxRule {
+    /// Another weight for gradients, if β₁ has moved.
+    fn follow_beta1(&mut self) {
+        if let Some((beta1, _)) = self.decay1.moved() {
+            self.one_minus_beta1 = 1.0 - beta1;
+        }
+    }
+}
+
 impl Rule for AdamaxRule {
     fn buffers(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_inf"]
@@ -68,9 +77,9 @@ impl Rule for AdamaxRule {
         self.objective.check()?;
         let [m, u] = state else { return Ok(()) };
         let state = fit(params, grads, [m, u])?;
-        self.decay1.advance();
+        self.decay1.advance_any();
         let update = Update {
-            step_size: self.lr / self.decay1.correction(),
+            step_size: self.lr / self.decay1.fixed().correction(),
             one_minus_beta1: self.one_minus_beta1,
             beta2: self.beta2,
             eps: self.eps,
@@ -82,8 +91,18 @@ impl Rule for AdamaxRule {
 
     learning_rate_in_field!();
 
+    fn momentum_factor(&self) -> Option<f32> {
+        Some(self.decay1.rate())
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        self.decay1.set_beta(momentum);
+        self.follow_beta1();
+    }
+
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         self.decay1.power.visit("beta1_power", visit);
+        self.follow_beta1();
     }
 
     fn reset(&mut self) {

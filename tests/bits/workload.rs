@@ -125,7 +125,7 @@ pub const MORE_OPTIMIZERS: Group = Group {
     name: "more-optimizers",
     run: more_optimizers,
     stack: 2500,
-    digest: 0x92e0_26e1_9e32_6eb8,
+    digest: 0xfd42_0f1d_0cf0_3a78,
 };
 
 /// L-BFGS on a recorded loss.
@@ -198,7 +198,7 @@ pub const RESUME: Group = Group {
     name: "resume",
     run: resume,
     stack: 7000,
-    digest: 0x87ce_97f9_c2f6_3f7c,
+    digest: 0x4446_6470_5fcd_ca44,
 };
 
 impl Group {
