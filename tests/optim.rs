@@ -927,7 +927,9 @@ fn groups_are_their_parts() {
             assert!((a - b).abs() < 1e-6, "step {step}: {together:?} {apart:?}");
         }
     }
-    assert_eq!(groups.momentum_factor(), Some(0.5));
+    // β₁ of the first, as PyTorch's schedules have it; the last has a momentum.
+    assert_eq!(groups.momentum_factor(), Some(0.9));
+    assert_eq!(groups.second().second().momentum_factor(), Some(0.5));
     let mut resumed = new();
     let (state, mut again) = kept.remove(0);
     restore(&mut resumed, 5, &state);

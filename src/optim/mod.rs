@@ -75,6 +75,7 @@ use crate::error::Error;
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 use crate::tape::Tape;
+use schedule::Rates;
 
 /// Declares the files of the optimizers with a rule and a `new(lr)`, exports their names,
 /// and makes `each_optimizer`, by which tests and firmware go through all of them: a new
@@ -139,8 +140,8 @@ pub trait Optimizer {
     /// Sets the learning rate between steps.
     fn set_learning_rate(&mut self, lr: f32);
 
-    /// The momentum of the next step, for optimizers that have one: [`Sgd`] and [`RmsProp`].
-    /// (A schedule does not move the `betas` of [`Adam`].)
+    /// The momentum of the next step, for optimizers that have one: [`Sgd`] and
+    /// [`RmsProp`]; of [`Adam`] and its relatives it is β₁, as to PyTorch's schedules.
     fn momentum_factor(&self) -> Option<f32> {
         None
     }
@@ -148,6 +149,21 @@ pub trait Optimizer {
     /// Sets the momentum between steps. Nothing happens where there is none.
     fn set_momentum_factor(&mut self, momentum: f32) {
         let _ = momentum;
+    }
+
+    /// Gives every group of parameters the rates that `set` makes of its own: what a
+    /// [`Scheduler`](schedule::Scheduler) does in every epoch. `rates` are those of the
+    /// first group, or of the only one; [`ParamGroups`] holds those of the others, which
+    /// `start` takes from their optimizers. An optimizer around another hands this on.
+    fn schedule(&mut self, start: bool, rates: &mut Rates, set: &mut dyn FnMut(&mut Rates)) {
+        let _ = start;
+        let before = rates.momentum();
+        set(rates);
+        self.set_learning_rate(rates.learning_rate());
+        // Most schedules leave it alone.
+        if let Some(momentum) = rates.momentum().filter(|now| Some(*now) != before) {
+            self.set_momentum_factor(momentum);
+        }
     }
 }
 
