@@ -38,6 +38,9 @@
 //! well. `cargo run --release --example nist` solves NIST's sets for nonlinear regression, and
 //! counts digits.
 
+mod distribution;
+mod goodness;
+mod inference;
 mod levenberg_marquardt;
 mod normal;
 mod polish;
@@ -46,6 +49,9 @@ mod range;
 mod recursive;
 mod solution;
 
+pub use distribution::{FDistribution, StudentT};
+pub use goodness::Goodness;
+pub use inference::{Estimate, InferenceError};
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use problem::{CurveFit, InPairs, Problem, Row};
 pub use range::OutOfRange;
