@@ -48,6 +48,7 @@ mod problem;
 mod range;
 mod recursive;
 mod solution;
+mod straight_line;
 
 pub use distribution::{FDistribution, StudentT};
 pub use goodness::Goodness;
@@ -57,3 +58,4 @@ pub use problem::{CurveFit, InPairs, Problem, Row};
 pub use range::OutOfRange;
 pub use recursive::{Recursive, Refused};
 pub use solution::{Solution, Status};
+pub use straight_line::{LineError, StraightLine, York};
