@@ -39,6 +39,9 @@
 //! counts digits.
 
 mod bounds;
+mod distribution;
+mod goodness;
+mod inference;
 mod levenberg_marquardt;
 mod normal;
 mod polish;
@@ -46,10 +49,15 @@ mod problem;
 mod range;
 mod recursive;
 mod solution;
+mod straight_line;
 
 pub use bounds::{Bounds, Constraints, Held, Unbounded};
+pub use distribution::{FDistribution, StudentT};
+pub use goodness::Goodness;
+pub use inference::{Estimate, InferenceError};
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use problem::{CurveFit, InPairs, Problem, Row};
 pub use range::OutOfRange;
 pub use recursive::{Recursive, Refused};
 pub use solution::{Solution, Status};
+pub use straight_line::{LineError, StraightLine, York};
