@@ -56,6 +56,7 @@ mod lbfgs;
 pub mod schedule;
 mod search;
 mod sgd;
+mod shapes;
 mod stepper;
 mod sweep;
 
@@ -64,6 +65,7 @@ pub use groups::ParamGroups;
 pub use lbfgs::{Lbfgs, LbfgsMemory, LbfgsStorage};
 pub use search::{Answer, Minimized, Reason, Search};
 pub use sgd::{Sgd, SgdRule};
+pub use shapes::Shapes;
 pub use stepper::{Rule, Stepper, Storage, Visit};
 pub use sweep::{Element, sweep};
 
@@ -97,6 +99,7 @@ macro_rules! optimizers {
 }
 
 optimizers! { $
+    adafactor: Adafactor AdafactorRule = "Adafactor" [shapes beta2_decay eps1 eps2 d weight_decay maximize];
     adadelta: Adadelta AdadeltaRule = "Adadelta" [rho eps weight_decay maximize];
     adagrad: Adagrad AdagradRule = "Adagrad" [lr_decay initial_accumulator_value eps weight_decay maximize];
     adam: Adam AdamRule = "Adam" [betas eps weight_decay maximize amsgrad];
@@ -129,6 +132,12 @@ pub trait Optimizer {
     /// the next `backward`.
     fn refusals_change_nothing(&self) -> bool {
         false
+    }
+
+    /// The shapes that it was told, if it asks for any: see [`Shapes`].
+    #[inline(always)]
+    fn shapes(&self) -> Shapes<'_> {
+        Shapes::VECTOR
     }
 
     /// The learning rate of the next step.
@@ -212,6 +221,9 @@ impl Tape<'_> {
     #[track_caller]
     #[inline]
     pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {
+        if let Some(shapes) = optimizer.shapes().told() {
+            self.check_param_shapes(shapes)?;
+        }
         self.update(optimizer.refusals_change_nothing(), |params, grads| {
             optimizer.step(params, grads)
         })

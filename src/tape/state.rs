@@ -1031,6 +1031,11 @@ impl<'t> State<'t> {
         self.nodes.iter().filter(|node| node.has(Node::PARAM))
     }
 
+    /// Their shapes, in the same order.
+    pub(crate) fn param_shapes(&self) -> impl Iterator<Item = Shape> {
+        self.params().map(|node| node.tensor.shape)
+    }
+
     #[inline]
     pub(crate) fn zero_grad(&self) {
         self.collected.set(Collected::NONE);
