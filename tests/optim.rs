@@ -1071,6 +1071,73 @@ fn sparse_adam_is_its_formula() {
     assert_eq!(params, dense);
 }
 
+/// What must hold of every optimizer of the list, so that a new one needs no line here: the
+/// same bits inline, in a slice and resumed, `reset`, and refusals that change nothing.
+#[test]
+fn every_optimizer_of_the_list() {
+    const N: usize = 27;
+    let shapes = [[3, 4], [2, 5], [1, 5]].map(Shape::from);
+    fn steps(optimizer: &mut dyn Optimizer, params: &mut [f32], seeds: std::ops::Range<u64>) {
+        for seed in seeds {
+            let mut grads = [0.0; N];
+            fill_normal(&mut seeded(seed), 0.0, 1.0, &mut grads).unwrap();
+            optimizer.step(params, &grads).unwrap();
+        }
+    }
+    macro_rules! told {
+        ($optimizer:expr, shapes $($option:ident)*) => {
+            $optimizer.shapes(&shapes)
+        };
+        ($optimizer:expr, $($option:ident)*) => {
+            $optimizer
+        };
+    }
+    macro_rules! check {
+        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {$({
+            let new = || told!(baregrad::optim::$name::<N>::new(0.1), $($option)*);
+            let (mut inline, mut params) = (new(), [0.5; N]);
+            steps(&mut inline, &mut params, 0..3);
+            let (kept, halfway) = (keep(&mut inline, N), params);
+            steps(&mut inline, &mut params, 3..6);
+            assert!(params.iter().all(|p| p.is_finite() && *p != 0.5), $torch);
+
+            let (mut memory, mut other) = ([f32::NAN; 4 * N + 3], halfway);
+            let mut lent = told!(baregrad::optim::$name::with_state(0.7, &mut memory), $($option)*);
+            restore(&mut lent, N, &kept);
+            steps(&mut lent, &mut other, 3..6);
+            assert_eq!(other, params, "{} resumed", $torch);
+            lent.set_learning_rate(0.1);
+            lent.reset();
+            let mut other = [0.5; N];
+            steps(&mut lent, &mut other, 0..6);
+            assert_eq!(other, params, "{} after reset", $torch);
+
+            let mut refused = new();
+            steps(&mut refused, &mut [0.5; N], 0..3);
+            let mut other = halfway;
+            assert!(refused.step(&mut other, &[1.0; N - 1]).is_err(), $torch);
+            assert!(refused.step(&mut [0.5; N + 1], &[1.0; N + 1]).is_err(), $torch);
+            for lr in [-1.0, f32::NAN] {
+                refused.set_learning_rate(lr);
+                assert!(refused.step(&mut other, &[1.0; N]).is_err(), $torch);
+            }
+            assert_eq!(other, halfway, $torch);
+            refused.set_learning_rate(0.1);
+            assert_eq!(refused.learning_rate(), 0.1, $torch);
+            steps(&mut refused, &mut other, 3..6);
+            assert_eq!(other, params, "{} after refusals", $torch);
+            let mut small = told!(
+                baregrad::optim::$name::with_state(0.1, &mut memory[..3]),
+                $($option)*
+            );
+            let error = small.step(&mut other, &[1.0; N]);
+            assert!(matches!(error, Err(OptimizerError::StateSize { .. })), $torch);
+            assert_eq!(other, params, $torch);
+        })*};
+    }
+    baregrad::each_optimizer!(check);
+}
+
 /// The shapes of a small network's parameters, recorded.
 fn network<'t>(tape: &'t baregrad::Tape<'t>) -> baregrad::Var<'t> {
     let w = tape.param(&[0.5, -0.25, 1.0, 0.75, -0.5, 0.125], [2, 3]);

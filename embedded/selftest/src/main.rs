@@ -56,6 +56,8 @@ static GROUPS: &[workload::Group] = &[
     workload::SINE,
     #[cfg(feature = "programs")]
     workload::PROGRAMS,
+    #[cfg(feature = "every-optimizer")]
+    workload::EVERY_OPTIMIZER,
 ];
 
 board::entry!(run);
