@@ -1,16 +1,10 @@
 //! Optimizers: what turns gradients into better parameters.
 //!
-//! | optimizer | state per parameter | PyTorch |
-//! | --- | --- | --- |
-//! | [`Sgd`] | none; 4 bytes with momentum | `torch.optim.SGD` |
-//! | [`Adam`], [`AdamW`] | 8 bytes; 12 with AMSGrad | `Adam`, `AdamW` |
-//! | [`NAdam`], [`RAdam`], [`Adamax`] | 8 bytes | `NAdam`, `RAdam`, `Adamax` |
-//! | [`SparseAdam`], of indices and values | 8 bytes | `SparseAdam` |
-//! | [`RmsProp`] | 4 bytes; centered and momentum 4 more each | `RMSprop` |
-//! | [`Adagrad`], [`Adadelta`] | 4 bytes; 8 bytes | `Adagrad`, `Adadelta` |
-//! | [`Asgd`] | 4 bytes | `ASGD` |
-//! | [`Rprop`] | 8 bytes | `Rprop` |
-//! | [`Lbfgs`], a [`Search`] | 8 bytes for each pair it remembers, and 20 | `LBFGS` |
+//! All of `torch.optim` is here, and each says its formula, its options with PyTorch's
+//! defaults, and the memory it takes: from none ([`Sgd`]) through 4 or 8 bytes per parameter
+//! (most, with 4 more for each option that needs them) to 16. [`Lbfgs`] is a
+//! [`Search`], which evaluates the loss itself; [`SparseAdam`] takes indices and values;
+//! rules that treat matrices otherwise, as [`Adafactor`], ask for the [`Shapes`] of parameters.
 //!
 //! Names, defaults and formulas are those of PyTorch 2. An optimizer sees two
 //! flat slices, parameters and gradients, and owns its state, which is sized
@@ -76,14 +70,17 @@ use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 use crate::tape::Tape;
 
-/// Declares the files of the optimizers with a rule and a `new(lr)`, exports their names,
+/// Declares the files of the optimizers that have a `new(lr)`, exports what they have,
 /// and makes `each_optimizer`, by which tests and firmware go through all of them: a new
 /// optimizer is a file and a line of the list below.
+///
+/// `cargo fmt` does not see files that a macro declares: `rustfmt --edition 2024
+/// src/optim/*.rs` does, as in `.ci/run`.
 macro_rules! optimizers {
-    ($d:tt $($file:ident: $name:ident $rule:ident = $torch:literal [$($option:ident)*];)*) => {
+    ($d:tt $($file:ident: $name:ident = $torch:literal [$($option:ident)*];)*) => {
         $(
             mod $file;
-            pub use $file::{$name, $rule};
+            pub use $file::*;
         )*
 
         /// Hands the list of optimizers to a macro: of each its type, its name in
@@ -99,18 +96,18 @@ macro_rules! optimizers {
 }
 
 optimizers! { $
-    adafactor: Adafactor AdafactorRule = "Adafactor" [shapes beta2_decay eps1 eps2 d weight_decay maximize];
-    adadelta: Adadelta AdadeltaRule = "Adadelta" [rho eps weight_decay maximize];
-    adagrad: Adagrad AdagradRule = "Adagrad" [lr_decay initial_accumulator_value eps weight_decay maximize];
-    adam: Adam AdamRule = "Adam" [betas eps weight_decay maximize amsgrad];
-    adam_w: AdamW AdamWRule = "AdamW" [betas eps weight_decay maximize amsgrad];
-    adamax: Adamax AdamaxRule = "Adamax" [betas eps weight_decay maximize];
-    asgd: Asgd AsgdRule = "ASGD" [lambd alpha t0 weight_decay maximize];
-    nadam: NAdam NAdamRule = "NAdam" [betas eps momentum_decay weight_decay decoupled_weight_decay maximize];
-    radam: RAdam RAdamRule = "RAdam" [betas eps weight_decay decoupled_weight_decay maximize];
-    rms_prop: RmsProp RmsPropRule = "RMSprop" [alpha eps momentum centered weight_decay maximize];
-    rprop: Rprop RpropRule = "Rprop" [etas step_sizes maximize];
-    sparse_adam: SparseAdam SparseAdamRule = "SparseAdam" [betas eps maximize];
+    adafactor: Adafactor = "Adafactor" [shapes beta2_decay eps1 eps2 d weight_decay maximize];
+    adadelta: Adadelta = "Adadelta" [rho eps weight_decay maximize];
+    adagrad: Adagrad = "Adagrad" [lr_decay initial_accumulator_value eps weight_decay maximize];
+    adam: Adam = "Adam" [betas eps weight_decay maximize amsgrad];
+    adam_w: AdamW = "AdamW" [betas eps weight_decay maximize amsgrad];
+    adamax: Adamax = "Adamax" [betas eps weight_decay maximize];
+    asgd: Asgd = "ASGD" [lambd alpha t0 weight_decay maximize];
+    nadam: NAdam = "NAdam" [betas eps momentum_decay weight_decay decoupled_weight_decay maximize];
+    radam: RAdam = "RAdam" [betas eps weight_decay decoupled_weight_decay maximize];
+    rms_prop: RmsProp = "RMSprop" [alpha eps momentum centered weight_decay maximize];
+    rprop: Rprop = "Rprop" [etas step_sizes maximize];
+    sparse_adam: SparseAdam = "SparseAdam" [betas eps maximize];
 }
 
 /// Updates parameters from their gradients.
@@ -194,7 +191,8 @@ pub trait Optimizer {
 /// ```
 pub trait Stateful {
     /// Shows every part of the state to `visit`, with its name: first scalars, among them
-    /// the learning rate, then buffers of `params` numbers, one per parameter. `visit`
+    /// the learning rate, then buffers of `params` numbers, one per parameter, or of as many
+    /// as the shapes say that the optimizer was told. `visit`
     /// reads them, to keep them, or overwrites them, to restore them.
     ///
     /// Names differ, but for those of [`ParamGroups`], which come group after group; and

@@ -313,6 +313,28 @@ macro_rules! set {
             $optimizer = $optimizer.$option(number as _);
         }
     };
+    // On or off, where on is the default.
+    ($optimizer:ident, $hyper:ident, nesterov) => {
+        if let Some(flag) = $hyper.maybe_flag("nesterov") {
+            $optimizer = $optimizer.nesterov(flag);
+        }
+    };
+    ($optimizer:ident, $hyper:ident, ns_coefficients) => {
+        if let Some(value) = $hyper.take("ns_coefficients") {
+            let coefficients: [f32; 3] = serde_json::from_value(value.clone()).unwrap();
+            $optimizer = $optimizer.ns_coefficients(coefficients);
+        }
+    };
+    ($optimizer:ident, $hyper:ident, adjust_lr_fn) => {
+        if let Some(name) = $hyper.text("adjust_lr_fn") {
+            $optimizer = $optimizer.adjust_lr_fn(match &*name {
+                "original" => baregrad::optim::AdjustLr::Original,
+                "match_rms_adamw" => baregrad::optim::AdjustLr::MatchRmsAdamW,
+                "spectral_unclamped" => baregrad::optim::AdjustLr::SpectralUnclamped,
+                other => panic!("no adjust_lr_fn {other}"),
+            });
+        }
+    };
     ($optimizer:ident, $hyper:ident, maximize) => { set!(@flag $optimizer, $hyper, maximize) };
     ($optimizer:ident, $hyper:ident, amsgrad) => { set!(@flag $optimizer, $hyper, amsgrad) };
     ($optimizer:ident, $hyper:ident, centered) => { set!(@flag $optimizer, $hyper, centered) };
