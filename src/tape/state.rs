@@ -243,6 +243,11 @@ impl<'t> State<'t> {
         self.nodes.iter().filter(|node| node.has(Node::PARAM))
     }
 
+    /// Their shapes, in the same order.
+    pub(crate) fn param_shapes(&self) -> impl Iterator<Item = Shape> {
+        self.params().map(|node| node.tensor.shape)
+    }
+
     /// An element of all parameters, and its gradient: 0 if none has reached it. Looks
     /// for the parameter among all nodes.
     pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {

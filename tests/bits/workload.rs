@@ -44,7 +44,7 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 17] = [
+pub static GROUPS: [Group; 18] = [
     KERNELS,
     MATH,
     OPERATIONS,
@@ -62,6 +62,7 @@ pub static GROUPS: [Group; 17] = [
     SINE,
     PROGRAMS,
     RESUME,
+    EVERY_OPTIMIZER,
 ];
 
 /// Every kernel, on slices of every length and matrices of many.
@@ -199,6 +200,14 @@ pub const RESUME: Group = Group {
     run: resume,
     stack: 7000,
     digest: 0x4446_6470_5fcd_ca44,
+};
+
+/// Every optimizer of the list, so that a new one changes only the digest here.
+pub const EVERY_OPTIMIZER: Group = Group {
+    name: "every-optimizer",
+    run: every_optimizer,
+    stack: 3000,
+    digest: 0xa622_f10c_81ed_10f8,
 };
 
 impl Group {
@@ -902,6 +911,44 @@ fn more_optimizers(digest: &mut Digest) -> Result<(), Error> {
         digest.add(&[clip_grad_norm(&mut grads, most)]);
         digest.add(&grads);
     }
+    Ok(())
+}
+
+/// Each with its defaults, on matrices, which some take nothing but.
+fn every_optimizer(digest: &mut Digest) -> Result<(), Error> {
+    const N: usize = 30;
+    let shapes = [[3, 4], [2, 5], [1, 5], [3, 1]].map(Shape::from);
+    #[inline(never)]
+    fn run(digest: &mut Digest, mut optimizer: impl Optimizer + Stateful) {
+        let rng = &mut seeded(6);
+        let [mut params, mut grads] = [[0.0; N]; 2];
+        fill(rng, &mut params);
+        for step in 0..7 {
+            fill(rng, &mut grads);
+            if step == 4 {
+                grads.fill(0.0);
+            }
+            let stepped = optimizer.step(&mut params, &grads).is_ok();
+            digest.add(&[if stepped { 1.0 } else { 0.0 }]);
+            digest.add(&params);
+        }
+        let shown = optimizer.visit_state(N, &mut |_, numbers| digest.add(numbers));
+        digest.add(&[if shown.is_ok() { 1.0 } else { 0.0 }]);
+    }
+    macro_rules! told {
+        ($optimizer:expr, shapes $($option:ident)*) => {
+            $optimizer.shapes(&shapes)
+        };
+        ($optimizer:expr, $($option:ident)*) => {
+            $optimizer
+        };
+    }
+    macro_rules! run_all {
+        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {
+            $(run(digest, told!(baregrad::optim::$name::<N>::new(0.1), $($option)*));)*
+        };
+    }
+    baregrad::each_optimizer!(run_all);
     Ok(())
 }
 

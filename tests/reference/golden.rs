@@ -27,6 +27,7 @@ const FILES: [(&str, Runner); 9] = [
     ("entries", |file| run(file, entries::test)),
     ("special", |file| run(file, special::test)),
     ("optim", |file| run(file, optim::test)),
+    ("optim_more", |file| run(file, optim::test)),
     ("seeds", |file| run(file, seeds::test)),
     ("j2_mlp", |file| run(file, j2::test)),
     ("losses", |file| run(file, losses::test)),

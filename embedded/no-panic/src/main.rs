@@ -52,6 +52,7 @@ fn run() -> i32 {
         borrowed_storage(data, out).is_err(),
         optimizers(data, out).is_err(),
         more_optimizers(data, out).is_err(),
+        every_optimizer(data, out).is_err(),
         random(out).is_err(),
         shapes().is_err(),
         calibrations(data, out).is_err(),
@@ -367,6 +368,39 @@ fn optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
         optimizer.step(params, grads)?;
         optimizer.set_learning_rate(optimizer.learning_rate() * x);
     }
+    Ok(())
+}
+
+/// Every optimizer of the list, with any rate, shapes and memory.
+#[inline(never)]
+fn every_optimizer(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
+    let x = black_box(0.5_f32);
+    let shapes = black_box([Shape::from([size(), 2]), Shape::from([size()])]);
+    macro_rules! told {
+        ($optimizer:expr, shapes $($option:ident)*) => {
+            $optimizer.shapes(&shapes)
+        };
+        ($optimizer:expr, $($option:ident)*) => {
+            $optimizer
+        };
+    }
+    macro_rules! use_all {
+        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {$(
+            let mut memory = black_box([0.0; 64]);
+            let memory = memory.get_mut(..size()).unwrap_or_default();
+            let inline = told!(baregrad::optim::$name::<8>::new(x), $($option)*);
+            let lent = told!(baregrad::optim::$name::with_state(x, memory), $($option)*);
+            let (mut inline, mut lent) = black_box((inline, lent));
+            inline.step(params, grads)?;
+            inline.reset();
+            lent.step(params, grads)?;
+            lent.visit_state(
+                size(),
+                black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+            )?;
+        )*};
+    }
+    baregrad::each_optimizer!(use_all);
     Ok(())
 }
 

@@ -58,6 +58,8 @@ static GROUPS: &[workload::Group] = &[
     workload::PROGRAMS,
     #[cfg(feature = "resume")]
     workload::RESUME,
+    #[cfg(feature = "every-optimizer")]
+    workload::EVERY_OPTIMIZER,
 ];
 
 board::entry!(run);
