@@ -22,7 +22,7 @@ use support::{
 };
 
 /// A file's name without `.json`, and how to run it.
-const FILES: [(&str, Runner); 9] = [
+const FILES: [(&str, Runner); 10] = [
     ("ops", |file| run(file, ops::test)),
     ("entries", |file| run(file, entries::test)),
     ("special", |file| run(file, special::test)),
