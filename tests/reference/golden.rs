@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use support::{Report, directory, entries, j2, losses, ops, optim, read, sched, seeds, special};
 
 /// A file's name without `.json`, and how to run it.
-const FILES: [(&str, Runner); 8] = [
+const FILES: [(&str, Runner); 9] = [
     ("ops", |file| run(file, ops::test)),
     ("entries", |file| run(file, entries::test)),
     ("special", |file| run(file, special::test)),
@@ -28,6 +28,7 @@ const FILES: [(&str, Runner); 8] = [
     ("seeds", |file| run(file, seeds::test)),
     ("j2_mlp", |file| run(file, j2::test)),
     ("losses", |file| run(file, losses::test)),
+    ("more_losses", |file| run(file, losses::test)),
     ("sched", |file| run(file, sched::test)),
 ];
 
