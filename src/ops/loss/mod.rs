@@ -220,14 +220,12 @@ pub trait Loss: Copy + Default + Sync + 'static {
 #[track_caller]
 fn refuse_trained<'t>(op: &'static dyn Op, target: Var<'t>, weights: Var<'t>) -> Option<Var<'t>> {
     let is_trained = weights.tape().is_grad_enabled() && weights.requires_grad();
-    is_trained.then(|| {
-        refuse(
-            op,
-            target,
-            weights,
-            "no gradient flows to weights: see detach",
-        )
-    })
+    if is_trained {
+        let why = "no gradient flows to weights: see detach";
+        Some(refuse(op, target, weights, why))
+    } else {
+        None
+    }
 }
 
 /// Fails, and says why, of which operation and shapes, and where.
