@@ -232,16 +232,20 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
     /// [`cross_entropy`](Var::cross_entropy), so one column of them is reshaped:
     ///
     /// ```
-    /// use baregrad::ops::loss::HuberLoss;
-    /// use baregrad::train::{Curve, Fit, Param, Samples, model};
-    /// # use baregrad::optim::{Adam, Sgd};
+    /// use baregrad::train::{Curve, Dataset, Fit, Param, model};
+    /// # use baregrad::optim::Sgd;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let samples = Samples::new([1.0, 2.0, 3.0], [2.0, 4.0, 60.0], 1)?;
-    /// # let (delta, line) = (0.5, Curve::Linear);
-    /// let fit = Fit::new(&line, &samples).loss(|p, y| p.huber_loss(y, delta));
+    /// let data = Dataset::new([
+    ///     ("x", [-2.0, 0.1, 1.5]),
+    ///     ("y", [2.0, 4.0, 60.0]),
+    ///     ("class", [0.0, 1.0, 2.0]),
+    /// ])?;
+    ///
+    /// let (samples, delta) = (data.samples(&["x"], &["y"])?, 0.5);
+    /// let fit = Fit::new(&Curve::Linear, &samples).loss(|p, y| p.huber_loss(y, delta));
     /// # fit.epochs(3).run(&mut Sgd::new(0.01))?;
     ///
-    /// let classes = Samples::new([-2.0, 0.1, 1.5], [0.0, 1.0, 2.0], 1)?;
+    /// let classes = data.samples(&["x"], &["class"])?;
     /// let classifier = model(
     ///     [Param::new("w", [0.0; 3], [1, 3]), Param::new("b", [0.0; 3], [3])],
     ///     |x, [w, b]| x.matmul(w) + b,
@@ -513,7 +517,9 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                 (last.training_loss, last.validation_loss) = losses;
             }
         }
-        let mean_loss = mean_loss(self.training, loss)?;
+        // A loss may refuse an answer of the shape of targets: logits next to classes have
+        // another.
+        let mean_loss = mean_loss(self.training, loss).unwrap_or(f32::NAN);
         let predictor = Predictor {
             model: self.model,
             loss,
