@@ -9,6 +9,10 @@ use crate::optim::Optimizer;
 use crate::tape::Tape;
 use crate::var::Var;
 
+/// Samples that go through the tape at a time in the calibrator's firmware, and wherever its
+/// bits are wanted: the memory of a small chip holds what these leave behind.
+pub const ROWS: usize = 8;
+
 /// Scaled readings next to scaled references, as many of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'d> {
