@@ -15,6 +15,8 @@ desktop=${CARGO_TARGET_DIR:-$PWD/../target}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 firmware=$CARGO_TARGET_DIR/calibrator
 mkdir -p "$firmware"
+# As in the folders of the boards, by boards/.cargo/config.toml.
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 
 # target, board
 boards=(
