@@ -160,11 +160,20 @@ impl<'p> Calibration<'p> {
         })
     }
 
-    /// Whether a reading is in the range that it was fitted to.
+    /// Whether a reading is in the range that it was fitted to, give or take what the range
+    /// may be off by: of readings [differences](super::Differences) are kept, as `f32`.
     #[must_use]
     pub fn covers(&self, reading: TwoFloat) -> bool {
         let [low, high] = self.range;
-        low <= reading && reading <= high
+        let off = self.range_is_off_by();
+        reading.difference(low) >= -off && high.difference(reading) >= -off
+    }
+
+    /// How much the ends of the range may be off: 2⁻²³ of its width.
+    #[must_use]
+    pub fn range_is_off_by(&self) -> f32 {
+        let [low, high] = self.range;
+        high.difference(low) * f32::EPSILON
     }
 
     /// The coefficients of `1, z, z², …`, where `z` is the [scaled](Scale::apply) reading, in

@@ -213,7 +213,8 @@ impl<'t, 'p> Fit<'t, 'p> {
     /// `rows` samples go through the tape at a time: how many decides the order of sums, and
     /// with it the bits.
     ///
-    /// `best` is where parameters of the best epoch go: as many as are recorded.
+    /// `best` is where parameters of the best epoch go: as many as are recorded, or none to keep
+    /// none. The last ones are on the tape.
     ///
     /// # Errors
     /// An arena that is too small; predictions of another shape than `[rows]` or `[rows, 1]`.

@@ -5,7 +5,8 @@
 //! their bits, `12.7:414b3333`.
 
 use baregrad::calibrate::{
-    Calibration, Curve, MAX_DEGREE, PredictError, Prediction, RecordError, Scale, Scaling, TwoFloat,
+    Approximate, Calibration, Curve, MAX_DEGREE, PredictError, Prediction, RecordError, Scaling,
+    TwoFloat,
 };
 use baregrad::{Tape, Usage};
 
@@ -256,6 +257,15 @@ impl<'m, B: Board> Calibrator<'m, B> {
         let full = Failure::Full {
             capacity: readings.capacity(),
         };
+        for (numbers, x, what) in [
+            (&*readings, reading, "reading"),
+            (&*references, reference, "reference"),
+        ] {
+            let first = numbers.get(0).unwrap_or(x);
+            if !x.difference(first).is_finite() {
+                return Err(Failure::Apart(what));
+            }
+        }
         // As many of each, and as much room.
         if readings.push(reading).is_err() || references.push(reference).is_err() {
             return Err(full);
@@ -316,7 +326,8 @@ impl<'m, B: Board> Calibrator<'m, B> {
         let value = Number::in_unit_of(&calibration.output, value);
         put!(&mut self.board, "ok {value}");
         if !is_inside {
-            let [low, high] = calibration.range;
+            let off = calibration.range_is_off_by();
+            let [low, high] = calibration.range.map(|value| Approximate { value, off });
             put!(
                 &mut self.board,
                 ", outside of what was fitted, {low} to {high}"
@@ -556,22 +567,15 @@ fn say_scaled<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
         Scaling::Standard => ["mean", "deviation"],
         _ => ["middle", "halfrange"],
     };
-    let offset = Number::in_unit_of(input, input.offset);
+    let offset = Number::added_to(input.offset, input.spread());
     let deviation = Number::Single(input.spread());
     put!(board, "scaled {centre}={offset} {spread}={deviation}");
-    let unit = Scale {
-        offset: TwoFloat::ZERO,
-        factor: output.factor,
-    };
     for (power, c) in coefficients
         .into_iter()
         .enumerate()
         .take(curve.inputs() + 1)
     {
-        let c = match power {
-            0 => Number::in_unit_of(output, c),
-            _ => Number::in_unit_of(&unit, c),
-        };
+        let c = Number::added_to(c, output.spread());
         put!(board, " c{power}={c}");
     }
     board.send(b"\r\n");

@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Usage(&'static str),
     /// No finite number where this was expected.
     Number(&'static str),
+    /// A number so far from the first that f32 does not hold the difference.
+    Apart(&'static str),
     /// There is no such curve.
     Curve,
     /// A curve of more parameters than there is room for.
@@ -81,6 +83,9 @@ impl fmt::Display for Failure {
             Failure::Unknown => f.write_str("expected a command, help lists them"),
             Failure::Usage(usage) => write!(f, "expected {usage}"),
             Failure::Number(what) => write!(f, "expected a finite number as <{what}>"),
+            Failure::Apart(what) => {
+                write!(f, "expected a <{what}> at most 3.4e38 from the first one")
+            }
             Failure::Curve => f.write_str(
                 "expected linear, poly:1 to poly:12, or mlp:<units> such as mlp:8 or mlp:3,2",
             ),

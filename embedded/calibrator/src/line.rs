@@ -47,18 +47,20 @@ pub(crate) enum Number {
 }
 
 impl Number {
-    /// A number in the unit of a scale. Where one `f32` holds the offset well, it holds
-    /// such numbers as well; elsewhere a number is off by what rounding takes from its
-    /// difference from the offset.
-    pub(crate) fn in_unit_of(scale: &Scale, value: TwoFloat) -> Self {
-        if scale.offset.low() == 0.0 {
+    /// A number that others of this size are added to: as one `f32`, if that takes no digits
+    /// that they have.
+    pub(crate) fn added_to(value: TwoFloat, size: f32) -> Self {
+        if value.high().abs() <= 8.0 * size {
             return Number::Single(value.high());
         }
+        let off = size * (f32::EPSILON / 2.0);
+        Number::Double(Approximate { value, off })
+    }
+
+    /// A result in the unit of a scale.
+    pub(crate) fn in_unit_of(scale: &Scale, value: TwoFloat) -> Self {
         let difference = value.difference(scale.offset).abs();
-        Number::Double(Approximate {
-            value,
-            off: difference * (f32::EPSILON / 2.0),
-        })
+        Number::added_to(value, difference.max(scale.spread()))
     }
 }
 

@@ -137,9 +137,8 @@ pub(crate) fn fit<B: Board>(
             &mut adam
         }
     };
-    let mut best = [0.0; MAX_PARAMS];
     let tape = Tape::new(scratch.floats, scratch.nodes);
-    let mut fit = record(&tape, &curve, data, &mut best)?.epochs(epochs);
+    let mut fit = record(&tape, &curve, data)?.epochs(epochs);
 
     let every = epochs.div_ceil(10).max(1);
     let mut begin = 0;
@@ -165,18 +164,17 @@ pub(crate) fn fit<B: Board>(
         }
     };
     let (end, _) = board.ticks();
-    let (_, loss) = fit.best().unwrap_or_default();
     let origin = Origin {
         samples: u32::try_from(n).unwrap_or(u32::MAX),
         epochs,
-        loss: output.invert_square(loss),
+        loss: output.invert_square(fit.losses().training),
     };
     let calibration = Calibration {
         curve,
         input,
         output,
         range: range(readings.iter()).unwrap_or_default(),
-        params: best.get(..curve.param_count()).unwrap_or_default(),
+        params: &tape.params()?,
         origin,
     };
     Ok(Fitted {
@@ -229,26 +227,24 @@ pub(crate) fn check(curve: &Curve, scratch: &mut Scratch<'_>) -> Result<(), Fail
         x: &zeros,
         y: &zeros,
     };
-    let mut best = [0.0; MAX_PARAMS];
     let tape = Tape::new(scratch.floats, scratch.nodes);
-    record(&tape, curve, data, &mut best)?.poll(&mut Sgd::new(1.0))?;
+    record(&tape, curve, data)?.poll(&mut Sgd::new(1.0))?;
     Ok(())
 }
 
-/// Records a curve and its loss, from where training starts.
-fn record<'t, 'p>(
+/// Records a curve and its loss, from where training starts. The last parameters count, as
+/// with PyTorch's loop: where the loss no longer falls but by rounding, the least one says
+/// nothing.
+fn record<'t>(
     tape: &'t Tape<'t>,
     curve: &Curve,
     data: calibrate::Samples<'t>,
-    best: &'p mut [f32; MAX_PARAMS],
-) -> Result<Fit<'t, 'p>, Failure> {
+) -> Result<Fit<'t, 'static>, Failure> {
     let count = curve.param_count();
     let mut start = [0.0; MAX_PARAMS];
-    let (Some(start), Some(best)) = (start.get_mut(..count), best.get_mut(..count)) else {
-        return Err(Failure::Params(*curve));
-    };
+    let start = start.get_mut(..count).ok_or(Failure::Params(*curve))?;
     curve.start(start);
-    Ok(Fit::new(tape, data, ROWS, best, |x| {
+    Ok(Fit::new(tape, data, ROWS, &mut [], |x| {
         curve.record(x, start)
     })?)
 }

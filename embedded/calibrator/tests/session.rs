@@ -13,8 +13,7 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
-use calibrator::Memory;
-use calibrator::fit::FLOATS;
+use calibrator::{FLOATS, Memory};
 use emulated::{Board, Flash, Machine};
 use host::{HostBoard, NO_COMMANDS, NO_LINES, Terminal, add_thermometer};
 

@@ -244,7 +244,7 @@ fn fit(
     let [input, output] = prepare(&curve, readings.iter(), references.iter(), x, y)?;
 
     let count = curve.param_count();
-    let (mut start, mut params) = (vec![0.0; count], vec![0.0; count]);
+    let mut start = vec![0.0; count];
     curve.start(&mut start);
     let mut optimizer: Box<dyn Optimizer> = match kind {
         Kind::Sgd => Box::new(Sgd::new(lr)),
@@ -255,8 +255,7 @@ fn fit(
     let mut nodes = [const { Node::EMPTY }; 32];
     let tape = Tape::new(&mut floats, &mut nodes);
     let data = Samples { x, y };
-    let mut fit =
-        Fit::new(&tape, data, ROWS, &mut params, |x| curve.record(x, &start))?.epochs(epochs);
+    let mut fit = Fit::new(&tape, data, ROWS, &mut [], |x| curve.record(x, &start))?.epochs(epochs);
     let reason = loop {
         match fit.poll(&mut *optimizer)? {
             Poll::Running => {}
@@ -271,7 +270,6 @@ fn fit(
         )
         .into());
     }
-    let (_, loss) = fit.best().unwrap_or_default();
     let calibration = Calibration {
         curve,
         input,
@@ -280,9 +278,9 @@ fn fit(
         origin: Origin {
             samples: u32::try_from(n)?,
             epochs,
-            loss: output.invert_square(loss),
+            loss: output.invert_square(fit.losses().training),
         },
-        params: &params,
+        params: &tape.params()?,
     };
     let mut bytes = vec![0; Calibration::max_bytes(count)];
     let record = calibration.write(&mut bytes)?.to_vec();

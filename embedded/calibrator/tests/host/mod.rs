@@ -330,9 +330,13 @@ pub fn add_thermometer() -> impl Iterator<Item = String> {
     samples.map(|(reading, reference)| format!("add {reading} {reference}"))
 }
 
+/// What is expected where there is no such curve.
+pub const NO_CURVE: &str =
+    "expected linear, poly:1 to poly:12, or mlp:<units> such as mlp:8 or mlp:3,2";
+
 /// Lines that are no command, and what is expected instead. None of them
 /// changes anything, whatever the state.
-pub const NO_COMMANDS: [(&str, &str); 38] = [
+pub const NO_COMMANDS: [(&str, &str); 51] = [
     ("calibrate", "expected a command, help lists them"),
     ("HELP", "expected a command, help lists them"),
     ("42", "expected a command, help lists them"),
@@ -355,19 +359,26 @@ pub const NO_COMMANDS: [(&str, &str); 38] = [
     ("sample x", "expected a finite number as <reference>"),
     ("list all", "expected list"),
     ("clear 1", "expected clear"),
-    ("model", "expected model linear|poly2|poly3|mlp <hidden>"),
+    ("list 1", "expected list"),
+    ("remove", "expected remove <n>"),
+    ("remove 1 2", "expected remove <n>"),
+    ("get 1", "expected get"),
+    ("put", "expected put <offset> <hex>"),
+    ("put 0", "expected put <offset> <hex>"),
+    ("put 24 00", "expected a record from its start, <offset> 0"),
+    ("put 0 0", "expected bytes as <hex>, two digits each"),
+    ("put 0 6x", "expected bytes as <hex>, two digits each"),
     (
-        "model cubic",
-        "expected model linear|poly2|poly3|mlp <hidden>",
+        "put 0 0000000000000000000000",
+        "expected a record, which begins with `bgrd`",
     ),
-    (
-        "model linear 2",
-        "expected model linear|poly2|poly3|mlp <hidden>",
-    ),
-    (
-        "model mlp",
-        "expected model linear|poly2|poly3|mlp <hidden>",
-    ),
+    ("model", "expected model linear|poly:<degree>|mlp:<units>"),
+    ("model cubic", NO_CURVE),
+    ("model linear 2", NO_CURVE),
+    ("model mlp", NO_CURVE),
+    ("model mlp:0", NO_CURVE),
+    ("model poly0", NO_CURVE),
+    ("model poly:13", NO_CURVE),
     ("optimizer sgd", "expected optimizer sgd|adam <lr>"),
     ("optimizer lbfgs 1", "expected optimizer sgd|adam <lr>"),
     ("optimizer sgd fast", "expected a finite <lr> above 0"),
