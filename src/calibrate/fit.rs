@@ -9,6 +9,10 @@ use crate::optim::Optimizer;
 use crate::tape::Tape;
 use crate::var::Var;
 
+/// Samples that go through the tape at a time in the calibrator's firmware, and wherever its
+/// bits are wanted: the memory of a small chip holds what these leave behind.
+pub const ROWS: usize = 8;
+
 /// Scaled readings next to scaled references, as many of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'d> {
@@ -209,7 +213,8 @@ impl<'t, 'p> Fit<'t, 'p> {
     /// `rows` samples go through the tape at a time: how many decides the order of sums, and
     /// with it the bits.
     ///
-    /// `best` is where parameters of the best epoch go: as many as are recorded.
+    /// `best` is where parameters of the best epoch go: as many as are recorded, or none to keep
+    /// none. The last ones are on the tape.
     ///
     /// # Errors
     /// An arena that is too small; predictions of another shape than `[rows]` or `[rows, 1]`.

@@ -31,6 +31,7 @@
 //! | [`Record`], [`Writer`] | all that is kept, as bytes |
 
 mod calibration;
+mod coefficients;
 mod curve;
 mod decimal;
 mod differences;
@@ -41,14 +42,16 @@ mod scale;
 
 pub use crate::function::TwoFloat;
 pub use crate::record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
-pub use calibration::{Calibration, Origin, PredictError, Prediction};
+pub use calibration::{Calibration, Origin, PredictError, Prediction, range};
+#[cfg(feature = "std")]
+pub(crate) use coefficients::powers;
 pub use curve::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_NAME, MAX_WIDTH, Widths};
 pub use decimal::{Approximate, Decimal, DecimalError};
 pub use differences::{Differences, Full};
 pub use early::EarlyStopping;
 #[cfg(feature = "std")]
 pub(crate) use early::{Seen, Watch};
-pub use fit::{Fit, Losses, Poll, Reason, Samples, distinct, move_behind};
+pub use fit::{Fit, Losses, Poll, ROWS, Reason, Samples, distinct, move_behind};
 pub use prepare::{PrepareError, prepare};
 #[cfg(feature = "std")]
 pub(crate) use scale::FINE;
