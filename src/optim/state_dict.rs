@@ -247,7 +247,7 @@ impl Writer<'_> {
     /// adam.step(&mut params, &[0.5, 0.25])?;
     /// scheduler.step(&mut adam);
     ///
-    /// let mut bytes = [0; 512];
+    /// let mut bytes = [0; 1024];
     /// let mut writer = Writer::new(&mut bytes);
     /// writer.integer("epoch", 1);
     /// writer.state_dict("optimizer", &mut adam, 2)?;
