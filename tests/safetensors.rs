@@ -97,7 +97,10 @@ fn weights_come_back_to_the_bit() {
         assert_eq!(there[0].values()[0].to_bits(), number.to_bits());
     }
     let none = Param::new("none", Vec::new(), [0, 3]);
-    assert_eq!(load(&save(core::slice::from_ref(&none)).unwrap()).unwrap(), [none]);
+    assert_eq!(
+        load(&save(core::slice::from_ref(&none)).unwrap()).unwrap(),
+        [none]
+    );
 }
 
 #[test]
