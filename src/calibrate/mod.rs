@@ -35,6 +35,7 @@ mod curve;
 mod decimal;
 mod differences;
 mod early;
+mod epoch;
 mod fit;
 mod prepare;
 mod scale;
@@ -47,7 +48,9 @@ pub use decimal::{Approximate, Decimal, DecimalError};
 pub use differences::{Differences, Full};
 pub use early::EarlyStopping;
 #[cfg(feature = "std")]
-pub(crate) use early::{Seen, Watch};
+pub(crate) use early::Watch;
+#[cfg(feature = "std")]
+pub(crate) use epoch::{Course, Measured, Recorded, Rows};
 pub use fit::{Fit, Losses, Poll, Reason, Samples, distinct, move_behind};
 pub use prepare::{PrepareError, prepare};
 #[cfg(feature = "std")]

@@ -6,6 +6,7 @@ use std::vec::Vec;
 
 use super::digits::{Shortest, significant};
 use super::split::{Indices, k_fold_indices, split_indices};
+use crate::calibrate::Rows;
 use crate::random::{RandomError, Rng, fill_normal};
 
 /// Data that cannot be used, and where.
@@ -492,7 +493,7 @@ impl Coarse {
     fn of(column: &str, values: &[f64]) -> Option<Self> {
         let farthest = values.iter().copied();
         let farthest = farthest.reduce(|a, b| if b.abs() > a.abs() { b } else { a })?;
-        let (_, deviation) = mean_and_deviation(values);
+        let deviation = deviation(values);
         let spacing = spacing(farthest);
         let is_count =
             |x: &f64| x.fract() == 0.0 && x.abs() <= f64::from(1 << f32::MANTISSA_DIGITS);
@@ -531,31 +532,42 @@ pub(super) fn spacing(x: f64) -> f64 {
     f64::from(x.next_up()) - f64::from(x)
 }
 
-/// The mean, and the standard deviation of the population.
-pub(super) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
+/// The mean.
+pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
     // Differences from a value of theirs: sums of what stands far from 0 would
     // lose digits.
-    let origin = values.first().copied().unwrap_or(0.0);
-    let mean = origin + values.iter().map(|x| x - origin).sum::<f64>() / n;
+    let origin = values.clone().next().unwrap_or(0.0);
+    let n = values.clone().count() as f64;
+    origin + values.map(|x| x - origin).sum::<f64>() / n
+}
+
+/// The squares of the differences from the mean, in a unit.
+pub(super) fn squares(values: impl Iterator<Item = f64>, mean: f64, unit: f64) -> f64 {
+    let squares = values.map(|x| (x - mean) / unit).map(|x| x * x);
+    squares.sum()
+}
+
+/// The standard deviation of the population.
+pub(super) fn deviation(values: &[f64]) -> f64 {
+    let all = values.iter().copied();
+    let mean = mean(all.clone());
     let deviation = |unit: f64| {
-        let squares = values.iter().map(|x| (x - mean) / unit).map(|x| x * x);
-        libm::sqrt(squares.sum::<f64>() / n) * unit
+        let squares = squares(all.clone(), mean, unit);
+        libm::sqrt(squares / values.len() as f64) * unit
     };
     match deviation(1.0) {
         // Squares that vanish: those of differences in the unit of the largest do not.
         plain if plain < SQUARED => {
-            let largest = values
-                .iter()
+            let largest = all
+                .clone()
                 .fold(0.0, |most: f64, x| most.max((x - mean).abs()));
-            let found = if largest > 0.0 {
+            if largest > 0.0 {
                 deviation(largest)
             } else {
                 0.0
-            };
-            (mean, found)
+            }
         }
-        plain => (mean, plain),
+        plain => plain,
     }
 }
 
@@ -643,6 +655,13 @@ impl Samples {
             self.x.get(of(self.inputs)).unwrap_or_default(),
             self.y.get(of(self.targets)).unwrap_or_default(),
         ]
+    }
+
+    /// The same, as a fit goes through them.
+    pub(super) fn rows_in(&self, range: core::ops::Range<usize>) -> Rows<'_> {
+        let count = range.len();
+        let [x, y] = self.range(range);
+        Rows { count, x, y }
     }
 
     /// The largest absolute value of an input.

@@ -69,7 +69,6 @@ mod calibration;
 mod curve;
 mod data;
 mod digits;
-mod early;
 mod evaluate;
 #[cfg(feature = "csv")]
 mod file;

@@ -4,7 +4,7 @@ use core::fmt;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::data::{DataError, Dataset, mean_and_deviation};
+use super::data::{DataError, Dataset, deviation};
 use super::digits::Shortest;
 use crate::calibrate::{Scale, ScaleError, Scaling, TwoFloat};
 
@@ -41,7 +41,7 @@ fn in_column(column: &str, values: &[f64], scaling: Scaling, error: ScaleError) 
                 column,
                 found: match scaling {
                     Scaling::MinMax => (high - low) / 2.0,
-                    _ => mean_and_deviation(values).1,
+                    _ => deviation(values),
                 },
             }
         }
