@@ -311,7 +311,10 @@ fn as_spelled_out() {
     let all = CrossEntropyLoss::new().row_weight(w);
     let sum = all.reduction(Reduction::Sum).of(x, classes);
     let none = all.reduction(Reduction::None).of(x, classes);
-    assert_eq!(sum.item().unwrap(), none.value().unwrap().iter().sum::<f32>());
+    assert_eq!(
+        sum.item().unwrap(),
+        none.value().unwrap().iter().sum::<f32>()
+    );
     let mean = all.of(x, classes);
     assert!((mean.item().unwrap() - 1.480_839_8).abs() < 1e-6, "{mean}");
 }

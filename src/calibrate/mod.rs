@@ -36,6 +36,7 @@ mod curve;
 mod decimal;
 mod differences;
 mod early;
+mod epoch;
 mod fit;
 mod prepare;
 mod scale;
@@ -50,7 +51,9 @@ pub use decimal::{Approximate, Decimal, DecimalError};
 pub use differences::{Differences, Full};
 pub use early::EarlyStopping;
 #[cfg(feature = "std")]
-pub(crate) use early::{Seen, Watch};
+pub(crate) use early::Watch;
+#[cfg(feature = "std")]
+pub(crate) use epoch::{Course, Measured, Recorded, Rows};
 pub use fit::{Fit, Losses, Poll, ROWS, Reason, Samples, distinct, move_behind};
 pub use prepare::{PrepareError, prepare};
 #[cfg(feature = "std")]

@@ -58,7 +58,8 @@
 //! | [`Calibration`] | a fitted curve in the units of the data, as code for firmware |
 //!
 //! Further features, off by default: `csv` reads data and writes histories,
-//! `json` writes histories, `plot` draws, `progress` shows a bar on a terminal.
+//! `json` writes histories, `plot` draws, `progress` shows a bar on a terminal,
+//! `safetensors` reads and writes PyTorch's weights.
 //!
 //! Nothing here runs in parallel, and every random number comes from a seed: the
 //! same seed gives the same bits, whichever machine.
@@ -71,7 +72,6 @@ mod csv;
 mod curve;
 mod dataset;
 mod digits;
-mod early;
 mod error;
 mod evaluate;
 mod fit;
@@ -82,6 +82,8 @@ mod observe;
 #[cfg(feature = "plot")]
 pub mod plot;
 mod residuals;
+#[cfg(feature = "safetensors")]
+pub mod safetensors;
 mod samples;
 mod scale;
 mod split;
@@ -129,3 +131,5 @@ debug_is_display!(CurveError, DataError, FitError);
 debug_is_display!(CsvError, CsvErrorKind);
 #[cfg(feature = "plot")]
 debug_is_display!(plot::PlotError);
+#[cfg(feature = "safetensors")]
+debug_is_display!(safetensors::SafetensorsError);
