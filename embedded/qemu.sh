@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What can be said of firmware without a board at hand: that nothing in the crate
 # can panic, what training costs, that emulated boards compute the bits that the host
-# does, that the calibrator works on them, and that printed C has the same bits. One that fails does not keep the others
-# from being tried; all that failed are told at the end.
+# does, that the calibrator works on them, and that printed C has the same bits. One that
+# fails does not keep the others from being tried; all that failed are told at the end.
 #
 #   bash embedded/qemu.sh
 #
@@ -157,8 +157,9 @@ step probe
 step same_bits
 # The firmware that calibrates, on every board.
 step bash ./calibrator.sh
-# Functions printed as C.
+# Functions printed as C, and nine parameters in 4 KiB of RAM.
 step bash ./export.sh
+step bash ./ellipsoid.sh
 
 if ((${#failed[@]} > 0)); then
     printf 'FAILED: %s\n' "${failed[@]}" >&2
