@@ -69,7 +69,7 @@ pub use horner::{chebyshev, horner};
 pub use jet::{Jet, JetMask, Value};
 pub use node::{DataGrads, Loss, Squared};
 pub use real::{Arithmetic, Implies, Names, Real};
-pub(crate) use two_float::Split;
+pub(crate) use two_float::{Split, add_product};
 pub use two_float::TwoFloat;
 
 use crate::kernel::Lanes;

@@ -397,13 +397,11 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     fn residual_sums<R: Problem<P> + ?Sized>(&mut self, problem: &R) {
         let params = self.params.map(R::Scalar::from);
         let (columns, residuals) = (self.column_scale, self.residual_scale);
-        let mut normal = Normal::EMPTY;
-        for i in 0..problem.rows() {
-            let row = problem.row(i, &params).scaled(&columns, residuals);
-            normal.add_residual(row.residual, &row.derivatives, row.rounding);
-        }
-        normal.finish();
-        self.normal.take_residuals(&normal);
+        let rows = (0..problem.rows()).map(
+            #[inline(always)]
+            |i| problem.row(i, &params).scaled(&columns, residuals),
+        );
+        self.normal.take_residuals(&Normal::of_rows::<false>(rows));
         for (jr, held) in self.normal.jr.iter_mut().zip(&self.held) {
             if *held != Held::Free {
                 *jr = TwoFloat::ZERO;
@@ -446,13 +444,11 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     fn sums<R: Problem<P> + ?Sized>(&self, problem: &R, params: &[TwoFloat; P]) -> Normal<P> {
         let params = params.map(R::Scalar::from);
         let (columns, residuals) = (self.column_scale, self.residual_scale);
-        let mut normal = Normal::EMPTY;
-        for i in 0..problem.rows() {
-            let row = problem.row(i, &params).scaled(&columns, residuals);
-            normal.add(row.residual, &row.derivatives, row.rounding);
-        }
-        normal.finish();
-        normal
+        let rows = (0..problem.rows()).map(
+            #[inline(always)]
+            |i| problem.row(i, &params).scaled(&columns, residuals),
+        );
+        Normal::of_rows::<true>(rows)
     }
 
     /// Whether squares of derivatives or residuals are none that pairs can hold.
