@@ -217,6 +217,21 @@ impl<const P: usize> LevenbergMarquardt<P, Bounds<P>> {
 }
 
 impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
+    /// How many bytes of RAM a fit takes: the solver, and the sums it keeps on the stack while
+    /// it is polled. What calls take, and the model's own variables, are not among them.
+    ///
+    /// ```
+    /// use baregrad::least_squares::LevenbergMarquardt;
+    ///
+    /// const RAM: usize = LevenbergMarquardt::<9>::ram();
+    /// assert!(RAM < 9 * 9 * 40 + 9 * 200 + 400); // as P²
+    /// ```
+    #[must_use]
+    pub const fn ram() -> usize {
+        // The sums at other parameters, and the best so far.
+        size_of::<Self>() + 2 * size_of::<Normal<P>>() + size_of::<Best<P>>()
+    }
+
     /// Ends after so many passes over the rows, if nothing else ends it: 1000 if it is not
     /// said.
     #[must_use]
@@ -325,6 +340,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                 singular,
             }) => {
                 let (before, last, left, singular) = (*before, *length, *left, *singular);
+                self.params = as_seen_by(problem, self.params);
                 self.residual_sums(problem);
                 if !self.normal.is_finite() {
                     self.params = before;
@@ -386,7 +402,10 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
 
     /// Takes a step.
     fn move_by(&mut self, step: [TwoFloat; P]) {
-        let units = self.column_scale.iter().map(|scale| scale / self.residual_scale);
+        let units = self
+            .column_scale
+            .iter()
+            .map(|scale| scale / self.residual_scale);
         for ((p, step), unit) in self.params.iter_mut().zip(step).zip(units) {
             *p = *p + step.scaled(unit);
         }
@@ -449,6 +468,16 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
             |i| problem.row(i, &params).scaled(&columns, residuals),
         );
         Normal::of_rows::<true>(rows)
+    }
+
+    /// The sums of another problem of the same size, at the parameters, and the scales of its
+    /// columns and residuals.
+    pub(super) fn sums_of<R: Problem<P> + ?Sized>(
+        &self,
+        problem: &R,
+    ) -> (Normal<P>, ([f32; P], f32)) {
+        let normal = self.sums(problem, &self.params.map(|p| f32::from(p).into()));
+        (normal, (self.column_scale, self.residual_scale))
     }
 
     /// Whether squares of derivatives or residuals are none that pairs can hold.
@@ -691,6 +720,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         if to == self.params {
             return self.begin_polish(rows);
         }
+        let to = as_seen_by(problem, to);
         let trial = self.sums(problem, &to);
         let gained = (self.normal.rr - trial.rr).high();
         // Not if it is not a number, either.
@@ -799,6 +829,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         to: [TwoFloat; P],
         mut polish: Polish<P>,
     ) -> Option<Status> {
+        let to = as_seen_by(problem, to);
         let here = self.sums(problem, &to);
         if !here.is_finite() {
             return self.end(Status::NoProgress);
@@ -829,6 +860,19 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
             (&self.column_scale, self.residual_scale),
         )
     }
+}
+
+/// Parameters as the problem computes with them: steps begin there, and not at what `f32` does
+/// not hold.
+#[inline(always)]
+fn as_seen_by<R: Problem<P> + ?Sized, const P: usize>(
+    _: &R,
+    mut params: [TwoFloat; P],
+) -> [TwoFloat; P] {
+    for p in &mut params {
+        *p = R::Scalar::from(*p).into();
+    }
+    params
 }
 
 /// The parameters that have the shortest undamped step so far, with the sums there.

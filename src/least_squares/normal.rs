@@ -91,7 +91,10 @@ impl InVectors {
     #[inline(always)]
     pub(super) fn finish<const P: usize>(&self) -> Normal<P> {
         let mut normal = Normal::EMPTY;
-        let (high, low) = (self.high.map(f32x4::to_array), self.low.map(f32x4::to_array));
+        let (high, low) = (
+            self.high.map(f32x4::to_array),
+            self.low.map(f32x4::to_array),
+        );
         let at = |j: usize, k: usize| {
             let of = |sums: &[[f32; 4]; 4]| sums.get(j).and_then(|row| row.get(k)).copied();
             TwoFloat::sum(of(&high).unwrap_or_default(), of(&low).unwrap_or_default())
@@ -297,7 +300,11 @@ impl<const P: usize> Normal<P> {
         for (m, row) in self.jj.iter_mut().enumerate() {
             for (k, element) in row.iter_mut().enumerate() {
                 if m == j || k == j {
-                    *element = if m == k { TwoFloat::ONE } else { TwoFloat::ZERO };
+                    *element = if m == k {
+                        TwoFloat::ONE
+                    } else {
+                        TwoFloat::ZERO
+                    };
                 }
             }
         }
