@@ -16,13 +16,13 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 # Boards: target, core, machine of QEMU, layout in memory/, and what the self-test
 # leaves out there, for want of flash (all of it is 660 KiB, 190 of them `model-nodes`) or
-# RAM (stack: 35 KiB for `sine`, 125 for `programs`, 15 for `kernels`, 12 for
+# RAM (stack: 35 KiB for `sine`, 125 for `programs`, 15 for `kernels` and `nist`, 12 for
 # `sine-parts`).
 boards=(
-    "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   operations,model-nodes,more-optimizers,searches,schedules,calibrations,sine,programs"
+    "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   operations,model-nodes,more-optimizers,searches,schedules,calibrations,sine,programs,nist"
     "thumbv7m-none-eabi            Cortex-M3   mps2-an385        mps2       -"
-    "thumbv7m-none-eabi            Cortex-M3   lm3s6965evb       lm3s6965   operations,model-nodes,least-squares,more-optimizers,schedules,calibrations,programs"
-    "thumbv7m-none-eabi            Cortex-M3   stm32vldiscovery  stm32f100  kernels,operations,models,model-nodes,least-squares,optimizers,more-optimizers,searches,schedules,calibrations,sine-parts,sine,programs"
+    "thumbv7m-none-eabi            Cortex-M3   lm3s6965evb       lm3s6965   operations,model-nodes,least-squares,more-optimizers,schedules,calibrations,programs,nist-small,nist"
+    "thumbv7m-none-eabi            Cortex-M3   stm32vldiscovery  stm32f100  kernels,operations,models,model-nodes,least-squares,optimizers,more-optimizers,searches,schedules,calibrations,sine-parts,sine,programs,nist-small,nist"
     "thumbv7em-none-eabihf         Cortex-M4F  mps2-an386        mps2       -"
     "thumbv7em-none-eabihf         Cortex-M4F  netduinoplus2     stm32f405  -"
     "thumbv7em-none-eabihf         Cortex-M7   mps2-an500        mps2       -"

@@ -14,8 +14,8 @@ mod models;
 mod set;
 
 use baregrad::function;
-use baregrad::function::models::{Exponential, Line, Logistic, Polynomial, Sphere};
 use baregrad::function::Function;
+use baregrad::function::models::{Exponential, Line, Logistic, Polynomial, Sphere};
 use baregrad::least_squares::{
     Counts, CurveFit, FitRows, Held, LevenbergMarquardt, Loss, Outlier, Problem, Recorded,
     Restarted, Robust, RobustFit, Row, Rows, Sample, Solution, Status, outliers, residual_scale,

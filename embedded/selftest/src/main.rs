@@ -56,6 +56,10 @@ static GROUPS: &[workload::Group] = &[
     workload::SINE,
     #[cfg(feature = "programs")]
     workload::PROGRAMS,
+    #[cfg(feature = "nist-small")]
+    workload::NIST_SMALL,
+    #[cfg(feature = "nist")]
+    workload::NIST,
 ];
 
 board::entry!(run);
