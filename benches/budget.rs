@@ -12,7 +12,8 @@
 //! with operators; a cubic through the same samples; J2: 64 samples of a sine, a network of
 //! 321 parameters, Adam; J3: a million samples, a line and a cubic as functions, SGD, through
 //! a tape recorded for a few thousand, against reading the samples. Kernels work on 4096
-//! floats; `ps` are picoseconds per element, in matrix products per multiplication.
+//! floats; J5: the thermometer solved by least squares, with standard errors, against its closed
+//! form; `ps` are picoseconds per element, in matrix products per multiplication.
 
 #![allow(
     clippy::unwrap_used,
@@ -229,6 +230,33 @@ fn sine() {
     );
 }
 
+/// J5: all of it each time, from the start.
+fn least_squares() {
+    let mut floor = floors::ClosedForm::new();
+    let closed = floor.solve();
+    let solved = jobs::least_squares();
+    for k in 0..2 {
+        agree("J5 lm", closed[0][k] as f32, solved[0][k], 1e-6);
+        agree("J5 lm", closed[1][k] as f32, solved[1][k], 1e-6);
+    }
+    let per_solution = allocations(|| _ = black_box(jobs::least_squares()));
+    let [floor_ns, ns] = in_turns(
+        1.0,
+        [
+            &mut || {
+                black_box(floor.solve());
+            },
+            &mut || {
+                black_box(jobs::least_squares());
+            },
+        ],
+    );
+    println!(
+        "J5 lm floor_ns {floor_ns:.1} baregrad_ns {ns:.1} ratio {:.2} allocations per solution {per_solution}",
+        ns / floor_ns
+    );
+}
+
 fn stream() {
     let line = Line::make();
     let mut floor = floors::Stream::new();
@@ -374,6 +402,9 @@ fn main() {
     }
     if wanted("J3") {
         stream();
+    }
+    if wanted("J5") {
+        least_squares();
     }
     let kernels = ["sum", "dot", "add", "mul", "exp", "tanh"].map(|name| (name, name, 4096));
     let products = [("matmul_16", "matmul", 256), ("matmul_64", "matmul", 4096)];

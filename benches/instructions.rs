@@ -9,7 +9,7 @@
 //!
 //! The committed numbers, in `instructions.txt`, are of 64-bit x86 at the
 //! baseline level (SSE2), which every such CPU runs in the same way, and of the
-//! compiler named there. J1 and J2 are counted per epoch, kernels per call. `plan` is the
+//! compiler named there. J1 and J2 are counted per epoch, J5 per solution, kernels per call. `plan` is the
 //! first backward of a graph of so many operations, its planning included; `rewind` an
 //! operation that is recorded and dropped again behind so many, `rebind` one behind which
 //! so many are: what grows faster than its work is thousands of times as much.
@@ -38,7 +38,7 @@ const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 
 /// What is counted: a name, and how often it is done while counting. A kernel's
 /// name ends in the length of its slices.
-const SUBJECTS: [(&str, u32); 22] = [
+const SUBJECTS: [(&str, u32); 23] = [
     ("J1", 100),
     ("J1-function", 100),
     ("J1-linear-mse", 100),
@@ -61,6 +61,7 @@ const SUBJECTS: [(&str, u32); 22] = [
     ("plan/wide/16000", 1),
     ("rewind/10000", 100),
     ("rebind/10000", 100),
+    ("J5-lm", 100),
 ];
 
 /// Valgrind counts what happens in here: it knows the function by its name.
@@ -89,6 +90,7 @@ fn perform(name: &str, times: u32) {
         "J1-function" => train(times, jobs::thermometer_function(&tape)),
         "cubic-function" => train(times, jobs::cubic_function(&tape)),
         "J1-operators" => train(times, jobs::thermometer_operators(&tape)),
+        "J5-lm" => twice(times, || _ = black_box(jobs::least_squares())),
         "J2" => train(times, jobs::sine(&tape, &Sine::load())),
         _ if name.starts_with('p') || name.starts_with('r') => graph(name, times),
         _ => {

@@ -44,6 +44,50 @@ impl Thermometer {
     }
 }
 
+/// J5: slope, constant and their standard errors by the closed form, in `f64`: sums of
+/// readings, of differences from their means, and of squared residuals.
+pub struct ClosedForm {
+    t_u: [f32; 11],
+    y: [f32; 11],
+}
+
+impl ClosedForm {
+    pub fn new() -> Self {
+        ClosedForm {
+            t_u: black_box(data::T_U),
+            y: black_box(data::Y),
+        }
+    }
+
+    pub fn solve(&mut self) -> [[f64; 2]; 2] {
+        let n = self.t_u.len() as f64;
+        let samples = || {
+            let x = self.t_u.iter().map(|t_u| f64::from(0.1 * t_u));
+            x.zip(self.y.iter().map(|y| f64::from(*y)))
+        };
+        let (mut x_mean, mut y_mean) = (0.0, 0.0);
+        for (x, y) in samples() {
+            x_mean += x / n;
+            y_mean += y / n;
+        }
+        let (mut xx, mut xy) = (0.0, 0.0);
+        for (x, y) in samples() {
+            xx += (x - x_mean) * (x - x_mean);
+            xy += (x - x_mean) * (y - y_mean);
+        }
+        let w = xy / xx;
+        let b = y_mean - w * x_mean;
+        let mut squares = 0.0;
+        for (x, y) in samples() {
+            let residual = w * x + b - y;
+            squares += residual * residual;
+        }
+        let variance = squares / (n - 2.0);
+        let b_error = (variance * (1.0 / n + x_mean * x_mean / xx)).sqrt();
+        [[w, b], [(variance / xx).sqrt(), b_error]]
+    }
+}
+
 /// A cubic through the same samples, by Horner's rule: five sums in one loop.
 pub struct Cubic {
     x: [f32; 11],

@@ -1,6 +1,9 @@
 //! The jobs on a tape.
 
+use std::hint::black_box;
+
 use baregrad::function::{Function as _, models};
+use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::{Error, Shape, Tape, Var, function};
 
@@ -41,6 +44,14 @@ pub fn thermometer_function<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
         loss: Thermometer::mse(x, p, y),
         optimizer: Sgd::new(data::LEARNING_RATE),
     }
+}
+
+/// J5: the same line by least squares, and the standard errors of its parameters.
+pub fn least_squares() -> [[f32; 2]; 2] {
+    let (x, y) = (black_box(&data::T_U), black_box(&data::Y));
+    let mut solver = LevenbergMarquardt::new(black_box([1.0, 0.0]));
+    let solution = solver.run(&CurveFit::new(Thermometer, x, y));
+    [solution.params(), solution.standard_errors().unwrap()]
 }
 
 /// A cubic through the same samples, as a function.

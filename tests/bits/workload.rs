@@ -27,6 +27,8 @@ use baregrad::{Arena, Error, Shape, Tape, Var};
 
 use super::thermometer;
 
+#[path = "nist.rs"]
+mod nist;
 #[rustfmt::skip] // tables
 #[allow(dead_code)] // nor are PyTorch's losses of interest here
 #[path = "../../examples/sine/mod.rs"]
@@ -47,7 +49,7 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 18] = [
+pub static GROUPS: [Group; 20] = [
     KERNELS,
     MATH,
     OPERATIONS,
@@ -66,6 +68,8 @@ pub static GROUPS: [Group; 18] = [
     PROGRAMS,
     RESUME,
     EVERY_OPTIMIZER,
+    NIST_SMALL,
+    NIST,
 ];
 
 /// Every kernel, on slices of every length and matrices of many.
@@ -113,7 +117,29 @@ pub const LEAST_SQUARES: Group = Group {
     name: "least-squares",
     run: least_squares,
     stack: 6000,
-    digest: 0x5c9e_30e6_5fe6_4118,
+    digest: 0xfb9a_4f6d_c218_dc38,
+};
+
+/// NIST's sets of two and three parameters.
+pub const NIST_SMALL: Group = Group {
+    name: "nist-small",
+    run: |digest| {
+        nist::small(digest);
+        Ok(())
+    },
+    stack: 6000,
+    digest: 0xf7f5_9a92_1953_70ed,
+};
+
+/// NIST's other sets, of up to eight parameters and 250 rows.
+pub const NIST: Group = Group {
+    name: "nist",
+    run: |digest| {
+        nist::large(digest);
+        Ok(())
+    },
+    stack: 16000,
+    digest: 0x62cf_3245_2a42_dc7d,
 };
 
 /// Steps of SGD and Adam.

@@ -60,6 +60,10 @@ static GROUPS: &[workload::Group] = &[
     workload::RESUME,
     #[cfg(feature = "every-optimizer")]
     workload::EVERY_OPTIMIZER,
+    #[cfg(feature = "nist-small")]
+    workload::NIST_SMALL,
+    #[cfg(feature = "nist")]
+    workload::NIST,
 ];
 
 board::entry!(run);

@@ -1,0 +1,110 @@
+//! NIST's sets for nonlinear regression, read from the files as NIST publishes them and
+//! solved from both starts, in pairs of `f32`: on a board as on the host.
+
+use baregrad::function::{Function, TwoFloat};
+use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
+
+use super::Digest;
+use models::{Chwirut, Cubics, DanWood, Gauss, Kirby2, Mgh17, Misra1a, Misra1b, Rat42};
+
+#[allow(dead_code)] // those of the sets that do not come with the crate
+#[path = "../../examples/nist/models.rs"]
+mod models;
+
+macro_rules! file {
+    ($name:literal) => {
+        include_str!(concat!("../../examples/data/nist/", $name, ".dat"))
+    };
+}
+
+/// The sets of two and three parameters.
+pub(super) fn small(digest: &mut Digest) {
+    solve::<_, 2, 16>(digest, Misra1a, file!("Misra1a"));
+    solve::<_, 2, 16>(digest, Misra1b, file!("Misra1b"));
+    solve::<_, 2, 16>(digest, DanWood, file!("DanWood"));
+    solve::<_, 3, 16>(digest, Rat42, file!("Rat42"));
+    solve::<_, 3, 56>(digest, Chwirut, file!("Chwirut2"));
+}
+
+/// The others.
+pub(super) fn large(digest: &mut Digest) {
+    solve::<_, 5, 40>(digest, Mgh17, file!("MGH17"));
+    solve::<_, 5, 152>(digest, Kirby2, file!("Kirby2"));
+    solve::<_, 7, 40>(digest, Cubics, file!("Thurber"));
+    solve::<_, 8, 256>(digest, Gauss, file!("Gauss1"));
+}
+
+/// Numbers of a line, as NIST writes them.
+fn numbers(line: &str) -> impl Iterator<Item = TwoFloat> + '_ {
+    line.split_ascii_whitespace()
+        .map_while(|word| word.parse().ok())
+}
+
+/// Up to `N` rows of one input, and both starts.
+#[inline(never)]
+fn solve<F: Function<1, P> + Copy, const P: usize, const N: usize>(
+    digest: &mut Digest,
+    model: F,
+    text: &str,
+) {
+    let mut starts = [[0.0; P]; 2];
+    let (mut parameters, mut rows, mut in_data) = (0, 0, false);
+    let (mut x, mut x_low, mut y, mut y_low) = ([0.0; N], [0.0; N], [0.0; N], [0.0; N]);
+    for line in text.lines() {
+        if line.starts_with("Data:") {
+            // The last one heads the columns.
+            (in_data, rows) = (true, 0);
+        } else if in_data {
+            let mut columns = numbers(line);
+            let columns = [&mut x, &mut y]
+                .into_iter()
+                .zip([&mut x_low, &mut y_low])
+                .zip(
+                    [
+                        // y comes first.
+                        columns.next(),
+                        columns.next(),
+                    ]
+                    .into_iter()
+                    .rev(),
+                );
+            let mut is_row = false;
+            for ((high, low), number) in columns {
+                if let (Some(high), Some(low), Some(number)) =
+                    (high.get_mut(rows), low.get_mut(rows), number)
+                {
+                    (*high, *low, is_row) = (number.high(), number.low(), true);
+                }
+            }
+            rows += usize::from(is_row);
+        } else if let Some((label, values)) = line.split_once('=')
+            && matches!(label.trim().as_bytes(), [b'b', b'0'..=b'9', ..])
+        {
+            let [first, second] = &mut starts;
+            for (start, value) in [first, second].into_iter().zip(numbers(values)) {
+                if let Some(start) = start.get_mut(parameters) {
+                    *start = value.to_f32();
+                }
+            }
+            parameters += 1;
+        }
+    }
+    let problem = CurveFit::<F, 1>::new(
+        model,
+        x.get(..rows).unwrap_or_default(),
+        y.get(..rows).unwrap_or_default(),
+    );
+    let problem = problem.in_pairs().low(&x_low, &y_low);
+    for start in starts {
+        let solution = LevenbergMarquardt::new(start).run(&problem);
+        digest.add(&solution.params());
+        digest.add(&solution.standard_errors().unwrap_or([f32::NAN; P]));
+        let converged = f32::from(u8::from(solution.is_converged()));
+        digest.add(&[
+            solution.passes() as f32,
+            converged,
+            rows as f32,
+            parameters as f32,
+        ]);
+    }
+}
