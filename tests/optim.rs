@@ -9,7 +9,7 @@
 )]
 
 use baregrad::optim::{
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer,
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, Muon, NAdam, Optimizer,
     OptimizerError, ParamGroups, RAdam, Reason, RmsProp, Rprop, Search, Sgd, Shapes, SparseAdam,
     Stateful, clip_grad_norm, clip_grad_value,
 };
@@ -1331,4 +1331,50 @@ fn adafactor_of_many_rows() {
             );
         }
     }
+}
+
+/// As PyTorch: what is no matrix, and ranges; NaN shows, and a zero gradient only decays.
+#[test]
+fn muon_takes_matrices() {
+    let (matrix, others) = (
+        [Shape::from([2, 3])],
+        [Shape::from([6]), Shape::from([1, 2, 3]), Shape::from([])],
+    );
+    let new = || Muon::<6>::new(0.1).shapes(&matrix);
+    let message = |mut muon: Muon<'_, 6>| {
+        let mut params = [1.0; 6];
+        let error = muon.step(&mut params, &[1.0; 6]).unwrap_err();
+        assert_eq!(params, [1.0; 6]);
+        error.to_string()
+    };
+    let expected = "expected 2 dimensions of every parameter, told by `shapes`, found ";
+    assert_eq!(message(Muon::new(0.1)), format!("{expected}1"));
+    for (shape, rank) in others.chunks(1).zip([1, 3, 0]) {
+        let found = message(Muon::new(0.1).shapes(shape));
+        assert_eq!(found, format!("{expected}{rank}"));
+    }
+    for (muon, expected) in [
+        (new().momentum(-0.5), "expected momentum >= 0, found -0.5"),
+        (
+            new().weight_decay(-0.5),
+            "expected weight_decay >= 0, found -0.5",
+        ),
+        (new().ns_steps(100), "expected ns_steps < 100, found 100"),
+    ] {
+        assert_eq!(message(muon), expected);
+    }
+    let mut params = [1.0; 6];
+    new().step(&mut params, &[0.0; 6]).unwrap();
+    assert_eq!(params, [0.99; 6]);
+    let mut poisoned = [0.0; 6];
+    poisoned[4] = f32::NAN;
+    new().step(&mut params, &poisoned).unwrap();
+    assert!(params.iter().all(|p| p.is_nan()));
+    // An empty matrix is no obstacle.
+    let empty = [Shape::from([0, 3]), Shape::from([2, 0])];
+    Muon::<0>::new(0.1)
+        .shapes(&empty)
+        .step(&mut [], &[])
+        .unwrap();
+    assert_eq!(new().momentum_factor(), Some(0.95));
 }

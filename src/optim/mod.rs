@@ -106,6 +106,7 @@ optimizers! { $
     adam_w: AdamW = "AdamW" [betas eps weight_decay maximize amsgrad];
     adamax: Adamax = "Adamax" [betas eps weight_decay maximize];
     asgd: Asgd = "ASGD" [lambd alpha t0 weight_decay maximize];
+    muon: Muon = "Muon" [shapes momentum nesterov ns_coefficients ns_steps eps weight_decay adjust_lr_fn];
     nadam: NAdam = "NAdam" [betas eps momentum_decay weight_decay decoupled_weight_decay maximize];
     radam: RAdam = "RAdam" [betas eps weight_decay decoupled_weight_decay maximize];
     rms_prop: RmsProp = "RMSprop" [alpha eps momentum centered weight_decay maximize];

@@ -236,7 +236,7 @@ pub const EVERY_OPTIMIZER: Group = Group {
     name: "every-optimizer",
     run: every_optimizer,
     stack: 3000,
-    digest: 0xa622_f10c_81ed_10f8,
+    digest: 0x8818_3066_6f81_f0bf,
 };
 
 impl Group {
