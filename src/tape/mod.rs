@@ -8,6 +8,7 @@ mod params;
 mod passes;
 mod places;
 mod plan;
+mod planning;
 mod rebind;
 mod record;
 mod rewind;
@@ -143,8 +144,9 @@ impl<'t> Tape<'t> {
     /// # Ok::<(), baregrad::Error>(())
     /// ```
     pub fn new(floats: &'t mut [f32], nodes: &'t mut [Node]) -> Self {
+        let plan_many = planning::many(nodes.len());
         Tape {
-            state: RefCell::new(State::new(floats, nodes)),
+            state: RefCell::new(State::new(floats, nodes, plan_many)),
             missed: Cell::new(false),
             hold: Cell::new(None),
             grad_enabled: Cell::new(true),
@@ -535,7 +537,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn params(&self) -> Result<Ref<'_, [f32]>, Error> {
         self.view("params", |state| {
-            Ok(state.floats.get(..state.param_floats).unwrap_or_default())
+            Ok(state.floats.get(..state.params.floats).unwrap_or_default())
         })
     }
 

@@ -61,15 +61,15 @@ impl<'t> State<'t> {
                 (self.bottom, 0)
             }
             Leaf::Param => {
-                let place = self.param_floats;
+                let place = self.params.floats;
                 // Gradients already collected move.
-                if self.collected.get() != Collected::NONE {
+                if self.params.collected.get() != Collected::NONE {
                     move_up(self.floats.part(place, place + len), len);
-                    if self.collected.get() == Collected::ALL {
-                        self.collected.set(Collected::PLANNED);
+                    if self.params.collected.get() == Collected::ALL {
+                        self.params.collected.set(Collected::PLANNED);
                     }
                 }
-                self.param_floats += len;
+                self.params.floats += len;
                 (place, Node::PARAM | Node::REQUIRES_GRAD)
             }
         };
@@ -168,7 +168,7 @@ impl<'t> State<'t> {
         node.next.set(None);
         node.tensor.shape = *shape;
         self.nodes.grow();
-        self.forget_plan();
+        self.plan.forget();
         stamp
     }
 
