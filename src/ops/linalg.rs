@@ -212,7 +212,7 @@ impl Op for Linear {
             return Self::any_forward(cx);
         }
         if let ([x, [w, ..], [b, ..]], out) = cx.split() {
-            kernel::line(x, *w, *b, out);
+            kernel::affine(x, *w, *b, out);
         }
     }
 
