@@ -29,6 +29,10 @@ pub enum Level {
 impl Level {
     const ALL: [Level; 3] = [Level::Scalar, Level::Baseline, Level::Avx2];
 
+    /// Whether flash is scarce. A target without vectors is a microcontroller: what is seldom
+    /// run shares code there rather than being fast, and errors say less where that takes code.
+    pub(crate) const SCARCE_FLASH: bool = !Self::VECTORS;
+
     /// Whether every CPU of the target has vectors.
     pub(crate) const VECTORS: bool = cfg!(any(
         target_feature = "sse2",

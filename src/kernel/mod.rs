@@ -52,6 +52,8 @@ pub(crate) use dispatch::{
     affine, is_short, long_linear, long_squared_distance, seldom_map, set_map, short_dot_and_sum,
     short_squared_distance, with_avx2, with_lanes, with_vectors, zip_grad_row, zip_row,
 };
+#[cfg(feature = "std")]
+pub(crate) use lanes::sealed::Sealed as SealedLanes;
 pub(crate) use reduce::IN_ORDER;
 use reduce::{Max, Min, Sum, Term, long_sum};
 

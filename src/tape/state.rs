@@ -23,10 +23,10 @@ use core::cell::Cell;
 use core::ops::Range;
 use core::ptr;
 
-use super::Usage;
 use super::failure::{Failed, Failure};
 use super::params::{Collected, Params};
 use super::plan::Plan;
+use super::usage::Usage;
 use crate::error::ErrorKind;
 use crate::op::{Floats, Node, NodePtr, Nodes, Stamp, Stamps};
 use crate::shape::Shape;
