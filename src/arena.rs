@@ -24,6 +24,90 @@ use crate::tape::Tape;
 /// let tape = arena.tape();
 /// # let _ = tape;
 /// ```
+///
+/// # Keeping arena, tape and variables
+///
+/// A tape borrows its arena and a variable its tape, so whoever keeps them keeps them in this
+/// order: the arena longest. Tape and variables fit into one struct with a lifetime, which a
+/// function may return:
+///
+/// ```
+/// use baregrad::{Arena, Error, Tape, Var, optim::Sgd};
+///
+/// struct Model<'t> {
+///     tape: &'t Tape<'t>,
+///     x: Var<'t>,
+///     loss: Var<'t>,
+/// }
+///
+/// impl<'t> Model<'t> {
+///     fn record(tape: &'t Tape<'t>, x: &'t [f32]) -> Self {
+///         let w = tape.param(&[0.0], []);
+///         let x = tape.input(x, [x.len()]);
+///         Model { tape, x, loss: (w - x).square().mean() }
+///     }
+///
+///     fn epoch(&self, x: &'t [f32], sgd: &mut Sgd) -> Result<f32, Error> {
+///         self.tape.rebind(self.x, x)?;
+///         self.tape.replay()?;
+///         self.tape.zero_grad();
+///         self.tape.backward(self.loss)?;
+///         self.tape.step(sgd)?;
+///         self.loss.item()
+///     }
+/// }
+///
+/// let mut arena = Arena::<16, 8>::new();      // `main` owns the arena and the tape
+/// let tape = arena.tape();
+/// let model = Model::record(&tape, &[1.0, 2.0]);
+/// assert_eq!(model.epoch(&[3.0, 5.0], &mut Sgd::new(0.1))?, 17.0);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// An arena can be a field, too. Its owner then keeps the numbers that outlive a tape, and
+/// records whenever it trains:
+///
+/// ```
+/// use baregrad::{Arena, Error, optim::Sgd};
+///
+/// struct Device {
+///     arena: Arena<16, 8>,
+///     w: [f32; 1],
+/// }
+///
+/// impl Device {
+///     fn train(&mut self, x: &[f32]) -> Result<(), Error> {
+///         let tape = self.arena.tape();
+///         let w = tape.param(&self.w, []);
+///         let loss = (w - tape.input(x, [x.len()])).square().mean();
+///         tape.backward(loss)?;
+///         tape.step(&mut Sgd::new(0.5))?;
+///         self.w.copy_from_slice(&tape.params()?);
+///         Ok(())
+///     }
+/// }
+///
+/// let mut device = Device { arena: Arena::new(), w: [0.0] };
+/// device.train(&[1.0, 2.0])?;
+/// assert_eq!(device.w, [1.5]);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// A function that makes the arena cannot return what borrows it, because the arena would be
+/// gone, or would move, which a borrow forbids:
+///
+/// ```compile_fail,E0515
+/// use baregrad::{Arena, Tape};
+///
+/// fn make<'t>() -> Tape<'t> {
+///     let mut arena = Arena::<16, 8>::new();
+///     arena.tape() // refers to the local `arena`
+/// }
+/// ```
+///
+/// In a program that never ends, the arena of a `static` is lent for good, by a cell made for
+/// that, such as `StaticCell::init` of `static_cell`: it gives a `&'static mut Arena`, whose
+/// tape and variables have the lifetime `'static`, and may stand anywhere.
 #[derive(Debug)]
 #[repr(C)]
 // A vector that crosses a cache line is slow to read back.

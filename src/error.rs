@@ -35,6 +35,7 @@ pub(crate) const MAX_OPERANDS: usize = 3;
 /// `unwrap` print the former. Without `std` it leaves out the value of an optimizer's
 /// hyper-parameter: an `unwrap` would link the printing of floats for it, some 20 KB.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Error {
     /// What went wrong.
     pub kind: ErrorKind,

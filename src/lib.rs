@@ -228,18 +228,25 @@
 //! gradients, an [`optim::Optimizer`] turns them into better parameters, and
 //! [`Tape::replay`] computes everything again.
 //!
-//! Below that, each layer knows only the ones to its right:
+//! Inside, each layer knows only those below it (`tests/layers.rs` compares the imports):
 //!
 //! ```text
-//! train  →  calibrate  →  least_squares, optim  →  function, ops  →  tape  →  op  →  shape, error
-//!                                                           ↘ kernel
+//! train
+//! → calibrate
+//! → optim, least_squares
+//! → function
+//! → ops, arena, gradcheck
+//! → tape, var
+//! → op
+//! → kernel, error
+//! → shape, random
 //! ```
 //!
 //! | | |
 //! | --- | --- |
 //! | [`Tape`], [`Var`], [`Arena`] | record, replay, differentiate |
 //! | [`mod@function`] | a model of one sample: evaluated, differentiated, recorded, printed |
-//! | [`ops`] | the operations, and the list tests are driven by |
+//! | [`ops`] | the operations |
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
 //! | [`optim`] | PyTorch's optimizers and schedules |
@@ -267,7 +274,7 @@
 //! - `std` (default): [`HeapArena`], [`train`], optimizer state in a `Vec`, AVX2
 //!   where the CPU has it. `BAREGRAD_SIMD` asks for another [`kernel::Level`].
 //! - `csv`, `json`, `plot`, `progress`, `safetensors`: more of [`train`], with the crates that
-//!   takes. They do nothing without `std`.
+//!   takes. They bring `std`.
 //! - `defmt`: `defmt::Format` for errors and small types.
 
 #![no_std]

@@ -24,6 +24,8 @@ use core::fmt;
 use core::num::NonZeroU32;
 
 pub use rand_core::{Rng, SeedableRng};
+/// `rand_xoshiro`'s type as it is: which algorithm it is belongs to what [`seeded`] promises, and
+/// whoever saves its state needs its own methods.
 pub use rand_xoshiro::Xoshiro128PlusPlus;
 
 /// A range or distribution that does not exist.

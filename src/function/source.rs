@@ -159,6 +159,8 @@ impl Neg for Symbol {
     }
 }
 
+impl crate::kernel::SealedLanes for Symbol {}
+
 impl Lanes for Symbol {
     type Array = [f32; 1];
     type Bits = SymbolBits;

@@ -22,7 +22,7 @@
 //! then, and the total stays what it is.
 
 use super::Lanes;
-use super::generic::{PARTIALS, Sum, for_each, rests, runs, shortest, tree_of};
+use super::slices::{for_each, rests, runs, shortest};
 
 /// Terms of a block of a sum of neighbours. Each of 32 partial sums gets 16: equal numbers
 /// are then off by 4.3 × 2⁻²⁴ at most, by 1.7 on average.
@@ -140,32 +140,6 @@ pub(super) fn in_blocks<const N: usize, const M: usize>(
 fn add(to: &mut [f32], terms: &[f32]) {
     for (to, term) in to.iter_mut().zip(terms) {
         *to += term;
-    }
-}
-
-/// The same for cores without SIMD: what blocks came to so far.
-pub(super) struct OneByOne {
-    total: f32,
-    part: f32,
-}
-
-impl OneByOne {
-    pub(super) const NEW: Self = OneByOne {
-        total: -0.0,
-        part: -0.0,
-    };
-
-    /// Adds a block's partial sums, and begins the next.
-    #[inline(never)]
-    pub(super) fn close(&mut self, partial: &mut [f32; PARTIALS]) {
-        (self.total, self.part) = carry_one(self.total, self.part);
-        self.part += tree_of::<Sum>(partial);
-        partial.fill(-0.0);
-    }
-
-    #[inline(always)]
-    pub(super) fn sum(&self) -> f32 {
-        self.total + self.part
     }
 }
 

@@ -17,8 +17,17 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use wide::u32x8;
 
+/// `wide`'s type as it is, because its own operations are what it is used for: a major version
+/// of `wide` is one of this crate.
 pub(crate) use wide::f32x4;
 pub use wide::f32x8;
+
+/// Only types of this crate are lanes.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for super::f32x8 {}
+}
 
 /// Integer lanes as wide as a [`Lanes`] type. All arithmetic wraps.
 pub trait Bits: Copy {
@@ -70,8 +79,11 @@ pub trait Mask: Copy {
 /// let eight = logistic_map(f32x8::splat(0.3));
 /// assert_eq!(one.to_bits(), eight.to_array()[5].to_bits());
 /// ```
+///
+/// Sealed: the crate's own types only, because all of them must give the same bits.
 pub trait Lanes:
-    Copy
+    sealed::Sealed
+    + Copy
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>

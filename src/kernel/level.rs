@@ -1,5 +1,4 @@
-//! Which lane type kernels run with: what there is, what was asked for, and the
-//! one place where it is chosen.
+//! Which lane type kernels run with: what there is, and what was asked for.
 
 use core::fmt;
 
@@ -29,6 +28,10 @@ pub enum Level {
 
 impl Level {
     const ALL: [Level; 3] = [Level::Scalar, Level::Baseline, Level::Avx2];
+
+    /// Whether flash is scarce. A target without vectors is a microcontroller: what is seldom
+    /// run shares code there rather than being fast, and errors say less where that takes code.
+    pub(crate) const SCARCE_FLASH: bool = !Self::VECTORS;
 
     /// Whether every CPU of the target has vectors.
     pub(crate) const VECTORS: bool = cfg!(any(
@@ -213,64 +216,3 @@ pub(super) fn is_baseline() -> bool {
 pub(super) fn is_scalar() -> bool {
     !Level::VECTORS || level() == Level::Scalar
 }
-
-/// Evaluates an expression with a lane type in place of `$L`: the one place a
-/// lane type is chosen, once per slice.
-///
-/// Where there is no choice, the expression is compiled for no other lane type. With
-/// `alone`, something else is evaluated at the level that only tests ask for.
-macro_rules! with_lanes {
-    ($L:ident => $kernel:expr) => {
-        $crate::kernel::with_lanes!($L => $kernel, alone: {
-            type $L = f32;
-            $kernel
-        })
-    };
-    ($L:ident => $kernel:expr, alone: $alone:expr) => {
-        if const { !$crate::kernel::Level::VECTORS } {
-            type $L = f32;
-            $kernel
-        } else {
-            let level = $crate::kernel::level();
-            if const { cfg!(feature = "std") } && level == $crate::kernel::Level::Scalar {
-                $alone
-            } else {
-                $crate::kernel::with_vectors!(level, $L => $kernel)
-            }
-        }
-    };
-}
-
-/// The same where the level is known, and not to be `Scalar`.
-macro_rules! with_vectors {
-    ($level:expr, $L:ident => $kernel:expr) => {
-        $crate::kernel::with_avx2!($level, $L => $kernel, otherwise: {
-            type $L = $crate::kernel::f32x8;
-            $kernel
-        })
-    };
-}
-
-/// Evaluates an expression with lanes for AVX2, or another one at any other level.
-macro_rules! with_avx2 {
-    ($level:expr, $L:ident => $kernel:expr, otherwise: $otherwise:expr) => {{
-        #[cfg(all(feature = "std", target_arch = "x86_64"))]
-        if $level == $crate::kernel::Level::Avx2 {
-            $crate::kernel::x86::enter(
-                #[inline(always)]
-                || {
-                    type $L = $crate::kernel::x86::M256;
-                    $kernel
-                },
-            )
-        } else {
-            $otherwise
-        }
-        #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-        {
-            let _ = $level;
-            $otherwise
-        }
-    }};
-}
-pub(crate) use {with_avx2, with_lanes, with_vectors};

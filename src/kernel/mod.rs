@@ -1,8 +1,8 @@
 //! Numeric kernels over slices: the part that is fast.
 //!
-//! Each kernel is written once, in [`generic`], over the trait [`Lanes`], and
+//! Each kernel is written once, over the trait [`Lanes`] (see [`generic`]), and
 //! entered here once per slice with the best lane type the CPU has, or the one
-//! asked for (see [`Level`]). Which one that is changes speed, never bits:
+//! asked for (see [`Level`]; `dispatch.rs` decides). Which one that is changes speed, never bits:
 //!
 //! - an element-wise result depends on its own elements only, not on where in
 //!   the slice they stand;
@@ -13,25 +13,36 @@
 //! Kernels know slices and sizes, nothing of tapes. A slice shorter than the
 //! sizes say is not an error here: what is missing is left out.
 
+mod affine;
+mod alone;
+mod axis;
 mod broadcast;
 pub(crate) mod compensated;
+mod dispatch;
+mod element;
 pub mod generic;
 mod huge_angle;
 mod lanes;
 mod level;
-mod line;
+mod map;
 pub mod math;
 mod matmul;
+mod movement;
+mod reduce;
 mod running;
 pub mod scalar;
+mod slices;
+mod softmax;
 #[cfg(any(test, all(target_arch = "arm", target_abi = "eabihf")))]
 mod sqrt;
-mod tiles;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(crate) mod x86;
+mod zip;
 
+pub use axis::Ties;
 pub use broadcast::Broadcast;
 pub(crate) use broadcast::{Row, Walk};
+pub use element::{Acc, Identity, Map, Product, Scale, SquaredDifference};
 pub(crate) use lanes::f32x4;
 pub use lanes::{Bits, Lanes, Mask, f32x8};
 pub use level::{Level, level};
@@ -39,165 +50,47 @@ pub use level::{Level, level};
 pub use level::{LevelError, level_from_env, set_level};
 
 pub(crate) use compensated::{carry, carry_all};
-pub(crate) use generic::IN_ORDER;
-use generic::{Max, Min, PARTIALS, Reduce, Sum, alone};
-pub(crate) use level::{with_avx2, with_lanes, with_vectors};
+pub(crate) use dispatch::{
+    affine, is_short, long_linear, long_squared_distance, seldom_map, set_map, short_dot_and_sum,
+    short_squared_distance, with_avx2, with_lanes, with_vectors, zip_grad_row, zip_row,
+};
+#[cfg(feature = "std")]
+pub(crate) use lanes::sealed::Sealed as SealedLanes;
+pub(crate) use reduce::IN_ORDER;
+use reduce::{Max, Min, Sum, Term, long_sum};
 pub(crate) use running::{Running, sum_in_turn};
-
-/// Whether a kernel overwrites its destination or adds to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acc {
-    /// Overwrite. What the destination held is not read.
-    Set,
-    /// Add to what is there.
-    Add,
-}
-
-impl Acc {
-    /// Overwrites one number, or adds to it.
-    #[inline(always)]
-    pub fn put(self, to: &mut f32, x: f32) {
-        *to = match self {
-            Acc::Set => x,
-            Acc::Add => *to + x,
-        };
-    }
-}
-
-/// An element-wise function of `N` numbers.
-///
-/// A trait and not a closure because `apply` is compiled for every lane type. It
-/// should be `#[inline(always)]`: what is called from a loop, instead of being
-/// part of it, costs a call for each vector and each operation on it.
-///
-/// One implementation serves whole kernels:
-///
-/// ```
-/// use baregrad::kernel::{self, Acc, Lanes, Map};
-///
-/// /// `min(x, y)²`
-/// struct SmallerSquared;
-/// impl Map<2> for SmallerSquared {
-///     #[inline(always)]
-///     fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-///         let smaller = L::select(x.lt(y), x, y);
-///         smaller * smaller
-///     }
-/// }
-///
-/// let mut out = [0.0; 3];
-/// kernel::map(SmallerSquared, [&[1.0, 2.0, 3.0], &[2.0, 1.0, 5.0]], &mut out, Acc::Set);
-/// assert_eq!(out, [1.0, 1.0, 9.0]);
-/// assert_eq!(kernel::sum_of(SmallerSquared, [&[1.0, 2.0, 3.0], &[2.0, 1.0, 5.0]]), 11.0);
-/// ```
-pub trait Map<const N: usize> {
-    /// Slices up to this long are done right where the kernel is called, with what
-    /// every CPU of the target has, whatever the [`Level`]. 0 is better for
-    /// functions that take many operations.
-    const SHORT: usize = 16;
-
-    /// The function, in every lane.
-    fn apply<L: Lanes>(&self, x: &[L; N]) -> L;
-}
-
-impl<const N: usize, F: Map<N>> Map<N> for &F {
-    const SHORT: usize = F::SHORT;
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, x: &[L; N]) -> L {
-        (*self).apply(x)
-    }
-}
 
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if const { has_short_way::<N, F>() } && takes_short_way::<N, F>(out.len()) {
-        generic::short_map(f, xs, out, acc);
+    if const { dispatch::has_short_way::<N, F>() } && dispatch::takes_short_way::<N, F>(out.len()) {
+        map::short_map(f, xs, out, acc);
     } else {
-        long_map(f, xs, out, acc);
-    }
-}
-
-/// [`map`] that overwrites, of which alone code is made.
-#[inline]
-pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
-    if const { has_short_way::<N, F>() } && takes_short_way::<N, F>(out.len()) {
-        generic::short_map_as::<N, F, false>(f, xs, out);
-    } else {
-        long_set_map(f, xs, out);
-    }
-}
-
-#[inline(never)]
-fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
-    if const { has_short_way::<N, F>() } {
-        return with_avx2!(level(), L => generic::map_as::<L, N, F, false>(f, xs, out), otherwise: alone::map(&f, xs, out, Acc::Set));
-    }
-    with_lanes!(L => generic::map_as::<L, N, F, false>(f, xs, out), alone: alone::map(&f, xs, out, Acc::Set));
-}
-
-// The long way out is not inlined: with it, short slices would pay for the
-// registers and the stack that vectors need. Functions with a short way need it for AVX2
-// alone. They come here for two reasons more, which need not be fast: one number at a
-// time, which only tests ask for, and the first long slice, before the level is known.
-#[inline(never)]
-fn long_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if const { has_short_way::<N, F>() } {
-        return with_avx2!(level(), L => generic::map::<L, N, F>(f, xs, out, acc), otherwise: alone::map(&f, xs, out, acc));
-    }
-    with_lanes!(L => generic::map::<L, N, F>(f, xs, out, acc), alone: alone::map(&f, xs, out, acc));
-}
-
-/// [`map`] that is seldom run: without vectors it is one loop, to overwrite or to add.
-#[inline]
-pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
-    f: F,
-    xs: [&[f32]; N],
-    out: &mut [f32],
-    acc: Acc,
-) {
-    if const { Level::VECTORS } {
-        map(f, xs, out, acc);
-    } else {
-        generic::map_in_one_loop(f, xs, out, acc);
+        dispatch::long_map(f, xs, out, acc);
     }
 }
 
 /// `x[i] = f(x[i])`.
 #[inline(never)]
 pub fn map_in_place<F: Map<1>>(f: F, x: &mut [f32]) {
-    with_lanes!(L => generic::map_in_place::<L, F>(f, x), alone: alone::map_in_place(&f, x));
+    with_lanes!(L => map::map_in_place::<L, F>(f, x), alone: alone::map_in_place(&f, x));
 }
 
 /// `x[i] = f(x[i], y[i])`.
 #[inline(never)]
 pub fn zip_in_place<F: Map<2>>(f: F, x: &mut [f32], y: &[f32]) {
-    with_lanes!(L => generic::zip_in_place::<L, F>(f, x, y), alone: alone::zip_in_place(&f, x, y));
+    with_lanes!(L => map::zip_in_place::<L, F>(f, x, y), alone: alone::zip_in_place(&f, x, y));
 }
 
 /// The sum of `f(x[i], …)`, in the order of [`sum`].
 #[inline]
 pub fn sum_of<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    reduce::<Sum, N, F>(f, xs)
-}
-
-#[inline]
-fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    if generic::shortest(&xs) <= generic::IN_ORDER {
-        generic::in_order::<R, N, F>(f, xs)
-    } else {
-        long_reduce::<R, N, F>(f, xs)
-    }
-}
-
-#[inline(never)]
-fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
-    with_lanes!(L => generic::long_reduce::<L, R, N, F>(f, xs), alone: alone::reduce::<R, N>(&f, xs))
+    dispatch::reduce::<Sum, N, F>(f, xs)
 }
 
 /// The sum of all elements, `-0.0` (the identity of addition) if there are none.
 ///
-/// Up to [`generic::IN_ORDER`] elements are added in order. More are dealt out to
+/// Up to [`IN_ORDER`] elements are added in order. More are dealt out to
 /// 32 partial sums, element `i` to number `i % 32`, which are then added as a
 /// fixed tree: 32 partial sums are four vectors of eight, enough to hide the
 /// latency of an addition, and a target with narrower registers, or none, walks
@@ -229,7 +122,7 @@ pub fn sum(x: &[f32]) -> f32 {
 /// ```
 #[inline(never)]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
-    if Level::VECTORS || generic::shortest(&[x, y]) <= IN_ORDER {
+    if Level::VECTORS || slices::shortest(&[x, y]) <= IN_ORDER {
         sum_of(Product, [x, y])
     } else {
         long_sum(Term::Product, x, y)
@@ -245,95 +138,31 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 /// ```
 #[inline]
 pub fn dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
-    if generic::shortest(&[x, g]) <= IN_ORDER {
-        short_dot_and_sum(x, g)
+    if slices::shortest(&[x, g]) <= IN_ORDER {
+        dispatch::short_dot_and_sum(x, g)
     } else {
-        long_dot_and_sum(x, g)
+        dispatch::long_dot_and_sum(x, g)
     }
-}
-
-/// [`dot_and_sum`] of up to [`IN_ORDER`] elements.
-#[inline(always)]
-pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
-    line::in_order(x, g)
-}
-
-#[inline(never)]
-fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
-    with_lanes!(L => line::dot_and_sum::<L>(x, g))
 }
 
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].
 #[inline(never)]
 pub fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
-    if generic::shortest(&[x, y]) <= IN_ORDER {
-        short_squared_distance(x, y)
+    if slices::shortest(&[x, y]) <= IN_ORDER {
+        dispatch::short_squared_distance(x, y)
     } else {
-        long_squared_distance(x, y)
-    }
-}
-
-/// [`squared_distance`] of up to [`IN_ORDER`] elements.
-#[inline(always)]
-pub(crate) fn short_squared_distance(x: &[f32], y: &[f32]) -> f32 {
-    generic::in_order::<Sum, 2, _>(SquaredDifference, [x, y])
-}
-
-/// [`squared_distance`] of more.
-#[inline]
-pub(crate) fn long_squared_distance(x: &[f32], y: &[f32]) -> f32 {
-    if Level::VECTORS {
-        long_reduce::<Sum, 2, _>(SquaredDifference, [x, y])
-    } else {
-        long_sum(Term::SquaredDifference, x, y)
-    }
-}
-
-/// The terms that [`long_sum`] adds.
-#[derive(Clone, Copy)]
-enum Term {
-    X,
-    Product,
-    SquaredDifference,
-}
-
-/// Long sums without vectors. All but the innermost loops are there once, which saves 60
-/// bytes of flash.
-#[inline(never)]
-fn long_sum(term: Term, mut x: &[f32], mut y: &[f32]) -> f32 {
-    let (mut total, mut part) = (Sum::IDENTITY, Sum::IDENTITY);
-    loop {
-        let mut partial = [Sum::IDENTITY; PARTIALS];
-        let mut left = compensated::BLOCK;
-        while left > 0 && !x.is_empty() && !y.is_empty() {
-            for (sum, (x, y)) in partial.iter_mut().zip(x.iter().zip(y)) {
-                *sum += match term {
-                    Term::X => *x,
-                    Term::Product => Product.apply(&[*x, *y]),
-                    Term::SquaredDifference => SquaredDifference.apply(&[*x, *y]),
-                };
-            }
-            x = x.get(PARTIALS..).unwrap_or_default();
-            y = y.get(PARTIALS..).unwrap_or_default();
-            left -= PARTIALS;
-        }
-        part += generic::tree_of::<Sum>(&mut partial);
-        (total, part) = compensated::carry_one(total, part);
-        if x.is_empty() || y.is_empty() {
-            // The total has taken all that it can.
-            return total;
-        }
+        dispatch::long_squared_distance(x, y)
     }
 }
 
 /// The largest element, NaN if there is one; `-inf` if there is none.
 pub fn max(x: &[f32]) -> f32 {
-    reduce::<Max, 1, _>(Identity, [x])
+    dispatch::reduce::<Max, 1, _>(Identity, [x])
 }
 
 /// The smallest element, NaN if there is one; `inf` if there is none.
 pub fn min(x: &[f32]) -> f32 {
-    reduce::<Min, 1, _>(Identity, [x])
+    dispatch::reduce::<Min, 1, _>(Identity, [x])
 }
 
 /// Reduces the middle dimension of `x`, `[outer, len, inner]`, to `out`,
@@ -342,72 +171,26 @@ pub fn min(x: &[f32]) -> f32 {
 /// which starts with what rounding took from the total: an error of nine times 2⁻²⁴ at
 /// most, however many terms there are.
 pub fn sum_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    reduce_axis::<Sum>(x, sizes, out);
+    dispatch::reduce_axis::<Sum>(x, sizes, out);
 }
 
 /// Like [`sum_axis`], with the largest element; NaN if there is one.
 pub fn max_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    reduce_axis::<Max>(x, sizes, out);
+    dispatch::reduce_axis::<Max>(x, sizes, out);
 }
 
 /// Like [`sum_axis`], with the smallest element; NaN if there is one.
 pub fn min_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    reduce_axis::<Min>(x, sizes, out);
-}
-
-#[inline]
-fn reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    match (sizes, out) {
-        ([1, _, 1], [out]) => *out = reduce::<R, 1, _>(Identity, [x]),
-        (_, out) => long_reduce_axis::<R>(x, sizes, out),
-    }
-}
-
-#[inline(never)]
-fn long_reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    if out.is_empty() {
-        return; // whatever the sizes are, here and below
-    }
-    if const { R::ROUNDS && Level::VECTORS } {
-        return sum_slabs(x, sizes, out, Acc::Set);
-    }
-    with_lanes!(L => generic::reduce_axis::<L, R>(x, sizes, out));
-}
-
-/// [`sum_axis`], or that added to what is there.
-#[inline(never)]
-fn sum_slabs(x: &[f32], sizes: [usize; 3], out: &mut [f32], acc: Acc) {
-    with_lanes!(L => generic::sum_axis::<L>(x, sizes, out, acc));
+    dispatch::reduce_axis::<Min>(x, sizes, out);
 }
 
 /// `out = f(a, b)` over operands that are stretched to one shape.
 #[inline]
 pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    if is_short::<2, F>(stretch.inner()) || level::is_scalar() {
-        generic::zip::<f32, F>(f, stretch, a, b, out);
+    if dispatch::is_short::<2, F>(stretch.inner()) || level::is_scalar() {
+        zip::zip::<f32, F>(f, stretch, a, b, out);
     } else {
-        long_zip(f, stretch, a, b, out);
-    }
-}
-
-#[inline(never)]
-fn long_zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    with_vectors!(level(), L => generic::zip::<L, F>(f, stretch, a, b, out));
-}
-
-/// [`zip`] of a single row, for few elements or without vectors.
-#[inline(always)]
-pub(crate) fn zip_row<F: Map<2>>(f: F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
-    match row {
-        Row::Both => generic::short_map_as::<2, _, false>(&f, [a, b], out),
-        Row::OnlyA => {
-            let f = generic::Last(&f, generic::one(b, 0));
-            generic::short_map_as::<1, _, false>(f, [a], out);
-        }
-        Row::OnlyB => {
-            let f = generic::LastButOne(&f, generic::one(a, 0));
-            generic::short_map_as::<1, _, false>(f, [b], out);
-        }
+        dispatch::long_zip(f, stretch, a, b, out);
     }
 }
 
@@ -427,64 +210,14 @@ pub fn zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    if is_short::<3, F>(stretch.inner()) || stretch.inner() <= IN_ORDER || level::is_scalar() {
-        generic::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
+    if dispatch::is_short::<3, F>(stretch.inner())
+        || stretch.inner() <= IN_ORDER
+        || level::is_scalar()
+    {
+        zip::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
     } else {
-        long_zip_grad(f, stretch, slices, grad, acc);
+        dispatch::long_zip_grad(f, stretch, slices, grad, acc);
     }
-}
-
-#[inline(never)]
-fn long_zip_grad<F: Map<3>>(
-    f: F,
-    stretch: &Broadcast,
-    slices: [&[f32]; 3],
-    grad: &mut [f32],
-    acc: Acc,
-) {
-    if !stretch.has_inner().0 {
-        return generic::zip_grad_of_rows(f, stretch, slices, grad, acc);
-    }
-    with_vectors!(level(), L => generic::zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc));
-}
-
-/// [`zip_grad`] of a single row, for few elements or without vectors.
-#[inline(always)]
-pub(crate) fn zip_grad_row<F: Map<3>>(
-    f: F,
-    row: Row,
-    [g, own, other]: [&[f32]; 3],
-    grad: &mut [f32],
-    acc: Acc,
-) {
-    match row {
-        Row::Both => generic::short_map(&f, [g, own, other], grad, acc),
-        Row::OnlyA => {
-            let f = generic::Last(&f, generic::one(other, 0));
-            generic::short_map(f, [g, own], grad, acc);
-        }
-        Row::OnlyB => {
-            let f = generic::LastButOne(&f, generic::one(own, 0));
-            add_up(sum_of(f, [g, other]), grad, acc);
-        }
-    }
-}
-
-/// Whether there are slices that are done right where the kernel is called.
-const fn has_short_way<const N: usize, F: Map<N>>() -> bool {
-    !Level::VECTORS || F::SHORT > 0
-}
-
-/// Whether a slice of this length is done there: all are, unless there are wider vectors.
-#[inline(always)]
-fn takes_short_way<const N: usize, F: Map<N>>(len: usize) -> bool {
-    is_short::<N, F>(len) || level::is_baseline()
-}
-
-/// Whether a single row of this length is best done one element at a time.
-#[inline(always)]
-pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
-    !Level::VECTORS || len <= F::SHORT
 }
 
 /// `out[m, n] = a[m, k] · b[k, n]`.
@@ -492,13 +225,7 @@ pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
 /// Products are added in order of `k`, more than 64 in blocks as by [`sum_axis`]; with
 /// `n == 1`, where both factors of a sum are contiguous, in the order of [`sum`].
 pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
-    long_linear(a, b, &[], out, [m, k, n]);
-}
-
-/// A matrix product, with the lanes there are.
-#[inline(never)]
-fn product(job: &matmul::Job<'_>, out: &mut [f32]) {
-    with_lanes!(L => matmul::compute::<L>(job, out));
+    dispatch::long_linear(a, b, &[], out, [m, k, n]);
 }
 
 /// `out[k, n] = a[m, k]ᵀ · g[m, n]`, or `+=`: the gradient of a right factor.
@@ -508,18 +235,9 @@ fn product(job: &matmul::Job<'_>, out: &mut [f32]) {
 #[inline]
 pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     if Level::VECTORS && k == 1 && n == 1 {
-        return add_up(sum_of(Product, [a, g]), out, acc);
+        return dispatch::add_up(sum_of(Product, [a, g]), out, acc);
     }
-    long_matmul_tn(a, g, out, [m, k, n], acc);
-}
-
-#[inline]
-fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
-    if const { Level::VECTORS } {
-        product(&matmul::tn_job(a, g, sizes, acc), out);
-    } else {
-        generic::matmul_tn::<f32>(a, g, out, sizes, acc);
-    }
+    dispatch::long_matmul_tn(a, g, out, [m, k, n], acc);
 }
 
 /// `out[m, k] = g[m, n] · b[k, n]ᵀ`, or `+=`: the gradient of a left factor.
@@ -528,9 +246,9 @@ fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc:
 /// `k == 1` in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     if const { Level::VECTORS } {
-        product(&matmul::nt_job(g, b, [m, k, n], acc), out);
+        dispatch::product(&matmul::nt_job(g, b, [m, k, n], acc), out);
     } else {
-        generic::matmul_nt::<f32>(g, b, out, [m, k, n], acc);
+        matmul::matmul_nt::<f32>(g, b, out, [m, k, n], acc);
     }
 }
 
@@ -538,25 +256,9 @@ pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
 #[inline]
 pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     if let (1, 1, [w], [b]) = (k, n, w, b) {
-        return line(x, *w, *b, out);
+        return dispatch::affine(x, *w, *b, out);
     }
-    long_linear(x, w, b, out, [m, k, n]);
-}
-
-/// [`linear`] with one input and one output.
-#[inline(always)]
-pub(crate) fn line(x: &[f32], w: f32, b: f32, out: &mut [f32]) {
-    set_map(Line(w, b), [x], out);
-}
-
-/// [`linear`] with more than one input or output.
-#[inline]
-pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3]) {
-    if const { Level::VECTORS } {
-        product(&matmul::linear_job(x, w, b, sizes), out);
-    } else {
-        generic::linear::<f32>(x, w, b, out, sizes);
-    }
+    dispatch::long_linear(x, w, b, out, [m, k, n]);
 }
 
 /// `out[n]` is the sum of the rows of `x[m, n]`, in the order of [`sum_axis`]; if `n` is
@@ -564,21 +266,9 @@ pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], size
 #[inline]
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     if Level::VECTORS && n == 1 {
-        return add_up(sum(x), out, acc);
+        return dispatch::add_up(sum(x), out, acc);
     }
-    long_sum_rows(x, [m, n], out, acc);
-}
-
-#[inline(never)]
-fn long_sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    if const { Level::VECTORS } {
-        return sum_slabs(x, [1, m, n], out, acc);
-    }
-    let x = x.get(..m * n).unwrap_or_default();
-    if n == 1 && m > IN_ORDER {
-        return add_up(long_sum(Term::X, x, x), out, acc);
-    }
-    tiles::sum_rows(x, [m, n], out, acc);
+    dispatch::long_sum_rows(x, [m, n], out, acc);
 }
 
 /// `out[outer, i, inner] = x[outer, inner] / n` for each `i` below `len`, or
@@ -587,31 +277,8 @@ fn long_sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
 pub fn spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) {
     match (sizes, x, acc) {
         ([1, _, 1], [x], Acc::Set) => out.fill(x / n),
-        _ => long_spread(x, n, sizes, out, acc),
+        _ => dispatch::long_spread(x, n, sizes, out, acc),
     }
-}
-
-#[inline(never)]
-fn long_spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) {
-    if out.is_empty() {
-        return;
-    }
-    with_lanes!(L => generic::spread::<L>(x, n, sizes, out, acc));
-}
-
-/// Chooses which elements get the gradient of a maximum or minimum, if several equal it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ties {
-    /// The first of them all of it, as with `torch.max(x, axis)`. The first NaN, if
-    /// there are any.
-    First,
-    /// Each the same part, as with `torch.max(x)`. All NaN, if there are any.
-    Even,
-    /// Each the same part, as with `torch.amax(x, axis)`, which multiplies by 1 or 0
-    /// and divides by the number of ties: the others get 0 with the gradient's sign,
-    /// or NaN if that is infinite; and a row with NaN, which equals nothing, is NaN
-    /// throughout.
-    Scaled,
 }
 
 /// Sends `g[outer, inner]` to where `x[outer, i, inner]` equals `y[outer, inner]`, and
@@ -626,14 +293,14 @@ pub fn send_to_extremes(
     acc: Acc,
 ) {
     if !out.is_empty() {
-        generic::send_to_extremes(x, y, g, sizes, ties, out, acc);
+        axis::send_to_extremes(x, y, g, sizes, ties, out, acc);
     }
 }
 
 /// `out[a, high, b, low, c] = x[a, low, b, high, c]`, or `+=`.
 pub fn transpose(x: &[f32], sizes: [usize; 5], out: &mut [f32], acc: Acc) {
     if !out.is_empty() {
-        generic::transpose(x, sizes, out, acc);
+        movement::transpose(x, sizes, out, acc);
     }
 }
 
@@ -643,7 +310,7 @@ pub fn paste(x: &[f32], sizes: [usize; 3], range: [usize; 2], out: &mut [f32], a
     if out.is_empty() {
         return;
     }
-    with_lanes!(L => generic::paste::<L>(x, sizes, range, out, acc));
+    with_lanes!(L => movement::paste::<L>(x, sizes, range, out, acc));
 }
 
 /// The range `start..start + length` of the middle dimension of `x[outer, len,
@@ -652,7 +319,7 @@ pub fn cut(x: &[f32], sizes: [usize; 3], range: [usize; 2], out: &mut [f32], acc
     if out.is_empty() {
         return;
     }
-    with_lanes!(L => generic::cut::<L>(x, sizes, range, out, acc));
+    with_lanes!(L => movement::cut::<L>(x, sizes, range, out, acc));
 }
 
 /// Softmax of the middle dimension of `x[outer, len, inner]`, or its logarithm; sums are
@@ -662,9 +329,9 @@ pub fn softmax<const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
         return;
     }
     if const { Level::VECTORS } {
-        return long_softmax(LOG, x, sizes, out);
+        return dispatch::long_softmax(LOG, x, sizes, out);
     }
-    generic::softmax::<f32, LOG>(x, sizes, out);
+    softmax::softmax::<f32, LOG>(x, sizes, out);
 }
 
 /// The gradient of [`softmax`], from its result `y`.
@@ -681,107 +348,8 @@ pub fn softmax_grad<const LOG: bool>(
     match sizes {
         [outer, len, 1] => {
             let sizes = [outer, len];
-            with_lanes!(L => generic::softmax_grad_of_rows::<L, LOG>(y, g, sizes, out, acc));
+            with_lanes!(L => softmax::softmax_grad_of_rows::<L, LOG>(y, g, sizes, out, acc));
         }
-        _ => generic::softmax_grad_across(LOG, y, g, sizes, out, acc),
-    }
-}
-
-#[inline(never)]
-fn long_softmax(log: bool, x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
-    match sizes {
-        [outer, len, 1] => {
-            let sizes = [outer, len];
-            with_lanes!(L => generic::softmax_of_rows::<L>(log, x, sizes, out));
-        }
-        _ => generic::softmax_across(log, x, sizes, out),
-    }
-}
-
-#[inline(always)]
-fn add_up(sum: f32, out: &mut [f32], acc: Acc) {
-    if let Some(to) = out.first_mut() {
-        acc.put(to, sum);
-    }
-}
-
-/// `x`.
-#[derive(Clone, Copy, Debug)]
-pub struct Identity;
-impl Map<1> for Identity {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
-        x
-    }
-}
-
-/// `x * y`.
-#[derive(Clone, Copy, Debug)]
-pub struct Product;
-impl Map<2> for Product {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-        x * y
-    }
-}
-
-/// `(x - y)²`.
-#[derive(Clone, Copy, Debug)]
-pub struct SquaredDifference;
-impl Map<2> for SquaredDifference {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-        let d = x - y;
-        d * d
-    }
-}
-
-/// `x * w + b`.
-struct Line(f32, f32);
-impl Map<1> for Line {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
-        x * L::splat(self.0) + L::splat(self.1)
-    }
-}
-
-/// `s * x`.
-#[derive(Clone, Copy, Debug)]
-pub struct Scale(pub f32);
-impl Map<1> for Scale {
-    #[inline(always)]
-    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
-        L::splat(self.0) * x
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::indexing_slicing, clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::random::{fill_normal, seeded};
-
-    /// Where there are vectors, nothing else runs it.
-    #[test]
-    fn long_sums_without_vectors_have_the_same_bits() {
-        let (mut x, mut y) = ([0.0; 200], [0.0; 200]);
-        let mut rng = seeded(1);
-        fill_normal(&mut rng, 0.1, 1.0, &mut x).unwrap();
-        fill_normal(&mut rng, 0.0, 1.0, &mut y).unwrap();
-        for n in IN_ORDER + 1..=x.len() {
-            let (x, y) = (&x[..n], &y[200 - n..]);
-            for (term, expected) in [
-                (Term::X, sum(x)),
-                (Term::Product, dot(x, y)),
-                (Term::SquaredDifference, squared_distance(x, y)),
-            ] {
-                assert_eq!(long_sum(term, x, y).to_bits(), expected.to_bits(), "{n}");
-            }
-            // As far as the shorter goes.
-            let same = |x: &[f32], y: &[f32]| long_sum(Term::Product, x, y).to_bits();
-            let short = &y[..n - 1];
-            assert_eq!(same(x, short), same(&x[..n - 1], short));
-            assert_eq!(same(short, x), same(x, short));
-        }
+        _ => softmax::softmax_grad_across(LOG, y, g, sizes, out, acc),
     }
 }

@@ -1,7 +1,7 @@
 //! A sum of numbers that are computed one after the other.
 
 use super::compensated::{BLOCK, carry_one};
-use super::generic::{IN_ORDER, PARTIALS, Sum, tree_of};
+use super::reduce::{IN_ORDER, PARTIALS, Sum, tree_of};
 
 /// The sum of `n` numbers that stand nowhere, in the order of [`sum`](super::sum) of as
 /// many that do.

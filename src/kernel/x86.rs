@@ -31,7 +31,7 @@
 use core::arch::x86_64::*;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::lanes::{Bits, Lanes, Mask};
+use super::lanes::{Bits, Lanes, Mask, sealed::Sealed};
 
 /// Evaluates an expression of intrinsics.
 macro_rules! avx2 {
@@ -151,6 +151,8 @@ fn shift_left<const N: u32>(x: __m256i) -> __m256i {
 fn shift_right<const N: u32>(x: __m256i) -> __m256i {
     _mm256_srl_epi32(x, _mm_cvtsi32_si128(N as i32))
 }
+
+impl Sealed for M256 {}
 
 impl Lanes for M256 {
     type Array = [f32; 8];

@@ -95,40 +95,40 @@ fn zero_if(nothing: bool, sums: &mut [f32]) {
 pub struct Linear;
 
 impl Linear {
-    /// Tag: one input and one output, a straight line. Most sensors are.
-    const LINE: u32 = 1;
+    /// Tag: one input and one output, an affine function. Most sensors are.
+    const AFFINE: u32 = 1;
     /// Tag: the same, and so few samples that sums are in order.
-    const SHORT_LINE: u32 = 2;
+    const SHORT_AFFINE: u32 = 2;
 
-    /// The forward pass of a layer. On targets without vectors, where flash is scarce, a
-    /// line takes the way of all others, so that a network has no code for lines.
+    /// The forward pass of a layer. Where flash is scarce, an affine function of one number
+    /// takes the way of all others, so that a network has no code for that alone.
     #[inline(always)]
     pub(super) fn layer_forward(cx: &mut Forward<'_>) {
-        if Level::VECTORS {
-            Self.forward(cx);
-        } else {
+        if Level::SCARCE_FLASH {
             Self::any_forward(cx);
+        } else {
+            Self.forward(cx);
         }
     }
 
     /// And its backward pass.
     #[inline(always)]
     pub(super) fn layer_backward(cx: &mut Backward<'_>) {
-        if Level::VECTORS {
-            Self.backward(cx);
-        } else {
+        if Level::SCARCE_FLASH {
             Self::any_backward(cx);
+        } else {
+            Self.backward(cx);
         }
     }
 
-    /// The shape of a layer's result. What tells lines apart is left out where a layer has
-    /// no way of its own for them.
+    /// The shape of a layer's result. The tag is left out where a layer
+    /// has no way of its own for affine functions of one number.
     #[inline(always)]
     pub(super) fn layer_shape(operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
-        if Level::VECTORS {
-            Self.shape(operands, attrs)
-        } else {
+        if Level::SCARCE_FLASH {
             Self::any_shape(operands, attrs)
+        } else {
+            Self.shape(operands, attrs)
         }
     }
 
@@ -144,7 +144,7 @@ impl Linear {
         Ok(shape)
     }
 
-    // Out of line, each: a line would pay for the registers and the stack they need.
+    // Out of line, each: a function of one number would pay for their registers and stack.
 
     #[inline(never)]
     fn any_forward(cx: &mut Forward<'_>) {
@@ -162,7 +162,7 @@ impl Linear {
         }
         // One by one they are as fast without vectors, and take less flash.
         if Level::VECTORS && attrs.tag != 0 && cx.needs_grad(1) {
-            return Self::send_to_line(cx, Backward::grad, |g| kernel::dot_and_sum(x, g));
+            return Self::send_to_affine(cx, Backward::grad, |g| kernel::dot_and_sum(x, g));
         }
         if let Some(grad) = cx.grad(1) {
             kernel::matmul_tn(x, grad.output, grad.operand, sizes, grad.acc);
@@ -173,9 +173,9 @@ impl Linear {
         }
     }
 
-    /// Both gradients of a line, in one pass.
+    /// Both gradients of an affine function of one number, in one pass.
     #[inline(always)]
-    fn send_to_line<'a>(
+    fn send_to_affine<'a>(
         cx: &mut Backward<'a>,
         lend: for<'g> fn(&'g mut Backward<'a>, usize) -> Option<Grad<'g>>,
         dot_and_sum: impl FnOnce(&[f32]) -> (f32, f32),
@@ -200,9 +200,9 @@ impl Op for Linear {
         attrs.tag = if k != 1 || n != 1 {
             0
         } else if m > kernel::IN_ORDER {
-            Self::LINE
+            Self::AFFINE
         } else {
-            Self::SHORT_LINE
+            Self::SHORT_AFFINE
         };
         Ok(shape)
     }
@@ -212,15 +212,15 @@ impl Op for Linear {
             return Self::any_forward(cx);
         }
         if let ([x, [w, ..], [b, ..]], out) = cx.split() {
-            kernel::line(x, *w, *b, out);
+            kernel::affine(x, *w, *b, out);
         }
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        // Of the gradients, those of `w` and of `b`, to be written and not added to.
-        if cx.attrs().tag == Self::SHORT_LINE && cx.are_first(0b110) && !cx.needs_grad(0) {
+        // The gradients of `w` and `b` are needed alone, and to be written, not added to.
+        if cx.attrs().tag == Self::SHORT_AFFINE && cx.are_first(0b110) && !cx.needs_grad(0) {
             let x = cx.operand(0);
-            Self::send_to_line(cx, Backward::first_grad, |g| {
+            Self::send_to_affine(cx, Backward::first_grad, |g| {
                 kernel::short_dot_and_sum(x, g)
             });
         } else {

@@ -3,9 +3,9 @@
 //! An entry holds everything there is to an operation: shape rule, forward,
 //! backward, method and documentation. Element-wise ones only say what happens
 //! to an element ([`Unary`], [`Binary`]); the loops are in
-//! [`kernel`]. Registered in [`ALL`], an operation is compared
+//! [`kernel`]. With a line in its file's `ENTRIES`, an operation is compared
 //! with PyTorch, checked against finite differences and run with every lane
-//! type by the tests, without another line.
+//! type by the tests.
 
 pub mod activation;
 pub mod arithmetic;
@@ -26,7 +26,8 @@ use crate::op::{Attrs, Backward, Forward, Op, PassGrad};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-/// Every operation, file by file.
+/// Every operation, file by file: for the tests, and not part of the documented interface.
+#[doc(hidden)]
 pub const ALL: &[&[Entry]] = &[
     arithmetic::ENTRIES,
     compare::ENTRIES,
@@ -40,7 +41,8 @@ pub const ALL: &[&[Entry]] = &[
     loss::ENTRIES,
 ];
 
-/// What tests need to know to try an operation.
+/// All that tests need to know to try an operation.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// The name in PyTorch's reference values.
@@ -95,7 +97,8 @@ impl Entry {
     }
 }
 
-/// How an operation is called.
+/// The way an operation is called by tests.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub enum Build {
     /// One operand.
@@ -121,7 +124,8 @@ impl Build {
     }
 }
 
-/// Where an operation can be tried.
+/// The numbers with which tests try an operation.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Domain {
     /// Numbers of either sign, at a distance from 0.
@@ -134,6 +138,7 @@ pub enum Domain {
 
 /// Arguments beside the operands, by PyTorch's names. An operation reads those
 /// it has.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)]
 pub struct Args {

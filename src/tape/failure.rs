@@ -5,7 +5,7 @@ use core::panic::Location;
 
 use crate::error::{Error, ErrorKind};
 
-/// Zero-sized stand-in for an [`Error`] within the crate: that has 84 bytes on 32-bit
+/// Zero-sized stand-in for an [`Error`] within the crate: that has 76 bytes on 32-bit
 /// targets, and every call
 /// between two functions would move them. The reason is kept in the tape's state.
 #[derive(Clone, Copy, Debug)]

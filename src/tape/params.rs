@@ -1,6 +1,18 @@
 //! What a tape knows of its parameters as a whole: which of them hold gradients.
 
+use core::cell::Cell;
+
 use crate::op::Node;
+
+/// The parameters as a whole.
+pub(super) struct Params {
+    /// The floats they take, and their gradients as many.
+    pub(super) floats: usize,
+    /// Those that hold gradients.
+    pub(super) collected: Cell<Collected>,
+    /// Those that gradients of the planned loss flow to.
+    pub(super) reached: Collected,
+}
 
 /// Which parameters have collected gradients since the last `zero_grad`: those with
 /// one of these flags. Kept so that the usual turn, one `backward` after each

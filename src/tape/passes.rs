@@ -48,46 +48,41 @@ impl State<'_> {
 
     #[inline]
     pub(crate) fn backward(&mut self, loss: Stamp, gradient: Option<&[f32]>) -> Result<(), Failed> {
-        if self.planned != loss
-            || self.seed_len != gradient.map_or(1, <[f32]>::len)
+        if self.plan.loss != loss
+            || self.plan.seed_len != gradient.map_or(1, <[f32]>::len)
             || self.outdated_from <= self.stamps.id(loss)
         {
             self.prepare(loss, gradient)?;
-            if self.planned != loss {
+            if self.plan.loss != loss {
                 return Ok(());
             }
         }
-        let starts_anew = self.collected.get() == Collected::NONE;
+        let starts_anew = self.params.collected.get() == Collected::NONE;
         if starts_anew {
-            self.collected.set(self.reached);
+            self.params.collected.set(self.params.reached);
         }
         // Should an operation unwind, gradients are half done: they are forgotten.
-        let collected = self.collected.get();
+        let collected = self.params.collected.get();
         if UNWINDS {
-            self.collected.set(Collected::NONE);
+            self.params.collected.set(Collected::NONE);
         }
         match gradient {
             None => {
-                if let Some(seed) = self.floats.get_mut(self.seed) {
+                if let Some(seed) = self.floats.get_mut(self.plan.seed) {
                     *seed = 1.0;
                 }
             }
             Some(gradient) => {
-                let seed = self.floats.get_mut(self.seed..).unwrap_or_default();
-                for (to, g) in seed.iter_mut().take(self.seed_len).zip(gradient) {
+                let seed = self.floats.get_mut(self.plan.seed..).unwrap_or_default();
+                for (to, g) in seed.iter_mut().take(self.plan.seed_len).zip(gradient) {
                     *to = *g;
                 }
             }
         }
 
-        Backward::run(
-            &self.nodes,
-            self.first_planned,
-            &mut self.floats,
-            starts_anew,
-        );
+        Backward::run(&self.nodes, self.plan.first, &mut self.floats, starts_anew);
         if UNWINDS {
-            self.collected.set(collected);
+            self.params.collected.set(collected);
         }
         Ok(())
     }
@@ -105,17 +100,17 @@ impl State<'_> {
             if self.outdated_from <= self.id(loss) {
                 return Err(self.fail(ErrorKind::NotReplayed));
             }
-            if self.planned == stamp {
+            if self.plan.loss == stamp {
                 return Ok(());
             }
         }
-        if is_param || self.collected.get() != Collected::NONE {
+        if is_param || self.params.collected.get() != Collected::NONE {
             self.mark_written();
         }
         if !is_param {
-            return self.plan(loss);
+            return self.make_plan(loss);
         }
-        self.forget_plan(); // it would not know of the mark
+        self.plan.forget(); // it would not know of the mark
         let node = self.nodes.at(loss);
         node.set(Node::WRITTEN);
         let range = self.grad_range(node);
@@ -130,7 +125,7 @@ impl State<'_> {
     /// the others for gradients to be added: they get the identity of addition.
     pub(super) fn mark_written(&mut self) {
         let _ = self.settle(Purpose::Add);
-        self.collected.set(Collected::WRITTEN);
+        self.params.collected.set(Collected::WRITTEN);
     }
 
     /// Fills the gradients of parameters that no backward pass has reached with what
@@ -140,8 +135,8 @@ impl State<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Failed> {
-        let collected = self.collected.get().0;
-        let (mut number, mut place) = (0, self.param_floats);
+        let collected = self.params.collected.get().0;
+        let (mut number, mut place) = (0, self.params.floats);
         for param in self.nodes.iter().filter(|node| node.has(Node::PARAM)) {
             if param.has(collected) {
                 param.set(Node::WRITTEN);
@@ -163,14 +158,14 @@ impl State<'_> {
 
     #[inline]
     pub(crate) fn zero_grad(&self) {
-        self.collected.set(Collected::NONE);
+        self.params.collected.set(Collected::NONE);
     }
 
     /// Whether `backward` has reached every parameter, seen at a glance: if not, it
     /// may have all the same.
     #[inline]
     pub(super) fn every_param_has_grad(&self) -> bool {
-        self.collected.get() == Collected::ALL
+        self.params.collected.get() == Collected::ALL
     }
 
     pub(super) fn outdated_from(&self) -> usize {

@@ -107,7 +107,7 @@ impl<'t> State<'t> {
     /// the next replay finds all shapes again.
     #[cold]
     pub(super) fn take_over_pending(&mut self) -> Result<(), Failed> {
-        self.forget_plan();
+        self.plan.forget();
         self.exchange_pending();
         let exchanged = Exchanged(self);
         let result = exchanged.0.run_shape_rules();

@@ -61,15 +61,15 @@ impl<'t> State<'t> {
                 (self.bottom, 0)
             }
             Leaf::Param => {
-                let place = self.param_floats;
+                let place = self.params.floats;
                 // Gradients already collected move.
-                if self.collected.get() != Collected::NONE {
+                if self.params.collected.get() != Collected::NONE {
                     move_up(self.floats.part(place, place + len), len);
-                    if self.collected.get() == Collected::ALL {
-                        self.collected.set(Collected::PLANNED);
+                    if self.params.collected.get() == Collected::ALL {
+                        self.params.collected.set(Collected::PLANNED);
                     }
                 }
-                self.param_floats += len;
+                self.params.floats += len;
                 (place, Node::PARAM | Node::REQUIRES_GRAD)
             }
         };
@@ -77,10 +77,10 @@ impl<'t> State<'t> {
         let stamp = self.push_leaf(ptr, slice, len, flags, shape, at);
         let last = Last::of(self);
         let to = last.state.floats.part(place, len).iter_mut();
-        if Level::VECTORS
+        if !Level::SCARCE_FLASH
             && let Some(values) = values
         {
-            // Without a call for each of them. Flash is not scarce there.
+            // Without a call for each of them.
             to.zip(values).for_each(|(to, x)| *to = *x);
         } else {
             to.enumerate().for_each(|(i, to)| *to = value(i));
@@ -168,7 +168,7 @@ impl<'t> State<'t> {
         node.next.set(None);
         node.tensor.shape = *shape;
         self.nodes.grow();
-        self.forget_plan();
+        self.plan.forget();
         stamp
     }
 
@@ -191,8 +191,8 @@ impl<'t> State<'t> {
         }
         // Until it is pushed, the node is not in use.
         let (id, ptr) = match self.reserve(0) {
-            // Another reason says more, where flash is not scarce.
-            Err(_) if Level::VECTORS => return Err(self.fail_full(tape, op, vars, attrs)),
+            // Another reason says more.
+            Err(_) if !Level::SCARCE_FLASH => return Err(self.fail_full(tape, op, vars, attrs)),
             ptr => (self.nodes.len(), ptr?),
         };
         let mut operands = [Operand::NONE; MAX_OPERANDS];
@@ -212,9 +212,9 @@ impl<'t> State<'t> {
         let source = first.ptr().filter(|_| op.is_view());
         let (values, cap, saved) = match source {
             Some(source) => {
-                // Where flash is scarce, the gradient that a view of another number of
-                // elements can be given is still no longer than its source.
-                if Level::VECTORS {
+                // Without the check, the gradient that a view of another number of elements
+                // can be given is still no longer than its source.
+                if !Level::SCARCE_FLASH {
                     self.expect_view(first, &shape)?;
                 }
                 let source = self.nodes.at(source);

@@ -10,14 +10,14 @@ use crate::op::{Node, NodePtr};
 impl State<'_> {
     /// Keeps the first `keep` nodes.
     pub(super) fn truncate(&mut self, keep: usize) {
-        let old_params = self.param_floats;
+        let old_params = self.params.floats;
         self.nodes_peak = self.nodes_peak.max(self.nodes.len());
         self.note_peak();
         self.forget_dropped(keep);
 
         // Close the gap that dropped parameters leave.
-        let params = self.param_floats;
-        if params < old_params && self.collected.get() != Collected::NONE {
+        let params = self.params.floats;
+        if params < old_params && self.params.collected.get() != Collected::NONE {
             let grads = self.floats.get_mut(params..old_params + params);
             move_down(grads.unwrap_or_default(), old_params - params);
         }
@@ -35,7 +35,7 @@ impl State<'_> {
             }
         }
 
-        self.forget_plan();
+        self.plan.forget();
         self.stamps.advance();
     }
 
@@ -45,7 +45,7 @@ impl State<'_> {
     pub(super) fn forget_dropped(&mut self, keep: usize) {
         for node in self.nodes.get(keep..).unwrap_or_default() {
             if node.has(Node::PARAM) {
-                self.param_floats -= node.len();
+                self.params.floats -= node.len();
             } else if !node.has(Node::BORROWED | Node::VIEW) {
                 // The first values dropped stand highest.
                 let end = self.floats.place(node.tensor.values) + node.cap as usize;
@@ -66,7 +66,7 @@ impl State<'_> {
 
     /// Before what is in use becomes less.
     pub(super) fn note_peak(&mut self) {
-        self.floats_peak = self.floats_peak.max(self.used() + self.scratch);
+        self.floats_peak = self.floats_peak.max(self.used() + self.plan.floats);
     }
 }
 

@@ -23,11 +23,10 @@ use core::cell::Cell;
 use core::ops::Range;
 use core::ptr;
 
-use super::Usage;
 use super::failure::{Failed, Failure};
-use super::params::Collected;
-use super::places::Live;
-use super::plan::{self, PlanMany};
+use super::params::{Collected, Params};
+use super::plan::Plan;
+use super::usage::Usage;
 use crate::error::ErrorKind;
 use crate::op::{Floats, Node, NodePtr, Nodes, Stamp, Stamps};
 use crate::shape::Shape;
@@ -50,30 +49,16 @@ pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 pub(crate) struct State<'t> {
     pub(super) floats: Floats<'t>,
     pub(super) nodes: Nodes<'t>,
-    /// Floats taken by parameters, and where the other values begin.
-    pub(super) param_floats: usize,
+    /// Where the values of constants and results begin.
     pub(super) bottom: usize,
-    /// Floats taken by gradients of intermediate results.
-    pub(super) scratch: usize,
     pub(super) floats_peak: usize,
     pub(super) nodes_peak: usize,
     pub(super) stamps: Stamps,
-    /// The loss whose gradient buffers are planned, where its own is and how long,
-    /// and to which parameters gradients flow.
-    pub(super) planned: Stamp,
-    pub(super) first_planned: Option<NodePtr>,
-    pub(super) seed: usize,
-    pub(super) seed_len: usize,
-    pub(super) reached: Collected,
-    /// Parameters to which none flow, and what is live, while planning.
-    pub(super) unreached: usize,
-    pub(super) live: Live,
-    /// Which parameters hold gradients.
-    pub(super) collected: Cell<Collected>,
+    pub(super) params: Params,
+    pub(super) plan: Plan,
     /// The first operation that a parameter changes the result of.
     pub(super) first_trained: usize,
-    /// What takes over the data of other batch sizes that inputs wait for: a firmware
-    /// that never rebinds any does without.
+    /// How the data of other batch sizes are taken over, if inputs wait for such.
     pub(super) take_over: Option<TakeOver<'t>>,
     /// The first and the last operation to run.
     pub(super) first_op: Option<NodePtr>,
@@ -85,32 +70,38 @@ pub(crate) struct State<'t> {
     pub(super) plan_many: Option<PlanMany<'t>>,
 }
 
+/// How a tape of many nodes plans: a function pointer, so that firmware with few is linked
+/// without it.
+pub(super) type PlanMany<'t> = fn(&mut State<'t>, NodePtr) -> Result<(), Failed>;
+
+/// How data of other batch sizes are taken over: a function pointer, so that firmware that
+/// never rebinds any is linked without it.
 pub(super) type TakeOver<'t> = fn(&mut State<'t>) -> Result<(), Failed>;
 
 impl<'t> State<'t> {
-    pub(super) fn new(floats: &'t mut [f32], nodes: &'t mut [Node]) -> Self {
+    pub(super) fn new(
+        floats: &'t mut [f32],
+        nodes: &'t mut [Node],
+        plan_many: Option<PlanMany<'t>>,
+    ) -> Self {
         let usable_floats = floats.len().min(MAX_FLOATS);
         let floats = floats.get_mut(..usable_floats).unwrap_or_default();
         let usable = nodes.len().min(MAX_NODES);
         let nodes = nodes.get_mut(..usable).unwrap_or_default();
         State {
-            unreached: 0,
-            plan_many: plan::many(usable),
             bottom: usable_floats,
             floats: Floats::new(floats),
             stamps: Stamps::new(nodes.len()),
             nodes: Nodes::new(nodes),
-            param_floats: 0,
-            scratch: 0,
             floats_peak: 0,
             nodes_peak: 0,
-            planned: Stamp::NONE,
-            first_planned: None,
-            live: Cell::new(None),
-            seed: usize::MAX, // none
-            seed_len: 0,
-            reached: Collected::NONE,
-            collected: Cell::new(Collected::NONE),
+            params: Params {
+                floats: 0,
+                collected: Cell::new(Collected::NONE),
+                reached: Collected::NONE,
+            },
+            plan: Plan::new(),
+            plan_many,
             take_over: None,
             first_op: None,
             last_op: None,
@@ -185,14 +176,14 @@ impl<'t> State<'t> {
     /// Whether a gradient has reached a parameter.
     #[inline]
     pub(crate) fn has_grad(&self, param: &Node) -> bool {
-        param.has(self.collected.get().0)
+        param.has(self.params.collected.get().0)
     }
 
     /// A parameter's gradient.
     pub(crate) fn grad(&self, node: &Node) -> Result<&[f32], Failed> {
         let node = self.param(node)?;
         if !self.has_grad(node) {
-            let number = self.params().take_while(|other| !ptr::eq(*other, node));
+            let number = self.all_params().take_while(|other| !ptr::eq(*other, node));
             return Err(self.unused(number.count(), &node.tensor.shape));
         }
         Ok(self.floats.get(self.grad_range(node)).unwrap_or_default())
@@ -205,24 +196,24 @@ impl<'t> State<'t> {
 
     /// Where a parameter's gradient stands.
     pub(super) fn grad_range(&self, param: &Node) -> Range<usize> {
-        let start = self.param_floats + self.floats.place(param.tensor.values);
+        let start = self.params.floats + self.floats.place(param.tensor.values);
         start..start + param.len()
     }
 
     /// Where all of them stand.
     pub(super) fn grads(&self) -> &[f32] {
-        let end = 2 * self.param_floats;
-        self.floats.get(self.param_floats..end).unwrap_or_default()
+        let end = 2 * self.params.floats;
+        self.floats.get(self.params.floats..end).unwrap_or_default()
     }
 
     /// Floats that must stay.
     pub(super) fn used(&self) -> usize {
-        2 * self.param_floats + (self.floats.len() - self.bottom)
+        2 * self.params.floats + (self.floats.len() - self.bottom)
     }
 
     pub(super) fn usage(&self) -> Usage {
         Usage {
-            floats: self.used() + self.scratch,
+            floats: self.used() + self.plan.floats,
             floats_peak: self.floats_peak.max(self.used()),
             floats_capacity: self.floats.len(),
             nodes: self.nodes.len(),
@@ -232,20 +223,14 @@ impl<'t> State<'t> {
         }
     }
 
-    /// Gradients are planned again before they are computed.
-    pub(super) fn forget_plan(&mut self) {
-        self.planned = Stamp::NONE;
-        self.scratch = 0;
-    }
-
     /// Walks the parameters in the order they were made.
-    pub(super) fn params(&self) -> impl Iterator<Item = &Node> {
+    pub(super) fn all_params(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.has(Node::PARAM))
     }
 
     /// Their shapes, in the same order.
     pub(crate) fn param_shapes(&self) -> impl Iterator<Item = Shape> {
-        self.params().map(|node| node.tensor.shape)
+        self.all_params().map(|node| node.tensor.shape)
     }
 
     /// An element of all parameters, and its gradient: 0 if none has reached it. Looks
@@ -253,7 +238,7 @@ impl<'t> State<'t> {
     pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {
         let holds =
             |node: &&Node| index.wrapping_sub(self.floats.place(node.tensor.values)) < node.len();
-        let node = self.params().find(holds)?;
+        let node = self.all_params().find(holds)?;
         let grad = if self.has_grad(node) {
             *self.grads().get(index)?
         } else {
@@ -264,14 +249,14 @@ impl<'t> State<'t> {
 
     /// All gradients of parameters, to be changed.
     pub(crate) fn grads_mut(&mut self) -> &mut [f32] {
-        let (_, grads) = self.floats.pair(self.param_floats);
+        let (_, grads) = self.floats.pair(self.params.floats);
         grads
     }
 
     /// All parameters and all their gradients.
     #[inline]
     pub(crate) fn params_and_grads(&mut self) -> (&mut [f32], &[f32]) {
-        let (params, grads) = self.floats.pair(self.param_floats);
+        let (params, grads) = self.floats.pair(self.params.floats);
         (params, grads)
     }
 }

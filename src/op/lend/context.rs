@@ -307,6 +307,7 @@ fn operand_shape(node: &Node, k: usize) -> Shape {
 
 /// The gradients an operation works on for one of its operands.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Grad<'g> {
     /// The loss's gradient with respect to the result.
     pub output: &'g [f32],

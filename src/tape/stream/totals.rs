@@ -18,7 +18,7 @@ use crate::kernel::compensated::carry_all;
 impl State<'_> {
     /// Refuses totals beside what is planned, if there is no room for them.
     pub(super) fn expect_room_for_totals(&self) -> Result<(), Failed> {
-        let needed = self.used() + self.scratch + self.param_floats;
+        let needed = self.used() + self.plan.floats + self.params.floats;
         let capacity = self.floats.len();
         if needed > capacity {
             return Err(self.fail(ErrorKind::Floats { needed, capacity }));
@@ -31,11 +31,11 @@ impl State<'_> {
     #[cold]
     #[inline(never)]
     pub(crate) fn set_totals_aside(&mut self) {
-        self.forget_plan();
-        self.bottom -= self.param_floats;
+        self.plan.forget();
+        self.bottom -= self.params.floats;
         let (_, totals) = self.grads_and_totals();
         totals.fill(-0.0);
-        if self.collected.get() != Collected::NONE {
+        if self.params.collected.get() != Collected::NONE {
             // Micro-batches should not round what is large already.
             self.mark_written();
             self.carry_grads();
@@ -59,11 +59,11 @@ impl State<'_> {
         for (grad, total) in grads.iter_mut().zip(totals) {
             *grad += *total;
         }
-        self.bottom += self.param_floats;
+        self.bottom += self.params.floats;
     }
 
     fn grads_and_totals(&mut self) -> (&mut [f32], &mut [f32]) {
-        let (params, end) = (self.param_floats, self.bottom + self.param_floats);
+        let (params, end) = (self.params.floats, self.bottom + self.params.floats);
         let floats = self.floats.get_mut(params..end).unwrap_or_default();
         let totals = floats.len() - params.min(floats.len());
         let (grads, totals) = floats.split_at_mut_checked(totals).unwrap_or_default();

@@ -51,8 +51,8 @@ impl<'t> State<'t> {
         mut show: impl FnMut(&mut State<'t>, usize) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
         let before = Before {
-            planned: self.planned,
-            collected: self.collected.get(),
+            planned: self.plan.loss,
+            collected: self.params.collected.get(),
             floats_peak: self.floats_peak,
             take_over: self.take_over,
             outdated_from: self.outdated_from,
@@ -75,7 +75,7 @@ impl<'t> State<'t> {
                 match fits {
                     Ok(()) => fits = tried.0.expect_room_for_totals(),
                     // It names what it takes without them.
-                    Err(_) => totals = tried.0.param_floats,
+                    Err(_) => totals = tried.0.params.floats,
                 }
             }
             let Err(failed) = fits else { continue };
@@ -102,13 +102,13 @@ impl<'t> State<'t> {
         self.give_back();
         // These shapes were accepted before.
         let _ = self.run_shape_rules();
-        self.forget_plan();
+        self.plan.forget();
         let planned = self.nodes.ptr(self.stamps.id(before.planned));
         let planned = planned.filter(|ptr| self.nodes.at(*ptr).stamp == before.planned);
-        match planned.map(|ptr| self.plan(ptr)) {
-            Some(Ok(())) => self.collected.set(before.collected),
+        match planned.map(|ptr| self.make_plan(ptr)) {
+            Some(Ok(())) => self.params.collected.set(before.collected),
             _ if before.collected == Collected::NONE => {}
-            _ => self.collected.set(Collected::WRITTEN),
+            _ => self.params.collected.set(Collected::WRITTEN),
         }
         self.floats_peak = before.floats_peak;
         self.take_over = before.take_over;
@@ -140,7 +140,7 @@ impl<'t> State<'t> {
     /// Finds all shapes and plans the gradients, with what inputs show; those that wait
     /// for other data show that.
     fn try_shapes(&mut self, loss: NodePtr) -> Result<(), Failed> {
-        self.forget_plan();
+        self.plan.forget();
         for ptr in self.nodes.ptrs() {
             let node = self.nodes.at(ptr);
             if node.has(Node::PENDING) && !node.has(Node::TRIED) {
@@ -151,10 +151,10 @@ impl<'t> State<'t> {
         let node = self.nodes.at(loss);
         self.expect_differentiable(node, None)?;
         if node.op.is_some() {
-            self.plan(loss)?;
-            if self.collected.get() != Collected::NONE {
+            self.make_plan(loss)?;
+            if self.params.collected.get() != Collected::NONE {
                 // Nothing has been computed yet.
-                self.collected.set(Collected::WRITTEN);
+                self.params.collected.set(Collected::WRITTEN);
             }
         }
         Ok(())
@@ -174,14 +174,14 @@ impl<'t> State<'t> {
     /// After a trial, from the backward pass on that it planned: the parameters that this
     /// reaches hold gradients, too.
     pub(crate) fn collect_planned(&self) {
-        if self.collected.get() == Collected::WRITTEN {
-            self.collected.set(Collected::WRITTEN_OR_PLANNED);
+        if self.params.collected.get() == Collected::WRITTEN {
+            self.params.collected.set(Collected::WRITTEN_OR_PLANNED);
         }
     }
 
     /// Whether there is nothing to try: `loss` is planned for the shapes there are.
     pub(crate) fn is_ready(&self, loss: NodePtr) -> bool {
         let node = self.nodes.at(loss);
-        self.take_over.is_none() && self.seed_len == 1 && self.planned == node.stamp
+        self.take_over.is_none() && self.plan.seed_len == 1 && self.plan.loss == node.stamp
     }
 }

@@ -1,4 +1,4 @@
-//! A straight line, `x * w + b`: both its gradients in one pass.
+//! An affine function of one number, `x * w + b`: both its gradients in one pass.
 //!
 //! ```text
 //! dots[0..32], sums[0..32] = -0.0
@@ -11,8 +11,9 @@
 //! Two sums take hardly longer than one: what costs is reading `g`.
 
 use super::compensated::in_blocks;
-use super::generic::{PARTIALS, Reduce, Sum, run, tree};
-use super::{Identity, Lanes, Level, Product, f32x8, long_reduce};
+use super::reduce::{PARTIALS, Reduce, Sum, tree};
+use super::slices::run;
+use super::{Lanes, Level, f32x8};
 
 /// Few elements. Two results and not an array of two, which would be packed into
 /// one integer.
@@ -43,18 +44,10 @@ pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
     (dot, sum)
 }
 
-/// Many elements.
+/// Many elements, with vectors.
 #[inline(always)]
 pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
     let n = x.len().min(g.len());
-    if const { L::LEN == 1 } {
-        // Partial sums are in memory then: little to gain, and more flash.
-        let (x, g) = (run(x, 0, n), run(g, 0, n));
-        return (
-            long_reduce::<Sum, 2, _>(Product, [x, g]),
-            long_reduce::<Sum, 1, _>(Identity, [g]),
-        );
-    }
     let xs = [run(x, 0, n), run(g, 0, n)];
     let [dot, sum] = in_blocks(
         xs,

@@ -1,42 +1,15 @@
-//! Matrix products over [`Lanes`], in the three forms a backward pass needs.
-//!
-//! ```text
-//! out[m, n] = A[m, k] · B[k, n]
-//!
-//! for each strip of columns, as wide as a vector or two:
-//!     for each block of rows:
-//!         sums = -0.0                          in registers
-//!         for p in 0..k:
-//!             x = B[p, strip]
-//!             for each row i of the block:
-//!                 sums[i] = sums[i] + A[i, p] * x
-//!         out[block, strip] = sums             or += sums
-//! ```
-//!
-//! Lanes run along columns, and every sum is added in order of `p`: the order is
-//! that of the loop one would write by hand, whatever the block, so blocks can
-//! be of any size. If `k` is more than 64, it is that of [`compensated`], 32 products
-//! at a time. Several rows at once, because a sum waits for the one before
-//! and the others fill the time.
-//!
-//! `Aᵀ · G` reads `A` by columns, which stand next to each other. `G · Bᵀ` would
-//! read a strip of `B` across its rows; the strip is copied into a buffer first
-//! ([`packed`]), and so are columns that do not fill a vector, unless some can be
-//! computed twice. Without SIMD none of this pays: see [`tiles`].
-//!
-//! [`compensated`]: super::compensated
-//!
-//! A result of one column, whose factors are both contiguous along the sum, is
-//! a dot product and goes in the order of [`sum`](super::sum).
+//! Matrix products with vectors: strips of columns, blocks of rows.
 
 use core::hint::black_box;
 
-use super::compensated::{
+use super::super::compensated::{
     ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_unchecked, finite_or_zero, is_finite,
 };
-use super::generic::{Reduce, Sum, reduce, run};
-use super::tiles;
-use super::{Acc, Lanes, Mask, Product};
+use super::super::reduce::{Reduce, Sum, reduce};
+use super::super::slices::run;
+use super::super::{Acc, Lanes, Mask, Product};
+use super::job::Job;
+use super::scalar;
 
 /// Rows of a block.
 const ROWS: usize = 4;
@@ -45,172 +18,9 @@ const ROWS: usize = 4;
 /// vectors take to be filled is more than they save.
 const SMALL: usize = 32;
 
-/// See [`super::matmul`].
-#[inline(always)]
-pub fn matmul<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
-    linear::<L>(a, b, &[], out, [m, k, n]);
-}
-
-/// See [`super::linear`]; no bias if `bias` is empty.
-#[inline(always)]
-pub fn linear<L: Lanes>(
-    x: &[f32],
-    w: &[f32],
-    bias: &[f32],
-    out: &mut [f32],
-    [m, k, n]: [usize; 3],
-) {
-    if const { L::LEN == 1 } {
-        let job = tiles::Job {
-            sizes: [m, k, n],
-            a: tiles::Factor::by_rows(x, k),
-            b: tiles::Factor::by_steps(w, n),
-            bias,
-            acc: Acc::Set,
-        };
-        return tiles::product(&job, out);
-    }
-    compute::<L>(&linear_job(x, w, bias, [m, k, n]), out);
-}
-
-/// See [`super::matmul_tn`].
-#[inline(always)]
-pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if const { L::LEN == 1 } {
-        // One column is computed as one row, so that tiles are full.
-        let (a, g, k, n) = if n == 1 { (g, a, 1, k) } else { (a, g, k, n) };
-        let job = tiles::Job {
-            sizes: [k, m, n],
-            a: tiles::Factor::by_steps(a, k),
-            b: tiles::Factor::by_steps(g, n),
-            bias: &[],
-            acc,
-        };
-        return tiles::product(&job, out);
-    }
-    compute::<L>(&tn_job(a, g, [m, k, n], acc), out);
-}
-
-/// See [`super::matmul_nt`].
-#[inline(always)]
-pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if const { L::LEN == 1 } {
-        let job = tiles::Job {
-            sizes: [m, n, k],
-            a: tiles::Factor::by_rows(g, n),
-            b: tiles::Factor::by_rows(b, n),
-            bias: &[],
-            acc,
-        };
-        return tiles::product(&job, out);
-    }
-    compute::<L>(&nt_job(g, b, [m, k, n], acc), out);
-}
-
-/// `x · w + bias` for vectors.
-pub(super) fn linear_job<'a>(
-    x: &'a [f32],
-    w: &'a [f32],
-    bias: &'a [f32],
-    [m, k, n]: [usize; 3],
-) -> Job<'a> {
-    Job {
-        form: if n == 1 { Form::Dots } else { Form::Plain },
-        sizes: [m, k, n],
-        a: x,
-        a_step: k,
-        b: w,
-        b_step: n,
-        bias,
-        acc: Acc::Set,
-    }
-}
-
-/// `aᵀ · g` for vectors.
-pub(super) fn tn_job<'a>(a: &'a [f32], g: &'a [f32], [m, k, n]: [usize; 3], acc: Acc) -> Job<'a> {
-    let job = Job {
-        form: Form::LeftTransposed,
-        sizes: [k, m, n],
-        a,
-        a_step: k,
-        b: g,
-        b_step: n,
-        bias: &[],
-        acc,
-    };
-    if k == 1 {
-        // A column is its own transpose.
-        let form = if n == 1 { Form::Dots } else { Form::Plain };
-        let a_step = m;
-        Job {
-            form,
-            a_step,
-            ..job
-        }
-    } else if n == 1 {
-        // One column is computed as one row, so that lanes run along it.
-        Job {
-            form: Form::Plain,
-            sizes: [1, m, k],
-            a: g,
-            a_step: m,
-            b: a,
-            b_step: k,
-            ..job
-        }
-    } else {
-        job
-    }
-}
-
-/// `g · bᵀ` for vectors.
-pub(super) fn nt_job<'a>(g: &'a [f32], b: &'a [f32], [m, k, n]: [usize; 3], acc: Acc) -> Job<'a> {
-    let job = Job {
-        form: Form::RightTransposed,
-        sizes: [m, n, k],
-        a: g,
-        a_step: n,
-        b,
-        b_step: n,
-        bias: &[],
-        acc,
-    };
-    if k == 1 {
-        let form = Form::Dots;
-        Job { form, ..job }
-    } else if n == 1 {
-        // A row is its own transpose.
-        let (form, b_step) = (Form::Plain, k);
-        Job {
-            form,
-            b_step,
-            ..job
-        }
-    } else {
-        job
-    }
-}
-
-/// Computes a product. Each form is there once for each lane type, whichever kernels ask
-/// for it: when each kernel had its own, matrix products took a quarter of LLVM's time.
-#[inline(always)]
-pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
-    if const { L::LEN == 1 } {
-        return tiles::product(&job.for_tiles(), out);
-    }
-    // Transposed, there is never a bias, and no code for it.
-    let no_bias = Job { bias: &[], ..*job };
-    match job.form {
-        Form::Dots => dots::<L>(*job, out),
-        Form::Plain => product::<L, false, false>(*job, out),
-        Form::LeftTransposed => product::<L, true, false>(no_bias, out),
-        Form::RightTransposed => product::<L, false, true>(no_bias, out),
-    }
-}
-
 /// `out[i] = a[i, ..] · b`, and the bias.
 #[inline(always)]
-fn dots<L: Lanes>(job: Job<'_>, out: &mut [f32]) {
+pub(super) fn dots<L: Lanes>(job: Job<'_>, out: &mut [f32]) {
     let [m, k, _] = job.sizes;
     for (i, to) in out.iter_mut().take(m).enumerate() {
         let sum = reduce::<L, Sum, 2, _>(Product, [run(job.a, i * k, k), run(job.b, 0, k)]);
@@ -218,73 +28,15 @@ fn dots<L: Lanes>(job: Job<'_>, out: &mut [f32]) {
     }
 }
 
-/// The ways to go through the factors.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// One column, of dot products.
-    Dots,
-    /// Both factors as they stand.
-    Plain,
-    LeftTransposed,
-    RightTransposed,
-}
-
-/// A product to be computed: `a` has `m` rows that begin `a_step` apart (`k` if
-/// transposed), `b` has `k` rows that begin `b_step` apart (`n` if transposed).
-#[derive(Clone, Copy)]
-pub(super) struct Job<'a> {
-    form: Form,
-    sizes: [usize; 3],
-    a: &'a [f32],
-    a_step: usize,
-    b: &'a [f32],
-    b_step: usize,
-    bias: &'a [f32],
-    acc: Acc,
-}
-
-impl<'a> Job<'a> {
-    /// The rest of the factors from product `start` on. (The sizes stay.)
-    #[inline(always)]
-    fn after<const TA: bool>(self, start: usize) -> Self {
-        let passed = if TA { start * self.a_step } else { start };
-        Job {
-            a: self.a.get(passed..).unwrap_or_default(),
-            b: self.b.get(start * self.b_step..).unwrap_or_default(),
-            ..self
-        }
-    }
-
-    /// The same without vectors.
-    fn for_tiles(&self) -> tiles::Job<'a> {
-        let [m, k, n] = self.sizes;
-        tiles::Job {
-            sizes: self.sizes,
-            a: if self.form == Form::LeftTransposed {
-                tiles::Factor::by_steps(self.a, m)
-            } else {
-                tiles::Factor::by_rows(self.a, k)
-            },
-            b: if self.form == Form::RightTransposed {
-                tiles::Factor::by_rows(self.b, k)
-            } else {
-                tiles::Factor::by_steps(self.b, n)
-            },
-            bias: self.bias,
-            acc: self.acc,
-        }
-    }
-}
-
 /// Cuts the result into strips. `TA` and `TB`: whether a factor is transposed.
 #[inline(always)]
-fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
+pub(super) fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
     if out.is_empty() {
         return; // whatever the sizes are
     }
     let [m, k, n] = job.sizes;
     if n < L::LEN && m.saturating_mul(k) <= SMALL {
-        return tiles::product(&job.for_tiles(), out);
+        return scalar::product(&job.for_scalar(), out);
     }
     let mut j = 0;
     if const { !TB } {
@@ -377,7 +129,7 @@ fn sums_in_blocks<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     sums
 }
 
-/// Ends a block of every sum, as [`carry`](super::compensated::carry) does. Whether
+/// Ends a block of every sum, as [`carry`](super::super::compensated::carry) does. Whether
 /// something infinite or NaN was lost is asked of all at once: that costs one addition
 /// each, and if they overflow, no more than the time.
 #[inline(always)]
@@ -500,6 +252,7 @@ fn finish<L: Lanes, const M: usize>(job: Job<'_>, sums: [L; M], j: usize, to: Op
 /// How much of a strip is copied at a time at most, and for how many rows the sums wait
 /// meanwhile: 4 KiB of stack.
 const PACKED: usize = ROWS_IN_ORDER;
+
 const WAITING: usize = 32;
 
 /// Columns `j..j + width` of `B`, in rows `start..start + len`.

@@ -1,6 +1,6 @@
 //! Matrix products without SIMD, and sums of rows, which are products with ones: one
 //! routine for all forms, small in flash, with the order of sums of
-//! [`matmul`](super::matmul).
+//! [the others](super).
 //!
 //! ```text
 //! for each eight columns j and two rows i of the result:
@@ -16,9 +16,9 @@
 //! [`DEPTH`] steps at a time ([`copy`]). What is beyond an edge is computed with
 //! whatever is read there, and not written.
 
-use super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_one};
-use super::generic::{Reduce, Sum};
-use super::{Acc, dot};
+use super::super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_one};
+use super::super::reduce::{Reduce, Sum};
+use super::super::{Acc, dot};
 
 /// Columns of a tile. With two rows 16 sums, and ten factors, fit into 32 registers.
 const WIDTH: usize = 8;
@@ -111,10 +111,10 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
     }
 }
 
-/// See [`super::sum_rows`]. A loop of its own would take 60 bytes of flash more than eight
+/// See [`kernel::sum_rows`](super::super::sum_rows). A loop of its own would take 60 bytes of flash more than eight
 /// ones, and twice the time.
 #[inline(always)]
-pub(super) fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+pub(in super::super) fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     let job = Job {
         sizes: [1, m, n],
         a: Factor::ONES,
@@ -281,7 +281,7 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    use super::super::{Acc, generic};
+    use super::super::super::{Acc, axis, generic};
     use super::sum_rows;
 
     /// Cores without vectors sum up rows so.
@@ -297,7 +297,7 @@ mod tests {
                     let (mut sums, mut right) = (vec![0.3; n], vec![0.3; n]);
                     sum_rows(&x, [m, n], &mut sums, acc);
                     for (j, to) in right.iter_mut().enumerate() {
-                        acc.put(to, generic::sum_of_column(&x, [m, n], j));
+                        acc.put(to, axis::sum_of_column(&x, [m, n], j));
                     }
                     assert_eq!(sums, right, "[{m}, {n}], {acc:?}");
                 }

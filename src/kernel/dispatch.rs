@@ -1,0 +1,358 @@
+//! How kernels are run: the one place where that is decided.
+//!
+//! | target | slices | |
+//! | --- | --- | --- |
+//! | without vectors | all | one number at a time, where the kernel is called; what is long or seldom shares one copy, because flash is scarce there |
+//! | with vectors | short | where the kernel is called, with the vectors that every CPU has: up to [`Map::SHORT`] elements, and sums up to [`IN_ORDER`]; the level is not asked for |
+//! | | long | out of line, with the lanes of the [`level`](super::level): AVX2, what every CPU has, or for tests one number at a time ([`alone`]) |
+//!
+//! The choice never changes bits. Whether a target has vectors is known when it is compiled,
+//! and what is not chosen is not compiled.
+
+use super::element::{Affine, Last, LastButOne};
+use super::reduce::{IN_ORDER, Reduce, Sum, Term, long_sum};
+use super::{Acc, Broadcast, Identity, Level, Map, Product, Row, SquaredDifference};
+use super::{alone, axis, level, map, matmul, reduce, slices, softmax, zip};
+
+/// Whether every CPU of the target has vectors.
+const VECTORS: bool = Level::VECTORS;
+
+/// Whether there are slices that are done right where the kernel is called.
+pub(super) const fn has_short_way<const N: usize, F: Map<N>>() -> bool {
+    !VECTORS || F::SHORT > 0
+}
+
+/// Whether a slice of this length is done there: all are, unless there are wider vectors.
+#[inline(always)]
+pub(super) fn takes_short_way<const N: usize, F: Map<N>>(len: usize) -> bool {
+    is_short::<N, F>(len) || level::is_baseline()
+}
+
+/// Whether a single row of this length is best done one element at a time.
+#[inline(always)]
+pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
+    !VECTORS || len <= F::SHORT
+}
+
+/// [`map`](super::map) that overwrites, of which alone code is made.
+#[inline]
+pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
+    if const { has_short_way::<N, F>() } && takes_short_way::<N, F>(out.len()) {
+        map::short_map_as::<N, F, false>(f, xs, out);
+    } else {
+        long_set_map(f, xs, out);
+    }
+}
+
+#[inline(never)]
+pub(super) fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
+    if const { has_short_way::<N, F>() } {
+        return with_avx2!(level(), L => map::map_as::<L, N, F, false>(f, xs, out), otherwise: alone::map(&f, xs, out, Acc::Set));
+    }
+    with_lanes!(L => map::map_as::<L, N, F, false>(f, xs, out), alone: alone::map(&f, xs, out, Acc::Set));
+}
+
+// The long way out is not inlined: with it, short slices would pay for the
+// registers and the stack that vectors need. Functions with a short way need it for AVX2
+// alone. They come here for two reasons more, which need not be fast: one number at a
+// time, which only tests ask for, and the first long slice, before the level is known.
+#[inline(never)]
+pub(super) fn long_map<const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    if const { has_short_way::<N, F>() } {
+        return with_avx2!(level(), L => map::map::<L, N, F>(f, xs, out, acc), otherwise: alone::map(&f, xs, out, acc));
+    }
+    with_lanes!(L => map::map::<L, N, F>(f, xs, out, acc), alone: alone::map(&f, xs, out, acc));
+}
+
+/// [`map`](super::map) that is seldom run: without vectors it is one loop, to overwrite or to add.
+#[inline]
+pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
+    f: F,
+    xs: [&[f32]; N],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    if const { VECTORS } {
+        map(f, xs, out, acc);
+    } else {
+        map::map_in_one_loop(f, xs, out, acc);
+    }
+}
+
+#[inline]
+pub(super) fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    if slices::shortest(&xs) <= IN_ORDER {
+        reduce::in_order::<R, N, F>(f, xs)
+    } else {
+        long_reduce::<R, N, F>(f, xs)
+    }
+}
+
+#[inline(never)]
+pub(super) fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
+    with_lanes!(L => reduce::long_reduce::<L, R, N, F>(f, xs), alone: alone::reduce::<R, N>(&f, xs))
+}
+
+/// [`dot_and_sum`](super::dot_and_sum) of up to [`IN_ORDER`] elements.
+#[inline(always)]
+pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
+    super::affine::in_order(x, g)
+}
+
+#[inline(never)]
+pub(super) fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
+    // One by one, partial sums are in memory: little to gain, and more flash.
+    let one_by_one = || {
+        let n = x.len().min(g.len());
+        let (x, g) = (slices::run(x, 0, n), slices::run(g, 0, n));
+        (
+            long_reduce::<Sum, 2, _>(Product, [x, g]),
+            long_reduce::<Sum, 1, _>(Identity, [g]),
+        )
+    };
+    if const { !VECTORS } {
+        return one_by_one();
+    }
+    with_lanes!(L => super::affine::dot_and_sum::<L>(x, g), alone: one_by_one())
+}
+
+/// [`squared_distance`](super::squared_distance) of up to [`IN_ORDER`] elements.
+#[inline(always)]
+pub(crate) fn short_squared_distance(x: &[f32], y: &[f32]) -> f32 {
+    reduce::in_order::<Sum, 2, _>(SquaredDifference, [x, y])
+}
+
+/// [`squared_distance`](super::squared_distance) of more.
+#[inline]
+pub(crate) fn long_squared_distance(x: &[f32], y: &[f32]) -> f32 {
+    if VECTORS {
+        long_reduce::<Sum, 2, _>(SquaredDifference, [x, y])
+    } else {
+        long_sum(Term::SquaredDifference, x, y)
+    }
+}
+
+#[inline]
+pub(super) fn reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    match (sizes, out) {
+        ([1, _, 1], [out]) => *out = reduce::<R, 1, _>(Identity, [x]),
+        (_, out) => long_reduce_axis::<R>(x, sizes, out),
+    }
+}
+
+#[inline(never)]
+pub(super) fn long_reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    if out.is_empty() {
+        return; // whatever the sizes are, here and below
+    }
+    if const { R::ROUNDS && VECTORS } {
+        return sum_slabs(x, sizes, out, Acc::Set);
+    }
+    with_lanes!(L => axis::reduce_axis::<L, R>(x, sizes, out));
+}
+
+/// [`sum_axis`](super::sum_axis), or that added to what is there.
+#[inline(never)]
+pub(super) fn sum_slabs(x: &[f32], sizes: [usize; 3], out: &mut [f32], acc: Acc) {
+    with_lanes!(L => axis::sum_axis::<L>(x, sizes, out, acc));
+}
+
+#[inline(never)]
+pub(super) fn long_zip<F: Map<2>>(
+    f: F,
+    stretch: &Broadcast,
+    a: &[f32],
+    b: &[f32],
+    out: &mut [f32],
+) {
+    with_vectors!(level(), L => zip::zip::<L, F>(f, stretch, a, b, out));
+}
+
+/// [`zip`](super::zip) of a single row, for few elements or without vectors.
+#[inline(always)]
+pub(crate) fn zip_row<F: Map<2>>(f: F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
+    match row {
+        Row::Both => map::short_map_as::<2, _, false>(&f, [a, b], out),
+        Row::OnlyA => {
+            let f = Last(&f, slices::one(b, 0));
+            map::short_map_as::<1, _, false>(f, [a], out);
+        }
+        Row::OnlyB => {
+            let f = LastButOne(&f, slices::one(a, 0));
+            map::short_map_as::<1, _, false>(f, [b], out);
+        }
+    }
+}
+
+#[inline(never)]
+pub(super) fn long_zip_grad<F: Map<3>>(
+    f: F,
+    stretch: &Broadcast,
+    slices: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    if !stretch.has_inner().0 {
+        return zip::zip_grad_of_rows(&f, stretch, slices, grad, acc, |f, xs| {
+            long_reduce::<Sum, 2, _>(f, xs)
+        });
+    }
+    with_vectors!(level(), L => zip::zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc));
+}
+
+/// [`zip_grad`](super::zip_grad) of a single row, for few elements or without vectors.
+#[inline(always)]
+pub(crate) fn zip_grad_row<F: Map<3>>(
+    f: F,
+    row: Row,
+    [g, own, other]: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    match row {
+        Row::Both => map::short_map(&f, [g, own, other], grad, acc),
+        Row::OnlyA => {
+            let f = Last(&f, slices::one(other, 0));
+            map::short_map(f, [g, own], grad, acc);
+        }
+        Row::OnlyB => {
+            let f = LastButOne(&f, slices::one(own, 0));
+            add_up(reduce::<Sum, 2, _>(f, [g, other]), grad, acc);
+        }
+    }
+}
+
+/// A matrix product, with the lanes there are.
+#[inline(never)]
+pub(super) fn product(job: &matmul::Job<'_>, out: &mut [f32]) {
+    with_lanes!(L => matmul::compute::<L>(job, out));
+}
+
+#[inline]
+pub(super) fn long_matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
+    if const { VECTORS } {
+        product(&matmul::tn_job(a, g, sizes, acc), out);
+    } else {
+        matmul::matmul_tn::<f32>(a, g, out, sizes, acc);
+    }
+}
+
+/// [`linear`](super::linear) with one input and one output.
+#[inline(always)]
+pub(crate) fn affine(x: &[f32], w: f32, b: f32, out: &mut [f32]) {
+    set_map(Affine(w, b), [x], out);
+}
+
+/// [`linear`](super::linear) with more than one input or output.
+#[inline]
+pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3]) {
+    if const { VECTORS } {
+        product(&matmul::linear_job(x, w, b, sizes), out);
+    } else {
+        matmul::linear::<f32>(x, w, b, out, sizes);
+    }
+}
+
+#[inline(never)]
+pub(super) fn long_sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    if const { VECTORS } {
+        return sum_slabs(x, [1, m, n], out, acc);
+    }
+    let x = x.get(..m * n).unwrap_or_default();
+    if n == 1 && m > IN_ORDER {
+        return add_up(long_sum(Term::X, x, x), out, acc);
+    }
+    matmul::sum_rows(x, [m, n], out, acc);
+}
+
+#[inline(never)]
+pub(super) fn long_spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) {
+    if out.is_empty() {
+        return;
+    }
+    with_lanes!(L => axis::spread::<L>(x, n, sizes, out, acc));
+}
+
+#[inline(never)]
+pub(super) fn long_softmax(log: bool, x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    match sizes {
+        [outer, len, 1] => {
+            let sizes = [outer, len];
+            with_lanes!(L => softmax::softmax_of_rows::<L>(log, x, sizes, out));
+        }
+        _ => softmax::softmax_across(log, x, sizes, out),
+    }
+}
+
+#[inline(always)]
+pub(super) fn add_up(sum: f32, out: &mut [f32], acc: Acc) {
+    if let Some(to) = out.first_mut() {
+        acc.put(to, sum);
+    }
+}
+
+/// Evaluates an expression with a lane type in place of `$L`: the one place a
+/// lane type is chosen, once per slice.
+///
+/// Where there is no choice, the expression is compiled for no other lane type. With
+/// `alone`, something else is evaluated at the level that only tests ask for.
+macro_rules! with_lanes {
+    ($L:ident => $kernel:expr) => {
+        $crate::kernel::with_lanes!($L => $kernel, alone: {
+            type $L = f32;
+            $kernel
+        })
+    };
+    ($L:ident => $kernel:expr, alone: $alone:expr) => {
+        if const { !$crate::kernel::Level::VECTORS } {
+            type $L = f32;
+            $kernel
+        } else {
+            let level = $crate::kernel::level();
+            if const { cfg!(feature = "std") } && level == $crate::kernel::Level::Scalar {
+                $alone
+            } else {
+                $crate::kernel::with_vectors!(level, $L => $kernel)
+            }
+        }
+    };
+}
+
+/// The same where the level is known, and not to be `Scalar`.
+macro_rules! with_vectors {
+    ($level:expr, $L:ident => $kernel:expr) => {
+        $crate::kernel::with_avx2!($level, $L => $kernel, otherwise: {
+            type $L = $crate::kernel::f32x8;
+            $kernel
+        })
+    };
+}
+
+/// Evaluates an expression with lanes for AVX2, or another one at any other level.
+macro_rules! with_avx2 {
+    ($level:expr, $L:ident => $kernel:expr, otherwise: $otherwise:expr) => {{
+        #[cfg(all(feature = "std", target_arch = "x86_64"))]
+        if $level == $crate::kernel::Level::Avx2 {
+            $crate::kernel::x86::enter(
+                #[inline(always)]
+                || {
+                    type $L = $crate::kernel::x86::M256;
+                    $kernel
+                },
+            )
+        } else {
+            $otherwise
+        }
+        #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+        {
+            let _ = $level;
+            $otherwise
+        }
+    }};
+}
+pub(crate) use {with_avx2, with_lanes, with_vectors};

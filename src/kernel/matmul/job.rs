@@ -1,0 +1,156 @@
+//! What a product is computed of, and the way to go through it.
+
+use super::super::Acc;
+use super::scalar;
+
+/// The ways to go through the factors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One column, of dot products.
+    Dots,
+    /// Both factors as they stand.
+    Plain,
+    LeftTransposed,
+    RightTransposed,
+}
+
+/// A product to be computed: `a` has `m` rows that begin `a_step` apart (`k` if
+/// transposed), `b` has `k` rows that begin `b_step` apart (`n` if transposed).
+#[derive(Clone, Copy)]
+pub(in super::super) struct Job<'a> {
+    pub(super) form: Form,
+    pub(super) sizes: [usize; 3],
+    pub(super) a: &'a [f32],
+    pub(super) a_step: usize,
+    pub(super) b: &'a [f32],
+    pub(super) b_step: usize,
+    pub(super) bias: &'a [f32],
+    pub(super) acc: Acc,
+}
+
+impl<'a> Job<'a> {
+    /// The rest of the factors from product `start` on. (The sizes stay.)
+    #[inline(always)]
+    pub(super) fn after<const TA: bool>(self, start: usize) -> Self {
+        let passed = if TA { start * self.a_step } else { start };
+        Job {
+            a: self.a.get(passed..).unwrap_or_default(),
+            b: self.b.get(start * self.b_step..).unwrap_or_default(),
+            ..self
+        }
+    }
+
+    /// The same without vectors.
+    pub(super) fn for_scalar(&self) -> scalar::Job<'a> {
+        let [m, k, n] = self.sizes;
+        scalar::Job {
+            sizes: self.sizes,
+            a: if self.form == Form::LeftTransposed {
+                scalar::Factor::by_steps(self.a, m)
+            } else {
+                scalar::Factor::by_rows(self.a, k)
+            },
+            b: if self.form == Form::RightTransposed {
+                scalar::Factor::by_rows(self.b, k)
+            } else {
+                scalar::Factor::by_steps(self.b, n)
+            },
+            bias: self.bias,
+            acc: self.acc,
+        }
+    }
+}
+
+/// `x · w + bias` for vectors.
+pub(in super::super) fn linear_job<'a>(
+    x: &'a [f32],
+    w: &'a [f32],
+    bias: &'a [f32],
+    [m, k, n]: [usize; 3],
+) -> Job<'a> {
+    Job {
+        form: if n == 1 { Form::Dots } else { Form::Plain },
+        sizes: [m, k, n],
+        a: x,
+        a_step: k,
+        b: w,
+        b_step: n,
+        bias,
+        acc: Acc::Set,
+    }
+}
+
+/// `aᵀ · g` for vectors.
+pub(in super::super) fn tn_job<'a>(
+    a: &'a [f32],
+    g: &'a [f32],
+    [m, k, n]: [usize; 3],
+    acc: Acc,
+) -> Job<'a> {
+    let job = Job {
+        form: Form::LeftTransposed,
+        sizes: [k, m, n],
+        a,
+        a_step: k,
+        b: g,
+        b_step: n,
+        bias: &[],
+        acc,
+    };
+    if k == 1 {
+        // A column is its own transpose.
+        let form = if n == 1 { Form::Dots } else { Form::Plain };
+        let a_step = m;
+        Job {
+            form,
+            a_step,
+            ..job
+        }
+    } else if n == 1 {
+        // One column is computed as one row, so that lanes run along it.
+        Job {
+            form: Form::Plain,
+            sizes: [1, m, k],
+            a: g,
+            a_step: m,
+            b: a,
+            b_step: k,
+            ..job
+        }
+    } else {
+        job
+    }
+}
+
+/// `g · bᵀ` for vectors.
+pub(in super::super) fn nt_job<'a>(
+    g: &'a [f32],
+    b: &'a [f32],
+    [m, k, n]: [usize; 3],
+    acc: Acc,
+) -> Job<'a> {
+    let job = Job {
+        form: Form::RightTransposed,
+        sizes: [m, n, k],
+        a: g,
+        a_step: n,
+        b,
+        b_step: n,
+        bias: &[],
+        acc,
+    };
+    if k == 1 {
+        let form = Form::Dots;
+        Job { form, ..job }
+    } else if n == 1 {
+        // A row is its own transpose.
+        let (form, b_step) = (Form::Plain, k);
+        Job {
+            form,
+            b_step,
+            ..job
+        }
+    } else {
+        job
+    }
+}

@@ -1,0 +1,117 @@
+//! Matrix products over [`Lanes`], in the three forms a backward pass needs.
+//!
+//! ```text
+//! out[m, n] = A[m, k] · B[k, n]
+//!
+//! for each strip of columns, as wide as a vector or two:
+//!     for each block of rows:
+//!         sums = -0.0                          in registers
+//!         for p in 0..k:
+//!             x = B[p, strip]
+//!             for each row i of the block:
+//!                 sums[i] = sums[i] + A[i, p] * x
+//!         out[block, strip] = sums             or += sums
+//! ```
+//!
+//! Lanes run along columns, and every sum is added in order of `p`: the order is
+//! that of the loop one would write by hand, whatever the block, so blocks can
+//! be of any size. If `k` is more than 64, it is that of [`compensated`], 32 products
+//! at a time. Several rows at once, because a sum waits for the one before
+//! and the others fill the time.
+//!
+//! `Aᵀ · G` reads `A` by columns, which stand next to each other. `G · Bᵀ` would
+//! read a strip of `B` across its rows; the strip is copied into a buffer first
+//! ([`vectors`]), and so are columns that do not fill a vector, unless some can be
+//! computed twice. Without SIMD none of this pays: see [`scalar`].
+//!
+//! [`compensated`]: super::compensated
+//!
+//! A result of one column, whose factors are both contiguous along the sum, is
+//! a dot product and goes in the order of [`sum`](super::sum).
+
+mod job;
+mod scalar;
+mod vectors;
+
+use super::{Acc, Lanes};
+pub(super) use job::{Job, linear_job, nt_job, tn_job};
+pub(super) use scalar::sum_rows;
+
+/// See [`super::matmul`].
+#[inline(always)]
+pub fn matmul<L: Lanes>(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
+    linear::<L>(a, b, &[], out, [m, k, n]);
+}
+
+/// See [`super::linear`]; no bias if `bias` is empty.
+#[inline(always)]
+pub fn linear<L: Lanes>(
+    x: &[f32],
+    w: &[f32],
+    bias: &[f32],
+    out: &mut [f32],
+    [m, k, n]: [usize; 3],
+) {
+    if const { L::LEN == 1 } {
+        let job = scalar::Job {
+            sizes: [m, k, n],
+            a: scalar::Factor::by_rows(x, k),
+            b: scalar::Factor::by_steps(w, n),
+            bias,
+            acc: Acc::Set,
+        };
+        return scalar::product(&job, out);
+    }
+    compute::<L>(&linear_job(x, w, bias, [m, k, n]), out);
+}
+
+/// See [`super::matmul_tn`].
+#[inline(always)]
+pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    if const { L::LEN == 1 } {
+        // One column is computed as one row, so that tiles are full.
+        let (a, g, k, n) = if n == 1 { (g, a, 1, k) } else { (a, g, k, n) };
+        let job = scalar::Job {
+            sizes: [k, m, n],
+            a: scalar::Factor::by_steps(a, k),
+            b: scalar::Factor::by_steps(g, n),
+            bias: &[],
+            acc,
+        };
+        return scalar::product(&job, out);
+    }
+    compute::<L>(&tn_job(a, g, [m, k, n], acc), out);
+}
+
+/// See [`super::matmul_nt`].
+#[inline(always)]
+pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    if const { L::LEN == 1 } {
+        let job = scalar::Job {
+            sizes: [m, n, k],
+            a: scalar::Factor::by_rows(g, n),
+            b: scalar::Factor::by_rows(b, n),
+            bias: &[],
+            acc,
+        };
+        return scalar::product(&job, out);
+    }
+    compute::<L>(&nt_job(g, b, [m, k, n], acc), out);
+}
+
+/// Computes a product. Each form is there once for each lane type, whichever kernels ask
+/// for it: when each kernel had its own, matrix products took a quarter of LLVM's time.
+#[inline(always)]
+pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
+    if const { L::LEN == 1 } {
+        return scalar::product(&job.for_scalar(), out);
+    }
+    // Transposed, there is never a bias, and no code for it.
+    let no_bias = Job { bias: &[], ..*job };
+    match job.form {
+        job::Form::Dots => vectors::dots::<L>(*job, out),
+        job::Form::Plain => vectors::product::<L, false, false>(*job, out),
+        job::Form::LeftTransposed => vectors::product::<L, true, false>(no_bias, out),
+        job::Form::RightTransposed => vectors::product::<L, false, true>(no_bias, out),
+    }
+}

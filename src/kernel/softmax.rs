@@ -1,0 +1,183 @@
+//! Softmax along a dimension, its logarithm, and their gradients.
+
+use super::compensated::Columns;
+use super::element::Divide;
+use super::map::{map, map_as, map_in_place};
+use super::reduce::{Max, Reduce, Sum, reduce};
+use super::slices::{one, run};
+use super::{Acc, Identity, Lanes, Map, Product, math};
+
+/// `e^(x - m)`.
+struct ExpFrom(f32);
+
+impl Map<1> for ExpFrom {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        math::exp(x - L::splat(self.0))
+    }
+}
+
+/// `(x - m) - s`.
+struct Less(f32, f32);
+
+impl Map<1> for Less {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[x]: &[L; 1]) -> L {
+        (x - L::splat(self.0)) - L::splat(self.1)
+    }
+}
+
+/// The sum of so many terms that come one after the other.
+#[inline(always)]
+fn in_turn(terms: impl Iterator<Item = f32>, len: usize) -> f32 {
+    let mut sums = Columns::<f32, 1>::of(len);
+    terms.for_each(|term| sums.add([term]));
+    let [sum] = sums.sums();
+    sum
+}
+
+/// See [`super::softmax`].
+#[inline(always)]
+pub fn softmax<L: Lanes, const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    match sizes {
+        [outer, len, 1] => softmax_of_rows::<L>(LOG, x, [outer, len], out),
+        _ => softmax_across(LOG, x, sizes, out),
+    }
+}
+
+/// [`softmax`] of rows. Both kinds share all that takes long, to compute and to compile.
+#[inline(always)]
+pub(super) fn softmax_of_rows<L: Lanes>(
+    log: bool,
+    x: &[f32],
+    [outer, len]: [usize; 2],
+    out: &mut [f32],
+) {
+    for i in 0..outer {
+        let x = run(x, i * len, len);
+        let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
+        let max = reduce::<L, Max, 1, _>(Identity, [x]);
+        map_as::<L, 1, _, false>(ExpFrom(max), [x], to);
+        let sum = reduce::<L, Sum, 1, _>(Identity, [to]);
+        if log {
+            map_as::<L, 1, _, false>(Less(max, math::ln(sum)), [x], to);
+        } else {
+            map_in_place::<L, _>(Divide(sum), to);
+        }
+    }
+}
+
+/// [`softmax`] along another dimension than the last.
+#[inline]
+pub(super) fn softmax_across(
+    log: bool,
+    x: &[f32],
+    [outer, len, inner]: [usize; 3],
+    out: &mut [f32],
+) {
+    for o in 0..outer {
+        for j in 0..inner {
+            let place = |i: usize| (o * len + i) * inner + j;
+            let xs = (0..len).map(|i| one(x, place(i)));
+            let max = xs.clone().fold(Max::IDENTITY, Max::combine);
+            let exps = xs.clone().map(|x| math::exp(x - max));
+            let sum = in_turn(exps.clone(), len);
+            for (i, (x, exp)) in xs.zip(exps).enumerate() {
+                if let Some(to) = out.get_mut(place(i)) {
+                    *to = if log {
+                        (x - max) - math::ln(sum)
+                    } else {
+                        exp / sum
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// `y (g - s)`.
+struct SoftmaxGrad(f32);
+
+impl Map<2> for SoftmaxGrad {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[y, g]: &[L; 2]) -> L {
+        y * (g - L::splat(self.0))
+    }
+}
+
+/// `g - eʸ s`.
+struct LogSoftmaxGrad(f32);
+
+impl Map<2> for LogSoftmaxGrad {
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, &[y, g]: &[L; 2]) -> L {
+        g - math::exp(y) * L::splat(self.0)
+    }
+}
+
+/// See [`super::softmax_grad`].
+#[inline(always)]
+pub fn softmax_grad<L: Lanes, const LOG: bool>(
+    y: &[f32],
+    g: &[f32],
+    sizes: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    match sizes {
+        [outer, len, 1] => softmax_grad_of_rows::<L, LOG>(y, g, [outer, len], out, acc),
+        _ => softmax_grad_across(LOG, y, g, sizes, out, acc),
+    }
+}
+
+/// [`softmax_grad`] of rows.
+#[inline(always)]
+pub(super) fn softmax_grad_of_rows<L: Lanes, const LOG: bool>(
+    y: &[f32],
+    g: &[f32],
+    [outer, len]: [usize; 2],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for i in 0..outer {
+        let (y, g) = (run(y, i * len, len), run(g, i * len, len));
+        let to = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
+        if const { LOG } {
+            let sum = reduce::<L, Sum, 1, _>(Identity, [g]);
+            map::<L, 2, _>(LogSoftmaxGrad(sum), [y, g], to, acc);
+        } else {
+            let sum = reduce::<L, Sum, 2, _>(Product, [y, g]);
+            map::<L, 2, _>(SoftmaxGrad(sum), [y, g], to, acc);
+        }
+    }
+}
+
+/// [`softmax_grad`] along another dimension than the last.
+#[inline]
+pub(super) fn softmax_grad_across(
+    log: bool,
+    y: &[f32],
+    g: &[f32],
+    [outer, len, inner]: [usize; 3],
+    out: &mut [f32],
+    acc: Acc,
+) {
+    for o in 0..outer {
+        for j in 0..inner {
+            let place = |i: usize| (o * len + i) * inner + j;
+            let pairs = (0..len).map(|i| (one(y, place(i)), one(g, place(i))));
+            let terms = pairs.clone().map(|(y, g)| if log { g } else { y * g });
+            let sum = in_turn(terms, len);
+            for (i, (y, g)) in pairs.enumerate() {
+                let grad = if log {
+                    LogSoftmaxGrad(sum).apply(&[y, g])
+                } else {
+                    SoftmaxGrad(sum).apply(&[y, g])
+                };
+                if let Some(to) = out.get_mut(place(i)) {
+                    acc.put(to, grad);
+                }
+            }
+        }
+    }
+}

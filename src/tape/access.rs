@@ -1,0 +1,248 @@
+//! How the crate comes to a tape's state, and how an error leaves it.
+
+use core::cell::{Ref, RefMut};
+use core::mem::ManuallyDrop;
+use core::panic::Location;
+use core::ptr;
+
+use super::Tape;
+use super::failure::Failed;
+use super::params::Purpose;
+use super::record::{Leaf, Value};
+use super::state::{State, UNWINDS};
+use crate::error::{Error, ErrorKind, OptimizerError};
+use crate::op::Stamp;
+use crate::shape::Shape;
+use crate::var::Var;
+
+impl<'t> Tape<'t> {
+    /// The stamp by which this tape's state knows a variable.
+    #[inline(always)]
+    pub(crate) fn stamp(&self, var: Var<'t>) -> Stamp {
+        if ptr::eq(self, var.tape) {
+            var.stamp
+        } else {
+            Stamp::FOREIGN
+        }
+    }
+
+    /// The only element of a value, if all is well.
+    #[inline]
+    pub(crate) fn peek(&self, var: Var<'t>) -> Option<f32> {
+        let state = self.state.try_borrow().ok()?;
+        if state.failure.is_kept() {
+            return None;
+        }
+        let node = state.nodes.at(state.lookup(self.stamp(var))?);
+        match state.values(node) {
+            [x] => Some(*x),
+            _ => None,
+        }
+    }
+
+    /// Shows all parameters, to be read or overwritten.
+    #[track_caller]
+    pub(crate) fn visit_params(
+        &self,
+        visit: &mut dyn FnMut(&'static str, &mut [f32]),
+    ) -> Result<(), Error> {
+        self.leave("visit_state", |state| {
+            state.outdate_results();
+            let (params, _) = state.params_and_grads();
+            visit("params", params);
+            Ok(())
+        })
+    }
+
+    /// Changes the parameters from their gradients, if each has one.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn update(
+        &self,
+        refusals_change_nothing: bool,
+        step: impl FnOnce(&mut [f32], &[f32]) -> Result<(), OptimizerError>,
+    ) -> Result<(), Error> {
+        self.leave("step", |state| {
+            if !state.every_param_has_grad() {
+                state.settle(Purpose::Step)?;
+            }
+            // Also if it unwinds: who knows what has changed by then.
+            let before = state.outdated_from();
+            if UNWINDS {
+                state.outdate_results();
+            }
+            let (params, grads) = state.params_and_grads();
+            match step(params, grads) {
+                Ok(()) => {
+                    if !UNWINDS {
+                        state.outdate_results();
+                    }
+                    Ok(())
+                }
+                Err(error) => {
+                    if !refusals_change_nothing {
+                        state.outdate_results();
+                    } else if UNWINDS {
+                        state.set_outdated_from(before);
+                    }
+                    Err(state.fail(ErrorKind::Optimizer(error)))
+                }
+            }
+        })
+    }
+
+    /// Changes the gradients of the parameters, if each has one.
+    #[track_caller]
+    pub(crate) fn change_grads<R>(
+        &self,
+        op: &'static str,
+        change: impl FnOnce(&mut [f32]) -> R,
+    ) -> Result<R, Error> {
+        self.leave(op, |state| {
+            if !state.every_param_has_grad() {
+                state.settle(Purpose::Step)?;
+            }
+            Ok(change(state.grads_mut()))
+        })
+    }
+
+    /// Looks at something that may not be there.
+    #[track_caller]
+    pub(crate) fn read<R>(
+        &self,
+        op: &'static str,
+        look: impl FnOnce(&State<'t>) -> Result<R, Failed>,
+    ) -> Result<R, Error> {
+        let at = Location::caller();
+        let seen = self.look().and_then(|state| look(&state));
+        seen.map_err(|_| self.why(op, at))
+    }
+
+    /// Lends a slice. While the guard lives, the tape cannot change.
+    #[track_caller]
+    pub(crate) fn view(
+        &self,
+        op: &'static str,
+        slice: impl for<'s> Fn(&'s State<'t>) -> Result<&'s [f32], Failed>,
+    ) -> Result<Ref<'_, [f32]>, Error> {
+        let at = Location::caller();
+        let lent = self.look().and_then(|state| {
+            slice(&state)?;
+            Ok(Ref::map(state, |state| slice(state).unwrap_or_default()))
+        });
+        lent.map_err(|_| self.why(op, at))
+    }
+
+    /// Runs something that may fail and is told so at once.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn leave<R>(
+        &self,
+        op: &'static str,
+        run: impl FnOnce(&mut State<'t>) -> Result<R, Failed>,
+    ) -> Result<R, Error> {
+        let at = Location::caller();
+        let done = self.enter().and_then(|mut state| run(&mut state));
+        done.map_err(|_| self.why(op, at))
+    }
+
+    /// A leaf with the values of a slice.
+    pub(super) fn copy(
+        &'t self,
+        leaf: Leaf,
+        values: &[f32],
+        shape: &Shape,
+        at: &'static Location<'static>,
+    ) -> Var<'t> {
+        let mut value = |i: usize| values.get(i).copied().unwrap_or_default();
+        self.add(leaf, shape, &mut value, Some(values), at)
+    }
+
+    /// A leaf in the arena.
+    pub(super) fn add(
+        &'t self,
+        leaf: Leaf,
+        shape: &Shape,
+        value: Value<'_>,
+        values: Option<&[f32]>,
+        at: &'static Location<'static>,
+    ) -> Var<'t> {
+        self.missed.set(false);
+        let made = self
+            .enter()
+            .and_then(|mut state| state.add(leaf, shape, value, values, at));
+        if self.missed.get() {
+            return self.keep(leaf.name(), at);
+        }
+        self.leaf(made, leaf.name(), at)
+    }
+
+    /// What was made, or nothing and the error kept.
+    #[inline(always)]
+    pub(super) fn leaf(
+        &'t self,
+        made: Result<Stamp, Failed>,
+        name: &'static str,
+        at: &'static Location<'static>,
+    ) -> Var<'t> {
+        match made {
+            Ok(stamp) => Var::new(self, stamp),
+            Err(_) => self.keep(name, at),
+        }
+    }
+
+    /// Keeps an error, if it is the first, and returns what was not recorded.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn keep(&'t self, op: &'static str, at: &'static Location<'static>) -> Var<'t> {
+        match self.state.try_borrow() {
+            Ok(state) if state.failure.is_kept() => {}
+            Ok(state) => {
+                state.failure.keep(op, at);
+                self.hold.set(Some(ManuallyDrop::new(state)));
+            }
+            Err(_) => self.missed.set(true),
+        }
+        Var::unrecorded(self)
+    }
+
+    /// The state, if an error is kept.
+    pub(super) fn hold_if_failed(&'t self) {
+        let hold = self
+            .state
+            .try_borrow()
+            .ok()
+            .filter(|state| state.failure.is_kept());
+        self.hold.set(hold.map(ManuallyDrop::new));
+    }
+
+    /// The state, to be changed: unless an error is kept, or its values are lent.
+    #[inline(always)]
+    pub(crate) fn enter(&self) -> Result<RefMut<'_, State<'t>>, Failed> {
+        self.state.try_borrow_mut().map_err(|_| Failed)
+    }
+
+    /// The state, to be looked at: unless an error is kept.
+    pub(crate) fn look(&self) -> Result<Ref<'_, State<'t>>, Failed> {
+        match self.state.try_borrow() {
+            Ok(state) if !state.failure.is_kept() => Ok(state),
+            _ => Err(Failed),
+        }
+    }
+
+    /// The error the tape keeps, or else what was refused last and is told only once.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {
+        match self.state.try_borrow() {
+            Ok(state) if state.failure.is_kept() || state.failure.take() => {
+                state.failure.error(op, at)
+            }
+            _ => Error {
+                kind: ErrorKind::Borrowed,
+                op,
+                at,
+            },
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! How much of an arena is in use, now and at most.
+
+use core::fmt;
+
+use crate::op::Node;
+
+/// How much of an arena is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Usage {
+    /// Floats in use: values, parameter gradients and, once `backward` has
+    /// run, the shared buffers of intermediate gradients.
+    pub floats: usize,
+    /// The most floats that were ever in use at once.
+    pub floats_peak: usize,
+    /// Floats in the arena.
+    pub floats_capacity: usize,
+    /// Nodes in use.
+    pub nodes: usize,
+    /// The most nodes that were ever in use at once.
+    pub nodes_peak: usize,
+    /// Nodes in the arena.
+    pub nodes_capacity: usize,
+    /// Borrowed inputs.
+    pub inputs: usize,
+}
+
+impl Usage {
+    /// The bytes that would have been enough so far.
+    pub const fn peak_bytes(&self) -> usize {
+        self.floats_peak * size_of::<f32>() + self.nodes_peak * size_of::<Node>()
+    }
+
+    /// The arena's bytes.
+    pub const fn capacity_bytes(&self) -> usize {
+        self.floats_capacity * size_of::<f32>() + self.nodes_capacity * size_of::<Node>()
+    }
+}
+
+/// `72 of 128 floats, 9 of 16 nodes: 1296 of 2304 bytes`, at the peak.
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} floats, {} of {} nodes: {} of {} bytes",
+            self.floats_peak,
+            self.floats_capacity,
+            self.nodes_peak,
+            self.nodes_capacity,
+            self.peak_bytes(),
+            self.capacity_bytes()
+        )
+    }
+}
