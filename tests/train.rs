@@ -1044,7 +1044,7 @@ fn losses_that_capture() {
     let [one, two] = [0.25, 1.0].map(|delta| run(fit().loss(move |p, y| p.huber_loss(y, delta))));
     assert_eq!(one, run(fit().loss(quarter)));
     assert_ne!(one, two);
-    let settings = vec![0.25];
+    let settings = [0.25];
     assert_eq!(one, run(fit().loss(|p, y| p.huber_loss(y, settings[0]))));
 }
 

@@ -7,7 +7,7 @@ use super::reduce::{IN_ORDER, PARTIALS, Sum, tree_of};
 /// many that do.
 pub(crate) struct Running {
     in_order: bool,
-    /// Of the block that is not full.
+    /// Terms in the block that is not full.
     terms: usize,
     partial: [f32; PARTIALS],
     total: f32,

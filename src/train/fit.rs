@@ -225,7 +225,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         self
     }
 
-    /// What is minimised: a mean over the rows, of predictions next to their targets. Any
+    /// Minimises this: a mean over the rows, of predictions next to their targets. Any
     /// [loss](crate::ops::loss) will do, or one that is spelled out.
     ///
     /// Targets are `[rows, columns]`. Classes are `[rows]` to

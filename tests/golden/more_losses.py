@@ -40,7 +40,7 @@ def tensor(x, kind=None):
 
 def case(loss, x, y, note, trains_target=False, **kwargs):
     classes = not y.is_floating_point()
-    # What is written is what is computed with.
+    # The numbers computed with are those that are written.
     x, y = x.float(), y if classes else y.float()
     kwargs = {k: v.float() if isinstance(v, torch.Tensor) else v for k, v in kwargs.items()}
     for reduction in REDUCTIONS:

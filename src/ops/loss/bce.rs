@@ -69,7 +69,7 @@ impl<'t> Var<'t> {
     /// Binary cross entropy of probabilities: the mean of [`Bce`], as one node. See
     /// [`BceLoss`] for its sum, for that of each element, and for weights.
     ///
-    /// Of what a sigmoid gives, take
+    /// If a sigmoid gives the probabilities, take
     /// [`binary_cross_entropy_with_logits`](Self::binary_cross_entropy_with_logits) of its
     /// argument: that loses nothing where the sigmoid is nearly 0 or 1.
     ///

@@ -118,7 +118,7 @@ impl<'t> BceWithLogitsLoss<'t> {
         Self::default()
     }
 
-    /// What becomes of the losses of single elements.
+    /// Chooses the mean, the sum, or a loss for each element.
     #[must_use]
     pub fn reduction(mut self, reduction: Reduction) -> Self {
         self.all = self.all.reduction(reduction);

@@ -102,7 +102,7 @@ struct Norm {
 }
 
 impl Norm {
-    /// That of logits: shifted by the largest, so that nothing overflows.
+    /// The norm of logits: shifted by the largest, so that nothing overflows.
     fn of(row: impl Iterator<Item = f32> + Clone, classes: usize) -> Self {
         let larger = |max: f32, x: f32| if x > max || x.is_nan() { x } else { max };
         let max = row.clone().fold(f32::NEG_INFINITY, larger);
@@ -134,7 +134,7 @@ struct Classes<'a, const LOG: bool> {
     weights: &'a [f32],
 }
 
-/// What a row's target says, if that is a class.
+/// The class in a row's target.
 enum Said {
     /// It does not count.
     Ignored,
@@ -220,7 +220,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
         starts.map(|(row, start)| self.loss(row, start))
     }
 
-    /// What the sum is divided by: the weights of the classes that targets say, or the
+    /// The divisor of the sum: the weights of the classes that targets say, or the
     /// number of rows whose targets are probabilities.
     fn divisor(&self) -> f32 {
         let count = self.rows.count();
@@ -330,7 +330,7 @@ impl<const LOG: bool, const WEIGHTS: bool> Op for ClassLoss<LOG, WEIGHTS> {
         let (operands, out) = cx.split();
         let all = Self::with(attrs, &shape, operands);
         if all.settings.reduction == Reduction::None {
-            // Of no classes, nothing is known.
+            // A row without classes is none of those below.
             out.fill(f32::NAN);
             for (to, loss) in out.iter_mut().zip(all.losses()) {
                 *to = loss;

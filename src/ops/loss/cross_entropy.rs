@@ -79,7 +79,7 @@ impl<'t> CrossEntropyLoss<'t> {
         Self::default()
     }
 
-    /// What becomes of the losses of rows.
+    /// Chooses the mean, the sum, or a loss for each row.
     #[must_use]
     pub fn reduction(mut self, reduction: Reduction) -> Self {
         self.settings.reduction = reduction;

@@ -42,7 +42,7 @@ impl<'t, Q: Loss> Criterion<'t, Q> {
         Self::from(Q::default())
     }
 
-    /// What becomes of the losses of single elements.
+    /// Chooses the mean, the sum, or a loss for each element.
     #[must_use]
     pub fn reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
@@ -244,7 +244,7 @@ impl<T: Term, const N: usize> Elements<T, N> {
         [of(0), of(1), of(const { N - 1 })]
     }
 
-    /// What the sum is divided by.
+    /// The divisor of the sum.
     fn divisor(reduction: Reduction, [x, _, third]: [&[f32]; 3]) -> f32 {
         match reduction {
             Reduction::Mean if T::BY_THIRD => kernel::sum(third),

@@ -76,7 +76,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     nll::ENTRY,
 ];
 
-/// What becomes of the losses of single elements, or of rows: PyTorch's `reduction`.
+/// PyTorch's `reduction`: the mean or the sum of the losses of elements or rows, or neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
     /// Their mean.
@@ -209,7 +209,7 @@ pub trait Loss: Copy + Default + Sync + 'static {
     /// Refuses settings that are out of range.
     ///
     /// # Errors
-    /// What was expected of them.
+    /// A setting is out of range: the expected range.
     #[inline(always)]
     fn check(self) -> Result<(), ShapeError> {
         Ok(())

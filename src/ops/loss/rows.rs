@@ -16,7 +16,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Those of a tensor of this shape; none if it is empty, whatever the sizes.
+    /// The rows of a tensor of this shape; none if it is empty, whatever the sizes.
     pub(super) fn of(x: &Shape) -> Self {
         let [outer, classes, inner] = x.around(axis_of(x));
         let outer = if x.numel() == 0 { 0 } else { outer };
