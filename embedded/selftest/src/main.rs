@@ -56,6 +56,8 @@ static GROUPS: &[workload::Group] = &[
     workload::SINE,
     #[cfg(feature = "programs")]
     workload::PROGRAMS,
+    #[cfg(feature = "statistics")]
+    workload::STATISTICS,
 ];
 
 board::entry!(run);
