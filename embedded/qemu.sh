@@ -20,15 +20,15 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 # `sine-parts`). A board whose flash does not hold it at once has another line with what
 # the next firmware does, behind a `+`: what is on none of its lines has no room at all.
 boards=(
-    "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   operations,model-nodes,more-optimizers,searches,schedules,calibrations,sine,programs,resume,every-optimizer,nist"
+    "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   operations,model-nodes,more-optimizers,searches,schedules,calibrations,sine,programs,resume,every-optimizer,nist,statistics"
     "thumbv7m-none-eabi            Cortex-M3   mps2-an385        mps2       -"
-    "thumbv7m-none-eabi            Cortex-M3   lm3s6965evb       lm3s6965   operations,model-nodes,least-squares,more-optimizers,schedules,calibrations,programs,resume,every-optimizer,nist-small,nist"
-    "thumbv7m-none-eabi            Cortex-M3   stm32vldiscovery  stm32f100  kernels,operations,models,model-nodes,least-squares,optimizers,more-optimizers,searches,schedules,calibrations,sine-parts,sine,programs,resume,every-optimizer,nist-small,nist"
+    "thumbv7m-none-eabi            Cortex-M3   lm3s6965evb       lm3s6965   operations,model-nodes,least-squares,more-optimizers,schedules,calibrations,programs,resume,every-optimizer,nist-small,nist,statistics"
+    "thumbv7m-none-eabi            Cortex-M3   stm32vldiscovery  stm32f100  kernels,operations,models,model-nodes,least-squares,optimizers,more-optimizers,searches,schedules,calibrations,sine-parts,sine,programs,resume,every-optimizer,nist-small,nist,statistics"
     "thumbv7em-none-eabihf         Cortex-M4F  mps2-an386        mps2       -"
     "thumbv7em-none-eabihf         Cortex-M4F  netduinoplus2     stm32f405  -"
     "thumbv7em-none-eabihf         Cortex-M7   mps2-an500        mps2       -"
     "thumbv8m.main-none-eabihf     Cortex-M33  mps2-an505        an505      -"
-    "thumbv8m.main-none-eabihf     Cortex-M55  mps3-an547        an547      model-nodes"
+    "thumbv8m.main-none-eabihf     Cortex-M55  mps3-an547        an547      model-nodes,statistics"
     "riscv32imac-unknown-none-elf  RV32IMAC    virt              virt       -"
     "riscv32imafc-unknown-none-elf RV32IMAFC   virt              virt       -"
     "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   +more-optimizers,every-optimizer,searches,schedules"
@@ -39,7 +39,7 @@ boards=(
 
 # Boards of which there is no emulator: target, layout, what is left out.
 probed=(
-    "thumbv7em-none-eabihf nrf52833 model-nodes"
+    "thumbv7em-none-eabihf nrf52833 model-nodes,statistics"
 )
 
 # Which of the self-test's features are work, in order.

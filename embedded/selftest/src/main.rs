@@ -64,6 +64,8 @@ static GROUPS: &[workload::Group] = &[
     workload::NIST_SMALL,
     #[cfg(feature = "nist")]
     workload::NIST,
+    #[cfg(feature = "statistics")]
+    workload::STATISTICS,
 ];
 
 board::entry!(run);
