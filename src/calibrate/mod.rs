@@ -25,7 +25,7 @@
 //! | [`TwoFloat`], [`Decimal`], [`Approximate`] | numbers of 48 bits, and decimal text without `f64` |
 //! | [`Differences`] | many such numbers, in the memory of `f32` |
 //! | [`Scale`], [`Scaling`], [`prepare()`] | units that learn well, and the way back |
-//! | [`Curve`] | lines, polynomials, small networks |
+//! | [`Curve`], [`Formula`], [`FORMULAS`] | lines, polynomials, small networks, functions |
 //! | [`Fit`], [`EarlyStopping`] | the loop, an epoch at a time, and why it ended |
 //! | [`Calibration`] | curve, scales and parameters: from readings to what they mean |
 //! | [`Record`], [`Writer`] | all that is kept, as bytes |
@@ -36,6 +36,7 @@ mod decimal;
 mod differences;
 mod early;
 mod fit;
+mod formula;
 mod prepare;
 mod record;
 mod scale;
@@ -49,6 +50,7 @@ pub use early::EarlyStopping;
 #[cfg(feature = "std")]
 pub(crate) use early::{Seen, Watch};
 pub use fit::{Fit, Losses, Poll, Reason, Samples, distinct, move_behind};
+pub use formula::{FORMULAS, Formula};
 pub use prepare::{PrepareError, prepare};
 pub use record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
 #[cfg(feature = "std")]
