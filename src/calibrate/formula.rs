@@ -4,6 +4,8 @@ use core::fmt;
 
 use crate::function::Function;
 use crate::function::models::{Exponential, Logistic, Power, SteinhartHart};
+#[cfg(feature = "std")]
+use crate::function::{TwoFloat, source::Source};
 use crate::var::Var;
 
 /// A [`Function`] of one reading as a [`Curve`](super::Curve): with a name, by which records
@@ -36,6 +38,27 @@ pub struct Formula {
     parameters: &'static [&'static str],
     meanings: &'static [&'static str],
     predict: for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>,
+    /// The value and its derivatives by the parameters, for least squares on the desktop.
+    #[cfg(feature = "std")]
+    at: fn(f64, &[f64], &mut [f64]) -> f64,
+    #[cfg(feature = "std")]
+    source: fn() -> Source,
+}
+
+/// The value, computed in pairs of `f32`, and its derivatives in `f32`. Parameters that are
+/// too few are 0.
+#[cfg(feature = "std")]
+fn at<F: Function<1, P>, const P: usize>(x: f64, p: &[f64], derivatives: &mut [f64]) -> f64 {
+    let mut params = [TwoFloat::ZERO; P];
+    for (to, p) in params.iter_mut().zip(p) {
+        *to = TwoFloat::from_f64(*p);
+    }
+    let x = TwoFloat::from_f64(x);
+    let (_, gradient) = F::value_and_gradient([x.high()], params.map(f32::from));
+    for (to, d) in derivatives.iter_mut().zip(gradient) {
+        *to = d.into();
+    }
+    F::eval([x], params).to_f64()
 }
 
 impl Formula {
@@ -54,6 +77,10 @@ impl Formula {
             parameters: const { &F::PARAMETERS },
             meanings,
             predict: F::predict,
+            #[cfg(feature = "std")]
+            at: at::<F, P>,
+            #[cfg(feature = "std")]
+            source: Source::of::<F, 1, P>,
         }
     }
 
@@ -86,6 +113,18 @@ impl Formula {
     #[track_caller]
     pub(super) fn record<'t>(&self, x: Var<'t>, p: Var<'t>) -> Var<'t> {
         (self.predict)(x, p).reshape([-1, 1])
+    }
+
+    /// The value at a reading, and its derivatives by the parameters.
+    #[cfg(feature = "std")]
+    pub(crate) fn at(&self, x: f64, p: &[f64], derivatives: &mut [f64]) -> f64 {
+        (self.at)(x, p, derivatives)
+    }
+
+    /// The operations of the formula, to be printed.
+    #[cfg(feature = "std")]
+    pub(crate) fn source(&self) -> Source {
+        (self.source)()
     }
 }
 
