@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # What training costs on a Cortex-M4F: the thermometer (J1) in three spellings, and the
-# network that learns a sine (J2) with all points at once and one at a time; and
-# what a call of elementary functions costs. Instructions per epoch or per call
-# (counted, not cycles), flash (`.text`, `.rodata` and `.data` beyond those of a firmware
+# network that learns a sine (J2) with all points at once and one at a time; the thermometer
+# solved by least squares, standard errors included (J5), for which instructions are those of
+# the whole solution; and what a call of elementary functions and a sample of recursive least
+# squares cost. Instructions per epoch, call or sample (counted, not cycles), flash (`.text`,
+# `.rodata` and `.data` beyond those of a firmware
 # that does nothing: whatever a job is given is among it), RAM (the deepest stack, which
 # holds the arena, and what is static). Fails, once all are measured, if one has grown
 # beyond its limit.
@@ -34,9 +36,11 @@ jobs=(
     "function         400  5632  1200 J1  function"
     "sine          331000 10240 25600 J2  all points at once"
     "one-by-one    800000 10440  8192 J2  one at a time"
-    "exp               42     -     - exp -"
-    "tanh              42     -     - tanh -"
-    "sin               38     -     - sin -"
+    "lm               6000 10240  2048 J5  lm"
+    "exp               42     -     - exp a number"
+    "tanh              42     -     - tanh a number"
+    "sin               38     -     - sin a number"
+    "rls              150     -     - RLS a sample, two parameters"
 )
 
 build() {
@@ -96,7 +100,7 @@ measure() {
             show "$job" flash $(($(flash) - empty)) "$most_flash" "$how"
             show "$job" ram $((stack + $(sections "data|bss"))) "$most_ram" "$how"
         else
-            show "$job" instr "$instructions" "$most_instructions" "a number"
+            show "$job" instr "$instructions" "$most_instructions" "$how"
         fi
     done
 }

@@ -28,7 +28,7 @@ use core::slice;
 
 use crate::error::{Error, ErrorKind};
 use crate::kernel::compensated::carry_all;
-use crate::tape::{Refused, State, Tape};
+use crate::tape::{Failed, State, Tape};
 use crate::var::Var;
 
 impl<'t> Tape<'t> {
@@ -97,7 +97,7 @@ impl<'t> Tape<'t> {
         mean.map_err(|_| self.why("backward_over", at))
     }
 
-    fn accumulate(&'t self, loss: Var<'t>, data: &[(Var<'t>, &'t [f32])]) -> Result<f32, Refused> {
+    fn accumulate(&'t self, loss: Var<'t>, data: &[(Var<'t>, &'t [f32])]) -> Result<f32, Failed> {
         let mut state = self.enter()?;
         let node = state.look(self, loss)?;
         state.expect_differentiable(node, None)?;
@@ -108,17 +108,17 @@ impl<'t> Tape<'t> {
             let mut others = data.iter().take(input);
             if let Some(first) = others.position(|(other, _)| other.stamp == var.stamp) {
                 let second = input;
-                return Err(state.refuse(ErrorKind::InputTwice { first, second }));
+                return Err(state.fail(ErrorKind::InputTwice { first, second }));
             }
             let found = values.len().checked_div(row).unwrap_or(0);
             if found == 0 || found * row != values.len() || rows.is_some_and(|r| r != found) {
-                return Err(refuse_data(&state, input, [values.len(), row], rows));
+                return Err(fail_data(&state, input, [values.len(), row], rows));
             }
             rows = Some(found);
             most = most.min(recorded);
         }
         // Without data there is no row.
-        let rows = rows.ok_or_else(|| refuse_data(&state, 0, [0, 0], None))?;
+        let rows = rows.ok_or_else(|| fail_data(&state, 0, [0, 0], None))?;
 
         let odd = rows.checked_rem(most).unwrap_or(0);
         let first = if odd == 0 { most.min(rows) } else { odd };
@@ -145,7 +145,7 @@ impl<'t> Tape<'t> {
         loss: Var<'t>,
         data: &[(Var<'t>, &'t [f32])],
         [rows, most, first]: [usize; 3],
-    ) -> Result<f32, Refused> {
+    ) -> Result<f32, Failed> {
         let has_totals = half_done.has_totals;
         let state = &mut *half_done.state;
         let mut mean = Compensated::default();
@@ -191,7 +191,7 @@ impl<'t> Tape<'t> {
         data: &[(Var<'t>, &'t [f32])],
         [rows, most, first]: [usize; 3],
         needs_totals: bool,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Failed> {
         let loss = state.find(self, loss)?;
         let is_ready = |state: &State<'t>, rows| {
             let mut inputs = data.iter().map(|(var, _)| state.look(self, *var));
@@ -250,13 +250,13 @@ impl Drop for HalfDone<'_, '_> {
 // Out of line: an error on the stack would be there as long as the data are used.
 #[cold]
 #[inline(never)]
-fn refuse_data(
+fn fail_data(
     state: &State<'_>,
     input: usize,
     [found, row]: [usize; 2],
     rows: Option<usize>,
-) -> Refused {
-    state.refuse(ErrorKind::DataSet {
+) -> Failed {
+    state.fail(ErrorKind::DataSet {
         input,
         found,
         row,

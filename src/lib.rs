@@ -287,6 +287,7 @@ pub mod op;
 pub mod ops;
 pub mod optim;
 pub mod random;
+pub mod record;
 mod shape;
 mod tape;
 #[cfg(feature = "std")]

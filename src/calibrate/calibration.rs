@@ -4,10 +4,10 @@ use core::fmt;
 
 use super::curve::{Curve, MAX_NAME};
 use super::formula::Formula;
-use super::record::{Array, Record, RecordError, Writer};
 use super::scale::Scale;
 use crate::error::Error;
 use crate::function::TwoFloat;
+use crate::record::{Array, Record, RecordError, Writer};
 use crate::tape::Tape;
 
 /// From readings to what they mean, in the units of the data: a curve, its parameters, and

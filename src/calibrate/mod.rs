@@ -38,10 +38,10 @@ mod early;
 mod fit;
 mod formula;
 mod prepare;
-mod record;
 mod scale;
 
 pub use crate::function::TwoFloat;
+pub use crate::record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
 pub use calibration::{Calibration, Origin, PredictError, Prediction};
 pub use curve::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_NAME, MAX_WIDTH, Widths};
 pub use decimal::{Approximate, Decimal, DecimalError};
@@ -52,7 +52,6 @@ pub(crate) use early::{Seen, Watch};
 pub use fit::{Fit, Losses, Poll, Reason, Samples, distinct, move_behind};
 pub use formula::{FORMULAS, Formula};
 pub use prepare::{PrepareError, prepare};
-pub use record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
 #[cfg(feature = "std")]
 pub(crate) use scale::FINE;
 pub use scale::{Scale, ScaleError, Scaling};

@@ -53,6 +53,7 @@
 //! | [`models`] | line, polynomials, Steinhart–Hart, exponential, logistic, … |
 #![cfg_attr(feature = "std", doc = "| [`source`] | prints a function as Rust |")]
 
+mod degree;
 mod horner;
 mod jet;
 pub mod models;
@@ -63,6 +64,7 @@ mod samples;
 pub mod source;
 mod two_float;
 
+use degree::Degree;
 pub use horner::{chebyshev, horner};
 pub use jet::{Jet, JetMask, Value};
 pub use node::{DataGrads, Loss, Squared};
@@ -103,6 +105,22 @@ pub trait Function<const X: usize, const P: usize> {
     fn value_and_gradient(x: [f32; X], p: [f32; P]) -> (f32, [f32; P]) {
         let jet = Self::by_parameters(x, p);
         (jet.value(), jet.derivatives())
+    }
+
+    /// Whether the formula is linear in the parameters: whether it multiplies them by inputs
+    /// and numbers only, and adds. One that does something else with them, and is linear all
+    /// the same, is not known to be.
+    ///
+    /// ```
+    /// use baregrad::function::{Function, models};
+    ///
+    /// assert!(models::Cubic::is_linear()); // though not in its input
+    /// assert!(!models::Exponential::is_linear());
+    /// ```
+    #[must_use]
+    #[inline(always)]
+    fn is_linear() -> bool {
+        Self::eval([Degree::Constant; X], [Degree::Linear; P]) != Degree::Any
     }
 
     /// The values for as many samples as there are lanes.

@@ -566,7 +566,7 @@ fn refuse<'t>(op: &'static dyn Op, x: Var<'t>, y: Var<'t>, why: &'static str) ->
     let shapes = [x.shape(), y.shape()];
     let tape = x.tape();
     if let Ok(state) = tape.look() {
-        state.refuse_shapes(ShapeError::Other(why), &shapes);
+        state.fail_shapes(ShapeError::Other(why), &shapes);
     }
     tape.keep(op.name(), Location::caller())
 }

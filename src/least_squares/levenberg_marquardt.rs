@@ -1,11 +1,13 @@
 //! Levenberg–Marquardt with geodesic acceleration, and what it takes to end at the minimum
 //! in `f32`.
 
-use super::Problem;
-use super::normal::{Factors, Normal, power_of_two};
+use super::bounds::{Bounds, Constraints, Held, Unbounded};
+use super::normal::{Normal, power_of_two};
 use super::polish::Polish;
+use super::problem::Problem;
 use super::solution::{Solution, Status};
 use crate::function::{Split, TwoFloat};
+use crate::kernel::Lanes;
 
 /// The damping to start with, as a part of each diagonal element.
 const DAMPING: f32 = 1e-3;
@@ -29,6 +31,8 @@ const CONVERGED: f32 = 2e-3;
 const ROUNDING: f32 = 2.0 * f32::EPSILON;
 /// One that is so small need not be followed by another.
 const FINE: f32 = 1e-4;
+/// The most steps of a linear problem, after the first.
+const LINEAR_STEPS: u8 = 8;
 
 /// The solver: parameters on their way to the least sum of squares.
 ///
@@ -44,8 +48,14 @@ const FINE: f32 = 1e-4;
 /// mixed by Anderson's method, until one is a small part of the parameters' standard errors:
 /// near a minimum, the sum of squares hardly depends on the parameters, and `f32` cannot tell
 /// by it how near.
+///
+/// A problem that says that it is [linear](Problem::is_linear), as lines and polynomials are,
+/// needs no more than such steps: the first leads to the minimum.
 #[derive(Clone, Debug)]
-pub struct LevenbergMarquardt<const P: usize> {
+pub struct LevenbergMarquardt<const P: usize, C = Unbounded> {
+    constraints: C,
+    /// Which parameters have no part in a step.
+    held: [Held; P],
     params: [TwoFloat; P],
     normal: Normal<P>,
     /// Powers of two by which derivatives and residuals are multiplied, so that their
@@ -85,7 +95,21 @@ enum Phase<const P: usize> {
         to: [TwoFloat; P],
         polish: Polish<P>,
     },
+    /// The sums in which residuals are, after the step of a linear problem.
+    Straight(Straight<P>),
     Ended(Status),
+}
+
+/// The steps of a linear problem so far.
+#[derive(Clone, Debug)]
+struct Straight<const P: usize> {
+    /// Where the last one began.
+    before: [TwoFloat; P],
+    /// Its length in standard errors.
+    length: f32,
+    left: u8,
+    /// The first parameter that data say nothing about.
+    singular: Option<usize>,
 }
 
 impl<const P: usize> LevenbergMarquardt<P> {
@@ -93,6 +117,8 @@ impl<const P: usize> LevenbergMarquardt<P> {
     #[must_use]
     pub fn new(params: [f32; P]) -> Self {
         LevenbergMarquardt {
+            constraints: Unbounded,
+            held: [Held::Free; P],
             params: params.map(TwoFloat::from),
             normal: Normal::EMPTY,
             column_scale: [1.0; P],
@@ -106,6 +132,91 @@ impl<const P: usize> LevenbergMarquardt<P> {
         }
     }
 
+    /// Keeps parameters within bounds, as `bounds` of scipy's `curve_fit`: infinite ones are
+    /// none. A start outside is moved to the nearest bound.
+    ///
+    /// A solution at a bound says so: its status is [`Status::AtBound`], and
+    /// [`Solution::held`] tells which parameters are at which bound. Such a parameter is no
+    /// longer estimated: standard errors are those of the others, with it where it is.
+    ///
+    /// ```
+    /// use baregrad::function::models::Line;
+    /// use baregrad::least_squares::{CurveFit, Held, LevenbergMarquardt};
+    ///
+    /// let (x, y) = ([0.0, 1.0, 2.0, 3.0], [-0.2, 1.1, 1.9, 3.1]);
+    /// let solution = LevenbergMarquardt::new([1.0, 1.0])
+    ///     .bounds([f32::NEG_INFINITY, 0.0], [f32::INFINITY; 2])
+    ///     .run(&CurveFit::new(Line, &x, &y));
+    /// assert!(solution.is_converged());
+    /// // Free, the constant were -0.13.
+    /// assert_eq!(solution.params()[1], 0.0);
+    /// assert_eq!(solution.held(), [Held::Free, Held::AtLower]);
+    /// ```
+    #[must_use]
+    pub fn bounds(self, lower: [f32; P], upper: [f32; P]) -> LevenbergMarquardt<P, Bounds<P>> {
+        self.within(Bounds::NONE.bounds(lower, upper))
+    }
+
+    /// Leaves parameters as they are where `fixed` is true. Standard errors are those of the
+    /// others, and so are degrees of freedom.
+    ///
+    /// ```
+    /// use baregrad::function::models::Line;
+    /// use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
+    ///
+    /// // A line through the origin.
+    /// let (x, y) = ([1.0, 2.0, 3.0], [1.1, 1.9, 3.1]);
+    /// let solution = LevenbergMarquardt::new([1.0, 0.0])
+    ///     .fixed([false, true])
+    ///     .run(&CurveFit::new(Line, &x, &y));
+    /// let [w, b] = solution.params();
+    /// assert!((w - 14.2 / 14.0).abs() < 1e-6 && b == 0.0); // Σ x y / Σ x²
+    /// assert_eq!(solution.degrees_of_freedom(), 2);
+    /// ```
+    #[must_use]
+    pub fn fixed(self, fixed: [bool; P]) -> LevenbergMarquardt<P, Bounds<P>> {
+        self.within(Bounds::NONE.fixed(fixed))
+    }
+
+    fn within(self, bounds: Bounds<P>) -> LevenbergMarquardt<P, Bounds<P>> {
+        LevenbergMarquardt {
+            constraints: bounds,
+            held: self.held,
+            params: self.params,
+            normal: self.normal,
+            column_scale: self.column_scale,
+            residual_scale: self.residual_scale,
+            norms: self.norms,
+            damping: self.damping,
+            growth: self.growth,
+            phase: self.phase,
+            passes: self.passes,
+            max_passes: self.max_passes,
+        }
+    }
+}
+
+impl<const P: usize> LevenbergMarquardt<P, Bounds<P>> {
+    /// The same with other bounds: see [`bounds`](LevenbergMarquardt::bounds).
+    #[must_use]
+    pub fn bounds(self, lower: [f32; P], upper: [f32; P]) -> Self {
+        LevenbergMarquardt {
+            constraints: self.constraints.bounds(lower, upper),
+            ..self
+        }
+    }
+
+    /// The same with other parameters fixed: see [`fixed`](LevenbergMarquardt::fixed).
+    #[must_use]
+    pub fn fixed(self, fixed: [bool; P]) -> Self {
+        LevenbergMarquardt {
+            constraints: self.constraints.fixed(fixed),
+            ..self
+        }
+    }
+}
+
+impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     /// Ends after so many passes over the rows, if nothing else ends it: 1000 if it is not
     /// said.
     #[must_use]
@@ -141,61 +252,204 @@ impl<const P: usize> LevenbergMarquardt<P> {
         if let Phase::Ended(status) = self.phase {
             return Some(status);
         }
-        if problem.rows() < P {
+        if let Some(parameter) = self.constraints.invalid() {
+            return self.end(Status::InvalidBounds { parameter });
+        }
+        if problem.rows() < self.constraints.free() {
             return self.end(Status::TooFewRows);
         }
         if self.passes >= self.max_passes {
             return self.end(Status::MaxPasses);
         }
         self.passes += 1;
+        if problem.is_linear() && !self.constraints.is_bounded() {
+            // Known when compiled: nothing below is linked then.
+            return self.poll_linear(problem);
+        }
         match core::mem::replace(&mut self.phase, Phase::Start) {
             Phase::Start => {
-                let params = self.params;
-                self.normal = self.sums(problem, &params);
+                self.constraints.clamp(&mut self.params);
+                self.normal = self.sums(problem, &self.params);
                 if self.needs_scales() {
                     self.phase = Phase::Scales;
                     return None;
                 }
-                self.begin(problem.rows())
+                self.begin(problem)
             }
-            Phase::Scales => {
-                self.find_scales(problem);
-                self.phase = Phase::Scaled;
-                None
-            }
+            Phase::Scales => match self.find_scales(problem) {
+                Ok(()) => {
+                    self.phase = Phase::Scaled;
+                    None
+                }
+                Err(row) => self.end(Status::NotFinite { row }),
+            },
             Phase::Scaled => {
-                let params = self.params;
-                self.normal = self.sums(problem, &params);
-                self.begin(problem.rows())
+                self.normal = self.sums(problem, &self.params);
+                self.begin(problem)
             }
             Phase::Acceleration { step, decrease } => self.accelerate(problem, step, decrease),
             Phase::Trial { to, decrease } => self.judge(problem, to, decrease),
             Phase::Polish { to, polish } => self.polish(problem, to, polish),
+            Phase::Straight(_) => self.end(Status::NoProgress),
             Phase::Ended(status) => self.end(status),
         }
     }
 
+    /// As [`poll`](Self::poll), for a linear problem: the first step leads to the minimum, but
+    /// for what rounding leaves of it.
+    fn poll_linear<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
+        match &self.phase {
+            Phase::Start | Phase::Scaled => {
+                let first = matches!(self.phase, Phase::Start);
+                self.normal = self.sums(problem, &self.params);
+                if first && self.needs_scales() {
+                    self.phase = Phase::Scales;
+                    return None;
+                }
+                self.take_sums();
+                let singular = self.determined();
+                let step = self.normal.step();
+                self.go_straight(step, f32::INFINITY, LINEAR_STEPS, singular)
+            }
+            Phase::Scales => match self.find_scales(problem) {
+                Ok(()) => {
+                    self.phase = Phase::Scaled;
+                    None
+                }
+                Err(row) => self.end(Status::NotFinite { row }),
+            },
+            Phase::Straight(Straight {
+                before,
+                length,
+                left,
+                singular,
+            }) => {
+                let (before, last, left, singular) = (*before, *length, *left, *singular);
+                self.residual_sums(problem);
+                if !self.normal.is_finite() {
+                    self.params = before;
+                    return self.end(Status::NoProgress);
+                }
+                let step = self.normal.step();
+                let length = self.in_standard_errors(problem.rows(), &step);
+                let ends = self.is_exact()
+                    || length < FINE
+                    || length < CONVERGED && (length >= last || left == 0);
+                if !(ends || left == 0) {
+                    return self.go_straight(step, length, left - 1, singular);
+                }
+                let status = match singular {
+                    Some(parameter) => Status::Singular { parameter },
+                    None if !ends => Status::NoProgress,
+                    None => self.verdict(self.normal.weakest),
+                };
+                self.move_by(step);
+                self.end(status)
+            }
+            _ => self.end(Status::NoProgress),
+        }
+    }
+
+    /// Factors what the data determine, and holds the parameters that they say nothing about
+    /// where they are: the first of those, if there are any.
+    fn determined(&mut self) -> Option<usize> {
+        let mut singular = None;
+        while let Err(parameter) = self.normal.factor() {
+            singular = singular.or(Some(parameter));
+            self.normal.hold(parameter);
+            if let Some(held) = self.held.get_mut(parameter) {
+                *held = Held::Undetermined;
+            }
+        }
+        singular
+    }
+
+    /// Takes a step of a linear problem, to look at the residuals there.
+    fn go_straight(
+        &mut self,
+        step: [TwoFloat; P],
+        length: f32,
+        left: u8,
+        singular: Option<usize>,
+    ) -> Option<Status> {
+        let before = self.params;
+        self.move_by(step);
+        self.phase = Phase::Straight(Straight {
+            before,
+            length,
+            left,
+            singular,
+        });
+        None
+    }
+
+    /// Takes a step.
+    fn move_by(&mut self, step: [TwoFloat; P]) {
+        let units = self.column_scale.iter().map(|scale| scale / self.residual_scale);
+        for ((p, step), unit) in self.params.iter_mut().zip(step).zip(units) {
+            *p = *p + step.scaled(unit);
+        }
+    }
+
+    /// The sums in which residuals are.
+    #[inline(never)]
+    fn residual_sums<R: Problem<P> + ?Sized>(&mut self, problem: &R) {
+        let params = self.params.map(R::Scalar::from);
+        let (columns, residuals) = (self.column_scale, self.residual_scale);
+        let mut normal = Normal::EMPTY;
+        for i in 0..problem.rows() {
+            let row = problem.row(i, &params).scaled(&columns, residuals);
+            normal.add_residual(row.residual, &row.derivatives, row.rounding);
+        }
+        normal.finish();
+        self.normal.take_residuals(&normal);
+        for (jr, held) in self.normal.jr.iter_mut().zip(&self.held) {
+            if *held != Held::Free {
+                *jr = TwoFloat::ZERO;
+            }
+        }
+    }
+
+    /// The length of an undamped step where standard errors are 1:
+    /// `sᵀ JᵀJ s / (rᵀr / degrees of freedom)`.
+    fn in_standard_errors(&self, rows: usize, step: &[TwoFloat; P]) -> f32 {
+        let freedom = rows.saturating_sub(self.constraints.free()).max(1) as f32;
+        let square = self.normal.decrease(step).max(0.0);
+        Lanes::sqrt(freedom * square / self.normal.rr.high())
+    }
+
+    /// What a minimum is called at which this parameter has this part of its square for its
+    /// own.
+    fn verdict(&self, (parameter, own): (usize, f32)) -> Status {
+        if self.is_exact() {
+            Status::Exact
+        } else if ROUNDING > CONVERGED * Lanes::sqrt(own) {
+            // As many standard errors as derivatives of `f32` may be off by.
+            Status::IllConditioned { parameter }
+        } else {
+            self.at_bound().unwrap_or(Status::Converged)
+        }
+    }
+
     fn end(&mut self, status: Status) -> Option<Status> {
+        if let Status::Singular { parameter } = status
+            && let Some(held) = self.held.get_mut(parameter)
+        {
+            *held = Held::Undetermined;
+        }
         self.phase = Phase::Ended(status);
         Some(status)
     }
 
     /// The sums with these parameters.
+    #[inline(never)]
     fn sums<R: Problem<P> + ?Sized>(&self, problem: &R, params: &[TwoFloat; P]) -> Normal<P> {
         let params = params.map(R::Scalar::from);
+        let (columns, residuals) = (self.column_scale, self.residual_scale);
         let mut normal = Normal::EMPTY;
         for i in 0..problem.rows() {
-            let mut row = problem.row(i, &params);
-            for (d, scale) in row.derivatives.iter_mut().zip(&self.column_scale) {
-                *d *= scale;
-            }
-            let residual = row.residual * self.residual_scale;
-            normal.add(
-                i,
-                residual,
-                &row.derivatives,
-                row.rounding * self.residual_scale,
-            );
+            let row = problem.row(i, &params).scaled(&columns, residuals);
+            normal.add(row.residual, &row.derivatives, row.rounding);
         }
         normal.finish();
         normal
@@ -208,27 +462,34 @@ impl<const P: usize> LevenbergMarquardt<P> {
         !fits(self.normal.rr.high()) || !columns.all(fits)
     }
 
-    fn find_scales<R: Problem<P> + ?Sized>(&mut self, problem: &R) {
+    /// # Errors
+    /// The first row of which something is not finite.
+    #[cold]
+    fn find_scales<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Result<(), usize> {
         let params = self.params.map(R::Scalar::from);
         let (mut largest, mut residual) = ([0.0_f32; P], 0.0_f32);
         for i in 0..problem.rows() {
             let row = problem.row(i, &params);
+            let mut is_finite = row.residual.is_finite();
             for (largest, d) in largest.iter_mut().zip(row.derivatives) {
                 *largest = largest.max(d.abs());
+                is_finite &= d.is_finite();
             }
             residual = residual.max(row.residual.abs());
+            if !is_finite {
+                return Err(i);
+            }
         }
         for (scale, largest) in self.column_scale.iter_mut().zip(largest) {
             *scale = 1.0 / power_of_two(largest);
         }
         self.residual_scale = 1.0 / power_of_two(residual);
+        Ok(())
     }
 
-    fn begin(&mut self, rows: usize) -> Option<Status> {
-        if let Some(row) = self.normal.not_finite {
-            return self.end(Status::NotFinite { row });
-        }
-        self.step(rows)
+    fn begin<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
+        self.take_sums();
+        self.step(problem.rows())
     }
 
     /// Whether what is left is no more than rounding leaves of an exact fit.
@@ -236,17 +497,47 @@ impl<const P: usize> LevenbergMarquardt<P> {
         self.normal.rr.high() <= self.normal.rounding
     }
 
+    /// Holds what must be held at these parameters. Whether that is not the same as before.
+    fn take_sums(&mut self) -> bool {
+        let held = self.constraints.hold(&self.params, &mut self.normal);
+        core::mem::replace(&mut self.held, held) != held
+    }
+
+    /// The undamped step.
+    ///
+    /// # Errors
+    /// The parameter that data say nothing about.
+    fn gauss_newton(&mut self) -> Result<[TwoFloat; P], usize> {
+        self.solved(None)
+    }
+
+    /// A step of those parameters that no bound keeps from it.
+    #[inline(never)]
+    fn solved(&mut self, damping: Option<&[f32; P]>) -> Result<[TwoFloat; P], usize> {
+        loop {
+            match damping {
+                None => self.normal.factor()?,
+                Some(damping) => self.normal.factor_damped(damping)?,
+            }
+            let step = self.normal.step();
+            let (normal, held) = (&mut self.normal, &mut self.held);
+            if !(self.constraints).hold_beyond(&self.params, &step, normal, held) {
+                return Ok(step);
+            }
+        }
+    }
+
     /// Decides where to go from parameters that are taken.
     fn step(&mut self, rows: usize) -> Option<Status> {
-        for (j, norm) in self.norms.iter_mut().enumerate() {
-            *norm = norm.max(libm::sqrtf(self.normal.diagonal(j)));
+        for (j, (norm, held)) in self.norms.iter_mut().zip(&self.held).enumerate() {
+            if *held == Held::Free {
+                *norm = norm.max(Lanes::sqrt(self.normal.diagonal(j)));
+            }
         }
-        let normal = &self.normal;
-        if let Ok(factors) = Factors::of(&normal.jj, &[0.0; P]) {
-            let step = factors.solve(normal.jr.map(|x| -x));
-            let decrease = -dot(&normal.jr, &step);
-            if decrease <= AT_THE_BOTTOM * normal.rr.high() || self.is_exact() {
-                return self.begin_polish(rows);
+        if let Ok(step) = self.gauss_newton() {
+            let decrease = self.normal.decrease(&step);
+            if decrease <= AT_THE_BOTTOM * self.normal.rr.high() || self.is_exact() {
+                return self.undamped(rows, step, Polish::NEW, None);
             }
         }
         self.propose(rows)
@@ -255,17 +546,23 @@ impl<const P: usize> LevenbergMarquardt<P> {
     /// The next damped step that is not too long.
     fn propose(&mut self, rows: usize) -> Option<Status> {
         loop {
-            let (normal, damping) = (&self.normal, self.of_columns());
-            let step = Factors::of(&normal.jj, &damping)
-                .map(|factors| factors.solve(normal.jr.map(|x| -x)).map(f32::from));
-            let step = match step {
-                Ok(step) if self.length(&step) <= self.longest() => step,
-                _ if self.more_damping() => continue,
-                _ => return self.begin_polish(rows),
+            let damping = self.of_columns();
+            let step = match self.solved(Some(&damping)) {
+                Ok(step) => step.map(f32::from),
+                Err(_) if self.more_damping() => continue,
+                Err(_) => return self.begin_polish(rows),
             };
+            // Not if it is not a number, either.
+            let is_short = self.length(&step) <= self.longest();
+            if !is_short {
+                if self.more_damping() {
+                    continue;
+                }
+                return self.begin_polish(rows);
+            }
             // Half of it is expected to come off half the sum of squares.
             let mut decrease = 0.0;
-            for ((step, jr), damping) in step.iter().zip(&normal.jr).zip(&damping) {
+            for ((step, jr), damping) in step.iter().zip(&self.normal.jr).zip(&damping) {
                 decrease += step * (damping * step - jr.high());
             }
             self.phase = Phase::Acceleration { step, decrease };
@@ -292,7 +589,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
             let part = norm * step;
             sum += part * part;
         }
-        libm::sqrtf(sum)
+        Lanes::sqrt(sum)
     }
 
     /// The longest step there may be.
@@ -302,7 +599,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
             *p *= self.residual_scale / scale;
         }
         let length = self.length(&scaled);
-        let residual = libm::sqrtf(self.normal.rr.high());
+        let residual = Lanes::sqrt(self.normal.rr.high());
         LONGEST * if length > 0.0 { length } else { residual }
     }
 
@@ -344,19 +641,20 @@ impl<const P: usize> LevenbergMarquardt<P> {
                 to.add_product(Split::of(d * scale), bend);
             }
         }
-        let Ok(factors) = Factors::of(&self.normal.jj, &self.of_columns()) else {
-            return self.reject(rows);
-        };
-        let acceleration = factors
-            .solve(bends.map(TwoFloat::renormalised))
-            .map(|x| -0.5 * f32::from(x));
+        for (bend, held) in bends.iter_mut().zip(&self.held) {
+            *bend = match held {
+                Held::Free => bend.renormalised(),
+                _ => TwoFloat::ZERO,
+            };
+        }
+        // The factors are those of the step.
+        let acceleration = self.normal.solve(bends).map(|x| -0.5 * f32::from(x));
         let (bend, length) = (self.length(&acceleration), self.length(&step));
         let mut to = step;
         if bend <= LINEAR * length {
             // Then the minimum is where the undamped step leads, however long it is.
-            if let Ok(factors) = Factors::of(&self.normal.jj, &[0.0; P]) {
-                let undamped = factors.solve(self.normal.jr.map(|x| -x));
-                decrease = -dot(&self.normal.jr, &undamped);
+            if let Ok(undamped) = self.gauss_newton() {
+                decrease = self.normal.decrease(&undamped);
                 to = undamped.map(f32::from);
             }
         } else if 2.0 * bend <= STRAIGHT * length {
@@ -372,6 +670,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
         for (to, step) in to.iter_mut().zip(step) {
             *to = *to + step;
         }
+        self.constraints.clamp(&mut to);
         self.phase = Phase::Trial { to, decrease };
         None
     }
@@ -399,7 +698,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
         let trial = self.sums(problem, &to);
         let gained = (self.normal.rr - trial.rr).high();
         // Not if it is not a number, either.
-        let leads_down = gained > 0.0 && trial.not_finite.is_none();
+        let leads_down = gained > 0.0 && trial.is_finite();
         if !leads_down {
             return self.reject(rows);
         }
@@ -409,44 +708,43 @@ impl<const P: usize> LevenbergMarquardt<P> {
         self.growth = 2.0;
         self.params = to;
         self.normal = trial;
-        self.step(problem.rows())
+        self.take_sums();
+        self.step(rows)
     }
 
-    /// The undamped steps: at the bottom of a valley, or if no step leads down any more as
-    /// far as sums of squares can tell.
+    /// The undamped steps, as no step leads down any more as far as sums of squares can tell.
+    #[cold]
     fn begin_polish(&mut self, rows: usize) -> Option<Status> {
-        let (at, here) = (self.params, self.normal.clone());
-        self.undamped(rows, at, &here, Polish::NEW)
+        match self.gauss_newton() {
+            Ok(step) => self.undamped(rows, step, Polish::NEW, None),
+            Err(parameter) => self.end(Status::Singular { parameter }),
+        }
     }
 
-    /// The step from `at`, undamped: the last one, or where to go on.
+    /// Looks at an undamped step: the last one, or where to go on. One that is no shorter
+    /// than that of the `best` parameters so far is not taken.
+    #[inline(never)]
     fn undamped(
         &mut self,
         rows: usize,
-        at: [TwoFloat; P],
-        here: &Normal<P>,
+        step: [TwoFloat; P],
         mut polish: Polish<P>,
+        best: Option<Best<P>>,
     ) -> Option<Status> {
-        let factors = match Factors::of(&here.jj, &[0.0; P]) {
-            Ok(factors) => factors,
-            Err(parameter) => return self.end(Status::Singular { parameter }),
-        };
-        let step = factors.solve(here.jr.map(|x| -x));
-        // Its length where standard errors are 1: sᵀ JᵀJ s / (rᵀr / degrees of freedom).
-        let freedom = rows.saturating_sub(P).max(1) as f32;
-        let square = -dot(&here.jr, &step);
-        let length = libm::sqrtf(freedom * square.max(0.0) / here.rr.high());
-        let exact = here.rr.high() <= here.rounding;
-        let stalled = !(exact || length < polish.shortest);
-        if stalled && polish.shortest < CONVERGED {
-            return self.converge(polish);
-        }
-        let step = self.in_units(step.map(f32::from));
-        if !stalled {
+        let length = self.in_standard_errors(rows, &step);
+        let exact = self.is_exact();
+        let (at, step) = (self.params, self.in_units(step.map(f32::from)));
+        if exact || length < polish.shortest {
             polish.shortest = length;
             polish.step = step;
-            polish.weakest = factors.weakest;
-            (self.params, self.normal) = (at, here.clone());
+            polish.weakest = self.normal.weakest;
+        } else {
+            if let Some(best) = best {
+                self.back_to(best);
+            }
+            if polish.shortest < CONVERGED {
+                return self.converge(polish);
+            }
         }
         if exact || polish.shortest < FINE || polish.left == 0 {
             return self.converge(polish);
@@ -456,27 +754,39 @@ impl<const P: usize> LevenbergMarquardt<P> {
         for (norm, scale) in norms.iter_mut().zip(&self.column_scale) {
             *norm /= scale;
         }
-        let to = polish.mixed(at, step, &norms);
+        let mut to = polish.mixed(at, step, &norms);
+        self.constraints.clamp(&mut to);
         self.phase = Phase::Polish { to, polish };
         None
     }
 
+    fn back_to(&mut self, best: Best<P>) {
+        self.params = best.params;
+        self.normal = best.normal;
+        self.held = best.held;
+    }
+
     /// Takes the shortest step, and ends.
     fn converge(&mut self, polish: Polish<P>) -> Option<Status> {
-        let (parameter, own) = polish.weakest;
-        let status = match self.is_exact() {
-            true => Status::Exact,
-            false if polish.shortest >= CONVERGED => return self.end(Status::NoProgress),
-            // As many standard errors as derivatives of `f32` may be off by.
-            false if ROUNDING > CONVERGED * libm::sqrtf(own) => {
-                Status::IllConditioned { parameter }
-            }
-            false => Status::Converged,
-        };
+        if !self.is_exact() && polish.shortest >= CONVERGED {
+            return self.end(Status::NoProgress);
+        }
+        let status = self.verdict(polish.weakest);
         for (p, step) in self.params.iter_mut().zip(polish.step) {
             *p = *p + step;
         }
+        self.constraints.clamp(&mut self.params);
         self.end(status)
+    }
+
+    /// The first parameter that a bound holds.
+    fn at_bound(&self) -> Option<Status> {
+        if !self.constraints.is_bounded() {
+            return None;
+        }
+        let at_bound = |held: &Held| matches!(held, Held::AtLower | Held::AtUpper);
+        let parameter = self.held.iter().position(at_bound)?;
+        Some(Status::AtBound { parameter })
     }
 
     /// A step in the units of the parameters.
@@ -491,32 +801,43 @@ impl<const P: usize> LevenbergMarquardt<P> {
         &mut self,
         problem: &R,
         to: [TwoFloat; P],
-        polish: Polish<P>,
+        mut polish: Polish<P>,
     ) -> Option<Status> {
         let here = self.sums(problem, &to);
-        if here.not_finite.is_some() {
+        if !here.is_finite() {
             return self.end(Status::NoProgress);
         }
-        self.undamped(problem.rows(), to, &here, polish)
+        let best = Best {
+            params: core::mem::replace(&mut self.params, to),
+            normal: core::mem::replace(&mut self.normal, here),
+            held: self.held,
+        };
+        if self.take_sums() {
+            // Among other parameters, the minimum is another one.
+            polish.forget();
+        }
+        match self.gauss_newton() {
+            Ok(step) => self.undamped(problem.rows(), step, polish, Some(best)),
+            Err(parameter) => {
+                self.back_to(best);
+                self.end(Status::Singular { parameter })
+            }
+        }
     }
 
-    fn solution<R: Problem<P> + ?Sized>(&self, problem: &R, status: Status) -> Solution<P> {
+    fn solution<R: Problem<P> + ?Sized>(&mut self, problem: &R, status: Status) -> Solution<P> {
         Solution::new(
-            self.params(),
-            &self.normal,
-            &self.column_scale,
-            self.residual_scale,
+            (self.params(), status, self.passes),
             problem.rows(),
-            self.passes,
-            status,
+            (&mut self.normal, self.held),
+            (&self.column_scale, self.residual_scale),
         )
     }
 }
 
-fn dot<const P: usize>(a: &[TwoFloat; P], b: &[TwoFloat; P]) -> f32 {
-    let mut sum = TwoFloat::ZERO;
-    for (a, b) in a.iter().zip(b) {
-        sum = sum + *a * *b;
-    }
-    sum.into()
+/// The parameters that have the shortest undamped step so far, with the sums there.
+struct Best<const P: usize> {
+    params: [TwoFloat; P],
+    normal: Normal<P>,
+    held: [Held; P],
 }

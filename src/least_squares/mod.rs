@@ -38,12 +38,18 @@
 //! well. `cargo run --release --example nist` solves NIST's sets for nonlinear regression, and
 //! counts digits.
 
+mod bounds;
 mod levenberg_marquardt;
 mod normal;
 mod polish;
 mod problem;
+mod range;
+mod recursive;
 mod solution;
 
+pub use bounds::{Bounds, Constraints, Held, Unbounded};
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use problem::{CurveFit, InPairs, Problem, Row};
+pub use range::OutOfRange;
+pub use recursive::{Recursive, Refused};
 pub use solution::{Solution, Status};

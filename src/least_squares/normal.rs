@@ -1,25 +1,58 @@
 //! Normal equations: `JᵀJ` and `Jᵀr`, summed row by row in pairs, and solved.
 
-use crate::function::{Split, TwoFloat};
-
-/// A symmetric matrix of which the lower triangle is kept, or a lower triangle.
-pub(super) type Matrix<const P: usize> = [[TwoFloat; P]; P];
+use crate::function::{Split, TwoFloat, straight};
 
 /// A pivot that is so small a part of its diagonal element says that a column is a
 /// combination of those before it, as far as derivatives in `f32` can tell: columns of
 /// rounding errors, 2⁻²⁴ of a number each, leave about 4e-15.
 const SINGULAR: f32 = 1e-13;
 
-/// `JᵀJ`, `Jᵀr` and `rᵀr` for one set of parameters.
+/// As many parameters as sums are written out for: those of two, and their columns, are in
+/// the registers of a Cortex-M4F then. In loops, they take half as many instructions again.
+const WRITTEN_OUT: usize = 2;
+
+/// Calls `line` for each number below `to`, which is at most `P`.
+#[inline(always)]
+fn each<const P: usize>(to: usize, mut line: impl FnMut(usize)) {
+    if const { P <= WRITTEN_OUT } {
+        straight::<P>(
+            #[inline(always)]
+            |k| {
+                if k < to {
+                    line(k);
+                }
+            },
+        );
+    } else {
+        for k in 0..to {
+            line(k);
+        }
+    }
+}
+
+/// `JᵀJ`, `Jᵀr` and `rᵀr` for one set of parameters; and, once they are found, the factors of
+/// `JᵀJ`, which is symmetrical: half of it has room for them.
+///
+/// `JᵀJ = S L D Lᵀ S`, with powers of two `S` that make the diagonal about 1, so that pivots
+/// can be compared with it, and ones on the diagonal of `L`. There is no square root, and one
+/// division for each column, which is what pairs are slowest at.
 #[derive(Clone, Debug)]
-pub(super) struct Normal<const P: usize> {
-    pub(super) jj: Matrix<P>,
+pub struct Normal<const P: usize> {
+    /// `JᵀJ` on the diagonal and below it; above it `Lᵀ`.
+    jj: [[TwoFloat; P]; P],
     pub(super) jr: [TwoFloat; P],
     pub(super) rr: TwoFloat,
     /// The sum of squares that rounding predictions to `f32` leaves by itself.
     pub(super) rounding: f32,
-    /// The first row whose residual or derivatives were not finite.
-    pub(super) not_finite: Option<usize>,
+    /// The inverse of `D`.
+    inverse: [TwoFloat; P],
+    /// The inverse of `S`.
+    scale: [f32; P],
+    /// The column that differs least from a combination of those before it, and the part of
+    /// its square that is its own.
+    pub(super) weakest: (usize, f32),
+    /// Whether factors are those of `JᵀJ` without damping.
+    undamped: bool,
 }
 
 impl<const P: usize> Normal<P> {
@@ -28,65 +61,276 @@ impl<const P: usize> Normal<P> {
         jr: [TwoFloat::ZERO; P],
         rr: TwoFloat::ZERO,
         rounding: 0.0,
-        not_finite: None,
+        inverse: [TwoFloat::ZERO; P],
+        scale: [1.0; P],
+        weakest: (0, 1.0),
+        undamped: false,
     };
 
     /// Adds a row: its residual, its derivatives, and how far off rounding leaves the
     /// residual.
     #[inline(always)]
-    pub(super) fn add(&mut self, at: usize, residual: f32, derivatives: &[f32; P], rounding: f32) {
+    pub(super) fn add(&mut self, residual: f32, derivatives: &[f32; P], rounding: f32) {
         let r = Split::of(residual);
         let mut columns = [Split::default(); P];
-        for (to, d) in columns.iter_mut().zip(derivatives) {
-            *to = Split::of(*d);
-        }
-        for (j, ((row, jr), column)) in
-            (self.jj.iter_mut().zip(&mut self.jr).zip(&columns)).enumerate()
-        {
-            for (sum, other) in row.iter_mut().zip(&columns).take(j + 1) {
-                sum.add_product(*column, *other);
-            }
-            jr.add_product(*column, r);
-        }
+        each::<P>(
+            P,
+            #[inline(always)]
+            |j| {
+                if let (Some(to), Some(d)) = (columns.get_mut(j), derivatives.get(j)) {
+                    *to = Split::of(*d);
+                }
+            },
+        );
+        each::<P>(
+            P,
+            #[inline(always)]
+            |j| {
+                let (Some(row), Some(jr), Some(column)) =
+                    (self.jj.get_mut(j), self.jr.get_mut(j), columns.get(j))
+                else {
+                    return;
+                };
+                each::<P>(
+                    j + 1,
+                    #[inline(always)]
+                    |k| {
+                        if let (Some(sum), Some(other)) = (row.get_mut(k), columns.get(k)) {
+                            sum.add_product(*column, *other);
+                        }
+                    },
+                );
+                jr.add_product(*column, r);
+            },
+        );
         self.rr.add_product(r, r);
         self.rounding += rounding * rounding;
-        if self.not_finite.is_none() && !self.is_finite() {
-            self.not_finite = Some(at);
-        }
     }
 
-    /// Whether diagonal and sum of squares are: an infinite or missing number in a row makes
-    /// its own square not finite, whatever is next to it.
+    /// Adds a row to the sums in which residuals are, of a problem whose derivatives are
+    /// always the same.
     #[inline(always)]
-    fn is_finite(&self) -> bool {
-        let diagonal = self.jj.iter().enumerate().filter_map(|(j, row)| row.get(j));
-        let mut sum = self.rr.high() + self.rr.low();
-        for square in diagonal {
-            sum += square.high() + square.low();
+    pub(super) fn add_residual(&mut self, residual: f32, derivatives: &[f32; P], rounding: f32) {
+        let r = Split::of(residual);
+        each::<P>(
+            P,
+            #[inline(always)]
+            |j| {
+                if let (Some(jr), Some(d)) = (self.jr.get_mut(j), derivatives.get(j)) {
+                    jr.add_product(Split::of(*d), r);
+                }
+            },
+        );
+        self.rr.add_product(r, r);
+        self.rounding += rounding * rounding;
+    }
+
+    /// Takes the sums in which residuals are from another.
+    pub(super) fn take_residuals(&mut self, other: &Self) {
+        self.jr = other.jr;
+        self.rr = other.rr;
+        self.rounding = other.rounding;
+    }
+
+    /// Whether all that was summed is. An infinite or missing number in a row makes its own
+    /// square not finite, whatever is next to it.
+    pub(super) fn is_finite(&self) -> bool {
+        let mut sum = self.rr.to_f32();
+        for (j, row) in self.jj.iter().enumerate() {
+            sum += row.get(j).copied().unwrap_or_default().to_f32();
         }
         sum.is_finite()
     }
 
     /// Ends the sums.
+    #[inline(always)]
     pub(super) fn finish(&mut self) {
-        for sum in self.jj.as_flattened_mut() {
-            *sum = sum.renormalised();
-        }
-        for sum in &mut self.jr {
-            *sum = sum.renormalised();
-        }
+        each::<P>(
+            P,
+            #[inline(always)]
+            |j| {
+                let Some(row) = self.jj.get_mut(j) else {
+                    return;
+                };
+                each::<P>(
+                    j + 1,
+                    #[inline(always)]
+                    |k| {
+                        if let Some(sum) = row.get_mut(k) {
+                            *sum = sum.renormalised();
+                        }
+                    },
+                );
+                if let Some(sum) = self.jr.get_mut(j) {
+                    *sum = sum.renormalised();
+                }
+            },
+        );
         self.rr = self.rr.renormalised();
     }
 
     /// `JᵀJ[j][j]`.
     pub(super) fn diagonal(&self, j: usize) -> f32 {
-        at(&self.jj, j, j).high()
+        self.at(j, j).high()
     }
-}
 
-fn at<const P: usize>(matrix: &Matrix<P>, j: usize, k: usize) -> TwoFloat {
-    let row = matrix.get(j);
-    row.and_then(|row| row.get(k)).copied().unwrap_or_default()
+    #[inline(always)]
+    fn at(&self, j: usize, k: usize) -> TwoFloat {
+        let row = self.jj.get(j);
+        row.and_then(|row| row.get(k)).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn scale(&self, j: usize) -> f32 {
+        self.scale.get(j).copied().unwrap_or(1.0)
+    }
+
+    /// Keeps a parameter where it is: no step has a part of it.
+    pub(super) fn hold(&mut self, j: usize) {
+        for (m, row) in self.jj.iter_mut().enumerate() {
+            for (k, element) in row.iter_mut().enumerate() {
+                if m == j || k == j {
+                    *element = if m == k { TwoFloat::ONE } else { TwoFloat::ZERO };
+                }
+            }
+        }
+        if let Some(jr) = self.jr.get_mut(j) {
+            *jr = TwoFloat::ZERO;
+        }
+        self.undamped = false;
+    }
+
+    /// Factors `JᵀJ`, unless it has just been done.
+    ///
+    /// # Errors
+    /// The column that is a combination of those before it.
+    pub(super) fn factor(&mut self) -> Result<(), usize> {
+        if self.undamped {
+            return Ok(());
+        }
+        let result = self.factor_damped(&[0.0; P]);
+        self.undamped = result.is_ok();
+        result
+    }
+
+    /// Factors it with `damping` added to the diagonal.
+    ///
+    /// # Errors
+    /// The column that is a combination of those before it.
+    #[inline(never)]
+    pub(super) fn factor_damped(&mut self, damping: &[f32; P]) -> Result<(), usize> {
+        self.undamped = false;
+        self.weakest = (0, 1.0);
+        for (j, damping) in damping.iter().enumerate() {
+            let scale = 1.0 / root_of_power_of_two(self.diagonal(j));
+            if let Some(to) = self.scale.get_mut(j) {
+                *to = scale;
+            }
+            let mut pivot = self.at(j, j).scaled(scale).scaled(scale);
+            let undamped = pivot.high();
+            if *damping != 0.0 {
+                pivot = pivot + damping * scale * scale;
+            }
+            // L[j][k] D[k], and from that L[j][k].
+            let mut row = [TwoFloat::ZERO; P];
+            for k in 0..j {
+                let mut sum = self.at(j, k).scaled(scale).scaled(self.scale(k));
+                for (m, other) in row.iter().enumerate().take(k) {
+                    sum = sum - *other * self.at(m, k);
+                }
+                let element = sum * self.inverse.get(k).copied().unwrap_or_default();
+                pivot = pivot - sum * element;
+                if let (Some(to), Some(above)) = (
+                    row.get_mut(k),
+                    self.jj.get_mut(k).and_then(|row| row.get_mut(j)),
+                ) {
+                    (*to, *above) = (sum, element);
+                }
+            }
+            if pivot.high() < self.weakest.1 * undamped {
+                self.weakest = (j, pivot.high() / undamped);
+            }
+            let is_large = pivot.high() > SINGULAR * undamped && pivot.is_finite();
+            match self.inverse.get_mut(j) {
+                Some(to) if is_large => *to = pivot.reciprocal(),
+                _ => return Err(j),
+            }
+        }
+        Ok(())
+    }
+
+    /// The step to where the gradient is 0, by the factors: `-(JᵀJ)⁻¹ Jᵀr`.
+    pub(super) fn step(&self) -> [TwoFloat; P] {
+        let mut b = self.jr;
+        for b in &mut b {
+            *b = -*b;
+        }
+        self.solve(b)
+    }
+
+    /// By how much a step is expected to take off the sum of squares, if it is undamped.
+    pub(super) fn decrease(&self, step: &[TwoFloat; P]) -> f32 {
+        let mut sum = TwoFloat::ZERO;
+        for (a, b) in self.jr.iter().zip(step) {
+            sum = sum - *a * *b;
+        }
+        sum.into()
+    }
+
+    /// `(JᵀJ)⁻¹ b`, by the factors.
+    pub(super) fn solve(&self, mut b: [TwoFloat; P]) -> [TwoFloat; P] {
+        self.solve_from(0, &mut b);
+        b
+    }
+
+    /// The elements from one on of `(JᵀJ)⁻¹ b`, where `b` is 0 in front of that.
+    #[inline(never)]
+    fn solve_from(&self, first: usize, b: &mut [TwoFloat; P]) {
+        for (j, scale) in self.scale.iter().enumerate().skip(first) {
+            let mut sum = b.get(j).copied().unwrap_or_default().scaled(*scale);
+            for (k, solved) in b.iter().enumerate().take(j).skip(first) {
+                sum = sum - self.at(k, j) * *solved;
+            }
+            if let Some(to) = b.get_mut(j) {
+                *to = sum;
+            }
+        }
+        for (j, inverse) in self.inverse.iter().enumerate().skip(first).rev() {
+            let mut sum = b.get(j).copied().unwrap_or_default() * *inverse;
+            for (k, solved) in b.iter().enumerate().skip(j + 1) {
+                sum = sum - self.at(j, k) * *solved;
+            }
+            if let Some(to) = b.get_mut(j) {
+                *to = sum;
+            }
+        }
+        for (b, scale) in b.iter_mut().zip(&self.scale) {
+            *b = b.scaled(*scale);
+        }
+    }
+
+    /// `(JᵀJ)⁻¹`, by the factors, which are found if they are not there. `None` if it has
+    /// none.
+    pub(super) fn inverse(&mut self) -> Option<[[f32; P]; P]> {
+        self.factor().ok()?;
+        let mut inverse = [[0.0; P]; P];
+        for j in 0..P {
+            let mut column = [TwoFloat::ZERO; P];
+            if let Some(one) = column.get_mut(j) {
+                *one = TwoFloat::ONE;
+            }
+            self.solve_from(j, &mut column);
+            // It is symmetrical.
+            for (k, element) in column.iter().enumerate().skip(j) {
+                for (j, k) in [(j, k), (k, j)] {
+                    if let Some(to) = inverse.get_mut(j).and_then(|row| row.get_mut(k)) {
+                        *to = element.to_f32();
+                    }
+                }
+            }
+        }
+        Some(inverse)
+    }
 }
 
 /// The power of two next to a positive number, or 1.
@@ -99,99 +343,13 @@ pub(super) fn power_of_two(x: f32) -> f32 {
     }
 }
 
-/// The factors of a matrix: `A = S L D Lᵀ S`, with powers of two `S` that make the diagonal
-/// about 1, so that pivots can be compared with it, and ones on the diagonal of `L`. There is
-/// no square root, and one division for each column, which is what pairs are slowest at.
-#[derive(Clone, Debug)]
-pub(super) struct Factors<const P: usize> {
-    lower: Matrix<P>,
-    /// The inverse of `D`.
-    inverse: [TwoFloat; P],
-    /// The inverse of `S`.
-    scale: [f32; P],
-    /// The column that differs least from a combination of those before it, and the part of
-    /// its square that is its own.
-    pub(super) weakest: (usize, f32),
-}
-
-impl<const P: usize> Factors<P> {
-    /// Decomposes a matrix, with `damping` added to its diagonal.
-    ///
-    /// # Errors
-    /// The column that is a combination of those before it.
-    pub(super) fn of(matrix: &Matrix<P>, damping: &[f32; P]) -> Result<Self, usize> {
-        let mut scale = [1.0; P];
-        for (j, scale) in scale.iter_mut().enumerate() {
-            *scale = 1.0 / power_of_two(libm::sqrtf(at(matrix, j, j).high()));
-        }
-        let (mut lower, mut inverse) = ([[TwoFloat::ZERO; P]; P], [TwoFloat::ZERO; P]);
-        let mut weakest = (0, 1.0);
-        for (j, (damping, scale_j)) in damping.iter().zip(&scale).enumerate() {
-            // L[j][k] D[k], and from that L[j][k].
-            let mut row = [TwoFloat::ZERO; P];
-            let mut pivot = at(matrix, j, j).scaled(*scale_j).scaled(*scale_j);
-            let undamped = pivot.high();
-            pivot = pivot + damping * scale_j * scale_j;
-            for (k, (scale_k, inverse)) in scale.iter().zip(&inverse).enumerate().take(j) {
-                let mut sum = at(matrix, j, k).scaled(*scale_j).scaled(*scale_k);
-                for (m, other) in row.iter().enumerate().take(k) {
-                    sum = sum - *other * at(&lower, k, m);
-                }
-                let element = sum * *inverse;
-                pivot = pivot - sum * element;
-                if let (Some(to), Some(below)) = (
-                    row.get_mut(k),
-                    lower.get_mut(j).and_then(|row| row.get_mut(k)),
-                ) {
-                    (*to, *below) = (sum, element);
-                }
-            }
-            if pivot.high() < weakest.1 * undamped {
-                weakest = (j, pivot.high() / undamped);
-            }
-            let is_large = pivot.high() > SINGULAR * undamped && pivot.is_finite();
-            match inverse.get_mut(j) {
-                Some(to) if is_large => *to = pivot.reciprocal(),
-                _ => return Err(j),
-            }
-        }
-        Ok(Factors {
-            lower,
-            inverse,
-            scale,
-            weakest,
-        })
-    }
-
-    /// `A⁻¹ b`.
-    pub(super) fn solve(&self, mut b: [TwoFloat; P]) -> [TwoFloat; P] {
-        for (b, scale) in b.iter_mut().zip(&self.scale) {
-            *b = b.scaled(*scale);
-        }
-        for (j, row) in self.lower.iter().enumerate() {
-            let mut sum = b.get(j).copied().unwrap_or_default();
-            for (element, solved) in row.iter().zip(&b).take(j) {
-                sum = sum - *element * *solved;
-            }
-            if let Some(to) = b.get_mut(j) {
-                *to = sum;
-            }
-        }
-        for (b, inverse) in b.iter_mut().zip(&self.inverse) {
-            *b = *b * *inverse;
-        }
-        for j in (0..P).rev() {
-            let mut sum = b.get(j).copied().unwrap_or_default();
-            for (k, solved) in b.iter().enumerate().skip(j + 1) {
-                sum = sum - at(&self.lower, k, j) * *solved;
-            }
-            if let Some(to) = b.get_mut(j) {
-                *to = sum;
-            }
-        }
-        for (b, scale) in b.iter_mut().zip(&self.scale) {
-            *b = b.scaled(*scale);
-        }
-        b
+/// The power of two next to the square root of a positive number, or 1.
+fn root_of_power_of_two(x: f32) -> f32 {
+    if x.is_normal() {
+        // Half of the exponent, which counts from 127.
+        let bits = (x.to_bits() >> 1).wrapping_add(0x1fc0_0000);
+        f32::from_bits(bits & 0x7f80_0000)
+    } else {
+        1.0
     }
 }

@@ -28,6 +28,14 @@ impl<const P: usize> Polish<P> {
         left: STEPS,
     };
 
+    /// Begins again.
+    pub(super) fn forget(&mut self) {
+        *self = Polish {
+            left: self.left,
+            ..Polish::NEW
+        };
+    }
+
     /// Where to go from `at`, from which an undamped step leads by `step`: that much, less
     /// what the last two steps turned out to be too long, by Anderson's method of depth 2
     /// (D. G. Anderson, "Iterative procedures for nonlinear integral equations", 1965).

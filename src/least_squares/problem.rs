@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use crate::function::{Function, Jet, TwoFloat};
+use crate::function::{Function, Jet, TwoFloat, straight};
 
 /// One row of a problem with `P` parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +13,24 @@ pub struct Row<const P: usize> {
     pub derivatives: [f32; P],
     /// How far off rounding leaves the residual: of a fit that is exact, so much is left.
     pub rounding: f32,
+}
+
+impl<const P: usize> Row<P> {
+    /// With derivatives and residual times powers of two.
+    #[inline(always)]
+    pub(super) fn scaled(mut self, columns: &[f32; P], residuals: f32) -> Self {
+        straight::<P>(
+            #[inline(always)]
+            |j| {
+                if let (Some(d), Some(scale)) = (self.derivatives.get_mut(j), columns.get(j)) {
+                    *d *= scale;
+                }
+            },
+        );
+        self.residual *= residuals;
+        self.rounding *= residuals;
+        self
+    }
 }
 
 /// Residuals and their derivatives, whose squares are to be as small as can be in sum.
@@ -29,6 +47,13 @@ pub trait Problem<const P: usize> {
 
     /// Row `i` with parameters `p`.
     fn row(&self, i: usize, p: &[Self::Scalar; P]) -> Row<P>;
+
+    /// Whether residuals are linear in the parameters, and derivatives therefore the same
+    /// wherever they are: the first step leads to the minimum then. `false` if it is not
+    /// known: a solver finds it out, by another pass or two.
+    fn is_linear(&self) -> bool {
+        false
+    }
 
     /// The derivative of residual `i` at `p` along a direction.
     fn slope(&self, i: usize, p: &[Self::Scalar; P], direction: &[f32; P]) -> f32 {
@@ -92,6 +117,7 @@ impl<'a, F, const X: usize> CurveFit<'a, F, X> {
         }
     }
 
+    #[inline(always)]
     fn sample(&self, i: usize) -> ([f32; X], f32, f32) {
         let x = self.x.get(i).copied().unwrap_or([f32::NAN; X]);
         let y = self.y.get(i).copied().unwrap_or(f32::NAN);
@@ -112,13 +138,28 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for CurveFit<
     }
 
     #[inline(always)]
+    fn is_linear(&self) -> bool {
+        F::is_linear()
+    }
+
+    #[inline(always)]
     fn row(&self, i: usize, p: &[f32; P]) -> Row<P> {
         let (x, y, weight) = self.sample(i);
-        let (value, derivatives) = F::value_and_gradient(x, *p);
+        let (value, mut derivatives) = F::value_and_gradient(x, *p);
+        straight::<P>(
+            #[inline(always)]
+            |j| {
+                if let Some(d) = derivatives.get_mut(j) {
+                    *d *= weight;
+                }
+            },
+        );
+        let (size, other) = (y.abs(), value.abs());
+        let size = if size < other { other } else { size };
         Row {
             residual: weight * (value - y),
-            derivatives: derivatives.map(|d| weight * d),
-            rounding: f32::EPSILON * weight * y.abs().max(value.abs()),
+            derivatives,
+            rounding: f32::EPSILON * weight * size,
         }
     }
 
@@ -177,6 +218,10 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for InPairs<'
 
     fn rows(&self) -> usize {
         Problem::<P>::rows(&self.fit)
+    }
+
+    fn is_linear(&self) -> bool {
+        F::is_linear()
     }
 
     fn row(&self, i: usize, p: &[TwoFloat; P]) -> Row<P> {

@@ -2,8 +2,10 @@
 
 use core::fmt;
 
-use super::normal::{Factors, Normal};
+use super::bounds::Held;
+use super::normal::Normal;
 use crate::function::TwoFloat;
+use crate::kernel::Lanes;
 
 /// Why a solver ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,17 @@ pub enum Status {
     /// At a minimum, where residuals are no larger than what rounding leaves: parameters are
     /// as good as the data, standard errors say no more than that they are small.
     Exact,
+    /// At the minimum of what bounds allow, and one of them keeps a parameter from a smaller
+    /// sum of squares: [`Solution::held`] says which it is, and whether there are more.
+    AtBound {
+        /// The first parameter at a bound, from 0.
+        parameter: usize,
+    },
+    /// A bound that is not a number, or a lower bound above the upper one.
+    InvalidBounds {
+        /// Whose bounds, from 0.
+        parameter: usize,
+    },
     /// As many passes over the rows as were allowed.
     MaxPasses,
     /// No step leads further down, and yet the last one was no small part of the standard
@@ -45,6 +58,13 @@ impl fmt::Display for Status {
         match self {
             Status::Converged => f.write_str("converged"),
             Status::Exact => f.write_str("exact, but for rounding"),
+            Status::AtBound { parameter } => {
+                write!(f, "converged, with parameter {parameter} at a bound")
+            }
+            Status::InvalidBounds { parameter } => write!(
+                f,
+                "bounds of parameter {parameter}: expected a lower bound that is not above the upper"
+            ),
             Status::MaxPasses => f.write_str("not converged: as many passes as were allowed"),
             Status::NoProgress => f.write_str("not converged: no progress, try another start"),
             Status::IllConditioned { parameter } => write!(
@@ -79,38 +99,40 @@ pub struct Solution<const P: usize> {
     /// `(JᵀJ)⁻¹`, where columns of `J` are multiplied by the scale of their parameters.
     inverse: Option<[[f32; P]; P]>,
     scale: [f32; P],
+    held: [Held; P],
 }
 
 impl<const P: usize> Solution<P> {
+    /// With the sums at the end, whose scales are those of columns and of residuals.
     pub(super) fn new(
-        params: [f32; P],
-        normal: &Normal<P>,
-        column_scale: &[f32; P],
-        residual_scale: f32,
+        (params, status, passes): ([f32; P], Status, u32),
         rows: usize,
-        passes: u32,
-        status: Status,
+        (normal, held): (&mut Normal<P>, [Held; P]),
+        (column_scale, residual_scale): (&[f32; P], f32),
     ) -> Self {
-        let inverse = Factors::of(&normal.jj, &[0.0; P]).ok().map(|factors| {
-            let mut inverse = [[0.0; P]; P];
+        let mut inverse = match status {
+            Status::Singular { .. } => None,
+            _ => normal.inverse(),
+        };
+        if let Some(inverse) = &mut inverse {
             for (j, row) in inverse.iter_mut().enumerate() {
-                let mut unit = [TwoFloat::ZERO; P];
-                if let Some(one) = unit.get_mut(j) {
-                    *one = TwoFloat::from(1.0);
+                if let Some(variance) = row.get_mut(j)
+                    && held.get(j) != Some(&Held::Free)
+                {
+                    *variance = 0.0;
                 }
-                *row = factors.solve(unit).map(f32::from);
             }
-            inverse
-        });
+        }
         Solution {
             params,
             status,
             passes,
             rows,
-            norm: libm::sqrtf(normal.rr.into()) / residual_scale,
+            norm: <f32 as Lanes>::sqrt(normal.rr.into()) / residual_scale,
             absolute_sigma: false,
             inverse,
             scale: *column_scale,
+            held,
         }
     }
 
@@ -129,7 +151,10 @@ impl<const P: usize> Solution<P> {
     /// Whether the parameters are those of a minimum.
     #[must_use]
     pub fn is_converged(&self) -> bool {
-        matches!(self.status, Status::Converged | Status::Exact)
+        matches!(
+            self.status,
+            Status::Converged | Status::Exact | Status::AtBound { .. }
+        )
     }
 
     /// How often the rows were gone through.
@@ -144,17 +169,26 @@ impl<const P: usize> Solution<P> {
         self.norm * self.norm
     }
 
-    /// Rows without those that the parameters account for.
+    /// Whether each parameter was free, and if not, what held it where it is. Covariance and
+    /// standard errors are those of the free ones; of the others, they are 0.
+    #[must_use]
+    pub fn held(&self) -> [Held; P] {
+        self.held
+    }
+
+    /// Rows without those that the parameters account for: all but
+    /// [fixed](super::LevenbergMarquardt::fixed) ones.
     #[must_use]
     pub fn degrees_of_freedom(&self) -> usize {
-        self.rows.saturating_sub(P)
+        let fixed = self.held.iter().filter(|held| **held == Held::Fixed);
+        self.rows.saturating_sub(P - fixed.count())
     }
 
     /// The standard deviation of residuals, `√(sum of squares / degrees of freedom)`; not a
     /// number if there are no degrees of freedom.
     #[must_use]
     pub fn residual_standard_deviation(&self) -> f32 {
-        self.norm / libm::sqrtf(self.degrees_of_freedom() as f32)
+        self.norm / <f32 as Lanes>::sqrt(self.degrees_of_freedom() as f32)
     }
 
     /// Takes what residuals were divided by for the standard deviations that observations
@@ -208,7 +242,7 @@ impl<const P: usize> Solution<P> {
     pub fn standard_errors(&self) -> Option<[f32; P]> {
         let (inverse, mut errors) = (self.inverse?, self.deviations());
         for (j, (error, row)) in errors.iter_mut().zip(&inverse).enumerate() {
-            *error *= libm::sqrtf(row.get(j).copied().unwrap_or(f32::NAN));
+            *error *= <f32 as Lanes>::sqrt(row.get(j).copied().unwrap_or(f32::NAN));
         }
         Some(errors)
     }
@@ -242,6 +276,6 @@ impl<const P: usize> Solution<P> {
                 variance = variance + TwoFloat::from(*a) * *b * *inverse;
             }
         }
-        Some(libm::sqrtf(variance.into()))
+        Some(<f32 as Lanes>::sqrt(variance.into()))
     }
 }

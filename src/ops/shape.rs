@@ -7,7 +7,7 @@ use crate::error::MAX_OPERANDS;
 use crate::kernel::{self, Acc, Identity};
 use crate::op::{Attrs, Backward, Forward, Op, PassGrad};
 use crate::shape::{MAX_RANK, Shape, ShapeError};
-use crate::tape::{Refused, Tape};
+use crate::tape::{Failed, Tape};
 use crate::var::Var;
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -489,7 +489,7 @@ impl<'t> Tape<'t> {
 
     /// Refuses what a chain of nodes would refuse, before the first of them is recorded,
     /// and counts what all of them take.
-    fn check_chain(&'t self, tensors: &[Var<'t>], mut attrs: Attrs) -> Result<(), Refused> {
+    fn check_chain(&'t self, tensors: &[Var<'t>], mut attrs: Attrs) -> Result<(), Failed> {
         let state = self.enter()?;
         let (mut floats, mut nodes) = (0usize, 0);
         let mut shapes = [Shape::SCALAR; MAX_OPERANDS];
@@ -501,7 +501,7 @@ impl<'t> Tape<'t> {
             }
             let operands = shapes.get(..joined + some.len()).unwrap_or_default();
             let shape = Concat.shape(operands, &mut attrs);
-            let shape = shape.map_err(|why| state.refuse_shapes(why, operands))?;
+            let shape = shape.map_err(|why| state.fail_shapes(why, operands))?;
             floats = floats.saturating_add(shape.numel());
             nodes += 1;
             let [first, ..] = &mut shapes;

@@ -1,7 +1,7 @@
 //! Adadelta: steps as long as those before, in the parameter's own unit.
 
 use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
-use super::{Element, Objective, OptimizerError, Rule, Stepper, require};
+use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, require};
 use crate::kernel::Lanes;
 
 /// Adadelta, as `torch.optim.Adadelta`.
@@ -69,6 +69,13 @@ impl Rule for AdadeltaRule {
     }
 
     learning_rate_in_field!();
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("Adadelta", &[]);
+        show("rho", &[self.rho]);
+        show("eps", &[self.eps]);
+        self.objective.show(show);
+    }
 }
 
 constructors!(Adadelta, AdadeltaRule: 2, "1");

@@ -1,7 +1,7 @@
 //! Adagrad: steps divided by the root of the sum of all squares so far.
 
 use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
-use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, require, visit_count};
+use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, require, visit_count};
 use crate::kernel::Lanes;
 
 /// Adagrad, as `torch.optim.Adagrad`.
@@ -90,6 +90,14 @@ impl Rule for AdagradRule {
 
     fn reset(&mut self) {
         self.steps = 0;
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("Adagrad", &[]);
+        show("lr_decay", &[self.lr_decay]);
+        show("initial_accumulator_value", &[self.initial]);
+        show("eps", &[self.eps]);
+        self.objective.show(show);
     }
 }
 

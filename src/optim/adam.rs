@@ -2,7 +2,7 @@
 
 use super::fraction::{Decay, Fraction};
 use super::stepper::{fit, one_more_buffer, sweep_fitted};
-use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require};
+use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
 
 /// Adam, optionally with AMSGrad, as `torch.optim.Adam`.
@@ -151,6 +151,11 @@ impl Rule for AdamRule {
             decay.power = Fraction::ONE;
         }
     }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("Adam", &[]);
+        self.show_hyper(show);
+    }
 }
 
 impl AdamRule {
@@ -168,6 +173,15 @@ impl AdamRule {
         decay1.beta = Fraction::new(beta1);
         decay2.beta = Fraction::new(beta2);
         self.weights = Weights::new(beta1, beta2, self.weights.eps);
+    }
+
+    /// All hyper-parameters that no step changes.
+    pub(super) fn show_hyper(&self, show: Show<'_>) {
+        let [decay1, decay2] = &self.decays;
+        show("beta1", &[decay1.beta.to_f32()]);
+        show("beta2", &[decay2.beta.to_f32()]);
+        show("eps", &[self.weights.eps]);
+        self.objective.show(show);
     }
 
     pub(super) const fn set_eps(&mut self, eps: f32) {

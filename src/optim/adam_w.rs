@@ -2,7 +2,7 @@
 
 use super::adam::AdamRule;
 use super::stepper::{constructors, one_more_buffer};
-use super::{OptimizerError, Rule, Stepper, Visit};
+use super::{OptimizerError, Rule, Show, Stepper, Visit};
 
 /// Adam with decoupled weight decay, optionally with AMSGrad, as `torch.optim.AdamW`.
 ///
@@ -72,6 +72,11 @@ impl Rule for AdamWRule {
 
     fn reset(&mut self) {
         self.0.reset();
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("AdamW", &[]);
+        self.0.show_hyper(show);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::fraction::{Decay, Fraction};
 use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
-use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require};
+use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::{Lanes, Mask};
 
 /// Adam with the infinity norm, as `torch.optim.Adamax`.
@@ -88,6 +88,14 @@ impl Rule for AdamaxRule {
 
     fn reset(&mut self) {
         self.decay1.power = Fraction::ONE;
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("Adamax", &[]);
+        show("beta1", &[self.decay1.beta.to_f32()]);
+        show("beta2", &[self.beta2]);
+        show("eps", &[self.eps]);
+        self.objective.show(show);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
 use super::{
-    Element, Objective, OptimizerError, Rule, Stateful as _, Stepper, Storage, Visit, require,
-    visit_count,
+    Element, Objective, OptimizerError, Rule, Show, Stateful as _, Stepper, Storage, Visit,
+    require, visit_count,
 };
 use crate::function::{Real, TwoFloat};
 use crate::kernel::Lanes;
@@ -108,6 +108,14 @@ impl Rule for AsgdRule {
     fn reset(&mut self) {
         self.steps = 0;
         (self.eta, self.mu) = (0.0, 1.0);
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("ASGD", &[]);
+        show("lambd", &[self.lambd]);
+        show("alpha", &[self.alpha.high(), self.alpha.low()]);
+        show("t0", &[self.t0]);
+        self.objective.show(show);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Parameter groups: other hyper-parameters for other parameters.
 
-use super::{Optimizer, OptimizerError, Stateful, Visit};
+use super::{Optimizer, OptimizerError, Show, Stateful, Visit, halves};
 
 /// One optimizer for the first so many elements of the parameters, and another for the
 /// others, as parameter groups of `torch.optim`: another rate or decay, or another
@@ -103,5 +103,14 @@ impl<A: Stateful, B: Stateful> Stateful for ParamGroups<A, B> {
             .visit_state(params.saturating_sub(split), &mut |_, _| ())?;
         self.first.visit_state(split, visit)?;
         self.second.visit_state(params.saturating_sub(split), visit)
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show(
+            "elements",
+            &halves(u32::try_from(self.elements).unwrap_or(u32::MAX)),
+        );
+        self.first.visit_hyper(show);
+        self.second.visit_hyper(show);
     }
 }

@@ -1,7 +1,7 @@
 //! L-BFGS: Newton's method with what a few steps have shown of the curvature.
 
 use super::search::{Answer, Reason, Search};
-use super::{OptimizerError, Stateful, Visit, require};
+use super::{OptimizerError, Show, Stateful, Visit, halves, require};
 use crate::kernel::{self, Lanes, Map};
 
 /// Limited-memory BFGS, as `torch.optim.LBFGS`: a [`Search`] to be given to
@@ -241,6 +241,22 @@ impl<const N: usize, const M: usize, S: LbfgsStorage> Stateful for Lbfgs<N, M, S
         visit("old_dirs", memory.dirs);
         visit("old_stps", memory.stps);
         Ok(())
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        let Machine { hyper, history, .. } = &self.search;
+        let flag = |is_set| f32::from(u8::from(is_set));
+        show("LBFGS", &[]);
+        show("history_size", &[*history as f32]);
+        show("max_iter", &halves(hyper.max_iter));
+        match hyper.max_eval {
+            Some(most) => show("max_eval", &halves(most)),
+            None => show("max_eval", &[-1.0]),
+        }
+        show("tolerance_grad", &[hyper.tolerance_grad]);
+        show("tolerance_change", &[hyper.tolerance_change]);
+        show("strong_wolfe", &[flag(hyper.strong_wolfe)]);
+        show("maximize", &[flag(hyper.maximize)]);
     }
 }
 

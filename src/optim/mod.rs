@@ -66,6 +66,7 @@ pub mod schedule;
 mod search;
 mod sgd;
 mod sparse_adam;
+mod state_dict;
 mod stepper;
 
 pub use adadelta::{Adadelta, AdadeltaRule};
@@ -84,7 +85,8 @@ pub use rprop::{Rprop, RpropRule};
 pub use search::{Answer, Minimized, Reason, Search};
 pub use sgd::{Sgd, SgdRule};
 pub use sparse_adam::{SparseAdam, SparseAdamRule};
-pub use stepper::{Element, Rule, Stepper, Storage, Visit, sweep};
+pub use state_dict::{LoadError, Text};
+pub use stepper::{Element, Rule, Show, Stepper, Storage, Visit, sweep};
 
 pub use crate::error::OptimizerError;
 
@@ -181,6 +183,14 @@ pub trait Stateful {
     /// # Errors
     /// If there is no room for so many parameters. Then nothing was shown.
     fn visit_state(&mut self, params: usize, visit: Visit<'_>) -> Result<(), OptimizerError>;
+
+    /// Shows what it was built as: the name of its rule, with no numbers, then every
+    /// hyper-parameter that no step changes. A record keeps them, and a state is not loaded
+    /// into another rule or with others. By default there are none, and nothing but the
+    /// names and lengths of the state is compared.
+    fn visit_hyper(&self, show: Show<'_>) {
+        let _ = show;
+    }
 }
 
 impl Tape<'_> {
@@ -235,6 +245,14 @@ impl Objective {
         require(decay >= 0.0, "weight_decay >= 0", decay)
     }
 
+    /// Shows it as hyper-parameters: see [`Rule::visit_hyper`].
+    fn show(&self, show: Show<'_>) {
+        let flag = |is_set| f32::from(u8::from(is_set));
+        show("weight_decay", &[self.weight_decay]);
+        show("decoupled_weight_decay", &[flag(self.decoupled)]);
+        show("maximize", &[flag(self.maximize)]);
+    }
+
     /// The gradient of the objective, from that of the loss.
     #[inline(always)]
     fn gradient<L: Lanes>(&self, p: L, g: L) -> L {
@@ -268,9 +286,14 @@ fn lerp<L: Lanes>(from: L, to: L, weight: f32) -> L {
     }
 }
 
-/// Shows a count as two numbers of 16 bits, which are exact, and takes it back.
+/// A count as two numbers of 16 bits, which are exact.
+const fn halves(count: u32) -> [f32; 2] {
+    [(count >> 16) as f32, (count & 0xffff) as f32]
+}
+
+/// Shows a count as two numbers of 16 bits, and takes it back.
 fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>) {
-    let mut halves = [(*count >> 16) as f32, (*count & 0xffff) as f32];
+    let mut halves = halves(*count);
     visit(name, &mut halves);
     let [high, low] = halves;
     *count = (high as u32) << 16 | (low as u32 & 0xffff);

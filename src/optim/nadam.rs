@@ -2,7 +2,7 @@
 
 use super::fraction::{Decay, Fraction};
 use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
-use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require};
+use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
 
 /// Adam with Nesterov's momentum, as `torch.optim.NAdam`.
@@ -146,6 +146,15 @@ impl Rule for NAdamRule {
         self.decay2.power = Fraction::ONE;
         self.momentum_decay.power = Fraction::ONE;
         self.mu_product = 1.0;
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("NAdam", &[]);
+        show("beta1", &[self.beta1]);
+        show("beta2", &[self.beta2]);
+        show("momentum_decay", &[self.momentum_decay.beta.to_f32()]);
+        show("eps", &[self.eps]);
+        self.objective.show(show);
     }
 }
 

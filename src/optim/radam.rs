@@ -2,7 +2,9 @@
 
 use super::fraction::{Decay, Fraction};
 use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
-use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require, visit_count};
+use super::{
+    Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require, visit_count,
+};
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
@@ -122,6 +124,15 @@ impl Rule for RAdamRule {
         for decay in &mut self.decays {
             decay.power = Fraction::ONE;
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("RAdam", &[]);
+        let [decay1, decay2] = &self.decays;
+        show("beta1", &[decay1.beta.to_f32()]);
+        show("beta2", &[decay2.beta.to_f32()]);
+        show("eps", &[self.eps]);
+        self.objective.show(show);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::stepper::{
     constructors, fit, learning_rate_in_field, objective_builders, one_more_buffer, sweep_fitted,
 };
-use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require};
+use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
 
 /// RMSprop, optionally centered and with momentum, as `torch.optim.RMSprop`.
@@ -133,6 +133,13 @@ impl Rule for RmsPropRule {
         let mut momentum = [self.momentum];
         visit("momentum", &mut momentum);
         [self.momentum] = momentum;
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("RMSprop", &[]);
+        show("alpha", &[self.alpha]);
+        show("eps", &[self.eps]);
+        self.objective.show(show);
     }
 }
 

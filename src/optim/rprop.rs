@@ -1,7 +1,7 @@
 //! Rprop: only the signs of gradients count.
 
 use super::stepper::{constructors, fit, learning_rate_in_field, sweep_fitted};
-use super::{Element, OptimizerError, Rule, Stepper, Visit, require, visit_count};
+use super::{Element, OptimizerError, Rule, Show, Stepper, Visit, require, visit_count};
 use crate::kernel::Lanes;
 
 /// Resilient backpropagation, as `torch.optim.Rprop`: for whole batches, whose gradients
@@ -79,6 +79,13 @@ impl Rule for RpropRule {
 
     fn reset(&mut self) {
         self.steps = 0;
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("Rprop", &[]);
+        show("etas", &self.etas);
+        show("step_sizes", &self.step_sizes);
+        show("maximize", &[f32::from(u8::from(self.maximize))]);
     }
 }
 

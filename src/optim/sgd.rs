@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, require, sweep};
+use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, require, sweep};
 use crate::kernel::Lanes;
 
 /// Stochastic gradient descent, optionally with momentum, as
@@ -45,8 +45,27 @@ pub type Sgd<const N: usize = 0, S = [[f32; N]; 1]> = Stepper<SgdRule, N, S>;
 pub struct SgdRule {
     hyper: Hyper,
     /// Set by the builders that need it: other firmware is linked without.
-    any_step: Option<AnyStep>,
+    variant: Option<&'static Variant>,
 }
+
+/// A step other than plain descent.
+#[derive(Debug)]
+struct Variant {
+    step: AnyStep,
+    buffers: &'static [&'static str],
+}
+
+/// With any hyper-parameters but momentum.
+const ANY: &Variant = &Variant {
+    step: Hyper::any_step,
+    buffers: &[],
+};
+
+/// With any hyper-parameters.
+const MOMENTUM: &Variant = &Variant {
+    step: Hyper::any_step,
+    buffers: &["momentum_buffer"],
+};
 
 type AnyStep = fn(&mut Hyper, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(), OptimizerError>;
 
@@ -71,7 +90,7 @@ struct Hyper {
 impl Rule for SgdRule {
     #[inline(always)]
     fn buffers(&self) -> &'static [&'static str] {
-        &["momentum_buffer"]
+        self.variant.map_or(&[], |variant| variant.buffers)
     }
 
     #[inline]
@@ -82,8 +101,8 @@ impl Rule for SgdRule {
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
         if !self.hyper.is_descent {
-            if let Some(any_step) = self.any_step {
-                return any_step(&mut self.hyper, params, grads, state);
+            if let Some(variant) = self.variant {
+                return (variant.step)(&mut self.hyper, params, grads, state);
             }
             self.hyper.check_descent()?;
         }
@@ -100,12 +119,12 @@ impl Rule for SgdRule {
     }
 
     fn momentum_factor(&self) -> Option<f32> {
-        (self.hyper.momentum != 0.0).then_some(self.hyper.momentum)
+        (!self.buffers().is_empty()).then_some(self.hyper.momentum)
     }
 
     fn set_momentum_factor(&mut self, momentum: f32) {
         // There is no buffer for one that was not asked for.
-        if self.hyper.momentum != 0.0 {
+        if !self.buffers().is_empty() {
             self.hyper.momentum = momentum;
         }
     }
@@ -125,6 +144,20 @@ impl Rule for SgdRule {
     fn reset(&mut self) {
         self.hyper.started = false;
     }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        let Hyper {
+            fresh,
+            tiny,
+            nesterov,
+            objective,
+            ..
+        } = &self.hyper;
+        show("SGD", &[]);
+        show("dampening", &[*fresh, f32::from(u8::from(*tiny))]);
+        show("nesterov", &[f32::from(u8::from(*nesterov))]);
+        objective.show(show);
+    }
 }
 
 impl SgdRule {
@@ -135,7 +168,7 @@ impl SgdRule {
                 is_descent: false,
                 ..self.hyper
             },
-            any_step: Some(Hyper::any_step),
+            variant: Some(MOMENTUM),
         }
     }
 }
@@ -157,7 +190,7 @@ impl Sgd {
         };
         Self::from_rule(SgdRule {
             hyper,
-            any_step: None,
+            variant: None,
         })
     }
 
@@ -234,7 +267,9 @@ impl<const N: usize, S> Sgd<N, S> {
     /// There may be more to a step than `p - lr · g`.
     const fn with_any_step(mut self) -> Self {
         self.rule.hyper.is_descent = false;
-        self.rule.any_step = Some(Hyper::any_step);
+        if self.rule.variant.is_none() {
+            self.rule.variant = Some(ANY);
+        }
         self
     }
 }

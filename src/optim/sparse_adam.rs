@@ -2,7 +2,7 @@
 
 use super::fraction::{Decay, Fraction};
 use super::stepper::{constructors, fit, learning_rate_in_field, sweep_fitted};
-use super::{Element, OptimizerError, Rule, Stepper, Storage, Visit, require};
+use super::{Element, OptimizerError, Rule, Show, Stepper, Storage, Visit, require};
 use crate::kernel::Lanes;
 
 /// Adam for sparse gradients, as `torch.optim.SparseAdam`: parameters without a gradient, and
@@ -115,6 +115,15 @@ impl Rule for SparseAdamRule {
         for decay in &mut self.decays {
             decay.power = Fraction::ONE;
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("SparseAdam", &[]);
+        let [decay1, decay2] = &self.decays;
+        show("beta1", &[decay1.beta.to_f32()]);
+        show("beta2", &[decay2.beta.to_f32()]);
+        show("eps", &[self.eps]);
+        show("maximize", &[f32::from(u8::from(self.maximize))]);
     }
 }
 

@@ -101,12 +101,21 @@ pub trait Rule {
         let _ = visit;
     }
 
+    /// Shows its name, with no numbers, and every hyper-parameter that no step changes: see
+    /// [`Stateful::visit_hyper`].
+    fn visit_hyper(&self, show: Show<'_>) {
+        let _ = show;
+    }
+
     /// Forgets all steps. The buffers are zeroed elsewhere.
     fn reset(&mut self) {}
 }
 
 /// Reads or overwrites numbers that have a name: see [`Stateful::visit_state`].
 pub type Visit<'v> = &'v mut dyn FnMut(&'static str, &mut [f32]);
+
+/// Takes a name and its numbers: see [`Stateful::visit_hyper`].
+pub type Show<'s> = &'s mut dyn FnMut(&'static str, &[f32]);
 
 /// One step of one parameter.
 pub trait Element {
@@ -254,6 +263,7 @@ impl<R: Rule, const N: usize, S: Storage> Stateful for Stepper<R, N, S> {
         let Self { rule, state } = self;
         let names = rule.buffers();
         state.lend(names.len(), |buffers| {
+            let buffers = buffers.get_mut(..names.len()).unwrap_or_default();
             let least = buffers.iter().map(|buffer| buffer.len()).min();
             if let Some(room) = least.filter(|least| *least < params) {
                 return Err(OptimizerError::StateSize {
@@ -270,6 +280,10 @@ impl<R: Rule, const N: usize, S: Storage> Stateful for Stepper<R, N, S> {
             }
             Ok(())
         })
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        self.rule.visit_hyper(show);
     }
 }
 

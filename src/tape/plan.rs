@@ -4,19 +4,20 @@
 //! A recording is planned by the first `backward` from a loss, and again only after
 //! something was recorded or dropped, another loss was asked for, or a batch changed
 //! its size. That walks all nodes twice, and finds a place for each gradient in
-//! logarithmic time: see [`place`](super::place).
+//! logarithmic time: see [`places`](super::places).
 
-use super::place::{List, Places, SMALL, Tree};
-use super::state::{Collected, MAX_FLOATS, Refused, State};
+use super::failure::Failed;
+use super::places::{List, Places, SMALL, Tree};
+use super::state::{Collected, MAX_FLOATS, State};
 use crate::error::{ErrorKind, MAX_OPERANDS};
 use crate::kernel::Level;
-use crate::op::{Link, Node, Nodes, PassGrad, Start};
+use crate::op::{FloatPtr, Node, NodePtr, Nodes, PassGrad};
 
 /// An operand is sent something, beside the bits of `firsts`.
 const SENT: u32 = 1 << 8;
 
 /// How a tape of many nodes plans; see `State::plan_many`.
-pub(super) type PlanMany<'t> = fn(&mut State<'t>, Link) -> Result<(), Refused>;
+pub(super) type PlanMany<'t> = fn(&mut State<'t>, NodePtr) -> Result<(), Failed>;
 
 /// Plans for a tape of so many nodes, if they are many. Known when the tape is made, so
 /// that firmware with few is linked without.
@@ -26,7 +27,7 @@ pub(super) fn many<'t>(nodes: usize) -> Option<PlanMany<'t>> {
 }
 
 /// Plans in a tree, for which it borrows the chain of operations to run forward.
-fn plan_many<'t>(state: &mut State<'t>, loss: Link) -> Result<(), Refused> {
+fn plan_many<'t>(state: &mut State<'t>, loss: NodePtr) -> Result<(), Failed> {
     /// Puts the chain back, even if an operation from outside unwinds.
     struct Restore<'a, 't>(&'a mut State<'t>);
     impl Drop for Restore<'_, '_> {
@@ -40,12 +41,12 @@ fn plan_many<'t>(state: &mut State<'t>, loss: Link) -> Result<(), Refused> {
 /// Chains what a forward pass runs: operations that are no views, in recorded order.
 fn chain_forward(nodes: &Nodes<'_>) {
     let mut next = None;
-    for link in nodes.links().rev() {
-        let node = nodes.at(link);
+    for ptr in nodes.ptrs().rev() {
+        let node = nodes.at(ptr);
         node.next.set(None);
         if node.runs_forward() {
             node.next.set(next);
-            next = Some(link);
+            next = Some(ptr);
         }
     }
 }
@@ -66,7 +67,7 @@ impl State<'_> {
     ///
     /// They begin behind those of the parameters.
     #[inline(always)]
-    pub(super) fn plan(&mut self, loss: Link) -> Result<(), Refused> {
+    pub(super) fn plan(&mut self, loss: NodePtr) -> Result<(), Failed> {
         match self.plan_many {
             Some(plan) => plan(self, loss),
             None => self.plan_in::<List>(loss),
@@ -74,53 +75,53 @@ impl State<'_> {
     }
 
     #[inline(always)]
-    fn plan_in<P: Places>(&mut self, loss: Link) -> Result<(), Refused> {
+    fn plan_in<P: Places>(&mut self, loss: NodePtr) -> Result<(), Failed> {
         self.forget_plan();
         self.unreached = 0;
         for node in self.nodes.iter_mut() {
             node.clear(Node::PLANNED);
-            node.tensor.grad = Start::NONE;
+            node.tensor.grad = FloatPtr::NONE;
             if node.has(Node::PARAM) {
-                node.tensor.grad = node.tensor.values.start().after(self.param_floats);
+                node.tensor.grad = node.tensor.values.ptr().after(self.param_floats);
                 self.unreached += 1;
             }
         }
 
         P::begin(&self.live, &self.nodes);
         self.first_planned = None;
-        let mut last: Option<Link> = None;
+        let mut last: Option<NodePtr> = None;
         self.place_gradient::<P>(loss);
         let mut next = Some(loss);
-        while let Some(link) = next {
-            next = self.nodes.before(link);
-            let node = self.nodes.at(link);
+        while let Some(ptr) = next {
+            next = self.nodes.before(ptr);
+            let node = self.nodes.at(ptr);
             // A parameter's gradient goes nowhere.
-            if node.op.is_none() || node.tensor.grad == Start::NONE {
+            if node.op.is_none() || node.tensor.grad == FloatPtr::NONE {
                 continue;
             }
             let mut sent = 0;
             for k in 0..MAX_OPERANDS {
-                sent |= self.plan_operand::<P>(link, k);
+                sent |= self.plan_operand::<P>(ptr, k);
             }
-            self.nodes.at_mut(link).firsts = sent as u8;
+            self.nodes.at_mut(ptr).firsts = sent as u8;
             // More than any arena has: beyond, sums of lengths could overflow.
             if self.scratch > MAX_FLOATS {
                 break;
             }
-            P::release(&self.live, &self.nodes, self.top(), link);
+            P::release(&self.live, &self.nodes, self.top(), ptr);
             if sent != 0 {
                 match last {
-                    Some(last) => self.nodes.at(last).next_planned.set(Some(link)),
-                    None => self.first_planned = Some(link),
+                    Some(last) => self.nodes.at(last).next_planned.set(Some(ptr)),
+                    None => self.first_planned = Some(ptr),
                 }
-                last = Some(link);
+                last = Some(ptr);
             }
         }
 
         let needed = self.used() + self.scratch;
         if needed > self.floats.len() {
             self.scratch = 0;
-            return Err(self.refuse(ErrorKind::Floats {
+            return Err(self.fail(ErrorKind::Floats {
                 needed,
                 capacity: self.floats.len(),
             }));
@@ -147,9 +148,9 @@ impl State<'_> {
     /// one and has none. Returns 0 if nothing is to be computed, because no gradient
     /// flows there or it is the node's own; otherwise `SENT`, and its bits of `firsts`.
     #[inline(never)]
-    fn plan_operand<P: Places>(&mut self, link: Link, k: usize) -> u32 {
-        let node = self.nodes.at(link);
-        let operand = node.operands.get(k).and_then(|operand| operand.link());
+    fn plan_operand<P: Places>(&mut self, ptr: NodePtr, k: usize) -> u32 {
+        let node = self.nodes.at(ptr);
+        let operand = node.operands.get(k).and_then(|operand| operand.ptr());
         let Some(to) = operand.filter(|to| self.nodes.at(*to).has(Node::REQUIRES_GRAD)) else {
             return 0;
         };
@@ -161,10 +162,10 @@ impl State<'_> {
                 self.unreached -= 1;
             }
             operand.set(Node::PLANNED);
-        } else if operand.tensor.grad == Start::NONE {
+        } else if operand.tensor.grad == FloatPtr::NONE {
             let passes = node.op.and_then(|op| op.passes_grad(k));
-            if passes.is_some_and(|PassGrad(pass)| pass(&mut self.nodes, link, k)) {
-                P::hand_over(&self.nodes, link, to);
+            if passes.is_some_and(|PassGrad(pass)| pass(&mut self.nodes, ptr, k)) {
+                P::hand_over(&self.nodes, ptr, to);
                 return 0;
             }
             firsts = bit | bit << Node::ANEW;
@@ -174,15 +175,15 @@ impl State<'_> {
     }
 
     /// Where the free floats begin.
-    fn top(&self) -> Start {
-        self.floats.start(2 * self.param_floats)
+    fn top(&self) -> FloatPtr {
+        self.floats.ptr(2 * self.param_floats)
     }
 
     /// Places one buffer in the lowest gap between live ones.
     #[inline(never)]
-    fn place_gradient<P: Places>(&mut self, link: Link) {
+    fn place_gradient<P: Places>(&mut self, ptr: NodePtr) {
         let top = self.top();
-        let end = P::place(&self.live, &mut self.nodes, top, link);
+        let end = P::place(&self.live, &mut self.nodes, top, ptr);
         self.scratch = self.scratch.max(end.beyond(top));
     }
 
@@ -194,7 +195,7 @@ impl State<'_> {
             return;
         }
         for node in self.nodes.iter_mut() {
-            if !node.has(Node::PARAM) && node.tensor.grad != Start::NONE {
+            if !node.has(Node::PARAM) && node.tensor.grad != FloatPtr::NONE {
                 node.tensor.grad = node.tensor.grad.after(by);
             }
         }
@@ -208,10 +209,10 @@ mod tests {
 
     use std::vec::Vec;
 
-    use super::super::place::{SMALL, steps};
+    use super::super::places::{SMALL, steps};
     use super::super::{State, Tape};
     use super::{PlanMany, plan_many};
-    use crate::op::{Link, Node, Start};
+    use crate::op::{FloatPtr, Node, NodePtr};
     use crate::var::Var;
 
     /// A tape over vectors, which have to outlive it.
@@ -293,24 +294,24 @@ mod tests {
         (0..n).fold(tape.param(&[0.5], []), |y, _| y.sin())
     }
 
-    fn links(state: &State<'_>) -> Vec<Link> {
-        state.nodes.links().collect()
+    fn ptrs(state: &State<'_>) -> Vec<NodePtr> {
+        state.nodes.ptrs().collect()
     }
 
     /// Which of all nodes an operation's operands are.
-    fn operands(state: &State<'_>, link: Link) -> Vec<usize> {
-        let operands = state.nodes.at(link).operands.iter();
-        let link = operands.map_while(|operand| operand.link());
-        link.map(|link| state.id(link)).collect()
+    fn operands(state: &State<'_>, ptr: NodePtr) -> Vec<usize> {
+        let operands = state.nodes.at(ptr).operands.iter();
+        let ptr = operands.map_while(|operand| operand.ptr());
+        ptr.map(|ptr| state.id(ptr)).collect()
     }
 
     /// The search that planning is to agree with, in the plainest way: where each
     /// gradient stands, counted from the first, and how much they take.
     fn first_fit(state: &State<'_>, loss: usize) -> (Vec<Option<usize>>, usize) {
-        let links = links(state);
-        let node = |id: usize| state.nodes.at(links[id]);
+        let ptrs = ptrs(state);
+        let node = |id: usize| state.nodes.at(ptrs[id]);
         let len = |id: usize| node(id).len().max(1);
-        let mut places: Vec<Option<usize>> = std::vec![None; links.len()];
+        let mut places: Vec<Option<usize>> = std::vec![None; ptrs.len()];
         let mut live: Vec<(usize, usize)> = Vec::new();
         let mut most = 0;
         let mut place = |live: &mut Vec<(usize, usize)>, len: usize| {
@@ -327,7 +328,7 @@ mod tests {
             let (Some(op), Some(own)) = (node(id).op, places[id]) else {
                 continue;
             };
-            let operands = operands(state, links[id]);
+            let operands = operands(state, ptrs[id]);
             let mut passed = false;
             for (k, to) in operands.iter().enumerate() {
                 let flows = node(*to).has(Node::REQUIRES_GRAD) && !node(*to).has(Node::PARAM);
@@ -355,27 +356,27 @@ mod tests {
 
     /// Plans in one way, and returns the same.
     fn plan(state: &mut State<'_>, loss: usize, many: bool) -> (Vec<Option<usize>>, usize) {
-        let links = links(state);
+        let ptrs = ptrs(state);
         state.plan_many = many.then_some(plan_many as PlanMany<'_>);
-        state.plan(links[loss]).unwrap();
-        let first = state.nodes.at(links[loss]).tensor.grad;
-        let place = |link: &Link| {
-            let node = state.nodes.at(*link);
-            let planned = !node.has(Node::PARAM) && node.tensor.grad != Start::NONE;
+        state.plan(ptrs[loss]).unwrap();
+        let first = state.nodes.at(ptrs[loss]).tensor.grad;
+        let place = |ptr: &NodePtr| {
+            let node = state.nodes.at(*ptr);
+            let planned = !node.has(Node::PARAM) && node.tensor.grad != FloatPtr::NONE;
             planned.then(|| node.tensor.grad.beyond(first))
         };
-        (links.iter().map(place).collect(), state.scratch)
+        (ptrs.iter().map(place).collect(), state.scratch)
     }
 
     /// While an operation runs backward, everything whose gradient is still to be read
     /// stands apart, but for a gradient that was passed on.
     fn expect_apart(state: &State<'_>, loss: usize, places: &[Option<usize>]) {
-        let links = links(state);
+        let ptrs = ptrs(state);
         let planned = |id: &usize| places[*id].is_some();
         // Gradients are added to from the last user on, and read by their own node.
-        let mut last_use = std::vec![0; links.len()];
+        let mut last_use = std::vec![0; ptrs.len()];
         for id in (0..=loss).filter(planned) {
-            for to in operands(state, links[id]) {
+            for to in operands(state, ptrs[id]) {
                 last_use[to] = id;
             }
         }
@@ -386,7 +387,7 @@ mod tests {
                 .map(|id| {
                     (
                         places[id].unwrap(),
-                        state.nodes.at(links[id]).len().max(1),
+                        state.nodes.at(ptrs[id]).len().max(1),
                         id,
                     )
                 })
@@ -424,10 +425,10 @@ mod tests {
                 expect_apart(&state, loss, &expected.0);
             }
             taken += expected.1;
-            let all = links(&state).into_iter().zip(&expected.0);
+            let all = ptrs(&state).into_iter().zip(&expected.0);
             let planned = all.filter(|(_, place)| place.is_some());
             shared += planned
-                .map(|(link, _)| state.nodes.at(link).len())
+                .map(|(ptr, _)| state.nodes.at(ptr).len())
                 .sum::<usize>();
         }
         // Buffers are shared, or this was not worth trying.

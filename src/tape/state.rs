@@ -29,13 +29,14 @@ use core::ops::Range;
 use core::panic::Location;
 use core::ptr;
 
-use super::place::Live;
+use super::failure::{Failed, Failure};
+use super::places::Live;
 use super::plan::{self, PlanMany};
 use super::{Tape, Usage};
-use crate::error::{Error, ErrorKind, MAX_OPERANDS, Operands};
+use crate::error::{ErrorKind, MAX_OPERANDS, Operands};
 use crate::kernel::Level;
-use crate::op::{Attrs, Backward, Floats, Forward, Link, Node, Nodes, Op};
-use crate::op::{Operand, Span, Stamp, Stamps};
+use crate::op::{Attrs, Backward, Floats, Forward, Node, NodePtr, Nodes, Op};
+use crate::op::{Operand, RawSlice, Stamp, Stamps};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -71,7 +72,7 @@ pub(crate) struct State<'t> {
     /// The loss whose gradient buffers are planned, where its own is and how long,
     /// and to which parameters gradients flow.
     pub(super) planned: Stamp,
-    pub(super) first_planned: Option<Link>,
+    pub(super) first_planned: Option<NodePtr>,
     pub(super) seed: usize,
     pub(super) seed_len: usize,
     pub(super) reached: Collected,
@@ -86,12 +87,11 @@ pub(crate) struct State<'t> {
     /// that never rebinds any does without.
     take_over: Option<TakeOver<'t>>,
     /// The first and the last operation to run.
-    first_op: Option<Link>,
-    last_op: Option<Link>,
+    first_op: Option<NodePtr>,
+    last_op: Option<NodePtr>,
     /// From this node on, values may be older than what they depend on.
     outdated_from: usize,
-    /// Why something was refused last.
-    pub(super) refusal: Refusal,
+    pub(super) failure: Failure,
     /// How gradients are planned, if there are many nodes.
     pub(super) plan_many: Option<PlanMany<'t>>,
 }
@@ -113,23 +113,7 @@ impl Collected {
     pub(super) const WRITTEN_OR_PLANNED: Self = Self(Node::WRITTEN | Node::PLANNED);
 }
 
-type TakeOver<'t> = fn(&mut State<'t>) -> Result<(), Refused>;
-
-/// What is returned instead of an error: that is an order of magnitude larger than
-/// what is usually returned, and is left in the state until somebody asks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refused;
-
-#[derive(Clone)]
-pub(super) struct Refusal {
-    kind: Cell<ErrorKind>,
-    /// Whether nobody was told yet. Who finds the state borrowed cannot say so: if
-    /// nothing is untold, it is that.
-    untold: Cell<bool>,
-    /// Where it was done, if not where it was noticed.
-    op: Cell<Option<&'static str>>,
-    at: Cell<Option<&'static Location<'static>>>,
-}
+type TakeOver<'t> = fn(&mut State<'t>) -> Result<(), Failed>;
 
 /// The purpose that the gradients of all parameters are needed for, as the bits of what changes
 /// nothing there. (So a microcontroller needs no constants of its own for them.)
@@ -191,65 +175,24 @@ impl<'t> State<'t> {
             last_op: None,
             first_trained: NEVER,
             outdated_from: NEVER,
-            refusal: Refusal {
-                kind: Cell::new(ErrorKind::Borrowed),
-                untold: Cell::new(false),
-                op: Cell::new(None),
-                at: Cell::new(None),
-            },
+            failure: Failure::new(),
         }
     }
 
-    // ---- refusing ---------------------------------------------------------
+    // ---- failing ----------------------------------------------------------
 
-    /// Says why something is not done.
+    /// Writes down why a call fails: one copy of that, out of the way.
     #[cold]
     #[inline(never)]
-    pub(crate) fn refuse(&self, kind: ErrorKind) -> Refused {
-        self.refusal.kind.set(kind);
-        self.refusal.untold.set(true);
-        self.refused_at(None, None);
-        Refused
+    pub(crate) fn fail(&self, kind: ErrorKind) -> Failed {
+        self.failure.set(kind)
     }
 
-    /// Says where, for what is not noticed where it was done.
-    pub(super) fn refused_at(
-        &self,
-        op: Option<&'static str>,
-        at: Option<&'static Location<'static>>,
-    ) {
-        self.refusal.op.set(op);
-        self.refusal.at.set(at);
-    }
-
-    /// Whether there is something to tell. From now on it is told, or need not be.
-    pub(super) fn take_refusal(&self) -> bool {
-        self.refusal.untold.replace(false)
-    }
-
-    /// Keeps what was refused last, as done in `op` at `at`.
-    pub(super) fn keep(&self, op: &'static str, at: &'static Location<'static>) {
-        if !self.take_refusal() {
-            self.refusal.kind.set(ErrorKind::Borrowed);
-        }
-        self.refused_at(Some(op), Some(at));
-    }
-
-    /// What was refused last, in an operation and at a place of its own or in these.
-    #[inline]
-    pub(super) fn error(&self, op: &'static str, at: &'static Location<'static>) -> Error {
-        Error {
-            kind: self.refusal.kind.get(),
-            op: self.refusal.op.get().unwrap_or(op),
-            at: self.refusal.at.get().unwrap_or(at),
-        }
-    }
-
-    fn expect_length(&self, shape: &Shape, values: &[f32]) -> Result<(), Refused> {
+    fn expect_length(&self, shape: &Shape, values: &[f32]) -> Result<(), Failed> {
         if shape.numel() == values.len() {
             Ok(())
         } else {
-            Err(self.refuse(ErrorKind::Length {
+            Err(self.fail(ErrorKind::Length {
                 expected: shape.numel(),
                 found: values.len(),
             }))
@@ -260,45 +203,45 @@ impl<'t> State<'t> {
 
     /// The node a variable stands for, if it is still there.
     #[inline(never)] // one copy: what is called in every epoch looks for itself
-    pub(crate) fn find(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<Link, Refused> {
-        let link = self.lookup(tape, var);
-        link.ok_or_else(|| self.unknown(tape, var))
+    pub(crate) fn find(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<NodePtr, Failed> {
+        let ptr = self.lookup(tape, var);
+        ptr.ok_or_else(|| self.unknown(tape, var))
     }
 
     #[inline(always)]
-    pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<Link> {
-        let link = self.nodes.link(self.stamps.id(var.stamp));
-        link.filter(|link| self.nodes.at(*link).stamp == var.stamp && ptr::eq(tape, var.tape))
+    pub(super) fn lookup(&self, tape: &Tape<'t>, var: Var<'t>) -> Option<NodePtr> {
+        let ptr = self.nodes.ptr(self.stamps.id(var.stamp));
+        ptr.filter(|ptr| self.nodes.at(*ptr).stamp == var.stamp && ptr::eq(tape, var.tape))
     }
 
     #[cold]
     #[inline(never)]
-    fn unknown(&self, tape: &Tape<'t>, var: Var<'t>) -> Refused {
-        self.refuse(if ptr::eq(tape, var.tape) {
+    fn unknown(&self, tape: &Tape<'t>, var: Var<'t>) -> Failed {
+        self.fail(if ptr::eq(tape, var.tape) {
             ErrorKind::Stale
         } else {
             ErrorKind::Foreign
         })
     }
 
-    pub(crate) fn look(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<&Node, Refused> {
-        self.find(tape, var).map(|link| self.nodes.at(link))
+    pub(crate) fn look(&self, tape: &Tape<'t>, var: Var<'t>) -> Result<&Node, Failed> {
+        self.find(tape, var).map(|ptr| self.nodes.at(ptr))
     }
 
     /// A node's number.
-    pub(super) fn id(&self, link: Link) -> usize {
-        self.stamps.id(self.nodes.at(link).stamp)
+    pub(super) fn id(&self, ptr: NodePtr) -> usize {
+        self.stamps.id(self.nodes.at(ptr).stamp)
     }
 
     pub(crate) fn values(&self, node: &Node) -> &[f32] {
         self.floats.show(node.tensor.values)
     }
 
-    pub(super) fn param<'a>(&self, node: &'a Node) -> Result<&'a Node, Refused> {
+    pub(super) fn param<'a>(&self, node: &'a Node) -> Result<&'a Node, Failed> {
         if node.has(Node::PARAM) {
             Ok(node)
         } else {
-            Err(self.refuse(ErrorKind::NotParam))
+            Err(self.fail(ErrorKind::NotParam))
         }
     }
 
@@ -309,7 +252,7 @@ impl<'t> State<'t> {
     }
 
     /// A parameter's gradient.
-    pub(crate) fn grad(&self, node: &Node) -> Result<&[f32], Refused> {
+    pub(crate) fn grad(&self, node: &Node) -> Result<&[f32], Failed> {
         let node = self.param(node)?;
         if !self.has_grad(node) {
             let number = self.params().take_while(|other| !ptr::eq(*other, node));
@@ -318,9 +261,9 @@ impl<'t> State<'t> {
         Ok(self.floats.get(self.grad_range(node)).unwrap_or_default())
     }
 
-    fn unused(&self, param: usize, shape: &Shape) -> Refused {
+    fn unused(&self, param: usize, shape: &Shape) -> Failed {
         let shape = *shape;
-        self.refuse(ErrorKind::Unused { param, shape })
+        self.fail(ErrorKind::Unused { param, shape })
     }
 
     /// Where a parameter's gradient stands.
@@ -363,13 +306,13 @@ impl<'t> State<'t> {
         value: Value<'_>,
         values: Option<&[f32]>,
         at: &'static Location<'static>,
-    ) -> Result<Stamp, Refused> {
+    ) -> Result<Stamp, Failed> {
         if let Some(values) = values {
             self.expect_length(shape, values)?;
         }
         let len = shape.numel();
         let gradient = if leaf == Leaf::Param { len } else { 0 };
-        let link = self.reserve(len.saturating_add(gradient))?;
+        let ptr = self.reserve(len.saturating_add(gradient))?;
         let (place, flags) = match leaf {
             Leaf::Constant => {
                 self.bottom -= len;
@@ -388,8 +331,8 @@ impl<'t> State<'t> {
                 (place, Node::PARAM | Node::REQUIRES_GRAD)
             }
         };
-        let span = self.floats.span(place, len);
-        let stamp = self.push_leaf(link, span, len, flags, shape, at);
+        let slice = self.floats.raw_slice(place, len);
+        let stamp = self.push_leaf(ptr, slice, len, flags, shape, at);
         let last = Last::of(self);
         let to = last.state.floats.part(place, len).iter_mut();
         if Level::VECTORS
@@ -410,43 +353,43 @@ impl<'t> State<'t> {
         data: &'t [f32],
         shape: &Shape,
         at: &'static Location<'static>,
-    ) -> Result<Stamp, Refused> {
+    ) -> Result<Stamp, Failed> {
         self.expect_length(shape, data)?;
         if u32::try_from(data.len()).is_err() {
-            return Err(self.refuse(ErrorKind::TooLong {
+            return Err(self.fail(ErrorKind::TooLong {
                 most: MAX_ELEMENTS,
                 found: data.len(),
             }));
         }
-        let link = self.reserve(0)?;
-        let values = Span::of_input(data);
-        Ok(self.push_leaf(link, values, data.len(), Node::BORROWED, shape, at))
+        let ptr = self.reserve(0)?;
+        let values = RawSlice::of_input(data);
+        Ok(self.push_leaf(ptr, values, data.len(), Node::BORROWED, shape, at))
     }
 
     /// Takes the next node into use for a leaf.
     #[inline(always)]
     fn push_leaf(
         &mut self,
-        link: Link,
-        values: Span,
+        ptr: NodePtr,
+        values: RawSlice,
         len: usize,
         flags: u16,
         shape: &Shape,
         at: &'static Location<'static>,
     ) -> Stamp {
-        let node = self.nodes.at_mut(link);
+        let node = self.nodes.at_mut(ptr);
         (node.op, node.saved) = (None, 0);
         (node.tensor.values, node.cap) = (values, len as u32);
         node.flags.set(flags);
-        self.push(link, shape, at)
+        self.push(ptr, shape, at)
     }
 
     /// The next node, if there is one and `more` floats fit beside everything
     /// that must stay.
-    fn reserve(&self, more: usize) -> Result<Link, Refused> {
+    fn reserve(&self, more: usize) -> Result<NodePtr, Failed> {
         let needed = self.used().saturating_add(more);
         if needed > self.floats.len() {
-            return Err(self.refuse(ErrorKind::Floats {
+            return Err(self.fail(ErrorKind::Floats {
                 needed,
                 capacity: self.floats.len(),
             }));
@@ -454,14 +397,14 @@ impl<'t> State<'t> {
         self.nodes.free().ok_or_else(|| self.no_nodes())
     }
 
-    fn no_nodes(&self) -> Refused {
-        self.refuse(ErrorKind::Nodes {
+    fn no_nodes(&self) -> Failed {
+        self.fail(ErrorKind::Nodes {
             capacity: self.nodes.capacity(),
         })
     }
 
     /// Refuses more floats or nodes than there is room for.
-    pub(crate) fn expect_room(&self, floats: usize, nodes: usize) -> Result<(), Refused> {
+    pub(crate) fn expect_room(&self, floats: usize, nodes: usize) -> Result<(), Failed> {
         self.reserve(floats)?;
         if nodes > self.nodes.capacity() - self.nodes.len() {
             return Err(self.no_nodes());
@@ -471,9 +414,9 @@ impl<'t> State<'t> {
 
     /// Takes the next node into use, now that it is filled.
     #[inline(never)]
-    fn push(&mut self, link: Link, shape: &Shape, at: &'static Location<'static>) -> Stamp {
+    fn push(&mut self, ptr: NodePtr, shape: &Shape, at: &'static Location<'static>) -> Stamp {
         let stamp = self.stamps.stamp(self.nodes.len());
-        let node = self.nodes.at_mut(link);
+        let node = self.nodes.at_mut(ptr);
         (node.stamp, node.at) = (stamp, Some(at));
         node.next.set(None);
         node.tensor.shape = *shape;
@@ -487,11 +430,11 @@ impl<'t> State<'t> {
         self.floats_peak = self.floats_peak.max(self.used() + self.scratch);
     }
 
-    pub(crate) fn rebind(&mut self, input: Link, data: &'t [f32]) -> Result<(), Refused> {
+    pub(crate) fn rebind(&mut self, input: NodePtr, data: &'t [f32]) -> Result<(), Failed> {
         let node = self.input(self.nodes.at(input))?;
         if data.len() == node.len() {
             let node = self.nodes.at_mut(input);
-            node.tensor.values = Span::of_input(data);
+            node.tensor.values = RawSlice::of_input(data);
             node.clear(Node::PENDING);
             if node.has(Node::VIEWED) {
                 self.follow_sources();
@@ -502,14 +445,14 @@ impl<'t> State<'t> {
             let most = (node.cap as usize).checked_div(row).unwrap_or(0);
             if node.tensor.shape.rank() == 0 || rows == 0 || rows * row != data.len() || rows > most
             {
-                return Err(self.refuse(ErrorKind::Rows {
+                return Err(self.fail(ErrorKind::Rows {
                     found: data.len(),
                     row,
                     most,
                 }));
             }
             let node = self.nodes.at_mut(input);
-            node.set_waiting(Span::of_input(data));
+            node.set_waiting(RawSlice::of_input(data));
             node.set(Node::PENDING);
             self.take_over = Some(Self::take_over_pending);
         }
@@ -518,16 +461,16 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    fn input<'a>(&self, node: &'a Node) -> Result<&'a Node, Refused> {
+    fn input<'a>(&self, node: &'a Node) -> Result<&'a Node, Failed> {
         if node.is_input() {
             Ok(node)
         } else {
-            Err(self.refuse(ErrorKind::NotInput))
+            Err(self.fail(ErrorKind::NotInput))
         }
     }
 
     /// An input's values per row, and the rows that were recorded; both 0 if there are none.
-    pub(crate) fn input_rows(&self, node: &Node) -> Result<(usize, usize), Refused> {
+    pub(crate) fn input_rows(&self, node: &Node) -> Result<(usize, usize), Failed> {
         let node = self.input(node)?;
         if node.tensor.shape.rank() == 0 || node.cap == 0 {
             return Ok((0, 0));
@@ -537,14 +480,30 @@ impl<'t> State<'t> {
         Ok((row, rows))
     }
 
-    pub(super) fn write(&mut self, leaf: Link, values: &[f32]) -> Result<(), Refused> {
+    pub(super) fn write(&mut self, leaf: NodePtr, values: &[f32]) -> Result<(), Failed> {
         let node = self.nodes.at(leaf);
         if node.op.is_some() || node.has(Node::BORROWED) {
-            return Err(self.refuse(ErrorKind::NotLeaf));
+            return Err(self.fail(ErrorKind::NotLeaf));
         }
         self.expect_length(&node.tensor.shape, values)?;
         let place = self.floats.place(node.tensor.values);
         copy(values, self.floats.part(place, values.len()));
+        self.outdated_from = self.outdated_from.min(self.id(leaf));
+        Ok(())
+    }
+
+    /// Overwrites a leaf in the arena, one value after the other.
+    pub(crate) fn overwrite(
+        &mut self,
+        leaf: NodePtr,
+        values: &mut dyn Iterator<Item = f32>,
+    ) -> Result<(), Failed> {
+        let tensor = self.nodes.at(leaf).tensor;
+        let place = self.floats.place(tensor.values);
+        let to = self.floats.part(place, tensor.shape.numel());
+        for (to, value) in to.iter_mut().zip(values) {
+            *to = value;
+        }
         self.outdated_from = self.outdated_from.min(self.id(leaf));
         Ok(())
     }
@@ -559,9 +518,9 @@ impl<'t> State<'t> {
         attrs: &Attrs,
         grad_enabled: bool,
         at: &'static Location<'static>,
-    ) -> Result<Stamp, Refused> {
+    ) -> Result<Stamp, Failed> {
         if vars.len() > MAX_OPERANDS {
-            return Err(self.refuse_shapes(
+            return Err(self.fail_shapes(
                 ShapeError::Operands {
                     expected: MAX_OPERANDS,
                 },
@@ -569,10 +528,10 @@ impl<'t> State<'t> {
             ));
         }
         // Until it is pushed, the node is not in use.
-        let (id, link) = match self.reserve(0) {
-            // Another refusal says more, where flash is not scarce.
-            Err(_) if Level::VECTORS => return Err(self.refuse_full(tape, op, vars, attrs)),
-            link => (self.nodes.len(), link?),
+        let (id, ptr) = match self.reserve(0) {
+            // Another reason says more, where flash is not scarce.
+            Err(_) if Level::VECTORS => return Err(self.fail_full(tape, op, vars, attrs)),
+            ptr => (self.nodes.len(), ptr?),
         };
         let mut operands = [Operand::NONE; MAX_OPERANDS];
         let mut flags = 0;
@@ -584,11 +543,11 @@ impl<'t> State<'t> {
         if !grad_enabled {
             flags = 0;
         }
-        self.nodes.at_mut(link).attrs = *attrs;
-        let shape = self.infer_shape(op, operands, vars.len(), link)?;
+        self.nodes.at_mut(ptr).attrs = *attrs;
+        let shape = self.infer_shape(op, operands, vars.len(), ptr)?;
 
         let [first, ..] = operands;
-        let source = first.link().filter(|_| op.is_view());
+        let source = first.ptr().filter(|_| op.is_view());
         let (values, cap, saved) = match source {
             Some(source) => {
                 // Where flash is scarce, the gradient that a view of another number of
@@ -606,21 +565,21 @@ impl<'t> State<'t> {
                 let room = len.saturating_add(saved.into());
                 self.reserve(room)?;
                 self.bottom -= room;
-                (self.floats.span(self.bottom, len), len as u32, saved)
+                (self.floats.raw_slice(self.bottom, len), len as u32, saved)
             }
         };
-        let node = self.nodes.at_mut(link);
+        let node = self.nodes.at_mut(ptr);
         (node.op, node.operands, node.saved) = (Some(op), operands, saved);
         (node.tensor.values, node.cap) = (values, cap);
         node.flags.set(flags);
-        let stamp = self.push(link, &shape, at);
+        let stamp = self.push(ptr, &shape, at);
         if flags & Node::REQUIRES_GRAD != 0 {
             self.first_trained = self.first_trained.min(id);
         }
         if flags & Node::VIEW == 0 {
-            self.append(link);
+            self.append(ptr);
             let last = Last::of(self);
-            Forward::run_one(op, last.state.nodes.at(link), &mut last.state.floats);
+            Forward::run_one(op, last.state.nodes.at(ptr), &mut last.state.floats);
             mem::forget(last);
         }
         Ok(stamp)
@@ -629,37 +588,37 @@ impl<'t> State<'t> {
     /// Refuses an operation for which there is no node: for that, or for what else is wrong.
     #[cold]
     #[inline(never)]
-    fn refuse_full(
+    fn fail_full(
         &self,
         tape: &Tape<'t>,
         op: &'static dyn Op,
         vars: &[Var<'t>],
         attrs: &Attrs,
-    ) -> Refused {
+    ) -> Failed {
         let (mut shapes, mut attrs) = ([Shape::SCALAR; MAX_OPERANDS], *attrs);
         for (to, var) in shapes.iter_mut().zip(vars) {
             match self.look(tape, *var) {
                 Ok(node) => *to = node.tensor.shape,
-                Err(refused) => return refused,
+                Err(failed) => return failed,
             }
         }
         let shapes = shapes.get(..vars.len()).unwrap_or_default();
         match (op.shape(shapes, &mut attrs), shapes) {
-            (Err(why), _) => self.refuse_shapes(why, shapes),
+            (Err(why), _) => self.fail_shapes(why, shapes),
             (Ok(shape), [source, ..]) if op.is_view() && shape.numel() != source.numel() => {
-                self.refuse_shapes(ShapeError::Reshape, &[*source])
+                self.fail_shapes(ShapeError::Reshape, &[*source])
             }
             _ => self.no_nodes(),
         }
     }
 
     /// Refuses a view of another number of elements than its source has.
-    fn expect_view(&self, source: Operand, shape: &Shape) -> Result<(), Refused> {
+    fn expect_view(&self, source: Operand, shape: &Shape) -> Result<(), Failed> {
         let source = self.nodes.tensor(source).shape;
         if shape.numel() == source.numel() {
             Ok(())
         } else {
-            Err(self.refuse_shapes(ShapeError::Reshape, &[source]))
+            Err(self.fail_shapes(ShapeError::Reshape, &[source]))
         }
     }
 
@@ -669,28 +628,28 @@ impl<'t> State<'t> {
         op: &dyn Op,
         operands: [Operand; MAX_OPERANDS],
         count: usize,
-        result: Link,
-    ) -> Result<Shape, Refused> {
+        result: NodePtr,
+    ) -> Result<Shape, Failed> {
         // No loop, which would stay one when compiled for size.
         let [a, b, c] = operands;
         let shape = |operand| self.nodes.tensor(operand).shape;
         let shapes = [shape(a), shape(b), shape(c)];
         let shapes = shapes.get(..count).unwrap_or_default();
         let shape = op.shape(shapes, &mut self.nodes.at_mut(result).attrs);
-        shape.map_err(|why| self.refuse_shapes(why, shapes))
+        shape.map_err(|why| self.fail_shapes(why, shapes))
     }
 
     /// Runs an operation after all others.
-    fn append(&mut self, link: Link) {
+    fn append(&mut self, ptr: NodePtr) {
         match self.last_op {
-            Some(last) => self.nodes.at(last).next.set(Some(link)),
-            None => self.first_op = Some(link),
+            Some(last) => self.nodes.at(last).next.set(Some(ptr)),
+            None => self.first_op = Some(ptr),
         }
-        self.last_op = Some(link);
+        self.last_op = Some(ptr);
     }
 
     #[cold]
-    pub(crate) fn refuse_shapes(&self, why: ShapeError, shapes: &[Shape]) -> Refused {
+    pub(crate) fn fail_shapes(&self, why: ShapeError, shapes: &[Shape]) -> Failed {
         let mut kind = ErrorKind::Shape {
             why,
             operands: Operands::default(),
@@ -699,7 +658,7 @@ impl<'t> State<'t> {
         if let ErrorKind::Shape { operands, .. } = &mut kind {
             operands.set(shapes);
         }
-        self.refuse(kind)
+        self.fail(kind)
     }
 
     /// Keeps the first `keep` nodes.
@@ -750,8 +709,8 @@ impl<'t> State<'t> {
         if self.first_trained >= keep {
             self.first_trained = NEVER;
         }
-        let runs = |link: &Link| self.nodes.at(*link).runs_forward();
-        self.last_op = self.nodes.links().rev().find(runs);
+        let runs = |ptr: &NodePtr| self.nodes.at(*ptr).runs_forward();
+        self.last_op = self.nodes.ptrs().rev().find(runs);
         match self.last_op {
             Some(last) => self.nodes.at(last).next.set(None),
             None => self.first_op = None,
@@ -761,7 +720,7 @@ impl<'t> State<'t> {
     // ---- forward ---------------------------------------------------------
 
     #[inline]
-    pub(crate) fn replay(&mut self) -> Result<(), Refused> {
+    pub(crate) fn replay(&mut self) -> Result<(), Failed> {
         if let Some(take_over) = self.take_over {
             take_over(self)?;
         }
@@ -775,12 +734,12 @@ impl<'t> State<'t> {
 
     /// Tells views where their sources are, after some moved.
     fn follow_sources(&mut self) {
-        for link in self.nodes.links() {
-            let view = self.nodes.at(link);
+        for ptr in self.nodes.ptrs() {
+            let view = self.nodes.at(ptr);
             let [source, ..] = view.operands;
             if view.has(Node::VIEW) {
                 let values = self.nodes.tensor(source).values;
-                self.nodes.at_mut(link).tensor.values = values;
+                self.nodes.at_mut(ptr).tensor.values = values;
             }
         }
     }
@@ -789,7 +748,7 @@ impl<'t> State<'t> {
     /// size. If one refuses, or unwinds, those rebinds are undone. After it has unwound,
     /// the next replay finds all shapes again.
     #[cold]
-    pub(super) fn take_over_pending(&mut self) -> Result<(), Refused> {
+    pub(super) fn take_over_pending(&mut self) -> Result<(), Failed> {
         self.forget_plan();
         self.exchange_pending();
         let exchanged = Exchanged(self);
@@ -824,12 +783,12 @@ impl<'t> State<'t> {
         }
     }
 
-    pub(super) fn run_shape_rules(&mut self) -> Result<(), Refused> {
-        for link in self.nodes.links() {
-            if let Err(refused) = self.apply_shape_rule(link) {
-                let node = self.nodes.at(link);
-                self.refused_at(node.op.map(|op| op.name()), node.at);
-                return Err(refused);
+    pub(super) fn run_shape_rules(&mut self) -> Result<(), Failed> {
+        for ptr in self.nodes.ptrs() {
+            if let Err(failed) = self.apply_shape_rule(ptr) {
+                let node = self.nodes.at(ptr);
+                self.failure.set_place(node.op.map(|op| op.name()), node.at);
+                return Err(failed);
             }
         }
         self.follow_sources();
@@ -837,28 +796,28 @@ impl<'t> State<'t> {
     }
 
     /// Finds the shape of a result again, after those of its operands changed.
-    fn apply_shape_rule(&mut self, link: Link) -> Result<(), Refused> {
-        let node = self.nodes.at(link);
+    fn apply_shape_rule(&mut self, ptr: NodePtr) -> Result<(), Failed> {
+        let node = self.nodes.at(ptr);
         let Some(op) = node.op else {
             return Ok(());
         };
         let (operands, cap, mut values) = (node.operands, node.cap as usize, node.tensor.values);
         let count = operands.iter().take_while(|o| **o != Operand::NONE);
-        let shape = self.infer_shape(op, operands, count.count(), link)?;
+        let shape = self.infer_shape(op, operands, count.count(), ptr)?;
         let len = shape.numel();
-        if self.nodes.at(link).has(Node::VIEW) {
+        if self.nodes.at(ptr).has(Node::VIEW) {
             // It gets its source's values.
             let [source, ..] = operands;
             self.expect_view(source, &shape)?;
         } else if len > cap {
-            return Err(self.refuse(ErrorKind::Length {
+            return Err(self.fail(ErrorKind::Length {
                 expected: cap,
                 found: len,
             }));
         } else {
-            values = self.floats.span(self.floats.place(values), len);
+            values = self.floats.raw_slice(self.floats.place(values), len);
         }
-        let node = self.nodes.at_mut(link);
+        let node = self.nodes.at_mut(ptr);
         (node.tensor.shape, node.tensor.values) = (shape, values);
         Ok(())
     }
@@ -877,9 +836,9 @@ impl<'t> State<'t> {
         &self,
         node: &Node,
         gradient: Option<&[f32]>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Failed> {
         if !node.has(Node::REQUIRES_GRAD) {
-            Err(self.refuse(ErrorKind::NoGradient))
+            Err(self.fail(ErrorKind::NoGradient))
         } else if let Some(gradient) = gradient {
             self.expect_length(&node.tensor.shape, gradient)
         } else if node.len() != 1 {
@@ -891,8 +850,8 @@ impl<'t> State<'t> {
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn not_scalar(&self, node: &Node) -> Refused {
-        self.refuse(ErrorKind::NotScalar {
+    pub(crate) fn not_scalar(&self, node: &Node) -> Failed {
+        self.fail(ErrorKind::NotScalar {
             shape: node.tensor.shape,
         })
     }
@@ -903,7 +862,7 @@ impl<'t> State<'t> {
         tape: &Tape<'t>,
         var: Var<'t>,
         gradient: Option<&[f32]>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Failed> {
         let loss = var.stamp;
         if !ptr::eq(tape, var.tape)
             || self.planned != loss
@@ -959,14 +918,14 @@ impl<'t> State<'t> {
         tape: &Tape<'t>,
         var: Var<'t>,
         gradient: Option<&[f32]>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Failed> {
         let loss = self.find(tape, var)?;
         let node = self.nodes.at(loss);
         self.expect_differentiable(node, gradient)?;
         let is_param = node.op.is_none();
         if !is_param {
             if self.outdated_from <= self.id(loss) {
-                return Err(self.refuse(ErrorKind::NotReplayed));
+                return Err(self.fail(ErrorKind::NotReplayed));
             }
             if self.planned == var.stamp {
                 return Ok(());
@@ -1002,7 +961,7 @@ impl<'t> State<'t> {
     /// than a replay takes.
     #[cold]
     #[inline(never)]
-    pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Refused> {
+    pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Failed> {
         let collected = self.collected.get().0;
         let (mut number, mut place) = (0, self.param_floats);
         for param in self.nodes.iter().filter(|node| node.has(Node::PARAM)) {
@@ -1011,9 +970,9 @@ impl<'t> State<'t> {
             } else {
                 param.clear(Node::WRITTEN);
                 if purpose == Purpose::Step && !param.has(Node::ALLOW_UNUSED) {
-                    let refused = self.unused(number, &param.tensor.shape);
-                    self.refused_at(None, param.at);
-                    return Err(refused);
+                    let failed = self.unused(number, &param.tensor.shape);
+                    self.failure.set_place(None, param.at);
+                    return Err(failed);
                 }
                 let nothing = f32::from_bits(purpose as u32);
                 self.floats.part(place, param.len()).fill(nothing);

@@ -123,7 +123,7 @@ pub const MORE_OPTIMIZERS: Group = Group {
     name: "more-optimizers",
     run: more_optimizers,
     stack: 2500,
-    digest: 0x1c3d_2f27_d0d9_f798,
+    digest: 0x92e0_26e1_9e32_6eb8,
 };
 
 /// L-BFGS on a recorded loss.

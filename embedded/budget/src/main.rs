@@ -29,12 +29,17 @@ const PAINT: u32 = 0xCCCC_CCCC;
 const JOB: bool = cfg!(any(
     feature = "operators",
     feature = "fused",
-    feature = "function"
+    feature = "function",
+    feature = "lm"
 )) || SINE
-    || ELEMENTARY;
+    || ELEMENTARY
+    || RECURSIVE;
 
 /// Whether it is a function, to be counted per call: its loop and store included.
 const ELEMENTARY: bool = cfg!(any(feature = "exp", feature = "tanh", feature = "sin"));
+
+/// Whether it is a line by recursive least squares, to be counted per sample.
+const RECURSIVE: bool = cfg!(feature = "rls");
 
 /// Whether the job is the network that learns a sine.
 const SINE: bool = cfg!(any(feature = "sine", feature = "one-by-one"));
@@ -53,6 +58,10 @@ fn run() -> i32 {
         sine()
     } else if ELEMENTARY {
         elementary()
+    } else if RECURSIVE {
+        recursive()
+    } else if cfg!(feature = "lm") {
+        least_squares()
     } else if JOB {
         thermometer()
     } else {
@@ -62,6 +71,8 @@ fn run() -> i32 {
     };
     let calls = if ELEMENTARY {
         jobs::elementary::LEN as u32
+    } else if RECURSIVE {
+        jobs::recursive::SAMPLES.len() as u32
     } else {
         1
     };
@@ -125,6 +136,12 @@ fn thermometer() -> Option<u32> {
     })
 }
 
+// A line with its standard errors, solved from the start each time.
+#[inline(never)]
+fn least_squares() -> Option<u32> {
+    count(|| jobs::thermometer::solve().map(|solved| _ = core::hint::black_box(solved)))
+}
+
 #[inline(never)]
 fn sine() -> Option<u32> {
     use jobs::sine::{Memory, Network, SmallMemory, optimizer, optimizer_of_sums};
@@ -160,6 +177,16 @@ fn elementary() -> Option<u32> {
     count(|| {
         function(core::hint::black_box(&x), &mut out);
         core::hint::black_box(&out);
+        Some(())
+    })
+}
+
+#[inline(never)]
+fn recursive() -> Option<u32> {
+    let mut line = jobs::recursive::start().ok()?;
+    count(|| {
+        // Nothing of the line is known when compiled.
+        jobs::recursive::pass(core::hint::black_box(&mut line));
         Some(())
     })
 }

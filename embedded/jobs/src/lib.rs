@@ -5,6 +5,7 @@
 
 pub mod elementary;
 mod numpy;
+pub mod recursive;
 pub mod sine;
 pub mod thermometer;
 

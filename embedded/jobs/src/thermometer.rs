@@ -2,6 +2,7 @@
 //! thermometer in degrees Celsius.
 
 use baregrad::function::Function;
+use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 use baregrad::optim::Sgd;
 use baregrad::{Arena, Error, Tape, Var, function};
 
@@ -86,6 +87,17 @@ pub fn epoch<'t>(tape: &'t Tape<'t>, loss: Var<'t>, sgd: &mut Sgd) -> Result<(),
     tape.backward(loss)?;
     tape.step(sgd)?;
     tape.replay()
+}
+
+/// The line by least squares, from where training starts: parameters, and their standard
+/// errors. `None` if it is not found.
+pub fn solve() -> Option<[[f32; 2]; 2]> {
+    let readings = CurveFit::new(Thermometer, &T_U, &T_C);
+    let solution = LevenbergMarquardt::new([1.0, 0.0]).run(&readings);
+    if !solution.is_converged() {
+        return None;
+    }
+    Some([solution.params(), solution.standard_errors()?])
 }
 
 /// Where training ended.

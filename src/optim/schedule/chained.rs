@@ -1,6 +1,6 @@
 //! One schedule on top of another.
 
-use super::{Now, Rates, Schedule, Visit};
+use super::{Now, Rates, Schedule, Show, Visit};
 
 /// Both schedules in every epoch, the second with what the first has made of the rate, as
 /// `torch.optim.lr_scheduler.ChainedScheduler`. More than two are nested, most easily by
@@ -28,5 +28,11 @@ impl<A: Schedule, B: Schedule> Schedule for ChainedScheduler<A, B> {
     fn visit_state(&mut self, visit: Visit<'_>) {
         self.first.visit_state(visit);
         self.second.visit_state(visit);
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("ChainedScheduler", &[]);
+        self.first.visit_hyper(show);
+        self.second.visit_hyper(show);
     }
 }

@@ -1,6 +1,6 @@
 //! A fraction of the rate up to an epoch.
 
-use super::{Now, Rates, Schedule};
+use super::{Now, Rates, Schedule, Show, halves, show_two};
 use crate::function::TwoFloat;
 
 /// `lr · factor` for the first `total_iters` epochs, then `lr`, as
@@ -36,5 +36,11 @@ impl Schedule for ConstantLr {
         } else if now.epoch == self.total_iters {
             rates.lr = rates.lr / self.factor;
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("ConstantLR", &[]);
+        show_two("factor", self.factor, show);
+        show("total_iters", &halves(self.total_iters));
     }
 }

@@ -1,6 +1,6 @@
 //! Down along half a cosine, and up again.
 
-use super::{Now, Rates, Schedule, sine_squared};
+use super::{Now, Rates, Schedule, Show, halves, show_two, sine_squared};
 use crate::function::TwoFloat;
 
 /// `eta_min + (lr - eta_min) · (1 + cos(π · epoch / t_max)) / 2`, as
@@ -59,5 +59,11 @@ impl Schedule for CosineAnnealingLr {
             let ratio = self.height(now.epoch) / self.height(before);
             ratio * (rates.lr - self.eta_min) + self.eta_min
         };
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("CosineAnnealingLR", &[]);
+        show("T_max", &halves(self.t_max));
+        show_two("eta_min", self.eta_min, show);
     }
 }

@@ -1,6 +1,6 @@
 //! Up and down again and again.
 
-use super::{Now, Rates, Schedule};
+use super::{Now, Rates, Schedule, Show, halves, show_momentum, show_two};
 use crate::function::TwoFloat;
 
 /// How high the cycles of a [`CyclicLr`] are.
@@ -122,5 +122,16 @@ impl Schedule for CyclicLr {
         if let Some([base, max]) = self.momentum {
             rates.set_momentum((max - (max - base) * height).to_f32());
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("CyclicLR", &[]);
+        show_two("base_lr", self.base_lr, show);
+        show_two("max_lr", self.max_lr, show);
+        show("step_size_up", &halves(self.up));
+        show("step_size_down", &halves(self.down.unwrap_or(self.up)));
+        show("mode", &[f32::from(self.mode as u8)]);
+        show_two("gamma", self.gamma, show);
+        show_momentum(self.momentum, show);
     }
 }

@@ -1,6 +1,6 @@
 //! Every epoch a fraction of the rate.
 
-use super::{Now, Rates, Schedule};
+use super::{Now, Rates, Schedule, Show, show_two};
 use crate::function::TwoFloat;
 
 /// `lr ← lr · gamma` every epoch, as `torch.optim.lr_scheduler.ExponentialLR`.
@@ -25,5 +25,10 @@ impl Schedule for ExponentialLr {
         if now.epoch > 0 {
             rates.lr = rates.lr * self.gamma;
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("ExponentialLR", &[]);
+        show_two("gamma", self.gamma, show);
     }
 }

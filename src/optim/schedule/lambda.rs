@@ -1,6 +1,6 @@
 //! The base rate times what a function says.
 
-use super::{Now, Rates, Schedule};
+use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
 
 /// The base rate times `factor(epoch)`, with the epoch counted from 0, as
@@ -23,5 +23,9 @@ impl<F: FnMut(u32) -> f64> Schedule for LambdaLr<F> {
     #[inline]
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         rates.lr = rates.base * TwoFloat::from_f64((self.factor)(now.epoch));
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("LambdaLR", &[]);
     }
 }

@@ -1,6 +1,6 @@
 //! A fraction of the rate that grows or shrinks in a line.
 
-use super::{Now, Rates, Schedule};
+use super::{Now, Rates, Schedule, Show, halves, show_two};
 use crate::function::TwoFloat;
 
 /// `lr · factor`, where the factor goes in a line from `start_factor` to `end_factor` in
@@ -47,5 +47,12 @@ impl Schedule for LinearLr {
         } else {
             rates.lr = rates.lr * self.start;
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("LinearLR", &[]);
+        show_two("start_factor", self.start, show);
+        show_two("end_factor", self.end, show);
+        show("total_iters", &halves(self.total_iters));
     }
 }

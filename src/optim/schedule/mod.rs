@@ -80,7 +80,7 @@ pub use warm_restarts::CosineAnnealingWarmRestarts;
 
 use crate::function::{Real, TwoFloat};
 
-use super::{Optimizer, Visit, visit_count, visit_two};
+use super::{Optimizer, OptimizerError, Show, Stateful, Visit, halves, visit_count, visit_two};
 
 /// How rates go from epoch to epoch. A [`Scheduler`] asks it, epoch by epoch.
 pub trait Schedule {
@@ -98,6 +98,13 @@ pub trait Schedule {
     /// [`Stateful::visit_state`](super::Stateful::visit_state) does. Most remember nothing.
     fn visit_state(&mut self, visit: Visit<'_>) {
         let _ = visit;
+    }
+
+    /// Shows its name, with no numbers, then its numbers, as
+    /// [`Stateful::visit_hyper`] does: the state of one schedule is not loaded into another.
+    /// What a function of the caller's does is not known.
+    fn visit_hyper(&self, show: Show<'_>) {
+        let _ = show;
     }
 
     /// This one for `milestone` epochs, then `next`, for which that epoch is epoch 0.
@@ -239,10 +246,27 @@ impl<S: Schedule> Scheduler<S> {
     }
 }
 
+/// As every state, to be kept in a record. The number of parameters does not matter.
+impl<S: Schedule> Stateful for Scheduler<S> {
+    fn visit_state(&mut self, _: usize, visit: Visit<'_>) -> Result<(), OptimizerError> {
+        self.visit_state(visit);
+        Ok(())
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        self.schedule.visit_hyper(show);
+    }
+}
+
 /// The same rate in every epoch.
 impl Schedule for f32 {
     fn set(&mut self, _: &Now, rates: &mut Rates) {
         rates.set_learning_rate(*self);
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("constant", &[]);
+        show("lr", &[*self]);
     }
 }
 
@@ -250,6 +274,10 @@ impl Schedule for f32 {
 impl<F: FnMut(u32) -> f32> Schedule for F {
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         rates.set_learning_rate(self(now.epoch.saturating_add(1)));
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("function", &[]);
     }
 }
 
@@ -266,6 +294,10 @@ impl Schedule for std::boxed::Box<dyn Schedule + '_> {
     fn visit_state(&mut self, visit: Visit<'_>) {
         (**self).visit_state(visit);
     }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        (**self).visit_hyper(show);
+    }
 }
 
 impl Schedule for &mut (dyn Schedule + '_) {
@@ -280,6 +312,25 @@ impl Schedule for &mut (dyn Schedule + '_) {
     fn visit_state(&mut self, visit: Visit<'_>) {
         (**self).visit_state(visit);
     }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        (**self).visit_hyper(show);
+    }
+}
+
+/// Shows a number of two parts.
+fn show_two(name: &'static str, x: TwoFloat, show: Show<'_>) {
+    show(name, &[x.high(), x.low()]);
+}
+
+/// Shows between which numbers the momentum goes, if it does.
+fn show_momentum(momentum: Option<[TwoFloat; 2]>, show: Show<'_>) {
+    let Some([base, max]) = momentum else {
+        return show("cycle_momentum", &[0.0]);
+    };
+    show("cycle_momentum", &[1.0]);
+    show_two("base_momentum", base, show);
+    show_two("max_momentum", max, show);
 }
 
 /// sin²(π/2 · x) for x from 0 to 1, which is (1 - cos(πx)) / 2.

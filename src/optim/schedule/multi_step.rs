@@ -1,6 +1,6 @@
 //! At given epochs a fraction of the rate.
 
-use super::{Now, Rates, Schedule};
+use super::{Now, Rates, Schedule, Show, halves, show_two};
 use crate::function::TwoFloat;
 
 /// `lr ← lr · gamma` at each of the `milestones`, as
@@ -36,5 +36,13 @@ impl Schedule for MultiStepLr<'_> {
         for _ in self.milestones.iter().filter(|at| **at == now.epoch) {
             rates.lr = rates.lr * self.gamma;
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("MultiStepLR", &[]);
+        for milestone in self.milestones {
+            show("milestone", &halves(*milestone));
+        }
+        show_two("gamma", self.gamma, show);
     }
 }

@@ -1,6 +1,6 @@
 //! The rate of the epoch before times what a function says.
 
-use super::{Now, Rates, Schedule};
+use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
 
 /// `lr ← lr · factor(epoch)` from epoch 1 on, as
@@ -28,5 +28,9 @@ impl<F: FnMut(u32) -> f64> Schedule for MultiplicativeLr<F> {
 
     fn begins_at_base(&self) -> bool {
         false
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("MultiplicativeLR", &[]);
     }
 }

@@ -1,6 +1,6 @@
 //! Up and down once.
 
-use super::{Now, Rates, Schedule, sine_squared};
+use super::{Now, Rates, Schedule, Show, halves, show_momentum, show_two, sine_squared};
 use crate::function::{Real, TwoFloat};
 
 /// How a rate goes from one number to another.
@@ -159,5 +159,17 @@ impl Schedule for OneCycleLr {
         if self.momentum.is_some() {
             rates.set_momentum(self.between(momentum, to_momentum, part).to_f32());
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("OneCycleLR", &[]);
+        show_two("max_lr", self.max_lr, show);
+        show("total_steps", &halves(self.total_steps));
+        show_two("pct_start", self.pct_start, show);
+        show("anneal_strategy", &[f32::from(self.anneal as u8)]);
+        show_two("div_factor", self.div_factor, show);
+        show_two("final_div_factor", self.final_div_factor, show);
+        show("three_phase", &[f32::from(u8::from(self.three_phase))]);
+        show_momentum(self.momentum, show);
     }
 }

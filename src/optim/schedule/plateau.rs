@@ -1,6 +1,6 @@
 //! A fraction of the rate whenever a metric no longer gets better.
 
-use super::{Now, Rates, Schedule, Visit, visit_count};
+use super::{Now, Rates, Schedule, Show, Visit, halves, show_two, visit_count};
 use crate::function::{Real, TwoFloat};
 
 /// Whether a metric should be low or high.
@@ -190,5 +190,17 @@ impl Schedule for ReduceLrOnPlateau {
         [self.best] = best;
         visit_count("num_bad_epochs", &mut self.bad_epochs, visit);
         visit_count("cooldown_counter", &mut self.cooling, visit);
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("ReduceLROnPlateau", &[]);
+        show("mode", &[f32::from(self.mode as u8)]);
+        show_two("factor", self.factor, show);
+        show("patience", &halves(self.patience));
+        show_two("threshold", self.threshold, show);
+        show("threshold_mode", &[f32::from(self.threshold_mode as u8)]);
+        show("cooldown", &halves(self.cooldown));
+        show_two("min_lr", self.min_lr, show);
+        show_two("eps", self.eps, show);
     }
 }

@@ -1,6 +1,6 @@
 //! Down to 0 along a power.
 
-use super::{Now, Rates, Schedule};
+use super::{Now, Rates, Schedule, Show, halves, show_two};
 use crate::function::{Real, TwoFloat};
 
 /// `lr · (1 - epoch / total_iters)^power`, then 0, as
@@ -38,5 +38,11 @@ impl Schedule for PolynomialLr {
             let ratio = TwoFloat::of_count(left) / TwoFloat::of_count(left.saturating_add(1));
             rates.lr = rates.lr * Real::pow(ratio, self.power);
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("PolynomialLR", &[]);
+        show("total_iters", &halves(self.total_iters));
+        show_two("power", self.power, show);
     }
 }

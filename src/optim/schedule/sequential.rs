@@ -1,6 +1,6 @@
 //! One schedule after another.
 
-use super::{Now, Rates, Schedule, Visit};
+use super::{Now, Rates, Schedule, Show, Visit, halves};
 
 /// `first` for `milestone` epochs, then `second`, as
 /// `torch.optim.lr_scheduler.SequentialLR`. At the milestone the second begins with the base
@@ -45,5 +45,12 @@ impl<A: Schedule, B: Schedule> Schedule for SequentialLr<A, B> {
     fn visit_state(&mut self, visit: Visit<'_>) {
         self.first.visit_state(visit);
         self.second.visit_state(visit);
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("SequentialLR", &[]);
+        show("milestone", &halves(self.milestone));
+        self.first.visit_hyper(show);
+        self.second.visit_hyper(show);
     }
 }

@@ -1,6 +1,6 @@
 //! Every so many epochs a fraction of the rate.
 
-use super::{Now, Rates, Schedule};
+use super::{Now, Rates, Schedule, Show, halves, show_two};
 use crate::function::TwoFloat;
 
 /// `lr ← lr · gamma` every `step_size` epochs, as `torch.optim.lr_scheduler.StepLR`. Gamma
@@ -35,5 +35,11 @@ impl Schedule for StepLr {
         if now.epoch > 0 && now.epoch.checked_rem(self.step_size) == Some(0) {
             rates.lr = rates.lr * self.gamma;
         }
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("StepLR", &[]);
+        show("step_size", &halves(self.step_size));
+        show_two("gamma", self.gamma, show);
     }
 }

@@ -1,6 +1,6 @@
 //! Down along half a cosine, again and again.
 
-use super::{Now, Rates, Schedule, sine_squared};
+use super::{Now, Rates, Schedule, Show, halves, show_two, sine_squared};
 use crate::function::TwoFloat;
 
 /// `eta_min + (lr - eta_min) · (1 + cos(π · t / T)) / 2` in epoch `t` of a cycle of `T`
@@ -56,5 +56,12 @@ impl Schedule for CosineAnnealingWarmRestarts {
         }
         let left = TwoFloat::of_count(cycle.saturating_sub(t)) / TwoFloat::of_count(cycle);
         rates.lr = self.eta_min + (rates.base - self.eta_min) * sine_squared(left);
+    }
+
+    fn visit_hyper(&self, show: Show<'_>) {
+        show("CosineAnnealingWarmRestarts", &[]);
+        show("T_0", &halves(self.t_0));
+        show("T_mult", &halves(self.t_mult));
+        show_two("eta_min", self.eta_min, show);
     }
 }

@@ -9,17 +9,17 @@
 //! and then those are carried over to the totals, and what rounding takes from a total is
 //! what the gradient goes on with (see [`compensated`](crate::kernel::compensated)).
 
-use super::{Collected, Refused, State};
+use super::{Collected, Failed, State};
 use crate::error::ErrorKind;
 use crate::kernel::compensated::carry_all;
 
 impl State<'_> {
     /// Refuses totals beside what is planned, if there is no room for them.
-    pub(super) fn expect_room_for_totals(&self) -> Result<(), Refused> {
+    pub(super) fn expect_room_for_totals(&self) -> Result<(), Failed> {
         let needed = self.used() + self.scratch + self.param_floats;
         let capacity = self.floats.len();
         if needed > capacity {
-            return Err(self.refuse(ErrorKind::Floats { needed, capacity }));
+            return Err(self.fail(ErrorKind::Floats { needed, capacity }));
         }
         Ok(())
     }

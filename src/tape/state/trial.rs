@@ -14,9 +14,9 @@
 
 use core::mem;
 
-use super::{Collected, Refused, State, TakeOver};
+use super::{Collected, Failed, State, TakeOver};
 use crate::error::ErrorKind;
-use crate::op::{Link, Node, Span, Stamp};
+use crate::op::{Node, NodePtr, RawSlice, Stamp};
 
 /// The parts of a state that are as before if a trial is refused, beside the inputs.
 struct Before<'t> {
@@ -43,11 +43,11 @@ impl<'t> State<'t> {
     /// they are needed. The last trial stays.
     pub(crate) fn try_rows(
         &mut self,
-        loss: Link,
+        loss: NodePtr,
         trials: &[usize],
         needs_totals: bool,
-        mut show: impl FnMut(&mut State<'t>, usize) -> Result<(), Refused>,
-    ) -> Result<(), Refused> {
+        mut show: impl FnMut(&mut State<'t>, usize) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
         let before = Before {
             planned: self.planned,
             collected: self.collected.get(),
@@ -76,12 +76,12 @@ impl<'t> State<'t> {
                     Err(_) => totals = tried.0.param_floats,
                 }
             }
-            let Err(refused) = fits else { continue };
-            match tried.0.refusal.kind.get() {
+            let Err(failed) = fits else { continue };
+            match tried.0.failure.kind() {
                 // There may be another number of rows that needs even more.
                 ErrorKind::Floats { needed, .. } => most = most.max(needed + totals),
                 _ => {
-                    fits = Err(refused);
+                    fits = Err(failed);
                     most = 0;
                     break;
                 }
@@ -96,14 +96,14 @@ impl<'t> State<'t> {
             return Ok(());
         }
 
-        let refusal = self.refusal.clone();
+        let failure = self.failure.clone();
         self.give_back();
         // These shapes were accepted before.
         let _ = self.run_shape_rules();
         self.forget_plan();
-        let planned = self.nodes.link(self.stamps.id(before.planned));
-        let planned = planned.filter(|link| self.nodes.at(*link).stamp == before.planned);
-        match planned.map(|link| self.plan(link)) {
+        let planned = self.nodes.ptr(self.stamps.id(before.planned));
+        let planned = planned.filter(|ptr| self.nodes.at(*ptr).stamp == before.planned);
+        match planned.map(|ptr| self.plan(ptr)) {
             Some(Ok(())) => self.collected.set(before.collected),
             _ if before.collected == Collected::NONE => {}
             _ => self.collected.set(Collected::WRITTEN),
@@ -111,22 +111,22 @@ impl<'t> State<'t> {
         self.floats_peak = before.floats_peak;
         self.take_over = before.take_over;
         self.outdated_from = before.outdated_from;
-        self.refusal = refusal;
+        self.failure = failure;
         if most > 0 {
-            return Err(self.refuse(ErrorKind::Floats {
+            return Err(self.fail(ErrorKind::Floats {
                 needed: most,
                 capacity: self.floats.len(),
             }));
         }
-        Err(Refused)
+        Err(Failed)
     }
 
     /// Lets an input show other data until the trial ends.
-    pub(crate) fn try_data(&mut self, input: Link, data: &'t [f32]) {
-        self.try_span(input, Span::of_input(data));
+    pub(crate) fn try_data(&mut self, input: NodePtr, data: &'t [f32]) {
+        self.try_slice(input, RawSlice::of_input(data));
     }
 
-    fn try_span(&mut self, input: Link, data: Span) {
+    fn try_slice(&mut self, input: NodePtr, data: RawSlice) {
         let node = self.nodes.at_mut(input);
         if !node.has(Node::TRIED) {
             node.set_aside(node.tensor.values);
@@ -137,12 +137,12 @@ impl<'t> State<'t> {
 
     /// Finds all shapes and plans the gradients, with what inputs show; those that wait
     /// for other data show that.
-    fn try_shapes(&mut self, loss: Link) -> Result<(), Refused> {
+    fn try_shapes(&mut self, loss: NodePtr) -> Result<(), Failed> {
         self.forget_plan();
-        for link in self.nodes.links() {
-            let node = self.nodes.at(link);
+        for ptr in self.nodes.ptrs() {
+            let node = self.nodes.at(ptr);
             if node.has(Node::PENDING) && !node.has(Node::TRIED) {
-                self.try_span(link, node.waiting());
+                self.try_slice(ptr, node.waiting());
             }
         }
         self.run_shape_rules()?;
@@ -178,7 +178,7 @@ impl<'t> State<'t> {
     }
 
     /// Whether there is nothing to try: `loss` is planned for the shapes there are.
-    pub(crate) fn is_ready(&self, loss: Link) -> bool {
+    pub(crate) fn is_ready(&self, loss: NodePtr) -> bool {
         let node = self.nodes.at(loss);
         self.take_over.is_none() && self.seed_len == 1 && self.planned == node.stamp
     }

@@ -59,17 +59,17 @@
 //! # Ok::<(), baregrad::Error>(())
 //! ```
 
-use core::cell::Cell;
-use core::panic::Location;
-
-use crate::error::MAX_OPERANDS;
 use crate::shape::{Shape, ShapeError};
 
 mod lend;
+mod node;
 mod stamp;
 
 pub use lend::{Backward, Forward, Grad};
-pub(crate) use lend::{Floats, Link, Nodes, Operand, Span, Start, Tensor, number, set_number};
+pub(crate) use lend::{
+    FloatPtr, Floats, NodePtr, Nodes, Operand, RawSlice, Tensor, number, set_number,
+};
+pub use node::Node;
 pub(crate) use stamp::{Stamp, Stamps};
 
 /// One kind of operation, with everything the tape needs to know of it.
@@ -119,7 +119,7 @@ pub trait Op: Sync {
 /// That an operation passes a gradient on as it is, and how: firmware without such an
 /// operation is linked without it. See [`Op::passes_grad`].
 #[derive(Clone, Copy)]
-pub struct PassGrad(pub(crate) fn(&mut Nodes<'_>, Link, usize) -> bool);
+pub struct PassGrad(pub(crate) fn(&mut Nodes<'_>, NodePtr, usize) -> bool);
 
 impl PassGrad {
     /// The only one there is.
@@ -130,8 +130,8 @@ impl PassGrad {
 }
 
 /// While planning, gives operand `k` of a node, if it can, the node's own gradient.
-fn pass_grad(nodes: &mut Nodes<'_>, link: Link, k: usize) -> bool {
-    let node = nodes.at(link);
+fn pass_grad(nodes: &mut Nodes<'_>, ptr: NodePtr, k: usize) -> bool {
+    let node = nodes.at(ptr);
     let operand = node.operands.get(k).copied().unwrap_or(Operand::NONE);
     let own = node.tensor.grad;
     // Once only: what is added for one must not reach the other.
@@ -140,7 +140,7 @@ fn pass_grad(nodes: &mut Nodes<'_>, link: Link, k: usize) -> bool {
     let passes = nodes.tensor(operand).values.len() == node.len()
         && !later.any(|other| *other == operand)
         && !all.any(|other| nodes.tensor(*other).grad == own);
-    let Some(heir) = operand.link().filter(|_| passes) else {
+    let Some(heir) = operand.ptr().filter(|_| passes) else {
         return false;
     };
     let heir = nodes.at_mut(heir);
@@ -201,134 +201,5 @@ impl Attrs {
     pub const fn sizes(&self) -> [usize; 4] {
         let [a, b, c, d] = self.words;
         [a as usize, b as usize, c as usize, d as usize]
-    }
-}
-
-/// A tape's entry for one value. Opaque; public so that storage for a
-/// [`Tape`](crate::Tape) can be made of it.
-#[derive(Clone)]
-#[repr(C)] // what every pass looks at comes first
-pub struct Node {
-    pub(crate) tensor: Tensor,
-    /// `None` for parameters, inputs and constants.
-    pub(crate) op: Option<&'static dyn Op>,
-    pub(crate) operands: [Operand; MAX_OPERANDS],
-    /// What runs next in a forward pass.
-    pub(crate) next: Cell<Option<Link>>,
-    /// The operation that runs next in the planned backward pass. While planning, both are borrowed
-    /// for other purposes: see `tape::place`.
-    pub(crate) next_planned: Cell<Option<Link>>,
-    /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass that
-    /// adds to gradients of parameters; bit `ANEW + k`: in one that starts anew.
-    pub(crate) firsts: u8,
-    /// Floats behind the values, for the operation to keep something in.
-    pub(crate) saved: u8,
-    pub(crate) flags: Cell<u16>,
-    pub(crate) attrs: Attrs,
-    /// Elements as recorded: the most there can be.
-    pub(crate) cap: u32,
-    pub(crate) stamp: Stamp,
-    pub(crate) at: Option<&'static Location<'static>>,
-}
-
-impl Node {
-    /// An unused entry. All zeros, so that a `static` arena takes no flash.
-    #[allow(clippy::declare_interior_mutable_const)] // copied, never referred to
-    pub const EMPTY: Node = Node {
-        tensor: Tensor::UNUSED,
-        op: None,
-        operands: [Operand::UNUSED; MAX_OPERANDS],
-        next: Cell::new(None),
-        next_planned: Cell::new(None),
-        firsts: 0,
-        saved: 0,
-        flags: Cell::new(0),
-        attrs: Attrs::NONE,
-        cap: 0,
-        stamp: Stamp::NONE,
-        at: None,
-    };
-
-    /// See `firsts`.
-    pub(crate) const ANEW: u32 = 4;
-    pub(crate) const ADDING: u8 = (1 << Self::ANEW) - 1;
-
-    /// Gradients flow through this node.
-    pub(crate) const REQUIRES_GRAD: u16 = 1;
-    /// Trainable leaf.
-    pub(crate) const PARAM: u16 = 2;
-    /// A parameter whose gradient holds something; see `Collected`.
-    pub(crate) const WRITTEN: u16 = 4;
-    /// A parameter that may go without a gradient.
-    pub(crate) const ALLOW_UNUSED: u16 = 8;
-    /// A view of its values was recorded: there is one still, or was.
-    pub(crate) const VIEWED: u16 = 16;
-    /// Shows another node's values: nothing to compute.
-    pub(crate) const VIEW: u16 = 32;
-    /// The planned loss's gradient flows to this parameter.
-    pub(crate) const PLANNED: u16 = 64;
-    /// Its values are an input's, not the arena's.
-    pub(crate) const BORROWED: u16 = 128;
-    /// An input whose data of another batch size wait for the next replay.
-    pub(crate) const PENDING: u16 = 256;
-
-    /// No parameter has this one.
-    pub(crate) const NO_PARAM: u16 = 512;
-    /// An input that shows other data on trial.
-    pub(crate) const TRIED: u16 = 1024;
-
-    #[inline(always)]
-    pub(crate) fn has(&self, flag: u16) -> bool {
-        self.flags.get() & flag != 0
-    }
-
-    /// An input, and not a view of one.
-    pub(crate) fn is_input(&self) -> bool {
-        self.op.is_none() && self.has(Self::BORROWED)
-    }
-
-    /// Lets an input show other data, of as many rows as there are.
-    pub(crate) fn show_rows(&mut self, data: Span) {
-        let row = self.tensor.shape.row_numel();
-        let rows = data.len().checked_div(row).unwrap_or(0);
-        self.tensor.shape = self.tensor.shape.with_dim(0, rows);
-        self.tensor.values = data;
-    }
-
-    /// An operation that a forward pass runs.
-    pub(crate) fn runs_forward(&self) -> bool {
-        self.op.is_some() && !self.has(Self::VIEW)
-    }
-
-    /// Its elements.
-    #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
-        self.tensor.values.len()
-    }
-
-    /// The floats that its gradient takes: at least one, so that no two have the same
-    /// place.
-    pub(crate) fn extent(&self) -> usize {
-        self.len().max(1)
-    }
-
-    #[inline(always)]
-    pub(crate) fn set(&self, flag: u16) {
-        self.flags.set(self.flags.get() | flag);
-    }
-
-    #[inline(always)]
-    pub(crate) fn clear(&self, flag: u16) {
-        self.flags.set(self.flags.get() & !flag);
-    }
-}
-
-impl core::fmt::Debug for Node {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let op = self.op.map_or("leaf", |op| op.name());
-        f.debug_struct("Node")
-            .field("op", &op)
-            .field("shape", &self.tensor.shape)
-            .finish_non_exhaustive()
     }
 }

@@ -116,7 +116,7 @@ impl core::error::Error for RecordError {}
 /// Mistakes are told at the [end](Self::finish).
 ///
 /// ```
-/// use baregrad::calibrate::{Record, Writer};
+/// use baregrad::record::{Record, Writer};
 ///
 /// let mut bytes = [0; 128];
 /// let mut writer = Writer::new(&mut bytes);
@@ -131,7 +131,7 @@ impl core::error::Error for RecordError {}
 /// let mut params = [0.0; 2];
 /// record.array("params")?.copy_to(&mut params)?;
 /// assert_eq!(params, [0.5, -17.0]);
-/// # Ok::<(), baregrad::calibrate::RecordError>(())
+/// # Ok::<(), baregrad::record::RecordError>(())
 /// ```
 #[derive(Debug)]
 pub struct Writer<'b> {
@@ -160,6 +160,31 @@ impl<'b> Writer<'b> {
         shape: impl Into<Shape>,
         values: impl IntoIterator<Item = f32>,
     ) {
+        self.named_array(Name::plain(name), shape, values);
+    }
+
+    /// Adds an integer.
+    pub fn integer(&mut self, name: &str, value: u64) {
+        self.begin(INTEGER, Name::plain(name), &[]);
+        self.put(&value.to_le_bytes());
+    }
+
+    /// Adds a text.
+    pub fn text(&mut self, name: &str, value: &str) {
+        self.named_text(Name::plain(name), value);
+    }
+
+    pub(crate) fn named_text(&mut self, name: Name<'_>, value: &str) {
+        self.begin(TEXT, name, &[value.len()]);
+        self.put(value.as_bytes());
+    }
+
+    pub(crate) fn named_array(
+        &mut self,
+        name: Name<'_>,
+        shape: impl Into<Shape>,
+        values: impl IntoIterator<Item = f32>,
+    ) {
         let shape = shape.into();
         self.begin(ARRAY, name, shape.dims());
         let mut count = 0;
@@ -175,23 +200,12 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// Adds an integer.
-    pub fn integer(&mut self, name: &str, value: u64) {
-        self.begin(INTEGER, name, &[]);
-        self.put(&value.to_le_bytes());
-    }
-
-    /// Adds a text.
-    pub fn text(&mut self, name: &str, value: &str) {
-        self.begin(TEXT, name, &[value.len()]);
-        self.put(value.as_bytes());
-    }
-
     /// Ends the record: the bytes that it took.
     ///
     /// # Errors
     /// Bytes that are too few, the error says how many it takes; a name of more than 255
-    /// bytes; an array of other than as many numbers as its shape has.
+    /// bytes, or that there is twice; an array of other than as many numbers as its shape
+    /// has.
     pub fn finish(mut self) -> Result<&'b [u8], RecordError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -207,20 +221,25 @@ impl<'b> Writer<'b> {
         self.put(&entries);
         self.put(&length);
         self.len = needed - CHECKSUM;
-        let checksum = crc32(self.bytes.get(..self.len).ok_or(full)?);
+        let written = self.bytes.get(..self.len).ok_or(full)?;
+        let entries = written.get(HEADER..).unwrap_or_default();
+        Record { entries }.count()?;
+        let checksum = crc32(written);
         self.put(&checksum.to_le_bytes());
         self.bytes.get(..needed).ok_or(full)
     }
 
-    fn begin(&mut self, kind: u8, name: &str, sizes: &[usize]) {
-        let Ok(name_len) = u8::try_from(name.len()) else {
+    fn begin(&mut self, kind: u8, name: Name<'_>, sizes: &[usize]) {
+        let mut name_len = 0_usize;
+        name.each(&mut |part| name_len = name_len.saturating_add(part.len()));
+        let Ok(name_len) = u8::try_from(name_len) else {
             return self.fail(RecordError::Content {
                 expected: "names of at most 255 bytes",
             });
         };
         self.entries = self.entries.saturating_add(1);
         self.put(&[kind, name_len, sizes.len() as u8, 0]);
-        self.put(name.as_bytes());
+        name.each(&mut |part| self.put(part.as_bytes()));
         for size in sizes {
             // A larger one does not fit anyway.
             let size = u32::try_from(*size).unwrap_or(u32::MAX);
@@ -239,6 +258,68 @@ impl<'b> Writer<'b> {
 
     fn fail(&mut self, error: RecordError) {
         self.error.get_or_insert(error);
+    }
+}
+
+/// The name of an entry, in parts: `optimizer.3.exp_avg`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name<'n> {
+    prefix: Option<&'n str>,
+    place: Option<u16>,
+    name: &'n str,
+}
+
+impl<'n> Name<'n> {
+    pub(crate) fn plain(name: &'n str) -> Self {
+        Name {
+            prefix: None,
+            place: None,
+            name,
+        }
+    }
+
+    pub(crate) fn of(prefix: &'n str, name: &'n str) -> Self {
+        Name {
+            prefix: Some(prefix),
+            place: None,
+            name,
+        }
+    }
+
+    pub(crate) fn at(prefix: &'n str, place: u16, name: &'n str) -> Self {
+        Name {
+            prefix: Some(prefix),
+            place: Some(place),
+            name,
+        }
+    }
+
+    /// Shows its parts, one after the other.
+    pub(crate) fn each(&self, show: &mut dyn FnMut(&str)) {
+        if let Some(prefix) = self.prefix {
+            show(prefix);
+            show(".");
+        }
+        if let Some(place) = self.place {
+            let mut started = false;
+            for unit in [10_000, 1000, 100, 10, 1] {
+                let digit = place / unit % 10;
+                started |= digit > 0 || unit == 1;
+                if started {
+                    let digit = [b'0'.saturating_add(digit as u8)];
+                    show(str::from_utf8(&digit).unwrap_or_default());
+                }
+            }
+            show(".");
+        }
+        show(self.name);
+    }
+
+    /// Whether it is this name.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        let mut rest = Some(name);
+        self.each(&mut |part| rest = rest.and_then(|rest| rest.strip_prefix(part)));
+        rest == Some("")
     }
 }
 
@@ -333,23 +414,30 @@ impl<'b> Record<'b> {
         let record = Record {
             entries: body.get(HEADER..).ok_or(short)?,
         };
+        let count = record.count()?;
+        if reserved != 0 || count != usize::from(u16::from_le_bytes([low, high])) {
+            let expected = "as many entries as it says";
+            return Err(RecordError::Content { expected });
+        }
+        Ok(record)
+    }
+
+    /// How many entries there are, if all of them make sense and have a name of their own.
+    fn count(&self) -> Result<usize, RecordError> {
         let content = |expected| Err(RecordError::Content { expected });
-        let mut rest = record.entries;
-        let mut count = 0;
+        let mut rest = self.entries;
+        let mut count = 0_usize;
         while !rest.is_empty() {
             let Some((name, _, others)) = next(rest) else {
                 return content("whole entries");
             };
-            if record.entries().take(count).any(|(other, _)| other == name) {
+            if self.entries().take(count).any(|(other, _)| other == name) {
                 return content("one entry of a name");
             }
             rest = others;
-            count += 1;
+            count = count.saturating_add(1);
         }
-        if reserved != 0 || count != usize::from(u16::from_le_bytes([low, high])) {
-            return content("as many entries as it says");
-        }
-        Ok(record)
+        Ok(count)
     }
 
     /// All entries, in the order they were written in.
@@ -443,7 +531,7 @@ fn next(bytes: &[u8]) -> Option<(&str, Value<'_>, &[u8])> {
 /// bit by bit, for a table of 64 bytes.
 ///
 /// ```
-/// assert_eq!(baregrad::calibrate::crc32(b"123456789"), 0xcbf4_3926);
+/// assert_eq!(baregrad::record::crc32(b"123456789"), 0xcbf4_3926);
 /// ```
 #[must_use]
 pub fn crc32(bytes: &[u8]) -> u32 {
@@ -602,11 +690,27 @@ mod tests {
             }
         }
         assert!(refused > 100, "{refused}");
+        let expected = "one entry of a name";
         let mut twice = Writer::new(&mut bytes);
         twice.integer("a", 1);
         twice.integer("a", 2);
-        let found = Record::read(twice.finish().unwrap()).map(|_| ());
-        assert!(matches!(found, Err(RecordError::Content { .. })));
+        assert_eq!(twice.finish(), Err(RecordError::Content { expected }));
+        let mut forged = Writer::new(&mut bytes);
+        forged.integer("a", 1);
+        forged.integer("b", 2);
+        let len = forged.finish().unwrap().len();
+        let b = bytes.iter().position(|byte| *byte == b'b').unwrap();
+        let b = b
+            + 1
+            + bytes[b + 1..]
+                .iter()
+                .position(|byte| *byte == b'b')
+                .unwrap();
+        bytes[b] = b'a';
+        let crc = crc32(&bytes[..len - 4]);
+        bytes[len - 4..len].copy_from_slice(&crc.to_le_bytes());
+        let found = Record::read(&bytes[..len]).map(|_| ());
+        assert_eq!(found, Err(RecordError::Content { expected }));
     }
 
     #[test]

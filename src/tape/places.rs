@@ -13,7 +13,7 @@
 
 use core::cell::Cell;
 
-use crate::op::{Link, Node, Nodes, Operand, Start, number, set_number};
+use crate::op::{FloatPtr, Node, NodePtr, Nodes, Operand, number, set_number};
 
 /// On a tape of so many nodes or fewer, a list is as fast: it looks at 85 buffers at
 /// most, as no more than two in three nodes have gradients alive at once. The tree takes
@@ -22,7 +22,7 @@ pub(super) const SMALL: usize = 128;
 
 /// Where an account of live buffers begins: a link to the lowest, or in place of one the
 /// number of the root, and above it how many bits addresses have, less one.
-pub(super) type Live = Cell<Option<Link>>;
+pub(super) type Live = Cell<Option<NodePtr>>;
 
 pub(super) trait Places {
     /// No buffer is live.
@@ -30,13 +30,13 @@ pub(super) trait Places {
 
     /// Gives the gradient of a node a place; `top` is where the free floats begin.
     /// Returns where it ends.
-    fn place(live: &Live, nodes: &mut Nodes<'_>, top: Start, link: Link) -> Start;
+    fn place(live: &Live, nodes: &mut Nodes<'_>, top: FloatPtr, ptr: NodePtr) -> FloatPtr;
 
     /// One of its operands, the heir, has the same buffer.
-    fn hand_over(nodes: &Nodes<'_>, link: Link, heir: Link);
+    fn hand_over(nodes: &Nodes<'_>, ptr: NodePtr, heir: NodePtr);
 
     /// The gradient of a node is needed no longer, or by its heir only.
-    fn release(live: &Live, nodes: &Nodes<'_>, top: Start, link: Link);
+    fn release(live: &Live, nodes: &Nodes<'_>, top: FloatPtr, ptr: NodePtr);
 }
 
 /// Live buffers from the lowest to the highest, chained by `next_planned`.
@@ -48,8 +48,8 @@ impl Places for List {
         live.set(None);
     }
 
-    fn place(live: &Live, nodes: &mut Nodes<'_>, top: Start, link: Link) -> Start {
-        let len = nodes.at(link).extent();
+    fn place(live: &Live, nodes: &mut Nodes<'_>, top: FloatPtr, ptr: NodePtr) -> FloatPtr {
+        let len = nodes.at(ptr).extent();
         let (mut slot, mut end) = (live, top);
         while let Some(next) = slot.get() {
             count_step();
@@ -62,26 +62,26 @@ impl Places for List {
             end = grad.after(live.extent());
             slot = &live.next_planned;
         }
-        let next = slot.replace(Some(link));
-        let node = nodes.at_mut(link);
+        let next = slot.replace(Some(ptr));
+        let node = nodes.at_mut(ptr);
         node.tensor.grad = end;
         node.next_planned.set(next);
         end.after(len)
     }
 
     #[inline(always)]
-    fn hand_over(nodes: &Nodes<'_>, link: Link, heir: Link) {
-        let next = nodes.at(link).next_planned.replace(Some(heir));
+    fn hand_over(nodes: &Nodes<'_>, ptr: NodePtr, heir: NodePtr) {
+        let next = nodes.at(ptr).next_planned.replace(Some(heir));
         nodes.at(heir).next_planned.set(next);
     }
 
-    fn release(live: &Live, nodes: &Nodes<'_>, _: Start, link: Link) {
+    fn release(live: &Live, nodes: &Nodes<'_>, _: FloatPtr, ptr: NodePtr) {
         let mut slot = live;
-        while let Some(next) = slot.get().filter(|next| *next != link) {
+        while let Some(next) = slot.get().filter(|next| *next != ptr) {
             count_step();
             slot = &nodes.at(next).next_planned;
         }
-        slot.set(nodes.at(link).next_planned.take());
+        slot.set(nodes.at(ptr).next_planned.take());
     }
 }
 
@@ -105,42 +105,42 @@ const ENDLESS: usize = 1 << 30;
 impl Places for Tree {
     fn begin(live: &Live, nodes: &Nodes<'_>) {
         live.set(None);
-        let front = nodes.links().find(|link| nodes.at(*link).has(Node::PARAM));
+        let front = nodes.ptrs().find(|ptr| nodes.at(*ptr).has(Node::PARAM));
         if let Some(front) = front {
-            Account::new(live, nodes, Start::NONE).insert(front, ENDLESS);
+            Account::new(live, nodes, FloatPtr::NONE).insert(front, ENDLESS);
         }
     }
 
-    fn place(live: &Live, nodes: &mut Nodes<'_>, top: Start, link: Link) -> Start {
-        let len = nodes.at(link).extent();
+    fn place(live: &Live, nodes: &mut Nodes<'_>, top: FloatPtr, ptr: NodePtr) -> FloatPtr {
+        let len = nodes.at(ptr).extent();
         let account = Account::new(live, nodes, top);
         let lower = account.lowest_gap(len);
         // Beyond what any arena has, it is refused: see `State::plan`.
         let start = lower.map_or(top.after(ENDLESS), |lower| account.end(lower));
-        nodes.at_mut(link).tensor.grad = start;
+        nodes.at_mut(ptr).tensor.grad = start;
         if let Some(lower) = lower {
             let account = Account::new(live, nodes, top);
             let gap = nodes.at(lower).gap();
             let slot = account.remove(lower);
             account.insert_at(slot, lower, 0);
-            account.insert(link, gap - len);
+            account.insert(ptr, gap - len);
         }
         start.after(len)
     }
 
     /// It is found again by its place when the node's is released.
-    fn hand_over(_: &Nodes<'_>, _: Link, _: Link) {}
+    fn hand_over(_: &Nodes<'_>, _: NodePtr, _: NodePtr) {}
 
-    fn release(live: &Live, nodes: &Nodes<'_>, top: Start, link: Link) {
+    fn release(live: &Live, nodes: &Nodes<'_>, top: FloatPtr, ptr: NodePtr) {
         let account = Account::new(live, nodes, top);
-        let node = nodes.at(link);
+        let node = nodes.at(ptr);
         let gap = node.gap();
-        account.remove(link);
+        account.remove(ptr);
         let shares = |operand: &Operand| nodes.tensor(*operand).grad == node.tensor.grad;
         if let Some(heir) = node.operands.into_iter().find(shares) {
             // As long as the node.
-            heir.link().inspect(|heir| account.insert(*heir, gap));
-        } else if let Some(lower) = account.lower(account.address(link)) {
+            heir.ptr().inspect(|heir| account.insert(*heir, gap));
+        } else if let Some(lower) = account.lower(account.address(ptr)) {
             let gap = nodes.at(lower).gap() + node.extent() + gap;
             account.remove(lower);
             account.insert(lower, gap);
@@ -152,21 +152,21 @@ impl Places for Tree {
 struct Account<'a, 't> {
     live: &'a Live,
     nodes: &'a Nodes<'t>,
-    top: Start,
+    top: FloatPtr,
 }
 
 /// A place in the tree: below which buffer, and on which side; and the bit that tells
 /// the sides below it.
 #[derive(Clone, Copy)]
 struct Slot {
-    above: Option<Link>,
+    above: Option<NodePtr>,
     right: bool,
     bit: usize,
 }
 
 impl Slot {
     /// Where an address belongs below the buffer that is here.
-    fn down(self, here: Link, address: usize) -> Slot {
+    fn down(self, here: NodePtr, address: usize) -> Slot {
         Slot {
             above: Some(here),
             right: address & self.bit != 0,
@@ -176,13 +176,13 @@ impl Slot {
 }
 
 impl<'a, 't> Account<'a, 't> {
-    fn new(live: &'a Live, nodes: &'a Nodes<'t>, top: Start) -> Self {
+    fn new(live: &'a Live, nodes: &'a Nodes<'t>, top: FloatPtr) -> Self {
         Account { live, nodes, top }
     }
 
     /// Where a buffer begins, from 1 on. The one in front of all is at 0.
-    fn address(&self, link: Link) -> usize {
-        let node = self.nodes.at(link);
+    fn address(&self, ptr: NodePtr) -> usize {
+        let node = self.nodes.at(ptr);
         if node.has(Node::PARAM) {
             0
         } else {
@@ -191,8 +191,8 @@ impl<'a, 't> Account<'a, 't> {
     }
 
     /// Where the gap behind it begins.
-    fn end(&self, link: Link) -> Start {
-        let node = self.nodes.at(link);
+    fn end(&self, ptr: NodePtr) -> FloatPtr {
+        let node = self.nodes.at(ptr);
         if node.has(Node::PARAM) {
             self.top
         } else {
@@ -201,8 +201,8 @@ impl<'a, 't> Account<'a, 't> {
     }
 
     fn gap(&self, number: u32) -> Option<usize> {
-        let link = self.nodes.numbered(number)?;
-        Some(self.nodes.at(link).gap())
+        let ptr = self.nodes.numbered(number)?;
+        Some(self.nodes.at(ptr).gap())
     }
 
     /// How many bits addresses have, less one.
@@ -219,46 +219,46 @@ impl<'a, 't> Account<'a, 't> {
     }
 
     /// The buffer in front of the lowest gap of at least `len`, if there is one.
-    fn lowest_gap(&self, len: usize) -> Option<Link> {
+    fn lowest_gap(&self, len: usize) -> Option<NodePtr> {
         let fits = |number| self.gap(number) >= Some(len);
         let (mut lowest, mut least) = (None, usize::MAX);
         let mut next = self.at(self.root());
-        while let Some(link) = self.nodes.numbered(next).filter(|_| fits(next)) {
+        while let Some(ptr) = self.nodes.numbered(next).filter(|_| fits(next)) {
             count_step();
-            let address = self.address(link);
+            let address = self.address(ptr);
             if address < least {
-                (lowest, least) = (Some(link), address);
+                (lowest, least) = (Some(ptr), address);
             }
             // All to the left are lower than all to the right.
-            let (left, right) = self.nodes.at(link).below();
+            let (left, right) = self.nodes.at(ptr).below();
             next = if fits(left) { left } else { right };
         }
         lowest
     }
 
     /// The highest buffer below an address.
-    fn lower(&self, address: usize) -> Option<Link> {
+    fn lower(&self, address: usize) -> Option<NodePtr> {
         let (mut highest, mut most) = (None, None);
-        let mut look = |link| {
+        let mut look = |ptr| {
             count_step();
-            let found = self.address(link);
+            let found = self.address(ptr);
             if found < address && most < Some(found) {
-                (highest, most) = (Some(link), Some(found));
+                (highest, most) = (Some(ptr), Some(found));
             }
-            self.nodes.at(link).below()
+            self.nodes.at(ptr).below()
         };
         // Down to the address. Beside the way, all to the left are lower, and the
         // further down the branch, the higher.
         let (mut slot, mut beside) = (self.root(), 0);
-        while let Some(link) = self.nodes.numbered(self.at(slot)) {
-            let (left, _) = look(link);
-            slot = slot.down(link, address);
+        while let Some(ptr) = self.nodes.numbered(self.at(slot)) {
+            let (left, _) = look(ptr);
+            slot = slot.down(ptr, address);
             if slot.right && left != 0 {
                 beside = left;
             }
         }
-        while let Some(link) = self.nodes.numbered(beside) {
-            let (left, right) = look(link);
+        while let Some(ptr) = self.nodes.numbered(beside) {
+            let (left, right) = look(ptr);
             beside = if right == 0 { left } else { right };
         }
         highest
@@ -287,27 +287,27 @@ impl<'a, 't> Account<'a, 't> {
     }
 
     /// Lets two buffers exchange what is below them.
-    fn exchange(&self, a: Link, b: Link) {
+    fn exchange(&self, a: NodePtr, b: NodePtr) {
         let (a, b) = (self.nodes.at(a), self.nodes.at(b));
         a.next_planned.swap(&b.next_planned);
     }
 
     /// Adds a buffer.
-    fn insert(&self, link: Link, gap: usize) {
-        let address = self.address(link);
+    fn insert(&self, ptr: NodePtr, gap: usize) {
+        let address = self.address(ptr);
         while address >> self.bits() > 1 {
             self.widen();
         }
-        self.insert_at(self.root(), link, gap);
+        self.insert_at(self.root(), ptr, gap);
     }
 
     /// Adds a buffer at or below a place it belongs to: it goes down to where its gap is
     /// the longest, takes the place of the buffer there, and that goes on.
-    fn insert_at(&self, mut slot: Slot, link: Link, gap: usize) {
-        let node = self.nodes.at(link);
+    fn insert_at(&self, mut slot: Slot, ptr: NodePtr, gap: usize) {
+        let node = self.nodes.at(ptr);
         node.set_gap(gap);
         node.set_below((0, 0));
-        let (mut sinks, mut address) = (link, self.address(link));
+        let (mut sinks, mut address) = (ptr, self.address(ptr));
         while let Some(mut here) = self.nodes.numbered(self.at(slot)) {
             count_step();
             if self.nodes.at(sinks).gap() > self.nodes.at(here).gap() {
@@ -332,32 +332,32 @@ impl<'a, 't> Account<'a, 't> {
     }
 
     /// Takes a buffer out, and says where it was.
-    fn remove(&self, link: Link) -> Slot {
-        let address = self.address(link);
+    fn remove(&self, ptr: NodePtr) -> Slot {
+        let address = self.address(ptr);
         let mut slot = self.root();
         while let Some(here) = self.nodes.numbered(self.at(slot))
-            && here != link
+            && here != ptr
         {
             count_step();
             slot = slot.down(here, address);
         }
-        self.lift(slot, link);
+        self.lift(slot, ptr);
         slot
     }
 
     /// Takes a buffer out of where it is: of the two below it, that with the longer gap
     /// rises, and leaves a place in the same way.
-    fn lift(&self, mut slot: Slot, link: Link) {
+    fn lift(&self, mut slot: Slot, ptr: NodePtr) {
         loop {
             count_step();
-            let (left, right) = self.nodes.at(link).below();
+            let (left, right) = self.nodes.at(ptr).below();
             let goes_right = self.gap(right) > self.gap(left);
             let rises = if goes_right { right } else { left };
             self.put(slot, rises);
             let Some(rises) = self.nodes.numbered(rises) else {
                 return;
             };
-            self.exchange(link, rises);
+            self.exchange(ptr, rises);
             slot.above = Some(rises);
             slot.right = goes_right;
         }

@@ -1,0 +1,480 @@
+//! What training has come to, in a record: parameters by name and shape, the state of an
+//! optimizer or a search, and that of a schedule.
+//!
+//! ```text
+//! parameters   "model.w"               array of the parameter's shape
+//! state        "optimizer.0.rule"      text: which rule it is of
+//!              "optimizer.1.betas"     array: a hyper-parameter that steps do not change
+//!              "optimizer.2.lr"        array: a part of the state
+//! ```
+//!
+//! The number in a name of the state is its place, so that two groups of parameters, or two
+//! schedules on top of each other, may have parts of the same name.
+
+use core::fmt;
+
+use super::{OptimizerError, Stateful};
+use crate::error::{Error, ErrorKind};
+use crate::op::Node;
+use crate::record::{Array, Name, Record, Value, Writer};
+use crate::shape::Shape;
+use crate::var::Var;
+
+/// The rule of an optimizer has this name in a record.
+const RULE: &str = "rule";
+
+/// A record does not fit what it is to be loaded into. What it was to be loaded into has
+/// not changed.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The record has no such array.
+    Missing {
+        /// The name that was looked for.
+        name: Text,
+    },
+    /// The record has more than was asked for.
+    Unexpected {
+        /// The name of the first of it.
+        name: Text,
+    },
+    /// Another part of the state stands where one was expected: of another optimizer or
+    /// schedule, or of one with other options.
+    Part {
+        /// The part that was expected.
+        expected: Text,
+        /// The part that the record has.
+        found: Text,
+    },
+    /// An array has another shape.
+    Shape {
+        /// Its name.
+        name: Text,
+        /// The shape that was expected.
+        expected: Shape,
+        /// The shape that the record has.
+        found: Shape,
+    },
+    /// The state is that of another rule.
+    Rule {
+        /// The rule that it is loaded into.
+        expected: Text,
+        /// The rule that the record has.
+        found: Text,
+    },
+    /// A hyper-parameter that is not part of the state was another: training would not go
+    /// on as it would have.
+    HyperParameter {
+        /// Its name.
+        name: Text,
+        /// Its value here.
+        expected: f32,
+        /// Its value in the record.
+        found: f32,
+    },
+    /// The tape refused, or keeps an error.
+    Tape(Error),
+    /// The optimizer has no room for so many parameters.
+    Optimizer(OptimizerError),
+}
+
+impl From<Error> for LoadError {
+    fn from(error: Error) -> Self {
+        LoadError::Tape(error)
+    }
+}
+
+impl From<OptimizerError> for LoadError {
+    fn from(error: OptimizerError) -> Self {
+        LoadError::Optimizer(error)
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Missing { name } => write!(
+                f,
+                "expected `{name}` in the record, which has no array of that name: load it into what it was saved from"
+            ),
+            LoadError::Unexpected { name } => write!(
+                f,
+                "expected no `{name}`, found it in the record: load it into what it was saved from"
+            ),
+            LoadError::Part { expected, found } => write!(
+                f,
+                "expected `{expected}` in the record, found `{found}`: build it with the options that it was saved with"
+            ),
+            LoadError::Shape {
+                name,
+                expected,
+                found,
+            } => write!(
+                f,
+                "expected `{name}` of shape {expected} in the record, found shape {found}"
+            ),
+            LoadError::Rule { expected, found } => {
+                write!(f, "expected the state of {expected}, found that of {found}")
+            }
+            LoadError::HyperParameter {
+                name,
+                expected,
+                found,
+            } => write!(
+                f,
+                "expected a state that was saved with `{name}` {expected}, found one with {found}: build it with {found}"
+            ),
+            LoadError::Tape(error) => error.fmt(f),
+            LoadError::Optimizer(error) => error.fmt(f),
+        }
+    }
+}
+
+/// As `Display`: a `main` that returns it, and `unwrap`, print this.
+impl fmt::Debug for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl core::error::Error for LoadError {}
+
+/// A name in a [`LoadError`]: its first 44 bytes, held inline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Text {
+    bytes: [u8; 44],
+    len: u8,
+}
+
+impl Text {
+    fn new(name: Name<'_>) -> Self {
+        let mut text = Text {
+            bytes: [0; 44],
+            len: 0,
+        };
+        name.each(&mut |part| {
+            for c in part.chars() {
+                let mut utf8 = [0; 4];
+                let utf8 = c.encode_utf8(&mut utf8).as_bytes();
+                let start = usize::from(text.len);
+                let Some(to) = text.bytes.get_mut(start..start.saturating_add(utf8.len())) else {
+                    return; // and so is all that follows
+                };
+                to.copy_from_slice(utf8);
+                text.len = text.len.saturating_add(utf8.len() as u8);
+            }
+        });
+        text
+    }
+
+    fn of(text: &str) -> Self {
+        Self::new(Name::plain(text))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..usize::from(self.len));
+        str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl Writer<'_> {
+    /// Adds the values of these variables, with their names and shapes: the `state_dict()`
+    /// of a model in PyTorch. Usually they are parameters; constants, such as statistics of
+    /// the data, may be among them. `prefix` tells them from what else is in the record.
+    ///
+    /// ```
+    /// use baregrad::record::{Record, Writer};
+    /// use baregrad::Arena;
+    ///
+    /// let mut arena = Arena::<32, 8>::new();
+    /// let tape = arena.tape();
+    /// let (w, b) = (tape.param(&[5.5], []), tape.param(&[-18.5], []));
+    /// let mut bytes = [0; 128];
+    /// let mut writer = Writer::new(&mut bytes);
+    /// writer.params("model", &[("w", w), ("b", b)])?;
+    /// let bytes = writer.finish()?;
+    ///
+    /// // Elsewhere, with other values to start from.
+    /// let mut arena = Arena::<32, 8>::new();
+    /// let tape = arena.tape();
+    /// let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
+    /// Record::read(bytes)?.load_params("model", &[("w", w), ("b", b)])?;
+    /// assert_eq!(*tape.params()?, [5.5, -18.5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The tape's, of a variable that was dropped by a rewind, say. Too few bytes, and names
+    /// that are too long or that there are already, are told by [`finish`](Self::finish).
+    #[track_caller]
+    pub fn params(&mut self, prefix: &str, params: &[(&str, Var<'_>)]) -> Result<(), Error> {
+        for (name, var) in params {
+            let values = var.value()?;
+            let name = Name::of(prefix, name);
+            self.named_array(name, var.shape(), values.iter().copied());
+        }
+        Ok(())
+    }
+
+    /// Adds the state of an optimizer, a [search](super::Search), a
+    /// [`Scheduler`](super::schedule::Scheduler) or a
+    /// [`Fit`](crate::calibrate::Fit), as `state_dict()` in PyTorch, together with its rule
+    /// and the hyper-parameters that its steps do not change. `params` is the number of
+    /// parameters, all elements counted; it does not matter for a scheduler.
+    ///
+    /// ```
+    /// use baregrad::optim::schedule::{Scheduler, StepLr};
+    /// use baregrad::optim::{Adam, Optimizer};
+    /// use baregrad::record::{Record, Writer};
+    ///
+    /// let mut adam = Adam::<2>::new(0.1);
+    /// let mut scheduler = Scheduler::new(StepLr::new(1), &mut adam);
+    /// let mut params = [1.0, 2.0];
+    /// adam.step(&mut params, &[0.5, 0.25])?;
+    /// scheduler.step(&mut adam);
+    ///
+    /// let mut bytes = [0; 512];
+    /// let mut writer = Writer::new(&mut bytes);
+    /// writer.integer("epoch", 1);
+    /// writer.state_dict("optimizer", &mut adam, 2)?;
+    /// writer.state_dict("scheduler", &mut scheduler, 0)?;
+    /// let bytes = writer.finish()?;
+    ///
+    /// // Another day, on another machine: built alike, then loaded.
+    /// let record = Record::read(bytes)?;
+    /// let mut resumed = Adam::<2>::new(0.1);
+    /// let mut rates = Scheduler::new(StepLr::new(1), &mut resumed);
+    /// record.load_state_dict("optimizer", &mut resumed, 2)?;
+    /// record.load_state_dict("scheduler", &mut rates, 0)?;
+    /// let mut again = params;
+    /// adam.step(&mut params, &[0.5, 0.25])?;
+    /// resumed.step(&mut again, &[0.5, 0.25])?;
+    /// assert_eq!(params, again);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An optimizer without room for so many parameters. Too few bytes are told by
+    /// [`finish`](Self::finish).
+    pub fn state_dict(
+        &mut self,
+        prefix: &str,
+        state: &mut dyn Stateful,
+        params: usize,
+    ) -> Result<(), OptimizerError> {
+        let mut at = 0_u16;
+        let mut next = |name| {
+            let place = at;
+            at = at.saturating_add(1);
+            Name::at(prefix, place, name)
+        };
+        state.visit_hyper(&mut |name, numbers| {
+            if numbers.is_empty() {
+                self.named_text(next(RULE), name);
+            } else {
+                self.named_array(next(name), [numbers.len()], numbers.iter().copied());
+            }
+        });
+        state.visit_state(params, &mut |name, numbers| {
+            self.named_array(next(name), [numbers.len()], numbers.iter().copied());
+        })
+    }
+}
+
+impl Record<'_> {
+    /// Sets these variables to the values that [`Writer::params`] has kept of them: the
+    /// `load_state_dict()` of a model in PyTorch, `strict`. Results change with the next
+    /// [`replay`](crate::Tape::replay).
+    ///
+    /// # Errors
+    /// A variable of which there is no array with its name and shape; an array with this
+    /// prefix and no variable; a variable that is computed or borrowed; the tape's. No
+    /// variable has changed then.
+    #[track_caller]
+    pub fn load_params(&self, prefix: &str, params: &[(&str, Var<'_>)]) -> Result<(), LoadError> {
+        for (name, var) in params {
+            var.expect_leaf()?;
+            let path = Name::of(prefix, name);
+            let found = self.find(path)?.shape();
+            if found != var.shape() {
+                return Err(LoadError::Shape {
+                    name: Text::new(path),
+                    expected: var.shape(),
+                    found,
+                });
+            }
+        }
+        for (name, _) in self.under(prefix) {
+            if !params.iter().any(|(known, _)| *known == name) {
+                return Err(LoadError::Unexpected {
+                    name: Text::new(Name::of(prefix, name)),
+                });
+            }
+        }
+        for (name, var) in params {
+            let array = self.find(Name::of(prefix, name))?;
+            var.overwrite(&mut array.values())?;
+        }
+        Ok(())
+    }
+
+    /// Restores what [`Writer::state_dict`] has kept, as `load_state_dict()` in PyTorch, into
+    /// one that was built alike: training goes on to the same bits. Its memory may be
+    /// elsewhere: on the heap, say, where it was inline.
+    ///
+    /// # Errors
+    /// A state of another rule, of other hyper-parameters, of other options, or for another
+    /// number of parameters: the error says what differs. Nothing has changed then.
+    pub fn load_state_dict(
+        &self,
+        prefix: &str,
+        state: &mut dyn Stateful,
+        params: usize,
+    ) -> Result<(), LoadError> {
+        let mut parts = self.under(prefix);
+        let mut found = Ok(());
+        let mut check = |found: &mut Result<(), LoadError>, wanted: Wanted<'_>| {
+            if found.is_ok() {
+                *found = wanted.check(prefix, parts.next());
+            }
+        };
+        state.visit_hyper(&mut |name, numbers| {
+            let wanted = if numbers.is_empty() {
+                Wanted::Rule(name)
+            } else {
+                Wanted::Hyper(name, numbers)
+            };
+            check(&mut found, wanted);
+        });
+        state.visit_state(params, &mut |name, numbers| {
+            check(&mut found, Wanted::State(name, numbers.len()));
+        })?;
+        found?;
+        if let Some((name, _)) = parts.next() {
+            return Err(LoadError::Unexpected {
+                name: Text::new(Name::of(prefix, name)),
+            });
+        }
+        // All of it fits: once more, to take it.
+        let mut parts = self.under(prefix);
+        state.visit_hyper(&mut |_, _| _ = parts.next());
+        state.visit_state(params, &mut |_, numbers| {
+            if let Some((_, Value::Array(array))) = parts.next() {
+                for (to, value) in numbers.iter_mut().zip(array.values()) {
+                    *to = value;
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    fn find(&self, name: Name<'_>) -> Result<Array<'_>, LoadError> {
+        let mut entries = self.entries();
+        match entries.find(|(other, _)| name.is(other)) {
+            Some((_, Value::Array(array))) => Ok(array),
+            _ => Err(LoadError::Missing {
+                name: Text::new(name),
+            }),
+        }
+    }
+
+    /// The entries with this prefix, by what is behind it.
+    fn under<'n>(&'n self, prefix: &'n str) -> impl Iterator<Item = (&'n str, Value<'n>)> {
+        self.entries().filter_map(move |(name, value)| {
+            let name = name.strip_prefix(prefix)?.strip_prefix('.')?;
+            Some((name, value))
+        })
+    }
+}
+
+/// What comes next in a state that is loaded.
+enum Wanted<'w> {
+    Rule(&'static str),
+    Hyper(&'static str, &'w [f32]),
+    State(&'static str, usize),
+}
+
+impl Wanted<'_> {
+    /// Compares with what the record has there.
+    fn check(&self, prefix: &str, entry: Option<(&str, Value<'_>)>) -> Result<(), LoadError> {
+        let (name, count) = match *self {
+            Wanted::Rule(_) => (RULE, 0),
+            Wanted::Hyper(name, numbers) => (name, numbers.len()),
+            Wanted::State(name, count) => (name, count),
+        };
+        let missing = LoadError::Missing {
+            name: Text::new(Name::of(prefix, name)),
+        };
+        let (path, value) = entry.ok_or(missing)?;
+        let found = path.split_once('.').map_or(path, |(_, name)| name);
+        let other_part = Err(LoadError::Part {
+            expected: Text::of(name),
+            found: Text::of(found),
+        });
+        match (self, value) {
+            _ if found != name => other_part,
+            (Wanted::Rule(rule), Value::Text(found)) if *rule == found => Ok(()),
+            (Wanted::Rule(rule), Value::Text(found)) => Err(LoadError::Rule {
+                expected: Text::of(rule),
+                found: Text::of(found),
+            }),
+            (_, Value::Array(array)) if array.shape() != Shape::from([count]) => {
+                Err(LoadError::Shape {
+                    name: Text::new(Name::of(prefix, path)),
+                    expected: Shape::from([count]),
+                    found: array.shape(),
+                })
+            }
+            (Wanted::Hyper(name, numbers), Value::Array(array)) => {
+                let mut pairs = numbers.iter().zip(array.values());
+                match pairs.find(|(a, b)| a.to_bits() != b.to_bits()) {
+                    None => Ok(()),
+                    Some((expected, found)) => Err(LoadError::HyperParameter {
+                        name: Text::of(name),
+                        expected: *expected,
+                        found,
+                    }),
+                }
+            }
+            (Wanted::State(..), Value::Array(_)) => Ok(()),
+            _ => other_part,
+        }
+    }
+}
+
+impl Var<'_> {
+    /// Fails unless it is a leaf in the arena.
+    #[track_caller]
+    fn expect_leaf(self) -> Result<(), Error> {
+        self.tape.read("load_params", |state| {
+            let node = state.look(self.tape, self)?;
+            if node.op.is_some() || node.has(Node::BORROWED) {
+                return Err(state.fail(ErrorKind::NotLeaf));
+            }
+            Ok(())
+        })
+    }
+
+    /// Sets a leaf to as many values as it has.
+    #[track_caller]
+    fn overwrite(self, values: &mut dyn Iterator<Item = f32>) -> Result<(), Error> {
+        self.tape.leave("load_params", |state| {
+            let leaf = state.find(self.tape, self)?;
+            state.overwrite(leaf, values)
+        })
+    }
+}

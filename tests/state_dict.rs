@@ -1,0 +1,616 @@
+//! Training that was stopped after any epoch, saved, and restored elsewhere goes on to the
+//! same bits: every optimizer, every schedule, in this process and in another. (On another
+//! target: the group `resume` of `bits.rs`.) What does not fit is refused, and says what
+//! differs.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::process::Command;
+use std::{env, fs};
+
+use baregrad::optim::schedule::{
+    ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LambdaLr,
+    LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Schedule,
+    Scheduler, StepLr,
+};
+use baregrad::optim::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Asgd, Lbfgs, LoadError, NAdam, Optimizer, ParamGroups,
+    RAdam, RmsProp, Rprop, Sgd, SparseAdam, Stateful,
+};
+use baregrad::record::{Record, RecordError, Writer};
+use baregrad::{Arena, Error, Tape, Var};
+
+/// Elements of the parameters.
+const N: usize = 9;
+const EPOCHS: usize = 12;
+
+trait Trainer: Optimizer + Stateful {}
+impl<O: Optimizer + Stateful> Trainer for O {}
+
+type NewTrainer = fn() -> Box<dyn Trainer>;
+type NewSchedule = fn() -> Box<dyn Schedule>;
+
+/// Every optimizer, with the options that change what it remembers.
+fn optimizers() -> Vec<(&'static str, NewTrainer)> {
+    vec![
+        ("SGD", || Box::new(Sgd::new(0.1))),
+        ("SGD with decay", || {
+            Box::new(Sgd::new(0.1).weight_decay(0.01).maximize())
+        }),
+        ("SGD with momentum", || {
+            Box::new(Sgd::new(0.1).momentum::<N>(0.9).dampening(0.1))
+        }),
+        ("SGD with Nesterov's momentum", || {
+            Box::new(Sgd::new(0.1).momentum::<N>(0.9).nesterov())
+        }),
+        ("Adam", || Box::new(Adam::<N>::new(0.1))),
+        ("Adam with AMSGrad", || {
+            Box::new(Adam::<N>::new(0.1).betas(0.8, 0.99).amsgrad())
+        }),
+        ("AdamW", || Box::new(AdamW::<N>::new(0.1))),
+        ("AdamW with AMSGrad", || {
+            Box::new(AdamW::<N>::new(0.1).amsgrad())
+        }),
+        ("NAdam", || Box::new(NAdam::<N>::new(0.1))),
+        ("RAdam", || Box::new(RAdam::<N>::new(0.1))),
+        ("Adamax", || Box::new(Adamax::<N>::new(0.1))),
+        ("SparseAdam", || Box::new(SparseAdam::<N>::new(0.1))),
+        ("RMSprop", || Box::new(RmsProp::<N>::new(0.1))),
+        ("RMSprop, centered, with momentum", || {
+            Box::new(RmsProp::<N>::new(0.1).momentum(0.9).centered())
+        }),
+        ("Adagrad", || {
+            Box::new(Adagrad::<N>::new(0.1).lr_decay(0.01))
+        }),
+        ("Adadelta", || Box::new(Adadelta::<N>::new(0.5))),
+        ("ASGD", || Box::new(Asgd::<N>::new(0.1).t0(3.0))),
+        ("Rprop", || Box::new(Rprop::<N>::new(0.1))),
+        ("groups", || {
+            let rest = ParamGroups::new(2, Adam::<2>::new(0.1), Adam::<2>::new(0.05).amsgrad());
+            Box::new(ParamGroups::new(5, Sgd::new(0.1).momentum::<5>(0.5), rest))
+        }),
+    ]
+}
+
+/// Every schedule.
+fn schedules() -> Vec<(&'static str, NewSchedule)> {
+    vec![
+        ("StepLR", || Box::new(StepLr::new(4).gamma(0.7))),
+        ("MultiStepLR", || Box::new(MultiStepLr::new(&[3, 8]))),
+        ("ConstantLR", || Box::new(ConstantLr::new(0.3, 6))),
+        ("LinearLR", || Box::new(LinearLr::new(0.1, 0.8, 9))),
+        ("ExponentialLR", || Box::new(ExponentialLr::new(0.9))),
+        ("PolynomialLR", || Box::new(PolynomialLr::new(20, 0.7))),
+        ("CosineAnnealingLR", || {
+            Box::new(CosineAnnealingLr::new(5).eta_min(0.001))
+        }),
+        ("CosineAnnealingWarmRestarts", || {
+            Box::new(CosineAnnealingWarmRestarts::new(3).t_mult(2))
+        }),
+        ("OneCycleLR", || {
+            Box::new(OneCycleLr::new(0.5, EPOCHS as u32 + 1).three_phase())
+        }),
+        ("CyclicLR", || {
+            Box::new(CyclicLr::new(0.01, 0.1).step_size_up(3).exp_range(0.95))
+        }),
+        ("ReduceLROnPlateau", || {
+            Box::new(ReduceLrOnPlateau::new().patience(1).factor(0.3))
+        }),
+        ("LambdaLR", || {
+            Box::new(LambdaLr::new(|epoch| 0.9_f64.powi(epoch as i32)))
+        }),
+        ("MultiplicativeLR", || {
+            Box::new(MultiplicativeLr::new(|epoch| {
+                1.0 - 1.0 / f64::from(epoch + 2)
+            }))
+        }),
+        ("SequentialLR", || {
+            Box::new(LinearLr::default().then(4, ExponentialLr::new(0.9)))
+        }),
+        ("ChainedScheduler", || {
+            let plateau = || ReduceLrOnPlateau::new().patience(0).factor(0.5);
+            Box::new(plateau().chain(plateau().patience(2)))
+        }),
+        ("a number", || Box::new(0.05_f32)),
+        ("a function", || Box::new(|epoch| 0.1 / epoch as f32)),
+    ]
+}
+
+/// A layer with a tanh, and its loss.
+struct Model<'t> {
+    tape: &'t Tape<'t>,
+    params: [(&'static str, Var<'t>); 2],
+    loss: Var<'t>,
+}
+
+const X: [f32; 8] = [0.5, -1.0, 0.25, 2.0, -0.75, 1.5, 1.0, -2.0];
+const Y: [f32; 12] = [
+    0.5, -0.25, 0.125, 0.75, 0.0, -0.5, 0.3, 0.6, -0.9, 0.2, -0.1, 0.4,
+];
+
+impl<'t> Model<'t> {
+    /// The weights start as this number.
+    fn new(tape: &'t Tape<'t>, start: f32) -> Self {
+        let w = tape.param_from_fn([2, 3], |i| start * (1.0 - 0.25 * i as f32));
+        let b = tape.param(&[start; 3], [3]);
+        let (x, y) = (tape.input(&X, [4, 2]), tape.input(&Y, [4, 3]));
+        Model {
+            tape,
+            params: [("layer1.weight", w), ("layer1.bias", b)],
+            loss: (x.matmul(w) + b).tanh().mse(y),
+        }
+    }
+
+    fn loss_and_gradients(&self) -> Result<f32, Error> {
+        self.tape.zero_grad();
+        self.tape.replay()?;
+        self.tape.backward(self.loss)?;
+        self.loss.item()
+    }
+
+    fn bits(&self) -> Vec<u32> {
+        let params = self.tape.params().unwrap();
+        params.iter().map(|p| p.to_bits()).collect()
+    }
+}
+
+/// All of a run: model, optimizer and schedule.
+struct Run<'t> {
+    model: Model<'t>,
+    optimizer: Box<dyn Trainer>,
+    scheduler: Scheduler<Box<dyn Schedule>>,
+}
+
+impl<'t> Run<'t> {
+    fn new(tape: &'t Tape<'t>, start: f32, new: NewTrainer, schedule: NewSchedule) -> Self {
+        let mut optimizer = new();
+        let scheduler = Scheduler::new(schedule(), &mut *optimizer);
+        Run {
+            model: Model::new(tape, start),
+            optimizer,
+            scheduler,
+        }
+    }
+
+    fn epoch(&mut self) {
+        let loss = self.model.loss_and_gradients().unwrap();
+        self.model.tape.step(&mut *self.optimizer).unwrap();
+        self.scheduler.step_with(loss, &mut *self.optimizer);
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 4000];
+        let mut writer = Writer::new(&mut bytes);
+        writer.params("model", &self.model.params).unwrap();
+        writer
+            .state_dict("optimizer", &mut *self.optimizer, N)
+            .unwrap();
+        writer
+            .state_dict("scheduler", &mut self.scheduler, 0)
+            .unwrap();
+        writer.finish().unwrap().to_vec()
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        let record = Record::read(bytes).unwrap();
+        record.load_params("model", &self.model.params)?;
+        record.load_state_dict("optimizer", &mut *self.optimizer, N)?;
+        record.load_state_dict("scheduler", &mut self.scheduler, 0)
+    }
+}
+
+/// Stops after every epoch, saves, restores into a run that began elsewhere, and ends with
+/// the parameters and the state of the run that was never stopped.
+fn resumes(name: &str, optimizer: NewTrainer, schedule: NewSchedule) {
+    let mut arena = Arena::<256, 16>::new();
+    let tape = arena.tape();
+    let mut through = Run::new(&tape, 0.5, optimizer, schedule);
+    let mut saved = vec![through.save()];
+    for _ in 0..EPOCHS {
+        through.epoch();
+        saved.push(through.save());
+    }
+    assert_ne!(saved[EPOCHS - 1], saved[EPOCHS], "{name} stands still");
+    for stopped in 0..=EPOCHS {
+        let mut arena = Arena::<256, 16>::new();
+        let tape = arena.tape();
+        let mut resumed = Run::new(&tape, -0.3, optimizer, schedule);
+        resumed.load(&saved[stopped]).unwrap();
+        for later in &saved[stopped..] {
+            assert_eq!(resumed.save(), *later, "{name}, stopped after {stopped}");
+            resumed.epoch();
+        }
+        assert_eq!(resumed.model.bits().len(), N);
+    }
+}
+
+#[test]
+fn every_optimizer_resumes_after_any_epoch() {
+    for (name, optimizer) in optimizers() {
+        resumes(name, optimizer, || Box::new(ExponentialLr::new(0.95)));
+    }
+}
+
+#[test]
+fn every_schedule_resumes_after_any_epoch() {
+    for (name, schedule) in schedules() {
+        resumes(
+            name,
+            || Box::new(Sgd::new(0.1).momentum::<N>(0.9)),
+            schedule,
+        );
+        resumes(name, || Box::new(Adam::<N>::new(0.1)), schedule);
+    }
+}
+
+/// L-BFGS, after any evaluation: between iterations, and in the middle of a line search.
+#[test]
+fn a_search_resumes_after_any_evaluation() {
+    const TIMES: usize = 40;
+    fn tell(model: &Model<'_>, search: &mut Lbfgs<N, 3>) {
+        let loss = model.loss_and_gradients().unwrap();
+        model.tape.tell(loss, search).unwrap();
+    }
+    fn save(model: &Model<'_>, search: &mut Lbfgs<N, 3>) -> Vec<u8> {
+        let mut bytes = vec![0; 4000];
+        let mut writer = Writer::new(&mut bytes);
+        writer.params("model", &model.params).unwrap();
+        writer.state_dict("search", search, N).unwrap();
+        writer.finish().unwrap().to_vec()
+    }
+    for new in [
+        || Lbfgs::<N, 3>::new(1.0).strong_wolfe(),
+        || Lbfgs::<N, 3>::new(0.3),
+    ] {
+        let mut arena = Arena::<256, 16>::new();
+        let tape = arena.tape();
+        let (through, mut search) = (Model::new(&tape, 0.5), new());
+        let mut saved = vec![save(&through, &mut search)];
+        for _ in 0..TIMES {
+            tell(&through, &mut search);
+            saved.push(save(&through, &mut search));
+        }
+        for stopped in 0..=TIMES {
+            let mut arena = Arena::<256, 16>::new();
+            let tape = arena.tape();
+            let (resumed, mut search) = (Model::new(&tape, -0.3), new());
+            let record = Record::read(&saved[stopped]).unwrap();
+            record.load_params("model", &resumed.params).unwrap();
+            record.load_state_dict("search", &mut search, N).unwrap();
+            for later in &saved[stopped..] {
+                assert_eq!(save(&resumed, &mut search), *later, "after {stopped}");
+                tell(&resumed, &mut search);
+            }
+        }
+    }
+}
+
+/// Memory inline, in a slice or on the heap keeps the same state.
+#[test]
+fn a_state_fits_whatever_holds_it() {
+    let mut bytes = [0; 600];
+    let mut memory = [0.0; 2 * N];
+    let (mut inline, mut lent) = (Adam::<N>::new(0.1), Adam::with_state(0.1, &mut memory));
+    let mut params = [0.5; N];
+    inline.step(&mut params, &[0.25; N]).unwrap();
+    let mut writer = Writer::new(&mut bytes);
+    writer.state_dict("adam", &mut inline, N).unwrap();
+    let record = Record::read(writer.finish().unwrap()).unwrap();
+    record.load_state_dict("adam", &mut lent, N).unwrap();
+    let mut again = params;
+    inline.step(&mut params, &[0.5; N]).unwrap();
+    lent.step(&mut again, &[0.5; N]).unwrap();
+    assert_eq!(params, again);
+}
+
+/// A run as another process would make it.
+fn half_way() -> (NewTrainer, NewSchedule) {
+    (
+        || Box::new(Adam::<N>::new(0.1).amsgrad()),
+        || Box::new(ReduceLrOnPlateau::new().patience(1)),
+    )
+}
+
+/// This process trains to the middle, and another one to the end.
+#[test]
+fn another_process_goes_on_to_the_same_bits() {
+    const VARIABLE: &str = "BAREGRAD_TEST_RESUME";
+    let (optimizer, schedule) = half_way();
+    if let Some(path) = env::var_os(VARIABLE) {
+        // That is the other process.
+        let mut arena = Arena::<256, 16>::new();
+        let tape = arena.tape();
+        let mut run = Run::new(&tape, 7.0, optimizer, schedule);
+        run.load(&fs::read(&path).unwrap()).unwrap();
+        for _ in 0..EPOCHS / 2 {
+            run.epoch();
+        }
+        fs::write(&path, run.save()).unwrap();
+        return;
+    }
+    let mut arena = Arena::<256, 16>::new();
+    let tape = arena.tape();
+    let mut run = Run::new(&tape, 0.5, optimizer, schedule);
+    for _ in 0..EPOCHS / 2 {
+        run.epoch();
+    }
+    let name = format!("baregrad-resume-{}.bin", std::process::id());
+    let path = env::temp_dir().join(name);
+    fs::write(&path, run.save()).unwrap();
+    let other = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "another_process_goes_on_to_the_same_bits"])
+        .env(VARIABLE, &path)
+        .output()
+        .unwrap();
+    assert!(other.status.success(), "{other:?}");
+    for _ in 0..EPOCHS / 2 {
+        run.epoch();
+    }
+    let there = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(there, run.save());
+}
+
+/// Every truncation and every flipped bit of a whole run's record is refused.
+#[test]
+fn no_bit_of_a_saved_run_may_change() {
+    let mut arena = Arena::<256, 16>::new();
+    let tape = arena.tape();
+    let (optimizer, schedule) = half_way();
+    let mut run = Run::new(&tape, 0.5, optimizer, schedule);
+    for _ in 0..3 {
+        run.epoch();
+    }
+    let mut bytes = run.save();
+    let (mut cut, mut flipped) = (0, 0);
+    for len in 0..bytes.len() {
+        assert!(Record::read(&bytes[..len]).is_err(), "{len}");
+        cut += 1;
+    }
+    for bit in 0..8 * bytes.len() {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(Record::read(&bytes).is_err(), "{bit}");
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        flipped += 1;
+    }
+    assert!(run.load(&bytes).is_ok());
+    println!(
+        "{cut} truncations and {flipped} flipped bits of {} bytes refused",
+        bytes.len()
+    );
+    assert_eq!((cut, flipped), (bytes.len(), 8 * bytes.len()));
+
+    // Nor may a byte be missing where it is written to.
+    for capacity in 0..bytes.len() {
+        let mut room = vec![0; capacity];
+        let mut writer = Writer::new(&mut room);
+        writer.params("model", &run.model.params).unwrap();
+        let mut state = |name, state: &mut dyn Stateful, n| writer.state_dict(name, state, n);
+        state("optimizer", &mut *run.optimizer, N).unwrap();
+        state("scheduler", &mut run.scheduler, 0).unwrap();
+        let needed = bytes.len();
+        assert_eq!(writer.finish(), Err(RecordError::Full { needed, capacity }));
+    }
+}
+
+fn saved(state: &mut dyn Stateful, n: usize) -> Vec<u8> {
+    let mut bytes = vec![0; 4000];
+    let mut writer = Writer::new(&mut bytes);
+    writer.state_dict("s", state, n).unwrap();
+    writer.finish().unwrap().to_vec()
+}
+
+/// Nothing changes, and the error says what differs.
+fn refused(from: &mut dyn Stateful, to: &mut dyn Stateful, [n, m]: [usize; 2], message: &str) {
+    let (bytes, before) = (saved(from, n), saved(to, m.min(3)));
+    let record = Record::read(&bytes).unwrap();
+    let error = record.load_state_dict("s", to, m).unwrap_err();
+    assert_eq!(error.to_string(), message);
+    assert_eq!(format!("{error:?}"), message);
+    assert_eq!(saved(to, m.min(3)), before, "{message}");
+}
+
+#[test]
+fn a_state_of_another_kind_says_what_differs() {
+    const M: usize = 3;
+    let sgd = || Sgd::new(0.1);
+    let adam = || Adam::<M>::new(0.1);
+    let both = [M, M];
+    refused(
+        &mut AdamW::<M>::new(0.1),
+        &mut adam(),
+        both,
+        "expected the state of Adam, found that of AdamW",
+    );
+    refused(
+        &mut adam(),
+        &mut sgd().momentum::<M>(0.9),
+        both,
+        "expected the state of SGD, found that of Adam",
+    );
+    refused(
+        &mut sgd(),
+        &mut sgd().momentum::<M>(0.9),
+        both,
+        "expected `s.momentum_buffer` in the record, which has no array of that name: load it into what it was saved from",
+    );
+    refused(
+        &mut sgd().momentum::<M>(0.9),
+        &mut sgd(),
+        both,
+        "expected no `s.9.momentum_buffer`, found it in the record: load it into what it was saved from",
+    );
+    refused(
+        &mut adam().amsgrad(),
+        &mut adam(),
+        both,
+        "expected no `s.12.max_exp_avg_sq`, found it in the record: load it into what it was saved from",
+    );
+    refused(
+        &mut RmsProp::<M>::new(0.1).momentum(0.9),
+        &mut RmsProp::<M>::new(0.1).centered(),
+        both,
+        "expected `grad_avg` in the record, found `momentum_buffer`: build it with the options that it was saved with",
+    );
+    refused(
+        &mut sgd().momentum::<M>(0.9).nesterov(),
+        &mut sgd().momentum::<M>(0.9),
+        both,
+        "expected a state that was saved with `nesterov` 0, found one with 1: build it with 1",
+    );
+    refused(
+        &mut adam().betas(0.8, 0.999),
+        &mut adam(),
+        both,
+        "expected a state that was saved with `beta1` 0.9, found one with 0.8: build it with 0.8",
+    );
+    refused(
+        &mut adam(),
+        &mut adam(),
+        [M, 2],
+        "expected `s.10.exp_avg` of shape [2] in the record, found shape [3]",
+    );
+    refused(
+        &mut Adam::<M>::new(0.1),
+        &mut adam(),
+        [M, 4],
+        "expected at most 3 parameters, for which the state has room, found 4: make it for 4",
+    );
+    refused(
+        &mut ParamGroups::new(1, sgd(), sgd()),
+        &mut ParamGroups::new(2, sgd(), sgd()),
+        both,
+        "expected a state that was saved with `elements` 2, found one with 1: build it with 1",
+    );
+    let lbfgs = || Lbfgs::<M, 2>::new(1.0);
+    refused(
+        &mut lbfgs().strong_wolfe(),
+        &mut lbfgs(),
+        both,
+        "expected a state that was saved with `strong_wolfe` 0, found one with 1: build it with 1",
+    );
+    refused(
+        &mut Lbfgs::<M, 3>::new(1.0),
+        &mut lbfgs(),
+        both,
+        "expected a state that was saved with `history_size` 2, found one with 3: build it with 3",
+    );
+
+    let mut rates = Sgd::new(0.1);
+    let mut scheduler = |schedule: Box<dyn Schedule>| Scheduler::new(schedule, &mut rates);
+    refused(
+        &mut scheduler(Box::new(StepLr::new(3))),
+        &mut scheduler(Box::new(ExponentialLr::new(0.5))),
+        both,
+        "expected the state of ExponentialLR, found that of StepLR",
+    );
+    refused(
+        &mut scheduler(Box::new(StepLr::new(4))),
+        &mut scheduler(Box::new(StepLr::new(3))),
+        both,
+        "expected a state that was saved with `step_size` 3, found one with 4: build it with 4",
+    );
+    let plateau = || ReduceLrOnPlateau::new().patience(2);
+    refused(
+        &mut scheduler(Box::new(plateau())),
+        &mut scheduler(Box::new(plateau().chain(0.5))),
+        both,
+        "expected the state of ChainedScheduler, found that of ReduceLROnPlateau",
+    );
+    // Neither a schedule nor an optimizer.
+    refused(
+        &mut scheduler(Box::new(0.1)),
+        &mut adam(),
+        both,
+        "expected the state of Adam, found that of constant",
+    );
+    let bytes = saved(&mut adam(), M);
+    let record = Record::read(&bytes).unwrap();
+    let error = record.load_state_dict("t", &mut adam(), M).unwrap_err();
+    assert!(matches!(error, LoadError::Missing { .. }), "{error}");
+}
+
+#[test]
+fn parameters_of_another_model_say_what_differs() {
+    let mut arena = Arena::<256, 16>::new();
+    let tape = arena.tape();
+    let model = Model::new(&tape, 0.5);
+    let mut bytes = [0; 300];
+    let mut writer = Writer::new(&mut bytes);
+    writer.params("model", &model.params).unwrap();
+    writer.integer("model.epoch", 3);
+    writer.integer("modeler", 4);
+    let bytes = writer.finish().unwrap();
+    let record = Record::read(bytes).unwrap();
+
+    let mut arena = Arena::<256, 16>::new();
+    let tape = arena.tape();
+    let (w, b) = (tape.param(&[9.0; 6], [2, 3]), tape.param(&[9.0; 3], [3]));
+    let (turned, computed) = (tape.param(&[9.0; 6], [3, 2]), w * 1.0);
+    let input = tape.input(&X[..6], [2, 3]);
+    let refused = |params: &[(&str, Var<'_>)], message: &str| {
+        let error = record.load_params("model", params).unwrap_err();
+        assert!(error.to_string().starts_with(message), "{error}");
+        assert_eq!(*tape.params().unwrap(), [9.0; 15]);
+    };
+    let (weight, bias) = ("layer1.weight", "layer1.bias");
+    refused(
+        &[(weight, w), ("layer2.bias", b)],
+        "expected `model.layer2.bias` in the record, which has no array of that name",
+    );
+    refused(
+        &[(bias, b), (weight, turned)],
+        "expected `model.layer1.weight` of shape [3, 2] in the record, found shape [2, 3]",
+    );
+    refused(
+        &[(weight, w)],
+        "expected no `model.layer1.bias`, found it in the record",
+    );
+    refused(
+        &[(weight, w), (bias, b)],
+        "expected no `model.epoch`, found it in the record",
+    );
+    refused(
+        &[("epoch", w)],
+        "expected `model.epoch` in the record, which has no array of that name",
+    );
+    refused(
+        &[(bias, b), (weight, computed)],
+        "load_params: the variable is computed, it cannot be set",
+    );
+    refused(
+        &[(bias, b), (weight, input)],
+        "load_params: the variable is computed, it cannot be set",
+    );
+    // Of another tape, and the record is of no use to it.
+    refused(
+        &[(weight, model.params[0].1)],
+        "expected no `model.layer1.bias`",
+    );
+    let error = record.load_params("other", &[(weight, w)]).unwrap_err();
+    let long = "expected `other.layer1.weight` in the record, which has no array of that name";
+    assert!(error.to_string().starts_with(long), "{error}");
+    let name = "a.name.that.is.longer.than.what.an.error.has.room.for";
+    let error = record.load_params("other", &[(name, w)]).unwrap_err();
+    let cut = "expected `other.a.name.that.is.longer.than.what.an.err` in";
+    assert!(error.to_string().starts_with(cut), "{error}");
+}
+
+/// Names that there are twice are refused when writing, not only by who reads.
+#[test]
+fn names_that_are_twice_in_a_record_are_refused() {
+    let mut arena = Arena::<256, 16>::new();
+    let tape = arena.tape();
+    let model = Model::new(&tape, 0.5);
+    let mut bytes = [0; 600];
+    let [(name, w), (_, b)] = model.params;
+    let mut writer = Writer::new(&mut bytes);
+    writer.params("model", &[(name, w), (name, b)]).unwrap();
+    let error = writer.finish().unwrap_err();
+    assert_eq!(
+        error,
+        RecordError::Content {
+            expected: "one entry of a name"
+        }
+    );
+}
