@@ -146,7 +146,10 @@ impl Curve {
     #[must_use]
     pub fn parse_with(name: &str, formulas: &[&'static Formula]) -> Option<Self> {
         let known = formulas.iter().find(|formula| formula.name() == name);
-        known.map_or_else(|| Curve::parse(name), |formula| Some(Curve::Function(formula)))
+        known.map_or_else(
+            || Curve::parse(name),
+            |formula| Some(Curve::Function(formula)),
+        )
     }
 
     /// Its name, as [`parse`](Self::parse) reads it, in bytes of the caller's.

@@ -385,7 +385,10 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
 
     /// Takes a step.
     fn move_by(&mut self, step: [TwoFloat; P]) {
-        let units = self.column_scale.iter().map(|scale| scale / self.residual_scale);
+        let units = self
+            .column_scale
+            .iter()
+            .map(|scale| scale / self.residual_scale);
         for ((p, step), unit) in self.params.iter_mut().zip(step).zip(units) {
             *p = *p + step.scaled(unit);
         }

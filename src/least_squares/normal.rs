@@ -190,7 +190,11 @@ impl<const P: usize> Normal<P> {
         for (m, row) in self.jj.iter_mut().enumerate() {
             for (k, element) in row.iter_mut().enumerate() {
                 if m == j || k == j {
-                    *element = if m == k { TwoFloat::ONE } else { TwoFloat::ZERO };
+                    *element = if m == k {
+                        TwoFloat::ONE
+                    } else {
+                        TwoFloat::ZERO
+                    };
                 }
             }
         }

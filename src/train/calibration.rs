@@ -10,6 +10,7 @@ use super::digits::{Shortest, exponent, significant};
 use super::evaluate::predict;
 use super::fitted::Fitted;
 use super::model::{Model, Param};
+use super::powers::powers_of_chebyshev;
 use crate::calibrate::{self, Curve, Origin, Scale, TwoFloat};
 use crate::error::Error;
 use crate::kernel::generic::IN_ORDER;
@@ -208,23 +209,12 @@ impl Calibration {
         // The bias comes last, and is the coefficient of 1.
         chebyshev.rotate_right(1);
         let [x, y] = self.scales;
-        // The reading, scaled, as a polynomial of its difference from the origin.
-        let factor = f64::from(x.factor);
-        let scaled = [(origin - x.offset.to_f64()) * factor, factor];
-        let two_scaled = scaled.map(|c| 2.0 * c);
-
+        let degree = chebyshev.len() - 1;
         let mut sum = std::vec![0.0; chebyshev.len()];
-        let (mut before, mut t) = (Vec::new(), Vec::from([1.0]));
-        for (k, c) in chebyshev.iter().enumerate() {
+        for (c, t) in chebyshev.iter().zip(powers_of_chebyshev(x, origin, degree)) {
             for (sum, t) in sum.iter_mut().zip(&t) {
                 *sum += c * t;
             }
-            let step: &[f64] = if k == 0 { &scaled } else { &two_scaled };
-            let mut next = product(step, &t);
-            for (next, before) in next.iter_mut().zip(&before) {
-                *next -= before;
-            }
-            (before, t) = (t, next);
         }
         let factor = f64::from(y.factor);
         sum.iter_mut().for_each(|c| *c /= factor);
@@ -496,17 +486,6 @@ fn dot_in_lanes<const N: usize>(x: &[f32; N], w: &[f32; N]) -> f32 {
     sums[0]
 }
 ";
-
-/// The product of two polynomials.
-fn product(a: &[f64], b: &[f64]) -> Vec<f64> {
-    let mut product = std::vec![0.0; (a.len() + b.len()).saturating_sub(1)];
-    for (i, a) in a.iter().enumerate() {
-        for (to, b) in product.iter_mut().skip(i).zip(b) {
-            *to += a * b;
-        }
-    }
-    product
-}
 
 impl Model for Calibration {
     fn params(&self) -> Vec<Param> {

@@ -18,10 +18,7 @@ pub struct CurveError {
 
 impl fmt::Display for CurveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected linear, poly:N with N from 1 to {MAX_DEGREE}, "
-        )?;
+        write!(f, "expected linear, poly:N with N from 1 to {MAX_DEGREE}, ")?;
         for formula in FORMULAS {
             write!(f, "{}, ", formula.name())?;
         }

@@ -59,7 +59,10 @@ impl Terms {
 
     /// The largest of them.
     pub(super) fn most(&self) -> usize {
-        (0..self.degrees.len()).map(|term| self.degree(term)).max().unwrap_or(0)
+        (0..self.degrees.len())
+            .map(|term| self.degree(term))
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -138,7 +141,10 @@ impl<'t> Recorded<'t> {
         for [inputs, units] in curve.layers() {
             let zeros = std::vec![0.0; inputs * units];
             params.push((tape.param(&zeros, [inputs, units]), inputs * units));
-            params.push((tape.param(zeros.get(..units).unwrap_or(&[0.0]), [units]), units));
+            params.push((
+                tape.param(zeros.get(..units).unwrap_or(&[0.0]), [units]),
+                units,
+            ));
         }
         let vars: Vec<Var<'t>> = params.iter().map(|(var, _)| *var).collect();
         let y = curve.record_on(x, &vars).sum();
@@ -183,7 +189,7 @@ impl Point for Recorded<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Recorded, Terms, arena_for, Point as _};
+    use super::{Point as _, Recorded, Terms, arena_for};
     use crate::calibrate::Curve;
 
     #[test]

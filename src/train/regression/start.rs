@@ -4,9 +4,9 @@
 //! levels, so that a table of rates is tried, each with its best levels, and the nearest to
 //! the data is taken: there is nothing to converge.
 
+use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
-use std::format;
 
 use super::symmetric::{dot, regression};
 use crate::train::digits::Shortest;
@@ -36,7 +36,9 @@ fn positive(samples: &[Sample], of: &str) -> Result<(), String> {
         Some(row) => {
             let x = samples.get(row).map_or(f64::NAN, |sample| sample.0);
             let (row, x) = (row + 1, Shortest(x));
-            Err(format!("expected {of} of more than 0, found {x} in row {row}"))
+            Err(format!(
+                "expected {of} of more than 0, found {x} in row {row}"
+            ))
         }
     }
 }
@@ -47,7 +49,9 @@ fn steinhart_hart(samples: &[Sample]) -> Result<Vec<f64>, String> {
     let row = samples.iter().position(|(_, y, _)| *y <= -273.15);
     if let Some((row, y)) = row.and_then(|row| Some((row, samples.get(row)?.1))) {
         let (row, y) = (row + 1, Shortest(y));
-        return Err(format!("expected °C of more than -273.15, found {y} in row {row}"));
+        return Err(format!(
+            "expected °C of more than -273.15, found {y} in row {row}"
+        ));
     }
     let rows: Vec<_> = samples
         .iter()
@@ -84,8 +88,12 @@ fn power(samples: &[Sample]) -> Result<Vec<f64>, String> {
 
 /// The range of the readings.
 fn range(samples: &[Sample]) -> [f64; 2] {
-    let low = samples.iter().fold(f64::INFINITY, |low, (x, ..)| low.min(*x));
-    let high = samples.iter().fold(f64::NEG_INFINITY, |high, (x, ..)| high.max(*x));
+    let low = samples
+        .iter()
+        .fold(f64::INFINITY, |low, (x, ..)| low.min(*x));
+    let high = samples
+        .iter()
+        .fold(f64::NEG_INFINITY, |high, (x, ..)| high.max(*x));
     [low, high]
 }
 
@@ -177,7 +185,11 @@ mod tests {
         };
         let x: Vec<f64> = (1..=12).map(f64::from).collect();
         for [a, b, c] in [[5.0, -0.7, 2.0], [0.01, 0.6, -3.0], [-8.0, -0.3, 10.0]] {
-            near(&found("exp", &x, |x| a * (b * x).exp() + c), &[a, b, c], 0.6);
+            near(
+                &found("exp", &x, |x| a * (b * x).exp() + c),
+                &[a, b, c],
+                0.6,
+            );
         }
         for [a, b, c] in [[5.0, 0.9, 6.0], [-2.0, -1.5, 4.0], [100.0, 0.5, 20.0]] {
             let y = |x: f64| a / (1.0 + (-b * (x - c)).exp());
@@ -195,10 +207,26 @@ mod tests {
     #[test]
     fn readings_a_formula_cannot_have_are_told_by_their_row() {
         for (name, samples, expected) in [
-            ("power", [(1.0, 1.0, 1.0), (-2.0, 3.0, 1.0)], "found -2 in row 2"),
-            ("steinhart-hart", [(0.0, 1.0, 1.0), (2.0, 3.0, 1.0)], "found 0 in row 1"),
-            ("steinhart-hart", [(1.0, 1.0, 1.0), (2.0, -300.0, 1.0)], "found -300 in row 2"),
-            ("exp", [(1e9, 1.0, 1.0), (1e9 + 1.0, 3.0, 1.0)], "expected more that differ"),
+            (
+                "power",
+                [(1.0, 1.0, 1.0), (-2.0, 3.0, 1.0)],
+                "found -2 in row 2",
+            ),
+            (
+                "steinhart-hart",
+                [(0.0, 1.0, 1.0), (2.0, 3.0, 1.0)],
+                "found 0 in row 1",
+            ),
+            (
+                "steinhart-hart",
+                [(1.0, 1.0, 1.0), (2.0, -300.0, 1.0)],
+                "found -300 in row 2",
+            ),
+            (
+                "exp",
+                [(1e9, 1.0, 1.0), (1e9 + 1.0, 3.0, 1.0)],
+                "expected more that differ",
+            ),
         ] {
             let error = start(name, &samples).unwrap().unwrap_err();
             assert!(error.contains(expected), "{name}: {error}");

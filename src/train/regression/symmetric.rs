@@ -23,7 +23,10 @@ impl Symmetric {
     }
 
     pub(super) fn at(&self, j: usize, k: usize) -> f64 {
-        self.values.get(j * self.size + k).copied().unwrap_or(f64::NAN)
+        self.values
+            .get(j * self.size + k)
+            .copied()
+            .unwrap_or(f64::NAN)
     }
 
     fn set(&mut self, j: usize, k: usize, value: f64) {
@@ -115,7 +118,12 @@ impl Symmetric {
         for column in 0..n {
             let mut b: Vec<f64> = (0..n).map(|j| f64::from(u8::from(j == column))).collect();
             for j in 0..n {
-                let sum: f64 = b.iter().take(j).enumerate().map(|(m, x)| lower.at(j, m) * x).sum();
+                let sum: f64 = b
+                    .iter()
+                    .take(j)
+                    .enumerate()
+                    .map(|(m, x)| lower.at(j, m) * x)
+                    .sum();
                 if let Some(to) = b.get_mut(j) {
                     *to = (*to - sum) / lower.at(j, j);
                 }
@@ -190,10 +198,21 @@ mod tests {
     #[test]
     fn a_regression_finds_what_is_there() {
         let rows: Vec<_> = (0..5)
-            .map(|x| (Vec::from([f64::from(x), 1.0]), 2.0 * f64::from(x) - 1.0, 1.0))
+            .map(|x| {
+                (
+                    Vec::from([f64::from(x), 1.0]),
+                    2.0 * f64::from(x) - 1.0,
+                    1.0,
+                )
+            })
             .collect();
         let found = regression(&rows).unwrap();
-        assert!(found.iter().zip([2.0, -1.0]).all(|(a, b)| (a - b).abs() < 1e-12));
+        assert!(
+            found
+                .iter()
+                .zip([2.0, -1.0])
+                .all(|(a, b)| (a - b).abs() < 1e-12)
+        );
         assert_eq!(regression(&rows[..1]), None);
     }
 }
