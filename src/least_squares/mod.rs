@@ -39,6 +39,9 @@
 //! counts digits.
 
 mod bounds;
+mod distribution;
+mod goodness;
+mod inference;
 mod levenberg_marquardt;
 mod normal;
 mod polish;
@@ -48,6 +51,9 @@ mod recursive;
 mod solution;
 
 pub use bounds::{Bounds, Constraints, Held, Unbounded};
+pub use distribution::{FDistribution, StudentT};
+pub use goodness::Goodness;
+pub use inference::{Estimate, InferenceError};
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use problem::{CurveFit, InPairs, Problem, Row};
 pub use range::OutOfRange;

@@ -237,6 +237,46 @@ impl<const P: usize> Solution<P> {
         Some(covariance)
     }
 
+    /// The correlation of each parameter with each: 1 on the diagonal, near 1 or -1 where the
+    /// data hardly tell two parameters apart. `None` if they do not determine all of them.
+    ///
+    /// It depends on the data's places alone, not on how far off observations are.
+    #[must_use]
+    pub fn correlation(&self) -> Option<[[f32; P]; P]> {
+        let mut correlation = self.inverse?;
+        let mut roots = [1.0; P];
+        for (j, (root, row)) in roots.iter_mut().zip(&correlation).enumerate() {
+            *root = libm::sqrtf(row.get(j).copied().unwrap_or(f32::NAN));
+        }
+        for (j, (row, root)) in correlation.iter_mut().zip(&roots).enumerate() {
+            for (k, (x, other)) in row.iter_mut().zip(&roots).enumerate() {
+                // Rounding does not take it beyond 1.
+                *x = if j == k {
+                    1.0
+                } else {
+                    ((*x / root) / other).clamp(-1.0, 1.0)
+                };
+            }
+        }
+        Some(correlation)
+    }
+
+    /// How many rows there were.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The root of the sum of squared residuals, whose square may be no number.
+    pub(super) fn norm(&self) -> f32 {
+        self.norm
+    }
+
+    /// Whether [`absolute_sigma`](Self::absolute_sigma) was said.
+    pub(super) fn has_absolute_sigma(&self) -> bool {
+        self.absolute_sigma
+    }
+
     /// The standard error of each parameter: the root of its variance.
     #[must_use]
     pub fn standard_errors(&self) -> Option<[f32; P]> {
