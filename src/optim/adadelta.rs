@@ -1,6 +1,7 @@
 //! Adadelta: steps as long as those before, in the parameter's own unit.
 
-use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
+use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
+use super::sweep::step_each;
 use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, require};
 use crate::kernel::Lanes;
 
@@ -62,10 +63,7 @@ impl Rule for AdadeltaRule {
         require(in_range, "0 <= rho <= 1", self.rho)?;
         require(self.eps >= 0.0, "eps >= 0", self.eps)?;
         self.objective.check()?;
-        let [v, a] = state else { return Ok(()) };
-        let state = fit(params, grads, [v, a])?;
-        sweep_fitted(&*self, params, grads, state);
-        Ok(())
+        step_each::<2, _>(params, grads, state, |_| &*self)
     }
 
     learning_rate_in_field!();
@@ -78,8 +76,12 @@ impl Rule for AdadeltaRule {
     }
 }
 
-constructors!(Adadelta, AdadeltaRule: 2, "1");
-objective_builders!(Adadelta);
+constructors!(AdadeltaRule: 2, "1");
+objective_builders!(AdadeltaRule);
+setters! { AdadeltaRule:
+    /// Added under both roots: how long the first steps are.
+    eps: f32 => eps;
+}
 
 impl<const N: usize, S> Adadelta<N, S> {
     /// The decay rate of both averages, from 0 to 1.
@@ -88,13 +90,6 @@ impl<const N: usize, S> Adadelta<N, S> {
     pub const fn rho(mut self, rho: f64) -> Self {
         self.rule.rho = rho as f32;
         self.rule.one_minus_rho = (1.0 - rho) as f32;
-        self
-    }
-
-    /// Added under both roots: how long the first steps are.
-    #[must_use]
-    pub const fn eps(mut self, eps: f32) -> Self {
-        self.rule.eps = eps;
         self
     }
 }
@@ -119,7 +114,7 @@ impl Element for AdadeltaRule {
 #[cfg(test)]
 mod tests {
     use super::AdadeltaRule;
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

@@ -1,6 +1,7 @@
 //! Adagrad: steps divided by the root of the sum of all squares so far.
 
-use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
+use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
+use super::sweep::step_each;
 use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, require, visit_count};
 use crate::kernel::Lanes;
 
@@ -67,19 +68,18 @@ impl Rule for AdagradRule {
         )?;
         require(self.eps >= 0.0, "eps >= 0", self.eps)?;
         self.objective.check()?;
-        let [sum] = state else { return Ok(()) };
-        let [sum] = fit(params, grads, [sum])?;
-        if self.steps == 0 {
-            sum.fill(self.initial);
-        }
-        let update = Update {
-            step_size: self.lr / (1.0 + self.steps as f32 * self.lr_decay),
-            eps: self.eps,
-            objective: self.objective,
-        };
-        self.steps = self.steps.saturating_add(1);
-        sweep_fitted(&update, params, grads, [sum]);
-        Ok(())
+        step_each::<1, _>(params, grads, state, |[sum]| {
+            if self.steps == 0 {
+                sum.fill(self.initial);
+            }
+            let update = Update {
+                step_size: self.lr / (1.0 + self.steps as f32 * self.lr_decay),
+                eps: self.eps,
+                objective: self.objective,
+            };
+            self.steps = self.steps.saturating_add(1);
+            update
+        })
     }
 
     learning_rate_in_field!();
@@ -101,30 +101,17 @@ impl Rule for AdagradRule {
     }
 }
 
-constructors!(Adagrad, AdagradRule: 1, "1e-2");
-objective_builders!(Adagrad);
-
-impl<const N: usize, S> Adagrad<N, S> {
+constructors!(AdagradRule: 1, "1e-2");
+objective_builders!(AdagradRule);
+setters! { AdagradRule:
     /// By how much the learning rate falls from step to step.
-    #[must_use]
-    pub const fn lr_decay(mut self, lr_decay: f32) -> Self {
-        self.rule.lr_decay = lr_decay;
-        self
-    }
+    lr_decay: f32 => lr_decay;
 
     /// The sums of squares begin with this.
-    #[must_use]
-    pub const fn initial_accumulator_value(mut self, value: f32) -> Self {
-        self.rule.initial = value;
-        self
-    }
+    initial_accumulator_value: f32 => initial;
 
     /// Added to the denominator, so that it is not zero.
-    #[must_use]
-    pub const fn eps(mut self, eps: f32) -> Self {
-        self.rule.eps = eps;
-        self
-    }
+    eps: f32 => eps;
 }
 
 /// The scalars of one step.
@@ -147,7 +134,7 @@ impl Element for Update {
 #[cfg(test)]
 mod tests {
     use super::Update;
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

@@ -1,7 +1,8 @@
 //! Adam: steps scaled by running estimates of the gradient's moments.
 
+use super::builders::{learning_rate_in_field, one_more_buffer};
 use super::fraction::{Decay, Fraction};
-use super::stepper::{fit, one_more_buffer, sweep_fitted};
+use super::sweep::{fit, sweep_fitted};
 use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
 
@@ -132,13 +133,7 @@ impl Rule for AdamRule {
         Ok(())
     }
 
-    fn learning_rate(&self) -> f32 {
-        self.lr
-    }
-
-    fn set_learning_rate(&mut self, lr: f32) {
-        self.lr = lr;
-    }
+    learning_rate_in_field!();
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         let [decay1, decay2] = &mut self.decays;
@@ -423,7 +418,7 @@ impl Element for AnyUpdate {
 #[cfg(test)]
 mod tests {
     use super::{AdamRule, AnyUpdate, Decay, Fraction, Update, Weights};
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
     use crate::optim::tests::OBJECTIVES;
 
     #[test]

@@ -1,7 +1,7 @@
 //! AdamW: Adam whose weight decay is no penalty.
 
 use super::adam::AdamRule;
-use super::stepper::{constructors, one_more_buffer};
+use super::builders::{constructors, one_more_buffer};
 use super::{OptimizerError, Rule, Show, Stepper, Visit};
 
 /// Adam with decoupled weight decay, optionally with AMSGrad, as `torch.optim.AdamW`.
@@ -80,7 +80,7 @@ impl Rule for AdamWRule {
     }
 }
 
-constructors!(AdamW, AdamWRule: 2, "1e-3");
+constructors!(AdamWRule: 2, "1e-3");
 
 one_more_buffer! {
     /// Divides by the largest second moment so far instead of the current one.

@@ -1,7 +1,8 @@
 //! Adamax: Adam with the largest gradient instead of the second moment.
 
+use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
 use super::fraction::{Decay, Fraction};
-use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
+use super::sweep::step_each;
 use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::{Lanes, Mask};
 
@@ -66,18 +67,16 @@ impl Rule for AdamaxRule {
         require(self.beta2_is_fraction, "0 <= beta2 < 1", self.beta2)?;
         require(self.eps >= 0.0, "eps >= 0", self.eps)?;
         self.objective.check()?;
-        let [m, u] = state else { return Ok(()) };
-        let state = fit(params, grads, [m, u])?;
-        self.decay1.advance();
-        let update = Update {
-            step_size: self.lr / self.decay1.correction(),
-            one_minus_beta1: self.one_minus_beta1,
-            beta2: self.beta2,
-            eps: self.eps,
-            objective: self.objective,
-        };
-        sweep_fitted(&update, params, grads, state);
-        Ok(())
+        step_each::<2, _>(params, grads, state, |_| {
+            self.decay1.advance();
+            Update {
+                step_size: self.lr / self.decay1.correction(),
+                one_minus_beta1: self.one_minus_beta1,
+                beta2: self.beta2,
+                eps: self.eps,
+                objective: self.objective,
+            }
+        })
     }
 
     learning_rate_in_field!();
@@ -99,8 +98,12 @@ impl Rule for AdamaxRule {
     }
 }
 
-constructors!(Adamax, AdamaxRule: 2, "2e-3");
-objective_builders!(Adamax);
+constructors!(AdamaxRule: 2, "2e-3");
+objective_builders!(AdamaxRule);
+setters! { AdamaxRule:
+    /// Added to gradients' magnitudes, so that none is zero.
+    eps: f32 => eps;
+}
 
 impl<const N: usize, S> Adamax<N, S> {
     /// Decay rates of the moment and of the largest gradient, at least 0 and less than 1.
@@ -111,13 +114,6 @@ impl<const N: usize, S> Adamax<N, S> {
         self.rule.decay1 = Decay::new(beta1);
         self.rule.beta2 = beta2 as f32;
         self.rule.beta2_is_fraction = beta2 >= 0.0 && beta2 < 1.0;
-        self
-    }
-
-    /// Added to gradients' magnitudes, so that none is zero.
-    #[must_use]
-    pub const fn eps(mut self, eps: f32) -> Self {
-        self.rule.eps = eps;
         self
     }
 }
@@ -147,7 +143,7 @@ impl Element for Update {
 #[cfg(test)]
 mod tests {
     use super::Update;
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

@@ -1,6 +1,7 @@
 //! ASGD: gradient descent, and the average of where it was.
 
-use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
+use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
+use super::sweep::step_each;
 use super::{
     Element, Objective, OptimizerError, Rule, Show, Stateful as _, Stepper, Storage, Visit,
     require, visit_count,
@@ -72,18 +73,17 @@ impl Rule for AsgdRule {
     ) -> Result<(), OptimizerError> {
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
         self.objective.check()?;
-        let [average] = state else { return Ok(()) };
-        let state = fit(params, grads, [average])?;
-        if self.steps == 0 {
-            (self.eta, self.mu) = (self.lr, 1.0);
-        }
-        let update = Update {
-            keep: 1.0 - self.lambd * self.eta,
-            eta: self.eta,
-            mu: self.mu,
-            objective: self.objective,
-        };
-        sweep_fitted(&update, params, grads, state);
+        step_each::<1, _>(params, grads, state, |_| {
+            if self.steps == 0 {
+                (self.eta, self.mu) = (self.lr, 1.0);
+            }
+            Update {
+                keep: 1.0 - self.lambd * self.eta,
+                eta: self.eta,
+                mu: self.mu,
+                objective: self.objective,
+            }
+        })?;
         self.steps = self.steps.saturating_add(1);
         // Both as pairs: the base of the power is a little more than 1.
         let lr = TwoFloat::from(self.lr);
@@ -119,29 +119,22 @@ impl Rule for AsgdRule {
     }
 }
 
-constructors!(Asgd, AsgdRule: 1, "1e-2");
-objective_builders!(Asgd);
+constructors!(AsgdRule: 1, "1e-2");
+objective_builders!(AsgdRule);
+setters! { AsgdRule:
+    /// By how much parameters and the learning rate decay.
+    lambd: f32 => lambd;
+
+    /// The step after which the average is one of more than the last.
+    t0: f32 => t0;
+}
 
 impl<const N: usize, S> Asgd<N, S> {
-    /// By how much parameters and the learning rate decay.
-    #[must_use]
-    pub const fn lambd(mut self, lambd: f32) -> Self {
-        self.rule.lambd = lambd;
-        self
-    }
-
     /// The power of the learning rate's decay.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn alpha(mut self, alpha: f64) -> Self {
         self.rule.alpha = TwoFloat::from_f64(alpha);
-        self
-    }
-
-    /// The step after which the average is one of more than the last.
-    #[must_use]
-    pub const fn t0(mut self, t0: f32) -> Self {
-        self.rule.t0 = t0;
         self
     }
 }
@@ -188,7 +181,7 @@ impl Element for Update {
 #[cfg(test)]
 mod tests {
     use super::Update;
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

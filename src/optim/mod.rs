@@ -48,45 +48,26 @@
 //! over memory by as many lanes as the target has; which lanes does not change a bit of
 //! the result. A rule of your own is one, too.
 
-mod adadelta;
-mod adagrad;
-mod adam;
-mod adam_w;
-mod adamax;
-mod asgd;
+mod builders;
 mod clip;
 mod fraction;
 mod groups;
 mod lbfgs;
-mod nadam;
-mod radam;
-mod rms_prop;
-mod rprop;
 pub mod schedule;
 mod search;
 mod sgd;
-mod sparse_adam;
 mod state_dict;
 mod stepper;
+mod sweep;
 
-pub use adadelta::{Adadelta, AdadeltaRule};
-pub use adagrad::{Adagrad, AdagradRule};
-pub use adam::{Adam, AdamRule};
-pub use adam_w::{AdamW, AdamWRule};
-pub use adamax::{Adamax, AdamaxRule};
-pub use asgd::{Asgd, AsgdRule};
 pub use clip::{clip_grad_norm, clip_grad_value};
 pub use groups::ParamGroups;
 pub use lbfgs::{Lbfgs, LbfgsMemory, LbfgsStorage};
-pub use nadam::{NAdam, NAdamRule};
-pub use radam::{RAdam, RAdamRule};
-pub use rms_prop::{RmsProp, RmsPropRule};
-pub use rprop::{Rprop, RpropRule};
 pub use search::{Answer, Minimized, Reason, Search};
 pub use sgd::{Sgd, SgdRule};
-pub use sparse_adam::{SparseAdam, SparseAdamRule};
 pub use state_dict::{LoadError, Text};
-pub use stepper::{Element, Rule, Show, Stepper, Storage, Visit, sweep};
+pub use stepper::{Rule, Show, Stepper, Storage, Visit};
+pub use sweep::{Element, sweep};
 
 pub use crate::error::OptimizerError;
 
@@ -94,6 +75,42 @@ use crate::error::Error;
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 use crate::tape::Tape;
+
+/// Declares the files of the optimizers with a rule and a `new(lr)`, exports their names,
+/// and makes `each_optimizer`, by which tests and firmware go through all of them: a new
+/// optimizer is a file and a line of the list below.
+macro_rules! optimizers {
+    ($d:tt $($file:ident: $name:ident $rule:ident = $torch:literal [$($option:ident)*];)*) => {
+        $(
+            mod $file;
+            pub use $file::{$name, $rule};
+        )*
+
+        /// Hands the list of optimizers to a macro: of each its type, its name in
+        /// `torch.optim`, and the options that PyTorch knows by the same names.
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! each_optimizer {
+            ($d to:ident) => {
+                $d to! { $($name = $torch [$($option)*];)* }
+            };
+        }
+    };
+}
+
+optimizers! { $
+    adadelta: Adadelta AdadeltaRule = "Adadelta" [rho eps weight_decay maximize];
+    adagrad: Adagrad AdagradRule = "Adagrad" [lr_decay initial_accumulator_value eps weight_decay maximize];
+    adam: Adam AdamRule = "Adam" [betas eps weight_decay maximize amsgrad];
+    adam_w: AdamW AdamWRule = "AdamW" [betas eps weight_decay maximize amsgrad];
+    adamax: Adamax AdamaxRule = "Adamax" [betas eps weight_decay maximize];
+    asgd: Asgd AsgdRule = "ASGD" [lambd alpha t0 weight_decay maximize];
+    nadam: NAdam NAdamRule = "NAdam" [betas eps momentum_decay weight_decay decoupled_weight_decay maximize];
+    radam: RAdam RAdamRule = "RAdam" [betas eps weight_decay decoupled_weight_decay maximize];
+    rms_prop: RmsProp RmsPropRule = "RMSprop" [alpha eps momentum centered weight_decay maximize];
+    rprop: Rprop RpropRule = "Rprop" [etas step_sizes maximize];
+    sparse_adam: SparseAdam SparseAdamRule = "SparseAdam" [betas eps maximize];
+}
 
 /// Updates parameters from their gradients.
 pub trait Optimizer {

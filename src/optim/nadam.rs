@@ -1,7 +1,8 @@
 //! NAdam: Adam with Nesterov's momentum.
 
+use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
 use super::fraction::{Decay, Fraction};
-use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
+use super::sweep::step_each;
 use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
 
@@ -107,27 +108,25 @@ impl Rule for NAdamRule {
         require(self.eps >= 0.0, "eps >= 0", self.eps)?;
         self.momentum_decay.check_up_to_1("momentum_decay >= 0")?;
         self.objective.check()?;
-        let [m, v] = state else { return Ok(()) };
-        let state = fit(params, grads, [m, v])?;
-        self.decay2.advance();
-        self.momentum_decay.advance();
-        let mut next = self.momentum_decay;
-        next.advance();
-        let (mu, next_mu) = (self.mu(self.momentum_decay.power), self.mu(next.power));
-        self.mu_product *= mu;
-        let update = Update {
-            lr: self.lr,
-            one_minus_beta1: self.one_minus_beta1,
-            beta2: self.beta2,
-            one_minus_beta2: self.one_minus_beta2,
-            correction2: self.decay2.correction(),
-            eps: self.eps,
-            of_gradient: self.lr * (1.0 - mu) / (1.0 - self.mu_product),
-            of_moment: self.lr * next_mu / (1.0 - self.mu_product * next_mu),
-            objective: self.objective,
-        };
-        sweep_fitted(&update, params, grads, state);
-        Ok(())
+        step_each::<2, _>(params, grads, state, |_| {
+            self.decay2.advance();
+            self.momentum_decay.advance();
+            let mut next = self.momentum_decay;
+            next.advance();
+            let (mu, next_mu) = (self.mu(self.momentum_decay.power), self.mu(next.power));
+            self.mu_product *= mu;
+            Update {
+                lr: self.lr,
+                one_minus_beta1: self.one_minus_beta1,
+                beta2: self.beta2,
+                one_minus_beta2: self.one_minus_beta2,
+                correction2: self.decay2.correction(),
+                eps: self.eps,
+                of_gradient: self.lr * (1.0 - mu) / (1.0 - self.mu_product),
+                of_moment: self.lr * next_mu / (1.0 - self.mu_product * next_mu),
+                objective: self.objective,
+            }
+        })
     }
 
     learning_rate_in_field!();
@@ -158,8 +157,12 @@ impl Rule for NAdamRule {
     }
 }
 
-constructors!(NAdam, NAdamRule: 2, "2e-3");
-objective_builders!(NAdam, decoupled);
+constructors!(NAdamRule: 2, "2e-3");
+objective_builders!(NAdamRule, decoupled);
+setters! { NAdamRule:
+    /// Added to the denominator, so that it is not zero.
+    eps: f32 => eps;
+}
 
 impl<const N: usize, S> NAdam<N, S> {
     /// Decay rates of the two moments, at least 0 and less than 1.
@@ -172,13 +175,6 @@ impl<const N: usize, S> NAdam<N, S> {
         self.rule.beta2 = beta2 as f32;
         self.rule.one_minus_beta2 = (1.0 - beta2) as f32;
         self.rule.decay2 = Decay::new(beta2);
-        self
-    }
-
-    /// Added to the denominator, so that it is not zero.
-    #[must_use]
-    pub const fn eps(mut self, eps: f32) -> Self {
-        self.rule.eps = eps;
         self
     }
 
@@ -220,7 +216,7 @@ impl Element for Update {
 #[cfg(test)]
 mod tests {
     use super::{NAdam, Update, rate_of};
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

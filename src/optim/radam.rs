@@ -1,10 +1,9 @@
 //! RAdam: Adam that waits until its second moment can be trusted.
 
+use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
 use super::fraction::{Decay, Fraction};
-use super::stepper::{constructors, fit, learning_rate_in_field, objective_builders, sweep_fitted};
-use super::{
-    Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require, visit_count,
-};
+use super::sweep::step_each;
+use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require, visit_count};
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
@@ -90,24 +89,22 @@ impl Rule for RAdamRule {
         decay2.check("0 <= beta2 < 1")?;
         require(self.eps >= 0.0, "eps >= 0", self.eps)?;
         self.objective.check()?;
-        let [m, v] = state else { return Ok(()) };
-        let state = fit(params, grads, [m, v])?;
-        self.steps = self.steps.saturating_add(1);
-        self.decays.iter_mut().for_each(Decay::advance);
-        let [decay1, decay2] = &self.decays;
-        let root = Lanes::sqrt(decay2.correction());
-        let update = Update {
-            lr: self.lr,
-            one_minus_beta1: self.one_minus_beta1,
-            beta2: self.beta2,
-            one_minus_beta2: self.one_minus_beta2,
-            correction1: decay1.correction(),
-            rectified: self.rectification().map(|r| [r, root]),
-            eps: self.eps,
-            objective: self.objective,
-        };
-        sweep_fitted(&update, params, grads, state);
-        Ok(())
+        step_each::<2, _>(params, grads, state, |_| {
+            self.steps = self.steps.saturating_add(1);
+            self.decays.iter_mut().for_each(Decay::advance);
+            let [decay1, decay2] = &self.decays;
+            let root = Lanes::sqrt(decay2.correction());
+            Update {
+                lr: self.lr,
+                one_minus_beta1: self.one_minus_beta1,
+                beta2: self.beta2,
+                one_minus_beta2: self.one_minus_beta2,
+                correction1: decay1.correction(),
+                rectified: self.rectification().map(|r| [r, root]),
+                eps: self.eps,
+                objective: self.objective,
+            }
+        })
     }
 
     learning_rate_in_field!();
@@ -136,8 +133,12 @@ impl Rule for RAdamRule {
     }
 }
 
-constructors!(RAdam, RAdamRule: 2, "1e-3");
-objective_builders!(RAdam, decoupled);
+constructors!(RAdamRule: 2, "1e-3");
+objective_builders!(RAdamRule, decoupled);
+setters! { RAdamRule:
+    /// Added to the denominator, so that it is not zero.
+    eps: f32 => eps;
+}
 
 impl<const N: usize, S> RAdam<N, S> {
     /// Decay rates of the two moments, at least 0 and less than 1.
@@ -149,13 +150,6 @@ impl<const N: usize, S> RAdam<N, S> {
         self.rule.one_minus_beta2 = (1.0 - beta2) as f32;
         self.rule.decays = [Decay::new(beta1), Decay::new(beta2)];
         self.rule.rho_inf = TwoFloat::from_f64(2.0 / (1.0 - beta2) - 1.0);
-        self
-    }
-
-    /// Added to the denominator, so that it is not zero.
-    #[must_use]
-    pub const fn eps(mut self, eps: f32) -> Self {
-        self.rule.eps = eps;
         self
     }
 }
@@ -194,7 +188,7 @@ impl Element for Update {
 #[cfg(test)]
 mod tests {
     use super::Update;
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

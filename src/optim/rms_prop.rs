@@ -1,8 +1,9 @@
 //! RMSprop: steps divided by the root of the mean square of gradients.
 
-use super::stepper::{
-    constructors, fit, learning_rate_in_field, objective_builders, one_more_buffer, sweep_fitted,
+use super::builders::{
+    constructors, learning_rate_in_field, objective_builders, one_more_buffer, setters,
 };
+use super::sweep::step_each;
 use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
 
@@ -98,23 +99,11 @@ impl Rule for RmsPropRule {
         require(self.eps >= 0.0, "eps >= 0", self.eps)?;
         require(self.momentum >= 0.0, "momentum >= 0", self.momentum)?;
         self.objective.check()?;
-        let (g, p) = (grads, &mut *params);
-        match state {
-            [v] => {
-                let state = fit(p, g, [v])?;
-                sweep_fitted(&*self, params, grads, state);
-            }
-            [v, a] => {
-                let state = fit(p, g, [v, a])?;
-                sweep_fitted(&*self, params, grads, state);
-            }
-            [v, a, b] => {
-                let state = fit(p, g, [v, a, b])?;
-                sweep_fitted(&*self, params, grads, state);
-            }
-            _ => (), // no other number of buffers is lent
+        match state.len() {
+            1 => step_each::<1, _>(params, grads, state, |_| &*self),
+            2 => step_each::<2, _>(params, grads, state, |_| &*self),
+            _ => step_each::<3, _>(params, grads, state, |_| &*self),
         }
-        Ok(())
     }
 
     learning_rate_in_field!();
@@ -143,8 +132,12 @@ impl Rule for RmsPropRule {
     }
 }
 
-constructors!(RmsProp, RmsPropRule: 1, "1e-2");
-objective_builders!(RmsProp);
+constructors!(RmsPropRule: 1, "1e-2");
+objective_builders!(RmsPropRule);
+setters! { RmsPropRule:
+    /// Added to the denominator, so that it is not zero.
+    eps: f32 => eps;
+}
 
 one_more_buffer! {
     /// Divides by the deviation of gradients instead of the root of their mean square.
@@ -163,13 +156,6 @@ impl<const N: usize, S> RmsProp<N, S> {
     pub const fn alpha(mut self, alpha: f64) -> Self {
         self.rule.alpha = alpha as f32;
         self.rule.one_minus_alpha = (1.0 - alpha) as f32;
-        self
-    }
-
-    /// Added to the denominator, so that it is not zero.
-    #[must_use]
-    pub const fn eps(mut self, eps: f32) -> Self {
-        self.rule.eps = eps;
         self
     }
 }
@@ -209,7 +195,7 @@ impl Element for RmsPropRule {
 #[cfg(test)]
 mod tests {
     use super::RmsPropRule;
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

@@ -1,6 +1,7 @@
 //! Rprop: only the signs of gradients count.
 
-use super::stepper::{constructors, fit, learning_rate_in_field, sweep_fitted};
+use super::builders::{constructors, learning_rate_in_field};
+use super::sweep::step_each;
 use super::{Element, OptimizerError, Rule, Show, Stepper, Visit, require, visit_count};
 use crate::kernel::Lanes;
 
@@ -61,14 +62,13 @@ impl Rule for RpropRule {
         let [minus, plus] = self.etas;
         require(minus > 0.0 && minus < 1.0, "0 < etaminus < 1", minus)?;
         require(plus > 1.0, "etaplus > 1", plus)?;
-        let [prev, size] = state else { return Ok(()) };
-        let [prev, size] = fit(params, grads, [prev, size])?;
-        if self.steps == 0 {
-            size.fill(self.lr);
-        }
-        self.steps = self.steps.saturating_add(1);
-        sweep_fitted(&*self, params, grads, [prev, size]);
-        Ok(())
+        step_each::<2, _>(params, grads, state, |[_, size]| {
+            if self.steps == 0 {
+                size.fill(self.lr);
+            }
+            self.steps = self.steps.saturating_add(1);
+            &*self
+        })
     }
 
     learning_rate_in_field!();
@@ -89,7 +89,7 @@ impl Rule for RpropRule {
     }
 }
 
-constructors!(Rprop, RpropRule: 2, "1e-2");
+constructors!(RpropRule: 2, "1e-2");
 
 impl<const N: usize, S> Rprop<N, S> {
     /// The factors of a step size after a change of sign, less than 1, and after none, more
@@ -142,7 +142,7 @@ impl Element for RpropRule {
 #[cfg(test)]
 mod tests {
     use super::RpropRule;
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

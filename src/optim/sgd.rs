@@ -360,7 +360,7 @@ impl Element for Hyper {
 #[cfg(test)]
 mod tests {
     use super::{Descent, Hyper, Sgd};
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

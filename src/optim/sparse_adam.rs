@@ -1,7 +1,8 @@
 //! SparseAdam: Adam for the few parameters that have a gradient.
 
+use super::builders::{constructors, learning_rate_in_field, setters};
 use super::fraction::{Decay, Fraction};
-use super::stepper::{constructors, fit, learning_rate_in_field, sweep_fitted};
+use super::sweep::step_each;
 use super::{Element, OptimizerError, Rule, Show, Stepper, Storage, Visit, require};
 use crate::kernel::Lanes;
 
@@ -97,10 +98,7 @@ impl Rule for SparseAdamRule {
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
         self.check()?;
-        let [m, v] = state else { return Ok(()) };
-        let state = fit(params, grads, [m, v])?;
-        sweep_fitted(&self.advance(), params, grads, state);
-        Ok(())
+        step_each::<2, _>(params, grads, state, |_| self.advance())
     }
 
     learning_rate_in_field!();
@@ -127,7 +125,11 @@ impl Rule for SparseAdamRule {
     }
 }
 
-constructors!(SparseAdam, SparseAdamRule: 2, "1e-3");
+constructors!(SparseAdamRule: 2, "1e-3");
+setters! { SparseAdamRule:
+    /// Added to the denominator, so that it is not zero.
+    eps: f32 => eps;
+}
 
 impl<const N: usize, S> SparseAdam<N, S> {
     /// Decay rates of the two moments, at least 0 and less than 1.
@@ -136,13 +138,6 @@ impl<const N: usize, S> SparseAdam<N, S> {
     pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         self.rule.one_minus_betas = [(1.0 - beta1) as f32, (1.0 - beta2) as f32];
         self.rule.decays = [Decay::new(beta1), Decay::new(beta2)];
-        self
-    }
-
-    /// Added to the denominator, so that it is not zero.
-    #[must_use]
-    pub const fn eps(mut self, eps: f32) -> Self {
-        self.rule.eps = eps;
         self
     }
 
@@ -229,7 +224,7 @@ impl Element for Update {
 #[cfg(test)]
 mod tests {
     use super::Update;
-    use crate::optim::stepper::tests::assert_lanes_agree;
+    use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
     fn lanes_agree() {

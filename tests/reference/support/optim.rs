@@ -1,12 +1,10 @@
 //! `optim.json`: what PyTorch's optimizers do to given gradients, and on three
-//! problems. To drive an optimizer through all of it takes one arm in [`make`].
+//! problems. An optimizer of the list
+//! `baregrad::each_optimizer` needs nothing here, unless its options are of a new kind: [`set`].
 
 use std::collections::BTreeMap;
 
-use baregrad::optim::{
-    Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, RAdam, RmsProp,
-    Rprop, Search, Sgd, SparseAdam,
-};
+use baregrad::optim::{Answer, Lbfgs, Optimizer, Search, Sgd, Stateful};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -154,11 +152,13 @@ impl<'a> Hyper<'a> {
     }
 }
 
+/// An optimizer whose state can be looked at.
+pub trait Stepping: Optimizer + Stateful {}
+impl<O: Optimizer + Stateful> Stepping for O {}
+
 /// Moves parameters, at given gradients or by looking around.
 pub enum Made {
-    Optimizer(Box<dyn Optimizer>),
-    /// The optimizer whose average is looked at, too.
-    Asgd(Asgd<0, &'static mut [f32]>),
+    Optimizer(Box<dyn Stepping>),
     Search(Box<dyn Search>),
 }
 
@@ -170,10 +170,6 @@ impl Made {
             Made::Optimizer(optimizer) => {
                 loss(params, &mut grads);
                 optimizer.step(params, &grads).unwrap();
-            }
-            Made::Asgd(asgd) => {
-                loss(params, &mut grads);
-                asgd.step(params, &grads).unwrap();
             }
             Made::Search(search) => loop {
                 let value = loss(params, &mut grads);
@@ -192,10 +188,9 @@ pub fn make_optimizer(
     lr: f64,
     hyper: &Map<String, Value>,
     n: usize,
-) -> Option<Box<dyn Optimizer>> {
+) -> Option<Box<dyn Stepping>> {
     match make(name, lr, hyper, n)? {
         Made::Optimizer(optimizer) => Some(optimizer),
-        Made::Asgd(asgd) => Some(Box::new(asgd)),
         Made::Search(_) => None,
     }
 }
@@ -205,14 +200,33 @@ fn memory(floats: usize) -> &'static mut [f32] {
     vec![f32::NAN; floats].leak()
 }
 
-/// The two options that almost all have.
-macro_rules! shrink {
-    ($optimizer:ident, $hyper:ident) => {
-        if let Some(decay) = $hyper.number("weight_decay") {
-            $optimizer = $optimizer.weight_decay(decay as f32);
+/// Sets an option by its name in PyTorch, if it is given. Numbers enter an `f32`
+/// computation there as `f64`: they are rounded where our builder takes an `f32`.
+macro_rules! set {
+    ($optimizer:ident, $hyper:ident, betas) => { set!(@pair $optimizer, $hyper, betas) };
+    ($optimizer:ident, $hyper:ident, etas) => { set!(@pair $optimizer, $hyper, etas) };
+    ($optimizer:ident, $hyper:ident, step_sizes) => {
+        set!(@pair $optimizer, $hyper, step_sizes)
+    };
+    ($optimizer:ident, $hyper:ident, maximize) => { set!(@flag $optimizer, $hyper, maximize) };
+    ($optimizer:ident, $hyper:ident, amsgrad) => { set!(@flag $optimizer, $hyper, amsgrad) };
+    ($optimizer:ident, $hyper:ident, centered) => { set!(@flag $optimizer, $hyper, centered) };
+    ($optimizer:ident, $hyper:ident, decoupled_weight_decay) => {
+        set!(@flag $optimizer, $hyper, decoupled_weight_decay)
+    };
+    ($optimizer:ident, $hyper:ident, $number:ident) => {
+        if let Some(number) = $hyper.number(stringify!($number)) {
+            $optimizer = $optimizer.$number(number as _);
         }
-        if $hyper.flag("maximize") {
-            $optimizer = $optimizer.maximize();
+    };
+    (@pair $optimizer:ident, $hyper:ident, $pair:ident) => {
+        if let Some([a, b]) = $hyper.pair(stringify!($pair)) {
+            $optimizer = $optimizer.$pair(a as _, b as _);
+        }
+    };
+    (@flag $optimizer:ident, $hyper:ident, $flag:ident) => {
+        if $hyper.flag(stringify!($flag)) {
+            $optimizer = $optimizer.$flag();
         }
     };
 }
@@ -222,218 +236,64 @@ pub fn make(name: &str, lr: f64, hyper: &Map<String, Value>, n: usize) -> Option
     let mut hyper = Hyper::new(hyper);
     // PyTorch's f64, where it enters an f32 computation.
     let lr = lr as f32;
-    let optimizer: Box<dyn Optimizer> = match name {
-        "SGD" => {
-            let mut sgd = Sgd::new(lr).momentum_with_state(0.0, memory(n));
-            if let Some(momentum) = hyper.number("momentum") {
-                sgd = Sgd::new(lr).momentum_with_state(momentum as f32, memory(n));
+    macro_rules! listed {
+        ($($optimizer:ident = $torch:literal [$($option:ident)*];)*) => {
+            match name {
+                $($torch => {
+                    // As much memory as any of them needs: it is cut into equal parts.
+                    let mut made = baregrad::optim::$optimizer::with_state(lr, memory(4 * n));
+                    $(set!(made, hyper, $option);)*
+                    Made::Optimizer(Box::new(made))
+                })*
+                "SGD" => Made::Optimizer(Box::new(sgd(lr, &mut hyper, n))),
+                "LBFGS" => Made::Search(Box::new(lbfgs(lr, &mut hyper, n))),
+                _ => return None,
             }
-            if let Some(dampening) = hyper.number("dampening") {
-                sgd = sgd.dampening(dampening);
-            }
-            if let Some(decay) = hyper.number("weight_decay") {
-                sgd = sgd.weight_decay(decay as f32);
-            }
-            if hyper.flag("nesterov") {
-                sgd = sgd.nesterov();
-            }
-            if hyper.flag("maximize") {
-                sgd = sgd.maximize();
-            }
-            Box::new(sgd)
-        }
-        "Adam" => {
-            let mut adam = Adam::with_state(lr, memory(3 * n));
-            if let Some([beta1, beta2]) = hyper.pair("betas") {
-                adam = adam.betas(beta1, beta2);
-            }
-            if let Some(eps) = hyper.number("eps") {
-                adam = adam.eps(eps as f32);
-            }
-            if let Some(decay) = hyper.number("weight_decay") {
-                adam = adam.weight_decay(decay as f32);
-            }
-            if hyper.flag("maximize") {
-                adam = adam.maximize();
-            }
-            assert!(!hyper.flag("decoupled_weight_decay"), "that is AdamW");
-            if hyper.flag("amsgrad") {
-                adam = adam.amsgrad();
-            }
-            Box::new(adam)
-        }
-        "AdamW" => {
-            let mut adam = AdamW::with_state(lr, memory(3 * n));
-            if let Some([beta1, beta2]) = hyper.pair("betas") {
-                adam = adam.betas(beta1, beta2);
-            }
-            if let Some(eps) = hyper.number("eps") {
-                adam = adam.eps(eps as f32);
-            }
-            shrink!(adam, hyper);
-            if hyper.flag("amsgrad") {
-                adam = adam.amsgrad();
-            }
-            Box::new(adam)
-        }
-        "NAdam" => {
-            let mut adam = NAdam::with_state(lr, memory(2 * n));
-            if let Some([beta1, beta2]) = hyper.pair("betas") {
-                adam = adam.betas(beta1, beta2);
-            }
-            if let Some(eps) = hyper.number("eps") {
-                adam = adam.eps(eps as f32);
-            }
-            if let Some(decay) = hyper.number("momentum_decay") {
-                adam = adam.momentum_decay(decay);
-            }
-            shrink!(adam, hyper);
-            if hyper.flag("decoupled_weight_decay") {
-                adam = adam.decoupled_weight_decay();
-            }
-            Box::new(adam)
-        }
-        "RAdam" => {
-            let mut adam = RAdam::with_state(lr, memory(2 * n));
-            if let Some([beta1, beta2]) = hyper.pair("betas") {
-                adam = adam.betas(beta1, beta2);
-            }
-            if let Some(eps) = hyper.number("eps") {
-                adam = adam.eps(eps as f32);
-            }
-            shrink!(adam, hyper);
-            if hyper.flag("decoupled_weight_decay") {
-                adam = adam.decoupled_weight_decay();
-            }
-            Box::new(adam)
-        }
-        "Adamax" => {
-            let mut adam = Adamax::with_state(lr, memory(2 * n));
-            if let Some([beta1, beta2]) = hyper.pair("betas") {
-                adam = adam.betas(beta1, beta2);
-            }
-            if let Some(eps) = hyper.number("eps") {
-                adam = adam.eps(eps as f32);
-            }
-            shrink!(adam, hyper);
-            Box::new(adam)
-        }
-        "SparseAdam" => {
-            let mut adam = SparseAdam::with_state(lr, memory(2 * n));
-            if let Some([beta1, beta2]) = hyper.pair("betas") {
-                adam = adam.betas(beta1, beta2);
-            }
-            if let Some(eps) = hyper.number("eps") {
-                adam = adam.eps(eps as f32);
-            }
-            if hyper.flag("maximize") {
-                adam = adam.maximize();
-            }
-            Box::new(adam)
-        }
-        "RMSprop" => {
-            // As much memory as is needed: it is cut into equal parts.
-            let mut rms_prop = RmsProp::with_state(lr, memory(3 * n));
-            if let Some(alpha) = hyper.number("alpha") {
-                rms_prop = rms_prop.alpha(alpha);
-            }
-            if let Some(eps) = hyper.number("eps") {
-                rms_prop = rms_prop.eps(eps as f32);
-            }
-            if let Some(momentum) = hyper.number("momentum").filter(|m| *m != 0.0) {
-                rms_prop = rms_prop.momentum(momentum as f32);
-            }
-            if hyper.flag("centered") {
-                rms_prop = rms_prop.centered();
-            }
-            shrink!(rms_prop, hyper);
-            Box::new(rms_prop)
-        }
-        "Adagrad" => {
-            let mut adagrad = Adagrad::with_state(lr, memory(n));
-            if let Some(decay) = hyper.number("lr_decay") {
-                adagrad = adagrad.lr_decay(decay as f32);
-            }
-            if let Some(value) = hyper.number("initial_accumulator_value") {
-                adagrad = adagrad.initial_accumulator_value(value as f32);
-            }
-            if let Some(eps) = hyper.number("eps") {
-                adagrad = adagrad.eps(eps as f32);
-            }
-            shrink!(adagrad, hyper);
-            Box::new(adagrad)
-        }
-        "Adadelta" => {
-            let mut adadelta = Adadelta::with_state(lr, memory(2 * n));
-            if let Some(rho) = hyper.number("rho") {
-                adadelta = adadelta.rho(rho);
-            }
-            if let Some(eps) = hyper.number("eps") {
-                adadelta = adadelta.eps(eps as f32);
-            }
-            shrink!(adadelta, hyper);
-            Box::new(adadelta)
-        }
-        "ASGD" => {
-            let mut asgd = Asgd::with_state(lr, memory(n));
-            if let Some(lambd) = hyper.number("lambd") {
-                asgd = asgd.lambd(lambd as f32);
-            }
-            if let Some(alpha) = hyper.number("alpha") {
-                asgd = asgd.alpha(alpha);
-            }
-            if let Some(t0) = hyper.number("t0") {
-                asgd = asgd.t0(t0 as f32);
-            }
-            shrink!(asgd, hyper);
-            hyper.end(name);
-            return Some(Made::Asgd(asgd));
-        }
-        "Rprop" => {
-            let mut rprop = Rprop::with_state(lr, memory(2 * n));
-            if let Some([minus, plus]) = hyper.pair("etas") {
-                rprop = rprop.etas(minus as f32, plus as f32);
-            }
-            if let Some([least, most]) = hyper.pair("step_sizes") {
-                rprop = rprop.step_sizes(least as f32, most as f32);
-            }
-            if hyper.flag("maximize") {
-                rprop = rprop.maximize();
-            }
-            Box::new(rprop)
-        }
-        "LBFGS" => {
-            let history = hyper
-                .number("history_size")
-                .map_or(100, |size| size as usize);
-            let floats = (2 * history + 5) * n + 2 * history;
-            let mut search = Lbfgs::with_state(lr, history, memory(floats));
-            if let Some(iterations) = hyper.number("max_iter") {
-                search = search.max_iter(iterations as u32);
-            }
-            if let Some(evaluations) = hyper.number("max_eval") {
-                search = search.max_eval(evaluations as u32);
-            }
-            if let Some(tolerance) = hyper.number("tolerance_grad") {
-                search = search.tolerance_grad(tolerance as f32);
-            }
-            if let Some(tolerance) = hyper.number("tolerance_change") {
-                search = search.tolerance_change(tolerance as f32);
-            }
-            match hyper.text("line_search_fn").as_deref() {
-                Some("strong_wolfe") => search = search.strong_wolfe(),
-                other => assert_eq!(other, None),
-            }
-            if hyper.flag("maximize") {
-                search = search.maximize();
-            }
-            hyper.end(name);
-            return Some(Made::Search(Box::new(search)));
-        }
-        _ => return None,
-    };
+        };
+    }
+    if name == "Adam" {
+        assert!(!hyper.flag("decoupled_weight_decay"), "that is AdamW");
+    }
+    if name == "RMSprop" {
+        // A momentum of 0 is none: no buffer, and one rounding less.
+        hyper
+            .left
+            .retain(|name, value| *name != "momentum" || value.as_f64() != Some(0.0));
+    }
+    let made = baregrad::each_optimizer!(listed);
     hyper.end(name);
-    Some(Made::Optimizer(optimizer))
+    Some(made)
+}
+
+fn sgd(lr: f32, hyper: &mut Hyper<'_>, n: usize) -> Sgd<0, &'static mut [f32]> {
+    let momentum = hyper.number("momentum").unwrap_or_default();
+    let mut sgd = Sgd::new(lr).momentum_with_state(momentum as f32, memory(n));
+    if let Some(dampening) = hyper.number("dampening") {
+        sgd = sgd.dampening(dampening);
+    }
+    set!(sgd, hyper, weight_decay);
+    if hyper.flag("nesterov") {
+        sgd = sgd.nesterov();
+    }
+    set!(sgd, hyper, maximize);
+    sgd
+}
+
+fn lbfgs(lr: f32, hyper: &mut Hyper<'_>, n: usize) -> Lbfgs<0, 0, &'static mut [f32]> {
+    let history = hyper
+        .number("history_size")
+        .map_or(100, |size| size as usize);
+    let mut search = Lbfgs::with_state(lr, history, memory((2 * history + 5) * n + 2 * history));
+    set!(search, hyper, max_iter);
+    set!(search, hyper, max_eval);
+    set!(search, hyper, tolerance_grad);
+    set!(search, hyper, tolerance_change);
+    match hyper.text("line_search_fn").as_deref() {
+        Some("strong_wolfe") => search = search.strong_wolfe(),
+        other => assert_eq!(other, None),
+    }
+    set!(search, hyper, maximize);
+    search
 }
 
 /// The loss of a problem, and its gradient: sums in order, in f32.
@@ -606,9 +466,16 @@ fn problems(file: &File, report: &mut Report) -> (usize, usize, usize) {
             }
             compared += 1;
         }
-        if let Made::Asgd(asgd) = &mut optimizer {
+        if let Made::Optimizer(asgd) = &mut optimizer
+            && case.optimizer == "ASGD"
+        {
             let mut average = vec![0.0; n];
-            asgd.average(&mut average).unwrap();
+            asgd.visit_state(n, &mut |name, numbers| {
+                if name == "ax" {
+                    average.copy_from_slice(numbers);
+                }
+            })
+            .unwrap();
             let suggested = case.tol_abs_suggested.last().unwrap().0 * CASES_SUGGESTED;
             for (&a, want) in average.iter().zip(&case.asgd_ax_f64_final) {
                 let error = ratio(a, want.0, suggested.max(ulp(want.0)));
