@@ -69,6 +69,42 @@ pub enum RegressionError {
     Start(String),
 }
 
+impl RegressionError {
+    /// The error for people, with the names of the columns.
+    pub fn with_names<'a>(&'a self, x: &'a [&'a str], y: &'a str) -> impl fmt::Display + 'a {
+        Named { error: self, x, y }
+    }
+}
+
+struct Named<'a> {
+    error: &'a RegressionError,
+    x: &'a [&'a str],
+    y: &'a str,
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RegressionError::Scale { input, error } = self.error else {
+            return self.error.fmt(f);
+        };
+        let name = input.map_or(Some(&self.y), |input| self.x.get(input));
+        write!(f, "column `{}`: ", name.unwrap_or(&""))?;
+        match error {
+            ScaleError::Constant { value } => write!(
+                f,
+                "expected values that differ, found only {}",
+                Shortest(value.to_f64())
+            ),
+            ScaleError::Spread { found } => write!(
+                f,
+                "expected values that differ by {:e} or more, found a spread of {found:e}",
+                2.9e-39
+            ),
+            error => error.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for RegressionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -11,6 +11,7 @@ mod points;
 mod problem;
 mod start;
 mod symmetric;
+mod text;
 
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -70,6 +71,22 @@ impl<'d> LeastSquares<'d> {
         }
     }
 
+    /// How many parameters a curve of so many inputs has.
+    ///
+    /// ```
+    /// use baregrad::train::{Curve, LeastSquares};
+    ///
+    /// assert_eq!(LeastSquares::parameters(&Curve::Poly(2), 1), 3);
+    /// assert_eq!(LeastSquares::parameters(&Curve::Poly(2), 2), 6); // 1, t, p, t², t p, p²
+    /// ```
+    pub fn parameters(curve: &Curve, inputs: usize) -> usize {
+        match curve {
+            Curve::Linear => Terms::count(inputs, 1),
+            Curve::Poly(degree) => Terms::count(inputs, *degree),
+            curve => curve.param_count(),
+        }
+    }
+
     /// A weight for each row, in inverse proportion to the variance of its `y`: only ratios of
     /// weights matter, and how large errors are is taken from the residuals. A weight of 0
     /// leaves a row out.
@@ -107,10 +124,7 @@ impl<'d> LeastSquares<'d> {
                 return Err(RegressionError::Inputs { curve, inputs });
             }
         };
-        let parameters = match terms {
-            Some((inputs, degree)) => Terms::count(inputs, degree),
-            None => self.curve.param_count(),
-        };
+        let parameters = Self::parameters(&self.curve, inputs);
         if parameters > MAX_PARAMETERS {
             return Err(RegressionError::Parameters { found: parameters });
         }
@@ -338,6 +352,12 @@ impl Ends {
     /// Whether the parameters are those of a minimum.
     pub fn is_converged(&self) -> bool {
         matches!(self.status, Status::Converged | Status::Exact)
+    }
+
+    /// Whether they are near a minimum at least: that of a valley so flat that some of them
+    /// are hardly determined.
+    pub fn is_usable(&self) -> bool {
+        self.is_converged() || matches!(self.status, Status::IllConditioned { .. })
     }
 }
 
