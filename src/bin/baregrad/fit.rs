@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "linear", verbatim_doc_comment)]
     model: Curve,
     /// How to fit: lm is least squares by Levenberg-Marquardt, others are optimizers
-    /// [default: lm up to 16 parameters, otherwise adam; with --epochs, --lr, --patience or
+    /// [default: lm up to 16 parameters, if a network has fewer than rows, otherwise adam; with --epochs, --lr, --patience or
     /// --l2 sgd, for a network adam]
     #[arg(long)]
     method: Option<Method>,
@@ -134,13 +134,16 @@ impl Args {
         LeastSquares::parameters(&self.model, self.x.len())
     }
 
-    /// The method, which must be able to do what is asked for.
-    fn method(&self) -> Result<Method, Box<dyn Error>> {
+    /// The method for so many rows, which must be able to do what is asked for.
+    fn method(&self, rows: usize) -> Result<Method, Box<dyn Error>> {
         let (descends, solves) = (self.of_descent(), self.of_least_squares());
+        let is_network = matches!(self.model, Curve::Mlp { .. });
+        // Networks are trained with fewer rows than they have parameters, too.
+        let is_small = self.parameters() <= FEW && !(is_network && rows <= self.parameters());
         let default = match (descends, solves) {
             (None, Some(_)) => Method::Lm,
-            (None, None) if self.parameters() <= FEW => Method::Lm,
-            _ if matches!(self.model, Curve::Mlp { .. }) || descends.is_none() => Method::Adam,
+            (None, None) if is_small => Method::Lm,
+            _ if is_network || descends.is_none() => Method::Adam,
             _ => Method::Sgd,
         };
         let method = self.method.unwrap_or(default);
@@ -172,13 +175,12 @@ pub(crate) fn run(mut args: Args) -> Result<(), Box<dyn Error>> {
         }
     }
     args.model = seeded(&args.model, args.seed);
-    let method = args.method()?;
     let known = args.weights.iter().chain(&args.sigma).map(String::as_str);
     let wanted = args.x.iter().map(String::as_str).chain([&*args.y]);
     let mut wanted: Vec<&str> = wanted.chain(known).collect();
     wanted.dedup();
     let data = train::read_csv(&args.data, &wanted)?;
-    match method {
+    match args.method(data.rows())? {
         Method::Lm => least_squares::run(&args, &data),
         method => descent::run(&args, method, &data),
     }

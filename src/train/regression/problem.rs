@@ -141,8 +141,9 @@ impl Rows<'_> {
                     .map(|(row, root)| (row.residual * root).powi(2))
                     .sum()
             };
-            // Downhill, but for rounding.
-            if !(squares(&there.2) <= squares(&rows) * (1.0 + 1e-9)) {
+            // Downhill, but for rounding, and a number.
+            let leads_down = squares(&there.2) <= squares(&rows) * (1.0 + 1e-9);
+            if !leads_down {
                 return;
             }
             *params = moved;

@@ -213,6 +213,6 @@ mod tests {
                 .zip([2.0, -1.0])
                 .all(|(a, b)| (a - b).abs() < 1e-12)
         );
-        assert_eq!(regression(&rows[..1]), None);
+        assert_eq!(regression(rows.get(..1).unwrap()), None);
     }
 }

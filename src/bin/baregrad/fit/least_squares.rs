@@ -180,12 +180,12 @@ fn listed(names: &[&str], values: &[f64]) -> String {
     pairs.collect::<Vec<_>>().join(", ")
 }
 
-/// A number to a hundred-thousandth of its standard error: what is beyond says nothing, and
-/// rounding there harms nothing. Without one, to nine digits.
+/// A number to a millionth of its standard error: what is beyond says nothing, and rounding
+/// there harms nothing that is computed with it. Without one, to nine digits.
 fn worth(value: f64, standard_error: Option<f64>) -> String {
     let digits = match standard_error {
         Some(error) if error > 0.0 && value != 0.0 => {
-            let digits = (value.abs() / error).log10().floor() + 6.0;
+            let digits = (value.abs() / error).log10().floor() + 7.0;
             digits.clamp(3.0, 12.0) as usize
         }
         _ => 9,
@@ -323,12 +323,15 @@ fn residuals(args: &Args, table: &Table, fitted: &Regression) -> String {
         false => format!("residuals, {} - fit:", args.y),
     };
     let mut text = format!("{heading}\n");
-    for (row, residual) in rows {
+    let places = rows.iter().map(|(row, _)| place(args, table, *row));
+    let places: Vec<String> = places.collect();
+    let width = places.iter().map(|place| place.chars().count()).max();
+    for ((_, residual), place) in rows.iter().zip(places) {
+        let residual = significant(*residual, 4).to_string();
         let _ = writeln!(
             text,
-            "  {}: {:>12}",
-            place(args, table, row),
-            significant(residual, 4).to_string()
+            "  {place:width$} {residual:>12}",
+            width = width.unwrap_or(0)
         );
     }
     text
