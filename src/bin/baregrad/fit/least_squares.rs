@@ -422,13 +422,12 @@ fn warnings(
             significant(bend.probability, 2)
         ));
     }
-    if let (Some(deviation), true) = (fitted.residual_standard_deviation(), fitted.has_sigma()) {
-        if !(0.5..=2.0).contains(&deviation) {
-            warnings.push(format!(
-                "the residuals are {} times what --sigma says: either it is wrong, or the model",
-                significant(deviation, 3)
-            ));
-        }
+    let deviation = fitted.residual_standard_deviation();
+    if let Some(deviation) = deviation.filter(|s| fitted.has_sigma() && !(0.5..=2.0).contains(s)) {
+        warnings.push(format!(
+            "the residuals are {} times what --sigma says: either it is wrong, or the model",
+            significant(deviation, 3)
+        ));
     }
     let mut outside = |what: String, row: &[f64]| {
         let columns = args.x.iter().zip(row).zip(fitted.ranges());
