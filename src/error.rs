@@ -361,6 +361,19 @@ pub enum OptimizerError {
         /// The value for which it does not.
         found: f32,
     },
+    /// The shapes that the optimizer was told have not one element for each parameter.
+    Shapes {
+        /// How many elements they have in all.
+        elements: usize,
+        /// How many parameters there are.
+        params: usize,
+    },
+    /// The shapes that the optimizer was told are not those of the tape's parameters.
+    OtherShape {
+        /// The first parameter that has another shape, counted from 0; as many as were
+        /// told, if there are more or fewer.
+        param: usize,
+    },
 }
 
 impl fmt::Display for OptimizerError {
@@ -394,6 +407,14 @@ impl OptimizerError {
                 write!(f, "expected {expected}, found ")?;
                 number(&found, f)
             }
+            Self::Shapes { elements, params } => write!(
+                f,
+                "expected shapes of {params} elements in all, one per parameter, found {elements}: take them from param_shapes"
+            ),
+            Self::OtherShape { param } => write!(
+                f,
+                "expected the shapes of the tape's parameters, found others from parameter {param} on: take them from param_shapes"
+            ),
         }
     }
 }

@@ -276,7 +276,6 @@
 extern crate std;
 
 mod arena;
-mod batch;
 pub mod calibrate;
 mod error;
 pub mod function;

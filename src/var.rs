@@ -79,7 +79,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     fn no_item(self) -> Error {
         if let Ok(state) = self.tape.look()
-            && let Ok(node) = state.look(self.tape, self)
+            && let Ok(node) = state.look(self.tape.stamp(self))
         {
             state.not_scalar(node);
         }
@@ -94,7 +94,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn value(self) -> Result<Ref<'t, [f32]>, Error> {
         self.tape.view("value", |state| {
-            let node = state.look(self.tape, self)?;
+            let node = state.look(self.tape.stamp(self))?;
             Ok(state.values(node))
         })
     }
@@ -110,7 +110,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn grad(self) -> Result<Ref<'t, [f32]>, Error> {
         self.tape.view("grad", |state| {
-            let node = state.look(self.tape, self)?;
+            let node = state.look(self.tape.stamp(self))?;
             state.grad(node)
         })
     }
@@ -120,7 +120,7 @@ impl<'t> Var<'t> {
     pub fn has_grad(self) -> bool {
         self.tape
             .read("has_grad", |state| {
-                let node = state.look(self.tape, self)?;
+                let node = state.look(self.tape.stamp(self))?;
                 Ok(state.has_grad(node))
             })
             .unwrap_or(false)
@@ -130,7 +130,7 @@ impl<'t> Var<'t> {
     pub fn shape(self) -> Shape {
         self.tape
             .read("shape", |state| {
-                let node = state.look(self.tape, self)?;
+                let node = state.look(self.tape.stamp(self))?;
                 Ok(node.tensor.shape)
             })
             .unwrap_or_default()
@@ -140,7 +140,7 @@ impl<'t> Var<'t> {
     pub fn requires_grad(self) -> bool {
         self.tape
             .read("requires_grad", |state| {
-                let node = state.look(self.tape, self)?;
+                let node = state.look(self.tape.stamp(self))?;
                 Ok(node.has(crate::op::Node::REQUIRES_GRAD))
             })
             .unwrap_or(false)

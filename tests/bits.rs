@@ -28,6 +28,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if std::env::args().any(|argument| argument == "--write-record") {
+        return write_record();
+    }
     let mut failed = false;
     for group in &workload::GROUPS {
         for &level in &levels {
@@ -52,6 +55,21 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::from(u8::from(failed))
+}
+
+/// Writes the record that the group `resume` goes on from.
+fn write_record() -> ExitCode {
+    let mut bytes = [0; workload::RECORD];
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bits/half_way.bin");
+    let record = match workload::half_way(&mut bytes) {
+        Ok(record) => record,
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("{path}: {} bytes", record.len());
+    ExitCode::from(u8::from(std::fs::write(path, record).is_err()))
 }
 
 #[cfg(feature = "std")]

@@ -187,8 +187,8 @@ impl Visitor for ToData {
             let p = tape.param(&parameters, [P]);
             let weights = tape.input(&ws, [n]);
             let loss = match (one_node, weighted) {
-                (true, false) => F::mean_loss::<DataGrads<Squared>>(x, p, y),
-                (true, true) => F::weighted_mean_loss::<DataGrads<Squared>>(x, p, y, weights),
+                (true, false) => F::mean_loss(DataGrads(Squared), x, p, y),
+                (true, true) => F::weighted_mean_loss(DataGrads(Squared), x, p, y, weights),
                 (false, false) => (F::record(x, p) - y).square().mean(),
                 (false, true) => (weights * (F::record(x, p) - y).square()).mean(),
             };
@@ -348,7 +348,7 @@ fn weighted_targets_are_trained() {
     let y = tape.param(&[0.0, 1.0, 5.0], [3]);
     let w = tape.constant(&[1.0, 3.0, 6.0], [3]);
     let z = y * 2.0; // r = [1, 0, -7]
-    let loss = Line::weighted_mean_loss::<DataGrads<Squared>>(x, p, z, w) + z.sum();
+    let loss = Line::weighted_mean_loss(DataGrads(Squared), x, p, z, w) + z.sum();
     tape.backward(loss).unwrap();
     // 2 (1 - 2 w r / 3)
     assert_eq!(*y.grad().unwrap(), [2.0 - 4.0 / 3.0, 2.0, 58.0]);
@@ -444,7 +444,7 @@ fn data_that_need_a_gradient_are_refused() {
             Line::weighted_mse(trained, p, y, x)
         }),
         ("weights", |[p, x, y, trained]| {
-            Line::weighted_mean_loss::<DataGrads<Squared>>(x, p, y, trained)
+            Line::weighted_mean_loss(DataGrads(Squared), x, p, y, trained)
         }),
     ];
     for (what, loss) in losses {

@@ -38,6 +38,9 @@ fn has_gradient(entry: &Entry) -> bool {
 fn values(domain: Domain, n: usize, rng: &mut impl Rng) -> Vec<f32> {
     let mut magnitudes: Vec<f32> = (0..n).map(|i| 0.36 + 0.1 * (i % 20) as f32).collect();
     shuffle(rng, &mut magnitudes);
+    if domain == Domain::Probability {
+        magnitudes.iter_mut().for_each(|x| *x /= 2.5);
+    }
     if domain == Domain::Signed {
         for x in &mut magnitudes {
             *x = if rng.next_u32().is_multiple_of(2) {

@@ -8,13 +8,13 @@
     clippy::panic
 )]
 
-use baregrad::Arena;
 use baregrad::optim::{
-    Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, OptimizerError,
-    ParamGroups, RAdam, Reason, RmsProp, Rprop, Search, Sgd, SparseAdam, Stateful, clip_grad_norm,
-    clip_grad_value,
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer,
+    OptimizerError, ParamGroups, RAdam, Reason, RmsProp, Rprop, Search, Sgd, Shapes, SparseAdam,
+    Stateful, clip_grad_norm, clip_grad_value,
 };
 use baregrad::random::{fill_normal, seeded};
+use baregrad::{Arena, ErrorKind, Shape};
 
 /// Parameters after each gradient, as bits.
 fn trajectory(optimizer: &mut dyn Optimizer) -> Vec<Vec<u32>> {
@@ -927,7 +927,9 @@ fn groups_are_their_parts() {
             assert!((a - b).abs() < 1e-6, "step {step}: {together:?} {apart:?}");
         }
     }
-    assert_eq!(groups.momentum_factor(), Some(0.5));
+    // β₁ of the first, as PyTorch's schedules have it; the last has a momentum.
+    assert_eq!(groups.momentum_factor(), Some(0.9));
+    assert_eq!(groups.second().second().momentum_factor(), Some(0.5));
     let mut resumed = new();
     let (state, mut again) = kept.remove(0);
     restore(&mut resumed, 5, &state);
@@ -1069,4 +1071,264 @@ fn sparse_adam_is_its_formula() {
         .unwrap();
     refused.step(&mut dense, &[0.5; 5]).unwrap();
     assert_eq!(params, dense);
+}
+
+/// What must hold of every optimizer of the list, so that a new one needs no line here: the
+/// same bits inline, in a slice and resumed, `reset`, and refusals that change nothing.
+#[test]
+fn every_optimizer_of_the_list() {
+    const N: usize = 27;
+    let shapes = [[3, 4], [2, 5], [1, 5]].map(Shape::from);
+    fn steps(optimizer: &mut dyn Optimizer, params: &mut [f32], seeds: std::ops::Range<u64>) {
+        for seed in seeds {
+            let mut grads = [0.0; N];
+            fill_normal(&mut seeded(seed), 0.0, 1.0, &mut grads).unwrap();
+            optimizer.step(params, &grads).unwrap();
+        }
+    }
+    macro_rules! told {
+        ($optimizer:expr, shapes $($option:ident)*) => {
+            $optimizer.shapes(&shapes)
+        };
+        ($optimizer:expr, $($option:ident)*) => {
+            $optimizer
+        };
+    }
+    macro_rules! check {
+        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {$({
+            let new = || told!(baregrad::optim::$name::<N>::new(0.1), $($option)*);
+            let (mut inline, mut params) = (new(), [0.5; N]);
+            steps(&mut inline, &mut params, 0..3);
+            let (kept, halfway) = (keep(&mut inline, N), params);
+            steps(&mut inline, &mut params, 3..6);
+            assert!(params.iter().all(|p| p.is_finite() && *p != 0.5), $torch);
+
+            let (mut memory, mut other) = ([f32::NAN; 4 * N + 3], halfway);
+            let mut lent = told!(baregrad::optim::$name::with_state(0.7, &mut memory), $($option)*);
+            restore(&mut lent, N, &kept);
+            steps(&mut lent, &mut other, 3..6);
+            assert_eq!(other, params, "{} resumed", $torch);
+            lent.set_learning_rate(0.1);
+            lent.reset();
+            let mut other = [0.5; N];
+            steps(&mut lent, &mut other, 0..6);
+            assert_eq!(other, params, "{} after reset", $torch);
+
+            let mut refused = new();
+            steps(&mut refused, &mut [0.5; N], 0..3);
+            let mut other = halfway;
+            assert!(refused.step(&mut other, &[1.0; N - 1]).is_err(), $torch);
+            assert!(refused.step(&mut [0.5; N + 1], &[1.0; N + 1]).is_err(), $torch);
+            for lr in [-1.0, f32::NAN] {
+                refused.set_learning_rate(lr);
+                assert!(refused.step(&mut other, &[1.0; N]).is_err(), $torch);
+            }
+            assert_eq!(other, halfway, $torch);
+            refused.set_learning_rate(0.1);
+            assert_eq!(refused.learning_rate(), 0.1, $torch);
+            steps(&mut refused, &mut other, 3..6);
+            assert_eq!(other, params, "{} after refusals", $torch);
+            let mut small = told!(
+                baregrad::optim::$name::with_state(0.1, &mut memory[..3]),
+                $($option)*
+            );
+            let error = small.step(&mut other, &[1.0; N]);
+            assert!(matches!(error, Err(OptimizerError::StateSize { .. })), $torch);
+            assert_eq!(other, params, $torch);
+        })*};
+    }
+    baregrad::each_optimizer!(check);
+}
+
+/// The shapes of a small network's parameters, recorded.
+fn network<'t>(tape: &'t baregrad::Tape<'t>) -> baregrad::Var<'t> {
+    let w = tape.param(&[0.5, -0.25, 1.0, 0.75, -0.5, 0.125], [2, 3]);
+    let b = tape.param(&[0.1, 0.2, 0.3], [3]);
+    let scale = tape.param(&[1.5], []);
+    let x = tape.input(&[1.0, 2.0, -1.0, 0.5, 0.25, -2.0, 3.0, 1.0], [4, 2]);
+    (x.linear(w, b).tanh() * scale).square().mean()
+}
+
+#[test]
+fn a_tape_knows_the_shapes_of_its_parameters() {
+    let mut arena = Arena::<200, 24>::new();
+    let tape = arena.tape();
+    network(&tape);
+    let mut room = [Shape::SCALAR; 5];
+    let shapes = [Shape::from([2, 3]), Shape::from([3]), Shape::SCALAR];
+    assert_eq!(tape.param_shapes(&mut room).unwrap(), shapes);
+    let error = tape.param_shapes(&mut room[..2]).unwrap_err();
+    assert_eq!(error.op, "param_shapes");
+    assert!(
+        error.to_string().contains("expected 3 values, found 2"),
+        "{error}"
+    );
+    assert!(
+        Arena::<4, 2>::new()
+            .tape()
+            .param_shapes(&mut [])
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// An optimizer that was told other shapes than the tape's moves nothing and says so, also
+/// if they have as many elements; without shapes all parameters are one vector.
+#[test]
+fn shapes_are_those_of_the_tape() {
+    let mut arena = Arena::<200, 24>::new();
+    let tape = arena.tape();
+    let loss = network(&tape);
+    let before = tape.params().unwrap().to_vec();
+    let right = [Shape::from([2, 3]), Shape::from([3]), Shape::SCALAR];
+    let turned = [Shape::from([3, 2]), Shape::from([3]), Shape::SCALAR];
+    let merged = [Shape::from([2, 3]), Shape::from([4])];
+    let more = [right[0], right[1], right[2], Shape::from([0])];
+    for (shapes, param) in [
+        (&turned[..], 0),
+        (&merged[..], 1),
+        (&right[..2], 2),
+        (&more[..], 3),
+    ] {
+        tape.zero_grad();
+        tape.backward(loss).unwrap();
+        let error = tape
+            .step(&mut Adafactor::<10>::new(0.1).shapes(shapes))
+            .unwrap_err();
+        let refused = OptimizerError::OtherShape { param };
+        assert_eq!(error.kind, ErrorKind::Optimizer(refused));
+        assert!(error.to_string().contains("param_shapes"), "{error}");
+        assert_eq!(*tape.params().unwrap(), *before);
+    }
+    for shapes in [None, Some(&right[..])] {
+        let mut adafactor = Adafactor::<10>::new(0.1);
+        if let Some(shapes) = shapes {
+            adafactor = adafactor.shapes(shapes);
+        }
+        let first = loss.item().unwrap();
+        for _ in 0..20 {
+            tape.zero_grad();
+            tape.backward(loss).unwrap();
+            tape.step(&mut adafactor).unwrap();
+            tape.replay().unwrap();
+        }
+        assert!(loss.item().unwrap() < 0.9 * first);
+    }
+}
+
+/// Shapes of other numbers of elements than there are parameters, also without a tape; the
+/// memory that is needed; and ranges, as PyTorch's.
+#[test]
+fn adafactor_refuses() {
+    let shapes = [
+        Shape::from([16, 16]),
+        Shape::from([16]),
+        Shape::from([1, 3]),
+    ];
+    let (mut params, grads) = ([0.5; 275], [0.25; 275]);
+    let mut exact = Adafactor::<51>::new(0.1).shapes(&shapes);
+    exact.step(&mut params, &grads).unwrap();
+    let after = params;
+    let error = exact.step(&mut params[..274], &grads[..274]).unwrap_err();
+    assert_eq!(
+        error,
+        OptimizerError::Shapes {
+            elements: 275,
+            params: 274
+        }
+    );
+    assert!(error.to_string().contains("274 elements in all"), "{error}");
+    let error = exact.step(&mut params, &grads[1..]);
+    assert!(matches!(error, Err(OptimizerError::GradientCount { .. })));
+    let mut small = Adafactor::<50>::new(0.1).shapes(&shapes);
+    let refused = OptimizerError::StateSize {
+        state: 50,
+        params: 51,
+    };
+    assert_eq!(small.step(&mut params, &grads), Err(refused));
+    assert_eq!(
+        small.visit_state(275, &mut |name, _| panic!("{name}")),
+        Err(refused)
+    );
+    let new = || Adafactor::<2>::new(0.1);
+    for (mut refused, message) in [
+        (Adafactor::<2>::new(-1.0), "expected lr >= 0, found -1"),
+        (
+            new().beta2_decay(0.5),
+            "expected beta2_decay <= 0, found 0.5",
+        ),
+        (new().eps1(-1.0), "expected eps1 >= 0, found -1"),
+        (new().eps2(f32::NAN), "expected eps2 >= 0, found NaN"),
+        (new().d(0.5), "expected d >= 1, found 0.5"),
+        (
+            new().weight_decay(-1.0),
+            "expected weight_decay >= 0, found -1",
+        ),
+    ] {
+        let mut params = [1.0, 2.0];
+        let error = refused.step(&mut params, &[1.0, 1.0]).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(params, [1.0, 2.0]);
+    }
+    assert_eq!(params, after);
+}
+
+/// State is as many numbers wherever it is held, and goes on to the same bits.
+#[test]
+fn state_of_shaped_parameters_is_kept() {
+    let shapes = [
+        Shape::from([2, 3, 4]),
+        Shape::from([5, 1]),
+        Shape::from([1, 1]),
+    ];
+    let new = || Adafactor::<20>::new(0.1).shapes(&shapes);
+    let step = |optimizer: &mut dyn Optimizer, params: &mut [f32], seed| {
+        let mut grads = [0.0; 30];
+        fill_normal(&mut seeded(seed), 0.0, 1.0, &mut grads).unwrap();
+        optimizer.step(params, &grads).unwrap();
+    };
+    let (mut through, mut params) = (new(), [0.5; 30]);
+    for seed in 0..3 {
+        step(&mut through, &mut params, seed);
+    }
+    let kept = keep(&mut through, 30);
+    assert_eq!(
+        kept.iter()
+            .map(|(_, numbers)| numbers.len())
+            .collect::<Vec<_>>(),
+        [1, 2, 20]
+    );
+    let mut memory = [f32::NAN; 33];
+    let mut lent = Adafactor::with_state(0.7, &mut memory).shapes(&shapes);
+    restore(&mut lent, 30, &kept);
+    let mut again = params;
+    step(&mut through, &mut params, 3);
+    step(&mut lent, &mut again, 3);
+    assert_eq!(again, params);
+    through.reset();
+    let mut first = [0.5; 30];
+    let mut other = first;
+    step(&mut through, &mut first, 0);
+    step(&mut new(), &mut other, 0);
+    assert_eq!(first, other);
+    assert!(Shapes::default().parts(7).eq([(Shape::from([7]), 0..7)]));
+}
+
+/// The sums of a tall matrix stay accurate: of equal gradients, every mean of squares is
+/// that square, and the first step `lr · eps2` long however many rows there are.
+#[test]
+fn adafactor_of_many_rows() {
+    for [rows, cols] in [[20_000, 3], [3, 20_000], [60_000, 1], [1, 60_000]] {
+        let shapes = [Shape::from([rows, cols])];
+        let (mut params, grads) = (vec![0.0_f32; 60_000], vec![0.1; 60_000]);
+        let mut memory = vec![0.0; 60_000];
+        let mut adafactor = Adafactor::with_state(1.0, &mut memory).shapes(&shapes);
+        adafactor.step(&mut params, &grads).unwrap();
+        for p in params {
+            assert!(
+                (f64::from(p) + 1e-3).abs() < 2e-6 * 1e-3,
+                "{rows} {cols}: {p}"
+            );
+        }
+    }
 }

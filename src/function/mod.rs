@@ -67,13 +67,14 @@ mod two_float;
 use degree::Degree;
 pub use horner::{chebyshev, horner};
 pub use jet::{Jet, JetMask, Value};
-pub use node::{DataGrads, Loss, Squared};
+pub use node::DataGrads;
 pub use real::{Arithmetic, Implies, Names, Real};
 pub(crate) use two_float::Split;
 pub use two_float::TwoFloat;
 
 use crate::kernel::Lanes;
 use crate::op::{Attrs, Backward, Forward, Op};
+pub use crate::ops::loss::{Absolute, Bce, BceWithLogits, Huber, Loss, SmoothL1, Squared};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
@@ -203,7 +204,7 @@ pub trait Function<const X: usize, const P: usize> {
     where
         Self: Sized + 'static,
     {
-        Self::mean_loss::<Squared>(x, p, target)
+        Self::mean_loss(Squared, x, p, target)
     }
 
     /// [`mse`](Self::mse) with a weight for each sample, `weights`, `[n]`:
@@ -240,25 +241,40 @@ pub trait Function<const X: usize, const P: usize> {
     where
         Self: Sized + 'static,
     {
-        Self::weighted_mean_loss::<Squared>(x, p, target, weights)
+        Self::weighted_mean_loss(Squared, x, p, target, weights)
     }
 
     /// The mean of any [`Loss`] of the model's predictions, as [`mse`](Self::mse) is that of
     /// [`Squared`]: one operation, one pass, `P` floats.
+    ///
+    /// ```
+    /// use baregrad::function::{Function, Huber, models::Line};
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.input(&[1.0, 2.0, 3.0], [3]);
+    /// let target = tape.input(&[1.0, 3.0, 80.0], [3]); // a reading that is far off
+    /// let p = tape.param(&[2.0, -1.0], [2]);
+    /// let loss = Line::mean_loss(Huber { delta: 1.0 }, x, p, target);
+    /// assert_eq!(loss.item()?, 24.833334); // (0 + 0 + 1 (75 - 1 / 2)) / 3
+    /// tape.backward(loss)?;
+    /// assert_eq!(*p.grad()?, [-1.0, -1.0 / 3.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
     #[track_caller]
     #[must_use]
-    fn mean_loss<'t, Q: Loss>(x: Var<'t>, p: Var<'t>, target: Var<'t>) -> Var<'t>
+    fn mean_loss<'t, Q: Loss>(loss: Q, x: Var<'t>, p: Var<'t>, target: Var<'t>) -> Var<'t>
     where
         Self: Sized + 'static,
     {
         let op: &'static node::MeanLoss<Self, Q, X, P, 1> = &node::MeanLoss::OP;
-        node::record::<Q>(op, [x, p, target])
+        node::record(op, loss, [x, p, target])
     }
 
     /// The mean of any [`Loss`] of weighted samples, as [`weighted_mse`](Self::weighted_mse).
     #[track_caller]
     #[must_use]
     fn weighted_mean_loss<'t, Q: Loss>(
+        loss: Q,
         x: Var<'t>,
         p: Var<'t>,
         target: Var<'t>,
@@ -268,7 +284,7 @@ pub trait Function<const X: usize, const P: usize> {
         Self: Sized + 'static,
     {
         let op: &'static node::MeanLoss<Self, Q, X, P, 2> = &node::MeanLoss::OP;
-        node::record_weighted::<Q>(op, [x, p, target], weights)
+        node::record_weighted(op, loss, [x, p, target], weights)
     }
 
     /// Records the model on a tape, operation by operation, for samples `x`, `[n, X]`, and

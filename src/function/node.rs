@@ -1,64 +1,14 @@
 //! A function as one operation of a tape: its predictions, or the loss of them.
 
 use core::marker::PhantomData;
-use core::panic::Location;
 
 use super::samples::{self, PerSample, Samples, Sums, Terms};
 use super::{Function, Jet, straight};
 use crate::kernel::{Acc, Lanes, Level};
 use crate::op::{Attrs, Backward, Forward, Op, PassGrad};
+use crate::ops::loss::{Loss, refuse};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
-
-/// A loss that is a mean over samples, each of which has its own: for
-/// [`mean_loss`](Function::mean_loss).
-///
-/// ```
-/// use baregrad::function::{Loss, Squared};
-/// let (prediction, target) = (3.0, 5.0);
-/// assert_eq!(Squared::of(prediction, target), 4.0);
-/// assert_eq!(Squared::FACTOR * Squared::slope(prediction, target), -4.0);
-/// ```
-pub trait Loss: Sync + 'static {
-    /// PyTorch's name for it, for errors.
-    const NAME: &'static str;
-    /// A factor of the [slope](Self::slope), which is multiplied once and not for each sample.
-    const FACTOR: f32 = 1.0;
-    /// Whether gradients flow to the data as well; see [`DataGrads`].
-    const DATA_GRADS: bool = false;
-    /// The loss of one sample.
-    fn of<L: Lanes>(prediction: L, target: L) -> L;
-    /// Its derivative by the prediction, but for [`FACTOR`](Self::FACTOR).
-    fn slope<L: Lanes>(prediction: L, target: L) -> L;
-    /// Its derivative by the target, but for the factor: that by the prediction with the
-    /// other sign, unless the loss is no function of their difference.
-    #[inline(always)]
-    fn slope_of_target<L: Lanes>(prediction: L, target: L) -> L {
-        -Self::slope(prediction, target)
-    }
-}
-
-/// `(prediction - target)²`, whose mean is the mean squared error.
-#[derive(Clone, Copy, Debug)]
-pub struct Squared;
-
-impl Loss for Squared {
-    const NAME: &'static str = "mse";
-    const FACTOR: f32 = 2.0;
-    #[inline(always)]
-    fn of<L: Lanes>(prediction: L, target: L) -> L {
-        let r = prediction - target;
-        r * r
-    }
-    #[inline(always)]
-    fn slope<L: Lanes>(prediction: L, target: L) -> L {
-        prediction - target
-    }
-    #[inline(always)]
-    fn slope_of_target<L: Lanes>(prediction: L, target: L) -> L {
-        target - prediction
-    }
-}
 
 /// Any [`Loss`], with gradients also to inputs and targets, where those need them: they are
 /// trained, or are results of something that is.
@@ -69,7 +19,7 @@ impl Loss for Squared {
 /// # let tape = arena.tape();
 /// let x = tape.param(&[1.0, 2.0], [2]);
 /// let (p, target) = (tape.input(&[3.0, 1.0], [2]), tape.input(&[5.0, 7.0], [2]));
-/// let loss = Line::mean_loss::<DataGrads<Squared>>(x, p, target);
+/// let loss = Line::mean_loss(DataGrads(Squared), x, p, target);
 /// tape.backward(loss)?;
 /// assert_eq!(*x.grad()?, [-3.0, 0.0]); // 2 (p(x) - target) 3 / 2
 /// # Ok::<(), baregrad::Error>(())
@@ -77,24 +27,38 @@ impl Loss for Squared {
 ///
 /// A kind of loss of its own, so that firmware that trains parameters is linked without:
 /// 400 bytes of a Cortex-M4F.
-#[derive(Clone, Copy, Debug)]
-pub struct DataGrads<Q>(PhantomData<Q>);
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DataGrads<Q>(pub Q);
 
 impl<Q: Loss> Loss for DataGrads<Q> {
     const NAME: &'static str = Q::NAME;
+    const SHORT: usize = Q::SHORT;
     const FACTOR: f32 = Q::FACTOR;
     const DATA_GRADS: bool = true;
+    const MEAN_BY_WEIGHTS: bool = Q::MEAN_BY_WEIGHTS;
     #[inline(always)]
-    fn of<L: Lanes>(prediction: L, target: L) -> L {
-        Q::of(prediction, target)
+    fn of<L: Lanes>(self, prediction: L, target: L) -> L {
+        self.0.of(prediction, target)
     }
     #[inline(always)]
-    fn slope<L: Lanes>(prediction: L, target: L) -> L {
-        Q::slope(prediction, target)
+    fn slope<L: Lanes>(self, prediction: L, target: L) -> L {
+        self.0.slope(prediction, target)
     }
     #[inline(always)]
-    fn slope_of_target<L: Lanes>(prediction: L, target: L) -> L {
-        Q::slope_of_target(prediction, target)
+    fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
+        self.0.slope_of_target(prediction, target)
+    }
+    #[inline(always)]
+    fn pack(self) -> Attrs {
+        self.0.pack()
+    }
+    #[inline(always)]
+    fn unpack(attrs: &Attrs) -> Self {
+        DataGrads(Q::unpack(attrs))
+    }
+    #[inline(always)]
+    fn check(self) -> Result<(), ShapeError> {
+        self.0.check()
     }
 }
 
@@ -268,22 +232,22 @@ where
 /// The loss of a sample, and its derivatives by the parameters, but for a factor.
 struct LossOf<'a, F, Q, const P: usize> {
     with: With<'a, F, P>,
-    loss: PhantomData<Q>,
+    loss: Q,
 }
 
-impl<F, Q, const P: usize> Clone for LossOf<'_, F, Q, P> {
+impl<F, Q: Copy, const P: usize> Clone for LossOf<'_, F, Q, P> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<F, Q, const P: usize> Copy for LossOf<'_, F, Q, P> {}
+impl<F, Q: Copy, const P: usize> Copy for LossOf<'_, F, Q, P> {}
 
-impl<'a, F, Q, const P: usize> LossOf<'a, F, Q, P> {
+impl<'a, F, Q: Loss, const P: usize> LossOf<'a, F, Q, P> {
     #[inline(always)]
-    fn parameters(p: &'a [f32]) -> Option<Self> {
+    fn parameters(p: &'a [f32], attrs: &Attrs) -> Option<Self> {
         Some(LossOf {
             with: With::parameters(p)?,
-            loss: PhantomData,
+            loss: Q::unpack(attrs),
         })
     }
 }
@@ -298,8 +262,8 @@ where
         let jet = F::by_parameters(x, in_lanes(self.with.p));
         let (prediction, of) = (jet.value(), Of::<L, M>::sample(columns));
         Sums {
-            first: [of.weighted(Q::of(prediction, of.target))],
-            rest: times(jet, of.weighted(Q::slope(prediction, of.target))),
+            first: [of.weighted(self.loss.of(prediction, of.target))],
+            rest: times(jet, of.weighted(self.loss.slope(prediction, of.target))),
         }
     }
 }
@@ -353,7 +317,7 @@ where
     fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; X] {
         let jet = F::by_inputs(x, in_lanes(self.0.of.with.p));
         let of = Of::<L, M>::sample(columns);
-        let slope = of.weighted(Q::slope(jet.value(), of.target));
+        let slope = of.weighted(self.0.of.loss.slope(jet.value(), of.target));
         times(jet, L::splat(Q::FACTOR * self.0.s) * slope)
     }
 }
@@ -371,7 +335,7 @@ where
     fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; 1] {
         let prediction = F::lanes(x, in_lanes(self.0.of.with.p));
         let of = Of::<L, M>::sample(columns);
-        let slope = of.weighted(Q::slope_of_target(prediction, of.target));
+        let slope = of.weighted(self.0.of.loss.slope_of_target(prediction, of.target));
         [L::splat(Q::FACTOR * self.0.s) * slope]
     }
 }
@@ -392,8 +356,9 @@ where
         }
         let samples = Samples::<X, M>::new(x, columns);
         let n = samples.len() as f32;
+        let of = LossOf::<F, Q, P>::parameters(p, cx.attrs());
         if let Some(grad) = cx.grad(k)
-            && let ([g, ..], Some(of)) = (grad.output, LossOf::<F, Q, P>::parameters(p))
+            && let ([g, ..], Some(of)) = (grad.output, of)
         {
             let to = ToData { of, s: g / n };
             if k == 0 {
@@ -414,7 +379,8 @@ where
         Q::NAME
     }
 
-    fn shape(&self, operands: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        Q::unpack(attrs).check()?;
         shape_of(operands, [X, P], true)
     }
 
@@ -428,13 +394,14 @@ where
         } else {
             &[]
         };
+        let attrs = cx.attrs();
         let ([x, p, y], means) = cx.split_with_saved();
         let mut columns = [y; M];
         if let [_, to] = columns.as_mut_slice() {
             *to = weights;
         }
         let samples = Samples::<X, M>::new(x, columns);
-        if let Some(of) = LossOf::<F, Q, P>::parameters(p) {
+        if let Some(of) = LossOf::<F, Q, P>::parameters(p, attrs) {
             samples::sums(of, samples, samples.len() as f32, means);
         }
     }
@@ -514,12 +481,14 @@ impl<Q: Loss> Op for WithWeights<Q> {
 /// Records a loss.
 #[track_caller]
 #[inline(always)]
-pub(super) fn record<'t, Q: Loss>(op: &'static dyn Op, operands: [Var<'t>; 3]) -> Var<'t> {
+pub(super) fn record<'t, Q: Loss>(op: &'static dyn Op, loss: Q, operands: [Var<'t>; 3]) -> Var<'t> {
     let [x, _, target] = operands;
     if const { !Q::DATA_GRADS } && are_trained([x, target]) {
         refuse(op, x, target, "x or target needs a gradient: see DataGrads")
-    } else {
+    } else if const { size_of::<Q>() == 0 } {
         x.tape().apply_plain(op, &operands)
+    } else {
+        x.tape().apply(op, &operands, loss.pack())
     }
 }
 
@@ -528,6 +497,7 @@ pub(super) fn record<'t, Q: Loss>(op: &'static dyn Op, operands: [Var<'t>; 3]) -
 #[inline(always)]
 pub(super) fn record_weighted<'t, Q: Loss>(
     op: &'static dyn Op,
+    loss: Q,
     [x, p, target]: [Var<'t>; 3],
     weights: Var<'t>,
 ) -> Var<'t> {
@@ -541,7 +511,7 @@ pub(super) fn record_weighted<'t, Q: Loss>(
     }
     let bring: &'static WithWeights<Q> = &WithWeights::OP;
     let target = x.tape().apply_plain(bring, &[target, weights]);
-    record::<Q>(op, [x, p, target])
+    record(op, loss, [x, p, target])
 }
 
 /// Whether recording looks if data are trained. Release builds for microcontrollers would pay
@@ -557,16 +527,4 @@ fn are_trained<const N: usize>(data: [Var<'_>; N]) -> bool {
     } else {
         false
     }
-}
-
-#[cold]
-#[inline(never)]
-#[track_caller]
-fn refuse<'t>(op: &'static dyn Op, x: Var<'t>, y: Var<'t>, why: &'static str) -> Var<'t> {
-    let shapes = [x.shape(), y.shape()];
-    let tape = x.tape();
-    if let Ok(state) = tape.look() {
-        state.fail_shapes(ShapeError::Other(why), &shapes);
-    }
-    tape.keep(op.name(), Location::caller())
 }

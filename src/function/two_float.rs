@@ -252,8 +252,10 @@ impl TwoFloat {
     /// `1 / self`, by a step of Newton's method: half of what a division takes.
     pub(crate) fn reciprocal(self) -> Self {
         let rough = 1.0 / self.high;
-        let off = 1.0 - self * rough;
-        TwoFloat::sum(rough, rough * off.high)
+        // The product is next to 1, and what is missing there is exact.
+        let (product, error) = Split::of(self.high).times(Split::of(rough));
+        let off = ((1.0 - product) - error) - self.low * rough;
+        TwoFloat::sum(rough, rough * off)
     }
 
     /// Infinities and NaN have no lower half, though arithmetic leaves a NaN there.

@@ -22,6 +22,7 @@ mod level;
 mod line;
 pub mod math;
 mod matmul;
+mod running;
 pub mod scalar;
 #[cfg(any(test, all(target_arch = "arm", target_abi = "eabihf")))]
 mod sqrt;
@@ -40,6 +41,7 @@ pub(crate) use compensated::{carry, carry_all};
 pub(crate) use generic::IN_ORDER;
 use generic::{Max, Min, PARTIALS, Reduce, Sum, alone};
 pub(crate) use level::{with_avx2, with_lanes, with_vectors};
+pub(crate) use running::{Running, sum_in_turn};
 
 /// Whether a kernel overwrites its destination or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

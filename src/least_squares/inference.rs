@@ -15,6 +15,14 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    pub(super) fn new(value: f32, standard_error: f32, distribution: StudentT) -> Self {
+        Estimate {
+            value,
+            standard_error,
+            distribution,
+        }
+    }
+
     /// The number.
     #[must_use]
     pub fn value(&self) -> f32 {
@@ -384,7 +392,7 @@ impl<const P: usize> Solution<P> {
 }
 
 /// `√(a² + b²)` of numbers that are not negative, whose squares may be none.
-fn hypotenuse(a: f32, b: f32) -> f32 {
+pub(super) fn hypotenuse(a: f32, b: f32) -> f32 {
     let (large, small) = if a > b { (a, b) } else { (b, a) };
     if small == 0.0 {
         return large;

@@ -330,11 +330,12 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                     self.params = before;
                     return self.end(Status::NoProgress);
                 }
-                let step = self.normal.step();
-                let length = self.in_standard_errors(problem.rows(), &step);
+                let (step, square) = self.normal.correction();
+                let length = self.in_standard_errors(problem.rows(), square);
                 let ends = self.is_exact()
                     || length < FINE
                     || length < CONVERGED && (length >= last || left == 0);
+                let step = step.map(TwoFloat::from);
                 if !(ends || left == 0) {
                     return self.go_straight(step, length, left - 1, singular);
                 }
@@ -413,12 +414,11 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// The length of an undamped step where standard errors are 1:
-    /// `sᵀ JᵀJ s / (rᵀr / degrees of freedom)`.
-    fn in_standard_errors(&self, rows: usize, step: &[TwoFloat; P]) -> f32 {
+    /// The length of an undamped step where standard errors are 1, whose square,
+    /// `sᵀ JᵀJ s`, is divided by the residuals' variance.
+    fn in_standard_errors(&self, rows: usize, square: f32) -> f32 {
         let freedom = rows.saturating_sub(self.constraints.free()).max(1) as f32;
-        let square = self.normal.decrease(step).max(0.0);
-        Lanes::sqrt(freedom * square / self.normal.rr.high())
+        Lanes::sqrt(freedom * square.max(0.0) / self.normal.rr.high())
     }
 
     /// What a minimum is called at which this parameter has this part of its square for its
@@ -734,7 +734,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         mut polish: Polish<P>,
         best: Option<Best<P>>,
     ) -> Option<Status> {
-        let length = self.in_standard_errors(rows, &step);
+        let length = self.in_standard_errors(rows, self.normal.decrease(&step));
         let exact = self.is_exact();
         let (at, step) = (self.params, self.in_units(step.map(f32::from)));
         if exact || length < polish.shortest {

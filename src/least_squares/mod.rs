@@ -49,6 +49,7 @@ mod problem;
 mod range;
 mod recursive;
 mod solution;
+mod straight_line;
 
 pub use bounds::{Bounds, Constraints, Held, Unbounded};
 pub use distribution::{FDistribution, StudentT};
@@ -59,3 +60,4 @@ pub use problem::{CurveFit, InPairs, Problem, Row};
 pub use range::OutOfRange;
 pub use recursive::{Recursive, Refused};
 pub use solution::{Solution, Status};
+pub use straight_line::{LineError, StraightLine, York};

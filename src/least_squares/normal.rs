@@ -282,58 +282,153 @@ impl<const P: usize> Normal<P> {
     }
 
     /// `(JᵀJ)⁻¹ b`, by the factors.
+    #[inline(never)]
     pub(super) fn solve(&self, mut b: [TwoFloat; P]) -> [TwoFloat; P] {
-        self.solve_from(0, &mut b);
+        each::<P>(
+            P,
+            #[inline(always)]
+            |j| {
+                let mut sum = element(&b, j).scaled(self.scale(j));
+                each::<P>(
+                    j,
+                    #[inline(always)]
+                    |k| sum = sum - self.at(k, j) * element(&b, k),
+                );
+                set(&mut b, j, sum);
+            },
+        );
+        each::<P>(
+            P,
+            #[inline(always)]
+            |back| {
+                let j = P - 1 - back;
+                let mut sum = element(&b, j) * element(&self.inverse, j);
+                each::<P>(
+                    P,
+                    #[inline(always)]
+                    |k| {
+                        if k > j {
+                            sum = sum - self.at(j, k) * element(&b, k);
+                        }
+                    },
+                );
+                set(&mut b, j, sum);
+            },
+        );
+        each::<P>(
+            P,
+            #[inline(always)]
+            |j| {
+                let scaled = element(&b, j).scaled(self.scale(j));
+                set(&mut b, j, scaled);
+            },
+        );
         b
     }
 
-    /// The elements from one on of `(JᵀJ)⁻¹ b`, where `b` is 0 in front of that.
+    /// The step by factors rounded to `f32`, and the square of its length where the
+    /// residuals' deviation is 1. For a step that corrects another one, which will do.
     #[inline(never)]
-    fn solve_from(&self, first: usize, b: &mut [TwoFloat; P]) {
-        for (j, scale) in self.scale.iter().enumerate().skip(first) {
-            let mut sum = b.get(j).copied().unwrap_or_default().scaled(*scale);
-            for (k, solved) in b.iter().enumerate().take(j).skip(first) {
-                sum = sum - self.at(k, j) * *solved;
-            }
-            if let Some(to) = b.get_mut(j) {
-                *to = sum;
-            }
-        }
-        for (j, inverse) in self.inverse.iter().enumerate().skip(first).rev() {
-            let mut sum = b.get(j).copied().unwrap_or_default() * *inverse;
-            for (k, solved) in b.iter().enumerate().skip(j + 1) {
-                sum = sum - self.at(j, k) * *solved;
-            }
-            if let Some(to) = b.get_mut(j) {
-                *to = sum;
-            }
-        }
-        for (b, scale) in b.iter_mut().zip(&self.scale) {
-            *b = b.scaled(*scale);
-        }
+    pub(super) fn correction(&self) -> ([f32; P], f32) {
+        let (mut b, mut square) = ([0.0; P], 0.0);
+        each::<P>(
+            P,
+            #[inline(always)]
+            |j| {
+                let mut sum = -element(&self.jr, j).high() * self.scale(j);
+                each::<P>(
+                    j,
+                    #[inline(always)]
+                    |k| sum -= self.at(k, j).high() * element(&b, k),
+                );
+                set(&mut b, j, sum);
+                square += sum * sum * element(&self.inverse, j).high();
+            },
+        );
+        each::<P>(
+            P,
+            #[inline(always)]
+            |back| {
+                let j = P - 1 - back;
+                let mut sum = element(&b, j) * element(&self.inverse, j).high();
+                each::<P>(
+                    P,
+                    #[inline(always)]
+                    |k| {
+                        if k > j {
+                            sum -= self.at(j, k).high() * element(&b, k);
+                        }
+                    },
+                );
+                set(&mut b, j, sum);
+            },
+        );
+        each::<P>(
+            P,
+            #[inline(always)]
+            |j| {
+                let scaled = element(&b, j) * self.scale(j);
+                set(&mut b, j, scaled);
+            },
+        );
+        (b, square)
     }
 
     /// `(JᵀJ)⁻¹`, by the factors, which are found if they are not there. `None` if it has
     /// none.
     pub(super) fn inverse(&mut self) -> Option<[[f32; P]; P]> {
         self.factor().ok()?;
+        // L⁻¹ below the diagonal of ones.
+        let mut lower = [[0.0; P]; P];
+        for j in 0..P {
+            for k in 0..j {
+                let mut sum = -self.at(k, j).high();
+                for m in k + 1..j {
+                    sum -= self.at(m, j).high() * of(&lower, m, k);
+                }
+                put(&mut lower, j, k, sum);
+            }
+            put(&mut lower, j, j, 1.0);
+        }
+        // S L⁻ᵀ D⁻¹ L⁻¹ S: what is on its diagonal are sums of squares.
         let mut inverse = [[0.0; P]; P];
         for j in 0..P {
-            let mut column = [TwoFloat::ZERO; P];
-            if let Some(one) = column.get_mut(j) {
-                *one = TwoFloat::ONE;
-            }
-            self.solve_from(j, &mut column);
-            // It is symmetrical.
-            for (k, element) in column.iter().enumerate().skip(j) {
-                for (j, k) in [(j, k), (k, j)] {
-                    if let Some(to) = inverse.get_mut(j).and_then(|row| row.get_mut(k)) {
-                        *to = element.to_f32();
-                    }
+            for k in 0..=j {
+                let mut sum = 0.0;
+                for (m, pivot) in self.inverse.iter().enumerate().skip(j) {
+                    sum += of(&lower, m, j) * pivot.high() * of(&lower, m, k);
                 }
+                let sum = self.scale(j) * sum * self.scale(k);
+                put(&mut inverse, j, k, sum);
+                put(&mut inverse, k, j, sum);
             }
         }
         Some(inverse)
+    }
+}
+
+#[inline(always)]
+fn of<const P: usize>(matrix: &[[f32; P]; P], j: usize, k: usize) -> f32 {
+    let row = matrix.get(j);
+    row.and_then(|row| row.get(k)).copied().unwrap_or_default()
+}
+
+#[inline(always)]
+fn put<const P: usize>(matrix: &mut [[f32; P]; P], j: usize, k: usize, to: f32) {
+    if let Some(element) = matrix.get_mut(j).and_then(|row| row.get_mut(k)) {
+        *element = to;
+    }
+}
+
+#[inline(always)]
+fn element<T: Copy + Default, const P: usize>(of: &[T; P], j: usize) -> T {
+    of.get(j).copied().unwrap_or_default()
+}
+
+#[inline(always)]
+fn set<T, const P: usize>(of: &mut [T; P], j: usize, to: T) {
+    if let Some(element) = of.get_mut(j) {
+        *element = to;
     }
 }
 

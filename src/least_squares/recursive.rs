@@ -398,7 +398,7 @@ impl<const P: usize> Recursive<P> {
                 set_at(&mut factors, j, j, more);
                 if more > 0.0 {
                     let slope = c * step / more;
-                    c = c * (d / more);
+                    c *= d / more;
                     for i in 0..j {
                         let u = at(&factors, i, j);
                         let left = of(&a, i) - step * u;

@@ -14,11 +14,14 @@ impl Stamp {
 
     /// Of variables that were never recorded: no node's, used or not.
     pub(crate) const UNRECORDED: Stamp = Stamp(1);
+
+    /// Of another tape's variables, as this tape sees them: no node's, either.
+    pub(crate) const FOREIGN: Stamp = Stamp(2);
 }
 
 /// Makes stamps, and finds what they stand for.
 pub(crate) struct Stamps {
-    /// The bits of a node's number: at least one, so that no stamp is 0 or 1.
+    /// The bits of a node's number: at least two, so that no stamp is less than 4.
     mask: u32,
     /// Of new nodes, above those bits.
     generation: u32,
@@ -27,7 +30,7 @@ pub(crate) struct Stamps {
 impl Stamps {
     /// For so many nodes.
     pub(crate) fn new(nodes: usize) -> Self {
-        let last = (nodes as u32).saturating_sub(1).max(1);
+        let last = (nodes as u32).saturating_sub(1).max(2);
         let mask = u32::MAX.checked_shr(last.leading_zeros()).unwrap_or(0);
         Stamps {
             mask,
@@ -67,7 +70,7 @@ mod tests {
             for _ in 0..3 {
                 for id in [0, 1, nodes / 2, nodes.saturating_sub(1)] {
                     let stamp = stamps.stamp(id);
-                    assert!(![Stamp::NONE, Stamp::UNRECORDED].contains(&stamp));
+                    assert!(![Stamp::NONE, Stamp::UNRECORDED, Stamp::FOREIGN].contains(&stamp));
                     assert_eq!(stamps.id(stamp), id);
                 }
                 let before = stamps.stamp(0);

@@ -128,6 +128,8 @@ pub enum Domain {
     Signed,
     /// Positive numbers, at a distance from 0.
     Positive,
+    /// Numbers between 0 and 1, at a distance from both.
+    Probability,
 }
 
 /// Arguments beside the operands, by PyTorch's names. An operation reads those

@@ -497,7 +497,7 @@ impl<'t> Tape<'t> {
         while !rest.is_empty() {
             let (some, later) = rest.split_at(rest.len().min(MAX_OPERANDS - joined));
             for (to, var) in shapes.iter_mut().skip(joined).zip(some) {
-                *to = state.look(self, *var)?.tensor.shape;
+                *to = state.look(self.stamp(*var))?.tensor.shape;
             }
             let operands = shapes.get(..joined + some.len()).unwrap_or_default();
             let shape = Concat.shape(operands, &mut attrs);

@@ -64,6 +64,17 @@ pub(super) fn stretched<'t, const N: usize>(operands: [Var<'t>; N]) -> [Var<'t>;
     stretched
 }
 
+/// An operand stretched to the shape of another, if it can be and is not of it already.
+#[track_caller]
+pub(super) fn stretched_as<'t>(operand: Var<'t>, like: Var<'t>) -> Var<'t> {
+    let (own, shape) = (operand.shape(), like.shape());
+    if own != shape && own.broadcast(&shape) == Some(shape) {
+        operand.tape().apply_plain(&Stretch, &[operand, like])
+    } else {
+        operand
+    }
+}
+
 /// The shape that all operands have.
 pub(super) fn alike(operands: &[Shape]) -> Result<Shape, ShapeError> {
     match operands {

@@ -135,10 +135,20 @@ impl Rule for AdamRule {
 
     learning_rate_in_field!();
 
+    fn momentum_factor(&self) -> Option<f32> {
+        let [decay1, _] = &self.decays;
+        Some(decay1.rate())
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        self.set_beta1(momentum);
+    }
+
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         let [decay1, decay2] = &mut self.decays;
         decay1.power.visit("beta1_power", visit);
         decay2.power.visit("beta2_power", visit);
+        self.follow_beta1();
     }
 
     fn reset(&mut self) {
@@ -168,6 +178,23 @@ impl AdamRule {
         decay1.beta = Fraction::new(beta1);
         decay2.beta = Fraction::new(beta2);
         self.weights = Weights::new(beta1, beta2, self.weights.eps);
+    }
+
+    /// β₁ as a schedule moves it.
+    pub(super) fn set_beta1(&mut self, beta1: f32) {
+        let [decay1, _] = &mut self.decays;
+        decay1.set_beta(beta1);
+        self.follow_beta1();
+        *self = self.clone().with_any_step();
+    }
+
+    /// Another weight for gradients and another step, if β₁ has moved.
+    fn follow_beta1(&mut self) {
+        let [decay1, _] = &self.decays;
+        if let Some((beta1, _)) = decay1.moved() {
+            self.weights.one_minus_beta1 = 1.0 - beta1;
+            *self = self.clone().with_any_step();
+        }
     }
 
     /// All hyper-parameters that no step changes.
@@ -232,9 +259,9 @@ impl AdamRule {
         state: [&mut [f32]; K],
     ) -> Result<(), OptimizerError> {
         let state = fit(params, grads, state)?;
-        self.advance();
+        self.decays.iter_mut().for_each(Decay::advance_any);
         let rule = AnyUpdate {
-            update: Update::of(self),
+            update: Update::at(self, self.decays.map(|decay| decay.fixed())),
             objective: self.objective,
             lr: self.lr,
         };
@@ -362,7 +389,12 @@ impl Update {
     /// The scalars of the step whose powers are there.
     #[inline(always)]
     fn of(rule: &AdamRule) -> Self {
-        let [Decay { power: power1, .. }, Decay { power: power2, .. }] = rule.decays;
+        Self::at(rule, rule.decays)
+    }
+
+    #[inline(always)]
+    fn at(rule: &AdamRule, decays: [Decay; 2]) -> Self {
+        let [Decay { power: power1, .. }, Decay { power: power2, .. }] = decays;
         Self {
             weights: rule.weights,
             root_correction2: Lanes::sqrt(power2.one_minus().to_f32()),

@@ -66,6 +66,14 @@ impl Rule for AdamWRule {
         self.0.set_learning_rate(lr);
     }
 
+    fn momentum_factor(&self) -> Option<f32> {
+        self.0.momentum_factor()
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        self.0.set_momentum_factor(momentum);
+    }
+
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         self.0.visit_scalars(visit);
     }

@@ -51,6 +51,15 @@ impl AdamaxRule {
     }
 }
 
+impl AdamaxRule {
+    /// Another weight for gradients, if β₁ has moved.
+    fn follow_beta1(&mut self) {
+        if let Some((beta1, _)) = self.decay1.moved() {
+            self.one_minus_beta1 = 1.0 - beta1;
+        }
+    }
+}
+
 impl Rule for AdamaxRule {
     fn buffers(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_inf"]
@@ -68,9 +77,9 @@ impl Rule for AdamaxRule {
         require(self.eps >= 0.0, "eps >= 0", self.eps)?;
         self.objective.check()?;
         step_each::<2, _>(params, grads, state, |_| {
-            self.decay1.advance();
+            self.decay1.advance_any();
             Update {
-                step_size: self.lr / self.decay1.correction(),
+                step_size: self.lr / self.decay1.fixed().correction(),
                 one_minus_beta1: self.one_minus_beta1,
                 beta2: self.beta2,
                 eps: self.eps,
@@ -81,8 +90,18 @@ impl Rule for AdamaxRule {
 
     learning_rate_in_field!();
 
+    fn momentum_factor(&self) -> Option<f32> {
+        Some(self.decay1.rate())
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        self.decay1.set_beta(momentum);
+        self.follow_beta1();
+    }
+
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         self.decay1.power.visit("beta1_power", visit);
+        self.follow_beta1();
     }
 
     fn reset(&mut self) {

@@ -54,6 +54,23 @@ macro_rules! setters {
 }
 pub(super) use setters;
 
+/// The builder of a rule with [`Shapes`](super::Shapes) in a field `shapes`.
+macro_rules! shapes_builder {
+    ($rule:ident) => {
+        impl<'s, const N: usize, S> Stepper<$rule<'s>, N, S> {
+            /// The shapes of the parameters, in the order they were made:
+            /// [`Tape::param_shapes`](crate::Tape::param_shapes) has them. Their elements are
+            /// as many as there are parameters, and a tape's parameters must have just these.
+            #[must_use]
+            pub const fn shapes(mut self, shapes: &'s [crate::Shape]) -> Self {
+                self.rule.shapes = Shapes::of(shapes);
+                self
+            }
+        }
+    };
+}
+pub(super) use shapes_builder;
+
 /// The learning rate of a rule that has it in a field `lr`, as part of its `impl Rule`.
 macro_rules! learning_rate_in_field {
     () => {

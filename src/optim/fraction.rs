@@ -14,6 +14,10 @@ use crate::function::TwoFloat;
 pub(super) struct Fraction(u64);
 
 /// A rate of decay, and its power after so many steps: `beta`, `betaᵗ`.
+///
+/// A schedule may [move](Self::set_beta) the rate. As in PyTorch, the power is then that of
+/// the rate of the step, as if it had always been this one, so that steps have to be
+/// counted: rate and count stand in place of the power, as a number that no fraction is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decay {
     pub(super) beta: Fraction,
@@ -57,12 +61,81 @@ impl Decay {
         self.power.one_minus().to_f32()
     }
 
-    /// To the power of the next step.
+    /// To the power of the next step, of a rate that does not move.
     #[inline(always)]
     pub(super) fn advance(&mut self) {
         self.power = self.power.times(self.beta);
     }
+
+    /// To the power of the next step, whether or not the rate moves.
+    pub(super) fn advance_any(&mut self) {
+        match self.moved() {
+            Some((_, u32::MAX)) => {}
+            Some(_) => self.power.0 = self.power.0.wrapping_add(1),
+            None => self.advance(),
+        }
+    }
+
+    /// Both as numbers, whether or not the rate moves.
+    pub(super) fn fixed(&self) -> Self {
+        match self.moved() {
+            Some((beta, steps)) => {
+                let beta = Fraction::of_f32(beta);
+                let power = beta.to_the(steps);
+                Self { beta, power }
+            }
+            None => *self,
+        }
+    }
+
+    /// The rate, and how many steps there were, if a schedule moves it.
+    pub(super) fn moved(&self) -> Option<(f32, u32)> {
+        let bits = self.power.0;
+        let beta = f32::from_bits((bits >> 32) as u32 & BETA);
+        (bits >> 62 == MOVED).then_some((beta, bits as u32))
+    }
+
+    /// The rate as it is now.
+    pub(super) fn rate(&self) -> f32 {
+        match self.moved() {
+            Some((beta, _)) => beta,
+            None => self.beta.to_pair().to_f32(),
+        }
+    }
+
+    /// Another rate from now on. One that is no fraction is refused by the next
+    /// [`check`](Self::check).
+    #[cold]
+    pub(super) fn set_beta(&mut self, beta: f32) {
+        if beta == self.rate() {
+            return;
+        }
+        if !(0.0..1.0).contains(&beta) {
+            // Only a number can be wrong, and only once.
+            self.beta = Fraction(1 << 63 | u64::from(beta.to_bits()));
+            return;
+        }
+        let steps = self
+            .moved()
+            .map_or_else(|| self.steps(), |(_, steps)| steps);
+        self.power = Fraction(MOVED << 62 | u64::from(beta.to_bits()) << 32 | u64::from(steps));
+    }
+
+    /// How many steps there were, up to where the power has vanished.
+    fn steps(&self) -> u32 {
+        let (mut power, mut steps) = (Fraction::ONE, 0_u32);
+        while power != self.power && power.0 != 0 {
+            power = power.times(self.beta);
+            steps = steps.saturating_add(1);
+        }
+        steps
+    }
 }
+
+/// The two highest bits of a power in whose place a rate and a count stand.
+const MOVED: u64 = 0b11;
+/// Bits that a rate below 2 has: not its sign, and not the highest of its exponent.
+const BETA: u32 = 0x3fff_ffff;
 
 impl Fraction {
     pub(super) const ONE: Self = Self(1 << 63);
@@ -95,10 +168,13 @@ impl Fraction {
         let digit = |shift: u32| (self.0 >> shift & 0x1f_ffff) as f32;
         let mut digits = [(self.0 >> 42) as f32, digit(21), digit(0)];
         visit(name, &mut digits);
-        let value = digits.iter().fold(0, |value: u64, digit| {
-            value << 21 | u64::from((*digit as u32).min(1 << 21))
-        });
-        self.0 = value.min(Self::ONE.0);
+        let [high, middle, low] = digits.map(|digit| u64::from(digit as u32));
+        // Fractions, 1, and a rate with a count are all that there is.
+        let value = high.min(0x3f_ffff) << 42 | middle.min(1 << 21) << 21 | low.min(1 << 21);
+        self.0 = match value >> 62 {
+            MOVED => value,
+            _ => value.min(Self::ONE.0),
+        };
     }
 
     /// All but its last 15 bits.
@@ -106,6 +182,32 @@ impl Fraction {
         const HIGH: f32 = 1.0 / (1_u64 << 24) as f32;
         let (high, low) = ((self.0 >> 39) as f32, (self.0 >> 15 & 0xff_ffff) as f32);
         TwoFloat::from(high * HIGH) + TwoFloat::from(low * HIGH * HIGH)
+    }
+
+    /// An `f32` from 0 to 1, less what is below 2⁻⁶³.
+    fn of_f32(x: f32) -> Self {
+        const HALF: f32 = (1_u64 << 32) as f32;
+        // Both are whole numbers of 32 bits, and what the first leaves is exact.
+        let high = (x * HALF / 2.0) as u32;
+        let rest = x * HALF / 2.0 - high as f32;
+        Self(u64::from(high) << 32 | u64::from((rest * HALF) as u32))
+    }
+
+    /// To a power, by squaring.
+    fn to_the(self, mut n: u32) -> Self {
+        let (mut power, mut square) = (Self::ONE, self);
+        while n > 0 {
+            if n & 1 == 1 {
+                power = if power == Self::ONE {
+                    square
+                } else {
+                    power.times(square)
+                };
+            }
+            n >>= 1;
+            square = square.times(square);
+        }
+        power
     }
 
     pub(super) fn one_minus(self) -> Self {
@@ -133,8 +235,9 @@ impl Fraction {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
-    use super::Fraction;
+    use super::{Decay, Fraction};
     use crate::random::{Rng as _, seeded};
 
     /// How many `f32`s away the nearest to `exact` is. Both are positive.
@@ -156,6 +259,53 @@ mod tests {
                 let (found, exact) = (power.one_minus().to_f32(), 1.0 - exact);
                 assert!(off(found, exact) <= 1, "{beta}, step {t}: {found}");
             }
+        }
+    }
+
+    /// A rate that is moved counts steps from where it was, and is kept whole.
+    #[test]
+    fn rates_that_move() {
+        for beta in [0.0, 0.5, 0.85, 0.9, 0.95, 0.99] {
+            for steps in [0, 1, 2, 7, 60, 200] {
+                let mut decay = Decay::new(beta);
+                (0..steps).for_each(|_| decay.advance_any());
+                assert_eq!(decay.moved(), None);
+                assert_eq!(decay.rate(), beta as f32);
+                decay.set_beta(0.8125);
+                let vanished = decay.moved().map_or(0, |(_, found)| found) < steps;
+                assert!(!vanished || beta < 0.9, "{beta} {steps}");
+                decay.advance_any();
+                decay.set_beta(0.96);
+                let Some((rate, found)) = decay.moved() else {
+                    panic!("{beta}");
+                };
+                assert_eq!(rate, 0.96);
+                assert!(vanished || found == steps + 1, "{beta}: {found}");
+                let exact = f64::from(0.96_f32).powi(found as i32);
+                let power = decay.fixed().power.to_f32();
+                assert!(
+                    (f64::from(power) / exact - 1.0).abs() < 1.5e-7,
+                    "{power} {exact}"
+                );
+
+                let mut digits = [0.0; 3];
+                decay
+                    .power
+                    .visit("power", &mut |_, now| digits.copy_from_slice(now));
+                let mut kept = Decay::new(beta);
+                kept.power
+                    .visit("power", &mut |_, now| now.copy_from_slice(&digits));
+                assert_eq!(kept.power, decay.power);
+            }
+        }
+        for bad in [-0.5, 1.0, 2.0, f32::NAN] {
+            let mut decay = Decay::new(0.9);
+            decay.set_beta(bad);
+            assert!(decay.check("0 <= beta < 1").is_err(), "{bad}");
+        }
+        for x in [0.0, 1e-30, 0.1, 0.5, 0.9, 1.0_f32.next_down()] {
+            let found = Fraction::of_f32(x).0 as f64 / (1_u64 << 63) as f64;
+            assert!((found - f64::from(x)).abs() < 1e-18, "{x}");
         }
     }
 

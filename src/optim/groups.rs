@@ -1,5 +1,6 @@
 //! Parameter groups: other hyper-parameters for other parameters.
 
+use super::schedule::Rates;
 use super::{Optimizer, OptimizerError, Show, Stateful, Visit, halves};
 
 /// One optimizer for the first so many elements of the parameters, and another for the
@@ -9,8 +10,10 @@ use super::{Optimizer, OptimizerError, Show, Stateful, Visit, halves};
 /// Parameters are in the order in which they were made; a matrix has as many elements as
 /// rows times columns.
 ///
-/// A learning rate that is set is that of the first group, and the second's is multiplied
-/// alike, so that a [schedule](super::schedule) scales both. A momentum is set for both.
+/// A [schedule](super::schedule) goes on from the rate of each group, as in PyTorch: what
+/// it multiplies is multiplied in both, and a number that it names, such as `eta_min`, is
+/// the same number for both. A learning rate that is set by hand is that of the first group,
+/// and the second's is multiplied alike; a momentum is set for both.
 ///
 /// ```
 /// use baregrad::optim::{AdamW, Optimizer, ParamGroups, Sgd};
@@ -30,6 +33,8 @@ pub struct ParamGroups<A, B> {
     second: B,
     /// The second learning rate over the first.
     ratio: f32,
+    /// The rates of the second group, of which a schedule makes the next.
+    rates: Rates,
 }
 
 impl<A: Optimizer, B: Optimizer> ParamGroups<A, B> {
@@ -38,6 +43,7 @@ impl<A: Optimizer, B: Optimizer> ParamGroups<A, B> {
         let ratio = second.learning_rate() / first.learning_rate();
         Self {
             elements,
+            rates: Rates::of(&second),
             first,
             second,
             ratio: if ratio.is_finite() { ratio } else { 1.0 },
@@ -93,6 +99,14 @@ impl<A: Optimizer, B: Optimizer> Optimizer for ParamGroups<A, B> {
         self.first.set_momentum_factor(momentum);
         self.second.set_momentum_factor(momentum);
     }
+
+    fn schedule(&mut self, start: bool, rates: &mut Rates, set: &mut dyn FnMut(&mut Rates)) {
+        if start {
+            self.rates = Rates::of(&self.second);
+        }
+        self.first.schedule(start, rates, set);
+        self.second.schedule(start, &mut self.rates, set);
+    }
 }
 
 impl<A: Stateful, B: Stateful> Stateful for ParamGroups<A, B> {
@@ -101,6 +115,8 @@ impl<A: Stateful, B: Stateful> Stateful for ParamGroups<A, B> {
         // Whether there is room is asked before anything is shown.
         self.second
             .visit_state(params.saturating_sub(split), &mut |_, _| ())?;
+        self.first.visit_state(split, &mut |_, _| ())?;
+        self.rates.visit(visit);
         self.first.visit_state(split, visit)?;
         self.second.visit_state(params.saturating_sub(split), visit)
     }

@@ -1,16 +1,10 @@
 //! Optimizers: what turns gradients into better parameters.
 //!
-//! | optimizer | state per parameter | PyTorch |
-//! | --- | --- | --- |
-//! | [`Sgd`] | none; 4 bytes with momentum | `torch.optim.SGD` |
-//! | [`Adam`], [`AdamW`] | 8 bytes; 12 with AMSGrad | `Adam`, `AdamW` |
-//! | [`NAdam`], [`RAdam`], [`Adamax`] | 8 bytes | `NAdam`, `RAdam`, `Adamax` |
-//! | [`SparseAdam`], of indices and values | 8 bytes | `SparseAdam` |
-//! | [`RmsProp`] | 4 bytes; centered and momentum 4 more each | `RMSprop` |
-//! | [`Adagrad`], [`Adadelta`] | 4 bytes; 8 bytes | `Adagrad`, `Adadelta` |
-//! | [`Asgd`] | 4 bytes | `ASGD` |
-//! | [`Rprop`] | 8 bytes | `Rprop` |
-//! | [`Lbfgs`], a [`Search`] | 8 bytes for each pair it remembers, and 20 | `LBFGS` |
+//! All of `torch.optim` is here, and each says its formula, its options with PyTorch's
+//! defaults, and the memory it takes: from none ([`Sgd`]) through 4 or 8 bytes per parameter
+//! (most, with 4 more for each option that needs them) to 16. [`Lbfgs`] is a
+//! [`Search`], which evaluates the loss itself; [`SparseAdam`] takes indices and values;
+//! rules that treat matrices otherwise, as [`Adafactor`], ask for the [`Shapes`] of parameters.
 //!
 //! Names, defaults and formulas are those of PyTorch 2. An optimizer sees two
 //! flat slices, parameters and gradients, and owns its state, which is sized
@@ -56,6 +50,7 @@ mod lbfgs;
 pub mod schedule;
 mod search;
 mod sgd;
+mod shapes;
 mod state_dict;
 mod stepper;
 mod sweep;
@@ -65,6 +60,7 @@ pub use groups::ParamGroups;
 pub use lbfgs::{Lbfgs, LbfgsMemory, LbfgsStorage};
 pub use search::{Answer, Minimized, Reason, Search};
 pub use sgd::{Sgd, SgdRule};
+pub use shapes::Shapes;
 pub use state_dict::{LoadError, Text};
 pub use stepper::{Rule, Show, Stepper, Storage, Visit};
 pub use sweep::{Element, sweep};
@@ -75,15 +71,19 @@ use crate::error::Error;
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 use crate::tape::Tape;
+use schedule::Rates;
 
-/// Declares the files of the optimizers with a rule and a `new(lr)`, exports their names,
+/// Declares the files of the optimizers that have a `new(lr)`, exports what they have,
 /// and makes `each_optimizer`, by which tests and firmware go through all of them: a new
 /// optimizer is a file and a line of the list below.
+///
+/// `cargo fmt` does not see files that a macro declares: `rustfmt --edition 2024
+/// src/optim/*.rs` does, as in `.ci/run`.
 macro_rules! optimizers {
-    ($d:tt $($file:ident: $name:ident $rule:ident = $torch:literal [$($option:ident)*];)*) => {
+    ($d:tt $($file:ident: $name:ident = $torch:literal [$($option:ident)*];)*) => {
         $(
             mod $file;
-            pub use $file::{$name, $rule};
+            pub use $file::*;
         )*
 
         /// Hands the list of optimizers to a macro: of each its type, its name in
@@ -99,17 +99,18 @@ macro_rules! optimizers {
 }
 
 optimizers! { $
-    adadelta: Adadelta AdadeltaRule = "Adadelta" [rho eps weight_decay maximize];
-    adagrad: Adagrad AdagradRule = "Adagrad" [lr_decay initial_accumulator_value eps weight_decay maximize];
-    adam: Adam AdamRule = "Adam" [betas eps weight_decay maximize amsgrad];
-    adam_w: AdamW AdamWRule = "AdamW" [betas eps weight_decay maximize amsgrad];
-    adamax: Adamax AdamaxRule = "Adamax" [betas eps weight_decay maximize];
-    asgd: Asgd AsgdRule = "ASGD" [lambd alpha t0 weight_decay maximize];
-    nadam: NAdam NAdamRule = "NAdam" [betas eps momentum_decay weight_decay decoupled_weight_decay maximize];
-    radam: RAdam RAdamRule = "RAdam" [betas eps weight_decay decoupled_weight_decay maximize];
-    rms_prop: RmsProp RmsPropRule = "RMSprop" [alpha eps momentum centered weight_decay maximize];
-    rprop: Rprop RpropRule = "Rprop" [etas step_sizes maximize];
-    sparse_adam: SparseAdam SparseAdamRule = "SparseAdam" [betas eps maximize];
+    adafactor: Adafactor = "Adafactor" [shapes beta2_decay eps1 eps2 d weight_decay maximize];
+    adadelta: Adadelta = "Adadelta" [rho eps weight_decay maximize];
+    adagrad: Adagrad = "Adagrad" [lr_decay initial_accumulator_value eps weight_decay maximize];
+    adam: Adam = "Adam" [betas eps weight_decay maximize amsgrad];
+    adam_w: AdamW = "AdamW" [betas eps weight_decay maximize amsgrad];
+    adamax: Adamax = "Adamax" [betas eps weight_decay maximize];
+    asgd: Asgd = "ASGD" [lambd alpha t0 weight_decay maximize];
+    nadam: NAdam = "NAdam" [betas eps momentum_decay weight_decay decoupled_weight_decay maximize];
+    radam: RAdam = "RAdam" [betas eps weight_decay decoupled_weight_decay maximize];
+    rms_prop: RmsProp = "RMSprop" [alpha eps momentum centered weight_decay maximize];
+    rprop: Rprop = "Rprop" [etas step_sizes maximize];
+    sparse_adam: SparseAdam = "SparseAdam" [betas eps maximize];
 }
 
 /// Updates parameters from their gradients.
@@ -133,14 +134,20 @@ pub trait Optimizer {
         false
     }
 
+    /// The shapes that it was told, if it asks for any: see [`Shapes`].
+    #[inline(always)]
+    fn shapes(&self) -> Shapes<'_> {
+        Shapes::VECTOR
+    }
+
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f32;
 
     /// Sets the learning rate between steps.
     fn set_learning_rate(&mut self, lr: f32);
 
-    /// The momentum of the next step, for optimizers that have one: [`Sgd`] and [`RmsProp`].
-    /// (A schedule does not move the `betas` of [`Adam`].)
+    /// The momentum of the next step, for optimizers that have one: [`Sgd`] and
+    /// [`RmsProp`]; of [`Adam`] and its relatives it is β₁, as to PyTorch's schedules.
     fn momentum_factor(&self) -> Option<f32> {
         None
     }
@@ -148,6 +155,21 @@ pub trait Optimizer {
     /// Sets the momentum between steps. Nothing happens where there is none.
     fn set_momentum_factor(&mut self, momentum: f32) {
         let _ = momentum;
+    }
+
+    /// Gives every group of parameters the rates that `set` makes of its own: what a
+    /// [`Scheduler`](schedule::Scheduler) does in every epoch. `rates` are those of the
+    /// first group, or of the only one; [`ParamGroups`] holds those of the others, which
+    /// `start` takes from their optimizers. An optimizer around another hands this on.
+    fn schedule(&mut self, start: bool, rates: &mut Rates, set: &mut dyn FnMut(&mut Rates)) {
+        let _ = start;
+        let before = rates.momentum();
+        set(rates);
+        self.set_learning_rate(rates.learning_rate());
+        // Most schedules leave it alone.
+        if let Some(momentum) = rates.momentum().filter(|now| Some(*now) != before) {
+            self.set_momentum_factor(momentum);
+        }
     }
 }
 
@@ -187,7 +209,8 @@ pub trait Optimizer {
 /// ```
 pub trait Stateful {
     /// Shows every part of the state to `visit`, with its name: first scalars, among them
-    /// the learning rate, then buffers of `params` numbers, one per parameter. `visit`
+    /// the learning rate, then buffers of `params` numbers, one per parameter, or of as many
+    /// as the shapes say that the optimizer was told. `visit`
     /// reads them, to keep them, or overwrites them, to restore them.
     ///
     /// Names differ, but for those of [`ParamGroups`], which come group after group; and
@@ -222,6 +245,9 @@ impl Tape<'_> {
     #[track_caller]
     #[inline]
     pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {
+        if let Some(shapes) = optimizer.shapes().told() {
+            self.check_param_shapes(shapes)?;
+        }
         self.update(optimizer.refusals_change_nothing(), |params, grads| {
             optimizer.step(params, grads)
         })

@@ -131,7 +131,24 @@ impl Rule for NAdamRule {
 
     learning_rate_in_field!();
 
+    fn momentum_factor(&self) -> Option<f32> {
+        Some(self.beta1)
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        if momentum != self.beta1 {
+            self.beta1 = momentum;
+            self.one_minus_beta1 = 1.0 - momentum;
+            self.beta1_is_fraction = (0.0..1.0).contains(&momentum);
+        }
+    }
+
     fn visit_scalars(&mut self, visit: Visit<'_>) {
+        let mut both = [self.beta1, self.one_minus_beta1];
+        visit("beta1", &mut both);
+        let [beta1, one_minus_beta1] = both;
+        self.set_momentum_factor(beta1);
+        self.one_minus_beta1 = one_minus_beta1;
         self.decay2.power.visit("beta2_power", visit);
         self.momentum_decay
             .power
@@ -149,7 +166,6 @@ impl Rule for NAdamRule {
 
     fn visit_hyper(&self, show: Show<'_>) {
         show("NAdam", &[]);
-        show("beta1", &[self.beta1]);
         show("beta2", &[self.beta2]);
         show("momentum_decay", &[self.momentum_decay.beta.to_f32()]);
         show("eps", &[self.eps]);

@@ -72,6 +72,16 @@ impl RAdamRule {
     }
 }
 
+impl RAdamRule {
+    /// Another weight for gradients, if β₁ has moved.
+    fn follow_beta1(&mut self) {
+        let [decay1, _] = &self.decays;
+        if let Some((beta1, _)) = decay1.moved() {
+            self.one_minus_beta1 = 1.0 - beta1;
+        }
+    }
+}
+
 impl Rule for RAdamRule {
     fn buffers(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq"]
@@ -91,7 +101,7 @@ impl Rule for RAdamRule {
         self.objective.check()?;
         step_each::<2, _>(params, grads, state, |_| {
             self.steps = self.steps.saturating_add(1);
-            self.decays.iter_mut().for_each(Decay::advance);
+            self.decays.iter_mut().for_each(Decay::advance_any);
             let [decay1, decay2] = &self.decays;
             let root = Lanes::sqrt(decay2.correction());
             Update {
@@ -99,7 +109,7 @@ impl Rule for RAdamRule {
                 one_minus_beta1: self.one_minus_beta1,
                 beta2: self.beta2,
                 one_minus_beta2: self.one_minus_beta2,
-                correction1: decay1.correction(),
+                correction1: decay1.fixed().correction(),
                 rectified: self.rectification().map(|r| [r, root]),
                 eps: self.eps,
                 objective: self.objective,
@@ -109,11 +119,23 @@ impl Rule for RAdamRule {
 
     learning_rate_in_field!();
 
+    fn momentum_factor(&self) -> Option<f32> {
+        let [decay1, _] = &self.decays;
+        Some(decay1.rate())
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        let [decay1, _] = &mut self.decays;
+        decay1.set_beta(momentum);
+        self.follow_beta1();
+    }
+
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         visit_count("step", &mut self.steps, visit);
         let [decay1, decay2] = &mut self.decays;
         decay1.power.visit("beta1_power", visit);
         decay2.power.visit("beta2_power", visit);
+        self.follow_beta1();
     }
 
     fn reset(&mut self) {

@@ -73,8 +73,8 @@ impl SparseAdamRule {
 
     /// To the next step.
     fn advance(&mut self) -> Update {
-        self.decays.iter_mut().for_each(Decay::advance);
-        let [decay1, decay2] = &self.decays;
+        self.decays.iter_mut().for_each(Decay::advance_any);
+        let [decay1, decay2] = self.decays.map(|decay| decay.fixed());
         let [one_minus_beta1, one_minus_beta2] = self.one_minus_betas;
         Update {
             one_minus_beta1,
@@ -82,6 +82,17 @@ impl SparseAdamRule {
             step_size: self.lr * Lanes::sqrt(decay2.correction()) / decay1.correction(),
             eps: self.eps,
             maximize: self.maximize,
+        }
+    }
+}
+
+impl SparseAdamRule {
+    /// Another weight for gradients, if β₁ has moved.
+    fn follow_beta1(&mut self) {
+        let [decay1, _] = &self.decays;
+        if let Some((beta1, _)) = decay1.moved() {
+            let [one_minus_beta1, _] = &mut self.one_minus_betas;
+            *one_minus_beta1 = 1.0 - beta1;
         }
     }
 }
@@ -103,10 +114,22 @@ impl Rule for SparseAdamRule {
 
     learning_rate_in_field!();
 
+    fn momentum_factor(&self) -> Option<f32> {
+        let [decay1, _] = &self.decays;
+        Some(decay1.rate())
+    }
+
+    fn set_momentum_factor(&mut self, momentum: f32) {
+        let [decay1, _] = &mut self.decays;
+        decay1.set_beta(momentum);
+        self.follow_beta1();
+    }
+
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         let [decay1, decay2] = &mut self.decays;
         decay1.power.visit("beta1_power", visit);
         decay2.power.visit("beta2_power", visit);
+        self.follow_beta1();
     }
 
     fn reset(&mut self) {

@@ -461,7 +461,7 @@ impl Var<'_> {
     #[track_caller]
     fn expect_leaf(self) -> Result<(), Error> {
         self.tape.read("load_params", |state| {
-            let node = state.look(self.tape, self)?;
+            let node = state.look(self.tape.stamp(self))?;
             if node.op.is_some() || node.has(Node::BORROWED) {
                 return Err(state.fail(ErrorKind::NotLeaf));
             }
@@ -473,7 +473,7 @@ impl Var<'_> {
     #[track_caller]
     fn overwrite(self, values: &mut dyn Iterator<Item = f32>) -> Result<(), Error> {
         self.tape.leave("load_params", |state| {
-            let leaf = state.find(self.tape, self)?;
+            let leaf = state.find(self.tape.stamp(self))?;
             state.overwrite(leaf, values)
         })
     }

@@ -6,7 +6,7 @@
 //! Most rules are an [`Element`](super::Element), one step of one parameter, swept over
 //! memory by [`sweep`](super::sweep).
 
-use super::{Optimizer, OptimizerError, Stateful};
+use super::{Optimizer, OptimizerError, Shapes, Stateful};
 
 /// The formula of an optimizer: its hyper-parameters, the scalars that change from step
 /// to step, and what a step does. A rule owns no memory that grows with the parameters.
@@ -108,6 +108,25 @@ pub trait Rule {
 
     /// Forgets all steps. The buffers are zeroed elsewhere.
     fn reset(&mut self) {}
+
+    /// How many buffers it is lent behind those of [`buffers`](Self::buffers), to work in: they
+    /// are no part of the state that is kept. None by default.
+    fn scratch(&self) -> usize {
+        0
+    }
+
+    /// How many numbers of each of its buffers are in use for so many parameters: as many, if it
+    /// does not say otherwise.
+    fn numbers(&self, params: usize) -> usize {
+        params
+    }
+
+    /// The shapes that it was told, if it asks for any: [`Tape::step`](crate::Tape::step)
+    /// looks whether they are those of the tape's parameters.
+    #[inline(always)]
+    fn shapes(&self) -> Shapes<'_> {
+        Shapes::VECTOR
+    }
 }
 
 /// Reads or overwrites numbers that have a name: see [`Stateful::visit_state`].
@@ -162,6 +181,12 @@ impl Storage for std::vec::Vec<f32> {
     }
 }
 
+/// How many buffers a rule is lent.
+#[inline(always)]
+fn buffers_of<R: Rule + ?Sized>(rule: &R) -> usize {
+    rule.buffers().len().saturating_add(rule.scratch())
+}
+
 /// The most buffers of any rule.
 const MOST: usize = 4;
 
@@ -204,7 +229,7 @@ impl<R: Rule> Stepper<R, 0, std::vec::Vec<f32>> {
     /// State for up to `params` parameters on the heap.
     #[must_use]
     pub fn from_rule_on_heap(rule: R, params: usize) -> Self {
-        let state = std::vec![0.0; params * rule.buffers().len()];
+        let state = std::vec![0.0; params * buffers_of(&rule)];
         Self { rule, state }
     }
 }
@@ -213,7 +238,7 @@ impl<R: Rule, const N: usize, S: Storage> Stepper<R, N, S> {
     /// Forgets all steps; hyper-parameters stay.
     pub fn reset(&mut self) {
         self.rule.reset();
-        let count = self.rule.buffers().len();
+        let count = buffers_of(&self.rule);
         self.state.lend(count, |buffers| {
             buffers.iter_mut().for_each(|buffer| buffer.fill(0.0));
         });
@@ -224,13 +249,18 @@ impl<R: Rule, const N: usize, S: Storage> Optimizer for Stepper<R, N, S> {
     #[inline]
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
         let Self { rule, state } = self;
-        state.lend(rule.buffers().len(), |buffers| {
+        state.lend(buffers_of(rule), |buffers| {
             rule.step(params, grads, buffers)
         })
     }
 
     fn refusals_change_nothing(&self) -> bool {
         true
+    }
+
+    #[inline(always)]
+    fn shapes(&self) -> Shapes<'_> {
+        self.rule.shapes()
     }
 
     fn learning_rate(&self) -> f32 {
@@ -254,13 +284,14 @@ impl<R: Rule, const N: usize, S: Storage> Stateful for Stepper<R, N, S> {
     fn visit_state(&mut self, params: usize, visit: Visit<'_>) -> Result<(), OptimizerError> {
         let Self { rule, state } = self;
         let names = rule.buffers();
-        state.lend(names.len(), |buffers| {
+        let numbers = rule.numbers(params);
+        state.lend(buffers_of(rule), |buffers| {
             let buffers = buffers.get_mut(..names.len()).unwrap_or_default();
             let least = buffers.iter().map(|buffer| buffer.len()).min();
-            if let Some(room) = least.filter(|least| *least < params) {
+            if let Some(room) = least.filter(|least| *least < numbers) {
                 return Err(OptimizerError::StateSize {
                     state: room,
-                    params,
+                    params: numbers,
                 });
             }
             let mut lr = [rule.learning_rate()];
@@ -268,7 +299,7 @@ impl<R: Rule, const N: usize, S: Storage> Stateful for Stepper<R, N, S> {
             rule.set_learning_rate(lr[0]);
             rule.visit_scalars(visit);
             for (name, buffer) in names.iter().zip(buffers) {
-                visit(name, buffer.get_mut(..params).unwrap_or_default());
+                visit(name, buffer.get_mut(..numbers).unwrap_or_default());
             }
             Ok(())
         })

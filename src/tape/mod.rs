@@ -4,14 +4,21 @@
 //! `state`.
 
 mod failure;
+mod params;
+mod passes;
 mod places;
 mod plan;
+mod rebind;
+mod record;
+mod rewind;
 mod state;
+mod stream;
 
 use core::cell::{Cell, Ref, RefCell, RefMut};
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::panic::Location;
+use core::ptr;
 
 use crate::error::{Error, ErrorKind, OptimizerError};
 use crate::op::{Attrs, Node, Op, Stamp};
@@ -19,8 +26,10 @@ use crate::shape::Shape;
 use crate::var::Var;
 
 pub(crate) use failure::Failed;
+use params::Purpose;
+use record::{Leaf, Value};
 pub(crate) use state::State;
-use state::{Leaf, Purpose, UNWINDS, Value};
+use state::UNWINDS;
 
 /// A recording of tensor operations, and everything needed to train it.
 ///
@@ -375,8 +384,8 @@ impl<'t> Tape<'t> {
         };
         let kept = state.failure.clone();
         let keep = match mark.last {
-            _ if !core::ptr::eq(self, mark.tape) => Err(state.fail(ErrorKind::Foreign)),
-            Some(last) => state.find(self, last).map(|last| state.id(last) + 1),
+            _ if !ptr::eq(self, mark.tape) => Err(state.fail(ErrorKind::Foreign)),
+            Some(last) => state.find(self.stamp(last)).map(|last| state.id(last) + 1),
             None => Ok(0),
         };
         match keep {
@@ -428,7 +437,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     #[inline]
     pub fn backward(&'t self, loss: Var<'t>) -> Result<(), Error> {
-        self.leave("backward", |state| state.backward(self, loss, None))
+        self.leave("backward", |state| state.backward(self.stamp(loss), None))
     }
 
     /// Like [`backward`](Self::backward), for a `result` of any shape and the
@@ -440,7 +449,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn backward_with(&'t self, result: Var<'t>, gradient: &[f32]) -> Result<(), Error> {
         self.leave("backward_with", |state| {
-            state.backward(self, result, Some(gradient))
+            state.backward(self.stamp(result), Some(gradient))
         })
     }
 
@@ -462,7 +471,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn allow_unused(&'t self, param: Var<'t>) -> Result<(), Error> {
         self.leave("allow_unused", |state| {
-            let node = state.param(state.look(self, param)?)?;
+            let node = state.param(state.look(self.stamp(param))?)?;
             node.set(Node::ALLOW_UNUSED);
             Ok(())
         })
@@ -497,7 +506,7 @@ impl<'t> Tape<'t> {
     #[inline]
     pub fn rebind(&'t self, input: Var<'t>, data: &'t [f32]) -> Result<(), Error> {
         self.leave("rebind", |state| {
-            let input = state.find(self, input)?;
+            let input = state.find(self.stamp(input))?;
             state.rebind(input, data)
         })
     }
@@ -510,7 +519,7 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn write(&'t self, leaf: Var<'t>, values: &[f32]) -> Result<(), Error> {
         self.leave("write", |state| {
-            let leaf = state.find(self, leaf)?;
+            let leaf = state.find(self.stamp(leaf))?;
             state.write(leaf, values)
         })
     }
@@ -571,6 +580,16 @@ impl<'t> Tape<'t> {
 
     // ---- within the crate ------------------------------------------------
 
+    /// The stamp by which this tape's state knows a variable.
+    #[inline(always)]
+    pub(crate) fn stamp(&self, var: Var<'t>) -> Stamp {
+        if ptr::eq(self, var.tape) {
+            var.stamp
+        } else {
+            Stamp::FOREIGN
+        }
+    }
+
     /// The only element of a value, if all is well.
     #[inline]
     pub(crate) fn peek(&self, var: Var<'t>) -> Option<f32> {
@@ -578,7 +597,7 @@ impl<'t> Tape<'t> {
         if state.failure.is_kept() {
             return None;
         }
-        let node = state.nodes.at(state.lookup(self, var)?);
+        let node = state.nodes.at(state.lookup(self.stamp(var))?);
         match state.values(node) {
             [x] => Some(*x),
             _ => None,

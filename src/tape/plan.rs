@@ -7,8 +7,9 @@
 //! logarithmic time: see [`places`](super::places).
 
 use super::failure::Failed;
+use super::params::Collected;
 use super::places::{List, Places, SMALL, Tree};
-use super::state::{Collected, MAX_FLOATS, State};
+use super::state::{MAX_FLOATS, State};
 use crate::error::{ErrorKind, MAX_OPERANDS};
 use crate::kernel::Level;
 use crate::op::{FloatPtr, Node, NodePtr, Nodes, PassGrad};
@@ -415,7 +416,7 @@ mod tests {
             };
             assert!(tape.error().is_none());
             let mut state = tape.state.borrow_mut();
-            let loss = state.id(state.find(&tape, loss).unwrap());
+            let loss = state.id(state.find(loss.stamp).unwrap());
             let expected = first_fit(&state, loss);
             for many in [false, true, false] {
                 let found = plan(&mut state, loss, many);
@@ -446,7 +447,7 @@ mod tests {
                 state.nodes.iter().map(|node| node.next.get()).collect()
             };
             let before = next(&state);
-            let loss = state.find(&tape, loss).unwrap();
+            let loss = state.find(loss.stamp).unwrap();
             plan_many(&mut state, loss).unwrap();
             assert!(next(&state) == before);
         }

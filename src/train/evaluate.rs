@@ -24,7 +24,7 @@ impl<'t> Recording<'t> {
         tape: &'t Tape<'t>,
         model: &(impl Model + ?Sized),
         params: &[Param],
-        loss: Loss,
+        loss: Loss<'_>,
         samples: &'t Samples,
         rows: usize,
     ) -> Self {
@@ -46,7 +46,7 @@ fn record_params<'t>(tape: &'t Tape<'t>, params: &[Param]) -> Vec<Var<'t>> {
 pub(super) fn arena_for(
     model: &(impl Model + ?Sized),
     params: &[Param],
-    loss: Loss,
+    loss: Loss<'_>,
     samples: &Samples,
     rows: usize,
 ) -> Result<HeapArena, Error> {
@@ -88,7 +88,7 @@ impl<'t> Evaluator<'t> {
         tape: &'t Tape<'t>,
         model: &(impl Model + ?Sized),
         params: &[Param],
-        loss: Loss,
+        loss: Loss<'_>,
         samples: &'t Samples,
         rows: usize,
     ) -> Self {
@@ -134,7 +134,11 @@ impl<'t> Evaluator<'t> {
 ///
 /// # Errors
 /// The loss cannot be recorded with predictions of the shape of targets.
-pub(super) fn loss_of_targets(loss: Loss, samples: &Samples, at_once: usize) -> Result<f32, Error> {
+pub(super) fn loss_of_targets(
+    loss: Loss<'_>,
+    samples: &Samples,
+    at_once: usize,
+) -> Result<f32, Error> {
     let rows = samples.rows().min(at_once);
     let [_, y] = samples.range(0..rows);
     let record = |arena: &mut HeapArena| {

@@ -33,6 +33,7 @@ use crate::optim::Optimizer;
 use crate::optim::schedule::{Schedule, Scheduler};
 use crate::random::{Xoshiro128PlusPlus, seeded};
 use crate::tape::Tape;
+use crate::var::Var;
 
 /// Rows that go through a tape at once, unless [`Fit::micro_batch`] says
 /// otherwise: enough for kernels to run at full speed, and what they leave
@@ -168,7 +169,7 @@ pub struct Fit<'a, M: ?Sized> {
     model: &'a M,
     training: &'a Samples,
     validation: Option<&'a Samples>,
-    loss: Loss,
+    loss: Box<dyn for<'t> Fn(Var<'t>, Var<'t>) -> Var<'t> + 'a>,
     epochs: u32,
     batch_size: usize,
     shuffle: bool,
@@ -201,7 +202,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
             model,
             training,
             validation: None,
-            loss: mse,
+            loss: Box::new(mse),
             epochs: 1000,
             batch_size: training.rows(),
             shuffle: false,
@@ -224,9 +225,34 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         self
     }
 
-    /// What is minimised: a mean over the rows.
-    pub fn loss(mut self, loss: Loss) -> Self {
-        self.loss = loss;
+    /// What is minimised: a mean over the rows, of predictions next to their targets. Any
+    /// [loss](crate::ops::loss) will do, or one that is spelled out.
+    ///
+    /// Targets are `[rows, columns]`. Classes are `[rows]` to
+    /// [`cross_entropy`](Var::cross_entropy), so one column of them is reshaped:
+    ///
+    /// ```
+    /// use baregrad::ops::loss::HuberLoss;
+    /// use baregrad::train::{Curve, Fit, Param, Samples, model};
+    /// # use baregrad::optim::{Adam, Sgd};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let samples = Samples::new([1.0, 2.0, 3.0], [2.0, 4.0, 60.0], 1)?;
+    /// # let (delta, line) = (0.5, Curve::Linear);
+    /// let fit = Fit::new(&line, &samples).loss(|p, y| p.huber_loss(y, delta));
+    /// # fit.epochs(3).run(&mut Sgd::new(0.01))?;
+    ///
+    /// let classes = Samples::new([-2.0, 0.1, 1.5], [0.0, 1.0, 2.0], 1)?;
+    /// let classifier = model(
+    ///     [Param::new("w", [0.0; 3], [1, 3]), Param::new("b", [0.0; 3], [3])],
+    ///     |x, [w, b]| x.matmul(w) + b,
+    /// );
+    /// let fit = Fit::new(&classifier, &classes).loss(|p, y| p.cross_entropy(y.reshape([-1])));
+    /// # fit.epochs(3).run(&mut Sgd::new(0.1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn loss(mut self, loss: impl for<'t> Fn(Var<'t>, Var<'t>) -> Var<'t> + 'a) -> Self {
+        self.loss = Box::new(loss);
         self
     }
 
@@ -372,6 +398,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
     /// tape or the optimizer refuses.
     pub fn run<O: Optimizer + ?Sized>(mut self, optimizer: &mut O) -> Result<Fitted, FitError> {
         self.check()?;
+        let loss: Loss<'_> = &*self.loss;
         let mut params = self.model.params();
         let start = params.clone();
         let mut optimizer = Prepared::new(optimizer, self.clip, self.penalty, &start);
@@ -382,10 +409,9 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
 
         // What measures has tapes of its own: training replays only what it needs.
         let rows = |samples: &Samples| samples.rows().min(self.micro_batch);
-        let arena = |samples, rows| arena_for(self.model, &start, self.loss, samples, rows);
-        let evaluator = |tape, samples| {
-            Evaluator::new(tape, self.model, &start, self.loss, samples, rows(samples))
-        };
+        let arena = |samples, rows| arena_for(self.model, &start, loss, samples, rows);
+        let evaluator =
+            |tape, samples| Evaluator::new(tape, self.model, &start, loss, samples, rows(samples));
         let mut plain_arena = arena(self.training, rows(self.training))?;
         let plain_tape = plain_arena.tape();
         let plain = evaluator(&plain_tape, self.training);
@@ -421,7 +447,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
             order.next_epoch();
             let seen = &order.seen;
             let tape = training_arena.tape();
-            let recording = Recording::new(&tape, self.model, &params, self.loss, seen, at_once);
+            let recording = Recording::new(&tape, self.model, &params, loss, seen, at_once);
             loop {
                 let epoch = epochs.len() as u32 + 1;
                 let learning_rate = optimizer.learning_rate();
@@ -487,10 +513,10 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                 (last.training_loss, last.validation_loss) = losses;
             }
         }
-        let mean_loss = mean_loss(self.training, self.loss)?;
+        let mean_loss = mean_loss(self.training, loss)?;
         let predictor = Predictor {
             model: self.model,
-            loss: self.loss,
+            loss,
             at_once: self.micro_batch,
         };
         let residuals = predictor.residuals(&params, self.training, self.validation, mean_loss)?;
@@ -624,7 +650,7 @@ fn overwrite(params: &mut [Param], mut flat: &[f32]) {
 }
 
 /// The loss of always answering the mean of the targets.
-fn mean_loss(samples: &Samples, loss: Loss) -> Result<f32, Error> {
+fn mean_loss(samples: &Samples, loss: Loss<'_>) -> Result<f32, Error> {
     let (n, width) = (samples.rows(), samples.targets());
     let mean = |column: usize| {
         let values = samples.y().iter().skip(column).step_by(width);

@@ -132,7 +132,7 @@ impl<const N: usize, F> fmt::Debug for Function<N, F> {
 }
 
 /// Records the loss of predictions next to their targets: a mean over the rows.
-pub type Loss = for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>;
+pub type Loss<'a> = &'a dyn for<'t> Fn(Var<'t>, Var<'t>) -> Var<'t>;
 
 /// The mean squared error, [`Var::mse`].
 #[must_use]

@@ -100,7 +100,7 @@ impl Residuals {
 /// A model and its loss, to predict with.
 pub(super) struct Predictor<'a, M: ?Sized> {
     pub(super) model: &'a M,
-    pub(super) loss: Loss,
+    pub(super) loss: Loss<'a>,
     /// Rows that go through a tape at once.
     pub(super) at_once: usize,
 }

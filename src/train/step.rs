@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use super::model::Param;
+use crate::optim::schedule::Rates;
 use crate::optim::{Optimizer, OptimizerError, clip_grad_norm, clip_grad_value};
 
 /// Shortens gradients that are too long, so that one bad batch cannot throw the
@@ -127,6 +128,10 @@ impl<O: Optimizer + ?Sized> Optimizer for Prepared<'_, O> {
 
     fn set_momentum_factor(&mut self, momentum: f32) {
         self.optimizer.set_momentum_factor(momentum);
+    }
+
+    fn schedule(&mut self, start: bool, rates: &mut Rates, set: &mut dyn FnMut(&mut Rates)) {
+        self.optimizer.schedule(start, rates, set);
     }
 }
 

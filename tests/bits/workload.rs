@@ -19,6 +19,7 @@ use baregrad::optim::{
     RmsProp, Rprop, Sgd, SparseAdam, Stateful, clip_grad_norm,
 };
 use baregrad::random::{Rng, seeded};
+use baregrad::record::{Record, Writer};
 use baregrad::{Arena, Error, Shape, Tape, Var};
 
 use super::thermometer;
@@ -43,7 +44,7 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 16] = [
+pub static GROUPS: [Group; 18] = [
     KERNELS,
     MATH,
     OPERATIONS,
@@ -60,6 +61,8 @@ pub static GROUPS: [Group; 16] = [
     SINE_IN_PARTS,
     SINE,
     PROGRAMS,
+    RESUME,
+    EVERY_OPTIMIZER,
 ];
 
 /// Every kernel, on slices of every length and matrices of many.
@@ -123,7 +126,7 @@ pub const MORE_OPTIMIZERS: Group = Group {
     name: "more-optimizers",
     run: more_optimizers,
     stack: 2500,
-    digest: 0x92e0_26e1_9e32_6eb8,
+    digest: 0xfd42_0f1d_0cf0_3a78,
 };
 
 /// L-BFGS on a recorded loss.
@@ -188,6 +191,23 @@ pub const PROGRAMS: Group = Group {
     run: programs,
     stack: 125_000,
     digest: 0x19dc_fe10_0d27_a982,
+};
+
+/// Training that was stopped after every epoch, saved and restored; and a run that the
+/// desktop has begun.
+pub const RESUME: Group = Group {
+    name: "resume",
+    run: resume,
+    stack: 7000,
+    digest: 0x4446_6470_5fcd_ca44,
+};
+
+/// Every optimizer of the list, so that a new one changes only the digest here.
+pub const EVERY_OPTIMIZER: Group = Group {
+    name: "every-optimizer",
+    run: every_optimizer,
+    stack: 3000,
+    digest: 0xa622_f10c_81ed_10f8,
 };
 
 impl Group {
@@ -637,8 +657,10 @@ fn operation(
         // Within reach of `exp`, and where the operation is defined.
         for x in numbers.iter_mut().filter(|_| !wild) {
             *x *= 0.02;
-            if entry.domain == Domain::Positive {
-                *x = x.abs();
+            match entry.domain {
+                Domain::Positive => *x = x.abs(),
+                Domain::Probability => *x = x.abs() / (1.0 + x.abs()),
+                Domain::Signed => {}
             }
         }
         let mut grown = [1; 4];
@@ -757,13 +779,13 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     let tape = arena.tape();
     let p = tape.param(p, [P]);
     let (x, y) = (tape.param(xs, [ys.len(), X]), tape.param(ys, [ys.len()]));
-    let loss = F::mean_loss::<DataGrads<Squared>>(x, p, y);
+    let loss = F::mean_loss(DataGrads(Squared), x, p, y);
     tape.backward(loss)?;
     digest.add(&[loss.item()?]);
     digest.add(&tape.grads()?);
     tape.zero_grad();
     let weights = tape.input(ys, [ys.len()]);
-    let weighted = F::weighted_mean_loss::<DataGrads<Squared>>(x, p, y, weights);
+    let weighted = F::weighted_mean_loss(DataGrads(Squared), x, p, y, weights);
     tape.backward(weighted)?;
     digest.add(&[weighted.item()?]);
     digest.add(&tape.grads()?);
@@ -889,6 +911,44 @@ fn more_optimizers(digest: &mut Digest) -> Result<(), Error> {
         digest.add(&[clip_grad_norm(&mut grads, most)]);
         digest.add(&grads);
     }
+    Ok(())
+}
+
+/// Each with its defaults, on matrices, which some take nothing but.
+fn every_optimizer(digest: &mut Digest) -> Result<(), Error> {
+    const N: usize = 30;
+    let shapes = [[3, 4], [2, 5], [1, 5], [3, 1]].map(Shape::from);
+    #[inline(never)]
+    fn run(digest: &mut Digest, mut optimizer: impl Optimizer + Stateful) {
+        let rng = &mut seeded(6);
+        let [mut params, mut grads] = [[0.0; N]; 2];
+        fill(rng, &mut params);
+        for step in 0..7 {
+            fill(rng, &mut grads);
+            if step == 4 {
+                grads.fill(0.0);
+            }
+            let stepped = optimizer.step(&mut params, &grads).is_ok();
+            digest.add(&[if stepped { 1.0 } else { 0.0 }]);
+            digest.add(&params);
+        }
+        let shown = optimizer.visit_state(N, &mut |_, numbers| digest.add(numbers));
+        digest.add(&[if shown.is_ok() { 1.0 } else { 0.0 }]);
+    }
+    macro_rules! told {
+        ($optimizer:expr, shapes $($option:ident)*) => {
+            $optimizer.shapes(&shapes)
+        };
+        ($optimizer:expr, $($option:ident)*) => {
+            $optimizer
+        };
+    }
+    macro_rules! run_all {
+        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {
+            $(run(digest, told!(baregrad::optim::$name::<N>::new(0.1), $($option)*));)*
+        };
+    }
+    baregrad::each_optimizer!(run_all);
     Ok(())
 }
 
@@ -1243,6 +1303,151 @@ fn calibrate(
         if let Ok(prediction) = read.predict(&tape, reading) {
             digest.add(&[prediction.value.high(), prediction.value.low()]);
         }
+    }
+    Ok(())
+}
+
+// ---- resuming ---------------------------------------------------------------
+
+/// The record of the first run of [`resume`] in the middle, as a desktop has written it:
+/// `cargo test --test bits -- --write-record`.
+const HALF_WAY: &[u8] = include_bytes!("half_way.bin");
+const MIDDLE: usize = 4;
+const WHOLE: usize = 8;
+
+/// Room for the records here.
+pub const RECORD: usize = 1500;
+
+static SEEN: [f32; 5] = [3.57, 5.59, 5.82, 8.19, 5.63];
+static MEANT: [f32; 5] = [0.5, 14.0, 15.0, 28.0, 11.0];
+
+/// A line through a few samples, its optimizer and its schedule.
+struct Run<'t, O, S> {
+    tape: &'t Tape<'t>,
+    loss: Var<'t>,
+    params: [(&'static str, Var<'t>); 2],
+    optimizer: O,
+    scheduler: Scheduler<S>,
+}
+
+impl<'t, O: Optimizer + Stateful, S: Schedule> Run<'t, O, S> {
+    fn new(tape: &'t Tape<'t>, start: f32, mut optimizer: O, schedule: S) -> Self {
+        let (w, b) = (tape.param(&[start], []), tape.param(&[0.0], []));
+        let (x, y) = (tape.input(&SEEN, [5]), tape.input(&MEANT, [5]));
+        let scheduler = Scheduler::new(schedule, &mut optimizer);
+        Run {
+            tape,
+            loss: (w * x + b).mse(y),
+            params: [("w", w), ("b", b)],
+            optimizer,
+            scheduler,
+        }
+    }
+
+    fn epochs(&mut self, epochs: usize) -> Result<(), Error> {
+        for _ in 0..epochs {
+            self.tape.zero_grad();
+            self.tape.replay()?;
+            self.tape.backward(self.loss)?;
+            self.tape.step(&mut self.optimizer)?;
+            self.scheduler
+                .step_with(self.loss.item()?, &mut self.optimizer);
+        }
+        Ok(())
+    }
+
+    /// Nothing, if it is refused.
+    fn save<'b>(&mut self, bytes: &'b mut [u8]) -> Result<&'b [u8], Error> {
+        let mut writer = Writer::new(bytes);
+        writer.params("model", &self.params)?;
+        let optimizer = writer.state_dict("optimizer", &mut self.optimizer, 2);
+        let scheduler = writer.state_dict("scheduler", &mut self.scheduler, 0);
+        let all = optimizer.and(scheduler).is_ok();
+        Ok(writer.finish().ok().filter(|_| all).unwrap_or_default())
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> bool {
+        Record::read(bytes).is_ok_and(|record| {
+            record.load_params("model", &self.params).is_ok()
+                && record
+                    .load_state_dict("optimizer", &mut self.optimizer, 2)
+                    .is_ok()
+                && record
+                    .load_state_dict("scheduler", &mut self.scheduler, 0)
+                    .is_ok()
+        })
+    }
+}
+
+/// The first run, whose record the desktop has written.
+fn first_run<'t>(
+    tape: &'t Tape<'t>,
+    start: f32,
+) -> Run<'t, impl Optimizer + Stateful, impl Schedule> {
+    let schedule = OneCycleLr::new(0.5, WHOLE as u32 + 1).chain(ExponentialLr::new(0.9));
+    Run::new(tape, start, Adam::<2>::new(0.1).amsgrad(), schedule)
+}
+
+/// Its record in the middle.
+#[allow(dead_code)] // of boards, which have it
+pub fn half_way(bytes: &mut [u8]) -> Result<&[u8], Error> {
+    let mut arena = Arena::<64, 16>::new();
+    let tape = arena.tape();
+    let mut run = first_run(&tape, 1.0);
+    run.epochs(MIDDLE)?;
+    run.save(bytes)
+}
+
+/// What the desktop has begun is ended, and what it wrote is written here, too: so a desktop
+/// can end what was begun here. Then runs that are stopped after every epoch.
+fn resume(digest: &mut Digest) -> Result<(), Error> {
+    let mut bytes = [0; RECORD];
+    let same = half_way(&mut bytes)? == HALF_WAY;
+    {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let mut run = first_run(&tape, -3.0);
+        let loaded = run.load(HALF_WAY);
+        run.epochs(WHOLE - MIDDLE)?;
+        digest.add(&[f32::from(u8::from(same)), f32::from(u8::from(loaded))]);
+        digest.add(&tape.params()?);
+    }
+    stop_and_go(
+        digest,
+        || Sgd::new(0.01).momentum::<2>(0.8),
+        || CyclicLr::new(0.001, 0.01).step_size_up(3),
+    )?;
+    stop_and_go(
+        digest,
+        || AdamW::<2>::new(0.5),
+        || ReduceLrOnPlateau::new().patience(1),
+    )?;
+    stop_and_go(
+        digest,
+        || RmsProp::<2>::new(0.1).centered(),
+        || LinearLr::default().then(3, CosineAnnealingLr::new(5)),
+    )
+}
+
+/// After every epoch into a new run, by way of a record.
+fn stop_and_go<O: Optimizer + Stateful, S: Schedule>(
+    digest: &mut Digest,
+    optimizer: fn() -> O,
+    schedule: fn() -> S,
+) -> Result<(), Error> {
+    let (mut bytes, mut len) = ([0; RECORD], 0);
+    for epoch in 0..WHOLE {
+        let mut arena = Arena::<64, 16>::new();
+        let tape = arena.tape();
+        let mut run = Run::new(&tape, 1.0 + epoch as f32, optimizer(), schedule());
+        let loaded = epoch == 0 || run.load(bytes.get(..len).unwrap_or_default());
+        run.epochs(1)?;
+        digest.add(&[f32::from(u8::from(loaded))]);
+        digest.add(&tape.params()?);
+        len = run.save(&mut bytes)?.len();
+    }
+    for byte in bytes.get(..len).unwrap_or_default() {
+        digest.add(&[f32::from(*byte)]);
     }
     Ok(())
 }

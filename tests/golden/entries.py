@@ -23,7 +23,8 @@ LAYERS = [
     ([6, 4], [4], [1]), ([4], [4, 3], [3]), ([4], [4], [1]),
 ]  # fmt: skip
 
-# Name, group of tolerances, shapes of operands, arguments, and whether all are positive.
+# Name, group of tolerances, shapes of operands, arguments, and whether all are positive,
+# or probabilities.
 PLAN = []
 
 
@@ -72,12 +73,24 @@ several("where", "scalar", CHOICES)
 for operands in PAIRS:
     PLAN.append(("pow", "pow", operands, {}, True))
 
+LOSSES = [([2, 3], [2, 3]), ([67], [67])]
+several("l1_loss binary_cross_entropy_with_logits", "composite", LOSSES)
+several("smooth_l1_loss huber_loss", "composite", LOSSES, alpha=0.75)
+several("bce_with_logits_pos_weight", "composite", LOSSES, c=1.75)
+for operands in LOSSES:
+    PLAN.append(("binary_cross_entropy", "composite", operands, {}, "probability"))
+CLASSES = [[2, 3], [5, 17], [7], [3, 4, 5]]
+each("cross_entropy nll_loss", "composite", CLASSES)
+several("cross_entropy_probabilities", "composite", [(x, x) for x in CLASSES], slope=0.2)
+
 cases = []
 torch.manual_seed(20261129)
 
 
 def draw(shape, positive=False):
-    """Away from 0, where some derivatives are large."""
+    """Away from 0, where some derivatives are large; probabilities also from 1."""
+    if positive == "probability":
+        return numbers(0.05 + 0.9 * torch.rand(shape))
     sign = 1.0 if positive else torch.sign(torch.randn(shape))
     return numbers((0.1 + 1.5 * torch.rand(shape)) * sign)
 

@@ -158,4 +158,30 @@ for mask in [1.0, 0.0]:
     leaves = [([len(all_)], [x[i] for x in all_]) for i in range(3)]
     case("where", leaves, [x[3] for x in all_])
 
+FEW = [0.0, -0.0, 1.0, -1.5, INF, -INF, NAN, SUB, 3e38]
+for op, args in [
+    ("l1_loss", {}), ("smooth_l1_loss", {"alpha": 1.0}), ("smooth_l1_loss", {"alpha": 0.0}),
+    ("smooth_l1_loss", {"alpha": 2.5}), ("huber_loss", {"alpha": 1.0}), ("huber_loss", {"alpha": 2.5}),
+    ("binary_cross_entropy_with_logits", {}), ("bce_with_logits_pos_weight", {"c": 2.0}),
+    ("bce_with_logits_pos_weight", {"c": 0.0}),
+]:  # fmt: skip
+    logits = op.endswith("logits") or op.endswith("pos_weight")
+    for x, y in itertools.product(FEW + [100.0, -100.0] * logits, [0.0, 1.0, 0.25] if logits else FEW):
+        for g in [1.0, -2.0] if args else [1.0, 0.0, -INF]:
+            case(op, [([1], [x]), ([1], [y])], [g], **args)
+for p, y in itertools.product([0.0, -0.0, 1.0, 0.5, SUB, 1e-30, 1e-9, 0.99999994], [0.0, 1.0, 0.25]):
+    for g in [1.0, -2.0, 0.0]:
+        case("binary_cross_entropy", [([1], [p]), ([1], [y])], [g])
+for g in [1.0, -2.0, 0.0, INF]:
+    for row in ROWS + [[100.0, 0.0, -100.0], [-100.0, 100.0, 1000.0]]:
+        for op in ["cross_entropy", "nll_loss"]:
+            case(op, [([1, 3], row)], [g])
+        for smoothing in [0.0, 0.25, 1.0]:
+            case("cross_entropy_probabilities", [([1, 3], row), ([1, 3], [0.25, 0.0, 0.75])], [g], slope=smoothing)
+flat = [x for row in [ROWS[0], ROWS[1], ROWS[13], ROWS[8]] for x in row]
+case("cross_entropy", [([2, 3, 2], flat)], [1.0])
+case("nll_loss", [([2, 3, 2], flat)], [1.0])
+case("l1_loss", [([0], []), ([0], [])], [1.0])
+case("nll_loss", [([0, 3], [])], [1.0])
+
 write(pathlib.Path(__file__).with_name("special.json"), {}, cases)

@@ -91,8 +91,28 @@ OPS = {
     "softmax": lambda x, a: F.softmax(x, a.get("axis", -1)),
     "log_softmax": lambda x, a: F.log_softmax(x, a.get("axis", -1)),
     "mse": lambda x, y, a: F.mse_loss(x, y),
+    "l1_loss": lambda x, y, a: F.l1_loss(x, y),
+    "smooth_l1_loss": lambda x, y, a: F.smooth_l1_loss(x, y, beta=a["alpha"]),
+    "huber_loss": lambda x, y, a: F.huber_loss(x, y, delta=a["alpha"]),
+    "binary_cross_entropy": lambda x, y, a: F.binary_cross_entropy(x, y),
+    "binary_cross_entropy_with_logits": lambda x, y, a: F.binary_cross_entropy_with_logits(x, y),
+    "bce_with_logits_pos_weight": lambda x, y, a: F.binary_cross_entropy_with_logits(
+        x, y, pos_weight=torch.tensor(a["c"], dtype=x.dtype)
+    ),
+    "cross_entropy": lambda x, a: F.cross_entropy(x, in_turn(x)),
+    "cross_entropy_probabilities": lambda x, y, a: F.cross_entropy(
+        x, y, label_smoothing=a["slope"]
+    ),
+    "nll_loss": lambda x, a: F.nll_loss(x, in_turn(x)),
     "line_mse": lambda x, line, y, a: F.mse_loss(line[0] * x + line[1], y),
 }
+
+
+def in_turn(x):
+    """A class for each row of `x`: the first for the first, and so on."""
+    axis = 1 if x.dim() > 1 else 0
+    rows = [size for i, size in enumerate(x.shape) if i != axis]
+    return (torch.arange(math.prod(rows)) % max(x.shape[axis], 1)).reshape(rows)
 
 
 def number(x):

@@ -17,18 +17,22 @@ mod support;
 use std::process::ExitCode;
 
 use serde::de::DeserializeOwned;
-use support::{Report, directory, entries, j2, losses, ops, optim, read, sched, seeds, special};
+use support::{
+    Report, directory, entries, groups, j2, losses, ops, optim, read, sched, seeds, special,
+};
 
 /// A file's name without `.json`, and how to run it.
-const FILES: [(&str, Runner); 8] = [
+const FILES: [(&str, Runner); 9] = [
     ("ops", |file| run(file, ops::test)),
     ("entries", |file| run(file, entries::test)),
     ("special", |file| run(file, special::test)),
     ("optim", |file| run(file, optim::test)),
+    ("optim_more", |file| run(file, optim::test)),
     ("seeds", |file| run(file, seeds::test)),
     ("j2_mlp", |file| run(file, j2::test)),
     ("losses", |file| run(file, losses::test)),
     ("sched", |file| run(file, sched::test)),
+    ("groups", |file| run(file, groups::test)),
 ];
 
 type Runner = fn(&str) -> Result<Option<Report>, String>;

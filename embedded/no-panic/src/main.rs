@@ -52,6 +52,7 @@ fn run() -> i32 {
         borrowed_storage(data, out).is_err(),
         optimizers(data, out).is_err(),
         more_optimizers(data, out).is_err(),
+        every_optimizer(data, out).is_err(),
         random(out).is_err(),
         shapes().is_err(),
         calibrations(data, out).is_err(),
@@ -113,9 +114,8 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     let (x, p) = (tape.param(rows, [n, X]), tape.param(p, [P]));
     let y = tape.param_from_fn([n], |i| i as f32);
     let weights = tape.constant_from_fn([n], |i| i as f32);
-    type All = DataGrads<Squared>;
-    tape.backward(F::mean_loss::<All>(x, p, y))?;
-    tape.backward(F::weighted_mean_loss::<All>(x, p, y, weights))?;
+    tape.backward(F::mean_loss(DataGrads(Squared), x, p, y))?;
+    tape.backward(F::weighted_mean_loss(DataGrads(Squared), x, p, y, weights))?;
     let data = tape.constant(rows, [n, X]);
     tape.backward(F::mse(data, p, weights))?;
     tape.backward(F::weighted_mse(data, p, weights, weights))?;
@@ -368,6 +368,39 @@ fn optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
         optimizer.step(params, grads)?;
         optimizer.set_learning_rate(optimizer.learning_rate() * x);
     }
+    Ok(())
+}
+
+/// Every optimizer of the list, with any rate, shapes and memory.
+#[inline(never)]
+fn every_optimizer(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
+    let x = black_box(0.5_f32);
+    let shapes = black_box([Shape::from([size(), 2]), Shape::from([size()])]);
+    macro_rules! told {
+        ($optimizer:expr, shapes $($option:ident)*) => {
+            $optimizer.shapes(&shapes)
+        };
+        ($optimizer:expr, $($option:ident)*) => {
+            $optimizer
+        };
+    }
+    macro_rules! use_all {
+        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {$(
+            let mut memory = black_box([0.0; 64]);
+            let memory = memory.get_mut(..size()).unwrap_or_default();
+            let inline = told!(baregrad::optim::$name::<8>::new(x), $($option)*);
+            let lent = told!(baregrad::optim::$name::with_state(x, memory), $($option)*);
+            let (mut inline, mut lent) = black_box((inline, lent));
+            inline.step(params, grads)?;
+            inline.reset();
+            lent.step(params, grads)?;
+            lent.visit_state(
+                size(),
+                black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
+            )?;
+        )*};
+    }
+    baregrad::each_optimizer!(use_all);
     Ok(())
 }
 

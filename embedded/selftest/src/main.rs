@@ -56,6 +56,10 @@ static GROUPS: &[workload::Group] = &[
     workload::SINE,
     #[cfg(feature = "programs")]
     workload::PROGRAMS,
+    #[cfg(feature = "resume")]
+    workload::RESUME,
+    #[cfg(feature = "every-optimizer")]
+    workload::EVERY_OPTIMIZER,
 ];
 
 board::entry!(run);

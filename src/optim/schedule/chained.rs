@@ -20,6 +20,11 @@ impl<A: Schedule, B: Schedule> ChainedScheduler<A, B> {
 }
 
 impl<A: Schedule, B: Schedule> Schedule for ChainedScheduler<A, B> {
+    fn observe(&mut self, now: &Now) {
+        self.first.observe(now);
+        self.second.observe(now);
+    }
+
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         self.first.set(now, rates);
         self.second.set(now, rates);

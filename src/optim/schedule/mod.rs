@@ -84,8 +84,15 @@ use super::{Optimizer, OptimizerError, Show, Stateful, Visit, halves, visit_coun
 
 /// How rates go from epoch to epoch. A [`Scheduler`] asks it, epoch by epoch.
 pub trait Schedule {
+    /// Looks at the epoch `now` before any rate of it is set: once for every epoch from 0 on,
+    /// in order, and from 0 again if it starts anew. What depends on the metric is decided
+    /// here. Most need not look.
+    fn observe(&mut self, now: &Now) {
+        let _ = now;
+    }
+
     /// Sets the rates of the epoch `now`, from those of the epoch before. It is asked once
-    /// for every epoch from 0 on, in order, and from 0 again if it starts anew.
+    /// in every epoch for each group of parameters, with that group's rates.
     fn set(&mut self, now: &Now, rates: &mut Rates);
 
     /// Whether it begins with the base rate when it follows another in a
@@ -144,6 +151,27 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// The rates that an optimizer has, or its first group.
+    pub fn of<O: Optimizer + ?Sized>(optimizer: &O) -> Self {
+        let base = TwoFloat::from(optimizer.learning_rate());
+        Rates {
+            base,
+            lr: base,
+            momentum: optimizer.momentum_factor(),
+        }
+    }
+
+    /// Shows them, to be read or overwritten.
+    pub(super) fn visit(&mut self, visit: Visit<'_>) {
+        let Rates { base, lr, momentum } = self;
+        visit_two("base_lr", base, visit);
+        visit_two("last_lr", lr, visit);
+        // A momentum there is not is a NaN.
+        let mut one = [momentum.unwrap_or(f32::NAN)];
+        visit("last_momentum", &mut one);
+        *momentum = momentum.is_some().then_some(one[0]);
+    }
+
     /// The learning rate that the optimizer had before there was a schedule.
     pub fn base_learning_rate(&self) -> f32 {
         self.base.to_f32()
@@ -185,18 +213,13 @@ pub struct Scheduler<S> {
 
 impl<S: Schedule> Scheduler<S> {
     /// A schedule from epoch 0 on, whose rates the optimizer is given at once. The
-    /// optimizer's learning rate is the base rate.
+    /// optimizer's learning rate is the base rate; of [`ParamGroups`](super::ParamGroups),
+    /// each group has its own.
     pub fn new<O: Optimizer + ?Sized>(schedule: S, optimizer: &mut O) -> Self {
-        let base = TwoFloat::from(optimizer.learning_rate());
-        let rates = Rates {
-            base,
-            lr: base,
-            momentum: optimizer.momentum_factor(),
-        };
         let mut scheduler = Self {
             schedule,
             epoch: 0,
-            rates,
+            rates: Rates::of(optimizer),
         };
         scheduler.set(f32::NAN, optimizer);
         scheduler
@@ -218,11 +241,11 @@ impl<S: Schedule> Scheduler<S> {
             epoch: self.epoch,
             metric,
         };
-        self.schedule.set(&now, &mut self.rates);
-        optimizer.set_learning_rate(self.rates.learning_rate());
-        if let Some(momentum) = self.rates.momentum {
-            optimizer.set_momentum_factor(momentum);
-        }
+        let schedule = &mut self.schedule;
+        schedule.observe(&now);
+        optimizer.schedule(now.epoch == 0, &mut self.rates, &mut |rates| {
+            schedule.set(&now, rates);
+        });
     }
 
     /// The epoch to come, counted from 0.
@@ -235,13 +258,7 @@ impl<S: Schedule> Scheduler<S> {
     /// are part of the optimizer's state.
     pub fn visit_state(&mut self, visit: Visit<'_>) {
         visit_count("last_epoch", &mut self.epoch, visit);
-        let Rates { base, lr, momentum } = &mut self.rates;
-        visit_two("base_lr", base, visit);
-        visit_two("last_lr", lr, visit);
-        // A momentum there is not is a NaN.
-        let mut one = [momentum.unwrap_or(f32::NAN)];
-        visit("last_momentum", &mut one);
-        *momentum = momentum.is_some().then_some(one[0]);
+        self.rates.visit(visit);
         self.schedule.visit_state(visit);
     }
 }
@@ -283,6 +300,10 @@ impl<F: FnMut(u32) -> f32> Schedule for F {
 
 #[cfg(feature = "std")]
 impl Schedule for std::boxed::Box<dyn Schedule + '_> {
+    fn observe(&mut self, now: &Now) {
+        (**self).observe(now);
+    }
+
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         (**self).set(now, rates);
     }
@@ -301,6 +322,10 @@ impl Schedule for std::boxed::Box<dyn Schedule + '_> {
 }
 
 impl Schedule for &mut (dyn Schedule + '_) {
+    fn observe(&mut self, now: &Now) {
+        (**self).observe(now);
+    }
+
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         (**self).set(now, rates);
     }

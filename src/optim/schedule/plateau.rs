@@ -47,6 +47,8 @@ pub struct ReduceLrOnPlateau {
     best: f32,
     bad_epochs: u32,
     cooling: u32,
+    /// Whether rates are reduced in this epoch.
+    reduces: bool,
 }
 
 impl ReduceLrOnPlateau {
@@ -65,6 +67,7 @@ impl ReduceLrOnPlateau {
             best: f32::INFINITY,
             bad_epochs: 0,
             cooling: 0,
+            reduces: false,
         }
     }
 
@@ -157,7 +160,8 @@ impl Default for ReduceLrOnPlateau {
 }
 
 impl Schedule for ReduceLrOnPlateau {
-    fn set(&mut self, now: &Now, rates: &mut Rates) {
+    fn observe(&mut self, now: &Now) {
+        self.reduces = false;
         if now.epoch == 0 {
             self.best = self.worst();
             self.bad_epochs = 0;
@@ -175,12 +179,16 @@ impl Schedule for ReduceLrOnPlateau {
             self.bad_epochs = 0;
         }
         if self.bad_epochs > self.patience {
-            let reduced = (rates.lr * self.factor).maximum(self.min_lr);
-            if self.eps < rates.lr - reduced {
-                rates.lr = reduced;
-            }
+            self.reduces = true;
             self.cooling = self.cooldown;
             self.bad_epochs = 0;
+        }
+    }
+
+    fn set(&mut self, _: &Now, rates: &mut Rates) {
+        let reduced = (rates.lr * self.factor).maximum(self.min_lr);
+        if self.reduces && self.eps < rates.lr - reduced {
+            rates.lr = reduced;
         }
     }
 

@@ -28,6 +28,13 @@ impl<A: Schedule, B: Schedule> SequentialLr<A, B> {
 }
 
 impl<A: Schedule, B: Schedule> Schedule for SequentialLr<A, B> {
+    fn observe(&mut self, now: &Now) {
+        match now.epoch.checked_sub(self.milestone) {
+            None => self.first.observe(now),
+            Some(epoch) => self.second.observe(&Now { epoch, ..*now }),
+        }
+    }
+
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         let Some(epoch) = now.epoch.checked_sub(self.milestone) else {
             return self.first.set(now, rates);

@@ -2,11 +2,15 @@
 //! one arm in [`make`].
 
 use baregrad::op::Node;
+use baregrad::ops::loss::{
+    BceLoss, BceWithLogitsLoss, Criterion, CrossEntropyLoss, HuberLoss, L1Loss, Loss, MseLoss,
+    NllLoss, Reduction, SmoothL1Loss,
+};
 use baregrad::{Tape, Var};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Nums, Report, ratio, shape_of, ulp};
+use super::{Num, Nums, Report, ratio, shape_of, ulp};
 
 #[derive(Deserialize)]
 pub struct File {
@@ -42,11 +46,123 @@ struct Tensor {
 const ULPS: f64 = 4.0;
 const TORCH: f64 = 4.0;
 
-/// Records the loss, if it exists here.
-fn make<'t>(case: &Case, input: Var<'t>, target: Var<'t>) -> Option<Var<'t>> {
-    match (case.loss.as_str(), case.reduction.as_str()) {
-        ("MSELoss", "mean") if case.kwargs.is_empty() => Some(input.mse(target)),
-        _ => None,
+/// Records the loss, if it exists here. A setting that nobody reads would be a case that
+/// tests something else than it says: it is an error.
+fn make<'t>(case: &Case, input: Var<'t>, target: Var<'t>) -> Result<Option<Var<'t>>, String> {
+    let reduction = match case.reduction.as_str() {
+        "mean" => Reduction::Mean,
+        "sum" => Reduction::Sum,
+        "none" => Reduction::None,
+        other => return Err(format!("no reduction {other}")),
+    };
+    let mut settings = Settings(case.kwargs.clone());
+    let loss = match case.loss.as_str() {
+        // The short forms have to agree with what they are short for.
+        "MSELoss" if reduction == Reduction::Mean && case.kwargs.is_empty() => input.mse(target),
+        "MSELoss" => settings.all(MseLoss::new(), reduction, input, target)?,
+        "L1Loss" => settings.all(L1Loss::new(), reduction, input, target)?,
+        "SmoothL1Loss" => {
+            let beta = settings.number("beta")?.unwrap_or(1.0);
+            settings.all(SmoothL1Loss::new().beta(beta), reduction, input, target)?
+        }
+        "HuberLoss" => {
+            let delta = settings.number("delta")?.unwrap_or(1.0);
+            settings.all(HuberLoss::new().delta(delta), reduction, input, target)?
+        }
+        "BCELoss" => settings.all(BceLoss::new(), reduction, input, target)?,
+        "BCEWithLogitsLoss" => {
+            let mut loss = BceWithLogitsLoss::new().reduction(reduction);
+            if let Some(weight) = settings.tensor("weight", input)? {
+                loss = loss.weight(weight);
+            }
+            if let Some(weight) = settings.tensor("pos_weight", input)? {
+                loss = loss.pos_weight(weight);
+            }
+            loss.of(input, target)
+        }
+        "CrossEntropyLoss" => {
+            let mut loss = CrossEntropyLoss::new().reduction(reduction);
+            if let Some(weight) = settings.tensor("weight", input)? {
+                loss = loss.weight(weight);
+            }
+            if let Some(smoothing) = settings.number("label_smoothing")? {
+                loss = loss.label_smoothing(smoothing);
+            }
+            if let Some(class) = settings.number("ignore_index")? {
+                loss = loss.ignore_index(class as i32);
+            }
+            loss.of(input, target)
+        }
+        "NLLLoss" => {
+            let mut loss = NllLoss::new().reduction(reduction);
+            if let Some(weight) = settings.tensor("weight", input)? {
+                loss = loss.weight(weight);
+            }
+            if let Some(class) = settings.number("ignore_index")? {
+                loss = loss.ignore_index(class as i32);
+            }
+            loss.of(input, target)
+        }
+        _ => return Ok(None),
+    };
+    match settings.0.keys().next() {
+        Some(name) => Err(format!("no setting {name}")),
+        None => Ok(Some(loss)),
+    }
+}
+
+/// The settings of a case that are still to be read.
+struct Settings(Map<String, Value>);
+
+impl Settings {
+    fn number(&mut self, name: &str) -> Result<Option<f32>, String> {
+        let Some(value) = self.0.remove(name).filter(|value| !value.is_null()) else {
+            return Ok(None);
+        };
+        let number: Num = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        Ok(Some(number.0 as f32))
+    }
+
+    /// A tensor as that of an input; or numbers row by row, as many as `like` has or, for a
+    /// row, its last dimension; or a single number.
+    fn tensor<'t>(&mut self, name: &str, like: Var<'t>) -> Result<Option<Var<'t>>, String> {
+        let Some(value) = self.0.remove(name).filter(|value| !value.is_null()) else {
+            return Ok(None);
+        };
+        let tape = like.tape();
+        let said = |error: serde_json::Error| error.to_string();
+        if value.is_object() {
+            let tensor: Tensor = serde_json::from_value(value).map_err(said)?;
+            let shape = shape_of(&tensor.shape);
+            return Ok(Some(tape.constant(&tensor.data.f32s(), shape)));
+        }
+        let is_number = !value.is_array();
+        let mut data = vec![];
+        flatten(&value, &mut data).map_err(said)?;
+        let shape = like.shape();
+        let shape = if is_number {
+            shape_of(&[])
+        } else if shape.dims().last() != Some(&data.len()) && shape.numel() == data.len() {
+            shape
+        } else {
+            shape_of(&[data.len()])
+        };
+        Ok(Some(tape.constant(&data, shape)))
+    }
+
+    /// A loss of pairs of elements.
+    fn all<'t, Q: Loss>(
+        &mut self,
+        loss: Criterion<'t, Q>,
+        reduction: Reduction,
+        input: Var<'t>,
+        target: Var<'t>,
+    ) -> Result<Var<'t>, String> {
+        let mut loss = loss.reduction(reduction);
+        if let Some(weight) = self.tensor("weight", input)? {
+            loss = loss.weight(weight);
+        }
+        Ok(loss.of(input, target))
     }
 }
 
@@ -80,7 +196,7 @@ fn run(case: &Case, report: &mut Report) -> Result<bool, String> {
     } else {
         tape.param(&target, shape_of(&case.target.shape))
     };
-    let Some(loss) = make(case, input, target) else {
+    let Some(loss) = make(case, input, target)? else {
         return Ok(false);
     };
 
@@ -145,5 +261,15 @@ fn compare(
             format!("{}, {what} [{i}]: {got} instead of {truth}", case.id)
         });
     }
+    Ok(())
+}
+
+/// Numbers of lists of lists, in their order.
+fn flatten(value: &Value, to: &mut Vec<f32>) -> Result<(), serde_json::Error> {
+    if let Value::Array(parts) = value {
+        return parts.iter().try_for_each(|part| flatten(part, to));
+    }
+    let number: Num = serde_json::from_value(value.clone())?;
+    to.push(number.0 as f32);
     Ok(())
 }

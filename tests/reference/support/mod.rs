@@ -2,6 +2,7 @@
 //! the report.
 
 pub mod entries;
+pub mod groups;
 pub mod j2;
 pub mod losses;
 pub mod ops;

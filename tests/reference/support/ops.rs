@@ -256,7 +256,7 @@ pub fn run(case: &Case, leaves: Leaves, replayed: bool) -> Result<Outcome, Strin
         let build = || match (step.op.as_str(), operands.as_slice()) {
             ("detach", [x]) => Ok(x.detach()),
             // The function of a line, whose gradients flow to all of its operands.
-            ("line_mse", [x, line, y]) => Ok(Line::mean_loss::<DataGrads<Squared>>(*x, *line, *y)),
+            ("line_mse", [x, line, y]) => Ok(Line::mean_loss(DataGrads(Squared), *x, *line, *y)),
             (name, operands) => {
                 let entry = entry(name).ok_or_else(|| format!("no operation {name}"))?;
                 let args = arguments(step.args.as_ref())?;

@@ -4,17 +4,24 @@
 
 use std::collections::BTreeMap;
 
-use baregrad::optim::{Answer, Lbfgs, Optimizer, Search, Sgd, Stateful};
+use baregrad::Shape;
+use baregrad::optim::{
+    Answer, Lbfgs, Optimizer, OptimizerError, ParamGroups, Search, Sgd, SparseAdam, Stateful,
+    Visit, clip_grad_norm, clip_grad_value,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Num, Report, ratio, ulp};
+use super::{Num, Report, ratio, shape_of, ulp};
 
 /// Fixed gradients: distance from PyTorch's f32 parameters, relative to the
 /// largest magnitude the parameter has had. A step rounds a few times by half
 /// an ULP (6e-8), 20 steps add up, and PyTorch's vector code fuses some of the
 /// multiply-adds that we must not.
 const GRADSEQ_RELATIVE: f64 = 6e-7;
+/// The same of Adafactor, whose steps are as long as norms of whole tensors say: PyTorch's own
+/// f32 parameters are off its f64 ones by up to 6.8e-7 (`layers`), and ours as much.
+const GRADSEQ_OF_NORMS: f64 = 1.4e-6;
 /// Problems: distance from the f64 parameters, in units of the checkpoint's
 /// `tol_abs_suggested`, which was measured by rounding noise in PyTorch itself.
 const CASES_SUGGESTED: f64 = 1.0;
@@ -38,29 +45,47 @@ pub struct File {
 
 #[derive(Deserialize)]
 struct Meta {
+    #[serde(default)]
     gradseq: GivenGradients,
+    /// Others, for sequences that name them.
+    #[serde(default)]
+    given: BTreeMap<String, GivenGradients>,
+    #[serde(default)]
     problems: Problems,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct GivenGradients {
+    /// The shapes of the parameters; without, they are one vector.
+    #[serde(default)]
+    shapes: Option<Vec<Vec<usize>>>,
     p0: Vec<f32>,
-    grads: Vec<Vec<f32>>,
+    /// `null` where an element has none, of sparse gradients.
+    grads: Vec<Vec<Option<f32>>>,
 }
 
-#[derive(Deserialize)]
+impl GivenGradients {
+    /// The shapes, for as long as the tests run.
+    fn shapes(&self) -> Option<&'static [Shape]> {
+        let shapes = self.shapes.as_ref()?;
+        let shapes: Vec<Shape> = shapes.iter().map(|dims| shape_of(dims)).collect();
+        Some(shapes.leak())
+    }
+}
+
+#[derive(Deserialize, Default)]
 struct Problems {
     thermo: Thermo,
     quadratic: Quadratic,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Thermo {
     t: Vec<f32>,
     c: Vec<f32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Quadratic {
     #[serde(rename = "A_rowmajor_10x10", alias = "A")]
     a: Vec<f32>,
@@ -80,6 +105,28 @@ struct Sequence {
     lr: f64,
     hyper: Map<String, Value>,
     params_f32: Vec<Vec<Num>>,
+    /// The name of its parameters and gradients, if they are not those of `meta.gradseq`.
+    #[serde(default)]
+    given: Option<String>,
+    /// Gradients are clipped before every step, by value and then by norm, and these are
+    /// the norms.
+    #[serde(default)]
+    clip_value: Option<f64>,
+    #[serde(default)]
+    clip_norm: Option<f64>,
+    #[serde(default)]
+    norms_f32: Vec<Num>,
+    /// Parameter groups, instead of the hyper-parameters above.
+    #[serde(default)]
+    groups: Vec<Group>,
+}
+
+/// So many tensors, with their own hyper-parameters.
+#[derive(Deserialize)]
+struct Group {
+    tensors: usize,
+    lr: f64,
+    hyper: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +151,8 @@ struct Case {
 /// Hyper-parameters by PyTorch's names; each must be asked for.
 pub struct Hyper<'a> {
     left: BTreeMap<&'a str, &'a Value>,
+    /// The shapes of the parameters, for optimizers that ask for them.
+    shapes: Option<&'static [Shape]>,
 }
 
 impl<'a> Hyper<'a> {
@@ -116,6 +165,7 @@ impl<'a> Hyper<'a> {
             left: given
                 .filter(|(name, value)| !OTHER.contains(name) && !value.is_null())
                 .collect(),
+            shapes: None,
         }
     }
     fn take(&mut self, name: &str) -> Option<&'a Value> {
@@ -123,6 +173,15 @@ impl<'a> Hyper<'a> {
     }
     pub fn number(&mut self, name: &str) -> Option<f64> {
         self.take(name).map(|value| value.as_f64().unwrap())
+    }
+    /// The `i`-th of two, of which either may be nothing.
+    pub fn element(&mut self, name: &str, i: usize) -> Option<f64> {
+        let pair = self.left.get(name)?.as_array().unwrap();
+        let element = pair[i].as_f64();
+        if i + 1 == pair.len() {
+            self.left.remove(name);
+        }
+        element
     }
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.take(name)
@@ -155,6 +214,24 @@ impl<'a> Hyper<'a> {
 /// An optimizer whose state can be looked at.
 pub trait Stepping: Optimizer + Stateful {}
 impl<O: Optimizer + Stateful> Stepping for O {}
+
+impl Optimizer for Box<dyn Stepping> {
+    fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
+        (**self).step(params, grads)
+    }
+    fn learning_rate(&self) -> f32 {
+        (**self).learning_rate()
+    }
+    fn set_learning_rate(&mut self, lr: f32) {
+        (**self).set_learning_rate(lr);
+    }
+}
+
+impl Stateful for Box<dyn Stepping> {
+    fn visit_state(&mut self, params: usize, visit: Visit<'_>) -> Result<(), OptimizerError> {
+        (**self).visit_state(params, visit)
+    }
+}
 
 /// Moves parameters, at given gradients or by looking around.
 pub enum Made {
@@ -189,7 +266,22 @@ pub fn make_optimizer(
     hyper: &Map<String, Value>,
     n: usize,
 ) -> Option<Box<dyn Stepping>> {
-    match make(name, lr, hyper, n)? {
+    make_for_shapes(name, lr, hyper, n, None)
+}
+
+/// The same, for parameters of these shapes.
+fn make_for_shapes(
+    name: &str,
+    lr: f64,
+    hyper: &Map<String, Value>,
+    n: usize,
+    shapes: Option<&'static [Shape]>,
+) -> Option<Box<dyn Stepping>> {
+    let hyper = Hyper {
+        shapes,
+        ..Hyper::new(hyper)
+    };
+    match made(name, lr, hyper, n)? {
         Made::Optimizer(optimizer) => Some(optimizer),
         Made::Search(_) => None,
     }
@@ -207,6 +299,41 @@ macro_rules! set {
     ($optimizer:ident, $hyper:ident, etas) => { set!(@pair $optimizer, $hyper, etas) };
     ($optimizer:ident, $hyper:ident, step_sizes) => {
         set!(@pair $optimizer, $hyper, step_sizes)
+    };
+    ($optimizer:ident, $hyper:ident, shapes) => {
+        if let Some(shapes) = $hyper.shapes {
+            $optimizer = $optimizer.shapes(shapes);
+        }
+    };
+    // These two are one pair in PyTorch.
+    ($optimizer:ident, $hyper:ident, eps1) => { set!(@first $optimizer, $hyper, 0, eps1) };
+    ($optimizer:ident, $hyper:ident, eps2) => { set!(@first $optimizer, $hyper, 1, eps2) };
+    (@first $optimizer:ident, $hyper:ident, $i:literal, $option:ident) => {
+        if let Some(number) = $hyper.element("eps", $i) {
+            $optimizer = $optimizer.$option(number as _);
+        }
+    };
+    // On or off, where on is the default.
+    ($optimizer:ident, $hyper:ident, nesterov) => {
+        if let Some(flag) = $hyper.maybe_flag("nesterov") {
+            $optimizer = $optimizer.nesterov(flag);
+        }
+    };
+    ($optimizer:ident, $hyper:ident, ns_coefficients) => {
+        if let Some(value) = $hyper.take("ns_coefficients") {
+            let coefficients: [f32; 3] = serde_json::from_value(value.clone()).unwrap();
+            $optimizer = $optimizer.ns_coefficients(coefficients);
+        }
+    };
+    ($optimizer:ident, $hyper:ident, adjust_lr_fn) => {
+        if let Some(name) = $hyper.text("adjust_lr_fn") {
+            $optimizer = $optimizer.adjust_lr_fn(match &*name {
+                "original" => baregrad::optim::AdjustLr::Original,
+                "match_rms_adamw" => baregrad::optim::AdjustLr::MatchRmsAdamW,
+                "spectral_unclamped" => baregrad::optim::AdjustLr::SpectralUnclamped,
+                other => panic!("no adjust_lr_fn {other}"),
+            });
+        }
     };
     ($optimizer:ident, $hyper:ident, maximize) => { set!(@flag $optimizer, $hyper, maximize) };
     ($optimizer:ident, $hyper:ident, amsgrad) => { set!(@flag $optimizer, $hyper, amsgrad) };
@@ -233,7 +360,10 @@ macro_rules! set {
 
 /// The optimizer of that name for `n` parameters, if it exists here.
 pub fn make(name: &str, lr: f64, hyper: &Map<String, Value>, n: usize) -> Option<Made> {
-    let mut hyper = Hyper::new(hyper);
+    made(name, lr, Hyper::new(hyper), n)
+}
+
+fn made(name: &str, lr: f64, mut hyper: Hyper<'_>, n: usize) -> Option<Made> {
     // PyTorch's f64, where it enters an f32 computation.
     let lr = lr as f32;
     macro_rules! listed {
@@ -263,6 +393,17 @@ pub fn make(name: &str, lr: f64, hyper: &Map<String, Value>, n: usize) -> Option
     let made = baregrad::each_optimizer!(listed);
     hyper.end(name);
     Some(made)
+}
+
+/// The same as in the list, but for gradients that not all parameters have.
+fn sparse_adam(lr: f32, hyper: &Map<String, Value>, n: usize) -> SparseAdam<0, &'static mut [f32]> {
+    let mut hyper = Hyper::new(hyper);
+    let mut adam = SparseAdam::with_state(lr, memory(2 * n));
+    set!(adam, hyper, betas);
+    set!(adam, hyper, eps);
+    set!(adam, hyper, maximize);
+    hyper.end("SparseAdam");
+    adam
 }
 
 fn sgd(lr: f32, hyper: &mut Hyper<'_>, n: usize) -> Sgd<0, &'static mut [f32]> {
@@ -374,28 +515,80 @@ pub fn test(file: File) -> Report {
     report
 }
 
+/// Steps by given gradients.
+type Given<'a> = Box<dyn FnMut(&mut [f32], &[Option<f32>]) -> Result<(), OptimizerError> + 'a>;
+
+/// What a sequence is stepped by, if it exists here.
+fn stepper<'a>(sequence: &'a Sequence, given: &GivenGradients) -> Option<Given<'a>> {
+    let (name, n) = (&sequence.optimizer, given.p0.len());
+    let is_sparse = given.grads.iter().flatten().any(Option::is_none);
+    if is_sparse {
+        assert_eq!(name, "SparseAdam");
+        let mut adam = sparse_adam(sequence.lr as f32, &sequence.hyper, n);
+        return Some(Box::new(move |params, grads| {
+            let there = grads.iter().enumerate();
+            let there = there.filter_map(|(i, g)| g.map(|g| (i, g)));
+            let (indices, values): (Vec<_>, Vec<_>) = there.unzip();
+            adam.step_sparse(params, &indices, &values)
+        }));
+    }
+    let shapes = given.shapes();
+    let mut optimizer = if sequence.groups.is_empty() {
+        make_for_shapes(name, sequence.lr, &sequence.hyper, n, shapes)?
+    } else {
+        grouped(name, &sequence.groups, shapes?)?
+    };
+    Some(Box::new(move |params, grads| {
+        let grads: Vec<f32> = grads.iter().flatten().copied().collect();
+        optimizer.step(params, &grads)
+    }))
+}
+
+/// An optimizer for each group of tensors.
+fn grouped(name: &str, groups: &[Group], shapes: &'static [Shape]) -> Option<Box<dyn Stepping>> {
+    let (group, others) = groups.split_first()?;
+    let (shapes, other_shapes) = shapes.split_at(group.tensors);
+    let n = shapes.iter().map(Shape::numel).sum();
+    let first = make_for_shapes(name, group.lr, &group.hyper, n, Some(shapes))?;
+    if others.is_empty() {
+        return Some(first);
+    }
+    let second = grouped(name, others, other_shapes)?;
+    Some(Box::new(ParamGroups::new(n, first, second)))
+}
+
 fn given_gradients(file: &File, report: &mut Report) -> usize {
     let mut ran = 0;
-    let GivenGradients { p0, grads } = &file.meta.gradseq;
     for sequence in &file.gradseq {
-        let n = p0.len();
-        let made = make_optimizer(&sequence.optimizer, sequence.lr, &sequence.hyper, n);
-        let Some(mut optimizer) = made else {
+        let given = match &sequence.given {
+            Some(name) => &file.meta.given[name],
+            None => &file.meta.gradseq,
+        };
+        let Some(mut step_by) = stepper(sequence, given) else {
             report.not_covered(&sequence.optimizer, 1);
             continue;
+        };
+        let GivenGradients { p0, grads, .. } = given;
+        assert_eq!(grads.len(), sequence.params_f32.len(), "{}", sequence.name);
+        let relative = match &*sequence.optimizer {
+            "Adafactor" => GRADSEQ_OF_NORMS,
+            _ => GRADSEQ_RELATIVE,
         };
         let mut params = p0.clone();
         let mut scale: Vec<f64> = params.iter().map(|p| f64::from(p.abs())).collect();
         let steps = grads.iter().zip(&sequence.params_f32);
         for (step, (grads, expected)) in steps.enumerate() {
-            optimizer.step(&mut params, grads).unwrap();
+            let mut grads = grads.clone();
+            clip(sequence, step, &mut grads, report);
+            step_by(&mut params, &grads).unwrap();
             for (i, (&p, want)) in params.iter().zip(expected).enumerate() {
                 scale[i] = scale[i].max(want.0.abs());
-                let error = ratio(p, want.0, GRADSEQ_RELATIVE * scale[i]);
+                let error = ratio(p, want.0, relative * scale[i]);
                 report.check(&format!("gradseq {}", sequence.optimizer), error, || {
                     format!(
-                        "{} after {} steps, parameter {i}: {p} instead of {}",
+                        "{} {:?} after {} steps, parameter {i}: {p} instead of {}",
                         sequence.name,
+                        sequence.hyper,
                         step + 1,
                         want.0
                     )
@@ -405,6 +598,27 @@ fn given_gradients(file: &File, report: &mut Report) -> usize {
         ran += 1;
     }
     ran
+}
+
+/// Clips gradients as the sequence says, and compares their norm.
+fn clip(sequence: &Sequence, step: usize, grads: &mut [Option<f32>], report: &mut Report) {
+    let mut dense: Vec<f32> = grads.iter().flatten().copied().collect();
+    if let Some(most) = sequence.clip_value {
+        clip_grad_value(&mut dense, most as f32);
+    }
+    if let Some(most) = sequence.clip_norm {
+        let norm = clip_grad_norm(&mut dense, most as f32);
+        let want = sequence.norms_f32[step].0;
+        report.check("norms", ratio(norm, want, GRADSEQ_RELATIVE * want), || {
+            format!(
+                "{} step {step}: norm {norm} instead of {want}",
+                sequence.name
+            )
+        });
+    }
+    for (to, clipped) in grads.iter_mut().flatten().zip(dense) {
+        *to = clipped;
+    }
 }
 
 fn problems(file: &File, report: &mut Report) -> (usize, usize, usize) {
@@ -494,7 +708,7 @@ fn problems(file: &File, report: &mut Report) -> (usize, usize, usize) {
 
 /// Leaving all hyper-parameters out and spelling PyTorch's out is the same.
 fn defaults(file: &File, report: &mut Report) -> usize {
-    let GivenGradients { p0, grads } = &file.meta.gradseq;
+    let GivenGradients { p0, grads, .. } = &file.meta.gradseq;
     let mut ran = 0;
     for Defaults {
         optimizer,
@@ -513,7 +727,8 @@ fn defaults(file: &File, report: &mut Report) -> usize {
         for given in grads {
             // As if they were those of a linear loss, where one is asked for.
             let mut linear = |p: &[f32], grads: &mut [f32]| {
-                grads.copy_from_slice(given);
+                let given: Vec<f32> = given.iter().flatten().copied().collect();
+                grads.copy_from_slice(&given);
                 p.iter().zip(given).map(|(p, g)| p * g).sum()
             };
             ours.step(&mut params[0], &mut linear);

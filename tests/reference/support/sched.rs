@@ -14,7 +14,7 @@ use super::{Num, Report, ratio};
 
 /// Units of 2⁻²⁴ of the largest rate, or momentum: half of one is the rounding of the base
 /// rate to an `f32`, another half that of the result.
-const ALLOWED: f64 = 4.0 / (1 << 24) as f64;
+pub const ALLOWED: f64 = 4.0 / (1 << 24) as f64;
 
 #[derive(Deserialize)]
 pub struct File {
@@ -37,25 +37,25 @@ struct Case {
 }
 
 #[derive(Deserialize)]
-struct Part {
-    name: String,
+pub struct Part {
+    pub name: String,
     #[serde(default)]
-    kwargs: Map<String, Value>,
+    pub kwargs: Map<String, Value>,
     #[serde(default)]
-    parts: Vec<Part>,
+    pub parts: Vec<Part>,
     #[serde(default)]
-    milestones: Vec<u32>,
+    pub milestones: Vec<u32>,
 }
 
 /// Boxed without the feature `std`, too.
-type Made = &'static mut dyn Schedule;
+pub type Made = &'static mut dyn Schedule;
 
 fn made(schedule: impl Schedule + 'static) -> Made {
     Box::leak(Box::new(schedule))
 }
 
 /// The schedule of that name, if it exists here.
-fn make(part: &Part) -> Option<Made> {
+pub fn make(part: &Part) -> Option<Made> {
     let mut kwargs = Hyper::new(&part.kwargs);
     let count = |kwargs: &mut Hyper<'_>, name| kwargs.number(name).map(|n| n as u32);
     // Where a case begins is said by none of them.

@@ -9,7 +9,9 @@
 //! and then those are carried over to the totals, and what rounding takes from a total is
 //! what the gradient goes on with (see [`compensated`](crate::kernel::compensated)).
 
-use super::{Collected, Failed, State};
+use super::super::failure::Failed;
+use super::super::params::Collected;
+use super::super::state::State;
 use crate::error::ErrorKind;
 use crate::kernel::compensated::carry_all;
 

@@ -1,15 +1,44 @@
-//! Losses that are one node: one pass over the data, no buffers in between.
+//! The squared difference.
 
-use super::{Entry, exactly};
+use super::{Criterion, Loss};
 use crate::kernel::{self, Lanes, Map};
 use crate::op::{Attrs, Backward, Forward, Grad, Op};
+use crate::ops::{Entry, exactly};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-pub(super) const ENTRIES: &[Entry] =
-    &[Entry::pair("mse", |p, y, _| p.mse(y)).of(&[&[2, 3], &[2, 3]])];
+pub(super) const ENTRY: Entry = Entry::pair("mse", |p, y, _| p.mse(y)).of(&[&[2, 3], &[2, 3]]);
 
-/// The mean of squared differences.
+/// `(prediction - target)²`, whose mean is the mean squared error.
+///
+/// Derivative: `2 (prediction - target)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Squared;
+
+impl Loss for Squared {
+    const NAME: &'static str = "mse";
+    const FACTOR: f32 = 2.0;
+    const MEAN_BY_WEIGHTS: bool = true;
+    #[inline(always)]
+    fn of<L: Lanes>(self, prediction: L, target: L) -> L {
+        let r = prediction - target;
+        r * r
+    }
+    #[inline(always)]
+    fn slope<L: Lanes>(self, prediction: L, target: L) -> L {
+        prediction - target
+    }
+    #[inline(always)]
+    fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
+        target - prediction
+    }
+}
+
+/// PyTorch's `MSELoss`: the mean of [`Squared`] differences. [`Var::mse`] is the same, and
+/// faster for few elements.
+pub type MseLoss<'t> = Criterion<'t, Squared>;
+
+/// The mean of squared differences, as fast as it can be.
 #[derive(Clone, Copy, Debug)]
 pub struct Mse;
 
@@ -18,7 +47,7 @@ struct Slope(f32);
 impl Map<2> for Slope {
     #[inline(always)]
     fn apply<L: Lanes>(&self, &[x, y]: &[L; 2]) -> L {
-        L::splat(self.0) * (x - y)
+        L::splat(self.0) * Squared.slope(x, y)
     }
 }
 
@@ -85,7 +114,8 @@ fn seldom_send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
 
 /// Losses.
 impl<'t> Var<'t> {
-    /// Mean squared error: `Σ (x - target)² / n`, as one node.
+    /// Mean squared error: `Σ (x - target)² / n`, as one node. See [`MseLoss`] for its sum,
+    /// for that of each element, and for weights.
     ///
     /// Shapes must be equal; PyTorch would broadcast with a warning, and a mean
     /// over the wrong elements is a mistake nobody sees.

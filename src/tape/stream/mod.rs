@@ -22,6 +22,9 @@
 //! any of it, both numbers of rows are tried: an operation that cannot do with fewer, or
 //! an arena that is too small, is found out while everything is as it was.
 
+mod totals;
+mod trial;
+
 use core::mem;
 use core::panic::Location;
 use core::slice;
@@ -99,11 +102,11 @@ impl<'t> Tape<'t> {
 
     fn accumulate(&'t self, loss: Var<'t>, data: &[(Var<'t>, &'t [f32])]) -> Result<f32, Failed> {
         let mut state = self.enter()?;
-        let node = state.look(self, loss)?;
+        let node = state.look(self.stamp(loss))?;
         state.expect_differentiable(node, None)?;
         let (mut rows, mut most) = (None, usize::MAX);
         for (input, (var, values)) in data.iter().enumerate() {
-            let node = state.look(self, *var)?;
+            let node = state.look(self.stamp(*var))?;
             let (row, recorded) = state.input_rows(node)?;
             let mut others = data.iter().take(input);
             if let Some(first) = others.position(|(other, _)| other.stamp == var.stamp) {
@@ -160,7 +163,7 @@ impl<'t> Tape<'t> {
             left = left.wrapping_sub(1);
             let len = if start == 0 { first } else { most };
             for (var, values) in data {
-                let input = state.find(self, *var)?;
+                let input = state.find(self.stamp(*var))?;
                 let row = values.len().checked_div(rows).unwrap_or(0);
                 let batch = values.get(start * row..(start + len) * row);
                 state.rebind(input, batch.unwrap_or_default())?;
@@ -168,9 +171,9 @@ impl<'t> Tape<'t> {
             state.replay()?;
             state.collect_planned();
             let weight = len as f32 / rows as f32;
-            state.backward(self, loss, Some(&[weight]))?;
+            state.backward(self.stamp(loss), Some(&[weight]))?;
             let value = state
-                .values(state.look(self, loss)?)
+                .values(state.look(self.stamp(loss))?)
                 .first()
                 .copied()
                 .unwrap_or(f32::NAN);
@@ -192,9 +195,9 @@ impl<'t> Tape<'t> {
         [rows, most, first]: [usize; 3],
         needs_totals: bool,
     ) -> Result<(), Failed> {
-        let loss = state.find(self, loss)?;
+        let loss = state.find(self.stamp(loss))?;
         let is_ready = |state: &State<'t>, rows| {
-            let mut inputs = data.iter().map(|(var, _)| state.look(self, *var));
+            let mut inputs = data.iter().map(|(var, _)| state.look(self.stamp(*var)));
             state.is_ready(loss)
                 && inputs.all(|node| node.is_ok_and(|node| node.tensor.shape.dim(0) == rows))
         };
@@ -210,7 +213,7 @@ impl<'t> Tape<'t> {
         let Some(trials) = trials else { return Ok(()) };
         state.try_rows(loss, trials, needs_totals, |state, len| {
             for (var, values) in data {
-                let input = state.find(self, *var)?;
+                let input = state.find(self.stamp(*var))?;
                 let row = values.len().checked_div(rows).unwrap_or(0);
                 state.try_data(input, values.get(..len * row).unwrap_or_default());
             }

@@ -14,7 +14,9 @@
 
 use core::mem;
 
-use super::{Collected, Failed, State, TakeOver};
+use super::super::failure::Failed;
+use super::super::params::Collected;
+use super::super::state::{State, TakeOver};
 use crate::error::ErrorKind;
 use crate::op::{Node, NodePtr, RawSlice, Stamp};
 

@@ -1,0 +1,88 @@
+//! A sum of numbers that are computed one after the other.
+
+use super::compensated::{BLOCK, carry_one};
+use super::generic::{IN_ORDER, PARTIALS, Sum, tree_of};
+
+/// The sum of `n` numbers that stand nowhere, in the order of [`sum`](super::sum) of as
+/// many that do.
+pub(crate) struct Running {
+    in_order: bool,
+    /// Of the block that is not full.
+    terms: usize,
+    partial: [f32; PARTIALS],
+    total: f32,
+    part: f32,
+}
+
+impl Running {
+    /// Nothing yet, of `n` numbers.
+    pub(crate) fn of(n: usize) -> Self {
+        Running {
+            in_order: n <= IN_ORDER,
+            terms: 0,
+            partial: [-0.0; PARTIALS],
+            total: -0.0,
+            part: -0.0,
+        }
+    }
+
+    /// Adds the next.
+    pub(crate) fn add(&mut self, x: f32) {
+        if self.in_order {
+            self.total += x;
+            return;
+        }
+        if let Some(partial) = self.partial.get_mut(self.terms % PARTIALS) {
+            *partial += x;
+        }
+        self.terms += 1;
+        if self.terms == BLOCK {
+            self.close();
+        }
+    }
+
+    /// Adds the block to those before.
+    fn close(&mut self) {
+        (self.total, self.part) = carry_one(self.total, self.part);
+        self.part += tree_of::<Sum>(&mut self.partial);
+        self.partial = [-0.0; PARTIALS];
+        self.terms = 0;
+    }
+
+    /// The sum of all.
+    pub(crate) fn sum(mut self) -> f32 {
+        if self.in_order {
+            return self.total;
+        }
+        if self.terms > 0 {
+            self.close();
+        }
+        self.total + self.part
+    }
+}
+
+/// The sum of as many numbers as there are.
+pub(crate) fn sum_in_turn(terms: impl Iterator<Item = f32>, n: usize) -> f32 {
+    let mut sum = Running::of(n);
+    terms.for_each(|x| sum.add(x));
+    sum.sum()
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::kernel;
+    use crate::random::{fill_normal, seeded};
+
+    #[test]
+    fn the_bits_of_a_sum_of_as_many() {
+        let mut x = [0.0; 2100];
+        fill_normal(&mut seeded(1), 0.1, 1.0, &mut x).unwrap();
+        let lengths = (0..=600).chain([1023, 1024, 1025, 1536, 2049, 2100]);
+        for n in lengths {
+            let found = sum_in_turn(x[..n].iter().copied(), n);
+            assert_eq!(found.to_bits(), kernel::sum(&x[..n]).to_bits(), "{n}");
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The node of [cross entropy](super::CrossEntropyLoss) and of
+//! [negative log likelihood](super::NllLoss).
+
+use super::Reduction;
+use super::rows::{Rows, axis_of, weight, weights};
+use crate::kernel::{Acc, Running, math, sum_in_turn};
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::ops::stretch::no_gradient;
+use crate::shape::{Shape, ShapeError};
+
+/// The settings of a loss of rows of classes. Words: the smoothing; the index to ignore.
+/// Tag: the reduction, and whether targets are probabilities.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) reduction: Reduction,
+    /// The part of each target that is shared by all classes, 0 to 1.
+    pub(super) smoothing: f32,
+    /// The class of rows that do not count.
+    pub(super) ignored: i32,
+}
+
+impl Settings {
+    /// PyTorch's.
+    pub(super) const DEFAULT: Self = Settings {
+        reduction: Reduction::Mean,
+        smoothing: 0.0,
+        ignored: -100,
+    };
+    const PROBABILITIES: u32 = 4;
+
+    pub(super) fn pack(self) -> Attrs {
+        Attrs {
+            words: [self.smoothing.to_bits(), self.ignored as u32, 0, 0],
+            tag: self.reduction.tag(),
+        }
+    }
+
+    pub(super) fn unpack(attrs: &Attrs) -> Self {
+        let [smoothing, ignored, ..] = attrs.words;
+        Settings {
+            reduction: Reduction::of(attrs),
+            smoothing: f32::from_bits(smoothing),
+            ignored: ignored as i32,
+        }
+    }
+}
+
+/// Whether targets are probabilities, once the shape rule has found out.
+fn are_probabilities(attrs: &Attrs) -> bool {
+    attrs.tag & Settings::PROBABILITIES != 0
+}
+
+/// The shape of a loss of rows of classes: of `x`, targets and maybe weights of classes.
+fn shape_of(
+    operands: &[Shape],
+    attrs: &mut Attrs,
+    takes_probabilities: bool,
+) -> Result<Shape, ShapeError> {
+    let smoothing = Settings::unpack(attrs).smoothing;
+    if !(0.0..=1.0).contains(&smoothing) {
+        return Err(ShapeError::Other("expected a label_smoothing from 0 to 1"));
+    }
+    let [x, target, weights @ ..] = operands else {
+        return Err(ShapeError::Operands { expected: 2 });
+    };
+    if x.rank() == 0 {
+        return Err(ShapeError::TooFewDims { least: 1 });
+    }
+    let axis = axis_of(x);
+    if weights.iter().any(|w| w.dims() != [x.dim(axis)]) {
+        return Err(ShapeError::Other("expected a weight for each class"));
+    }
+    let rows = x.without(axis);
+    attrs.tag &= Reduction::BITS;
+    if takes_probabilities && target == x {
+        attrs.tag |= Settings::PROBABILITIES;
+    } else if *target != rows {
+        return Err(ShapeError::Other(if takes_probabilities {
+            "expected a class for each row, [n] for [n, classes], or the input's shape"
+        } else {
+            "expected a class for each row, [n] for [n, classes]"
+        }));
+    }
+    Ok(if Reduction::of(attrs) == Reduction::None {
+        rows
+    } else {
+        Shape::SCALAR
+    })
+}
+
+/// Cross entropy of logits, or with `LOG` of logarithms of probabilities, which is the
+/// negative log likelihood. Operands: the input; targets; and, with `WEIGHTS`, a weight for
+/// each class.
+pub(super) struct ClassLoss<const LOG: bool, const WEIGHTS: bool>;
+
+/// A row's logarithms of probabilities are `(x - max) - ln_sum`.
+#[derive(Clone, Copy)]
+struct Norm {
+    max: f32,
+    sum: f32,
+    ln_sum: f32,
+}
+
+impl Norm {
+    /// That of logits: shifted by the largest, so that nothing overflows.
+    fn of(row: impl Iterator<Item = f32> + Clone, classes: usize) -> Self {
+        let larger = |max: f32, x: f32| if x > max || x.is_nan() { x } else { max };
+        let max = row.clone().fold(f32::NEG_INFINITY, larger);
+        let sum = sum_in_turn(row.map(|x| math::exp(x - max)), classes);
+        Norm {
+            max,
+            sum,
+            ln_sum: math::ln(sum),
+        }
+    }
+
+    fn ln(self, x: f32) -> f32 {
+        (x - self.max) - self.ln_sum
+    }
+
+    fn probability(self, x: f32) -> f32 {
+        math::exp(x - self.max) / self.sum
+    }
+}
+
+/// A loss with its operands.
+#[derive(Clone, Copy)]
+struct Classes<'a, const LOG: bool> {
+    settings: Settings,
+    probabilities: bool,
+    rows: Rows,
+    x: &'a [f32],
+    targets: &'a [f32],
+    weights: &'a [f32],
+}
+
+/// What a row's target says, if that is a class.
+enum Said {
+    /// It does not count.
+    Ignored,
+    /// A class, of this weight.
+    Class(usize, f32),
+    /// No class that there is.
+    Wrong,
+}
+
+impl<const LOG: bool> Classes<'_, LOG> {
+    /// Without a shift, where the input is logarithms of probabilities.
+    fn norm(&self, start: usize) -> Norm {
+        if const { LOG } {
+            Norm {
+                max: 0.0,
+                sum: 1.0,
+                ln_sum: 0.0,
+            }
+        } else {
+            Norm::of(self.rows.row(self.x, start), self.rows.classes)
+        }
+    }
+
+    fn weights(&self) -> impl Iterator<Item = f32> + Clone {
+        weights(self.weights, self.rows.classes)
+    }
+
+    fn said(&self, row: usize) -> Said {
+        let target = self.targets.get(row).copied().unwrap_or(f32::NAN);
+        if target == self.settings.ignored as f32 {
+            return Said::Ignored;
+        }
+        match self.rows.class(target) {
+            Some(class) => Said::Class(class, weight(self.weights, class)),
+            None => Said::Wrong,
+        }
+    }
+
+    /// The parts of a target that remain, and that each class gets.
+    fn parts(&self) -> (f32, f32) {
+        let smoothing = self.settings.smoothing;
+        (1.0 - smoothing, smoothing / self.rows.classes as f32)
+    }
+
+    /// The smoothed targets of a row of probabilities, times the weights of the classes.
+    fn smoothed(&self, start: usize) -> impl Iterator<Item = f32> + Clone {
+        let (own, each) = self.parts();
+        let targets = self.rows.row(self.targets, start);
+        let terms = targets.zip(self.weights());
+        terms.map(move |(target, weight)| weight * (own * target + each))
+    }
+
+    /// The loss of a row.
+    fn loss(&self, row: usize, start: usize) -> f32 {
+        let (classes, (own, each)) = (self.rows.classes, self.parts());
+        let xs = self.rows.row(self.x, start);
+        if self.probabilities {
+            let norm = self.norm(start);
+            let terms = self.smoothed(start).zip(xs);
+            return -sum_in_turn(terms.map(|(target, x)| target * norm.ln(x)), classes);
+        }
+        match self.said(row) {
+            Said::Ignored => 0.0,
+            Said::Wrong => f32::NAN,
+            Said::Class(class, weight) => {
+                let norm = self.norm(start);
+                let x = xs.clone().nth(class).unwrap_or(f32::NAN);
+                let loss = 0.0 - own * (weight * norm.ln(x));
+                if each == 0.0 {
+                    // Nothing is multiplied: a class that is impossible has a logarithm
+                    // of -inf.
+                    return loss;
+                }
+                let terms = self.weights().zip(xs);
+                loss - each * sum_in_turn(terms.map(|(w, x)| w * norm.ln(x)), classes)
+            }
+        }
+    }
+
+    /// The losses of all rows, in their order.
+    fn losses(&self) -> impl Iterator<Item = f32> {
+        let starts = self.rows.starts().enumerate();
+        starts.map(|(row, start)| self.loss(row, start))
+    }
+
+    /// What the sum is divided by: the weights of the classes that targets say, or the
+    /// number of rows whose targets are probabilities.
+    fn divisor(&self) -> f32 {
+        let count = self.rows.count();
+        match self.settings.reduction {
+            Reduction::Mean if self.probabilities => count as f32,
+            Reduction::Mean => {
+                let weights = (0..count).map(|row| match self.said(row) {
+                    Said::Ignored => 0.0,
+                    Said::Class(_, weight) => weight,
+                    Said::Wrong => f32::NAN,
+                });
+                sum_in_turn(weights, count)
+            }
+            _ => 1.0,
+        }
+    }
+
+    /// The gradient of a row's loss, `s` times, to its input.
+    fn send_row(&self, row: usize, start: usize, s: f32, to: &mut [f32], acc: Acc) {
+        let (classes, (own, each)) = (self.rows.classes, self.parts());
+        let xs = self.rows.row(self.x, start);
+        let to = self.rows.row_mut(to, start).zip(xs);
+        if self.probabilities {
+            let norm = self.norm(start);
+            let targets = self.smoothed(start);
+            let all = s * sum_in_turn(targets.clone(), classes);
+            for ((to, x), target) in to.zip(targets) {
+                acc.put(to, norm.probability(x) * all - s * target);
+            }
+            return;
+        }
+        // Rows that do not count get 0 also where they were divided by 0; of a wrong target,
+        // all of the row is NaN.
+        let (s, class, weight) = match self.said(row) {
+            Said::Ignored => (0.0, None, 0.0),
+            Said::Wrong => (f32::NAN, None, 1.0),
+            Said::Class(class, weight) => (s, Some(class), weight),
+        };
+        let said = s * (own * weight);
+        let shared = s * each;
+        let all = if each == 0.0 {
+            said
+        } else {
+            said + shared * sum_in_turn(self.weights(), classes)
+        };
+        let norm = self.norm(start);
+        for (c, ((to, x), w)) in to.zip(self.weights()).enumerate() {
+            // The gradient of the logarithm, to the signs of zeros as PyTorch has it.
+            let at = if Some(c) == class || said.is_nan() {
+                -said
+            } else {
+                0.0
+            };
+            let at = if each == 0.0 { at } else { at - shared * w };
+            let grad = if const { LOG } {
+                at
+            } else {
+                at - norm.probability(x) * (0.0 - all)
+            };
+            acc.put(to, grad);
+        }
+    }
+
+    /// The gradient of a row's loss, `s` times, to its probabilities.
+    fn send_row_to_targets(&self, start: usize, s: f32, to: &mut [f32], acc: Acc) {
+        let (norm, (own, _)) = (self.norm(start), self.parts());
+        let xs = self.rows.row(self.x, start).zip(self.weights());
+        for (to, (x, w)) in self.rows.row_mut(to, start).zip(xs) {
+            acc.put(to, -(s * norm.ln(x)) * w * own);
+        }
+    }
+}
+
+impl<const LOG: bool, const WEIGHTS: bool> ClassLoss<LOG, WEIGHTS> {
+    /// A loss of this shape, with its operands.
+    fn with<'a>(
+        attrs: &Attrs,
+        shape: &Shape,
+        [x, targets, weights]: [&'a [f32]; 3],
+    ) -> Classes<'a, LOG> {
+        Classes {
+            settings: Settings::unpack(attrs),
+            probabilities: are_probabilities(attrs),
+            rows: Rows::of(shape),
+            x,
+            targets,
+            weights: if const { WEIGHTS } { weights } else { &[] },
+        }
+    }
+}
+
+impl<const LOG: bool, const WEIGHTS: bool> Op for ClassLoss<LOG, WEIGHTS> {
+    fn name(&self) -> &'static str {
+        if LOG { "nll_loss" } else { "cross_entropy" }
+    }
+
+    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
+        let expected = if WEIGHTS { 3 } else { 2 };
+        if operands.len() != expected {
+            return Err(ShapeError::Operands { expected });
+        }
+        shape_of(operands, attrs, !LOG)
+    }
+
+    fn forward(&self, cx: &mut Forward<'_>) {
+        let (attrs, shape) = (cx.attrs(), cx.operand_shape(0));
+        let (operands, out) = cx.split();
+        let all = Self::with(attrs, &shape, operands);
+        if all.settings.reduction == Reduction::None {
+            // Of no classes, nothing is known.
+            out.fill(f32::NAN);
+            for (to, loss) in out.iter_mut().zip(all.losses()) {
+                *to = loss;
+            }
+        } else if let [loss, ..] = out {
+            let mut sum = Running::of(all.rows.count());
+            all.losses().for_each(|loss| sum.add(loss));
+            *loss = sum.sum() / all.divisor();
+        }
+    }
+
+    fn backward(&self, cx: &mut Backward<'_>) {
+        let (attrs, shape) = (cx.attrs(), cx.operand_shape(0));
+        let operands = [cx.operand(0), cx.operand(1), cx.operand(2)];
+        let all = Self::with(attrs, &shape, operands);
+        let divisor = all.divisor();
+        // A gradient for all rows, or one for each.
+        let each = all.settings.reduction == Reduction::None;
+        let of_row = |g: &[f32], row: usize| {
+            let g = if each { g.get(row) } else { g.first() };
+            g.copied().unwrap_or_default() / divisor
+        };
+        if let Some(grad) = cx.grad(0) {
+            for (row, start) in all.rows.starts().enumerate() {
+                let s = of_row(grad.output, row);
+                all.send_row(row, start, s, grad.operand, grad.acc);
+            }
+        }
+        if !all.probabilities {
+            no_gradient(cx, 1);
+        } else if let Some(grad) = cx.grad(1) {
+            for (row, start) in all.rows.starts().enumerate() {
+                let s = of_row(grad.output, row);
+                all.send_row_to_targets(start, s, grad.operand, grad.acc);
+            }
+        }
+        no_gradient(cx, 2);
+    }
+}

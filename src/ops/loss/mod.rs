@@ -1,0 +1,249 @@
+//! Losses, a file each: one node, one pass over the data, no buffers in between.
+//!
+//! | PyTorch | settings | short form |
+//! | --- | --- | --- |
+//! | `MSELoss` | [`MseLoss`] | [`Var::mse`] |
+//! | `L1Loss` | [`L1Loss`] | [`Var::l1_loss`] |
+//! | `SmoothL1Loss` | [`SmoothL1Loss`] | [`Var::smooth_l1_loss`] |
+//! | `HuberLoss` | [`HuberLoss`] | [`Var::huber_loss`] |
+//! | `BCELoss` | [`BceLoss`] | [`Var::binary_cross_entropy`] |
+//! | `BCEWithLogitsLoss` | [`BceWithLogitsLoss`] | [`Var::binary_cross_entropy_with_logits`] |
+//! | `CrossEntropyLoss` | [`CrossEntropyLoss`] | [`Var::cross_entropy`] |
+//! | `NLLLoss` | [`NllLoss`] | [`Var::nll_loss`] |
+//!
+//! The first six are losses of pairs of elements. What happens to a pair is said once, by
+//! [`Loss`], for the tape and for [functions of one
+//! sample](crate::function::Function::mean_loss). Sums are in the order of
+//! [`kernel::sum`](crate::kernel::sum).
+//!
+//! ```
+//! use baregrad::ops::loss::{HuberLoss, Reduction};
+//! # let mut arena = baregrad::Arena::<64, 16>::new();
+//! # let tape = arena.tape();
+//! let x = tape.param(&[0.25, 3.0], [2]);
+//! let target = tape.input(&[0.0, 0.0], [2]);
+//! // PyTorch: HuberLoss(delta=0.5, reduction='sum')(x, target)
+//! let loss = HuberLoss::new().delta(0.5).reduction(Reduction::Sum).of(x, target);
+//! assert_eq!(loss.item()?, 0.03125 + 1.375);
+//! tape.backward(loss)?;
+//! assert_eq!(*x.grad()?, [0.25, 0.5]);
+//! # Ok::<(), baregrad::Error>(())
+//! ```
+
+mod bce;
+mod bce_with_logits;
+mod class;
+mod cross_entropy;
+mod elements;
+mod huber;
+mod l1;
+mod mse;
+mod nll;
+mod rows;
+mod smooth_l1;
+
+use core::panic::Location;
+
+pub use bce::{Bce, BceLoss};
+pub use bce_with_logits::{BceWithLogits, BceWithLogitsLoss};
+pub use cross_entropy::CrossEntropyLoss;
+pub use elements::Criterion;
+pub use huber::{Huber, HuberLoss};
+pub use l1::{Absolute, L1Loss};
+pub use mse::{Mse, MseLoss, Squared};
+pub use nll::NllLoss;
+pub use smooth_l1::{SmoothL1, SmoothL1Loss};
+
+use super::Entry;
+use super::arithmetic::MulOp;
+use super::stretch::{Alike, stretched_as};
+use crate::kernel::Lanes;
+use crate::op::{Attrs, Op};
+use crate::shape::ShapeError;
+use crate::var::Var;
+
+/// Every loss, file by file.
+pub(super) const ENTRIES: &[Entry] = &[
+    mse::ENTRY,
+    l1::ENTRY,
+    smooth_l1::ENTRY,
+    huber::ENTRY,
+    bce::ENTRY,
+    bce_with_logits::ENTRY,
+    bce_with_logits::POS_WEIGHT,
+    cross_entropy::ENTRY,
+    cross_entropy::PROBABILITIES,
+    nll::ENTRY,
+];
+
+/// What becomes of the losses of single elements, or of rows: PyTorch's `reduction`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// Their mean.
+    #[default]
+    Mean,
+    /// Their sum.
+    Sum,
+    /// Nothing: there is a loss for each.
+    None,
+}
+
+impl Reduction {
+    /// The bits of a tag that hold it.
+    const BITS: u32 = 3;
+
+    const fn tag(self) -> u32 {
+        self as u32
+    }
+
+    const fn of(attrs: &Attrs) -> Self {
+        match attrs.tag & Self::BITS {
+            0 => Reduction::Mean,
+            1 => Reduction::Sum,
+            _ => Reduction::None,
+        }
+    }
+
+    /// Losses times weights, by operations, where a node has no operand left for these. The
+    /// mean is that over all losses.
+    #[track_caller]
+    fn weighted<'t>(self, losses: Var<'t>, weights: Var<'t>) -> Var<'t> {
+        let weights = stretched_as(weights, losses);
+        let losses = losses.tape().apply_plain(&Alike(MulOp), &[losses, weights]);
+        match self {
+            Reduction::Mean => losses.mean(),
+            Reduction::Sum => losses.sum(),
+            Reduction::None => losses,
+        }
+    }
+}
+
+/// A loss of one prediction and its target, with the numbers it is set by. Its mean over
+/// samples is taken by [`mean_loss`](crate::function::Function::mean_loss) of a function,
+/// and by a [`Criterion`] of a tape.
+///
+/// ```
+/// use baregrad::ops::loss::{Loss, Squared};
+/// let (prediction, target) = (3.0, 5.0);
+/// assert_eq!(Squared.of(prediction, target), 4.0);
+/// assert_eq!(Squared::FACTOR * Squared.slope(prediction, target), -4.0);
+/// ```
+///
+/// One of your own is a few lines, and is fused into a function like the others:
+///
+/// ```
+/// use baregrad::function::{Function, models::Line};
+/// use baregrad::kernel::{Lanes, math};
+/// use baregrad::ops::loss::Loss;
+///
+/// /// `ln cosh(prediction - target)`
+/// #[derive(Clone, Copy, Default)]
+/// struct LogCosh;
+///
+/// impl Loss for LogCosh {
+///     const NAME: &'static str = "log_cosh";
+///     fn of<L: Lanes>(self, prediction: L, target: L) -> L {
+///         let d = prediction - target;
+///         d + math::softplus(d * L::splat(-2.0)) - L::splat(core::f32::consts::LN_2)
+///     }
+///     fn slope<L: Lanes>(self, prediction: L, target: L) -> L {
+///         math::tanh(prediction - target)
+///     }
+/// }
+///
+/// # let mut arena = baregrad::Arena::<32, 8>::new();
+/// # let tape = arena.tape();
+/// let (x, target) = (tape.input(&[1.0, 2.0], [2]), tape.input(&[2.0, 7.0], [2]));
+/// let p = tape.param(&[2.0, 0.0], [2]);
+/// let loss = Line::mean_loss(LogCosh, x, p, target);
+/// assert!((loss.item()? - 1.3156).abs() < 1e-4);
+/// # Ok::<(), baregrad::Error>(())
+/// ```
+pub trait Loss: Copy + Default + Sync + 'static {
+    /// PyTorch's name for it, for errors.
+    const NAME: &'static str;
+    /// As [`Map::SHORT`](crate::kernel::Map::SHORT): 0 is better for one that takes many
+    /// operations.
+    const SHORT: usize = 16;
+    /// A factor of the [slope](Self::slope), which is multiplied once and not for each sample.
+    const FACTOR: f32 = 1.0;
+    /// Whether gradients flow to the data of a function as well; see
+    /// [`DataGrads`](crate::function::DataGrads).
+    const DATA_GRADS: bool = false;
+    /// Whether a [`Criterion`] divides a weighted mean by the sum of the weights, and not by
+    /// the number of elements.
+    const MEAN_BY_WEIGHTS: bool = false;
+    /// The loss of one sample.
+    fn of<L: Lanes>(self, prediction: L, target: L) -> L;
+    /// Its derivative by the prediction, but for [`FACTOR`](Self::FACTOR).
+    fn slope<L: Lanes>(self, prediction: L, target: L) -> L;
+    /// Its derivative by the target, but for the factor: that by the prediction with the
+    /// other sign, unless the loss is no function of their difference.
+    #[inline(always)]
+    fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
+        -self.slope(prediction, target)
+    }
+    /// The numbers that it is set by, in the first two words of an operation's attributes.
+    /// Only a loss of no size has none.
+    #[inline(always)]
+    fn pack(self) -> Attrs {
+        const {
+            assert!(
+                size_of::<Self>() == 0,
+                "a loss with settings must pack them"
+            )
+        };
+        Attrs::NONE
+    }
+    /// The loss that [`pack`](Self::pack) packed.
+    #[inline(always)]
+    fn unpack(_: &Attrs) -> Self {
+        const {
+            assert!(
+                size_of::<Self>() == 0,
+                "a loss with settings must unpack them"
+            )
+        };
+        Self::default()
+    }
+    /// Refuses settings that are out of range.
+    ///
+    /// # Errors
+    /// What was expected of them.
+    #[inline(always)]
+    fn check(self) -> Result<(), ShapeError> {
+        Ok(())
+    }
+}
+
+/// Gradients do not flow to weights. If they should, they are refused when recorded.
+#[track_caller]
+fn refuse_trained<'t>(op: &'static dyn Op, target: Var<'t>, weights: Var<'t>) -> Option<Var<'t>> {
+    let is_trained = weights.tape().is_grad_enabled() && weights.requires_grad();
+    is_trained.then(|| {
+        refuse(
+            op,
+            target,
+            weights,
+            "no gradient flows to weights: see detach",
+        )
+    })
+}
+
+/// Fails, and says why, of which operation and shapes, and where.
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(crate) fn refuse<'t>(
+    op: &'static dyn Op,
+    x: Var<'t>,
+    y: Var<'t>,
+    why: &'static str,
+) -> Var<'t> {
+    let shapes = [x.shape(), y.shape()];
+    let tape = x.tape();
+    if let Ok(state) = tape.look() {
+        state.fail_shapes(ShapeError::Other(why), &shapes);
+    }
+    tape.keep(op.name(), Location::caller())
+}

@@ -1,0 +1,72 @@
+//! Rows of classes in a tensor: its only axis, or the second of more.
+
+use crate::shape::Shape;
+
+/// Along which axis the classes are.
+pub(super) fn axis_of(x: &Shape) -> usize {
+    usize::from(x.rank() > 1)
+}
+
+/// The rows of classes in a tensor.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) outer: usize,
+    pub(super) classes: usize,
+    pub(super) inner: usize,
+}
+
+impl Rows {
+    /// Those of a tensor of this shape; none if it is empty, whatever the sizes.
+    pub(super) fn of(x: &Shape) -> Self {
+        let [outer, classes, inner] = x.around(axis_of(x));
+        let outer = if x.numel() == 0 { 0 } else { outer };
+        Rows {
+            outer,
+            classes,
+            inner,
+        }
+    }
+
+    pub(super) fn count(self) -> usize {
+        self.outer * self.inner
+    }
+
+    /// The places of the first element of each row.
+    pub(super) fn starts(self) -> impl Iterator<Item = usize> {
+        (0..self.outer).flat_map(move |o| {
+            let first = o * self.classes * self.inner;
+            first..first + self.inner
+        })
+    }
+
+    /// The elements of a row, from the place of the first.
+    pub(super) fn row(self, x: &[f32], start: usize) -> impl Iterator<Item = f32> + Clone {
+        let row = x.get(start..).unwrap_or_default().iter();
+        row.step_by(self.inner.max(1)).take(self.classes).copied()
+    }
+
+    /// The elements of a row, to be changed.
+    pub(super) fn row_mut(self, x: &mut [f32], start: usize) -> impl Iterator<Item = &mut f32> {
+        let row = x.get_mut(start..).unwrap_or_default().iter_mut();
+        row.step_by(self.inner.max(1)).take(self.classes)
+    }
+
+    /// The class that a target says; `None` for none that there is: neither a whole number
+    /// from 0 to the last, nor in range.
+    pub(super) fn class(self, target: f32) -> Option<usize> {
+        // A cast saturates, and of NaN is 0.
+        let class = target as usize;
+        (class as f32 == target && class < self.classes).then_some(class)
+    }
+}
+
+/// The weights of classes: 1 for each, if there are none.
+pub(super) fn weights(of: &[f32], classes: usize) -> impl Iterator<Item = f32> + Clone {
+    let ones = if of.is_empty() { classes } else { 0 };
+    of.iter().copied().chain(core::iter::repeat_n(1.0, ones))
+}
+
+/// The weight of a class.
+pub(super) fn weight(of: &[f32], class: usize) -> f32 {
+    of.get(class).copied().unwrap_or(1.0)
+}

@@ -1,0 +1,189 @@
+//! Passes: results are computed again, and gradients collected.
+
+use super::failure::Failed;
+use super::params::{Collected, Purpose};
+use super::state::{NEVER, State, UNWINDS};
+use crate::error::ErrorKind;
+use crate::op::{Backward, Forward, Node, Stamp};
+
+impl State<'_> {
+    #[inline]
+    pub(crate) fn replay(&mut self) -> Result<(), Failed> {
+        if let Some(take_over) = self.take_over {
+            take_over(self)?;
+        }
+        if UNWINDS {
+            self.outdated_from = 0;
+        }
+        Forward::run(&self.nodes, self.first_op, &mut self.floats);
+        self.outdated_from = NEVER;
+        Ok(())
+    }
+
+    /// Refuses what depends on no parameter, or has another length than a gradient: a
+    /// single number, if none is given.
+    pub(crate) fn expect_differentiable(
+        &self,
+        node: &Node,
+        gradient: Option<&[f32]>,
+    ) -> Result<(), Failed> {
+        if !node.has(Node::REQUIRES_GRAD) {
+            Err(self.fail(ErrorKind::NoGradient))
+        } else if let Some(gradient) = gradient {
+            self.expect_length(&node.tensor.shape, gradient)
+        } else if node.len() != 1 {
+            Err(self.not_scalar(node))
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn not_scalar(&self, node: &Node) -> Failed {
+        self.fail(ErrorKind::NotScalar {
+            shape: node.tensor.shape,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn backward(&mut self, loss: Stamp, gradient: Option<&[f32]>) -> Result<(), Failed> {
+        if self.planned != loss
+            || self.seed_len != gradient.map_or(1, <[f32]>::len)
+            || self.outdated_from <= self.stamps.id(loss)
+        {
+            self.prepare(loss, gradient)?;
+            if self.planned != loss {
+                return Ok(());
+            }
+        }
+        let starts_anew = self.collected.get() == Collected::NONE;
+        if starts_anew {
+            self.collected.set(self.reached);
+        }
+        // Should an operation unwind, gradients are half done: they are forgotten.
+        let collected = self.collected.get();
+        if UNWINDS {
+            self.collected.set(Collected::NONE);
+        }
+        match gradient {
+            None => {
+                if let Some(seed) = self.floats.get_mut(self.seed) {
+                    *seed = 1.0;
+                }
+            }
+            Some(gradient) => {
+                let seed = self.floats.get_mut(self.seed..).unwrap_or_default();
+                for (to, g) in seed.iter_mut().take(self.seed_len).zip(gradient) {
+                    *to = *g;
+                }
+            }
+        }
+
+        Backward::run(
+            &self.nodes,
+            self.first_planned,
+            &mut self.floats,
+            starts_anew,
+        );
+        if UNWINDS {
+            self.collected.set(collected);
+        }
+        Ok(())
+    }
+
+    /// Refuses what has no gradients, and plans them. A loss that is itself a parameter
+    /// has only its own to collect, and that is done here.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn prepare(&mut self, stamp: Stamp, gradient: Option<&[f32]>) -> Result<(), Failed> {
+        let loss = self.find(stamp)?;
+        let node = self.nodes.at(loss);
+        self.expect_differentiable(node, gradient)?;
+        let is_param = node.op.is_none();
+        if !is_param {
+            if self.outdated_from <= self.id(loss) {
+                return Err(self.fail(ErrorKind::NotReplayed));
+            }
+            if self.planned == stamp {
+                return Ok(());
+            }
+        }
+        if is_param || self.collected.get() != Collected::NONE {
+            self.mark_written();
+        }
+        if !is_param {
+            return self.plan(loss);
+        }
+        self.forget_plan(); // it would not know of the mark
+        let node = self.nodes.at(loss);
+        node.set(Node::WRITTEN);
+        let range = self.grad_range(node);
+        let to = self.floats.part(range.start, range.len());
+        for (to, g) in to.iter_mut().zip(gradient.unwrap_or(&[1.0])) {
+            *to += g;
+        }
+        Ok(())
+    }
+
+    /// Marks the parameters that hold gradients, before another plan, and prepares
+    /// the others for gradients to be added: they get the identity of addition.
+    pub(super) fn mark_written(&mut self) {
+        let _ = self.settle(Purpose::Add);
+        self.collected.set(Collected::WRITTEN);
+    }
+
+    /// Fills the gradients of parameters that no backward pass has reached with what
+    /// changes nothing: of a sum, or of a step. A step refuses the first parameter that
+    /// may not go without, and says where that was made. Looks at all nodes: no longer
+    /// than a replay takes.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Failed> {
+        let collected = self.collected.get().0;
+        let (mut number, mut place) = (0, self.param_floats);
+        for param in self.nodes.iter().filter(|node| node.has(Node::PARAM)) {
+            if param.has(collected) {
+                param.set(Node::WRITTEN);
+            } else {
+                param.clear(Node::WRITTEN);
+                if purpose == Purpose::Step && !param.has(Node::ALLOW_UNUSED) {
+                    let failed = self.unused(number, &param.tensor.shape);
+                    self.failure.set_place(None, param.at);
+                    return Err(failed);
+                }
+                let nothing = f32::from_bits(purpose as u32);
+                self.floats.part(place, param.len()).fill(nothing);
+            }
+            number += 1;
+            place += param.len();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn zero_grad(&self) {
+        self.collected.set(Collected::NONE);
+    }
+
+    /// Whether `backward` has reached every parameter, seen at a glance: if not, it
+    /// may have all the same.
+    #[inline]
+    pub(super) fn every_param_has_grad(&self) -> bool {
+        self.collected.get() == Collected::ALL
+    }
+
+    pub(super) fn outdated_from(&self) -> usize {
+        self.outdated_from
+    }
+
+    pub(super) fn set_outdated_from(&mut self, id: usize) {
+        self.outdated_from = id;
+    }
+
+    /// After a step, what depends on parameters is older than they are.
+    #[inline]
+    pub(super) fn outdate_results(&mut self) {
+        self.outdated_from = self.outdated_from.min(self.first_trained);
+    }
+}

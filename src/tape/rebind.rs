@@ -1,0 +1,202 @@
+//! Rebinding: inputs show other data, and leaves in the arena hold other values.
+//!
+//! Data of as many rows are shown at once. Of another number of rows, they wait for the next
+//! replay, so that several inputs can be rebound before shapes are found again.
+
+use core::hint::black_box;
+use core::mem;
+
+use super::failure::Failed;
+use super::state::State;
+use crate::error::ErrorKind;
+use crate::op::{Node, NodePtr, Operand, RawSlice};
+
+impl<'t> State<'t> {
+    pub(crate) fn rebind(&mut self, input: NodePtr, data: &'t [f32]) -> Result<(), Failed> {
+        let node = self.input(self.nodes.at(input))?;
+        if data.len() == node.len() {
+            let node = self.nodes.at_mut(input);
+            node.tensor.values = RawSlice::of_input(data);
+            node.clear(Node::PENDING);
+            if node.has(Node::VIEWED) {
+                self.follow_sources();
+            }
+        } else {
+            let row = node.tensor.shape.row_numel();
+            let rows = data.len().checked_div(row).unwrap_or(0);
+            let most = (node.cap as usize).checked_div(row).unwrap_or(0);
+            if node.tensor.shape.rank() == 0 || rows == 0 || rows * row != data.len() || rows > most
+            {
+                return Err(self.fail(ErrorKind::Rows {
+                    found: data.len(),
+                    row,
+                    most,
+                }));
+            }
+            let node = self.nodes.at_mut(input);
+            node.set_waiting(RawSlice::of_input(data));
+            node.set(Node::PENDING);
+            self.take_over = Some(Self::take_over_pending);
+        }
+        // Which later results depend on it is not worth finding out: all may.
+        self.outdated_from = self.outdated_from.min(self.id(input));
+        Ok(())
+    }
+
+    pub(super) fn input<'a>(&self, node: &'a Node) -> Result<&'a Node, Failed> {
+        if node.is_input() {
+            Ok(node)
+        } else {
+            Err(self.fail(ErrorKind::NotInput))
+        }
+    }
+
+    /// An input's values per row, and the rows that were recorded; both 0 if there are none.
+    pub(crate) fn input_rows(&self, node: &Node) -> Result<(usize, usize), Failed> {
+        let node = self.input(node)?;
+        if node.tensor.shape.rank() == 0 || node.cap == 0 {
+            return Ok((0, 0));
+        }
+        let row = node.tensor.shape.row_numel();
+        let rows = (node.cap as usize).checked_div(row).unwrap_or(0);
+        Ok((row, rows))
+    }
+
+    pub(super) fn write(&mut self, leaf: NodePtr, values: &[f32]) -> Result<(), Failed> {
+        let node = self.nodes.at(leaf);
+        if node.op.is_some() || node.has(Node::BORROWED) {
+            return Err(self.fail(ErrorKind::NotLeaf));
+        }
+        self.expect_length(&node.tensor.shape, values)?;
+        let place = self.floats.place(node.tensor.values);
+        copy(values, self.floats.part(place, values.len()));
+        self.outdated_from = self.outdated_from.min(self.id(leaf));
+        Ok(())
+    }
+
+    /// Overwrites a leaf in the arena, one value after the other.
+    pub(crate) fn overwrite(
+        &mut self,
+        leaf: NodePtr,
+        values: &mut dyn Iterator<Item = f32>,
+    ) -> Result<(), Failed> {
+        let tensor = self.nodes.at(leaf).tensor;
+        let place = self.floats.place(tensor.values);
+        let to = self.floats.part(place, tensor.shape.numel());
+        for (to, value) in to.iter_mut().zip(values) {
+            *to = value;
+        }
+        self.outdated_from = self.outdated_from.min(self.id(leaf));
+        Ok(())
+    }
+
+    /// Tells views where their sources are, after some moved.
+    pub(super) fn follow_sources(&mut self) {
+        for ptr in self.nodes.ptrs() {
+            let view = self.nodes.at(ptr);
+            let [source, ..] = view.operands;
+            if view.has(Node::VIEW) {
+                let values = self.nodes.tensor(source).values;
+                self.nodes.at_mut(ptr).tensor.values = values;
+            }
+        }
+    }
+
+    /// Runs the shape rules for inputs that were rebound with another batch
+    /// size. If one refuses, or unwinds, those rebinds are undone. After it has unwound,
+    /// the next replay finds all shapes again.
+    #[cold]
+    pub(super) fn take_over_pending(&mut self) -> Result<(), Failed> {
+        self.forget_plan();
+        self.exchange_pending();
+        let exchanged = Exchanged(self);
+        let result = exchanged.0.run_shape_rules();
+        mem::forget(exchanged);
+        if result.is_err() {
+            self.exchange_pending();
+        }
+        self.clear_pending();
+        if result.is_err() {
+            // These shapes were accepted before.
+            let _ = self.run_shape_rules();
+        }
+        self.take_over = None;
+        result
+    }
+
+    pub(super) fn clear_pending(&mut self) {
+        for node in self.nodes.iter_mut() {
+            node.clear(Node::PENDING);
+        }
+    }
+
+    /// Exchanges the data of inputs and those that are to come.
+    pub(super) fn exchange_pending(&mut self) {
+        for node in self.nodes.iter_mut() {
+            if node.has(Node::PENDING) {
+                let (old, new) = (node.tensor.values, node.waiting());
+                node.show_rows(new);
+                node.set_waiting(old);
+            }
+        }
+    }
+
+    pub(super) fn run_shape_rules(&mut self) -> Result<(), Failed> {
+        for ptr in self.nodes.ptrs() {
+            if let Err(failed) = self.apply_shape_rule(ptr) {
+                let node = self.nodes.at(ptr);
+                self.failure.set_place(node.op.map(|op| op.name()), node.at);
+                return Err(failed);
+            }
+        }
+        self.follow_sources();
+        Ok(())
+    }
+
+    /// Finds the shape of a result again, after those of its operands changed.
+    pub(super) fn apply_shape_rule(&mut self, ptr: NodePtr) -> Result<(), Failed> {
+        let node = self.nodes.at(ptr);
+        let Some(op) = node.op else {
+            return Ok(());
+        };
+        let (operands, cap, mut values) = (node.operands, node.cap as usize, node.tensor.values);
+        let count = operands.iter().take_while(|o| **o != Operand::NONE);
+        let shape = self.infer_shape(op, operands, count.count(), ptr)?;
+        let len = shape.numel();
+        if self.nodes.at(ptr).has(Node::VIEW) {
+            // It gets its source's values.
+            let [source, ..] = operands;
+            self.expect_view(source, &shape)?;
+        } else if len > cap {
+            return Err(self.fail(ErrorKind::Length {
+                expected: cap,
+                found: len,
+            }));
+        } else {
+            values = self.floats.raw_slice(self.floats.place(values), len);
+        }
+        let node = self.nodes.at_mut(ptr);
+        (node.tensor.shape, node.tensor.values) = (shape, values);
+        Ok(())
+    }
+}
+
+/// Inputs that show what they waited for. If a shape rule unwinds, that is undone.
+struct Exchanged<'a, 't>(&'a mut State<'t>);
+
+impl Drop for Exchanged<'_, '_> {
+    fn drop(&mut self) {
+        self.0.exchange_pending();
+        self.0.clear_pending();
+        self.0.follow_sources();
+    }
+}
+
+/// One by one and unseen by the compiler, which would call `memcpy` instead: a library
+/// of its own on a microcontroller, for something that is seldom done.
+#[cold]
+fn copy(from: &[f32], to: &mut [f32]) {
+    for (to, x) in to.iter_mut().zip(from) {
+        *to = black_box(*x);
+    }
+}

@@ -1,0 +1,361 @@
+//! Recording: leaves and operations are given nodes and floats.
+
+use core::cell::Cell;
+use core::hint::black_box;
+use core::mem;
+use core::panic::Location;
+
+use super::Tape;
+use super::failure::Failed;
+use super::params::Collected;
+use super::state::State;
+use crate::error::{ErrorKind, MAX_OPERANDS, Operands};
+use crate::kernel::Level;
+use crate::op::{Attrs, Forward, Node, NodePtr, Op, Operand, RawSlice, Stamp};
+use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
+
+/// The most elements a tensor has: its node keeps their number in 32 bits.
+const MAX_ELEMENTS: u32 = u32::MAX;
+
+/// A value in the arena that is not computed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaf {
+    Constant,
+    /// Trainable.
+    Param,
+}
+
+impl Leaf {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Leaf::Param => "param",
+            Leaf::Constant => "constant",
+        }
+    }
+}
+
+/// What a leaf starts with, by position. Not generic: one copy of the code around it.
+pub(super) type Value<'a> = &'a mut dyn FnMut(usize) -> f32;
+
+impl<'t> State<'t> {
+    /// A leaf in the arena, `values` being the slice that `value` reads, if it reads one.
+    /// (Apart, and not either of the two: firmware without one is linked without it.)
+    pub(super) fn add(
+        &mut self,
+        leaf: Leaf,
+        shape: &Shape,
+        value: Value<'_>,
+        values: Option<&[f32]>,
+        at: &'static Location<'static>,
+    ) -> Result<Stamp, Failed> {
+        if let Some(values) = values {
+            self.expect_length(shape, values)?;
+        }
+        let len = shape.numel();
+        let gradient = if leaf == Leaf::Param { len } else { 0 };
+        let ptr = self.reserve(len.saturating_add(gradient))?;
+        let (place, flags) = match leaf {
+            Leaf::Constant => {
+                self.bottom -= len;
+                (self.bottom, 0)
+            }
+            Leaf::Param => {
+                let place = self.param_floats;
+                // Gradients already collected move.
+                if self.collected.get() != Collected::NONE {
+                    move_up(self.floats.part(place, place + len), len);
+                    if self.collected.get() == Collected::ALL {
+                        self.collected.set(Collected::PLANNED);
+                    }
+                }
+                self.param_floats += len;
+                (place, Node::PARAM | Node::REQUIRES_GRAD)
+            }
+        };
+        let slice = self.floats.raw_slice(place, len);
+        let stamp = self.push_leaf(ptr, slice, len, flags, shape, at);
+        let last = Last::of(self);
+        let to = last.state.floats.part(place, len).iter_mut();
+        if Level::VECTORS
+            && let Some(values) = values
+        {
+            // Without a call for each of them. Flash is not scarce there.
+            to.zip(values).for_each(|(to, x)| *to = *x);
+        } else {
+            to.enumerate().for_each(|(i, to)| *to = value(i));
+        }
+        mem::forget(last);
+        Ok(stamp)
+    }
+
+    /// Data that stay where they are.
+    pub(super) fn add_input(
+        &mut self,
+        data: &'t [f32],
+        shape: &Shape,
+        at: &'static Location<'static>,
+    ) -> Result<Stamp, Failed> {
+        self.expect_length(shape, data)?;
+        if u32::try_from(data.len()).is_err() {
+            return Err(self.fail(ErrorKind::TooLong {
+                most: MAX_ELEMENTS,
+                found: data.len(),
+            }));
+        }
+        let ptr = self.reserve(0)?;
+        let values = RawSlice::of_input(data);
+        Ok(self.push_leaf(ptr, values, data.len(), Node::BORROWED, shape, at))
+    }
+
+    /// Takes the next node into use for a leaf.
+    #[inline(always)]
+    pub(super) fn push_leaf(
+        &mut self,
+        ptr: NodePtr,
+        values: RawSlice,
+        len: usize,
+        flags: u16,
+        shape: &Shape,
+        at: &'static Location<'static>,
+    ) -> Stamp {
+        let node = self.nodes.at_mut(ptr);
+        (node.op, node.saved) = (None, 0);
+        (node.tensor.values, node.cap) = (values, len as u32);
+        node.flags.set(flags);
+        self.push(ptr, shape, at)
+    }
+
+    /// The next node, if there is one and `more` floats fit beside everything
+    /// that must stay.
+    pub(super) fn reserve(&self, more: usize) -> Result<NodePtr, Failed> {
+        let needed = self.used().saturating_add(more);
+        if needed > self.floats.len() {
+            return Err(self.fail(ErrorKind::Floats {
+                needed,
+                capacity: self.floats.len(),
+            }));
+        }
+        self.nodes.free().ok_or_else(|| self.no_nodes())
+    }
+
+    pub(super) fn no_nodes(&self) -> Failed {
+        self.fail(ErrorKind::Nodes {
+            capacity: self.nodes.capacity(),
+        })
+    }
+
+    /// Refuses more floats or nodes than there is room for.
+    pub(crate) fn expect_room(&self, floats: usize, nodes: usize) -> Result<(), Failed> {
+        self.reserve(floats)?;
+        if nodes > self.nodes.capacity() - self.nodes.len() {
+            return Err(self.no_nodes());
+        }
+        Ok(())
+    }
+
+    /// Takes the next node into use, now that it is filled.
+    #[inline(never)]
+    pub(super) fn push(
+        &mut self,
+        ptr: NodePtr,
+        shape: &Shape,
+        at: &'static Location<'static>,
+    ) -> Stamp {
+        let stamp = self.stamps.stamp(self.nodes.len());
+        let node = self.nodes.at_mut(ptr);
+        (node.stamp, node.at) = (stamp, Some(at));
+        node.next.set(None);
+        node.tensor.shape = *shape;
+        self.nodes.grow();
+        self.forget_plan();
+        stamp
+    }
+
+    pub(super) fn record(
+        &mut self,
+        tape: &Tape<'t>,
+        op: &'static dyn Op,
+        vars: &[Var<'t>],
+        attrs: &Attrs,
+        grad_enabled: bool,
+        at: &'static Location<'static>,
+    ) -> Result<Stamp, Failed> {
+        if vars.len() > MAX_OPERANDS {
+            return Err(self.fail_shapes(
+                ShapeError::Operands {
+                    expected: MAX_OPERANDS,
+                },
+                &[],
+            ));
+        }
+        // Until it is pushed, the node is not in use.
+        let (id, ptr) = match self.reserve(0) {
+            // Another reason says more, where flash is not scarce.
+            Err(_) if Level::VECTORS => return Err(self.fail_full(tape, op, vars, attrs)),
+            ptr => (self.nodes.len(), ptr?),
+        };
+        let mut operands = [Operand::NONE; MAX_OPERANDS];
+        let mut flags = 0;
+        for (operand, var) in operands.iter_mut().zip(vars) {
+            let found = self.find(tape.stamp(*var))?;
+            *operand = found.operand();
+            flags |= self.nodes.at(found).flags.get() & Node::REQUIRES_GRAD;
+        }
+        if !grad_enabled {
+            flags = 0;
+        }
+        self.nodes.at_mut(ptr).attrs = *attrs;
+        let shape = self.infer_shape(op, operands, vars.len(), ptr)?;
+
+        let [first, ..] = operands;
+        let source = first.ptr().filter(|_| op.is_view());
+        let (values, cap, saved) = match source {
+            Some(source) => {
+                // Where flash is scarce, the gradient that a view of another number of
+                // elements can be given is still no longer than its source.
+                if Level::VECTORS {
+                    self.expect_view(first, &shape)?;
+                }
+                let source = self.nodes.at(source);
+                source.set(Node::VIEWED);
+                flags |= Node::VIEW | source.flags.get() & Node::BORROWED;
+                (source.tensor.values, source.cap, 0)
+            }
+            None => {
+                let (len, saved) = (shape.numel(), op.saves());
+                let room = len.saturating_add(saved.into());
+                self.reserve(room)?;
+                self.bottom -= room;
+                (self.floats.raw_slice(self.bottom, len), len as u32, saved)
+            }
+        };
+        let node = self.nodes.at_mut(ptr);
+        (node.op, node.operands, node.saved) = (Some(op), operands, saved);
+        (node.tensor.values, node.cap) = (values, cap);
+        node.flags.set(flags);
+        let stamp = self.push(ptr, &shape, at);
+        if flags & Node::REQUIRES_GRAD != 0 {
+            self.first_trained = self.first_trained.min(id);
+        }
+        if flags & Node::VIEW == 0 {
+            self.append(ptr);
+            let last = Last::of(self);
+            Forward::run_one(op, last.state.nodes.at(ptr), &mut last.state.floats);
+            mem::forget(last);
+        }
+        Ok(stamp)
+    }
+
+    /// Refuses an operation for which there is no node: for that, or for what else is wrong.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fail_full(
+        &self,
+        tape: &Tape<'t>,
+        op: &'static dyn Op,
+        vars: &[Var<'t>],
+        attrs: &Attrs,
+    ) -> Failed {
+        let (mut shapes, mut attrs) = ([Shape::SCALAR; MAX_OPERANDS], *attrs);
+        for (to, var) in shapes.iter_mut().zip(vars) {
+            match self.look(tape.stamp(*var)) {
+                Ok(node) => *to = node.tensor.shape,
+                Err(failed) => return failed,
+            }
+        }
+        let shapes = shapes.get(..vars.len()).unwrap_or_default();
+        match (op.shape(shapes, &mut attrs), shapes) {
+            (Err(why), _) => self.fail_shapes(why, shapes),
+            (Ok(shape), [source, ..]) if op.is_view() && shape.numel() != source.numel() => {
+                self.fail_shapes(ShapeError::Reshape, &[*source])
+            }
+            _ => self.no_nodes(),
+        }
+    }
+
+    /// Refuses a view of another number of elements than its source has.
+    pub(super) fn expect_view(&self, source: Operand, shape: &Shape) -> Result<(), Failed> {
+        let source = self.nodes.tensor(source).shape;
+        if shape.numel() == source.numel() {
+            Ok(())
+        } else {
+            Err(self.fail_shapes(ShapeError::Reshape, &[source]))
+        }
+    }
+
+    /// The shape of a result. The rule may also set attributes of its node.
+    pub(super) fn infer_shape(
+        &mut self,
+        op: &dyn Op,
+        operands: [Operand; MAX_OPERANDS],
+        count: usize,
+        result: NodePtr,
+    ) -> Result<Shape, Failed> {
+        // No loop, which would stay one when compiled for size.
+        let [a, b, c] = operands;
+        let shape = |operand| self.nodes.tensor(operand).shape;
+        let shapes = [shape(a), shape(b), shape(c)];
+        let shapes = shapes.get(..count).unwrap_or_default();
+        let shape = op.shape(shapes, &mut self.nodes.at_mut(result).attrs);
+        shape.map_err(|why| self.fail_shapes(why, shapes))
+    }
+
+    /// Runs an operation after all others.
+    pub(super) fn append(&mut self, ptr: NodePtr) {
+        match self.last_op {
+            Some(last) => self.nodes.at(last).next.set(Some(ptr)),
+            None => self.first_op = Some(ptr),
+        }
+        self.last_op = Some(ptr);
+    }
+
+    #[cold]
+    pub(crate) fn fail_shapes(&self, why: ShapeError, shapes: &[Shape]) -> Failed {
+        let mut kind = ErrorKind::Shape {
+            why,
+            operands: Operands::default(),
+        };
+        // Where it is: an error is too large to be passed around while it is made.
+        if let ErrorKind::Shape { operands, .. } = &mut kind {
+            operands.set(shapes);
+        }
+        self.fail(kind)
+    }
+}
+
+/// A state whose last node is not computed yet. If what comes from outside unwinds
+/// meanwhile, it is dropped, and the tape is as before.
+struct Last<'a, 't> {
+    state: &'a mut State<'t>,
+    floats_peak: usize,
+    nodes_peak: usize,
+}
+
+impl<'a, 't> Last<'a, 't> {
+    fn of(state: &'a mut State<'t>) -> Self {
+        Last {
+            floats_peak: state.floats_peak,
+            nodes_peak: state.nodes_peak,
+            state,
+        }
+    }
+}
+
+impl Drop for Last<'_, '_> {
+    fn drop(&mut self) {
+        let state = &mut *self.state;
+        state.truncate(state.nodes.len().saturating_sub(1));
+        (state.floats_peak, state.nodes_peak) = (self.floats_peak, self.nodes_peak);
+    }
+}
+
+/// Moves numbers `by` places up, what was there being lost; as [`copy`] does.
+#[cold]
+#[inline(never)]
+fn move_up(floats: &mut [f32], by: usize) {
+    let floats = Cell::from_mut(floats).as_slice_of_cells();
+    for (to, from) in floats.iter().skip(by).zip(floats).rev() {
+        to.set(black_box(from.get()));
+    }
+}
