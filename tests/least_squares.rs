@@ -14,8 +14,12 @@ mod models;
 mod set;
 
 use baregrad::function;
+use baregrad::function::Function;
 use baregrad::function::models::{Exponential, Line, Logistic, Polynomial, Sphere};
-use baregrad::least_squares::{CurveFit, LevenbergMarquardt, Problem, Row, Solution, Status};
+use baregrad::least_squares::{
+    Counts, CurveFit, FitRows, Held, LevenbergMarquardt, Loss, Outlier, Problem, Recorded,
+    Restarted, Robust, RobustFit, Row, Rows, Sample, Solution, Status, outliers, residual_scale,
+};
 use baregrad::random::{fill_normal, seeded};
 use set::{Precision, Run, Set};
 
@@ -412,4 +416,631 @@ fn polling_is_running_and_can_be_stopped() {
     let cut = LevenbergMarquardt::new(start).max_passes(4).run(&problem);
     assert_eq!((cut.status(), cut.passes()), (Status::MaxPasses, 4));
     assert!(!cut.is_converged());
+}
+
+// ---- linear problems --------------------------------------------------------
+
+#[test]
+fn models_linear_in_their_parameters_are_known() {
+    fn is_linear<F: Function<X, P>, const X: usize, const P: usize>(_: F) -> bool {
+        F::is_linear()
+    }
+    function! { fn Chosen([x], [a, b]) { (a * x).where_(x.lt(x.number(0.5)), b * x.exp() / 3.0) } }
+    function! { fn Kinked([x], [a, b]) { x.where_(a.lt(b), -x) } }
+    function! { fn Larger([x], [a, b]) { a.maximum(b) + x } }
+    function! { fn Ratio([x], [a, b]) { a * x / b } }
+    function! { fn Product([x], [a, b]) { a * (b + x) } }
+    function! { fn Constants([x], [a, b]) { a + b * x.powi(3) / (1.0 + x.exp()) - 2.0 } }
+    assert!(is_linear(Line) && is_linear(Polynomial::<7>) && is_linear(Thermometer));
+    assert!(is_linear(Chosen) && is_linear(Constants));
+    assert!(!is_linear(Kinked) && !is_linear(Larger) && !is_linear(Ratio));
+    assert!(!is_linear(Product) && !is_linear(Exponential) && !is_linear(Sphere));
+}
+
+/// Known to be linear or not, a problem has the same solution.
+#[test]
+fn linear_problems_need_two_passes_and_have_the_same_solution() {
+    struct Unknown<'a>(CurveFit<'a, Thermometer, 1>);
+    impl Problem<2> for Unknown<'_> {
+        type Scalar = f32;
+        fn rows(&self) -> usize {
+            self.0.rows()
+        }
+        fn row(&self, i: usize, p: &[f32; 2]) -> Row<2> {
+            self.0.row(i, p)
+        }
+    }
+    let known = CurveFit::new(Thermometer, &T_U, &T_C);
+    let quick = LevenbergMarquardt::new([1.0, 0.0]).run(&known);
+    let slow = LevenbergMarquardt::new([1.0, 0.0]).run(&Unknown(known));
+    assert_eq!((quick.passes(), slow.passes()), (2, 3));
+    assert_eq!(quick.status(), slow.status());
+    for k in 0..2 {
+        near(quick.params()[k], f64::from(slow.params()[k]), 1.2e-7);
+        let errors = [quick, slow].map(|solution| solution.standard_errors().unwrap()[k]);
+        near(errors[0], f64::from(errors[1]), 3e-7);
+    }
+}
+
+fn near(found: f32, expected: f64, tolerance: f64) {
+    let off = (f64::from(found) - expected).abs();
+    assert!(off <= tolerance * expected.abs(), "{found} {expected}");
+}
+
+// ---- bounds, fixed parameters, sigmas: values of tests/golden/least_squares.py -------------
+
+#[test]
+fn sigmas_are_scipys() {
+    let sigma = [0.5, 1.0, 1.0, 2.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, 2.0];
+    let problem = CurveFit::new(Thermometer, &T_U, &T_C).sigma(&sigma);
+    let solution = LevenbergMarquardt::new([1.0, 0.0]).run(&problem);
+    let relative = solution.standard_errors().unwrap();
+    let absolute = solution.absolute_sigma().standard_errors().unwrap();
+    for (found, expected) in [
+        (solution.params(), [4.97458095, -15.6125756]),
+        (relative, [0.444477648, 1.99033582]),
+        (absolute, [0.201028787, 0.900191039]),
+    ] {
+        for k in 0..2 {
+            near(found[k], expected[k], 5e-7);
+        }
+    }
+}
+
+const NONE: f32 = f32::INFINITY;
+
+#[test]
+fn bounds_are_kept_and_named() {
+    let readings = CurveFit::new(Thermometer, &T_U, &T_C);
+    let at_lower = Status::AtBound { parameter: 1 };
+    let at_upper = Status::AtBound { parameter: 0 };
+    for (start, lower, upper, expected, status, held) in [
+        (
+            [1.0, 0.0],
+            [-NONE, -15.0],
+            [NONE; 2],
+            [4.961748, -15.0],
+            at_lower,
+            [Held::Free, Held::AtLower],
+        ),
+        (
+            [1.0, 0.0],
+            [-NONE; 2],
+            [5.0, NONE],
+            [5.0, -15.4000009],
+            at_upper,
+            [Held::AtUpper, Held::Free],
+        ),
+        (
+            [5.6, -14.0],
+            [5.5, -17.0],
+            [6.0, -10.0],
+            [5.5, -17.0],
+            at_upper,
+            [Held::AtLower, Held::AtLower],
+        ),
+        // Bounds that the minimum does not mind.
+        (
+            [1.0, 0.0],
+            [0.0, -20.0],
+            [6.0, 0.0],
+            [5.36771921, -17.3047855],
+            Status::Converged,
+            [Held::Free; 2],
+        ),
+        // A start outside.
+        (
+            [9.0, 9.0],
+            [0.0, -15.0],
+            [6.0, 0.0],
+            [4.961748, -15.0],
+            at_lower,
+            [Held::Free, Held::AtLower],
+        ),
+    ] {
+        let solution = LevenbergMarquardt::new(start)
+            .bounds(lower, upper)
+            .run(&readings);
+        let name = format!(
+            "{lower:?} {upper:?}: {} {:?}",
+            solution.status(),
+            solution.params()
+        );
+        assert_eq!(
+            (solution.status(), solution.held()),
+            (status, held),
+            "{name}"
+        );
+        assert!(solution.is_converged());
+        for k in 0..2 {
+            near(solution.params()[k], expected[k], 5e-7);
+            assert!(
+                (lower[k]..=upper[k]).contains(&solution.params()[k]),
+                "{name}"
+            );
+            let error = solution.standard_errors().unwrap()[k];
+            assert_eq!(error == 0.0, held[k] != Held::Free, "{name}");
+        }
+    }
+    let text = Status::AtBound { parameter: 1 }.to_string();
+    assert_eq!(text, "converged, with parameter 1 at a bound");
+}
+
+#[test]
+fn bounds_that_are_none_are_named() {
+    let readings = CurveFit::new(Thermometer, &T_U, &T_C);
+    for (lower, upper) in [
+        ([0.0, 2.0], [1.0, 1.0]),
+        ([0.0, f32::NAN], [1.0; 2]),
+        ([0.0; 2], [1.0, f32::NAN]),
+    ] {
+        let solution = LevenbergMarquardt::new([0.5, 0.5])
+            .bounds(lower, upper)
+            .run(&readings);
+        assert_eq!(solution.status(), Status::InvalidBounds { parameter: 1 });
+        assert!(!solution.is_converged());
+    }
+}
+
+const S_X: [f32; 12] = [
+    -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5,
+];
+const S_Y: [f32; 12] = [
+    0.21, 0.3, 0.52, 0.71, 1.02, 1.38, 1.79, 2.11, 2.4, 2.55, 2.76, 2.83,
+];
+
+#[test]
+fn bounds_of_a_curve_are_kept() {
+    let problem = CurveFit::new(Logistic, &S_X, &S_Y);
+    let solution = LevenbergMarquardt::new([2.0, 1.0, 0.0])
+        .bounds([0.0; 3], [2.5, NONE, 1.0])
+        .run(&problem);
+    assert_eq!(solution.status(), Status::AtBound { parameter: 0 });
+    for (k, expected) in [2.5, 1.35767429, 0.212142426].into_iter().enumerate() {
+        near(solution.params()[k], expected, 2e-5);
+    }
+    // In pairs as well.
+    let pairs = LevenbergMarquardt::new([2.0, 1.0, 0.0])
+        .bounds([0.0; 3], [2.5, NONE, 1.0])
+        .run(&problem.in_pairs());
+    assert_eq!(pairs.held(), [Held::AtUpper, Held::Free, Held::Free]);
+    near(pairs.params()[1], 1.35767429, 2e-5);
+}
+
+#[test]
+fn fixed_parameters_stay_and_are_not_estimated() {
+    let readings = CurveFit::new(Thermometer, &T_U, &T_C);
+    for (start, fixed, expected, errors) in [
+        (
+            [1.0, -15.0],
+            [false, true],
+            [4.961748, -15.0],
+            [0.107411694, 0.0],
+        ),
+        (
+            [5.0, 1.0],
+            [true, false],
+            [5.0, -15.4000009],
+            [0.0, 0.572355539],
+        ),
+    ] {
+        let solution = LevenbergMarquardt::new(start).fixed(fixed).run(&readings);
+        assert_eq!(solution.status(), Status::Converged);
+        assert_eq!((solution.degrees_of_freedom(), solution.passes()), (10, 2));
+        for k in 0..2 {
+            near(solution.params()[k], expected[k], 3e-7);
+            near(solution.standard_errors().unwrap()[k], errors[k], 1e-6);
+            let held = if fixed[k] { Held::Fixed } else { Held::Free };
+            assert_eq!(solution.held()[k], held);
+        }
+    }
+    let solution = LevenbergMarquardt::new([2.0, 1.0, 0.0])
+        .fixed([false, true, false])
+        .run(&CurveFit::new(Logistic, &S_X, &S_Y));
+    assert_eq!(solution.status(), Status::Converged);
+    let errors = solution.standard_errors().unwrap();
+    for (k, (p, error)) in [
+        (2.99551124, 0.0169685366),
+        (1.0, 0.0),
+        (0.638969616, 0.0206913905),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        near(solution.params()[k], p, 1e-6);
+        near(errors[k], error, 2e-5);
+    }
+
+    // All of them: nothing is left to do, and residuals are told.
+    let solution = LevenbergMarquardt::new([5.0, -15.0])
+        .fixed([true; 2])
+        .run(&readings);
+    assert_eq!(solution.params(), [5.0, -15.0]);
+    assert!(solution.is_converged());
+    // One row is enough for one parameter.
+    let solution = LevenbergMarquardt::new([1.0, 0.5])
+        .fixed([false, true])
+        .run(&CurveFit::new(Line, &[2.0], &[4.5]));
+    assert_exact(solution, [2.0, 0.5]);
+    // Fixed and bounded.
+    let solution = LevenbergMarquardt::new([2.0, 1.0, 0.0])
+        .bounds([0.0; 3], [2.5, NONE, 1.0])
+        .fixed([false, true, false])
+        .run(&CurveFit::new(Logistic, &S_X, &S_Y));
+    assert_eq!(solution.held()[..2], [Held::AtUpper, Held::Fixed]);
+}
+
+/// A parameter that data say nothing about is named, also if others are held.
+#[test]
+fn undetermined_parameters_are_named_whatever_is_held() {
+    let x = [2.0; 4];
+    let problem = CurveFit::new(Polynomial::<3>, &x, &[1.0, 2.0, 3.0, 4.0]);
+    let solution = LevenbergMarquardt::new([0.0; 3]).run(&problem);
+    assert_eq!(solution.status(), Status::Singular { parameter: 1 });
+    assert_eq!(
+        solution.held(),
+        [Held::Free, Held::Undetermined, Held::Undetermined]
+    );
+    near(solution.params()[0], 2.5, 1e-6);
+    let solution = LevenbergMarquardt::new([0.0; 3])
+        .fixed([true, false, false])
+        .run(&problem);
+    assert_eq!(solution.status(), Status::Singular { parameter: 2 });
+    near(solution.params()[1], 1.25, 1e-6);
+
+    // Two exponentials that are one: not linear, and no better told apart.
+    function! { fn Twice([x], [a, b, c]) { a * (b * x).exp() + c * (b * x).exp() } }
+    let x: [f32; 9] = core::array::from_fn(|i| i as f32 * 0.25);
+    let y = x.map(|x| 2.0 * (-x).exp() + 0.01 * (7.0 * x).sin());
+    let solution = LevenbergMarquardt::new([1.0, -0.8, 1.0]).run(&CurveFit::new(Twice, &x, &y));
+    assert_eq!(solution.status(), Status::Singular { parameter: 2 });
+    assert_eq!(solution.held()[2], Held::Undetermined);
+}
+
+// ---- outliers ---------------------------------------------------------------
+
+fn off_by(row: usize, by: f32) -> [f32; 11] {
+    let mut y = T_C;
+    y[row] += by;
+    y
+}
+
+const LOSSES: [Loss; 4] = [Loss::Huber, Loss::SoftL1, Loss::Cauchy, Loss::Tukey];
+
+/// As defined, with `rho(0) = 0`, `rho'(0) = 1`, and weights that are the derivative.
+#[test]
+fn losses_are_what_they_are_called() {
+    for loss in LOSSES {
+        let rho = |z: f64| match loss {
+            Loss::Huber => {
+                if z <= 1.0 {
+                    z
+                } else {
+                    2.0 * z.sqrt() - 1.0
+                }
+            }
+            Loss::SoftL1 => 2.0 * ((1.0 + z).sqrt() - 1.0),
+            Loss::Cauchy => z.ln_1p(),
+            Loss::Tukey => (1.0 - (1.0 - z.min(1.0)).powi(3)) / 3.0,
+        };
+        assert_eq!((loss.rho(0.0), loss.weight(0.0)), (0.0, 1.0));
+        for z in [1e-6, 0.01, 0.3, 0.9, 0.99, 1.01, 1.7, 4.0, 100.0, 1e6_f32] {
+            // What f64 loses of a small z is in the tolerance.
+            near(loss.rho(z), rho(f64::from(z)), 3e-7 + 1e-15 / f64::from(z));
+            let step = 1e-3 * f64::from(z).min(1.0);
+            let slope = (rho(f64::from(z) + step) - rho(f64::from(z) - step)) / (2.0 * step);
+            assert!(
+                (f64::from(loss.weight(z)) - slope).abs() < 2e-5,
+                "{loss:?} {z}"
+            );
+        }
+    }
+}
+
+/// Scipy's minima with the same `f_scale`.
+#[test]
+fn robust_fits_are_scipys() {
+    let y = off_by(5, 100.0);
+    let problem = CurveFit::new(Thermometer, &T_U, &y);
+    for (loss, expected) in [
+        (Loss::Huber, [5.32192122, -16.6623095]),
+        (Loss::SoftL1, [5.32150675, -16.4168122]),
+        (Loss::Cauchy, [5.38436151, -16.9898736]),
+    ] {
+        let fit = RobustFit::new([5.4, -17.0], loss)
+            .f_scale(3.0)
+            .run(&problem);
+        let solution = fit.solution();
+        assert!(solution.is_converged(), "{loss:?}: {}", solution.status());
+        let plain = LevenbergMarquardt::new([5.4, -17.0]).run(&Robust::new(&problem, loss, 3.0));
+        assert_eq!(plain.params(), solution.params());
+        for k in 0..2 {
+            near(solution.params()[k], expected[k], 2e-4);
+        }
+    }
+}
+
+/// With the scale that Huber's loss leaves, and standard errors by Huber's formula.
+#[test]
+fn scales_are_estimated_and_errors_are_those_of_m_estimators() {
+    let y = off_by(5, 100.0);
+    let problem = CurveFit::new(Thermometer, &T_U, &y);
+    for (loss, expected, errors) in [
+        (
+            Loss::Huber,
+            [5.32084453, -16.6456683],
+            [0.457609233, 2.48157499],
+        ),
+        (
+            Loss::SoftL1,
+            [5.31881047, -16.4016077],
+            [0.555304981, 3.01137052],
+        ),
+        (
+            Loss::Cauchy,
+            [5.36286504, -17.0668534],
+            [0.454675462, 2.46566541],
+        ),
+        (
+            Loss::Tukey,
+            [5.3630789, -17.1432262],
+            [0.428104347, 2.32157257],
+        ),
+    ] {
+        let fit = RobustFit::new([1.0, 0.0], loss).run(&problem);
+        let solution = fit.solution();
+        assert!(solution.is_converged(), "{loss:?}: {}", solution.status());
+        near(fit.scale(), 2.383731, 2e-3);
+        for k in 0..2 {
+            // The scale is settled to a part in a thousand.
+            near(solution.params()[k], expected[k], 1e-3);
+            near(solution.standard_errors().unwrap()[k], errors[k], 4e-3);
+        }
+    }
+}
+
+/// One reading off by 100: it is named, and the line moves by less than 2 %.
+#[test]
+fn outliers_are_named_and_have_no_say() {
+    let readings = CurveFit::new(Thermometer, &T_U, &T_C);
+    let [w, b] = LevenbergMarquardt::new([1.0, 0.0]).run(&readings).params();
+    for row in 0..11 {
+        for by in [100.0, -100.0] {
+            let y = off_by(row, by);
+            let problem = CurveFit::new(Thermometer, &T_U, &y);
+            for loss in LOSSES {
+                let fit = RobustFit::new([1.0, 0.0], loss).run(&problem);
+                let named: Vec<Outlier> = fit.outliers(&problem, 5.0).collect();
+                assert_eq!(named.len(), 1, "{loss:?} {row} {by}: {named:?}");
+                assert_eq!(named[0].row, row);
+                assert!(
+                    (named[0].residual + by).abs() < 12.0
+                        && named[0]
+                            .to_string()
+                            .contains(&format!("row {row}: off by "))
+                );
+            }
+            // By Tukey's loss the line is that of the other ten.
+            let fit = RobustFit::new([1.0, 0.0], Loss::Tukey).run(&problem);
+            let (mut x, mut others) = (T_U.to_vec(), T_C.to_vec());
+            x.remove(row);
+            others.remove(row);
+            let ten = CurveFit::<_, 1>::new(Thermometer, &x, &others);
+            let ten = RobustFit::new([1.0, 0.0], Loss::Tukey)
+                .f_scale(fit.f_scale())
+                .run(&ten);
+            for k in 0..2 {
+                near(
+                    fit.solution().params()[k],
+                    f64::from(ten.solution().params()[k]),
+                    1e-3,
+                );
+            }
+            if row == 5 {
+                let [found_w, found_b] = fit.solution().params();
+                near(found_w, w.into(), 0.02);
+                near(found_b, b.into(), 0.02);
+            }
+        }
+    }
+    // Least squares has moved by more than a quarter of its height.
+    let y = off_by(5, 100.0);
+    let [_, off] = LevenbergMarquardt::new([1.0, 0.0])
+        .run(&CurveFit::new(Thermometer, &T_U, &y))
+        .params();
+    assert!((off / b - 1.0).abs() > 0.25);
+    // Good data have none.
+    let fit = RobustFit::new([1.0, 0.0], Loss::Tukey).run(&readings);
+    assert_eq!(fit.outliers(&readings, 5.0).count(), 0);
+}
+
+#[test]
+fn medians_are_those_of_sorted_residuals() {
+    function! { fn Zero([x], [p]) { p * x } }
+    let mut rng = seeded(7);
+    for n in [1, 2, 3, 4, 15, 16, 101] {
+        let (x, mut y) = (vec![0.0; n], vec![0.0; n]);
+        fill_normal(&mut rng, 0.0, 3.0, &mut y).unwrap();
+        let mut sorted: Vec<f32> = y.iter().map(|y| y.abs()).collect();
+        sorted.sort_by(f32::total_cmp);
+        let median = 0.5 * (sorted[(n - 1) / 2] + sorted[n / 2]);
+        let scale = residual_scale(&CurveFit::<_, 1>::new(Zero, &x, &y), &[0.0]);
+        assert_eq!(scale, 1.4826 * median, "{n}");
+    }
+    // Half may be anything, no numbers among them.
+    let y = [1.0, f32::NAN, -1.0, f32::INFINITY, 1.0];
+    let problem = CurveFit::new(Zero, &[0.0; 5], &y);
+    assert_eq!(residual_scale(&problem, &[0.0]), 1.4826);
+    let rows: Vec<usize> = outliers(&problem, [0.0], 1.0, 3.0)
+        .map(|outlier| outlier.row)
+        .collect();
+    assert_eq!(rows, [1, 3]);
+}
+
+#[test]
+fn robust_fits_are_polled_and_end() {
+    let y = off_by(2, 100.0);
+    let problem = CurveFit::new(Thermometer, &T_U, &y);
+    let run = RobustFit::new([1.0, 0.0], Loss::Cauchy).run(&problem);
+    let mut polled = RobustFit::new([1.0, 0.0], Loss::Cauchy);
+    let mut polls = 0;
+    let status = loop {
+        polls += 1;
+        if let Some(status) = polled.poll(&problem) {
+            break status;
+        }
+    };
+    assert!(polls > 4 && polls < 400);
+    assert_eq!(
+        (polled.params(), status),
+        (run.solution().params(), run.solution().status())
+    );
+
+    // What cannot be fitted says why.
+    let fit = RobustFit::new([1.0, 0.0], Loss::Tukey).run(&CurveFit::new(Line, &[1.0], &[1.0]));
+    assert_eq!(fit.solution().status(), Status::TooFewRows);
+    let fit =
+        RobustFit::new([1.0, 0.0], Loss::Tukey).run(&CurveFit::new(Line, &[1.0; 5], &T_C[..5]));
+    assert_eq!(fit.solution().status(), Status::Singular { parameter: 1 });
+    // Exact but for one.
+    let x: [f32; 9] = core::array::from_fn(|i| i as f32);
+    let mut y = x.map(|x| 2.0 * x + 1.0);
+    y[4] += 50.0;
+    let fit = RobustFit::new([1.0, 0.0], Loss::Tukey).run(&CurveFit::new(Line, &x, &y));
+    near(fit.solution().params()[0], 2.0, 1e-5);
+    near(fit.solution().params()[1], 1.0, 1e-5);
+}
+
+// ---- rows from anywhere -----------------------------------------------------
+
+#[test]
+fn counts_and_iterators_give_what_slices_do() {
+    let (counts_x, counts_y) = (
+        T_U.map(|x| (10.0 * x).round() as i16),
+        T_C.map(|y| (2.0 * y) as i16),
+    );
+    let x = counts_x.map(|x| f32::from(x) * 0.1);
+    let expected = LevenbergMarquardt::new([1.0, 0.0]).run(&CurveFit::new(Thermometer, &x, &T_C));
+    let counts = Counts::new(&counts_x, [0.1], &counts_y, 0.5);
+    assert_eq!(counts.len(), 11);
+    let found = LevenbergMarquardt::new([1.0, 0.0]).run(&FitRows::new(Thermometer, counts));
+    assert_eq!(found, expected);
+
+    let samples = x.iter().zip(&T_C).map(|(x, y)| Sample {
+        x: [*x],
+        y: *y,
+        weight: 1.0,
+    });
+    let problem = FitRows::new(Thermometer, Restarted::new(samples));
+    let found = LevenbergMarquardt::new([1.0, 0.0]).run(&problem);
+    assert_eq!(found, expected);
+
+    // Not linear, three inputs, and out of order.
+    let counts: Vec<i16> = (0..90).map(|i| ((i * 7919) % 601 - 300) as i16).collect();
+    let rows = Counts::<3>::new(&counts, [0.01, 0.02, 0.03], &[0; 30], 1.0);
+    let samples: Vec<Sample<3>> = (0..30).map(|i| rows.sample(i)).collect();
+    let restarted = Restarted::new(samples.iter().copied());
+    for i in [0, 1, 1, 5, 3, 29, 0] {
+        assert_eq!(restarted.sample(i), samples[i]);
+    }
+    let by_counts = LevenbergMarquardt::new([0.1, 0.0, 0.0, 3.0]).run(&FitRows::new(Sphere, rows));
+    let by_iterator =
+        LevenbergMarquardt::new([0.1, 0.0, 0.0, 3.0]).run(&FitRows::new(Sphere, restarted));
+    assert!(by_counts.is_converged(), "{}", by_counts.status());
+    assert_eq!(by_counts, by_iterator);
+
+    // Half a row is missing.
+    let rows = Counts::<3>::new(&counts[..89], [1.0; 3], &[0; 30], 1.0);
+    let solution = LevenbergMarquardt::new([1.0; 4]).run(&FitRows::new(Sphere, rows));
+    assert_eq!(solution.status(), Status::NotFinite { row: 29 });
+}
+
+/// A network of 25 parameters, whose residuals and derivatives are those of a tape.
+#[test]
+fn recorded_networks_are_fitted() {
+    let mut arena = baregrad::Arena::<400, 32>::new();
+    let tape = arena.tape();
+    let start: [f32; 25] = core::array::from_fn(|i| ((i * 37 + 11) % 25) as f32 * 0.1 - 1.2);
+    let x = tape.constant(&[0.0], [1, 1]);
+    let params = [
+        tape.param(&start[..8], [1, 8]),
+        tape.param(&start[8..16], [8]),
+        tape.param(&start[16..24], [8, 1]),
+        tape.param(&start[24..], [1]),
+    ];
+    let [w1, b1, w2, b2] = params;
+    let prediction = x.linear_tanh(w1, b1).linear(w2, b2);
+    let samples: Vec<(f32, f32)> = (0..64)
+        .map(|i| i as f32 / 31.5 - 1.0)
+        .map(|x| (x, (3.0 * x).sin() + 0.01 * (97.0 * x).sin()))
+        .collect();
+    let row = |i: usize| {
+        let (at, y) = samples[i];
+        tape.write(x, &[at])?;
+        Ok(y)
+    };
+    let problem = Recorded::new(prediction, &params, samples.len(), row);
+    let squares = |p: &[f32; 25]| {
+        let residuals = (0..64).map(|i| problem.row(i, p).residual);
+        residuals.map(|r| f64::from(r * r)).sum::<f64>()
+    };
+    // The derivatives are those of differences.
+    let row = problem.row(20, &start);
+    for k in [0, 9, 17, 24] {
+        let [less, more] = [-1e-2, 1e-2].map(|step| {
+            let mut p = start;
+            p[k] += step;
+            problem.row(20, &p).residual
+        });
+        let difference = (more - less) / 2e-2;
+        let off = (row.derivatives[k] - difference).abs();
+        assert!(off < 1e-3, "{k}: {} {difference}", row.derivatives[k]);
+    }
+    let before = squares(&start);
+    let solution = LevenbergMarquardt::new(start).max_passes(300).run(&problem);
+    let after = squares(&solution.params());
+    // The noise has a mean square of 0.01² / 2; a network of so many parameters follows it a
+    // little.
+    assert!(
+        before > 10.0 && after / 64.0 < 0.6e-4,
+        "{before} {after} {}",
+        solution.status()
+    );
+
+    // What the tape refuses is named by row.
+    let bad = Recorded::new(prediction, &params, 64, |i| {
+        tape.write(x, if i == 3 { &[0.0; 2] } else { &[0.0] })?;
+        Ok(0.0)
+    });
+    let solution = LevenbergMarquardt::new(start).run(&bad);
+    assert_eq!(solution.status(), Status::NotFinite { row: 3 });
+}
+
+/// NIST's certified values of Norris, a line: slope and constant, and their deviations.
+#[test]
+fn norris_has_the_digits_that_f32_can_hold() {
+    let text = include_str!("../examples/data/norris.csv");
+    let rows: Vec<[f32; 2]> = text
+        .lines()
+        .filter_map(|line| {
+            let (x, y) = line.split_once(',')?;
+            Some([x.trim().parse().ok()?, y.trim().parse().ok()?])
+        })
+        .collect();
+    assert_eq!(rows.len(), 36);
+    let (x, y): (Vec<f32>, Vec<f32>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
+    let solution = LevenbergMarquardt::new([1.0, 0.0]).run(&CurveFit::<_, 1>::new(Line, &x, &y));
+    assert_eq!(solution.status(), Status::Converged);
+    let errors = solution.standard_errors().unwrap();
+    let digits = |found: f32, certified: f64| -(f64::from(found) / certified - 1.0).abs().log10();
+    let [b1, b0] = solution.params();
+    let found = [
+        digits(b0, -0.262323073774029),
+        digits(b1, 1.00211681802045),
+        digits(errors[1], 0.232818234301152),
+        digits(errors[0], 0.429796848199937e-3),
+    ];
+    for (found, least) in found.into_iter().zip([4.5, 6.5, 5.0, 5.0]) {
+        assert!(found >= least, "{found} {least}");
+    }
 }

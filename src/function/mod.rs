@@ -69,8 +69,8 @@ pub use horner::{chebyshev, horner};
 pub use jet::{Jet, JetMask, Value};
 pub use node::DataGrads;
 pub use real::{Arithmetic, Implies, Names, Real};
-pub(crate) use two_float::Split;
 pub use two_float::TwoFloat;
+pub(crate) use two_float::{Split, add_product};
 
 use crate::kernel::Lanes;
 use crate::op::{Attrs, Backward, Forward, Op};

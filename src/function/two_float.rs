@@ -47,7 +47,7 @@ pub struct TwoFloat {
 
 /// The sum of two numbers, and what rounding took from it.
 #[inline(always)]
-pub(crate) fn two_sum(a: f32, b: f32) -> (f32, f32) {
+pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: T, b: T) -> (T, T) {
     let sum = a + b;
     let b_part = sum - a;
     (sum, (a - (sum - b_part)) + (b - b_part))
@@ -60,18 +60,28 @@ fn quick_two_sum(a: f32, b: f32) -> (f32, f32) {
     (sum, b - (sum - a))
 }
 
-/// A number cut into two of 12 bits each, whose products with others are exact.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Split {
-    whole: f32,
-    high: f32,
-    low: f32,
+/// A number that can be added and multiplied, or several in lanes.
+pub(crate) trait Summand:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Mul<f32, Output = Self>
+{
+}
+impl<T> Summand for T where
+    T: Copy + Add<Output = T> + Sub<Output = T> + Mul<Output = T> + Mul<f32, Output = T>
+{
 }
 
-impl Split {
+/// A number cut into two of 12 bits each, whose products with others are exact.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Split<T = f32> {
+    whole: T,
+    high: T,
+    low: T,
+}
+
+impl<T: Summand> Split<T> {
     #[inline(always)]
-    pub(crate) fn of(x: f32) -> Self {
-        let big = 4097.0 * x; // 2¹² + 1
+    pub(crate) fn of(x: T) -> Self {
+        let big = x * 4097.0; // 2¹² + 1
         let high = big - (big - x);
         Split {
             whole: x,
@@ -82,13 +92,32 @@ impl Split {
 
     /// The product of two numbers, and what rounding took from it.
     #[inline(always)]
-    fn times(self, other: Self) -> (f32, f32) {
+    fn times(self, other: Self) -> (T, T) {
         let product = self.whole * other.whole;
         let error =
             ((self.high * other.high - product) + self.high * other.low + self.low * other.high)
                 + self.low * other.low;
         (product, error)
     }
+
+    /// Each number by a function.
+    #[inline(always)]
+    pub(crate) fn map<U>(self, f: impl Fn(T) -> U) -> Split<U> {
+        Split {
+            whole: f(self.whole),
+            high: f(self.high),
+            low: f(self.low),
+        }
+    }
+}
+
+/// Adds a product to a sum, and what was lost to `low`.
+#[inline(always)]
+pub(crate) fn add_product<T: Summand>(high: &mut T, low: &mut T, a: Split<T>, b: Split<T>) {
+    let (product, error) = a.times(b);
+    let (sum, lost) = two_sum(*high, product);
+    *high = sum;
+    *low = *low + (lost + error);
 }
 
 /// ln 2 and π / 2, cut so that a whole number of up to 13 bits times either of the first two
@@ -224,10 +253,7 @@ impl TwoFloat {
     /// (Ogita, Rump and Oishi, "Accurate sum and dot product", 2005, algorithm Dot2).
     #[inline(always)]
     pub(crate) fn add_product(&mut self, a: Split, b: Split) {
-        let (product, error) = a.times(b);
-        let (sum, lost) = two_sum(self.high, product);
-        self.high = sum;
-        self.low += lost + error;
+        add_product(&mut self.high, &mut self.low, a, b);
     }
 
     /// The same number with a small low half.

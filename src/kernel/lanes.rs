@@ -17,6 +17,7 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use wide::u32x8;
 
+pub(crate) use wide::f32x4;
 pub use wide::f32x8;
 
 /// Integer lanes as wide as a [`Lanes`] type. All arithmetic wraps.

@@ -32,6 +32,7 @@ pub(crate) mod x86;
 
 pub use broadcast::Broadcast;
 pub(crate) use broadcast::{Row, Walk};
+pub(crate) use lanes::f32x4;
 pub use lanes::{Bits, Lanes, Mask, f32x8};
 pub use level::{Level, level};
 #[cfg(feature = "std")]

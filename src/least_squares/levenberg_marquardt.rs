@@ -217,6 +217,21 @@ impl<const P: usize> LevenbergMarquardt<P, Bounds<P>> {
 }
 
 impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
+    /// How many bytes of RAM a fit takes: the solver, and the sums it keeps on the stack while
+    /// it is polled. What calls take, and the model's own variables, are not among them.
+    ///
+    /// ```
+    /// use baregrad::least_squares::LevenbergMarquardt;
+    ///
+    /// const RAM: usize = LevenbergMarquardt::<9>::ram();
+    /// assert!(RAM < 9 * 9 * 40 + 9 * 200 + 400); // as P²
+    /// ```
+    #[must_use]
+    pub const fn ram() -> usize {
+        // The sums at other parameters, and the best so far.
+        size_of::<Self>() + 2 * size_of::<Normal<P>>() + size_of::<Best<P>>()
+    }
+
     /// Ends after so many passes over the rows, if nothing else ends it: 1000 if it is not
     /// said.
     #[must_use]
@@ -325,6 +340,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                 singular,
             }) => {
                 let (before, last, left, singular) = (*before, *length, *left, *singular);
+                self.params = as_seen_by(problem, self.params);
                 self.residual_sums(problem);
                 if !self.normal.is_finite() {
                     self.params = before;
@@ -400,13 +416,11 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     fn residual_sums<R: Problem<P> + ?Sized>(&mut self, problem: &R) {
         let params = self.params.map(R::Scalar::from);
         let (columns, residuals) = (self.column_scale, self.residual_scale);
-        let mut normal = Normal::EMPTY;
-        for i in 0..problem.rows() {
-            let row = problem.row(i, &params).scaled(&columns, residuals);
-            normal.add_residual(row.residual, &row.derivatives, row.rounding);
-        }
-        normal.finish();
-        self.normal.take_residuals(&normal);
+        let rows = (0..problem.rows()).map(
+            #[inline(always)]
+            |i| problem.row(i, &params).scaled(&columns, residuals),
+        );
+        self.normal.take_residuals(&Normal::of_rows::<false>(rows));
         for (jr, held) in self.normal.jr.iter_mut().zip(&self.held) {
             if *held != Held::Free {
                 *jr = TwoFloat::ZERO;
@@ -449,13 +463,21 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     fn sums<R: Problem<P> + ?Sized>(&self, problem: &R, params: &[TwoFloat; P]) -> Normal<P> {
         let params = params.map(R::Scalar::from);
         let (columns, residuals) = (self.column_scale, self.residual_scale);
-        let mut normal = Normal::EMPTY;
-        for i in 0..problem.rows() {
-            let row = problem.row(i, &params).scaled(&columns, residuals);
-            normal.add(row.residual, &row.derivatives, row.rounding);
-        }
-        normal.finish();
-        normal
+        let rows = (0..problem.rows()).map(
+            #[inline(always)]
+            |i| problem.row(i, &params).scaled(&columns, residuals),
+        );
+        Normal::of_rows::<true>(rows)
+    }
+
+    /// The sums of another problem of the same size, at the parameters, and the scales of its
+    /// columns and residuals.
+    pub(super) fn sums_of<R: Problem<P> + ?Sized>(
+        &self,
+        problem: &R,
+    ) -> (Normal<P>, ([f32; P], f32)) {
+        let normal = self.sums(problem, &self.params.map(|p| f32::from(p).into()));
+        (normal, (self.column_scale, self.residual_scale))
     }
 
     /// Whether squares of derivatives or residuals are none that pairs can hold.
@@ -698,6 +720,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         if to == self.params {
             return self.begin_polish(rows);
         }
+        let to = as_seen_by(problem, to);
         let trial = self.sums(problem, &to);
         let gained = (self.normal.rr - trial.rr).high();
         // Not if it is not a number, either.
@@ -806,6 +829,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         to: [TwoFloat; P],
         mut polish: Polish<P>,
     ) -> Option<Status> {
+        let to = as_seen_by(problem, to);
         let here = self.sums(problem, &to);
         if !here.is_finite() {
             return self.end(Status::NoProgress);
@@ -836,6 +860,19 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
             (&self.column_scale, self.residual_scale),
         )
     }
+}
+
+/// Parameters as the problem computes with them: steps begin there, and not at what `f32` does
+/// not hold.
+#[inline(always)]
+fn as_seen_by<R: Problem<P> + ?Sized, const P: usize>(
+    _: &R,
+    mut params: [TwoFloat; P],
+) -> [TwoFloat; P] {
+    for p in &mut params {
+        *p = R::Scalar::from(*p).into();
+    }
+    params
 }
 
 /// The parameters that have the shortest undamped step so far, with the sums there.

@@ -30,6 +30,14 @@
 //! [`Function`](crate::function::Function) and slices; implement [`Problem`] for anything
 //! else.
 //!
+//! | rows from | |
+//! | --- | --- |
+//! | slices | [`CurveFit`] |
+//! | raw counts of a converter, an iterator, or anything else | [`FitRows`] |
+//! | a recorded tape | [`Recorded`] |
+//!
+//! [`RobustFit`] is for data with outliers, which it names.
+//!
 //! # How many digits
 //!
 //! Sums are kept in [pairs](crate::function::TwoFloat) of `f32`, so that six to seven digits
@@ -47,7 +55,10 @@ mod normal;
 mod polish;
 mod problem;
 mod range;
+mod recorded;
 mod recursive;
+mod robust;
+mod rows;
 mod solution;
 mod straight_line;
 
@@ -58,6 +69,9 @@ pub use inference::{Estimate, InferenceError};
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use problem::{CurveFit, InPairs, Problem, Row};
 pub use range::OutOfRange;
+pub use recorded::Recorded;
 pub use recursive::{Recursive, Refused};
+pub use robust::{Loss, Outlier, Robust, RobustFit, RobustSolution, outliers, residual_scale};
+pub use rows::{Counts, FitRows, Restarted, Rows, Sample};
 pub use solution::{Solution, Status};
 pub use straight_line::{LineError, StraightLine, York};

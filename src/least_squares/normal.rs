@@ -1,6 +1,8 @@
 //! Normal equations: `JᵀJ` and `Jᵀr`, summed row by row in pairs, and solved.
 
-use crate::function::{Split, TwoFloat, straight};
+use super::problem::Row;
+use crate::function::{Split, TwoFloat, add_product, straight};
+use crate::kernel::{Level, f32x4};
 
 /// A pivot that is so small a part of its diagonal element says that a column is a
 /// combination of those before it, as far as derivatives in `f32` can tell: columns of
@@ -27,6 +29,93 @@ fn each<const P: usize>(to: usize, mut line: impl FnMut(usize)) {
         for k in 0..to {
             line(k);
         }
+    }
+}
+
+/// The sums of a problem of up to three parameters, where there are vectors of four: of each
+/// product of derivatives and residual, in the order of the rows, as without vectors.
+pub(super) struct InVectors {
+    high: [f32x4; 4],
+    low: [f32x4; 4],
+    rounding: f32,
+}
+
+impl InVectors {
+    /// Whether a problem of so many parameters is summed in vectors.
+    pub(super) const fn are_for(parameters: usize) -> bool {
+        Level::VECTORS && parameters < 4
+    }
+
+    #[inline(always)]
+    pub(super) fn none() -> Self {
+        InVectors {
+            high: [f32x4::splat(0.0); 4],
+            low: [f32x4::splat(0.0); 4],
+            rounding: 0.0,
+        }
+    }
+
+    /// Adds a row to all sums, or to those in which its residual is.
+    #[inline(always)]
+    pub(super) fn add<const P: usize, const ALL: bool>(&mut self, row: &Row<P>) {
+        let mut numbers = [0.0; 4];
+        for (to, d) in numbers.iter_mut().zip(&row.derivatives) {
+            *to = *d;
+        }
+        if let Some(to) = numbers.get_mut(P) {
+            *to = row.residual;
+        }
+        let split = Split::of(f32x4::from(numbers));
+        straight::<4>(
+            #[inline(always)]
+            |j| {
+                let (Some(high), Some(low)) = (self.high.get_mut(j), self.low.get_mut(j)) else {
+                    return;
+                };
+                if j == P || j < P && ALL {
+                    let one = split.map(
+                        #[inline(always)]
+                        |of| f32x4::splat(element(&of.to_array(), j)),
+                    );
+                    // The order in which the parts of a product are added is that of its
+                    // factors: the derivative comes first.
+                    let (a, b) = if j == P { (split, one) } else { (one, split) };
+                    add_product(high, low, a, b);
+                }
+            },
+        );
+        self.rounding += row.rounding * row.rounding;
+    }
+
+    /// Ends the sums.
+    #[inline(always)]
+    pub(super) fn finish<const P: usize>(&self) -> Normal<P> {
+        let mut normal = Normal::EMPTY;
+        let (high, low) = (
+            self.high.map(f32x4::to_array),
+            self.low.map(f32x4::to_array),
+        );
+        let at = |j: usize, k: usize| {
+            let of = |sums: &[[f32; 4]; 4]| sums.get(j).and_then(|row| row.get(k)).copied();
+            TwoFloat::sum(of(&high).unwrap_or_default(), of(&low).unwrap_or_default())
+        };
+        straight::<P>(
+            #[inline(always)]
+            |j| {
+                straight::<P>(
+                    #[inline(always)]
+                    |k| {
+                        if let Some(sum) = normal.jj.get_mut(j).and_then(|row| row.get_mut(k)) {
+                            *sum = at(j, k);
+                        }
+                    },
+                );
+                set(&mut normal.jr, j, at(P, j));
+            },
+        );
+        normal.rr = at(P, P);
+        normal.rounding = self.rounding;
+        normal
     }
 }
 
@@ -67,10 +156,32 @@ impl<const P: usize> Normal<P> {
         undamped: false,
     };
 
+    /// The sums of rows: all, or those in which residuals are, of a problem whose derivatives
+    /// are always the same.
+    #[inline(always)]
+    pub(super) fn of_rows<const ALL: bool>(rows: impl Iterator<Item = Row<P>>) -> Self {
+        if const { InVectors::are_for(P) } {
+            let mut sums = InVectors::none();
+            for row in rows {
+                sums.add::<P, ALL>(&row);
+            }
+            return sums.finish();
+        }
+        let mut normal = Normal::EMPTY;
+        for row in rows {
+            match ALL {
+                true => normal.add(row.residual, &row.derivatives, row.rounding),
+                false => normal.add_residual(row.residual, &row.derivatives, row.rounding),
+            }
+        }
+        normal.finish();
+        normal
+    }
+
     /// Adds a row: its residual, its derivatives, and how far off rounding leaves the
     /// residual.
     #[inline(always)]
-    pub(super) fn add(&mut self, residual: f32, derivatives: &[f32; P], rounding: f32) {
+    fn add(&mut self, residual: f32, derivatives: &[f32; P], rounding: f32) {
         let r = Split::of(residual);
         let mut columns = [Split::default(); P];
         each::<P>(
@@ -107,10 +218,9 @@ impl<const P: usize> Normal<P> {
         self.rounding += rounding * rounding;
     }
 
-    /// Adds a row to the sums in which residuals are, of a problem whose derivatives are
-    /// always the same.
+    /// Adds a row to the sums in which residuals are.
     #[inline(always)]
-    pub(super) fn add_residual(&mut self, residual: f32, derivatives: &[f32; P], rounding: f32) {
+    fn add_residual(&mut self, residual: f32, derivatives: &[f32; P], rounding: f32) {
         let r = Split::of(residual);
         each::<P>(
             P,
@@ -144,7 +254,7 @@ impl<const P: usize> Normal<P> {
 
     /// Ends the sums.
     #[inline(always)]
-    pub(super) fn finish(&mut self) {
+    fn finish(&mut self) {
         each::<P>(
             P,
             #[inline(always)]

@@ -2,6 +2,7 @@
 
 use core::marker::PhantomData;
 
+use super::rows::Sample;
 use crate::function::{Function, Jet, TwoFloat, straight};
 
 /// One row of a problem with `P` parameters.
@@ -40,7 +41,7 @@ impl<const P: usize> Row<P> {
 pub trait Problem<const P: usize> {
     /// The precision of parameters: `f32`, or [`TwoFloat`] if residuals are computed with
     /// more digits than `f32` has.
-    type Scalar: Copy + From<TwoFloat>;
+    type Scalar: Copy + From<TwoFloat> + Into<TwoFloat>;
 
     /// How many rows there are.
     fn rows(&self) -> usize;
@@ -118,15 +119,57 @@ impl<'a, F, const X: usize> CurveFit<'a, F, X> {
     }
 
     #[inline(always)]
-    fn sample(&self, i: usize) -> ([f32; X], f32, f32) {
-        let x = self.x.get(i).copied().unwrap_or([f32::NAN; X]);
-        let y = self.y.get(i).copied().unwrap_or(f32::NAN);
-        let weight = match self.sigma {
-            [] => 1.0,
-            sigma => 1.0 / sigma.get(i).copied().unwrap_or(f32::NAN),
-        };
-        (x, y, weight)
+    fn sample(&self, i: usize) -> Sample<X> {
+        Sample {
+            x: self.x.get(i).copied().unwrap_or([f32::NAN; X]),
+            y: self.y.get(i).copied().unwrap_or(f32::NAN),
+            weight: match self.sigma {
+                [] => 1.0,
+                sigma => 1.0 / sigma.get(i).copied().unwrap_or(f32::NAN),
+            },
+        }
     }
+}
+
+/// The row of a function's residual at a sample.
+#[inline(always)]
+pub(super) fn row_of<F: Function<X, P>, const X: usize, const P: usize>(
+    Sample { x, y, weight }: Sample<X>,
+    p: &[f32; P],
+) -> Row<P> {
+    let (value, mut derivatives) = F::value_and_gradient(x, *p);
+    straight::<P>(
+        #[inline(always)]
+        |j| {
+            if let Some(d) = derivatives.get_mut(j) {
+                *d *= weight;
+            }
+        },
+    );
+    let (size, other) = (y.abs(), value.abs());
+    let size = if size < other { other } else { size };
+    Row {
+        residual: weight * (value - y),
+        derivatives,
+        rounding: f32::EPSILON * weight * size,
+    }
+}
+
+/// The derivative of a function's residual at a sample along a direction.
+#[inline(always)]
+pub(super) fn slope_of<F: Function<X, P>, const X: usize, const P: usize>(
+    Sample { x, weight, .. }: Sample<X>,
+    p: &[f32; P],
+    direction: &[f32; P],
+) -> f32 {
+    // The parameters as they move along the direction, which is the one variable.
+    let along = Jet::<f32, 1>::variable(0.0, 0);
+    let mut moving = [along; P];
+    for ((to, p), d) in moving.iter_mut().zip(p).zip(direction) {
+        *to = along * *d + *p;
+    }
+    let [slope] = F::eval(x.map(Jet::constant), moving).derivatives();
+    weight * slope
 }
 
 impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for CurveFit<'_, F, X> {
@@ -144,36 +187,12 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for CurveFit<
 
     #[inline(always)]
     fn row(&self, i: usize, p: &[f32; P]) -> Row<P> {
-        let (x, y, weight) = self.sample(i);
-        let (value, mut derivatives) = F::value_and_gradient(x, *p);
-        straight::<P>(
-            #[inline(always)]
-            |j| {
-                if let Some(d) = derivatives.get_mut(j) {
-                    *d *= weight;
-                }
-            },
-        );
-        let (size, other) = (y.abs(), value.abs());
-        let size = if size < other { other } else { size };
-        Row {
-            residual: weight * (value - y),
-            derivatives,
-            rounding: f32::EPSILON * weight * size,
-        }
+        row_of::<F, X, P>(self.sample(i), p)
     }
 
     #[inline(always)]
     fn slope(&self, i: usize, p: &[f32; P], direction: &[f32; P]) -> f32 {
-        let (x, _, weight) = self.sample(i);
-        // The parameters as they move along the direction, which is the one variable.
-        let along = Jet::<f32, 1>::variable(0.0, 0);
-        let mut moving = [along; P];
-        for ((to, p), d) in moving.iter_mut().zip(p).zip(direction) {
-            *to = along * *d + *p;
-        }
-        let [slope] = F::eval(x.map(Jet::constant), moving).derivatives();
-        weight * slope
+        slope_of::<F, X, P>(self.sample(i), p, direction)
     }
 }
 
@@ -226,7 +245,7 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for InPairs<'
 
     fn row(&self, i: usize, p: &[TwoFloat; P]) -> Row<P> {
         let row = self.fit.row(i, &p.map(f32::from));
-        let (x, y, weight) = self.fit.sample(i);
+        let Sample { x, y, weight } = self.fit.sample(i);
         let mut inputs = x.map(TwoFloat::from);
         if let Some(low) = self.x_low.get(i) {
             for (x, low) in inputs.iter_mut().zip(low) {

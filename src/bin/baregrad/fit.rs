@@ -17,6 +17,7 @@ mod output;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use baregrad::least_squares::Loss;
 use baregrad::train::{self, Calibration, Curve, Dataset, LeastSquares};
 use clap::ValueEnum;
 
@@ -53,6 +54,10 @@ pub(crate) struct Args {
     /// it, as with absolute_sigma=True of scipy's curve_fit (lm)
     #[arg(long, value_name = "COLUMN")]
     sigma: Option<String>,
+    /// Have readings that lie far off count for less, or not at all: they are named. Standard
+    /// errors follow from the residuals, and --sigma only weighs (lm)
+    #[arg(long, value_name = "LOSS")]
+    robust: Option<Robust>,
     /// Also say what y is at this reading, and how sure that is; of several columns `20,1013`
     /// (lm)
     #[arg(long, value_name = "READING", allow_hyphen_values = true)]
@@ -87,6 +92,27 @@ pub(crate) struct Args {
     force: bool,
 }
 
+/// The losses of scipy's `least_squares`, and Tukey's.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Robust {
+    Huber,
+    #[value(name = "soft_l1")]
+    SoftL1,
+    Cauchy,
+    Tukey,
+}
+
+impl From<Robust> for Loss {
+    fn from(robust: Robust) -> Loss {
+        match robust {
+            Robust::Huber => Loss::Huber,
+            Robust::SoftL1 => Loss::SoftL1,
+            Robust::Cauchy => Loss::Cauchy,
+            Robust::Tukey => Loss::Tukey,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Method {
     Lm,
@@ -119,6 +145,7 @@ impl Args {
             ("several columns --x", self.x.len() > 1),
             ("--weights", self.weights.is_some()),
             ("--sigma", self.sigma.is_some()),
+            ("--robust", self.robust.is_some()),
             ("--at", !self.at.is_empty()),
             (
                 "a function, whose parameters have units,",

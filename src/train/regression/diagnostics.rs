@@ -13,6 +13,8 @@ use crate::least_squares::{FDistribution, Status, StudentT};
 /// A row that lies off is one that noise alone would show in one data set out of 20: of all
 /// rows together (Bonferroni's correction).
 const OUTLIER: f64 = 0.05;
+/// The least deviations of an outlier of a robust fit: the scale of few rows is rough.
+const LEAST_OFF: f64 = 3.5;
 /// A term is supported if noise alone would look like it once in 20 fits, or less.
 const SUPPORTED: f64 = 0.05;
 /// How rarely noise alone may be called a bend: once in 250 fits, or less, as
@@ -85,9 +87,12 @@ impl Regression {
     }
 
     /// Rows that lie so far from a curve through the others that noise alone would show one in
-    /// 20 data sets, or fewer. A network has none: it goes through them.
+    /// 20 data sets, or fewer. A robust fit measures by the scale of good residuals.
     pub fn outliers(&self) -> Vec<Outlier> {
         let freedom = self.degrees_of_freedom();
+        if let Some(robust) = &self.robust {
+            return self.beyond(robust.good);
+        }
         let (Some(inverse), true) = (&self.inverse, freedom > 1) else {
             return Vec::new();
         };
@@ -134,6 +139,22 @@ impl Regression {
         rows.collect()
     }
 
+    /// Rows that lie far off in units of a scale that outliers have no part in.
+    fn beyond(&self, scale: f64) -> Vec<Outlier> {
+        let tail = OUTLIER / 2.0 / self.rows.len() as f64;
+        let limit = StudentT::new(self.degrees_of_freedom() as f32)
+            .and_then(|t| t.upper_quantile(tail as f32))
+            .map_or(f64::INFINITY, f64::from);
+        let rows = self.rows.iter().zip(&self.weights).zip(&self.used);
+        let rows = rows.map(|((Row { residual, .. }, weight), row)| Outlier {
+            row: *row,
+            residual: *residual,
+            deviations: residual * weight.sqrt() / scale,
+        });
+        rows.filter(|outlier| outlier.deviations.abs() > limit.max(LEAST_OFF))
+            .collect()
+    }
+
     /// The degree that suffices, if it is less than the curve's: each degree from the highest
     /// down is kept if its terms explain more than noise would (a partial F test, 5 %).
     /// `None` if all are supported, or there are no degrees of freedom, or no degrees.
@@ -164,9 +185,10 @@ impl Regression {
             let (with_this, terms_of_all) = taken(degree)?;
             let terms_of_this = terms_of_all - count;
             let freedom = freedom + count;
-            let variance = match self.has_sigma() {
-                true => 1.0,
-                false => (left + above) / freedom as f64,
+            let variance = match (self.has_sigma(), self.robust) {
+                (true, _) => 1.0,
+                (_, Some(robust)) => robust.deviation * robust.deviation,
+                _ => (left + above) / freedom as f64,
             };
             let f = (with_this - above).max(0.0) / terms_of_this as f64 / variance;
             let denominator = (!self.has_sigma()).then_some(freedom);
@@ -188,7 +210,8 @@ impl Regression {
     pub fn curvature(&self) -> Option<Curvature> {
         let terms = self.terms.as_ref().map_or(0, |terms| terms.most());
         let inverse = self.inverse.as_ref()?;
-        if self.is_exact() {
+        // Outliers would be taken for one.
+        if self.is_exact() || self.robust.is_some() {
             return None;
         }
         let roots: Vec<f64> = self.weights.iter().map(|w| w.sqrt()).collect();

@@ -3,7 +3,6 @@
 use core::fmt;
 use std::string::String;
 
-use super::MAX_PARAMETERS;
 use crate::calibrate::{Curve, ScaleError};
 use crate::train::digits::Shortest;
 
@@ -30,10 +29,13 @@ pub enum RegressionError {
         /// How many inputs there are.
         inputs: usize,
     },
-    /// More parameters than [`MAX_PARAMETERS`].
+    /// Too many parameters.
     Parameters {
         /// How many.
         found: usize,
+        /// The most there may be: [`MAX_PARAMETERS`](super::MAX_PARAMETERS), of a robust fit
+        /// 16.
+        most: usize,
     },
     /// Fewer rows with a weight than parameters.
     TooFew {
@@ -123,9 +125,9 @@ impl fmt::Display for RegressionError {
                 f,
                 "expected one column of readings for {curve}, found {inputs}: linear and poly:N take several"
             ),
-            RegressionError::Parameters { found } => write!(
+            RegressionError::Parameters { found, most } => write!(
                 f,
-                "expected at most {MAX_PARAMETERS} parameters for least squares, found {found}"
+                "expected at most {most} parameters for such least squares, found {found}"
             ),
             RegressionError::TooFew { needed, found } => write!(
                 f,

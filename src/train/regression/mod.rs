@@ -18,15 +18,17 @@ use std::vec::Vec;
 
 use super::powers::powers_of_chebyshev;
 use crate::calibrate::{Curve, Scale, ScaleError, TwoFloat, distinct};
-use crate::least_squares::Status;
+use crate::least_squares::{Loss, Status};
 pub use diagnostics::{Curvature, Outlier, Sufficient};
 pub use error::RegressionError;
 use points::{Point, Recorded, Terms, arena_for};
-use problem::Rows;
+use problem::{Rows, Scales};
 use symmetric::Symmetric;
 
 /// The most parameters that [`LeastSquares`] takes.
 pub const MAX_PARAMETERS: usize = 128;
+/// The most of a robust fit.
+const MAX_ROBUST: usize = 16;
 
 /// Data and a curve to be fitted to them by least squares.
 ///
@@ -48,6 +50,7 @@ pub struct LeastSquares<'d> {
     x: Vec<&'d [f64]>,
     y: &'d [f64],
     known: Known<'d>,
+    robust: Option<Loss>,
 }
 
 /// What is known of how far off each `y` is.
@@ -68,6 +71,32 @@ impl<'d> LeastSquares<'d> {
             x: x.to_vec(),
             y,
             known: Known::Nothing,
+            robust: None,
+        }
+    }
+
+    /// Has rows that lie far off count for less, by this loss and a scale that is estimated from
+    /// the residuals: see [`RobustFit`](crate::least_squares::RobustFit). Standard errors are
+    /// those of an M-estimator, from the residuals, and [`sigma`](Self::sigma) only weighs.
+    ///
+    /// ```
+    /// use baregrad::least_squares::Loss;
+    /// use baregrad::train::{Curve, LeastSquares};
+    ///
+    /// let x = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// let y = [0.1, 0.9, 2.1, 53.0, 3.9, 5.1, 5.9]; // the fourth is off by 50
+    /// let line = LeastSquares::new(&Curve::Linear, &[&x], &y).robust(Loss::Tukey).run()?;
+    /// let [_, w] = &line.coefficients().unwrap()[..] else { panic!() };
+    /// assert!((w.value - 1.0).abs() < 0.02);
+    /// let outliers = line.outliers();
+    /// assert!(outliers.len() == 1 && outliers[0].row == 3);
+    /// # Ok::<(), baregrad::train::RegressionError>(())
+    /// ```
+    #[must_use]
+    pub fn robust(self, loss: Loss) -> Self {
+        LeastSquares {
+            robust: Some(loss),
+            ..self
         }
     }
 
@@ -126,7 +155,16 @@ impl<'d> LeastSquares<'d> {
         };
         let parameters = Self::parameters(&self.curve, inputs);
         if parameters > MAX_PARAMETERS {
-            return Err(RegressionError::Parameters { found: parameters });
+            return Err(RegressionError::Parameters {
+                found: parameters,
+                most: MAX_PARAMETERS,
+            });
+        }
+        if self.robust.is_some() && parameters > MAX_ROBUST {
+            return Err(RegressionError::Parameters {
+                found: parameters,
+                most: MAX_ROBUST,
+            });
         }
         let terms = terms.map(|(inputs, degree)| Terms::new(inputs, degree));
         let (weights, absolute) = self.checked_weights()?;
@@ -204,6 +242,7 @@ impl<'d> LeastSquares<'d> {
             roots: &roots,
             parameters,
             linear: terms.is_some(),
+            robust: self.robust,
         };
         let start = self.start(&columns, &y, &weights, parameters)?;
         let solved = rows.solve(&start);
@@ -214,7 +253,8 @@ impl<'d> LeastSquares<'d> {
             output,
             ranges: columns.iter().map(|column| range(column)).collect(),
             used,
-            absolute,
+            absolute: absolute && self.robust.is_none(),
+            robust: solved.robust,
             start,
             rows: rows_in_units(solved.rows, per_scaled),
             weights,
@@ -427,6 +467,7 @@ pub struct Regression {
     /// The rows of the data that have a weight.
     used: Vec<usize>,
     absolute: bool,
+    robust: Option<Scales>,
     start: Vec<f64>,
     rows: Vec<Row>,
     weights: Vec<f64>,
@@ -513,6 +554,12 @@ impl Regression {
         (freedom > 0).then(|| (self.sum_of_squares() / freedom as f64).sqrt())
     }
 
+    /// The standard deviation of good residuals, of a robust fit: 1.4826 times the median of
+    /// the absolute residuals.
+    pub fn robust_scale(&self) -> Option<f64> {
+        self.robust.map(|robust| robust.good)
+    }
+
     /// Whether standard deviations were given, rather than residuals taken for them.
     pub fn has_sigma(&self) -> bool {
         self.absolute
@@ -529,9 +576,10 @@ impl Regression {
 
     /// The variance of rows of weight 1.
     fn variance(&self) -> Option<f64> {
-        match self.absolute {
-            true => Some(1.0),
-            false => self.residual_standard_deviation().map(|s| s * s),
+        match (self.absolute, self.robust) {
+            (true, _) => Some(1.0),
+            (_, Some(robust)) => Some(robust.deviation * robust.deviation),
+            _ => self.residual_standard_deviation().map(|s| s * s),
         }
     }
 
@@ -644,9 +692,10 @@ impl Regression {
             *d /= unit;
         }
         let variance = self.scaled_covariance().map(|c| c.form(&d).max(0.0));
-        let own = match self.absolute {
-            true => Some(0.0),
-            false => self.variance(),
+        let own = match (self.absolute, self.robust) {
+            (true, _) => Some(0.0),
+            (_, Some(robust)) => Some(robust.good * robust.good),
+            _ => self.variance(),
         };
         let ranges = x.iter().zip(&self.ranges);
         Predicted {

@@ -7,7 +7,7 @@ use super::Row;
 use super::points::Point;
 use super::symmetric::Symmetric;
 use crate::function::TwoFloat;
-use crate::least_squares::{self, LevenbergMarquardt, Problem, Status};
+use crate::least_squares::{self, LevenbergMarquardt, Loss, Problem, RobustFit, Status};
 
 /// Scaled rows with a model.
 pub(super) struct Rows<'a> {
@@ -20,6 +20,17 @@ pub(super) struct Rows<'a> {
     pub(super) parameters: usize,
     /// Whether the model is linear in its parameters.
     pub(super) linear: bool,
+    /// How residuals count, if not by their squares.
+    pub(super) robust: Option<Loss>,
+}
+
+/// The scales of a robust fit, in units of y for a weight of 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scales {
+    /// The standard deviation of good residuals.
+    pub(super) good: f64,
+    /// The one that standard errors are computed with.
+    pub(super) deviation: f64,
 }
 
 pub(super) struct Solved {
@@ -28,6 +39,7 @@ pub(super) struct Solved {
     pub(super) passes: u32,
     pub(super) rows: Vec<Row>,
     pub(super) inverse: Option<Symmetric>,
+    pub(super) robust: Option<Scales>,
 }
 
 /// The rows for a solver of `P` parameters. Those that the model does not have stay 0: a row
@@ -74,12 +86,15 @@ impl<const P: usize> Problem<P> for Padded<'_, P> {
     }
 }
 
+/// Parameters, why the solver ended, passes, and the scales of a robust fit.
+type Found = (Vec<f64>, Status, u32, Option<Scales>);
+
 /// Solves with as many parameters as there are, or the next larger number of the list.
 macro_rules! solve {
     ($rows:expr, $start:expr, $($P:literal)*) => {
         match $rows.parameters {
             $(0..=$P => $rows.solve_padded::<$P>($start),)*
-            _ => ($start.to_vec(), Status::TooFewRows, 0),
+            _ => ($start.to_vec(), Status::TooFewRows, 0, None),
         }
     };
 }
@@ -94,13 +109,14 @@ impl Rows<'_> {
 
     #[allow(overlapping_range_endpoints, clippy::match_overlapping_arm)]
     pub(super) fn solve(&self, start: &[f64]) -> Solved {
-        let (mut params, status, passes) =
+        let (mut params, status, passes, robust) =
             solve!(self, start, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 24 32 48 64 96 128);
         let ended_well = matches!(
             status,
             Status::Converged | Status::Exact | Status::IllConditioned { .. }
         );
-        if ended_well && self.point.rounding() < f32::EPSILON {
+        let has_digits = robust.is_none() && self.point.rounding() < f32::EPSILON;
+        if ended_well && has_digits {
             self.refine(&mut params);
         }
         let (normal, _, rows) = self.sums(&params);
@@ -110,18 +126,31 @@ impl Rows<'_> {
             status,
             passes,
             rows,
+            robust,
         }
     }
 
-    fn solve_padded<const P: usize>(&self, start: &[f64]) -> (Vec<f64>, Status, u32) {
+    fn solve_padded<const P: usize>(&self, start: &[f64]) -> Found {
         let mut from = [0.0; P];
         for (to, p) in from.iter_mut().zip(start) {
             *to = *p as f32;
         }
-        let solution = LevenbergMarquardt::new(from).run(&Padded::<P>(self));
+        let problem = Padded::<P>(self);
+        let (solution, robust) = match self.robust {
+            None => (LevenbergMarquardt::new(from).run(&problem), None),
+            Some(loss) => {
+                let found = RobustFit::new(from, loss).run(&problem);
+                let deviation = found.solution().residual_standard_deviation();
+                let scales = Scales {
+                    good: found.scale().into(),
+                    deviation: deviation.into(),
+                };
+                (found.solution(), Some(scales))
+            }
+        };
         let params = solution.params().into_iter().take(self.parameters);
         let params = params.map(f64::from).collect();
-        (params, solution.status(), solution.passes())
+        (params, solution.status(), solution.passes(), robust)
     }
 
     /// The last steps, in `f64`: the solver's parameters are rounded to `f32`, each of them,

@@ -8,7 +8,7 @@ use baregrad::train::{
     Calibration, Coefficient, Curve, Dataset, LeastSquares, Regression, significant,
 };
 
-use super::output::{LEAST_SQUARES, Output};
+use super::output::{LEAST_SQUARES, Output, name};
 use super::{Args, Errors, in_file, require_rows, split};
 
 /// The probability of intervals and bands.
@@ -149,6 +149,9 @@ fn fit(args: &Args, table: &Table) -> Result<Regression, Box<dyn Error>> {
             None => problem.weights(known),
         };
     }
+    if let Some(robust) = args.robust {
+        problem = problem.robust(robust.into());
+    }
     let names: Vec<&str> = args.x.iter().map(String::as_str).collect();
     let fitted = problem
         .run()
@@ -287,6 +290,13 @@ fn said(args: &Args, fitted: &Regression, calibration: Option<&Calibration>) -> 
         ));
     }
     let freedom = fitted.degrees_of_freedom();
+    if let (Some(scale), Some(loss)) = (fitted.robust_scale(), args.robust.and_then(name)) {
+        line(format_args!(
+            "{loss}: residuals count for less from some standard deviations of good ones on, which are {}",
+            significant(scale, 6)
+        ));
+        return text;
+    }
     match fitted.residual_standard_deviation() {
         Some(deviation) if fitted.has_sigma() => line(format_args!(
             "chi^2: {} with {freedom} degrees of freedom, {} times the standard deviations given",
@@ -395,10 +405,14 @@ fn warnings(
     let y = &args.y;
     for outlier in fitted.outliers() {
         warnings.push(format!(
-            "{} is an outlier: {} from the fit, {} standard deviations by the other rows",
+            "{} is an outlier: {} from the fit, {} standard deviations {}",
             place(args, table, outlier.row),
             significant(outlier.residual, 4),
-            significant(outlier.deviations, 3)
+            significant(outlier.deviations, 3),
+            match args.robust {
+                Some(_) => "of good rows",
+                None => "by the other rows: leave it out, or let it count for less with --robust",
+            }
         ));
     }
     if let Some(sufficient) = fitted.sufficient_degree() {
@@ -520,6 +534,7 @@ fn report(
         "scales": {"x": fitted.scales(), "y": fitted.output_scale()},
         "ranges": fitted.ranges(),
         "degrees_of_freedom": fitted.degrees_of_freedom(),
+        "robust_scale": fitted.robust_scale(),
         "residual_standard_deviation": fitted.residual_standard_deviation(),
         "sum_of_squares": fitted.sum_of_squares(),
         "r_squared": fitted.r_squared(),

@@ -55,9 +55,8 @@ impl Output {
                 "sigma": args.sigma,
                 "y": args.y,
                 "model": args.model.to_string(),
-                "method": args.method.and_then(|method| {
-                    method.to_possible_value().map(|value| value.get_name().to_owned())
-                }),
+                "method": args.method.and_then(name),
+                "robust": args.robust.and_then(name),
                 "epochs": args.epochs,
                 "lr": text(args.lr),
                 "validation": args.validation.map(|share| share.to_string()),
@@ -152,6 +151,12 @@ impl Output {
             .map_err(|why| format!("{}: {why}", files.output.directory.display()))?;
         Ok(files)
     }
+}
+
+/// What a value is called on the command line.
+pub(super) fn name(value: impl ValueEnum) -> Option<String> {
+    let value = value.to_possible_value()?;
+    Some(value.get_name().to_owned())
 }
 
 /// A file in the making, in the directory of the one it will be.
