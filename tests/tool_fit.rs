@@ -119,6 +119,8 @@ fn help_says_it_all() {
         "--method",
         "--weights",
         "--sigma",
+        "--robust",
+        "[possible values: huber, soft_l1, cauchy, tukey]",
         "--at",
         "--epochs",
         "--lr",
@@ -946,6 +948,46 @@ fn an_outlier_is_named_by_its_row() {
             outliers[0].starts_with(&format!("row {row} (t_u = ")),
             "{found:?}"
         );
+    }
+}
+
+/// The thermometer with one reading off by 100, by every loss: the row is named, and the line
+/// is that of the other rows. Tukey's loss leaves it out altogether; Huber's does not, but the
+/// line moves by less than 2 % from that of the good readings.
+#[test]
+fn robust_losses_name_the_outlier_and_hardly_move_the_line() {
+    let good = fs::read_to_string(data("thermometer")).unwrap();
+    let slope = |name: &str, csv: &str, more: &[&str]| {
+        let directory = directory(&format!("robust-{name}"));
+        fs::write(directory.join("in.csv"), csv).unwrap();
+        let columns = ["in.csv", "--x", "t_u", "--y", "t_c"];
+        let output = run(&directory, &[&columns[..], more].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}{error}");
+        (with_errors(&text, "t_u")[1][0], text)
+    };
+    let spoiled = good.replace("33.9,3.0", "33.9,103.0");
+    let (of_all, _) = slope("all", &good, &[]);
+    let (of_others, _) = slope("others", &good.replace("33.9,3.0\n", ""), &[]);
+    for loss in ["huber", "soft_l1", "cauchy", "tukey"] {
+        let (found, text) = slope(loss, &spoiled, &["--robust", loss]);
+        let least = if loss == "huber" { of_all } else { of_others };
+        let limit = if loss == "soft_l1" { 0.07 } else { 0.02 };
+        assert!(
+            (found / least - 1.0).abs() < limit,
+            "{loss}: {found} {least}"
+        );
+        let warnings: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("warning: "))
+            .collect();
+        assert_eq!(warnings.len(), 1, "{text}");
+        let expected = "warning: row 7 (t_u = 33.9, t_c = 103) is an outlier: ";
+        assert!(warnings[0].starts_with(expected), "{text}");
+        // Of good readings none is named.
+        let (_, text) = slope("good", &good, &["--robust", loss]);
+        assert!(!text.contains("outlier"), "{text}");
     }
 }
 
