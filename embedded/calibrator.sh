@@ -15,6 +15,8 @@ desktop=${CARGO_TARGET_DIR:-$PWD/../target}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 firmware=$CARGO_TARGET_DIR/calibrator
 mkdir -p "$firmware"
+# As in the folders of the boards, by boards/.cargo/config.toml.
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 
 # target, board
 boards=(
@@ -46,13 +48,22 @@ for entry in "${boards[@]}"; do
         END { printf "%-18s %-28s %12d %12d\n", board, target, flash, ram }'
 done
 
+# The tool, and calibrations that it saves, for boards to take.
+CARGO_TARGET_DIR=$desktop cargo build --locked --quiet --release --manifest-path ../Cargo.toml --features cli
+records=
+for model in linear poly:3 mlp:8; do
+    record=$firmware/${model/:/}.bin
+    "$desktop/release/baregrad" fit ../examples/data/thermometer.csv --x t_u --y t_c \
+        --model "$model" --validation 0 --out "$firmware/fit" --force --save "$record" >/dev/null
+    records+=" $record"
+done
+
 # Every command, every error, power cut at every byte, sessions with emulated
 # boards.
-CALIBRATOR_FIRMWARE=$firmware cargo test --locked --quiet --no-fail-fast -p calibrator ||
+CALIBRATOR_FIRMWARE=$firmware CALIBRATOR_RECORDS=$records cargo test --locked --quiet --no-fail-fast -p calibrator ||
     failed+=("tests of the calibrator")
 
 # The tool, as a user would run it, with an emulated micro:bit whose flash is erased.
-CARGO_TARGET_DIR=$desktop cargo build --locked --quiet --release --manifest-path ../Cargo.toml --features cli
 socket=$firmware/microbit.socket
 rm -f "$socket"
 head -c 3072 /dev/zero | tr '\0' '\377' >"$firmware/microbit.flash"
@@ -61,9 +72,19 @@ qemu-system-arm -M microbit -display none -monitor none -kernel "$firmware/calib
     -serial "unix:$socket,server=on,wait=off" &
 trap 'kill %1; wait' EXIT
 while [[ ! -S $socket ]] && kill -0 %1; do sleep 0.1; done
-output=$("$desktop/release/baregrad" board "unix:$socket" thermometer.csv 2>&1) || true
+# tool ARGUMENTS…: what it says.
+tool() {
+    "$desktop/release/baregrad" board "unix:$socket" "$@" 2>&1 || true
+}
+output=$(tool thermometer.csv)
 echo "$output"
 [[ $output == *'saved on the board'*'same bits' ]] || failed+=("baregrad board")
+for record in $records; do
+    output=$(tool --put "$record")
+    [[ $output == *'saved on the board'*'same bits' ]] || failed+=("baregrad board --put: $output")
+    output=$(tool --get "$firmware/fetched.bin" --force)
+    cmp "$record" "$firmware/fetched.bin" || failed+=("baregrad board --get: $output")
+done
 
 if ((${#failed[@]} > 0)); then
     printf 'FAILED: %s\n' "${failed[@]}" >&2

@@ -266,7 +266,7 @@
 //!
 //! - `std` (default): [`HeapArena`], [`train`], optimizer state in a `Vec`, AVX2
 //!   where the CPU has it. `BAREGRAD_SIMD` asks for another [`kernel::Level`].
-//! - `csv`, `json`, `plot`, `progress`: more of [`train`], with the crates that
+//! - `csv`, `json`, `plot`, `progress`, `safetensors`: more of [`train`], with the crates that
 //!   takes. They do nothing without `std`.
 //! - `defmt`: `defmt::Format` for errors and small types.
 

@@ -8,7 +8,10 @@ use baregrad::calibrate::{
     TwoFloat, distinct, move_behind,
 };
 use baregrad::function::{Function, models::Line};
+use baregrad::optim::schedule::{Scheduler, StepLr};
 use baregrad::optim::{Adam, Optimizer, Sgd};
+use baregrad::record::{Record, Writer};
+use baregrad::train;
 use baregrad::{Arena, Tape};
 
 const T_U: [&str; 11] = [
@@ -365,4 +368,153 @@ fn arenas_that_are_too_small_are_errors() {
     let tape = arena.tape();
     let record = |x| Curve::Linear.record(x, &[0.0; 2]);
     assert!(Fit::new(&tape, data.samples(), 11, &mut params, record).is_err());
+}
+
+/// A fit that is stopped after any epoch, saved and restored into another one goes on to the
+/// same bits: parameters, losses, the best so far and the reason to end.
+#[test]
+fn a_fit_resumes_after_any_epoch() {
+    const EPOCHS: u32 = 24;
+    let curve = Curve::Poly(3);
+    let data = Data::new(&curve, &T_U, &T_C);
+    let [training, validation] = data.samples().split_at(8);
+    let early = EarlyStopping::new(6);
+    /// Epochs, at most so many, and what they come to.
+    fn go(
+        fit: &mut Fit<'_, '_>,
+        adam: &mut Adam<4>,
+        rates: &mut Scheduler<StepLr>,
+        epochs: u32,
+    ) -> Poll {
+        let mut poll = Poll::Running;
+        for _ in 0..epochs {
+            poll = fit.poll_scheduled(adam, rates).unwrap();
+        }
+        poll
+    }
+    let new = || {
+        let mut adam = Adam::<4>::new(0.3);
+        let rates = Scheduler::new(StepLr::new(7), &mut adam);
+        (adam, rates)
+    };
+    let run = |stopped: Option<u32>| {
+        let mut bytes = vec![0; 3000];
+        let mut len = 0;
+        let mut ended = (Vec::new(), Poll::Running, 0, None, [0; 2]);
+        let parts = match stopped {
+            Some(at) => vec![at, EPOCHS + 2],
+            None => vec![EPOCHS + 2],
+        };
+        for epochs in parts {
+            let mut best = [9.0; 4];
+            let mut arena = Arena::<256, 24>::new();
+            let tape = arena.tape();
+            // Each begins elsewhere.
+            let start = [0.1 * len as f32; 4];
+            let mut fit = Fit::new(&tape, training, 4, &mut best, |x| curve.record(x, &start))
+                .unwrap()
+                .validation(validation)
+                .early_stopping(early)
+                .epochs(EPOCHS);
+            let (mut adam, mut rates) = new();
+            if len > 0 {
+                let record = Record::read(&bytes[..len]).unwrap();
+                record.load_state_dict("fit", &mut fit, 4).unwrap();
+                record.load_state_dict("adam", &mut adam, 4).unwrap();
+                record.load_state_dict("rates", &mut rates, 0).unwrap();
+            }
+            let poll = go(&mut fit, &mut adam, &mut rates, epochs);
+            let mut writer = Writer::new(&mut bytes);
+            writer.state_dict("fit", &mut fit, 4).unwrap();
+            writer.state_dict("adam", &mut adam, 4).unwrap();
+            writer.state_dict("rates", &mut rates, 0).unwrap();
+            len = writer.finish().unwrap().len();
+            let losses = fit.losses();
+            let losses = [losses.first, losses.training].map(f32::to_bits);
+            let (epoch, least) = (fit.epoch(), fit.best().map(|(at, x)| (at, x.to_bits())));
+            ended = (bytes[..len].to_vec(), poll, epoch, least, losses);
+        }
+        ended
+    };
+    let through = run(None);
+    assert!(matches!(through.1, Poll::Stopped(_)), "{:?}", through.1);
+    for stopped in 1..through.2 {
+        assert_eq!(run(Some(stopped)), through, "stopped after {stopped}");
+    }
+}
+
+/// The state of a fit of other samples is refused.
+#[test]
+fn a_fit_of_other_samples_is_not_resumed() {
+    let curve = Curve::Linear;
+    let data = Data::new(&curve, &T_U, &T_C);
+    let mut bytes = vec![0; 1000];
+    let state = |samples: Samples<'_>, use_it: &mut dyn FnMut(&mut Fit<'_, '_>)| {
+        let mut best = [0.0; 2];
+        let mut arena = Arena::<64, 8>::new();
+        let tape = arena.tape();
+        let record = |x| curve.record(x, &[0.0; 2]);
+        use_it(&mut Fit::new(&tape, samples, 4, &mut best, record).unwrap());
+    };
+    let mut len = 0;
+    state(data.samples(), &mut |fit| {
+        let mut writer = Writer::new(&mut bytes);
+        writer.state_dict("fit", fit, 2).unwrap();
+        len = writer.finish().unwrap().len();
+    });
+    let record = Record::read(&bytes[..len]).unwrap();
+    let [fewer, _] = data.samples().split_at(9);
+    state(fewer, &mut |fit| {
+        let error = record.load_state_dict("fit", fit, 2).unwrap_err();
+        assert!(error.to_string().contains("`training`"), "{error}");
+    });
+    state(data.samples(), &mut |fit| {
+        assert!(record.load_state_dict("fit", fit, 2).is_ok());
+    });
+}
+
+/// The loop of `train` is this one: the same losses and parameters, epoch by epoch.
+#[test]
+fn train_runs_the_same_loop() {
+    let curve = Curve::Poly(3);
+    let data = Data::new(&curve, &T_U, &T_C);
+    let [training, validation] = data.samples().split_at(8);
+    let samples = |part: Samples<'_>| {
+        let columns = [("x", part.x.to_vec()), ("y", part.y.to_vec())];
+        let data = train::Dataset::new(columns).unwrap();
+        data.samples(&["x"], &["y"]).unwrap()
+    };
+    let early = EarlyStopping::new(5);
+    let (there, kept_back) = (samples(training), samples(validation));
+    let fitted = train::Fit::new(&curve, &there)
+        .validation(&kept_back)
+        .early_stopping(early)
+        .micro_batch(4)
+        .epochs(60)
+        .run(&mut Adam::on_heap(0.2, 4))
+        .unwrap();
+
+    let mut start = [0.0; 4];
+    curve.start(&mut start);
+    let mut best = start;
+    let mut arena = Arena::<256, 24>::new();
+    let tape = arena.tape();
+    let mut fit = Fit::new(&tape, training, 4, &mut best, |x| curve.record(x, &start))
+        .unwrap()
+        .validation(validation)
+        .early_stopping(early)
+        .epochs(60);
+    let mut adam = Adam::<4>::new(0.2);
+    for (at, epoch) in (0..).zip(fitted.history().epochs()) {
+        let poll = fit.poll(&mut adam).unwrap();
+        let losses = fit.losses();
+        assert_eq!(losses.training.to_bits(), epoch.training_loss.to_bits());
+        assert_eq!(losses.validation, epoch.validation_loss);
+        let last = at + 1 == fitted.history().epochs().len();
+        assert_eq!(poll == Poll::Stopped(Reason::Early), last);
+    }
+    assert_eq!(fitted.history().stopped(), train::Stopped::Early);
+    let (epoch, _) = fit.best().unwrap();
+    assert_eq!(fitted.history().restored_epoch(), Some(epoch + 1));
+    assert_eq!(fitted.params(), best);
 }

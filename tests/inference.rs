@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::needless_range_loop,
     missing_docs,
     unreachable_pub
 )]
@@ -263,7 +264,7 @@ fn nist_certifies_r_squared() {
     );
 
     // Readings to 3e6, whose squares a model of 1e-6 times as much suits better.
-    let [[x, x_low], [y, y_low]] = columns(include_str!("golden/pontius.csv"));
+    let [[x, x_low], [y, y_low]] = columns(include_str!("../examples/data/pontius.csv"));
     assert_eq!(x.len(), 40);
     let scaled: Vec<TwoFloat> = (x.iter().zip(&x_low))
         .map(|(x, low)| TwoFloat::sum(*x, *low) / 1e6)
@@ -434,10 +435,7 @@ fn what_a_fit_does_not_know_it_does_not_say() {
     let undetermined = InferenceError::Undetermined;
     assert_eq!(singular.confidence_intervals(0.95), Err(undetermined));
     assert_eq!(singular.mean_at::<Line, 1>([1.0]), Err(undetermined));
-    assert_eq!(
-        singular.input_for::<Line>(1.0, 0.0, [0.0, 9.0]).is_err(),
-        true
-    );
+    assert!(singular.input_for::<Line>(1.0, 0.0, [0.0, 9.0]).is_err());
 
     let line = fit(Line, [1.0, 0.0], &T_U, &T_C, &[]);
     for probability in [0.0, 1.0, -0.5, 1.5, f32::NAN] {

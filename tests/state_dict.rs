@@ -592,7 +592,7 @@ fn parameters_of_another_model_say_what_differs() {
     assert!(error.to_string().starts_with(long), "{error}");
     let name = "a.name.that.is.longer.than.what.an.error.has.room.for";
     let error = record.load_params("other", &[(name, w)]).unwrap_err();
-    let cut = "expected `other.a.name.that.is.longer.than.what.an.err` in";
+    let cut = "expected `other.a.name.that.is.longer.than.wh` in";
     assert!(error.to_string().starts_with(cut), "{error}");
 }
 

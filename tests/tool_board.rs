@@ -7,9 +7,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
+
+use baregrad::calibrate::{Calibration, Curve, Origin, Scale};
 
 /// Runs it with a file of this text. What it says, and what the board was
 /// asked: it has room for so many samples, and answers `ok` to what it knows.
@@ -19,8 +21,25 @@ fn run(
     choices: &[&str],
     room: usize,
 ) -> (Result<bool, String>, Vec<String>) {
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let file = path(name);
     fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let arguments: Vec<_> = [file].into_iter().chain(choices.iter().copied()).collect();
+    let (said, asked) = talk(&arguments, room, Vec::new());
+    (said.map_err(|error| error.replace(file, name)), asked)
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Runs it with these arguments behind the port, and a board that has this record, in lines
+/// of `put`.
+fn talk(
+    arguments: &[&str],
+    room: usize,
+    mut stored: Vec<String>,
+) -> (Result<bool, String>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = format!("tcp:{}", listener.local_addr().unwrap());
     // It is the only one who connects; if it does not, that ends it.
@@ -36,7 +55,12 @@ fn run(
                 "help me" => "error: expected help",
                 "list all" => "error: expected list",
                 "status" => &format!("board fake\r\nsamples 7 of {room}\r\nok"),
-                "model mlp 8" => "error: expected 1 to 3 hidden units",
+                "model mlp:8" => "error: expected a curve of at most 16 parameters, mlp:8 has 25",
+                "get" => &format!("{}ok 1", stored.join("")),
+                line if line.starts_with("put ") => {
+                    stored.push(format!("{line}\r\n"));
+                    "ok 1"
+                }
                 line if line.starts_with("fit") => "fit loss=0 crc=00000000\r\nok",
                 _ => "ok 1",
             };
@@ -49,8 +73,8 @@ fn run(
     });
     let output = Command::new(env!("CARGO_BIN_EXE_baregrad"))
         .arg("board")
-        .args([port.as_str(), file.to_str().unwrap()])
-        .args(choices)
+        .arg(port.as_str())
+        .args(arguments)
         .output()
         .unwrap();
     let [out, error] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
@@ -65,8 +89,108 @@ fn run(
     };
     let _ = std::net::TcpStream::connect(own);
     let asked = asked.join().unwrap();
-    let said = done.map_err(|error| error.replace(file.to_str().unwrap(), name));
-    (said, asked)
+    (done, asked)
+}
+
+/// The record of a calibration.
+fn record() -> Vec<u8> {
+    let calibration = Calibration {
+        curve: Curve::Poly(3),
+        input: Scale {
+            offset: "101325.07".parse().unwrap(),
+            factor: 0.25,
+        },
+        output: Scale::ONE,
+        range: [101_320.0.into(), 101_330.0.into()],
+        params: &[1.0, 0.5, -0.25, 2.0],
+        origin: Origin::default(),
+    };
+    let mut bytes = [0; 256];
+    calibration.write(&mut bytes).unwrap().to_vec()
+}
+
+/// Lines of `put`, with so many bytes each.
+fn lines(record: &[u8], bytes: usize) -> Vec<String> {
+    let chunks = record.chunks(bytes).enumerate();
+    let line = |(i, chunk): (usize, &[u8])| {
+        let hex: String = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("put {} {hex}\r\n", bytes * i)
+    };
+    chunks.map(line).collect()
+}
+
+#[test]
+fn records_are_sent_in_lines_and_checked_before() {
+    let file = path("sent.bin");
+    fs::write(&file, record()).unwrap();
+    let (said, asked) = talk(&["--put", file.to_str().unwrap()], 4, Vec::new());
+    // The board answers to every reading with 1: that is found out.
+    assert_eq!(said, Ok(false));
+    let sent: Vec<_> = asked
+        .iter()
+        .filter(|line| line.starts_with("put "))
+        .collect();
+    let expected = lines(&record(), 24);
+    assert!(
+        sent.iter().map(|line| format!("{line}\r\n")).eq(expected),
+        "{sent:?}"
+    );
+    assert!(asked.iter().all(|line| line.len() <= 64), "{asked:?}");
+    assert!(asked.contains(&"read 101320.0".to_owned()), "{asked:?}");
+    assert_eq!(asked.last().unwrap(), "save");
+
+    let mut damaged = record();
+    damaged[40] ^= 4;
+    for (bytes, expected) in [
+        (&damaged[..], "expected a record with checksum "),
+        (&damaged[..50], "expected a record of "),
+        (b"w,b\n1,2\n", "expected a record, which begins with `bgrd`"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let (said, asked) = talk(&["--put", file.to_str().unwrap()], 4, Vec::new());
+        let said = said.unwrap_err();
+        assert!(said.contains(&format!("sent.bin: {expected}")), "{said}");
+        assert!(asked.is_empty(), "{asked:?}");
+    }
+}
+
+#[test]
+fn records_are_fetched_whole_or_not_at_all() {
+    let file = path("fetched.bin");
+    let fetch = |stored: Vec<String>, more: &[&str]| {
+        let arguments = [&["--get", file.to_str().unwrap()], more].concat();
+        talk(&arguments, 4, stored).0
+    };
+    for bytes in [24, 7] {
+        let _ = fs::remove_file(&file);
+        assert_eq!(fetch(lines(&record(), bytes), &[]), Ok(true));
+        assert_eq!(fs::read(&file).unwrap(), record());
+    }
+    // A file that is there stays, unless it is to be replaced.
+    fs::write(&file, "mine").unwrap();
+    let said = fetch(lines(&record(), 24), &[]).unwrap_err();
+    assert!(
+        said.ends_with("exists: write elsewhere, or replace it with --force"),
+        "{said}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    // Nor is it replaced by bytes that are no record.
+    for lost in 0..lines(&record(), 24).len() {
+        let mut some = lines(&record(), 24);
+        some.remove(lost);
+        assert!(fetch(some, &["--force"]).is_err(), "{lost}");
+    }
+    let flipped = lines(&record(), 24).join("").replacen('7', "6", 1);
+    assert!(fetch(vec![flipped], &["--force"]).is_err());
+    let said = fetch(vec!["put 0 bgrd\r\n".into()], &["--force"]).unwrap_err();
+    assert_eq!(
+        said,
+        "expected the next bytes of a record, found put 0 bgrd"
+    );
+    assert!(fetch(Vec::new(), &["--force"]).is_err());
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    assert_eq!(fetch(lines(&record(), 24), &["--force"]), Ok(true));
+    assert_eq!(fs::read(&file).unwrap(), record());
 }
 
 const LINE: &str = "1,10\n2,20\n3,30\n4,41\n";
@@ -169,23 +293,23 @@ fn what_is_no_file_of_samples_is_told_before_the_board_is_talked_to() {
         (
             b"1,2\n1,3\n1,4\n",
             &[],
-            ": expected at least 2 readings that differ once scaled, found 1 in 3 samples, from 1.0 to 1.0",
+            ": expected at least 2 readings that differ once scaled, found 1 in 3 samples",
         ),
         (
-            b"3e38,2\n-3e38,3\n",
+            b"0,2\n1e-45,3\n",
             &[],
-            ": expected readings whose spread can be squared in f32, found -3e38 to 3e38",
+            ": readings: expected values whose spread f32 holds, found one of ",
         ),
         (LINE.as_bytes(), &["linear", "sgd 3"], ": diverged, loss "),
         (
             LINE.as_bytes(),
-            &["poly4"],
-            "expected linear, poly2, poly3 or 'mlp 1' to 'mlp 8' as model, found 'poly4'",
+            &["poly13"],
+            "expected linear, poly:1 to poly:12, or mlp:<units> as model, found 'poly13'",
         ),
         (
             LINE.as_bytes(),
-            &["mlp 9"],
-            "expected linear, poly2, poly3 or 'mlp 1' to 'mlp 8' as model, found 'mlp 9'",
+            &["mlp 65"],
+            "expected linear, poly:1 to poly:12, or mlp:<units> as model, found 'mlp 65'",
         ),
         (
             LINE.as_bytes(),
@@ -276,7 +400,7 @@ fn what_the_board_has_no_room_for_is_told_before_it_forgets_its_own() {
     let (said, asked) = run("wide.csv", ten.as_bytes(), &wide, 48);
     assert_eq!(
         said.unwrap_err(),
-        "model mlp 8: expected 1 to 3 hidden units"
+        "model mlp:8: expected a curve of at most 16 parameters, mlp:8 has 25"
     );
     assert!(!asked.contains(&"clear".to_owned()), "{asked:?}");
 }

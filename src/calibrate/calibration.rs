@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::coefficients::{COEFFICIENTS, powers};
 use super::curve::{Curve, MAX_NAME};
 use super::formula::Formula;
 use super::scale::Scale;
@@ -112,6 +113,28 @@ impl From<Error> for PredictError {
 
 /// Numbers that a scale takes in a record.
 const SCALE: usize = 3;
+/// The share of the largest result that coefficients may be off by.
+const SIX_DIGITS: f32 = 1e-6;
+/// Into so many parts the range is cut to look how far coefficients are off.
+const PARTS: usize = 16;
+
+/// The least and the largest of some numbers; `None` without any.
+///
+/// ```
+/// use baregrad::calibrate::{TwoFloat, range};
+///
+/// let readings = [3.0, 1.0, 2.0].map(TwoFloat::from);
+/// assert_eq!(range(readings.into_iter()), Some([1.0.into(), 3.0.into()]));
+/// ```
+pub fn range(mut values: impl Iterator<Item = TwoFloat>) -> Option<[TwoFloat; 2]> {
+    let first = values.next()?;
+    Some(values.fold([first, first], |[low, high], x| {
+        [
+            if x < low { x } else { low },
+            if x > high { x } else { high },
+        ]
+    }))
+}
 
 impl<'p> Calibration<'p> {
     /// The meaning of a reading, computed on a tape that has room for the parameters, twice, and
@@ -138,11 +161,90 @@ impl<'p> Calibration<'p> {
         })
     }
 
-    /// Whether a reading is in the range that it was fitted to.
+    /// Whether a reading is in the range that it was fitted to, give or take what the range
+    /// may be off by: of readings [differences](super::Differences) are kept, as `f32`.
     #[must_use]
     pub fn covers(&self, reading: TwoFloat) -> bool {
         let [low, high] = self.range;
-        low <= reading && reading <= high
+        let off = self.range_is_off_by();
+        reading.difference(low) >= -off && high.difference(reading) >= -off
+    }
+
+    /// How much the ends of the range may be off: 2⁻²³ of its width.
+    #[must_use]
+    pub fn range_is_off_by(&self) -> f32 {
+        let [low, high] = self.range;
+        high.difference(low) * f32::EPSILON
+    }
+
+    /// The coefficients of `1, z, z², …`, where `z` is the [scaled](Scale::apply) reading, in
+    /// the unit of the results; those beyond the degree are 0. `None` for a network.
+    ///
+    /// ```
+    /// use baregrad::calibrate::{Calibration, Curve, Origin, Scale};
+    ///
+    /// let calibration = Calibration {
+    ///     curve: Curve::Poly(2),
+    ///     input: Scale { offset: 50.0.into(), factor: 0.5 },
+    ///     output: Scale { offset: 10.0.into(), factor: 0.25 },
+    ///     range: [48.0.into(), 52.0.into()],
+    ///     params: &[1.0, 0.5, 0.25], // T₁ + T₂ / 2 + 1/4, which is z + z² - 1/4
+    ///     origin: Origin::default(),
+    /// };
+    /// let [c0, c1, c2, ..] = calibration.scaled_coefficients().unwrap();
+    /// assert_eq!([c0, c1, c2], [9.0, 4.0, 4.0].map(Into::into));
+    /// let [c0, c1, c2, ..] = calibration.coefficients().unwrap(); // z = 0.5 x - 25
+    /// assert_eq!([c0, c1, c2], [2409.0, -98.0, 1.0]);
+    /// ```
+    #[must_use]
+    pub fn scaled_coefficients(&self) -> Option<[TwoFloat; COEFFICIENTS]> {
+        self.coefficients_of([TwoFloat::ZERO, TwoFloat::ONE])
+    }
+
+    /// The coefficients of `1, x, x², …` of the reading as it comes; those beyond the degree
+    /// are 0. `None` for a network, and where terms cancel: if a formula in `f32` with these
+    /// coefficients would miss a result in the range that was fitted by more than 1e-6 of the
+    /// largest result there. Then those of the
+    /// [scaled reading](Self::scaled_coefficients) are to be used.
+    #[must_use]
+    pub fn coefficients(&self) -> Option<[f32; COEFFICIENTS]> {
+        let factor = TwoFloat::from(self.input.factor);
+        let exact = self.coefficients_of([-(self.input.offset * factor), factor])?;
+        let rounded = exact.map(TwoFloat::to_f32);
+        let scaled = self.scaled_coefficients()?;
+        let [low, high] = self.range;
+        let step = high.difference(low) / PARTS as f32;
+        let (mut largest, mut off) = (0.0_f32, 0.0_f32);
+        for part in 0..=PARTS {
+            let x = low.plus(part as f32 * step);
+            let [mut found, reading] = [0.0, x.high()];
+            for c in rounded.iter().rev() {
+                found = found * reading + c;
+            }
+            let z = TwoFloat::from(self.input.apply(x));
+            let mut expected = TwoFloat::ZERO;
+            for c in scaled.into_iter().rev() {
+                expected = expected * z + c;
+            }
+            let difference = expected.difference(found.into());
+            if !difference.is_finite() {
+                return None;
+            }
+            largest = largest.max(expected.high().abs());
+            off = off.max(difference.abs());
+        }
+        (off <= SIX_DIGITS * largest).then_some(rounded)
+    }
+
+    /// The coefficients of `1, u, u², …`, where the scaled reading is `a + b u`.
+    fn coefficients_of(&self, scaled: [TwoFloat; 2]) -> Option<[TwoFloat; COEFFICIENTS]> {
+        let (Curve::Linear | Curve::Poly(_)) = self.curve else {
+            return None;
+        };
+        let mut coefficients = powers(self.params, scaled).map(|c| c / self.output.factor);
+        let [constant, ..] = &mut coefficients;
+        *constant = *constant + self.output.offset;
+        Some(coefficients)
     }
 
     /// The most bytes that the record of a curve of so many parameters takes.
@@ -348,6 +450,65 @@ mod tests {
             let found = Calibration::read(bytes, &mut room);
             assert!(matches!(found, Err(RecordError::Count { .. })), "{name}");
         }
+    }
+
+    /// Coefficients of a formula against exact arithmetic, and `None` where they are of no
+    /// use: results 2,500 that the formula would take for -127,816.
+    #[test]
+    fn coefficients_are_given_where_they_agree_to_six_digits() {
+        let at = |text: &str, factor, curve, params| Calibration {
+            input: Scale {
+                offset: text.parse().unwrap(),
+                factor,
+            },
+            ..calibration(curve, params)
+        };
+        for (offset, reach, agrees) in [
+            ("51.8", 30.0_f64, [true, true]),
+            ("500", 500.0, [true, true]),
+            ("-3", 1.0, [true, false]),
+            ("-0.3", 1e-3, [false, false]),
+            ("8388607.25", 40.0, [false, false]),
+            ("101325.07", 5.0, [false, false]),
+        ] {
+            for (curve, params, agrees) in [
+                (Curve::Linear, &[0.75, -0.5][..], agrees[0]),
+                (Curve::Poly(3), &[0.75, 0.25, -0.125, 0.5], agrees[1]),
+            ] {
+                let mut tried = at(offset, (1.0 / reach) as f32, curve, params);
+                let middle = tried.input.offset.to_f64();
+                tried.range = [middle - reach, middle + reach].map(TwoFloat::from_f64);
+                let scaled = tried.scaled_coefficients().unwrap();
+                let found = tried.coefficients();
+                assert_eq!(found.is_some(), agrees, "{offset} {curve}");
+                for i in 0..=100 {
+                    let x = middle + reach * (f64::from(i) / 50.0 - 1.0);
+                    let z = (x - middle) * f64::from(tried.input.factor);
+                    let sum = match params {
+                        [w, b] => f64::from(*w) * z + f64::from(*b),
+                        _ => {
+                            let (t2, t3) = (2.0 * z * z - 1.0, 4.0 * z * z * z - 3.0 * z);
+                            0.75 * z + 0.25 * t2 - 0.125 * t3 + 0.5
+                        }
+                    };
+                    let expected = sum / f64::from(tried.output.factor) + 10.0;
+                    let horner = |x: f64, c: &[f64]| c.iter().rev().fold(0.0, |y, c| y * x + c);
+                    let by_scaled = horner(z, &scaled.map(TwoFloat::to_f64));
+                    assert!((by_scaled - expected).abs() < 1e-9, "{offset} {curve}");
+                    if let Some(c) = found {
+                        let c = c.map(f64::from);
+                        // Results reach a thousand.
+                        let off = (horner(x, &c) - expected).abs();
+                        assert!(off < 2e-3, "{offset} {curve} {x}: {off}");
+                    }
+                }
+            }
+        }
+        let network = Curve::mlp(&[2], 1).unwrap();
+        assert_eq!(calibration(network, &[0.0; 7]).scaled_coefficients(), None);
+        assert_eq!(calibration(network, &[0.0; 7]).coefficients(), None);
+        let not_finite = at("0", 1.0, Curve::Linear, &[f32::INFINITY, 0.0]);
+        assert_eq!(not_finite.coefficients(), None);
     }
 
     /// Every bit of every length, refused.

@@ -1,5 +1,7 @@
 //! When to stop because it no longer gets better.
 
+use crate::optim::{Visit, visit_count};
+
 /// Stops when the watched loss has not become better for some epochs.
 ///
 /// Watched is the loss of the validation samples, or without these that of all
@@ -95,5 +97,15 @@ impl Watch {
 
     pub(crate) fn best(&self) -> Option<(u32, f32)> {
         self.best
+    }
+
+    /// Shows the best so far; NaN if there is none.
+    pub(super) fn visit(&mut self, visit: Visit<'_>) {
+        let (mut epoch, least) = self.best.unwrap_or((0, f32::NAN));
+        let mut least = [least];
+        visit_count("best_epoch", &mut epoch, visit);
+        visit("best_loss", &mut least);
+        let [least] = least;
+        self.best = (!least.is_nan()).then_some((epoch, least));
     }
 }

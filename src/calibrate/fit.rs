@@ -2,12 +2,18 @@
 
 use core::fmt;
 
-use super::early::{EarlyStopping, Seen, Watch};
+use super::early::{EarlyStopping, Watch};
+use super::epoch::{Course, Measured, Recorded, Rows};
 use crate::error::Error;
-use crate::function::TwoFloat;
-use crate::optim::Optimizer;
+use crate::optim::schedule::{Schedule, Scheduler};
+use crate::optim::{Answer, Optimizer, OptimizerError, Search, Show, Stateful, Visit};
+use crate::optim::{Reason as SearchReason, halves};
 use crate::tape::Tape;
 use crate::var::Var;
+
+/// Samples that go through the tape at a time in the calibrator's firmware, and wherever its
+/// bits are wanted: the memory of a small chip holds what these leave behind.
+pub const ROWS: usize = 8;
 
 /// Scaled readings next to scaled references, as many of each.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +29,14 @@ impl<'d> Samples<'d> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.x.len().min(self.y.len())
+    }
+
+    fn rows(&self) -> Rows<'d> {
+        Rows {
+            count: self.len(),
+            x: self.x,
+            y: self.y,
+        }
     }
 
     /// Whether there are none.
@@ -175,20 +189,12 @@ const TRIFLE: f32 = 1e-9;
 #[derive(Debug)]
 #[must_use = "nothing is fitted before it is polled"]
 pub struct Fit<'t, 'p> {
-    tape: &'t Tape<'t>,
-    x: Var<'t>,
-    y: Var<'t>,
-    loss: Var<'t>,
-    rows: usize,
+    recorded: Recorded<'t>,
     training: Samples<'t>,
     validation: Option<Samples<'t>>,
     /// The parameters of the best epoch so far.
     best: &'p mut [f32],
-    watch: Watch,
-    epochs: u32,
-    epoch: u32,
-    losses: Losses,
-    stopped: Option<Reason>,
+    course: Course,
 }
 
 /// Losses of the scaled values.
@@ -201,7 +207,7 @@ pub struct Losses {
     /// The same of the samples to validate with, if there are any.
     pub validation: Option<f32>,
     /// The training loss when nine tenths of the epochs were over.
-    late: f32,
+    pub(super) late: f32,
 }
 
 impl<'t, 'p> Fit<'t, 'p> {
@@ -209,7 +215,8 @@ impl<'t, 'p> Fit<'t, 'p> {
     /// `rows` samples go through the tape at a time: how many decides the order of sums, and
     /// with it the bits.
     ///
-    /// `best` is where parameters of the best epoch go: as many as are recorded.
+    /// `best` is where parameters of the best epoch go: as many as are recorded, or none to keep
+    /// none. The last ones are on the tape.
     ///
     /// # Errors
     /// An arena that is too small; predictions of another shape than `[rows]` or `[rows, 1]`.
@@ -231,31 +238,23 @@ impl<'t, 'p> Fit<'t, 'p> {
             return Err(error);
         }
         Ok(Fit {
-            tape,
-            x,
-            y,
-            loss,
-            rows,
+            recorded: Recorded {
+                tape,
+                x,
+                y,
+                loss,
+                rows,
+            },
             training,
             validation: None,
             best,
-            // Without patience of its own it waits for ever.
-            watch: Watch::new(EarlyStopping::new(u32::MAX)),
-            epochs: 500,
-            epoch: 0,
-            losses: Losses {
-                first: f32::INFINITY,
-                training: f32::INFINITY,
-                validation: None,
-                late: f32::INFINITY,
-            },
-            stopped: None,
+            course: Course::new(500),
         })
     }
 
     /// How many times all samples are gone through. Default 500.
     pub fn epochs(mut self, epochs: u32) -> Self {
-        self.epochs = epochs;
+        self.course.epochs = epochs;
         self
     }
 
@@ -268,7 +267,7 @@ impl<'t, 'p> Fit<'t, 'p> {
     /// Stops when the watched loss no longer becomes better. The parameters of the best epoch
     /// are kept in any case.
     pub fn early_stopping(mut self, early: EarlyStopping) -> Self {
-        self.watch = Watch::new(early);
+        self.course.watch = Watch::new(early);
         self
     }
 
@@ -281,89 +280,169 @@ impl<'t, 'p> Fit<'t, 'p> {
     /// All that the tape and the optimizer refuse.
     #[track_caller]
     pub fn poll(&mut self, optimizer: &mut dyn Optimizer) -> Result<Poll, Error> {
-        if let Some(reason) = self.stopped {
+        self.poll_with(|tape, _| tape.step(optimizer).map(|()| false))
+    }
+
+    /// [`poll`](Self::poll), and then the schedule's next epoch, which sees the validation
+    /// loss, or without that the training loss.
+    ///
+    /// ```
+    /// use baregrad::calibrate::{Curve, Fit, Poll, Reason, Samples};
+    /// use baregrad::optim::schedule::{CosineAnnealingLr, Scheduler};
+    /// use baregrad::{Arena, optim::Sgd};
+    ///
+    /// let samples = Samples { x: &[-1.0, 0.0, 0.5, 1.0], y: &[-3.0, -1.0, 0.0, 1.0] };
+    /// let mut best = [0.0; 2];
+    /// let mut arena = Arena::<64, 8>::new();
+    /// let tape = arena.tape();
+    /// let mut fit = Fit::new(&tape, samples, 4, &mut best, |x| Curve::Linear.record(x, &[0.0; 2]))?
+    ///     .epochs(100);
+    /// let mut sgd = Sgd::new(0.3);
+    /// let mut cosine = Scheduler::new(CosineAnnealingLr::new(100), &mut sgd);
+    /// while fit.poll_scheduled(&mut sgd, &mut cosine)? == Poll::Running {}
+    /// assert!((best[0] - 2.0).abs() < 1e-4);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`poll`](Self::poll).
+    #[track_caller]
+    pub fn poll_scheduled<S: Schedule>(
+        &mut self,
+        optimizer: &mut dyn Optimizer,
+        scheduler: &mut Scheduler<S>,
+    ) -> Result<Poll, Error> {
+        let poll = self.poll(optimizer)?;
+        if poll == Poll::Running {
+            let Losses {
+                training,
+                validation,
+                ..
+            } = self.losses();
+            scheduler.step_with(validation.unwrap_or(training), optimizer);
+        }
+        Ok(poll)
+    }
+
+    /// [`poll`](Self::poll) with a search, such as [`Lbfgs`](crate::optim::Lbfgs), which is
+    /// told the loss of all samples once in every epoch, and moves the parameters to where
+    /// it asks for the next. Once it has found a minimum, the fit has converged.
+    ///
+    /// ```
+    /// use baregrad::calibrate::{Curve, Fit, Poll, Reason, Samples};
+    /// use baregrad::{Arena, optim::Lbfgs};
+    ///
+    /// let samples = Samples { x: &[-1.0, 0.0, 0.5, 1.0], y: &[-3.0, -1.0, 0.0, 1.0] };
+    /// let mut best = [0.0; 2];
+    /// let mut arena = Arena::<64, 8>::new();
+    /// let tape = arena.tape();
+    /// let mut fit = Fit::new(&tape, samples, 4, &mut best, |x| Curve::Linear.record(x, &[0.0; 2]))?;
+    /// let mut search = Lbfgs::<2, 4>::new(1.0).strong_wolfe();
+    /// while fit.poll_search(&mut search)? == Poll::Running {}
+    /// assert_eq!(fit.poll_search(&mut search)?, Poll::Stopped(Reason::Converged));
+    /// assert!(fit.epoch() < 20 && (best[0] - 2.0).abs() < 1e-5);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`poll`](Self::poll).
+    #[track_caller]
+    pub fn poll_search(&mut self, search: &mut dyn Search) -> Result<Poll, Error> {
+        self.poll_with(|tape, loss| {
+            let answer = tape.tell(loss, search)?;
+            // After as many iterations as it was asked for it begins anew.
+            Ok(matches!(
+                answer,
+                Answer::Found(SearchReason::FlatGradient | SearchReason::NoChange)
+            ))
+        })
+    }
+
+    #[track_caller]
+    fn poll_with(
+        &mut self,
+        step: impl FnMut(&Tape<'t>, f32) -> Result<bool, Error>,
+    ) -> Result<Poll, Error> {
+        if let Some(reason) = self.course.stopped() {
             return Ok(Poll::Stopped(reason));
         }
-        let validation = match self.validation {
-            Some(samples) => Some(self.measure(samples)?),
-            None => None,
+        let measured = Measured {
+            validation: match self.validation {
+                Some(samples) => Some(self.recorded.measure(samples.rows())?),
+                None => None,
+            },
+            watched: None,
         };
-        self.tape.zero_grad();
-        let Samples { x, y } = self.training;
-        let data = [(self.x, x), (self.y, y)];
-        let training = self.tape.backward_over(self.loss, &data)?;
-        let losses = &mut self.losses;
-        (losses.training, losses.validation) = (training, validation);
-        if self.epoch == 0 {
-            losses.first = training;
-        }
-        let is_late = self.epoch < self.epochs && self.epochs - self.epoch <= self.epochs / 10;
-        if !is_late && self.epoch < self.epochs {
-            losses.late = training;
-        }
-        let watched = validation.unwrap_or(training);
-        let seen = self.watch.see(self.epoch, watched);
-        if seen == Seen::Best && watched.is_finite() {
-            for (to, p) in self.best.iter_mut().zip(self.tape.params()?.iter()) {
+        let best = &mut *self.best;
+        let keep = |tape: &Tape<'t>| {
+            for (to, p) in best.iter_mut().zip(tape.params()?.iter()) {
                 *to = *p;
             }
-        }
-        self.stopped = if !training.is_finite() || !watched.is_finite() {
-            Some(Reason::Diverged)
-        } else if seen == Seen::TooLong {
-            Some(Reason::Early)
-        } else if self.epoch >= self.epochs {
-            Some(self.losses.judge())
-        } else {
-            self.tape.step(optimizer)?;
-            self.epoch += 1;
-            None
+            Ok(())
         };
-        Ok(self.stopped.map_or(Poll::Running, Poll::Stopped))
+        let all = core::iter::once(self.training.rows());
+        self.course.run(&self.recorded, all, measured, keep, step)?;
+        Ok(self.course.stopped().map_or(Poll::Running, Poll::Stopped))
     }
 
     /// Ends it: the next [`poll`](Self::poll) says so. The best so far stays.
     pub fn stop(&mut self) {
-        self.stopped.get_or_insert(Reason::Asked);
+        self.course.stop();
     }
 
     /// How many updates there were.
     #[must_use]
     pub fn epoch(&self) -> u32 {
-        self.epoch
+        self.course.epoch()
     }
 
     /// The losses of the last epoch.
     #[must_use]
     pub fn losses(&self) -> Losses {
-        self.losses
+        self.course.losses()
     }
 
     /// The epoch whose parameters are the best so far, and its loss, of the samples to
     /// validate with if there are any; `None` before the first poll.
     #[must_use]
     pub fn best(&self) -> Option<(u32, f32)> {
-        self.watch.best()
+        self.course.watch.best()
+    }
+}
+
+/// Where it has come to, so that a fit that was stopped is saved, and goes on in another one
+/// that was made alike, to the same bits: epochs, losses, the best so far, and the parameters
+/// as they are. The optimizer and the schedule have states of their own.
+impl Stateful for Fit<'_, '_> {
+    fn visit_state(&mut self, _: usize, visit: Visit<'_>) -> Result<(), OptimizerError> {
+        self.course.visit(visit);
+        visit("best", self.best);
+        let shown = self.recorded.tape.visit_params(visit);
+        shown.map_err(|_| OptimizerError::HyperParameter {
+            expected: "a tape that keeps no error and lends no values",
+            found: f32::NAN,
+        })
     }
 
-    /// The mean loss over samples, without gradients.
-    fn measure(&self, samples: Samples<'t>) -> Result<f32, Error> {
-        let (n, rows) = (samples.len(), self.rows.max(1));
-        let chunks = samples.x.chunks(rows).zip(samples.y.chunks(rows));
-        let mut mean = TwoFloat::ZERO;
-        for (x, y) in chunks {
-            self.tape.rebind(self.x, x)?;
-            self.tape.rebind(self.y, y)?;
-            self.tape.replay()?;
-            mean = mean.plus(x.len() as f32 / n as f32 * self.loss.item()?);
-        }
-        Ok(mean.high())
+    fn visit_hyper(&self, show: Show<'_>) {
+        let count = |n: usize| halves(u32::try_from(n).unwrap_or(u32::MAX));
+        show("fit", &[]);
+        show("rows", &count(self.recorded.rows));
+        show("training", &count(self.training.len()));
+        show("validation", &count(self.validation.map_or(0, |v| v.len())));
     }
 }
 
 impl Losses {
+    pub(super) const NONE: Self = Losses {
+        first: f32::INFINITY,
+        training: f32::INFINITY,
+        validation: None,
+        late: f32::INFINITY,
+    };
+
     /// How it went, after the last epoch.
-    fn judge(&self) -> Reason {
+    pub(super) fn judge(&self) -> Reason {
         let fell = self.late - self.training;
         if self.training > self.first {
             Reason::Diverged

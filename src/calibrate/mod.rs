@@ -31,10 +31,12 @@
 //! | [`Record`], [`Writer`] | all that is kept, as bytes |
 
 mod calibration;
+mod coefficients;
 mod curve;
 mod decimal;
 mod differences;
 mod early;
+mod epoch;
 mod fit;
 mod formula;
 mod prepare;
@@ -42,14 +44,18 @@ mod scale;
 
 pub use crate::function::TwoFloat;
 pub use crate::record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
-pub use calibration::{Calibration, Origin, PredictError, Prediction};
+pub use calibration::{Calibration, Origin, PredictError, Prediction, range};
+#[cfg(feature = "std")]
+pub(crate) use coefficients::powers;
 pub use curve::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_NAME, MAX_WIDTH, Widths};
 pub use decimal::{Approximate, Decimal, DecimalError};
 pub use differences::{Differences, Full};
 pub use early::EarlyStopping;
 #[cfg(feature = "std")]
-pub(crate) use early::{Seen, Watch};
-pub use fit::{Fit, Losses, Poll, Reason, Samples, distinct, move_behind};
+pub(crate) use early::Watch;
+#[cfg(feature = "std")]
+pub(crate) use epoch::{Course, Measured, Recorded, Rows};
+pub use fit::{Fit, Losses, Poll, ROWS, Reason, Samples, distinct, move_behind};
 pub use formula::{FORMULAS, Formula};
 pub use prepare::{PrepareError, prepare};
 #[cfg(feature = "std")]

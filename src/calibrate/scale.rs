@@ -215,6 +215,12 @@ impl Scale {
         scaled / self.factor + self.offset.high()
     }
 
+    /// A mean of squares of scaled values, such as a loss, in the unit of the values squared.
+    #[must_use]
+    pub fn invert_square(&self, scaled: f32) -> f32 {
+        scaled / self.factor / self.factor
+    }
+
     /// How far from the offset the values are that become 1 and -1.
     #[must_use]
     pub fn spread(&self) -> f32 {

@@ -1,4 +1,5 @@
-//! Prints a function as Rust, for firmware that does not link this crate: the same bits.
+//! Prints a function as Rust or as C99, for firmware that does not link this crate: the same
+//! bits.
 //!
 //! ```
 //! use baregrad::function::{models::Line, source::Source};
@@ -19,15 +20,21 @@
 //! places, and derivatives come out as well ([`Source::with_gradient`]). Each operation is a
 //! line of its own, equal ones are one line, and constants are printed as their bits. What
 //! must not happen to it is what must not happen to any of this crate's code: multiplications
-//! and additions fused (which Rust never does), or subnormal numbers flushed to 0.
+//! and additions fused (which Rust never does, and C compilers do unless told), or subnormal
+//! numbers flushed to 0.
+//!
+//! (One helper is written for C a second time: the reduction of angles beyond 8192 multiplies
+//! 128 bits, which C99 does not have. `tests/source.rs` compares both.)
 
 use core::cell::RefCell;
-use core::fmt::Write as _;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 use std::collections::HashMap;
 use std::string::String;
 use std::vec::Vec;
 use std::{format, thread_local};
+
+mod c;
+mod rust;
 
 use super::{Function, Jet};
 use crate::kernel::{Bits, Lanes, Mask};
@@ -35,9 +42,14 @@ use crate::kernel::{Bits, Lanes, Mask};
 /// One function, operation by operation.
 #[derive(Clone, Debug)]
 pub struct Source {
-    name: &'static str,
+    /// The name that it is printed with, and the model's.
+    name: String,
+    title: &'static str,
     inputs: Vec<&'static str>,
     parameters: Vec<&'static str>,
+    /// The parameters, if they are numbers.
+    fitted: Option<Vec<f32>>,
+    range: Vec<[f32; 2]>,
     lines: Vec<Line>,
     /// The value, and with a gradient the derivatives.
     value: u32,
@@ -259,31 +271,91 @@ impl Mask for SymbolMask {
 impl Source {
     /// The function's value.
     pub fn of<F: Function<X, P>, const X: usize, const P: usize>() -> Self {
-        Self::run::<F, X, P>(|x, p| (F::lanes(x, p), None))
+        Self::run::<F, X, P>(parameters(), |x, p| (F::lanes(x, p), None))
     }
 
     /// The function's value and its derivatives by the parameters: a pair of a number and an
-    /// array.
+    /// array, in C a number, and an array that is written to.
     pub fn with_gradient<F: Function<X, P>, const X: usize, const P: usize>() -> Self {
-        Self::run::<F, X, P>(|x, p| {
+        Self::run::<F, X, P>(parameters(), |x, p| {
             let jet: Jet<Symbol, P> = F::by_parameters(x, p);
             (jet.value(), Some(jet.derivatives().map(|d| d.0).to_vec()))
         })
     }
 
+    /// The function with these parameters, by their bits: a fitted curve, which takes nothing
+    /// but inputs, one by one, and is called `calibrated`, unless it is given
+    /// [another name](Self::named).
+    ///
+    /// ```
+    /// use baregrad::function::{models::Line, source::Source};
+    ///
+    /// let source = Source::fitted::<Line, 1, 2>([0.5, -2.0]).range([[0.0, 100.0]]);
+    /// assert_eq!(source.rust(), "\
+    /// /// Line of x, with w 0.5, b -2.0.
+    /// ///
+    /// /// Calibrated for x from 0.0 to 100.0. Beyond, it extrapolates.
+    /// pub fn calibrated(x: f32) -> f32 {
+    ///     let v0 = f32::from_bits(0x3f000000) * x; // 0.5
+    ///     let v1 = v0 + f32::from_bits(0xc0000000); // -2.0
+    ///     v1
+    /// }
+    /// ");
+    /// assert!(source.c().ends_with("\
+    /// float calibrated(float x);
+    ///
+    /// float calibrated(float x)
+    /// {
+    ///     const float v0 = 0x1p-1f * x; /* 0.5 */
+    ///     const float v1 = v0 + (-0x1p1f); /* -2.0 */
+    ///     return v1;
+    /// }
+    /// "));
+    /// ```
+    pub fn fitted<F: Function<X, P>, const X: usize, const P: usize>(params: [f32; P]) -> Self {
+        let numbers = || params.map(Symbol::splat);
+        let mut source = Self::run::<F, X, P>(numbers, |x, p| (F::lanes(x, p), None));
+        source.title = F::NAME;
+        source.name = String::from("calibrated");
+        source.fitted = Some(params.to_vec());
+        source
+    }
+
+    /// Gives the printed function a name; what a name cannot hold becomes `_`.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Source {
+            name: String::from(name),
+            ..self
+        }
+    }
+
+    /// Tells for which inputs the function was calibrated, in a comment of what is printed:
+    /// from and to for each.
+    #[must_use]
+    pub fn range<const X: usize>(self, range: [[f32; 2]; X]) -> Self {
+        Source {
+            range: range.to_vec(),
+            ..self
+        }
+    }
+
     fn run<F: Function<X, P>, const X: usize, const P: usize>(
+        p: impl FnOnce() -> [Symbol; P],
         f: impl FnOnce([Symbol; X], [Symbol; P]) -> (Symbol, Option<Vec<u32>>),
     ) -> Self {
         // A function that prints another one goes on with its own listing afterwards.
         let outer = LISTING.take();
         let input = |k| Symbol(write_down(Operation::Input(k), &[]));
-        let parameter = |k| Symbol(write_down(Operation::Parameter(k), &[]));
-        let (value, gradient) = f(core::array::from_fn(input), core::array::from_fn(parameter));
+        let (value, gradient) = f(core::array::from_fn(input), p());
         let Listing { lines, .. } = LISTING.replace(outer);
         Source {
-            name: F::NAME,
+            name: String::from(F::NAME),
+            title: F::NAME,
             inputs: F::INPUTS.to_vec(),
             parameters: F::PARAMETERS.to_vec(),
+            fitted: None,
+            range: Vec::new(),
             lines,
             value: value.0,
             gradient,
@@ -292,13 +364,25 @@ impl Source {
 
     /// As Rust: one function, which needs nothing but `core`.
     pub fn rust(&self) -> String {
-        Rust::new(self).print()
+        rust::print(self)
+    }
+
+    /// As C99: one function with the same bits, which needs nothing but the headers `float.h`
+    /// and `stdint.h`; where it takes square roots, also `math.h`, unless GCC or Clang compile
+    /// it. Inputs come first, then parameters, if there are any, each a `float`.
+    ///
+    /// The compiler must not fuse multiplications and additions (`-ffp-contract=off`), must not
+    /// be told `-ffast-math`, which the text refuses, and must compute `float` in `float`, which
+    /// it checks. Square roots are an instruction where the CPU has one and `-fno-math-errno`
+    /// says that nobody asks for `errno`; elsewhere the C library's.
+    pub fn c(&self) -> String {
+        c::print(self)
     }
 
     /// The name of the function that [`rust`](Self::rust) prints: `steinhart_hart` of
     /// `SteinhartHart`.
     pub fn function_name(&self) -> String {
-        snake(self.name)
+        snake(&self.name)
     }
 
     fn line(&self, k: u32) -> Line {
@@ -309,9 +393,15 @@ impl Source {
     }
 }
 
-/// Prints a [`Source`] as Rust.
-struct Rust<'a> {
+/// Parameters that are arguments.
+fn parameters<const P: usize>() -> impl FnOnce() -> [Symbol; P] {
+    || core::array::from_fn(|k| Symbol(write_down(Operation::Parameter(k), &[])))
+}
+
+/// What to print of a [`Source`], in any language.
+struct Plan<'a> {
     source: &'a Source,
+    /// Names of arguments; none for parameters that are numbers.
     inputs: Vec<String>,
     parameters: Vec<String>,
     /// By line: whether the result needs it, and its number among those printed.
@@ -319,7 +409,7 @@ struct Rust<'a> {
     numbers: Vec<usize>,
 }
 
-impl<'a> Rust<'a> {
+impl<'a> Plan<'a> {
     fn new(source: &'a Source) -> Self {
         let mut taken = Vec::new();
         let mut names = |of: &[&str], otherwise: &str| {
@@ -335,7 +425,11 @@ impl<'a> Rust<'a> {
             });
             names.collect::<Vec<_>>()
         };
-        let (inputs, parameters) = (names(&source.inputs, "x"), names(&source.parameters, "p"));
+        let inputs = names(&source.inputs, "x");
+        let parameters = match source.fitted {
+            Some(_) => Vec::new(),
+            None => names(&source.parameters, "p"),
+        };
 
         // From the results backwards: operands stand before what they are operands of.
         let mut needed: Vec<bool> = source.lines.iter().map(|_| false).collect();
@@ -362,7 +456,7 @@ impl<'a> Rust<'a> {
             count += usize::from(*needed && !line.operation.is_inline());
             number
         });
-        Rust {
+        Plan {
             source,
             inputs,
             parameters,
@@ -371,15 +465,13 @@ impl<'a> Rust<'a> {
         }
     }
 
-    fn print(&self) -> String {
+    /// The function's name, inputs and parameters, for a comment that they do not end.
+    fn title(&self) -> String {
+        self.words().replace("*/", "* /").replace('\n', " ")
+    }
+
+    fn words(&self) -> String {
         let source = self.source;
-        let mut text = String::new();
-        let (inputs, parameters) = (self.inputs.join(", "), self.parameters.join(", "));
-        let (x, p) = (self.inputs.len(), self.parameters.len());
-        let result = match &source.gradient {
-            None => String::from("f32"),
-            Some(_) => format!("(f32, [f32; {p}])"),
-        };
         let listed = |names: &[&str]| {
             if names.is_empty() {
                 String::from("nothing")
@@ -387,110 +479,79 @@ impl<'a> Rust<'a> {
                 names.join(", ")
             }
         };
-        let (of, by) = (listed(&source.inputs), listed(&source.parameters));
+        let (name, of) = (source.title, listed(&source.inputs));
+        if let Some(numbers) = &source.fitted {
+            let numbers = source.parameters.iter().zip(numbers);
+            let numbers: Vec<_> = numbers.map(|(name, x)| format!("{name} {x:?}")).collect();
+            let with = numbers.iter().map(String::as_str).collect::<Vec<_>>();
+            return format!("{name} of {of}, with {}.", listed(&with));
+        }
+        let by = listed(&source.parameters);
         let gradient = if source.gradient.is_some() {
             ", and its gradient"
         } else {
             ""
         };
-        // Writing to a `String` cannot fail.
-        let _ = writeln!(text, "/// {} of {of}, by {by}{gradient}.", source.name);
-        let name = snake(source.name);
-        let _ = writeln!(
-            text,
-            "pub fn {name}([{inputs}]: [f32; {x}], [{parameters}]: [f32; {p}]) -> {result} {{"
-        );
-        let calls = |operation: fn(Operation) -> bool| {
-            let mut lines = source.lines.iter().zip(&self.needed);
-            lines.any(|(line, needed)| *needed && operation(line.operation))
-        };
-        if calls(|operation| operation == Operation::Sqrt) {
-            helper(&mut text, include_str!("../kernel/sqrt.rs"));
-        }
-        if calls(|operation| matches!(operation, Operation::Call(_))) {
-            helper(&mut text, include_str!("../kernel/huge_angle.rs"));
-        }
-        for (k, line) in source.lines.iter().enumerate() {
-            if self.needed.get(k) != Some(&true) || line.operation.is_inline() {
-                continue;
-            }
-            let _ = write!(
-                text,
-                "    let {} = {};",
-                self.name(k as u32),
-                self.expression(*line)
-            );
-            let operands = line.operands.iter().take(line.operation.operands());
-            let mut says = " //";
-            for operand in operands {
-                if let Operation::Number(bits) = source.line(*operand).operation {
-                    let _ = write!(text, "{says} {:?}", f32::from_bits(bits));
-                    says = ",";
-                }
-            }
-            text.push('\n');
-        }
-        let value = self.name(source.value);
-        let _ = match &source.gradient {
-            None => writeln!(text, "    {value}"),
-            Some(gradient) => {
-                let gradient: Vec<_> = gradient.iter().map(|k| self.name(*k)).collect();
-                writeln!(text, "    ({value}, [{}])", gradient.join(", "))
-            }
-        };
-        text.push_str("}\n");
-        text
+        format!("{name} of {of}, by {by}{gradient}.")
     }
 
-    /// A line by its name, or what it is if it has none.
-    fn name(&self, k: u32) -> String {
+    /// For which inputs it was calibrated: a paragraph, if that is known.
+    fn ranges(&self) -> Vec<String> {
+        if self.source.range.is_empty() {
+            return Vec::new();
+        }
+        let ranges = self.source.inputs.iter().zip(&self.source.range);
+        let ranges = ranges.map(|(name, [from, to])| format!("{name} from {from:?} to {to:?}"));
+        let ranges = ranges.collect::<Vec<_>>().join(", ");
+        let text = format!("Calibrated for {ranges}. Beyond, it extrapolates.");
+        std::vec![String::new(), text]
+    }
+
+    /// Arguments that nothing needs.
+    fn idle(&self) -> impl Iterator<Item = &str> {
+        let is_needed = |operation| {
+            let mut lines = self.source.lines.iter().zip(&self.needed);
+            lines.any(|(line, needed)| *needed && line.operation == operation)
+        };
+        let inputs = self.inputs.iter().enumerate();
+        let inputs = inputs.filter(move |(k, _)| !is_needed(Operation::Input(*k)));
+        let parameters = self.parameters.iter().enumerate();
+        let parameters = parameters.filter(move |(k, _)| !is_needed(Operation::Parameter(*k)));
+        inputs.chain(parameters).map(|(_, name)| name.as_str())
+    }
+
+    fn gradient(&self) -> &[u32] {
+        self.source.gradient.as_deref().unwrap_or_default()
+    }
+
+    /// Whether an operation is printed as a line of its own.
+    fn has_line(&self, k: usize) -> bool {
+        let line = self.source.line(k as u32);
+        self.needed.get(k) == Some(&true) && !line.operation.is_inline()
+    }
+
+    /// A line by its name, or the line itself if it has none.
+    fn name(&self, k: u32) -> Result<String, Line> {
         let line = self.source.line(k);
         if line.operation.is_inline() {
-            return self.expression(line);
+            return Err(line);
         }
-        format!("v{}", self.numbers.get(k as usize).copied().unwrap_or(0))
+        let number = self.numbers.get(k as usize).copied().unwrap_or(0);
+        Ok(format!("v{number}"))
     }
 
-    fn expression(&self, line: Line) -> String {
-        let [a, b, c] = line.operands;
-        let operand = |k| self.name(k);
-        let infix = |sign| format!("{} {sign} {}", operand(a), operand(b));
-        let nth = |names: &[String], k: usize| names.get(k).cloned().unwrap_or_default();
-        match line.operation {
-            Operation::Number(bits) => format!("f32::from_bits({bits:#010x})"),
-            Operation::Word(word) => format!("{word:#010x}_u32"),
-            Operation::Input(k) => nth(&self.inputs, k),
-            Operation::Parameter(k) => nth(&self.parameters, k),
-            Operation::Negate => format!("-{}", operand(a)),
-            Operation::Add => infix("+"),
-            Operation::Subtract => infix("-"),
-            Operation::Multiply => infix("*"),
-            Operation::Divide => infix("/"),
-            Operation::Sqrt => format!("sqrt({})", operand(a)),
-            Operation::Abs => format!("{}.abs()", operand(a)),
-            Operation::Less => infix("<"),
-            Operation::LessOrEqual => infix("<="),
-            Operation::Equal => infix("=="),
-            Operation::Select => {
-                format!(
-                    "if {} {{ {} }} else {{ {} }}",
-                    operand(a),
-                    operand(b),
-                    operand(c)
-                )
-            }
-            Operation::Call(name) => format!("{name}({})", operand(a)),
-            Operation::ToBits => format!("{}.to_bits()", operand(a)),
-            Operation::FromBits => format!("f32::from_bits({})", operand(a)),
-            Operation::WordAdd => format!("{}.wrapping_add({})", operand(a), operand(b)),
-            Operation::WordSubtract => format!("{}.wrapping_sub({})", operand(a), operand(b)),
-            Operation::And | Operation::MaskAnd => infix("&"),
-            Operation::Or | Operation::MaskOr => infix("|"),
-            Operation::Xor => infix("^"),
-            Operation::ShiftLeft(by) => format!("{} << {by}", operand(a)),
-            Operation::ShiftRight(by) => format!("{} >> {by}", operand(a)),
-            Operation::MaskNot => format!("!{}", operand(a)),
-        }
+    fn nth(names: &[String], k: usize) -> String {
+        names.get(k).cloned().unwrap_or_default()
+    }
+
+    /// The numbers among a line's operands, in decimal.
+    fn decimals(&self, line: Line) -> String {
+        let operands = line.operands.iter().take(line.operation.operands());
+        let numbers = operands.filter_map(|k| match self.source.line(*k).operation {
+            Operation::Number(bits) => Some(format!("{:?}", f32::from_bits(bits))),
+            _ => None,
+        });
+        numbers.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -519,21 +580,6 @@ impl Operation {
     /// Has no line of its own: a leaf, or a call, which is only made where it is chosen.
     fn is_inline(self) -> bool {
         self.operands() == 0 || matches!(self, Operation::Call(_))
-    }
-}
-
-/// Appends the functions of one of this crate's files, without what is said of the file and
-/// its tests.
-fn helper(text: &mut String, file: &str) {
-    let code = file.split("#[cfg(test)]").next().unwrap_or_default();
-    for line in code.lines().filter(|line| !line.starts_with("//!")) {
-        let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
-        let line = line.strip_prefix("pub(super) ").unwrap_or(line);
-        if !line.is_empty() {
-            text.push_str("    ");
-            text.push_str(line);
-            text.push('\n');
-        }
     }
 }
 

@@ -330,12 +330,12 @@ fn lerp<L: Lanes>(from: L, to: L, weight: f32) -> L {
 }
 
 /// A count as two numbers of 16 bits, which are exact.
-const fn halves(count: u32) -> [f32; 2] {
+pub(crate) const fn halves(count: u32) -> [f32; 2] {
     [(count >> 16) as f32, (count & 0xffff) as f32]
 }
 
 /// Shows a count as two numbers of 16 bits, and takes it back.
-fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>) {
+pub(crate) fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>) {
     let mut halves = halves(*count);
     visit(name, &mut halves);
     let [high, low] = halves;

@@ -3,7 +3,9 @@
 use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
 use super::fraction::{Decay, Fraction};
 use super::sweep::step_each;
-use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require, visit_count};
+use super::{
+    Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require, visit_count,
+};
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 

@@ -139,17 +139,17 @@ impl fmt::Debug for LoadError {
 
 impl core::error::Error for LoadError {}
 
-/// A name in a [`LoadError`]: its first 44 bytes, held inline.
+/// A name in a [`LoadError`]: its first 35 bytes, held inline.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Text {
-    bytes: [u8; 44],
+    bytes: [u8; 35],
     len: u8,
 }
 
 impl Text {
     fn new(name: Name<'_>) -> Self {
         let mut text = Text {
-            bytes: [0; 44],
+            bytes: [0; 35],
             len: 0,
         };
         name.each(&mut |part| {
@@ -247,7 +247,7 @@ impl Writer<'_> {
     /// adam.step(&mut params, &[0.5, 0.25])?;
     /// scheduler.step(&mut adam);
     ///
-    /// let mut bytes = [0; 512];
+    /// let mut bytes = [0; 1024];
     /// let mut writer = Writer::new(&mut bytes);
     /// writer.integer("epoch", 1);
     /// writer.state_dict("optimizer", &mut adam, 2)?;
@@ -459,7 +459,7 @@ impl Wanted<'_> {
 impl Var<'_> {
     /// Fails unless it is a leaf in the arena.
     #[track_caller]
-    fn expect_leaf(self) -> Result<(), Error> {
+    pub(crate) fn expect_leaf(self) -> Result<(), Error> {
         self.tape.read("load_params", |state| {
             let node = state.look(self.tape.stamp(self))?;
             if node.op.is_some() || node.has(Node::BORROWED) {
@@ -471,7 +471,7 @@ impl Var<'_> {
 
     /// Sets a leaf to as many values as it has.
     #[track_caller]
-    fn overwrite(self, values: &mut dyn Iterator<Item = f32>) -> Result<(), Error> {
+    pub(crate) fn overwrite(self, values: &mut dyn Iterator<Item = f32>) -> Result<(), Error> {
         self.tape.leave("load_params", |state| {
             let leaf = state.find(self.tape.stamp(self))?;
             state.overwrite(leaf, values)

@@ -641,6 +641,20 @@ impl<'t> Tape<'t> {
         })
     }
 
+    /// Shows all parameters, to be read or overwritten.
+    #[track_caller]
+    pub(crate) fn visit_params(
+        &self,
+        visit: &mut dyn FnMut(&'static str, &mut [f32]),
+    ) -> Result<(), Error> {
+        self.leave("visit_state", |state| {
+            state.outdate_results();
+            let (params, _) = state.params_and_grads();
+            visit("params", params);
+            Ok(())
+        })
+    }
+
     /// Changes the gradients of the parameters, if each has one.
     #[track_caller]
     pub(crate) fn change_grads<R>(

@@ -10,9 +10,8 @@ use super::digits::{Shortest, exponent, significant};
 use super::evaluate::predict;
 use super::fitted::Fitted;
 use super::model::{Model, Param};
-use super::powers::powers_of_chebyshev;
 use super::regression::Regression;
-use crate::calibrate::{self, Curve, Origin, Scale, TwoFloat};
+use crate::calibrate::{self, Curve, Origin, Scale, TwoFloat, powers};
 use crate::error::Error;
 use crate::kernel::generic::IN_ORDER;
 use crate::var::Var;
@@ -81,7 +80,7 @@ impl Calibration {
             origin: Origin {
                 samples: u32::try_from(fitted.history().rows().0).unwrap_or(u32::MAX),
                 epochs: fitted.history().last().epoch,
-                loss: fitted.history().training_loss() / (scales[1].factor * scales[1].factor),
+                loss: scales[1].invert_square(fitted.history().training_loss()),
             },
         }
     }
@@ -251,20 +250,16 @@ impl Calibration {
         if let Curve::Mlp { .. } | Curve::Function(_) = self.curve {
             return None;
         }
-        let mut chebyshev = self.exact();
-        if chebyshev.len() != self.curve.param_count() {
+        let params = self.exact();
+        if params.len() != self.curve.param_count() {
             return None;
         }
-        // The bias comes last, and is the coefficient of 1.
-        chebyshev.rotate_right(1);
         let [x, y] = self.scales;
-        let degree = chebyshev.len() - 1;
-        let mut sum = std::vec![0.0; chebyshev.len()];
-        for (c, t) in chebyshev.iter().zip(powers_of_chebyshev(x, origin, degree)) {
-            for (sum, t) in sum.iter_mut().zip(&t) {
-                *sum += c * t;
-            }
-        }
+        // The reading, scaled, as a polynomial of its difference from the origin.
+        let factor = f64::from(x.factor);
+        let scaled = [(origin - x.offset.to_f64()) * factor, factor];
+        let mut sum = powers(&params, scaled).to_vec();
+        sum.truncate(params.len());
         let factor = f64::from(y.factor);
         sum.iter_mut().for_each(|c| *c /= factor);
         if let Some(constant) = sum.first_mut() {

@@ -34,7 +34,7 @@ impl Coarse {
     pub(super) fn of(column: &str, values: &[f64]) -> Option<Self> {
         let farthest = values.iter().copied();
         let farthest = farthest.reduce(|a, b| if b.abs() > a.abs() { b } else { a })?;
-        let (_, deviation) = mean_and_deviation(values);
+        let deviation = deviation(values);
         let spacing = spacing(farthest);
         let is_count =
             |x: &f64| x.fract() == 0.0 && x.abs() <= f64::from(1 << f32::MANTISSA_DIGITS);
@@ -73,31 +73,42 @@ pub(super) fn spacing(x: f64) -> f64 {
     f64::from(x.next_up()) - f64::from(x)
 }
 
-/// The mean, and the standard deviation of the population.
-pub(super) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
+/// The mean.
+pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
     // Differences from a value of theirs: sums of what stands far from 0 would
     // lose digits.
-    let origin = values.first().copied().unwrap_or(0.0);
-    let mean = origin + values.iter().map(|x| x - origin).sum::<f64>() / n;
+    let origin = values.clone().next().unwrap_or(0.0);
+    let n = values.clone().count() as f64;
+    origin + values.map(|x| x - origin).sum::<f64>() / n
+}
+
+/// The squares of the differences from the mean, in a unit.
+pub(super) fn squares(values: impl Iterator<Item = f64>, mean: f64, unit: f64) -> f64 {
+    let squares = values.map(|x| (x - mean) / unit).map(|x| x * x);
+    squares.sum()
+}
+
+/// The standard deviation of the population.
+pub(super) fn deviation(values: &[f64]) -> f64 {
+    let all = values.iter().copied();
+    let mean = mean(all.clone());
     let deviation = |unit: f64| {
-        let squares = values.iter().map(|x| (x - mean) / unit).map(|x| x * x);
-        libm::sqrt(squares.sum::<f64>() / n) * unit
+        let squares = squares(all.clone(), mean, unit);
+        libm::sqrt(squares / values.len() as f64) * unit
     };
     match deviation(1.0) {
         // Squares that vanish: those of differences in the unit of the largest do not.
         plain if plain < SQUARED => {
-            let largest = values
-                .iter()
+            let largest = all
+                .clone()
                 .fold(0.0, |most: f64, x| most.max((x - mean).abs()));
-            let found = if largest > 0.0 {
+            if largest > 0.0 {
                 deviation(largest)
             } else {
                 0.0
-            };
-            (mean, found)
+            }
         }
-        plain => (mean, plain),
+        plain => plain,
     }
 }
 

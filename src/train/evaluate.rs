@@ -6,6 +6,7 @@ use std::vec::Vec;
 use super::model::{Loss, Model, Param};
 use super::samples::Samples;
 use crate::arena::HeapArena;
+use crate::calibrate::Recorded;
 use crate::error::{Error, ErrorKind};
 use crate::tape::Tape;
 use crate::var::Var;
@@ -13,9 +14,7 @@ use crate::var::Var;
 /// A model recorded for so many rows, with its loss.
 pub(super) struct Recording<'t> {
     pub(super) params: Vec<Var<'t>>,
-    pub(super) x: Var<'t>,
-    pub(super) y: Var<'t>,
-    pub(super) loss: Var<'t>,
+    pub(super) recorded: Recorded<'t>,
 }
 
 impl<'t> Recording<'t> {
@@ -33,7 +32,16 @@ impl<'t> Recording<'t> {
         let x = tape.input(x, [rows, samples.inputs()]);
         let y = tape.input(y, [rows, samples.targets()]);
         let loss = loss(model.forward(x, &params), y);
-        Recording { params, x, y, loss }
+        Recording {
+            params,
+            recorded: Recorded {
+                tape,
+                x,
+                y,
+                loss,
+                rows,
+            },
+        }
     }
 }
 
@@ -53,7 +61,7 @@ pub(super) fn arena_for(
     fitting(|arena| {
         let tape = arena.tape();
         let recording = Recording::new(&tape, model, params, loss, samples, rows);
-        tape.backward(recording.loss)
+        tape.backward(recording.recorded.loss)
     })
 }
 
@@ -76,10 +84,8 @@ fn fitting(attempt: impl Fn(&mut HeapArena) -> Result<(), Error>) -> Result<Heap
 
 /// The mean loss over samples, without gradients.
 pub(super) struct Evaluator<'t> {
-    tape: &'t Tape<'t>,
     recording: Recording<'t>,
     samples: &'t Samples,
-    rows: usize,
 }
 
 impl<'t> Evaluator<'t> {
@@ -94,38 +100,20 @@ impl<'t> Evaluator<'t> {
     ) -> Self {
         let record = || Recording::new(tape, model, params, loss, samples, rows);
         let recording = tape.no_grad(record);
-        debug_assert!(!recording.loss.requires_grad());
-        Evaluator {
-            tape,
-            recording,
-            samples,
-            rows,
-        }
+        debug_assert!(!recording.recorded.loss.requires_grad());
+        Evaluator { recording, samples }
     }
 
     /// The mean loss with these values of the parameters.
     pub(super) fn loss(&self, params: &[Param]) -> Result<f32, Error> {
         let Recording {
             params: vars,
-            x: x_var,
-            y: y_var,
-            loss,
+            recorded,
         } = &self.recording;
         for (var, param) in vars.iter().zip(params) {
-            self.tape.write(*var, &param.values)?;
+            recorded.tape.write(*var, &param.values)?;
         }
-        let all = self.samples.rows();
-        let mut mean = 0.0;
-        for start in (0..all).step_by(self.rows) {
-            let rows = start..all.min(start + self.rows);
-            let weight = rows.len() as f64 / all as f64;
-            let [x, y] = self.samples.range(rows);
-            self.tape.rebind(*x_var, x)?;
-            self.tape.rebind(*y_var, y)?;
-            self.tape.replay()?;
-            mean += weight * f64::from(loss.item()?);
-        }
-        Ok(mean as f32)
+        recorded.measure(self.samples.rows_in(0..self.samples.rows()))
     }
 }
 

@@ -19,7 +19,7 @@ use std::boxed::Box;
 use std::vec::Vec;
 
 use super::batches::Batches;
-use super::early::Watch;
+use super::coarse;
 use super::evaluate::{Evaluator, Recording, arena_for};
 use super::fitted::Fitted;
 use super::history::{Epoch, History, Stopped};
@@ -27,7 +27,7 @@ use super::model::{Loss, Model, Param, mse};
 use super::residuals::{Predictor, Residuals};
 use super::samples::Samples;
 use super::step::{Clip, Penalty, Prepared};
-use crate::calibrate::EarlyStopping;
+use crate::calibrate::{Course, EarlyStopping, Measured, Reason, Watch};
 use crate::error::Error;
 use crate::optim::Optimizer;
 use crate::optim::schedule::{Schedule, Scheduler};
@@ -232,16 +232,20 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
     /// [`cross_entropy`](Var::cross_entropy), so one column of them is reshaped:
     ///
     /// ```
-    /// use baregrad::ops::loss::HuberLoss;
-    /// use baregrad::train::{Curve, Fit, Param, Samples, model};
-    /// # use baregrad::optim::{Adam, Sgd};
+    /// use baregrad::train::{Curve, Dataset, Fit, Param, model};
+    /// # use baregrad::optim::Sgd;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let samples = Samples::new([1.0, 2.0, 3.0], [2.0, 4.0, 60.0], 1)?;
-    /// # let (delta, line) = (0.5, Curve::Linear);
-    /// let fit = Fit::new(&line, &samples).loss(|p, y| p.huber_loss(y, delta));
+    /// let data = Dataset::new([
+    ///     ("x", [-2.0, 0.1, 1.5]),
+    ///     ("y", [2.0, 4.0, 60.0]),
+    ///     ("class", [0.0, 1.0, 2.0]),
+    /// ])?;
+    ///
+    /// let (samples, delta) = (data.samples(&["x"], &["y"])?, 0.5);
+    /// let fit = Fit::new(&Curve::Linear, &samples).loss(|p, y| p.huber_loss(y, delta));
     /// # fit.epochs(3).run(&mut Sgd::new(0.01))?;
     ///
-    /// let classes = Samples::new([-2.0, 0.1, 1.5], [0.0, 1.0, 2.0], 1)?;
+    /// let classes = data.samples(&["x"], &["class"])?;
     /// let classifier = model(
     ///     [Param::new("w", [0.0; 3], [1, 3]), Param::new("b", [0.0; 3], [3])],
     ///     |x, [w, b]| x.matmul(w) + b,
@@ -431,10 +435,17 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         let at_once = rows(self.training).min(self.batch_size);
         let mut training_arena = arena(self.training, at_once)?;
         let mut order = Order::new(&self);
-        let mut watch = self.early_stopping.map(Watch::new);
+        // The course of the firmware's fit; its last epoch has an update here.
+        let mut course = Course::new(self.epochs);
+        course.ends_with_update = true;
+        if let Some(early) = self.early_stopping {
+            course.watch = Watch::new(early);
+        }
+        let watches = self.early_stopping.is_some();
+        let mut best = Vec::new();
         // Whether the updates of an epoch measure a loss of several parameters.
         let moves = !order.is_one_update();
-        let evaluates = moves && watch.is_some() && self.validation.is_none();
+        let evaluates = moves && watches && self.validation.is_none();
         let start_loss = if moves {
             Some(plain.loss(&start)?)
         } else {
@@ -455,10 +466,21 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                 if evaluates {
                     evaluated.push(plain.loss(&params)?);
                 }
-                // The parameters that the watched loss of this epoch belongs to.
-                let before = watch.as_ref().map(|_| params.clone());
+                let measured = Measured {
+                    validation: validation_loss,
+                    watched: evaluated.last().copied(),
+                };
+                let keep = |tape: &Tape<'_>| {
+                    if watches {
+                        best.clear();
+                        best.extend_from_slice(&tape.params()?);
+                    }
+                    Ok(())
+                };
+                let batches = order.batches.ranges().map(|range| seen.rows_in(range));
+                let step = |tape: &Tape<'_>, _| tape.step(&mut optimizer).map(|()| false);
                 let training_loss =
-                    update(&tape, &recording, seen, &order.batches, &mut optimizer)?;
+                    course.run(&recording.recorded, batches, measured, keep, step)?;
                 overwrite(&mut params, &tape.params()?);
 
                 let epoch = Epoch {
@@ -478,14 +500,11 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                 };
                 stopped = if self.is_asked_to_stop() {
                     Some(Stopped::Asked)
-                } else if let (Some(watch), Some(before)) = (&mut watch, before)
-                    && watch.see(epoch.epoch, watched_loss, before)
-                {
-                    Some(Stopped::Early)
-                } else if epoch.epoch >= self.epochs {
-                    Some(Stopped::Finished)
                 } else {
-                    None
+                    course.stopped().map(|reason| match reason {
+                        Reason::Early => Stopped::Early,
+                        _ => Stopped::Finished,
+                    })
                 };
                 if let (Some(scheduler), None) = (&mut scheduler, &stopped) {
                     scheduler.step_with(watched_loss, &mut optimizer);
@@ -504,16 +523,20 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         };
         self.check_finite(&last, epochs.first())?;
         let mut restored_epoch = None;
-        if let Some(best) = watch.and_then(Watch::best) {
+        if let (Some((epoch, _)), true) = (course.watch.best(), self.restores_best()) {
+            let mut kept = params.clone();
+            overwrite(&mut kept, &best);
             // Measured as those of the last parameters were, in the same order.
-            let losses = (plain.loss(&best.params)?, validate(&best.params)?);
+            let losses = (plain.loss(&kept)?, validate(&kept)?);
             if losses.1.unwrap_or(losses.0) <= last.watched_loss() {
-                params = best.params;
-                restored_epoch = Some(best.epoch);
+                params = kept;
+                restored_epoch = Some(epoch + 1);
                 (last.training_loss, last.validation_loss) = losses;
             }
         }
-        let mean_loss = mean_loss(self.training, loss)?;
+        // A loss may refuse an answer of the shape of targets: logits next to classes have
+        // another.
+        let mean_loss = mean_loss(self.training, loss).unwrap_or(f32::NAN);
         let predictor = Predictor {
             model: self.model,
             loss,
@@ -557,6 +580,10 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
                 largest_input: self.training.largest_input(),
             }),
         }
+    }
+
+    fn restores_best(&self) -> bool {
+        self.early_stopping.is_some_and(|early| early.restore_best)
     }
 
     fn is_asked_to_stop(&self) -> bool {
@@ -616,30 +643,6 @@ impl<'a> Order<'a> {
     }
 }
 
-/// An update for each batch. Returns the mean loss over their rows, each before
-/// its own update, or the first loss that is not finite.
-fn update<'t>(
-    tape: &'t Tape<'t>,
-    recording: &Recording<'t>,
-    seen: &'t Samples,
-    batches: &Batches,
-    optimizer: &mut impl Optimizer,
-) -> Result<f32, Error> {
-    let (mut sum, mut rows) = (0.0, 0);
-    for range in batches.ranges() {
-        let [x, y] = seen.range(range.clone());
-        tape.zero_grad();
-        let loss = tape.backward_over(recording.loss, &[(recording.x, x), (recording.y, y)])?;
-        if !loss.is_finite() {
-            return Ok(loss);
-        }
-        tape.step(optimizer)?;
-        sum += range.len() as f64 * f64::from(loss);
-        rows += range.len();
-    }
-    Ok((sum / rows as f64) as f32)
-}
-
 /// Sets parameters to values that stand one after the other.
 fn overwrite(params: &mut [Param], mut flat: &[f32]) {
     for param in params {
@@ -654,7 +657,7 @@ fn mean_loss(samples: &Samples, loss: Loss<'_>) -> Result<f32, Error> {
     let (n, width) = (samples.rows(), samples.targets());
     let mean = |column: usize| {
         let values = samples.y().iter().skip(column).step_by(width);
-        (values.map(|&y| f64::from(y)).sum::<f64>() / n as f64) as f32
+        coarse::mean(values.map(|&y| f64::from(y))) as f32
     };
     let means: Vec<f32> = (0..width).map(mean).collect();
     let answer = super::model([Param::new("mean", means, [1, width])], |x, [mean]| {

@@ -145,7 +145,8 @@ impl History {
     }
 
     /// The training loss of always answering the mean of the targets: what a
-    /// model has to beat.
+    /// model has to beat. NaN where that is no answer: predictions are of another shape, as
+    /// logits are next to classes.
     pub fn mean_loss(&self) -> f32 {
         self.mean_loss
     }

@@ -59,7 +59,8 @@
 //! | [`Calibration`] | a fitted curve in the units of the data, as code for firmware |
 //!
 //! Further features, off by default: `csv` reads data and writes histories,
-//! `json` writes histories, `plot` draws, `progress` shows a bar on a terminal.
+//! `json` writes histories, `plot` draws, `progress` shows a bar on a terminal,
+//! `safetensors` reads and writes PyTorch's weights.
 //!
 //! Nothing here runs in parallel, and every random number comes from a seed: the
 //! same seed gives the same bits, whichever machine.
@@ -72,7 +73,6 @@ mod csv;
 mod curve;
 mod dataset;
 mod digits;
-mod early;
 mod error;
 mod evaluate;
 mod fit;
@@ -82,9 +82,10 @@ mod model;
 mod observe;
 #[cfg(feature = "plot")]
 pub mod plot;
-mod powers;
 mod regression;
 mod residuals;
+#[cfg(feature = "safetensors")]
+pub mod safetensors;
 mod samples;
 mod scale;
 mod split;
@@ -136,3 +137,5 @@ debug_is_display!(CurveError, DataError, FitError, RegressionError);
 debug_is_display!(CsvError, CsvErrorKind);
 #[cfg(feature = "plot")]
 debug_is_display!(plot::PlotError);
+#[cfg(feature = "safetensors")]
+debug_is_display!(safetensors::SafetensorsError);

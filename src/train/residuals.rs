@@ -23,6 +23,7 @@
 
 use std::vec::Vec;
 
+use super::coarse;
 use super::evaluate::{loss_of_targets, predict};
 use super::model::{Loss, Model, Param};
 use super::samples::Samples;
@@ -151,9 +152,8 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         let mut squares = 0.0;
         let mut constant = true;
         for t in 0..width {
-            let n = training.rows() as f64;
-            let mean = column(t).map(|&y| f64::from(y)).sum::<f64>() / n;
-            squares += column(t).map(|&y| square(f64::from(y) - mean)).sum::<f64>();
+            let values = column(t).map(|&y| f64::from(y));
+            squares += coarse::squares(values.clone(), coarse::mean(values), 1.0);
             constant &=
                 column(t).min_by(|a, b| a.total_cmp(b)) == column(t).max_by(|a, b| a.total_cmp(b));
         }

@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use super::coarse::Coarse;
+use crate::calibrate::Rows;
 use crate::random::{RandomError, Rng, fill_normal};
 
 /// Rows of inputs and of targets, each one after the other: what tapes borrow.
@@ -86,6 +87,13 @@ impl Samples {
             self.x.get(of(self.inputs)).unwrap_or_default(),
             self.y.get(of(self.targets)).unwrap_or_default(),
         ]
+    }
+
+    /// The same, as a fit goes through them.
+    pub(super) fn rows_in(&self, range: core::ops::Range<usize>) -> Rows<'_> {
+        let count = range.len();
+        let [x, y] = self.range(range);
+        Rows { count, x, y }
     }
 
     /// The largest absolute value of an input.

@@ -4,7 +4,7 @@ use core::fmt;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::coarse::mean_and_deviation;
+use super::coarse::deviation;
 use super::dataset::Dataset;
 use super::digits::Shortest;
 use super::error::DataError;
@@ -43,7 +43,7 @@ fn in_column(column: &str, values: &[f64], scaling: Scaling, error: ScaleError) 
                 column,
                 found: match scaling {
                     Scaling::MinMax => (high - low) / 2.0,
-                    _ => mean_and_deviation(values).1,
+                    _ => deviation(values),
                 },
             }
         }

@@ -246,6 +246,8 @@ fn explains(history: &History) -> bool {
         Some(left) if !mean_loss.is_normal() => {
             left.training <= f64::from(EXPLAINED) * left.variance
         }
+        // The mean of the targets is no answer, and the loss at the start the only measure.
+        None if mean_loss.is_nan() => loss <= EXPLAINED * history.start_loss(),
         _ => loss <= EXPLAINED * mean_loss,
     }
 }

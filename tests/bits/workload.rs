@@ -6,7 +6,10 @@ use core::fmt;
 
 use baregrad::calibrate::{Calibration, Curve, Differences, Fit, Origin, Poll, Samples, prepare};
 use baregrad::function::models::{Line, Logistic, Visitor, visit};
-use baregrad::function::{DataGrads, Function, Real, Squared, TwoFloat};
+use baregrad::function::{
+    Absolute, Bce, BceWithLogits, DataGrads, Function, Huber, Loss, Real, SmoothL1, Squared,
+    TwoFloat,
+};
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt, Solution};
 use baregrad::ops::{self, Args, Domain, Entry};
@@ -86,7 +89,7 @@ pub const OPERATIONS: Group = Group {
     name: "operations",
     run: operations,
     stack: 10_000,
-    digest: 0x02c8_ede3_826a_c66a,
+    digest: 0xc7b5_c56e_c741_0d3e,
 };
 
 /// Every model of the list, so that a new one needs no line here.
@@ -102,7 +105,7 @@ pub const MODEL_NODES: Group = Group {
     name: "model-nodes",
     run: model_nodes,
     stack: 6500,
-    digest: 0x0ea8_afa5_4789_e5c1,
+    digest: 0x742d_e0e1_5190_0a9e,
 };
 
 /// Fits by Levenberg–Marquardt, in `f32` and in pairs.
@@ -762,6 +765,36 @@ fn model_nodes(digest: &mut Digest) -> Result<(), Error> {
         }
     }
     visit(&mut Digested(digest));
+    one_node_of(digest, Absolute)?;
+    one_node_of(digest, SmoothL1 { beta: 0.5 })?;
+    one_node_of(digest, Huber { delta: 0.5 })?;
+    one_node_of(digest, Bce)?;
+    one_node_of(digest, BceWithLogits)
+}
+
+/// A loss of what is a probability, of ordinary samples and of special ones.
+#[inline(never)]
+fn one_node_of<Q: Loss>(digest: &mut Digest, loss: Q) -> Result<(), Error> {
+    let rng = &mut seeded(18);
+    for (rows, wild) in [(11, false), (ROWS, false), (ROWS, true)] {
+        let [mut xs, mut ys] = [[0.0; ROWS]; 2];
+        if wild {
+            fill_wild(rng, &mut xs);
+        } else {
+            fill(rng, &mut xs);
+        }
+        fill(rng, &mut ys);
+        let xs = xs.get(..rows).unwrap_or_default();
+        let ys = ys.get(..rows).unwrap_or_default();
+        let mut arena = Arena::<400, 8>::new();
+        let tape = arena.tape();
+        let p = tape.param(&[0.875, 1.5, 0.25], [3]);
+        let (x, y) = (tape.param(xs, [rows]), tape.param(ys, [rows]));
+        let loss = Logistic::weighted_mean_loss(DataGrads(loss), x, p, y, tape.input(ys, [rows]));
+        tape.backward(loss)?;
+        digest.add(&[loss.item()?]);
+        digest.add(&tape.grads()?);
+    }
     Ok(())
 }
 

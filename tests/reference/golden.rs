@@ -22,7 +22,7 @@ use support::{
 };
 
 /// A file's name without `.json`, and how to run it.
-const FILES: [(&str, Runner); 9] = [
+const FILES: [(&str, Runner); 11] = [
     ("ops", |file| run(file, ops::test)),
     ("entries", |file| run(file, entries::test)),
     ("special", |file| run(file, special::test)),
@@ -31,6 +31,7 @@ const FILES: [(&str, Runner); 9] = [
     ("seeds", |file| run(file, seeds::test)),
     ("j2_mlp", |file| run(file, j2::test)),
     ("losses", |file| run(file, losses::test)),
+    ("more_losses", |file| run(file, losses::test)),
     ("sched", |file| run(file, sched::test)),
     ("groups", |file| run(file, groups::test)),
 ];

@@ -2,11 +2,11 @@
 
 use core::ops::Range;
 
+use baregrad::calibrate::{Differences, ROWS};
 use baregrad::op::Node;
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::calibration::MAX_DEGREE;
-use crate::fit::{NODES, Sample, Scratch};
+use crate::training::Scratch;
 
 /// A byte that did not arrive whole: a framing, parity or overrun error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Ram {
     pub total: usize,
 }
 
-/// What a board has. Calls wait until they are done.
+/// What a board has. Calls wait until they are done, but for [`receive`](Self::receive).
 pub trait Board {
     /// What `status` calls it.
     const NAME: &'static str;
@@ -34,13 +34,16 @@ pub trait Board {
     /// The flash.
     fn flash(&mut self) -> &mut Self::Flash;
 
-    /// The next byte from the serial line.
-    ///
-    /// # Errors
-    /// A byte that did not arrive whole.
-    fn receive(&mut self) -> Result<u8, Damaged>;
+    /// The next byte from the serial line, if one has come. An error is a byte that did
+    /// not arrive whole, or others that were lost before it.
+    fn receive(&mut self) -> Option<Result<u8, Damaged>>;
     /// Bytes for the serial line.
     fn send(&mut self, bytes: &[u8]);
+
+    /// Feeds the watchdog, if there is one: called all the time while nothing comes in, and
+    /// before and after every epoch of a fit. Only work on flash takes longer, as long as
+    /// erasing three pages does.
+    fn feed(&mut self) {}
 
     /// A reading of the board's own sensor, in whatever unit it has; none if
     /// there is no sensor, or it does not answer.
@@ -51,39 +54,61 @@ pub trait Board {
     fn ram(&self) -> Option<Ram>;
 }
 
+/// Nodes of the largest recording, a network of one hidden layer and its loss: two
+/// inputs, four parameters, two layers, loss.
+pub(crate) const NODES: usize = 9;
+/// The units of a hidden layer that [`FLOATS`] are enough for.
+const HIDDEN: usize = 8;
+/// Floats that the widest network takes. Polynomials of all degrees take fewer.
+pub const FLOATS: usize = floats(HIDDEN);
+
+/// Floats that a network with so many units in a hidden layer takes: parameters and their
+/// gradients, the hidden values and their gradients for each sample that passes the tape at
+/// a time, the output and its gradient, the loss.
+pub const fn floats(hidden: usize) -> usize {
+    2 * (3 * hidden + 1) + ROWS * (2 * hidden + 2) + 2
+}
+
 /// Everything the calibrator works in, of the size a board can spare: room for
-/// so many samples, and for a tape of so many floats
-/// ([`fit::floats`](crate::fit::floats)).
+/// so many samples, and for a tape of so many [`floats`].
 #[derive(Debug)]
 pub struct Memory<const SAMPLES: usize, const FLOATS: usize> {
-    samples: [Sample; SAMPLES],
-    inputs: [[f32; MAX_DEGREE]; SAMPLES],
-    targets: [f32; SAMPLES],
+    /// Readings and references, as differences from the first; and both, scaled.
+    samples: [[f32; SAMPLES]; 4],
     floats: [f32; FLOATS],
     nodes: [Node; NODES],
+}
+
+/// Readings, and next to them what they should have been.
+pub(crate) struct Samples<'m> {
+    pub(crate) readings: Differences<'m>,
+    pub(crate) references: Differences<'m>,
 }
 
 impl<const SAMPLES: usize, const FLOATS: usize> Memory<SAMPLES, FLOATS> {
     /// No samples.
     pub const fn new() -> Self {
         Memory {
-            samples: [Sample::EMPTY; SAMPLES],
-            inputs: [[0.0; MAX_DEGREE]; SAMPLES],
-            targets: [0.0; SAMPLES],
+            samples: [[0.0; SAMPLES]; 4],
             floats: [0.0; FLOATS],
             nodes: [const { Node::EMPTY }; NODES],
         }
     }
 
     /// Room for samples, and for training. Not generic over sizes any more.
-    pub(crate) fn split(&mut self) -> (&mut [Sample], Scratch<'_>) {
+    pub(crate) fn split(&mut self) -> (Samples<'_>, Scratch<'_>) {
+        let [readings, references, x, y] = &mut self.samples;
+        let samples = Samples {
+            readings: Differences::new(readings),
+            references: Differences::new(references),
+        };
         let scratch = Scratch {
-            inputs: self.inputs.as_flattened_mut(),
-            targets: &mut self.targets,
+            x,
+            y,
             floats: &mut self.floats,
             nodes: &mut self.nodes,
         };
-        (&mut self.samples, scratch)
+        (samples, scratch)
     }
 }
 

@@ -4,37 +4,47 @@
 //! program knows when to send the next. Numbers that were computed come with
 //! their bits, `12.7:414b3333`.
 
-use core::fmt::{self, Write};
+use baregrad::calibrate::{
+    Approximate, Calibration, Curve, MAX_DEGREE, PredictError, Prediction, RecordError, Scaling,
+    TwoFloat,
+};
+use baregrad::{Tape, Usage};
 
-use baregrad::{Error, Usage};
-
-use crate::board::{Board, Damaged, Memory};
-use crate::calibration::{Calibration, MAX_HIDDEN, Model};
-use crate::fit::{self, FitError, MAX_EPOCHS, Method, Plan, Sample, Scratch};
+use crate::board::{Board, Damaged, Memory, Samples};
+use crate::failure::Failure;
+use crate::kept::{Kept, MAX_BYTES, MAX_PARAMS};
+use crate::line::{Line, Number, put, say};
 use crate::store::{COPIES, Store, StoreError};
+use crate::training::{self, MAX_EPOCHS, Method, Plan, Scratch};
 
-/// The most bytes of a line, its end not counted.
-pub const MAX_LINE: usize = 64;
 /// Epochs that `bench` counts.
 const BENCH_EPOCHS: u32 = 10;
+/// Bytes of a record in a line of `get` and `put`.
+const BYTES_A_LINE: usize = 24;
 
 /// How a command is written, which `help` and errors tell, and what it does.
-const COMMANDS: [(&str, &str); 14] = [
+const COMMANDS: [(&str, &str); 17] = [
     ("help", "this list"),
     ("add <reading> <reference>", "keep a sample"),
     (
         "sample <reference>",
         "read the board's sensor, keep a sample",
     ),
-    ("list", "the samples"),
+    ("list", "the samples, and how far results are off"),
+    ("remove <n>", "forget a sample"),
     ("clear", "forget the samples"),
-    ("model linear|poly2|poly3|mlp <hidden>", "what to fit"),
+    ("model linear|poly:<degree>|mlp:<units>", "what to fit"),
     ("optimizer sgd|adam <lr>", "how to fit it"),
-    ("fit [epochs]", "learn from the samples"),
+    (
+        "fit [epochs]",
+        "learn from the samples, until stop or Ctrl-C",
+    ),
     ("read <reading>", "calibrate a reading"),
     ("save", "keep the calibration through power cuts"),
     ("load", "use the saved calibration"),
     ("erase", "forget the saved calibration"),
+    ("get", "the calibration, as lines for put"),
+    ("put <offset> <hex>", "use a calibration of elsewhere"),
     ("status", "what there is"),
     ("bench", "what an epoch takes"),
 ];
@@ -43,118 +53,40 @@ const COMMANDS: [(&str, &str); 14] = [
 pub struct Calibrator<'m, B: Board> {
     board: B,
     line: Line,
-    samples: &'m mut [Sample],
-    /// How many of them there are.
-    count: usize,
+    samples: Samples<'m>,
     scratch: Scratch<'m>,
     plan: Plan,
-    /// In use, and whether it is the one of the last `fit` or that in flash.
-    current: Option<(Calibration, Origin)>,
+    /// In use; nothing if no bytes.
+    current: Kept,
+    origin: Origin,
+    /// A record that comes in, line by line.
+    incoming: Kept,
     /// What the last fit took of the arena.
     usage: Option<Usage>,
     /// How often the firmware has started.
     boots: Result<u32, StoreError>,
 }
 
+/// Where the calibration in use comes from.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
+    None,
+    /// The last `fit`.
     Fitted,
+    /// Flash.
     Loaded,
+    /// The serial line.
+    Put,
 }
 
-/// Why a command did nothing.
-enum Failure {
-    /// The line is no command.
-    Line(LineError),
-    Unknown,
-    /// How the command is written.
-    Usage(&'static str),
-    /// No finite number where this was expected.
-    Number(&'static str),
-    Hidden {
-        most: usize,
-    },
-    LearningRate,
-    Epochs,
-    Full {
-        capacity: usize,
-    },
-    NoSensor,
-    NoCalibration,
-    Fit(FitError),
-    Store(StoreError),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Origin {
+    fn name(self) -> &'static str {
         match self {
-            Failure::Line(LineError::TooLong) => {
-                write!(f, "expected a line of at most {MAX_LINE} bytes")
-            }
-            Failure::Line(LineError::NotText) => f.write_str("expected a line of ASCII text"),
-            Failure::Line(LineError::Damaged) => {
-                f.write_str("expected 115200 baud 8N1 and a line at a time, bytes were lost")
-            }
-            Failure::Unknown => f.write_str("expected a command, help lists them"),
-            Failure::Usage(usage) => write!(f, "expected {usage}"),
-            Failure::Number(what) => write!(f, "expected a finite number as <{what}>"),
-            Failure::Hidden { most } => write!(f, "expected 1 to {most} hidden units"),
-            Failure::LearningRate => f.write_str("expected a finite <lr> above 0"),
-            Failure::Epochs => write!(f, "expected 1 to {MAX_EPOCHS} epochs"),
-            Failure::Full { capacity } => {
-                write!(f, "expected at most {capacity} samples: clear them or fit")
-            }
-            Failure::NoSensor => f.write_str("expected a sensor that answers, there is none here"),
-            Failure::NoCalibration => f.write_str("expected a calibration: fit or load first"),
-            Failure::Fit(error) => error.fmt(f),
-            Failure::Store(error) => error.fmt(f),
+            Origin::None => "none",
+            Origin::Fitted => "fitted",
+            Origin::Loaded => "loaded",
+            Origin::Put => "put",
         }
-    }
-}
-
-impl From<FitError> for Failure {
-    fn from(error: FitError) -> Self {
-        Failure::Fit(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure::Fit(error.into())
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Failure::Store(error)
-    }
-}
-
-/// Writes to the board's serial line.
-struct Console<'b, B>(&'b mut B);
-
-impl<B: Board> Write for Console<'_, B> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.send(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// A line to the board's serial line. That cannot fail, as far as we know.
-macro_rules! say {
-    ($board:expr, $($format:tt)*) => {{
-        let mut console = Console(&mut $board);
-        let _ = console.write_fmt(format_args!($($format)*));
-        let _ = console.write_str("\r\n");
-    }};
-}
-
-/// A number and its bits: `12.7:414b3333`.
-struct Bits(f32);
-
-impl fmt::Display for Bits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}:{:08x}", self.0, self.0.to_bits())
     }
 }
 
@@ -166,26 +98,31 @@ impl<'m, B: Board> Calibrator<'m, B> {
     ) -> Self {
         let (samples, scratch) = memory.split();
         let boots = store(&mut board).and_then(|mut store| store.boot());
-        let found = store(&mut board).and_then(|mut store| store.load());
-        Calibrator {
+        let mut calibrator = Calibrator {
             board,
             line: Line::EMPTY,
             samples,
-            count: 0,
             scratch,
             plan: Plan::DEFAULT,
-            current: found.ok().map(|calibration| (calibration, Origin::Loaded)),
+            current: Kept::EMPTY,
+            origin: Origin::None,
+            incoming: Kept::EMPTY,
             usage: None,
             boots,
-        }
+        };
+        // There may be none; the greeting says so.
+        let _ = calibrator.load();
+        calibrator
     }
 
     /// Greets, then answers lines for ever.
     pub fn run(mut self) -> ! {
         self.greet();
         loop {
-            let byte = self.board.receive();
-            self.take(byte);
+            self.board.feed();
+            if let Some(byte) = self.board.receive() {
+                self.take(byte);
+            }
         }
     }
 
@@ -193,12 +130,16 @@ impl<'m, B: Board> Calibrator<'m, B> {
     pub fn greet(&mut self) {
         let version = env!("CARGO_PKG_VERSION");
         say!(
-            self.board,
+            self.board_mut(),
             "baregrad calibrator {version} on {}, try help",
             B::NAME
         );
         self.say_stored();
-        say!(self.board, "ok");
+        say!(
+            self.board_mut(),
+            "a reset keeps what was saved; samples, model and optimizer are lost"
+        );
+        say!(self.board_mut(), "ok");
     }
 
     /// Takes a byte from the line, and answers if it was the last of one.
@@ -206,14 +147,14 @@ impl<'m, B: Board> Calibrator<'m, B> {
         if !self.line.push(byte) {
             return;
         }
-        let line = core::mem::replace(&mut self.line, Line::EMPTY);
+        let line = self.line.take();
         let done = match line.text() {
             Ok(text) => self.answer(text),
-            Err(error) => Err(Failure::Line(error)),
+            Err(error) => Err(error.into()),
         };
         match done {
             Ok(()) => {}
-            Err(failure) => say!(self.board, "error: {failure}"),
+            Err(failure) => say!(self.board_mut(), "error: {failure}"),
         }
     }
 
@@ -233,9 +174,9 @@ impl<'m, B: Board> Calibrator<'m, B> {
         match (name, arguments) {
             ("help", [None, ..]) => {
                 for (usage, does) in COMMANDS {
-                    say!(self.board, "{usage:38} {does}");
+                    say!(self.board_mut(), "{usage:38} {does}");
                 }
-                say!(self.board, "ok");
+                say!(self.board_mut(), "ok");
             }
             ("add", [Some(reading), Some(reference), None]) => {
                 let reading = number(reading, "reading")?;
@@ -244,26 +185,31 @@ impl<'m, B: Board> Calibrator<'m, B> {
             ("sample", [Some(reference), None, _]) => {
                 let reference = number(reference, "reference")?;
                 let reading = self.board.sense().ok_or(Failure::NoSensor)?;
-                self.add(reading, reference)?;
+                self.add(reading.into(), reference)?;
             }
-            ("list", [None, ..]) => {
-                for (i, sample) in self.samples.iter().take(self.count).enumerate() {
-                    let Sample { reading, reference } = sample;
-                    say!(self.board, "{} {reading:?} {reference:?}", i + 1);
-                }
-                say!(self.board, "ok {}", self.count);
-            }
+            ("list", [None, ..]) => self.list()?,
+            ("remove", [Some(n), None, _]) => self.remove(n)?,
             ("clear", [None, ..]) => {
-                self.count = 0;
-                say!(self.board, "ok 0");
+                self.samples.readings.clear();
+                self.samples.references.clear();
+                self.say_count();
             }
-            ("model", [Some(kind), hidden, None]) => {
-                self.plan.model = self.model(kind, hidden)?;
-                say!(self.board, "ok {}", self.plan.model);
+            ("model", [Some(kind), more, None]) => {
+                let curve = curve(kind, more).ok_or(Failure::Curve)?;
+                training::check(&curve, &mut self.scratch)?;
+                self.plan.curve = curve;
+                say!(self.board_mut(), "ok {curve}");
             }
             ("optimizer", [Some(kind), Some(lr), None]) => {
-                self.plan.method = method(kind, lr)?;
-                say!(self.board, "ok {}", self.plan.method);
+                let lr = number(lr, "lr").map_or(0.0, TwoFloat::high);
+                let usage = Failure::Usage("optimizer sgd|adam <lr>");
+                let method = Method::parse(kind).ok_or(usage)?;
+                if lr <= 0.0 {
+                    return Err(Failure::LearningRate);
+                }
+                (self.plan.method, self.plan.lr) = (method, lr);
+                let lr = Number::Single(lr);
+                say!(self.board_mut(), "ok {method} {lr}");
             }
             ("fit", [epochs, None, _]) => {
                 let epochs = match epochs {
@@ -276,26 +222,22 @@ impl<'m, B: Board> Calibrator<'m, B> {
                 };
                 self.fit(epochs)?;
             }
-            ("read", [Some(reading), None, _]) => {
-                let reading = number(reading, "reading")?;
-                let calibration = self.calibration()?;
-                let value = fit::evaluate(&calibration, reading, &mut self.scratch)?;
-                say!(self.board, "ok {}", Bits(value));
-            }
+            ("read", [Some(reading), None, _]) => self.read(number(reading, "reading")?)?,
             ("save", [None, ..]) => {
-                let calibration = self.calibration()?;
-                store(&mut self.board)?.save(&calibration)?;
-                say!(self.board, "ok crc={:08x}", calibration.checksum());
+                self.in_use()?;
+                store(&mut self.board)?.save(&self.current)?;
+                self.say_checksum();
             }
             ("load", [None, ..]) => {
-                let calibration = store(&mut self.board)?.load()?;
-                self.current = Some((calibration, Origin::Loaded));
-                say!(self.board, "ok crc={:08x}", calibration.checksum());
+                self.load()?;
+                self.say_checksum();
             }
             ("erase", [None, ..]) => {
                 store(&mut self.board)?.erase()?;
-                say!(self.board, "ok");
+                say!(self.board_mut(), "ok");
             }
+            ("get", [None, ..]) => self.get()?,
+            ("put", [Some(offset), Some(hex), None]) => self.put(offset, hex)?,
             ("status", [None, ..]) => self.status(),
             ("bench", [None, ..]) => self.bench()?,
             _ => {
@@ -307,28 +249,92 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    fn add(&mut self, reading: f32, reference: f32) -> Result<(), Failure> {
-        let capacity = self.samples.len();
-        let free = self.samples.get_mut(self.count);
-        *free.ok_or(Failure::Full { capacity })? = Sample { reading, reference };
-        self.count += 1;
-        say!(self.board, "ok {}", self.count);
+    fn add(&mut self, reading: TwoFloat, reference: TwoFloat) -> Result<(), Failure> {
+        let Samples {
+            readings,
+            references,
+        } = &mut self.samples;
+        let full = Failure::Full {
+            capacity: readings.capacity(),
+        };
+        for (numbers, x, what) in [
+            (&*readings, reading, "reading"),
+            (&*references, reference, "reference"),
+        ] {
+            let first = numbers.get(0).unwrap_or(x);
+            if !x.difference(first).is_finite() {
+                return Err(Failure::Apart(what));
+            }
+        }
+        // As many of each, and as much room.
+        if readings.push(reading).is_err() || references.push(reference).is_err() {
+            return Err(full);
+        }
+        self.say_count();
         Ok(())
     }
 
-    fn model(&self, kind: &str, hidden: Option<&str>) -> Result<Model, Failure> {
-        match (kind, hidden) {
-            ("linear", None) => Ok(Model::Linear),
-            ("poly2", None) => Ok(Model::Poly2),
-            ("poly3", None) => Ok(Model::Poly3),
-            ("mlp", Some(hidden)) => {
-                let fits = |hidden: &usize| fit::floats(*hidden) <= self.scratch.floats.len();
-                let most = (1..=MAX_HIDDEN).take_while(fits).last().unwrap_or(0);
-                let hidden = hidden.parse().ok().filter(|hidden| *hidden <= most);
-                hidden.and_then(Model::mlp).ok_or(Failure::Hidden { most })
+    fn remove(&mut self, n: &str) -> Result<(), Failure> {
+        let count = self.samples.readings.len();
+        let n = n.parse().ok().filter(|n| (1..=count).contains(n));
+        let index = n.ok_or(Failure::NoSample { count })? - 1;
+        self.samples.readings.remove(index);
+        self.samples.references.remove(index);
+        self.say_count();
+        Ok(())
+    }
+
+    fn say_count(&mut self) {
+        let count = self.samples.readings.len();
+        say!(self.board_mut(), "ok {count}");
+    }
+
+    /// The samples, and next to each how much more the calibration in use makes of it.
+    fn list(&mut self) -> Result<(), Failure> {
+        let mut params = [0.0; MAX_PARAMS];
+        let calibration = self.in_use().and_then(|()| {
+            let read = self.current.read(&mut params);
+            read.map_err(Failure::from)
+        });
+        let Samples {
+            readings,
+            references,
+        } = &self.samples;
+        for i in 0..readings.len() {
+            let (Some(reading), Some(reference)) = (readings.written(i), references.written(i))
+            else {
+                break;
+            };
+            put!(&mut self.board, "{} {reading} {reference}", i + 1);
+            if let Ok(calibration) = &calibration
+                && let Ok(found) = predict(calibration, &mut self.scratch, reading.value)
+            {
+                let off = found.value.difference(reference.value);
+                put!(&mut self.board, " off={}", Number::Single(off));
             }
-            _ => Err(Failure::Usage("model linear|poly2|poly3|mlp <hidden>")),
+            self.board.send(b"\r\n");
         }
+        self.say_count();
+        Ok(())
+    }
+
+    fn read(&mut self, reading: TwoFloat) -> Result<(), Failure> {
+        self.in_use()?;
+        let mut params = [0.0; MAX_PARAMS];
+        let calibration = self.current.read(&mut params)?;
+        let Prediction { value, is_inside } = predict(&calibration, &mut self.scratch, reading)?;
+        let value = Number::in_unit_of(&calibration.output, value);
+        put!(&mut self.board, "ok {value}");
+        if !is_inside {
+            let off = calibration.range_is_off_by();
+            let [low, high] = calibration.range.map(|value| Approximate { value, off });
+            put!(
+                &mut self.board,
+                ", outside of what was fitted, {low} to {high}"
+            );
+        }
+        self.board.send(b"\r\n");
+        Ok(())
     }
 
     fn fit(&mut self, epochs: u32) -> Result<(), Failure> {
@@ -336,200 +342,294 @@ impl<'m, B: Board> Calibrator<'m, B> {
             epochs,
             ..self.plan
         };
-        let samples = self.samples.get(..self.count).unwrap_or_default();
-        let board = &mut self.board;
-        let fitted = fit::fit(&plan, samples, &mut self.scratch, &mut |epoch, loss| {
-            say!(*board, "epoch {epoch} loss={}", Bits(loss));
-        })?;
-        let calibration = fitted.calibration;
+        let (samples, scratch) = (&self.samples, &mut self.scratch);
+        let fitted = training::fit(
+            &plan,
+            samples,
+            scratch,
+            &mut self.board,
+            &mut self.line,
+            true,
+        )?;
         self.usage = Some(fitted.usage);
-        self.current = Some((calibration, Origin::Fitted));
+        self.current = fitted.kept;
+        self.origin = Origin::Fitted;
 
-        let mut console = Console(&mut self.board);
-        // A serial line does not fail.
-        let _ = write!(console, "fit loss={} epochs={epochs}", Bits(fitted.loss));
-        if let Some([b, weights @ ..]) = calibration.coefficients() {
-            let degree = plan.model.degree();
-            for (power, w) in (1..).zip(weights).take(degree) {
-                let _ = match degree {
-                    1 => write!(console, " w={}", Bits(w)),
-                    _ => write!(console, " w{power}={}", Bits(w)),
-                };
+        let mut params = [0.0; MAX_PARAMS];
+        let calibration = self.current.read(&mut params)?;
+        let board = &mut self.board;
+        let loss = Number::Single(calibration.origin.loss);
+        put!(board, "fit loss={loss} epochs={epochs}");
+        say_coefficients(board, &calibration);
+        say!(board, " crc={:08x}", self.current.checksum());
+        say_scaled(board, &calibration);
+        for (what, scale, farthest) in [
+            ("readings", calibration.input, calibration.range),
+            (
+                "references",
+                calibration.output,
+                [calibration.output.offset; 2],
+            ),
+        ] {
+            let lost = farthest.iter().filter_map(|x| scale.lost(*x));
+            if let Some(step) = lost.reduce(f32::max) {
+                say!(
+                    board,
+                    "{what} lose digits, in steps of {}: take an origin off before you send them",
+                    Number::Single(step)
+                );
             }
-            let _ = write!(console, " b={}", Bits(b));
         }
-        say!(self.board, " crc={:08x}", calibration.checksum());
-        say!(self.board, "ok");
+        say!(board, "{}", fitted.reason);
+        say!(board, "ok");
         Ok(())
     }
 
-    /// A fit of more epochs, and one of fewer: the difference is epochs. Before
-    /// them one that warms up what caches there are.
+    /// What the epochs of a fit take, without the first one.
     fn bench(&mut self) -> Result<(), Failure> {
-        let samples = self.samples.get(..self.count).unwrap_or_default();
-        let mut took = [0; 3];
+        let plan = Plan {
+            epochs: 1 + BENCH_EPOCHS,
+            ..self.plan
+        };
+        let (samples, scratch) = (&self.samples, &mut self.scratch);
+        let fitted = training::fit(
+            &plan,
+            samples,
+            scratch,
+            &mut self.board,
+            &mut self.line,
+            false,
+        )?;
+        // The last pass measures the loss, and is as long as an epoch but for the update.
+        let ticks = fitted.ticks / u64::from(1 + BENCH_EPOCHS);
         let (_, unit) = self.board.ticks();
-        for (took, epochs) in took.iter_mut().zip([1, 1, 1 + BENCH_EPOCHS]) {
-            let plan = Plan {
-                epochs,
-                ..self.plan
-            };
-            let (start, _) = self.board.ticks();
-            fit::fit(&plan, samples, &mut self.scratch, &mut |_, _| {})?;
-            let (end, _) = self.board.ticks();
-            *took = end.saturating_sub(start);
+        say!(self.board_mut(), "ok {ticks} {unit} per epoch");
+        Ok(())
+    }
+
+    fn load(&mut self) -> Result<(), Failure> {
+        let stored = store(&mut self.board)?.load()?;
+        check(&stored, &mut self.scratch)?;
+        self.current = stored;
+        self.origin = Origin::Loaded;
+        Ok(())
+    }
+
+    /// The record of the calibration in use, in lines that `put` takes on another board.
+    fn get(&mut self) -> Result<(), Failure> {
+        self.in_use()?;
+        let chunks = self.current.bytes().chunks(BYTES_A_LINE);
+        for (i, chunk) in chunks.enumerate() {
+            put!(&mut self.board, "put {} ", i * BYTES_A_LINE);
+            for byte in chunk {
+                put!(&mut self.board, "{byte:02x}");
+            }
+            self.board.send(b"\r\n");
         }
-        let [_, one, more] = took;
-        let ticks = more.saturating_sub(one) / u64::from(BENCH_EPOCHS);
-        say!(self.board, "ok {ticks} {unit} per epoch");
+        self.say_checksum();
+        Ok(())
+    }
+
+    /// Takes bytes of a record that comes in. With the last of them it is used, if it is
+    /// whole and there is room for its curve.
+    fn put(&mut self, offset: &str, hex: &str) -> Result<(), Failure> {
+        let expected = self.incoming.bytes().len();
+        let begins = offset == "0";
+        let goes_on = offset.parse() == Ok(expected);
+        if !begins && !goes_on {
+            return Err(Failure::Offset { expected });
+        }
+        let mut bytes = [0; crate::MAX_LINE / 2];
+        let mut count = 0;
+        for (digits, to) in hex.as_bytes().chunks(2).zip(&mut bytes) {
+            *to = byte(digits).ok_or(Failure::Hex)?;
+            count += 1;
+        }
+        if begins {
+            self.incoming = Kept::EMPTY;
+        }
+        let added = self.incoming.push(bytes.get(..count).unwrap_or_default());
+        let checked = check(&self.incoming, &mut self.scratch);
+        if let Err(Failure::Record(RecordError::Length { expected, found })) = checked
+            && added.is_ok()
+            && found < expected
+            && expected <= MAX_BYTES
+        {
+            say!(self.board_mut(), "ok {found} of {expected} bytes");
+            return Ok(());
+        }
+        let record = core::mem::replace(&mut self.incoming, Kept::EMPTY);
+        match checked {
+            Err(Failure::Record(RecordError::Length { expected, .. })) if expected > MAX_BYTES => {
+                return Err(Failure::Long { found: expected });
+            }
+            checked => checked?,
+        }
+        self.current = record;
+        self.origin = Origin::Put;
+        self.say_checksum();
         Ok(())
     }
 
     fn status(&mut self) {
-        let (count, capacity) = (self.count, self.samples.len());
-        say!(self.board, "board {}", B::NAME);
+        let board = &mut self.board;
+        let [count, capacity] = [
+            self.samples.readings.len(),
+            self.samples.readings.capacity(),
+        ];
+        say!(board, "board {}", B::NAME);
         match self.boots {
-            Ok(boots) => say!(self.board, "boots {boots}"),
-            Err(error) => say!(self.board, "boots not counted: {error}"),
+            Ok(boots) => say!(board, "boots {boots}"),
+            Err(error) => say!(board, "boots not counted: {error}"),
         }
-        say!(self.board, "samples {count} of {capacity}");
-        say!(self.board, "model {}", self.plan.model);
-        say!(self.board, "optimizer {}", self.plan.method);
-        match self.current {
-            Some((calibration, origin)) => {
-                let origin = match origin {
-                    Origin::Fitted => "fitted",
-                    Origin::Loaded => "loaded",
-                };
-                let (model, crc) = (calibration.model, calibration.checksum());
-                say!(self.board, "calibration {origin} {model} crc={crc:08x}");
-            }
-            None => say!(self.board, "calibration none"),
+        say!(board, "samples {count} of {capacity}");
+        say!(board, "model {}", self.plan.curve);
+        let lr = Number::Single(self.plan.lr);
+        say!(board, "optimizer {} {lr}", self.plan.method);
+        match self.origin {
+            Origin::None => say!(board, "calibration none"),
+            origin => say!(board, "calibration {} {}", origin.name(), self.current),
         }
         self.say_stored();
+        let board = &mut self.board;
         match self.usage {
-            Some(usage) => say!(self.board, "arena {usage}"),
-            None => say!(self.board, "arena of {} floats", self.scratch.floats.len()),
+            Some(usage) => say!(board, "arena {usage}"),
+            None => say!(board, "arena of {} floats", self.scratch.floats.len()),
         }
-        if let Some(ram) = self.board.ram() {
-            say!(self.board, "ram {} of {} bytes", ram.used, ram.total);
+        if let Some(ram) = board.ram() {
+            say!(board, "ram {} of {} bytes", ram.used, ram.total);
         }
-        say!(self.board, "ok");
+        say!(board, "ok");
     }
 
     /// What `load` would find.
     fn say_stored(&mut self) {
         match store(&mut self.board).and_then(|mut store| store.load()) {
             Ok(stored) => {
-                let (model, crc) = (stored.model, stored.checksum());
+                put!(&mut self.board, "stored {stored}");
                 // A start repairs damage: a page that stays behind is worn out.
                 let copies = store(&mut self.board).and_then(|mut store| store.whole_copies());
-                match copies {
-                    Ok(copies) if copies < COPIES => say!(
-                        self.board,
-                        "stored {model} crc={crc:08x} in {copies} of {COPIES} copies"
-                    ),
-                    _ => say!(self.board, "stored {model} crc={crc:08x}"),
+                if let Ok(copies) = copies
+                    && copies < COPIES
+                {
+                    put!(&mut self.board, " in {copies} of {COPIES} copies");
                 }
+                self.board.send(b"\r\n");
             }
-            Err(StoreError::Empty) => say!(self.board, "stored none"),
-            Err(error) => say!(self.board, "stored nothing of use: {error}"),
+            Err(StoreError::Empty) => say!(self.board_mut(), "stored none"),
+            Err(error) => say!(self.board_mut(), "stored nothing of use: {error}"),
         }
     }
 
-    fn calibration(&self) -> Result<Calibration, Failure> {
-        match self.current {
-            Some((calibration, _)) => Ok(calibration),
-            None => Err(Failure::NoCalibration),
+    fn say_checksum(&mut self) {
+        let checksum = self.current.checksum();
+        say!(self.board_mut(), "ok crc={checksum:08x}");
+    }
+
+    /// # Errors
+    /// No calibration is in use.
+    fn in_use(&self) -> Result<(), Failure> {
+        match self.origin {
+            Origin::None => Err(Failure::NoCalibration),
+            _ => Ok(()),
         }
     }
+}
+
+/// Coefficients of the reading as it comes, where a formula with them has six digits.
+fn say_coefficients<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
+    let Some([b, weights @ ..]) = calibration.coefficients() else {
+        return;
+    };
+    let degree = calibration.curve.inputs();
+    for (power, w) in (1..=degree).zip(weights) {
+        let w = Number::Single(w);
+        match degree {
+            1 => put!(board, " w={w}"),
+            _ => put!(board, " w{power}={w}"),
+        }
+    }
+    put!(board, " b={}", Number::Single(b));
+}
+
+/// The scale of readings, and the coefficients of the scaled one.
+fn say_scaled<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
+    let Calibration {
+        curve,
+        input,
+        output,
+        ..
+    } = calibration;
+    let Some(coefficients) = calibration.scaled_coefficients() else {
+        return;
+    };
+    let [centre, spread] = match curve.scaling() {
+        Scaling::Standard => ["mean", "deviation"],
+        _ => ["middle", "halfrange"],
+    };
+    let offset = Number::added_to(input.offset, input.spread());
+    let deviation = Number::Single(input.spread());
+    put!(board, "scaled {centre}={offset} {spread}={deviation}");
+    for (power, c) in coefficients
+        .into_iter()
+        .enumerate()
+        .take(curve.inputs() + 1)
+    {
+        let c = Number::added_to(c, output.spread());
+        put!(board, " c{power}={c}");
+    }
+    board.send(b"\r\n");
+}
+
+/// Whether a record can be used here: it is one, and there is room for its curve.
+fn check(record: &Kept, scratch: &mut Scratch<'_>) -> Result<(), Failure> {
+    let mut params = [0.0; MAX_PARAMS];
+    let calibration = record.read(&mut params)?;
+    let [low, _] = calibration.range;
+    match predict(&calibration, scratch, low) {
+        Err(PredictError::Tape(error)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What a calibration makes of a reading.
+fn predict(
+    calibration: &Calibration<'_>,
+    scratch: &mut Scratch<'_>,
+    reading: TwoFloat,
+) -> Result<Prediction, PredictError> {
+    calibration.predict(&Tape::new(scratch.floats, scratch.nodes), reading)
 }
 
 fn store<B: Board>(board: &mut B) -> Result<Store<'_, B::Flash>, StoreError> {
     Store::new(board.flash(), B::PAGES)
 }
 
-fn number(text: &str, what: &'static str) -> Result<f32, Failure> {
-    match text.parse() {
-        Ok(x) if f32::is_finite(x) => Ok(x),
-        _ => Err(Failure::Number(what)),
-    }
+fn number(text: &str, what: &'static str) -> Result<TwoFloat, Failure> {
+    text.parse().map_err(Failure::number(what))
 }
 
-fn method(kind: &str, lr: &str) -> Result<Method, Failure> {
-    let lr = match lr.parse() {
-        Ok(lr) if f32::is_finite(lr) && lr > 0.0 => lr,
-        _ => return Err(Failure::LearningRate),
+/// The curve of this name; also in the spellings `poly3`, `poly 3` and `mlp 8`.
+fn curve(kind: &str, more: Option<&str>) -> Option<Curve> {
+    let degree = |text: &str| {
+        let degree = text.parse().ok()?;
+        (1..=MAX_DEGREE)
+            .contains(&degree)
+            .then_some(Curve::Poly(degree))
     };
-    match kind {
-        "sgd" => Ok(Method::Sgd { lr }),
-        "adam" => Ok(Method::Adam { lr }),
-        _ => Err(Failure::Usage("optimizer sgd|adam <lr>")),
+    match (kind, more) {
+        ("poly", Some(text)) => degree(text),
+        ("mlp", Some(units)) => Curve::mlp(&[units.parse().ok()?], 0),
+        (_, Some(_)) => None,
+        (name, None) => Curve::parse(name).or_else(|| degree(name.strip_prefix("poly")?)),
     }
 }
 
-/// As the command that chooses it spells it.
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Method::Sgd { lr } => write!(f, "sgd {}", Bits(*lr)),
-            Method::Adam { lr } => write!(f, "adam {}", Bits(*lr)),
-        }
-    }
-}
-
-/// What is wrong with a line.
-#[derive(Clone, Copy, Debug)]
-enum LineError {
-    TooLong,
-    NotText,
-    Damaged,
-}
-
-/// A line as it comes in. What is wrong with it is told when it ends, once.
-struct Line {
-    bytes: [u8; MAX_LINE],
-    len: usize,
-    error: Option<LineError>,
-}
-
-impl Line {
-    const EMPTY: Self = Line {
-        bytes: [0; MAX_LINE],
-        len: 0,
-        error: None,
-    };
-
-    /// Takes a byte. Whether the line has ended; its end is no part of it.
-    fn push(&mut self, byte: Result<u8, Damaged>) -> bool {
-        match byte {
-            Ok(b'\r' | b'\n') => return true,
-            // Rubbed out, or so people at a terminal believe.
-            Ok(0x08 | 0x7f) => self.len = self.len.saturating_sub(1),
-            Ok(byte @ (b'\t' | b' '..=b'~')) => match self.bytes.get_mut(self.len) {
-                Some(free) => {
-                    *free = byte;
-                    self.len += 1;
-                }
-                None => self.fail(LineError::TooLong),
-            },
-            Ok(_) => self.fail(LineError::NotText),
-            Err(Damaged) => self.fail(LineError::Damaged),
-        }
-        false
-    }
-
-    fn fail(&mut self, error: LineError) {
-        self.error.get_or_insert(error);
-    }
-
-    fn text(&self) -> Result<&str, LineError> {
-        match self.error {
-            Some(error) => Err(error),
-            None => {
-                let bytes = self.bytes.get(..self.len).unwrap_or_default();
-                str::from_utf8(bytes).map_err(|_| LineError::NotText)
-            }
-        }
+/// A byte of two hexadecimal digits.
+fn byte(digits: &[u8]) -> Option<u8> {
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    match *digits {
+        [high, low] => Some((16 * digit(high)? + digit(low)?) as u8),
+        _ => None,
     }
 }

@@ -1,5 +1,5 @@
 //! Calibrates a sensor on the device itself: readings next to a reference come
-//! in over a serial line, a model is trained where the sensor is, and what was
+//! in over a serial line, a curve is fitted where the sensor is, and what was
 //! learned outlives a power cut.
 //!
 //! Nothing here knows a board. A firmware implements [`Board`] (a serial line, a
@@ -9,10 +9,12 @@
 //!
 //! ```text
 //! calibrator   lines in, answers out: what a person at the terminal sees
-//!   ↓    ↘
-//! fit     store   training on a tape; three copies in flash
-//!   ↓    ↙
-//! calibration     model, scales, parameters
+//!   ↓     ↘
+//! training  store   a fit that answers its line meanwhile; three copies in flash
+//!   ↓     ↙
+//! kept         a calibration as bytes: in use, in flash, on the line
+//!   ↓
+//! baregrad::calibrate   curves, scales, the fit, the record: those of the desktop
 //! ```
 //!
 //! No heap, and no panics in what is written here: no indexing, no unwrapping.
@@ -24,13 +26,13 @@
 
 mod board;
 mod calibrator;
-// The tool for the desktop, which runs the same, has these two: it is published, and a
-// package has only what is below it.
-#[path = "../../../src/bin/baregrad/calibrator/calibration.rs"]
-pub mod calibration;
-#[path = "../../../src/bin/baregrad/calibrator/fit.rs"]
-pub mod fit;
+mod failure;
+mod kept;
+mod line;
 pub mod store;
+mod training;
 
-pub use board::{Board, Damaged, Memory, Ram};
-pub use calibrator::{Calibrator, MAX_LINE};
+pub use board::{Board, Damaged, FLOATS, Memory, Ram, floats};
+pub use calibrator::Calibrator;
+pub use kept::{Kept, MAX_BYTES, MAX_PARAMS};
+pub use line::MAX_LINE;

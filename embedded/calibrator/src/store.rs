@@ -26,9 +26,10 @@
 use core::fmt;
 use core::ops::Range;
 
+use baregrad::calibrate::{RecordError, crc32};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 
-use crate::calibration::{Calibration, MAX_BYTES, Refused, crc32};
+use crate::kept::{Kept, MAX_BYTES, MAX_PARAMS};
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,9 @@ pub enum StoreError {
     /// There is no calibration in it.
     Empty,
     /// What is in it is no calibration for this firmware.
-    Refused(Refused),
+    Refused(RecordError),
+    /// The flash holds a store of an earlier firmware.
+    Earlier,
     /// The flash holds something else than a store.
     Unreadable,
     /// The flash held a store, and no copy of it is whole any more.
@@ -58,6 +61,9 @@ impl fmt::Display for StoreError {
             StoreError::Unreadable => {
                 f.write_str("expected a store in flash, found something else: erase it")
             }
+            StoreError::Earlier => f.write_str(
+                "expected a store of this version, found that of an earlier one: erase it, and fit again",
+            ),
             StoreError::Damaged => f.write_str(
                 "expected a whole copy of what was saved last, found all damaged: erase it",
             ),
@@ -80,7 +86,7 @@ const ENOUGH: usize = 2;
 
 /// The largest word of a flash. Larger ones are refused.
 const MAX_WORD: usize = 32;
-/// Kind, length of the payload, both once more with all bits inverted; sequence
+/// Kind, the same with all bits inverted, length of the payload in two bytes; sequence
 /// number; starts of the firmware. Little endian.
 const HEADER: usize = 12;
 /// The checksum of header and payload, behind them.
@@ -91,7 +97,10 @@ const SHORTEST: usize = HEADER + CHECKSUM;
 const LONGEST: usize = (SHORTEST + MAX_BYTES).next_multiple_of(MAX_WORD);
 
 /// The kind of a record that has the calibration as payload, none if there is none.
-const WHOLE: u8 = 0xca;
+const WHOLE: u8 = 0xc9;
+/// The kind that it had when its length was a single byte. Its payload was a calibration of
+/// other models and scales: such a store is told from others, and not read.
+const EARLIER: u8 = 0xca;
 /// The kind of a record after which the calibration is that of the one before it.
 const STARTS: u8 = 0xb5;
 
@@ -106,8 +115,8 @@ impl Record {
     /// A record. Nothing of it is missing: no payload is longer than `MAX_BYTES`.
     fn new(kind: u8, state: &State, payload: &[u8]) -> Self {
         let mut record = Record::ERASED;
-        let len = payload.len() as u8;
-        let header = [kind, len, !kind, !len].into_iter();
+        let [low, high] = (payload.len() as u16).to_le_bytes();
+        let header = [kind, !kind, low, high].into_iter();
         let header = header
             .chain(state.sequence.to_le_bytes())
             .chain(state.starts.to_le_bytes());
@@ -125,10 +134,10 @@ impl Record {
 
     /// Its kind and the length of its payload, if it begins as records do.
     fn head(&self) -> Option<(u8, usize)> {
-        let [kind, len, not_kind, not_len, ..] = self.0;
-        let known = matches!(kind, WHOLE | STARTS) && usize::from(len) <= MAX_BYTES;
-        let twice = kind == !not_kind && len == !not_len;
-        (known && twice).then_some((kind, len.into()))
+        let [kind, not_kind, low, high, ..] = self.0;
+        let len = usize::from(u16::from_le_bytes([low, high]));
+        let known = matches!(kind, WHOLE | STARTS) && kind == !not_kind;
+        (known && len <= MAX_BYTES).then_some((kind, len))
     }
 
     /// Its sequence number and starts, if it is as it was written.
@@ -180,6 +189,8 @@ struct Page {
     ours: bool,
     /// Whether that may be a first record whose writing was cut short.
     begun: bool,
+    /// Whether it begins as an earlier firmware's does.
+    earlier: bool,
 }
 
 impl Page {
@@ -189,6 +200,7 @@ impl Page {
         free: None,
         ours: false,
         begun: false,
+        earlier: false,
     };
 
     /// Whether it is a log with a record at least.
@@ -219,6 +231,9 @@ fn newest(pages: &[Page; COPIES]) -> Result<State, StoreError> {
     }
     if pages.iter().any(|page| page.ours) {
         return Err(StoreError::Damaged);
+    }
+    if pages.iter().any(|page| page.earlier) {
+        return Err(StoreError::Earlier);
     }
     Err(StoreError::Unreadable)
 }
@@ -280,12 +295,17 @@ impl<'f, F: NorFlash> Store<'f, F> {
     /// # Errors
     /// None was saved, or it was erased; all copies are damaged, so that it is not known
     /// which was the last; a record of another version; a flash that is no store.
-    pub fn load(&mut self) -> Result<Calibration, StoreError> {
+    pub fn load(&mut self) -> Result<Kept, StoreError> {
         let state = newest(&self.pages()?)?;
         let (record, len) = self.record(&state)?;
         match record.payload(len) {
             [] => Err(StoreError::Empty),
-            payload => Calibration::decode(payload).map_err(StoreError::Refused),
+            payload => {
+                let kept = Kept::of(payload).map_err(StoreError::Refused)?;
+                kept.read(&mut [0.0; MAX_PARAMS])
+                    .map_err(StoreError::Refused)?;
+                Ok(kept)
+            }
         }
     }
 
@@ -296,9 +316,8 @@ impl<'f, F: NorFlash> Store<'f, F> {
     /// A flash that is no store, or a damaged one, which are to be erased first. A
     /// flash that does not work, or does not keep what is written in two of its pages
     /// at least.
-    pub fn save(&mut self, calibration: &Calibration) -> Result<(), StoreError> {
-        let mut bytes = [0; MAX_BYTES];
-        self.put(Some(calibration.encode(&mut bytes))).map(|_| ())
+    pub fn save(&mut self, calibration: &Kept) -> Result<(), StoreError> {
+        self.put(Some(calibration.bytes())).map(|_| ())
     }
 
     /// Forgets the calibration, by a record that says so. A flash that is no store, or
@@ -308,7 +327,9 @@ impl<'f, F: NorFlash> Store<'f, F> {
     /// A flash that does not work, or does not keep what is written.
     pub fn erase(&mut self) -> Result<(), StoreError> {
         match self.put(Some(&[])) {
-            Err(StoreError::Unreadable | StoreError::Damaged) => self.begin_anew(),
+            Err(StoreError::Unreadable | StoreError::Earlier | StoreError::Damaged) => {
+                self.begin_anew()
+            }
             done => done.map(|_| ()),
         }
     }
@@ -522,8 +543,9 @@ impl<'f, F: NorFlash> Store<'f, F> {
         // Writing clears bits, and is cut short within the longest record.
         let mut record = Record::ERASED;
         self.read(start, &mut record, 0..Self::UNIT)?;
-        let [kind, ..] = record.0;
+        let [kind, _, not_kind, ..] = record.0;
         page.ours = kind == WHOLE;
+        page.earlier = kind == EARLIER && not_kind == !EARLIER;
         page.begun = at == 0 && kind & WHOLE == WHOLE && self.is_erased(start, LONGEST)?;
         Ok(page)
     }

@@ -13,8 +13,9 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
-use calibrator::Memory;
-use calibrator::fit::FLOATS;
+use baregrad::Arena;
+use baregrad::calibrate::Calibration;
+use calibrator::{FLOATS, Memory};
 use emulated::{Board, Flash, Machine};
 use host::{HostBoard, NO_COMMANDS, NO_LINES, Terminal, add_thermometer};
 
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         machine: &["-M", "virt", "-bios", "none"],
         flash: Flash::File(32 << 20),
     };
+    carried(&microbit, &mps2);
     session::<48>(&microbit);
     session::<48>(&mps2);
     session::<256>(&netduino);
@@ -122,6 +124,79 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
         "model linear",
         "fit 200",
     ] {
+        session.same(line);
+    }
+
+    // Readings that f32 has no digits for, a cubic over readings of all sizes, readings that
+    // are equal or nearly so.
+    let samples: [(&str, &[&str]); 5] = [
+        (
+            "linear",
+            &[
+                "8388607.25 2500",
+                "8388617.5 2501.25",
+                "8388600 2499.125",
+                "8388590.75 2498",
+            ],
+        ),
+        (
+            "poly:2",
+            &[
+                "101325.07 0.1",
+                "101325.13 0.2",
+                "101324.97 0",
+                "101325.29 0.5",
+            ],
+        ),
+        (
+            "poly3",
+            &[
+                "0.1 2", "1 3", "10 7", "30 12", "100 31", "300 90", "1000 270",
+            ],
+        ),
+        ("linear", &["5 1", "5 2", "5 3"]),
+        ("mlp 4", &["1 1", "2 2", "1 3", "2 4", "1 5"]),
+    ];
+    for (model, samples) in samples {
+        session.same("clear");
+        session.same(&format!("model {model}"));
+        for sample in samples {
+            session.same(&format!("add {sample}"));
+        }
+        session.same("fit 300");
+        session.same("list");
+        let first = samples[0].split(' ').next().unwrap_or_default();
+        session.same(&format!("read {first}"));
+        session.same("read 8388650");
+        session.same("read 3e38");
+        session.same("get");
+    }
+    session.same("remove 2");
+    session.same("list");
+
+    // A fit that is asked how far it is, and stopped.
+    for line in ["clear", "optimizer adam 0.01", "model mlp 8"] {
+        session.same(line);
+    }
+    for line in add_thermometer() {
+        session.same(&line);
+    }
+    session.same("fit 30");
+    let read = session.same("read 40");
+    let board = session.board();
+    board.send(b"fit 100000\nstatus\n");
+    let status = board.answer();
+    assert!(status.starts_with("fitting epoch "), "{status}");
+    let busy = board.line("read 40");
+    assert_eq!(
+        busy,
+        "error: expected status, or stop or Ctrl-C, during a fit\n"
+    );
+    board.send(b"\x03");
+    let stopped = board.answer();
+    assert!(stopped.starts_with("error: stopped after "), "{stopped}");
+    assert_eq!(session.same("read 40"), read);
+    for line in ["optimizer sgd 0.1", "model linear", "fit 200"] {
         session.same(line);
     }
 
@@ -238,6 +313,68 @@ impl Session<'_> {
         self.board.take().expect("a board with power").power_down();
         machine.power_up()
     }
+}
+
+/// Records that the tool has saved, from one board to another: what both read is what this
+/// computer predicts, bit for bit.
+fn carried(from: &Machine, to: &Machine) {
+    let records = std::env::var("CALIBRATOR_RECORDS").expect("started by the script");
+    let records = records.split(' ').filter(|path| !path.is_empty());
+    let mut count = 0;
+    for path in records {
+        let record = std::fs::read(path).expect("a record");
+        let mut params = vec![0.0; record.len()];
+        let calibration = Calibration::read(&record, &mut params).expect("a calibration");
+        let readings = ["21.8", "35.7", "48.9", "60.123456", "81.9", "100", "-5"];
+        let expected = readings.map(|reading| {
+            let mut arena = Arena::<512, 16>::new();
+            let found = calibration.predict(&arena.tape(), reading.parse().expect("a number"));
+            let value = found.expect("a prediction").value.high();
+            format!("ok {value:?}:{:08x}", value.to_bits())
+        });
+        let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
+        let chunks = hex.as_bytes().chunks(48).enumerate();
+        let mut lines: Vec<String> = chunks
+            .map(|(i, hex)| format!("put {} {}", 24 * i, str::from_utf8(hex).expect("digits")))
+            .collect();
+        let crc = record.last_chunk().expect("a checksum");
+        let crc = format!("crc={:08x}", u32::from_le_bytes(*crc));
+        for machine in [from, to] {
+            machine.fill(0xff);
+            let mut board = machine.power_up();
+            board.answer();
+            let (last, others) = lines.split_last().expect("lines");
+            for line in others {
+                let answer = board.line(line);
+                assert!(answer.ends_with(" bytes\n"), "{answer}");
+            }
+            assert_eq!(board.line(last), format!("ok {crc}\n"), "{path}");
+            assert_eq!(board.line("save"), format!("ok {crc}\n"), "{path}");
+            board.power_down();
+            let mut board = machine.power_up();
+            let greeting = board.answer();
+            assert!(greeting.contains(&format!(" {crc}\n")), "{greeting}");
+            for (reading, expected) in readings.iter().zip(&expected) {
+                let found = board.line(&format!("read {reading}"));
+                let found = found.trim_end();
+                let found = found.split(',').next().unwrap_or_default();
+                assert_eq!(found, expected, "{path} {reading}");
+            }
+            let answer = board.line("get");
+            let fetched: Vec<String> = answer.lines().map(str::to_owned).collect();
+            assert_eq!(fetched.last(), Some(&format!("ok {crc}")));
+            assert_eq!(fetched[..fetched.len() - 1], lines, "{path}");
+            lines.truncate(0);
+            lines.extend_from_slice(&fetched[..fetched.len() - 1]);
+            board.power_down();
+        }
+        count += 1;
+    }
+    assert!(count > 0, "no records");
+    println!(
+        "{count} records of the tool to {}, and from there to {}: same bits",
+        from.name, to.name
+    );
 }
 
 const PULLS: u64 = 32;

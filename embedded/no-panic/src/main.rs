@@ -23,11 +23,14 @@ use baregrad::calibrate::{
     Calibration, Curve, Differences, EarlyStopping, FORMULAS, Fit, Origin, Record, RecordError,
     Samples, Scale, TwoFloat, Writer, move_behind, prepare,
 };
-use baregrad::function::{DataGrads, Function, Squared, models};
+use baregrad::function::{
+    Absolute, Bce, BceWithLogits, DataGrads, Function, Huber, Loss, SmoothL1, Squared, models,
+};
 use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 use baregrad::op::{Attrs, Node};
+use baregrad::ops::loss::{BceWithLogitsLoss, Criterion, CrossEntropyLoss, NllLoss, Reduction};
 use baregrad::ops::{self, Args, Build};
 use baregrad::optim::schedule::{
     ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LinearLr,
@@ -63,6 +66,14 @@ fn run() -> i32 {
     lanes::<kernel::f32x8>(data, out);
     scalar(data, out);
     models::visit(&mut EveryModel);
+    black_box([
+        loss_of_line(data, Absolute).is_err(),
+        loss_of_line(data, black_box(SmoothL1 { beta: 0.5 })).is_err(),
+        loss_of_line(data, black_box(Huber { delta: 0.5 })).is_err(),
+        loss_of_line(data, Bce).is_err(),
+        loss_of_line(data, BceWithLogits).is_err(),
+        losses_of_classes(data).is_err(),
+    ]);
     #[cfg(feature = "plant-panic")]
     black_box(data[black_box(3)]);
     black_box(failures);
@@ -120,6 +131,63 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     tape.backward(F::mse(data, p, weights))?;
     tape.backward(F::weighted_mse(data, p, weights, weights))?;
     tape.backward_with(F::predict(x, p), black_box(&[0.0; 4]))?;
+    tape.replay()
+}
+
+/// A loss of pairs of elements: fused into a line, and on its own, in every way.
+#[inline(never)]
+fn loss_of_line<Q: Loss>(data: &[f32], loss: Q) -> Result<(), Error> {
+    let mut arena = Arena::<256, 32>::new();
+    let tape = arena.tape();
+    let (x, y) = (tape.param(data, shape()), tape.param(data, shape()));
+    let (p, w) = (tape.param(data, [2]), tape.constant(data, shape()));
+    tape.backward(models::Line::mean_loss(DataGrads(loss), x, p, y))?;
+    tape.backward(models::Line::weighted_mean_loss(
+        DataGrads(loss),
+        x,
+        p,
+        y,
+        w,
+    ))?;
+    let all = Criterion::from(loss).reduction(black_box(Reduction::Sum));
+    let pos_weight = BceWithLogitsLoss::new()
+        .pos_weight(w)
+        .reduction(black_box(Reduction::Sum));
+    for result in [
+        all.of(x, y),
+        all.weight(w).of(x, y),
+        pos_weight.of(x, y),
+        pos_weight.weight(w).of(x, y),
+    ] {
+        tape.backward_with(result, data)?;
+    }
+    tape.replay()
+}
+
+/// Losses of classes, in every way.
+#[inline(never)]
+fn losses_of_classes(data: &[f32]) -> Result<(), Error> {
+    let mut arena = Arena::<256, 32>::new();
+    let tape = arena.tape();
+    let (x, y) = (tape.param(data, shape()), tape.param(data, shape()));
+    let (weights, rows) = (tape.constant(data, [size()]), tape.constant(data, [size()]));
+    let reduction = black_box(Reduction::Mean);
+    let entropy = CrossEntropyLoss::new()
+        .reduction(reduction)
+        .label_smoothing(black_box(0.1))
+        .ignore_index(black_box(1));
+    let nll = NllLoss::new()
+        .reduction(reduction)
+        .ignore_index(black_box(1));
+    for result in [
+        entropy.of(x, y),
+        entropy.of(x, rows),
+        entropy.weight(weights).row_weight(rows).of(x, rows),
+        nll.of(x, rows),
+        nll.weight(weights).of(x, rows),
+    ] {
+        tape.backward_with(result, data)?;
+    }
     tape.replay()
 }
 

@@ -1,13 +1,15 @@
 //! `baregrad board`: calibrates a sensor on a board, does the same here, and compares
-//! the bits.
+//! the bits; or carries calibrations there and back.
 //!
 //! The board runs the calibrator (`embedded/README.md`) and hangs on a serial
 //! port, or it is an emulated one at a socket:
 //!
 //! ```text
 //! baregrad board /dev/ttyACM0 embedded/thermometer.csv
-//! baregrad board COM3 samples.csv poly2 'adam 0.05' 1000
-//! baregrad board unix:/run/serial samples.csv 'mlp 4'
+//! baregrad board COM3 samples.csv poly:2 'adam 0.05' 1000
+//! baregrad board unix:/run/serial samples.csv mlp:4
+//! baregrad board /dev/ttyACM0 --put cal.bin
+//! baregrad board /dev/ttyACM0 --get cal.bin
 //! ```
 //!
 //! Everything is checked, and fitted here, before the board is talked to; and
@@ -17,29 +19,38 @@ mod line;
 mod samples;
 
 use std::error::Error;
-use std::{fmt, fs};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
+use baregrad::Tape;
+use baregrad::calibrate::{
+    Calibration, Curve, Differences, Fit, Origin, Poll, Prediction, ROWS, Reason, Samples,
+    TwoFloat, prepare, range,
+};
 use baregrad::op::Node;
+use baregrad::optim::{Adam, Optimizer, Sgd};
 
-use crate::calibrator::calibration::{MAX_DEGREE, Model};
-use crate::calibrator::fit::{self, FLOATS, MAX_EPOCHS, Method, NODES, Plan, Sample, Scratch};
 use line::Board;
-use samples::samples;
+use samples::{Sample, samples};
+
+/// The most epochs of a fit, which a board takes as well.
+const MAX_EPOCHS: u32 = 100_000;
 
 /// Calibrates a sensor on a board that runs the calibrator, does the same here, and
-/// compares the bits.
+/// compares the bits; or sends a calibration there, or fetches it.
 ///
 /// A line of the file is a reading and its reference, with a comma, a semicolon, a tab
 /// or spaces in between. Before them there may be one heading; empty lines and those
-/// that begin with # are skipped. What was learned is saved on the board.
+/// that begin with # are skipped. What was learned, or sent, is saved on the board.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The board: a serial port, or unix:<PATH> or tcp:<HOST>:<PORT> of an emulated one
     port: String,
     /// The file of samples
-    #[arg(value_name = "SAMPLES.CSV")]
-    file: String,
-    /// The model to fit: linear, poly2, poly3, 'mlp N' (a hidden layer of N units, 1 to 8)
+    #[arg(value_name = "SAMPLES.CSV", required_unless_present_any = ["put", "get"])]
+    file: Option<String>,
+    /// The model to fit: linear, poly:N (degree N), mlp:N,N,... (hidden layers of N units)
     #[arg(default_value = "linear", allow_hyphen_values = true)]
     model: String,
     /// How: 'sgd LR' or 'adam LR', with a learning rate
@@ -48,34 +59,42 @@ pub(crate) struct Args {
     /// How many times all samples are seen
     #[arg(default_value = "500", allow_hyphen_values = true)]
     epochs: String,
+    /// Send this record of a calibration, as `baregrad fit --save` writes it, and save it there
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "get"])]
+    put: Option<PathBuf>,
+    /// Write the record of the calibration that the board uses to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    get: Option<PathBuf>,
+    /// Replace the file that --get writes
+    #[arg(long, requires = "get")]
+    force: bool,
 }
 
 /// Whether board and desktop agree on every bit.
 pub(crate) fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
-    let (port, file) = (&args.port, &args.file);
-    let plan = Plan {
-        model: model(&args.model)?,
-        method: method(&args.optimizer)?,
-        epochs: epochs(&args.epochs)?,
-    };
+    match (&args.file, &args.put, &args.get) {
+        (Some(file), ..) => calibrate(args, file),
+        (_, Some(path), _) => put(&args.port, path),
+        (_, _, Some(path)) => get(&args.port, path, args.force).map(|()| true),
+        // The command line has one of them.
+        (None, None, None) => Err("expected a file of samples, --put or --get".into()),
+    }
+}
+
+/// Fits on the board and here.
+fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
+    let curve = curve(&args.model)?;
+    let method = method(&args.optimizer)?;
+    let epochs = epochs(&args.epochs)?;
     let text = fs::read(file).map_err(|error| format!("{file}: {error}"))?;
     let text = String::from_utf8(text).map_err(|_| format!("{file}: expected UTF-8 text"))?;
     let samples = samples(&text).map_err(|error| format!("{file}{error}"))?;
+    let (record, reason) =
+        fit(curve, method, epochs, &samples).map_err(|error| format!("{file}: {error}"))?;
+    let mut params = vec![0.0; curve.param_count()];
+    let here = Calibration::read(&record, &mut params)?;
 
-    let mut memory = vec![0.0; (MAX_DEGREE + 1) * samples.len() + FLOATS];
-    let (inputs, rest) = memory.split_at_mut(MAX_DEGREE * samples.len());
-    let (targets, floats) = rest.split_at_mut(samples.len());
-    let mut scratch = Scratch {
-        inputs,
-        targets,
-        floats,
-        nodes: &mut [const { Node::EMPTY }; NODES],
-    };
-    let here = fit::fit(&plan, &samples, &mut scratch, &mut |_, _| {})
-        .map_err(|error| format!("{file}: {error}"))?;
-    let crc = here.calibration.checksum();
-
-    let mut board = Board::open(port).map_err(|error| format!("{port}: {error}"))?;
+    let mut board = open(&args.port)?;
     let capacity = board.capacity()?;
     if samples.len() > capacity {
         return Err(format!(
@@ -84,39 +103,115 @@ pub(crate) fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
         )
         .into());
     }
-    // A network may be too wide for it.
-    board.ask(&format!("model {}", plan.model))?;
-    board.ask(&format!("optimizer {}", Spelled(plan.method)))?;
+    // There may be no room for it there.
+    board.ask(&format!("model {curve}"))?;
+    let (kind, lr) = method;
+    board.ask(&format!("optimizer {} {lr:?}", kind.name()))?;
     board.ask("clear")?;
-    for Sample { reading, reference } in &samples {
+    for [reading, reference] in &samples {
         // The shortest digits that give the same bits, and an exponent rather than
         // more zeros than a line of the board holds.
-        board.ask(&format!("add {reading:?} {reference:?}"))?;
+        board.ask(&format!("add {reading} {reference}"))?;
     }
-    let answer = board.ask(&format!("fit {}", plan.epochs))?;
-    let there = answer
-        .lines()
-        .find(|line| line.starts_with("fit "))
-        .unwrap_or_default();
-    println!("board    {there}");
+    let answer = board.ask(&format!("fit {epochs}"))?;
+    let there = answer.lines().find(|line| line.starts_with("fit "));
+    println!("board    {}", there.unwrap_or_default());
     println!(
-        "desktop  fit loss={:?}:{:08x} epochs={} crc={crc:08x}",
-        here.loss,
-        here.loss.to_bits(),
-        plan.epochs
+        "desktop  fit loss={:?}:{:08x} epochs={epochs} crc={:08x}",
+        here.origin.loss,
+        here.origin.loss.to_bits(),
+        checksum(&record)
     );
+    println!("{reason}");
 
+    let rows = samples
+        .iter()
+        .map(|[reading, reference]| (*reading, Some(*reference)));
+    let same = board.get()? == record;
+    finish(&mut board, &here, rows, same)
+}
+
+/// Sends the record of a calibration to a board.
+fn put(port: &str, path: &Path) -> Result<bool, Box<dyn Error>> {
+    let in_file = |why: &dyn Error| format!("{}: {why}", path.display());
+    let record = fs::read(path).map_err(|why| in_file(&why))?;
+    let mut params = vec![0.0; record.len()];
+    let here = Calibration::read(&record, &mut params).map_err(|why| in_file(&why))?;
+    let mut board = open(port)?;
+    board.put(&record)?;
+    println!("{}, crc={:08x}, sent", here.curve, checksum(&record));
+    let same = board.get()? == record;
+    // Readings from end to end of what was fitted.
+    let [low, high] = here.range;
+    let step = high.difference(low) / 4.0;
+    let readings = (0..=4).map(|i| (low.plus(i as f32 * step), None));
+    finish(&mut board, &here, readings, same)
+}
+
+/// Fetches the record of the calibration that a board uses.
+fn get(port: &str, path: &Path, force: bool) -> Result<(), Box<dyn Error>> {
+    let in_file = |why: &dyn Error| format!("{}: {why}", path.display());
+    if path.exists() && !force {
+        let path = path.display();
+        return Err(format!("{path}: exists: write elsewhere, or replace it with --force").into());
+    }
+    let record = open(port)?.get()?;
+    let mut params = vec![0.0; record.len()];
+    let here = Calibration::read(&record, &mut params)?;
+    let mut options = fs::OpenOptions::new();
+    options
+        .write(true)
+        .truncate(force)
+        .create(force)
+        .create_new(!force);
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(&record));
+    written.map_err(|why| in_file(&why))?;
+    println!(
+        "{}, crc={:08x}, written: {}",
+        here.curve,
+        checksum(&record),
+        path.display()
+    );
+    Ok(())
+}
+
+fn open(port: &str) -> Result<Board, Box<dyn Error>> {
+    Board::open(port).map_err(|error| format!("{port}: {error}").into())
+}
+
+/// Compares what board and desktop make of readings, and saves the calibration there.
+fn finish(
+    board: &mut Board,
+    here: &Calibration<'_>,
+    rows: impl Iterator<Item = (TwoFloat, Option<TwoFloat>)>,
+    mut same: bool,
+) -> Result<bool, Box<dyn Error>> {
     println!(
         "\n{:>12} {:>12} {:>24} {:>24}",
         "reading", "reference", "board", "desktop"
     );
-    let mut same = there.ends_with(&format!(" crc={crc:08x}"));
-    for Sample { reading, reference } in &samples {
-        let there = board.ask(&format!("read {reading:?}"))?;
-        let there = there.trim().trim_start_matches("ok ").to_owned();
-        let here = fit::evaluate(&here.calibration, *reading, &mut scratch)?;
-        let here = format!("{here:?}:{:08x}", here.to_bits());
-        same &= there == here;
+    let mut floats = vec![0.0; 4 * here.params.len() + 1024];
+    let mut nodes = [const { Node::EMPTY }; 32];
+    for (reading, reference) in rows {
+        let answer = board.ask(&format!("read {reading}"))?;
+        let answer = answer.trim().trim_start_matches("ok ");
+        // Behind a comma it says whether the reading is outside of what was fitted.
+        let there = answer.split(',').next().unwrap_or_default();
+        let tape = Tape::new(&mut floats, &mut nodes);
+        let Prediction { value, .. } = here.predict(&tape, reading)?;
+        let [high, low] = [value.high(), value.low()];
+        // A board tells the bits of one f32 where that holds the results well.
+        let here = if there.contains('+') {
+            format!("{value}:{:08x}+{:08x}", high.to_bits(), low.to_bits())
+        } else {
+            format!("{high:?}:{:08x}", high.to_bits())
+        };
+        let bits = |text: &str| text.rsplit(':').next().map(str::to_owned);
+        same &= bits(there) == bits(&here);
+        let reference = reference.map_or(String::new(), |reference| reference.to_string());
+        let reading = reading.to_string();
         println!("{reading:>12} {reference:>12} {there:>24} {here:>24}");
     }
     match board.ask("save") {
@@ -128,29 +223,116 @@ pub(crate) fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     Ok(same)
 }
 
-fn model(text: &str) -> Result<Model, Box<dyn Error>> {
-    match text.split_once(' ') {
-        None if text == "linear" => Some(Model::Linear),
-        None if text == "poly2" => Some(Model::Poly2),
-        None if text == "poly3" => Some(Model::Poly3),
-        Some(("mlp", hidden)) => hidden.parse().ok().and_then(Model::mlp),
-        _ => None,
+/// Fits as the board does, with the same calls: the record of the calibration, and how the
+/// fit went.
+fn fit(
+    curve: Curve,
+    (kind, lr): (Kind, f32),
+    epochs: u32,
+    samples: &[Sample],
+) -> Result<(Vec<u8>, Reason), Box<dyn Error>> {
+    let n = samples.len();
+    let mut memory = vec![0.0; 4 * n];
+    let (held, scaled) = memory.split_at_mut(2 * n);
+    let (readings, references) = held.split_at_mut(n);
+    let (mut readings, mut references) = (Differences::new(readings), Differences::new(references));
+    for [reading, reference] in samples {
+        readings.push(*reading)?;
+        references.push(*reference)?;
     }
-    .ok_or_else(|| {
-        format!("expected linear, poly2, poly3 or 'mlp 1' to 'mlp 8' as model, found '{text}'")
+    let (x, y) = scaled.split_at_mut(n);
+    let [input, output] = prepare(&curve, readings.iter(), references.iter(), x, y)?;
+
+    let count = curve.param_count();
+    let mut start = vec![0.0; count];
+    curve.start(&mut start);
+    let mut optimizer: Box<dyn Optimizer> = match kind {
+        Kind::Sgd => Box::new(Sgd::new(lr)),
+        Kind::Adam => Box::new(Adam::on_heap(lr, count)),
+    };
+    // Parameters and gradients, and for each row what layers of 64 units leave behind.
+    let mut floats = vec![0.0; 2 * count + ROWS * 1024];
+    let mut nodes = [const { Node::EMPTY }; 32];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let data = Samples { x, y };
+    let mut fit = Fit::new(&tape, data, ROWS, &mut [], |x| curve.record(x, &start))?.epochs(epochs);
+    let reason = loop {
+        match fit.poll(&mut *optimizer)? {
+            Poll::Running => {}
+            Poll::Stopped(reason) => break reason,
+        }
+    };
+    if reason == Reason::Diverged {
+        return Err(format!(
+            "diverged, loss {:?} after {} epochs: expected a smaller learning rate",
+            output.invert_square(fit.losses().training),
+            fit.epoch()
+        )
+        .into());
+    }
+    let calibration = Calibration {
+        curve,
+        input,
+        output,
+        range: range(readings.iter()).unwrap_or_default(),
+        origin: Origin {
+            samples: u32::try_from(n)?,
+            epochs,
+            loss: output.invert_square(fit.losses().training),
+        },
+        params: &tape.params()?,
+    };
+    let mut bytes = vec![0; Calibration::max_bytes(count)];
+    let record = calibration.write(&mut bytes)?.to_vec();
+    Ok((record, reason))
+}
+
+/// The checksum that ends a record.
+fn checksum(record: &[u8]) -> u32 {
+    record
+        .last_chunk()
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// The curve of this name; also as `poly3` and `mlp 8`.
+fn curve(text: &str) -> Result<Curve, Box<dyn Error>> {
+    let spelled = text.replace(' ', ":");
+    let joined = spelled
+        .strip_prefix("poly")
+        .map(|degree| format!("poly:{degree}"));
+    let curve = Curve::parse(&spelled).or_else(|| Curve::parse(&joined?));
+    curve.ok_or_else(|| {
+        format!("expected linear, poly:1 to poly:12, or mlp:<units> as model, found '{text}'")
             .into()
     })
 }
 
-fn method(text: &str) -> Result<Method, Box<dyn Error>> {
+/// An optimizer.
+#[derive(Clone, Copy)]
+enum Kind {
+    Sgd,
+    Adam,
+}
+
+impl Kind {
+    /// As the board calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Sgd => "sgd",
+            Kind::Adam => "adam",
+        }
+    }
+}
+
+fn method(text: &str) -> Result<(Kind, f32), Box<dyn Error>> {
     let (kind, lr) = text.split_once(' ').unwrap_or_default();
     let lr = lr
         .parse()
         .ok()
         .filter(|lr| f32::is_finite(*lr) && *lr > 0.0);
     match (kind, lr) {
-        ("sgd", Some(lr)) => Ok(Method::Sgd { lr }),
-        ("adam", Some(lr)) => Ok(Method::Adam { lr }),
+        ("sgd", Some(lr)) => Ok((Kind::Sgd, lr)),
+        ("adam", Some(lr)) => Ok((Kind::Adam, lr)),
         _ => Err(format!(
             "expected 'sgd <lr>' or 'adam <lr>' as optimizer, with a finite <lr> above 0, found '{text}'"
         )
@@ -162,16 +344,4 @@ fn epochs(text: &str) -> Result<u32, Box<dyn Error>> {
     let epochs = text.parse().ok();
     let epochs = epochs.filter(|epochs| (1..=MAX_EPOCHS).contains(epochs));
     epochs.ok_or_else(|| format!("expected 1 to {MAX_EPOCHS} epochs, found '{text}'").into())
-}
-
-/// An optimizer as the board wants it.
-struct Spelled(Method);
-
-impl fmt::Display for Spelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Method::Sgd { lr } => write!(f, "sgd {lr:?}"),
-            Method::Adam { lr } => write!(f, "adam {lr:?}"),
-        }
-    }
 }

@@ -10,7 +10,6 @@
 //! bits than the desktop.
 
 mod board;
-mod calibrator;
 mod fit;
 
 use std::process::ExitCode;

@@ -153,21 +153,23 @@ impl<'t> BceWithLogitsLoss<'t> {
             return self.all.of(input, target);
         };
         let op: &'static Elements<PosWeighted, 3> = &Elements::OP;
-        let record = |reduction: Reduction| {
-            let attrs = Attrs {
-                tag: reduction.tag(),
-                ..Attrs::NONE
-            };
-            with_third(op, [input, target, pos_weight], attrs)
+        // A node has three operands: weights beside these are multiplied by others.
+        let own = match self.all.weight {
+            Some(_) => Reduction::None,
+            None => self.all.reduction,
         };
+        let attrs = Attrs {
+            tag: own.tag(),
+            ..Attrs::NONE
+        };
+        let loss = with_third(op, [input, target, pos_weight], attrs);
         let Some(weight) = self.all.weight else {
-            return record(self.all.reduction);
+            return loss;
         };
-        // A node has three operands.
         if let Some(refused) = refuse_trained(op, target, weight) {
             return refused;
         }
-        self.all.reduction.weighted(record(Reduction::None), weight)
+        self.all.reduction.weighted(loss, weight)
     }
 }
 

@@ -16,8 +16,7 @@ mod text;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::powers::powers_of_chebyshev;
-use crate::calibrate::{Curve, Scale, ScaleError, TwoFloat, distinct};
+use crate::calibrate::{Curve, Scale, ScaleError, TwoFloat, distinct, powers as powers_of};
 use crate::least_squares::{Loss, Status};
 pub use diagnostics::{Curvature, Outlier, Sufficient};
 pub use error::RegressionError;
@@ -111,7 +110,7 @@ impl<'d> LeastSquares<'d> {
     pub fn parameters(curve: &Curve, inputs: usize) -> usize {
         match curve {
             Curve::Linear => Terms::count(inputs, 1),
-            Curve::Poly(degree) => Terms::count(inputs, *degree),
+            Curve::Poly(_) => Terms::count(inputs, curve.inputs()),
             curve => curve.param_count(),
         }
     }
@@ -146,7 +145,7 @@ impl<'d> LeastSquares<'d> {
         let inputs = self.x.len();
         let terms = match (inputs, &self.curve) {
             (_, Curve::Linear) => Some((inputs, 1)),
-            (_, Curve::Poly(degree)) => Some((inputs, *degree)),
+            (_, curve @ Curve::Poly(_)) => Some((inputs, curve.inputs())),
             (1, _) => None,
             _ => {
                 let curve = self.curve;
@@ -651,15 +650,21 @@ impl Regression {
     /// terms, and the powers, the constant first.
     fn to_powers(&self, terms: &Terms, origin: &[f64]) -> (Vec<Vec<f64>>, Vec<Vec<usize>>) {
         let most = terms.most();
-        let expanded: Vec<Vec<Vec<f64>>> = self
-            .scales
-            .iter()
-            .enumerate()
-            .map(|(k, scale)| {
-                let origin = origin.get(k).copied().unwrap_or(0.0);
-                powers_of_chebyshev(*scale, origin, most)
-            })
-            .collect();
+        // Of each input, and each degree: the Chebyshev polynomial of the scaled input in
+        // powers of the difference from the origin.
+        let expanded = self.scales.iter().enumerate().map(|(k, scale)| {
+            let origin = origin.get(k).copied().unwrap_or(0.0);
+            let factor = f64::from(scale.factor);
+            let scaled = [(origin - scale.offset.to_f64()) * factor, factor];
+            let of_degree = |degree: usize| {
+                // The parameter of the constant is the last.
+                let one = |k: usize| f64::from(u8::from(k == (degree + most) % (most + 1)));
+                let params: Vec<f64> = (0..=most).map(one).collect();
+                powers_of(&params, scaled).to_vec()
+            };
+            (0..=most).map(of_degree).collect()
+        });
+        let expanded: Vec<Vec<Vec<f64>>> = expanded.collect();
         let mut powers = terms.degrees.clone();
         powers.rotate_right(1);
         let unit = f64::from(self.output.factor);

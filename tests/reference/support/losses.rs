@@ -181,7 +181,7 @@ pub fn test(file: File) -> Report {
 }
 
 fn run(case: &Case, report: &mut Report) -> Result<bool, String> {
-    let mut floats = vec![0.0; 1 << 12];
+    let mut floats = vec![0.0; 1 << 14];
     let mut nodes = vec![Node::EMPTY; 64];
     let tape = Tape::new(&mut floats, &mut nodes);
     let input = tape.param(&case.input.data.f32s(), shape_of(&case.input.shape));

@@ -6,8 +6,7 @@
 
 use core::ops::Range;
 
-use calibrator::fit::FLOATS;
-use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use calibrator::{Board, Calibrator, Damaged, FLOATS, Memory, Ram};
 use esp_hal::Blocking;
 use esp_hal::time::Instant;
 use esp_hal::tsens::{Config, TemperatureSensor};
@@ -54,8 +53,12 @@ impl Board for Esp32c3 {
         &mut self.flash
     }
 
-    fn receive(&mut self) -> Result<u8, Damaged> {
-        nb::block!(self.serial.read_byte()).map_err(|_| Damaged)
+    fn receive(&mut self) -> Option<Result<u8, Damaged>> {
+        match self.serial.read_byte() {
+            Ok(byte) => Some(Ok(byte)),
+            Err(nb::Error::WouldBlock) => None,
+            Err(nb::Error::Other(_)) => Some(Err(Damaged)),
+        }
     }
 
     fn send(&mut self, bytes: &[u8]) {

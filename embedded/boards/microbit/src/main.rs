@@ -6,8 +6,7 @@
 
 use core::ops::Range;
 
-use calibrator::fit::FLOATS;
-use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use calibrator::{Board, Calibrator, Damaged, FLOATS, Memory, Ram};
 use firmware::Ticks;
 use nrf::pac::Peripherals;
 use nrf::{Serial, Thermometer};
@@ -55,7 +54,7 @@ impl Board for Microbit {
         &mut self.flash
     }
 
-    fn receive(&mut self) -> Result<u8, Damaged> {
+    fn receive(&mut self) -> Option<Result<u8, Damaged>> {
         self.serial.receive()
     }
 

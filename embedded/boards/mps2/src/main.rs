@@ -6,8 +6,7 @@
 
 use core::ops::Range;
 
-use calibrator::fit::FLOATS;
-use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use calibrator::{Board, Calibrator, Damaged, FLOATS, Memory, Ram};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
@@ -70,17 +69,19 @@ impl Board for Mps2 {
         &mut self.flash
     }
 
-    fn receive(&mut self) -> Result<u8, Damaged> {
-        while !self.uart_state(1) {}
+    fn receive(&mut self) -> Option<Result<u8, Damaged>> {
+        if !self.uart_state(1) {
+            return None;
+        }
         // SAFETY: a byte is there; reading it makes room for the next. Overrun
         // is cleared by writing its bit.
         unsafe {
             let byte = uart::DATA.read_volatile() as u8;
             if self.uart_state(3) {
                 uart::STATE.write_volatile(1 << 3);
-                return Err(Damaged);
+                return Some(Err(Damaged));
             }
-            Ok(byte)
+            Some(Ok(byte))
         }
     }
 

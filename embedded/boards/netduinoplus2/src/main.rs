@@ -7,8 +7,7 @@
 
 use core::ops::Range;
 
-use calibrator::fit::FLOATS;
-use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use calibrator::{Board, Calibrator, Damaged, FLOATS, Memory, Ram};
 use firmware::Ticks;
 use stm32f4xx_hal::pac::{ADC_COMMON, ADC1, Peripherals, USART1};
 use stm32f4xx_hal::prelude::*;
@@ -70,8 +69,12 @@ impl Board for Netduino {
         &mut self.flash
     }
 
-    fn receive(&mut self) -> Result<u8, Damaged> {
-        nb::block!(self.serial.read()).map_err(|_| Damaged)
+    fn receive(&mut self) -> Option<Result<u8, Damaged>> {
+        match self.serial.read() {
+            Ok(byte) => Some(Ok(byte)),
+            Err(nb::Error::WouldBlock) => None,
+            Err(nb::Error::Other(_)) => Some(Err(Damaged)),
+        }
     }
 
     fn send(&mut self, bytes: &[u8]) {

@@ -35,22 +35,22 @@ impl Serial {
         Serial(uart)
     }
 
-    /// Waits for a byte.
-    ///
-    /// # Errors
-    /// A byte that did not arrive whole, or others before it were lost.
-    pub fn receive(&mut self) -> Result<u8, Damaged> {
+    /// The next byte, if one has come. An error is one that did not arrive whole, or others
+    /// that were lost before it.
+    pub fn receive(&mut self) -> Option<Result<u8, Damaged>> {
         let uart = &self.0;
-        while uart.events_rxdrdy.read().bits() == 0 {}
+        if uart.events_rxdrdy.read().bits() == 0 {
+            return None;
+        }
         uart.events_rxdrdy.reset();
         let byte = uart.rxd.read().rxd().bits();
         let errors = uart.errorsrc.read().bits();
         if errors != 0 {
             // SAFETY: ones clear what they stand for.
             uart.errorsrc.write(|w| unsafe { w.bits(errors) });
-            return Err(Damaged);
+            return Some(Err(Damaged));
         }
-        Ok(byte)
+        Some(Ok(byte))
     }
 
     /// Sends bytes.

@@ -6,8 +6,7 @@
 
 use core::ops::Range;
 
-use calibrator::fit::FLOATS;
-use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use calibrator::{Board, Calibrator, Damaged, FLOATS, Memory, Ram};
 use embedded_hal_02::adc::OneShot;
 use firmware::Ticks;
 use rp2040_hal::adc::TempSense;
@@ -99,11 +98,16 @@ impl Board for Pico {
         &mut self.flash
     }
 
-    fn receive(&mut self) -> Result<u8, Damaged> {
+    fn receive(&mut self) -> Option<Result<u8, Damaged>> {
         let mut byte = [0];
-        nb::block!(self.uart.read_raw(&mut byte)).map_err(|_| Damaged)?;
-        let [byte] = byte;
-        Ok(byte)
+        match self.uart.read_raw(&mut byte) {
+            Ok(_) => {
+                let [byte] = byte;
+                Some(Ok(byte))
+            }
+            Err(nb::Error::WouldBlock) => None,
+            Err(nb::Error::Other(_)) => Some(Err(Damaged)),
+        }
     }
 
     fn send(&mut self, bytes: &[u8]) {

@@ -8,8 +8,7 @@
 
 use core::ops::Range;
 
-use calibrator::fit::FLOATS;
-use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use calibrator::{Board, Calibrator, Damaged, FLOATS, Memory, Ram};
 use firmware::Ticks;
 use stm32f1xx_hal::flash::FlashExt;
 use stm32f1xx_hal::pac::{ADC1, Peripherals, USART1};
@@ -71,8 +70,12 @@ impl Board for Discovery {
         &mut self.flash
     }
 
-    fn receive(&mut self) -> Result<u8, Damaged> {
-        nb::block!(self.serial.rx.read()).map_err(|_| Damaged)
+    fn receive(&mut self) -> Option<Result<u8, Damaged>> {
+        match self.serial.rx.read() {
+            Ok(byte) => Some(Ok(byte)),
+            Err(nb::Error::WouldBlock) => None,
+            Err(nb::Error::Other(_)) => Some(Err(Damaged)),
+        }
     }
 
     fn send(&mut self, bytes: &[u8]) {

@@ -6,8 +6,7 @@
 
 use core::ops::Range;
 
-use calibrator::fit::FLOATS;
-use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use calibrator::{Board, Calibrator, Damaged, FLOATS, Memory, Ram};
 use firmware::Ticks;
 // Linked for its critical section.
 use riscv as _;
@@ -51,20 +50,19 @@ impl Board for Virt {
         &mut self.flash
     }
 
-    fn receive(&mut self) -> Result<u8, Damaged> {
-        loop {
-            // SAFETY: registers of the UART, which nothing else uses.
-            let status = unsafe { uart::STATUS.read_volatile() };
-            if status & 1 != 0 {
-                // SAFETY: as above.
-                let byte = unsafe { uart::DATA.read_volatile() };
-                return if status & 0b1110 == 0 {
-                    Ok(byte)
-                } else {
-                    Err(Damaged)
-                };
-            }
+    fn receive(&mut self) -> Option<Result<u8, Damaged>> {
+        // SAFETY: registers of the UART, which nothing else uses.
+        let status = unsafe { uart::STATUS.read_volatile() };
+        if status & 1 == 0 {
+            return None;
         }
+        // SAFETY: as above.
+        let byte = unsafe { uart::DATA.read_volatile() };
+        Some(if status & 0b1110 == 0 {
+            Ok(byte)
+        } else {
+            Err(Damaged)
+        })
     }
 
     fn send(&mut self, bytes: &[u8]) {

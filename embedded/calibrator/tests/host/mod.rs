@@ -3,10 +3,11 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
-use calibrator::fit::FLOATS;
-use calibrator::{Board, Calibrator, Damaged, Memory, Ram};
+use baregrad::calibrate::{Calibration, Curve, Origin, Scale};
+use calibrator::{Board, Calibrator, Damaged, FLOATS, Kept, Memory, Ram};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
@@ -25,6 +26,26 @@ pub const THERMOMETER: [(f32, f32); 11] = [
     (60.4, 13.0),
     (68.4, 21.0),
 ];
+
+/// A calibration that can be told from others.
+pub fn calibration(number: u32, curve: &str) -> Kept {
+    let curve = Curve::parse(curve).expect("a curve");
+    let params = (0..curve.param_count()).map(|i| number as f32 * 1.37 + i as f32 / 3.0);
+    let params: Vec<f32> = params.collect();
+    let scale = Scale {
+        offset: (number as f32).into(),
+        factor: 1.0,
+    };
+    let calibration = Calibration {
+        curve,
+        input: scale,
+        output: scale,
+        range: [0.0.into(), 1.0.into()],
+        params: &params,
+        origin: Origin::default(),
+    };
+    Kept::write(&calibration).expect("room for it")
+}
 
 /// Flash in RAM: erased to ones by the page, written to zeros by the word, once,
 /// except that zeros may be written over anything, as in every flash we know.
@@ -186,6 +207,10 @@ pub struct HostBoard {
     pub flash: SmallFlash,
     pub sent: Vec<u8>,
     pub sensor: Option<f32>,
+    /// What comes in during a fit: bytes, and silence between two epochs.
+    pub coming: VecDeque<Option<Result<u8, Damaged>>>,
+    /// How often the watchdog was fed.
+    pub fed: usize,
     ticks: u64,
 }
 
@@ -195,6 +220,8 @@ impl HostBoard {
             flash: SmallFlash::erased(PAGES),
             sent: Vec::new(),
             sensor: None,
+            coming: VecDeque::new(),
+            fed: 0,
             ticks: 0,
         }
     }
@@ -212,9 +239,13 @@ impl Board for HostBoard {
         &mut self.flash
     }
 
-    /// Tests hand bytes over themselves.
-    fn receive(&mut self) -> Result<u8, Damaged> {
-        Err(Damaged)
+    /// Tests hand bytes over themselves, but for those that come in during a fit.
+    fn receive(&mut self) -> Option<Result<u8, Damaged>> {
+        self.coming.pop_front().flatten()
+    }
+
+    fn feed(&mut self) {
+        self.fed += 1;
     }
 
     fn send(&mut self, bytes: &[u8]) {
@@ -299,9 +330,13 @@ pub fn add_thermometer() -> impl Iterator<Item = String> {
     samples.map(|(reading, reference)| format!("add {reading} {reference}"))
 }
 
+/// What is expected where there is no such curve.
+pub const NO_CURVE: &str =
+    "expected linear, poly:1 to poly:12, or mlp:<units> such as mlp:8 or mlp:3,2";
+
 /// Lines that are no command, and what is expected instead. None of them
 /// changes anything, whatever the state.
-pub const NO_COMMANDS: [(&str, &str); 38] = [
+pub const NO_COMMANDS: [(&str, &str); 51] = [
     ("calibrate", "expected a command, help lists them"),
     ("HELP", "expected a command, help lists them"),
     ("42", "expected a command, help lists them"),
@@ -324,19 +359,26 @@ pub const NO_COMMANDS: [(&str, &str); 38] = [
     ("sample x", "expected a finite number as <reference>"),
     ("list all", "expected list"),
     ("clear 1", "expected clear"),
-    ("model", "expected model linear|poly2|poly3|mlp <hidden>"),
+    ("list 1", "expected list"),
+    ("remove", "expected remove <n>"),
+    ("remove 1 2", "expected remove <n>"),
+    ("get 1", "expected get"),
+    ("put", "expected put <offset> <hex>"),
+    ("put 0", "expected put <offset> <hex>"),
+    ("put 24 00", "expected a record from its start, <offset> 0"),
+    ("put 0 0", "expected bytes as <hex>, two digits each"),
+    ("put 0 6x", "expected bytes as <hex>, two digits each"),
     (
-        "model cubic",
-        "expected model linear|poly2|poly3|mlp <hidden>",
+        "put 0 0000000000000000000000",
+        "expected a record, which begins with `bgrd`",
     ),
-    (
-        "model linear 2",
-        "expected model linear|poly2|poly3|mlp <hidden>",
-    ),
-    (
-        "model mlp",
-        "expected model linear|poly2|poly3|mlp <hidden>",
-    ),
+    ("model", "expected model linear|poly:<degree>|mlp:<units>"),
+    ("model cubic", NO_CURVE),
+    ("model linear 2", NO_CURVE),
+    ("model mlp", NO_CURVE),
+    ("model mlp:0", NO_CURVE),
+    ("model poly0", NO_CURVE),
+    ("model poly:13", NO_CURVE),
     ("optimizer sgd", "expected optimizer sgd|adam <lr>"),
     ("optimizer lbfgs 1", "expected optimizer sgd|adam <lr>"),
     ("optimizer sgd fast", "expected a finite <lr> above 0"),

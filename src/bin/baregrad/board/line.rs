@@ -5,6 +5,9 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+/// Bytes of a record in a line, which a board takes 64 characters of.
+const BYTES_A_LINE: usize = 24;
+
 /// A serial line, or what an emulator has in its place.
 trait Line: Read + Write {}
 impl<T: Read + Write> Line for T {}
@@ -60,6 +63,39 @@ impl Board {
         writeln!(self.0.get_mut(), "{line}")?;
         let answer = self.answer()?;
         answer.map_err(|error| format!("{line}: {error}").into())
+    }
+
+    /// Sends the record of a calibration. The board uses it then.
+    pub(super) fn put(&mut self, record: &[u8]) -> Result<(), Box<dyn Error>> {
+        for (i, chunk) in record.chunks(BYTES_A_LINE).enumerate() {
+            let hex: String = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
+            self.ask(&format!("put {} {hex}", i * BYTES_A_LINE))?;
+        }
+        Ok(())
+    }
+
+    /// The record of the calibration that the board uses.
+    pub(super) fn get(&mut self) -> Result<Vec<u8>, Box<dyn Error>> {
+        let answer = self.ask("get")?;
+        let mut record = Vec::new();
+        for line in answer.lines() {
+            let Some((offset, hex)) = line.strip_prefix("put ").and_then(|l| l.split_once(' '))
+            else {
+                continue;
+            };
+            let in_order = offset.parse() == Ok(record.len());
+            let digits: Option<Vec<u32>> = hex.chars().map(|c| c.to_digit(16)).collect();
+            match digits {
+                Some(digits) if in_order && digits.len() % 2 == 0 => {
+                    let pairs = digits.as_chunks::<2>().0;
+                    record.extend(pairs.iter().map(|[high, low]| (16 * high + low) as u8));
+                }
+                _ => {
+                    return Err(format!("expected the next bytes of a record, found {line}").into());
+                }
+            }
+        }
+        Ok(record)
     }
 
     /// Lines up to the one that ends an answer, or what that one calls an error.

@@ -1,6 +1,9 @@
 //! A file of readings and their references, in whatever stands between the columns.
 
-use crate::calibrator::fit::Sample;
+use baregrad::calibrate::{DecimalError, TwoFloat};
+
+/// A reading next to what it should have been.
+pub(super) type Sample = [TwoFloat; 2];
 
 /// The samples of a file, or what is wrong with it, to be written behind its name.
 pub(super) fn samples(text: &str) -> Result<Vec<Sample>, String> {
@@ -32,23 +35,20 @@ pub(super) fn samples(text: &str) -> Result<Vec<Sample>, String> {
                 }
             ));
         };
-        let number = |what, word: &str| match word.parse::<f32>() {
-            Ok(x) if x.is_finite() => Ok(x),
-            Ok(_) if word.contains(|c: char| c.is_ascii_digit()) => Err(format!(
+        let number = |what, word: &str| match word.parse::<TwoFloat>() {
+            Ok(x) => Ok(x),
+            Err(DecimalError::TooLarge) => Err(format!(
                 ":{at}: expected {what} that f32 can hold, found '{word}'"
             )),
-            _ => Err(format!(
+            Err(_) => Err(format!(
                 ":{at}: expected a finite number as {what}, found '{word}'{}",
-                match word.replacen(',', ".", 1).parse::<f32>() {
+                match word.replacen(',', ".", 1).parse::<TwoFloat>() {
                     Ok(_) if word.contains(',') => ": write a point, not a comma",
                     _ => "",
                 }
             )),
         };
-        samples.push(Sample {
-            reading: number("reading", reading)?,
-            reference: number("reference", reference)?,
-        });
+        samples.push([number("reading", reading)?, number("reference", reference)?]);
     }
     match (samples.is_empty(), heading) {
         (false, _) => Ok(samples),

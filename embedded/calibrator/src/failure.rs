@@ -1,0 +1,191 @@
+//! Why a command did nothing.
+
+use core::fmt;
+
+use baregrad::calibrate::{Curve, Decimal, DecimalError, PredictError, PrepareError, RecordError};
+use baregrad::{Error, ErrorKind};
+
+use crate::kept::{MAX_BYTES, MAX_PARAMS};
+use crate::line::{LineError, MAX_LINE};
+use crate::store::StoreError;
+use crate::training::MAX_EPOCHS;
+
+pub(crate) enum Failure {
+    /// The line is no command.
+    Line(LineError),
+    Unknown,
+    /// How the command is written.
+    Usage(&'static str),
+    /// No finite number where this was expected.
+    Number(&'static str),
+    /// A number so far from the first that f32 does not hold the difference.
+    Apart(&'static str),
+    /// There is no such curve.
+    Curve,
+    /// A curve of more parameters than there is room for.
+    Params(Curve),
+    LearningRate,
+    Epochs,
+    Full {
+        capacity: usize,
+    },
+    /// There is no such sample.
+    NoSample {
+        count: usize,
+    },
+    NoSensor,
+    NoCalibration,
+    Prepare(PrepareError),
+    /// The loss did not fall but grow, or is no number any more.
+    Diverged {
+        /// After so many epochs.
+        epoch: u32,
+        /// The loss then, in the reference's unit squared.
+        loss: f32,
+    },
+    /// A fit was asked to stop.
+    Stopped {
+        /// After so many epochs.
+        epoch: u32,
+    },
+    /// A command in the middle of a fit.
+    Busy,
+    /// A reading whose result is not finite.
+    NotFinite {
+        found: f32,
+    },
+    /// The arena is too small for the curve.
+    Tape(ErrorKind),
+    /// The bytes of a record go on elsewhere.
+    Offset {
+        expected: usize,
+    },
+    /// Text that is no bytes in hexadecimal digits.
+    Hex,
+    /// A record for which there is no room.
+    Long {
+        found: usize,
+    },
+    Record(RecordError),
+    Store(StoreError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Line(LineError::TooLong) => {
+                write!(f, "expected a line of at most {MAX_LINE} bytes")
+            }
+            Failure::Line(LineError::NotText) => f.write_str("expected a line of ASCII text"),
+            Failure::Line(LineError::Damaged) => {
+                f.write_str("expected 115200 baud 8N1 and a line at a time, bytes were lost")
+            }
+            Failure::Unknown => f.write_str("expected a command, help lists them"),
+            Failure::Usage(usage) => write!(f, "expected {usage}"),
+            Failure::Number(what) => write!(f, "expected a finite number as <{what}>"),
+            Failure::Apart(what) => {
+                write!(f, "expected a <{what}> at most 3.4e38 from the first one")
+            }
+            Failure::Curve => f.write_str(
+                "expected linear, poly:1 to poly:12, or mlp:<units> such as mlp:8 or mlp:3,2",
+            ),
+            Failure::Params(curve) => write!(
+                f,
+                "expected a curve of at most {MAX_PARAMS} parameters, {curve} has {}",
+                curve.param_count()
+            ),
+            Failure::LearningRate => f.write_str("expected a finite <lr> above 0"),
+            Failure::Epochs => write!(f, "expected 1 to {MAX_EPOCHS} epochs"),
+            Failure::Full { capacity } => write!(
+                f,
+                "expected at most {capacity} samples: remove one, clear them or fit"
+            ),
+            Failure::NoSample { count: 0 } => {
+                f.write_str("expected the number of a sample, there are none")
+            }
+            Failure::NoSample { count } => write!(f, "expected a sample from 1 to {count}"),
+            Failure::NoSensor => f.write_str("expected a sensor that answers, there is none here"),
+            Failure::NoCalibration => {
+                f.write_str("expected a calibration: fit, load or put one first")
+            }
+            Failure::Prepare(error) => error.fmt(f),
+            Failure::Diverged { epoch, loss } => write!(
+                f,
+                "diverged, loss {} after {epoch} epochs: expected a smaller learning rate",
+                Decimal(*loss)
+            ),
+            Failure::Stopped { epoch } => write!(
+                f,
+                "stopped after {epoch} epochs as asked: all is as it was before the fit"
+            ),
+            Failure::Busy => f.write_str("expected status, or stop or Ctrl-C, during a fit"),
+            Failure::NotFinite { found } => write!(
+                f,
+                "expected a reading with a finite result, found {}",
+                Decimal(*found)
+            ),
+            // As `Debug`, which on a board does not bring `core`'s formatting of floats along.
+            Failure::Tape(kind) => write!(f, "{kind:?}"),
+            Failure::Offset { expected: 0 } => {
+                f.write_str("expected a record from its start, <offset> 0")
+            }
+            Failure::Offset { expected } => {
+                write!(f, "expected <offset> {expected}, or 0 to begin again")
+            }
+            Failure::Hex => f.write_str("expected bytes as <hex>, two digits each"),
+            Failure::Long { found } => write!(
+                f,
+                "expected a record of at most {MAX_BYTES} bytes, as curves of {MAX_PARAMS} parameters have, found one of {found}"
+            ),
+            Failure::Record(error) => error.fmt(f),
+            Failure::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Failure {
+    /// Text that is no number, as this argument.
+    pub(crate) fn number(what: &'static str) -> impl Fn(DecimalError) -> Failure {
+        move |_| Failure::Number(what)
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        Failure::Prepare(error)
+    }
+}
+
+impl From<PredictError> for Failure {
+    fn from(error: PredictError) -> Self {
+        match error {
+            PredictError::NotFinite { found } => Failure::NotFinite { found },
+            PredictError::Tape(error) => error.into(),
+            _ => Failure::NotFinite { found: f32::NAN },
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Tape(error.kind)
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        Failure::Record(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::Store(error)
+    }
+}
+
+impl From<LineError> for Failure {
+    fn from(error: LineError) -> Self {
+        Failure::Line(error)
+    }
+}

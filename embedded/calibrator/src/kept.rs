@@ -1,0 +1,104 @@
+//! A calibration as its record: in use, in flash, on the serial line.
+
+use core::fmt;
+
+use baregrad::calibrate::{Calibration, RecordError};
+
+/// The most parameters of a curve: a network of eight units has as many.
+pub const MAX_PARAMS: usize = 25;
+/// The most bytes of a record.
+pub const MAX_BYTES: usize = Calibration::max_bytes(MAX_PARAMS);
+
+/// A record of a calibration, or the beginning of one that comes in.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    bytes: [u8; MAX_BYTES],
+    len: usize,
+}
+
+impl Kept {
+    /// No bytes yet.
+    pub const EMPTY: Self = Kept {
+        bytes: [0; MAX_BYTES],
+        len: 0,
+    };
+
+    /// The record of a calibration.
+    ///
+    /// # Errors
+    /// A curve of more parameters than [`MAX_PARAMS`].
+    pub fn write(calibration: &Calibration<'_>) -> Result<Self, RecordError> {
+        let mut kept = Kept::EMPTY;
+        kept.len = calibration.write(&mut kept.bytes)?.len();
+        Ok(kept)
+    }
+
+    /// Bytes of a record.
+    ///
+    /// # Errors
+    /// More of them than there is room for.
+    pub fn of(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut kept = Kept::EMPTY;
+        kept.push(bytes)?;
+        Ok(kept)
+    }
+
+    /// Adds bytes behind the others.
+    ///
+    /// # Errors
+    /// There is no room for them. None is added then.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
+        let needed = self.len + bytes.len();
+        let to = self.bytes.get_mut(self.len..needed);
+        let to = to.ok_or(RecordError::Full {
+            needed,
+            capacity: MAX_BYTES,
+        })?;
+        for (to, byte) in to.iter_mut().zip(bytes) {
+            *to = *byte;
+        }
+        self.len = needed;
+        Ok(())
+    }
+
+    /// The calibration that it is of.
+    ///
+    /// # Errors
+    /// Bytes that are no record of one, or one of a curve of more parameters than there is
+    /// room for.
+    pub fn read<'p>(
+        &self,
+        params: &'p mut [f32; MAX_PARAMS],
+    ) -> Result<Calibration<'p>, RecordError> {
+        Calibration::read(self.bytes(), params)
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// The checksum that ends the record. It differs if any bit of the calibration does:
+    /// compare it with another machine's.
+    pub fn checksum(&self) -> u32 {
+        let checksum = self.bytes().last_chunk();
+        checksum.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+/// What tells it from others: `linear crc=354766cf`.
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut params = [0.0; MAX_PARAMS];
+        if let Ok(calibration) = self.read(&mut params) {
+            write!(f, "{} ", calibration.curve)?;
+        }
+        write!(f, "crc={:08x}", self.checksum())
+    }
+}

@@ -1,0 +1,139 @@
+//! The serial line: lines that come in, numbers that go out.
+
+use core::fmt::{self, Write};
+
+use baregrad::calibrate::{Approximate, Decimal, Scale, TwoFloat};
+
+use crate::board::{Board, Damaged};
+
+/// The most bytes of a line, its end not counted.
+pub const MAX_LINE: usize = 64;
+/// What Ctrl-C sends.
+pub(crate) const CTRL_C: u8 = 3;
+
+/// Writes to the board's serial line.
+pub(crate) struct Console<'b, B>(pub(crate) &'b mut B);
+
+impl<B: Board> Write for Console<'_, B> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.send(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Text to the board's serial line. That cannot fail, as far as we know.
+macro_rules! put {
+    ($board:expr, $($format:tt)*) => {{
+        let mut console = $crate::line::Console(&mut *$board);
+        let _ = core::fmt::Write::write_fmt(&mut console, format_args!($($format)*));
+    }};
+}
+
+/// A line to the board's serial line.
+macro_rules! say {
+    ($board:expr, $($format:tt)*) => {{
+        $crate::line::put!($board, $($format)*);
+        $board.send(b"\r\n");
+    }};
+}
+
+pub(crate) use {put, say};
+
+/// A number and its bits: `12.7:414b3333`. One of two `f32` has the bits of both:
+/// `101325.07:47c5e689+3b23d70a`.
+pub(crate) enum Number {
+    Single(f32),
+    Double(Approximate),
+}
+
+impl Number {
+    /// A number that others of this size are added to: as one `f32`, if that takes no digits
+    /// that they have.
+    pub(crate) fn added_to(value: TwoFloat, size: f32) -> Self {
+        if value.high().abs() <= 8.0 * size {
+            return Number::Single(value.high());
+        }
+        let off = size * (f32::EPSILON / 2.0);
+        Number::Double(Approximate { value, off })
+    }
+
+    /// A result in the unit of a scale.
+    pub(crate) fn in_unit_of(scale: &Scale, value: TwoFloat) -> Self {
+        let difference = value.difference(scale.offset).abs();
+        Number::added_to(value, difference.max(scale.spread()))
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Single(x) => write!(f, "{}:{:08x}", Decimal(*x), x.to_bits()),
+            Number::Double(number) => {
+                let [high, low] = [number.value.high(), number.value.low()];
+                write!(f, "{number}:{:08x}+{:08x}", high.to_bits(), low.to_bits())
+            }
+        }
+    }
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LineError {
+    TooLong,
+    NotText,
+    Damaged,
+}
+
+/// A line as it comes in. What is wrong with it is told when it ends, once.
+pub(crate) struct Line {
+    bytes: [u8; MAX_LINE],
+    len: usize,
+    error: Option<LineError>,
+}
+
+impl Line {
+    pub(crate) const EMPTY: Self = Line {
+        bytes: [0; MAX_LINE],
+        len: 0,
+        error: None,
+    };
+
+    /// Takes a byte. Whether the line has ended; its end is no part of it.
+    pub(crate) fn push(&mut self, byte: Result<u8, Damaged>) -> bool {
+        match byte {
+            Ok(b'\r' | b'\n') => return true,
+            Ok(CTRL_C) => *self = Line::EMPTY,
+            // Rubbed out, or so people at a terminal believe.
+            Ok(0x08 | 0x7f) => self.len = self.len.saturating_sub(1),
+            Ok(byte @ (b'\t' | b' '..=b'~')) => match self.bytes.get_mut(self.len) {
+                Some(free) => {
+                    *free = byte;
+                    self.len += 1;
+                }
+                None => self.fail(LineError::TooLong),
+            },
+            Ok(_) => self.fail(LineError::NotText),
+            Err(Damaged) => self.fail(LineError::Damaged),
+        }
+        false
+    }
+
+    /// The line that has ended; another one begins.
+    pub(crate) fn take(&mut self) -> Self {
+        core::mem::replace(self, Line::EMPTY)
+    }
+
+    fn fail(&mut self, error: LineError) {
+        self.error.get_or_insert(error);
+    }
+
+    pub(crate) fn text(&self) -> Result<&str, LineError> {
+        match self.error {
+            Some(error) => Err(error),
+            None => {
+                let bytes = self.bytes.get(..self.len).unwrap_or_default();
+                str::from_utf8(bytes).map_err(|_| LineError::NotText)
+            }
+        }
+    }
+}

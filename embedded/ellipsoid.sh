@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The magnetometer's ellipsoid, nine parameters and 300 samples, on an emulated Cortex-M4F: what
+# it prints must be what the example prints on the host, to the last digit, and it must do
+# with 4 KiB of RAM beside the samples (stack, with solver and solution, and what is static).
+#
+#   bash embedded/ellipsoid.sh
+#
+# Packages: qemu-system-arm binutils-arm-none-eabi, and those of cross.sh.
+set -euo pipefail
+cd "$(dirname "$0")"
+source ./cross.sh
+
+most=4096
+expected=$(cd .. && env -u CARGO_TARGET_DIR cargo run --quiet --release --example ellipsoid | sed '/^$/,$d')
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+# What small firmware is built with.
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
+target=thumbv7em-none-eabihf
+cross $target build --locked --quiet --release -p ellipsoid
+elf=$CARGO_TARGET_DIR/$target/release/ellipsoid
+found=$(timeout 600 qemu-system-arm -M mps2-an386 -nographic \
+    -semihosting-config enable=on,target=native -kernel "$elf" </dev/null)
+echo "$found"
+if ! diff <(echo "$expected") <(grep -v '^RAM' <<<"$found"); then
+    echo "ellipsoid: the board found something else than the host (first)" >&2
+    exit 1
+fi
+ram=$(sed -n 's/^RAM beside the samples: \([0-9]*\) bytes$/\1/p' <<<"$found")
+static=$(arm-none-eabi-size -A "$elf" | awk '/^\.(data|bss) /{ n += $2 } END { print n + 0 }')
+echo "ellipsoid m4 ram $((ram + static)) of $most, same bits"
+if ((ram + static > most)); then
+    echo "ellipsoid: expected at most $most bytes of RAM, found $((ram + static))" >&2
+    exit 1
+fi

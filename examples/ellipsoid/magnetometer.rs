@@ -1,0 +1,119 @@
+//! A magnetometer that was turned about, and the ellipsoid that its readings lie on. Without
+//! `std`, so that a board does the same work.
+
+use core::fmt;
+
+use baregrad::function::Function;
+use baregrad::function::models::Ellipsoid;
+use baregrad::kernel::math;
+use baregrad::least_squares::{OutOfRange, Recursive};
+use baregrad::random::{Uniform, seeded};
+
+/// Readings, taken while the device is turned.
+pub const SAMPLES: usize = 300;
+/// µT for each count of the converter.
+const UNIT: f32 = 0.15;
+/// The field of the earth, in µT.
+const FIELD: f32 = 48.0;
+/// What the device itself adds: magnets in it, in µT.
+const MAGNETS: [f32; 3] = [31.4, -18.2, 12.7];
+/// How iron in it bends the field.
+const IRON: [[f32; 3]; 3] = [[1.09, 0.06, -0.04], [0.06, 0.93, 0.03], [-0.04, 0.03, 1.02]];
+
+/// The converter's counts in directions all around, with noise of up to 0.6 µT.
+pub fn counts() -> [[i16; 3]; SAMPLES] {
+    let mut rng = seeded(300);
+    let noise = |rng: &mut _| Uniform::new(-0.6, 0.6).map_or(0.0, |noise| noise.sample(rng));
+    let mut counts = [[0; 3]; SAMPLES];
+    for (k, counts) in counts.iter_mut().enumerate() {
+        // A spiral from pole to pole, by the golden angle.
+        let z = (k as f32 + 0.5) * (2.0 / SAMPLES as f32) - 1.0;
+        let (radius, angle) = (math::pow(1.0 - z * z, 0.5), 2.399_963_2 * k as f32);
+        let field = [radius * math::cos(angle), radius * math::sin(angle), z];
+        for ((count, row), magnets) in counts.iter_mut().zip(&IRON).zip(MAGNETS) {
+            let [a, b, c] = [row[0] * field[0], row[1] * field[1], row[2] * field[2]];
+            let reading = magnets + FIELD * (a + b + c) + noise(&mut rng);
+            // The nearest; converters round one way or the other.
+            *count = (reading / UNIT + 1000.5) as i16 - 1000;
+        }
+    }
+    counts
+}
+
+/// Reading `i` in µT.
+pub fn reading(counts: &[[i16; 3]], i: usize) -> [f32; 3] {
+    let counts = counts.get(i).copied().unwrap_or_default();
+    counts.map(|count| UNIT * f32::from(count))
+}
+
+/// The center, and the matrix that makes a sphere of the ellipsoid: nine parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// As [`Ellipsoid`] has them.
+    pub params: [f32; 9],
+    /// Their standard errors.
+    pub errors: [f32; 9],
+    /// The standard deviation of corrected readings' distances from the sphere of radius 1.
+    pub deviation: f32,
+    /// How often the samples were gone through.
+    pub passes: u32,
+}
+
+/// Fits the ellipsoid in O(P²) RAM and without sums that cancel: each pass is a step of Gauss
+/// and Newton, in which recursive least squares takes one linearised sample after another.
+///
+/// # Errors
+/// None, with numbers as these.
+#[inline(never)]
+pub fn fit(counts: &[[i16; 3]]) -> Result<Found, OutOfRange> {
+    let a = 1.0 / FIELD;
+    let mut params = [0.0, 0.0, 0.0, a, a, a, 0.0, 0.0, 0.0];
+    // How far a step may lead: the start of each pass, which tells hardly anything beside 300
+    // samples.
+    let reach = [100.0, 100.0, 100.0, a, a, a, a, a, a];
+    let mut passes = 0;
+    loop {
+        passes += 1;
+        let mut step = Recursive::new([0.0; 9], reach, 0.01)?;
+        let mut squares = 0.0;
+        for i in 0..counts.len() {
+            // How far the corrected reading is from the sphere of radius 1.
+            let (off, gradient) = Ellipsoid::value_and_gradient(reading(counts, i), params);
+            squares += off * off;
+            // Numbers are finite, and there is no gate.
+            let _ = step.update(&gradient, -off);
+        }
+        // Readings are as far off as they turn out to be.
+        let deviation = math::pow(squares / (counts.len() as f32 - 9.0), 0.5);
+        let errors = step.standard_errors().map(|error| error * deviation / 0.01);
+        let mut longest = 0.0_f32;
+        for ((param, step), error) in params.iter_mut().zip(step.params()).zip(errors) {
+            *param += step;
+            longest = longest.max(step.abs() / error);
+        }
+        if longest < 1e-3 || passes == 50 {
+            return Ok(Found {
+                params,
+                errors,
+                deviation,
+                passes,
+            });
+        }
+    }
+}
+
+/// Prints what was found, every number with all its digits.
+pub fn report(found: &Found, print: &mut dyn FnMut(fmt::Arguments<'_>)) {
+    print(format_args!(
+        "{} passes over {SAMPLES} samples",
+        found.passes
+    ));
+    let names = <Ellipsoid as Function<3, 9>>::PARAMETERS;
+    for ((name, param), error) in names.iter().zip(found.params).zip(found.errors) {
+        print(format_args!("{name:<4}{param:?} ± {error:?}"));
+    }
+    print(format_args!(
+        "radius off by {:?} (standard deviation)",
+        found.deviation
+    ));
+}

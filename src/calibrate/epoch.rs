@@ -1,0 +1,235 @@
+//! One epoch, and the course of all of them: what [`Fit`](super::Fit) polls, and what
+//! `train::Fit` runs.
+
+use super::early::{EarlyStopping, Seen, Watch};
+use super::fit::{Losses, Reason};
+use crate::error::Error;
+use crate::function::TwoFloat;
+use crate::optim::{Visit, visit_count};
+use crate::tape::Tape;
+use crate::var::Var;
+
+/// Rows of inputs next to as many rows of targets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'d> {
+    pub(crate) count: usize,
+    pub(crate) x: &'d [f32],
+    pub(crate) y: &'d [f32],
+}
+
+/// A model and its loss on a tape, recorded for so many rows at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recorded<'t> {
+    pub(crate) tape: &'t Tape<'t>,
+    pub(crate) x: Var<'t>,
+    pub(crate) y: Var<'t>,
+    pub(crate) loss: Var<'t>,
+    pub(crate) rows: usize,
+}
+
+impl<'t> Recorded<'t> {
+    /// Collects the gradients of these rows: their mean loss.
+    #[track_caller]
+    fn gradients(&self, batch: Rows<'t>) -> Result<f32, Error> {
+        self.tape.zero_grad();
+        let data = [(self.x, batch.x), (self.y, batch.y)];
+        self.tape.backward_over(self.loss, &data)
+    }
+
+    /// The mean loss of these rows, without gradients.
+    #[track_caller]
+    pub(crate) fn measure(&self, all: Rows<'t>) -> Result<f32, Error> {
+        let width = |values: &[f32]| values.len().checked_div(all.count).unwrap_or(1).max(1);
+        let at_once = |values| width(values).saturating_mul(self.rows).max(1);
+        let inputs = width(all.x);
+        let mut mean = Mean::default();
+        for (x, y) in all
+            .x
+            .chunks(at_once(all.x))
+            .zip(all.y.chunks(at_once(all.y)))
+        {
+            self.tape.rebind(self.x, x)?;
+            self.tape.rebind(self.y, y)?;
+            self.tape.replay()?;
+            mean.add(
+                self.loss.item()?,
+                x.len().checked_div(inputs).unwrap_or_default(),
+            );
+        }
+        Ok(mean.value())
+    }
+}
+
+/// A mean of losses, each of which counts as often as it has rows.
+#[derive(Default)]
+struct Mean {
+    sum: TwoFloat,
+    rows: u32,
+    /// The first, or one that is not finite.
+    one: f32,
+    is_one: bool,
+}
+
+impl Mean {
+    fn add(&mut self, loss: f32, rows: usize) {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        if self.rows == 0 || (self.one.is_finite() && !loss.is_finite()) {
+            self.one = loss;
+        }
+        self.is_one = self.rows == 0;
+        self.rows = self.rows.saturating_add(rows);
+        self.sum = self.sum + TwoFloat::of_count(rows) * loss;
+    }
+
+    fn value(&self) -> f32 {
+        if self.is_one || !self.one.is_finite() {
+            self.one
+        } else {
+            (self.sum / TwoFloat::of_count(self.rows)).to_f32()
+        }
+    }
+}
+
+/// Losses of the parameters that an epoch begins with, as far as they are known before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measured {
+    /// The loss of the validation samples.
+    pub(crate) validation: Option<f32>,
+    /// The loss that is watched, if it is neither that nor the loss of the first batch.
+    pub(crate) watched: Option<f32>,
+}
+
+/// How a fit goes: counts epochs, watches a loss, and tells why it ends.
+#[derive(Debug)]
+pub(crate) struct Course {
+    pub(crate) epochs: u32,
+    pub(crate) watch: Watch,
+    /// Whether the epoch that is the last has an update, too. Otherwise there is one more,
+    /// which only measures.
+    pub(crate) ends_with_update: bool,
+    epoch: u32,
+    losses: Losses,
+    stopped: Option<Reason>,
+    found: bool,
+}
+
+impl Course {
+    pub(crate) fn new(epochs: u32) -> Self {
+        Course {
+            epochs,
+            // Without patience of its own it waits for ever.
+            watch: Watch::new(EarlyStopping::new(u32::MAX)),
+            ends_with_update: false,
+            epoch: 0,
+            losses: Losses::NONE,
+            stopped: None,
+            found: false,
+        }
+    }
+
+    /// How many epochs had an update.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(crate) fn losses(&self) -> Losses {
+        self.losses
+    }
+
+    /// The reason, once it is over.
+    pub(crate) fn stopped(&self) -> Option<Reason> {
+        self.stopped
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(&mut self) {
+        self.stopped.get_or_insert(Reason::Asked);
+    }
+
+    /// An epoch: for each batch gradients, and a `step` that says whether it has found a
+    /// minimum. `keep` is called with the tape while it has the best parameters so far.
+    /// Returns the mean loss of the batches, each before its step, or the first that is not
+    /// finite.
+    #[track_caller]
+    pub(crate) fn run<'t>(
+        &mut self,
+        recorded: &Recorded<'t>,
+        batches: impl Iterator<Item = Rows<'t>>,
+        measured: Measured,
+        mut keep: impl FnMut(&Tape<'t>) -> Result<(), Error>,
+        mut step: impl FnMut(&Tape<'t>, f32) -> Result<bool, Error>,
+    ) -> Result<f32, Error> {
+        let mut mean = Mean::default();
+        let mut over = None;
+        for (at, batch) in batches.enumerate() {
+            let loss = recorded.gradients(batch)?;
+            mean.add(loss, batch.count);
+            if at == 0 {
+                let watched = measured.watched.or(measured.validation).unwrap_or(loss);
+                let seen = self.watch.see(self.epoch, watched);
+                if seen == Seen::Best && watched.is_finite() {
+                    keep(recorded.tape)?;
+                }
+                over = self.over(seen, loss, measured);
+            }
+            if !loss.is_finite() || (over.is_some() && !self.ends_with_update) {
+                break;
+            }
+            self.found |= step(recorded.tape, loss)?;
+        }
+        let training = mean.value();
+        self.note(training, measured.validation);
+        let is_update = over.is_none() || self.ends_with_update;
+        self.epoch = self.epoch.saturating_add(u32::from(is_update));
+        if !training.is_finite() {
+            over = Some(Reason::Diverged);
+        } else if self.ends_with_update && self.epoch >= self.epochs {
+            over = over.or(Some(self.losses.judge()));
+        } else if over == Some(Reason::Converged) && !self.found {
+            over = Some(self.losses.judge());
+        }
+        self.stopped = over;
+        Ok(training)
+    }
+
+    /// Whether this is the last epoch.
+    fn over(&self, seen: Seen, loss: f32, measured: Measured) -> Option<Reason> {
+        if !loss.is_finite() || !measured.validation.is_none_or(f32::is_finite) {
+            Some(Reason::Diverged)
+        } else if seen == Seen::TooLong {
+            Some(Reason::Early)
+        } else if self.found || (self.epoch >= self.epochs && !self.ends_with_update) {
+            Some(Reason::Converged) // or as the losses say, once they are noted
+        } else {
+            None
+        }
+    }
+
+    fn note(&mut self, training: f32, validation: Option<f32>) {
+        let losses = &mut self.losses;
+        (losses.training, losses.validation) = (training, validation);
+        if self.epoch == 0 {
+            losses.first = training;
+        }
+        let left = self.epochs.saturating_sub(self.epoch);
+        if left > self.epochs / 10 {
+            losses.late = training;
+        }
+    }
+
+    /// Shows all that it has come to: see
+    /// [`Stateful::visit_state`](crate::optim::Stateful::visit_state).
+    pub(crate) fn visit(&mut self, visit: Visit<'_>) {
+        visit_count("epoch", &mut self.epoch, visit);
+        let Losses {
+            first,
+            training,
+            late,
+            ..
+        } = &mut self.losses;
+        let mut losses = [*first, *training, *late];
+        visit("losses", &mut losses);
+        [*first, *training, *late] = losses;
+        self.watch.visit(visit);
+    }
+}
