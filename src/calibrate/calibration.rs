@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::coefficients::{COEFFICIENTS, powers};
 use super::curve::{Curve, MAX_NAME};
+use super::formula::Formula;
 use super::scale::Scale;
 use crate::error::Error;
 use crate::function::TwoFloat;
@@ -277,14 +278,52 @@ impl<'p> Calibration<'p> {
         writer.finish()
     }
 
-    /// Reads its record; `params` has room for the parameters, and may have more.
+    /// Reads its record; `params` has room for the parameters, and may have more. Of functions
+    /// [`read_with`](Self::read_with) reads it.
     ///
     /// # Errors
-    /// Bytes that are no record, or not one of a calibration; too little room.
+    /// Bytes that are no record, or not one of a calibration, or one of a function; too little
+    /// room.
     pub fn read(bytes: &[u8], params: &'p mut [f32]) -> Result<Self, RecordError> {
+        Self::read_with(bytes, params, &[])
+    }
+
+    /// Reads its record, which may be of one of these functions: who reads it decides which of
+    /// them it links.
+    ///
+    /// ```
+    /// use baregrad::calibrate::{Calibration, Curve, FORMULAS, Origin, Scale};
+    ///
+    /// let calibration = Calibration {
+    ///     curve: Curve::parse_with("power", &FORMULAS).unwrap(),
+    ///     input: Scale::ONE,
+    ///     output: Scale::ONE,
+    ///     range: [1.0.into(), 100.0.into()],
+    ///     params: &[3.0, 0.5],
+    ///     origin: Origin::default(),
+    /// };
+    /// let mut bytes = [0; 256];
+    /// let bytes = calibration.write(&mut bytes)?;
+    /// let mut params = [0.0; 2];
+    /// assert!(Calibration::read(bytes, &mut params).is_err()); // firmware without functions
+    /// let there = Calibration::read_with(bytes, &mut params, &FORMULAS)?;
+    /// let mut arena = baregrad::Arena::<16, 8>::new();
+    /// let y = there.predict(&arena.tape(), 49.0.into())?;
+    /// assert!((y.value.high() - 21.0).abs() < 1e-5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Bytes that are no record, or not one of a calibration, or one of another curve; too
+    /// little room.
+    pub fn read_with(
+        bytes: &[u8],
+        params: &'p mut [f32],
+        formulas: &[&'static Formula],
+    ) -> Result<Self, RecordError> {
         let record = Record::read(bytes)?;
         let content = |expected| RecordError::Content { expected };
-        let curve = Curve::parse(record.text("curve")?);
+        let curve = Curve::parse_with(record.text("curve")?, formulas);
         let mut curve = curve.ok_or(content("a curve that is known here"))?;
         if let Curve::Mlp { seed, .. } = &mut curve {
             *seed = record.integer("seed")?;

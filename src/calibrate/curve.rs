@@ -1,7 +1,8 @@
-//! Curves of one variable: lines, polynomials, small networks.
+//! Curves of one variable: lines, polynomials, small networks, functions of one sample.
 
 use core::fmt;
 
+use super::formula::Formula;
 use super::scale::Scaling;
 use crate::kernel::Lanes;
 use crate::op::{Attrs, Backward, Forward, Op};
@@ -24,8 +25,8 @@ pub const MAX_NAME: usize = 16;
 
 /// A curve of one variable, from scaled readings to scaled results.
 ///
-/// All of them are layers of units behind a first row of inputs, so that what trains,
-/// evaluates and prints one of them does so with all:
+/// But for functions, all of them are layers of units behind a first row of inputs, so that
+/// what trains, evaluates and prints one of them does so with all:
 ///
 /// | | inputs | layers |
 /// | --- | --- | --- |
@@ -38,6 +39,9 @@ pub const MAX_NAME: usize = 16;
 /// - Units of a network are `z / (1 + |z|)`, PyTorch's `softsign`: as smooth a step as
 ///   `tanh`, for a division. `tanh` takes an exponential, which no microcontroller has: more
 ///   code, and several times the instructions.
+/// - A [`Function`](Self::Function) is a formula of its own, in the units of the data: its
+///   scales change nothing, so that its parameters are those one would look up. Least
+///   squares fits it; gradient descent would need scaled ones.
 ///
 /// Parameters stand one after the other: the weights of a layer, `[inputs, units]`, then its
 /// biases, `[units]`.
@@ -64,6 +68,8 @@ pub enum Curve {
         /// Where the weights to start from come from.
         seed: u64,
     },
+    /// A function of one sample, such as those of [`FORMULAS`](super::FORMULAS).
+    Function(&'static Formula),
 }
 
 /// The units of each hidden layer: 1 to [`MAX_HIDDEN`] layers of 1 to [`MAX_WIDTH`] units.
@@ -104,6 +110,7 @@ impl Curve {
     }
 
     /// The curve of this name: `linear`, `poly:3`, `mlp:16,16`. A network starts from seed 0.
+    /// Functions are found by [`parse_with`](Self::parse_with).
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         // A list of one: `core`'s search for a character cannot be proved not to panic.
@@ -127,6 +134,24 @@ impl Curve {
         }
     }
 
+    /// The curve of this name, which may be one of these functions.
+    ///
+    /// ```
+    /// use baregrad::calibrate::{Curve, FORMULAS};
+    ///
+    /// assert!(matches!(Curve::parse_with("exp", &FORMULAS), Some(Curve::Function(_))));
+    /// assert_eq!(Curve::parse_with("poly:3", &FORMULAS), Some(Curve::Poly(3)));
+    /// assert_eq!(Curve::parse("exp"), None);
+    /// ```
+    #[must_use]
+    pub fn parse_with(name: &str, formulas: &[&'static Formula]) -> Option<Self> {
+        let known = formulas.iter().find(|formula| formula.name() == name);
+        known.map_or_else(
+            || Curve::parse(name),
+            |formula| Some(Curve::Function(formula)),
+        )
+    }
+
     /// Its name, as [`parse`](Self::parse) reads it, in bytes of the caller's.
     ///
     /// Without `core`'s formatting, which cannot be proved not to panic.
@@ -147,6 +172,7 @@ impl Curve {
             Curve::Linear => put(b"linear"),
             Curve::Poly(_) => put(b"poly"),
             Curve::Mlp { .. } => put(b"mlp"),
+            Curve::Function(formula) => put(formula.name().as_bytes()),
         }
         let degree = matches!(self, Curve::Poly(_)).then(|| self.inputs());
         let widths = match self {
@@ -167,14 +193,25 @@ impl Curve {
         str::from_utf8(name).unwrap_or_default()
     }
 
-    /// How to scale what goes in: to -1 to 1 for Chebyshev polynomials, otherwise to mean 0
-    /// and standard deviation 1. What comes out is best fitted at mean 0 and standard
-    /// deviation 1.
+    /// How to scale what goes in: to -1 to 1 for Chebyshev polynomials, not at all for
+    /// functions, otherwise to mean 0 and standard deviation 1. What comes out is best fitted
+    /// at [`output_scaling`](Self::output_scaling).
     #[must_use]
     pub fn scaling(&self) -> Scaling {
         match self {
             Curve::Poly(_) => Scaling::MinMax,
             Curve::Linear | Curve::Mlp { .. } => Scaling::Standard,
+            Curve::Function(_) => Scaling::Fixed(1.0),
+        }
+    }
+
+    /// How to scale what comes out: to mean 0 and standard deviation 1, but for functions,
+    /// whose results are in the units of the data.
+    #[must_use]
+    pub fn output_scaling(&self) -> Scaling {
+        match self {
+            Curve::Function(_) => Scaling::Fixed(1.0),
+            _ => Scaling::Standard,
         }
     }
 
@@ -183,18 +220,19 @@ impl Curve {
     pub fn inputs(&self) -> usize {
         match self {
             Curve::Poly(degree) => (*degree).clamp(1, MAX_DEGREE),
-            Curve::Linear | Curve::Mlp { .. } => 1,
+            Curve::Linear | Curve::Mlp { .. } | Curve::Function(_) => 1,
         }
     }
 
-    /// Inputs and units of each layer: `[1, 16]`, `[16, 16]`, `[16, 1]`.
+    /// Inputs and units of each layer: `[1, 16]`, `[16, 16]`, `[16, 1]`. A function has none.
     pub fn layers(&self) -> impl Iterator<Item = [usize; 2]> + Clone + use<> {
         let hidden = match self {
             Curve::Mlp { widths, .. } => widths.0,
-            Curve::Linear | Curve::Poly(_) => [0; MAX_HIDDEN],
+            _ => [0; MAX_HIDDEN],
         };
         let hidden = hidden.into_iter().take_while(|width| *width > 0);
-        let units = hidden.map(usize::from).chain([1]);
+        let last = !matches!(self, Curve::Function(_));
+        let units = hidden.map(usize::from).chain(last.then_some(1));
         units.scan(self.inputs(), |inputs, units| {
             let layer = [*inputs, units];
             *inputs = units;
@@ -205,27 +243,34 @@ impl Curve {
     /// How many parameters it has.
     #[must_use]
     pub fn param_count(&self) -> usize {
+        if let Curve::Function(formula) = self {
+            return formula.parameters().len();
+        }
         self.layers()
             .map(|[inputs, units]| (inputs + 1) * units)
             .sum()
     }
 
     /// The fewest samples, of as many different readings, that it makes sense to fit: as
-    /// many as a polynomial has coefficients, one more than a network has units in its
-    /// first layer.
+    /// many as a polynomial or a function has parameters, one more than a network has units
+    /// in its first layer.
     #[must_use]
     pub fn min_samples(&self) -> usize {
         match self {
             Curve::Mlp { widths, .. } => widths.iter().next().unwrap_or(0) + 1,
             Curve::Linear | Curve::Poly(_) => self.inputs() + 1,
+            Curve::Function(formula) => formula.parameters().len(),
         }
     }
 
     /// Writes the parameters to start from: zeros, or for a network what `nn.Linear` starts
     /// from, within `1 / √inputs` of zero, drawn from the seed. The same on every machine.
+    /// Those of a function are ones; better ones depend on the data.
     pub fn start(&self, params: &mut [f32]) {
-        let Curve::Mlp { seed, .. } = self else {
-            return params.fill(0.0);
+        let seed = match self {
+            Curve::Mlp { seed, .. } => seed,
+            Curve::Function(_) => return params.fill(1.0),
+            _ => return params.fill(0.0),
         };
         let mut rng = seeded(*seed);
         let mut rest = params;
@@ -266,7 +311,7 @@ impl Curve {
     }
 
     /// [`record`](Self::record) with parameters that stand on the tape already: weights and
-    /// biases of each layer.
+    /// biases of each layer, or those of a function, `[P]`.
     #[track_caller]
     #[must_use]
     pub fn record_on<'t>(&self, x: Var<'t>, params: &[Var<'t>]) -> Var<'t> {
@@ -284,6 +329,12 @@ impl Curve {
     ) -> Var<'t> {
         let tape = x.tape();
         let mut units = x;
+        if let Curve::Function(formula) = self {
+            if let Some(p) = next(Shape::from([formula.parameters().len()])) {
+                units = formula.record(x, p);
+            }
+            return units;
+        }
         let count = self.inputs();
         if count > 1 {
             let attrs = Attrs {

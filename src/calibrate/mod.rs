@@ -25,7 +25,7 @@
 //! | [`TwoFloat`], [`Decimal`], [`Approximate`] | numbers of 48 bits, and decimal text without `f64` |
 //! | [`Differences`] | many such numbers, in the memory of `f32` |
 //! | [`Scale`], [`Scaling`], [`prepare()`] | units that learn well, and the way back |
-//! | [`Curve`] | lines, polynomials, small networks |
+//! | [`Curve`], [`Formula`], [`FORMULAS`] | lines, polynomials, small networks, functions |
 //! | [`Fit`], [`EarlyStopping`] | the loop, an epoch at a time, and why it ended |
 //! | [`Calibration`] | curve, scales and parameters: from readings to what they mean |
 //! | [`Record`], [`Writer`] | all that is kept, as bytes |
@@ -38,6 +38,7 @@ mod differences;
 mod early;
 mod epoch;
 mod fit;
+mod formula;
 mod prepare;
 mod scale;
 
@@ -55,6 +56,7 @@ pub(crate) use early::Watch;
 #[cfg(feature = "std")]
 pub(crate) use epoch::{Course, Measured, Recorded, Rows};
 pub use fit::{Fit, Losses, Poll, ROWS, Reason, Samples, distinct, move_behind};
+pub use formula::{FORMULAS, Formula};
 pub use prepare::{PrepareError, prepare};
 #[cfg(feature = "std")]
 pub(crate) use scale::FINE;

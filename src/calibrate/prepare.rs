@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::curve::Curve;
 use super::fit::distinct;
-use super::scale::{Scale, ScaleError, Scaling};
+use super::scale::{Scale, ScaleError};
 use crate::function::TwoFloat;
 
 /// Samples that a curve cannot be fitted to.
@@ -118,7 +118,7 @@ pub fn prepare(
     if found < needed {
         return Err(alike(found));
     }
-    let output = match Scale::fit(y.clone(), Scaling::Standard) {
+    let output = match Scale::fit(y.clone(), curve.output_scaling()) {
         Err(ScaleError::Constant { value }) => Ok(Scale {
             offset: value,
             factor: 1.0,

@@ -381,6 +381,12 @@ impl Source {
         c::print(self)
     }
 
+    /// The name of the function that [`rust`](Self::rust) prints: `steinhart_hart` of
+    /// `SteinhartHart`.
+    pub fn function_name(&self) -> String {
+        snake(&self.name)
+    }
+
     fn line(&self, k: u32) -> Line {
         self.lines.get(k as usize).copied().unwrap_or(Line {
             operation: Operation::Number(f32::NAN.to_bits()),

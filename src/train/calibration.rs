@@ -10,6 +10,7 @@ use super::digits::{Shortest, exponent, significant};
 use super::evaluate::predict;
 use super::fitted::Fitted;
 use super::model::{Model, Param};
+use super::regression::Regression;
 use crate::calibrate::{self, Curve, Origin, Scale, TwoFloat, powers};
 use crate::error::Error;
 use crate::kernel::generic::IN_ORDER;
@@ -49,6 +50,9 @@ pub struct Calibration {
     /// The least and the largest reading that was trained with.
     range: [f64; 2],
     origin: Origin,
+    /// The parameters before they were rounded to `f32`, if they are known: coefficients are
+    /// those of them.
+    exact: Vec<f64>,
 }
 
 /// A formula whose terms are at most so many times as large as the spread of its
@@ -68,6 +72,7 @@ impl Calibration {
     ) -> Self {
         Calibration {
             curve: *curve,
+            exact: Vec::new(),
             params: fitted.named_params().to_vec(),
             names: names.map(ToString::to_string),
             scales,
@@ -78,6 +83,51 @@ impl Calibration {
                 loss: scales[1].invert_square(fitted.history().training_loss()),
             },
         }
+    }
+
+    /// What least squares made of a curve of one input; `None` if there are several. `names`
+    /// are those of the readings and of what they mean.
+    ///
+    /// The curve that is evaluated, saved and printed as code has parameters that are rounded
+    /// to `f32`; coefficients are those from before.
+    ///
+    /// ```
+    /// use baregrad::train::{Calibration, Curve, LeastSquares};
+    ///
+    /// let (raw, bar) = ([100.0, 200.0, 300.0, 400.0], [1.0, 1.5, 2.1, 2.5]);
+    /// let fitted = LeastSquares::new(&Curve::Linear, &[&raw], &bar).run()?;
+    /// let calibration = Calibration::of_regression(&fitted, ["raw", "bar"]).unwrap();
+    /// assert_eq!(calibration.to_string(), "bar = 0.5000000 + 0.005100000 * raw");
+    /// assert!((calibration.predict(&[250.0])?[0] - 1.775).abs() < 1e-6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of_regression(regression: &Regression, names: [&str; 2]) -> Option<Self> {
+        let curve = *regression.curve();
+        let ([input], [range]) = (regression.scales(), regression.ranges()) else {
+            return None;
+        };
+        let exact = regression.params().to_vec();
+        let mut rest = exact.iter();
+        let mut params = curve.params();
+        for param in &mut params {
+            for (to, p) in param.values.iter_mut().zip(&mut rest) {
+                *to = *p as f32;
+            }
+        }
+        let squares: f64 = regression.residuals().map(|(_, r)| r * r).sum();
+        Some(Calibration {
+            curve,
+            params,
+            exact,
+            names: names.map(ToString::to_string),
+            scales: [*input, regression.output_scale()],
+            range: *range,
+            origin: Origin {
+                samples: u32::try_from(regression.rows()).unwrap_or(u32::MAX),
+                epochs: regression.passes(),
+                loss: (squares / regression.rows() as f64) as f32,
+            },
+        })
     }
 
     /// Its [record](calibrate::Calibration::write): what a board or another program reads, and
@@ -149,7 +199,7 @@ impl Calibration {
     }
 
     /// The coefficients of `1, x, x², …` in the units of the data, normalisation
-    /// undone in `f64`; `None` for a network.
+    /// undone in `f64`; `None` for a network or a function.
     ///
     /// Where readings stand far from 0, these nearly cancel, and say less than those
     /// of [`coefficients_about`](Self::coefficients_about) an
@@ -176,7 +226,7 @@ impl Calibration {
     }
 
     /// The coefficients of `1, x - origin, (x - origin)², …` in the units of the
-    /// data; `None` for a network.
+    /// data; `None` for a network or a function.
     ///
     /// ```
     /// # use baregrad::optim::Sgd;
@@ -197,11 +247,10 @@ impl Calibration {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn coefficients_about(&self, origin: f64) -> Option<Vec<f64>> {
-        if let Curve::Mlp { .. } = self.curve {
+        if let Curve::Mlp { .. } | Curve::Function(_) = self.curve {
             return None;
         }
-        let params = self.params.iter().flat_map(|param| &param.values);
-        let params: Vec<f32> = params.copied().collect();
+        let params = self.exact();
         if params.len() != self.curve.param_count() {
             return None;
         }
@@ -217,6 +266,16 @@ impl Calibration {
             *constant += y.offset.to_f64();
         }
         Some(sum)
+    }
+
+    /// The parameters, as exactly as they are known.
+    fn exact(&self) -> Vec<f64> {
+        if self.exact.is_empty() {
+            let params = self.params.iter().flat_map(|param| &param.values);
+            params.map(|&p| p.into()).collect()
+        } else {
+            self.exact.clone()
+        }
     }
 
     /// Rust for firmware: constants and a function `calibrated`, for `include!`
@@ -349,6 +408,19 @@ impl Calibration {
                 body: String::from(CHEBYSHEV),
                 helpers: String::new(),
             },
+            (Curve::Function(formula), values) => {
+                let source = formula.source();
+                Code {
+                    constants: format!(
+                        "// {}, by {}.\n{}",
+                        formula.text(),
+                        formula.parameters().join(", "),
+                        array("P", values)
+                    ),
+                    body: format!("    let y = {}([x], P);\n", source.function_name()),
+                    helpers: format!("\n{}", source.rust()),
+                }
+            }
             _ => self.network_code(),
         }
     }
@@ -494,12 +566,20 @@ impl Model for Calibration {
 }
 
 /// `t_c = -17.3 + 0.537 * t_u`, with as many digits as it takes; where readings stand
-/// far from 0, `late = 0.5 + 5e-6 * (clock - 1764400000)`; of a network, how many
-/// parameters it has.
+/// far from 0, `late = 0.5 + 5e-6 * (clock - 1764400000)`; a function with its parameters; of
+/// a network, how many parameters it has.
 impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [reading, meaning] = &self.names;
         let origin = self.origin();
+        if let Curve::Function(formula) = self.curve {
+            let text = formula.text();
+            write!(f, "{meaning} = {text}, x = {reading}")?;
+            for (name, p) in formula.parameters().iter().zip(self.exact()) {
+                write!(f, ", {name} = {}", significant(p, DIGITS))?;
+            }
+            return Ok(());
+        }
         let Some(coefficients) = self.coefficients_about(origin) else {
             let count: usize = self.params.iter().map(|param| param.values.len()).sum();
             return write!(f, "{meaning} = a network of {reading}, {count} parameters");

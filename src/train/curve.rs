@@ -7,7 +7,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::model::{Model, Param};
-use crate::calibrate::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_WIDTH};
+use crate::calibrate::{Curve, FORMULAS, MAX_DEGREE, MAX_HIDDEN, MAX_WIDTH};
 use crate::var::Var;
 
 /// A name that is no [`Curve`].
@@ -18,9 +18,13 @@ pub struct CurveError {
 
 impl fmt::Display for CurveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected linear, poly:N with N from 1 to {MAX_DEGREE}, ")?;
+        for formula in FORMULAS {
+            write!(f, "{}, ", formula.name())?;
+        }
         write!(
             f,
-            "expected linear, poly:N with N from 1 to {MAX_DEGREE}, or mlp:N,N,… with up to {MAX_HIDDEN} layers of 1 to {MAX_WIDTH} units, found `{}`",
+            "or mlp:N,N,… with up to {MAX_HIDDEN} layers of 1 to {MAX_WIDTH} units, found `{}`",
             self.found
         )
     }
@@ -28,7 +32,7 @@ impl fmt::Display for CurveError {
 
 impl core::error::Error for CurveError {}
 
-/// As [`parse`](Curve::parse).
+/// As [`parse_with`](Curve::parse_with) all [`FORMULAS`].
 ///
 /// ```
 /// use baregrad::train::Curve;
@@ -41,18 +45,23 @@ impl FromStr for Curve {
     type Err = CurveError;
 
     fn from_str(text: &str) -> Result<Self, CurveError> {
-        Curve::parse(text).ok_or_else(|| CurveError {
+        Curve::parse_with(text, &FORMULAS).ok_or_else(|| CurveError {
             found: text.to_string(),
         })
     }
 }
 
 /// Weights, then biases of each layer: `w` and `b` of a line, `c` and `c0` of a
-/// polynomial, `w1`, `b1`, `w2`, … of a network. Biases have no penalty.
+/// polynomial, `w1`, `b1`, `w2`, … of a network. Biases have no penalty. All parameters of a
+/// function are one, `p`.
 impl Model for Curve {
     fn params(&self) -> Vec<Param> {
         let mut start = std::vec![0.0; self.param_count()];
         self.start(&mut start);
+        if let Curve::Function(formula) = self {
+            let count = formula.parameters().len();
+            return Vec::from([Param::new("p", start, [count]).without_penalty()]);
+        }
         let mut rest = start.as_slice();
         let mut params = Vec::new();
         for (i, [inputs, units]) in (1..).zip(self.layers()) {

@@ -53,7 +53,8 @@
 //! | [`split_indices`], [`k_fold_indices`], [`Batches`] | which rows, in which order |
 //! | [`Scaler`] | inputs of a size that learns well, and the way back |
 //! | [`Model`], [`Param`], [`Curve`] | what is fitted; ready-made ones of one variable |
-//! | [`Fit`], [`EarlyStopping`], [`Clip`] | how |
+//! | [`Fit`], [`EarlyStopping`], [`Clip`] | how, by gradient descent |
+//! | [`LeastSquares`], [`Regression`] | least squares: coefficients, and how sure they are |
 //! | [`History`], [`Verdict`] | what happened, and what it means |
 //! | [`Calibration`] | a fitted curve in the units of the data, as code for firmware |
 //!
@@ -81,6 +82,7 @@ mod model;
 mod observe;
 #[cfg(feature = "plot")]
 pub mod plot;
+mod regression;
 mod residuals;
 #[cfg(feature = "safetensors")]
 pub mod safetensors;
@@ -108,6 +110,10 @@ pub use model::{Function, Loss, Model, Param, model, mse};
 pub use observe::lines;
 #[cfg(feature = "progress")]
 pub use observe::progress;
+pub use regression::{
+    Coefficient, Curvature, Ends, LeastSquares, MAX_PARAMETERS, Outlier, Predicted, Regression,
+    RegressionError, Sufficient,
+};
 pub use samples::Samples;
 pub use scale::Scaler;
 pub use split::{Indices, k_fold_indices, split_indices};
@@ -126,7 +132,7 @@ macro_rules! debug_is_display {
     )*};
 }
 
-debug_is_display!(CurveError, DataError, FitError);
+debug_is_display!(CurveError, DataError, FitError, RegressionError);
 #[cfg(feature = "csv")]
 debug_is_display!(CsvError, CsvErrorKind);
 #[cfg(feature = "plot")]

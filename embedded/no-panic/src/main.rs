@@ -20,8 +20,8 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use baregrad::calibrate::{
-    Calibration, Curve, Differences, EarlyStopping, Fit, Origin, Record, RecordError, Samples,
-    Scale, TwoFloat, Writer, move_behind, prepare,
+    Calibration, Curve, Differences, EarlyStopping, FORMULAS, Fit, Origin, Record, RecordError,
+    Samples, Scale, TwoFloat, Writer, move_behind, prepare,
 };
 use baregrad::function::{
     Absolute, Bce, BceWithLogits, DataGrads, Function, Huber, Loss, SmoothL1, Squared, models,
@@ -335,7 +335,8 @@ fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
         readings.written(size()),
         pair.to_f64(),
     ));
-    let curve = black_box(Curve::parse(black_box("mlp:4,4"))).unwrap_or(Curve::Linear);
+    let curve = Curve::parse_with(black_box("mlp:4,4"), &FORMULAS);
+    let curve = black_box(curve).unwrap_or(Curve::Linear);
     let (mut x, mut y) = ([0.0; 8], [0.0; 8]);
     let count = black_box(move_behind(&mut x, &mut y, black_box(&[2, 1])));
     let scales = prepare(
@@ -379,7 +380,7 @@ fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
         origin: Origin::default(),
     };
     let bytes = calibration.write(black_box(&mut bytes[..]))?;
-    let read = Calibration::read(black_box(bytes), out)?;
+    let read = Calibration::read_with(black_box(bytes), out, &FORMULAS)?;
     let mut arena = Arena::<512, 32>::new();
     black_box(read.predict(&arena.tape(), pair).is_err());
 

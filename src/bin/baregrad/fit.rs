@@ -1,26 +1,25 @@
 //! `baregrad fit`: calibrates a sensor from a CSV file of its own, with readings in one
-//! column and in another what they should have been.
+//! column, or in several, and in another what they should have been.
 //!
 //! ```text
 //! baregrad fit examples/data/thermometer.csv --x t_u --y t_c
 //! baregrad fit --help
 //! ```
 //!
-//! From `ph.csv` it makes `calibration/ph.rs`, `ph.json`, `ph-history.csv`,
-//! `ph-fit.svg` and `ph-loss.svg`. The same command replaces what it made before;
-//! files of other runs are left alone, and the data always are.
+//! From `ph.csv` it makes `calibration/ph.rs`, `ph.json`, `ph-fit.svg`, and `ph-residuals.csv`
+//! by least squares, `ph-history.csv` and `ph-loss.svg` by gradient descent. The same command
+//! replaces what it made before; files of other runs are left alone, and the data always are.
 
+mod descent;
+mod least_squares;
 mod output;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use baregrad::optim::{Adam, Optimizer, Sgd};
-use baregrad::train::{
-    self, Calibration, Curve, Dataset, EarlyStopping, Fit, Fitted, Scale, Scaler, Scaling,
-};
+use baregrad::least_squares::Loss;
+use baregrad::train::{self, Calibration, Curve, Dataset, LeastSquares};
 use clap::ValueEnum;
-use output::Output;
 
 /// Fits a curve to the columns of a CSV file, says how well that went, and writes
 /// pictures, a report and the curve as Rust for firmware.
@@ -32,36 +31,56 @@ use output::Output;
 pub(crate) struct Args {
     /// The CSV file
     data: PathBuf,
-    /// The column of readings
-    #[arg(long, value_name = "COLUMN")]
-    x: String,
+    /// The column of readings; with linear and poly:N several: `--x t --x p`, or `--x t,p`
+    #[arg(long, value_name = "COLUMN", required = true)]
+    x: Vec<String>,
     /// The column of what they should have been
     #[arg(long, value_name = "COLUMN")]
     y: String,
-    /// The model to fit: linear, poly:N (degree N), mlp:N,N,... (hidden layers of N units)
-    #[arg(long, default_value = "linear")]
+    /// The model to fit: linear, poly:N (degree N; of several columns with all products),
+    /// steinhart-hart, exp (a e^(b x) + c), power (a x^b), logistic (a / (1 + e^(-b (x - c)))),
+    /// mlp:N,N,... (hidden layers of N units)
+    #[arg(long, default_value = "linear", verbatim_doc_comment)]
     model: Curve,
-    /// Optimizer [default: sgd, for a network adam]
+    /// How to fit: lm is least squares by Levenberg-Marquardt, others are optimizers
+    /// [default: lm up to 16 parameters, if a network has fewer than rows, otherwise adam; with --epochs, --lr, --patience or
+    /// --l2 sgd, for a network adam]
     #[arg(long)]
     method: Option<Method>,
-    /// How many times all samples are seen
-    #[arg(long, value_name = "N", default_value_t = 2000)]
-    epochs: u32,
-    /// Learning rate [default: 0.01; for curves with sgd 1 / number of coefficients]
+    /// A column of weights, 1 / variance of y: only their ratios matter (lm)
+    #[arg(long, value_name = "COLUMN", conflicts_with = "sigma")]
+    weights: Option<String>,
+    /// A column of the standard deviation of each y, in its unit: standard errors follow from
+    /// it, as with absolute_sigma=True of scipy's curve_fit (lm)
+    #[arg(long, value_name = "COLUMN")]
+    sigma: Option<String>,
+    /// Have readings that lie far off count for less, or not at all: they are named. Standard
+    /// errors follow from the residuals, and --sigma only weighs (lm)
+    #[arg(long, value_name = "LOSS")]
+    robust: Option<Robust>,
+    /// Also say what y is at this reading, and how sure that is; of several columns `20,1013`
+    /// (lm)
+    #[arg(long, value_name = "READING", allow_hyphen_values = true)]
+    at: Vec<String>,
+    /// How many times all samples are seen [default: 2000] (not lm)
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Learning rate [default: 0.01; for curves with sgd 1 / number of coefficients] (not lm)
     #[arg(long, value_name = "X")]
     lr: Option<f32>,
     /// Share of the samples that is kept back to validate with; 0 to train with all
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
-    validation: f64,
+    /// [default: 0 with lm, otherwise 0.2]
+    #[arg(long, value_name = "SHARE")]
+    validation: Option<f64>,
     /// Where the split and the start of a network come from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Stop when the loss has not improved for N epochs, and go back to the best
+    /// Stop when the loss has not improved for N epochs, and go back to the best (not lm)
     #[arg(long, value_name = "N")]
     patience: Option<u32>,
-    /// Weight of an L2 penalty on large parameters, biases excepted
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
-    l2: f32,
+    /// Weight of an L2 penalty on large parameters, biases excepted [default: 0] (not lm)
+    #[arg(long, value_name = "X")]
+    l2: Option<f32>,
     /// Directory to write to
     #[arg(long, value_name = "DIR", default_value = "calibration")]
     out: PathBuf,
@@ -73,97 +92,134 @@ pub(crate) struct Args {
     force: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+/// The losses of scipy's `least_squares`, and Tukey's.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Robust {
+    Huber,
+    #[value(name = "soft_l1")]
+    SoftL1,
+    Cauchy,
+    Tukey,
+}
+
+impl From<Robust> for Loss {
+    fn from(robust: Robust) -> Loss {
+        match robust {
+            Robust::Huber => Loss::Huber,
+            Robust::SoftL1 => Loss::SoftL1,
+            Robust::Cauchy => Loss::Cauchy,
+            Robust::Tukey => Loss::Tukey,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Method {
+    Lm,
     Sgd,
     Adam,
+    Adamw,
+    Rmsprop,
+}
+
+/// The most parameters of a model that least squares fits unless it is said otherwise.
+const FEW: usize = 16;
+
+impl Args {
+    /// The first option that is given and says how gradient descent goes.
+    fn of_descent(&self) -> Option<&'static str> {
+        let given = [
+            ("--epochs", self.epochs.is_some()),
+            ("--lr", self.lr.is_some()),
+            ("--patience", self.patience.is_some()),
+            ("--l2", self.l2.is_some()),
+        ];
+        given
+            .into_iter()
+            .find_map(|(name, given)| given.then_some(name))
+    }
+
+    /// The first thing asked for that only least squares does.
+    fn of_least_squares(&self) -> Option<&'static str> {
+        let given = [
+            ("several columns --x", self.x.len() > 1),
+            ("--weights", self.weights.is_some()),
+            ("--sigma", self.sigma.is_some()),
+            ("--robust", self.robust.is_some()),
+            ("--at", !self.at.is_empty()),
+            (
+                "a function, whose parameters have units,",
+                matches!(self.model, Curve::Function(_)),
+            ),
+        ];
+        given
+            .into_iter()
+            .find_map(|(name, given)| given.then_some(name))
+    }
+
+    fn parameters(&self) -> usize {
+        LeastSquares::parameters(&self.model, self.x.len())
+    }
+
+    /// The method for so many rows, which must be able to do what is asked for.
+    fn method(&self, rows: usize) -> Result<Method, Box<dyn Error>> {
+        let (descends, solves) = (self.of_descent(), self.of_least_squares());
+        let is_network = matches!(self.model, Curve::Mlp { .. });
+        // Networks are trained with fewer rows than they have parameters, too.
+        let is_small = self.parameters() <= FEW && !(is_network && rows <= self.parameters());
+        let default = match (descends, solves) {
+            (None, Some(_)) => Method::Lm,
+            (None, None) if is_small => Method::Lm,
+            _ if is_network || descends.is_none() => Method::Adam,
+            _ => Method::Sgd,
+        };
+        let method = self.method.unwrap_or(default);
+        match (method, descends, solves) {
+            (Method::Lm, Some(option), _) => Err(format!(
+                "{option} is for gradient descent, which --method lm is not: leave one of them out"
+            )
+            .into()),
+            (Method::Sgd | Method::Adam | Method::Adamw | Method::Rmsprop, _, Some(what)) => {
+                Err(format!(
+                    "{what} takes least squares, --method lm, without --epochs, --lr, --patience and --l2"
+                )
+                .into())
+            }
+            (method, ..) => Ok(method),
+        }
+    }
 }
 
 /// Everything is worked out before the first file is written.
-pub(crate) fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let in_file = |why: &dyn Error| format!("{}: {why}", args.data.display());
-    let (x, y) = (args.x.as_str(), args.y.as_str());
-    if x == y {
-        return Err(format!("expected two columns, found `{x}` as --x and as --y").into());
+pub(crate) fn run(mut args: Args) -> Result<(), Box<dyn Error>> {
+    args.x = args.x.iter().flat_map(|x| columns(&args.data, x)).collect();
+    for (i, x) in args.x.iter().enumerate() {
+        if *x == args.y {
+            return Err(format!("expected two columns, found `{x}` as --x and as --y").into());
+        }
+        if args.x.iter().skip(i + 1).any(|other| other == x) {
+            return Err(format!("expected columns that differ, found `{x}` as --x twice").into());
+        }
     }
-    let data = train::read_csv(&args.data, &[x, y])?;
-    let curve = seeded(&args.model, args.seed);
-    let parts = Parts::new(&data, &args, &curve).map_err(|why| in_file(&*why))?;
-    let output = Output::new(&args)?;
-    println!(
-        "{}: {} rows to train with, {} to validate",
-        args.data.display(),
-        parts.training.rows(),
-        parts.validation.as_ref().map_or(0, Dataset::rows)
-    );
-    println!("scaled: {}\n", parts.scaler.to_string().replace('\n', "; "));
-
-    let fitted = fit(&args, &curve, &parts)?;
-    let calibration = Calibration::new(
-        &curve,
-        &fitted,
-        [x, y],
-        [parts.scale(x)?, parts.scale(y)?],
-        range(&parts.training.column_f64(x)?),
-    );
-    println!("\n{}", fitted.table());
-    println!("{}\n", fitted.verdict());
-    println!("{calibration}");
-    print_coefficients(&calibration, x);
-    let training = Errors::of(&calibration, &parts.training, [x, y])?;
-    println!("{y} off by, training: {training}");
-    if let Some(validation) = &parts.validation {
-        let validation = Errors::of(&calibration, validation, [x, y])?;
-        println!("{y} off by, validation: {validation}");
+    args.model = seeded(&args.model, args.seed);
+    let known = args.weights.iter().chain(&args.sigma).map(String::as_str);
+    let wanted = args.x.iter().map(String::as_str).chain([&*args.y]);
+    let mut wanted: Vec<&str> = wanted.chain(known).collect();
+    wanted.dedup();
+    let data = train::read_csv(&args.data, &wanted)?;
+    match args.method(data.rows())? {
+        Method::Lm => least_squares::run(&args, &data),
+        method => descent::run(&args, method, &data),
     }
-    let rust = calibration.to_rust();
-    if calibration.coefficients().is_some() {
-        println!("\nFor firmware:\n\n{rust}");
-    }
-
-    let warnings = calibration.warnings();
-    for warning in &warnings {
-        println!("warning: {warning}");
-    }
-
-    let origin = calibration.origin();
-    let report = serde_json::to_string_pretty(&serde_json::json!({
-        "run": output.run,
-        "model": curve.to_string(),
-        "params": fitted.named_params(),
-        "scales": parts.scaler,
-        "coefficients": calibration.coefficients(),
-        "origin": origin,
-        "coefficients_about_origin": calibration.coefficients_about(origin),
-        "warnings": warnings,
-        "verdict": fitted.verdict().to_string(),
-        "history": fitted.history(),
-    }))?;
-    let files = output.begin()?;
-    files.write(".json", &report)?;
-    files.write(".rs", &rust)?;
-    files.write("-history.csv", &fitted.history().to_csv())?;
-    files.draw(&calibration, &fitted, &parts, [x, y])?;
-    files.save(&calibration.to_record())?;
-    files.finish()
 }
 
-fn print_coefficients(calibration: &Calibration, x: &str) {
-    let print = |base: &str, coefficients: Option<Vec<f64>>, digits| {
-        for (power, c) in coefficients.into_iter().flatten().enumerate() {
-            let c = train::significant(c, digits);
-            println!("  coefficient of {base}^{power}: {c}");
-        }
-    };
-    let origin = calibration.origin();
-    if origin == 0.0 {
-        print(x, calibration.coefficients(), 9);
-    } else {
-        let difference = format!("({x} - {origin})");
-        print(&difference, calibration.coefficients_about(origin), 9);
-        // Terms that cancel need all the digits there are.
-        print(x, calibration.coefficients(), 17);
+/// The columns that one `--x` names: one, or several with commas between, unless there is a
+/// column of that very name.
+fn columns(data: &Path, x: &str) -> Vec<String> {
+    if !x.contains(',') || train::read_csv(data, &[x]).is_ok() {
+        return vec![x.to_owned()];
     }
+    x.split(',').map(|name| name.trim().to_owned()).collect()
 }
 
 /// The curve, with the start of a network drawn from the seed.
@@ -177,83 +233,35 @@ fn seeded(curve: &Curve, seed: u64) -> Curve {
     }
 }
 
+/// An error of the data, with the name of their file.
+fn in_file(args: &Args, why: &dyn std::fmt::Display) -> Box<dyn Error> {
+    format!("{}: {why}", args.data.display()).into()
+}
+
 /// The samples to train with and those kept back, in the units of the file.
-struct Parts {
-    training: Dataset,
-    validation: Option<Dataset>,
-    scaler: Scaler,
+fn split(
+    args: &Args,
+    data: &Dataset,
+    share: f64,
+) -> Result<(Dataset, Option<Dataset>), Box<dyn Error>> {
+    if share == 0.0 {
+        return Ok((data.clone(), None));
+    }
+    let (training, validation) = data
+        .split(share, args.seed)
+        .map_err(|why| in_file(args, &why))?;
+    Ok((training, Some(validation)))
 }
 
-impl Parts {
-    fn new(data: &Dataset, args: &Args, curve: &Curve) -> Result<Self, Box<dyn Error>> {
-        let (training, validation) = if args.validation == 0.0 {
-            (data.clone(), None)
-        } else {
-            let (training, validation) = data.split(args.validation, args.seed)?;
-            (training, Some(validation))
-        };
-        // One more than a curve needs to go through all of them.
-        let needed = match curve {
-            Curve::Mlp { .. } => 3,
-            curve => curve.param_count() + 1,
-        };
-        if training.rows() < needed {
-            return Err(format!(
-                "expected at least {needed} rows to train {curve} with, found {}",
-                training.rows()
-            )
-            .into());
-        }
-        let columns = [(&*args.x, curve.scaling()), (&*args.y, Scaling::Standard)];
-        let scaler = Scaler::fit(&training, &columns)?;
-        Ok(Parts {
-            training,
-            validation,
-            scaler,
-        })
+/// Fewer rows than one more than there are parameters say nothing of how well a curve fits:
+/// it goes through all of them.
+fn require_rows(args: &Args, found: usize, needed: usize) -> Result<(), Box<dyn Error>> {
+    let curve = &args.model;
+    if found < needed {
+        let why = format!("expected at least {needed} rows to train {curve} with, found {found}");
+        return Err(in_file(args, &why));
     }
-
-    fn scale(&self, column: &str) -> Result<Scale, Box<dyn Error>> {
-        let scale = self.scaler.scale(column);
-        scale.ok_or_else(|| format!("column `{column}` has no scale").into())
-    }
-}
-
-fn fit(args: &Args, curve: &Curve, parts: &Parts) -> Result<Fitted, Box<dyn Error>> {
-    let (x, y) = (args.x.as_str(), args.y.as_str());
-    let samples = |part: &Dataset| parts.scaler.apply(part)?.samples(&[x], &[y]);
-    let training = samples(&parts.training)?;
-    let validation = parts.validation.as_ref().map(samples).transpose()?;
-
-    let is_network = matches!(curve, Curve::Mlp { .. });
-    let default = if is_network {
-        Method::Adam
-    } else {
-        Method::Sgd
-    };
-    let method = args.method.unwrap_or(default);
-    let lr = args.lr.unwrap_or(match method {
-        // Terms of a curve are about 1 in size: steps of this length do not
-        // overshoot.
-        Method::Sgd if !is_network => 1.0 / curve.param_count() as f32,
-        _ => 1e-2,
-    });
-    let mut optimizer: Box<dyn Optimizer> = match method {
-        Method::Sgd => Box::new(Sgd::new(lr)),
-        Method::Adam => Box::new(Adam::on_heap(lr, curve.param_count())),
-    };
-
-    let mut fit = Fit::new(curve, &training)
-        .epochs(args.epochs)
-        .l2(args.l2)
-        .observe(train::progress(args.epochs));
-    if let Some(validation) = &validation {
-        fit = fit.validation(validation);
-    }
-    if let Some(patience) = args.patience {
-        fit = fit.early_stopping(EarlyStopping::new(patience));
-    }
-    Ok(fit.run(&mut *optimizer)?)
+    Ok(())
 }
 
 fn range(values: &[f64]) -> [f64; 2] {
@@ -275,13 +283,16 @@ impl Errors {
         [x, y]: [&str; 2],
     ) -> Result<Errors, Box<dyn Error>> {
         let predicted = calibration.predict_f64(&data.column_f64(x)?)?;
-        let targets = data.column_f64(y)?;
-        let errors: Vec<f64> = targets.iter().zip(&predicted).map(|(y, p)| y - p).collect();
+        Ok(Errors::between(&data.column_f64(y)?, &predicted))
+    }
+
+    fn between(targets: &[f64], predicted: &[f64]) -> Errors {
+        let errors: Vec<f64> = targets.iter().zip(predicted).map(|(y, p)| y - p).collect();
         let squares: f64 = errors.iter().map(|error| error * error).sum();
-        Ok(Errors {
+        Errors {
             root_mean_square: (squares / errors.len() as f64).sqrt(),
             largest: errors.iter().fold(0.0, |most, error| most.max(error.abs())),
-        })
+        }
     }
 }
 

@@ -9,11 +9,16 @@ use super::axis::{Axis, dot, key_line, padded};
 use super::canvas::{Drawn, GRID, PX, Picture, TEXT, colour, text};
 use super::points::Shown;
 
+/// The colour of a band.
+const BAND: RGBColor = RGBColor(214, 226, 236);
+
 pub(super) struct Fit<'a> {
     pub(super) title: &'a str,
     pub(super) labels: [&'a str; 2],
     pub(super) points: Vec<Shown<'a>>,
     pub(super) curve: Vec<(f64, f64)>,
+    /// The lower and the upper side; empty if there is none.
+    pub(super) band: [Vec<(f64, f64)>; 2],
 }
 
 impl Picture for Fit<'_> {
@@ -27,7 +32,8 @@ impl Picture for Fit<'_> {
         let xs = all().flat_map(|p| p.column(0));
         let ys = all().flat_map(|p| p.column(1));
         let xs = padded(xs.chain(curve.clone().map(|(x, _)| *x)));
-        let ys = padded(ys.chain(curve.map(|(_, y)| *y)));
+        let band = self.band.iter().flatten().map(|(_, y)| *y);
+        let ys = padded(ys.chain(curve.map(|(_, y)| *y)).chain(band));
         // As far up as down.
         let residuals = padded(all().flat_map(|p| p.column(2)).flat_map(|r| [r, -r]));
         let (upper, lower) = area.split_vertically((68).percent());
@@ -49,6 +55,15 @@ impl Picture for Fit<'_> {
             .label_style(text(14))
             .axis_desc_style(text(16))
             .draw()?;
+        let [lower_side, upper_side] = &self.band;
+        if !lower_side.is_empty() {
+            let around = lower_side.iter().chain(upper_side.iter().rev());
+            let area = Polygon::new(around.copied().collect::<Vec<_>>(), BAND.filled());
+            chart
+                .draw_series([area])?
+                .label("95 % of readings")
+                .legend(|at| key_line(at, BAND.stroke_width(8 * PX)));
+        }
         let fitted = LineSeries::new(
             self.curve.iter().copied(),
             BLACK.mix(0.7).stroke_width(2 * PX),

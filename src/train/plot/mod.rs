@@ -51,13 +51,38 @@ pub fn fit(
     points: &[Points<'_>],
     curve: &[(f32, f32)],
 ) -> Result<(), PlotError> {
+    fit_with_band(path, title, labels, points, curve, &[])
+}
+
+/// [`fit`] with a band around the curve: `band` holds readings from left to right, each with
+/// the lower and the upper end of an interval of 95 %, which the legend says.
+///
+/// # Errors
+/// As for [`fit`].
+pub fn fit_with_band(
+    path: impl AsRef<Path>,
+    title: &str,
+    labels: [&str; 2],
+    points: &[Points<'_>],
+    curve: &[(f32, f32)],
+    band: &[(f32, f32, f32)],
+) -> Result<(), PlotError> {
     let path = path.as_ref();
     let share = POINTS / points.len().max(1);
     let shown = points.iter().map(|points| Shown::new(points, share));
     let shown: Result<Vec<Shown<'_>>, String> = shown.collect();
     let picture = shown.and_then(|points| {
         let curve = finite_curve(curve)?;
+        let side = |of: fn(&(f32, f32, f32)) -> (f32, f32)| -> Result<_, String> {
+            let side: Vec<(f32, f32)> = band.iter().map(of).collect();
+            Ok(extremes(&finite_curve(&side)?, CURVE))
+        };
+        let band = [
+            side(|(x, low, _)| (*x, *low))?,
+            side(|(x, _, high)| (*x, *high))?,
+        ];
         Ok(fit::Fit {
+            band,
             title,
             labels,
             points,

@@ -6,14 +6,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use baregrad::train::{Calibration, Fitted, plot};
+use baregrad::train::{Calibration, Fitted, Regression, plot};
 use clap::ValueEnum;
 
-use super::{Args, Parts, range};
+use super::descent::Parts;
+use super::least_squares::Table;
+use super::{Args, range};
 
-/// The endings of the files, behind the name of the data. The report is the first to
-/// be put in place: it says whose the others are.
-const ENDINGS: [&str; 5] = [".json", ".rs", "-history.csv", "-fit.svg", "-loss.svg"];
+/// The endings of the files of gradient descent, behind the name of the data. The report is
+/// the first to be put in place: it says whose the others are.
+pub(super) const DESCENT: [&str; 5] = [".json", ".rs", "-history.csv", "-fit.svg", "-loss.svg"];
+/// Those of least squares.
+pub(super) const LEAST_SQUARES: [&str; 4] = [".json", ".rs", "-residuals.csv", "-fit.svg"];
 
 /// Where files go, and that they may go there.
 pub(super) struct Output {
@@ -22,6 +26,7 @@ pub(super) struct Output {
     stem: OsString,
     /// Where the record goes, if anywhere.
     save: Option<PathBuf>,
+    endings: &'static [&'static str],
     /// The data and all that decides what comes of them: the same for a command that
     /// is repeated, and part of the report.
     pub(super) run: serde_json::Value,
@@ -31,7 +36,10 @@ impl Output {
     /// # Errors
     /// A file to be written is the data themselves, whatever it is called: a link, or
     /// another way to say the name. Or it is there already, and not of this run.
-    pub(super) fn new(args: &Args) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn new(
+        args: &Args,
+        endings: &'static [&'static str],
+    ) -> Result<Self, Box<dyn Error>> {
         let in_file = |why: &dyn Error| format!("{}: {why}", args.data.display());
         let data = fs::canonicalize(&args.data).map_err(|why| in_file(&why))?;
         let text = |value: Option<f32>| value.map(|value| value.to_string());
@@ -39,20 +47,22 @@ impl Output {
             directory: args.out.clone(),
             stem: args.data.file_stem().unwrap_or_default().to_owned(),
             save: args.save.clone(),
+            endings,
             run: serde_json::json!({
                 "data": data.to_string_lossy(),
                 "x": args.x,
+                "weights": args.weights,
+                "sigma": args.sigma,
                 "y": args.y,
                 "model": args.model.to_string(),
-                "method": args.method.and_then(|method| {
-                    method.to_possible_value().map(|value| value.get_name().to_owned())
-                }),
+                "method": args.method.and_then(name),
+                "robust": args.robust.and_then(name),
                 "epochs": args.epochs,
                 "lr": text(args.lr),
-                "validation": args.validation.to_string(),
+                "validation": args.validation.map(|share| share.to_string()),
                 "seed": args.seed.to_string(),
                 "patience": args.patience,
-                "l2": text(Some(args.l2)),
+                "l2": text(args.l2),
                 "save": args.save.as_ref().map(|path| path.to_string_lossy()),
             }),
         };
@@ -63,11 +73,8 @@ impl Output {
             written.map_err(|why| format!("{}: {why}", path.display()))?;
         }
         let is_own = output.was_this_run();
-        for path in ENDINGS
-            .map(|ending| output.path(ending))
-            .into_iter()
-            .chain(args.save.clone())
-        {
+        let files = output.endings.iter().map(|ending| output.path(ending));
+        for path in files.chain(args.save.clone()) {
             if is_same(&path, &args.data) {
                 let path = path.display();
                 let why = format!("{path}: the data themselves, which are not written over");
@@ -146,6 +153,12 @@ impl Output {
     }
 }
 
+/// What a value is called on the command line.
+pub(super) fn name(value: impl ValueEnum) -> Option<String> {
+    let value = value.to_possible_value()?;
+    Some(value.get_name().to_owned())
+}
+
 /// A file in the making, in the directory of the one it will be.
 fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
@@ -207,13 +220,14 @@ impl Files {
     }
 
     pub(super) fn finish(self) -> Result<(), Box<dyn Error>> {
-        let outputs = ENDINGS.map(|ending| (self.path(ending), self.output.path(ending)));
+        let endings = self.output.endings.iter();
+        let outputs = endings.map(|ending| (self.path(ending), self.output.path(ending)));
         let record = self
             .output
             .save
             .iter()
             .map(|path| (beside(path), path.clone()));
-        for (made, path) in outputs.into_iter().chain(record) {
+        for (made, path) in outputs.chain(record) {
             let written = match fs::symlink_metadata(&path) {
                 Ok(_) => "replaced",
                 Err(_) => "written",
@@ -296,6 +310,108 @@ impl Files {
         let runs = [("", fitted.history())];
         let drawn = plot::losses(self.path("-loss.svg"), "Loss of scaled values", &runs);
         self.at_its_place(drawn, "-loss.svg")
+    }
+
+    /// Draws a regression of one input with its band, or of several what was measured over
+    /// what is predicted.
+    pub(super) fn draw_regression(
+        &self,
+        args: &Args,
+        fitted: &Regression,
+        calibration: Option<&Calibration>,
+        training: &Table,
+        validation: Option<&Table>,
+    ) -> Result<(), Box<dyn Error>> {
+        let tables = [("training", Some(training)), ("validation", validation)];
+        let tables = tables.map(|(name, table)| table.map(|table| (name, table)));
+        let tables: Vec<(&str, &Table)> = tables.into_iter().flatten().collect();
+        let is_over_readings = args.x.len() == 1;
+        let predict = |row: &[f64]| fitted.predict(row);
+        // What is on either axis, point by point.
+        let mut series = Vec::new();
+        for (name, table) in &tables {
+            let rows = (0..table.y.len()).map(|i| table.row(i));
+            let rows: Vec<Vec<f64>> = rows.collect();
+            let predicted: Vec<f64> = rows.iter().map(|row| predict(row).value).collect();
+            let across = match is_over_readings {
+                true => rows.iter().filter_map(|row| row.first().copied()).collect(),
+                false => predicted.clone(),
+            };
+            series.push((*name, across, table.y.clone(), predicted));
+        }
+        let all: Vec<f64> = series.iter().flat_map(|(_, x, ..)| x.clone()).collect();
+        let [low, high] = range(&all);
+        let grid = (0..=64).map(|i| low + (high - low) * f64::from(i) / 64.0);
+        let t = fitted.deviations_of_interval(0.95);
+        let curve = grid.map(|x| match is_over_readings {
+            true => {
+                let found = predict(&[x]);
+                let reach = t.zip(found.of_a_reading).map(|(t, error)| t * error);
+                (x, found.value, reach)
+            }
+            false => (x, x, None),
+        });
+        let curve: Vec<(f64, f64, Option<f64>)> = curve.collect();
+
+        // The picture shows differences of numbers that f32 does not hold well.
+        let origin = |values: &[f64]| {
+            let [low, high] = range(values);
+            let most = low.abs().max(high.abs());
+            if most > 1e4 * (high - low) && high > low {
+                ((low / 2.0 + high / 2.0) / (high - low)).round() * (high - low)
+            } else {
+                0.0
+            }
+        };
+        let y_values: Vec<f64> = series.iter().flat_map(|(_, _, y, _)| y.clone()).collect();
+        let origins = [origin(&all), origin(&y_values)];
+        let [from_x, from_y] = origins.map(|origin| move |x: f64| (x - origin) as f32);
+        let label = |name: String, origin: f64| match origin {
+            0.0 => name,
+            _ => format!("{name} - {origin}"),
+        };
+        let across = match args.x.as_slice() {
+            [x] => x.clone(),
+            _ => format!("{} predicted", args.y),
+        };
+        let labels = [label(across, origins[0]), label(args.y.clone(), origins[1])];
+        let shown: Vec<_> = series
+            .iter()
+            .map(|(name, x, y, predicted)| {
+                let x: Vec<f32> = x.iter().map(|x| from_x(*x)).collect();
+                let [y, predicted] =
+                    [y, predicted].map(|of| of.iter().map(|y| from_y(*y)).collect::<Vec<f32>>());
+                (*name, x, y, predicted)
+            })
+            .collect();
+        let points = shown.iter().map(|(name, x, y, predicted)| plot::Points {
+            name,
+            x,
+            y,
+            predicted,
+        });
+        let points: Vec<_> = points.collect();
+        let band = curve.iter().filter_map(|(x, y, reach)| {
+            let reach = (*reach)?;
+            Some((from_x(*x), from_y(y - reach), from_y(y + reach)))
+        });
+        let band: Vec<_> = band.collect();
+        let curve = curve.iter().map(|(x, y, _)| (from_x(*x), from_y(*y)));
+        let curve: Vec<(f32, f32)> = curve.collect();
+        let title = match calibration {
+            Some(calibration) => calibration.to_string(),
+            None => format!("{} of {}, {}", args.y, args.x.join(", "), args.model),
+        };
+        let [x_label, y_label] = labels.each_ref().map(String::as_str);
+        let drawn = plot::fit_with_band(
+            self.path("-fit.svg"),
+            &title,
+            [x_label, y_label],
+            &points,
+            &curve,
+            &band,
+        );
+        self.at_its_place(drawn, "-fit.svg")
     }
 
     /// An error with the name of the file as it would have been.

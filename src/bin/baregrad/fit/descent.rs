@@ -1,0 +1,167 @@
+//! Fits by gradient descent: an optimizer, epochs, a verdict.
+
+use std::error::Error;
+
+use baregrad::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+use baregrad::train::{
+    self, Calibration, Curve, Dataset, EarlyStopping, Fit, Fitted, Scale, Scaler,
+};
+
+use super::output::{DESCENT, Output};
+use super::{Args, Errors, Method, in_file, range, require_rows, split};
+
+pub(super) fn run(args: &Args, method: Method, data: &Dataset) -> Result<(), Box<dyn Error>> {
+    let [x] = &args.x[..] else {
+        return Err("expected one column --x".into());
+    };
+    let (x, y) = (x.as_str(), args.y.as_str());
+    let curve = args.model;
+    let parts = Parts::new(data, args, [x, y])?;
+    let output = Output::new(args, &DESCENT)?;
+    println!(
+        "{}: {} rows to train with, {} to validate",
+        args.data.display(),
+        parts.training.rows(),
+        parts.validation.as_ref().map_or(0, Dataset::rows)
+    );
+    println!("scaled: {}\n", parts.scaler.to_string().replace('\n', "; "));
+
+    let fitted = fit(args, method, &parts, [x, y])?;
+    let calibration = Calibration::new(
+        &curve,
+        &fitted,
+        [x, y],
+        [parts.scale(x)?, parts.scale(y)?],
+        range(&parts.training.column_f64(x)?),
+    );
+    println!("\n{}", fitted.table());
+    println!("{}\n", fitted.verdict());
+    println!("{calibration}");
+    print_coefficients(&calibration, x);
+    let training = Errors::of(&calibration, &parts.training, [x, y])?;
+    println!("{y} off by, training: {training}");
+    if let Some(validation) = &parts.validation {
+        let validation = Errors::of(&calibration, validation, [x, y])?;
+        println!("{y} off by, validation: {validation}");
+    }
+    let rust = calibration.to_rust();
+    if calibration.coefficients().is_some() {
+        println!("\nFor firmware:\n\n{rust}");
+    }
+
+    let warnings = calibration.warnings();
+    for warning in &warnings {
+        println!("warning: {warning}");
+    }
+
+    let origin = calibration.origin();
+    let report = serde_json::to_string_pretty(&serde_json::json!({
+        "run": output.run,
+        "model": curve.to_string(),
+        "params": fitted.named_params(),
+        "scales": parts.scaler,
+        "coefficients": calibration.coefficients(),
+        "origin": origin,
+        "coefficients_about_origin": calibration.coefficients_about(origin),
+        "warnings": warnings,
+        "verdict": fitted.verdict().to_string(),
+        "history": fitted.history(),
+    }))?;
+    let files = output.begin()?;
+    files.write(".json", &report)?;
+    files.write(".rs", &rust)?;
+    files.write("-history.csv", &fitted.history().to_csv())?;
+    files.draw(&calibration, &fitted, &parts, [x, y])?;
+    files.save(&calibration.to_record())?;
+    files.finish()
+}
+
+fn print_coefficients(calibration: &Calibration, x: &str) {
+    let print = |base: &str, coefficients: Option<Vec<f64>>, digits| {
+        for (power, c) in coefficients.into_iter().flatten().enumerate() {
+            let c = train::significant(c, digits);
+            println!("  coefficient of {base}^{power}: {c}");
+        }
+    };
+    let origin = calibration.origin();
+    if origin == 0.0 {
+        print(x, calibration.coefficients(), 9);
+    } else {
+        let difference = format!("({x} - {origin})");
+        print(&difference, calibration.coefficients_about(origin), 9);
+        // Terms that cancel need all the digits there are.
+        print(x, calibration.coefficients(), 17);
+    }
+}
+
+/// The samples to train with and those kept back, in the units of the file.
+pub(super) struct Parts {
+    pub(super) training: Dataset,
+    pub(super) validation: Option<Dataset>,
+    scaler: Scaler,
+}
+
+impl Parts {
+    fn new(data: &Dataset, args: &Args, [x, y]: [&str; 2]) -> Result<Self, Box<dyn Error>> {
+        let curve = &args.model;
+        let (training, validation) = split(args, data, args.validation.unwrap_or(0.2))?;
+        // One more than a curve needs to go through all of them.
+        let needed = match curve {
+            Curve::Mlp { .. } => 3,
+            curve => curve.param_count() + 1,
+        };
+        require_rows(args, training.rows(), needed)?;
+        let columns = [(x, curve.scaling()), (y, curve.output_scaling())];
+        let scaler = Scaler::fit(&training, &columns).map_err(|why| in_file(args, &why))?;
+        Ok(Parts {
+            training,
+            validation,
+            scaler,
+        })
+    }
+
+    pub(super) fn scale(&self, column: &str) -> Result<Scale, Box<dyn Error>> {
+        let scale = self.scaler.scale(column);
+        scale.ok_or_else(|| format!("column `{column}` has no scale").into())
+    }
+}
+
+fn fit(
+    args: &Args,
+    method: Method,
+    parts: &Parts,
+    [x, y]: [&str; 2],
+) -> Result<Fitted, Box<dyn Error>> {
+    let curve = &args.model;
+    let samples = |part: &Dataset| parts.scaler.apply(part)?.samples(&[x], &[y]);
+    let training = samples(&parts.training)?;
+    let validation = parts.validation.as_ref().map(samples).transpose()?;
+
+    let is_network = matches!(curve, Curve::Mlp { .. });
+    let count = curve.param_count();
+    let lr = args.lr.unwrap_or(match method {
+        // Terms of a curve are about 1 in size: steps of this length do not
+        // overshoot.
+        Method::Sgd if !is_network => 1.0 / count as f32,
+        _ => 1e-2,
+    });
+    let mut optimizer: Box<dyn Optimizer> = match method {
+        Method::Adam => Box::new(Adam::on_heap(lr, count)),
+        Method::Adamw => Box::new(AdamW::on_heap(lr, count)),
+        Method::Rmsprop => Box::new(RmsProp::on_heap(lr, count)),
+        Method::Sgd | Method::Lm => Box::new(Sgd::new(lr)),
+    };
+
+    let epochs = args.epochs.unwrap_or(2000);
+    let mut fit = Fit::new(curve, &training)
+        .epochs(epochs)
+        .l2(args.l2.unwrap_or(0.0))
+        .observe(train::progress(epochs));
+    if let Some(validation) = &validation {
+        fit = fit.validation(validation);
+    }
+    if let Some(patience) = args.patience {
+        fit = fit.early_stopping(EarlyStopping::new(patience));
+    }
+    Ok(fit.run(&mut *optimizer)?)
+}

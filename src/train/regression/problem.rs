@@ -1,0 +1,211 @@
+//! The rows as a problem of [`least_squares`](crate::least_squares), whatever their number of
+//! parameters, and its solution.
+
+use std::vec::Vec;
+
+use super::Row;
+use super::points::Point;
+use super::symmetric::Symmetric;
+use crate::function::TwoFloat;
+use crate::least_squares::{self, LevenbergMarquardt, Loss, Problem, RobustFit, Status};
+
+/// Scaled rows with a model.
+pub(super) struct Rows<'a> {
+    pub(super) point: &'a dyn Point,
+    /// By column.
+    pub(super) x: &'a [Vec<f64>],
+    pub(super) y: &'a [f64],
+    /// What residuals are multiplied by: roots of weights, in the unit of y.
+    pub(super) roots: &'a [f64],
+    pub(super) parameters: usize,
+    /// Whether the model is linear in its parameters.
+    pub(super) linear: bool,
+    /// How residuals count, if not by their squares.
+    pub(super) robust: Option<Loss>,
+}
+
+/// The scales of a robust fit, in units of y for a weight of 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scales {
+    /// The standard deviation of good residuals.
+    pub(super) good: f64,
+    /// The one that standard errors are computed with.
+    pub(super) deviation: f64,
+}
+
+pub(super) struct Solved {
+    pub(super) params: Vec<f64>,
+    pub(super) status: Status,
+    pub(super) passes: u32,
+    pub(super) rows: Vec<Row>,
+    pub(super) inverse: Option<Symmetric>,
+    pub(super) robust: Option<Scales>,
+}
+
+/// The rows for a solver of `P` parameters. Those that the model does not have stay 0: a row
+/// for each says so.
+struct Padded<'a, const P: usize>(&'a Rows<'a>);
+
+impl<const P: usize> Problem<P> for Padded<'_, P> {
+    type Scalar = TwoFloat;
+
+    fn rows(&self) -> usize {
+        self.0.y.len() + P.saturating_sub(self.0.parameters)
+    }
+
+    fn is_linear(&self) -> bool {
+        self.0.linear
+    }
+
+    fn row(&self, i: usize, p: &[TwoFloat; P]) -> least_squares::Row<P> {
+        let (rows, p) = (self.0, p.map(TwoFloat::to_f64));
+        let (own, others) = p.split_at_checked(rows.parameters).unwrap_or((&p, &[]));
+        let mut derivatives = [0.0; P];
+        let Some(y) = rows.y.get(i) else {
+            let at = i - rows.y.len();
+            if let Some(one) = derivatives.get_mut(rows.parameters + at) {
+                *one = 1.0;
+            }
+            return least_squares::Row {
+                residual: others.get(at).map_or(0.0, |p| *p as f32),
+                derivatives,
+                rounding: 0.0,
+            };
+        };
+        let mut exact = std::vec![0.0; rows.parameters];
+        let value = rows.point.at(&rows.inputs(i), own, &mut exact);
+        let root = rows.roots.get(i).copied().unwrap_or(f64::NAN);
+        for (to, d) in derivatives.iter_mut().zip(&exact) {
+            *to = (root * d) as f32;
+        }
+        least_squares::Row {
+            residual: (root * (value - y)) as f32,
+            derivatives,
+            rounding: rows.point.rounding() * (root * y.abs().max(value.abs())) as f32,
+        }
+    }
+}
+
+/// Parameters, why the solver ended, passes, and the scales of a robust fit.
+type Found = (Vec<f64>, Status, u32, Option<Scales>);
+
+/// Solves with as many parameters as there are, or the next larger number of the list.
+macro_rules! solve {
+    ($rows:expr, $start:expr, $($P:literal)*) => {
+        match $rows.parameters {
+            $(0..=$P => $rows.solve_padded::<$P>($start),)*
+            _ => ($start.to_vec(), Status::TooFewRows, 0, None),
+        }
+    };
+}
+
+impl Rows<'_> {
+    fn inputs(&self, i: usize) -> Vec<f64> {
+        self.x
+            .iter()
+            .filter_map(|column| column.get(i).copied())
+            .collect()
+    }
+
+    #[allow(overlapping_range_endpoints, clippy::match_overlapping_arm)]
+    pub(super) fn solve(&self, start: &[f64]) -> Solved {
+        let (mut params, status, passes, robust) =
+            solve!(self, start, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 24 32 48 64 96 128);
+        let ended_well = matches!(
+            status,
+            Status::Converged | Status::Exact | Status::IllConditioned { .. }
+        );
+        let has_digits = robust.is_none() && self.point.rounding() < f32::EPSILON;
+        if ended_well && has_digits {
+            self.refine(&mut params);
+        }
+        let (normal, _, rows) = self.sums(&params);
+        Solved {
+            inverse: normal.inverse(),
+            params,
+            status,
+            passes,
+            rows,
+            robust,
+        }
+    }
+
+    fn solve_padded<const P: usize>(&self, start: &[f64]) -> Found {
+        let mut from = [0.0; P];
+        for (to, p) in from.iter_mut().zip(start) {
+            *to = *p as f32;
+        }
+        let problem = Padded::<P>(self);
+        let (solution, robust) = match self.robust {
+            None => (LevenbergMarquardt::new(from).run(&problem), None),
+            Some(loss) => {
+                let found = RobustFit::new(from, loss).run(&problem);
+                let deviation = found.solution().residual_standard_deviation();
+                let scales = Scales {
+                    good: found.scale().into(),
+                    deviation: deviation.into(),
+                };
+                (found.solution(), Some(scales))
+            }
+        };
+        let params = solution.params().into_iter().take(self.parameters);
+        let params = params.map(f64::from).collect();
+        (params, solution.status(), solution.passes(), robust)
+    }
+
+    /// The last steps, in `f64`: the solver's parameters are rounded to `f32`, each of them,
+    /// which moves what is computed from several of them by more than that.
+    fn refine(&self, params: &mut Vec<f64>) {
+        let (mut normal, mut right, mut rows) = self.sums(params);
+        for _ in 0..8 {
+            let Some(inverse) = normal.inverse() else {
+                return;
+            };
+            let step = inverse.times(&right);
+            let moved: Vec<f64> = params.iter().zip(&step).map(|(p, s)| p + s).collect();
+            let there = self.sums(&moved);
+            let squares = |rows: &[Row]| -> f64 {
+                let weighted = rows.iter().zip(self.roots);
+                weighted
+                    .map(|(row, root)| (row.residual * root).powi(2))
+                    .sum()
+            };
+            // Downhill, but for rounding, and a number.
+            let leads_down = squares(&there.2) <= squares(&rows) * (1.0 + 1e-9);
+            if !leads_down {
+                return;
+            }
+            *params = moved;
+            let still = normal.form(&step) <= 1e-22 * squares(&rows);
+            (normal, right, rows) = there;
+            if still {
+                return;
+            }
+        }
+    }
+
+    /// `JᵀJ`, `-Jᵀr` and the rows themselves, with scaled residuals of the sign of data less
+    /// model.
+    fn sums(&self, params: &[f64]) -> (Symmetric, Vec<f64>, Vec<Row>) {
+        let mut normal = Symmetric::new(self.parameters);
+        let mut right = std::vec![0.0; self.parameters];
+        let mut rows = Vec::new();
+        for (i, (y, root)) in self.y.iter().zip(self.roots).enumerate() {
+            let mut derivatives = std::vec![0.0; self.parameters];
+            let value = self.point.at(&self.inputs(i), params, &mut derivatives);
+            for d in &mut derivatives {
+                *d *= root;
+            }
+            normal.add_product(1.0, &derivatives);
+            for (to, d) in right.iter_mut().zip(&derivatives) {
+                *to += d * root * (y - value);
+            }
+            let residual = y - value;
+            rows.push(Row {
+                residual,
+                derivatives,
+            });
+        }
+        (normal, right, rows)
+    }
+}
