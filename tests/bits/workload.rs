@@ -51,8 +51,7 @@ pub struct Group {
 
 /// All of it. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 22] = [
-pub static GROUPS: [Group; 22] = [
+pub static GROUPS: [Group; 21] = [
     KERNELS,
     MATH,
     OPERATIONS,
