@@ -86,7 +86,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(input) => println!("85 °C are {:.1} Ω", input.value()),
         Err(error) => println!("85 °C: {error}"),
     }
-    Ok(assert!(
-        SteinhartHart::value([10_000.0], solution.params()) > 24.9
-    ))
+    Ok(())
 }
