@@ -1,4 +1,4 @@
-//! What an operation is lent while a pass runs it.
+//! The slices that an operation is lent while a pass runs it.
 //!
 //! See the [module above](super) for what makes that sound.
 
