@@ -8,7 +8,7 @@ use crate::shape::{MAX_RANK, Shape, ShapeError};
 /// The most operands an operation has, and so the most shapes an error names.
 pub(crate) const MAX_OPERANDS: usize = 3;
 
-/// What a tape refused to do.
+/// The reason why a tape did not do something.
 ///
 /// Operators such as `a + b` cannot return a `Result`. The first failure is
 /// kept by the tape, later operations do nothing, and every call that leaves
@@ -37,7 +37,7 @@ pub(crate) const MAX_OPERANDS: usize = 3;
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Error {
-    /// What went wrong.
+    /// The kind of failure.
     pub kind: ErrorKind,
     /// The operation or method it went wrong in, as PyTorch names it.
     pub op: &'static str,
@@ -52,7 +52,7 @@ pub struct Error {
 pub enum ErrorKind {
     /// The operands' shapes do not fit the operation.
     Shape {
-        /// Which rule they break.
+        /// The rule they break.
         why: ShapeError,
         /// The operands' shapes.
         operands: Operands,
@@ -88,7 +88,7 @@ pub enum ErrorKind {
     /// Data for an input are no whole number of rows, or not as many rows as
     /// those of the first.
     DataSet {
-        /// Which of the data, counted from 0.
+        /// The number of the data, counted from 0.
         input: usize,
         /// How many values were found.
         found: usize,
@@ -128,7 +128,7 @@ pub enum ErrorKind {
     /// A parameter has no gradient: no `backward` since the last `zero_grad`
     /// reached it. The error's line is the one that made the parameter.
     Unused {
-        /// Which parameter, counted from 0 in the order they were made.
+        /// The number of the parameter, counted from 0 in the order they were made.
         param: usize,
         /// Its shape.
         shape: Shape,
@@ -357,7 +357,7 @@ pub enum OptimizerError {
     },
     /// A hyper-parameter is out of range.
     HyperParameter {
-        /// What must hold, such as `lr >= 0`.
+        /// The condition that must hold, such as `lr >= 0`.
         expected: &'static str,
         /// The value for which it does not.
         found: f32,

@@ -37,9 +37,8 @@
 //! larger than the loss; one that is a small difference of large terms needs an
 //! `atol`. Near a kink, as of `relu` at 0, there is no derivative to estimate.
 //!
-//! What [`detach`](crate::Var::detach) and [`no_grad`](crate::Tape::no_grad) cut
-//! off is not in the gradient, but it is in the loss, so that such a model does
-//! not pass.
+//! The gradient lacks what [`detach`](crate::Var::detach) and
+//! [`no_grad`](crate::Tape::no_grad) cut off, and the loss has it: such a model does not pass.
 
 use core::fmt;
 
@@ -49,7 +48,7 @@ use crate::var::Var;
 /// How many steps are tried for each element, each half the one before.
 pub const STEPS: usize = 7;
 
-/// What a loss is assumed to be off by, relative to itself.
+/// The error that a loss is assumed to have, relative to itself.
 const ROUNDING: f64 = 1.0 / (1 << 21) as f64;
 
 /// Compares the gradients of `loss` with central differences, for every element
@@ -177,7 +176,7 @@ impl Gradcheck {
         let mut step = self.eps * x.abs().max(1.0);
         let (mut coarse, mut before) = (f64::NAN, f64::NAN);
         for _ in 0..STEPS {
-            // What was really added is a difference of f32s.
+            // The step really taken is a difference of f32s.
             let (above, below) = (x + step, x - step);
             let width = f64::from(above) - f64::from(below);
             let high = f64::from(evaluate(loss, index, above)?);
@@ -246,7 +245,7 @@ fn evaluate(loss: Var<'_>, index: usize, x: f32) -> Result<f32, Error> {
     loss.item()
 }
 
-/// What [`gradcheck`] found.
+/// The findings of [`gradcheck`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Report {

@@ -225,7 +225,7 @@ pub fn fill_normal<R: Rng + ?Sized>(
     Ok(())
 }
 
-// Of libm, whose results are the same bits on every target.
+// These are libm's: their results are the same bits on every target.
 fn ln(x: f32) -> f32 {
     libm::logf(x)
 }

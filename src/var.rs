@@ -42,7 +42,7 @@ impl<'t> Var<'t> {
         Var { tape, stamp }
     }
 
-    /// What a failed operation returns: the tape has the error.
+    /// The variable that a failed operation returns: the tape has the error.
     pub(crate) fn unrecorded(tape: &'t Tape<'t>) -> Self {
         Var::new(tape, Stamp::UNRECORDED)
     }

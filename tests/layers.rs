@@ -1,5 +1,7 @@
 //! The drawing of layers in `lib.rs` is the one that the imports make.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

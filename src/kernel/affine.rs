@@ -15,8 +15,8 @@ use super::reduce::{PARTIALS, Reduce, Sum, tree};
 use super::slices::run;
 use super::{Lanes, Level, f32x8};
 
-/// Few elements. Two results and not an array of two, which would be packed into
-/// one integer.
+/// Both sums of few elements. They are two results and not an array of two, which would be
+/// packed into one integer register.
 #[inline(always)]
 pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
     let (mut dot, mut sum) = (Sum::IDENTITY, Sum::IDENTITY);
@@ -25,7 +25,8 @@ pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
         sum += g;
     };
     if const { Level::VECTORS } {
-        // As they were written: a CPU is slow to read a part of what it just wrote.
+        // In vectors, as they were written: a CPU is slow to read a part of a vector that it
+        // has just written.
         let n = x.len().min(g.len());
         let (x_whole, x_rest) = f32x8::chunks(x.get(..n).unwrap_or_default());
         let (g_whole, g_rest) = f32x8::chunks(g.get(..n).unwrap_or_default());
@@ -44,7 +45,7 @@ pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
     (dot, sum)
 }
 
-/// Many elements, with vectors.
+/// Both sums of many elements, with vectors.
 #[inline(always)]
 pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
     let n = x.len().min(g.len());
@@ -88,14 +89,14 @@ fn add_dots_and_sums<L: Lanes>(
     [dots, sums]
 }
 
-/// At most a block of them.
+/// The same sums of the elements at the end, fewer than a block.
 #[inline(always)]
 fn few_dots_and_sums<L: Lanes>([x, g]: [&[f32]; 2]) -> [f32; 2] {
     let (x, x_rest) = x.as_chunks::<PARTIALS>();
     let (g, g_rest) = g.as_chunks::<PARTIALS>();
     let none = [L::splat(Sum::IDENTITY); 4];
     let [mut dots, mut sums] = add_dots_and_sums(x, g, [none; 2]);
-    // Beyond the end, -0.0 is added.
+    // The lanes beyond the end add -0.0, which changes nothing.
     let groups = x_rest.chunks(L::LEN).zip(g_rest.chunks(L::LEN));
     for ((dot, sum), (x, g)) in dots.iter_mut().zip(&mut sums).zip(groups) {
         let g = L::load_part(g, Sum::IDENTITY);

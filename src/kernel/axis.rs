@@ -54,7 +54,7 @@ pub fn reduce_axis<L: Lanes, R: Reduce>(
     }
 }
 
-/// [`super::sum_axis`], or that added to what is there.
+/// [`super::sum_axis`], which overwrites or adds.
 #[inline(always)]
 pub(super) fn sum_axis<L: Lanes>(
     x: &[f32],
@@ -101,7 +101,8 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
 /// The sums of `n` columns, which are more than one.
 #[inline(always)]
 fn sum_slab<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    // Several columns at once: each waits for the row before.
+    // Several vectors of columns at once, because each addition waits for that of the row
+    // before.
     let mut j = 0;
     if const { L::LEN > 1 } {
         while j + 4 * L::LEN <= n {
@@ -116,7 +117,7 @@ fn sum_slab<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) 
             let _ = sum_columns::<L, 1>(x, [m, n], j, out, acc);
             j += L::LEN;
         }
-        // A part of a vector costs little if it is one register.
+        // Where a vector is one register, loading a part of it costs little.
         if const { L::REGISTERS >= 16 } && j < n {
             let _ = sum_last_columns::<L>(x, [m, n], j, out, acc);
             return;
@@ -233,7 +234,7 @@ fn add_rows<L: Lanes, const M: usize>(
     Some(sums)
 }
 
-/// Overwrites `M` vectors, or adds to them.
+/// Writes `M` vectors, or adds them to those that are there.
 #[inline(always)]
 pub(super) fn put_vectors<L: Lanes, const M: usize>(
     ys: [L; M],
@@ -271,7 +272,7 @@ pub fn spread<L: Lanes>(
     acc: Acc,
 ) {
     if inner == 1 {
-        // `x / n` is the same for a whole row.
+        // The quotient is the same for a whole row.
         for i in 0..outer {
             let value = one(x, i) / n;
             let row = out.get_mut(i * len..(i + 1) * len).unwrap_or_default();
@@ -307,7 +308,8 @@ pub fn send_to_extremes(
             let place = |i: usize| (o * len + i) * inner + j;
             let wins = |i: usize| {
                 let x = one(x, place(i));
-                // Divided by a count of 0, zeros are NaN in a row with NaN.
+                // In a row with NaN nothing equals `y`: the count is 0, and 0 / 0 is the NaN
+                // that every element gets.
                 x == y || (ties != Ties::Scaled && x.is_nan() && y.is_nan())
             };
             let (part, rest) = if ties == Ties::First {

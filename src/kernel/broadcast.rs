@@ -123,7 +123,7 @@ impl Broadcast {
         (words, if single { sides | Row::SINGLE } else { sides })
     }
 
-    /// What [`pack`](Self::pack) packed.
+    /// The walk that [`pack`](Self::pack) packed.
     #[inline(always)]
     pub(crate) fn unpack(&[p, q, r, s]: &[u32; 4], sides: u32) -> Self {
         Broadcast {

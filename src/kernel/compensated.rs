@@ -18,6 +18,20 @@
 //! terms. A sum of one block has the bits of the plain loop, since the first `carry` finds
 //! `-0.0` twice, the identity of addition, and leaves it.
 //!
+//! Every sum of the kernels is one of these, in the same order wherever two can be asked for:
+//!
+//! | | adds | is apart because |
+//! | --- | --- | --- |
+//! | `reduce::in_order` | up to 16 neighbours | a tree would cost a short sum twice the time |
+//! | `reduce::long_reduce` | neighbours, in vectors | four vectors of partial sums stay in registers |
+//! | `reduce::one_by_one` | neighbours, one at a time | partial sums are in memory; takes any function |
+//! | `reduce::long_sum` | three kinds of neighbours, without vectors | one copy for the three: 60 bytes of flash |
+//! | `affine` | a dot product and a sum in one pass | reading twice would take twice as long |
+//! | `axis::sums_of_rows`, `sum_of_column` | terms across rows, in vectors or not | a row is loaded once for all columns |
+//! | [`Columns`] | terms that come one by one, in registers | serves softmax and gradients of stretched operands |
+//! | [`Tile`] | terms that come one by one, in memory | no copy for each function: the function is behind a pointer |
+//! | `matmul::vectors`, `matmul::scalar` | products | factors are used for several sums each |
+//!
 //! An infinity, NaN or an overflow has lost nothing that could be carried: `part` is 0
 //! then, and the total stays what it is.
 
@@ -31,12 +45,12 @@ pub(super) const BLOCK: usize = 512;
 /// Terms of a sum across rows that are added in order.
 pub(super) const ROWS_IN_ORDER: usize = 64;
 
-/// Terms of a block if there are more. Equal numbers are then off by 8.8 × 2⁻²⁴ at most,
+/// Terms of a block of a sum across rows, if it has more. Equal numbers are then off by 8.8 × 2⁻²⁴ at most,
 /// by 3.5 on average; blocks of 64 would double that, blocks of 16 halve it and cost a
 /// matrix product twice as much.
 pub(super) const ROWS_OF_BLOCK: usize = 32;
 
-/// The length of the blocks in which so many terms across rows are added.
+/// The length of a block of a sum of `terms` across rows.
 #[inline(always)]
 pub(super) const fn rows_of_block(terms: usize) -> usize {
     if terms > ROWS_IN_ORDER {
@@ -59,7 +73,7 @@ pub(super) fn carry_one(total: f32, part: f32) -> (f32, f32) {
     carry(total, part)
 }
 
-/// [`carry`] up to asking whether what was lost is a number.
+/// [`carry`] without the check that the loss is a finite number.
 #[inline(always)]
 pub(super) fn carry_unchecked<L: Lanes>(total: L, part: L) -> (L, L) {
     let sum = total + part;
@@ -100,8 +114,8 @@ pub(crate) fn carry_all(totals: &mut [f32], parts: &mut [f32]) {
     }
 }
 
-/// `N` sums of many terms, which slices as long as each other give.
-/// `whole` adds up a block of terms, `rest` the fewer at the end.
+/// `N` sums whose terms are computed from `M` slices of the same length. `whole` adds up a
+/// block of terms, and `rest` those at the end, which are fewer.
 #[inline(always)]
 pub(super) fn in_blocks<const N: usize, const M: usize>(
     xs: [&[f32]; M],
@@ -143,13 +157,14 @@ fn add(to: &mut [f32], terms: &[f32]) {
     }
 }
 
-/// Sums of a tile of a matrix.
+/// The number of sums in a [`Tile`].
 pub(super) const TILE: usize = 16;
 
-/// Sums that terms are added to in memory, on the stack.
+/// A few sums in memory, on the stack.
 pub(super) struct Tile {
     pub(super) sums: [Four; 4],
-    /// None as long as there was a single block: they would cost every tile eight stores.
+    /// The totals of all blocks but the last; none while there is a single block, because
+    /// clearing them would cost every tile eight stores.
     totals: Option<[Four; 4]>,
 }
 
@@ -158,7 +173,8 @@ type Four = [f32; 4];
 impl Tile {
     #[inline(always)]
     pub(super) fn new() -> Self {
-        // Written out, or it would be copied from flash by `memcpy`: 400 bytes.
+        // The array is written out, because `[[z; 4]; 4]` becomes a call of `memcpy`, which
+        // takes 400 bytes of flash.
         let z = -0.0;
         Tile {
             sums: [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]],
@@ -232,7 +248,7 @@ pub(super) fn carry_vectors<L: Lanes, const M: usize>(totals: &mut [L; M], parts
     }
 }
 
-/// Counts the terms of sums across rows, to say when a block is full.
+/// Counts the terms of a sum across rows, and says when a block is full.
 pub(super) struct Blocks {
     block: usize,
     left: usize,

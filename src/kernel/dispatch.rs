@@ -17,7 +17,7 @@ use super::{alone, axis, level, map, matmul, reduce, slices, softmax, zip};
 /// Whether every CPU of the target has vectors.
 const VECTORS: bool = Level::VECTORS;
 
-/// Whether there are slices that are done right where the kernel is called.
+/// Whether there are slices that are done in place, where the kernel is called.
 pub(super) const fn has_short_way<const N: usize, F: Map<N>>() -> bool {
     !VECTORS || F::SHORT > 0
 }
@@ -34,7 +34,7 @@ pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
     !VECTORS || len <= F::SHORT
 }
 
-/// [`map`](super::map) that overwrites, of which alone code is made.
+/// [`map`](super::map) that overwrites. No code is made for adding.
 #[inline]
 pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
     if const { has_short_way::<N, F>() } && takes_short_way::<N, F>(out.len()) {
@@ -52,10 +52,10 @@ pub(super) fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out
     with_lanes!(L => map::map_as::<L, N, F, false>(f, xs, out), alone: alone::map(&f, xs, out, Acc::Set));
 }
 
-// The long way out is not inlined: with it, short slices would pay for the
-// registers and the stack that vectors need. Functions with a short way need it for AVX2
-// alone. They come here for two reasons more, which need not be fast: one number at a
-// time, which only tests ask for, and the first long slice, before the level is known.
+// Out of line, or short slices would pay for the registers and the stack that vectors need.
+// A function that can be done in place comes here for AVX2, and in two cases that need not be
+// fast: at the level of one number at a time, which only tests ask for, and for the first long
+// slice, before the level is known.
 #[inline(never)]
 pub(super) fn long_map<const N: usize, F: Map<N>>(
     f: F,
@@ -69,7 +69,8 @@ pub(super) fn long_map<const N: usize, F: Map<N>>(
     with_lanes!(L => map::map::<L, N, F>(f, xs, out, acc), alone: alone::map(&f, xs, out, acc));
 }
 
-/// [`map`](super::map) that is seldom run: without vectors it is one loop, to overwrite or to add.
+/// [`map`](super::map) that is seldom run: without vectors it is a single loop, which asks for
+/// each element whether to overwrite or to add.
 #[inline]
 pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
     f: F,
@@ -106,7 +107,8 @@ pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
 
 #[inline(never)]
 pub(super) fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
-    // One by one, partial sums are in memory: little to gain, and more flash.
+    // One number at a time, partial sums are in memory: a pass for both gains little, and takes
+    // more flash.
     let one_by_one = || {
         let n = x.len().min(g.len());
         let (x, g) = (slices::run(x, 0, n), slices::run(g, 0, n));
@@ -156,7 +158,7 @@ pub(super) fn long_reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mu
     with_lanes!(L => axis::reduce_axis::<L, R>(x, sizes, out));
 }
 
-/// [`sum_axis`](super::sum_axis), or that added to what is there.
+/// [`sum_axis`](super::sum_axis), which overwrites or adds.
 #[inline(never)]
 pub(super) fn sum_slabs(x: &[f32], sizes: [usize; 3], out: &mut [f32], acc: Acc) {
     with_lanes!(L => axis::sum_axis::<L>(x, sizes, out, acc));
@@ -323,7 +325,7 @@ macro_rules! with_lanes {
     };
 }
 
-/// The same where the level is known, and not to be `Scalar`.
+/// `with_lanes!` where the level is known, and is not `Scalar`.
 macro_rules! with_vectors {
     ($level:expr, $L:ident => $kernel:expr) => {
         $crate::kernel::with_avx2!($level, $L => $kernel, otherwise: {

@@ -50,7 +50,7 @@ impl Acc {
 /// ```
 pub trait Map<const N: usize> {
     /// Slices up to this long are done right where the kernel is called, with what
-    /// every CPU of the target has, whatever the [`Level`]. 0 is better for
+    /// every CPU of the target has, whatever the [`Level`](super::Level). 0 is better for
     /// functions that take many operations.
     const SHORT: usize = 16;
 

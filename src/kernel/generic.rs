@@ -35,7 +35,7 @@
 //!
 //! # Closures
 //!
-//! Those that hold lanes are `#[inline(always)]` like everything else here: out of
+//! Closures that hold lanes are `#[inline(always)]` like everything else here: out of
 //! line they would be compiled for the baseline, and call every operation of a lane
 //! type that needs more. (Rows of a broadcast only where there is such a type: in
 //! a firmware, one copy of them is enough.)

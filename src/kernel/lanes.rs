@@ -94,7 +94,7 @@ pub trait Lanes:
     type Array: 'static;
     /// Integer lanes of the same width.
     type Bits: Bits;
-    /// What a comparison gives.
+    /// The result of a comparison.
     type Mask: Mask;
 
     /// How many lanes there are.

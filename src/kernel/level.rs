@@ -1,4 +1,4 @@
-//! Which lane type kernels run with: what there is, and what was asked for.
+//! Levels: the lane types there are, and the one that was asked for.
 
 use core::fmt;
 

@@ -20,7 +20,7 @@ pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut
     if const { takes_long::<L, N, F>() } {
         return map_through_one_copy::<L, N, F>(f, xs, out, acc);
     }
-    // Told apart outside of the loop.
+    // The loop does not ask whether to write or to add.
     match acc {
         Acc::Set => map_as::<L, N, F, false>(f, xs, out),
         Acc::Add => map_as::<L, N, F, true>(f, xs, out),
@@ -76,7 +76,7 @@ pub(super) fn map_through_one_copy<L: Lanes, const N: usize, F: Map<N>>(
         if acc == Acc::Add {
             copy_part(rest, &mut last);
         }
-        // Or the compiler would make a second copy after all.
+        // `black_box` hides that the loop ends: the compiler would make a second copy of it.
         is_last = black_box(true);
     }
 }
@@ -122,8 +122,8 @@ pub(super) fn map_in_one_loop<const N: usize, F: Map<N>>(
     for_each_into::<f32, N>(&xs, out, |[to], row| acc.put(to, f.apply(row)));
 }
 
-/// [`map`] of few elements: whole vectors of what every CPU of the target has, then
-/// one at a time. Which lanes there are to choose from is not asked.
+/// [`map`] of few elements: with the vectors that every CPU of the target has, and the rest
+/// one at a time. The level is not asked for.
 #[inline(always)]
 pub fn short_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
     match acc {

@@ -130,7 +130,7 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 }
 
 /// The dot product of `x` and `g`, and the sum of `g`, both in the order of
-/// [`sum`]: what `g` says of the slope and the offset of a straight line.
+/// [`sum`]: what `g` says of the slope and the offset of an affine function.
 ///
 /// ```
 /// use baregrad::kernel;

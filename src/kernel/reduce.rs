@@ -166,7 +166,7 @@ fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
     tree_of::<R>(&mut partial)
 }
 
-/// The same for cores without SIMD: what blocks came to so far.
+/// A sum of blocks for cores without SIMD: the total so far, and what rounding took from it.
 pub(super) struct OneByOne {
     total: f32,
     part: f32,

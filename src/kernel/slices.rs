@@ -6,8 +6,8 @@ use super::Lanes;
 
 /// The length of the shortest slice.
 ///
-/// Written out, like what follows: a loop over the slices stays one when compiled for
-/// size, and costs more than the loop over eleven elements that it prepares.
+/// The cases are written out, here and below: a loop over the slices stays a loop when
+/// compiled for size, and costs more than the loop over eleven elements that it prepares.
 #[inline(always)]
 pub(super) fn shortest<T, const N: usize>(xs: &[&[T]; N]) -> usize {
     match xs.as_slice() {
@@ -20,8 +20,8 @@ pub(super) fn shortest<T, const N: usize>(xs: &[&[T]; N]) -> usize {
 
 /// The same part of each slice; none of it where a slice is too short.
 ///
-/// A loop here and below, where `map` of an array would be shorter: for each closure that
-/// it is given, it makes a dozen functions to be compiled, which were a third of all.
+/// A loop here and below, where `map` of an array would be shorter: an array's `map` makes a
+/// dozen functions for each closure, which were a third of all that the compiler had to do.
 #[inline(always)]
 pub(super) fn parts<'a, const N: usize>(xs: &[&'a [f32]; N], part: Range<usize>) -> [&'a [f32]; N] {
     let mut parts = [&[] as &[f32]; N];
@@ -69,12 +69,11 @@ pub(super) fn load_all<L: Lanes>(from: &[L::Array], to: &mut [L]) {
     }
 }
 
-/// Calls `f` with what stands at each place in all slices, as far as the
-/// shortest goes.
+/// Calls `f` with the elements at each place of all slices, up to the end of the shortest.
 ///
 /// Written as zips of one, two or three: a zip checks no index, and a row that is passed
-/// by reference is not packed into an integer register. Which of them it is, is known
-/// before anything is handed to LLVM, and the others are not.
+/// by reference is not packed into an integer register. The number of slices is
+/// known before anything is handed to LLVM, and the other cases never are.
 #[inline(always)]
 pub(super) fn for_each<'a, T, V: Copy, const N: usize>(
     xs: [&'a [T]; N],
@@ -113,8 +112,8 @@ pub(super) fn for_each<'a, T, V: Copy, const N: usize>(
     }
 }
 
-/// Calls `f` with the whole vectors at each place in all slices, and a place in
-/// `out` for each.
+/// Calls `f` with the vectors at each place of all slices, and the place of `out` for the
+/// result.
 #[inline(always)]
 pub(super) fn for_each_into<L: Lanes, const N: usize>(
     xs: &[&[f32]; N],

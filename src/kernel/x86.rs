@@ -93,7 +93,7 @@ impl Neg for M256 {
     }
 }
 
-// What takes several intrinsics is a function of its own, which costs one call
+// An operation of several intrinsics is a function of its own, which costs one call
 // where the inliner weighs a loop over lanes before it knows that the loop ends up
 // in `with_avx2`.
 

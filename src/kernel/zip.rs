@@ -62,7 +62,7 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
 ) {
     let n = stretch.inner();
     if n == 0 {
-        // However many rows of nothing.
+        // There may be any number of rows of no elements.
         if acc == Acc::Set {
             grad.fill(Sum::IDENTITY);
         }
@@ -126,7 +126,8 @@ pub(super) fn zip_grad_of_rows<'f, F: Map<3>>(
     });
 }
 
-/// Adds up what `row` gives for each row. Once for all functions.
+/// The sum of what `row` gives for each row. `row` is behind a pointer, so that the loops
+/// are there once for all functions.
 #[inline(never)]
 fn sum_repeats(
     stretch: &Broadcast,
@@ -146,11 +147,11 @@ fn sum_repeats(
     });
 }
 
-/// Adds a term each to some sums.
+/// A function that adds a term to each of some sums.
 type AddTerms<'a> = &'a mut dyn FnMut([&[f32]; 3], &mut [f32]);
 
 /// [`zip_grad`] for few columns and for cores without SIMD: sums are in memory, and `add`
-/// adds the terms of a row of a tile to them, so that all but that is there once.
+/// adds the terms of a row of a tile to them. Only `add` is compiled for each function.
 #[inline(never)]
 fn zip_grad_in_tiles(
     stretch: &Broadcast,
@@ -224,7 +225,7 @@ struct Columnwise<'a, F> {
 }
 
 impl<F: Map<3>> Columnwise<'_, F> {
-    /// All of them. The row has more columns than a strip, or none. The last strip ends
+    /// Writes or adds the gradients of a row. The row has more columns than a strip, or none. The last strip ends
     /// where the row does, and computes some columns a second time: a loop for fewer
     /// columns would be the same code once more, for each function and lane type.
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! What an operation is: a shape rule, a forward pass and a backward pass.
+//! The trait of operations: a shape rule, a forward pass and a backward pass.
 //!
 //! The tape knows no operation by name. It keeps a `&'static dyn Op` and a few
 //! words of attributes per node, so an operation nobody uses costs no flash,
@@ -85,7 +85,7 @@ pub trait Op: Sync {
     /// belongs into spare words of `attrs`.
     ///
     /// # Errors
-    /// Which rule the operands break.
+    /// The rule that the operands break.
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError>;
 
     /// Computes the result from the operands.
@@ -116,8 +116,8 @@ pub trait Op: Sync {
     }
 }
 
-/// That an operation passes a gradient on as it is, and how: firmware without such an
-/// operation is linked without it. See [`Op::passes_grad`].
+/// Says that an operation passes a gradient on as it is. It holds a function pointer, so that
+/// firmware without such an operation is linked without the code for it. See [`Op::passes_grad`].
 #[derive(Clone, Copy)]
 pub struct PassGrad(pub(crate) fn(&mut Nodes<'_>, NodePtr, usize) -> bool);
 

@@ -1,4 +1,4 @@
-//! What a variable knows its node by: which one it is, and since which rewind.
+//! A stamp is what a variable knows its node by: its number, and the rewinds before it.
 
 /// A node's number in the low bits, as many as the tape needs for its nodes, and
 /// above it the tape's generation when the node was recorded. So a variable that a
@@ -9,13 +9,13 @@
 pub(crate) struct Stamp(u32);
 
 impl Stamp {
-    /// Of nodes that are not in use.
+    /// The stamp of nodes that are not in use.
     pub(crate) const NONE: Stamp = Stamp(0);
 
-    /// Of variables that were never recorded: no node's, used or not.
+    /// The stamp of variables that were never recorded: no node has it, used or not.
     pub(crate) const UNRECORDED: Stamp = Stamp(1);
 
-    /// Of another tape's variables, as this tape sees them: no node's, either.
+    /// The stamp by which a tape asks for another tape's variable: no node has it, either.
     pub(crate) const FOREIGN: Stamp = Stamp(2);
 }
 
@@ -23,7 +23,7 @@ impl Stamp {
 pub(crate) struct Stamps {
     /// The bits of a node's number: at least two, so that no stamp is less than 4.
     mask: u32,
-    /// Of new nodes, above those bits.
+    /// The generation of new nodes, above those bits.
     generation: u32,
 }
 
@@ -38,7 +38,7 @@ impl Stamps {
         }
     }
 
-    /// Of node `id`, recorded now.
+    /// The stamp of node `id`, recorded now.
     pub(crate) fn stamp(&self, id: usize) -> Stamp {
         Stamp(self.generation | id as u32)
     }

@@ -37,7 +37,7 @@ const fn entry(name: &'static str, build: Build) -> Entry {
 /// An activation whose derivative is known from its result alone, so that what it was
 /// computed from need not be kept. It has no attributes.
 pub trait Activation: Unary {
-    /// What a layer with it is called.
+    /// The name of a layer with it.
     const LAYER: &'static str;
     /// Whether it changes nothing.
     const IDENTITY: bool = false;
@@ -111,8 +111,8 @@ impl<A: Activation> Op for Layer<A> {
 impl<'t> Var<'t> {
     /// `x · w + b` as a layer without activation, such as the last one of a network.
     ///
-    /// Same bits as [`linear`](Self::linear), of which it leaves out what is for straight
-    /// lines: on a microcontroller it shares all its code with the other layers, and a
+    /// Same bits as [`linear`](Self::linear), without the shorter way that has for one input and
+    /// one output: on a microcontroller it shares all its code with the other layers, and a
     /// network takes 200 bytes less flash.
     ///
     /// ```

@@ -267,7 +267,7 @@ impl<'t> Var<'t> {
     /// `g · wᵀ`, `xᵀ · g`, and `g` summed over the samples; of no samples -0.0, where
     /// PyTorch has 0: flash of a microcontroller is spared looking for them.
     ///
-    /// One input and one output, a straight line, have a way of their own, and so take
+    /// One input and one output, an affine function, have a way of their own, and so take
     /// half the instructions. A network on a microcontroller is smaller without it: see
     /// [`linear_identity`](Self::linear_identity).
     ///

@@ -47,11 +47,11 @@ pub const ALL: &[&[Entry]] = &[
 pub struct Entry {
     /// The name in PyTorch's reference values.
     pub name: &'static str,
-    /// Records it.
+    /// Records the operation.
     pub build: Build,
     /// Shapes of operands to try it with.
     pub shapes: &'static [&'static [usize]],
-    /// What those operands are drawn from.
+    /// The numbers those operands are drawn from.
     pub domain: Domain,
     /// Arguments to try it with.
     pub args: Args,
@@ -161,7 +161,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Nothing in particular.
+    /// Arguments that suit every operation.
     pub const NONE: Args = Args {
         c: 1.75,
         n: 3,
@@ -349,8 +349,8 @@ fn send<F: Map<3>>(f: F, cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
     }
 }
 
-// Not inlined, or the short way out would pay for the registers and the stack that
-// the long one needs.
+// Not inlined: rows that are done in place would pay for the registers and the stack that
+// walking several dimensions needs.
 #[inline(never)]
 fn zip<F: Map<2>>(f: F, attrs: &Attrs, a: &[f32], b: &[f32], out: &mut [f32]) {
     let stretch = Broadcast::unpack(&attrs.words, attrs.tag);
@@ -371,11 +371,12 @@ fn zip_grad<F: Map<3>>(
     kernel::zip_grad(f, &stretch, slices, grad, acc);
 }
 
-/// In a word, for an axis that it cannot hold. No shape has that one.
+/// A word that stands for an axis it cannot hold. No shape has this axis.
 const FAR: u32 = i32::MAX as u32;
 
-/// An axis as given, for attributes: a word, and for one that this cannot hold two more.
-/// They may be shared with what is not looked at before the axis is refused.
+/// Packs an axis, as the caller gave it, into a word of the attributes, and an axis that a word
+/// cannot hold into two more. Those two may also hold sizes, which nobody reads once the axis
+/// is refused.
 fn pack_axis(axis: isize) -> [u32; 3] {
     let wide = axis as i64 as u64;
     match i32::try_from(axis) {
@@ -403,7 +404,7 @@ fn wide(low: u32, high: u32) -> usize {
     (u64::from(low) | u64::from(high) << 32) as usize
 }
 
-/// As many operands as the operation takes.
+/// The shapes of as many operands as the operation takes, or an error.
 pub(crate) fn exactly<const N: usize>(operands: &[Shape]) -> Result<&[Shape; N], ShapeError> {
     operands
         .try_into()

@@ -66,7 +66,7 @@ impl<'t> Tape<'t> {
             if !state.every_param_has_grad() {
                 state.settle(Purpose::Step)?;
             }
-            // Also if it unwinds: who knows what has changed by then.
+            // If the step unwinds, any parameter may have changed.
             let before = state.outdated_from();
             if UNWINDS {
                 state.outdate_results();
@@ -106,7 +106,7 @@ impl<'t> Tape<'t> {
         })
     }
 
-    /// Looks at something that may not be there.
+    /// Looks at the state, and turns a failure into an error.
     #[track_caller]
     pub(crate) fn read<R>(
         &self,
@@ -118,7 +118,7 @@ impl<'t> Tape<'t> {
         seen.map_err(|_| self.why(op, at))
     }
 
-    /// Lends a slice. While the guard lives, the tape cannot change.
+    /// Lends a slice of the state. While the guard lives, the tape cannot change.
     #[track_caller]
     pub(crate) fn view(
         &self,
@@ -133,7 +133,7 @@ impl<'t> Tape<'t> {
         lent.map_err(|_| self.why(op, at))
     }
 
-    /// Runs something that may fail and is told so at once.
+    /// Changes the state, and turns a failure into an error at once.
     #[track_caller]
     #[inline]
     pub(crate) fn leave<R>(
@@ -177,7 +177,7 @@ impl<'t> Tape<'t> {
         self.leaf(made, leaf.name(), at)
     }
 
-    /// What was made, or nothing and the error kept.
+    /// The variable of a leaf. If there is none, the tape keeps the error.
     #[inline(always)]
     pub(super) fn leaf(
         &'t self,
@@ -191,7 +191,8 @@ impl<'t> Tape<'t> {
         }
     }
 
-    /// Keeps an error, if it is the first, and returns what was not recorded.
+    /// Keeps the last failure, if it is the first one, and returns a variable that stands for
+    /// nothing.
     #[cold]
     #[inline(never)]
     pub(crate) fn keep(&'t self, op: &'static str, at: &'static Location<'static>) -> Var<'t> {
@@ -206,7 +207,7 @@ impl<'t> Tape<'t> {
         Var::unrecorded(self)
     }
 
-    /// The state, if an error is kept.
+    /// Borrows the state again, if an error is kept.
     pub(super) fn hold_if_failed(&'t self) {
         let hold = self
             .state
@@ -216,13 +217,13 @@ impl<'t> Tape<'t> {
         self.hold.set(hold.map(ManuallyDrop::new));
     }
 
-    /// The state, to be changed: unless an error is kept, or its values are lent.
+    /// The state, to be changed. Fails if an error is kept, or if values are lent.
     #[inline(always)]
     pub(crate) fn enter(&self) -> Result<RefMut<'_, State<'t>>, Failed> {
         self.state.try_borrow_mut().map_err(|_| Failed)
     }
 
-    /// The state, to be looked at: unless an error is kept.
+    /// The state, to be looked at. Fails if an error is kept.
     pub(crate) fn look(&self) -> Result<Ref<'_, State<'t>>, Failed> {
         match self.state.try_borrow() {
             Ok(state) if !state.failure.is_kept() => Ok(state),
@@ -230,7 +231,7 @@ impl<'t> Tape<'t> {
         }
     }
 
-    /// The error the tape keeps, or else what was refused last and is told only once.
+    /// The error the tape keeps, or else the last failure, which is told only once.
     #[cold]
     #[inline(never)]
     pub(crate) fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {

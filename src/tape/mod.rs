@@ -1,6 +1,6 @@
 //! The tape: records operations once, runs them forward and backward.
 //!
-//! What users call is here; how it is done, and how memory is laid out, in
+//! Users call what is here. How memory is laid out, and which file does what, is said in
 //! `state`.
 
 mod access;
@@ -504,7 +504,7 @@ impl<'t> Tape<'t> {
         self.view("grads", |state| Ok(state.grads()))
     }
 
-    /// What is in use of the arena, now and at most so far: record once on the
+    /// Tells how much of the arena is in use, now and at most so far: record once on the
     /// desktop in a large arena, read the peak, size the firmware's. Looks at every node,
     /// to count inputs.
     pub fn usage(&self) -> Usage {

@@ -1,4 +1,4 @@
-//! What a tape knows of its parameters as a whole: which of them hold gradients.
+//! The parameters as a whole, and which of them hold gradients.
 
 use core::cell::Cell;
 
@@ -8,31 +8,30 @@ use crate::op::Node;
 pub(super) struct Params {
     /// The floats they take, and their gradients as many.
     pub(super) floats: usize,
-    /// Those that hold gradients.
+    /// The parameters that hold gradients.
     pub(super) collected: Cell<Collected>,
-    /// Those that gradients of the planned loss flow to.
+    /// The parameters that gradients of the planned loss flow to.
     pub(super) reached: Collected,
 }
 
-/// Which parameters have collected gradients since the last `zero_grad`: those with
-/// one of these flags. Kept so that the usual turn, one `backward` after each
-/// `zero_grad`, looks at no parameter.
+/// A set of parameters: those whose node has one of these flags. With it, the usual epoch, one
+/// `backward` after each `zero_grad`, looks at no parameter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Collected(pub(super) u16);
 
 impl Collected {
     pub(super) const NONE: Self = Self(0);
-    /// Those of the planned loss.
+    /// The parameters that the planned loss depends on.
     pub(super) const PLANNED: Self = Self(Node::PLANNED);
-    /// The same, and those are all there are.
+    /// Those are all parameters there are.
     pub(super) const ALL: Self = Self(Node::PLANNED | Node::NO_PARAM);
     pub(super) const WRITTEN: Self = Self(Node::WRITTEN);
-    /// Those of the planned loss as well.
+    /// Those with gradients from before, and those of the planned loss.
     pub(super) const WRITTEN_OR_PLANNED: Self = Self(Node::WRITTEN | Node::PLANNED);
 }
 
-/// The purpose that the gradients of all parameters are needed for, as the bits of what changes
-/// nothing there. (So a microcontroller needs no constants of its own for them.)
+/// The purpose that the gradients of all parameters are needed for. Its number is the bits of
+/// the `f32` that changes nothing there, so that firmware needs no table of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Purpose {

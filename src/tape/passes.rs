@@ -20,8 +20,8 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Refuses what depends on no parameter, or has another length than a gradient: a
-    /// single number, if none is given.
+    /// Fails unless a node depends on a parameter and is as long as the gradient; if none is
+    /// given, it must be a single number.
     pub(crate) fn expect_differentiable(
         &self,
         node: &Node,
@@ -61,7 +61,7 @@ impl State<'_> {
         if starts_anew {
             self.params.collected.set(self.params.reached);
         }
-        // Should an operation unwind, gradients are half done: they are forgotten.
+        // If an operation unwinds, gradients are half done, and so are forgotten.
         let collected = self.params.collected.get();
         if UNWINDS {
             self.params.collected.set(Collected::NONE);
@@ -87,8 +87,8 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Refuses what has no gradients, and plans them. A loss that is itself a parameter
-    /// has only its own to collect, and that is done here.
+    /// Fails unless the loss can be differentiated, and plans its gradients. A loss that is
+    /// itself a parameter has only its own gradient to collect, which is done here.
     #[cold]
     #[inline(never)]
     pub(super) fn prepare(&mut self, stamp: Stamp, gradient: Option<&[f32]>) -> Result<(), Failed> {
@@ -161,8 +161,8 @@ impl State<'_> {
         self.params.collected.set(Collected::NONE);
     }
 
-    /// Whether `backward` has reached every parameter, seen at a glance: if not, it
-    /// may have all the same.
+    /// True if `backward` is known to have reached every parameter. It may have if false:
+    /// `settle` looks at each.
     #[inline]
     pub(super) fn every_param_has_grad(&self) -> bool {
         self.params.collected.get() == Collected::ALL
@@ -176,7 +176,7 @@ impl State<'_> {
         self.outdated_from = id;
     }
 
-    /// After a step, what depends on parameters is older than they are.
+    /// Notes, after a step, that results that depend on parameters are older than those.
     #[inline]
     pub(super) fn outdate_results(&mut self) {
         self.outdated_from = self.outdated_from.min(self.first_trained);

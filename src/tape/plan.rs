@@ -1,4 +1,4 @@
-//! What a tape knows of the gradients of intermediate results; `planning` finds it out.
+//! The places of the gradients of intermediate results, as `planning` found them.
 
 use core::cell::Cell;
 

@@ -14,11 +14,11 @@ use crate::error::{ErrorKind, MAX_OPERANDS};
 use crate::kernel::Level;
 use crate::op::{FloatPtr, Node, NodePtr, Nodes, PassGrad};
 
-/// An operand is sent something, beside the bits of `firsts`.
+/// A bit above those of `firsts`: something is sent to the operand.
 const SENT: u32 = 1 << 8;
 
-/// Plans for a tape of so many nodes, if they are many. Known when the tape is made, so
-/// that firmware with few is linked without.
+/// The function that plans for a tape of so many nodes, if they are many. It is known when the
+/// tape is made, so that firmware with few nodes is linked without it.
 #[inline(always)]
 pub(super) fn many<'t>(nodes: usize) -> Option<PlanMany<'t>> {
     (nodes > SMALL).then_some(plan_many as PlanMany<'t>)
@@ -36,7 +36,7 @@ fn plan_many<'t>(state: &mut State<'t>, loss: NodePtr) -> Result<(), Failed> {
     Restore(state).0.make_plan_in::<Tree>(loss)
 }
 
-/// Chains what a forward pass runs: operations that are no views, in recorded order.
+/// Chains the operations that a forward pass runs, all but views, in recorded order.
 fn chain_forward(nodes: &Nodes<'_>) {
     let mut next = None;
     for ptr in nodes.ptrs().rev() {
@@ -93,7 +93,7 @@ impl State<'_> {
         while let Some(ptr) = next {
             next = self.nodes.before(ptr);
             let node = self.nodes.at(ptr);
-            // A parameter's gradient goes nowhere.
+            // From a parameter, a gradient flows nowhere.
             if node.op.is_none() || node.tensor.grad == FloatPtr::NONE {
                 continue;
             }

@@ -38,7 +38,7 @@ impl<'t> State<'t> {
             node.set(Node::PENDING);
             self.take_over = Some(Self::take_over_pending);
         }
-        // Which later results depend on it is not worth finding out: all may.
+        // All later results may depend on it: finding out which do is not worth the time.
         self.outdated_from = self.outdated_from.min(self.id(input));
         Ok(())
     }
@@ -117,7 +117,7 @@ impl<'t> State<'t> {
         }
         self.clear_pending();
         if result.is_err() {
-            // These shapes were accepted before.
+            // The rules have accepted these shapes before, and cannot fail.
             let _ = self.run_shape_rules();
         }
         self.take_over = None;
@@ -130,7 +130,7 @@ impl<'t> State<'t> {
         }
     }
 
-    /// Exchanges the data of inputs and those that are to come.
+    /// Exchanges the data that inputs show for those that wait.
     pub(super) fn exchange_pending(&mut self) {
         for node in self.nodes.iter_mut() {
             if node.has(Node::PENDING) {
@@ -164,7 +164,7 @@ impl<'t> State<'t> {
         let shape = self.infer_shape(op, operands, count.count(), ptr)?;
         let len = shape.numel();
         if self.nodes.at(ptr).has(Node::VIEW) {
-            // It gets its source's values.
+            // A view shows the values of its source.
             let [source, ..] = operands;
             self.expect_view(source, &shape)?;
         } else if len > cap {
@@ -181,7 +181,7 @@ impl<'t> State<'t> {
     }
 }
 
-/// Inputs that show what they waited for. If a shape rule unwinds, that is undone.
+/// Inputs that show the data that waited. If a shape rule unwinds, that is undone.
 struct Exchanged<'a, 't>(&'a mut State<'t>);
 
 impl Drop for Exchanged<'_, '_> {
@@ -192,8 +192,8 @@ impl Drop for Exchanged<'_, '_> {
     }
 }
 
-/// One by one and unseen by the compiler, which would call `memcpy` instead: a library
-/// of its own on a microcontroller, for something that is seldom done.
+/// Copies one by one. `black_box` hides that from the compiler, which would link `memcpy` for
+/// it: some 400 bytes of a microcontroller's flash, for something that is seldom done.
 #[cold]
 fn copy(from: &[f32], to: &mut [f32]) {
     for (to, x) in to.iter_mut().zip(from) {

@@ -22,7 +22,7 @@ const MAX_ELEMENTS: u32 = u32::MAX;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaf {
     Constant,
-    /// Trainable.
+    /// It is trainable.
     Param,
 }
 
@@ -35,12 +35,14 @@ impl Leaf {
     }
 }
 
-/// What a leaf starts with, by position. Not generic: one copy of the code around it.
+/// Gives a leaf its first value at each position. A trait object, so that the code around it
+/// is there once.
 pub(super) type Value<'a> = &'a mut dyn FnMut(usize) -> f32;
 
 impl<'t> State<'t> {
-    /// A leaf in the arena, `values` being the slice that `value` reads, if it reads one.
-    /// (Apart, and not either of the two: firmware without one is linked without it.)
+    /// A leaf in the arena. `values` is the slice that `value` reads, if it reads one: there are
+    /// two arguments because firmware that has no such slice is linked without the check of its
+    /// length.
     pub(super) fn add(
         &mut self,
         leaf: Leaf,
@@ -62,7 +64,7 @@ impl<'t> State<'t> {
             }
             Leaf::Param => {
                 let place = self.params.floats;
-                // Gradients already collected move.
+                // Gradients that are collected move up, behind the longer parameters.
                 if self.params.collected.get() != Collected::NONE {
                     move_up(self.floats.part(place, place + len), len);
                     if self.params.collected.get() == Collected::ALL {
@@ -80,7 +82,7 @@ impl<'t> State<'t> {
         if !Level::SCARCE_FLASH
             && let Some(values) = values
         {
-            // Without a call for each of them.
+            // Copied at once, without a call for each number.
             to.zip(values).for_each(|(to, x)| *to = *x);
         } else {
             to.enumerate().for_each(|(i, to)| *to = value(i));
@@ -89,7 +91,7 @@ impl<'t> State<'t> {
         Ok(stamp)
     }
 
-    /// Data that stay where they are.
+    /// A leaf whose data stay with the user.
     pub(super) fn add_input(
         &mut self,
         data: &'t [f32],
@@ -189,9 +191,9 @@ impl<'t> State<'t> {
                 &[],
             ));
         }
-        // Until it is pushed, the node is not in use.
+        // The node is filled first, and in use from `push` on.
         let (id, ptr) = match self.reserve(0) {
-            // Another reason says more.
+            // Another mistake in the call is worth more to the user than a full arena.
             Err(_) if !Level::SCARCE_FLASH => return Err(self.fail_full(tape, op, vars, attrs)),
             ptr => (self.nodes.len(), ptr?),
         };
@@ -247,7 +249,8 @@ impl<'t> State<'t> {
         Ok(stamp)
     }
 
-    /// Refuses an operation for which there is no node: for that, or for what else is wrong.
+    /// Says why an operation that no node is left for fails: its own mistake, if it has one, or
+    /// else that there is no node.
     #[cold]
     #[inline(never)]
     pub(super) fn fail_full(
@@ -316,7 +319,7 @@ impl<'t> State<'t> {
             why,
             operands: Operands::default(),
         };
-        // Where it is: an error is too large to be passed around while it is made.
+        // Filled in place, because an error is too large to be passed around.
         if let ErrorKind::Shape { operands, .. } = &mut kind {
             operands.set(shapes);
         }
@@ -324,8 +327,8 @@ impl<'t> State<'t> {
     }
 }
 
-/// A state whose last node is not computed yet. If what comes from outside unwinds
-/// meanwhile, it is dropped, and the tape is as before.
+/// A state whose last node is not computed yet. If code from outside unwinds meanwhile, the node
+/// is dropped, and the tape is as before.
 struct Last<'a, 't> {
     state: &'a mut State<'t>,
     floats_peak: usize,
@@ -350,7 +353,8 @@ impl Drop for Last<'_, '_> {
     }
 }
 
-/// Moves numbers `by` places up, what was there being lost; as [`copy`] does.
+/// Moves numbers `by` places up and loses the last `by`; one by one, because `memmove` would be
+/// linked for it, which is seldom done.
 #[cold]
 #[inline(never)]
 fn move_up(floats: &mut [f32], by: usize) {

@@ -22,7 +22,7 @@ impl State<'_> {
             move_down(grads.unwrap_or_default(), old_params - params);
         }
 
-        // Leaves are never outdated, except inputs that wait for other data.
+        // Results may be outdated, and inputs that wait for other data. Other leaves never are.
         let kept = self.nodes.iter().enumerate();
         let outdated = kept
             .skip(self.outdated_from)
@@ -47,7 +47,7 @@ impl State<'_> {
             if node.has(Node::PARAM) {
                 self.params.floats -= node.len();
             } else if !node.has(Node::BORROWED | Node::VIEW) {
-                // The first values dropped stand highest.
+                // Values stand the higher, the earlier they were recorded.
                 let end = self.floats.place(node.tensor.values) + node.cap as usize;
                 self.bottom = self.bottom.max(end + usize::from(node.saved));
             }
@@ -64,13 +64,14 @@ impl State<'_> {
         }
     }
 
-    /// Before what is in use becomes less.
+    /// Notes how much was in use at most, before that becomes less.
     pub(super) fn note_peak(&mut self) {
         self.floats_peak = self.floats_peak.max(self.used() + self.plan.floats);
     }
 }
 
-/// Moves them down.
+/// Moves numbers `by` places down and loses the first `by`; one by one, because `memmove` would
+/// be linked for it, which is seldom done.
 #[cold]
 fn move_down(floats: &mut [f32], by: usize) {
     let floats = Cell::from_mut(floats).as_slice_of_cells();

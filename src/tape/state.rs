@@ -1,4 +1,4 @@
-//! What a tape keeps, and how it records, replays and differentiates.
+//! The state of a tape: its memory, and what it knows of it.
 //!
 //! # Memory
 //!
@@ -11,13 +11,19 @@
 //!
 //! Parameters stay contiguous, and so do their gradients: an optimizer sees two flat
 //! slices. Values of constants and results stay where they were put. A backward pass
-//! keeps the gradients of intermediate results between the two; `plan`, in a file of
-//! its own, gives each a place from the moment the first operation adds to it until its own operation has
-//! read it, so that buffers are shared.
+//! keeps the gradients of intermediate results between the two; `planning` gives each a place
+//! from the moment the first operation adds to it until its own operation has read it, so that
+//! buffers are shared.
 //!
-//! What is written is always apart from what is read, and where it is, is kept in the
-//! nodes, which also know those of their operands (see `op::lend`): `plan` finds the
-//! gradients, and a pass takes them as they stand.
+//! Numbers that are written are always apart from those that are read. Each node keeps pointers
+//! to its own and to the nodes of its operands (see `op::lend`): planning finds a place for the
+//! gradients, and a pass takes all of them as they stand.
+//!
+//! # Files
+//!
+//! The state owns a [`Plan`], [`Params`] and a [`Failure`], which know nothing of it. What is
+//! done with a state has a file for each job: `record`, `rewind`, `rebind`, `planning`,
+//! `passes` and `stream`. Only `record` knows variables, and only `mod` and `access` the tape.
 
 use core::cell::Cell;
 use core::ops::Range;
@@ -31,19 +37,18 @@ use crate::error::ErrorKind;
 use crate::op::{Floats, Node, NodePtr, Nodes, Stamp, Stamps};
 use crate::shape::Shape;
 
-/// So that no sum of two lengths overflows a 32-bit `usize`.
+/// The most floats a tape uses: no sum of two lengths overflows a 32-bit `usize`.
 pub(super) const MAX_FLOATS: usize = 1 << 30;
 
-/// So that half of a stamp is left for generations, and planning can count to as many
-/// in 16 bits, from one on.
+/// The most nodes a tape uses: their numbers take 16 bits, also from 1 on as in planning, which
+/// leaves half of a stamp for generations.
 const MAX_NODES: usize = (1 << 16) - 1;
 
-/// Behind every node.
+/// A number greater than that of every node: no operation is outdated, or trained.
 pub(super) const NEVER: usize = usize::MAX;
 
-/// Whether what comes from outside, such as a shape rule or an optimizer, can be left by
-/// a panic that somebody catches. Where it cannot, as on microcontrollers, being ready
-/// for it costs nothing.
+/// True if a panic in code from outside, such as a shape rule or an optimizer, may be caught,
+/// so that the tape must be ready for it. On microcontrollers that costs nothing: false.
 pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 
 pub(crate) struct State<'t> {
@@ -194,19 +199,19 @@ impl<'t> State<'t> {
         self.fail(ErrorKind::Unused { param, shape })
     }
 
-    /// Where a parameter's gradient stands.
+    /// The place of a parameter's gradient among the floats.
     pub(super) fn grad_range(&self, param: &Node) -> Range<usize> {
         let start = self.params.floats + self.floats.place(param.tensor.values);
         start..start + param.len()
     }
 
-    /// Where all of them stand.
+    /// The gradients of all parameters.
     pub(super) fn grads(&self) -> &[f32] {
         let end = 2 * self.params.floats;
         self.floats.get(self.params.floats..end).unwrap_or_default()
     }
 
-    /// Floats that must stay.
+    /// The floats that must stay: all in use but the gradients of intermediate results.
     pub(super) fn used(&self) -> usize {
         2 * self.params.floats + (self.floats.len() - self.bottom)
     }

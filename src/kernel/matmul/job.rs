@@ -1,4 +1,4 @@
-//! What a product is computed of, and the way to go through it.
+//! The factors of a product, and the way to go through them.
 
 use super::super::Acc;
 use super::scalar;
@@ -40,7 +40,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The same without vectors.
+    /// The job for the scalar routine.
     pub(super) fn for_scalar(&self) -> scalar::Job<'a> {
         let [m, k, n] = self.sizes;
         scalar::Job {

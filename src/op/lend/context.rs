@@ -1,4 +1,4 @@
-//! What an operation is lent while a pass runs it.
+//! The slices that an operation is lent while a pass runs it.
 //!
 //! See the [module above](super) for what makes that sound.
 
@@ -90,7 +90,7 @@ impl<'a> Forward<'a> {
     }
 
     /// The numbers kept for `backward`, to write: as many numbers as
-    /// [`Op::saves`](super::Op::saves) says.
+    /// [`Op::saves`](super::super::Op::saves) says.
     pub fn saved(&mut self) -> &mut [f32] {
         // SAFETY: behind the result, and nothing else is lent for writing while `self`
         // is borrowed; the node is an operation's and no view.
@@ -224,7 +224,7 @@ impl<'a> Backward<'a> {
 
     /// The gradient of the result, to be changed before it is sent on: what it is
     /// worth before the last step of an operation that has several. For one that
-    /// does not pass it on as it is ([`Op::passes_grad`](super::Op::passes_grad)).
+    /// does not pass it on as it is ([`Op::passes_grad`](super::super::Op::passes_grad)).
     #[inline(always)]
     pub fn output_grad(&mut self) -> &mut [f32] {
         // SAFETY: planned, so within the arena and apart from all values; nothing else

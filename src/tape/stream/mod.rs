@@ -120,7 +120,7 @@ impl<'t> Tape<'t> {
             rows = Some(found);
             most = most.min(recorded);
         }
-        // Without data there is no row.
+        // `data` may be empty.
         let rows = rows.ok_or_else(|| fail_data(&state, 0, [0, 0], None))?;
 
         let odd = rows.checked_rem(most).unwrap_or(0);
@@ -183,8 +183,8 @@ impl<'t> Tape<'t> {
         Ok(mean.total())
     }
 
-    /// Refuses what does not fit, while nothing has changed: with as many rows as the
-    /// first micro-batch has, and with as many as the others.
+    /// Tries the number of rows of the first micro-batch, and that of the others, and fails
+    /// while nothing has changed if either does not fit.
     #[cold]
     #[inline(never)]
     fn try_batches(
@@ -203,7 +203,7 @@ impl<'t> Tape<'t> {
         };
         let lens = [most, first];
         let has_others = rows > first && first != most;
-        // Whether there is room for totals as well is known of no present plan.
+        // No present plan knows whether there is room for totals as well.
         let trials = match has_others {
             true if !needs_totals && is_ready(state, most) => lens.get(1..),
             true => lens.get(..),
@@ -250,7 +250,7 @@ impl Drop for HalfDone<'_, '_> {
     }
 }
 
-// Out of line: an error on the stack would be there as long as the data are used.
+// Out of line, or every stream of data would have room for an error on its stack.
 #[cold]
 #[inline(never)]
 fn fail_data(
@@ -283,7 +283,8 @@ struct Compensated {
 
 impl Compensated {
     fn add(&mut self, x: f32) {
-        // The loss is exact if the smaller is carried over to the larger.
+        // Rounding takes a number that `carry` finds exactly if the smaller one is added to the
+        // larger.
         let (mut large, mut small) = if self.sum.abs() >= x.abs() {
             (self.sum, x)
         } else {

@@ -16,7 +16,7 @@ use crate::error::ErrorKind;
 use crate::kernel::compensated::carry_all;
 
 impl State<'_> {
-    /// Refuses totals beside what is planned, if there is no room for them.
+    /// Fails if there is no room for totals beside the planned gradients.
     pub(super) fn expect_room_for_totals(&self) -> Result<(), Failed> {
         let needed = self.used() + self.plan.floats + self.params.floats;
         let capacity = self.floats.len();
@@ -36,7 +36,7 @@ impl State<'_> {
         let (_, totals) = self.grads_and_totals();
         totals.fill(-0.0);
         if self.params.collected.get() != Collected::NONE {
-            // Micro-batches should not round what is large already.
+            // Gradients that are large already would lose digits of every micro-batch.
             self.mark_written();
             self.carry_grads();
         }

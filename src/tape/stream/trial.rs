@@ -58,10 +58,10 @@ impl<'t> State<'t> {
             outdated_from: self.outdated_from,
         };
         if before.collected != Collected::NONE {
-            // The present plan takes with it what it knows of them.
+            // Their parameters must be marked before the present plan is forgotten.
             self.mark_written();
         }
-        // Until the end, shapes are in doubt.
+        // If a shape rule unwinds, the next replay finds all shapes again.
         self.take_over = Some(Self::take_over_pending);
         self.outdated_from = 0;
 
@@ -74,7 +74,7 @@ impl<'t> State<'t> {
             if needs_totals {
                 match fits {
                     Ok(()) => fits = tried.0.expect_room_for_totals(),
-                    // It names what it takes without them.
+                    // The error names the floats that are needed without totals.
                     Err(_) => totals = tried.0.params.floats,
                 }
             }
@@ -100,7 +100,7 @@ impl<'t> State<'t> {
 
         let failure = self.failure.clone();
         self.give_back();
-        // These shapes were accepted before.
+        // The rules have accepted these shapes before, and cannot fail.
         let _ = self.run_shape_rules();
         self.plan.forget();
         let planned = self.nodes.ptr(self.stamps.id(before.planned));
