@@ -201,7 +201,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
             Said::Wrong => f32::NAN,
             Said::Class(class, weight) => {
                 let norm = self.norm(start);
-                let x = xs.clone().nth(class).unwrap_or(f32::NAN);
+                let x = self.rows.at(self.x, start, class);
                 let loss = 0.0 - own * (weight * norm.ln(x));
                 if each == 0.0 {
                     // Nothing is multiplied: a class that is impossible has a logarithm

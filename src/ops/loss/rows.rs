@@ -41,14 +41,20 @@ impl Rows {
 
     /// The elements of a row, from the place of the first.
     pub(super) fn row(self, x: &[f32], start: usize) -> impl Iterator<Item = f32> + Clone {
-        let row = x.get(start..).unwrap_or_default().iter();
-        row.step_by(self.inner.max(1)).take(self.classes).copied()
+        (0..self.classes).map(move |class| self.at(x, start, class))
+    }
+
+    /// An element of a row.
+    pub(super) fn at(self, x: &[f32], start: usize, class: usize) -> f32 {
+        let place = start + class * self.inner;
+        x.get(place).copied().unwrap_or(f32::NAN)
     }
 
     /// The elements of a row, to be changed.
     pub(super) fn row_mut(self, x: &mut [f32], start: usize) -> impl Iterator<Item = &mut f32> {
-        let row = x.get_mut(start..).unwrap_or_default().iter_mut();
-        row.step_by(self.inner.max(1)).take(self.classes)
+        let after = x.get_mut(start..).unwrap_or_default();
+        let row = after.chunks_mut(self.inner.max(1)).take(self.classes);
+        row.filter_map(|chunk| chunk.first_mut())
     }
 
     /// The class that a target says; `None` for none that there is: neither a whole number
