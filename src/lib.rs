@@ -232,7 +232,7 @@
 //!
 //! ```text
 //! train  →  calibrate  →  least_squares, optim  →  function, ops  →  tape  →  op  →  shape, error
-//!                                                           ↘ kernel
+//!                   ↘           ↘ record  →  shape        ↘ kernel
 //! ```
 //!
 //! | | |
@@ -243,6 +243,7 @@
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
 //! | [`optim`] | PyTorch's optimizers and schedules |
+//! | [`record`] | parameters, optimizers and schedules as bytes: training is saved and resumed |
 //! | [`least_squares`] | Levenberg–Marquardt, with standard errors |
 //! | [`calibrate`] | readings of sensors: scales, curves, decimal numbers |
 //! | [`train`] | on the desktop: data, fitting, validation, reports, pictures |
