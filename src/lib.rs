@@ -239,6 +239,7 @@
 //! → tape, var
 //! → op
 //! → kernel, error
+//! → record
 //! → shape, random
 //! ```
 //!
@@ -250,6 +251,7 @@
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
 //! | [`optim`] | PyTorch's optimizers and schedules |
+//! | [`record`] | parameters, optimizers and schedules as bytes: training is saved and resumed |
 //! | [`least_squares`] | Levenberg–Marquardt, with standard errors |
 //! | [`calibrate`] | readings of sensors: scales, curves, decimal numbers |
 //! | [`train`] | on the desktop: data, fitting, validation, reports, pictures |

@@ -12,7 +12,7 @@
 //! of the caller's, or on the heap with the feature `std`. All are spelled alike:
 //! `Adam::<2>::new(lr)` has room for two parameters inline,
 //! `Adam::with_state(lr, &mut floats)` and `Adam::on_heap(lr, 2)` have it elsewhere. State
-//! can be kept and restored: [`Stateful`]. How learning rates go from epoch to epoch is in
+//! can be kept and restored: [`Stateful`], as bytes in a [`record`](crate::record). How learning rates go from epoch to epoch is in
 //! [`schedule`]; [`ParamGroups`] gives each part of the parameters its own optimizer, and
 //! [`Tape::clip_grad_norm`] and [`Tape::clip_grad_value`] shorten gradients.
 //!

@@ -11,6 +11,74 @@
 //! or something behind it, is refused with a word. One of another version is refused as
 //! well, and not guessed at.
 
+//!
+//! A record holds whatever it is given: calibrations
+//! ([`calibrate::Calibration`](crate::calibrate::Calibration)), parameters by name and shape
+//! ([`Writer::params`], [`Record::load_params`]), and the state of optimizers, searches,
+//! schedules and fits ([`Writer::state_dict`], [`Record::load_state_dict`]). A checkpoint is
+//! a few calls:
+//!
+//! ```
+//! use baregrad::optim::schedule::{CosineAnnealingLr, Scheduler};
+//! use baregrad::optim::{Adam, Stateful};
+//! use baregrad::record::{Record, Writer};
+//! use baregrad::{Arena, Tape, Var};
+//!
+//! /// A model, its optimizer and its schedule.
+//! struct Run<'t> {
+//!     tape: &'t Tape<'t>,
+//!     w: Var<'t>,
+//!     loss: Var<'t>,
+//!     adam: Adam<1>,
+//!     rates: Scheduler<CosineAnnealingLr>,
+//! }
+//!
+//! impl<'t> Run<'t> {
+//!     fn new(tape: &'t Tape<'t>) -> Self {
+//!         let w = tape.param(&[0.0], []);
+//!         let loss = (w * tape.input(&[1.0, 2.0], [2]) - tape.input(&[2.0, 4.0], [2])).square().mean();
+//!         let mut adam = Adam::new(0.1);
+//!         let rates = Scheduler::new(CosineAnnealingLr::new(100), &mut adam);
+//!         Run { tape, w, loss, adam, rates }
+//!     }
+//!
+//!     fn epoch(&mut self) -> Result<(), baregrad::Error> {
+//!         self.tape.zero_grad();
+//!         self.tape.replay()?;
+//!         self.tape.backward(self.loss)?;
+//!         self.tape.step(&mut self.adam)?;
+//!         self.rates.step(&mut self.adam);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let mut bytes = [0; 1024];
+//! let mut arena = Arena::<64, 16>::new();
+//! let tape = arena.tape();
+//! let mut run = Run::new(&tape);
+//! for _ in 0..30 {
+//!     run.epoch()?;
+//! }
+//! let mut checkpoint = Writer::new(&mut bytes);
+//! checkpoint.params("model", &[("w", run.w)])?;
+//! checkpoint.state_dict("optimizer", &mut run.adam, 1)?;
+//! checkpoint.state_dict("scheduler", &mut run.rates, 0)?;
+//! let checkpoint = checkpoint.finish()?;
+//! run.epoch()?;
+//!
+//! // In another process, or on another machine.
+//! let mut arena = Arena::<64, 16>::new();
+//! let tape = arena.tape();
+//! let mut resumed = Run::new(&tape);
+//! let checkpoint = Record::read(checkpoint)?;
+//! checkpoint.load_params("model", &[("w", resumed.w)])?;
+//! checkpoint.load_state_dict("optimizer", &mut resumed.adam, 1)?;
+//! checkpoint.load_state_dict("scheduler", &mut resumed.rates, 0)?;
+//! resumed.epoch()?;
+//! assert_eq!(resumed.w.value()?[0].to_bits(), run.w.value()?[0].to_bits());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 use core::fmt;
 
 use crate::shape::{MAX_RANK, Shape};

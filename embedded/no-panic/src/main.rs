@@ -37,8 +37,8 @@ use baregrad::optim::schedule::{
     MultiStepLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Schedule, Scheduler, StepLr,
 };
 use baregrad::optim::{
-    Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, NAdam, Optimizer, OptimizerError,
-    ParamGroups, RAdam, RmsProp, Rprop, Search, Sgd, SparseAdam, Stateful,
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, LoadError, NAdam, Optimizer,
+    OptimizerError, ParamGroups, RAdam, RmsProp, Rprop, Search, Sgd, SparseAdam, Stateful,
 };
 use baregrad::random::{self, RandomError, Rng};
 use baregrad::{Arena, Error, Shape, ShapeError, Tape, Usage, Var};
@@ -285,6 +285,7 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
     tape.rebind(x, black_box(data))?;
     black_box(tape.backward_over(loss, black_box(&[(x, data)]))?);
     tape.write(w, black_box(data))?;
+    black_box(keep_params(black_box(&[("w", w)])).is_err());
     tape.replay()?;
 
     black_box((loss.item()?, w.has_grad(), w.shape(), w.requires_grad()));
@@ -366,6 +367,11 @@ fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
         let fit = fit.epochs(black_box(9)).validation(validation);
         let mut fit = black_box(fit.early_stopping(early));
         black_box(fit.poll(&mut Sgd::new(0.1)).is_err());
+        let mut sgd = Sgd::new(0.1);
+        let mut rates = Scheduler::new(StepLr::new(size() as u32), &mut sgd);
+        black_box(fit.poll_scheduled(&mut sgd, &mut rates).is_err());
+        black_box(fit.poll_search(&mut Lbfgs::<16, 2>::new(1.0)).is_err());
+        black_box(keep_and_restore(&mut fit).is_err());
         fit.stop();
         black_box((fit.epoch(), fit.losses(), fit.best()));
     }
@@ -523,6 +529,7 @@ fn more_optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
             size(),
             black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
         )?;
+        black_box(keep_and_restore(optimizer).is_err());
     }
     let mut memory = black_box([0.0; 100]);
     let mut search = black_box(Lbfgs::with_state(x, size(), &mut memory).strong_wolfe());
@@ -536,6 +543,34 @@ fn more_optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
         size(),
         black_box(&mut |_, numbers: &mut [f32]| numbers.fill(x)),
     )
+}
+
+/// The state of whatever has one, to a record and back.
+#[inline(never)]
+fn keep_and_restore(state: &mut dyn Stateful) -> Result<(), LoadError> {
+    let mut bytes = [0; 512];
+    let mut writer = Writer::new(black_box(&mut bytes[..]));
+    writer.state_dict(black_box("state"), state, size())?;
+    if let Ok(bytes) = writer.finish() {
+        if let Ok(record) = Record::read(black_box(bytes)) {
+            record.load_state_dict(black_box("state"), state, size())?;
+        }
+    }
+    Ok(())
+}
+
+/// Variables, to a record and back.
+#[inline(never)]
+fn keep_params(params: &[(&str, Var<'_>)]) -> Result<(), LoadError> {
+    let mut bytes = [0; 128];
+    let mut writer = Writer::new(black_box(&mut bytes[..]));
+    writer.params(black_box("model"), params)?;
+    if let Ok(bytes) = writer.finish() {
+        if let Ok(record) = Record::read(black_box(bytes)) {
+            record.load_params(black_box("model"), params)?;
+        }
+    }
+    Ok(())
 }
 
 /// Schedules of any epoch.
@@ -563,6 +598,7 @@ fn schedules() {
         scheduler.step(&mut sgd);
         scheduler.visit_state(black_box(&mut |_, numbers: &mut [f32]| numbers.fill(0.5)));
         scheduler.step_with(black_box(0.5), &mut sgd);
+        black_box(keep_and_restore(&mut scheduler).is_err());
     }
 }
 
