@@ -754,8 +754,8 @@ fn robust_fits_are_scipys() {
         assert!(solution.is_converged(), "{loss:?}: {}", solution.status());
         let plain = LevenbergMarquardt::new([5.4, -17.0]).run(&Robust::new(&problem, loss, 3.0));
         assert_eq!(plain.params(), solution.params());
-        for k in 0..2 {
-            near(solution.params()[k], expected[k], 2e-4);
+        for (found, expected) in solution.params().into_iter().zip(expected) {
+            near(found, expected, 2e-4);
         }
     }
 }

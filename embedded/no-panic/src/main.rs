@@ -28,7 +28,10 @@ use baregrad::function::{
 };
 use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
-use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
+use baregrad::least_squares::{
+    Counts, CurveFit, FitRows, LevenbergMarquardt, Loss, Problem, Recorded, Restarted, RobustFit,
+    Rows, Sample,
+};
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::loss::{BceWithLogitsLoss, Criterion, CrossEntropyLoss, NllLoss, Reduction};
 use baregrad::ops::{self, Args, Build};
@@ -52,6 +55,7 @@ fn run() -> i32 {
     let out = black_box(&mut out[..]);
     let failures = [
         tape(data, out).is_err(),
+        least_squares(data),
         borrowed_storage(data, out).is_err(),
         optimizers(data, out).is_err(),
         more_optimizers(data, out).is_err(),
@@ -112,6 +116,43 @@ impl models::Visitor for EveryModel {
         black_box((solution.covariance(), solution.standard_error_of(&p)));
         black_box(solver.run(&problem.in_pairs().low(rows, &p)));
     }
+}
+
+/// Bounds, losses, and rows from anywhere, of a model that is linear and of one that is not.
+fn least_squares(data: &[f32]) -> bool {
+    fn all<R: Problem<3> + ?Sized>(problem: &R) {
+        let start = black_box([0.5; 3]);
+        let mut bounded = LevenbergMarquardt::new(start)
+            .bounds(start, black_box([1.0; 3]))
+            .fixed(black_box([false; 3]));
+        black_box(bounded.run(problem).held());
+        for loss in [Loss::Huber, Loss::SoftL1, Loss::Cauchy, Loss::Tukey] {
+            let fit = RobustFit::new(start, black_box(loss)).run(problem);
+            black_box(fit.outliers(problem, 3.0).count());
+        }
+    }
+    fn from_anywhere<D: Rows<1>>(rows: D) {
+        let rows = black_box(FitRows::new(models::Quadratic, rows));
+        black_box(LevenbergMarquardt::new(black_box([0.5; 3])).run(&rows));
+    }
+    all(&CurveFit::<_, 1>::new(models::Quadratic, data, data));
+    all(&CurveFit::<_, 1>::new(models::Logistic, data, data).in_pairs());
+    let counts = black_box(&[1_i16; 9][..]);
+    from_anywhere(Counts::<1>::new(counts, [0.1], counts, 0.5));
+    from_anywhere(Restarted::new(data.iter().map(|x| Sample {
+        x: [*x],
+        y: *x,
+        weight: 1.0,
+    })));
+    let mut arena = Arena::<64, 8>::new();
+    let tape = arena.tape();
+    let (x, p) = (tape.constant(&[0.0], [1]), tape.param(&[0.0; 3], [3]));
+    let row = |i: usize| {
+        tape.write(x, &[i as f32])?;
+        Ok(0.0)
+    };
+    all(&Recorded::new((x * p).sum(), black_box(&[p]), size(), row));
+    tape.error().is_some()
 }
 
 /// A model as one operation, all of whose operands are trained.
