@@ -19,8 +19,8 @@ pub(super) const PROBABILITIES: Entry = Entry::pair("cross_entropy_probabilities
 pub(super) fn classes_in_turn(x: Var<'_>) -> Var<'_> {
     let shape = x.shape();
     let axis = super::rows::axis_of(&shape);
-    let classes = shape.dim(axis).max(1);
-    let class = |row: usize| (row % classes) as f32;
+    let classes = shape.dim(axis);
+    let class = |row: usize| row.checked_rem(classes).unwrap_or_default() as f32;
     x.tape().constant_from_fn(shape.without(axis), class)
 }
 
