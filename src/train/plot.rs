@@ -30,7 +30,9 @@ use std::sync::Once;
 use std::vec::Vec;
 
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::coord::ranged1d::{
+    AsRangedCoord, KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter,
+};
 use plotters::prelude::*;
 
 use super::history::{Epoch, History};
@@ -133,6 +135,29 @@ pub fn losses(
     runs: &[(&str, &History)],
 ) -> Result<(), PlotError> {
     draw(path.as_ref(), Losses { title, runs })
+}
+
+/// Draws losses by epoch from the first on, each a curve with its name, on logarithmic axes:
+/// a panel for each list of them, two beside each other.
+///
+/// ```
+/// use baregrad::train::plot;
+///
+/// let (fast, slow) = ([1.0, 0.1, 0.01], [1.0, 0.9, 0.8, 0.7]);
+/// let file = std::env::temp_dir().join("baregrad-curves.svg");
+/// plot::curves(&file, "Two ways down", &[&[("fast", &fast[..]), ("slow", &slow[..])]])?;
+/// assert!(std::fs::read_to_string(&file)?.contains("slow"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// The file cannot be written, or ends in neither `.svg` nor `.png`.
+pub fn curves(
+    path: impl AsRef<Path>,
+    title: &str,
+    panels: &[&[(&str, &[f32])]],
+) -> Result<(), PlotError> {
+    draw(path.as_ref(), Panels { title, panels })
 }
 
 /// What can be drawn anywhere.
@@ -465,11 +490,12 @@ impl Picture for Losses<'_> {
         let validation: Vec<Curve> = self.curves(|epoch| epoch.validation_loss);
         let area = area.margin(4 * PX, 0, 0, 0);
         let rest = area.titled(self.title, text(20))?;
+        let axis = |epochs: Range<f64>| Axis::new(&epochs, 10);
         if self.runs.len() > 1 {
             let (upper, lower) = rest.split_vertically((50).percent());
             let legend = SeriesLabelPosition::LowerLeft;
-            loss_panel(&upper, "training loss", &training, Some(legend))?;
-            return loss_panel(&lower, "validation loss", &validation, None);
+            loss_panel(&upper, "training loss", &training, Some(legend), axis)?;
+            return loss_panel(&lower, "validation loss", &validation, None, axis);
         }
         let named = |name: &'static str, i: usize, curves: Vec<Curve>| {
             curves.into_iter().map(move |curve| Curve {
@@ -482,7 +508,46 @@ impl Picture for Losses<'_> {
             .chain(named("validation", 1, validation))
             .collect();
         let legend = SeriesLabelPosition::UpperRight;
-        loss_panel(&rest, "loss", &both, Some(legend))
+        loss_panel(&rest, "loss", &both, Some(legend), axis)
+    }
+}
+
+struct Panels<'a> {
+    title: &'a str,
+    panels: &'a [&'a [(&'a str, &'a [f32])]],
+}
+
+impl Picture for Panels<'_> {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn
+    where
+        B::ErrorType: 'static,
+    {
+        let area = area.margin(4 * PX, 0, 0, 0);
+        let rest = area.titled(self.title, text(20))?;
+        let columns = self.panels.len().clamp(1, 2);
+        let areas = rest.split_evenly((self.panels.len().div_ceil(columns).max(1), columns));
+        let count: usize = self.panels.iter().map(|curves| curves.len()).sum();
+        let most = (CURVES / count.max(1) / 2).min(CURVE);
+        for (area, curves) in areas.iter().zip(self.panels) {
+            let curve = |(i, (name, losses)): (usize, &(&str, &[f32]))| {
+                let epochs = losses.iter().enumerate();
+                let points: Vec<(f64, f64)> = epochs
+                    .filter(|(_, loss)| **loss > 0.0 && loss.is_finite())
+                    .map(|(i, loss)| ((i + 1) as f64, f64::from(*loss)))
+                    .collect();
+                Curve {
+                    name: name.to_string(),
+                    colour: colour(i),
+                    points: extremes(&points, most),
+                    at_once: at_once(points.len(), most),
+                }
+            };
+            let curves: Vec<Curve> = curves.iter().enumerate().map(curve).collect();
+            let legend = SeriesLabelPosition::LowerLeft;
+            let axis = |epochs: Range<f64>| epochs.log_scale();
+            loss_panel(area, "loss", &curves, Some(legend), axis)?;
+        }
+        Ok(())
     }
 }
 
@@ -513,14 +578,16 @@ impl Losses<'_> {
     }
 }
 
-fn loss_panel<B: DrawingBackend>(
+fn loss_panel<B: DrawingBackend, X: AsRangedCoord<Value = f64>>(
     area: &DrawingArea<B, Shift>,
     label: &str,
     curves: &[Curve],
     legend: Option<SeriesLabelPosition>,
+    x_axis: impl FnOnce(Range<f64>) -> X,
 ) -> Drawn
 where
     B::ErrorType: 'static,
+    X::CoordDescType: ValueFormatter<f64>,
 {
     let all = || curves.iter().flat_map(|curve| &curve.points);
     let last = all().map(|(epoch, _)| *epoch).fold(2.0, f64::max);
@@ -543,7 +610,7 @@ where
         .margin_right(30 * PX)
         .x_label_area_size(44 * PX)
         .y_label_area_size(72 * PX)
-        .build_cartesian_2d(Axis::new(&epochs, 10), losses)?;
+        .build_cartesian_2d(x_axis(epochs), losses)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
