@@ -15,7 +15,7 @@ source ./cross.sh
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 # Boards: target, core, machine of QEMU, layout in memory/, and what the self-test
-# leaves out there, for want of flash (all of it is 660 KiB, 190 of them `model-nodes`) or
+# leaves out there, for want of flash (without `every-optimizer` it is 660 KiB, 190 of them `model-nodes`) or
 # RAM (stack: 35 KiB for `sine`, 125 for `programs`, 15 for `kernels`, 12 for
 # `sine-parts`). A board whose flash does not hold it at once has another line with what
 # the next firmware does, behind a `+`: what is on none of its lines has no room at all.
@@ -28,18 +28,19 @@ boards=(
     "thumbv7em-none-eabihf         Cortex-M4F  netduinoplus2     stm32f405  -"
     "thumbv7em-none-eabihf         Cortex-M7   mps2-an500        mps2       -"
     "thumbv8m.main-none-eabihf     Cortex-M33  mps2-an505        an505      -"
-    "thumbv8m.main-none-eabihf     Cortex-M55  mps3-an547        an547      model-nodes,statistics"
+    "thumbv8m.main-none-eabihf     Cortex-M55  mps3-an547        an547      model-nodes,statistics,every-optimizer,nist-small,nist"
     "riscv32imac-unknown-none-elf  RV32IMAC    virt              virt       -"
     "riscv32imafc-unknown-none-elf RV32IMAFC   virt              virt       -"
     "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   +more-optimizers,every-optimizer,searches,schedules"
     "thumbv7m-none-eabi            Cortex-M3   lm3s6965evb       lm3s6965   +more-optimizers,every-optimizer,schedules"
     "thumbv7m-none-eabi            Cortex-M3   stm32vldiscovery  stm32f100  +every-optimizer"
     "thumbv7m-none-eabi            Cortex-M3   stm32vldiscovery  stm32f100  +searches"
+    "thumbv8m.main-none-eabihf     Cortex-M55  mps3-an547        an547      +every-optimizer,statistics,nist-small,nist"
 )
 
 # Boards of which there is no emulator: target, layout, what is left out.
 probed=(
-    "thumbv7em-none-eabihf nrf52833 model-nodes,statistics"
+    "thumbv7em-none-eabihf nrf52833 model-nodes,statistics,every-optimizer,nist-small,nist"
 )
 
 # Which of the self-test's features are work, in order.

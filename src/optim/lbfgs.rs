@@ -1,5 +1,14 @@
 //! L-BFGS: Newton's method with what a few steps have shown of the curvature.
 
+mod memory;
+mod pairs;
+mod strong_wolfe;
+
+use memory::{CopyChecked as _, Memory, VECTORS, move_to, scale_into};
+pub use memory::{LbfgsMemory, LbfgsStorage};
+use pairs::Pairs;
+use strong_wolfe::Point;
+
 use super::search::{Answer, Reason, Search};
 use super::{OptimizerError, Show, Stateful, Visit, halves, require};
 use crate::kernel::{self, Lanes, Map};
@@ -40,61 +49,6 @@ pub struct Lbfgs<const N: usize, const M: usize, S = LbfgsMemory<N, M>> {
     search: Machine,
     memory: S,
 }
-
-/// The memory of [`Lbfgs`]: implemented by [`LbfgsMemory`], `&mut [f32]` and, with the
-/// feature `std`, `Vec<f32>`.
-pub trait LbfgsStorage {
-    /// Lends memory for vectors, for pairs, and for two numbers for each of `history`
-    /// pairs.
-    fn lend(&mut self, history: usize) -> [&mut [f32]; 3];
-}
-
-/// Memory for [`Lbfgs`], inline.
-#[derive(Clone, Debug)]
-pub struct LbfgsMemory<const N: usize, const M: usize> {
-    vectors: [[f32; N]; VECTORS],
-    pairs: [[[f32; N]; 2]; M],
-    scalars: [[f32; 2]; M],
-}
-
-impl<const N: usize, const M: usize> LbfgsStorage for LbfgsMemory<N, M> {
-    fn lend(&mut self, _: usize) -> [&mut [f32]; 3] {
-        [
-            self.vectors.as_flattened_mut(),
-            self.pairs.as_flattened_mut().as_flattened_mut(),
-            self.scalars.as_flattened_mut(),
-        ]
-    }
-}
-
-impl LbfgsStorage for &mut [f32] {
-    fn lend(&mut self, history: usize) -> [&mut [f32]; 3] {
-        let history = history.min(self.len() / 2);
-        let (scalars, rest) = self
-            .split_at_mut_checked(history.saturating_mul(2))
-            .unwrap_or_default();
-        let room = rest.len() / history.saturating_mul(2).saturating_add(VECTORS);
-        let (vectors, pairs) = rest
-            .split_at_mut_checked(room.saturating_mul(VECTORS))
-            .unwrap_or_default();
-        [vectors, pairs, scalars]
-    }
-}
-
-#[cfg(feature = "std")]
-impl LbfgsStorage for std::vec::Vec<f32> {
-    fn lend(&mut self, history: usize) -> [&mut [f32]; 3] {
-        // As above; a method call on a temporary could not be returned.
-        let history = history.min(self.len() / 2);
-        let (scalars, rest) = self.split_at_mut(2 * history);
-        let room = rest.len() / (2 * history + VECTORS);
-        let (vectors, pairs) = rest.split_at_mut(room * VECTORS);
-        [vectors, pairs, scalars]
-    }
-}
-
-/// Vectors as long as the parameters, besides the pairs.
-const VECTORS: usize = 5;
 
 impl<const N: usize, const M: usize> Lbfgs<N, M> {
     /// L-BFGS with steps of length `lr` (PyTorch's default is 1), and memory for up to `N`
@@ -260,70 +214,6 @@ impl<const N: usize, const M: usize, S: LbfgsStorage> Stateful for Lbfgs<N, M, S
     }
 }
 
-/// The memory, cut for so many parameters.
-struct Memory<'m> {
-    /// Direction.
-    d: &'m mut [f32],
-    /// Gradient of the iteration before.
-    prev: &'m mut [f32],
-    /// Where the line search began.
-    x: &'m mut [f32],
-    /// Gradients at both ends of the bracket.
-    bracket: [&'m mut [f32]; 2],
-    /// Differences of gradients, a ring.
-    dirs: &'m mut [f32],
-    /// Differences of parameters, a ring.
-    stps: &'m mut [f32],
-    ro: &'m mut [f32],
-    al: &'m mut [f32],
-}
-
-impl<'m> Memory<'m> {
-    fn new(
-        [vectors, pairs, scalars]: [&'m mut [f32]; 3],
-        n: usize,
-        history: usize,
-    ) -> Result<Self, OptimizerError> {
-        let room = vectors.len() / VECTORS;
-        let fits = n <= room
-            && pairs.len() >= n.saturating_mul(history).saturating_mul(2)
-            && scalars.len() >= history.saturating_mul(2);
-        if !fits {
-            return Err(OptimizerError::StateSize {
-                state: room,
-                params: n,
-            });
-        }
-        let mut rest = vectors;
-        let mut vector = || {
-            let (vector, others) = core::mem::take(&mut rest)
-                .split_at_mut_checked(n)
-                .unwrap_or_default();
-            rest = others;
-            vector
-        };
-        let [d, prev, x, low, high] = [vector(), vector(), vector(), vector(), vector()];
-        let pairs = pairs
-            .get_mut(..n.saturating_mul(history).saturating_mul(2))
-            .unwrap_or_default();
-        let (dirs, stps) = pairs
-            .split_at_mut_checked(n.saturating_mul(history))
-            .unwrap_or_default();
-        let (ro, al) = scalars.split_at_mut_checked(history).unwrap_or_default();
-        let al = al.get_mut(..history).unwrap_or_default();
-        Ok(Self {
-            d,
-            prev,
-            x,
-            bracket: [low, high],
-            dirs,
-            stps,
-            ro,
-            al,
-        })
-    }
-}
-
 /// All but memory.
 #[derive(Clone, Debug)]
 struct Machine {
@@ -355,22 +245,6 @@ enum Phase {
     Bracket,
     /// The line search has an interval.
     Zoom,
-}
-
-/// A point on the line that is searched.
-#[derive(Clone, Copy, Debug)]
-struct Point {
-    t: f32,
-    loss: f32,
-    slope: f32,
-}
-
-impl Point {
-    const START: Self = Point {
-        t: 0.0,
-        loss: 0.0,
-        slope: 0.0,
-    };
 }
 
 /// All that changes from loss to loss.
@@ -466,15 +340,6 @@ impl Now {
         }
     }
 }
-
-/// Evaluations of one line search, less the first.
-const MAX_LS: u32 = 25;
-/// How much of what the slope promises the loss must fall by.
-const C1: f32 = 1e-4;
-/// How much flatter the slope must get.
-const C2: f32 = 0.9;
-/// Brackets in which no parameter moves further are not zoomed into.
-const LEAST_BRACKET: f32 = 1e-9;
 
 impl Machine {
     const fn new(lr: f32, history: usize) -> Self {
@@ -601,8 +466,9 @@ impl Machine {
         if now.slope > -self.hyper.tolerance_change {
             return self.found(Reason::NoChange);
         }
+        memory.x.copy_from_slice_checked(params);
+        move_to(params, memory.x, now.t, memory.d);
         if self.hyper.strong_wolfe {
-            memory.x.copy_from_slice_checked(params);
             now.ls_iter = 0;
             let [first, _] = &mut now.bracket;
             *first = Point {
@@ -611,11 +477,7 @@ impl Machine {
                 slope: now.slope,
             };
             now.phase = Phase::Bracket;
-            move_to(params, memory.x, now.t, memory.d);
             return Answer::Ask;
-        }
-        for (p, d) in params.iter_mut().zip(d.iter()) {
-            *p += now.t * d;
         }
         if now.iter >= self.hyper.max_iter {
             return self.found(Reason::Iterations);
@@ -660,220 +522,6 @@ impl Machine {
             None => self.begin_iteration(memory, params, loss, at),
         }
     }
-
-    /// Whether the loss has not fallen enough at that point.
-    fn is_too_high(&self, new: Point) -> bool {
-        new.loss > self.now.prev_loss + C1 * new.t * self.now.slope
-    }
-
-    fn is_flat_enough(&self, new: Point) -> bool {
-        new.slope.abs() <= -C2 * self.now.slope
-    }
-
-    /// Steps further and further, until there is an interval with a minimum in it.
-    fn bracket(
-        &mut self,
-        memory: &mut Memory<'_>,
-        params: &mut [f32],
-        new: Point,
-        grads: &[f32],
-        sign: f32,
-    ) -> Answer {
-        let [mut last, _] = self.now.bracket;
-        let reached = self.now.ls_iter >= MAX_LS;
-        if reached {
-            // The whole of it, from where it began.
-            let [low, _] = &mut memory.bracket;
-            low.copy_from_slice_checked(memory.prev);
-            last = Point {
-                t: 0.0,
-                loss: self.now.prev_loss,
-                slope: self.now.slope,
-            };
-        } else if !(self.is_too_high(new) || self.now.ls_iter > 1 && new.loss >= last.loss)
-            && (self.is_flat_enough(new) || new.slope < 0.0 || new.slope.is_nan())
-        {
-            scale_into(memory.bracket_mut(0), sign, grads);
-            self.now.bracket = [new; 2];
-            if self.is_flat_enough(new) {
-                self.now.low = false;
-                return self.end_line_search(memory, params);
-            }
-            let bounds = [new.t + 0.01 * (new.t - last.t), new.t * 10.0];
-            self.now.t = cubic_minimum(last, new, bounds);
-            self.now.ls_iter = self.now.ls_iter.saturating_add(1);
-            move_to(params, memory.x, self.now.t, memory.d);
-            return Answer::Ask;
-        }
-        scale_into(memory.bracket_mut(1), sign, grads);
-        self.now.bracket = [last, new];
-        self.now.insufficient = false;
-        self.now.low = new.loss < last.loss || last.loss.is_nan();
-        self.next_zoom(memory, params)
-    }
-
-    /// The next point inside the bracket, unless that is good or small enough.
-    fn next_zoom(&mut self, memory: &mut Memory<'_>, params: &mut [f32]) -> Answer {
-        let [a, b] = self.now.bracket;
-        let is_small = (b.t - a.t).abs() * largest(memory.d) < LEAST_BRACKET;
-        if self.now.ls_iter >= MAX_LS || is_small {
-            return self.end_line_search(memory, params);
-        }
-        let [least, most] = if a.t <= b.t { [a.t, b.t] } else { [b.t, a.t] };
-        let mut t = cubic_minimum(a, b, [least, most]);
-        // Too close to an end twice, or at it: a tenth away from it instead.
-        let margin = 0.1 * (most - least);
-        let (above, below) = (t - least, most - t);
-        let is_close = (if below < above { below } else { above }) < margin;
-        self.now.insufficient = if is_close && (self.now.insufficient || t >= most || t <= least) {
-            t = if below.abs() < above.abs() {
-                most - margin
-            } else {
-                least + margin
-            };
-            false
-        } else {
-            is_close
-        };
-        self.now.t = t;
-        self.now.ls_iter = self.now.ls_iter.saturating_add(1);
-        self.now.phase = Phase::Zoom;
-        move_to(params, memory.x, t, memory.d);
-        Answer::Ask
-    }
-
-    /// Makes the bracket smaller by a point inside it.
-    fn zoom(
-        &mut self,
-        memory: &mut Memory<'_>,
-        params: &mut [f32],
-        new: Point,
-        grads: &[f32],
-        sign: f32,
-    ) -> Answer {
-        let low = usize::from(self.now.low);
-        let high = 1 - low;
-        let point = |now: &Now, at: usize| now.bracket.get(at).copied().unwrap_or(Point::START);
-        let (lowest, highest) = (point(&self.now, low), point(&self.now, high));
-        let replace = |now: &mut Now, at: usize, by: Point| {
-            if let Some(point) = now.bracket.get_mut(at) {
-                *point = by;
-            }
-        };
-        if self.is_too_high(new) || new.loss >= lowest.loss {
-            scale_into(memory.bracket_mut(high), sign, grads);
-            replace(&mut self.now, high, new);
-            let [a, b] = self.now.bracket;
-            self.now.low = b.loss < a.loss || a.loss.is_nan();
-            return self.next_zoom(memory, params);
-        }
-        let is_done = self.is_flat_enough(new);
-        if !is_done && new.slope * (highest.t - lowest.t) >= 0.0 {
-            let [a, b] = &mut memory.bracket;
-            if low == 0 {
-                b.copy_from_slice_checked(a);
-            } else {
-                a.copy_from_slice_checked(b);
-            }
-            replace(&mut self.now, high, lowest);
-        }
-        scale_into(memory.bracket_mut(low), sign, grads);
-        replace(&mut self.now, low, new);
-        if is_done {
-            self.end_line_search(memory, params)
-        } else {
-            self.next_zoom(memory, params)
-        }
-    }
-
-    /// Goes to the lower end of the bracket.
-    fn end_line_search(&mut self, memory: &mut Memory<'_>, params: &mut [f32]) -> Answer {
-        let low = usize::from(self.now.low);
-        let point = self.now.bracket.get(low).copied().unwrap_or(Point::START);
-        self.now.t = point.t;
-        move_to(params, memory.x, point.t, memory.d);
-        self.end_iteration(memory, params, point.loss, low)
-    }
-}
-
-impl Memory<'_> {
-    fn bracket_mut(&mut self, at: usize) -> &mut [f32] {
-        let [low, high] = &mut self.bracket;
-        if at == 0 { low } else { high }
-    }
-}
-
-/// The pairs that are remembered.
-struct Pairs<'m> {
-    dirs: &'m mut [f32],
-    stps: &'m mut [f32],
-    ro: &'m mut [f32],
-    al: &'m mut [f32],
-}
-
-impl Pairs<'_> {
-    /// Adds the pair that the last iteration gave, if its `ys` is large enough, and turns
-    /// the gradient into the next direction. `d` is still that of the last iteration.
-    fn direct(self, now: &mut Now, room: usize, ys: f32, [g, prev]: [&[f32]; 2], d: &mut [f32]) {
-        let Pairs { dirs, stps, ro, al } = self;
-        let n = g.len();
-        if ys > 1e-10 {
-            let (pairs, oldest) = (now.pairs as usize, now.oldest as usize);
-            let slot = if pairs == room {
-                now.oldest = oldest.saturating_add(1).checked_rem(room).unwrap_or(0) as u32;
-                oldest
-            } else {
-                now.pairs = now.pairs.saturating_add(1);
-                slot_of(oldest, pairs, room)
-            };
-            let (y, s) = (part(dirs, slot, n), part(stps, slot, n));
-            for ((y, g), prev) in y.iter_mut().zip(g).zip(prev) {
-                *y = g - prev;
-            }
-            scale_into(s, now.t, d);
-            if let Some(ro) = ro.get_mut(slot) {
-                *ro = 1.0 / ys;
-            }
-            now.h_diag = ys / kernel::dot(y, y);
-        }
-        let (pairs, oldest) = (now.pairs as usize, now.oldest as usize);
-        scale_into(d, -1.0, g);
-        for i in (0..pairs).rev() {
-            let slot = slot_of(oldest, i, room);
-            let (y, s) = (part(dirs, slot, n), part(stps, slot, n));
-            let ro = ro.get(slot).copied().unwrap_or_default();
-            let a = kernel::dot(s, d) * ro;
-            if let Some(al) = al.get_mut(slot) {
-                *al = a;
-            }
-            for (q, y) in d.iter_mut().zip(y.iter()) {
-                *q -= a * y;
-            }
-        }
-        d.iter_mut().for_each(|d| *d *= now.h_diag);
-        for i in 0..pairs {
-            let slot = slot_of(oldest, i, room);
-            let (y, s) = (part(dirs, slot, n), part(stps, slot, n));
-            let ro = ro.get(slot).copied().unwrap_or_default();
-            let be = kernel::dot(y, d) * ro;
-            let a = al.get(slot).copied().unwrap_or_default() - be;
-            for (r, s) in d.iter_mut().zip(s.iter()) {
-                *r += a * s;
-            }
-        }
-    }
-}
-
-/// Where the `i`-th pair stands in the ring, counted from the oldest.
-fn slot_of(oldest: usize, i: usize, room: usize) -> usize {
-    oldest.saturating_add(i).checked_rem(room).unwrap_or(0)
-}
-
-/// The `i`-th vector of `n` numbers.
-fn part(all: &mut [f32], i: usize, n: usize) -> &mut [f32] {
-    let start = i.saturating_mul(n);
-    all.get_mut(start..start.saturating_add(n))
-        .unwrap_or_default()
 }
 
 /// The sum of `(g - prev) · (d · t)`.
@@ -907,44 +555,4 @@ fn largest(xs: &[f32]) -> f32 {
             most
         }
     })
-}
-
-fn scale_into(to: &mut [f32], factor: f32, from: &[f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = factor * from;
-    }
-}
-
-fn move_to(params: &mut [f32], x: &[f32], t: f32, d: &[f32]) {
-    for ((p, x), d) in params.iter_mut().zip(x).zip(d) {
-        *p = x + t * d;
-    }
-}
-
-/// `copy_from_slice` of as many numbers as there are in both.
-trait CopyChecked {
-    fn copy_from_slice_checked(&mut self, from: &[f32]);
-}
-
-impl CopyChecked for [f32] {
-    fn copy_from_slice_checked(&mut self, from: &[f32]) {
-        scale_into(self, 1.0, from);
-    }
-}
-
-/// Where the cubic through two points with their slopes is least, within bounds.
-fn cubic_minimum(a: Point, b: Point, [least, most]: [f32; 2]) -> f32 {
-    let d1 = a.slope + b.slope - 3.0 * (a.loss - b.loss) / (a.t - b.t);
-    let square = d1 * d1 - a.slope * b.slope;
-    if square < 0.0 || square.is_nan() {
-        return (least + most) / 2.0;
-    }
-    let d2 = Lanes::sqrt(square);
-    let t = if a.t <= b.t {
-        b.t - (b.t - a.t) * ((b.slope + d2 - d1) / (b.slope - a.slope + 2.0 * d2))
-    } else {
-        a.t - (a.t - b.t) * ((a.slope + d2 - d1) / (a.slope - b.slope + 2.0 * d2))
-    };
-    let t = if t > least { t } else { least };
-    if t < most { t } else { most }
 }

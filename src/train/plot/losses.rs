@@ -1,9 +1,11 @@
 //! How the losses of some runs fell, on logarithmic axes.
 
+use core::ops::Range;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
 use super::super::history::{Epoch, History};
@@ -28,11 +30,12 @@ impl Picture for Losses<'_> {
         let validation: Vec<Curve> = self.curves(|epoch| epoch.validation_loss);
         let area = area.margin(4 * PX, 0, 0, 0);
         let rest = area.titled(self.title, text(20))?;
+        let axis = |epochs: Range<f64>| Axis::new(&epochs, 10);
         if self.runs.len() > 1 {
             let (upper, lower) = rest.split_vertically((50).percent());
             let legend = SeriesLabelPosition::LowerLeft;
-            loss_panel(&upper, "training loss", &training, Some(legend))?;
-            return loss_panel(&lower, "validation loss", &validation, None);
+            loss_panel(&upper, "training loss", &training, Some(legend), axis)?;
+            return loss_panel(&lower, "validation loss", &validation, None, axis);
         }
         let named = |name: &'static str, i: usize, curves: Vec<Curve>| {
             curves.into_iter().map(move |curve| Curve {
@@ -45,7 +48,46 @@ impl Picture for Losses<'_> {
             .chain(named("validation", 1, validation))
             .collect();
         let legend = SeriesLabelPosition::UpperRight;
-        loss_panel(&rest, "loss", &both, Some(legend))
+        loss_panel(&rest, "loss", &both, Some(legend), axis)
+    }
+}
+
+pub(super) struct Panels<'a> {
+    pub(super) title: &'a str,
+    pub(super) panels: &'a [&'a [(&'a str, &'a [f32])]],
+}
+
+impl Picture for Panels<'_> {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn
+    where
+        B::ErrorType: 'static,
+    {
+        let area = area.margin(4 * PX, 0, 0, 0);
+        let rest = area.titled(self.title, text(20))?;
+        let columns = self.panels.len().clamp(1, 2);
+        let areas = rest.split_evenly((self.panels.len().div_ceil(columns).max(1), columns));
+        let count: usize = self.panels.iter().map(|curves| curves.len()).sum();
+        let most = (CURVES / count.max(1) / 2).min(CURVE);
+        for (area, curves) in areas.iter().zip(self.panels) {
+            let curve = |(i, (name, losses)): (usize, &(&str, &[f32]))| {
+                let epochs = losses.iter().enumerate();
+                let points: Vec<(f64, f64)> = epochs
+                    .filter(|(_, loss)| **loss > 0.0 && loss.is_finite())
+                    .map(|(i, loss)| ((i + 1) as f64, f64::from(*loss)))
+                    .collect();
+                Curve {
+                    name: name.to_string(),
+                    colour: colour(i),
+                    points: extremes(&points, most),
+                    at_once: at_once(points.len(), most),
+                }
+            };
+            let curves: Vec<Curve> = curves.iter().enumerate().map(curve).collect();
+            let legend = SeriesLabelPosition::LowerLeft;
+            let axis = |epochs: Range<f64>| epochs.log_scale();
+            loss_panel(area, "loss", &curves, Some(legend), axis)?;
+        }
+        Ok(())
     }
 }
 
@@ -76,14 +118,16 @@ impl Losses<'_> {
     }
 }
 
-fn loss_panel<B: DrawingBackend>(
+fn loss_panel<B: DrawingBackend, X: AsRangedCoord<Value = f64>>(
     area: &DrawingArea<B, Shift>,
     label: &str,
     curves: &[Curve],
     legend: Option<SeriesLabelPosition>,
+    x_axis: impl FnOnce(Range<f64>) -> X,
 ) -> Drawn
 where
     B::ErrorType: 'static,
+    X::CoordDescType: ValueFormatter<f64>,
 {
     let all = || curves.iter().flat_map(|curve| &curve.points);
     let last = all().map(|(epoch, _)| *epoch).fold(2.0, f64::max);
@@ -106,7 +150,7 @@ where
         .margin_right(30 * PX)
         .x_label_area_size(44 * PX)
         .y_label_area_size(72 * PX)
-        .build_cartesian_2d(Axis::new(&epochs, 10), losses)?;
+        .build_cartesian_2d(x_axis(epochs), losses)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)

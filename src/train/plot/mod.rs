@@ -109,3 +109,26 @@ pub fn losses(
 ) -> Result<(), PlotError> {
     draw(path.as_ref(), losses::Losses { title, runs })
 }
+
+/// Draws losses by epoch from the first on, each a curve with its name, on logarithmic axes:
+/// a panel for each list of them, two beside each other.
+///
+/// ```
+/// use baregrad::train::plot;
+///
+/// let (fast, slow) = ([1.0, 0.1, 0.01], [1.0, 0.9, 0.8, 0.7]);
+/// let file = std::env::temp_dir().join("baregrad-curves.svg");
+/// plot::curves(&file, "Two ways down", &[&[("fast", &fast[..]), ("slow", &slow[..])]])?;
+/// assert!(std::fs::read_to_string(&file)?.contains("slow"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// The file cannot be written, or ends in neither `.svg` nor `.png`.
+pub fn curves(
+    path: impl AsRef<Path>,
+    title: &str,
+    panels: &[&[(&str, &[f32])]],
+) -> Result<(), PlotError> {
+    draw(path.as_ref(), losses::Panels { title, panels })
+}
