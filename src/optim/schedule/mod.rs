@@ -102,7 +102,7 @@ pub trait Schedule {
     }
 
     /// Shows what it remembers besides the rates, as
-    /// [`Stateful::visit_state`](super::Stateful::visit_state) does. Most remember nothing.
+    /// [`Stateful::visit_state`] does. Most remember nothing.
     fn visit_state(&mut self, visit: Visit<'_>) {
         let _ = visit;
     }
@@ -254,7 +254,7 @@ impl<S: Schedule> Scheduler<S> {
     }
 
     /// Shows all state, to be read or overwritten: see
-    /// [`Stateful::visit_state`](super::Stateful::visit_state). The optimizer's own rates
+    /// [`Stateful::visit_state`]. The optimizer's own rates
     /// are part of the optimizer's state.
     pub fn visit_state(&mut self, visit: Visit<'_>) {
         visit_count("last_epoch", &mut self.epoch, visit);
