@@ -19,7 +19,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 # RAM (stack: 35 KiB for `sine`, 125 for `programs`, 15 for `kernels` and `nist`, 12 for
 # `sine-parts`).
 boards=(
-    "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   operations,model-nodes,more-optimizers,searches,schedules,calibrations,sine,programs,nist"
+    "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   operations,model-nodes,more-optimizers,searches,schedules,calibrations,sine,programs,nist-small,nist"
     "thumbv7m-none-eabi            Cortex-M3   mps2-an385        mps2       -"
     "thumbv7m-none-eabi            Cortex-M3   lm3s6965evb       lm3s6965   operations,model-nodes,least-squares,more-optimizers,schedules,calibrations,programs,nist-small,nist"
     "thumbv7m-none-eabi            Cortex-M3   stm32vldiscovery  stm32f100  kernels,operations,models,model-nodes,least-squares,optimizers,more-optimizers,searches,schedules,calibrations,sine-parts,sine,programs,nist-small,nist"
