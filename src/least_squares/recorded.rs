@@ -27,7 +27,8 @@ use crate::var::Var;
 ///     tape.write(x, &[xs[i]])?;
 ///     Ok(ys[i])
 /// };
-/// let problem = Recorded::new(prediction, &[w, b], xs.len(), row);
+/// let params = [w, b];
+/// let problem = Recorded::new(prediction, &params, xs.len(), row);
 /// let solution = LevenbergMarquardt::new([1.0, 0.0]).run(&problem);
 /// assert!(solution.is_converged());
 /// assert!((solution.params()[0] - 2.02).abs() < 1e-5);

@@ -191,9 +191,14 @@ mod tests {
                 0.6,
             );
         }
-        for [a, b, c] in [[5.0, 0.9, 6.0], [-2.0, -1.5, 4.0], [100.0, 0.5, 20.0]] {
+        // Of the last curve the data show no more than a fiftieth of the height.
+        for ([a, b, c], by) in [
+            ([5.0, 0.9, 6.0], 0.3),
+            ([-2.0, -1.5, 4.0], 0.3),
+            ([100.0, 0.5, 20.0], 1.0),
+        ] {
             let y = |x: f64| a / (1.0 + (-b * (x - c)).exp());
-            near(&found("logistic", &x, y), &[a, b, c], 0.3);
+            near(&found("logistic", &x, y), &[a, b, c], by);
         }
         for [a, b] in [[5.0, -0.7], [-0.01, 2.6]] {
             near(&found("power", &x, |x| a * x.powf(b)), &[a, b], 1e-9);
@@ -225,7 +230,7 @@ mod tests {
             (
                 "exp",
                 [(1e9, 1.0, 1.0), (1e9 + 1.0, 3.0, 1.0)],
-                "expected more that differ",
+                "take off an origin",
             ),
         ] {
             let error = start(name, &samples).unwrap().unwrap_err();
