@@ -81,7 +81,7 @@ fn main() -> Result<(), OutOfRange> {
         let mut noise = [0.0];
         let _ = fill_normal(&mut rng, 0.0, SIGMA, &mut noise);
         let mut reading = Line::value([x], truth(n)) + noise[0];
-        if rng.next_u32() % 50 == 0 {
+        if rng.next_u32().is_multiple_of(50) {
             reading += 40.0; // a bit that fell over
         }
         if n == 1000 {

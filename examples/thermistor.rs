@@ -43,8 +43,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let source = Source::fitted::<SteinhartHart, 1, 3>(solution.params()).range([range]);
     match std::env::args().nth(1).as_deref() {
         None => {}
-        Some("rust") => return Ok(print!("{}", source.rust())),
-        Some("c") => return Ok(print!("{}", source.c())),
+        Some("rust") => {
+            print!("{}", source.rust());
+            return Ok(());
+        }
+        Some("c") => {
+            print!("{}", source.c());
+            return Ok(());
+        }
         Some(other) => return Err(format!("expected rust or c, found {other}").into()),
     }
 

@@ -45,6 +45,16 @@
 //! is large next to the residuals, [`CurveFit::in_pairs`] computes predictions in pairs as
 //! well. `cargo run --release --example nist` solves NIST's sets for nonlinear regression, and
 //! counts digits.
+//!
+//! # What else there is
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Solution`] | parameters, covariance, correlation, intervals, the band of a prediction, and [which input means a value](Solution::input_for) |
+//! | [`Goodness`] | R², adjusted R², the F statistic |
+//! | [`StudentT`], [`FDistribution`] | tails and quantiles |
+//! | [`Recursive`] | one sample at a time: recursive least squares, extended Kalman steps |
+//! | [`York`], [`StraightLine`] | lines through points of which both coordinates are uncertain |
 
 mod bounds;
 mod distribution;

@@ -29,8 +29,8 @@ use baregrad::function::{
 use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
 use baregrad::least_squares::{
-    Counts, CurveFit, FitRows, LevenbergMarquardt, Loss, Problem, Recorded, Restarted, RobustFit,
-    Rows, Sample,
+    Counts, CurveFit, FDistribution, FitRows, InferenceError, LevenbergMarquardt, Loss, Problem,
+    Recorded, Recursive, Restarted, RobustFit, Rows, Sample, StraightLine, StudentT, York,
 };
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::loss::{BceWithLogitsLoss, Criterion, CrossEntropyLoss, NllLoss, Reduction};
@@ -78,6 +78,8 @@ fn run() -> i32 {
         loss_of_line(data, BceWithLogits).is_err(),
         losses_of_classes(data).is_err(),
     ]);
+    black_box(statistics(data, out).is_err());
+    black_box(lines(data).is_err());
     #[cfg(feature = "plant-panic")]
     black_box(data[black_box(3)]);
     black_box(failures);
@@ -114,6 +116,16 @@ impl models::Visitor for EveryModel {
         let mut solver = LevenbergMarquardt::new(p);
         let solution = solver.run(&problem);
         black_box((solution.covariance(), solution.standard_error_of(&p)));
+        black_box((
+            solution.correlation(),
+            solution.mean_at::<F, X>(x),
+            solution.reading_at::<F, X>(x, 1.0),
+        ));
+        if let Ok(mut recursive) = Recursive::new(p, p, 1.0) {
+            black_box(recursive.observe::<F, X>(x, black_box(1.0)).is_err());
+            black_box(recursive.drift(&p).is_err());
+            black_box((recursive.covariance(), recursive.standard_error_of(&p)));
+        }
         black_box(solver.run(&problem.in_pairs().low(rows, &p)));
     }
 }
@@ -153,6 +165,74 @@ fn least_squares(data: &[f32]) -> bool {
     };
     all(&Recorded::new((x * p).sum(), black_box(&[p]), size(), row));
     tape.error().is_some()
+}
+
+/// What fits say of themselves, and samples one at a time.
+fn statistics(data: &[f32], out: &mut [f32]) -> Result<(), InferenceError> {
+    let numbers = black_box([0.5, 1.0, 3.0]);
+    let [p, one, three] = numbers;
+    let t = StudentT::new(three)?;
+    black_box((
+        t.cdf(one),
+        t.survival(one),
+        t.quantile(p)?,
+        t.upper_quantile(p)?,
+    ));
+    let f = FDistribution::new(three, one)?;
+    black_box((
+        f.cdf(one),
+        f.survival(one),
+        f.quantile(p)?,
+        f.upper_quantile(p)?,
+    ));
+
+    type Parabola = models::Polynomial<3>;
+    let problem = CurveFit::new(models::Polynomial::<3>, data, data);
+    let solution = LevenbergMarquardt::new(numbers).run(&problem);
+    black_box(solution.confidence_intervals(p)?);
+    black_box(solution.mean_at::<Parabola, 1>([p])?.interval(p)?);
+    black_box(solution.input_for::<Parabola>(one, p, [p, three])?);
+    let goodness = solution.goodness(data, data)?;
+    black_box((goodness.adjusted_r_squared(), goodness.f_statistic()));
+    black_box((
+        goodness.r_squared(),
+        goodness.unexplained(),
+        goodness.p_value()?,
+    ));
+
+    let mut recursive = Recursive::new(numbers, numbers, p)?
+        .forgetting(p)?
+        .gate(one)?;
+    black_box(recursive.update(&numbers, one).is_err());
+    black_box(recursive.correct(&numbers, one).is_err());
+    recursive.save(out)?;
+    recursive.restore(data)?;
+    black_box((recursive.params(), recursive.standard_errors()));
+    Ok(())
+}
+
+/// Lines with errors in both coordinates.
+fn lines(data: &[f32]) -> Result<(), InferenceError> {
+    let ratio = black_box(1.0);
+    let york = York {
+        x: data,
+        y: data,
+        sigma_x: data,
+        sigma_y: data,
+        correlation: data,
+    };
+    for line in [york.fit(), StraightLine::deming(data, data, ratio)] {
+        let Ok(line) = line else { continue };
+        black_box((line.slope(), line.intercept(), line.standard_errors()));
+        black_box((line.covariance(), line.chi_squared()));
+        black_box((
+            line.degrees_of_freedom(),
+            line.residual_standard_deviation(),
+        ));
+        black_box(line.value_at(ratio).interval(ratio)?);
+        black_box(line.input_for(ratio, ratio)?.standard_error());
+    }
+    Ok(())
 }
 
 /// A model as one operation, all of whose operands are trained.
