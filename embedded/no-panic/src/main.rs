@@ -21,7 +21,7 @@ use core::panic::PanicInfo;
 
 use baregrad::calibrate::{
     Calibration, Curve, Differences, EarlyStopping, Fit, Origin, Record, RecordError, Samples,
-    Scale, TwoFloat, Writer, move_behind, prepare,
+    Scale, TwoFloat, Writer, move_behind, prepare, range,
 };
 use baregrad::function::{DataGrads, Function, Squared, models};
 use baregrad::gradcheck::Gradcheck;
@@ -310,6 +310,14 @@ fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
         params: black_box(&best[..]),
         origin: Origin::default(),
     };
+    black_box((
+        calibration.scaled_coefficients(),
+        calibration.coefficients(),
+        calibration.covers(black_box(pair)),
+        calibration.range_is_off_by(),
+        range(readings.iter()),
+        output.invert_square(black_box(0.5)),
+    ));
     let bytes = calibration.write(black_box(&mut bytes[..]))?;
     let read = Calibration::read(black_box(bytes), out)?;
     let mut arena = Arena::<512, 32>::new();
