@@ -22,7 +22,7 @@ pub struct Ram {
     pub total: usize,
 }
 
-/// What a board has. Calls wait until they are done, but for [`receive`](Self::receive).
+/// The hardware of a board. Calls wait until they are done, but for [`receive`](Self::receive).
 pub trait Board {
     /// What `status` calls it.
     const NAME: &'static str;

@@ -386,7 +386,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// What the epochs of a fit take, without the first one.
+    /// Counts ticks of the epochs of a fit, without the first one.
     #[inline(never)]
     fn bench(&mut self) -> Result<(), Failure> {
         let plan = Plan {
@@ -620,7 +620,7 @@ fn check(record: &[u8], scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     }
 }
 
-/// What a calibration makes of a reading.
+/// The result of a calibration for a reading.
 #[inline(never)]
 fn predict(
     calibration: &Calibration<'_>,

@@ -109,7 +109,7 @@ impl PartialEq for Kept {
     }
 }
 
-/// What tells a record from others: `linear crc=354766cf`.
+/// The curve and the checksum of a record, which tell it from others: `linear crc=354766cf`.
 #[derive(Clone, Copy)]
 pub(crate) struct Name {
     curve: Curve,
@@ -117,7 +117,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// That of these bytes.
+    /// The name of the record in these bytes.
     ///
     /// # Errors
     /// Bytes that are no record of a calibration, or one of a curve of more parameters than

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
 use crate::line::{CTRL_C, Line, MAX_LINE, Number, say};
 
-/// What `fit` is given if nothing is said.
+/// The epochs of a fit if none are given.
 const EPOCHS: u32 = 500;
 /// The most epochs of one fit.
 pub(crate) const MAX_EPOCHS: u32 = 100_000;
@@ -29,7 +29,7 @@ pub(crate) enum Method {
     Adam,
 }
 
-/// What to fit, and how.
+/// The curve to fit, and how to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) curve: Curve,
@@ -82,13 +82,13 @@ pub(crate) struct Scratch<'m> {
     pub(crate) nodes: &'m mut [Node; NODES],
 }
 
-/// What came out of a fit.
+/// The outcome of a fit.
 pub(crate) struct Fitted {
     /// Converged, or still falling.
     pub(crate) reason: Reason,
-    /// What the arena was used for.
+    /// How much of the arena was used.
     pub(crate) usage: Usage,
-    /// What the board counted in all epochs but the first, which warms up what caches
+    /// Ticks that the board counted in all epochs but the first, which warms up what caches
     /// there are.
     pub(crate) ticks: u64,
 }
