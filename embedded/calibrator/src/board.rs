@@ -6,6 +6,7 @@ use baregrad::calibrate::{Differences, ROWS};
 use baregrad::op::Node;
 use embedded_storage::nor_flash::NorFlash;
 
+use crate::kept::Kept;
 use crate::training::Scratch;
 
 /// A byte that did not arrive whole: a framing, parity or overrun error.
@@ -21,7 +22,7 @@ pub struct Ram {
     pub total: usize,
 }
 
-/// What a board has. Calls wait until they are done, but for [`receive`](Self::receive).
+/// The hardware of a board. Calls wait until they are done, but for [`receive`](Self::receive).
 pub trait Board {
     /// What `status` calls it.
     const NAME: &'static str;
@@ -77,6 +78,16 @@ pub struct Memory<const SAMPLES: usize, const FLOATS: usize> {
     samples: [[f32; SAMPLES]; 4],
     floats: [f32; FLOATS],
     nodes: [Node; NODES],
+    records: Records,
+}
+
+/// Room for records of calibrations.
+#[derive(Debug)]
+pub(crate) struct Records {
+    /// The one in use; no bytes if there is none.
+    pub(crate) current: Kept,
+    /// The one that comes in, line by line.
+    pub(crate) incoming: Kept,
 }
 
 /// Readings, and next to them what they should have been.
@@ -92,11 +103,15 @@ impl<const SAMPLES: usize, const FLOATS: usize> Memory<SAMPLES, FLOATS> {
             samples: [[0.0; SAMPLES]; 4],
             floats: [0.0; FLOATS],
             nodes: [const { Node::EMPTY }; NODES],
+            records: Records {
+                current: Kept::EMPTY,
+                incoming: Kept::EMPTY,
+            },
         }
     }
 
     /// Room for samples, and for training. Not generic over sizes any more.
-    pub(crate) fn split(&mut self) -> (Samples<'_>, Scratch<'_>) {
+    pub(crate) fn split(&mut self) -> (Samples<'_>, Scratch<'_>, &mut Records) {
         let [readings, references, x, y] = &mut self.samples;
         let samples = Samples {
             readings: Differences::new(readings),
@@ -108,7 +123,7 @@ impl<const SAMPLES: usize, const FLOATS: usize> Memory<SAMPLES, FLOATS> {
             floats: &mut self.floats,
             nodes: &mut self.nodes,
         };
-        (samples, scratch)
+        (samples, scratch, &mut self.records)
     }
 }
 

@@ -10,9 +10,9 @@ use baregrad::calibrate::{
 };
 use baregrad::{Tape, Usage};
 
-use crate::board::{Board, Damaged, Memory, Samples};
+use crate::board::{Board, Damaged, Memory, Records, Samples};
 use crate::failure::Failure;
-use crate::kept::{Kept, MAX_BYTES, MAX_PARAMS};
+use crate::kept::{MAX_BYTES, MAX_PARAMS, Name};
 use crate::line::{Line, Number, put, say};
 use crate::store::{COPIES, Store, StoreError};
 use crate::training::{self, MAX_EPOCHS, Method, Plan, Scratch};
@@ -56,11 +56,8 @@ pub struct Calibrator<'m, B: Board> {
     samples: Samples<'m>,
     scratch: Scratch<'m>,
     plan: Plan,
-    /// In use; nothing if no bytes.
-    current: Kept,
+    records: &'m mut Records,
     origin: Origin,
-    /// A record that comes in, line by line.
-    incoming: Kept,
     /// What the last fit took of the arena.
     usage: Option<Usage>,
     /// How often the firmware has started.
@@ -96,7 +93,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         mut board: B,
         memory: &'m mut Memory<SAMPLES, FLOATS>,
     ) -> Self {
-        let (samples, scratch) = memory.split();
+        let (samples, scratch, records) = memory.split();
         let boots = store(&mut board).and_then(|mut store| store.boot());
         let mut calibrator = Calibrator {
             board,
@@ -104,9 +101,8 @@ impl<'m, B: Board> Calibrator<'m, B> {
             samples,
             scratch,
             plan: Plan::DEFAULT,
-            current: Kept::EMPTY,
+            records,
             origin: Origin::None,
-            incoming: Kept::EMPTY,
             usage: None,
             boots,
         };
@@ -165,6 +161,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
 
     /// Does what a line asks for. On failure nothing has changed, and nothing
     /// but progress was said.
+    #[inline(never)]
     fn answer(&mut self, text: &str) -> Result<(), Failure> {
         let mut words = text.split_ascii_whitespace();
         let Some(name) = words.next() else {
@@ -225,7 +222,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
             ("read", [Some(reading), None, _]) => self.read(number(reading, "reading")?)?,
             ("save", [None, ..]) => {
                 self.in_use()?;
-                store(&mut self.board)?.save(&self.current)?;
+                store(&mut self.board)?.save(&self.records.current)?;
                 self.say_checksum();
             }
             ("load", [None, ..]) => {
@@ -249,6 +246,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
+    #[inline(never)]
     fn add(&mut self, reading: TwoFloat, reference: TwoFloat) -> Result<(), Failure> {
         let Samples {
             readings,
@@ -274,6 +272,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
+    #[inline(never)]
     fn remove(&mut self, n: &str) -> Result<(), Failure> {
         let count = self.samples.readings.len();
         let n = n.parse().ok().filter(|n| (1..=count).contains(n));
@@ -290,10 +289,11 @@ impl<'m, B: Board> Calibrator<'m, B> {
     }
 
     /// The samples, and next to each how much more the calibration in use makes of it.
+    #[inline(never)]
     fn list(&mut self) -> Result<(), Failure> {
         let mut params = [0.0; MAX_PARAMS];
         let calibration = self.in_use().and_then(|()| {
-            let read = self.current.read(&mut params);
+            let read = self.records.current.read(&mut params);
             read.map_err(Failure::from)
         });
         let Samples {
@@ -318,10 +318,11 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
+    #[inline(never)]
     fn read(&mut self, reading: TwoFloat) -> Result<(), Failure> {
         self.in_use()?;
         let mut params = [0.0; MAX_PARAMS];
-        let calibration = self.current.read(&mut params)?;
+        let calibration = self.records.current.read(&mut params)?;
         let Prediction { value, is_inside } = predict(&calibration, &mut self.scratch, reading)?;
         let value = Number::in_unit_of(&calibration.output, value);
         put!(&mut self.board, "ok {value}");
@@ -337,6 +338,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
+    #[inline(never)]
     fn fit(&mut self, epochs: u32) -> Result<(), Failure> {
         let plan = Plan {
             epochs,
@@ -349,19 +351,18 @@ impl<'m, B: Board> Calibrator<'m, B> {
             scratch,
             &mut self.board,
             &mut self.line,
-            true,
+            Some(&mut self.records.current),
         )?;
         self.usage = Some(fitted.usage);
-        self.current = fitted.kept;
         self.origin = Origin::Fitted;
 
         let mut params = [0.0; MAX_PARAMS];
-        let calibration = self.current.read(&mut params)?;
+        let calibration = self.records.current.read(&mut params)?;
         let board = &mut self.board;
         let loss = Number::Single(calibration.origin.loss);
         put!(board, "fit loss={loss} epochs={epochs}");
         say_coefficients(board, &calibration);
-        say!(board, " crc={:08x}", self.current.checksum());
+        say!(board, " crc={:08x}", self.records.current.checksum());
         say_scaled(board, &calibration);
         for (what, scale, farthest) in [
             ("readings", calibration.input, calibration.range),
@@ -385,7 +386,8 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// What the epochs of a fit take, without the first one.
+    /// Counts ticks of the epochs of a fit, without the first one.
+    #[inline(never)]
     fn bench(&mut self) -> Result<(), Failure> {
         let plan = Plan {
             epochs: 1 + BENCH_EPOCHS,
@@ -398,7 +400,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
             scratch,
             &mut self.board,
             &mut self.line,
-            false,
+            None,
         )?;
         // The last pass measures the loss, and is as long as an epoch but for the update.
         let ticks = fitted.ticks / u64::from(1 + BENCH_EPOCHS);
@@ -407,18 +409,26 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
+    #[inline(never)]
     fn load(&mut self) -> Result<(), Failure> {
-        let stored = store(&mut self.board)?.load()?;
-        check(&stored, &mut self.scratch)?;
-        self.current = stored;
+        let (scratch, current) = (&mut self.scratch, &mut self.records.current);
+        let checked = store(&mut self.board)?.look(&mut |stored| {
+            let checked = check(stored, scratch);
+            if checked.is_ok() {
+                current.copy_from(stored)?;
+            }
+            Ok(checked)
+        })?;
+        checked?;
         self.origin = Origin::Loaded;
         Ok(())
     }
 
     /// The record of the calibration in use, in lines that `put` takes on another board.
+    #[inline(never)]
     fn get(&mut self) -> Result<(), Failure> {
         self.in_use()?;
-        let chunks = self.current.bytes().chunks(BYTES_A_LINE);
+        let chunks = self.records.current.bytes().chunks(BYTES_A_LINE);
         for (i, chunk) in chunks.enumerate() {
             put!(&mut self.board, "put {} ", i * BYTES_A_LINE);
             for byte in chunk {
@@ -432,8 +442,9 @@ impl<'m, B: Board> Calibrator<'m, B> {
 
     /// Takes bytes of a record that comes in. With the last of them it is used, if it is
     /// whole and there is room for its curve.
+    #[inline(never)]
     fn put(&mut self, offset: &str, hex: &str) -> Result<(), Failure> {
-        let expected = self.incoming.bytes().len();
+        let expected = self.records.incoming.bytes().len();
         let begins = offset == "0";
         let goes_on = offset.parse() == Ok(expected);
         if !begins && !goes_on {
@@ -446,10 +457,13 @@ impl<'m, B: Board> Calibrator<'m, B> {
             count += 1;
         }
         if begins {
-            self.incoming = Kept::EMPTY;
+            self.records.incoming.clear();
         }
-        let added = self.incoming.push(bytes.get(..count).unwrap_or_default());
-        let checked = check(&self.incoming, &mut self.scratch);
+        let added = self
+            .records
+            .incoming
+            .push(bytes.get(..count).unwrap_or_default());
+        let checked = check(self.records.incoming.bytes(), &mut self.scratch);
         if let Err(Failure::Record(RecordError::Length { expected, found })) = checked
             && added.is_ok()
             && found < expected
@@ -458,19 +472,26 @@ impl<'m, B: Board> Calibrator<'m, B> {
             say!(self.board_mut(), "ok {found} of {expected} bytes");
             return Ok(());
         }
-        let record = core::mem::replace(&mut self.incoming, Kept::EMPTY);
+        let Records { current, incoming } = &mut *self.records;
         match checked {
             Err(Failure::Record(RecordError::Length { expected, .. })) if expected > MAX_BYTES => {
+                incoming.clear();
                 return Err(Failure::Long { found: expected });
             }
-            checked => checked?,
+            Err(failure) => {
+                incoming.clear();
+                return Err(failure);
+            }
+            Ok(()) => {}
         }
-        self.current = record;
+        current.copy_from(incoming.bytes())?;
+        incoming.clear();
         self.origin = Origin::Put;
         self.say_checksum();
         Ok(())
     }
 
+    #[inline(never)]
     fn status(&mut self) {
         let board = &mut self.board;
         let [count, capacity] = [
@@ -488,7 +509,10 @@ impl<'m, B: Board> Calibrator<'m, B> {
         say!(board, "optimizer {} {lr}", self.plan.method);
         match self.origin {
             Origin::None => say!(board, "calibration none"),
-            origin => say!(board, "calibration {} {}", origin.name(), self.current),
+            origin => match Name::of(self.records.current.bytes()) {
+                Ok(name) => say!(board, "calibration {} {name}", origin.name()),
+                Err(error) => say!(board, "calibration {error}"),
+            },
         }
         self.say_stored();
         let board = &mut self.board;
@@ -503,8 +527,9 @@ impl<'m, B: Board> Calibrator<'m, B> {
     }
 
     /// What `load` would find.
+    #[inline(never)]
     fn say_stored(&mut self) {
-        match store(&mut self.board).and_then(|mut store| store.load()) {
+        match store(&mut self.board).and_then(|mut store| store.look(&mut Name::of)) {
             Ok(stored) => {
                 put!(&mut self.board, "stored {stored}");
                 // A start repairs damage: a page that stays behind is worn out.
@@ -522,7 +547,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
     }
 
     fn say_checksum(&mut self) {
-        let checksum = self.current.checksum();
+        let checksum = self.records.current.checksum();
         say!(self.board_mut(), "ok crc={checksum:08x}");
     }
 
@@ -537,6 +562,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
 }
 
 /// Coefficients of the reading as it comes, where a formula with them has six digits.
+#[inline(never)]
 fn say_coefficients<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
     let Some([b, weights @ ..]) = calibration.coefficients() else {
         return;
@@ -553,6 +579,7 @@ fn say_coefficients<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
 }
 
 /// The scale of readings, and the coefficients of the scaled one.
+#[inline(never)]
 fn say_scaled<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
     let Calibration {
         curve,
@@ -582,9 +609,10 @@ fn say_scaled<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
 }
 
 /// Whether a record can be used here: it is one, and there is room for its curve.
-fn check(record: &Kept, scratch: &mut Scratch<'_>) -> Result<(), Failure> {
+#[inline(never)]
+fn check(record: &[u8], scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     let mut params = [0.0; MAX_PARAMS];
-    let calibration = record.read(&mut params)?;
+    let calibration = Calibration::read(record, &mut params)?;
     let [low, _] = calibration.range;
     match predict(&calibration, scratch, low) {
         Err(PredictError::Tape(error)) => Err(error.into()),
@@ -592,7 +620,8 @@ fn check(record: &Kept, scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     }
 }
 
-/// What a calibration makes of a reading.
+/// The result of a calibration for a reading.
+#[inline(never)]
 fn predict(
     calibration: &Calibration<'_>,
     scratch: &mut Scratch<'_>,

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use baregrad::calibrate::{Calibration, RecordError};
+use baregrad::calibrate::{Calibration, Curve, RecordError};
 
 /// The most parameters of a curve: a network of eight units has as many.
 pub const MAX_PARAMS: usize = 25;
@@ -29,8 +29,26 @@ impl Kept {
     /// A curve of more parameters than [`MAX_PARAMS`].
     pub fn write(calibration: &Calibration<'_>) -> Result<Self, RecordError> {
         let mut kept = Kept::EMPTY;
-        kept.len = calibration.write(&mut kept.bytes)?.len();
+        kept.set(calibration)?;
         Ok(kept)
+    }
+
+    /// Becomes the record of a calibration, in place.
+    pub(crate) fn set(&mut self, calibration: &Calibration<'_>) -> Result<(), RecordError> {
+        self.len = 0;
+        self.len = calibration.write(&mut self.bytes)?.len();
+        Ok(())
+    }
+
+    /// Forgets its bytes.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Takes over the bytes of another one.
+    pub(crate) fn copy_from(&mut self, other: &[u8]) -> Result<(), RecordError> {
+        self.clear();
+        self.push(other)
     }
 
     /// Bytes of a record.
@@ -81,8 +99,7 @@ impl Kept {
     /// The checksum that ends the record. It differs if any bit of the calibration does:
     /// compare it with another machine's.
     pub fn checksum(&self) -> u32 {
-        let checksum = self.bytes().last_chunk();
-        checksum.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+        checksum(self.bytes())
     }
 }
 
@@ -92,13 +109,35 @@ impl PartialEq for Kept {
     }
 }
 
-/// What tells it from others: `linear crc=354766cf`.
-impl fmt::Display for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// The curve and the checksum of a record, which tell it from others: `linear crc=354766cf`.
+#[derive(Clone, Copy)]
+pub(crate) struct Name {
+    curve: Curve,
+    checksum: u32,
+}
+
+impl Name {
+    /// The name of the record in these bytes.
+    ///
+    /// # Errors
+    /// Bytes that are no record of a calibration, or one of a curve of more parameters than
+    /// there is room for.
+    #[inline(never)]
+    pub(crate) fn of(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut params = [0.0; MAX_PARAMS];
-        if let Ok(calibration) = self.read(&mut params) {
-            write!(f, "{} ", calibration.curve)?;
-        }
-        write!(f, "crc={:08x}", self.checksum())
+        let curve = Calibration::read(bytes, &mut params)?.curve;
+        let checksum = checksum(bytes);
+        Ok(Name { curve, checksum })
     }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} crc={:08x}", self.curve, self.checksum)
+    }
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    let checksum = bytes.last_chunk();
+    checksum.map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }

@@ -8,7 +8,7 @@ use crate::board::{Board, Damaged};
 
 /// The most bytes of a line, its end not counted.
 pub const MAX_LINE: usize = 64;
-/// What Ctrl-C sends.
+/// The byte that Ctrl-C sends.
 pub(crate) const CTRL_C: u8 = 3;
 
 /// Writes to the board's serial line.
@@ -76,7 +76,7 @@ impl fmt::Display for Number {
     }
 }
 
-/// What is wrong with a line.
+/// A reason why a line is not read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LineError {
     TooLong,

@@ -29,7 +29,7 @@ use core::ops::Range;
 use baregrad::calibrate::{RecordError, crc32};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 
-use crate::kept::{Kept, MAX_BYTES, MAX_PARAMS};
+use crate::kept::{Kept, MAX_BYTES, Name};
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,10 +109,15 @@ const STARTS: u8 = 0xb5;
 #[repr(align(4))]
 struct Record([u8; LONGEST]);
 
+/// A few words of a record, aligned in the same way.
+#[repr(align(4))]
+struct Words([u8; MAX_WORD]);
+
 impl Record {
     const ERASED: Self = Record([0xff; LONGEST]);
 
-    /// A record. Nothing of it is missing: no payload is longer than `MAX_BYTES`.
+    /// A record, made where it stays: RAM has no room for two. Nothing of it is missing: no payload is longer than `MAX_BYTES`.
+    #[inline(always)]
     fn new(kind: u8, state: &State, payload: &[u8]) -> Self {
         let mut record = Record::ERASED;
         let [low, high] = (payload.len() as u16).to_le_bytes();
@@ -296,16 +301,24 @@ impl<'f, F: NorFlash> Store<'f, F> {
     /// None was saved, or it was erased; all copies are damaged, so that it is not known
     /// which was the last; a record of another version; a flash that is no store.
     pub fn load(&mut self) -> Result<Kept, StoreError> {
+        self.look(&mut |payload| {
+            Name::of(payload)?;
+            Kept::of(payload)
+        })
+    }
+
+    /// Looks at the record that was saved last, where it was read to: RAM has no room for
+    /// many of them.
+    pub(crate) fn look<R>(
+        &mut self,
+        look: &mut dyn FnMut(&[u8]) -> Result<R, RecordError>,
+    ) -> Result<R, StoreError> {
         let state = newest(&self.pages()?)?;
-        let (record, len) = self.record(&state)?;
+        let mut record = Record::ERASED;
+        let len = self.record(&state, &mut record)?;
         match record.payload(len) {
             [] => Err(StoreError::Empty),
-            payload => {
-                let kept = Kept::of(payload).map_err(StoreError::Refused)?;
-                kept.read(&mut [0.0; MAX_PARAMS])
-                    .map_err(StoreError::Refused)?;
-                Ok(kept)
-            }
+            payload => look(payload).map_err(StoreError::Refused),
         }
     }
 
@@ -362,7 +375,8 @@ impl<'f, F: NorFlash> Store<'f, F> {
     fn put(&mut self, calibration: Option<&[u8]>) -> Result<u32, StoreError> {
         let mut pages = self.pages()?;
         let mut state = newest(&pages)?;
-        let (record, len) = self.record(&state)?;
+        let mut record = Record::ERASED;
+        let len = self.record(&state, &mut record)?;
         let kept = record.payload(len);
         if state.sequence > 0 {
             self.write(&mut pages, &state, kept, Change::Repair)?;
@@ -459,56 +473,59 @@ impl<'f, F: NorFlash> Store<'f, F> {
     fn write_record(&mut self, at: u32, record: &Record, len: usize) -> Result<(), StoreError> {
         let bytes = record.0.get(..len).unwrap_or_default();
         self.flash.write(at, bytes).map_err(driver)?;
-        let mut found = Record::ERASED;
-        self.read(at, &mut found, 0..len)?;
-        if found.0.get(..len) != Some(bytes) {
-            return Err(StoreError::Unchanged);
+        // A few words at a time, for want of RAM.
+        let mut found = Words([0; MAX_WORD]);
+        for (from, expected) in (at..).step_by(MAX_WORD).zip(bytes.chunks(MAX_WORD)) {
+            let found = found.0.get_mut(..expected.len()).unwrap_or_default();
+            self.flash.read(from, found).map_err(driver)?;
+            if found != expected {
+                return Err(StoreError::Unchanged);
+            }
         }
         Ok(())
     }
 
     /// The record with the calibration of a state, and the length of its payload.
-    fn record(&mut self, state: &State) -> Result<(Record, usize), StoreError> {
-        let mut record = Record::ERASED;
+    fn record(&mut self, state: &State, record: &mut Record) -> Result<usize, StoreError> {
         let Some(at) = state.record else {
-            return Ok((record, 0));
+            return Ok(0);
         };
-        self.read(at, &mut record, 0..Self::UNIT)?;
+        self.read(at, record, 0..Self::UNIT)?;
         // It was there a moment ago.
         let (_, len) = record.head().ok_or(StoreError::Damaged)?;
         let end = (SHORTEST + len).next_multiple_of(Self::UNIT);
-        self.read(at, &mut record, Self::UNIT..end)?;
+        self.read(at, record, Self::UNIT..end)?;
         record.numbers(len).ok_or(StoreError::Damaged)?;
-        Ok((record, len))
+        Ok(len)
     }
 
     fn pages(&mut self) -> Result<[Page; COPIES], StoreError> {
         let mut pages = [Page::UNREAD; COPIES];
+        let mut record = Record::ERASED;
         for (page, start) in pages.iter_mut().zip((self.start..).step_by(F::ERASE_SIZE)) {
-            *page = self.page(start)?;
+            *page = self.page(start, &mut record)?;
         }
         Ok(pages)
     }
 
     /// Goes through the page that starts there.
-    fn page(&mut self, start: u32) -> Result<Page, StoreError> {
+    fn page(&mut self, start: u32, record: &mut Record) -> Result<Page, StoreError> {
         let mut page = Page::UNREAD;
-        let mut record = Record::ERASED;
         let mut at = 0;
         while at < F::ERASE_SIZE {
             let address = start.saturating_add(at as u32);
-            self.read(address, &mut record, 0..Self::UNIT)?;
+            self.read(address, record, 0..Self::UNIT)?;
             if record.0.iter().take(Self::UNIT).all(|byte| *byte == 0xff) {
                 break;
             }
             let Some((kind, len)) = record.head() else {
-                return self.unreadable(page, start, at);
+                return self.unreadable(page, start, at, record);
             };
             let end = (SHORTEST + len).next_multiple_of(Self::UNIT);
             if at + end > F::ERASE_SIZE {
-                return self.unreadable(page, start, at);
+                return self.unreadable(page, start, at, record);
             }
-            self.read(address, &mut record, Self::UNIT..end)?;
+            self.read(address, record, Self::UNIT..end)?;
             let before = page.state;
             let next = before.sequence.saturating_add(1);
             page.state = match (kind, record.numbers(len)) {
@@ -527,35 +544,44 @@ impl<'f, F: NorFlash> Store<'f, F> {
                     starts,
                     ..before
                 },
-                _ => return self.unreadable(page, start, at),
+                _ => return self.unreadable(page, start, at, record),
             };
             at += end;
         }
-        if self.is_erased(start, at)? {
+        if self.is_erased(start, at, record)? {
             page.free = Some(at);
             return Ok(page);
         }
-        self.unreadable(page, start, at)
+        self.unreadable(page, start, at, record)
     }
 
     /// The page with something else than a record, and then erased flash.
-    fn unreadable(&mut self, mut page: Page, start: u32, at: usize) -> Result<Page, StoreError> {
+    fn unreadable(
+        &mut self,
+        mut page: Page,
+        start: u32,
+        at: usize,
+        record: &mut Record,
+    ) -> Result<Page, StoreError> {
         // Writing clears bits, and is cut short within the longest record.
-        let mut record = Record::ERASED;
-        self.read(start, &mut record, 0..Self::UNIT)?;
+        self.read(start, record, 0..Self::UNIT)?;
         let [kind, _, not_kind, ..] = record.0;
         page.ours = kind == WHOLE;
         page.earlier = kind == EARLIER && not_kind == !EARLIER;
-        page.begun = at == 0 && kind & WHOLE == WHOLE && self.is_erased(start, LONGEST)?;
+        page.begun = at == 0 && kind & WHOLE == WHOLE && self.is_erased(start, LONGEST, record)?;
         Ok(page)
     }
 
     /// Whether a page is erased from there on.
-    fn is_erased(&mut self, start: u32, from: usize) -> Result<bool, StoreError> {
-        let mut some = Record::ERASED;
+    fn is_erased(
+        &mut self,
+        start: u32,
+        from: usize,
+        some: &mut Record,
+    ) -> Result<bool, StoreError> {
         for at in (from..F::ERASE_SIZE).step_by(LONGEST) {
             let len = LONGEST.min(F::ERASE_SIZE - at);
-            self.read(start.saturating_add(at as u32), &mut some, 0..len)?;
+            self.read(start.saturating_add(at as u32), some, 0..len)?;
             if some.0.iter().take(len).any(|byte| *byte != 0xff) {
                 return Ok(false);
             }

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
 use crate::line::{CTRL_C, Line, MAX_LINE, Number, say};
 
-/// What `fit` is given if nothing is said.
+/// The epochs of a fit if none are given.
 const EPOCHS: u32 = 500;
 /// The most epochs of one fit.
 pub(crate) const MAX_EPOCHS: u32 = 100_000;
@@ -29,7 +29,7 @@ pub(crate) enum Method {
     Adam,
 }
 
-/// What to fit, and how.
+/// The curve to fit, and how to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) curve: Curve,
@@ -82,32 +82,31 @@ pub(crate) struct Scratch<'m> {
     pub(crate) nodes: &'m mut [Node; NODES],
 }
 
-/// What came out of a fit.
+/// The outcome of a fit.
 pub(crate) struct Fitted {
-    /// To be used from now on.
-    pub(crate) kept: Kept,
     /// Converged, or still falling.
     pub(crate) reason: Reason,
-    /// What the arena was used for.
+    /// How much of the arena was used.
     pub(crate) usage: Usage,
-    /// What the board counted in all epochs but the first, which warms up what caches
+    /// Ticks that the board counted in all epochs but the first, which warms up what caches
     /// there are.
     pub(crate) ticks: u64,
 }
 
-/// Fits the curve to the samples, from the same start every time. About ten times, if
-/// `tells`, it says how far it is. What comes in meanwhile is answered.
+/// Fits the curve to the samples, from the same start every time. If a result is wanted, it
+/// says about ten times how far it is. What comes in meanwhile is answered.
 ///
 /// # Errors
 /// Samples that cannot be fitted; a loss that grows; it was asked to stop; an arena too
 /// small for the curve.
+#[inline(never)]
 pub(crate) fn fit<B: Board>(
     plan: &Plan,
     samples: &Samples<'_>,
     scratch: &mut Scratch<'_>,
     board: &mut B,
     line: &mut Line,
-    tells: bool,
+    result: Option<&mut Kept>,
 ) -> Result<Fitted, Failure> {
     let Plan { curve, epochs, .. } = *plan;
     let Samples {
@@ -149,7 +148,7 @@ pub(crate) fn fit<B: Board>(
         if let Poll::Stopped(Reason::Diverged) = polled {
             return Err(Failure::Diverged { epoch, loss });
         }
-        if tells && epoch > 0 && (epoch == epochs || epoch.is_multiple_of(every)) {
+        if result.is_some() && epoch > 0 && (epoch == epochs || epoch.is_multiple_of(every)) {
             say!(board, "epoch {epoch} loss={}", Number::Single(loss));
         }
         if let Poll::Stopped(reason) = polled {
@@ -177,8 +176,10 @@ pub(crate) fn fit<B: Board>(
         params: &tape.params()?,
         origin,
     };
+    if let Some(result) = result {
+        result.set(&calibration)?;
+    }
     Ok(Fitted {
-        kept: Kept::write(&calibration)?,
         reason,
         usage: tape.usage(),
         ticks: end.saturating_sub(begin),
@@ -187,6 +188,7 @@ pub(crate) fn fit<B: Board>(
 
 /// Between two epochs: feeds the watchdog, and answers what has come in. Whether that is
 /// a wish to stop.
+#[inline(never)]
 fn is_asked_to_stop<B: Board>(board: &mut B, line: &mut Line, epoch: u32, loss: f32) -> bool {
     board.feed();
     // A line at most, or whoever sends without end would keep it from its work.
@@ -221,6 +223,7 @@ fn is_asked_to_stop<B: Board>(board: &mut B, line: &mut Line, epoch: u32, loss: 
 ///
 /// # Errors
 /// More parameters than there is room for; an arena that is too small.
+#[inline(never)]
 pub(crate) fn check(curve: &Curve, scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     let zeros = [0.0; ROWS];
     let data = calibrate::Samples {
@@ -235,6 +238,7 @@ pub(crate) fn check(curve: &Curve, scratch: &mut Scratch<'_>) -> Result<(), Fail
 /// Records a curve and its loss, from where training starts. The last parameters count, as
 /// with PyTorch's loop: where the loss no longer falls but by rounding, the least one says
 /// nothing.
+#[inline(never)]
 fn record<'t>(
     tape: &'t Tape<'t>,
     curve: &Curve,

@@ -92,7 +92,7 @@ fn fitted(curve: Curve, optimizer: &mut dyn Optimizer, epochs: u32) -> Kept {
     .unwrap()
 }
 
-/// What the library makes of a reading, as the board says it.
+/// The library's result for a reading, as the board says it.
 fn predicted(kept: &Kept, reading: &str) -> String {
     let mut params = [0.0; MAX_PARAMS];
     let calibration = kept.read(&mut params).unwrap();
@@ -224,7 +224,7 @@ fn it_fits_the_thermometer() {
     });
 }
 
-/// Whoever makes the same calls on the desktop gets the same bits.
+/// The same calls on the desktop give the same bits.
 #[test]
 fn a_fit_is_that_of_the_library() {
     for (model, method) in [
@@ -376,7 +376,7 @@ fn bench_counts_an_epoch() {
     });
 }
 
-/// What is behind `ok ` and before the bits, as f64.
+/// The number between `ok ` and its bits, as f64.
 fn value(answer: &str) -> f64 {
     let text = answer.strip_prefix("ok ").unwrap();
     text.split(':').next().unwrap().parse().unwrap()
@@ -580,7 +580,7 @@ fn samples_are_removed_and_listed_with_how_far_results_are_off() {
 
 // ---- in the middle of a fit ------------------------------------------------
 
-/// What comes in after so many epochs.
+/// Sends bytes after so many epochs.
 fn comes(t: &mut Terminal<'_>, epochs: usize, bytes: &[u8]) {
     let coming = &mut t.board().coming;
     coming.extend(std::iter::repeat_n(None, epochs));
@@ -744,7 +744,7 @@ fn damaged_records_are_refused_and_change_nothing() {
         for bit in 0..8 * bytes.len() {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let answer = send(t, &bytes);
-            // Of a record that says it is longer the rest does not come.
+            // A record that says it is longer waits for a rest that does not come.
             let waits = answer.starts_with("ok ") && answer.ends_with(" bytes\n");
             assert!(
                 answer.starts_with("error: expected ") || waits,

@@ -21,7 +21,7 @@ use core::panic::PanicInfo;
 
 use baregrad::calibrate::{
     Calibration, Curve, Differences, EarlyStopping, FORMULAS, Fit, Origin, Record, RecordError,
-    Samples, Scale, TwoFloat, Writer, move_behind, prepare,
+    Samples, Scale, TwoFloat, Writer, move_behind, prepare, range,
 };
 use baregrad::function::{
     Absolute, Bce, BceWithLogits, DataGrads, Function, Huber, Loss, SmoothL1, Squared, models,
@@ -29,7 +29,7 @@ use baregrad::function::{
 use baregrad::gradcheck::Gradcheck;
 use baregrad::kernel::{self, Acc, Broadcast, Identity, Lanes, Product, f32x8, generic};
 use baregrad::least_squares::{
-    Counts, CurveFit, FDistribution, FitRows, InferenceError, LevenbergMarquardt, Loss, Problem,
+    Counts, CurveFit, FDistribution, FitRows, InferenceError, LevenbergMarquardt, Problem,
     Recorded, Recursive, Restarted, RobustFit, Rows, Sample, StraightLine, StudentT, York,
 };
 use baregrad::op::{Attrs, Node};
@@ -132,13 +132,14 @@ impl models::Visitor for EveryModel {
 
 /// Bounds, losses, and rows from anywhere, of a model that is linear and of one that is not.
 fn least_squares(data: &[f32]) -> bool {
+    use baregrad::least_squares::Loss as Robust;
     fn all<R: Problem<3> + ?Sized>(problem: &R) {
         let start = black_box([0.5; 3]);
         let mut bounded = LevenbergMarquardt::new(start)
             .bounds(start, black_box([1.0; 3]))
             .fixed(black_box([false; 3]));
         black_box(bounded.run(problem).held());
-        for loss in [Loss::Huber, Loss::SoftL1, Loss::Cauchy, Loss::Tukey] {
+        for loss in [Robust::Huber, Robust::SoftL1, Robust::Cauchy, Robust::Tukey] {
             let fit = RobustFit::new(start, black_box(loss)).run(problem);
             black_box(fit.outliers(problem, 3.0).count());
         }
@@ -506,6 +507,14 @@ fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
         params: black_box(&best[..]),
         origin: Origin::default(),
     };
+    black_box((
+        calibration.scaled_coefficients(),
+        calibration.coefficients(),
+        calibration.covers(black_box(pair)),
+        calibration.range_is_off_by(),
+        range(readings.iter()),
+        output.invert_square(black_box(0.5)),
+    ));
     let bytes = calibration.write(black_box(&mut bytes[..]))?;
     let read = Calibration::read_with(black_box(bytes), out, &FORMULAS)?;
     let mut arena = Arena::<512, 32>::new();

@@ -207,7 +207,7 @@ pub struct HostBoard {
     pub flash: SmallFlash,
     pub sent: Vec<u8>,
     pub sensor: Option<f32>,
-    /// What comes in during a fit: bytes, and silence between two epochs.
+    /// Input during a fit: bytes, and silence between two epochs.
     pub coming: VecDeque<Option<Result<u8, Damaged>>>,
     /// How often the watchdog was fed.
     pub fed: usize,
@@ -330,7 +330,7 @@ pub fn add_thermometer() -> impl Iterator<Item = String> {
     samples.map(|(reading, reference)| format!("add {reading} {reference}"))
 }
 
-/// What is expected where there is no such curve.
+/// The answer where there is no such curve.
 pub const NO_CURVE: &str =
     "expected linear, poly:1 to poly:12, or mlp:<units> such as mlp:8 or mlp:3,2";
 
