@@ -51,7 +51,10 @@
 //! | [`Loss`], [`Squared`], [`DataGrads`] | losses of a model in one operation |
 //! | [`horner`], [`chebyshev`] | polynomials |
 //! | [`models`] | line, polynomials, Steinhart–Hart, exponential, logistic, … |
-#![cfg_attr(feature = "std", doc = "| [`source`] | prints a function as Rust or C |")]
+#![cfg_attr(
+    feature = "std",
+    doc = "| [`source`] | prints a function as Rust or C |"
+)]
 
 mod degree;
 mod horner;
