@@ -145,10 +145,10 @@ fn least_squares(data: &[f32]) -> bool {
         }
     }
     fn from_anywhere<D: Rows<1>>(rows: D) {
-        let rows = black_box(FitRows::new(models::Quadratic, rows));
+        let rows = black_box(FitRows::new(models::Polynomial::<3>, rows));
         black_box(LevenbergMarquardt::new(black_box([0.5; 3])).run(&rows));
     }
-    all(&CurveFit::<_, 1>::new(models::Quadratic, data, data));
+    all(&CurveFit::<_, 1>::new(models::Polynomial::<3>, data, data));
     all(&CurveFit::<_, 1>::new(models::Logistic, data, data).in_pairs());
     let counts = black_box(&[1_i16; 9][..]);
     from_anywhere(Counts::<1>::new(counts, [0.1], counts, 0.5));
