@@ -66,8 +66,8 @@ struct Expected<const P: usize> {
     input: [f64; 2],
 }
 
-/// Six to seven digits of `f32`, from five of the standard errors.
-const DIGITS: f64 = 3e-6;
+/// Standard errors come from factors that are rounded to `f32`: five digits and a half.
+const DIGITS: f64 = 6e-6;
 
 fn check<F: Function<1, P>, const P: usize>(
     _: F,
@@ -97,7 +97,7 @@ fn check<F: Function<1, P>, const P: usize>(
     let interval = |[from, to]: [f32; 2], [low, high]: [f64; 2]| {
         for (found, expected) in [(from, low), (to, high)] {
             let off = (f64::from(found) - expected).abs();
-            assert!(off <= 5e-6 * (high - low), "{found} {expected}");
+            assert!(off <= 8e-6 * (high - low), "{found} {expected}");
         }
     };
     let intervals = solution.confidence_intervals(at.probability).unwrap();

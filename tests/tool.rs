@@ -21,7 +21,7 @@ fn help_names_the_commands_and_what_they_take() {
         (
             &["board", "--help"],
             &[
-                "<PORT> <SAMPLES.CSV> [MODEL] [OPTIMIZER] [EPOCHS]",
+                "<PORT> [SAMPLES.CSV] [MODEL] [OPTIMIZER] [EPOCHS]",
                 "unix:<PATH>",
             ],
         ),

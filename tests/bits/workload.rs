@@ -239,7 +239,7 @@ pub const EVERY_OPTIMIZER: Group = Group {
     name: "every-optimizer",
     run: every_optimizer,
     stack: 3000,
-    digest: 0x8818_3066_6f81_f0bf,
+    digest: 0xe945_c533_3ab2_a0ca,
 };
 
 impl Group {
@@ -914,7 +914,7 @@ pub const STATISTICS: Group = Group {
     name: "statistics",
     run: statistics,
     stack: 3000,
-    digest: 0x1926_f483_3003_047e,
+    digest: 0xe7cd_ca3b_cffd_4925,
 };
 
 fn statistics(digest: &mut Digest) -> Result<(), Error> {
