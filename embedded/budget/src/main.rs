@@ -8,6 +8,9 @@
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "optimizer")]
+mod optimizers;
+
 use core::arch::asm;
 use core::panic::PanicInfo;
 
@@ -29,7 +32,8 @@ const PAINT: u32 = 0xCCCC_CCCC;
 const JOB: bool = cfg!(any(
     feature = "operators",
     feature = "fused",
-    feature = "function"
+    feature = "function",
+    feature = "optimizer"
 )) || SINE
     || ELEMENTARY;
 
@@ -49,6 +53,9 @@ fn run() -> i32 {
     timer.clear_current();
     timer.enable_counter();
 
+    #[cfg(feature = "optimizer")]
+    let thermometer = optimizers::steps;
+
     let Some(ticks) = (if SINE {
         sine()
     } else if ELEMENTARY {
@@ -66,6 +73,8 @@ fn run() -> i32 {
         1
     };
     report(ticks * PER_TICK / EPOCHS / calls);
+    #[cfg(feature = "optimizer")]
+    board::println!("{}", optimizers::bytes());
     0
 }
 
@@ -96,6 +105,7 @@ fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
 }
 
 // One stack frame, so that all of it is seen below `run`.
+#[cfg_attr(feature = "optimizer", allow(dead_code))]
 #[inline(never)]
 fn thermometer() -> Option<u32> {
     use jobs::thermometer::{Spelling, epoch, record};
