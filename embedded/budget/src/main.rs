@@ -8,6 +8,9 @@
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "optimizer")]
+mod optimizers;
+
 use core::arch::asm;
 use core::panic::PanicInfo;
 
@@ -30,7 +33,8 @@ const JOB: bool = cfg!(any(
     feature = "operators",
     feature = "fused",
     feature = "function",
-    feature = "lm"
+    feature = "lm",
+    feature = "optimizer"
 )) || SINE
     || ELEMENTARY
     || RECURSIVE;
@@ -53,6 +57,9 @@ fn run() -> i32 {
     timer.set_reload(0xFF_FFFF);
     timer.clear_current();
     timer.enable_counter();
+
+    #[cfg(feature = "optimizer")]
+    let thermometer = optimizers::steps;
 
     let Some(ticks) = (if SINE {
         sine()
@@ -77,6 +84,8 @@ fn run() -> i32 {
         1
     };
     report(ticks * PER_TICK / EPOCHS / calls);
+    #[cfg(feature = "optimizer")]
+    board::println!("{}", optimizers::bytes());
     0
 }
 
@@ -107,6 +116,7 @@ fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
 }
 
 // One stack frame, so that all of it is seen below `run`.
+#[cfg_attr(feature = "optimizer", allow(dead_code))]
 #[inline(never)]
 fn thermometer() -> Option<u32> {
     use jobs::thermometer::{Spelling, epoch, record};

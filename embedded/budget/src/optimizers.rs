@@ -1,0 +1,101 @@
+//! One step of an optimizer with its defaults, on a matrix of 8 × 8 parameters with given
+//! gradients: all that is linked besides is what counts. `OPTIMIZER` names it when this is
+//! compiled, as `torch.optim` does: `optimizers.sh` sets it.
+
+use core::hint::black_box;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use baregrad::Shape;
+use baregrad::optim::{Lbfgs, Optimizer, Search as _, Sgd};
+
+/// The parameters.
+const N: usize = 64;
+
+/// Pairs that L-BFGS remembers.
+const HISTORY: usize = 4;
+
+/// Whether this is the one that is measured; known when compiled.
+const fn is_chosen(name: &str) -> bool {
+    let Some(chosen) = option_env!("OPTIMIZER") else {
+        return false;
+    };
+    let (mut left, mut right) = (chosen.as_bytes(), name.as_bytes());
+    while let ([a, rest @ ..], [b, others @ ..]) = (left, right) {
+        if *a != *b {
+            return false;
+        }
+        (left, right) = (rest, others);
+    }
+    left.is_empty() && right.is_empty()
+}
+
+/// The bytes of the optimizer: kept until the stack has been looked at, which printing uses.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) fn bytes() -> usize {
+    BYTES.load(Ordering::Relaxed)
+}
+
+/// The ticks of so many steps.
+#[inline(never)]
+pub(crate) fn steps() -> Option<u32> {
+    let shapes = [Shape::from([8, 8])];
+    macro_rules! told {
+        ($optimizer:expr, shapes $($option:ident)*) => {
+            $optimizer.shapes(&shapes)
+        };
+        ($optimizer:expr, $($option:ident)*) => {
+            $optimizer
+        };
+    }
+    macro_rules! all {
+        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {
+            $(if const { is_chosen($torch) } {
+                return measure(told!(baregrad::optim::$name::<N>::new(1e-3), $($option)*));
+            })*
+        };
+    }
+    baregrad::each_optimizer!(all);
+    if const { is_chosen("SGD") } {
+        return measure(Sgd::new(1e-3));
+    }
+    if const { is_chosen("SGD-momentum") } {
+        return measure(Sgd::new(1e-3).momentum::<N>(0.9));
+    }
+    if const { is_chosen("LBFGS") } {
+        return search(Lbfgs::new(1.0));
+    }
+    if const { is_chosen("LBFGS-strong_wolfe") } {
+        return search(Lbfgs::new(1.0).strong_wolfe());
+    }
+    None
+}
+
+#[inline(always)]
+fn measure(mut optimizer: impl Optimizer) -> Option<u32> {
+    BYTES.store(size_of_val(&optimizer), Ordering::Relaxed);
+    let (mut params, mut grads) = ([0.5; N], [0.25; N]);
+    crate::count(|| {
+        optimizer.step(&mut params, black_box(&mut grads)).ok()?;
+        black_box(&params);
+        Some(())
+    })
+}
+
+/// Evaluations of a loss that its gradients fit, so that the search goes on: a parabola
+/// that gets wider from parameter to parameter.
+#[inline(always)]
+fn search(mut search: Lbfgs<N, HISTORY>) -> Option<u32> {
+    BYTES.store(size_of_val(&search), Ordering::Relaxed);
+    let (mut params, mut grads) = ([0.5; N], [0.25; N]);
+    crate::count(|| {
+        let (mut loss, mut weight) = (0.0, 1.0);
+        for (p, g) in params.iter_mut().zip(&mut grads) {
+            loss += 0.5 * weight * *p * *p;
+            *g = weight * *p;
+            weight *= 0.875;
+        }
+        search.tell(&mut params, loss, &grads).ok()?;
+        Some(())
+    })
+}

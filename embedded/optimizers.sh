@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Measures a step of every optimizer on a Cortex-M4F and prints the rows of README's table:
+# instructions of a step of 64 parameters (counted, not cycles), flash (`.text`, `.rodata`
+# and `.data` beyond those of a firmware that does nothing), the bytes of the optimizer, and
+# the deepest stack, which holds it, parameters and gradients. A step of L-BFGS is one
+# evaluation, the loss included.
+#
+#   bash embedded/optimizers.sh [OPTIMIZER…]
+#
+# Packages: those of budget.sh.
+set -euo pipefail
+cd "$(dirname "$0")"
+source ./cross.sh
+
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
+target=thumbv7em-none-eabihf
+elf=$CARGO_TARGET_DIR/$target/release/budget
+
+build() {
+    cross $target build --locked --quiet --release -p budget "$@"
+}
+
+flash() {
+    arm-none-eabi-size -A "$elf" | awk '/^\.(text|rodata|data) / { n += $2 } END { print n }'
+}
+
+# row NAME NUMBER…: with commas between thousands.
+row() {
+    printf '| %s ' "$1"
+    shift
+    printf '| %d ' "$@" | sed -E ':again; s/([0-9])([0-9]{3})\b/\1,\2/; t again'
+    echo '|'
+}
+
+# The list of src/optim/mod.rs, and those that it leaves out.
+if (($# == 0)); then
+    set -- SGD SGD-momentum \
+        $(sed -n '/^optimizers! {/,/^}/s/.* = "\([A-Za-z]*\)" \[.*/\1/p' ../src/optim/mod.rs) \
+        LBFGS LBFGS-strong_wolfe
+fi
+
+build
+empty=$(flash)
+echo '| | instructions | flash | optimizer | stack |'
+echo '| --- | --- | --- | --- | --- |'
+for optimizer; do
+    OPTIMIZER=$optimizer build --features optimizer
+    found=$(timeout 600 qemu-system-arm -M mps2-an386 -icount shift=0,sleep=off -nographic \
+        -semihosting-config enable=on,target=native -kernel "$elf" </dev/null) || {
+        echo "$optimizer: does not run: $found" >&2
+        exit 1
+    }
+    read -r instructions stack bytes <<<"${found//$'\n'/ }"
+    row "${optimizer//-/, }" "$instructions" $(($(flash) - empty)) "$bytes" "$stack"
+done
