@@ -6,7 +6,7 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use baregrad::Shape;
-use baregrad::optim::{Lbfgs, Optimizer, Search as _, Sgd};
+use baregrad::optim::{Answer, Lbfgs, Optimizer, Reason, Search as _, Sgd};
 
 /// The parameters.
 const N: usize = 64;
@@ -83,7 +83,8 @@ fn measure(mut optimizer: impl Optimizer) -> Option<u32> {
 }
 
 /// Evaluations of a loss that its gradients fit, so that the search goes on: a parabola
-/// that gets wider from parameter to parameter.
+/// that gets wider from parameter to parameter. A search that has found its minimum, where
+/// evaluations would cost next to nothing, starts again.
 #[inline(always)]
 fn search(mut search: Lbfgs<N, HISTORY>) -> Option<u32> {
     BYTES.store(size_of_val(&search), Ordering::Relaxed);
@@ -95,7 +96,13 @@ fn search(mut search: Lbfgs<N, HISTORY>) -> Option<u32> {
             *g = weight * *p;
             weight *= 0.875;
         }
-        search.tell(&mut params, loss, &grads).ok()?;
+        match search.tell(&mut params, loss, &grads).ok()? {
+            Answer::Ask | Answer::Found(Reason::Iterations | Reason::Evaluations) => {}
+            Answer::Found(_) => {
+                search.reset();
+                params = [0.5; N];
+            }
+        }
         Some(())
     })
 }
