@@ -216,6 +216,54 @@ fn a_million_epochs_are_a_small_picture() {
     assert!(fs::metadata(picture("runs.svg")).unwrap().len() < 1_500_000);
 }
 
+/// However many epochs there are, labels are whole numbers, and there is room for each: they
+/// are centred below their ticks, so two neighbours need half the width of both.
+#[test]
+fn epochs_have_labels_that_do_not_overlap() {
+    let path = picture("curves.svg");
+    for epochs in [
+        1, 2, 3, 5, 9, 10, 11, 60, 99, 100, 400, 2_400, 100_000, 3_000_000,
+    ] {
+        let losses: Vec<f32> = (1..=epochs).map(|epoch| 1.0 / epoch as f32).collect();
+        let curves: &[(&str, &[f32])] = &[("", &losses)];
+        plot::curves(&path, "Labels", &[curves, curves]).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        // A label of the lower axis is the text of an element that stands on the middle.
+        let mut labels: Vec<(f32, String)> = vec![];
+        let elements = text.split("<text ").skip(1);
+        for element in elements.filter(|element| element.contains("text-anchor=\"middle\"")) {
+            let (attributes, rest) = element.split_once('>').unwrap();
+            let label = rest.split_once('<').unwrap().0.trim();
+            let x = attributes
+                .split_once("x=\"")
+                .unwrap()
+                .1
+                .split_once('"')
+                .unwrap()
+                .0;
+            if label.parse::<f32>().is_ok() {
+                labels.push((x.parse().unwrap(), label.to_string()));
+            }
+        }
+        assert!(labels.len() >= 2, "{epochs}: {labels:?}");
+        // The two panels stand beside each other.
+        let (left, right) = labels.split_at(labels.len() / 2);
+        for panel in [left, right] {
+            for (_, label) in panel {
+                let whole = label.parse::<f32>().unwrap();
+                assert!(whole >= 1.0 && !label.contains('.'), "{epochs}: {label}");
+            }
+            for pair in panel.windows(2) {
+                // Digits are at most 0.6 em wide, and 28 pixels tall.
+                let width = |label: &str| 0.6 * 28.0 * label.len() as f32;
+                let room = (pair[1].0 - pair[0].0).abs();
+                let taken = (width(&pair[0].1) + width(&pair[1].1)) / 2.0;
+                assert!(room > taken, "{epochs}: {pair:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn losses_that_do_not_change_are_in_the_picture() {
     let data = Dataset::new([("x", [0.0, 1.0]), ("y", [100.0, 150.0])]).unwrap();

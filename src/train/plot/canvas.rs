@@ -11,6 +11,8 @@ use std::sync::Once;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use super::turns::Turns;
+
 /// A picture that could not be drawn.
 #[derive(Clone)]
 pub struct PlotError {
@@ -73,7 +75,7 @@ pub(super) fn draw(path: &Path, picture: impl Picture) -> Result<(), PlotError> 
             )
         } else {
             on(
-                &BitMapBackend::new(&beside, SIZE).into_drawing_area(),
+                &Turns(BitMapBackend::new(&beside, SIZE)).into_drawing_area(),
                 &picture,
             )
         };

@@ -34,8 +34,8 @@ impl Picture for Losses<'_> {
         if self.runs.len() > 1 {
             let (upper, lower) = rest.split_vertically((50).percent());
             let legend = SeriesLabelPosition::LowerLeft;
-            loss_panel(&upper, "training loss", &training, Some(legend), axis)?;
-            return loss_panel(&lower, "validation loss", &validation, None, axis);
+            loss_panel(&upper, "training loss", &training, Some(legend), axis, None)?;
+            return loss_panel(&lower, "validation loss", &validation, None, axis, None);
         }
         let named = |name: &'static str, i: usize, curves: Vec<Curve>| {
             curves.into_iter().map(move |curve| Curve {
@@ -48,7 +48,7 @@ impl Picture for Losses<'_> {
             .chain(named("validation", 1, validation))
             .collect();
         let legend = SeriesLabelPosition::UpperRight;
-        loss_panel(&rest, "loss", &both, Some(legend), axis)
+        loss_panel(&rest, "loss", &both, Some(legend), axis, None)
     }
 }
 
@@ -84,8 +84,12 @@ impl Picture for Panels<'_> {
             };
             let curves: Vec<Curve> = curves.iter().enumerate().map(curve).collect();
             let legend = SeriesLabelPosition::LowerLeft;
-            let axis = |epochs: Range<f64>| epochs.log_scale();
-            loss_panel(area, "loss", &curves, Some(legend), axis)?;
+            let axis = |epochs: Range<f64>| {
+                let labels = log_labels(&epochs);
+                epochs.log_scale().with_key_points(labels)
+            };
+            let labels: fn(&f64) -> String = |epoch| short(*epoch);
+            loss_panel(area, "loss", &curves, Some(legend), axis, Some(labels))?;
         }
         Ok(())
     }
@@ -124,6 +128,7 @@ fn loss_panel<B: DrawingBackend, X: AsRangedCoord<Value = f64>>(
     curves: &[Curve],
     legend: Option<SeriesLabelPosition>,
     x_axis: impl FnOnce(Range<f64>) -> X,
+    x_labels: Option<fn(&f64) -> String>,
 ) -> Drawn
 where
     B::ErrorType: 'static,
@@ -151,9 +156,11 @@ where
         .x_label_area_size(44 * PX)
         .y_label_area_size(72 * PX)
         .build_cartesian_2d(x_axis(epochs), losses)?;
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
+    let mut mesh = chart.configure_mesh();
+    if let Some(x_labels) = &x_labels {
+        mesh.x_label_formatter(x_labels);
+    }
+    mesh.light_line_style(WHITE)
         .bold_line_style(GRID.stroke_width(PX))
         .axis_style(TEXT.stroke_width(PX))
         .x_desc(x_label)

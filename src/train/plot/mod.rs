@@ -24,6 +24,7 @@ mod canvas;
 mod fit;
 mod losses;
 mod points;
+mod turns;
 
 use std::path::Path;
 use std::string::String;
