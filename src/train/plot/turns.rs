@@ -95,6 +95,7 @@ fn turns_back(before: BackendCoord, turn: BackendCoord, next: BackendCoord) -> b
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Turns;
     use plotters::prelude::*;
@@ -117,7 +118,7 @@ mod tests {
         let style = BLACK.stroke_width(4);
         let found = rows(|bitmap| Turns(bitmap).draw_path(peak, &style).unwrap());
         // From its tip to its foot, and half of the width beyond.
-        let (first, last) = (found[0], found[found.len() - 1]);
+        let (first, last) = (*found.first().unwrap(), *found.last().unwrap());
         assert!((18..=20).contains(&first), "{first}");
         assert!((80..=82).contains(&last), "{last}");
     }
