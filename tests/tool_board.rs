@@ -2,7 +2,7 @@
 //! before the file is known to be right, and nothing is forgotten before it is known
 //! to fit.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
