@@ -16,10 +16,11 @@
 //!   the points' variance.
 //!
 //! An epoch is one loss with its gradients; the one that finds the loss good enough counts.
-//! L-BFGS takes several of them for a step when it searches for its length. Rates are the best, or
-//! nearly, among powers of 2 and 1.5 times those, options were chosen for all three problems, and
-//! the rest is PyTorch's default. An optimizer that takes more epochs than the most that stands
-//! beside it fails the program. On every machine it takes the same number: all bits are the same.
+//! L-BFGS with strong Wolfe may take several of them for a step. Rates are good ones among
+//! powers of 2 and 1.5 times those, mostly constant; options were chosen for all three problems,
+//! and the rest is PyTorch's default. An optimizer that takes more epochs than the most that
+//! stands beside it fails the program. It takes the same number on every machine, as all bits
+//! are the same.
 
 use std::process::ExitCode;
 
@@ -128,11 +129,11 @@ struct Parameters<'s> {
 
 /// An optimizer, told gradients or also losses.
 enum Method<'s> {
-    Steps(Box<dyn Optimizer + 's>),
-    Search(Box<dyn Search>),
+    ByGradients(Box<dyn Optimizer + 's>),
+    ByLosses(Box<dyn Search>),
 }
 
-use Method::{Search as ByLosses, Steps as ByGradients};
+use Method::{ByGradients, ByLosses};
 
 /// A rate, its factor from epoch to epoch, and the most epochs that are allowed.
 type Setting = (f32, f32, u32);
@@ -232,7 +233,7 @@ const OPTIMIZERS: [Entry; 17] = [
             (3.0 / 32.0, 1.0, 100),
         ],
     },
-    // Two floats per parameter: of the second, its momentum.
+    // Momentum takes a second float per parameter.
     Entry {
         name: "RMSprop",
         options: "momentum 0.9",
