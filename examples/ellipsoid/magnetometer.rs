@@ -15,7 +15,7 @@ pub const SAMPLES: usize = 300;
 const UNIT: f32 = 0.15;
 /// The field of the earth, in µT.
 const FIELD: f32 = 48.0;
-/// What the device itself adds: magnets in it, in µT.
+/// The field that the device itself adds: magnets in it, in µT.
 const MAGNETS: [f32; 3] = [31.4, -18.2, 12.7];
 /// How iron in it bends the field.
 const IRON: [[f32; 3]; 3] = [[1.09, 0.06, -0.04], [0.06, 0.93, 0.03], [-0.04, 0.03, 1.02]];

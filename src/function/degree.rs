@@ -25,7 +25,7 @@ impl Degree {
         if self < other { other } else { self }
     }
 
-    /// Of anything but the four operations: linear no longer.
+    /// Anything but the four operations makes a result that is not linear.
     #[inline(always)]
     fn bent(self) -> Self {
         match self {

@@ -400,7 +400,7 @@ fn parameters<const P: usize>() -> impl FnOnce() -> [Symbol; P] {
     || core::array::from_fn(|k| Symbol(write_down(Operation::Parameter(k), &[])))
 }
 
-/// What to print of a [`Source`], in any language.
+/// The lines and names of a [`Source`] that are printed, in any language.
 struct Plan<'a> {
     source: &'a Source,
     /// Names of arguments; none for parameters that are numbers.

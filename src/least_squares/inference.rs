@@ -1,4 +1,4 @@
-//! What a fit says beyond its parameters: intervals, the band of a prediction, and which
+//! Inference from a fit, beyond its parameters: intervals, the band of a prediction, and which
 //! input means what.
 
 use core::fmt;
@@ -155,7 +155,7 @@ impl core::error::Error for InferenceError {}
 const PARTS: u8 = 64;
 
 impl<const P: usize> Solution<P> {
-    /// What standard errors are to be multiplied by.
+    /// The distribution whose quantiles multiply standard errors.
     fn distribution(&self) -> Result<StudentT, InferenceError> {
         if self.has_absolute_sigma() {
             return Ok(StudentT::new(f32::INFINITY)?);

@@ -38,7 +38,7 @@ pub enum Loss {
     Tukey,
 }
 
-/// What a loss makes of a residual.
+/// A residual's loss, and its derivatives.
 struct Counted {
     /// `ρ(z) / z`.
     part: f32,
@@ -322,7 +322,7 @@ impl<const P: usize> RobustFit<P> {
     ) -> RobustSolution<P> {
         let passes = self.passes + self.solver.passes();
         let params = self.params();
-        // Those of the residuals themselves.
+        // The sums of the residuals themselves, to which no loss is applied.
         let (mut normal, scales): (Normal<P>, _) = self.solver.sums_of(problem);
         let mut sums = [TwoFloat::ZERO; 3];
         let is_weighed = self.f_scale > 0.0;
@@ -406,7 +406,7 @@ pub struct Outlier {
     pub row: usize,
     /// By how much the prediction is larger than the observation, times the row's weight.
     pub residual: f32,
-    /// That in standard deviations.
+    /// The residual in standard deviations.
     pub standardised: f32,
 }
 

@@ -14,7 +14,7 @@ pub struct Sample<const X: usize> {
     pub x: [f32; X],
     /// The value that was observed there.
     pub y: f32,
-    /// What the residual is multiplied with: 1, or one by the standard deviation of `y`.
+    /// The residual's factor: 1, or one by the standard deviation of `y`.
     pub weight: f32,
 }
 

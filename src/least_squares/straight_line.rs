@@ -44,7 +44,7 @@ pub struct York<'a> {
     /// The standard deviation of each abscissa, `[n]`, in its unit, or `[1]`, if all have the
     /// same. 0 is one that is known exactly.
     pub sigma_x: &'a [f32],
-    /// That of each ordinate, `[n]` or `[1]`.
+    /// The standard deviation of each ordinate, `[n]` or `[1]`.
     pub sigma_y: &'a [f32],
     /// The correlation of both errors of a point, `[n]` or `[1]`, between -1 and 1; `&[]` if
     /// they are independent.
@@ -135,7 +135,7 @@ impl Point {
     }
 }
 
-/// What one slope makes of the points.
+/// Sums over the points, for a line of one slope.
 struct Sums {
     mean: [TwoFloat; 2],
     weights: TwoFloat,

@@ -326,7 +326,7 @@ impl Step<'_, '_> {
         }
     }
 
-    /// What divides the gradients of a vector.
+    /// The divisor of the gradients of a vector.
     fn of_vector(&self, factor: f32) -> Scaled {
         Scaled {
             factor,

@@ -1,4 +1,4 @@
-//! What optimizers have in common in their builders, written once: constructors for each
+//! Builders that optimizers have in common, written once: constructors for each
 //! [`Storage`](super::Storage), options that only set a field, and those that need memory.
 
 /// The constructors of an optimizer with so many buffers, for each `Storage`. Its rule

@@ -134,7 +134,7 @@ impl MuonRule<'_> {
                 let a = given.get(at).copied().unwrap_or_default();
                 bf16(of_a * a + of_square * dot)
             });
-            // Of so many columns at a time, the old ones move to where A was.
+            // So many columns at a time, the old ones move to where A was.
             let mut first = 0_usize;
             while first < cols {
                 let width = rows.min(cols.saturating_sub(first));

@@ -1,4 +1,4 @@
-//! What training has come to, in a record: parameters by name and shape, the state of an
+//! The state of training, in a record: parameters by name and shape, the state of an
 //! optimizer or a search, and that of a schedule.
 //!
 //! ```text
@@ -401,7 +401,7 @@ impl Record<'_> {
     }
 }
 
-/// What comes next in a state that is loaded.
+/// The part that a loaded state must have next.
 enum Wanted<'w> {
     Rule(&'static str),
     Hyper(&'static str, &'w [f32]),

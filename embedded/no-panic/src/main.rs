@@ -168,7 +168,7 @@ fn least_squares(data: &[f32]) -> bool {
     tape.error().is_some()
 }
 
-/// What fits say of themselves, and samples one at a time.
+/// Calls the statistics of fits, and takes samples one at a time.
 fn statistics(data: &[f32], out: &mut [f32]) -> Result<(), InferenceError> {
     let numbers = black_box([0.5, 1.0, 3.0]);
     let [p, one, three] = numbers;

@@ -10,7 +10,7 @@ use super::{Line, Operation, Plan, Source, snake};
 /// Functions of other files, in C: they hold `NAME` for the function's own.
 const HUGE_ANGLE: &str = include_str!("huge_angle.c");
 
-/// What everything printed needs: bits of numbers, and compilers that do not change them.
+/// The head of everything printed: bits of numbers, and compilers that do not change them.
 const HEADER: &str = "\
 #include <float.h>
 #include <stdint.h>

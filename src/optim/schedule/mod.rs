@@ -109,7 +109,7 @@ pub trait Schedule {
 
     /// Shows its name, with no numbers, then its numbers, as
     /// [`Stateful::visit_hyper`] does: the state of one schedule is not loaded into another.
-    /// What a function of the caller's does is not known.
+    /// Nobody knows what a function of the caller's does.
     fn visit_hyper(&self, show: Show<'_>) {
         let _ = show;
     }

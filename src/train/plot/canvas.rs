@@ -49,7 +49,7 @@ pub(super) fn colour(i: usize) -> RGBColor {
     COLOURS.get(i % COLOURS.len()).copied().unwrap_or(BLACK)
 }
 
-/// What can be drawn anywhere.
+/// A picture that any backend can draw.
 pub(super) trait Picture {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn
     where

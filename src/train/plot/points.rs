@@ -1,4 +1,4 @@
-//! Of many points, those that are drawn.
+//! Chooses the points that are drawn, of many.
 
 use std::string::{String, ToString};
 use std::vec::Vec;

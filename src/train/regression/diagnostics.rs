@@ -1,4 +1,4 @@
-//! What the residuals say against a fit: rows that lie off, terms that the data do not
+//! Warnings that residuals give: rows that lie off, terms that the data do not
 //! support, and a bend that the curve does not have.
 //!
 //! All of them ask how rarely normal noise alone would look like that.
@@ -30,7 +30,7 @@ const TRIFLE: f64 = 1e-7;
 pub struct Outlier {
     /// The row of the data, counted from 0.
     pub row: usize,
-    /// What was measured less what is predicted, in units of `y`.
+    /// The measured value less the predicted one, in units of `y`.
     pub residual: f64,
     /// The same in standard deviations that it would have if the curve were fitted without it
     /// (externally studentised).
@@ -256,7 +256,7 @@ impl Regression {
     }
 }
 
-/// What a column has that neither the Jacobian's columns nor those of the basis explain.
+/// The part of a column that neither the Jacobian's columns nor those of the basis explain.
 fn orthogonal(column: &[f64], rows: &[Row], inverse: &Symmetric, basis: &[Vec<f64>]) -> Vec<f64> {
     let mut rest = column.to_vec();
     // Twice, for what rounding leaves of the first time.

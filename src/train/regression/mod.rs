@@ -52,7 +52,7 @@ pub struct LeastSquares<'d> {
     robust: Option<Loss>,
 }
 
-/// What is known of how far off each `y` is.
+/// The known uncertainty of each `y`.
 #[derive(Clone, Copy, Debug)]
 enum Known<'d> {
     Nothing,
@@ -369,7 +369,7 @@ fn range(values: &[f64]) -> [f64; 2] {
 /// A row at the solution.
 #[derive(Clone, Debug)]
 struct Row {
-    /// What was measured less what is predicted, in units of y.
+    /// The measured value less the predicted one, in units of y.
     residual: f64,
     /// The derivatives of the weighted prediction.
     derivatives: Vec<f64>,
@@ -455,7 +455,7 @@ pub struct Predicted {
     pub is_inside: bool,
 }
 
-/// What came of [`LeastSquares`].
+/// The result of [`LeastSquares`].
 #[derive(Clone, Debug)]
 pub struct Regression {
     curve: Curve,
@@ -531,7 +531,7 @@ impl Regression {
         self.rows.len().saturating_sub(self.params.len())
     }
 
-    /// What was measured less what is predicted, in units of `y`, with the row of the data,
+    /// The measured value less the predicted one, in units of `y`, with the row of the data,
     /// counted from 0: for all rows that have a weight.
     pub fn residuals(&self) -> impl Iterator<Item = (usize, f64)> {
         let residuals = self.rows.iter().map(|row| row.residual);
@@ -683,7 +683,7 @@ impl Regression {
         (powers.iter().map(row).collect(), powers)
     }
 
-    /// What inputs mean, and how sure that is. Of networks without errors.
+    /// Predicts what inputs mean, and how sure that is; networks without errors.
     pub fn predict(&self, x: &[f64]) -> Predicted {
         let scaled = x
             .iter()

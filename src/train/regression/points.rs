@@ -12,7 +12,7 @@ pub(super) trait Point {
     /// The value for scaled inputs `x` with parameters `p`, whose derivatives are written.
     fn at(&self, x: &[f64], p: &[f64], derivatives: &mut [f64]) -> f64;
 
-    /// What part of its size rounding may leave a value off by.
+    /// The part of a value's size that rounding may leave it off by.
     fn rounding(&self) -> f32;
 }
 
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(value, 3.0 + 1.0 + 51.0 + 6.0 - 2.5 + 6.0);
     }
 
-    /// Of polynomials, the tape and the terms are the same.
+    /// Polynomials give the same numbers on the tape and by their terms.
     #[test]
     fn a_recorded_curve_is_that_of_its_terms() {
         let curve = Curve::Poly(3);

@@ -15,7 +15,7 @@ pub(super) struct Rows<'a> {
     /// By column.
     pub(super) x: &'a [Vec<f64>],
     pub(super) y: &'a [f64],
-    /// What residuals are multiplied by: roots of weights, in the unit of y.
+    /// The factors of residuals: roots of weights, in the unit of y.
     pub(super) roots: &'a [f64],
     pub(super) parameters: usize,
     /// Whether the model is linear in its parameters.

@@ -204,7 +204,7 @@ fn with_error(value: f64, standard_error: Option<f64>) -> String {
     }
 }
 
-/// What a coefficient multiplies: `t^2`, or of several columns `t^2 * p`.
+/// The term that a coefficient multiplies: `t^2`, or of several columns `t^2 * p`.
 fn product(coefficient: &Coefficient, names: &[String], origin: f64) -> String {
     let base = |name: &String| match origin {
         0.0 => name.clone(),
@@ -227,7 +227,7 @@ fn product(coefficient: &Coefficient, names: &[String], origin: f64) -> String {
     }
 }
 
-/// What came of it, in words and numbers.
+/// The result, in words and numbers.
 fn said(args: &Args, fitted: &Regression, calibration: Option<&Calibration>) -> String {
     let mut text = String::new();
     let (model, passes) = (args.model, fitted.passes());
@@ -390,7 +390,7 @@ fn predicted(args: &Args, fitted: &Regression, at: &[f64]) -> String {
     text
 }
 
-/// What is to be said against the fit.
+/// The warnings about the fit.
 fn warnings(
     args: &Args,
     table: &Table,

@@ -16,7 +16,7 @@ use super::{Args, range};
 /// The endings of the files of gradient descent, behind the name of the data. The report is
 /// the first to be put in place: it says whose the others are.
 pub(super) const DESCENT: [&str; 5] = [".json", ".rs", "-history.csv", "-fit.svg", "-loss.svg"];
-/// Those of least squares.
+/// The endings of the files of least squares.
 pub(super) const LEAST_SQUARES: [&str; 4] = [".json", ".rs", "-residuals.csv", "-fit.svg"];
 
 /// Where files go, and that they may go there.
@@ -153,7 +153,7 @@ impl Output {
     }
 }
 
-/// What a value is called on the command line.
+/// The name of a value on the command line.
 pub(super) fn name(value: impl ValueEnum) -> Option<String> {
     let value = value.to_possible_value()?;
     Some(value.get_name().to_owned())
@@ -327,7 +327,7 @@ impl Files {
         let tables: Vec<(&str, &Table)> = tables.into_iter().flatten().collect();
         let is_over_readings = args.x.len() == 1;
         let predict = |row: &[f64]| fitted.predict(row);
-        // What is on either axis, point by point.
+        // The axes' values, point by point.
         let mut series = Vec::new();
         for (name, table) in &tables {
             let rows = (0..table.y.len()).map(|i| table.row(i));
