@@ -11,8 +11,8 @@
 //! | `CrossEntropyLoss` | [`CrossEntropyLoss`] | [`Var::cross_entropy`] |
 //! | `NLLLoss` | [`NllLoss`] | [`Var::nll_loss`] |
 //!
-//! The first six are losses of pairs of elements. What happens to a pair is said once, by
-//! [`Loss`], for the tape and for [functions of one
+//! The first six are losses of pairs of elements. A [`Loss`] states the formula of a pair once,
+//! for the tape and for [functions of one
 //! sample](crate::function::Function::mean_loss). Sums are in the order of
 //! [`kernel::sum`](crate::kernel::sum).
 //!
@@ -104,8 +104,8 @@ impl Reduction {
         }
     }
 
-    /// Losses times weights, by operations, where a node has no operand left for these. The
-    /// mean is that over all losses.
+    /// Losses times weights, by further operations: a node has three operands, and none is left
+    /// for the weights. The mean is over all losses.
     #[track_caller]
     fn weighted<'t>(self, losses: Var<'t>, weights: Var<'t>) -> Var<'t> {
         let weights = stretched_as(weights, losses);
@@ -118,7 +118,7 @@ impl Reduction {
     }
 }
 
-/// A loss of one prediction and its target, with the numbers it is set by. Its mean over
+/// A loss of one prediction and its target, with its settings. Its mean over
 /// samples is taken by [`mean_loss`](crate::function::Function::mean_loss) of a function,
 /// and by a [`Criterion`] of a tape.
 ///
@@ -183,8 +183,8 @@ pub trait Loss: Copy + Default + Sync + 'static {
     fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
         -self.slope(prediction, target)
     }
-    /// The numbers that it is set by, in the first two words of an operation's attributes.
-    /// Only a loss of no size has none.
+    /// The settings, in the first two words of an operation's attributes. A loss without
+    /// settings, whose size is 0, needs no implementation of this.
     #[inline(always)]
     fn pack(self) -> Attrs {
         const {
@@ -216,7 +216,7 @@ pub trait Loss: Copy + Default + Sync + 'static {
     }
 }
 
-/// Gradients do not flow to weights. If they should, they are refused when recorded.
+/// Refuses weights that need a gradient, as none flows to them.
 #[track_caller]
 fn refuse_trained<'t>(op: &'static dyn Op, target: Var<'t>, weights: Var<'t>) -> Option<Var<'t>> {
     let is_trained = weights.tape().is_grad_enabled() && weights.requires_grad();
@@ -228,7 +228,7 @@ fn refuse_trained<'t>(op: &'static dyn Op, target: Var<'t>, weights: Var<'t>) ->
     }
 }
 
-/// Fails, and says why, of which operation and shapes, and where.
+/// Fails an operation: the tape keeps the error with `why`, the shapes and the caller's line.
 #[cold]
 #[inline(never)]
 #[track_caller]

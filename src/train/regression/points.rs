@@ -39,7 +39,7 @@ impl Terms {
         Terms { degrees }
     }
 
-    /// How many [`new`](Self::new) makes, or more than can be counted.
+    /// How many terms [`new`](Self::new) makes; the largest `usize` if there are more.
     pub(super) fn count(inputs: usize, degree: usize) -> usize {
         // The binomial coefficient of inputs + degree over degree.
         let mut count: usize = 1;
@@ -57,7 +57,7 @@ impl Terms {
         self.degrees.get(term).map_or(0, |term| term.iter().sum())
     }
 
-    /// The largest of them.
+    /// The largest total degree.
     pub(super) fn most(&self) -> usize {
         (0..self.degrees.len())
             .map(|term| self.degree(term))
