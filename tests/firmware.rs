@@ -13,7 +13,7 @@ use baregrad::train::{Calibration, Curve, Dataset, Fit, Model, Scaler, Scaling};
 /// A name that a file may have, and that must not end up as code.
 const READING: &str = "reading\nlet";
 
-/// Fitted to something that bends.
+/// A calibration of readings that bend.
 fn calibration(curve: &str) -> Calibration {
     let curve: Curve = curve.parse().unwrap();
     let x: Vec<f32> = (0..40).map(|i| 100.0 + 5.0 * i as f32).collect();
@@ -71,7 +71,7 @@ fn rustc(arguments: &[&str], directory: &Path) {
     );
 }
 
-/// What the compiled code makes of the readings.
+/// The bits that the compiled code computes from the readings.
 fn compiled(name: &str, code: &str, readings: &[f32]) -> Vec<u32> {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&directory).unwrap();
@@ -187,8 +187,8 @@ fn emitted_code_takes_readings_that_f32_does_not_hold() {
         let expected = calibration.predict_f64(&x).unwrap();
         let expected: Vec<u64> = expected.iter().map(|y| y.to_bits()).collect();
         assert_eq!(found, expected, "{curve}");
-        // Nearer than f32 could say, whose spacing there is 1 / 128: what the
-        // network, which is no line, has not learned is a third of that.
+        // The results are nearer than the spacing of f32 there, 1 / 128: the network, which is no
+        // line, is off by a third of that.
         for (y, found) in y.iter().zip(found) {
             let off = (y - f64::from_bits(found)).abs();
             assert!(off < 0.5 / 128.0, "{curve}: {off}");
