@@ -6,7 +6,8 @@
 use std::vec::Vec;
 
 use super::points::chebyshev;
-use super::solution::{Regression, Row};
+use super::problem::Row;
+use super::solution::Regression;
 use super::symmetric::{Symmetric, dot};
 use crate::least_squares::{FDistribution, Status, StudentT};
 

@@ -24,8 +24,7 @@ pub use diagnostics::{Curvature, Outlier, Sufficient};
 pub use ends::Ends;
 pub use error::RegressionError;
 use points::{Point, Recorded, Terms, arena_for};
-use problem::Rows;
-use solution::Row;
+use problem::{Row, Rows};
 pub use solution::{Coefficient, Predicted, Regression};
 
 /// The most parameters that [`LeastSquares`] takes.

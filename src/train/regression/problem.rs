@@ -4,7 +4,6 @@
 use std::vec::Vec;
 
 use super::points::Point;
-use super::solution::Row;
 use super::symmetric::Symmetric;
 use crate::function::TwoFloat;
 use crate::least_squares::{self, LevenbergMarquardt, Loss, Problem, RobustFit, Status};
@@ -22,6 +21,15 @@ pub(super) struct Rows<'a> {
     pub(super) linear: bool,
     /// How residuals count, if not by their squares.
     pub(super) robust: Option<Loss>,
+}
+
+/// A row at the solution.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// The measured value less the predicted one, in units of y.
+    pub(super) residual: f64,
+    /// The derivatives of the weighted prediction.
+    pub(super) derivatives: Vec<f64>,
 }
 
 /// The scales of a robust fit, in units of y for a weight of 1.

@@ -5,18 +5,9 @@ use std::vec::Vec;
 
 use super::ends::Ends;
 use super::points::{Point, Recorded, Terms, arena_for};
-use super::problem::Scales;
+use super::problem::{Row, Scales};
 use super::symmetric::{self, Symmetric};
 use crate::calibrate::{Curve, Scale, powers as powers_of};
-
-/// A row at the solution.
-#[derive(Clone, Debug)]
-pub(super) struct Row {
-    /// The measured value less the predicted one, in units of y.
-    pub(super) residual: f64,
-    /// The derivatives of the weighted prediction.
-    pub(super) derivatives: Vec<f64>,
-}
 
 /// A coefficient, in the units of the data.
 #[derive(Clone, Debug, PartialEq)]
