@@ -8,11 +8,7 @@
 use std::process::Command;
 use std::{env, fs};
 
-use baregrad::optim::schedule::{
-    ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LambdaLr,
-    LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Schedule,
-    Scheduler, StepLr,
-};
+use baregrad::optim::schedule::*;
 use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Asgd, Lbfgs, LoadError, NAdam, Optimizer, ParamGroups,
     RAdam, RmsProp, Rprop, Sgd, SparseAdam, Stateful,
@@ -72,37 +68,18 @@ fn optimizers() -> Vec<(&'static str, NewTrainer)> {
     ]
 }
 
-/// Every schedule.
+/// Every schedule: those of the list without options and with all, and all others.
 fn schedules() -> Vec<(&'static str, NewSchedule)> {
-    vec![
-        ("StepLR", || Box::new(StepLr::new(4).gamma(0.7))),
-        ("MultiStepLR", || Box::new(MultiStepLr::new(&[3, 8]))),
-        ("ConstantLR", || Box::new(ConstantLr::new(0.3, 6))),
-        ("LinearLR", || Box::new(LinearLr::new(0.1, 0.8, 9))),
-        ("ExponentialLR", || Box::new(ExponentialLr::new(0.9))),
-        ("PolynomialLR", || Box::new(PolynomialLr::new(20, 0.7))),
-        ("CosineAnnealingLR", || {
-            Box::new(CosineAnnealingLr::new(5).eta_min(0.001))
+    let mut all: Vec<(&str, NewSchedule)> = vec![
+        ("one cycle of each group", || {
+            let cycle = OneCycleLr::per_group([0.5, 0.25], EPOCHS as u32 + 1);
+            Box::new(cycle.momentum_per_group([0.6, 0.7], [0.8, 0.9]))
         }),
-        ("CosineAnnealingWarmRestarts", || {
-            Box::new(CosineAnnealingWarmRestarts::new(3).t_mult(2))
+        ("cycles of each group", || {
+            Box::new(CyclicLr::per_group([0.01, 0.02], [0.1, 0.3]).step_size_up(3))
         }),
-        ("OneCycleLR", || {
-            Box::new(OneCycleLr::new(0.5, EPOCHS as u32 + 1).three_phase())
-        }),
-        ("CyclicLR", || {
-            Box::new(CyclicLr::new(0.01, 0.1).step_size_up(3).exp_range(0.95))
-        }),
-        ("ReduceLROnPlateau", || {
-            Box::new(ReduceLrOnPlateau::new().patience(1).factor(0.3))
-        }),
-        ("LambdaLR", || {
-            Box::new(LambdaLr::new(|epoch| 0.9_f64.powi(epoch as i32)))
-        }),
-        ("MultiplicativeLR", || {
-            Box::new(MultiplicativeLr::new(|epoch| {
-                1.0 - 1.0 / f64::from(epoch + 2)
-            }))
+        ("plateaus of each group", || {
+            Box::new(ReduceLrOnPlateau::per_group([0.01, 0.02]).patience(0))
         }),
         ("SequentialLR", || {
             Box::new(LinearLr::default().then(4, ExponentialLr::new(0.9)))
@@ -113,7 +90,22 @@ fn schedules() -> Vec<(&'static str, NewSchedule)> {
         }),
         ("a number", || Box::new(0.05_f32)),
         ("a function", || Box::new(|epoch| 0.1 / epoch as f32)),
-    ]
+    ];
+    macro_rules! listed {
+        ($(
+            $name:ident = $torch:literal ($($arg:ident: $sample:expr $(=> $default:expr)?),*)
+                [$($option:ident($($value:expr),*))*];
+        )*) => {$(
+            all.push(($torch, || Box::new($name::new($($sample),*))));
+            if !stringify!($($option)*).is_empty() {
+                all.push((concat!($torch, " with all options"), || {
+                    Box::new($name::new($($sample),*)$(.$option($($value),*))*)
+                }));
+            }
+        )*};
+    }
+    baregrad::each_schedule!(listed);
+    all
 }
 
 /// A layer with a tanh, and its loss.
@@ -528,6 +520,59 @@ fn a_state_of_another_kind_says_what_differs() {
     let record = Record::read(&bytes).unwrap();
     let error = record.load_state_dict("t", &mut adam(), M).unwrap_err();
     assert!(matches!(error, LoadError::Missing { .. }), "{error}");
+}
+
+/// What is wrong with loading the state of one schedule into another.
+fn error_of(saved_from: impl Schedule, into: impl Schedule) -> Option<String> {
+    let mut rates = Sgd::new(0.1);
+    let bytes = saved(&mut Scheduler::new(saved_from, &mut rates), 0);
+    let record = Record::read(&bytes).unwrap();
+    let loaded = record.load_state_dict("s", &mut Scheduler::new(into, &mut rates), 0);
+    loaded.err().map(|error| error.to_string())
+}
+
+/// A schedule of the list shows its name and all its arguments and options: its state is
+/// loaded into no other schedule of the list, nor into one with an option more.
+#[test]
+fn a_schedule_is_told_from_every_other() {
+    let mut all: Vec<(&str, NewSchedule)> = Vec::new();
+    macro_rules! listed {
+        ($(
+            $name:ident = $torch:literal ($($arg:ident: $sample:expr $(=> $default:expr)?),*)
+                [$($option:ident($($value:expr),*))*];
+        )*) => {$(
+            let new = || $name::new($($sample),*);
+            all.push(($torch, || Box::new($name::new($($sample),*))));
+            let mut names = Vec::new();
+            new().visit_hyper(&mut |name, _| names.push(name.to_lowercase()));
+            for arg in Vec::<&str>::from([$(stringify!($arg)),*]) {
+                // The shown name of each; nobody knows what a function does.
+                let shown = if arg == "milestones" { "milestone" } else { arg };
+                let is_shown = names.iter().any(|name| name == shown);
+                assert!(is_shown || arg == "lr_lambda", "{} {arg}", $torch);
+            }
+            $({
+                let error = error_of(new().$option($($value),*), new()).unwrap_or_default();
+                assert!(
+                    error.starts_with("expected a state that was saved with `"),
+                    "{} {}: {error}", $torch, stringify!($option),
+                );
+            })*
+        )*};
+    }
+    baregrad::each_schedule!(listed);
+    for (from, saved_from) in &all {
+        for (to, into) in &all {
+            let error = error_of(saved_from(), into());
+            let other = format!("expected the state of {to}, found that of {from}");
+            assert_eq!(error, (from != to).then_some(other));
+        }
+    }
+    let one = || OneCycleLr::per_group([0.5, 0.25], 10);
+    let other = error_of(OneCycleLr::per_group([0.5, 0.125], 10), one());
+    assert!(other.unwrap().contains("`max_lr`"));
+    assert_eq!(error_of(one(), one()), None);
+    assert!(error_of(one(), OneCycleLr::new(0.5, 10)).is_some());
 }
 
 #[test]

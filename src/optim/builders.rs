@@ -1,6 +1,65 @@
 //! Builders that optimizers have in common, written once: constructors for each
 //! [`Storage`](super::Storage), options that only set a field, and those that need memory.
 
+use super::{Show, halves};
+use crate::function::TwoFloat;
+
+/// A hyper-parameter as the numbers that [`Stateful::visit_hyper`](super::Stateful::visit_hyper)
+/// shows of it.
+pub(super) trait Shown {
+    /// Shows it under this name.
+    fn show(&self, name: &'static str, show: Show<'_>);
+}
+
+impl Shown for f32 {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &[*self]);
+    }
+}
+
+impl Shown for bool {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &[f32::from(u8::from(*self))]);
+    }
+}
+
+impl Shown for u32 {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &halves(*self));
+    }
+}
+
+impl Shown for TwoFloat {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &[self.high(), self.low()]);
+    }
+}
+
+impl<const K: usize> Shown for [f32; K] {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, self);
+    }
+}
+
+/// Shows these fields, under their own names or under those that follow `as`; with a name of
+/// the whole before them, first that name without numbers.
+macro_rules! show_options {
+    ($this:expr, $show:expr, $whole:literal: $($field:ident $(as $name:literal)?),* $(,)?) => {
+        $show($whole, &[]);
+        show_options!($this, $show, $($field $(as $name)?),*);
+    };
+    ($this:expr, $show:expr, $($field:ident $(as $name:literal)?),*) => {
+        $(show_options!(@one $this, $show, $field $($name)?);)*
+    };
+    (@one $this:expr, $show:expr, $field:ident) => {
+        show_options!(@one $this, $show, $field stringify!($field));
+    };
+    (@one $this:expr, $show:expr, $field:ident $name:expr) => {
+        $crate::optim::builders::Shown::show(&$this.$field, $name, $show);
+    };
+}
+pub(super) use show_options;
+
 /// The constructors of an optimizer with so many buffers, for each `Storage`. Its rule
 /// has a `const fn new(lr: f32)`. A rule that borrows something is named with `<'_>`.
 macro_rules! constructors {

@@ -173,7 +173,7 @@ impl<'a> Hyper<'a> {
             shapes: None,
         }
     }
-    fn take(&mut self, name: &str) -> Option<&'a Value> {
+    pub fn take(&mut self, name: &str) -> Option<&'a Value> {
         self.left.remove(name)
     }
     pub fn number(&mut self, name: &str) -> Option<f64> {
