@@ -304,27 +304,31 @@ pub trait Function<const X: usize, const P: usize> {
 /// Jets that depend on nothing.
 #[inline(always)]
 fn constants<L: Lanes, const P: usize, const N: usize>(values: [L; N]) -> [Jet<L, P>; N] {
-    let mut jets = [Jet::constant(L::splat(0.0)); N];
-    straight::<N>(
+    jets(
+        values,
         #[inline(always)]
-        |k| {
-            if let (Some(jet), Some(value)) = (jets.get_mut(k), values.get(k)) {
-                *jet = Jet::constant(*value);
-            }
-        },
-    );
-    jets
+        |value, _| Jet::constant(value),
+    )
 }
 
 /// Jets each of which is the variable that its derivative is by.
 #[inline(always)]
 fn variables<L: Lanes, const P: usize, const N: usize>(values: [L; N]) -> [Jet<L, P>; N] {
+    jets(values, Jet::variable)
+}
+
+/// Makes a jet of each value and its place: [`straight`], not in a loop as `map` has it.
+#[inline(always)]
+fn jets<L: Lanes, const P: usize, const N: usize>(
+    values: [L; N],
+    jet_of: impl Fn(L, usize) -> Jet<L, P>,
+) -> [Jet<L, P>; N] {
     let mut jets = [Jet::constant(L::splat(0.0)); N];
     straight::<N>(
         #[inline(always)]
         |k| {
             if let (Some(jet), Some(value)) = (jets.get_mut(k), values.get(k)) {
-                *jet = Jet::variable(*value, k);
+                *jet = jet_of(*value, k);
             }
         },
     );

@@ -1,13 +1,17 @@
 //! Numbers of twice the precision, as the unevaluated sum of two `f32`.
 //!
-//! Sums without loss are by Knuth, products by Dekker (T. J. Dekker, "A floating-point
-//! technique for extending the available precision", 1971), without fused multiply-add: the
-//! same bits on every target. Elementary functions are series whose terms are pairs, or one
-//! step of Newton's method from what `f32` gives.
+//! [`exact`] has the sums and products without loss that everything is built from,
+//! [`operators`] has `+ - * /`, [`elementary`] the series. Elementary functions are such
+//! series, whose terms are pairs, or one step of Newton's method from what `f32` gives.
+
+mod elementary;
+mod exact;
+mod operators;
 
 use core::cmp::Ordering;
-use core::ops::{Add, Div, Mul, Neg, Sub};
 
+use self::exact::two_sum;
+pub(crate) use self::exact::{Split, add_product};
 use super::Real;
 use crate::op::Attrs;
 use crate::ops::compare::{Compare, Comparison};
@@ -44,91 +48,6 @@ pub struct TwoFloat {
     high: f32,
     low: f32,
 }
-
-/// The sum of two numbers, and what rounding took from it.
-#[inline(always)]
-pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: T, b: T) -> (T, T) {
-    let sum = a + b;
-    let b_part = sum - a;
-    (sum, (a - (sum - b_part)) + (b - b_part))
-}
-
-/// The same if `a` is the larger.
-#[inline(always)]
-fn quick_two_sum(a: f32, b: f32) -> (f32, f32) {
-    let sum = a + b;
-    (sum, b - (sum - a))
-}
-
-/// A number that can be added and multiplied, or several in lanes.
-pub(crate) trait Summand:
-    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Mul<f32, Output = Self>
-{
-}
-impl<T> Summand for T where
-    T: Copy + Add<Output = T> + Sub<Output = T> + Mul<Output = T> + Mul<f32, Output = T>
-{
-}
-
-/// A number cut into two of 12 bits each, whose products with others are exact.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Split<T = f32> {
-    whole: T,
-    high: T,
-    low: T,
-}
-
-impl<T: Summand> Split<T> {
-    #[inline(always)]
-    pub(crate) fn of(x: T) -> Self {
-        let big = x * 4097.0; // 2¹² + 1
-        let high = big - (big - x);
-        Split {
-            whole: x,
-            high,
-            low: x - high,
-        }
-    }
-
-    /// The product of two numbers, and what rounding took from it.
-    #[inline(always)]
-    fn times(self, other: Self) -> (T, T) {
-        let product = self.whole * other.whole;
-        let error =
-            ((self.high * other.high - product) + self.high * other.low + self.low * other.high)
-                + self.low * other.low;
-        (product, error)
-    }
-
-    /// Each number by a function.
-    #[inline(always)]
-    pub(crate) fn map<U>(self, f: impl Fn(T) -> U) -> Split<U> {
-        Split {
-            whole: f(self.whole),
-            high: f(self.high),
-            low: f(self.low),
-        }
-    }
-}
-
-/// Adds a product to a sum, and what was lost to `low`.
-#[inline(always)]
-pub(crate) fn add_product<T: Summand>(high: &mut T, low: &mut T, a: Split<T>, b: Split<T>) {
-    let (product, error) = a.times(b);
-    let (sum, lost) = two_sum(*high, product);
-    *high = sum;
-    *low = *low + (lost + error);
-}
-
-/// ln 2 and π / 2, cut so that a whole number of up to 13 bits times either of the first two
-/// parts is exact.
-const LN_2: [f32; 2] = [0.692_871_1, 2.758_503e-4];
-const LN_2_REST: TwoFloat = TwoFloat::new(2.365_139_3e-7, -1.864_188_7e-15);
-const HALF_PI: [f32; 2] = [1.570_312_5, 4.837_513e-4];
-const HALF_PI_REST: TwoFloat = TwoFloat::new(7.549_79e-8, -1.715_124_5e-15);
-
-/// The largest angle that is reduced by those.
-const LARGEST_ANGLE: f32 = 1e4;
 
 impl TwoFloat {
     /// Zero.
@@ -310,78 +229,6 @@ impl TwoFloat {
         self * self
     }
 
-    /// This, less `k` times a constant of three parts.
-    #[inline(always)]
-    fn less(self, k: f32, [first, second]: [f32; 2], rest: TwoFloat) -> Self {
-        ((self - first * k) - second * k) - rest * k
-    }
-
-    /// `1 + x/d (1 + x/e (1 + …))`: the sum of a series whose terms are each the one before
-    /// times `x` and divided by the next of the divisors.
-    #[inline(never)]
-    fn series(x: Self, divisors: &[f32]) -> Self {
-        let mut sum = TwoFloat::from(1.0);
-        for divisor in divisors.iter().rev() {
-            sum = 1.0 + (x * sum) / *divisor;
-        }
-        sum
-    }
-
-    /// `eˣ - 1` and `k`, where `eˣ` of the whole number is that times `2ᵏ`.
-    #[inline(never)]
-    fn exp_m1_reduced(self) -> (Self, f32) {
-        let k = libm::rintf(self.high * core::f32::consts::LOG2_E);
-        // |r| up to ln 2 / 32, of which seven terms are enough; then squared four times.
-        let r = self.less(k, LN_2, LN_2_REST).scaled(0.0625);
-        let mut x = r * TwoFloat::series(r, &[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
-        for _ in 0..4 {
-            x = x.scaled(2.0) + x.squared();
-        }
-        (x, k)
-    }
-
-    /// Whether `eˣ` is a number that a pair can be.
-    #[inline(always)]
-    fn has_exp(self) -> bool {
-        self.high > -70.0 && self.high < 80.0
-    }
-
-    /// `selfⁿ` by squaring.
-    pub(crate) fn power(self, n: u32) -> Self {
-        let (mut left, mut square, mut power) = (n, self, TwoFloat::ONE);
-        while left > 0 {
-            if left & 1 == 1 {
-                power = power * square;
-            }
-            left >>= 1;
-            if left > 0 {
-                square = square.squared();
-            }
-        }
-        power
-    }
-
-    /// Sine and cosine of an angle that can be reduced.
-    #[inline(never)]
-    fn sin_cos(self) -> (Self, Self) {
-        let k = libm::rintf(self.high * core::f32::consts::FRAC_2_PI);
-        let r = self.less(k, HALF_PI, HALF_PI_REST);
-        let minus = -r.squared();
-        // |r| up to π / 4.
-        let sin = r * TwoFloat::series(minus, &[6.0, 20.0, 42.0, 72.0, 110.0, 156.0, 210.0, 272.0]);
-        let cos = TwoFloat::series(minus, &[2.0, 12.0, 30.0, 56.0, 90.0, 132.0, 182.0, 240.0]);
-        match k as i32 & 3 {
-            0 => (sin, cos),
-            1 => (cos, -sin),
-            2 => (-sin, -cos),
-            _ => (-cos, sin),
-        }
-    }
-
-    fn can_be_reduced(self) -> bool {
-        self.high > -LARGEST_ANGLE && self.high < LARGEST_ANGLE
-    }
-
     /// `f32`'s result for the larger part, and by its slope what the lower half adds.
     #[inline(always)]
     fn roughly<U: Unary>(self, attrs: &Attrs) -> Self {
@@ -427,93 +274,6 @@ impl From<TwoFloat> for f64 {
         x.to_f64()
     }
 }
-
-impl Add for TwoFloat {
-    type Output = Self;
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline)]
-    fn add(self, other: Self) -> Self {
-        let (sum, lost) = two_sum(self.high, other.high);
-        let (low, lower) = two_sum(self.low, other.low);
-        let (high, low) = quick_two_sum(sum, lost + low);
-        let (high, low) = quick_two_sum(high, low + lower);
-        if high.is_finite() {
-            TwoFloat { high, low }
-        } else {
-            sum.into()
-        }
-    }
-}
-
-impl Neg for TwoFloat {
-    type Output = Self;
-    #[inline(always)]
-    fn neg(self) -> Self {
-        TwoFloat::new(-self.high, -self.low)
-    }
-}
-
-impl Sub for TwoFloat {
-    type Output = Self;
-    #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        self + -other
-    }
-}
-
-impl Mul for TwoFloat {
-    type Output = Self;
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline)]
-    fn mul(self, other: Self) -> Self {
-        let (product, error) = Split::of(self.high).times(Split::of(other.high));
-        let error = error + (self.high * other.low + self.low * other.high);
-        let (high, low) = quick_two_sum(product, error);
-        // Where the product is not finite, or the halves of a number have overflowed.
-        if low.is_finite() {
-            TwoFloat { high, low }
-        } else {
-            product.into()
-        }
-    }
-}
-
-impl Div for TwoFloat {
-    type Output = Self;
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline)]
-    fn div(self, other: Self) -> Self {
-        let first = self.high / other.high;
-        let rest = self - other * first;
-        let second = rest.high / other.high;
-        if !second.is_finite() {
-            return TwoFloat::new(first, 0.0);
-        }
-        let rest = rest - other * second;
-        let (high, low) = quick_two_sum(first, second);
-        TwoFloat { high, low } + rest.high / other.high
-    }
-}
-
-macro_rules! with_f32 {
-    ($($Trait:ident $function:ident),*) => {$(
-        impl $Trait<f32> for TwoFloat {
-            type Output = Self;
-            #[inline(always)]
-            fn $function(self, other: f32) -> Self {
-                self.$function(TwoFloat::from(other))
-            }
-        }
-        impl $Trait<TwoFloat> for f32 {
-            type Output = TwoFloat;
-            #[inline(always)]
-            fn $function(self, other: TwoFloat) -> TwoFloat {
-                TwoFloat::from(self).$function(other)
-            }
-        }
-    )*};
-}
-with_f32!(Add add, Sub sub, Mul mul, Div div);
 
 impl Real for TwoFloat {
     type Mask = bool;

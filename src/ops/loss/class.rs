@@ -1,12 +1,13 @@
 //! The node of [cross entropy](super::CrossEntropyLoss) and of
 //! [negative log likelihood](super::NllLoss).
 
-use super::Reduction;
 use super::rows::{Rows, axis_of, weight, weights};
+use super::{Reduction, refuse_trained};
 use crate::kernel::{Acc, Running, math, sum_in_turn};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::ops::stretch::no_gradient;
 use crate::shape::{Shape, ShapeError};
+use crate::var::Var;
 
 /// The settings of a loss of rows of classes. Words: the smoothing; the index to ignore.
 /// Tag: the reduction, and whether targets are probabilities.
@@ -43,6 +44,84 @@ impl Settings {
             ignored: ignored as i32,
         }
     }
+}
+
+/// The builders that all losses of classes have. The struct has `settings`, a `weight`, and
+/// the further fields that are given with their defaults.
+macro_rules! class_builders {
+    ($Loss:ident { $($field:ident: $default:expr)? }) => {
+        impl Default for $Loss<'_> {
+            fn default() -> Self {
+                $Loss {
+                    settings: Settings::DEFAULT,
+                    weight: None,
+                    $($field: $default,)?
+                }
+            }
+        }
+
+        impl<'t> $Loss<'t> {
+            /// The mean, with PyTorch's defaults.
+            #[must_use]
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            /// Chooses the mean, the sum, or a loss for each row.
+            #[must_use]
+            pub fn reduction(mut self, reduction: $crate::ops::loss::Reduction) -> Self {
+                self.settings.reduction = reduction;
+                self
+            }
+
+            /// A weight for each class, `[classes]`. As in PyTorch, a mean over rows is divided
+            /// by the sum of the weights of their targets' classes, and NaN if that is 0; where
+            /// targets are probabilities, by the number of rows.
+            ///
+            /// No gradient flows to weights, and weights that need one are an error.
+            #[must_use]
+            pub fn weight(mut self, weight: Var<'t>) -> Self {
+                self.weight = Some(weight);
+                self
+            }
+
+            /// The class of rows that do not count: -100, unless said otherwise. It is about
+            /// targets that are classes.
+            #[must_use]
+            pub fn ignore_index(mut self, class: i32) -> Self {
+                self.settings.ignored = class;
+                self
+            }
+        }
+    };
+}
+pub(super) use class_builders;
+
+/// Records the node of a loss of classes, with or without weights of the classes.
+#[track_caller]
+pub(super) fn record<'t, const LOG: bool>(
+    settings: Settings,
+    weight: Option<Var<'t>>,
+    [input, target]: [Var<'t>; 2],
+) -> Var<'t> {
+    let (tape, attrs) = (input.tape(), settings.pack());
+    let Some(weight) = weight else {
+        return tape.apply(&ClassLoss::<LOG, false>, &[input, target], attrs);
+    };
+    let op: &'static dyn Op = &ClassLoss::<LOG, true>;
+    if let Some(refused) = refuse_trained(op, target, weight) {
+        return refused;
+    }
+    tape.apply(op, &[input, target, weight], attrs)
+}
+
+/// A target to try a loss of classes with: the first for the first row, and so on.
+pub(super) fn classes_in_turn(x: Var<'_>) -> Var<'_> {
+    let shape = x.shape();
+    let axis = axis_of(&shape);
+    let classes = shape.dim(axis);
+    let class = |row: usize| row.checked_rem(classes).unwrap_or_default() as f32;
+    x.tape().constant_from_fn(shape.without(axis), class)
 }
 
 /// Whether targets are probabilities, once the shape rule has found out.

@@ -1,8 +1,7 @@
 //! Cross entropy of classes.
 
-use super::class::{ClassLoss, Settings};
+use super::class::{ClassLoss, Settings, class_builders, classes_in_turn, record};
 use super::{Reduction, refuse_trained};
-use crate::op::Op;
 use crate::ops::Entry;
 use crate::var::Var;
 
@@ -14,15 +13,6 @@ pub(super) const PROBABILITIES: Entry = Entry::pair("cross_entropy_probabilities
     loss.of(x, y)
 })
 .of(&[&[2, 3], &[2, 3]]);
-
-/// A target to try a loss of classes with: the first for the first row, and so on.
-pub(super) fn classes_in_turn(x: Var<'_>) -> Var<'_> {
-    let shape = x.shape();
-    let axis = super::rows::axis_of(&shape);
-    let classes = shape.dim(axis);
-    let class = |row: usize| row.checked_rem(classes).unwrap_or_default() as f32;
-    x.tape().constant_from_fn(shape.without(axis), class)
-}
 
 /// PyTorch's `CrossEntropyLoss`: `-ln softmax(x)[class]` of logits `x`, a mean over rows.
 ///
@@ -62,55 +52,15 @@ pub struct CrossEntropyLoss<'t> {
     row_weight: Option<Var<'t>>,
 }
 
-impl Default for CrossEntropyLoss<'_> {
-    fn default() -> Self {
-        CrossEntropyLoss {
-            settings: Settings::DEFAULT,
-            weight: None,
-            row_weight: None,
-        }
-    }
-}
+class_builders!(CrossEntropyLoss { row_weight: None });
 
 impl<'t> CrossEntropyLoss<'t> {
-    /// The mean, with PyTorch's defaults.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Chooses the mean, the sum, or a loss for each row.
-    #[must_use]
-    pub fn reduction(mut self, reduction: Reduction) -> Self {
-        self.settings.reduction = reduction;
-        self
-    }
-
-    /// A weight for each class, `[classes]`. As in PyTorch, a mean over classes is divided by
-    /// the sum of the weights of those that targets say, and NaN if that is 0; one over
-    /// probabilities by the number of rows.
-    ///
-    /// No gradient flows to weights, and weights that need one are an error.
-    #[must_use]
-    pub fn weight(mut self, weight: Var<'t>) -> Self {
-        self.weight = Some(weight);
-        self
-    }
-
     /// A weight for each row, of the shape of the classes. PyTorch has none: this is
     /// what is written there as `(loss(reduction='none') * weight).mean()`, by as many
     /// nodes, and its mean is over all rows.
     #[must_use]
     pub fn row_weight(mut self, weight: Var<'t>) -> Self {
         self.row_weight = Some(weight);
-        self
-    }
-
-    /// The class of rows that do not count: -100, unless said otherwise. It is about
-    /// targets that are classes.
-    #[must_use]
-    pub fn ignore_index(mut self, class: i32) -> Self {
-        self.settings.ignored = class;
         self
     }
 
@@ -126,31 +76,19 @@ impl<'t> CrossEntropyLoss<'t> {
     /// The tape keeps an error if shapes are none of the table, or a setting is out of range.
     #[track_caller]
     #[must_use]
-    pub fn of(mut self, input: Var<'t>, target: Var<'t>) -> Var<'t> {
-        let Some(row_weight) = self.row_weight.take() else {
-            return self.of_rows(input, target);
+    pub fn of(self, input: Var<'t>, target: Var<'t>) -> Var<'t> {
+        let Some(row_weight) = self.row_weight else {
+            return record::<false>(self.settings, self.weight, [input, target]);
         };
         if let Some(refused) = refuse_trained(&ClassLoss::<false, false>, target, row_weight) {
             return refused;
         }
-        let reduction = self.settings.reduction;
-        reduction.weighted(
-            self.reduction(Reduction::None).of_rows(input, target),
-            row_weight,
-        )
-    }
-
-    #[track_caller]
-    fn of_rows(self, input: Var<'t>, target: Var<'t>) -> Var<'t> {
-        let (tape, attrs) = (input.tape(), self.settings.pack());
-        let Some(weight) = self.weight else {
-            return tape.apply(&ClassLoss::<false, false>, &[input, target], attrs);
+        let each = Settings {
+            reduction: Reduction::None,
+            ..self.settings
         };
-        let op: &'static dyn Op = &ClassLoss::<false, true>;
-        if let Some(refused) = refuse_trained(op, target, weight) {
-            return refused;
-        }
-        tape.apply(op, &[input, target, weight], attrs)
+        let losses = record::<false>(each, self.weight, [input, target]);
+        self.settings.reduction.weighted(losses, row_weight)
     }
 }
 

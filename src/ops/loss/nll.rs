@@ -1,9 +1,6 @@
 //! Negative log likelihood of classes.
 
-use super::class::{ClassLoss, Settings};
-use super::cross_entropy::classes_in_turn;
-use super::{Reduction, refuse_trained};
-use crate::op::Op;
+use super::class::{Settings, class_builders, classes_in_turn, record};
 use crate::ops::Entry;
 use crate::var::Var;
 
@@ -31,57 +28,14 @@ pub struct NllLoss<'t> {
     weight: Option<Var<'t>>,
 }
 
-impl Default for NllLoss<'_> {
-    fn default() -> Self {
-        NllLoss {
-            settings: Settings::DEFAULT,
-            weight: None,
-        }
-    }
-}
+class_builders!(NllLoss {});
 
 impl<'t> NllLoss<'t> {
-    /// The mean, with PyTorch's defaults.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Chooses the mean, the sum, or a loss for each row.
-    #[must_use]
-    pub fn reduction(mut self, reduction: Reduction) -> Self {
-        self.settings.reduction = reduction;
-        self
-    }
-
-    /// A weight for each class, `[classes]`. A mean is divided by the sum of the weights of
-    /// the classes that targets say.
-    #[must_use]
-    pub fn weight(mut self, weight: Var<'t>) -> Self {
-        self.weight = Some(weight);
-        self
-    }
-
-    /// The class of rows that do not count: -100, unless said otherwise.
-    #[must_use]
-    pub fn ignore_index(mut self, class: i32) -> Self {
-        self.settings.ignored = class;
-        self
-    }
-
     /// Records the loss of `input`, `[n, classes]`, next to the classes of its rows, `[n]`.
     #[track_caller]
     #[must_use]
     pub fn of(self, input: Var<'t>, classes: Var<'t>) -> Var<'t> {
-        let (tape, attrs) = (input.tape(), self.settings.pack());
-        let Some(weight) = self.weight else {
-            return tape.apply(&ClassLoss::<true, false>, &[input, classes], attrs);
-        };
-        let op: &'static dyn Op = &ClassLoss::<true, true>;
-        if let Some(refused) = refuse_trained(op, classes, weight) {
-            return refused;
-        }
-        tape.apply(op, &[input, classes, weight], attrs)
+        record::<true>(self.settings, self.weight, [input, classes])
     }
 }
 

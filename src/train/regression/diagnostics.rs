@@ -6,8 +6,8 @@
 use std::vec::Vec;
 
 use super::points::chebyshev;
+use super::solution::{Regression, Row};
 use super::symmetric::{Symmetric, dot};
-use super::{Regression, Row};
 use crate::least_squares::{FDistribution, Status, StudentT};
 
 /// A row that lies off is one that noise alone would show in one data set out of 20: of all

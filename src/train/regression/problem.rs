@@ -3,8 +3,8 @@
 
 use std::vec::Vec;
 
-use super::Row;
 use super::points::Point;
+use super::solution::Row;
 use super::symmetric::Symmetric;
 use crate::function::TwoFloat;
 use crate::least_squares::{self, LevenbergMarquardt, Loss, Problem, RobustFit, Status};

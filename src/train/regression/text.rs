@@ -4,7 +4,7 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::{Coefficient, Regression};
+use super::solution::{Coefficient, Regression};
 use crate::train::digits::{Shortest, significant};
 
 impl Regression {

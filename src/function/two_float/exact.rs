@@ -1,0 +1,82 @@
+//! Sums and products without loss: the rounded result, and what rounding took from it.
+//!
+//! Sums are by Knuth, products by Dekker (T. J. Dekker, "A floating-point technique for
+//! extending the available precision", 1971), without fused multiply-add: the same bits on
+//! every target.
+
+use core::ops::{Add, Mul, Sub};
+
+/// The sum of two numbers, and what rounding took from it.
+#[inline(always)]
+pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: T, b: T) -> (T, T) {
+    let sum = a + b;
+    let b_part = sum - a;
+    (sum, (a - (sum - b_part)) + (b - b_part))
+}
+
+/// [`two_sum`] for an `a` that is not smaller than `b`: three operations rather than six.
+#[inline(always)]
+pub(super) fn quick_two_sum(a: f32, b: f32) -> (f32, f32) {
+    let sum = a + b;
+    (sum, b - (sum - a))
+}
+
+/// A number that can be added and multiplied, or several in lanes.
+pub(crate) trait Summand:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Mul<f32, Output = Self>
+{
+}
+impl<T> Summand for T where
+    T: Copy + Add<Output = T> + Sub<Output = T> + Mul<Output = T> + Mul<f32, Output = T>
+{
+}
+
+/// A number cut into two of 12 bits each, whose products with others are exact.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Split<T = f32> {
+    whole: T,
+    high: T,
+    low: T,
+}
+
+impl<T: Summand> Split<T> {
+    #[inline(always)]
+    pub(crate) fn of(x: T) -> Self {
+        let big = x * 4097.0; // 2¹² + 1
+        let high = big - (big - x);
+        Split {
+            whole: x,
+            high,
+            low: x - high,
+        }
+    }
+
+    /// The product of two numbers, and what rounding took from it.
+    #[inline(always)]
+    pub(super) fn times(self, other: Self) -> (T, T) {
+        let product = self.whole * other.whole;
+        let error =
+            ((self.high * other.high - product) + self.high * other.low + self.low * other.high)
+                + self.low * other.low;
+        (product, error)
+    }
+
+    /// Applies a function to each of the numbers, as to take one lane of several.
+    #[inline(always)]
+    pub(crate) fn map<U>(self, f: impl Fn(T) -> U) -> Split<U> {
+        Split {
+            whole: f(self.whole),
+            high: f(self.high),
+            low: f(self.low),
+        }
+    }
+}
+
+/// Adds a product to the sum `high`, and to `low` what rounding took.
+#[inline(always)]
+pub(crate) fn add_product<T: Summand>(high: &mut T, low: &mut T, a: Split<T>, b: Split<T>) {
+    let (product, error) = a.times(b);
+    let (sum, lost) = two_sum(*high, product);
+    *high = sum;
+    *low = *low + (lost + error);
+}

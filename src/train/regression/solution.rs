@@ -1,0 +1,316 @@
+//! The solution of a regression: coefficients in the units of the data, and how sure they are.
+
+use std::string::String;
+use std::vec::Vec;
+
+use super::ends::Ends;
+use super::points::{Point, Recorded, Terms, arena_for};
+use super::problem::Scales;
+use super::symmetric::{self, Symmetric};
+use crate::calibrate::{Curve, Scale, powers as powers_of};
+
+/// A row at the solution.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// The measured value less the predicted one, in units of y.
+    pub(super) residual: f64,
+    /// The derivatives of the weighted prediction.
+    pub(super) derivatives: Vec<f64>,
+}
+
+/// A coefficient, in the units of the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coefficient {
+    /// The power of each input that it multiplies; none for the parameter of a function.
+    pub powers: Vec<usize>,
+    /// The name of a function's parameter, else nothing.
+    pub name: String,
+    /// The estimate.
+    pub value: f64,
+    /// The root of its variance; `None` if there are no more rows than parameters, or the data
+    /// do not determine it.
+    pub standard_error: Option<f64>,
+}
+
+/// A prediction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Predicted {
+    /// The curve, in the units of `y`.
+    pub value: f64,
+    /// How far off the curve is.
+    pub standard_error: Option<f64>,
+    /// How far from the curve another reading would lie, of weight 1: the errors of both. If
+    /// standard deviations were given it is that of the curve, as nobody knows the reading's.
+    pub of_a_reading: Option<f64>,
+    /// Whether every input is in the range of the data.
+    pub is_inside: bool,
+}
+
+/// The result of [`LeastSquares`].
+#[derive(Clone, Debug)]
+pub struct Regression {
+    pub(super) curve: Curve,
+    pub(super) terms: Option<Terms>,
+    pub(super) scales: Vec<Scale>,
+    pub(super) output: Scale,
+    pub(super) ranges: Vec<[f64; 2]>,
+    /// The rows of the data that have a weight.
+    pub(super) used: Vec<usize>,
+    pub(super) absolute: bool,
+    pub(super) robust: Option<Scales>,
+    pub(super) start: Vec<f64>,
+    pub(super) rows: Vec<Row>,
+    pub(super) weights: Vec<f64>,
+    /// `(JᵀJ)⁻¹` of the weighted rows, by the scaled parameters.
+    pub(super) inverse: Option<Symmetric>,
+    pub(super) params: Vec<f64>,
+    pub(super) ends: Ends,
+    pub(super) passes: u32,
+    /// Scaled.
+    pub(super) x: Vec<Vec<f64>>,
+    pub(super) y: Vec<f64>,
+}
+
+impl Regression {
+    /// Why it ended.
+    pub fn status(&self) -> &Ends {
+        &self.ends
+    }
+
+    /// How often the solver went through the rows.
+    pub fn passes(&self) -> u32 {
+        self.passes
+    }
+
+    /// The curve.
+    pub fn curve(&self) -> &Curve {
+        &self.curve
+    }
+
+    /// The parameters of the curve, for scaled readings.
+    pub fn params(&self) -> &[f64] {
+        &self.params
+    }
+
+    /// Where the solver started: the same kind of numbers.
+    pub fn start(&self) -> &[f64] {
+        &self.start
+    }
+
+    /// The scale of each input.
+    pub fn scales(&self) -> &[Scale] {
+        &self.scales
+    }
+
+    /// The scale of what they mean.
+    pub fn output_scale(&self) -> Scale {
+        self.output
+    }
+
+    /// The least and the largest of each input.
+    pub fn ranges(&self) -> &[[f64; 2]] {
+        &self.ranges
+    }
+
+    /// How many rows have a weight.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Rows without those that the parameters account for.
+    pub fn degrees_of_freedom(&self) -> usize {
+        self.rows.len().saturating_sub(self.params.len())
+    }
+
+    /// The measured value less the predicted one, in units of `y`, with the row of the data,
+    /// counted from 0: for all rows that have a weight.
+    pub fn residuals(&self) -> impl Iterator<Item = (usize, f64)> {
+        let residuals = self.rows.iter().map(|row| row.residual);
+        self.used.iter().copied().zip(residuals)
+    }
+
+    /// The sum of squared residuals times weights; with standard deviations, χ².
+    pub fn sum_of_squares(&self) -> f64 {
+        let rows = self.rows.iter().zip(&self.weights);
+        rows.map(|(row, weight)| weight * row.residual * row.residual)
+            .sum()
+    }
+
+    /// The standard deviation of residuals, `√(sum of squares / degrees of freedom)`, in units
+    /// of `y` for a weight of 1; `None` without degrees of freedom. With standard deviations it
+    /// is a pure number, 1 if they are right.
+    pub fn residual_standard_deviation(&self) -> Option<f64> {
+        let freedom = self.degrees_of_freedom();
+        (freedom > 0).then(|| (self.sum_of_squares() / freedom as f64).sqrt())
+    }
+
+    /// The standard deviation of good residuals, of a robust fit: 1.4826 times the median of
+    /// the absolute residuals.
+    pub fn robust_scale(&self) -> Option<f64> {
+        self.robust.map(|robust| robust.good)
+    }
+
+    /// Whether standard deviations were given, rather than residuals taken for them.
+    pub fn has_sigma(&self) -> bool {
+        self.absolute
+    }
+
+    /// The share of the weighted variance of `y` that the curve explains.
+    pub fn r_squared(&self) -> f64 {
+        let total: f64 = self.weights.iter().sum();
+        let weighted = self.y.iter().zip(&self.weights);
+        let mean = weighted.clone().map(|(y, w)| w * y).sum::<f64>() / total;
+        let all: f64 = weighted.map(|(y, w)| w * (y - mean) * (y - mean)).sum();
+        1.0 - self.sum_of_squares() / all
+    }
+
+    /// The variance of rows of weight 1.
+    pub(super) fn variance(&self) -> Option<f64> {
+        match (self.absolute, self.robust) {
+            (true, _) => Some(1.0),
+            (_, Some(robust)) => Some(robust.deviation * robust.deviation),
+            _ => self.residual_standard_deviation().map(|s| s * s),
+        }
+    }
+
+    /// The covariance of the scaled parameters.
+    pub(super) fn scaled_covariance(&self) -> Option<Symmetric> {
+        Some(self.inverse.clone()?.scaled(self.variance()?))
+    }
+
+    /// The coefficients of powers and products of inputs, the constant first, or the
+    /// parameters of a function; `None` for a network, whose parameters mean nothing by
+    /// themselves.
+    pub fn coefficients(&self) -> Option<Vec<Coefficient>> {
+        self.coefficients_about(&[])
+    }
+
+    /// [`coefficients`](Self::coefficients) of the powers of differences from an origin in each
+    /// input: 0 for inputs beyond those given. The parameters of a function stay as they are.
+    pub fn coefficients_about(&self, origin: &[f64]) -> Option<Vec<Coefficient>> {
+        let (matrix, names) = match (&self.terms, self.curve) {
+            (Some(terms), _) => {
+                let (matrix, powers) = self.to_powers(terms, origin);
+                let names = powers.into_iter().map(|powers| (powers, String::new()));
+                (Some(matrix), names.collect::<Vec<_>>())
+            }
+            (None, Curve::Function(_)) => {
+                let names = self.ends.parameters.iter().cloned();
+                (None, names.map(|name| (Vec::new(), name)).collect())
+            }
+            _ => return None,
+        };
+        let covariance = self.scaled_covariance();
+        let (values, covariance) = match &matrix {
+            None => (self.params.clone(), covariance),
+            Some(rows) => {
+                let values = rows.iter().map(|row| symmetric::dot(row, &self.params));
+                (values.collect(), covariance.map(|c| c.transformed(rows)))
+            }
+        };
+        let constant = |powers: &[usize]| {
+            let is_constant = !powers.is_empty() && powers.iter().all(|power| *power == 0);
+            if is_constant {
+                self.output.offset.to_f64()
+            } else {
+                0.0
+            }
+        };
+        let all = names.into_iter().zip(values).enumerate();
+        let all = all.map(|(j, ((powers, name), value))| Coefficient {
+            value: value + constant(&powers),
+            powers,
+            name,
+            standard_error: covariance.as_ref().map(|c| c.at(j, j).max(0.0).sqrt()),
+        });
+        Some(all.collect())
+    }
+
+    /// The covariance of the [`coefficients`](Self::coefficients), row by row.
+    pub fn covariance(&self) -> Option<Vec<Vec<f64>>> {
+        let scaled = self.scaled_covariance()?;
+        let covariance = match (&self.terms, self.curve) {
+            (Some(terms), _) => scaled.transformed(&self.to_powers(terms, &[]).0),
+            (None, Curve::Function(_)) => scaled,
+            _ => return None,
+        };
+        Some(covariance.rows().map(<[f64]>::to_vec).collect())
+    }
+
+    /// The matrix that makes coefficients of powers, in the unit of y, from parameters of
+    /// terms, and the powers, the constant first.
+    fn to_powers(&self, terms: &Terms, origin: &[f64]) -> (Vec<Vec<f64>>, Vec<Vec<usize>>) {
+        let most = terms.most();
+        // Of each input, and each degree: the Chebyshev polynomial of the scaled input in
+        // powers of the difference from the origin.
+        let expanded = self.scales.iter().enumerate().map(|(k, scale)| {
+            let origin = origin.get(k).copied().unwrap_or(0.0);
+            let factor = f64::from(scale.factor);
+            let scaled = [(origin - scale.offset.to_f64()) * factor, factor];
+            let of_degree = |degree: usize| {
+                // The parameter of the constant is the last.
+                let one = |k: usize| f64::from(u8::from(k == (degree + most) % (most + 1)));
+                let params: Vec<f64> = (0..=most).map(one).collect();
+                powers_of(&params, scaled).to_vec()
+            };
+            (0..=most).map(of_degree).collect()
+        });
+        let expanded: Vec<Vec<Vec<f64>>> = expanded.collect();
+        let mut powers = terms.degrees.clone();
+        powers.rotate_right(1);
+        let unit = f64::from(self.output.factor);
+        let row = |powers: &Vec<usize>| -> Vec<f64> {
+            let of_term = |degrees: &Vec<usize>| -> f64 {
+                let factors = powers.iter().zip(degrees).zip(&expanded);
+                let factor = |((power, degree), expanded): ((&usize, &usize), &Vec<Vec<f64>>)| {
+                    let polynomial = expanded.get(*degree);
+                    let coefficient = polynomial.and_then(|polynomial| polynomial.get(*power));
+                    coefficient.copied().unwrap_or(0.0)
+                };
+                factors.map(factor).product::<f64>() / unit
+            };
+            terms.degrees.iter().map(of_term).collect()
+        };
+        (powers.iter().map(row).collect(), powers)
+    }
+
+    /// Predicts what inputs mean, and how sure that is; networks without errors.
+    pub fn predict(&self, x: &[f64]) -> Predicted {
+        let scaled = x
+            .iter()
+            .zip(&self.scales)
+            .map(|(x, scale)| (x - scale.offset.to_f64()) * f64::from(scale.factor));
+        let scaled: Vec<f64> = scaled.collect();
+        let mut d = std::vec![0.0; self.params.len()];
+        let value = self.with_point(|point| point.at(&scaled, &self.params, &mut d));
+        let unit = f64::from(self.output.factor);
+        for d in &mut d {
+            *d /= unit;
+        }
+        let variance = self.scaled_covariance().map(|c| c.form(&d).max(0.0));
+        let own = match (self.absolute, self.robust) {
+            (true, _) => Some(0.0),
+            (_, Some(robust)) => Some(robust.good * robust.good),
+            _ => self.variance(),
+        };
+        let ranges = x.iter().zip(&self.ranges);
+        Predicted {
+            value: value / unit + self.output.offset.to_f64(),
+            standard_error: variance.map(f64::sqrt),
+            of_a_reading: variance.zip(own).map(|(a, b)| (a + b).sqrt()),
+            is_inside: ranges.clone().all(|(x, [low, high])| low <= x && x <= high),
+        }
+    }
+
+    pub(super) fn with_point<T>(&self, f: impl FnOnce(&dyn Point) -> T) -> T {
+        match (&self.terms, self.curve) {
+            (Some(terms), _) => f(terms),
+            (None, Curve::Function(formula)) => f(formula),
+            _ => {
+                let mut arena = arena_for(&self.curve);
+                let tape = arena.tape();
+                f(&Recorded::new(&tape, &self.curve))
+            }
+        }
+    }
+}
