@@ -53,6 +53,29 @@ pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: T, b: T) -
     (sum, (a - (sum - b_part)) + (b - b_part))
 }
 
+/// How much more `[high, low]` is than an origin, if the first result, that of the higher
+/// halves alone, is finite; the second is with the lower halves.
+#[inline(always)]
+pub(crate) fn difference_of<T>([high, low]: [T; 2], [origin_high, origin_low]: [T; 2]) -> [T; 2]
+where
+    T: Copy + Add<Output = T> + Sub<Output = T> + Neg<Output = T>,
+{
+    let (difference, rest) = two_sum(high, -origin_high);
+    [difference, difference + (rest + (low - origin_low))]
+}
+
+/// The number that is more than `[high, low]` by a difference: its nearest `f32`, if that is
+/// finite, and both halves.
+#[inline(always)]
+pub(crate) fn sum_of<T>([high, low]: [T; 2], difference: T) -> (T, [T; 2])
+where
+    T: Copy + Add<Output = T> + Sub<Output = T>,
+{
+    let (sum, rest) = two_sum(high, difference);
+    let (high, low) = two_sum(sum, rest + low);
+    (sum, [high, low])
+}
+
 /// The same if `a` is the larger.
 #[inline(always)]
 fn quick_two_sum(a: f32, b: f32) -> (f32, f32) {
@@ -169,6 +192,11 @@ impl TwoFloat {
         self.low
     }
 
+    #[inline(always)]
+    fn halves(self) -> [f32; 2] {
+        [self.high, self.low]
+    }
+
     /// The nearest to an `f64` in the range of `f32`. Slow where `f64` is emulated; of a
     /// constant, no `f64` is left.
     #[must_use]
@@ -214,22 +242,18 @@ impl TwoFloat {
     /// ```
     #[must_use]
     pub fn difference(self, origin: Self) -> f32 {
-        let (difference, rest) = two_sum(self.high, -origin.high);
-        if difference.is_finite() {
-            difference + (rest + (self.low - origin.low))
-        } else {
-            difference
-        }
+        let [rough, difference] = difference_of(self.halves(), origin.halves());
+        if rough.is_finite() { difference } else { rough }
     }
 
     /// The number that is so much more.
     #[must_use]
     pub fn plus(self, difference: f32) -> Self {
-        let (sum, rest) = two_sum(self.high, difference);
-        if sum.is_finite() {
-            TwoFloat::sum(sum, rest + self.low)
+        let (rough, [high, low]) = sum_of(self.halves(), difference);
+        if rough.is_finite() {
+            TwoFloat::new(high, low).or_high()
         } else {
-            sum.into()
+            rough.into()
         }
     }
 

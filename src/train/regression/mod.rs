@@ -16,7 +16,9 @@ mod text;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use crate::calibrate::{Curve, Scale, ScaleError, TwoFloat, distinct, powers as powers_of};
+use crate::calibrate::{
+    Curve, Multivariate, Scale, ScaleError, TwoFloat, distinct, powers as powers_of,
+};
 use crate::least_squares::{Loss, Status};
 pub use diagnostics::{Curvature, Outlier, Sufficient};
 pub use error::RegressionError;
@@ -109,8 +111,7 @@ impl<'d> LeastSquares<'d> {
     /// ```
     pub fn parameters(curve: &Curve, inputs: usize) -> usize {
         match curve {
-            Curve::Linear => Terms::count(inputs, 1),
-            Curve::Poly(_) => Terms::count(inputs, curve.inputs()),
+            Curve::Linear | Curve::Poly(_) => Multivariate::param_count(curve, inputs),
             curve => curve.param_count(),
         }
     }
