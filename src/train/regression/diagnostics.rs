@@ -5,9 +5,9 @@
 
 use std::vec::Vec;
 
-use super::points::chebyshev;
 use super::solution::{Regression, Row};
 use super::symmetric::{Symmetric, dot};
+use crate::calibrate::chebyshev;
 use crate::least_squares::{FDistribution, Status, StudentT};
 
 /// A row that lies off is one that noise alone would show in one data set out of 20: of all
@@ -229,10 +229,12 @@ impl Regression {
         {
             let [low, high] = super::range(column);
             let unit = |x: &f64| (2.0 * x - low - high) / (high - low);
-            let values = column
-                .iter()
-                .zip(&roots)
-                .map(|(x, root)| root * chebyshev(unit(x), degree).last().copied().unwrap_or(0.0));
+            let values = column.iter().zip(&roots).map(|(x, root)| {
+                root * core::iter::once(1.0)
+                    .chain(chebyshev(1.0, unit(x)))
+                    .nth(degree)
+                    .unwrap_or(0.0)
+            });
             let values: Vec<f64> = values.collect();
             let size = dot(&values, &values);
             let rest = orthogonal(&values, &self.rows, inverse, &basis);
