@@ -1089,7 +1089,7 @@ fn every_optimizer(digest: &mut Digest) -> Result<(), Error> {
         };
     }
     macro_rules! run_all {
-        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {
+        ($($name:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {
             $(run(digest, told!(baregrad::optim::$name::<N>::new(0.1), $($option)*));)*
         };
     }

@@ -587,7 +587,7 @@ fn every_optimizer(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
         };
     }
     macro_rules! use_all {
-        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {$(
+        ($($name:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {$(
             let mut memory = black_box([0.0; 64]);
             let memory = memory.get_mut(..size()).unwrap_or_default();
             let inline = told!(baregrad::optim::$name::<8>::new(x), $($option)*);
