@@ -21,7 +21,7 @@
     clippy::panic,
     missing_docs
 )]
-// An allocator cannot be written without.
+// An allocator cannot be written without `unsafe`.
 #![allow(unsafe_code)]
 
 mod shared;
@@ -67,7 +67,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// One thing to be measured.
+/// A kernel or a job to be measured.
 struct Subject<'a> {
     run: &'a mut dyn FnMut(),
     /// How often per measurement, so that the clock's resolution is no matter.
@@ -368,7 +368,7 @@ fn kernel_line(label: &str, kernel: plain::Kernel, len: usize) {
 }
 
 fn main() {
-    // As criterion's: `cargo bench` says so, `cargo test --all-targets` does not.
+    // Measures only when `cargo bench` runs it, as criterion does, and not in `cargo test`.
     if !std::env::args().any(|arg| arg == "--bench") {
         println!("nothing is measured without --bench");
         return;

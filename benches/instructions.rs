@@ -27,8 +27,8 @@ use baregrad::optim::Optimizer;
 use shared::plain::{self, Data};
 use shared::{Sine, graphs, jobs, wanted};
 
-/// What is allowed beyond a committed number: so many percent of it, and so many
-/// instructions. Compilers from 1.95 to 1.97 agree to the instruction; 1.89, the
+/// The allowance beyond a committed number, in percent of it and in instructions.
+/// Compilers from 1.95 to 1.97 agree to the instruction; 1.89, the
 /// oldest that will do, takes 5 % more in some loops, and nine more for the 73 of
 /// a short sum. A check or a copy that slips into a loop costs more than that.
 const PERCENT: u64 = 6;
@@ -159,7 +159,7 @@ fn compiler() -> io::Result<String> {
     Ok(String::from_utf8_lossy(&version).trim().to_owned())
 }
 
-/// Counts, and compares or writes. Whether nothing takes too many.
+/// Counts, and compares or writes the numbers. Returns whether all are within their limits.
 fn gate(update: bool) -> io::Result<bool> {
     let subjects = SUBJECTS.iter().filter(|(name, _)| update || wanted(name));
     if subjects.clone().next().is_none() {
@@ -218,7 +218,7 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    // As criterion's: `cargo bench` says so, `cargo test --all-targets` does not.
+    // Counts only when `cargo bench` runs it, as criterion does, and not in `cargo test`.
     if !args.iter().any(|arg| arg == "--bench") {
         println!("nothing is counted without --bench");
         return ExitCode::SUCCESS;

@@ -153,7 +153,7 @@ fn every_model(c: &mut Criterion) {
     models::visit(&mut EveryModel(c));
 }
 
-/// What the crate does one element at a time is not the plain loop.
+/// The name of a level; the crate's own loop of one element at a time is not the plain loop.
 fn level_name(level: baregrad::kernel::Level) -> String {
     match name(level) {
         scalar if scalar == "scalar" => "one_by_one".into(),

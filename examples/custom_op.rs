@@ -61,7 +61,7 @@ impl Map<1> for Temperature {
     }
 }
 
-/// What reaches coefficient number `k` through one element, to be summed:
+/// The gradient of coefficient number `k` through one element, to be summed:
 /// `dT / d a = -T² / 1000`, and for the others that times `x`, `x²`, `x³`.
 struct ToCoefficient(Curve, usize);
 
@@ -77,7 +77,7 @@ impl Map<3> for ToCoefficient {
     }
 }
 
-/// What reaches a resistance: `-T² / 1000 · (b + 2 c x + 3 d x²) / r`.
+/// The gradient of a resistance: `-T² / 1000 · (b + 2 c x + 3 d x²) / r`.
 struct ToResistance(Curve);
 
 impl Map<3> for ToResistance {

@@ -16,7 +16,7 @@ const SIGMA: f32 = 0.2;
 const SAMPLES: u32 = 3000;
 /// When the sensor is knocked.
 const KNOCKED: u32 = 1800;
-/// So many refused in a row are no outliers: the sensor has jumped.
+/// If this many readings in a row are refused, they are no outliers: the sensor has jumped.
 const TOO_MANY: u32 = 8;
 
 /// Slope and constant as they really are.
@@ -26,7 +26,7 @@ fn truth(n: u32) -> [f32; 2] {
     [2.0 - 0.4 * t, 1.0 + 1.5 * t + jump]
 }
 
-/// One of the two, and how it gets on.
+/// One of the two filters, and how it does.
 struct Follower {
     line: Recursive<2>,
     refused_in_a_row: u32,

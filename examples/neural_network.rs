@@ -77,7 +77,7 @@ fn learn_a_sine() -> Result<(), Box<dyn Error>> {
 
 // ---- the thermometer ----------------------------------------------------------
 
-/// What the thermometer showed, a tenth of it, and the temperature in °C.
+/// A tenth of the thermometer's readings, and the temperatures in °C.
 static T_UN: [f32; 11] = [
     3.57, 5.59, 5.82, 8.19, 5.63, 4.89, 3.39, 2.18, 4.84, 6.04, 6.84,
 ];

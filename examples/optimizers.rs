@@ -122,7 +122,7 @@ fn least_loss_of_a_line() -> f64 {
 /// The parameters that an optimizer is made for.
 struct Parameters<'s> {
     elements: usize,
-    /// As many of the elements are of matrices, which come first.
+    /// How many of the elements are of matrices, which come first.
     of_matrices: usize,
     shapes: &'s [Shape],
 }
@@ -141,7 +141,7 @@ type Setting = (f32, f32, u32);
 /// An optimizer and how it is set.
 struct Entry {
     name: &'static str,
-    /// The options that `make` gives it and that are not PyTorch's defaults.
+    /// The options that `make` sets to other values than PyTorch's defaults.
     options: &'static str,
     make: for<'s> fn(f32, &Parameters<'s>) -> Method<'s>,
     /// For the thermometer, Rosenbrock's function and the sine.

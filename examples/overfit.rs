@@ -15,9 +15,9 @@ use baregrad::optim::Adam;
 use baregrad::random::{fill_normal, fill_uniform, seeded};
 use baregrad::train::{Curve, Dataset, EarlyStopping, Fit, Fitted, Model, Samples};
 
-/// Enough to follow every sample.
+/// Hidden units, enough to follow every sample.
 const UNITS: [usize; 2] = [32, 32];
-/// Of the noise in what is measured: no model can do better than its square.
+/// The standard deviation of the noise: no model has a smaller loss than its square.
 const NOISE: f32 = 0.3;
 
 fn main() -> Result<(), Box<dyn Error>> {

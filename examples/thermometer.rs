@@ -18,11 +18,11 @@ use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::train::{self, Dataset, Fit, Fitted, Model, Param, Samples, Scaler, Scaling};
 use baregrad::{Arena, Error, Tape, Var};
 
-/// What the thermometer showed.
+/// The readings of the thermometer.
 static T_U: [f32; 11] = [
     35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
 ];
-/// What it should have shown, in °C.
+/// The temperatures beside them, in °C.
 static T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
 
 /// All the memory there is: 83 floats and 10 nodes, the whole of what the
@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What every section begins with: parameters are copied into the arena, data
+/// Every section begins with these: parameters are copied into the arena, data
 /// are borrowed from where they are.
 fn parameters_and_data<'t>(tape: &'t Tape<'t>) -> [Var<'t>; 4] {
     let w = tape.param(&[1.0], []);

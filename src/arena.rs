@@ -27,9 +27,9 @@ use crate::tape::Tape;
 ///
 /// # Keeping arena, tape and variables
 ///
-/// A tape borrows its arena and a variable its tape, so whoever keeps them keeps them in this
-/// order: the arena longest. Tape and variables fit into one struct with a lifetime, which a
-/// function may return:
+/// A tape borrows its arena and a variable its tape, so the arena must live longest, and the
+/// tape longer than its variables. Tape and variables fit into one struct with a lifetime,
+/// which a function may return:
 ///
 /// ```
 /// use baregrad::{Arena, Error, Tape, Var, optim::Sgd};
@@ -110,7 +110,7 @@ use crate::tape::Tape;
 /// tape and variables have the lifetime `'static`, and may stand anywhere.
 #[derive(Debug)]
 #[repr(C)]
-// A vector that crosses a cache line is slow to read back.
+// Aligned to cache lines: a vector that crosses two of them is slow to read back.
 #[cfg_attr(any(target_feature = "sse2", target_feature = "neon"), repr(align(64)))]
 pub struct Arena<const FLOATS: usize, const NODES: usize> {
     floats: [f32; FLOATS],
@@ -151,7 +151,7 @@ impl<const FLOATS: usize, const NODES: usize> Default for Arena<FLOATS, NODES> {
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub struct HeapArena {
-    /// With some to spare, for the first to start a cache line.
+    /// The numbers, with some to spare, so that the first starts a cache line.
     floats: std::boxed::Box<[f32]>,
     len: usize,
     nodes: std::boxed::Box<[Node]>,

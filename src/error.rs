@@ -219,8 +219,8 @@ impl defmt::Format for Error {
     }
 }
 
-/// How a text shows a float. A pointer, so that `Display` and `Debug` share the code
-/// of the text, and only who calls `Display` links the printing of floats.
+/// How a text shows a float. It is a pointer, so that `Display` and `Debug` share the code
+/// of the text, and only firmware that calls `Display` links the printing of floats.
 type Number = fn(&f32, &mut fmt::Formatter<'_>) -> fmt::Result;
 
 /// How `Debug` shows a float: as `Display` does where there is room for it.
@@ -371,8 +371,8 @@ pub enum OptimizerError {
     },
     /// The shapes that the optimizer was told are not those of the tape's parameters.
     OtherShape {
-        /// The first parameter that has another shape, counted from 0; as many as were
-        /// told, if there are more or fewer.
+        /// The first parameter that has another shape, counted from 0; the number of shapes
+        /// told, if the tape has more or fewer parameters.
         param: usize,
     },
 }

@@ -141,7 +141,7 @@ impl Gradcheck {
             let difference = analytic - numeric;
             let size = analytic.abs().max(numeric.abs());
             let allowed = f64::from(self.rtol) * size + noise + f64::from(self.atol);
-            // NaN does not pass, and is worse than anything else.
+            // NaN does not pass, and counts as the worst.
             let passed = difference.abs() <= allowed;
             let ratio = match difference.abs() / allowed {
                 _ if difference == 0.0 => 0.0,
@@ -211,8 +211,8 @@ struct Estimate {
     noise: f64,
 }
 
-/// One element that is changed. It is as before in the end, also if that is because an
-/// operation unwound.
+/// A changed element, which is restored when this is dropped, also if an operation
+/// unwinds.
 struct Poked<'t> {
     loss: Var<'t>,
     index: usize,
@@ -221,7 +221,7 @@ struct Poked<'t> {
 
 impl Drop for Poked<'_> {
     fn drop(&mut self) {
-        // It could be changed, so it can be again.
+        // Cannot fail: the element could be changed before.
         let _ = poke(self.loss, self.index, self.x);
     }
 }

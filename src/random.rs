@@ -1,9 +1,9 @@
 //! Random numbers that are the same bits on every target.
 //!
-//! Everything takes any generator that implements [`Rng`] of `rand_core`;
+//! All functions take any generator that implements [`Rng`] of `rand_core`;
 //! [`seeded`] gives the default one, whose 16 bytes of state and 32-bit
 //! arithmetic suit a microcontroller. The same seed gives the same numbers
-//! everywhere, and of a longer slice the first numbers are those of a shorter.
+//! everywhere, and a longer slice begins with the numbers of a shorter one.
 //!
 //! ```
 //! use baregrad::random::{fill_normal, fill_uniform, randperm, seeded};
@@ -24,8 +24,8 @@ use core::fmt;
 use core::num::NonZeroU32;
 
 pub use rand_core::{Rng, SeedableRng};
-/// `rand_xoshiro`'s type as it is: which algorithm it is belongs to what [`seeded`] promises, and
-/// whoever saves its state needs its own methods.
+/// `rand_xoshiro`'s type as it is: [`seeded`] promises this algorithm, and saving its state takes
+/// its own methods.
 pub use rand_xoshiro::Xoshiro128PlusPlus;
 
 /// A range or distribution that does not exist.
@@ -69,8 +69,8 @@ impl fmt::Debug for RandomError {
 }
 
 impl RandomError {
-    /// The text, with numbers shown like this. A pointer, so that who does not call
-    /// `Display` does not link the printing of floats.
+    /// The text, with numbers shown by `number`. It is a pointer, so that firmware that does
+    /// not call `Display` does not link the printing of floats.
     fn text(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -142,7 +142,7 @@ impl Uniform {
         Ok(Uniform { low, width, last })
     }
 
-    /// One of them, with one draw.
+    /// A number of the range, with one draw.
     #[inline]
     pub fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> f32 {
         let unit = (rng.next_u32() >> 8) as f32 * f32::from_bits(0x3380_0000); // 2^-24

@@ -42,7 +42,7 @@ impl Shape {
         rank: 0,
     };
 
-    /// No shape at all: zeros, for what is not in use.
+    /// No shape at all: the zeros of a node that is not in use.
     pub(crate) const UNUSED: Shape = Shape {
         dims: [0; MAX_RANK],
         rank: 0,
@@ -70,7 +70,7 @@ impl Shape {
         })
     }
 
-    /// Its sizes, and 1 beyond the last dimension.
+    /// The sizes, and 1 beyond the last dimension.
     pub(crate) fn sizes(&self) -> [u32; MAX_RANK] {
         self.dims
             .map(|size| u32::try_from(size).unwrap_or(u32::MAX))
@@ -224,7 +224,7 @@ impl<const N: usize> From<[usize; N]> for Shape {
     #[inline]
     fn from(sizes: [usize; N]) -> Self {
         const { assert!(N <= MAX_RANK, "a shape has at most four dimensions") };
-        // No loop, which would stay one when compiled for size.
+        // Written out: a loop would stay one when compiled for size.
         let dims = match *sizes.as_slice() {
             [] => [1, 1, 1, 1],
             [a] => [a, 1, 1, 1],

@@ -10,7 +10,7 @@
     clippy::panic,
     missing_docs
 )]
-// An allocator cannot be written without.
+// An allocator cannot be written without `unsafe`.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -99,8 +99,8 @@ fn calibrating_a_thermometer_allocates_nothing() {
     assert!((loss.unwrap() - 2.927_647).abs() < 1e-4);
 }
 
-/// Two layers, Adam, micro-batches of changing size, guards, marks, an error
-/// on the way: everything a program on a microcontroller might do.
+/// A network with Adam, micro-batches of changing size, guards, marks and an error allocates
+/// nothing: everything a program on a microcontroller might do.
 #[test]
 fn training_a_network_allocates_nothing() {
     fn model<'t>(tape: &'t Tape<'t>, x: Var<'t>) -> Var<'t> {

@@ -82,8 +82,7 @@ fn equals_the_full_batch() {
     }
 }
 
-/// The other tests of this file may run meanwhile: a level changes no bits, so
-/// they do not notice.
+/// The other tests of this file may run meanwhile, because a level changes no bits.
 #[cfg(feature = "std")]
 #[test]
 fn has_the_same_bits_at_every_level() {
@@ -140,7 +139,7 @@ fn fewer_rows_than_recorded_are_one_batch() {
     let loss = tape.backward_over(net.loss, &[(x_var, &x[..2 * 20]), (y_var, &y[..20])]);
     assert_eq!(loss.unwrap(), net.loss.item().unwrap());
     assert_eq!(x_var.shape().dims(), [20, 2]);
-    // As many as recorded again, though the tape is set up for fewer now.
+    // As many rows as recorded fit again, though the tape is set up for fewer now.
     assert_eq!(
         tape.backward_over(net.loss, &net.data).unwrap(),
         streamed(50).0
@@ -244,7 +243,8 @@ fn refuses_before_anything_changes() {
     assert!(tape.error().is_none());
 }
 
-/// No number of micro-batches without a row makes up the data: once a loop without end.
+/// An input without rows cannot show data in any number of micro-batches: it is an error, and
+/// not a loop without end.
 #[test]
 fn an_input_without_rows_takes_no_data() {
     const X: [f32; 6] = [1.0; 6];
@@ -473,7 +473,7 @@ fn the_full_batch_is_planned_before_the_odd_one_is_added() {
     assert_eq!(over(chain, 28, [4, 6]), Some(Ok(())));
 }
 
-/// Everything that can be seen of a tape, and how it goes on from there.
+/// All that a tape shows, and how it goes on from there.
 fn future<'t>(tape: &'t Tape<'t>, x: Var<'t>, loss: Var<'t>, w: Var<'t>) -> Vec<String> {
     let mut seen = Vec::new();
     let mut look = |what: &str| {

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use baregrad::kernel::{self, Level};
 
-// What the boards train.
+// The boards' model.
 #[path = "../embedded/jobs/src/thermometer.rs"]
 #[allow(dead_code)]
 mod thermometer;
@@ -80,7 +80,7 @@ fn levels() -> Result<Vec<Level>, kernel::LevelError> {
     })
 }
 
-/// Without `std` there is one.
+/// The levels: without `std` there is one.
 #[cfg(not(feature = "std"))]
 fn levels() -> Result<Vec<Level>, std::convert::Infallible> {
     Ok(vec![kernel::level()])

@@ -280,7 +280,7 @@ fn it_says_why_it_ended_and_keeps_the_best() {
     assert_eq!(reason, Reason::Diverged);
     assert!(params.iter().all(|p| p.is_finite()));
 
-    // Asked in between: the best so far, and no more updates.
+    // Asked to stop in between, it keeps the best so far, and makes no more updates.
     let mut params = [9.0; 2];
     let mut arena = Arena::<256, 8>::new();
     let tape = arena.tape();
@@ -409,7 +409,7 @@ fn a_fit_resumes_after_any_epoch() {
             let mut best = [9.0; 4];
             let mut arena = Arena::<256, 24>::new();
             let tape = arena.tape();
-            // Each begins elsewhere.
+            // Each run begins with other parameters.
             let start = [0.1 * len as f32; 4];
             let mut fit = Fit::new(&tape, training, 4, &mut best, |x| curve.record(x, &start))
                 .unwrap()

@@ -611,7 +611,7 @@ fn nor_another_number_after_a_rebind() {
             tape.rewind(mark).unwrap();
         }
     }
-    // One that follows.
+    // A view whose size follows its input.
     let mut arena = Arena::<64, 16>::new();
     let tape = arena.tape();
     let x = tape.input(&data, [4]);
@@ -810,7 +810,7 @@ mod tripping {
         }
     }
 
-    /// As after a refusal: the rebinds are undone, and no batch sizes are mixed.
+    /// If a shape rule unwinds, rebinds are undone as after a refusal: no batch sizes are mixed.
     #[test]
     fn a_shape_rule_undoes_the_rebinds() {
         for call in 0..3 {

@@ -1,4 +1,4 @@
-//! Data sets and scales of what people have: numbers far from 0, huge, tiny and many.
+//! Data sets and scales of numbers as people have them: far from 0, huge, tiny and many.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -28,8 +28,8 @@ fn calibrate(data: &Dataset, curve: &str) -> Calibration {
 
 #[test]
 fn origins_are_taken_off_before_numbers_are_rounded() {
-    // x from an origin in steps; y = a + b (x - origin). What f32 would make of x is
-    // in the last column: how many of the twenty values it can tell apart.
+    // x from an origin in steps; y = a + b (x - origin). The last column says how many of the
+    // twenty values of x remain different in f32.
     for (origin, step, a, b, apart) in [
         (4155915305.0, 190.0, 0.0, 1.0, 15), // a counter
         (1764410400.0, 1.0, 20.0, 0.25, 1),  // seconds since 1970

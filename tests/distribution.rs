@@ -10,7 +10,7 @@
 
 use baregrad::least_squares::{FDistribution, StudentT};
 
-/// What the documentation promises: the nearest `f32` is off by up to 6e-8.
+/// The error that the documentation promises: the nearest `f32` is off by up to 6e-8.
 const MOST: f64 = 7e-8;
 
 struct Line {

@@ -327,7 +327,7 @@ mod printed {
         }
     }
 
-    /// One that needs what stands in other files of the crate, and has awkward names.
+    /// A model that needs code from other files of the crate, and has awkward names.
     struct Awkward;
     impl Function<2, 1> for Awkward {
         const NAME: &'static str = "where 2";

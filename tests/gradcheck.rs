@@ -1,4 +1,4 @@
-//! What `gradcheck` promises; that operations pass it is in `ops.rs`.
+//! The promises of `gradcheck`. (`ops.rs` runs it on every operation.)
 
 #![allow(
     clippy::unwrap_used,

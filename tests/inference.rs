@@ -1,4 +1,4 @@
-//! What a fit says beyond its parameters, against scipy, closed forms and NIST.
+//! The statistics of fits against scipy, closed forms and NIST.
 //! `golden/inference.py` wrote the values.
 
 #![allow(
@@ -55,7 +55,7 @@ struct At {
     range: [f32; 2],
 }
 
-/// What the script prints.
+/// The values that the script prints.
 struct Expected<const P: usize> {
     /// The lower triangle, row by row.
     correlation: &'static [f64],
@@ -93,7 +93,8 @@ fn check<F: Function<1, P>, const P: usize>(
     near(goodness.f_statistic(), f, DIGITS);
     near(goodness.p_value().unwrap(), p_value, 2e-5); // F to the power of degrees of freedom
 
-    // Of an interval's ends, differences of larger numbers, so much of its width.
+    // The ends of an interval are differences of larger numbers: they agree to a part of its
+    // width.
     let interval = |[from, to]: [f32; 2], [low, high]: [f64; 2]| {
         for (found, expected) in [(from, low), (to, high)] {
             let off = (f64::from(found) - expected).abs();
@@ -457,7 +458,8 @@ fn what_a_fit_does_not_know_it_does_not_say() {
     }
 }
 
-/// Of 95 % intervals, as many hold the truth: of the curve, of a new reading, and of an input.
+/// As many of 95 % intervals as they say hold the truth: of the curve, of a new reading, and
+/// of an input.
 #[test]
 fn intervals_hold_the_truth_as_often_as_they_say() {
     use baregrad::random::{fill_normal, seeded};

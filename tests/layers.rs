@@ -40,7 +40,7 @@ fn imports(source: &str) -> Vec<String> {
     let mut names = Vec::new();
     for path in code.split("crate::").skip(1) {
         let list = path.strip_prefix('{').map_or(path, |list| {
-            // Of `use crate::{a::b, c}` the first names only.
+            // `use crate::{a::b, c}` imports from `a` and `c`: the first names.
             &list[..list.find(';').unwrap_or(list.len())]
         });
         let is_list = path.starts_with('{');

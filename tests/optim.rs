@@ -1,4 +1,4 @@
-//! What must hold of every optimizer. That they do what PyTorch's do is in
+//! Promises of every optimizer. The comparison with PyTorch's is in
 //! `golden.rs`.
 
 #![allow(
@@ -564,7 +564,7 @@ fn nan_reaches_the_parameter() {
     }
 }
 
-/// What is set between steps counts from the next one on.
+/// A hyper-parameter that is set between steps counts from the next step on.
 #[test]
 fn sgd_is_changed_after_steps() {
     let stepped = |sgd: Sgd| {

@@ -23,11 +23,11 @@ use baregrad::random::{Uniform, seeded};
 
 /// Readings of each model.
 const READINGS: u32 = 1 << 20;
-/// Of so many one digest is made, so that a difference is found.
+/// Readings of a digest, so that a difference is found.
 const BLOCK: u32 = 1 << 14;
 
 function! {
-    /// What the list of models has none of.
+    /// Elementary functions that no model of the list has.
     fn Elementary([x, y], [a, b]) {
         let waves = (a * x).sin() + (b * y).cos() + (1e4 * x).sin() + (2e4 * y).cos();
         let steps = (a * x).tanh() + (b * y).erf() + x.exp_m1() + y.softplus() - x.relu();

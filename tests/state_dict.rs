@@ -314,7 +314,7 @@ fn another_process_goes_on_to_the_same_bits() {
     const VARIABLE: &str = "BAREGRAD_TEST_RESUME";
     let (optimizer, schedule) = half_way();
     if let Some(path) = env::var_os(VARIABLE) {
-        // That is the other process.
+        // This is the other process.
         let mut arena = Arena::<256, 16>::new();
         let tape = arena.tape();
         let mut run = Run::new(&tape, 7.0, optimizer, schedule);
@@ -670,7 +670,7 @@ fn parameters_of_another_model_say_what_differs() {
         &[(bias, b), (weight, input)],
         "load_params: the variable is computed, it cannot be set",
     );
-    // Of another tape, and the record is of no use to it.
+    // The variable is of another tape, for which the record is of no use.
     refused(
         &[(weight, model.params[0].1)],
         "expected no `model.layer1.bias`",
@@ -684,7 +684,7 @@ fn parameters_of_another_model_say_what_differs() {
     assert!(error.to_string().starts_with(cut), "{error}");
 }
 
-/// Names that there are twice are refused when writing, not only by who reads.
+/// Two entries of one name are refused when they are written, not only when they are read.
 #[test]
 fn names_that_are_twice_in_a_record_are_refused() {
     let mut arena = Arena::<256, 16>::new();

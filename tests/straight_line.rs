@@ -134,7 +134,7 @@ fn demings_regression() {
     // With x and y exchanged it is the same line.
     let other = StraightLine::deming(&Y, &X, 0.25).unwrap();
     near(1.0 / other.slope(), line.slope().into(), 3e-7);
-    // And that of York's method for errors of the size that it found.
+    // York's method, with errors of the size that Deming's found, gives the same line.
     let sigma = line.residual_standard_deviation();
     let york = York {
         x: &X,
@@ -248,7 +248,7 @@ fn units_and_origins_do_not_matter() {
     near(line(&x).slope(), line(&near_origin).slope().into(), 1e-7);
 }
 
-/// Of many lines with known errors, 95 % of intervals hold the truth.
+/// 95 % of the intervals of many lines with known errors hold the truth.
 #[test]
 fn standard_errors_are_how_far_off_lines_are() {
     const FITS: usize = 3000;
@@ -317,7 +317,7 @@ fn points_that_tell_no_line_are_refused() {
     let error = york(&X[..2], &Y[..2], one, one, &[]).unwrap_err();
     assert_eq!(error, LineError::TooFewPoints(2));
 
-    // What makes no sense is named by its row.
+    // A row that makes no sense is named.
     for bad in [f32::NAN, f32::INFINITY] {
         for k in [0, 4, 9] {
             let mut x = X;
@@ -348,7 +348,7 @@ fn points_that_tell_no_line_are_refused() {
         assert!(StraightLine::deming(&X, &Y, ratio).is_err(), "{ratio}");
     }
 
-    // All at one place, one above the other, and alike in all directions.
+    // Points at one place, above each other, and scattered alike in all directions.
     let undetermined = Err(LineError::Undetermined);
     assert_eq!(york(&[1.0; 4], &[2.0; 4], one, one, &[]), undetermined);
     assert_eq!(

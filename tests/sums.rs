@@ -84,7 +84,7 @@ fn exact(terms: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (terms.clone().sum(), terms.map(f64::abs).sum())
 }
 
-/// The sums of what a kernel is told to add, each of which is that of `terms`.
+/// The sums that a kernel found, each of which should be that of `terms`.
 fn of_terms(found: &[f32], terms: impl Iterator<Item = f64> + Clone) -> Found {
     let (sum, size) = exact(terms);
     found.iter().map(|x| (*x, sum, size)).collect()
@@ -99,7 +99,7 @@ fn products<'a>(x: &'a [f32], y: &'a [f32]) -> impl Iterator<Item = f64> + Clone
     x.iter().zip(y).map(|(x, y)| f64::from(x * y))
 }
 
-/// Each number so many times.
+/// Each number `n` times.
 fn times(x: &[f32], n: usize) -> Vec<f32> {
     x.iter().flat_map(|x| (0..n).map(|_| *x)).collect()
 }
@@ -108,7 +108,7 @@ fn factors(x: &[f32]) -> Vec<f32> {
     x.iter().rev().copied().collect()
 }
 
-/// `g`.
+/// Passes `g` on.
 struct Passed;
 impl Map<3> for Passed {
     #[inline(always)]
@@ -288,7 +288,7 @@ fn errors_do_not_grow() {
 
 // ---- on a tape -------------------------------------------------------------
 
-/// Off by how many units, relative to what is right.
+/// The error in units, relative to the right result.
 fn off(found: f32, right: f64) -> f64 {
     ((f64::from(found) - right) / right / UNIT).abs()
 }

@@ -317,7 +317,7 @@ fn an_unused_parameter_is_named() {
     let (b, line) = (tape.param(&[2.0, 3.0], [2]), line!());
     let mut sgd = Sgd::new(0.5);
 
-    // Nothing yet: the first one.
+    // No parameter has a gradient: the error names the first.
     let error = tape.step(&mut sgd).unwrap_err();
     assert!(
         matches!(error.kind, ErrorKind::Unused { param: 0, .. }),
@@ -347,7 +347,7 @@ fn an_unused_parameter_is_named() {
     tape.step(&mut sgd).unwrap();
     assert_eq!(*tape.params().unwrap(), [0.0, 2.0, 3.0]);
 
-    // Allowed to go without, not obliged to.
+    // A parameter that may go without a gradient may have one.
     tape.replay().unwrap();
     tape.zero_grad();
     tape.backward(a + b.sum()).unwrap();
@@ -379,7 +379,7 @@ fn empty_parameters_are_counted() {
     tape.step(&mut Sgd::new(1.0)).unwrap();
     assert_eq!(values(one), [0.0]);
 
-    // One that is not reached is missed like any other.
+    // A parameter that is not reached is missed like any other.
     tape.replay().unwrap();
     tape.zero_grad();
     tape.backward(none.sum() + one).unwrap();
@@ -572,7 +572,7 @@ fn the_first_error_is_kept_and_returned_everywhere() {
     assert!(tape.error().is_none());
     let w = tape.param(&[4.0], []);
     assert_eq!((w * w).item().unwrap(), 16.0);
-    // What failed stays unusable.
+    // A variable that failed stays unusable.
     assert_eq!(refused(dead.item(), "item"), ErrorKind::Stale);
 }
 
@@ -958,11 +958,11 @@ fn the_tape_is_not_at_hand_while_a_leaf_is_computed() {
         assert_eq!(refused(tape.replay(), "replay"), ErrorKind::Borrowed);
         2.0
     });
-    // They were told; the rest is as usual.
+    // Those errors were returned; the rest is as usual.
     assert!(tape.error().is_none());
     assert_eq!((w * x).item().unwrap(), 6.0);
 
-    // What cannot be told is kept, as of the leaf.
+    // An error that cannot be returned is kept, as that of the leaf.
     tape.rewind(mark).unwrap();
     let mut inner = None;
     let outer = tape.constant_from_fn([], |_| {
@@ -1074,8 +1074,8 @@ fn held_guards_make_changes_errors() {
 
 #[test]
 fn an_error_is_told_once() {
-    // To the float, so that gradients do not begin where a cache line does: the way
-    // they are tried first is given up, and nobody is told.
+    // The arena has not a float to spare, so that gradients cannot begin where a cache line does:
+    // that attempt is given up without an error.
     let mut arena = Arena::<11, 4>::new();
     let tape = arena.tape();
     let w = tape.param(&[1.0, 2.0], [2]);
@@ -1180,7 +1180,7 @@ fn out_of_date_from_the_first_operation_on() {
     assert_eq!((loss.item().unwrap(), grad(w)), (4.0, vec![11.0]));
 }
 
-/// What was recorded before the mark stays out of date across a rewind.
+/// Results recorded before the mark stay out of date across a rewind.
 #[test]
 fn a_rewind_does_not_make_kept_results_new() {
     let data = [1.0, 2.0, 3.0];
@@ -1386,7 +1386,7 @@ fn batches_that_do_not_fit_are_undone() {
     tape.backward(loss).unwrap();
     assert_eq!((loss.item().unwrap(), grad(w)), before);
 
-    // Both: fine. A rebind that is taken back before the replay: also.
+    // Both may be rebound, and a rebind may be taken back before the replay.
     tape.rebind(x, &data[..3]).unwrap();
     tape.rebind(y, &data[..3]).unwrap();
     tape.replay().unwrap();
@@ -2154,7 +2154,7 @@ fn an_axis_is_reported_as_given() {
             tape.rewind(start).unwrap();
         }
     }
-    // Two of them: the first.
+    // Of two wrong axes the first is named.
     let _ = x.transpose(wide, wide + 5);
     let why = match tape.error().unwrap().kind {
         ErrorKind::Shape { why, .. } => why,
@@ -2445,7 +2445,7 @@ fn what_a_leaf_recorded_is_forgotten_with_it() {
         inner = Some(tape.mark());
         1.0
     });
-    // A mark that was taken while the tape was not at hand is none, also with its nodes.
+    // A mark that was taken while the tape was borrowed is refused.
     let nodes = tape.usage().nodes;
     assert_eq!(
         refused(tape.rewind(inner.unwrap()), "rewind"),

@@ -13,8 +13,8 @@ use std::thread;
 
 use baregrad::calibrate::{Calibration, Curve, Origin, Scale};
 
-/// Runs it with a file of this text. What it says, and what the board was
-/// asked: it has room for so many samples, and answers `ok` to what it knows.
+/// Runs the tool with a file of this text. Returns what it prints, and the lines that the board
+/// was sent: a board with room for `capacity` samples, which answers `ok` to lines it knows.
 fn run(
     name: &str,
     text: &[u8],
@@ -42,7 +42,7 @@ fn talk(
 ) -> (Result<bool, String>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = format!("tcp:{}", listener.local_addr().unwrap());
-    // It is the only one who connects; if it does not, that ends it.
+    // Connects itself in the end, because the tool may not have done so.
     let own = listener.local_addr().unwrap();
     let asked = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();

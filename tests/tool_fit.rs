@@ -326,7 +326,7 @@ fn bad_input_is_one_line_and_code_2_and_writes_nothing() {
             vec!["weights.csv", "--x", "x,x", "--y", "y"],
             "expected columns that differ, found `x` as --x twice",
         ),
-        // As good as a line, which leaves nothing for a level to be told by.
+        // The curve is as good as a line, so that its level cannot be told.
         (
             with("straight.csv", &["--model", "exp"]),
             "straight.csv: exp: not converged: the data say nothing about parameter c; started from a = ",
@@ -763,7 +763,7 @@ fn parameters_and_errors_are_those_of_scipy() {
                 digits > least,
                 "{name}: {found} {expected}: {digits} digits"
             );
-            // As it is printed.
+            // Compares the number as it is printed.
             let shown = text
                 .lines()
                 .filter(|line| line.starts_with("  "))
@@ -985,7 +985,7 @@ fn robust_losses_name_the_outlier_and_hardly_move_the_line() {
         assert_eq!(warnings.len(), 1, "{text}");
         let expected = "warning: row 7 (t_u = 33.9, t_c = 103) is an outlier: ";
         assert!(warnings[0].starts_with(expected), "{text}");
-        // Of good readings none is named.
+        // Without an outlier no row is named.
         let (_, text) = slope("good", &good, &["--robust", loss]);
         assert!(!text.contains("outlier"), "{text}");
     }
@@ -1033,8 +1033,8 @@ fn the_degree_that_the_data_support_is_told() {
     );
 }
 
-/// Of a line, by the formulas of any textbook: at the mean the error is s / √n, elsewhere it
-/// grows, and a new reading's is the root of both squares.
+/// Intervals of a line are those of any textbook: at the mean the error is s / √n, elsewhere it
+/// grows, and that of a new reading is the root of both squares.
 #[test]
 fn predictions_come_with_their_intervals() {
     let thermometer = data("thermometer");

@@ -401,7 +401,7 @@ fn a_schedule_sees_the_loss() {
         .learning_rate(cycle)
         .run(&mut sgd)
         .unwrap();
-    // As high as it gets, with as little momentum.
+    // The rate is at its highest, and momentum at its lowest.
     assert_eq!(sgd.learning_rate(), 1e-3);
     assert_eq!(sgd.momentum_factor(), Some(0.5));
 }
@@ -1156,7 +1156,7 @@ fn norris_has_the_certified_coefficients() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/norris.csv");
         assert_eq!(train::read_csv(path, &["x", "y"]).unwrap(), data);
     }
-    // What NIST certifies is what these rows say.
+    // The rows have the coefficients that NIST certifies.
     let exact = least_squares(data.column("x").unwrap(), data.column("y").unwrap(), 1);
     let certified = [-0.262323073774029, 1.00211681802045];
     assert!((exact[0] - certified[0]).abs() < 1e-4 && (exact[1] - certified[1]).abs() < 1e-6);

@@ -12,7 +12,7 @@ struct Case {
     one: fn(f32) -> f32,
     eight: fn(f32x8) -> f32x8,
     truth: fn(f64) -> f64,
-    /// What an error is measured in, given x and the true result.
+    /// The unit of an error, given x and the true result.
     unit: fn(f64, f64) -> f64,
     from: f32,
     to: f32,
@@ -500,7 +500,7 @@ fn nan_stays_nan() {
     assert!(math::pow(2.0, f32::NAN).is_nan());
 }
 
-/// What must be exact, or saturate as PyTorch does.
+/// Values that must be exact, or saturate as PyTorch's do.
 #[test]
 fn chosen_values() {
     type Row = (&'static str, fn(f32) -> f32, &'static [(f32, f32)]);

@@ -1,5 +1,5 @@
 //! The jobs as a person would write them for speed: plain safe Rust, gradients
-//! worked out on paper, everything inline. What a tape is measured against.
+//! worked out on paper, everything inline. Tapes are measured against them.
 
 // Lanes are what the index counts.
 #![allow(clippy::needless_range_loop)]

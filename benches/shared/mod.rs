@@ -1,4 +1,4 @@
-//! What the benchmarks have in common: the data of the three jobs, each job
+//! Shared by all benchmarks: the data of the three jobs, each job
 //! written by hand ([`floors`]) and on a tape ([`jobs`]), an operation for lines only
 //! ([`line_mse`]), graphs of many operations ([`graphs`]), and the plain loops kernels are
 //! measured against ([`plain`]).

@@ -83,7 +83,7 @@ pub fn fit(counts: &[[i16; 3]]) -> Result<Found, OutOfRange> {
             // Numbers are finite, and there is no gate.
             let _ = step.update(&gradient, -off);
         }
-        // Readings are as far off as they turn out to be.
+        // The deviation of readings is estimated from their residuals.
         let deviation = math::pow(squares / (counts.len() as f32 - 9.0), 0.5);
         let errors = step.standard_errors().map(|error| error * deviation / 0.01);
         let mut longest = 0.0_f32;

@@ -45,7 +45,7 @@ pub(super) fn parse(text: &str) -> Result<[f32; 2], DecimalError> {
         Some((digits, exponent)) => (digits, signed(exponent)?),
         None => (unsigned, 0),
     };
-    // A list of one: `core`'s search for a character cannot be proved not to panic.
+    // A list of one character, because `core`'s search for a character links a panic.
     let parts = digits.split_once(['.']);
     let (before, behind) = parts.unwrap_or((digits, ""));
     let digits = before.bytes().chain(behind.bytes());
@@ -82,7 +82,7 @@ fn signed(text: &str) -> Result<i32, DecimalError> {
     Ok(if text.starts_with('-') { -size } else { size })
 }
 
-/// Digits of a number rounded to so many, halves up, or else to the next larger one.
+/// The digits of a number rounded to `count` digits, halves up; or rounded up always.
 fn rounded(
     exact: &([u8; DIGITS + 1], i32),
     count: usize,
@@ -104,7 +104,7 @@ fn rounded(
             }
         }
         if carry {
-            // All of them were nines.
+            // All digits were nines.
             let [first, ..] = &mut kept;
             *first = 1;
             point += 1;
@@ -240,7 +240,7 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// A number that may be off, by the fewest digits that are off by no more than it is.
+/// A number that may be off, written by the fewest digits that are off by no more.
 ///
 /// ```
 /// use baregrad::calibrate::{Approximate, TwoFloat};

@@ -9,9 +9,9 @@ use crate::function::TwoFloat;
 /// Numbers as they come in, such as readings: the first is the origin, and of all others the
 /// difference from it is kept, as an `f32`. They may be as many as the memory has room for.
 ///
-/// A difference is exact to 2⁻²⁴ of itself, so what is lost of a number is small next to
-/// how much numbers differ. [`Scale::lost`](super::Scale::lost) says whether the numbers
-/// themselves had the digits.
+/// A difference is exact to 2⁻²⁴ of itself, so the loss is small next to how much numbers
+/// differ. [`Scale::lost`](super::Scale::lost) says whether the numbers themselves had the
+/// digits.
 ///
 /// ```
 /// use baregrad::calibrate::Differences;
@@ -35,7 +35,7 @@ pub struct Differences<'m> {
     len: usize,
 }
 
-/// There is no room for another number.
+/// The error that there is no room for another number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Full {
@@ -52,7 +52,7 @@ impl fmt::Display for Full {
 impl core::error::Error for Full {}
 
 impl<'m> Differences<'m> {
-    /// None yet, and room for as many as the memory has floats.
+    /// No numbers yet, and room for as many as the memory has floats.
     pub fn new(memory: &'m mut [f32]) -> Self {
         Differences {
             origin: TwoFloat::ZERO,

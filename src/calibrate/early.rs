@@ -1,15 +1,15 @@
-//! When to stop because it no longer gets better.
+//! Early stopping: a fit ends when its loss no longer gets better.
 
 use crate::optim::{Visit, visit_count};
 
 /// Stops when the watched loss has not become better for some epochs.
 ///
-/// Watched is the loss of the validation samples, or without these that of all
-/// training samples, with the parameters that an epoch begins with: those that are
-/// restored are the ones that had the loss. An epoch that is one update measures that
-/// anyway. With mini-batches or noise the parameters move while the training loss is
-/// added up, so that the mean is that of none of them: without validation samples,
-/// early stopping then takes a forward pass over the training samples more per epoch.
+/// It watches the loss of the validation samples, or without these that of all training
+/// samples, with the parameters that an epoch begins with: the restored parameters are the
+/// ones that had the loss. An epoch that is one update measures that anyway. With
+/// mini-batches or noise the parameters move while the training loss is added up, so that
+/// no parameters have that mean: without validation samples, early stopping then takes one
+/// more forward pass over the training samples per epoch.
 ///
 /// ```
 /// use baregrad::calibrate::EarlyStopping;
@@ -60,14 +60,14 @@ pub(crate) struct Watch {
     best: Option<(u32, f32)>,
 }
 
-/// An epoch next to those before it.
+/// The loss of an epoch next to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// The best so far.
+    /// It is the best so far.
     Best,
-    /// No better.
+    /// It is no better.
     NotBetter,
-    /// No better, and patience has run out.
+    /// It is no better, and patience has run out.
     TooLong,
 }
 

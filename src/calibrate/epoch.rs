@@ -1,5 +1,5 @@
-//! One epoch, and the course of all of them: what [`Fit`](super::Fit) polls, and what
-//! `train::Fit` runs.
+//! One epoch, and the course of all of them: [`Fit`](super::Fit) polls them, and
+//! `train::Fit` runs them.
 
 use super::early::{EarlyStopping, Seen, Watch};
 use super::fit::{Losses, Reason};
@@ -65,7 +65,7 @@ impl<'t> Recorded<'t> {
 struct Mean {
     sum: TwoFloat,
     rows: u32,
-    /// The first, or one that is not finite.
+    /// The first loss, or one that is not finite.
     one: f32,
     is_one: bool,
 }
@@ -141,7 +141,7 @@ impl Course {
         self.stopped
     }
 
-    /// Ends it.
+    /// Ends the fit.
     pub(crate) fn stop(&mut self) {
         self.stopped.get_or_insert(Reason::Asked);
     }
@@ -217,7 +217,7 @@ impl Course {
         }
     }
 
-    /// Shows all that it has come to: see
+    /// Shows its state: see
     /// [`Stateful::visit_state`](crate::optim::Stateful::visit_state).
     pub(crate) fn visit(&mut self, visit: Visit<'_>) {
         visit_count("epoch", &mut self.epoch, visit);

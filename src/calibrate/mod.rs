@@ -1,5 +1,5 @@
-//! Calibrating a sensor, on the desktop and on the device itself: what both compute, once,
-//! with the same bits. No `std`, no heap, no panics.
+//! Calibrating a sensor, on the desktop and on the device itself, by the same code and with the
+//! same bits. No `std`, no heap, no panics.
 //!
 //! ```
 //! use baregrad::calibrate::{Curve, TwoFloat, Scale, Scaling};

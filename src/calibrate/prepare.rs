@@ -1,4 +1,4 @@
-//! From samples to what a curve is fitted to.
+//! Scales samples for a curve, and refuses those that it cannot be fitted to.
 
 use core::fmt;
 
@@ -24,7 +24,7 @@ pub enum PrepareError {
         needed: usize,
         /// How many there are.
         found: usize,
-        /// In so many samples.
+        /// The number of samples.
         samples: usize,
     },
     /// There is no scale of the readings.
@@ -65,8 +65,8 @@ impl fmt::Display for PrepareError {
 
 impl core::error::Error for PrepareError {}
 
-/// Chooses the scales of readings `x` and references `y` for a curve, and writes both scaled:
-/// what [`Fit`](super::Fit) takes. The same bits wherever it is done.
+/// Chooses the scales of readings `x` and references `y` for a curve, and writes both scaled,
+/// as [`Fit`](super::Fit) takes them. The bits are the same on every target.
 ///
 /// Equal readings say nothing new, so as many must differ as the curve
 /// [needs](Curve::min_samples). References may all be equal.

@@ -63,7 +63,7 @@ pub enum ScaleError {
     Empty,
     /// One of them is not finite.
     NotFinite {
-        /// Which, counted from 0.
+        /// Its place, counted from 0.
         index: usize,
     },
     /// All of them are the same.
@@ -149,7 +149,7 @@ impl Scale {
         let (mut low, mut high) = range(origin);
         let mut origin = origin;
         if !low.is_finite() || !high.is_finite() {
-            // Differences that f32 does not hold, of values that it does.
+            // The values are f32, and their differences overflow it.
             origin = TwoFloat::ZERO;
             (low, high) = range(origin);
         }
@@ -275,8 +275,8 @@ where
     scaled / factor + offset
 }
 
-/// The centre, which is so much more than the first value, or a number near it that is
-/// shorter: an `f32`, or the first value and a few binary digits.
+/// The first value plus `centre`, or a shorter number near it: an `f32`, or the first value
+/// and a few binary digits.
 fn offset(origin: TwoFloat, centre: f32, spread: f32) -> TwoFloat {
     let exact = origin.plus(centre);
     if exact.low().abs() <= FINE * spread {
@@ -389,7 +389,7 @@ mod tests {
             let found = Scale::fit([TwoFloat::ZERO].into_iter(), Scaling::Fixed(factor));
             assert!(matches!(found, Err(ScaleError::Factor { .. })), "{factor}");
         }
-        // Readings of which only a pair knows that they differ.
+        // Readings that differ as pairs, and not as f32.
         let near = pairs(&["16777216.1", "16777216.2"]);
         let scale = Scale::fit(near.iter().copied(), Scaling::MinMax).unwrap();
         assert!((scale.spread() - 0.05).abs() < 1e-8, "{}", scale.spread());

@@ -1,4 +1,5 @@
-//! Whether a model is linear in its parameters: found by what its formula does to them.
+//! Whether a model is linear in its parameters: its formula is run over a scalar that notes what
+//! is done to them.
 
 use core::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
@@ -7,7 +8,7 @@ use crate::op::Attrs;
 use crate::ops::compare::{Compare, Comparison};
 use crate::ops::{Binary, Each, Pair, Unary};
 
-/// How something depends on the parameters. Compiled, it is constant and gone.
+/// How a number depends on the parameters. The compiler folds all of it into a constant.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(crate) enum Degree {
     /// Not at all.

@@ -3,8 +3,8 @@
 use super::Real;
 
 /// Takes the step for each coefficient from the last to the first, up to 16 of them in
-/// straight lines: compiled for size a loop stays one, and keeps jets in memory. A macro and
-/// not a closure, through which the caller's line would not come.
+/// straight lines: compiled for size a loop stays one, and keeps jets in memory. It is a macro
+/// because an error that is recorded in a closure would not name the caller's line.
 macro_rules! downwards {
     ($coefficients:expr, |$k:ident, $c:ident| $step:block) => {
         downwards!($coefficients, |$k, $c| $step, 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1 0)
@@ -56,8 +56,8 @@ pub fn horner<S: Real, const N: usize>(x: S, coefficients: [S; N]) -> S {
 #[track_caller]
 #[inline(always)]
 pub fn chebyshev<S: Real, const N: usize>(x: S, coefficients: [S; N]) -> S {
-    // b[k] = 2 x b[k + 1] - b[k + 2] + c[k], but for the last, with x instead of 2 x. What
-    // stands above the highest coefficient is left out, not 0.
+    // b[k] = 2 x b[k + 1] - b[k + 2] + c[k], but for the last, with x instead of 2 x. Terms
+    // above the highest coefficient are left out rather than 0: nothing is multiplied by them.
     let mut last_two: (Option<S>, Option<S>) = (None, None);
     let mut twice = x;
     if N > 2 {

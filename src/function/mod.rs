@@ -97,7 +97,7 @@ pub trait Function<const X: usize, const P: usize> {
     const PARAMETERS: [&'static str; P];
 
     /// The formula. It should be `#[inline(always)]`, to become part of the loop over
-    /// samples, and has no loops of its own that the compiler would not unroll.
+    /// samples, and have no loops of its own that the compiler would not unroll.
     fn eval<S: Real>(x: [S; X], p: [S; P]) -> S;
 
     /// The value for one sample.
@@ -373,7 +373,7 @@ fn columns<const N: usize>(of: Var<'_>) -> [Var<'_>; N] {
     columns
 }
 
-/// Fails: the tape then says for whom, of which shape and where.
+/// An operation that always fails, so that the tape keeps the error with shape and line.
 struct Columns;
 impl Op for Columns {
     fn name(&self) -> &'static str {

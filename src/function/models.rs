@@ -103,8 +103,8 @@ function! {
 }
 
 function! {
-    /// How far a magnetometer's reading lies off a sphere around `(cx, cy, cz)` of radius
-    /// `r`, squared: `|m - c|² - r²`, to be brought to 0.
+    /// The squared distance of a magnetometer's reading from a centre, less that of a sphere of
+    /// radius `r` around it: `|m - c|² - r²`, to be brought to 0.
     pub fn Sphere([mx, my, mz], [cx, cy, cz, r]) {
         let (x, y, z) = (mx - cx, my - cy, mz - cz);
         ((x * x + y * y) + z * z) - r * r
@@ -112,8 +112,9 @@ function! {
 }
 
 function! {
-    /// The same for an ellipsoid: `|A (m - c)| - 1`, where `A`, symmetrical, corrects the
-    /// axes by its diagonal and what they have of each other by the rest.
+    /// The distance of a magnetometer's reading from an ellipsoid: `|A (m - c)| - 1`, where the
+    /// symmetrical `A` has the scale of each axis on its diagonal, and beside it what the axes
+    /// have of each other.
     pub fn Ellipsoid([mx, my, mz], [cx, cy, cz, axx, ayy, azz, axy, axz, ayz]) {
         let (x, y, z) = (mx - cx, my - cy, mz - cz);
         let u = axx * x + axy * y + axz * z;
@@ -131,9 +132,9 @@ function! {
     }
 }
 
-/// Something to do with every model of the list.
+/// A visitor of every model of the list.
 pub trait Visitor {
-    /// One of them.
+    /// Visits one model.
     ///
     /// `x` and `p` are ranges of ordinary inputs and parameters: from each two numbers drawn
     /// between them, the model can be computed and differentiated.

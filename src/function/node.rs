@@ -25,8 +25,8 @@ use crate::var::Var;
 /// # Ok::<(), baregrad::Error>(())
 /// ```
 ///
-/// A kind of loss of its own, so that firmware that trains parameters is linked without:
-/// 400 bytes of a Cortex-M4F.
+/// It is a kind of loss of its own, so that firmware that trains parameters only is linked
+/// without it: 400 bytes on a Cortex-M4F.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DataGrads<Q>(pub Q);
 
@@ -111,9 +111,9 @@ fn times<L: Lanes, const P: usize>(jet: Jet<L, P>, g: L) -> [L; P] {
     products
 }
 
-/// The shape of predictions: `[n]` for inputs `[n, X]`, or `[n]` if `X` is 1; `[]` for one
-/// sample, `[X]`. Or that of a loss. Operands are inputs, parameters and maybe targets, a
-/// number or a row of one for each sample. One copy for all functions.
+/// The shape of predictions, or of a loss, for operands that are inputs, parameters and maybe
+/// targets. Predictions are `[n]` for inputs `[n, X]`, or `[n]` if `X` is 1; `[]` for one sample,
+/// `[X]`. Targets are a number or a row of one for each sample. One copy serves all functions.
 #[inline(never)]
 fn shape_of(
     operands: &[Shape],
@@ -304,7 +304,7 @@ struct ToData<'a, F, Q, const P: usize> {
     s: f32,
 }
 
-/// By the inputs.
+/// [`ToData`] by the inputs.
 struct ToInputs<'a, F, Q, const P: usize>(ToData<'a, F, Q, P>);
 
 impl<F, Q, const X: usize, const P: usize, const M: usize> PerSample<X, M, X>
@@ -322,7 +322,7 @@ where
     }
 }
 
-/// By the target.
+/// [`ToData`] by the target.
 struct ToTarget<'a, F, Q, const P: usize>(ToData<'a, F, Q, P>);
 
 impl<F, Q, const X: usize, const P: usize, const M: usize> PerSample<X, M, 1>
@@ -345,7 +345,7 @@ where
     F: Function<X, P> + 'static,
     Q: Loss,
 {
-    /// To operand `k`, one of the data.
+    /// Sends the gradient to operand `k`, one of the data.
     #[cold]
     #[inline(never)]
     fn send_to_data(cx: &mut Backward<'_>, k: usize) {
@@ -414,7 +414,7 @@ where
                 }
             }
         }
-        // Data are trained nevertheless, and recording has not looked.
+        // Where recording did not look, trained data are found here: parameters get NaN.
         let is_unsent =
             const { !Q::DATA_GRADS && !LOOKS } && (cx.needs_grad(0) || cx.needs_grad(2));
         let saved = cx.saved();
@@ -438,7 +438,7 @@ impl<Q> WithWeights<Q> {
     const OP: Self = Self(PhantomData);
 }
 
-/// Which of its operands the weights are.
+/// The number of the operand that is the weights.
 const WEIGHTS: usize = 1;
 
 impl<Q: Loss> Op for WithWeights<Q> {
@@ -514,8 +514,8 @@ pub(super) fn record_weighted<'t, Q: Loss>(
     record(op, loss, [x, p, target])
 }
 
-/// Whether recording looks if data are trained. Release builds for microcontrollers would pay
-/// 300 bytes of flash for it: there, parameters get NaN instead.
+/// Whether recording refuses data that are trained. Release builds for microcontrollers would
+/// pay 300 bytes of flash for the check: there, parameters get NaN instead.
 const LOOKS: bool = Level::VECTORS || cfg!(debug_assertions);
 
 /// Whether gradients flow to one of these.

@@ -39,7 +39,7 @@ pub(super) struct Samples<'a, const X: usize, const M: usize> {
 }
 
 impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
-    /// As many as the shortest of all has.
+    /// As many samples as the shortest slice has.
     #[inline(always)]
     pub(super) fn new(x: &'a [f32], columns: [&'a [f32]; M]) -> Self {
         let mut len = x.len() / const { if X == 0 { 1 } else { X } };
@@ -59,7 +59,7 @@ impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
         self.x.as_chunks().0
     }
 
-    /// Some of them.
+    /// Some of the samples.
     #[inline(always)]
     fn range(&self, range: Range<usize>) -> Self {
         let len = range.len();
@@ -75,7 +75,7 @@ impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
         }
     }
 
-    /// The first `min(len, L::LEN)` of them, in lanes; lanes beyond hold zeros.
+    /// The first `min(len, L::LEN)` samples, in lanes; lanes beyond hold zeros.
     #[inline(always)]
     fn load<L: Lanes>(&self) -> ([L; X], [L; M]) {
         let lanes = |column: &[f32]| match L::chunks(column).0 {
@@ -155,7 +155,7 @@ impl<L: Lanes, const A: usize, const P: usize> Sums<L, A, P> {
 }
 
 impl<const A: usize, const P: usize> Sums<f32, A, P> {
-    /// Writes them one after the other.
+    /// Writes the sums one after the other.
     #[inline(always)]
     fn store(&self, out: &mut [f32]) {
         if let Some((first, rest)) = out.split_first_chunk_mut()
@@ -165,7 +165,7 @@ impl<const A: usize, const P: usize> Sums<f32, A, P> {
         }
     }
 
-    /// Each divided by `n`. No loop, which would stay one when compiled for size.
+    /// Each sum divided by `n`. In straight lines: a loop would stay one when compiled for size.
     #[inline(always)]
     fn over(mut self, n: f32) -> Self {
         straight::<A>(
@@ -207,7 +207,7 @@ pub(super) fn sums<T, const X: usize, const M: usize, const A: usize, const P: u
     }
 }
 
-/// Few of them, one after the other.
+/// The sums of few samples, one after the other.
 #[inline(always)]
 fn in_order<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -222,7 +222,7 @@ where
         0
     };
     let mut sums = Sums::none();
-    // Only the adding must go in order.
+    // Terms are computed in vectors: only the adding must go in order.
     for start in (0..whole).step_by(f32x8::LEN) {
         let (x, columns) = samples.range(start..start + f32x8::LEN).load::<f32x8>();
         let terms = terms.of(x, columns);
@@ -261,7 +261,7 @@ fn add_each<T, const X: usize, const M: usize, const A: usize, const P: usize>(
         }
         sums.add(&terms.of(*x, columns));
     };
-    // A zip checks one length for all.
+    // A zip checks lengths once, before the loop.
     match *columns.as_slice() {
         [first, second, ..] => {
             let zip = rows.iter().zip(first).zip(second);
@@ -286,7 +286,7 @@ const fn partial_sums(parameters: usize) -> usize {
     if parameters <= 4 { MOST } else { MOST / 2 }
 }
 
-/// Many of them.
+/// The sums of many samples.
 #[inline(never)]
 fn long<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -306,7 +306,7 @@ fn long<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     });
 }
 
-/// Many of them, with vectors.
+/// The sums of many samples, with vectors.
 #[inline(always)]
 fn in_blocks<L: Lanes, T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -328,7 +328,7 @@ where
     totals
 }
 
-/// Adds a block to what it has in front, with what rounding took from that.
+/// Adds a block's sums to the totals, and has the next block start with what rounding took.
 #[inline(always)]
 fn close<const A: usize, const P: usize>(
     totals: &mut Sums<f32, A, P>,
@@ -360,7 +360,7 @@ where
             start += L::LEN;
         }
     }
-    // The rest, if any: lanes beyond the end add the identity.
+    // The last samples may be fewer: lanes beyond the end add the identity.
     for partial in &mut partial {
         let len = L::LEN.min(samples.len - start);
         if len == 0 {
@@ -413,7 +413,7 @@ fn across<L: Lanes>(v: L) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// Many of them without vectors.
+/// The sums of many samples, without vectors.
 #[inline(always)]
 fn without_vectors<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -426,7 +426,7 @@ fn without_vectors<T, const X: usize, const M: usize, const A: usize, const P: u
     let len = samples.len;
     let all = All { terms, samples };
     const { assert!(A <= 1) };
-    // As much memory as so many parameters take.
+    // The size of the array on the stack grows with the parameters.
     match P {
         0..=4 => in_strides::<{ 16 * 5 }, 5>(&all, len, n, out),
         5..=16 => in_strides::<{ 8 * 17 }, 17>(&all, len, n, out),

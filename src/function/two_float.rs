@@ -93,8 +93,8 @@ impl TwoFloat {
         [self.high, self.low]
     }
 
-    /// The nearest to an `f64` in the range of `f32`. Slow where `f64` is emulated; of a
-    /// constant, no `f64` is left.
+    /// The nearest to an `f64` in the range of `f32`. Slow where `f64` is emulated, unless the
+    /// `f64` is a constant: the compiler then leaves two `f32`.
     #[must_use]
     #[inline(always)]
     pub const fn from_f64(x: f64) -> Self {
@@ -125,8 +125,8 @@ impl TwoFloat {
         TwoFloat::new(sum, low - (sum - high))
     }
 
-    /// How much more it is than `origin`, as an `f32`: accurate to the last bit or two, as
-    /// what both have in common is taken off before anything is rounded.
+    /// How much more it is than `origin`, as an `f32`: accurate to the last bit or two, because
+    /// the larger parts are subtracted exactly before anything is rounded.
     ///
     /// ```
     /// use baregrad::function::TwoFloat;
@@ -142,7 +142,7 @@ impl TwoFloat {
         if rough.is_finite() { difference } else { rough }
     }
 
-    /// The number that is so much more.
+    /// The number that is larger by `difference`.
     #[must_use]
     pub fn plus(self, difference: f32) -> Self {
         let (rough, [high, low]) = sum_of(self.halves(), difference);
@@ -153,7 +153,7 @@ impl TwoFloat {
         }
     }
 
-    /// How far apart such numbers are at this size: 2⁻⁴⁸ of it, at most.
+    /// How far apart neighbouring numbers of this type are here: 2⁻⁴⁸ of the number, at most.
     ///
     /// ```
     /// use baregrad::function::TwoFloat;
@@ -198,7 +198,7 @@ impl TwoFloat {
     /// `1 / self`, by a step of Newton's method: half of what a division takes.
     pub(crate) fn reciprocal(self) -> Self {
         let rough = 1.0 / self.high;
-        // The product is next to 1, and what is missing there is exact.
+        // The product is next to 1, so that its difference from 1 is exact.
         let (product, error) = Split::of(self.high).times(Split::of(rough));
         let off = ((1.0 - product) - error) - self.low * rough;
         TwoFloat::sum(rough, rough * off)
@@ -214,7 +214,7 @@ impl TwoFloat {
         }
     }
 
-    /// A number and a rest that is only known where it is one.
+    /// `high + low`, or `high` alone if `low` is not finite, as that of an infinity.
     #[inline(always)]
     fn with_low(high: f32, low: f32) -> Self {
         if low.is_finite() {
@@ -298,7 +298,7 @@ impl Real for TwoFloat {
 
     #[inline(always)]
     fn compare<C: Comparison + 'static>(self, _: &'static Compare<C>, other: Self) -> bool {
-        // Larger parts decide, unless those are equal.
+        // The larger parts decide, unless they are equal.
         if self.high == other.high {
             C::mask(self.low, other.low)
         } else {
@@ -375,7 +375,7 @@ impl Real for TwoFloat {
     fn exp(self) -> Self {
         if self.has_exp() {
             let (x, k) = self.exp_m1_reduced();
-            // 2ᵏ, of which k is in range.
+            // The exponent k of 2ᵏ is in range, because `has_exp` is true.
             (1.0 + x).scaled(f32::from_bits(((k as i32 + 127) as u32) << 23))
         } else {
             self.roughly::<crate::ops::math::Exp>(&Attrs::default())
@@ -428,7 +428,7 @@ impl Real for TwoFloat {
     fn atan(self) -> Self {
         let rough = TwoFloat::from(crate::kernel::math::atan(self.high));
         if self.high.abs() < 1e30 {
-            // The tangent of what is missing, as small as that is itself.
+            // The tangent of the rest, which is so small that it equals the rest.
             let (sin, cos) = rough.sin_cos();
             return rough + (self * cos - sin) / (cos + self * sin);
         }
@@ -554,7 +554,7 @@ mod tests {
             f32::NAN,
         ];
         let same = |name: &str, found: TwoFloat, expected: f32| {
-            // A unit in the last place is what the two may differ by.
+            // The two may differ by a unit in the last place.
             let near = (found.high() - expected).abs() <= 1e-6 * expected.abs();
             let agree = found.high() == expected || found.high().is_nan() && expected.is_nan();
             let agree = agree || expected.is_finite() && near;

@@ -25,8 +25,8 @@ pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
         sum += g;
     };
     if const { Level::VECTORS } {
-        // In vectors, as they were written: a CPU is slow to read a part of a vector that it
-        // has just written.
+        // Reads whole vectors, as they were written: a CPU is slow to read a part of a vector
+        // that it has just written.
         let n = x.len().min(g.len());
         let (x_whole, x_rest) = f32x8::chunks(x.get(..n).unwrap_or_default());
         let (g_whole, g_rest) = f32x8::chunks(g.get(..n).unwrap_or_default());
@@ -55,7 +55,7 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
         #[inline(always)]
         |[x, g]| {
             let mut partial = [[L::splat(Sum::IDENTITY); 4]; 2];
-            // Four rows, of which the compiler makes one run of instructions.
+            // Takes four rows at a time, which the compiler makes one run of instructions.
             let (x, g) = (
                 x.as_chunks::<{ 4 * PARTIALS }>().0,
                 g.as_chunks::<{ 4 * PARTIALS }>().0,

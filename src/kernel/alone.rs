@@ -1,6 +1,6 @@
-//! One number at a time where there are vectors: only tests ask for that, and so it need not
-//! be fast. All loops at that level are there once, with the function behind a pointer, and
-//! not once for each function: a third of them is saved.
+//! One number at a time where there are vectors: only tests ask for that level, and it need not
+//! be fast. Its loops are compiled once, with the function behind a pointer, and not once for
+//! each function: a third less is compiled.
 
 use super::reduce::{self, Reduce};
 use super::{Acc, Lanes, Map};

@@ -30,10 +30,10 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    /// Among the packed sides: it is a single row.
+    /// A flag among the packed sides: the walk is a single row.
     const SINGLE: u32 = 1 << (2 * MAX_RANK);
 
-    /// If the packed walk is one.
+    /// The single row that the packed walk is, if it is one.
     #[inline(always)]
     pub(crate) fn unpack(sides: u32) -> Option<Row> {
         const A: u32 = Broadcast::INNER as u32;
@@ -188,19 +188,21 @@ impl Walk {
         self.along(self.sizes, [0; 3], row);
     }
 
-    /// The same with the first row at each place along the dimensions that `a` has.
+    /// Calls `row` as [`rows`](Self::rows), for the first row at each place along the
+    /// dimensions that `a` has.
     #[inline(always)]
     pub(crate) fn own(&self, row: impl FnMut([usize; 3])) {
         self.along(self.those(true), [0; 3], row);
     }
 
-    /// The same with the rows at each place along those that `a` lacks, from the first on.
+    /// Calls `row` as [`rows`](Self::rows), for the rows from `first` on, at each place along
+    /// the dimensions that `a` lacks.
     #[inline(always)]
     pub(crate) fn repeated(&self, first: [usize; 3], row: impl FnMut([usize; 3])) {
         self.along(self.those(false), first, row);
     }
 
-    /// How many rows those are.
+    /// How many rows [`repeated`](Self::repeated) shows.
     #[inline(always)]
     pub(crate) fn repeats(&self) -> usize {
         let [p, q, r] = self.those(false);
@@ -218,7 +220,7 @@ impl Walk {
     #[inline(always)]
     fn along(&self, [p, q, r]: [usize; 3], first: [usize; 3], mut row: impl FnMut([usize; 3])) {
         fn after([a, b, out]: [usize; 3], [da, db, d_out]: [usize; 3]) -> [usize; 3] {
-            // Behind the last row it may be anywhere.
+            // Wraps behind the last row, where the place is no longer used.
             [
                 a.wrapping_add(da),
                 b.wrapping_add(db),

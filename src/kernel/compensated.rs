@@ -45,9 +45,9 @@ pub(super) const BLOCK: usize = 512;
 /// Terms of a sum across rows that are added in order.
 pub(super) const ROWS_IN_ORDER: usize = 64;
 
-/// Terms of a block of a sum across rows, if it has more. Equal numbers are then off by 8.8 × 2⁻²⁴ at most,
-/// by 3.5 on average; blocks of 64 would double that, blocks of 16 halve it and cost a
-/// matrix product twice as much.
+/// Terms of a block of a sum across rows, if it has more. Equal numbers are then off by
+/// 8.8 × 2⁻²⁴ at most, by 3.5 on average; blocks of 64 would double that, blocks of 16 halve it
+/// and cost a matrix product twice as much.
 pub(super) const ROWS_OF_BLOCK: usize = 32;
 
 /// The length of a block of a sum of `terms` across rows.

@@ -24,9 +24,9 @@ impl Acc {
 
 /// An element-wise function of `N` numbers.
 ///
-/// A trait and not a closure because `apply` is compiled for every lane type. It
-/// should be `#[inline(always)]`: what is called from a loop, instead of being
-/// part of it, costs a call for each vector and each operation on it.
+/// It is a trait and not a closure because `apply` is compiled for every lane type.
+/// `apply` should be `#[inline(always)]`: a function that is called from a loop, instead of
+/// being part of it, costs a call for each vector and each operation on it.
 ///
 /// One implementation serves whole kernels:
 ///

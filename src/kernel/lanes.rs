@@ -2,10 +2,10 @@
 //! only place that mentions `wide`.
 //!
 //! The operations are those whose results are the same bits on every CPU:
-//! `+ - * /`, square root, compares, selects and integer arithmetic. What is
-//! missing is missing on purpose: fused multiply-add, reciprocal estimates,
-//! `wide`'s transcendental functions and horizontal adds round differently
-//! with the instruction set they are compiled for.
+//! `+ - * /`, square root, compares, selects and integer arithmetic. Fused
+//! multiply-add, reciprocal estimates, `wide`'s transcendental functions and
+//! horizontal adds are left out on purpose: they round differently with the
+//! instruction set they are compiled for.
 //!
 //! | type | lanes | used |
 //! | --- | --- | --- |
@@ -17,8 +17,8 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use wide::u32x8;
 
-/// `wide`'s type as it is, because its own operations are what it is used for: a major version
-/// of `wide` is one of this crate.
+/// `wide`'s type as it is, for its own operations: a major version of `wide` is therefore a
+/// major version of this crate.
 pub(crate) use wide::f32x4;
 pub use wide::f32x8;
 

@@ -63,7 +63,7 @@ impl Level {
     }
 }
 
-/// As `BAREGRAD_SIMD` spells it.
+/// The name that `BAREGRAD_SIMD` has for it.
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -74,8 +74,8 @@ impl fmt::Display for Level {
     }
 }
 
-/// `BAREGRAD_SIMD` asks for what does not exist, or not here. `Debug` gives the text
-/// of `Display`.
+/// `BAREGRAD_SIMD` asks for a level that does not exist, or that this build or this CPU
+/// lacks. `Debug` gives the text of `Display`.
 #[cfg(feature = "std")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct LevelError {
@@ -185,7 +185,7 @@ fn first_use() -> Level {
     // Another thread may have been faster, and may have set another level.
     let first = LEVEL.compare_exchange(UNKNOWN, level as u8, Relaxed, Relaxed);
     if let (Ok(_), Err(error)) = (first, asked) {
-        // If even that fails, there is nobody left to tell.
+        // A failure to write is ignored: there is no other place to report it.
         let _ = writeln!(std::io::stderr(), "{error}; using {best}");
     }
     stored().unwrap_or(level)

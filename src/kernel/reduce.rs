@@ -83,7 +83,7 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
         xs,
         #[inline(always)]
         |block| {
-            // Four rows at a time, of which the compiler makes one run of instructions.
+            // Takes four rows at a time, which the compiler makes one run of instructions.
             let mut partial = [L::splat(R::IDENTITY); 4];
             let mut fours = [&[] as &[[f32; 4 * PARTIALS]]; N];
             for (to, x) in fours.iter_mut().zip(block) {
@@ -195,7 +195,7 @@ impl OneByOne {
 /// [`tree`] of partial results in memory, in one copy for all that are reduced so.
 #[inline(never)]
 pub(super) fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
-    // Cells, because it is in place.
+    // Cells, because terms and sums are in the same memory.
     let partial = Cell::from_mut(partial.as_mut_slice()).as_slice_of_cells();
     for [apart, count] in &[[8, 24], [16, 8], [4, 4], [2, 2], [1, 1_u8]] {
         let ys = partial.get(usize::from(*apart)..).unwrap_or_default();
@@ -212,7 +212,7 @@ pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> 
     let mut result = R::IDENTITY;
     let mut rests = xs;
     if const { Level::VECTORS } {
-        // Only the combining must go in order.
+        // Vectors apply `f`: only the combining must go in order.
         let zero = f32x8::splat(0.0);
         let n = shortest(&xs);
         for_each(runs(&xs), zero, f32x8::load, |row| {
@@ -236,7 +236,7 @@ pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> 
 fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> [L; 4] {
     let identity = [L::splat(R::IDENTITY); 4];
     let mut partial = add_groups::<L, R, N, F>(&f, runs(&xs), identity);
-    // The last row, if short: lanes beyond the end combine with the identity.
+    // The last row may be short: lanes beyond the end combine with the identity.
     let rests = rests::<PARTIALS, N>(&xs);
     let len = shortest(&rests);
     for (g, partial) in partial.iter_mut().enumerate() {
@@ -317,7 +317,7 @@ pub(super) fn long_sum(term: Term, mut x: &[f32], mut y: &[f32]) -> f32 {
         part += tree_of::<Sum>(&mut partial);
         (total, part) = carry_one(total, part);
         if x.is_empty() || y.is_empty() {
-            // The total has taken all that it can.
+            // Nothing is left to add what rounding took to.
             return total;
         }
     }
@@ -330,7 +330,7 @@ mod tests {
     use super::*;
     use crate::random::{fill_normal, seeded};
 
-    /// Where there are vectors, nothing else runs it.
+    /// Where there are vectors, only this test runs [`long_sum`].
     #[test]
     fn long_sums_without_vectors_have_the_same_bits() {
         let (mut x, mut y) = ([0.0; 200], [0.0; 200]);
@@ -346,7 +346,7 @@ mod tests {
             ] {
                 assert_eq!(long_sum(term, x, y).to_bits(), expected.to_bits(), "{n}");
             }
-            // As far as the shorter goes.
+            // Terms end where the shorter slice does.
             let same = |x: &[f32], y: &[f32]| long_sum(Term::Product, x, y).to_bits();
             let short = &y[..n - 1];
             assert_eq!(same(x, short), same(&x[..n - 1], short));

@@ -3,8 +3,8 @@
 use super::compensated::{BLOCK, carry_one};
 use super::reduce::{IN_ORDER, PARTIALS, Sum, tree_of};
 
-/// The sum of `n` numbers that stand nowhere, in the order of [`sum`](super::sum) of as
-/// many that do.
+/// The sum of `n` numbers that are in no slice, in the order of [`sum`](super::sum) of a
+/// slice of as many.
 pub(crate) struct Running {
     in_order: bool,
     /// Terms in the block that is not full.
@@ -15,7 +15,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Nothing yet, of `n` numbers.
+    /// A sum of `n` numbers, before the first of them.
     pub(crate) fn of(n: usize) -> Self {
         Running {
             in_order: n <= IN_ORDER,

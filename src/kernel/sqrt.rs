@@ -25,8 +25,8 @@ pub(crate) fn sqrt(x: f32) -> f32 {
     let root = f32::from_bits((bits >> 1).wrapping_add(0x1fbb_4f2e));
     let root = (root + x / root) * 0.49985;
     let root = (root + x / root) * 0.5;
-    // So it is the nearest, or the one before, or after. In units of the last
-    // place, `x - root²` tells which; it is small: integers may wrap.
+    // So the root is the nearest number, or the one before or after. The sign and size of
+    // `x - root²`, in units of the last place, tell which; it is small: integers may wrap.
     let mantissa = root.to_bits() & 0x007f_ffff | 0x0080_0000;
     let square = bits << if bits & SMALLEST == 0 { 24 } else { 23 };
     let missing = square
@@ -52,7 +52,7 @@ mod tests {
         );
     }
 
-    /// Four times the number is twice the root: two exponents are all there are.
+    /// Two exponents stand for all, because four times a number has twice its root.
     #[test]
     fn correctly_rounded() {
         (0x3f80_0000..0x4080_0000).for_each(check);

@@ -62,7 +62,7 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
 ) {
     let n = stretch.inner();
     if n == 0 {
-        // There may be any number of rows of no elements.
+        // Rows of no elements add nothing, however many there are.
         if acc == Acc::Set {
             grad.fill(Sum::IDENTITY);
         }
@@ -225,9 +225,10 @@ struct Columnwise<'a, F> {
 }
 
 impl<F: Map<3>> Columnwise<'_, F> {
-    /// Writes or adds the gradients of a row. The row has more columns than a strip, or none. The last strip ends
-    /// where the row does, and computes some columns a second time: a loop for fewer
-    /// columns would be the same code once more, for each function and lane type.
+    /// Writes or adds the gradients of a row, which has more columns than a strip, or none.
+    /// The last strip ends where the row does, and computes some columns a second time: a
+    /// loop for fewer columns would be the same code once more, for each function and lane
+    /// type.
     #[inline(always)]
     fn put<L: Lanes>(&self, grad: &mut [f32], acc: Acc) {
         let width = 2 * L::LEN;

@@ -122,7 +122,7 @@ pub trait Op: Sync {
 pub struct PassGrad(pub(crate) fn(&mut Nodes<'_>, NodePtr, usize) -> bool);
 
 impl PassGrad {
-    /// The only one there is.
+    /// The only value of this type.
     #[allow(clippy::new_without_default)] // nothing is passed by default
     pub const fn new() -> Self {
         PassGrad(pass_grad)
@@ -134,7 +134,7 @@ fn pass_grad(nodes: &mut Nodes<'_>, ptr: NodePtr, k: usize) -> bool {
     let node = nodes.at(ptr);
     let operand = node.operands.get(k).copied().unwrap_or(Operand::NONE);
     let own = node.tensor.grad;
-    // Once only: what is added for one must not reach the other.
+    // Two operands never share a gradient: a term added for one must not reach the other.
     let mut later = node.operands.iter().skip(k + 1);
     let mut all = node.operands.iter();
     let passes = nodes.tensor(operand).values.len() == node.len()

@@ -1,8 +1,8 @@
 //! The operations, an entry each, and the one list of them.
 //!
 //! An entry holds everything there is to an operation: shape rule, forward,
-//! backward, method and documentation. Element-wise ones only say what happens
-//! to an element ([`Unary`], [`Binary`]); the loops are in
+//! backward, method and documentation. Element-wise ones only state the formula
+//! of an element ([`Unary`], [`Binary`]); the loops are in
 //! [`kernel`]. With a line in its file's `ENTRIES`, an operation is compared
 //! with PyTorch, checked against finite differences and run with every lane
 //! type by the tests.
@@ -225,7 +225,7 @@ pub trait Unary: Sync {
     const SHORT: usize = 16;
     /// Whether `backward` is `g`.
     const PASSES_GRAD: bool = false;
-    /// Whether `backward` multiplies `g` by something that is dear to compute. A
+    /// Whether `backward` multiplies `g` by a number that takes long to compute. A
     /// [`Jet`](crate::function::Jet) then asks for it once, with a `g` of 1, and not for
     /// each of its derivatives.
     const DEAR: bool = false;
@@ -314,7 +314,7 @@ impl<B: Binary> Map<2> for PairForward<B> {
     }
 }
 
-/// Seen from `a`: own values first.
+/// The gradient seen from `a`: own values first.
 struct GradA<B>(PhantomData<B>);
 impl<B: Binary> Map<3> for GradA<B> {
     #[inline(always)]
@@ -323,7 +323,7 @@ impl<B: Binary> Map<3> for GradA<B> {
     }
 }
 
-/// Seen from `b`: own values first.
+/// The gradient seen from `b`: own values first.
 struct GradB<B>(PhantomData<B>);
 impl<B: Binary> Map<3> for GradB<B> {
     #[inline(always)]

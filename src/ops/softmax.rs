@@ -68,9 +68,9 @@ impl<'t> Var<'t> {
     /// `eˣ / Σ eˣ` along `axis`, counted from the back if negative.
     ///
     /// Gradient: `y (g - Σ g y)`. Rows (the last axis) are summed in the order
-    /// of [`kernel::sum`], other axes in that of [`kernel::sum_axis`]. (A sum of nothing but
-    /// -0.0 is -0.0, in PyTorch only that of a row: such a `g` gives zeros of another sign
-    /// there.)
+    /// of [`kernel::sum`], other axes in that of [`kernel::sum_axis`]. (A sum of terms that are
+    /// all -0.0 is -0.0 here; in PyTorch only if they are a row, so that zeros may differ in
+    /// sign.)
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();

@@ -1,5 +1,6 @@
-//! Operands of one shape, for operations that are not worth a loop for every way in which
-//! shapes can differ: those that do are stretched first, by a node of their own.
+//! Operations on operands of one shape. Operands of different shapes are stretched first, each
+//! by a node of its own: such operations are not worth a loop for every way in which shapes can
+//! differ.
 
 use core::marker::PhantomData;
 
@@ -83,8 +84,8 @@ pub(super) fn alike(operands: &[Shape]) -> Result<Shape, ShapeError> {
     }
 }
 
-/// Gives an operand that asks for a gradient none: zeros, unless there is something to add
-/// them to.
+/// Sends no gradient to operand `k`: it is set to zeros if this operation is the first to
+/// send one.
 pub(super) fn no_gradient(cx: &mut Backward<'_>, k: usize) {
     if let Some(grad) = cx.grad(k)
         && grad.acc == Acc::Set

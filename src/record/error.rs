@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::VERSION;
 
-/// Bytes that are not taken for a record, or that a record does not fit into.
+/// The reason why bytes are no record, or why a record does not fit into bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -13,25 +13,25 @@ pub enum RecordError {
     NotARecord,
     /// It was written by another version of this library.
     Version {
-        /// Which version of the bytes.
+        /// The version in the bytes.
         found: u8,
     },
     /// It was cut short, or something was added.
     Length {
-        /// The bytes that it says it has.
+        /// The length in its header.
         expected: usize,
-        /// The bytes that there are.
+        /// How many bytes there are.
         found: usize,
     },
-    /// A bit is not as it was written.
+    /// At least one bit is not as it was written.
     Checksum {
         /// The checksum of the bytes as they are.
         expected: u32,
         /// The checksum that came with them.
         found: u32,
     },
-    /// The bytes are as they were written, but make no sense: of an entry, or of what is
-    /// made of it.
+    /// The bytes are as they were written, but an entry makes no sense, or nothing can be made
+    /// of it.
     Content {
         /// The content that was expected.
         expected: &'static str,

@@ -7,11 +7,10 @@
 //! ```
 //!
 //! All of it is little endian. The length is that of all bytes, the checksum is the
-//! [CRC-32](crc32) of all bytes before it: a record that was cut short, has a bit flipped,
-//! or something behind it, is refused with a word. One of another version is refused as
-//! well, and not guessed at.
+//! [CRC-32](crc32) of all bytes before it: a record that was cut short, has a bit flipped, or
+//! something behind it, is an error. So is one of another version.
 //!
-//! A record holds whatever it is given: calibrations
+//! A record holds calibrations
 //! ([`calibrate::Calibration`](crate::calibrate::Calibration)), parameters by name and shape
 //! ([`Writer::params`], [`Record::load_params`]), and the state of optimizers, searches,
 //! schedules and fits ([`Writer::state_dict`], [`Record::load_state_dict`]). A checkpoint is
@@ -209,7 +208,7 @@ mod tests {
         ));
     }
 
-    /// Bytes that someone made on purpose, with the right checksum.
+    /// Bytes that were forged, with the right checksum.
     #[test]
     fn content_that_makes_no_sense_is_refused() {
         let mut bytes = [0; 256];
@@ -221,7 +220,7 @@ mod tests {
                 forged[at] = value;
                 let crc = crc32(&forged[..len - 4]);
                 forged[len - 4..].copy_from_slice(&crc.to_le_bytes());
-                // It says what is wrong, or has changed numbers and names; no panic.
+                // Either an error, or other numbers and names; no panic.
                 match Record::read(&forged) {
                     Ok(record) => assert_eq!(record.entries().count(), 8),
                     Err(_) => refused += 1,

@@ -41,10 +41,10 @@ impl Array<'_> {
         chunks.iter().map(|bytes| f32::from_le_bytes(*bytes))
     }
 
-    /// Writes its numbers to a slice that is as long.
+    /// Writes its numbers to a slice of the same length.
     ///
     /// # Errors
-    /// A slice that is not.
+    /// A slice of another length.
     pub fn copy_to(&self, to: &mut [f32]) -> Result<(), RecordError> {
         if to.len() != self.values().len() {
             return Err(RecordError::Count {
@@ -176,7 +176,7 @@ impl<'b> Record<'b> {
     }
 }
 
-/// The first entry, and what is behind it; `None` if it makes no sense.
+/// The first entry, and the bytes behind it; `None` if it makes no sense.
 fn next(bytes: &[u8]) -> Option<(&str, Value<'_>, &[u8])> {
     let (&[kind, name, rank, reserved], rest) = bytes.split_first_chunk()?;
     let (name, mut rest) = rest.split_at_checked(name.into())?;

@@ -5,9 +5,9 @@ use super::reader::Record;
 use super::{ARRAY, CHECKSUM, HEADER, INTEGER, MAGIC, RecordError, TEXT, VERSION, crc32};
 use crate::shape::Shape;
 
-/// Writes a record into bytes of the caller's.
+/// Writes a record into the caller's bytes.
 ///
-/// Mistakes are told at the [end](Self::finish).
+/// [`finish`](Self::finish) returns the first error.
 ///
 /// ```
 /// use baregrad::record::{Record, Writer};
@@ -30,7 +30,7 @@ use crate::shape::Shape;
 #[derive(Debug)]
 pub struct Writer<'b> {
     bytes: &'b mut [u8],
-    /// How many were to be written so far.
+    /// How many bytes the record takes so far, also if they did not fit.
     len: usize,
     entries: u16,
     error: Option<RecordError>,
@@ -97,9 +97,8 @@ impl<'b> Writer<'b> {
     /// Ends the record: the bytes that it took.
     ///
     /// # Errors
-    /// Bytes that are too few, the error says how many it takes; a name of more than 255
-    /// bytes, or that there is twice; an array of other than as many numbers as its shape
-    /// has.
+    /// Too few bytes, with how many it takes; a name of more than 255 bytes, or two entries of
+    /// one name; an array whose numbers are not as many as its shape has.
     pub fn finish(mut self) -> Result<&'b [u8], RecordError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -135,7 +134,7 @@ impl<'b> Writer<'b> {
         self.put(&[kind, name_len, sizes.len() as u8, 0]);
         name.each(&mut |part| self.put(part.as_bytes()));
         for size in sizes {
-            // A larger one does not fit anyway.
+            // A larger size does not fit into the bytes anyway.
             let size = u32::try_from(*size).unwrap_or(u32::MAX);
             self.put(&size.to_le_bytes());
         }

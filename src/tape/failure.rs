@@ -5,9 +5,9 @@ use core::panic::Location;
 
 use crate::error::{Error, ErrorKind};
 
-/// Zero-sized stand-in for an [`Error`] within the crate: that has 76 bytes on 32-bit
-/// targets, and every call
-/// between two functions would move them. The reason is kept in the tape's state.
+/// Zero-sized stand-in for an [`Error`] within the crate. An `Error` has 76 bytes on 32-bit
+/// targets, which every call between two functions would move. The reason is kept in the
+/// tape's state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failed;
 
@@ -45,7 +45,7 @@ impl Failure {
         Failed
     }
 
-    /// Writes down where, for what is noticed in another call than it was done in.
+    /// Writes down the place of a mistake that is noticed in another call than it was made in.
     pub(super) fn set_place(
         &self,
         op: Option<&'static str>,
@@ -59,7 +59,7 @@ impl Failure {
         self.kind.get()
     }
 
-    /// Whether there is a reason to tell. From now on it is told, or need not be.
+    /// Whether a reason was written down and not told yet, which from now on counts as told.
     pub(super) fn take(&self) -> bool {
         self.is_untold.replace(false)
     }

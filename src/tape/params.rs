@@ -23,10 +23,11 @@ impl Collected {
     pub(super) const NONE: Self = Self(0);
     /// The parameters that the planned loss depends on.
     pub(super) const PLANNED: Self = Self(Node::PLANNED);
-    /// Those are all parameters there are.
+    /// All parameters, if the planned loss depends on each. `NO_PARAM`, which none has, tells
+    /// the set from [`PLANNED`](Self::PLANNED).
     pub(super) const ALL: Self = Self(Node::PLANNED | Node::NO_PARAM);
     pub(super) const WRITTEN: Self = Self(Node::WRITTEN);
-    /// Those with gradients from before, and those of the planned loss.
+    /// The parameters with gradients from before, and those of the planned loss.
     pub(super) const WRITTEN_OR_PLANNED: Self = Self(Node::WRITTEN | Node::PLANNED);
 }
 

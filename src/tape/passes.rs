@@ -20,8 +20,8 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Fails unless a node depends on a parameter and is as long as the gradient; if none is
-    /// given, it must be a single number.
+    /// Fails unless a node depends on a parameter and is as long as the gradient, or a single
+    /// number if no gradient is given.
     pub(crate) fn expect_differentiable(
         &self,
         node: &Node,

@@ -20,8 +20,9 @@ use crate::op::{FloatPtr, Node, NodePtr, Nodes, Operand, number, set_number};
 /// several times the code, which firmware with so few nodes is linked without.
 pub(super) const SMALL: usize = 128;
 
-/// Where an account of live buffers begins: a link to the lowest, or in place of one the
-/// number of the root, and above it how many bits addresses have, less one.
+/// Where an account of live buffers begins. A [`List`] has a pointer to the lowest buffer here;
+/// a [`Tree`], in place of one, the number of its root, and above it how many bits addresses
+/// have, less one.
 pub(super) type Live = Cell<Option<NodePtr>>;
 
 pub(super) trait Places {
@@ -115,7 +116,7 @@ impl Places for Tree {
         let len = nodes.at(ptr).extent();
         let account = Account::new(live, nodes, top);
         let lower = account.lowest_gap(len);
-        // Beyond what any arena has, it is refused: see `State::plan`.
+        // Without a gap it is placed beyond any arena, which `State::make_plan` refuses.
         let start = lower.map_or(top.after(ENDLESS), |lower| account.end(lower));
         nodes.at_mut(ptr).tensor.grad = start;
         if let Some(lower) = lower {
@@ -138,7 +139,7 @@ impl Places for Tree {
         account.remove(ptr);
         let shares = |operand: &Operand| nodes.tensor(*operand).grad == node.tensor.grad;
         if let Some(heir) = node.operands.into_iter().find(shares) {
-            // As long as the node.
+            // The heir's buffer is as long as the node's.
             heir.ptr().inspect(|heir| account.insert(*heir, gap));
         } else if let Some(lower) = account.lower(account.address(ptr)) {
             let gap = nodes.at(lower).gap() + node.extent() + gap;
@@ -247,8 +248,8 @@ impl<'a, 't> Account<'a, 't> {
             }
             self.nodes.at(ptr).below()
         };
-        // Down to the address. Beside the way, all to the left are lower, and the
-        // further down the branch, the higher.
+        // Goes down to the address. Buffers to the left of the way are lower than it, and the
+        // further down their branch leaves the way, the higher they are.
         let (mut slot, mut beside) = (self.root(), 0);
         while let Some(ptr) = self.nodes.numbered(self.at(slot)) {
             let (left, _) = look(ptr);

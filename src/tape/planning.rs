@@ -93,7 +93,7 @@ impl State<'_> {
         while let Some(ptr) = next {
             next = self.nodes.before(ptr);
             let node = self.nodes.at(ptr);
-            // From a parameter, a gradient flows nowhere.
+            // A parameter sends its gradient nowhere.
             if node.op.is_none() || node.tensor.grad == FloatPtr::NONE {
                 continue;
             }
@@ -102,7 +102,7 @@ impl State<'_> {
                 sent |= self.plan_operand::<P>(ptr, k);
             }
             self.nodes.at_mut(ptr).firsts = sent as u8;
-            // More than any arena has: beyond, sums of lengths could overflow.
+            // No arena has as many floats; with more, sums of lengths could overflow.
             if self.plan.floats > MAX_FLOATS {
                 break;
             }
@@ -246,7 +246,7 @@ mod tests {
             vars.push(tape.param_from_fn([len], |i| i as f32));
         }
         let scalar = tape.param(&[0.5], []);
-        // How deep: from mostly the latest to any.
+        // How far back operands are: from a few nodes to all.
         let reach = [3, 20, usize::MAX][random.below(3)];
         for _ in 0..steps {
             let mut pick = || vars[vars.len() - 1 - random.below(vars.len().min(reach))];
@@ -476,7 +476,7 @@ mod tests {
                 assert!(found <= most, "{n} of all kinds, to {sizes}: {found}");
             }
         }
-        // The list would: that is why it is for tapes of few nodes.
+        // A list looks at as many as are alive, and so it is for tapes of few nodes.
         tape!(tape, 4000);
         let loss = wide(&tape, 600, 7);
         tape.state.borrow_mut().plan_many = None;

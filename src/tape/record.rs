@@ -249,8 +249,8 @@ impl<'t> State<'t> {
         Ok(stamp)
     }
 
-    /// Says why an operation that no node is left for fails: its own mistake, if it has one, or
-    /// else that there is no node.
+    /// Finds why an operation fails that no node is left for: a mistake of its own, if it has one,
+    /// or else that there is no node.
     #[cold]
     #[inline(never)]
     pub(super) fn fail_full(

@@ -1,4 +1,4 @@
-//! Mini-batches: in which order rows are seen, and how many at a time.
+//! Mini-batches: the order in which a fit sees rows, and how many at a time.
 
 use core::ops::Range;
 use std::vec::Vec;

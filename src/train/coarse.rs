@@ -1,4 +1,4 @@
-//! Columns of which `f32` loses digits that matter.
+//! Columns that lose digits that matter when rounded to `f32`.
 
 use core::fmt;
 use std::string::{String, ToString};
@@ -75,8 +75,8 @@ pub(super) fn spacing(x: f64) -> f64 {
 
 /// The mean.
 pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    // Differences from a value of theirs: sums of what stands far from 0 would
-    // lose digits.
+    // Sums differences from the first value: sums of values far from 0 would lose
+    // digits.
     let origin = values.clone().next().unwrap_or(0.0);
     let n = values.clone().count() as f64;
     origin + values.map(|x| x - origin).sum::<f64>() / n
@@ -97,7 +97,7 @@ pub(super) fn deviation(values: &[f64]) -> f64 {
         libm::sqrt(squares / values.len() as f64) * unit
     };
     match deviation(1.0) {
-        // Squares that vanish: those of differences in the unit of the largest do not.
+        // Squares of small differences vanish, unless the unit is the largest difference.
         plain if plain < SQUARED => {
             let largest = all
                 .clone()

@@ -32,7 +32,7 @@ impl fmt::Display for CurveError {
 
 impl core::error::Error for CurveError {}
 
-/// As [`parse_with`](Curve::parse_with) all [`FORMULAS`].
+/// Reads a curve as [`parse_with`](Curve::parse_with) does with all [`FORMULAS`].
 ///
 /// ```
 /// use baregrad::train::Curve;

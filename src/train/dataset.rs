@@ -11,8 +11,8 @@ use super::split::{Indices, k_fold_indices, split_indices};
 /// Named columns of equal length, of finite numbers.
 ///
 /// They come as `f32`, as `f64`, or as integers of up to 32 bits, and keep all
-/// their digits: what a model sees is `f32`, and a [`Scaler`](super::Scaler) takes
-/// off the origin before numbers are rounded to that.
+/// their digits. A model sees `f32`; a [`Scaler`](super::Scaler) takes off the origin
+/// before numbers are rounded to that.
 ///
 /// ```
 /// use baregrad::train::Dataset;
@@ -162,8 +162,8 @@ impl Dataset {
         self.names.iter().map(String::as_str).zip(values)
     }
 
-    /// The columns whose values stand so far from 0, for what they differ by, that
-    /// rounding to `f32` matters.
+    /// The columns whose values stand so far from 0, next to their differences, that rounding
+    /// to `f32` matters.
     ///
     /// ```
     /// use baregrad::train::Dataset;
@@ -221,7 +221,7 @@ impl Dataset {
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Dataset, Dataset), DataError> {
         let (training, validation) = split_indices(self.rows, fraction, seed)?;
         if training.is_empty() || validation.is_empty() {
-            // Of a fraction like 0.2 every fifth row is kept.
+            // A fraction of 0.2 takes one row of five.
             let needed = (1.0 / fraction).ceil();
             return Err(if needed > self.rows as f64 && needed.is_finite() {
                 DataError::TooFewRows {

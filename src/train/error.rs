@@ -1,4 +1,4 @@
-//! Data that cannot be used, and where.
+//! The error of data that cannot be used: the fault, and where it is.
 
 use core::fmt;
 use std::string::String;
@@ -71,7 +71,7 @@ pub enum DataError {
         needed: usize,
         /// The rows there are.
         found: usize,
-        /// What they are needed for.
+        /// The part of the data that needs them.
         purpose: &'static str,
     },
     /// Fewer than two parts to divide the rows into.

@@ -1,5 +1,5 @@
-//! A model on a tape, next to data: what fitting, validating and predicting
-//! share.
+//! A model recorded on a tape next to its data: fitting, validating and predicting share
+//! this.
 
 use std::vec::Vec;
 
@@ -138,11 +138,10 @@ pub(super) fn loss_of_targets(
     record(&mut arena)
 }
 
-/// What a model predicts for rows of `inputs` numbers each, `at_once` of them at
-/// a time.
+/// The predictions of a model for rows of `inputs` numbers each, `at_once` rows at a time.
 ///
 /// # Errors
-/// No whole number of rows; what the model cannot be recorded with.
+/// No whole number of rows; rows that the model cannot be recorded with.
 pub(super) fn predict(
     model: &(impl Model + ?Sized),
     params: &[Param],

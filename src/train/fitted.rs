@@ -1,4 +1,4 @@
-//! What comes of fitting.
+//! The result of fitting.
 
 use core::fmt;
 use std::string::String;
@@ -11,7 +11,7 @@ use super::model::{Model, Param};
 use super::verdict::Judgement;
 use crate::error::Error;
 
-/// What came of a [`Fit`](super::Fit).
+/// The result of a [`Fit`](super::Fit): parameters, and how it went.
 #[derive(Clone, Debug)]
 pub struct Fitted {
     flat: Vec<f32>,
@@ -22,7 +22,7 @@ pub struct Fitted {
 }
 
 impl Fitted {
-    /// `at_once` rows of `inputs` numbers go through a tape when predicting.
+    /// The result of a fit whose predictions take `at_once` rows of `inputs` numbers at a time.
     pub(super) fn new(params: Vec<Param>, history: History, inputs: usize, at_once: usize) -> Self {
         let values = params.iter().flat_map(|param| &param.values);
         Fitted {
@@ -49,7 +49,7 @@ impl Fitted {
         &self.history
     }
 
-    /// What the history means.
+    /// The history judged: whether the fit is good, and why.
     pub fn verdict(&self) -> Judgement {
         self.history.verdict()
     }
@@ -60,8 +60,8 @@ impl Fitted {
         self.history.r_squared()
     }
 
-    /// What `model`, the one that was fitted, predicts for rows of inputs that
-    /// are scaled as the training inputs were.
+    /// The predictions of `model`, the one that was fitted, for rows of inputs that are scaled
+    /// as the training inputs were.
     ///
     /// # Errors
     /// No whole number of rows, or none.
@@ -104,7 +104,7 @@ impl Fitted {
 const TABLE: usize = 6;
 
 fn push(text: &mut String, what: fmt::Arguments<'_>) {
-    // Nothing that writes to a `String` fails.
+    // Writing to a `String` does not fail.
     let written = fmt::Write::write_fmt(text, what);
     debug_assert!(written.is_ok());
 }

@@ -1,4 +1,4 @@
-//! What happened while fitting.
+//! The course of a fit, epoch by epoch.
 
 use core::fmt;
 use std::string::String;

@@ -9,8 +9,8 @@
 //!                                             history, verdict, parameters
 //! ```
 //!
-//! What a model is stays as it is on the device: a function of variables. Here
-//! it meets its data:
+//! A model is the same here as on the device, a function of variables. Here it
+//! meets its data:
 //!
 //! ```
 //! use baregrad::Var;

@@ -1,4 +1,4 @@
-//! What is fitted: a function of variables, and what its parameters start from.
+//! Models to be fitted: functions of variables, with the first values of their parameters.
 
 use core::fmt;
 use std::string::String;
@@ -70,8 +70,8 @@ fn sizes<S: serde::Serializer>(shape: &Shape, to: S) -> Result<S::Ok, S::Error> 
     to.collect_seq(shape.dims())
 }
 
-/// What [`Fit`](super::Fit) can fit. Made from a function by [`model`], or
-/// implemented for a type of one's own, as [`Curve`](super::Curve) is.
+/// A model that [`Fit`](super::Fit) can fit. [`model`] makes one from a function; a type of
+/// your own may implement it, as [`Curve`](super::Curve) does.
 pub trait Model {
     /// The parameters, with the values to start from.
     fn params(&self) -> Vec<Param>;

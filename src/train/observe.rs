@@ -1,4 +1,4 @@
-//! Seeing epochs go by.
+//! Observers that print epochs as they end.
 
 use super::history::Epoch;
 #[cfg(feature = "progress")]

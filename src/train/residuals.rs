@@ -14,11 +14,11 @@
 //! 1. Rows are ordered. Those with nearly equal readings, or one after the other with
 //!    equal targets, are repeated measurements of one point, or the steps of a display:
 //!    their mean counts once.
-//! 2. What a small change of the parameters would explain is taken out. So a fit that
-//!    has not converged, or is held back by a penalty, is not called curved.
+//! 2. The part that a small change of the parameters would explain is taken out. So a fit
+//!    that has not converged, or is held back by a penalty, is not called curved.
 //! 3. Residuals are replaced by their ranks, so that one outlier is no curve and the
 //!    chance below does not depend on how noise is distributed.
-//! 4. Of noise in `m` dimensions, the share that `d` directions explain has the beta
+//! 4. The share of noise in `m` dimensions that `d` directions explain has the beta
 //!    distribution of `d / 2` and `(m - d) / 2`.
 
 use std::vec::Vec;
@@ -111,7 +111,7 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         predict(self.model, params, x, inputs, self.at_once)
     }
 
-    /// The mean square of what is left over, if there is a prediction for each target.
+    /// The mean square of the residuals, if there is a prediction for each target.
     fn mean_square(&self, params: &[Param], samples: &Samples) -> Result<Option<f64>, Error> {
         let predicted = self.predict(params, samples.x(), samples.inputs())?;
         let left = predicted
@@ -160,7 +160,7 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         let largest = y.iter().fold(0.0_f32, |most, y| most.max(y.abs()));
         let (largest, mut variance) = (f64::from(largest), squares / y.len() as f64);
         let mut rounding = square(ROUNDING * largest);
-        // Alike but for their last bit.
+        // Targets are constant if they differ in their last bit only.
         constant |= variance <= square(f64::from(f32::EPSILON) * largest);
         if constant {
             variance = 0.0;
@@ -264,8 +264,8 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
             let value = value.copied().unwrap_or_default();
             let mut step = if value == 0.0 { 1.0 } else { value } / 256.0;
             let mut effect = Vec::new();
-            // A step that predictions show: large next to rounding, small next to what
-            // bends. A bias that has come near 0 says nothing about its size.
+            // Looks for a step whose effect is large next to rounding, and small enough that
+            // predictions hardly bend. The size of a parameter near 0 does not tell that step.
             for _ in 0..ATTEMPTS {
                 let mut moved = params.to_vec();
                 if let Some(to) = moved.get_mut(i).and_then(|param| param.values.get_mut(k)) {
@@ -300,7 +300,7 @@ fn square(x: f64) -> f64 {
 
 /// Rows in an order, with repeated measurements as one.
 struct Points {
-    /// To which point a row belongs.
+    /// The point that each row belongs to.
     of_row: Vec<usize>,
     /// The rows of each point.
     rows: Vec<f64>,
@@ -359,8 +359,8 @@ impl Points {
         means
     }
 
-    /// How probable it is that a smooth curve explains as much of noise as of what
-    /// is left over, and the share that it explains of the latter. `None` if there
+    /// How probable it is that a smooth curve explains as much of noise as of the
+    /// residuals, and the share that it explains of the residuals. `None` if there
     /// are too few points to tell, or nothing but rounding.
     fn curve(
         &self,
@@ -380,7 +380,7 @@ impl Points {
         }
         let mut means = self.means(left.iter().copied());
         let total: f64 = left.iter().map(|&x| square(x)).sum();
-        // Repeated measurements differ by this, which no curve explains.
+        // No curve explains by how much repeated measurements differ.
         let within = (total - self.squares(&means)).max(0.0);
         remove(&basis.0, &mut means);
         let between = self.squares(&means);
@@ -402,8 +402,8 @@ impl Points {
         least.map(|(chance, share)| (2.0 * chance, share))
     }
 
-    /// Whether what is left over is more than rounding the targets, or the readings,
-    /// to whole steps leaves: `√(1 / 12)` of a step, in teeth like those of a saw.
+    /// Whether the residuals are larger than those of targets or readings rounded to whole
+    /// steps: a sawtooth of `√(1 / 12)` of a step.
     fn more_than_steps(&self, y: &[f32], means: &[f64]) -> bool {
         let y = self.means(y.iter().map(|&y| f64::from(y)));
         let pairs = y.iter().zip(y.iter().skip(1));
@@ -459,11 +459,11 @@ impl Points {
 struct Basis(Vec<Vec<f64>>);
 
 impl Basis {
-    /// Takes what is new in a direction, if there is anything.
+    /// Adds the part of a direction that is at right angles to the others, if there is any.
     fn push(&mut self, mut direction: Vec<f64>) {
         let length = |x: &[f64]| x.iter().map(|&x| square(x)).sum::<f64>().sqrt();
         let before = length(&direction);
-        // Twice: once leaves rounding of what was removed.
+        // Removed twice, because rounding leaves something the first time.
         remove(&self.0, &mut direction);
         remove(&self.0, &mut direction);
         let new = length(&direction);
@@ -474,7 +474,7 @@ impl Basis {
     }
 }
 
-/// Takes the directions out of `values`.
+/// Subtracts from `values` their part along each direction.
 fn remove(directions: &[Vec<f64>], values: &mut [f64]) {
     for direction in directions {
         let along: f64 = direction.iter().zip(&*values).map(|(d, x)| d * x).sum();

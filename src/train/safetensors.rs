@@ -43,7 +43,7 @@ use crate::error::Error;
 use crate::shape::{MAX_RANK, Shape};
 use crate::var::Var;
 
-/// A file that is none, or does not fit. What it was to be loaded into has not changed.
+/// A file that is no `safetensors` file, or does not fit. No variable has changed.
 #[non_exhaustive]
 pub enum SafetensorsError {
     /// The bytes are no `safetensors` file, or a damaged one.

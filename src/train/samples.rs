@@ -6,7 +6,7 @@ use super::coarse::Coarse;
 use crate::calibrate::Rows;
 use crate::random::{RandomError, Rng, fill_normal};
 
-/// Rows of inputs and of targets, each one after the other: what tapes borrow.
+/// Rows of inputs and of targets, one after the other, as tapes borrow them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
     pub(super) x: Vec<f32>,
@@ -89,7 +89,7 @@ impl Samples {
         ]
     }
 
-    /// The same, as a fit goes through them.
+    /// Inputs and targets of the rows in `range`, with their sizes.
     pub(super) fn rows_in(&self, range: core::ops::Range<usize>) -> Rows<'_> {
         let count = range.len();
         let [x, y] = self.range(range);

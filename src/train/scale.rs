@@ -1,4 +1,4 @@
-//! Scales of columns: what [`calibrate`](crate::calibrate) chooses and applies, by name.
+//! Scales of columns by name, chosen and applied by [`calibrate`](crate::calibrate).
 
 use core::fmt;
 use std::string::{String, ToString};
@@ -72,8 +72,8 @@ impl serde::Serialize for Scale {
     }
 }
 
-/// The scales of some columns. Fitted on the training part alone: what the
-/// validation part is like must not be known before.
+/// The scales of some columns. Fitted on the training part alone: a fit must know nothing
+/// of the validation part.
 ///
 /// ```
 /// use baregrad::train::{Dataset, Scaler, Scaling};

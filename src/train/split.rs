@@ -1,4 +1,4 @@
-//! Which rows train and which validate.
+//! Splits rows into those to train with and those to validate with.
 
 use std::vec::Vec;
 

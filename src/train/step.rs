@@ -1,4 +1,4 @@
-//! What is done to gradients between `backward` and the optimizer.
+//! Penalties and clipping, between `backward` and the optimizer.
 
 use std::vec::Vec;
 
@@ -16,9 +16,9 @@ pub enum Clip {
     /// that is less than 1.
     ///
     /// Unlike there, finite gradients are clipped rightly, however large or small they are
-    /// and however many: see [`clip_grad_norm`]. As there, a NaN among them makes all of them NaN, and an infinity makes itself NaN
-    /// and the others 0: parameters become NaN, and [`Fit`](super::Fit) says that the
-    /// loss diverged.
+    /// and however many: see [`clip_grad_norm`]. As there, a NaN among them makes all of them
+    /// NaN, and an infinity makes itself NaN and the others 0: parameters become NaN, and
+    /// [`Fit`](super::Fit) says that the loss diverged.
     Norm(f32),
     /// Each number is within this of zero, as `torch.nn.utils.clip_grad_value_`: an
     /// infinity, too, and a NaN stays.
@@ -65,7 +65,7 @@ pub(super) struct Prepared<'a, O: ?Sized> {
     pub(super) optimizer: &'a mut O,
     pub(super) clip: Option<Clip>,
     penalty: Penalty,
-    /// For each element; empty without a penalty.
+    /// Whether each element has a penalty; empty if none has.
     penalised: Vec<bool>,
     grads: Vec<f32>,
 }

@@ -8,9 +8,9 @@
 //! When do they diverge? Losses of a few samples differ by chance: a mean of `n`
 //! squared errors scatters by about `√(2 / n)` of itself. So the validation loss
 //! has to be more than `1 + 3 √(2 / n + 2 / m)` times the training loss, of `n`
-//! and `m` samples, and either well above what it was before, or an order of
-//! magnitude off. What it is and was is a mean over some epochs: small batches,
-//! noise and large steps make it jump about.
+//! and `m` samples, and either well above its lowest, or an order of magnitude
+//! off. Means over some epochs are compared, because small batches, noise and
+//! large steps make losses jump about.
 //!
 //! 3. If the residuals are not noise but follow a curve, a better model would follow
 //!    it, too: `residuals.rs` tells how that is found.
@@ -18,7 +18,7 @@
 //! Losses that are rounding tell nothing: those of an exact line are 0 and 1e-18, and
 //! no ratio of them means anything. Below what rounding may leave, a fit is good.
 //! Targets that are all the same have no variance that a model could explain a share
-//! of: there, what is left over is compared with the targets themselves.
+//! of: their residuals are compared with the targets themselves.
 
 use core::fmt;
 use std::format;
@@ -58,7 +58,7 @@ pub enum Verdict {
         /// The epoch of the lowest validation loss.
         since: u32,
     },
-    /// Rule three: most is explained, and what is left over follows a curve.
+    /// Rule three: most is explained, and the residuals follow a curve.
     Curved,
     /// The training loss is small next to what there was to explain, and the
     /// validation loss stays near it; or both are rounding.
@@ -93,7 +93,7 @@ impl fmt::Display for Verdict {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
-    /// How it went.
+    /// How the fit went.
     pub verdict: Verdict,
     /// A sentence each.
     pub evidence: Vec<String>,
@@ -110,7 +110,7 @@ impl fmt::Display for Judgement {
 }
 
 impl History {
-    /// Judges it; and tells which columns the model did not see as they are, see
+    /// Judges the fit, and names the columns that lost digits when rounded to `f32`: see
     /// [`Coarse`](super::Coarse).
     pub fn verdict(&self) -> Judgement {
         let mut judgement = Judgement::of(self);
@@ -238,7 +238,7 @@ fn explains(history: &History) -> bool {
     let (loss, mean_loss) = (history.training_loss(), history.mean_loss());
     match &history.residuals {
         Some(left) if left.training <= left.rounding => true,
-        // Zeros have no size: the loss at the start is the only measure there is.
+        // Targets of 0 have no size: the loss at the start is the only measure.
         Some(left) if left.constant && left.size == 0.0 => {
             f64::from(loss) <= EQUAL * f64::from(history.start_loss())
         }
@@ -326,7 +326,7 @@ impl fmt::Display for Share {
         } else if rest == 0.0 || rest >= 1e-2 {
             write!(f, "{}", (self.0 * 1e4).round() / 1e4)
         } else if rest >= 1e-9 {
-            // Two digits of what is missing.
+            // Shows two digits of the difference from 1.
             write!(f, "{:.*}", (1.0 - rest.log10().floor()) as usize, self.0)
         } else {
             write!(f, "1 - {rest:.1e}")

@@ -52,7 +52,7 @@ fn solve<F: Function<1, P> + Copy, const P: usize, const N: usize>(
     let (mut x, mut x_low, mut y, mut y_low) = ([0.0; N], [0.0; N], [0.0; N], [0.0; N]);
     for line in text.lines() {
         if line.starts_with("Data:") {
-            // The last one heads the columns.
+            // The last `Data:` heads the columns.
             (in_data, rows) = (true, 0);
         } else if in_data {
             let mut columns = numbers(line);

@@ -33,20 +33,20 @@ mod nist;
 #[path = "../../examples/sine/mod.rs"]
 mod sine;
 
-/// Some work, and what it must come to.
+/// Some work, and the digest of its results.
 pub struct Group {
-    /// What it is called.
+    /// The group's name.
     pub name: &'static str,
     /// Does the work.
     pub run: fn(&mut Digest) -> Result<(), Error>,
     /// Bytes of stack that suffice for it in firmware, on every target.
     #[allow(dead_code)] // the host has plenty
     pub stack: usize,
-    /// A change of this number changes users' results: say so in the changelog.
+    /// The digest. If it changes, users' results change: say so in the changelog.
     pub digest: u64,
 }
 
-/// All of it. A board with little flash takes some.
+/// All groups. A board with little flash takes some.
 #[allow(dead_code)]
 pub static GROUPS: [Group; 21] = [
     KERNELS,
@@ -1352,7 +1352,7 @@ fn program<'t>(tape: &'t Tape<'t>, n: usize, rng: &mut impl Rng) -> Var<'t> {
             _ => x.reshape([-1]).reshape([n as isize, n as isize]) + y.mean(),
         };
         if let Some(var) = vars.get_mut(below(rng, 5)) {
-            // What it replaces is not lost: its parameters still count.
+            // The result is averaged with the one it replaces, whose parameters so still count.
             *var = 0.5 * (*var + next);
         }
     }
@@ -1505,7 +1505,7 @@ impl<'t, O: Optimizer + Stateful, S: Schedule> Run<'t, O, S> {
         Ok(())
     }
 
-    /// Nothing, if it is refused.
+    /// The record of the run; empty if it is refused.
     fn save<'b>(&mut self, bytes: &'b mut [u8]) -> Result<&'b [u8], Error> {
         let mut writer = Writer::new(bytes);
         writer.params("model", &self.params)?;
@@ -1537,7 +1537,7 @@ fn first_run<'t>(
     Run::new(tape, start, Adam::<2>::new(0.1).amsgrad(), schedule)
 }
 
-/// Its record in the middle.
+/// The record of the first run in the middle.
 #[allow(dead_code)] // of boards, which have it
 pub fn half_way(bytes: &mut [u8]) -> Result<&[u8], Error> {
     let mut arena = Arena::<64, 16>::new();
@@ -1547,8 +1547,8 @@ pub fn half_way(bytes: &mut [u8]) -> Result<&[u8], Error> {
     run.save(bytes)
 }
 
-/// What the desktop has begun is ended, and what it wrote is written here, too: so a desktop
-/// can end what was begun here. Then runs that are stopped after every epoch.
+/// Ends the run that the desktop has begun, and writes the record that it wrote: so a desktop
+/// can end a run that was begun here. Then stops runs after every epoch.
 fn resume(digest: &mut Digest) -> Result<(), Error> {
     let mut bytes = [0; RECORD];
     let same = half_way(&mut bytes)? == HALF_WAY;
@@ -1578,7 +1578,7 @@ fn resume(digest: &mut Digest) -> Result<(), Error> {
     )
 }
 
-/// After every epoch into a new run, by way of a record.
+/// Goes on in a new run after every epoch, by way of a record.
 fn stop_and_go<O: Optimizer + Stateful, S: Schedule>(
     digest: &mut Digest,
     optimizer: fn() -> O,

@@ -762,7 +762,7 @@ fn place(sizes: &[usize], index: &[usize]) -> usize {
     axes.fold(0, |place, (size, i)| place * size + i)
 }
 
-/// What moves elements along an axis, or sums over one, against a walk over all
+/// Operations that move elements along an axis, or sum over one, against a walk over all
 /// indices: values, and gradients of whole numbers.
 #[test]
 fn axes_are_counted_from_either_end() {

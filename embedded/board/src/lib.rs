@@ -1,6 +1,5 @@
-//! What firmware needs from a board: a start, a console, an end. The console is
-//! semihosting, as emulators have it, or with the feature `rtt` that of a debug
-//! probe.
+//! The start, the console and the end of firmware. The console is semihosting, as
+//! emulators have it, or with the feature `rtt` that of a debug probe.
 
 #![no_std]
 

@@ -1,9 +1,9 @@
-//! How much stack there is, and how much was used: what lies below the caller is
-//! painted, and looked at again later.
+//! Measures the stack: free memory below the caller is painted, and later searched for the
+//! lowest word that is no longer paint.
 
 const PAINT: u32 = 0xCCCC_CCCC;
 
-/// What the functions here may themselves have on the stack, in words.
+/// The stack of the functions here, at most, in words.
 const MARGIN: usize = 32;
 
 unsafe extern "C" {
@@ -16,7 +16,7 @@ fn lowest() -> *mut u32 {
     &raw mut _stack_end
 }
 
-/// Below which nothing is in use. It is a little lower than the stack pointer.
+/// An address a little below the stack pointer: nothing under it is in use.
 #[inline(never)]
 fn pointer() -> *mut u32 {
     let mut here = 0_u32;
@@ -28,7 +28,7 @@ pub fn free() -> usize {
     pointer().addr().saturating_sub(lowest().addr())
 }
 
-/// Paints what lies below the caller.
+/// Paints the stack below the caller.
 pub fn paint() {
     let (mut at, end) = (lowest(), pointer());
     while at < end {

@@ -25,10 +25,10 @@ const EPOCHS: u32 = if SINE { 100 } else { 1000 };
 /// nanosecond (`-icount shift=0`).
 const PER_TICK: u32 = 40;
 
-/// What start-up code paints the stack with.
+/// The word that start-up code paints the stack with.
 const PAINT: u32 = 0xCCCC_CCCC;
 
-/// Whether there is a job, or only what the others' sizes are compared with.
+/// Whether there is a job. Without one, the firmware is what sizes are compared with.
 const JOB: bool = cfg!(any(
     feature = "operators",
     feature = "fused",
@@ -89,7 +89,7 @@ fn run() -> i32 {
     0
 }
 
-// What printing needs is not on the stack of a job.
+// Out of line, so that the stack of printing is not part of a job's.
 #[inline(never)]
 fn report(instructions: u32) {
     board::println!("{instructions} {}", stack_used());
@@ -156,7 +156,7 @@ fn least_squares() -> Option<u32> {
 fn sine() -> Option<u32> {
     use jobs::sine::{Memory, Network, SmallMemory, optimizer, optimizer_of_sums};
 
-    // Known when compiled: what the other needs is not part of the firmware.
+    // Known when compiled, so that the firmware has no code of the other job.
     if cfg!(feature = "one-by-one") {
         let mut optimizer = optimizer_of_sums();
         let mut memory = SmallMemory::new();

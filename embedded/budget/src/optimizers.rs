@@ -1,5 +1,5 @@
 //! One step of an optimizer with its defaults, on a matrix of 8 × 8 parameters with given
-//! gradients: all that is linked besides is what counts. `OPTIMIZER` names it when this is
+//! gradients: its code beyond empty firmware is counted. `OPTIMIZER` names it when this is
 //! compiled, as `torch.optim` does: `optimizers.sh` sets it.
 
 use core::hint::black_box;

@@ -1,4 +1,4 @@
-//! What a board does, to be counted and compared.
+//! The work of boards, to be counted and compared.
 
 #![no_std]
 #![forbid(unsafe_code)]

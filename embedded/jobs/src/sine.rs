@@ -25,10 +25,10 @@ pub type Memory = Arena<4996, 12>;
 /// Room for one point at a time, to the float.
 pub type SmallMemory = Arena<712, 12>;
 
-/// What trains it.
+/// The optimizer that trains it.
 pub type Optimizer = Adam<321>;
 
-/// As it starts. Not a constant: that would be a table of zeros.
+/// The optimizer before its first step. It is no constant, which would be a table of zeros.
 #[inline(always)]
 pub fn optimizer() -> Optimizer {
     Adam::new(1e-2)
@@ -209,7 +209,8 @@ mod tests {
         let (tape, small_tape) = (memory.tape(), small.tape());
         let (network, one) = (Network::record(&tape), Network::record_one(&small_tape));
         let (mut adam, mut small_adam) = (optimizer(), optimizer_of_sums());
-        // PyTorch's in `f64`. Later ones are rounding errors that Adam has amplified.
+        // Compares with PyTorch's losses in `f64`. Later ones are rounding errors that Adam has
+        // amplified.
         let mut reference = REFERENCE.iter().peekable();
         for epoch in 1..=100 {
             let loss = network.epoch(&mut adam).unwrap();

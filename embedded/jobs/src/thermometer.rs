@@ -6,7 +6,7 @@ use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 use baregrad::optim::Sgd;
 use baregrad::{Arena, Error, Tape, Var, function};
 
-/// What the thermometer shows.
+/// The readings of the thermometer.
 static T_U: [f32; 11] = [
     35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
 ];

@@ -2,8 +2,8 @@
 //!
 //! The panic handler calls a function that exists nowhere. The linker
 //! complains unless the compiler has proved every call of the handler dead, so
-//! what is called here, with arguments nobody can know when compiling, has no
-//! panic left in it. That is never run; the linker is the test.
+//! all that is called here, with arguments unknown when compiling, has no panic
+//! left in it. It is never run; the linker is the test.
 //!
 //! Operations come from the list [`ops::ALL`], so that a new one is under test
 //! without a line here. To see that the proof can fail: the feature

@@ -1,6 +1,6 @@
 //! Does the work of `tests/bits.rs` on a board, group by group, and compares
-//! the digests with the committed ones. What takes more stack than there is, is
-//! left out and named. A group that takes more than it says fails, too.
+//! the digests with the committed ones. A group that takes more stack than there is
+//! is left out and named. A group that takes more than it says fails, too.
 //!
 //! `qemu.sh` runs it on emulated boards. On a real one, through a debug probe
 //! (here with probe-rs, on a micro:bit v2):

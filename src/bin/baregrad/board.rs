@@ -12,8 +12,8 @@
 //! baregrad board /dev/ttyACM0 --get cal.bin
 //! ```
 //!
-//! Everything is checked, and fitted here, before the board is talked to; and
-//! whether the samples fit there, before it is asked to forget its own.
+//! The tool checks and fits everything here before it talks to the board, and checks that
+//! the samples fit there before it has the board forget its own.
 
 mod line;
 mod samples;
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
         (Some(file), ..) => calibrate(args, file),
         (_, Some(path), _) => put(&args.port, path),
         (_, _, Some(path)) => get(&args.port, path, args.force).map(|()| true),
-        // The command line has one of them.
+        // clap has seen to it that there is one of them.
         (None, None, None) => Err("expected a file of samples, --put or --get".into()),
     }
 }
@@ -103,7 +103,7 @@ fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
         )
         .into());
     }
-    // There may be no room for it there.
+    // The board may have no room for the model, and says so before it forgets.
     board.ask(&format!("model {curve}"))?;
     let (kind, lr) = method;
     board.ask(&format!("optimizer {} {lr:?}", kind.name()))?;
@@ -323,7 +323,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// As the board calls it.
+    /// The name that the board has for it.
     fn name(self) -> &'static str {
         match self {
             Kind::Sgd => "sgd",

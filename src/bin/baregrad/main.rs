@@ -18,7 +18,7 @@ use clap::Parser;
 
 /// Calibrates sensors: on this computer, from a file, or on a board.
 #[derive(Parser)]
-// Without a command that is an error like any other, not a page of help.
+// A missing command is an error like any other, and no reason for a page of help.
 #[command(version, arg_required_else_help = false)]
 struct Cli {
     #[command(subcommand)]

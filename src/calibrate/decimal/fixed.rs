@@ -8,7 +8,7 @@ const WHOLE: usize = 8;
 const LEAST: usize = 16 * FRACTION - 149;
 /// Decimal digits beyond which there is no `f32`.
 const MOST_WHOLE: i32 = 39;
-/// Zeros behind the point after which there is none either, rounded.
+/// Zeros behind the point after which a number rounds to 0.
 const MOST_ZEROS: i32 = 46;
 /// Digits that tell pairs apart whose parts overlap in no bit.
 pub(super) const DIGITS: usize = 17;
@@ -22,7 +22,7 @@ fn low(x: u32) -> u16 {
     (x & 0xffff) as u16
 }
 
-/// Ten times a number, and `carry`; what no longer fits is returned.
+/// Multiplies a number by ten and adds `carry`; returns what no longer fits.
 fn times_ten(limbs: &mut [u16], mut carry: u32) -> u32 {
     for limb in limbs {
         carry += 10 * u32::from(*limb);
@@ -32,7 +32,7 @@ fn times_ten(limbs: &mut [u16], mut carry: u32) -> u32 {
     carry
 }
 
-/// The tenth of a number that has `rest` in front of it; what is left over is returned.
+/// Divides a number that has `rest` in front of it by ten; returns the remainder.
 fn tenth(limbs: &mut [u16], mut rest: u32) -> u32 {
     for limb in limbs.iter_mut().rev() {
         let tens = (rest << 16) | u32::from(*limb);
@@ -86,8 +86,8 @@ impl Fixed {
         u32::from(limb >> (place % 16)) & 1
     }
 
-    /// The nearest `f32`, ties to even. What it differs by stays, and whether the `f32` is
-    /// the larger one is returned as well.
+    /// The nearest `f32`, ties to even, and whether it is larger than the number. The
+    /// difference stays.
     pub(super) fn take(&mut self) -> (f32, bool) {
         let Some(limb) = self.0.iter().rposition(|limb| *limb > 0) else {
             return (0.0, false);

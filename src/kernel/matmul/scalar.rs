@@ -111,8 +111,8 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
     }
 }
 
-/// See [`kernel::sum_rows`](super::super::sum_rows). A loop of its own would take 60 bytes of flash more than eight
-/// ones, and twice the time.
+/// See [`kernel::sum_rows`](super::super::sum_rows): a product with ones. A loop of its own
+/// would take 60 bytes of flash more than eight ones, and twice the time.
 #[inline(always)]
 pub(in super::super) fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     let job = Job {
@@ -125,7 +125,7 @@ pub(in super::super) fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32],
     product(&job, out);
 }
 
-// The copies are on the stack of those that need them.
+// Out of line, so that only products that copy have the copies' 512 bytes on the stack.
 #[inline(never)]
 fn copied(job: &Job<'_>, out: &mut [f32]) {
     let _ = tiles(job, out, &mut [0.0; WIDTH * DEPTH]);
@@ -153,8 +153,8 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
         let mut i = 0;
         while i < m {
             let mut sums = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
-            // None as long as there is a single block: to clear totals takes as long as to
-            // clear sums.
+            // There are no totals while there is a single block: clearing them takes as long as
+            // clearing the sums.
             let mut totals = None;
             let mut p = 0;
             while p < k {
@@ -191,7 +191,7 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
     Some(())
 }
 
-/// Ends a block of sums of several: of the last, totals are the sums.
+/// Ends a block where there are several. After the last, the totals are the sums.
 #[inline(never)]
 fn carry_tile(totals: &mut Option<[Four; 4]>, sums: &mut [Four; 4]) {
     let z = Sum::IDENTITY;
@@ -202,7 +202,7 @@ fn carry_tile(totals: &mut Option<[Four; 4]>, sums: &mut [Four; 4]) {
     }
 }
 
-/// Copies the steps from `p` on of as many columns as a tile has, or what there is.
+/// Copies the steps from `p` on, as many as fit and there are, of a tile's columns.
 #[inline(never)]
 fn copy(job: &Job<'_>, j: usize, p: usize, panel: &mut [f32]) -> Option<()> {
     let ([_, k, n], [apart, step]) = (job.sizes, job.b.strides);
@@ -230,8 +230,8 @@ fn add(
     sums: &mut [Four; 4],
 ) -> Option<()> {
     let ([m, _, _], [apart, step]) = (job.sizes, job.a.strides);
-    // The rows `i` and `i + 1` stand beside each other or one behind the other. Below the
-    // last row, that one again.
+    // The rows `i` and `i + 1` stand beside each other or one behind the other. The last row
+    // is taken twice if nothing is below it.
     let below = usize::from(i + 1 < m);
     let (start, at, shift, below) = if apart == 1 {
         (p * step, i, 0, below)
@@ -284,7 +284,7 @@ mod tests {
     use super::super::super::{Acc, axis, generic};
     use super::sum_rows;
 
-    /// Cores without vectors sum up rows so.
+    /// Cores without vectors sum up rows by [`sum_rows`].
     #[test]
     fn products_with_ones_are_sums_of_rows() {
         for m in (0..70).chain([96, 97, 511, 1000]) {

@@ -72,7 +72,7 @@ fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool>(
 ) {
     let [m, k, n] = job.sizes;
     let whole = m - m % R;
-    // Told apart outside of the loops: short sums have no totals.
+    // Asks outside of the loops: short sums have no totals.
     if k > ROWS_IN_ORDER {
         for i in (0..whole).step_by(R) {
             let sums = sums_in_blocks::<L, R, M, TA>(job, [i, from]);
@@ -110,8 +110,8 @@ fn sums_in_blocks<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     let [_, k, _] = job.sizes;
     let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
     let mut totals = sums;
-    // Kept in memory by `black_box`: the loop needs all registers for the sums. That
-    // concerns speed alone.
+    // `black_box` keeps totals in memory, because the loop needs all registers for the
+    // sums. It matters for speed alone.
     let totals = black_box(&mut totals);
     for start in (0..k).step_by(ROWS_OF_BLOCK) {
         if start > 0 {
@@ -129,9 +129,9 @@ fn sums_in_blocks<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     sums
 }
 
-/// Ends a block of every sum, as [`carry`](super::super::compensated::carry) does. Whether
-/// something infinite or NaN was lost is asked of all at once: that costs one addition
-/// each, and if they overflow, no more than the time.
+/// Ends a block of every sum, as [`carry`](super::super::compensated::carry) does. One test
+/// finds whether any loss is infinite or NaN: it asks that of their sum, for one addition
+/// each. Should finite losses overflow in it, each is tested for nothing.
 #[inline(always)]
 fn carry_rows<L: Lanes, const R: usize, const M: usize>(
     totals: &mut [[L; M]; R],
@@ -288,9 +288,9 @@ fn pack<const TB: bool>(
 fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out: &mut [f32]) {
     let [m, k, n] = job.sizes;
     let width = L::LEN.min(n - j);
-    // (Others have come to their last few columns, fewer than a vector has lanes.)
+    // Other forms come here with their last few columns, fewer than a vector has lanes.
     if const { TB } && k <= PACKED && width == L::LEN {
-        // All of it at once: no sum has to wait.
+        // The strip is copied at once, and no sum has to wait.
         let strip = pack::<TB>(job, [j, width], [0, k]);
         let job = Job {
             b: strip.as_flattened(),

@@ -218,13 +218,13 @@ impl<'a> Backward<'a> {
     #[inline(always)]
     pub fn needs_grad(&self, k: usize) -> bool {
         let grad = self.tensor(k).grad;
-        // If it is the result's, that was passed on as it is.
+        // An operand whose gradient is the result's has it already: it was passed on as it is.
         grad != FloatPtr::NONE && grad != self.node.tensor.grad
     }
 
-    /// The gradient of the result, to be changed before it is sent on: what it is
-    /// worth before the last step of an operation that has several. For one that
-    /// does not pass it on as it is ([`Op::passes_grad`](super::super::Op::passes_grad)).
+    /// The gradient of the result, to be changed before it is sent on: an operation of several
+    /// steps makes of it the gradient before its last step. An operation that passes its gradient
+    /// on as it is ([`Op::passes_grad`](super::super::Op::passes_grad)) must not change it.
     #[inline(always)]
     pub fn output_grad(&mut self) -> &mut [f32] {
         // SAFETY: planned, so within the arena and apart from all values; nothing else
@@ -258,8 +258,8 @@ impl<'a> Backward<'a> {
         self.lend(k, acc)
     }
 
-    /// [`grad`](Self::grad) of an operand that is known to be needed and to hold
-    /// nothing yet, if so; with the same promise.
+    /// [`grad`](Self::grad) of an operand that needs a gradient and is the first to be sent one
+    /// (see [`are_first`](Self::are_first)), to be called in the same order.
     #[inline(always)]
     pub(crate) fn first_grad(&mut self, k: usize) -> Option<Grad<'_>> {
         if !self.are_first(1 << k) {
@@ -322,7 +322,7 @@ impl Grad<'_> {
     /// Writes or adds the only element of the operand's gradient.
     #[inline(always)]
     pub fn put(self, x: f32) {
-        // Adding is the exception, and kept out of the way.
+        // Adding is seldom, and out of line: the usual write is a single store.
         #[cold]
         #[inline(never)]
         fn add(to: &mut f32, x: f32) {

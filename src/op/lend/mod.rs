@@ -32,7 +32,7 @@
 //! touched while a forward pass does. Debug builds check both, and lend nothing that
 //! overlaps.
 //!
-//! **Numbers in place of pointers are not followed.** While gradients are planned, nodes
+//! **Nobody follows the numbers in place of pointers.** While gradients are planned, nodes
 //! keep other numbers where the pointers of the two chains of operations are
 //! ([`set_number`]). No pass runs meanwhile. When planning ends, even by unwinding, the
 //! forward chain is put back; the backward one is followed only from where a plan that

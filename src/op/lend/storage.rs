@@ -202,7 +202,7 @@ impl<'t> Floats<'t> {
     /// The numbers of a node's slice.
     #[inline(always)]
     pub(crate) fn show(&self, slice: RawSlice) -> &[f32] {
-        // SAFETY: who writes to the arena borrows `self` exclusively.
+        // SAFETY: writing to the arena takes an exclusive borrow of `self`.
         unsafe { slice.read() }
     }
 }
@@ -370,7 +370,7 @@ impl<'t> Nodes<'t> {
     /// `id` is less than the capacity.
     #[inline(always)]
     unsafe fn nth_unchecked(&self, id: usize) -> NodePtr {
-        // SAFETY: this is the caller's word.
+        // SAFETY: the caller promises it.
         NodePtr(unsafe { self.start.add(id) })
     }
 
@@ -404,7 +404,7 @@ impl<'t> Nodes<'t> {
     /// The node that a node of this tape is linked to.
     #[inline(always)]
     pub(crate) fn at(&self, ptr: NodePtr) -> &Node {
-        // SAFETY: who writes to nodes borrows `self` exclusively.
+        // SAFETY: writing to nodes takes an exclusive borrow of `self`.
         unsafe { ptr.node() }
     }
 

@@ -11,16 +11,17 @@ pub(super) const ENTRY: Entry =
         .on(Domain::Probability);
 
 /// `-(target ln p + (1 - target) ln(1 - p))` of a probability `p`, each logarithm at least
-/// -100, as in PyTorch: a certain prediction that is wrong costs 100, not infinity. Where `p`
-/// is no probability, NaN; PyTorch refuses it. So it does a target that is none, for which
-/// this is the same formula.
+/// -100, as in PyTorch: a certain prediction that is wrong costs 100, not infinity. PyTorch
+/// refuses a `p` or a target outside 0 to 1; here such a `p` gives NaN, and such a target what
+/// the formula says.
 ///
 /// Derivative: `(p - target) / max(p (1 - p), 1e-12)`, and by the target
 /// `ln(1 - p) - ln p`, without bounds, as in PyTorch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bce;
 
-/// `ln(1 - p)` for `p` from 0 to 1. Above 1 it is NaN; below 0, as `ln p` is, nothing.
+/// `ln(1 - p)` for `p` from 0 to 1. Above 1 it is NaN. Below 0 it may be anything, as `ln p`
+/// is NaN there.
 ///
 /// `u = 1 - p` rounds; `ln(u)` times `p / (1 - u)`, which is near 1, makes up for it. 2 ULP.
 #[inline(always)]
@@ -31,7 +32,7 @@ fn ln_1m<L: Lanes>(p: L) -> L {
     L::select(u.eq(one), -p, y)
 }
 
-/// At least -100; NaN stays.
+/// A logarithm, or -100 if it is less. NaN stays NaN.
 #[inline(always)]
 fn bounded<L: Lanes>(ln: L) -> L {
     let least = L::splat(-100.0);

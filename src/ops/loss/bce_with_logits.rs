@@ -31,11 +31,11 @@ pub(super) const POS_WEIGHT: Entry = Entry::pair("bce_with_logits_pos_weight", |
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BceWithLogits;
 
-/// The loss if what happened counts `p` times, which is 1 unless there is a weight for it.
+/// The loss in which positive targets count `p` times; once without a `p`.
 #[inline(always)]
 fn loss<L: Lanes>(x: L, target: L, p: Option<L>) -> L {
     let (zero, one) = (L::splat(0.0), L::splat(1.0));
-    // NaN: softplus is.
+    // NaN of a logit stays NaN, because softplus keeps it.
     let rest = math::softplus(-x.abs());
     let (yes, rest) = match p {
         None => (target, rest),
@@ -61,7 +61,7 @@ impl Loss for BceWithLogits {
     }
 }
 
-/// [`BceWithLogits`] with a weight of what happened.
+/// [`BceWithLogits`] with a weight of positive targets.
 #[derive(Clone, Copy)]
 struct PosWeighted;
 
@@ -133,9 +133,9 @@ impl<'t> BceWithLogitsLoss<'t> {
         self
     }
 
-    /// How often what happened counts: `-(p target ln sigmoid(x) + (1 - target) ln(1 -
-    /// sigmoid(x)))`, for what happens seldom. Of a shape that stretches to the input's; a
-    /// number or a row `[columns]` takes one more node of the tape.
+    /// A weight `p` of positive targets, for classes that are seldom positive:
+    /// `-(p target ln sigmoid(x) + (1 - target) ln(1 - sigmoid(x)))`. Its shape must stretch to
+    /// the input's; a number or a row `[columns]` takes one more node of the tape.
     ///
     /// No gradient flows to it, and one that needs a gradient is an error.
     #[must_use]

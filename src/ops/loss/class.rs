@@ -21,7 +21,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// PyTorch's.
+    /// PyTorch's defaults.
     pub(super) const DEFAULT: Self = Settings {
         reduction: Reduction::Mean,
         smoothing: 0.0,
@@ -213,18 +213,18 @@ struct Classes<'a, const LOG: bool> {
     weights: &'a [f32],
 }
 
-/// The class in a row's target.
+/// What a row's target says.
 enum Said {
-    /// It does not count.
+    /// The row does not count.
     Ignored,
-    /// A class, of this weight.
+    /// The row has this class, of this weight.
     Class(usize, f32),
-    /// No class that there is.
+    /// There is no such class.
     Wrong,
 }
 
 impl<const LOG: bool> Classes<'_, LOG> {
-    /// Without a shift, where the input is logarithms of probabilities.
+    /// The norm of a row; none is needed where the input is logarithms of probabilities.
     fn norm(&self, start: usize) -> Norm {
         if const { LOG } {
             Norm {
@@ -252,7 +252,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
         }
     }
 
-    /// The parts of a target that remain, and that each class gets.
+    /// The part of a target that its own class keeps, and the part that every class gets.
     fn parts(&self) -> (f32, f32) {
         let smoothing = self.settings.smoothing;
         (1.0 - smoothing, smoothing / self.rows.classes as f32)
@@ -283,8 +283,8 @@ impl<const LOG: bool> Classes<'_, LOG> {
                 let x = self.rows.at(self.x, start, class);
                 let loss = 0.0 - own * (weight * norm.ln(x));
                 if each == 0.0 {
-                    // Nothing is multiplied: a class that is impossible has a logarithm
-                    // of -inf.
+                    // The other logarithms are not multiplied by 0: that of an impossible class
+                    // is -inf.
                     return loss;
                 }
                 let terms = self.weights().zip(xs);
@@ -331,8 +331,8 @@ impl<const LOG: bool> Classes<'_, LOG> {
             }
             return;
         }
-        // Rows that do not count get 0 also where they were divided by 0; of a wrong target,
-        // all of the row is NaN.
+        // Rows that do not count get 0 even if the divisor is 0. A row with a wrong target gets
+        // NaN throughout.
         let (s, class, weight) = match self.said(row) {
             Said::Ignored => (0.0, None, 0.0),
             Said::Wrong => (f32::NAN, None, 1.0),
@@ -409,7 +409,7 @@ impl<const LOG: bool, const WEIGHTS: bool> Op for ClassLoss<LOG, WEIGHTS> {
         let (operands, out) = cx.split();
         let all = Self::with(attrs, &shape, operands);
         if all.settings.reduction == Reduction::None {
-            // A row without classes is none of those below.
+            // Rows without classes are not among the losses below.
             out.fill(f32::NAN);
             for (to, loss) in out.iter_mut().zip(all.losses()) {
                 *to = loss;
@@ -426,7 +426,7 @@ impl<const LOG: bool, const WEIGHTS: bool> Op for ClassLoss<LOG, WEIGHTS> {
         let operands = [cx.operand(0), cx.operand(1), cx.operand(2)];
         let all = Self::with(attrs, &shape, operands);
         let divisor = all.divisor();
-        // A gradient for all rows, or one for each.
+        // The gradient of the result is one number for all rows, or one for each.
         let each = all.settings.reduction == Reduction::None;
         let of_row = |g: &[f32], row: usize| {
             let g = if each { g.get(row) } else { g.first() };

@@ -24,7 +24,7 @@ pub struct Huber {
 }
 
 impl Default for Huber {
-    /// PyTorch's: `delta` is 1.
+    /// PyTorch's default: `delta` is 1.
     fn default() -> Self {
         Huber { delta: 1.0 }
     }
@@ -46,7 +46,7 @@ impl Loss for Huber {
     }
     #[inline(always)]
     fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
-        // To the sign of a zero as PyTorch's.
+        // Exchanged rather than negated, so that zeros have PyTorch's sign.
         self.slope(target, prediction)
     }
     #[inline(always)]

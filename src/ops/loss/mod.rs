@@ -11,8 +11,8 @@
 //! | `CrossEntropyLoss` | [`CrossEntropyLoss`] | [`Var::cross_entropy`] |
 //! | `NLLLoss` | [`NllLoss`] | [`Var::nll_loss`] |
 //!
-//! The first six are losses of pairs of elements. What happens to a pair is said once, by
-//! [`Loss`], for the tape and for [functions of one
+//! The first six are losses of pairs of elements. A [`Loss`] states the formula of a pair once,
+//! for the tape and for [functions of one
 //! sample](crate::function::Function::mean_loss). Sums are in the order of
 //! [`kernel::sum`](crate::kernel::sum).
 //!
@@ -30,29 +30,13 @@
 //! # Ok::<(), baregrad::Error>(())
 //! ```
 
-mod bce;
-mod bce_with_logits;
 mod class;
-mod cross_entropy;
 mod elements;
-mod huber;
-mod l1;
-mod mse;
-mod nll;
 mod rows;
-mod smooth_l1;
 
 use core::panic::Location;
 
-pub use bce::{Bce, BceLoss};
-pub use bce_with_logits::{BceWithLogits, BceWithLogitsLoss};
-pub use cross_entropy::CrossEntropyLoss;
 pub use elements::Criterion;
-pub use huber::{Huber, HuberLoss};
-pub use l1::{Absolute, L1Loss};
-pub use mse::{Mse, MseLoss, Squared};
-pub use nll::NllLoss;
-pub use smooth_l1::{SmoothL1, SmoothL1Loss};
 
 use super::Entry;
 use super::arithmetic::MulOp;
@@ -62,19 +46,31 @@ use crate::op::{Attrs, Op};
 use crate::shape::ShapeError;
 use crate::var::Var;
 
-/// Every loss, file by file.
-pub(super) const ENTRIES: &[Entry] = &[
-    mse::ENTRY,
-    l1::ENTRY,
-    smooth_l1::ENTRY,
-    huber::ENTRY,
-    bce::ENTRY,
-    bce_with_logits::ENTRY,
-    bce_with_logits::POS_WEIGHT,
-    cross_entropy::ENTRY,
-    cross_entropy::PROBABILITIES,
-    nll::ENTRY,
-];
+/// Declares the file of each loss, exports what is public there, and lists its entries for
+/// the tests. (`cargo fmt` does not see files that a macro declares: `rustfmt --edition 2024
+/// src/ops/loss/*.rs` does.)
+macro_rules! losses {
+    ($($file:ident: [$($ENTRY:ident),*];)*) => {
+        $(
+            mod $file;
+            pub use $file::*;
+        )*
+
+        /// Every loss, file by file.
+        pub(super) const ENTRIES: &[Entry] = &[$($($file::$ENTRY,)*)*];
+    };
+}
+
+losses! {
+    mse: [ENTRY];
+    l1: [ENTRY];
+    smooth_l1: [ENTRY];
+    huber: [ENTRY];
+    bce: [ENTRY];
+    bce_with_logits: [ENTRY, POS_WEIGHT];
+    cross_entropy: [ENTRY, PROBABILITIES];
+    nll: [ENTRY];
+}
 
 /// PyTorch's `reduction`: the mean or the sum of the losses of elements or rows, or neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,8 +100,8 @@ impl Reduction {
         }
     }
 
-    /// Losses times weights, by operations, where a node has no operand left for these. The
-    /// mean is that over all losses.
+    /// Losses times weights, by further operations: a node has three operands, and none is left
+    /// for the weights. The mean is over all losses.
     #[track_caller]
     fn weighted<'t>(self, losses: Var<'t>, weights: Var<'t>) -> Var<'t> {
         let weights = stretched_as(weights, losses);
@@ -118,7 +114,7 @@ impl Reduction {
     }
 }
 
-/// A loss of one prediction and its target, with the numbers it is set by. Its mean over
+/// A loss of one prediction and its target, with its settings. Its mean over
 /// samples is taken by [`mean_loss`](crate::function::Function::mean_loss) of a function,
 /// and by a [`Criterion`] of a tape.
 ///
@@ -183,8 +179,8 @@ pub trait Loss: Copy + Default + Sync + 'static {
     fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
         -self.slope(prediction, target)
     }
-    /// The numbers that it is set by, in the first two words of an operation's attributes.
-    /// Only a loss of no size has none.
+    /// The settings, in the first two words of an operation's attributes. A loss without
+    /// settings, whose size is 0, needs no implementation of this.
     #[inline(always)]
     fn pack(self) -> Attrs {
         const {
@@ -216,7 +212,7 @@ pub trait Loss: Copy + Default + Sync + 'static {
     }
 }
 
-/// Gradients do not flow to weights. If they should, they are refused when recorded.
+/// Refuses weights that need a gradient, as none flows to them.
 #[track_caller]
 fn refuse_trained<'t>(op: &'static dyn Op, target: Var<'t>, weights: Var<'t>) -> Option<Var<'t>> {
     let is_trained = weights.tape().is_grad_enabled() && weights.requires_grad();
@@ -228,7 +224,7 @@ fn refuse_trained<'t>(op: &'static dyn Op, target: Var<'t>, weights: Var<'t>) ->
     }
 }
 
-/// Fails, and says why, of which operation and shapes, and where.
+/// Fails an operation: the tape keeps the error with `why`, the shapes and the caller's line.
 #[cold]
 #[inline(never)]
 #[track_caller]

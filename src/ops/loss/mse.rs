@@ -100,8 +100,8 @@ impl Slope {
     }
 }
 
-// To a target, which is seldom trained, or to what has other gradients: so that the
-// usual should not pay for it.
+// Sends the gradient to a target, which is seldom trained, or adds it to other gradients: out
+// of line, so that the usual case does not pay for it.
 #[inline(never)]
 fn seldom_send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
     let (own, other) = (cx.operand(k), cx.operand(other));

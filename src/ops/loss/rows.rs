@@ -2,7 +2,7 @@
 
 use crate::shape::Shape;
 
-/// Along which axis the classes are.
+/// The axis along which the classes are.
 pub(super) fn axis_of(x: &Shape) -> usize {
     usize::from(x.rank() > 1)
 }
@@ -57,10 +57,9 @@ impl Rows {
         row.filter_map(|chunk| chunk.first_mut())
     }
 
-    /// The class that a target says; `None` for none that there is: neither a whole number
-    /// from 0 to the last, nor in range.
+    /// The class that a target names; `None` if it is no whole number from 0 to the last class.
     pub(super) fn class(self, target: f32) -> Option<usize> {
-        // A cast saturates, and of NaN is 0.
+        // The cast saturates, and makes 0 of NaN.
         let class = target as usize;
         (class as f32 == target && class < self.classes).then_some(class)
     }

@@ -26,7 +26,7 @@ pub struct SmoothL1 {
 }
 
 impl Default for SmoothL1 {
-    /// PyTorch's: `beta` is 1.
+    /// PyTorch's default: `beta` is 1.
     fn default() -> Self {
         SmoothL1 { beta: 1.0 }
     }
@@ -43,13 +43,13 @@ impl Loss for SmoothL1 {
     #[inline(always)]
     fn slope<L: Lanes>(self, prediction: L, target: L) -> L {
         let (beta, d) = (L::splat(self.beta), prediction - target);
-        // NaN goes the other way and stays what it is, unless there is no parabola.
+        // NaN compares false: it is divided by `beta` and stays NaN, unless `beta` is 0.
         let outside = beta.le(d.abs()).or(beta.eq(L::splat(0.0)));
         L::select(outside, Absolute.slope(prediction, target), d / beta)
     }
     #[inline(always)]
     fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
-        // To the sign of a zero as PyTorch's.
+        // Zeros have PyTorch's sign.
         if self.beta == 0.0 {
             Absolute.slope_of_target(prediction, target)
         } else {

@@ -5,9 +5,9 @@
 //!                                           bottom'                bottom
 //! ```
 //!
-//! A float for each of the parameters'. Micro-batches add to the gradients as always; now
-//! and then those are carried over to the totals, and what rounding takes from a total is
-//! what the gradient goes on with (see [`compensated`](crate::kernel::compensated)).
+//! There is a total for each float of the parameters. Micro-batches add to the gradients as
+//! always. Every so often gradients are carried over to the totals, and go on with what
+//! rounding took from those (see [`compensated`](crate::kernel::compensated)).
 
 use super::super::failure::Failed;
 use super::super::params::Collected;
@@ -36,7 +36,7 @@ impl State<'_> {
         let (_, totals) = self.grads_and_totals();
         totals.fill(-0.0);
         if self.params.collected.get() != Collected::NONE {
-            // Gradients that are large already would lose digits of every micro-batch.
+            // Gradients from before are carried first: large ones would lose digits of every batch.
             self.mark_written();
             self.carry_grads();
         }

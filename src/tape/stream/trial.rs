@@ -20,7 +20,7 @@ use super::super::state::{State, TakeOver};
 use crate::error::ErrorKind;
 use crate::op::{Node, NodePtr, RawSlice, Stamp};
 
-/// The parts of a state that are as before if a trial is refused, beside the inputs.
+/// The parts of a state that a refused trial restores, beside the inputs.
 struct Before<'t> {
     planned: Stamp,
     collected: Collected,
@@ -80,7 +80,7 @@ impl<'t> State<'t> {
             }
             let Err(failed) = fits else { continue };
             match tried.0.failure.kind() {
-                // There may be another number of rows that needs even more.
+                // Goes on: another number of rows may need even more.
                 ErrorKind::Floats { needed, .. } => most = most.max(needed + totals),
                 _ => {
                     fits = Err(failed);

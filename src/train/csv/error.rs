@@ -23,7 +23,7 @@ pub enum CsvErrorKind {
     Read {
         /// The line, counted from 1; 0 if unknown.
         line: u64,
-        /// What is wrong.
+        /// The fault, in words.
         why: String,
     },
     /// Text where a number was expected, or NaN, an infinity, or a number too
@@ -33,9 +33,9 @@ pub enum CsvErrorKind {
         line: u64,
         /// The column.
         column: String,
-        /// What stands there.
+        /// The field as it stands there.
         found: String,
-        /// Why that is no number that can be used.
+        /// The reason why it is no number that can be used.
         why: &'static str,
     },
     /// Two columns have the name of one that is asked for.

@@ -1,4 +1,4 @@
-//! The line of names: which it is, what separates its fields, where the columns are.
+//! Finds the line of names, the separator of its fields, and the columns.
 
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -18,14 +18,14 @@ pub(super) struct Header<'a> {
 impl<'a> Header<'a> {
     pub(super) fn find(text: &'a str, columns: &[&str]) -> Parsed<Self> {
         let (comment, start) = skip_comments(text);
-        // The first separator with which all columns are there; to say what is, the
-        // first that finds the most.
+        // Takes the first separator with which all columns are there. The error names the fields
+        // by the first separator that finds the most.
         let (mut most, mut wrong) = (None, None);
         for separator in Separator::ALL {
             let mut records = start.records(separator);
             let record = match records.next_record() {
                 Some(Ok(record)) => record,
-                // Quotes that end where only another separator follows.
+                // By another separator, quotes may end in the right place.
                 Some(Err(error)) => {
                     wrong = wrong.or(Some(error));
                     continue;
@@ -36,7 +36,7 @@ impl<'a> Header<'a> {
                 return Self::new(&record, columns, records);
             }
             if most.as_ref().is_none_or(|most: &Record| {
-                // Names may have blanks.
+                // More names are better: a name may have blanks in it.
                 let more = record.names() > most.names();
                 more && (separator != Separator::Blanks || most.names() == 1)
             }) {

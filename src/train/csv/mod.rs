@@ -102,8 +102,8 @@ fn parse(bytes: &[u8], columns: &[&str]) -> Parsed<Dataset> {
     Ok(Dataset::new(columns)?)
 }
 
-/// The text without the mark of its encoding that some programs begin a file with,
-/// and with `\n` as the end of each line, the last one too.
+/// The text without the byte order mark that some programs begin a file with, and with `\n`
+/// as the end of each line, the last one too.
 fn text(bytes: &[u8]) -> Parsed<String> {
     let wrong = |line, found: &str| CsvErrorKind::Read {
         line,

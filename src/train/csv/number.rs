@@ -1,4 +1,4 @@
-//! The number in a field.
+//! Numbers in fields: decimal points and commas, and what is no number.
 
 use super::super::error::{is_finite_in_f32, too_large};
 use super::records::Separator;
@@ -24,7 +24,7 @@ pub(super) fn number(
     };
     let x: f64 = number.map_err(|_| "")?;
     if !is_finite_in_f32(x) {
-        // Digits that have become an infinity are too large for `f64`, too.
+        // An infinity that was written in digits is a number too large for `f64`.
         let has_digits = field.contains(|c: char| c.is_ascii_digit());
         let x = if has_digits {
             x.clamp(f64::MIN, f64::MAX)
@@ -43,7 +43,7 @@ pub(super) fn number(
     Ok(x)
 }
 
-/// Whether it can be no name.
+/// Whether a field is a number, and so no name of a column.
 pub(super) fn is_number(field: &str) -> bool {
     field.replacen(',', ".", 1).parse::<f64>().is_ok()
 }

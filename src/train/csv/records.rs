@@ -13,7 +13,7 @@ pub(super) enum Separator {
     Comma,
     Semicolon,
     Tab,
-    /// Any number of them, and tabs.
+    /// Any number of blanks and tabs.
     Blanks,
 }
 
@@ -29,7 +29,7 @@ impl Separator {
         }
     }
 
-    /// Whether it is blank space before a field.
+    /// Whether a character is blank space before a field.
     pub(super) fn pads(self, c: char) -> bool {
         c.is_whitespace() && c != '\n' && (self != Self::Tab || c != '\t')
     }
@@ -72,7 +72,7 @@ pub(super) struct Lines<'a> {
 impl<'a> Lines<'a> {
     pub(super) fn records(self, separator: Separator) -> Records<'a> {
         let text = match separator {
-            // Tabs separate as blanks do, and the parser knows one separator.
+            // The parser knows one separator, so tabs become blanks.
             Separator::Blanks => Cow::Owned(self.text.replace('\t', " ")),
             _ => Cow::Borrowed(self.text),
         };
@@ -81,7 +81,7 @@ impl<'a> Lines<'a> {
             line: self.line,
             separator,
             parser: ReaderBuilder::new().delimiter(separator.byte()).build(),
-            // No field is longer than all of them.
+            // No field is longer than the text.
             field: std::vec![0; text.len()],
             text,
         }
@@ -133,7 +133,7 @@ impl Records<'_> {
             let rest = self.text.get(self.at..).unwrap_or_default();
             let rest = rest.trim_start_matches(|c| self.separator.pads(c));
             let (found, read, written) = self.parser.read_field(rest.as_bytes(), &mut self.field);
-            // All lines have ends, and a field goes beyond one only in quotes.
+            // A field goes on beyond the end of its line only in quotes.
             let ReadFieldResult::Field { record_end } = found else {
                 return Err(wrong(line, "expected a quote to be closed, found the end"));
             };
@@ -160,8 +160,8 @@ impl Records<'_> {
     }
 }
 
-/// Whether a field in quotes ends with them. The parser takes text behind them for a
-/// part of the field: `"1"2` for `12`.
+/// Whether a field in quotes ends with a quote. The parser takes text behind it for a part
+/// of the field: `"1"2` for `12`.
 fn is_closed(raw: &str, field: &str) -> bool {
     let quotes = |text: &str| text.matches('"').count();
     // There are two around the field, and two for each in it.

@@ -21,15 +21,15 @@ pub(super) fn key_line(
     PathElement::new([(x, y), (x + 18 * PX as i32, y)], style)
 }
 
-/// The least and the greatest value; of none, infinities that are not in order.
+/// The least and the greatest value; infinity and minus infinity if there are no values.
 pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| {
         (low.min(x), high.max(x))
     })
 }
 
-/// From the least to the greatest value, and a little more. In `f64`, where
-/// differences of what `f32` holds are finite.
+/// The range from the least to the greatest value, and a little more. In `f64`, in which
+/// differences of `f32` are finite.
 pub(super) fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (low, high) = range(values);
     match high - low {
@@ -39,9 +39,8 @@ pub(super) fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
     }
 }
 
-/// A range and where it has labels: at multiples of 1, 2 or 5 times a power of ten.
-/// Their number is bounded, whatever is shown, where plotters' own are looked for
-/// until they are found.
+/// A range and where it has labels: at multiples of 1, 2 or 5 times a power of ten. Their
+/// number is bounded whatever the range; `plotters` searches for its own without a bound.
 pub(super) struct Axis {
     shown: Range<f64>,
     multiples: Range<i64>,
@@ -52,7 +51,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// At most so many labels, and one more.
+    /// An axis with at most `most` labels, and one more.
     pub(super) fn new(shown: &Range<f64>, most: u8) -> Self {
         let least = (shown.end - shown.start) / f64::from(most);
         let power = least.log10().floor();
@@ -96,7 +95,7 @@ impl Axis {
         values.collect()
     }
 
-    /// With the digits that tell labels apart.
+    /// The text of a label, with the digits that tell labels apart.
     pub(super) fn label(&self, x: f64) -> String {
         if x == 0.0 {
             String::from("0")
@@ -127,7 +126,7 @@ impl Ranged for Axis {
     }
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        // Plotters asks again for lines between the labels, which are not drawn.
+        // `plotters` asks once more, for lines between the labels; there are none.
         if hint.weight().allow_light_points() {
             Vec::new()
         } else {
@@ -150,8 +149,8 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// Where a logarithmic axis has labels: at powers of ten, at every few of them if
-/// there are many, at 2 and 5 times them if there are few.
+/// The labels of a logarithmic axis: at powers of ten, at every few of them if there are
+/// many, at 2 and 5 times them if there are few.
 pub(super) fn log_labels(shown: &Range<f64>) -> Vec<f64> {
     let [first, last] = [shown.start, shown.end].map(|x| x.log10());
     let decades = last - first;

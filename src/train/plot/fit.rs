@@ -1,4 +1,4 @@
-//! Samples with a fitted curve, and below it what is left over.
+//! Samples with a fitted curve, and below it the residuals.
 
 use std::vec::Vec;
 
@@ -34,7 +34,7 @@ impl Picture for Fit<'_> {
         let xs = padded(xs.chain(curve.clone().map(|(x, _)| *x)));
         let band = self.band.iter().flatten().map(|(_, y)| *y);
         let ys = padded(ys.chain(curve.map(|(_, y)| *y)).chain(band));
-        // As far up as down.
+        // The axis of residuals reaches as far up as down.
         let residuals = padded(all().flat_map(|p| p.column(2)).flat_map(|r| [r, -r]));
         let (upper, lower) = area.split_vertically((68).percent());
 

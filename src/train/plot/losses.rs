@@ -1,4 +1,4 @@
-//! How the losses of some runs fell, on logarithmic axes.
+//! Losses of some runs by epoch, on logarithmic axes.
 
 use core::ops::Range;
 use std::string::{String, ToString};
@@ -105,7 +105,7 @@ struct Curve {
 }
 
 impl Losses<'_> {
-    /// One of each run that has such a loss.
+    /// A curve of each run that has such a loss.
     fn curves(&self, loss: impl Fn(&Epoch) -> Option<f32>) -> Vec<Curve> {
         let most = (CURVES / self.runs.len().max(1) / 2).min(CURVE);
         let curve = |(i, (name, history)): (usize, &(&str, &History))| {

@@ -4,7 +4,7 @@
 //! brings one and looks the same on every machine. A picture is whole or is not
 //! there: it is written beside its place, and then moved.
 //!
-//! Pictures stay small, however many points there are: of many, some are drawn,
+//! Pictures stay small, however many points there are: if there are many, some are drawn,
 //! always the same ones, the extremes among them, and the picture says so.
 //!
 //! ```
@@ -36,8 +36,8 @@ use canvas::draw;
 pub use points::Points;
 use points::{CURVE, POINTS, Shown, extremes, finite_curve};
 
-/// Draws samples with a fitted curve, and below it what is left over. `curve`
-/// holds points of the curve from left to right, `labels` those of both axes.
+/// Draws samples with a fitted curve, and below it the residuals. `curve` holds points of
+/// the curve from left to right, `labels` those of both axes.
 ///
 /// If there are more than some 2500 samples, some are drawn: evenly spaced ones, and those
 /// farthest up and down at each place.

@@ -1,4 +1,4 @@
-//! Chooses the points that are drawn, of many.
+//! Chooses the points that are drawn, if there are many.
 
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -9,13 +9,13 @@ use super::axis::range;
 /// `predicted`.
 #[derive(Clone, Copy, Debug)]
 pub struct Points<'a> {
-    /// What the legend says.
+    /// The name in the legend.
     pub name: &'a str,
     /// Readings.
     pub x: &'a [f32],
-    /// What they mean.
+    /// The references that belong to the readings.
     pub y: &'a [f32],
-    /// What the model makes of them.
+    /// The predictions of the model for the readings.
     pub predicted: &'a [f32],
 }
 
@@ -28,7 +28,7 @@ pub(super) const CURVE: usize = 4000;
 pub(super) struct Shown<'a> {
     pub(super) name: &'a str,
     pub(super) of: usize,
-    /// Readings, what they mean, and what the model leaves of that.
+    /// Readings, references and residuals.
     pub(super) points: Vec<[f64; 3]>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Shown<'a> {
         })
     }
 
-    /// With how many are drawn, if these are not all.
+    /// The name in the legend, with how many samples are drawn if these are not all.
     pub(super) fn label(&self) -> String {
         match self.points.len() {
             shown if shown < self.of => std::format!("{}: {shown} of {}", self.name, self.of),
@@ -131,8 +131,8 @@ pub(super) fn finite_curve(curve: &[(f32, f32)]) -> Result<Vec<(f64, f64)>, Stri
     finite.collect()
 }
 
-/// At most so many points of a curve, or a few more: of every so many the first, the
-/// last, the lowest and the highest, in their order.
+/// At most `most` points of a curve, or a few more: the first, the last, the lowest and the
+/// highest of every few, in their order.
 pub(super) fn extremes(curve: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     if curve.len() <= most {
         return curve.to_vec();
@@ -156,7 +156,7 @@ pub(super) fn extremes(curve: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     points
 }
 
-/// How many points of a curve become four; 1 if all are drawn.
+/// The number of points of a curve that four are drawn for; 1 if all are drawn.
 pub(super) fn at_once(points: usize, most: usize) -> usize {
     if points <= most {
         1

@@ -7,8 +7,8 @@ use std::vec::Vec;
 
 /// Draws lines that turn back in pieces. Plotters fills the outline of a thick line, and
 /// where it turns by nearly 180°, the inner edges of the outline meet far away: a narrow
-/// peak would come out many times as tall as it is, and below its foot. SVG leaves outlines
-/// to what shows it.
+/// peak would come out many times as tall as it is, and below its foot. In SVG, the viewer
+/// draws outlines.
 pub(super) struct Turns<B>(pub(super) B);
 
 impl<B: DrawingBackend> DrawingBackend for Turns<B> {
@@ -117,7 +117,7 @@ mod tests {
         let peak = [(20, 80), (50, 80), (51, 20), (52, 80), (80, 80)];
         let style = BLACK.stroke_width(4);
         let found = rows(|bitmap| Turns(bitmap).draw_path(peak, &style).unwrap());
-        // From its tip to its foot, and half of the width beyond.
+        // The line reaches from its tip to its foot, and half of its width beyond.
         let (first, last) = (*found.first().unwrap(), *found.last().unwrap());
         assert!((18..=20).contains(&first), "{first}");
         assert!((80..=82).contains(&last), "{last}");

@@ -10,8 +10,8 @@ use super::symmetric::{Symmetric, dot};
 use crate::calibrate::chebyshev;
 use crate::least_squares::{FDistribution, Status, StudentT};
 
-/// A row that lies off is one that noise alone would show in one data set out of 20: of all
-/// rows together (Bonferroni's correction).
+/// A row lies off if noise alone would show such a row in at most one data set out of 20: the
+/// probability is for all rows together (Bonferroni's correction).
 const OUTLIER: f64 = 0.05;
 /// The least deviations of an outlier of a robust fit: the scale of few rows is rough.
 const LEAST_OFF: f64 = 3.5;
@@ -22,7 +22,7 @@ const SUPPORTED: f64 = 0.05;
 const BENT: f64 = 0.004;
 /// The least part of the residuals' squares that a bend must explain.
 const SHARE: f64 = 0.2;
-/// Residuals that are so small a part of the data are rounding, and say nothing.
+/// Residuals that are this part of the data or less are rounding, and say nothing.
 const TRIFLE: f64 = 1e-7;
 
 /// A row that lies off.
@@ -76,7 +76,7 @@ impl Regression {
         t.upper_quantile(tail as f32).ok().map(f64::from)
     }
 
-    /// Whether what is left over is rounding.
+    /// Whether the residuals are rounding.
     fn is_exact(&self) -> bool {
         let most = self
             .rows
@@ -210,7 +210,7 @@ impl Regression {
     pub fn curvature(&self) -> Option<Curvature> {
         let terms = self.terms.as_ref().map_or(0, |terms| terms.most());
         let inverse = self.inverse.as_ref()?;
-        // Outliers would be taken for one.
+        // Outliers would be taken for a bend.
         if self.is_exact() || self.robust.is_some() {
             return None;
         }
@@ -239,7 +239,7 @@ impl Regression {
             let size = dot(&values, &values);
             let rest = orthogonal(&values, &self.rows, inverse, &basis);
             let length = dot(&rest, &rest);
-            // Not one that the curve has already.
+            // A direction that the curve has already leaves nothing.
             if length > 1e-6 * size {
                 basis.push(rest.iter().map(|x| x / length.sqrt()).collect());
             }
@@ -261,7 +261,7 @@ impl Regression {
 /// The part of a column that neither the Jacobian's columns nor those of the basis explain.
 fn orthogonal(column: &[f64], rows: &[Row], inverse: &Symmetric, basis: &[Vec<f64>]) -> Vec<f64> {
     let mut rest = column.to_vec();
-    // Twice, for what rounding leaves of the first time.
+    // Removed twice, because rounding leaves something the first time.
     for _ in 0..2 {
         let count = rows.first().map_or(0, |row| row.derivatives.len());
         let mut right = std::vec![0.0; count];

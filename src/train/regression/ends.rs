@@ -14,7 +14,7 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// The solver's own word.
+    /// The status that the solver returned.
     pub fn status(&self) -> Status {
         self.status
     }

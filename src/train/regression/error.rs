@@ -12,9 +12,9 @@ use crate::train::digits::Shortest;
 pub enum RegressionError {
     /// Columns of different length.
     Lengths {
-        /// As many as there are `y`.
+        /// How many `y` there are.
         expected: usize,
-        /// As many as there are of something else.
+        /// The length of the column that differs.
         found: usize,
     },
     /// A number that is not finite.
@@ -31,7 +31,7 @@ pub enum RegressionError {
     },
     /// Too many parameters.
     Parameters {
-        /// How many.
+        /// How many the curve has.
         found: usize,
         /// The most there may be: [`MAX_PARAMETERS`](super::MAX_PARAMETERS), of a robust fit
         /// 16.
@@ -41,7 +41,7 @@ pub enum RegressionError {
     TooFew {
         /// How many parameters there are.
         needed: usize,
-        /// How many rows.
+        /// How many rows have a weight.
         found: usize,
     },
     /// Fewer readings that differ than parameters.
@@ -67,7 +67,7 @@ pub enum RegressionError {
         /// Why it has no scale.
         error: ScaleError,
     },
-    /// No parameters to start from can be found from the data: why.
+    /// The data give no parameters to start from, for this reason.
     Start(String),
 }
 

@@ -2,8 +2,8 @@
 //! are.
 //!
 //! [Levenberg–Marquardt](crate::least_squares) finds the parameters in `f32`, as a board
-//! would. Data, residuals and covariance are `f64` here: what is printed has the digits that
-//! the data have.
+//! would. Data, residuals and covariance are `f64` here, so that printed numbers have the
+//! digits that the data have.
 
 mod diagnostics;
 mod ends;
@@ -30,7 +30,7 @@ pub use solution::{Coefficient, Predicted, Regression};
 
 /// The most parameters that [`LeastSquares`] takes.
 pub const MAX_PARAMETERS: usize = 128;
-/// The most of a robust fit.
+/// The most parameters of a robust fit.
 const MAX_ROBUST: usize = 16;
 
 /// Data and a curve to be fitted to them by least squares.
@@ -139,7 +139,7 @@ impl<'d> LeastSquares<'d> {
         }
     }
 
-    /// Fits.
+    /// Fits the curve.
     ///
     /// # Errors
     /// Data that the curve cannot be fitted to. A fit that does not converge is none: its
@@ -194,7 +194,8 @@ impl<'d> LeastSquares<'d> {
         };
         let scales = columns.iter().enumerate();
         let scales = scales.map(|(k, column)| {
-            // A function changes no scale, and would not notice.
+            // A constant column is refused here for all: the scale of a function is fixed, and would
+            // not notice.
             let first = column.first().copied().unwrap_or(f64::NAN);
             match column.iter().all(|x| *x == first) {
                 true => Err(RegressionError::Scale {
@@ -272,7 +273,7 @@ impl<'d> LeastSquares<'d> {
         })
     }
 
-    /// How many readings must differ, if it can be said.
+    /// How many readings must differ; `None` for a network, of which it cannot be said.
     fn needed(&self, parameters: usize) -> Option<usize> {
         match self.curve {
             Curve::Mlp { .. } => None,

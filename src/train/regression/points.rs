@@ -43,7 +43,7 @@ impl Terms {
         self.degrees.get(term).map_or(0, |term| term.iter().sum())
     }
 
-    /// The largest of them.
+    /// The largest total degree.
     pub(super) fn most(&self) -> usize {
         (0..self.degrees.len())
             .map(|term| self.degree(term))

@@ -12,7 +12,7 @@ use crate::least_squares::{self, LevenbergMarquardt, Loss, Problem, RobustFit, S
 /// Scaled rows with a model.
 pub(super) struct Rows<'a> {
     pub(super) point: &'a dyn Point,
-    /// By column.
+    /// The inputs, column by column.
     pub(super) x: &'a [Vec<f64>],
     pub(super) y: &'a [f64],
     /// The factors of residuals: roots of weights, in the unit of y.
@@ -153,8 +153,8 @@ impl Rows<'_> {
         (params, solution.status(), solution.passes(), robust)
     }
 
-    /// The last steps, in `f64`: the solver's parameters are rounded to `f32`, each of them,
-    /// which moves what is computed from several of them by more than that.
+    /// The last steps, in `f64`: the solver rounds each parameter to `f32`, and a number computed
+    /// from several of them is off by more than its own rounding.
     fn refine(&self, params: &mut Vec<f64>) {
         let (mut normal, mut right, mut rows) = self.sums(params);
         for _ in 0..8 {
@@ -170,7 +170,7 @@ impl Rows<'_> {
                     .map(|(row, root)| (row.residual * root).powi(2))
                     .sum()
             };
-            // Downhill, but for rounding, and a number.
+            // A step is taken if the sum of squares is a number and falls, but for rounding.
             let leads_down = squares(&there.2) <= squares(&rows) * (1.0 + 1e-9);
             if !leads_down {
                 return;

@@ -37,16 +37,17 @@ pub struct Coefficient {
 pub struct Predicted {
     /// The curve, in the units of `y`.
     pub value: f64,
-    /// How far off the curve is.
+    /// The standard error of the curve there.
     pub standard_error: Option<f64>,
-    /// How far from the curve another reading would lie, of weight 1: the errors of both. If
-    /// standard deviations were given it is that of the curve, as nobody knows the reading's.
+    /// The standard deviation of another `y` of weight 1 from the curve: the errors of both. If
+    /// standard deviations were given it is that of the curve alone, as the error of another `y`
+    /// is not known.
     pub of_a_reading: Option<f64>,
     /// Whether every input is in the range of the data.
     pub is_inside: bool,
 }
 
-/// The result of [`LeastSquares`].
+/// The result of [`LeastSquares`](super::LeastSquares).
 #[derive(Clone, Debug)]
 pub struct Regression {
     pub(super) curve: Curve,
@@ -66,7 +67,7 @@ pub struct Regression {
     pub(super) params: Vec<f64>,
     pub(super) ends: Ends,
     pub(super) passes: u32,
-    /// Scaled.
+    /// The scaled inputs, column by column.
     pub(super) x: Vec<Vec<f64>>,
     pub(super) y: Vec<f64>,
 }
@@ -102,7 +103,7 @@ impl Regression {
         &self.scales
     }
 
-    /// The scale of what they mean.
+    /// The scale of `y`.
     pub fn output_scale(&self) -> Scale {
         self.output
     }
@@ -150,7 +151,7 @@ impl Regression {
         self.robust.map(|robust| robust.good)
     }
 
-    /// Whether standard deviations were given, rather than residuals taken for them.
+    /// Whether standard deviations were given, rather than estimated from the residuals.
     pub fn has_sigma(&self) -> bool {
         self.absolute
     }
@@ -241,8 +242,8 @@ impl Regression {
     /// terms, and the powers, the constant first.
     fn to_powers(&self, terms: &Terms, origin: &[f64]) -> (Vec<Vec<f64>>, Vec<Vec<usize>>) {
         let most = terms.most();
-        // Of each input, and each degree: the Chebyshev polynomial of the scaled input in
-        // powers of the difference from the origin.
+        // For each input and each degree, the Chebyshev polynomial of the scaled input is written
+        // in powers of the difference from the origin.
         let expanded = self.scales.iter().enumerate().map(|(k, scale)| {
             let origin = origin.get(k).copied().unwrap_or(0.0);
             let factor = f64::from(scale.factor);
@@ -274,7 +275,7 @@ impl Regression {
         (powers.iter().map(row).collect(), powers)
     }
 
-    /// Predicts what inputs mean, and how sure that is; networks without errors.
+    /// Predicts `y` for inputs, and how sure that is. Networks predict without standard errors.
     pub fn predict(&self, x: &[f64]) -> Predicted {
         let scaled = x
             .iter()

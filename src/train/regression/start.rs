@@ -11,7 +11,7 @@ use std::vec::Vec;
 use super::symmetric::{dot, regression};
 use crate::train::digits::Shortest;
 
-/// A row: reading, what it means, weight.
+/// A row: reading, reference, weight.
 pub(super) type Sample = (f64, f64, f64);
 
 /// Parameters to start from for the formula of this name; `None` for one that is not known
@@ -57,7 +57,7 @@ fn steinhart_hart(samples: &[Sample]) -> Result<Vec<f64>, String> {
         .iter()
         .map(|(r, celsius, weight)| {
             let (ln, kelvin) = (r.ln(), celsius + 273.15);
-            // A change of T changes 1 / T by 1 / T² of it.
+            // A change of T is one of 1 / T times T², whose square multiplies the weight.
             let weight = weight * kelvin.powi(4);
             (Vec::from([1.0, ln, ln * ln * ln]), 1.0 / kelvin, weight)
         })
@@ -77,7 +77,7 @@ fn power(samples: &[Sample]) -> Result<Vec<f64>, String> {
     let rows: Vec<_> = samples
         .iter()
         .filter(|(_, y, _)| sign * *y > 0.0)
-        // A change of y changes ln y by 1 / y of it.
+        // A change of y is one of ln y times y, whose square multiplies the weight.
         .map(|(x, y, weight)| (Vec::from([1.0, x.ln()]), (sign * y).ln(), weight * y * y))
         .collect();
     match regression(&rows).as_deref() {
@@ -124,7 +124,7 @@ fn levels<const N: usize>(
     left.is_finite().then_some((levels, left))
 }
 
-/// The least of what is tried.
+/// The levels that leave the least, of all that are tried.
 fn least(tried: impl Iterator<Item = Option<(Vec<f64>, f64)>>) -> Option<Vec<f64>> {
     let best = tried.flatten().min_by(|(_, a), (_, b)| a.total_cmp(b));
     best.map(|(params, _)| params)
@@ -133,7 +133,7 @@ fn least(tried: impl Iterator<Item = Option<(Vec<f64>, f64)>>) -> Option<Vec<f64
 fn exponential(samples: &[Sample]) -> Result<Vec<f64>, String> {
     let [low, high] = range(samples);
     let tried = rates(high - low).map(|b| {
-        // The end where the exponential is largest, so that it is at most 1.
+        // Measured from the end where the exponential is largest, so that it is at most 1.
         let end = if b > 0.0 { high } else { low };
         let (levels, left) = levels(samples, |x| [(b * (x - end)).exp(), 1.0])?;
         let [a, c] = levels[..] else { return None };
@@ -175,7 +175,7 @@ mod tests {
         start(name, &samples).unwrap().unwrap()
     }
 
-    /// Within the steps of the table, of data that are exact.
+    /// Starts are within the steps of the table, for data that are exact.
     #[test]
     fn starts_are_near_the_parameters_of_exact_data() {
         let near = |found: &[f64], expected: &[f64], by: f64| {
@@ -191,7 +191,7 @@ mod tests {
                 0.6,
             );
         }
-        // Of the last curve the data show no more than a fiftieth of the height.
+        // The data show no more than a fiftieth of the last curve's height.
         for ([a, b, c], by) in [
             ([5.0, 0.9, 6.0], 0.3),
             ([-2.0, -1.5, 4.0], 0.3),

@@ -1,4 +1,4 @@
-//! Small symmetric systems in `f64`: what normal equations come down to.
+//! Small symmetric systems in `f64`, such as normal equations.
 
 use std::vec::Vec;
 
@@ -14,7 +14,7 @@ pub(super) struct Symmetric {
 const SINGULAR: f64 = 1e-14;
 
 impl Symmetric {
-    /// Zeros.
+    /// A matrix of zeros.
     pub(super) fn new(size: usize) -> Self {
         Symmetric {
             size,
@@ -56,7 +56,7 @@ impl Symmetric {
         rows.map(|row| dot(row, v)).collect()
     }
 
-    /// Rows and columns of these numbers.
+    /// The matrix of the rows and columns with these numbers.
     pub(super) fn part(&self, of: &[usize]) -> Self {
         let values = of.iter().flat_map(|j| of.iter().map(|k| self.at(*j, *k)));
         Symmetric {
@@ -75,7 +75,7 @@ impl Symmetric {
         }
     }
 
-    /// All of it times a number.
+    /// The matrix times a number.
     pub(super) fn scaled(mut self, factor: f64) -> Self {
         self.values.iter_mut().for_each(|x| *x *= factor);
         self

@@ -516,7 +516,7 @@ pub fn test(file: File) -> Report {
 /// Steps by given gradients.
 type Given<'a> = Box<dyn FnMut(&mut [f32], &[Option<f32>]) -> Result<(), OptimizerError> + 'a>;
 
-/// What a sequence is stepped by, if it exists here.
+/// The optimizer of a sequence, if it exists here.
 fn stepper<'a>(sequence: &'a Sequence, given: &GivenGradients) -> Option<Given<'a>> {
     let (name, n) = (&sequence.optimizer, given.p0.len());
     let is_sparse = given.grads.iter().flatten().any(Option::is_none);

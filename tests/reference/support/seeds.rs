@@ -44,7 +44,7 @@ struct Run {
     book: Map<String, Value>,
 }
 
-/// What was written down before the step of some epochs.
+/// Numbers before the step of some epochs.
 #[derive(Deserialize)]
 struct Log {
     epochs: Vec<usize>,
@@ -65,7 +65,7 @@ struct ClosedForm {
     hessian_eigs: Vec<f64>,
 }
 
-/// A table of what holds after some steps, loss excepted: that is before.
+/// A table of numbers after some steps; the loss is that before them.
 #[derive(Deserialize)]
 struct Table {
     cols: Vec<String>,
@@ -155,7 +155,7 @@ pub fn test(file: File) -> Report {
     report
 }
 
-/// What happened before the step of each epoch, and after the last.
+/// Numbers before the step of each epoch, and after the last.
 struct History {
     loss: Vec<f32>,
     val_loss: Vec<f32>,
@@ -325,7 +325,7 @@ fn thermometer(name: &str, run: &Run, data: &Data, report: &mut Report) -> Resul
     Ok(history)
 }
 
-/// What the book claims, by what it calls it.
+/// A number that the book prints, by its name there.
 fn book(name: &str, run: &Run, history: &History, report: &mut Report) {
     let last = &history.params[run.epochs_run];
     for (key, claimed) in &run.book {

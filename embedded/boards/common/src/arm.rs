@@ -32,7 +32,7 @@ impl Ticks {
         Ticks(syst)
     }
 
-    /// How many so far, and what they are.
+    /// The ticks so far, and their unit.
     pub fn now(&self) -> (u64, &'static str) {
         loop {
             let rounds = ROUNDS.load(Ordering::Relaxed);

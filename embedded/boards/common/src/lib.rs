@@ -1,4 +1,4 @@
-//! What the calibrator's firmware shares on all boards.
+//! Shared by the calibrator's firmware on all boards.
 
 #![no_std]
 
@@ -28,12 +28,12 @@ fn reset() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
 }
 
-/// No reset is common to all of them: jump to where they start.
+/// RISC-V boards have no reset in common: jumps to where programs start.
 #[cfg(target_arch = "riscv32")]
 fn reset() -> ! {
     unsafe extern "C" {
         fn _start() -> !;
     }
-    // SAFETY: what runs after power-on, which expects nothing of memory.
+    // SAFETY: the same code runs after power-on, and expects nothing of memory.
     unsafe { _start() }
 }

@@ -11,7 +11,7 @@ impl Ticks {
         Ticks
     }
 
-    /// How many so far, and what they are.
+    /// The ticks so far, and their unit.
     pub fn now(&self) -> (u64, &'static str) {
         (minstret::read64(), "instructions")
     }

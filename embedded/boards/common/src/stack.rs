@@ -1,5 +1,5 @@
-//! How deep the stack has been: it is painted at the start, and what is no
-//! longer paint was used.
+//! Measures how deep the stack has been: it is painted at the start, and words that are
+//! no longer paint were used.
 
 use core::ptr;
 
@@ -14,10 +14,10 @@ unsafe extern "C" {
     static mut _stack_start: u32;
 }
 
-/// Not painted: what the painter itself may be using.
+/// Bytes that are not painted, because the painter itself may use them.
 const MARGIN: usize = 256;
 
-/// Paints what is free. To be called first thing.
+/// Paints the free memory. To be called first.
 #[inline(never)]
 pub fn paint() {
     let on_the_stack = core::hint::black_box(0_u32);
@@ -36,7 +36,7 @@ pub fn used() -> usize {
     let statics = (&raw const __sheap).addr() - (&raw const __sdata).addr();
     let top = (&raw const _stack_start).addr();
     let mut word = &raw const __sheap;
-    // SAFETY: within RAM; whoever uses it, any bits are a number.
+    // SAFETY: within RAM, where any bits are a number.
     while word.addr() < top && unsafe { word.read_volatile() } == PAINT {
         word = word.wrapping_add(1);
     }

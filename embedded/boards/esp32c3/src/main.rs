@@ -62,7 +62,7 @@ impl Board for Esp32c3 {
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        // Nobody listens: nothing to be done about it.
+        // An error means that no computer listens, and is ignored.
         let _ = self.serial.write(bytes);
     }
 

@@ -1,5 +1,5 @@
-//! The calibrator on QEMU's mps2-an386, a Cortex-M4F with RAM only: what takes
-//! the place of flash lasts as long as the emulator, or whoever saves it.
+//! The calibrator on QEMU's mps2-an386, a Cortex-M4F with RAM only. A part of the RAM stands
+//! for flash: it lasts as long as the emulator, unless that saves it.
 
 #![no_std]
 #![no_main]
@@ -117,7 +117,7 @@ impl Pages {
     const START: usize = 0x0040_0000 - Self::SIZE;
     const SIZE: usize = 3 * Self::ERASE_SIZE;
 
-    /// A byte of it.
+    /// A byte of the pages.
     fn at(&self, offset: u32) -> *mut u8 {
         mapped::at(Self::START + offset as usize)
     }

@@ -1,5 +1,4 @@
-//! What the calibrator's boards with a Nordic chip share. Which chip is a
-//! feature.
+//! Shared by the calibrator's boards with a Nordic chip. A feature says which chip.
 
 #![no_std]
 
@@ -46,7 +45,7 @@ impl Serial {
         let byte = uart.rxd.read().rxd().bits();
         let errors = uart.errorsrc.read().bits();
         if errors != 0 {
-            // SAFETY: ones clear what they stand for.
+            // SAFETY: writing ones clears the errors that they stand for.
             uart.errorsrc.write(|w| unsafe { w.bits(errors) });
             return Some(Err(Damaged));
         }

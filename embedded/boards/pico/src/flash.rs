@@ -10,8 +10,8 @@ use rp2040_flash::flash::{flash_range_erase, flash_range_program};
 
 pub(crate) struct Flash;
 
-/// What the chip writes at a time. A part of it is written by leaving the
-/// others at ones, which changes nothing.
+/// Bytes that the chip writes at a time. A part of a page is written with ones for the
+/// rest, which change nothing.
 const PAGE: usize = 256;
 
 impl Flash {

@@ -14,7 +14,7 @@ const PROGRAM: u32 = 0x0040_0040;
 const ERASE: u32 = 0x0020_0020;
 const CONFIRM: u32 = 0x00d0_00d0;
 const CLEAR_STATUS: u32 = 0x0050_0050;
-/// What both say when they are done, and when something went wrong.
+/// The status of both chips when they are done, and when something went wrong.
 const DONE: u32 = 0x0080_0080;
 const FAILED: u32 = 0x007e_007e;
 

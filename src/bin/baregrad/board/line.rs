@@ -5,10 +5,10 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Bytes of a record in a line, which a board takes 64 characters of.
+/// Bytes of a record in a line: a board takes lines of up to 64 characters.
 const BYTES_A_LINE: usize = 24;
 
-/// A serial line, or what an emulator has in its place.
+/// A serial line, or the socket of an emulator.
 trait Line: Read + Write {}
 impl<T: Read + Write> Line for T {}
 
@@ -17,7 +17,7 @@ pub(super) struct Board(BufReader<Box<dyn Line>>);
 
 impl Board {
     pub(super) fn open(port: &str) -> Result<Self, Box<dyn Error>> {
-        // A long fit on a small board takes its time.
+        // Waits long, because a fit of many epochs takes a small board minutes.
         let patience = Duration::from_secs(300);
         let line: Box<dyn Line> = match port.split_once(':') {
             #[cfg(unix)]
@@ -34,14 +34,14 @@ impl Board {
             _ => Box::new(serialport::new(port, 115_200).timeout(patience).open()?),
         };
         let mut board = Board(BufReader::new(line));
-        // The board may be saying something, or have half heard a line: wait until it answers.
-        // These change nothing there.
+        // The board may be in the middle of an answer, or of a line: asks until it answers. These
+        // lines change nothing there.
         let expected = |what: &str| Err(format!("expected {what}"));
         writeln!(board.0.get_mut(), "\nhelp me")?;
         while board.answer()? != expected("help") {
             writeln!(board.0.get_mut(), "help me")?;
         }
-        // It may have been asked more than once.
+        // The board may have been asked several times, and answers each.
         writeln!(board.0.get_mut(), "list all")?;
         while board.answer()? != expected("list") {}
         Ok(board)

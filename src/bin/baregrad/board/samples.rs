@@ -1,11 +1,11 @@
-//! A file of readings and their references, in whatever stands between the columns.
+//! Reads a file of readings and their references, with any of some separators.
 
 use baregrad::calibrate::{DecimalError, TwoFloat};
 
-/// A reading next to what it should have been.
+/// A reading next to its reference.
 pub(super) type Sample = [TwoFloat; 2];
 
-/// The samples of a file, or what is wrong with it, to be written behind its name.
+/// The samples of a file, or its fault, in words to follow its name.
 pub(super) fn samples(text: &str) -> Result<Vec<Sample>, String> {
     let text = text.trim_start_matches('\u{feff}');
     let mut heading = None;
@@ -16,7 +16,7 @@ pub(super) fn samples(text: &str) -> Result<Vec<Sample>, String> {
             continue;
         }
         let columns = columns(line);
-        // At most one, of words only: a number that is misspelled is no heading.
+        // At most one line is a heading, of words only: a misspelled number is none.
         let is_heading = samples.is_empty()
             && heading.is_none()
             && columns.iter().all(|word| word.parse::<f32>().is_err())
@@ -70,7 +70,7 @@ fn columns(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 
-/// Whether it may name a column: nothing that is meant as a number.
+/// Whether a word may name a column: it is not meant as a number.
 fn is_name(word: &str) -> bool {
     let word = word.trim_start_matches(['+', '-', '"', '\'']);
     word.starts_with(char::is_alphabetic) && !["nan", "inf"].contains(&&*word.to_lowercase())
