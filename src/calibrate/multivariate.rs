@@ -468,7 +468,8 @@ mod tests {
             origin: ORIGIN,
         };
         let bytes = line.write(&mut bytes).unwrap();
-        let found = Multivariate::read(bytes, &mut [Input::NONE; 2], &mut [0.0; 3]);
+        let (mut inputs, mut params) = ([Input::NONE; 2], [0.0; 3]);
+        let found = Multivariate::read(bytes, &mut inputs, &mut params);
         let expected = "a calibration of several readings";
         assert_eq!(found, Err(RecordError::Content { expected }));
     }
