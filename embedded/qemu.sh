@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What can be said of firmware without a board at hand: that nothing in the crate
-# can panic, what training costs, that emulated boards compute the bits that the host
+# What can be said of firmware without a board at hand: that the library builds for bare
+# metal, that nothing in it can panic, what training costs, that emulated boards compute the bits that the host
 # does, that the calibrator works on them, and that printed C has the same bits. One that
 # fails does not keep the others from being tried; all that failed are told at the end.
 #
@@ -71,8 +71,18 @@ elf() {
 emulate() {
     local qemu=(qemu-system-arm)
     [[ $1 != virt ]] || qemu=(qemu-system-riscv32 -bios none)
-    timeout 600 "${qemu[@]}" -M "$1" -nographic -semihosting-config enable=on,target=native \
+    timeout 1200 "${qemu[@]}" -M "$1" -nographic -semihosting-config enable=on,target=native \
         -kernel "$2" </dev/null
+}
+
+# The library without `std`, for cores with and without an FPU and another family.
+library() {
+    local target
+    for target in thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf; do
+        # The profile of the firmware, so that `core` is built once for both.
+        (cd .. && CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
+            cross "$target" build --locked --quiet --release --no-default-features)
+    done
 }
 
 # The whole API, linked without a panic handler.
@@ -139,14 +149,48 @@ self_test() {
     fi
 }
 
-same_bits() {
-    local board target core machine layout choice verdict same=0
-    for board in "${boards[@]}"; do
-        read -r target core machine layout choice <<<"$board"
-        if verdict=$(self_test "$target" "$machine" "$layout" "$choice"); then
-            same=$((same + 1))
-        fi
+# same_bits_of LANE LINE…: those boards, one after the other, each verdict as it is known; fails
+# with the number of boards that failed. Lanes build at the same time, so that each has a
+# folder of its own.
+same_bits_of() {
+    local lane=$1 line target core machine layout choice verdict wrong=0
+    shift
+    ((lane == 0)) || export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/lane-$lane
+    for line; do
+        read -r target core machine layout choice <<<"$line"
+        verdict=$(self_test "$target" "$machine" "$layout" "$choice") || wrong=$((wrong + 1))
         printf '%-30s  %-10s  %-16s  %s\n' "$target" "$core" "$machine" "$verdict"
+    done
+    return "$wrong"
+}
+
+# Every board, in as many lanes as there are processors: the linker and an emulator use one.
+# All lines of a target are in one lane, where `core` is built for it once; the next target goes
+# to the lane that has the fewest lines.
+same_bits() {
+    local line target lane least running=() same=${#boards[@]} lanes
+    local -A lane_of
+    local -a length lines
+    lanes=$(nproc)
+    for target in $(printf '%s\n' "${boards[@]}" | awk '{ n[$1]++ } END { for (t in n) print n[t], t }' |
+        sort -k1,1nr -k2 | awk '{ print $2 }'); do
+        least=0
+        for ((lane = 0; lane < lanes; lane++)); do
+            ((${length[lane]:=0} >= ${length[least]})) || least=$lane
+        done
+        lane_of[$target]=$least
+        length[least]=$((length[least] + $(printf '%s\n' "${boards[@]}" | grep -c "^$target ")))
+    done
+    for ((lane = 0; lane < lanes; lane++)); do
+        lines=()
+        for line in "${boards[@]}"; do
+            ((${lane_of[${line%% *}]} != lane)) || lines+=("$line")
+        done
+        same_bits_of "$lane" "${lines[@]}" &
+        running+=($!)
+    done
+    for lane in "${running[@]}"; do
+        wait "$lane" || same=$((same - $?))
     done
     echo "same bits: $same of ${#boards[@]} firmwares"
     ((same == ${#boards[@]}))
@@ -174,6 +218,7 @@ step() {
     wait $! || failed+=("$*")
 }
 
+step library
 step no_panic
 step bash ./budget.sh
 step probe

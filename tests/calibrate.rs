@@ -9,10 +9,10 @@ use baregrad::calibrate::{
 };
 use baregrad::function::{Function, models::Line};
 use baregrad::optim::schedule::{Scheduler, StepLr};
-use baregrad::optim::{Adam, Optimizer, Sgd};
+use baregrad::optim::{Adam, Lbfgs, Optimizer, Sgd};
 use baregrad::record::{Record, Writer};
 use baregrad::train;
-use baregrad::{Arena, Tape};
+use baregrad::{Arena, HeapArena, Tape};
 
 const T_U: [&str; 11] = [
     "35.7", "55.9", "58.2", "81.9", "56.3", "48.9", "33.9", "21.8", "48.4", "60.4", "68.4",
@@ -517,4 +517,166 @@ fn train_runs_the_same_loop() {
     let (epoch, _) = fit.best().unwrap();
     assert_eq!(fitted.history().restored_epoch(), Some(epoch + 1));
     assert_eq!(fitted.params(), best);
+}
+
+/// Losses of samples to validate with that go through a tape in several parts: the same bits in
+/// `train` and here, those of one evaluation where there is one part, and everywhere within
+/// rounding what a loop in `f64` makes of the same model.
+#[test]
+fn validation_in_micro_batches_is_the_mean_of_all_rows() {
+    let epochs = 25;
+    let all: Vec<f32> = (0..40).map(|i| (0.7 * i as f32).sin()).collect();
+    let targets: Vec<f32> = all
+        .iter()
+        .map(|x| x * x - 0.3 * x + 0.01 / (x + 1.5))
+        .collect();
+    let mut compared = 0;
+    for name in ["linear", "poly:5", "mlp:4"] {
+        let curve: Curve = name.parse().unwrap();
+        let count = curve.param_count();
+        let mut start = vec![0.0; count];
+        curve.start(&mut start);
+        for (training, validation, rows) in [
+            (7, 5, 3),
+            (24, 16, 8),
+            (24, 6, 5),
+            (20, 12, 11),
+            (20, 20, 7),
+            (31, 9, 16),
+            (23, 17, 1),
+            (30, 10, 10),
+            (10, 30, 4),
+        ] {
+            let (x, y) = (
+                &all[..training + validation],
+                &targets[..training + validation],
+            );
+            let [learned, kept_back] = Samples { x, y }.split_at(training);
+            let there = [learned, kept_back].map(|part| {
+                let columns = [("x", part.x.to_vec()), ("y", part.y.to_vec())];
+                let data = train::Dataset::new(columns).unwrap();
+                data.samples(&["x"], &["y"]).unwrap()
+            });
+            let fitted = train::Fit::new(&curve, &there[0])
+                .validation(&there[1])
+                .micro_batch(rows)
+                .epochs(epochs)
+                .run(&mut Sgd::new(0.1))
+                .unwrap();
+
+            let mut arena = HeapArena::new(4096, 64);
+            let tape = arena.tape();
+            let mut fit = Fit::new(&tape, learned, rows, &mut [], |x| curve.record(x, &start))
+                .unwrap()
+                .validation(kept_back)
+                .epochs(epochs);
+            let mut sgd = Sgd::new(0.1);
+            for epoch in fitted.history().epochs() {
+                let before = tape.params().unwrap().to_vec();
+                assert_eq!(fit.poll(&mut sgd).unwrap(), Poll::Running);
+                let losses = fit.losses();
+                let found = losses.validation.unwrap();
+                assert_eq!(
+                    losses.training.to_bits(),
+                    epoch.training_loss.to_bits(),
+                    "{name}"
+                );
+                assert_eq!(Some(found), epoch.validation_loss, "{name}");
+
+                // In one part on a tape of its own.
+                let mut arena = HeapArena::new(4096, 64);
+                let whole = arena.tape();
+                let input = whole.input(kept_back.x, [validation, 1]);
+                let output = whole.input(kept_back.y, [validation, 1]);
+                let at_once = curve.record(input, &before).mse(output).item().unwrap();
+                if validation <= rows {
+                    assert_eq!(found.to_bits(), at_once.to_bits(), "{name}");
+                }
+                let exact = mean_square(&curve, &before, kept_back);
+                for loss in [found, at_once] {
+                    // Errors of 24 bits in the predictions, of the size of 1.
+                    let off = (f64::from(loss) - exact).abs();
+                    assert!(
+                        off < 1e-6 * (exact + exact.sqrt()),
+                        "{name}: {loss} {exact}"
+                    );
+                }
+                compared += 1;
+            }
+            assert_eq!(*tape.params().unwrap(), *fitted.params(), "{name}");
+        }
+    }
+    assert_eq!(compared, 27 * epochs);
+}
+
+/// The mean squared error of a curve by its definition, in `f64`.
+fn mean_square(curve: &Curve, params: &[f32], samples: Samples<'_>) -> f64 {
+    let params: Vec<f64> = params.iter().map(|p| f64::from(*p)).collect();
+    let value = |x: f64| -> f64 {
+        match curve {
+            Curve::Mlp { .. } => {
+                let units = params.len() / 3;
+                let unit = |k: usize| {
+                    let z = params[k] * x + params[units + k];
+                    params[2 * units + k] * (z / (1.0 + z.abs()))
+                };
+                (0..units).map(unit).sum::<f64>() + params[3 * units]
+            }
+            // cos(k arccos x) is the Chebyshev polynomial of degree k.
+            _ => {
+                let (constant, weights) = params.split_last().unwrap();
+                let degree = (1..).zip(weights);
+                let terms = degree.map(|(k, w)| w * (f64::from(k) * x.acos()).cos());
+                terms.sum::<f64>() + constant
+            }
+        }
+    };
+    let squares = samples.x.iter().zip(samples.y);
+    let squares = squares.map(|(x, y)| (value(f64::from(*x)) - f64::from(*y)).powi(2));
+    squares.sum::<f64>() / samples.len() as f64
+}
+
+/// A search in `train` is told what it is told here: the same bits, and the same end.
+#[test]
+fn train_searches_by_the_same_calls() {
+    let x: Vec<f32> = (0..20).map(|i| i as f32 / 9.5 - 1.0).collect();
+    let y: Vec<f32> = x.iter().map(|x| (3.0 * x).sin()).collect();
+    let data = train::Dataset::new([("x", x.clone()), ("y", y.clone())]).unwrap();
+    let samples = data.samples(&["x"], &["y"]).unwrap();
+    for name in ["linear", "poly:5", "mlp:3"] {
+        let curve: Curve = name.parse().unwrap();
+        let count = curve.param_count();
+        let search = || Lbfgs::<10, 6>::new(1.0).strong_wolfe();
+        let fitted = train::Fit::new(&curve, &samples)
+            .micro_batch(8)
+            .epochs(400)
+            .run_search(&mut search())
+            .unwrap();
+        let mut start = vec![0.0; count];
+        curve.start(&mut start);
+        let mut best = start.clone();
+        let mut arena = HeapArena::new(4096, 64);
+        let tape = arena.tape();
+        let data = Samples { x: &x, y: &y };
+        let mut fit = Fit::new(&tape, data, 8, &mut best, |x| curve.record(x, &start))
+            .unwrap()
+            .epochs(400);
+        let mut there = search();
+        for epoch in fitted.history().epochs() {
+            assert_eq!(fit.poll_search(&mut there).unwrap(), Poll::Running);
+            assert_eq!(
+                fit.losses().training.to_bits(),
+                epoch.training_loss.to_bits(),
+                "{name}"
+            );
+        }
+        // The last evaluation measures.
+        let last = fit.poll_search(&mut there).unwrap();
+        assert!(matches!(last, Poll::Stopped(_)), "{name}");
+        if name != "mlp:3" {
+            assert_eq!(fitted.history().stopped(), train::Stopped::Found, "{name}");
+            assert_eq!(last, Poll::Stopped(Reason::Converged), "{name}");
+        }
+        assert_eq!(fitted.params(), best, "{name}");
+    }
 }

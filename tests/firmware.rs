@@ -1,197 +1,460 @@
-//! The code that a calibration writes for firmware, compiled as firmware compiles
-//! it, next to what the tape computes: the same bits.
+//! The code that calibrations write for firmware, in Rust and in C99, compiled as firmware
+//! compiles it, next to what the tape computes: the same bits.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use baregrad::calibrate::{FORMULAS, Input, Multivariate, TwoFloat};
 use baregrad::optim::Adam;
-use baregrad::train::{Calibration, Curve, Dataset, Fit, Model, Scaler, Scaling};
+use baregrad::train::{Calibration, Curve, Dataset, Fit, LeastSquares, Scaler, Scaling};
 
 /// A name that a file may have, and that must not end up as code.
-const READING: &str = "reading\nlet";
+const READING: &str = "reading\nlet */ /* \\";
 
-/// A calibration of readings that bend.
+/// Fitted to something that bends.
 fn calibration(curve: &str) -> Calibration {
     let curve: Curve = curve.parse().unwrap();
-    let x: Vec<f32> = (0..40).map(|i| 100.0 + 5.0 * i as f32).collect();
-    let y: Vec<f32> = x.iter().map(|x| 0.001 * x * x - 0.1 * x + 3.0).collect();
-    let data = Dataset::new([(READING, x), ("meaning", y)]).unwrap();
-    let columns = [(READING, curve.scaling()), ("meaning", Scaling::Standard)];
-    let scaler = Scaler::fit(&data, &columns).unwrap();
-    let samples = scaler
-        .apply(&data)
-        .unwrap()
-        .samples(&[READING], &["meaning"])
-        .unwrap();
-    let count = curve
-        .params()
-        .iter()
-        .map(|param| param.values().len())
-        .sum();
+    let x: Vec<f64> = (0..40).map(|i| 100.0 + 5.0 * f64::from(i)).collect();
+    let y: Vec<f64> = x.iter().map(|x| 0.001 * x * x - 0.1 * x + 3.0).collect();
+    descended(curve, 20, [READING, "meaning"], x, y)
+}
+
+fn descended(curve: Curve, epochs: u32, names: [&str; 2], x: Vec<f64>, y: Vec<f64>) -> Calibration {
+    let range = [x[0], x[x.len() - 1]];
+    let data = Dataset::new(names.into_iter().zip([x, y])).unwrap();
+    let [x, y] = names;
+    let scaler = Scaler::fit(&data, &[(x, curve.scaling()), (y, Scaling::Standard)]).unwrap();
+    let samples = scaler.apply(&data).unwrap().samples(&[x], &[y]).unwrap();
+    let count = curve.param_count();
     let fitted = Fit::new(&curve, &samples)
-        .epochs(20)
+        .epochs(epochs)
         .run(&mut Adam::on_heap(1e-2, count))
         .unwrap();
-    let names = [READING, "meaning"];
     let scales = names.map(|name| scaler.scale(name).unwrap());
-    Calibration::new(&curve, &fitted, names, scales, [100.0, 295.0])
+    Calibration::new(&curve, &fitted, names, scales, range)
 }
 
-/// Readings in and out of the range, and numbers that are hard to agree on.
-fn readings() -> Vec<f32> {
-    let hard = [
-        0.0,
-        -0.0,
-        1e-40,
-        1e30,
-        -3e38,
-        f32::MAX,
-        f32::INFINITY,
-        f32::NEG_INFINITY,
-    ];
-    let usual = (0..200).map(|i| 90.0 + 1.1 * i as f32);
-    usual.chain(hard).collect()
+/// Seconds since 1970 next to Pascal: an exact line, which f32 has steps in.
+fn coarse() -> [Vec<f64>; 2] {
+    let x = (0..40).map(|i| 1764410400.0 + 5.0 * f64::from(i));
+    let y = (0..40).map(|i| 101325.0 + 0.01 * f64::from(i));
+    [x.collect(), y.collect()]
 }
 
-fn rustc(arguments: &[&str], directory: &Path) {
-    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
-    let output = Command::new(rustc)
-        .args(["--edition", "2024", "-D", "warnings"])
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+/// Numbers that are hard to agree on.
+const HARD: [f32; 8] = [
+    0.0,
+    -0.0,
+    1e-40,
+    1e30,
+    -3e38,
+    f32::MAX,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+];
+
+/// Readings around a range, hard ones, and of every four one of any bits.
+fn readings([low, high]: [f32; 2], count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed;
+    let mut word = move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    };
+    let drawn = (0..count).map(|i| match i % 4 {
+        3 => f32::from_bits(word()),
+        _ => low + (high - low) * (1.2 * (word() >> 8) as f32 / 16_777_216.0 - 0.1),
+    });
+    HARD.into_iter().chain(drawn).collect()
 }
 
-/// The bits that the compiled code computes from the readings.
-fn compiled(name: &str, code: &str, readings: &[f32]) -> Vec<u32> {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&directory).unwrap();
-    let file = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
-    file("calibration.rs", code);
-    file("firmware.rs", "#![no_std]\ninclude!(\"calibration.rs\");\n");
-    let bits: Vec<u32> = readings.iter().map(|x| x.to_bits()).collect();
-    file(
-        "main.rs",
-        &format!(
-            "fn main() {{\n    for bits in {bits:?}_u32 {{\n        \
-             println!(\"{{}}\", firmware::calibrated(f32::from_bits(bits)).to_bits());\n    }}\n}}\n"
-        )
-        .replace("]_u32", "_u32]"),
-    );
-    output(&directory)
+/// A file for firmware, with what its function must make of readings.
+struct Case {
+    name: String,
+    rust: String,
+    c: String,
+    header: String,
+    /// How many readings the function takes at a time.
+    inputs: usize,
+    readings: Vec<f32>,
+    expected: Vec<f32>,
+    /// The same of `calibrated_f64`, if there is one.
+    pairs: [Vec<f64>; 2],
 }
 
-/// The lines that `main.rs` prints.
-fn output<T: std::str::FromStr<Err: std::fmt::Debug>>(directory: &Path) -> Vec<T> {
-    let directory = directory.to_path_buf();
-    rustc(&["--crate-type", "rlib", "firmware.rs"], &directory);
-    rustc(
-        &[
-            "-O",
-            "-L",
-            ".",
-            "--extern",
-            "firmware=libfirmware.rlib",
-            "main.rs",
-        ],
-        &directory,
-    );
-    let output = Command::new(directory.join("main")).output().unwrap();
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| line.parse().unwrap()).collect()
+impl Case {
+    fn of_one(name: &str, calibration: &Calibration, range: [f32; 2]) -> Self {
+        let readings = readings(range, 4000, 7 + name.len() as u32);
+        let on_tape = calibration.predict(&readings).unwrap();
+        let finite = on_tape.iter().filter(|y| y.is_finite()).count();
+        assert!(finite > 2500, "{name}: {finite} finite");
+        Case {
+            name: name.to_string(),
+            rust: calibration.to_rust(),
+            c: calibration.to_c(),
+            header: calibration.to_c_header("case.h"),
+            inputs: 1,
+            expected: on_tape,
+            readings,
+            pairs: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// Readings that f32 does not hold.
+    fn of_pairs(name: &str) -> Self {
+        let [x, y] = coarse();
+        let curve: Curve = name.parse().unwrap();
+        let calibration = descended(curve, 3000, ["s", "Pa"], x.clone(), y.clone());
+        let mut case = Self::of_one(name, &calibration, [1.7644104e9, 1.7644106e9]);
+        // Nearer than f32 could say, whose spacing there is 1 / 128: what the
+        // network, which is no line, has not learned is a third of that.
+        let predicted = calibration.predict_f64(&x).unwrap();
+        for (y, predicted) in y.iter().zip(&predicted) {
+            let off = (y - predicted).abs();
+            assert!(off < 0.5 / 128.0, "{name}: {off}");
+        }
+        let hard = HARD.map(f64::from);
+        let others = [f64::MAX, -1e300, 1e-300, f64::NAN, 1764410400.123];
+        let x: Vec<f64> = x.into_iter().chain(hard).chain(others).collect();
+        let expected = calibration.predict_f64(&x).unwrap();
+        case.name = format!("{name} in pairs");
+        case.pairs = [x, expected];
+        case
+    }
+
+    /// A function, by least squares.
+    fn of_function(name: &str) -> Self {
+        let curve: Curve = name.parse().unwrap();
+        let (x, f): (Vec<f64>, fn(f64) -> f64) = match name {
+            "steinhart-hart" => ((1..30).map(|i| 1e3 * f64::from(i)).collect(), |r| {
+                1.0 / (1.1e-3 + 2.3e-4 * r.ln() + 9e-8 * r.ln().powi(3)) - 273.15
+            }),
+            "exp" => ((0..30).map(f64::from).collect(), |x| {
+                5.0 * (-0.2 * x).exp() + 1.0
+            }),
+            "power" => ((1..30).map(f64::from).collect(), |x| 3.0 * x.powf(0.6)),
+            "logistic" => ((0..30).map(f64::from).collect(), |x| {
+                9.0 / (1.0 + (-0.4 * (x - 12.0)).exp())
+            }),
+            name => panic!("{name} has no data here"),
+        };
+        let y: Vec<f64> = x.iter().map(|x| (100.0 * f(*x)).round() / 100.0).collect();
+        let fitted = LeastSquares::new(&curve, &[&x], &y).run().unwrap();
+        let calibration = Calibration::of_regression(&fitted, ["R", "°C"]).unwrap();
+        Self::of_one(name, &calibration, [x[0] as f32, x[x.len() - 1] as f32])
+    }
+
+    /// Several inputs, by least squares: expected is what the record predicts without a tape.
+    fn of_several(curve: &str, names: &[&str]) -> Self {
+        let model: Curve = curve.parse().unwrap();
+        let count = names.len();
+        let rows = 80;
+        let column = |k: usize| -> Vec<f64> {
+            let step = 1.0 + 3.0 * k as f64;
+            (0..rows)
+                .map(|i| 10.0 * step + ((7 + 4 * k) * i % 37) as f64 * step)
+                .collect()
+        };
+        let columns: Vec<Vec<f64>> = (0..count).map(column).collect();
+        let y: Vec<f64> = (0..rows)
+            .map(|i| {
+                let sum: f64 = columns.iter().map(|x| x[i]).sum();
+                let product: f64 = columns.iter().map(|x| x[i] / 100.0).product();
+                sum + product + ((i * 5) % 7) as f64
+            })
+            .collect();
+        let slices: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+        let fitted = LeastSquares::new(&model, &slices, &y).run().unwrap();
+        let record = fitted.to_record().unwrap();
+        let mut inputs = vec![Input::NONE; count];
+        let mut params = vec![0.0; LeastSquares::parameters(&model, count)];
+        let there = Multivariate::read(&record, &mut inputs, &mut params).unwrap();
+        let flat = readings([10.0, 300.0], count * 3000, 11);
+        let flat: Vec<f32> = flat[..count * (flat.len() / count)].to_vec();
+        let mut finite = 0;
+        let expected = flat.chunks(count).map(|row| {
+            let pairs: Vec<TwoFloat> = row.iter().map(|x| TwoFloat::from(*x)).collect();
+            match there.predict(&pairs) {
+                Ok(found) => {
+                    finite += 1;
+                    found.value.high()
+                }
+                Err(_) => f32::NAN,
+            }
+        });
+        let expected: Vec<f32> = expected.collect();
+        assert!(finite > 800, "{curve} of {names:?}: {finite} finite");
+        Case {
+            name: format!("{curve} of {count}"),
+            rust: fitted.to_rust(names, "y\n"),
+            c: fitted.to_c(names, "y\n"),
+            header: fitted.to_c_header(names, "y\n", "case.h"),
+            inputs: count,
+            readings: flat,
+            expected,
+            pairs: [Vec::new(), Vec::new()],
+        }
+    }
+
+    fn compare(&self, language: &str, folder: &Path, k: usize) {
+        let read = |name: String| fs::read(folder.join(name)).unwrap();
+        let found = read(format!("{k}.out"));
+        let found = found.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b));
+        assert_eq!(
+            found.len(),
+            self.expected.len(),
+            "{language}: {}",
+            self.name
+        );
+        let rows = self.readings.chunks(self.inputs);
+        for ((row, expected), found) in rows.zip(&self.expected).zip(found) {
+            // A record has no predictions that are not finite.
+            let is_none = self.inputs > 1 && expected.is_nan();
+            let is_finite = found.is_finite() && row.iter().all(|x| x.is_finite());
+            let same = match is_none {
+                true => !is_finite,
+                false => {
+                    expected.to_bits() == found.to_bits() || (expected.is_nan() && found.is_nan())
+                }
+            };
+            assert!(
+                same,
+                "{language}: {} of {row:?}: {expected} here, {found} compiled",
+                self.name
+            );
+        }
+        let found = read(format!("{k}.out64"));
+        let found = found.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
+        let [x, expected] = &self.pairs;
+        assert_eq!(found.len(), expected.len());
+        for ((x, expected), found) in x.iter().zip(expected).zip(found) {
+            let same =
+                expected.to_bits() == found.to_bits() || (expected.is_nan() && found.is_nan());
+            assert!(
+                same,
+                "{language}: {} of {x}: {expected} here, {found} compiled",
+                self.name
+            );
+        }
+    }
 }
 
-#[test]
-fn emitted_code_has_the_bits_of_the_tape() {
-    let readings = readings();
+fn cases() -> Vec<Case> {
     // The last widths are summed in order, and in lanes; a layer of one unit
     // behind a wide one, too.
-    for curve in [
+    let curves = [
         "linear",
         "poly:1",
         "poly:2",
         "poly:5",
+        "poly:12",
         "mlp:1",
+        "mlp:8",
         "mlp:16,16",
         "mlp:40",
         "mlp:33,1,5",
-    ] {
-        let calibration = calibration(curve);
-        let on_tape = calibration.predict(&readings).unwrap();
-        let compiled = compiled(
-            &curve.replace([':', ','], "_"),
-            &calibration.to_rust(),
-            &readings,
-        );
-        assert_eq!(compiled.len(), readings.len());
-        for ((x, tape), firmware) in readings.iter().zip(&on_tape).zip(compiled) {
-            let firmware = f32::from_bits(firmware);
-            let same = tape.to_bits() == firmware.to_bits() || (tape.is_nan() && firmware.is_nan());
-            assert!(
-                same,
-                "{curve} of {x}: {tape} on the tape, {firmware} compiled"
-            );
-        }
-        let finite = on_tape.iter().filter(|y| y.is_finite()).count();
-        assert!(finite >= 200, "{curve}: {finite} finite");
-    }
+        "mlp:64,64",
+    ];
+    let mut cases: Vec<Case> = curves
+        .into_iter()
+        .map(|name| Case::of_one(name, &calibration(name), [100.0, 295.0]))
+        .collect();
+    cases.extend(["linear", "poly:3", "mlp:4"].map(Case::of_pairs));
+    cases.extend(FORMULAS.map(|formula| Case::of_function(formula.name())));
+    cases.push(Case::of_several("linear", &["raw", "T", "for"]));
+    cases.push(Case::of_several("poly:2", &["raw", "t_c"]));
+    cases.push(Case::of_several("poly:3", &["X0_OFFSET", "a__b", "v1"]));
+    cases.push(Case::of_several("poly:2", &["a", "b", "c", "d", "e"]));
+    cases
 }
 
-#[test]
-fn emitted_code_takes_readings_that_f32_does_not_hold() {
-    // Seconds since 1970 next to Pascal: an exact line, which f32 has steps in.
-    let x: Vec<f64> = (0..40).map(|i| 1764410400.0 + 5.0 * f64::from(i)).collect();
-    let y: Vec<f64> = (0..40).map(|i| 101325.0 + 0.01 * f64::from(i)).collect();
-    let data = Dataset::new([("s", x.clone()), ("Pa", y.clone())]).unwrap();
-    for curve in ["linear", "poly:3", "mlp:4"] {
-        let curve: Curve = curve.parse().unwrap();
-        let columns = [("s", curve.scaling()), ("Pa", Scaling::Standard)];
-        let scaler = Scaler::fit(&data, &columns).unwrap();
-        let scaled = scaler.apply(&data).unwrap();
-        let samples = scaled.samples(&["s"], &["Pa"]).unwrap();
-        let params = curve.params();
-        let count = params.iter().map(|param| param.values().len()).sum();
-        let fitted = Fit::new(&curve, &samples)
-            .epochs(3000)
-            .run(&mut Adam::on_heap(1e-2, count))
-            .unwrap();
-        let names = ["s", "Pa"];
-        let scales = names.map(|name| scaler.scale(name).unwrap());
-        let range = [x[0], x[39]];
-        let calibration = Calibration::new(&curve, &fitted, names, scales, range);
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let (out, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{command:?}: {out}{errors}");
+}
 
-        let name = format!("f64-{curve}").replace(':', "_");
-        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&directory).unwrap();
-        let file = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
-        file("calibration.rs", &calibration.to_rust());
-        file("firmware.rs", "#![no_std]\ninclude!(\"calibration.rs\");\n");
+/// A compiler for C, which may only be missing where nobody needs one. `BAREGRAD_CC=required`
+/// says that somebody does.
+fn has_cc() -> bool {
+    let found = Command::new("cc").arg("--version").output().is_ok();
+    if !found {
+        let required = std::env::var("BAREGRAD_CC").is_ok_and(|value| value == "required");
+        assert!(!required, "expected a compiler named cc, found none");
+        eprintln!("SKIPPED: printed C is not compiled, as there is no compiler named cc");
+    }
+    found
+}
+
+const RUN_RUST: &str = "
+fn run<const N: usize>(name: usize, f: fn([f32; N]) -> f32) {
+    let bytes = std::fs::read(format!(\"{name}.in\")).unwrap();
+    let x: Vec<f32> = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let y: Vec<u8> = x.as_chunks().0.iter().flat_map(|x| f(*x).to_le_bytes()).collect();
+    std::fs::write(format!(\"{name}.out\"), y).unwrap();
+}
+fn run_f64(name: usize, f: fn(f64) -> f64) {
+    let bytes = std::fs::read(format!(\"{name}.in64\")).unwrap();
+    let x = bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
+    let y: Vec<u8> = x.flat_map(|x| f(x).to_le_bytes()).collect();
+    std::fs::write(format!(\"{name}.out64\"), y).unwrap();
+}
+";
+
+const RUN_C: &str = "
+#include <stdio.h>
+static float x[9];
+static FILE *in, *out;
+static void files(const char *from, const char *to)
+{
+    in = fopen(from, \"rb\");
+    out = fopen(to, \"wb\");
+}
+static void close_files(void)
+{
+    fclose(in);
+    fclose(out);
+}
+static void put(float y)
+{
+    fwrite(&y, 4, 1, out);
+}
+";
+
+/// All of them in one program for each language, as what takes longest is to compile.
+#[test]
+fn emitted_code_has_the_bits_of_the_tape() {
+    let cases = cases();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("firmware");
+    fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    let (mut rust, mut rust_main) = (String::from("#![no_std]\n"), String::new());
+    let (mut c_head, mut c_main) = (String::from(RUN_C), String::new());
+    for (k, case) in cases.iter().enumerate() {
+        let bytes: Vec<u8> = case.readings.iter().flat_map(|x| x.to_le_bytes()).collect();
+        fs::write(folder.join(format!("{k}.in")), bytes).unwrap();
+        let bytes: Vec<u8> = case.pairs[0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        fs::write(folder.join(format!("{k}.in64")), bytes).unwrap();
+        fs::write(folder.join(format!("{k}.out64")), []).unwrap();
+
+        let name = format!("case{k}");
+        file(&format!("{name}.rs"), &case.rust);
+        writeln!(rust, "pub mod {name} {{ include!(\"{name}.rs\"); }}").unwrap();
+        let call = match case.inputs {
+            1 => format!("|[x]: [f32; 1]| firmware::{name}::calibrated(x)"),
+            _ => format!("firmware::{name}::calibrated"),
+        };
+        writeln!(rust_main, "    run({k}, {call});").unwrap();
+        if !case.pairs[0].is_empty() {
+            writeln!(
+                rust_main,
+                "    run_f64({k}, firmware::{name}::calibrated_f64);"
+            )
+            .unwrap();
+        }
+
         file(
-            "main.rs",
-            &format!(
-                "fn main() {{\n    for x in {x:?} {{\n        \
-                 println!(\"{{}}\", firmware::calibrated_f64(x).to_bits());\n    }}\n}}\n"
-            ),
+            &format!("{name}.c"),
+            &format!("#include \"{name}.h\"\n\n{}", case.c),
         );
-        let found: Vec<u64> = output(&directory);
-        let expected = calibration.predict_f64(&x).unwrap();
-        let expected: Vec<u64> = expected.iter().map(|y| y.to_bits()).collect();
-        assert_eq!(found, expected, "{curve}");
-        // The results are nearer than the spacing of f32 there, 1 / 128: the network, which is no
-        // line, is off by a third of that.
-        for (y, found) in y.iter().zip(found) {
-            let off = (y - f64::from_bits(found)).abs();
-            assert!(off < 0.5 / 128.0, "{curve}: {off}");
+        file(
+            &format!("{name}.h"),
+            &case.header.replace("CASE_H", &format!("CASE{k}_H")),
+        );
+        writeln!(
+            c_head,
+            "#define calibrated {name}\n#define calibrated_f64 {name}_f64\n#include \"{name}.h\"\n\
+             #undef calibrated\n#undef calibrated_f64"
+        )
+        .unwrap();
+        let arguments: Vec<String> = (0..case.inputs).map(|i| format!("x[{i}]")).collect();
+        writeln!(
+            c_main,
+            "    files(\"{k}.in\", \"{k}.out\");\n    \
+                 while (fread(x, 4, {}, in) == {}) put({name}({}));\n    close_files();",
+            case.inputs,
+            case.inputs,
+            arguments.join(", ")
+        )
+        .unwrap();
+        if !case.pairs[0].is_empty() {
+            writeln!(
+                c_main,
+                "    files(\"{k}.in64\", \"{k}.out64\");\n    \
+                     while (fread(&wide, 8, 1, in) == 1) {{\n        \
+                         wide = {name}_f64(wide);\n        fwrite(&wide, 8, 1, out);\n    }}\n    \
+                     close_files();"
+            )
+            .unwrap();
         }
     }
+    file("firmware.rs", &rust);
+    file(
+        "main.rs",
+        &format!("{RUN_RUST}\nfn main() {{\n{rust_main}}}\n"),
+    );
+    file(
+        "main.c",
+        &format!("{c_head}\nint main(void)\n{{\n    double wide;\n{c_main}    return 0;\n}}\n"),
+    );
+
+    let rustc = Path::new(env!("CARGO")).with_file_name("rustc");
+    let rustc = |arguments: &[&str]| {
+        run(Command::new(&rustc)
+            .args(["--edition", "2024", "-D", "warnings", "-O"])
+            .args(arguments)
+            .current_dir(&folder));
+    };
+    rustc(&["--crate-type", "rlib", "firmware.rs"]);
+    rustc(&[
+        "-L",
+        ".",
+        "--extern",
+        "firmware=libfirmware.rlib",
+        "main.rs",
+    ]);
+    run(Command::new(folder.join("main")).current_dir(&folder));
+    for (k, case) in cases.iter().enumerate() {
+        case.compare("Rust", &folder, k);
+        fs::remove_file(folder.join(format!("{k}.out"))).unwrap();
+        fs::write(folder.join(format!("{k}.out64")), []).unwrap();
+    }
+
+    if !has_cc() {
+        return;
+    }
+    let cc = |arguments: &[&str]| {
+        run(Command::new("cc")
+            .args(["-Wall", "-Wextra", "-Werror", "-pedantic", "-std=c99"])
+            .args(["-O2", "-fno-math-errno", "-ffp-contract=off"])
+            .args(arguments)
+            .current_dir(&folder));
+    };
+    let mut objects = Vec::new();
+    for k in 0..cases.len() {
+        let name = format!("case{k}");
+        let renamed = [
+            format!("-Dcalibrated={name}"),
+            format!("-Dcalibrated_f64={name}_f64"),
+        ];
+        let (source, object) = (format!("{name}.c"), format!("{name}.o"));
+        cc(&["-c", &renamed[0], &renamed[1], &source, "-o", &object]);
+        objects.push(object);
+    }
+    let objects = objects.iter().map(String::as_str);
+    let all: Vec<&str> = ["main.c"].into_iter().chain(objects).collect();
+    cc(&[&all[..], &["-lm", "-o", "main_c"]].concat());
+    run(Command::new(folder.join("main_c")).current_dir(&folder));
+    for (k, case) in cases.iter().enumerate() {
+        case.compare("C", &folder, k);
+    }
+    fs::remove_dir_all(folder).unwrap();
 }

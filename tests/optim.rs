@@ -1095,7 +1095,7 @@ fn every_optimizer_of_the_list() {
         };
     }
     macro_rules! check {
-        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {$({
+        ($($name:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {$({
             let new = || told!(baregrad::optim::$name::<N>::new(0.1), $($option)*);
             let (mut inline, mut params) = (new(), [0.5; N]);
             steps(&mut inline, &mut params, 0..3);

@@ -8,7 +8,7 @@ use baregrad::optim::schedule::{
     LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, Rates, ReduceLrOnPlateau,
     Schedule, Scheduler, StepLr,
 };
-use baregrad::optim::{Optimizer, Sgd};
+use baregrad::optim::{Adam, Optimizer, ParamGroups, Sgd};
 
 fn rates(schedule: impl Schedule, epochs: usize) -> Vec<f32> {
     let mut sgd = Sgd::new(0.1);
@@ -123,5 +123,73 @@ fn ends_and_zeros() {
             rates(schedule, 20).iter().all(|lr| lr.is_finite()),
             "schedule {i}"
         );
+    }
+}
+
+/// A number for each group, in the order of the parameters however groups are nested; and one
+/// number is that of all groups, momentum as well. (Against PyTorch: `groups.json`.)
+#[test]
+fn numbers_for_groups() {
+    fn rates_of(groups: &mut impl Optimizer, schedule: impl Schedule) -> Vec<f32> {
+        let mut scheduler = Scheduler::new(schedule, groups);
+        scheduler.step(groups);
+        let (mut params, grads) = ([0.0; 3], [-1.0; 3]);
+        groups.step(&mut params, &grads).unwrap();
+        params.to_vec()
+    }
+    let sgd = || Sgd::new(1.0);
+    let cycle = || CyclicLr::per_group([0.0; 3], [0.5, 0.25, 0.125]).step_size_up(1);
+    let mut to_the_right = ParamGroups::new(1, sgd(), ParamGroups::new(1, sgd(), sgd()));
+    assert_eq!(rates_of(&mut to_the_right, cycle()), [0.5, 0.25, 0.125]);
+    let mut to_the_left = ParamGroups::new(2, ParamGroups::new(1, sgd(), sgd()), sgd());
+    assert_eq!(rates_of(&mut to_the_left, cycle()), [0.5, 0.25, 0.125]);
+    let after_another = LambdaLr::new(|_| 1.0).then(1, cycle().step_size_up(1));
+    assert_eq!(rates_of(&mut to_the_left, after_another), [0.0; 3]);
+    let factors: [fn(u32) -> f64; 3] = [|_| 0.5, |_| 0.25, |_| 0.125];
+    let mut anew = ParamGroups::new(1, sgd(), ParamGroups::new(1, sgd(), sgd()));
+    let lambda = LambdaLr::per_group(factors);
+    assert_eq!(rates_of(&mut anew, lambda), [0.5, 0.25, 0.125]);
+
+    let momenta = |schedule: &mut dyn Schedule| {
+        let adam = || Adam::<1>::new(0.1);
+        let mut groups = ParamGroups::new(1, adam(), adam());
+        let mut scheduler = Scheduler::new(schedule, &mut groups);
+        let mut found = Vec::new();
+        for _ in 0..20 {
+            scheduler.step(&mut groups);
+            for group in [groups.first(), groups.second()] {
+                found.push((group.learning_rate(), group.momentum_factor()));
+            }
+        }
+        found
+    };
+    let once = OneCycleLr::new(0.5, 16).momentum(0.7, 0.9);
+    let twice = OneCycleLr::per_group([0.5; 2], 16).momentum_per_group([0.7; 2], [0.9; 2]);
+    assert_eq!(momenta(&mut { once }), momenta(&mut { twice }));
+    let once = CyclicLr::new(0.1, 0.5).step_size_up(3).momentum(0.7, 0.9);
+    let twice = CyclicLr::per_group([0.1; 2], [0.5; 2]).step_size_up(3);
+    let twice = twice.momentum_per_group([0.7; 2], [0.9; 2]);
+    assert_eq!(momenta(&mut { once }), momenta(&mut { twice }));
+}
+
+/// Where PyTorch refuses a list that is too short when the schedule is made, the optimizer of
+/// the group that has no number refuses its step.
+#[test]
+fn a_group_without_a_number_is_refused() {
+    let schedules: [&mut dyn Schedule; 4] = [
+        &mut OneCycleLr::per_group([0.5, 0.25], 10),
+        &mut CyclicLr::per_group([0.1, 0.2], [0.5, 0.25]),
+        &mut LambdaLr::per_group([|_| 0.5, |_| 0.25] as [fn(u32) -> f64; 2]),
+        &mut MultiplicativeLr::per_group([|_| 0.5, |_| 0.25] as [fn(u32) -> f64; 2]),
+    ];
+    for schedule in schedules {
+        let sgd = || Sgd::new(0.1).momentum::<1>(0.9);
+        let mut groups = ParamGroups::new(1, sgd(), ParamGroups::new(1, sgd(), sgd()));
+        let mut scheduler = Scheduler::new(schedule, &mut groups);
+        scheduler.step(&mut groups);
+        let error = groups.step(&mut [1.0; 3], &[1.0; 3]).unwrap_err();
+        assert_eq!(error.to_string(), "expected lr >= 0, found NaN");
+        assert!(groups.second().first().learning_rate().is_finite());
+        assert!(groups.second().second().learning_rate().is_nan());
     }
 }

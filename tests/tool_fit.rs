@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use baregrad::calibrate::Calibration;
+use baregrad::calibrate::{Calibration, Input, Multivariate};
 
 /// An empty directory for one test.
 fn directory(name: &str) -> PathBuf {
@@ -130,6 +130,7 @@ fn help_says_it_all() {
         "--l2",
         "--out",
         "--save",
+        "--c",
         "--force",
         "linear, poly:N",
         "steinhart-hart",
@@ -317,10 +318,6 @@ fn bad_input_is_one_line_and_code_2_and_writes_nothing() {
                 "logistic",
             ],
             "weights.csv: expected one column of readings for logistic, found 2: linear and poly:N take several",
-        ),
-        (
-            vec!["weights.csv", "--x", "x,w", "--y", "y", "--save", "c.bin"],
-            "expected one column --x to --save a record: it has one reading",
         ),
         (
             vec!["weights.csv", "--x", "x,x", "--y", "y"],
@@ -806,7 +803,7 @@ fn functions_are_saved_and_printed_with_the_bits_of_their_record() {
         // Rounded, so that the fit is not exact.
         let rows = x.iter().map(|x| format!("{x},{:.2}\n", y(*x)));
         let csv = format!("x,y\n{}", rows.collect::<String>());
-        let more = ["--model", name, "--save", "cal.bin", "--at", "7.5"];
+        let more = ["--model", name, "--save", "cal.bin", "--c", "--at", "7.5"];
         let (out, text) = run_in(&format!("function-{name}"), &csv, &more);
         for (parameter, meaning) in formula.parameters().iter().zip(formula.meanings()) {
             assert!(text.contains(&format!("  {parameter}: ")), "{text}");
@@ -842,7 +839,72 @@ fn functions_are_saved_and_printed_with_the_bits_of_their_record() {
         let readings: Vec<f32> = x.iter().map(|x| *x as f32 * 1.01).collect();
         let predicted: Vec<u32> = readings.iter().map(|x| predict(*x).to_bits()).collect();
         assert_eq!(compiled(&out.join("in.rs"), &readings), predicted, "{name}");
+        if let Some(found) = compiled_c(&out.join("in"), &readings, 1) {
+            assert_eq!(found, predicted, "{name}");
+        }
     }
+}
+
+/// Every other model: C of both ways to fit, next to the record.
+#[test]
+fn c_has_the_bits_of_the_record() {
+    let directory = directory("c");
+    let thermometer = data("thermometer");
+    for (model, more) in [
+        ("linear", &[][..]),
+        ("poly:3", &[]),
+        ("poly:2", &["--epochs", "50"]),
+        ("mlp:4", &["--epochs", "50"]),
+        ("mlp:20,3", &["--epochs", "20"]),
+    ] {
+        let columns = [
+            "--x", "t_u", "--y", "t_c", "--c", "--force", "--model", model,
+        ];
+        let save = ["--save", "cal.bin"];
+        let arguments = [&[thermometer.as_str()], &columns[..], &save, more].concat();
+        let output = run(&directory, &arguments);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{text}");
+        for ending in ["c", "h"] {
+            let written = format!("calibration/thermometer.{ending}\n");
+            assert!(text.contains(&written), "{text}");
+        }
+        let bytes = fs::read(directory.join("cal.bin")).unwrap();
+        let mut params = vec![0.0; 200];
+        let calibration = Calibration::read(&bytes, &mut params).unwrap();
+        let readings: Vec<f32> = (0..60).map(|i| 15.0 + 1.3 * i as f32).collect();
+        let predicted = readings.iter().map(|x| {
+            let mut arena = baregrad::HeapArena::new(4096, 64);
+            let tape = arena.tape();
+            let found = calibration.predict(&tape, (*x).into()).unwrap();
+            found.value.high().to_bits()
+        });
+        let predicted: Vec<u32> = predicted.collect();
+        let out = directory.join("calibration/thermometer");
+        assert_eq!(
+            compiled(&out.with_extension("rs"), &readings),
+            predicted,
+            "{model}"
+        );
+        if let Some(found) = compiled_c(&out, &readings, 1) {
+            assert_eq!(found, predicted, "{model}");
+        }
+    }
+    // Files of other runs are left alone, and nothing is written without being asked for.
+    fs::write(directory.join("ph.csv"), PH).unwrap();
+    fs::create_dir(directory.join("own")).unwrap();
+    fs::write(directory.join("own/ph.h"), "mine").unwrap();
+    let error = calibrate_ph(&directory, "ph.csv", &["--c", "--out", "own"]).unwrap_err();
+    assert!(
+        error.contains("ph.h: exists, and is not of this run"),
+        "{error}"
+    );
+    calibrate_ph(&directory, "ph.csv", &["--out", "own"]).unwrap();
+    assert_eq!(
+        fs::read_to_string(directory.join("own/ph.h")).unwrap(),
+        "mine"
+    );
+    assert!(!directory.join("own/ph.c").exists());
 }
 
 /// The bits of what a printed function of one reading makes of these.
@@ -852,6 +914,59 @@ fn compiled(rust: &Path, readings: &[f32]) -> Vec<u32> {
     );
     let lines = compiled_program(rust, &main);
     lines.iter().map(|line| line.parse().unwrap()).collect()
+}
+
+/// The same of the C beside it, if there is a compiler for it: of as many readings at a time as
+/// the function takes.
+fn compiled_c(stem: &Path, readings: &[f32], inputs: usize) -> Option<Vec<u32>> {
+    if Command::new("cc").arg("--version").output().is_err() {
+        let required = std::env::var("BAREGRAD_CC").is_ok_and(|value| value == "required");
+        assert!(!required, "expected a compiler named cc, found none");
+        eprintln!("SKIPPED: printed C is not compiled, as there is no compiler named cc");
+        return None;
+    }
+    let directory = stem.parent().unwrap();
+    let name = stem.file_name().unwrap().to_str().unwrap();
+    let bits = readings.iter().map(|x| format!("{:#x}u", x.to_bits()));
+    let bits = bits.collect::<Vec<_>>().join(", ");
+    let arguments = (0..inputs).map(|i| format!("number(bits[k + {i}])"));
+    let arguments = arguments.collect::<Vec<_>>().join(", ");
+    let main = format!(
+        "#include \"{name}.h\"\n#include <stdint.h>\n#include <stdio.h>\n#include <string.h>\n\
+         static const uint32_t bits[] = {{{bits}}};\n\
+         static float number(uint32_t bits) {{ float x; memcpy(&x, &bits, 4); return x; }}\n\
+         int main(void)\n{{\n    unsigned k;\n    for (k = 0; k < {}; k += {inputs}) {{\n        \
+             uint32_t to;\n        const float y = calibrated({arguments});\n        \
+             memcpy(&to, &y, 4);\n        printf(\"%lu\\n\", (unsigned long)to);\n    }}\n    \
+             return 0;\n}}\n",
+        readings.len()
+    );
+    fs::write(directory.join("main.c"), main).unwrap();
+    let output = Command::new("cc")
+        .args([
+            "-std=c99",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-pedantic",
+            "-O2",
+        ])
+        .args([
+            "-ffp-contract=off",
+            "main.c",
+            &format!("{name}.c"),
+            "-lm",
+            "-o",
+            "printed_c",
+        ])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let output = Command::new(directory.join("printed_c")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    Some(text.lines().map(|line| line.parse().unwrap()).collect())
 }
 
 /// The lines that a program beside the code prints.
@@ -887,10 +1002,10 @@ fn several_columns_have_their_products_and_print_as_code() {
     let directory = directory("products");
     fs::write(directory.join("in.csv"), &csv).unwrap();
     let columns = ["in.csv", "--x", "raw,t", "--y", "p", "--model", "poly:2"];
-    let output = run(
-        &directory,
-        &[&columns[..], &["--at", "600,20", "--at", "600,80"]].concat(),
-    );
+    let more = [
+        "--at", "600,20", "--at", "600,80", "--save", "cal.bin", "--c",
+    ];
+    let output = run(&directory, &[&columns[..], &more].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
     let coefficient = |of: &str| after(&text, &format!("  coefficient of {of}: "));
@@ -907,6 +1022,38 @@ fn several_columns_have_their_products_and_print_as_code() {
     let printed = compiled_program(&directory.join("calibration/in.rs"), main);
     let printed: f64 = printed[0].parse().unwrap();
     assert!((printed / at - 1.0).abs() < 1e-6, "{printed} {at}");
+
+    // The record is read back, and predicts the bits of both programs.
+    let bytes = fs::read(directory.join("cal.bin")).unwrap();
+    let (mut inputs, mut params) = ([Input::NONE; 2], [0.0; 6]);
+    let there = Multivariate::read(&bytes, &mut inputs, &mut params).unwrap();
+    assert_eq!(there.origin.samples, 35);
+    let rows = (0..200).map(|i| [300.0 + 3.3 * i as f32, -10.0 + 0.3 * i as f32]);
+    let readings: Vec<f32> = rows.flatten().collect();
+    let predicted = readings.chunks(2).map(|row| {
+        let found = there.predict(&[row[0].into(), row[1].into()]).unwrap();
+        found.value.high().to_bits()
+    });
+    let predicted: Vec<u32> = predicted.collect();
+    let main = format!(
+        "include!(\"in.rs\");\nfn main() {{\n    for x in {readings:?}.as_chunks().0 {{ println!(\"{{}}\", calibrated(*x).to_bits()); }}\n}}\n"
+    );
+    let lines = compiled_program(&directory.join("calibration/in.rs"), &main);
+    let found: Vec<u32> = lines.iter().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(found, predicted);
+    if let Some(found) = compiled_c(&directory.join("calibration/in"), &readings, 2) {
+        assert_eq!(found, predicted);
+    }
+    // A board takes one reading, and the tool says so before it looks for one.
+    let output = Command::new(env!("CARGO_BIN_EXE_baregrad"))
+        .current_dir(&directory)
+        .args(["board", "unix:none", "--put", "cal.bin"])
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected =
+        "cal.bin: expected a calibration of one reading, which boards take, found one of 2\n";
+    assert_eq!((output.status.code(), error.as_str()), (Some(1), expected));
     // Without products, they are left over.
     let more = ["--model", "linear", "--out", "line"];
     let output = run(&directory, &[&columns[..5], &more].concat());

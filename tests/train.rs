@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use baregrad::ops::loss::CrossEntropyLoss;
 use baregrad::optim::schedule::{OneCycleLr, ReduceLrOnPlateau, StepLr, ThresholdMode};
-use baregrad::optim::{Adam, Optimizer as _, Sgd};
+use baregrad::optim::{Adam, Lbfgs, Optimizer as _, Sgd};
 use baregrad::random::{fill_normal, fill_uniform, seeded};
 use baregrad::train::{
     self, Calibration, Clip, Curve, Dataset, EarlyStopping, Epoch, Fit, FitError, Fitted, Function,
@@ -1258,4 +1258,128 @@ fn pictures_are_drawn() {
             .to_string()
             .contains("expected a file that ends in .svg or .png")
     );
+}
+
+// ---- searches ---------------------------------------------------------------------
+
+/// A line of five points with a penalty on its slope, solved by hand: x has mean 0 and mean
+/// square 2, mean x y is 4.2, mean y is 3; so w = 4.2 / (2 + l2), b = 3.
+#[test]
+fn a_search_finds_the_minimum_of_loss_and_penalty() {
+    let data = Dataset::new([
+        ("x", [-2.0, -1.0, 0.0, 1.0, 2.0]),
+        ("y", [-1.0, 0.0, 3.0, 7.0, 6.0]),
+    ]);
+    let samples = data.unwrap().samples(&["x"], &["y"]).unwrap();
+    for l2 in [0.0, 0.1, 1.0, 5.0] {
+        for l1 in [0.0, 0.5] {
+            let mut search = Lbfgs::<2, 4>::new(1.0).strong_wolfe();
+            let fitted = Fit::new(&Curve::Linear, &samples)
+                .l2(l2)
+                .l1(l1)
+                .run_search(&mut search)
+                .unwrap();
+            assert_eq!(fitted.history().stopped(), Stopped::Found);
+            // The bias has no penalty; |w| adds its sign to half the gradient.
+            let slope = (4.2 - l1 / 2.0) / (2.0 + l2);
+            let [w, b] = fitted.params() else { panic!() };
+            // It ends where the loss, an f32, no longer tells one place from another.
+            assert!((w - slope).abs() < 2e-5 * slope, "{w} {slope}");
+            assert!((b - 3.0).abs() < 1e-5, "{b}");
+        }
+    }
+}
+
+/// However soon it must end, what is kept is the best that the search was told, and not what
+/// it just tried; in all of PyTorch's settings.
+#[test]
+fn a_search_that_is_cut_short_keeps_its_best() {
+    let x: Vec<f32> = (0..30).map(|i| i as f32 / 14.5 - 1.0).collect();
+    let y: Vec<f32> = x.iter().map(|x| 5.0 * (4.0 * x).sin()).collect();
+    let data = Dataset::new([("x", x), ("y", y)]).unwrap();
+    let samples = data.samples(&["x"], &["y"]).unwrap();
+    let curve: Curve = "mlp:5".parse().unwrap();
+    let mut tried_worse = 0;
+    for epochs in 1..60 {
+        for strong_wolfe in [false, true] {
+            let search = Lbfgs::<16, 8>::new(1.0);
+            let mut search = if strong_wolfe {
+                search.strong_wolfe()
+            } else {
+                search
+            };
+            let fitted = Fit::new(&curve, &samples)
+                .epochs(epochs)
+                .run_search(&mut search)
+                .unwrap();
+            let history = fitted.history();
+            let seen = history.epochs().iter().map(|epoch| epoch.training_loss);
+            let least = seen.fold(f32::INFINITY, f32::min);
+            assert!(history.training_loss() <= least, "{epochs}: {least}");
+            tried_worse += u32::from(history.training_loss() == least);
+        }
+    }
+    assert!(tried_worse > 5, "{tried_worse}");
+}
+
+/// Early stopping and validation watch a search as they watch an optimizer.
+#[test]
+fn a_search_stops_early_by_its_validation_loss() {
+    let x: Vec<f32> = (0..24).map(|i| i as f32 / 11.5 - 1.0).collect();
+    let noise = |i: usize| ((i * 7) % 5) as f32 / 5.0 - 0.4;
+    let y: Vec<f32> = x
+        .iter()
+        .enumerate()
+        .map(|(i, x)| 2.0 * x + noise(i))
+        .collect();
+    let data = Dataset::new([("x", x), ("y", y)]).unwrap();
+    let (training, validation) = data.split(0.4, 3).unwrap();
+    let samples = |part: &Dataset| part.samples(&["x"], &["y"]).unwrap();
+    let (training, validation) = (samples(&training), samples(&validation));
+    let curve: Curve = "mlp:8".parse().unwrap();
+    let fitted = Fit::new(&curve, &training)
+        .validation(&validation)
+        .early_stopping(EarlyStopping::new(10))
+        .run_search(&mut Lbfgs::<25, 10>::new(1.0).strong_wolfe())
+        .unwrap();
+    let history = fitted.history();
+    assert_eq!(history.stopped(), Stopped::Early);
+    assert_eq!(history.restored_epoch(), Some(history.best().epoch));
+    assert_eq!(history.validation_loss(), history.best().validation_loss);
+}
+
+/// A search takes the loss for one function.
+#[test]
+fn searches_refuse_losses_that_change_and_gradients_that_are_not_theirs() {
+    let (training, _) = book_parts();
+    let model = line(1.0, 0.0);
+    let with = |change: &dyn Fn(Fit<'_, Line>) -> String| change(Fit::new(&model, &training));
+    let run = |fit: Fit<'_, Line>| {
+        let error = fit.run_search(&mut Lbfgs::<2, 4>::new(1.0)).unwrap_err();
+        error.to_string()
+    };
+    for (found, expected) in [
+        (
+            with(&|fit| run(fit.batch_size(4))),
+            "expected all samples in one batch for a search, found 4",
+        ),
+        (
+            with(&|fit| run(fit.noise(0.5))),
+            "expected no noise of inputs for a search, found 0.5",
+        ),
+        (
+            with(&|fit| run(fit.clip(Clip::Norm(0.5)))),
+            "expected no clipping bound for a search, found 0.5",
+        ),
+        (
+            with(&|fit| run(fit.learning_rate(0.1))),
+            "expected 0 schedules of the learning rate for a search, found 1",
+        ),
+        (
+            with(&|fit| run(fit.epochs(0))),
+            "expected epochs >= 1, found 0",
+        ),
+    ] {
+        assert_eq!(found, expected);
+    }
 }

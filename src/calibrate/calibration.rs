@@ -67,6 +67,41 @@ pub struct Origin {
     pub loss: f32,
 }
 
+impl Origin {
+    /// Adds its entries to a record.
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+        writer.array("loss", [], [self.loss]);
+        writer.integer("epochs", self.epochs.into());
+        writer.integer("samples", self.samples.into());
+    }
+
+    /// Its entries in a record.
+    pub(super) fn read(record: &Record<'_>) -> Result<Self, RecordError> {
+        let mut loss = [0.0];
+        record.array("loss")?.copy_to(&mut loss)?;
+        let [loss] = loss;
+        let number = |name| {
+            let number = u32::try_from(record.integer(name)?);
+            number.map_err(|_| RecordError::Content {
+                expected: "numbers of epochs and samples below 2^32",
+            })
+        };
+        Ok(Origin {
+            samples: number("samples")?,
+            epochs: number("epochs")?,
+            loss,
+        })
+    }
+}
+
+/// The scale of the numbers that a record has of it.
+pub(super) fn scale_of(high: f32, low: f32, factor: f32) -> Scale {
+    Scale {
+        offset: TwoFloat::sum(high, low),
+        factor,
+    }
+}
+
 /// The meaning of a reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
@@ -112,7 +147,7 @@ impl From<Error> for PredictError {
 }
 
 /// Numbers that a scale takes in a record.
-const SCALE: usize = 3;
+pub(super) const SCALE: usize = 3;
 /// The share of the largest result that coefficients may be off by.
 const SIX_DIGITS: f32 = 1e-6;
 /// Into so many parts the range is cut to look how far coefficients are off.
@@ -272,9 +307,7 @@ impl<'p> Calibration<'p> {
         writer.array("range", [2, 2], range);
         let params = self.params.iter().copied();
         writer.array("params", [self.params.len()], params);
-        writer.array("loss", [], [self.origin.loss]);
-        writer.integer("epochs", self.origin.epochs.into());
-        writer.integer("samples", self.origin.samples.into());
+        self.origin.write(&mut writer);
         writer.finish()
     }
 
@@ -331,11 +364,7 @@ impl<'p> Calibration<'p> {
         let mut scales = [0.0; 2 * SCALE];
         record.array("scales")?.copy_to(&mut scales)?;
         let [a, b, c, d, e, f] = scales;
-        let scale = |hi, lo, factor| Scale {
-            offset: TwoFloat::sum(hi, lo),
-            factor,
-        };
-        let (input, output) = (scale(a, b, c), scale(d, e, f));
+        let (input, output) = (scale_of(a, b, c), scale_of(d, e, f));
         let mut range = [0.0; 4];
         record.array("range")?.copy_to(&mut range)?;
         let [a, b, c, d] = range;
@@ -350,24 +379,13 @@ impl<'p> Calibration<'p> {
             });
         };
         values.copy_to(params)?;
-        let mut loss = [0.0];
-        record.array("loss")?.copy_to(&mut loss)?;
-        let [loss] = loss;
-        let number = |name| {
-            let number = u32::try_from(record.integer(name)?);
-            number.map_err(|_| content("numbers of epochs and samples below 2^32"))
-        };
         let calibration = Calibration {
             curve,
             input,
             output,
             range,
             params,
-            origin: Origin {
-                samples: number("samples")?,
-                epochs: number("epochs")?,
-                loss,
-            },
+            origin: Origin::read(&record)?,
         };
         if calibration.makes_sense() {
             Ok(calibration)

@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::formula::Formula;
 use super::scale::Scaling;
+use super::terms::chebyshev;
 use crate::kernel::Lanes;
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::ops::Unary;
@@ -368,7 +369,7 @@ impl fmt::Display for Curve {
 
 /// `z / (1 + |z|)`.
 #[derive(Clone, Copy, Debug)]
-struct Softsign;
+pub(super) struct Softsign;
 
 impl Unary for Softsign {
     const NAME: &'static str = "softsign";
@@ -411,11 +412,8 @@ impl Op for Chebyshev {
         let degree = inputs_of(cx.attrs());
         let ([x], y) = cx.split();
         for (x, row) in x.iter().zip(y.chunks_exact_mut(degree)) {
-            let twice = x + x;
-            let (mut before, mut t) = (1.0, *x);
-            for to in row {
+            for (to, t) in row.iter_mut().zip(chebyshev(1.0, *x)) {
                 *to = t;
-                (before, t) = (t, twice * t - before);
             }
         }
     }

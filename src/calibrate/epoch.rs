@@ -233,3 +233,54 @@ impl Course {
         self.watch.visit(visit);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use super::Mean;
+
+    /// The mean of losses from 1 to 2, in whole steps of theirs, next to the exact quotient of
+    /// integers, rounded to even. A mean of weights that are rounded themselves, `n / N · loss`
+    /// in `f64`, breaks some of the ties the wrong way.
+    #[test]
+    fn means_of_batches_are_rounded_once() {
+        const ONE: u64 = 1 << 23;
+        let mut state = 7_u32;
+        let mut word = move || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state
+        };
+        let (mut ties, mut of_weights) = (0, 0);
+        for case in 0..60_000 {
+            let batches = 2 + case % 4;
+            let rows: Vec<usize> = (0..batches).map(|_| 1 + word() as usize % 12).collect();
+            let steps: Vec<u64> = (0..batches).map(|_| ONE + u64::from(word() >> 9)).collect();
+            let loss = |steps: u64| steps as f32 / ONE as f32;
+            let mut mean = Mean::default();
+            for (n, steps) in rows.iter().zip(&steps) {
+                mean.add(loss(*steps), *n);
+            }
+            let all = rows.iter().sum::<usize>() as u64;
+            let sum: u64 = rows.iter().zip(&steps).map(|(n, s)| *n as u64 * s).sum();
+            let (whole, rest) = (sum / all, sum % all);
+            let is_tie = 2 * rest == all;
+            let up = 2 * rest > all || (is_tie && whole % 2 == 1);
+            let expected = loss(whole + u64::from(up));
+            assert_eq!(mean.value(), expected, "{rows:?} {steps:?}");
+            ties += u32::from(is_tie);
+            let weighted = rows.iter().zip(&steps);
+            let weighted: f64 = weighted
+                .map(|(n, s)| *n as f64 / all as f64 * f64::from(loss(*s)))
+                .sum();
+            of_weights += u32::from(weighted as f32 != expected);
+        }
+        assert!(
+            ties > 1000 && of_weights > 30,
+            "{ties} ties, {of_weights} missed"
+        );
+    }
+}

@@ -5,7 +5,7 @@ use core::fmt;
 use crate::function::Function;
 use crate::function::models::{Exponential, Logistic, Power, SteinhartHart};
 #[cfg(feature = "std")]
-use crate::function::{TwoFloat, source::Source};
+use crate::function::{TwoFloat, Value, source::Scalar};
 use crate::var::Var;
 
 /// A [`Function`] of one reading as a [`Curve`](super::Curve): with a name, by which records
@@ -42,7 +42,7 @@ pub struct Formula {
     #[cfg(feature = "std")]
     at: fn(f64, &[f64], &mut [f64]) -> f64,
     #[cfg(feature = "std")]
-    source: fn() -> Source,
+    write_down: fn(Scalar, &[Scalar]) -> Scalar,
 }
 
 /// The value, computed in pairs of `f32`, and its derivatives in `f32`. Parameters that are
@@ -59,6 +59,13 @@ fn at<F: Function<1, P>, const P: usize>(x: f64, p: &[f64], derivatives: &mut [f
         *to = d.into();
     }
     F::eval([x], params).to_f64()
+}
+
+/// The formula over symbols. Parameters that are too few are the last one.
+#[cfg(feature = "std")]
+fn write_down<F: Function<1, P>, const P: usize>(x: Scalar, p: &[Scalar]) -> Scalar {
+    let p = core::array::from_fn(|k| p.get(k).or(p.last()).copied().unwrap_or(x).value());
+    Value::constant(F::lanes([x.value()], p))
 }
 
 impl Formula {
@@ -80,7 +87,7 @@ impl Formula {
             #[cfg(feature = "std")]
             at: at::<F, P>,
             #[cfg(feature = "std")]
-            source: Source::of::<F, 1, P>,
+            write_down: write_down::<F, P>,
         }
     }
 
@@ -121,10 +128,10 @@ impl Formula {
         (self.at)(x, p, derivatives)
     }
 
-    /// The operations of the formula, to be printed.
+    /// Writes down the operations of the formula, to be printed.
     #[cfg(feature = "std")]
-    pub(crate) fn source(&self) -> Source {
-        (self.source)()
+    pub(super) fn write_down(&self, x: Scalar, p: &[Scalar]) -> Scalar {
+        (self.write_down)(x, p)
     }
 }
 

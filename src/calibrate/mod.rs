@@ -28,6 +28,7 @@
 //! | [`Curve`], [`Formula`], [`FORMULAS`] | lines, polynomials, small networks, functions |
 //! | [`Fit`], [`EarlyStopping`] | the loop, an epoch at a time, and why it ended |
 //! | [`Calibration`] | curve, scales and parameters: from readings to what they mean |
+//! | [`Multivariate`] | the same of several readings at a time |
 //! | [`Record`], [`Writer`] | all that is kept, as bytes |
 
 mod calibration;
@@ -39,8 +40,12 @@ mod early;
 mod epoch;
 mod fit;
 mod formula;
+mod multivariate;
 mod prepare;
 mod scale;
+#[cfg(feature = "std")]
+mod source;
+mod terms;
 
 pub use crate::function::TwoFloat;
 pub use crate::record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
@@ -57,7 +62,13 @@ pub(crate) use early::Watch;
 pub(crate) use epoch::{Course, Measured, Recorded, Rows};
 pub use fit::{Fit, Losses, Poll, ROWS, Reason, Samples, distinct, move_behind};
 pub use formula::{FORMULAS, Formula};
+pub use multivariate::{Input, MAX_TERMS, Multivariate};
 pub use prepare::{PrepareError, prepare};
 #[cfg(feature = "std")]
 pub(crate) use scale::FINE;
 pub use scale::{Scale, ScaleError, Scaling};
+#[cfg(feature = "std")]
+pub(crate) use source::Words;
+pub use terms::MAX_INPUTS;
+#[cfg(feature = "std")]
+pub(crate) use terms::{Degrees, chebyshev};

@@ -10,6 +10,7 @@
 //! one, and the formula is one in `f32`.
 
 use core::fmt;
+use core::ops::{Add, Div, Mul, Sub};
 
 use super::decimal::Decimal;
 use crate::function::Real;
@@ -205,14 +206,14 @@ impl Scale {
     #[track_caller]
     #[must_use]
     pub fn apply_in<S: Real>(&self, x: S) -> S {
-        (x - self.offset.high()) * self.factor
+        scaled(x, self.offset.high(), self.factor)
     }
 
     /// [`invert`](Self::invert), rounded to `f32`, whatever it is computed in.
     #[track_caller]
     #[must_use]
     pub fn invert_in<S: Real>(&self, scaled: S) -> S {
-        scaled / self.factor + self.offset.high()
+        inverted(scaled, self.offset.high(), self.factor)
     }
 
     /// A mean of squares of scaled values, such as a loss, in the unit of the values squared.
@@ -252,6 +253,26 @@ impl Scale {
         let spacing = farthest.spacing();
         (spacing > FINE * self.spread()).then_some(spacing)
     }
+}
+
+/// `(x - offset) * factor`, of numbers or whatever has its own numbers.
+#[track_caller]
+#[inline(always)]
+pub(super) fn scaled<S, N>(x: S, offset: N, factor: N) -> S
+where
+    S: Sub<N, Output = S> + Mul<N, Output = S>,
+{
+    (x - offset) * factor
+}
+
+/// The way back.
+#[track_caller]
+#[inline(always)]
+pub(super) fn inverted<S, N>(scaled: S, offset: N, factor: N) -> S
+where
+    S: Div<N, Output = S> + Add<N, Output = S>,
+{
+    scaled / factor + offset
 }
 
 /// The first value plus `centre`, or a shorter number near it: an `f32`, or the first value

@@ -74,6 +74,8 @@ pub use node::DataGrads;
 pub use real::{Arithmetic, Implies, Names, Real};
 pub use two_float::TwoFloat;
 pub(crate) use two_float::{Split, add_product};
+#[cfg(feature = "std")]
+pub(crate) use two_float::{difference_of, sum_of};
 
 use crate::kernel::Lanes;
 use crate::op::{Attrs, Backward, Forward, Op};

@@ -11,7 +11,7 @@ mod operators;
 use core::cmp::Ordering;
 
 use self::exact::two_sum;
-pub(crate) use self::exact::{Split, add_product};
+pub(crate) use self::exact::{Split, add_product, difference_of, sum_of};
 use super::Real;
 use crate::op::Attrs;
 use crate::ops::compare::{Compare, Comparison};
@@ -88,6 +88,11 @@ impl TwoFloat {
         self.low
     }
 
+    #[inline(always)]
+    fn halves(self) -> [f32; 2] {
+        [self.high, self.low]
+    }
+
     /// The nearest to an `f64` in the range of `f32`. Slow where `f64` is emulated, unless the
     /// `f64` is a constant: the compiler then leaves two `f32`.
     #[must_use]
@@ -133,22 +138,18 @@ impl TwoFloat {
     /// ```
     #[must_use]
     pub fn difference(self, origin: Self) -> f32 {
-        let (difference, rest) = two_sum(self.high, -origin.high);
-        if difference.is_finite() {
-            difference + (rest + (self.low - origin.low))
-        } else {
-            difference
-        }
+        let [rough, difference] = difference_of(self.halves(), origin.halves());
+        if rough.is_finite() { difference } else { rough }
     }
 
     /// The number that is larger by `difference`.
     #[must_use]
     pub fn plus(self, difference: f32) -> Self {
-        let (sum, rest) = two_sum(self.high, difference);
-        if sum.is_finite() {
-            TwoFloat::sum(sum, rest + self.low)
+        let (rough, [high, low]) = sum_of(self.halves(), difference);
+        if rough.is_finite() {
+            TwoFloat::new(high, low).or_high()
         } else {
-            sum.into()
+            rough.into()
         }
     }
 

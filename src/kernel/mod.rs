@@ -35,6 +35,7 @@ mod slices;
 mod softmax;
 #[cfg(any(test, all(target_arch = "arm", target_abi = "eabihf")))]
 mod sqrt;
+mod window;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(crate) mod x86;
 mod zip;
@@ -56,9 +57,11 @@ pub(crate) use dispatch::{
 };
 #[cfg(feature = "std")]
 pub(crate) use lanes::sealed::Sealed as SealedLanes;
+pub(crate) use movement::{Arrangement, arrange};
 pub(crate) use reduce::IN_ORDER;
 use reduce::{Max, Min, Sum, Term, long_sum};
 pub(crate) use running::{Running, sum_in_turn};
+pub(crate) use window::{Convolution, Windows, avg_pool, avg_pool_grad, max_pool, max_pool_grad};
 
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]

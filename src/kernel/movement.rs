@@ -1,7 +1,7 @@
 //! Elements moved to other places.
 
 use super::map::map;
-use super::slices::run;
+use super::slices::{one, run};
 use super::{Acc, Identity, Lanes};
 
 /// See [`super::transpose`].
@@ -53,5 +53,51 @@ pub fn cut<L: Lanes>(
         let from = run(x, (i * len + start) * inner, n);
         let to = out.get_mut(i * n..(i + 1) * n).unwrap_or_default();
         map::<L, 1, _>(Identity, [from], to, acc);
+    }
+}
+
+/// The way from each element of a result to the element of `x` that belongs there: dimensions,
+/// the last ones innermost, and how far it is in `x` to the next along each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrangement {
+    pub(crate) sizes: [usize; 4],
+    /// May be 0, where an element is repeated, or wrap around below 0, where the order is
+    /// reversed.
+    pub(crate) strides: [usize; 4],
+    /// The place of the first element.
+    pub(crate) start: usize,
+}
+
+/// `out[i, j, k, l] = x[start + i p + j q + k r + l s]`, or `+=`.
+pub(crate) fn arrange(x: &[f32], order: &Arrangement, out: &mut [f32], acc: Acc) {
+    if out.is_empty() {
+        return; // however large the other sizes are
+    }
+    let ([a, b, c, d], [p, q, r, s]) = (order.sizes, order.strides);
+    let after = |at: usize, stride: usize| at.wrapping_add(stride);
+    let mut rows = out.chunks_mut(d.max(1));
+    let mut i = order.start;
+    for _ in 0..a {
+        let mut j = i;
+        for _ in 0..b {
+            let mut k = j;
+            for _ in 0..c {
+                let row = rows.next().unwrap_or_default();
+                if s == 1 {
+                    for (to, x) in row.iter_mut().zip(x.get(k..).unwrap_or_default()) {
+                        acc.put(to, *x);
+                    }
+                } else {
+                    let mut l = k;
+                    for to in row {
+                        acc.put(to, one(x, l));
+                        l = after(l, s);
+                    }
+                }
+                k = after(k, r);
+            }
+            j = after(j, q);
+        }
+        i = after(i, p);
     }
 }

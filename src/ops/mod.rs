@@ -9,11 +9,15 @@
 
 pub mod activation;
 pub mod arithmetic;
+pub mod arrange;
 pub mod compare;
+pub mod conv;
 pub mod layer;
 pub mod linalg;
 pub mod loss;
 pub mod math;
+pub mod pieces;
+pub mod pool;
 pub mod reduce;
 pub mod shape;
 pub mod softmax;
@@ -28,7 +32,11 @@ use crate::var::Var;
 
 /// Every operation, file by file: for the tests, and not part of the documented interface.
 #[doc(hidden)]
-pub const ALL: &[&[Entry]] = &[
+pub const ALL: &[&[Entry]] = &joined::<{ ELEMENTARY.len() + STRUCTURAL.len() }>();
+
+/// The operations on elements, sums of them, and losses.
+#[doc(hidden)]
+pub const ELEMENTARY: &[&[Entry]] = &[
     arithmetic::ENTRIES,
     compare::ENTRIES,
     math::ENTRIES,
@@ -40,6 +48,34 @@ pub const ALL: &[&[Entry]] = &[
     softmax::ENTRIES,
     loss::ENTRIES,
 ];
+
+/// The operations that move elements, and those of layers: apart from the others so that a
+/// board with little flash can be tested with one of the two lists.
+#[doc(hidden)]
+pub const STRUCTURAL: &[&[Entry]] = &[
+    arrange::ENTRIES,
+    pieces::ENTRIES,
+    conv::ENTRIES,
+    pool::ENTRIES,
+];
+
+/// Both lists, one after the other.
+const fn joined<const N: usize>() -> [&'static [Entry]; N] {
+    let mut all: [&[Entry]; N] = [&[]; N];
+    let mut rest = all.as_mut_slice();
+    let (mut files, mut others) = (ELEMENTARY, STRUCTURAL);
+    while let [to, after @ ..] = rest {
+        if let [file, later @ ..] = files {
+            *to = *file;
+            files = later;
+        } else if let [file, later @ ..] = others {
+            *to = *file;
+            others = later;
+        }
+        rest = after;
+    }
+    all
+}
 
 /// All that tests need to know to try an operation.
 #[doc(hidden)]
@@ -402,6 +438,11 @@ fn halves(size: usize) -> [u32; 2] {
 
 fn wide(low: u32, high: u32) -> usize {
     (u64::from(low) | u64::from(high) << 32) as usize
+}
+
+/// A size as a word of the attributes; the largest stands for those that are larger.
+fn word(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }
 
 /// The shapes of as many operands as the operation takes, or an error.

@@ -64,11 +64,7 @@ impl Op for Reshape {
 
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         let [x] = exactly(operands)?;
-        if attrs.tag == IMPOSSIBLE {
-            let [low, high, ..] = attrs.words;
-            let size = wide(low, high) as isize;
-            return Err(ShapeError::Size { size });
-        }
+        refuse_impossible(attrs)?;
         if attrs.tag as usize > MAX_RANK {
             return Err(ShapeError::Rank { most: MAX_RANK });
         }
@@ -111,10 +107,44 @@ impl Op for Reshape {
 }
 
 /// `-1`, as a size.
-const INFERRED: u32 = u32::MAX;
+pub(super) const INFERRED: u32 = u32::MAX;
 
 /// Instead of a rank: there is a size that cannot be.
 const IMPOSSIBLE: u32 = u32::MAX;
+
+/// Packs sizes, one of them maybe -1, as [`Reshape`] has them.
+#[inline]
+pub(super) fn pack_sizes(sizes: &[isize]) -> Attrs {
+    let mut attrs = Attrs {
+        words: [0; 4],
+        tag: sizes.len() as u32,
+    };
+    for (word, size) in attrs.words.iter_mut().zip(sizes) {
+        *word = match u32::try_from(*size) {
+            Ok(size) if size != INFERRED => size,
+            _ if *size == -1 => INFERRED,
+            _ => {
+                let [low, high] = halves(*size as usize);
+                attrs = Attrs {
+                    words: [low, high, 0, 0],
+                    tag: IMPOSSIBLE,
+                };
+                break;
+            }
+        };
+    }
+    attrs
+}
+
+/// Why a size that [`pack_sizes`] packed cannot be, if there is one.
+pub(super) fn refuse_impossible(attrs: &Attrs) -> Result<(), ShapeError> {
+    if attrs.tag == IMPOSSIBLE {
+        let [low, high, ..] = attrs.words;
+        let size = wide(low, high) as isize;
+        return Err(ShapeError::Size { size });
+    }
+    Ok(())
+}
 
 /// Two dimensions exchanged. Words: the two, as given; and more of the first that a word
 /// cannot hold.
@@ -175,6 +205,14 @@ impl Op for Transpose {
 pub struct Concat;
 
 impl Concat {
+    fn attrs(axis: isize) -> Attrs {
+        let [axis, low, high] = pack_axis(axis);
+        Attrs {
+            words: [axis, 0, low, high],
+            tag: 0,
+        }
+    }
+
     fn axis(shape: &Shape, attrs: &Attrs) -> Result<usize, ShapeError> {
         let [word, _, low, high] = attrs.words;
         shape.axis(unpack_axis([word, low, high]))
@@ -371,25 +409,7 @@ impl<'t> Var<'t> {
 
     #[track_caller]
     fn reshape_slice(self, sizes: &[isize]) -> Var<'t> {
-        let mut attrs = Attrs {
-            words: [0; 4],
-            tag: sizes.len() as u32,
-        };
-        for (word, size) in attrs.words.iter_mut().zip(sizes) {
-            *word = match u32::try_from(*size) {
-                Ok(size) if size != INFERRED => size,
-                _ if *size == -1 => INFERRED,
-                _ => {
-                    let [low, high] = halves(*size as usize);
-                    attrs = Attrs {
-                        words: [low, high, 0, 0],
-                        tag: IMPOSSIBLE,
-                    };
-                    break;
-                }
-            };
-        }
-        self.unary(&Reshape, attrs)
+        self.unary(&Reshape, pack_sizes(sizes))
     }
 
     /// The tensor with two dimensions exchanged, each counted from the back if
@@ -463,11 +483,7 @@ impl<'t> Tape<'t> {
     /// ```
     #[track_caller]
     pub fn concat(&'t self, tensors: &[Var<'t>], axis: isize) -> Var<'t> {
-        let [axis, low, high] = pack_axis(axis);
-        let attrs = Attrs {
-            words: [axis, 0, low, high],
-            tag: 0,
-        };
+        let attrs = Concat::attrs(axis);
         // A node has few operands: join some, then the result with the next.
         let (first, mut rest) = tensors.split_at(tensors.len().min(MAX_OPERANDS));
         if !rest.is_empty() && self.check_chain(tensors, attrs).is_err() {

@@ -11,7 +11,7 @@ use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
 /// The first of two, stretched to the shape of both.
-struct First;
+pub(super) struct First;
 impl Binary for First {
     const NAME: &'static str = "broadcast";
     #[inline(always)]

@@ -1,8 +1,9 @@
 //! Adadelta: steps as long as those before, in the parameter's own unit.
 
-use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
+use super::builders::{constructors, options, rate_and_options, require_at_least_0};
+use super::decay::Average;
 use super::sweep::step_each;
-use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, require};
+use super::{Element, Objective, OptimizerError, Rule, Stepper, require};
 use crate::kernel::Lanes;
 
 /// Adadelta, as `torch.optim.Adadelta`.
@@ -29,8 +30,7 @@ pub type Adadelta<const N: usize, S = [[f32; N]; 2]> = Stepper<AdadeltaRule, N, 
 #[derive(Clone, Debug)]
 pub struct AdadeltaRule {
     lr: f32,
-    rho: f32,
-    one_minus_rho: f32,
+    rho: Average,
     eps: f32,
     objective: Objective,
 }
@@ -39,8 +39,7 @@ impl AdadeltaRule {
     const fn new(lr: f32) -> Self {
         Self {
             lr,
-            rho: 0.9,
-            one_minus_rho: 0.1,
+            rho: const { Average::new(0.9) },
             eps: 1e-6,
             objective: Objective::LOSS,
         }
@@ -58,40 +57,25 @@ impl Rule for AdadeltaRule {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        let in_range = self.rho >= 0.0 && self.rho <= 1.0;
-        require(in_range, "0 <= rho <= 1", self.rho)?;
-        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
+        require_at_least_0!(self, lr, eps);
+        let rho = self.rho.keep;
+        require((0.0..=1.0).contains(&rho), "0 <= rho <= 1", rho)?;
         self.objective.check()?;
         step_each::<2, _>(params, grads, state, |_| &*self)
     }
 
-    learning_rate_in_field!();
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        show("Adadelta", &[]);
-        show("rho", &[self.rho]);
-        show("eps", &[self.eps]);
-        self.objective.show(show);
-    }
+    rate_and_options!();
 }
 
 constructors!(AdadeltaRule: 2, "1");
-objective_builders!(AdadeltaRule);
-setters! { AdadeltaRule:
-    /// Added under both roots: how long the first steps are.
-    eps: f32 => eps;
-}
-
-impl<const N: usize, S> Adadelta<N, S> {
+options! { AdadeltaRule = "Adadelta":
     /// The decay rate of both averages, from 0 to 1.
-    #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
-    pub const fn rho(mut self, rho: f64) -> Self {
-        self.rule.rho = rho as f32;
-        self.rule.one_minus_rho = (1.0 - rho) as f32;
-        self
-    }
+    rho: f64 as Average::new;
+
+    /// Added under both roots: how long the first steps are.
+    eps: f32;
+
+    objective;
 }
 
 impl Element for AdadeltaRule {
@@ -100,8 +84,8 @@ impl Element for AdadeltaRule {
         let [v, a] = state else { return p };
         let [p, g] = self.objective.apply(self.lr, p, g);
         let (rho, fresh, eps) = (
-            L::splat(self.rho),
-            L::splat(self.one_minus_rho),
+            L::splat(self.rho.keep),
+            L::splat(self.rho.fresh),
             L::splat(self.eps),
         );
         *v = rho * *v + fresh * g * g;

@@ -1,6 +1,8 @@
 //! Adafactor: of a matrix, it remembers only the mean squares of rows and of columns.
 
-use super::builders::{constructors, learning_rate_in_field, setters, shapes_builder};
+use super::builders::{
+    constructors, options, rate_and_options, require_at_least_0, shapes_builder,
+};
 use super::{OptimizerError, Rule, Shapes, Stepper, Visit, lerp, require, visit_count};
 use crate::function::{Real, TwoFloat};
 use crate::kernel::{self, Acc, Lanes, Map, carry};
@@ -115,17 +117,10 @@ impl Rule for AdafactorRule<'_> {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        require_at_least_0!(self, lr, eps1, eps2, weight_decay);
         let decay = self.beta2_decay.to_f32();
         require(decay <= 0.0, "beta2_decay <= 0", decay)?;
-        require(self.eps1 >= 0.0, "eps1 >= 0", self.eps1)?;
-        require(self.eps2 >= 0.0, "eps2 >= 0", self.eps2)?;
         require(self.d >= 1.0, "d >= 1", self.d)?;
-        require(
-            self.weight_decay >= 0.0,
-            "weight_decay >= 0",
-            self.weight_decay,
-        )?;
         self.shapes.check(params, grads)?;
         let [state] = state else { return Ok(()) };
         let needed = self.numbers(params.len());
@@ -158,7 +153,7 @@ impl Rule for AdafactorRule<'_> {
         Ok(())
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         visit_count("step", &mut self.steps, visit);
@@ -180,37 +175,26 @@ impl Rule for AdafactorRule<'_> {
 
 constructors!(AdafactorRule<'_>: 1, "1e-2");
 shapes_builder!(AdafactorRule);
-setters! { AdafactorRule<'_>:
+options! { AdafactorRule<'_> = "Adafactor":
+    /// The power of the number of steps by which a new square counts, at most 0.
+    beta2_decay: f64 as TwoFloat::from_f64;
+
     /// The mean of rows is not divided by less than this, nor a gradient by less than it: at
     /// least 0.
-    eps1: f32 => eps1;
+    eps1: f32;
 
     /// The rate is that of parameters at least this large, at least 0.
-    eps2: f32 => eps2;
+    eps2: f32;
 
     /// Steps of a tensor are shortened to this root mean square, before they are
     /// multiplied by the rate: at least 1.
-    d: f32 => d;
+    d: f32;
 
     /// Multiplies every parameter by `1 - lr · weight_decay`, at least 0.
-    weight_decay: f32 => weight_decay;
-}
-
-impl<const N: usize, S> Adafactor<'_, N, S> {
-    /// The power of the number of steps by which a new square counts, at most 0.
-    #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
-    pub const fn beta2_decay(mut self, beta2_decay: f64) -> Self {
-        self.rule.beta2_decay = TwoFloat::from_f64(beta2_decay);
-        self
-    }
+    weight_decay: f32;
 
     /// Climbs instead of descending.
-    #[must_use]
-    pub const fn maximize(mut self) -> Self {
-        self.rule.maximize = true;
-        self
-    }
+    maximize: flag;
 }
 
 /// One step of every tensor.

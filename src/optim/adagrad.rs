@@ -1,8 +1,8 @@
 //! Adagrad: steps divided by the root of the sum of all squares so far.
 
-use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
+use super::builders::{constructors, options, rate_and_options, require_at_least_0};
 use super::sweep::step_each;
-use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, require, visit_count};
+use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, visit_count};
 use crate::kernel::Lanes;
 
 /// Adagrad, as `torch.optim.Adagrad`.
@@ -29,7 +29,7 @@ pub type Adagrad<const N: usize, S = [[f32; N]; 1]> = Stepper<AdagradRule, N, S>
 pub struct AdagradRule {
     lr: f32,
     lr_decay: f32,
-    initial: f32,
+    initial_accumulator_value: f32,
     eps: f32,
     steps: u32,
     objective: Objective,
@@ -40,7 +40,7 @@ impl AdagradRule {
         Self {
             lr,
             lr_decay: 0.0,
-            initial: 0.0,
+            initial_accumulator_value: 0.0,
             eps: 1e-10,
             steps: 0,
             objective: Objective::LOSS,
@@ -59,18 +59,11 @@ impl Rule for AdagradRule {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        require(self.lr_decay >= 0.0, "lr_decay >= 0", self.lr_decay)?;
-        require(
-            self.initial >= 0.0,
-            "initial_accumulator_value >= 0",
-            self.initial,
-        )?;
-        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
+        require_at_least_0!(self, lr, lr_decay, initial_accumulator_value, eps);
         self.objective.check()?;
         step_each::<1, _>(params, grads, state, |[sum]| {
             if self.steps == 0 {
-                sum.fill(self.initial);
+                sum.fill(self.initial_accumulator_value);
             }
             let update = Update {
                 step_size: self.lr / (1.0 + self.steps as f32 * self.lr_decay),
@@ -82,7 +75,7 @@ impl Rule for AdagradRule {
         })
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         visit_count("step", &mut self.steps, visit);
@@ -91,27 +84,20 @@ impl Rule for AdagradRule {
     fn reset(&mut self) {
         self.steps = 0;
     }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        show("Adagrad", &[]);
-        show("lr_decay", &[self.lr_decay]);
-        show("initial_accumulator_value", &[self.initial]);
-        show("eps", &[self.eps]);
-        self.objective.show(show);
-    }
 }
 
 constructors!(AdagradRule: 1, "1e-2");
-objective_builders!(AdagradRule);
-setters! { AdagradRule:
-    /// By how much the learning rate falls from step to step.
-    lr_decay: f32 => lr_decay;
+options! { AdagradRule = "Adagrad":
+    /// By how much the learning rate falls from step to step, at least 0.
+    lr_decay: f32;
 
-    /// The sums of squares begin with this.
-    initial_accumulator_value: f32 => initial;
+    /// The sums of squares begin with this, at least 0.
+    initial_accumulator_value: f32;
 
-    /// Added to the denominator, so that it is not zero.
-    eps: f32 => eps;
+    /// Added to the denominator, so that it is not zero; at least 0.
+    eps: f32;
+
+    objective;
 }
 
 /// The scalars of one step.

@@ -1,7 +1,8 @@
 //! Adam: steps scaled by running estimates of the gradient's moments.
 
-use super::builders::{learning_rate_in_field, one_more_buffer};
-use super::fraction::{Decay, Fraction};
+use super::builders::{Shown, learning_rate_in_field, one_more_buffer};
+use super::decay::Decay;
+use super::q63::Q63;
 use super::sweep::{fit, sweep_fitted};
 use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
@@ -153,7 +154,7 @@ impl Rule for AdamRule {
 
     fn reset(&mut self) {
         for decay in &mut self.decays {
-            decay.power = Fraction::ONE;
+            decay.power = Q63::ONE;
         }
     }
 
@@ -175,8 +176,8 @@ impl AdamRule {
     #[inline(always)] // of constants, no `f64` is left
     pub(super) const fn set_betas(&mut self, beta1: f64, beta2: f64) {
         let [decay1, decay2] = &mut self.decays;
-        decay1.beta = Fraction::new(beta1);
-        decay2.beta = Fraction::new(beta2);
+        decay1.beta = Q63::new(beta1);
+        decay2.beta = Q63::new(beta2);
         self.weights = Weights::new(beta1, beta2, self.weights.eps);
     }
 
@@ -199,11 +200,11 @@ impl AdamRule {
 
     /// All hyper-parameters that no step changes.
     pub(super) fn show_hyper(&self, show: Show<'_>) {
-        let [decay1, decay2] = &self.decays;
-        show("beta1", &[decay1.beta.to_f32()]);
-        show("beta2", &[decay2.beta.to_f32()]);
-        show("eps", &[self.weights.eps]);
-        self.objective.show(show);
+        let [beta1, beta2] = &self.decays;
+        beta1.show("beta1", show);
+        beta2.show("beta2", show);
+        self.weights.eps.show("eps", show);
+        self.objective.show("objective", show);
     }
 
     pub(super) const fn set_eps(&mut self, eps: f32) {
@@ -449,15 +450,15 @@ impl Element for AnyUpdate {
 
 #[cfg(test)]
 mod tests {
-    use super::{AdamRule, AnyUpdate, Decay, Fraction, Update, Weights};
+    use super::{AdamRule, AnyUpdate, Decay, Q63, Update, Weights};
     use crate::optim::sweep::tests::assert_lanes_agree;
     use crate::optim::tests::OBJECTIVES;
 
     #[test]
     fn lanes_agree() {
         for [beta1, beta2] in [[0.9, 0.999], [0.3, 0.5]] {
-            let betas = [beta1, beta2].map(Fraction::new);
-            for powers in [betas, [0.5, 0.99].map(Fraction::new)] {
+            let betas = [beta1, beta2].map(Q63::new);
+            for powers in [betas, [0.5, 0.99].map(Q63::new)] {
                 let update = Update::of(&AdamRule {
                     weights: Weights::new(beta1, beta2, 1e-8),
                     decays: powers.map(|power| Decay { beta: power, power }),

@@ -1,9 +1,11 @@
 //! Adamax: Adam with the largest gradient instead of the second moment.
 
-use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
-use super::fraction::{Decay, Fraction};
+use super::builders::{
+    beta1_is_momentum, constructors, options, rate_and_options, require_at_least_0,
+};
+use super::decay::{Average, Beta1};
 use super::sweep::step_each;
-use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
+use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require};
 use crate::kernel::{Lanes, Mask};
 
 /// Adam with the infinity norm, as `torch.optim.Adamax`.
@@ -29,10 +31,9 @@ pub type Adamax<const N: usize, S = [[f32; N]; 2]> = Stepper<AdamaxRule, N, S>;
 #[derive(Clone, Debug)]
 pub struct AdamaxRule {
     lr: f32,
-    one_minus_beta1: f32,
-    decay1: Decay,
-    beta2: f32,
-    beta2_is_fraction: bool,
+    beta1: Beta1,
+    beta2: Average,
+    beta2_in_range: bool,
     eps: f32,
     objective: Objective,
 }
@@ -41,22 +42,19 @@ impl AdamaxRule {
     const fn new(lr: f32) -> Self {
         Self {
             lr,
-            one_minus_beta1: 0.1,
-            decay1: Decay::new(0.9),
-            beta2: 0.999,
-            beta2_is_fraction: true,
+            beta1: const { Beta1::new(0.9) },
+            beta2: const { Average::new(0.999) },
+            beta2_in_range: true,
             eps: 1e-8,
             objective: Objective::LOSS,
         }
     }
-}
 
-impl AdamaxRule {
-    /// Another weight for gradients, if β₁ has moved.
-    fn follow_beta1(&mut self) {
-        if let Some((beta1, _)) = self.decay1.moved() {
-            self.one_minus_beta1 = 1.0 - beta1;
-        }
+    #[inline(always)] // of constants, no `f64` is left
+    const fn set_betas(&mut self, beta1: f64, beta2: f64) {
+        self.beta1 = Beta1::new(beta1);
+        self.beta2 = Average::new(beta2);
+        self.beta2_in_range = beta2 >= 0.0 && beta2 < 1.0;
     }
 }
 
@@ -71,70 +69,41 @@ impl Rule for AdamaxRule {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        self.decay1.check("0 <= beta1 < 1")?;
-        require(self.beta2_is_fraction, "0 <= beta2 < 1", self.beta2)?;
-        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
+        require_at_least_0!(self, lr, eps);
+        self.beta1.check()?;
+        require(self.beta2_in_range, "0 <= beta2 < 1", self.beta2.keep)?;
         self.objective.check()?;
-        step_each::<2, _>(params, grads, state, |_| {
-            self.decay1.advance_any();
-            Update {
-                step_size: self.lr / self.decay1.fixed().correction(),
-                one_minus_beta1: self.one_minus_beta1,
-                beta2: self.beta2,
-                eps: self.eps,
-                objective: self.objective,
-            }
+        step_each::<2, _>(params, grads, state, |_| Update {
+            step_size: self.lr / self.beta1.advance(),
+            one_minus_beta1: self.beta1.fresh,
+            beta2: self.beta2.keep,
+            eps: self.eps,
+            objective: self.objective,
         })
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
-    fn momentum_factor(&self) -> Option<f32> {
-        Some(self.decay1.rate())
-    }
-
-    fn set_momentum_factor(&mut self, momentum: f32) {
-        self.decay1.set_beta(momentum);
-        self.follow_beta1();
-    }
+    beta1_is_momentum!();
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
-        self.decay1.power.visit("beta1_power", visit);
-        self.follow_beta1();
+        self.beta1.visit(visit);
     }
 
     fn reset(&mut self) {
-        self.decay1.power = Fraction::ONE;
-    }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        show("Adamax", &[]);
-        show("beta1", &[self.decay1.beta.to_f32()]);
-        show("beta2", &[self.beta2]);
-        show("eps", &[self.eps]);
-        self.objective.show(show);
+        self.beta1.reset();
     }
 }
 
 constructors!(AdamaxRule: 2, "2e-3");
-objective_builders!(AdamaxRule);
-setters! { AdamaxRule:
-    /// Added to gradients' magnitudes, so that none is zero.
-    eps: f32 => eps;
-}
-
-impl<const N: usize, S> Adamax<N, S> {
+options! { AdamaxRule = "Adamax":
     /// Decay rates of the moment and of the largest gradient, at least 0 and less than 1.
-    #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
-    pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.rule.one_minus_beta1 = (1.0 - beta1) as f32;
-        self.rule.decay1 = Decay::new(beta1);
-        self.rule.beta2 = beta2 as f32;
-        self.rule.beta2_is_fraction = beta2 >= 0.0 && beta2 < 1.0;
-        self
-    }
+    betas(beta1, beta2);
+
+    /// Added to gradients' magnitudes, so that none is zero; at least 0.
+    eps: f32;
+
+    objective;
 }
 
 /// The scalars of one step.

@@ -1,10 +1,10 @@
 //! ASGD: gradient descent, and the average of where it was.
 
-use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
+use super::builders::{constructors, options, rate_and_options, require_at_least_0};
 use super::sweep::step_each;
 use super::{
-    Element, Objective, OptimizerError, Rule, Show, Stateful as _, Stepper, Storage, Visit,
-    require, visit_count,
+    Element, Objective, OptimizerError, Rule, Stateful as _, Stepper, Storage, Visit, visit_count,
+    visit_number,
 };
 use crate::function::{Real, TwoFloat};
 use crate::kernel::Lanes;
@@ -71,7 +71,7 @@ impl Rule for AsgdRule {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        require_at_least_0!(self, lr);
         self.objective.check()?;
         step_each::<1, _>(params, grads, state, |_| {
             if self.steps == 0 {
@@ -94,49 +94,32 @@ impl Rule for AsgdRule {
         Ok(())
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         visit_count("step", &mut self.steps, visit);
-        for (name, scalar) in [("eta", &mut self.eta), ("mu", &mut self.mu)] {
-            let mut one = [*scalar];
-            visit(name, &mut one);
-            [*scalar] = one;
-        }
+        visit_number("eta", &mut self.eta, visit);
+        visit_number("mu", &mut self.mu, visit);
     }
 
     fn reset(&mut self) {
         self.steps = 0;
         (self.eta, self.mu) = (0.0, 1.0);
     }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        show("ASGD", &[]);
-        show("lambd", &[self.lambd]);
-        show("alpha", &[self.alpha.high(), self.alpha.low()]);
-        show("t0", &[self.t0]);
-        self.objective.show(show);
-    }
 }
 
 constructors!(AsgdRule: 1, "1e-2");
-objective_builders!(AsgdRule);
-setters! { AsgdRule:
+options! { AsgdRule = "ASGD":
     /// By how much parameters and the learning rate decay.
-    lambd: f32 => lambd;
+    lambd: f32;
+
+    /// The power of the learning rate's decay.
+    alpha: f64 as TwoFloat::from_f64;
 
     /// The step after which the average is one of more than the last.
-    t0: f32 => t0;
-}
+    t0: f32;
 
-impl<const N: usize, S> Asgd<N, S> {
-    /// The power of the learning rate's decay.
-    #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
-    pub const fn alpha(mut self, alpha: f64) -> Self {
-        self.rule.alpha = TwoFloat::from_f64(alpha);
-        self
-    }
+    objective;
 }
 
 impl<const N: usize, S: Storage> Asgd<N, S> {

@@ -1,6 +1,71 @@
 //! Builders that optimizers have in common, written once: constructors for each
 //! [`Storage`](super::Storage), options that only set a field, and those that need memory.
 
+use super::{Objective, Show, halves};
+use crate::function::TwoFloat;
+
+/// Shows these fields, under their own names or under those that follow `as`; with a name of
+/// the whole before them, first that name without numbers.
+macro_rules! show_options {
+    ($this:expr, $show:expr, $whole:literal: $($field:ident $(as $name:literal)?),* $(,)?) => {
+        $show($whole, &[]);
+        show_options!($this, $show, $($field $(as $name)?),*);
+    };
+    ($this:expr, $show:expr, $($field:ident $(as $name:literal)?),*) => {
+        $(show_options!(@one $this, $show, $field $($name)?);)*
+    };
+    (@one $this:expr, $show:expr, $field:ident) => {
+        show_options!(@one $this, $show, $field stringify!($field));
+    };
+    (@one $this:expr, $show:expr, $field:ident $name:expr) => {
+        $crate::optim::builders::Shown::show(&$this.$field, $name, $show);
+    };
+}
+pub(super) use show_options;
+
+/// A hyper-parameter as the numbers that [`Stateful::visit_hyper`](super::Stateful::visit_hyper)
+/// shows of it.
+pub(super) trait Shown {
+    /// Shows it under this name.
+    fn show(&self, name: &'static str, show: Show<'_>);
+}
+
+impl Shown for f32 {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &[*self]);
+    }
+}
+
+impl Shown for bool {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &[f32::from(u8::from(*self))]);
+    }
+}
+
+impl Shown for u32 {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &halves(*self));
+    }
+}
+
+impl Shown for TwoFloat {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &[self.high(), self.low()]);
+    }
+}
+
+impl Shown for Objective {
+    fn show(&self, _: &'static str, show: Show<'_>) {
+        show_options!(self, show, weight_decay, decoupled as "decoupled_weight_decay", maximize);
+    }
+}
+
+impl<const K: usize> Shown for [f32; K] {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, self);
+    }
+}
+
 /// The constructors of an optimizer with so many buffers, for each `Storage`. Its rule
 /// has a `const fn new(lr: f32)`. A rule that borrows something is named with `<'_>`.
 macro_rules! constructors {
@@ -37,22 +102,138 @@ macro_rules! constructors {
 }
 pub(super) use constructors;
 
-/// Builders that set a field of the rule, and nothing else.
-macro_rules! setters {
-    ($rule:ident $(<$borrow:lifetime>)?: $(
-        $(#[$doc:meta])* $option:ident: $type:ty => $($field:ident).+;
-    )*) => {
-        impl<const N: usize, S> Stepper<$rule$(<$borrow>)?, N, S> {$(
+/// The options of a rule, once: a builder for each, and `show_options`, which shows them to
+/// [`Stateful::visit_hyper`](super::Stateful::visit_hyper) behind the rule's name. An entry is
+/// one of
+///
+/// ```text
+/// eps: f32;                               the field of that name
+/// alpha: f64 as TwoFloat::from_f64;       the same, made of an `f64` by a `const fn`
+/// maximize: flag;                         the same, which the builder sets to true
+/// etas: [minus: f32, plus: f32];          the same, an array that is given in parts
+/// betas(beta1, beta2);                    what the rule's `set_betas` sets; shows these fields
+/// objective;                              an `Objective`, in a field of that name
+/// objective decoupled;                    the same, whose weight decay may be decoupled
+/// ```
+macro_rules! options {
+    ($rule:ident $(<$borrow:lifetime>)? = $name:literal: $($entries:tt)*) => {
+        options! { @each {$rule $(<$borrow>)?} $name [] $($entries)* }
+    };
+    (@each {$($rule:tt)*} $name:literal [$($field:ident)*]) => {
+        impl $($rule)* {
+            /// Shows its name and its options.
+            fn show_options(&self, show: super::Show<'_>) {
+                show($name, &[]);
+                $(super::builders::Shown::show(&self.$field, stringify!($field), show);)*
+            }
+        }
+    };
+    (@each {$($rule:tt)*} $name:literal [$($field:ident)*]
+        $(#[$doc:meta])* $option:ident: flag; $($rest:tt)*) => {
+        impl<const N: usize, S> Stepper<$($rule)*, N, S> {
+            $(#[$doc])*
+            #[must_use]
+            pub const fn $option(mut self) -> Self {
+                self.rule.$option = true;
+                self
+            }
+        }
+        options! { @each {$($rule)*} $name [$($field)* $option] $($rest)* }
+    };
+    (@each {$($rule:tt)*} $name:literal [$($field:ident)*]
+        $(#[$doc:meta])* $option:ident: f64 as $make:path; $($rest:tt)*) => {
+        impl<const N: usize, S> Stepper<$($rule)*, N, S> {
+            $(#[$doc])*
+            #[must_use]
+            #[inline(always)] // of a constant, no `f64` is left
+            pub const fn $option(mut self, $option: f64) -> Self {
+                self.rule.$option = $make($option);
+                self
+            }
+        }
+        options! { @each {$($rule)*} $name [$($field)* $option] $($rest)* }
+    };
+    (@each {$($rule:tt)*} $name:literal [$($field:ident)*]
+        $(#[$doc:meta])* $option:ident: [$($part:ident: $type:ty),*]; $($rest:tt)*) => {
+        impl<const N: usize, S> Stepper<$($rule)*, N, S> {
+            $(#[$doc])*
+            #[must_use]
+            pub const fn $option(mut self, $($part: $type),*) -> Self {
+                self.rule.$option = [$($part),*];
+                self
+            }
+        }
+        options! { @each {$($rule)*} $name [$($field)* $option] $($rest)* }
+    };
+    (@each {$($rule:tt)*} $name:literal [$($field:ident)*]
+        $(#[$doc:meta])* $option:ident: $type:ty; $($rest:tt)*) => {
+        impl<const N: usize, S> Stepper<$($rule)*, N, S> {
             $(#[$doc])*
             #[must_use]
             pub const fn $option(mut self, $option: $type) -> Self {
-                self.rule.$($field).+ = $option;
+                self.rule.$option = $option;
                 self
             }
-        )*}
+        }
+        options! { @each {$($rule)*} $name [$($field)* $option] $($rest)* }
+    };
+    (@each {$($rule:tt)*} $name:literal [$($field:ident)*]
+        $(#[$doc:meta])* betas($($shown:ident),*); $($rest:tt)*) => {
+        impl<const N: usize, S> Stepper<$($rule)*, N, S> {
+            $(#[$doc])*
+            #[must_use]
+            #[inline(always)] // of constants, no `f64` is left
+            pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+                self.rule.set_betas(beta1, beta2);
+                self
+            }
+        }
+        options! { @each {$($rule)*} $name [$($field)* $($shown)*] $($rest)* }
+    };
+    (@each {$($rule:tt)*} $name:literal [$($field:ident)*] objective; $($rest:tt)*) => {
+        impl<const N: usize, S> Stepper<$($rule)*, N, S> {
+            /// Adds `weight_decay · p` to every gradient (L2 penalty), at least 0. Default 0.
+            #[must_use]
+            pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
+                self.rule.objective.weight_decay = weight_decay;
+                self
+            }
+
+            /// Climbs instead of descending.
+            #[must_use]
+            pub const fn maximize(mut self) -> Self {
+                self.rule.objective.maximize = true;
+                self
+            }
+        }
+        options! { @each {$($rule)*} $name [$($field)* objective] $($rest)* }
+    };
+    (@each {$($rule:tt)*} $name:literal [$($field:ident)*] objective decoupled; $($rest:tt)*) => {
+        impl<const N: usize, S> Stepper<$($rule)*, N, S> {
+            /// Weight decay is no penalty: the parameter is multiplied by
+            /// `1 - lr · weight_decay` instead, as in [`AdamW`](crate::optim::AdamW).
+            #[must_use]
+            pub const fn decoupled_weight_decay(mut self) -> Self {
+                self.rule.objective.decoupled = true;
+                self
+            }
+        }
+        options! { @each {$($rule)*} $name [$($field)*] objective; $($rest)* }
     };
 }
-pub(super) use setters;
+pub(super) use options;
+
+/// Fails unless these fields are at least 0, which a NaN is not.
+macro_rules! require_at_least_0 {
+    ($rule:expr, $($field:ident),*) => {
+        $(super::require(
+            $rule.$field >= 0.0,
+            concat!(stringify!($field), " >= 0"),
+            $rule.$field,
+        )?;)*
+    };
+}
+pub(super) use require_at_least_0;
 
 /// The builder of a rule with [`Shapes`](super::Shapes) in a field `shapes`.
 macro_rules! shapes_builder {
@@ -85,40 +266,33 @@ macro_rules! learning_rate_in_field {
 }
 pub(super) use learning_rate_in_field;
 
-/// The builders of a rule with a [`Objective`](super::Objective) in a field `objective`.
-macro_rules! objective_builders {
-    ($rule:ident) => {
-        impl<const N: usize, S> Stepper<$rule, N, S> {
-            /// Adds `weight_decay · p` to every gradient (L2 penalty). Default 0.
-            #[must_use]
-            pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
-                self.rule.objective.weight_decay = weight_decay;
-                self
-            }
+/// The learning rate of a rule that has it in a field `lr`, and its [`options!`], as part of
+/// its `impl Rule`.
+macro_rules! rate_and_options {
+    () => {
+        super::builders::learning_rate_in_field!();
 
-            /// Climbs instead of descending.
-            #[must_use]
-            pub const fn maximize(mut self) -> Self {
-                self.rule.objective.maximize = true;
-                self
-            }
-        }
-    };
-    ($rule:ident, decoupled) => {
-        objective_builders!($rule);
-
-        impl<const N: usize, S> Stepper<$rule, N, S> {
-            /// Weight decay is no penalty: the parameter is multiplied by
-            /// `1 - lr · weight_decay` instead, as in [`AdamW`](crate::optim::AdamW).
-            #[must_use]
-            pub const fn decoupled_weight_decay(mut self) -> Self {
-                self.rule.objective.decoupled = true;
-                self
-            }
+        fn visit_hyper(&self, show: super::Show<'_>) {
+            self.show_options(show);
         }
     };
 }
-pub(super) use objective_builders;
+pub(super) use rate_and_options;
+
+/// The momentum of a rule with a [`Beta1`](super::decay::Beta1) in a field `beta1`, as part of
+/// its `impl Rule`.
+macro_rules! beta1_is_momentum {
+    () => {
+        fn momentum_factor(&self) -> Option<f32> {
+            Some(self.beta1.rate())
+        }
+
+        fn set_momentum_factor(&mut self, momentum: f32) {
+            self.beta1.set(momentum);
+        }
+    };
+}
+pub(super) use beta1_is_momentum;
 
 /// A builder after which the rule needs one buffer more, for each [`Storage`]. `$from`
 /// is the number of buffers that there were; several can be given.

@@ -12,8 +12,10 @@ use super::{Optimizer, OptimizerError, Show, Stateful, Visit, halves};
 ///
 /// A [schedule](super::schedule) goes on from the rate of each group, as in PyTorch: what
 /// it multiplies is multiplied in both, and a number that it names, such as `eta_min`, is
-/// the same number for both. A learning rate that is set by hand is that of the first group,
-/// and the second's is multiplied alike; a momentum is set for both.
+/// the same number for both, unless it was made with numbers `per_group`, as
+/// [`OneCycleLr::per_group`](super::schedule::OneCycleLr::per_group). A learning rate that is
+/// set by hand is that of the first group, and the second's is multiplied alike; a momentum
+/// is set for both.
 ///
 /// ```
 /// use baregrad::optim::{AdamW, Optimizer, ParamGroups, Sgd};

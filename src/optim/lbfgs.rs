@@ -9,8 +9,9 @@ pub use memory::{LbfgsMemory, LbfgsStorage};
 use pairs::Pairs;
 use strong_wolfe::Point;
 
+use super::builders::show_options;
 use super::search::{Answer, Reason, Search};
-use super::{OptimizerError, Show, Stateful, Visit, halves, require};
+use super::{OptimizerError, Show, Stateful, Visit, halves, require, visit_count, visit_number};
 use crate::kernel::{self, Lanes, Map};
 
 /// Limited-memory BFGS, as `torch.optim.LBFGS`: a [`Search`] to be given to
@@ -199,18 +200,21 @@ impl<const N: usize, const M: usize, S: LbfgsStorage> Stateful for Lbfgs<N, M, S
 
     fn visit_hyper(&self, show: Show<'_>) {
         let Machine { hyper, history, .. } = &self.search;
-        let flag = |is_set| f32::from(u8::from(is_set));
         show("LBFGS", &[]);
         show("history_size", &[*history as f32]);
-        show("max_iter", &halves(hyper.max_iter));
+        show_options!(hyper, show, max_iter);
         match hyper.max_eval {
             Some(most) => show("max_eval", &halves(most)),
             None => show("max_eval", &[-1.0]),
         }
-        show("tolerance_grad", &[hyper.tolerance_grad]);
-        show("tolerance_change", &[hyper.tolerance_change]);
-        show("strong_wolfe", &[flag(hyper.strong_wolfe)]);
-        show("maximize", &[flag(hyper.maximize)]);
+        show_options!(
+            hyper,
+            show,
+            tolerance_grad,
+            tolerance_change,
+            strong_wolfe,
+            maximize
+        );
     }
 }
 
@@ -293,9 +297,6 @@ impl Now {
     };
 
     fn visit(&mut self, visit: Visit<'_>) {
-        // 24 bits at a time are exact.
-        let split = |n: u32| [(n >> 16) as f32, (n & 0xffff) as f32];
-        let join = |[high, low]: [f32; 2]| (high as u32) << 16 | (low as u32 & 0xffff);
         for (name, count) in [
             ("n_iter", &mut self.n_iter),
             ("func_evals", &mut self.func_evals),
@@ -305,9 +306,7 @@ impl Now {
             ("oldest", &mut self.oldest),
             ("ls_iter", &mut self.ls_iter),
         ] {
-            let mut halves = split(*count);
-            visit(name, &mut halves);
-            *count = join(halves);
+            visit_count(name, count, visit);
         }
         let phases = [Phase::Begin, Phase::Stepped, Phase::Bracket, Phase::Zoom];
         let at = phases.iter().position(|phase| *phase == self.phase);
@@ -334,9 +333,7 @@ impl Now {
             ("bracket_f1", &mut second.loss),
             ("bracket_gtd1", &mut second.slope),
         ] {
-            let mut one = [*number];
-            visit(name, &mut one);
-            [*number] = one;
+            visit_number(name, number, visit);
         }
     }
 }

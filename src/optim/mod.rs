@@ -44,9 +44,10 @@
 
 mod builders;
 mod clip;
-mod fraction;
+mod decay;
 mod groups;
 mod lbfgs;
+mod q63;
 pub mod schedule;
 mod search;
 mod sgd;
@@ -80,38 +81,47 @@ use schedule::Rates;
 /// `cargo fmt` does not see files that a macro declares: `rustfmt --edition 2024
 /// src/optim/*.rs` does, as in `.ci/run`.
 macro_rules! optimizers {
-    ($d:tt $($file:ident: $name:ident = $torch:literal [$($option:ident)*];)*) => {
+    ($d:tt $($file:ident: $name:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {
         $(
             mod $file;
             pub use $file::*;
         )*
 
         /// Hands the list of optimizers to a macro: of each its type, its name in
-        /// `torch.optim`, and the options that PyTorch knows by the same names.
+        /// `torch.optim`, and the options, which are builders and known to PyTorch by the
+        /// same names, with values to test them with. The values name what this module
+        /// exports.
         #[doc(hidden)]
         #[macro_export]
         macro_rules! each_optimizer {
             ($d to:ident) => {
-                $d to! { $($name = $torch [$($option)*];)* }
+                $d to! { $($name = $torch [$($option $values)*];)* }
             };
         }
     };
 }
 
 optimizers! { $
-    adafactor: Adafactor = "Adafactor" [shapes beta2_decay eps1 eps2 d weight_decay maximize];
-    adadelta: Adadelta = "Adadelta" [rho eps weight_decay maximize];
-    adagrad: Adagrad = "Adagrad" [lr_decay initial_accumulator_value eps weight_decay maximize];
-    adam: Adam = "Adam" [betas eps weight_decay maximize amsgrad];
-    adam_w: AdamW = "AdamW" [betas eps weight_decay maximize amsgrad];
-    adamax: Adamax = "Adamax" [betas eps weight_decay maximize];
-    asgd: Asgd = "ASGD" [lambd alpha t0 weight_decay maximize];
-    muon: Muon = "Muon" [shapes momentum nesterov ns_coefficients ns_steps eps weight_decay adjust_lr_fn];
-    nadam: NAdam = "NAdam" [betas eps momentum_decay weight_decay decoupled_weight_decay maximize];
-    radam: RAdam = "RAdam" [betas eps weight_decay decoupled_weight_decay maximize];
-    rms_prop: RmsProp = "RMSprop" [alpha eps momentum centered weight_decay maximize];
-    rprop: Rprop = "Rprop" [etas step_sizes maximize];
-    sparse_adam: SparseAdam = "SparseAdam" [betas eps maximize];
+    adafactor: Adafactor = "Adafactor" [shapes() beta2_decay(-0.5) eps1(1e-6) eps2(0.01) d(2.0)
+        weight_decay(0.1) maximize()];
+    adadelta: Adadelta = "Adadelta" [rho(0.5) eps(0.001) weight_decay(0.1) maximize()];
+    adagrad: Adagrad = "Adagrad" [lr_decay(0.1) initial_accumulator_value(0.5) eps(0.001)
+        weight_decay(0.1) maximize()];
+    adam: Adam = "Adam" [betas(0.75, 0.875) eps(0.001) weight_decay(0.1) maximize() amsgrad()];
+    adam_w: AdamW = "AdamW" [betas(0.75, 0.875) eps(0.001) weight_decay(0.1) maximize() amsgrad()];
+    adamax: Adamax = "Adamax" [betas(0.75, 0.875) eps(0.001) weight_decay(0.1) maximize()];
+    asgd: Asgd = "ASGD" [lambd(0.01) alpha(0.5) t0(2.0) weight_decay(0.1) maximize()];
+    muon: Muon = "Muon" [shapes() momentum(0.75) nesterov(false)
+        ns_coefficients([3.0, -4.0, 2.0]) ns_steps(3) eps(0.001) weight_decay(0.2)
+        adjust_lr_fn(AdjustLr::MatchRmsAdamW)];
+    nadam: NAdam = "NAdam" [betas(0.75, 0.875) eps(0.001) momentum_decay(0.5) weight_decay(0.1)
+        decoupled_weight_decay() maximize()];
+    radam: RAdam = "RAdam" [betas(0.75, 0.875) eps(0.001) weight_decay(0.1)
+        decoupled_weight_decay() maximize()];
+    rms_prop: RmsProp = "RMSprop" [alpha(0.75) eps(0.001) momentum(0.5) centered()
+        weight_decay(0.1) maximize()];
+    rprop: Rprop = "Rprop" [etas(0.25, 1.5) step_sizes(0.001, 2.0) maximize()];
+    sparse_adam: SparseAdam = "SparseAdam" [betas(0.75, 0.875) eps(0.001) maximize()];
 }
 
 /// Updates parameters from their gradients.
@@ -216,7 +226,7 @@ pub trait Stateful {
     ///
     /// Names differ, but for those of [`ParamGroups`], which come group after group; and
     /// their number, order and lengths depend on the optimizer's options and on `params`
-    /// alone. Counts and fractions of more than 24 bits are several
+    /// alone. Counts and powers of more than 24 bits are several
     /// numbers. All are finite unless parameters or gradients were not. Other
     /// hyper-parameters than those that may change between steps are not part of it:
     /// restore into an optimizer that was built alike.
@@ -289,14 +299,6 @@ impl Objective {
         require(decay >= 0.0, "weight_decay >= 0", decay)
     }
 
-    /// Shows it as hyper-parameters: see [`Rule::visit_hyper`].
-    fn show(&self, show: Show<'_>) {
-        let flag = |is_set| f32::from(u8::from(is_set));
-        show("weight_decay", &[self.weight_decay]);
-        show("decoupled_weight_decay", &[flag(self.decoupled)]);
-        show("maximize", &[flag(self.maximize)]);
-    }
-
     /// The gradient of the objective, from that of the loss.
     #[inline(always)]
     fn gradient<L: Lanes>(&self, p: L, g: L) -> L {
@@ -341,6 +343,13 @@ pub(crate) fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>)
     visit(name, &mut halves);
     let [high, low] = halves;
     *count = (high as u32) << 16 | (low as u32 & 0xffff);
+}
+
+/// Shows a number, and takes it back.
+fn visit_number(name: &'static str, number: &mut f32, visit: Visit<'_>) {
+    let mut one = [*number];
+    visit(name, &mut one);
+    [*number] = one;
 }
 
 /// Shows a number of two parts, and takes it back.

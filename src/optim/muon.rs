@@ -1,7 +1,10 @@
 //! Muon: momentum of a matrix, made orthogonal.
 
-use super::builders::{constructors, learning_rate_in_field, setters, shapes_builder};
-use super::{OptimizerError, Rule, Shapes, Stepper, Visit, lerp, require};
+use super::builders::{
+    Shown, constructors, options, rate_and_options, require_at_least_0, shapes_builder,
+};
+use super::decay::Average;
+use super::{OptimizerError, Rule, Shapes, Show, Stepper, Visit, lerp, require};
 use crate::kernel::{self, Lanes};
 
 /// Momentum, orthogonalized by Newton–Schulz iterations, as `torch.optim.Muon`: for the
@@ -50,8 +53,7 @@ pub type Muon<'s, const N: usize, S = [[f32; N]; 4]> = Stepper<MuonRule<'s>, N, 
 #[derive(Clone, Debug)]
 pub struct MuonRule<'s> {
     lr: f32,
-    momentum: f32,
-    one_minus_momentum: f32,
+    momentum: Average,
     nesterov: bool,
     ns_coefficients: [f32; 3],
     ns_steps: u32,
@@ -86,12 +88,17 @@ impl AdjustLr {
     }
 }
 
+impl Shown for AdjustLr {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &[f32::from(*self as u8)]);
+    }
+}
+
 impl MuonRule<'_> {
     const fn new(lr: f32) -> Self {
         Self {
             lr,
-            momentum: 0.95,
-            one_minus_momentum: 0.05,
+            momentum: const { Average::new(0.95) },
             nesterov: true,
             ns_coefficients: [3.4445, -4.775, 2.0315],
             ns_steps: 5,
@@ -103,10 +110,9 @@ impl MuonRule<'_> {
     }
 
     fn check(&self, params: usize) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        require(self.momentum >= 0.0, "momentum >= 0", self.momentum)?;
-        let decay = self.weight_decay;
-        require(decay >= 0.0, "weight_decay >= 0", decay)?;
+        require_at_least_0!(self, lr, weight_decay);
+        let momentum = self.momentum.keep;
+        require(momentum >= 0.0, "momentum >= 0", momentum)?;
         let steps = self.ns_steps;
         require(steps < 100, "ns_steps < 100", steps as f32)?;
         for (shape, _) in self.shapes.parts(params) {
@@ -243,9 +249,9 @@ impl Rule for MuonRule<'_> {
                 _ => i,
             };
             for (i, (b, g)) in momentum.iter_mut().zip(g).enumerate() {
-                *b = lerp(*b, *g, self.one_minus_momentum);
+                *b = lerp(*b, *g, self.momentum.fresh);
                 let update = if self.nesterov {
-                    lerp(*g, *b, self.momentum)
+                    lerp(*g, *b, self.momentum.keep)
                 } else {
                     *b
                 };
@@ -267,21 +273,18 @@ impl Rule for MuonRule<'_> {
         Ok(())
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
     fn momentum_factor(&self) -> Option<f32> {
-        Some(self.momentum)
+        Some(self.momentum.keep)
     }
 
     fn set_momentum_factor(&mut self, momentum: f32) {
-        self.momentum = momentum;
-        self.one_minus_momentum = 1.0 - momentum;
+        self.momentum = Average::moved_to(momentum);
     }
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
-        let mut momentum = [self.momentum, self.one_minus_momentum];
-        visit("momentum", &mut momentum);
-        [self.momentum, self.one_minus_momentum] = momentum;
+        self.momentum.visit("momentum", visit);
     }
 
     fn shapes(&self) -> Shapes<'_> {
@@ -291,24 +294,24 @@ impl Rule for MuonRule<'_> {
 
 constructors!(MuonRule<'_>: 4, "1e-3");
 shapes_builder!(MuonRule);
-setters! { MuonRule<'_>:
+options! { MuonRule<'_> = "Muon":
     /// Whether the momentum that a step follows is one step ahead.
-    nesterov: bool => nesterov;
+    nesterov: bool;
 
     /// How often to iterate, less than 100.
-    ns_steps: u32 => ns_steps;
+    ns_steps: u32;
 
     /// The polynomial of an iteration: of singular values, `a · s + b · s³ + c · s⁵`.
-    ns_coefficients: [f32; 3] => ns_coefficients;
+    ns_coefficients: [f32; 3];
 
     /// The least norm that is divided by.
-    eps: f32 => eps;
+    eps: f32;
 
     /// Multiplies every parameter by `1 - lr · weight_decay`, at least 0.
-    weight_decay: f32 => weight_decay;
+    weight_decay: f32;
 
     /// How the rate depends on the shape of a matrix.
-    adjust_lr_fn: AdjustLr => adjust_lr_fn;
+    adjust_lr_fn: AdjustLr;
 }
 
 impl<const N: usize, S> Muon<'_, N, S> {
@@ -316,8 +319,7 @@ impl<const N: usize, S> Muon<'_, N, S> {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn momentum(mut self, momentum: f64) -> Self {
-        self.rule.momentum = momentum as f32;
-        self.rule.one_minus_momentum = (1.0 - momentum) as f32;
+        self.rule.momentum = Average::new(momentum);
         self
     }
 }

@@ -1,9 +1,12 @@
 //! NAdam: Adam with Nesterov's momentum.
 
-use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
-use super::fraction::{Decay, Fraction};
+use super::builders::{constructors, options, rate_and_options, require_at_least_0};
+use super::decay::{Average, Decay};
+use super::q63::Q63;
 use super::sweep::step_each;
-use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
+use super::{
+    Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require, visit_number,
+};
 use crate::kernel::Lanes;
 
 /// Adam with Nesterov's momentum, as `torch.optim.NAdam`.
@@ -32,11 +35,9 @@ pub type NAdam<const N: usize, S = [[f32; N]; 2]> = Stepper<NAdamRule, N, S>;
 #[derive(Clone, Debug)]
 pub struct NAdamRule {
     lr: f32,
-    beta1: f32,
-    one_minus_beta1: f32,
-    beta1_is_fraction: bool,
-    beta2: f32,
-    one_minus_beta2: f32,
+    beta1: Average,
+    beta1_in_range: bool,
+    beta2: Average,
     decay2: Decay,
     /// 0.96^momentum_decay, and its power.
     momentum_decay: Decay,
@@ -49,11 +50,9 @@ impl NAdamRule {
     const fn new(lr: f32) -> Self {
         Self {
             lr,
-            beta1: 0.9,
-            one_minus_beta1: 0.1,
-            beta1_is_fraction: true,
-            beta2: 0.999,
-            one_minus_beta2: 0.001,
+            beta1: const { Average::new(0.9) },
+            beta1_in_range: true,
+            beta2: const { Average::new(0.999) },
             decay2: Decay::new(0.999),
             momentum_decay: const { rate_of(0.004) },
             eps: 1e-8,
@@ -62,8 +61,16 @@ impl NAdamRule {
         }
     }
 
-    fn mu(&self, power: Fraction) -> f32 {
-        self.beta1 * (1.0 - 0.5 * power.to_f32())
+    #[inline(always)] // of constants, no `f64` is left
+    const fn set_betas(&mut self, beta1: f64, beta2: f64) {
+        self.beta1 = Average::new(beta1);
+        self.beta1_in_range = beta1 >= 0.0 && beta1 < 1.0;
+        self.beta2 = Average::new(beta2);
+        self.decay2 = Decay::new(beta2);
+    }
+
+    fn mu(&self, power: Q63) -> f32 {
+        self.beta1.keep * (1.0 - 0.5 * power.to_f32())
     }
 }
 
@@ -102,10 +109,9 @@ impl Rule for NAdamRule {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        require(self.beta1_is_fraction, "0 <= beta1 < 1", self.beta1)?;
+        require_at_least_0!(self, lr, eps);
+        require(self.beta1_in_range, "0 <= beta1 < 1", self.beta1.keep)?;
         self.decay2.check("0 <= beta2 < 1")?;
-        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
         self.momentum_decay.check_up_to_1("momentum_decay >= 0")?;
         self.objective.check()?;
         step_each::<2, _>(params, grads, state, |_| {
@@ -117,9 +123,8 @@ impl Rule for NAdamRule {
             self.mu_product *= mu;
             Update {
                 lr: self.lr,
-                one_minus_beta1: self.one_minus_beta1,
+                one_minus_beta1: self.beta1.fresh,
                 beta2: self.beta2,
-                one_minus_beta2: self.one_minus_beta2,
                 correction2: self.decay2.correction(),
                 eps: self.eps,
                 of_gradient: self.lr * (1.0 - mu) / (1.0 - self.mu_product),
@@ -129,86 +134,54 @@ impl Rule for NAdamRule {
         })
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
     fn momentum_factor(&self) -> Option<f32> {
-        Some(self.beta1)
+        Some(self.beta1.keep)
     }
 
     fn set_momentum_factor(&mut self, momentum: f32) {
-        if momentum != self.beta1 {
-            self.beta1 = momentum;
-            self.one_minus_beta1 = 1.0 - momentum;
-            self.beta1_is_fraction = (0.0..1.0).contains(&momentum);
+        if momentum != self.beta1.keep {
+            self.beta1 = Average::moved_to(momentum);
+            self.beta1_in_range = (0.0..1.0).contains(&momentum);
         }
     }
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
-        let mut both = [self.beta1, self.one_minus_beta1];
-        visit("beta1", &mut both);
-        let [beta1, one_minus_beta1] = both;
-        self.set_momentum_factor(beta1);
-        self.one_minus_beta1 = one_minus_beta1;
+        self.beta1.visit("beta1", visit);
         self.decay2.power.visit("beta2_power", visit);
         self.momentum_decay
             .power
             .visit("momentum_decay_power", visit);
-        let mut product = [self.mu_product];
-        visit("mu_product", &mut product);
-        [self.mu_product] = product;
+        visit_number("mu_product", &mut self.mu_product, visit);
     }
 
     fn reset(&mut self) {
-        self.decay2.power = Fraction::ONE;
-        self.momentum_decay.power = Fraction::ONE;
+        self.decay2.power = Q63::ONE;
+        self.momentum_decay.power = Q63::ONE;
         self.mu_product = 1.0;
-    }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        show("NAdam", &[]);
-        show("beta2", &[self.beta2]);
-        show("momentum_decay", &[self.momentum_decay.beta.to_f32()]);
-        show("eps", &[self.eps]);
-        self.objective.show(show);
     }
 }
 
 constructors!(NAdamRule: 2, "2e-3");
-objective_builders!(NAdamRule, decoupled);
-setters! { NAdamRule:
-    /// Added to the denominator, so that it is not zero.
-    eps: f32 => eps;
-}
-
-impl<const N: usize, S> NAdam<N, S> {
+options! { NAdamRule = "NAdam":
     /// Decay rates of the two moments, at least 0 and less than 1.
-    #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
-    pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.rule.beta1 = beta1 as f32;
-        self.rule.one_minus_beta1 = (1.0 - beta1) as f32;
-        self.rule.beta1_is_fraction = beta1 >= 0.0 && beta1 < 1.0;
-        self.rule.beta2 = beta2 as f32;
-        self.rule.one_minus_beta2 = (1.0 - beta2) as f32;
-        self.rule.decay2 = Decay::new(beta2);
-        self
-    }
+    betas(beta2);
 
     /// How fast the momentum grows from half of what it will be, at least 0.
-    #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
-    pub const fn momentum_decay(mut self, momentum_decay: f64) -> Self {
-        self.rule.momentum_decay = rate_of(momentum_decay);
-        self
-    }
+    momentum_decay: f64 as rate_of;
+
+    /// Added to the denominator, so that it is not zero; at least 0.
+    eps: f32;
+
+    objective decoupled;
 }
 
 /// The scalars of one step.
 struct Update {
     lr: f32,
     one_minus_beta1: f32,
-    beta2: f32,
-    one_minus_beta2: f32,
+    beta2: Average,
     correction2: f32,
     eps: f32,
     of_gradient: f32,
@@ -222,7 +195,7 @@ impl Element for Update {
         let [m, v] = state else { return p };
         let [p, g] = self.objective.apply(self.lr, p, g);
         *m = lerp(*m, g, self.one_minus_beta1);
-        *v = L::splat(self.beta2) * *v + L::splat(self.one_minus_beta2) * g * g;
+        *v = self.beta2.of_square(*v, g);
         let denominator = (*v / L::splat(self.correction2)).sqrt() + L::splat(self.eps);
         let p = p - L::splat(self.of_gradient) * g / denominator;
         p - L::splat(self.of_moment) * *m / denominator
@@ -231,7 +204,7 @@ impl Element for Update {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAdam, Update, rate_of};
+    use super::{Average, NAdam, Update, rate_of};
     use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
@@ -240,8 +213,7 @@ mod tests {
             assert_lanes_agree::<2>(&Update {
                 lr: 0.1,
                 one_minus_beta1: 0.1,
-                beta2: 0.999,
-                one_minus_beta2: 0.001,
+                beta2: Average::new(0.999),
                 correction2: 0.3,
                 eps: 1e-8,
                 of_gradient: 0.05,

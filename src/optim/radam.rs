@@ -1,11 +1,12 @@
 //! RAdam: Adam that waits until its second moment can be trusted.
 
-use super::builders::{constructors, learning_rate_in_field, objective_builders, setters};
-use super::fraction::{Decay, Fraction};
-use super::sweep::step_each;
-use super::{
-    Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require, visit_count,
+use super::builders::{
+    beta1_is_momentum, constructors, options, rate_and_options, require_at_least_0,
 };
+use super::decay::{Average, Beta1, Decay};
+use super::q63::Q63;
+use super::sweep::step_each;
+use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, visit_count};
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
@@ -35,10 +36,9 @@ pub type RAdam<const N: usize, S = [[f32; N]; 2]> = Stepper<RAdamRule, N, S>;
 #[derive(Clone, Debug)]
 pub struct RAdamRule {
     lr: f32,
-    one_minus_beta1: f32,
-    beta2: f32,
-    one_minus_beta2: f32,
-    decays: [Decay; 2],
+    beta1: Beta1,
+    beta2: Average,
+    decay2: Decay,
     rho_inf: TwoFloat,
     eps: f32,
     steps: u32,
@@ -49,20 +49,27 @@ impl RAdamRule {
     const fn new(lr: f32) -> Self {
         Self {
             lr,
-            one_minus_beta1: 0.1,
-            beta2: 0.999,
-            one_minus_beta2: 0.001,
-            decays: [Decay::new(0.9), Decay::new(0.999)],
-            rho_inf: const { TwoFloat::from_f64(2.0 / (1.0 - 0.999) - 1.0) },
+            beta1: const { Beta1::new(0.9) },
+            beta2: const { Average::new(0.999) },
+            decay2: const { Decay::new(0.999) },
+            rho_inf: const { rho_inf(0.999) },
             eps: 1e-8,
             steps: 0,
             objective: Objective::LOSS,
         }
     }
 
+    #[inline(always)] // of constants, no `f64` is left
+    const fn set_betas(&mut self, beta1: f64, beta2: f64) {
+        self.beta1 = Beta1::new(beta1);
+        self.beta2 = Average::new(beta2);
+        self.decay2 = Decay::new(beta2);
+        self.rho_inf = rho_inf(beta2);
+    }
+
     /// The factor of `lr` where the second moment counts; `None` before.
     fn rectification(&self) -> Option<f32> {
-        let [_, Decay { power, .. }] = self.decays;
+        let Decay { power, .. } = self.decay2;
         let twice = TwoFloat::of_count(self.steps) + TwoFloat::of_count(self.steps);
         let rho = self.rho_inf - twice * power.to_pair() / power.one_minus().to_pair();
         if rho <= TwoFloat::from(5.0) {
@@ -74,14 +81,10 @@ impl RAdamRule {
     }
 }
 
-impl RAdamRule {
-    /// Another weight for gradients, if β₁ has moved.
-    fn follow_beta1(&mut self) {
-        let [decay1, _] = &self.decays;
-        if let Some((beta1, _)) = decay1.moved() {
-            self.one_minus_beta1 = 1.0 - beta1;
-        }
-    }
+/// ρ of a step so late that `β₂ᵗ` is zero. Of a constant, no `f64` is left.
+#[inline(always)]
+const fn rho_inf(beta2: f64) -> TwoFloat {
+    TwoFloat::from_f64(2.0 / (1.0 - beta2) - 1.0)
 }
 
 impl Rule for RAdamRule {
@@ -95,23 +98,19 @@ impl Rule for RAdamRule {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        let [decay1, decay2] = &self.decays;
-        decay1.check("0 <= beta1 < 1")?;
-        decay2.check("0 <= beta2 < 1")?;
-        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
+        require_at_least_0!(self, lr, eps);
+        self.beta1.check()?;
+        self.decay2.check("0 <= beta2 < 1")?;
         self.objective.check()?;
         step_each::<2, _>(params, grads, state, |_| {
             self.steps = self.steps.saturating_add(1);
-            self.decays.iter_mut().for_each(Decay::advance_any);
-            let [decay1, decay2] = &self.decays;
-            let root = Lanes::sqrt(decay2.correction());
+            self.decay2.advance();
+            let root = Lanes::sqrt(self.decay2.correction());
             Update {
                 lr: self.lr,
-                one_minus_beta1: self.one_minus_beta1,
+                one_minus_beta1: self.beta1.fresh,
                 beta2: self.beta2,
-                one_minus_beta2: self.one_minus_beta2,
-                correction1: decay1.fixed().correction(),
+                correction1: self.beta1.advance(),
                 rectified: self.rectification().map(|r| [r, root]),
                 eps: self.eps,
                 objective: self.objective,
@@ -119,71 +118,39 @@ impl Rule for RAdamRule {
         })
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
-    fn momentum_factor(&self) -> Option<f32> {
-        let [decay1, _] = &self.decays;
-        Some(decay1.rate())
-    }
-
-    fn set_momentum_factor(&mut self, momentum: f32) {
-        let [decay1, _] = &mut self.decays;
-        decay1.set_beta(momentum);
-        self.follow_beta1();
-    }
+    beta1_is_momentum!();
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         visit_count("step", &mut self.steps, visit);
-        let [decay1, decay2] = &mut self.decays;
-        decay1.power.visit("beta1_power", visit);
-        decay2.power.visit("beta2_power", visit);
-        self.follow_beta1();
+        self.beta1.visit(visit);
+        self.decay2.power.visit("beta2_power", visit);
     }
 
     fn reset(&mut self) {
         self.steps = 0;
-        for decay in &mut self.decays {
-            decay.power = Fraction::ONE;
-        }
-    }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        show("RAdam", &[]);
-        let [decay1, decay2] = &self.decays;
-        show("beta1", &[decay1.beta.to_f32()]);
-        show("beta2", &[decay2.beta.to_f32()]);
-        show("eps", &[self.eps]);
-        self.objective.show(show);
+        self.beta1.reset();
+        self.decay2.power = Q63::ONE;
     }
 }
 
 constructors!(RAdamRule: 2, "1e-3");
-objective_builders!(RAdamRule, decoupled);
-setters! { RAdamRule:
-    /// Added to the denominator, so that it is not zero.
-    eps: f32 => eps;
-}
-
-impl<const N: usize, S> RAdam<N, S> {
+options! { RAdamRule = "RAdam":
     /// Decay rates of the two moments, at least 0 and less than 1.
-    #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
-    pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.rule.one_minus_beta1 = (1.0 - beta1) as f32;
-        self.rule.beta2 = beta2 as f32;
-        self.rule.one_minus_beta2 = (1.0 - beta2) as f32;
-        self.rule.decays = [Decay::new(beta1), Decay::new(beta2)];
-        self.rule.rho_inf = TwoFloat::from_f64(2.0 / (1.0 - beta2) - 1.0);
-        self
-    }
+    betas(beta1, beta2);
+
+    /// Added to the denominator, so that it is not zero; at least 0.
+    eps: f32;
+
+    objective decoupled;
 }
 
 /// The scalars of one step.
 struct Update {
     lr: f32,
     one_minus_beta1: f32,
-    beta2: f32,
-    one_minus_beta2: f32,
+    beta2: Average,
     correction1: f32,
     /// The rectification, and the root of the second moment's correction.
     rectified: Option<[f32; 2]>,
@@ -197,7 +164,7 @@ impl Element for Update {
         let [m, v] = state else { return p };
         let [p, g] = self.objective.apply(self.lr, p, g);
         *m = lerp(*m, g, self.one_minus_beta1);
-        *v = L::splat(self.beta2) * *v + L::splat(self.one_minus_beta2) * g * g;
+        *v = self.beta2.of_square(*v, g);
         let step = *m / L::splat(self.correction1) * L::splat(self.lr);
         match self.rectified {
             Some([rectification, root]) => {
@@ -211,7 +178,7 @@ impl Element for Update {
 
 #[cfg(test)]
 mod tests {
-    use super::Update;
+    use super::{Average, Update};
     use crate::optim::sweep::tests::assert_lanes_agree;
 
     #[test]
@@ -221,8 +188,7 @@ mod tests {
                 assert_lanes_agree::<2>(&Update {
                     lr: 0.1,
                     one_minus_beta1: 0.1,
-                    beta2: 0.999,
-                    one_minus_beta2: 0.001,
+                    beta2: Average::new(0.999),
                     correction1: 0.5,
                     rectified,
                     eps: 1e-8,

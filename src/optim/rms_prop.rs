@@ -1,10 +1,13 @@
 //! RMSprop: steps divided by the root of the mean square of gradients.
 
 use super::builders::{
-    constructors, learning_rate_in_field, objective_builders, one_more_buffer, setters,
+    constructors, one_more_buffer, options, rate_and_options, require_at_least_0,
 };
+use super::decay::Average;
 use super::sweep::step_each;
-use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
+use super::{
+    Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require, visit_number,
+};
 use crate::kernel::Lanes;
 
 /// RMSprop, optionally centered and with momentum, as `torch.optim.RMSprop`.
@@ -43,8 +46,7 @@ pub type RmsProp<const N: usize, S = [[f32; N]; 1]> = Stepper<RmsPropRule, N, S>
 #[derive(Clone, Debug)]
 pub struct RmsPropRule {
     lr: f32,
-    alpha: f32,
-    one_minus_alpha: f32,
+    alpha: Average,
     eps: f32,
     momentum: f32,
     has_momentum: bool,
@@ -56,8 +58,7 @@ impl RmsPropRule {
     const fn new(lr: f32) -> Self {
         Self {
             lr,
-            alpha: 0.99,
-            one_minus_alpha: 0.01,
+            alpha: const { Average::new(0.99) },
             eps: 1e-8,
             momentum: 0.0,
             has_momentum: false,
@@ -94,10 +95,8 @@ impl Rule for RmsPropRule {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
-        require(self.alpha >= 0.0, "alpha >= 0", self.alpha)?;
-        require(self.eps >= 0.0, "eps >= 0", self.eps)?;
-        require(self.momentum >= 0.0, "momentum >= 0", self.momentum)?;
+        require_at_least_0!(self, lr, eps, momentum);
+        require(self.alpha.keep >= 0.0, "alpha >= 0", self.alpha.keep)?;
         self.objective.check()?;
         match state.len() {
             1 => step_each::<1, _>(params, grads, state, |_| &*self),
@@ -106,7 +105,7 @@ impl Rule for RmsPropRule {
         }
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
     fn momentum_factor(&self) -> Option<f32> {
         self.has_momentum.then_some(self.momentum)
@@ -119,24 +118,19 @@ impl Rule for RmsPropRule {
     }
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
-        let mut momentum = [self.momentum];
-        visit("momentum", &mut momentum);
-        [self.momentum] = momentum;
-    }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        show("RMSprop", &[]);
-        show("alpha", &[self.alpha]);
-        show("eps", &[self.eps]);
-        self.objective.show(show);
+        visit_number("momentum", &mut self.momentum, visit);
     }
 }
 
 constructors!(RmsPropRule: 1, "1e-2");
-objective_builders!(RmsPropRule);
-setters! { RmsPropRule:
-    /// Added to the denominator, so that it is not zero.
-    eps: f32 => eps;
+options! { RmsPropRule = "RMSprop":
+    /// The decay rate of the averages, at least 0.
+    alpha: f64 as Average::new;
+
+    /// Added to the denominator, so that it is not zero; at least 0.
+    eps: f32;
+
+    objective;
 }
 
 one_more_buffer! {
@@ -147,17 +141,6 @@ one_more_buffer! {
 one_more_buffer! {
     /// Momentum, of what is divided already.
     momentum(momentum: f32) for RmsPropRule: 1 [v] => 2, 2 [v a] => 3
-}
-
-impl<const N: usize, S> RmsProp<N, S> {
-    /// The decay rate of the averages, at least 0.
-    #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
-    pub const fn alpha(mut self, alpha: f64) -> Self {
-        self.rule.alpha = alpha as f32;
-        self.rule.one_minus_alpha = (1.0 - alpha) as f32;
-        self
-    }
 }
 
 impl Element for RmsPropRule {
@@ -173,10 +156,10 @@ impl Element for RmsPropRule {
             _ => (None, None),
         };
         let [p, g] = self.objective.apply(self.lr, p, g);
-        *v = L::splat(self.alpha) * *v + L::splat(self.one_minus_alpha) * g * g;
+        *v = self.alpha.of_square(*v, g);
         let square = match a {
             Some(a) => {
-                *a = lerp(*a, g, self.one_minus_alpha);
+                *a = lerp(*a, g, self.alpha.fresh);
                 *v - *a * *a
             }
             None => *v,

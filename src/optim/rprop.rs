@@ -1,8 +1,8 @@
 //! Rprop: only the signs of gradients count.
 
-use super::builders::{constructors, learning_rate_in_field};
+use super::builders::{constructors, options, rate_and_options, require_at_least_0};
 use super::sweep::step_each;
-use super::{Element, OptimizerError, Rule, Show, Stepper, Visit, require, visit_count};
+use super::{Element, OptimizerError, Rule, Stepper, Visit, require, visit_count};
 use crate::kernel::Lanes;
 
 /// Resilient backpropagation, as `torch.optim.Rprop`: for whole batches, whose gradients
@@ -58,7 +58,7 @@ impl Rule for RpropRule {
         grads: &[f32],
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
-        require(self.lr >= 0.0, "lr >= 0", self.lr)?;
+        require_at_least_0!(self, lr);
         let [minus, plus] = self.etas;
         require(minus > 0.0 && minus < 1.0, "0 < etaminus < 1", minus)?;
         require(plus > 1.0, "etaplus > 1", plus)?;
@@ -71,7 +71,7 @@ impl Rule for RpropRule {
         })
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         visit_count("step", &mut self.steps, visit);
@@ -80,39 +80,20 @@ impl Rule for RpropRule {
     fn reset(&mut self) {
         self.steps = 0;
     }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        show("Rprop", &[]);
-        show("etas", &self.etas);
-        show("step_sizes", &self.step_sizes);
-        show("maximize", &[f32::from(u8::from(self.maximize))]);
-    }
 }
 
 constructors!(RpropRule: 2, "1e-2");
 
-impl<const N: usize, S> Rprop<N, S> {
+options! { RpropRule = "Rprop":
     /// The factors of a step size after a change of sign, less than 1, and after none, more
     /// than 1.
-    #[must_use]
-    pub const fn etas(mut self, minus: f32, plus: f32) -> Self {
-        self.rule.etas = [minus, plus];
-        self
-    }
+    etas: [minus: f32, plus: f32];
 
     /// The least step size and the largest.
-    #[must_use]
-    pub const fn step_sizes(mut self, least: f32, most: f32) -> Self {
-        self.rule.step_sizes = [least, most];
-        self
-    }
+    step_sizes: [least: f32, most: f32];
 
     /// Climbs instead of descending.
-    #[must_use]
-    pub const fn maximize(mut self) -> Self {
-        self.rule.maximize = true;
-        self
-    }
+    maximize: flag;
 }
 
 impl Element for RpropRule {

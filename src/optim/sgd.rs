@@ -1,6 +1,9 @@
 //! Stochastic gradient descent.
 
-use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, require, sweep};
+use super::builders::Shown;
+use super::{
+    Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, require, sweep, visit_number,
+};
 use crate::kernel::Lanes;
 
 /// Stochastic gradient descent, optionally with momentum, as
@@ -133,9 +136,7 @@ impl Rule for SgdRule {
         let Hyper {
             momentum, started, ..
         } = &mut self.hyper;
-        let mut scalars = [*momentum];
-        visit("momentum", &mut scalars);
-        [*momentum] = scalars;
+        visit_number("momentum", momentum, visit);
         let mut scalars = [f32::from(u8::from(*started))];
         visit("started", &mut scalars);
         *started = scalars[0] != 0.0;
@@ -155,8 +156,8 @@ impl Rule for SgdRule {
         } = &self.hyper;
         show("SGD", &[]);
         show("dampening", &[*fresh, f32::from(u8::from(*tiny))]);
-        show("nesterov", &[f32::from(u8::from(*nesterov))]);
-        objective.show(show);
+        nesterov.show("nesterov", show);
+        objective.show("objective", show);
     }
 }
 

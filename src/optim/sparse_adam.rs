@@ -1,9 +1,10 @@
 //! SparseAdam: Adam for the few parameters that have a gradient.
 
-use super::builders::{constructors, learning_rate_in_field, setters};
-use super::fraction::{Decay, Fraction};
+use super::builders::{beta1_is_momentum, constructors, options, rate_and_options};
+use super::decay::{Average, Beta1, Decay};
+use super::q63::Q63;
 use super::sweep::step_each;
-use super::{Element, OptimizerError, Rule, Show, Stepper, Storage, Visit, require};
+use super::{Element, OptimizerError, Rule, Stepper, Storage, Visit, require};
 use crate::kernel::Lanes;
 
 /// Adam for sparse gradients, as `torch.optim.SparseAdam`: parameters without a gradient, and
@@ -45,8 +46,9 @@ pub type SparseAdam<const N: usize, S = [[f32; N]; 2]> = Stepper<SparseAdamRule,
 #[derive(Clone, Debug)]
 pub struct SparseAdamRule {
     lr: f32,
-    one_minus_betas: [f32; 2],
-    decays: [Decay; 2],
+    beta1: Beta1,
+    one_minus_beta2: f32,
+    beta2: Decay,
     eps: f32,
     maximize: bool,
 }
@@ -55,44 +57,39 @@ impl SparseAdamRule {
     const fn new(lr: f32) -> Self {
         Self {
             lr,
-            one_minus_betas: [0.1, 0.001],
-            decays: [Decay::new(0.9), Decay::new(0.999)],
+            beta1: const { Beta1::new(0.9) },
+            one_minus_beta2: 0.001,
+            beta2: const { Decay::new(0.999) },
             eps: 1e-8,
             maximize: false,
         }
+    }
+
+    #[inline(always)] // of constants, no `f64` is left
+    const fn set_betas(&mut self, beta1: f64, beta2: f64) {
+        self.beta1 = Beta1::new(beta1);
+        self.one_minus_beta2 = Average::new(beta2).fresh;
+        self.beta2 = Decay::new(beta2);
     }
 
     fn check(&self) -> Result<(), OptimizerError> {
         // PyTorch wants more than 0 of these two.
         require(self.lr > 0.0, "lr > 0", self.lr)?;
         require(self.eps > 0.0, "eps > 0", self.eps)?;
-        let [decay1, decay2] = &self.decays;
-        decay1.check("0 <= beta1 < 1")?;
-        decay2.check("0 <= beta2 < 1")
+        self.beta1.check()?;
+        self.beta2.check("0 <= beta2 < 1")
     }
 
     /// To the next step.
     fn advance(&mut self) -> Update {
-        self.decays.iter_mut().for_each(Decay::advance_any);
-        let [decay1, decay2] = self.decays.map(|decay| decay.fixed());
-        let [one_minus_beta1, one_minus_beta2] = self.one_minus_betas;
+        self.beta2.advance();
+        let correction1 = self.beta1.advance();
         Update {
-            one_minus_beta1,
-            one_minus_beta2,
-            step_size: self.lr * Lanes::sqrt(decay2.correction()) / decay1.correction(),
+            one_minus_beta1: self.beta1.fresh,
+            one_minus_beta2: self.one_minus_beta2,
+            step_size: self.lr * Lanes::sqrt(self.beta2.correction()) / correction1,
             eps: self.eps,
             maximize: self.maximize,
-        }
-    }
-}
-
-impl SparseAdamRule {
-    /// Another weight for gradients, if β₁ has moved.
-    fn follow_beta1(&mut self) {
-        let [decay1, _] = &self.decays;
-        if let Some((beta1, _)) = decay1.moved() {
-            let [one_minus_beta1, _] = &mut self.one_minus_betas;
-            *one_minus_beta1 = 1.0 - beta1;
         }
     }
 }
@@ -112,64 +109,31 @@ impl Rule for SparseAdamRule {
         step_each::<2, _>(params, grads, state, |_| self.advance())
     }
 
-    learning_rate_in_field!();
+    rate_and_options!();
 
-    fn momentum_factor(&self) -> Option<f32> {
-        let [decay1, _] = &self.decays;
-        Some(decay1.rate())
-    }
-
-    fn set_momentum_factor(&mut self, momentum: f32) {
-        let [decay1, _] = &mut self.decays;
-        decay1.set_beta(momentum);
-        self.follow_beta1();
-    }
+    beta1_is_momentum!();
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
-        let [decay1, decay2] = &mut self.decays;
-        decay1.power.visit("beta1_power", visit);
-        decay2.power.visit("beta2_power", visit);
-        self.follow_beta1();
+        self.beta1.visit(visit);
+        self.beta2.power.visit("beta2_power", visit);
     }
 
     fn reset(&mut self) {
-        for decay in &mut self.decays {
-            decay.power = Fraction::ONE;
-        }
-    }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        show("SparseAdam", &[]);
-        let [decay1, decay2] = &self.decays;
-        show("beta1", &[decay1.beta.to_f32()]);
-        show("beta2", &[decay2.beta.to_f32()]);
-        show("eps", &[self.eps]);
-        show("maximize", &[f32::from(u8::from(self.maximize))]);
+        self.beta1.reset();
+        self.beta2.power = Q63::ONE;
     }
 }
 
 constructors!(SparseAdamRule: 2, "1e-3");
-setters! { SparseAdamRule:
-    /// Added to the denominator, so that it is not zero.
-    eps: f32 => eps;
-}
-
-impl<const N: usize, S> SparseAdam<N, S> {
+options! { SparseAdamRule = "SparseAdam":
     /// Decay rates of the two moments, at least 0 and less than 1.
-    #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
-    pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.rule.one_minus_betas = [(1.0 - beta1) as f32, (1.0 - beta2) as f32];
-        self.rule.decays = [Decay::new(beta1), Decay::new(beta2)];
-        self
-    }
+    betas(beta1, beta2);
+
+    /// Added to the denominator, so that it is not zero; more than 0.
+    eps: f32;
 
     /// Climbs instead of descending.
-    #[must_use]
-    pub const fn maximize(mut self) -> Self {
-        self.rule.maximize = true;
-        self
-    }
+    maximize: flag;
 }
 
 impl<const N: usize, S: Storage> SparseAdam<N, S> {

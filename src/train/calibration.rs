@@ -11,9 +11,9 @@ use super::evaluate::predict;
 use super::fitted::Fitted;
 use super::model::{Model, Param};
 use super::regression::Regression;
-use crate::calibrate::{self, Curve, Origin, Scale, TwoFloat, powers};
+use crate::calibrate::{self, Curve, Origin, Scale, TwoFloat, Words, powers};
 use crate::error::Error;
-use crate::kernel::generic::IN_ORDER;
+use crate::function::source::File;
 use crate::var::Var;
 
 /// A [`Curve`] that was fitted to scaled data, with the scales: from readings to
@@ -114,7 +114,6 @@ impl Calibration {
                 *to = *p as f32;
             }
         }
-        let squares: f64 = regression.residuals().map(|(_, r)| r * r).sum();
         Some(Calibration {
             curve,
             params,
@@ -122,11 +121,7 @@ impl Calibration {
             names: names.map(ToString::to_string),
             scales: [*input, regression.output_scale()],
             range: *range,
-            origin: Origin {
-                samples: u32::try_from(regression.rows()).unwrap_or(u32::MAX),
-                epochs: regression.passes(),
-                loss: (squares / regression.rows() as f64) as f32,
-            },
+            origin: regression.origin(),
         })
     }
 
@@ -154,17 +149,8 @@ impl Calibration {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_record(&self) -> Vec<u8> {
-        let params = self.params.iter().flat_map(|param| &param.values);
-        let params: Vec<f32> = params.copied().collect();
-        let [input, output] = self.scales;
-        let calibration = calibrate::Calibration {
-            curve: self.curve,
-            input,
-            output,
-            range: self.range.map(TwoFloat::from_f64),
-            params: &params,
-            origin: self.origin,
-        };
+        let params = self.flat_params();
+        let calibration = self.floor(&params);
         let mut bytes = std::vec![0; calibrate::Calibration::max_bytes(params.len())];
         let written = calibration.write(&mut bytes);
         debug_assert!(written.is_ok());
@@ -286,53 +272,64 @@ impl Calibration {
     /// and there is a function `calibrated_f64` beside it, with the bits of
     /// [`predict_f64`](Self::predict_f64).
     pub fn to_rust(&self) -> String {
-        // A name that breaks the line would end the comment.
-        let names = self.names.each_ref();
-        let [reading, meaning] = names.map(|name| name.replace(char::is_control, " "));
-        let [low, high] = self.range;
-        let [x, y] = self.scales;
-        let mut code = format!(
-            "// From `{reading}` to `{meaning}`, {}. Written by baregrad; fitted to\n\
-             // readings from {} to {}, and not to be trusted beyond.\n",
-            self.curve,
-            Shortest(low),
-            Shortest(high)
-        );
+        self.source().rust()
+    }
+
+    /// C99 for firmware: `float calibrated(float reading)`, with the bits of
+    /// [`predict`](Self::predict), and where [`to_rust`](Self::to_rust) has `calibrated_f64`, so
+    /// it is here. It needs the headers `float.h` and `stdint.h`, and what
+    /// [`Source::c`](crate::function::source::Source::c) says of compilers holds:
+    /// `-ffp-contract=off`, and no `-ffast-math`.
+    ///
+    /// ```
+    /// # use baregrad::train::{Calibration, Curve, LeastSquares};
+    /// # let (raw, bar) = ([100.0, 200.0, 300.0, 400.0], [1.0, 1.5, 2.1, 2.5]);
+    /// # let fitted = LeastSquares::new(&Curve::Linear, &[&raw], &bar).run()?;
+    /// # let calibration = Calibration::of_regression(&fitted, ["raw", "bar"]).unwrap();
+    /// let c = calibration.to_c();
+    /// assert!(c.contains("readings from 100 to 400, and not to be trusted beyond."));
+    /// assert!(c.contains("float calibrated(float reading)\n{\n    const float v0 = reading - X_OFFSET;"));
+    /// # Ok::<(), baregrad::train::RegressionError>(())
+    /// ```
+    pub fn to_c(&self) -> String {
+        self.source().c()
+    }
+
+    /// The header of [`to_c`](Self::to_c), a file of this name.
+    pub fn to_c_header(&self, name: &str) -> String {
+        self.source().header(name)
+    }
+
+    fn source(&self) -> File {
+        let [reading, meaning] = self.names.clone();
         let warnings = self.warnings();
-        for warning in &warnings {
-            code += &format!(
-                "//\n// Warning: {}.\n",
-                warning.replace(char::is_control, " ")
-            );
+        let needs_pairs = !warnings.is_empty();
+        let words = Words {
+            inputs: Vec::from([reading]),
+            output: meaning,
+            ranges: Vec::from([self.range.map(|end| Shortest(end).to_string())]),
+            warnings,
+        };
+        let params = self.flat_params();
+        self.floor(&params).source(&words, needs_pairs)
+    }
+
+    fn flat_params(&self) -> Vec<f32> {
+        let params = self.params.iter().flat_map(|param| &param.values);
+        params.copied().collect()
+    }
+
+    /// The calibration as a device has it.
+    fn floor<'p>(&self, params: &'p [f32]) -> calibrate::Calibration<'p> {
+        let [input, output] = self.scales;
+        calibrate::Calibration {
+            curve: self.curve,
+            input,
+            output,
+            range: self.range.map(TwoFloat::from_f64),
+            params,
+            origin: self.origin,
         }
-        code.push('\n');
-        code += &x.to_rust("X");
-        code += &y.to_rust("Y");
-        let Code {
-            constants,
-            body,
-            helpers,
-        } = self.code();
-        code += &constants;
-        let head = format!(
-            "\n/// `{meaning}` for a reading of `{reading}`.\n\
-             pub fn calibrated(reading: f32) -> f32 {{\n    \
-                 let x = (reading - X_OFFSET) * X_FACTOR;\n"
-        );
-        if warnings.is_empty() {
-            code += &format!("{head}{body}    y / Y_FACTOR + Y_OFFSET\n}}\n{helpers}");
-        } else {
-            code += &format!(
-                "{head}    curve(x) / Y_FACTOR + Y_OFFSET\n}}\n\n\
-                 // The rests of the offsets, which f32 does not hold.\n\
-                 const X_REST: f32 = {:?};\n\
-                 const Y_REST: f32 = {:?};\n{PAIRS}\n\
-                 fn curve(x: f32) -> f32 {{\n{body}    y\n}}\n{helpers}",
-                x.offset.low(),
-                y.offset.low()
-            );
-        }
-        code
     }
 
     /// Where the `f32` of firmware do not hold the numbers well: a sentence each.
@@ -390,169 +387,7 @@ impl Calibration {
         }
         warnings
     }
-
-    fn code(&self) -> Code {
-        let values = self.params.iter().flat_map(|param| param.values.clone());
-        let values: Vec<f32> = values.collect();
-        match (&self.curve, values.as_slice()) {
-            (Curve::Linear, [w, b]) => Code {
-                constants: format!("const W: f32 = {w:?};\nconst B: f32 = {b:?};\n"),
-                body: String::from("    let y = W * x + B;\n"),
-                helpers: String::new(),
-            },
-            (Curve::Poly(degree), [high @ .., c0]) => Code {
-                constants: format!(
-                    "// Of Chebyshev polynomials 1 to {degree}, and of 1.\n{}const C0: f32 = {c0:?};\n",
-                    array("C", high)
-                ),
-                body: String::from(CHEBYSHEV),
-                helpers: String::new(),
-            },
-            (Curve::Function(formula), values) => {
-                let source = formula.source();
-                Code {
-                    constants: format!(
-                        "// {}, by {}.\n{}",
-                        formula.text(),
-                        formula.parameters().join(", "),
-                        array("P", values)
-                    ),
-                    body: format!("    let y = {}([x], P);\n", source.function_name()),
-                    helpers: format!("\n{}", source.rust()),
-                }
-            }
-            _ => self.network_code(),
-        }
-    }
-
-    fn network_code(&self) -> Code {
-        let (mut constants, mut body) = (String::new(), String::from("    let units = [x];\n"));
-        let (mut some_in_order, mut some_in_lanes) = (false, false);
-        let layers = self.params.chunks_exact(2);
-        let last = layers.len();
-        for (i, layer) in (1..).zip(layers) {
-            let [w, b] = layer else { continue };
-            let (&[inputs, units], w, b) = (w.shape.dims(), &w.values, &b.values) else {
-                continue;
-            };
-            // A row for each unit, so that a unit is a dot product.
-            let row = |unit| w.iter().skip(unit).step_by(units).copied();
-            let rows: Vec<f32> = (0..units).flat_map(row).collect();
-            constants += &matrix(&format!("W{i}"), &rows, inputs);
-            constants += &array(&format!("B{i}"), b);
-
-            let in_lanes = units == 1 && inputs > IN_ORDER;
-            some_in_lanes |= in_lanes;
-            some_in_order |= !in_lanes;
-            let sum = if in_lanes { "dot_in_lanes" } else { "dot" };
-            body += &if i < last {
-                format!(
-                    "    let inputs = units;\n    \
-                     let mut units = B{i};\n    \
-                     for (unit, w) in units.iter_mut().zip(&W{i}) {{\n        \
-                         *unit = softsign({sum}(&inputs, w) + *unit);\n    \
-                     }}\n"
-                )
-            } else {
-                format!("    let ([w], [b]) = (&W{i}, B{i});\n    let y = {sum}(&units, w) + b;\n")
-            };
-        }
-        let mut helpers = String::from(SOFTSIGN);
-        if some_in_order {
-            helpers += DOT;
-        }
-        if some_in_lanes {
-            helpers += DOT_IN_LANES;
-        }
-        Code {
-            constants,
-            body,
-            helpers,
-        }
-    }
 }
-
-/// What curves differ in.
-struct Code {
-    constants: String,
-    body: String,
-    helpers: String,
-}
-
-fn array(name: &str, values: &[f32]) -> String {
-    format!("const {name}: [f32; {}] = {values:?};\n", values.len())
-}
-
-fn matrix(name: &str, values: &[f32], columns: usize) -> String {
-    let rows = values.len().checked_div(columns).unwrap_or(0);
-    let mut text = format!("const {name}: [[f32; {columns}]; {rows}] = [\n");
-    for row in values.chunks(columns.max(1)) {
-        text += &format!("    {row:?},\n");
-    }
-    text + "];\n"
-}
-
-const CHEBYSHEV: &str = "    \
-    let (two_x, mut before, mut t) = (x + x, 1.0, x);
-    let mut y = -0.0;
-    for c in C {
-        y += t * c;
-        (before, t) = (t, two_x * t - before);
-    }
-    let y = y + C0;
-";
-
-/// The differences of pairs, as [`TwoFloat`] has them.
-const PAIRS: &str = "
-/// The same, of a reading that `f32` does not hold.
-pub fn calibrated_f64(reading: f64) -> f64 {
-    let hi = reading as f32;
-    let lo = (reading - hi as f64) as f32;
-    let (difference, rest) = two_sum(hi, -X_OFFSET);
-    let x = (difference + (rest + (lo - X_REST))) * X_FACTOR;
-    let (sum, rest) = two_sum(Y_OFFSET, curve(x) / Y_FACTOR);
-    let (hi, lo) = two_sum(sum, rest + Y_REST);
-    hi as f64 + lo as f64
-}
-
-/// The sum, rounded, and what rounding took from it.
-fn two_sum(a: f32, b: f32) -> (f32, f32) {
-    let sum = a + b;
-    let of_b = sum - a;
-    (sum, (a - (sum - of_b)) + (b - of_b))
-}
-";
-
-const SOFTSIGN: &str = "
-fn softsign(z: f32) -> f32 {
-    z / (z.abs() + 1.0)
-}
-";
-
-const DOT: &str = "
-fn dot<const N: usize>(x: &[f32; N], w: &[f32; N]) -> f32 {
-    x.iter().zip(w).fold(-0.0, |sum, (x, w)| sum + x * w)
-}
-";
-
-const DOT_IN_LANES: &str = "
-/// Terms are dealt out to 32 sums, which are then added in pairs.
-fn dot_in_lanes<const N: usize>(x: &[f32; N], w: &[f32; N]) -> f32 {
-    let mut lanes = [-0.0; 32];
-    for (i, (x, w)) in x.iter().zip(w).enumerate() {
-        lanes[i % 32] += x * w;
-    }
-    let mut sums: [f32; 8] = core::array::from_fn(|l| {
-        (lanes[l] + lanes[l + 8]) + (lanes[l + 16] + lanes[l + 24])
-    });
-    for half in [4, 2, 1] {
-        for l in 0..half {
-            sums[l] += sums[l + half];
-        }
-    }
-    sums[0]
-}
-";
 
 impl Model for Calibration {
     fn params(&self) -> Vec<Param> {

@@ -8,124 +8,34 @@
 //!     each batch: zero_grad, backward_over, penalties, clipping, step
 //!     history, observers, early stopping, stop flag
 //! ```
-//!
-//! A tape borrows its data for as long as it lives. So it lives for all epochs
-//! if these see the same rows in the same order, and for one epoch if rows are
-//! shuffled or made noisy: recording again costs less than an update does.
+
+mod error;
+mod order;
+mod run;
+mod update;
 
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::AtomicBool;
 use std::boxed::Box;
 use std::vec::Vec;
 
-use super::batches::Batches;
-use super::coarse;
-use super::evaluate::{Evaluator, Recording, arena_for};
 use super::fitted::Fitted;
-use super::history::{Epoch, History, Stopped};
-use super::model::{Loss, Model, Param, mse};
-use super::residuals::{Predictor, Residuals};
+use super::history::Epoch;
+use super::model::{Model, mse};
 use super::samples::Samples;
-use super::step::{Clip, Penalty, Prepared};
-use crate::calibrate::{Course, EarlyStopping, Measured, Reason, Watch};
-use crate::error::Error;
-use crate::optim::Optimizer;
+use super::step::{Clip, Penalised, Penalty, Prepared};
+use crate::calibrate::EarlyStopping;
 use crate::optim::schedule::{Schedule, Scheduler};
-use crate::random::{Xoshiro128PlusPlus, seeded};
-use crate::tape::Tape;
+use crate::optim::{Optimizer, Search};
 use crate::var::Var;
+pub use error::FitError;
+use order::Order;
+use update::{Searching, Steps};
 
 /// Rows that go through a tape at once, unless [`Fit::micro_batch`] says
 /// otherwise: enough for kernels to run at full speed, and what they leave
 /// behind fits a cache.
 const MICRO_BATCH: usize = 2048;
-
-/// Why fitting failed.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum FitError {
-    /// A setting is out of range.
-    Setting {
-        /// What must hold, such as `epochs >= 1`.
-        expected: &'static str,
-        /// The value for which it does not.
-        found: f64,
-    },
-    /// Samples of validation have other columns than those of training.
-    Columns {
-        /// Inputs and targets of a training sample.
-        training: [usize; 2],
-        /// Inputs and targets of a validation sample.
-        validation: [usize; 2],
-    },
-    /// The loss is no longer a finite number.
-    Diverged {
-        /// In which epoch.
-        epoch: u32,
-        /// What it is now.
-        loss: f32,
-        /// The learning rate of the updates before.
-        learning_rate: f32,
-        /// The largest absolute value among the inputs.
-        largest_input: f32,
-    },
-    /// The validation loss is no finite number, while the training loss has not risen:
-    /// a validation sample is far from all that the model is trained with.
-    Validation {
-        /// In which epoch.
-        epoch: u32,
-        /// The validation loss now.
-        loss: f32,
-        /// The largest absolute value among the inputs of the training samples.
-        training_input: f32,
-        /// The same of the validation samples.
-        validation_input: f32,
-    },
-    /// The tape, or the optimizer, refused.
-    Tape(Error),
-}
-
-impl fmt::Display for FitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Setting { expected, found } => write!(f, "expected {expected}, found {found}"),
-            Self::Columns {
-                training: [x, y],
-                validation: [vx, vy],
-            } => write!(
-                f,
-                "expected {x} inputs and {y} targets in a validation sample, as in a training sample, found {vx} and {vy}"
-            ),
-            Self::Diverged {
-                epoch,
-                loss,
-                learning_rate,
-                largest_input,
-            } => write!(
-                f,
-                "the loss is {loss} at epoch {epoch}: try a smaller learning rate than {learning_rate}, or normalise the inputs, which reach {largest_input}"
-            ),
-            Self::Validation {
-                epoch,
-                loss,
-                training_input,
-                validation_input,
-            } => write!(
-                f,
-                "the validation loss is {loss} at epoch {epoch}, that of training is finite: inputs to validate with reach {validation_input}, those to train with {training_input}; remove outliers, or split the rows otherwise"
-            ),
-            Self::Tape(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for FitError {}
-
-impl From<Error> for FitError {
-    fn from(error: Error) -> Self {
-        Self::Tape(error)
-    }
-}
 
 type Observer<'a> = Box<dyn FnMut(&Epoch) + 'a>;
 
@@ -402,270 +312,58 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
     /// tape or the optimizer refuses.
     pub fn run<O: Optimizer + ?Sized>(mut self, optimizer: &mut O) -> Result<Fitted, FitError> {
         self.check()?;
-        let loss: Loss<'_> = &*self.loss;
-        let mut params = self.model.params();
-        let start = params.clone();
+        let start = self.model.params();
         let mut optimizer = Prepared::new(optimizer, self.clip, self.penalty, &start);
-        let mut scheduler = self
-            .schedule
-            .take()
-            .map(|schedule| Scheduler::new(schedule, &mut optimizer));
-
-        // What measures has tapes of its own: training replays only what it needs.
-        let rows = |samples: &Samples| samples.rows().min(self.micro_batch);
-        let arena = |samples, rows| arena_for(self.model, &start, loss, samples, rows);
-        let evaluator =
-            |tape, samples| Evaluator::new(tape, self.model, &start, loss, samples, rows(samples));
-        let mut plain_arena = arena(self.training, rows(self.training))?;
-        let plain_tape = plain_arena.tape();
-        let plain = evaluator(&plain_tape, self.training);
-        let mut validation_arena = match self.validation {
-            Some(samples) => Some(arena(samples, rows(samples))?),
-            None => None,
+        let schedule = self.schedule.take();
+        let scheduler = schedule.map(|schedule| Scheduler::new(schedule, &mut optimizer));
+        let mut steps = Steps {
+            optimizer,
+            scheduler,
         };
-        let validation_tape = validation_arena.as_mut().map(|arena| arena.tape());
-        let validation = match (&validation_tape, self.validation) {
-            (Some(tape), Some(samples)) => Some(evaluator(tape, samples)),
-            _ => None,
-        };
-        let validate = |params: &[Param]| -> Result<Option<f32>, Error> {
-            validation.as_ref().map(|set| set.loss(params)).transpose()
-        };
-
-        let at_once = rows(self.training).min(self.batch_size);
-        let mut training_arena = arena(self.training, at_once)?;
-        let mut order = Order::new(&self);
-        // The course of the firmware's fit; its last epoch has an update here.
-        let mut course = Course::new(self.epochs);
-        course.ends_with_update = true;
-        if let Some(early) = self.early_stopping {
-            course.watch = Watch::new(early);
-        }
-        let watches = self.early_stopping.is_some();
-        let mut best = Vec::new();
-        // Whether the updates of an epoch measure a loss of several parameters.
-        let moves = !order.is_one_update();
-        let evaluates = moves && watches && self.validation.is_none();
-        let start_loss = if moves {
-            Some(plain.loss(&start)?)
-        } else {
-            None
-        };
-        let mut evaluated = Vec::new();
-        let mut epochs: Vec<Epoch> = Vec::new();
-        let mut stopped = None;
-        while stopped.is_none() {
-            order.next_epoch();
-            let seen = &order.seen;
-            let tape = training_arena.tape();
-            let recording = Recording::new(&tape, self.model, &params, loss, seen, at_once);
-            loop {
-                let epoch = epochs.len() as u32 + 1;
-                let learning_rate = optimizer.learning_rate();
-                let validation_loss = validate(&params)?;
-                if evaluates {
-                    evaluated.push(plain.loss(&params)?);
-                }
-                let measured = Measured {
-                    validation: validation_loss,
-                    watched: evaluated.last().copied(),
-                };
-                let keep = |tape: &Tape<'_>| {
-                    if watches {
-                        best.clear();
-                        best.extend_from_slice(&tape.params()?);
-                    }
-                    Ok(())
-                };
-                let batches = order.batches.ranges().map(|range| seen.rows_in(range));
-                let step = |tape: &Tape<'_>, _| tape.step(&mut optimizer).map(|()| false);
-                let training_loss =
-                    course.run(&recording.recorded, batches, measured, keep, step)?;
-                overwrite(&mut params, &tape.params()?);
-
-                let epoch = Epoch {
-                    epoch,
-                    training_loss,
-                    validation_loss,
-                    learning_rate,
-                };
-                self.check_finite(&epoch, epochs.first())?;
-                epochs.push(epoch);
-                for observer in &mut self.observers {
-                    observer(&epoch);
-                }
-                let watched_loss = match evaluated.last() {
-                    Some(loss) => *loss,
-                    None => epoch.watched_loss(),
-                };
-                stopped = if self.is_asked_to_stop() {
-                    Some(Stopped::Asked)
-                } else {
-                    course.stopped().map(|reason| match reason {
-                        Reason::Early => Stopped::Early,
-                        _ => Stopped::Finished,
-                    })
-                };
-                if let (Some(scheduler), None) = (&mut scheduler, &stopped) {
-                    scheduler.step_with(watched_loss, &mut optimizer);
-                }
-                if stopped.is_some() || order.changes {
-                    break;
-                }
-            }
-        }
-
-        let mut last = Epoch {
-            epoch: epochs.len() as u32,
-            training_loss: plain.loss(&params)?,
-            validation_loss: validate(&params)?,
-            learning_rate: optimizer.learning_rate(),
-        };
-        self.check_finite(&last, epochs.first())?;
-        let mut restored_epoch = None;
-        if let (Some((epoch, _)), true) = (course.watch.best(), self.restores_best()) {
-            let mut kept = params.clone();
-            overwrite(&mut kept, &best);
-            // Measured as those of the last parameters were, in the same order.
-            let losses = (plain.loss(&kept)?, validate(&kept)?);
-            if losses.1.unwrap_or(losses.0) <= last.watched_loss() {
-                params = kept;
-                restored_epoch = Some(epoch + 1);
-                (last.training_loss, last.validation_loss) = losses;
-            }
-        }
-        // A loss may refuse an answer of the shape of targets: logits next to classes have
-        // another.
-        let mean_loss = mean_loss(self.training, loss).unwrap_or(f32::NAN);
-        let predictor = Predictor {
-            model: self.model,
-            loss,
-            at_once: self.micro_batch,
-        };
-        let residuals = predictor.residuals(&params, self.training, self.validation, mean_loss)?;
-        let history = History {
-            coarse: self.training.coarse().to_vec(),
-            training_rows: self.training.rows(),
-            validation_rows: self.validation.map_or(0, Samples::rows),
-            mean_loss,
-            stopped: stopped.unwrap_or(Stopped::Finished),
-            restored_epoch,
-            start_loss,
-            training_loss: last.training_loss,
-            validation_loss: last.validation_loss,
-            r_squared: residuals.as_ref().and_then(Residuals::r_squared),
-            residuals,
-            evaluated,
-            epochs,
-        };
-        let inputs = self.training.inputs();
-        Ok(Fitted::new(params, history, inputs, self.micro_batch))
+        self.run_with(&mut steps, &start)
     }
 
-    fn check_finite(&self, epoch: &Epoch, first: Option<&Epoch>) -> Result<(), FitError> {
-        let losses = [Some(epoch.training_loss), epoch.validation_loss];
-        let first = first.unwrap_or(epoch);
-        match losses.into_iter().flatten().find(|loss| !loss.is_finite()) {
-            None => Ok(()),
-            Some(loss) if epoch.training_loss <= first.training_loss => Err(FitError::Validation {
-                epoch: epoch.epoch,
-                loss,
-                training_input: self.training.largest_input(),
-                validation_input: self.validation.map_or(0.0, Samples::largest_input),
-            }),
-            Some(loss) => Err(FitError::Diverged {
-                epoch: epoch.epoch,
-                loss,
-                learning_rate: epoch.learning_rate,
-                largest_input: self.training.largest_input(),
-            }),
-        }
-    }
-
-    fn restores_best(&self) -> bool {
-        self.early_stopping.is_some_and(|early| early.restore_best)
-    }
-
-    fn is_asked_to_stop(&self) -> bool {
-        let flag = self.stop_flag;
-        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
-    }
-}
-
-/// The samples an epoch sees, in their order.
-struct Order<'a> {
-    training: &'a Samples,
-    batches: Batches,
-    noise: f32,
-    noise_rng: Xoshiro128PlusPlus,
-    /// Whether epochs differ.
-    changes: bool,
-    seen: Samples,
-}
-
-impl<'a> Order<'a> {
-    fn new<M: ?Sized>(fit: &Fit<'a, M>) -> Self {
-        let mut batches = Batches::new(fit.training.rows(), fit.batch_size);
-        if fit.shuffle {
-            batches = batches.shuffled(fit.seed);
-        }
-        if fit.drop_last {
-            batches = batches.drop_last();
-        }
-        Order {
-            training: fit.training,
-            batches,
-            noise: fit.noise,
-            // Another stream of random numbers than that of the order.
-            noise_rng: seeded(!fit.seed),
-            changes: fit.shuffle || fit.noise > 0.0,
-            seen: fit.training.clone(),
-        }
-    }
-
-    /// Whether an epoch is one update by the loss of all samples as they are.
-    fn is_one_update(&self) -> bool {
-        let mut ranges = self.batches.ranges();
-        let first = ranges.next().unwrap_or_default();
-        first.len() == self.training.rows() && ranges.next().is_none() && self.noise == 0.0
-    }
-
-    fn next_epoch(&mut self) {
-        if self.changes {
-            self.batches.next_epoch();
-            self.seen.gather(self.training, self.batches.order());
-        }
+    /// [`run`](Self::run) with a search, such as [`Lbfgs`](crate::optim::Lbfgs), which is told
+    /// the loss of all samples, penalties included, once in every epoch, and moves the
+    /// parameters to where it asks for the next. It ends when a minimum is
+    /// [found](super::Stopped::Found), or after the last epoch; then with the parameters of the
+    /// least loss that it was told, as a search may just have tried others.
+    ///
+    /// ```
+    /// use baregrad::optim::Lbfgs;
+    /// use baregrad::train::{Curve, Dataset, Fit, Stopped};
+    ///
+    /// let data = Dataset::new([("x", [-1.0, 0.0, 0.5, 1.0]), ("y", [-3.0, -1.0, 0.0, 1.0])])?;
+    /// let samples = data.samples(&["x"], &["y"])?;
+    /// let mut search = Lbfgs::<2, 4>::new(1.0).strong_wolfe();
+    /// let fitted = Fit::new(&Curve::Linear, &samples).run_search(&mut search)?;
+    /// assert_eq!(fitted.history().stopped(), Stopped::Found);
+    /// assert!((fitted.params()[0] - 2.0).abs() < 1e-5 && (fitted.params()[1] + 1.0).abs() < 1e-5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run). A search takes the loss for one function of the parameters,
+    /// and its gradients for that function's: batches of some rows, noise and clipping are
+    /// refused, and a schedule, as the search chooses how far it goes.
+    pub fn run_search<S: Search + ?Sized>(self, search: &mut S) -> Result<Fitted, FitError> {
+        self.check()?;
+        let refuse = |expected, found: f64| Err(FitError::Setting { expected, found });
         if self.noise > 0.0 {
-            // `check` has made sure that there is such a distribution.
-            let added = self.seen.add_noise(self.noise, &mut self.noise_rng);
-            debug_assert!(added.is_ok());
+            return refuse("no noise of inputs for a search", self.noise.into());
         }
+        if !Order::new(&self).is_one_update() {
+            let expected = "all samples in one batch for a search";
+            return refuse(expected, self.batch_size as f64);
+        }
+        if let Some(clip) = self.clip {
+            return refuse("no clipping bound for a search", clip.most().into());
+        }
+        if self.schedule.is_some() {
+            return refuse("0 schedules of the learning rate for a search", 1.0);
+        }
+        let start = self.model.params();
+        let penalised = Penalised::new(self.penalty, &start);
+        self.run_with(&mut Searching::new(search, penalised), &start)
     }
-}
-
-/// Sets parameters to values that stand one after the other.
-fn overwrite(params: &mut [Param], mut flat: &[f32]) {
-    for param in params {
-        let (own, rest) = flat.split_at(param.values.len());
-        param.values.copy_from_slice(own);
-        flat = rest;
-    }
-}
-
-/// The loss of always answering the mean of the targets.
-fn mean_loss(samples: &Samples, loss: Loss<'_>) -> Result<f32, Error> {
-    let (n, width) = (samples.rows(), samples.targets());
-    let mean = |column: usize| {
-        let values = samples.y().iter().skip(column).step_by(width);
-        coarse::mean(values.map(|&y| f64::from(y))) as f32
-    };
-    let means: Vec<f32> = (0..width).map(mean).collect();
-    let answer = super::model([Param::new("mean", means, [1, width])], |x, [mean]| {
-        // As many rows as there are inputs, whatever these are.
-        x.sum_axis(-1, true) * 0.0 + mean
-    });
-    let params = answer.params();
-    let mut arena = arena_for(&answer, &params, loss, samples, n.min(MICRO_BATCH))?;
-    let tape = arena.tape();
-    Evaluator::new(&tape, &answer, &params, loss, samples, n.min(MICRO_BATCH)).loss(&params)
 }

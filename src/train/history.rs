@@ -20,7 +20,7 @@ pub struct Epoch {
     pub training_loss: f32,
     /// The mean over the validation samples, if there are any.
     pub validation_loss: Option<f32>,
-    /// The learning rate of the update.
+    /// The learning rate of the update; of a search, which finds how far to go, 1.
     pub learning_rate: f32,
 }
 
@@ -55,6 +55,8 @@ pub enum Stopped {
     Early,
     /// The stop flag was set.
     Asked,
+    /// A search found a minimum: [`Fit::run_search`](super::Fit::run_search).
+    Found,
 }
 
 /// Every epoch, and the losses with the parameters that were kept.

@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use super::model::Param;
+use crate::calibrate::TwoFloat;
 use crate::optim::schedule::Rates;
 use crate::optim::{Optimizer, OptimizerError, clip_grad_norm, clip_grad_value};
 
@@ -54,9 +55,54 @@ pub(super) struct Penalty {
 }
 
 impl Penalty {
+    fn loss(&self, p: f32) -> f32 {
+        self.l1 * p.abs() + self.l2 * (p * p)
+    }
+
     fn gradient(&self, p: f32) -> f32 {
         let sign = if p == 0.0 { 0.0 } else { p.signum() };
         self.l1 * sign + 2.0 * self.l2 * p
+    }
+}
+
+/// A penalty, and the elements that have it.
+#[derive(Clone, Debug)]
+pub(super) struct Penalised {
+    penalty: Penalty,
+    /// For each element; empty without a penalty.
+    elements: Vec<bool>,
+}
+
+impl Penalised {
+    pub(super) fn new(penalty: Penalty, params: &[Param]) -> Self {
+        let each = |param: &Param| core::iter::repeat_n(param.penalised, param.values.len());
+        let elements = if penalty == Penalty::default() {
+            Vec::new()
+        } else {
+            params.iter().flat_map(each).collect()
+        };
+        Penalised { penalty, elements }
+    }
+
+    fn is_none(&self) -> bool {
+        self.elements.is_empty()
+    }
+
+    /// The penalty of these parameters.
+    pub(super) fn loss(&self, params: impl Iterator<Item = f32>) -> f32 {
+        let elements = params.zip(&self.elements);
+        let penalised = elements.filter(|(_, penalised)| **penalised);
+        let sum: TwoFloat =
+            penalised.fold(TwoFloat::ZERO, |sum, (p, _)| sum.plus(self.penalty.loss(p)));
+        sum.to_f32()
+    }
+
+    /// Adds its gradients to those of the loss.
+    pub(super) fn add_to(&self, grads: &mut [f32], params: &[f32]) {
+        let elements = grads.iter_mut().zip(params).zip(&self.elements);
+        for ((g, &p), _) in elements.filter(|(_, penalised)| **penalised) {
+            *g += self.penalty.gradient(p);
+        }
     }
 }
 
@@ -64,9 +110,7 @@ impl Penalty {
 pub(super) struct Prepared<'a, O: ?Sized> {
     pub(super) optimizer: &'a mut O,
     pub(super) clip: Option<Clip>,
-    penalty: Penalty,
-    /// Whether each element has a penalty; empty if none has.
-    penalised: Vec<bool>,
+    penalised: Penalised,
     grads: Vec<f32>,
 }
 
@@ -77,17 +121,10 @@ impl<'a, O: Optimizer + ?Sized> Prepared<'a, O> {
         penalty: Penalty,
         params: &[Param],
     ) -> Self {
-        let each = |param: &Param| core::iter::repeat_n(param.penalised, param.values.len());
-        let penalised = if penalty == Penalty::default() {
-            Vec::new()
-        } else {
-            params.iter().flat_map(each).collect()
-        };
         Prepared {
             optimizer,
             clip,
-            penalty,
-            penalised,
+            penalised: Penalised::new(penalty, params),
             grads: Vec::new(),
         }
     }
@@ -95,15 +132,12 @@ impl<'a, O: Optimizer + ?Sized> Prepared<'a, O> {
 
 impl<O: Optimizer + ?Sized> Optimizer for Prepared<'_, O> {
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
-        if self.clip.is_none() && self.penalised.is_empty() {
+        if self.clip.is_none() && self.penalised.is_none() {
             return self.optimizer.step(params, grads);
         }
         self.grads.clear();
         self.grads.extend_from_slice(grads);
-        let elements = self.grads.iter_mut().zip(&*params).zip(&self.penalised);
-        for ((g, &p), _) in elements.filter(|(_, penalised)| **penalised) {
-            *g += self.penalty.gradient(p);
-        }
+        self.penalised.add_to(&mut self.grads, params);
         if let Some(clip) = self.clip {
             clip.apply(&mut self.grads);
         }

@@ -169,7 +169,7 @@ impl Judgement {
         if let Some(epoch) = history.restored_epoch() {
             let why = match history.stopped() {
                 Stopped::Early => "stopped early",
-                Stopped::Finished | Stopped::Asked => "stopped",
+                Stopped::Finished | Stopped::Asked | Stopped::Found => "stopped",
             };
             evidence.push(format!(
                 "{why} at epoch {}, with the parameters of epoch {epoch}",

@@ -15,10 +15,7 @@ use baregrad::least_squares::{
     CurveFit, FDistribution, LevenbergMarquardt, Recursive, Solution, StraightLine, StudentT, York,
 };
 use baregrad::ops::{self, Args, Domain, Entry};
-use baregrad::optim::schedule::{
-    ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LinearLr,
-    MultiStepLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Schedule, Scheduler, StepLr,
-};
+use baregrad::optim::schedule::*;
 use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Asgd, Lbfgs, NAdam, Optimizer, ParamGroups, RAdam,
     RmsProp, Rprop, Sgd, SparseAdam, Stateful, clip_grad_norm,
@@ -169,12 +166,12 @@ pub const SEARCHES: Group = Group {
     digest: 0x9738_64d5_299d_1fb2,
 };
 
-/// Rates of every schedule.
+/// Rates of every schedule of the list, so that a new one changes only the digest here.
 pub const SCHEDULES: Group = Group {
     name: "schedules",
     run: schedules,
     stack: 1200,
-    digest: 0xc07e_75ac_beb8_6023,
+    digest: 0x49cb_dc14_1bce_9c59,
 };
 
 /// Layers with their activations, lines among them.
@@ -1092,7 +1089,7 @@ fn every_optimizer(digest: &mut Digest) -> Result<(), Error> {
         };
     }
     macro_rules! run_all {
-        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {
+        ($($name:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {
             $(run(digest, told!(baregrad::optim::$name::<N>::new(0.1), $($option)*));)*
         };
     }
@@ -1134,22 +1131,26 @@ fn schedules(digest: &mut Digest) -> Result<(), Error> {
         }
         scheduler.visit_state(&mut |_, numbers| digest.add(numbers));
     }
-    run(digest, StepLr::new(4).gamma(0.7));
-    run(digest, MultiStepLr::new(&[3, 8, 8]));
-    run(digest, ConstantLr::new(0.3, 6));
+    macro_rules! run_all {
+        ($(
+            $name:ident = $torch:literal ($($arg:ident: $sample:expr $(=> $default:expr)?),*)
+                [$($option:ident($($value:expr),*))*];
+        )*) => {
+            $(run(digest, $name::new($($sample),*)$(.$option($($value),*))*);)*
+        };
+    }
+    baregrad::each_schedule!(run_all);
+    // Modes and combinations that the list does not have.
+    run(digest, OneCycleLr::new(0.5, 20));
+    run(
+        digest,
+        CyclicLr::new(0.01, 0.1).step_size_up(3).triangular2(),
+    );
+    run(digest, ReduceLrOnPlateau::new().patience(2).factor(0.3));
     run(
         digest,
         LinearLr::new(0.1, 0.8, 10).chain(ExponentialLr::new(0.9)),
     );
-    run(digest, PolynomialLr::new(20, 0.7));
-    run(digest, CosineAnnealingLr::new(9).eta_min(0.001));
-    run(digest, CosineAnnealingWarmRestarts::new(4).t_mult(2));
-    run(digest, OneCycleLr::new(0.5, 20).three_phase());
-    run(
-        digest,
-        CyclicLr::new(0.01, 0.1).step_size_up(3).exp_range(0.95),
-    );
-    run(digest, ReduceLrOnPlateau::new().patience(2).factor(0.3));
     run(
         digest,
         LinearLr::default().then(5, CosineAnnealingLr::new(20)),

@@ -83,6 +83,46 @@ CLASSES = [[2, 3], [5, 17], [7], [3, 4, 5]]
 each("cross_entropy nll_loss", "composite", CLASSES)
 several("cross_entropy_probabilities", "composite", [(x, x) for x in CLASSES], slope=0.2)
 
+# Dimensions, and pieces of them.
+for axes in [[1, 2, 0], [-1, 0, 1], [0, 2, 1]]:
+    each("permute", "shape", [[2, 3, 4], [3, 1, 17]], shape=axes)
+each("permute", "shape", [[2, 3, 2, 2]], shape=[3, 1, 0, 2])
+each("permute", "shape", [[67]], shape=[0])
+for axes in [[0], [-1], [0, -1], [1, 2, 0], []]:
+    each("flip", "shape", [[2, 3, 4], [3, 2, 17]], shape=axes)
+# Gradients are sums over what was repeated.
+each("expand", "binary", [[2, 1], [9, 1]], shape=[4, -1, 17])
+each("expand", "binary", [[3], [1]], shape=[2, 5, 3])
+each("expand", "binary", [[2, 1, 5]], shape=[3, 2, 70, 5])
+each("expand", "binary", [[]], shape=[40])
+each("expand", "binary", [[2, 3]], shape=[-1, 3])
+for axis in [0, 2, -1, -3]:
+    each("unsqueeze", "shape", MATRICES, axis=axis)
+for axis in [0, 1, -1]:
+    several("stack", "shape", [([2, 3],), ([5, 17],) * 2, ([2, 3],) * 4, ([67],) * 3], axis=axis)
+for axis in [0, -1]:
+    each("split chunk", "shape", [[5, 17], [9, 8]], length=4, axis=axis, d0=1)
+    each("split chunk", "shape", [[5, 17]], length=3, axis=axis, d0=0)
+    each("split_sizes", "shape", [[5, 17], [9, 8]], start=3, axis=axis)
+
+# Windows of a signal: shape has stride, padding, dilation and groups, or those of pooling.
+SIGNALS = [([2, 3, 9], [4, 3, 3]), ([3, 20], [2, 3, 5]), ([1, 1, 40], [1, 1, 7])]
+for settings in [[1, 0, 1, 1], [2, 1, 1, 1], [1, 3, 2, 1], [3, 2, 1, 1]]:
+    several("conv1d", "composite", SIGNALS, shape=settings)
+    several("conv1d_bias", "composite", [(x, w, w[:1]) for x, w in SIGNALS], shape=settings)
+several("conv1d", "composite", [([2, 4, 11], [6, 2, 3])], shape=[1, 1, 1, 2])
+several("conv1d", "composite", [([2, 4, 11], [8, 1, 3])], shape=[2, 2, 2, 4])
+several("conv1d", "composite", [([2, 33, 7], [5, 33, 3]), ([40, 2, 5], [2, 2, 2])], shape=[1, 0, 1, 1])
+several("conv1d_bias", "composite", [([2, 6, 30], [3, 2, 4], [3])], shape=[3, 1, 2, 3])
+ROWS = [[2, 3, 9], [3, 20], [1, 1, 67]]
+for settings in [[2, 2, 0, 1], [3, 1, 1, 1], [3, 2, 1, 2], [5, 3, 2, 1], [4, 1, 2, 2]]:
+    for ceil in [False, True]:
+        each("max_pool1d", "shape", ROWS, shape=settings, keepdim=ceil)
+for settings in [[2, 2, 0], [3, 1, 1], [3, 2, 1], [5, 3, 2], [4, 5, 1], [1, 1, 0]]:
+    for ceil, counted in [(False, 1), (True, 1), (True, 0), (False, 0)]:
+        each("avg_pool1d", "reduce", ROWS, shape=[*settings, counted], keepdim=ceil)
+each("max_pool1d avg_pool1d", "shape", [[2, 2]], shape=[3, 2, 0, 1], keepdim=True)
+
 cases = []
 torch.manual_seed(20261129)
 

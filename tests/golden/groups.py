@@ -3,7 +3,9 @@
     python tests/golden/groups.py
 
 Gradients are given, and the same for all. Every group has a learning rate and a weight
-decay of its own; after each step the schedule steps. Noted are the rates and the momentum
+decay of its own; after each step the schedule steps. Some schedules are given a list, with
+a number for each group (of LambdaLR and MultiplicativeLR, a function: `factor` to the power
+of the epoch, and `factor` itself). Noted are the rates and the momentum
 (of Adam and its relatives betas[0]) that each step took, and the parameters after it.
 """
 
@@ -44,7 +46,34 @@ SCHEDULES = [
     ("StepLR", dict(step_size=5, gamma=0.3)),
     ("ReduceLROnPlateau", dict(patience=1, factor=0.2, min_lr=0.001)),
     ("PolynomialLR", dict(total_iters=20, power=1.5)),
+    ("LambdaLR", dict(factor=0.9)),
 ]
+# For two groups only.
+LISTS = [
+    ("OneCycleLR", dict(max_lr=[0.1, 0.04], total_steps=STEPS + 1)),
+    ("OneCycleLR", dict(max_lr=[0.1, 0.3], total_steps=STEPS + 1, pct_start=0.4,
+                        base_momentum=[0.6, 0.7], max_momentum=[0.98, 0.9])),
+    ("OneCycleLR", dict(max_lr=0.2, epochs=5, steps_per_epoch=5, three_phase=True,
+                        base_momentum=0.8, max_momentum=[0.85, 0.95])),
+    ("CyclicLR", dict(base_lr=[0.01, 0.02], max_lr=[0.1, 0.06], step_size_up=5)),
+    ("CyclicLR", dict(base_lr=0.01, max_lr=[0.1, 0.2], step_size_up=3, step_size_down=4,
+                      mode="triangular2", base_momentum=[0.7, 0.75], max_momentum=0.95)),
+    ("CyclicLR", dict(base_lr=[0.02, 0.01], max_lr=0.1, step_size_up=4, mode="exp_range",
+                      gamma=0.97, cycle_momentum=False)),
+    ("ReduceLROnPlateau", dict(patience=1, factor=0.2, min_lr=[0.001, 0.005])),
+    ("LambdaLR", dict(factor=[0.9, 0.8])),
+    ("MultiplicativeLR", dict(factor=[0.95, 0.7])),
+]
+
+
+def functions(schedule, kwargs):
+    """The functions that stand for `factor`."""
+    if "factor" not in kwargs or schedule == "ReduceLROnPlateau":
+        return kwargs
+    make = {"LambdaLR": lambda factor: lambda epoch: factor**epoch,
+            "MultiplicativeLR": lambda factor: lambda epoch: factor}[schedule]
+    factor = kwargs["factor"]
+    return dict(lr_lambda=[make(f) for f in factor] if isinstance(factor, list) else make(factor))
 
 
 def run(name, hyper, schedule, kwargs, groups):
@@ -55,7 +84,7 @@ def run(name, hyper, schedule, kwargs, groups):
         at += size
     made = [dict(params=[p], lr=RATES[g], weight_decay=DECAYS[g]) for g, p in enumerate(params)]
     optimizer = getattr(torch.optim, name)(made, **hyper)
-    scheduler = getattr(sched, schedule)(optimizer, **kwargs)
+    scheduler = getattr(sched, schedule)(optimizer, **functions(schedule, kwargs))
     rates, momenta, found = [], [], []
     for step in range(STEPS):
         at = 0
@@ -76,6 +105,9 @@ cases = [run(name, hyper, schedule, kwargs, groups)
          for name, hyper in OPTIMIZERS.items()
          for schedule, kwargs in SCHEDULES
          for groups in (1, 2)]
+cases += [run(name, hyper, schedule, kwargs, 2)
+          for name, hyper in OPTIMIZERS.items()
+          for schedule, kwargs in LISTS]
 rounded = lambda x, n: [rounded(y, n) for y in x] if isinstance(x, list) else float(f"{x:.{n}g}")
 for case in cases:
     for key, digits in dict(lr=12, momentum=12, params=9).items():

@@ -184,4 +184,37 @@ case("nll_loss", [([2, 3, 2], flat)], [1.0])
 case("l1_loss", [([0], []), ([0], [])], [1.0])
 case("nll_loss", [([0, 3], [])], [1.0])
 
+# Moved, repeated and cut; pieces of nothing.
+for g in G:
+    for op, size, args in [
+        ("permute", 6, {"shape": [1, 0]}), ("flip", 6, {"shape": [0, 1]}), ("unsqueeze", 6, {"axis": 1}),
+        ("expand", 12, {"shape": [2, -1, 3]}), ("split", 2, {"length": 2, "axis": 1, "d0": 1}),
+        ("split_sizes", 4, {"start": 1, "axis": 1}), ("chunk", 2, {"length": 2, "axis": 1, "d0": 1}),
+    ]:  # fmt: skip
+        case(op, [([2, 3], ONE)], [g] * size, **args)
+    case("stack", [([2, 3], ONE)] * 2, [g] * 12, axis=1)
+    case("expand", [([2, 1], [1.0, -0.0])], [g] * 6, shape=[2, 3])
+case("expand", [([1, 3], [1.0] * 3)], [], shape=[0, 3])
+case("expand", [([0, 1], [])], [], shape=[0, 3])
+case("flip", [([0, 3], [])], [], shape=[0])
+case("permute", [([0, 3], [])], [], shape=[1, 0])
+case("split", [([0, 3], [])], [], length=2, axis=0, d0=0)
+case("chunk", [([0, 3], [])], [], length=2, axis=0, d0=1)
+
+# Windows.
+for row in ROWS + [[-0.0, -1.0, 0.0], [1.0, -1.0, 1.0]]:
+    for g in [1.0, -0.0, INF, NAN]:
+        case("conv1d", [([1, 3], row), ([2, 1, 2], [1.0, -0.5, 0.0, INF])], [g, 1.0, -2.0, g], shape=[1, 0, 1, 1])
+        case("conv1d_bias", [([1, 3], row), ([1, 1, 3], [0.5, -1.0, 2.0]), ([1], [-0.0])], [g], shape=[1, 0, 1, 1])
+    for g in G:
+        for settings in [[2, 1, 1, 1], [3, 1, 1, 1], [2, 2, 0, 1], [2, 1, 1, 2]]:
+            for op in ["max_pool1d", "avg_pool1d"]:
+                count = {(2, 1, 1, 1): 4, (3, 1, 1, 1): 3, (2, 2, 0, 1): 1}.get(tuple(settings), 4)
+                count -= op == "max_pool1d" and settings[3] == 2
+                case(op, [([1, 3], row)], [g] * count, shape=settings, keepdim=False)
+case("conv1d", [([0, 1, 3], []), ([2, 1, 2], [1.0] * 4)], [], shape=[1, 0, 1, 1])
+case("conv1d_bias", [([0, 1, 3], []), ([2, 1, 2], [1.0] * 4), ([2], [1.0] * 2)], [], shape=[1, 0, 1, 1])
+case("max_pool1d", [([0, 1, 3], [])], [], shape=[2, 1, 0, 1], keepdim=False)
+case("avg_pool1d", [([0, 1, 3], [])], [], shape=[2, 1, 0, 1], keepdim=False)
+
 write(pathlib.Path(__file__).with_name("special.json"), {}, cases)

@@ -104,6 +104,22 @@ OPS = {
         x, y, label_smoothing=a["slope"]
     ),
     "nll_loss": lambda x, a: F.nll_loss(x, in_turn(x)),
+    "permute": lambda x, a: x.permute(a["shape"]),
+    "flip": lambda x, a: x.flip(a["shape"]),
+    "expand": lambda x, a: x.expand(a["shape"]),
+    "unsqueeze": lambda x, a: x.unsqueeze(a["axis"]),
+    "stack": lambda *xs: torch.stack(xs[:-1], xs[-1]["axis"]),
+    "split": lambda x, a: x.split(a["length"], a["axis"])[a["d0"]],
+    "split_sizes": lambda x, a: x.split(
+        [a["start"], x.shape[a["axis"]] - a["start"]], a["axis"]
+    )[1],
+    "chunk": lambda x, a: x.chunk(a["length"], a["axis"])[a["d0"]],
+    "conv1d": lambda x, w, a: F.conv1d(x, w, None, *a["shape"]),
+    "conv1d_bias": lambda x, w, b, a: F.conv1d(x, w, b, *a["shape"]),
+    "max_pool1d": lambda x, a: F.max_pool1d(x, *a["shape"], ceil_mode=a["keepdim"]),
+    "avg_pool1d": lambda x, a: F.avg_pool1d(
+        x, *a["shape"][:3], a["keepdim"], a["shape"][3] == 1
+    ),
     "line_mse": lambda x, line, y, a: F.mse_loss(line[0] * x + line[1], y),
 }
 

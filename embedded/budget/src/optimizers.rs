@@ -49,7 +49,7 @@ pub(crate) fn steps() -> Option<u32> {
         };
     }
     macro_rules! all {
-        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {
+        ($($name:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {
             $(if const { is_chosen($torch) } {
                 return measure(told!(baregrad::optim::$name::<N>::new(1e-3), $($option)*));
             })*

@@ -35,10 +35,7 @@ use baregrad::least_squares::{
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::loss::{BceWithLogitsLoss, Criterion, CrossEntropyLoss, NllLoss, Reduction};
 use baregrad::ops::{self, Args, Build};
-use baregrad::optim::schedule::{
-    ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LinearLr,
-    MultiStepLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Schedule, Scheduler, StepLr,
-};
+use baregrad::optim::schedule::*;
 use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, LoadError, NAdam, Optimizer,
     OptimizerError, ParamGroups, RAdam, RmsProp, Rprop, Search, Sgd, SparseAdam, Stateful,
@@ -590,7 +587,7 @@ fn every_optimizer(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
         };
     }
     macro_rules! use_all {
-        ($($name:ident = $torch:literal [$($option:ident)*];)*) => {$(
+        ($($name:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {$(
             let mut memory = black_box([0.0; 64]);
             let memory = memory.get_mut(..size()).unwrap_or_default();
             let inline = told!(baregrad::optim::$name::<8>::new(x), $($option)*);
@@ -703,33 +700,40 @@ fn keep_params(params: &[(&str, Var<'_>)]) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Schedules of any epoch.
+/// Every schedule of the list with all its options, combinations of them, and numbers for
+/// groups, at any epoch.
 #[inline(never)]
 fn schedules() {
-    let mut sgd = black_box(Sgd::new(0.1).momentum::<1>(0.9));
-    let n = size() as u32;
-    let milestones = [n, n];
-    let mut schedules: [&mut dyn Schedule; 11] = [
-        &mut StepLr::new(n).gamma(0.7),
-        &mut MultiStepLr::new(&milestones),
-        &mut ConstantLr::new(0.3, n),
-        &mut LinearLr::new(0.1, 0.8, n).chain(ExponentialLr::new(0.9)),
-        &mut PolynomialLr::new(n, 0.7),
-        &mut CosineAnnealingLr::new(n).eta_min(0.001),
-        &mut CosineAnnealingWarmRestarts::new(n).t_mult(n),
-        &mut OneCycleLr::new(0.5, n).three_phase(),
-        &mut CyclicLr::new(0.01, 0.1).step_size_up(n).exp_range(0.95),
-        &mut ReduceLrOnPlateau::new().patience(n).factor(0.3),
-        &mut LinearLr::default().then(n, CosineAnnealingLr::new(n)),
-    ];
-    for schedule in &mut schedules {
-        let schedule: &mut dyn Schedule = black_box(&mut **schedule);
-        let mut scheduler = Scheduler::new(schedule, &mut sgd);
-        scheduler.step(&mut sgd);
-        scheduler.visit_state(black_box(&mut |_, numbers: &mut [f32]| numbers.fill(0.5)));
-        scheduler.step_with(black_box(0.5), &mut sgd);
-        black_box(keep_and_restore(&mut scheduler).is_err());
+    macro_rules! use_all {
+        ($(
+            $name:ident = $torch:literal ($($arg:ident: $sample:expr $(=> $default:expr)?),*)
+                [$($option:ident($($value:expr),*))*];
+        )*) => {$(
+            use_schedule(&mut $name::new($(black_box($sample)),*)$(.$option($($value),*))*);
+        )*};
     }
+    baregrad::each_schedule!(use_all);
+    let n = size() as u32;
+    use_schedule(&mut LinearLr::new(0.1, 0.8, n).chain(ExponentialLr::new(0.9)));
+    use_schedule(&mut LinearLr::default().then(n, CosineAnnealingLr::new(n)));
+    use_schedule(&mut CyclicLr::new(0.01, 0.1).step_size_up(n).triangular2());
+    use_schedule(&mut OneCycleLr::per_group([0.1, 0.2], n));
+    use_schedule(&mut CyclicLr::per_group([0.1, 0.2], [0.5, 0.6]));
+    use_schedule(&mut ReduceLrOnPlateau::per_group([0.1, 0.2]).patience(n));
+    let factors: [fn(u32) -> f64; 2] = black_box([|_| 0.5, |_| 0.25]);
+    use_schedule(&mut LambdaLr::per_group(factors).then(n, MultiplicativeLr::per_group(factors)));
+}
+
+#[inline(never)]
+fn use_schedule(schedule: &mut dyn Schedule) {
+    let schedule = black_box(schedule);
+    let sgd = || Sgd::new(0.1).momentum::<1>(0.9);
+    let mut groups = black_box(ParamGroups::new(size(), sgd(), sgd()));
+    let mut scheduler = Scheduler::new(schedule, &mut groups);
+    scheduler.step(&mut groups);
+    scheduler.visit_state(black_box(&mut |_, numbers: &mut [f32]| numbers.fill(0.5)));
+    scheduler.step_with(black_box(0.5), &mut groups);
+    black_box(keep_and_restore(&mut scheduler).is_err());
 }
 
 #[inline(never)]

@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 
 use baregrad::Tape;
 use baregrad::calibrate::{
-    Calibration, Curve, Differences, Fit, Origin, Poll, Prediction, ROWS, Reason, Samples,
-    TwoFloat, prepare, range,
+    Calibration, Curve, Differences, Fit, Input, Multivariate, Origin, Poll, Prediction, ROWS,
+    Reason, Samples, TwoFloat, prepare, range,
 };
 use baregrad::op::Node;
 use baregrad::optim::{Adam, Optimizer, Sgd};
@@ -136,6 +136,14 @@ fn put(port: &str, path: &Path) -> Result<bool, Box<dyn Error>> {
     let in_file = |why: &dyn Error| format!("{}: {why}", path.display());
     let record = fs::read(path).map_err(|why| in_file(&why))?;
     let mut params = vec![0.0; record.len()];
+    let mut inputs = vec![Input::NONE; record.len()];
+    if let Ok(several) = Multivariate::read(&record, &mut inputs, &mut params.clone()) {
+        let count = several.inputs.len();
+        let why = format!(
+            "expected a calibration of one reading, which boards take, found one of {count}"
+        );
+        return Err(format!("{}: {why}", path.display()).into());
+    }
     let here = Calibration::read(&record, &mut params).map_err(|why| in_file(&why))?;
     let mut board = open(port)?;
     board.put(&record)?;

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! From `ph.csv` it makes `calibration/ph.rs`, `ph.json`, `ph-fit.svg`, and `ph-residuals.csv`
-//! by least squares, `ph-history.csv` and `ph-loss.svg` by gradient descent. The same command
+//! by least squares, `ph-history.csv` and `ph-loss.svg` by gradient descent, and with `--c`
+//! also `ph.c` and `ph.h`. The same command
 //! replaces what it made before; files of other runs are left alone, and the data always are.
 
 mod descent;
@@ -84,9 +85,13 @@ pub(crate) struct Args {
     /// Directory to write to
     #[arg(long, value_name = "DIR", default_value = "calibration")]
     out: PathBuf,
-    /// Also write the calibration's record, for a board or another program
+    /// Also write the calibration's record, for another program, or of one column for a board
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Also write the curve as C99 for firmware, a .c and a .h beside the .rs: `float
+    /// calibrated(float)`, or of several columns a float for each
+    #[arg(long)]
+    c: bool,
     /// Replace files of other runs, or other files, of the names to write
     #[arg(long)]
     force: bool,

@@ -1,11 +1,19 @@
-//! Prints a [`Source`] as C99.
+//! Prints functions as C99.
 
 use core::fmt::Write as _;
 use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use super::{Line, Operation, Plan, Source, snake};
+use super::Form;
+use super::file::Table;
+use super::plan::{Language, Plan, harmless};
+use super::symbol::{Layer, Line, Operation};
+
+/// The language, with the beginning of the names of helpers.
+struct C<'a> {
+    prefix: &'a str,
+}
 
 /// Functions of other files, in C: they hold `NAME` for the function's own.
 const HUGE_ANGLE: &str = include_str!("huge_angle.c");
@@ -54,52 +62,107 @@ const SQRT: &str = "\
 
 ";
 
-/// The text of a source.
-pub(super) fn print(source: &Source) -> String {
-    let plan = Plan::new(source);
-    let name = snake(&source.name);
-    let mut text = String::new();
-    // Writing to a `String` cannot fail.
-    let _ = writeln!(text, "/* {}", plan.title());
-    for line in plan.ranges() {
-        let _ = writeln!(text, "{}", format!(" * {line}").trim_end());
-    }
+/// The text of functions and their tables, of which `comment` is said.
+pub(super) fn print(
+    comment: &[String],
+    tables: &[&Table],
+    plans: &[Plan<'_>],
+    prefix: &str,
+) -> String {
+    let language = C { prefix };
+    let mut text = opening(comment);
     text.push_str(
         " *\n * The bits are the same on every target where float is IEEE's, if multiplications and\n \
          * additions are not fused: compile with -ffp-contract=off.\n */\n",
     );
     text.push_str(HEADER);
+    for helper in helpers(plans) {
+        text.push_str(&helper.replace("NAME", prefix));
+        if !text.ends_with("\n\n") {
+            text.push('\n');
+        }
+    }
+    for table in tables {
+        text.push_str(&language.table(table));
+    }
+    if !tables.is_empty() {
+        text.push('\n');
+    }
+    for (k, plan) in plans.iter().enumerate() {
+        if k > 0 {
+            text.push('\n');
+        }
+        text.push_str(&language.function(plan));
+    }
+    text
+}
 
-    let lines = || {
-        let lines = source.lines.iter().zip(&plan.needed);
-        lines
-            .filter(|(_, needed)| **needed)
-            .map(|(line, _)| line.operation)
-    };
-    let calls = lines().any(|operation| matches!(operation, Operation::Call(_)));
-    let takes_bits = |operation| matches!(operation, Operation::ToBits | Operation::Abs);
-    let makes_numbers = |operation| match operation {
+/// Declarations, in a header of this name.
+pub(super) fn header(comment: &[String], plans: &[Plan<'_>], name: &str) -> String {
+    let guard: String = name
+        .chars()
+        .map(|c| match c.is_ascii_alphanumeric() {
+            true => c.to_ascii_uppercase(),
+            false => '_',
+        })
+        .collect();
+    let mut text = opening(comment);
+    let _ = write!(
+        text,
+        " */\n#ifndef CALIBRATED_{guard}\n#define CALIBRATED_{guard}\n\n\
+         #ifdef __cplusplus\nextern \"C\" {{\n#endif\n"
+    );
+    for plan in plans
+        .iter()
+        .filter(|plan| plan.source.form != Form::Private)
+    {
+        let title = harmless(&plan.source.title);
+        let _ = write!(text, "\n/* {title} */\n{};\n", signature(plan));
+    }
+    text.push_str("\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
+    text
+}
+
+/// The beginning of a comment.
+fn opening(comment: &[String]) -> String {
+    let lines = comment.iter().enumerate();
+    let lines = lines.map(|(k, line)| match k {
+        0 => format!("/* {line}"),
+        _ => format!(" * {line}"),
+    });
+    lines.map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// The helpers that functions need, in their order.
+fn helpers(plans: &[Plan<'_>]) -> impl Iterator<Item = &'static str> {
+    let needs = |wanted: fn(Operation) -> bool| plans.iter().any(|plan| plan.needs(wanted));
+    let calls = needs(|operation| matches!(operation, Operation::Call(_)));
+    let takes_bits = needs(|operation| matches!(operation, Operation::ToBits | Operation::Abs));
+    let makes_numbers = needs(|operation| match operation {
         Operation::FromBits | Operation::Abs => true,
         Operation::Number(bits) => !f32::from_bits(bits).is_finite(),
         _ => false,
-    };
+    });
     let helpers = [
-        (BITS, calls || lines().any(takes_bits)),
-        (NUMBER, calls || lines().any(makes_numbers)),
-        (SQRT, lines().any(|operation| operation == Operation::Sqrt)),
+        (BITS, calls || takes_bits),
+        (NUMBER, calls || makes_numbers),
+        (SQRT, needs(|operation| operation == Operation::Sqrt)),
         (HUGE_ANGLE, calls),
     ];
-    for (helper, is_needed) in helpers {
-        if is_needed {
-            text.push_str(&helper.replace("NAME", &name));
-            if !text.ends_with("\n\n") {
-                text.push('\n');
-            }
-        }
-    }
+    let needed = helpers.into_iter().filter(|(_, is_needed)| *is_needed);
+    needed.map(|(helper, _)| helper)
+}
 
+/// `float calibrated(float x)`.
+fn signature(plan: &Plan<'_>) -> String {
+    let source = plan.source;
+    let kind = if source.rest.is_some() {
+        "double"
+    } else {
+        "float"
+    };
     let arguments = plan.inputs.iter().chain(&plan.parameters);
-    let mut arguments: Vec<_> = arguments.map(|name| format!("float {name}")).collect();
+    let mut arguments: Vec<_> = arguments.map(|name| format!("{kind} {name}")).collect();
     if source.gradient.is_some() {
         // Not named as an input may be: v and a number are the printer's own.
         arguments.push(format!("float v_gradient[{}]", plan.gradient().len()));
@@ -107,45 +170,141 @@ pub(super) fn print(source: &Source) -> String {
     if arguments.is_empty() {
         arguments.push(String::from("void"));
     }
-    let arguments = arguments.join(", ");
-    let _ = writeln!(
-        text,
-        "float {name}({arguments});\n\nfloat {name}({arguments})\n{{"
-    );
-    for (k, line) in source.lines.iter().enumerate() {
-        if !plan.has_line(k) {
-            continue;
-        }
-        let decimals = plan.decimals(*line);
-        let remark = if decimals.is_empty() {
-            decimals
-        } else {
-            format!(" /* {decimals} */")
+    let name = source.function_name();
+    format!("{kind} {name}({})", arguments.join(", "))
+}
+
+impl C<'_> {
+    /// The declaration of a function, if others call it, and its definition.
+    fn function(&self, plan: &Plan<'_>) -> String {
+        let (source, signature) = (plan.source, signature(plan));
+        let mut text = match source.form {
+            Form::Private => format!("static {signature}\n{{\n"),
+            _ => format!("{signature};\n\n{signature}\n{{\n"),
         };
-        let _ = writeln!(
-            text,
-            "    const {} {} = {};{remark}",
-            kind(line.operation),
-            operand(&plan, &name, k as u32),
-            expression(&plan, &name, *line)
-        );
+        text.push_str(&self.lines(plan, "    "));
+        // Writing to a `String` cannot fail.
+        for name in plan.idle() {
+            let _ = writeln!(text, "    (void){name};");
+        }
+        for (k, derivative) in plan.gradient().iter().enumerate() {
+            let derivative = self.operand(plan, *derivative);
+            let _ = writeln!(text, "    v_gradient[{k}] = {derivative};");
+        }
+        let value = self.operand(plan, source.value);
+        let _ = match source.rest {
+            None => writeln!(text, "    return {value};\n}}"),
+            Some(rest) => {
+                let rest = self.operand(plan, rest);
+                writeln!(text, "    return (double){value} + (double){rest};\n}}")
+            }
+        };
+        text
     }
-    for name in plan.idle() {
-        let _ = writeln!(text, "    (void){name};");
+
+    fn table(&self, table: &Table) -> String {
+        let name = &table.name;
+        let sizes: String = table.shape.iter().map(|n| format!("[{n}]")).collect();
+        let decimals: Vec<_> = table.values.iter().map(|x| format!("{x:?}")).collect();
+        match (table.shape.as_slice(), table.values.as_slice()) {
+            ([], [x]) => {
+                let value = number(x.to_bits(), self.prefix);
+                format!(
+                    "static const float {name} = {value}; /* {} */\n",
+                    decimals.join(", ")
+                )
+            }
+            (shape, values) => {
+                let width = shape.last().copied().unwrap_or(1).max(1);
+                let is_matrix = shape.len() > 1;
+                let mut text = format!("static const float {name}{sizes} = {{\n");
+                for (row, decimals) in values.chunks(width).zip(decimals.chunks(width)) {
+                    let row: Vec<_> = row
+                        .iter()
+                        .map(|x| number(x.to_bits(), self.prefix))
+                        .collect();
+                    let row = row.join(", ");
+                    let row = if is_matrix {
+                        format!("{{{row}}},")
+                    } else {
+                        row
+                    };
+                    let _ = writeln!(text, "    {row} /* {} */", decimals.join(", "));
+                }
+                text + "};\n"
+            }
+        }
     }
-    for (k, derivative) in plan.gradient().iter().enumerate() {
-        let _ = writeln!(
-            text,
-            "    v_gradient[{k}] = {};",
-            operand(&plan, &name, *derivative)
-        );
+}
+
+impl Language for C<'_> {
+    fn own(&self, plan: &Plan<'_>, line: Line) -> Option<String> {
+        let [a, b, c] = line.operands;
+        let operand = |k| self.operand(plan, k);
+        let input = |k: usize| plan.inputs.get(k).cloned().unwrap_or_default();
+        let name = self.prefix;
+        Some(match line.operation {
+            Operation::Number(bits) => number(bits, name),
+            Operation::Word(word) => format!("{word:#010x}u"),
+            Operation::High(k) => format!("(float){}", input(k)),
+            Operation::Low(k) => format!("(float)({0} - (double)(float){0})", input(k)),
+            Operation::Sqrt => format!("{name}_sqrt({})", operand(a)),
+            Operation::Abs => format!("{name}_number({name}_bits({}) & 0x7fffffffu)", operand(a)),
+            Operation::Select => format!("{} ? {} : {}", operand(a), operand(b), operand(c)),
+            Operation::Call(function) => format!("{name}_{function}({})", operand(a)),
+            Operation::ToBits => format!("{name}_bits({})", operand(a)),
+            Operation::FromBits => format!("{name}_number({})", operand(a)),
+            Operation::WordAdd => format!("{} + {}", operand(a), operand(b)),
+            Operation::WordSubtract => format!("{} - {}", operand(a), operand(b)),
+            _ => return None,
+        })
     }
-    let _ = writeln!(
-        text,
-        "    return {};\n}}",
-        operand(&plan, &name, source.value)
-    );
-    text
+
+    fn define(&self, operation: Operation, name: &str, value: &str) -> String {
+        format!("const {} {name} = {value};", kind(operation))
+    }
+
+    fn remark(&self, text: &str) -> String {
+        format!(" /* {text} */")
+    }
+
+    fn layer(&self, plan: &Plan<'_>, layer: &Layer, name: &str, indent: &str) -> String {
+        let table = |k: usize| plan.tables.get(k).map_or("", |table| table.name.as_str());
+        let (weights, biases) = (table(layer.weights), table(layer.biases));
+        let (units, count) = (layer.units, layer.inputs.len());
+        let in_block = format!("{indent}    ");
+        let in_loop = format!("{in_block}    ");
+        let in_both = format!("{in_loop}    ");
+        let (inputs, array) = match plan.layer_before(layer) {
+            Some(before) => (before, String::new()),
+            None => {
+                let inputs: Vec<_> = layer
+                    .inputs
+                    .iter()
+                    .map(|k| self.operand(plan, *k))
+                    .collect();
+                let inputs = inputs.join(", ");
+                let array = format!("{in_block}const float inputs[{count}] = {{{inputs}}};\n");
+                (String::from("inputs"), array)
+            }
+        };
+        let add = self.body(&layer.add, &in_both, |sum| format!("sum = {sum};"));
+        let end = self.body(&layer.end, &in_loop, |result| {
+            format!("{name}[k] = {result};")
+        });
+        format!(
+            "{indent}float {name}[{units}];\n\
+             {indent}{{\n{array}\
+             {in_block}for (int k = 0; k < {units}; k++) {{\n\
+             {in_loop}const float b = {biases}[k];\n\
+             {in_loop}float sum = -0.0f;\n\
+             {in_loop}for (int i = 0; i < {count}; i++) {{\n\
+             {in_both}const float x = {inputs}[i], w = {weights}[k][i];\n\
+             {add}{in_loop}}}\n\
+             {end}{in_block}}}\n\
+             {indent}}}\n"
+        )
+    }
 }
 
 /// The type of what an operation gives.
@@ -167,46 +326,6 @@ fn kind(operation: Operation) -> &'static str {
         | Operation::ShiftLeft(_)
         | Operation::ShiftRight(_) => "uint32_t",
         _ => "float",
-    }
-}
-
-/// A line by its name, or what it is if it has none.
-fn operand(plan: &Plan<'_>, name: &str, k: u32) -> String {
-    match plan.name(k) {
-        Ok(name) => name,
-        Err(line) => expression(plan, name, line),
-    }
-}
-
-fn expression(plan: &Plan<'_>, name: &str, line: Line) -> String {
-    let [a, b, c] = line.operands;
-    let operand = |k| operand(plan, name, k);
-    let infix = |sign| format!("{} {sign} {}", operand(a), operand(b));
-    match line.operation {
-        Operation::Number(bits) => number(bits, name),
-        Operation::Word(word) => format!("{word:#010x}u"),
-        Operation::Input(k) => Plan::nth(&plan.inputs, k),
-        Operation::Parameter(k) => Plan::nth(&plan.parameters, k),
-        Operation::Negate => format!("-{}", operand(a)),
-        Operation::Add | Operation::WordAdd => infix("+"),
-        Operation::Subtract | Operation::WordSubtract => infix("-"),
-        Operation::Multiply => infix("*"),
-        Operation::Divide => infix("/"),
-        Operation::Sqrt => format!("{name}_sqrt({})", operand(a)),
-        Operation::Abs => format!("{name}_number({name}_bits({}) & 0x7fffffffu)", operand(a)),
-        Operation::Less => infix("<"),
-        Operation::LessOrEqual => infix("<="),
-        Operation::Equal => infix("=="),
-        Operation::Select => format!("{} ? {} : {}", operand(a), operand(b), operand(c)),
-        Operation::Call(function) => format!("{name}_{function}({})", operand(a)),
-        Operation::ToBits => format!("{name}_bits({})", operand(a)),
-        Operation::FromBits => format!("{name}_number({})", operand(a)),
-        Operation::And | Operation::MaskAnd => infix("&"),
-        Operation::Or | Operation::MaskOr => infix("|"),
-        Operation::Xor => infix("^"),
-        Operation::ShiftLeft(by) => format!("{} << {by}", operand(a)),
-        Operation::ShiftRight(by) => format!("{} >> {by}", operand(a)),
-        Operation::MaskNot => format!("!{}", operand(a)),
     }
 }
 

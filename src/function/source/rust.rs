@@ -5,64 +5,100 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use super::{Line, Operation, Plan, Source, snake};
+use super::file::Table;
+use super::plan::{Language, Plan};
+use super::symbol::{Layer, Line, Operation};
+use super::{Form, Source};
 
-/// The text of a source.
-pub(super) fn print(source: &Source) -> String {
-    let plan = Plan::new(source);
-    let mut text = String::new();
-    // Writing to a `String` cannot fail.
-    let _ = writeln!(text, "/// {}", plan.title());
-    for line in plan.ranges() {
-        let _ = writeln!(text, "{}", format!("/// {line}").trim_end());
+struct Rust;
+
+/// What is said of a function, above it.
+pub(super) fn comment(source: &Source) -> String {
+    let lines = Plan::new(source, &[]).comment();
+    let lines = lines.iter().map(|line| format!("/// {line}"));
+    lines.map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// A constant.
+pub(super) fn table(table: &Table) -> String {
+    let Table {
+        name,
+        shape,
+        values,
+    } = table;
+    match (shape.as_slice(), values.as_slice()) {
+        ([], [x]) => format!("const {name}: f32 = {};\n", number(*x)),
+        ([rows, columns], values) => {
+            let mut text = format!("const {name}: [[f32; {columns}]; {rows}] = [\n");
+            for row in values.chunks((*columns).max(1)) {
+                let _ = writeln!(text, "    [{}],", listed(row));
+            }
+            text + "];\n"
+        }
+        (_, values) => {
+            let count = values.len();
+            format!("const {name}: [f32; {count}] = [{}];\n", listed(values))
+        }
     }
+}
+
+fn listed(values: &[f32]) -> String {
+    let values: Vec<String> = values.iter().map(|x| number(*x)).collect();
+    values.join(", ")
+}
+
+/// A number that is read back to the same bits.
+fn number(x: f32) -> String {
+    if x.is_finite() {
+        format!("{x:?}")
+    } else {
+        format!("f32::from_bits({:#010x})", x.to_bits())
+    }
+}
+
+/// The text of a function.
+pub(super) fn function(plan: &Plan<'_>) -> String {
+    let source = plan.source;
+    let mut text = String::new();
     let (x, p) = (plan.inputs.len(), plan.parameters.len());
     let (inputs, parameters) = (plan.inputs.join(", "), plan.parameters.join(", "));
+    let kind = if source.rest.is_some() { "f64" } else { "f32" };
     let result = match &source.gradient {
-        None => String::from("f32"),
+        None => String::from(kind),
         Some(_) => format!("(f32, [f32; {p}])"),
     };
-    let arguments = match source.fitted {
-        None => format!("[{inputs}]: [f32; {x}], [{parameters}]: [f32; {p}]"),
-        Some(_) => {
-            let inputs = plan.inputs.iter().map(|name| format!("{name}: f32"));
+    let arguments = match source.form {
+        Form::Model => format!("[{inputs}]: [f32; {x}], [{parameters}]: [f32; {p}]"),
+        Form::Array => format!("[{inputs}]: [f32; {x}]"),
+        Form::OneByOne | Form::Private => {
+            let inputs = plan.inputs.iter().map(|name| format!("{name}: {kind}"));
             inputs.collect::<Vec<_>>().join(", ")
         }
     };
-    let name = snake(&source.name);
-    let _ = writeln!(text, "pub fn {name}({arguments}) -> {result} {{");
-    let calls = |operation: fn(Operation) -> bool| {
-        let mut lines = source.lines.iter().zip(&plan.needed);
-        lines.any(|(line, needed)| *needed && operation(line.operation))
+    let public = if source.form == Form::Private {
+        ""
+    } else {
+        "pub "
     };
-    if calls(|operation| operation == Operation::Sqrt) {
+    let name = source.function_name();
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "{public}fn {name}({arguments}) -> {result} {{");
+    if plan.needs(|operation| operation == Operation::Sqrt) {
         helper(&mut text, include_str!("../../kernel/sqrt.rs"));
     }
-    if calls(|operation| matches!(operation, Operation::Call(_))) {
+    if plan.needs(|operation| matches!(operation, Operation::Call(_))) {
         helper(&mut text, include_str!("../../kernel/huge_angle.rs"));
     }
-    for (k, line) in source.lines.iter().enumerate() {
-        if !plan.has_line(k) {
-            continue;
+    text.push_str(&Rust.lines(plan, "    "));
+    let value = Rust.operand(plan, source.value);
+    let _ = match (&source.gradient, source.rest) {
+        (_, Some(rest)) => {
+            let rest = Rust.operand(plan, rest);
+            writeln!(text, "    f64::from({value}) + f64::from({rest})")
         }
-        let decimals = plan.decimals(*line);
-        let remark = if decimals.is_empty() {
-            decimals
-        } else {
-            format!(" // {decimals}")
-        };
-        let _ = writeln!(
-            text,
-            "    let {} = {};{remark}",
-            operand(&plan, k as u32),
-            expression(&plan, *line)
-        );
-    }
-    let value = operand(&plan, source.value);
-    let _ = match &source.gradient {
-        None => writeln!(text, "    {value}"),
-        Some(gradient) => {
-            let gradient: Vec<_> = gradient.iter().map(|k| operand(&plan, *k)).collect();
+        (None, None) => writeln!(text, "    {value}"),
+        (Some(gradient), _) => {
+            let gradient: Vec<_> = gradient.iter().map(|k| Rust.operand(plan, *k)).collect();
             writeln!(text, "    ({value}, [{}])", gradient.join(", "))
         }
     };
@@ -85,51 +121,62 @@ fn helper(text: &mut String, file: &str) {
     }
 }
 
-/// A line by its name, or what it is if it has none.
-fn operand(plan: &Plan<'_>, k: u32) -> String {
-    match plan.name(k) {
-        Ok(name) => name,
-        Err(line) => expression(plan, line),
-    }
-}
-
-fn expression(plan: &Plan<'_>, line: Line) -> String {
-    let [a, b, c] = line.operands;
-    let operand = |k| operand(plan, k);
-    let infix = |sign| format!("{} {sign} {}", operand(a), operand(b));
-    match line.operation {
-        Operation::Number(bits) => format!("f32::from_bits({bits:#010x})"),
-        Operation::Word(word) => format!("{word:#010x}_u32"),
-        Operation::Input(k) => Plan::nth(&plan.inputs, k),
-        Operation::Parameter(k) => Plan::nth(&plan.parameters, k),
-        Operation::Negate => format!("-{}", operand(a)),
-        Operation::Add => infix("+"),
-        Operation::Subtract => infix("-"),
-        Operation::Multiply => infix("*"),
-        Operation::Divide => infix("/"),
-        Operation::Sqrt => format!("sqrt({})", operand(a)),
-        Operation::Abs => format!("{}.abs()", operand(a)),
-        Operation::Less => infix("<"),
-        Operation::LessOrEqual => infix("<="),
-        Operation::Equal => infix("=="),
-        Operation::Select => {
-            format!(
+impl Language for Rust {
+    fn own(&self, plan: &Plan<'_>, line: Line) -> Option<String> {
+        let [a, b, c] = line.operands;
+        let operand = |k| self.operand(plan, k);
+        let input = |k: usize| plan.inputs.get(k).cloned().unwrap_or_default();
+        Some(match line.operation {
+            Operation::Number(bits) => format!("f32::from_bits({bits:#010x})"),
+            Operation::Word(word) => format!("{word:#010x}_u32"),
+            Operation::High(k) => format!("{} as f32", input(k)),
+            Operation::Low(k) => format!("({0} - f64::from({0} as f32)) as f32", input(k)),
+            Operation::Sqrt => format!("sqrt({})", operand(a)),
+            Operation::Abs => format!("{}.abs()", operand(a)),
+            Operation::Select => format!(
                 "if {} {{ {} }} else {{ {} }}",
                 operand(a),
                 operand(b),
                 operand(c)
-            )
-        }
-        Operation::Call(name) => format!("{name}({})", operand(a)),
-        Operation::ToBits => format!("{}.to_bits()", operand(a)),
-        Operation::FromBits => format!("f32::from_bits({})", operand(a)),
-        Operation::WordAdd => format!("{}.wrapping_add({})", operand(a), operand(b)),
-        Operation::WordSubtract => format!("{}.wrapping_sub({})", operand(a), operand(b)),
-        Operation::And | Operation::MaskAnd => infix("&"),
-        Operation::Or | Operation::MaskOr => infix("|"),
-        Operation::Xor => infix("^"),
-        Operation::ShiftLeft(by) => format!("{} << {by}", operand(a)),
-        Operation::ShiftRight(by) => format!("{} >> {by}", operand(a)),
-        Operation::MaskNot => format!("!{}", operand(a)),
+            ),
+            Operation::Call(name) => format!("{name}({})", operand(a)),
+            Operation::ToBits => format!("{}.to_bits()", operand(a)),
+            Operation::FromBits => format!("f32::from_bits({})", operand(a)),
+            Operation::WordAdd => format!("{}.wrapping_add({})", operand(a), operand(b)),
+            Operation::WordSubtract => format!("{}.wrapping_sub({})", operand(a), operand(b)),
+            _ => return None,
+        })
+    }
+
+    fn define(&self, _: Operation, name: &str, value: &str) -> String {
+        format!("let {name} = {value};")
+    }
+
+    fn remark(&self, text: &str) -> String {
+        format!(" // {text}")
+    }
+
+    fn layer(&self, plan: &Plan<'_>, layer: &Layer, name: &str, indent: &str) -> String {
+        let table = |k: usize| plan.tables.get(k).map_or("", |table| table.name.as_str());
+        let (weights, biases) = (table(layer.weights), table(layer.biases));
+        let inputs = plan.layer_before(layer).unwrap_or_else(|| {
+            let inputs: Vec<_> = layer
+                .inputs
+                .iter()
+                .map(|k| self.operand(plan, *k))
+                .collect();
+            format!("[{}]", inputs.join(", "))
+        });
+        let in_loop = format!("{indent}    ");
+        let in_both = format!("{in_loop}    ");
+        let add = self.body(&layer.add, &in_both, |sum| format!("sum = {sum};"));
+        let end = self.body(&layer.end, &in_loop, |result| format!("*unit = {result};"));
+        format!(
+            "{indent}let mut {name} = {biases};\n\
+             {indent}for (unit, weights) in {name}.iter_mut().zip(&{weights}) {{\n\
+             {in_loop}let (mut sum, b) = (-0.0_f32, *unit);\n\
+             {in_loop}for (&x, &w) in {inputs}.iter().zip(weights) {{\n{add}{in_loop}}}\n\
+             {end}{indent}}}\n"
+        )
     }
 }

@@ -4,7 +4,7 @@
 //! extending the available precision", 1971), without fused multiply-add: the same bits on
 //! every target.
 
-use core::ops::{Add, Mul, Sub};
+use core::ops::{Add, Mul, Neg, Sub};
 
 /// The sum of two numbers, and what rounding took from it.
 #[inline(always)]
@@ -12,6 +12,29 @@ pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: T, b: T) -
     let sum = a + b;
     let b_part = sum - a;
     (sum, (a - (sum - b_part)) + (b - b_part))
+}
+
+/// How much more `[high, low]` is than an origin, if the first result, that of the higher
+/// halves alone, is finite; the second is with the lower halves.
+#[inline(always)]
+pub(crate) fn difference_of<T>([high, low]: [T; 2], [origin_high, origin_low]: [T; 2]) -> [T; 2]
+where
+    T: Copy + Add<Output = T> + Sub<Output = T> + Neg<Output = T>,
+{
+    let (difference, rest) = two_sum(high, -origin_high);
+    [difference, difference + (rest + (low - origin_low))]
+}
+
+/// The number that is more than `[high, low]` by a difference: its nearest `f32`, if that is
+/// finite, and both halves.
+#[inline(always)]
+pub(crate) fn sum_of<T>([high, low]: [T; 2], difference: T) -> (T, [T; 2])
+where
+    T: Copy + Add<Output = T> + Sub<Output = T>,
+{
+    let (sum, rest) = two_sum(high, difference);
+    let (high, low) = two_sum(sum, rest + low);
+    (sum, [high, low])
 }
 
 /// [`two_sum`] for an `a` that is not smaller than `b`: three operations rather than six.

@@ -1,7 +1,8 @@
 //! A fraction of the rate up to an epoch.
 
-use super::{Now, Rates, Schedule, Show, halves, show_two};
+use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
+use crate::optim::builders::show_options;
 
 /// `lr · factor` for the first `total_iters` epochs, then `lr`, as
 /// `torch.optim.lr_scheduler.ConstantLR`. PyTorch's defaults: a third, for 5 epochs.
@@ -39,8 +40,6 @@ impl Schedule for ConstantLr {
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("ConstantLR", &[]);
-        show_two("factor", self.factor, show);
-        show("total_iters", &halves(self.total_iters));
+        show_options!(self, show, "ConstantLR": factor, total_iters);
     }
 }

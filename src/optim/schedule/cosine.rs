@@ -1,7 +1,8 @@
 //! Down along half a cosine, and up again.
 
-use super::{Now, Rates, Schedule, Show, halves, show_two, sine_squared};
+use super::{Now, Rates, Schedule, Show, sine_squared};
 use crate::function::TwoFloat;
+use crate::optim::builders::show_options;
 
 /// `eta_min + (lr - eta_min) · (1 + cos(π · epoch / t_max)) / 2`, as
 /// `torch.optim.lr_scheduler.CosineAnnealingLR`: from the rate down to `eta_min` in `t_max`
@@ -62,8 +63,6 @@ impl Schedule for CosineAnnealingLr {
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("CosineAnnealingLR", &[]);
-        show("T_max", &halves(self.t_max));
-        show_two("eta_min", self.eta_min, show);
+        show_options!(self, show, "CosineAnnealingLR": t_max as "T_max", eta_min);
     }
 }

@@ -1,7 +1,8 @@
 //! Up and down again and again.
 
-use super::{Now, Rates, Schedule, Show, halves, show_momentum, show_two};
+use super::{Now, PerGroup, Rates, Schedule, Show, show_momentum};
 use crate::function::TwoFloat;
+use crate::optim::builders::{Shown, show_options};
 
 /// How high the cycles of a [`CyclicLr`] are.
 #[derive(Clone, Copy, Debug)]
@@ -29,29 +30,54 @@ pub enum CyclicMode {
 /// | [`triangular2`](Self::triangular2), [`exp_range`](Self::exp_range) | all cycles alike |
 /// | [`momentum`](Self::momentum) | from 0.9 to 0.8 and back, if the optimizer has one |
 #[derive(Clone, Copy, Debug)]
-pub struct CyclicLr {
-    base_lr: TwoFloat,
-    max_lr: TwoFloat,
+pub struct CyclicLr<const G: usize = 1> {
+    base_lr: PerGroup<G>,
+    max_lr: PerGroup<G>,
     up: u32,
     down: Option<u32>,
     mode: CyclicMode,
     gamma: TwoFloat,
-    momentum: Option<[TwoFloat; 2]>,
+    momentum: Option<[PerGroup<G>; 2]>,
 }
 
 impl CyclicLr {
-    /// Between these rates.
+    /// The rates of all groups go between these two.
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn new(base_lr: f64, max_lr: f64) -> Self {
+        Self::per_group([base_lr], [max_lr])
+    }
+}
+
+impl<const G: usize> CyclicLr<G> {
+    /// The rate of each of `G` [groups](crate::optim::ParamGroups) of parameters goes between
+    /// two of its own, in the order of the groups. A group beyond them gets a NaN, which its
+    /// optimizer refuses.
+    ///
+    /// ```
+    /// use baregrad::optim::schedule::{CyclicLr, Scheduler};
+    /// use baregrad::optim::{Optimizer, ParamGroups, Sgd};
+    ///
+    /// let mut groups = ParamGroups::new(1, Sgd::new(1.0), Sgd::new(1.0));
+    /// let cycle = CyclicLr::per_group([0.125, 0.25], [0.5, 0.75]).step_size_up(1);
+    /// let mut scheduler = Scheduler::new(cycle, &mut groups);
+    /// assert_eq!(groups.first().learning_rate(), 0.125);
+    /// assert_eq!(groups.second().learning_rate(), 0.25);
+    /// scheduler.step(&mut groups);
+    /// assert_eq!(groups.first().learning_rate(), 0.5);
+    /// assert_eq!(groups.second().learning_rate(), 0.75);
+    /// ```
+    #[must_use]
+    #[inline(always)] // of constants, no `f64` is left
+    pub const fn per_group(base_lr: [f64; G], max_lr: [f64; G]) -> Self {
         Self {
-            base_lr: TwoFloat::from_f64(base_lr),
-            max_lr: TwoFloat::from_f64(max_lr),
+            base_lr: PerGroup::new(base_lr),
+            max_lr: PerGroup::new(max_lr),
             up: 2000,
             down: None,
             mode: CyclicMode::Triangular,
             gamma: TwoFloat::ONE,
-            momentum: const { Some([TwoFloat::from_f64(0.8), TwoFloat::from_f64(0.9)]) },
+            momentum: const { Some([PerGroup::all(0.8), PerGroup::all(0.9)]) },
         }
     }
 
@@ -89,7 +115,15 @@ impl CyclicLr {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn momentum(mut self, base: f64, max: f64) -> Self {
-        self.momentum = Some([TwoFloat::from_f64(base), TwoFloat::from_f64(max)]);
+        self.momentum = Some([PerGroup::all(base), PerGroup::all(max)]);
+        self
+    }
+
+    /// The least momentum and the largest of each group, as [`momentum`](Self::momentum).
+    #[must_use]
+    #[inline(always)] // of constants, no `f64` is left
+    pub const fn momentum_per_group(mut self, base: [f64; G], max: [f64; G]) -> Self {
+        self.momentum = Some([PerGroup::new(base), PerGroup::new(max)]);
         self
     }
 
@@ -101,7 +135,7 @@ impl CyclicLr {
     }
 }
 
-impl Schedule for CyclicLr {
+impl<const G: usize> Schedule for CyclicLr<G> {
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         let down = self.down.unwrap_or(self.up);
         let total = self.up.saturating_add(down).max(1);
@@ -118,20 +152,20 @@ impl Schedule for CyclicLr {
             CyclicMode::Triangular2 => height * TwoFloat::from(0.5).power(cycle),
             CyclicMode::ExpRange => height * self.gamma.power(now.epoch),
         };
-        rates.lr = self.base_lr + (self.max_lr - self.base_lr) * height;
-        if let Some([base, max]) = self.momentum {
+        let [base, max] = [self.base_lr, self.max_lr].map(|lr| lr.of(now.group));
+        rates.lr = base + (max - base) * height;
+        if let Some(momentum) = self.momentum {
+            let [base, max] = momentum.map(|momentum| momentum.of(now.group));
             rates.set_momentum((max - (max - base) * height).to_f32());
         }
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("CyclicLR", &[]);
-        show_two("base_lr", self.base_lr, show);
-        show_two("max_lr", self.max_lr, show);
-        show("step_size_up", &halves(self.up));
-        show("step_size_down", &halves(self.down.unwrap_or(self.up)));
+        show_options!(self, show, "CyclicLR": base_lr, max_lr, up as "step_size_up");
+        let down = self.down.unwrap_or(self.up);
+        down.show("step_size_down", show);
         show("mode", &[f32::from(self.mode as u8)]);
-        show_two("gamma", self.gamma, show);
-        show_momentum(self.momentum, show);
+        self.gamma.show("gamma", show);
+        show_momentum(&self.momentum, show);
     }
 }

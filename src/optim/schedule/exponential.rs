@@ -1,7 +1,8 @@
 //! Every epoch a fraction of the rate.
 
-use super::{Now, Rates, Schedule, Show, show_two};
+use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
+use crate::optim::builders::show_options;
 
 /// `lr ← lr · gamma` every epoch, as `torch.optim.lr_scheduler.ExponentialLR`.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,6 @@ impl Schedule for ExponentialLr {
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("ExponentialLR", &[]);
-        show_two("gamma", self.gamma, show);
+        show_options!(self, show, "ExponentialLR": gamma);
     }
 }

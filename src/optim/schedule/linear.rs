@@ -1,15 +1,16 @@
 //! A fraction of the rate that grows or shrinks in a line.
 
-use super::{Now, Rates, Schedule, Show, halves, show_two};
+use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
+use crate::optim::builders::show_options;
 
 /// `lr · factor`, where the factor goes in a line from `start_factor` to `end_factor` in
 /// `total_iters` epochs and stays there, as `torch.optim.lr_scheduler.LinearLR`: a warm-up.
 /// PyTorch's defaults: from a third to 1 in 5 epochs.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearLr {
-    start: TwoFloat,
-    end: TwoFloat,
+    start_factor: TwoFloat,
+    end_factor: TwoFloat,
     total_iters: u32,
 }
 
@@ -19,8 +20,8 @@ impl LinearLr {
     #[inline(always)] // of constants, no `f64` is left
     pub const fn new(start_factor: f64, end_factor: f64, total_iters: u32) -> Self {
         Self {
-            start: TwoFloat::from_f64(start_factor),
-            end: TwoFloat::from_f64(end_factor),
+            start_factor: TwoFloat::from_f64(start_factor),
+            end_factor: TwoFloat::from_f64(end_factor),
             total_iters,
         }
     }
@@ -28,7 +29,8 @@ impl LinearLr {
     /// The factor after so many epochs, times their total.
     fn factor(&self, epoch: u32) -> TwoFloat {
         let total = TwoFloat::of_count(self.total_iters);
-        total * self.start + TwoFloat::of_count(epoch) * (self.end - self.start)
+        total * self.start_factor
+            + TwoFloat::of_count(epoch) * (self.end_factor - self.start_factor)
     }
 }
 
@@ -45,14 +47,11 @@ impl Schedule for LinearLr {
                 rates.lr = rates.lr * self.factor(now.epoch) / self.factor(before);
             }
         } else {
-            rates.lr = rates.lr * self.start;
+            rates.lr = rates.lr * self.start_factor;
         }
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("LinearLR", &[]);
-        show_two("start_factor", self.start, show);
-        show_two("end_factor", self.end, show);
-        show("total_iters", &halves(self.total_iters));
+        show_options!(self, show, "LinearLR": start_factor, end_factor, total_iters);
     }
 }

@@ -46,41 +46,76 @@
 //! constant.
 
 mod chained;
-mod constant;
-mod cosine;
-mod cyclic;
-mod exponential;
-mod lambda;
-mod linear;
-mod multi_step;
-mod multiplicative;
-mod one_cycle;
-
-mod plateau;
-mod polynomial;
+mod per_group;
 mod sequential;
-mod step;
-mod warm_restarts;
 
 pub use chained::ChainedScheduler;
-pub use constant::ConstantLr;
-pub use cosine::CosineAnnealingLr;
-pub use cyclic::{CyclicLr, CyclicMode};
-pub use exponential::ExponentialLr;
-pub use lambda::LambdaLr;
-pub use linear::LinearLr;
-pub use multi_step::MultiStepLr;
-pub use multiplicative::MultiplicativeLr;
-pub use one_cycle::{Anneal, OneCycleLr};
-pub use plateau::{PlateauMode, ReduceLrOnPlateau, ThresholdMode};
-pub use polynomial::PolynomialLr;
 pub use sequential::SequentialLr;
-pub use step::StepLr;
-pub use warm_restarts::CosineAnnealingWarmRestarts;
 
 use crate::function::{Real, TwoFloat};
 
-use super::{Optimizer, OptimizerError, Show, Stateful, Visit, halves, visit_count, visit_two};
+use super::builders::Shown;
+use super::{Optimizer, OptimizerError, Show, Stateful, Visit, visit_count, visit_two};
+use per_group::PerGroup;
+
+/// Declares the files of the schedules that stand for themselves, exports what they have, and
+/// makes `each_schedule`, by which tests and firmware go through all of them: a new schedule
+/// is a file and a line of the list below.
+///
+/// `cargo fmt` does not see files that a macro declares: `rustfmt --edition 2024
+/// src/optim/schedule/*.rs` does, as in `.ci/run`.
+macro_rules! schedules {
+    ($d:tt $(
+        $file:ident: $name:ident = $torch:literal
+            ($($arg:ident: $sample:expr $(=> $default:expr)?),*)
+            [$($option:ident($($value:expr),*))*];
+    )*) => {
+        $(
+            mod $file;
+            pub use $file::*;
+        )*
+
+        /// Hands the list of schedules to a macro: of each its type and its name in
+        /// `torch.optim.lr_scheduler`; the arguments of `new` by PyTorch's names, each with a
+        /// value to test with and PyTorch's default, if it has one; and the options, which
+        /// are builders, with values to test them with. The values name what this module
+        /// exports.
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! each_schedule {
+            ($d to:ident) => {
+                $d to! {$(
+                    $name = $torch ($($arg: $sample $(=> $default)?),*)
+                        [$($option($($value),*))*];
+                )*}
+            };
+        }
+    };
+}
+
+schedules! { $
+    constant: ConstantLr = "ConstantLR" (factor: 0.3 => 1.0 / 3.0, total_iters: 6 => 5) [];
+    cosine: CosineAnnealingLr = "CosineAnnealingLR" (t_max: 9) [eta_min(0.001)];
+    cyclic: CyclicLr = "CyclicLR" (base_lr: 0.01, max_lr: 0.1)
+        [step_size_up(3) step_size_down(4) exp_range(0.95) momentum(0.7, 0.95)];
+    exponential: ExponentialLr = "ExponentialLR" (gamma: 0.9) [];
+    lambda: LambdaLr = "LambdaLR" (lr_lambda: |epoch| if epoch % 3 == 0 { 1.0 } else { 0.75 }) [];
+    linear: LinearLr = "LinearLR"
+        (start_factor: 0.1 => 1.0 / 3.0, end_factor: 0.8 => 1.0, total_iters: 9 => 5) [];
+    multi_step: MultiStepLr = "MultiStepLR" (milestones: &[3, 8, 8]) [gamma(0.7)];
+    multiplicative: MultiplicativeLr = "MultiplicativeLR"
+        (lr_lambda: |epoch| if epoch % 3 == 0 { 1.25 } else { 0.875 }) [];
+    one_cycle: OneCycleLr = "OneCycleLR" (max_lr: 0.5, total_steps: 20)
+        [pct_start(0.4) anneal(Anneal::Linear) momentum(0.6, 0.98) div_factor(10.0)
+            final_div_factor(100.0) three_phase()];
+    plateau: ReduceLrOnPlateau = "ReduceLROnPlateau" ()
+        [mode(PlateauMode::Max) factor(0.3) patience(1) threshold(0.05, ThresholdMode::Abs)
+            cooldown(1) min_lr(0.001) eps(1e-6)];
+    polynomial: PolynomialLr = "PolynomialLR" (total_iters: 20 => 5, power: 0.7 => 1.0) [];
+    step: StepLr = "StepLR" (step_size: 4) [gamma(0.7)];
+    warm_restarts: CosineAnnealingWarmRestarts = "CosineAnnealingWarmRestarts" (t_0: 3)
+        [t_mult(2) eta_min(0.001)];
+}
 
 /// How rates go from epoch to epoch. A [`Scheduler`] asks it, epoch by epoch.
 pub trait Schedule {
@@ -140,6 +175,9 @@ pub struct Now {
     /// The metric after the epoch that was, such as its validation loss; NaN if there is
     /// none.
     pub metric: f32,
+    /// The group of parameters whose rates are asked for, counted from 0 in the order of
+    /// the parameters: see [`ParamGroups`](super::ParamGroups).
+    pub group: u32,
 }
 
 /// The rates of an optimizer.
@@ -237,14 +275,16 @@ impl<S: Schedule> Scheduler<S> {
     }
 
     fn set<O: Optimizer + ?Sized>(&mut self, metric: f32, optimizer: &mut O) {
-        let now = Now {
+        let mut now = Now {
             epoch: self.epoch,
             metric,
+            group: 0,
         };
         let schedule = &mut self.schedule;
         schedule.observe(&now);
         optimizer.schedule(now.epoch == 0, &mut self.rates, &mut |rates| {
             schedule.set(&now, rates);
+            now.group = now.group.saturating_add(1);
         });
     }
 
@@ -343,19 +383,13 @@ impl Schedule for &mut (dyn Schedule + '_) {
     }
 }
 
-/// Shows a number of two parts.
-fn show_two(name: &'static str, x: TwoFloat, show: Show<'_>) {
-    show(name, &[x.high(), x.low()]);
-}
-
 /// Shows between which numbers the momentum goes, if it does.
-fn show_momentum(momentum: Option<[TwoFloat; 2]>, show: Show<'_>) {
-    let Some([base, max]) = momentum else {
-        return show("cycle_momentum", &[0.0]);
-    };
-    show("cycle_momentum", &[1.0]);
-    show_two("base_momentum", base, show);
-    show_two("max_momentum", max, show);
+fn show_momentum<const G: usize>(momentum: &Option<[PerGroup<G>; 2]>, show: Show<'_>) {
+    momentum.is_some().show("cycle_momentum", show);
+    if let Some([base, max]) = momentum {
+        base.show("base_momentum", show);
+        max.show("max_momentum", show);
+    }
 }
 
 /// sin²(π/2 · x) for x from 0 to 1, which is (1 - cos(πx)) / 2.

@@ -1,7 +1,8 @@
 //! At given epochs a fraction of the rate.
 
-use super::{Now, Rates, Schedule, Show, halves, show_two};
+use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
+use crate::optim::builders::Shown;
 
 /// `lr ← lr · gamma` at each of the `milestones`, as
 /// `torch.optim.lr_scheduler.MultiStepLR`: in any order, and as often as one is named.
@@ -41,8 +42,8 @@ impl Schedule for MultiStepLr<'_> {
     fn visit_hyper(&self, show: Show<'_>) {
         show("MultiStepLR", &[]);
         for milestone in self.milestones {
-            show("milestone", &halves(*milestone));
+            milestone.show("milestone", show);
         }
-        show_two("gamma", self.gamma, show);
+        self.gamma.show("gamma", show);
     }
 }

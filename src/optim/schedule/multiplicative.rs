@@ -1,28 +1,45 @@
 //! The rate of the epoch before times what a function says.
 
+use super::per_group::of_group_mut;
 use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
 
 /// `lr ← lr · factor(epoch)` from epoch 1 on, as
 /// `torch.optim.lr_scheduler.MultiplicativeLR`.
 #[derive(Clone, Copy, Debug)]
-pub struct MultiplicativeLr<F> {
-    factor: F,
+pub struct MultiplicativeLr<F, const G: usize = 1> {
+    factors: [F; G],
 }
 
 impl<F: FnMut(u32) -> f64> MultiplicativeLr<F> {
-    /// The factor of each epoch.
+    /// The factor of each epoch, for all groups.
     #[must_use]
     pub const fn new(factor: F) -> Self {
-        Self { factor }
+        Self { factors: [factor] }
     }
 }
 
-impl<F: FnMut(u32) -> f64> Schedule for MultiplicativeLr<F> {
+impl<F: FnMut(u32) -> f64, const G: usize> MultiplicativeLr<F, G> {
+    /// A function for each of `G` [groups](crate::optim::ParamGroups) of parameters, in their
+    /// order. A group beyond them gets a NaN, which its optimizer refuses.
+    #[must_use]
+    pub const fn per_group(factors: [F; G]) -> Self {
+        Self { factors }
+    }
+
+    /// The factor of a group in an epoch.
+    #[inline]
+    fn factor(&mut self, now: &Now) -> TwoFloat {
+        let factor = of_group_mut(&mut self.factors, now.group);
+        TwoFloat::from_f64(factor.map_or(f64::NAN, |factor| factor(now.epoch)))
+    }
+}
+
+impl<F: FnMut(u32) -> f64, const G: usize> Schedule for MultiplicativeLr<F, G> {
     #[inline]
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         if now.epoch > 0 {
-            rates.lr = rates.lr * TwoFloat::from_f64((self.factor)(now.epoch));
+            rates.lr = rates.lr * self.factor(now);
         }
     }
 

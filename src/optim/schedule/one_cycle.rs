@@ -1,7 +1,8 @@
 //! Up and down once.
 
-use super::{Now, Rates, Schedule, Show, halves, show_momentum, show_two, sine_squared};
+use super::{Now, PerGroup, Rates, Schedule, Show, show_momentum, sine_squared};
 use crate::function::{Real, TwoFloat};
+use crate::optim::builders::show_options;
 
 /// How a rate goes from one number to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,28 +31,50 @@ pub enum Anneal {
 /// | [`final_div_factor`](Self::final_div_factor) | 10,000 |
 /// | [`three_phase`](Self::three_phase) | off |
 #[derive(Clone, Copy, Debug)]
-pub struct OneCycleLr {
-    max_lr: TwoFloat,
+pub struct OneCycleLr<const G: usize = 1> {
+    max_lr: PerGroup<G>,
     total_steps: u32,
     pct_start: TwoFloat,
     anneal: Anneal,
-    momentum: Option<[TwoFloat; 2]>,
+    momentum: Option<[PerGroup<G>; 2]>,
     div_factor: TwoFloat,
     final_div_factor: TwoFloat,
     three_phase: bool,
 }
 
 impl OneCycleLr {
-    /// Up to this rate and down in so many steps.
+    /// The rates of all groups go up to this one and down in so many steps.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn new(max_lr: f64, total_steps: u32) -> Self {
+        Self::per_group([max_lr], total_steps)
+    }
+}
+
+impl<const G: usize> OneCycleLr<G> {
+    /// The rate of each of `G` [groups](crate::optim::ParamGroups) of parameters goes up to
+    /// one of its own, in the order of the groups, and down in so many steps. A group beyond
+    /// them gets a NaN, which its optimizer refuses.
+    ///
+    /// ```
+    /// use baregrad::optim::schedule::{OneCycleLr, Scheduler};
+    /// use baregrad::optim::{Adam, Optimizer, ParamGroups};
+    ///
+    /// let mut groups = ParamGroups::new(4, Adam::<4>::new(0.1), Adam::<2>::new(0.1));
+    /// let cycle = OneCycleLr::per_group([0.5, 0.25], 100);
+    /// let _scheduler = Scheduler::new(cycle, &mut groups);
+    /// assert_eq!(groups.first().learning_rate(), 0.02); // a 25th
+    /// assert_eq!(groups.second().learning_rate(), 0.01);
+    /// ```
+    #[must_use]
+    #[inline(always)] // of constants, no `f64` is left
+    pub const fn per_group(max_lr: [f64; G], total_steps: u32) -> Self {
         Self {
-            max_lr: TwoFloat::from_f64(max_lr),
+            max_lr: PerGroup::new(max_lr),
             total_steps,
             pct_start: const { TwoFloat::from_f64(0.3) },
             anneal: Anneal::Cos,
-            momentum: const { Some([TwoFloat::from_f64(0.85), TwoFloat::from_f64(0.95)]) },
+            momentum: const { Some([PerGroup::all(0.85), PerGroup::all(0.95)]) },
             div_factor: const { TwoFloat::from_f64(25.0) },
             final_div_factor: const { TwoFloat::from_f64(1e4) },
             three_phase: false,
@@ -77,7 +100,15 @@ impl OneCycleLr {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn momentum(mut self, base: f64, max: f64) -> Self {
-        self.momentum = Some([TwoFloat::from_f64(base), TwoFloat::from_f64(max)]);
+        self.momentum = Some([PerGroup::all(base), PerGroup::all(max)]);
+        self
+    }
+
+    /// The least momentum and the largest of each group, as [`momentum`](Self::momentum).
+    #[must_use]
+    #[inline(always)] // of constants, no `f64` is left
+    pub const fn momentum_per_group(mut self, base: [f64; G], max: [f64; G]) -> Self {
+        self.momentum = Some([PerGroup::new(base), PerGroup::new(max)]);
         self
     }
 
@@ -120,23 +151,25 @@ impl OneCycleLr {
     }
 }
 
-impl Schedule for OneCycleLr {
+impl<const G: usize> Schedule for OneCycleLr<G> {
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         let last = self.total_steps.saturating_sub(1);
         let total = TwoFloat::of_count(self.total_steps);
         let up = self.pct_start * total;
-        let first_lr = self.max_lr / self.div_factor;
+        let max_lr = self.max_lr.of(now.group);
+        let first_lr = max_lr / self.div_factor;
         let least_lr = first_lr / self.final_div_factor;
-        let [base, most] = self.momentum.unwrap_or([TwoFloat::ZERO; 2]);
+        let momentum = self.momentum.map(|both| both.map(|one| one.of(now.group)));
+        let [base, most] = momentum.unwrap_or([TwoFloat::ZERO; 2]);
         let top = up - TwoFloat::ONE;
         let bottom = up + up - TwoFloat::ONE - TwoFloat::ONE;
         // Where each phase ends, from which rate to which, and the same of the momentum.
-        let rise = (top, [first_lr, self.max_lr], [most, base]);
+        let rise = (top, [first_lr, max_lr], [most, base]);
         let (fall, rest) = if self.three_phase {
-            let fall = (bottom, [self.max_lr, first_lr], [base, most]);
+            let fall = (bottom, [max_lr, first_lr], [base, most]);
             (fall, ([first_lr, least_lr], [most, most]))
         } else {
-            (rise, ([self.max_lr, least_lr], [base, most]))
+            (rise, ([max_lr, least_lr], [base, most]))
         };
         let end = TwoFloat::of_count(last);
         let step = TwoFloat::of_count(now.epoch.min(last));
@@ -162,14 +195,9 @@ impl Schedule for OneCycleLr {
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("OneCycleLR", &[]);
-        show_two("max_lr", self.max_lr, show);
-        show("total_steps", &halves(self.total_steps));
-        show_two("pct_start", self.pct_start, show);
+        show_options!(self, show, "OneCycleLR": max_lr, total_steps, pct_start);
         show("anneal_strategy", &[f32::from(self.anneal as u8)]);
-        show_two("div_factor", self.div_factor, show);
-        show_two("final_div_factor", self.final_div_factor, show);
-        show("three_phase", &[f32::from(u8::from(self.three_phase))]);
-        show_momentum(self.momentum, show);
+        show_options!(self, show, div_factor, final_div_factor, three_phase);
+        show_momentum(&self.momentum, show);
     }
 }

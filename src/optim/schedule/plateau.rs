@@ -1,7 +1,8 @@
 //! A fraction of the rate whenever a metric no longer gets better.
 
-use super::{Now, Rates, Schedule, Show, Visit, halves, show_two, visit_count};
+use super::{Now, PerGroup, Rates, Schedule, Show, Visit, visit_count};
 use crate::function::{Real, TwoFloat};
+use crate::optim::builders::show_options;
 
 /// Whether a metric should be low or high.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +36,14 @@ pub enum ThresholdMode {
 /// | [`min_lr`](Self::min_lr) | 0 |
 /// | [`eps`](Self::eps) | the rate changes by more than 1e-8 or not at all |
 #[derive(Clone, Copy, Debug)]
-pub struct ReduceLrOnPlateau {
+pub struct ReduceLrOnPlateau<const G: usize = 1> {
     mode: PlateauMode,
     factor: TwoFloat,
     patience: u32,
     threshold: TwoFloat,
     threshold_mode: ThresholdMode,
     cooldown: u32,
-    min_lr: TwoFloat,
+    min_lr: PerGroup<G>,
     eps: TwoFloat,
     best: f32,
     bad_epochs: u32,
@@ -55,6 +56,30 @@ impl ReduceLrOnPlateau {
     /// PyTorch's defaults.
     #[must_use]
     pub const fn new() -> Self {
+        Self::per_group([0.0])
+    }
+}
+
+impl<const G: usize> ReduceLrOnPlateau<G> {
+    /// PyTorch's defaults, but for the least rate of each of `G`
+    /// [groups](crate::optim::ParamGroups) of parameters, in their order. A group beyond them
+    /// is never reduced.
+    ///
+    /// ```
+    /// use baregrad::optim::schedule::{ReduceLrOnPlateau, Scheduler};
+    /// use baregrad::optim::{Optimizer, ParamGroups, Sgd};
+    ///
+    /// let mut groups = ParamGroups::new(1, Sgd::new(0.5), Sgd::new(0.25));
+    /// let plateau = ReduceLrOnPlateau::per_group([0.125, 0.0]).patience(0);
+    /// let mut scheduler = Scheduler::new(plateau, &mut groups);
+    /// scheduler.step_with(1.0, &mut groups);
+    /// scheduler.step_with(1.0, &mut groups); // no better: a tenth, and not below the least
+    /// assert_eq!(groups.first().learning_rate(), 0.125);
+    /// assert_eq!(groups.second().learning_rate(), 0.025);
+    /// ```
+    #[must_use]
+    #[inline(always)] // of constants, no `f64` is left
+    pub const fn per_group(min_lr: [f64; G]) -> Self {
         Self {
             mode: PlateauMode::Min,
             factor: const { TwoFloat::from_f64(0.1) },
@@ -62,7 +87,7 @@ impl ReduceLrOnPlateau {
             threshold: const { TwoFloat::from_f64(1e-4) },
             threshold_mode: ThresholdMode::Rel,
             cooldown: 0,
-            min_lr: TwoFloat::ZERO,
+            min_lr: PerGroup::new(min_lr),
             eps: const { TwoFloat::from_f64(1e-8) },
             best: f32::INFINITY,
             bad_epochs: 0,
@@ -110,11 +135,11 @@ impl ReduceLrOnPlateau {
         self
     }
 
-    /// The least rate.
+    /// The least rate of all groups.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn min_lr(mut self, lr: f64) -> Self {
-        self.min_lr = TwoFloat::from_f64(lr);
+        self.min_lr = PerGroup::all(lr);
         self
     }
 
@@ -159,7 +184,7 @@ impl Default for ReduceLrOnPlateau {
     }
 }
 
-impl Schedule for ReduceLrOnPlateau {
+impl<const G: usize> Schedule for ReduceLrOnPlateau<G> {
     fn observe(&mut self, now: &Now) {
         self.reduces = false;
         if now.epoch == 0 {
@@ -185,8 +210,8 @@ impl Schedule for ReduceLrOnPlateau {
         }
     }
 
-    fn set(&mut self, _: &Now, rates: &mut Rates) {
-        let reduced = (rates.lr * self.factor).maximum(self.min_lr);
+    fn set(&mut self, now: &Now, rates: &mut Rates) {
+        let reduced = (rates.lr * self.factor).maximum(self.min_lr.of(now.group));
         if self.reduces && self.eps < rates.lr - reduced {
             rates.lr = reduced;
         }
@@ -203,12 +228,8 @@ impl Schedule for ReduceLrOnPlateau {
     fn visit_hyper(&self, show: Show<'_>) {
         show("ReduceLROnPlateau", &[]);
         show("mode", &[f32::from(self.mode as u8)]);
-        show_two("factor", self.factor, show);
-        show("patience", &halves(self.patience));
-        show_two("threshold", self.threshold, show);
+        show_options!(self, show, factor, patience, threshold);
         show("threshold_mode", &[f32::from(self.threshold_mode as u8)]);
-        show("cooldown", &halves(self.cooldown));
-        show_two("min_lr", self.min_lr, show);
-        show_two("eps", self.eps, show);
+        show_options!(self, show, cooldown, min_lr, eps);
     }
 }

@@ -1,7 +1,8 @@
 //! Down to 0 along a power.
 
-use super::{Now, Rates, Schedule, Show, halves, show_two};
+use super::{Now, Rates, Schedule, Show};
 use crate::function::{Real, TwoFloat};
+use crate::optim::builders::show_options;
 
 /// `lr · (1 - epoch / total_iters)^power`, then 0, as
 /// `torch.optim.lr_scheduler.PolynomialLR`. PyTorch's defaults: 5 epochs, power 1.
@@ -41,8 +42,6 @@ impl Schedule for PolynomialLr {
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("PolynomialLR", &[]);
-        show("total_iters", &halves(self.total_iters));
-        show_two("power", self.power, show);
+        show_options!(self, show, "PolynomialLR": total_iters, power);
     }
 }

@@ -1,6 +1,7 @@
 //! One schedule after another.
 
-use super::{Now, Rates, Schedule, Show, Visit, halves};
+use super::{Now, Rates, Schedule, Show, Visit};
+use crate::optim::builders::show_options;
 
 /// `first` for `milestone` epochs, then `second`, as
 /// `torch.optim.lr_scheduler.SequentialLR`. At the milestone the second begins with the base
@@ -55,8 +56,7 @@ impl<A: Schedule, B: Schedule> Schedule for SequentialLr<A, B> {
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("SequentialLR", &[]);
-        show("milestone", &halves(self.milestone));
+        show_options!(self, show, "SequentialLR": milestone);
         self.first.visit_hyper(show);
         self.second.visit_hyper(show);
     }

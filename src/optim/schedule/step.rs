@@ -1,7 +1,8 @@
 //! Every so many epochs a fraction of the rate.
 
-use super::{Now, Rates, Schedule, Show, halves, show_two};
+use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
+use crate::optim::builders::show_options;
 
 /// `lr ← lr · gamma` every `step_size` epochs, as `torch.optim.lr_scheduler.StepLR`. Gamma
 /// is 0.1 unless [`gamma`](Self::gamma) says otherwise. A step size of 0 never comes.
@@ -38,8 +39,6 @@ impl Schedule for StepLr {
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("StepLR", &[]);
-        show("step_size", &halves(self.step_size));
-        show_two("gamma", self.gamma, show);
+        show_options!(self, show, "StepLR": step_size, gamma);
     }
 }

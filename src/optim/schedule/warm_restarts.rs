@@ -1,7 +1,8 @@
 //! Down along half a cosine, again and again.
 
-use super::{Now, Rates, Schedule, Show, halves, show_two, sine_squared};
+use super::{Now, Rates, Schedule, Show, sine_squared};
 use crate::function::TwoFloat;
+use crate::optim::builders::show_options;
 
 /// `eta_min + (lr - eta_min) · (1 + cos(π · t / T)) / 2` in epoch `t` of a cycle of `T`
 /// epochs, as `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`. The first cycle has
@@ -59,9 +60,7 @@ impl Schedule for CosineAnnealingWarmRestarts {
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
-        show("CosineAnnealingWarmRestarts", &[]);
-        show("T_0", &halves(self.t_0));
-        show("T_mult", &halves(self.t_mult));
-        show_two("eta_min", self.eta_min, show);
+        show_options!(self, show, "CosineAnnealingWarmRestarts": t_0 as "T_0", t_mult as "T_mult",
+            eta_min);
     }
 }

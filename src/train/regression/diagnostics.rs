@@ -5,10 +5,10 @@
 
 use std::vec::Vec;
 
-use super::points::chebyshev;
 use super::problem::Row;
 use super::solution::Regression;
 use super::symmetric::{Symmetric, dot};
+use crate::calibrate::chebyshev;
 use crate::least_squares::{FDistribution, Status, StudentT};
 
 /// A row lies off if noise alone would show such a row in at most one data set out of 20: the
@@ -230,10 +230,12 @@ impl Regression {
         {
             let [low, high] = super::range(column);
             let unit = |x: &f64| (2.0 * x - low - high) / (high - low);
-            let values = column
-                .iter()
-                .zip(&roots)
-                .map(|(x, root)| root * chebyshev(unit(x), degree).last().copied().unwrap_or(0.0));
+            let values = column.iter().zip(&roots).map(|(x, root)| {
+                root * core::iter::once(1.0)
+                    .chain(chebyshev(1.0, unit(x)))
+                    .nth(degree)
+                    .unwrap_or(0.0)
+            });
             let values: Vec<f64> = values.collect();
             let size = dot(&values, &values);
             let rest = orthogonal(&values, &self.rows, inverse, &basis);

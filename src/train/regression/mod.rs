@@ -18,7 +18,7 @@ mod text;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use crate::calibrate::{Curve, Scale, ScaleError, TwoFloat, distinct};
+use crate::calibrate::{Curve, Multivariate, Scale, ScaleError, TwoFloat, distinct};
 use crate::least_squares::Loss;
 pub use diagnostics::{Curvature, Outlier, Sufficient};
 pub use ends::Ends;
@@ -112,8 +112,7 @@ impl<'d> LeastSquares<'d> {
     /// ```
     pub fn parameters(curve: &Curve, inputs: usize) -> usize {
         match curve {
-            Curve::Linear => Terms::count(inputs, 1),
-            Curve::Poly(_) => Terms::count(inputs, curve.inputs()),
+            Curve::Linear | Curve::Poly(_) => Multivariate::param_count(curve, inputs),
             curve => curve.param_count(),
         }
     }

@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use crate::arena::HeapArena;
-use crate::calibrate::{Curve, Formula};
+use crate::calibrate::{Curve, Degrees, Formula, chebyshev};
 use crate::tape::Tape;
 use crate::var::Var;
 
@@ -31,25 +31,11 @@ pub(super) struct Terms {
 impl Terms {
     /// All terms up to this total degree, cross terms included.
     pub(super) fn new(inputs: usize, degree: usize) -> Self {
-        let mut degrees = Vec::new();
-        for total in 1..=degree {
-            of_degree(inputs, total, &mut Vec::new(), &mut degrees);
-        }
+        let all = Degrees::new(inputs, degree);
+        let all = all.map(|of| of.into_iter().take(inputs).map(usize::from).collect());
+        let mut degrees: Vec<Vec<usize>> = all.collect();
         degrees.push(std::vec![0; inputs]);
         Terms { degrees }
-    }
-
-    /// How many terms [`new`](Self::new) makes; the largest `usize` if there are more.
-    pub(super) fn count(inputs: usize, degree: usize) -> usize {
-        // The binomial coefficient of inputs + degree over degree.
-        let mut count: usize = 1;
-        for k in 1..=degree {
-            count = match count.checked_mul(inputs + k) {
-                Some(product) => product / k,
-                None => return usize::MAX,
-            };
-        }
-        count
     }
 
     /// The total degree of a term.
@@ -66,34 +52,14 @@ impl Terms {
     }
 }
 
-/// Adds the terms of a total degree, powers of the first input first.
-fn of_degree(inputs: usize, total: usize, begun: &mut Vec<usize>, all: &mut Vec<Vec<usize>>) {
-    if begun.len() + 1 >= inputs {
-        let mut term = begun.clone();
-        term.push(total);
-        all.push(term);
-        return;
-    }
-    for first in (0..=total).rev() {
-        begun.push(first);
-        of_degree(inputs, total - first, begun, all);
-        begun.pop();
-    }
-}
-
-/// `T₀(x)` to `T_degree(x)`.
-pub(super) fn chebyshev(x: f64, degree: usize) -> Vec<f64> {
-    let mut values = Vec::from([1.0, x]);
-    while let (true, [.., before, last]) = (values.len() <= degree, &values[..]) {
-        values.push(2.0 * x * last - before);
-    }
-    values
-}
-
 impl Point for Terms {
     fn at(&self, x: &[f64], p: &[f64], derivatives: &mut [f64]) -> f64 {
         let most = self.most();
-        let values: Vec<Vec<f64>> = x.iter().map(|x| chebyshev(*x, most)).collect();
+        let of = |x: &f64| -> Vec<f64> {
+            let rest = chebyshev(1.0, *x).take(most);
+            core::iter::once(1.0).chain(rest).collect()
+        };
+        let values: Vec<Vec<f64>> = x.iter().map(of).collect();
         let mut sum = 0.0;
         for ((degrees, p), to) in self.degrees.iter().zip(p).zip(derivatives) {
             let factors = degrees.iter().zip(&values);
@@ -190,7 +156,7 @@ impl Point for Recorded<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Point as _, Recorded, Terms, arena_for};
-    use crate::calibrate::Curve;
+    use crate::calibrate::{Curve, Degrees};
 
     #[test]
     fn terms_of_several_inputs_have_all_cross_terms() {
@@ -199,7 +165,7 @@ mod tests {
         assert_eq!(terms.degrees, expected);
         for (inputs, degree) in [(1, 7), (2, 3), (3, 2), (5, 1)] {
             let found = Terms::new(inputs, degree).degrees.len();
-            assert_eq!(found, Terms::count(inputs, degree));
+            assert_eq!(found, Degrees::count(inputs, degree));
         }
         assert_eq!(Terms::new(1, 3).degrees, [[1], [2], [3], [0]]);
         let mut d = [0.0; 6];

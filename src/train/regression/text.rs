@@ -1,10 +1,12 @@
-//! Polynomials of several inputs, for people and for firmware.
+//! Polynomials of several inputs: for people, for firmware, and as records.
 
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::solution::{Coefficient, Regression};
+use crate::calibrate::{Input, Multivariate, Origin, TwoFloat, Words};
+use crate::function::source::File;
 use crate::train::digits::{Shortest, significant};
 
 impl Regression {
@@ -33,75 +35,110 @@ impl Regression {
     }
 
     /// Rust for firmware: a function `calibrated` of as many readings as there are inputs, in
-    /// `f32`, which needs neither `std` nor this crate. Empty for functions and networks,
-    /// which [`Calibration::to_rust`](crate::train::Calibration::to_rust) prints.
+    /// `f32`, which needs neither `std` nor this crate, with the bits that
+    /// [`Multivariate::predict`] has of the [record](Self::to_record) wherever one `f32` holds
+    /// the offsets of the scales. Empty for functions and networks, which
+    /// [`Calibration::to_rust`](crate::train::Calibration::to_rust) prints.
     ///
     /// Inputs are scaled, and terms are products of Chebyshev polynomials of them, as powers of
     /// readings far from 0 would cancel.
     pub fn to_rust(&self, x: &[impl AsRef<str>], y: &str) -> String {
-        let Some(terms) = &self.terms else {
-            return String::new();
-        };
-        let clean = |name: &str| name.replace(char::is_control, " ");
-        let names: Vec<String> = x.iter().map(|name| clean(name.as_ref())).collect();
-        let mut code = format!(
-            "// From {} to {}, {}. Written by baregrad; not to be trusted beyond\n",
-            names.join(", "),
-            clean(y),
-            self.curve
-        );
-        for (name, [low, high]) in names.iter().zip(&self.ranges) {
-            let (low, high) = (Shortest(*low), Shortest(*high));
-            code += &format!("// {name} from {low} to {high},\n");
-        }
-        code += "// the range of the readings that it was fitted to.\n\n";
-        let constant = |name: &str, value: f32| format!("const {name}: f32 = {value:?};\n");
-        for (k, scale) in self.scales.iter().enumerate() {
-            code += &constant(&format!("X{k}_OFFSET"), scale.offset.high());
-            code += &constant(&format!("X{k}_FACTOR"), scale.factor);
-        }
-        code += &constant("Y_OFFSET", self.output.offset.high());
-        code += &constant("Y_FACTOR", self.output.factor);
+        self.source(x, y)
+            .map_or_else(String::new, |file| file.rust())
+    }
 
-        let inputs = names.len();
-        let arguments: Vec<String> = (0..inputs).map(|k| format!("x{k}")).collect();
-        code += &format!(
-            "\n/// `{}` for readings of {}.\npub fn calibrated([{}]: [f32; {inputs}]) -> f32 {{\n",
-            clean(y),
-            names.join(", "),
-            arguments.join(", ")
-        );
-        let most = terms.most();
-        for k in 0..inputs {
-            // t0_2 is the second Chebyshev polynomial of input 0.
-            code += &format!("    let t{k}_1 = (x{k} - X{k}_OFFSET) * X{k}_FACTOR;\n");
-            for degree in 2..=most {
-                let before = match degree {
-                    2 => "1.0".to_string(),
-                    _ => format!("t{k}_{}", degree - 2),
-                };
-                let last = degree - 1;
-                code += &format!(
-                    "    let t{k}_{degree} = (t{k}_1 + t{k}_1) * t{k}_{last} - {before};\n"
-                );
-            }
+    /// The same as C99, of a `float` for each input, under the conditions of
+    /// [`Source::c`](crate::function::source::Source::c):
+    /// `float calibrated(float raw, float t)`.
+    pub fn to_c(&self, x: &[impl AsRef<str>], y: &str) -> String {
+        self.source(x, y).map_or_else(String::new, |file| file.c())
+    }
+
+    /// The header of [`to_c`](Self::to_c), a file of this name.
+    pub fn to_c_header(&self, x: &[impl AsRef<str>], y: &str, name: &str) -> String {
+        self.source(x, y)
+            .map_or_else(String::new, |file| file.header(name))
+    }
+
+    /// The [record](Multivariate::write) of a polynomial of the inputs: what another program
+    /// or firmware reads, and predicts the same bits from. Parameters are rounded to `f32`.
+    /// `None` for functions and networks, which
+    /// [`Calibration::to_record`](crate::train::Calibration::to_record) writes.
+    ///
+    /// ```
+    /// use baregrad::calibrate::{Input, Multivariate};
+    /// use baregrad::train::{Curve, LeastSquares};
+    ///
+    /// let raw = [100.0, 200.0, 300.0, 100.0, 200.0, 300.0];
+    /// let t = [10.0, 10.0, 10.0, 30.0, 30.0, 31.0];
+    /// let p = [1.0, 2.0, 3.0, 1.2, 2.2, 3.2];
+    /// let fitted = LeastSquares::new(&Curve::Linear, &[&raw, &t], &p).run()?;
+    /// let bytes = fitted.to_record().unwrap();
+    /// let (mut inputs, mut params) = ([Input::NONE; 2], [0.0; 3]);
+    /// let there = Multivariate::read(&bytes, &mut inputs, &mut params)?;
+    /// let found = there.predict(&[250.0.into(), 20.0.into()])?;
+    /// assert!((found.value.to_f64() - fitted.predict(&[250.0, 20.0]).value).abs() < 1e-5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn to_record(&self) -> Option<Vec<u8>> {
+        self.floor(|calibration| {
+            let (inputs, params) = (calibration.inputs.len(), calibration.params.len());
+            let mut bytes = std::vec![0; Multivariate::max_bytes(inputs, params)];
+            let written = calibration.write(&mut bytes);
+            debug_assert!(written.is_ok());
+            let len = written.map_or(0, <[u8]>::len);
+            bytes.truncate(len);
+            bytes
+        })
+    }
+
+    /// What a device makes of readings, one for each input: of the [record](Self::to_record).
+    /// `None` for functions and networks, and where the result is not finite.
+    pub fn predict_on_device(&self, x: &[f64]) -> Option<f64> {
+        let readings: Vec<TwoFloat> = x.iter().map(|x| TwoFloat::from_f64(*x)).collect();
+        let found = self.floor(|calibration| calibration.predict(&readings))?;
+        Some(found.ok()?.value.to_f64())
+    }
+
+    /// Does something with the polynomial as a device has it.
+    fn floor<T>(&self, f: impl FnOnce(&Multivariate<'_>) -> T) -> Option<T> {
+        self.terms.as_ref()?;
+        let inputs = self.scales.iter().zip(&self.ranges);
+        let inputs = inputs.map(|(scale, range)| Input {
+            scale: *scale,
+            range: range.map(TwoFloat::from_f64),
+        });
+        let inputs: Vec<Input> = inputs.collect();
+        let params: Vec<f32> = self.params.iter().map(|p| *p as f32).collect();
+        Some(f(&Multivariate {
+            curve: self.curve,
+            inputs: &inputs,
+            output: self.output,
+            params: &params,
+            origin: self.origin(),
+        }))
+    }
+
+    fn source(&self, x: &[impl AsRef<str>], y: &str) -> Option<File> {
+        let ranges = self.ranges.iter();
+        let words = Words {
+            inputs: x.iter().map(|name| name.as_ref().to_string()).collect(),
+            output: y.to_string(),
+            ranges: ranges
+                .map(|range| range.map(|end| Shortest(end).to_string()))
+                .collect(),
+            warnings: Vec::new(),
+        };
+        self.floor(|calibration| calibration.source(&words))
+    }
+
+    /// How the fit came about.
+    pub(crate) fn origin(&self) -> Origin {
+        let squares: f64 = self.residuals().map(|(_, r)| r * r).sum();
+        Origin {
+            samples: u32::try_from(self.rows()).unwrap_or(u32::MAX),
+            epochs: self.passes(),
+            loss: (squares / self.rows() as f64) as f32,
         }
-        let params = || terms.degrees.iter().zip(&self.params);
-        let unit = |degrees: &Vec<usize>| degrees.iter().all(|degree| *degree == 0);
-        let rest = params().filter(|(degrees, _)| unit(degrees));
-        let rest: f64 = rest.map(|(_, p)| *p).sum();
-        code += &format!("    let mut y = {:?};\n", rest as f32);
-        for (degrees, p) in params().filter(|(degrees, _)| !unit(degrees)) {
-            let factors = degrees
-                .iter()
-                .enumerate()
-                .filter(|(_, degree)| **degree > 0);
-            let factors: Vec<String> = factors
-                .map(|(k, degree)| format!("t{k}_{degree}"))
-                .collect();
-            code += &format!("    y += {:?} * {};\n", *p as f32, factors.join(" * "));
-        }
-        code += "    y / Y_FACTOR + Y_OFFSET\n}\n";
-        code
     }
 }

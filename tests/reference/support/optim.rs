@@ -173,7 +173,7 @@ impl<'a> Hyper<'a> {
             shapes: None,
         }
     }
-    fn take(&mut self, name: &str) -> Option<&'a Value> {
+    pub fn take(&mut self, name: &str) -> Option<&'a Value> {
         self.left.remove(name)
     }
     pub fn number(&mut self, name: &str) -> Option<f64> {
@@ -297,40 +297,39 @@ fn memory(floats: usize) -> &'static mut [f32] {
     vec![f32::NAN; floats].leak()
 }
 
-/// Sets an option by its name in PyTorch, if it is given. Numbers enter an `f32`
-/// computation there as `f64`: they are rounded where our builder takes an `f32`.
+/// Sets an option by its name in PyTorch, if it is given: a flag where the list has no value
+/// for it, a number or a pair where it has one or two, unless its name is here. Numbers enter
+/// an `f32` computation there as `f64`: they are rounded where our builder takes an `f32`.
 macro_rules! set {
-    ($optimizer:ident, $hyper:ident, betas) => { set!(@pair $optimizer, $hyper, betas) };
-    ($optimizer:ident, $hyper:ident, etas) => { set!(@pair $optimizer, $hyper, etas) };
-    ($optimizer:ident, $hyper:ident, step_sizes) => {
-        set!(@pair $optimizer, $hyper, step_sizes)
-    };
-    ($optimizer:ident, $hyper:ident, shapes) => {
+    ($optimizer:ident, $hyper:ident, shapes()) => {
         if let Some(shapes) = $hyper.shapes {
             $optimizer = $optimizer.shapes(shapes);
         }
     };
     // These two are one pair in PyTorch.
-    ($optimizer:ident, $hyper:ident, eps1) => { set!(@first $optimizer, $hyper, 0, eps1) };
-    ($optimizer:ident, $hyper:ident, eps2) => { set!(@first $optimizer, $hyper, 1, eps2) };
-    (@first $optimizer:ident, $hyper:ident, $i:literal, $option:ident) => {
-        if let Some(number) = $hyper.element("eps", $i) {
-            $optimizer = $optimizer.$option(number as _);
+    ($optimizer:ident, $hyper:ident, eps1 $values:tt) => {
+        if let Some(number) = $hyper.element("eps", 0) {
+            $optimizer = $optimizer.eps1(number as _);
+        }
+    };
+    ($optimizer:ident, $hyper:ident, eps2 $values:tt) => {
+        if let Some(number) = $hyper.element("eps", 1) {
+            $optimizer = $optimizer.eps2(number as _);
         }
     };
     // On or off, where on is the default.
-    ($optimizer:ident, $hyper:ident, nesterov) => {
+    ($optimizer:ident, $hyper:ident, nesterov $values:tt) => {
         if let Some(flag) = $hyper.maybe_flag("nesterov") {
             $optimizer = $optimizer.nesterov(flag);
         }
     };
-    ($optimizer:ident, $hyper:ident, ns_coefficients) => {
+    ($optimizer:ident, $hyper:ident, ns_coefficients $values:tt) => {
         if let Some(value) = $hyper.take("ns_coefficients") {
             let coefficients: [f32; 3] = serde_json::from_value(value.clone()).unwrap();
             $optimizer = $optimizer.ns_coefficients(coefficients);
         }
     };
-    ($optimizer:ident, $hyper:ident, adjust_lr_fn) => {
+    ($optimizer:ident, $hyper:ident, adjust_lr_fn $values:tt) => {
         if let Some(name) = $hyper.text("adjust_lr_fn") {
             $optimizer = $optimizer.adjust_lr_fn(match &*name {
                 "original" => baregrad::optim::AdjustLr::Original,
@@ -340,25 +339,19 @@ macro_rules! set {
             });
         }
     };
-    ($optimizer:ident, $hyper:ident, maximize) => { set!(@flag $optimizer, $hyper, maximize) };
-    ($optimizer:ident, $hyper:ident, amsgrad) => { set!(@flag $optimizer, $hyper, amsgrad) };
-    ($optimizer:ident, $hyper:ident, centered) => { set!(@flag $optimizer, $hyper, centered) };
-    ($optimizer:ident, $hyper:ident, decoupled_weight_decay) => {
-        set!(@flag $optimizer, $hyper, decoupled_weight_decay)
+    ($optimizer:ident, $hyper:ident, $flag:ident()) => {
+        if $hyper.flag(stringify!($flag)) {
+            $optimizer = $optimizer.$flag();
+        }
     };
-    ($optimizer:ident, $hyper:ident, $number:ident) => {
+    ($optimizer:ident, $hyper:ident, $number:ident($value:expr)) => {
         if let Some(number) = $hyper.number(stringify!($number)) {
             $optimizer = $optimizer.$number(number as _);
         }
     };
-    (@pair $optimizer:ident, $hyper:ident, $pair:ident) => {
+    ($optimizer:ident, $hyper:ident, $pair:ident($first:expr, $second:expr)) => {
         if let Some([a, b]) = $hyper.pair(stringify!($pair)) {
             $optimizer = $optimizer.$pair(a as _, b as _);
-        }
-    };
-    (@flag $optimizer:ident, $hyper:ident, $flag:ident) => {
-        if $hyper.flag(stringify!($flag)) {
-            $optimizer = $optimizer.$flag();
         }
     };
 }
@@ -372,12 +365,12 @@ fn made(name: &str, lr: f64, mut hyper: Hyper<'_>, n: usize) -> Option<Made> {
     // PyTorch's f64, where it enters an f32 computation.
     let lr = lr as f32;
     macro_rules! listed {
-        ($($optimizer:ident = $torch:literal [$($option:ident)*];)*) => {
+        ($($optimizer:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {
             match name {
                 $($torch => {
                     // As much memory as any of them needs: it is cut into equal parts.
                     let mut made = baregrad::optim::$optimizer::with_state(lr, memory(4 * n));
-                    $(set!(made, hyper, $option);)*
+                    $(set!(made, hyper, $option $values);)*
                     Made::Optimizer(Box::new(made))
                 })*
                 "SGD" => Made::Optimizer(Box::new(sgd(lr, &mut hyper, n))),
@@ -404,9 +397,9 @@ fn made(name: &str, lr: f64, mut hyper: Hyper<'_>, n: usize) -> Option<Made> {
 fn sparse_adam(lr: f32, hyper: &Map<String, Value>, n: usize) -> SparseAdam<0, &'static mut [f32]> {
     let mut hyper = Hyper::new(hyper);
     let mut adam = SparseAdam::with_state(lr, memory(2 * n));
-    set!(adam, hyper, betas);
-    set!(adam, hyper, eps);
-    set!(adam, hyper, maximize);
+    set!(adam, hyper, betas(_, _));
+    set!(adam, hyper, eps(_));
+    set!(adam, hyper, maximize());
     hyper.end("SparseAdam");
     adam
 }
@@ -417,11 +410,11 @@ fn sgd(lr: f32, hyper: &mut Hyper<'_>, n: usize) -> Sgd<0, &'static mut [f32]> {
     if let Some(dampening) = hyper.number("dampening") {
         sgd = sgd.dampening(dampening);
     }
-    set!(sgd, hyper, weight_decay);
+    set!(sgd, hyper, weight_decay(_));
     if hyper.flag("nesterov") {
         sgd = sgd.nesterov();
     }
-    set!(sgd, hyper, maximize);
+    set!(sgd, hyper, maximize());
     sgd
 }
 

@@ -1,10 +1,10 @@
-//! `sched.json`: learning rates, and momentum where it moves, over 60 steps.
+//! `sched.json`: learning rates, and momentum where it moves, over 60 steps. A schedule of the
+//! list `baregrad::each_schedule` needs nothing here, unless its arguments are of a new kind:
+//! [`argument`] and [`set`].
 
-use baregrad::optim::schedule::{
-    Anneal, ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr,
-    LambdaLr, LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PlateauMode, PolynomialLr,
-    ReduceLrOnPlateau, Schedule, Scheduler, StepLr, ThresholdMode,
-};
+use std::ops::{Deref, DerefMut};
+
+use baregrad::optim::schedule::*;
 use baregrad::optim::{Optimizer, Sgd};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -54,121 +54,173 @@ fn made(schedule: impl Schedule + 'static) -> Made {
     Box::leak(Box::new(schedule))
 }
 
+/// An argument of `new`, by its name in PyTorch: a number, unless its name is here.
+macro_rules! argument {
+    ($kwargs:ident, milestones) => {
+        &*$kwargs.list("milestones").unwrap().leak()
+    };
+    ($kwargs:ident, lr_lambda) => {{
+        let [factor, _] = $kwargs.factors();
+        factor
+    }};
+    ($kwargs:ident, total_steps) => {
+        $kwargs.total_steps()
+    };
+    ($kwargs:ident, $number:ident) => {
+        $kwargs.number(stringify!($number)).unwrap() as _
+    };
+    ($kwargs:ident, $number:ident => $default:expr) => {
+        $kwargs
+            .number(stringify!($number))
+            .unwrap_or($default as f64) as _
+    };
+}
+
+/// A new schedule, with numbers for each of two groups if it can have them.
+macro_rules! of_two_groups {
+    ($kwargs:ident, OneCycleLr $args:tt) => {
+        OneCycleLr::per_group($kwargs.two("max_lr").unwrap(), $kwargs.total_steps())
+    };
+    ($kwargs:ident, CyclicLr $args:tt) => {
+        CyclicLr::per_group(
+            $kwargs.two("base_lr").unwrap(),
+            $kwargs.two("max_lr").unwrap(),
+        )
+    };
+    ($kwargs:ident, ReduceLrOnPlateau $args:tt) => {
+        ReduceLrOnPlateau::per_group($kwargs.two("min_lr").unwrap_or_default())
+    };
+    ($kwargs:ident, LambdaLr $args:tt) => {
+        LambdaLr::per_group($kwargs.factors())
+    };
+    ($kwargs:ident, MultiplicativeLr $args:tt) => {
+        MultiplicativeLr::per_group($kwargs.factors())
+    };
+    ($kwargs:ident, $other:ident ($($arg:ident $(=> $default:expr)?),*)) => {
+        $other::new($(argument!($kwargs, $arg $(=> $default)?)),*)
+    };
+}
+
+/// Sets an option by its name in PyTorch, if it is given: a flag where the list has no value
+/// for it, a number where it has one, unless its name is here.
+macro_rules! set {
+    ($schedule:ident, $kwargs:ident, anneal $values:tt) => {
+        match $kwargs.text("anneal_strategy").as_deref() {
+            Some("linear") => $schedule = $schedule.anneal(Anneal::Linear),
+            other => assert!(matches!(other, None | Some("cos"))),
+        }
+    };
+    ($schedule:ident, $kwargs:ident, momentum $values:tt) => {
+        let [base, max] = $kwargs.momenta();
+        $schedule = $schedule.momentum_per_group(first(base), first(max));
+        if $kwargs.maybe_flag("cycle_momentum") == Some(false) {
+            $schedule = $schedule.without_momentum();
+        }
+    };
+    // It is PyTorch's `mode` and `gamma`.
+    ($schedule:ident, $kwargs:ident, exp_range $values:tt) => {
+        let gamma = $kwargs.number("gamma").unwrap_or(1.0);
+        match $kwargs.text("mode").as_deref() {
+            Some("triangular2") => $schedule = $schedule.triangular2(),
+            Some("exp_range") => $schedule = $schedule.exp_range(gamma),
+            other => assert!(matches!(other, None | Some("triangular"))),
+        }
+        // Chosen by the mode, unless there is a function of the caller's.
+        $kwargs.text("scale_mode");
+    };
+    ($schedule:ident, $kwargs:ident, mode $values:tt) => {
+        match $kwargs.text("mode").as_deref() {
+            Some("max") => $schedule = $schedule.mode(PlateauMode::Max),
+            other => assert!(matches!(other, None | Some("min"))),
+        }
+    };
+    ($schedule:ident, $kwargs:ident, threshold $values:tt) => {
+        let threshold = $kwargs.number("threshold");
+        let mode = match $kwargs.text("threshold_mode").as_deref() {
+            Some("abs") => ThresholdMode::Abs,
+            other => {
+                assert!(matches!(other, None | Some("rel")));
+                ThresholdMode::Rel
+            }
+        };
+        $schedule = $schedule.threshold(threshold.unwrap_or(1e-4), mode);
+    };
+    ($schedule:ident, $kwargs:ident, $flag:ident()) => {
+        if $kwargs.flag(stringify!($flag)) {
+            $schedule = $schedule.$flag();
+        }
+    };
+    ($schedule:ident, $kwargs:ident, $number:ident($value:expr)) => {
+        if let Some(number) = $kwargs.number(stringify!($number)) {
+            $schedule = $schedule.$number(number as _);
+        }
+    };
+}
+
+/// As many as are wanted, one or both.
+fn first<const G: usize>(two: [f64; 2]) -> [f64; G] {
+    std::array::from_fn(|g| two[g])
+}
+
+/// Arguments by PyTorch's names in lower case; each must be asked for.
+struct Kwargs<'a> {
+    schedule: &'a str,
+    hyper: Hyper<'a>,
+}
+
+impl<'a> Deref for Kwargs<'a> {
+    type Target = Hyper<'a>;
+    fn deref(&self) -> &Hyper<'a> {
+        &self.hyper
+    }
+}
+
+impl<'a> DerefMut for Kwargs<'a> {
+    fn deref_mut(&mut self) -> &mut Hyper<'a> {
+        &mut self.hyper
+    }
+}
+
+impl Kwargs<'_> {
+    /// A number for each of two groups, or one that is for both.
+    fn two(&mut self, name: &str) -> Option<[f64; 2]> {
+        self.take(name).map(|value| match value.as_f64() {
+            Some(number) => [number; 2],
+            None => serde_json::from_value(value.clone()).unwrap(),
+        })
+    }
+
+    fn total_steps(&mut self) -> u32 {
+        let epochs = self.number("epochs").zip(self.number("steps_per_epoch"));
+        let product = epochs.map(|(epochs, steps)| epochs * steps);
+        self.number("total_steps").or(product).unwrap() as u32
+    }
+
+    /// The least momentum and the largest of each of two groups.
+    fn momenta(&mut self) -> [[f64; 2]; 2] {
+        let [base, max] = match self.schedule {
+            "OneCycleLR" => [0.85, 0.95],
+            _ => [0.8, 0.9],
+        };
+        [
+            self.two("base_momentum").unwrap_or([base; 2]),
+            self.two("max_momentum").unwrap_or([max; 2]),
+        ]
+    }
+
+    /// The functions of both groups. The files name a number: its power of the epoch is what
+    /// `LambdaLR` multiplies by, the number itself what `MultiplicativeLR` does.
+    fn factors(&mut self) -> [impl FnMut(u32) -> f64 + use<>; 2] {
+        let is_power = self.schedule == "LambdaLR";
+        self.two("factor")
+            .unwrap()
+            .map(|factor| move |epoch| factor.powi(if is_power { epoch as i32 } else { 1 }))
+    }
+}
+
 /// The schedule of that name, if it exists here.
 pub fn make(part: &Part) -> Option<Made> {
-    let mut kwargs = Hyper::new(&part.kwargs);
-    let count = |kwargs: &mut Hyper<'_>, name| kwargs.number(name).map(|n| n as u32);
-    // Where a case begins is said by none of them.
-    assert!(
-        kwargs
-            .number("last_epoch")
-            .is_none_or(|epoch| epoch == -1.0)
-    );
-    let schedule = match part.name.as_str() {
-        "StepLR" => {
-            let mut step = StepLr::new(count(&mut kwargs, "step_size").unwrap());
-            if let Some(gamma) = kwargs.number("gamma") {
-                step = step.gamma(gamma);
-            }
-            made(step)
-        }
-        "MultiStepLR" => {
-            let mut step = MultiStepLr::new(kwargs.list("milestones").unwrap().leak());
-            if let Some(gamma) = kwargs.number("gamma") {
-                step = step.gamma(gamma);
-            }
-            made(step)
-        }
-        "ConstantLR" => made(ConstantLr::new(
-            kwargs.number("factor").unwrap_or(1.0 / 3.0),
-            count(&mut kwargs, "total_iters").unwrap_or(5),
-        )),
-        "LinearLR" => made(LinearLr::new(
-            kwargs.number("start_factor").unwrap_or(1.0 / 3.0),
-            kwargs.number("end_factor").unwrap_or(1.0),
-            count(&mut kwargs, "total_iters").unwrap_or(5),
-        )),
-        "ExponentialLR" => made(ExponentialLr::new(kwargs.number("gamma").unwrap())),
-        "PolynomialLR" => made(PolynomialLr::new(
-            count(&mut kwargs, "total_iters").unwrap_or(5),
-            kwargs.number("power").unwrap_or(1.0),
-        )),
-        "CosineAnnealingLR" => {
-            let cosine = CosineAnnealingLr::new(count(&mut kwargs, "T_max").unwrap());
-            made(cosine.eta_min(kwargs.number("eta_min").unwrap_or(0.0)))
-        }
-        "CosineAnnealingWarmRestarts" => {
-            let cosine = CosineAnnealingWarmRestarts::new(count(&mut kwargs, "T_0").unwrap());
-            let cosine = cosine.t_mult(count(&mut kwargs, "T_mult").unwrap_or(1));
-            made(cosine.eta_min(kwargs.number("eta_min").unwrap_or(0.0)))
-        }
-        "OneCycleLR" => {
-            let product = count(&mut kwargs, "epochs")
-                .zip(count(&mut kwargs, "steps_per_epoch"))
-                .map(|(epochs, steps)| epochs * steps);
-            let total = count(&mut kwargs, "total_steps").or(product).unwrap();
-            let mut cycle = OneCycleLr::new(kwargs.number("max_lr").unwrap(), total);
-            if let Some(part) = kwargs.number("pct_start") {
-                cycle = cycle.pct_start(part);
-            }
-            cycle = match kwargs.text("anneal_strategy").as_deref() {
-                Some("linear") => cycle.anneal(Anneal::Linear),
-                other => {
-                    assert!(matches!(other, None | Some("cos")));
-                    cycle
-                }
-            };
-            let base = kwargs.number("base_momentum").unwrap_or(0.85);
-            cycle = cycle.momentum(base, kwargs.number("max_momentum").unwrap_or(0.95));
-            if kwargs.maybe_flag("cycle_momentum") == Some(false) {
-                cycle = cycle.without_momentum();
-            }
-            if let Some(factor) = kwargs.number("div_factor") {
-                cycle = cycle.div_factor(factor);
-            }
-            if let Some(factor) = kwargs.number("final_div_factor") {
-                cycle = cycle.final_div_factor(factor);
-            }
-            if kwargs.flag("three_phase") {
-                cycle = cycle.three_phase();
-            }
-            made(cycle)
-        }
-        "CyclicLR" => {
-            let base = kwargs.number("base_lr").unwrap();
-            let mut cycle = CyclicLr::new(base, kwargs.number("max_lr").unwrap());
-            if let Some(steps) = count(&mut kwargs, "step_size_up") {
-                cycle = cycle.step_size_up(steps);
-            }
-            if let Some(steps) = count(&mut kwargs, "step_size_down") {
-                cycle = cycle.step_size_down(steps);
-            }
-            let gamma = kwargs.number("gamma").unwrap_or(1.0);
-            cycle = match kwargs.text("mode").as_deref() {
-                Some("triangular2") => cycle.triangular2(),
-                Some("exp_range") => cycle.exp_range(gamma),
-                other => {
-                    assert!(matches!(other, None | Some("triangular")));
-                    cycle
-                }
-            };
-            // Chosen by the mode, unless there is a function of the caller's.
-            kwargs.text("scale_mode");
-            let base = kwargs.number("base_momentum").unwrap_or(0.8);
-            cycle = cycle.momentum(base, kwargs.number("max_momentum").unwrap_or(0.9));
-            if kwargs.maybe_flag("cycle_momentum") == Some(false) {
-                cycle = cycle.without_momentum();
-            }
-            made(cycle)
-        }
-        "MultiplicativeLR" => {
-            let factor = kwargs.number("factor").unwrap();
-            made(MultiplicativeLr::new(move |_| factor))
-        }
-        "LambdaLR" => {
-            let factor = kwargs.number("factor").unwrap();
-            made(LambdaLr::new(move |epoch| factor.powi(epoch as i32)))
-        }
+    match part.name.as_str() {
         "SequentialLR" => {
             let mut parts = part.parts.iter();
             let first = make(parts.next()?)?;
@@ -182,40 +234,46 @@ pub fn make(part: &Part) -> Option<Made> {
             let first = make(parts.next()?)?;
             return parts.try_fold(first, |before, part| Some(made(before.chain(make(part)?))));
         }
-        "ReduceLROnPlateau" => {
-            let mut plateau = ReduceLrOnPlateau::new();
-            match kwargs.text("mode").as_deref() {
-                Some("max") => plateau = plateau.mode(PlateauMode::Max),
-                other => assert!(matches!(other, None | Some("min"))),
-            }
-            if let Some(factor) = kwargs.number("factor") {
-                plateau = plateau.factor(factor);
-            }
-            if let Some(epochs) = count(&mut kwargs, "patience") {
-                plateau = plateau.patience(epochs);
-            }
-            let threshold = kwargs.number("threshold").unwrap_or(1e-4);
-            let mode = match kwargs.text("threshold_mode").as_deref() {
-                Some("abs") => ThresholdMode::Abs,
-                other => {
-                    assert!(matches!(other, None | Some("rel")));
-                    ThresholdMode::Rel
-                }
-            };
-            plateau = plateau.threshold(threshold, mode);
-            if let Some(epochs) = count(&mut kwargs, "cooldown") {
-                plateau = plateau.cooldown(epochs);
-            }
-            if let Some(lr) = kwargs.number("min_lr") {
-                plateau = plateau.min_lr(lr);
-            }
-            if let Some(eps) = kwargs.number("eps") {
-                plateau = plateau.eps(eps);
-            }
-            made(plateau)
-        }
-        _ => return None,
+        _ => (),
+    }
+    let lower_case = |(name, value): (&String, &Value)| (name.to_lowercase(), value.clone());
+    let given: Map<String, Value> = part.kwargs.iter().map(lower_case).collect();
+    let has_groups = |(name, value): (&String, &Value)| name != "milestones" && value.is_array();
+    let has_groups = given.iter().any(has_groups);
+    let mut kwargs = Kwargs {
+        schedule: &part.name,
+        hyper: Hyper::new(&given),
     };
+    // Where a case begins is said by none of them.
+    let last_epoch = kwargs.number("last_epoch");
+    assert!(last_epoch.is_none_or(|epoch| epoch == -1.0));
+    macro_rules! listed {
+        ($(
+            $schedule:ident = $torch:literal ($($arg:ident: $sample:expr $(=> $default:expr)?),*)
+                [$($option:ident($($value:expr),*))*];
+        )*) => {
+            match part.name.as_str() {
+                $(
+                    #[allow(unused_mut)]
+                    $torch if has_groups => {
+                        let mut schedule =
+                            of_two_groups!(kwargs, $schedule ($($arg $(=> $default)?),*));
+                        $(set!(schedule, kwargs, $option($($value),*));)*
+                        made(schedule)
+                    }
+                    #[allow(unused_mut)]
+                    $torch => {
+                        let mut schedule =
+                            $schedule::new($(argument!(kwargs, $arg $(=> $default)?)),*);
+                        $(set!(schedule, kwargs, $option($($value),*));)*
+                        made(schedule)
+                    }
+                )*
+                _ => return None,
+            }
+        };
+    }
+    let schedule = baregrad::each_schedule!(listed);
     kwargs.end(&part.name);
     Some(schedule)
 }

@@ -70,6 +70,7 @@ pub(super) fn run(args: &Args, method: Method, data: &Dataset) -> Result<(), Box
     let files = output.begin()?;
     files.write(".json", &report)?;
     files.write(".rs", &rust)?;
+    files.write_c(|header| [calibration.to_c(), calibration.to_c_header(header)])?;
     files.write("-history.csv", &fitted.history().to_csv())?;
     files.draw(&calibration, &fitted, &parts, [x, y])?;
     files.save(&calibration.to_record())?;

@@ -19,9 +19,6 @@ const LISTED: usize = 25;
 pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
     let (training, validation) = split(args, data, args.validation.unwrap_or(0.0))?;
     let parameters = LeastSquares::parameters(&args.model, args.x.len());
-    if args.save.is_some() && args.x.len() > 1 {
-        return Err("expected one column --x to --save a record: it has one reading".into());
-    }
     require_rows(args, training.rows(), parameters + 1)?;
     let points = args.at.iter().map(|at| reading(args, at));
     let points: Vec<Vec<f64>> = points.collect::<Result<_, _>>()?;
@@ -46,7 +43,7 @@ pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
                 calibration.predict_f64(table.x.first().map_or(&[][..], Vec::as_slice))?
             }
             None => (0..table.y.len())
-                .map(|i| fitted.predict(&table.row(i)).value)
+                .map(|i| fitted.predict_on_device(&table.row(i)).unwrap_or(f64::NAN))
                 .collect(),
         };
         Ok(Errors::between(&table.y, &predicted))
@@ -85,6 +82,13 @@ pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
     let files = output.begin()?;
     files.write(".json", &serde_json::to_string_pretty(&report)?)?;
     files.write(".rs", &rust)?;
+    files.write_c(|header| match &calibration {
+        Some(calibration) => [calibration.to_c(), calibration.to_c_header(header)],
+        None => {
+            let header = fitted.to_c_header(&names, &args.y, header);
+            [fitted.to_c(&names, &args.y), header]
+        }
+    })?;
     files.write("-residuals.csv", &residuals_csv(args, &training, &fitted))?;
     files.draw_regression(
         args,
@@ -93,8 +97,12 @@ pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
         &training,
         validation.as_ref(),
     )?;
-    if let Some(calibration) = &calibration {
-        files.save(&calibration.to_record())?;
+    let record = match &calibration {
+        Some(calibration) => Some(calibration.to_record()),
+        None => fitted.to_record(),
+    };
+    if let Some(record) = record {
+        files.save(&record)?;
     }
     files.finish()
 }

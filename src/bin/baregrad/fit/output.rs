@@ -19,6 +19,9 @@ pub(super) const DESCENT: [&str; 5] = [".json", ".rs", "-history.csv", "-fit.svg
 /// The endings of the files of least squares.
 pub(super) const LEAST_SQUARES: [&str; 4] = [".json", ".rs", "-residuals.csv", "-fit.svg"];
 
+/// The endings of the curve as C99.
+const C: [&str; 2] = [".c", ".h"];
+
 /// Where files go, and that they may go there.
 pub(super) struct Output {
     directory: PathBuf,
@@ -26,7 +29,7 @@ pub(super) struct Output {
     stem: OsString,
     /// Where the record goes, if anywhere.
     save: Option<PathBuf>,
-    endings: &'static [&'static str],
+    endings: Vec<&'static str>,
     /// The data and all that decides what comes of them: the same for a command that
     /// is repeated, and part of the report.
     pub(super) run: serde_json::Value,
@@ -36,10 +39,7 @@ impl Output {
     /// # Errors
     /// A file to be written is the data themselves, whatever it is called: a link, or
     /// another way to say the name. Or it is there already, and not of this run.
-    pub(super) fn new(
-        args: &Args,
-        endings: &'static [&'static str],
-    ) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn new(args: &Args, endings: &[&'static str]) -> Result<Self, Box<dyn Error>> {
         let in_file = |why: &dyn Error| format!("{}: {why}", args.data.display());
         let data = fs::canonicalize(&args.data).map_err(|why| in_file(&why))?;
         let text = |value: Option<f32>| value.map(|value| value.to_string());
@@ -47,7 +47,11 @@ impl Output {
             directory: args.out.clone(),
             stem: args.data.file_stem().unwrap_or_default().to_owned(),
             save: args.save.clone(),
-            endings,
+            endings: endings
+                .iter()
+                .chain(args.c.then_some(&C).into_iter().flatten())
+                .copied()
+                .collect(),
             run: serde_json::json!({
                 "data": data.to_string_lossy(),
                 "x": args.x,
@@ -63,6 +67,7 @@ impl Output {
                 "seed": args.seed.to_string(),
                 "patience": args.patience,
                 "l2": text(args.l2),
+                "c": args.c,
                 "save": args.save.as_ref().map(|path| path.to_string_lossy()),
             }),
         };
@@ -209,6 +214,22 @@ impl Files {
         let path = self.output.path(ending);
         fs::write(self.path(ending), text).map_err(|why| format!("{}: {why}", path.display()))?;
         Ok(())
+    }
+
+    /// The curve as C99, if it is asked for: `print` makes the definitions, and the header of
+    /// this name.
+    pub(super) fn write_c(
+        &self,
+        print: impl Fn(&str) -> [String; 2],
+    ) -> Result<(), Box<dyn Error>> {
+        if !self.output.endings.contains(&C[0]) {
+            return Ok(());
+        }
+        let header = self.output.path(C[1]);
+        let header = header.file_name().unwrap_or_default().to_string_lossy();
+        let [definitions, declarations] = print(&header);
+        self.write(C[0], &format!("#include \"{header}\"\n\n{definitions}"))?;
+        self.write(C[1], &declarations)
     }
 
     /// The record, if it is asked for.

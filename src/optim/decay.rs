@@ -1,0 +1,301 @@
+//! Decay rates and their powers, `βᵗ`, by which optimizers correct what began as zero.
+
+use super::builders::Shown;
+use super::q63::Q63;
+use super::{OptimizerError, Show, Visit};
+use crate::kernel::Lanes;
+
+/// A rate of decay `beta`, and `power`, which is `betaᵗ` after `t` steps.
+///
+/// A schedule may [move](Self::set_beta) the rate. As in PyTorch, the power is then that of
+/// the rate of the step, as if it had always been this one, so that steps have to be
+/// counted: rate and count stand in the place of the power, behind two bits that no Q63 has
+/// both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decay {
+    pub(super) beta: Q63,
+    pub(super) power: Q63,
+}
+
+impl Decay {
+    /// A rate of 1, which is no decay at all and which [`new`](Self::new) does not make.
+    pub(super) const ONE: Self = Self {
+        beta: Q63::ONE,
+        power: Q63::ONE,
+    };
+
+    /// The rate before the first step. The function is always inlined: of a constant, no
+    /// `f64` is left.
+    #[inline(always)]
+    pub(super) const fn new(beta: f64) -> Self {
+        Self {
+            beta: Q63::new(beta),
+            power: Q63::ONE,
+        }
+    }
+
+    /// Fails unless the rate is at least 0 and less than 1.
+    pub(super) fn check(&self, expected: &'static str) -> Result<(), OptimizerError> {
+        let out_of_range = |found| OptimizerError::HyperParameter { expected, found };
+        self.beta.check().map_err(out_of_range)
+    }
+
+    /// Fails unless the rate is at least 0 and at most 1.
+    pub(super) fn check_up_to_1(&self, expected: &'static str) -> Result<(), OptimizerError> {
+        if self.beta == Q63::ONE {
+            Ok(())
+        } else {
+            self.check(expected)
+        }
+    }
+
+    /// `1 - betaᵗ`.
+    #[inline(always)]
+    pub(super) fn correction(&self) -> f32 {
+        self.power.one_minus().to_f32()
+    }
+
+    /// Goes on to the power of the next step, for a rate that does not move.
+    #[inline(always)]
+    pub(super) fn advance(&mut self) {
+        self.power = self.power.times(self.beta);
+    }
+
+    /// Goes on to the power of the next step, whether or not the rate moves.
+    pub(super) fn advance_any(&mut self) {
+        match self.moved() {
+            Some((_, u32::MAX)) => {}
+            Some(_) => self.power.0 = self.power.0.wrapping_add(1),
+            None => self.advance(),
+        }
+    }
+
+    /// The rate and its power as numbers, whether or not the rate moves.
+    pub(super) fn fixed(&self) -> Self {
+        match self.moved() {
+            Some((beta, steps)) => {
+                let beta = Q63::of_f32(beta);
+                let power = beta.to_the(steps);
+                Self { beta, power }
+            }
+            None => *self,
+        }
+    }
+
+    /// The rate and the number of steps, if a schedule moves the rate.
+    pub(super) fn moved(&self) -> Option<(f32, u32)> {
+        let bits = self.power.0;
+        let beta = f32::from_bits((bits >> 32) as u32 & BETA);
+        (bits >> 62 == Q63::MOVED).then_some((beta, bits as u32))
+    }
+
+    /// The rate as it is now.
+    pub(super) fn rate(&self) -> f32 {
+        match self.moved() {
+            Some((beta, _)) => beta,
+            None => self.beta.to_pair().to_f32(),
+        }
+    }
+
+    /// Sets the rate of the steps to come. One that is not at least 0 and less than 1 is
+    /// refused by the next [`check`](Self::check).
+    #[cold]
+    pub(super) fn set_beta(&mut self, beta: f32) {
+        if beta == self.rate() {
+            return;
+        }
+        if !(0.0..1.0).contains(&beta) {
+            self.beta = Q63(1 << 63 | u64::from(beta.to_bits()));
+            return;
+        }
+        let steps = self
+            .moved()
+            .map_or_else(|| self.steps(), |(_, steps)| steps);
+        self.power = Q63(Q63::MOVED << 62 | u64::from(beta.to_bits()) << 32 | u64::from(steps));
+    }
+
+    /// The number of steps that led to the power, or to where it vanished.
+    fn steps(&self) -> u32 {
+        let (mut power, mut steps) = (Q63::ONE, 0_u32);
+        while power != self.power && power.0 != 0 {
+            power = power.times(self.beta);
+            steps = steps.saturating_add(1);
+        }
+        steps
+    }
+}
+
+/// The bits that a rate below 2 can have: all but its sign and the highest of its exponent.
+const BETA: u32 = 0x3fff_ffff;
+
+impl Shown for Decay {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        show(name, &[self.beta.to_f32()]);
+    }
+}
+
+/// The weights in a running average, of its old value and of a new number: `rate` and
+/// `1 - rate`. Each is rounded from `f64`, as where PyTorch hands them to `f32` arithmetic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Average {
+    pub(super) keep: f32,
+    pub(super) fresh: f32,
+}
+
+impl Average {
+    /// The weights of a rate. The function is always inlined: of a constant, no `f64` is left.
+    #[inline(always)]
+    pub(super) const fn new(rate: f64) -> Self {
+        Self {
+            keep: rate as f32,
+            fresh: (1.0 - rate) as f32,
+        }
+    }
+
+    /// The running average of squares, with that of `g`.
+    #[inline(always)]
+    pub(super) fn of_square<L: Lanes>(&self, average: L, g: L) -> L {
+        L::splat(self.keep) * average + L::splat(self.fresh) * g * g
+    }
+
+    /// Shows both weights and takes them back.
+    pub(super) fn visit(&mut self, name: &'static str, visit: Visit<'_>) {
+        let mut both = [self.keep, self.fresh];
+        visit(name, &mut both);
+        [self.keep, self.fresh] = both;
+    }
+
+    /// The weights of a rate that a schedule has set.
+    pub(super) fn moved_to(rate: f32) -> Self {
+        Self {
+            keep: rate,
+            fresh: 1.0 - rate,
+        }
+    }
+}
+
+impl Shown for Average {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        self.keep.show(name, show);
+    }
+}
+
+/// β₁ of Adam's relatives, which a schedule may move, as PyTorch's move `betas[0]`: the weight
+/// of a new gradient in the moment, and the bias correction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beta1 {
+    /// `1 - β₁`.
+    pub(super) fresh: f32,
+    decay: Decay,
+}
+
+impl Beta1 {
+    /// The rate before the first step. The function is always inlined: of a constant, no
+    /// `f64` is left.
+    #[inline(always)]
+    pub(super) const fn new(beta1: f64) -> Self {
+        Self {
+            fresh: Average::new(beta1).fresh,
+            decay: Decay::new(beta1),
+        }
+    }
+
+    /// Fails unless the rate is at least 0 and less than 1.
+    pub(super) fn check(&self) -> Result<(), OptimizerError> {
+        self.decay.check("0 <= beta1 < 1")
+    }
+
+    /// Goes on to the next step, and returns its `1 - β₁ᵗ`.
+    pub(super) fn advance(&mut self) -> f32 {
+        self.decay.advance_any();
+        self.decay.fixed().correction()
+    }
+
+    /// The rate as it is now.
+    pub(super) fn rate(&self) -> f32 {
+        self.decay.rate()
+    }
+
+    /// Sets the rate of the steps to come.
+    pub(super) fn set(&mut self, beta1: f32) {
+        self.decay.set_beta(beta1);
+        self.follow();
+    }
+
+    /// Shows the power and takes it back.
+    pub(super) fn visit(&mut self, visit: Visit<'_>) {
+        self.decay.power.visit("beta1_power", visit);
+        self.follow();
+    }
+
+    /// Forgets all steps.
+    pub(super) fn reset(&mut self) {
+        self.decay.power = Q63::ONE;
+    }
+
+    /// Gives a new gradient the weight of the rate, if that has moved.
+    fn follow(&mut self) {
+        if let Some((beta1, _)) = self.decay.moved() {
+            self.fresh = Average::moved_to(beta1).fresh;
+        }
+    }
+}
+
+impl Shown for Beta1 {
+    fn show(&self, name: &'static str, show: Show<'_>) {
+        self.decay.show(name, show);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::{Decay, Q63};
+
+    /// A rate that is moved counts steps from where it was, and a state keeps all of it.
+    #[test]
+    fn rates_that_move() {
+        for beta in [0.0, 0.5, 0.85, 0.9, 0.95, 0.99] {
+            for steps in [0, 1, 2, 7, 60, 200] {
+                let mut decay = Decay::new(beta);
+                (0..steps).for_each(|_| decay.advance_any());
+                assert_eq!(decay.moved(), None);
+                assert_eq!(decay.rate(), beta as f32);
+                decay.set_beta(0.8125);
+                let vanished = decay.moved().map_or(0, |(_, found)| found) < steps;
+                assert!(!vanished || beta < 0.9, "{beta} {steps}");
+                decay.advance_any();
+                decay.set_beta(0.96);
+                let Some((rate, found)) = decay.moved() else {
+                    panic!("{beta}");
+                };
+                assert_eq!(rate, 0.96);
+                assert!(vanished || found == steps + 1, "{beta}: {found}");
+                let exact = f64::from(0.96_f32).powi(found as i32);
+                let power = decay.fixed().power.to_f32();
+                assert!(
+                    (f64::from(power) / exact - 1.0).abs() < 1.5e-7,
+                    "{power} {exact}"
+                );
+
+                let mut digits = [0.0; 3];
+                decay
+                    .power
+                    .visit("power", &mut |_, now| digits.copy_from_slice(now));
+                let mut kept = Decay::new(beta);
+                kept.power
+                    .visit("power", &mut |_, now| now.copy_from_slice(&digits));
+                assert_eq!(kept.power, decay.power);
+            }
+        }
+        for bad in [-0.5, 1.0, 2.0, f32::NAN] {
+            let mut decay = Decay::new(0.9);
+            decay.set_beta(bad);
+            assert!(decay.check("0 <= beta < 1").is_err(), "{bad}");
+        }
+        for x in [0.0, 1e-30, 0.1, 0.5, 0.9, 1.0_f32.next_down()] {
+            let found = Q63::of_f32(x).0 as f64 / (1_u64 << 63) as f64;
+            assert!((found - f64::from(x)).abs() < 1e-18, "{x}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Which samples an epoch sees.
+
+use super::Fit;
+use crate::random::{Xoshiro128PlusPlus, seeded};
+use crate::train::batches::Batches;
+use crate::train::samples::Samples;
+
+/// The samples an epoch sees, in their order.
+pub(super) struct Order<'a> {
+    training: &'a Samples,
+    pub(super) batches: Batches,
+    noise: f32,
+    noise_rng: Xoshiro128PlusPlus,
+    /// Whether epochs differ.
+    pub(super) changes: bool,
+    pub(super) seen: Samples,
+}
+
+impl<'a> Order<'a> {
+    pub(super) fn new<M: ?Sized>(fit: &Fit<'a, M>) -> Self {
+        let mut batches = Batches::new(fit.training.rows(), fit.batch_size);
+        if fit.shuffle {
+            batches = batches.shuffled(fit.seed);
+        }
+        if fit.drop_last {
+            batches = batches.drop_last();
+        }
+        Order {
+            training: fit.training,
+            batches,
+            noise: fit.noise,
+            // Another stream of random numbers than that of the order.
+            noise_rng: seeded(!fit.seed),
+            changes: fit.shuffle || fit.noise > 0.0,
+            seen: fit.training.clone(),
+        }
+    }
+
+    /// Whether an epoch is one update by the loss of all samples as they are.
+    pub(super) fn is_one_update(&self) -> bool {
+        let mut ranges = self.batches.ranges();
+        let first = ranges.next().unwrap_or_default();
+        first.len() == self.training.rows() && ranges.next().is_none() && self.noise == 0.0
+    }
+
+    pub(super) fn next_epoch(&mut self) {
+        if self.changes {
+            self.batches.next_epoch();
+            self.seen.gather(self.training, self.batches.order());
+        }
+        if self.noise > 0.0 {
+            // `check` has made sure that there is such a distribution.
+            let added = self.seen.add_noise(self.noise, &mut self.noise_rng);
+            debug_assert!(added.is_ok());
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What moves the parameters: an optimizer with its schedule, or a search.
+
+use std::vec::Vec;
+
+use crate::error::Error;
+use crate::optim::schedule::{Schedule, Scheduler};
+use crate::optim::{Answer, Optimizer, OptimizerError, Reason, Search};
+use crate::tape::Tape;
+use crate::train::model::Param;
+use crate::train::step::{Penalised, Prepared};
+
+/// Moves the parameters, once in every batch.
+pub(super) trait Update {
+    /// The learning rate of the next step.
+    fn learning_rate(&self) -> f32;
+
+    /// Moves them, by the gradients that the tape has and the loss that they are of. Whether
+    /// they are a minimum now.
+    fn step(&mut self, tape: &Tape<'_>, loss: f32) -> Result<bool, Error>;
+
+    /// Whether they are a minimum.
+    fn has_found(&self) -> bool {
+        false
+    }
+
+    /// Another epoch follows one of this loss.
+    fn next_epoch(&mut self, loss: f32);
+
+    /// Earlier parameters, if those at the end, of this loss, are worse: where a search only
+    /// tried what is there.
+    fn better_than(&self, loss: f32, params: &[Param]) -> Option<Vec<f32>> {
+        let _ = (loss, params);
+        None
+    }
+}
+
+/// An optimizer, and what sets its learning rate.
+pub(super) struct Steps<'a, O: Optimizer + ?Sized, S: Schedule> {
+    pub(super) optimizer: Prepared<'a, O>,
+    pub(super) scheduler: Option<Scheduler<S>>,
+}
+
+impl<O: Optimizer + ?Sized, S: Schedule> Update for Steps<'_, O, S> {
+    fn learning_rate(&self) -> f32 {
+        self.optimizer.learning_rate()
+    }
+
+    fn step(&mut self, tape: &Tape<'_>, _: f32) -> Result<bool, Error> {
+        tape.step(&mut self.optimizer).map(|()| false)
+    }
+
+    fn next_epoch(&mut self, loss: f32) {
+        if let Some(scheduler) = &mut self.scheduler {
+            scheduler.step_with(loss, &mut self.optimizer);
+        }
+    }
+}
+
+/// A search, which is told losses and gradients with their penalties.
+pub(super) struct Searching<'a, S: Search + ?Sized> {
+    search: &'a mut S,
+    penalised: Penalised,
+    grads: Vec<f32>,
+    /// The parameters of the least loss so far.
+    best: Vec<f32>,
+    least: f32,
+    found: bool,
+}
+
+impl<'a, S: Search + ?Sized> Searching<'a, S> {
+    pub(super) fn new(search: &'a mut S, penalised: Penalised) -> Self {
+        Searching {
+            search,
+            penalised,
+            grads: Vec::new(),
+            best: Vec::new(),
+            least: f32::INFINITY,
+            found: false,
+        }
+    }
+}
+
+impl<S: Search + ?Sized> Search for Searching<'_, S> {
+    fn tell(
+        &mut self,
+        params: &mut [f32],
+        loss: f32,
+        grads: &[f32],
+    ) -> Result<Answer, OptimizerError> {
+        let loss = loss + self.penalised.loss(params.iter().copied());
+        if loss < self.least {
+            self.least = loss;
+            self.best.clear();
+            self.best.extend_from_slice(params);
+        }
+        self.grads.clear();
+        self.grads.extend_from_slice(grads);
+        self.penalised.add_to(&mut self.grads, params);
+        self.search.tell(params, loss, &self.grads)
+    }
+}
+
+impl<S: Search + ?Sized> Update for Searching<'_, S> {
+    /// A search finds the length of its steps itself.
+    fn learning_rate(&self) -> f32 {
+        1.0
+    }
+
+    fn step(&mut self, tape: &Tape<'_>, loss: f32) -> Result<bool, Error> {
+        let answer = tape.tell(loss, self)?;
+        // After as many iterations as it was asked for it begins anew.
+        self.found = matches!(
+            answer,
+            Answer::Found(Reason::FlatGradient | Reason::NoChange)
+        );
+        Ok(self.found)
+    }
+
+    fn has_found(&self) -> bool {
+        self.found
+    }
+
+    fn next_epoch(&mut self, _: f32) {}
+
+    fn better_than(&self, loss: f32, params: &[Param]) -> Option<Vec<f32>> {
+        let values = params
+            .iter()
+            .flat_map(|param| param.values().iter().copied());
+        let here = loss + self.penalised.loss(values);
+        // Where it ends it may have found what no loss in `f32` tells from another.
+        let is_worse = self.least < here || here.is_nan();
+        (is_worse && !self.best.is_empty()).then(|| self.best.clone())
+    }
+}
