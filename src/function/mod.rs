@@ -340,8 +340,8 @@ fn jets<L: Lanes, const P: usize, const N: usize>(
 /// Calls `line` for each number below `N`, up to 16 in straight lines.
 ///
 /// In a loop, a jet would not know which derivatives it has until the loop is unrolled, if it
-/// is; and compiled for size it is not, which costs a Cortex-M4F five times the instructions
-/// of a cubic.
+/// is. Compiled for size it is not: an epoch of a line through eleven samples then takes a
+/// Cortex-M4F 1,912 instructions rather than 390, and 650 bytes of flash more.
 #[inline(always)]
 pub(crate) fn straight<const N: usize>(mut line: impl FnMut(usize)) {
     macro_rules! written_out {
