@@ -35,7 +35,7 @@
 //! # The mechanics of learning, in seven steps
 //!
 //! A thermometer shows numbers without units. Eleven of its readings, `t_u`, were
-//! noted next to the temperature in °C, `t_c`. What turns one into the other?
+//! noted next to the temperature in °C, `t_c`. Which formula turns one into the other?
 //!
 //! **1. Choose a model.** A [function](mod@function) with parameters, here a line, and a
 //! guess for them.
@@ -66,8 +66,8 @@
 //! # Ok::<(), baregrad::Error>(())
 //! ```
 //!
-//! Networks, other losses and control flow that depends on data are recorded with operators,
-//! as in PyTorch. For this model they say the same.
+//! Networks, and control flow that depends on data, are recorded with operators, as in
+//! PyTorch. For this model they say the same.
 //!
 //! ```
 //! # use baregrad::{Arena, function, function::Function};
@@ -246,13 +246,13 @@
 //! | | |
 //! | --- | --- |
 //! | [`Tape`], [`Var`], [`Arena`] | record, replay, differentiate |
-//! | [`mod@function`] | a model of one sample: evaluated, differentiated, recorded, printed |
+//! | [`mod@function`] | a model of one sample: evaluated, differentiated, recorded, printed as source |
 //! | [`ops`] | the operations |
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
 //! | [`optim`] | PyTorch's optimizers and schedules |
 //! | [`record`] | parameters, optimizers and schedules as bytes: training is saved and resumed |
-//! | [`least_squares`] | Levenberg–Marquardt, with standard errors |
+//! | [`least_squares`] | Levenberg–Marquardt and recursive least squares, with standard errors |
 //! | [`calibrate`] | readings of sensors: scales, curves, decimal numbers |
 //! | [`train`] | on the desktop: data, fitting, validation, reports, pictures |
 //! | [`random`] | seeded uniform and normal numbers, permutations |
@@ -275,8 +275,9 @@
 //!
 //! - `std` (default): [`HeapArena`], [`train`], optimizer state in a `Vec`, AVX2
 //!   where the CPU has it. `BAREGRAD_SIMD` asks for another [`kernel::Level`].
-//! - `csv`, `json`, `plot`, `progress`, `safetensors`: more of [`train`], with the crates that
-//!   takes. They bring `std`.
+//! - `csv`, `json`, `plot`, `progress`, `safetensors`: more of [`train`]. They bring `std`, and
+//!   the crates that they need.
+//! - `cli`: the tool `baregrad`, with `csv`, `json`, `plot` and `progress`.
 //! - `defmt`: `defmt::Format` for errors and small types.
 
 #![no_std]
