@@ -22,7 +22,7 @@ use support::{
 };
 
 /// A file's name without `.json`, and how to run it.
-const FILES: [(&str, Runner); 11] = [
+const FILES: [(&str, Runner); 12] = [
     ("ops", |file| run(file, ops::test)),
     ("entries", |file| run(file, entries::test)),
     ("special", |file| run(file, special::test)),
@@ -33,6 +33,7 @@ const FILES: [(&str, Runner); 11] = [
     ("losses", |file| run(file, losses::test)),
     ("more_losses", |file| run(file, losses::test)),
     ("sched", |file| run(file, sched::test)),
+    ("sched_more", |file| run(file, sched::test)),
     ("groups", |file| run(file, groups::test)),
 ];
 

@@ -178,6 +178,9 @@ pub struct Now {
     /// The group of parameters whose rates are asked for, counted from 0 in the order of
     /// the parameters: see [`ParamGroups`](super::ParamGroups).
     pub group: u32,
+    /// Whether no epoch was before this one. It is false in the epoch 0 of a schedule that
+    /// follows another in a [`SequentialLr`].
+    pub is_first: bool,
 }
 
 /// The rates of an optimizer.
@@ -279,6 +282,7 @@ impl<S: Schedule> Scheduler<S> {
             epoch: self.epoch,
             metric,
             group: 0,
+            is_first: self.epoch == 0,
         };
         let schedule = &mut self.schedule;
         schedule.observe(&now);

@@ -5,7 +5,9 @@ use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
 
 /// `lr ← lr · factor(epoch)` from epoch 1 on, as
-/// `torch.optim.lr_scheduler.MultiplicativeLR`.
+/// `torch.optim.lr_scheduler.MultiplicativeLR`. Behind another schedule in a
+/// [`SequentialLr`](super::SequentialLr) it goes on from the rate that the other has left, and
+/// multiplies in its epoch 0 as well, as in PyTorch 2.15.
 #[derive(Clone, Copy, Debug)]
 pub struct MultiplicativeLr<F, const G: usize = 1> {
     factors: [F; G],
@@ -38,7 +40,7 @@ impl<F: FnMut(u32) -> f64, const G: usize> MultiplicativeLr<F, G> {
 impl<F: FnMut(u32) -> f64, const G: usize> Schedule for MultiplicativeLr<F, G> {
     #[inline]
     fn set(&mut self, now: &Now, rates: &mut Rates) {
-        if now.epoch > 0 {
+        if !now.is_first {
             rates.lr = rates.lr * self.factor(now);
         }
     }

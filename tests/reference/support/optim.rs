@@ -423,15 +423,15 @@ fn lbfgs(lr: f32, hyper: &mut Hyper<'_>, n: usize) -> Lbfgs<0, 0, &'static mut [
         .number("history_size")
         .map_or(100, |size| size as usize);
     let mut search = Lbfgs::with_state(lr, history, memory((2 * history + 5) * n + 2 * history));
-    set!(search, hyper, max_iter);
-    set!(search, hyper, max_eval);
-    set!(search, hyper, tolerance_grad);
-    set!(search, hyper, tolerance_change);
+    set!(search, hyper, max_iter(_));
+    set!(search, hyper, max_eval(_));
+    set!(search, hyper, tolerance_grad(_));
+    set!(search, hyper, tolerance_change(_));
     match hyper.text("line_search_fn").as_deref() {
         Some("strong_wolfe") => search = search.strong_wolfe(),
         other => assert_eq!(other, None),
     }
-    set!(search, hyper, maximize);
+    set!(search, hyper, maximize());
     search
 }
 
