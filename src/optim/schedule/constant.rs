@@ -33,7 +33,11 @@ impl Default for ConstantLr {
 impl Schedule for ConstantLr {
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         if now.epoch == 0 {
-            rates.lr = rates.lr * self.factor;
+            // For 0 epochs PyTorch keeps the factor if no schedule was before, and omits it
+            // if one was.
+            if now.is_first || self.total_iters > 0 {
+                rates.lr = rates.lr * self.factor;
+            }
         } else if now.epoch == self.total_iters {
             rates.lr = rates.lr / self.factor;
         }
