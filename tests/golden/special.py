@@ -226,6 +226,8 @@ for row in [[1.0, 2.0, 3.0], [3.0, 3.0, 3.0], [NAN, 1.0, 2.0], [INF, 1.0, 2.0], 
         if row != [3.0] * 3:  # PyTorch's is noise of f32: 158 x - 475.34
             case("batch_norm", leaves, [g, 1.0, -2.0], c=1e-5)
         case("batch_norm_eval", leaves, [g, 1.0, -2.0], c=1e-5)
+for g in [INF, -INF]:
+    case("layer_norm_plain", [([1, 3], [2.0, 2.0, 1.0])], [g, 1.0, -2.0], c=1e-5)
 case("layer_norm_plain", [([0, 3], [])], [], c=1e-5)
 case("layer_norm", [([0, 3], []), ([3], [1.0] * 3), ([3], [1.0] * 3)], [], c=1e-5)
 for g in G:
