@@ -10,12 +10,16 @@
 pub mod activation;
 pub mod arithmetic;
 pub mod arrange;
+pub mod batched;
 pub mod compare;
 pub mod conv;
+pub mod dropout;
+pub mod index;
 pub mod layer;
 pub mod linalg;
 pub mod loss;
 pub mod math;
+pub mod norm;
 pub mod pieces;
 pub mod pool;
 pub mod reduce;
@@ -57,6 +61,10 @@ pub const STRUCTURAL: &[&[Entry]] = &[
     pieces::ENTRIES,
     conv::ENTRIES,
     pool::ENTRIES,
+    norm::ENTRIES,
+    dropout::ENTRIES,
+    batched::ENTRIES,
+    index::ENTRIES,
 ];
 
 /// Both lists, one after the other.

@@ -123,6 +123,28 @@ for settings in [[2, 2, 0], [3, 1, 1], [3, 2, 1], [5, 3, 2], [4, 5, 1], [1, 1, 0
         each("avg_pool1d", "reduce", ROWS, shape=[*settings, counted], keepdim=ceil)
 each("max_pool1d avg_pool1d", "shape", [[2, 2]], shape=[3, 2, 0, 1], keepdim=True)
 
+# Layers of networks.
+each("layer_norm_plain", "composite", [[2, 3], [5, 17], [67], [2, 3, 40]], c=1e-5)
+several("layer_norm", "composite", [([4, 3], [3], [3]), ([2, 5, 17], [5, 17], [5, 17]), ([70, 5], [5], [5])], c=1e-5)
+several("layer_norm", "composite", [([2, 3, 4], [4], [4])], c=0.5)
+CHANNELS = [([4, 3], [3], [3]), ([5, 4, 17], [4], [4]), ([2, 3, 3, 5], [3], [3]), ([1, 2, 9], [2], [2]), ([70, 5], [5], [5])]
+several("batch_norm batch_norm_eval", "composite", CHANNELS, c=1e-5)
+several("batch_norm batch_norm_eval", "composite", CHANNELS[:1], c=0.5)
+for p, seed, step in [(0.4, 3, 7), (0.75, -1, 0), (0.0, 0, 1)]:
+    each("dropout", "scalar", [[2, 3], [5, 17], [67]], p=p, n=seed, d0=step)
+BATCHES = [
+    ([2, 2, 3], [2, 3, 4]), ([5, 1, 2, 3], [3, 3, 4]), ([1, 2, 3], [4, 3, 2]), ([4, 2, 3], [1, 3, 2]),
+    ([2, 3, 5, 7], [7, 2]), ([2, 3, 5, 7], [7]), ([7], [3, 7, 2]), ([5, 7], [2, 3, 7, 2]), ([2, 1, 4, 9], [1, 3, 9, 8]),
+    ([70, 2, 3], [1, 3, 2]), ([3, 1, 2, 3], [70, 3, 2]), ([4, 3], [9, 3, 2]),
+]  # fmt: skip
+several("matmul_batched", "reduce", BATCHES)
+for axis in [0, 1]:
+    for length in [1, 2, 5]:
+        each("gather", "reduce", [[2, 3], [5, 17]], axis=axis, length=length)
+    each("index_select", "reduce", [[2, 3], [5, 17], [3, 4, 5]], axis=axis, length=7)
+each("gather", "reduce", [[2, 5, 3]], axis=2, length=70)
+each("embedding", "reduce", [[2, 3], [17, 5]], length=40)
+
 cases = []
 torch.manual_seed(20261129)
 

@@ -120,6 +120,21 @@ OPS = {
     "avg_pool1d": lambda x, a: F.avg_pool1d(
         x, *a["shape"][:3], a["keepdim"], a["shape"][3] == 1
     ),
+    "layer_norm_plain": lambda x, a: F.layer_norm(x, x.shape[-1:], eps=a["c"]),
+    "layer_norm": lambda x, w, b, a: F.layer_norm(x, w.shape, w, b, a["c"]),
+    "batch_norm": lambda x, w, b, a: F.batch_norm(
+        x, None, None, w, b, training=True, eps=a["c"]
+    ),
+    "batch_norm_eval": lambda x, w, b, a: F.batch_norm(
+        x, in_fours(w) - 0.5, in_fours(w) + 0.5, w, b, eps=a["c"]
+    ),
+    "dropout": lambda x, a: x * kept(x, a["p"], a["n"], a["d0"]),
+    "matmul_batched": lambda x, y, a: x @ y,
+    "gather": lambda x, a: x.gather(
+        a["axis"], indices(x, [*x.shape[: a["axis"]], a["length"], *x.shape[a["axis"] + 1 :]], a["axis"])
+    ),
+    "index_select": lambda x, a: x.index_select(a["axis"], indices(x, [a["length"]], a["axis"])),
+    "embedding": lambda x, a: F.embedding(indices(x, [2, a["length"]], 0), x),
     "line_mse": lambda x, line, y, a: F.mse_loss(line[0] * x + line[1], y),
 }
 
@@ -129,6 +144,35 @@ def in_turn(x):
     axis = 1 if x.dim() > 1 else 0
     rows = [size for i, size in enumerate(x.shape) if i != axis]
     return (torch.arange(math.prod(rows)) % max(x.shape[axis], 1)).reshape(rows)
+
+
+def in_fours(x):
+    """Statistics that differ from channel to channel."""
+    return (torch.arange(len(x)) % 4).to(x.dtype) * 0.25
+
+
+def indices(x, shape, axis):
+    """Of an axis of `x`: some of them several times."""
+    i = torch.arange(math.prod(shape))
+    return ((i * 7 + i // 3) % x.shape[axis]).reshape(shape)
+
+
+def kept(x, p, seed, step):
+    """What dropout multiplies by: 0 or 1 / (1 - p), drawn by Philox 4x32-10."""
+    bits = 0xFFFFFFFF
+    seed &= (1 << 64) - 1
+    units = []
+    for block in range(-(-x.numel() // 4)):
+        c, k = [block & bits, block >> 32, step, 0], [seed & bits, seed >> 32]
+        for _ in range(10):
+            first, second = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+            c = [second >> 32 ^ c[1] ^ k[0], second & bits, first >> 32 ^ c[3] ^ k[1], first & bits]
+            k = [(k[0] + 0x9E3779B9) & bits, (k[1] + 0xBB67AE85) & bits]
+        units += [(word >> 8) / 2**24 for word in c]
+    # `p` is a float32.
+    p = torch.tensor(p, dtype=torch.float32).item()
+    factors = [0.0 if unit < p else 1 / (1 - p) for unit in units[: x.numel()]]
+    return torch.tensor(factors, dtype=x.dtype).reshape(x.shape)
 
 
 def number(x):

@@ -379,6 +379,13 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
         w.try_neg()?,
     ]);
     black_box(w.reshape(black_box([2, -1, 3])));
+    black_box((w.permute(black_box([1, 0])), w.flip(black_box([1]))));
+    black_box(w.expand(black_box([2, -1, 3])));
+    black_box(w.split_sizes(black_box([1, 2]), black_box(-1)));
+    black_box(w.chunk(black_box(2), black_box(0)).len());
+    black_box((w.max_pool1d(black_box(2)), w.avg_pool1d(black_box(2))));
+    black_box((w.conv1d(x), w.layer_norm(x, b)));
+    ops::norm::BatchNorm::new(w, x).update(black_box(b))?;
     let loss = tape.apply(
         black_box(&ops::loss::Mse),
         &[w, x],
