@@ -95,7 +95,7 @@ pub const OPERATIONS: Group = Group {
     name: "operations",
     run: operations,
     stack: 10_000,
-    digest: 0xc7b5_c56e_c741_0d3e,
+    digest: 0x77c2_597b_e29d_155a,
 };
 
 /// Every operation of the list that moves elements or is a layer.

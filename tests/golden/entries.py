@@ -11,7 +11,7 @@ import pathlib
 
 import torch
 
-from torch_ops import OPS, numbers, run, write
+from torch_ops import OPS, numbers, run, write, written
 
 SIZES = [[2, 3], [5, 17], [67]]
 MATRICES = [[2, 3], [5, 17], [9, 8]]
@@ -145,6 +145,39 @@ for axis in [0, 1]:
 each("gather", "reduce", [[2, 5, 3]], axis=2, length=70)
 each("embedding", "reduce", [[2, 3], [17, 5]], length=40)
 
+# The torch generator goes on from case to case: what is new comes last, so that what was
+# there keeps its numbers.
+each("log10 log2 log1p rsqrt", positive=True)
+each("reciprocal sign", "scalar")
+each("tan asin acos", positive="probability")
+several("atan2", "binary", PAIRS)
+each("mish selu softsign logsigmoid")
+each("hardswish hardsigmoid", "scalar")
+several("prelu", "binary", [([1], [2, 3]), ([17], [5, 17]), ([1], [67]), ([4], [3, 4, 5])])
+CUBES = [[2, 3, 2], [5, 17, 3], [3, 2, 4, 5]]
+for names, group, args in [
+    ("sum_axes mean_axes amax_axes amin_axes logsumexp var std norm", "reduce", {}),
+    ("var std", "reduce", {"correction": 0}),
+    ("norm", "reduce", {"p": 1}),
+    ("norm", "composite", {"p": 3.5}),
+    ("norm", "composite", {"p": 1.5}),
+    ("norm", "composite", {"p": 0.5}),
+]:
+    each(names, group, CUBES, axes=[0, -1], **args)
+    each(names, group, CUBES, axes=[1, 2], keepdim=True, **args)
+    each(names, group, [[2, 3], [67], [5, 171]], **args)
+    each(names, group, MATRICES, axis=0, **args)
+each("var std", "reduce", [[7], [5, 17]], correction=2.5)
+for p in [float("inf"), float("-inf")]:
+    each("norm", "reduce", CUBES, axes=[0, 2], p=p)
+for names in ["sum_axes mean_axes amax_axes amin_axes logsumexp var std norm"]:
+    each(names, "reduce", [[3, 2, 4, 5]], axes=[0, 2])
+    each(names, "reduce", [[3, 2, 4, 5]], axes=[-3, 3], keepdim=True)
+each("prod", "reduce", [[2, 3], [7], [2, 4]])
+for axis in [0, -1]:
+    each("prod cumsum", "reduce", [*MATRICES, [2, 3, 4]], axis=axis, keepdim=axis == 0)
+each("cumsum", "reduce", [[700]], axis=0)
+
 cases = []
 torch.manual_seed(20261129)
 
@@ -157,6 +190,10 @@ def draw(shape, positive=False):
     return numbers((0.1 + 1.5 * torch.rand(shape)) * sign)
 
 
+def args_as_json(args):
+    return {k: written(v, 9) if isinstance(v, float) else v for k, v in args.items()}
+
+
 for name, group, shapes, args, positive in PLAN:
     one = {
         "id": f"E{len(cases)}",
@@ -164,7 +201,7 @@ for name, group, shapes, args, positive in PLAN:
         "group": group,
         "cmp": "f64",
         "in": [{"shape": shape, "data": draw(shape, positive)} for shape in shapes],
-        "prog": [{"op": name, "in": list(range(len(shapes))), "args": args}],
+        "prog": [{"op": name, "in": list(range(len(shapes))), "args": args_as_json(args)}],
     }
     leaves = [torch.zeros(shape) for shape in shapes]
     one["out_shape"] = list(OPS[name](*leaves, args).shape)

@@ -21,6 +21,13 @@ def axis_or(whole, along):
     return call
 
 
+def axes(x, a):
+    """The dimensions of a reduction: all if there are none."""
+    if a.get("axes"):
+        return tuple(a["axes"])
+    return tuple(range(x.dim())) if a.get("axis") is None else (a["axis"],)
+
+
 def linear(act):
     """`act(x w + b)`, spelled out."""
     return lambda x, w, b, a: act(x @ w + b)
@@ -53,6 +60,16 @@ OPS = {
     "expm1": lambda x, a: x.expm1(),
     "erf": lambda x, a: x.erf(),
     "pow": lambda x, y, a: x.pow(y),
+    "log10": lambda x, a: x.log10(),
+    "log2": lambda x, a: x.log2(),
+    "log1p": lambda x, a: x.log1p(),
+    "rsqrt": lambda x, a: x.rsqrt(),
+    "reciprocal": lambda x, a: x.reciprocal(),
+    "sign": lambda x, a: x.sign(),
+    "tan": lambda x, a: x.tan(),
+    "asin": lambda x, a: x.asin(),
+    "acos": lambda x, a: x.acos(),
+    "atan2": lambda y, x, a: torch.atan2(y, x),
     "lt": lambda x, y, a: (x < y).to(x.dtype),
     "le": lambda x, y, a: (x <= y).to(x.dtype),
     "gt": lambda x, y, a: (x > y).to(x.dtype),
@@ -70,6 +87,13 @@ OPS = {
     "elu": lambda x, a: F.elu(x, a.get("alpha", 1.0)),
     "silu": lambda x, a: F.silu(x),
     "clamp": lambda x, a: x.clamp(a.get("min"), a.get("max")),
+    "mish": lambda x, a: F.mish(x),
+    "hardswish": lambda x, a: F.hardswish(x),
+    "hardsigmoid": lambda x, a: F.hardsigmoid(x),
+    "selu": lambda x, a: F.selu(x),
+    "softsign": lambda x, a: F.softsign(x),
+    "logsigmoid": lambda x, a: F.logsigmoid(x),
+    "prelu": lambda weight, x, a: F.prelu(x, weight),
     "matmul": lambda x, y, a: x @ y,
     "linear": linear(lambda y: y),
     "linear_identity": linear(lambda y: y),
@@ -90,6 +114,22 @@ OPS = {
     "amin": axis_or(torch.min, torch.amin),
     "softmax": lambda x, a: F.softmax(x, a.get("axis", -1)),
     "log_softmax": lambda x, a: F.log_softmax(x, a.get("axis", -1)),
+    "sum_axes": lambda x, a: x.sum(axes(x, a), a.get("keepdim", False)),
+    "mean_axes": lambda x, a: x.mean(axes(x, a), a.get("keepdim", False)),
+    "amax_axes": lambda x, a: x.amax(axes(x, a), a.get("keepdim", False)),
+    "amin_axes": lambda x, a: x.amin(axes(x, a), a.get("keepdim", False)),
+    "var": lambda x, a: x.var(
+        axes(x, a), correction=a.get("correction", 1), keepdim=a.get("keepdim", False)
+    ),
+    "std": lambda x, a: x.std(
+        axes(x, a), correction=a.get("correction", 1), keepdim=a.get("keepdim", False)
+    ),
+    "norm": lambda x, a: torch.linalg.vector_norm(
+        x, a.get("p", 2), axes(x, a), a.get("keepdim", False)
+    ),
+    "logsumexp": lambda x, a: x.logsumexp(axes(x, a), a.get("keepdim", False)),
+    "prod": axis_or(torch.prod, torch.prod),
+    "cumsum": lambda x, a: x.cumsum(a.get("axis", 0)),
     "mse": lambda x, y, a: F.mse_loss(x, y),
     "l1_loss": lambda x, y, a: F.l1_loss(x, y),
     "smooth_l1_loss": lambda x, y, a: F.smooth_l1_loss(x, y, beta=a["alpha"]),
