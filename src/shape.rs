@@ -316,6 +316,15 @@ pub enum ShapeError {
         /// The size of the dimension.
         size: usize,
     },
+    /// An index says no element of the axis.
+    Index {
+        /// Which of the indices it is, row by row.
+        at: usize,
+        /// The index.
+        index: isize,
+        /// The size of the axis.
+        size: usize,
+    },
     /// The operands should have one shape.
     Different,
     /// A maximum or minimum of nothing.
@@ -356,6 +365,10 @@ impl fmt::Display for ShapeError {
             Self::Range { end, size } => {
                 write!(f, "index {end} is out of range for a size of {size}")
             }
+            Self::Index { at, index, size } => write!(
+                f,
+                "index {index}, number {at} of them, is out of range: expected one from 0 and below {size}"
+            ),
             Self::Different => f.write_str("expected equal shapes"),
             Self::Empty => f.write_str("an empty tensor has no largest or smallest element"),
             Self::Operands { expected } => write!(f, "expected {expected} operands"),

@@ -16,7 +16,7 @@ use baregrad::op::Node;
 use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::optim::Sgd;
 use baregrad::random::{fill_uniform, seeded, shuffle};
-use baregrad::{Shape, Tape, Var};
+use baregrad::{ErrorKind, Shape, ShapeError, Tape, Var};
 use rand_core::Rng;
 
 fn entries() -> impl Iterator<Item = &'static Entry> {
@@ -177,6 +177,204 @@ fn operands_are_counted() {
         let takes_many = matches!(entry.build, ops::Build::Many(_));
         assert!(entry.build.call(&[x; 4], &entry.args).is_none() != takes_many);
     }
+}
+
+// ---- reductions over any axes ------------------------------------------------
+
+/// What `build` makes of `x`, of this shape, and the gradient of its sum by `x`.
+fn reduced(
+    x: &[f32],
+    shape: &[usize],
+    build: impl for<'t> Fn(Var<'t>) -> Var<'t>,
+) -> (Vec<f32>, Vec<f32>) {
+    let mut floats = vec![0.0; 6 * x.len() + 64];
+    let mut nodes = vec![Node::EMPTY; 8];
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let x = tape.param(x, Shape::new(shape).unwrap());
+    let y = build(x);
+    let values = y.value().unwrap().to_vec();
+    tape.backward(y.sum()).unwrap();
+    let grad = x.grad().unwrap().to_vec();
+    (values, grad)
+}
+
+/// Whichever number it is, and however many: no rounding of their mean makes equal numbers
+/// differ from it. Exact arithmetic gives 0, and PyTorch gradients of 0 where it finds that.
+#[test]
+fn equal_numbers_deviate_by_nothing() {
+    for c in [0.1, -3.3, 1e-45, 1e-40, 7e-20, 1e6 + 0.1, 3e38, 0.0] {
+        for n in [1, 2, 3, 10, 33, 1000] {
+            for build in [
+                (|x| x.std(0.0)) as for<'t> fn(Var<'t>) -> Var<'t>,
+                |x| x.var(0.0),
+                |x| x.std_axes(&[-1], 0.5, true),
+            ] {
+                let (y, grad) = reduced(&vec![c; n], &[n], build);
+                assert_eq!(y, [0.0], "{n} times {c}");
+                assert!(grad.iter().all(|g| *g == 0.0), "{n} times {c}: {grad:?}");
+            }
+        }
+    }
+}
+
+/// Against `f64`, with means up to a million times what there is around them: the error is of
+/// a few roundings however many numbers there are. (What rounding their sum takes from the
+/// mean would alone be larger.)
+#[test]
+fn deviations_stay_accurate() {
+    let mut rng = seeded(5);
+    for n in [10, 1000, 30_000] {
+        for (mean, spread) in [
+            (0.0, 1.0),
+            (1e4, 1.0),
+            (-1e6, 3.0),
+            (1e30, 1e29),
+            (3e-39, 1e-39),
+        ] {
+            let mut x = uniform(n, &mut rng);
+            x.iter_mut().for_each(|x| *x = mean + spread * *x);
+            let wide: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+            let m = wide.iter().sum::<f64>() / n as f64;
+            let squares: f64 = wide.iter().map(|x| (x - m) * (x - m)).sum();
+            let std = (squares / (n - 1) as f64).sqrt();
+            let (y, grad) = reduced(&x, &[n], |x| x.std(1.0));
+            let off = (f64::from(y[0]) / std - 1.0).abs();
+            // Subnormal numbers have fewer digits.
+            let unit = (1.0 / 16_777_216.0_f64).max(1e-45 / std);
+            assert!(off <= 4.0 * unit, "{n} around {mean}: {off:e}");
+            for (x, g) in wide.iter().zip(grad) {
+                let right = (x - m) / (std * (n - 1) as f64);
+                let largest = 3.0 / (n - 1) as f64;
+                assert!(
+                    (f64::from(g) - right).abs() <= 4.0 * unit * largest,
+                    "{n}, {x}: {g:e}"
+                );
+            }
+        }
+    }
+}
+
+/// Products of so many factors that `f32` would have overflowed, or lost a digit of its 24.
+#[test]
+fn products_round_once() {
+    let mut rng = seeded(6);
+    for n in [3, 100, 50_000] {
+        let mut x = uniform(n, &mut rng);
+        for (i, x) in x.iter_mut().enumerate() {
+            // As many large ones as small ones, the large ones first.
+            let size = if i < n / 2 { 1e30 } else { 1e-30 };
+            *x = (1.0 + 1e-3 * *x) * if n == 3 { 1.0 } else { size };
+        }
+        let logarithms = x.iter().map(|x| f64::from(x.abs()).log2());
+        let whole: f64 = logarithms.sum();
+        let (y, grad) = reduced(&x, &[n], |x| x.prod());
+        // The logarithms of `f64` are as good as their sum is large.
+        let allowed = 0.6 / 16_777_216.0 * 2.0 + 1e-12 * n as f64;
+        assert!(
+            (f64::from(y[0]) / whole.exp2() - 1.0).abs() <= allowed,
+            "{n}: {}",
+            y[0]
+        );
+        for (x, g) in x.iter().zip(grad) {
+            let right = whole.exp2() / f64::from(*x);
+            assert!(
+                (f64::from(g) / right - 1.0).abs() <= 2.0 * allowed,
+                "{n}: {g:e}"
+            );
+        }
+    }
+    assert_eq!(reduced(&[1e30, 1e30, 1e-30], &[3], |x| x.prod()).0, [1e30]);
+    assert_eq!(
+        reduced(&[1e-30, -1e-30, 1e30], &[3], |x| x.prod()).0,
+        [-1e-30]
+    );
+    // Rounded once where it is subnormal, too: 1.5 times the smallest number is a tie.
+    assert_eq!(reduced(&[1e-45, 1.5], &[2], |x| x.prod()).0, [2.8e-45]);
+}
+
+/// After ten thousand and a hundred thousand tenths, from either end, against exact multiples.
+#[test]
+fn cumulative_sums_stay_accurate() {
+    let n = 100_000;
+    let (y, grad) = reduced(&vec![0.1; n], &[n], |x| x.cumsum(0));
+    for (i, y) in y.iter().enumerate() {
+        let right = f64::from(0.1_f32) * (i + 1) as f64;
+        assert!((f64::from(*y) / right - 1.0).abs() <= 1.2e-7, "{i}: {y}");
+        assert_eq!(grad[i], (n - i) as f32);
+    }
+    // Where a term is larger than all before it, nothing of those is lost.
+    let (y, _) = reduced(&[1.0, 1e10, -1e10], &[3], |x| x.cumsum(0));
+    assert_eq!(y, [1.0, 1e10, 1.0]);
+    let (y, _) = reduced(&[f32::INFINITY, 1.0, f32::NEG_INFINITY], &[3], |x| {
+        x.cumsum(0)
+    });
+    assert!(y[0] == f32::INFINITY && y[1] == f32::INFINITY && y[2].is_nan());
+}
+
+/// Over every set of axes, those one after the other.
+#[test]
+fn axes_in_any_combination() {
+    let mut rng = seeded(7);
+    let shape = [2, 3, 4, 5];
+    let x = values(Domain::Signed, 120, &mut rng);
+    for set in 1..16_u32 {
+        let axes: Vec<isize> = (0..4).filter(|d| set >> d & 1 == 1).collect();
+        let backwards: Vec<isize> = axes.iter().rev().map(|d| d - 4).collect();
+        let (by_axes, grad) = reduced(&x, &shape, |x| x.sum_axes(&axes, false));
+        let (other, _) = reduced(&x, &shape, |x| x.sum_axes(&backwards, true));
+        assert_eq!(by_axes, other);
+        assert_eq!(grad, [1.0; 120]);
+        let one_by_one = |f: for<'t> fn(Var<'t>, isize) -> Var<'t>| {
+            let last_first = axes.iter().rev();
+            reduced(&x, &shape, |x| {
+                last_first.clone().fold(x, |x, axis| f(x, *axis))
+            })
+            .0
+        };
+        let sums = one_by_one(|x, axis| x.sum_axis(axis, false));
+        for (a, b) in by_axes.iter().zip(&sums) {
+            assert!((a - b).abs() < 1e-4, "{axes:?}: {a} and {b}");
+        }
+        assert_eq!(by_axes.len(), sums.len());
+        let (largest, _) = reduced(&x, &shape, |x| x.amax_axes(&axes, false));
+        assert_eq!(largest, one_by_one(|x, axis| x.amax(axis, false)));
+        let (smallest, _) = reduced(&x, &shape, |x| x.amin_axes(&axes, false));
+        assert_eq!(smallest, one_by_one(|x, axis| x.amin(axis, false)));
+        let (means, _) = reduced(&x, &shape, |x| x.mean_axes(&axes, false));
+        let n = (120 / means.len()) as f32;
+        for (mean, sum) in means.iter().zip(&by_axes) {
+            assert_eq!(*mean, sum / n);
+        }
+    }
+}
+
+#[test]
+fn axes_that_there_are_not() {
+    let mut floats = vec![0.0; 64];
+    let mut nodes = vec![Node::EMPTY; 16];
+    for (axes, why) in [
+        (&[0, 2][..], ShapeError::Axis { axis: 2, rank: 2 }),
+        (&[-3], ShapeError::Axis { axis: -3, rank: 2 }),
+        (
+            &[isize::MAX, 0],
+            ShapeError::Axis {
+                axis: isize::MAX,
+                rank: 2,
+            },
+        ),
+        (&[0, -2], ShapeError::Other("an axis is given twice")),
+    ] {
+        let tape = Tape::new(&mut floats, &mut nodes);
+        let x = tape.param(&[1.0; 6], [2, 3]);
+        let error = x.std_axes(axes, 1.0, false).value().unwrap_err();
+        let ErrorKind::Shape { why: found, .. } = error.kind else {
+            panic!("{error}");
+        };
+        assert_eq!(found, why, "{error}");
+    }
+    let tape = Tape::new(&mut floats, &mut nodes);
+    let empty = tape.constant(&[], [0, 3]);
+    assert!(empty.amax_axes(&[0], false).value().is_err());
 }
 
 // ---- random programs -------------------------------------------------------

@@ -77,6 +77,11 @@ fn one_after_another() {
         .gamma(0.5)
         .then(2, MultiplicativeLr::new(|_| 2.0));
     assert_eq!(rates(goes_on, 5), [0.1, 0.05, 0.1, 0.2, 0.4]);
+    // PyTorch 2.15 of 0 epochs, alone and behind another schedule.
+    let none = || ConstantLr::new(0.5, 0);
+    assert_eq!(rates(none(), 3), [0.05, 0.05, 0.05]);
+    let behind = StepLr::new(1).gamma(0.5).then(2, none());
+    assert_eq!(rates(behind, 4), [0.1, 0.05, 0.1, 0.1]);
     let chained = StepLr::new(1)
         .gamma(0.5)
         .chain(StepLr::new(2).gamma(0.5))

@@ -36,6 +36,18 @@ function! {
 }
 
 function! {
+    /// The elementary functions that a model seldom has.
+    fn Seldom([x, y], [a, b]) {
+        let logs = (a * x).ln_1p() + x.log2() * b + y.log10() + x.rsqrt() - y.reciprocal();
+        let arcs = x.atan2(y) + (0.2 * a * x).asin() - (0.2 * b * y).acos() + (a * x).sign();
+        let steps = x.mish() + y.hardswish() + x.hardsigmoid() - y.selu();
+        let of = |y: f32| x.number(y);
+        logs.where_(logs.gt(of(-100.0)), of(1.0)) + arcs.where_(arcs.gt(of(-100.0)), of(2.0))
+            + steps * (a * x).tan() + (2e4 * y).tan()
+    }
+}
+
+function! {
     /// Powers, roots, choices and constants.
     fn Choices([x, y, z], [a, b, c]) {
         let power = (x.abs() + 0.5).powf(1.7) + y.powi(5) + z.powi(-2) + x.abs().pow(b);
@@ -243,6 +255,7 @@ impl Programs {
         const WIDE: [f32; 2] = [-4.0, 4.0];
         programs.visit(Elementary, [WIDE; 2], [[0.5, 2.0]; 2]);
         programs.visit(Elementary, [[-1e6, 1e6]; 2], [[0.5, 2.0]; 2]);
+        programs.visit(Seldom, [WIDE; 2], [[0.5, 2.0]; 2]);
         programs.visit(Choices, [WIDE; 3], [[0.5, 2.0]; 3]);
         programs.visit(Same, [WIDE], []);
         programs.visit(Constant, [WIDE], [[0.5, 2.0]]);

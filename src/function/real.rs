@@ -4,10 +4,15 @@ use core::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
 use crate::kernel::{Lanes as _, math};
 use crate::op::{Attrs, Op};
-use crate::ops::activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Softplus, Tanh};
+use crate::ops::activation::{
+    Gelu, GeluTanh, Hardsigmoid, Hardswish, Mish, Relu, Selu, Sigmoid, Silu, Softplus, Tanh,
+};
 use crate::ops::arithmetic::{Maximum, Minimum};
 use crate::ops::compare::{Compare, Comparison, Eq, Ge, Gt, Le, Lt, Ne};
-use crate::ops::math::{Abs, Atan, Cos, Erf, Exp, ExpM1, Ln, Pow, Powf, Powi, Sin, Sqrt, Square};
+use crate::ops::math::{
+    Abs, Acos, Asin, Atan, Atan2, Cos, Erf, Exp, ExpM1, Ln, Ln1p, Log2, Log10, Pow, Powf, Powi,
+    Reciprocal, Rsqrt, Sign, Sin, Sqrt, Square, Tan,
+};
 use crate::ops::{Binary, Each, Pair, Unary};
 use crate::var::Var;
 
@@ -328,6 +333,104 @@ pub trait Real:
     fn gelu_tanh(self) -> Self {
         self.each(&Each(GeluTanh), Attrs::default())
     }
+    /// `ln(1 + x)`, accurate near 0.
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        self.each(&Each(Ln1p), Attrs::default())
+    }
+    /// Logarithm to base 2.
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn log2(self) -> Self {
+        self.each(&Each(Log2), Attrs::default())
+    }
+    /// Logarithm to base 10.
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn log10(self) -> Self {
+        self.each(&Each(Log10), Attrs::default())
+    }
+    /// `1 / √x`.
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn rsqrt(self) -> Self {
+        self.each(&Each(Rsqrt), Attrs::default())
+    }
+    /// `1 / x`.
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn reciprocal(self) -> Self {
+        self.each(&Each(Reciprocal), Attrs::default())
+    }
+    /// 1, 0 or -1. See [`Var::sign`].
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn sign(self) -> Self {
+        self.each(&Each(Sign), Attrs::default())
+    }
+    /// Tangent of radians.
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn tan(self) -> Self {
+        self.each(&Each(Tan), Attrs::default())
+    }
+    /// Arc sine in radians.
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn asin(self) -> Self {
+        self.each(&Each(Asin), Attrs::default())
+    }
+    /// Arc cosine in radians.
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn acos(self) -> Self {
+        self.each(&Each(Acos), Attrs::default())
+    }
+    /// The angle of the point `(x, self)` in radians. See [`Var::atan2`].
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn atan2(self, x: Self) -> Self {
+        self.pair(&Pair(Atan2), x)
+    }
+    /// `x tanh(softplus(x))`.
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn mish(self) -> Self {
+        self.each(&Each(Mish), Attrs::default())
+    }
+    /// See [`Var::hardswish`].
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn hardswish(self) -> Self {
+        self.each(&Each(Hardswish), Attrs::default())
+    }
+    /// See [`Var::hardsigmoid`].
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn hardsigmoid(self) -> Self {
+        self.each(&Each(Hardsigmoid), Attrs::default())
+    }
+    /// See [`Var::selu`].
+    #[track_caller]
+    #[must_use]
+    #[inline(always)]
+    fn selu(self) -> Self {
+        self.each(&Each(Selu), Attrs::default())
+    }
 }
 
 impl Real for f32 {
@@ -377,5 +480,8 @@ impl<'t> Real for Var<'t> {
     }
     fn pow(self, exponent: Var<'t>) -> Var<'t> {
         Var::pow(self, exponent)
+    }
+    fn atan2(self, x: Var<'t>) -> Var<'t> {
+        Var::atan2(self, x)
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod compensated;
 mod dispatch;
 mod element;
 pub mod generic;
+pub(crate) mod groups;
 mod huge_angle;
 mod lanes;
 mod level;

@@ -2,7 +2,8 @@
 
 use core::f32::consts::FRAC_1_SQRT_2;
 
-use super::{Args, Each, Entry, Unary};
+use super::stretch::{Alike, stretched_as};
+use super::{Args, Binary, Each, Entry, Unary};
 use crate::kernel::{Lanes, Mask, math};
 use crate::op::Attrs;
 use crate::var::Var;
@@ -22,6 +23,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         max: Some(1.01),
         ..Args::NONE
     }),
+    Entry::each("mish", |x, _| x.mish()),
+    Entry::each("hardswish", |x, _| x.hardswish()),
+    Entry::each("hardsigmoid", |x, _| x.hardsigmoid()),
+    Entry::each("selu", |x, _| x.selu()),
+    Entry::each("softsign", |x, _| x.softsign()),
+    Entry::each("logsigmoid", |x, _| x.logsigmoid()),
+    Entry::pair("prelu", |weight, x, _| x.prelu(weight)),
 ];
 
 /// `x`, where an activation is asked for.
@@ -245,6 +253,146 @@ impl Unary for Clamp {
     }
 }
 
+/// `x tanh(softplus(x))`.
+#[derive(Clone, Copy, Debug)]
+pub struct Mish;
+impl Unary for Mish {
+    const NAME: &'static str = "mish";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::mish(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        // The tanh is w / (w + 2), and 1 minus its square 4 (w + 1) / (w + 2)².
+        let (w, w_2) = math::mish_parts(x);
+        let rest = L::splat(4.0) * (w + L::splat(1.0)) / (w_2 * w_2);
+        g * (w / w_2 + x * math::sigmoid(x) * rest)
+    }
+}
+
+/// `x` times [`Hardsigmoid`].
+#[derive(Clone, Copy, Debug)]
+pub struct Hardswish;
+impl Unary for Hardswish {
+    const NAME: &'static str = "hardswish";
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        x * zero_to_six(x) / L::splat(6.0)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        let three = L::splat(3.0);
+        let between = g * (x / three + L::splat(0.5));
+        let grad = L::select(x.ge(three), g, between);
+        L::select(x.le(-three), L::splat(0.0), grad)
+    }
+}
+
+/// `(x + 3) / 6`, confined to 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Hardsigmoid;
+impl Unary for Hardsigmoid {
+    const NAME: &'static str = "hardsigmoid";
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        zero_to_six(x) / L::splat(6.0)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        let slopes = x.gt(L::splat(-3.0)).and(x.lt(L::splat(3.0)));
+        L::select(slopes, g * L::splat(1.0 / 6.0), L::splat(0.0))
+    }
+}
+
+/// `x + 3`, confined to 0 to 6; NaN passes.
+#[inline(always)]
+fn zero_to_six<L: Lanes>(x: L) -> L {
+    let (zero, six) = (L::splat(0.0), L::splat(6.0));
+    let y = x + L::splat(3.0);
+    let y = L::select(y.lt(zero), zero, y);
+    L::select(y.gt(six), six, y)
+}
+
+/// `scale x` above 0, `scale alpha (eˣ - 1)` below.
+#[derive(Clone, Copy, Debug)]
+pub struct Selu;
+
+/// The two numbers of Klambauer and others (2017), and their product.
+const SELU_SCALE: f32 = 1.050_701;
+const SELU_BELOW: f32 = 1.758_099_3;
+
+impl Unary for Selu {
+    const NAME: &'static str = "selu";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        let below = math::exp_m1(x) * L::splat(SELU_BELOW);
+        L::select(x.lt(L::splat(0.0)), below, x * L::splat(SELU_SCALE))
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        let below = g * L::splat(SELU_BELOW) * math::exp(x);
+        L::select(x.gt(L::splat(0.0)), g * L::splat(SELU_SCALE), below)
+    }
+}
+
+/// `x / (1 + |x|)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Softsign;
+impl Unary for Softsign {
+    const NAME: &'static str = "softsign";
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        x / (x.abs() + L::splat(1.0))
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        let whole = x.abs() + L::splat(1.0);
+        g / whole / whole
+    }
+}
+
+/// The logarithm of the logistic function.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSigmoid;
+impl Unary for LogSigmoid {
+    const NAME: &'static str = "logsigmoid";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        L::splat(0.0) - math::softplus(-x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        g * math::sigmoid(-x)
+    }
+}
+
+/// `x` above 0, `weight x` elsewhere, the weight first.
+#[derive(Clone, Copy, Debug)]
+pub struct Prelu;
+impl Binary for Prelu {
+    const NAME: &'static str = "prelu";
+    #[inline(always)]
+    fn forward<L: Lanes>(weight: L, x: L) -> L {
+        L::select(x.gt(L::splat(0.0)), x, weight * x)
+    }
+    #[inline(always)]
+    fn grad_a<L: Lanes>(g: L, _: L, x: L) -> L {
+        let zero = L::splat(0.0);
+        L::select(x.gt(zero), zero, x * g)
+    }
+    #[inline(always)]
+    fn grad_b<L: Lanes>(g: L, weight: L, x: L) -> L {
+        L::select(x.gt(L::splat(0.0)), g, weight * g)
+    }
+}
+
 /// Activation functions, element by element.
 impl<'t> Var<'t> {
     /// Hyperbolic tangent. Derivative: `1 - tanh²x`.
@@ -365,5 +513,143 @@ impl<'t> Var<'t> {
             attrs.tag |= Clamp::HAS_MAX;
         }
         self.unary(&Each(Clamp), attrs)
+    }
+
+    /// `x tanh(softplus(x))`. Derivative: `t + x s (1 - t²)`, `t` being that tanh and
+    /// `s = sigmoid(x)`; NaN at both infinities, as in PyTorch.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[0.0], []);
+    /// let y = x.mish();
+    /// tape.backward(y)?;
+    /// assert_eq!((y.item()?, x.grad()?[0]), (0.0, 0.6));
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn mish(self) -> Var<'t> {
+        self.unary(&Each(Mish), Attrs::default())
+    }
+
+    /// `x` times [`hardsigmoid(x)`](Self::hardsigmoid), rounded as PyTorch's:
+    /// `x min(max(x + 3, 0), 6) / 6`. Derivative: `x/3 + 1/2` between -3 and 3; 0 from
+    /// there down, 1 from there up.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[-3.0, 0.0, 3.0], [3]);
+    /// let y = x.hardswish();
+    /// tape.backward(y.sum())?;
+    /// assert_eq!(*y.value()?, [0.0, 0.0, 3.0]);
+    /// assert_eq!(*x.grad()?, [0.0, 0.5, 1.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn hardswish(self) -> Var<'t> {
+        self.unary(&Each(Hardswish), Attrs::default())
+    }
+
+    /// `(x + 3) / 6`, confined to 0 to 1. Derivative: 1/6 strictly between -3 and 3, else 0,
+    /// also at NaN.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.constant(&[-4.0, 0.0, 4.0], [3]);
+    /// assert_eq!(*x.hardsigmoid().value()?, [0.0, 0.5, 1.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn hardsigmoid(self) -> Var<'t> {
+        self.unary(&Each(Hardsigmoid), Attrs::default())
+    }
+
+    /// `scale x` above 0 and `scale alpha (eˣ - 1)` below, with a scale of 1.0507 and an
+    /// alpha of 1.67326, which keep the mean 0 and the variance 1 through layers (Klambauer
+    /// and others, 2017). Derivative: `scale` above 0, else `scale alpha eˣ`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.constant(&[1.0, 0.0, -100.0], [3]);
+    /// assert_eq!(*x.selu().value()?, [1.050701, 0.0, -1.7580993]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn selu(self) -> Var<'t> {
+        self.unary(&Each(Selu), Attrs::default())
+    }
+
+    /// `x / (1 + |x|)`; NaN at both infinities, as in PyTorch. Derivative: `1 / (1 + |x|)²`.
+    /// PyTorch has the difference of two quotients, which cancels, and is NaN for an infinite
+    /// gradient.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[-3.0], []);
+    /// let y = x.softsign();
+    /// tape.backward(y)?;
+    /// assert_eq!((y.item()?, x.grad()?[0]), (-0.75, 0.0625));
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn softsign(self) -> Var<'t> {
+        self.unary(&Each(Softsign), Attrs::default())
+    }
+
+    /// `ln(sigmoid(x))`, which is `-softplus(-x)` and accurate for every `x`. Derivative:
+    /// `sigmoid(-x)`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.constant(&[-1000.0, 1000.0], [2]);
+    /// assert_eq!(*x.logsigmoid().value()?, [-1000.0, 0.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn logsigmoid(self) -> Var<'t> {
+        self.unary(&Each(LogSigmoid), Attrs::default())
+    }
+
+    /// `x` above 0, `weight x` elsewhere: [`leaky_relu`](Self::leaky_relu) with a slope that
+    /// is learned. The weight is one number, or one for each channel: each index of the second
+    /// dimension of `x` (`[C]` beside `[N, C]` or `[N, C, L]`), as in PyTorch; beside a vector
+    /// one for each element. It takes up to two nodes more for its shape.
+    ///
+    /// Derivatives: by `x` 1 above 0, else `weight`; by the weight 0 above 0, else `x`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<32, 8>::new();
+    /// # let tape = arena.tape();
+    /// let (x, weight) = (tape.param(&[2.0, -4.0], [2]), tape.param(&[0.25], [1]));
+    /// let y = x.prelu(weight);
+    /// tape.backward(y.sum())?;
+    /// assert_eq!(*y.value()?, [2.0, -1.0]);
+    /// assert_eq!(*x.grad()?, [1.0, 0.25]);
+    /// assert_eq!(*weight.grad()?, [-4.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn prelu(self, weight: Var<'t>) -> Var<'t> {
+        // Channels stand before what a channel has.
+        let channels = weight.shape().numel() as isize;
+        let weight = match (channels, weight.shape().rank(), self.shape().rank()) {
+            (2.., 1, 3) => weight.reshape([channels, 1]),
+            (2.., 1, 4) => weight.reshape([channels, 1, 1]),
+            _ => weight,
+        };
+        let operands = [stretched_as(weight, self), self];
+        self.tape().apply_plain(&Alike(Prelu), &operands)
     }
 }

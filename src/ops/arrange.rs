@@ -89,7 +89,7 @@ fn unpack_axes(x: &Shape, attrs: &Attrs) -> Result<([usize; MAX_RANK], usize), S
 }
 
 /// How far it is along each axis from one element to the next.
-fn strides(x: &Shape) -> [usize; MAX_RANK] {
+pub(super) fn strides(x: &Shape) -> [usize; MAX_RANK] {
     let mut strides = [1; MAX_RANK];
     let mut run = 1_usize;
     for (axis, to) in strides.iter_mut().enumerate().rev() {

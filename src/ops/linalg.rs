@@ -1,5 +1,6 @@
 //! Matrix products.
 
+use super::batched::BatchedMatmul;
 use super::{Build, Entry, exactly};
 use crate::kernel::{self, Acc, Level};
 use crate::op::{Attrs, Backward, Forward, Grad, Op};
@@ -84,7 +85,7 @@ impl Op for Matmul {
 }
 
 /// The kernel's sums of nothing are -0.0: in PyTorch they are 0.
-fn zero_if(nothing: bool, sums: &mut [f32]) {
+pub(super) fn zero_if(nothing: bool, sums: &mut [f32]) {
     if nothing {
         sums.fill(0.0);
     }
@@ -235,6 +236,11 @@ impl<'t> Var<'t> {
     /// `[k]`, gives `[m]`; on the left, `[n]`; two vectors give their dot
     /// product.
     ///
+    /// Dimensions in front of the last two are batches, which are stretched to one shape, as
+    /// everywhere: `[5, 1, m, k] · [3, k, n]` is `[5, 3, m, n]`. The gradient of an operand
+    /// that is repeated is summed over its batches, compensated, so that its error does not
+    /// grow with their number. A single matrix on the right takes all rows at once.
+    ///
     /// Gradients: `g · bᵀ` and `aᵀ · g`. Products are summed in order of `k`, more than 64
     /// in the blocks of [`kernel::sum_axis`]; or, if `n` is 1, in the order of
     /// [`kernel::sum`]. A sum of nothing is 0; one of nothing but -0.0 is -0.0, in PyTorch
@@ -252,7 +258,9 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn matmul(self, other: Var<'t>) -> Var<'t> {
-        self.tape().apply_plain(&Matmul, &[self, other])
+        let rank = self.shape().rank().max(other.shape().rank());
+        let op: &'static dyn Op = if rank > 2 { &BatchedMatmul } else { &Matmul };
+        self.tape().apply_plain(op, &[self, other])
     }
 
     /// `x · w + b` as one node: `x` of shape `[samples, in]`, `w` of

@@ -20,6 +20,16 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::each("expm1", |x, _| x.exp_m1()),
     Entry::each("erf", |x, _| x.erf()),
     Entry::pair("pow", |x, y, _| x.pow(y)).on(Domain::Positive),
+    Entry::each("log10", |x, _| x.log10()).on(Domain::Positive),
+    Entry::each("log2", |x, _| x.log2()).on(Domain::Positive),
+    Entry::each("log1p", |x, _| x.ln_1p()).on(Domain::Positive),
+    Entry::each("rsqrt", |x, _| x.rsqrt()).on(Domain::Positive),
+    Entry::each("reciprocal", |x, _| x.reciprocal()),
+    Entry::each("sign", |x, _| x.sign()),
+    Entry::each("tan", |x, _| x.tan()).on(Domain::Probability),
+    Entry::each("asin", |x, _| x.asin()).on(Domain::Probability),
+    Entry::each("acos", |x, _| x.acos()).on(Domain::Probability),
+    Entry::pair("atan2", |y, x, _| y.atan2(x)),
 ];
 
 /// `x²`.
@@ -280,6 +290,191 @@ impl Binary for Pow {
     }
 }
 
+/// Logarithm to base 10.
+#[derive(Clone, Copy, Debug)]
+pub struct Log10;
+impl Unary for Log10 {
+    const NAME: &'static str = "log10";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::log10(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        g / (x * L::splat(core::f32::consts::LN_10))
+    }
+}
+
+/// Logarithm to base 2.
+#[derive(Clone, Copy, Debug)]
+pub struct Log2;
+impl Unary for Log2 {
+    const NAME: &'static str = "log2";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::log2(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        g / (x * L::splat(core::f32::consts::LN_2))
+    }
+}
+
+/// `ln(1 + x)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ln1p;
+impl Unary for Ln1p {
+    const NAME: &'static str = "log1p";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::ln_1p(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        g / (x + L::splat(1.0))
+    }
+}
+
+/// `1 / √x`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rsqrt;
+impl Unary for Rsqrt {
+    const NAME: &'static str = "rsqrt";
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::rsqrt(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, _: L, y: L, g: L) -> L {
+        (L::splat(-0.5) * g) * (y * y * y)
+    }
+}
+
+/// `1 / x`.
+#[derive(Clone, Copy, Debug)]
+pub struct Reciprocal;
+impl Unary for Reciprocal {
+    const NAME: &'static str = "reciprocal";
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        L::splat(1.0) / x
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, _: L, y: L, g: L) -> L {
+        -g * (y * y)
+    }
+}
+
+/// The sign of `x`: 1, 0 or -1.
+#[derive(Clone, Copy, Debug)]
+pub struct Sign;
+impl Unary for Sign {
+    const NAME: &'static str = "sign";
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        let zero = L::splat(0.0);
+        let below = L::select(x.lt(zero), L::splat(-1.0), zero);
+        L::select(x.gt(zero), L::splat(1.0), below)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, _: L, _: L, _: L) -> L {
+        L::splat(0.0)
+    }
+}
+
+/// Tangent.
+#[derive(Clone, Copy, Debug)]
+pub struct Tan;
+impl Unary for Tan {
+    const NAME: &'static str = "tan";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::tan(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, _: L, y: L, g: L) -> L {
+        g * (L::splat(1.0) + y * y)
+    }
+}
+
+/// Arc sine.
+#[derive(Clone, Copy, Debug)]
+pub struct Asin;
+impl Unary for Asin {
+    const NAME: &'static str = "asin";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::asin(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        g * slope_of_arc(x)
+    }
+}
+
+/// Arc cosine.
+#[derive(Clone, Copy, Debug)]
+pub struct Acos;
+impl Unary for Acos {
+    const NAME: &'static str = "acos";
+    const SHORT: usize = 0;
+    const DEAR: bool = true;
+    #[inline(always)]
+    fn forward<L: Lanes>(_: &Attrs, x: L) -> L {
+        math::acos(x)
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
+        g * -slope_of_arc(x)
+    }
+}
+
+/// `1 / √(1 - x²)`, the difference as a product, which loses nothing near 1.
+#[inline(always)]
+fn slope_of_arc<L: Lanes>(x: L) -> L {
+    let one = L::splat(1.0);
+    math::rsqrt((one - x) * (one + x))
+}
+
+/// The angle of the point `(x, y)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Atan2;
+impl Binary for Atan2 {
+    const NAME: &'static str = "atan2";
+    const DEAR: bool = true;
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn forward<L: Lanes>(y: L, x: L) -> L {
+        math::atan2(y, x)
+    }
+    #[inline(always)]
+    fn grad_a<L: Lanes>(g: L, y: L, x: L) -> L {
+        (g * x) * one_by_square_of_distance(y, x)
+    }
+    #[inline(always)]
+    fn grad_b<L: Lanes>(g: L, y: L, x: L) -> L {
+        (g * -y) * one_by_square_of_distance(y, x)
+    }
+}
+
+/// `1 / (y² + x²)`, and 0 where that is 0.
+#[inline(always)]
+fn one_by_square_of_distance<L: Lanes>(y: L, x: L) -> L {
+    let (zero, square) = (L::splat(0.0), y * y + x * x);
+    L::select(square.eq(zero), zero, L::splat(1.0) / square)
+}
+
 /// Element-wise functions. The result has the shape of the operand.
 impl<'t> Var<'t> {
     /// `x²`. Derivative: `2x`.
@@ -454,5 +649,174 @@ impl<'t> Var<'t> {
     pub fn pow(self, exponent: Var<'t>) -> Var<'t> {
         let operands = stretched([self, exponent]);
         self.tape().apply_plain(&Alike(Pow), &operands)
+    }
+
+    /// Logarithm to base 10; special cases as [`ln`](Self::ln). Derivative: `1 / (x ln 10)`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let decibels = 10.0 * tape.constant(&[1000.0], []).log10();
+    /// assert_eq!(decibels.item()?, 30.0);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn log10(self) -> Var<'t> {
+        self.unary(&Each(Log10), Attrs::default())
+    }
+
+    /// Logarithm to base 2, exact for powers of two; special cases as [`ln`](Self::ln).
+    /// Derivative: `1 / (x ln 2)`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// assert_eq!(tape.constant(&[0.125], []).log2().item()?, -3.0);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn log2(self) -> Var<'t> {
+        self.unary(&Each(Log2), Attrs::default())
+    }
+
+    /// `ln(1 + x)`, PyTorch's `log1p`, accurate also where `x` is small; `-inf` at -1, NaN
+    /// below. Derivative: `1 / (1 + x)`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// assert_eq!(tape.constant(&[1e-10], []).ln_1p().item()?, 1e-10);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn ln_1p(self) -> Var<'t> {
+        self.unary(&Each(Ln1p), Attrs::default())
+    }
+
+    /// `1 / √x`: infinite at zeros, with their sign, and NaN below. Derivative: `-y³ / 2`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[4.0], []);
+    /// let y = x.rsqrt();
+    /// tape.backward(y)?;
+    /// assert_eq!((y.item()?, x.grad()?[0]), (0.5, -0.0625));
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn rsqrt(self) -> Var<'t> {
+        self.unary(&Each(Rsqrt), Attrs::default())
+    }
+
+    /// `1 / x`: infinite at zeros, with their sign. Derivative: `-1 / x²`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[4.0], []);
+    /// let y = x.reciprocal();
+    /// tape.backward(y)?;
+    /// assert_eq!((y.item()?, x.grad()?[0]), (0.25, -0.0625));
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn reciprocal(self) -> Var<'t> {
+        self.unary(&Each(Reciprocal), Attrs::default())
+    }
+
+    /// 1 above 0, -1 below, and 0 at zeros of both signs and, as in PyTorch, at NaN.
+    /// Derivative: 0 everywhere.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.constant(&[-2.5, -0.0, 7.0], [3]);
+    /// assert_eq!(*x.sign().value()?, [-1.0, 0.0, 1.0]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn sign(self) -> Var<'t> {
+        self.unary(&Each(Sign), Attrs::default())
+    }
+
+    /// Tangent of `x` radians. Derivative: `1 + tan²x`.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.param(&[core::f32::consts::FRAC_PI_4], []);
+    /// let y = x.tan();
+    /// tape.backward(y)?;
+    /// assert_eq!((y.item()?, x.grad()?[0]), (1.0, 2.0));
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn tan(self) -> Var<'t> {
+        self.unary(&Each(Tan), Attrs::default())
+    }
+
+    /// Arc sine, in radians, of `x` from -1 to 1; NaN beyond. Derivative: `1 / √(1 - x²)`,
+    /// infinite at both ends.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.constant(&[1.0, -1.0], [2]);
+    /// let quarter = core::f32::consts::FRAC_PI_2;
+    /// assert_eq!(*x.asin().value()?, [quarter, -quarter]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn asin(self) -> Var<'t> {
+        self.unary(&Each(Asin), Attrs::default())
+    }
+
+    /// Arc cosine, in radians, of `x` from -1 to 1; NaN beyond. Derivative:
+    /// `-1 / √(1 - x²)`, infinite at both ends.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let x = tape.constant(&[1.0, -1.0], [2]);
+    /// assert_eq!(*x.acos().value()?, [0.0, core::f32::consts::PI]);
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn acos(self) -> Var<'t> {
+        self.unary(&Each(Acos), Attrs::default())
+    }
+
+    /// The angle of the point `(x, self)`, in radians from -π to π: the arc tangent of
+    /// `self / x` in the quadrant of both signs, those of zeros included. Broadcasts, as
+    /// [`pow`](Self::pow) does.
+    ///
+    /// Derivatives, of `y = self`: `x / (x² + y²)` by `y` and `-y / (x² + y²)` by `x`; 0 where
+    /// the sum of squares is 0, and where it overflows, as in PyTorch.
+    ///
+    /// ```
+    /// # let mut arena = baregrad::Arena::<16, 4>::new();
+    /// # let tape = arena.tape();
+    /// let (y, x) = (tape.param(&[1.0], []), tape.param(&[-1.0], []));
+    /// let angle = y.atan2(x);
+    /// tape.backward(angle)?;
+    /// assert_eq!(angle.item()?, 0.75 * core::f32::consts::PI);
+    /// assert_eq!((y.grad()?[0], x.grad()?[0]), (-0.5, -0.5));
+    /// # Ok::<(), baregrad::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn atan2(self, x: Var<'t>) -> Var<'t> {
+        let operands = stretched([self, x]);
+        self.tape().apply_plain(&Alike(Atan2), &operands)
     }
 }

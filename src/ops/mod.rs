@@ -10,12 +10,17 @@
 pub mod activation;
 pub mod arithmetic;
 pub mod arrange;
+pub mod axes;
+pub mod batched;
 pub mod compare;
 pub mod conv;
+pub mod dropout;
+pub mod index;
 pub mod layer;
 pub mod linalg;
 pub mod loss;
 pub mod math;
+pub mod norm;
 pub mod pieces;
 pub mod pool;
 pub mod reduce;
@@ -47,6 +52,7 @@ pub const ELEMENTARY: &[&[Entry]] = &[
     reduce::ENTRIES,
     softmax::ENTRIES,
     loss::ENTRIES,
+    axes::ENTRIES,
 ];
 
 /// The operations that move elements, and those of layers: apart from the others so that a
@@ -57,6 +63,10 @@ pub const STRUCTURAL: &[&[Entry]] = &[
     pieces::ENTRIES,
     conv::ENTRIES,
     pool::ENTRIES,
+    norm::ENTRIES,
+    dropout::ENTRIES,
+    batched::ENTRIES,
+    index::ENTRIES,
 ];
 
 /// Both lists, one after the other.
@@ -194,9 +204,21 @@ pub struct Args {
     /// A shape for `reshape`; its first `rank` dimensions count.
     pub shape: [isize; 4],
     pub rank: usize,
+    pub correction: f32,
+    /// Several axes for reductions; the first `axes_len` count, or `axis` if there are none.
+    pub axes: [isize; 4],
+    pub axes_len: usize,
 }
 
 impl Args {
+    /// The axes of a reduction: none stands for all.
+    pub fn axes(&self) -> &[isize] {
+        match &self.axis {
+            Some(axis) if self.axes_len == 0 => core::slice::from_ref(axis),
+            _ => self.axes.get(..self.axes_len).unwrap_or_default(),
+        }
+    }
+
     /// Arguments that suit every operation.
     pub const NONE: Args = Args {
         c: 1.75,
@@ -214,6 +236,9 @@ impl Args {
         length: 2,
         shape: [1; 4],
         rank: 0,
+        correction: 1.0,
+        axes: [0; 4],
+        axes_len: 0,
     };
 }
 

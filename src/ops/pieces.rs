@@ -16,7 +16,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "stack",
         Build::Many(|first, all, args| first.tape().stack(all, args.axis.unwrap_or(0))),
     )
-    .of(&[&[2, 3], &[2, 3], &[2, 3], &[2, 3]])
+    .of(&[&[2, 3], &[2, 3]])
     .with(Args {
         axis: Some(1),
         ..Args::NONE

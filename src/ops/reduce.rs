@@ -9,10 +9,12 @@ use crate::var::Var;
 pub(super) const ENTRIES: &[Entry] = &[
     Entry::each("sum", |x, args| match args.axis {
         Some(axis) => x.sum_axis(axis, args.keepdim),
+        None if args.axes_len > 0 => x.sum_axes(args.axes(), args.keepdim),
         None => x.sum(),
     }),
     Entry::each("mean", |x, args| match args.axis {
         Some(axis) => x.mean_axis(axis, args.keepdim),
+        None if args.axes_len > 0 => x.mean_axes(args.axes(), args.keepdim),
         None => x.mean(),
     })
     .with(Args {
@@ -34,6 +36,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     // Over everything, `max` shares the gradient among ties as well.
     Entry::each("amax", |x, args| match args.axis {
         Some(axis) => x.amax(axis, args.keepdim),
+        None if args.axes_len > 0 => x.amax_axes(args.axes(), args.keepdim),
         None => x.max(),
     })
     .with(Args {
@@ -43,6 +46,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     // Over everything, `min` shares the gradient among ties as well.
     Entry::each("amin", |x, args| match args.axis {
         Some(axis) => x.amin(axis, args.keepdim),
+        None if args.axes_len > 0 => x.amin_axes(args.axes(), args.keepdim),
         None => x.min(),
     })
     .with(Args {

@@ -88,7 +88,7 @@ impl Rule for AdagradRule {
 
 constructors!(AdagradRule: 1, "1e-2");
 options! { AdagradRule = "Adagrad":
-    /// By how much the learning rate falls from step to step, at least 0.
+    /// The learning rate of step `t` is divided by `1 + (t - 1) · lr_decay`; at least 0.
     lr_decay: f32;
 
     /// The sums of squares begin with this, at least 0.

@@ -110,7 +110,7 @@ impl Rule for AsgdRule {
 
 constructors!(AsgdRule: 1, "1e-2");
 options! { AsgdRule = "ASGD":
-    /// By how much parameters and the learning rate decay.
+    /// The rate at which parameters and the learning rate decay.
     lambd: f32;
 
     /// The power of the learning rate's decay.

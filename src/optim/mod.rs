@@ -1,4 +1,4 @@
-//! Optimizers: what turns gradients into better parameters.
+//! Optimizers, which turn gradients into better parameters.
 //!
 //! All of `torch.optim` is here, and each says its formula, its options with PyTorch's
 //! defaults, and the memory it takes: from none ([`Sgd`]) through 4 or 8 bytes per parameter
@@ -12,8 +12,8 @@
 //! of the caller's, or on the heap with the feature `std`. All are spelled alike:
 //! `Adam::<2>::new(lr)` has room for two parameters inline,
 //! `Adam::with_state(lr, &mut floats)` and `Adam::on_heap(lr, 2)` have it elsewhere. State
-//! can be kept and restored: [`Stateful`], as bytes in a [`record`](crate::record). How learning rates go from epoch to epoch is in
-//! [`schedule`]; [`ParamGroups`] gives each part of the parameters its own optimizer, and
+//! can be kept and restored: [`Stateful`], as bytes in a [`record`](crate::record).
+//! Learning rates that go from epoch to epoch are in [`schedule`]; [`ParamGroups`] gives each part of the parameters its own optimizer, and
 //! [`Tape::clip_grad_norm`] and [`Tape::clip_grad_value`] shorten gradients.
 //!
 //! ```

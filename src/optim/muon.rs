@@ -298,7 +298,7 @@ options! { MuonRule<'_> = "Muon":
     /// Whether the momentum that a step follows is one step ahead.
     nesterov: bool;
 
-    /// How often to iterate, less than 100.
+    /// The number of iterations, less than 100.
     ns_steps: u32;
 
     /// The polynomial of an iteration: of singular values, `a · s + b · s³ + c · s⁵`.
@@ -315,7 +315,7 @@ options! { MuonRule<'_> = "Muon":
 }
 
 impl<const N: usize, S> Muon<'_, N, S> {
-    /// How much of the momentum is kept, at least 0.
+    /// The part of the momentum that is kept, at least 0.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn momentum(mut self, momentum: f64) -> Self {

@@ -1,4 +1,4 @@
-//! Searches: what must know the loss at several places before it has taken a step.
+//! Searches: methods that must know the loss at several places before they have taken a step.
 //!
 //! An [`Optimizer`](super::Optimizer) is told gradients and moves. A [`Search`] is told a
 //! loss and its gradients, and moves the parameters to where it wants to know them next,

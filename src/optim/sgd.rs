@@ -226,7 +226,7 @@ impl Sgd {
 }
 
 impl<const N: usize, S> Sgd<N, S> {
-    /// How much of a new gradient is kept out of the momentum. Default 0. As in
+    /// The part of a new gradient that is kept out of the momentum. Default 0. As in
     /// PyTorch it may be negative; it must be finite, and `1 - dampening` an `f32`.
     ///
     /// An `f64`, because `1 - dampening` is what is rounded to `f32`.

@@ -9,7 +9,8 @@ use core::mem;
 use super::failure::Failed;
 use super::state::State;
 use crate::error::ErrorKind;
-use crate::op::{Node, NodePtr, Operand, RawSlice};
+use crate::op::{Node, NodePtr, Operand, RawSlice, Stamp};
+use crate::shape::Shape;
 
 impl<'t> State<'t> {
     pub(crate) fn rebind(&mut self, input: NodePtr, data: &'t [f32]) -> Result<(), Failed> {
@@ -88,6 +89,30 @@ impl<'t> State<'t> {
         }
         self.outdated_from = self.outdated_from.min(self.id(leaf));
         Ok(())
+    }
+
+    /// A parameter or constant, which can be changed.
+    pub(crate) fn leaf(&self, stamp: Stamp) -> Result<NodePtr, Failed> {
+        let leaf = self.find(stamp)?;
+        let node = self.nodes.at(leaf);
+        if node.op.is_some() || node.has(Node::BORROWED) {
+            return Err(self.fail(ErrorKind::NotLeaf));
+        }
+        Ok(leaf)
+    }
+
+    /// The shape of a node.
+    pub(crate) fn shape_of(&self, ptr: NodePtr) -> Shape {
+        self.nodes.at(ptr).tensor.shape
+    }
+
+    /// Changes one element of a [`leaf`](Self::leaf).
+    pub(crate) fn change(&mut self, leaf: NodePtr, index: usize, new: impl FnOnce(f32) -> f32) {
+        let place = self.floats.place(self.nodes.at(leaf).tensor.values);
+        if let Some(element) = self.floats.get_mut(place.saturating_add(index)) {
+            *element = new(*element);
+        }
+        self.outdated_from = self.outdated_from.min(self.id(leaf));
     }
 
     /// Tells views where their sources are, after some moved.

@@ -48,7 +48,7 @@ pub struct Group {
 
 /// All groups. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 21] = [
+pub static GROUPS: [Group; 22] = [
     KERNELS,
     MATH,
     OPERATIONS,
@@ -70,6 +70,7 @@ pub static GROUPS: [Group; 21] = [
     NIST_SMALL,
     NIST,
     STATISTICS,
+    SHAPES_AND_LAYERS,
 ];
 
 /// Every kernel, on slices of every length and matrices of many.
@@ -88,12 +89,21 @@ pub const MATH: Group = Group {
     digest: 0xbb26_c34c_c381_180a,
 };
 
-/// Every operation of the list, so that a new one needs no line here.
+/// Every operation on elements, of sums and losses of the list, so that a new one needs no
+/// line here.
 pub const OPERATIONS: Group = Group {
     name: "operations",
     run: operations,
     stack: 10_000,
-    digest: 0xc7b5_c56e_c741_0d3e,
+    digest: 0x77c2_597b_e29d_155a,
+};
+
+/// Every operation of the list that moves elements or is a layer.
+pub const SHAPES_AND_LAYERS: Group = Group {
+    name: "shapes-and-layers",
+    run: shapes_and_layers,
+    stack: 10_000,
+    digest: 0x69e8_90df_de1e_f69b,
 };
 
 /// Every model of the list, so that a new one needs no line here.
@@ -648,7 +658,15 @@ fn functions(digest: &mut Digest) -> Result<(), Error> {
 /// with its own arguments and with others: results, and gradients that are set and
 /// then added to.
 fn operations(digest: &mut Digest) -> Result<(), Error> {
-    for entry in ops::ALL.iter().copied().flatten() {
+    each_of(ops::ELEMENTARY, digest)
+}
+
+fn shapes_and_layers(digest: &mut Digest) -> Result<(), Error> {
+    each_of(ops::STRUCTURAL, digest)
+}
+
+fn each_of(list: &[&[Entry]], digest: &mut Digest) -> Result<(), Error> {
+    for entry in list.iter().copied().flatten() {
         for factor in [1, 3] {
             for wild in [false, true] {
                 let args = Args {

@@ -11,7 +11,7 @@ import pathlib
 
 import torch
 
-from torch_ops import OPS, numbers, run, write
+from torch_ops import OPS, numbers, run, write, written
 
 SIZES = [[2, 3], [5, 17], [67]]
 MATRICES = [[2, 3], [5, 17], [9, 8]]
@@ -123,6 +123,61 @@ for settings in [[2, 2, 0], [3, 1, 1], [3, 2, 1], [5, 3, 2], [4, 5, 1], [1, 1, 0
         each("avg_pool1d", "reduce", ROWS, shape=[*settings, counted], keepdim=ceil)
 each("max_pool1d avg_pool1d", "shape", [[2, 2]], shape=[3, 2, 0, 1], keepdim=True)
 
+# Layers of networks.
+each("layer_norm_plain", "composite", [[2, 3], [5, 17], [67], [2, 3, 40]], c=1e-5)
+several("layer_norm", "composite", [([4, 3], [3], [3]), ([2, 5, 17], [5, 17], [5, 17]), ([70, 5], [5], [5])], c=1e-5)
+several("layer_norm", "composite", [([2, 3, 4], [4], [4])], c=0.5)
+CHANNELS = [([4, 3], [3], [3]), ([5, 4, 17], [4], [4]), ([2, 3, 3, 5], [3], [3]), ([1, 2, 9], [2], [2]), ([70, 5], [5], [5])]
+several("batch_norm batch_norm_eval", "composite", CHANNELS, c=1e-5)
+several("batch_norm batch_norm_eval", "composite", CHANNELS[:1], c=0.5)
+for p, seed, step in [(0.4, 3, 7), (0.75, -1, 0), (0.0, 0, 1)]:
+    each("dropout", "scalar", [[2, 3], [5, 17], [67]], p=p, n=seed, d0=step)
+BATCHES = [
+    ([2, 2, 3], [2, 3, 4]), ([5, 1, 2, 3], [3, 3, 4]), ([1, 2, 3], [4, 3, 2]), ([4, 2, 3], [1, 3, 2]),
+    ([2, 3, 5, 7], [7, 2]), ([2, 3, 5, 7], [7]), ([7], [3, 7, 2]), ([5, 7], [2, 3, 7, 2]), ([2, 1, 4, 9], [1, 3, 9, 8]),
+    ([70, 2, 3], [1, 3, 2]), ([3, 1, 2, 3], [70, 3, 2]), ([4, 3], [9, 3, 2]),
+]  # fmt: skip
+several("matmul_batched", "reduce", BATCHES)
+for axis in [0, 1]:
+    for length in [1, 2, 5]:
+        each("gather", "reduce", [[2, 3], [5, 17]], axis=axis, length=length)
+    each("index_select", "reduce", [[2, 3], [5, 17], [3, 4, 5]], axis=axis, length=7)
+each("gather", "reduce", [[2, 5, 3]], axis=2, length=70)
+each("embedding", "reduce", [[2, 3], [17, 5]], length=40)
+
+# The torch generator goes on from case to case: what is new comes last, so that what was
+# there keeps its numbers.
+each("log10 log2 log1p rsqrt", positive=True)
+each("reciprocal sign", "scalar")
+each("tan asin acos", positive="probability")
+several("atan2", "binary", PAIRS)
+each("mish selu softsign logsigmoid")
+each("hardswish hardsigmoid", "scalar")
+several("prelu", "binary", [([1], [2, 3]), ([17], [5, 17]), ([1], [67]), ([4], [3, 4, 5])])
+CUBES = [[2, 3, 2], [5, 17, 3], [3, 2, 4, 5]]
+for names, group, args in [
+    ("sum_axes mean_axes amax_axes amin_axes logsumexp var std norm", "reduce", {}),
+    ("var std", "reduce", {"correction": 0}),
+    ("norm", "reduce", {"p": 1}),
+    ("norm", "composite", {"p": 3.5}),
+    ("norm", "composite", {"p": 1.5}),
+    ("norm", "composite", {"p": 0.5}),
+]:
+    each(names, group, CUBES, axes=[0, -1], **args)
+    each(names, group, CUBES, axes=[1, 2], keepdim=True, **args)
+    each(names, group, [[2, 3], [67], [5, 171]], **args)
+    each(names, group, MATRICES, axis=0, **args)
+each("var std", "reduce", [[7], [5, 17]], correction=2.5)
+for p in [float("inf"), float("-inf")]:
+    each("norm", "reduce", CUBES, axes=[0, 2], p=p)
+for names in ["sum_axes mean_axes amax_axes amin_axes logsumexp var std norm"]:
+    each(names, "reduce", [[3, 2, 4, 5]], axes=[0, 2])
+    each(names, "reduce", [[3, 2, 4, 5]], axes=[-3, 3], keepdim=True)
+each("prod", "reduce", [[2, 3], [7], [2, 4]])
+for axis in [0, -1]:
+    each("prod cumsum", "reduce", [*MATRICES, [2, 3, 4]], axis=axis, keepdim=axis == 0)
+each("cumsum", "reduce", [[700]], axis=0)
+
 cases = []
 torch.manual_seed(20261129)
 
@@ -135,6 +190,10 @@ def draw(shape, positive=False):
     return numbers((0.1 + 1.5 * torch.rand(shape)) * sign)
 
 
+def args_as_json(args):
+    return {k: written(v, 9) if isinstance(v, float) else v for k, v in args.items()}
+
+
 for name, group, shapes, args, positive in PLAN:
     one = {
         "id": f"E{len(cases)}",
@@ -142,7 +201,7 @@ for name, group, shapes, args, positive in PLAN:
         "group": group,
         "cmp": "f64",
         "in": [{"shape": shape, "data": draw(shape, positive)} for shape in shapes],
-        "prog": [{"op": name, "in": list(range(len(shapes))), "args": args}],
+        "prog": [{"op": name, "in": list(range(len(shapes))), "args": args_as_json(args)}],
     }
     leaves = [torch.zeros(shape) for shape in shapes]
     one["out_shape"] = list(OPS[name](*leaves, args).shape)

@@ -217,4 +217,59 @@ case("conv1d_bias", [([0, 1, 3], []), ([2, 1, 2], [1.0] * 4), ([2], [1.0] * 2)],
 case("max_pool1d", [([0, 1, 3], [])], [], shape=[2, 1, 0, 1], keepdim=False)
 case("avg_pool1d", [([0, 1, 3], [])], [], shape=[2, 1, 0, 1], keepdim=False)
 
+# Layers. Far-off numbers and infinities spread to all that is normalised together.
+for row in [[1.0, 2.0, 3.0], [3.0, 3.0, 3.0], [NAN, 1.0, 2.0], [INF, 1.0, 2.0], [1.0, 2.0, -INF]]:
+    for g in G:
+        case("layer_norm_plain", [([1, 3], row)], [g, 1.0, -2.0], c=1e-5)
+        case("layer_norm", [([1, 3], row), ([3], [1.0, 0.5, -0.0]), ([3], [0.0, -0.0, 1.0])], [g, 1.0, -2.0], c=1e-5)
+        leaves = [([3, 1], row), ([1], [0.5]), ([1], [-1.0])]
+        if row != [3.0] * 3:  # PyTorch's is noise of f32: 158 x - 475.34
+            case("batch_norm", leaves, [g, 1.0, -2.0], c=1e-5)
+        case("batch_norm_eval", leaves, [g, 1.0, -2.0], c=1e-5)
+for g in [INF, -INF]:
+    case("layer_norm_plain", [([1, 3], [2.0, 2.0, 1.0])], [g, 1.0, -2.0], c=1e-5)
+case("layer_norm_plain", [([0, 3], [])], [], c=1e-5)
+case("layer_norm", [([0, 3], []), ([3], [1.0] * 3), ([3], [1.0] * 3)], [], c=1e-5)
+for g in G:
+    case("dropout", [([6], ONE)], [g] * 6, p=0.5, n=0, d0=1)
+    case("dropout", [([6], ONE)], [g] * 6, p=0.0, n=0, d0=1)
+    case("gather", [([2, 3], ONE)], [g] * 4, axis=1, length=2)
+    case("index_select", [([2, 3], ONE)], [g] * 8, axis=1, length=4)
+    case("embedding", [([2, 3], ONE)], [g] * 18, length=3)
+    case("matmul_batched", [([2, 1, 2], [1.0, -0.0, INF, 2.0]), ([1, 2, 2], [1.0, 0.5, -1.0, NAN])], [g, 1.0, -2.0, 0.0])
+case("matmul_batched", [([2, 3, 0], []), ([2, 0, 1], [])], [1.0] * 6)
+case("matmul_batched", [([0, 2, 3], []), ([1, 3, 1], [1.0] * 3)], [])
+case("matmul_batched", [([1, 2, 3], [1.0] * 6), ([2, 3, 0], [])], [])
+case("matmul_batched", [([2, 0, 3], []), ([3, 1], [1.0] * 3)], [])
+
+for op in ["log10", "log2", "log1p", "rsqrt", "reciprocal", "sign", "tan", "asin", "acos"]:
+    each(op)
+for op in ["mish", "hardswish", "hardsigmoid", "selu", "softsign", "logsigmoid"]:
+    each(op, X + [3.0, -3.0, 9.5, -9.5])
+all_ = list(itertools.product(PAIR + [-1.0, 0.5], repeat=2))
+all_ = [(x, y, g) for x, y in all_ for g in G]
+leaves = [([len(all_)], [x[i] for x in all_]) for i in range(2)]
+case("atan2", leaves, [x[2] for x in all_])
+all_ = list(itertools.product(PAIR, PAIR, G))
+leaves = [([len(all_)], [x[0] for x in all_]), ([1, len(all_)], [x[1] for x in all_])]
+case("prelu", leaves, [x[2] for x in all_])
+
+for op in ["sum_axes", "mean_axes", "amax_axes", "amin_axes", "var", "std", "logsumexp", "prod"]:
+    rows(op)
+rows("var", correction=0)
+rows("std", correction=0)
+rows("std", correction=3)
+for p in [1.0, 2.0, 3.0, 0.5, 1.5, INF, -INF]:
+    rows("norm", p=p)
+for row in [[0.0, 0.0, 2.0], [0.0, 3.0, 2.0], [-0.0, 3.0, -2.0], [0.0, INF, 2.0], [0.0, NAN, 2.0], [5.0], []]:
+    for g in [1.0, -2.0, INF]:
+        for op in ["prod", "var", "std", "norm", "logsumexp", "sum_axes", "mean_axes"]:
+            case(op, [([len(row)], row)], [g], axis=0)
+        case("prod", [([len(row)], row)], [g])
+for op in ["amax_axes", "sum_axes", "mean_axes", "var", "std", "norm", "logsumexp"]:
+    cube = [1.0, 2.0, 2.0, NAN, 1.0, 0.0, -0.0, INF, 2.0, 1.0, 2.0, INF, 1.0, 0.0, -1.0, 1.0, 0.0, -INF]
+    case(op, [([3, 3, 2], cube)], [1.0, -2.0, 3.0], axes=[0, 2])
+    case(op, [([3, 3, 2], cube[::-1])], [1.0, -2.0, 3.0], axes=[0, 2])
+rows("cumsum", gs="all")
+
 write(pathlib.Path(__file__).with_name("special.json"), {}, cases)

@@ -21,6 +21,13 @@ def axis_or(whole, along):
     return call
 
 
+def axes(x, a):
+    """The dimensions of a reduction: all if there are none."""
+    if a.get("axes"):
+        return tuple(a["axes"])
+    return tuple(range(x.dim())) if a.get("axis") is None else (a["axis"],)
+
+
 def linear(act):
     """`act(x w + b)`, spelled out."""
     return lambda x, w, b, a: act(x @ w + b)
@@ -53,6 +60,16 @@ OPS = {
     "expm1": lambda x, a: x.expm1(),
     "erf": lambda x, a: x.erf(),
     "pow": lambda x, y, a: x.pow(y),
+    "log10": lambda x, a: x.log10(),
+    "log2": lambda x, a: x.log2(),
+    "log1p": lambda x, a: x.log1p(),
+    "rsqrt": lambda x, a: x.rsqrt(),
+    "reciprocal": lambda x, a: x.reciprocal(),
+    "sign": lambda x, a: x.sign(),
+    "tan": lambda x, a: x.tan(),
+    "asin": lambda x, a: x.asin(),
+    "acos": lambda x, a: x.acos(),
+    "atan2": lambda y, x, a: torch.atan2(y, x),
     "lt": lambda x, y, a: (x < y).to(x.dtype),
     "le": lambda x, y, a: (x <= y).to(x.dtype),
     "gt": lambda x, y, a: (x > y).to(x.dtype),
@@ -70,6 +87,13 @@ OPS = {
     "elu": lambda x, a: F.elu(x, a.get("alpha", 1.0)),
     "silu": lambda x, a: F.silu(x),
     "clamp": lambda x, a: x.clamp(a.get("min"), a.get("max")),
+    "mish": lambda x, a: F.mish(x),
+    "hardswish": lambda x, a: F.hardswish(x),
+    "hardsigmoid": lambda x, a: F.hardsigmoid(x),
+    "selu": lambda x, a: F.selu(x),
+    "softsign": lambda x, a: F.softsign(x),
+    "logsigmoid": lambda x, a: F.logsigmoid(x),
+    "prelu": lambda weight, x, a: F.prelu(x, weight),
     "matmul": lambda x, y, a: x @ y,
     "linear": linear(lambda y: y),
     "linear_identity": linear(lambda y: y),
@@ -90,6 +114,22 @@ OPS = {
     "amin": axis_or(torch.min, torch.amin),
     "softmax": lambda x, a: F.softmax(x, a.get("axis", -1)),
     "log_softmax": lambda x, a: F.log_softmax(x, a.get("axis", -1)),
+    "sum_axes": lambda x, a: x.sum(axes(x, a), a.get("keepdim", False)),
+    "mean_axes": lambda x, a: x.mean(axes(x, a), a.get("keepdim", False)),
+    "amax_axes": lambda x, a: x.amax(axes(x, a), a.get("keepdim", False)),
+    "amin_axes": lambda x, a: x.amin(axes(x, a), a.get("keepdim", False)),
+    "var": lambda x, a: x.var(
+        axes(x, a), correction=a.get("correction", 1), keepdim=a.get("keepdim", False)
+    ),
+    "std": lambda x, a: x.std(
+        axes(x, a), correction=a.get("correction", 1), keepdim=a.get("keepdim", False)
+    ),
+    "norm": lambda x, a: torch.linalg.vector_norm(
+        x, a.get("p", 2), axes(x, a), a.get("keepdim", False)
+    ),
+    "logsumexp": lambda x, a: x.logsumexp(axes(x, a), a.get("keepdim", False)),
+    "prod": axis_or(torch.prod, torch.prod),
+    "cumsum": lambda x, a: x.cumsum(a.get("axis", 0)),
     "mse": lambda x, y, a: F.mse_loss(x, y),
     "l1_loss": lambda x, y, a: F.l1_loss(x, y),
     "smooth_l1_loss": lambda x, y, a: F.smooth_l1_loss(x, y, beta=a["alpha"]),
@@ -120,6 +160,21 @@ OPS = {
     "avg_pool1d": lambda x, a: F.avg_pool1d(
         x, *a["shape"][:3], a["keepdim"], a["shape"][3] == 1
     ),
+    "layer_norm_plain": lambda x, a: F.layer_norm(x, x.shape[-1:], eps=a["c"]),
+    "layer_norm": lambda x, w, b, a: F.layer_norm(x, w.shape, w, b, a["c"]),
+    "batch_norm": lambda x, w, b, a: F.batch_norm(
+        x, None, None, w, b, training=True, eps=a["c"]
+    ),
+    "batch_norm_eval": lambda x, w, b, a: F.batch_norm(
+        x, in_fours(w) - 0.5, in_fours(w) + 0.5, w, b, eps=a["c"]
+    ),
+    "dropout": lambda x, a: x * kept(x, a["p"], a["n"], a["d0"]),
+    "matmul_batched": lambda x, y, a: x @ y,
+    "gather": lambda x, a: x.gather(
+        a["axis"], indices(x, [*x.shape[: a["axis"]], a["length"], *x.shape[a["axis"] + 1 :]], a["axis"])
+    ),
+    "index_select": lambda x, a: x.index_select(a["axis"], indices(x, [a["length"]], a["axis"])),
+    "embedding": lambda x, a: F.embedding(indices(x, [2, a["length"]], 0), x),
     "line_mse": lambda x, line, y, a: F.mse_loss(line[0] * x + line[1], y),
 }
 
@@ -129,6 +184,35 @@ def in_turn(x):
     axis = 1 if x.dim() > 1 else 0
     rows = [size for i, size in enumerate(x.shape) if i != axis]
     return (torch.arange(math.prod(rows)) % max(x.shape[axis], 1)).reshape(rows)
+
+
+def in_fours(x):
+    """Statistics that differ from channel to channel."""
+    return (torch.arange(len(x)) % 4).to(x.dtype) * 0.25
+
+
+def indices(x, shape, axis):
+    """Of an axis of `x`: some of them several times."""
+    i = torch.arange(math.prod(shape))
+    return ((i * 7 + i // 3) % x.shape[axis]).reshape(shape)
+
+
+def kept(x, p, seed, step):
+    """What dropout multiplies by: 0 or 1 / (1 - p), drawn by Philox 4x32-10."""
+    bits = 0xFFFFFFFF
+    seed &= (1 << 64) - 1
+    units = []
+    for block in range(-(-x.numel() // 4)):
+        c, k = [block & bits, block >> 32, step, 0], [seed & bits, seed >> 32]
+        for _ in range(10):
+            first, second = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+            c = [second >> 32 ^ c[1] ^ k[0], second & bits, first >> 32 ^ c[3] ^ k[1], first & bits]
+            k = [(k[0] + 0x9E3779B9) & bits, (k[1] + 0xBB67AE85) & bits]
+        units += [(word >> 8) / 2**24 for word in c]
+    # `p` is a float32.
+    p = torch.tensor(p, dtype=torch.float32).item()
+    factors = [0.0 if unit < p else 1 / (1 - p) for unit in units[: x.numel()]]
+    return torch.tensor(factors, dtype=x.dtype).reshape(x.shape)
 
 
 def number(x):

@@ -3,7 +3,8 @@
 mod host;
 
 use baregrad::calibrate::{
-    Calibration, Curve, Differences, Fit, Origin, Poll, ROWS, Scale, TwoFloat, prepare, range,
+    Calibration, Curve, Differences, Fit, Input, Multivariate, Origin, Poll, ROWS, Scale, TwoFloat,
+    prepare, range,
 };
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::{Arena, calibrate};
@@ -827,6 +828,19 @@ fn records_of_other_curves_are_refused() {
     let mut writer = calibrate::Writer::new(&mut bytes);
     writer.text("curve", "spline");
     let spline = writer.finish().unwrap().to_vec();
+    // Of two readings at a time, as `baregrad fit --x t --x p --save` writes it.
+    let input = Input {
+        scale: Scale::ONE,
+        range: [0.0.into(), 1.0.into()],
+    };
+    let several = Multivariate {
+        curve: Curve::Linear,
+        inputs: &[input; 2],
+        output: Scale::ONE,
+        params: &[1.0, 2.0, 3.0],
+        origin: Origin::default(),
+    };
+    let several = several.write(&mut bytes).unwrap().to_vec();
     with_terminal(|t| {
         let found = large.len();
         assert_eq!(
@@ -836,10 +850,12 @@ fn records_of_other_curves_are_refused() {
                  parameters have, found one of {found}\n"
             )
         );
-        assert_eq!(
-            put(t, &spline),
-            "error: expected a record with a curve that is known here\n"
-        );
+        for unknown in [&spline, &several] {
+            assert_eq!(
+                put(t, unknown),
+                "error: expected a record with a curve that is known here\n"
+            );
+        }
         let nodes = "error: the arena is full: at least 10 nodes are needed, it has 9\n";
         assert_eq!(put(t, &deep), nodes);
     });

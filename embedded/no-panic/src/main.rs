@@ -20,8 +20,8 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use baregrad::calibrate::{
-    Calibration, Curve, Differences, EarlyStopping, FORMULAS, Fit, Origin, Record, RecordError,
-    Samples, Scale, TwoFloat, Writer, move_behind, prepare, range,
+    Calibration, Curve, Differences, EarlyStopping, FORMULAS, Fit, Input, Multivariate, Origin,
+    Record, RecordError, Samples, Scale, TwoFloat, Writer, move_behind, prepare, range,
 };
 use baregrad::function::{
     Absolute, Bce, BceWithLogits, DataGrads, Function, Huber, Loss, SmoothL1, Squared, models,
@@ -379,6 +379,13 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
         w.try_neg()?,
     ]);
     black_box(w.reshape(black_box([2, -1, 3])));
+    black_box((w.permute(black_box([1, 0])), w.flip(black_box([1]))));
+    black_box(w.expand(black_box([2, -1, 3])));
+    black_box(w.split_sizes(black_box([1, 2]), black_box(-1)));
+    black_box(w.chunk(black_box(2), black_box(0)).len());
+    black_box((w.max_pool1d(black_box(2)), w.avg_pool1d(black_box(2))));
+    black_box((w.conv1d(x), w.layer_norm(x, b)));
+    ops::norm::BatchNorm::new(w, x).update(black_box(b))?;
     let loss = tape.apply(
         black_box(&ops::loss::Mse),
         &[w, x],
@@ -516,6 +523,23 @@ fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
     let read = Calibration::read_with(black_box(bytes), out, &FORMULAS)?;
     let mut arena = Arena::<512, 32>::new();
     black_box(read.predict(&arena.tape(), pair).is_err());
+
+    let mut inputs = [Input::NONE; 2];
+    let several = Multivariate {
+        curve,
+        inputs: black_box(&inputs[..]),
+        output,
+        params: black_box(&best[..]),
+        origin: Origin::default(),
+    };
+    black_box((
+        several.predict(black_box(&[pair; 2])).is_err(),
+        several.inputs.len(),
+    ));
+    let mut bytes = [0; 256];
+    let bytes = several.write(black_box(&mut bytes[..]))?;
+    let (inputs, params) = (black_box(&mut inputs[..]), black_box(&mut best[..]));
+    black_box(Multivariate::read(black_box(bytes), inputs, params).is_err());
 
     let record = Record::read(black_box(bytes))?;
     for (name, value) in record.entries() {

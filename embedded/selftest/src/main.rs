@@ -66,6 +66,8 @@ static GROUPS: &[workload::Group] = &[
     workload::NIST,
     #[cfg(feature = "statistics")]
     workload::STATISTICS,
+    #[cfg(feature = "shapes-and-layers")]
+    workload::SHAPES_AND_LAYERS,
 ];
 
 board::entry!(run);

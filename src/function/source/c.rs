@@ -62,6 +62,9 @@ const SQRT: &str = "\
 
 ";
 
+/// Numbers of a table that stand in a line.
+const A_LINE: usize = 4;
+
 /// The text of functions and their tables, of which `comment` is said.
 pub(super) fn print(
     comment: &[String],
@@ -205,31 +208,25 @@ impl C<'_> {
     fn table(&self, table: &Table) -> String {
         let name = &table.name;
         let sizes: String = table.shape.iter().map(|n| format!("[{n}]")).collect();
-        let decimals: Vec<_> = table.values.iter().map(|x| format!("{x:?}")).collect();
         match (table.shape.as_slice(), table.values.as_slice()) {
             ([], [x]) => {
                 let value = number(x.to_bits(), self.prefix);
-                format!(
-                    "static const float {name} = {value}; /* {} */\n",
-                    decimals.join(", ")
-                )
+                format!("static const float {name} = {value}; /* {x:?} */\n")
             }
             (shape, values) => {
                 let width = shape.last().copied().unwrap_or(1).max(1);
                 let is_matrix = shape.len() > 1;
                 let mut text = format!("static const float {name}{sizes} = {{\n");
-                for (row, decimals) in values.chunks(width).zip(decimals.chunks(width)) {
-                    let row: Vec<_> = row
-                        .iter()
-                        .map(|x| number(x.to_bits(), self.prefix))
-                        .collect();
-                    let row = row.join(", ");
-                    let row = if is_matrix {
-                        format!("{{{row}}},")
-                    } else {
-                        row
-                    };
-                    let _ = writeln!(text, "    {row} /* {} */", decimals.join(", "));
+                for row in values.chunks(width) {
+                    text.push_str(if is_matrix { "    {\n" } else { "" });
+                    for part in row.chunks(A_LINE) {
+                        let bits = part.iter().map(|x| number(x.to_bits(), self.prefix));
+                        let bits: Vec<_> = bits.map(|x| format!("{x},")).collect();
+                        let decimals: Vec<_> = part.iter().map(|x| format!("{x:?}")).collect();
+                        let (bits, decimals) = (bits.join(" "), decimals.join(", "));
+                        let _ = writeln!(text, "    {bits} /* {decimals} */");
+                    }
+                    text.push_str(if is_matrix { "    },\n" } else { "" });
                 }
                 text + "};\n"
             }

@@ -1,4 +1,4 @@
-//! One schedule on top of another.
+//! A schedule on top of another: both change the rate in every epoch.
 
 use super::{Now, Rates, Schedule, Show, Visit};
 
@@ -12,7 +12,7 @@ pub struct ChainedScheduler<A, B> {
 }
 
 impl<A: Schedule, B: Schedule> ChainedScheduler<A, B> {
-    /// The one, and on top of it the other.
+    /// The schedule `first`, and on top of it `second`.
     #[must_use]
     pub const fn new(first: A, second: B) -> Self {
         Self { first, second }

@@ -1,4 +1,4 @@
-//! A fraction of the rate up to an epoch.
+//! The rate is multiplied by a factor up to an epoch.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
@@ -13,7 +13,7 @@ pub struct ConstantLr {
 }
 
 impl ConstantLr {
-    /// So much of the rate for so many epochs.
+    /// The rate is multiplied by `factor` for the first `total_iters` epochs.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn new(factor: f64, total_iters: u32) -> Self {
@@ -33,7 +33,11 @@ impl Default for ConstantLr {
 impl Schedule for ConstantLr {
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         if now.epoch == 0 {
-            rates.lr = rates.lr * self.factor;
+            // For 0 epochs PyTorch keeps the factor if no schedule was before, and omits it
+            // if one was.
+            if now.is_first || self.total_iters > 0 {
+                rates.lr = rates.lr * self.factor;
+            }
         } else if now.epoch == self.total_iters {
             rates.lr = rates.lr / self.factor;
         }

@@ -1,4 +1,4 @@
-//! Down along half a cosine, and up again.
+//! The rate goes down along half a cosine, and up again.
 
 use super::{Now, Rates, Schedule, Show, sine_squared};
 use crate::function::TwoFloat;
@@ -20,7 +20,7 @@ pub struct CosineAnnealingLr {
 }
 
 impl CosineAnnealingLr {
-    /// Down to 0 in so many epochs, at least 1.
+    /// The rate goes down to 0 in `t_max` epochs, at least 1.
     #[must_use]
     pub const fn new(t_max: u32) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl CosineAnnealingLr {
         }
     }
 
-    /// Down to this rate.
+    /// The rate goes down to this one instead of 0.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn eta_min(mut self, eta_min: f64) -> Self {

@@ -1,4 +1,4 @@
-//! Up and down again and again.
+//! The rate goes up and down in lines, again and again.
 
 use super::{Now, PerGroup, Rates, Schedule, Show, show_momentum};
 use crate::function::TwoFloat;
@@ -16,8 +16,8 @@ pub enum CyclicMode {
     ExpRange,
 }
 
-/// From `base_lr` up to `max_lr` and down again in lines, while the momentum goes down and
-/// up, as `torch.optim.lr_scheduler.CyclicLR`. To be stepped after every update. The
+/// The rate goes from `base_lr` up to `max_lr` and down again in lines, while the momentum
+/// goes down and up, as `torch.optim.lr_scheduler.CyclicLR`. To be stepped after every update. The
 /// optimizer's own learning rate does not matter.
 ///
 /// L. N. Smith, "Cyclical Learning Rates for Training Neural Networks" (2017),
@@ -81,14 +81,14 @@ impl<const G: usize> CyclicLr<G> {
         }
     }
 
-    /// How many steps go up.
+    /// The number of steps that go up.
     #[must_use]
     pub const fn step_size_up(mut self, steps: u32) -> Self {
         self.up = steps;
         self
     }
 
-    /// How many steps go down.
+    /// The number of steps that go down.
     #[must_use]
     pub const fn step_size_down(mut self, steps: u32) -> Self {
         self.down = Some(steps);

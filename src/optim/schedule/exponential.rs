@@ -1,4 +1,4 @@
-//! Every epoch a fraction of the rate.
+//! The rate is multiplied by a factor in every epoch.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
@@ -11,7 +11,7 @@ pub struct ExponentialLr {
 }
 
 impl ExponentialLr {
-    /// Multiplies by this factor.
+    /// The rate is multiplied by this factor.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn new(gamma: f64) -> Self {

@@ -1,4 +1,4 @@
-//! A fraction of the rate that grows or shrinks in a line.
+//! The rate is multiplied by a factor that grows or shrinks in a line.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
@@ -15,7 +15,8 @@ pub struct LinearLr {
 }
 
 impl LinearLr {
-    /// From the one factor, which must not be 0, to the other in so many epochs.
+    /// The factor goes from `start_factor`, which must not be 0, to `end_factor` in
+    /// `total_iters` epochs.
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn new(start_factor: f64, end_factor: f64, total_iters: u32) -> Self {

@@ -1,4 +1,4 @@
-//! At given epochs a fraction of the rate.
+//! The rate is multiplied by a factor at given epochs.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;

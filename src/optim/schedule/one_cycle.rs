@@ -1,4 +1,4 @@
-//! Up and down once.
+//! The rate goes up and down once.
 
 use super::{Now, PerGroup, Rates, Schedule, Show, show_momentum, sine_squared};
 use crate::function::{Real, TwoFloat};
@@ -13,7 +13,7 @@ pub enum Anneal {
     Linear,
 }
 
-/// From `max_lr / div_factor` up to `max_lr` and down to `max_lr / div_factor /
+/// The rate goes from `max_lr / div_factor` up to `max_lr` and down to `max_lr / div_factor /
 /// final_div_factor`, while the momentum goes down and up, as
 /// `torch.optim.lr_scheduler.OneCycleLR`. To be stepped after every update. The optimizer's
 /// own learning rate does not matter. After `total_steps` steps, which PyTorch refuses, the
@@ -81,7 +81,7 @@ impl<const G: usize> OneCycleLr<G> {
         }
     }
 
-    /// Which part of the steps goes up, from 0 to 1.
+    /// The part of the steps that goes up, from 0 to 1.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn pct_start(mut self, pct_start: f64) -> Self {
@@ -135,7 +135,8 @@ impl<const G: usize> OneCycleLr<G> {
         self
     }
 
-    /// Down to the first rate in as many steps as it went up, and only then to the last.
+    /// The rate goes down to the first one in as many steps as it went up, and only then to
+    /// the last.
     #[must_use]
     pub const fn three_phase(mut self) -> Self {
         self.three_phase = true;

@@ -1,4 +1,4 @@
-//! A fraction of the rate whenever a metric no longer gets better.
+//! The rate is multiplied by a factor whenever a metric no longer gets better.
 
 use super::{Now, PerGroup, Rates, Schedule, Show, Visit, visit_count};
 use crate::function::{Real, TwoFloat};
@@ -112,14 +112,14 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
         self
     }
 
-    /// How many epochs in a row may be no better.
+    /// The number of epochs in a row that may be no better.
     #[must_use]
     pub const fn patience(mut self, epochs: u32) -> Self {
         self.patience = epochs;
         self
     }
 
-    /// By how much better is better.
+    /// The least by which a metric must be better to count as better.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn threshold(mut self, threshold: f64, mode: ThresholdMode) -> Self {
@@ -128,7 +128,7 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
         self
     }
 
-    /// How many epochs after a reduction do not count.
+    /// The number of epochs after a reduction that do not count.
     #[must_use]
     pub const fn cooldown(mut self, epochs: u32) -> Self {
         self.cooldown = epochs;
@@ -143,7 +143,7 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
         self
     }
 
-    /// Reductions by no more than this are none.
+    /// A reduction by no more than this is left out.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn eps(mut self, eps: f64) -> Self {

@@ -1,4 +1,4 @@
-//! Down to 0 along a power.
+//! The rate goes down to 0 along a power.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::{Real, TwoFloat};
@@ -13,7 +13,8 @@ pub struct PolynomialLr {
 }
 
 impl PolynomialLr {
-    /// Down to 0 in so many epochs, along this power, which must not be negative.
+    /// The rate goes down to 0 in `total_iters` epochs, along this power, which must not be
+    /// negative.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn new(total_iters: u32, power: f64) -> Self {

@@ -1,4 +1,4 @@
-//! One schedule after another.
+//! A schedule that follows another from an epoch on.
 
 use super::{Now, Rates, Schedule, Show, Visit};
 use crate::optim::builders::show_options;
@@ -17,7 +17,7 @@ pub struct SequentialLr<A, B> {
 }
 
 impl<A: Schedule, B: Schedule> SequentialLr<A, B> {
-    /// The one up to the milestone, then the other.
+    /// The schedule `first` up to the milestone, then `second`.
     #[must_use]
     pub const fn new(first: A, milestone: u32, second: B) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Every so many epochs a fraction of the rate.
+//! The rate is multiplied by a factor every so many epochs.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;

@@ -1,4 +1,4 @@
-//! Down along half a cosine, again and again.
+//! The rate goes down along half a cosine, again and again.
 
 use super::{Now, Rates, Schedule, Show, sine_squared};
 use crate::function::TwoFloat;
@@ -18,7 +18,7 @@ pub struct CosineAnnealingWarmRestarts {
 }
 
 impl CosineAnnealingWarmRestarts {
-    /// Down to 0 in cycles of so many epochs.
+    /// The rate goes down to 0 in cycles of `t_0` epochs.
     #[must_use]
     pub const fn new(t_0: u32) -> Self {
         Self {
@@ -28,14 +28,14 @@ impl CosineAnnealingWarmRestarts {
         }
     }
 
-    /// Every cycle is so many times as long as the one before.
+    /// Every cycle is `t_mult` times as long as the one before.
     #[must_use]
     pub const fn t_mult(mut self, t_mult: u32) -> Self {
         self.t_mult = t_mult;
         self
     }
 
-    /// Down to this rate.
+    /// The rate goes down to this one instead of 0.
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn eta_min(mut self, eta_min: f64) -> Self {

@@ -155,6 +155,7 @@ fn arguments(given: Option<&Map<String, Value>>) -> Result<Args, String> {
     let mut args = Args {
         slope: 0.01,
         alpha: 1.0,
+        p: 2.0,
         ..Args::NONE
     };
     for (name, value) in given.into_iter().flatten().filter(|(_, v)| !v.is_null()) {
@@ -175,7 +176,15 @@ fn arguments(given: Option<&Map<String, Value>>) -> Result<Args, String> {
             "n" => args.n = int()? as i32,
             "d0" => args.d0 = int()? as isize,
             "d1" => args.d1 = int()? as isize,
-            "axis" => args.axis = Some(int()? as isize),
+            "axis" | "axes" | "dim" if value.is_array() => {
+                let axes = value.as_array().ok_or_else(wrong)?;
+                args.axes_len = axes.len();
+                for (to, axis) in args.axes.iter_mut().zip(axes) {
+                    *to = axis.as_i64().ok_or_else(wrong)? as isize;
+                }
+            }
+            "axis" | "dim" => args.axis = Some(int()? as isize),
+            "correction" => args.correction = float()?,
             "start" => args.start = int()? as usize,
             "length" => args.length = int()? as usize,
             "keepdim" => args.keepdim = value.as_bool().ok_or_else(wrong)?,

@@ -27,6 +27,9 @@ struct Exception {
 /// numbers are those of the first elements.
 struct At<'a> {
     case: &'a Case,
+    /// The place of the element, in the result or in the operand.
+    i: usize,
+    is_result: bool,
     /// The operand's elements at the same place.
     x: f64,
     g: f64,
@@ -96,6 +99,45 @@ const EXCEPTIONS: &[Exception] = &[
         at: |at| at.x < -89.0 && at.g.is_infinite(),
     },
     Exception {
+        ops: &["logsigmoid"],
+        what: &[Some(0)],
+        why: "above 89 the logistic function of -x is 0, PyTorch's exponential subnormal",
+        at: |at| at.x > 89.0 && at.g.is_infinite(),
+    },
+    Exception {
+        ops: &["softsign"],
+        what: &[Some(0)],
+        why: "PyTorch's is the difference of two quotients",
+        at: |at| at.x.is_infinite() || at.g.is_infinite() || at.got == 0.0 && at.truth == 0.0,
+    },
+    Exception {
+        ops: &["var", "std"],
+        what: &[Some(0)],
+        why: "PyTorch's mean overflows",
+        at: |at| at.any(|x| x.is_finite() && x.abs() > 1e38) && !at.truth.is_finite(),
+    },
+    Exception {
+        ops: &["std"],
+        what: &[None, Some(0)],
+        why: "PyTorch's variance, or twice its deviation, overflows",
+        at: |at| {
+            at.any(|x| x.is_finite() && x.abs() > 1e38)
+                && (at.truth.is_infinite() || at.truth == 0.0)
+        },
+    },
+    Exception {
+        ops: &["std"],
+        what: &[Some(0)],
+        why: "PyTorch divides by a subnormal deviation, and that overflows",
+        at: |at| at.any(|x| x != 0.0) && !at.any(|x| x.abs() > 1e-37),
+    },
+    Exception {
+        ops: &["prod"],
+        what: &[None, Some(0)],
+        why: "PyTorch's overflows on the way",
+        at: |at| at.any(|x| x.is_finite() && x.abs() > 1e38) && !at.truth.is_finite(),
+    },
+    Exception {
         ops: &[
             "binary_cross_entropy_with_logits",
             "bce_with_logits_pos_weight",
@@ -109,6 +151,18 @@ const EXCEPTIONS: &[Exception] = &[
         what: &[Some(0)],
         why: "sums of nothing but -0.0 are -0.0, PyTorch's only of rows",
         at: |at| at.g == 0.0 && at.g.is_sign_negative() && at.got == 0.0 && at.truth == 0.0,
+    },
+    Exception {
+        ops: &["layer_norm"],
+        what: &[Some(1), Some(2)],
+        why: "sums of nothing, or of nothing but -0.0, are -0.0",
+        at: |at| at.got == 0.0 && at.truth == 0.0,
+    },
+    Exception {
+        ops: &["layer_norm", "layer_norm_plain"],
+        what: &[Some(0)],
+        why: "of two infinite terms PyTorch has the difference, which is NaN",
+        at: |at| at.got.is_infinite() && at.truth.is_nan() && at.case.g[0].f64s()[0].is_infinite(),
     },
     Exception {
         ops: &[
@@ -145,6 +199,27 @@ fn odd_beyond_f32(at: &At<'_>) -> bool {
 impl At<'_> {
     fn opposite(&self) -> bool {
         self.got as f32 == -self.truth as f32
+    }
+
+    /// Whether this is so of any number that is reduced together with this one: a row, a
+    /// column or all.
+    fn any(&self, is: impl Fn(f64) -> bool) -> bool {
+        let data = self.case.leaves[0].data.f64s();
+        let (rows, columns) = match self.case.out_shape.as_slice() {
+            [] => (1, data.len()),
+            [n] => (*n, data.len() / n),
+            _ => panic!("a reduction to more dimensions"),
+        };
+        let by_rows = self.args("axis") == Some(1.0);
+        let of = |place: usize| match (by_rows, rows == 1) {
+            (_, true) => 0,
+            (true, _) => place / columns,
+            (false, _) => place % rows,
+        };
+        // Of a result its place is that of the group.
+        let own = if self.is_result { self.i } else { of(self.i) };
+        let mut all = data.iter().enumerate();
+        all.any(|(place, x)| of(place) == own && is(*x))
     }
 
     fn args(&self, name: &str) -> Option<f64> {
@@ -190,12 +265,18 @@ pub fn test(file: File) -> Report {
                 let pick = |from: &[f64]| from.get(i).or(from.first()).copied().unwrap_or(0.0);
                 let at = At {
                     case,
+                    i,
+                    is_result: what.is_none(),
                     x: pick(&leaf),
                     g: pick(&g),
                     got: got.into(),
                     truth,
                 };
-                let scale = if what.is_some() && at.g.is_finite() {
+                let scale = if what.is_some() && op.contains("_norm") {
+                    // Every gradient has terms of all elements.
+                    let finite = g.iter().filter(|g| g.is_finite());
+                    finite.fold(0.0, |max: f64, g| max.max(g.abs()))
+                } else if what.is_some() && at.g.is_finite() {
                     at.g
                 } else {
                     0.0
