@@ -36,7 +36,7 @@ const INSTRUCTIONS: u64 = 10;
 
 const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 
-/// What is counted: a name, and how often it is done while counting. A kernel's
+/// The subjects: a name, and how often each is done while counting. A kernel's
 /// name ends in the length of its slices.
 const SUBJECTS: [(&str, u32); 23] = [
     ("J1", 100),

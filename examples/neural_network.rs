@@ -96,7 +96,7 @@ fn line_start<'t>(tape: &'t Tape<'t>) -> Result<[Var<'t>; 2], RandomError> {
     Ok([tape.param(&[1.0], [1, 1]), tape.param(&[0.0], [1])])
 }
 
-/// Those of the network as `nn.Linear` starts: uniform within `1 / sqrt(inputs)` of
+/// The network's parameters as `nn.Linear` starts: uniform within `1 / sqrt(inputs)` of
 /// zero. The seed makes it the same start on every machine.
 fn network_start<'t>(tape: &'t Tape<'t>) -> Result<[Var<'t>; 4], RandomError> {
     let mut rng = seeded(7);

@@ -169,7 +169,7 @@ macro_rules! compare {
         for $acc in [Acc::Set, Acc::Add] {
             let held = $rng.numbers($n);
             let expected = within(0, &held, |$out| $oracle);
-            // What is overwritten must not be read.
+            // A kernel that overwrites must not read its destination.
             let held = match $acc {
                 Acc::Set => vec![f32::NAN; $n],
                 Acc::Add => held,

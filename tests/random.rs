@@ -69,7 +69,7 @@ fn chi_square(counts: &[u32]) -> f64 {
 
 #[test]
 fn generator_reference_vector() {
-    // Of the authors' C program, state 1, 2, 3, 4.
+    // Numbers of the authors' C program, from the state 1, 2, 3, 4.
     let mut rng = Xoshiro128PlusPlus::from_seed([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0]);
     let expected = [
         641, 1573767, 3222811527, 3517856514, 836907274, 4247214768, 3867114732, 1355841295,

@@ -419,7 +419,7 @@ fn state_goes_on_where_it_was_saved() {
     }
     assert_eq!(running, restored);
 
-    // What nobody saved is not taken.
+    // A state that was never saved is refused.
     let before = restored;
     assert!(restored.restore(&kept[1..]).is_err());
     assert!(restored.save(&mut kept[1..]).is_err());

@@ -55,7 +55,7 @@ fn weights_of_pytorch_predict_what_they_predict_there() {
     let (x, y) = (find("x"), find("y"));
     let x = tape.constant(x.values(), x.shape());
     let predicted = network(x, params);
-    // What is in the file besides is told by name.
+    // The error names a tensor that is in the file besides.
     let error = load_params(WEIGHTS, &named(params)).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -157,7 +157,7 @@ fn what_does_not_fit_says_what_differs() {
     assert_eq!(error.to_string(), "expected 2 values for `x`, found 1");
 }
 
-/// What was fitted goes to PyTorch under its names.
+/// Fitted parameters go to PyTorch under their names.
 #[test]
 fn fitted_parameters_are_written_by_name() {
     let data = baregrad::train::Dataset::new([("x", [1.0, 2.0, 4.0]), ("y", [1.0, 2.0, 3.5])]);

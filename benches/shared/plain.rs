@@ -11,7 +11,7 @@ pub struct Data {
     pub x: Vec<f32>,
     pub y: Vec<f32>,
     pub out: Vec<f32>,
-    /// Of a matrix product `[n, n] · [n, n]`, if the kernel is one.
+    /// The size of a matrix product `[n, n] · [n, n]`, if the kernel is one.
     pub n: usize,
 }
 

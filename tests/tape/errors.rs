@@ -324,7 +324,7 @@ fn an_axis_is_reported_as_given() {
             tape.rewind(start).unwrap();
         }
     }
-    // Of two wrong axes the first is named.
+    // The error names the first of two wrong axes.
     let _ = x.transpose(wide, wide + 5);
     let why = match tape.error().unwrap().kind {
         ErrorKind::Shape { why, .. } => why,

@@ -7,7 +7,7 @@ const PAINT: u32 = 0xCCCC_CCCC;
 const MARGIN: usize = 32;
 
 unsafe extern "C" {
-    // Of the start-up code's linker script: the lowest address.
+    // A symbol of the start-up code's linker script: the lowest address.
     #[cfg_attr(target_arch = "riscv32", link_name = "__estack")]
     static mut _stack_end: u32;
 }

@@ -213,7 +213,7 @@ struct Classes<'a, const LOG: bool> {
     weights: &'a [f32],
 }
 
-/// What a row's target says.
+/// The class that a row's target names.
 enum Said {
     /// The row does not count.
     Ignored,

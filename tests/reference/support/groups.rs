@@ -117,7 +117,7 @@ fn step<O: Optimizer + Stateful>(
     Some(found)
 }
 
-/// Whatever has a builder `weight_decay`.
+/// An optimizer with a builder `weight_decay`.
 macro_rules! with_decay {
     ($file:ident, $case:ident, $make:expr) => {
         run($file, $case, |lr, decay| $make(lr).weight_decay(decay))

@@ -87,7 +87,7 @@ pub fn same_bits(a: f32, b: f32) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
 
-/// What became of one file.
+/// The outcome of one file.
 #[derive(Default)]
 pub struct Report {
     /// The line that says how much ran.
@@ -95,7 +95,7 @@ pub struct Report {
     pub failures: Vec<String>,
     /// By group: the worst error in units of what is allowed, and whose.
     worst: BTreeMap<String, (f64, String)>,
-    /// What was left out, and how many cases each.
+    /// The kinds that were left out, and how many cases of each.
     absent: BTreeMap<String, usize>,
 }
 

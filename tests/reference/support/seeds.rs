@@ -13,7 +13,7 @@ use super::{Num, Nums, Report, optim, ratio, ulp};
 /// An error grows from step to step, by as much as PyTorch's own f32 run shows:
 /// this many times its largest error so far.
 const TORCH: f64 = 4.0;
-/// Of the value itself: what a few roundings of it make.
+/// The error of a few roundings, as a part of the value.
 const RELATIVE: f64 = 2e-6;
 /// The book prints so many digits, of a run with other roundings.
 const BOOK: f64 = 2e-5;
