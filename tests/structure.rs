@@ -201,7 +201,7 @@ fn refusals_name_operation_and_reason() {
     }
 }
 
-/// What does not fit as a whole is not begun.
+/// A stack is not begun if it does not fit as a whole.
 #[test]
 fn a_stack_that_does_not_fit_leaves_nothing_behind() {
     let mut arena = Arena::<64, 10>::new();
