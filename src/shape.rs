@@ -318,8 +318,6 @@ pub enum ShapeError {
     },
     /// An index says no element of the axis.
     Index {
-        /// Which of the indices it is, row by row.
-        at: usize,
         /// The index.
         index: isize,
         /// The size of the axis.
@@ -365,9 +363,9 @@ impl fmt::Display for ShapeError {
             Self::Range { end, size } => {
                 write!(f, "index {end} is out of range for a size of {size}")
             }
-            Self::Index { at, index, size } => write!(
+            Self::Index { index, size } => write!(
                 f,
-                "index {index}, number {at} of them, is out of range: expected one from 0 and below {size}"
+                "index {index} is out of range: expected one from 0 and below {size}"
             ),
             Self::Different => f.write_str("expected equal shapes"),
             Self::Empty => f.write_str("an empty tensor has no largest or smallest element"),

@@ -4,6 +4,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     missing_docs
@@ -181,12 +182,12 @@ fn refusals_name_operation_and_reason() {
         (
             |t, x| x.index_select(1, t.constant(&[0.0, 2.0, 3.0], [3])),
             "index_select",
-            "index 3, number 2 of them, is out of range: expected one from 0 and below 3",
+            "index 3 is out of range: expected one from 0 and below 3",
         ),
         (
             |t, x| x.gather(2, t.constant(&[-1.0], [1, 1, 1])),
             "gather",
-            "index -1, number 0",
+            "index -1 is out of range",
         ),
         (
             |t, x| t.constant(&[0.5], []).embedding(x.select(0, 0)),
@@ -200,7 +201,7 @@ fn refusals_name_operation_and_reason() {
     }
 }
 
-/// What does not fit as a whole is not begun.
+/// A stack is not begun if it does not fit as a whole.
 #[test]
 fn a_stack_that_does_not_fit_leaves_nothing_behind() {
     let mut arena = Arena::<64, 10>::new();
@@ -510,11 +511,7 @@ fn indices_that_turn_wrong_give_nan() {
     assert!(matches!(
         error.value().unwrap_err().kind,
         ErrorKind::Shape {
-            why: ShapeError::Index {
-                at: 1,
-                index: 3,
-                size: 3
-            },
+            why: ShapeError::Index { index: 3, size: 3 },
             ..
         }
     ));

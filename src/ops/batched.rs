@@ -19,7 +19,7 @@ struct Batches {
     sizes: [usize; 3],
     /// The batches of the result.
     counts: [usize; 2],
-    /// Those of `a` and of `b`, each that of the result or 1.
+    /// The batches of `a` and of `b`, each that of the result or 1.
     own: [[usize; 2]; 2],
 }
 
@@ -60,7 +60,7 @@ impl Batches {
         let counts = [common(p, r)?, common(q, s)?];
         let rank = a.rank().max(b.rank()).saturating_sub(2);
         let dims = [counts[0], counts[1], m, n];
-        // What a vector adds to the shape is dropped.
+        // A vector is a matrix with a dimension that is dropped from the result.
         let from = 2 - rank.min(2);
         let mut kept = [1; 4];
         let present = [true, true, a.rank() > 1, b.rank() > 1];
@@ -77,7 +77,7 @@ impl Batches {
             own,
         };
         if r == 1 && s == 1 {
-            // Of a single matrix on the right, the rows of all others are those of one.
+            // A single matrix on the right serves the rows of all others as those of one.
             batches.sizes[0] = m.saturating_mul(p).saturating_mul(q);
             (batches.counts, batches.own) = ([1, 1], [[1, 1]; 2]);
         }

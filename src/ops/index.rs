@@ -55,15 +55,10 @@ fn refuse_wrong<'t>(
     let size = shape.dim(shape.axis(axis).ok()?);
     let wrong = {
         let values = index.value().ok()?;
-        let mut wrong = values.iter().enumerate();
-        let (at, found) = wrong.find(|(_, index)| place(**index, size).is_none())?;
-        let whole = *found as isize;
-        if whole as f32 == *found {
-            ShapeError::Index {
-                at,
-                index: whole,
-                size,
-            }
+        let found = values.iter().find(|index| place(**index, size).is_none())?;
+        let index = *found as isize;
+        if index as f32 == *found {
+            ShapeError::Index { index, size }
         } else {
             ShapeError::Other("an index is no whole number")
         }

@@ -82,7 +82,7 @@ impl Moments {
         }
     }
 
-    /// What distances from the mean are multiplied by.
+    /// The factor of distances from the mean.
     fn scale(self, eps: f32) -> f32 {
         1.0 / Lanes::sqrt(self.variance + eps)
     }
@@ -189,7 +189,7 @@ pub struct LayerNorm<'t> {
 }
 
 impl<'t> LayerNorm<'t> {
-    /// Of the last dimensions, which have this shape: PyTorch's `normalized_shape`. Without
+    /// Normalises the last dimensions, which have this shape: PyTorch's `normalized_shape`. Without
     /// weights and bias, and with an `eps` of 1e-5.
     #[must_use]
     pub fn new(shape: impl Into<Shape>) -> Self {
@@ -201,14 +201,14 @@ impl<'t> LayerNorm<'t> {
         }
     }
 
-    /// What the normalised is multiplied by, of the normalised shape.
+    /// Factors of the normalised, of the normalised shape.
     #[must_use]
     pub fn weight(mut self, weight: Var<'t>) -> Self {
         self.weight = Some(weight);
         self
     }
 
-    /// What is added then, of the normalised shape.
+    /// Terms that are added then, of the normalised shape.
     #[must_use]
     pub fn bias(mut self, bias: Var<'t>) -> Self {
         self.bias = Some(bias);
@@ -383,14 +383,14 @@ impl<'t> BatchNorm<'t> {
         }
     }
 
-    /// What the normalised is multiplied by, `[channels]`.
+    /// Factors of the normalised, `[channels]`.
     #[must_use]
     pub fn weight(mut self, weight: Var<'t>) -> Self {
         self.weight = Some(weight);
         self
     }
 
-    /// What is added then, `[channels]`.
+    /// Terms that are added then, `[channels]`.
     #[must_use]
     pub fn bias(mut self, bias: Var<'t>) -> Self {
         self.bias = Some(bias);
@@ -609,7 +609,7 @@ impl Op for NormalizeBy {
     }
 }
 
-/// What distances from a channel's mean are multiplied by.
+/// The factor of distances from a channel's mean.
 fn scale_by(var: &[f32], channel: usize, eps: f32) -> f32 {
     let var = var.get(channel).copied().unwrap_or(f32::NAN);
     1.0 / Lanes::sqrt(var + eps)

@@ -219,7 +219,7 @@ impl<'t> Var<'t> {
             }
             Ok(0) => Pieces::new(self, axis, 0, 0, chunks),
             Ok(len) => {
-                let size = len.div_ceil(chunks);
+                let size = len.div_ceil(chunks).max(1);
                 Pieces::new(self, axis, len, size, len.div_ceil(size))
             }
             Err(why) => Pieces::failed(refuse(CHUNK, self, why)),

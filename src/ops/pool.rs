@@ -226,7 +226,7 @@ fn windows(x: &Shape, y: &Shape, attrs: &Attrs) -> Windows {
         kernel,
         stride,
         padding,
-        // Of a single element there is no next.
+        // A single element has no next.
         dilation: if kernel == 1 { 1 } else { dilation },
     }
 }

@@ -192,13 +192,13 @@ def in_fours(x):
 
 
 def indices(x, shape, axis):
-    """Of an axis of `x`: some of them several times."""
+    """Indices of an axis of `x`: some of them several times."""
     i = torch.arange(math.prod(shape))
     return ((i * 7 + i // 3) % x.shape[axis]).reshape(shape)
 
 
 def kept(x, p, seed, step):
-    """What dropout multiplies by: 0 or 1 / (1 - p), drawn by Philox 4x32-10."""
+    """Dropout's factors: 0 or 1 / (1 - p), drawn by Philox 4x32-10."""
     bits = 0xFFFFFFFF
     seed &= (1 << 64) - 1
     units = []
