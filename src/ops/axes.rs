@@ -430,7 +430,7 @@ impl Reduction for LogSumExp {
         if !max.is_finite() {
             return max;
         }
-        // Of one that is the largest the exponential is 1, and left to `ln_1p`.
+        // One of the largest has an exponential of 1, which is left to `ln_1p`.
         let mut largest = xs.iter().map(|x| x == max);
         let first = largest.position(|is| is);
         let terms = xs.iter().enumerate().map(|(i, x)| {
@@ -886,8 +886,8 @@ impl<'t> Var<'t> {
         self.over(&Over(ProdOver), whole, axes, keepdim)
     }
 
-    /// Sums along `axis` of all elements up to each, that included. What rounding takes from a
-    /// sum is carried on to the next, so that errors do not grow along the way.
+    /// Sums along `axis` of all elements up to each, that included. Each sum hands on what
+    /// rounding took from it, so that errors do not grow along the way.
     ///
     /// Gradient: the cumulative sums of `g` from the end.
     ///
