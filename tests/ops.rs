@@ -181,7 +181,7 @@ fn operands_are_counted() {
 
 // ---- reductions over any axes ------------------------------------------------
 
-/// What `build` makes of `x`, of this shape, and the gradient of its sum by `x`.
+/// Records `build` of `x`, of this shape: its values, and the gradient of their sum by `x`.
 fn reduced(
     x: &[f32],
     shape: &[usize],
@@ -198,8 +198,7 @@ fn reduced(
     (values, grad)
 }
 
-/// Whichever number it is, and however many: no rounding of their mean makes equal numbers
-/// differ from it. Exact arithmetic gives 0, and PyTorch gradients of 0 where it finds that.
+/// Equal numbers do not differ from their mean, for no rounding of it makes them. Exact arithmetic gives 0, and PyTorch gradients of 0 where it finds that.
 #[test]
 fn equal_numbers_deviate_by_nothing() {
     for c in [0.1, -3.3, 1e-45, 1e-40, 7e-20, 1e6 + 0.1, 3e38, 0.0] {

@@ -117,7 +117,7 @@ impl<'x> Group<'x> {
 /// Sums of all that stands up to each number, or, `BACKWARD`, from it on, along the middle
 /// dimension of `x[outer, len, inner]`. They start at 0, so that none is -0.0.
 ///
-/// What rounding takes from a sum is carried on, so that none is off by more than two roundings
+/// Each sum hands on what rounding took from it, so that none is off by more than two roundings
 /// of the largest there was, however many terms it has.
 pub(crate) fn cumulative_sums<const BACKWARD: bool>(
     x: &[f32],

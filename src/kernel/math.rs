@@ -652,7 +652,7 @@ const ASIN: [f32; 5] = [
     4.2166404e-2,
 ];
 
-/// Of a magnitude: whether it is above 1/2; the s whose arc sine is asked for, sqrt((1 - a) / 2)
+/// Splits a magnitude for an arc: whether it is above 1/2; the s whose arc sine is asked for, sqrt((1 - a) / 2)
 /// where it is, a itself elsewhere; and asin(s) - s. NaN above 1.
 #[inline(always)]
 fn arc_parts<L: Lanes>(a: L) -> (L::Mask, L, L) {

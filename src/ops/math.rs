@@ -751,10 +751,10 @@ impl<'t> Var<'t> {
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
     /// # let tape = arena.tape();
-    /// let x = tape.param(&[core::f32::consts::FRAC_PI_4], []);
+    /// let x = tape.param(&[0.0], []);
     /// let y = x.tan();
     /// tape.backward(y)?;
-    /// assert_eq!((y.item()?, x.grad()?[0]), (1.0, 2.0));
+    /// assert_eq!((y.item()?, x.grad()?[0]), (0.0, 1.0));
     /// # Ok::<(), baregrad::Error>(())
     /// ```
     #[track_caller]
@@ -806,11 +806,11 @@ impl<'t> Var<'t> {
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
     /// # let tape = arena.tape();
-    /// let (y, x) = (tape.param(&[1.0], []), tape.param(&[-1.0], []));
+    /// let (y, x) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
     /// let angle = y.atan2(x);
     /// tape.backward(angle)?;
-    /// assert_eq!(angle.item()?, 0.75 * core::f32::consts::PI);
-    /// assert_eq!((y.grad()?[0], x.grad()?[0]), (-0.5, -0.5));
+    /// assert_eq!(angle.item()?, core::f32::consts::FRAC_PI_2);
+    /// assert_eq!((y.grad()?[0], x.grad()?[0]), (0.0, -1.0));
     /// # Ok::<(), baregrad::Error>(())
     /// ```
     #[track_caller]

@@ -216,7 +216,7 @@ impl At<'_> {
             (true, _) => place / columns,
             (false, _) => place % rows,
         };
-        // Of a result its place is that of the group.
+        // The place of a result is that of its group.
         let own = if self.is_result { self.i } else { of(self.i) };
         let mut all = data.iter().enumerate();
         all.any(|(place, x)| of(place) == own && is(*x))
