@@ -92,32 +92,13 @@ impl<T: Summand> Split<T> {
 
     /// The product of two numbers, and what rounding took from it.
     #[inline(always)]
-    fn times(self, other: Self) -> (T, T) {
+    pub(crate) fn times(self, other: Self) -> (T, T) {
         let product = self.whole * other.whole;
         let error =
             ((self.high * other.high - product) + self.high * other.low + self.low * other.high)
                 + self.low * other.low;
         (product, error)
     }
-
-    /// Each number by a function.
-    #[inline(always)]
-    pub(crate) fn map<U>(self, f: impl Fn(T) -> U) -> Split<U> {
-        Split {
-            whole: f(self.whole),
-            high: f(self.high),
-            low: f(self.low),
-        }
-    }
-}
-
-/// Adds a product to a sum, and what was lost to `low`.
-#[inline(always)]
-pub(crate) fn add_product<T: Summand>(high: &mut T, low: &mut T, a: Split<T>, b: Split<T>) {
-    let (product, error) = a.times(b);
-    let (sum, lost) = two_sum(*high, product);
-    *high = sum;
-    *low = *low + (lost + error);
 }
 
 /// ln 2 and π / 2, cut so that a whole number of up to 13 bits times either of the first two
@@ -253,7 +234,16 @@ impl TwoFloat {
     /// (Ogita, Rump and Oishi, "Accurate sum and dot product", 2005, algorithm Dot2).
     #[inline(always)]
     pub(crate) fn add_product(&mut self, a: Split, b: Split) {
-        add_product(&mut self.high, &mut self.low, a, b);
+        let (product, error) = a.times(b);
+        let (sum, lost) = two_sum(self.high, product);
+        self.high = sum;
+        self.low += lost + error;
+    }
+
+    /// What [`two_sum`] left of a sum.
+    #[inline(always)]
+    pub(crate) fn of_two_sum(high: f32, low: f32) -> Self {
+        TwoFloat::new(high, low).or_high()
     }
 
     /// The same number with a small low half.

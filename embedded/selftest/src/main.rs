@@ -66,6 +66,8 @@ static GROUPS: &[workload::Group] = &[
     workload::NIST,
     #[cfg(feature = "statistics")]
     workload::STATISTICS,
+    #[cfg(feature = "robust")]
+    workload::ROBUST,
 ];
 
 board::entry!(run);

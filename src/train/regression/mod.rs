@@ -17,7 +17,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use crate::calibrate::{Curve, Scale, ScaleError, TwoFloat, distinct, powers as powers_of};
-use crate::least_squares::{Loss, Status};
+use crate::least_squares::{RobustLoss, Status};
 pub use diagnostics::{Curvature, Outlier, Sufficient};
 pub use error::RegressionError;
 use points::{Point, Recorded, Terms, arena_for};
@@ -49,7 +49,7 @@ pub struct LeastSquares<'d> {
     x: Vec<&'d [f64]>,
     y: &'d [f64],
     known: Known<'d>,
-    robust: Option<Loss>,
+    robust: Option<RobustLoss>,
 }
 
 /// The known uncertainty of each `y`.
@@ -84,7 +84,7 @@ impl<'d> LeastSquares<'d> {
     ///
     /// let x = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     /// let y = [0.1, 0.9, 2.1, 53.0, 3.9, 5.1, 5.9]; // the fourth is off by 50
-    /// let line = LeastSquares::new(&Curve::Linear, &[&x], &y).robust(Loss::Tukey).run()?;
+    /// let line = LeastSquares::new(&Curve::Linear, &[&x], &y).robust(RobustLoss::Tukey).run()?;
     /// let [_, w] = &line.coefficients().unwrap()[..] else { panic!() };
     /// assert!((w.value - 1.0).abs() < 0.02);
     /// let outliers = line.outliers();
@@ -92,7 +92,7 @@ impl<'d> LeastSquares<'d> {
     /// # Ok::<(), baregrad::train::RegressionError>(())
     /// ```
     #[must_use]
-    pub fn robust(self, loss: Loss) -> Self {
+    pub fn robust(self, loss: RobustLoss) -> Self {
         LeastSquares {
             robust: Some(loss),
             ..self

@@ -7,7 +7,7 @@ use super::Row;
 use super::points::Point;
 use super::symmetric::Symmetric;
 use crate::function::TwoFloat;
-use crate::least_squares::{self, LevenbergMarquardt, Loss, Problem, RobustFit, Status};
+use crate::least_squares::{self, LevenbergMarquardt, Problem, RobustFit, RobustLoss, Status};
 
 /// Scaled rows with a model.
 pub(super) struct Rows<'a> {
@@ -21,7 +21,7 @@ pub(super) struct Rows<'a> {
     /// Whether the model is linear in its parameters.
     pub(super) linear: bool,
     /// How residuals count, if not by their squares.
-    pub(super) robust: Option<Loss>,
+    pub(super) robust: Option<RobustLoss>,
 }
 
 /// The scales of a robust fit, in units of y for a weight of 1.
