@@ -463,3 +463,68 @@ fn halves<S, const P: usize>(eight: &Eight<P>, at: &At<'_, S, P>) -> (Four<P>, F
 fn cut([a, b, c, d, e, f, g, h]: [f32; 8]) -> (f32x4, f32x4) {
     (f32x4::from([a, b, c, d]), f32x4::from([e, f, g, h]))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::random::{Rng, seeded};
+
+    const MOST: usize = 25;
+
+    /// So many of these rows.
+    struct Given<const P: usize>([Row<P>; MOST], usize);
+
+    impl<const P: usize> Problem<P> for Given<P> {
+        type Scalar = TwoFloat;
+        fn rows(&self) -> usize {
+            self.1
+        }
+        fn row(&self, i: usize, _: &[TwoFloat; P]) -> Row<P> {
+            *self.0.get(i).unwrap()
+        }
+    }
+
+    fn same_bits<const P: usize>() {
+        let mut rng = seeded(5);
+        let mut random = || f32::from_bits(rng.next_u32() & 0x807f_ffff | 124 << 23);
+        for rows in 0..=MOST {
+            let given = core::array::from_fn(|_| Row {
+                residual: random(),
+                derivatives: core::array::from_fn(|_| random()),
+                rounding: random(),
+            });
+            let problem = Given(given, rows);
+            let at = At {
+                params: &[TwoFloat::ZERO; P],
+                columns: &[0.5; P],
+                residuals: 4.0,
+            };
+            let (mut jj, mut diagonal) = ([[TwoFloat::ZERO; P]; P], [TwoFloat::ZERO; P]);
+            let mut expected = Residuals::ZERO;
+            sum(&mut jj, &mut diagonal, &mut expected, &problem, &at);
+
+            let sums = InVectors::of_problem::<_, P, true>(&problem, &at);
+            let mut found = Normal::<P>::EMPTY;
+            sums.jj_beside(&mut found);
+            for (found, expected) in found.jj.iter().zip(jj) {
+                assert_eq!(found, &expected);
+            }
+            assert_eq!(found.inverse, diagonal);
+            for found in [
+                sums.residuals::<P>(),
+                InVectors::of_problem::<_, P, false>(&problem, &at).residuals(),
+            ] {
+                assert_eq!((found.jr, found.rr), (expected.jr, expected.rr), "{rows}");
+                assert_eq!(found.rounding.to_bits(), expected.rounding.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn sums_in_vectors_are_those_of_one_row_after_the_other() {
+        same_bits::<1>();
+        same_bits::<2>();
+        same_bits::<3>();
+    }
+}
