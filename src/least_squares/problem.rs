@@ -290,13 +290,7 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for CurveFit<
     #[inline(always)]
     fn eight(&self, i: usize, p: &[f32; P]) -> Eight<P> {
         let EightSamples { x, y, weight } = self.eight_samples(i);
-        let jet = F::by_parameters(
-            x,
-            p.map(
-                #[inline(always)]
-                |p| f32x8::splat(p),
-            ),
-        );
+        let jet = F::by_parameters(x, p.map(f32x8::splat));
         let value = jet.value();
         let (size, other) = (y.abs(), value.abs());
         let size = Lanes::select(size.lt(other), other, size);

@@ -17,7 +17,7 @@ mod output;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use baregrad::least_squares::Loss;
+use baregrad::least_squares::RobustLoss;
 use baregrad::train::{self, Calibration, Curve, Dataset, LeastSquares};
 use clap::ValueEnum;
 

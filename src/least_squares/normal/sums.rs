@@ -331,10 +331,7 @@ impl InVectors {
     fn add<const P: usize, const ALL: bool>(&mut self, four: &Four<P>, rows: usize) {
         let mut next = Products::new();
         let residual = Split::of(four.residual);
-        let columns = four.derivatives.map(
-            #[inline(always)]
-            |d| Split::of(d),
-        );
+        let columns = four.derivatives.map(Split::of);
         straight::<P>(
             #[inline(always)]
             |j| {
@@ -381,7 +378,7 @@ impl InVectors {
                             {
                                 let (sum, lost) = two_sum(*high, *product);
                                 *high = sum;
-                                *low = *low + (lost + *error);
+                                *low += lost + *error;
                             }
                         },
                     );

@@ -79,7 +79,7 @@ impl<'d> LeastSquares<'d> {
     /// those of an M-estimator, from the residuals, and [`sigma`](Self::sigma) only weighs.
     ///
     /// ```
-    /// use baregrad::least_squares::Loss;
+    /// use baregrad::least_squares::RobustLoss;
     /// use baregrad::train::{Curve, LeastSquares};
     ///
     /// let x = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
