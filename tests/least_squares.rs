@@ -17,8 +17,8 @@ use baregrad::function;
 use baregrad::function::Function;
 use baregrad::function::models::{Exponential, Line, Logistic, Polynomial, Sphere};
 use baregrad::least_squares::{
-    Counts, CurveFit, FitRows, Held, LevenbergMarquardt, Loss, Outlier, Problem, Recorded,
-    Restarted, Robust, RobustFit, Row, Rows, Sample, Solution, Status, outliers, residual_scale,
+    Counts, CurveFit, FitRows, Held, LevenbergMarquardt, Outlier, Problem, Recorded, Restarted,
+    Robust, RobustFit, RobustLoss, Row, Rows, Sample, Solution, Status, outliers, residual_scale,
 };
 use baregrad::random::{fill_normal, seeded};
 use set::{Precision, Run, Set};
@@ -705,23 +705,28 @@ fn off_by(row: usize, by: f32) -> [f32; 11] {
     y
 }
 
-const LOSSES: [Loss; 4] = [Loss::Huber, Loss::SoftL1, Loss::Cauchy, Loss::Tukey];
+const LOSSES: [RobustLoss; 4] = [
+    RobustLoss::Huber,
+    RobustLoss::SoftL1,
+    RobustLoss::Cauchy,
+    RobustLoss::Tukey,
+];
 
 /// As defined, with `rho(0) = 0`, `rho'(0) = 1`, and weights that are the derivative.
 #[test]
 fn losses_are_what_they_are_called() {
     for loss in LOSSES {
         let rho = |z: f64| match loss {
-            Loss::Huber => {
+            RobustLoss::Huber => {
                 if z <= 1.0 {
                     z
                 } else {
                     2.0 * z.sqrt() - 1.0
                 }
             }
-            Loss::SoftL1 => 2.0 * ((1.0 + z).sqrt() - 1.0),
-            Loss::Cauchy => z.ln_1p(),
-            Loss::Tukey => (1.0 - (1.0 - z.min(1.0)).powi(3)) / 3.0,
+            RobustLoss::SoftL1 => 2.0 * ((1.0 + z).sqrt() - 1.0),
+            RobustLoss::Cauchy => z.ln_1p(),
+            RobustLoss::Tukey => (1.0 - (1.0 - z.min(1.0)).powi(3)) / 3.0,
         };
         assert_eq!((loss.rho(0.0), loss.weight(0.0)), (0.0, 1.0));
         for z in [1e-6, 0.01, 0.3, 0.9, 0.99, 1.01, 1.7, 4.0, 100.0, 1e6_f32] {
@@ -743,9 +748,9 @@ fn robust_fits_are_scipys() {
     let y = off_by(5, 100.0);
     let problem = CurveFit::new(Thermometer, &T_U, &y);
     for (loss, expected) in [
-        (Loss::Huber, [5.32192122, -16.6623095]),
-        (Loss::SoftL1, [5.32150675, -16.4168122]),
-        (Loss::Cauchy, [5.38436151, -16.9898736]),
+        (RobustLoss::Huber, [5.32192122, -16.6623095]),
+        (RobustLoss::SoftL1, [5.32150675, -16.4168122]),
+        (RobustLoss::Cauchy, [5.38436151, -16.9898736]),
     ] {
         let fit = RobustFit::new([5.4, -17.0], loss)
             .f_scale(3.0)
@@ -767,22 +772,22 @@ fn scales_are_estimated_and_errors_are_those_of_m_estimators() {
     let problem = CurveFit::new(Thermometer, &T_U, &y);
     for (loss, expected, errors) in [
         (
-            Loss::Huber,
+            RobustLoss::Huber,
             [5.32084453, -16.6456683],
             [0.457609233, 2.48157499],
         ),
         (
-            Loss::SoftL1,
+            RobustLoss::SoftL1,
             [5.31881047, -16.4016077],
             [0.555304981, 3.01137052],
         ),
         (
-            Loss::Cauchy,
+            RobustLoss::Cauchy,
             [5.36286504, -17.0668534],
             [0.454675462, 2.46566541],
         ),
         (
-            Loss::Tukey,
+            RobustLoss::Tukey,
             [5.3630789, -17.1432262],
             [0.428104347, 2.32157257],
         ),
@@ -821,12 +826,12 @@ fn outliers_are_named_and_have_no_say() {
                 );
             }
             // By Tukey's loss the line is that of the other ten.
-            let fit = RobustFit::new([1.0, 0.0], Loss::Tukey).run(&problem);
+            let fit = RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&problem);
             let (mut x, mut others) = (T_U.to_vec(), T_C.to_vec());
             x.remove(row);
             others.remove(row);
             let ten = CurveFit::<_, 1>::new(Thermometer, &x, &others);
-            let ten = RobustFit::new([1.0, 0.0], Loss::Tukey)
+            let ten = RobustFit::new([1.0, 0.0], RobustLoss::Tukey)
                 .f_scale(fit.f_scale())
                 .run(&ten);
             for k in 0..2 {
@@ -835,6 +840,15 @@ fn outliers_are_named_and_have_no_say() {
                     f64::from(ten.solution().params()[k]),
                     1e-3,
                 );
+            }
+            // And within 2 % of that of least squares; by Cauchy's, within 5 %.
+            let squares = LevenbergMarquardt::new([1.0, 0.0])
+                .run(&CurveFit::<_, 1>::new(Thermometer, &x, &others))
+                .params();
+            let cauchy = RobustFit::new([1.0, 0.0], RobustLoss::Cauchy).run(&problem);
+            for k in 0..2 {
+                near(fit.solution().params()[k], squares[k].into(), 0.02);
+                near(cauchy.solution().params()[k], squares[k].into(), 0.05);
             }
             if row == 5 {
                 let [found_w, found_b] = fit.solution().params();
@@ -850,7 +864,7 @@ fn outliers_are_named_and_have_no_say() {
         .params();
     assert!((off / b - 1.0).abs() > 0.25);
     // Good data have none.
-    let fit = RobustFit::new([1.0, 0.0], Loss::Tukey).run(&readings);
+    let fit = RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&readings);
     assert_eq!(fit.outliers(&readings, 5.0).count(), 0);
 }
 
@@ -881,8 +895,8 @@ fn medians_are_those_of_sorted_residuals() {
 fn robust_fits_are_polled_and_end() {
     let y = off_by(2, 100.0);
     let problem = CurveFit::new(Thermometer, &T_U, &y);
-    let run = RobustFit::new([1.0, 0.0], Loss::Cauchy).run(&problem);
-    let mut polled = RobustFit::new([1.0, 0.0], Loss::Cauchy);
+    let run = RobustFit::new([1.0, 0.0], RobustLoss::Cauchy).run(&problem);
+    let mut polled = RobustFit::new([1.0, 0.0], RobustLoss::Cauchy);
     let mut polls = 0;
     let status = loop {
         polls += 1;
@@ -897,16 +911,20 @@ fn robust_fits_are_polled_and_end() {
     );
 
     // What cannot be fitted says why.
-    let fit = RobustFit::new([1.0, 0.0], Loss::Tukey).run(&CurveFit::new(Line, &[1.0], &[1.0]));
-    assert_eq!(fit.solution().status(), Status::TooFewRows);
     let fit =
-        RobustFit::new([1.0, 0.0], Loss::Tukey).run(&CurveFit::new(Line, &[1.0; 5], &T_C[..5]));
+        RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&CurveFit::new(Line, &[1.0], &[1.0]));
+    assert_eq!(fit.solution().status(), Status::TooFewRows);
+    let fit = RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&CurveFit::new(
+        Line,
+        &[1.0; 5],
+        &T_C[..5],
+    ));
     assert_eq!(fit.solution().status(), Status::Singular { parameter: 1 });
     // Exact but for one.
     let x: [f32; 9] = core::array::from_fn(|i| i as f32);
     let mut y = x.map(|x| 2.0 * x + 1.0);
     y[4] += 50.0;
-    let fit = RobustFit::new([1.0, 0.0], Loss::Tukey).run(&CurveFit::new(Line, &x, &y));
+    let fit = RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&CurveFit::new(Line, &x, &y));
     near(fit.solution().params()[0], 2.0, 1e-5);
     near(fit.solution().params()[1], 1.0, 1e-5);
 }

@@ -6,7 +6,9 @@ use core::fmt;
 use baregrad::function::Function;
 use baregrad::function::models::Ellipsoid;
 use baregrad::kernel::math;
-use baregrad::least_squares::{OutOfRange, Recursive};
+use baregrad::least_squares::{
+    FitRows, LevenbergMarquardt, OutOfRange, Recursive, Rows, Sample, Solution,
+};
 use baregrad::random::{Uniform, seeded};
 
 /// Readings, taken while the device is turned.
@@ -46,6 +48,12 @@ pub fn reading(counts: &[[i16; 3]], i: usize) -> [f32; 3] {
     counts.map(|count| UNIT * f32::from(count))
 }
 
+/// A ball around 0 of the size that the earth's field has: where fits begin.
+const START: [f32; 9] = {
+    let a = 1.0 / FIELD;
+    [0.0, 0.0, 0.0, a, a, a, 0.0, 0.0, 0.0]
+};
+
 /// The center, and the matrix that makes a sphere of the ellipsoid: nine parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
@@ -67,7 +75,7 @@ pub struct Found {
 #[inline(never)]
 pub fn fit(counts: &[[i16; 3]]) -> Result<Found, OutOfRange> {
     let a = 1.0 / FIELD;
-    let mut params = [0.0, 0.0, 0.0, a, a, a, 0.0, 0.0, 0.0];
+    let mut params = START;
     // How far a step may lead: the start of each pass, which tells hardly anything beside 300
     // samples.
     let reach = [100.0, 100.0, 100.0, a, a, a, a, a, a];
@@ -99,6 +107,42 @@ pub fn fit(counts: &[[i16; 3]]) -> Result<Found, OutOfRange> {
                 passes,
             });
         }
+    }
+}
+
+/// Readings as rows: each is to be at distance 1 once it is corrected.
+struct Turned<'a>(&'a [[i16; 3]]);
+
+impl Rows<3> for Turned<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn sample(&self, i: usize) -> Sample<3> {
+        Sample {
+            x: reading(self.0, i),
+            y: 0.0,
+            weight: 1.0,
+        }
+    }
+}
+
+/// The same by Levenberg–Marquardt, whose sums of all samples take a matrix of pairs.
+#[inline(never)]
+pub fn fit_by_squares(counts: &[[i16; 3]]) -> Solution<9> {
+    LevenbergMarquardt::new(START).run(&FitRows::new(Ellipsoid, Turned(counts)))
+}
+
+/// Prints how it ended, and where.
+pub fn report_squares(solution: &Solution<9>, print: &mut dyn FnMut(fmt::Arguments<'_>)) {
+    print(format_args!(
+        "Levenberg–Marquardt: {}, {} passes",
+        solution.status(),
+        solution.passes()
+    ));
+    let errors = solution.standard_errors().unwrap_or([f32::NAN; 9]);
+    for (param, error) in solution.params().iter().zip(errors) {
+        print(format_args!("    {param:?} ± {error:?}"));
     }
 }
 

@@ -73,7 +73,7 @@ pub use jet::{Jet, JetMask, Value};
 pub use node::DataGrads;
 pub use real::{Arithmetic, Implies, Names, Real};
 pub use two_float::TwoFloat;
-pub(crate) use two_float::{Split, add_product};
+pub(crate) use two_float::{Split, two_sum};
 #[cfg(feature = "std")]
 pub(crate) use two_float::{difference_of, sum_of};
 

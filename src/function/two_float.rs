@@ -10,8 +10,7 @@ mod operators;
 
 use core::cmp::Ordering;
 
-use self::exact::two_sum;
-pub(crate) use self::exact::{Split, add_product, difference_of, sum_of};
+pub(crate) use self::exact::{Split, difference_of, sum_of, two_sum};
 use super::Real;
 use crate::op::Attrs;
 use crate::ops::compare::{Compare, Comparison};
@@ -173,7 +172,16 @@ impl TwoFloat {
     /// (Ogita, Rump and Oishi, "Accurate sum and dot product", 2005, algorithm Dot2).
     #[inline(always)]
     pub(crate) fn add_product(&mut self, a: Split, b: Split) {
-        add_product(&mut self.high, &mut self.low, a, b);
+        let (product, error) = a.times(b);
+        let (sum, lost) = two_sum(self.high, product);
+        self.high = sum;
+        self.low += lost + error;
+    }
+
+    /// What [`two_sum`] left of a sum.
+    #[inline(always)]
+    pub(crate) fn of_two_sum(high: f32, low: f32) -> Self {
+        TwoFloat::new(high, low).or_high()
     }
 
     /// The same number with a small low half.

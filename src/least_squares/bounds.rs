@@ -168,7 +168,7 @@ impl<const P: usize> sealed::Limits<P> for Bounds<P> {
     fn hold(&self, params: &[TwoFloat; P], normal: &mut Normal<P>) -> [Held; P] {
         let mut all = [Held::Free; P];
         for (j, (held, p)) in all.iter_mut().zip(params).enumerate() {
-            let downhill = normal.jr.get(j).map_or(0.0, |jr| -jr.high());
+            let downhill = normal.residual.jr.get(j).map_or(0.0, |jr| -jr.high());
             *held = match self.fixed.get(j) {
                 Some(true) => Held::Fixed,
                 _ => self.of(j, *p, downhill).unwrap_or(Held::Free),

@@ -62,7 +62,6 @@ mod goodness;
 mod inference;
 mod levenberg_marquardt;
 mod normal;
-mod polish;
 mod problem;
 mod range;
 mod recorded;
@@ -81,7 +80,9 @@ pub use problem::{CurveFit, InPairs, Problem, Row};
 pub use range::OutOfRange;
 pub use recorded::Recorded;
 pub use recursive::{Recursive, Refused};
-pub use robust::{Loss, Outlier, Robust, RobustFit, RobustSolution, outliers, residual_scale};
+pub use robust::{
+    Outlier, Robust, RobustFit, RobustLoss, RobustSolution, outliers, residual_scale,
+};
 pub use rows::{Counts, FitRows, Restarted, Rows, Sample};
 pub use solution::{Solution, Status};
 pub use straight_line::{LineError, StraightLine, York};

@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 
 use super::rows::Sample;
 use crate::function::{Function, Jet, TwoFloat, straight};
+use crate::kernel::{Lanes, f32x8};
 
 /// One row of a problem with `P` parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +35,37 @@ impl<const P: usize> Row<P> {
     }
 }
 
+/// Eight rows in lanes. What is in lanes beyond the last row does not matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Eight<const P: usize> {
+    pub(super) residual: f32x8,
+    pub(super) derivatives: [f32x8; P],
+    pub(super) rounding: f32x8,
+}
+
+impl<const P: usize> Eight<P> {
+    /// Of rows, in order; so many as there are, up to eight.
+    #[inline(always)]
+    fn of_rows(rows: impl Iterator<Item = Row<P>>) -> Self {
+        let (mut residual, mut rounding) = ([0.0; 8], [0.0; 8]);
+        let mut derivatives = [[0.0; 8]; P];
+        let to = residual.iter_mut().zip(&mut rounding).enumerate();
+        for (row, (k, (residual, rounding))) in rows.zip(to) {
+            (*residual, *rounding) = (row.residual, row.rounding);
+            for (to, d) in derivatives.iter_mut().zip(row.derivatives) {
+                if let Some(to) = to.get_mut(k) {
+                    *to = d;
+                }
+            }
+        }
+        Eight {
+            residual: f32x8::new(residual),
+            derivatives: derivatives.map(f32x8::new),
+            rounding: f32x8::new(rounding),
+        }
+    }
+}
+
 /// Residuals and their derivatives, whose squares are to be as small as can be in sum.
 ///
 /// Rows are asked for by number, in order, and nothing of them is kept: they may be computed
@@ -48,6 +80,18 @@ pub trait Problem<const P: usize> {
 
     /// Row `i` with parameters `p`.
     fn row(&self, i: usize, p: &[Self::Scalar; P]) -> Row<P>;
+
+    /// Up to eight rows, from row `i` on, with parameters `p`: [`row`](Self::row) one after the
+    /// other, or the same bits faster.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn eight(&self, i: usize, p: &[Self::Scalar; P]) -> Eight<P> {
+        let to = self.rows().min(i.saturating_add(8));
+        Eight::of_rows((i..to).map(
+            #[inline(always)]
+            |i| self.row(i, p),
+        ))
+    }
 
     /// Whether residuals are linear in the parameters, and derivatives therefore the same
     /// wherever they are: the first step leads to the minimum then. `false` if it is not
@@ -131,6 +175,59 @@ impl<'a, F, const X: usize> CurveFit<'a, F, X> {
     }
 }
 
+/// Eight samples in lanes.
+struct EightSamples<const X: usize> {
+    x: [f32x8; X],
+    y: f32x8,
+    weight: f32x8,
+}
+
+impl<F, const X: usize> CurveFit<'_, F, X> {
+    /// Eight samples from number `i` on; not a number beyond the last.
+    #[inline(always)]
+    fn eight_samples(&self, i: usize) -> EightSamples<X> {
+        let whole = |of: &[f32]| of.get(i..).and_then(|of| of.first_chunk().copied());
+        let inputs = self.x.get(i..).and_then(|x| x.first_chunk().copied());
+        let weights = match self.sigma {
+            [] => Some([1.0; 8]),
+            sigma => whole(sigma),
+        };
+        let (rows, y, sigma) = match (inputs, whole(self.y), weights) {
+            (Some(inputs), Some(y), Some(sigma)) => (inputs, y, sigma),
+            _ => self.last_samples(i),
+        };
+        let mut x = [f32x8::splat(0.0); X];
+        for (k, x) in x.iter_mut().enumerate() {
+            *x = f32x8::new(rows.map(|row| row.get(k).copied().unwrap_or(f32::NAN)));
+        }
+        let mut weight = f32x8::new(sigma);
+        if !self.sigma.is_empty() {
+            weight = f32x8::splat(1.0) / weight;
+        }
+        EightSamples {
+            x,
+            y: f32x8::new(y),
+            weight,
+        }
+    }
+
+    /// Inputs, observations and standard deviations where there may be fewer than eight.
+    #[cold]
+    fn last_samples(&self, i: usize) -> ([[f32; X]; 8], [f32; 8], [f32; 8]) {
+        let part = |of: &[f32], other: f32| {
+            let mut part = [other; 8];
+            let of = of.get(i..).unwrap_or_default();
+            part.iter_mut().zip(of).for_each(|(to, x)| *to = *x);
+            part
+        };
+        let mut rows = [[f32::NAN; X]; 8];
+        let of = self.x.get(i..).unwrap_or_default();
+        rows.iter_mut().zip(of).for_each(|(to, x)| *to = *x);
+        let other = if self.sigma.is_empty() { 1.0 } else { f32::NAN };
+        (rows, part(self.y, f32::NAN), part(self.sigma, other))
+    }
+}
+
 /// The row of a function's residual at a sample.
 #[inline(always)]
 pub(super) fn row_of<F: Function<X, P>, const X: usize, const P: usize>(
@@ -188,6 +285,23 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for CurveFit<
     #[inline(always)]
     fn row(&self, i: usize, p: &[f32; P]) -> Row<P> {
         row_of::<F, X, P>(self.sample(i), p)
+    }
+
+    #[inline(always)]
+    fn eight(&self, i: usize, p: &[f32; P]) -> Eight<P> {
+        let EightSamples { x, y, weight } = self.eight_samples(i);
+        let jet = F::by_parameters(x, p.map(f32x8::splat));
+        let value = jet.value();
+        let (size, other) = (y.abs(), value.abs());
+        let size = Lanes::select(size.lt(other), other, size);
+        Eight {
+            residual: weight * (value - y),
+            derivatives: jet.derivatives().map(
+                #[inline(always)]
+                |d| d * weight,
+            ),
+            rounding: f32x8::splat(f32::EPSILON) * weight * size,
+        }
     }
 
     #[inline(always)]

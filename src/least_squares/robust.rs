@@ -3,7 +3,6 @@
 use core::fmt;
 
 use super::levenberg_marquardt::LevenbergMarquardt;
-use super::normal::Normal;
 use super::problem::{Problem, Row};
 use super::solution::{Solution, Status};
 use crate::function::TwoFloat;
@@ -27,7 +26,7 @@ use crate::kernel::Lanes;
 /// Huber's and the soft one bound what a residual can do; by Cauchy's and Tukey's, a larger
 /// one does less again, or nothing at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub enum RobustLoss {
     /// Squares up to `f`, and straight from there.
     Huber,
     /// A smooth one of that kind.
@@ -48,15 +47,15 @@ struct Counted {
     slope: f32,
 }
 
-impl Loss {
-    /// The `f` of normal residuals with standard deviation 1: see [`Loss`].
+impl RobustLoss {
+    /// The `f` of normal residuals with standard deviation 1: see [`RobustLoss`].
     #[must_use]
     pub fn tuning(self) -> f32 {
         match self {
-            Loss::Huber => 1.345,
-            Loss::SoftL1 => 1.3475,
-            Loss::Cauchy => 2.3849,
-            Loss::Tukey => 4.6851,
+            RobustLoss::Huber => 1.345,
+            RobustLoss::SoftL1 => 1.3475,
+            RobustLoss::Cauchy => 2.3849,
+            RobustLoss::Tukey => 4.6851,
         }
     }
 
@@ -74,23 +73,23 @@ impl Loss {
 
     fn counted(self, z: f32) -> Counted {
         let [part, weight, slope] = match self {
-            Loss::Huber if z <= 1.0 => [1.0; 3],
-            Loss::Huber => {
+            RobustLoss::Huber if z <= 1.0 => [1.0; 3],
+            RobustLoss::Huber => {
                 let inverse = 1.0 / Lanes::sqrt(z);
                 [inverse * (2.0 - inverse), inverse, 0.0]
             }
             // As a quotient, which does not lose the digits of a small z.
-            Loss::SoftL1 => {
+            RobustLoss::SoftL1 => {
                 let root = Lanes::sqrt(1.0 + z);
                 let weight = 1.0 / root;
                 [2.0 / (1.0 + root), weight, weight * weight * weight]
             }
-            Loss::Cauchy => {
+            RobustLoss::Cauchy => {
                 let weight = 1.0 / (1.0 + z);
                 let part = if z > 0.0 { libm::log1pf(z) / z } else { 1.0 };
                 [part, weight, (1.0 - z) * weight * weight]
             }
-            Loss::Tukey if z < 1.0 => {
+            RobustLoss::Tukey if z < 1.0 => {
                 let rest = 1.0 - z;
                 [
                     1.0 - z * (1.0 - z / 3.0),
@@ -98,7 +97,7 @@ impl Loss {
                     rest * (1.0 - 5.0 * z),
                 ]
             }
-            Loss::Tukey => [1.0 / (3.0 * z), 0.0, 0.0],
+            RobustLoss::Tukey => [1.0 / (3.0 * z), 0.0, 0.0],
         };
         Counted {
             part,
@@ -108,7 +107,7 @@ impl Loss {
     }
 }
 
-/// A problem whose residuals count by a [`Loss`], as a problem of squares: of
+/// A problem whose residuals count by a [`RobustLoss`], as a problem of squares: of
 /// `± f √ρ(z)`, whose squares are those losses.
 ///
 /// What a solver says of the sum of squares is said of the sum of losses, and its standard
@@ -116,14 +115,14 @@ impl Loss {
 #[derive(Clone, Copy, Debug)]
 pub struct Robust<'a, R: ?Sized> {
     problem: &'a R,
-    loss: Loss,
+    loss: RobustLoss,
     f_scale: f32,
 }
 
 impl<'a, R: ?Sized> Robust<'a, R> {
     /// The same problem, with residuals from about `f_scale` on counting for less.
     #[must_use]
-    pub fn new(problem: &'a R, loss: Loss, f_scale: f32) -> Self {
+    pub fn new(problem: &'a R, loss: RobustLoss, f_scale: f32) -> Self {
         Robust {
             problem,
             loss,
@@ -158,17 +157,17 @@ impl<R: Problem<P> + ?Sized, const P: usize> Problem<P> for Robust<'_, R> {
     }
 }
 
-/// A fit that outliers do not spoil: parameters by a [`Loss`], its scale by the residuals
+/// A fit that outliers do not spoil: parameters by a [`RobustLoss`], its scale by the residuals
 /// themselves.
 ///
 /// ```
 /// use baregrad::function::models::Line;
-/// use baregrad::least_squares::{CurveFit, Loss, RobustFit};
+/// use baregrad::least_squares::{CurveFit, RobustLoss, RobustFit};
 ///
 /// let x = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
 /// let y = [0.1, 0.9, 2.1, 53.0, 3.9, 5.1, 5.9]; // the fourth is off by 50
 /// let readings = CurveFit::new(Line, &x, &y);
-/// let fit = RobustFit::new([1.0, 0.0], Loss::Tukey).run(&readings);
+/// let fit = RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&readings);
 /// let [w, b] = fit.solution().params();
 /// assert!((w - 1.0).abs() < 0.02 && b.abs() < 0.1);
 /// let outlier = fit.outliers(&readings, 5.0).next().unwrap();
@@ -192,12 +191,20 @@ impl<R: Problem<P> + ?Sized, const P: usize> Problem<P> for Robust<'_, R> {
 /// 1981, section 7.6; `cov="H1"` of statsmodels' `RLM`). The residual standard deviation of
 /// the solution is the root of what `(JᵀJ)⁻¹` is multiplied with.
 ///
+/// # Which loss
+///
+/// Of eleven readings of a thermometer, whichever is off by 100 °C is named by all of them. By
+/// Tukey's loss, the line is within 2 % of what the other ten say by least squares; by
+/// Cauchy's within 5 %. By the two that only bound what a residual can do, it is off by up to
+/// 30 %, where the reading is at an end of the range. No loss knows what the reading would have
+/// told: without the coldest, the line moves by 10 %.
+///
 /// An outlier among inputs, far from all others, draws the curve to itself, and no loss of
 /// residuals helps.
 #[derive(Clone, Debug)]
 pub struct RobustFit<const P: usize> {
     solver: LevenbergMarquardt<P>,
-    loss: Loss,
+    loss: RobustLoss,
     /// The scale of residuals, once it is known; `f_scale` was given if `stage` is `Last`.
     scale: f32,
     f_scale: f32,
@@ -224,7 +231,7 @@ const ROUNDS: u8 = 20;
 impl<const P: usize> RobustFit<P> {
     /// Starts at `params`.
     #[must_use]
-    pub fn new(params: [f32; P], loss: Loss) -> Self {
+    pub fn new(params: [f32; P], loss: RobustLoss) -> Self {
         RobustFit {
             solver: LevenbergMarquardt::new(params),
             loss,
@@ -279,9 +286,9 @@ impl<const P: usize> RobustFit<P> {
         let status = match self.stage {
             Stage::Squares => self.solver.poll(problem)?,
             Stage::Scale { .. } => {
-                let f_scale = Loss::Huber.tuning() * self.scale;
+                let f_scale = RobustLoss::Huber.tuning() * self.scale;
                 self.solver
-                    .poll(&Robust::new(problem, Loss::Huber, f_scale))?
+                    .poll(&Robust::new(problem, RobustLoss::Huber, f_scale))?
             }
             Stage::Last => {
                 let robust = Robust::new(problem, self.loss, self.f_scale);
@@ -323,7 +330,7 @@ impl<const P: usize> RobustFit<P> {
         let passes = self.passes + self.solver.passes();
         let params = self.params();
         // The sums of the residuals themselves, to which no loss is applied.
-        let (mut normal, scales): (Normal<P>, _) = self.solver.sums_of(problem);
+        let (normal, scales) = self.solver.sums_of(problem);
         let mut sums = [TwoFloat::ZERO; 3];
         let is_weighed = self.f_scale > 0.0;
         let by_loss = Robust::new(problem, self.loss, self.f_scale);
@@ -346,11 +353,11 @@ impl<const P: usize> RobustFit<P> {
         let mean = slope / n;
         let variance = (slopes / n - mean * mean).max(0.0);
         let k = 1.0 + P as f32 * variance / (n * mean * mean);
-        normal.rr = TwoFloat::from(squares * (k / mean) * (k / mean));
+        normal.residual.rr = TwoFloat::from(squares * (k / mean) * (k / mean));
         let solution = Solution::new(
             (params, status, passes),
             rows,
-            (&mut normal, [super::Held::Free; P]),
+            (normal, [super::Held::Free; P]),
             (&scales.0, scales.1),
         );
         RobustSolution {

@@ -96,8 +96,9 @@ pub struct Solution<const P: usize> {
     /// The root of the sum of squared residuals, whose square may be no number.
     norm: f32,
     absolute_sigma: bool,
-    /// `(JᵀJ)⁻¹`, where columns of `J` are multiplied by the scale of their parameters.
-    inverse: Option<[[f32; P]; P]>,
+    /// `W` of `(JᵀJ)⁻¹ = WᵀW`, 0 above the diagonal, where columns of `J` are multiplied by the
+    /// scale of their parameters.
+    root: Option<[[f32; P]; P]>,
     scale: [f32; P],
     held: [Held; P],
 }
@@ -110,16 +111,16 @@ impl<const P: usize> Solution<P> {
         (normal, held): (&mut Normal<P>, [Held; P]),
         (column_scale, residual_scale): (&[f32; P], f32),
     ) -> Self {
-        let mut inverse = match status {
+        let mut root = match status {
             Status::Singular { .. } => None,
-            _ => normal.inverse(),
+            _ => normal.root(),
         };
-        if let Some(inverse) = &mut inverse {
-            for (j, row) in inverse.iter_mut().enumerate() {
-                if let Some(variance) = row.get_mut(j)
+        if let Some(root) = &mut root {
+            for (j, row) in root.iter_mut().enumerate() {
+                if let Some(error) = row.get_mut(j)
                     && held.get(j) != Some(&Held::Free)
                 {
-                    *variance = 0.0;
+                    *error = 0.0;
                 }
             }
         }
@@ -128,9 +129,9 @@ impl<const P: usize> Solution<P> {
             status,
             passes,
             rows,
-            norm: <f32 as Lanes>::sqrt(normal.rr.into()) / residual_scale,
+            norm: <f32 as Lanes>::sqrt(normal.residual.rr.into()) / residual_scale,
             absolute_sigma: false,
-            inverse,
+            root,
             scale: *column_scale,
             held,
         }
@@ -228,7 +229,7 @@ impl<const P: usize> Solution<P> {
     /// as rows.
     #[must_use]
     pub fn covariance(&self) -> Option<[[f32; P]; P]> {
-        let (mut covariance, deviations) = (self.inverse?, self.deviations());
+        let (mut covariance, deviations) = (self.inverse()?, self.deviations());
         for (row, deviation) in covariance.iter_mut().zip(&deviations) {
             for (x, other) in row.iter_mut().zip(&deviations) {
                 *x *= deviation * other;
@@ -237,13 +238,30 @@ impl<const P: usize> Solution<P> {
         Some(covariance)
     }
 
+    /// `(JᵀJ)⁻¹`.
+    fn inverse(&self) -> Option<[[f32; P]; P]> {
+        let root = self.root?;
+        let mut inverse = [[0.0; P]; P];
+        for (j, row) in inverse.iter_mut().enumerate() {
+            for (k, x) in row.iter_mut().enumerate() {
+                // In the same order on both sides of the diagonal.
+                for row in &root {
+                    if let (Some(a), Some(b)) = (row.get(j), row.get(k)) {
+                        *x += a * b;
+                    }
+                }
+            }
+        }
+        Some(inverse)
+    }
+
     /// The correlation of each parameter with each: 1 on the diagonal, near 1 or -1 where the
     /// data hardly tell two parameters apart. `None` if they do not determine all of them.
     ///
     /// It depends on the data's places alone, not on how far off observations are.
     #[must_use]
     pub fn correlation(&self) -> Option<[[f32; P]; P]> {
-        let mut correlation = self.inverse?;
+        let mut correlation = self.inverse()?;
         let mut roots = [1.0; P];
         for (j, (root, row)) in roots.iter_mut().zip(&correlation).enumerate() {
             *root = libm::sqrtf(row.get(j).copied().unwrap_or(f32::NAN));
@@ -280,9 +298,14 @@ impl<const P: usize> Solution<P> {
     /// The standard error of each parameter: the root of its variance.
     #[must_use]
     pub fn standard_errors(&self) -> Option<[f32; P]> {
-        let (inverse, mut errors) = (self.inverse?, self.deviations());
-        for (j, (error, row)) in errors.iter_mut().zip(&inverse).enumerate() {
-            *error *= <f32 as Lanes>::sqrt(row.get(j).copied().unwrap_or(f32::NAN));
+        let (root, mut errors) = (self.root?, self.deviations());
+        for (j, error) in errors.iter_mut().enumerate() {
+            let mut square = 0.0;
+            for row in &root {
+                let x = row.get(j).copied().unwrap_or(f32::NAN);
+                square += x * x;
+            }
+            *error *= <f32 as Lanes>::sqrt(square);
         }
         Some(errors)
     }
@@ -305,17 +328,21 @@ impl<const P: usize> Solution<P> {
     /// ```
     #[must_use]
     pub fn standard_error_of(&self, gradient: &[f32; P]) -> Option<f32> {
-        let (inverse, deviations) = (self.inverse?, self.deviations());
+        let (root, deviations) = (self.root?, self.deviations());
         let mut scaled = *gradient;
         for (g, deviation) in scaled.iter_mut().zip(deviations) {
             *g *= deviation;
         }
-        let mut variance = TwoFloat::ZERO;
-        for (a, row) in scaled.iter().zip(&inverse) {
-            for (b, inverse) in scaled.iter().zip(row) {
-                variance = variance + TwoFloat::from(*a) * *b * *inverse;
+        // The length of W times the gradient.
+        let mut variance = 0.0;
+        for row in &root {
+            let mut part = TwoFloat::ZERO;
+            for (g, x) in scaled.iter().zip(row) {
+                part = part + TwoFloat::from(*g) * *x;
             }
+            let part = part.to_f32();
+            variance += part * part;
         }
-        Some(<f32 as Lanes>::sqrt(variance.into()))
+        Some(<f32 as Lanes>::sqrt(variance))
     }
 }

@@ -12,7 +12,8 @@ use baregrad::function::{
 };
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
 use baregrad::least_squares::{
-    CurveFit, FDistribution, LevenbergMarquardt, Recursive, Solution, StraightLine, StudentT, York,
+    CurveFit, FDistribution, LevenbergMarquardt, Problem, Recursive, RobustFit, RobustLoss,
+    Solution, StraightLine, StudentT, York,
 };
 use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::optim::schedule::*;
@@ -48,7 +49,7 @@ pub struct Group {
 
 /// All groups. A board with little flash takes some.
 #[allow(dead_code)]
-pub static GROUPS: [Group; 22] = [
+pub static GROUPS: [Group; 23] = [
     KERNELS,
     MATH,
     OPERATIONS,
@@ -71,6 +72,7 @@ pub static GROUPS: [Group; 22] = [
     NIST,
     STATISTICS,
     SHAPES_AND_LAYERS,
+    ROBUST,
 ];
 
 /// Every kernel, on slices of every length and matrices of many.
@@ -127,7 +129,7 @@ pub const LEAST_SQUARES: Group = Group {
     name: "least-squares",
     run: least_squares,
     stack: 6000,
-    digest: 0xfb9a_4f6d_c218_dc38,
+    digest: 0x11dc_a824_5853_7df1,
 };
 
 /// NIST's sets of two and three parameters.
@@ -138,7 +140,7 @@ pub const NIST_SMALL: Group = Group {
         Ok(())
     },
     stack: 6000,
-    digest: 0xf7f5_9a92_1953_70ed,
+    digest: 0x7448_7d9f_130e_11c5,
 };
 
 /// NIST's other sets, of up to eight parameters and 250 rows.
@@ -149,7 +151,7 @@ pub const NIST: Group = Group {
         Ok(())
     },
     stack: 16000,
-    digest: 0x62cf_3245_2a42_dc7d,
+    digest: 0xd0ae_e77e_387e_7e55,
 };
 
 /// Steps of SGD and Adam.
@@ -921,6 +923,83 @@ fn least_squares(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
+// ---- bounds and robust losses ---------------------------------------------------
+
+/// Fits within bounds, with parameters fixed, and by robust losses: of a line and of a curve.
+pub const ROBUST: Group = Group {
+    name: "robust",
+    run: robust,
+    stack: 4000,
+    digest: 0x498a_4093_f75c_037c,
+};
+
+fn robust(digest: &mut Digest) -> Result<(), Error> {
+    const SAMPLES: usize = 21;
+    let mut rng = seeded(23);
+    let mut noise = || 0.02 * (rng.next_u32() >> 25) as f32 / 128.0;
+    let mut x = [0.0; SAMPLES];
+    let (mut line, mut curve) = ([0.0; SAMPLES], [0.0; SAMPLES]);
+    for (k, ((line, curve), x)) in line.iter_mut().zip(&mut curve).zip(&mut x).enumerate() {
+        *x = 0.25 * k as f32 - 2.0;
+        *line = 2.0 * *x - 1.0 + noise();
+        *curve = Logistic::value([*x], [3.0, 1.5, 0.25]) + noise();
+    }
+    // Outliers.
+    for y in [&mut line, &mut curve] {
+        for (row, by) in [(3, 5.0), (11, -2.0), (20, 0.4)] {
+            if let Some(y) = y.get_mut(row) {
+                *y += by;
+            }
+        }
+    }
+    bounded(
+        digest,
+        &CurveFit::new(Line, &x, &line),
+        [1.0, 0.0],
+        [1.9, 0.5],
+    );
+    bounded(
+        digest,
+        &CurveFit::new(Logistic, &x, &curve),
+        [1.0, 1.0, 0.0],
+        [2.9, 1.4, 9.0],
+    );
+    Ok(())
+}
+
+/// Free, within bounds that keep parameters from where they want to be, and fixed; and by every
+/// robust loss.
+fn bounded<R: Problem<P>, const P: usize>(
+    digest: &mut Digest,
+    problem: &R,
+    start: [f32; P],
+    upper: [f32; P],
+) {
+    let mut add = |solution: Solution<P>| {
+        digest.add(&solution.params());
+        digest.add(&solution.standard_errors().unwrap_or([f32::NAN; P]));
+        digest.add(&[solution.passes() as f32]);
+    };
+    let lower = [f32::NEG_INFINITY; P];
+    let fixed = core::array::from_fn(|k| k == 0);
+    add(LevenbergMarquardt::new(start)
+        .bounds(lower, upper)
+        .run(problem));
+    add(LevenbergMarquardt::new(start).fixed(fixed).run(problem));
+    for loss in [
+        RobustLoss::Huber,
+        RobustLoss::SoftL1,
+        RobustLoss::Cauchy,
+        RobustLoss::Tukey,
+    ] {
+        add(RobustFit::new(start, loss).run(problem).solution());
+        add(RobustFit::new(start, loss)
+            .f_scale(0.05)
+            .run(problem)
+            .solution());
+    }
+}
+
 // ---- statistics -------------------------------------------------------------
 
 /// Distributions, what a fit says of itself, lines with errors in both coordinates, and
@@ -929,7 +1008,7 @@ pub const STATISTICS: Group = Group {
     name: "statistics",
     run: statistics,
     stack: 3000,
-    digest: 0xe7cd_ca3b_cffd_4925,
+    digest: 0x8c0f_9ebe_3341_f47e,
 };
 
 fn statistics(digest: &mut Digest) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 losses with: `python3 least_squares.py`, with scipy (1.17 gave those in the test) and NumPy.
 
 Data are f32, computed with in f64. scipy has no Tukey's loss; it is minimised by scipy as a
-loss of the caller's, `rho(z)` as in `baregrad::least_squares::Loss`. Standard errors of robust
+loss of the caller's, `rho(z)` as in `baregrad::least_squares::RobustLoss`. Standard errors of robust
 fits are Huber's, `cov="H1"` of statsmodels' RLM, written out.
 """
 

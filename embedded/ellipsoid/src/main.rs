@@ -25,5 +25,10 @@ fn run() -> i32 {
         }
     }
     println!("RAM beside the samples: {used} bytes");
+    stack::paint();
+    let solution = magnetometer::fit_by_squares(&counts);
+    let used = stack::used() + size_of_val(&solution);
+    magnetometer::report_squares(&solution, &mut |line| println!("{line}"));
+    println!("RAM beside the samples: {used} bytes");
     0
 }

@@ -129,7 +129,7 @@ impl models::Visitor for EveryModel {
 
 /// Bounds, losses, and rows from anywhere, of a model that is linear and of one that is not.
 fn least_squares(data: &[f32]) -> bool {
-    use baregrad::least_squares::Loss as Robust;
+    use baregrad::least_squares::RobustLoss as Robust;
     fn all<R: Problem<3> + ?Sized>(problem: &R) {
         let start = black_box([0.5; 3]);
         let mut bounded = LevenbergMarquardt::new(start)

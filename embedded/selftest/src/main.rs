@@ -68,6 +68,8 @@ static GROUPS: &[workload::Group] = &[
     workload::STATISTICS,
     #[cfg(feature = "shapes-and-layers")]
     workload::SHAPES_AND_LAYERS,
+    #[cfg(feature = "robust")]
+    workload::ROBUST,
 ];
 
 board::entry!(run);

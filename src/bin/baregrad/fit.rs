@@ -18,7 +18,7 @@ mod output;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use baregrad::least_squares::Loss;
+use baregrad::least_squares::RobustLoss;
 use baregrad::train::{self, Calibration, Curve, Dataset, LeastSquares};
 use clap::ValueEnum;
 
@@ -107,13 +107,13 @@ enum Robust {
     Tukey,
 }
 
-impl From<Robust> for Loss {
-    fn from(robust: Robust) -> Loss {
+impl From<Robust> for RobustLoss {
+    fn from(robust: Robust) -> RobustLoss {
         match robust {
-            Robust::Huber => Loss::Huber,
-            Robust::SoftL1 => Loss::SoftL1,
-            Robust::Cauchy => Loss::Cauchy,
-            Robust::Tukey => Loss::Tukey,
+            Robust::Huber => RobustLoss::Huber,
+            Robust::SoftL1 => RobustLoss::SoftL1,
+            Robust::Cauchy => RobustLoss::Cauchy,
+            Robust::Tukey => RobustLoss::Tukey,
         }
     }
 }

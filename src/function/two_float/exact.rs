@@ -76,30 +76,11 @@ impl<T: Summand> Split<T> {
 
     /// The product of two numbers, and what rounding took from it.
     #[inline(always)]
-    pub(super) fn times(self, other: Self) -> (T, T) {
+    pub(crate) fn times(self, other: Self) -> (T, T) {
         let product = self.whole * other.whole;
         let error =
             ((self.high * other.high - product) + self.high * other.low + self.low * other.high)
                 + self.low * other.low;
         (product, error)
     }
-
-    /// Applies a function to each of the numbers, as to take one lane of several.
-    #[inline(always)]
-    pub(crate) fn map<U>(self, f: impl Fn(T) -> U) -> Split<U> {
-        Split {
-            whole: f(self.whole),
-            high: f(self.high),
-            low: f(self.low),
-        }
-    }
-}
-
-/// Adds a product to the sum `high`, and to `low` what rounding took.
-#[inline(always)]
-pub(crate) fn add_product<T: Summand>(high: &mut T, low: &mut T, a: Split<T>, b: Split<T>) {
-    let (product, error) = a.times(b);
-    let (sum, lost) = two_sum(*high, product);
-    *high = sum;
-    *low = *low + (lost + error);
 }

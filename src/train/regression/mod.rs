@@ -19,7 +19,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use crate::calibrate::{Curve, Multivariate, Scale, ScaleError, TwoFloat, distinct};
-use crate::least_squares::Loss;
+use crate::least_squares::RobustLoss;
 pub use diagnostics::{Curvature, Outlier, Sufficient};
 pub use ends::Ends;
 pub use error::RegressionError;
@@ -52,7 +52,7 @@ pub struct LeastSquares<'d> {
     x: Vec<&'d [f64]>,
     y: &'d [f64],
     known: Known<'d>,
-    robust: Option<Loss>,
+    robust: Option<RobustLoss>,
 }
 
 /// The known uncertainty of each `y`.
@@ -82,12 +82,12 @@ impl<'d> LeastSquares<'d> {
     /// those of an M-estimator, from the residuals, and [`sigma`](Self::sigma) only weighs.
     ///
     /// ```
-    /// use baregrad::least_squares::Loss;
+    /// use baregrad::least_squares::RobustLoss;
     /// use baregrad::train::{Curve, LeastSquares};
     ///
     /// let x = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     /// let y = [0.1, 0.9, 2.1, 53.0, 3.9, 5.1, 5.9]; // the fourth is off by 50
-    /// let line = LeastSquares::new(&Curve::Linear, &[&x], &y).robust(Loss::Tukey).run()?;
+    /// let line = LeastSquares::new(&Curve::Linear, &[&x], &y).robust(RobustLoss::Tukey).run()?;
     /// let [_, w] = &line.coefficients().unwrap()[..] else { panic!() };
     /// assert!((w.value - 1.0).abs() < 0.02);
     /// let outliers = line.outliers();
@@ -95,7 +95,7 @@ impl<'d> LeastSquares<'d> {
     /// # Ok::<(), baregrad::train::RegressionError>(())
     /// ```
     #[must_use]
-    pub fn robust(self, loss: Loss) -> Self {
+    pub fn robust(self, loss: RobustLoss) -> Self {
         LeastSquares {
             robust: Some(loss),
             ..self

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use super::points::Point;
 use super::symmetric::Symmetric;
 use crate::function::TwoFloat;
-use crate::least_squares::{self, LevenbergMarquardt, Loss, Problem, RobustFit, Status};
+use crate::least_squares::{self, LevenbergMarquardt, Problem, RobustFit, RobustLoss, Status};
 
 /// Scaled rows with a model.
 pub(super) struct Rows<'a> {
@@ -20,7 +20,7 @@ pub(super) struct Rows<'a> {
     /// Whether the model is linear in its parameters.
     pub(super) linear: bool,
     /// How residuals count, if not by their squares.
-    pub(super) robust: Option<Loss>,
+    pub(super) robust: Option<RobustLoss>,
 }
 
 /// A row at the solution.

@@ -14,7 +14,7 @@ pub(super) struct Polish<const P: usize> {
     pub(super) shortest: f32,
     /// The shortest.
     pub(super) step: [f32; P],
-    /// The column that data tell least about there: see `Factors`.
+    /// The column that data tell least about there: see `Normal::weakest`.
     pub(super) weakest: (usize, f32),
     pub(super) left: u8,
 }

@@ -1,8 +1,11 @@
 //! Normal equations: `JᵀJ` and `Jᵀr`, summed row by row in pairs, and solved.
 
-use super::problem::Row;
-use crate::function::{Split, TwoFloat, add_product, straight};
-use crate::kernel::{Level, f32x4};
+mod sums;
+
+pub(super) use sums::{At, Residuals};
+
+use crate::function::{TwoFloat, straight};
+use crate::kernel::Lanes;
 
 /// A pivot that is so small a part of its diagonal element says that a column is a
 /// combination of those before it, as far as derivatives in `f32` can tell: columns of
@@ -32,93 +35,6 @@ fn each<const P: usize>(to: usize, mut line: impl FnMut(usize)) {
     }
 }
 
-/// The sums of a problem of up to three parameters, where there are vectors of four: of each
-/// product of derivatives and residual, in the order of the rows, as without vectors.
-pub(super) struct InVectors {
-    high: [f32x4; 4],
-    low: [f32x4; 4],
-    rounding: f32,
-}
-
-impl InVectors {
-    /// Whether a problem of so many parameters is summed in vectors.
-    pub(super) const fn are_for(parameters: usize) -> bool {
-        Level::VECTORS && parameters < 4
-    }
-
-    #[inline(always)]
-    pub(super) fn none() -> Self {
-        InVectors {
-            high: [f32x4::splat(0.0); 4],
-            low: [f32x4::splat(0.0); 4],
-            rounding: 0.0,
-        }
-    }
-
-    /// Adds a row to all sums, or to those in which its residual is.
-    #[inline(always)]
-    pub(super) fn add<const P: usize, const ALL: bool>(&mut self, row: &Row<P>) {
-        let mut numbers = [0.0; 4];
-        for (to, d) in numbers.iter_mut().zip(&row.derivatives) {
-            *to = *d;
-        }
-        if let Some(to) = numbers.get_mut(P) {
-            *to = row.residual;
-        }
-        let split = Split::of(f32x4::from(numbers));
-        straight::<4>(
-            #[inline(always)]
-            |j| {
-                let (Some(high), Some(low)) = (self.high.get_mut(j), self.low.get_mut(j)) else {
-                    return;
-                };
-                if j == P || j < P && ALL {
-                    let one = split.map(
-                        #[inline(always)]
-                        |of| f32x4::splat(element(&of.to_array(), j)),
-                    );
-                    // The order in which the parts of a product are added is that of its
-                    // factors: the derivative comes first.
-                    let (a, b) = if j == P { (split, one) } else { (one, split) };
-                    add_product(high, low, a, b);
-                }
-            },
-        );
-        self.rounding += row.rounding * row.rounding;
-    }
-
-    /// Ends the sums.
-    #[inline(always)]
-    pub(super) fn finish<const P: usize>(&self) -> Normal<P> {
-        let mut normal = Normal::EMPTY;
-        let (high, low) = (
-            self.high.map(f32x4::to_array),
-            self.low.map(f32x4::to_array),
-        );
-        let at = |j: usize, k: usize| {
-            let of = |sums: &[[f32; 4]; 4]| sums.get(j).and_then(|row| row.get(k)).copied();
-            TwoFloat::sum(of(&high).unwrap_or_default(), of(&low).unwrap_or_default())
-        };
-        straight::<P>(
-            #[inline(always)]
-            |j| {
-                straight::<P>(
-                    #[inline(always)]
-                    |k| {
-                        if let Some(sum) = normal.jj.get_mut(j).and_then(|row| row.get_mut(k)) {
-                            *sum = at(j, k);
-                        }
-                    },
-                );
-                set(&mut normal.jr, j, at(P, j));
-            },
-        );
-        normal.rr = at(P, P);
-        normal.rounding = self.rounding;
-        normal
-    }
-}
-
 /// `JᵀJ`, `Jᵀr` and `rᵀr` for one set of parameters; and, once they are found, the factors of
 /// `JᵀJ`, which is symmetrical: half of it has room for them.
 ///
@@ -127,13 +43,10 @@ impl InVectors {
 /// division for each column, which is what pairs are slowest at.
 #[derive(Clone, Debug)]
 pub struct Normal<const P: usize> {
-    /// `JᵀJ` on the diagonal and below it; above it `Lᵀ`.
+    /// `JᵀJ` on the diagonal and below it; above it `Lᵀ`, or the `JᵀJ` that is summed beside.
     jj: [[TwoFloat; P]; P],
-    pub(super) jr: [TwoFloat; P],
-    pub(super) rr: TwoFloat,
-    /// The sum of squares that rounding predictions to `f32` leaves by itself.
-    pub(super) rounding: f32,
-    /// The inverse of `D`.
+    pub(super) residual: Residuals<P>,
+    /// The inverse of `D`, or the diagonal of the `JᵀJ` that is summed beside.
     inverse: [TwoFloat; P],
     /// The inverse of `S`.
     scale: [f32; P],
@@ -147,136 +60,30 @@ pub struct Normal<const P: usize> {
 impl<const P: usize> Normal<P> {
     pub(super) const EMPTY: Self = Normal {
         jj: [[TwoFloat::ZERO; P]; P],
-        jr: [TwoFloat::ZERO; P],
-        rr: TwoFloat::ZERO,
-        rounding: 0.0,
+        residual: Residuals::ZERO,
         inverse: [TwoFloat::ZERO; P],
         scale: [1.0; P],
         weakest: (0, 1.0),
         undamped: false,
     };
 
-    /// The sums of rows: all, or those in which residuals are, of a problem whose derivatives
-    /// are always the same.
-    #[inline(always)]
-    pub(super) fn of_rows<const ALL: bool>(rows: impl Iterator<Item = Row<P>>) -> Self {
-        if const { InVectors::are_for(P) } {
-            let mut sums = InVectors::none();
-            for row in rows {
-                sums.add::<P, ALL>(&row);
-            }
-            return sums.finish();
-        }
-        let mut normal = Normal::EMPTY;
-        for row in rows {
-            match ALL {
-                true => normal.add(row.residual, &row.derivatives, row.rounding),
-                false => normal.add_residual(row.residual, &row.derivatives, row.rounding),
-            }
-        }
-        normal.finish();
-        normal
-    }
-
-    /// Adds a row: its residual, its derivatives, and how far off rounding leaves the
-    /// residual.
-    #[inline(always)]
-    fn add(&mut self, residual: f32, derivatives: &[f32; P], rounding: f32) {
-        let r = Split::of(residual);
-        let mut columns = [Split::default(); P];
-        each::<P>(
-            P,
-            #[inline(always)]
-            |j| {
-                if let (Some(to), Some(d)) = (columns.get_mut(j), derivatives.get(j)) {
-                    *to = Split::of(*d);
-                }
-            },
-        );
-        each::<P>(
-            P,
-            #[inline(always)]
-            |j| {
-                let (Some(row), Some(jr), Some(column)) =
-                    (self.jj.get_mut(j), self.jr.get_mut(j), columns.get(j))
-                else {
-                    return;
-                };
-                each::<P>(
-                    j + 1,
-                    #[inline(always)]
-                    |k| {
-                        if let (Some(sum), Some(other)) = (row.get_mut(k), columns.get(k)) {
-                            sum.add_product(*column, *other);
-                        }
-                    },
-                );
-                jr.add_product(*column, r);
-            },
-        );
-        self.rr.add_product(r, r);
-        self.rounding += rounding * rounding;
-    }
-
-    /// Adds a row to the sums in which residuals are.
-    #[inline(always)]
-    fn add_residual(&mut self, residual: f32, derivatives: &[f32; P], rounding: f32) {
-        let r = Split::of(residual);
-        each::<P>(
-            P,
-            #[inline(always)]
-            |j| {
-                if let (Some(jr), Some(d)) = (self.jr.get_mut(j), derivatives.get(j)) {
-                    jr.add_product(Split::of(*d), r);
-                }
-            },
-        );
-        self.rr.add_product(r, r);
-        self.rounding += rounding * rounding;
-    }
-
-    /// Takes the sums in which residuals are from another.
-    pub(super) fn take_residuals(&mut self, other: &Self) {
-        self.jr = other.jr;
-        self.rr = other.rr;
-        self.rounding = other.rounding;
-    }
-
     /// Whether all that was summed is. An infinite or missing number in a row makes its own
     /// square not finite, whatever is next to it.
     pub(super) fn is_finite(&self) -> bool {
-        let mut sum = self.rr.to_f32();
-        for (j, row) in self.jj.iter().enumerate() {
-            sum += row.get(j).copied().unwrap_or_default().to_f32();
+        let mut sum = self.residual.rr.to_f32();
+        for j in 0..P {
+            sum += self.at(j, j).to_f32();
         }
         sum.is_finite()
     }
 
-    /// Ends the sums.
-    #[inline(always)]
-    fn finish(&mut self) {
-        each::<P>(
-            P,
-            #[inline(always)]
-            |j| {
-                let Some(row) = self.jj.get_mut(j) else {
-                    return;
-                };
-                each::<P>(
-                    j + 1,
-                    #[inline(always)]
-                    |k| {
-                        if let Some(sum) = row.get_mut(k) {
-                            *sum = sum.renormalised();
-                        }
-                    },
-                );
-                if let Some(sum) = self.jr.get_mut(j) {
-                    *sum = sum.renormalised();
-                }
-            },
-        );
-        self.rr = self.rr.renormalised();
+    /// The same of what was summed beside.
+    pub(super) fn is_finite_beside(&self, residuals: &Residuals<P>) -> bool {
+        let mut sum = residuals.rr.to_f32();
+        for square in &self.inverse {
+            sum += square.to_f32();
+        }
+        sum.is_finite()
     }
 
     /// `JᵀJ[j][j]`.
@@ -288,6 +95,13 @@ impl<const P: usize> Normal<P> {
     fn at(&self, j: usize, k: usize) -> TwoFloat {
         let row = self.jj.get(j);
         row.and_then(|row| row.get(k)).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn put(&mut self, j: usize, k: usize, to: TwoFloat) {
+        if let Some(element) = self.jj.get_mut(j).and_then(|row| row.get_mut(k)) {
+            *element = to;
+        }
     }
 
     #[inline(always)]
@@ -308,7 +122,7 @@ impl<const P: usize> Normal<P> {
                 }
             }
         }
-        if let Some(jr) = self.jr.get_mut(j) {
+        if let Some(jr) = self.residual.jr.get_mut(j) {
             *jr = TwoFloat::ZERO;
         }
         self.undamped = false;
@@ -375,7 +189,7 @@ impl<const P: usize> Normal<P> {
 
     /// The step to where the gradient is 0, by the factors: `-(JᵀJ)⁻¹ Jᵀr`.
     pub(super) fn step(&self) -> [TwoFloat; P] {
-        let mut b = self.jr;
+        let mut b = self.residual.jr;
         for b in &mut b {
             *b = -*b;
         }
@@ -385,7 +199,7 @@ impl<const P: usize> Normal<P> {
     /// By how much a step is expected to take off the sum of squares, if it is undamped.
     pub(super) fn decrease(&self, step: &[TwoFloat; P]) -> f32 {
         let mut sum = TwoFloat::ZERO;
-        for (a, b) in self.jr.iter().zip(step) {
+        for (a, b) in self.residual.jr.iter().zip(step) {
             sum = sum - *a * *b;
         }
         sum.into()
@@ -445,7 +259,7 @@ impl<const P: usize> Normal<P> {
             P,
             #[inline(always)]
             |j| {
-                let mut sum = -element(&self.jr, j).high() * self.scale(j);
+                let mut sum = -element(&self.residual.jr, j).high() * self.scale(j);
                 each::<P>(
                     j,
                     #[inline(always)]
@@ -484,49 +298,36 @@ impl<const P: usize> Normal<P> {
         (b, square)
     }
 
-    /// `(JᵀJ)⁻¹`, by the factors, which are found if they are not there. `None` if it has
-    /// none.
-    pub(super) fn inverse(&mut self) -> Option<[[f32; P]; P]> {
+    /// `W` of `(JᵀJ)⁻¹ = WᵀW`, which is 0 above its diagonal: `D^-½ L⁻¹ S` by the factors,
+    /// which are found if they are not there. `None` if it has none.
+    ///
+    /// Variances are sums of squares of its columns, in which nothing cancels: `f32` will do
+    /// for them, and rounding them leaves as many digits as `f32` has, however much two
+    /// parameters are alike. `L⁻¹` itself does not come without differences of what is alike,
+    /// and is computed in pairs.
+    #[cold]
+    pub(super) fn root(&mut self) -> Option<[[f32; P]; P]> {
         self.factor().ok()?;
-        // L⁻¹ below the diagonal of ones.
-        let mut lower = [[0.0; P]; P];
-        for j in 0..P {
-            for k in 0..j {
-                let mut sum = -self.at(k, j).high();
-                for m in k + 1..j {
-                    sum -= self.at(m, j).high() * of(&lower, m, k);
+        let roots = self.inverse.map(|pivot| Lanes::sqrt(pivot.to_f32()));
+        let mut root = [[0.0; P]; P];
+        for k in 0..P {
+            // A column of L⁻¹, from the one on its diagonal on.
+            let mut column = [TwoFloat::ZERO; P];
+            for (j, of_pivot) in roots.iter().enumerate().skip(k) {
+                let mut sum = TwoFloat::ONE;
+                if j > k {
+                    sum = -self.at(k, j);
+                    for (m, above) in column.iter().enumerate().take(j).skip(k + 1) {
+                        sum = sum - self.at(m, j) * *above;
+                    }
                 }
-                put(&mut lower, j, k, sum);
-            }
-            put(&mut lower, j, j, 1.0);
-        }
-        // S L⁻ᵀ D⁻¹ L⁻¹ S: what is on its diagonal are sums of squares.
-        let mut inverse = [[0.0; P]; P];
-        for j in 0..P {
-            for k in 0..=j {
-                let mut sum = 0.0;
-                for (m, pivot) in self.inverse.iter().enumerate().skip(j) {
-                    sum += of(&lower, m, j) * pivot.high() * of(&lower, m, k);
+                set(&mut column, j, sum);
+                if let Some(to) = root.get_mut(j).and_then(|row| row.get_mut(k)) {
+                    *to = sum.to_f32() * of_pivot * self.scale(k);
                 }
-                let sum = self.scale(j) * sum * self.scale(k);
-                put(&mut inverse, j, k, sum);
-                put(&mut inverse, k, j, sum);
             }
         }
-        Some(inverse)
-    }
-}
-
-#[inline(always)]
-fn of<const P: usize>(matrix: &[[f32; P]; P], j: usize, k: usize) -> f32 {
-    let row = matrix.get(j);
-    row.and_then(|row| row.get(k)).copied().unwrap_or_default()
-}
-
-#[inline(always)]
-fn put<const P: usize>(matrix: &mut [[f32; P]; P], j: usize, k: usize, to: f32) {
-    if let Some(element) = matrix.get_mut(j).and_then(|row| row.get_mut(k)) {
-        *element = to;
+        Some(root)
     }
 }
 

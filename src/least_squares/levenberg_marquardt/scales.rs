@@ -1,0 +1,40 @@
+//! Units: powers of two that make squares of derivatives and residuals numbers.
+
+use super::LevenbergMarquardt;
+use crate::least_squares::bounds::Constraints;
+use crate::least_squares::normal::power_of_two;
+use crate::least_squares::problem::Problem;
+
+impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
+    /// Whether squares of derivatives or residuals are none that pairs can hold.
+    pub(super) fn needs_scales(&self) -> bool {
+        let fits = |square: f32| square > 1e-20 && square < 1e30;
+        let mut columns = (0..P).map(|j| self.normal.diagonal(j));
+        !fits(self.normal.residual.rr.high()) || !columns.all(fits)
+    }
+
+    /// # Errors
+    /// The first row of which something is not finite.
+    #[cold]
+    pub(super) fn find_scales<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Result<(), usize> {
+        let params = self.params.map(R::Scalar::from);
+        let (mut largest, mut residual) = ([0.0_f32; P], 0.0_f32);
+        for i in 0..problem.rows() {
+            let row = problem.row(i, &params);
+            let mut is_finite = row.residual.is_finite();
+            for (largest, d) in largest.iter_mut().zip(row.derivatives) {
+                *largest = largest.max(d.abs());
+                is_finite &= d.is_finite();
+            }
+            residual = residual.max(row.residual.abs());
+            if !is_finite {
+                return Err(i);
+            }
+        }
+        for (scale, largest) in self.column_scale.iter_mut().zip(largest) {
+            *scale = 1.0 / power_of_two(largest);
+        }
+        self.residual_scale = 1.0 / power_of_two(residual);
+        Ok(())
+    }
+}
