@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::formula::Formula;
 use super::scale::Scaling;
+use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::ops::Unary;
@@ -285,6 +286,42 @@ impl Curve {
         }
     }
 
+    /// Its value at a scaled reading, in pairs, and its derivatives by the parameters, without
+    /// a tape: what least squares takes. `None` for a network, and for parameters or
+    /// derivatives that are fewer than it has; of more, the rest is left alone.
+    pub(super) fn value_and_gradient(
+        &self,
+        x: f32,
+        params: &[TwoFloat],
+        derivatives: &mut [f32],
+    ) -> Option<TwoFloat> {
+        let count = self.param_count();
+        let (params, derivatives) = (params.get(..count)?, derivatives.get_mut(..count)?);
+        match self {
+            Curve::Mlp { .. } => None,
+            Curve::Function(formula) => {
+                let mut rounded = [0.0; MAX_DEGREE + 1];
+                for (to, p) in rounded.iter_mut().zip(params) {
+                    *to = p.to_f32();
+                }
+                formula.value_and_gradient(x, rounded.get(..count)?, derivatives);
+                Some(formula.in_pairs(x, params))
+            }
+            Curve::Linear | Curve::Poly(_) => {
+                let ([weights @ .., bias], [terms @ .., one]) = (params, derivatives) else {
+                    return None;
+                };
+                let mut value = *bias;
+                for ((to, t), w) in terms.iter_mut().zip(chebyshev(x)).zip(weights) {
+                    *to = t;
+                    value = value + *w * t;
+                }
+                *one = 1.0;
+                Some(value)
+            }
+        }
+    }
+
     /// Records the curve for scaled readings `x`, `[n, 1]`, with its parameters as trainable
     /// leaves of these values: `[n, 1]`.
     ///
@@ -392,6 +429,21 @@ impl Activation for Softsign {
 /// `Tₖ₊₁ = 2x Tₖ - Tₖ₋₁`.
 struct Chebyshev;
 
+/// `T₁(x), T₂(x), …`, without end.
+#[inline(always)]
+fn chebyshev(x: f32) -> impl Iterator<Item = f32> {
+    let twice = x + x;
+    let (mut before, mut t) = (1.0, x);
+    core::iter::repeat_with(
+        #[inline(always)]
+        move || {
+            let this = t;
+            (before, t) = (this, twice * this - before);
+            this
+        },
+    )
+}
+
 impl Op for Chebyshev {
     fn name(&self) -> &'static str {
         "chebyshev"
@@ -411,11 +463,8 @@ impl Op for Chebyshev {
         let degree = inputs_of(cx.attrs());
         let ([x], y) = cx.split();
         for (x, row) in x.iter().zip(y.chunks_exact_mut(degree)) {
-            let twice = x + x;
-            let (mut before, mut t) = (1.0, *x);
-            for to in row {
+            for (to, t) in row.iter_mut().zip(chebyshev(*x)) {
                 *to = t;
-                (before, t) = (t, twice * t - before);
             }
         }
     }

@@ -27,6 +27,7 @@
 //! | [`Scale`], [`Scaling`], [`prepare()`] | units that learn well, and the way back |
 //! | [`Curve`], [`Formula`], [`FORMULAS`] | lines, polynomials, small networks, functions |
 //! | [`Fit`], [`EarlyStopping`] | the loop, an epoch at a time, and why it ended |
+//! | [`CurveSolver`] | least squares in place of the loop, with standard errors |
 //! | [`Calibration`] | curve, scales and parameters: from readings to what they mean |
 //! | [`Record`], [`Writer`] | all that is kept, as bytes |
 
@@ -41,6 +42,8 @@ mod fit;
 mod formula;
 mod prepare;
 mod scale;
+mod solver;
+mod start;
 
 pub use crate::function::TwoFloat;
 pub use crate::record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
@@ -61,3 +64,4 @@ pub use prepare::{PrepareError, prepare};
 #[cfg(feature = "std")]
 pub(crate) use scale::FINE;
 pub use scale::{Scale, ScaleError, Scaling};
+pub use solver::CurveSolver;
