@@ -33,7 +33,7 @@ use crate::least_squares::{LevenbergMarquardt, Problem, Row, Solution, Status};
 /// assert_eq!(status, Status::Converged);
 /// let solution = solver.solution();
 /// let [w, b, ..] = solution.params();
-/// assert!((w - 2.0571).abs() < 1e-4 && (b + 1.0071).abs() < 1e-4);
+/// assert!((w - 2.045714).abs() < 1e-5 && (b + 1.005714).abs() < 1e-5);
 /// assert!(solution.residual_standard_deviation() < 0.1);
 /// ```
 #[derive(Clone, Debug)]
@@ -253,8 +253,8 @@ impl Calibration<'_> {
     ///     origin: Origin::default(),
     /// };
     /// let [constant, slope, ..] = calibration.standard_errors(&solution, false).unwrap();
-    /// assert!((slope - 0.0282843).abs() < 1e-6); // half of √(0.04 / 2 / 5), the scaled one
-    /// assert!((constant - 0.233345).abs() < 1e-5); // √(0.02 (1/4 + 8² / 20))
+    /// assert!((slope - 0.0282843).abs() < 1e-6); // half of √(0.016 / 5), that of the scaled
+    /// assert!((constant - 0.2349468).abs() < 1e-5); // √(0.016 (1/4 + 4² / 5))
     /// ```
     #[must_use]
     pub fn standard_errors<const P: usize>(
