@@ -404,3 +404,41 @@ fn what_the_board_has_no_room_for_is_told_before_it_forgets_its_own() {
     );
     assert!(!asked.contains(&"clear".to_owned()), "{asked:?}");
 }
+
+/// Least squares where it fits, which a network is not: asked for before the samples are sent.
+#[test]
+fn the_method_is_that_of_the_model_unless_it_is_said() {
+    for (choices, expected) in [
+        (&[][..], "method lm"),
+        (&["poly:2"], "method lm"),
+        (&["poly:2", "lm"], "method lm"),
+        (&["power"], "method lm"),
+        (&["linear", "sgd 0.1"], "optimizer sgd 0.1"),
+        (&["mlp 2"], "optimizer sgd 0.1"),
+        (&["mlp:2", "adam 0.01"], "optimizer adam 0.01"),
+    ] {
+        let (said, asked) = run("method.csv", LINE.as_bytes(), choices, 4);
+        assert_eq!(said, Ok(false), "{choices:?}");
+        let model = choices.first().unwrap_or(&"linear").replace(' ', ":");
+        let model = asked
+            .iter()
+            .position(|line| *line == format!("model {model}"))
+            .unwrap();
+        assert_eq!(asked[model + 1], expected, "{choices:?}");
+    }
+    for (choices, expected) in [
+        (
+            ["mlp 2", "lm"],
+            "expected 'sgd <lr>' or 'adam <lr>' for mlp:2, found 'lm'",
+        ),
+        (["exp", "sgd 0.1"], "expected lm for exp, found 'sgd 0.1'"),
+        (
+            ["linear", "lm 0.1"],
+            "expected 'sgd <lr>' or 'adam <lr>' as optimizer, with a finite <lr> above 0, found 'lm 0.1'; lm takes none",
+        ),
+    ] {
+        let (said, asked) = run("method.csv", LINE.as_bytes(), &choices, 4);
+        assert_eq!(said.unwrap_err(), expected);
+        assert!(asked.is_empty(), "{asked:?}");
+    }
+}

@@ -173,7 +173,8 @@ pub fn range(mut values: impl Iterator<Item = TwoFloat>) -> Option<[TwoFloat; 2]
 
 impl<'p> Calibration<'p> {
     /// The meaning of a reading, computed on a tape that has room for the parameters, twice, and
-    /// for the widest layers. The same bits on every machine.
+    /// for the widest layers; that of a function, without the tape. The same bits on every
+    /// machine.
     ///
     /// # Errors
     /// A result that is not finite; an arena that is too small.
@@ -182,8 +183,17 @@ impl<'p> Calibration<'p> {
         tape: &'t Tape<'t>,
         reading: TwoFloat,
     ) -> Result<Prediction, PredictError> {
-        let x = tape.constant(&[self.input.apply(reading)], [1, 1]);
-        let scaled = tape.no_grad(|| self.curve.record(x, self.params)).item()?;
+        let x = self.input.apply(reading);
+        let scaled = match self.curve {
+            // The same bits, with nothing to plan.
+            Curve::Function(formula) if self.params.len() == formula.parameters().len() => {
+                formula.value(x, self.params)
+            }
+            curve => {
+                let x = tape.constant(&[x], [1, 1]);
+                tape.no_grad(|| curve.record(x, self.params)).item()?
+            }
+        };
         let value = self.output.invert(scaled);
         if !reading.is_finite() || !value.is_finite() {
             return Err(PredictError::NotFinite {
@@ -269,6 +279,12 @@ impl<'p> Calibration<'p> {
             off = off.max(difference.abs());
         }
         (off <= SIX_DIGITS * largest).then_some(rounded)
+    }
+
+    /// Whether it has [coefficients](Self::coefficients) of the reading as it comes.
+    #[must_use]
+    pub fn has_coefficients(&self) -> bool {
+        self.coefficients().is_some()
     }
 
     /// The coefficients of `1, u, u², …`, where the scaled reading is `a + b u`.

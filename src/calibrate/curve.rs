@@ -5,6 +5,7 @@ use core::fmt;
 use super::formula::Formula;
 use super::scale::Scaling;
 use super::terms::chebyshev;
+use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::ops::Unary;
@@ -283,6 +284,42 @@ impl Curve {
             let filled = fill_uniform(&mut rng, -bound, bound, layer);
             debug_assert!(filled.is_ok());
             rest = others;
+        }
+    }
+
+    /// Its value at a scaled reading, in pairs, and its derivatives by the parameters, without
+    /// a tape: what least squares takes. `None` for a network, and for parameters or
+    /// derivatives that are fewer than it has; of more, the rest is left alone.
+    pub(super) fn value_and_gradient(
+        &self,
+        x: f32,
+        params: &[TwoFloat],
+        derivatives: &mut [f32],
+    ) -> Option<TwoFloat> {
+        let count = self.param_count();
+        let (params, derivatives) = (params.get(..count)?, derivatives.get_mut(..count)?);
+        match self {
+            Curve::Mlp { .. } => None,
+            Curve::Function(formula) => {
+                let mut rounded = [0.0; MAX_DEGREE + 1];
+                for (to, p) in rounded.iter_mut().zip(params) {
+                    *to = p.to_f32();
+                }
+                formula.value_and_gradient(x, rounded.get(..count)?, derivatives);
+                Some(formula.in_pairs(x, params))
+            }
+            Curve::Linear | Curve::Poly(_) => {
+                let ([weights @ .., bias], [terms @ .., one]) = (params, derivatives) else {
+                    return None;
+                };
+                let mut value = *bias;
+                for ((to, t), w) in terms.iter_mut().zip(chebyshev(1.0, x)).zip(weights) {
+                    *to = t;
+                    value = value + *w * t;
+                }
+                *one = 1.0;
+                Some(value)
+            }
         }
     }
 

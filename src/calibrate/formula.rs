@@ -2,10 +2,13 @@
 
 use core::fmt;
 
-use crate::function::Function;
+use super::start::Start;
 use crate::function::models::{Exponential, Logistic, Power, SteinhartHart};
+use crate::function::{Function, TwoFloat};
 #[cfg(feature = "std")]
-use crate::function::{TwoFloat, Value, source::Scalar};
+use crate::function::{Value, source::Scalar};
+use crate::op::{Attrs, Backward, Forward, Op};
+use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
 /// A [`Function`] of one reading as a [`Curve`](super::Curve): with a name, by which records
@@ -37,12 +40,44 @@ pub struct Formula {
     text: &'static str,
     parameters: &'static [&'static str],
     meanings: &'static [&'static str],
-    predict: for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>,
-    /// The value and its derivatives by the parameters, for least squares on the desktop.
+    start: Start,
+    /// None where it is not recorded.
+    predict: Option<for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>>,
+    /// The value and its derivatives by the parameters.
+    value_and_gradient: fn(f32, &[f32], &mut [f32]) -> f32,
+    /// The value, in pairs.
+    in_pairs: fn(f32, &[TwoFloat]) -> TwoFloat,
+    /// The same with more digits, for least squares on the desktop.
     #[cfg(feature = "std")]
     at: fn(f64, &[f64], &mut [f64]) -> f64,
     #[cfg(feature = "std")]
     write_down: fn(Scalar, &[Scalar]) -> Scalar,
+}
+
+/// The value and its derivatives. Parameters that are too few are 0.
+fn value_and_gradient<F: Function<1, P>, const P: usize>(
+    x: f32,
+    p: &[f32],
+    derivatives: &mut [f32],
+) -> f32 {
+    let mut params = [0.0; P];
+    for (to, p) in params.iter_mut().zip(p) {
+        *to = *p;
+    }
+    let (value, gradient) = F::value_and_gradient([x], params);
+    for (to, d) in derivatives.iter_mut().zip(gradient) {
+        *to = d;
+    }
+    value
+}
+
+/// The value, computed in pairs of `f32`. Parameters that are too few are 0.
+fn in_pairs<F: Function<1, P>, const P: usize>(x: f32, p: &[TwoFloat]) -> TwoFloat {
+    let mut params = [TwoFloat::ZERO; P];
+    for (to, p) in params.iter_mut().zip(p) {
+        *to = *p;
+    }
+    F::eval([TwoFloat::from(x)], params)
 }
 
 /// The value, computed in pairs of `f32`, and its derivatives in `f32`. Parameters that are
@@ -83,12 +118,49 @@ impl Formula {
             text,
             parameters: const { &F::PARAMETERS },
             meanings,
-            predict: F::predict,
+            start: Start::Ones,
+            predict: Some(F::predict),
+            value_and_gradient: value_and_gradient::<F, P>,
+            in_pairs: in_pairs::<F, P>,
             #[cfg(feature = "std")]
             at: at::<F, P>,
             #[cfg(feature = "std")]
             write_down: write_down::<F, P>,
         }
+    }
+
+    /// The same, which least squares starts from what the data suggest.
+    const fn starting(self, start: Start) -> Self {
+        Formula { start, ..self }
+    }
+
+    /// The same for firmware that fits it by least squares alone, and never
+    /// [records](super::Curve::record) it, which is an error then: some 3 thousand bytes of
+    /// flash less, of operations for each lane type and their gradients. Formulas of one name
+    /// are equal, with or without.
+    ///
+    /// ```
+    /// use baregrad::calibrate::{FORMULAS, Formula};
+    ///
+    /// static POWER: Formula = FORMULAS[2].without_tape();
+    /// assert_eq!(&POWER, FORMULAS[2]);
+    /// ```
+    #[must_use]
+    pub const fn without_tape(self) -> Self {
+        Formula {
+            predict: None,
+            ..self
+        }
+    }
+
+    /// Where least squares starts.
+    pub(super) fn start(&self) -> Start {
+        self.start
+    }
+
+    /// The value at a reading, and its derivatives by the parameters.
+    pub(super) fn value_and_gradient(&self, x: f32, p: &[f32], derivatives: &mut [f32]) -> f32 {
+        (self.value_and_gradient)(x, p, derivatives)
     }
 
     /// The name, which a record has.
@@ -119,7 +191,20 @@ impl Formula {
     /// in one operation, and a view of it.
     #[track_caller]
     pub(super) fn record<'t>(&self, x: Var<'t>, p: Var<'t>) -> Var<'t> {
-        (self.predict)(x, p).reshape([-1, 1])
+        match self.predict {
+            Some(predict) => predict(x, p).reshape([-1, 1]),
+            None => x.tape().apply_plain(&WithoutTape, &[x]),
+        }
+    }
+
+    /// The value at a reading, in pairs.
+    pub(super) fn in_pairs(&self, x: f32, p: &[TwoFloat]) -> TwoFloat {
+        (self.in_pairs)(x, p)
+    }
+
+    /// The value at a reading, without a tape.
+    pub(super) fn value(&self, x: f32, p: &[f32]) -> f32 {
+        (self.value_and_gradient)(x, p, &mut [])
     }
 
     /// The value at a reading, and its derivatives by the parameters.
@@ -133,6 +218,25 @@ impl Formula {
     pub(super) fn write_down(&self, x: Scalar, p: &[Scalar]) -> Scalar {
         (self.write_down)(x, p)
     }
+}
+
+/// Stands for a formula that is not recorded: refuses to be.
+struct WithoutTape;
+
+impl Op for WithoutTape {
+    fn name(&self) -> &'static str {
+        "formula"
+    }
+
+    fn shape(&self, _: &[Shape], _: &mut Attrs) -> Result<Shape, ShapeError> {
+        Err(ShapeError::Other(
+            "expected a formula that can be recorded, found one without_tape",
+        ))
+    }
+
+    fn forward(&self, _: &mut Forward<'_>) {}
+
+    fn backward(&self, _: &mut Backward<'_>) {}
 }
 
 /// Formulas of one name are one.
@@ -160,16 +264,19 @@ pub static FORMULAS: [&Formula; 4] = [
             "1/K for a factor of e in resistance",
             "the bend of that, 1/K",
         ],
-    ),
+    )
+    .starting(Start::SteinhartHart),
     &Formula::of::<Exponential, 3>(
         "exp",
         "a e^(b x) + c",
         &["height above c at 0", "rate", "level"],
-    ),
-    &Formula::of::<Power, 2>("power", "a x^b", &["value at 1", "exponent"]),
+    )
+    .starting(Start::Exponential),
+    &Formula::of::<Power, 2>("power", "a x^b", &["value at 1", "exponent"]).starting(Start::Power),
     &Formula::of::<Logistic, 3>(
         "logistic",
         "a / (1 + e^(-b (x - c)))",
         &["upper level", "steepness", "middle"],
-    ),
+    )
+    .starting(Start::Logistic),
 ];

@@ -27,6 +27,7 @@
 //! | [`Scale`], [`Scaling`], [`prepare()`] | units that learn well, and the way back |
 //! | [`Curve`], [`Formula`], [`FORMULAS`] | lines, polynomials, small networks, functions |
 //! | [`Fit`], [`EarlyStopping`] | the loop, an epoch at a time, and why it ended |
+//! | [`CurveSolver`] | least squares in place of the loop, with standard errors |
 //! | [`Calibration`] | curve, scales and parameters: from readings to what they mean |
 //! | [`Multivariate`] | the same of several readings at a time |
 //! | [`Record`], [`Writer`] | all that is kept, as bytes |
@@ -43,8 +44,10 @@ mod formula;
 mod multivariate;
 mod prepare;
 mod scale;
+mod solver;
 #[cfg(feature = "std")]
 mod source;
+mod start;
 mod terms;
 
 pub use crate::function::TwoFloat;
@@ -67,6 +70,7 @@ pub use prepare::{PrepareError, prepare};
 #[cfg(feature = "std")]
 pub(crate) use scale::FINE;
 pub use scale::{Scale, ScaleError, Scaling};
+pub use solver::CurveSolver;
 #[cfg(feature = "std")]
 pub(crate) use source::Words;
 pub use terms::MAX_INPUTS;

@@ -10,6 +10,7 @@ pub const MAX_INPUTS: usize = 127;
 
 /// `T₁(x), T₂(x), …`, with the `one` of their kind: `T₁ = x`, `T₂ = 2x x - 1`,
 /// `Tₖ₊₁ = 2x Tₖ - Tₖ₋₁`.
+#[inline(always)]
 pub(crate) fn chebyshev<S>(one: S, x: S) -> impl Iterator<Item = S>
 where
     S: Copy + Add<Output = S> + Sub<Output = S> + Mul<Output = S>,

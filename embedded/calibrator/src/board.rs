@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
-use baregrad::calibrate::{Differences, ROWS};
+use baregrad::calibrate::{Differences, MAX_DEGREE, ROWS};
 use baregrad::op::Node;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::kept::Kept;
-use crate::training::Scratch;
+use crate::training::{Borrow, Errors, Scratch};
 
 /// A byte that did not arrive whole: a framing, parity or overrun error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,12 @@ pub trait Board {
     type Flash: NorFlash;
     /// The flash.
     fn flash(&mut self) -> &mut Self::Flash;
+
+    /// The most parameters of a curve that is fitted by least squares: as many as a polynomial
+    /// of the highest degree has. The solver's stack grows with their square; for boards of
+    /// little RAM 4 are enough for a cubic and all functions. Larger polynomials are fitted by
+    /// gradient descent then.
+    const SOLVED: usize = MAX_DEGREE + 1;
 
     /// The next byte from the serial line, if one has come. An error is a byte that did
     /// not arrive whole, or others that were lost before it.
@@ -71,13 +77,11 @@ pub const fn floats(hidden: usize) -> usize {
 }
 
 /// Everything the calibrator works in, of the size a board can spare: room for
-/// so many samples, and for a tape of so many [`floats`].
+/// so many samples, and on the stack, as long as there is a tape, for one of so many [`floats`].
 #[derive(Debug)]
 pub struct Memory<const SAMPLES: usize, const FLOATS: usize> {
     /// Readings and references, as differences from the first; and both, scaled.
     samples: [[f32; SAMPLES]; 4],
-    floats: [f32; FLOATS],
-    nodes: [Node; NODES],
     records: Records,
 }
 
@@ -101,8 +105,6 @@ impl<const SAMPLES: usize, const FLOATS: usize> Memory<SAMPLES, FLOATS> {
     pub const fn new() -> Self {
         Memory {
             samples: [[0.0; SAMPLES]; 4],
-            floats: [0.0; FLOATS],
-            nodes: [const { Node::EMPTY }; NODES],
             records: Records {
                 current: Kept::EMPTY,
                 incoming: Kept::EMPTY,
@@ -120,11 +122,21 @@ impl<const SAMPLES: usize, const FLOATS: usize> Memory<SAMPLES, FLOATS> {
         let scratch = Scratch {
             x,
             y,
-            floats: &mut self.floats,
-            nodes: &mut self.nodes,
+            floats: FLOATS,
+            lend: lend::<FLOATS>,
+            errors: Errors::NONE,
         };
         (samples, scratch, &mut self.records)
     }
+}
+
+/// Lends an arena, which is on the stack meanwhile: least squares, which needs none, has its
+/// memory there, and both together would be 1,300 bytes too many for 8 KiB of RAM.
+#[inline(never)]
+fn lend<const FLOATS: usize>(borrow: Borrow<'_>) {
+    let mut floats = [0.0; FLOATS];
+    let mut nodes = [const { Node::EMPTY }; NODES];
+    borrow(&mut floats, &mut nodes);
 }
 
 impl<const SAMPLES: usize, const FLOATS: usize> Default for Memory<SAMPLES, FLOATS> {

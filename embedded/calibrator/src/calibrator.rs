@@ -12,10 +12,10 @@ use baregrad::{Tape, Usage};
 
 use crate::board::{Board, Damaged, Memory, Records, Samples};
 use crate::failure::Failure;
-use crate::kept::{MAX_BYTES, MAX_PARAMS, Name};
+use crate::kept::{FORMULAS, MAX_BYTES, MAX_PARAMS, Name, read};
 use crate::line::{Line, Number, put, say};
 use crate::store::{COPIES, Store, StoreError};
-use crate::training::{self, MAX_EPOCHS, Method, Plan, Scratch};
+use crate::training::{self, End, Errors, Fitted, MAX_EPOCHS, Method, Plan, Rule, Scratch};
 
 /// Epochs that `bench` counts.
 const BENCH_EPOCHS: u32 = 10;
@@ -23,7 +23,7 @@ const BENCH_EPOCHS: u32 = 10;
 const BYTES_A_LINE: usize = 24;
 
 /// How a command is written, which `help` and errors tell, and what it does.
-const COMMANDS: [(&str, &str); 17] = [
+const COMMANDS: [(&str, &str); 19] = [
     ("help", "this list"),
     ("add <reading> <reference>", "keep a sample"),
     (
@@ -34,7 +34,12 @@ const COMMANDS: [(&str, &str); 17] = [
     ("remove <n>", "forget a sample"),
     ("clear", "forget the samples"),
     ("model linear|poly:<degree>|mlp:<units>", "what to fit"),
-    ("optimizer sgd|adam <lr>", "how to fit it"),
+    (
+        "model steinhart-hart|exp|power|logistic",
+        "or a function of the reading",
+    ),
+    ("method lm|descent", "by least squares, or gradient descent"),
+    ("optimizer sgd|adam <lr>", "how to descend"),
     (
         "fit [epochs]",
         "learn from the samples, until stop or Ctrl-C",
@@ -197,16 +202,22 @@ impl<'m, B: Board> Calibrator<'m, B> {
                 self.plan.curve = curve;
                 say!(self.board_mut(), "ok {curve}");
             }
+            ("method", [Some(name), None, _]) => {
+                let method = Method::parse(name).ok_or(Failure::Usage("method lm|descent"))?;
+                self.plan.method = Some(method);
+                say!(self.board_mut(), "ok {method}");
+            }
             ("optimizer", [Some(kind), Some(lr), None]) => {
                 let lr = number(lr, "lr").map_or(0.0, TwoFloat::high);
                 let usage = Failure::Usage("optimizer sgd|adam <lr>");
-                let method = Method::parse(kind).ok_or(usage)?;
+                let rule = Rule::parse(kind).ok_or(usage)?;
                 if lr <= 0.0 {
                     return Err(Failure::LearningRate);
                 }
-                (self.plan.method, self.plan.lr) = (method, lr);
+                (self.plan.rule, self.plan.lr) = (rule, lr);
+                self.plan.method = Some(Method::Descent);
                 let lr = Number::Single(lr);
-                say!(self.board_mut(), "ok {method} {lr}");
+                say!(self.board_mut(), "ok {rule} {lr}");
             }
             ("fit", [epochs, None, _]) => {
                 let epochs = match epochs {
@@ -338,29 +349,45 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
+    /// Fits, and tells what came of it. One after the other: the stack has no room for what
+    /// both need.
     #[inline(never)]
     fn fit(&mut self, epochs: u32) -> Result<(), Failure> {
+        let fitted = self.train(epochs, true)?;
+        self.say_fitted(&fitted)
+    }
+
+    /// Fits, and keeps the result if it is to be used.
+    #[inline(never)]
+    fn train(&mut self, epochs: u32, used: bool) -> Result<Fitted, Failure> {
         let plan = Plan {
             epochs,
             ..self.plan
         };
-        let (samples, scratch) = (&self.samples, &mut self.scratch);
         let fitted = training::fit(
             &plan,
-            samples,
-            scratch,
+            &self.samples,
+            &mut self.scratch,
             &mut self.board,
             &mut self.line,
-            Some(&mut self.records.current),
+            used.then_some(&mut self.records.current),
         )?;
-        self.usage = Some(fitted.usage);
-        self.origin = Origin::Fitted;
+        if used {
+            self.origin = Origin::Fitted;
+        }
+        if let (true, End::Descent(_, usage)) = (used, &fitted.end) {
+            self.usage = Some(*usage);
+        }
+        Ok(fitted)
+    }
 
+    #[inline(never)]
+    fn say_fitted(&mut self, fitted: &Fitted) -> Result<(), Failure> {
         let mut params = [0.0; MAX_PARAMS];
         let calibration = self.records.current.read(&mut params)?;
         let board = &mut self.board;
         let loss = Number::Single(calibration.origin.loss);
-        put!(board, "fit loss={loss} epochs={epochs}");
+        put!(board, "fit loss={loss} epochs={}", fitted.epochs);
         say_coefficients(board, &calibration);
         say!(board, " crc={:08x}", self.records.current.checksum());
         say_scaled(board, &calibration);
@@ -381,29 +408,34 @@ impl<'m, B: Board> Calibrator<'m, B> {
                 );
             }
         }
-        say!(board, "{}", fitted.reason);
+        match &fitted.end {
+            End::Descent(reason, _) => say!(board, "{reason}"),
+            End::Lm(status) => {
+                say_errors(board, &calibration, &self.scratch.errors);
+                say!(board, "{status}");
+            }
+        }
         say!(board, "ok");
         Ok(())
     }
 
-    /// Counts ticks of the epochs of a fit, without the first one.
+    /// Counts ticks of the epochs of gradient descent, without the first one; of a function, of
+    /// passes by least squares.
     #[inline(never)]
     fn bench(&mut self) -> Result<(), Failure> {
-        let plan = Plan {
-            epochs: 1 + BENCH_EPOCHS,
-            ..self.plan
+        let method = self.plan.method;
+        if !matches!(self.plan.curve, Curve::Function(_)) {
+            self.plan.method = Some(Method::Descent);
+        }
+        let fitted = self.train(1 + BENCH_EPOCHS, false);
+        self.plan.method = method;
+        let fitted = fitted?;
+        let epochs = match fitted.end {
+            // The last pass measures the loss, and is as long as an epoch but for the update.
+            End::Descent(..) => 1 + BENCH_EPOCHS,
+            End::Lm(..) => fitted.epochs.max(1),
         };
-        let (samples, scratch) = (&self.samples, &mut self.scratch);
-        let fitted = training::fit(
-            &plan,
-            samples,
-            scratch,
-            &mut self.board,
-            &mut self.line,
-            None,
-        )?;
-        // The last pass measures the loss, and is as long as an epoch but for the update.
-        let ticks = fitted.ticks / u64::from(1 + BENCH_EPOCHS);
+        let ticks = fitted.ticks / u64::from(epochs);
         let (_, unit) = self.board.ticks();
         say!(self.board_mut(), "ok {ticks} {unit} per epoch");
         Ok(())
@@ -506,7 +538,11 @@ impl<'m, B: Board> Calibrator<'m, B> {
         say!(board, "samples {count} of {capacity}");
         say!(board, "model {}", self.plan.curve);
         let lr = Number::Single(self.plan.lr);
-        say!(board, "optimizer {} {lr}", self.plan.method);
+        match self.plan.method::<B>() {
+            Ok(method) => say!(board, "method {method}"),
+            Err(error) => say!(board, "method of no use: {error}"),
+        }
+        say!(board, "optimizer {} {lr}", self.plan.rule);
         match self.origin {
             Origin::None => say!(board, "calibration none"),
             origin => match Name::of(self.records.current.bytes()) {
@@ -518,7 +554,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         let board = &mut self.board;
         match self.usage {
             Some(usage) => say!(board, "arena {usage}"),
-            None => say!(board, "arena of {} floats", self.scratch.floats.len()),
+            None => say!(board, "arena of {} floats", self.scratch.floats),
         }
         if let Some(ram) = board.ram() {
             say!(board, "ram {} of {} bytes", ram.used, ram.total);
@@ -564,6 +600,12 @@ impl<'m, B: Board> Calibrator<'m, B> {
 /// Coefficients of the reading as it comes, where a formula with them has six digits.
 #[inline(never)]
 fn say_coefficients<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
+    if let Curve::Function(formula) = calibration.curve {
+        for (name, p) in formula.parameters().iter().zip(calibration.params) {
+            put!(board, " {name}={}", Number::Single(*p));
+        }
+        return;
+    }
     let Some([b, weights @ ..]) = calibration.coefficients() else {
         return;
     };
@@ -576,6 +618,54 @@ fn say_coefficients<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
         }
     }
     put!(board, " b={}", Number::Single(b));
+}
+
+/// The standard errors of the coefficients that were told, and what residuals say.
+#[inline(never)]
+fn say_errors<B: Board>(board: &mut B, calibration: &Calibration<'_>, errors: &Errors) {
+    let Errors {
+        coefficients,
+        deviation,
+        freedom,
+    } = errors;
+    if *freedom == 0 {
+        return say!(
+            board,
+            "no standard errors: as many samples as the model has coefficients"
+        );
+    }
+    if let Some(errors) = coefficients {
+        put!(board, "errors");
+        let count = calibration.params.len();
+        let names = match calibration.curve {
+            Curve::Function(formula) => formula.parameters(),
+            _ => &[],
+        };
+        let is_scaled = names.is_empty() && !calibration.has_coefficients();
+        // From the highest power down, as `fit` tells those of the reading as it comes.
+        for i in 0..count {
+            let power = match (names.is_empty(), is_scaled) {
+                (true, false) => (i + 1) % count,
+                _ => i,
+            };
+            put!(board, " ");
+            match (names.get(i), power) {
+                (Some(name), _) => put!(board, "{name}"),
+                (None, power) if is_scaled => put!(board, "c{power}"),
+                (None, 0) => put!(board, "b"),
+                (None, 1) if count == 2 => put!(board, "w"),
+                (None, power) => put!(board, "w{power}"),
+            }
+            let error = errors.get(power).copied().unwrap_or(f32::NAN);
+            put!(board, "+-{}", Number::Single(error));
+        }
+        board.send(b"\r\n");
+    }
+    let deviation = Number::Single(*deviation);
+    say!(
+        board,
+        "residuals sigma={deviation} with {freedom} degrees of freedom"
+    );
 }
 
 /// The scale of readings, and the coefficients of the scaled one.
@@ -612,7 +702,7 @@ fn say_scaled<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
 #[inline(never)]
 fn check(record: &[u8], scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     let mut params = [0.0; MAX_PARAMS];
-    let calibration = Calibration::read(record, &mut params)?;
+    let calibration = read(record, &mut params)?;
     let [low, _] = calibration.range;
     match predict(&calibration, scratch, low) {
         Err(PredictError::Tape(error)) => Err(error.into()),
@@ -627,7 +717,10 @@ fn predict(
     scratch: &mut Scratch<'_>,
     reading: TwoFloat,
 ) -> Result<Prediction, PredictError> {
-    calibration.predict(&Tape::new(scratch.floats, scratch.nodes), reading)
+    let none = PredictError::NotFinite { found: f32::NAN };
+    scratch.with_arena(Err(none), |floats, nodes| {
+        calibration.predict(&Tape::new(floats, nodes), reading)
+    })
 }
 
 fn store<B: Board>(board: &mut B) -> Result<Store<'_, B::Flash>, StoreError> {
@@ -650,7 +743,9 @@ fn curve(kind: &str, more: Option<&str>) -> Option<Curve> {
         ("poly", Some(text)) => degree(text),
         ("mlp", Some(units)) => Curve::mlp(&[units.parse().ok()?], 0),
         (_, Some(_)) => None,
-        (name, None) => Curve::parse(name).or_else(|| degree(name.strip_prefix("poly")?)),
+        (name, None) => {
+            Curve::parse_with(name, &FORMULAS).or_else(|| degree(name.strip_prefix("poly")?))
+        }
     }
 }
 

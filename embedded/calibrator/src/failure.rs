@@ -3,6 +3,7 @@
 use core::fmt;
 
 use baregrad::calibrate::{Curve, Decimal, DecimalError, PredictError, PrepareError, RecordError};
+use baregrad::least_squares::Status;
 use baregrad::{Error, ErrorKind};
 
 use crate::kept::{MAX_BYTES, MAX_PARAMS};
@@ -24,6 +25,19 @@ pub(crate) enum Failure {
     Curve,
     /// A curve of more parameters than there is room for.
     Params(Curve),
+    /// Least squares is not for this curve, or not on this board.
+    Unsolved {
+        curve: Curve,
+        /// The most parameters that there is room for.
+        most: usize,
+    },
+    /// Gradient descent is not for functions.
+    Undescended(Curve),
+    /// Least squares did not end at a minimum.
+    Solve {
+        curve: Curve,
+        status: Status,
+    },
     LearningRate,
     Epochs,
     Full {
@@ -87,13 +101,42 @@ impl fmt::Display for Failure {
                 write!(f, "expected a <{what}> at most 3.4e38 from the first one")
             }
             Failure::Curve => f.write_str(
-                "expected linear, poly:1 to poly:12, or mlp:<units> such as mlp:8 or mlp:3,2",
+                "expected linear, poly:1 to poly:12, mlp:<units> such as mlp:8 or mlp:3,2, steinhart-hart, exp, power or logistic",
             ),
             Failure::Params(curve) => write!(
                 f,
                 "expected a curve of at most {MAX_PARAMS} parameters, {curve} has {}",
                 curve.param_count()
             ),
+            Failure::Unsolved { curve, most } => write!(
+                f,
+                "expected a line, a polynomial or a function of at most {most} parameters for lm, {curve} takes method descent"
+            ),
+            Failure::Undescended(curve) => {
+                write!(f, "expected method lm, which {curve} is fitted by")
+            }
+            Failure::Solve {
+                curve,
+                status: Status::Singular { parameter },
+            } => {
+                f.write_str("expected readings that determine the model, found none that tell of ")?;
+                match curve {
+                    Curve::Function(formula) => {
+                        f.write_str(formula.parameters().get(*parameter).unwrap_or(&"it"))
+                    }
+                    _ if *parameter < curve.inputs() => write!(f, "degree {}", parameter + 1),
+                    _ => f.write_str("the constant"),
+                }
+            }
+            Failure::Solve {
+                curve,
+                status: Status::NotFinite { row },
+            } => write!(
+                f,
+                "expected readings that {curve} has finite results for, sample {} has none",
+                row + 1
+            ),
+            Failure::Solve { status, .. } => status.fmt(f),
             Failure::LearningRate => f.write_str("expected a finite <lr> above 0"),
             Failure::Epochs => write!(f, "expected 1 to {MAX_EPOCHS} epochs"),
             Failure::Full { capacity } => write!(

@@ -2,12 +2,20 @@
 
 use core::fmt;
 
-use baregrad::calibrate::{Calibration, Curve, RecordError};
+use baregrad::calibrate::{self, Calibration, Curve, Formula, RecordError};
 
 /// The most parameters of a curve: a network of eight units has as many.
 pub const MAX_PARAMS: usize = 25;
 /// The most bytes of a record.
 pub const MAX_BYTES: usize = Calibration::max_bytes(MAX_PARAMS);
+
+/// The functions that a board knows: by least squares alone, which takes no tape.
+pub(crate) static FORMULAS: [&Formula; 4] = [
+    &calibrate::FORMULAS[0].without_tape(),
+    &calibrate::FORMULAS[1].without_tape(),
+    &calibrate::FORMULAS[2].without_tape(),
+    &calibrate::FORMULAS[3].without_tape(),
+];
 
 /// A record of a calibration, or the beginning of one that comes in.
 #[derive(Clone, Debug)]
@@ -88,7 +96,7 @@ impl Kept {
         &self,
         params: &'p mut [f32; MAX_PARAMS],
     ) -> Result<Calibration<'p>, RecordError> {
-        Calibration::read(self.bytes(), params)
+        read(self.bytes(), params)
     }
 
     /// The bytes.
@@ -125,7 +133,7 @@ impl Name {
     #[inline(never)]
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut params = [0.0; MAX_PARAMS];
-        let curve = Calibration::read(bytes, &mut params)?.curve;
+        let curve = read(bytes, &mut params)?.curve;
         let checksum = checksum(bytes);
         Ok(Name { curve, checksum })
     }
@@ -135,6 +143,18 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} crc={:08x}", self.curve, self.checksum)
     }
+}
+
+/// The calibration in these bytes.
+///
+/// # Errors
+/// Bytes that are no record of one, or one of a curve of more parameters than there is room
+/// for.
+pub(crate) fn read<'p>(
+    bytes: &[u8],
+    params: &'p mut [f32; MAX_PARAMS],
+) -> Result<Calibration<'p>, RecordError> {
+    Calibration::read_with(bytes, params, &FORMULAS)
 }
 
 fn checksum(bytes: &[u8]) -> u32 {

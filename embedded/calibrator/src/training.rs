@@ -1,11 +1,14 @@
 //! A fit on the board: that of the library, which is asked for an epoch at a time, so that
-//! meanwhile the board answers its line, feeds its watchdog, and stops when asked to.
+//! meanwhile the board answers its line, feeds its watchdog, and stops when asked to. By least
+//! squares, an epoch is a pass over the samples.
 
 use core::fmt;
 
 use baregrad::calibrate::{
-    self, Calibration, Curve, Fit, Origin, Poll, ROWS, Reason, prepare, range,
+    self, Calibration, Curve, CurveSolver, Fit, MAX_DEGREE, Origin, Poll, ROWS, Reason, Scale,
+    TwoFloat, prepare, range,
 };
+use baregrad::least_squares::Status;
 use baregrad::op::Node;
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::{Tape, Usage};
@@ -13,16 +16,45 @@ use baregrad::{Tape, Usage};
 use crate::board::{Board, NODES, Samples};
 use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
-use crate::line::{CTRL_C, Line, MAX_LINE, Number, say};
+use crate::line::{CTRL_C, Line, MAX_LINE, Number, put, say};
 
 /// The epochs of a fit if none are given.
 const EPOCHS: u32 = 500;
 /// The most epochs of one fit.
 pub(crate) const MAX_EPOCHS: u32 = 100_000;
 
-/// How parameters are improved.
+/// How a curve is fitted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Method {
+    /// By least squares, Levenberg and Marquardt's method.
+    Lm,
+    /// By gradient descent, with an optimizer.
+    Descent,
+}
+
+impl Method {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name {
+            "lm" => Some(Method::Lm),
+            "descent" => Some(Method::Descent),
+            _ => None,
+        }
+    }
+}
+
+/// As the command that chooses it spells it.
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Method::Lm => "lm",
+            Method::Descent => "descent",
+        })
+    }
+}
+
+/// What gradients make of parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Rule {
     /// Gradient descent.
     Sgd,
     /// Adam with PyTorch's defaults.
@@ -33,39 +65,61 @@ pub(crate) enum Method {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) curve: Curve,
-    pub(crate) method: Method,
+    /// Least squares where the board has room for it, if it is not said.
+    pub(crate) method: Option<Method>,
+    pub(crate) rule: Rule,
     /// The learning rate.
     pub(crate) lr: f32,
-    /// How often all samples are gone through, 1 to [`MAX_EPOCHS`].
+    /// How often all samples are gone through, 1 to [`MAX_EPOCHS`]; by least squares, at most.
     pub(crate) epochs: u32,
 }
 
 impl Plan {
-    /// A line, gradient descent, and as many epochs as a line needs.
+    /// A line by least squares; gradient descent takes as many epochs as a line needs.
     pub(crate) const DEFAULT: Self = Plan {
         curve: Curve::Linear,
-        method: Method::Sgd,
+        method: None,
+        rule: Rule::Sgd,
         lr: 0.1,
         epochs: EPOCHS,
     };
+
+    /// The method of its fit.
+    ///
+    /// # Errors
+    /// One was asked for that is not for this curve, or not on this board.
+    pub(crate) fn method<B: Board>(&self) -> Result<Method, Failure> {
+        let curve = self.curve;
+        let is_solved = !matches!(curve, Curve::Mlp { .. }) && curve.param_count() <= B::SOLVED;
+        match (self.method, curve) {
+            (Some(Method::Lm), _) if !is_solved => Err(Failure::Unsolved {
+                curve,
+                most: B::SOLVED,
+            }),
+            (Some(Method::Descent), Curve::Function(_)) => Err(Failure::Undescended(curve)),
+            (Some(method), _) => Ok(method),
+            (None, _) if is_solved => Ok(Method::Lm),
+            (None, _) => Ok(Method::Descent),
+        }
+    }
 }
 
-impl Method {
+impl Rule {
     pub(crate) fn parse(name: &str) -> Option<Self> {
         match name {
-            "sgd" => Some(Method::Sgd),
-            "adam" => Some(Method::Adam),
+            "sgd" => Some(Rule::Sgd),
+            "adam" => Some(Rule::Adam),
             _ => None,
         }
     }
 }
 
 /// As the command that chooses it spells it.
-impl fmt::Display for Method {
+impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Method::Sgd => "sgd",
-            Method::Adam => "adam",
+            Rule::Sgd => "sgd",
+            Rule::Adam => "adam",
         })
     }
 }
@@ -77,24 +131,107 @@ pub(crate) struct Scratch<'m> {
     pub(crate) x: &'m mut [f32],
     /// Scaled references.
     pub(crate) y: &'m mut [f32],
-    pub(crate) floats: &'m mut [f32],
-    /// So many that are known when it is compiled: without the planning of large tapes.
-    pub(crate) nodes: &'m mut [Node; NODES],
+    /// How many floats the arena has.
+    pub(crate) floats: usize,
+    /// Lends the arena.
+    pub(crate) lend: fn(Borrow<'_>),
+    /// How sure the last fit by least squares is. Here, and not handed up: every function on
+    /// the way would have its own.
+    pub(crate) errors: Errors,
+}
+
+/// What borrows an arena: its floats, and so many nodes that are known when it is compiled,
+/// which do without the planning of large tapes.
+pub(crate) type Borrow<'b> = &'b mut dyn FnMut(&mut [f32], &mut [Node; NODES]);
+
+impl Scratch<'_> {
+    /// Does something with an arena.
+    pub(crate) fn with_arena<T>(
+        &self,
+        none: T,
+        mut with: impl FnMut(&mut [f32], &mut [Node; NODES]) -> T,
+    ) -> T {
+        let mut found = none;
+        (self.lend)(&mut |floats, nodes| found = with(floats, nodes));
+        found
+    }
 }
 
 /// The outcome of a fit.
+#[derive(Clone, Copy)]
 pub(crate) struct Fitted {
-    /// Converged, or still falling.
-    pub(crate) reason: Reason,
-    /// How much of the arena was used.
-    pub(crate) usage: Usage,
-    /// Ticks that the board counted in all epochs but the first, which warms up what caches
-    /// there are.
+    pub(crate) end: End,
+    /// How often samples were gone through.
+    pub(crate) epochs: u32,
+    /// Ticks that the board counted in all epochs; in gradient descent without the first, which
+    /// warms up what caches there are.
     pub(crate) ticks: u64,
 }
 
+/// How a fit ended.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    /// Converged, or still falling; and how much of the arena was used.
+    Descent(Reason, Usage),
+    /// How sure it is stands in [`Scratch::errors`].
+    Lm(Status),
+}
+
+/// How sure a fit by least squares is.
+#[derive(Debug)]
+pub(crate) struct Errors {
+    /// The standard errors of coefficients: those of the reading as it comes, if it has such,
+    /// or those of the scaled one. None if the samples do not determine them.
+    pub(crate) coefficients: Option<[f32; MAX_DEGREE + 1]>,
+    /// The standard deviation of residuals, in the references' unit.
+    pub(crate) deviation: f32,
+    /// How many samples there were more than parameters.
+    pub(crate) freedom: usize,
+}
+
+impl Errors {
+    pub(crate) const NONE: Self = Errors {
+        coefficients: None,
+        deviation: f32::NAN,
+        freedom: 0,
+    };
+}
+
+/// Scaled samples, and how they were scaled.
+struct Prepared<'d> {
+    data: calibrate::Samples<'d>,
+    scales: [Scale; 2],
+    range: [TwoFloat; 2],
+}
+
+impl Prepared<'_> {
+    /// The calibration of parameters, which are of the scaled samples, and a scaled loss.
+    fn calibration<'p>(
+        &self,
+        curve: Curve,
+        params: &'p [f32],
+        epochs: u32,
+        loss: f32,
+    ) -> Calibration<'p> {
+        let [input, output] = self.scales;
+        Calibration {
+            curve,
+            input,
+            output,
+            range: self.range,
+            params,
+            origin: Origin {
+                samples: u32::try_from(self.data.len()).unwrap_or(u32::MAX),
+                epochs,
+                loss: output.invert_square(loss),
+            },
+        }
+    }
+}
+
 /// Fits the curve to the samples, from the same start every time. If a result is wanted, it
-/// says about ten times how far it is. What comes in meanwhile is answered.
+/// becomes that, and gradient descent says about ten times how far it is. What comes in
+/// meanwhile is answered.
 ///
 /// # Errors
 /// Samples that cannot be fitted; a loss that grows; it was asked to stop; an arena too
@@ -108,36 +245,146 @@ pub(crate) fn fit<B: Board>(
     line: &mut Line,
     result: Option<&mut Kept>,
 ) -> Result<Fitted, Failure> {
-    let Plan { curve, epochs, .. } = *plan;
+    let method = plan.method::<B>()?;
     let Samples {
         readings,
         references,
     } = samples;
-    let [input, output] = prepare(
-        &curve,
+    let scales = prepare(
+        &plan.curve,
         readings.iter(),
         references.iter(),
         scratch.x,
         scratch.y,
     )?;
     let n = readings.len();
-    let data = calibrate::Samples {
-        x: scratch.x.get(..n).unwrap_or_default(),
-        y: scratch.y.get(..n).unwrap_or_default(),
+    let range = range(readings.iter()).unwrap_or_default();
+    let prepared = Prepared {
+        data: calibrate::Samples {
+            x: scratch.x.get(..n).unwrap_or_default(),
+            y: scratch.y.get(..n).unwrap_or_default(),
+        },
+        scales,
+        range,
     };
+    match method {
+        Method::Descent => {
+            let mut result = result;
+            let mut fitted = Err(Failure::Busy);
+            (scratch.lend)(&mut |floats, nodes| {
+                let result = result.as_deref_mut();
+                fitted = descend(plan, &prepared, (floats, nodes), board, line, result);
+            });
+            fitted
+        }
+        Method::Lm => {
+            let errors = &mut scratch.errors;
+            if plan.curve.param_count() <= FEW {
+                solve::<B, FEW>(plan, &prepared, board, line, errors, result)
+            } else if B::SOLVED > FEW {
+                solve::<B, { MAX_DEGREE + 1 }>(plan, &prepared, board, line, errors, result)
+            } else {
+                Err(Failure::Params(plan.curve))
+            }
+        }
+    }
+}
+
+/// Parameters that the small solver has room for: those of a cubic, and of all functions.
+const FEW: usize = 4;
+
+/// Fits by least squares.
+#[inline(never)]
+fn solve<B: Board, const P: usize>(
+    plan: &Plan,
+    prepared: &Prepared<'_>,
+    board: &mut B,
+    line: &mut Line,
+    errors: &mut Errors,
+    result: Option<&mut Kept>,
+) -> Result<Fitted, Failure> {
+    let curve = plan.curve;
+    // Where it is made: a copy would be as large again.
+    let mut solver = CurveSolver::<P>::new(&curve, prepared.data);
+    let Some(solver) = &mut solver else {
+        return Err(Failure::Params(curve));
+    };
+    solver.set_max_passes(plan.epochs);
+    let (begin, _) = board.ticks();
+    let status = loop {
+        if let Some(status) = solver.poll() {
+            break status;
+        }
+        let epoch = solver.passes();
+        if is_asked_to_stop(board, line, epoch, None) {
+            return Err(Failure::Stopped { epoch });
+        }
+    };
+    let (end, _) = board.ticks();
+    match status {
+        Status::Converged
+        | Status::Exact
+        | Status::MaxPasses
+        | Status::NoProgress
+        | Status::IllConditioned { .. } => {}
+        status => return Err(Failure::Solve { curve, status }),
+    }
+    conclude(curve, prepared, solver, errors, result)?;
+    Ok(Fitted {
+        end: End::Lm(status),
+        epochs: solver.passes(),
+        ticks: end.saturating_sub(begin),
+    })
+}
+
+/// Keeps the parameters of a solver that has ended, and how sure they are.
+#[inline(never)]
+fn conclude<const P: usize>(
+    curve: Curve,
+    prepared: &Prepared<'_>,
+    solver: &mut CurveSolver<'_, P>,
+    errors: &mut Errors,
+    result: Option<&mut Kept>,
+) -> Result<(), Failure> {
+    let solution = solver.solution();
+    let params = solution.params();
+    let params = params.get(..curve.param_count()).unwrap_or_default();
+    let (epochs, loss) = (solver.passes(), solver.loss(&solution));
+    let calibration = prepared.calibration(curve, params, epochs, loss);
+    errors.coefficients = calibration.standard_errors(&solution, !calibration.has_coefficients());
+    errors.deviation = solution.residual_standard_deviation() / calibration.output.factor.abs();
+    errors.freedom = solution.degrees_of_freedom();
+    match result {
+        Some(kept) => Ok(kept.set(&calibration)?),
+        None => Ok(()),
+    }
+}
+
+/// Fits by gradient descent, and without a result quietly.
+#[inline(never)]
+fn descend<'t, B: Board>(
+    plan: &Plan,
+    prepared: &Prepared<'t>,
+    (floats, nodes): (&'t mut [f32], &'t mut [Node; NODES]),
+    board: &mut B,
+    line: &mut Line,
+    result: Option<&mut Kept>,
+) -> Result<Fitted, Failure> {
+    let tape = Tape::new(floats, nodes);
+    let Plan { curve, epochs, .. } = *plan;
+    let [_, output] = prepared.scales;
     let (mut sgd, mut adam);
-    let optimizer: &mut dyn Optimizer = match plan.method {
-        Method::Sgd => {
+    let optimizer: &mut dyn Optimizer = match plan.rule {
+        Rule::Sgd => {
             sgd = Sgd::new(plan.lr);
             &mut sgd
         }
-        Method::Adam => {
+        Rule::Adam => {
             adam = Adam::<MAX_PARAMS>::new(plan.lr);
             &mut adam
         }
     };
-    let tape = Tape::new(scratch.floats, scratch.nodes);
-    let mut fit = record(&tape, &curve, data)?.epochs(epochs);
+    let mut fit = record(&tape, &curve, prepared.data)?.epochs(epochs);
 
     let every = epochs.div_ceil(10).max(1);
     let mut begin = 0;
@@ -157,31 +404,20 @@ pub(crate) fn fit<B: Board>(
         if epoch == 0 {
             (begin, _) = board.ticks();
         }
-        if is_asked_to_stop(board, line, epoch, loss) {
+        if is_asked_to_stop(board, line, epoch, Some(loss)) {
             let epoch = fit.epoch();
             return Err(Failure::Stopped { epoch });
         }
     };
     let (end, _) = board.ticks();
-    let origin = Origin {
-        samples: u32::try_from(n).unwrap_or(u32::MAX),
-        epochs,
-        loss: output.invert_square(fit.losses().training),
-    };
-    let calibration = Calibration {
-        curve,
-        input,
-        output,
-        range: range(readings.iter()).unwrap_or_default(),
-        params: &tape.params()?,
-        origin,
-    };
-    if let Some(result) = result {
-        result.set(&calibration)?;
+    if let Some(kept) = result {
+        let params = tape.params()?;
+        let loss = fit.losses().training;
+        kept.set(&prepared.calibration(curve, &params, epochs, loss))?;
     }
     Ok(Fitted {
-        reason,
-        usage: tape.usage(),
+        end: End::Descent(reason, tape.usage()),
+        epochs,
         ticks: end.saturating_sub(begin),
     })
 }
@@ -189,7 +425,12 @@ pub(crate) fn fit<B: Board>(
 /// Between two epochs: feeds the watchdog, and answers what has come in. Whether that is
 /// a wish to stop.
 #[inline(never)]
-fn is_asked_to_stop<B: Board>(board: &mut B, line: &mut Line, epoch: u32, loss: f32) -> bool {
+fn is_asked_to_stop<B: Board>(
+    board: &mut B,
+    line: &mut Line,
+    epoch: u32,
+    loss: Option<f32>,
+) -> bool {
     board.feed();
     // A line at most, or whoever sends without end would keep it from its work.
     for _ in 0..MAX_LINE {
@@ -206,8 +447,11 @@ fn is_asked_to_stop<B: Board>(board: &mut B, line: &mut Line, epoch: u32, loss: 
             Ok("") => {}
             Ok("stop") => return true,
             Ok("status") => {
-                let loss = Number::Single(loss);
-                say!(board, "fitting epoch {epoch} loss={loss}");
+                put!(board, "fitting epoch {epoch}");
+                if let Some(loss) = loss {
+                    put!(board, " loss={}", Number::Single(loss));
+                }
+                board.send(b"\r\n");
                 say!(board, "ok");
             }
             Ok(_) => say!(board, "error: {}", Failure::Busy),
@@ -225,14 +469,20 @@ fn is_asked_to_stop<B: Board>(board: &mut B, line: &mut Line, epoch: u32, loss: 
 /// More parameters than there is room for; an arena that is too small.
 #[inline(never)]
 pub(crate) fn check(curve: &Curve, scratch: &mut Scratch<'_>) -> Result<(), Failure> {
+    if let Curve::Function(_) = curve {
+        // It takes no arena.
+        return Ok(());
+    }
     let zeros = [0.0; ROWS];
     let data = calibrate::Samples {
         x: &zeros,
         y: &zeros,
     };
-    let tape = Tape::new(scratch.floats, scratch.nodes);
-    record(&tape, curve, data)?.poll(&mut Sgd::new(1.0))?;
-    Ok(())
+    scratch.with_arena(Ok(()), |floats, nodes| {
+        let tape = Tape::new(floats, nodes);
+        record(&tape, curve, data)?.poll(&mut Sgd::new(1.0))?;
+        Ok(())
+    })
 }
 
 /// Records a curve and its loss, from where training starts. The last parameters count, as

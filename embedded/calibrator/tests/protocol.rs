@@ -3,9 +3,10 @@
 mod host;
 
 use baregrad::calibrate::{
-    Calibration, Curve, Differences, Fit, Input, Multivariate, Origin, Poll, ROWS, Scale, TwoFloat,
-    prepare, range,
+    Calibration, Curve, CurveSolver, Differences, FORMULAS, Fit, Input, Multivariate, Origin, Poll,
+    ROWS, Scale, TwoFloat, prepare, range,
 };
+use baregrad::least_squares::Solution;
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::{Arena, calibrate};
 use calibrator::store::{Store, StoreError};
@@ -132,6 +133,7 @@ fn help_lists_every_command() {
             "remove",
             "clear",
             "model",
+            "method",
             "optimizer",
             "fit",
             "read",
@@ -154,7 +156,7 @@ fn help_lists_every_command() {
                 "{name}"
             );
         }
-        assert_eq!(help.lines().count(), 18);
+        assert_eq!(help.lines().count(), 20);
     });
 }
 
@@ -188,6 +190,7 @@ fn lines_end_as_terminals_end_them() {
 fn it_fits_the_thermometer() {
     with_terminal(|t| {
         t.add_thermometer();
+        t.line("method descent");
         let answer = t.line("fit 200");
         assert_eq!(
             answer
@@ -306,6 +309,7 @@ fn every_model_is_better_than_the_one_before() {
 fn epochs_have_a_default_and_progress_is_told_ten_times() {
     with_terminal(|t| {
         t.add_thermometer();
+        t.line("method descent");
         assert!(t.line("fit").contains(" epochs=500 "));
         let told = |answer: &str| {
             let lines = answer
@@ -319,6 +323,284 @@ fn epochs_have_a_default_and_progress_is_told_ten_times() {
         assert_eq!(
             told(&t.line("fit 25")),
             ["3", "6", "9", "12", "15", "18", "21", "24", "25"]
+        );
+    });
+}
+
+/// The calibration that the library makes of samples by least squares, in the calls of the
+/// board but for room for just so many parameters.
+fn solved<const P: usize>(name: &str, samples: &[[&str; 2]]) -> (Kept, Solution<P>) {
+    let curve = Curve::parse_with(name, &FORMULAS).unwrap();
+    let n = samples.len();
+    let mut memory = vec![vec![0.0; n]; 4];
+    let [readings, references, x, y] = &mut memory[..] else {
+        unreachable!()
+    };
+    let (mut readings, mut references) = (Differences::new(readings), Differences::new(references));
+    for [reading, reference] in samples {
+        readings.push(reading.parse().unwrap()).unwrap();
+        references.push(reference.parse().unwrap()).unwrap();
+    }
+    let [input, output] = prepare(&curve, readings.iter(), references.iter(), x, y).unwrap();
+    assert_eq!(curve.param_count(), P);
+    let data = calibrate::Samples { x, y };
+    let mut solver = CurveSolver::<P>::new(&curve, data).unwrap();
+    let solution = solver.solution();
+    let kept = Kept::write(&Calibration {
+        curve,
+        input,
+        output,
+        range: range(readings.iter()).unwrap(),
+        params: &solution.params(),
+        origin: Origin {
+            samples: n as u32,
+            epochs: solver.passes(),
+            loss: output.invert_square(solver.loss(&solution)),
+        },
+    });
+    (kept.unwrap(), solution)
+}
+
+/// A thermistor of 10 kΩ at 25 °C, by its maker's table: ohms, and °C.
+const THERMISTOR: [[&str; 2]; 8] = [
+    ["32650", "0"],
+    ["19900", "10"],
+    ["12490", "20"],
+    ["10000", "25"],
+    ["8057", "30"],
+    ["5327", "40"],
+    ["3603", "50"],
+    ["2488", "60"],
+];
+
+/// Room for more parameters changes no bit, on the board's side or here.
+#[test]
+fn a_fit_by_least_squares_is_that_of_the_library() {
+    fn check<const P: usize>(model: &str, samples: &[[&str; 2]]) {
+        with_terminal(|t| {
+            for [reading, reference] in samples {
+                t.line(&format!("add {reading} {reference}"));
+            }
+            assert_eq!(t.line(&format!("model {model}")), format!("ok {model}\n"));
+            assert!(t.line("status").contains("\nmethod lm\n"));
+            let answer = t.line("fit");
+            assert_eq!(last_line(&answer), "ok", "{answer}");
+            assert!(answer.ends_with("\nconverged\nok\n"), "{model}: {answer}");
+            let (expected, solution) = solved::<P>(model, samples);
+            let crc = format!(" crc={:08x}\n", expected.checksum());
+            assert!(answer.contains(&crc), "{answer}");
+            let freedom = format!(" with {} degrees of freedom\n", samples.len() - P);
+            assert!(answer.contains(&freedom), "{answer}");
+            let mut params = [0.0; 30];
+            let calibration = Calibration::read_with(expected.bytes(), &mut params, &FORMULAS);
+            let calibration = calibration.unwrap();
+            let sigma = solution.residual_standard_deviation() / calibration.output.factor;
+            assert_eq!(number(&answer, "sigma").1, sigma.to_bits());
+            let scaled = calibration.coefficients().is_none();
+            let errors = calibration.standard_errors(&solution, scaled).unwrap();
+            for error in &errors[..P] {
+                let bits = format!(":{:08x}", error.to_bits());
+                assert!(answer.contains(&bits), "{error}: {answer}");
+            }
+        });
+    }
+    let thermometer: Vec<String> = host::add_thermometer().collect();
+    let thermometer: Vec<[&str; 2]> = thermometer
+        .iter()
+        .map(|line| {
+            let mut words = line.split(' ').skip(1);
+            [words.next().unwrap(), words.next().unwrap()]
+        })
+        .collect();
+    check::<2>("linear", &thermometer);
+    check::<3>("poly:2", &thermometer);
+    check::<4>("poly:3", &thermometer);
+    check::<5>("poly:4", &thermometer);
+    check::<8>("poly:7", &thermometer);
+    check::<3>("steinhart-hart", &THERMISTOR);
+    let bent = [
+        ["0", "3.1"],
+        ["1", "2.2"],
+        ["2", "1.7"],
+        ["3", "1.45"],
+        ["4", "1.2"],
+        ["6", "1.1"],
+    ];
+    check::<3>("exp", &bent);
+    let power = [["1", "3"], ["2", "4.3"], ["4", "6.1"], ["8", "8.4"]];
+    check::<2>("power", &power);
+    let grown = [
+        ["0", "0.1"],
+        ["1", "0.6"],
+        ["2", "2.6"],
+        ["3", "7.3"],
+        ["4", "9.5"],
+        ["6", "10.05"],
+    ];
+    check::<3>("logistic", &grown);
+}
+
+/// The textbook's formulas in f64: `s² = SSR / 9`, errors `s / √Sxx` and `s √(1/11 + x̄² / Sxx)`.
+#[test]
+fn least_squares_is_the_default_and_says_how_sure_it_is() {
+    with_terminal(|t| {
+        t.add_thermometer();
+        let answer = t.line("fit");
+        let samples: Vec<[f64; 2]> = host::add_thermometer()
+            .map(|line| {
+                let mut words = line.split(' ').skip(1).map(|word| word.parse().unwrap());
+                [words.next().unwrap(), words.next().unwrap()]
+            })
+            .collect();
+        let n = samples.len() as f64;
+        let sum = |f: &dyn Fn(f64, f64) -> f64| samples.iter().map(|[x, y]| f(*x, *y)).sum::<f64>();
+        let (mx, my) = (sum(&|x, _| x) / n, sum(&|_, y| y) / n);
+        let xx = sum(&|x, _| (x - mx).powi(2));
+        let w = sum(&|x, y| (x - mx) * (y - my)) / xx;
+        let b = my - w * mx;
+        let squares = sum(&|x, y| (y - w * x - b).powi(2));
+        let s = (squares / (n - 2.0)).sqrt();
+        let near = |found: f32, expected: f64| {
+            let off = (f64::from(found) / expected - 1.0).abs();
+            assert!(off < 2e-6, "{found} {expected} {answer}");
+        };
+        near(number(&answer, "w").0, w);
+        near(number(&answer, "b").0, b);
+        near(number(&answer, "loss").0, squares / n);
+        near(number(&answer, "sigma").0, s);
+        let error = |name: &str| -> f32 {
+            let mut words = answer.split_whitespace();
+            let text = words.find_map(|word| word.strip_prefix(name)?.strip_prefix("+-"));
+            text.unwrap().split(':').next().unwrap().parse().unwrap()
+        };
+        near(error("w"), s / xx.sqrt());
+        near(error("b"), s * (1.0 / n + mx * mx / xx).sqrt());
+        assert!(answer.ends_with("\nconverged\nok\n"), "{answer}");
+        // Two samples leave nothing to tell by.
+        t.line("clear");
+        t.line("add 1 2");
+        t.line("add 3 8");
+        let answer = t.line("fit");
+        let none = "\nno standard errors: as many samples as the model has coefficients\n";
+        assert!(answer.contains(none), "{answer}");
+        assert!(
+            answer.ends_with("\nexact, but for rounding\nok\n"),
+            "{answer}"
+        );
+    });
+}
+
+#[test]
+fn methods_are_for_models_that_they_fit() {
+    with_terminal(|t| {
+        t.add_thermometer();
+        assert_eq!(t.line("method lm"), "ok lm\n");
+        t.line("model mlp 3");
+        let unsolved = "expected a line, a polynomial or a function of at most 13 parameters for \
+                        lm, mlp:3 takes method descent";
+        assert_eq!(t.line("fit"), format!("error: {unsolved}\n"));
+        let status = t.line("status");
+        assert!(
+            status.contains(&format!("\nmethod of no use: {unsolved}\n")),
+            "{status}"
+        );
+        assert_eq!(t.line("method descent"), "ok descent\n");
+        assert_eq!(last_line(&t.line("fit 5")), "ok");
+        t.line("model exp");
+        let undescended = "error: expected method lm, which exp is fitted by\n";
+        assert_eq!(t.line("fit"), undescended);
+        // Whoever chooses an optimizer wants it used.
+        t.line("method lm");
+        t.line("model linear");
+        t.line("optimizer sgd 0.1");
+        assert!(t.line("status").contains("\nmethod descent\n"));
+    });
+    // Without a word, a network takes gradient descent.
+    with_terminal(|t| {
+        t.line("model mlp 3");
+        assert!(t.line("status").contains("\nmethod descent\n"));
+        t.line("model poly 12");
+        assert!(t.line("status").contains("\nmethod lm\n"));
+    });
+}
+
+#[test]
+fn least_squares_says_what_it_cannot_fit_and_changes_nothing() {
+    with_terminal(|t| {
+        t.add_thermometer();
+        t.line("fit");
+        for (model, samples, expected) in [
+            (
+                "power",
+                [["1", "1"], ["2", "3"], ["-3", "4"], ["4", "5"]],
+                "expected readings that power has finite results for, sample 3 has none",
+            ),
+            (
+                "steinhart-hart",
+                [["0", "1"], ["2000", "30"], ["3000", "20"], ["4000", "15"]],
+                "expected readings that steinhart-hart has finite results for, sample 1 has none",
+            ),
+        ] {
+            t.line("clear");
+            t.line(&format!("model {model}"));
+            for [reading, reference] in samples {
+                t.line(&format!("add {reading} {reference}"));
+            }
+            let before = t.line("status") + &t.line("read 40");
+            assert_eq!(t.line("fit"), format!("error: {expected}\n"));
+            assert_eq!(t.line("status") + &t.line("read 40"), before);
+        }
+        // Stopped after the first pass.
+        t.line("model linear");
+        let before = state(t);
+        comes(t, 0, b"\x03");
+        let stopped = "error: stopped after 1 epochs as asked: all is as it was before the fit\n";
+        assert_eq!(t.line("fit"), stopped);
+        assert_eq!(state(t), before);
+        // As many passes as were allowed are no fit, and it says so.
+        let answer = t.line("fit 1");
+        let told = "\nnot converged: as many passes as were allowed\nok\n";
+        assert!(answer.ends_with(told), "{answer}");
+    });
+}
+
+/// A thermistor by Steinhart and Hart: near the table, saved, found again, and taken to
+/// another board.
+#[test]
+fn a_thermistor_is_fitted_saved_and_carried() {
+    let mut read = String::new();
+    let mut lines = Vec::new();
+    let flash = with_flash(SmallFlash::erased(PAGES), |t| {
+        for [ohms, celsius] in THERMISTOR {
+            t.line(&format!("add {ohms} {celsius}"));
+        }
+        t.line("model steinhart-hart");
+        let answer = t.line("fit");
+        for name in ["a", "b", "c"] {
+            assert!(number(&answer, name).0 > 0.0, "{answer}");
+            assert!(answer.contains(&format!(" {name}+-")), "{answer}");
+        }
+        for [ohms, celsius] in THERMISTOR {
+            let found = value(&t.line(&format!("read {ohms}")));
+            let celsius: f64 = celsius.parse().unwrap();
+            assert!((found - celsius).abs() < 0.05, "{ohms}: {found}");
+        }
+        read = t.line("read 7000");
+        assert!(t.line("save").starts_with("ok crc="));
+        lines = get(t).0;
+    });
+    with_flash(flash, |t| {
+        assert!(t.greeting().contains("\nstored steinhart-hart crc="));
+        assert_eq!(t.line("read 7000"), read);
+    });
+    with_terminal(|t| {
+        for line in &lines {
+            assert!(t.line(line).starts_with("ok "));
+        }
+        assert_eq!(t.line("read 7000"), read);
+        assert!(
+            t.line("status")
+                .contains("\ncalibration put steinhart-hart crc=")
         );
     });
 }
@@ -341,7 +623,7 @@ fn status_tells_all_there_is() {
     with_terminal(|t| {
         assert_eq!(
             t.line("status"),
-            "board host\nboots 1\nsamples 0 of 48\nmodel linear\noptimizer sgd 0.1:3dcccccd\n\
+            "board host\nboots 1\nsamples 0 of 48\nmodel linear\nmethod lm\noptimizer sgd 0.1:3dcccccd\n\
              calibration none\nstored none\narena of 196 floats\nok\n"
         );
         t.add_thermometer();
@@ -472,6 +754,7 @@ fn a_cubic_of_skewed_readings_converges_or_says_that_the_loss_was_still_falling(
             t.line(&format!("add {x} {}", curve(x)));
         }
         t.line("model poly3");
+        t.line("method descent");
         let falling = "the loss was still falling: try more epochs, or a larger learning rate";
         let answer = t.line("fit 100");
         assert!(answer.contains(&format!("\n{falling}\nok\n")), "{answer}");
@@ -592,6 +875,7 @@ fn comes(t: &mut Terminal<'_>, epochs: usize, bytes: &[u8]) {
 fn a_fit_stops_when_asked_to_and_changes_nothing() {
     with_terminal(|t| {
         t.add_thermometer();
+        t.line("method descent");
         t.line("fit");
         let stopped = |n: u32| {
             format!("error: stopped after {n} epochs as asked: all is as it was before the fit")
@@ -620,6 +904,7 @@ fn a_fit_stops_when_asked_to_and_changes_nothing() {
 fn a_board_answers_its_line_and_feeds_its_watchdog_during_a_fit() {
     with_terminal(|t| {
         t.add_thermometer();
+        t.line("method descent");
         let undisturbed = t.line("fit 200");
         comes(t, 10, b"status\n");
         comes(t, 5, b"read 4\n\n");

@@ -14,7 +14,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use baregrad::Arena;
-use baregrad::calibrate::Calibration;
+use baregrad::calibrate::{Calibration, FORMULAS};
 use calibrator::{FLOATS, Memory};
 use emulated::{Board, Flash, Machine};
 use host::{HostBoard, NO_COMMANDS, NO_LINES, Terminal, add_thermometer};
@@ -63,6 +63,27 @@ fn main() -> ExitCode {
     plug_pulled_while_saving(&microbit);
     ExitCode::SUCCESS
 }
+
+/// Functions, and samples that each suits: a thermistor's ohms and °C, a decay, light on a
+/// photoresistor, growth.
+const FUNCTIONS: [(&str, &[&str]); 4] = [
+    (
+        "steinhart-hart",
+        &[
+            "32650 0", "19900 10", "12490 20", "10000 25", "8057 30", "5327 40", "3603 50",
+            "2488 60",
+        ],
+    ),
+    (
+        "exp",
+        &["0 3.1", "1 2.2", "2 1.7", "3 1.45", "4 1.2", "6 1.1"],
+    ),
+    (
+        "logistic",
+        &["0 0.1", "1 0.6", "2 2.6", "3 7.3", "4 9.5", "6 10.05"],
+    ),
+    ("power", &["1 3", "2 4.3", "4 6.1", "8 8.4"]),
+];
 
 /// The whole session on a board with room for so many samples.
 fn session<const SAMPLES: usize>(machine: &Machine) {
@@ -126,6 +147,51 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
     ] {
         session.same(line);
     }
+
+    // By least squares: lines, polynomials, and functions, whose samples are of their kind.
+    for line in [
+        "method lm",
+        "fit",
+        "read 40",
+        "model poly2",
+        "fit 1",
+        "fit",
+        "model poly3",
+        "fit",
+        "read 40",
+        "status",
+    ] {
+        match line {
+            // How much RAM there is differs.
+            "status" => assert!(session.board().line(line).contains("\nmethod lm\n")),
+            _ => _ = session.same(line),
+        }
+    }
+    for (model, samples) in FUNCTIONS {
+        session.same("clear");
+        session.same(&format!("model {model}"));
+        for sample in samples {
+            session.same(&format!("add {sample}"));
+        }
+        let fitted = session.same("fit");
+        assert!(fitted.ends_with("\nconverged\nok\n"), "{model}: {fitted}");
+        session.same("list");
+        session.same("read 3.5");
+        session.same("get");
+    }
+    session.same("add -3 1");
+    session.same("fit");
+    for line in [
+        "optimizer sgd 0.1",
+        "fit",
+        "model mlp 2",
+        "method lm",
+        "model poly2",
+        "fit",
+    ] {
+        session.same(line);
+    }
+    session.same("optimizer sgd 0.1");
 
     // Readings that f32 has no digits for, a cubic over readings of all sizes, readings that
     // are equal or nearly so.
@@ -324,7 +390,8 @@ fn carried(from: &Machine, to: &Machine) {
     for path in records {
         let record = std::fs::read(path).expect("a record");
         let mut params = vec![0.0; record.len()];
-        let calibration = Calibration::read(&record, &mut params).expect("a calibration");
+        let calibration = Calibration::read_with(&record, &mut params, &FORMULAS);
+        let calibration = calibration.expect("a calibration");
         let readings = ["21.8", "35.7", "48.9", "60.123456", "81.9", "100", "-5"];
         let expected = readings.map(|reading| {
             let mut arena = Arena::<512, 16>::new();

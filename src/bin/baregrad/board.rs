@@ -7,6 +7,7 @@
 //! ```text
 //! baregrad board /dev/ttyACM0 embedded/thermometer.csv
 //! baregrad board COM3 samples.csv poly:2 'adam 0.05' 1000
+//! baregrad board /dev/ttyACM0 thermistor.csv steinhart-hart
 //! baregrad board unix:/run/serial samples.csv mlp:4
 //! baregrad board /dev/ttyACM0 --put cal.bin
 //! baregrad board /dev/ttyACM0 --get cal.bin
@@ -25,9 +26,10 @@ use std::path::{Path, PathBuf};
 
 use baregrad::Tape;
 use baregrad::calibrate::{
-    Calibration, Curve, Differences, Fit, Input, Multivariate, Origin, Poll, Prediction, ROWS,
-    Reason, Samples, TwoFloat, prepare, range,
+    Calibration, Curve, CurveSolver, Differences, FORMULAS, Fit, Input, MAX_DEGREE, Multivariate,
+    Origin, Poll, Prediction, ROWS, Reason, Samples, TwoFloat, prepare, range,
 };
+use baregrad::least_squares::Status;
 use baregrad::op::Node;
 use baregrad::optim::{Adam, Optimizer, Sgd};
 
@@ -50,13 +52,15 @@ pub(crate) struct Args {
     /// The file of samples
     #[arg(value_name = "SAMPLES.CSV", required_unless_present_any = ["put", "get"])]
     file: Option<String>,
-    /// The model to fit: linear, poly:N (degree N), mlp:N,N,... (hidden layers of N units)
+    /// The model to fit: linear, poly:N (degree N), mlp:N,N,... (hidden layers of N units),
+    /// steinhart-hart, exp, power, logistic
     #[arg(default_value = "linear", allow_hyphen_values = true)]
     model: String,
-    /// How: 'sgd LR' or 'adam LR', with a learning rate
-    #[arg(default_value = "sgd 0.1", allow_hyphen_values = true)]
-    optimizer: String,
-    /// How many times all samples are seen
+    /// How: lm (least squares, which is for all but networks), or 'sgd LR' or 'adam LR' with a
+    /// learning rate [default: lm, for a network 'sgd 0.1']
+    #[arg(allow_hyphen_values = true)]
+    optimizer: Option<String>,
+    /// How many times all samples are seen, by lm at most
     #[arg(default_value = "500", allow_hyphen_values = true)]
     epochs: String,
     /// Send this record of a calibration, as `baregrad fit --save` writes it, and save it there
@@ -84,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
 /// Fits on the board and here.
 fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
     let curve = curve(&args.model)?;
-    let method = method(&args.optimizer)?;
+    let method = method(&curve, args.optimizer.as_deref())?;
     let epochs = epochs(&args.epochs)?;
     let text = fs::read(file).map_err(|error| format!("{file}: {error}"))?;
     let text = String::from_utf8(text).map_err(|_| format!("{file}: expected UTF-8 text"))?;
@@ -92,7 +96,7 @@ fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
     let (record, reason) =
         fit(curve, method, epochs, &samples).map_err(|error| format!("{file}: {error}"))?;
     let mut params = vec![0.0; curve.param_count()];
-    let here = Calibration::read(&record, &mut params)?;
+    let here = Calibration::read_with(&record, &mut params, &FORMULAS)?;
 
     let mut board = open(&args.port)?;
     let capacity = board.capacity()?;
@@ -105,8 +109,10 @@ fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
     }
     // The board may have no room for the model, and says so before it forgets.
     board.ask(&format!("model {curve}"))?;
-    let (kind, lr) = method;
-    board.ask(&format!("optimizer {} {lr:?}", kind.name()))?;
+    board.ask(&match method {
+        Method::Lm => "method lm".to_owned(),
+        Method::Descent(kind, lr) => format!("optimizer {} {lr:?}", kind.name()),
+    })?;
     board.ask("clear")?;
     for [reading, reference] in &samples {
         // The shortest digits that give the same bits, and an exponent rather than
@@ -117,11 +123,19 @@ fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
     let there = answer.lines().find(|line| line.starts_with("fit "));
     println!("board    {}", there.unwrap_or_default());
     println!(
-        "desktop  fit loss={:?}:{:08x} epochs={epochs} crc={:08x}",
+        "desktop  fit loss={:?}:{:08x} epochs={} crc={:08x}",
         here.origin.loss,
         here.origin.loss.to_bits(),
+        here.origin.epochs,
         checksum(&record)
     );
+    // How sure it is, which a board says of a fit by least squares.
+    let sure = ["errors ", "no standard errors", "residuals sigma"];
+    for line in answer.lines() {
+        if sure.iter().any(|begin| line.starts_with(begin)) {
+            println!("         {line}");
+        }
+    }
     println!("{reason}");
 
     let rows = samples
@@ -144,7 +158,8 @@ fn put(port: &str, path: &Path) -> Result<bool, Box<dyn Error>> {
         );
         return Err(format!("{}: {why}", path.display()).into());
     }
-    let here = Calibration::read(&record, &mut params).map_err(|why| in_file(&why))?;
+    let here = Calibration::read_with(&record, &mut params, &FORMULAS);
+    let here = here.map_err(|why| in_file(&why))?;
     let mut board = open(port)?;
     board.put(&record)?;
     println!("{}, crc={:08x}, sent", here.curve, checksum(&record));
@@ -165,7 +180,7 @@ fn get(port: &str, path: &Path, force: bool) -> Result<(), Box<dyn Error>> {
     }
     let record = open(port)?.get()?;
     let mut params = vec![0.0; record.len()];
-    let here = Calibration::read(&record, &mut params)?;
+    let here = Calibration::read_with(&record, &mut params, &FORMULAS)?;
     let mut options = fs::OpenOptions::new();
     options
         .write(true)
@@ -235,10 +250,10 @@ fn finish(
 /// fit went.
 fn fit(
     curve: Curve,
-    (kind, lr): (Kind, f32),
+    method: Method,
     epochs: u32,
     samples: &[Sample],
-) -> Result<(Vec<u8>, Reason), Box<dyn Error>> {
+) -> Result<(Vec<u8>, String), Box<dyn Error>> {
     let n = samples.len();
     let mut memory = vec![0.0; 4 * n];
     let (held, scaled) = memory.split_at_mut(2 * n);
@@ -250,7 +265,65 @@ fn fit(
     }
     let (x, y) = scaled.split_at_mut(n);
     let [input, output] = prepare(&curve, readings.iter(), references.iter(), x, y)?;
+    let data = Samples { x, y };
+    let fitted = match method {
+        Method::Lm => solve(&curve, epochs, data)?,
+        Method::Descent(kind, lr) => {
+            let loss_in_units = |loss| output.invert_square(loss);
+            descend(&curve, (kind, lr), epochs, data, &loss_in_units)?
+        }
+    };
+    let calibration = Calibration {
+        curve,
+        input,
+        output,
+        range: range(readings.iter()).unwrap_or_default(),
+        origin: Origin {
+            samples: u32::try_from(n)?,
+            epochs: fitted.epochs,
+            loss: output.invert_square(fitted.loss),
+        },
+        params: &fitted.params,
+    };
+    let mut bytes = vec![0; Calibration::max_bytes(fitted.params.len())];
+    let record = calibration.write(&mut bytes)?.to_vec();
+    Ok((record, fitted.reason))
+}
 
+/// The outcome of a fit to scaled samples.
+struct Fitted {
+    params: Vec<f32>,
+    epochs: u32,
+    loss: f32,
+    reason: String,
+}
+
+/// By least squares. A board may have room for fewer parameters: the bits are the same.
+fn solve(curve: &Curve, passes: u32, data: Samples<'_>) -> Result<Fitted, Box<dyn Error>> {
+    let solver = CurveSolver::<{ MAX_DEGREE + 1 }>::new(curve, data);
+    let mut solver = solver.ok_or("expected a line, a polynomial or a function for lm")?;
+    solver.set_max_passes(passes);
+    let solution = solver.solution();
+    let status = solution.status();
+    if let Status::Singular { .. } | Status::NotFinite { .. } | Status::TooFewRows = status {
+        return Err(format!("{curve}: {status}").into());
+    }
+    Ok(Fitted {
+        params: solution.params()[..curve.param_count()].to_vec(),
+        epochs: solver.passes(),
+        loss: solver.loss(&solution),
+        reason: status.to_string(),
+    })
+}
+
+/// By gradient descent.
+fn descend(
+    curve: &Curve,
+    (kind, lr): (Kind, f32),
+    epochs: u32,
+    data: Samples<'_>,
+    in_units: &dyn Fn(f32) -> f32,
+) -> Result<Fitted, Box<dyn Error>> {
     let count = curve.param_count();
     let mut start = vec![0.0; count];
     curve.start(&mut start);
@@ -262,7 +335,6 @@ fn fit(
     let mut floats = vec![0.0; 2 * count + ROWS * 1024];
     let mut nodes = [const { Node::EMPTY }; 32];
     let tape = Tape::new(&mut floats, &mut nodes);
-    let data = Samples { x, y };
     let mut fit = Fit::new(&tape, data, ROWS, &mut [], |x| curve.record(x, &start))?.epochs(epochs);
     let reason = loop {
         match fit.poll(&mut *optimizer)? {
@@ -270,29 +342,21 @@ fn fit(
             Poll::Stopped(reason) => break reason,
         }
     };
+    let loss = fit.losses().training;
     if reason == Reason::Diverged {
         return Err(format!(
             "diverged, loss {:?} after {} epochs: expected a smaller learning rate",
-            output.invert_square(fit.losses().training),
+            in_units(loss),
             fit.epoch()
         )
         .into());
     }
-    let calibration = Calibration {
-        curve,
-        input,
-        output,
-        range: range(readings.iter()).unwrap_or_default(),
-        origin: Origin {
-            samples: u32::try_from(n)?,
-            epochs,
-            loss: output.invert_square(fit.losses().training),
-        },
-        params: &tape.params()?,
-    };
-    let mut bytes = vec![0; Calibration::max_bytes(count)];
-    let record = calibration.write(&mut bytes)?.to_vec();
-    Ok((record, reason))
+    Ok(Fitted {
+        params: tape.params()?.to_vec(),
+        epochs,
+        loss,
+        reason: reason.to_string(),
+    })
 }
 
 /// The checksum that ends a record.
@@ -308,11 +372,23 @@ fn curve(text: &str) -> Result<Curve, Box<dyn Error>> {
     let joined = spelled
         .strip_prefix("poly")
         .map(|degree| format!("poly:{degree}"));
-    let curve = Curve::parse(&spelled).or_else(|| Curve::parse(&joined?));
+    let curve = Curve::parse_with(&spelled, &FORMULAS).or_else(|| Curve::parse(&joined?));
     curve.ok_or_else(|| {
-        format!("expected linear, poly:1 to poly:12, or mlp:<units> as model, found '{text}'")
-            .into()
+        let formulas = FORMULAS.map(|formula| formula.name()).join(", ");
+        format!(
+            "expected linear, poly:1 to poly:12, or mlp:<units> as model, found '{text}'; there are {formulas} as well"
+        )
+        .into()
     })
+}
+
+/// How to fit.
+#[derive(Clone, Copy)]
+enum Method {
+    /// By least squares.
+    Lm,
+    /// By gradient descent, with an optimizer and its learning rate.
+    Descent(Kind, f32),
 }
 
 /// An optimizer.
@@ -332,19 +408,38 @@ impl Kind {
     }
 }
 
-fn method(text: &str) -> Result<(Kind, f32), Box<dyn Error>> {
-    let (kind, lr) = text.split_once(' ').unwrap_or_default();
+fn method(curve: &Curve, text: Option<&str>) -> Result<Method, Box<dyn Error>> {
+    let is_network = matches!(curve, Curve::Mlp { .. });
+    let is_function = matches!(curve, Curve::Function(_));
+    let text = match text {
+        Some(text) => text,
+        None if is_network => "sgd 0.1",
+        None => "lm",
+    };
+    let (kind, lr) = text.split_once(' ').unwrap_or((text, ""));
     let lr = lr
         .parse()
         .ok()
         .filter(|lr| f32::is_finite(*lr) && *lr > 0.0);
-    match (kind, lr) {
-        ("sgd", Some(lr)) => Ok((Kind::Sgd, lr)),
-        ("adam", Some(lr)) => Ok((Kind::Adam, lr)),
-        _ => Err(format!(
-            "expected 'sgd <lr>' or 'adam <lr>' as optimizer, with a finite <lr> above 0, found '{text}'"
-        )
-        .into()),
+    let method = match (kind, lr) {
+        ("lm", None) if text == "lm" => Method::Lm,
+        ("sgd", Some(lr)) => Method::Descent(Kind::Sgd, lr),
+        ("adam", Some(lr)) => Method::Descent(Kind::Adam, lr),
+        _ => {
+            return Err(format!(
+                "expected 'sgd <lr>' or 'adam <lr>' as optimizer, with a finite <lr> above 0, found '{text}'; lm takes none"
+            )
+            .into());
+        }
+    };
+    match method {
+        Method::Lm if is_network => {
+            Err(format!("expected 'sgd <lr>' or 'adam <lr>' for {curve}, found '{text}'").into())
+        }
+        Method::Descent(..) if is_function => {
+            Err(format!("expected lm for {curve}, found '{text}'").into())
+        }
+        method => Ok(method),
     }
 }
 

@@ -231,6 +231,11 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self
     }
 
+    /// The same, in place.
+    pub fn set_max_passes(&mut self, passes: u32) {
+        self.max_passes = passes;
+    }
+
     /// The parameters so far: the best that were found.
     #[must_use]
     pub fn params(&self) -> [f32; P] {

@@ -331,12 +331,11 @@ pub fn add_thermometer() -> impl Iterator<Item = String> {
 }
 
 /// The answer where there is no such curve.
-pub const NO_CURVE: &str =
-    "expected linear, poly:1 to poly:12, or mlp:<units> such as mlp:8 or mlp:3,2";
+pub const NO_CURVE: &str = "expected linear, poly:1 to poly:12, mlp:<units> such as mlp:8 or mlp:3,2, steinhart-hart, exp, power or logistic";
 
 /// Lines that are no command, and what is expected instead. None of them
 /// changes anything, whatever the state.
-pub const NO_COMMANDS: [(&str, &str); 51] = [
+pub const NO_COMMANDS: [(&str, &str); 56] = [
     ("calibrate", "expected a command, help lists them"),
     ("HELP", "expected a command, help lists them"),
     ("42", "expected a command, help lists them"),
@@ -379,6 +378,11 @@ pub const NO_COMMANDS: [(&str, &str); 51] = [
     ("model mlp:0", NO_CURVE),
     ("model poly0", NO_CURVE),
     ("model poly:13", NO_CURVE),
+    ("model steinhart", NO_CURVE),
+    ("model exp 2", NO_CURVE),
+    ("method", "expected method lm|descent"),
+    ("method newton", "expected method lm|descent"),
+    ("method lm 2", "expected method lm|descent"),
     ("optimizer sgd", "expected optimizer sgd|adam <lr>"),
     ("optimizer lbfgs 1", "expected optimizer sgd|adam <lr>"),
     ("optimizer sgd fast", "expected a finite <lr> above 0"),
