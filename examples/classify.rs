@@ -48,7 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let predicted = logits.chunks_exact(SPECIES.len()).map(likeliest);
         let mut confusion = [[0; SPECIES.len()]; SPECIES.len()];
         for (class, predicted) in samples.y().iter().zip(predicted) {
-            confusion[*class as usize][predicted] += 1;
+            let row = confusion.get_mut(*class as usize).ok_or("a class")?;
+            *row.get_mut(predicted).ok_or("a class")? += 1;
         }
         show(name, &confusion);
     }
@@ -92,16 +93,17 @@ fn start() -> [Param; 4] {
 
 /// The class of the largest logit.
 fn likeliest(logits: &[f32]) -> usize {
-    let of = |class: &usize| logits[*class];
-    (0..logits.len())
-        .max_by(|a, b| of(a).total_cmp(&of(b)))
-        .unwrap_or(0)
+    let classes = logits.iter().enumerate();
+    let likeliest = classes.max_by(|(_, a), (_, b)| a.total_cmp(b));
+    likeliest.map_or(0, |(class, _)| class)
 }
 
 /// The accuracy, and the confusion matrix: a row for each species, a column for each that was
 /// said.
 fn show(name: &str, confusion: &[[u32; SPECIES.len()]]) {
-    let right: u32 = (0..confusion.len()).map(|k| confusion[k][k]).sum();
+    let right: u32 = (confusion.iter().enumerate())
+        .filter_map(|(k, row)| row.get(k))
+        .sum();
     let all: u32 = confusion.as_flattened().iter().sum();
     let percent = 100.0 * f64::from(right) / f64::from(all);
     println!("{name}: {right} of {all} right, {percent:.1} %");
