@@ -171,7 +171,7 @@ fn gains_are_pytorchs() {
         (Nonlinearity::Linear, 1.0),
         (Nonlinearity::Sigmoid, 1.0),
         (Nonlinearity::Tanh, 1.666_666_6),
-        (Nonlinearity::Relu, 1.414_213_5),
+        (Nonlinearity::Relu, std::f32::consts::SQRT_2),
         (Nonlinearity::LeakyRelu(0.01), 1.414_142_8),
         (Nonlinearity::LeakyRelu(0.2), 1.386_750_5),
         (Nonlinearity::Selu, 0.75),
