@@ -9,7 +9,8 @@
 //!
 //! The committed numbers, in `instructions.txt`, are of 64-bit x86 at the
 //! baseline level (SSE2), which every such CPU runs in the same way, and of the
-//! compiler named there. J1 and J2 are counted per epoch, J5 per solution, kernels per call. `plan` is the
+//! compiler named there. J1, J2 and J6 are counted per epoch, J5 per solution, kernels per
+//! call. `plan` is the
 //! first backward of a graph of so many operations, its planning included; `rewind` an
 //! operation that is recorded and dropped again behind so many, `rebind` one behind which
 //! so many are: what grows faster than its work is thousands of times as much.
@@ -25,7 +26,7 @@ use std::{env, fs, io};
 use baregrad::HeapArena;
 use baregrad::optim::Optimizer;
 use shared::plain::{self, Data};
-use shared::{Sine, graphs, jobs, wanted};
+use shared::{Moons, Sine, graphs, jobs, wanted};
 
 /// The allowance beyond a committed number, in percent of it and in instructions.
 /// Compilers from 1.95 to 1.97 agree to the instruction; 1.89, the
@@ -38,7 +39,7 @@ const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 
 /// The subjects: a name, and how often each is done while counting. A kernel's
 /// name ends in the length of its slices.
-const SUBJECTS: [(&str, u32); 23] = [
+const SUBJECTS: [(&str, u32); 25] = [
     ("J1", 100),
     ("J1-function", 100),
     ("J1-linear-mse", 100),
@@ -62,6 +63,8 @@ const SUBJECTS: [(&str, u32); 23] = [
     ("rewind/10000", 100),
     ("rebind/10000", 100),
     ("J5-lm", 100),
+    ("J6-relu", 5),
+    ("J6-tanh", 5),
 ];
 
 /// Valgrind counts what happens in here: it knows the function by its name.
@@ -82,7 +85,7 @@ fn perform(name: &str, times: u32) {
     fn train<O: Optimizer>(times: u32, mut job: jobs::Job<'_, O>) {
         twice(times, || _ = black_box(job.epoch().unwrap()));
     }
-    let mut arena = HeapArena::new(20_000, 32);
+    let mut arena = HeapArena::new(40_000, 32);
     let tape = arena.tape();
     match name {
         "J1" => train(times, jobs::thermometer_line(&tape)),
@@ -91,6 +94,13 @@ fn perform(name: &str, times: u32) {
         "cubic-function" => train(times, jobs::cubic_function(&tape)),
         "J1-operators" => train(times, jobs::thermometer_operators(&tape)),
         "J5-lm" => twice(times, || _ = black_box(jobs::least_squares())),
+        "J6-relu" | "J6-tanh" => {
+            let activation = match name {
+                "J6-relu" => jobs::Activation::Relu,
+                _ => jobs::Activation::Tanh,
+            };
+            train(times, jobs::classifier(&tape, &Moons::make(), activation));
+        }
         "J2" => train(times, jobs::sine(&tape, &Sine::load())),
         _ if name.starts_with('p') || name.starts_with('r') => graph(name, times),
         _ => {

@@ -233,7 +233,7 @@
 //! ```text
 //! train
 //! → calibrate
-//! → optim, least_squares
+//! → optim, least_squares, nn
 //! → function
 //! → ops, arena, gradcheck
 //! → tape, var
@@ -250,6 +250,7 @@
 //! | [`ops`] | the operations |
 //! | [`op`] | what an operation is: write your own |
 //! | [`kernel`] | SIMD loops over slices |
+//! | [`nn`] | layers, and what their parameters start from |
 //! | [`optim`] | PyTorch's optimizers and schedules |
 //! | [`record`] | parameters, optimizers and schedules as bytes: training is saved and resumed |
 //! | [`least_squares`] | Levenberg–Marquardt and recursive least squares, with standard errors |
@@ -292,6 +293,7 @@ pub mod function;
 pub mod gradcheck;
 pub mod kernel;
 pub mod least_squares;
+pub mod nn;
 pub mod op;
 pub mod ops;
 pub mod optim;

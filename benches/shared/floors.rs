@@ -6,7 +6,7 @@
 
 use std::hint::black_box;
 
-use super::{Line, Sine, jobs, thermometer as data};
+use super::{Line, Moons, Sine, jobs, thermometer as data};
 
 /// J1: three sums over eleven samples in one loop. The loss is that of the
 /// parameters before the update.
@@ -255,7 +255,13 @@ impl Network {
     #[inline(never)]
     pub fn epoch(&mut self) -> f32 {
         let loss = self.gradients();
-        self.adam();
+        let moments = [self.mean.slices(), self.square.slices()];
+        adam(
+            &mut self.powers,
+            self.params.slices(),
+            self.grads.slices(),
+            moments,
+        );
         loss
     }
 
@@ -291,27 +297,9 @@ impl Network {
         }
         (g.w3, g.b3, g.b2) = (w3, b3, b2);
 
-        // Two rows of the gradient at a time stay in registers.
-        let (rows, _) = g.w2.as_chunks_mut::<2>();
-        for (i, rows) in rows.iter_mut().enumerate() {
-            let mut sums = [[0.0; UNITS]; 2];
-            for (h, s) in self.hidden1.iter().zip(&self.slope) {
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    let h = h[2 * i + r];
-                    for l in 0..UNITS {
-                        sum[l] += h * s[l];
-                    }
-                }
-            }
-            *rows = sums;
-        }
+        outer(&self.hidden1, &self.slope, &mut g.w2);
 
-        let mut transposed = [[0.0; UNITS]; UNITS];
-        for (i, row) in p.w2.iter().enumerate() {
-            for (j, w) in row.iter().enumerate() {
-                transposed[j][i] = *w;
-            }
-        }
+        let transposed = transposed(&p.w2);
         // The second layer's activations have done their duty: their place
         // takes the first layer's slopes.
         product(&self.slope, &transposed, &[0.0; UNITS], &mut self.hidden2);
@@ -326,32 +314,66 @@ impl Network {
         (g.w1, g.b1) = (w1, b1);
         loss / BATCH as f32
     }
+}
 
-    fn adam(&mut self) {
-        const BETAS: [f64; 2] = [0.9, 0.999];
-        for (power, beta) in self.powers.iter_mut().zip(BETAS) {
-            *power *= beta;
-        }
-        let [c1, c2] = self.powers.map(|power| 1.0 - power);
-        // Both corrections in two scalars: one root and one division are left.
-        let step = (f64::from(Sine::LEARNING_RATE) / c1 * c2.sqrt()) as f32;
-        let eps = (1e-8 * c2.sqrt()) as f32;
-        let (b1, b2) = (0.1, 0.001);
-        let moments = self.mean.slices().into_iter().zip(self.square.slices());
-        let grads = self.grads.slices().into_iter().zip(moments);
-        for (p, (g, (m, v))) in self.params.slices().into_iter().zip(grads) {
-            for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                *m += b1 * (*g - *m);
-                *v += b2 * (*g * *g - *v);
-                *p -= step * *m / (v.sqrt() + eps);
-            }
+/// A step of Adam on each array of parameters.
+fn adam<const N: usize>(
+    powers: &mut [f64; 2],
+    params: [&mut [f32]; N],
+    grads: [&mut [f32]; N],
+    moments: [[&mut [f32]; N]; 2],
+) {
+    const BETAS: [f64; 2] = [0.9, 0.999];
+    for (power, beta) in powers.iter_mut().zip(BETAS) {
+        *power *= beta;
+    }
+    let [c1, c2] = powers.map(|power| 1.0 - power);
+    // Both corrections in two scalars: one root and one division are left.
+    let step = (f64::from(Sine::LEARNING_RATE) / c1 * c2.sqrt()) as f32;
+    let eps = (1e-8 * c2.sqrt()) as f32;
+    let (b1, b2) = (0.1, 0.001);
+    let [mean, square] = moments;
+    let moments = mean.into_iter().zip(square);
+    for (p, (g, (m, v))) in params.into_iter().zip(grads.into_iter().zip(moments)) {
+        for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+            *m += b1 * (*g - *m);
+            *v += b2 * (*g * *g - *v);
+            *p -= step * *m / (v.sqrt() + eps);
         }
     }
 }
 
+/// The gradient of a layer's weights: two of its rows at a time stay in registers.
+#[inline(never)]
+fn outer<const N: usize>(hidden: &[Row; N], slope: &[Row; N], to: &mut [Row; UNITS]) {
+    let (rows, _) = to.as_chunks_mut::<2>();
+    for (i, rows) in rows.iter_mut().enumerate() {
+        let mut sums = [[0.0; UNITS]; 2];
+        for (h, s) in hidden.iter().zip(slope) {
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let h = h[2 * i + r];
+                for l in 0..UNITS {
+                    sum[l] += h * s[l];
+                }
+            }
+        }
+        *rows = sums;
+    }
+}
+
+fn transposed(w: &[Row; UNITS]) -> [Row; UNITS] {
+    let mut transposed = [[0.0; UNITS]; UNITS];
+    for (i, row) in w.iter().enumerate() {
+        for (j, w) in row.iter().enumerate() {
+            transposed[j][i] = *w;
+        }
+    }
+    transposed
+}
+
 /// `out = rows · w + b`, two rows at a time.
 #[inline(never)]
-fn product(rows: &[Row; BATCH], w: &[Row; UNITS], b: &Row, out: &mut [Row; BATCH]) {
+fn product<const N: usize>(rows: &[Row; N], w: &[Row; UNITS], b: &Row, out: &mut [Row; N]) {
     let (rows, _) = rows.as_chunks::<2>();
     let (out, _) = out.as_chunks_mut::<2>();
     for (rows, out) in rows.iter().zip(out) {
@@ -376,26 +398,229 @@ fn total(x: Row) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// `tanh x = (e²ˣ - 1) / (e²ˣ + 1)`, to about 1e-7: powers of two from the
-/// bits of a float, the rest from six terms of the series.
+/// `tanh x = (e²ˣ - 1) / (e²ˣ + 1)`, to about 1e-7.
 #[inline(never)]
 fn tanh(xs: &mut [f32]) {
-    use core::f32::consts::{LN_2, LOG2_E};
-    // Adding it leaves a whole number in the lowest bits.
-    const WHOLE: f32 = 12_582_912.0;
     for x in xs {
         let limited = if *x > 9.0 { 9.0 } else { *x };
         let limited = if limited < -9.0 { -9.0 } else { limited };
-        let t = limited * (2.0 * LOG2_E);
-        let whole = t + WHOLE;
-        let f = (t - (whole - WHOLE)) * LN_2;
-        let series = 1.0 / 120.0 + f * (1.0 / 720.0);
-        let series = 0.5 + f * (1.0 / 6.0 + f * (1.0 / 24.0 + f * series));
-        let series = 1.0 + f * (1.0 + f * series);
-        let power = f32::from_bits((whole.to_bits() << 23).wrapping_add(127 << 23));
-        let e = series * power;
+        let e = power(limited * (2.0 * core::f32::consts::LOG2_E));
         *x = (e - 1.0) / (e + 1.0);
     }
+}
+
+/// The classifier's parameters, or one moment of each. Weights of the first and the last layer
+/// are a row for each input and for each class.
+#[derive(Clone)]
+struct ClassWeights {
+    w1: [Row; 2],
+    b1: Row,
+    w2: [Row; UNITS],
+    b2: Row,
+    w3: [Row; 2],
+    b3: [f32; 2],
+}
+
+impl ClassWeights {
+    const ZERO: ClassWeights = ClassWeights {
+        w1: [[0.0; UNITS]; 2],
+        b1: [0.0; UNITS],
+        w2: [[0.0; UNITS]; UNITS],
+        b2: [0.0; UNITS],
+        w3: [[0.0; UNITS]; 2],
+        b3: [0.0; 2],
+    };
+
+    fn slices(&mut self) -> [&mut [f32]; 6] {
+        [
+            self.w1.as_flattened_mut(),
+            &mut self.b1,
+            self.w2.as_flattened_mut(),
+            &mut self.b2,
+            self.w3.as_flattened_mut(),
+            &mut self.b3,
+        ]
+    }
+}
+
+const SAMPLES: usize = Moons::SAMPLES;
+
+/// J6: the network of two classes. As J2, with lanes along the samples for what softmax and
+/// its logarithm take: of two classes, one exponential and one logarithm for each sample, and
+/// a gradient of the one logit that is minus the other's.
+pub struct Classifier {
+    x: [[f32; 2]; SAMPLES],
+    class: [f32; SAMPLES],
+    params: ClassWeights,
+    grads: ClassWeights,
+    mean: ClassWeights,
+    square: ClassWeights,
+    powers: [f64; 2],
+    hidden1: [Row; SAMPLES],
+    hidden2: [Row; SAMPLES],
+    slope: [Row; SAMPLES],
+    relu: bool,
+}
+
+impl Classifier {
+    pub fn new(moons: &Moons, activation: jobs::Activation) -> Classifier {
+        let mut params = ClassWeights::ZERO;
+        for (to, from) in params.slices().into_iter().zip(&moons.params) {
+            to.copy_from_slice(from);
+        }
+        // The tape has them as [16, 2].
+        for (i, pair) in moons.params[4].as_chunks::<2>().0.iter().enumerate() {
+            (params.w3[0][i], params.w3[1][i]) = (pair[0], pair[1]);
+        }
+        Classifier {
+            x: moons.x.as_chunks().0.try_into().unwrap(),
+            class: moons.class.as_slice().try_into().unwrap(),
+            params,
+            grads: ClassWeights::ZERO,
+            mean: ClassWeights::ZERO,
+            square: ClassWeights::ZERO,
+            powers: [1.0; 2],
+            hidden1: [[0.0; UNITS]; SAMPLES],
+            hidden2: [[0.0; UNITS]; SAMPLES],
+            slope: [[0.0; UNITS]; SAMPLES],
+            relu: activation == jobs::Activation::Relu,
+        }
+    }
+
+    /// The loss of the parameters before the update.
+    #[inline(never)]
+    pub fn epoch(&mut self) -> f32 {
+        let loss = if self.relu {
+            self.gradients::<true>()
+        } else {
+            self.gradients::<false>()
+        };
+        let moments = [self.mean.slices(), self.square.slices()];
+        adam(
+            &mut self.powers,
+            self.params.slices(),
+            self.grads.slices(),
+            moments,
+        );
+        loss
+    }
+
+    #[inline(always)]
+    fn gradients<const RELU: bool>(&mut self) -> f32 {
+        let (p, g) = (&self.params, &mut self.grads);
+        let activate = if RELU { relu } else { tanh };
+        let slope = |h: f32| match RELU {
+            true if h > 0.0 => 1.0,
+            true => 0.0,
+            false => 1.0 - h * h,
+        };
+        for (h, x) in self.hidden1.iter_mut().zip(&self.x) {
+            for l in 0..UNITS {
+                h[l] = x[0] * p.w1[0][l] + x[1] * p.w1[1][l] + p.b1[l];
+            }
+        }
+        activate(self.hidden1.as_flattened_mut());
+        product(&self.hidden1, &p.w2, &p.b2, &mut self.hidden2);
+        activate(self.hidden2.as_flattened_mut());
+
+        let [mut ahead, mut losses] = [[0.0; SAMPLES]; 2];
+        for (h, ahead) in self.hidden2.iter().zip(&mut ahead) {
+            let mut terms = [[0.0; UNITS]; 2];
+            for (terms, w) in terms.iter_mut().zip(&p.w3) {
+                for l in 0..UNITS {
+                    terms[l] = h[l] * w[l];
+                }
+            }
+            *ahead = (total(terms[1]) + p.b3[1]) - (total(terms[0]) + p.b3[0]);
+        }
+        // From here on `ahead` is the gradient of the second logit.
+        two_classes(&mut ahead, &self.class, &mut losses);
+
+        let mut w3 = [[0.0; UNITS]; 2];
+        let (mut b3, mut b2) = ([0.0; 2], [0.0; UNITS]);
+        for ((h, d), s) in self.hidden2.iter().zip(&ahead).zip(&mut self.slope) {
+            b3[1] += d;
+            for l in 0..UNITS {
+                w3[1][l] += d * h[l];
+                s[l] = d * (p.w3[1][l] - p.w3[0][l]) * slope(h[l]);
+                b2[l] += s[l];
+            }
+        }
+        b3[0] = -b3[1];
+        for l in 0..UNITS {
+            w3[0][l] = -w3[1][l];
+        }
+        (g.w3, g.b3, g.b2) = (w3, b3, b2);
+        outer(&self.hidden1, &self.slope, &mut g.w2);
+        let transposed = transposed(&p.w2);
+        product(&self.slope, &transposed, &[0.0; UNITS], &mut self.hidden2);
+        let (mut w1, mut b1) = ([[0.0; UNITS]; 2], [0.0; UNITS]);
+        for ((s, h), x) in self.hidden2.iter().zip(&self.hidden1).zip(&self.x) {
+            for l in 0..UNITS {
+                let s = s[l] * slope(h[l]);
+                w1[0][l] += x[0] * s;
+                w1[1][l] += x[1] * s;
+                b1[l] += s;
+            }
+        }
+        (g.w1, g.b1) = (w1, b1);
+        losses.iter().sum::<f32>() / SAMPLES as f32
+    }
+}
+
+/// Cross entropy of two classes, and the gradient of its mean, in the place of how far the
+/// second logit is ahead of the first: with `e = exp(-|ahead|)`, the likelier class has
+/// `1 / (1 + e)`, and the loss of a sample is `ln(1 + e)`, and `|ahead|` more if the class is
+/// the other one.
+#[inline(never)]
+fn two_classes(ahead: &mut [f32; SAMPLES], class: &[f32; SAMPLES], losses: &mut [f32; SAMPLES]) {
+    for i in 0..SAMPLES {
+        let z = ahead[i];
+        let e = exp(-z.abs());
+        let likelier = 1.0 / (1.0 + e);
+        let second = if z >= 0.0 { likelier } else { e * likelier };
+        let wrong = if class[i] > 0.5 { -z } else { z };
+        losses[i] = ln_1p(e) + if wrong > 0.0 { wrong } else { 0.0 };
+        ahead[i] = (second - class[i]) * (1.0 / SAMPLES as f32);
+    }
+}
+
+fn relu(xs: &mut [f32]) {
+    for x in xs {
+        *x = if *x > 0.0 { *x } else { 0.0 };
+    }
+}
+
+/// `eˣ` of `x <= 0`, to about 1e-7, as in [`tanh`].
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    let limited = if x < -87.0 { -87.0 } else { x };
+    power(limited * core::f32::consts::LOG2_E)
+}
+
+/// `ln(1 + x)` of `x` from 0 to 1, to about 1e-7: `2 artanh(x / (2 + x))`.
+#[inline(always)]
+fn ln_1p(x: f32) -> f32 {
+    let s = x / (2.0 + x);
+    // Not the square of less: subnormal numbers take long.
+    let t = s * if s > 1e-18 { s } else { 1e-18 };
+    let series = 1.0 / 7.0 + t * (1.0 / 9.0 + t * (1.0 / 11.0 + t * (1.0 / 13.0)));
+    let series = 1.0 + t * (1.0 / 3.0 + t * (1.0 / 5.0 + t * series));
+    2.0 * s * series
+}
+
+/// `2ᵗ`, to about 1e-7: powers of two from the bits of a float, the rest from six terms of the
+/// series.
+#[inline(always)]
+fn power(t: f32) -> f32 {
+    // Adding it leaves a whole number in the lowest bits.
+    const WHOLE: f32 = 12_582_912.0;
+    let whole = t + WHOLE;
+    let f = (t - (whole - WHOLE)) * core::f32::consts::LN_2;
+    let series = 1.0 / 120.0 + f * (1.0 / 720.0);
+    let series = 0.5 + f * (1.0 / 6.0 + f * (1.0 / 24.0 + f * series));
+    let series = 1.0 + f * (1.0 + f * series);
+    series * f32::from_bits((whole.to_bits() << 23).wrapping_add(127 << 23))
 }
 
 /// The broadcast model, [`jobs::stretch`]: one pass, gradients of the row in a

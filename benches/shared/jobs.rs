@@ -8,7 +8,7 @@ use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::{Error, Shape, Tape, Var, function};
 
 use super::line_mse::line_mse;
-use super::{Line, Sine, thermometer as data};
+use super::{Line, Moons, Sine, thermometer as data};
 
 /// A recorded loss and what trains it.
 pub struct Job<'t, O> {
@@ -127,6 +127,37 @@ pub fn sine<'t>(tape: &'t Tape<'t>, sine: &'t Sine) -> Job<'t, Adam<321>> {
     Job {
         tape,
         loss: hidden.linear(w3, b3).mse(y),
+        optimizer: Adam::new(Sine::LEARNING_RATE),
+    }
+}
+
+/// What follows each hidden layer of J6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    Relu,
+    Tanh,
+}
+
+/// J6: 354 parameters, two classes.
+pub fn classifier<'t>(
+    tape: &'t Tape<'t>,
+    moons: &'t Moons,
+    activation: Activation,
+) -> Job<'t, Adam<354>> {
+    let param = |i: usize| {
+        let shape = Shape::new(Moons::SHAPES[i]).unwrap();
+        tape.param(&moons.params[i], shape)
+    };
+    let [w1, b1, w2, b2, w3, b3] = std::array::from_fn(param);
+    let x = tape.input(&moons.x, [Moons::SAMPLES, 2]);
+    let class = tape.input(&moons.class, [Moons::SAMPLES]);
+    let hidden = match activation {
+        Activation::Relu => x.linear_relu(w1, b1).linear_relu(w2, b2),
+        Activation::Tanh => x.linear_tanh(w1, b1).linear_tanh(w2, b2),
+    };
+    Job {
+        tape,
+        loss: hidden.linear(w3, b3).cross_entropy(class),
         optimizer: Adam::new(Sine::LEARNING_RATE),
     }
 }

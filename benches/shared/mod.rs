@@ -135,6 +135,43 @@ impl Sine {
     }
 }
 
+/// Two moons that reach into each other, with noise: a class each. 200 samples, and the start
+/// of a network 2-16-16-2, within `1 / sqrt(inputs)` of zero as `nn.Linear` starts.
+pub struct Moons {
+    pub x: Vec<f32>,
+    pub class: Vec<f32>,
+    pub params: Vec<Vec<f32>>,
+}
+
+impl Moons {
+    pub const SAMPLES: usize = 200;
+    pub const SHAPES: [&[usize]; 6] = [&[2, 16], &[16], &[16, 16], &[16], &[16, 2], &[2]];
+
+    pub fn make() -> Moons {
+        let noise = noise(7, 2 * Self::SAMPLES);
+        let class = |i: usize| (i % 2) as f32;
+        let x = noise.as_chunks::<2>().0.iter().enumerate();
+        let x = x.flat_map(|(i, [dx, dy])| {
+            let turn = i as f32 * (std::f32::consts::PI / Self::SAMPLES as f32);
+            let (dx, dy) = (0.2 * dx, 0.2 * dy);
+            match i % 2 {
+                0 => [turn.cos() + dx, turn.sin() + dy],
+                _ => [1.0 - turn.cos() + dx, 0.5 - turn.sin() + dy],
+            }
+        });
+        let params = Self::SHAPES.iter().zip(10..).map(|(shape, seed)| {
+            let inputs: f32 = if seed < 12 { 2.0 } else { 16.0 };
+            let start = self::noise(seed, shape.iter().product());
+            start.iter().map(|x| x / inputs.sqrt()).collect()
+        });
+        Moons {
+            x: x.collect(),
+            class: (0..Self::SAMPLES).map(class).collect(),
+            params: params.collect(),
+        }
+    }
+}
+
 /// A million samples of `y = 3x + 0.5 + noise`.
 pub struct Line {
     pub x: Vec<f32>,

@@ -7,10 +7,11 @@ use super::scale::Scaling;
 use super::terms::chebyshev;
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
+use crate::nn::init;
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::ops::Unary;
 use crate::ops::layer::{Activation, Layer};
-use crate::random::{fill_uniform, seeded};
+use crate::random::seeded;
 use crate::shape::{Shape, ShapeError};
 use crate::tape::Tape;
 use crate::var::Var;
@@ -277,12 +278,9 @@ impl Curve {
         let mut rng = seeded(*seed);
         let mut rest = params;
         for [inputs, units] in self.layers() {
-            let bound = 1.0 / Lanes::sqrt(inputs as f32);
             let count = ((inputs + 1) * units).min(rest.len());
             let (layer, others) = rest.split_at_mut_checked(count).unwrap_or_default();
-            // Bounds are finite and in order.
-            let filled = fill_uniform(&mut rng, -bound, bound, layer);
-            debug_assert!(filled.is_ok());
+            init::linear(&mut rng, inputs, layer);
             rest = others;
         }
     }

@@ -108,6 +108,19 @@ pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
     }
     // Transposed, there is never a bias, and no code for it.
     let no_bias = Job { bias: &[], ..*job };
+    let [_, k, n] = job.sizes;
+    let (mut b, mut turned) = ([0.0; vectors::TRANSPOSED], *job);
+    if job.form == job::Form::RightTransposed && k.saturating_mul(n) <= vectors::TRANSPOSED {
+        // Few numbers are turned round, all of them, and the product is a plain one.
+        vectors::transposed(job, &mut b);
+        turned = Job {
+            form: job::Form::Plain,
+            b: &b,
+            b_step: n,
+            ..no_bias
+        };
+    }
+    let job = &turned;
     match job.form {
         job::Form::Dots => vectors::dots::<L>(*job, out),
         job::Form::Plain => vectors::product::<L, false, false>(*job, out),

@@ -38,6 +38,9 @@ pub(super) fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, ou
     if n < L::LEN && m.saturating_mul(k) <= SMALL {
         return scalar::product(&job.for_scalar(), out);
     }
+    if const { TA && !TB } && n < L::LEN && m >= L::LEN {
+        return tall::<L>(job, out);
+    }
     let mut j = 0;
     if const { !TB } {
         // Each factor is used for two vectors, where their sums fit.
@@ -58,6 +61,79 @@ pub(super) fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, ou
     while j < n {
         packed::<L, TA, TB>(job, j, out);
         j += L::LEN;
+    }
+}
+
+/// So many numbers of a right factor are transposed as a whole: 2 KiB of stack.
+pub(super) const TRANSPOSED: usize = 512;
+
+/// A right factor `[n, k]` as `[k, n]`.
+#[inline(never)]
+pub(super) fn transposed(job: &Job<'_>, to: &mut [f32; TRANSPOSED]) {
+    let [_, _, n] = job.sizes;
+    for (j, column) in job.b.chunks(job.b_step.max(1)).take(n).enumerate() {
+        let mut place = j;
+        for x in column {
+            if let Some(to) = to.get_mut(place) {
+                *to = *x;
+            }
+            place += n;
+        }
+    }
+}
+
+/// `Aᵀ · G` of fewer columns than a vector has lanes, and of more rows: lanes run down the
+/// columns of the result, along the rows of `A`.
+#[inline(always)]
+fn tall<L: Lanes>(job: Job<'_>, out: &mut [f32]) {
+    let [m, k, n] = job.sizes;
+    let turned = Job {
+        sizes: [n, k, m],
+        a: job.b,
+        a_step: job.b_step,
+        b: job.a,
+        b_step: job.a_step,
+        ..job
+    };
+    let mut i = 0;
+    while i < m {
+        // The last whole vector reaches back to rows that are done.
+        let at = i.min(m - L::LEN);
+        for j in (0..n - n % 2).step_by(2) {
+            for (r, [sums]) in sums::<L, 2>(turned, [j, at]).into_iter().enumerate() {
+                put_column(job, sums, [at, i], j + r, out);
+            }
+        }
+        if n % 2 > 0 {
+            let [[sums]] = sums::<L, 1>(turned, [n - 1, at]);
+            put_column(job, sums, [at, i], n - 1, out);
+        }
+        i = at + L::LEN;
+    }
+}
+
+/// The sums of a block of rows of `Aᵀ · G`.
+#[inline(always)]
+fn sums<L: Lanes, const R: usize>(job: Job<'_>, place: [usize; 2]) -> [[L; 1]; R] {
+    let [_, k, _] = job.sizes;
+    if k > ROWS_IN_ORDER {
+        return sums_in_blocks::<L, R, 1, true>(job, place);
+    }
+    let mut sums = [[L::splat(Sum::IDENTITY); 1]; R];
+    block::<L, R, 1, true>(job, place, k, &mut sums);
+    sums
+}
+
+/// Writes sums to column `j`, of rows from `at` on, those that are not before `from`.
+#[inline(always)]
+fn put_column<L: Lanes>(job: Job<'_>, sums: L, [at, from]: [usize; 2], j: usize, out: &mut [f32]) {
+    let [_, _, n] = job.sizes;
+    let mut lanes = [0.0; 8];
+    sums.store_part(&mut lanes);
+    let column = out.get_mut(from * n + j..).unwrap_or_default();
+    let lanes = lanes.iter().skip(from - at);
+    for (to, sum) in column.iter_mut().step_by(n).zip(lanes) {
+        job.acc.put(to, *sum);
     }
 }
 
@@ -299,6 +375,23 @@ fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out:
         };
         return rows::<L, ROWS, 1, TA>(job, 0, j, out);
     }
+    if k <= PACKED {
+        // A strip that is narrower than a vector: no sum has to wait either.
+        let strip = pack::<TB>(job, [j, width], [0, k]);
+        let strip = Job {
+            b: strip.as_flattened(),
+            b_step: 8,
+            ..job
+        };
+        let whole = m - m % ROWS;
+        for i in (0..whole).step_by(ROWS) {
+            part::<L, ROWS, TA>(strip, [i, j], width, out);
+        }
+        for i in whole..m {
+            part::<L, 1, TA>(strip, [i, j], width, out);
+        }
+        return;
+    }
     for first in (0..m).step_by(WAITING) {
         let count = WAITING.min(m - first);
         let mut sums = [[Sum::IDENTITY; 8]; WAITING];
@@ -331,6 +424,35 @@ fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out:
                     .put(to, job.bias.get(j + c).map_or(sum, |b| sum + b));
             }
         }
+    }
+}
+
+/// A block of rows of a strip that has been copied, of which the result has `width` columns.
+#[inline(always)]
+fn part<L: Lanes, const R: usize, const TA: bool>(
+    strip: Job<'_>,
+    [i, j]: [usize; 2],
+    width: usize,
+    out: &mut [f32],
+) {
+    let [_, k, n] = strip.sizes;
+    let mut sums = [[L::splat(Sum::IDENTITY); 1]; R];
+    block::<L, R, 1, TA>(strip, [i, 0], k, &mut sums);
+    let bias = strip.bias.get(j..).unwrap_or_default();
+    let bias = L::load_part(bias.get(..width).unwrap_or_default(), -0.0);
+    for (r, [mut sum]) in sums.into_iter().enumerate() {
+        let at = (i + r) * n + j;
+        let Some(to) = out.get_mut(at..at + width) else {
+            return;
+        };
+        if !strip.bias.is_empty() {
+            sum = sum + bias;
+        }
+        match strip.acc {
+            Acc::Set => sum,
+            Acc::Add => L::load_part(to, 0.0) + sum,
+        }
+        .store_part(to);
     }
 }
 

@@ -1,0 +1,64 @@
+//! Layers of small networks: parameters that start as PyTorch's do, and what is computed with
+//! them. Without a heap: parameters stand on the tape, a layer is the variables of its own.
+//!
+//! ```
+//! use baregrad::nn::{Mlp, Relu};
+//! use baregrad::optim::Adam;
+//! use baregrad::random::seeded;
+//! use baregrad::record::{Record, Writer};
+//! use baregrad::Arena;
+//!
+//! const LAYERS: [usize; 3] = [16, 16, 2]; // units of each
+//! const PARAMS: usize = Mlp::<Relu, 3>::param_count(2, LAYERS);
+//!
+//! // Is a point within the circle?
+//! let x = [0.1, 0.2, -0.9, 0.8, 0.5, -0.1, -0.2, -0.9, -0.3, 0.3, 0.9, 0.7];
+//! let class = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
+//!
+//! let mut arena = Arena::<1000, 16>::new();
+//! let tape = arena.tape();
+//! let mlp = Mlp::<Relu, 3>::new(&tape, 2, LAYERS, &mut seeded(1));
+//! let logits = mlp.forward(tape.input(&x, [6, 2]));
+//! let loss = logits.cross_entropy(tape.input(&class, [6]));
+//! let mut adam = Adam::<PARAMS>::new(0.01);
+//! for _ in 0..100 {
+//!     tape.zero_grad();
+//!     tape.backward(loss)?;
+//!     tape.step(&mut adam)?;
+//!     tape.replay()?;
+//! }
+//! assert!(loss.item()? < 0.1);
+//!
+//! // Saved and loaded: `0.weight`, `0.bias`, `2.weight`, …, as PyTorch names the parameters
+//! // of `nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 16), …)`.
+//! let mut bytes = [0; 2048];
+//! let mut writer = Writer::new(&mut bytes);
+//! writer.params("model", mlp.params().as_flattened())?;
+//! let bytes = writer.finish()?;
+//! let mut arena = Arena::<1000, 16>::new();
+//! let tape = arena.tape();
+//! let other = Mlp::<Relu, 3>::new(&tape, 2, LAYERS, &mut seeded(2));
+//! Record::read(bytes)?.load_params("model", other.params().as_flattened())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Linear`], [`Mlp`] | layers |
+//! | [`init`] | `torch.nn.init`: what parameters start from |
+//! | [`polynomial`] | products of inputs, as inputs of a linear model |
+//!
+//! Weights are `[inputs, outputs]`, so that a layer is `x · w + b`; PyTorch keeps them
+//! transposed, and weights of its files are loaded as the module `train::safetensors` shows.
+//!
+//! The same seed gives the same bits on every target, but not PyTorch's numbers, whose
+//! generators are others: the distributions are the same.
+
+pub mod init;
+mod linear;
+mod mlp;
+pub mod polynomial;
+
+pub use crate::ops::activation::{Relu, Sigmoid, Tanh};
+pub use linear::Linear;
+pub use mlp::{Hidden, Mlp};
