@@ -46,16 +46,25 @@ impl Layout {
 
     /// The groups of a tensor, in the order of the results.
     pub(crate) fn groups(self, x: &[f32]) -> impl Iterator<Item = Group<'_>> {
-        let [_, r, b, s, c] = self.0;
-        let inner = b * c;
-        let groups = x.len().checked_div(r * s).unwrap_or(usize::MAX);
+        // Products of sizes can only overflow where the tensor is empty, and so is each group.
+        let [_, mut r, b, s, c] = self.0;
+        if x.is_empty() {
+            r = 0;
+        }
+        let inner = b.saturating_mul(c);
+        let groups = x.len().checked_div(self.len()).unwrap_or(usize::MAX);
         (0..groups).map(move |k| {
             let (outer, inner) = (k / inner.max(1), k % inner.max(1));
             let (middle, column) = (inner / c.max(1), inner % c.max(1));
+            let row = s.saturating_mul(c);
+            let start = outer.wrapping_mul(r).wrapping_mul(b);
             Group {
                 x,
-                start: (outer * r * b + middle) * s * c + column,
-                rows: [r, b * s * c],
+                start: start
+                    .wrapping_add(middle)
+                    .wrapping_mul(row)
+                    .wrapping_add(column),
+                rows: [r, b.saturating_mul(row)],
                 columns: [s, c],
             }
         })
@@ -75,7 +84,7 @@ pub(crate) struct Group<'x> {
 impl<'x> Group<'x> {
     pub(crate) fn len(&self) -> usize {
         let ([r, _], [s, _]) = (self.rows, self.columns);
-        r * s
+        r.saturating_mul(s)
     }
 
     fn places(&self) -> impl Iterator<Item = usize> + Clone + use<> {
@@ -125,6 +134,9 @@ pub(crate) fn cumulative_sums<const BACKWARD: bool>(
     out: &mut [f32],
     acc: Acc,
 ) {
+    if out.is_empty() {
+        return; // whatever the other sizes are
+    }
     for o in 0..outer {
         for j in 0..inner {
             let (mut total, mut part) = (0.0, 0.0);

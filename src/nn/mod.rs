@@ -15,7 +15,7 @@
 //! let x = [0.1, 0.2, -0.9, 0.8, 0.5, -0.1, -0.2, -0.9, -0.3, 0.3, 0.9, 0.7];
 //! let class = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
 //!
-//! let mut arena = Arena::<1000, 16>::new();
+//! let mut arena = Arena::<1200, 16>::new();
 //! let tape = arena.tape();
 //! let mlp = Mlp::<Relu, 3>::new(&tape, 2, LAYERS, &mut seeded(1));
 //! let logits = mlp.forward(tape.input(&x, [6, 2]));
@@ -35,7 +35,7 @@
 //! let mut writer = Writer::new(&mut bytes);
 //! writer.params("model", mlp.params().as_flattened())?;
 //! let bytes = writer.finish()?;
-//! let mut arena = Arena::<1000, 16>::new();
+//! let mut arena = Arena::<1200, 16>::new();
 //! let tape = arena.tape();
 //! let other = Mlp::<Relu, 3>::new(&tape, 2, LAYERS, &mut seeded(2));
 //! Record::read(bytes)?.load_params("model", other.params().as_flattened())?;

@@ -109,9 +109,12 @@ pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
     // Transposed, there is never a bias, and no code for it.
     let no_bias = Job { bias: &[], ..*job };
     let [_, k, n] = job.sizes;
-    let (mut b, mut turned) = ([0.0; vectors::TRANSPOSED], *job);
+    // Filled with zeros only where it is used.
+    let mut b: [f32; vectors::TRANSPOSED];
+    let mut turned = *job;
     if job.form == job::Form::RightTransposed && k.saturating_mul(n) <= vectors::TRANSPOSED {
         // Few numbers are turned round, all of them, and the product is a plain one.
+        b = [0.0; vectors::TRANSPOSED];
         vectors::transposed(job, &mut b);
         turned = Job {
             form: job::Form::Plain,
