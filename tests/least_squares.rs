@@ -846,9 +846,11 @@ fn outliers_are_named_and_have_no_say() {
                 .run(&CurveFit::<_, 1>::new(Thermometer, &x, &others))
                 .params();
             let cauchy = RobustFit::new([1.0, 0.0], RobustLoss::Cauchy).run(&problem);
-            for k in 0..2 {
-                near(fit.solution().params()[k], squares[k].into(), 0.02);
-                near(cauchy.solution().params()[k], squares[k].into(), 0.05);
+            let tukey = fit.solution().params();
+            let found = tukey.into_iter().zip(cauchy.solution().params());
+            for ((tukey, cauchy), squares) in found.zip(squares) {
+                near(tukey, squares.into(), 0.02);
+                near(cauchy, squares.into(), 0.05);
             }
             if row == 5 {
                 let [found_w, found_b] = fit.solution().params();
