@@ -2,7 +2,7 @@
 //! products, logarithms of sums of exponentials; and cumulative sums.
 //!
 //! A reduction says how the numbers of one group become one, and what each gets of its gradient
-//! ([`Reduction`]). Sums and largest elements of neighbouring dimensions run in vectors, as those
+//! (`Reduction`). Sums and largest elements of neighbouring dimensions run in vectors, as those
 //! of one dimension do; all others one number at a time.
 
 use super::{Args, Entry, exactly, pack_axis, unpack_axis};

@@ -232,14 +232,14 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
     }
 
     /// Adds `weight · Σ|p|` to what is minimised, over the parameters that are
-    /// not [exempt](Param::without_penalty). Reported losses are without it.
+    /// not [exempt](crate::train::Param::without_penalty). Reported losses are without it.
     pub fn l1(mut self, weight: f32) -> Self {
         self.penalty.l1 = weight;
         self
     }
 
     /// Adds `weight · Σp²` to what is minimised, over the parameters that are
-    /// not [exempt](Param::without_penalty). Reported losses are without it.
+    /// not [exempt](crate::train::Param::without_penalty). Reported losses are without it.
     pub fn l2(mut self, weight: f32) -> Self {
         self.penalty.l2 = weight;
         self

@@ -309,7 +309,11 @@ fn solve(curve: &Curve, passes: u32, data: Samples<'_>) -> Result<Fitted, Box<dy
         return Err(format!("{curve}: {status}").into());
     }
     Ok(Fitted {
-        params: solution.params()[..curve.param_count()].to_vec(),
+        params: solution
+            .params()
+            .into_iter()
+            .take(curve.param_count())
+            .collect(),
         epochs: solver.passes(),
         loss: solver.loss(&solution),
         reason: status.to_string(),
