@@ -113,7 +113,7 @@ impl models::Visitor for EveryModel {
         let mut solver = LevenbergMarquardt::new(p);
         let solution = solver.run(&problem);
         black_box((solution.covariance(), solution.standard_error_of(&p)));
-        black_box((
+        let _ = black_box((
             solution.correlation(),
             solution.mean_at::<F, X>(x),
             solution.reading_at::<F, X>(x, 1.0),

@@ -132,7 +132,7 @@ fn put_column<L: Lanes>(job: Job<'_>, sums: L, [at, from]: [usize; 2], j: usize,
     sums.store_part(&mut lanes);
     let column = out.get_mut(from * n + j..).unwrap_or_default();
     let lanes = lanes.iter().skip(from - at);
-    for (to, sum) in column.iter_mut().step_by(n).zip(lanes) {
+    for (to, sum) in column.iter_mut().step_by(n.max(1)).zip(lanes) {
         job.acc.put(to, *sum);
     }
 }
