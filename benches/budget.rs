@@ -242,7 +242,7 @@ fn classifier(label: &str, activation: jobs::Activation) {
     for epoch in 0..500 {
         let floor_loss = floor.epoch();
         loss = job.epoch().unwrap();
-        // What comes later is rounding noise amplified.
+        // Later losses are amplified rounding noise.
         if epoch < 50 {
             agree(label, floor_loss, loss, 1e-3);
         }

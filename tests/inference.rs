@@ -226,7 +226,7 @@ fn a_decay() {
         value: 1.5,
         deviation: 0.02,
         range: [0.0, 6.0],
-        // Of predictions up to 3, 1.2e-7, next to residuals of 0.02.
+        // Predictions up to 3 are rounded by 1.2e-7, next to residuals of 0.02.
         residuals: 6e-6,
     };
     let expected = Expected {

@@ -730,7 +730,7 @@ fn losses_are_what_they_are_called() {
         };
         assert_eq!((loss.rho(0.0), loss.weight(0.0)), (0.0, 1.0));
         for z in [1e-6, 0.01, 0.3, 0.9, 0.99, 1.01, 1.7, 4.0, 100.0, 1e6_f32] {
-            // What f64 loses of a small z is in the tolerance.
+            // The tolerance has the digits that f64 loses of a small z.
             near(loss.rho(z), rho(f64::from(z)), 3e-7 + 1e-15 / f64::from(z));
             let step = 1e-3 * f64::from(z).min(1.0);
             let slope = (rho(f64::from(z) + step) - rho(f64::from(z) - step)) / (2.0 * step);
@@ -912,7 +912,7 @@ fn robust_fits_are_polled_and_end() {
         (run.solution().params(), run.solution().status())
     );
 
-    // What cannot be fitted says why.
+    // A fit that is impossible says why.
     let fit =
         RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&CurveFit::new(Line, &[1.0], &[1.0]));
     assert_eq!(fit.solution().status(), Status::TooFewRows);
@@ -1027,7 +1027,7 @@ fn recorded_networks_are_fitted() {
         solution.status()
     );
 
-    // What the tape refuses is named by row.
+    // A row that the tape refuses is named.
     let bad = Recorded::new(prediction, &params, 64, |i| {
         tape.write(x, if i == 3 { &[0.0; 2] } else { &[0.0] })?;
         Ok(0.0)

@@ -34,7 +34,7 @@ const fn case(
     }
 }
 
-/// Of a weight with 300 inputs and 100 outputs.
+/// Initialisers of a weight with 300 inputs and 100 outputs.
 const CASES: [Case; 12] = [
     case(
         "uniform",
@@ -259,7 +259,7 @@ fn a_network_is_its_layers() {
     assert_eq!(Mlp::<Relu, 3>::param_count(2, [7, 6, 3]), 21 + 48 + 21);
 }
 
-/// What is loaded goes on with the bits of what was saved.
+/// A loaded run goes on with the bits of the saved one.
 #[test]
 fn training_resumes_from_a_record() {
     const LAYERS: [usize; 2] = [8, 2];

@@ -1073,7 +1073,7 @@ fn sparse_adam_is_its_formula() {
     assert_eq!(params, dense);
 }
 
-/// What must hold of every optimizer of the list, so that a new one needs no line here: the
+/// Every optimizer of the list is held to these, so that a new one needs no line here: the
 /// same bits inline, in a slice and resumed, `reset`, and refusals that change nothing.
 #[test]
 fn every_optimizer_of_the_list() {

@@ -136,7 +136,7 @@ fn follow_all_samples_at_once(forgetting: f32, compared: &[u32]) {
         }
         at_once.add([1.0, x, x * x, x * x * x], y, sigma, forgetting);
         if compared.contains(&n) {
-            // What n roundings of f32 add to: below one part in a hundred of what noise does.
+            // The sum of n roundings of f32: below a hundredth of the noise.
             assert_same(&recursive, &at_once.solve(), 0.01, 2e-4);
         }
     }

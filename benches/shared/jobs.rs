@@ -131,7 +131,7 @@ pub fn sine<'t>(tape: &'t Tape<'t>, sine: &'t Sine) -> Job<'t, Adam<321>> {
     }
 }
 
-/// What follows each hidden layer of J6.
+/// The function behind each hidden layer of J6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     Relu,

@@ -268,7 +268,7 @@ impl Curve {
 
     /// Writes the parameters to start from: zeros, or for a network what `nn.Linear` starts
     /// from, within `1 / √inputs` of zero, drawn from the seed. The same on every machine.
-    /// Those of a function are ones; better ones depend on the data.
+    /// A function's parameters start at 1; better starts depend on the data.
     pub fn start(&self, params: &mut [f32]) {
         let seed = match self {
             Curve::Mlp { seed, .. } => seed,

@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// Of one input it is the calibration of one: the same bits.
+    /// A calibration of one input has the bits of `Calibration`.
     #[test]
     fn one_input_has_the_bits_of_a_curve() {
         for name in ["linear", "poly:1", "poly:2", "poly:5", "poly:12"] {

@@ -43,7 +43,7 @@ pub struct CurveSolver<'d, const P: usize> {
     /// As the rows have it.
     solver: LevenbergMarquardt<P>,
     max_passes: u32,
-    /// Those that it took to find where to start.
+    /// Passes that it took to find where to start.
     before: u32,
 }
 
@@ -69,8 +69,8 @@ struct CurveRows<'d> {
 const PAIRS: f32 = f32::EPSILON / (1 << 20) as f32;
 
 impl<const P: usize> Problem<P> for CurveRows<'_> {
-    /// Of a thermistor, `f32` rounds results by a hundredth of what its maker's table is off:
-    /// too much to tell a minimum by.
+    /// Pairs, as `f32` rounds a thermistor's results by a hundredth of the error of its maker's
+    /// table: too much to tell a minimum by.
     type Scalar = TwoFloat;
 
     /// The samples, and a row for each parameter that the curve does not have.
@@ -279,7 +279,7 @@ impl Calibration<'_> {
             Curve::Mlp { .. } => return None,
             _ => self.params.len().min(P),
         };
-        // Of each coefficient the derivatives by the parameters, of which it is a sum.
+        // Each coefficient is a sum of multiples of parameters: its derivatives by them.
         let mut gradients = [[0.0; P]; P];
         for j in 0..count {
             let mut one = [0.0; P];
@@ -360,7 +360,7 @@ mod tests {
         assert!(off < 10_f64.powi(-digits), "{found}, expected {expected}");
     }
 
-    /// Of the book's thermometer, by the formulas of the textbook in f64: slope
+    /// The book's thermometer by the formulas of the textbook in f64: slope
     /// `Sxy / Sxx`, `s² = SSR / 9`, errors `s / √Sxx` and `s √(1/11 + x̄² / Sxx)`.
     #[test]
     fn the_thermometer_and_how_sure_it_is() {
@@ -385,7 +385,7 @@ mod tests {
             assert_eq!(solution.degrees_of_freedom(), 9);
             let deviation = solution.residual_standard_deviation() / calibration.output.factor;
             near(deviation, s, 5);
-            // Those of the scaled reading: s / √n for both, as its mean is 0, its variance 1.
+            // Errors for the scaled reading are s / √n for both: its mean is 0, its variance 1.
             let [c0, c1, ..] = calibration.standard_errors(&solution, true).unwrap();
             near(c0, s / 11_f64.sqrt(), 5);
             near(c1, s / 11_f64.sqrt(), 5);
@@ -594,8 +594,8 @@ mod tests {
         assert_eq!(capped.solution().status(), Status::MaxPasses);
     }
 
-    /// Of as many samples as parameters, the curve goes through all, and nothing says how far
-    /// they are off.
+    /// Through as many samples as it has parameters the curve goes exactly, and nothing tells
+    /// their errors.
     #[test]
     fn without_freedom_there_are_no_errors() {
         solve::<4, _>(

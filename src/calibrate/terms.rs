@@ -73,7 +73,7 @@ pub(crate) struct Degrees {
 }
 
 impl Degrees {
-    /// Of up to [`MAX_INPUTS`] inputs, and a degree of 255 at most.
+    /// Takes up to [`MAX_INPUTS`] inputs, and a degree of 255 at most.
     pub(crate) fn new(inputs: usize, degree: usize) -> Self {
         Degrees {
             of: [0; MAX_INPUTS],

@@ -63,7 +63,7 @@ pub struct Source {
     /// The value, and with a gradient the derivatives.
     value: u32,
     gradient: Option<Vec<u32>>,
-    /// What `f32` does not hold of the value, of a function that takes and gives `f64`.
+    /// The part of the value that `f32` does not hold, in a function that takes and gives `f64`.
     rest: Option<u32>,
 }
 

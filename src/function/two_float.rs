@@ -178,7 +178,7 @@ impl TwoFloat {
         self.low += lost + error;
     }
 
-    /// What [`two_sum`] left of a sum.
+    /// The pair of a sum and its rounding error, from [`two_sum`].
     #[inline(always)]
     pub(crate) fn of_two_sum(high: f32, low: f32) -> Self {
         TwoFloat::new(high, low).or_high()

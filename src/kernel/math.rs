@@ -603,8 +603,8 @@ pub fn tan<L: Lanes>(x: L) -> L {
     let odd = rounded.to_bits().shl::<31>();
     let huge = x.abs().gt(L::splat(TRIG_LIMIT));
     let (r, odd) = if huge.any() {
-        // Of the angles with this sine and with this cosine the smaller one is within pi / 4.
-        // If that is the latter, its tangent is the reciprocal.
+        // The smaller of the angles with this sine and with this cosine is within pi / 4. If it is
+        // the cosine's, the tangent is the reciprocal.
         let zero = L::splat(0.0);
         let sine = L::select(huge, x.map_named("huge_sin_angle", huge_sin_angle), zero);
         let cosine = L::select(huge, x.map_named("huge_cos_angle", huge_cos_angle), zero);

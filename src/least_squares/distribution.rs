@@ -62,7 +62,7 @@ pub struct StudentT {
 /// # Ok::<(), baregrad::least_squares::OutOfRange>(())
 /// ```
 ///
-/// Of either number infinitely many will do. As accurate as [`StudentT`] is.
+/// Either number of degrees of freedom may be infinite. As accurate as [`StudentT`] is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FDistribution {
     numerator: f32,
@@ -97,8 +97,8 @@ impl StudentT {
         Ok(StudentT { freedom })
     }
 
-    /// That of a fit: more degrees of freedom than `f32` can count are infinitely many, whose
-    /// quantiles differ from those by less than `f32` tells. None is an error.
+    /// The distribution of a fit. More degrees of freedom than `f32` can count are taken as
+    /// infinitely many: quantiles differ by less than `f32` tells. Zero is an error.
     pub(super) fn of_count(freedom: usize) -> Result<Self, OutOfRange> {
         let freedom = freedom as f32;
         Self::new(if freedom > MOST {
@@ -418,7 +418,7 @@ fn stirling(x: TwoFloat) -> TwoFloat {
         TwoFloat::from_f64(1.0 / 12.0),
     ];
     let (mut x, mut less) = (x, TwoFloat::ZERO);
-    // Of small ones, by the difference to that of x + 1: (x + ½) ln(1 + 1 / x) - 1.
+    // A small x goes by the difference to x + 1: (x + ½) ln(1 + 1 / x) - 1.
     while x.high() < 9.0 {
         let inverse = 1.0 / x;
         less = less + ((x + 0.5) * ln_1p(inverse, || 1.0 + inverse) - 1.0);

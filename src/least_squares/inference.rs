@@ -57,7 +57,7 @@ fn quantile(distribution: &StudentT, probability: f32) -> Result<f32, OutOfRange
         "more than 0, less than 1",
         probability,
     )?;
-    // Of less than ½, 1 less that is rounded, and by nothing that matters.
+    // Below ½ the subtraction rounds, by nothing that matters.
     distribution.upper_quantile(0.5 * (1.0 - probability))
 }
 

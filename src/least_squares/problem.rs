@@ -44,7 +44,7 @@ pub struct Eight<const P: usize> {
 }
 
 impl<const P: usize> Eight<P> {
-    /// Of rows, in order; so many as there are, up to eight.
+    /// Collects rows, in order; as many as there are, up to eight.
     #[inline(always)]
     fn of_rows(rows: impl Iterator<Item = Row<P>>) -> Self {
         let (mut residual, mut rounding) = ([0.0; 8], [0.0; 8]);

@@ -58,7 +58,7 @@ impl<'a, 't, W: Fn(usize) -> Result<f32, Error>> Recorded<'a, 't, W> {
     }
 
     /// # Errors
-    /// Those of the tape.
+    /// The error of the tape.
     fn try_row<const P: usize>(&self, i: usize, p: &[f32; P]) -> Result<Row<P>, Error> {
         let tape: &'t Tape<'t> = self.prediction.tape();
         let y = (self.row)(i)?;

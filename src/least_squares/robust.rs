@@ -110,8 +110,8 @@ impl RobustLoss {
 /// A problem whose residuals count by a [`RobustLoss`], as a problem of squares: of
 /// `± f √ρ(z)`, whose squares are those losses.
 ///
-/// What a solver says of the sum of squares is said of the sum of losses, and its standard
-/// errors are those of such residuals, too small or too large: [`RobustFit`] knows better.
+/// The solver's sum of squares is the sum of losses, and its standard errors, computed from
+/// such residuals, are too small or too large: [`RobustFit`] corrects them.
 #[derive(Clone, Copy, Debug)]
 pub struct Robust<'a, R: ?Sized> {
     problem: &'a R,
@@ -186,17 +186,17 @@ impl<R: Problem<P> + ?Sized, const P: usize> Problem<P> for Robust<'_, R> {
 ///
 /// # Standard errors
 ///
-/// Those of an M-estimator: `K² Σψ² / (n - p) / (Σψ' / n)² (JᵀJ)⁻¹`, where `ψ` is a residual
+/// The covariance of an M-estimator: `K² Σψ² / (n - p) / (Σψ' / n)² (JᵀJ)⁻¹`, where `ψ` is a residual
 /// times its weight and `K = 1 + p var(ψ') / (n mean(ψ')²)` (P. J. Huber, "Robust Statistics",
 /// 1981, section 7.6; `cov="H1"` of statsmodels' `RLM`). The residual standard deviation of
 /// the solution is the root of what `(JᵀJ)⁻¹` is multiplied with.
 ///
 /// # Which loss
 ///
-/// Of eleven readings of a thermometer, whichever is off by 100 °C is named by all of them. By
+/// Any of eleven readings of a thermometer that is off by 100 °C is named by each loss. By
 /// Tukey's loss, the line is within 2 % of what the other ten say by least squares; by
 /// Cauchy's within 5 %. By the two that only bound what a residual can do, it is off by up to
-/// 30 %, where the reading is at an end of the range. No loss knows what the reading would have
+/// 32 %, where the reading is at an end of the range. No loss knows what the reading would have
 /// told: without the coldest, the line moves by 10 %.
 ///
 /// An outlier among inputs, far from all others, draws the curve to itself, and no loss of

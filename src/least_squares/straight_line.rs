@@ -83,7 +83,7 @@ pub enum LineError {
     OutOfRange {
         /// Which row, from 0.
         row: usize,
-        /// What is wrong.
+        /// The reason.
         error: OutOfRange,
     },
     /// The points do not tell a slope: all at one place, or one above the other.

@@ -1,4 +1,4 @@
-//! What parameters start from: `torch.nn.init`, in `f32`.
+//! Initial values of parameters: `torch.nn.init`, in `f32`.
 //!
 //! | | distribution |
 //! | --- | --- |
@@ -32,7 +32,7 @@
 use crate::kernel::Lanes;
 use crate::random::{RandomError, Rng, fill_normal, fill_uniform};
 
-/// What follows a layer, of which its [gain](Self::gain) depends.
+/// The function behind a layer, which decides its [gain](Self::gain).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Nonlinearity {

@@ -8,7 +8,7 @@ use crate::random::Rng;
 use crate::tape::Tape;
 use crate::var::Var;
 
-/// What stands behind each layer of an [`Mlp`] but the last. A type, so that firmware links
+/// The function behind each layer of an [`Mlp`] but the last. A type, so that firmware links
 /// the one that it names and no other.
 pub trait Hidden {
     /// Records a layer with it, as one node.

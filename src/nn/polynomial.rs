@@ -79,7 +79,7 @@ pub fn features(x: &[f32], degree: usize, to: &mut [f32]) -> Result<(), WrongCou
     for degree in 1..=degree {
         let mut end = begin;
         for (i, x) in x.iter().enumerate() {
-            // Those without the inputs before this one are the last of their degree.
+            // Terms without the inputs before this one are the last of their degree.
             let others = inputs.saturating_sub(i + 1);
             let count = choose(others, degree - 1).min(begin);
             for from in begin - count..begin {

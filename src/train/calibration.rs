@@ -61,8 +61,8 @@ pub struct Calibration {
 const CANCELLING: f64 = 1e4;
 
 impl Calibration {
-    /// What `fitted` makes of `curve`: `names` and `scales` are those of the
-    /// readings and of what they mean, `range` that of the readings.
+    /// The calibration by `curve` with the parameters of `fitted`. `names` and `scales` are
+    /// those of the readings and of what they mean, `range` that of the readings.
     pub fn new(
         curve: &Curve,
         fitted: &Fitted,
@@ -85,7 +85,8 @@ impl Calibration {
         }
     }
 
-    /// What least squares made of a curve of one input; `None` if there are several. `names`
+    /// The calibration that least squares found for a curve of one input; `None` if there are
+    /// several. `names`
     /// are those of the readings and of what they mean.
     ///
     /// The curve that is evaluated, saved and printed as code has parameters that are rounded

@@ -1,4 +1,4 @@
-//! What the calibrator needs of a board, and the memory it works in.
+//! The hardware that the calibrator needs of a board, and the memory it works in.
 
 use core::ops::Range;
 
@@ -24,7 +24,7 @@ pub struct Ram {
 
 /// The hardware of a board. Calls wait until they are done, but for [`receive`](Self::receive).
 pub trait Board {
-    /// What `status` calls it.
+    /// The name of the board in `status`.
     const NAME: &'static str;
 
     /// Where calibrations are kept: whole pages of the flash, at least three, of which
@@ -55,7 +55,7 @@ pub trait Board {
     /// A reading of the board's own sensor, in whatever unit it has; none if
     /// there is no sensor, or it does not answer.
     fn sense(&mut self) -> Option<f32>;
-    /// What counts up while it works, and how to call it (`cycles`).
+    /// A counter that goes up while the board works, and its unit (`cycles`).
     fn ticks(&mut self) -> (u64, &'static str);
     /// How much RAM was used so far, where it can be told.
     fn ram(&self) -> Option<Ram>;

@@ -63,7 +63,7 @@ pub struct Calibrator<'m, B: Board> {
     plan: Plan,
     records: &'m mut Records,
     origin: Origin,
-    /// What the last fit took of the arena.
+    /// The arena's floats and nodes that the last fit took.
     usage: Option<Usage>,
     /// How often the firmware has started.
     boots: Result<u32, StoreError>,
@@ -562,7 +562,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         say!(board, "ok");
     }
 
-    /// What `load` would find.
+    /// Sends the name of the calibration that `load` would find, or why there is none.
     #[inline(never)]
     fn say_stored(&mut self) {
         match store(&mut self.board).and_then(|mut store| store.look(&mut Name::of)) {

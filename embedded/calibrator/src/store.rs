@@ -36,7 +36,7 @@ use crate::kept::{Kept, MAX_BYTES, Name};
 pub enum StoreError {
     /// There is no calibration in it.
     Empty,
-    /// What is in it is no calibration for this firmware.
+    /// The record is whole, and no calibration for this firmware.
     Refused(RecordError),
     /// The flash holds a store of an earlier firmware.
     Earlier,

@@ -52,7 +52,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// What gradients make of parameters.
+/// The rule by which gradients move parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Rule {
     /// Gradient descent.
@@ -140,8 +140,8 @@ pub(crate) struct Scratch<'m> {
     pub(crate) errors: Errors,
 }
 
-/// What borrows an arena: its floats, and so many nodes that are known when it is compiled,
-/// which do without the planning of large tapes.
+/// A closure that borrows an arena: its floats, and nodes whose number is known when it is
+/// compiled, which do without the planning of large tapes.
 pub(crate) type Borrow<'b> = &'b mut dyn FnMut(&mut [f32], &mut [Node; NODES]);
 
 impl Scratch<'_> {

@@ -12,7 +12,7 @@ use calibrator::store::{COPIES, Store, StoreError};
 use embedded_storage::nor_flash::NorFlash;
 use host::{Flash, Tear, calibration};
 
-/// What the firmware does with its flash.
+/// An act of the firmware on its flash.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Boot,
@@ -20,7 +20,7 @@ enum Act {
     Erase,
 }
 
-/// What is to be found: a calibration, or none.
+/// The calibration that the flash holds, or why it holds none.
 type Found = Result<Kept, StoreError>;
 
 impl Act {
@@ -33,7 +33,7 @@ impl Act {
         }
     }
 
-    /// What is found when it is done.
+    /// The calibration that is found when the act is done.
     fn leaves(self, before: &Found) -> Found {
         match self {
             Act::Boot => before.clone(),

@@ -209,7 +209,7 @@ fn it_fits_the_thermometer() {
         near("loss", 2.927_644_6, 2e-6);
         near("w", 0.536_771_6, 1e-6);
         near("b", -17.304_78, 1e-5);
-        // What was learned is in use: w · 55.9 + b.
+        // The calibration is in use: w · 55.9 + b.
         let read = t.line("read 55.9");
         let (value, bits) = read
             .strip_prefix("ok ")
@@ -509,7 +509,7 @@ fn methods_are_for_models_that_they_fit() {
         t.line("model exp");
         let undescended = "error: expected method lm, which exp is fitted by\n";
         assert_eq!(t.line("fit"), undescended);
-        // Whoever chooses an optimizer wants it used.
+        // Choosing an optimizer chooses descent.
         t.line("method lm");
         t.line("model linear");
         t.line("optimizer sgd 0.1");
@@ -1113,7 +1113,7 @@ fn records_of_other_curves_are_refused() {
     let mut writer = calibrate::Writer::new(&mut bytes);
     writer.text("curve", "spline");
     let spline = writer.finish().unwrap().to_vec();
-    // Of two readings at a time, as `baregrad fit --x t --x p --save` writes it.
+    // A record of two readings at a time, as `baregrad fit --x t --x p --save` writes it.
     let input = Input {
         scale: Scale::ONE,
         range: [0.0.into(), 1.0.into()],
@@ -1471,7 +1471,7 @@ fn a_saved_calibration_is_used_after_a_power_cycle() {
         let crc = crc.lines().next().unwrap();
         assert_eq!(t.line("save"), format!("ok crc={crc}\n"));
         read = t.line("read 42");
-        // What comes later is not saved.
+        // A later fit is not saved.
         t.line("model linear");
         t.line("fit");
         assert_ne!(t.line("read 42"), read);

@@ -266,7 +266,7 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
         session.same(line);
     }
 
-    // What only the board can say.
+    // Answers that only the board can give.
     let board = session.board();
     let sensor = board.line("sample 20");
     assert_eq!(
@@ -352,7 +352,7 @@ impl Session<'_> {
         self.board.as_mut().expect("a board with power")
     }
 
-    /// What both answer to a line.
+    /// The answer of both to a line.
     fn same(&mut self, line: &str) -> String {
         let found = self.board().line(line);
         let expected = self.twin.line(line);

@@ -29,7 +29,7 @@ pub(crate) struct File {
     functions: Vec<Source>,
 }
 
-/// What a function of a file is called, and what it takes.
+/// The name and the arguments of a function of a file.
 #[derive(Debug)]
 pub(crate) struct Head<'a> {
     /// The name; what a name cannot hold becomes `_`.

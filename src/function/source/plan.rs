@@ -25,7 +25,7 @@ pub(super) struct Plan<'a> {
 
 /// How a language says what is computed.
 pub(super) trait Language {
-    /// What the language says in its own way of a line.
+    /// A line's text where the language has a way of its own.
     fn own(&self, plan: &Plan<'_>, line: Line) -> Option<String>;
 
     /// The definition of a name.
@@ -37,7 +37,7 @@ pub(super) trait Language {
     /// The loop over the units of a layer, whose results are an array of this name.
     fn layer(&self, plan: &Plan<'_>, layer: &Layer, name: &str, indent: &str) -> String;
 
-    /// What a line computes.
+    /// The expression of a line.
     fn expression(&self, plan: &Plan<'_>, line: Line) -> String {
         if let Some(own) = self.own(plan, line) {
             return own;
@@ -218,8 +218,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// What is said of the function in a comment, line by line, none of which ends it: its
-    /// title, and if it is known for which inputs it was calibrated.
+    /// The lines of the function's comment, none of which ends it: the title, and the inputs that
+    /// it was calibrated for, if they are known.
     pub(super) fn comment(&self) -> Vec<String> {
         let mut lines = std::vec![self.source.title.clone()];
         if !self.source.range.is_empty() {

@@ -12,7 +12,7 @@ use super::{Form, Source};
 
 struct Rust;
 
-/// What is said of a function, above it.
+/// The comment above a function.
 pub(super) fn comment(source: &Source) -> String {
     let lines = Plan::new(source, &[]).comment();
     let lines = lines.iter().map(|line| format!("/// {line}"));

@@ -112,8 +112,8 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.end(status)
     }
 
-    /// What a minimum is called at which this parameter has this part of its square for its
-    /// own.
+    /// The status of a minimum at which this parameter keeps this part of its square, beside the
+    /// other parameters.
     pub(super) fn verdict(&self, (parameter, own): (usize, f32)) -> Status {
         if self.is_exact() {
             Status::Exact

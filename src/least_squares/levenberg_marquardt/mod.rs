@@ -219,7 +219,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     /// ```
     #[must_use]
     pub const fn ram() -> usize {
-        // Those at other parameters.
+        // The solver, and the sums at trial parameters.
         size_of::<Self>() + size_of::<Residuals<P>>()
     }
 

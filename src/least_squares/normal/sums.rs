@@ -62,13 +62,13 @@ impl<const P: usize> Residuals<P> {
     }
 }
 
-/// What rows are multiplied by, and where they are computed.
+/// The parameters that rows are computed at, and the factors they are multiplied by.
 pub(in crate::least_squares) struct At<'a, S, const P: usize> {
     /// The parameters.
     pub(in crate::least_squares) params: &'a [S; P],
     /// The power of two for each column.
     pub(in crate::least_squares) columns: &'a [f32; P],
-    /// That of residuals.
+    /// The factor of residuals.
     pub(in crate::least_squares) residuals: f32,
 }
 
@@ -393,7 +393,7 @@ impl InVectors {
         TwoFloat::of_two_sum(one(&self.high, k), one(&self.low, k))
     }
 
-    /// Those in which residuals are.
+    /// The sums in which residuals are.
     #[inline(always)]
     fn residuals<const P: usize>(&self) -> Residuals<P> {
         let mut residuals = Residuals::ZERO;

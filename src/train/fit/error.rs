@@ -10,7 +10,7 @@ use crate::error::Error;
 pub enum FitError {
     /// A setting is out of range.
     Setting {
-        /// What must hold, such as `epochs >= 1`.
+        /// The condition, such as `epochs >= 1`.
         expected: &'static str,
         /// The value for which it does not.
         found: f64,
@@ -26,7 +26,7 @@ pub enum FitError {
     Diverged {
         /// In which epoch.
         epoch: u32,
-        /// What it is now.
+        /// The loss now.
         loss: f32,
         /// The learning rate of the updates before; of a search 1.
         learning_rate: f32,

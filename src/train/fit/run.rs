@@ -31,7 +31,7 @@ impl<M: Model + ?Sized> Fit<'_, M> {
         let loss: Loss<'_> = &*self.loss;
         let mut params = start.to_vec();
 
-        // What measures has tapes of its own: training replays only what it needs.
+        // Evaluators have tapes of their own: training replays only what it needs.
         let rows = |samples: &Samples| samples.rows().min(self.micro_batch);
         let arena = |samples, rows| arena_for(self.model, start, loss, samples, rows);
         let evaluator =

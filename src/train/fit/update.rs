@@ -1,4 +1,4 @@
-//! What moves the parameters: an optimizer with its schedule, or a search.
+//! The mover of the parameters: an optimizer with its schedule, or a search.
 
 use std::vec::Vec;
 

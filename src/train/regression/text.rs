@@ -92,7 +92,8 @@ impl Regression {
         })
     }
 
-    /// What a device makes of readings, one for each input: of the [record](Self::to_record).
+    /// The prediction of a device that has the [record](Self::to_record), from a reading for each
+    /// input.
     /// `None` for functions and networks, and where the result is not finite.
     pub fn predict_on_device(&self, x: &[f64]) -> Option<f64> {
         let readings: Vec<TwoFloat> = x.iter().map(|x| TwoFloat::from_f64(*x)).collect();

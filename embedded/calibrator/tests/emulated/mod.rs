@@ -14,7 +14,7 @@ use std::time::Duration;
 /// time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What QEMU keeps of a board's flash when it ends.
+/// The part of a board's flash that QEMU keeps when it ends.
 #[derive(Clone, Debug)]
 pub enum Flash {
     /// Nothing: it must be read from memory here before, and put there again.
@@ -139,7 +139,7 @@ pub struct Board {
 }
 
 impl Board {
-    /// What it says, up to and including the line that ends an answer.
+    /// The board's text up to and including the line that ends an answer.
     pub fn answer(&mut self) -> String {
         let mut answer = String::new();
         loop {
@@ -166,7 +166,7 @@ impl Board {
             .expect("QEMU takes bytes");
     }
 
-    /// What it answers to a line.
+    /// The board's answer to a line.
     pub fn line(&mut self, line: &str) -> String {
         self.send(format!("{line}\n").as_bytes());
         self.answer()

@@ -202,7 +202,7 @@ impl<const WORD: usize, const PAGE: usize> NorFlash for Flash<WORD, PAGE> {
 /// The micro:bit's flash: words of 4 bytes, pages of 1 KiB.
 pub type SmallFlash = Flash<4, 1024>;
 
-/// What the calibrator runs on here.
+/// A board in the memory of this computer.
 pub struct HostBoard {
     pub flash: SmallFlash,
     pub sent: Vec<u8>,
@@ -287,13 +287,13 @@ impl<'m> Terminal<'m> {
         self.0.board_mut()
     }
 
-    /// What it says when power comes.
+    /// The greeting when power comes.
     pub fn greeting(&mut self) -> String {
         self.0.greet();
         self.sent()
     }
 
-    /// What it answers to these bytes.
+    /// The answer to these bytes.
     pub fn bytes(&mut self, bytes: &[u8]) -> String {
         for byte in bytes {
             self.0.take(Ok(*byte));
@@ -301,13 +301,13 @@ impl<'m> Terminal<'m> {
         self.sent()
     }
 
-    /// What it answers to a byte that did not arrive whole.
+    /// The answer to a byte that did not arrive whole.
     pub fn damaged(&mut self) -> String {
         self.0.take(Err(Damaged));
         self.sent()
     }
 
-    /// What it answers to a line.
+    /// The answer to a line.
     pub fn line(&mut self, line: &str) -> String {
         self.bytes(format!("{line}\n").as_bytes())
     }
