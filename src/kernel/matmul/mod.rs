@@ -108,11 +108,12 @@ pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
     }
     // Transposed, there is never a bias, and no code for it.
     let no_bias = Job { bias: &[], ..*job };
-    let [_, k, n] = job.sizes;
+    let [m, k, n] = job.sizes;
     // Filled with zeros only where it is used.
     let mut b: [f32; vectors::TRANSPOSED];
     let mut turned = *job;
-    if job.form == job::Form::RightTransposed && k.saturating_mul(n) <= vectors::TRANSPOSED {
+    let few = k.saturating_mul(n) <= vectors::TRANSPOSED && m >= vectors::MANY_ROWS;
+    if job.form == job::Form::RightTransposed && few {
         // Few numbers are turned round, all of them, and the product is a plain one.
         b = [0.0; vectors::TRANSPOSED];
         vectors::transposed(job, &mut b);

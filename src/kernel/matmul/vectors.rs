@@ -67,6 +67,9 @@ pub(super) fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, ou
 /// So many numbers of a right factor are transposed as a whole: 2 KiB of stack.
 pub(super) const TRANSPOSED: usize = 512;
 
+/// From so many rows on the product gains more than the transposition takes.
+pub(super) const MANY_ROWS: usize = 128;
+
 /// A right factor `[n, k]` as `[k, n]`.
 #[inline(never)]
 pub(super) fn transposed(job: &Job<'_>, to: &mut [f32; TRANSPOSED]) {
