@@ -455,6 +455,8 @@ fn plug_pulled_while_saving(machine: &Machine) {
     for line in add_thermometer() {
         board.line(&line);
     }
+    // As many epochs, as many calibrations; least squares would end at one.
+    board.line("method descent");
     board.line("fit 5");
     let mut old = board.line("save");
     board.power_down();
@@ -470,6 +472,7 @@ fn plug_pulled_while_saving(machine: &Machine) {
         for line in add_thermometer() {
             board.line(&line);
         }
+        board.line("method descent");
         let fitted = board.line(&format!("fit {}", 6 + pull));
         let new = fitted
             .split_whitespace()
