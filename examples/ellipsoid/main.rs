@@ -1,7 +1,7 @@
 //! Calibrates a magnetometer: the ellipsoid on which 300 readings lie, nine parameters, each
-//! with its standard error. Samples are streamed through recursive least squares, so that a
-//! board does the same with 4 KiB of RAM, to the last bit (`embedded/ellipsoid.sh`). Beside
-//! it stands Levenberg–Marquardt, whose RAM the script prints.
+//! with its standard error: by recursive least squares, through which samples are streamed, and
+//! by Levenberg–Marquardt. A board does each with 4 KiB of RAM beside the samples, to the last
+//! bit (`embedded/ellipsoid.sh`).
 //!
 //! ```text
 //! cargo run --release --example ellipsoid
