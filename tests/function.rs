@@ -207,7 +207,7 @@ fn same_bits_all_ways() {
     };
     models::visit(&mut values);
     #[cfg(feature = "std")]
-    values.printed.run();
+    values.printed.run("models");
 }
 
 // ---- printed source ----------------------------------------------------------
@@ -276,8 +276,9 @@ mod printed {
             self.names.push((F::NAME, self.expected.len() - before));
         }
 
-        pub(super) fn run(&self) {
-            let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("function");
+        /// Each program has a folder of its own, as tests run at the same time.
+        pub(super) fn run(&self, name: &str) {
+            let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("function-{name}"));
             std::fs::create_dir_all(&directory).unwrap();
             let bytes: Vec<u8> = self.data.iter().flat_map(|x| x.to_le_bytes()).collect();
             std::fs::write(directory.join("data"), bytes).unwrap();
@@ -356,7 +357,7 @@ mod printed {
                 .contains("pub fn where_2([x0, x1]: [f32; 2], [p0]: [f32; 1])")
         );
         assert!(program.functions.contains("fn huge_cos_angle"));
-        program.run();
+        program.run("awkward");
     }
 }
 
