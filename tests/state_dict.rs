@@ -527,7 +527,7 @@ fn a_state_of_another_kind_says_what_differs() {
     assert!(matches!(error, LoadError::Missing { .. }), "{error}");
 }
 
-/// What is wrong with loading the state of one schedule into another.
+/// The error of loading the state of one schedule into another.
 fn error_of(saved_from: impl Schedule, into: impl Schedule) -> Option<String> {
     let mut rates = Sgd::new(0.1);
     let bytes = saved(&mut Scheduler::new(saved_from, &mut rates), 0);

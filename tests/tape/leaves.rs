@@ -77,7 +77,7 @@ fn the_tape_is_not_at_hand_while_a_leaf_is_computed() {
         assert_eq!(refused(tape.replay(), "replay"), ErrorKind::Borrowed);
         2.0
     });
-    // Those errors were returned; the rest is as usual.
+    // The errors above were returned to the caller, so that the tape keeps none of them.
     assert!(tape.error().is_none());
     assert_eq!((w * x).item().unwrap(), 6.0);
 
