@@ -154,7 +154,7 @@ impl Formula {
     }
 
     /// Where least squares starts.
-    pub(super) fn start(&self) -> Start {
+    pub(crate) fn start(&self) -> Start {
         self.start
     }
 

@@ -47,7 +47,7 @@ mod scale;
 mod solver;
 #[cfg(feature = "std")]
 mod source;
-mod start;
+pub(crate) mod start;
 mod terms;
 
 pub use crate::function::TwoFloat;

@@ -4,7 +4,7 @@ use super::calibration::Calibration;
 use super::coefficients::{COEFFICIENTS, powers};
 use super::curve::Curve;
 use super::fit::Samples;
-use super::start::{Rates, Start, sign};
+use super::start::{Rates, Sample, Start, sign};
 use crate::function::TwoFloat;
 use crate::least_squares::{LevenbergMarquardt, Problem, Row, Solution, Status};
 
@@ -49,7 +49,7 @@ pub struct CurveSolver<'d, const P: usize> {
 
 #[derive(Clone, Debug)]
 enum Phase {
-    Rates(Rates),
+    Rates(Rates<f32>),
     /// The linear fit.
     Straight,
     Curve,
@@ -102,7 +102,7 @@ impl<const P: usize> Problem<P> for CurveRows<'_> {
         let (residual, size) = match self.straight {
             Some((start, sign)) => {
                 let own = derivatives.get_mut(..self.count).unwrap_or_default();
-                (start.row(sign, [*x, *y], &p.map(f32::from), own), 0.0)
+                (straight_row(start, sign, [*x, *y], p, own), 0.0)
             }
             None => {
                 let value = self.curve.value_and_gradient(*x, p, &mut derivatives);
@@ -123,6 +123,26 @@ impl<const P: usize> Problem<P> for CurveRows<'_> {
     }
 }
 
+/// A row of the linear fit that a formula starts from: the residual, and its derivatives. A
+/// sample that gives no equation counts for nothing.
+fn straight_row(start: Start, sign: f32, sample: [f32; 2], p: &[TwoFloat], to: &mut [f32]) -> f32 {
+    let Some(equation) = start.equation(sign, sample) else {
+        return 0.0;
+    };
+    let mut residual = -equation.target;
+    for ((to, term), p) in to.iter_mut().zip(equation.terms).zip(p) {
+        *to = equation.factor * term;
+        residual += p.to_f32() * term;
+    }
+    equation.factor * residual
+}
+
+/// Samples of the same weight.
+fn alike(samples: Samples<'_>) -> impl Iterator<Item = Sample<f32>> + Clone {
+    let pairs = samples.x.iter().zip(samples.y);
+    pairs.map(|(x, y)| [*x, *y, 1.0])
+}
+
 impl<'d, const P: usize> CurveSolver<'d, P> {
     /// Starts with scaled samples. `None` for a network, and for a curve of more than `P`
     /// parameters.
@@ -136,9 +156,11 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
             Curve::Function(formula) => formula.start(),
             Curve::Linear | Curve::Poly(_) => Start::Ones,
         };
-        let straight = start.is_straight().then(|| (start, sign(samples.y)));
+        let straight = start
+            .is_straight()
+            .then(|| (start, sign(samples.y.iter().copied())));
         let phase = match start {
-            Start::Exponential | Start::Logistic => Phase::Rates(Rates::new(samples)),
+            Start::Exponential | Start::Logistic => Phase::Rates(Rates::new(alike(samples))),
             Start::SteinhartHart | Start::Power => Phase::Straight,
             Start::Ones => Phase::Curve,
         };
@@ -173,8 +195,8 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
                     _ => Start::Ones,
                 };
                 self.before = self.before.saturating_add(1);
-                if let Some(params) = rates.poll(start, self.rows.samples) {
-                    self.begin(&params);
+                if let Some(params) = rates.poll(start, alike(self.rows.samples)) {
+                    self.begin(&params.unwrap_or([1.0; 3]));
                 }
                 None
             }

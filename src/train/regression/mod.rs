@@ -299,8 +299,8 @@ impl<'d> LeastSquares<'d> {
     ) -> Result<Vec<f64>, RegressionError> {
         if let (Curve::Function(formula), Some(x)) = (&self.curve, columns.first()) {
             let rows = x.iter().zip(y).zip(weights);
-            let samples: Vec<_> = rows.map(|((x, y), w)| (*x, *y, *w)).collect();
-            if let Some(found) = start::start(formula.name(), &samples) {
+            let samples: Vec<_> = rows.map(|((x, y), w)| [*x, *y, *w]).collect();
+            if let Some(found) = start::start(formula.start(), &samples) {
                 return found.map_err(RegressionError::Start);
             }
         }
