@@ -1,20 +1,17 @@
 //! Curves of one variable: lines, polynomials, small networks, functions of one sample.
 
-use core::fmt;
+mod name;
+mod record;
+
+pub use name::MAX_NAME;
+pub(in crate::calibrate) use record::Softsign;
 
 use super::formula::Formula;
 use super::scale::Scaling;
 use super::terms::chebyshev;
 use crate::function::TwoFloat;
-use crate::kernel::Lanes;
 use crate::nn::init;
-use crate::op::{Attrs, Backward, Forward, Op};
-use crate::ops::Unary;
-use crate::ops::layer::{Activation, Layer};
 use crate::random::seeded;
-use crate::shape::{Shape, ShapeError};
-use crate::tape::Tape;
-use crate::var::Var;
 
 /// The highest degree: beyond it `f32` and the noise of data leave nothing to find.
 pub const MAX_DEGREE: usize = 12;
@@ -22,9 +19,6 @@ pub const MAX_DEGREE: usize = 12;
 pub const MAX_HIDDEN: usize = 4;
 /// The most units of a hidden layer.
 pub const MAX_WIDTH: usize = 64;
-
-/// The most bytes of a curve's name.
-pub const MAX_NAME: usize = 16;
 
 /// A curve of one variable, from scaled readings to scaled results.
 ///
@@ -110,90 +104,6 @@ impl Curve {
     pub fn mlp(widths: &[usize], seed: u64) -> Option<Self> {
         let widths = Widths::new(widths)?;
         Some(Curve::Mlp { widths, seed })
-    }
-
-    /// The curve of this name: `linear`, `poly:3`, `mlp:16,16`. A network starts from seed 0.
-    /// Functions are found by [`parse_with`](Self::parse_with).
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        // A list of one: `core`'s search for a character cannot be proved not to panic.
-        match name.split_once([':']) {
-            None if name == "linear" => Some(Curve::Linear),
-            Some(("poly", degree)) => {
-                let degree = degree.parse().ok();
-                let degree = degree.filter(|degree| (1..=MAX_DEGREE).contains(degree));
-                degree.map(Curve::Poly)
-            }
-            Some(("mlp", widths)) => {
-                let mut list = [0; MAX_HIDDEN];
-                let mut count = 0;
-                for width in widths.split([',']) {
-                    *list.get_mut(count)? = width.parse().ok()?;
-                    count += 1;
-                }
-                Curve::mlp(list.get(..count)?, 0)
-            }
-            _ => None,
-        }
-    }
-
-    /// The curve of this name, which may be one of these functions.
-    ///
-    /// ```
-    /// use baregrad::calibrate::{Curve, FORMULAS};
-    ///
-    /// assert!(matches!(Curve::parse_with("exp", &FORMULAS), Some(Curve::Function(_))));
-    /// assert_eq!(Curve::parse_with("poly:3", &FORMULAS), Some(Curve::Poly(3)));
-    /// assert_eq!(Curve::parse("exp"), None);
-    /// ```
-    #[must_use]
-    pub fn parse_with(name: &str, formulas: &[&'static Formula]) -> Option<Self> {
-        let known = formulas.iter().find(|formula| formula.name() == name);
-        known.map_or_else(
-            || Curve::parse(name),
-            |formula| Some(Curve::Function(formula)),
-        )
-    }
-
-    /// Its name, as [`parse`](Self::parse) reads it, in bytes of the caller's.
-    ///
-    /// Without `core`'s formatting, which cannot be proved not to panic.
-    #[must_use]
-    pub fn name<'b>(&self, bytes: &'b mut [u8; MAX_NAME]) -> &'b str {
-        let mut len = 0;
-        let mut put = |text: &[u8]| {
-            for byte in text {
-                if let Some(to) = bytes.get_mut(len) {
-                    *to = *byte;
-                    len += 1;
-                }
-            }
-        };
-        // A number of one digit or two.
-        let digits = |number: usize| [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
-        match self {
-            Curve::Linear => put(b"linear"),
-            Curve::Poly(_) => put(b"poly"),
-            Curve::Mlp { .. } => put(b"mlp"),
-            Curve::Function(formula) => put(formula.name().as_bytes()),
-        }
-        let degree = matches!(self, Curve::Poly(_)).then(|| self.inputs());
-        let widths = match self {
-            Curve::Mlp { widths, .. } => Some(widths.iter()),
-            _ => None,
-        };
-        let separators = core::iter::once(b":").chain(core::iter::repeat(b","));
-        let numbers = degree.into_iter().chain(widths.into_iter().flatten());
-        for (separator, number) in separators.zip(numbers) {
-            put(separator);
-            let [tens, ones] = digits(number);
-            if number > 9 {
-                put(&[tens]);
-            }
-            put(&[ones]);
-        }
-        let name = bytes.get(..len).unwrap_or_default();
-        str::from_utf8(name).unwrap_or_default()
     }
 
     /// How to scale what goes in: to -1 to 1 for Chebyshev polynomials, not at all for
@@ -320,275 +230,15 @@ impl Curve {
             }
         }
     }
-
-    /// Records the curve for scaled readings `x`, `[n, 1]`, with its parameters as trainable
-    /// leaves of these values: `[n, 1]`.
-    ///
-    /// ```
-    /// use baregrad::{Arena, calibrate::Curve};
-    ///
-    /// let mut arena = Arena::<64, 8>::new();
-    /// let tape = arena.tape();
-    /// let x = tape.input(&[-1.0, 0.0, 0.5], [3, 1]);
-    /// let y = Curve::Poly(2).record(x, &[1.0, 2.0, 10.0]); // 1 T₁ + 2 T₂ + 10
-    /// assert_eq!(*y.value()?, [11.0, 8.0, 9.5]);
-    /// # Ok::<(), baregrad::Error>(())
-    /// ```
-    #[track_caller]
-    #[must_use]
-    pub fn record<'t>(&self, x: Var<'t>, params: &[f32]) -> Var<'t> {
-        let tape: &'t Tape<'t> = x.tape();
-        let mut rest = params;
-        self.record_layers(x, |shape| {
-            let (values, others) = rest.split_at_checked(shape.numel()).unwrap_or((rest, &[]));
-            rest = others;
-            Some(tape.param(values, shape))
-        })
-    }
-
-    /// [`record`](Self::record) with parameters that stand on the tape already: weights and
-    /// biases of each layer, or those of a function, `[P]`.
-    #[track_caller]
-    #[must_use]
-    pub fn record_on<'t>(&self, x: Var<'t>, params: &[Var<'t>]) -> Var<'t> {
-        let mut params = params.iter();
-        self.record_layers(x, |_| params.next().copied())
-    }
-
-    /// Records the layers one after the other. `next` gives the weights of each,
-    /// `[inputs, units]`, then its biases, `[units]`.
-    #[track_caller]
-    fn record_layers<'t>(
-        &self,
-        x: Var<'t>,
-        mut next: impl FnMut(Shape) -> Option<Var<'t>>,
-    ) -> Var<'t> {
-        let tape = x.tape();
-        let mut units = x;
-        if let Curve::Function(formula) = self {
-            if let Some(p) = next(Shape::from([formula.parameters().len()])) {
-                units = formula.record(x, p);
-            }
-            return units;
-        }
-        let count = self.inputs();
-        if count > 1 {
-            let attrs = Attrs {
-                words: [count as u32, 0, 0, 0],
-                tag: 0,
-            };
-            units = tape.apply(&Chebyshev, &[x], attrs);
-        }
-        let mut layers = self.layers().peekable();
-        while let Some([inputs, width]) = layers.next() {
-            let weights = next(Shape::from([inputs, width]));
-            let (Some(w), Some(b)) = (weights, next(Shape::from([width]))) else {
-                break;
-            };
-            units = if layers.peek().is_some() {
-                tape.apply_plain(&Layer(Softsign), &[units, w, b])
-            } else {
-                units.linear(w, b)
-            };
-        }
-        units
-    }
-}
-
-/// Its [name](Curve::name).
-impl fmt::Display for Curve {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name(&mut [0; MAX_NAME]))
-    }
-}
-
-/// `z / (1 + |z|)`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Softsign;
-
-impl Unary for Softsign {
-    const NAME: &'static str = "softsign";
-    #[inline(always)]
-    fn forward<L: Lanes>(_: &Attrs, z: L) -> L {
-        z / (z.abs() + L::splat(1.0))
-    }
-    /// `1 / (1 + |z|)²`, which is `(1 - |y|)²`.
-    #[inline(always)]
-    fn backward<L: Lanes>(_: &Attrs, _: L, y: L, g: L) -> L {
-        let slope = L::splat(1.0) - y.abs();
-        g * (slope * slope)
-    }
-}
-
-impl Activation for Softsign {
-    const LAYER: &'static str = "linear_softsign";
-}
-
-/// `T₁(x)` to `T_d(x)`, `[n, d]`, of `x`, `[n, 1]`: `T₁ = x`, `T₂ = 2x x - 1`,
-/// `Tₖ₊₁ = 2x Tₖ - Tₖ₋₁`.
-struct Chebyshev;
-
-impl Op for Chebyshev {
-    fn name(&self) -> &'static str {
-        "chebyshev"
-    }
-
-    fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
-        let [degree, ..] = attrs.words;
-        match operands {
-            [x] if x.rank() == 2 && x.dims().last() == Some(&1) => {
-                Ok(Shape::from([x.dim(0), degree as usize]))
-            }
-            _ => Err(ShapeError::Other("expected readings of shape [n, 1]")),
-        }
-    }
-
-    fn forward(&self, cx: &mut Forward<'_>) {
-        let degree = inputs_of(cx.attrs());
-        let ([x], y) = cx.split();
-        for (x, row) in x.iter().zip(y.chunks_exact_mut(degree)) {
-            for (to, t) in row.iter_mut().zip(chebyshev(1.0, *x)) {
-                *to = t;
-            }
-        }
-    }
-
-    fn backward(&self, cx: &mut Backward<'_>) {
-        let degree = inputs_of(cx.attrs());
-        let x = cx.operand(0);
-        let Some(grad) = cx.grad(0) else { return };
-        let rows = grad.output.chunks_exact(degree).zip(grad.operand);
-        for ((g, to), x) in rows.zip(x) {
-            // Derivatives follow from the recurrence: Tₖ₊₁' = 2 Tₖ + 2x Tₖ' - Tₖ₋₁'.
-            let twice = x + x;
-            let (mut before, mut t) = (1.0, *x);
-            let (mut slope_before, mut slope) = (0.0, 1.0);
-            let mut sum = -0.0;
-            for g in g {
-                sum += g * slope;
-                let next = (t + t) + twice * slope - slope_before;
-                (slope_before, slope) = (slope, next);
-                (before, t) = (t, twice * t - before);
-            }
-            grad.acc.put(to, sum);
-        }
-    }
-}
-
-fn inputs_of(attrs: &Attrs) -> usize {
-    let [degree, ..] = attrs.words;
-    (degree as usize).max(1)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     extern crate std;
-    use std::string::ToString;
     use std::vec::Vec;
 
-    use super::{Curve, Softsign, Widths};
-    use crate::Arena;
-    use crate::gradcheck::gradcheck;
-    use crate::op::Attrs;
-    use crate::ops::Unary;
-
-    #[test]
-    fn names_read_back_and_others_are_none() {
-        for name in [
-            "linear",
-            "poly:1",
-            "poly:12",
-            "mlp:1",
-            "mlp:64,64,64,64",
-            "mlp:16,3",
-        ] {
-            assert_eq!(Curve::parse(name).unwrap().to_string(), name);
-        }
-        for name in [
-            "",
-            "line",
-            "linear:1",
-            "poly",
-            "poly:",
-            "poly:0",
-            "poly:13",
-            "poly:x",
-            "mlp:",
-            "mlp:0",
-            "mlp:8,",
-            "mlp:65",
-            "mlp:1,1,1,1,1",
-            "poly:-1",
-        ] {
-            assert_eq!(Curve::parse(name), None, "{name}");
-        }
-        assert_eq!(Widths::new(&[]), None);
-    }
-
-    /// Quarters and their products are exact.
-    #[test]
-    fn polynomials_are_sums_of_chebyshev_polynomials() {
-        let x = [-1.0_f32, -0.5, 0.0, 0.25, 1.0];
-        let mut arena = Arena::<256, 16>::new();
-        let tape = arena.tape();
-        let params = [0.5, -0.25, 2.0, 0.125, 1.0];
-        let y = Curve::Poly(4).record(tape.constant(&x, [5, 1]), &params);
-        // T2 = 2x² - 1, T3 = 4x³ - 3x, T4 = 8x⁴ - 8x² + 1.
-        let expected = x.map(|x| {
-            let (t2, t3) = (2.0 * x * x - 1.0, 4.0 * x * x * x - 3.0 * x);
-            let t4 = 8.0 * x * x * x * x - 8.0 * x * x + 1.0;
-            0.5 * x - 0.25 * t2 + 2.0 * t3 + 0.125 * t4 + 1.0
-        });
-        assert_eq!(*y.value().unwrap(), expected);
-    }
-
-    #[test]
-    fn gradients_are_those_of_differences() {
-        for curve in ["linear", "poly:1", "poly:3", "poly:7", "mlp:3", "mlp:4,3"] {
-            let curve = Curve::parse(curve).unwrap();
-            let mut params = std::vec![0.0; curve.param_count()];
-            curve.start(&mut params);
-            for (i, p) in params.iter_mut().enumerate() {
-                *p += 0.3 - 0.1 * (i % 5) as f32;
-            }
-            let mut arena = Arena::<2048, 64>::new();
-            let tape = arena.tape();
-            // The readings are differentiated as well.
-            let x = tape.param(&[-0.9, -0.3, 0.2, 0.7], [4, 1]);
-            let y = curve.record(x, &params);
-            let loss = y.square().mean();
-            let report = gradcheck(loss).unwrap();
-            assert!(report.passed(), "{curve}: {report}");
-        }
-    }
-
-    #[test]
-    fn softsign_is_that_of_the_operations() {
-        let mut arena = Arena::<64, 16>::new();
-        let tape = arena.tape();
-        let z = [
-            -1e30,
-            -3.0,
-            -0.5,
-            -0.0,
-            0.0,
-            1e-40,
-            0.25,
-            7.0,
-            1e30,
-            f32::INFINITY,
-        ];
-        let x = tape.constant(&z, [10]);
-        let spelled = x / (x.abs() + 1.0);
-        for (z, y) in z.into_iter().zip(spelled.value().unwrap().iter()) {
-            let found = Softsign::forward(&Attrs::NONE, z);
-            assert!(
-                found.to_bits() == y.to_bits() || (found.is_nan() && y.is_nan()),
-                "{z}"
-            );
-        }
-    }
+    use super::Curve;
 
     /// PyTorch's rule of `nn.Linear`: weights and biases within 1 / √inputs.
     #[test]
