@@ -4,6 +4,7 @@ mod name;
 mod record;
 
 pub use name::MAX_NAME;
+#[cfg(feature = "std")]
 pub(in crate::calibrate) use record::Softsign;
 
 use super::formula::Formula;
