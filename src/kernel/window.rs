@@ -7,7 +7,7 @@
 //! weight.
 
 use super::Acc;
-use super::compensated::{Blocks, Columns, TILE, Tile, carry_one};
+use super::compensated::{Blocks, Columns, TILE, Tile, carry};
 use super::running::sum_in_turn;
 use super::slices::{one, run};
 
@@ -244,7 +244,7 @@ fn sum_of_rows(rows: usize, term: impl Fn(usize) -> Option<f32>) -> f32 {
         let Some(term) = term(n) else {
             break; // nor is there one of any other row
         };
-        (total, part) = carry_one(total, part);
+        (total, part) = carry(total, part);
         part += term;
     }
     total + part + 0.0

@@ -67,8 +67,8 @@ pub struct Tape<'t> {
     /// must need no drop.
     hold: Cell<Option<ManuallyDrop<Ref<'t, State<'t>>>>>,
     /// A closure that gives a leaf its values has itself called the tape, which is borrowed
-    /// until it returns and cannot keep the error: the leaf keeps one then. Takes 24 to 52
-    /// bytes of flash; without it, that failure would be lost.
+    /// until it returns and cannot keep the error: the leaf keeps one then. Takes 8 bytes of
+    /// flash on a Cortex-M4F; without it, that failure would be lost.
     missed: Cell<bool>,
     grad_enabled: Cell<bool>,
 }

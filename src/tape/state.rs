@@ -117,9 +117,10 @@ impl<'t> State<'t> {
         }
     }
 
-    /// Writes down why a call fails: one copy of that, out of the way.
-    #[cold]
-    #[inline(never)]
+    /// Writes down why a call fails. The compiler decides what becomes of it, as of other calls
+    /// that are seldom made: where all of them were cold and out of line, firmware with a function
+    /// and with a network took 104 and 28 bytes of flash more on a Cortex-M4F. Those that still are
+    /// serve recording: rewinding and recording anew would take 1 % more instructions on x86-64.
     pub(crate) fn fail(&self, kind: ErrorKind) -> Failed {
         self.failure.set(kind)
     }
@@ -148,8 +149,6 @@ impl<'t> State<'t> {
         ptr.filter(|ptr| self.nodes.at(*ptr).stamp == stamp)
     }
 
-    #[cold]
-    #[inline(never)]
     pub(super) fn unknown(&self, stamp: Stamp) -> Failed {
         self.fail(if stamp == Stamp::FOREIGN {
             ErrorKind::Foreign

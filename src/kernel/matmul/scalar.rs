@@ -16,7 +16,7 @@
 //! [`DEPTH`] steps at a time ([`copy`]). What is beyond an edge is computed with
 //! whatever is read there, and not written.
 
-use super::super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry_one};
+use super::super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry};
 use super::super::reduce::{Reduce, Sum};
 use super::super::{Acc, dot};
 
@@ -198,7 +198,7 @@ fn carry_tile(totals: &mut Option<[Four; 4]>, sums: &mut [Four; 4]) {
     let none = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
     let totals = totals.get_or_insert(none).as_flattened_mut();
     for (total, part) in totals.iter_mut().zip(sums.as_flattened_mut()) {
-        (*total, *part) = carry_one(*total, *part);
+        (*total, *part) = carry(*total, *part);
     }
 }
 
