@@ -231,6 +231,8 @@ step bash ./calibrator.sh
 # Functions printed as C, and nine parameters in 4 KiB of RAM.
 step bash ./export.sh
 step bash ./ellipsoid.sh
+# A classifier whose last layer is adapted in 32 KiB of RAM.
+step bash ./gestures.sh
 
 if ((${#failed[@]} > 0)); then
     printf 'FAILED: %s\n' "${failed[@]}" >&2

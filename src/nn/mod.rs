@@ -44,7 +44,10 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`Linear`], [`Mlp`] | layers |
+//! | [`Linear`], [`Mlp`] | `x · w + b`, and networks of them |
+//! | [`Conv1d`] | filters along windows of a sensor |
+//! | [`LayerNorm`] | each sample normalised by itself |
+//! | [`Dropout`] | numbers left out at random in training |
 //! | [`init`] | `torch.nn.init`: what parameters start from |
 //! | [`polynomial`] | products of inputs, as inputs of a linear model |
 //!
@@ -54,11 +57,17 @@
 //! The same seed gives the same bits on every target, but not PyTorch's numbers, whose
 //! generators are others: the distributions are the same.
 
+mod conv1d;
+mod dropout;
 pub mod init;
+mod layer_norm;
 mod linear;
 mod mlp;
 pub mod polynomial;
 
 pub use crate::ops::activation::{Relu, Sigmoid, Tanh};
+pub use conv1d::Conv1d;
+pub use dropout::Dropout;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::{Hidden, Mlp};

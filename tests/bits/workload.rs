@@ -15,6 +15,7 @@ use baregrad::least_squares::{
     CurveFit, FDistribution, LevenbergMarquardt, Problem, Recursive, RobustFit, RobustLoss,
     Solution, StraightLine, StudentT, York,
 };
+use baregrad::nn::{self, Conv1d, Dropout, LayerNorm, Linear, Mlp};
 use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::optim::schedule::*;
 use baregrad::optim::{
@@ -100,12 +101,12 @@ pub const OPERATIONS: Group = Group {
     digest: 0x77c2_597b_e29d_155a,
 };
 
-/// Every operation of the list that moves elements or is a layer.
+/// Every operation of the list that moves elements or is a layer, and a network of layers.
 pub const SHAPES_AND_LAYERS: Group = Group {
     name: "shapes-and-layers",
     run: shapes_and_layers,
     stack: 10_000,
-    digest: 0x69e8_90df_de1e_f69b,
+    digest: 0x2867_9953_e57a_e934,
 };
 
 /// Every model of the list, so that a new one needs no line here.
@@ -664,7 +665,48 @@ fn operations(digest: &mut Digest) -> Result<(), Error> {
 }
 
 fn shapes_and_layers(digest: &mut Digest) -> Result<(), Error> {
-    each_of(ops::STRUCTURAL, digest)
+    each_of(ops::STRUCTURAL, digest)?;
+    network_of_layers(digest)
+}
+
+/// Every layer of `nn`, in one network that is trained for a few steps.
+#[inline(never)]
+fn network_of_layers(digest: &mut Digest) -> Result<(), Error> {
+    const PARAMS: usize = Conv1d::param_count(1, 2, 3)
+        + 2 * 6
+        + Mlp::<nn::Tanh, 2>::param_count(12, [3, 3])
+        + Linear::param_count(3, 2);
+    let rng = &mut seeded(14);
+    let mut windows = [0.0; 4 * 8];
+    fill(rng, &mut windows);
+    for x in &mut windows {
+        *x *= 0.1;
+    }
+    let mut arena = Arena::<1024, 24>::new();
+    let tape = arena.tape();
+    let conv = Conv1d::new(&tape, 1, 2, 3, rng);
+    let norm = LayerNorm::new(&tape, [6]);
+    let drop = Dropout::new(&tape, 0.3, 5);
+    let mlp = Mlp::<nn::Tanh, 2>::new(&tape, 12, [3, 3], rng);
+    let last = Linear::new(&tape, 3, 2, rng);
+    let filtered = norm.forward(conv.forward(tape.input(&windows, [4, 1, 8])));
+    let units = drop.forward(filtered.relu()).reshape([4, 12]);
+    let logits = last.forward(mlp.forward(units));
+    let loss = logits.cross_entropy(tape.input(&[0.0, 1.0, 1.0, 0.0], [4]));
+    let mut adam = Adam::<PARAMS>::new(0.02);
+    for step in 0..5 {
+        drop.train(step)?;
+        tape.replay()?;
+        tape.zero_grad();
+        tape.backward(loss)?;
+        tape.step(&mut adam)?;
+        digest.add(&[loss.item()?]);
+    }
+    drop.eval()?;
+    tape.replay()?;
+    digest.add(&logits.value()?);
+    digest.add(&tape.params()?);
+    Ok(())
 }
 
 fn each_of(list: &[&[Entry]], digest: &mut Digest) -> Result<(), Error> {

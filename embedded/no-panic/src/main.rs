@@ -32,6 +32,7 @@ use baregrad::least_squares::{
     Counts, CurveFit, FDistribution, FitRows, InferenceError, LevenbergMarquardt, Problem,
     Recorded, Recursive, Restarted, RobustFit, Rows, Sample, StraightLine, StudentT, York,
 };
+use baregrad::nn;
 use baregrad::op::{Attrs, Node};
 use baregrad::ops::loss::{BceWithLogitsLoss, Criterion, CrossEntropyLoss, NllLoss, Reduction};
 use baregrad::ops::{self, Args, Build};
@@ -40,7 +41,7 @@ use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Answer, Asgd, Lbfgs, LoadError, NAdam, Optimizer,
     OptimizerError, ParamGroups, RAdam, RmsProp, Rprop, Search, Sgd, SparseAdam, Stateful,
 };
-use baregrad::random::{self, RandomError, Rng};
+use baregrad::random::{self, RandomError, Rng, seeded};
 use baregrad::{Arena, Error, Shape, ShapeError, Tape, Usage, Var};
 
 board::entry!(run);
@@ -385,6 +386,7 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
     black_box(w.chunk(black_box(2), black_box(0)).len());
     black_box((w.max_pool1d(black_box(2)), w.avg_pool1d(black_box(2))));
     black_box((w.conv1d(x), w.layer_norm(x, b)));
+    layers(tape, black_box(x))?;
     ops::norm::BatchNorm::new(w, x).update(black_box(b))?;
     let loss = tape.apply(
         black_box(&ops::loss::Mse),
@@ -442,6 +444,20 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
     tape.rewind(mark)?;
     black_box(Var::tape(w));
     Ok(())
+}
+
+/// Layers of `nn`, of sizes that the compiler does not know.
+fn layers<'t>(tape: &'t Tape<'t>, x: Var<'t>) -> Result<(), Error> {
+    let rng = &mut seeded(black_box(1));
+    let conv = nn::Conv1d::new(tape, black_box(3), black_box(8), black_box(5), rng);
+    let norm = nn::LayerNorm::new(tape, black_box([4]));
+    let drop = nn::Dropout::new(tape, black_box(0.5), black_box(1));
+    let linear = nn::Linear::new(tape, black_box(4), black_box(3), rng);
+    let mlp = nn::Mlp::<nn::Relu, 3>::new(tape, black_box(3), black_box([4, 4, 2]), rng);
+    black_box(mlp.forward(linear.forward(drop.forward(norm.forward(conv.forward(x))))));
+    black_box((conv.params(), norm.params(), mlp.params()));
+    drop.train(black_box(1))?;
+    drop.eval()
 }
 
 /// Readings in text to a calibration, its record, and predictions.
