@@ -99,7 +99,8 @@ fn perform(name: &str, times: u32) {
                 "J6-relu" => jobs::Activation::Relu,
                 _ => jobs::Activation::Tanh,
             };
-            train(times, jobs::classifier(&tape, &Moons::make(), activation));
+            let moons = Moons::make();
+            train(times, jobs::classifier(&tape, &moons, activation).job);
         }
         "J2" => train(times, jobs::sine(&tape, &Sine::load())),
         _ if name.starts_with('p') || name.starts_with('r') => graph(name, times),

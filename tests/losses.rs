@@ -546,3 +546,60 @@ fn weights_of_zero_leave_out() {
     let loss = MseLoss::new().weight(tape.constant(&[0.0], [1])).of(x, y);
     assert!(loss.item().unwrap().is_nan());
 }
+
+/// Classes without weights and smoothing take a shorter way where there are vectors. Weights of
+/// 1 change no bit of a loss and of its gradient, and take the long way: rows that do not count,
+/// targets that are no class, and numbers that overflow are among them.
+#[test]
+fn plain_classes_have_the_bits_of_weights_of_one() {
+    let all = [Reduction::None, Reduction::Sum, Reduction::Mean];
+    for (classes, rows) in (1..=18).flat_map(|c| [1, 7, 8, 9, 24, 67].map(|n| (c, n))) {
+        let n = rows * classes;
+        let mut x = draw(-9.0, 9.0, n, 1);
+        if rows == 67 {
+            x[0] = f32::INFINITY;
+            x[n / 2] = f32::NAN;
+            x[n - 1] = 200.0;
+        }
+        for odd in [
+            None,
+            Some(-100.0),
+            Some(0.5),
+            Some(-1.0),
+            Some(1e10),
+            Some(f32::NAN),
+        ] {
+            let mut target: Vec<f32> = (0..rows).map(|row| (row * 5 % classes) as f32).collect();
+            if let Some(odd) = odd {
+                target[rows / 2] = odd;
+            }
+            for reduction in all {
+                let [plain, weighted] = [false, true].map(|weighted| {
+                    let mut arena = Arena::<8000, 16>::new();
+                    let tape = arena.tape();
+                    let z = tape.param(&x, [rows, classes]);
+                    let class = tape.constant(&target, [rows]);
+                    let mut loss = CrossEntropyLoss::new().reduction(reduction);
+                    if weighted {
+                        loss = loss.weight(tape.constant(&vec![1.0; classes], [classes]));
+                    }
+                    let loss = loss.of(z, class);
+                    // Twice: the second gradient is added to the first.
+                    tape.backward(loss.sum() + (loss * 0.3).sum()).unwrap();
+                    tape.backward(loss.sum()).unwrap();
+                    let numbers = [loss.value().unwrap().to_vec(), z.grad().unwrap().to_vec()];
+                    // NaN's sign and payload are not promised.
+                    numbers
+                        .concat()
+                        .iter()
+                        .map(|x| if x.is_nan() { None } else { Some(x.to_bits()) })
+                        .collect::<Vec<_>>()
+                });
+                assert_eq!(
+                    plain, weighted,
+                    "{rows} of {classes}, {reduction:?}, {odd:?}"
+                );
+            }
+        }
+    }
+}

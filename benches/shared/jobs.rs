@@ -139,27 +139,45 @@ pub enum Activation {
 }
 
 /// J6: 354 parameters, two classes.
+pub struct Classifier<'t> {
+    pub job: Job<'t, Adam<354>>,
+    params: [Var<'t>; 6],
+    moons: &'t Moons,
+}
+
+impl Classifier<'_> {
+    /// Goes back to the first parameters and a new optimizer.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        for (param, start) in self.params.iter().zip(&self.moons.params) {
+            self.job.tape.write(*param, start)?;
+        }
+        self.job.optimizer = Adam::new(Sine::LEARNING_RATE);
+        self.job.tape.replay()
+    }
+}
+
 pub fn classifier<'t>(
     tape: &'t Tape<'t>,
     moons: &'t Moons,
     activation: Activation,
-) -> Job<'t, Adam<354>> {
-    let param = |i: usize| {
+) -> Classifier<'t> {
+    let params = std::array::from_fn(|i| {
         let shape = Shape::new(Moons::SHAPES[i]).unwrap();
         tape.param(&moons.params[i], shape)
-    };
-    let [w1, b1, w2, b2, w3, b3] = std::array::from_fn(param);
+    });
+    let [w1, b1, w2, b2, w3, b3] = params;
     let x = tape.input(&moons.x, [Moons::SAMPLES, 2]);
     let class = tape.input(&moons.class, [Moons::SAMPLES]);
     let hidden = match activation {
         Activation::Relu => x.linear_relu(w1, b1).linear_relu(w2, b2),
         Activation::Tanh => x.linear_tanh(w1, b1).linear_tanh(w2, b2),
     };
-    Job {
+    let job = Job {
         tape,
         loss: hidden.linear(w3, b3).cross_entropy(class),
         optimizer: Adam::new(Sine::LEARNING_RATE),
-    }
+    };
+    Classifier { job, params, moons }
 }
 
 /// J3: recorded for `ROWS` samples, trained on a million.

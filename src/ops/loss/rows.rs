@@ -59,9 +59,11 @@ impl Rows {
 
     /// The class that a target names; `None` if it is no whole number from 0 to the last class.
     pub(super) fn class(self, target: f32) -> Option<usize> {
-        // The cast saturates, and makes 0 of NaN.
-        let class = target as usize;
-        (class as f32 == target && class < self.classes).then_some(class)
+        // The cast saturates, and makes 0 of NaN. Those of `i32` are single instructions; no f32
+        // tells classes beyond them from their neighbours.
+        let whole = target as i32;
+        let class = usize::try_from(whole).ok()?;
+        (whole as f32 == target && class < self.classes).then_some(class)
     }
 }
 
