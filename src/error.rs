@@ -362,6 +362,22 @@ pub enum OptimizerError {
         /// The value for which it does not.
         found: f32,
     },
+    /// The norm of gradients is infinite or NaN, and was not to be clipped then:
+    /// [`ClipGradNorm::error_if_nonfinite`](crate::optim::ClipGradNorm::error_if_nonfinite).
+    NonFiniteNorm {
+        /// The norm.
+        found: f32,
+    },
+    /// A schedule was given a list with another number of values than there are groups of
+    /// parameters: see [`Scheduler::check`](crate::optim::schedule::Scheduler::check).
+    GroupValues {
+        /// The list, by PyTorch's name.
+        list: &'static str,
+        /// How many groups of parameters there are.
+        groups: u16,
+        /// How many values the list has.
+        values: u16,
+    },
     /// The shapes that the optimizer was told have not one element for each parameter.
     Shapes {
         /// How many elements they have in all.
@@ -408,6 +424,18 @@ impl OptimizerError {
                 write!(f, "expected {expected}, found ")?;
                 number(&found, f)
             }
+            Self::NonFiniteNorm { found } => {
+                f.write_str("expected gradients of a finite norm, found ")?;
+                number(&found, f)
+            }
+            Self::GroupValues {
+                list,
+                groups,
+                values,
+            } => write!(
+                f,
+                "expected {groups} values for {list}, one per group of parameters, found {values}"
+            ),
             Self::Shapes { elements, params } => write!(
                 f,
                 "expected shapes of {params} elements in all, one per parameter, found {elements}: take them from param_shapes"

@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use baregrad::calibrate::{Curve, Fit, Samples};
 use baregrad::optim::schedule::{
     ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr, LambdaLr,
     LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, Rates, ReduceLrOnPlateau,
     Schedule, Scheduler, StepLr,
 };
-use baregrad::optim::{Adam, Optimizer, ParamGroups, Sgd};
+use baregrad::optim::{Adam, Optimizer, OptimizerError, ParamGroups, Sgd};
+use baregrad::{Arena, ErrorKind};
 
 fn rates(schedule: impl Schedule, epochs: usize) -> Vec<f32> {
     let mut sgd = Sgd::new(0.1);
@@ -178,24 +180,108 @@ fn numbers_for_groups() {
     assert_eq!(momenta(&mut { once }), momenta(&mut { twice }));
 }
 
-/// Where PyTorch refuses a list that is too short when the schedule is made, the optimizer of
-/// the group that has no number refuses its step.
+/// Lists of so many values for groups, each with the name that an error tells.
+fn lists<const G: usize>() -> Vec<(&'static str, Box<dyn Schedule>)> {
+    let half: [fn(u32) -> f64; G] = [|_| 0.5; G];
+    vec![
+        ("max_lr", Box::new(OneCycleLr::per_group([0.5; G], 10))),
+        ("base_lr", Box::new(CyclicLr::per_group([0.1; G], [0.5; G]))),
+        ("lr_lambda", Box::new(LambdaLr::per_group(half))),
+        ("lr_lambda", Box::new(MultiplicativeLr::per_group(half))),
+        ("min_lr", Box::new(ReduceLrOnPlateau::per_group([0.01; G]))),
+        (
+            "min_lr",
+            Box::new(StepLr::new(3).then(4, ReduceLrOnPlateau::per_group([0.01; G]))),
+        ),
+        (
+            "max_lr",
+            Box::new(OneCycleLr::per_group([0.5; G], 10).then(4, StepLr::new(3))),
+        ),
+        (
+            "lr_lambda",
+            Box::new(StepLr::new(3).chain(LambdaLr::per_group(half))),
+        ),
+        (
+            "max_lr",
+            Box::new(OneCycleLr::per_group([0.5; G], 10).chain(StepLr::new(3))),
+        ),
+    ]
+}
+
+/// PyTorch refuses a list that is longer or shorter than there are groups when the schedule is
+/// made ("expected 2 values for max_lr, got 3"). Here all rates are NaN then, which optimizers
+/// refuse, in every epoch, and `check` and fits say why.
 #[test]
-fn a_group_without_a_number_is_refused() {
-    let schedules: [&mut dyn Schedule; 4] = [
-        &mut OneCycleLr::per_group([0.5, 0.25], 10),
-        &mut CyclicLr::per_group([0.1, 0.2], [0.5, 0.25]),
-        &mut LambdaLr::per_group([|_| 0.5, |_| 0.25] as [fn(u32) -> f64; 2]),
-        &mut MultiplicativeLr::per_group([|_| 0.5, |_| 0.25] as [fn(u32) -> f64; 2]),
-    ];
-    for schedule in schedules {
-        let sgd = || Sgd::new(0.1).momentum::<1>(0.9);
-        let mut groups = ParamGroups::new(1, sgd(), ParamGroups::new(1, sgd(), sgd()));
-        let mut scheduler = Scheduler::new(schedule, &mut groups);
-        scheduler.step(&mut groups);
-        let error = groups.step(&mut [1.0; 3], &[1.0; 3]).unwrap_err();
-        assert_eq!(error.to_string(), "expected lr >= 0, found NaN");
-        assert!(groups.second().first().learning_rate().is_finite());
-        assert!(groups.second().second().learning_rate().is_nan());
+fn lists_of_another_length_than_the_groups_are_refused() {
+    let sgd = || Sgd::new(0.1).momentum::<1>(0.9);
+    let two = || ParamGroups::new(1, sgd(), sgd());
+    let three = || ParamGroups::new(1, sgd(), two());
+    fn refused<O: Optimizer>(
+        list: &str,
+        [groups, values]: [usize; 2],
+        schedule: &mut dyn Schedule,
+        mut optimizer: O,
+    ) {
+        let mut scheduler = Scheduler::new(schedule, &mut optimizer);
+        for _ in 0..6 {
+            let error = scheduler.check().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "expected {groups} values for {list}, one per group of parameters, found {values}"
+                )
+            );
+            let mut params = vec![1.0; groups];
+            let error = optimizer.step(&mut params, &vec![1.0; groups]).unwrap_err();
+            assert_eq!(error.to_string(), "expected lr >= 0, found NaN");
+            assert_eq!(params, vec![1.0; groups]);
+            scheduler.step_with(1.0, &mut optimizer);
+        }
     }
+    for (list, mut schedule) in lists::<3>() {
+        refused(list, [1, 3], &mut *schedule, sgd());
+        refused(list, [2, 3], &mut *schedule, two());
+        let mut groups = three();
+        let scheduler = Scheduler::new(&mut *schedule, &mut groups);
+        assert_eq!(scheduler.check(), Ok(()), "{list}");
+        assert!(groups.step(&mut [1.0; 3], &[1.0; 3]).is_ok());
+    }
+    // A list of one is none of a number for all groups.
+    for (list, mut schedule) in lists::<1>() {
+        refused(list, [2, 1], &mut *schedule, two());
+        refused(list, [3, 1], &mut *schedule, three());
+        assert!(Scheduler::new(&mut *schedule, &mut sgd()).check().is_ok());
+    }
+    // But of momenta, one number is that of all groups.
+    let momenta = OneCycleLr::new(0.5, 10).momentum_per_group([0.8], [0.9]);
+    assert_eq!(Scheduler::new(momenta, &mut two()).check(), Ok(()));
+    let momenta = OneCycleLr::per_group([0.5; 3], 10).momentum_per_group([0.8; 3], [0.9; 3]);
+    assert!(Scheduler::new(momenta, &mut two()).check().is_err());
+    // Numbers that are no list are those of all groups.
+    let mut groups = three();
+    let all = CyclicLr::new(0.1, 0.5).then(2, OneCycleLr::new(0.5, 10));
+    assert_eq!(Scheduler::new(all, &mut groups).check(), Ok(()));
+}
+
+/// A fit tells why it was refused.
+#[test]
+fn a_fit_refuses_lists_of_another_length() {
+    let samples = Samples {
+        x: &[-1.0, 0.0, 0.5, 1.0],
+        y: &[-3.0, -1.0, 0.0, 1.0],
+    };
+    let mut arena = Arena::<64, 8>::new();
+    let tape = arena.tape();
+    let record = |x| Curve::Linear.record(x, &[0.0; 2]);
+    let mut fit = Fit::new(&tape, samples, 4, &mut [], record).unwrap();
+    let mut sgd = Sgd::new(0.3);
+    let schedule = OneCycleLr::per_group([0.5, 0.25], 10);
+    let mut scheduler = Scheduler::new(schedule, &mut sgd);
+    let error = fit.poll_scheduled(&mut sgd, &mut scheduler).unwrap_err();
+    let expected = ErrorKind::Optimizer(OptimizerError::GroupValues {
+        list: "max_lr",
+        groups: 1,
+        values: 2,
+    });
+    assert_eq!(error.kind, expected);
 }

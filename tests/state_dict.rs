@@ -230,13 +230,29 @@ fn every_optimizer_resumes_after_any_epoch() {
 
 #[test]
 fn every_schedule_resumes_after_any_epoch() {
+    fn sgd() -> Sgd<N> {
+        Sgd::new(0.1).momentum(0.9)
+    }
+    fn adam() -> Adam<N> {
+        Adam::new(0.1)
+    }
     for (name, schedule) in schedules() {
-        resumes(
-            name,
-            || Box::new(Sgd::new(0.1).momentum::<N>(0.9)),
-            schedule,
-        );
-        resumes(name, || Box::new(Adam::<N>::new(0.1)), schedule);
+        // Lists of two numbers are for two groups.
+        if name.ends_with("of each group") {
+            resumes(
+                name,
+                || Box::new(ParamGroups::new(5, sgd(), sgd())),
+                schedule,
+            );
+            resumes(
+                name,
+                || Box::new(ParamGroups::new(5, adam(), adam())),
+                schedule,
+            );
+            continue;
+        }
+        resumes(name, || Box::new(sgd()), schedule);
+        resumes(name, || Box::new(adam()), schedule);
     }
 }
 

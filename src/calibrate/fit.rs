@@ -305,14 +305,17 @@ impl<'t, 'p> Fit<'t, 'p> {
     /// ```
     ///
     /// # Errors
-    /// As for [`poll`](Self::poll).
+    /// As for [`poll`](Self::poll), and what [`Scheduler::check`] refuses.
     #[track_caller]
     pub fn poll_scheduled<S: Schedule>(
         &mut self,
         optimizer: &mut dyn Optimizer,
         scheduler: &mut Scheduler<S>,
     ) -> Result<Poll, Error> {
-        let poll = self.poll(optimizer)?;
+        let poll = self.poll_with(|tape, _| {
+            scheduler.check_on(tape)?;
+            tape.step(optimizer).map(|()| false)
+        })?;
         if poll == Poll::Running {
             let Losses {
                 training,

@@ -56,7 +56,7 @@ mod state_dict;
 mod stepper;
 mod sweep;
 
-pub use clip::{clip_grad_norm, clip_grad_value};
+pub use clip::{ClipGradNorm, Norm, clip_grad_norm, clip_grad_value};
 pub use groups::ParamGroups;
 pub use lbfgs::{Lbfgs, LbfgsMemory, LbfgsStorage};
 pub use search::{Answer, Minimized, Reason, Search};

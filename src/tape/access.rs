@@ -91,18 +91,18 @@ impl<'t> Tape<'t> {
         })
     }
 
-    /// Changes the gradients of the parameters, if each has one.
+    /// Changes the gradients of the parameters, if each has one and `change` does not refuse.
     #[track_caller]
     pub(crate) fn change_grads<R>(
         &self,
         op: &'static str,
-        change: impl FnOnce(&mut [f32]) -> R,
+        change: impl FnOnce(&mut [f32]) -> Result<R, OptimizerError>,
     ) -> Result<R, Error> {
         self.leave(op, |state| {
             if !state.every_param_has_grad() {
                 state.settle(Purpose::Step)?;
             }
-            Ok(change(state.grads_mut()))
+            change(state.grads_mut()).map_err(|error| state.fail(ErrorKind::Optimizer(error)))
         })
     }
 

@@ -7,6 +7,8 @@ use baregrad::op::Node;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::kept::Kept;
+use crate::line::MAX_LINE;
+use crate::rule::{ALL_RULES, ALL_SCHEDULES, RateSchedule, Rule, Texts};
 use crate::training::{Borrow, Errors, Scratch};
 
 /// A byte that did not arrive whole: a framing, parity or overrun error.
@@ -40,6 +42,16 @@ pub trait Board {
     /// little RAM 4 are enough for a cubic and all functions. Larger polynomials are fitted by
     /// gradient descent then.
     const SOLVED: usize = MAX_DEGREE + 1;
+
+    /// The optimizers that the firmware holds, all by default: of these the first is the one
+    /// that gradient descent begins with. All of them are 50 thousand bytes of flash
+    /// on a Cortex-M0, with the schedules, and L-BFGS takes 1.3 thousand bytes of stack; a
+    /// board that has no room takes [`FEW_RULES`](crate::FEW_RULES), 2 of them.
+    const RULES: &'static [Rule] = ALL_RULES;
+
+    /// The schedules of the learning rate that the firmware holds, all by default. A board
+    /// that takes none, `&[]`, needs no room in its [`Memory`] for options.
+    const SCHEDULES: &'static [RateSchedule] = ALL_SCHEDULES;
 
     /// The next byte from the serial line, if one has come. An error is a byte that did
     /// not arrive whole, or others that were lost before it.
@@ -76,10 +88,17 @@ pub const fn floats(hidden: usize) -> usize {
     2 * (3 * hidden + 1) + ROWS * (2 * hidden + 2) + 2
 }
 
+/// Options of an optimizer and of a schedule, each no longer than a line.
+const OPTION_BYTES: usize = 2 * MAX_LINE;
+
 /// Everything the calibrator works in, of the size a board can spare: room for
-/// so many samples, and on the stack, as long as there is a tape, for one of so many [`floats`].
+/// so many samples, and on the stack, as long as there is a tape, for one of so many [`floats`];
+/// and for so many bytes of options of optimizers and schedules, half of them each. A board
+/// whose optimizers have none and that has no schedules sets these to 0.
 #[derive(Debug)]
-pub struct Memory<const SAMPLES: usize, const FLOATS: usize> {
+pub struct Memory<const SAMPLES: usize, const FLOATS: usize, const OPTIONS: usize = OPTION_BYTES> {
+    /// Options as they were typed.
+    options: [u8; OPTIONS],
     /// Readings and references, as differences from the first; and both, scaled.
     samples: [[f32; SAMPLES]; 4],
     records: Records,
@@ -100,10 +119,13 @@ pub(crate) struct Samples<'m> {
     pub(crate) references: Differences<'m>,
 }
 
-impl<const SAMPLES: usize, const FLOATS: usize> Memory<SAMPLES, FLOATS> {
+impl<const SAMPLES: usize, const FLOATS: usize, const OPTIONS: usize>
+    Memory<SAMPLES, FLOATS, OPTIONS>
+{
     /// No samples.
     pub const fn new() -> Self {
         Memory {
+            options: [0; OPTIONS],
             samples: [[0.0; SAMPLES]; 4],
             records: Records {
                 current: Kept::EMPTY,
@@ -125,6 +147,7 @@ impl<const SAMPLES: usize, const FLOATS: usize> Memory<SAMPLES, FLOATS> {
             floats: FLOATS,
             lend: lend::<FLOATS>,
             errors: Errors::NONE,
+            texts: Texts(&mut self.options),
         };
         (samples, scratch, &mut self.records)
     }
@@ -139,7 +162,9 @@ fn lend<const FLOATS: usize>(borrow: Borrow<'_>) {
     borrow(&mut floats, &mut nodes);
 }
 
-impl<const SAMPLES: usize, const FLOATS: usize> Default for Memory<SAMPLES, FLOATS> {
+impl<const SAMPLES: usize, const FLOATS: usize, const OPTIONS: usize> Default
+    for Memory<SAMPLES, FLOATS, OPTIONS>
+{
     fn default() -> Self {
         Self::new()
     }

@@ -14,16 +14,22 @@ use crate::board::{Board, Damaged, Memory, Records, Samples};
 use crate::failure::Failure;
 use crate::kept::{FORMULAS, MAX_BYTES, MAX_PARAMS, Name, read};
 use crate::line::{Line, Number, put, say};
+use crate::options::Options;
+use crate::rule::{RateSchedule, Rule, Setting, Whose};
 use crate::store::{COPIES, Store, StoreError};
-use crate::training::{self, End, Errors, Fitted, MAX_EPOCHS, Method, Plan, Rule, Scratch};
+use crate::training::{self, End, Errors, Fitted, MAX_EPOCHS, Method, Plan, Scratch};
 
 /// Epochs that `bench` counts.
 const BENCH_EPOCHS: u32 = 10;
 /// Bytes of a record in a line of `get` and `put`.
 const BYTES_A_LINE: usize = 24;
 
+/// How optimizers and schedules are chosen.
+const OPTIMIZER: &str = "optimizer <name> <lr> [option[=value]]...";
+const SCHEDULE: &str = "schedule off|<name> [option[=value]]...";
+
 /// How a command is written, which `help` and errors tell, and what it does.
-const COMMANDS: [(&str, &str); 19] = [
+const COMMANDS: [(&str, &str); 20] = [
     ("help", "this list"),
     ("add <reading> <reference>", "keep a sample"),
     (
@@ -39,7 +45,8 @@ const COMMANDS: [(&str, &str); 19] = [
         "or a function of the reading",
     ),
     ("method lm|descent", "by least squares, or gradient descent"),
-    ("optimizer sgd|adam <lr>", "how to descend"),
+    (OPTIMIZER, "how to descend"),
+    (SCHEDULE, "how its rate goes"),
     (
         "fit [epochs]",
         "learn from the samples, until stop or Ctrl-C",
@@ -94,9 +101,9 @@ impl Origin {
 
 impl<'m, B: Board> Calibrator<'m, B> {
     /// Counts the start, and uses the saved calibration if there is one.
-    pub fn new<const SAMPLES: usize, const FLOATS: usize>(
+    pub fn new<const SAMPLES: usize, const FLOATS: usize, const OPTIONS: usize>(
         mut board: B,
-        memory: &'m mut Memory<SAMPLES, FLOATS>,
+        memory: &'m mut Memory<SAMPLES, FLOATS, OPTIONS>,
     ) -> Self {
         let (samples, scratch, records) = memory.split();
         let boots = store(&mut board).and_then(|mut store| store.boot());
@@ -105,7 +112,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
             line: Line::EMPTY,
             samples,
             scratch,
-            plan: Plan::DEFAULT,
+            plan: Plan::new(B::RULES),
             records,
             origin: Origin::None,
             usage: None,
@@ -138,7 +145,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         self.say_stored();
         say!(
             self.board_mut(),
-            "a reset keeps what was saved; samples, model and optimizer are lost"
+            "a reset keeps what was saved; samples, model, optimizer and schedule are lost"
         );
         say!(self.board_mut(), "ok");
     }
@@ -207,18 +214,10 @@ impl<'m, B: Board> Calibrator<'m, B> {
                 self.plan.method = Some(method);
                 say!(self.board_mut(), "ok {method}");
             }
-            ("optimizer", [Some(kind), Some(lr), None]) => {
-                let lr = number(lr, "lr").map_or(0.0, TwoFloat::high);
-                let usage = Failure::Usage("optimizer sgd|adam <lr>");
-                let rule = Rule::parse(kind).ok_or(usage)?;
-                if lr <= 0.0 {
-                    return Err(Failure::LearningRate);
-                }
-                (self.plan.rule, self.plan.lr) = (rule, lr);
-                self.plan.method = Some(Method::Descent);
-                let lr = Number::Single(lr);
-                say!(self.board_mut(), "ok {rule} {lr}");
+            ("optimizer", [Some(name), Some(lr), _]) => {
+                self.optimizer(name, lr, text)?;
             }
+            ("schedule", [Some(name), ..]) => self.schedule(name, text)?,
             ("fit", [epochs, None, _]) => {
                 let epochs = match epochs {
                     Some(epochs) => epochs
@@ -255,6 +254,86 @@ impl<'m, B: Board> Calibrator<'m, B> {
             }
         }
         Ok(())
+    }
+
+    /// Chooses an optimizer, once it was tried with its options and the schedule.
+    #[inline(never)]
+    fn optimizer(&mut self, name: &str, lr: &str, text: &str) -> Result<(), Failure> {
+        let options = options(text, 3);
+        let rule = Rule::find(B::RULES, name).ok_or(Failure::Rule(B::RULES))?;
+        let lr = number(lr, "lr").map_or(0.0, TwoFloat::high);
+        if lr <= 0.0 {
+            return Err(Failure::LearningRate);
+        }
+        let texts = &mut self.scratch.texts;
+        let setting = Setting {
+            rule,
+            lr,
+            options,
+            ..self.plan.setting(texts)
+        };
+        // Where there are no schedules there are no options: 1.5 thousand bytes of flash less.
+        if B::SCHEDULES.is_empty() {
+            if !options.0.is_empty() {
+                return Err(Failure::Options(&[]));
+            }
+        } else {
+            setting.check()?;
+            texts.set(Whose::Optimizer, options);
+        }
+        (self.plan.rule, self.plan.lr) = (rule, lr);
+        self.plan.method = Some(Method::Descent);
+        put!(&mut self.board, "ok ");
+        self.say_setting(Whose::Optimizer);
+        Ok(())
+    }
+
+    /// Chooses a schedule, once it was tried with the optimizer; or none.
+    #[inline(never)]
+    fn schedule(&mut self, name: &str, text: &str) -> Result<(), Failure> {
+        let options = options(text, 2);
+        let is_off = name == "off" && options.0.is_empty();
+        let found = match B::SCHEDULES {
+            [] => None,
+            schedules => RateSchedule::find(schedules, name),
+        };
+        let texts = &mut self.scratch.texts;
+        match found {
+            None if is_off => self.plan.schedule = None,
+            None => return Err(Failure::Schedule(B::SCHEDULES)),
+            Some(schedule) => {
+                let setting = Setting {
+                    schedule: Some((schedule, options)),
+                    ..self.plan.setting(texts)
+                };
+                setting.check()?;
+                texts.set(Whose::Schedule, options);
+                self.plan.schedule = found;
+                self.plan.method = Some(Method::Descent);
+            }
+        }
+        put!(&mut self.board, "ok ");
+        self.say_setting(Whose::Schedule);
+        Ok(())
+    }
+
+    /// Sends the optimizer or the schedule with its options, as the command spells it.
+    #[inline(never)]
+    fn say_setting(&mut self, whose: Whose) {
+        let Plan {
+            rule, lr, schedule, ..
+        } = self.plan;
+        let board = &mut self.board;
+        match (whose, schedule) {
+            (Whose::Optimizer, _) => put!(board, "{rule} {}", Number::Single(lr)),
+            (Whose::Schedule, Some(schedule)) => put!(board, "{schedule}"),
+            (Whose::Schedule, None) => return say!(board, "off"),
+        }
+        let options = self.scratch.texts.get(whose).0;
+        if !options.is_empty() {
+            put!(board, " {options}");
+        }
+        board.send(b"\r\n");
     }
 
     #[inline(never)]
@@ -430,11 +509,9 @@ impl<'m, B: Board> Calibrator<'m, B> {
         let fitted = self.train(1 + BENCH_EPOCHS, false);
         self.plan.method = method;
         let fitted = fitted?;
-        let epochs = match fitted.end {
-            // The last pass measures the loss, and is as long as an epoch but for the update.
-            End::Descent(..) => 1 + BENCH_EPOCHS,
-            End::Lm(..) => fitted.epochs.max(1),
-        };
+        // Of descent the last pass measures the loss, and is as long as an epoch but for the
+        // update; the first is not counted.
+        let epochs = fitted.epochs.max(1);
         let ticks = fitted.ticks / u64::from(epochs);
         let (_, unit) = self.board.ticks();
         say!(self.board_mut(), "ok {ticks} {unit} per epoch");
@@ -537,12 +614,21 @@ impl<'m, B: Board> Calibrator<'m, B> {
         }
         say!(board, "samples {count} of {capacity}");
         say!(board, "model {}", self.plan.curve);
-        let lr = Number::Single(self.plan.lr);
         match self.plan.method::<B>() {
             Ok(method) => say!(board, "method {method}"),
             Err(error) => say!(board, "method of no use: {error}"),
         }
-        say!(board, "optimizer {} {lr}", self.plan.rule);
+        put!(board, "optimizer ");
+        self.say_setting(Whose::Optimizer);
+        let board = &mut self.board;
+        match B::SCHEDULES {
+            [] => say!(board, "schedule off, {}", Failure::Schedule(&[])),
+            _ => {
+                put!(board, "schedule ");
+                self.say_setting(Whose::Schedule);
+            }
+        }
+        let board = &mut self.board;
         match self.origin {
             Origin::None => say!(board, "calibration none"),
             origin => match Name::of(self.records.current.bytes()) {
@@ -725,6 +811,16 @@ fn predict(
 
 fn store<B: Board>(board: &mut B) -> Result<Store<'_, B::Flash>, StoreError> {
     Store::new(board.flash(), B::PAGES)
+}
+
+/// The options behind so many words of a line.
+fn options(text: &str, words: usize) -> Options<'_> {
+    let mut rest = text.trim_ascii();
+    for _ in 0..words {
+        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+        rest = rest.get(end..).unwrap_or_default().trim_ascii_start();
+    }
+    Options(rest)
 }
 
 fn number(text: &str, what: &'static str) -> Result<TwoFloat, Failure> {

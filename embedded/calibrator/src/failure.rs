@@ -4,10 +4,13 @@ use core::fmt;
 
 use baregrad::calibrate::{Curve, Decimal, DecimalError, PredictError, PrepareError, RecordError};
 use baregrad::least_squares::Status;
+use baregrad::optim::OptimizerError;
 use baregrad::{Error, ErrorKind};
 
 use crate::kept::{MAX_BYTES, MAX_PARAMS};
 use crate::line::{LineError, MAX_LINE};
+use crate::options::Known;
+use crate::rule::{RateSchedule, Rule};
 use crate::store::StoreError;
 use crate::training::MAX_EPOCHS;
 
@@ -39,6 +42,26 @@ pub(crate) enum Failure {
         status: Status,
     },
     LearningRate,
+    /// There is no such optimizer in this firmware, which holds these.
+    Rule(&'static [Rule]),
+    /// There is no such schedule in this firmware, which holds these.
+    Schedule(&'static [RateSchedule]),
+    /// An option that is not among these, or is given twice.
+    Options(&'static [Known]),
+    /// An option that is needed is missing.
+    Missing(&'static str),
+    /// A value that an option does not take.
+    Value {
+        option: &'static str,
+        expected: &'static str,
+    },
+    /// The optimizer refuses a hyper-parameter.
+    HyperParameter {
+        expected: &'static str,
+        found: f32,
+    },
+    /// The rule takes no schedule.
+    Unscheduled(&'static Rule),
     Epochs,
     Full {
         capacity: usize,
@@ -138,6 +161,31 @@ impl fmt::Display for Failure {
             ),
             Failure::Solve { status, .. } => status.fmt(f),
             Failure::LearningRate => f.write_str("expected a finite <lr> above 0"),
+            Failure::Rule(rules) => {
+                f.write_str("expected an optimizer that this firmware holds:")?;
+                rules.iter().try_for_each(|rule| write!(f, " {rule}"))
+            }
+            Failure::Schedule([]) => {
+                f.write_str("expected no schedule, this firmware holds none: the board is too small")
+            }
+            Failure::Schedule(schedules) => {
+                f.write_str("expected off, or a schedule that this firmware holds:")?;
+                schedules.iter().try_for_each(|known| write!(f, " {known}"))
+            }
+            Failure::Options([]) => f.write_str("expected no options, it has none here"),
+            Failure::Options(known) => {
+                f.write_str("expected each option once, of")?;
+                known.iter().try_for_each(|option| write!(f, " {option}"))
+            }
+            Failure::Missing(option) => write!(f, "expected the option {option}=<x>, found none"),
+            Failure::Value { option, expected } => write!(f, "expected {expected} in {option}=<x>"),
+            Failure::HyperParameter { expected, found } => {
+                write!(f, "expected {expected}, found {}", Decimal(*found))
+            }
+            Failure::Unscheduled(rule) => write!(
+                f,
+                "expected schedule off with {rule}, which takes none here"
+            ),
             Failure::Epochs => write!(f, "expected 1 to {MAX_EPOCHS} epochs"),
             Failure::Full { capacity } => write!(
                 f,
@@ -205,6 +253,18 @@ impl From<PredictError> for Failure {
             PredictError::NotFinite { found } => Failure::NotFinite { found },
             PredictError::Tape(error) => error.into(),
             _ => Failure::NotFinite { found: f32::NAN },
+        }
+    }
+}
+
+impl From<OptimizerError> for Failure {
+    fn from(error: OptimizerError) -> Self {
+        match error {
+            OptimizerError::HyperParameter { expected, found } => {
+                Failure::HyperParameter { expected, found }
+            }
+            // No other one is made of options.
+            _ => Failure::LearningRate,
         }
     }
 }

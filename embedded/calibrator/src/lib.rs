@@ -11,7 +11,9 @@
 //! calibrator   lines in, answers out: what a person at the terminal sees
 //!   ↓     ↘
 //! training  store   a fit that answers its line meanwhile; three copies in flash
-//!   ↓     ↙
+//!   ↓  ↘  ↙
+//! rule   ↓           optimizers and schedules by their names, with options
+//!   ↓    ↓
 //! kept         a calibration as bytes: in use, in flash, on the line
 //!   ↓
 //! baregrad::calibrate   curves, scales, the fit, the record: those of the desktop
@@ -29,6 +31,8 @@ mod calibrator;
 mod failure;
 mod kept;
 mod line;
+mod options;
+mod rule;
 pub mod store;
 mod training;
 
@@ -36,3 +40,4 @@ pub use board::{Board, Damaged, FLOATS, Memory, Ram, floats};
 pub use calibrator::Calibrator;
 pub use kept::{Kept, MAX_BYTES, MAX_PARAMS};
 pub use line::MAX_LINE;
+pub use rule::{ALL_RULES, ALL_SCHEDULES, FEW_RULES, RateSchedule, Rule};

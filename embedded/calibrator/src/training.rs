@@ -10,13 +10,14 @@ use baregrad::calibrate::{
 };
 use baregrad::least_squares::Status;
 use baregrad::op::Node;
-use baregrad::optim::{Adam, Optimizer, Sgd};
+use baregrad::optim::Sgd;
 use baregrad::{Tape, Usage};
 
 use crate::board::{Board, NODES, Samples};
 use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
 use crate::line::{CTRL_C, Line, MAX_LINE, Number, put, say};
+use crate::rule::{Mover, PLAIN_SGD, RateSchedule, Rule, Setting, Texts, Whose};
 
 /// The epochs of a fit if none are given.
 const EPOCHS: u32 = 500;
@@ -52,22 +53,16 @@ impl fmt::Display for Method {
     }
 }
 
-/// The rule by which gradients move parameters.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Rule {
-    /// Gradient descent.
-    Sgd,
-    /// Adam with PyTorch's defaults.
-    Adam,
-}
-
 /// The curve to fit, and how to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) curve: Curve,
     /// Least squares where the board has room for it, if it is not said.
     pub(crate) method: Option<Method>,
-    pub(crate) rule: Rule,
+    /// The rule by which gradients move parameters.
+    pub(crate) rule: &'static Rule,
+    /// How its learning rate goes; none if it stays.
+    pub(crate) schedule: Option<&'static RateSchedule>,
     /// The learning rate.
     pub(crate) lr: f32,
     /// How often all samples are gone through, 1 to [`MAX_EPOCHS`]; by least squares, at most.
@@ -75,14 +70,31 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// A line by least squares; gradient descent takes as many epochs as a line needs.
-    pub(crate) const DEFAULT: Self = Plan {
-        curve: Curve::Linear,
-        method: None,
-        rule: Rule::Sgd,
-        lr: 0.1,
-        epochs: EPOCHS,
-    };
+    /// A line by least squares; gradient descent, by the first of these rules, takes as many
+    /// epochs as a line needs.
+    pub(crate) fn new(rules: &'static [Rule]) -> Self {
+        Plan {
+            curve: Curve::Linear,
+            method: None,
+            rule: rules.first().unwrap_or(&PLAIN_SGD),
+            schedule: None,
+            lr: 0.1,
+            epochs: EPOCHS,
+        }
+    }
+
+    /// The optimizer with its options and its schedule.
+    pub(crate) fn setting<'t>(&self, texts: &'t Texts<'_>) -> Setting<'t> {
+        let Plan { rule, lr, .. } = *self;
+        let options = texts.get(Whose::Optimizer);
+        let schedule = self.schedule;
+        Setting {
+            rule,
+            lr,
+            options,
+            schedule: schedule.map(|schedule| (schedule, texts.get(Whose::Schedule))),
+        }
+    }
 
     /// The method of its fit.
     ///
@@ -104,26 +116,6 @@ impl Plan {
     }
 }
 
-impl Rule {
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        match name {
-            "sgd" => Some(Rule::Sgd),
-            "adam" => Some(Rule::Adam),
-            _ => None,
-        }
-    }
-}
-
-/// As the command that chooses it spells it.
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Rule::Sgd => "sgd",
-            Rule::Adam => "adam",
-        })
-    }
-}
-
 /// The memory that training needs besides the samples. What is left in it is of
 /// no use.
 pub(crate) struct Scratch<'m> {
@@ -138,6 +130,8 @@ pub(crate) struct Scratch<'m> {
     /// How sure the last fit by least squares is. Here, and not handed up: every function on
     /// the way would have its own.
     pub(crate) errors: Errors,
+    /// Options of the optimizer and of the schedule.
+    pub(crate) texts: Texts<'m>,
 }
 
 /// A closure that borrows an arena: its floats, and nodes whose number is known when it is
@@ -271,9 +265,17 @@ pub(crate) fn fit<B: Board>(
         Method::Descent => {
             let mut result = result;
             let mut fitted = Err(Failure::Busy);
+            let texts = &scratch.texts;
             (scratch.lend)(&mut |floats, nodes| {
-                let result = result.as_deref_mut();
-                fitted = descend(plan, &prepared, (floats, nodes), board, line, result);
+                let made = plan.setting(texts).with(&mut |mover| {
+                    let result = result.as_deref_mut();
+                    let arena = (&mut *floats, &mut *nodes);
+                    fitted = descend(plan, &prepared, arena, mover, board, line, result);
+                    Ok(())
+                });
+                if let Err(failure) = made {
+                    fitted = Err(failure);
+                }
             });
             fitted
         }
@@ -360,12 +362,14 @@ fn conclude<const P: usize>(
     }
 }
 
-/// Fits by gradient descent, and without a result quietly.
+/// Fits by gradient descent, and without a result quietly. It is called with the optimizer made
+/// already: what this holds is on the stack once, whatever the optimizer.
 #[inline(never)]
 fn descend<'t, B: Board>(
     plan: &Plan,
     prepared: &Prepared<'t>,
     (floats, nodes): (&'t mut [f32], &'t mut [Node; NODES]),
+    mover: &mut dyn Mover,
     board: &mut B,
     line: &mut Line,
     result: Option<&mut Kept>,
@@ -373,24 +377,13 @@ fn descend<'t, B: Board>(
     let tape = Tape::new(floats, nodes);
     let Plan { curve, epochs, .. } = *plan;
     let [_, output] = prepared.scales;
-    let (mut sgd, mut adam);
-    let optimizer: &mut dyn Optimizer = match plan.rule {
-        Rule::Sgd => {
-            sgd = Sgd::new(plan.lr);
-            &mut sgd
-        }
-        Rule::Adam => {
-            adam = Adam::<MAX_PARAMS>::new(plan.lr);
-            &mut adam
-        }
-    };
     let mut fit = record(&tape, &curve, prepared.data)?.epochs(epochs);
 
     let every = epochs.div_ceil(10).max(1);
     let mut begin = 0;
     let reason = loop {
         let epoch = fit.epoch();
-        let polled = fit.poll(optimizer)?;
+        let polled = mover.poll(&mut fit)?;
         let loss = output.invert_square(fit.losses().training);
         if let Poll::Stopped(Reason::Diverged) = polled {
             return Err(Failure::Diverged { epoch, loss });
@@ -410,6 +403,7 @@ fn descend<'t, B: Board>(
         }
     };
     let (end, _) = board.ticks();
+    let epochs = fit.epoch();
     if let Some(kept) = result {
         let params = tape.params()?;
         let loss = fit.losses().training;

@@ -114,7 +114,7 @@ fn it_greets() {
             t.greeting(),
             format!(
                 "baregrad calibrator {version} on host, try help\nstored none\n\
-                 a reset keeps what was saved; samples, model and optimizer are lost\nok\n"
+                 a reset keeps what was saved; samples, model, optimizer and schedule are lost\nok\n"
             )
         );
     });
@@ -135,6 +135,7 @@ fn help_lists_every_command() {
             "model",
             "method",
             "optimizer",
+            "schedule",
             "fit",
             "read",
             "save",
@@ -156,7 +157,7 @@ fn help_lists_every_command() {
                 "{name}"
             );
         }
-        assert_eq!(help.lines().count(), 20);
+        assert_eq!(help.lines().count(), 21);
     });
 }
 
@@ -623,7 +624,7 @@ fn status_tells_all_there_is() {
     with_terminal(|t| {
         assert_eq!(
             t.line("status"),
-            "board host\nboots 1\nsamples 0 of 48\nmodel linear\nmethod lm\noptimizer sgd 0.1:3dcccccd\n\
+            "board host\nboots 1\nsamples 0 of 48\nmodel linear\nmethod lm\noptimizer sgd 0.1:3dcccccd\nschedule off\n\
              calibration none\nstored none\narena of 196 floats\nok\n"
         );
         t.add_thermometer();

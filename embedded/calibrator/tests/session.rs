@@ -17,7 +17,7 @@ use baregrad::Arena;
 use baregrad::calibrate::{Calibration, FORMULAS};
 use calibrator::{FLOATS, Memory};
 use emulated::{Board, Flash, Machine};
-use host::{HostBoard, NO_COMMANDS, NO_LINES, Terminal, add_thermometer};
+use host::{FEW, HostBoard, NO_COMMANDS, NO_LINES, RULES, SCHEDULES, Terminal, add_thermometer};
 
 fn main() -> ExitCode {
     if std::env::var_os("CALIBRATOR_FIRMWARE").is_none() {
@@ -54,6 +54,18 @@ fn main() -> ExitCode {
         machine: &["-M", "virt", "-bios", "none"],
         flash: Flash::File(32 << 20),
     };
+    // Some boards only: `CALIBRATOR_BOARDS=microbit,virt`.
+    if let Ok(names) = std::env::var("CALIBRATOR_BOARDS") {
+        for machine in [&microbit, &mps2, &netduino, &discovery, &virt] {
+            if names.split(',').any(|name| name == machine.name) {
+                match machine.name {
+                    "netduinoplus2" | "virt" => session::<256>(machine),
+                    _ => session::<48>(machine),
+                }
+            }
+        }
+        return ExitCode::SUCCESS;
+    }
     carried(&microbit, &mps2);
     session::<48>(&microbit);
     session::<48>(&mps2);
@@ -147,6 +159,8 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
     ] {
         session.same(line);
     }
+
+    rules(&mut session, machine);
 
     // By least squares: lines, polynomials, and functions, whose samples are of their kind.
     for line in [
@@ -337,6 +351,35 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
             "no flash in QEMU"
         },
     );
+}
+
+/// Every optimizer and every schedule; of the STM32VLDISCOVERY, that it says which it holds.
+fn rules(session: &mut Session<'_>, machine: &Machine) {
+    if machine.name == "stm32vldiscovery" {
+        for (line, expected) in FEW {
+            assert_eq!(session.board().line(line), format!("error: {expected}\n"));
+        }
+        return;
+    }
+    for line in RULES {
+        let answer = session.same(&format!("optimizer {line}"));
+        assert!(answer.starts_with("ok "), "{line}: {answer}");
+        let fitted = session.same("fit 12");
+        assert!(fitted.ends_with("\nok\n"), "{line}: {fitted}");
+    }
+    session.same("optimizer adamw 0.1 eps=1e-6");
+    for line in SCHEDULES {
+        let answer = session.same(&format!("schedule {line}"));
+        assert!(answer.starts_with("ok "), "{line}: {answer}");
+        let fitted = session.same("fit 12");
+        assert!(fitted.ends_with("\nok\n"), "{line}: {fitted}");
+    }
+    for line in ["optimizer lbfgs 1", "optimizer newton 1", "schedule cubic"] {
+        let answer = session.same(line);
+        assert!(answer.starts_with("error: expected "), "{line}: {answer}");
+    }
+    session.same("schedule off");
+    session.same("optimizer sgd 0.1");
 }
 
 /// A board, and the same code on this computer.

@@ -1,6 +1,6 @@
 //! A schedule on top of another: both change the rate in every epoch.
 
-use super::{Now, Rates, Schedule, Show, Visit};
+use super::{Now, OptimizerError, Rates, Schedule, Show, Visit};
 
 /// Both schedules in every epoch, the second with what the first has made of the rate, as
 /// `torch.optim.lr_scheduler.ChainedScheduler`. More than two are nested, most easily by
@@ -33,6 +33,11 @@ impl<A: Schedule, B: Schedule> Schedule for ChainedScheduler<A, B> {
     fn visit_state(&mut self, visit: Visit<'_>) {
         self.first.visit_state(visit);
         self.second.visit_state(visit);
+    }
+
+    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+        self.first.check_groups(groups)?;
+        self.second.check_groups(groups)
     }
 
     fn visit_hyper(&self, show: Show<'_>) {

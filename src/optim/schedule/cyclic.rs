@@ -1,6 +1,6 @@
 //! The rate goes up and down in lines, again and again.
 
-use super::{Now, PerGroup, Rates, Schedule, Show, show_momentum};
+use super::{Now, OptimizerError, PerGroup, Rates, Schedule, Show, check_momentum, show_momentum};
 use crate::function::TwoFloat;
 use crate::optim::builders::{Shown, show_options};
 
@@ -14,7 +14,21 @@ pub enum CyclicMode {
     Triangular2,
     /// Times gamma for every step there was: see [`CyclicLr::exp_range`].
     ExpRange,
+    /// Times what a function says: see [`CyclicLr::scale_fn`].
+    ScaleFn,
 }
+
+/// The count that the function of [`CyclicLr::scale_fn`] is handed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScaleMode {
+    /// The cycle, counted from 1.
+    Cycle,
+    /// The steps there were, counted from 0.
+    Iterations,
+}
+
+/// A function of the caller's.
+type Scale = fn(u32) -> f64;
 
 /// The rate goes from `base_lr` up to `max_lr` and down again in lines, while the momentum
 /// goes down and up, as `torch.optim.lr_scheduler.CyclicLR`. To be stepped after every update. The
@@ -27,7 +41,7 @@ pub enum CyclicMode {
 /// | --- | --- |
 /// | [`step_size_up`](Self::step_size_up) | 2000 steps |
 /// | [`step_size_down`](Self::step_size_down) | as many as up |
-/// | [`triangular2`](Self::triangular2), [`exp_range`](Self::exp_range) | all cycles alike |
+/// | [`triangular2`](Self::triangular2), [`exp_range`](Self::exp_range), [`scale_fn`](Self::scale_fn) | all cycles alike |
 /// | [`momentum`](Self::momentum) | from 0.9 to 0.8 and back, if the optimizer has one |
 #[derive(Clone, Copy, Debug)]
 pub struct CyclicLr<const G: usize = 1> {
@@ -37,6 +51,7 @@ pub struct CyclicLr<const G: usize = 1> {
     down: Option<u32>,
     mode: CyclicMode,
     gamma: TwoFloat,
+    scale: Option<(Scale, ScaleMode)>,
     momentum: Option<[PerGroup<G>; 2]>,
 }
 
@@ -45,14 +60,14 @@ impl CyclicLr {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn new(base_lr: f64, max_lr: f64) -> Self {
-        Self::per_group([base_lr], [max_lr])
+        Self::of(PerGroup::all(base_lr), PerGroup::all(max_lr))
     }
 }
 
 impl<const G: usize> CyclicLr<G> {
     /// The rate of each of `G` [groups](crate::optim::ParamGroups) of parameters goes between
-    /// two of its own, in the order of the groups. A group beyond them gets a NaN, which its
-    /// optimizer refuses.
+    /// two of its own, in the order of the groups. Another number of groups is refused: see
+    /// [`Scheduler::check`](super::Scheduler::check).
     ///
     /// ```
     /// use baregrad::optim::schedule::{CyclicLr, Scheduler};
@@ -70,13 +85,19 @@ impl<const G: usize> CyclicLr<G> {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn per_group(base_lr: [f64; G], max_lr: [f64; G]) -> Self {
+        Self::of(PerGroup::new(base_lr), PerGroup::new(max_lr))
+    }
+
+    #[inline(always)] // of constants, no `f64` is left
+    const fn of(base_lr: PerGroup<G>, max_lr: PerGroup<G>) -> Self {
         Self {
-            base_lr: PerGroup::new(base_lr),
-            max_lr: PerGroup::new(max_lr),
+            base_lr,
+            max_lr,
             up: 2000,
             down: None,
             mode: CyclicMode::Triangular,
             gamma: TwoFloat::ONE,
+            scale: None,
             momentum: const { Some([PerGroup::all(0.8), PerGroup::all(0.9)]) },
         }
     }
@@ -111,6 +132,30 @@ impl<const G: usize> CyclicLr<G> {
         self
     }
 
+    /// The height is what `scale` says times what it would be, as PyTorch's `scale_fn` and
+    /// `scale_mode`: of the cycle, or of the steps there were. In a record nobody knows which
+    /// function it was.
+    ///
+    /// ```
+    /// use baregrad::optim::schedule::{CyclicLr, ScaleMode, Scheduler};
+    /// use baregrad::optim::{Optimizer, Sgd};
+    ///
+    /// let mut sgd = Sgd::new(1.0);
+    /// let cycle = CyclicLr::new(0.0, 0.75).step_size_up(1);
+    /// let cycle = cycle.scale_fn(|cycle| 1.0 / f64::from(cycle), ScaleMode::Cycle);
+    /// let mut scheduler = Scheduler::new(cycle, &mut sgd);
+    /// for expected in [0.0, 0.75, 0.0, 0.375, 0.0, 0.25] {
+    ///     assert_eq!(sgd.learning_rate(), expected);
+    ///     scheduler.step(&mut sgd);
+    /// }
+    /// ```
+    #[must_use]
+    pub const fn scale_fn(mut self, scale: fn(u32) -> f64, mode: ScaleMode) -> Self {
+        self.mode = CyclicMode::ScaleFn;
+        self.scale = Some((scale, mode));
+        self
+    }
+
     /// The least momentum, where the rate is highest, and the largest.
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
@@ -119,11 +164,15 @@ impl<const G: usize> CyclicLr<G> {
         self
     }
 
-    /// The least momentum and the largest of each group, as [`momentum`](Self::momentum).
+    /// The least momentum and the largest of each group, as [`momentum`](Self::momentum): one
+    /// number is that of all groups, and another number of groups is refused.
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn momentum_per_group(mut self, base: [f64; G], max: [f64; G]) -> Self {
-        self.momentum = Some([PerGroup::new(base), PerGroup::new(max)]);
+        self.momentum = Some([
+            PerGroup::new(base).one_for_all(),
+            PerGroup::new(max).one_for_all(),
+        ]);
         self
     }
 
@@ -151,6 +200,16 @@ impl<const G: usize> Schedule for CyclicLr<G> {
             CyclicMode::Triangular => height,
             CyclicMode::Triangular2 => height * TwoFloat::from(0.5).power(cycle),
             CyclicMode::ExpRange => height * self.gamma.power(now.epoch),
+            CyclicMode::ScaleFn => match self.scale {
+                Some((scale, mode)) => {
+                    let count = match mode {
+                        ScaleMode::Cycle => cycle.saturating_add(1),
+                        ScaleMode::Iterations => now.epoch,
+                    };
+                    height * TwoFloat::from_f64(scale(count))
+                }
+                None => height,
+            },
         };
         let [base, max] = [self.base_lr, self.max_lr].map(|lr| lr.of(now.group));
         rates.lr = base + (max - base) * height;
@@ -160,11 +219,20 @@ impl<const G: usize> Schedule for CyclicLr<G> {
         }
     }
 
+    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+        self.base_lr.check("base_lr", groups)?;
+        self.max_lr.check("max_lr", groups)?;
+        check_momentum(&self.momentum, groups)
+    }
+
     fn visit_hyper(&self, show: Show<'_>) {
         show_options!(self, show, "CyclicLR": base_lr, max_lr, up as "step_size_up");
         let down = self.down.unwrap_or(self.up);
         down.show("step_size_down", show);
         show("mode", &[f32::from(self.mode as u8)]);
+        if let Some((_, mode)) = self.scale {
+            show("scale_mode", &[f32::from(mode as u8)]);
+        }
         self.gamma.show("gamma", show);
         show_momentum(&self.momentum, show);
     }

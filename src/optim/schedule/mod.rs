@@ -52,7 +52,9 @@ mod sequential;
 pub use chained::ChainedScheduler;
 pub use sequential::SequentialLr;
 
+use crate::error::Error;
 use crate::function::{Real, TwoFloat};
+use crate::tape::Tape;
 
 use super::builders::Shown;
 use super::{Optimizer, OptimizerError, Show, Stateful, Visit, visit_count, visit_two};
@@ -134,6 +136,16 @@ pub trait Schedule {
     /// [`SequentialLr`], and not with the rate that the other has left.
     fn begins_at_base(&self) -> bool {
         true
+    }
+
+    /// Whether its lists have a value for each of so many groups of parameters. Most have no
+    /// lists.
+    ///
+    /// # Errors
+    /// A list of more or fewer values, which is named.
+    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+        let _ = groups;
+        Ok(())
     }
 
     /// Shows what it remembers besides the rates, as
@@ -250,6 +262,8 @@ pub struct Scheduler<S> {
     schedule: S,
     epoch: u32,
     rates: Rates,
+    /// How many groups of parameters the optimizer has.
+    groups: u32,
 }
 
 impl<S: Schedule> Scheduler<S> {
@@ -261,6 +275,7 @@ impl<S: Schedule> Scheduler<S> {
             schedule,
             epoch: 0,
             rates: Rates::of(optimizer),
+            groups: 0,
         };
         scheduler.set(f32::NAN, optimizer);
         scheduler
@@ -290,6 +305,46 @@ impl<S: Schedule> Scheduler<S> {
             schedule.set(&now, rates);
             now.group = now.group.saturating_add(1);
         });
+        self.groups = now.group;
+        if self.check().is_err() {
+            optimizer.schedule(false, &mut self.rates, &mut |rates| {
+                rates.set_learning_rate(f32::NAN);
+            });
+        }
+    }
+
+    /// Whether the lists of the schedule have a value for each group of parameters. If they
+    /// have not, all rates are NaN, which optimizers refuse: so do the
+    /// [fit](crate::calibrate::Fit::poll_scheduled) of `calibrate` and that of `train`, with this
+    /// error.
+    ///
+    /// ```
+    /// use baregrad::optim::schedule::{OneCycleLr, Scheduler};
+    /// use baregrad::optim::{Optimizer, ParamGroups, Sgd};
+    ///
+    /// let mut groups = ParamGroups::new(1, Sgd::new(0.1), Sgd::new(0.1));
+    /// let scheduler = Scheduler::new(OneCycleLr::per_group([0.5, 0.25, 0.1], 9), &mut groups);
+    /// assert_eq!(
+    ///     scheduler.check().unwrap_err().to_string(),
+    ///     "expected 2 values for max_lr, one per group of parameters, found 3"
+    /// );
+    /// assert!(groups.step(&mut [0.0; 2], &[1.0; 2]).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// A list of more or fewer values than there are groups.
+    pub fn check(&self) -> Result<(), OptimizerError> {
+        self.schedule.check_groups(self.groups)
+    }
+
+    /// [`check`](Self::check), in place of a step of a tape's parameters, whose error it is.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn check_on(&self, tape: &Tape<'_>) -> Result<(), Error> {
+        match self.check() {
+            Ok(()) => Ok(()),
+            Err(error) => tape.update(true, |_, _| Err(error)),
+        }
     }
 
     /// The epoch to come, counted from 0.
@@ -356,6 +411,10 @@ impl Schedule for std::boxed::Box<dyn Schedule + '_> {
         (**self).begins_at_base()
     }
 
+    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+        (**self).check_groups(groups)
+    }
+
     fn visit_state(&mut self, visit: Visit<'_>) {
         (**self).visit_state(visit);
     }
@@ -378,12 +437,30 @@ impl Schedule for &mut (dyn Schedule + '_) {
         (**self).begins_at_base()
     }
 
+    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+        (**self).check_groups(groups)
+    }
+
     fn visit_state(&mut self, visit: Visit<'_>) {
         (**self).visit_state(visit);
     }
 
     fn visit_hyper(&self, show: Show<'_>) {
         (**self).visit_hyper(show);
+    }
+}
+
+/// Whether the momenta between which it goes have a number for each group.
+fn check_momentum<const G: usize>(
+    momentum: &Option<[PerGroup<G>; 2]>,
+    groups: u32,
+) -> Result<(), OptimizerError> {
+    match momentum {
+        Some([base, max]) => {
+            base.check("base_momentum", groups)?;
+            max.check("max_momentum", groups)
+        }
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rate of the epoch before times what a function says.
 
-use super::per_group::of_group_mut;
-use super::{Now, Rates, Schedule, Show};
+use super::per_group::{check_list, of_group_mut};
+use super::{Now, OptimizerError, Rates, Schedule, Show};
 use crate::function::TwoFloat;
 
 /// `lr ← lr · factor(epoch)` from epoch 1 on, as
@@ -11,28 +11,36 @@ use crate::function::TwoFloat;
 #[derive(Clone, Copy, Debug)]
 pub struct MultiplicativeLr<F, const G: usize = 1> {
     factors: [F; G],
+    is_list: bool,
 }
 
 impl<F: FnMut(u32) -> f64> MultiplicativeLr<F> {
     /// The factor of each epoch, for all groups.
     #[must_use]
     pub const fn new(factor: F) -> Self {
-        Self { factors: [factor] }
+        Self {
+            factors: [factor],
+            is_list: false,
+        }
     }
 }
 
 impl<F: FnMut(u32) -> f64, const G: usize> MultiplicativeLr<F, G> {
     /// A function for each of `G` [groups](crate::optim::ParamGroups) of parameters, in their
-    /// order. A group beyond them gets a NaN, which its optimizer refuses.
+    /// order. Another number of groups is refused: see
+    /// [`Scheduler::check`](super::Scheduler::check).
     #[must_use]
     pub const fn per_group(factors: [F; G]) -> Self {
-        Self { factors }
+        Self {
+            factors,
+            is_list: true,
+        }
     }
 
     /// The factor of a group in an epoch.
     #[inline]
     fn factor(&mut self, now: &Now) -> TwoFloat {
-        let factor = of_group_mut(&mut self.factors, now.group);
+        let factor = of_group_mut(&mut self.factors, now.group, self.is_list);
         TwoFloat::from_f64(factor.map_or(f64::NAN, |factor| factor(now.epoch)))
     }
 }
@@ -47,6 +55,10 @@ impl<F: FnMut(u32) -> f64, const G: usize> Schedule for MultiplicativeLr<F, G> {
 
     fn begins_at_base(&self) -> bool {
         false
+    }
+
+    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+        check_list("lr_lambda", self.is_list.then_some(G), groups)
     }
 
     fn visit_hyper(&self, show: Show<'_>) {

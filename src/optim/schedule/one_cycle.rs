@@ -1,6 +1,9 @@
 //! The rate goes up and down once.
 
-use super::{Now, PerGroup, Rates, Schedule, Show, show_momentum, sine_squared};
+use super::{
+    Now, OptimizerError, PerGroup, Rates, Schedule, Show, check_momentum, show_momentum,
+    sine_squared,
+};
 use crate::function::{Real, TwoFloat};
 use crate::optim::builders::show_options;
 
@@ -47,14 +50,14 @@ impl OneCycleLr {
     #[must_use]
     #[inline(always)] // of a constant, no `f64` is left
     pub const fn new(max_lr: f64, total_steps: u32) -> Self {
-        Self::per_group([max_lr], total_steps)
+        Self::of(PerGroup::all(max_lr), total_steps)
     }
 }
 
 impl<const G: usize> OneCycleLr<G> {
     /// The rate of each of `G` [groups](crate::optim::ParamGroups) of parameters goes up to
-    /// one of its own, in the order of the groups, and down in so many steps. A group beyond
-    /// them gets a NaN, which its optimizer refuses.
+    /// one of its own, in the order of the groups, and down in so many steps. Another number
+    /// of groups is refused: see [`Scheduler::check`](super::Scheduler::check).
     ///
     /// ```
     /// use baregrad::optim::schedule::{OneCycleLr, Scheduler};
@@ -69,8 +72,13 @@ impl<const G: usize> OneCycleLr<G> {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn per_group(max_lr: [f64; G], total_steps: u32) -> Self {
+        Self::of(PerGroup::new(max_lr), total_steps)
+    }
+
+    #[inline(always)] // of constants, no `f64` is left
+    const fn of(max_lr: PerGroup<G>, total_steps: u32) -> Self {
         Self {
-            max_lr: PerGroup::new(max_lr),
+            max_lr,
             total_steps,
             pct_start: const { TwoFloat::from_f64(0.3) },
             anneal: Anneal::Cos,
@@ -104,11 +112,15 @@ impl<const G: usize> OneCycleLr<G> {
         self
     }
 
-    /// The least momentum and the largest of each group, as [`momentum`](Self::momentum).
+    /// The least momentum and the largest of each group, as [`momentum`](Self::momentum): one
+    /// number is that of all groups, and another number of groups is refused.
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn momentum_per_group(mut self, base: [f64; G], max: [f64; G]) -> Self {
-        self.momentum = Some([PerGroup::new(base), PerGroup::new(max)]);
+        self.momentum = Some([
+            PerGroup::new(base).one_for_all(),
+            PerGroup::new(max).one_for_all(),
+        ]);
         self
     }
 
@@ -193,6 +205,11 @@ impl<const G: usize> Schedule for OneCycleLr<G> {
         if self.momentum.is_some() {
             rates.set_momentum(self.between(momentum, to_momentum, part).to_f32());
         }
+    }
+
+    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+        self.max_lr.check("max_lr", groups)?;
+        check_momentum(&self.momentum, groups)
     }
 
     fn visit_hyper(&self, show: Show<'_>) {

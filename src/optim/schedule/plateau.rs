@@ -1,6 +1,6 @@
 //! The rate is multiplied by a factor whenever a metric no longer gets better.
 
-use super::{Now, PerGroup, Rates, Schedule, Show, Visit, visit_count};
+use super::{Now, OptimizerError, PerGroup, Rates, Schedule, Show, Visit, visit_count};
 use crate::function::{Real, TwoFloat};
 use crate::optim::builders::show_options;
 
@@ -56,14 +56,14 @@ impl ReduceLrOnPlateau {
     /// PyTorch's defaults.
     #[must_use]
     pub const fn new() -> Self {
-        Self::per_group([0.0])
+        Self::of(PerGroup::all(0.0))
     }
 }
 
 impl<const G: usize> ReduceLrOnPlateau<G> {
     /// PyTorch's defaults, but for the least rate of each of `G`
-    /// [groups](crate::optim::ParamGroups) of parameters, in their order. A group beyond them
-    /// is never reduced.
+    /// [groups](crate::optim::ParamGroups) of parameters, in their order. Another number of
+    /// groups is refused: see [`Scheduler::check`](super::Scheduler::check).
     ///
     /// ```
     /// use baregrad::optim::schedule::{ReduceLrOnPlateau, Scheduler};
@@ -80,6 +80,11 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
     #[must_use]
     #[inline(always)] // of constants, no `f64` is left
     pub const fn per_group(min_lr: [f64; G]) -> Self {
+        Self::of(PerGroup::new(min_lr))
+    }
+
+    #[inline(always)] // of constants, no `f64` is left
+    const fn of(min_lr: PerGroup<G>) -> Self {
         Self {
             mode: PlateauMode::Min,
             factor: const { TwoFloat::from_f64(0.1) },
@@ -87,7 +92,7 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
             threshold: const { TwoFloat::from_f64(1e-4) },
             threshold_mode: ThresholdMode::Rel,
             cooldown: 0,
-            min_lr: PerGroup::new(min_lr),
+            min_lr,
             eps: const { TwoFloat::from_f64(1e-8) },
             best: f32::INFINITY,
             bad_epochs: 0,
@@ -223,6 +228,10 @@ impl<const G: usize> Schedule for ReduceLrOnPlateau<G> {
         [self.best] = best;
         visit_count("num_bad_epochs", &mut self.bad_epochs, visit);
         visit_count("cooldown_counter", &mut self.cooling, visit);
+    }
+
+    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+        self.min_lr.check("min_lr", groups)
     }
 
     fn visit_hyper(&self, show: Show<'_>) {

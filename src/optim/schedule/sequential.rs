@@ -1,6 +1,6 @@
 //! A schedule that follows another from an epoch on.
 
-use super::{Now, Rates, Schedule, Show, Visit};
+use super::{Now, OptimizerError, Rates, Schedule, Show, Visit};
 use crate::optim::builders::show_options;
 
 /// `first` for `milestone` epochs, then `second`, as
@@ -53,6 +53,11 @@ impl<A: Schedule, B: Schedule> Schedule for SequentialLr<A, B> {
     fn visit_state(&mut self, visit: Visit<'_>) {
         self.first.visit_state(visit);
         self.second.visit_state(visit);
+    }
+
+    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+        self.first.check_groups(groups)?;
+        self.second.check_groups(groups)
     }
 
     fn visit_hyper(&self, show: Show<'_>) {

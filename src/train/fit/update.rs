@@ -46,6 +46,9 @@ impl<O: Optimizer + ?Sized, S: Schedule> Update for Steps<'_, O, S> {
     }
 
     fn step(&mut self, tape: &Tape<'_>, _: f32) -> Result<bool, Error> {
+        if let Some(scheduler) = &self.scheduler {
+            scheduler.check_on(tape)?;
+        }
         tape.step(&mut self.optimizer).map(|()| false)
     }
 

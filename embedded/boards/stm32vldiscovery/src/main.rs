@@ -1,14 +1,16 @@
 //! The calibrator on the STM32VLDISCOVERY: STM32F100, Cortex-M3, 8 KiB RAM. The
 //! serial line is USART 1: PA9 sends, PA10 receives.
 //!
-//! The RAM is enough for all of the calibrator.
+//! The RAM is enough for all of the calibrator but options of optimizers and schedules: of
+//! optimizers it holds SGD and Adam as they are.
 
 #![no_std]
 #![no_main]
 
 use core::ops::Range;
 
-use calibrator::{Board, Calibrator, Damaged, FLOATS, Memory, Ram};
+use calibrator::{Board, Calibrator, Damaged, FEW_RULES, FLOATS, Memory, Ram};
+use calibrator::{RateSchedule, Rule};
 use firmware::Ticks;
 use stm32f1xx_hal::flash::FlashExt;
 use stm32f1xx_hal::pac::{ADC1, Peripherals, USART1};
@@ -28,7 +30,7 @@ fn main() -> ! {
     firmware::stack::paint();
     match start() {
         Some(board) => {
-            let mut memory = Memory::<SAMPLES, FLOATS>::new();
+            let mut memory = Memory::<SAMPLES, FLOATS, 0>::new();
             Calibrator::new(board, &mut memory).run()
         }
         None => cortex_m::peripheral::SCB::sys_reset(),
@@ -66,6 +68,8 @@ impl Board for Discovery {
     const PAGES: Range<u32> = 0..Flash::SIZE as u32;
     type Flash = Flash;
     const SOLVED: usize = 4;
+    const RULES: &'static [Rule] = FEW_RULES;
+    const SCHEDULES: &'static [RateSchedule] = &[];
 
     fn flash(&mut self) -> &mut Flash {
         &mut self.flash

@@ -333,9 +333,13 @@ pub fn add_thermometer() -> impl Iterator<Item = String> {
 /// The answer where there is no such curve.
 pub const NO_CURVE: &str = "expected linear, poly:1 to poly:12, mlp:<units> such as mlp:8 or mlp:3,2, steinhart-hart, exp, power or logistic";
 
+/// How optimizers and schedules are chosen.
+const OPTIMIZER: &str = "expected optimizer <name> <lr> [option[=value]]...";
+const SCHEDULE: &str = "expected schedule off|<name> [option[=value]]...";
+
 /// Lines that are no command, and what is expected instead. None of them
 /// changes anything, whatever the state.
-pub const NO_COMMANDS: [(&str, &str); 56] = [
+pub const NO_COMMANDS: [(&str, &str); 57] = [
     ("calibrate", "expected a command, help lists them"),
     ("HELP", "expected a command, help lists them"),
     ("42", "expected a command, help lists them"),
@@ -383,8 +387,9 @@ pub const NO_COMMANDS: [(&str, &str); 56] = [
     ("method", "expected method lm|descent"),
     ("method newton", "expected method lm|descent"),
     ("method lm 2", "expected method lm|descent"),
-    ("optimizer sgd", "expected optimizer sgd|adam <lr>"),
-    ("optimizer lbfgs 1", "expected optimizer sgd|adam <lr>"),
+    ("optimizer", OPTIMIZER),
+    ("optimizer sgd", OPTIMIZER),
+    ("schedule", SCHEDULE),
     ("optimizer sgd fast", "expected a finite <lr> above 0"),
     ("optimizer sgd 0", "expected a finite <lr> above 0"),
     ("optimizer adam -0.1", "expected a finite <lr> above 0"),
@@ -410,5 +415,76 @@ pub const NO_LINES: [(&[u8], &str); 6] = [
     (
         &[0xff, 0x00, 0x80, 0xfe, 0xc3, 0x28],
         "expected a line of ASCII text",
+    ),
+];
+
+/// Optimizers with options, each of which can fit a line.
+pub const RULES: [&str; 24] = [
+    "adagrad 0.1 lr_decay=0.01 eps=1e-6",
+    "sgd 0.05",
+    "sgd 0.05 momentum=0.9 nesterov weight_decay=0.01",
+    "sgd 0.05 momentum=0.5 dampening=0.1",
+    "adadelta 1",
+    "adadelta 0.5 rho=0.5 eps=0.001",
+    "adagrad 0.1 initial_accumulator_value=0.5",
+    "adam 0.05 betas=0.8,0.99 amsgrad",
+    "Adam 0.05",
+    "adamw 0.05",
+    "adamw 0.05 betas=0.75,0.875 weight_decay=0.1 amsgrad",
+    "adamax 0.05 eps=1e-6",
+    "asgd 0.05 lambd=0.01 alpha=0.5 t0=2",
+    "nadam 0.05 momentum_decay=0.01 decoupled_weight_decay",
+    "radam 0.1",
+    "radam 0.1 betas=0.5,0.75",
+    "rmsprop 0.02",
+    "rmsprop 0.02 alpha=0.9 centered momentum=0.5",
+    "rprop 0.01",
+    "rprop 0.01 etas=0.25,1.5 step_sizes=0.001,2",
+    "lbfgs 1",
+    "lbfgs 0.5 max_iter=4 tolerance_grad=1e-6",
+    "LBFGS 1 strong_wolfe",
+    "sgd 0.1",
+];
+
+/// Schedules with options.
+pub const SCHEDULES: [&str; 19] = [
+    "constant",
+    "constant factor=0.5 total_iters=3",
+    "cosine t_max=9",
+    "CosineAnnealingLR t_max=9 eta_min=0.001",
+    "cyclic base_lr=0.01 max_lr=0.1 step_size_up=3",
+    "cyclic base_lr=.01 max_lr=.1 exp_range=.95",
+    "exponential gamma=0.9",
+    "linear",
+    "linear start_factor=0.1 end_factor=0.8 total_iters=9",
+    "multistep milestones=3,8 gamma=0.5",
+    "onecycle max_lr=0.2 total_steps=12",
+    "onecycle max_lr=.2 total_steps=12 anneal=linear",
+    "plateau patience=1 factor=0.5 threshold=0.9,rel",
+    "plateau mode=min patience=0 threshold=0.05,abs",
+    "polynomial total_iters=20 power=0.7",
+    "step step_size=4 gamma=0.7",
+    "steplr step_size=4",
+    "warmrestarts t_0=3 t_mult=2",
+    "CosineAnnealingWarmRestarts t_0=4",
+];
+
+/// Lines that a board that holds only SGD and Adam refuses.
+pub const FEW: [(&str, &str); 4] = [
+    (
+        "optimizer adamw 0.1",
+        "expected an optimizer that this firmware holds: sgd adam",
+    ),
+    (
+        "optimizer sgd 0.1 momentum=0.9",
+        "expected no options, it has none here",
+    ),
+    (
+        "schedule step step_size=3",
+        "expected no schedule, this firmware holds none: the board is too small",
+    ),
+    (
+        "schedule fast",
+        "expected no schedule, this firmware holds none: the board is too small",
     ),
 ];
