@@ -41,6 +41,10 @@ pub trait Board {
     /// gradient descent then.
     const SOLVED: usize = MAX_DEGREE + 1;
 
+    /// Whether calibrations can go on following samples after the fit: some 7 thousand bytes
+    /// of flash, and no RAM.
+    const TRACKS: bool = true;
+
     /// The next byte from the serial line, if one has come. An error is a byte that did
     /// not arrive whole, or others that were lost before it.
     fn receive(&mut self) -> Option<Result<u8, Damaged>>;

@@ -11,6 +11,7 @@
 //! calibrator   lines in, answers out: what a person at the terminal sees
 //!   ↓     ↘
 //! training  store   a fit that answers its line meanwhile; three copies in flash
+//!   ↓  tracking     samples one at a time after it, in its memory
 //!   ↓     ↙
 //! kept         a calibration as bytes: in use, in flash, on the line
 //!   ↓
@@ -30,6 +31,7 @@ mod failure;
 mod kept;
 mod line;
 pub mod store;
+mod tracking;
 mod training;
 
 pub use board::{Board, Damaged, FLOATS, Memory, Ram, floats};
