@@ -61,25 +61,25 @@ const STAND_INS: u32 = 64;
 /// ```
 /// use baregrad::calibrate::{Calibration, Curve, Origin, Scale, Tracker, Tracking};
 ///
-/// let params = [2.0, 1.0];
-/// let mut line = Calibration {
+/// let fitted = [2.0, 1.0];
+/// let line = Calibration {
 ///     curve: Curve::Linear,
 ///     input: Scale::ONE,
 ///     output: Scale::ONE,
 ///     range: [0.0.into(), 10.0.into()],
-///     params: &params,
+///     params: &fitted,
 ///     origin: Origin { samples: 20, loss: 0.01, ..Origin::default() },
 /// };
 /// let mut memory = [0.0; Tracker::floats(2)];
 /// let readings = |_| None; // not known any more
 /// let mut tracker = Tracker::begin::<2>(&mut memory, &line, Tracking::default(), readings)?;
-/// let mut params = [0.0; 2];
+/// let mut params = fitted;
 /// for i in 0..100 {
 ///     let reading = (i % 11) as f32;
 ///     let is = 2.0 * reading + 1.0 + 0.005 * i as f32; // the sensor drifts
-///     let tracked = tracker.observe::<2>(&line, reading.into(), is.into());
+///     let now = Calibration { params: &params, ..line };
+///     let tracked = tracker.observe::<2>(&now, reading.into(), is.into());
 ///     params = tracked.unwrap().params;
-///     line.params = &params;
 /// }
 /// let [slope, constant] = params;
 /// assert!((slope - 2.0).abs() < 0.02 && (constant - 1.4).abs() < 0.1);
@@ -195,7 +195,7 @@ impl From<OutOfRange> for TrackError {
 }
 
 impl<'m> Tracker<'m> {
-    /// How many floats it keeps for a curve of so many parameters: 11 for a line, 20 for a
+    /// How many floats it keeps for a curve of so many parameters: 12 for a line, 21 for a
     /// cubic.
     #[must_use]
     pub const fn floats(params: usize) -> usize {
