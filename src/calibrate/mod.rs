@@ -28,6 +28,7 @@
 //! | [`Curve`], [`Formula`], [`FORMULAS`] | lines, polynomials, small networks, functions |
 //! | [`Fit`], [`EarlyStopping`] | the loop, an epoch at a time, and why it ended |
 //! | [`CurveSolver`] | least squares in place of the loop, with standard errors |
+//! | [`Tracker`] | a calibration that goes on following samples, one at a time |
 //! | [`Calibration`] | curve, scales and parameters: from readings to what they mean |
 //! | [`Multivariate`] | the same of several readings at a time |
 //! | [`Record`], [`Writer`] | all that is kept, as bytes |
@@ -49,6 +50,7 @@ mod solver;
 mod source;
 pub(crate) mod start;
 mod terms;
+mod tracker;
 mod uncertainty;
 
 pub use crate::function::TwoFloat;
@@ -77,3 +79,4 @@ pub(crate) use source::Words;
 pub use terms::MAX_INPUTS;
 #[cfg(feature = "std")]
 pub(crate) use terms::{Degrees, chebyshev};
+pub use tracker::{LeftOut, TrackError, Tracked, Tracker, Tracking};

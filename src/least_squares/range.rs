@@ -17,6 +17,12 @@ impl OutOfRange {
         self.what
     }
 
+    /// The range in which it makes sense, in words.
+    #[must_use]
+    pub fn expected(&self) -> &'static str {
+        self.expected
+    }
+
     /// The number that was given.
     #[must_use]
     pub fn found(&self) -> f32 {

@@ -490,10 +490,66 @@ impl<const P: usize> Recursive<P> {
         for (to, param) in params.iter_mut().zip(&self.params) {
             *to = *param;
         }
-        for (to, (i, j)) in triangle.iter_mut().zip(Self::places()) {
-            *to = at(&self.factors, i, j);
+        for (to, factor) in triangle.iter_mut().zip(self.triangle()) {
+            *to = factor;
         }
         Ok(())
+    }
+
+    /// `D` and `U` as [`save`](Self::save) writes them: of the first `n` parameters of a
+    /// larger number, they are the first `n (n + 1) / 2`.
+    pub(crate) fn triangle(&self) -> impl Iterator<Item = f32> + '_ {
+        Self::places().map(|(i, j)| at(&self.factors, i, j))
+    }
+
+    /// `D`: the variance of each parameter, if those after it were known.
+    pub(crate) fn diagonal(&self) -> impl Iterator<Item = f32> + '_ {
+        (0..P).map(|k| at(&self.factors, k, k))
+    }
+
+    /// The numbers that options make: the variance of a reading, the forgetting factor, its
+    /// reciprocal, the gate, each as it is used.
+    pub(crate) fn options(&self) -> [f32; 4] {
+        [self.variance, self.forgetting, self.growth, self.gate]
+    }
+
+    /// Forgets all samples: variances become so many times their limits, and independent.
+    pub(crate) fn forget(&mut self, times: f32) {
+        self.factors = [[0.0; P]; P];
+        for k in 0..P {
+            set_at(&mut self.factors, k, k, of(&self.limits, k) * times);
+        }
+    }
+
+    /// Puts one together again from [`options`](Self::options), the limits of `D`, and
+    /// [`triangle`](Self::triangle), without checking them: those of one of fewer parameters
+    /// leave the others at 0.
+    pub(crate) fn of_parts(
+        options: [f32; 4],
+        limits: &[f32],
+        params: &[f32],
+        triangle: &[f32],
+    ) -> Self {
+        let [variance, forgetting, growth, gate] = options;
+        let mut recursive = Recursive {
+            params: [0.0; P],
+            factors: [[0.0; P]; P],
+            limits: [0.0; P],
+            variance,
+            forgetting,
+            growth,
+            gate,
+        };
+        for (to, from) in recursive.limits.iter_mut().zip(limits) {
+            *to = *from;
+        }
+        for (to, from) in recursive.params.iter_mut().zip(params) {
+            *to = *from;
+        }
+        for (from, (i, j)) in triangle.iter().zip(Self::places()) {
+            set_at(&mut recursive.factors, i, j, *from);
+        }
+        recursive
     }
 
     /// Goes on from what was [saved](Self::save).

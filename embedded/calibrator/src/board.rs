@@ -53,6 +53,10 @@ pub trait Board {
     /// that takes none, `&[]`, needs no room in its [`Memory`] for options.
     const SCHEDULES: &'static [RateSchedule] = ALL_SCHEDULES;
 
+    /// Whether calibrations can go on following samples after the fit: some 7 thousand bytes
+    /// of flash, and no RAM.
+    const TRACKS: bool = true;
+
     /// The next byte from the serial line, if one has come. An error is a byte that did
     /// not arrive whole, or others that were lost before it.
     fn receive(&mut self) -> Option<Result<u8, Damaged>>;

@@ -6,7 +6,7 @@
 
 use baregrad::calibrate::{
     Approximate, Calibration, Curve, MAX_DEGREE, PredictError, Prediction, RecordError, Scaling,
-    TwoFloat,
+    Tracking, TwoFloat,
 };
 use baregrad::{Tape, Usage};
 
@@ -17,7 +17,8 @@ use crate::line::{Line, Number, put, say};
 use crate::options::Options;
 use crate::rule::{RateSchedule, Rule, Setting, Whose};
 use crate::store::{COPIES, Store, StoreError};
-use crate::training::{self, End, Errors, Fitted, MAX_EPOCHS, Method, Plan, Scratch};
+use crate::tracking::{self, MANY};
+use crate::training::{self, End, Errors, FEW, Fitted, MAX_EPOCHS, Method, Plan, Scratch};
 
 /// Epochs that `bench` counts.
 const BENCH_EPOCHS: u32 = 10;
@@ -29,7 +30,7 @@ const OPTIMIZER: &str = "optimizer <name> <lr> [option[=value]]...";
 const SCHEDULE: &str = "schedule off|<name> [option[=value]]...";
 
 /// How a command is written, which `help` and errors tell, and what it does.
-const COMMANDS: [(&str, &str); 20] = [
+const COMMANDS: [(&str, &str); 21] = [
     ("help", "this list"),
     ("add <reading> <reference>", "keep a sample"),
     (
@@ -52,6 +53,7 @@ const COMMANDS: [(&str, &str); 20] = [
         "learn from the samples, until stop or Ctrl-C",
     ),
     ("read <reading>", "calibrate a reading"),
+    (tracking::USAGE, "let the calibration follow samples"),
     ("save", "keep the calibration through power cuts"),
     ("load", "use the saved calibration"),
     ("erase", "forget the saved calibration"),
@@ -86,6 +88,10 @@ enum Origin {
     Loaded,
     /// The serial line.
     Put,
+    /// Samples that came after that, one at a time, and more may come.
+    Tracking,
+    /// The same, and no more come.
+    Tracked,
 }
 
 impl Origin {
@@ -95,6 +101,8 @@ impl Origin {
             Origin::Fitted => "fitted",
             Origin::Loaded => "loaded",
             Origin::Put => "put",
+            Origin::Tracking => "tracking",
+            Origin::Tracked => "tracked",
         }
     }
 }
@@ -199,6 +207,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
             ("list", [None, ..]) => self.list()?,
             ("remove", [Some(n), None, _]) => self.remove(n)?,
             ("clear", [None, ..]) => {
+                self.untracked()?;
                 self.samples.readings.clear();
                 self.samples.references.clear();
                 self.say_count();
@@ -230,12 +239,14 @@ impl<'m, B: Board> Calibrator<'m, B> {
                 self.fit(epochs)?;
             }
             ("read", [Some(reading), None, _]) => self.read(number(reading, "reading")?)?,
+            ("track", [what, a, b]) => self.track(what, [a, b])?,
             ("save", [None, ..]) => {
                 self.in_use()?;
                 store(&mut self.board)?.save(&self.records.current)?;
                 self.say_checksum();
             }
             ("load", [None, ..]) => {
+                self.untracked()?;
                 self.load()?;
                 self.say_checksum();
             }
@@ -338,6 +349,17 @@ impl<'m, B: Board> Calibrator<'m, B> {
 
     #[inline(never)]
     fn add(&mut self, reading: TwoFloat, reference: TwoFloat) -> Result<(), Failure> {
+        if B::TRACKS
+            && let Origin::Tracking = self.origin
+        {
+            let sample = [reading, reference];
+            let (board, kept) = (&mut self.board, &mut self.records.current);
+            return if B::SOLVED > FEW {
+                tracking::take::<B, MANY>(board, kept, &mut self.scratch, sample)
+            } else {
+                tracking::take::<B, FEW>(board, kept, &mut self.scratch, sample)
+            };
+        }
         let Samples {
             readings,
             references,
@@ -428,6 +450,61 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
+    /// Begins to let the calibration follow samples, ends it, or tells how it goes.
+    #[inline(never)]
+    fn track(&mut self, what: Option<&str>, more: [Option<&str>; 2]) -> Result<(), Failure> {
+        if !B::TRACKS {
+            return Err(Failure::Trackless);
+        }
+        let is_tracking = matches!(self.origin, Origin::Tracking);
+        match (what, more) {
+            (Some("on"), [forgetting, sigma]) => {
+                self.in_use()?;
+                let mut options = Tracking::default();
+                if let Some(forgetting) = forgetting {
+                    options.forgetting = number(forgetting, "forgetting")?.high();
+                }
+                if let Some(sigma) = sigma {
+                    options.sigma = Some(number(sigma, "sigma")?.high());
+                }
+                if is_tracking {
+                    return Err(Failure::Tracking);
+                }
+                let (kept, scratch) = (&self.records.current, &mut self.scratch);
+                if B::SOLVED > FEW {
+                    tracking::begin::<MANY>(kept, &self.samples, scratch, options)?;
+                } else {
+                    tracking::begin::<FEW>(kept, &self.samples, scratch, options)?;
+                }
+                self.origin = Origin::Tracking;
+            }
+            (Some("off"), [None, None]) if !is_tracking => return Err(Failure::NotTracking),
+            (Some("off"), [None, None]) => self.origin = Origin::Tracked,
+            (None, _) => {}
+            _ => return Err(Failure::Usage(tracking::USAGE)),
+        }
+        let (board, kept) = (&mut self.board, &self.records.current);
+        match self.origin {
+            Origin::Tracking if B::SOLVED > FEW => {
+                tracking::say_state::<B, MANY>(board, kept, &mut self.scratch)?;
+            }
+            Origin::Tracking => tracking::say_state::<B, FEW>(board, kept, &mut self.scratch)?,
+            _ => say!(board, "ok not tracking"),
+        }
+        Ok(())
+    }
+
+    /// Whether the calibration in use, its samples and the memory of fits may be replaced.
+    ///
+    /// # Errors
+    /// The calibration follows samples.
+    fn untracked(&self) -> Result<(), Failure> {
+        match self.origin {
+            Origin::Tracking => Err(Failure::Tracking),
+            _ => Ok(()),
+        }
+    }
+
     /// Fits, and tells what came of it. One after the other: the stack has no room for what
     /// both need.
     #[inline(never)]
@@ -439,6 +516,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
     /// Fits, and keeps the result if it is to be used.
     #[inline(never)]
     fn train(&mut self, epochs: u32, used: bool) -> Result<Fitted, Failure> {
+        self.untracked()?;
         let plan = Plan {
             epochs,
             ..self.plan
@@ -553,6 +631,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
     /// whole and there is room for its curve.
     #[inline(never)]
     fn put(&mut self, offset: &str, hex: &str) -> Result<(), Failure> {
+        self.untracked()?;
         let expected = self.records.incoming.bytes().len();
         let begins = offset == "0";
         let goes_on = offset.parse() == Ok(expected);

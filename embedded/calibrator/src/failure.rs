@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use baregrad::calibrate::{Curve, Decimal, DecimalError, PredictError, PrepareError, RecordError};
+use baregrad::calibrate::{
+    Curve, Decimal, DecimalError, LeftOut, PredictError, PrepareError, RecordError, TrackError,
+};
 use baregrad::least_squares::Status;
 use baregrad::optim::OptimizerError;
 use baregrad::{Error, ErrorKind};
@@ -105,6 +107,20 @@ pub(crate) enum Failure {
     },
     Record(RecordError),
     Store(StoreError),
+    /// Samples are tracked, in the memory that the command would take.
+    Tracking,
+    NotTracking,
+    /// This board does not track.
+    Trackless,
+    /// The curve cannot be tracked here.
+    Untracked {
+        curve: Curve,
+        /// The most parameters that there is room for.
+        most: usize,
+    },
+    Track(TrackError),
+    /// A sample that the calibration does not follow.
+    LeftOut(LeftOut),
 }
 
 impl fmt::Display for Failure {
@@ -230,6 +246,18 @@ impl fmt::Display for Failure {
             ),
             Failure::Record(error) => error.fmt(f),
             Failure::Store(error) => error.fmt(f),
+            Failure::Tracking => f.write_str("expected track off first, samples are tracked"),
+            Failure::NotTracking => f.write_str("expected track on first"),
+            Failure::Trackless => {
+                f.write_str("expected a board with more flash: this one does not track")
+            }
+            Failure::Untracked { curve, most } => write!(
+                f,
+                "expected a line, a polynomial or a function of at most {most} parameters to track, {curve} has {}",
+                curve.param_count()
+            ),
+            Failure::Track(error) => error.fmt(f),
+            Failure::LeftOut(error) => error.fmt(f),
         }
     }
 }

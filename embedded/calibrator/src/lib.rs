@@ -11,9 +11,9 @@
 //! calibrator   lines in, answers out: what a person at the terminal sees
 //!   ↓     ↘
 //! training  store   a fit that answers its line meanwhile; three copies in flash
-//!   ↓  ↘  ↙
-//! rule   ↓           optimizers and schedules by their names, with options
-//!   ↓    ↓
+//!   ↓  ↘  ↙   ↘
+//! rule   ↓   tracking    optimizers and schedules by their names, with options;
+//!   ↓    ↓   ↙           samples one at a time after a fit, in its memory
 //! kept         a calibration as bytes: in use, in flash, on the line
 //!   ↓
 //! baregrad::calibrate   curves, scales, the fit, the record: those of the desktop
@@ -34,6 +34,7 @@ mod line;
 mod options;
 mod rule;
 pub mod store;
+mod tracking;
 mod training;
 
 pub use board::{Board, Damaged, FLOATS, Memory, Ram, floats};

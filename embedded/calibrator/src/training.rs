@@ -293,7 +293,7 @@ pub(crate) fn fit<B: Board>(
 }
 
 /// Parameters that the small solver has room for: those of a cubic, and of all functions.
-const FEW: usize = 4;
+pub(crate) const FEW: usize = 4;
 
 /// Fits by least squares.
 #[inline(never)]

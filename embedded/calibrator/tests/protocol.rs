@@ -4,7 +4,7 @@ mod host;
 
 use baregrad::calibrate::{
     Calibration, Curve, CurveSolver, Differences, FORMULAS, Fit, Input, Multivariate, Origin, Poll,
-    ROWS, Scale, TwoFloat, prepare, range,
+    ROWS, Scale, Tracker, Tracking, TwoFloat, prepare, range,
 };
 use baregrad::least_squares::Solution;
 use baregrad::optim::{Adam, Optimizer, Sgd};
@@ -138,6 +138,7 @@ fn help_lists_every_command() {
             "schedule",
             "fit",
             "read",
+            "track",
             "save",
             "load",
             "erase",
@@ -604,6 +605,221 @@ fn a_thermistor_is_fitted_saved_and_carried() {
                 .contains("\ncalibration put steinhart-hart crc=")
         );
     });
+}
+
+/// The record of the calibration in use.
+fn record(t: &mut Terminal<'_>) -> Kept {
+    let mut bytes = Vec::new();
+    for line in t.line("get").lines() {
+        if let Some(rest) = line.strip_prefix("put ") {
+            let hex = rest.split(' ').nth(1).unwrap();
+            let digits = hex.as_bytes().chunks(2);
+            bytes.extend(
+                digits.map(|d| u8::from_str_radix(str::from_utf8(d).unwrap(), 16).unwrap()),
+            );
+        }
+    }
+    Kept::of(&bytes).unwrap()
+}
+
+/// Readings of the thermometer whose results drift by 0.05 a sample, every 16th far off.
+fn drifting(i: usize) -> (f32, f32) {
+    let x = 22.0 + (i * 7 % 60) as f32;
+    let y = 0.5367 * x - 17.3 + 0.05 * i as f32 + (i * i % 5) as f32 * 0.5 - 1.0;
+    (x, if i % 16 == 15 { y - 60.0 } else { y })
+}
+
+/// Lines, polynomials and functions follow samples with the bits of the library's tracker on
+/// the desktop, which its tests compare with `least_squares::Recursive`.
+#[test]
+fn a_drifting_sensor_is_followed() {
+    for (model, on) in [
+        ("linear", "track on 0.9 2"),
+        ("linear", "track on"),
+        ("poly:3", "track on 0.9"),
+        ("exp", "track on 0.9 3"),
+    ] {
+        with_terminal(|t| {
+            t.add_thermometer();
+            t.line(&format!("model {model}"));
+            t.line("fit");
+            let samples = t.line("list").lines().count();
+            let mut kept = record(t);
+            let mut options = Tracking::default();
+            let words: Vec<&str> = on.split(' ').collect();
+            if let Some(forgetting) = words.get(2) {
+                options.forgetting = forgetting.parse().unwrap();
+            }
+            options.sigma = words.get(3).map(|sigma| sigma.parse().unwrap());
+            let mut memory = [0.0; Tracker::floats(4)];
+            let mut params = [0.0; MAX_PARAMS];
+            let calibration = kept.read(&mut params).unwrap();
+            let mut differences = [0.0; 11];
+            let mut readings = Differences::new(&mut differences);
+            for (x, _) in host::THERMOMETER {
+                readings.push(number_of(x)).unwrap();
+            }
+            let at = |i: usize| readings.get(i);
+            Tracker::begin::<4>(&mut memory, &calibration, options, at).unwrap();
+
+            assert_eq!(t.line("track"), "ok not tracking\n");
+            let begun = t.line(on);
+            assert!(
+                begun.starts_with("ok tracking, samples 0 left out 0 "),
+                "{begun}"
+            );
+            let mut left_out = 0;
+            for i in 0..100 {
+                let (x, y) = drifting(i);
+                let answer = t.line(&format!("add {x} {y}"));
+                let mut params = [0.0; MAX_PARAMS];
+                let mut calibration = kept.read(&mut params).unwrap();
+                let count = calibration.params.len();
+                let mut tracker = Tracker::resume(&mut memory, count).unwrap();
+                match tracker.observe::<4>(&calibration, number_of(x), number_of(y)) {
+                    Ok(tracked) => {
+                        let off = format!("off={:?}:{:08x}", tracked.off, tracked.off.to_bits());
+                        let n = i + 1 - left_out;
+                        assert_eq!(answer, format!("ok {n} tracked, {off}\n"));
+                        calibration.params = &tracked.params[..count];
+                        let [low, high] = calibration.range;
+                        let range = range([low, high, number_of(x)].into_iter());
+                        calibration.range = range.unwrap();
+                        kept = Kept::write(&calibration).unwrap();
+                    }
+                    Err(error) => {
+                        left_out += 1;
+                        assert_eq!(answer, format!("error: {error}\n"));
+                    }
+                }
+                assert_eq!(record(t), kept, "{model} {i}");
+            }
+            assert_eq!(left_out, 6, "{model}");
+            // By then results are up by 5, where they were fitted and beyond.
+            let found = value(&t.line("read 50"));
+            assert!(
+                (found - (0.5367 * 50.0 - 17.3 + 5.0)).abs() < 1.5,
+                "{model} {found}"
+            );
+            let state = t.line("track");
+            let expected = "ok tracking, samples 94 left out 6 forgetting=0.9";
+            assert!(state.starts_with(expected), "{state}");
+            assert!(t.line("status").contains("\ncalibration tracking "));
+            let saved = t.line("save");
+            assert_eq!(t.line("track off"), "ok not tracking\n");
+            assert_eq!(t.line("add 50 1"), format!("ok {samples}\n"));
+            assert!(t.line("status").contains("\ncalibration tracked "));
+            assert_eq!(t.line("load"), saved);
+            assert_eq!(record(t), kept);
+            // It goes on from what was loaded, as sure as a fit of evenly spread readings.
+            assert!(t.line("track on").starts_with("ok tracking, samples 0 "));
+        });
+    }
+}
+
+#[test]
+fn a_jump_is_believed_at_the_fifth_sample() {
+    with_terminal(|t| {
+        t.add_thermometer();
+        t.line("fit");
+        t.line("track on");
+        for i in 0..5 {
+            let (x, y) = drifting(3 * i);
+            let answer = t.line(&format!("add {x} {}", y + 500.0));
+            match i {
+                4 => assert!(
+                    answer.ends_with(", taken as a jump of the sensor\n"),
+                    "{answer}"
+                ),
+                _ => assert!(
+                    answer.starts_with("error: expected a sample in the gate, found it off by ")
+                        && answer.ends_with(&format!(": left out, {} in a row\n", i + 1)),
+                    "{answer}"
+                ),
+            }
+        }
+        for i in 10..16 {
+            let (x, y) = drifting(i);
+            t.line(&format!("add {x} {}", y + 500.0));
+        }
+        assert!((value(&t.line("read 50")) - 509.7).abs() < 2.0);
+    });
+}
+
+/// What would take the memory of tracking, or the calibration from under it, waits for
+/// `track off`; mistakes change nothing.
+#[test]
+fn tracking_excludes_what_would_disturb_it() {
+    with_terminal(|t| {
+        assert_eq!(
+            t.line("track on"),
+            "error: expected a calibration: fit, load or put one first\n"
+        );
+        assert_eq!(t.line("track off"), "error: expected track on first\n");
+        t.add_thermometer();
+        t.line("fit");
+        t.line("save");
+        let before = state(t) + &t.line("track");
+        for (line, expected) in [
+            (
+                "track maybe",
+                "expected track [on [forgetting] [sigma]|off]",
+            ),
+            ("track off", "expected track on first"),
+            ("track on x", "expected a finite number as <forgetting>"),
+            ("track on 0.9 x", "expected a finite number as <sigma>"),
+            (
+                "track on 0.5",
+                "forgetting factor: expected more than 0.5, at most 1, found 0.5",
+            ),
+            (
+                "track on 0.9 0",
+                "standard deviation of a reading: expected more than 0, and a square that is \
+                 neither 0 nor infinite, found 0.0",
+            ),
+        ] {
+            assert_eq!(t.line(line), format!("error: {expected}\n"));
+        }
+        assert_eq!(state(t) + &t.line("track"), before);
+        let lines = t.line("get");
+        t.line("track on");
+        t.line("add 50 9");
+        let before = state(t) + &t.line("track");
+        let put = lines.lines().next().unwrap();
+        for line in ["fit", "bench", "load", "clear", "track on", put] {
+            let expected = "error: expected track off first, samples are tracked\n";
+            assert_eq!(t.line(line), expected, "{line}");
+        }
+        assert_eq!(
+            t.line("add 1e30 nan"),
+            "error: expected a finite number as <reference>\n"
+        );
+        assert_eq!(state(t) + &t.line("track"), before);
+        t.line("track off");
+        t.line("model mlp:2");
+        t.line("fit");
+        assert_eq!(
+            t.line("track on"),
+            "error: expected a line, a polynomial or a function of at most 7 parameters to track, \
+             mlp:2 has 7\n"
+        );
+        t.line("method lm");
+        t.line("model poly:7");
+        t.line("fit");
+        assert_eq!(
+            t.line("track on"),
+            "error: expected a line, a polynomial or a function of at most 7 parameters to track, \
+             poly:7 has 8\n"
+        );
+        t.line("model poly:6");
+        t.line("fit");
+        assert!(t.line("track on").starts_with("ok tracking"));
+    });
+}
+
+/// A number as it comes in on the line.
+fn number_of(x: f32) -> TwoFloat {
+    x.to_string().parse().unwrap()
 }
 
 #[test]

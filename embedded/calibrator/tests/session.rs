@@ -280,6 +280,39 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
         session.same(line);
     }
 
+    // A sensor that drifts, and lies now and then, is followed: a line, and by linearisation a
+    // function, ten samples behind, as many as count: by 1.25 of 5. A fit waits meanwhile.
+    for model in ["linear", "exp"] {
+        for line in [
+            "method lm",
+            &format!("model {model}"),
+            "fit",
+            "track on 0.9 2",
+        ] {
+            session.same(line);
+        }
+        for i in 0..40_u16 {
+            let x = 22.0 + f64::from(i * 7 % 60);
+            let lie = if i % 16 == 15 { -60.0 } else { 0.0 };
+            let y = 0.5367 * x - 17.3 + 0.125 * f64::from(i) + lie;
+            session.same(&format!("add {x} {y:.2}"));
+        }
+        let read = session.same("read 50");
+        let value: f64 = read[3..]
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .parse()
+            .unwrap_or(0.0);
+        assert!((value - 9.535 - 3.75).abs() < 1.0, "{model}: {read}");
+        for line in ["track", "fit", "get", "track off", "track"] {
+            session.same(line);
+        }
+    }
+    for line in ["optimizer sgd 0.1", "model linear", "fit 200"] {
+        session.same(line);
+    }
+
     // Answers that only the board can give.
     let board = session.board();
     let sensor = board.line("sample 20");

@@ -231,6 +231,30 @@ impl Curve {
             }
         }
     }
+    /// Its value at a scaled reading and its derivatives by the parameters, both in `f32`: what
+    /// one sample at a time takes. The value is a sum from the first parameter to the last, as
+    /// [`Recursive::update`](crate::least_squares::Recursive::update) has it. `None` for a
+    /// network, and for parameters or derivatives that are fewer than it has; of more
+    /// derivatives, the rest is left alone.
+    pub(super) fn tangent(&self, x: f32, params: &[f32], derivatives: &mut [f32]) -> Option<f32> {
+        let count = self.param_count();
+        let (params, derivatives) = (params.get(..count)?, derivatives.get_mut(..count)?);
+        match self {
+            Curve::Mlp { .. } => None,
+            Curve::Function(formula) => Some(formula.value_and_gradient(x, params, derivatives)),
+            Curve::Linear | Curve::Poly(_) => {
+                let [terms @ .., one] = derivatives else {
+                    return None;
+                };
+                for (to, t) in terms.iter_mut().zip(chebyshev(1.0, x)) {
+                    *to = t;
+                }
+                *one = 1.0;
+                let products = derivatives.iter().zip(params).map(|(d, p)| d * p);
+                Some(products.fold(0.0, |sum, product| sum + product))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
