@@ -42,23 +42,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! | | takes | gives |
+//! | --- | --- | --- |
+//! | [`Linear`] | `[n, inputs]` | `[n, outputs]` |
+//! | [`Mlp`]: linear layers with an activation between them | `[n, inputs]` | `[n, units of the last]` |
+//! | [`Conv1d`]: filters along a window of a sensor | `[n, in_channels, length]` | `[n, out_channels, windows]` |
+//! | [`LayerNorm`]: each sample normalised by itself | `[…, normalized_shape]` | the same |
+//! | [`Dropout`]: elements set to 0 in training | any shape | the same |
+//!
 //! | | |
 //! | --- | --- |
-//! | [`Linear`], [`Mlp`] | layers |
 //! | [`init`] | `torch.nn.init`: what parameters start from |
 //! | [`polynomial`] | products of inputs, as inputs of a linear model |
 //!
-//! Weights are `[inputs, outputs]`, so that a layer is `x · w + b`; PyTorch keeps them
+//! A board trains a network as above: nothing in it needs `std`. Where RAM is short it trains
+//! only the last layer: the others' parameters are then recorded as constants, which have no
+//! gradients and no state of an optimizer.
+//!
+//! Weights of linear layers are `[inputs, outputs]`, so that a layer is `x · w + b`; PyTorch keeps them
 //! transposed, and weights of its files are loaded as the module `train::safetensors` shows.
 //!
 //! The same seed gives the same bits on every target, but not PyTorch's numbers, whose
 //! generators are others: the distributions are the same.
 
+mod conv1d;
+mod dropout;
 pub mod init;
+mod layer_norm;
 mod linear;
 mod mlp;
 pub mod polynomial;
 
 pub use crate::ops::activation::{Relu, Sigmoid, Tanh};
+pub use conv1d::Conv1d;
+pub use dropout::Dropout;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::{Hidden, Mlp};
