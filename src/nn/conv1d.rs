@@ -12,7 +12,7 @@ use crate::var::Var;
 /// ```
 /// use baregrad::{Arena, nn::Conv1d, random::seeded};
 ///
-/// let mut arena = Arena::<512, 8>::new();
+/// let mut arena = Arena::<600, 8>::new();
 /// let tape = arena.tape();
 /// let window = tape.constant_from_fn([1, 3, 20], |i| i as f32 / 60.0);
 /// let layer = Conv1d::new(&tape, 3, 8, 5, &mut seeded(1)); // 8 filters of 5 readings
