@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use baregrad::nn::init::{self, Nonlinearity};
-use baregrad::nn::{Linear, Mlp, Relu, Sigmoid, Tanh, polynomial};
+use baregrad::nn::{Conv1d, Dropout, LayerNorm, Linear, Mlp, Relu, Sigmoid, Tanh, polynomial};
 use baregrad::optim::Adam;
 use baregrad::random::{RandomError, Xoshiro128PlusPlus, seeded};
 use baregrad::record::{Record, Writer};
@@ -366,4 +366,102 @@ fn polynomial_features_are_scikit_learns() {
     let error = polynomial::features(&[a, b, c], 2, &mut found).unwrap_err();
     assert_eq!((error.expected, error.found), (10, 20));
     assert_eq!(polynomial::count(1000, 1000), usize::MAX);
+}
+
+/// `init::linear` with a fan of channels times kernel draws what `nn.Conv1d` starts from:
+/// `kaiming_uniform_(a=sqrt(5))` and a bias within `1 / sqrt(fan_in)`, here 1 / √15.
+#[test]
+fn a_convolution_starts_as_pytorchs() {
+    let mut arena = Arena::<8192, 8>::new();
+    let tape = arena.tape();
+    let layer = Conv1d::new(&tape, 3, 200, 5, &mut seeded(4));
+    assert_eq!(layer.weight.shape().dims(), [200, 3, 5]);
+    assert_eq!(layer.bias.shape().dims(), [200]);
+    assert_eq!(Conv1d::param_count(3, 200, 5), 3200);
+    let mut drawn = [0.0; 3200];
+    init::linear(&mut seeded(4), 15, &mut drawn);
+    let (weight, bias) = drawn.split_at(3000);
+    let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&layer.weight.value().unwrap()), bits(weight));
+    assert_eq!(bits(&layer.bias.value().unwrap()), bits(bias));
+    let most = drawn.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    let bound = 1.0 / 15.0_f32.sqrt();
+    assert!(most <= bound && most > 0.999 * bound, "{most}");
+    assert_eq!(layer.params().map(|(name, _)| name), ["weight", "bias"]);
+}
+
+/// Whole numbers, so that every sum is exact: by hand, as `torch.nn.functional.conv1d` defines it.
+#[test]
+fn a_convolution_takes_stride_padding_and_dilation() {
+    let mut arena = Arena::<256, 16>::new();
+    let tape = arena.tape();
+    let layer = Conv1d::new(&tape, 2, 1, 2, &mut seeded(1));
+    tape.write(layer.weight, &[1.0, 2.0, -1.0, 3.0]).unwrap();
+    tape.write(layer.bias, &[0.5]).unwrap();
+    let x = tape.input(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [1, 2, 4]);
+    let plain = layer.forward(x);
+    let wide = layer.stride(2).padding(1).dilation(2).forward(x);
+    // 1 + 2·2 - 5 + 3·6 and so on, plus the bias.
+    assert_eq!(*plain.value().unwrap(), [18.5, 23.5, 28.5]);
+    // Windows at -1 and 1: 2·2 + 3·6, and 2 + 2·4 - 6 + 3·8, each plus the bias.
+    assert_eq!(*wide.value().unwrap(), [22.5, 28.5]);
+    let bad = layer.stride(0).forward(x);
+    assert_eq!(bad.value().unwrap_err().op, "conv1d");
+}
+
+/// (x - mean) / sqrt(var + 1e-5) of [1, 3] is ±1 / sqrt(1.00001), of [10, 30] ±10 / sqrt(100.00001).
+#[test]
+fn a_layer_norm_starts_as_pytorchs_and_takes_an_eps() {
+    let mut arena = Arena::<128, 16>::new();
+    let tape = arena.tape();
+    let layer = LayerNorm::new(&tape, [2]);
+    assert_eq!(*layer.weight.value().unwrap(), [1.0, 1.0]);
+    assert_eq!(*layer.bias.value().unwrap(), [0.0, 0.0]);
+    let x = tape.input(&[1.0, 3.0, 10.0, 30.0], [2, 2]);
+    let near = |found: &[f32], expected: [f64; 4]| {
+        for (found, expected) in found.iter().zip(expected) {
+            // Mean, variance, root and quotient round once each.
+            assert!(
+                (f64::from(*found) - expected).abs() <= 4e-7 * expected.abs(),
+                "{found} {expected}"
+            );
+        }
+    };
+    let (a, b) = (1.0 / 1.000_01_f64.sqrt(), 10.0 / 100.000_01_f64.sqrt());
+    near(&layer.forward(x).value().unwrap(), [-a, a, -b, b]);
+    let (a, b) = (1.0 / 4.0_f64.sqrt(), 10.0 / 103.0_f64.sqrt());
+    near(&layer.eps(3.0).forward(x).value().unwrap(), [-a, a, -b, b]);
+    tape.write(layer.weight, &[2.0, 4.0]).unwrap();
+    tape.write(layer.bias, &[1.0, -1.0]).unwrap();
+    let scaled = layer.eps(3.0).forward(x);
+    near(
+        &scaled.value().unwrap(),
+        [1.0 - 2.0 * a, -1.0 + 4.0 * a, 1.0 - 2.0 * b, -1.0 + 4.0 * b],
+    );
+}
+
+/// With a probability of 1/2 the kept are doubled; of 4096 half are kept, to five standard
+/// deviations (32 each). A step drops the same elements again, another step others.
+#[test]
+fn a_dropout_trains_and_evaluates_with_one_recording() {
+    let mut arena = Arena::<16384, 16>::new();
+    let tape = arena.tape();
+    let ones = [1.0; 4096];
+    let layer = Dropout::new(&tape, 0.5, 9);
+    let y = layer.forward(tape.input(&ones, [4096]));
+    assert_eq!(*y.value().unwrap(), ones);
+    let at = |step: u32| {
+        layer.train(step).unwrap();
+        tape.replay().unwrap();
+        y.value().unwrap().to_vec()
+    };
+    let (first, other, again) = (at(1), at(2), at(1));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+    assert!(first.iter().all(|y| *y == 0.0 || *y == 2.0));
+    let kept = first.iter().filter(|y| **y != 0.0).count();
+    assert!(kept.abs_diff(2048) < 160, "{kept}");
+    layer.eval().unwrap();
+    tape.replay().unwrap();
+    assert_eq!(*y.value().unwrap(), ones);
 }

@@ -12,60 +12,82 @@ use crate::var::Var;
 /// ```
 /// use baregrad::{Arena, nn::Conv1d, random::seeded};
 ///
-/// let mut arena = Arena::<1024, 8>::new();
+/// let mut arena = Arena::<600, 8>::new();
 /// let tape = arena.tape();
 /// let window = tape.constant_from_fn([1, 3, 20], |i| i as f32 / 60.0);
 /// let layer = Conv1d::new(&tape, 3, 8, 5, &mut seeded(1)); // 8 filters of 5 readings
 /// assert_eq!(layer.forward(window).shape().dims(), [1, 8, 16]);
-/// // Stride and padding: `layer.options()` takes them.
-/// let y = layer.options().stride(2).padding(2).of(window, layer.weight);
-/// assert_eq!(y.shape().dims(), [1, 8, 10]);
+/// let layer = layer.stride(2).padding(2);
+/// assert_eq!(layer.forward(window).shape().dims(), [1, 8, 10]);
 /// # Ok::<(), baregrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Conv1d<'t> {
-    /// The filters, `[filters, channels, kernel]`.
+    /// The filters, `[out_channels, in_channels, kernel_size]`.
     pub weight: Var<'t>,
-    /// A bias for each filter, `[filters]`.
+    /// A bias for each filter, `[out_channels]`.
     pub bias: Var<'t>,
+    settings: conv::Conv1d<'t>,
 }
 
 impl<'t> Conv1d<'t> {
-    /// A layer whose parameters are drawn as PyTorch draws them, weights first, both within
-    /// `1 / √(channels kernel)` of 0.
+    /// A layer with a stride of 1, no padding and no dilation, whose parameters are drawn as
+    /// PyTorch draws them, weights first, both within `1 / √(in_channels kernel_size)` of 0.
+    /// They are drawn into the arena: no table, no buffer.
     ///
     /// Should the arena be full, the tape keeps the error.
     #[track_caller]
     pub fn new<R: Rng + ?Sized>(
         tape: &'t Tape<'t>,
-        channels: usize,
-        filters: usize,
-        kernel: usize,
+        in_channels: usize,
+        out_channels: usize,
+        kernel_size: usize,
         rng: &mut R,
     ) -> Self {
-        let bound = linear_bound(channels.saturating_mul(kernel));
+        let bound = linear_bound(in_channels.saturating_mul(kernel_size));
         let uniform = Uniform::new(-bound, bound);
         // Such a bound is finite.
         let mut draw = |_| uniform.map_or(0.0, |uniform| uniform.sample(rng));
+        let weight = tape.param_from_fn([out_channels, in_channels, kernel_size], &mut draw);
+        let bias = tape.param_from_fn([out_channels], &mut draw);
         Conv1d {
-            weight: tape.param_from_fn([filters, channels, kernel], &mut draw),
-            bias: tape.param_from_fn([filters], &mut draw),
+            weight,
+            bias,
+            settings: conv::Conv1d::new(),
         }
     }
 
-    /// Records the layer for `x`, `[n, channels, length]` or `[channels, length]`, without
-    /// padding: `[n, filters, length - kernel + 1]`.
+    /// How many elements it is from one window to the next.
+    #[must_use]
+    pub fn stride(mut self, stride: usize) -> Self {
+        self.settings = self.settings.stride(stride);
+        self
+    }
+
+    /// How many zeros stand at either end of a row.
+    #[must_use]
+    pub fn padding(mut self, padding: usize) -> Self {
+        self.settings = self.settings.padding(padding);
+        self
+    }
+
+    /// How many elements it is from one of a window to its next: 1 for neighbours.
+    #[must_use]
+    pub fn dilation(mut self, dilation: usize) -> Self {
+        self.settings = self.settings.dilation(dilation);
+        self
+    }
+
+    /// Records the layer for `x`, `[n, in_channels, length]` or `[in_channels, length]`, as one
+    /// node: `[n, out_channels, windows]` or `[out_channels, windows]`. The operation
+    /// [`Conv1d`](conv::Conv1d) says how many windows there are.
+    ///
+    /// The tape keeps an error if shapes do not fit, if a window is longer than a row with its
+    /// padding, or if the stride or the dilation is 0.
     #[track_caller]
     #[must_use]
     pub fn forward(&self, x: Var<'t>) -> Var<'t> {
-        self.options().of(x, self.weight)
-    }
-
-    /// The operation with this bias, to be given a stride, padding or dilation, and then `x`
-    /// and the [`weight`](Self::weight).
-    #[must_use]
-    pub fn options(&self) -> conv::Conv1d<'t> {
-        conv::Conv1d::new().bias(self.bias)
+        self.settings.bias(self.bias).of(x, self.weight)
     }
 
     /// The parameters by PyTorch's names, in PyTorch's shapes.
@@ -76,8 +98,8 @@ impl<'t> Conv1d<'t> {
 
     /// How many parameters a layer has.
     #[must_use]
-    pub const fn param_count(channels: usize, filters: usize, kernel: usize) -> usize {
-        let filter = channels.saturating_mul(kernel).saturating_add(1);
-        filter.saturating_mul(filters)
+    pub const fn param_count(in_channels: usize, out_channels: usize, kernel_size: usize) -> usize {
+        let filter = in_channels.saturating_mul(kernel_size).saturating_add(1);
+        filter.saturating_mul(out_channels)
     }
 }

@@ -1,74 +1,73 @@
-//! Dropout as a layer.
+//! Elements dropped at random in training.
 
 use crate::error::Error;
 use crate::ops::dropout;
 use crate::tape::Tape;
 use crate::var::Var;
 
-/// PyTorch's `nn.Dropout`: in training, each number is 0 with probability `p`, and the others
-/// are divided by `1 - p`.
+/// PyTorch's `nn.Dropout`: in training, each element is 0 with probability `p`, and the others
+/// are divided by `1 - p`; in evaluation all pass as they are.
 ///
-/// A layer begins at step 0 of the training. The caller says [the next step](Self::train)
-/// before each replay, and [`eval`](Self::eval) before predictions: one recording serves both.
-/// The [operation](dropout::Dropout) says which numbers are dropped at a step.
+/// The layer draws from no generator: a number on the tape, the step, and the layer's seed say
+/// which elements are dropped. [`train`](Self::train) writes the number before a replay, so the
+/// same recording trains and evaluates. The operation [`Dropout`](dropout::Dropout) says more.
 ///
 /// ```
 /// use baregrad::{Arena, nn::Dropout};
 ///
-/// let mut arena = Arena::<64, 8>::new();
+/// let mut arena = Arena::<32, 8>::new();
 /// let tape = arena.tape();
-/// let layer = Dropout::new(&tape, 0.5, 1);
+/// let layer = Dropout::new(&tape, 0.5, 3);
 /// let y = layer.forward(tape.input(&[1.0; 8], [8]));
-/// for step in 0..3 {
-///     layer.train(step)?;
-///     tape.replay()?;
-///     assert!(y.value()?.iter().all(|y| *y == 0.0 || *y == 2.0));
-/// }
-/// layer.eval()?;
+/// assert_eq!(*y.value()?, [1.0; 8]); // evaluation, until training begins
+///
+/// layer.train(1)?; // the number of the epoch or of the batch
 /// tape.replay()?;
-/// assert_eq!(*y.value()?, [1.0; 8]);
+/// assert!(y.value()?.iter().all(|y| *y == 0.0 || *y == 2.0));
 /// # Ok::<(), baregrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout<'t> {
-    options: dropout::Dropout,
     step: Var<'t>,
+    settings: dropout::Dropout,
 }
 
 impl<'t> Dropout<'t> {
-    /// A layer that drops with probability `p`, from 0 to 1. Layers of one network need seeds of
-    /// their own, or they drop the same places.
+    /// A layer that drops elements with probability `p`, from 0 to 1, once it is told to
+    /// [train](Self::train). The seed tells it from other layers of the same network.
     ///
-    /// Another `p` is an error, which the tape keeps when the layer is recorded.
+    /// Should the arena be full, the tape keeps the error.
     #[track_caller]
     pub fn new(tape: &'t Tape<'t>, p: f32, seed: u64) -> Self {
         Dropout {
-            options: dropout::Dropout::new(p).seed(seed),
-            step: tape.constant(&[0.0], []),
+            step: tape.constant(&[-1.0], []),
+            settings: dropout::Dropout::new(p).seed(seed),
         }
     }
 
-    /// Records the layer for `x`, of any shape: of the same shape.
+    /// Records the layer for `x` of any shape: of the same shape.
+    ///
+    /// The tape keeps an error if `p` is not from 0 to 1.
     #[track_caller]
     #[must_use]
     pub fn forward(&self, x: Var<'t>) -> Var<'t> {
-        self.options.of(x, self.step)
+        self.settings.of(x, self.step)
     }
 
-    /// Replays after this are of training, at this step: a number from 0 to 2²⁴, such as that
-    /// of the epoch.
+    /// From the next replay on the layer drops the elements of this step, say the number of the
+    /// epoch; of a step above 2²⁴, those of the nearest number that an `f32` holds.
     ///
     /// # Errors
-    /// Those of [`Tape::write`].
+    /// The tape's, if it keeps one.
     #[track_caller]
     pub fn train(&self, step: u32) -> Result<(), Error> {
         self.step.tape().write(self.step, &[step as f32])
     }
 
-    /// Replays after this drop nothing.
+    /// From the next replay on all elements pass as they are.
     ///
     /// # Errors
-    /// Those of [`Tape::write`].
+    /// The tape's, if it keeps one.
     #[track_caller]
     pub fn eval(&self) -> Result<(), Error> {
         self.step.tape().write(self.step, &[-1.0])

@@ -23,31 +23,38 @@ pub struct LayerNorm<'t> {
     pub weight: Var<'t>,
     /// What is added to it.
     pub bias: Var<'t>,
+    settings: norm::LayerNorm<'t>,
 }
 
 impl<'t> LayerNorm<'t> {
-    /// A layer for samples whose last dimensions are `shape`; weights start as 1, biases as 0.
+    /// A layer for samples whose last dimensions are `normalized_shape`; weights start as 1,
+    /// biases as 0.
+    ///
+    /// Should the arena be full, the tape keeps the error.
     #[track_caller]
-    pub fn new(tape: &'t Tape<'t>, shape: impl Into<Shape>) -> Self {
-        let shape = shape.into();
+    pub fn new(tape: &'t Tape<'t>, normalized_shape: impl Into<Shape>) -> Self {
+        let shape = normalized_shape.into();
         LayerNorm {
             weight: tape.param_from_fn(shape, |_| 1.0),
             bias: tape.param_from_fn(shape, |_| 0.0),
+            settings: norm::LayerNorm::new(shape),
         }
     }
 
+    /// Another `eps`, which is added to the variance: 1e-5 unless it is set.
+    #[must_use]
+    pub fn eps(mut self, eps: f32) -> Self {
+        self.settings = self.settings.eps(eps);
+        self
+    }
+
     /// Records the layer for `x`, whose last dimensions are the layer's: of the same shape.
+    ///
+    /// The tape keeps an error if the last dimensions are others.
     #[track_caller]
     #[must_use]
     pub fn forward(&self, x: Var<'t>) -> Var<'t> {
-        self.options().of(x)
-    }
-
-    /// The operation with these weights and biases, to be given another `eps`, and then `x`.
-    #[must_use]
-    pub fn options(&self) -> norm::LayerNorm<'t> {
-        let norm = norm::LayerNorm::new(self.weight.shape());
-        norm.weight(self.weight).bias(self.bias)
+        self.settings.weight(self.weight).bias(self.bias).of(x)
     }
 
     /// The parameters by PyTorch's names.

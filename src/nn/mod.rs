@@ -42,16 +42,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! | | takes | gives |
+//! | --- | --- | --- |
+//! | [`Linear`] | `[n, inputs]` | `[n, outputs]` |
+//! | [`Mlp`]: linear layers with an activation between them | `[n, inputs]` | `[n, units of the last]` |
+//! | [`Conv1d`]: filters along a window of a sensor | `[n, in_channels, length]` | `[n, out_channels, windows]` |
+//! | [`LayerNorm`]: each sample normalised by itself | `[…, normalized_shape]` | the same |
+//! | [`Dropout`]: elements set to 0 in training | any shape | the same |
+//!
 //! | | |
 //! | --- | --- |
-//! | [`Linear`], [`Mlp`] | `x · w + b`, and networks of them |
-//! | [`Conv1d`] | filters along windows of a sensor |
-//! | [`LayerNorm`] | each sample normalised by itself |
-//! | [`Dropout`] | numbers left out at random in training |
 //! | [`init`] | `torch.nn.init`: what parameters start from |
 //! | [`polynomial`] | products of inputs, as inputs of a linear model |
 //!
-//! Weights are `[inputs, outputs]`, so that a layer is `x · w + b`; PyTorch keeps them
+//! A board trains a network as above: nothing in it needs `std`. Where RAM is short it trains
+//! only the last layer, on what the others give for each sample, as the example `gestures`
+//! does.
+//!
+//! Weights of linear layers are `[inputs, outputs]`, so that a layer is `x · w + b`; PyTorch keeps them
 //! transposed, and weights of its files are loaded as the module `train::safetensors` shows.
 //!
 //! The same seed gives the same bits on every target, but not PyTorch's numbers, whose
