@@ -37,6 +37,7 @@ jobs=(
     "sine          331000 10240 25600 J2  all points at once"
     "one-by-one    800000 10440  8192 J2  one at a time"
     "lm               6000 10240  2048 J5  lm"
+    "iris           31000 10240  3072 iris a flower, classified"
     "exp               42     -     - exp a number"
     "tanh              42     -     - tanh a number"
     "sin               38     -     - sin a number"
@@ -95,7 +96,7 @@ measure() {
             continue
         fi
         read -r instructions stack <<<"$found"
-        if [[ $job == J? ]]; then
+        if [[ $job == J? || $job == iris ]]; then
             show "$job" instr "$instructions" "$most_instructions" "$how"
             show "$job" flash $(($(flash) - empty)) "$most_flash" "$how"
             show "$job" ram $((stack + $(sections "data|bss"))) "$most_ram" "$how"

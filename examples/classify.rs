@@ -8,10 +8,16 @@
 //! ```text
 //! cargo run --release --example classify
 //! cargo run --release --features plot --example classify
+//! cargo run --release --example classify -- save
 //! ```
+//!
+//! `save` writes `data/iris.bin`: scales and parameters, which a board holds in flash. On a
+//! Cortex-M4F all that classifies takes 9.9 KB of flash, these included, and 2.9 KB of RAM
+//! (`embedded/budget.sh`).
 
 use std::error::Error;
 
+use baregrad::calibrate::Scale;
 use baregrad::nn::init;
 use baregrad::optim::Adam;
 use baregrad::random::seeded;
@@ -55,8 +61,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let mut bytes = [0; 1024];
-    let record = record(&fitted, &mut bytes)?;
-    println!("{count} parameters, a record of {record} bytes for a board's flash");
+    let record = record(&fitted, &scaler, &mut bytes)?;
+    println!(
+        "{count} parameters, a record of {} bytes for a board's flash",
+        record.len()
+    );
+    if std::env::args().nth(1).as_deref() == Some("save") {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/iris.bin");
+        std::fs::write(file, record)?;
+    } else if record != include_bytes!("data/iris.bin") {
+        return Err("training gave other bits than data/iris.bin holds".into());
+    }
     draw(&fitted)
 }
 
@@ -117,14 +132,21 @@ fn show(name: &str, confusion: &[[u32; SPECIES.len()]]) {
     println!();
 }
 
-/// The bytes of a record of the parameters, which firmware reads with
-/// `Record::load_params`.
-fn record(fitted: &Fitted, bytes: &mut [u8]) -> Result<usize, Box<dyn Error>> {
+/// A record of the scales and the parameters, as the board's job `iris` reads it.
+fn record<'b>(
+    fitted: &Fitted,
+    scaler: &Scaler,
+    bytes: &'b mut [u8],
+) -> Result<&'b [u8], Box<dyn Error>> {
     let mut writer = Writer::new(bytes);
+    let scales = LENGTHS.map(|name| scaler.scale(name).unwrap_or(Scale::ONE));
+    let count = LENGTHS.len();
+    writer.array("offset", [count], scales.iter().map(|s| s.offset.to_f32()));
+    writer.array("factor", [count], scales.iter().map(|s| s.factor));
     for param in fitted.named_params() {
         writer.array(param.name(), param.shape(), param.values().iter().copied());
     }
-    Ok(writer.finish()?.len())
+    Ok(writer.finish()?)
 }
 
 /// A picture of the losses.

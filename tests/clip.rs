@@ -1,7 +1,7 @@
 //! Gradients clipped by every norm, and `CyclicLr` with functions, next to PyTorch's:
 //! `golden/clip.py` wrote the values.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use baregrad::optim::schedule::{CyclicLr, ScaleMode, Scheduler};
 use baregrad::optim::{ClipGradNorm, Norm, Optimizer, OptimizerError, Sgd, clip_grad_norm};

@@ -36,7 +36,7 @@ pub fn window<R: Rng + ?Sized>(wearer: &Wearer, gesture: usize, rng: &mut R) -> 
     let turned = between(rng, from, to);
     let (sin, cos) = (Real::sin(turned), Real::cos(turned));
     let rate = between(rng, 0.5, 0.8); // radians a reading: 2 to 3.2 Hz
-    let phase = between(rng, 0.0, 6.28);
+    let phase = between(rng, 0.0, core::f32::consts::TAU);
     let strength = wearer.strength * between(rng, 0.6, 1.2);
     let at = between(rng, 4.0, 27.0); // when it knocks
     let mut window = [0.0; AXES * LENGTH];

@@ -34,6 +34,7 @@ const JOB: bool = cfg!(any(
     feature = "fused",
     feature = "function",
     feature = "lm",
+    feature = "iris",
     feature = "optimizer"
 )) || SINE
     || ELEMENTARY
@@ -69,6 +70,8 @@ fn run() -> i32 {
         recursive()
     } else if cfg!(feature = "lm") {
         least_squares()
+    } else if cfg!(feature = "iris") {
+        iris()
     } else if JOB {
         thermometer()
     } else {
@@ -150,6 +153,19 @@ fn thermometer() -> Option<u32> {
 #[inline(never)]
 fn least_squares() -> Option<u32> {
     count(|| jobs::thermometer::solve().map(|solved| _ = core::hint::black_box(solved)))
+}
+
+// A flower at a time, which must be of the species that it is.
+#[inline(never)]
+fn iris() -> Option<u32> {
+    use jobs::iris::{FLOWERS, TRAINED, classify};
+
+    let mut flowers = FLOWERS.iter().enumerate().cycle();
+    count(|| {
+        let (species, lengths) = flowers.next()?;
+        let found = classify(core::hint::black_box(TRAINED), lengths).ok()?;
+        (found == species).then_some(())
+    })
 }
 
 #[inline(never)]

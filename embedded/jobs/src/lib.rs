@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod elementary;
+pub mod iris;
 mod numpy;
 pub mod recursive;
 pub mod sine;

@@ -40,7 +40,7 @@ fn half_of_1p_exp_neg<L: Lanes>(x: L) -> L {
 /// 1 from about 17 up. Down to -89 subnormal results are right; below, 0.
 /// NaN for NaN.
 ///
-/// e^-x = 2^n (1 + p) as in [`exp_m1`]; 1 + e^-x is (1 + 2^n p) + 2^n, all
+/// e^-x = 2^n (1 + p) as in [`exp_m1`](super::exp_m1); 1 + e^-x is (1 + 2^n p) + 2^n, all
 /// halved to stay finite. 2.00 ULP.
 #[inline(always)]
 pub fn sigmoid<L: Lanes>(x: L) -> L {
@@ -62,7 +62,7 @@ pub fn silu<L: Lanes>(x: L) -> L {
 /// e^x. From 15 up it is exactly x, so PyTorch's threshold of 20 makes no
 /// difference. NaN for NaN.
 ///
-/// max(x, 0) + ln(1 + u) with u = e^-|x| <= 1, by the polynomial of [`ln`];
+/// max(x, 0) + ln(1 + u) with u = e^-|x| <= 1, by the polynomial of [`ln`](super::ln);
 /// above 0.414, ln(1 + u) is taken as ln2 + ln(1 + (u - 1) / 2). 1.71 ULP.
 #[inline(always)]
 pub fn softplus<L: Lanes>(x: L) -> L {
@@ -105,7 +105,7 @@ pub(crate) fn mish_parts<L: Lanes>(x: L) -> (L, L) {
 /// NaN.
 ///
 /// 1 - e^-q with q = -ln(1 - erf(|x|)) = |x| + |x| p(|x|), p of degree 8, which
-/// serves the whole range; 1 - e^-q is taken as in [`exp_m1`]. 2.11 ULP.
+/// serves the whole range; 1 - e^-q is taken as in [`exp_m1`](super::exp_m1). 2.11 ULP.
 #[inline(always)]
 pub fn erf<L: Lanes>(x: L) -> L {
     let a = x.abs();
