@@ -158,7 +158,7 @@ fn help_lists_every_command() {
                 "{name}"
             );
         }
-        assert_eq!(help.lines().count(), 21);
+        assert_eq!(help.lines().count(), 22);
     });
 }
 
