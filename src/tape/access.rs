@@ -232,6 +232,8 @@ impl<'t> Tape<'t> {
     }
 
     /// The error the tape keeps, or else the last failure, which is told only once.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {
         match self.state.try_borrow() {
             Ok(state) if state.failure.is_kept() || state.failure.take() => {

@@ -38,6 +38,8 @@ impl State<'_> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn not_scalar(&self, node: &Node) -> Failed {
         self.fail(ErrorKind::NotScalar {
             shape: node.tensor.shape,
@@ -87,6 +89,8 @@ impl State<'_> {
 
     /// Fails unless the loss can be differentiated, and plans its gradients. A loss that is
     /// itself a parameter has only its own gradient to collect, which is done here.
+    #[cold]
+    #[inline(never)]
     pub(super) fn prepare(&mut self, stamp: Stamp, gradient: Option<&[f32]>) -> Result<(), Failed> {
         let loss = self.find(stamp)?;
         let node = self.nodes.at(loss);
@@ -128,6 +132,8 @@ impl State<'_> {
     /// changes nothing: of a sum, or of a step. A step refuses the first parameter that
     /// may not go without, and says where that was made. Looks at all nodes: no longer
     /// than a replay takes.
+    #[cold]
+    #[inline(never)]
     pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Failed> {
         let collected = self.params.collected.get().0;
         let (mut number, mut place) = (0, self.params.floats);

@@ -152,6 +152,8 @@ impl<'a> Backward<'a> {
 
     /// Clears the gradients that this operation should have been the first to
     /// write, and did not ask for.
+    #[cold]
+    #[inline(never)]
     fn clear_unlent(&mut self) {
         let mut firsts = self.firsts;
         for operand in &self.node.operands {
