@@ -20,8 +20,18 @@ use crate::options::{Known, Lower, Options};
 pub struct Rule {
     name: &'static str,
     options: &'static [Known],
-    /// Makes it with these options, and has it used.
-    with: fn(&Setting<'_>, Use<'_>) -> Result<(), Failure>,
+    make: Make,
+}
+
+/// How a rule is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Make {
+    /// Gradient descent without options, where it is needed.
+    Sgd,
+    /// Adam without options, where it is needed.
+    Adam,
+    /// By a call that makes it with its options and has it used.
+    With(fn(&Setting<'_>, Use<'_>) -> Result<(), Failure>),
 }
 
 /// What the command `schedule` chooses: how the learning rate goes from epoch to epoch.
@@ -62,7 +72,11 @@ impl Setting<'_> {
     /// # Errors
     /// Options that are not its own, or that it refuses; what `use_it` fails with.
     pub(crate) fn with(&self, use_it: Use<'_>) -> Result<(), Failure> {
-        (self.rule.with)(self, use_it)
+        match self.rule.make {
+            Make::Sgd => self.plain(&mut Sgd::new(self.lr), use_it),
+            Make::Adam => self.plain(&mut optim::Adam::<MAX_PARAMS>::new(self.lr), use_it),
+            Make::With(make) => make(self, use_it),
+        }
     }
 
     /// Whether all options are good: tries the optimizer out.
@@ -118,6 +132,10 @@ impl fmt::Display for RateSchedule {
 }
 
 impl Rule {
+    pub(crate) fn make(&self) -> Make {
+        self.make
+    }
+
     /// The rule of this name, in capital or small letters.
     pub(crate) fn find(rules: &'static [Rule], name: &str) -> Option<&'static Rule> {
         let mut rules = rules.iter();
@@ -153,7 +171,7 @@ fn without_lr(name: &'static str) -> &'static str {
 }
 
 /// An optimizer whose rate stays.
-struct Plain<'o>(&'o mut dyn Optimizer);
+pub(crate) struct Plain<'o>(pub(crate) &'o mut dyn Optimizer);
 
 impl Mover for Plain<'_> {
     fn poll(&mut self, fit: &mut Fit<'_, '_>) -> Result<Poll, Error> {
@@ -209,17 +227,14 @@ const MILESTONES: usize = 16;
 pub(crate) const PLAIN_SGD: Rule = Rule {
     name: "SGD",
     options: &[],
-    with: |setting, use_it| setting.plain(&mut Sgd::new(setting.lr), use_it),
+    make: Make::Sgd,
 };
 
 /// Adam without options.
 const PLAIN_ADAM: Rule = Rule {
     name: "Adam",
     options: &[],
-    with: |setting, use_it| {
-        let mut adam = optim::Adam::<MAX_PARAMS>::new(setting.lr);
-        setting.plain(&mut adam, use_it)
-    },
+    make: Make::Adam,
 };
 
 /// Gradient descent and Adam, without options and without schedules: for boards of 8 KiB of
@@ -279,12 +294,12 @@ macro_rules! rules {
         rules! { @list [$($done)* Rule {
             name: $torch,
             options: known!([] $($option($($value),*))*),
-            with: |setting, use_it| {
+            make: Make::With(|setting, use_it| {
                 let mut state = [0.0; BUFFERS * MAX_PARAMS];
                 let mut rule = optim::$name::with_state(setting.lr, &mut state);
                 apply!(setting.options, rule: $($option($($value),*))*);
                 setting.scheduled(&mut rule, use_it)
-            },
+            }),
         },] $($rest)* }
     };
     ($($list:tt)*) => {
@@ -298,7 +313,7 @@ baregrad::each_optimizer!(rules);
 const SGD: Rule = Rule {
     name: "SGD",
     options: known!([] momentum(0.9) dampening(0.1) weight_decay(0.1) nesterov() maximize()),
-    with: |setting, use_it| {
+    make: Make::With(|setting, use_it| {
         let plain = Sgd::new(setting.lr);
         let options = setting.options;
         let Some(mut values) = options.get("momentum") else {
@@ -311,7 +326,7 @@ const SGD: Rule = Rule {
         values.end()?;
         apply!(options, sgd: dampening(0.1) weight_decay(0.1) nesterov() maximize());
         setting.scheduled(&mut sgd, use_it)
-    },
+    }),
 };
 
 /// L-BFGS, which is told the loss once in an epoch.
@@ -319,7 +334,7 @@ const LBFGS: Rule = Rule {
     name: "LBFGS",
     options: known!([] max_iter(20) max_eval(25) tolerance_grad(1e-7) tolerance_change(1e-9)
         strong_wolfe()),
-    with: |setting, use_it| {
+    make: Make::With(|setting, use_it| {
         if setting.schedule.is_some() {
             return Err(Failure::Unscheduled(setting.rule));
         }
@@ -328,7 +343,7 @@ const LBFGS: Rule = Rule {
         apply!(setting.options, search: max_iter(20) max_eval(25) tolerance_grad(1e-7)
             tolerance_change(1e-9) strong_wolfe());
         use_it(&mut Searched(&mut search))
-    },
+    }),
 };
 
 /// The library's list of schedules, but for those that take functions.

@@ -10,14 +10,14 @@ use baregrad::calibrate::{
 };
 use baregrad::least_squares::Status;
 use baregrad::op::Node;
-use baregrad::optim::Sgd;
+use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::{Tape, Usage};
 
 use crate::board::{Board, NODES, Samples};
 use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
 use crate::line::{CTRL_C, Line, MAX_LINE, Number, put, say};
-use crate::rule::{Mover, PLAIN_SGD, RateSchedule, Rule, Setting, Texts, Whose};
+use crate::rule::{Make, Mover, PLAIN_SGD, Plain, RateSchedule, Rule, Setting, Texts, Whose};
 
 /// The epochs of a fit if none are given.
 const EPOCHS: u32 = 500;
@@ -267,6 +267,24 @@ pub(crate) fn fit<B: Board>(
             let mut fitted = Err(Failure::Busy);
             let texts = &scratch.texts;
             (scratch.lend)(&mut |floats, nodes| {
+                if B::SCHEDULES.is_empty() {
+                    // Made here, without a call that makes it: 200 bytes of stack less.
+                    let (mut sgd, mut adam);
+                    let optimizer: &mut dyn Optimizer = match plan.rule.make() {
+                        Make::Adam => {
+                            adam = Adam::<MAX_PARAMS>::new(plan.lr);
+                            &mut adam
+                        }
+                        _ => {
+                            sgd = Sgd::new(plan.lr);
+                            &mut sgd
+                        }
+                    };
+                    let (arena, result) = ((floats, nodes), result.as_deref_mut());
+                    let mover = &mut Plain(optimizer);
+                    fitted = descend(plan, &prepared, arena, mover, board, line, result);
+                    return;
+                }
                 let made = plan.setting(texts).with(&mut |mover| {
                     let result = result.as_deref_mut();
                     let arena = (&mut *floats, &mut *nodes);
