@@ -270,25 +270,25 @@ impl<'m, B: Board> Calibrator<'m, B> {
     /// Chooses an optimizer, once it was tried with its options and the schedule.
     #[inline(never)]
     fn optimizer(&mut self, name: &str, lr: &str, text: &str) -> Result<(), Failure> {
-        let options = options(text, 3);
         let rule = Rule::find(B::RULES, name).ok_or(Failure::Rule(B::RULES))?;
         let lr = number(lr, "lr").map_or(0.0, TwoFloat::high);
         if lr <= 0.0 {
             return Err(Failure::LearningRate);
         }
-        let texts = &mut self.scratch.texts;
-        let setting = Setting {
-            rule,
-            lr,
-            options,
-            ..self.plan.setting(texts)
-        };
         // Where there are no schedules there are no options: 1.5 thousand bytes of flash less.
         if B::SCHEDULES.is_empty() {
-            if !options.0.is_empty() {
+            if text.split_ascii_whitespace().nth(3).is_some() {
                 return Err(Failure::Options(&[]));
             }
         } else {
+            let options = options(text, 3);
+            let texts = &mut self.scratch.texts;
+            let setting = Setting {
+                rule,
+                lr,
+                options,
+                ..self.plan.setting::<B>(texts)
+            };
             setting.check()?;
             texts.set(Whose::Optimizer, options);
         }
@@ -302,12 +302,16 @@ impl<'m, B: Board> Calibrator<'m, B> {
     /// Chooses a schedule, once it was tried with the optimizer; or none.
     #[inline(never)]
     fn schedule(&mut self, name: &str, text: &str) -> Result<(), Failure> {
+        let is_off = name == "off" && text.split_ascii_whitespace().nth(2).is_none();
+        if B::SCHEDULES.is_empty() {
+            if !is_off {
+                return Err(Failure::Schedule(&[]));
+            }
+            say!(&mut self.board, "ok off");
+            return Ok(());
+        }
         let options = options(text, 2);
-        let is_off = name == "off" && options.0.is_empty();
-        let found = match B::SCHEDULES {
-            [] => None,
-            schedules => RateSchedule::find(schedules, name),
-        };
+        let found = RateSchedule::find(B::SCHEDULES, name);
         let texts = &mut self.scratch.texts;
         match found {
             None if is_off => self.plan.schedule = None,
@@ -315,7 +319,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
             Some(schedule) => {
                 let setting = Setting {
                     schedule: Some((schedule, options)),
-                    ..self.plan.setting(texts)
+                    ..self.plan.setting::<B>(texts)
                 };
                 setting.check()?;
                 texts.set(Whose::Schedule, options);
@@ -335,6 +339,9 @@ impl<'m, B: Board> Calibrator<'m, B> {
             rule, lr, schedule, ..
         } = self.plan;
         let board = &mut self.board;
+        if B::SCHEDULES.is_empty() {
+            return say!(board, "{rule} {}", Number::Single(lr));
+        }
         match (whose, schedule) {
             (Whose::Optimizer, _) => put!(board, "{rule} {}", Number::Single(lr)),
             (Whose::Schedule, Some(schedule)) => put!(board, "{schedule}"),

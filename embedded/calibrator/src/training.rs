@@ -17,6 +17,7 @@ use crate::board::{Board, NODES, Samples};
 use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
 use crate::line::{CTRL_C, Line, MAX_LINE, Number, put, say};
+use crate::options::Options;
 use crate::rule::{Make, Mover, PLAIN_SGD, Plain, RateSchedule, Rule, Setting, Texts, Whose};
 
 /// The epochs of a fit if none are given.
@@ -83,9 +84,19 @@ impl Plan {
         }
     }
 
-    /// The optimizer with its options and its schedule.
-    pub(crate) fn setting<'t>(&self, texts: &'t Texts<'_>) -> Setting<'t> {
+    /// The optimizer with its options and its schedule. The compiler leaves both out on a board
+    /// that has none.
+    #[inline(always)]
+    pub(crate) fn setting<'t, B: Board>(&self, texts: &'t Texts<'_>) -> Setting<'t> {
         let Plan { rule, lr, .. } = *self;
+        if B::SCHEDULES.is_empty() {
+            return Setting {
+                rule,
+                lr,
+                options: Options(""),
+                schedule: None,
+            };
+        }
         let options = texts.get(Whose::Optimizer);
         let schedule = self.schedule;
         Setting {
@@ -285,7 +296,7 @@ pub(crate) fn fit<B: Board>(
                     fitted = descend(plan, &prepared, arena, mover, board, line, result);
                     return;
                 }
-                let made = plan.setting(texts).with(&mut |mover| {
+                let made = plan.setting::<B>(texts).with(&mut |mover| {
                     let result = result.as_deref_mut();
                     let arena = (&mut *floats, &mut *nodes);
                     fitted = descend(plan, &prepared, arena, mover, board, line, result);
