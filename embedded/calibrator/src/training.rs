@@ -279,21 +279,8 @@ pub(crate) fn fit<B: Board>(
             let texts = &scratch.texts;
             (scratch.lend)(&mut |floats, nodes| {
                 if B::SCHEDULES.is_empty() {
-                    // Made here, without a call that makes it: 200 bytes of stack less.
-                    let (mut sgd, mut adam);
-                    let optimizer: &mut dyn Optimizer = match plan.rule.make() {
-                        Make::Adam => {
-                            adam = Adam::<MAX_PARAMS>::new(plan.lr);
-                            &mut adam
-                        }
-                        _ => {
-                            sgd = Sgd::new(plan.lr);
-                            &mut sgd
-                        }
-                    };
                     let (arena, result) = ((floats, nodes), result.as_deref_mut());
-                    let mover = &mut Plain(optimizer);
-                    fitted = descend(plan, &prepared, arena, mover, board, line, result);
+                    fitted = descend_plainly(plan, &prepared, arena, board, line, result);
                     return;
                 }
                 let made = plan.setting::<B>(texts).with(&mut |mover| {
@@ -391,9 +378,43 @@ fn conclude<const P: usize>(
     }
 }
 
-/// Fits by gradient descent, and without a result quietly. It is called with the optimizer made
-/// already: what this holds is on the stack once, whatever the optimizer.
+/// Fits by gradient descent on a board without schedules: the optimizer is made here, next to
+/// what [`descend`] holds, as each call on the way to it would take stack.
 #[inline(never)]
+fn descend_plainly<'t, B: Board>(
+    plan: &Plan,
+    prepared: &Prepared<'t>,
+    arena: (&'t mut [f32], &'t mut [Node; NODES]),
+    board: &mut B,
+    line: &mut Line,
+    result: Option<&mut Kept>,
+) -> Result<Fitted, Failure> {
+    let (mut sgd, mut adam);
+    let optimizer: &mut dyn Optimizer = match plan.rule.make() {
+        Make::Adam => {
+            adam = Adam::<MAX_PARAMS>::new(plan.lr);
+            &mut adam
+        }
+        _ => {
+            sgd = Sgd::new(plan.lr);
+            &mut sgd
+        }
+    };
+    descend(
+        plan,
+        prepared,
+        arena,
+        &mut Plain(optimizer),
+        board,
+        line,
+        result,
+    )
+}
+
+/// Fits by gradient descent, and without a result quietly. It is called with the optimizer made
+/// already: what this holds is on the stack once, whatever the optimizer. A part of its two
+/// callers, of which a board has one.
+#[inline(always)]
 fn descend<'t, B: Board>(
     plan: &Plan,
     prepared: &Prepared<'t>,
