@@ -182,13 +182,13 @@ impl fmt::Display for Failure {
                 rules.iter().try_for_each(|rule| write!(f, " {rule}"))
             }
             Failure::Schedule([]) => {
-                f.write_str("expected no schedule, this firmware holds none: the board is too small")
+                f.write_str("expected off: this firmware holds no schedules")
             }
             Failure::Schedule(schedules) => {
                 f.write_str("expected off, or a schedule that this firmware holds:")?;
                 schedules.iter().try_for_each(|known| write!(f, " {known}"))
             }
-            Failure::Options([]) => f.write_str("expected no options, it has none here"),
+            Failure::Options([]) => f.write_str("expected no options here"),
             Failure::Options(known) => {
                 f.write_str("expected each option once, of")?;
                 known.iter().try_for_each(|option| write!(f, " {option}"))
@@ -200,7 +200,7 @@ impl fmt::Display for Failure {
             }
             Failure::Unscheduled(rule) => write!(
                 f,
-                "expected schedule off with {rule}, which takes none here"
+                "expected no schedule with {rule}"
             ),
             Failure::Epochs => write!(f, "expected 1 to {MAX_EPOCHS} epochs"),
             Failure::Full { capacity } => write!(
