@@ -179,7 +179,7 @@ fn cycles_are_scaled_by_functions() {
             .scale_fn(scale, mode);
         let mut scheduler = Scheduler::new(cycle, &mut sgd);
         for (rate, momentum) in numbers(rates).into_iter().zip(numbers(momenta)) {
-            // Of the largest rate, as of all schedules.
+            // A share of the largest rate is allowed, as for all schedules.
             let off = (f64::from(sgd.learning_rate()) - rate).abs();
             assert!(off <= 4.0 / 16_777_216.0 * most, "{line}");
             let off = (f64::from(sgd.momentum_factor().unwrap()) - momentum).abs();

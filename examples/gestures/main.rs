@@ -29,7 +29,7 @@ use sensor::{AXES, GESTURES, LENGTH, Wearer};
 const TRAINED: &[u8] = include_bytes!("trained.bin");
 /// All parameters.
 const PARAMS: usize = Conv1d::param_count(AXES, FILTERS, KERNEL) + LAST;
-/// Those who gave the training data: the sensor sits nearly straight.
+/// The people who gave the training data: the sensor sits nearly straight.
 const MANY: Wearer = Wearer {
     turned: [-0.3, 0.3],
     strength: 1.0,

@@ -41,8 +41,8 @@ impl<'t> Network<'t> {
         }
     }
 
-    /// Of windows `[n, AXES, LENGTH]` the features, `[n, FEATURES]`, and a logit for each gesture,
-    /// `[n, GESTURES]`.
+    /// Records the features, `[n, FEATURES]`, of windows `[n, AXES, LENGTH]`, and a logit for each
+    /// gesture, `[n, GESTURES]`.
     pub fn forward(&self, x: Var<'t>) -> (Var<'t>, Var<'t>) {
         let filtered = self.conv.forward(x).relu().max_pool1d(POOL);
         let features = filtered.reshape([-1, FEATURES as isize]);
@@ -83,7 +83,7 @@ pub fn likeliest(logits: &[f32]) -> usize {
 /// The outcome of adapting.
 #[derive(Clone, Copy, Debug)]
 pub struct Adapted {
-    /// Of [`TOLD`] windows of somebody new, how many are right before.
+    /// How many of [`TOLD`] windows of somebody new are classified rightly before.
     pub before: usize,
     /// And after.
     pub after: usize,

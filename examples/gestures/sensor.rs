@@ -8,7 +8,7 @@ use baregrad::random::{Rng, Uniform};
 pub const AXES: usize = 3;
 /// Readings of each axis in a window: 1.28 s at 25 Hz.
 pub const LENGTH: usize = 32;
-/// What can be told apart.
+/// The gestures that are told apart.
 pub const GESTURES: [&str; 5] = ["rest", "shake", "circle", "knock", "turn"];
 
 /// All readings of `x`, then all of `y`, then all of `z`, in multiples of gravity.

@@ -19,9 +19,9 @@ use crate::var::Var;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNorm<'t> {
-    /// What each number is multiplied by, of the shape that is normalised over.
+    /// The factor of each number, of the shape that is normalised over.
     pub weight: Var<'t>,
-    /// What is added to it.
+    /// The summand of each number, of the same shape.
     pub bias: Var<'t>,
     settings: norm::LayerNorm<'t>,
 }

@@ -44,7 +44,7 @@ pub trait Board {
     const SOLVED: usize = MAX_DEGREE + 1;
 
     /// The optimizers that the firmware holds, all by default: of these the first is the one
-    /// that gradient descent begins with. All of them are 50 thousand bytes of flash
+    /// that gradient descent begins with. All of them are 56 thousand bytes of flash
     /// on a Cortex-M0, with the schedules, and L-BFGS takes 1.3 thousand bytes of stack; a
     /// board that has no room takes [`FEW_RULES`](crate::FEW_RULES), 2 of them.
     const RULES: &'static [Rule] = ALL_RULES;
@@ -52,10 +52,6 @@ pub trait Board {
     /// The schedules of the learning rate that the firmware holds, all by default. A board
     /// that takes none, `&[]`, needs no room in its [`Memory`] for options.
     const SCHEDULES: &'static [RateSchedule] = ALL_SCHEDULES;
-
-    /// Whether calibrations can go on following samples after the fit: some 7 thousand bytes
-    /// of flash, and no RAM.
-    const TRACKS: bool = true;
 
     /// The next byte from the serial line, if one has come. An error is a byte that did
     /// not arrive whole, or others that were lost before it.

@@ -275,7 +275,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         if lr <= 0.0 {
             return Err(Failure::LearningRate);
         }
-        // Where there are no schedules there are no options: 1.5 thousand bytes of flash less.
+        // Where there are no schedules there are no options, and no code that reads them.
         if B::SCHEDULES.is_empty() {
             if text.split_ascii_whitespace().nth(3).is_some() {
                 return Err(Failure::Options(&[]));
@@ -356,9 +356,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
 
     #[inline(never)]
     fn add(&mut self, reading: TwoFloat, reference: TwoFloat) -> Result<(), Failure> {
-        if B::TRACKS
-            && let Origin::Tracking = self.origin
-        {
+        if let Origin::Tracking = self.origin {
             let sample = [reading, reference];
             let (board, kept) = (&mut self.board, &mut self.records.current);
             return if B::SOLVED > FEW {
@@ -460,9 +458,6 @@ impl<'m, B: Board> Calibrator<'m, B> {
     /// Begins to let the calibration follow samples, ends it, or tells how it goes.
     #[inline(never)]
     fn track(&mut self, what: Option<&str>, more: [Option<&str>; 2]) -> Result<(), Failure> {
-        if !B::TRACKS {
-            return Err(Failure::Trackless);
-        }
         let is_tracking = matches!(self.origin, Origin::Tracking);
         match (what, more) {
             (Some("on"), [forgetting, sigma]) => {
@@ -594,7 +589,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         let fitted = self.train(1 + BENCH_EPOCHS, false);
         self.plan.method = method;
         let fitted = fitted?;
-        // Of descent the last pass measures the loss, and is as long as an epoch but for the
+        // The last pass of gradient descent measures the loss, and is as long as an epoch but for the
         // update; the first is not counted.
         let epochs = fitted.epochs.max(1);
         let ticks = fitted.ticks / u64::from(epochs);

@@ -110,8 +110,6 @@ pub(crate) enum Failure {
     /// Samples are tracked, in the memory that the command would take.
     Tracking,
     NotTracking,
-    /// This board does not track.
-    Trackless,
     /// The curve cannot be tracked here.
     Untracked {
         curve: Curve,
@@ -248,9 +246,6 @@ impl fmt::Display for Failure {
             Failure::Store(error) => error.fmt(f),
             Failure::Tracking => f.write_str("expected track off first, samples are tracked"),
             Failure::NotTracking => f.write_str("expected track on first"),
-            Failure::Trackless => {
-                f.write_str("expected a board with more flash: this one does not track")
-            }
             Failure::Untracked { curve, most } => write!(
                 f,
                 "expected a line, a polynomial or a function of at most {most} parameters to track, {curve} has {}",

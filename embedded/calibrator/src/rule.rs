@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::kept::MAX_PARAMS;
 use crate::options::{Known, Lower, Options};
 
-/// What the command `optimizer` chooses: a rule by which gradients move parameters.
+/// A rule by which gradients move parameters, as the command `optimizer` chooses it.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     name: &'static str,
@@ -34,7 +34,7 @@ pub(crate) enum Make {
     With(fn(&Setting<'_>, Use<'_>) -> Result<(), Failure>),
 }
 
-/// What the command `schedule` chooses: how the learning rate goes from epoch to epoch.
+/// A schedule of the learning rate from epoch to epoch, as the command `schedule` chooses it.
 #[derive(Clone, Copy, Debug)]
 pub struct RateSchedule {
     name: &'static str,
@@ -414,7 +414,7 @@ const MULTI_STEP: RateSchedule = RateSchedule {
 /// Options of the optimizer and of the schedule as they were typed.
 pub(crate) struct Texts<'m>(pub(crate) &'m mut [u8]);
 
-/// Whose options they are.
+/// The owner of options: the optimizer, or its schedule.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Whose {
     Optimizer,

@@ -746,8 +746,8 @@ fn a_jump_is_believed_at_the_fifth_sample() {
     });
 }
 
-/// What would take the memory of tracking, or the calibration from under it, waits for
-/// `track off`; mistakes change nothing.
+/// Commands that would take the memory of tracking, or the calibration from under it, are
+/// refused until `track off`; mistakes change nothing.
 #[test]
 fn tracking_excludes_what_would_disturb_it() {
     with_terminal(|t| {

@@ -87,7 +87,7 @@ enum Made {
     Searched(Box<dyn Search>),
 }
 
-/// What a program on the desktop would write for each of [`RULES`].
+/// The code of a program on the desktop for each of [`RULES`].
 fn written() -> Vec<Made> {
     let stepped: [Box<dyn Optimizer>; 20] = [
         Box::new(Adagrad::<25>::new(0.1).lr_decay(0.01).eps(1e-6)),
@@ -174,7 +174,7 @@ fn every_optimizer_fits_as_the_library_does() {
     }
 }
 
-/// What a program on the desktop would write for each of [`SCHEDULES`].
+/// The code of a program on the desktop for each of [`SCHEDULES`].
 fn schedules() -> Vec<Box<dyn Schedule>> {
     vec![
         Box::new(ConstantLr::new(1.0 / 3.0, 5)),

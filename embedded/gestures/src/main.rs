@@ -15,7 +15,7 @@ mod sensor;
 
 board::entry!(run);
 
-/// What the desktop trained, in flash.
+/// The record that the desktop trained, in flash.
 const TRAINED: &[u8] = include_bytes!("../../../examples/gestures/trained.bin");
 
 fn run() -> i32 {
