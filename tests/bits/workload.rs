@@ -183,7 +183,7 @@ pub const SEARCHES: Group = Group {
 pub const SCHEDULES: Group = Group {
     name: "schedules",
     run: schedules,
-    stack: 1400,
+    stack: 1500,
     digest: 0x49cb_dc14_1bce_9c59,
 };
 
