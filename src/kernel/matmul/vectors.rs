@@ -151,32 +151,28 @@ fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool>(
 ) {
     let [m, k, n] = job.sizes;
     let whole = m - m % R;
+    let bias = &bias_at::<L, M>(&job, j);
     // Asks outside of the loops: short sums have no totals.
     if k > ROWS_IN_ORDER {
         for i in (0..whole).step_by(R) {
             let sums = sums_in_blocks::<L, R, M, TA>(job, [i, from]);
-            for (r, sums) in sums.into_iter().enumerate() {
-                finish(job, sums, j, out.get_mut((i + r) * n + j..));
-            }
+            finish(&job, sums, bias, run_from(out, i * n + j));
         }
         for i in whole..m {
-            let [sums] = sums_in_blocks::<L, 1, M, TA>(job, [i, from]);
-            finish(job, sums, j, out.get_mut(i * n + j..));
+            let sums = sums_in_blocks::<L, 1, M, TA>(job, [i, from]);
+            finish(&job, sums, bias, run_from(out, i * n + j));
         }
         return;
     }
     for i in (0..whole).step_by(R) {
         let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
         block::<L, R, M, TA>(job, [i, from], k, &mut sums);
-        for (r, sums) in sums.into_iter().enumerate() {
-            finish(job, sums, j, out.get_mut((i + r) * n + j..));
-        }
+        finish(&job, sums, bias, run_from(out, i * n + j));
     }
     for i in whole..m {
         let mut sums = [[L::splat(Sum::IDENTITY); M]; 1];
         block::<L, 1, M, TA>(job, [i, from], k, &mut sums);
-        let [sums] = sums;
-        finish(job, sums, j, out.get_mut(i * n + j..));
+        finish(&job, sums, bias, run_from(out, i * n + j));
     }
 }
 
@@ -311,20 +307,49 @@ fn add<L: Lanes, const R: usize, const M: usize>(
     Some(())
 }
 
-/// Writes finished sums, or adds them.
+/// The vectors of the bias at column `j`; `None` if there is no bias.
 #[inline(always)]
-fn finish<L: Lanes, const M: usize>(job: Job<'_>, sums: [L; M], j: usize, to: Option<&mut [f32]>) {
-    let (to, _) = L::chunks_mut(to.unwrap_or_default());
-    let bias = L::chunks(job.bias.get(j..).unwrap_or_default()).0;
-    for (c, (to, mut sum)) in to.iter_mut().zip(sums).enumerate() {
-        if let Some(bias) = bias.get(c) {
-            sum = sum + L::load(bias);
+fn bias_at<L: Lanes, const M: usize>(job: &Job<'_>, j: usize) -> Option<[L; M]> {
+    let from: &[L::Array; M] = L::chunks(job.bias.get(j..)?).0.first_chunk()?;
+    let mut bias = [L::splat(0.0); M];
+    for (to, from) in bias.iter_mut().zip(from) {
+        *to = L::load(from);
+    }
+    Some(bias)
+}
+
+/// Numbers from `start` on; none if there are not so many.
+#[inline(always)]
+fn run_from(out: &mut [f32], start: usize) -> &mut [f32] {
+    out.get_mut(start..).unwrap_or_default()
+}
+
+/// Writes finished sums of neighbouring rows, or adds them, from the beginning of `to` on.
+#[inline(always)]
+fn finish<L: Lanes, const R: usize, const M: usize>(
+    job: &Job<'_>,
+    sums: [[L; M]; R],
+    bias: &Option<[L; M]>,
+    mut to: &mut [f32],
+) {
+    let [_, _, n] = job.sizes;
+    for mut sums in sums {
+        if let Some(bias) = bias {
+            for (sum, bias) in sums.iter_mut().zip(bias) {
+                *sum = *sum + *bias;
+            }
         }
-        match job.acc {
-            Acc::Set => sum,
-            Acc::Add => L::load(to) + sum,
+        let Some(row) = L::chunks_mut(to).0.first_chunk_mut::<M>() else {
+            return;
+        };
+        for (to, sum) in row.iter_mut().zip(sums) {
+            match job.acc {
+                Acc::Set => sum,
+                Acc::Add => L::load(to) + sum,
+            }
+            .store(to);
         }
-        .store(to);
+        to = to.get_mut(n..).unwrap_or_default();
     }
 }
 
