@@ -34,7 +34,6 @@
 //! | [`Record`], [`Writer`] | all that is kept, as bytes |
 
 mod calibration;
-mod coefficients;
 mod curve;
 mod decimal;
 mod differences;
@@ -55,9 +54,9 @@ mod uncertainty;
 
 pub use crate::function::TwoFloat;
 pub use crate::record::{Array, Record, RecordError, VERSION, Value, Writer, crc32};
-pub use calibration::{Calibration, Origin, PredictError, Prediction, range};
 #[cfg(feature = "std")]
-pub(crate) use coefficients::powers;
+pub(crate) use calibration::powers;
+pub use calibration::{Calibration, Origin, PredictError, Prediction, range};
 pub use curve::{Curve, MAX_DEGREE, MAX_HIDDEN, MAX_NAME, MAX_WIDTH, Widths};
 pub use decimal::{Approximate, Decimal, DecimalError};
 pub use differences::{Differences, Full};

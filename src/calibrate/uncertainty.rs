@@ -1,7 +1,6 @@
 //! The standard errors of a calibration that least squares found.
 
-use super::calibration::Calibration;
-use super::coefficients::{COEFFICIENTS, powers};
+use super::calibration::{COEFFICIENTS, Calibration, powers};
 use super::curve::Curve;
 use crate::function::TwoFloat;
 use crate::least_squares::Solution;

@@ -1,0 +1,185 @@
+//! All that turns a reading into what it means; its record, and its formula in powers.
+
+mod coefficients;
+mod record;
+
+use core::fmt;
+
+pub(crate) use coefficients::{COEFFICIENTS, powers};
+pub(super) use record::{SCALE, scale_of};
+
+use super::curve::Curve;
+use super::scale::Scale;
+use crate::error::Error;
+use crate::function::TwoFloat;
+use crate::tape::Tape;
+
+/// From readings to what they mean, in the units of the data: a curve, its parameters, and
+/// the scales of what goes in and comes out. Parameters are the caller's: on a heap, or not.
+///
+/// ```
+/// use baregrad::calibrate::{Calibration, Curve, Origin, TwoFloat, Scale};
+/// use baregrad::Arena;
+///
+/// let calibration = Calibration {
+///     curve: Curve::Linear,
+///     input: Scale { offset: 50.0.into(), factor: 0.1 },
+///     output: Scale { offset: 10.0.into(), factor: 0.125 },
+///     range: [20.0.into(), 80.0.into()],
+///     params: &[1.0, 0.25],
+///     origin: Origin { samples: 11, epochs: 500, loss: 2.9 },
+/// };
+///
+/// let mut arena = Arena::<32, 8>::new();
+/// let reading: TwoFloat = "60".parse()?;
+/// let prediction = calibration.predict(&arena.tape(), reading)?;
+/// assert_eq!(prediction.value.high(), 8.0 * (1.0 * (60.0 - 50.0) * 0.1 + 0.25) + 10.0);
+/// assert!(prediction.is_inside);
+///
+/// // To bytes, and back: on another machine.
+/// let mut bytes = [0; 256];
+/// let bytes = calibration.write(&mut bytes)?;
+/// let mut params = [0.0; 2];
+/// assert_eq!(Calibration::read(bytes, &mut params)?, calibration);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration<'p> {
+    /// From scaled readings to scaled results.
+    pub curve: Curve,
+    /// The scale of readings.
+    pub input: Scale,
+    /// The scale of results.
+    pub output: Scale,
+    /// The least and the largest reading that it was fitted to.
+    pub range: [TwoFloat; 2],
+    /// As many as the curve [has](Curve::param_count).
+    pub params: &'p [f32],
+    /// How it came about.
+    pub origin: Origin,
+}
+
+/// How a calibration came about.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Origin {
+    /// How many samples it was fitted to.
+    pub samples: u32,
+    /// How often all of them were gone through.
+    pub epochs: u32,
+    /// The mean squared error that was left over, in the unit of the results squared.
+    pub loss: f32,
+}
+
+/// The meaning of a reading.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// The result, in its own unit.
+    pub value: TwoFloat,
+    /// Whether the reading is in the range that the calibration was fitted to. Outside of it
+    /// nobody knows how far off the result is.
+    pub is_inside: bool,
+}
+
+/// Why there is no prediction.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum PredictError {
+    /// The reading, or what the curve makes of it, is not finite.
+    NotFinite {
+        /// The result.
+        found: f32,
+    },
+    /// The arena is too small for the curve, or the parameters are not as many as it has.
+    Tape(Error),
+}
+
+impl fmt::Display for PredictError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PredictError::NotFinite { found } => write!(
+                f,
+                "expected a reading with a finite result, found {}",
+                super::Decimal(*found)
+            ),
+            PredictError::Tape(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for PredictError {}
+
+impl From<Error> for PredictError {
+    fn from(error: Error) -> Self {
+        PredictError::Tape(error)
+    }
+}
+
+/// The least and the largest of some numbers; `None` without any.
+///
+/// ```
+/// use baregrad::calibrate::{TwoFloat, range};
+///
+/// let readings = [3.0, 1.0, 2.0].map(TwoFloat::from);
+/// assert_eq!(range(readings.into_iter()), Some([1.0.into(), 3.0.into()]));
+/// ```
+pub fn range(mut values: impl Iterator<Item = TwoFloat>) -> Option<[TwoFloat; 2]> {
+    let first = values.next()?;
+    Some(values.fold([first, first], |[low, high], x| {
+        [
+            if x < low { x } else { low },
+            if x > high { x } else { high },
+        ]
+    }))
+}
+
+impl Calibration<'_> {
+    /// The meaning of a reading, computed on a tape that has room for the parameters, twice, and
+    /// for the widest layers; that of a function, without the tape. The same bits on every
+    /// machine.
+    ///
+    /// # Errors
+    /// A result that is not finite; an arena that is too small.
+    pub fn predict<'t>(
+        &self,
+        tape: &'t Tape<'t>,
+        reading: TwoFloat,
+    ) -> Result<Prediction, PredictError> {
+        let x = self.input.apply(reading);
+        let scaled = match self.curve {
+            // The same bits, with nothing to plan.
+            Curve::Function(formula) if self.params.len() == formula.parameters().len() => {
+                formula.value(x, self.params)
+            }
+            curve => {
+                let x = tape.constant(&[x], [1, 1]);
+                tape.no_grad(|| curve.record(x, self.params)).item()?
+            }
+        };
+        let value = self.output.invert(scaled);
+        if !reading.is_finite() || !value.is_finite() {
+            return Err(PredictError::NotFinite {
+                found: value.high(),
+            });
+        }
+        Ok(Prediction {
+            value,
+            is_inside: self.covers(reading),
+        })
+    }
+
+    /// Whether a reading is in the range that it was fitted to, give or take what the range
+    /// may be off by: of readings [differences](super::Differences) are kept, as `f32`.
+    #[must_use]
+    pub fn covers(&self, reading: TwoFloat) -> bool {
+        let [low, high] = self.range;
+        let off = self.range_is_off_by();
+        reading.difference(low) >= -off && high.difference(reading) >= -off
+    }
+
+    /// How much the ends of the range may be off: 2⁻²³ of its width.
+    #[must_use]
+    pub fn range_is_off_by(&self) -> f32 {
+        let [low, high] = self.range;
+        high.difference(low) * f32::EPSILON
+    }
+}

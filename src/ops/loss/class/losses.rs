@@ -1,0 +1,243 @@
+//! The losses of rows of classes and their gradients, one row after the other.
+
+use super::settings::Settings;
+use crate::kernel::{Acc, Level, math, sum_in_turn};
+use crate::ops::loss::Reduction;
+use crate::ops::loss::rows::{Rows, weight, weights};
+
+/// A row's logarithms of probabilities are `(x - max) - ln_sum`.
+#[derive(Clone, Copy)]
+struct Norm {
+    max: f32,
+    sum: f32,
+    ln_sum: f32,
+}
+
+impl Norm {
+    /// The norm of what is normalised already.
+    const ONE: Norm = Norm {
+        max: 0.0,
+        sum: 1.0,
+        ln_sum: 0.0,
+    };
+
+    /// The norm of logits: shifted by the largest, so that nothing overflows.
+    fn of(row: impl Iterator<Item = f32> + Clone, classes: usize) -> Self {
+        let larger = |max: f32, x: f32| if x > max || x.is_nan() { x } else { max };
+        let max = row.clone().fold(f32::NEG_INFINITY, larger);
+        let sum = sum_in_turn(row.map(|x| math::exp(x - max)), classes);
+        Norm {
+            max,
+            sum,
+            ln_sum: math::ln(sum),
+        }
+    }
+
+    fn ln(self, x: f32) -> f32 {
+        (x - self.max) - self.ln_sum
+    }
+
+    fn probability(self, x: f32) -> f32 {
+        math::exp(x - self.max) / self.sum
+    }
+}
+
+/// A loss with its operands.
+#[derive(Clone, Copy)]
+pub(super) struct Classes<'a, const LOG: bool> {
+    pub(super) settings: Settings,
+    pub(super) probabilities: bool,
+    pub(super) rows: Rows,
+    pub(super) x: &'a [f32],
+    pub(super) targets: &'a [f32],
+    pub(super) weights: &'a [f32],
+}
+
+/// The class that a row's target names.
+enum Said {
+    /// The row does not count.
+    Ignored,
+    /// The row has this class, of this weight.
+    Class(usize, f32),
+    /// There is no such class.
+    Wrong,
+}
+
+impl<const LOG: bool> Classes<'_, LOG> {
+    /// The norm of a row; none is needed where the input is logarithms of probabilities.
+    fn norm(&self, start: usize) -> Norm {
+        if const { LOG } {
+            Norm::ONE
+        } else {
+            Norm::of(self.rows.row(self.x, start), self.rows.classes)
+        }
+    }
+
+    fn weights(&self) -> impl Iterator<Item = f32> + Clone {
+        weights(self.weights, self.rows.classes)
+    }
+
+    fn said(&self, row: usize) -> Said {
+        let target = self.targets.get(row).copied().unwrap_or(f32::NAN);
+        if target == self.settings.ignored as f32 {
+            return Said::Ignored;
+        }
+        match self.rows.class(target) {
+            Some(class) => Said::Class(class, weight(self.weights, class)),
+            None => Said::Wrong,
+        }
+    }
+
+    /// The part of a target that its own class keeps, and the part that every class gets.
+    fn parts(&self) -> (f32, f32) {
+        let smoothing = self.settings.smoothing;
+        (1.0 - smoothing, smoothing / self.rows.classes as f32)
+    }
+
+    /// The smoothed targets of a row of probabilities, times the weights of the classes.
+    fn smoothed(&self, start: usize) -> impl Iterator<Item = f32> + Clone {
+        let (own, each) = self.parts();
+        let targets = self.rows.row(self.targets, start);
+        let terms = targets.zip(self.weights());
+        terms.map(move |(target, weight)| weight * (own * target + each))
+    }
+
+    /// The loss of a row.
+    fn loss(&self, row: usize, start: usize) -> f32 {
+        let (classes, (own, each)) = (self.rows.classes, self.parts());
+        let xs = self.rows.row(self.x, start);
+        if self.probabilities {
+            let norm = self.norm(start);
+            let terms = self.smoothed(start).zip(xs);
+            return -sum_in_turn(terms.map(|(target, x)| target * norm.ln(x)), classes);
+        }
+        match self.said(row) {
+            Said::Ignored => 0.0,
+            Said::Wrong => f32::NAN,
+            Said::Class(class, weight) => {
+                let norm = self.norm(start);
+                let x = self.rows.at(self.x, start, class);
+                let loss = 0.0 - own * (weight * norm.ln(x));
+                if each == 0.0 {
+                    // The other logarithms are not multiplied by 0: that of an impossible class
+                    // is -inf.
+                    return loss;
+                }
+                let terms = self.weights().zip(xs);
+                loss - each * sum_in_turn(terms.map(|(w, x)| w * norm.ln(x)), classes)
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn each_loss_in_turn(&self, f: &mut impl FnMut(f32)) {
+        for (row, start) in self.rows.starts().enumerate() {
+            f(self.loss(row, start));
+        }
+    }
+
+    /// The divisor of the sum: the weights of the classes that targets say, or the
+    /// number of rows whose targets are probabilities.
+    pub(super) fn divisor(&self) -> f32 {
+        let count = self.rows.count();
+        match self.settings.reduction {
+            Reduction::Mean if self.probabilities => count as f32,
+            // Ones add up to their number.
+            Reduction::Mean
+                if Level::VECTORS
+                    && self.weights.is_empty()
+                    && count.max(self.rows.classes) <= 1 << 23 =>
+            {
+                let (ignored, classes) = (self.settings.ignored as f32, self.rows.classes as f32);
+                // Four counts at a time, of floats that are whole, at least 0 and less than the
+                // number of classes. Up to 2²³ this addition leaves no fraction.
+                const WHOLE: f32 = 8_388_608.0;
+                let (mut counted, mut right) = (0_u32, 0_u32);
+                for target in self.targets.iter().take(count) {
+                    let whole = (*target + WHOLE) - WHOLE == *target;
+                    let counts = *target != ignored;
+                    let is_class = whole & (*target >= 0.0) & (*target < classes);
+                    counted += u32::from(counts);
+                    right += u32::from(counts & is_class);
+                }
+                let all = right == counted;
+                if all { counted as f32 } else { f32::NAN }
+            }
+            Reduction::Mean => {
+                let weights = (0..count).map(|row| match self.said(row) {
+                    Said::Ignored => 0.0,
+                    Said::Class(_, weight) => weight,
+                    Said::Wrong => f32::NAN,
+                });
+                sum_in_turn(weights, count)
+            }
+            _ => 1.0,
+        }
+    }
+
+    /// The gradient of a row's loss, `s` times, to its input. With `SOFT`, probabilities stand
+    /// in the place of logits.
+    #[inline(always)]
+    pub(super) fn send_row<const SOFT: bool>(
+        &self,
+        row: usize,
+        start: usize,
+        s: f32,
+        to: &mut [f32],
+        acc: Acc,
+    ) {
+        let norm = || if SOFT { Norm::ONE } else { self.norm(start) };
+        let probability = |norm: Norm, x| if SOFT { x } else { norm.probability(x) };
+        let (classes, (own, each)) = (self.rows.classes, self.parts());
+        let xs = self.rows.row(self.x, start);
+        let to = self.rows.row_mut(to, start).zip(xs);
+        if self.probabilities {
+            let norm = norm();
+            let targets = self.smoothed(start);
+            let all = s * sum_in_turn(targets.clone(), classes);
+            for ((to, x), target) in to.zip(targets) {
+                acc.put(to, probability(norm, x) * all - s * target);
+            }
+            return;
+        }
+        // Rows that do not count get 0 even if the divisor is 0. A row with a wrong target gets
+        // NaN throughout.
+        let (s, class, weight) = match self.said(row) {
+            Said::Ignored => (0.0, None, 0.0),
+            Said::Wrong => (f32::NAN, None, 1.0),
+            Said::Class(class, weight) => (s, Some(class), weight),
+        };
+        let said = s * (own * weight);
+        let shared = s * each;
+        let all = if each == 0.0 {
+            said
+        } else {
+            said + shared * sum_in_turn(self.weights(), classes)
+        };
+        let norm = norm();
+        for (c, ((to, x), w)) in to.zip(self.weights()).enumerate() {
+            // The gradient of the logarithm, to the signs of zeros as PyTorch has it.
+            let at = if Some(c) == class || said.is_nan() {
+                -said
+            } else {
+                0.0
+            };
+            let at = if each == 0.0 { at } else { at - shared * w };
+            let grad = if const { LOG && !SOFT } {
+                at
+            } else {
+                at - probability(norm, x) * (0.0 - all)
+            };
+            acc.put(to, grad);
+        }
+    }
+
+    /// The gradient of a row's loss, `s` times, to its probabilities.
+    pub(super) fn send_row_to_targets(&self, start: usize, s: f32, to: &mut [f32], acc: Acc) {
+        let (norm, (own, _)) = (self.norm(start), self.parts());
+        let xs = self.rows.row(self.x, start).zip(self.weights());
+        for (to, (x, w)) in self.rows.row_mut(to, start).zip(xs) {
+            acc.put(to, -(s * norm.ln(x)) * w * own);
+        }
+    }
+}
