@@ -17,7 +17,7 @@ use baregrad::kernel::{self, Level};
 #[path = "../embedded/jobs/src/thermometer.rs"]
 #[allow(dead_code)]
 mod thermometer;
-#[path = "bits/workload.rs"]
+#[path = "bits/workload/mod.rs"]
 mod workload;
 
 fn main() -> ExitCode {
@@ -59,9 +59,9 @@ fn main() -> ExitCode {
 
 /// Writes the record that the group `resume` goes on from.
 fn write_record() -> ExitCode {
-    let mut bytes = [0; workload::RECORD];
+    let mut bytes = [0; workload::resume::RECORD];
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bits/half_way.bin");
-    let record = match workload::half_way(&mut bytes) {
+    let record = match workload::resume::half_way(&mut bytes) {
         Ok(record) => record,
         Err(error) => {
             println!("{error}");

@@ -44,7 +44,7 @@ macro_rules! with_options {
 }
 
 /// Every optimizer with all its options, and those that remember less without them. (The
-/// list's defaults: `every_optimizer_of_the_list` in `optim.rs`.)
+/// list's defaults: `every_optimizer_of_the_list` in `optim/every.rs`.)
 fn optimizers() -> Vec<(&'static str, NewTrainer)> {
     let mut all: Vec<(&str, NewTrainer)> = vec![
         ("SGD", || Box::new(Sgd::new(0.1))),

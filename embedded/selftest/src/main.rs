@@ -20,7 +20,7 @@
 use board::{println, stack};
 use jobs::thermometer;
 
-#[path = "../../../tests/bits/workload.rs"]
+#[path = "../../../tests/bits/workload/mod.rs"]
 mod workload;
 
 static GROUPS: &[workload::Group] = &[

@@ -4,21 +4,43 @@
 use baregrad::function::{Function, TwoFloat};
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 
-use super::Digest;
+use super::{Digest, Group};
 use models::{Chwirut, Cubics, DanWood, Gauss, Kirby2, Mgh17, Misra1a, Misra1b, Rat42};
 
 #[allow(dead_code)] // those of the sets that do not come with the crate
-#[path = "../../examples/nist/models.rs"]
+#[path = "../../../examples/nist/models.rs"]
 mod models;
 
 macro_rules! file {
     ($name:literal) => {
-        include_str!(concat!("../../examples/data/nist/", $name, ".dat"))
+        include_str!(concat!("../../../examples/data/nist/", $name, ".dat"))
     };
 }
 
+/// NIST's sets of two and three parameters.
+pub const NIST_SMALL: Group = Group {
+    name: "nist-small",
+    run: |digest| {
+        small(digest);
+        Ok(())
+    },
+    stack: 6000,
+    digest: 0x7448_7d9f_130e_11c5,
+};
+
+/// NIST's other sets, of up to eight parameters and 250 rows.
+pub const NIST: Group = Group {
+    name: "nist",
+    run: |digest| {
+        large(digest);
+        Ok(())
+    },
+    stack: 16000,
+    digest: 0xd0ae_e77e_387e_7e55,
+};
+
 /// The sets of two and three parameters.
-pub(super) fn small(digest: &mut Digest) {
+fn small(digest: &mut Digest) {
     solve::<_, 2, 16>(digest, Misra1a, file!("Misra1a"));
     solve::<_, 2, 16>(digest, Misra1b, file!("Misra1b"));
     solve::<_, 2, 16>(digest, DanWood, file!("DanWood"));
@@ -27,7 +49,7 @@ pub(super) fn small(digest: &mut Digest) {
 }
 
 /// The others.
-pub(super) fn large(digest: &mut Digest) {
+fn large(digest: &mut Digest) {
     solve::<_, 5, 40>(digest, Mgh17, file!("MGH17"));
     solve::<_, 5, 152>(digest, Kirby2, file!("Kirby2"));
     solve::<_, 7, 40>(digest, Cubics, file!("Thurber"));
