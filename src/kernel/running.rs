@@ -41,6 +41,27 @@ impl Running {
         }
     }
 
+    /// Adds all of them, one after the other.
+    pub(crate) fn add_all(&mut self, mut xs: &[f32]) {
+        // Where the next belongs to the first partial sum, vectors add one to each.
+        while !self.in_order
+            && self.terms % PARTIALS == 0
+            && let Some((first, rest)) = xs.split_first_chunk::<PARTIALS>()
+        {
+            for (partial, x) in self.partial.iter_mut().zip(first) {
+                *partial += x;
+            }
+            self.terms += PARTIALS;
+            if self.terms == BLOCK {
+                self.close();
+            }
+            xs = rest;
+        }
+        for x in xs {
+            self.add(*x);
+        }
+    }
+
     /// Adds the block to those before.
     fn close(&mut self) {
         (self.total, self.part) = carry(self.total, self.part);
@@ -83,6 +104,16 @@ mod tests {
         for n in lengths {
             let found = sum_in_turn(x[..n].iter().copied(), n);
             assert_eq!(found.to_bits(), kernel::sum(&x[..n]).to_bits(), "{n}");
+            // In pieces, each of them longer than the one before.
+            let (mut pieces, mut rest) = (Running::of(n), &x[..n]);
+            for len in 1.. {
+                let piece = rest.split_off(..len.min(rest.len())).unwrap();
+                pieces.add_all(piece);
+                if piece.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(pieces.sum().to_bits(), found.to_bits(), "{n} in pieces");
         }
     }
 }

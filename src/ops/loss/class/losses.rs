@@ -130,9 +130,9 @@ impl<const LOG: bool> Classes<'_, LOG> {
     }
 
     #[inline(always)]
-    pub(super) fn each_loss_in_turn(&self, f: &mut impl FnMut(f32)) {
+    pub(super) fn each_loss_in_turn(&self, f: &mut impl FnMut(&[f32])) {
         for (row, start) in self.rows.starts().enumerate() {
-            f(self.loss(row, start));
+            f(&[self.loss(row, start)]);
         }
     }
 

@@ -130,14 +130,14 @@ impl<const LOG: bool, const WEIGHTS: bool> Op for ClassLoss<LOG, WEIGHTS> {
             // Rows without classes are not among the losses below.
             out.fill(f32::NAN);
             let mut to = out.iter_mut();
-            all.each_loss(|loss| {
-                if let Some(to) = to.next() {
-                    *to = loss;
+            all.each_loss(|losses| {
+                for (loss, to) in losses.iter().zip(&mut to) {
+                    *to = *loss;
                 }
             });
         } else if let [loss, ..] = out {
             let mut sum = Running::of(all.rows.count());
-            all.each_loss(|loss| sum.add(loss));
+            all.each_loss(|losses| sum.add_all(losses));
             *loss = sum.sum() / all.divisor();
         }
     }
@@ -158,9 +158,14 @@ impl<const LOG: bool, const WEIGHTS: bool> Op for ClassLoss<LOG, WEIGHTS> {
             let parts = all.each_part::<false>(|part, first| {
                 let to = grad.operand.get_mut(first * classes..);
                 let to = to.unwrap_or_default();
-                if part.is_plain() {
+                if part.is_plain() && each {
                     let s = |row| of_row(grad.output, first + row);
                     return part.send_plain_rows(s, to, grad.acc);
+                }
+                if part.is_plain() {
+                    // One division for all rows.
+                    let s = of_row(grad.output, 0);
+                    return part.send_plain_rows(|_| s, to, grad.acc);
                 }
                 for (row, start) in part.rows.starts().enumerate() {
                     let s = of_row(grad.output, first + row);

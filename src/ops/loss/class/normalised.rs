@@ -7,9 +7,39 @@ use crate::ops::loss::rows::Rows;
 /// So many numbers are normalised at a time: 2 KiB of stack, where there are vectors.
 const AT_ONCE: usize = 512;
 
+/// `a` if it is so, otherwise `b`, by their bits: an `if` of floats becomes a branch, which a CPU
+/// guesses wrong for every other row of two classes, and which keeps vectors out.
+#[inline(always)]
+fn either(so: bool, a: f32, b: f32) -> f32 {
+    let mask = u32::from(so).wrapping_neg();
+    f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
+}
+
+/// What a target says of its row.
+struct Said {
+    /// 1 for a row that counts, 0 for one that does not, and NaN if there is no such class.
+    count: f32,
+    /// -1 if the row has none.
+    class: f32,
+}
+
+impl Said {
+    /// The gradient of the row's loss. Rows that do not count get 0 even if the divisor is 0.
+    #[inline(always)]
+    fn gradient(&self, s: f32) -> f32 {
+        either(self.count == 0.0, 0.0, s * self.count)
+    }
+
+    /// The gradient of a logit of class `c` whose probability is `p`, from that of the loss.
+    #[inline(always)]
+    fn send(&self, c: f32, p: f32, s: f32) -> f32 {
+        either(c == self.class, -s, 0.0) - p * (0.0 - s)
+    }
+}
+
 impl<const LOG: bool> Classes<'_, LOG> {
-    /// Calls `f` with the losses of all rows, in their order.
-    pub(super) fn each_loss(&self, mut f: impl FnMut(f32)) {
+    /// Calls `f` with the losses of all rows, in their order, one or more at a time.
+    pub(super) fn each_loss(&self, mut f: impl FnMut(&[f32])) {
         let parts = self.each_part::<true>(
             #[inline(always)]
             |part, _| {
@@ -32,30 +62,44 @@ impl<const LOG: bool> Classes<'_, LOG> {
         !self.probabilities && self.weights.is_empty() && self.settings.smoothing == 0.0
     }
 
-    /// The rows of a plain loss that are normalised, each with what its target says: 1 for a
-    /// row that counts, 0 for one that does not, and NaN if there is no such class; and its class.
+    /// What a target of a plain loss says. Nothing here branches, so that a CPU never guesses
+    /// wrong and a loop over targets can take several at a time.
     #[inline(always)]
-    fn plain_rows(&self) -> impl Iterator<Item = (&[f32], f32, usize)> {
-        let (rows, ignored) = (self.rows, self.settings.ignored as f32);
-        let each = self.x.chunks_exact(rows.classes.max(1)).zip(self.targets);
-        each.map(move |(row, target)| {
-            if *target == ignored {
-                (row, 0.0, usize::MAX)
-            } else if let Some(class) = rows.class(*target) {
-                (row, 1.0, class)
-            } else {
-                (row, f32::NAN, usize::MAX)
-            }
-        })
+    fn plain_target(&self, target: f32) -> Said {
+        // At least 0 and whole: there are at most AT_ONCE classes here, and up to 2²³ this
+        // addition leaves no fraction.
+        const WHOLE: f32 = 8_388_608.0;
+        let whole = (target + WHOLE) - WHOLE == target;
+        let is_class = whole & (target >= 0.0) & (target < self.rows.classes as f32);
+        let counts = target != self.settings.ignored as f32;
+        Said {
+            count: either(counts, either(is_class, 1.0, f32::NAN), 0.0),
+            class: either(counts & is_class, target, -1.0),
+        }
     }
 
     /// [`each_loss_in_turn`](Self::each_loss_in_turn) of a plain loss, from logarithms of
     /// probabilities.
     #[inline(always)]
-    fn each_plain_loss(&self, f: &mut impl FnMut(f32)) {
-        for (row, counts, class) in self.plain_rows() {
+    fn each_plain_loss(&self, f: &mut impl FnMut(&[f32])) {
+        // Two classes, the commonest number, are told apart without a loop.
+        if self.rows.classes == 2 {
+            let mut losses = [0.0; AT_ONCE / 2];
+            let rows = self.x.as_chunks().0.iter().zip(self.targets);
+            let count = rows.len();
+            for (loss, ([x, y], target)) in losses.iter_mut().zip(rows) {
+                let said = self.plain_target(*target);
+                let loss_of_class = 0.0 - either(said.class == 0.0, *x, *y);
+                *loss = either(said.class < 0.0, said.count, loss_of_class);
+            }
+            return f(losses.get(..count).unwrap_or_default());
+        }
+        let rows = self.x.chunks_exact(self.rows.classes.max(1));
+        for (row, target) in rows.zip(self.targets) {
+            let said = self.plain_target(*target);
             // Rows without a class have their loss in what they count.
-            f(row.get(class).map_or(counts, |x| 0.0 - x));
+            let x = row.get(said.class as usize).filter(|_| said.class >= 0.0);
+            f(&[x.map_or(said.count, |x| 0.0 - x)]);
         }
     }
 
@@ -63,22 +107,37 @@ impl<const LOG: bool> Classes<'_, LOG> {
     /// gradient of each loss.
     #[inline(always)]
     pub(super) fn send_plain_rows(&self, s: impl Fn(usize) -> f32, to: &mut [f32], acc: Acc) {
-        let to = to.chunks_exact_mut(self.rows.classes.max(1));
-        for (row, (to, (ps, counts, class))) in to.zip(self.plain_rows()).enumerate() {
-            // Rows that do not count get 0 even if the divisor is 0.
-            let s = if counts == 0.0 { 0.0 } else { s(row) * counts };
-            let send = |c: usize, to: &mut f32, p: f32| {
-                let at = if c == class { -s } else { 0.0 };
-                acc.put(to, at - p * (0.0 - s));
-            };
-            if let ([to, second], [p, q]) = (&mut *to, ps) {
-                send(0, to, *p);
-                send(1, second, *q);
-                continue;
-            }
+        if self.rows.classes == 2 {
+            return self.send_plain_pairs(s, to, acc);
+        }
+        let classes = self.rows.classes.max(1);
+        let rows = to
+            .chunks_exact_mut(classes)
+            .zip(self.x.chunks_exact(classes));
+        for (row, ((to, ps), target)) in rows.zip(self.targets).enumerate() {
+            let said = self.plain_target(*target);
+            let s = said.gradient(s(row));
             for (c, (to, p)) in to.iter_mut().zip(ps).enumerate() {
-                send(c, to, *p);
+                acc.put(to, said.send(c as f32, *p, s));
             }
+        }
+    }
+
+    /// [`send_plain_rows`](Self::send_plain_rows) of two classes.
+    #[inline(always)]
+    fn send_plain_pairs(&self, s: impl Fn(usize) -> f32, to: &mut [f32], acc: Acc) {
+        // Vectors take several rows, because nothing else can be in a place of its own and
+        // `acc` is not asked for each row.
+        let mut grads = [0.0; AT_ONCE];
+        let rows = grads.as_chunks_mut().0.iter_mut();
+        let rows = rows.zip(self.x.as_chunks().0).zip(self.targets);
+        for (row, (([to0, to1], [p0, p1]), target)) in rows.enumerate() {
+            let said = self.plain_target(*target);
+            let s = said.gradient(s(row));
+            (*to0, *to1) = (said.send(0.0, *p0, s), said.send(1.0, *p1, s));
+        }
+        for (to, grad) in to.iter_mut().zip(grads).take(self.x.len()) {
+            acc.put(to, grad);
         }
     }
 
