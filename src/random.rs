@@ -122,7 +122,7 @@ pub fn seeded(seed: u64) -> Xoshiro128PlusPlus {
 pub struct Uniform {
     low: f32,
     width: f32,
-    /// The largest number there is.
+    /// The largest number that is drawn: rounding could reach `high` otherwise.
     last: f32,
 }
 

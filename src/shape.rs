@@ -87,7 +87,7 @@ impl Shape {
         product(&self.dims)
     }
 
-    /// The number of elements of a row: of all that the first dimension counts.
+    /// The number of elements of a row: of one of the parts that the first dimension counts.
     pub(crate) const fn row_numel(&self) -> usize {
         let [_, row @ ..] = &self.dims;
         product(row)
@@ -153,7 +153,7 @@ impl Shape {
         self
     }
 
-    /// This shape with that rank. What is beyond it has to be 1.
+    /// This shape with another rank. Dimensions beyond it have to be 1.
     pub(crate) fn with_rank(mut self, rank: usize) -> Shape {
         self.rank = rank as u8;
         self

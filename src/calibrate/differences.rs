@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::decimal::Approximate;
-use super::fit::first_to_last;
+use super::samples::first_to_last;
 use crate::function::TwoFloat;
 
 /// Numbers as they come in, such as readings: the first is the origin, and of all others the

@@ -2,7 +2,7 @@
 //! `train::Fit` runs them.
 
 use super::early::{EarlyStopping, Seen, Watch};
-use super::fit::{Losses, Reason};
+use super::outcome::{Losses, Reason};
 use crate::error::Error;
 use crate::function::TwoFloat;
 use crate::optim::{Visit, visit_count};

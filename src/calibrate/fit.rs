@@ -1,9 +1,9 @@
 //! The loop of training, an epoch at a time.
 
-use core::fmt;
-
 use super::early::{EarlyStopping, Watch};
-use super::epoch::{Course, Measured, Recorded, Rows};
+use super::epoch::{Course, Measured, Recorded};
+use super::outcome::{Losses, Reason};
+use super::samples::Samples;
 use crate::error::Error;
 use crate::optim::schedule::{Schedule, Scheduler};
 use crate::optim::{Answer, Optimizer, OptimizerError, Search, Show, Stateful, Visit};
@@ -15,129 +15,6 @@ use crate::var::Var;
 /// bits are wanted: the memory of a small chip holds what these leave behind.
 pub const ROWS: usize = 8;
 
-/// Scaled readings next to scaled references, as many of each.
-#[derive(Clone, Copy, Debug)]
-pub struct Samples<'d> {
-    /// Readings.
-    pub x: &'d [f32],
-    /// References.
-    pub y: &'d [f32],
-}
-
-impl<'d> Samples<'d> {
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.x.len().min(self.y.len())
-    }
-
-    fn rows(&self) -> Rows<'d> {
-        Rows {
-            count: self.len(),
-            x: self.x,
-            y: self.y,
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The first samples, and the others: to train with, and to validate with.
-    #[must_use]
-    pub fn split_at(&self, training: usize) -> [Samples<'d>; 2] {
-        let training = training.min(self.len());
-        let (x, validation_x) = self.x.split_at_checked(training).unwrap_or_default();
-        let (y, validation_y) = self.y.split_at_checked(training).unwrap_or_default();
-        let validation = Samples {
-            x: validation_x,
-            y: validation_y,
-        };
-        [Samples { x, y }, validation]
-    }
-}
-
-/// Moves the samples of these indices behind the others, which stay in their order, and
-/// returns how many the others are: [`Samples::split_at`] then has samples to train with, and
-/// those to validate with, in the order they were in. Indices beyond the end are none of any.
-///
-/// ```
-/// use baregrad::calibrate::move_behind;
-///
-/// let (mut x, mut y) = ([0.0, 1.0, 2.0, 3.0], [0.5, 1.5, 2.5, 3.5]);
-/// assert_eq!(move_behind(&mut x, &mut y, &[2, 0]), 2);
-/// assert_eq!((x, y), ([1.0, 3.0, 0.0, 2.0], [1.5, 3.5, 0.5, 2.5]));
-/// ```
-pub fn move_behind(x: &mut [f32], y: &mut [f32], indices: &[usize]) -> usize {
-    let n = x.len().min(y.len());
-    // From the end: each goes behind all that is not to be moved, in front of those moved
-    // before.
-    let mut end = n;
-    for index in (0..n).rev().filter(|index| indices.contains(index)) {
-        for values in [&mut *x, &mut *y] {
-            first_to_last(values.get_mut(index..end).unwrap_or_default());
-        }
-        end -= 1;
-    }
-    end
-}
-
-/// Moves the first behind the others. As `rotate_left(1)`, which panics without any.
-pub(super) fn first_to_last(values: &mut [f32]) {
-    let mut moved = values.first().copied().unwrap_or_default();
-    for to in values.iter_mut().rev() {
-        core::mem::swap(to, &mut moved);
-    }
-}
-
-/// How many different numbers there are, counted up to as many as are enough: equal readings
-/// say nothing new, however many there are.
-///
-/// ```
-/// use baregrad::calibrate::distinct;
-///
-/// assert_eq!(distinct([1.0, 2.0, 1.0, 2.0].into_iter(), 4), 2);
-/// ```
-pub fn distinct(numbers: impl Iterator<Item = f32> + Clone, enough: usize) -> usize {
-    let is_new = |(i, x): &(usize, f32)| !numbers.clone().take(*i).any(|y| y == *x);
-    let new = numbers.clone().enumerate().filter(is_new);
-    new.take(enough).count()
-}
-
-/// Why a fit ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Reason {
-    /// After the last epoch, and over the last tenth of the epochs the loss hardly fell.
-    Converged,
-    /// After the last epoch, but the loss was still falling.
-    StillFalling,
-    /// The watched loss had not become better for as long as patience lasts.
-    Early,
-    /// The loss is no longer finite, or larger at the end than at the start.
-    Diverged,
-    /// It was asked to.
-    Asked,
-}
-
-/// A few words on what happened and what to try.
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::Converged => "converged",
-            Reason::StillFalling => {
-                "the loss was still falling: try more epochs, or a larger learning rate"
-            }
-            Reason::Early => "stopped early: the loss no longer became better",
-            Reason::Diverged => "diverged: try a smaller learning rate",
-            Reason::Asked => "stopped when asked to",
-        })
-    }
-}
-
 /// Whether a fit goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poll {
@@ -146,12 +23,6 @@ pub enum Poll {
     /// There are none, for this reason.
     Stopped(Reason),
 }
-
-/// A loss of which less than this share fell in the last tenth of the epochs has converged.
-const FALLING: f32 = 0.01;
-/// So has one that fell by less than this share of the first loss: 3e-5 of the spread of the
-/// references.
-const TRIFLE: f32 = 1e-9;
 
 /// A fit at work: a value that is [polled](Self::poll), an epoch at a time, so that in between
 /// a board can answer its serial line, feed a watchdog, or stop.
@@ -195,19 +66,6 @@ pub struct Fit<'t, 'p> {
     /// The parameters of the best epoch so far.
     best: &'p mut [f32],
     course: Course,
-}
-
-/// Losses of the scaled values.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Losses {
-    /// The training loss before the first update.
-    pub first: f32,
-    /// The training loss of the last epoch, before its update.
-    pub training: f32,
-    /// The same of the samples to validate with, if there are any.
-    pub validation: Option<f32>,
-    /// The training loss when nine tenths of the epochs were over.
-    pub(super) late: f32,
 }
 
 impl<'t, 'p> Fit<'t, 'p> {
@@ -258,7 +116,7 @@ impl<'t, 'p> Fit<'t, 'p> {
         self
     }
 
-    /// Watches the loss of samples that it does not train with; see [`move_behind`].
+    /// Watches the loss of samples that it does not train with; see [`move_behind`](super::move_behind).
     pub fn validation(mut self, validation: Samples<'t>) -> Self {
         self.validation = Some(validation).filter(|samples| !samples.is_empty());
         self
@@ -433,26 +291,5 @@ impl Stateful for Fit<'_, '_> {
         show("rows", &count(self.recorded.rows));
         show("training", &count(self.training.len()));
         show("validation", &count(self.validation.map_or(0, |v| v.len())));
-    }
-}
-
-impl Losses {
-    pub(super) const NONE: Self = Losses {
-        first: f32::INFINITY,
-        training: f32::INFINITY,
-        validation: None,
-        late: f32::INFINITY,
-    };
-
-    /// How it went, after the last epoch.
-    pub(super) fn judge(&self) -> Reason {
-        let fell = self.late - self.training;
-        if self.training > self.first {
-            Reason::Diverged
-        } else if fell > FALLING * self.training && fell > TRIFLE * self.first {
-            Reason::StillFalling
-        } else {
-            Reason::Converged
-        }
     }
 }

@@ -42,7 +42,9 @@ mod epoch;
 mod fit;
 mod formula;
 mod multivariate;
+mod outcome;
 mod prepare;
+mod samples;
 mod scale;
 mod solver;
 #[cfg(feature = "std")]
@@ -65,10 +67,12 @@ pub use early::EarlyStopping;
 pub(crate) use early::Watch;
 #[cfg(feature = "std")]
 pub(crate) use epoch::{Course, Measured, Recorded, Rows};
-pub use fit::{Fit, Losses, Poll, ROWS, Reason, Samples, distinct, move_behind};
+pub use fit::{Fit, Poll, ROWS};
 pub use formula::{FORMULAS, Formula};
 pub use multivariate::{Input, MAX_TERMS, Multivariate};
+pub use outcome::{Losses, Reason};
 pub use prepare::{PrepareError, prepare};
+pub use samples::{Samples, distinct, move_behind};
 #[cfg(feature = "std")]
 pub(crate) use scale::FINE;
 pub use scale::{Scale, ScaleError, Scaling};

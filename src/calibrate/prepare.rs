@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::curve::Curve;
-use super::fit::distinct;
+use super::samples::distinct;
 use super::scale::{Scale, ScaleError};
 use crate::function::TwoFloat;
 

@@ -1,7 +1,7 @@
 //! Curves by least squares, a pass over the samples at a time.
 
 use super::curve::Curve;
-use super::fit::Samples;
+use super::samples::Samples;
 use super::start::{Rates, Sample, Start, sign};
 use crate::function::TwoFloat;
 use crate::least_squares::{LevenbergMarquardt, Problem, Row, Solution, Status};

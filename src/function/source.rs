@@ -36,6 +36,7 @@ mod names;
 mod plan;
 mod rust;
 mod symbol;
+mod table;
 
 use super::{Function, Jet, Value};
 use crate::kernel::Lanes as _;

@@ -30,10 +30,14 @@
 //! | `axis::sums_of_rows`, `sum_of_column` | terms across rows, in vectors or not | a row is loaded once for all columns |
 //! | [`Columns`] | terms that come one by one, in registers | serves softmax and gradients of stretched operands |
 //! | [`Tile`] | terms that come one by one, in memory | no copy for each function: the function is behind a pointer |
+//! | [`Running`](super::Running) | terms that are computed one after the other | no slice has them; the order is that of `sum` |
+//! | `groups::cumulative_sums` | neighbours along an axis | every partial sum is a result: a carry for each term |
 //! | `matmul::vectors`, `matmul::scalar` | products | factors are used for several sums each |
 //!
 //! An infinity, NaN or an overflow has lost nothing that could be carried: `part` is 0
 //! then, and the total stays what it is.
+
+use core::ops::{Add, Sub};
 
 use super::Lanes;
 use super::slices::{for_each, rests, runs, shortest};
@@ -58,6 +62,15 @@ pub(super) const fn rows_of_block(terms: usize) -> usize {
     } else {
         usize::MAX
     }
+}
+
+/// The sum of two numbers, and what rounding took from it, whichever of the two is larger (D. E.
+/// Knuth, "The Art of Computer Programming", volume 2, 4.2.2).
+#[inline(always)]
+pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: T, b: T) -> (T, T) {
+    let sum = a + b;
+    let b_part = sum - a;
+    (sum, (a - (sum - b_part)) + (b - b_part))
 }
 
 /// Adds a part to a total: the new total, and what rounding took from it.

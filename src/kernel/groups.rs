@@ -1,6 +1,7 @@
 //! Groups of numbers that are reduced together, along any dimensions: one number at a time,
 //! for reductions that are rare, and in the same order for every lane type.
 
+use super::compensated::{finite_or_zero, two_sum};
 use super::running::sum_in_turn;
 use super::slices::one;
 use super::{Acc, carry};
@@ -144,22 +145,13 @@ pub(crate) fn cumulative_sums<const BACKWARD: bool>(
                 let i = if BACKWARD { len - 1 - i } else { i };
                 let place = (o * len + i) * inner + j;
                 let (sum, lost) = two_sum(total, one(x, place));
-                (total, part) = carry(sum, part + lost);
+                (total, part) = carry(sum, part + finite_or_zero(lost));
                 if let Some(to) = out.get_mut(place) {
                     acc.put(to, total + part);
                 }
             }
         }
     }
-}
-
-/// A sum and what rounding took from it, whichever of the two is larger (D. Knuth); nothing is
-/// taken from one that is infinite or NaN.
-fn two_sum(a: f32, b: f32) -> (f32, f32) {
-    let sum = a + b;
-    let b_in = sum - a;
-    let lost = (a - (sum - b_in)) + (b - b_in);
-    (sum, if lost.is_finite() { lost } else { 0.0 })
 }
 
 #[cfg(test)]

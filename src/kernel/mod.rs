@@ -51,7 +51,7 @@ pub use level::{Level, level};
 #[cfg(feature = "std")]
 pub use level::{LevelError, level_from_env, set_level};
 
-pub(crate) use compensated::{carry, carry_all};
+pub(crate) use compensated::{carry, carry_all, two_sum};
 pub(crate) use dispatch::{
     affine, is_short, long_linear, long_squared_distance, seldom_map, set_map, short_dot_and_sum,
     short_squared_distance, with_avx2, with_lanes, with_vectors, zip_grad_row, zip_row,

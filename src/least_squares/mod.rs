@@ -76,13 +76,13 @@ pub use distribution::{FDistribution, StudentT};
 pub use goodness::Goodness;
 pub use inference::{Estimate, InferenceError};
 pub use levenberg_marquardt::LevenbergMarquardt;
-pub use problem::{CurveFit, InPairs, Problem, Row};
+pub use problem::{CurveFit, InPairs, Problem, Row, Sample};
 pub use range::OutOfRange;
 pub use recorded::Recorded;
 pub use recursive::{Recursive, Refused};
 pub use robust::{
     Outlier, Robust, RobustFit, RobustLoss, RobustSolution, outliers, residual_scale,
 };
-pub use rows::{Counts, FitRows, Restarted, Rows, Sample};
+pub use rows::{Counts, FitRows, Restarted, Rows};
 pub use solution::{Solution, Status};
 pub use straight_line::{LineError, StraightLine, York};

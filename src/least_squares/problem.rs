@@ -2,9 +2,19 @@
 
 use core::marker::PhantomData;
 
-use super::rows::Sample;
 use crate::function::{Function, Jet, TwoFloat, straight};
 use crate::kernel::{Lanes, f32x8};
+
+/// One observation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample<const X: usize> {
+    /// The inputs.
+    pub x: [f32; X],
+    /// The value that was observed there.
+    pub y: f32,
+    /// The residual's factor: 1, or one by the standard deviation of `y`.
+    pub weight: f32,
+}
 
 /// One row of a problem with `P` parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]

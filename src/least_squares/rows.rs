@@ -4,19 +4,8 @@
 use core::cell::Cell;
 use core::marker::PhantomData;
 
-use super::problem::{Problem, Row, row_of, slope_of};
+use super::problem::{Problem, Row, Sample, row_of, slope_of};
 use crate::function::Function;
-
-/// One observation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample<const X: usize> {
-    /// The inputs.
-    pub x: [f32; X],
-    /// The value that was observed there.
-    pub y: f32,
-    /// The residual's factor: 1, or one by the standard deviation of `y`.
-    pub weight: f32,
-}
 
 /// Observations by number. A solver goes through all of them, from the first to the last, as
 /// often as it needs.

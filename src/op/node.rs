@@ -20,8 +20,8 @@ pub struct Node {
     /// The operation that runs next in the planned backward pass. While gradients are planned,
     /// both pointers make room for other numbers: see `tape::places`.
     pub(crate) next_planned: Cell<Option<NodePtr>>,
-    /// Bit `k`: operand `k` is the first to write its gradient buffer, in a pass that
-    /// adds to gradients of parameters; bit `ANEW + k`: in one that starts anew.
+    /// Bit `k`: no other operation has written to the gradient of operand `k` before this one,
+    /// in a pass that adds to gradients of parameters; bit `ANEW + k`: in one that starts anew.
     pub(crate) firsts: u8,
     /// Floats behind the values, for the operation to keep something in.
     pub(crate) saved: u8,
@@ -64,7 +64,7 @@ impl Node {
     pub(crate) const WRITTEN: u16 = 4;
     /// A parameter that may go without a gradient.
     pub(crate) const ALLOW_UNUSED: u16 = 8;
-    /// A view of its values was recorded: there is one still, or was.
+    /// A view of its values was recorded, and may have been dropped since.
     pub(crate) const VIEWED: u16 = 16;
     /// Shows another node's values: nothing to compute.
     pub(crate) const VIEW: u16 = 32;
@@ -74,8 +74,7 @@ impl Node {
     pub(crate) const BORROWED: u16 = 128;
     /// An input whose data of another batch size wait for the next replay.
     pub(crate) const PENDING: u16 = 256;
-
-    /// No parameter has this one.
+    /// A flag that no parameter has: see `Collected::ALL`.
     pub(crate) const NO_PARAM: u16 = 512;
     /// An input that shows other data on trial.
     pub(crate) const TRIED: u16 = 1024;

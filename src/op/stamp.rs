@@ -1,4 +1,5 @@
-//! A stamp is what a variable knows its node by: its number, and the rewinds before it.
+//! Stamps, by which variables find their nodes: a node's number, and how many rewinds there
+//! were before it was recorded.
 
 /// A node's number in the low bits, as many as the tape needs for its nodes, and
 /// above it the tape's generation when the node was recorded. So a variable that a
@@ -28,7 +29,7 @@ pub(crate) struct Stamps {
 }
 
 impl Stamps {
-    /// For so many nodes.
+    /// Makes stamps for a tape of so many nodes.
     pub(crate) fn new(nodes: usize) -> Self {
         let last = (nodes as u32).saturating_sub(1).max(2);
         let mask = u32::MAX.checked_shr(last.leading_zeros()).unwrap_or(0);
@@ -49,11 +50,11 @@ impl Stamps {
         (stamp.0 & self.mask) as usize
     }
 
-    /// From now on, nodes get other stamps.
+    /// Begins the next generation: nodes that are recorded from now on get other stamps.
     pub(crate) fn advance(&mut self) {
         let first = self.mask.wrapping_add(1);
         self.generation = match self.generation.wrapping_add(first) {
-            0 => first, // not that of unused nodes
+            0 => first, // generation 0 is that of unused nodes
             next => next,
         };
     }

@@ -1,7 +1,6 @@
 //! Products of matrices in batches.
 
 use super::Entry;
-use super::linalg::zero_if;
 use crate::kernel::{self, Acc, carry, sum_in_turn};
 use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
@@ -209,5 +208,12 @@ impl Op for BatchedMatmul {
                 }
             }
         }
+    }
+}
+
+/// The kernel's sums of nothing are -0.0: in PyTorch they are 0.
+pub(super) fn zero_if(nothing: bool, sums: &mut [f32]) {
+    if nothing {
+        sums.fill(0.0);
     }
 }

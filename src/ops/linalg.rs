@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use super::batched::BatchedMatmul;
+use super::batched::{BatchedMatmul, zero_if};
 use super::{Build, Entry, exactly};
 use crate::kernel::{self, Acc, Level};
 use crate::op::{Attrs, Backward, Forward, Grad, Op};
@@ -81,13 +81,6 @@ impl Op for Matmul {
             kernel::matmul_tn(a, grad.output, grad.operand, sizes, grad.acc);
             zero_if(grad.acc == Acc::Set && sizes[0] == 0, grad.operand);
         }
-    }
-}
-
-/// The kernel's sums of nothing are -0.0: in PyTorch they are 0.
-pub(super) fn zero_if(nothing: bool, sums: &mut [f32]) {
-    if nothing {
-        sums.fill(0.0);
     }
 }
 

@@ -1,4 +1,5 @@
-//! The last failure: its reason is written down here, once, and told to whoever asks.
+//! The last failure: the call that fails writes its reason down here, and the call that returns
+//! an [`Error`] to the user reads it.
 
 use core::cell::Cell;
 use core::panic::Location;

@@ -252,7 +252,7 @@ impl<'t> Tape<'t> {
     }
 
     /// Runs `record` without gradients: what it records is treated as
-    /// constant by `backward`. Names PyTorch's `torch.no_grad`.
+    /// constant by `backward`, as with PyTorch's `torch.no_grad`.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 8>::new();

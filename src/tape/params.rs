@@ -20,19 +20,22 @@ pub(super) struct Params {
 pub(super) struct Collected(pub(super) u16);
 
 impl Collected {
+    /// No parameter.
     pub(super) const NONE: Self = Self(0);
     /// The parameters that the planned loss depends on.
     pub(super) const PLANNED: Self = Self(Node::PLANNED);
     /// All parameters, if the planned loss depends on each. `NO_PARAM`, which none has, tells
     /// the set from [`PLANNED`](Self::PLANNED).
     pub(super) const ALL: Self = Self(Node::PLANNED | Node::NO_PARAM);
+    /// The parameters with gradients from before.
     pub(super) const WRITTEN: Self = Self(Node::WRITTEN);
     /// The parameters with gradients from before, and those of the planned loss.
     pub(super) const WRITTEN_OR_PLANNED: Self = Self(Node::WRITTEN | Node::PLANNED);
 }
 
-/// The purpose that the gradients of all parameters are needed for. Its number is the bits of
-/// the `f32` that changes nothing there, so that firmware needs no table of them.
+/// The purpose that the gradients of all parameters are needed for. The number of each is the
+/// bits of the `f32` that stands for a missing gradient and changes nothing, so that firmware
+/// needs no table of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Purpose {

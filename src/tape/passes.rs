@@ -161,8 +161,8 @@ impl State<'_> {
         self.params.collected.set(Collected::NONE);
     }
 
-    /// True if `backward` is known to have reached every parameter. It may have if false:
-    /// `settle` looks at each.
+    /// True only if `backward` has reached every parameter. It may be false even so: `settle`
+    /// then looks at each.
     #[inline]
     pub(super) fn every_param_has_grad(&self) -> bool {
         self.params.collected.get() == Collected::ALL

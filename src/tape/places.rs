@@ -26,17 +26,18 @@ pub(super) const SMALL: usize = 128;
 pub(super) type Live = Cell<Option<NodePtr>>;
 
 pub(super) trait Places {
-    /// No buffer is live.
+    /// Begins an account in which no buffer is live.
     fn begin(live: &Live, nodes: &Nodes<'_>);
 
     /// Gives the gradient of a node a place; `top` is where the free floats begin.
     /// Returns where it ends.
     fn place(live: &Live, nodes: &mut Nodes<'_>, top: FloatPtr, ptr: NodePtr) -> FloatPtr;
 
-    /// One of its operands, the heir, has the same buffer.
+    /// Notes that an operand of the node `ptr`, the heir, has the same buffer, which stays live
+    /// when that of `ptr` is released.
     fn hand_over(nodes: &Nodes<'_>, ptr: NodePtr, heir: NodePtr);
 
-    /// The gradient of a node is needed no longer, or by its heir only.
+    /// Releases the buffer of a node whose gradient is needed no longer, or by its heir only.
     fn release(live: &Live, nodes: &Nodes<'_>, top: FloatPtr, ptr: NodePtr);
 }
 
@@ -100,7 +101,7 @@ impl Places for List {
 /// place of `next_planned`: see `op::lend`.
 pub(super) struct Tree;
 
-/// More than any arena has.
+/// The gap in front of all buffers to begin with: as many floats as the largest arena has.
 const ENDLESS: usize = 1 << 30;
 
 impl Places for Tree {
@@ -129,7 +130,7 @@ impl Places for Tree {
         start.after(len)
     }
 
-    /// It is found again by its place when the node's is released.
+    /// Notes nothing: `release` finds the heir as the operand with the same place.
     fn hand_over(_: &Nodes<'_>, _: NodePtr, _: NodePtr) {}
 
     fn release(live: &Live, nodes: &Nodes<'_>, top: FloatPtr, ptr: NodePtr) {

@@ -38,7 +38,7 @@ impl Plan {
         }
     }
 
-    /// Gradients are planned again before they are computed.
+    /// Forgets the plan: the next backward pass makes another.
     pub(super) fn forget(&mut self) {
         self.loss = Stamp::NONE;
         self.floats = 0;

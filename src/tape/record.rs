@@ -21,8 +21,9 @@ const MAX_ELEMENTS: u32 = u32::MAX;
 /// A value in the arena that is not computed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaf {
+    /// No gradient flows to it.
     Constant,
-    /// It is trainable.
+    /// A parameter, which optimizers change.
     Param,
 }
 
@@ -193,7 +194,7 @@ impl<'t> State<'t> {
         }
         // The node is filled first, and in use from `push` on.
         let (id, ptr) = match self.reserve(0) {
-            // Another mistake in the call is worth more to the user than a full arena.
+            // A mistake in the call itself is told first: a larger arena would not mend it.
             Err(_) if !Level::SCARCE_FLASH => return Err(self.fail_full(tape, op, vars, attrs)),
             ptr => (self.nodes.len(), ptr?),
         };
@@ -214,8 +215,8 @@ impl<'t> State<'t> {
         let source = first.ptr().filter(|_| op.is_view());
         let (values, cap, saved) = match source {
             Some(source) => {
-                // Without the check, the gradient that a view of another number of elements
-                // can be given is still no longer than its source.
+                // Firmware where flash is scarce does without this check, and stays safe: the
+                // gradient of a view, however long its shape, is as long as its source.
                 if !Level::SCARCE_FLASH {
                     self.expect_view(first, &shape)?;
                 }
@@ -295,7 +296,7 @@ impl<'t> State<'t> {
         count: usize,
         result: NodePtr,
     ) -> Result<Shape, Failed> {
-        // No loop, which would stay one when compiled for size.
+        // Written out, because a loop would stay one when compiled for size.
         let [a, b, c] = operands;
         let shape = |operand| self.nodes.tensor(operand).shape;
         let shapes = [shape(a), shape(b), shape(c)];
@@ -304,7 +305,7 @@ impl<'t> State<'t> {
         shape.map_err(|why| self.fail_shapes(why, shapes))
     }
 
-    /// Runs an operation after all others.
+    /// Appends an operation to the chain that a forward pass runs.
     pub(super) fn append(&mut self, ptr: NodePtr) {
         match self.last_op {
             Some(last) => self.nodes.at(last).next.set(Some(ptr)),

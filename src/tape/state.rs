@@ -44,7 +44,7 @@ pub(super) const MAX_FLOATS: usize = 1 << 30;
 /// leaves half of a stamp for generations.
 const MAX_NODES: usize = (1 << 16) - 1;
 
-/// A number greater than that of every node: no operation is outdated, or trained.
+/// In place of the number of a node, where there is none: greater than every number.
 pub(super) const NEVER: usize = usize::MAX;
 
 /// True if a panic in code from outside, such as a shape rule or an optimizer, may be caught,

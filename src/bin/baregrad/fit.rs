@@ -11,6 +11,7 @@
 //! also `ph.c` and `ph.h`. The same command
 //! replaces what it made before; files of other runs are left alone, and the data always are.
 
+mod data;
 mod descent;
 mod least_squares;
 mod output;

@@ -6,9 +6,9 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::Form;
-use super::file::Table;
 use super::plan::{Language, Plan, harmless};
 use super::symbol::{Layer, Line, Operation};
+use super::table::Table;
 
 /// The language, with the beginning of the names of helpers.
 struct C<'a> {

@@ -6,19 +6,12 @@ use std::vec::Vec;
 
 use super::plan::{Plan, harmless};
 use super::symbol::{Listing, Operation, Symbol, write_down};
+use super::table::Table;
 use super::{Form, Source, c, rust, snake};
 use crate::function::Value;
 
 /// A number that writes down what is done with it.
 pub(crate) type Scalar = Value<Symbol>;
-
-/// Numbers with a name: one without a shape, otherwise row by row.
-#[derive(Clone, Debug)]
-pub(super) struct Table {
-    pub(super) name: String,
-    pub(super) shape: Vec<usize>,
-    pub(super) values: Vec<f32>,
-}
 
 /// Functions and tables. Functions call those before them.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use super::file::Table;
 use super::names::is_name;
 use super::symbol::{Layer, Line, Operation};
+use super::table::Table;
 use super::{Form, Source};
 
 /// The lines and names that are printed of a source.

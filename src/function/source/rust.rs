@@ -5,9 +5,9 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use super::file::Table;
 use super::plan::{Language, Plan};
 use super::symbol::{Layer, Line, Operation};
+use super::table::Table;
 use super::{Form, Source};
 
 struct Rust;

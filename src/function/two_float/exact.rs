@@ -6,13 +6,7 @@
 
 use core::ops::{Add, Mul, Neg, Sub};
 
-/// The sum of two numbers, and what rounding took from it.
-#[inline(always)]
-pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: T, b: T) -> (T, T) {
-    let sum = a + b;
-    let b_part = sum - a;
-    (sum, (a - (sum - b_part)) + (b - b_part))
-}
+pub(crate) use crate::kernel::two_sum;
 
 /// How much more `[high, low]` is than an origin, if the first result, that of the higher
 /// halves alone, is finite; the second is with the lower halves.

@@ -43,7 +43,7 @@ impl<'a> Forward<'a> {
     #[inline(always)]
     pub fn split<const N: usize>(&mut self) -> ([&[f32]; N], &mut [f32]) {
         let node = self.node;
-        // No loop, which would stay one when compiled for size.
+        // Written out, because a loop would stay one when compiled for size.
         let [a, b, c] = node.operands;
         // SAFETY: operands are apart from the result, and nothing else is written
         // while `self` is borrowed, which borrows the arena.

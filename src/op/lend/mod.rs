@@ -25,7 +25,7 @@
 //!
 //! **Nothing is lent for reading and writing at once.** Values: a result is a part of the
 //! arena that was free when the operation was recorded, as those of its operands were not,
-//! or it is a view, and views are never run. Gradients: `State::plan` gives each a place
+//! or it is a view, and views are never run. Gradients: `State::make_plan` gives each a place
 //! before all values, apart from all that are in use at the same time, as
 //! those of a result and of its operands are; [`Backward::grad`] lends one operand's
 //! at a time. Values are only read while a backward pass runs, gradients are not

@@ -355,7 +355,7 @@ impl<'t> Nodes<'t> {
         (self.used < self.capacity).then(|| unsafe { self.nth_unchecked(self.used) })
     }
 
-    /// Pointers to those in use, in recorded order.
+    /// Pointers to the nodes in use, in recorded order.
     pub(crate) fn ptrs(
         &self,
     ) -> impl DoubleEndedIterator<Item = NodePtr> + ExactSizeIterator + use<'t> {
@@ -374,7 +374,7 @@ impl<'t> Nodes<'t> {
         NodePtr(unsafe { self.start.add(id) })
     }
 
-    /// The node before.
+    /// The node that was recorded before this one, if there is one.
     pub(crate) fn before(&self, ptr: NodePtr) -> Option<NodePtr> {
         // SAFETY: if it is not the first, there is one before it.
         (ptr.0 != self.start).then(|| unsafe { NodePtr(ptr.0.sub(1)) })
@@ -391,17 +391,17 @@ impl<'t> Nodes<'t> {
         self.ptr((number as usize).wrapping_sub(1))
     }
 
-    /// Takes the next one into use, if there is one.
+    /// Takes the next node into use, if there is one.
     pub(crate) fn grow(&mut self) {
         self.used = self.capacity.min(self.used + 1);
     }
 
-    /// Keeps the first `keep`.
+    /// Keeps the first `keep` nodes in use, and no others.
     pub(crate) fn truncate(&mut self, keep: usize) {
         self.used = self.used.min(keep);
     }
 
-    /// The node that a node of this tape is linked to.
+    /// The node that a pointer of this tape points to.
     #[inline(always)]
     pub(crate) fn at(&self, ptr: NodePtr) -> &Node {
         // SAFETY: writing to nodes takes an exclusive borrow of `self`.
@@ -414,7 +414,7 @@ impl<'t> Nodes<'t> {
         unsafe { operand.tensor() }
     }
 
-    /// The node that a node of this tape is linked to, to change it.
+    /// The node that a pointer of this tape points to, to be changed.
     pub(crate) fn at_mut(&mut self, mut ptr: NodePtr) -> &mut Node {
         // SAFETY: the pointer is valid, and `self` is borrowed exclusively.
         unsafe { ptr.0.as_mut() }

@@ -1,16 +1,14 @@
 //! The base rate times what a function says.
 
-use super::per_group::{check_list, of_group_mut};
+use super::per_group::Factors;
 use super::{Now, OptimizerError, Rates, Schedule, Show};
-use crate::function::TwoFloat;
 
 /// The base rate times `factor(epoch)`, with the epoch counted from 0, as
 /// `torch.optim.lr_scheduler.LambdaLR`. (For the rate itself, a function is a schedule
 /// without this.)
 #[derive(Clone, Copy, Debug)]
 pub struct LambdaLr<F, const G: usize = 1> {
-    factors: [F; G],
-    is_list: bool,
+    factors: Factors<F, G>,
 }
 
 impl<F: FnMut(u32) -> f64> LambdaLr<F> {
@@ -18,8 +16,7 @@ impl<F: FnMut(u32) -> f64> LambdaLr<F> {
     #[must_use]
     pub const fn new(factor: F) -> Self {
         Self {
-            factors: [factor],
-            is_list: false,
+            factors: Factors::all(factor),
         }
     }
 }
@@ -31,27 +28,19 @@ impl<F: FnMut(u32) -> f64, const G: usize> LambdaLr<F, G> {
     #[must_use]
     pub const fn per_group(factors: [F; G]) -> Self {
         Self {
-            factors,
-            is_list: true,
+            factors: Factors::per_group(factors),
         }
-    }
-
-    /// The factor of a group in an epoch.
-    #[inline]
-    fn factor(&mut self, now: &Now) -> TwoFloat {
-        let factor = of_group_mut(&mut self.factors, now.group, self.is_list);
-        TwoFloat::from_f64(factor.map_or(f64::NAN, |factor| factor(now.epoch)))
     }
 }
 
 impl<F: FnMut(u32) -> f64, const G: usize> Schedule for LambdaLr<F, G> {
     #[inline]
     fn set(&mut self, now: &Now, rates: &mut Rates) {
-        rates.lr = rates.base * self.factor(now);
+        rates.lr = rates.base * self.factors.of(now);
     }
 
     fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
-        check_list("lr_lambda", self.is_list.then_some(G), groups)
+        self.factors.check(groups)
     }
 
     fn visit_hyper(&self, show: Show<'_>) {

@@ -397,58 +397,40 @@ impl<F: FnMut(u32) -> f32> Schedule for F {
     }
 }
 
+/// Lets a pointer to a schedule be a schedule: it hands every call on.
+macro_rules! pointer_is_schedule {
+    ($Pointer:ty) => {
+        impl Schedule for $Pointer {
+            fn observe(&mut self, now: &Now) {
+                (**self).observe(now);
+            }
+
+            fn set(&mut self, now: &Now, rates: &mut Rates) {
+                (**self).set(now, rates);
+            }
+
+            fn begins_at_base(&self) -> bool {
+                (**self).begins_at_base()
+            }
+
+            fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
+                (**self).check_groups(groups)
+            }
+
+            fn visit_state(&mut self, visit: Visit<'_>) {
+                (**self).visit_state(visit);
+            }
+
+            fn visit_hyper(&self, show: Show<'_>) {
+                (**self).visit_hyper(show);
+            }
+        }
+    };
+}
+
 #[cfg(feature = "std")]
-impl Schedule for std::boxed::Box<dyn Schedule + '_> {
-    fn observe(&mut self, now: &Now) {
-        (**self).observe(now);
-    }
-
-    fn set(&mut self, now: &Now, rates: &mut Rates) {
-        (**self).set(now, rates);
-    }
-
-    fn begins_at_base(&self) -> bool {
-        (**self).begins_at_base()
-    }
-
-    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
-        (**self).check_groups(groups)
-    }
-
-    fn visit_state(&mut self, visit: Visit<'_>) {
-        (**self).visit_state(visit);
-    }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        (**self).visit_hyper(show);
-    }
-}
-
-impl Schedule for &mut (dyn Schedule + '_) {
-    fn observe(&mut self, now: &Now) {
-        (**self).observe(now);
-    }
-
-    fn set(&mut self, now: &Now, rates: &mut Rates) {
-        (**self).set(now, rates);
-    }
-
-    fn begins_at_base(&self) -> bool {
-        (**self).begins_at_base()
-    }
-
-    fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
-        (**self).check_groups(groups)
-    }
-
-    fn visit_state(&mut self, visit: Visit<'_>) {
-        (**self).visit_state(visit);
-    }
-
-    fn visit_hyper(&self, show: Show<'_>) {
-        (**self).visit_hyper(show);
-    }
-}
+pointer_is_schedule!(std::boxed::Box<dyn Schedule + '_>);
+pointer_is_schedule!(&mut (dyn Schedule + '_));
 
 /// Whether the momenta between which it goes have a number for each group.
 fn check_momentum<const G: usize>(

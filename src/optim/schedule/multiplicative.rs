@@ -1,8 +1,7 @@
 //! The rate of the epoch before times what a function says.
 
-use super::per_group::{check_list, of_group_mut};
+use super::per_group::Factors;
 use super::{Now, OptimizerError, Rates, Schedule, Show};
-use crate::function::TwoFloat;
 
 /// `lr ← lr · factor(epoch)` from epoch 1 on, as
 /// `torch.optim.lr_scheduler.MultiplicativeLR`. Behind another schedule in a
@@ -10,8 +9,7 @@ use crate::function::TwoFloat;
 /// multiplies in its epoch 0 as well, as in PyTorch 2.15.
 #[derive(Clone, Copy, Debug)]
 pub struct MultiplicativeLr<F, const G: usize = 1> {
-    factors: [F; G],
-    is_list: bool,
+    factors: Factors<F, G>,
 }
 
 impl<F: FnMut(u32) -> f64> MultiplicativeLr<F> {
@@ -19,8 +17,7 @@ impl<F: FnMut(u32) -> f64> MultiplicativeLr<F> {
     #[must_use]
     pub const fn new(factor: F) -> Self {
         Self {
-            factors: [factor],
-            is_list: false,
+            factors: Factors::all(factor),
         }
     }
 }
@@ -32,16 +29,8 @@ impl<F: FnMut(u32) -> f64, const G: usize> MultiplicativeLr<F, G> {
     #[must_use]
     pub const fn per_group(factors: [F; G]) -> Self {
         Self {
-            factors,
-            is_list: true,
+            factors: Factors::per_group(factors),
         }
-    }
-
-    /// The factor of a group in an epoch.
-    #[inline]
-    fn factor(&mut self, now: &Now) -> TwoFloat {
-        let factor = of_group_mut(&mut self.factors, now.group, self.is_list);
-        TwoFloat::from_f64(factor.map_or(f64::NAN, |factor| factor(now.epoch)))
     }
 }
 
@@ -49,7 +38,7 @@ impl<F: FnMut(u32) -> f64, const G: usize> Schedule for MultiplicativeLr<F, G> {
     #[inline]
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         if !now.is_first {
-            rates.lr = rates.lr * self.factor(now);
+            rates.lr = rates.lr * self.factors.of(now);
         }
     }
 
@@ -58,7 +47,7 @@ impl<F: FnMut(u32) -> f64, const G: usize> Schedule for MultiplicativeLr<F, G> {
     }
 
     fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
-        check_list("lr_lambda", self.is_list.then_some(G), groups)
+        self.factors.check(groups)
     }
 
     fn visit_hyper(&self, show: Show<'_>) {

@@ -1,6 +1,6 @@
-//! Numbers that a schedule may have for each group of parameters.
+//! Numbers and functions that a schedule may have for each group of parameters.
 
-use super::{OptimizerError, Show};
+use super::{Now, OptimizerError, Show};
 use crate::function::TwoFloat;
 use crate::optim::builders::Shown;
 
@@ -52,15 +52,57 @@ impl<const G: usize> PerGroup<G> {
 
     /// The number of that group. A group beyond the last has none, which is a NaN.
     pub(super) fn of(&self, group: u32) -> TwoFloat {
-        of_group(&self.numbers, group, self.is_list)
+        self.numbers
+            .get(place(group, self.is_list))
             .copied()
             .unwrap_or(TwoFloat::from(f32::NAN))
     }
 }
 
+/// A function of the epoch for each of `G` groups of parameters, or one for all. It says by how
+/// much the rate is multiplied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Factors<F, const G: usize> {
+    functions: [F; G],
+    is_list: bool,
+}
+
+impl<F: FnMut(u32) -> f64> Factors<F, 1> {
+    /// One function for all groups.
+    pub(super) const fn all(function: F) -> Self {
+        Self {
+            functions: [function],
+            is_list: false,
+        }
+    }
+}
+
+impl<F: FnMut(u32) -> f64, const G: usize> Factors<F, G> {
+    /// The functions of the groups, in their order.
+    pub(super) const fn per_group(functions: [F; G]) -> Self {
+        Self {
+            functions,
+            is_list: true,
+        }
+    }
+
+    /// The factor of a group in an epoch. A group beyond the last has none, which is a NaN.
+    #[inline]
+    pub(super) fn of(&mut self, now: &Now) -> TwoFloat {
+        let function = self.functions.get_mut(place(now.group, self.is_list));
+        TwoFloat::from_f64(function.map_or(f64::NAN, |function| function(now.epoch)))
+    }
+
+    /// # Errors
+    /// A list of another number of functions than there are groups.
+    pub(super) fn check(&self, groups: u32) -> Result<(), OptimizerError> {
+        check_list("lr_lambda", self.is_list.then_some(G), groups)
+    }
+}
+
 /// # Errors
 /// A list of so many values where there is another number of groups.
-pub(super) fn check_list(
+fn check_list(
     list: &'static str,
     values: Option<usize>,
     groups: u32,
@@ -75,16 +117,7 @@ pub(super) fn check_list(
     }
 }
 
-/// The element of a group in a list; of what is no list, the first for all of them.
-fn of_group<T>(list: &[T], group: u32, is_list: bool) -> Option<&T> {
-    list.get(place(group, is_list))
-}
-
-/// The same, to be changed.
-pub(super) fn of_group_mut<T>(list: &mut [T], group: u32, is_list: bool) -> Option<&mut T> {
-    list.get_mut(place(group, is_list))
-}
-
+/// The place of a group in a list; all groups have the first element of an array that is no list.
 fn place(group: u32, is_list: bool) -> usize {
     if is_list {
         usize::try_from(group).unwrap_or(usize::MAX)

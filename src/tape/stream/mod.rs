@@ -203,7 +203,7 @@ impl<'t> Tape<'t> {
         };
         let lens = [most, first];
         let has_others = rows > first && first != most;
-        // No present plan knows whether there is room for totals as well.
+        // A plan that is there already says nothing of room for totals: with those, all is tried.
         let trials = match has_others {
             true if !needs_totals && is_ready(state, most) => lens.get(1..),
             true => lens.get(..),
@@ -306,6 +306,8 @@ impl Compensated {
     }
 }
 
+/// Carries a part over to its total by the function that carries gradients, so that firmware
+/// holds one copy of it.
 fn carry(total: &mut f32, part: &mut f32) {
     carry_all(slice::from_mut(total), slice::from_mut(part));
 }

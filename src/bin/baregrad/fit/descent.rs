@@ -3,12 +3,11 @@
 use std::error::Error;
 
 use baregrad::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
-use baregrad::train::{
-    self, Calibration, Curve, Dataset, EarlyStopping, Fit, Fitted, Scale, Scaler,
-};
+use baregrad::train::{self, Calibration, Curve, Dataset, EarlyStopping, Fit, Fitted};
 
+use super::data::Parts;
 use super::output::{DESCENT, Output};
-use super::{Args, Errors, Method, in_file, range, require_rows, split};
+use super::{Args, Errors, Method, range};
 
 pub(super) fn run(args: &Args, method: Method, data: &Dataset) -> Result<(), Box<dyn Error>> {
     let [x] = &args.x[..] else {
@@ -92,38 +91,6 @@ fn print_coefficients(calibration: &Calibration, x: &str) {
         print(&difference, calibration.coefficients_about(origin), 9);
         // Terms that cancel need all the digits there are.
         print(x, calibration.coefficients(), 17);
-    }
-}
-
-/// The samples to train with and those kept back, in the units of the file.
-pub(super) struct Parts {
-    pub(super) training: Dataset,
-    pub(super) validation: Option<Dataset>,
-    scaler: Scaler,
-}
-
-impl Parts {
-    fn new(data: &Dataset, args: &Args, [x, y]: [&str; 2]) -> Result<Self, Box<dyn Error>> {
-        let curve = &args.model;
-        let (training, validation) = split(args, data, args.validation.unwrap_or(0.2))?;
-        // One more than a curve needs to go through all of them.
-        let needed = match curve {
-            Curve::Mlp { .. } => 3,
-            curve => curve.param_count() + 1,
-        };
-        require_rows(args, training.rows(), needed)?;
-        let columns = [(x, curve.scaling()), (y, curve.output_scaling())];
-        let scaler = Scaler::fit(&training, &columns).map_err(|why| in_file(args, &why))?;
-        Ok(Parts {
-            training,
-            validation,
-            scaler,
-        })
-    }
-
-    pub(super) fn scale(&self, column: &str) -> Result<Scale, Box<dyn Error>> {
-        let scale = self.scaler.scale(column);
-        scale.ok_or_else(|| format!("column `{column}` has no scale").into())
     }
 }
 

@@ -8,6 +8,7 @@ use baregrad::train::{
     Calibration, Coefficient, Curve, Dataset, LeastSquares, Regression, significant,
 };
 
+use super::data::Table;
 use super::output::{LEAST_SQUARES, Output, name};
 use super::{Args, Errors, in_file, require_rows, split};
 
@@ -105,33 +106,6 @@ pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
         files.save(&record)?;
     }
     files.finish()
-}
-
-/// The columns of the fit.
-pub(super) struct Table {
-    pub(super) x: Vec<Vec<f64>>,
-    pub(super) y: Vec<f64>,
-    /// Weights or standard deviations, if there are any.
-    known: Option<Vec<f64>>,
-}
-
-impl Table {
-    fn of(args: &Args, data: &Dataset) -> Result<Self, Box<dyn Error>> {
-        let x = args.x.iter().map(|name| data.column_f64(name));
-        let known = args.weights.iter().chain(&args.sigma).next();
-        Ok(Table {
-            x: x.collect::<Result<_, _>>()?,
-            y: data.column_f64(&args.y)?,
-            known: known.map(|name| data.column_f64(name)).transpose()?,
-        })
-    }
-
-    pub(super) fn row(&self, i: usize) -> Vec<f64> {
-        self.x
-            .iter()
-            .filter_map(|column| column.get(i).copied())
-            .collect()
-    }
 }
 
 /// A reading of `--at`: as many numbers as there are columns.

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use baregrad::train::{Calibration, Fitted, Regression, plot};
 use clap::ValueEnum;
 
-use super::descent::Parts;
-use super::least_squares::Table;
+use super::data::{Parts, Table};
 use super::{Args, range};
 
 /// The endings of the files of gradient descent, behind the name of the data. The report is

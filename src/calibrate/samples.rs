@@ -1,0 +1,95 @@
+//! The samples of a fit: readings next to references.
+
+use super::epoch::Rows;
+
+/// Scaled readings next to scaled references, as many of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Samples<'d> {
+    /// Readings.
+    pub x: &'d [f32],
+    /// References.
+    pub y: &'d [f32],
+}
+
+impl<'d> Samples<'d> {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.x.len().min(self.y.len())
+    }
+
+    /// All of them, as rows of one number each.
+    pub(super) fn rows(&self) -> Rows<'d> {
+        Rows {
+            count: self.len(),
+            x: self.x,
+            y: self.y,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first samples, and the others: to train with, and to validate with.
+    #[must_use]
+    pub fn split_at(&self, training: usize) -> [Samples<'d>; 2] {
+        let training = training.min(self.len());
+        let (x, validation_x) = self.x.split_at_checked(training).unwrap_or_default();
+        let (y, validation_y) = self.y.split_at_checked(training).unwrap_or_default();
+        let validation = Samples {
+            x: validation_x,
+            y: validation_y,
+        };
+        [Samples { x, y }, validation]
+    }
+}
+
+/// Moves the samples of these indices behind the others, which stay in their order, and
+/// returns how many the others are: [`Samples::split_at`] then has samples to train with, and
+/// those to validate with, in the order they were in. Indices beyond the end are none of any.
+///
+/// ```
+/// use baregrad::calibrate::move_behind;
+///
+/// let (mut x, mut y) = ([0.0, 1.0, 2.0, 3.0], [0.5, 1.5, 2.5, 3.5]);
+/// assert_eq!(move_behind(&mut x, &mut y, &[2, 0]), 2);
+/// assert_eq!((x, y), ([1.0, 3.0, 0.0, 2.0], [1.5, 3.5, 0.5, 2.5]));
+/// ```
+pub fn move_behind(x: &mut [f32], y: &mut [f32], indices: &[usize]) -> usize {
+    let n = x.len().min(y.len());
+    // From the end: each goes behind all that is not to be moved, in front of those moved
+    // before.
+    let mut end = n;
+    for index in (0..n).rev().filter(|index| indices.contains(index)) {
+        for values in [&mut *x, &mut *y] {
+            first_to_last(values.get_mut(index..end).unwrap_or_default());
+        }
+        end -= 1;
+    }
+    end
+}
+
+/// Moves the first behind the others. As `rotate_left(1)`, which panics without any.
+pub(super) fn first_to_last(values: &mut [f32]) {
+    let mut moved = values.first().copied().unwrap_or_default();
+    for to in values.iter_mut().rev() {
+        core::mem::swap(to, &mut moved);
+    }
+}
+
+/// How many different numbers there are, counted up to as many as are enough: equal readings
+/// say nothing new, however many there are.
+///
+/// ```
+/// use baregrad::calibrate::distinct;
+///
+/// assert_eq!(distinct([1.0, 2.0, 1.0, 2.0].into_iter(), 4), 2);
+/// ```
+pub fn distinct(numbers: impl Iterator<Item = f32> + Clone, enough: usize) -> usize {
+    let is_new = |(i, x): &(usize, f32)| !numbers.clone().take(*i).any(|y| y == *x);
+    let new = numbers.clone().enumerate().filter(is_new);
+    new.take(enough).count()
+}
