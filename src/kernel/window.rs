@@ -123,13 +123,12 @@ impl Convolution {
                             continue;
                         };
                         let x = row.get(x..).unwrap_or_default();
-                        let sums = tile.sums.as_flattened_mut();
-                        let sums = sums.get_mut(from - start..to - start);
+                        let sums = tile.sums.get_mut(from - start..to - start);
                         add_products(w, x, windows.stride, sums.unwrap_or_default(), 1);
                     }
                 }
                 tile.finish();
-                for (to, sum) in out.iter_mut().zip(tile.sums.as_flattened()) {
+                for (to, sum) in out.iter_mut().zip(&tile.sums) {
                     *to = sum + bias;
                 }
             }
@@ -165,12 +164,12 @@ impl Convolution {
                             continue;
                         };
                         let g = g.get(from..to).unwrap_or_default();
-                        let sums = tile.sums.as_flattened_mut().get_mut(x - start..);
+                        let sums = tile.sums.get_mut(x - start..);
                         add_products(w, g, 1, sums.unwrap_or_default(), windows.stride);
                     }
                 }
                 tile.finish();
-                for (to, sum) in out.iter_mut().zip(tile.sums.as_flattened()) {
+                for (to, sum) in out.iter_mut().zip(&tile.sums) {
                     acc.put(to, sum + 0.0);
                 }
             }

@@ -174,8 +174,7 @@ fn zip_grad_in_tiles(
                 if blocks.next() {
                     tile.carry();
                 }
-                let sums = tile.sums.as_flattened_mut();
-                let sums = sums.get_mut(..width).unwrap_or_default();
+                let sums = tile.sums.get_mut(..width).unwrap_or_default();
                 if !has_own {
                     let row = [run(g, k, n), run(other, j, n)];
                     let sum = row_sum(row, one(own, i), add);
@@ -190,7 +189,7 @@ fn zip_grad_in_tiles(
                 }
             });
             tile.finish();
-            for (to, sum) in to.iter_mut().zip(tile.sums.as_flattened()) {
+            for (to, sum) in to.iter_mut().zip(&tile.sums) {
                 acc.put(to, *sum);
             }
             column += TILE;

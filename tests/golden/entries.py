@@ -11,7 +11,7 @@ import pathlib
 
 import torch
 
-from torch_ops import OPS, numbers, run, write, written
+from torch_ops import OPS, TRUTH, noise, numbers, run, write, written
 
 SIZES = [[2, 3], [5, 17], [67]]
 MATRICES = [[2, 3], [5, 17], [9, 8]]
@@ -206,10 +206,9 @@ for name, group, shapes, args, positive in PLAN:
     leaves = [torch.zeros(shape) for shape in shapes]
     one["out_shape"] = list(OPS[name](*leaves, args).shape)
     one["g"] = [draw(one["out_shape"])]
-    for dtype, suffix, digits in [(torch.float64, "", 12), (torch.float32, "32", 9)]:
-        result, grads = run(one, dtype)
-        one["out" + suffix] = numbers(result, digits)
-        one["grads" + suffix] = [numbers(x, digits) for x in grads]
+    (result, grads), (result32, grads32) = run(one, torch.float64), run(one, torch.float32)
+    one["out"], one["grads"] = numbers(result, TRUTH), [numbers(x, TRUTH) for x in grads]
+    one["noise"] = [noise(x, y) for x, y in zip([result, *grads], [result32, *grads32])]
     cases.append(one)
 
 write(pathlib.Path(__file__).with_name("entries.json"), {}, cases)

@@ -10,7 +10,7 @@ import pathlib
 import torch
 import torch.nn.functional as F
 
-from torch_ops import numbers, write
+from torch_ops import TRUTH, noise, numbers, write
 
 torch.manual_seed(20261130)
 REDUCTIONS = ["mean", "sum", "none"]
@@ -48,7 +48,8 @@ def case(loss, x, y, note, trains_target=False, **kwargs):
         one["kwargs"] = {k: tensor(v) if isinstance(v, torch.Tensor) else v for k, v in kwargs.items()}
         one["input"] = tensor(x, "f32")
         one["target"] = tensor(y, "class_index" if classes else "f32")
-        for dtype, suffix, digits in [(torch.float64, "f64", 12), (torch.float32, "f32", 9)]:
+        results = []
+        for dtype in [torch.float64, torch.float32]:
             a = x.detach().clone().to(dtype).requires_grad_()
             b = y if classes else y.detach().clone().to(dtype).requires_grad_(trains_target)
             settings = {k: v.to(dtype) if isinstance(v, torch.Tensor) else v for k, v in kwargs.items()}
@@ -58,10 +59,11 @@ def case(loss, x, y, note, trains_target=False, **kwargs):
                 settings["weight"] = settings["weight"].expand(x.shape)
             value = function(a, b, reduction=reduction, **settings)
             value.sum().backward()
-            one["value_" + suffix] = numbers(value, digits)
-            one["grad_input_" + suffix] = numbers(a.grad, digits)
-            if trains_target:
-                one["grad_target_" + suffix] = numbers(b.grad, digits)
+            results.append([value, a.grad, b.grad if trains_target else None])
+        for name, x in zip(["value_f64", "grad_input_f64", "grad_target_f64"], results[0]):
+            if x is not None:
+                one[name] = numbers(x, TRUTH)
+        one["noise"] = [noise(x, y) for x, y in zip(*results)]
         cases.append(one)
 
 

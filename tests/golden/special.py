@@ -11,7 +11,7 @@ import pathlib
 
 import torch
 
-from torch_ops import numbers, run, write, written
+from torch_ops import as_f32, numbers, run, shortest, write, written
 
 INF, NAN = float("inf"), float("nan")
 MIN, TINY, SUB = 1.17549435e-38, 1.40129846e-45, 9.99994610e-41
@@ -37,12 +37,9 @@ def case(op, leaves, g, **args):
     """`leaves` are (shape, numbers), `g` the gradient of the result."""
     one = {
         "id": len(cases),
-        "tag": op,
-        "group": "special",
-        "cmp": "special",
-        "in": [{"shape": shape, "data": [written(x, 9) for x in data]} for shape, data in leaves],
+        "in": [{"shape": shape, "data": [shortest(as_f32(x)) for x in data]} for shape, data in leaves],
         "prog": [{"op": op, "in": list(range(len(leaves)))}],
-        "g": [[written(x, 9) for x in g]],
+        "g": [[shortest(as_f32(x)) for x in g]],
     }
     if args:
         one["prog"][0]["args"] = args_as_json(args)

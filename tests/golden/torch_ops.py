@@ -3,6 +3,7 @@ the files of this directory have them. What the scripts beside it share."""
 
 import json
 import math
+import struct
 
 import torch
 import torch.nn.functional as F
@@ -230,11 +231,42 @@ def written(x, digits):
     return float(f"{x:.{digits}g}")
 
 
-def numbers(tensor, digits=9):
-    """Flat, and `None` for no gradient; 9 digits bring the same f32 back, 12 say what f64 computed."""
+def as_f32(x):
+    """The number after rounding to f32, as Rust's `x as f32`."""
+    try:
+        return struct.unpack("f", struct.pack("f", x))[0]
+    except OverflowError:
+        return math.copysign(math.inf, x)
+
+
+def shortest(x):
+    """The fewest digits that bring the same f32 back, by way of f64; 9 always do."""
+    if not math.isfinite(x):
+        return written(x, 9)
+    return next(y for digits in range(1, 10) if as_f32(y := written(x, digits)) == x)
+
+
+def numbers(tensor, digits=None):
+    """Flat, and `None` for no gradient. Numbers of f32, as short as they can be written, or
+    of f64, with so many digits."""
     if tensor is None:
         return None
-    return [written(x, digits) for x in tensor.detach().reshape(-1).tolist()]
+    flat = tensor.detach().reshape(-1).tolist()
+    return [shortest(as_f32(x)) if digits is None else written(x, digits) for x in flat]
+
+
+# Digits of what f64 computed: a thousandth of the distance between two f32.
+TRUTH = 11
+
+
+def noise(truth, torch32):
+    """How far PyTorch's f32 is from its f64 at most, which is all that tests ask of it; `None`
+    for no gradient."""
+    if truth is None:
+        return None
+    off = (truth.detach() - torch32.detach().double()).abs()
+    off = off[off.isfinite()]
+    return written(off.max().item() if off.numel() else 0.0, 3)
 
 
 def arguments(args):

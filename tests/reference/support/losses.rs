@@ -31,6 +31,10 @@ struct Case {
     grad_input_f32: Option<Nums>,
     grad_target_f64: Option<Nums>,
     grad_target_f32: Option<Nums>,
+    /// Or only how far PyTorch's `f32` is from the truth at most: of the value, and of the
+    /// gradients of input and target.
+    #[serde(default)]
+    noise: Vec<Option<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -200,6 +204,7 @@ fn run(case: &Case, report: &mut Report) -> Result<bool, String> {
         return Ok(false);
     };
 
+    let noise = |i: usize| case.noise.get(i).copied().flatten();
     let value = loss.value().map_err(|error| error.to_string())?.to_vec();
     compare(
         case,
@@ -207,7 +212,7 @@ fn run(case: &Case, report: &mut Report) -> Result<bool, String> {
         "value",
         &value,
         &case.value_f64,
-        case.value_f32.as_ref(),
+        (case.value_f32.as_ref(), noise(0)),
     )?;
     // With reduction "none" the gradient is that of the sum.
     tape.backward_with(loss, &vec![1.0; value.len()])
@@ -217,19 +222,19 @@ fn run(case: &Case, report: &mut Report) -> Result<bool, String> {
             "gradient of the input",
             input,
             &case.grad_input_f64,
-            &case.grad_input_f32,
+            (case.grad_input_f32.as_ref(), noise(1)),
         ),
         (
             "gradient of the target",
             target,
             &case.grad_target_f64,
-            &case.grad_target_f32,
+            (case.grad_target_f32.as_ref(), noise(2)),
         ),
     ];
     for (what, var, truth, torch) in grads {
         if let Some(truth) = truth {
             let grad = var.grad().map_err(|error| error.to_string())?;
-            compare(case, report, what, &grad, truth, torch.as_ref())?;
+            compare(case, report, what, &grad, truth, torch)?;
         }
     }
     Ok(true)
@@ -241,7 +246,7 @@ fn compare(
     what: &str,
     got: &[f32],
     truth: &Nums,
-    torch: Option<&Nums>,
+    (torch, noise): (Option<&Nums>, Option<f64>),
 ) -> Result<(), String> {
     let truth = truth.f64s();
     if got.len() != truth.len() {
@@ -254,7 +259,7 @@ fn compare(
         .iter()
         .zip(&truth)
         .map(|(a, b)| a - b)
-        .fold(0.0, finite);
+        .fold(noise.unwrap_or(0.0), finite);
     for (i, (&got, &truth)) in got.iter().zip(&truth).enumerate() {
         let allowed = (ULPS * ulp(scale)).max(TORCH * noise);
         report.check(&case.loss, ratio(got, truth, allowed), || {
