@@ -168,7 +168,7 @@ pub const MORE_OPTIMIZERS: Group = Group {
     name: "more-optimizers",
     run: more_optimizers,
     stack: 2500,
-    digest: 0xfd42_0f1d_0cf0_3a78,
+    digest: 0x940e_8cc7_6834_2120,
 };
 
 /// L-BFGS on a recorded loss.
@@ -249,7 +249,7 @@ pub const EVERY_OPTIMIZER: Group = Group {
     name: "every-optimizer",
     run: every_optimizer,
     stack: 3000,
-    digest: 0xe945_c533_3ab2_a0ca,
+    digest: 0xc222_76a7_573c_b72b,
 };
 
 impl Group {

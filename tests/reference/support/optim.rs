@@ -17,7 +17,10 @@ use super::{Num, Report, ratio, shape_of, ulp};
 /// Fixed gradients: distance from PyTorch's f32 parameters, relative to the
 /// largest magnitude the parameter has had. A step rounds a few times by half
 /// an ULP (6e-8), 20 steps add up, and PyTorch's vector code fuses some of the
-/// multiply-adds that we must not.
+/// multiply-adds that we must not. Of 2,400 random trajectories of twelve optimizers, PyTorch
+/// without fused operations (`ATEN_CPU_CAPABILITY=default`) is further than this from
+/// PyTorch with them on 18, and we are on 25, where a small difference of large numbers is
+/// divided by its own size: weight decay against a gradient, or β₂ = 0.
 const GRADSEQ_RELATIVE: f64 = 6e-7;
 /// The same of Adafactor, whose steps are as long as norms of whole tensors say: PyTorch's own
 /// f32 parameters are off its f64 ones by up to 6.8e-7 (`layers`), and ours as much.
