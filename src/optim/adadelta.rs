@@ -82,7 +82,7 @@ impl Element for AdadeltaRule {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let [v, a] = state else { return p };
-        let [p, g] = self.objective.apply(self.lr, p, g);
+        let g = self.objective.gradient(p, g);
         let (rho, fresh, eps) = (
             L::splat(self.rho.keep),
             L::splat(self.rho.fresh),

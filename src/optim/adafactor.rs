@@ -3,7 +3,9 @@
 use super::builders::{
     constructors, options, rate_and_options, require_at_least_0, shapes_builder,
 };
-use super::{OptimizerError, Rule, Shapes, Stepper, Visit, lerp, require, visit_count};
+use super::{
+    OptimizerError, Rule, Shapes, Stepper, Visit, lerp, one_minus_product, require, visit_count,
+};
 use crate::function::{Real, TwoFloat};
 use crate::kernel::{self, Acc, Lanes, Map, carry};
 use crate::shape::Shape;
@@ -133,11 +135,12 @@ impl Rule for AdafactorRule<'_> {
 
         self.steps = self.steps.saturating_add(1);
         let t = TwoFloat::of_count(self.steps);
-        let rate = 1.0 / Lanes::sqrt(self.steps as f32);
+        let rate = 1.0 / Real::sqrt(t);
+        let lr = TwoFloat::from(self.lr);
         let step = Step {
             fresh: Real::pow(t, self.beta2_decay).to_f32(),
-            rate: if rate < self.lr { rate } else { self.lr },
-            keep: 1.0 - self.lr * self.weight_decay,
+            rate: if rate < lr { rate } else { lr },
+            keep: one_minus_product(self.lr, self.weight_decay),
             rule: self,
         };
         let mut rest = &mut **state;
@@ -202,21 +205,19 @@ struct Step<'r, 's> {
     rule: &'r AdafactorRule<'s>,
     /// How much of the new squares counts.
     fresh: f32,
-    rate: f32,
+    rate: TwoFloat,
     keep: f32,
 }
 
 impl Step<'_, '_> {
     fn tensor(&self, shape: Shape, p: &mut [f32], g: &[f32], variance: &mut [f32]) {
-        let root_n = Lanes::sqrt(p.len() as f32);
+        // As in PyTorch, norms are `f32`, and what is made of them is rounded once, in the end.
+        let n = u32::try_from(p.len()).unwrap_or(u32::MAX);
+        let root_n = Real::sqrt(TwoFloat::of_count(n));
         let rms = Lanes::sqrt(kernel::dot(p, p)) / root_n;
+        let least = TwoFloat::from(self.rule.eps2);
         // As in Python's `max`, a NaN is not it.
-        let alpha = self.rate
-            * if rms > self.rule.eps2 {
-                rms
-            } else {
-                self.rule.eps2
-            };
+        let alpha = self.rate * if rms > least { rms } else { least };
         if self.rule.weight_decay != 0.0 {
             p.iter_mut().for_each(|p| *p *= self.keep);
         }
@@ -230,7 +231,8 @@ impl Step<'_, '_> {
             }
         };
         let longer = Lanes::sqrt(squares) / (root_n * self.rule.d);
-        let shortened = if longer > 1.0 { alpha / longer } else { alpha };
+        let is_longer = longer > TwoFloat::ONE;
+        let shortened = if is_longer { alpha / longer } else { alpha }.to_f32();
         let factor = if self.rule.maximize {
             shortened
         } else {

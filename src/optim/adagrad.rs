@@ -3,6 +3,7 @@
 use super::builders::{constructors, options, rate_and_options, require_at_least_0};
 use super::sweep::step_each;
 use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, visit_count};
+use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
 /// Adagrad, as `torch.optim.Adagrad`.
@@ -65,8 +66,10 @@ impl Rule for AdagradRule {
             if self.steps == 0 {
                 sum.fill(self.initial_accumulator_value);
             }
+            let steps = TwoFloat::of_count(self.steps);
+            let divisor = TwoFloat::ONE + steps * self.lr_decay;
             let update = Update {
-                step_size: self.lr / (1.0 + self.steps as f32 * self.lr_decay),
+                step_size: (self.lr / divisor).to_f32(),
                 eps: self.eps,
                 objective: self.objective,
             };
@@ -111,7 +114,7 @@ impl Element for Update {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let [sum] = state else { return p };
-        let [p, g] = self.objective.apply(0.0, p, g);
+        let g = self.objective.gradient(p, g);
         *sum = *sum + g * g;
         p - L::splat(self.step_size) * g / (sum.sqrt() + L::splat(self.eps))
     }

@@ -264,7 +264,7 @@ impl AdamRule {
         let rule = AnyUpdate {
             update: Update::at(self, self.decays.map(|decay| decay.fixed())),
             objective: self.objective,
-            lr: self.lr,
+            keep: self.objective.keep(self.lr),
         };
         sweep_fitted(&rule, params, grads, state);
         Ok(())
@@ -433,7 +433,7 @@ impl Element for Update {
 struct AnyUpdate {
     update: Update,
     objective: Objective,
-    lr: f32,
+    keep: f32,
 }
 
 impl Element for AnyUpdate {
@@ -442,7 +442,7 @@ impl Element for AnyUpdate {
         let [m, v, max @ ..] = state else {
             return p;
         };
-        let [p, g] = self.objective.apply(self.lr, p, g);
+        let [p, g] = self.objective.apply(self.keep, p, g);
         *m = lerp(*m, g, self.update.weights.one_minus_beta1);
         self.update.descend(p, g, *m, v, max)
     }
@@ -470,7 +470,7 @@ mod tests {
                     let any = AnyUpdate {
                         update,
                         objective,
-                        lr: 0.1,
+                        keep: 0.999,
                     };
                     assert_lanes_agree::<2>(&any);
                     assert_lanes_agree::<3>(&any);

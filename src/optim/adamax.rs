@@ -74,7 +74,7 @@ impl Rule for AdamaxRule {
         require(self.beta2_in_range, "0 <= beta2 < 1", self.beta2.keep)?;
         self.objective.check()?;
         step_each::<2, _>(params, grads, state, |_| Update {
-            step_size: self.lr / self.beta1.advance(),
+            step_size: (self.lr / self.beta1.advance()).to_f32(),
             one_minus_beta1: self.beta1.fresh,
             beta2: self.beta2.keep,
             eps: self.eps,
@@ -119,7 +119,7 @@ impl Element for Update {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let [m, u] = state else { return p };
-        let [p, g] = self.objective.apply(0.0, p, g);
+        let g = self.objective.gradient(p, g);
         *m = lerp(*m, g, self.one_minus_beta1);
         let (old, new) = (L::splat(self.beta2) * *u, g.abs() + L::splat(self.eps));
         // A NaN is the maximum, whichever is it.

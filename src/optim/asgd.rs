@@ -3,8 +3,8 @@
 use super::builders::{constructors, options, rate_and_options, require_at_least_0};
 use super::sweep::step_each;
 use super::{
-    Element, Objective, OptimizerError, Rule, Stateful as _, Stepper, Storage, Visit, visit_count,
-    visit_number,
+    Element, Objective, OptimizerError, Rule, Stateful as _, Stepper, Storage, Visit,
+    one_minus_product, visit_count, visit_number,
 };
 use crate::function::{Real, TwoFloat};
 use crate::kernel::Lanes;
@@ -78,7 +78,7 @@ impl Rule for AsgdRule {
                 (self.eta, self.mu) = (self.lr, 1.0);
             }
             Update {
-                keep: 1.0 - self.lambd * self.eta,
+                keep: one_minus_product(self.lambd, self.eta),
                 eta: self.eta,
                 mu: self.mu,
                 objective: self.objective,
@@ -150,7 +150,7 @@ impl Element for Update {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let [average] = state else { return p };
-        let [p, g] = self.objective.apply(0.0, p, g);
+        let g = self.objective.gradient(p, g);
         let p = p * L::splat(self.keep) - L::splat(self.eta) * g;
         *average = if self.mu == 1.0 {
             p

@@ -3,6 +3,7 @@
 use super::builders::Shown;
 use super::q63::Q63;
 use super::{OptimizerError, Show, Visit};
+use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
 /// A rate of decay `beta`, and `power`, which is `betaᵗ` after `t` steps.
@@ -49,10 +50,10 @@ impl Decay {
         }
     }
 
-    /// `1 - betaᵗ`.
-    #[inline(always)]
-    pub(super) fn correction(&self) -> f32 {
-        self.power.one_minus().to_f32()
+    /// `1 - betaᵗ`, a pair: what is computed from it is rounded to `f32` once, where it meets
+    /// the parameters, as PyTorch rounds its `f64`.
+    pub(super) fn correction(&self) -> TwoFloat {
+        self.power.one_minus().to_pair()
     }
 
     /// Goes on to the power of the next step, for a rate that does not move.
@@ -206,7 +207,7 @@ impl Beta1 {
     }
 
     /// Goes on to the next step, and returns its `1 - β₁ᵗ`.
-    pub(super) fn advance(&mut self) -> f32 {
+    pub(super) fn advance(&mut self) -> TwoFloat {
         self.decay.advance_any();
         self.decay.fixed().correction()
     }

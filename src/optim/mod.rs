@@ -310,16 +310,31 @@ impl Objective {
         }
     }
 
-    /// The parameter before a step of that rate, and the gradient.
+    /// What is left of a parameter before a step of that rate.
+    fn keep(&self, lr: f32) -> f32 {
+        if self.decoupled {
+            one_minus_product(lr, self.weight_decay)
+        } else {
+            1.0
+        }
+    }
+
+    /// The parameter before a step, of which `keep` is left, and the gradient.
     #[inline(always)]
-    fn apply<L: Lanes>(&self, lr: f32, p: L, g: L) -> [L; 2] {
+    fn apply<L: Lanes>(&self, keep: f32, p: L, g: L) -> [L; 2] {
         if self.decoupled {
             let g = if self.maximize { -g } else { g };
-            [p * L::splat(1.0 - lr * self.weight_decay), g]
+            [p * L::splat(keep), g]
         } else {
             [p, self.gradient(p, g)]
         }
     }
+}
+
+/// `1 - a · b` for what is left of a parameter that decays: rounded once, as PyTorch rounds
+/// its `f64`. Two roundings lose digits where the product is next to 1.
+fn one_minus_product(a: f32, b: f32) -> f32 {
+    (TwoFloat::ONE - TwoFloat::from(a) * b).to_f32()
 }
 
 /// As `torch.lerp`: from the nearer end, exact at both.

@@ -4,7 +4,8 @@ use super::builders::{
     Shown, constructors, options, rate_and_options, require_at_least_0, shapes_builder,
 };
 use super::decay::Average;
-use super::{OptimizerError, Rule, Shapes, Show, Stepper, Visit, lerp, require};
+use super::{OptimizerError, Rule, Shapes, Show, Stepper, Visit, lerp, one_minus_product, require};
+use crate::function::{Real, TwoFloat};
 use crate::kernel::{self, Lanes};
 
 /// Momentum, orthogonalized by Newton–Schulz iterations, as `torch.optim.Muon`: for the
@@ -78,12 +79,14 @@ pub enum AdjustLr {
 }
 
 impl AdjustLr {
-    fn factor(self, rows: usize, cols: usize) -> f32 {
-        let ratio = rows as f32 / cols as f32;
+    /// The factor, a pair: PyTorch has an `f64`, and rounds once it is multiplied by the rate.
+    fn factor(self, rows: usize, cols: usize) -> TwoFloat {
+        const ONE_FIFTH: TwoFloat = TwoFloat::from_f64(0.2);
+        let count = |n: usize| TwoFloat::of_count(u32::try_from(n).unwrap_or(u32::MAX));
         match self {
-            Self::Original if rows <= cols => 1.0,
-            Self::Original | Self::SpectralUnclamped => Lanes::sqrt(ratio),
-            Self::MatchRmsAdamW => 0.2 * Lanes::sqrt(rows.max(cols) as f32),
+            Self::Original if rows <= cols => TwoFloat::ONE,
+            Self::Original | Self::SpectralUnclamped => Real::sqrt(count(rows) / count(cols)),
+            Self::MatchRmsAdamW => ONE_FIFTH * Real::sqrt(count(rows.max(cols))),
         }
     }
 }
@@ -263,8 +266,8 @@ impl Rule for MuonRule<'_> {
             let (a, b) = (a.get_mut(square), b.get_mut(square));
             let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
             self.orthogonalize([least, most], x, a, b);
-            let keep = 1.0 - self.lr * self.weight_decay;
-            let rate = self.lr * self.adjust_lr_fn.factor(rows, cols);
+            let keep = one_minus_product(self.lr, self.weight_decay);
+            let rate = (self.lr * self.adjust_lr_fn.factor(rows, cols)).to_f32();
             for (i, p) in p.iter_mut().enumerate() {
                 let x = x.get(place(i)).copied().unwrap_or_default();
                 *p = *p * keep - rate * x;

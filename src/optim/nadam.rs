@@ -6,7 +6,9 @@ use super::q63::Q63;
 use super::sweep::step_each;
 use super::{
     Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, require, visit_number,
+    visit_two,
 };
+use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
 /// Adam with Nesterov's momentum, as `torch.optim.NAdam`.
@@ -35,8 +37,8 @@ pub type NAdam<const N: usize, S = [[f32; N]; 2]> = Stepper<NAdamRule, N, S>;
 #[derive(Clone, Debug)]
 pub struct NAdamRule {
     lr: f32,
-    beta1: Average,
-    beta1_in_range: bool,
+    /// A pair: of a rate next to 1, `1 - β₁` has digits that `f32` has not.
+    beta1: TwoFloat,
     beta2: Average,
     decay2: Decay,
     /// 0.96^momentum_decay, and its power.
@@ -50,8 +52,7 @@ impl NAdamRule {
     const fn new(lr: f32) -> Self {
         Self {
             lr,
-            beta1: const { Average::new(0.9) },
-            beta1_in_range: true,
+            beta1: const { TwoFloat::from_f64(0.9) },
             beta2: const { Average::new(0.999) },
             decay2: Decay::new(0.999),
             momentum_decay: const { rate_of(0.004) },
@@ -63,14 +64,13 @@ impl NAdamRule {
 
     #[inline(always)] // of constants, no `f64` is left
     const fn set_betas(&mut self, beta1: f64, beta2: f64) {
-        self.beta1 = Average::new(beta1);
-        self.beta1_in_range = beta1 >= 0.0 && beta1 < 1.0;
+        self.beta1 = TwoFloat::from_f64(beta1);
         self.beta2 = Average::new(beta2);
         self.decay2 = Decay::new(beta2);
     }
 
-    fn mu(&self, power: Q63) -> f32 {
-        self.beta1.keep * (1.0 - 0.5 * power.to_f32())
+    fn mu(&self, power: Q63) -> TwoFloat {
+        self.beta1 * (1.0 - power.to_pair().scaled(0.5))
     }
 }
 
@@ -110,7 +110,9 @@ impl Rule for NAdamRule {
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
         require_at_least_0!(self, lr, eps);
-        require(self.beta1_in_range, "0 <= beta1 < 1", self.beta1.keep)?;
+        let beta1 = self.beta1;
+        let in_range = beta1 >= TwoFloat::ZERO && beta1 < TwoFloat::ONE;
+        require(in_range, "0 <= beta1 < 1", beta1.to_f32())?;
         self.decay2.check("0 <= beta2 < 1")?;
         self.momentum_decay.check_up_to_1("momentum_decay >= 0")?;
         self.objective.check()?;
@@ -120,15 +122,17 @@ impl Rule for NAdamRule {
             let mut next = self.momentum_decay;
             next.advance();
             let (mu, next_mu) = (self.mu(self.momentum_decay.power), self.mu(next.power));
-            self.mu_product *= mu;
+            // PyTorch keeps this one in `f32`, too.
+            self.mu_product *= mu.to_f32();
+            let product = TwoFloat::from(self.mu_product);
             Update {
-                lr: self.lr,
-                one_minus_beta1: self.beta1.fresh,
+                keep: self.objective.keep(self.lr),
+                one_minus_beta1: (1.0 - self.beta1).to_f32(),
                 beta2: self.beta2,
-                correction2: self.decay2.correction(),
+                correction2: self.decay2.correction().to_f32(),
                 eps: self.eps,
-                of_gradient: self.lr * (1.0 - mu) / (1.0 - self.mu_product),
-                of_moment: self.lr * next_mu / (1.0 - self.mu_product * next_mu),
+                of_gradient: (self.lr * (1.0 - mu) / (1.0 - product)).to_f32(),
+                of_moment: (self.lr * next_mu / (1.0 - product * next_mu)).to_f32(),
                 objective: self.objective,
             }
         })
@@ -137,18 +141,17 @@ impl Rule for NAdamRule {
     rate_and_options!();
 
     fn momentum_factor(&self) -> Option<f32> {
-        Some(self.beta1.keep)
+        Some(self.beta1.to_f32())
     }
 
     fn set_momentum_factor(&mut self, momentum: f32) {
-        if momentum != self.beta1.keep {
-            self.beta1 = Average::moved_to(momentum);
-            self.beta1_in_range = (0.0..1.0).contains(&momentum);
+        if momentum != self.beta1.to_f32() {
+            self.beta1 = momentum.into();
         }
     }
 
     fn visit_scalars(&mut self, visit: Visit<'_>) {
-        self.beta1.visit("beta1", visit);
+        visit_two("beta1", &mut self.beta1, visit);
         self.decay2.power.visit("beta2_power", visit);
         self.momentum_decay
             .power
@@ -179,7 +182,7 @@ options! { NAdamRule = "NAdam":
 
 /// The scalars of one step.
 struct Update {
-    lr: f32,
+    keep: f32,
     one_minus_beta1: f32,
     beta2: Average,
     correction2: f32,
@@ -193,7 +196,7 @@ impl Element for Update {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let [m, v] = state else { return p };
-        let [p, g] = self.objective.apply(self.lr, p, g);
+        let [p, g] = self.objective.apply(self.keep, p, g);
         *m = lerp(*m, g, self.one_minus_beta1);
         *v = self.beta2.of_square(*v, g);
         let denominator = (*v / L::splat(self.correction2)).sqrt() + L::splat(self.eps);
@@ -211,7 +214,7 @@ mod tests {
     fn lanes_agree() {
         for objective in crate::optim::tests::OBJECTIVES {
             assert_lanes_agree::<2>(&Update {
-                lr: 0.1,
+                keep: 0.999,
                 one_minus_beta1: 0.1,
                 beta2: Average::new(0.999),
                 correction2: 0.3,

@@ -61,11 +61,14 @@ impl Q63 {
         };
     }
 
-    /// As a pair of `f32`, without the last 15 bits.
+    /// As a pair of `f32`, to 46 bits, however small it is.
     pub(super) fn to_pair(self) -> TwoFloat {
         const HIGH: f32 = 1.0 / (1_u64 << 24) as f32;
-        let (high, low) = ((self.0 >> 39) as f32, (self.0 >> 15 & 0xff_ffff) as f32);
-        TwoFloat::from(high * HIGH) + TwoFloat::from(low * HIGH * HIGH)
+        const LAST: f32 = 1.0 / (1_u64 << 63) as f32;
+        let (high, middle) = ((self.0 >> 39) as f32, (self.0 >> 15 & 0xff_ffff) as f32);
+        let last = (self.0 & 0x7fff) as f32;
+        // All three are exact.
+        TwoFloat::from(high * HIGH) + TwoFloat::sum(middle * HIGH * HIGH, last * LAST)
     }
 
     /// An `f32` from 0 to 1, without what is below 2⁻⁶³.
@@ -158,6 +161,21 @@ mod tests {
             let found = number.to_f32();
             assert!(off(found, exact) <= 1, "{exact}: {found}");
         }
+    }
+
+    /// Also of a number that is small, as `1 - β` of a rate next to 1.
+    #[test]
+    fn pairs() {
+        let mut rng = seeded(4);
+        for _ in 0..200_000 {
+            let bits = u64::from(rng.next_u32()) << 31 | u64::from(rng.next_u32()) >> 1;
+            let number = Q63(bits >> (rng.next_u32() % 63));
+            let exact = number.0 as f64 / (1_u64 << 63) as f64;
+            let found = number.to_pair().to_f64();
+            let error = (found - exact).abs();
+            assert!(error <= exact / (1_u64 << 46) as f64, "{exact}: {found}");
+        }
+        assert_eq!(Q63::ONE.to_pair().to_f64(), 1.0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::decay::{Average, Beta1, Decay};
 use super::q63::Q63;
 use super::sweep::step_each;
 use super::{Element, Objective, OptimizerError, Rule, Stepper, Visit, lerp, visit_count};
-use crate::function::TwoFloat;
+use crate::function::{Real, TwoFloat};
 use crate::kernel::Lanes;
 
 /// Rectified Adam, as `torch.optim.RAdam`.
@@ -75,9 +75,9 @@ impl RAdamRule {
         if rho <= TwoFloat::from(5.0) {
             return None;
         }
-        let (rho, rho_inf) = (rho.to_f32(), self.rho_inf.to_f32());
+        let rho_inf = self.rho_inf;
         let part = (rho - 4.0) * (rho - 2.0) / ((rho_inf - 4.0) * (rho_inf - 2.0));
-        Some(Lanes::sqrt(part * (rho_inf / rho)))
+        Some(Real::sqrt(part * (rho_inf / rho)).to_f32())
     }
 }
 
@@ -105,12 +105,13 @@ impl Rule for RAdamRule {
         step_each::<2, _>(params, grads, state, |_| {
             self.steps = self.steps.saturating_add(1);
             self.decay2.advance();
-            let root = Lanes::sqrt(self.decay2.correction());
+            let root = Real::sqrt(self.decay2.correction()).to_f32();
             Update {
                 lr: self.lr,
+                keep: self.objective.keep(self.lr),
                 one_minus_beta1: self.beta1.fresh,
                 beta2: self.beta2,
-                correction1: self.beta1.advance(),
+                correction1: self.beta1.advance().to_f32(),
                 rectified: self.rectification().map(|r| [r, root]),
                 eps: self.eps,
                 objective: self.objective,
@@ -149,6 +150,7 @@ options! { RAdamRule = "RAdam":
 /// The scalars of one step.
 struct Update {
     lr: f32,
+    keep: f32,
     one_minus_beta1: f32,
     beta2: Average,
     correction1: f32,
@@ -162,7 +164,7 @@ impl Element for Update {
     #[inline(always)]
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L {
         let [m, v] = state else { return p };
-        let [p, g] = self.objective.apply(self.lr, p, g);
+        let [p, g] = self.objective.apply(self.keep, p, g);
         *m = lerp(*m, g, self.one_minus_beta1);
         *v = self.beta2.of_square(*v, g);
         let step = *m / L::splat(self.correction1) * L::splat(self.lr);
@@ -187,6 +189,7 @@ mod tests {
             for rectified in [None, Some([0.3, 0.7])] {
                 assert_lanes_agree::<2>(&Update {
                     lr: 0.1,
+                    keep: 0.999,
                     one_minus_beta1: 0.1,
                     beta2: Average::new(0.999),
                     correction1: 0.5,

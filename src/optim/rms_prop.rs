@@ -155,7 +155,7 @@ impl Element for RmsPropRule {
             [one, other] => (Some(one), Some(other)),
             _ => (None, None),
         };
-        let [p, g] = self.objective.apply(self.lr, p, g);
+        let g = self.objective.gradient(p, g);
         *v = self.alpha.of_square(*v, g);
         let square = match a {
             Some(a) => {

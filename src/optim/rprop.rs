@@ -15,6 +15,9 @@ use crate::kernel::Lanes;
 /// p ← p − sign(g) · s
 /// ```
 ///
+/// Nothing of a gradient counts but its sign, and a NaN has none: as in PyTorch, the parameter
+/// and its step size stay what they were.
+///
 /// M. Riedmiller and H. Braun, "A direct adaptive method for faster backpropagation
 /// learning: the RPROP algorithm" (1993).
 ///
@@ -106,16 +109,16 @@ impl Element for RpropRule {
         let g = if self.maximize { -g } else { g };
         let product = g * *prev;
         let changed = product.lt(zero);
-        // A product that is neither more nor less than 0 is 0, or a NaN, which stays.
-        let eta = L::select(product.eq(zero), L::splat(1.0), product);
-        let eta = L::select(product.gt(zero), plus, eta);
+        // A product that is neither more nor less than 0 is 0, or a NaN: of an infinite first
+        // gradient, for example, with none before.
+        let eta = L::select(product.gt(zero), plus, L::splat(1.0));
         let eta = L::select(changed, minus, eta);
         let new = *size * eta;
         let new = L::select(new.lt(least), least, new);
         *size = L::select(new.gt(most), most, new);
         let g = L::select(changed, zero, g);
         *prev = g;
-        let step = L::select(g.gt(zero), *size, g * *size);
+        let step = L::select(g.gt(zero), *size, zero);
         p - L::select(g.lt(zero), -*size, step)
     }
 }

@@ -5,6 +5,7 @@ use super::decay::{Average, Beta1, Decay};
 use super::q63::Q63;
 use super::sweep::step_each;
 use super::{Element, OptimizerError, Rule, Stepper, Storage, Visit, require};
+use crate::function::Real;
 use crate::kernel::Lanes;
 
 /// Adam for sparse gradients, as `torch.optim.SparseAdam`: parameters without a gradient, and
@@ -87,7 +88,7 @@ impl SparseAdamRule {
         Update {
             one_minus_beta1: self.beta1.fresh,
             one_minus_beta2: self.one_minus_beta2,
-            step_size: self.lr * Lanes::sqrt(self.beta2.correction()) / correction1,
+            step_size: (self.lr * Real::sqrt(self.beta2.correction()) / correction1).to_f32(),
             eps: self.eps,
             maximize: self.maximize,
         }

@@ -126,5 +126,16 @@ none = torch.full((3,), -100)
 case("CrossEntropyLoss", normal(3, 4), none, "no row counts")
 case("NLLLoss", normal(3, 4), none, "no row counts")
 case("CrossEntropyLoss", normal(3, 2), torch.tensor([1, 1, 1]), "weights of 0", weight=torch.tensor([1.0, 0.0]))
+# Weights whose sum is 0: a mean is NaN, also a smoothed one that has something to divide, and
+# the gradient of a negative log likelihood is NaN only where a target points.
+zeros = torch.zeros(3)
+for loss in ["NLLLoss", "CrossEntropyLoss"]:
+    case(loss, normal(4, 3), torch.tensor([2, 0, 0, 1]), "all weights are 0", weight=zeros)
+    case(loss, normal(3), torch.tensor(1), "all weights are 0, unbatched", weight=zeros)
+    case(loss, normal(2, 3, 2), torch.tensor([[2, 2], [-100, 1]]), "targets of weight 0", weight=torch.tensor([2.0, 0.0, 0.0]))
+for smoothing in [0.3, 1.0]:
+    settings = {"label_smoothing": smoothing, "weight": torch.tensor([2.0, 0.0, 0.5])}
+    case("CrossEntropyLoss", normal(1, 3), torch.tensor([1]), "a target of weight 0, smoothed", **settings)
+    case("CrossEntropyLoss", normal(3, 3), torch.tensor([1, -100, 1]), "targets of weight 0, smoothed", **settings)
 
 write(pathlib.Path(__file__).with_name("more_losses.json"), {}, cases)

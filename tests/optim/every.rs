@@ -109,12 +109,13 @@ fn every_optimizer_in_a_slice_as_inline() {
             if !stringify!($optimizer).contains("Rprop") {
                 assert_eq!(params, still, stringify!($optimizer));
             }
-            // NaN shows and stays.
+            // NaN shows and stays, but where signs are all that counts: NaN has none.
             let mut poisoned = $optimizer::<2>::new(0.1)$(.$option($($argument)?))*;
             let mut params = [1.0, 1.0];
             poisoned.step(&mut params, &[f32::NAN, 1.0]).unwrap();
             poisoned.step(&mut params, &[1.0, 1.0]).unwrap();
-            assert!(params[0].is_nan() && params[1] < 1.0, "{} {params:?}", stringify!($optimizer));
+            let shows = params[0].is_nan() || stringify!($optimizer) == "Rprop";
+            assert!(shows && params[1] < 1.0, "{} {params:?}", stringify!($optimizer));
         })*};
     }
     check!(

@@ -17,7 +17,10 @@ use super::{Num, Report, ratio, shape_of, ulp};
 /// Fixed gradients: distance from PyTorch's f32 parameters, relative to the
 /// largest magnitude the parameter has had. A step rounds a few times by half
 /// an ULP (6e-8), 20 steps add up, and PyTorch's vector code fuses some of the
-/// multiply-adds that we must not.
+/// multiply-adds that we must not. Of 2,400 random trajectories of twelve optimizers, PyTorch
+/// without fused operations (`ATEN_CPU_CAPABILITY=default`) is further than this from
+/// PyTorch with them on 18, and we are on 25, where a small difference of large numbers is
+/// divided by its own size: weight decay against a gradient, or β₂ = 0.
 const GRADSEQ_RELATIVE: f64 = 6e-7;
 /// The same of Adafactor, whose steps are as long as norms of whole tensors say: PyTorch's own
 /// f32 parameters are off its f64 ones by up to 6.8e-7 (`layers`), and ours as much.
@@ -66,7 +69,16 @@ struct GivenGradients {
     shapes: Option<Vec<Vec<usize>>>,
     p0: Vec<f32>,
     /// `null` where an element has none, of sparse gradients.
+    #[serde(deserialize_with = "elements")]
     grads: Vec<Vec<Option<f32>>>,
+}
+
+/// Gradients, which may be infinite or NaN.
+fn elements<'d, D: serde::Deserializer<'d>>(from: D) -> Result<Vec<Vec<Option<f32>>>, D::Error> {
+    let steps = Vec::<Vec<Option<Num>>>::deserialize(from)?.into_iter();
+    Ok(steps
+        .map(|step| step.iter().map(|g| g.map(|g| g.0 as f32)).collect())
+        .collect())
 }
 
 impl GivenGradients {
@@ -586,7 +598,10 @@ fn given_gradients(file: &File, report: &mut Report) -> usize {
             }
             let mut grads = grads.clone();
             clip(sequence, step, &mut grads, report);
-            step_by(&mut params, &grads).unwrap();
+            if let Err(why) = step_by(&mut params, &grads) {
+                report.fail(format!("{} {:?}: {why}", sequence.name, sequence.hyper));
+                break;
+            }
             for (i, (&p, want)) in params.iter().zip(expected).enumerate() {
                 scale[i] = scale[i].max(want.0.abs());
                 let mut allowed = relative * scale[i];

@@ -169,7 +169,10 @@ impl<const LOG: bool> Classes<'_, LOG> {
                     Said::Class(_, weight) => weight,
                     Said::Wrong => f32::NAN,
                 });
-                sum_in_turn(weights, count)
+                let sum = sum_in_turn(weights, count);
+                // Also where smoothing has left a loss to divide.
+                let is_nothing = !self.weights.is_empty() && sum == 0.0;
+                if is_nothing { f32::NAN } else { sum }
             }
             _ => 1.0,
         }
@@ -217,7 +220,8 @@ impl<const LOG: bool> Classes<'_, LOG> {
         let norm = norm();
         for (c, ((to, x), w)) in to.zip(self.weights()).enumerate() {
             // The gradient of the logarithm, to the signs of zeros as PyTorch has it.
-            let at = if Some(c) == class || said.is_nan() {
+            let is_wrong = class.is_none() && said.is_nan();
+            let at = if Some(c) == class || is_wrong {
                 -said
             } else {
                 0.0
