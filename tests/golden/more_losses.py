@@ -60,10 +60,10 @@ def case(loss, x, y, note, trains_target=False, **kwargs):
             value = function(a, b, reduction=reduction, **settings)
             value.sum().backward()
             results.append([value, a.grad, b.grad if trains_target else None])
-        for name, x in zip(["value_f64", "grad_input_f64", "grad_target_f64"], results[0]):
-            if x is not None:
-                one[name] = numbers(x, TRUTH)
-        one["noise"] = [noise(x, y) for x, y in zip(*results)]
+        for name, truth in zip(["value_f64", "grad_input_f64", "grad_target_f64"], results[0]):
+            if truth is not None:
+                one[name] = numbers(truth, TRUTH)
+        one["noise"] = [noise(truth, torch32) for truth, torch32 in zip(*results)]
         cases.append(one)
 
 

@@ -22,7 +22,7 @@ pub const MORE_OPTIMIZERS: Group = Group {
     name: "more-optimizers",
     run: more_optimizers,
     stack: 2500,
-    digest: 0xfd42_0f1d_0cf0_3a78,
+    digest: 0x940e_8cc7_6834_2120,
 };
 
 /// Every optimizer of the list, so that a new one changes only the digest here.
@@ -30,7 +30,7 @@ pub const EVERY_OPTIMIZER: Group = Group {
     name: "every-optimizer",
     run: every_optimizer,
     stack: 3000,
-    digest: 0xe945_c533_3ab2_a0ca,
+    digest: 0xc222_76a7_573c_b72b,
 };
 
 /// L-BFGS on a recorded loss.
