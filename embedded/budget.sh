@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# What training costs on a Cortex-M4F: the thermometer (J1) in three spellings, and the
-# network that learns a sine (J2) with all points at once and one at a time; the thermometer
-# solved by least squares, standard errors included (J5), for which instructions are those of
-# the whole solution; and what a call of elementary functions and a sample of recursive least
-# squares cost. Instructions per epoch, call or sample (counted, not cycles), flash (`.text`,
-# `.rodata` and `.data` beyond those of a firmware
-# that does nothing: whatever a job is given is among it), RAM (the deepest stack, which
-# holds the arena, and what is static). Fails, once all are measured, if one has grown
-# beyond its limit.
+# Measures what training costs on a Cortex-M4F, job by job: the thermometer (J1) in three
+# spellings; the network that learns a sine (J2), with all points at once and one at a time;
+# the thermometer solved by least squares with its standard errors (J5), for which
+# instructions are those of the whole solution; a flower classified; a call of elementary
+# functions; and a sample of recursive least squares.
+#
+# It prints instructions per epoch, call or sample (counted, not cycles), flash (`.text`,
+# `.rodata` and `.data`, the job's own data included, beyond those of a firmware that does
+# nothing) and RAM (statics and the deepest stack, which holds the arena). It fails, once all
+# are measured, if one is beyond its limit.
 #
 #   bash embedded/budget.sh [JOB…]
 #
@@ -21,7 +22,7 @@ cd "$(dirname "$0")"
 source ./cross.sh
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# What small firmware is built with.
+# Small firmware is built with this.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 target=thumbv7em-none-eabihf
 elf=$CARGO_TARGET_DIR/$target/release/budget

@@ -12,7 +12,7 @@ source ./cross.sh
 most=32768
 expected=$(cd .. && env -u CARGO_TARGET_DIR cargo run --quiet --release --example gestures | sed '1,/^$/d')
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# What small firmware is built with.
+# Small firmware is built with this.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 target=thumbv7em-none-eabihf
 cross $target build --locked --quiet --release -p gestures

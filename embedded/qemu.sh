@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What can be said of firmware without a board at hand: that the library builds for bare
-# metal, that nothing in it can panic, what training costs, that emulated boards compute the bits that the host
-# does, that the calibrator works on them, and that printed C has the same bits. One that
-# fails does not keep the others from being tried; all that failed are told at the end.
+# Tests firmware without a board at hand: the library builds for bare metal, nothing in it
+# can panic, training costs no more than it may, emulated boards compute the bits that the
+# host does, the calibrator works on them, and functions printed as C have the same bits. A
+# test that fails does not keep the others from being run; all that failed are named at the end.
 #
 #   bash embedded/qemu.sh
 #
@@ -50,7 +50,7 @@ probed=(
     "thumbv7em-none-eabihf nrf52833 operations,model-nodes,more-optimizers,schedules,resume,statistics,every-optimizer,nist-small,nist,shapes-and-layers,robust"
 )
 
-# Which of the self-test's features are work, in order.
+# The features of the self-test that are groups of work, in order.
 read -ra groups <<<"$(sed -n 's/^all = \[\(.*\)\]/\1/p' selftest/Cargo.toml | tr -d '",')"
 
 fail() {
