@@ -31,6 +31,7 @@
 //! | [`Columns`] | terms that come one by one, in registers | serves softmax and gradients of stretched operands |
 //! | [`Tile`] | terms that come one by one, in memory | no copy for each function: the function is behind a pointer |
 //! | [`Running`](super::Running) | terms that are computed one after the other | no slice has them; the order is that of `sum` |
+//! | `window::sum_of_rows` | a term of each row of a batch | such terms are sums themselves: a carry for each |
 //! | `groups::cumulative_sums` | neighbours along an axis | every partial sum is a result: a carry for each term |
 //! | `matmul::vectors`, `matmul::scalar` | products | factors are used for several sums each |
 //!
