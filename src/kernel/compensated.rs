@@ -31,6 +31,7 @@
 //! | [`Columns`] | terms that come one by one, in registers | serves softmax and gradients of stretched operands |
 //! | [`Tile`] | terms that come one by one, in memory | no copy for each function, which is behind a pointer: a thermometer spelled with operators takes 2,964 bytes of flash less, of 19,712, and no more instructions |
 //! | [`Running`](super::Running) | terms that are computed one after the other | no slice has them; the order is that of `sum` |
+//! | `window::sum_of_rows` | a term of each row of a batch | such terms are sums themselves: a carry for each |
 //! | `groups::cumulative_sums` | neighbours along an axis | every partial sum is a result: a carry for each term |
 //! | `matmul::vectors`, `matmul::scalar` | products | factors are used for several sums each |
 //!

@@ -15,7 +15,7 @@ const SIX_DIGITS: f32 = 1e-6;
 const PARTS: usize = 16;
 
 impl Calibration<'_> {
-    /// The coefficients of `1, z, z², …`, where `z` is the [scaled](Scale::apply) reading, in
+    /// The coefficients of `1, z, z², …`, where `z` is the [scaled](super::super::Scale::apply) reading, in
     /// the unit of the results; those beyond the degree are 0. `None` for a network.
     ///
     /// ```
