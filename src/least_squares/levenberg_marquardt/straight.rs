@@ -4,6 +4,7 @@
 use super::bottom::{CONVERGED, FINE};
 use super::{LevenbergMarquardt, Phase, as_seen_by};
 use crate::function::TwoFloat;
+use crate::kernel::Level;
 use crate::least_squares::bounds::{Constraints, Held};
 use crate::least_squares::normal::{At, Normal};
 use crate::least_squares::problem::Problem;
@@ -18,15 +19,14 @@ pub(super) struct Steps {
     /// The length of the last one in standard errors.
     length: f32,
     left: u8,
-    /// The first parameter that data say nothing about.
-    singular: Option<usize>,
 }
 
 impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     /// As [`poll`](Self::poll), for a linear problem: the first step leads to the minimum, but
     /// for what rounding leaves of it.
     pub(super) fn poll_linear<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
-        match self.phase {
+        let rows = problem.rows();
+        let (step, ends, next) = match self.phase {
             Phase::Start | Phase::Scaled => {
                 let first = matches!(self.phase, Phase::Start);
                 self.sum(problem);
@@ -35,24 +35,25 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                     return None;
                 }
                 self.take_sums();
-                let singular = self.determined();
-                let step = self.normal.step();
-                let steps = Steps {
+                self.determined();
+                let step = self.normal.step_here();
+                let next = Steps {
                     length: f32::INFINITY,
                     left: MOST,
-                    singular,
                 };
-                self.go_straight(step, steps)
+                // Residuals that are computed in pairs see what derivatives in `f32` do not.
+                let in_pairs = size_of::<R::Scalar>() > size_of::<f32>();
+                let settles = !in_pairs && self.settles(rows, &step);
+                (step, settles, Some(next))
             }
             Phase::Scales => match self.find_scales(problem) {
                 Ok(()) => {
                     self.phase = Phase::Scaled;
-                    None
+                    return None;
                 }
-                Err(row) => self.end(Status::NotFinite { row }),
+                Err(row) => return self.end(Status::NotFinite { row }),
             },
-            Phase::Straight(steps) => {
-                let Steps { left, singular, .. } = steps;
+            Phase::Straight(last) => {
                 self.params = as_seen_by(problem, self.params);
                 self.residual_sums(problem);
                 if !self.normal.is_finite() {
@@ -60,54 +61,67 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                     return self.end(Status::NoProgress);
                 }
                 let (step, square) = self.normal.correction();
-                let length = self.in_standard_errors(problem.rows(), square);
+                let length = self.in_standard_errors(rows, square);
+                let next = last.left.checked_sub(1).map(|left| Steps { length, left });
                 let ends = self.is_exact()
                     || length < FINE
-                    || length < CONVERGED && (length >= steps.length || left == 0);
-                let step = step.map(TwoFloat::from);
-                if !(ends || left == 0) {
-                    let left = left - 1;
-                    return self.go_straight(
-                        step,
-                        Steps {
-                            length,
-                            left,
-                            singular,
-                        },
-                    );
-                }
-                let status = match singular {
-                    Some(parameter) => Status::Singular { parameter },
-                    None if !ends => Status::NoProgress,
-                    None => self.verdict(self.normal.weakest),
-                };
-                self.move_by(step);
-                self.end(status)
+                    || length < CONVERGED && (length >= last.length || next.is_none());
+                (step.map(TwoFloat::from), ends, next)
             }
-            _ => self.end(Status::NoProgress),
+            _ => return self.end(Status::NoProgress),
+        };
+        self.to = self.params;
+        self.move_by(step);
+        if let Some(next) = next
+            && !ends
+        {
+            self.phase = Phase::Straight(next);
+            return None;
         }
+        let singular = self
+            .held
+            .iter()
+            .position(|held| *held == Held::Undetermined);
+        let status = match singular {
+            Some(parameter) => Status::Singular { parameter },
+            None if !ends => Status::NoProgress,
+            None => self.verdict(self.normal.weakest),
+        };
+        self.end(status)
     }
 
     /// Factors what the data determine, and holds the parameters that they say nothing about
-    /// where they are: the first of those, if there are any.
-    fn determined(&mut self) -> Option<usize> {
-        let mut singular = None;
-        while let Err(parameter) = self.normal.factor() {
-            singular = singular.or(Some(parameter));
+    /// where they are.
+    fn determined(&mut self) {
+        while let Err(parameter) = self.normal.factor_here() {
             self.normal.hold(parameter);
             if let Some(held) = self.held.get_mut(parameter) {
                 *held = Held::Undetermined;
             }
         }
-        singular
     }
 
-    /// Takes a step of a linear problem, to look at the residuals there.
-    fn go_straight(&mut self, step: [TwoFloat; P], steps: Steps) -> Option<Status> {
-        self.to = self.params;
-        self.move_by(step);
-        self.phase = Phase::Straight(steps);
-        None
+    /// Whether the first step certainly leads to the minimum, so that a look at the residuals
+    /// there would tell nothing new: what rounding can have taken from residuals and derivatives
+    /// moves no parameter by more than [`FINE`] of its standard error, and the sum of squares
+    /// that is left is no difference of sums alike, but has the digits of an `f32`. That is so
+    /// of most measurements, and not of fits that are all but exact.
+    fn settles(&mut self, rows: usize, step: &[TwoFloat; P]) -> bool {
+        let residual = &mut self.normal.residual;
+        let before = residual.rr.high();
+        let mut rounding = residual.rounding;
+        let mut left = residual.rr;
+        for (jr, step) in residual.jr.iter().zip(step) {
+            left = left + *jr * *step;
+        }
+        residual.rr = left;
+        for (j, step) in step.iter().enumerate() {
+            let part = f32::EPSILON * step.high();
+            rounding += part * part * self.normal.diagonal(j);
+        }
+        // Sums lose as many units in the last place of pairs as there are rows.
+        left.high() > rows as f32 * f32::EPSILON * before
+            && self.in_standard_errors(rows, rounding) < FINE
     }
 
     /// Takes a step.
@@ -121,9 +135,17 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// The sums in which residuals are.
+    /// The sums in which residuals are; `JᵀJ` and its factors stay what they are.
     #[inline(never)]
     fn residual_sums<R: Problem<P> + ?Sized>(&mut self, problem: &R) {
+        if const { P <= 2 && !Level::VECTORS } {
+            // The code for all sums is there, and comes to the same JᵀJ again. On a Cortex-M4F,
+            // that for these alone would be 800 bytes of flash.
+            self.sum(problem);
+            self.take_sums();
+            self.determined();
+            return;
+        }
         let at = At {
             params: &self.params.map(R::Scalar::from),
             columns: &self.column_scale,

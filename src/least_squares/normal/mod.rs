@@ -5,7 +5,7 @@ mod sums;
 pub(super) use sums::{At, Residuals};
 
 use crate::function::{TwoFloat, straight};
-use crate::kernel::Lanes;
+use crate::kernel::{Lanes, Level};
 
 /// A pivot that is so small a part of its diagonal element says that a column is a
 /// combination of those before it, as far as derivatives in `f32` can tell: columns of
@@ -66,6 +66,9 @@ impl<const P: usize> Normal<P> {
         weakest: (0, 1.0),
         undamped: false,
     };
+
+    /// Whether equations are small enough to be solved in registers, where they are summed.
+    const HERE: bool = Level::VECTORS && P <= WRITTEN_OUT;
 
     /// Whether all that was summed is. An infinite or missing number in a row makes its own
     /// square not finite, whatever is next to it.
@@ -150,50 +153,83 @@ impl<const P: usize> Normal<P> {
         self.undamped = false;
         self.weakest = (0, 1.0);
         for (j, damping) in damping.iter().enumerate() {
-            let scale = 1.0 / root_of_power_of_two(self.diagonal(j));
-            if let Some(to) = self.scale.get_mut(j) {
-                *to = scale;
-            }
-            let mut pivot = self.at(j, j).scaled(scale).scaled(scale);
-            let undamped = pivot.high();
-            if *damping != 0.0 {
-                pivot = pivot + damping * scale * scale;
-            }
-            // L[j][k] D[k], and from that L[j][k].
-            let mut row = [TwoFloat::ZERO; P];
-            for k in 0..j {
-                let mut sum = self.at(j, k).scaled(scale).scaled(self.scale(k));
-                for (m, other) in row.iter().enumerate().take(k) {
-                    sum = sum - *other * self.at(m, k);
-                }
-                let element = sum * self.inverse.get(k).copied().unwrap_or_default();
-                pivot = pivot - sum * element;
-                if let (Some(to), Some(above)) = (
-                    row.get_mut(k),
-                    self.jj.get_mut(k).and_then(|row| row.get_mut(j)),
-                ) {
-                    (*to, *above) = (sum, element);
-                }
-            }
-            if pivot.high() < self.weakest.1 * undamped {
-                self.weakest = (j, pivot.high() / undamped);
-            }
-            let is_large = pivot.high() > SINGULAR * undamped && pivot.is_finite();
-            match self.inverse.get_mut(j) {
-                Some(to) if is_large => *to = pivot.reciprocal(),
-                _ => return Err(j),
+            if !self.factor_column(j, *damping) {
+                return Err(j);
             }
         }
         Ok(())
     }
 
+    /// Factors it, as [`factor`](Self::factor), where it is called: of one or two parameters,
+    /// sums are in registers on a desktop then, and a processor need not wait for what it has
+    /// just written.
+    ///
+    /// # Errors
+    /// The column that is a combination of those before it.
+    #[inline(always)]
+    pub(super) fn factor_here(&mut self) -> Result<(), usize> {
+        if const { !Self::HERE } {
+            return self.factor();
+        }
+        self.undamped = false;
+        self.weakest = (0, 1.0);
+        let mut result = Ok(());
+        straight::<P>(
+            #[inline(always)]
+            |j| {
+                if result.is_ok() && !self.factor_column(j, 0.0) {
+                    result = Err(j);
+                }
+            },
+        );
+        self.undamped = result.is_ok();
+        result
+    }
+
+    /// Factors a column, if it is none that is a combination of those before it.
+    #[inline(always)]
+    fn factor_column(&mut self, j: usize, damping: f32) -> bool {
+        let scale = inverse_root_of_power_of_two(self.diagonal(j));
+        set(&mut self.scale, j, scale);
+        let mut pivot = self.at(j, j).scaled(scale).scaled(scale);
+        let undamped = pivot.high();
+        if damping != 0.0 {
+            pivot = pivot + damping * scale * scale;
+        }
+        // L[j][k] D[k], and from that L[j][k].
+        let mut row = [TwoFloat::ZERO; P];
+        for k in 0..j {
+            let mut sum = self.at(j, k).scaled(scale).scaled(self.scale(k));
+            for (m, other) in row.iter().enumerate().take(k) {
+                sum = sum - *other * self.at(m, k);
+            }
+            let element = sum * element(&self.inverse, k);
+            pivot = pivot - sum * element;
+            set(&mut row, k, sum);
+            self.put(k, j, element);
+        }
+        if pivot.high() < self.weakest.1 * undamped {
+            self.weakest = (j, pivot.high() / undamped);
+        }
+        let is_large = pivot.high() > SINGULAR * undamped && pivot.is_finite();
+        if is_large {
+            set(&mut self.inverse, j, pivot.reciprocal());
+        }
+        is_large
+    }
+
     /// The step to where the gradient is 0, by the factors: `-(JᵀJ)⁻¹ Jᵀr`.
     pub(super) fn step(&self) -> [TwoFloat; P] {
-        let mut b = self.residual.jr;
-        for b in &mut b {
-            *b = -*b;
+        self.solve(self.residual.jr.map(|jr| -jr))
+    }
+
+    /// The same, where it is called, if factors are [found there](Self::factor_here).
+    #[inline(always)]
+    pub(super) fn step_here(&self) -> [TwoFloat; P] {
+        if const { !Self::HERE } {
+            return self.step();
         }
-        self.solve(b)
+        self.solved(self.residual.jr.map(|jr| -jr))
     }
 
     /// By how much a step is expected to take off the sum of squares, if it is undamped.
@@ -207,7 +243,12 @@ impl<const P: usize> Normal<P> {
 
     /// `(JᵀJ)⁻¹ b`, by the factors.
     #[inline(never)]
-    pub(super) fn solve(&self, mut b: [TwoFloat; P]) -> [TwoFloat; P] {
+    pub(super) fn solve(&self, b: [TwoFloat; P]) -> [TwoFloat; P] {
+        self.solved(b)
+    }
+
+    #[inline(always)]
+    fn solved(&self, mut b: [TwoFloat; P]) -> [TwoFloat; P] {
         each::<P>(
             P,
             #[inline(always)]
@@ -353,12 +394,12 @@ pub(super) fn power_of_two(x: f32) -> f32 {
     }
 }
 
-/// The power of two next to the square root of a positive number, or 1.
-fn root_of_power_of_two(x: f32) -> f32 {
+/// The inverse of the power of two next to the square root of a positive number, or 1.
+fn inverse_root_of_power_of_two(x: f32) -> f32 {
     if x.is_normal() {
-        // Half of the exponent, which counts from 127.
+        // Half of the exponent, which counts from 127, taken from that of 1: no division.
         let bits = (x.to_bits() >> 1).wrapping_add(0x1fc0_0000);
-        f32::from_bits(bits & 0x7f80_0000)
+        f32::from_bits(0x7f00_0000_u32.wrapping_sub(bits & 0x7f80_0000))
     } else {
         1.0
     }
