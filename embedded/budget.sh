@@ -32,12 +32,12 @@ elf=$CARGO_TARGET_DIR/$target/release/budget
 # that stay accurate however long they are (src/kernel/compensated.rs) took 350 of every
 # network, of which half were found elsewhere.
 jobs=(
-    "operators       1200 17500  2200 J1  operators"
+    "operators       1100 17300  2160 J1  operators"
     "fused            600  8900  1600 J1  linear and mse"
     "function         400  5632  1200 J1  function"
     "sine          331000 10240 25600 J2  all points at once"
     "one-by-one    800000 10440  8192 J2  one at a time"
-    "lm               6000 10240  2048 J5  lm"
+    "lm               4100  7050   850 J5  lm"
     "iris           31000 10240  3072 iris a flower, classified"
     "exp               42     -     - exp a number"
     "tanh              42     -     - tanh a number"
