@@ -10,9 +10,11 @@
 
 mod adam;
 mod clipping;
+mod edges;
 mod every;
 mod groups;
 mod hyper_parameters;
+mod scalars;
 mod search;
 mod shapes;
 mod state;

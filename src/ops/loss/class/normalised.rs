@@ -7,23 +7,24 @@ use crate::ops::loss::rows::Rows;
 /// So many numbers are normalised at a time: 2 KiB of stack, where there are vectors.
 const AT_ONCE: usize = 512;
 
-/// `a` if it is so, otherwise `b`, by their bits: an `if` of floats becomes a branch, which a CPU
-/// guesses wrong for every other row of two classes, and which keeps vectors out.
+/// `a` if `so`, otherwise `b`, chosen by their bits: the compiler makes an `if` of floats a
+/// branch, which a CPU guesses wrong for every other row of two classes, and which keeps loops
+/// from being vectorised.
 #[inline(always)]
 fn either(so: bool, a: f32, b: f32) -> f32 {
     let mask = u32::from(so).wrapping_neg();
     f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
 }
 
-/// What a target says of its row.
-struct Said {
+/// A target of a plain loss: whether its row counts, and the class that it names.
+struct PlainTarget {
     /// 1 for a row that counts, 0 for one that does not, and NaN if there is no such class.
     count: f32,
     /// -1 if the row has none.
     class: f32,
 }
 
-impl Said {
+impl PlainTarget {
     /// The gradient of the row's loss. Rows that do not count get 0 even if the divisor is 0.
     #[inline(always)]
     fn gradient(&self, s: f32) -> f32 {
@@ -62,17 +63,17 @@ impl<const LOG: bool> Classes<'_, LOG> {
         !self.probabilities && self.weights.is_empty() && self.settings.smoothing == 0.0
     }
 
-    /// What a target of a plain loss says. Nothing here branches, so that a CPU never guesses
-    /// wrong and a loop over targets can take several at a time.
+    /// Reads a target of a plain loss. Nothing here branches, so that a CPU never guesses wrong
+    /// and a loop over targets can take several at a time.
     #[inline(always)]
-    fn plain_target(&self, target: f32) -> Said {
+    fn plain_target(&self, target: f32) -> PlainTarget {
         // At least 0 and whole: there are at most AT_ONCE classes here, and up to 2²³ this
         // addition leaves no fraction.
         const WHOLE: f32 = 8_388_608.0;
         let whole = (target + WHOLE) - WHOLE == target;
         let is_class = whole & (target >= 0.0) & (target < self.rows.classes as f32);
         let counts = target != self.settings.ignored as f32;
-        Said {
+        PlainTarget {
             count: either(counts, either(is_class, 1.0, f32::NAN), 0.0),
             class: either(counts & is_class, target, -1.0),
         }
@@ -87,19 +88,21 @@ impl<const LOG: bool> Classes<'_, LOG> {
             let mut losses = [0.0; AT_ONCE / 2];
             let rows = self.x.as_chunks().0.iter().zip(self.targets);
             let count = rows.len();
-            for (loss, ([x, y], target)) in losses.iter_mut().zip(rows) {
-                let said = self.plain_target(*target);
-                let loss_of_class = 0.0 - either(said.class == 0.0, *x, *y);
-                *loss = either(said.class < 0.0, said.count, loss_of_class);
+            for (loss, ([x, y], said)) in losses.iter_mut().zip(rows) {
+                let target = self.plain_target(*said);
+                let loss_of_class = 0.0 - either(target.class == 0.0, *x, *y);
+                *loss = either(target.class < 0.0, target.count, loss_of_class);
             }
             return f(losses.get(..count).unwrap_or_default());
         }
         let rows = self.x.chunks_exact(self.rows.classes.max(1));
-        for (row, target) in rows.zip(self.targets) {
-            let said = self.plain_target(*target);
+        for (row, said) in rows.zip(self.targets) {
+            let target = self.plain_target(*said);
             // Rows without a class have their loss in what they count.
-            let x = row.get(said.class as usize).filter(|_| said.class >= 0.0);
-            f(&[x.map_or(said.count, |x| 0.0 - x)]);
+            let x = row
+                .get(target.class as usize)
+                .filter(|_| target.class >= 0.0);
+            f(&[x.map_or(target.count, |x| 0.0 - x)]);
         }
     }
 
@@ -114,11 +117,11 @@ impl<const LOG: bool> Classes<'_, LOG> {
         let rows = to
             .chunks_exact_mut(classes)
             .zip(self.x.chunks_exact(classes));
-        for (row, ((to, ps), target)) in rows.zip(self.targets).enumerate() {
-            let said = self.plain_target(*target);
-            let s = said.gradient(s(row));
+        for (row, ((to, ps), said)) in rows.zip(self.targets).enumerate() {
+            let target = self.plain_target(*said);
+            let s = target.gradient(s(row));
             for (c, (to, p)) in to.iter_mut().zip(ps).enumerate() {
-                acc.put(to, said.send(c as f32, *p, s));
+                acc.put(to, target.send(c as f32, *p, s));
             }
         }
     }
@@ -126,15 +129,15 @@ impl<const LOG: bool> Classes<'_, LOG> {
     /// [`send_plain_rows`](Self::send_plain_rows) of two classes.
     #[inline(always)]
     fn send_plain_pairs(&self, s: impl Fn(usize) -> f32, to: &mut [f32], acc: Acc) {
-        // Vectors take several rows, because nothing else can be in a place of its own and
-        // `acc` is not asked for each row.
+        // The compiler vectorises this loop because no other slice can overlap an array of its
+        // own, and because `acc` is not asked for each row.
         let mut grads = [0.0; AT_ONCE];
         let rows = grads.as_chunks_mut().0.iter_mut();
         let rows = rows.zip(self.x.as_chunks().0).zip(self.targets);
-        for (row, (([to0, to1], [p0, p1]), target)) in rows.enumerate() {
-            let said = self.plain_target(*target);
-            let s = said.gradient(s(row));
-            (*to0, *to1) = (said.send(0.0, *p0, s), said.send(1.0, *p1, s));
+        for (row, (([to0, to1], [p0, p1]), said)) in rows.enumerate() {
+            let target = self.plain_target(*said);
+            let s = target.gradient(s(row));
+            (*to0, *to1) = (target.send(0.0, *p0, s), target.send(1.0, *p1, s));
         }
         for (to, grad) in to.iter_mut().zip(grads).take(self.x.len()) {
             acc.put(to, grad);

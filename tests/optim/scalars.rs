@@ -3,8 +3,6 @@
 //! tensor. Every step here starts from a parameter, a gradient and a state on which all other
 //! operations are exact, so that the new parameter shows the scalar.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
 use baregrad::Shape;
 use baregrad::optim::{
     Adafactor, Adagrad, AdamW, Adamax, AdjustLr, Asgd, Muon, NAdam, Optimizer, RAdam, SparseAdam,

@@ -1,8 +1,6 @@
 //! Numbers at the end of what `f32` holds, and beyond it: where optimizers have PyTorch's
 //! values although a formula by itself would give NaN.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
 use baregrad::optim::{Optimizer, Rprop, Stateful};
 
 const INF: f32 = f32::INFINITY;
