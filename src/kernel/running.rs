@@ -45,7 +45,7 @@ impl Running {
     pub(crate) fn add_all(&mut self, mut xs: &[f32]) {
         // Where the next belongs to the first partial sum, vectors add one to each.
         while !self.in_order
-            && self.terms % PARTIALS == 0
+            && self.terms.is_multiple_of(PARTIALS)
             && let Some((first, rest)) = xs.split_first_chunk::<PARTIALS>()
         {
             for (partial, x) in self.partial.iter_mut().zip(first) {
