@@ -103,8 +103,10 @@ impl<const N: usize, const M: usize, S> Lbfgs<N, M, S> {
         self
     }
 
-    /// At most so many evaluations before the search ends, which is looked at once an
-    /// iteration is over.
+    /// At most so many evaluations before the search ends. The search looks at the count once
+    /// an iteration is over, and within a line search
+    /// ([`strong_wolfe`](Self::strong_wolfe)), which takes one evaluation even where none is
+    /// left: a call may so take one more than this, as in PyTorch.
     #[must_use]
     pub const fn max_eval(mut self, evaluations: u32) -> Self {
         self.search.hyper.max_eval = Some(evaluations);
@@ -126,7 +128,8 @@ impl<const N: usize, const M: usize, S> Lbfgs<N, M, S> {
     }
 
     /// Searches along every direction for a step after which the loss is less by enough
-    /// and its slope is flatter, in up to 25 evaluations.
+    /// and its slope is flatter, in as many evaluations as [`max_eval`](Self::max_eval)
+    /// leaves in this call, and at least one, as in PyTorch 2.15.
     #[must_use]
     pub const fn strong_wolfe(mut self) -> Self {
         self.search.hyper.strong_wolfe = true;
@@ -236,6 +239,14 @@ struct Hyper {
     tolerance_change: f32,
     strong_wolfe: bool,
     maximize: bool,
+}
+
+impl Hyper {
+    /// Returns `max_eval`, or its default: 5/4 of the iterations, as in PyTorch.
+    fn most_evals(&self) -> u32 {
+        let default = self.max_iter.saturating_mul(5) / 4;
+        self.max_eval.unwrap_or(default)
+    }
 }
 
 /// The use of the next loss.
@@ -497,13 +508,10 @@ impl Machine {
         at: usize,
     ) -> Answer {
         let (hyper, now) = (&self.hyper, &self.now);
-        let max_eval = hyper
-            .max_eval
-            .unwrap_or(hyper.max_iter.saturating_mul(5) / 4);
         let tolerance = hyper.tolerance_change;
         let reason = if now.iter >= hyper.max_iter {
             Some(Reason::Iterations)
-        } else if now.evals >= max_eval {
+        } else if now.evals >= hyper.most_evals() {
             Some(Reason::Evaluations)
         } else if self.is_flat(memory, at) {
             Some(Reason::FlatGradient)

@@ -5,8 +5,6 @@ use super::memory::{CopyChecked as _, Memory, move_to, scale_into};
 use super::{Answer, Machine, Now, Phase, largest};
 use crate::kernel::Lanes;
 
-/// Evaluations of one line search, less the first.
-const MAX_LS: u32 = 25;
 /// How much of what the slope promises the loss must fall by.
 const C1: f32 = 1e-4;
 /// How much flatter the slope must get.
@@ -36,6 +34,12 @@ impl Machine {
         new.loss > self.now.prev_loss + C1 * new.t * self.now.slope
     }
 
+    /// Whether no evaluation is left. As in PyTorch, a line search takes one even where the
+    /// others have used up `max_eval`.
+    fn has_no_more(&self) -> bool {
+        self.now.evals > self.hyper.most_evals()
+    }
+
     fn is_flat_enough(&self, new: Point) -> bool {
         new.slope.abs() <= -C2 * self.now.slope
     }
@@ -50,7 +54,7 @@ impl Machine {
         sign: f32,
     ) -> Answer {
         let [mut last, _] = self.now.bracket;
-        let reached = self.now.ls_iter >= MAX_LS;
+        let reached = self.has_no_more();
         if reached {
             // The whole of it, from where it began.
             let [low, _] = &mut memory.bracket;
@@ -86,7 +90,7 @@ impl Machine {
     fn next_zoom(&mut self, memory: &mut Memory<'_>, params: &mut [f32]) -> Answer {
         let [a, b] = self.now.bracket;
         let is_small = (b.t - a.t).abs() * largest(memory.d) < LEAST_BRACKET;
-        if self.now.ls_iter >= MAX_LS || is_small {
+        if self.has_no_more() || is_small {
             return self.end_line_search(memory, params);
         }
         let [least, most] = if a.t <= b.t { [a.t, b.t] } else { [b.t, a.t] };
