@@ -310,7 +310,8 @@ impl Objective {
         }
     }
 
-    /// What is left of a parameter before a step of that rate.
+    /// The part of a parameter that weight decay leaves before a step of that rate: `1 - lr ·
+    /// weight_decay` where it is decoupled, otherwise all of it.
     fn keep(&self, lr: f32) -> f32 {
         if self.decoupled {
             one_minus_product(lr, self.weight_decay)

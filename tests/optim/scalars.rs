@@ -1,4 +1,4 @@
-//! What optimizers multiply tensors with, to the last bit. PyTorch computes such scalars (bias
+//! The scalars that optimizers multiply tensors with, to the last bit. PyTorch computes them (bias
 //! corrections, step sizes, decays) in `f64` and rounds each to `f32` once, where it meets a
 //! tensor. Every step here starts from a parameter, a gradient and a state on which all other
 //! operations are exact, so that the new parameter shows the scalar.
@@ -170,7 +170,7 @@ fn adagrad_late() {
     }
 }
 
-/// What is left of a parameter without a gradient. Where `lr · weight_decay` is next to 1 that
+/// Decay alone: the part of a parameter that a step without a gradient leaves. Where `lr · weight_decay` is next to 1 that
 /// is a small difference.
 #[test]
 fn what_decay_leaves() {
