@@ -170,8 +170,8 @@ fn adagrad_late() {
     }
 }
 
-/// Decay alone: the part of a parameter that a step without a gradient leaves. Where `lr · weight_decay` is next to 1 that
-/// is a small difference.
+/// Decay alone: the part of a parameter that a step without a gradient leaves. Where `lr ·
+/// weight_decay` is next to 1 that is a small difference.
 #[test]
 fn what_decay_leaves() {
     let products = [0.03, 0.1, 0.37, 0.997, 9.97, 9.999_99, 12.3, 1e3];
