@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use baregrad::calibrate::{Calibration, Input, Multivariate};
 
@@ -70,6 +70,49 @@ fn norris_gives_the_certified_coefficients_and_their_errors() {
     assert!(digits(number(&b1["value"]), 1.00211681802045) > 11.0);
     assert!(digits(number(&b1["standard_error"]), 0.429796848199937e-3) > 11.0);
     assert_eq!(report["residuals"].as_array().unwrap().len(), 36);
+}
+
+/// As `baregrad fit … | head` does once it has seen enough: not a panic, and no file is missing.
+#[test]
+fn a_closed_pipe_ends_neither_a_fit_nor_the_program() {
+    for (method, ending) in [("lm", "-residuals.csv"), ("adam", "-history.csv")] {
+        let directory = directory(&format!("pipe-{method}"));
+        let arguments = [&data("thermometer"), "--x", "t_u", "--y", "t_c"];
+        let mut fit = Command::new(env!("CARGO_BIN_EXE_baregrad"))
+            .args(["fit", "--method", method])
+            .args(arguments)
+            .current_dir(&directory)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(fit.stdout.take());
+        let output = fit.wait_with_output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{method}: {errors}");
+        assert_eq!(errors, "", "{method}");
+        for ending in [".rs", ".json", "-fit.svg", ending] {
+            let file = directory.join(format!("calibration/thermometer{ending}"));
+            assert!(file.exists(), "{}", file.display());
+        }
+    }
+}
+
+/// Standard output that cannot be written, here a full device, is an error and not a panic.
+#[cfg(target_os = "linux")]
+#[test]
+fn full_standard_output_is_an_error() {
+    let directory = directory("full");
+    let output = Command::new(env!("CARGO_BIN_EXE_baregrad"))
+        .args(["fit", &data("thermometer"), "--x", "t_u", "--y", "t_c"])
+        .current_dir(&directory)
+        .stdout(fs::File::create("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.starts_with("error: standard output: "), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
 }
 
 #[test]

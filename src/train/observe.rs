@@ -3,8 +3,10 @@
 use super::history::Epoch;
 #[cfg(feature = "progress")]
 use std::io::IsTerminal as _;
+use std::io::Write as _;
 
-/// An observer that prints the first three epochs and every `every`th.
+/// An observer that prints the first three epochs and every `every`th. Training goes on if
+/// standard output is closed, by `head` say.
 ///
 /// ```
 /// use baregrad::train;
@@ -19,7 +21,8 @@ use std::io::IsTerminal as _;
 pub fn lines(every: u32) -> impl FnMut(&Epoch) {
     move |epoch| {
         if epoch.epoch <= 3 || epoch.epoch.is_multiple_of(every) {
-            std::println!("{epoch}");
+            // Not `println!`, which panics if the output was closed.
+            let _ = writeln!(std::io::stdout(), "{epoch}");
         }
     }
 }

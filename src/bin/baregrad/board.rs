@@ -121,8 +121,8 @@ fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
     }
     let answer = board.ask(&format!("fit {epochs}"))?;
     let there = answer.lines().find(|line| line.starts_with("fit "));
-    println!("board    {}", there.unwrap_or_default());
-    println!(
+    say!("board    {}", there.unwrap_or_default());
+    say!(
         "desktop  fit loss={:?}:{:08x} epochs={} crc={:08x}",
         here.origin.loss,
         here.origin.loss.to_bits(),
@@ -133,10 +133,10 @@ fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
     let sure = ["errors ", "no standard errors", "residuals sigma"];
     for line in answer.lines() {
         if sure.iter().any(|begin| line.starts_with(begin)) {
-            println!("         {line}");
+            say!("         {line}");
         }
     }
-    println!("{reason}");
+    say!("{reason}");
 
     let rows = samples
         .iter()
@@ -162,7 +162,7 @@ fn put(port: &str, path: &Path) -> Result<bool, Box<dyn Error>> {
     let here = here.map_err(|why| in_file(&why))?;
     let mut board = open(port)?;
     board.put(&record)?;
-    println!("{}, crc={:08x}, sent", here.curve, checksum(&record));
+    say!("{}, crc={:08x}, sent", here.curve, checksum(&record));
     let same = board.get()? == record;
     // Readings from end to end of what was fitted.
     let [low, high] = here.range;
@@ -191,7 +191,7 @@ fn get(port: &str, path: &Path, force: bool) -> Result<(), Box<dyn Error>> {
         .open(path)
         .and_then(|mut file| file.write_all(&record));
     written.map_err(|why| in_file(&why))?;
-    println!(
+    say!(
         "{}, crc={:08x}, written: {}",
         here.curve,
         checksum(&record),
@@ -211,7 +211,7 @@ fn finish(
     rows: impl Iterator<Item = (TwoFloat, Option<TwoFloat>)>,
     mut same: bool,
 ) -> Result<bool, Box<dyn Error>> {
-    println!(
+    say!(
         "\n{:>12} {:>12} {:>24} {:>24}",
         "reading", "reference", "board", "desktop"
     );
@@ -235,14 +235,14 @@ fn finish(
         same &= bits(there) == bits(&here);
         let reference = reference.map_or(String::new(), |reference| reference.to_string());
         let reading = reading.to_string();
-        println!("{reading:>12} {reference:>12} {there:>24} {here:>24}");
+        say!("{reading:>12} {reference:>12} {there:>24} {here:>24}");
     }
     match board.ask("save") {
-        Ok(_) => println!("\nsaved on the board"),
+        Ok(_) => say!("\nsaved on the board"),
         // Emulated boards may have no flash.
-        Err(error) => println!("\nnot saved: {error}"),
+        Err(error) => say!("\nnot saved: {error}"),
     }
-    println!("{}", if same { "same bits" } else { "the bits differ" });
+    say!("{}", if same { "same bits" } else { "the bits differ" });
     Ok(same)
 }
 

@@ -7,12 +7,20 @@
 //!
 //! Errors are one line on standard error. The status is 0 if all went well; 2 if the
 //! command line is wrong or a fit fails; 1 if a board cannot be calibrated, or has other
-//! bits than the desktop.
+//! bits than the desktop. Output into a pipe that was closed, by `head` say, is dropped, and the
+//! work goes on: the files are written.
+
+/// Prints a line to standard output, where `println!` would panic if that is closed or full.
+macro_rules! say {
+    ($($text:tt)*) => { crate::print_line(format_args!($($text)*)) };
+}
 
 mod board;
 mod fit;
 
-use std::process::ExitCode;
+use std::fmt;
+use std::io::{self, ErrorKind, Write as _};
+use std::process::{self, ExitCode};
 
 use clap::Parser;
 
@@ -57,6 +65,19 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+    }
+}
+
+/// Prints a line, and ends the program with an error if it cannot. A closed pipe is no error:
+/// its reader has seen enough.
+fn print_line(text: fmt::Arguments<'_>) {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => {
+            eprintln!("error: standard output: {error}");
+            process::exit(2);
+        }
     }
 }
 

@@ -17,13 +17,13 @@ pub(super) fn run(args: &Args, method: Method, data: &Dataset) -> Result<(), Box
     let curve = args.model;
     let parts = Parts::new(data, args, [x, y])?;
     let output = Output::new(args, &DESCENT)?;
-    println!(
+    say!(
         "{}: {} rows to train with, {} to validate",
         args.data.display(),
         parts.training.rows(),
         parts.validation.as_ref().map_or(0, Dataset::rows)
     );
-    println!("scaled: {}\n", parts.scaler.to_string().replace('\n', "; "));
+    say!("scaled: {}\n", parts.scaler.to_string().replace('\n', "; "));
 
     let fitted = fit(args, method, &parts, [x, y])?;
     let calibration = Calibration::new(
@@ -33,24 +33,24 @@ pub(super) fn run(args: &Args, method: Method, data: &Dataset) -> Result<(), Box
         [parts.scale(x)?, parts.scale(y)?],
         range(&parts.training.column_f64(x)?),
     );
-    println!("\n{}", fitted.table());
-    println!("{}\n", fitted.verdict());
-    println!("{calibration}");
+    say!("\n{}", fitted.table());
+    say!("{}\n", fitted.verdict());
+    say!("{calibration}");
     print_coefficients(&calibration, x);
     let training = Errors::of(&calibration, &parts.training, [x, y])?;
-    println!("{y} off by, training: {training}");
+    say!("{y} off by, training: {training}");
     if let Some(validation) = &parts.validation {
         let validation = Errors::of(&calibration, validation, [x, y])?;
-        println!("{y} off by, validation: {validation}");
+        say!("{y} off by, validation: {validation}");
     }
     let rust = calibration.to_rust();
     if calibration.coefficients().is_some() {
-        println!("\nFor firmware:\n\n{rust}");
+        say!("\nFor firmware:\n\n{rust}");
     }
 
     let warnings = calibration.warnings();
     for warning in &warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
 
     let origin = calibration.origin();
@@ -80,7 +80,7 @@ fn print_coefficients(calibration: &Calibration, x: &str) {
     let print = |base: &str, coefficients: Option<Vec<f64>>, digits| {
         for (power, c) in coefficients.into_iter().flatten().enumerate() {
             let c = train::significant(c, digits);
-            println!("  coefficient of {base}^{power}: {c}");
+            say!("  coefficient of {base}^{power}: {c}");
         }
     };
     let origin = calibration.origin();

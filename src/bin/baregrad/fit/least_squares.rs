@@ -34,8 +34,8 @@ pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
     };
     let rows = validation.as_ref().map_or(0, Dataset::rows);
     let path = args.data.display();
-    println!("{path}: {} rows to fit, {rows} to validate", fitted.rows());
-    print!("{}", said(args, &fitted, calibration.as_ref()));
+    say!("{path}: {} rows to fit, {rows} to validate", fitted.rows());
+    say!("{}", said(args, &fitted, calibration.as_ref()).trim_end());
 
     let off = |table: &Table| -> Result<Errors, Box<dyn Error>> {
         let predicted = match &calibration {
@@ -49,14 +49,14 @@ pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
         };
         Ok(Errors::between(&table.y, &predicted))
     };
-    println!("{} off by, training: {}", args.y, off(&training)?);
+    say!("{} off by, training: {}", args.y, off(&training)?);
     let validation = validation.map(|part| Table::of(args, &part)).transpose()?;
     if let Some(validation) = &validation {
-        println!("{} off by, validation: {}", args.y, off(validation)?);
+        say!("{} off by, validation: {}", args.y, off(validation)?);
     }
-    print!("\n{}", residuals(args, &training, &fitted));
+    say!("\n{}", residuals(args, &training, &fitted).trim_end());
     for at in &points {
-        println!("{}", predicted(args, &fitted, at));
+        say!("{}", predicted(args, &fitted, at));
     }
 
     let rust = match &calibration {
@@ -64,12 +64,12 @@ pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
         None => fitted.to_rust(&names, &args.y),
     };
     if !matches!(args.model, Curve::Mlp { .. }) {
-        println!("\nFor firmware:\n\n{rust}");
+        say!("\nFor firmware:\n\n{rust}");
     }
     let mut warnings = warnings(args, &training, &fitted, validation.as_ref(), &points);
     warnings.extend(calibration.iter().flat_map(Calibration::warnings));
     for warning in &warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
 
     let report = report(

@@ -247,14 +247,17 @@ impl Files {
             .save
             .iter()
             .map(|path| (beside(path), path.clone()));
+        let mut lines = Vec::new();
         for (made, path) in outputs.chain(record) {
             let written = match fs::symlink_metadata(&path) {
                 Ok(_) => "replaced",
                 Err(_) => "written",
             };
             fs::rename(made, &path).map_err(|why| format!("{}: {why}", path.display()))?;
-            println!("{written}: {}", path.display());
+            lines.push(format!("{written}: {}", path.display()));
         }
+        // Behind the last of them, so that output that fails leaves no set half replaced.
+        say!("{}", lines.join("\n"));
         Ok(())
     }
 
