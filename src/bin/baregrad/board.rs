@@ -213,7 +213,10 @@ fn finish(
 ) -> Result<bool, Box<dyn Error>> {
     say!(
         "\n{:>12} {:>12} {:>24} {:>24}",
-        "reading", "reference", "board", "desktop"
+        "reading",
+        "reference",
+        "board",
+        "desktop"
     );
     let mut floats = vec![0.0; 4 * here.params.len() + 1024];
     let mut nodes = [const { Node::EMPTY }; 32];
