@@ -18,19 +18,19 @@ const WRITTEN_OUT: usize = 2;
 
 /// Calls `line` for each number below `to`, which is at most `P`.
 #[inline(always)]
-fn each<const P: usize>(to: usize, mut line: impl FnMut(usize)) {
+fn each<const P: usize>(to: usize, mut step: impl FnMut(usize)) {
     if const { P <= WRITTEN_OUT } {
         straight::<P>(
             #[inline(always)]
             |k| {
                 if k < to {
-                    line(k);
+                    step(k);
                 }
             },
         );
     } else {
         for k in 0..to {
-            line(k);
+            step(k);
         }
     }
 }

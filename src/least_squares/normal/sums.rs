@@ -166,7 +166,7 @@ fn split<const P: usize>(row: &Row<P>) -> [Split; P] {
 fn each_beside<const P: usize>(
     jj: &mut [[TwoFloat; P]; P],
     diagonal: &mut [TwoFloat; P],
-    mut line: impl FnMut(usize, usize, &mut TwoFloat),
+    mut visit: impl FnMut(usize, usize, &mut TwoFloat),
 ) {
     each::<P>(
         P,
@@ -177,12 +177,12 @@ fn each_beside<const P: usize>(
                 #[inline(always)]
                 |k| {
                     if let Some(sum) = jj.get_mut(k).and_then(|row| row.get_mut(j)) {
-                        line(j, k, sum);
+                        visit(j, k, sum);
                     }
                 },
             );
             if let Some(sum) = diagonal.get_mut(j) {
-                line(j, j, sum);
+                visit(j, j, sum);
             }
         },
     );
