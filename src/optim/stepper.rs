@@ -217,7 +217,7 @@ impl<R, const N: usize, const K: usize> Stepper<R, N, [[f32; N]; K]> {
 
 impl<'s, R> Stepper<R, 0, &'s mut [f32]> {
     /// Creates an optimizer with state in a slice of the caller, of at least one float per
-    /// parameter for each of [`Rule::buffers`]. The slice is zeroed.
+    /// parameter for each of [`Rule::buffers`] and [`Rule::scratch`]. The slice is zeroed.
     #[must_use]
     pub fn from_rule_with_state(rule: R, state: &'s mut [f32]) -> Self {
         state.fill(0.0);
