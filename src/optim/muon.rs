@@ -224,7 +224,7 @@ impl Rule for MuonRule<'_> {
         self.check(params.len())?;
         self.shapes.check(params, grads)?;
         let [momentum, x, a, b] = state else {
-            return Ok(()); // no other number of buffers is lent
+            return Ok(()); // the storage has another number of buffers than the rule
         };
         let n = params.len();
         for buffer in [&*momentum, &*x, &*a, &*b] {
@@ -320,7 +320,7 @@ options! { MuonRule<'_> = "Muon":
 impl<const N: usize, S> Muon<'_, N, S> {
     /// The part of the momentum that is kept, at least 0.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn momentum(mut self, momentum: f64) -> Self {
         self.rule.momentum = Average::new(momentum);
         self

@@ -15,7 +15,7 @@ pub struct ConstantLr {
 impl ConstantLr {
     /// The rate is multiplied by `factor` for the first `total_iters` epochs.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn new(factor: f64, total_iters: u32) -> Self {
         Self {
             factor: TwoFloat::from_f64(factor),

@@ -31,7 +31,7 @@ impl CosineAnnealingLr {
 
     /// The rate goes down to this one instead of 0.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn eta_min(mut self, eta_min: f64) -> Self {
         self.eta_min = TwoFloat::from_f64(eta_min);
         self

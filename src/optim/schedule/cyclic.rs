@@ -58,7 +58,7 @@ pub struct CyclicLr<const G: usize = 1> {
 impl CyclicLr {
     /// The rates of all groups go between these two.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn new(base_lr: f64, max_lr: f64) -> Self {
         Self::of(PerGroup::all(base_lr), PerGroup::all(max_lr))
     }
@@ -83,12 +83,12 @@ impl<const G: usize> CyclicLr<G> {
     /// assert_eq!(groups.second().learning_rate(), 0.75);
     /// ```
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn per_group(base_lr: [f64; G], max_lr: [f64; G]) -> Self {
         Self::of(PerGroup::new(base_lr), PerGroup::new(max_lr))
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn of(base_lr: PerGroup<G>, max_lr: PerGroup<G>) -> Self {
         Self {
             base_lr,
@@ -125,7 +125,7 @@ impl<const G: usize> CyclicLr<G> {
 
     /// The height is `gamma^steps` of what it would be.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn exp_range(mut self, gamma: f64) -> Self {
         self.mode = CyclicMode::ExpRange;
         self.gamma = TwoFloat::from_f64(gamma);
@@ -158,7 +158,7 @@ impl<const G: usize> CyclicLr<G> {
 
     /// The least momentum, where the rate is highest, and the largest.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn momentum(mut self, base: f64, max: f64) -> Self {
         self.momentum = Some([PerGroup::all(base), PerGroup::all(max)]);
         self
@@ -167,7 +167,7 @@ impl<const G: usize> CyclicLr<G> {
     /// The least momentum and the largest of each group, as [`momentum`](Self::momentum): one
     /// number is that of all groups, and another number of groups is refused.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn momentum_per_group(mut self, base: [f64; G], max: [f64; G]) -> Self {
         self.momentum = Some([
             PerGroup::new(base).one_for_all(),

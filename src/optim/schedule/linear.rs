@@ -18,7 +18,7 @@ impl LinearLr {
     /// The factor goes from `start_factor`, which must not be 0, to `end_factor` in
     /// `total_iters` epochs.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn new(start_factor: f64, end_factor: f64, total_iters: u32) -> Self {
         Self {
             start_factor: TwoFloat::from_f64(start_factor),

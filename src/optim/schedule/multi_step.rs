@@ -25,7 +25,7 @@ impl<'m> MultiStepLr<'m> {
 
     /// Multiplies by this factor instead.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn gamma(mut self, gamma: f64) -> Self {
         self.gamma = TwoFloat::from_f64(gamma);
         self

@@ -48,7 +48,7 @@ pub struct OneCycleLr<const G: usize = 1> {
 impl OneCycleLr {
     /// The rates of all groups go up to this one and down in so many steps.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn new(max_lr: f64, total_steps: u32) -> Self {
         Self::of(PerGroup::all(max_lr), total_steps)
     }
@@ -70,12 +70,12 @@ impl<const G: usize> OneCycleLr<G> {
     /// assert_eq!(groups.second().learning_rate(), 0.01);
     /// ```
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn per_group(max_lr: [f64; G], total_steps: u32) -> Self {
         Self::of(PerGroup::new(max_lr), total_steps)
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn of(max_lr: PerGroup<G>, total_steps: u32) -> Self {
         Self {
             max_lr,
@@ -91,7 +91,7 @@ impl<const G: usize> OneCycleLr<G> {
 
     /// The part of the steps that goes up, from 0 to 1.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn pct_start(mut self, pct_start: f64) -> Self {
         self.pct_start = TwoFloat::from_f64(pct_start);
         self
@@ -106,7 +106,7 @@ impl<const G: usize> OneCycleLr<G> {
 
     /// The least momentum, where the rate is highest, and the largest.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn momentum(mut self, base: f64, max: f64) -> Self {
         self.momentum = Some([PerGroup::all(base), PerGroup::all(max)]);
         self
@@ -115,7 +115,7 @@ impl<const G: usize> OneCycleLr<G> {
     /// The least momentum and the largest of each group, as [`momentum`](Self::momentum): one
     /// number is that of all groups, and another number of groups is refused.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn momentum_per_group(mut self, base: [f64; G], max: [f64; G]) -> Self {
         self.momentum = Some([
             PerGroup::new(base).one_for_all(),
@@ -133,7 +133,7 @@ impl<const G: usize> OneCycleLr<G> {
 
     /// How many times as high as the first rate the highest is.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn div_factor(mut self, factor: f64) -> Self {
         self.div_factor = TwoFloat::from_f64(factor);
         self
@@ -141,7 +141,7 @@ impl<const G: usize> OneCycleLr<G> {
 
     /// How many times as high as the last rate the first is.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn final_div_factor(mut self, factor: f64) -> Self {
         self.final_div_factor = TwoFloat::from_f64(factor);
         self

@@ -13,7 +13,7 @@ pub(super) struct PerGroup<const G: usize> {
 
 impl<const G: usize> PerGroup<G> {
     /// The numbers of the groups, in their order.
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub(super) const fn new(numbers: [f64; G]) -> Self {
         let mut pairs = [TwoFloat::ZERO; G];
         let (mut from, mut to) = (numbers.as_slice(), pairs.as_mut_slice());
@@ -30,7 +30,7 @@ impl<const G: usize> PerGroup<G> {
     }
 
     /// The same number for all of them.
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub(super) const fn all(number: f64) -> Self {
         Self {
             numbers: [TwoFloat::from_f64(number); G],

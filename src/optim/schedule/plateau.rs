@@ -78,12 +78,12 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
     /// assert_eq!(groups.second().learning_rate(), 0.025);
     /// ```
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn per_group(min_lr: [f64; G]) -> Self {
         Self::of(PerGroup::new(min_lr))
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn of(min_lr: PerGroup<G>) -> Self {
         Self {
             mode: PlateauMode::Min,
@@ -111,7 +111,7 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
 
     /// The rate is multiplied by this.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn factor(mut self, factor: f64) -> Self {
         self.factor = TwoFloat::from_f64(factor);
         self
@@ -126,7 +126,7 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
 
     /// The least by which a metric must be better to count as better.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn threshold(mut self, threshold: f64, mode: ThresholdMode) -> Self {
         self.threshold = TwoFloat::from_f64(threshold);
         self.threshold_mode = mode;
@@ -142,7 +142,7 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
 
     /// The least rate of all groups.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn min_lr(mut self, lr: f64) -> Self {
         self.min_lr = PerGroup::all(lr);
         self
@@ -150,7 +150,7 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
 
     /// A reduction by no more than this is left out.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn eps(mut self, eps: f64) -> Self {
         self.eps = TwoFloat::from_f64(eps);
         self

@@ -16,7 +16,7 @@ impl PolynomialLr {
     /// The rate goes down to 0 in `total_iters` epochs, along this power, which must not be
     /// negative.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn new(total_iters: u32, power: f64) -> Self {
         Self {
             total_iters,
