@@ -11,7 +11,7 @@ pub struct ExponentialLr {
 }
 
 impl ExponentialLr {
-    /// The rate is multiplied by this factor.
+    /// Multiplies the rate by `gamma` in every epoch.
     #[must_use]
     #[inline(always)] // a constant argument leaves no `f64`
     pub const fn new(gamma: f64) -> Self {

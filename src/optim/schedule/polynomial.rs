@@ -1,4 +1,4 @@
-//! The rate goes down to 0 along a power.
+//! The rate decreases to 0 along a power.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::{Real, TwoFloat};
@@ -13,7 +13,7 @@ pub struct PolynomialLr {
 }
 
 impl PolynomialLr {
-    /// The rate goes down to 0 in `total_iters` epochs, along this power, which must not be
+    /// Lets the rate decrease to 0 in `total_iters` epochs, along this power, which must not be
     /// negative.
     #[must_use]
     #[inline(always)] // a constant argument leaves no `f64`

@@ -1,11 +1,11 @@
-//! The rate is multiplied by a factor every so many epochs.
+//! The rate is multiplied by a factor at regular intervals.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
 use crate::optim::builders::show_options;
 
-/// `lr ← lr · gamma` every `step_size` epochs, as `torch.optim.lr_scheduler.StepLR`. Gamma
-/// is 0.1 unless [`gamma`](Self::gamma) says otherwise. A step size of 0 never comes.
+/// `lr ← lr · gamma` every `step_size` epochs, as `torch.optim.lr_scheduler.StepLR`, by default
+/// with a [`gamma`](Self::gamma) of 0.1. A step size of 0 never changes the rate.
 #[derive(Clone, Copy, Debug)]
 pub struct StepLr {
     step_size: u32,
@@ -13,7 +13,7 @@ pub struct StepLr {
 }
 
 impl StepLr {
-    /// A tenth of the rate every `step_size` epochs.
+    /// Multiplies the rate by 0.1 every `step_size` epochs.
     #[must_use]
     pub const fn new(step_size: u32) -> Self {
         Self {
