@@ -41,8 +41,8 @@ const NEAR: f32 = 1e-5;
 /// For 1 to 2²⁴ and infinitely many degrees of freedom, whole or not, tails, and quantiles of
 /// any `f32` `p` between 10⁻⁶ and 1 - 10⁻⁶, have relative errors of at most 7e-8: they are the
 /// nearest `f32`, or almost (`tests/distribution.rs` compares with scipy and mpmath). Near 1,
-/// `p` itself has few digits: use [`upper_quantile`](Self::upper_quantile), which takes `1 -
-/// p`.
+/// `p` itself has few digits: use [`upper_quantile`](Self::upper_quantile), which takes
+/// `1 - p`.
 ///
 /// A tail takes up to 80 terms of a continued fraction in pairs; 350 for an F with 10⁶ degrees
 /// of freedom in numerator and denominator. A quantile takes about five tails.
@@ -269,13 +269,13 @@ struct Tails {
 /// The tails of F with these degrees of freedom at `f`, a positive number within [`RANGE`], or
 /// 0.
 ///
-/// They are incomplete beta functions of `a = numerator / 2`, `b = denominator / 2` and `x = a
-/// f / (a f + b)`: a product of powers, computed from Loader's deviance and Stirling's series
-/// to avoid cancellation (C. Loader, "Fast and accurate computation of binomial probabilities",
-/// 2000), times a continued fraction (A. R. DiDonato and A. H. Morris, "Algorithm 708:
-/// significant digit computation of the incomplete beta function ratios", 1992). Both are
-/// written in `1 / a` and `1 / b`, so that they hold for infinitely many degrees of freedom,
-/// too.
+/// They are incomplete beta functions of `a = numerator / 2`, `b = denominator / 2` and
+/// `x = a f / (a f + b)`: a product of powers, computed from Loader's deviance and Stirling's
+/// series to avoid cancellation (C. Loader, "Fast and accurate computation of binomial
+/// probabilities", 2000), times a continued fraction (A. R. DiDonato and A. H. Morris,
+/// "Algorithm 708: significant digit computation of the incomplete beta function ratios",
+/// 1992). Both are written in `1 / a` and `1 / b`, so that they hold for infinitely many
+/// degrees of freedom, too.
 fn tails(numerator: f32, denominator: f32, f: TwoFloat) -> Tails {
     let (zero, one) = (TwoFloat::ZERO, TwoFloat::ONE);
     if numerator == f32::INFINITY {

@@ -98,9 +98,9 @@ impl Goodness {
         self.unexplained
     }
 
-    /// Adjusted R², which divides the sums of squares by their degrees of freedom, `1 - (1 -
-    /// R²) (n - 1) / (n - P)`, so that a further parameter raises it only if the fit improves
-    /// enough. NaN or infinite without degrees of freedom.
+    /// Adjusted R², which divides the sums of squares by their degrees of freedom,
+    /// `1 - (1 - R²) (n - 1) / (n - P)`, so that a further parameter raises it only if the fit
+    /// improves enough. NaN or infinite without degrees of freedom.
     #[must_use]
     pub fn adjusted_r_squared(&self) -> f32 {
         let Goodness {

@@ -23,7 +23,7 @@ pub struct Row<const P: usize> {
     pub residual: f32,
     /// The derivatives of the residual with respect to the parameters: a row of the Jacobian.
     pub derivatives: [f32; P],
-    /// A bound on the rounding error of the residual. A fit counts as exact when the residuals
+    /// An estimate of the rounding error of the residual. A fit counts as exact when the residuals
     /// are no larger.
     pub rounding: f32,
 }

@@ -329,7 +329,7 @@ impl<const P: usize> Solution<P> {
     ///     let (_, gradient) = Line::value_and_gradient([x], solution.params());
     ///     solution.standard_error_of(&gradient).unwrap()
     /// };
-    /// // Least in the middle of the data.
+    /// // Smallest in the middle of the data.
     /// assert!(error_at(1.5) < error_at(0.0) && error_at(3.0) < error_at(10.0));
     /// ```
     #[must_use]

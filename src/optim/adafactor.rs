@@ -352,8 +352,8 @@ fn sum_of_squares<'g>(column: impl Iterator<Item = &'g f32>) -> f32 {
     total + part
 }
 
-/// The step of one element: `factor` times its gradient, over the root of `row · column /
-/// mean`.
+/// The step of one element: `factor` times its gradient, over the root of
+/// `row · column / mean`.
 #[derive(Clone, Copy)]
 struct Scaled {
     factor: f32,

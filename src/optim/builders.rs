@@ -71,8 +71,8 @@ impl<const K: usize> Shown for [f32; K] {
 macro_rules! constructors {
     ($rule:ident $(<$borrow:lifetime>)?: $buffers:literal, $default:literal) => {
         impl<const N: usize> Stepper<$rule$(<$borrow>)?, N, [[f32; N]; $buffers]> {
-            #[doc = concat!("Creates the optimizer with learning rate `lr` (PyTorch's default is ", $default,
-                ") and state for up to `N` parameters inline.")]
+            #[doc = concat!("Creates the optimizer with learning rate `lr` (PyTorch's default is ",
+                $default, ") and state for up to `N` parameters inline.")]
             #[must_use]
             #[inline(always)]
             pub const fn new(lr: f32) -> Self {
@@ -91,9 +91,9 @@ macro_rules! constructors {
         }
 
         impl<'s> Stepper<$rule$(<$borrow>)?, 0, &'s mut [f32]> {
-            #[doc = concat!("Creates the optimizer with learning rate `lr` and state in a slice of the caller: ",
-                stringify!($buffers), " floats for each parameter, and one more for each option \
-                that needs it. It is zeroed.")]
+            #[doc = concat!("Creates the optimizer with learning rate `lr`, and state in a slice ",
+                "of the caller: ", stringify!($buffers), " floats for each parameter, and one more \
+                for each option that needs it. The slice is zeroed.")]
             #[must_use]
             pub fn with_state(lr: f32, state: &'s mut [f32]) -> Self {
                 Self::from_rule_with_state($rule::new(lr), state)
@@ -211,8 +211,8 @@ macro_rules! options {
     };
     (@each {$($rule:tt)*} $name:literal [$($field:ident)*] objective decoupled; $($rest:tt)*) => {
         impl<const N: usize, S> Stepper<$($rule)*, N, S> {
-            /// Decouples weight decay from the gradient: it multiplies the parameter by `1 - lr
-            /// · weight_decay` instead of adding a penalty, as in
+            /// Decouples weight decay from the gradient: it multiplies the parameter by
+            /// `1 - lr · weight_decay` instead of adding a penalty, as in
             /// [`AdamW`](crate::optim::AdamW).
             #[must_use]
             pub const fn decoupled_weight_decay(mut self) -> Self {

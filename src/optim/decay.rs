@@ -136,8 +136,8 @@ impl Shown for Decay {
     }
 }
 
-/// The weights of the old value and of a new number in a running average: `rate` and `1 -
-/// rate`. Each is rounded from `f64`, as PyTorch does before `f32` arithmetic.
+/// The weights of the old value and of a new number in a running average: `rate` and
+/// `1 - rate`. Each is rounded from `f64`, as PyTorch does before `f32` arithmetic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Average {
     pub(super) keep: f32,

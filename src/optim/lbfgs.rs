@@ -41,8 +41,8 @@ use crate::kernel::{self, Lanes, Map};
 /// | [`maximize`](Self::maximize) | off |
 ///
 /// `N` is the number of parameters for which there is room inline, and `M` the number of stored
-/// pairs (`history_size` in PyTorch, where it is 100; 5 to 10 are usual). Together they take `4
-/// · N · (2 M + 5) + 8 M` bytes, plus some scalars.
+/// pairs (`history_size` in PyTorch, where it is 100; 5 to 10 are usual). Together they take
+/// `4 · N · (2 M + 5) + 8 M` bytes, plus some scalars.
 ///
 /// Losses and slopes are `f32` and compared as such: a step whose change of the loss is below
 /// its resolution passes as one that lowers it. The gradients still determine the direction.
@@ -84,8 +84,9 @@ impl Lbfgs<0, 0, std::vec::Vec<f32>> {
 }
 
 impl<'s> Lbfgs<0, 0, &'s mut [f32]> {
-    /// Creates an L-BFGS with step length `lr`, and memory in a slice of the caller: `(2 m + 5)
-    /// n + 2 m` floats for `n` parameters and `m = history` pairs. The slice is zeroed.
+    /// Creates an L-BFGS with step length `lr`, and memory in a slice of the caller:
+    /// `(2 m + 5) n + 2 m` floats for `n` parameters and `m = history` pairs. The slice is
+    /// zeroed.
     #[must_use]
     pub fn with_state(lr: f32, history: usize, memory: &'s mut [f32]) -> Self {
         memory.fill(0.0);

@@ -79,8 +79,8 @@ use schedule::Rates;
 /// `each_optimizer`, with which tests and firmware iterate over them. A new optimizer takes a
 /// file and an entry in the list below.
 ///
-/// `cargo fmt` does not find files that a macro declares. Use `rustfmt --edition 2024
-/// src/optim/*.rs`, as `.ci/run` does.
+/// `cargo fmt` does not find files that a macro declares. Use
+/// `rustfmt --edition 2024 src/optim/*.rs`, as `.ci/run` does.
 macro_rules! optimizers {
     ($d:tt $($file:ident: $name:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {
         $(
@@ -280,8 +280,8 @@ fn require(holds: bool, expected: &'static str, found: f32) -> Result<(), Optimi
 #[derive(Clone, Copy, Debug)]
 struct Objective {
     maximize: bool,
-    /// Whether `weight_decay` is decoupled: it multiplies the parameter by `1 - lr ·
-    /// weight_decay` instead of adding a penalty.
+    /// Whether `weight_decay` is decoupled: it multiplies the parameter by
+    /// `1 - lr · weight_decay` instead of adding a penalty.
     decoupled: bool,
     weight_decay: f32,
 }

@@ -161,8 +161,8 @@ impl MuonRule<'_> {
                     let end = first.saturating_add(width);
                     let new = row.get_mut(first..end).unwrap_or_default();
                     new.fill(0.0);
-                    // Summed in order: the `f32` rounding errors of `rows` products are far below the
-                    // 8 bits of the result.
+                    // Summed in order: the `f32` rounding errors of `rows` products are far below
+                    // the 8 bits of the result.
                     let weights = b.get(i.saturating_mul(rows)..).unwrap_or_default();
                     for (weight, old) in weights.iter().zip(a.chunks_exact(rows.max(1))) {
                         new.iter_mut()
@@ -308,8 +308,8 @@ options! { MuonRule<'_> = "Muon":
     /// The number of iterations, less than 100.
     ns_steps: u32;
 
-    /// The coefficients of an iteration, which maps singular values to `a · s + b · s³ + c ·
-    /// s⁵`.
+    /// The coefficients of an iteration, which maps singular values to
+    /// `a · s + b · s³ + c · s⁵`.
     ns_coefficients: [f32; 3];
 
     /// The lower bound of the norm by which the momentum is divided.

@@ -20,7 +20,7 @@ use crate::tape::Tape;
 /// use baregrad::optim::{Optimizer, OptimizerError, Rule, Shapes, Stepper};
 /// use baregrad::{Arena, Shape};
 ///
-/// /// Gradient descent in which every tensor moves as far, whatever its gradient: by `lr`.
+/// /// Gradient descent in which every tensor moves a distance of `lr`, whatever its gradient.
 /// struct SameLength<'s> {
 ///     lr: f32,
 ///     shapes: Shapes<'s>,

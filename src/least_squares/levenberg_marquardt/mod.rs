@@ -136,7 +136,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
     ///     .bounds([f32::NEG_INFINITY, 0.0], [f32::INFINITY; 2])
     ///     .run(&CurveFit::new(Line, &x, &y));
     /// assert!(solution.is_converged());
-    /// // Free, the constant were -0.13.
+    /// // Without bounds, the constant would be -0.13.
     /// assert_eq!(solution.params()[1], 0.0);
     /// assert_eq!(solution.held(), [Held::Free, Held::AtLower]);
     /// ```

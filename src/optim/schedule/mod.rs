@@ -63,8 +63,8 @@ use per_group::PerGroup;
 /// `each_schedule`, with which tests and firmware iterate over them. A new schedule takes a
 /// file and an entry in the list below.
 ///
-/// `cargo fmt` does not find files that a macro declares. Use `rustfmt --edition 2024
-/// src/optim/schedule/*.rs`, as `.ci/run` does.
+/// `cargo fmt` does not find files that a macro declares. Use
+/// `rustfmt --edition 2024 src/optim/schedule/*.rs`, as `.ci/run` does.
 macro_rules! schedules {
     ($d:tt $(
         $file:ident: $name:ident = $torch:literal

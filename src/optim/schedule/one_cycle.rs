@@ -16,8 +16,8 @@ pub enum Anneal {
     Linear,
 }
 
-/// The rate increases from `max_lr / div_factor` to `max_lr` and decreases to `max_lr /
-/// div_factor / final_div_factor`, while the momentum decreases and increases, as
+/// The rate increases from `max_lr / div_factor` to `max_lr` and decreases to
+/// `max_lr / div_factor / final_div_factor`, while the momentum decreases and increases, as
 /// `torch.optim.lr_scheduler.OneCycleLR`. Step it after every update. The optimizer's own
 /// learning rate is not used. After `total_steps` steps, where PyTorch raises an error, the
 /// last rate stays.
