@@ -1,34 +1,34 @@
-//! Bounds on parameters, and parameters that stay as they are.
+//! Bounds on parameters, and fixed parameters.
 
 use super::normal::Normal;
 use crate::function::TwoFloat;
 
-/// Whether a parameter was free to move at the end of a fit, or what held it.
+/// The constraint on a parameter at the end of a fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// Nothing: it is where the data want it.
+    /// None: the parameter is at its optimum.
     Free,
-    /// It was [fixed](super::LevenbergMarquardt::fixed).
+    /// The parameter was [fixed](super::LevenbergMarquardt::fixed).
     Fixed,
-    /// Its lower bound: the data want it smaller.
+    /// The parameter is at its lower bound, and a smaller value would fit better.
     AtLower,
-    /// Its upper bound: the data want it larger.
+    /// The parameter is at its upper bound, and a larger value would fit better.
     AtUpper,
-    /// Nothing, but the data say nothing about it either that the parameters before it do not
-    /// account for.
+    /// None, but the data do not determine the parameter: given the parameters before it, they
+    /// contain no further information.
     Undetermined,
 }
 
-/// The limits that a solver keeps parameters in: none, or [`Bounds`]. A type of its own, so
-/// that firmware without limits is not linked with them.
+/// The constraints on a solver's parameters: [`Unbounded`] or [`Bounds`]. The type is a
+/// parameter of the solver, so that firmware without bounds does not link their code.
 pub trait Constraints<const P: usize>: Clone + sealed::Limits<P> {}
 impl<const P: usize, C: Clone + sealed::Limits<P>> Constraints<P> for C {}
 
-/// No limits: every parameter is free.
+/// No bounds: every parameter is free.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unbounded;
 
-/// Limits of each parameter.
+/// A lower and an upper bound for each parameter, and which parameters are fixed.
 #[derive(Clone, Debug)]
 pub struct Bounds<const P: usize> {
     lower: [f32; P],
@@ -37,7 +37,7 @@ pub struct Bounds<const P: usize> {
 }
 
 impl<const P: usize> Bounds<P> {
-    /// None.
+    /// No bounds, no fixed parameters.
     pub(super) const NONE: Self = Bounds {
         lower: [f32::NEG_INFINITY; P],
         upper: [f32::INFINITY; P],
@@ -56,7 +56,7 @@ impl<const P: usize> Bounds<P> {
         Bounds { fixed, ..self }
     }
 
-    /// The bound that parameter `j` is at, if a step there would lead beyond.
+    /// The bound at which parameter `j` is, if `step` leads beyond it.
     fn of(&self, j: usize, at: TwoFloat, step: f32) -> Option<Held> {
         let (lower, upper) = (self.lower.get(j)?, self.upper.get(j)?);
         if step < 0.0 && at <= TwoFloat::from(*lower) {
@@ -72,25 +72,26 @@ impl<const P: usize> Bounds<P> {
 pub(super) mod sealed {
     use super::{Held, Normal, TwoFloat};
 
-    /// How a solver asks for limits.
+    /// The interface through which a solver applies constraints.
     pub trait Limits<const P: usize> {
-        /// Whether there is a bound, which may keep a step from where it wants to lead.
+        /// Whether any parameter has a finite bound, at which a step may be cut off.
         fn is_bounded(&self) -> bool;
 
-        /// The first parameter whose bounds are none.
+        /// The first parameter without a valid pair of bounds.
         fn invalid(&self) -> Option<usize>;
 
-        /// How many parameters are not fixed.
+        /// The number of parameters that are not fixed.
         fn free(&self) -> usize;
 
-        /// Moves parameters back to their bounds.
+        /// Moves parameters that are out of bounds to the nearest bound.
         fn clamp(&self, params: &mut [TwoFloat; P]);
 
-        /// Holds parameters that are fixed, or at a bound beyond which there is less: in the
-        /// sums at `params`, and by name.
+        /// Holds the parameters that are fixed, or at a bound beyond which the sum of squares
+        /// falls. Removes them from the sums at `params`, and returns the state of each.
         fn hold(&self, params: &[TwoFloat; P], normal: &mut Normal<P>) -> [Held; P];
 
-        /// Holds a parameter at a bound beyond which a step would lead; whether there is one.
+        /// Holds the first free parameter at a bound beyond which `step` leads. Returns whether
+        /// there is one.
         fn hold_beyond(
             &self,
             params: &[TwoFloat; P],
@@ -139,7 +140,7 @@ impl<const P: usize> sealed::Limits<P> for Bounds<P> {
     }
 
     fn invalid(&self) -> Option<usize> {
-        // Not if one is no number, either.
+        // Written so that a bound that is NaN is invalid.
         let is_valid = |(lower, upper): (&f32, &f32)| lower <= upper;
         let mut pairs = self.lower.iter().zip(&self.upper);
         pairs.position(|pair| !is_valid(pair))

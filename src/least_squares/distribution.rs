@@ -1,29 +1,29 @@
-//! Student's t distribution and the F distribution: for confidence intervals and tests.
+//! Student's t distribution and the F distribution, for confidence intervals and tests.
 //!
-//! Both come down to one function, the tails of F, by one continued fraction in
-//! [pairs](TwoFloat) of `f32`. There is no `f64` in it.
+//! Both are computed from the tails of F by one continued fraction in [pairs](TwoFloat) of
+//! `f32`, without `f64`.
 
 use super::OutOfRange;
 use super::range::require;
 use crate::function::{Real, TwoFloat};
 use crate::kernel::math;
 
-/// More degrees of freedom than these must be infinitely many: of larger ones `f32` does not
-/// hold every whole number.
+/// The largest finite number of degrees of freedom: `f32` holds every whole number up to it.
 const MOST: f32 = 16_777_216.0;
-/// The range of F in which tails are computed; beyond, they are powers of F.
+/// The range of F in which tails are computed. Beyond it, they are continued as powers of F.
 const RANGE: [f32; 2] = [1e-24, 1e24];
-/// The smallest tail of which a quantile is computed.
+/// The smallest tail probability for which quantiles are computed.
 const SMALLEST: f32 = 1e-12;
-/// A continued fraction ends when it changes by less than this part of itself: one that
-/// converges slowly is then off by less than a hundred times as much.
+/// The relative change at which a continued fraction ends. If it converges slowly, its error is
+/// less than a hundred times as large.
 const CHANGE: f32 = 1e-11;
-/// A quantile's tail may be off by this part of it before the last step, which squares it.
+/// The relative error of a tail at which the last Newton step is taken, which squares the
+/// error.
 const NEAR: f32 = 1e-5;
 
-/// Student's t distribution: of the mean of normal numbers over its standard error, which is
-/// known from as many of them as there are degrees of freedom. With infinitely many, the
-/// normal distribution.
+/// Student's t distribution: the distribution of the mean of normal numbers over its standard
+/// error, when that is estimated with `freedom` degrees of freedom. With infinitely many, it is
+/// the normal distribution.
 ///
 /// ```
 /// use baregrad::least_squares::StudentT;
@@ -36,22 +36,22 @@ const NEAR: f32 = 1e-5;
 /// # Ok::<(), baregrad::least_squares::OutOfRange>(())
 /// ```
 ///
-/// # How many digits
+/// # Precision
 ///
-/// For 1 to 2²⁴ and infinitely many degrees of freedom, whole or not, quantiles of any `f32`
-/// `p` between 10⁻⁶ and 1 - 10⁻⁶ are off by at most 7e-8 of themselves, and so are tails:
-/// that is the nearest `f32`, or nearly so (`tests/distribution.rs` compares with scipy and
-/// mpmath). Near 1 it is `p` itself that has few digits:
-/// [`upper_quantile`](Self::upper_quantile) takes `1 - p`.
+/// For 1 to 2²⁴ and infinitely many degrees of freedom, whole or not, tails, and quantiles of
+/// any `f32` `p` between 10⁻⁶ and 1 - 10⁻⁶, have relative errors of at most 7e-8: they are the
+/// nearest `f32`, or almost (`tests/distribution.rs` compares with scipy and mpmath). Near 1,
+/// `p` itself has few digits: use [`upper_quantile`](Self::upper_quantile), which takes
+/// `1 - p`.
 ///
-/// A tail takes up to 80 terms of a continued fraction in pairs, of F with 10⁶ degrees of
-/// freedom each 350; a quantile takes about five tails.
+/// A tail takes up to 80 terms of a continued fraction in pairs; 350 for an F with 10⁶ degrees
+/// of freedom in numerator and denominator. A quantile takes about five tails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StudentT {
     freedom: f32,
 }
 
-/// The F distribution: of the ratio of two variances, of so many degrees of freedom each.
+/// The F distribution: the distribution of the ratio of two independent variance estimates.
 ///
 /// ```
 /// use baregrad::least_squares::FDistribution;
@@ -62,7 +62,7 @@ pub struct StudentT {
 /// # Ok::<(), baregrad::least_squares::OutOfRange>(())
 /// ```
 ///
-/// Either number of degrees of freedom may be infinite. As accurate as [`StudentT`] is.
+/// Either number of degrees of freedom may be infinite. The precision is that of [`StudentT`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FDistribution {
     numerator: f32,
@@ -88,7 +88,7 @@ fn require_tail(q: f32) -> Result<(), OutOfRange> {
 }
 
 impl StudentT {
-    /// With so many degrees of freedom.
+    /// Creates the distribution with this number of degrees of freedom.
     ///
     /// # Errors
     /// Fewer than 1, more than 2²⁴ but not infinitely many, or not a number.
@@ -97,8 +97,8 @@ impl StudentT {
         Ok(StudentT { freedom })
     }
 
-    /// The distribution of a fit. More degrees of freedom than `f32` can count are taken as
-    /// infinitely many: quantiles differ by less than `f32` tells. Zero is an error.
+    /// The distribution for a fit. Takes numbers of degrees of freedom above 2²⁴ as infinite:
+    /// quantiles then differ by less than the precision of `f32`. Zero is an error.
     pub(super) fn of_count(freedom: usize) -> Result<Self, OutOfRange> {
         let freedom = freedom as f32;
         Self::new(if freedom > MOST {
@@ -108,21 +108,22 @@ impl StudentT {
         })
     }
 
-    /// The probability of a number of at most `t`; NaN for NaN.
+    /// The probability of a value of at most `t`; NaN for NaN.
     #[must_use]
     pub fn cdf(&self, t: f32) -> f32 {
         self.survival(-t)
     }
 
-    /// The probability of a number above `t`, `1 - cdf(t)`, also where that is small; NaN for
-    /// NaN.
+    /// The probability of a value above `t`, `1 - cdf(t)`, precise also where it is small; NaN
+    /// for NaN.
     #[must_use]
     pub fn survival(&self, t: f32) -> f32 {
         if t.is_nan() {
             return t;
         }
         let a = t.abs();
-        // The square of a large one is beyond the range of pairs; its tail is a power of it.
+        // The square of a larger t is out of the range of pairs; the tail there is a power of
+        // t.
         let bound = 1e12;
         let tails = match a > bound {
             false => tails(1.0, self.freedom, squared(a)),
@@ -140,24 +141,24 @@ impl StudentT {
         }
     }
 
-    /// The number that others are below with probability `p`.
+    /// The value below which a number falls with probability `p`.
     ///
     /// # Errors
-    /// A `p` that is not between 1e-12 and 1.
+    /// A `p` that is below 1e-12 or not below 1.
     pub fn quantile(&self, p: f32) -> Result<f32, OutOfRange> {
         self.upper_quantile(p).map(|t| -t)
     }
 
-    /// The number that others are above with probability `q`.
+    /// The value above which a number falls with probability `q`.
     ///
     /// # Errors
-    /// A `q` that is not between 1e-12 and 1.
+    /// A `q` that is below 1e-12 or not below 1.
     pub fn upper_quantile(&self, q: f32) -> Result<f32, OutOfRange> {
         require_tail(q)?;
         if q == 0.5 {
             return Ok(0.0);
         }
-        // Both are exact: the difference is only taken of numbers near ½, or from 1.
+        // Both subtractions are exact.
         let smaller = if q > 0.5 { 1.0 - q } else { q };
         let tail = if smaller <= 0.25 {
             Tail::Upper(2.0 * smaller)
@@ -171,7 +172,7 @@ impl StudentT {
 }
 
 impl FDistribution {
-    /// With so many degrees of freedom of the numerator and the denominator.
+    /// Creates the distribution with these numbers of degrees of freedom.
     ///
     /// # Errors
     /// Fewer than 1, more than 2²⁴ but not infinitely many, or not a number.
@@ -190,8 +191,8 @@ impl FDistribution {
         self.tail(f, false)
     }
 
-    /// The probability of a ratio above `f`, `1 - cdf(f)`, also where that is small; NaN for
-    /// NaN.
+    /// The probability of a ratio above `f`, `1 - cdf(f)`, precise also where it is small; NaN
+    /// for NaN.
     #[must_use]
     pub fn survival(&self, f: f32) -> f32 {
         self.tail(f, true)
@@ -207,7 +208,8 @@ impl FDistribution {
         }
         let [least, most] = RANGE;
         let tails = tails(numerator, denominator, f.clamp(least, most).into());
-        // Beyond the range, tails are powers, of which pow makes 0 where they are none.
+        // Beyond the range, tails are powers of f. With infinite degrees of freedom, pow
+        // returns 0.
         match upper {
             true if f > most => f32::from(tails.upper) * math::pow(f / most, -0.5 * denominator),
             true => tails.upper.into(),
@@ -216,10 +218,10 @@ impl FDistribution {
         }
     }
 
-    /// The ratio that others are below with probability `p`.
+    /// The value below which a ratio falls with probability `p`.
     ///
     /// # Errors
-    /// A `p` that is not between 1e-12 and 1.
+    /// A `p` that is below 1e-12 or not below 1.
     pub fn quantile(&self, p: f32) -> Result<f32, OutOfRange> {
         require_tail(p)?;
         let tail = if p > 0.5 {
@@ -230,10 +232,10 @@ impl FDistribution {
         Ok(quantile(self.numerator, self.denominator, tail).into())
     }
 
-    /// The ratio that others are above with probability `q`.
+    /// The value above which a ratio falls with probability `q`.
     ///
     /// # Errors
-    /// A `q` that is not between 1e-12 and 1.
+    /// A `q` that is below 1e-12 or not below 1.
     pub fn upper_quantile(&self, q: f32) -> Result<f32, OutOfRange> {
         require_tail(q)?;
         let tail = if q > 0.5 {
@@ -249,14 +251,14 @@ fn squared(x: f32) -> TwoFloat {
     TwoFloat::from(x) * x
 }
 
-/// A probability below or above something.
+/// A lower or upper tail probability.
 #[derive(Clone, Copy)]
 enum Tail {
     Lower(f32),
     Upper(f32),
 }
 
-/// The probabilities of less and of more than some F, and the density of its logarithm.
+/// The probabilities below and above some F, and the density of ln F.
 #[derive(Clone, Copy)]
 struct Tails {
     lower: TwoFloat,
@@ -264,15 +266,16 @@ struct Tails {
     density: TwoFloat,
 }
 
-/// The tails of F with so many degrees of freedom at `f`, a positive number within the
-/// range, or 0.
+/// The tails of F with these degrees of freedom at `f`, a positive number within [`RANGE`], or
+/// 0.
 ///
 /// They are incomplete beta functions of `a = numerator / 2`, `b = denominator / 2` and
-/// `x = a f / (a f + b)`: a product of powers, by Loader's deviance and Stirling's series,
-/// so that nothing large cancels (C. Loader, "Fast and accurate computation of binomial
+/// `x = a f / (a f + b)`: a product of powers, computed from Loader's deviance and Stirling's
+/// series to avoid cancellation (C. Loader, "Fast and accurate computation of binomial
 /// probabilities", 2000), times a continued fraction (A. R. DiDonato and A. H. Morris,
 /// "Algorithm 708: significant digit computation of the incomplete beta function ratios",
-/// 1992). Written with `1 / a` and `1 / b`, both hold for infinitely many degrees of freedom.
+/// 1992). Both are written in `1 / a` and `1 / b`, so that they hold for infinitely many
+/// degrees of freedom, too.
 fn tails(numerator: f32, denominator: f32, f: TwoFloat) -> Tails {
     let (zero, one) = (TwoFloat::ZERO, TwoFloat::ONE);
     if numerator == f32::INFINITY {
@@ -284,7 +287,7 @@ fn tails(numerator: f32, denominator: f32, f: TwoFloat) -> Tails {
                 density: zero,
             };
         }
-        // One over it has the same distribution with numbers exchanged.
+        // 1 / F has the F distribution with the degrees of freedom exchanged.
         let Tails {
             lower,
             upper,
@@ -320,8 +323,8 @@ fn tails(numerator: f32, denominator: f32, f: TwoFloat) -> Tails {
     let (x, y) = (ratio * scale, scale);
     let (bx, ay) = (af * scale, a * scale);
 
-    // b ln((a f + b) / (a + b)) + a ln((a + b / f) / (a + b)), of which neither is much larger
-    // than both together.
+    // The deviance is b ln((a f + b) / (a + b)) + a ln((a + b / f) / (a + b)). Neither term is
+    // much larger than the sum.
     let excess = a * more;
     let (deviance, stirling) = if b < f32::INFINITY {
         let n = TwoFloat::from(a) + b;
@@ -354,8 +357,8 @@ fn tails(numerator: f32, denominator: f32, f: TwoFloat) -> Tails {
 
 const INVERSE_OF_TWO_PI: TwoFloat = TwoFloat::from_f64(0.5 / core::f64::consts::PI);
 
-/// The continued fraction of the incomplete beta function of `a`, `b` and `x = 1 - y`, where
-/// `more = a y - b x` is at least 0.
+/// The continued fraction of the incomplete beta function of `a`, `b` and `x = 1 - y`, with
+/// `more = a y - b x` of at least 0.
 fn fraction(
     one_over_a: TwoFloat,
     x: TwoFloat,
@@ -365,7 +368,7 @@ fn fraction(
 ) -> TwoFloat {
     let part = |n: f32| 1.0 + n * one_over_a;
     // The convergents of 1 / (β₁ + α₂ / (β₂ + …)): 0, then 1 / β₁. Numerators and denominators
-    // are scaled so that the denominator of the last is 1.
+    // are scaled so that the last denominator is 1.
     let mut convergent = part(1.0) / (more + 1.0);
     let mut before = [TwoFloat::ZERO, convergent];
     for n in 1..20_000_u16 {
@@ -390,12 +393,12 @@ fn fraction(
     convergent
 }
 
-/// `ln(1 + x)`; `whole` is 1 + x.
+/// `ln(1 + x)`; `whole` computes 1 + x.
 fn ln_1p(x: TwoFloat, whole: impl FnOnce() -> TwoFloat) -> TwoFloat {
     if x.high().abs() > 0.25 {
         return Real::ln(whole());
     }
-    // 2 (s + s³ / 3 + s⁵ / 5 + …), s up to 1 / 7.
+    // 2 (s + s³ / 3 + s⁵ / 5 + …), with |s| up to 1 / 7.
     let s = x / (2.0 + x);
     let square = s * s;
     let mut sum = TwoFloat::ZERO;
@@ -405,10 +408,10 @@ fn ln_1p(x: TwoFloat, whole: impl FnOnce() -> TwoFloat) -> TwoFloat {
     2.0 * (s + s * (square * sum))
 }
 
-/// By how much `ln Γ(x + 1)` exceeds Stirling's `(x + ½) ln x - x + ½ ln 2π`, for `x` of ½ and
-/// more.
+/// The remainder of Stirling's formula: `ln Γ(x + 1) - ((x + ½) ln x - x + ½ ln 2π)`, for `x`
+/// of at least ½.
 fn stirling(x: TwoFloat) -> TwoFloat {
-    // Bernoulli's numbers by 2 k (2 k - 1).
+    // Bernoulli numbers over 2 k (2 k - 1).
     const TERMS: [TwoFloat; 6] = [
         TwoFloat::from_f64(-691.0 / 360_360.0),
         TwoFloat::from_f64(1.0 / 1188.0),
@@ -418,7 +421,8 @@ fn stirling(x: TwoFloat) -> TwoFloat {
         TwoFloat::from_f64(1.0 / 12.0),
     ];
     let (mut x, mut less) = (x, TwoFloat::ZERO);
-    // A small x goes by the difference to x + 1: (x + ½) ln(1 + 1 / x) - 1.
+    // A small x is increased in steps of 1; each changes the remainder by (x + ½) ln(1 + 1 / x)
+    // - 1.
     while x.high() < 9.0 {
         let inverse = 1.0 / x;
         less = less + ((x + 0.5) * ln_1p(inverse, || 1.0 + inverse) - 1.0);
@@ -433,15 +437,15 @@ fn stirling(x: TwoFloat) -> TwoFloat {
     less + sum * inverse
 }
 
-/// Where a tail of F is so large, by Newton's method for the logarithm of the tail over that
-/// of F: of a power, that is a straight line.
+/// The F with this tail probability, by Newton's method for the logarithm of the tail as a
+/// function of ln F, which is a straight line where the tail is a power of F.
 fn quantile(numerator: f32, denominator: f32, tail: Tail) -> TwoFloat {
     let mut f = TwoFloat::ONE;
     if numerator == f32::INFINITY && denominator == f32::INFINITY {
         return f;
     }
     let [least, most] = RANGE;
-    // The logarithms between which it is, and the one that is tried.
+    // The interval of ln F, and the current value.
     let (mut low, mut high, mut at) = (math::ln(least), math::ln(most), 0.0_f32);
     for _ in 0..100 {
         let tails = tails(numerator, denominator, f);
@@ -449,7 +453,7 @@ fn quantile(numerator: f32, denominator: f32, tail: Tail) -> TwoFloat {
             Tail::Lower(p) => (tails.lower, p, -1.0),
             Tail::Upper(q) => (tails.upper, q, 1.0),
         };
-        // The part by which the tail is too large.
+        // The relative excess of the tail.
         let off = Real::ln(found / wanted);
         let step = sign * off * (found / tails.density);
         if off.high().abs() <= NEAR {

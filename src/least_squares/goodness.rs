@@ -1,10 +1,10 @@
-//! How much of the observations' variation a fit accounts for.
+//! The coefficient of determination R² and the F test.
 
 use super::inference::InferenceError;
 use super::{FDistribution, Solution};
 use crate::function::TwoFloat;
 
-/// How well a fit accounts for what was observed: see [`Solution::goodness`].
+/// Measures of how well a fit explains the observations: see [`Solution::goodness`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Goodness {
     unexplained: f32,
@@ -13,12 +13,13 @@ pub struct Goodness {
 }
 
 impl<const P: usize> Solution<P> {
-    /// How much of the variation of the observations `y`, `[n]`, the fit accounts for; with
-    /// the standard deviations `sigma`, `[n]`, if residuals were divided by such, or `&[]`.
+    /// Computes how much of the variation of the observations `y`, `[n]`, the fit explains.
+    /// `sigma` holds the standard deviations, `[n]`, if the residuals were divided by them,
+    /// otherwise it is `&[]`.
     ///
-    /// Variation is the sum of squares about the mean, both weighted by `1 / sigma²` if there
-    /// are such. It is summed in pairs, so that also an R² of 0.999999 tells how much is
-    /// missing.
+    /// Variation is the sum of squared deviations from the mean. With `sigma`, both the sum and
+    /// the mean are weighted by `1 / sigma²`. The sum is accumulated in pairs, so that `1 - R²`
+    /// keeps its digits even if R² is 0.999999.
     ///
     /// ```
     /// use baregrad::function::models::Line;
@@ -32,8 +33,8 @@ impl<const P: usize> Solution<P> {
     /// ```
     ///
     /// # Errors
-    /// Another number of observations or standard deviations than there were rows, or
-    /// observations that are all equal or not finite.
+    /// `y` or a nonempty `sigma` whose length is not the number of rows, or observations that
+    /// are all equal or not finite.
     pub fn goodness(&self, y: &[f32], sigma: &[f32]) -> Result<Goodness, InferenceError> {
         for found in [y.len(), sigma.len()] {
             if found != self.rows() && (found > 0 || y.is_empty()) {
@@ -47,7 +48,7 @@ impl<const P: usize> Solution<P> {
             [] => 1.0,
             sigma => 1.0 / sigma.get(i).copied().unwrap_or(f32::NAN),
         };
-        // Divided by the largest weight, whose square may be no number.
+        // Weights are divided by the largest: its square may overflow.
         let largest = (0..y.len()).fold(0.0_f32, |largest, i| largest.max(weight(i)));
         let share = |i: usize| {
             let share = TwoFloat::from(weight(i) / largest);
@@ -69,7 +70,7 @@ impl<const P: usize> Solution<P> {
         }
         let root = libm::sqrtf(total.to_f32()) * farthest * largest;
         let unexplained = self.norm() / root;
-        // NaN where nothing varies or something is no number.
+        // NaN or infinite if the observations do not vary or a number is not finite.
         if !(unexplained.is_finite() && root.is_finite()) {
             return Err(InferenceError::NoVariation);
         }
@@ -82,23 +83,24 @@ impl<const P: usize> Solution<P> {
 }
 
 impl Goodness {
-    /// R²: 1 less the sum of squared residuals over that of the observations about their
-    /// mean, the part of the variation that is accounted for. Negative if the mean alone
-    /// would be closer, which models without a constant may bring about.
+    /// R²: 1 minus the ratio of the sum of squared residuals to the sum of squared deviations
+    /// of the observations from their mean. Negative if the mean alone would fit better, which
+    /// can happen to models without a constant term.
     #[must_use]
     pub fn r_squared(&self) -> f32 {
         1.0 - self.unexplained
     }
 
-    /// `1 - R²`, with all digits also where R² is so near 1 that `f32` tells few: off by at
-    /// most some 3e-7 of itself, besides what the residuals are off by.
+    /// `1 - R²`, with all its digits even if R² is so near 1 that an `f32` holds few of them:
+    /// the relative error is at most about 3e-7, besides the error of the residuals.
     #[must_use]
     pub fn unexplained(&self) -> f32 {
         self.unexplained
     }
 
-    /// Adjusted R²: of mean squares by degrees of freedom, `1 - (1 - R²) (n - 1) / (n - P)`, so
-    /// that a further parameter must be worth it. NaN or infinite without degrees of freedom.
+    /// Adjusted R², which divides the sums of squares by their degrees of freedom,
+    /// `1 - (1 - R²) (n - 1) / (n - P)`, so that a further parameter raises it only if the fit
+    /// improves enough. NaN or infinite without degrees of freedom.
     #[must_use]
     pub fn adjusted_r_squared(&self) -> f32 {
         let Goodness {
@@ -109,9 +111,9 @@ impl Goodness {
         1.0 - unexplained * ((rows - 1.0) / (rows - parameters))
     }
 
-    /// The F statistic of the fit against a constant: the variation accounted for by each of
-    /// the `P - 1` other parameters over the mean square of residuals. For models one of whose
-    /// parameters is a constant that is added.
+    /// The F statistic of the fit against a constant: the explained variation per parameter, of
+    /// the `P - 1` other parameters, over the mean square of the residuals. For models with an
+    /// additive constant among their parameters.
     #[must_use]
     pub fn f_statistic(&self) -> f32 {
         let Goodness {
@@ -122,11 +124,11 @@ impl Goodness {
         (1.0 - unexplained) / unexplained * ((rows - parameters) / (parameters - 1.0))
     }
 
-    /// The probability of at least such an F statistic if only the constant mattered and errors
-    /// were normal.
+    /// The probability of an F statistic at least as large if only the constant mattered and
+    /// errors were normal.
     ///
     /// # Errors
-    /// A model of one parameter, or no degrees of freedom.
+    /// A model with one parameter, or no degrees of freedom.
     pub fn p_value(&self) -> Result<f32, InferenceError> {
         let distribution = FDistribution::new(self.parameters - 1.0, self.rows - self.parameters)?;
         Ok(distribution.survival(self.f_statistic()))

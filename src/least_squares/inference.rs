@@ -1,12 +1,12 @@
-//! Inference from a fit, beyond its parameters: intervals, the band of a prediction, and which
-//! input means what.
+//! Inference from a fit: confidence intervals, the bands of a prediction, and inverse
+//! prediction.
 
 use core::fmt;
 
 use super::{OutOfRange, Solution, StudentT};
 use crate::function::{Function, TwoFloat};
 
-/// A number that a fit gives, and how sure it is.
+/// An estimated number and its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     value: f32,
@@ -23,23 +23,23 @@ impl Estimate {
         }
     }
 
-    /// The number.
+    /// The estimated number.
     #[must_use]
     pub fn value(&self) -> f32 {
         self.value
     }
 
-    /// Its standard error: the standard uncertainty of the GUM.
+    /// The standard error of the number: the standard uncertainty of the GUM.
     #[must_use]
     pub fn standard_error(&self) -> f32 {
         self.standard_error
     }
 
-    /// An interval that holds the true number with this probability: 0.95, say.
+    /// The interval that contains the true number with this probability, for example 0.95.
     ///
-    /// The number, give or take its standard error times a quantile of Student's t with the
-    /// fit's degrees of freedom; of the normal distribution if standard deviations were
-    /// [absolute](Solution::absolute_sigma).
+    /// It extends from the number to both sides by the standard error times a quantile of
+    /// Student's t with the fit's degrees of freedom, or of the normal distribution if standard
+    /// deviations were [absolute](Solution::absolute_sigma).
     ///
     /// # Errors
     /// A probability that is not between 0 and 1.
@@ -49,7 +49,7 @@ impl Estimate {
     }
 }
 
-/// The number of standard errors to either side for this probability.
+/// The half width of the interval with this probability, in standard errors.
 fn quantile(distribution: &StudentT, probability: f32) -> Result<f32, OutOfRange> {
     super::range::require(
         probability > 0.0 && probability < 1.0,
@@ -57,45 +57,45 @@ fn quantile(distribution: &StudentT, probability: f32) -> Result<f32, OutOfRange
         "more than 0, less than 1",
         probability,
     )?;
-    // Below ½ the subtraction rounds, by nothing that matters.
+    // For probabilities below ½ the subtraction rounds, by a negligible amount.
     distribution.upper_quantile(0.5 * (1.0 - probability))
 }
 
-/// Why a fit does not tell.
+/// The reason why a fit does not answer a question.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum InferenceError {
     /// The data do not determine all parameters: there is no covariance.
     Undetermined,
-    /// There are as many parameters as rows, so that residuals do not say how far off
-    /// observations are; with [absolute](Solution::absolute_sigma) standard deviations they
-    /// need not.
+    /// There are as many parameters as rows, so that residuals do not show the size of errors.
+    /// Fits with [absolute](Solution::absolute_sigma) standard deviations need no degrees of
+    /// freedom.
     NoFreedom,
-    /// A number that makes no sense.
+    /// A number is outside its valid range.
     OutOfRange(OutOfRange),
-    /// Data of another length than the fit had.
+    /// The data have another length than those of the fit.
     Rows {
-        /// How many rows the fit had.
+        /// The number of rows of the fit.
         expected: usize,
-        /// How many were given.
+        /// The number of rows that were given.
         found: usize,
     },
     /// The observations do not vary, or are not finite.
     NoVariation,
-    /// A prediction, or one of its derivatives, is not finite there.
+    /// A prediction, or one of its derivatives, is not finite at an input.
     NotFinite {
         /// The input.
         at: f32,
     },
-    /// The curve does not rise, or fall, all along the range: more than one input, or none,
-    /// may mean the same.
+    /// The curve is not strictly monotone over the range, so that several inputs, or none, may
+    /// have the value.
     NotMonotone {
-        /// An input where it turns, or does neither.
+        /// An input at which the curve turns or is flat.
         at: f32,
     },
-    /// No input within the range means that.
+    /// No input within the range has the value.
     NotReached {
-        /// The value that was asked for.
+        /// The requested value.
         value: f32,
         /// The curve's values at the ends of the range.
         between: [f32; 2],
@@ -151,7 +151,7 @@ impl fmt::Display for InferenceError {
 
 impl core::error::Error for InferenceError {}
 
-/// In how many parts of a range a curve is looked at for turns.
+/// The number of parts into which a range is divided to look for turns of the curve.
 const PARTS: u8 = 64;
 
 impl<const P: usize> Solution<P> {
@@ -174,8 +174,8 @@ impl<const P: usize> Solution<P> {
         })
     }
 
-    /// For each parameter an interval that holds its true value with this probability: 0.95,
-    /// say.
+    /// For each parameter, the interval that contains its true value with this probability, for
+    /// example 0.95.
     ///
     /// ```
     /// use baregrad::function::models::Line;
@@ -201,8 +201,8 @@ impl<const P: usize> Solution<P> {
         Ok(intervals)
     }
 
-    /// The curve at `x`, and how sure that is: the mean of many readings there. Its
-    /// [`interval`](Estimate::interval)s make the confidence band.
+    /// The mean of readings at `x`, which is the value of the curve, and its uncertainty. The
+    /// [`interval`](Estimate::interval)s of this estimate form the confidence band.
     ///
     /// # Errors
     /// Parameters that the data do not determine, no degrees of freedom, a prediction or a
@@ -224,10 +224,12 @@ impl<const P: usize> Solution<P> {
         }
     }
 
-    /// One new reading at `x`, and how sure that is: the curve is uncertain and the reading is.
-    /// Its [`interval`](Estimate::interval)s make the prediction band. `sigma` is
-    /// the reading's standard deviation as [`CurveFit::sigma`](super::CurveFit::sigma) has
-    /// those of observations; 1 without such.
+    /// One new reading at `x`, and its uncertainty, which combines those of the curve and of
+    /// the reading. The [`interval`](Estimate::interval)s of this estimate form the prediction
+    /// band. `sigma` is the standard deviation of the reading, on the scale of
+    /// [`CurveFit::sigma`]; without standard deviations, it is 1.
+    ///
+    /// [`CurveFit::sigma`]: super::CurveFit::sigma
     ///
     /// ```
     /// use baregrad::function::models::Line;
@@ -244,7 +246,7 @@ impl<const P: usize> Solution<P> {
     /// ```
     ///
     /// # Errors
-    /// As [`mean_at`](Self::mean_at), and a `sigma` that is negative or not finite.
+    /// The errors of [`mean_at`](Self::mean_at), and a `sigma` that is negative or not finite.
     pub fn reading_at<F: Function<X, P>, const X: usize>(
         &self,
         x: [f32; X],
@@ -267,15 +269,16 @@ impl<const P: usize> Solution<P> {
         })
     }
 
-    /// The input at which the curve has this value, within a range, and how sure that is:
-    /// which reading means 25 °C.
+    /// The input in `range` at which the curve has this value, and its uncertainty: for example
+    /// the reading that corresponds to 25 °C.
     ///
-    /// `deviation` is the standard deviation of the value itself, in its unit: 0 if that is
-    /// a set point; if it was observed, that of the observation, such as
-    /// [`residual_standard_deviation`](Self::residual_standard_deviation) by the root of how
-    /// many were averaged. The standard error is that of the GUM, by the curve's slope
-    /// there: `√(deviation² + that of the curve²) / |slope|`, as ISO/TS 28037 evaluates
+    /// `deviation` is the standard deviation of the value itself, in its unit: 0 for a set
+    /// point; for the mean of `n` observations, [`residual_standard_deviation`] over the root
+    /// of `n`. The standard error follows the GUM, with the slope of the curve at the input:
+    /// `√(deviation² + standard error of the curve²) / |slope|`, as in ISO/TS 28037 for
     /// straight lines.
+    ///
+    /// [`residual_standard_deviation`]: Self::residual_standard_deviation
     ///
     /// ```
     /// use baregrad::function::models::Line;
@@ -290,12 +293,12 @@ impl<const P: usize> Solution<P> {
     /// # Ok::<(), baregrad::least_squares::InferenceError>(())
     /// ```
     ///
-    /// The curve must rise, or fall, all along the range. Its slope is looked at in 65 places
-    /// of it: turns that lie in pairs between two of those are not found.
+    /// The curve must rise or fall over the whole range. Its slope is checked at 65 inputs; two
+    /// turns between neighbouring ones are not found.
     ///
     /// # Errors
-    /// A curve that turns, is flat or not finite; a value that it does not have in the range;
-    /// a range that is none, a negative deviation; and as [`mean_at`](Self::mean_at).
+    /// A curve that turns, is flat or not finite; a value that it does not reach in the range;
+    /// an invalid range or a negative deviation; and the errors of [`mean_at`](Self::mean_at).
     pub fn input_for<F: Function<1, P>>(
         &self,
         value: f32,
@@ -319,7 +322,7 @@ impl<const P: usize> Solution<P> {
         )?;
         let rises = self.monotone::<F>(range)?;
 
-        // The sign is that of a curve that rises.
+        // The sign makes a falling curve rise.
         let sign = if rises { 1.0 } else { -1.0 };
         let above = |x: f32| sign * self.off::<F>(x, value);
         let (mut low, mut high) = (from, to);
@@ -338,7 +341,7 @@ impl<const P: usize> Solution<P> {
             } else {
                 low = x;
             }
-            // Newton's step, unless it leads out of what is left.
+            // Newton's step, or bisection if it leads out of the remaining interval.
             let mut next = x - off / (sign * self.slope::<F>(x));
             if !(next >= low && next <= high) {
                 next = 0.5 * low + 0.5 * high;
@@ -358,7 +361,7 @@ impl<const P: usize> Solution<P> {
         self.estimate(x, error)
     }
 
-    /// By how much the curve is above a value, in pairs.
+    /// The curve minus `value`, computed in pairs.
     fn off<F: Function<1, P>>(&self, x: f32, value: f32) -> f32 {
         let params = self.params().map(TwoFloat::from);
         f32::from(F::eval([TwoFloat::from(x)], params) - value)
@@ -369,7 +372,7 @@ impl<const P: usize> Solution<P> {
         slope
     }
 
-    /// Whether the curve rises all along the range, and not falls.
+    /// Checks that the curve is monotone over the range. Returns whether it rises.
     fn monotone<F: Function<1, P>>(&self, [from, to]: [f32; 2]) -> Result<bool, InferenceError> {
         let rises = self.slope::<F>(from) > 0.0;
         for k in 0..=PARTS {
@@ -391,7 +394,8 @@ impl<const P: usize> Solution<P> {
     }
 }
 
-/// `√(a² + b²)` of numbers that are not negative, whose squares may be none.
+/// `√(a² + b²)` for numbers that are not negative, without overflow or underflow of their
+/// squares.
 pub(super) fn hypotenuse(a: f32, b: f32) -> f32 {
     let (large, small) = if a > b { (a, b) } else { (b, a) };
     if small == 0.0 {

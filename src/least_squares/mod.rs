@@ -1,9 +1,9 @@
-//! Least squares: the parameters that make the sum of squared residuals as small as can be,
-//! and how sure they are.
+//! Least squares: finds the parameters that minimise the sum of squared residuals, and their
+//! uncertainties.
 //!
-//! Gradient descent gets near the minimum, in thousands of epochs;
-//! [Levenberg–Marquardt](LevenbergMarquardt) gets there, in a few passes over the data, and
-//! knows the parameters' covariance then.
+//! Gradient descent approaches the minimum over thousands of epochs.
+//! [Levenberg–Marquardt](LevenbergMarquardt) converges to it in a few passes over the data and
+//! then also knows the covariance of the parameters.
 //!
 //! ```
 //! use baregrad::function;
@@ -25,36 +25,36 @@
 //! assert_eq!(format!("{errors:.3?}"), "[0.355, 1.927]");
 //! ```
 //!
-//! No heap: the solver is a value whose size depends on the number of parameters alone, as
-//! `P²`, and rows are computed when they are needed. [`CurveFit`] takes a
-//! [`Function`](crate::function::Function) and slices; implement [`Problem`] for anything
-//! else.
+//! No heap: the solver is a value whose size grows with the number of parameters as `P²` and
+//! does not depend on the number of rows, which are computed whenever the solver needs them.
+//! [`CurveFit`] takes a [`Function`](crate::function::Function) and slices; implement
+//! [`Problem`] for anything else.
 //!
-//! | rows from | |
+//! | rows from | type |
 //! | --- | --- |
 //! | slices | [`CurveFit`] |
 //! | raw counts of a converter, an iterator, or anything else | [`FitRows`] |
 //! | a recorded tape | [`Recorded`] |
 //!
-//! [`RobustFit`] is for data with outliers, which it names.
+//! [`RobustFit`] fits data with outliers and lists them.
 //!
-//! # How many digits
+//! # Precision
 //!
-//! Sums are kept in [pairs](crate::function::TwoFloat) of `f32`, so that six to seven digits
-//! of the parameters are right where those of the data suffice. Of a model whose own rounding
-//! is large next to the residuals, [`CurveFit::in_pairs`] computes predictions in pairs as
-//! well. `cargo run --release --example nist` solves NIST's sets for nonlinear regression, and
-//! counts digits.
+//! Sums are accumulated in [pairs](crate::function::TwoFloat) of `f32`, so that six to seven
+//! digits of the parameters are right if the data determine them that well. If a model's own
+//! rounding errors are large compared with the residuals, [`CurveFit::in_pairs`] computes the
+//! predictions in pairs as well. `cargo run --release --example nist` solves NIST's reference
+//! datasets for nonlinear regression and counts the correct digits.
 //!
-//! # What else there is
+//! # Further items
 //!
 //! | | |
 //! | --- | --- |
-//! | [`Solution`] | parameters, covariance, correlation, intervals, the band of a prediction, and [which input means a value](Solution::input_for) |
+//! | [`Solution`] | parameters, covariance, correlation, intervals, the confidence band of a prediction, and the [input for a given value](Solution::input_for) |
 //! | [`Goodness`] | R², adjusted R², the F statistic |
-//! | [`StudentT`], [`FDistribution`] | tails and quantiles |
+//! | [`StudentT`], [`FDistribution`] | tail probabilities and quantiles |
 //! | [`Recursive`] | one sample at a time: recursive least squares, extended Kalman steps |
-//! | [`York`], [`StraightLine`] | lines through points of which both coordinates are uncertain |
+//! | [`York`], [`StraightLine`] | straight lines through points with errors in both coordinates |
 
 mod bounds;
 mod distribution;

@@ -1,4 +1,4 @@
-//! Problems: residuals, row by row, whose squares are minimised.
+//! Problems: rows of residuals and derivatives, whose sum of squares is minimised.
 
 use core::marker::PhantomData;
 
@@ -10,9 +10,9 @@ use crate::kernel::{Lanes, f32x8};
 pub struct Sample<const X: usize> {
     /// The inputs.
     pub x: [f32; X],
-    /// The value that was observed there.
+    /// The observed value.
     pub y: f32,
-    /// The residual's factor: 1, or one by the standard deviation of `y`.
+    /// The factor of the residual: 1, or the reciprocal of the standard deviation of `y`.
     pub weight: f32,
 }
 
@@ -21,14 +21,15 @@ pub struct Sample<const X: usize> {
 pub struct Row<const P: usize> {
     /// Prediction minus observation, times the row's weight.
     pub residual: f32,
-    /// Its derivatives by the parameters: a row of the Jacobian.
+    /// The derivatives of the residual with respect to the parameters: a row of the Jacobian.
     pub derivatives: [f32; P],
-    /// How far off rounding leaves the residual: of a fit that is exact, so much is left.
+    /// An estimate of the rounding error of the residual. A fit counts as exact when the residuals
+    /// are no larger.
     pub rounding: f32,
 }
 
 impl<const P: usize> Row<P> {
-    /// With derivatives and residual times powers of two.
+    /// Multiplies derivatives and residual by powers of two.
     #[inline(always)]
     pub(super) fn scaled(mut self, columns: &[f32; P], residuals: f32) -> Self {
         straight::<P>(
@@ -45,7 +46,7 @@ impl<const P: usize> Row<P> {
     }
 }
 
-/// Eight rows in lanes. What is in lanes beyond the last row does not matter.
+/// Eight rows in lanes. Lanes beyond the last row may have any content.
 #[derive(Clone, Copy, Debug)]
 pub struct Eight<const P: usize> {
     pub(super) residual: f32x8,
@@ -54,7 +55,7 @@ pub struct Eight<const P: usize> {
 }
 
 impl<const P: usize> Eight<P> {
-    /// Collects rows, in order; as many as there are, up to eight.
+    /// Collects up to eight rows, in order.
     #[inline(always)]
     fn of_rows(rows: impl Iterator<Item = Row<P>>) -> Self {
         let (mut residual, mut rounding) = ([0.0; 8], [0.0; 8]);
@@ -76,23 +77,23 @@ impl<const P: usize> Eight<P> {
     }
 }
 
-/// Residuals and their derivatives, whose squares are to be as small as can be in sum.
+/// Residuals and their derivatives, of which a solver minimises the sum of squares.
 ///
-/// Rows are asked for by number, in order, and nothing of them is kept: they may be computed
-/// from what is in flash.
+/// A solver requests rows by number, in order, and stores none. They may be computed from data
+/// in flash.
 pub trait Problem<const P: usize> {
     /// The precision of parameters: `f32`, or [`TwoFloat`] if residuals are computed with
     /// more digits than `f32` has.
     type Scalar: Copy + From<TwoFloat> + Into<TwoFloat>;
 
-    /// How many rows there are.
+    /// The number of rows.
     fn rows(&self) -> usize;
 
-    /// Row `i` with parameters `p`.
+    /// Computes row `i` with parameters `p`.
     fn row(&self, i: usize, p: &[Self::Scalar; P]) -> Row<P>;
 
-    /// Up to eight rows, from row `i` on, with parameters `p`: [`row`](Self::row) one after the
-    /// other, or the same bits faster.
+    /// Computes up to eight rows from row `i` on, with parameters `p`. An implementation
+    /// returns the same bits as [`row`](Self::row) for each.
     #[doc(hidden)]
     #[inline(always)]
     fn eight(&self, i: usize, p: &[Self::Scalar; P]) -> Eight<P> {
@@ -103,14 +104,14 @@ pub trait Problem<const P: usize> {
         ))
     }
 
-    /// Whether residuals are linear in the parameters, and derivatives therefore the same
-    /// wherever they are: the first step leads to the minimum then. `false` if it is not
-    /// known: a solver finds it out, by another pass or two.
+    /// Whether residuals are linear in the parameters, so that derivatives do not depend on
+    /// them and the first step leads to the minimum. `false` is always correct: it costs a
+    /// solver a pass or two more.
     fn is_linear(&self) -> bool {
         false
     }
 
-    /// The derivative of residual `i` at `p` along a direction.
+    /// The derivative of residual `i` at `p` along `direction`.
     fn slope(&self, i: usize, p: &[Self::Scalar; P], direction: &[f32; P]) -> f32 {
         let derivatives = self.row(i, p).derivatives;
         let mut sum = 0.0;
@@ -121,8 +122,8 @@ pub trait Problem<const P: usize> {
     }
 }
 
-/// A [`Function`] next to observations: rows of `X` inputs, what was observed, and how sure
-/// that is.
+/// A [`Function`] and the observations to fit it to: rows of `X` inputs, observed values, and
+/// optionally their standard deviations.
 ///
 /// ```
 /// use baregrad::function::models::Line;
@@ -138,16 +139,16 @@ pub struct CurveFit<'a, F, const X: usize> {
     x: &'a [[f32; X]],
     y: &'a [f32],
     sigma: &'a [f32],
-    /// As many as the longest of them has.
+    /// The length of the longest of `x`, `y` and `sigma`.
     rows: usize,
     function: PhantomData<fn() -> F>,
 }
 
 impl<'a, F, const X: usize> CurveFit<'a, F, X> {
-    /// Inputs row by row, `[n, X]`, and an observation for each row, `[n]`.
+    /// Takes the inputs row by row, `[n, X]`, and an observation for each row, `[n]`.
     ///
-    /// A row of which something is missing is no number: a solver ends with
-    /// [`Status::NotFinite`](super::Status::NotFinite), which says which.
+    /// A row with a missing number is NaN: a solver ends with
+    /// [`Status::NotFinite`](super::Status::NotFinite), which contains the row's number.
     #[must_use]
     pub fn new(function: F, x: &'a [f32], y: &'a [f32]) -> Self {
         let _ = function;
@@ -161,8 +162,9 @@ impl<'a, F, const X: usize> CurveFit<'a, F, X> {
         }
     }
 
-    /// The standard deviation of each observation, `[n]`, in its unit: residuals are divided
-    /// by it. Without any, all are 1; if some are missing, their rows are no numbers.
+    /// Sets the standard deviation of each observation, `[n]`, in its unit: residuals are
+    /// divided by it. Without `sigma`, all are 1. Rows beyond the end of a shorter slice are
+    /// NaN.
     #[must_use]
     pub fn sigma(self, sigma: &'a [f32]) -> Self {
         CurveFit {
@@ -193,7 +195,7 @@ struct EightSamples<const X: usize> {
 }
 
 impl<F, const X: usize> CurveFit<'_, F, X> {
-    /// Eight samples from number `i` on; not a number beyond the last.
+    /// Eight samples from number `i` on; NaN beyond the last.
     #[inline(always)]
     fn eight_samples(&self, i: usize) -> EightSamples<X> {
         let whole = |of: &[f32]| of.get(i..).and_then(|of| of.first_chunk().copied());
@@ -221,7 +223,8 @@ impl<F, const X: usize> CurveFit<'_, F, X> {
         }
     }
 
-    /// Inputs, observations and standard deviations where there may be fewer than eight.
+    /// Inputs, observations and standard deviations of the last rows, of which there may be
+    /// fewer than eight.
     #[cold]
     fn last_samples(&self, i: usize) -> ([[f32; X]; 8], [f32; 8], [f32; 8]) {
         let part = |of: &[f32], other: f32| {
@@ -238,7 +241,7 @@ impl<F, const X: usize> CurveFit<'_, F, X> {
     }
 }
 
-/// The row of a function's residual at a sample.
+/// The row of a function at a sample.
 #[inline(always)]
 pub(super) fn row_of<F: Function<X, P>, const X: usize, const P: usize>(
     Sample { x, y, weight }: Sample<X>,
@@ -262,14 +265,14 @@ pub(super) fn row_of<F: Function<X, P>, const X: usize, const P: usize>(
     }
 }
 
-/// The derivative of a function's residual at a sample along a direction.
+/// The derivative along `direction` of a function's residual at a sample.
 #[inline(always)]
 pub(super) fn slope_of<F: Function<X, P>, const X: usize, const P: usize>(
     Sample { x, weight, .. }: Sample<X>,
     p: &[f32; P],
     direction: &[f32; P],
 ) -> f32 {
-    // The parameters as they move along the direction, which is the one variable.
+    // The parameters as a function of one variable, the distance along the direction.
     let along = Jet::<f32, 1>::variable(0.0, 0);
     let mut moving = [along; P];
     for ((to, p), d) in moving.iter_mut().zip(p).zip(direction) {
@@ -320,7 +323,7 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for CurveFit<
     }
 }
 
-/// By how much less pairs are rounded than `f32`, elementary functions included.
+/// The rounding error of pairs relative to that of `f32`, elementary functions included.
 const PAIRS: f32 = 1.0 / (1 << 20) as f32;
 
 /// A [`CurveFit`] whose predictions are computed in [pairs](TwoFloat) of `f32`.
@@ -344,8 +347,8 @@ impl<'a, F, const X: usize> CurveFit<'a, F, X> {
 }
 
 impl<'a, F, const X: usize> InPairs<'a, F, X> {
-    /// Adds the parts of inputs, `[n, X]`, and of observations, `[n]`, that `f32` does not
-    /// hold. Those that are not given are 0.
+    /// Adds the low parts of inputs, `[n, X]`, and of observations, `[n]`: the parts beyond the
+    /// precision of `f32`. Missing ones are 0.
     #[must_use]
     pub fn low(self, x_low: &'a [f32], y_low: &'a [f32]) -> Self {
         InPairs {

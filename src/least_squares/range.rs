@@ -1,8 +1,8 @@
-//! The error of numbers that make no sense where they are given.
+//! The error for a number outside its valid range.
 
 use core::fmt;
 
-/// A number that is out of the range in which it makes sense.
+/// A number that is outside its valid range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OutOfRange {
     what: &'static str,
@@ -17,7 +17,7 @@ impl OutOfRange {
         self.what
     }
 
-    /// The range in which it makes sense, in words.
+    /// The valid range, in words.
     #[must_use]
     pub fn expected(&self) -> &'static str {
         self.expected
@@ -43,7 +43,7 @@ impl fmt::Display for OutOfRange {
 
 impl core::error::Error for OutOfRange {}
 
-/// Fails unless `holds`, which NaN should not make true.
+/// Returns an error unless `holds`. Callers phrase the condition so that NaN makes it false.
 pub(super) fn require(
     holds: bool,
     what: &'static str,

@@ -1,17 +1,17 @@
-//! A recorded tape as a problem, row by row.
+//! A prediction recorded on a tape as a least-squares problem.
 
 use super::problem::{Problem, Row};
 use crate::error::Error;
 use crate::tape::Tape;
 use crate::var::Var;
 
-/// A prediction that is recorded on a tape: a small network, say, whose residuals and
-/// Jacobian are taken row by row, by the tape's own backward.
+/// A prediction that is recorded on a tape, for example a small network. The tape's backward
+/// pass computes the Jacobian row by row.
 ///
-/// The tape is recorded for one row; `row` writes a row's inputs, and returns what was
-/// observed there. `P` is the number of elements of all parameters together. A row of which
-/// the tape says that something failed is no number: a solver ends with
-/// [`Status::NotFinite`](super::Status::NotFinite), and [`Tape::error`] tells what it was.
+/// The tape is recorded for one row. The closure `row` writes the inputs of row `i` to the tape
+/// and returns the observation. `P` is the number of elements of all parameters together. If
+/// the tape fails in a row, the row is NaN: a solver ends with
+/// [`Status::NotFinite`](super::Status::NotFinite), and [`Tape::error`] returns the cause.
 ///
 /// ```
 /// use baregrad::least_squares::{LevenbergMarquardt, Recorded};
@@ -42,11 +42,13 @@ pub struct Recorded<'a, 't, W> {
     row: W,
 }
 
-/// How many roundings of its size a prediction is off by, as far as is known of a tape.
+/// The assumed rounding error of a prediction, in units of `EPSILON` times its size. A tape
+/// does not report its actual rounding errors.
 const ROUNDINGS: f32 = 4.0;
 
 impl<'a, 't, W: Fn(usize) -> Result<f32, Error>> Recorded<'a, 't, W> {
-    /// The prediction, of one element, the parameters in order, and rows.
+    /// Takes the prediction, of one element, the parameters in order, the number of rows, and
+    /// the closure that prepares a row.
     #[must_use]
     pub fn new(prediction: Var<'t>, params: &'a [Var<'t>], rows: usize, row: W) -> Self {
         Recorded {
@@ -57,6 +59,8 @@ impl<'a, 't, W: Fn(usize) -> Result<f32, Error>> Recorded<'a, 't, W> {
         }
     }
 
+    /// Computes a row.
+    ///
     /// # Errors
     /// The error of the tape.
     fn try_row<const P: usize>(&self, i: usize, p: &[f32; P]) -> Result<Row<P>, Error> {
@@ -66,7 +70,7 @@ impl<'a, 't, W: Fn(usize) -> Result<f32, Error>> Recorded<'a, 't, W> {
         for param in self.params {
             let len = param.shape().numel();
             let (values, others) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-            // Values of another length than the parameter's are the tape's error.
+            // The tape reports an error if `values` is shorter than the parameter.
             tape.write(*param, values)?;
             rest = others;
         }

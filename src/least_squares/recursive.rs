@@ -1,4 +1,5 @@
-//! Least squares online: one sample at a time, nothing of it kept.
+//! Online least squares: parameters are updated one sample at a time, and samples are not
+//! stored.
 
 use core::fmt;
 
@@ -6,17 +7,17 @@ use super::OutOfRange;
 use super::range::require;
 use crate::function::{Function, straight};
 
-/// Parameters that follow samples one at a time, and how sure they are.
+/// Parameters estimated from one sample at a time, and their covariance.
 ///
 /// For a model that is linear in its parameters this is recursive least squares: after `n`
-/// samples parameters and covariance are those of a fit to all of them, in which the start
-/// counts as one more observation of each parameter. For any other model each sample is
-/// taken by the tangent at the parameters so far: the step of an extended Kalman filter.
+/// samples, parameters and covariance are those of a fit to all of them, with the start as one
+/// more observation of each parameter. Any other model is linearised at the current parameters
+/// for each sample, which is the update of an extended Kalman filter.
 ///
-/// Parameters may change while they are watched. Either old samples count less and less
-/// ([`forgetting`](Self::forgetting)), or parameters wander by so much between samples
-/// ([`drift`](Self::drift)). A sample that is much farther off than its standard deviation
-/// and that of the prediction explain can be refused ([`gate`](Self::gate)).
+/// Parameters may change over time. To follow them, either let the weight of old samples decay
+/// ([`forgetting`](Self::forgetting)), or add variance to the parameters between samples
+/// ([`drift`](Self::drift)). A [`gate`](Self::gate) refuses samples that are much farther from
+/// the prediction than the standard deviations of reading and prediction explain.
 ///
 /// ```
 /// use baregrad::function::models::Line;
@@ -35,28 +36,29 @@ use crate::function::{Function, straight};
 /// # Ok::<(), baregrad::least_squares::OutOfRange>(())
 /// ```
 ///
-/// # Why it is safe in `f32`
+/// # Numerical stability in `f32`
 ///
 /// The covariance `C` is kept as `U D Uᵀ`, `U` upper triangular with ones on its diagonal and
 /// `D` diagonal, and updated in that form (G. J. Bierman, "Factorization methods for discrete
-/// sequential estimation", 1977). `C` itself, of which each sample takes away nearly all it
-/// had, would lose its symmetry, and after enough samples a variance would be negative. Here
-/// every element of `D` is only multiplied by positive numbers of at most 1, and added to. Of
-/// a covariance that is as accurate as `C` in numbers of twice the digits, Joseph's form
-/// would need three times the products.
+/// sequential estimation", 1977). If `C` itself were updated, each sample would subtract nearly
+/// all of it: rounding would destroy its symmetry and, after enough samples, make a variance
+/// negative. Here, elements of `D` are only multiplied by positive numbers of at most 1, and
+/// added to. The result is as accurate as updating `C` in numbers of twice the digits. Joseph's
+/// form would need three times the products.
 ///
-/// Forgetting alone would let the variance of what no sample tells of grow until it is
-/// infinite (a sensor that rests at one reading tells nothing of its slope). So no element
-/// of `D` grows by forgetting beyond the variance that its parameter started with.
+/// Forgetting alone lets the variance of a parameter grow without limit while no sample
+/// contains information on it: a sensor that rests at one reading says nothing about its slope.
+/// Forgetting therefore raises no element of `D` above the variance with which its parameter
+/// started.
 ///
-/// A value of `2 P + P² + 4` floats; what of it changes can be [saved](Self::save). One
-/// sample takes `1.5 P²` products or so and `P` divisions.
+/// The value consists of `2 P + P² + 4` floats. Those that samples change can be
+/// [saved](Self::save). One sample takes about `1.5 P²` products and `P` divisions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recursive<const P: usize> {
     params: [f32; P],
     /// `D` on the diagonal, `U` above it, 0 below.
     factors: [[f32; P]; P],
-    /// Beyond these forgetting lets no element of `D` grow.
+    /// The values above which forgetting raises no element of `D`.
     limits: [f32; P],
     /// The variance of a reading, times the forgetting factor.
     variance: f32,
@@ -67,17 +69,17 @@ pub struct Recursive<const P: usize> {
     gate: f32,
 }
 
-/// Why a sample was not taken. Nothing has changed then.
+/// The reason for which a sample was refused. The parameters and their covariance are
+/// unchanged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Refused {
-    /// The sample, the prediction or its derivatives, or what they would make of the
-    /// parameters, are not finite.
+    /// The sample, the prediction, a derivative, or a parameter after the update is not finite.
     NotFinite,
     /// The reading is outside of the [gate](Recursive::gate).
     Outlier {
-        /// By how much it is more than the prediction.
+        /// The reading minus the prediction.
         innovation: f32,
-        /// The standard deviation that it should have.
+        /// The expected standard deviation of the innovation.
         deviation: f32,
     },
 }
@@ -102,7 +104,7 @@ impl fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
-/// Calls `step` for each number below `N`, in straight lines where there are few.
+/// Calls `step` for each number below `N`, unrolled for `N` of at most 3.
 #[inline(always)]
 fn each<const N: usize>(mut step: impl FnMut(usize)) {
     if const { N <= 3 } {
@@ -141,19 +143,19 @@ fn set_at<const P: usize>(matrix: &mut [[f32; P]; P], i: usize, j: usize, x: f32
 }
 
 impl<const P: usize> Recursive<P> {
-    /// How many floats [`save`](Self::save) writes.
+    /// The number of floats that [`save`](Self::save) writes.
     pub const STATE: usize = P + P * (P + 1) / 2;
 
-    /// Starts at `params`, of which each may be off by its `deviations` (standard
-    /// deviations, in the parameters' units); readings have the standard deviation `sigma`,
-    /// in theirs.
+    /// Starts at `params`, with the standard deviation of each in `deviations`, in the
+    /// parameters' units. `sigma` is the standard deviation of a reading, in the unit of
+    /// readings.
     ///
-    /// Where nothing is known of a parameter, a deviation of some hundred times what it may
-    /// be will do. One of 0 fixes it.
+    /// For a parameter about which nothing is known, choose a deviation of some hundred times
+    /// its expected size. A deviation of 0 fixes the parameter.
     ///
     /// # Errors
-    /// A parameter that is not finite, a deviation that is negative or not finite, a
-    /// `sigma` that is not positive and finite; also if the square of one is not.
+    /// A parameter that is not finite, a deviation that is negative or not finite, a `sigma`
+    /// that is not positive and finite, or a deviation or `sigma` whose square is out of range.
     pub fn new(params: [f32; P], deviations: [f32; P], sigma: f32) -> Result<Self, OutOfRange> {
         let mut factors = [[0.0; P]; P];
         let mut limits = [0.0; P];
@@ -187,8 +189,8 @@ impl<const P: usize> Recursive<P> {
         })
     }
 
-    /// Lets the weight of all samples so far shrink by this factor with each new one, so that
-    /// about the last `1 / (1 - factor)` of them count: 1, if it is not said.
+    /// Multiplies the weight of all earlier samples by this factor with each new sample, so
+    /// that about the last `1 / (1 - factor)` samples count. Default: 1.
     ///
     /// # Errors
     /// A factor that is not above 0.5 and at most 1.
@@ -208,12 +210,15 @@ impl<const P: usize> Recursive<P> {
         })
     }
 
-    /// Refuses readings that are more than so many standard deviations off: that of the
-    /// reading and that of the prediction together. No limit, if it is not said.
+    /// Refuses readings that are farther from the prediction than this many standard
+    /// deviations, which combine the errors of reading and prediction. Default: no limit.
     ///
-    /// Behind a gate, parameters do not follow a sensor that really jumps: who gets one
-    /// [`Refused::Outlier`] after another should [`drift`](Self::drift) by as much as the
-    /// sensor may have jumped.
+    /// With a gate, parameters do not follow a sensor that really jumps. After several
+    /// [`Refused::Outlier`] in a row, call [`drift`](Self::drift) with the variance of a
+    /// possible jump.
+    ///
+    /// # Errors
+    /// `deviations` that is not positive.
     ///
     /// # Errors
     /// A number that is not positive.
@@ -237,12 +242,12 @@ impl<const P: usize> Recursive<P> {
         self.params
     }
 
-    /// Takes a sample of a model: its inputs, and the reading. Returns the innovation, by how
-    /// much the reading is more than what was predicted.
+    /// Updates the parameters with a sample of a model: its inputs `x` and the reading. Returns
+    /// the innovation, which is the reading minus the prediction.
     ///
     /// # Errors
-    /// Numbers that are not finite, and readings outside of the [gate](Self::gate). Then
-    /// nothing has changed.
+    /// Numbers that are not finite, and readings outside of the [gate](Self::gate). Nothing has
+    /// changed then.
     #[inline(always)]
     pub fn observe<F: Function<X, P>, const X: usize>(
         &mut self,
@@ -253,7 +258,8 @@ impl<const P: usize> Recursive<P> {
         self.correct(&gradient, reading - value)
     }
 
-    /// Takes a sample of `Σ features · parameters`, as [`observe`](Self::observe) does.
+    /// Updates the parameters with a sample of the linear model `Σ features · parameters`.
+    /// Returns the innovation, as [`observe`](Self::observe) does.
     ///
     /// # Errors
     /// As [`observe`](Self::observe).
@@ -267,15 +273,15 @@ impl<const P: usize> Recursive<P> {
         self.correct(features, reading - predicted)
     }
 
-    /// Takes a sample whose prediction has this gradient by the parameters and is short of
-    /// the reading by `innovation`, which is returned.
+    /// Updates the parameters with a sample, given the gradient of its prediction with respect
+    /// to the parameters, and its innovation, which is returned.
     ///
     /// # Errors
     /// As [`observe`](Self::observe).
     #[inline(always)]
     pub fn correct(&mut self, gradient: &[f32; P], innovation: f32) -> Result<f32, Refused> {
         let mut factors = self.factors;
-        // The gradient by the columns of U, and C times the gradient as it comes up.
+        // f = Uᵀ gradient, and gain = C gradient, which is accumulated below.
         let (mut f, mut gain) = ([0.0; P], [0.0; P]);
         each::<P>(
             #[inline(always)]
@@ -292,7 +298,7 @@ impl<const P: usize> Recursive<P> {
                 set(&mut f, j, sum);
             },
         );
-        // The variance of the innovation, from that of the reading alone up.
+        // The variance of the innovation, accumulated from the variance of the reading.
         let (mut variance, mut inverse) = (self.variance, 0.0);
         each::<P>(
             #[inline(always)]
@@ -329,8 +335,7 @@ impl<const P: usize> Recursive<P> {
         }
         let by = innovation * inverse;
         let mut params = self.params;
-        // Not finite if anything is not: a number that is none stays none, and infinities
-        // cancel to such.
+        // 0, or NaN if any number is not finite: infinity times 0 is NaN, too.
         let mut sum = 0.0;
         each::<P>(
             #[inline(always)]
@@ -348,7 +353,7 @@ impl<const P: usize> Recursive<P> {
                 );
             },
         );
-        // An infinite variance takes nothing and leaves nothing.
+        // With an infinite variance, `inverse` is 0 and the sample is refused.
         if sum + inverse > 0.0 {
             (self.params, self.factors) = (params, factors);
             Ok(innovation)
@@ -357,7 +362,7 @@ impl<const P: usize> Recursive<P> {
         }
     }
 
-    /// Says that a reading is outside of the gate.
+    /// Returns the error for a reading outside of the gate.
     #[cold]
     #[inline(never)]
     fn outlier(&self, innovation: f32, variance: f32) -> Result<f32, Refused> {
@@ -370,16 +375,17 @@ impl<const P: usize> Recursive<P> {
         })
     }
 
-    /// Lets the parameters wander: adds to the variance of each, independently. Called
-    /// between samples, with what may have happened since the last one, it makes a Kalman
-    /// filter of it.
+    /// Lets the parameters wander: adds to the variance of each, independently. A call between
+    /// samples, with the variance of the possible change since the last sample, makes this a
+    /// Kalman filter.
     ///
-    /// Each variance is taken by an update of rank one that keeps `D` positive (W. S. Agee
-    /// and R. H. Turner, "Triangular decomposition of a positive definite matrix plus a
-    /// symmetric dyad", 1972).
+    /// Each variance is added by a rank-one update that keeps `D` positive (W. S. Agee and R.
+    /// H. Turner, "Triangular decomposition of a positive definite matrix plus a symmetric
+    /// dyad", 1972).
     ///
     /// # Errors
-    /// A variance that is negative or not finite. Then nothing has changed.
+    /// A variance that is negative or not finite, or one that makes the covariance infinite.
+    /// Nothing has changed then.
     pub fn drift(&mut self, variances: &[f32; P]) -> Result<(), OutOfRange> {
         let mut factors = self.factors;
         for (k, variance) in variances.iter().enumerate() {
@@ -389,7 +395,7 @@ impl<const P: usize> Recursive<P> {
                 "0 or more, and finite",
                 *variance,
             )?;
-            // C + c a aᵀ, where a has only zeros beyond k.
+            // C + c a aᵀ, where all elements of a beyond k are 0.
             let (mut a, mut c) = ([0.0; P], *variance);
             set(&mut a, k, 1.0);
             for j in (0..=k).rev() {
@@ -449,8 +455,8 @@ impl<const P: usize> Recursive<P> {
         core::array::from_fn(|j| libm::sqrtf(at(&covariance, j, j)))
     }
 
-    /// The standard error of what depends on the parameters by this gradient: of a
-    /// prediction, if that is its gradient. `√(gradientᵀ C gradient)`.
+    /// The standard error of a quantity with this gradient with respect to the parameters, for
+    /// example a prediction: `√(gradientᵀ C gradient)`.
     #[must_use]
     pub fn standard_error_of(&self, gradient: &[f32; P]) -> f32 {
         let mut variance = 0.0;
@@ -464,8 +470,9 @@ impl<const P: usize> Recursive<P> {
         libm::sqrtf(variance)
     }
 
-    /// Writes down what samples have changed, to go on from after a pause: the parameters,
-    /// then `D` and `U` column by column, [`STATE`](Self::STATE) numbers in all.
+    /// Writes the numbers that samples change, so that [`restore`](Self::restore) can continue
+    /// from them: the parameters, then `D` and `U` column by column, [`STATE`](Self::STATE)
+    /// numbers in all.
     ///
     /// ```
     /// use baregrad::least_squares::Recursive;
@@ -483,7 +490,7 @@ impl<const P: usize> Recursive<P> {
     /// ```
     ///
     /// # Errors
-    /// If there is no room for exactly so many.
+    /// A slice whose length is not [`STATE`](Self::STATE).
     pub fn save(&self, to: &mut [f32]) -> Result<(), OutOfRange> {
         Self::require_length(to.len())?;
         let (params, triangle) = to.split_at_mut_checked(P).unwrap_or_default();
@@ -496,24 +503,24 @@ impl<const P: usize> Recursive<P> {
         Ok(())
     }
 
-    /// `D` and `U` as [`save`](Self::save) writes them: of the first `n` parameters of a
-    /// larger number, they are the first `n (n + 1) / 2`.
+    /// `D` and `U` in the order of [`save`](Self::save). The first `n (n + 1) / 2` of them
+    /// belong to the first `n` parameters.
     pub(crate) fn triangle(&self) -> impl Iterator<Item = f32> + '_ {
         Self::places().map(|(i, j)| at(&self.factors, i, j))
     }
 
-    /// `D`: the variance of each parameter, if those after it were known.
+    /// `D`: the variance of each parameter, given the parameters after it.
     pub(crate) fn diagonal(&self) -> impl Iterator<Item = f32> + '_ {
         (0..P).map(|k| at(&self.factors, k, k))
     }
 
-    /// The numbers that options make: the variance of a reading, the forgetting factor, its
-    /// reciprocal, the gate, each as it is used.
+    /// The numbers that the options determine, as they are used: the variance of a reading, the
+    /// forgetting factor, its reciprocal, and the gate.
     pub(crate) fn options(&self) -> [f32; 4] {
         [self.variance, self.forgetting, self.growth, self.gate]
     }
 
-    /// Forgets all samples: variances become so many times their limits, and independent.
+    /// Forgets all samples: variances become `times` their limits, and all covariances 0.
     pub(crate) fn forget(&mut self, times: f32) {
         self.factors = [[0.0; P]; P];
         for k in 0..P {
@@ -521,9 +528,9 @@ impl<const P: usize> Recursive<P> {
         }
     }
 
-    /// Puts one together again from [`options`](Self::options), the limits of `D`, and
-    /// [`triangle`](Self::triangle), without checking them: those of one of fewer parameters
-    /// leave the others at 0.
+    /// Assembles a value from [`options`](Self::options), the limits of `D`, the parameters,
+    /// and [`triangle`](Self::triangle), without checks. Elements beyond the ends of shorter
+    /// slices are 0.
     pub(crate) fn of_parts(
         options: [f32; 4],
         limits: &[f32],
@@ -552,11 +559,11 @@ impl<const P: usize> Recursive<P> {
         recursive
     }
 
-    /// Goes on from what was [saved](Self::save).
+    /// Continues from a [saved](Self::save) state.
     ///
     /// # Errors
-    /// Another number of floats, one that is not finite, or a negative variance: they were
-    /// not saved by one of so many parameters. Then nothing has changed.
+    /// A slice whose length is not [`STATE`](Self::STATE), a number that is not finite, or a
+    /// negative variance. Nothing has changed then.
     pub fn restore(&mut self, from: &[f32]) -> Result<(), OutOfRange> {
         Self::require_length(from.len())?;
         let (params, triangle) = from.split_at_checked(P).unwrap_or_default();
@@ -580,7 +587,7 @@ impl<const P: usize> Recursive<P> {
         Ok(())
     }
 
-    /// The upper triangle, column by column.
+    /// Row and column of each element of the upper triangle, column by column.
     fn places() -> impl Iterator<Item = (usize, usize)> {
         (0..P).flat_map(|j| (0..=j).map(move |i| (i, j)))
     }

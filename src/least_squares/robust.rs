@@ -1,4 +1,4 @@
-//! Losses that outliers have less of a say in, and who the outliers are.
+//! Robust losses, which limit the influence of outliers, and the detection of outliers.
 
 use core::fmt;
 
@@ -8,9 +8,9 @@ use super::solution::{Solution, Status};
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
-/// How a residual counts: `f² ρ(z)` instead of its square, where `z = (residual / f)²` and
-/// `f` is the size from which on residuals count for less: `loss` and `f_scale` of scipy's
-/// `least_squares`.
+/// The loss of a residual: `f² ρ(z)` instead of its square, where `z = (residual / f)²` and `f`
+/// is the size at which residuals begin to lose weight. These are `loss` and `f_scale` of
+/// scipy's `least_squares`.
 ///
 /// | | `ρ(z)` | `f` in standard deviations |
 /// | --- | --- | --- |
@@ -19,25 +19,25 @@ use crate::kernel::Lanes;
 /// | `Cauchy` | `ln(1 + z)` | 2.3849 |
 /// | `Tukey` | `(1 - (1 - z)³) / 3` up to 1, then 1/3 | 4.6851 |
 ///
-/// With the `f` of the last column, parameters of data that are normal, without outliers,
-/// have 95 % of the efficiency of least squares: their standard errors are 2.6 % larger.
-/// (scipy has no Tukey's; it is that of R and statsmodels, divided by what makes `ρ'(0)` 1.)
+/// With `f` from the last column and normal errors without outliers, the efficiency is 95 % of
+/// that of least squares: standard errors are 2.6 % larger. (scipy has no Tukey loss; this is
+/// that of R and statsmodels, scaled so that `ρ'(0)` is 1.)
 ///
-/// Huber's and the soft one bound what a residual can do; by Cauchy's and Tukey's, a larger
-/// one does less again, or nothing at all.
+/// Huber and SoftL1 bound the influence of a residual. Cauchy and Tukey are redescending:
+/// beyond some size, the influence of a residual falls again, with Tukey to 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RobustLoss {
-    /// Squares up to `f`, and straight from there.
+    /// Quadratic up to `f`, linear beyond.
     Huber,
-    /// A smooth one of that kind.
+    /// A smooth version of `Huber`.
     SoftL1,
-    /// A logarithm from about `f` on.
+    /// Logarithmic from about `f` on.
     Cauchy,
-    /// Constant from `f` on: a larger residual has no say.
+    /// Constant from `f` on: larger residuals have no influence.
     Tukey,
 }
 
-/// A residual's loss, and its derivatives.
+/// The loss of a residual, and its derivatives.
 struct Counted {
     /// `ρ(z) / z`.
     part: f32,
@@ -48,7 +48,7 @@ struct Counted {
 }
 
 impl RobustLoss {
-    /// The `f` of normal residuals with standard deviation 1: see [`RobustLoss`].
+    /// The `f` in units of the standard deviation of normal residuals: see [`RobustLoss`].
     #[must_use]
     pub fn tuning(self) -> f32 {
         match self {
@@ -78,7 +78,7 @@ impl RobustLoss {
                 let inverse = 1.0 / Lanes::sqrt(z);
                 [inverse * (2.0 - inverse), inverse, 0.0]
             }
-            // As a quotient, which does not lose the digits of a small z.
+            // Written as a quotient, which keeps the digits of a small z.
             RobustLoss::SoftL1 => {
                 let root = Lanes::sqrt(1.0 + z);
                 let weight = 1.0 / root;
@@ -107,11 +107,11 @@ impl RobustLoss {
     }
 }
 
-/// A problem whose residuals count by a [`RobustLoss`], as a problem of squares: of
-/// `± f √ρ(z)`, whose squares are those losses.
+/// A problem with a [`RobustLoss`], as a least-squares problem with the residuals `± f √ρ(z)`,
+/// whose squares are the losses.
 ///
-/// The solver's sum of squares is the sum of losses, and its standard errors, computed from
-/// such residuals, are too small or too large: [`RobustFit`] corrects them.
+/// The solver's sum of squares is the sum of losses. Its standard errors, computed from the
+/// modified residuals, are too small or too large: [`RobustFit`] corrects them.
 #[derive(Clone, Copy, Debug)]
 pub struct Robust<'a, R: ?Sized> {
     problem: &'a R,
@@ -120,7 +120,7 @@ pub struct Robust<'a, R: ?Sized> {
 }
 
 impl<'a, R: ?Sized> Robust<'a, R> {
-    /// The same problem, with residuals from about `f_scale` on counting for less.
+    /// Takes the problem, the loss, and the size at which residuals begin to lose weight.
     #[must_use]
     pub fn new(problem: &'a R, loss: RobustLoss, f_scale: f32) -> Self {
         Robust {
@@ -133,7 +133,7 @@ impl<'a, R: ?Sized> Robust<'a, R> {
     fn z(&self, residual: f32) -> f32 {
         let ratio = residual / self.f_scale;
         let z = ratio * ratio;
-        // Beyond that, one is as far away as the other.
+        // A limit that keeps z finite.
         if z > 1e30 { 1e30 } else { z }
     }
 }
@@ -157,8 +157,8 @@ impl<R: Problem<P> + ?Sized, const P: usize> Problem<P> for Robust<'_, R> {
     }
 }
 
-/// A fit that outliers do not spoil: parameters by a [`RobustLoss`], its scale by the residuals
-/// themselves.
+/// A fit that is insensitive to outliers: minimises a [`RobustLoss`] whose scale is estimated
+/// from the residuals.
 ///
 /// ```
 /// use baregrad::function::models::Line;
@@ -176,36 +176,39 @@ impl<R: Problem<P> + ?Sized, const P: usize> Problem<P> for Robust<'_, R> {
 ///
 /// # Scale
 ///
-/// The standard deviation of good residuals is taken to be 1.4826 times the median of the
-/// absolute residuals (their median absolute deviation from 0), as it is if those are normal;
-/// up to half of all may be anything. It is found by counting, in 8 passes over the rows for
-/// an odd number of them and 16 for an even one, without memory for them. First comes a fit by
-/// least squares; then fits by Huber's loss, after each of which the scale is estimated anew,
-/// until it stands still; then one by the loss that was asked for, from there.
-/// [`f_scale`](Self::f_scale) does without: then there is one fit, as scipy's.
+/// The standard deviation of the good residuals is estimated as 1.4826 times the median of the
+/// absolute residuals (their median absolute deviation from 0), which is consistent for normal
+/// residuals; up to half of the residuals may be arbitrary. The median is found by counting, in
+/// 8 passes over the rows if their number is odd and 16 if it is even, without memory for the
+/// residuals. The first fit uses least squares. Fits with Huber's loss follow, and the scale is
+/// estimated anew after each, until it no longer changes. From there, the last fit uses the
+/// requested loss. [`f_scale`](Self::f_scale) skips the estimation and leaves a single fit, as
+/// in scipy.
 ///
 /// # Standard errors
 ///
-/// The covariance of an M-estimator: `K² Σψ² / (n - p) / (Σψ' / n)² (JᵀJ)⁻¹`, where `ψ` is a residual
-/// times its weight and `K = 1 + p var(ψ') / (n mean(ψ')²)` (P. J. Huber, "Robust Statistics",
-/// 1981, section 7.6; `cov="H1"` of statsmodels' `RLM`). The residual standard deviation of
-/// the solution is the root of what `(JᵀJ)⁻¹` is multiplied with.
+/// The covariance is that of an M-estimator: `K² Σψ² / (n - p) / (Σψ' / n)² (JᵀJ)⁻¹`, where `ψ`
+/// is a residual times its weight and `K = 1 + p var(ψ') / (n mean(ψ')²)` (P. J. Huber, "Robust
+/// Statistics", 1981, section 7.6; `cov="H1"` of statsmodels' `RLM`). The residual standard
+/// deviation of the solution is the root of the factor before `(JᵀJ)⁻¹`.
 ///
-/// # Which loss
+/// # Choice of the loss
 ///
-/// Any of eleven readings of a thermometer that is off by 100 °C is named by each loss. By
-/// Tukey's loss, the line is within 2 % of what the other ten say by least squares; by
-/// Cauchy's within 5 %. By the two that only bound what a residual can do, it is off by up to
-/// 32 %, where the reading is at an end of the range. No loss knows what the reading would have
-/// told: without the coldest, the line moves by 10 %.
+/// If any one of eleven readings of a thermometer is off by 100 °C, every loss identifies it as
+/// an outlier. With Tukey's loss, the line is within 2 % of the least-squares line through the
+/// other ten readings; with Cauchy's within 5 %. With the two losses that only bound the
+/// influence of a residual, the line is off by up to 32 % if the reading is at an end of the
+/// range. No loss recovers the information of the lost reading: without the coldest one, the
+/// line moves by 10 %.
 ///
-/// An outlier among inputs, far from all others, draws the curve to itself, and no loss of
+/// An outlier among the inputs, far from all other inputs, draws the curve to itself. No loss
+/// of residuals prevents this.
 /// residuals helps.
 #[derive(Clone, Debug)]
 pub struct RobustFit<const P: usize> {
     solver: LevenbergMarquardt<P>,
     loss: RobustLoss,
-    /// The scale of residuals, once it is known; `f_scale` was given if `stage` is `Last`.
+    /// The estimated scale of the residuals, or the one that follows from a given `f_scale`.
     scale: f32,
     f_scale: f32,
     stage: Stage,
@@ -215,17 +218,17 @@ pub struct RobustFit<const P: usize> {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
-    /// By squares.
+    /// Least squares.
     Squares,
-    /// By Huber's loss, so many times at most.
+    /// Huber's loss, for at most `left` further fits.
     Scale { left: u8 },
-    /// By the loss that was asked for.
+    /// The requested loss.
     Last,
 }
 
-/// How far apart two scales are that are the same, as a part of them.
+/// The relative change of the scale below which it counts as settled.
 const SETTLED: f32 = 1e-3;
-/// The most fits to find the scale.
+/// The maximum number of further fits that estimate the scale.
 const ROUNDS: u8 = 20;
 
 impl<const P: usize> RobustFit<P> {
@@ -243,9 +246,9 @@ impl<const P: usize> RobustFit<P> {
         }
     }
 
-    /// Has residuals count for less from about `f_scale` on, in their unit (in standard
-    /// deviations, if the problem divides by them), as scipy's `least_squares`: nothing is
-    /// estimated.
+    /// Sets the size at which residuals begin to lose weight, in their unit (in standard
+    /// deviations, if the problem divides by them), as in scipy's `least_squares`. The scale is
+    /// then not estimated.
     #[must_use]
     pub fn f_scale(self, f_scale: f32) -> Self {
         RobustFit {
@@ -256,7 +259,7 @@ impl<const P: usize> RobustFit<P> {
         }
     }
 
-    /// Ends each of the fits after so many passes over the rows, if nothing else ends it.
+    /// Limits each fit to this number of passes over the rows. Default: 1000.
     #[must_use]
     pub fn max_passes(self, passes: u32) -> Self {
         RobustFit {
@@ -265,13 +268,13 @@ impl<const P: usize> RobustFit<P> {
         }
     }
 
-    /// The parameters so far.
+    /// The current parameters.
     #[must_use]
     pub fn params(&self) -> [f32; P] {
         self.solver.params()
     }
 
-    /// Polls until it ends.
+    /// Polls until the fit ends.
     pub fn run<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> RobustSolution<P> {
         loop {
             if let Some(status) = self.poll(problem) {
@@ -280,8 +283,8 @@ impl<const P: usize> RobustFit<P> {
         }
     }
 
-    /// Goes through the rows once, or, at the end of each fit, as often as finding a median
-    /// takes. The reason if it ended.
+    /// Goes through the rows once or, at the end of a fit, additionally as often as the median
+    /// needs. Returns the reason when the last fit has ended.
     pub fn poll<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
         let status = match self.stage {
             Stage::Squares => self.solver.poll(problem)?,
@@ -303,7 +306,8 @@ impl<const P: usize> RobustFit<P> {
             return Some(status);
         }
         let scale = residual_scale(problem, &self.params());
-        // Most residuals are 0, or nothing is a number: there is nothing to weigh by.
+        // Without a positive, finite scale the residuals cannot be weighted: most of them are
+        // 0, or one is not finite.
         let is_number = scale > 0.0 && scale.is_finite();
         let before = core::mem::replace(&mut self.scale, scale);
         if !is_number {
@@ -329,7 +333,7 @@ impl<const P: usize> RobustFit<P> {
     ) -> RobustSolution<P> {
         let passes = self.passes + self.solver.passes();
         let params = self.params();
-        // The sums of the residuals themselves, to which no loss is applied.
+        // The sums for the original residuals, without a loss.
         let (normal, scales) = self.solver.sums_of(problem);
         let mut sums = [TwoFloat::ZERO; 3];
         let is_weighed = self.f_scale > 0.0;
@@ -377,26 +381,27 @@ pub struct RobustSolution<const P: usize> {
 }
 
 impl<const P: usize> RobustSolution<P> {
-    /// The parameters, with their standard errors. See [`RobustFit`] for what those are.
+    /// The parameters, with the standard errors that [`RobustFit`] describes.
     #[must_use]
     pub fn solution(&self) -> Solution<P> {
         self.solution
     }
 
-    /// The standard deviation of good residuals.
+    /// The standard deviation of the good residuals.
     #[must_use]
     pub fn scale(&self) -> f32 {
         self.scale
     }
 
-    /// The size from which on residuals counted for less.
+    /// The size at which residuals began to lose weight.
     #[must_use]
     pub fn f_scale(&self) -> f32 {
         self.f_scale
     }
 
-    /// The rows whose residuals are more than `limit` standard deviations of good ones, in
-    /// order. Of normal residuals, 1 in 370 is beyond 3, and 1 in 1.7 million beyond 5.
+    /// The rows whose residuals exceed `limit` standard deviations of the good residuals, in
+    /// order. Among normal residuals, 1 in 370 is beyond 3 standard deviations, and 1 in 1.7
+    /// million beyond 5.
     pub fn outliers<'a, R: Problem<P> + ?Sized>(
         &self,
         problem: &'a R,
@@ -406,12 +411,12 @@ impl<const P: usize> RobustSolution<P> {
     }
 }
 
-/// A row that does not fit.
+/// A row with an outlying residual.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outlier {
-    /// Which, from 0.
+    /// The row, from 0.
     pub row: usize,
-    /// By how much the prediction is larger than the observation, times the row's weight.
+    /// The prediction minus the observation, times the row's weight.
     pub residual: f32,
     /// The residual in standard deviations.
     pub standardised: f32,
@@ -429,9 +434,9 @@ impl fmt::Display for Outlier {
     }
 }
 
-/// The rows whose residuals are more than `limit` times `scale`, in order: of any fit, by
-/// its [residual standard deviation](Solution::residual_standard_deviation), or by
-/// [`residual_scale`]. A residual that is no number is one of them.
+/// The rows whose residuals exceed `limit` times `scale`, in order, for any fit. `scale` is its
+/// [residual standard deviation](Solution::residual_standard_deviation) or a
+/// [`residual_scale`]. Residuals that are NaN are included.
 pub fn outliers<'a, R: Problem<P> + ?Sized, const P: usize>(
     problem: &'a R,
     params: [f32; P],
@@ -451,7 +456,7 @@ pub fn outliers<'a, R: Problem<P> + ?Sized, const P: usize>(
     })
 }
 
-/// The standard deviation of residuals most of which are normal, whatever the others are:
+/// The standard deviation of residuals of which most are normal and the rest are arbitrary:
 /// 1.4826 times the median of their absolute values. See [`RobustFit`].
 pub fn residual_scale<R: Problem<P> + ?Sized, const P: usize>(
     problem: &R,
@@ -460,7 +465,8 @@ pub fn residual_scale<R: Problem<P> + ?Sized, const P: usize>(
     let params = params.map(|p| R::Scalar::from(TwoFloat::from(p)));
     let rows = problem.rows();
     let of_rank = |rank: usize| {
-        // Absolute values are ordered as their bits: four of them are decided at a time.
+        // Absolute values have the order of their bits. Each pass finds four bits of the
+        // result.
         let (mut found, mut rank) = (0_u32, rank);
         for shift in (0..32).step_by(4).rev() {
             let mut counts = [0_usize; 16];

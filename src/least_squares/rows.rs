@@ -1,5 +1,4 @@
-//! Rows from anywhere: raw counts in flash, iterators, whatever is computed when it is asked
-//! for.
+//! Rows from any source: raw counts in flash, iterators, or values computed on demand.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -7,23 +6,23 @@ use core::marker::PhantomData;
 use super::problem::{Problem, Row, Sample, row_of, slope_of};
 use crate::function::Function;
 
-/// Observations by number. A solver goes through all of them, from the first to the last, as
-/// often as it needs.
+/// Numbered observations. A solver reads all of them, from the first to the last, as often as
+/// it needs.
 pub trait Rows<const X: usize> {
-    /// How many there are.
+    /// The number of observations.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether there are no observations.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Number `i`.
+    /// Observation `i`, counted from 0.
     fn sample(&self, i: usize) -> Sample<X>;
 }
 
-/// A [`Function`] next to [`Rows`]: a [`CurveFit`](super::CurveFit) whose observations are
-/// not slices of `f32`.
+/// A [`Function`] and the [`Rows`] to fit it to: a [`CurveFit`](super::CurveFit) for
+/// observations that are not slices of `f32`.
 #[derive(Clone, Debug)]
 pub struct FitRows<F, D, const X: usize> {
     rows: D,
@@ -31,7 +30,7 @@ pub struct FitRows<F, D, const X: usize> {
 }
 
 impl<F, D: Rows<X>, const X: usize> FitRows<F, D, X> {
-    /// The function, and what it is fitted to.
+    /// Takes the function and the rows to fit it to.
     #[must_use]
     pub fn new(function: F, rows: D) -> Self {
         let _ = function;
@@ -67,8 +66,8 @@ impl<F: Function<X, P>, D: Rows<X>, const X: usize, const P: usize> Problem<P>
     }
 }
 
-/// Counts of a converter, 16 bits each, with what a count is worth: they may stay in flash as
-/// they were taken.
+/// Raw 16-bit counts of a converter and the factors that convert them. The counts may stay in
+/// flash as they were taken.
 ///
 /// ```
 /// use baregrad::function::models::Line;
@@ -87,16 +86,16 @@ pub struct Counts<'a, const X: usize> {
     y: &'a [i16],
     x_scale: [f32; X],
     y_scale: f32,
-    /// As many as the longer of them has.
+    /// The length of the longer of `x` and `y`.
     rows: usize,
 }
 
 impl<'a, const X: usize> Counts<'a, X> {
-    /// Inputs row by row, `[n, X]`, with the worth of a count in each column, and `[n]`
-    /// observations with that of theirs.
+    /// Takes the inputs row by row, `[n, X]`, the worth of a count in each column, `[n]`
+    /// observations, and the worth of a count of an observation.
     ///
-    /// A row of which something is missing is no number: a solver ends with
-    /// [`Status::NotFinite`](super::Status::NotFinite), which says which.
+    /// A row with a missing number is NaN: a solver ends with
+    /// [`Status::NotFinite`](super::Status::NotFinite), which contains the row's number.
     #[must_use]
     pub fn new(x: &'a [i16], x_scale: [f32; X], y: &'a [i16], y_scale: f32) -> Self {
         let (x, rest) = x.as_chunks();
@@ -131,8 +130,8 @@ impl<const X: usize> Rows<X> for Counts<'_, X> {
     }
 }
 
-/// Samples of an iterator, which is cloned to begin again: they are computed, unpacked or read
-/// when they are needed, and nothing of them is kept.
+/// The samples of an iterator, which is cloned for every pass. Samples are computed, unpacked
+/// or read when they are needed, and none is stored.
 ///
 /// ```
 /// use baregrad::function::models::Line;
@@ -147,12 +146,12 @@ impl<const X: usize> Rows<X> for Counts<'_, X> {
 pub struct Restarted<I> {
     first: I,
     len: usize,
-    /// The number of the next sample, and an iterator that has it next.
+    /// The number of the next sample, and the iterator that yields it.
     next: Cell<Option<(usize, I)>>,
 }
 
 impl<I: Iterator + Clone> Restarted<I> {
-    /// Goes through the samples once, to count them.
+    /// Takes the iterator, and runs a clone of it once to count the samples.
     #[must_use]
     pub fn new(samples: I) -> Self {
         Restarted {

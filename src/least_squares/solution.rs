@@ -1,4 +1,4 @@
-//! The solution, and how sure it is.
+//! The solution of a fit, and its covariance.
 
 use core::fmt;
 
@@ -7,46 +7,48 @@ use super::normal::Normal;
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
-/// Why a solver ended.
+/// The reason for which a solver ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
     /// At a minimum: another step would change the parameters by less than 0.002 of their
     /// standard errors.
     Converged,
-    /// At a minimum, where residuals are no larger than what rounding leaves: parameters are
-    /// as good as the data, standard errors say no more than that they are small.
+    /// At a minimum with residuals no larger than rounding errors. The parameters are as
+    /// accurate as the data; standard errors only show that they are small.
     Exact,
-    /// At the minimum of what bounds allow, and one of them keeps a parameter from a smaller
-    /// sum of squares: [`Solution::held`] says which it is, and whether there are more.
+    /// At a minimum within the bounds, where a bound keeps a parameter from a smaller sum of
+    /// squares. [`Solution::held`] returns all parameters at bounds.
     AtBound {
         /// The first parameter at a bound, from 0.
         parameter: usize,
     },
-    /// A bound that is not a number, or a lower bound above the upper one.
+    /// A bound is NaN, or a lower bound is above the upper one.
     InvalidBounds {
-        /// Whose bounds, from 0.
+        /// The parameter with these bounds, from 0.
         parameter: usize,
     },
-    /// As many passes over the rows as were allowed.
+    /// The maximum number of passes over the rows was reached.
     MaxPasses,
-    /// No step leads further down, and yet the last one was no small part of the standard
-    /// errors: a flat region, or rounding. Another start may do.
+    /// No step leads further down, but the last one was not a small part of the standard
+    /// errors: the sum of squares is flat there, or dominated by rounding. Another start may
+    /// help.
     NoProgress,
-    /// Near a minimum, but a parameter hardly differs in its effect from those before it:
-    /// rounding of derivatives to `f32` moves it by more than 0.002 of its standard error.
+    /// Near a minimum, but the effect of a parameter hardly differs from the effects of those
+    /// before it: rounding of derivatives to `f32` moves it by more than 0.002 of its standard
+    /// error.
     IllConditioned {
-        /// Which, from 0.
+        /// The parameter, from 0.
         parameter: usize,
     },
-    /// The data say nothing about a parameter that those before it do not account for.
+    /// The data do not determine a parameter: its effect is a combination of those before it.
     Singular {
-        /// Which, from 0.
+        /// The parameter, from 0.
         parameter: usize,
     },
     /// A residual or a derivative was infinite or not a number at the start.
     NotFinite {
-        /// The first row of that kind, from 0.
+        /// The first such row, from 0.
         row: usize,
     },
     /// Fewer rows than parameters.
@@ -86,25 +88,25 @@ impl fmt::Display for Status {
     }
 }
 
-/// Parameters at the end, and their covariance.
+/// The parameters at the end of a fit, and their covariance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Solution<const P: usize> {
     params: [f32; P],
     status: Status,
     passes: u32,
     rows: usize,
-    /// The root of the sum of squared residuals, whose square may be no number.
+    /// The root of the sum of squared residuals. The sum itself may overflow or underflow.
     norm: f32,
     absolute_sigma: bool,
-    /// `W` of `(JᵀJ)⁻¹ = WᵀW`, 0 above the diagonal, where columns of `J` are multiplied by the
-    /// scale of their parameters.
+    /// `W` of `(JᵀJ)⁻¹ = WᵀW`, 0 above the diagonal, for a `J` whose columns are multiplied by
+    /// `scale`.
     root: Option<[[f32; P]; P]>,
     scale: [f32; P],
     held: [Held; P],
 }
 
 impl<const P: usize> Solution<P> {
-    /// With the sums at the end, whose scales are those of columns and of residuals.
+    /// Takes the sums at the end, and the scales of columns and residuals.
     pub(super) fn new(
         (params, status, passes): ([f32; P], Status, u32),
         rows: usize,
@@ -143,13 +145,13 @@ impl<const P: usize> Solution<P> {
         self.params
     }
 
-    /// Why it ended.
+    /// The reason for which the solver ended.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// Whether the parameters are those of a minimum.
+    /// Whether the solver ended at a minimum.
     #[must_use]
     pub fn is_converged(&self) -> bool {
         matches!(
@@ -158,7 +160,7 @@ impl<const P: usize> Solution<P> {
         )
     }
 
-    /// How often the rows were gone through.
+    /// The number of passes over the rows.
     #[must_use]
     pub fn passes(&self) -> u32 {
         self.passes
@@ -170,31 +172,31 @@ impl<const P: usize> Solution<P> {
         self.norm * self.norm
     }
 
-    /// Whether each parameter was free, and if not, what held it where it is. Covariance and
-    /// standard errors are those of the free ones; of the others, they are 0.
+    /// The state of each parameter: free, or how it was held. Covariance and standard errors of
+    /// held parameters are 0.
     #[must_use]
     pub fn held(&self) -> [Held; P] {
         self.held
     }
 
-    /// Rows without those that the parameters account for: all but
-    /// [fixed](super::LevenbergMarquardt::fixed) ones.
+    /// The number of rows minus the number of parameters that are not
+    /// [fixed](super::LevenbergMarquardt::fixed).
     #[must_use]
     pub fn degrees_of_freedom(&self) -> usize {
         let fixed = self.held.iter().filter(|held| **held == Held::Fixed);
         self.rows.saturating_sub(P - fixed.count())
     }
 
-    /// The standard deviation of residuals, `√(sum of squares / degrees of freedom)`; not a
-    /// number if there are no degrees of freedom.
+    /// The standard deviation of residuals, `√(sum of squares / degrees of freedom)`; NaN or
+    /// infinite without degrees of freedom.
     #[must_use]
     pub fn residual_standard_deviation(&self) -> f32 {
         self.norm / <f32 as Lanes>::sqrt(self.degrees_of_freedom() as f32)
     }
 
-    /// Takes what residuals were divided by for the standard deviations that observations
-    /// have, and not only for their ratios: `absolute_sigma` of scipy's `curve_fit`. Else
-    /// the residuals say how large deviations are.
+    /// Takes the given standard deviations of observations as absolute, like `absolute_sigma`
+    /// of scipy's `curve_fit`. By default, only their ratios count, and their size is estimated
+    /// from the residuals.
     ///
     /// ```
     /// use baregrad::function::models::Line;
@@ -215,7 +217,7 @@ impl<const P: usize> Solution<P> {
         }
     }
 
-    /// The standard deviation of observations for each parameter, in units of its column.
+    /// The standard deviation of observations, scaled for each parameter's column.
     fn deviations(&self) -> [f32; P] {
         let deviation = match self.absolute_sigma {
             true => 1.0,
@@ -224,9 +226,9 @@ impl<const P: usize> Solution<P> {
         self.scale.map(|scale| deviation * scale)
     }
 
-    /// The covariance of the parameters, `(JᵀJ)⁻¹` times the variance of the observations;
-    /// `None` if the data do not determine all parameters, NaN if there are as many of them
-    /// as rows.
+    /// The covariance of the parameters, `(JᵀJ)⁻¹` times the variance of the observations.
+    /// `None` if the data do not determine all parameters, not finite if there are as many of
+    /// them as rows.
     #[must_use]
     pub fn covariance(&self) -> Option<[[f32; P]; P]> {
         let (mut covariance, deviations) = (self.inverse()?, self.deviations());
@@ -244,7 +246,8 @@ impl<const P: usize> Solution<P> {
         let mut inverse = [[0.0; P]; P];
         for (j, row) in inverse.iter_mut().enumerate() {
             for (k, x) in row.iter_mut().enumerate() {
-                // In the same order on both sides of the diagonal.
+                // The order of summation is the same on both sides of the diagonal, so that the
+                // matrix is symmetric.
                 for row in &root {
                     if let (Some(a), Some(b)) = (row.get(j), row.get(k)) {
                         *x += a * b;
@@ -255,10 +258,11 @@ impl<const P: usize> Solution<P> {
         Some(inverse)
     }
 
-    /// The correlation of each parameter with each: 1 on the diagonal, near 1 or -1 where the
-    /// data hardly tell two parameters apart. `None` if they do not determine all of them.
+    /// The correlation matrix of the parameters: near 1 or -1 where the data hardly distinguish
+    /// two of them, NaN beside the diagonal for held parameters. `None` if the data do not
+    /// determine all parameters.
     ///
-    /// It depends on the data's places alone, not on how far off observations are.
+    /// It depends on the inputs of the data, not on the size of the residuals.
     #[must_use]
     pub fn correlation(&self) -> Option<[[f32; P]; P]> {
         let mut correlation = self.inverse()?;
@@ -268,7 +272,7 @@ impl<const P: usize> Solution<P> {
         }
         for (j, (row, root)) in correlation.iter_mut().zip(&roots).enumerate() {
             for (k, (x, other)) in row.iter_mut().zip(&roots).enumerate() {
-                // Rounding does not take it beyond 1.
+                // Rounding could take the quotient beyond 1.
                 *x = if j == k {
                     1.0
                 } else {
@@ -279,23 +283,24 @@ impl<const P: usize> Solution<P> {
         Some(correlation)
     }
 
-    /// How many rows there were.
+    /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The root of the sum of squared residuals, whose square may be no number.
+    /// The root of the sum of squared residuals. The sum itself may overflow or underflow.
     pub(super) fn norm(&self) -> f32 {
         self.norm
     }
 
-    /// Whether [`absolute_sigma`](Self::absolute_sigma) was said.
+    /// Whether [`absolute_sigma`](Self::absolute_sigma) was called.
     pub(super) fn has_absolute_sigma(&self) -> bool {
         self.absolute_sigma
     }
 
-    /// The standard error of each parameter: the root of its variance.
+    /// The standard error of each parameter, the root of its variance; `None` if the data do
+    /// not determine all parameters.
     #[must_use]
     pub fn standard_errors(&self) -> Option<[f32; P]> {
         let (root, mut errors) = (self.root?, self.deviations());
@@ -310,8 +315,9 @@ impl<const P: usize> Solution<P> {
         Some(errors)
     }
 
-    /// The standard error of something that depends on the parameters by this gradient: of
-    /// the model's value at a point, say.
+    /// The standard error of a quantity with this gradient with respect to the parameters, for
+    /// example the model's value at a point. `None` if the data do not determine all
+    /// parameters.
     ///
     /// ```
     /// use baregrad::function::{Function, models::Line};
@@ -323,7 +329,7 @@ impl<const P: usize> Solution<P> {
     ///     let (_, gradient) = Line::value_and_gradient([x], solution.params());
     ///     solution.standard_error_of(&gradient).unwrap()
     /// };
-    /// // Least in the middle of the data.
+    /// // Smallest in the middle of the data.
     /// assert!(error_at(1.5) < error_at(0.0) && error_at(3.0) < error_at(10.0));
     /// ```
     #[must_use]
@@ -333,7 +339,7 @@ impl<const P: usize> Solution<P> {
         for (g, deviation) in scaled.iter_mut().zip(deviations) {
             *g *= deviation;
         }
-        // The length of W times the gradient.
+        // The length of W times the scaled gradient.
         let mut variance = 0.0;
         for row in &root {
             let mut part = TwoFloat::ZERO;

@@ -1,4 +1,4 @@
-//! Straight lines through points of which both coordinates are uncertain.
+//! Straight lines through points with errors in both coordinates.
 
 use core::fmt;
 
@@ -8,15 +8,15 @@ use super::range::require;
 use super::{OutOfRange, StudentT};
 use crate::function::{Real, TwoFloat};
 
-/// The most steps towards York's slope.
+/// The maximum number of iterations of York's equation.
 const STEPS: u16 = 500;
-/// The last step is at most so small a part of the slope's standard error, or, which is
-/// what pairs round to, of the slope.
+/// The iteration ends when a step is at most `SMALL` times the slope's standard error, or at
+/// most `ROUNDING`, the rounding error of pairs, times the slope.
 const SMALL: f32 = 1e-9;
 const ROUNDING: f32 = 1e-12;
 
-/// Points with standard deviations of both coordinates, each its own: a straight line through
-/// them is [`fit`](Self::fit) by maximum likelihood, after York.
+/// Points with a standard deviation of each coordinate. [`fit`](Self::fit) computes the maximum
+/// likelihood straight line through them by York's method.
 ///
 /// ```
 /// use baregrad::least_squares::York;
@@ -37,58 +37,60 @@ const ROUNDING: f32 = 1e-12;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct York<'a> {
-    /// The points' abscissas, `[n]`.
+    /// The abscissas of the points, `[n]`.
     pub x: &'a [f32],
-    /// Their ordinates, `[n]`.
+    /// The ordinates of the points, `[n]`.
     pub y: &'a [f32],
-    /// The standard deviation of each abscissa, `[n]`, in its unit, or `[1]`, if all have the
-    /// same. 0 is one that is known exactly.
+    /// The standard deviation of each abscissa, in its unit: `[n]`, or `[1]` if it is the same
+    /// for all. 0 means that the abscissa is exact.
     pub sigma_x: &'a [f32],
-    /// The standard deviation of each ordinate, `[n]` or `[1]`.
+    /// The standard deviation of each ordinate, likewise.
     pub sigma_y: &'a [f32],
-    /// The correlation of both errors of a point, `[n]` or `[1]`, between -1 and 1; `&[]` if
-    /// they are independent.
+    /// The correlation of the two errors of a point, between -1 and 1: `[n]` or `[1]`, or `&[]`
+    /// if the errors are independent.
     pub correlation: &'a [f32],
 }
 
-/// A straight line, and how sure it is.
+/// A straight line, and its uncertainties.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StraightLine {
     slope: f32,
     intercept: f32,
-    /// Where the line is surest: the weighted mean of the adjusted abscissas.
+    /// The abscissa at which the line's standard error is smallest: the weighted mean of the
+    /// adjusted abscissas.
     center: f32,
-    /// The standard errors of the slope and, independent of it, of the ordinate there.
+    /// The standard errors of the slope and of the ordinate at `center`, which are
+    /// uncorrelated.
     errors: [f32; 2],
-    /// The root of the sum of squares.
+    /// The root of the weighted sum of squares.
     norm: f32,
     rows: usize,
     distribution: StudentT,
 }
 
-/// Why there is no line.
+/// The reason why there is no line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum LineError {
-    /// Slices of different lengths.
+    /// The slices have different lengths.
     Rows {
-        /// How many abscissas there are.
+        /// The number of abscissas.
         expected: usize,
-        /// How many numbers another slice has.
+        /// The length of the other slice.
         found: usize,
     },
-    /// Fewer than three points: two have a line, but nothing tells how far off they are.
+    /// Fewer than three points. Two points determine a line, but no uncertainties.
     TooFewPoints(usize),
-    /// A number that makes no sense, in a row.
+    /// A number in a row is outside its valid range.
     OutOfRange {
-        /// Which row, from 0.
+        /// The row, from 0.
         row: usize,
         /// The reason.
         error: OutOfRange,
     },
-    /// The points do not tell a slope: all at one place, or one above the other.
+    /// The points do not determine a slope: all coincide, or all have the same abscissa.
     Undetermined,
-    /// No slope was found that stays the same.
+    /// The iteration of the slope did not converge.
     NotConverged,
 }
 
@@ -119,7 +121,7 @@ impl fmt::Display for LineError {
 
 impl core::error::Error for LineError {}
 
-/// A point, its variances and covariance, in units that suit pairs.
+/// A point, its variances and covariance, scaled to the range of pairs.
 struct Point {
     x: TwoFloat,
     y: TwoFloat,
@@ -129,41 +131,42 @@ struct Point {
 }
 
 impl Point {
-    /// One over the variance of the distance from a line of this slope.
+    /// The reciprocal of the variance of the distance, in y, from a line with this slope.
     fn weight(&self, slope: TwoFloat) -> TwoFloat {
         1.0 / (self.yy + slope * (slope * self.xx - 2.0 * self.xy))
     }
 }
 
-/// Sums over the points, for a line of one slope.
+/// Sums over the points, for a line with one slope.
 struct Sums {
     mean: [TwoFloat; 2],
     weights: TwoFloat,
-    /// The next slope.
+    /// The slope of the next iteration.
     slope: TwoFloat,
-    /// The mean of adjusted abscissas, and the sum of weighted squares about it.
+    /// The weighted mean of the adjusted abscissas.
     center: TwoFloat,
+    /// The weighted sum of squares of the adjusted abscissas about their mean.
     spread: TwoFloat,
     chi_squared: TwoFloat,
 }
 
 impl York<'_> {
-    /// The line.
+    /// Fits the line.
     ///
-    /// The slope is that at which York's equation says the same again; standard errors are
-    /// those at the adjusted points (D. York, N. M. Evensen, M. L. Martínez and J. De Basabe
-    /// Delgado, "Unified equations for the slope, intercept, and standard errors of the best
-    /// straight line", 2004). Standard deviations are taken as they are given; whether the
-    /// points are as far off as those say, [`chi_squared`](StraightLine::chi_squared) tells.
-    /// All of it is computed in pairs of `f32`.
+    /// The slope is the fixed point of York's equation; standard errors are computed at the
+    /// adjusted points (D. York, N. M. Evensen, M. L. Martínez and J. De Basabe Delgado,
+    /// "Unified equations for the slope, intercept, and standard errors of the best straight
+    /// line", 2004). The given standard deviations are taken as correct;
+    /// [`chi_squared`](StraightLine::chi_squared) shows if the distances of the points agree
+    /// with them. The computation uses pairs of `f32`.
     ///
     /// # Errors
-    /// Lengths that differ, fewer than three points, numbers that are not finite or make no
-    /// sense, points that tell no slope.
+    /// Slices of different lengths, fewer than three points, numbers outside their valid range,
+    /// points that do not determine a slope, or an iteration that does not converge.
     pub fn fit(&self) -> Result<StraightLine, LineError> {
         let (units, rows) = (self.units()?, self.x.len());
         let point = |i| self.point(i, units);
-        // From the slope for mean variances, which has a closed form.
+        // The iteration starts at the slope for mean variances, which has a closed form.
         let (mut xx, mut yy) = (TwoFloat::ZERO, TwoFloat::ZERO);
         for i in 0..rows {
             let point = point(i);
@@ -186,7 +189,7 @@ impl York<'_> {
         Err(LineError::NotConverged)
     }
 
-    /// Powers of two near the largest numbers, once all are looked at.
+    /// Checks all numbers. Returns powers of two near the largest abscissa and ordinate.
     fn units(&self) -> Result<[f32; 2], LineError> {
         let rows = self.x.len();
         for (found, one) in [
@@ -265,7 +268,7 @@ impl Sums {
             let point = point(i);
             let weight = point.weight(slope);
             let (u, v) = (point.x - mean_x, point.y - mean_y);
-            // The adjusted abscissa, from the mean.
+            // The adjusted abscissa, relative to the mean.
             let to = weight * (u * point.yy + slope * v * point.xx - (slope * u + v) * point.xy);
             let weighted = weight * to;
             (rises, runs) = (rises + weighted * v, runs + weighted * u);
@@ -284,7 +287,8 @@ impl Sums {
         }
     }
 
-    /// The line in the points' own units. A standard deviation of 1 is `deviation` there.
+    /// Converts the line to the units of the points. `deviation` is the factor by which
+    /// standard errors are scaled.
     fn line(
         &self,
         slope: TwoFloat,
@@ -317,7 +321,7 @@ impl Sums {
     }
 }
 
-/// One of a slice that has one for each row or one for all.
+/// Element `i` of a slice that has one element per row, or one for all rows.
 fn at(of: &[f32], i: usize) -> f32 {
     match of {
         [one] => *one,
@@ -325,7 +329,7 @@ fn at(of: &[f32], i: usize) -> f32 {
     }
 }
 
-/// The slope if all points have these variances, or some with their ratio.
+/// The slope if all points have the same variances. Only the ratio of the variances matters.
 fn deming_slope(
     point: impl Fn(usize) -> Point,
     rows: usize,
@@ -346,8 +350,8 @@ fn deming_slope(
         let (u, v) = (point.x - x, point.y - y);
         (xx, xy, yy) = (xx + u * u, xy + u * v, yy + v * v);
     }
-    // The root of variance_x xy b² + (variance_y xx - variance_x yy) b - variance_y xy that
-    // has the sign of xy, with no difference of numbers that are nearly the same.
+    // The root of variance_x xy b² + (variance_y xx - variance_x yy) b - variance_y xy that has
+    // the sign of xy. The formula depends on the sign of `half` to avoid cancellation.
     let half = (variance_x * yy - variance_y * xx).scaled(0.5);
     let (quadratic, constant) = (variance_x * xy, variance_y * xy);
     let root = Real::sqrt(half * half + quadratic * constant);
@@ -362,12 +366,12 @@ fn deming_slope(
 }
 
 impl StraightLine {
-    /// The line of points whose errors are all alike: `ratio` is the variance of ordinates'
-    /// errors over that of abscissas' errors, in their units. Deming's regression; 1 is
-    /// orthogonal regression.
+    /// Fits the line to points whose errors all have the same variances: `ratio` is the
+    /// variance of the errors of `y` over that of the errors of `x`, in their units. This is
+    /// Deming regression; a ratio of 1 is orthogonal regression.
     ///
-    /// How large errors are, the points' distances say: standard errors are York's, by the
-    /// [residual standard deviation](Self::chi_squared).
+    /// The size of the errors is estimated from the residuals: standard errors are York's,
+    /// multiplied by the [residual standard deviation](Self::residual_standard_deviation).
     ///
     /// ```
     /// use baregrad::least_squares::StraightLine;
@@ -381,7 +385,7 @@ impl StraightLine {
     /// ```
     ///
     /// # Errors
-    /// As [`York::fit`], and a ratio that is not positive and finite.
+    /// The errors of [`York::fit`], and a ratio that is not positive and finite.
     pub fn deming(x: &[f32], y: &[f32], ratio: f32) -> Result<Self, LineError> {
         require(
             ratio > 0.0 && ratio.is_finite(),
@@ -400,7 +404,7 @@ impl StraightLine {
         }
         .units()?;
         let [unit_x, unit_y] = units;
-        // The ratio in these units. A standard deviation of 1 is that of abscissas' errors.
+        // The ratio in scaled units, in which the variance of errors of x is 1.
         let ratio = TwoFloat::from(ratio) * (unit_x / unit_y) * (unit_x / unit_y);
         let point = |i| Point {
             x: (at(x, i) / unit_x).into(),
@@ -440,30 +444,30 @@ impl StraightLine {
         [slope, self.error_at(0.0)]
     }
 
-    /// The covariance of slope and intercept: negative, if the points are at positive
-    /// abscissas.
+    /// The covariance of slope and intercept. It is negative if the mean abscissa is positive.
     #[must_use]
     pub fn covariance(&self) -> f32 {
         let [slope, _] = self.errors;
         -self.center * (slope * slope)
     }
 
-    /// The sum of squared distances in standard deviations, which were minimised. If those are
-    /// right it is about as large as there are degrees of freedom. Of
-    /// [`deming`](Self::deming), that for errors of abscissas of 1.
+    /// The minimised sum of squared distances, each in standard deviations. With correct
+    /// standard deviations it is about the number of degrees of freedom. After
+    /// [`deming`](Self::deming), the standard deviation of errors of `x` counts as 1.
     #[must_use]
     pub fn chi_squared(&self) -> f32 {
         self.norm * self.norm
     }
 
-    /// Points without the two that a line takes.
+    /// The number of points minus 2.
     #[must_use]
     pub fn degrees_of_freedom(&self) -> usize {
         self.rows.saturating_sub(2)
     }
 
-    /// By how many of their standard deviations the points are off: about 1, if those are
-    /// right. Of [`deming`](Self::deming), the standard deviation of abscissas' errors.
+    /// The root mean square distance of the points in standard deviations: about 1 if the
+    /// standard deviations are correct. After [`deming`](Self::deming), it estimates the
+    /// standard deviation of errors of `x`.
     #[must_use]
     pub fn residual_standard_deviation(&self) -> f32 {
         self.norm / libm::sqrtf(self.degrees_of_freedom() as f32)
@@ -475,19 +479,19 @@ impl StraightLine {
         hypotenuse(center, slope * (x - self.center).abs())
     }
 
-    /// The ordinate at `x`, and how sure it is.
+    /// The ordinate at `x`, and its uncertainty.
     #[must_use]
     pub fn value_at(&self, x: f32) -> Estimate {
         let value = self.slope * x + self.intercept;
         Estimate::new(value, self.error_at(x), self.distribution)
     }
 
-    /// The abscissa at which the line has this value, and how sure that is; `deviation` is
-    /// the standard deviation of the value itself. As
-    /// [`Solution::input_for`](super::Solution::input_for) has it.
+    /// The abscissa at which the line has this value, and its uncertainty; `deviation` is the
+    /// standard deviation of the value. Equivalent to
+    /// [`Solution::input_for`](super::Solution::input_for).
     ///
     /// # Errors
-    /// A value or deviation that makes no sense, a line that is level.
+    /// A value or deviation outside its valid range, or a level line.
     pub fn input_for(&self, value: f32, deviation: f32) -> Result<Estimate, InferenceError> {
         require(value.is_finite(), "value", "a finite number", value)?;
         require(

@@ -1,4 +1,4 @@
-//! Adadelta: steps as long as those before, in the parameter's own unit.
+//! Adadelta: steps scaled by the size of earlier steps, so that they have the parameter's unit.
 
 use super::builders::{constructors, options, rate_and_options, require_at_least_0};
 use super::decay::Average;
@@ -72,7 +72,7 @@ options! { AdadeltaRule = "Adadelta":
     /// The decay rate of both averages, from 0 to 1.
     rho: f64 as Average::new;
 
-    /// Added under both roots: how long the first steps are.
+    /// Added under both roots; determines the length of the first steps. At least 0.
     eps: f32;
 
     objective;

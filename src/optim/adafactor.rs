@@ -1,4 +1,4 @@
-//! Adafactor: of a matrix, it remembers only the mean squares of rows and of columns.
+//! Adafactor: stores only the mean squares of the rows and of the columns of a matrix.
 
 use super::builders::{
     constructors, options, rate_and_options, require_at_least_0, shapes_builder,
@@ -17,31 +17,31 @@ use crate::shape::Shape;
 /// ω ← t^beta2_decay,   ρ ← min(lr, 1 / √t)
 /// α ← max(eps2, rms(p)) · ρ
 /// p ← p · (1 − lr · weight_decay)
-/// r ← r + ω · (mean of g² over each row − r)        of a matrix
+/// r ← r + ω · (mean of g² over each row − r)        matrices
 /// c ← c + ω · (mean of g² over each column − c)
 /// v ← r · cᵀ / max(mean of r, eps1)
-/// v ← v + ω · (g² − v)                              of anything else
+/// v ← v + ω · (g² − v)                              other tensors
 /// u ← g / √max(v, eps1²)
 /// p ← p − α / max(1, rms(u) / d) · u
 /// ```
 ///
 /// N. Shazeer and M. Stern, "Adafactor: Adaptive Learning Rates with Sublinear Memory Cost"
 /// (2018), <https://arxiv.org/abs/1804.04235>, with the differences that PyTorch's
-/// documentation lists. A tensor of three or four dimensions is many matrices.
+/// documentation lists. A tensor with three or four dimensions consists of several matrices.
 ///
-/// It is told the [`shapes`](Adafactor::shapes) of the parameters; otherwise all of them are one
-/// vector, with a rate of its own. `t^beta2_decay`, there in `f64`, is computed from pairs of
-/// `f32`.
+/// Set the [`shapes`](Adafactor::shapes) of the parameters; without them, all parameters are
+/// one vector with a common rate. `t^beta2_decay` is computed in pairs of `f32`; PyTorch uses
+/// `f64`.
 ///
 /// | | default | RAM |
 /// | --- | --- | --- |
-/// | [`beta2_decay`](Adafactor::beta2_decay) | −0.8 | 4 bytes for each row and each column of a matrix, for each element of a vector |
+/// | [`beta2_decay`](Adafactor::beta2_decay) | −0.8 | 4 bytes for each row and column of a matrix, and for each element of a vector |
 /// | [`eps1`](Adafactor::eps1), [`eps2`](Adafactor::eps2) | 2⁻²³, 1e-3 | |
 /// | [`d`](Adafactor::d) | 1 | |
 /// | [`weight_decay`](Adafactor::weight_decay) | 0 | |
 ///
-/// `N` is the number of these rows, columns and elements: of a matrix of 16 × 16 there are
-/// 32. There are never more than there are parameters.
+/// `N` is the number of these rows, columns and elements: a 16 × 16 matrix has 32. It is never
+/// more than the number of parameters.
 ///
 /// ```
 /// use baregrad::optim::{Adafactor, Optimizer};
@@ -85,8 +85,8 @@ impl AdafactorRule<'_> {
     }
 }
 
-/// A tensor as matrices: how many, and their rows and columns. One that has no two
-/// dimensions is none.
+/// The matrices of a tensor: their number, rows and columns. `None` for tensors with fewer than
+/// two dimensions.
 fn matrices(shape: Shape) -> Option<[usize; 3]> {
     match *shape.dims() {
         [] | [_] => None,
@@ -97,8 +97,8 @@ fn matrices(shape: Shape) -> Option<[usize; 3]> {
     }
 }
 
-/// How many numbers are kept of a tensor. The mean squares of a single row or of a single
-/// column are the one number that the others' mean is: it is not kept.
+/// The number of state elements for a tensor. For a matrix with one row or one column, the mean
+/// square of that row or column follows from the stored elements and is not stored.
 fn numbers(shape: Shape) -> usize {
     match matrices(shape) {
         Some([count, rows, cols]) if rows > 1 && cols > 1 => {
@@ -179,31 +179,30 @@ impl Rule for AdafactorRule<'_> {
 constructors!(AdafactorRule<'_>: 1, "1e-2");
 shapes_builder!(AdafactorRule);
 options! { AdafactorRule<'_> = "Adafactor":
-    /// The power of the number of steps by which a new square counts, at most 0.
+    /// The exponent of the step number in the weight `ω` of a new square, at most 0.
     beta2_decay: f64 as TwoFloat::from_f64;
 
-    /// The mean of rows is not divided by less than this, nor a gradient by less than it: at
-    /// least 0.
+    /// The lower bound of the mean of `r`, and of the divisor of a gradient; at least 0.
     eps1: f32;
 
-    /// The rate is that of parameters at least this large, at least 0.
+    /// The lower bound of `rms(p)`, which scales the rate; at least 0.
     eps2: f32;
 
-    /// Steps of a tensor are shortened to this root mean square, before they are
-    /// multiplied by the rate: at least 1.
+    /// The root mean square to which larger steps of a tensor are shortened before they are
+    /// multiplied by the rate; at least 1.
     d: f32;
 
     /// Multiplies every parameter by `1 - lr · weight_decay`, at least 0.
     weight_decay: f32;
 
-    /// Climbs instead of descending.
+    /// Maximises the loss instead of minimising it.
     maximize: flag;
 }
 
-/// One step of every tensor.
+/// One step of all tensors.
 struct Step<'r, 's> {
     rule: &'r AdafactorRule<'s>,
-    /// How much of the new squares counts.
+    /// The weight `ω` of new squares.
     fresh: f32,
     rate: TwoFloat,
     keep: f32,
@@ -211,12 +210,13 @@ struct Step<'r, 's> {
 
 impl Step<'_, '_> {
     fn tensor(&self, shape: Shape, p: &mut [f32], g: &[f32], variance: &mut [f32]) {
-        // As in PyTorch, norms are `f32`, and what is made of them is rounded once, in the end.
+        // As in PyTorch, norms are `f32`, and quantities derived from them are rounded once, at
+        // the end.
         let n = u32::try_from(p.len()).unwrap_or(u32::MAX);
         let root_n = Real::sqrt(TwoFloat::of_count(n));
         let rms = Lanes::sqrt(kernel::dot(p, p)) / root_n;
         let least = TwoFloat::from(self.rule.eps2);
-        // As in Python's `max`, a NaN is not it.
+        // Like Python's `max`, returns `least` if `rms` is NaN.
         let alpha = self.rate * if rms > least { rms } else { least };
         if self.rule.weight_decay != 0.0 {
             p.iter_mut().for_each(|p| *p *= self.keep);
@@ -249,8 +249,8 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Takes the squares of gradients into the means of rows and columns: the sum of squares
-    /// of what is to be stepped.
+    /// Updates the means of rows and columns with the squares of gradients. Returns the sum of
+    /// squares of the unscaled steps.
     fn observe_matrices(&self, [rows, cols]: [usize; 2], g: &[f32], variance: &mut [f32]) -> f32 {
         let each = numbers_of_matrix([rows, cols]);
         let gradients = g.chunks_exact(rows.saturating_mul(cols).max(1));
@@ -264,7 +264,7 @@ impl Step<'_, '_> {
                 *c = lerp(*c, sum_of_squares(column) / rows as f32, self.fresh);
             }
         }
-        // The sums of rows, added as long sums are.
+        // Adds the sums of rows, with carry as in all long sums.
         let (mut total, mut part) = (0.0, 0.0);
         self.for_each_row([rows, cols], variance, |at, of, v| {
             let g = g.get(at..at.saturating_add(cols)).unwrap_or_default();
@@ -274,8 +274,8 @@ impl Step<'_, '_> {
         total + part
     }
 
-    /// Calls `with` the place of each row, and what divides its gradients: a factor for the
-    /// whole row, and numbers for each column.
+    /// Calls `with` for each row with its offset, the divisor of its gradients, and the means
+    /// of the columns.
     fn for_each_row(
         &self,
         [rows, cols]: [usize; 2],
@@ -296,7 +296,7 @@ impl Step<'_, '_> {
                 least: self.rule.eps1 * self.rule.eps1,
             };
             if r.is_empty() {
-                // One row: its mean is that of its elements.
+                // A single row: its mean is the mean of its elements.
                 let mean = kernel::sum(c) / cols as f32;
                 with(at, scaled(mean, mean), c);
                 at = at.saturating_add(cols);
@@ -312,7 +312,7 @@ impl Step<'_, '_> {
         }
     }
 
-    /// The divisor of the gradients of a vector.
+    /// The divisor of the gradients of a vector, and `factor`.
     fn of_vector(&self, factor: f32) -> Scaled {
         Scaled {
             factor,
@@ -323,7 +323,7 @@ impl Step<'_, '_> {
     }
 }
 
-/// [`numbers`] of a single matrix.
+/// The number of state elements for one matrix.
 fn numbers_of_matrix([rows, cols]: [usize; 2]) -> usize {
     if rows > 1 && cols > 1 {
         rows.saturating_add(cols)
@@ -332,14 +332,15 @@ fn numbers_of_matrix([rows, cols]: [usize; 2]) -> usize {
     }
 }
 
-/// The means of rows, and those of columns. Of a single row, and of a single column, there
-/// are only the others.
+/// Splits the state into means of rows and means of columns. Means of a single row, or of a
+/// single column, are not stored.
 fn means_of([rows, cols]: [usize; 2], variance: &mut [f32]) -> (&mut [f32], &mut [f32]) {
     let rows = if rows > 1 || cols == 1 { rows } else { 0 };
     variance.split_at_mut_checked(rows).unwrap_or_default()
 }
 
-/// The sum of the squares of a column: 32 in order, and blocks as in all long sums.
+/// The sum of squares of a column: blocks of 32 in order, and carries between blocks as in all
+/// long sums.
 fn sum_of_squares<'g>(column: impl Iterator<Item = &'g f32>) -> f32 {
     let (mut total, mut part) = (0.0, 0.0);
     for (i, g) in column.enumerate() {
@@ -351,7 +352,8 @@ fn sum_of_squares<'g>(column: impl Iterator<Item = &'g f32>) -> f32 {
     total + part
 }
 
-/// A step of one element: its gradient, divided by the root of `row · column / mean`.
+/// The step of one element: `factor` times its gradient, over the root of
+/// `row · column / mean`.
 #[derive(Clone, Copy)]
 struct Scaled {
     factor: f32,
@@ -365,13 +367,13 @@ impl Map<2> for Scaled {
     fn apply<L: Lanes>(&self, &[g, column]: &[L; 2]) -> L {
         let v = L::splat(self.row) * column / L::splat(self.mean);
         let least = L::splat(self.least);
-        // A NaN is not less, and stays.
+        // NaN is not less, and stays NaN.
         let v = L::select(v.lt(least), least, v);
         L::splat(self.factor) * (L::splat(1.0) / v.sqrt() * g)
     }
 }
 
-/// Its square.
+/// The square of a [`Scaled`] step.
 struct Squared(Scaled);
 
 impl Map<2> for Squared {

@@ -1,4 +1,4 @@
-//! Adagrad: steps divided by the root of the sum of all squares so far.
+//! Adagrad: steps divided by the root of the sum of all squared gradients so far.
 
 use super::builders::{constructors, options, rate_and_options, require_at_least_0};
 use super::sweep::step_each;
@@ -94,7 +94,7 @@ options! { AdagradRule = "Adagrad":
     /// The learning rate of step `t` is divided by `1 + (t - 1) · lr_decay`; at least 0.
     lr_decay: f32;
 
-    /// The sums of squares begin with this, at least 0.
+    /// The initial value of the sums of squares, at least 0.
     initial_accumulator_value: f32;
 
     /// Added to the denominator, so that it is not zero; at least 0.

@@ -18,11 +18,11 @@ use crate::kernel::Lanes;
 /// p ← p − lr / (1 − β₁ᵗ) · m / (√u / √(1 − β₂ᵗ) + eps)        step t = 1, 2, …
 /// ```
 ///
-/// D. P. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization"
-/// (2015), <https://arxiv.org/abs/1412.6980>; AMSGrad: S. J. Reddi, S. Kale
-/// and S. Kumar, "On the Convergence of Adam and Beyond" (2018),
-/// <https://openreview.net/forum?id=ryQu7f-RZ>. Operations are in PyTorch's
-/// order; `β₁ᵗ` and `β₂ᵗ`, there in `f64`, have 63 bits.
+/// D. P. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization" (2015),
+/// <https://arxiv.org/abs/1412.6980>; AMSGrad: S. J. Reddi, S. Kale and S. Kumar, "On the
+/// Convergence of Adam and Beyond" (2018), <https://openreview.net/forum?id=ryQu7f-RZ>.
+/// Operations are in PyTorch's order. `β₁ᵗ` and `β₂ᵗ` have 63 fractional bits; PyTorch computes
+/// them in `f64`.
 ///
 /// | | default | RAM per parameter |
 /// | --- | --- | --- |
@@ -31,8 +31,8 @@ use crate::kernel::Lanes;
 /// | [`weight_decay`](Adam::weight_decay) | 0 | |
 /// | [`amsgrad`](Adam::amsgrad) | off | 4 bytes more, only if used |
 ///
-/// `N` is the number of parameters that there is room for inline, `S` where state is
-/// held: see [`Stepper`].
+/// `N` is the number of parameters for which there is room inline, `S` the storage of the
+/// state: see [`Stepper`].
 ///
 /// ```
 /// use baregrad::optim::{Adam, Optimizer};
@@ -57,11 +57,11 @@ pub struct AdamRule {
     weights: Weights,
     decays: [Decay; 2],
     objective: Objective,
-    /// Set by the builders that need it: other firmware is linked without.
+    /// Set by the builders that need it, so that other firmware does not link it.
     variant: Option<&'static Variant>,
 }
 
-/// A step other than the usual one.
+/// A step other than the default.
 #[derive(Debug)]
 struct Variant {
     step: AnyStep,
@@ -73,19 +73,19 @@ type AnyStep =
 
 const BUFFERS: &[&str] = &["exp_avg", "exp_avg_sq"];
 
-/// With any hyper-parameters.
+/// The step for any hyper-parameters.
 const ANY: &Variant = &Variant {
     step: AdamRule::any_step,
     buffers: BUFFERS,
 };
 
-/// With a third buffer, `u`.
+/// The step with a third buffer, `u`.
 const AMSGRAD: &Variant = &Variant {
     step: AdamRule::any_step,
     buffers: &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
 };
 
-/// The scalars of every step.
+/// The scalars that are the same in every step.
 #[derive(Clone, Copy, Debug)]
 struct Weights {
     one_minus_beta1: f32,
@@ -95,7 +95,7 @@ struct Weights {
 }
 
 impl Weights {
-    /// Always inlined: of constants, no `f64` is left.
+    /// Always inlined, so that constant arguments leave no `f64` code.
     #[inline(always)]
     const fn new(beta1: f64, beta2: f64, eps: f32) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl Rule for AdamRule {
         self.variant.map_or(BUFFERS, |variant| variant.buffers)
     }
 
-    /// One copy for all sizes.
+    /// Not inlined: one copy for all sizes.
     #[inline(never)]
     fn step(
         &mut self,
@@ -126,7 +126,7 @@ impl Rule for AdamRule {
         }
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
         let [m, v, ..] = state else {
-            return Ok(()); // there are two buffers at least
+            return Ok(()); // the storage has fewer buffers than the rule
         };
         let state = fit(params, grads, [m, v])?;
         self.advance();
@@ -165,7 +165,7 @@ impl Rule for AdamRule {
 }
 
 impl AdamRule {
-    /// AdamW's.
+    /// The rule of AdamW.
     pub(super) const fn decoupled(lr: f32) -> Self {
         let mut rule = Self::new(lr).with_any_step();
         rule.objective.decoupled = true;
@@ -173,7 +173,7 @@ impl AdamRule {
         rule
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub(super) const fn set_betas(&mut self, beta1: f64, beta2: f64) {
         let [decay1, decay2] = &mut self.decays;
         decay1.beta = Q63::new(beta1);
@@ -181,7 +181,7 @@ impl AdamRule {
         self.weights = Weights::new(beta1, beta2, self.weights.eps);
     }
 
-    /// β₁ as a schedule moves it.
+    /// Sets β₁ for a schedule.
     pub(super) fn set_beta1(&mut self, beta1: f32) {
         let [decay1, _] = &mut self.decays;
         decay1.set_beta(beta1);
@@ -189,7 +189,8 @@ impl AdamRule {
         *self = self.clone().with_any_step();
     }
 
-    /// Another weight for gradients and another step, if β₁ has moved.
+    /// Updates the weight of a new gradient and selects the step for any β₁, if a schedule
+    /// changed β₁.
     fn follow_beta1(&mut self) {
         let [decay1, _] = &self.decays;
         if let Some((beta1, _)) = decay1.moved() {
@@ -198,7 +199,7 @@ impl AdamRule {
         }
     }
 
-    /// All hyper-parameters that no step changes.
+    /// Shows all hyper-parameters that no step changes.
     pub(super) fn show_hyper(&self, show: Show<'_>) {
         let [beta1, beta2] = &self.decays;
         beta1.show("beta1", show);
@@ -225,7 +226,8 @@ impl AdamRule {
         }
     }
 
-    /// A hyper-parameter is out of range, or the rule no longer [`Update`].
+    /// Selects the step for any hyper-parameters, which also returns the errors of those out of
+    /// range.
     const fn with_any_step(mut self) -> Self {
         if self.variant.is_none() {
             self.variant = Some(ANY);
@@ -238,7 +240,7 @@ impl AdamRule {
         self
     }
 
-    /// A step with any hyper-parameters.
+    /// Performs a step with any hyper-parameters.
     pub(super) fn any_step(
         &mut self,
         params: &mut [f32],
@@ -249,7 +251,7 @@ impl AdamRule {
         match state {
             [m, v] => self.sweep_any(params, grads, [m, v]),
             [m, v, u] => self.sweep_any(params, grads, [m, v, u]),
-            _ => Ok(()), // no other number of buffers is lent
+            _ => Ok(()), // the storage has another number of buffers than the rule
         }
     }
 
@@ -279,7 +281,7 @@ impl AdamRule {
         self.objective.check()
     }
 
-    /// To the powers of the step to come.
+    /// Advances to the powers of the next step.
     #[inline(always)]
     fn advance(&mut self) {
         self.decays.iter_mut().for_each(Decay::advance);
@@ -287,8 +289,8 @@ impl AdamRule {
 }
 
 impl<const N: usize> Adam<N> {
-    /// Adam with learning rate `lr` (PyTorch's default is `1e-3`) and state
-    /// for up to `N` parameters inline.
+    /// Creates an Adam with learning rate `lr` (PyTorch's default is `1e-3`) and state for up
+    /// to `N` parameters inline.
     #[must_use]
     #[inline(always)]
     pub const fn new(lr: f32) -> Self {
@@ -298,7 +300,7 @@ impl<const N: usize> Adam<N> {
 
 #[cfg(feature = "std")]
 impl Adam<0, std::vec::Vec<f32>> {
-    /// Adam with learning rate `lr` and state for up to `params` parameters on the
+    /// Creates an Adam with learning rate `lr` and state for up to `params` parameters on the
     /// heap.
     ///
     /// ```
@@ -315,9 +317,9 @@ impl Adam<0, std::vec::Vec<f32>> {
 }
 
 impl<'s> Adam<0, &'s mut [f32]> {
-    /// Adam with learning rate `lr` and state in a slice of the caller's, of 2 floats for
-    /// each parameter, with AMSGrad 3: memory that outlives the stack's, say. It is
-    /// zeroed.
+    /// Creates an Adam with learning rate `lr` and state in a slice of the caller, for example
+    /// in memory that outlives the stack: 2 floats for each parameter, 3 with AMSGrad. The
+    /// slice is zeroed.
     ///
     /// ```
     /// use baregrad::optim::{Adam, Optimizer};
@@ -341,7 +343,7 @@ one_more_buffer! {
 impl<const N: usize, S> Adam<N, S> {
     /// Decay rates of the two moments, at least 0 and less than 1.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         self.rule.set_betas(beta1, beta2);
         if !(beta1 > 0.5 && beta1 < 1.0 && beta2 >= 0.0 && beta2 < 1.0) {
@@ -352,7 +354,7 @@ impl<const N: usize, S> Adam<N, S> {
 
     /// Added to the denominator, so that it is not zero.
     #[must_use]
-    #[inline(always)] // if it is in range, nothing more is linked
+    #[inline(always)] // a constant in range does not link `any_step`
     pub const fn eps(mut self, eps: f32) -> Self {
         self.rule.weights.eps = eps;
         if eps.is_nan() || eps < 0.0 {
@@ -361,7 +363,7 @@ impl<const N: usize, S> Adam<N, S> {
         self
     }
 
-    /// Adds `weight_decay · p` to every gradient (L2 penalty).
+    /// Adds `weight_decay · p` to every gradient (L2 penalty). At least 0, default 0.
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
         self.rule.objective.weight_decay = weight_decay;
@@ -369,7 +371,7 @@ impl<const N: usize, S> Adam<N, S> {
         self
     }
 
-    /// Climbs instead of descending.
+    /// Maximises the loss instead of minimising it.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
         self.rule.objective.maximize = true;
@@ -378,7 +380,8 @@ impl<const N: usize, S> Adam<N, S> {
     }
 }
 
-/// The rule, for a loss to be minimised and β₁ > 0.5: the scalars of one step.
+/// The update that minimises a loss without weight decay, with β₁ > 0.5: the scalars of one
+/// step.
 #[derive(Clone, Copy)]
 struct Update {
     weights: Weights,
@@ -387,7 +390,7 @@ struct Update {
 }
 
 impl Update {
-    /// The scalars of the step whose powers are there.
+    /// The scalars of the step to whose powers `rule` has advanced.
     #[inline(always)]
     fn of(rule: &AdamRule) -> Self {
         Self::at(rule, rule.decays)
@@ -403,13 +406,13 @@ impl Update {
         }
     }
 
-    /// The new parameter, once `m` has been updated.
+    /// Returns the new parameter, given the updated `m`.
     #[inline(always)]
     fn descend<L: Lanes>(&self, p: L, g: L, m: L, v: &mut L, max: &mut [L]) -> L {
         *v = L::splat(self.weights.beta2) * *v + L::splat(self.weights.one_minus_beta2) * g * g;
         let mut u = *v;
         if let [max] = max {
-            // Once `v` is NaN it stays so, and so does this maximum.
+            // `v` stays NaN once it is NaN, and so does this maximum.
             *max = L::select(max.gt(u), *max, u);
             u = *max;
         }
@@ -429,7 +432,7 @@ impl Element for Update {
     }
 }
 
-/// The rule for any objective and any β₁.
+/// The update for any objective and any β₁.
 struct AnyUpdate {
     update: Update,
     objective: Objective,

@@ -1,4 +1,4 @@
-//! AdamW: Adam whose weight decay is no penalty.
+//! AdamW: Adam with decoupled weight decay.
 
 use super::adam::AdamRule;
 use super::builders::{constructors, one_more_buffer};
@@ -8,11 +8,11 @@ use super::{OptimizerError, Rule, Show, Stepper, Visit};
 ///
 /// ```text
 /// p ← p · (1 − lr · weight_decay)
-/// p ← a step of Adam, without a penalty
+/// p ← a step of Adam without penalty
 /// ```
 ///
 /// I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization" (2019),
-/// <https://arxiv.org/abs/1711.05101>. See [`Adam`](super::Adam), whose formula it is.
+/// <https://arxiv.org/abs/1711.05101>. The step is that of [`Adam`](super::Adam).
 ///
 /// | | default | RAM per parameter |
 /// | --- | --- | --- |
@@ -98,7 +98,7 @@ one_more_buffer! {
 impl<const N: usize, S> AdamW<N, S> {
     /// Decay rates of the two moments, at least 0 and less than 1.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         self.rule.0.set_betas(beta1, beta2);
         self
@@ -111,14 +111,14 @@ impl<const N: usize, S> AdamW<N, S> {
         self
     }
 
-    /// Which part of a parameter is taken away in a step, times the learning rate.
+    /// The weight decay: each step takes the part `lr · weight_decay` off a parameter.
     #[must_use]
     pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
         self.rule.0.objective_mut().weight_decay = weight_decay;
         self
     }
 
-    /// Climbs instead of descending.
+    /// Maximises the loss instead of minimising it.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
         self.rule.0.objective_mut().maximize = true;

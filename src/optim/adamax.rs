@@ -1,4 +1,4 @@
-//! Adamax: Adam with the largest gradient instead of the second moment.
+//! Adamax: Adam with the infinity norm of the gradients instead of the second moment.
 
 use super::builders::{
     beta1_is_momentum, constructors, options, rate_and_options, require_at_least_0,
@@ -50,7 +50,7 @@ impl AdamaxRule {
         }
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn set_betas(&mut self, beta1: f64, beta2: f64) {
         self.beta1 = Beta1::new(beta1);
         self.beta2 = Average::new(beta2);
@@ -97,10 +97,10 @@ impl Rule for AdamaxRule {
 
 constructors!(AdamaxRule: 2, "2e-3");
 options! { AdamaxRule = "Adamax":
-    /// Decay rates of the moment and of the largest gradient, at least 0 and less than 1.
+    /// The decay rates of the moment and of the infinity norm, at least 0 and less than 1.
     betas(beta1, beta2);
 
-    /// Added to gradients' magnitudes, so that none is zero; at least 0.
+    /// Added to the magnitude of every gradient, so that the divisor is not zero; at least 0.
     eps: f32;
 
     objective;
@@ -122,7 +122,7 @@ impl Element for Update {
         let g = self.objective.gradient(p, g);
         *m = lerp(*m, g, self.one_minus_beta1);
         let (old, new) = (L::splat(self.beta2) * *u, g.abs() + L::splat(self.eps));
-        // A NaN is the maximum, whichever is it.
+        // If either number is NaN, so is the maximum.
         *u = L::select(old.gt(new).or(old.is_nan()), old, new);
         p - L::splat(self.step_size) * *m / *u
     }

@@ -1,4 +1,4 @@
-//! ASGD: gradient descent, and the average of where it was.
+//! ASGD: gradient descent that also averages the parameters of its steps.
 
 use super::builders::{constructors, options, rate_and_options, require_at_least_0};
 use super::sweep::step_each;
@@ -20,14 +20,14 @@ use crate::kernel::Lanes;
 /// ```
 ///
 /// B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging",
-/// SIAM J. Control and Optimization 30 (1992). The average `a` is what to use in the end:
+/// SIAM J. Control and Optimization 30 (1992). The result is the average `a`: see
 /// [`average`](Asgd::average).
 ///
 /// | | default | RAM per parameter |
 /// | --- | --- | --- |
 /// | [`lambd`](Asgd::lambd) | 1e-4 | 4 bytes: a |
 /// | [`alpha`](Asgd::alpha) | 0.75 | |
-/// | [`t0`](Asgd::t0) | 1e6: from which step on it averages | |
+/// | [`t0`](Asgd::t0) | 1e6: the step after which averaging starts | |
 /// | [`weight_decay`](Asgd::weight_decay) | 0 | |
 pub type Asgd<const N: usize, S = [[f32; N]; 1]> = Stepper<AsgdRule, N, S>;
 
@@ -39,7 +39,7 @@ pub struct AsgdRule {
     alpha: TwoFloat,
     t0: f32,
     steps: u32,
-    /// The rate of the next step.
+    /// The learning rate of the next step.
     eta: f32,
     mu: f32,
     objective: Objective,
@@ -85,7 +85,7 @@ impl Rule for AsgdRule {
             }
         })?;
         self.steps = self.steps.saturating_add(1);
-        // Both as pairs: the base of the power is a little more than 1.
+        // Computed in pairs, because the base of the power is only a little more than 1.
         let lr = TwoFloat::from(self.lr);
         let base = TwoFloat::ONE + TwoFloat::from(self.lambd) * lr * TwoFloat::of_count(self.steps);
         self.eta = (lr / Real::pow(base, self.alpha)).to_f32();
@@ -110,13 +110,13 @@ impl Rule for AsgdRule {
 
 constructors!(AsgdRule: 1, "1e-2");
 options! { AsgdRule = "ASGD":
-    /// The rate at which parameters and the learning rate decay.
+    /// The decay of the parameters and of the learning rate.
     lambd: f32;
 
-    /// The power of the learning rate's decay.
+    /// The exponent of the decay of the learning rate.
     alpha: f64 as TwoFloat::from_f64;
 
-    /// The step after which the average is one of more than the last.
+    /// The step after which averaging starts; before, the average is the last value.
     t0: f32;
 
     objective;
@@ -126,7 +126,7 @@ impl<const N: usize, S: Storage> Asgd<N, S> {
     /// Copies the average of the parameters, `ax` of PyTorch's state.
     ///
     /// # Errors
-    /// If there is no room for so many parameters.
+    /// A `to` with more elements than the optimizer has room for.
     pub fn average(&mut self, to: &mut [f32]) -> Result<(), OptimizerError> {
         self.visit_state(to.len(), &mut |name, numbers| {
             if name == "ax" {

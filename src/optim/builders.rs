@@ -1,11 +1,11 @@
-//! Builders that optimizers have in common, written once: constructors for each
-//! [`Storage`](super::Storage), options that only set a field, and those that need memory.
+//! Macros for the builders that optimizers have in common: constructors for each
+//! [`Storage`](super::Storage), options that set a field, and options that need another buffer.
 
 use super::{Objective, Show, halves};
 use crate::function::TwoFloat;
 
-/// Shows these fields, under their own names or under those that follow `as`; with a name of
-/// the whole before them, first that name without numbers.
+/// Calls `show` with each field, under its own name or the one after `as`. If a name of the
+/// whole is given, calls `show` with that name and no numbers first.
 macro_rules! show_options {
     ($this:expr, $show:expr, $whole:literal: $($field:ident $(as $name:literal)?),* $(,)?) => {
         $show($whole, &[]);
@@ -23,10 +23,10 @@ macro_rules! show_options {
 }
 pub(super) use show_options;
 
-/// A hyper-parameter as the numbers that [`Stateful::visit_hyper`](super::Stateful::visit_hyper)
-/// shows of it.
+/// A hyper-parameter that [`Stateful::visit_hyper`](super::Stateful::visit_hyper) shows as
+/// numbers.
 pub(super) trait Shown {
-    /// Shows it under this name.
+    /// Calls `show` with the numbers of the hyper-parameter.
     fn show(&self, name: &'static str, show: Show<'_>);
 }
 
@@ -66,13 +66,13 @@ impl<const K: usize> Shown for [f32; K] {
     }
 }
 
-/// The constructors of an optimizer with so many buffers, for each `Storage`. Its rule
-/// has a `const fn new(lr: f32)`. A rule that borrows something is named with `<'_>`.
+/// The constructors of an optimizer with this number of buffers, one for each `Storage`. The
+/// rule has a `const fn new(lr: f32)`. A rule with a lifetime is written with `<'_>`.
 macro_rules! constructors {
     ($rule:ident $(<$borrow:lifetime>)?: $buffers:literal, $default:literal) => {
         impl<const N: usize> Stepper<$rule$(<$borrow>)?, N, [[f32; N]; $buffers]> {
-            #[doc = concat!("With learning rate `lr` (PyTorch's default is ", $default,
-                ") and state for up to `N` parameters inline.")]
+            #[doc = concat!("Creates the optimizer with learning rate `lr` (PyTorch's default is ",
+                $default, ") and state for up to `N` parameters inline.")]
             #[must_use]
             #[inline(always)]
             pub const fn new(lr: f32) -> Self {
@@ -82,7 +82,8 @@ macro_rules! constructors {
 
         #[cfg(feature = "std")]
         impl Stepper<$rule$(<$borrow>)?, 0, std::vec::Vec<f32>> {
-            /// With learning rate `lr` and state for up to `params` parameters on the heap.
+            /// Creates the optimizer with learning rate `lr`, and state for up to `params`
+            /// parameters on the heap.
             #[must_use]
             pub fn on_heap(lr: f32, params: usize) -> Self {
                 Self::from_rule_on_heap($rule::new(lr), params)
@@ -90,9 +91,9 @@ macro_rules! constructors {
         }
 
         impl<'s> Stepper<$rule$(<$borrow>)?, 0, &'s mut [f32]> {
-            #[doc = concat!("With learning rate `lr` and state in a slice of the caller's: ",
-                stringify!($buffers), " floats for each parameter, and one more for each option \
-                that needs it. It is zeroed.")]
+            #[doc = concat!("Creates the optimizer with learning rate `lr`, and state in a slice ",
+                "of the caller: ", stringify!($buffers), " floats for each parameter, and one more \
+                for each option that needs it. The slice is zeroed.")]
             #[must_use]
             pub fn with_state(lr: f32, state: &'s mut [f32]) -> Self {
                 Self::from_rule_with_state($rule::new(lr), state)
@@ -102,18 +103,18 @@ macro_rules! constructors {
 }
 pub(super) use constructors;
 
-/// The options of a rule, once: a builder for each, and `show_options`, which shows them to
-/// [`Stateful::visit_hyper`](super::Stateful::visit_hyper) behind the rule's name. An entry is
-/// one of
+/// The options of a rule, declared once: defines a builder for each, and `show_options`, which
+/// shows the rule's name and its options to
+/// [`Stateful::visit_hyper`](super::Stateful::visit_hyper). The entries are
 ///
 /// ```text
-/// eps: f32;                               the field of that name
-/// alpha: f64 as TwoFloat::from_f64;       the same, made of an `f64` by a `const fn`
-/// maximize: flag;                         the same, which the builder sets to true
-/// etas: [minus: f32, plus: f32];          the same, an array that is given in parts
-/// betas(beta1, beta2);                    what the rule's `set_betas` sets; shows these fields
-/// objective;                              an `Objective`, in a field of that name
-/// objective decoupled;                    the same, whose weight decay may be decoupled
+/// eps: f32;                               sets the field `eps`
+/// alpha: f64 as TwoFloat::from_f64;       sets it to a `const fn` of an `f64`
+/// maximize: flag;                         sets it to true
+/// etas: [minus: f32, plus: f32];          sets an array from its elements
+/// betas(beta1, beta2);                    calls the rule's `set_betas`; shows these fields
+/// objective;                              sets an `Objective` in the field `objective`
+/// objective decoupled;                    the same, with a builder for decoupled weight decay
 /// ```
 macro_rules! options {
     ($rule:ident $(<$borrow:lifetime>)? = $name:literal: $($entries:tt)*) => {
@@ -121,7 +122,7 @@ macro_rules! options {
     };
     (@each {$($rule:tt)*} $name:literal [$($field:ident)*]) => {
         impl $($rule)* {
-            /// Shows its name and its options.
+            /// Calls `show` with the rule's name and its options.
             fn show_options(&self, show: super::Show<'_>) {
                 show($name, &[]);
                 $(super::builders::Shown::show(&self.$field, stringify!($field), show);)*
@@ -145,7 +146,7 @@ macro_rules! options {
         impl<const N: usize, S> Stepper<$($rule)*, N, S> {
             $(#[$doc])*
             #[must_use]
-            #[inline(always)] // of a constant, no `f64` is left
+            #[inline(always)] // a constant argument leaves no `f64`
             pub const fn $option(mut self, $option: f64) -> Self {
                 self.rule.$option = $make($option);
                 self
@@ -182,7 +183,7 @@ macro_rules! options {
         impl<const N: usize, S> Stepper<$($rule)*, N, S> {
             $(#[$doc])*
             #[must_use]
-            #[inline(always)] // of constants, no `f64` is left
+            #[inline(always)] // constant arguments leave no `f64`
             pub const fn betas(mut self, beta1: f64, beta2: f64) -> Self {
                 self.rule.set_betas(beta1, beta2);
                 self
@@ -192,14 +193,14 @@ macro_rules! options {
     };
     (@each {$($rule:tt)*} $name:literal [$($field:ident)*] objective; $($rest:tt)*) => {
         impl<const N: usize, S> Stepper<$($rule)*, N, S> {
-            /// Adds `weight_decay · p` to every gradient (L2 penalty), at least 0. Default 0.
+            /// Adds `weight_decay · p` to every gradient (L2 penalty). At least 0, default 0.
             #[must_use]
             pub const fn weight_decay(mut self, weight_decay: f32) -> Self {
                 self.rule.objective.weight_decay = weight_decay;
                 self
             }
 
-            /// Climbs instead of descending.
+            /// Maximises the loss instead of minimising it.
             #[must_use]
             pub const fn maximize(mut self) -> Self {
                 self.rule.objective.maximize = true;
@@ -210,8 +211,9 @@ macro_rules! options {
     };
     (@each {$($rule:tt)*} $name:literal [$($field:ident)*] objective decoupled; $($rest:tt)*) => {
         impl<const N: usize, S> Stepper<$($rule)*, N, S> {
-            /// Weight decay is no penalty: the parameter is multiplied by
-            /// `1 - lr · weight_decay` instead, as in [`AdamW`](crate::optim::AdamW).
+            /// Decouples weight decay from the gradient: it multiplies the parameter by
+            /// `1 - lr · weight_decay` instead of adding a penalty, as in
+            /// [`AdamW`](crate::optim::AdamW).
             #[must_use]
             pub const fn decoupled_weight_decay(mut self) -> Self {
                 self.rule.objective.decoupled = true;
@@ -223,7 +225,7 @@ macro_rules! options {
 }
 pub(super) use options;
 
-/// Fails unless these fields are at least 0, which a NaN is not.
+/// Returns an error unless these fields are at least 0, which NaN is not.
 macro_rules! require_at_least_0 {
     ($rule:expr, $($field:ident),*) => {
         $(super::require(
@@ -239,9 +241,10 @@ pub(super) use require_at_least_0;
 macro_rules! shapes_builder {
     ($rule:ident) => {
         impl<'s, const N: usize, S> Stepper<$rule<'s>, N, S> {
-            /// The shapes of the parameters, in the order they were made:
-            /// [`Tape::param_shapes`](crate::Tape::param_shapes) has them. Their elements are
-            /// as many as there are parameters, and a tape's parameters must have just these.
+            /// Sets the shapes of the parameters, in the order in which they were created, for
+            /// example those of [`Tape::param_shapes`](crate::Tape::param_shapes).
+            /// [`Tape::step`](crate::Tape::step) returns an error if the tape's parameters have
+            /// other shapes.
             #[must_use]
             pub const fn shapes(mut self, shapes: &'s [crate::Shape]) -> Self {
                 self.rule.shapes = Shapes::of(shapes);
@@ -252,7 +255,7 @@ macro_rules! shapes_builder {
 }
 pub(super) use shapes_builder;
 
-/// The learning rate of a rule that has it in a field `lr`, as part of its `impl Rule`.
+/// The learning rate of a rule that stores it in a field `lr`, as part of its `impl Rule`.
 macro_rules! learning_rate_in_field {
     () => {
         fn learning_rate(&self) -> f32 {
@@ -266,8 +269,8 @@ macro_rules! learning_rate_in_field {
 }
 pub(super) use learning_rate_in_field;
 
-/// The learning rate of a rule that has it in a field `lr`, and its [`options!`], as part of
-/// its `impl Rule`.
+/// The learning rate of a rule that stores it in a field `lr`, and `visit_hyper` for its
+/// [`options!`], as part of its `impl Rule`.
 macro_rules! rate_and_options {
     () => {
         super::builders::learning_rate_in_field!();
@@ -279,8 +282,8 @@ macro_rules! rate_and_options {
 }
 pub(super) use rate_and_options;
 
-/// The momentum of a rule with a [`Beta1`](super::decay::Beta1) in a field `beta1`, as part of
-/// its `impl Rule`.
+/// The momentum of a rule that stores it as a [`Beta1`](super::decay::Beta1) in a field
+/// `beta1`, as part of its `impl Rule`.
 macro_rules! beta1_is_momentum {
     () => {
         fn momentum_factor(&self) -> Option<f32> {
@@ -294,8 +297,8 @@ macro_rules! beta1_is_momentum {
 }
 pub(super) use beta1_is_momentum;
 
-/// A builder after which the rule needs one buffer more, for each [`Storage`]. `$from`
-/// is the number of buffers that there were; several can be given.
+/// A builder that adds a buffer to the rule, for each [`Storage`]. `$from` is the number of
+/// buffers before and `$to` after; several such pairs can be given.
 macro_rules! one_more_buffer {
     ($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty)?) for $rule:ident: $($inline:tt)*) => {
         one_more_buffer! {

@@ -1,17 +1,16 @@
-//! Shortens gradients that are too long, so that one bad batch cannot throw the parameters
-//! far away.
+//! Gradient clipping, so that one bad batch cannot move the parameters far.
 
 use crate::error::{Error, OptimizerError};
 use crate::kernel::{self, Lanes, Map};
 use crate::tape::Tape;
 
-/// Makes all gradients together no longer than `max_norm`, as
+/// Limits the norm of all gradients together to `max_norm`, as
 /// `torch.nn.utils.clip_grad_norm_`: multiplies them by `max_norm / (norm + 1e-6)` if that is
-/// less than 1. Returns the norm that they had. [`ClipGradNorm`] has other norms.
+/// less than 1. Returns the norm before clipping. [`ClipGradNorm`] supports other norms.
 ///
-/// Unlike there, finite gradients are clipped rightly however large or small they are, also
-/// if the norm is beyond the largest `f32` (it is returned as infinity then). As there, a NaN
-/// among them makes all of them NaN, and an infinity makes itself NaN and the others 0.
+/// Unlike in PyTorch, finite gradients are clipped correctly at any size, even if their norm
+/// overflows `f32` (the returned norm is then infinite). As in PyTorch, a NaN makes all
+/// gradients NaN, and an infinite gradient becomes NaN and the others 0.
 ///
 /// ```
 /// let mut grads = [6.0, -8.0];
@@ -25,7 +24,7 @@ pub fn clip_grad_norm(grads: &mut [f32], max_norm: f32) -> f32 {
     scaled / scale
 }
 
-/// The largest magnitude of all; NaN if one is NaN.
+/// The largest magnitude; NaN if any gradient is NaN.
 fn largest(grads: &[f32]) -> f32 {
     grads.iter().fold(0.0, |most: f32, g| {
         if g.abs() > most || g.is_nan() {
@@ -36,34 +35,35 @@ fn largest(grads: &[f32]) -> f32 {
     })
 }
 
-/// The smallest magnitude of all; NaN if one is NaN, and 0 of none.
+/// The smallest magnitude; NaN if any gradient is NaN, and 0 without gradients.
 fn smallest(grads: &[f32]) -> f32 {
     let magnitudes = grads.iter().map(|g| g.abs());
     let smaller = |least: f32, g: f32| if g < least || g.is_nan() { g } else { least };
     magnitudes.reduce(smaller).unwrap_or(0.0)
 }
 
-/// The power of two by which the largest magnitude comes to 1 to 2, so that no power of it
-/// leaves the range of `f32`, and no digit changes.
+/// The power of two that scales the largest magnitude to the range from 1 to 2, so that its
+/// square does not overflow. Scaling by a power of two is exact.
 fn scale_of(largest: f32) -> f32 {
     let exponent = (largest.to_bits() >> 23).clamp(1, 253);
     f32::from_bits((254 - exponent) << 23)
 }
 
-/// Multiplies gradients whose norm is `scaled / scale` by `max_norm / (norm + 1e-6)`, if that is
-/// less than 1.
+/// Multiplies gradients with the norm `scaled / scale` by `max_norm / (norm + 1e-6)`, if that
+/// is less than 1.
 fn shorten(grads: &mut [f32], max_norm: f32, scaled: f32, scale: f32) {
     let factor = max_norm / (scaled + 1e-6 * scale);
     let whole = factor * scale;
     if whole < f32::MIN_POSITIVE {
-        // It has lost digits: first the one factor, then the other.
+        // The product is subnormal or 0 and has lost digits: apply its two factors one after
+        // the other.
         grads.iter_mut().for_each(|g| *g = *g * scale * factor);
     } else if whole < 1.0 || whole.is_nan() {
         grads.iter_mut().for_each(|g| *g *= whole);
     }
 }
 
-/// A norm of all gradients together, PyTorch's `norm_type`.
+/// A norm of all gradients together, `norm_type` in PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Norm {
@@ -75,13 +75,13 @@ pub enum Norm {
     Max,
     /// The smallest magnitude, `norm_type=-inf`.
     Min,
-    /// The p-th root of the sum of p-th powers of magnitudes, for any p other than 0: it may be
-    /// negative, as in PyTorch, and the norm is 0 then if one gradient is. (Of p = 0 PyTorch
-    /// counts tensors, which nobody would shorten gradients by.)
+    /// The p-th root of the sum of p-th powers of the magnitudes, for any p except 0. As in
+    /// PyTorch, p may be negative; the norm is then 0 if any gradient is 0. (For p = 0,
+    /// PyTorch's norm counts tensors, which is of no use for clipping.)
     P(f32),
 }
 
-/// How gradients are shortened, with all options of `torch.nn.utils.clip_grad_norm_`.
+/// Gradient clipping with all options of `torch.nn.utils.clip_grad_norm_`.
 ///
 /// | | default |
 /// | --- | --- |
@@ -106,7 +106,7 @@ pub struct ClipGradNorm {
 }
 
 impl ClipGradNorm {
-    /// Gradients of a norm of up to `max_norm` stay, others are made as long as that.
+    /// Clips gradients whose norm exceeds `max_norm` to that norm.
     #[must_use]
     pub const fn new(max_norm: f32) -> Self {
         Self {
@@ -116,27 +116,27 @@ impl ClipGradNorm {
         }
     }
 
-    /// The norm that is meant.
+    /// Sets the norm.
     #[must_use]
     pub const fn norm_type(mut self, norm: Norm) -> Self {
         self.norm = norm;
         self
     }
 
-    /// Refuses gradients whose norm is infinite or NaN. Otherwise these become as
-    /// [`clip_grad_norm`] says.
+    /// Makes an infinite or NaN norm an error. By default, [`clip_grad_norm`] describes the
+    /// result.
     #[must_use]
     pub const fn error_if_nonfinite(mut self) -> Self {
         self.error_if_nonfinite = true;
         self
     }
 
-    /// Shortens the gradients. Returns the norm that they had.
+    /// Clips the gradients. Returns their norm before clipping.
     ///
     /// # Errors
-    /// [`Norm::P`] of 0 or of NaN; with
-    /// [`error_if_nonfinite`](Self::error_if_nonfinite) gradients that are infinite or NaN, or
-    /// whose norm is beyond the largest `f32`. Then nothing has changed.
+    /// A [`Norm::P`] of 0 or NaN; with [`error_if_nonfinite`](Self::error_if_nonfinite),
+    /// gradients that are infinite or NaN, or whose norm overflows `f32`. Nothing has changed
+    /// then.
     pub fn apply(&self, grads: &mut [f32]) -> Result<f32, OptimizerError> {
         let scale = scale_of(largest(grads));
         let (scaled, scale) = match self.norm {
@@ -164,10 +164,10 @@ impl ClipGradNorm {
     }
 }
 
-/// The norm of the p-th powers times a power of two, and that power.
+/// Returns the norm times a power of two, and that power.
 fn norm_of_power(grads: &[f32], p: f32) -> (f32, f32) {
-    // The magnitude that decides, of a negative p the smallest: powers of quotients by it are
-    // 1 at most, and their sum is 1 at least.
+    // The magnitude with the largest power: the largest for a positive p, the smallest for a
+    // negative one. Powers of quotients by it are at most 1, and their sum is at least 1.
     let decides = if p > 0.0 {
         largest(grads)
     } else {
@@ -181,8 +181,8 @@ fn norm_of_power(grads: &[f32], p: f32) -> (f32, f32) {
     (decides * scale * kernel::math::pow(sum, 1.0 / p), scale)
 }
 
-/// Puts every gradient within `max_value` of zero, as `torch.nn.utils.clip_grad_value_`: an
-/// infinity, too, and a NaN stays.
+/// Limits every gradient to the range from `-max_value` to `max_value`, as
+/// `torch.nn.utils.clip_grad_value_`, infinite ones included. NaN stays NaN.
 pub fn clip_grad_value(grads: &mut [f32], max_value: f32) {
     for g in grads {
         if *g > max_value {
@@ -218,7 +218,7 @@ impl Map<1> for ScaledMagnitude {
     }
 }
 
-/// The p-th power of the magnitude of `g` over that which decides.
+/// The p-th power of the magnitude of `g` over `decides`.
 struct QuotientPower {
     decides: f32,
     p: f32,
@@ -232,8 +232,8 @@ impl Map<1> for QuotientPower {
 }
 
 impl Tape<'_> {
-    /// Shortens the gradients of all parameters together, between `backward` and `step`, by any
-    /// norm: see [`ClipGradNorm`]. Returns the norm that they had.
+    /// Clips the gradients of all parameters together by any norm, between `backward` and
+    /// `step`: see [`ClipGradNorm`]. Returns their norm before clipping.
     ///
     /// ```
     /// # use baregrad::{Arena, optim::{ClipGradNorm, Norm}};
@@ -246,14 +246,14 @@ impl Tape<'_> {
     /// ```
     ///
     /// # Errors
-    /// As for [`clip_grad_norm`](Self::clip_grad_norm), and what [`ClipGradNorm::apply`] refuses.
+    /// The errors of [`clip_grad_norm`](Self::clip_grad_norm) and of [`ClipGradNorm::apply`].
     #[track_caller]
     pub fn clip_grads(&self, clip: ClipGradNorm) -> Result<f32, Error> {
         self.change_grads("clip_grads", |grads| clip.apply(grads))
     }
 
-    /// Shortens the gradients of all parameters together, between `backward` and `step`: see
-    /// [`clip_grad_norm`]. Returns the norm that they had.
+    /// Clips the gradients of all parameters together by their norm, between `backward` and
+    /// `step`: see [`clip_grad_norm`]. Returns their norm before clipping.
     ///
     /// ```
     /// # use baregrad::{Arena, optim::Sgd};
@@ -268,7 +268,7 @@ impl Tape<'_> {
     /// ```
     ///
     /// # Errors
-    /// A parameter without a gradient, as for [`step`](Self::step), or the error the tape
+    /// A parameter without a gradient, as in [`step`](Self::step), or the error that the tape
     /// keeps.
     #[track_caller]
     pub fn clip_grad_norm(&self, max_norm: f32) -> Result<f32, Error> {
@@ -277,11 +277,11 @@ impl Tape<'_> {
         })
     }
 
-    /// Clips every gradient of the parameters, between `backward` and `step`: see
+    /// Clips every gradient by its value, between `backward` and `step`: see
     /// [`clip_grad_value`].
     ///
     /// # Errors
-    /// A parameter without a gradient, as for [`step`](Self::step), or the error the tape
+    /// A parameter without a gradient, as in [`step`](Self::step), or the error that the tape
     /// keeps.
     #[track_caller]
     pub fn clip_grad_value(&self, max_value: f32) -> Result<(), Error> {

@@ -1,4 +1,5 @@
-//! Decay rates and their powers, `βᵗ`, by which optimizers correct what began as zero.
+//! Decay rates and their powers `βᵗ`, with which optimizers correct the bias of averages that
+//! start at zero.
 
 use super::builders::Shown;
 use super::q63::Q63;
@@ -6,12 +7,12 @@ use super::{OptimizerError, Show, Visit};
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
-/// A rate of decay `beta`, and `power`, which is `betaᵗ` after `t` steps.
+/// A decay rate `beta`, and `power`, which is `betaᵗ` after `t` steps.
 ///
-/// A schedule may [move](Self::set_beta) the rate. As in PyTorch, the power is then that of
-/// the rate of the step, as if it had always been this one, so that steps have to be
-/// counted: rate and count stand in the place of the power, behind two bits that no Q63 has
-/// both.
+/// A schedule may [change](Self::set_beta) the rate. As in PyTorch, the power of a step is then
+/// that of the current rate, as if the rate had never been another. This requires the number of
+/// steps: rate and step count then replace the power, marked by two highest bits that are never
+/// both set in a Q63.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decay {
     pub(super) beta: Q63,
@@ -19,14 +20,14 @@ pub(super) struct Decay {
 }
 
 impl Decay {
-    /// A rate of 1, which is no decay at all and which [`new`](Self::new) does not make.
+    /// A rate of 1, which does not decay and which [`new`](Self::new) does not create.
     pub(super) const ONE: Self = Self {
         beta: Q63::ONE,
         power: Q63::ONE,
     };
 
-    /// The rate before the first step. The function is always inlined: of a constant, no
-    /// `f64` is left.
+    /// Creates a rate before the first step. Always inlined, so that a constant argument leaves
+    /// no `f64` code.
     #[inline(always)]
     pub(super) const fn new(beta: f64) -> Self {
         Self {
@@ -35,13 +36,13 @@ impl Decay {
         }
     }
 
-    /// Fails unless the rate is at least 0 and less than 1.
+    /// Returns an error unless the rate is at least 0 and less than 1.
     pub(super) fn check(&self, expected: &'static str) -> Result<(), OptimizerError> {
         let out_of_range = |found| OptimizerError::HyperParameter { expected, found };
         self.beta.check().map_err(out_of_range)
     }
 
-    /// Fails unless the rate is at least 0 and at most 1.
+    /// Returns an error unless the rate is at least 0 and at most 1.
     pub(super) fn check_up_to_1(&self, expected: &'static str) -> Result<(), OptimizerError> {
         if self.beta == Q63::ONE {
             Ok(())
@@ -50,19 +51,19 @@ impl Decay {
         }
     }
 
-    /// `1 - betaᵗ`, a pair: what is computed from it is rounded to `f32` once, where it meets
-    /// the parameters, as PyTorch rounds its `f64`.
+    /// `1 - betaᵗ` as a pair. Callers round results to `f32` once, just before they are applied
+    /// to parameters, as PyTorch rounds its `f64`.
     pub(super) fn correction(&self) -> TwoFloat {
         self.power.one_minus().to_pair()
     }
 
-    /// Goes on to the power of the next step, for a rate that does not move.
+    /// Advances to the power of the next step, if no schedule changed the rate.
     #[inline(always)]
     pub(super) fn advance(&mut self) {
         self.power = self.power.times(self.beta);
     }
 
-    /// Goes on to the power of the next step, whether or not the rate moves.
+    /// Advances to the power of the next step, whether or not a schedule changed the rate.
     pub(super) fn advance_any(&mut self) {
         match self.moved() {
             Some((_, u32::MAX)) => {}
@@ -71,7 +72,7 @@ impl Decay {
         }
     }
 
-    /// The rate and its power as numbers, whether or not the rate moves.
+    /// The rate and its power as Q63 numbers, whether or not a schedule changed the rate.
     pub(super) fn fixed(&self) -> Self {
         match self.moved() {
             Some((beta, steps)) => {
@@ -83,14 +84,14 @@ impl Decay {
         }
     }
 
-    /// The rate and the number of steps, if a schedule moves the rate.
+    /// The rate and the number of steps, if a schedule changed the rate.
     pub(super) fn moved(&self) -> Option<(f32, u32)> {
         let bits = self.power.0;
         let beta = f32::from_bits((bits >> 32) as u32 & BETA);
         (bits >> 62 == Q63::MOVED).then_some((beta, bits as u32))
     }
 
-    /// The rate as it is now.
+    /// The current rate.
     pub(super) fn rate(&self) -> f32 {
         match self.moved() {
             Some((beta, _)) => beta,
@@ -98,8 +99,8 @@ impl Decay {
         }
     }
 
-    /// Sets the rate of the steps to come. One that is not at least 0 and less than 1 is
-    /// refused by the next [`check`](Self::check).
+    /// Sets the rate of the following steps. If it is not at least 0 and less than 1, the next
+    /// [`check`](Self::check) returns an error.
     #[cold]
     pub(super) fn set_beta(&mut self, beta: f32) {
         if beta == self.rate() {
@@ -115,7 +116,7 @@ impl Decay {
         self.power = Q63(Q63::MOVED << 62 | u64::from(beta.to_bits()) << 32 | u64::from(steps));
     }
 
-    /// The number of steps that led to the power, or to where it vanished.
+    /// The number of steps after which the power was reached, or after which it became 0.
     fn steps(&self) -> u32 {
         let (mut power, mut steps) = (Q63::ONE, 0_u32);
         while power != self.power && power.0 != 0 {
@@ -126,7 +127,7 @@ impl Decay {
     }
 }
 
-/// The bits that a rate below 2 can have: all but its sign and the highest of its exponent.
+/// The bits of a rate below 2 that may be set: all but the sign and the highest exponent bit.
 const BETA: u32 = 0x3fff_ffff;
 
 impl Shown for Decay {
@@ -135,8 +136,8 @@ impl Shown for Decay {
     }
 }
 
-/// The weights in a running average, of its old value and of a new number: `rate` and
-/// `1 - rate`. Each is rounded from `f64`, as where PyTorch hands them to `f32` arithmetic.
+/// The weights of the old value and of a new number in a running average: `rate` and
+/// `1 - rate`. Each is rounded from `f64`, as PyTorch does before `f32` arithmetic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Average {
     pub(super) keep: f32,
@@ -144,7 +145,8 @@ pub(super) struct Average {
 }
 
 impl Average {
-    /// The weights of a rate. The function is always inlined: of a constant, no `f64` is left.
+    /// Creates the weights for a rate. Always inlined, so that a constant argument leaves no
+    /// `f64` code.
     #[inline(always)]
     pub(super) const fn new(rate: f64) -> Self {
         Self {
@@ -153,20 +155,20 @@ impl Average {
         }
     }
 
-    /// The running average of squares, with that of `g`.
+    /// Returns the running average of squares after adding the square of `g`.
     #[inline(always)]
     pub(super) fn of_square<L: Lanes>(&self, average: L, g: L) -> L {
         L::splat(self.keep) * average + L::splat(self.fresh) * g * g
     }
 
-    /// Shows both weights and takes them back.
+    /// Visits both weights.
     pub(super) fn visit(&mut self, name: &'static str, visit: Visit<'_>) {
         let mut both = [self.keep, self.fresh];
         visit(name, &mut both);
         [self.keep, self.fresh] = both;
     }
 
-    /// The weights of a rate that a schedule has set.
+    /// The weights for a rate that a schedule has set.
     pub(super) fn moved_to(rate: f32) -> Self {
         Self {
             keep: rate,
@@ -181,8 +183,8 @@ impl Shown for Average {
     }
 }
 
-/// β₁ of Adam's relatives, which a schedule may move, as PyTorch's move `betas[0]`: the weight
-/// of a new gradient in the moment, and the bias correction.
+/// β₁ of the optimizers related to Adam: the weight of a new gradient in the first moment, and
+/// the bias correction. A schedule may change it, as PyTorch's schedules change `betas[0]`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beta1 {
     /// `1 - β₁`.
@@ -191,8 +193,8 @@ pub(super) struct Beta1 {
 }
 
 impl Beta1 {
-    /// The rate before the first step. The function is always inlined: of a constant, no
-    /// `f64` is left.
+    /// Creates a rate before the first step. Always inlined, so that a constant argument leaves
+    /// no `f64` code.
     #[inline(always)]
     pub(super) const fn new(beta1: f64) -> Self {
         Self {
@@ -201,29 +203,29 @@ impl Beta1 {
         }
     }
 
-    /// Fails unless the rate is at least 0 and less than 1.
+    /// Returns an error unless the rate is at least 0 and less than 1.
     pub(super) fn check(&self) -> Result<(), OptimizerError> {
         self.decay.check("0 <= beta1 < 1")
     }
 
-    /// Goes on to the next step, and returns its `1 - β₁ᵗ`.
+    /// Advances to the next step, and returns its `1 - β₁ᵗ`.
     pub(super) fn advance(&mut self) -> TwoFloat {
         self.decay.advance_any();
         self.decay.fixed().correction()
     }
 
-    /// The rate as it is now.
+    /// The current rate.
     pub(super) fn rate(&self) -> f32 {
         self.decay.rate()
     }
 
-    /// Sets the rate of the steps to come.
+    /// Sets the rate of the following steps.
     pub(super) fn set(&mut self, beta1: f32) {
         self.decay.set_beta(beta1);
         self.follow();
     }
 
-    /// Shows the power and takes it back.
+    /// Visits the power.
     pub(super) fn visit(&mut self, visit: Visit<'_>) {
         self.decay.power.visit("beta1_power", visit);
         self.follow();
@@ -234,7 +236,7 @@ impl Beta1 {
         self.decay.power = Q63::ONE;
     }
 
-    /// Gives a new gradient the weight of the rate, if that has moved.
+    /// Updates the weight of a new gradient, if a schedule changed the rate.
     fn follow(&mut self) {
         if let Some((beta1, _)) = self.decay.moved() {
             self.fresh = Average::moved_to(beta1).fresh;
@@ -253,7 +255,7 @@ impl Shown for Beta1 {
 mod tests {
     use super::{Decay, Q63};
 
-    /// A rate that is moved counts steps from where it was, and a state keeps all of it.
+    /// A changed rate continues the step count, and the saved state contains rate and count.
     #[test]
     fn rates_that_move() {
         for beta in [0.0, 0.5, 0.85, 0.9, 0.95, 0.99] {

@@ -1,21 +1,21 @@
-//! Parameter groups: other hyper-parameters for other parameters.
+//! Parameter groups: different optimizers for different parameters.
 
 use super::schedule::Rates;
 use super::{Optimizer, OptimizerError, Show, Stateful, Visit, halves};
 
-/// One optimizer for the first so many elements of the parameters, and another for the
-/// others, as parameter groups of `torch.optim`: another rate or decay, or another
-/// algorithm. More than two groups are nested.
+/// One optimizer for the first `elements` elements of the parameters, and another for the rest,
+/// like parameter groups of `torch.optim`: with another learning rate or weight decay, or
+/// another algorithm. Nest `ParamGroups` for more than two groups.
 ///
-/// Parameters are in the order in which they were made; a matrix has as many elements as
-/// rows times columns.
+/// Parameters are in the order in which they were created; a matrix has rows times columns
+/// elements.
 ///
-/// A [schedule](super::schedule) goes on from the rate of each group, as in PyTorch: what
-/// it multiplies is multiplied in both, and a number that it names, such as `eta_min`, is
-/// the same number for both, unless it was made with numbers `per_group`, as
-/// [`OneCycleLr::per_group`](super::schedule::OneCycleLr::per_group). A learning rate that is
-/// set by hand is that of the first group, and the second's is multiplied alike; a momentum
-/// is set for both.
+/// A [schedule](super::schedule) starts from the rate of each group, as in PyTorch. Factors
+/// apply to both groups. Absolute numbers, such as `eta_min`, are the same for both, unless the
+/// schedule was created with numbers `per_group`, as with
+/// [`OneCycleLr::per_group`](super::schedule::OneCycleLr::per_group).
+/// [`set_learning_rate`](Optimizer::set_learning_rate) sets the rate of the first group, and
+/// keeps the ratio of the rates; a momentum is set for both groups.
 ///
 /// ```
 /// use baregrad::optim::{AdamW, Optimizer, ParamGroups, Sgd};
@@ -33,14 +33,14 @@ pub struct ParamGroups<A, B> {
     elements: usize,
     first: A,
     second: B,
-    /// The second learning rate over the first.
+    /// The learning rate of the second group over that of the first.
     ratio: f32,
-    /// The rates of the second group, of which a schedule makes the next.
+    /// The rates of the second group, which a schedule updates.
     rates: Rates,
 }
 
 impl<A: Optimizer, B: Optimizer> ParamGroups<A, B> {
-    /// `first` for the first so many `elements`, `second` for the others.
+    /// Uses `first` for the first `elements` elements, and `second` for the rest.
     pub fn new(elements: usize, first: A, second: B) -> Self {
         let ratio = second.learning_rate() / first.learning_rate();
         Self {
@@ -66,7 +66,7 @@ impl<A, B> ParamGroups<A, B> {
 }
 
 impl<A: Optimizer, B: Optimizer> Optimizer for ParamGroups<A, B> {
-    /// If the second group is refused, the first has taken its step.
+    /// If the second group returns an error, the first group has been updated already.
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
         let (n, g) = (params.len(), grads.len());
         if n != g {
@@ -114,7 +114,7 @@ impl<A: Optimizer, B: Optimizer> Optimizer for ParamGroups<A, B> {
 impl<A: Stateful, B: Stateful> Stateful for ParamGroups<A, B> {
     fn visit_state(&mut self, params: usize, visit: Visit<'_>) -> Result<(), OptimizerError> {
         let split = self.elements.min(params);
-        // Whether there is room is asked before anything is shown.
+        // Checks for room in both groups before anything is visited.
         self.second
             .visit_state(params.saturating_sub(split), &mut |_, _| ())?;
         self.first.visit_state(split, &mut |_, _| ())?;

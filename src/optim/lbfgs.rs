@@ -1,4 +1,4 @@
-//! L-BFGS: Newton's method with what a few steps have shown of the curvature.
+//! L-BFGS: a quasi-Newton method with curvature estimates from the last steps.
 
 mod memory;
 mod pairs;
@@ -14,21 +14,22 @@ use super::search::{Answer, Reason, Search};
 use super::{OptimizerError, Show, Stateful, Visit, halves, require, visit_count, visit_number};
 use crate::kernel::{self, Lanes, Map};
 
-/// Limited-memory BFGS, as `torch.optim.LBFGS`: a [`Search`] to be given to
-/// [`Tape::minimize`](crate::Tape::minimize), which is one `step(closure)` of PyTorch's.
+/// Limited-memory BFGS, as `torch.optim.LBFGS`: a [`Search`] for
+/// [`Tape::minimize`](crate::Tape::minimize), which corresponds to one `step(closure)` in
+/// PyTorch.
 ///
 /// ```text
-/// y ← g − g of the iteration before,  s ← the step since then
+/// y ← g − g of the previous iteration,  s ← the step since then
 /// d ← −H · g, with H from the last M pairs (y, s) where y · s > 1e-10
 /// p ← p + t · d,  t = lr, in the first iteration min(1, 1 / Σ|g|) · lr;
-///                 with strong_wolfe searched for along d
+///                 with strong_wolfe, t by a line search along d
 /// ```
 ///
-/// D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale
-/// optimization", Mathematical Programming 45 (1989); the line search is that of M.
-/// Schmidt's minFunc, as in PyTorch: a bracket, then zoomed into by cubic interpolation,
-/// until the strong Wolfe conditions hold (J. Nocedal and S. Wright, "Numerical
-/// Optimization" (2006), algorithms 3.5 and 3.6, with c₁ = 1e-4 and c₂ = 0.9).
+/// D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large scale optimization",
+/// Mathematical Programming 45 (1989). As in PyTorch, the line search is that of M. Schmidt's
+/// minFunc: it brackets a minimum and zooms in by cubic interpolation, until the strong Wolfe
+/// conditions hold (J. Nocedal and S. Wright, "Numerical Optimization" (2006), algorithms 3.5
+/// and 3.6, with c₁ = 1e-4 and c₂ = 0.9).
 ///
 /// | | default |
 /// | --- | --- |
@@ -39,12 +40,12 @@ use crate::kernel::{self, Lanes, Map};
 /// | [`strong_wolfe`](Self::strong_wolfe) | off: every step is `lr` long |
 /// | [`maximize`](Self::maximize) | off |
 ///
-/// `N` is the number of parameters that there is room for inline, `M` the pairs that are
-/// remembered (PyTorch's `history_size`, there 100; 5 to 10 are usual): `4 · N · (2 M + 5) +
-/// 8 M` bytes and some scalars.
+/// `N` is the number of parameters for which there is room inline, and `M` the number of stored
+/// pairs (`history_size` in PyTorch, where it is 100; 5 to 10 are usual). Together they take
+/// `4 · N · (2 M + 5) + 8 M` bytes, plus some scalars.
 ///
-/// Losses and slopes are `f32`, and compared as such, so that a step which a loss cannot
-/// resolve passes for one that lowers it: gradients still say where to.
+/// Losses and slopes are `f32` and compared as such: a step whose change of the loss is below
+/// its resolution passes as one that lowers it. The gradients still determine the direction.
 #[derive(Clone, Debug)]
 pub struct Lbfgs<const N: usize, const M: usize, S = LbfgsMemory<N, M>> {
     search: Machine,
@@ -52,8 +53,8 @@ pub struct Lbfgs<const N: usize, const M: usize, S = LbfgsMemory<N, M>> {
 }
 
 impl<const N: usize, const M: usize> Lbfgs<N, M> {
-    /// L-BFGS with steps of length `lr` (PyTorch's default is 1), and memory for up to `N`
-    /// parameters and `M` pairs inline.
+    /// Creates an L-BFGS with step length `lr` (PyTorch's default is 1), and memory for up to
+    /// `N` parameters and `M` pairs inline.
     #[must_use]
     pub const fn new(lr: f32) -> Self {
         Self {
@@ -71,7 +72,7 @@ impl<const N: usize, const M: usize> Lbfgs<N, M> {
 
 #[cfg(feature = "std")]
 impl Lbfgs<0, 0, std::vec::Vec<f32>> {
-    /// L-BFGS with steps of length `lr`, and memory for up to `params` parameters and
+    /// Creates an L-BFGS with step length `lr`, and memory for up to `params` parameters and
     /// `history` pairs on the heap.
     #[must_use]
     pub fn on_heap(lr: f32, params: usize, history: usize) -> Self {
@@ -83,8 +84,9 @@ impl Lbfgs<0, 0, std::vec::Vec<f32>> {
 }
 
 impl<'s> Lbfgs<0, 0, &'s mut [f32]> {
-    /// L-BFGS with steps of length `lr`, and memory in a slice of the caller's: `(2 m + 5) n
-    /// + 2 m` floats for `n` parameters and `m = history` pairs. It is zeroed.
+    /// Creates an L-BFGS with step length `lr`, and memory in a slice of the caller:
+    /// `(2 m + 5) n + 2 m` floats for `n` parameters and `m = history` pairs. The slice is
+    /// zeroed.
     #[must_use]
     pub fn with_state(lr: f32, history: usize, memory: &'s mut [f32]) -> Self {
         memory.fill(0.0);
@@ -96,69 +98,70 @@ impl<'s> Lbfgs<0, 0, &'s mut [f32]> {
 }
 
 impl<const N: usize, const M: usize, S> Lbfgs<N, M, S> {
-    /// At most so many iterations before the search ends, at least 1.
+    /// The maximum number of iterations in a call, at least 1.
     #[must_use]
     pub const fn max_iter(mut self, iterations: u32) -> Self {
         self.search.hyper.max_iter = iterations;
         self
     }
 
-    /// At most so many evaluations before the search ends. The search looks at the count once
-    /// an iteration is over, and within a line search
-    /// ([`strong_wolfe`](Self::strong_wolfe)), which takes one evaluation even where none is
-    /// left: a call may so take one more than this, as in PyTorch.
+    /// The maximum number of evaluations in a call. The search compares the count at the end of
+    /// an iteration and during a line search ([`strong_wolfe`](Self::strong_wolfe)). As in
+    /// PyTorch, a line search takes one evaluation even if none is left, so that a call may
+    /// take one more than the maximum.
     #[must_use]
     pub const fn max_eval(mut self, evaluations: u32) -> Self {
         self.search.hyper.max_eval = Some(evaluations);
         self
     }
 
-    /// A gradient no element of which is larger is flat.
+    /// The search ends when no element of the gradient is larger than this.
     #[must_use]
     pub const fn tolerance_grad(mut self, tolerance: f32) -> Self {
         self.search.hyper.tolerance_grad = tolerance;
         self
     }
 
-    /// Losses, parameters and slopes that change less do not change.
+    /// The search ends when loss, parameters or slope change by less than this.
     #[must_use]
     pub const fn tolerance_change(mut self, tolerance: f32) -> Self {
         self.search.hyper.tolerance_change = tolerance;
         self
     }
 
-    /// Searches along every direction for a step after which the loss is less by enough
-    /// and its slope is flatter, in as many evaluations as [`max_eval`](Self::max_eval)
-    /// leaves in this call, and at least one, as in PyTorch 2.15.
+    /// Searches along every direction for a step that satisfies the strong Wolfe conditions:
+    /// the loss falls sufficiently and its slope becomes flatter. As in PyTorch 2.15, a line
+    /// search takes at most the evaluations that [`max_eval`](Self::max_eval) leaves in this
+    /// call, but at least one.
     #[must_use]
     pub const fn strong_wolfe(mut self) -> Self {
         self.search.hyper.strong_wolfe = true;
         self
     }
 
-    /// Climbs instead of descending.
+    /// Maximises the loss instead of minimising it.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
         self.search.hyper.maximize = true;
         self
     }
 
-    /// The length of steps, with which a line search begins.
+    /// The step length, at which a line search begins.
     pub const fn learning_rate(&self) -> f32 {
         self.search.hyper.lr
     }
 
-    /// Sets the length of steps.
+    /// Sets the step length.
     pub const fn set_learning_rate(&mut self, lr: f32) {
         self.search.hyper.lr = lr;
     }
 
-    /// How often it was told a loss, in all.
+    /// The number of evaluations since the start or the last [`reset`](Self::reset).
     pub const fn evaluations(&self) -> u32 {
         self.search.now.func_evals
     }
 
-    /// Forgets all that it has learned; hyper-parameters stay.
+    /// Forgets all steps. Hyper-parameters stay.
     pub const fn reset(&mut self) {
         self.search.now = Now::START;
     }
@@ -221,11 +224,11 @@ impl<const N: usize, const M: usize, S: LbfgsStorage> Stateful for Lbfgs<N, M, S
     }
 }
 
-/// All but memory.
+/// The search without the memory for vectors.
 #[derive(Clone, Debug)]
 struct Machine {
     hyper: Hyper,
-    /// How many pairs there is room for.
+    /// The number of pairs for which there is room.
     history: usize,
     now: Now,
 }
@@ -252,36 +255,36 @@ impl Hyper {
 /// The use of the next loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
-    /// A new call.
+    /// It begins a new call.
     Begin,
-    /// A step of given length.
+    /// It follows a step of fixed length.
     Stepped,
-    /// The line search looks for an interval.
+    /// It belongs to a line search that looks for a bracket.
     Bracket,
-    /// The line search has an interval.
+    /// It belongs to a line search that has a bracket.
     Zoom,
 }
 
-/// All that changes from loss to loss.
+/// The state that changes from loss to loss.
 #[derive(Clone, Debug)]
 struct Now {
     phase: Phase,
-    /// Iterations and evaluations of this call.
+    /// Iterations and evaluations in this call.
     iter: u32,
     evals: u32,
-    /// Iterations and evaluations of all calls.
+    /// Iterations and evaluations in all calls.
     n_iter: u32,
     func_evals: u32,
-    /// Pairs that there are, and where the oldest of them is.
+    /// The number of pairs, and the slot of the oldest.
     pairs: u32,
     oldest: u32,
     h_diag: f32,
     t: f32,
-    /// Where the iteration began.
+    /// The loss, and its slope along the direction, at the start of the iteration.
     prev_loss: f32,
     slope: f32,
-    /// The line search: iterations, its bracket and which end of it is lower, and whether
-    /// the last point was too close to an end.
+    /// State of the line search: number of iterations, the bracket, whether its second end has
+    /// the lower loss, and whether the last point was too close to an end.
     ls_iter: u32,
     bracket: [Point; 2],
     low: bool,
@@ -391,7 +394,7 @@ impl Machine {
             });
         }
         self.check()?;
-        // To climb is to descend what is turned over. Only signs change on the way.
+        // Maximising is minimising the negative loss: only signs change.
         let sign = if self.hyper.maximize { -1.0 } else { 1.0 };
         let (loss, now) = (sign * loss, &mut self.now);
         let slope = sign * kernel::dot(grads, memory.d);
@@ -421,12 +424,13 @@ impl Machine {
         })
     }
 
-    /// Whether the gradient in that buffer is flat.
+    /// Whether the gradient in bracket buffer `at` is flat.
     fn is_flat(&self, memory: &mut Memory<'_>, at: usize) -> bool {
         largest(memory.bracket_mut(at)) <= self.hyper.tolerance_grad
     }
 
-    /// A direction, and the first step along it. The gradient is in the buffer `at`.
+    /// Computes a direction, and takes the first step along it. The gradient is in bracket
+    /// buffer `at`.
     fn begin_iteration(
         &mut self,
         memory: &mut Memory<'_>,
@@ -499,7 +503,8 @@ impl Machine {
         Answer::Found(reason)
     }
 
-    /// Looks whether to go on from the loss and the gradient in the buffer `at`.
+    /// Decides after an iteration whether the search ends. The gradient is in bracket buffer
+    /// `at`.
     fn end_iteration(
         &mut self,
         memory: &mut Memory<'_>,
@@ -529,7 +534,7 @@ impl Machine {
     }
 }
 
-/// The sum of `(g - prev) · (d · t)`.
+/// `(g - prev) · (d · t)` of one element.
 struct StepDot {
     t: f32,
 }
@@ -541,7 +546,7 @@ impl Map<3> for StepDot {
     }
 }
 
-/// The sum of `|g|`.
+/// `|g|` of one element.
 struct Magnitude;
 
 impl Map<1> for Magnitude {
@@ -551,7 +556,7 @@ impl Map<1> for Magnitude {
     }
 }
 
-/// The largest magnitude; NaN if there is one.
+/// The largest magnitude; NaN if any number is NaN.
 fn largest(xs: &[f32]) -> f32 {
     xs.iter().fold(0.0, |most: f32, x| {
         if x.abs() > most || x.is_nan() {

@@ -1,20 +1,21 @@
-//! Optimizers, which turn gradients into better parameters.
+//! Optimizers, which update parameters from their gradients.
 //!
-//! All of `torch.optim` is here, and each says its formula, its options with PyTorch's
-//! defaults, and the memory it takes: from none ([`Sgd`]) through 4 or 8 bytes per parameter
-//! (most, with 4 more for each option that needs them) to 16. [`Lbfgs`] is a
-//! [`Search`], which evaluates the loss itself; [`SparseAdam`] takes indices and values;
-//! rules that treat matrices otherwise, as [`Adafactor`], ask for the [`Shapes`] of parameters.
+//! All optimizers of `torch.optim` are here, with the names, formulas and defaults of PyTorch
+//! 2. The documentation of each states its formula, its options with PyTorch's defaults, and
+//! its memory: none ([`Sgd`]), 4 or 8 bytes per parameter (most, with 4 more for each option
+//! that needs them), or up to 16. [`Lbfgs`] is a [`Search`], which evaluates the loss itself;
+//! [`SparseAdam`] takes indices and values; optimizers that treat matrices differently from
+//! vectors, such as [`Adafactor`], take the [`Shapes`] of the parameters.
 //!
-//! Names, defaults and formulas are those of PyTorch 2. An optimizer sees two
-//! flat slices, parameters and gradients, and owns its state, which is sized
-//! where it is made: inline for firmware, so that it can be a `static`, in a slice
-//! of the caller's, or on the heap with the feature `std`. All are spelled alike:
-//! `Adam::<2>::new(lr)` has room for two parameters inline,
-//! `Adam::with_state(lr, &mut floats)` and `Adam::on_heap(lr, 2)` have it elsewhere. State
-//! can be kept and restored: [`Stateful`], as bytes in a [`record`](crate::record).
-//! Learning rates that go from epoch to epoch are in [`schedule`]; [`ParamGroups`] gives each part of the parameters its own optimizer, and
-//! [`Tape::clip_grad_norm`] and [`Tape::clip_grad_value`] shorten gradients.
+//! An optimizer receives two flat slices, parameters and gradients, and owns its state. The
+//! state is allocated where the optimizer is created: inline for firmware, so that the
+//! optimizer can be a `static`, in a slice of the caller, or on the heap with the feature
+//! `std`. All optimizers use the same constructors: `Adam::<2>::new(lr)` holds the state of two
+//! parameters inline, `Adam::with_state(lr, &mut floats)` and `Adam::on_heap(lr, 2)` hold it
+//! elsewhere. [`Stateful`] saves and restores the state, as bytes in a
+//! [`record`](crate::record). [`schedule`] contains learning rates that change from epoch to
+//! epoch; [`ParamGroups`] gives each part of the parameters its own optimizer, and
+//! [`Tape::clip_grad_norm`] and [`Tape::clip_grad_value`] clip gradients.
 //!
 //! ```
 //! use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd};
@@ -38,9 +39,9 @@
 //! # Ok::<(), OptimizerError>(())
 //! ```
 //!
-//! Every optimizer is a [`Rule`] in a [`Stepper`]: a formula for one element, swept once
-//! over memory by as many lanes as the target has; which lanes does not change a bit of
-//! the result. A rule of your own is one, too.
+//! Every optimizer is a [`Rule`] in a [`Stepper`]. Most rules are a formula for one element,
+//! which one sweep over memory applies with as many lanes as the target has; the number of
+//! lanes does not change a bit of the result. Implement [`Rule`] to add your own.
 
 mod builders;
 mod clip;
@@ -74,12 +75,12 @@ use crate::kernel::Lanes;
 use crate::tape::Tape;
 use schedule::Rates;
 
-/// Declares the files of the optimizers that have a `new(lr)`, exports what they have,
-/// and makes `each_optimizer`, by which tests and firmware go through all of them: a new
-/// optimizer is a file and a line of the list below.
+/// Declares and exports the modules of the optimizers that have a `new(lr)`, and defines
+/// `each_optimizer`, with which tests and firmware iterate over them. A new optimizer takes a
+/// file and an entry in the list below.
 ///
-/// `cargo fmt` does not see files that a macro declares: `rustfmt --edition 2024
-/// src/optim/*.rs` does, as in `.ci/run`.
+/// `cargo fmt` does not find files that a macro declares. Use
+/// `rustfmt --edition 2024 src/optim/*.rs`, as `.ci/run` does.
 macro_rules! optimizers {
     ($d:tt $($file:ident: $name:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {
         $(
@@ -87,10 +88,9 @@ macro_rules! optimizers {
             pub use $file::*;
         )*
 
-        /// Hands the list of optimizers to a macro: of each its type, its name in
-        /// `torch.optim`, and the options, which are builders and known to PyTorch by the
-        /// same names, with values to test them with. The values name what this module
-        /// exports.
+        /// Passes the list of optimizers to a macro. Each entry has the type, its name in
+        /// `torch.optim`, and its options with values to test them with. PyTorch knows the
+        /// options by the same names. The values refer to exports of this module.
         #[doc(hidden)]
         #[macro_export]
         macro_rules! each_optimizer {
@@ -124,28 +124,27 @@ optimizers! { $
     sparse_adam: SparseAdam = "SparseAdam" [betas(0.75, 0.875) eps(0.001) maximize()];
 }
 
-/// Updates parameters from their gradients.
+/// Updates parameters from their gradients: the interface of all optimizers.
 pub trait Optimizer {
-    /// One update of every parameter from its gradient. The tape they are of is not at
-    /// hand meanwhile: what is asked of it is refused, and what is recorded is an error
-    /// to use.
+    /// Updates every parameter from its gradient. During a [`Tape::step`], the tape is locked:
+    /// its methods return errors, and variables recorded by `step` are invalid.
     ///
     /// # Errors
     ///
-    /// If the slices or the state differ in length, or a hyper-parameter is
-    /// out of range. Then nothing should have changed; see
+    /// Slices or state of different lengths, or a hyper-parameter that is out of range. No
+    /// parameter should have changed then; see
     /// [`refusals_change_nothing`](Self::refusals_change_nothing).
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError>;
 
-    /// Whether it is sure that a [`step`](Self::step) that is refused has changed no
-    /// parameter, as it is of all optimizers here. Otherwise, as by default, the tape
-    /// takes results to be older than the parameters then: they must be replayed before
-    /// the next `backward`.
+    /// Whether a [`step`](Self::step) that returns an error is guaranteed to leave all
+    /// parameters unchanged. This holds for all optimizers of this module. If `false`, the
+    /// default, the tape treats its results as outdated after an error: it requires a replay
+    /// before the next `backward`.
     fn refusals_change_nothing(&self) -> bool {
         false
     }
 
-    /// The shapes that it was told, if it asks for any: see [`Shapes`].
+    /// The shapes of the parameters, if the optimizer uses them: see [`Shapes`].
     #[inline(always)]
     fn shapes(&self) -> Shapes<'_> {
         Shapes::VECTOR
@@ -157,39 +156,40 @@ pub trait Optimizer {
     /// Sets the learning rate between steps.
     fn set_learning_rate(&mut self, lr: f32);
 
-    /// The momentum of the next step, for optimizers that have one: [`Sgd`] and
-    /// [`RmsProp`]; of [`Adam`] and its relatives it is β₁, as to PyTorch's schedules.
+    /// The momentum of the next step, for optimizers that have one: [`Sgd`] and [`RmsProp`].
+    /// For [`Adam`] and related optimizers, it is β₁, as for PyTorch's schedules.
     fn momentum_factor(&self) -> Option<f32> {
         None
     }
 
-    /// Sets the momentum between steps. Nothing happens where there is none.
+    /// Sets the momentum between steps. Has no effect on optimizers without momentum.
     fn set_momentum_factor(&mut self, momentum: f32) {
         let _ = momentum;
     }
 
-    /// Gives every group of parameters the rates that `set` makes of its own: what a
-    /// [`Scheduler`](schedule::Scheduler) does in every epoch. `rates` are those of the
-    /// first group, or of the only one; [`ParamGroups`] holds those of the others, which
-    /// `start` takes from their optimizers. An optimizer around another hands this on.
+    /// Calls `set` with the rates of each parameter group, and applies the result. A
+    /// [`Scheduler`](schedule::Scheduler) calls this in every epoch. `rates` are those of the
+    /// first or only group; [`ParamGroups`] stores those of the other groups, and takes them
+    /// from the groups' optimizers if `start` is true. An optimizer that wraps another one
+    /// should forward the call.
     fn schedule(&mut self, start: bool, rates: &mut Rates, set: &mut dyn FnMut(&mut Rates)) {
         let _ = start;
         let before = rates.momentum();
         set(rates);
         self.set_learning_rate(rates.learning_rate());
-        // Most schedules leave it alone.
+        // Most schedules leave the momentum unchanged.
         if let Some(momentum) = rates.momentum().filter(|now| Some(*now) != before) {
             self.set_momentum_factor(momentum);
         }
     }
 }
 
-/// A memory of earlier steps that can be kept and restored: training
-/// that was stopped, saved, and restored into a new optimizer goes on to the same bits.
+/// State that can be saved and restored: training that continues in another optimizer with a
+/// restored state computes the same bits as without the interruption.
 ///
-/// The state is a list of named numbers, as PyTorch's `state_dict`, with its names where
-/// it has them. It is the same list wherever the numbers live, so that a state saved from
-/// an optimizer on the heap fits one with inline state.
+/// The state is a list of named numbers, like PyTorch's `state_dict`, with PyTorch's names
+/// where they exist. The list does not depend on the storage: a state saved from an optimizer
+/// on the heap fits one with inline state.
 ///
 /// ```
 /// use baregrad::optim::{Adam, Optimizer, Stateful};
@@ -219,40 +219,40 @@ pub trait Optimizer {
 /// # Ok::<(), baregrad::optim::OptimizerError>(())
 /// ```
 pub trait Stateful {
-    /// Shows every part of the state to `visit`, with its name: first scalars, among them
-    /// the learning rate, then buffers of `params` numbers, one per parameter, or of as many
-    /// as the shapes say that the optimizer was told. `visit`
-    /// reads them, to keep them, or overwrites them, to restore them.
+    /// Calls `visit` with the name and the numbers of each part of the state: first scalars,
+    /// among them the learning rate, then buffers with one number per parameter or, for
+    /// optimizers with [`Shapes`], as many as the shapes need. `visit` reads the numbers to
+    /// save them, or overwrites them to restore them.
     ///
-    /// Names differ, but for those of [`ParamGroups`], which come group after group; and
-    /// their number, order and lengths depend on the optimizer's options and on `params`
-    /// alone. Counts and powers of more than 24 bits are several
-    /// numbers. All are finite unless parameters or gradients were not. Other
-    /// hyper-parameters than those that may change between steps are not part of it:
+    /// Names are unique, except that [`ParamGroups`] repeats them group after group. Names,
+    /// their order and the number of numbers depend on the optimizer's options and on `params`
+    /// only. Counts and powers of more than 24 bits are split into several numbers. All numbers
+    /// are finite if parameters and gradients were. Hyper-parameters that do not change between
+    /// steps are not included: restore into an optimizer that was built with the same options.
     /// restore into an optimizer that was built alike.
     ///
     /// # Errors
-    /// If there is no room for so many parameters. Then nothing was shown.
+    /// No room for the state of `params` parameters. `visit` was not called then.
     fn visit_state(&mut self, params: usize, visit: Visit<'_>) -> Result<(), OptimizerError>;
 
-    /// Shows what it was built as: the name of its rule, with no numbers, then every
-    /// hyper-parameter that no step changes. A record keeps them, and a state is not loaded
-    /// into another rule or with others. By default there are none, and nothing but the
-    /// names and lengths of the state is compared.
+    /// Calls `show` with the name of the rule, without numbers, and then with every
+    /// hyper-parameter that no step changes. A record contains them, so that a state is not
+    /// loaded into another rule or one with other hyper-parameters. The default shows none:
+    /// then only names and lengths of the state are compared.
     fn visit_hyper(&self, show: Show<'_>) {
         let _ = show;
     }
 }
 
 impl Tape<'_> {
-    /// Updates the parameters. Results keep their old values until
+    /// Updates the parameters with `optimizer`. Results keep their old values until
     /// [`replay`](Self::replay).
     ///
     /// # Errors
     /// A parameter without a gradient (the error names it; see
-    /// [`allow_unused`](Self::allow_unused)), what the optimizer refuses, or
-    /// the error the tape keeps. Parameters are then unchanged, unless an optimizer of
-    /// your own has changed them before it refused.
+    /// [`allow_unused`](Self::allow_unused)), an error of the optimizer, or an earlier error
+    /// that the tape keeps. The parameters are then unchanged, unless a custom optimizer
+    /// changed them before it returned its error.
     #[track_caller]
     #[inline]
     pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {
@@ -265,9 +265,8 @@ impl Tape<'_> {
     }
 }
 
-/// Fails unless `holds`. Builders are `const` and cannot fail, and a learning
-/// rate may change at any time, so ranges are checked where they matter: in
-/// `step`.
+/// Returns an error unless `holds`. Builders are `const` and cannot fail, and a learning rate
+/// may change at any time: ranges are therefore checked in `step`.
 fn require(holds: bool, expected: &'static str, found: f32) -> Result<(), OptimizerError> {
     if holds {
         Ok(())
@@ -276,13 +275,13 @@ fn require(holds: bool, expected: &'static str, found: f32) -> Result<(), Optimi
     }
 }
 
-/// The quantity to minimise: the loss, or with `maximize` its opposite, and a penalty
-/// on large parameters.
+/// The objective to minimise: the loss, or its negative with `maximize`, plus a penalty on
+/// large parameters.
 #[derive(Clone, Copy, Debug)]
 struct Objective {
     maximize: bool,
-    /// Whether `weight_decay` shortens the parameter, `p · (1 - lr · weight_decay)`, and is
-    /// no penalty.
+    /// Whether `weight_decay` is decoupled: it multiplies the parameter by
+    /// `1 - lr · weight_decay` instead of adding a penalty.
     decoupled: bool,
     weight_decay: f32,
 }
@@ -299,7 +298,7 @@ impl Objective {
         require(decay >= 0.0, "weight_decay >= 0", decay)
     }
 
-    /// The gradient of the objective, from that of the loss.
+    /// The gradient of the objective, given the gradient of the loss.
     #[inline(always)]
     fn gradient<L: Lanes>(&self, p: L, g: L) -> L {
         let g = if self.maximize { -g } else { g };
@@ -310,8 +309,8 @@ impl Objective {
         }
     }
 
-    /// The part of a parameter that weight decay leaves before a step of that rate: `1 - lr ·
-    /// weight_decay` where it is decoupled, otherwise all of it.
+    /// The factor of a parameter before a step: `1 - lr · weight_decay` if the decay is
+    /// decoupled, otherwise 1.
     fn keep(&self, lr: f32) -> f32 {
         if self.decoupled {
             one_minus_product(lr, self.weight_decay)
@@ -320,7 +319,8 @@ impl Objective {
         }
     }
 
-    /// The parameter before a step, of which `keep` is left, and the gradient.
+    /// Returns the parameter, multiplied by `keep` if the decay is decoupled, and the gradient
+    /// of the objective.
     #[inline(always)]
     fn apply<L: Lanes>(&self, keep: f32, p: L, g: L) -> [L; 2] {
         if self.decoupled {
@@ -332,13 +332,13 @@ impl Objective {
     }
 }
 
-/// `1 - a · b` for what is left of a parameter that decays: rounded once, as PyTorch rounds
-/// its `f64`. Two roundings lose digits where the product is next to 1.
+/// `1 - a · b`, the factor of a decaying parameter, rounded once like PyTorch's `f64` result.
+/// Two roundings would lose digits where the product is near 1.
 fn one_minus_product(a: f32, b: f32) -> f32 {
     (TwoFloat::ONE - TwoFloat::from(a) * b).to_f32()
 }
 
-/// As `torch.lerp`: from the nearer end, exact at both.
+/// Linear interpolation like `torch.lerp`: from the nearer end, exact at both.
 #[inline(always)]
 fn lerp<L: Lanes>(from: L, to: L, weight: f32) -> L {
     if weight < 0.5 {
@@ -348,12 +348,12 @@ fn lerp<L: Lanes>(from: L, to: L, weight: f32) -> L {
     }
 }
 
-/// A count as two numbers of 16 bits, which are exact.
+/// Splits a count into two 16-bit numbers, which `f32` holds exactly.
 pub(crate) const fn halves(count: u32) -> [f32; 2] {
     [(count >> 16) as f32, (count & 0xffff) as f32]
 }
 
-/// Shows a count as two numbers of 16 bits, and takes it back.
+/// Visits a count as two 16-bit numbers.
 pub(crate) fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>) {
     let mut halves = halves(*count);
     visit(name, &mut halves);
@@ -361,14 +361,14 @@ pub(crate) fn visit_count(name: &'static str, count: &mut u32, visit: Visit<'_>)
     *count = (high as u32) << 16 | (low as u32 & 0xffff);
 }
 
-/// Shows a number, and takes it back.
+/// Visits a number.
 fn visit_number(name: &'static str, number: &mut f32, visit: Visit<'_>) {
     let mut one = [*number];
     visit(name, &mut one);
     [*number] = one;
 }
 
-/// Shows a number of two parts, and takes it back.
+/// Visits the two parts of a pair.
 fn visit_two(name: &'static str, x: &mut TwoFloat, visit: Visit<'_>) {
     let mut both = [x.high(), x.low()];
     visit(name, &mut both);
@@ -380,7 +380,7 @@ fn visit_two(name: &'static str, x: &mut TwoFloat, visit: Visit<'_>) {
 mod tests {
     use super::Objective;
 
-    /// With and without a penalty, and weight decay that is none.
+    /// No penalty, a penalty, and decoupled weight decay.
     pub(super) const OBJECTIVES: [Objective; 3] = {
         let penalised = Objective {
             maximize: true,

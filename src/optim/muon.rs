@@ -1,4 +1,4 @@
-//! Muon: momentum of a matrix, made orthogonal.
+//! Muon: orthogonalised momentum of matrices.
 
 use super::builders::{
     Shown, constructors, options, rate_and_options, require_at_least_0, shapes_builder,
@@ -8,12 +8,12 @@ use super::{OptimizerError, Rule, Shapes, Show, Stepper, Visit, lerp, one_minus_
 use crate::function::{Real, TwoFloat};
 use crate::kernel::{self, Lanes};
 
-/// Momentum, orthogonalized by Newton–Schulz iterations, as `torch.optim.Muon`: for the
+/// Momentum, orthogonalised by Newton–Schulz iterations, as `torch.optim.Muon`: for the
 /// matrices of hidden layers.
 ///
 /// ```text
 /// b ← b + (1 − momentum) · (g − b)
-/// u ← g + momentum · (b − g)                 (not nesterov: b), as f32 with 8 bits: bf16
+/// u ← g + momentum · (b − g)                 (not nesterov: b), rounded to bf16
 /// X ← u / max(‖u‖, eps)                      (transposed if it has more rows than columns)
 /// A ← X · Xᵀ,  B ← b · A + c · A · A,  X ← a · X + B · X      ns_steps times, in bf16
 /// p ← p · (1 − lr · weight_decay)
@@ -21,18 +21,20 @@ use crate::kernel::{self, Lanes};
 /// ```
 ///
 /// K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024),
-/// <https://kellerjordan.github.io/posts/muon/>. PyTorch iterates in `bfloat16`: so is it
-/// here, by rounding each result of `f32` arithmetic to 8 bits as there, once per element,
-/// also those of matrix products. The order of a sum differs from PyTorch's, which now
-/// and then rounds a number of 8 bits to its neighbour.
+/// <https://kellerjordan.github.io/posts/muon/>. PyTorch iterates in `bfloat16`. This
+/// implementation computes in `f32` and rounds each result to the 8 significant bits of
+/// `bfloat16` like PyTorch, once per element, including those of matrix products. The order of
+/// summation differs from PyTorch's, which occasionally rounds a result to the neighbouring
+/// number.
 ///
-/// It is told the [`shapes`](Muon::shapes) of the parameters, and refuses, as PyTorch does, what
-/// is not a matrix: biases take another optimizer, by [`ParamGroups`](super::ParamGroups).
+/// Set the [`shapes`](Muon::shapes) of the parameters. As in PyTorch, all must be matrices,
+/// otherwise a step returns an error: use another optimizer for biases, with
+/// [`ParamGroups`](super::ParamGroups).
 ///
 /// | | default | RAM per parameter |
 /// | --- | --- | --- |
 /// | [`momentum`](Muon::momentum), [`nesterov`](Muon::nesterov) | 0.95, on | 4 bytes: b |
-/// | [`ns_steps`](Muon::ns_steps), [`ns_coefficients`](Muon::ns_coefficients) | 5; 3.4445, −4.775, 2.0315 | 12 bytes to work in, of which nothing is kept |
+/// | [`ns_steps`](Muon::ns_steps), [`ns_coefficients`](Muon::ns_coefficients) | 5; 3.4445, −4.775, 2.0315 | 12 bytes of work memory, not part of the state |
 /// | [`eps`](Muon::eps) | 1e-7 | |
 /// | [`weight_decay`](Muon::weight_decay) | 0.1 | |
 /// | [`adjust_lr_fn`](Muon::adjust_lr_fn) | [`AdjustLr::Original`] | |
@@ -64,22 +66,23 @@ pub struct MuonRule<'s> {
     shapes: Shapes<'s>,
 }
 
-/// The factor of [`Muon`]'s rate for a matrix of so many rows and columns, which of a layer
-/// are PyTorch's outputs and inputs.
+/// The factor of [`Muon`]'s learning rate for a matrix with this number of rows and columns.
+/// For a layer in PyTorch's layout, these are outputs and inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdjustLr {
     /// `√max(1, rows / columns)`.
     #[default]
     Original,
-    /// `0.2 · √max(rows, columns)`: steps as large as those of AdamW.
+    /// `0.2 · √max(rows, columns)`: matches the size of AdamW's steps.
     MatchRmsAdamW,
     /// `√(rows / columns)`.
     SpectralUnclamped,
 }
 
 impl AdjustLr {
-    /// The factor, a pair: PyTorch has an `f64`, and rounds once it is multiplied by the rate.
+    /// The factor as a pair: PyTorch computes it in `f64`, and rounds after the multiplication
+    /// by the learning rate.
     fn factor(self, rows: usize, cols: usize) -> TwoFloat {
         const ONE_FIFTH: TwoFloat = TwoFloat::from_f64(0.2);
         let count = |n: usize| TwoFloat::of_count(u32::try_from(n).unwrap_or(u32::MAX));
@@ -126,24 +129,24 @@ impl MuonRule<'_> {
         Ok(())
     }
 
-    /// The direction of a matrix of `rows` × `cols`, no more rows than columns, in place.
-    /// `a` and `b` have room for `rows` × `rows`.
+    /// Replaces a matrix of `rows` × `cols`, with no more rows than columns, by its step
+    /// direction. `a` and `b` have room for `rows` × `rows`.
     fn orthogonalize(&self, [rows, cols]: [usize; 2], x: &mut [f32], a: &mut [f32], b: &mut [f32]) {
         let norm = bf16(Lanes::sqrt(kernel::dot(x, x)));
         let least = bf16(self.eps);
-        // A NaN is not less, and stays.
+        // NaN is not less, and stays NaN.
         let norm = if norm < least { least } else { norm };
         x.iter_mut().for_each(|x| *x = bf16(*x / norm));
         let [of_x, of_a, of_square] = self.ns_coefficients;
         for _ in 0..self.ns_steps {
-            // Both products are symmetric to the last bit.
+            // Both products are symmetric, bit by bit.
             products_of_rows(x, [rows, cols], a, |dot, _| bf16(dot));
             let given = &*a;
             products_of_rows(given, [rows, rows], b, |dot, at| {
                 let a = given.get(at).copied().unwrap_or_default();
                 bf16(of_a * a + of_square * dot)
             });
-            // So many columns at a time, the old ones move to where A was.
+            // Processes `rows` columns at a time: their old values are copied to where A was.
             let mut first = 0_usize;
             while first < cols {
                 let width = rows.min(cols.saturating_sub(first));
@@ -158,8 +161,8 @@ impl MuonRule<'_> {
                     let end = first.saturating_add(width);
                     let new = row.get_mut(first..end).unwrap_or_default();
                     new.fill(0.0);
-                    // In order, as `rows` numbers of 8 bits lose nothing that their
-                    // sum of 8 bits would show.
+                    // Summed in order: the `f32` rounding errors of `rows` products are far below
+                    // the 8 bits of the result.
                     let weights = b.get(i.saturating_mul(rows)..).unwrap_or_default();
                     for (weight, old) in weights.iter().zip(a.chunks_exact(rows.max(1))) {
                         new.iter_mut()
@@ -177,7 +180,7 @@ impl MuonRule<'_> {
     }
 }
 
-/// Writes what `element` makes of the dot product of each two rows, and its place.
+/// Writes `element` of the dot product of each pair of rows and its index.
 fn products_of_rows(
     x: &[f32],
     [rows, cols]: [usize; 2],
@@ -195,14 +198,14 @@ fn products_of_rows(
     }
 }
 
-/// Rounds to the nearest number of 8 bits, of two to the even one, as `torch.bfloat16`.
+/// Rounds to the nearest number with 8 significant bits, ties to even, like `torch.bfloat16`.
 fn bf16(x: f32) -> f32 {
     if x.is_nan() {
         return x;
     }
     let bits = x.to_bits();
     let odd = bits >> 16 & 1;
-    // The largest sum is that of an infinity, and has no carry.
+    // The sum cannot wrap: infinity has the largest bits.
     f32::from_bits(bits.wrapping_add(0x7fff).wrapping_add(odd) & 0xffff_0000)
 }
 
@@ -224,7 +227,7 @@ impl Rule for MuonRule<'_> {
         self.check(params.len())?;
         self.shapes.check(params, grads)?;
         let [momentum, x, a, b] = state else {
-            return Ok(()); // no other number of buffers is lent
+            return Ok(()); // the storage has another number of buffers than the rule
         };
         let n = params.len();
         for buffer in [&*momentum, &*x, &*a, &*b] {
@@ -244,7 +247,8 @@ impl Rule for MuonRule<'_> {
             let g = grads.get(range.clone()).unwrap_or_default();
             let momentum = momentum.get_mut(range).unwrap_or_default();
             let x = x.get_mut(..p.len()).unwrap_or_default();
-            // How far apart elements of X stand that are neighbours in the parameter.
+            // Maps the index of an element to its index in X, which is transposed if the matrix
+            // is tall.
             let is_tall = rows > cols;
             let [least, most] = if is_tall { [cols, rows] } else { [rows, cols] };
             let place = |i: usize| match i.checked_div(cols).zip(i.checked_rem(cols)) {
@@ -298,29 +302,30 @@ impl Rule for MuonRule<'_> {
 constructors!(MuonRule<'_>: 4, "1e-3");
 shapes_builder!(MuonRule);
 options! { MuonRule<'_> = "Muon":
-    /// Whether the momentum that a step follows is one step ahead.
+    /// Whether to use Nesterov's momentum, which looks one step ahead.
     nesterov: bool;
 
     /// The number of iterations, less than 100.
     ns_steps: u32;
 
-    /// The polynomial of an iteration: of singular values, `a · s + b · s³ + c · s⁵`.
+    /// The coefficients of an iteration, which maps singular values to
+    /// `a · s + b · s³ + c · s⁵`.
     ns_coefficients: [f32; 3];
 
-    /// The least norm that is divided by.
+    /// The lower bound of the norm by which the momentum is divided.
     eps: f32;
 
     /// Multiplies every parameter by `1 - lr · weight_decay`, at least 0.
     weight_decay: f32;
 
-    /// How the rate depends on the shape of a matrix.
+    /// The dependence of the learning rate on the shape of a matrix.
     adjust_lr_fn: AdjustLr;
 }
 
 impl<const N: usize, S> Muon<'_, N, S> {
-    /// The part of the momentum that is kept, at least 0.
+    /// The decay rate of the momentum, at least 0.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn momentum(mut self, momentum: f64) -> Self {
         self.rule.momentum = Average::new(momentum);
         self
@@ -331,7 +336,8 @@ impl<const N: usize, S> Muon<'_, N, S> {
 mod tests {
     use super::bf16;
 
-    /// As `torch.tensor(x).bfloat16()`: ties go to even, what is too large to infinity.
+    /// Like `torch.tensor(x).bfloat16()`: ties go to even, numbers that are too large to
+    /// infinity.
     #[test]
     fn rounding_to_8_bits() {
         for (x, rounded) in [

@@ -15,7 +15,7 @@ use crate::kernel::Lanes;
 ///
 /// ```text
 /// g ← gradient + weight_decay · p       (maximize: −gradient; decoupled: see AdamW)
-/// μ ← β₁ · (1 − 0.96^(t · momentum_decay) / 2),  and μ' the same of t + 1
+/// μ ← β₁ · (1 − 0.96^(t · momentum_decay) / 2),  μ' the same for t + 1
 /// m ← m + (1 − β₁) · (g − m)
 /// v ← β₂ · v + (1 − β₂) · g²
 /// d ← √(v / (1 − β₂ᵗ)) + eps
@@ -37,11 +37,11 @@ pub type NAdam<const N: usize, S = [[f32; N]; 2]> = Stepper<NAdamRule, N, S>;
 #[derive(Clone, Debug)]
 pub struct NAdamRule {
     lr: f32,
-    /// A pair: of a rate next to 1, `1 - β₁` has digits that `f32` has not.
+    /// A pair: for a rate near 1, `1 - β₁` has digits that `f32` lacks.
     beta1: TwoFloat,
     beta2: Average,
     decay2: Decay,
-    /// 0.96^momentum_decay, and its power.
+    /// 0.96^momentum_decay, and its power for the current step.
     momentum_decay: Decay,
     eps: f32,
     mu_product: f32,
@@ -62,7 +62,7 @@ impl NAdamRule {
         }
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn set_betas(&mut self, beta1: f64, beta2: f64) {
         self.beta1 = TwoFloat::from_f64(beta1);
         self.beta2 = Average::new(beta2);
@@ -74,15 +74,15 @@ impl NAdamRule {
     }
 }
 
-/// 0.96^momentum_decay by the series of the exponential function; of a constant, none of
-/// this is left.
+/// 0.96^momentum_decay by the series of the exponential function. For a constant argument, the
+/// compiler evaluates it.
 #[inline(always)]
 const fn rate_of(momentum_decay: f64) -> Decay {
     const LN: f64 = -0.040_821_994_520_255_166; // ln 0.96
     if momentum_decay == 0.0 {
         return Decay::ONE;
     }
-    // Halved 10 times, so that few terms are enough; then squared as often.
+    // Halving the argument 10 times makes 11 terms sufficient; the result is squared as often.
     let x = momentum_decay * LN / 1024.0;
     let (mut term, mut sum, mut k) = (1.0, 1.0, 1.0);
     while k < 12.0 {
@@ -122,7 +122,7 @@ impl Rule for NAdamRule {
             let mut next = self.momentum_decay;
             next.advance();
             let (mu, next_mu) = (self.mu(self.momentum_decay.power), self.mu(next.power));
-            // PyTorch keeps this one in `f32`, too.
+            // PyTorch keeps this product in `f32`, too.
             self.mu_product *= mu.to_f32();
             let product = TwoFloat::from(self.mu_product);
             Update {
@@ -131,8 +131,8 @@ impl Rule for NAdamRule {
                 beta2: self.beta2,
                 correction2: self.decay2.correction().to_f32(),
                 eps: self.eps,
-                of_gradient: (self.lr * (1.0 - mu) / (1.0 - product)).to_f32(),
-                of_moment: (self.lr * next_mu / (1.0 - product * next_mu)).to_f32(),
+                gradient_factor: (self.lr * (1.0 - mu) / (1.0 - product)).to_f32(),
+                moment_factor: (self.lr * next_mu / (1.0 - product * next_mu)).to_f32(),
                 objective: self.objective,
             }
         })
@@ -171,7 +171,7 @@ options! { NAdamRule = "NAdam":
     /// Decay rates of the two moments, at least 0 and less than 1.
     betas(beta2);
 
-    /// How fast the momentum grows from half of what it will be, at least 0.
+    /// The speed with which the momentum grows from half its final value, at least 0.
     momentum_decay: f64 as rate_of;
 
     /// Added to the denominator, so that it is not zero; at least 0.
@@ -187,8 +187,8 @@ struct Update {
     beta2: Average,
     correction2: f32,
     eps: f32,
-    of_gradient: f32,
-    of_moment: f32,
+    gradient_factor: f32,
+    moment_factor: f32,
     objective: Objective,
 }
 
@@ -200,8 +200,8 @@ impl Element for Update {
         *m = lerp(*m, g, self.one_minus_beta1);
         *v = self.beta2.of_square(*v, g);
         let denominator = (*v / L::splat(self.correction2)).sqrt() + L::splat(self.eps);
-        let p = p - L::splat(self.of_gradient) * g / denominator;
-        p - L::splat(self.of_moment) * *m / denominator
+        let p = p - L::splat(self.gradient_factor) * g / denominator;
+        p - L::splat(self.moment_factor) * *m / denominator
     }
 }
 
@@ -219,14 +219,14 @@ mod tests {
                 beta2: Average::new(0.999),
                 correction2: 0.3,
                 eps: 1e-8,
-                of_gradient: 0.05,
-                of_moment: 0.06,
+                gradient_factor: 0.05,
+                moment_factor: 0.06,
                 objective,
             });
         }
     }
 
-    /// 0.96^0.004 and 0.96^30, from `f64`'s own power.
+    /// Compares 0.96^0.004, 0.96^0.5 and 0.96^30 with powers in `f64`.
     #[test]
     fn powers_of_the_decay() {
         for decay in [0.004, 0.5, 30.0] {

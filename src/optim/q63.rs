@@ -1,17 +1,17 @@
-//! Q63: fixed-point numbers from 0 to 1 with 63 bits after the point, for the powers of
-//! decay rates that PyTorch computes in `f64`.
+//! Q63: fixed-point numbers from 0 to 1 with 63 fractional bits, for the powers of decay rates
+//! that PyTorch computes in `f64`.
 //!
-//! Their products take integer instructions only. A microcontroller without `f64` in hardware
-//! is spared the routines that stand in for it, which take kilobytes. No bit is lost: an `f64`
-//! from 2⁻¹⁰ to 1 is a Q63, and so is one minus it.
+//! Multiplication takes integer instructions only, so that a microcontroller without `f64` in
+//! hardware does not link kilobytes of software floating point. Conversion loses no bits: a Q63
+//! represents every `f64` from 2⁻¹⁰ to 1, and 1 minus it, exactly.
 
 use super::Visit;
 use crate::function::TwoFloat;
 
 /// A multiple of 2⁻⁶³ from 0 to 1.
 ///
-/// It is aligned no stricter than the floats that it stands with, so that structs have no
-/// gap and are cleared by one `memclr`.
+/// The alignment is that of `f32`, so that structs with floats have no padding and are cleared
+/// by one `memclr`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(Rust, packed(4))]
 pub(super) struct Q63(pub(super) u64);
@@ -19,13 +19,13 @@ pub(super) struct Q63(pub(super) u64);
 impl Q63 {
     pub(super) const ONE: Self = Self(1 << 63);
 
-    /// The two highest bits where a rate and a count of steps stand in the place of a power:
-    /// see [`Decay`](super::decay::Decay).
+    /// The two highest bits of a value that contains a rate and a step count instead of a
+    /// power: see [`Decay`](super::decay::Decay).
     pub(super) const MOVED: u64 = 0b11;
 
-    /// A number that is at least 0 and less than 1. Any other sets bit 63 and keeps its
-    /// `f32`, for the error that [`check`](Self::check) returns. The function is always
-    /// inlined: of a constant, no `f64` is left.
+    /// Converts a number that is at least 0 and less than 1. For any other number, sets bit 63
+    /// and stores its `f32`, which [`check`](Self::check) returns as an error. Always inlined,
+    /// so that a constant argument leaves no `f64` code.
     #[inline(always)]
     pub(super) const fn new(x: f64) -> Self {
         if x >= 0.0 && x < 1.0 {
@@ -35,7 +35,7 @@ impl Q63 {
         }
     }
 
-    /// Fails with the number that [`new`](Self::new) was given, if it was not at least 0 and
+    /// Returns the argument of [`new`](Self::new) as an error, if it was not at least 0 and
     /// less than 1.
     pub(super) fn check(self) -> Result<(), f32> {
         if self.0 < Self::ONE.0 {
@@ -45,15 +45,15 @@ impl Q63 {
         }
     }
 
-    /// Shows it as three numbers of 21 bits, the highest first, and takes them back.
+    /// Visits the number as three numbers of 21 bits, the highest first.
     pub(super) fn visit(&mut self, name: &'static str, visit: Visit<'_>) {
-        // ONE has 64 bits: its three are 2²¹, 0 and 0.
+        // ONE has 64 bits: its three numbers are 2²¹, 0 and 0.
         let digit = |shift: u32| (self.0 >> shift & 0x1f_ffff) as f32;
         let mut digits = [(self.0 >> 42) as f32, digit(21), digit(0)];
         visit(name, &mut digits);
         let [high, middle, low] = digits.map(|digit| u64::from(digit as u32));
-        // Numbers up to 1 are allowed, and the rate with a count that `Decay` keeps in the
-        // place of a power.
+        // Accepts numbers up to 1, and the rate with a count that `Decay` stores instead of a
+        // power.
         let value = high.min(0x3f_ffff) << 42 | middle.min(1 << 21) << 21 | low.min(1 << 21);
         self.0 = match value >> 62 {
             Self::MOVED => value,
@@ -61,20 +61,20 @@ impl Q63 {
         };
     }
 
-    /// As a pair of `f32`, to 46 bits, however small it is.
+    /// Converts to a pair of `f32` with a precision of 46 bits, also for small numbers.
     pub(super) fn to_pair(self) -> TwoFloat {
         const HIGH: f32 = 1.0 / (1_u64 << 24) as f32;
         const LAST: f32 = 1.0 / (1_u64 << 63) as f32;
         let (high, middle) = ((self.0 >> 39) as f32, (self.0 >> 15 & 0xff_ffff) as f32);
         let last = (self.0 & 0x7fff) as f32;
-        // All three are exact.
+        // All three parts are exact.
         TwoFloat::from(high * HIGH) + TwoFloat::sum(middle * HIGH * HIGH, last * LAST)
     }
 
-    /// An `f32` from 0 to 1, without what is below 2⁻⁶³.
+    /// Converts an `f32` from 0 to 1. Bits below 2⁻⁶³ are cut off.
     pub(super) fn of_f32(x: f32) -> Self {
         const HALF: f32 = (1_u64 << 32) as f32;
-        // Both are whole numbers of 32 bits, and what the first leaves is exact.
+        // Both products are below 2³², and the remainder of the first is exact.
         let high = (x * HALF / 2.0) as u32;
         let rest = x * HALF / 2.0 - high as f32;
         Self(u64::from(high) << 32 | u64::from((rest * HALF) as u32))
@@ -97,23 +97,23 @@ impl Q63 {
         power
     }
 
-    /// One minus the number.
+    /// 1 minus the number.
     pub(super) fn one_minus(self) -> Self {
         Self(Self::ONE.0.wrapping_sub(self.0))
     }
 
-    /// The product, at most three units of 2⁻⁶² too small.
+    /// The product, too small by at most three units of 2⁻⁶².
     pub(super) fn times(self, other: Self) -> Self {
         let halves = |x: u64| (x >> 32, x & 0xffff_ffff);
         let ((a_high, a_low), (b_high, b_low)) = (halves(self.0), halves(other.0));
-        // Each is below 2⁶³, so that none of this wraps.
+        // Each product is below 2⁶³, so that nothing wraps.
         let crossed =
             (a_high.wrapping_mul(b_low) >> 32).wrapping_add(a_low.wrapping_mul(b_high) >> 32);
         Self(a_high.wrapping_mul(b_high).wrapping_add(crossed) << 1)
     }
 
-    /// As an `f32`, which may be the neighbour of the nearest one, since both halves are
-    /// rounded and so is their sum.
+    /// Converts to `f32`: the nearest one or a neighbour, because both halves and their sum are
+    /// rounded.
     #[inline(always)]
     pub(super) fn to_f32(self) -> f32 {
         const HIGH: f32 = 1.0 / (1_u64 << 31) as f32;
@@ -127,7 +127,8 @@ mod tests {
     use super::Q63;
     use crate::random::{Rng as _, seeded};
 
-    /// The number of `f32`s from `found` to the nearest to `exact`. Both are positive.
+    /// The number of `f32` values between `found` and the one nearest to `exact`. Both are
+    /// positive.
     fn off(found: f32, exact: f64) -> u32 {
         found.to_bits().abs_diff((exact as f32).to_bits())
     }
@@ -163,7 +164,7 @@ mod tests {
         }
     }
 
-    /// Also of a number that is small, as `1 - β` of a rate next to 1.
+    /// Precision of pairs, also for small numbers such as `1 - β` for a rate near 1.
     #[test]
     fn pairs() {
         let mut rng = seeded(4);

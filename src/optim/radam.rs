@@ -1,4 +1,4 @@
-//! RAdam: Adam that waits until its second moment can be trusted.
+//! RAdam: Adam whose first steps ignore the second moment, until its variance is small enough.
 
 use super::builders::{
     beta1_is_momentum, constructors, options, rate_and_options, require_at_least_0,
@@ -22,8 +22,8 @@ use crate::kernel::Lanes;
 /// ```
 ///
 /// L. Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond" (2020),
-/// <https://arxiv.org/abs/1908.03265>. ρ is a small difference of large numbers at first,
-/// and so a pair of `f32`.
+/// <https://arxiv.org/abs/1908.03265>. In the first steps ρ is a small difference of large
+/// numbers, and is therefore computed in pairs of `f32`.
 ///
 /// | | default | RAM per parameter |
 /// | --- | --- | --- |
@@ -59,7 +59,7 @@ impl RAdamRule {
         }
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn set_betas(&mut self, beta1: f64, beta2: f64) {
         self.beta1 = Beta1::new(beta1);
         self.beta2 = Average::new(beta2);
@@ -67,7 +67,7 @@ impl RAdamRule {
         self.rho_inf = rho_inf(beta2);
     }
 
-    /// The factor of `lr` where the second moment counts; `None` before.
+    /// The factor of `lr` in steps that use the second moment; `None` in the first steps.
     fn rectification(&self) -> Option<f32> {
         let Decay { power, .. } = self.decay2;
         let twice = TwoFloat::of_count(self.steps) + TwoFloat::of_count(self.steps);
@@ -81,7 +81,8 @@ impl RAdamRule {
     }
 }
 
-/// ρ of a step so late that `β₂ᵗ` is zero. Of a constant, no `f64` is left.
+/// The limit of ρ for late steps, where `β₂ᵗ` is zero. Always inlined, so that a constant
+/// argument leaves no `f64` code.
 #[inline(always)]
 const fn rho_inf(beta2: f64) -> TwoFloat {
     TwoFloat::from_f64(2.0 / (1.0 - beta2) - 1.0)
@@ -154,7 +155,7 @@ struct Update {
     one_minus_beta1: f32,
     beta2: Average,
     correction1: f32,
-    /// The rectification, and the root of the second moment's correction.
+    /// The rectification, and the root of the bias correction of the second moment.
     rectified: Option<[f32; 2]>,
     eps: f32,
     objective: Objective,

@@ -1,4 +1,4 @@
-//! RMSprop: steps divided by the root of the mean square of gradients.
+//! RMSprop: steps divided by the root mean square of the gradients.
 
 use super::builders::{
     constructors, one_more_buffer, options, rate_and_options, require_at_least_0,
@@ -134,12 +134,12 @@ options! { RmsPropRule = "RMSprop":
 }
 
 one_more_buffer! {
-    /// Divides by the deviation of gradients instead of the root of their mean square.
+    /// Divides by the standard deviation of the gradients instead of their root mean square.
     centered() for RmsPropRule: 1 [v] => 2, 2 [v b] => 3
 }
 
 one_more_buffer! {
-    /// Momentum, of what is divided already.
+    /// Adds momentum, which averages the gradients after the division.
     momentum(momentum: f32) for RmsPropRule: 1 [v] => 2, 2 [v a] => 3
 }
 

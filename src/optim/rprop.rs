@@ -1,22 +1,22 @@
-//! Rprop: only the signs of gradients count.
+//! Rprop: steps that depend on the signs of the gradients only.
 
 use super::builders::{constructors, options, rate_and_options, require_at_least_0};
 use super::sweep::step_each;
 use super::{Element, OptimizerError, Rule, Stepper, Visit, require, visit_count};
 use crate::kernel::Lanes;
 
-/// Resilient backpropagation, as `torch.optim.Rprop`: for whole batches, whose gradients
-/// change their sign only where a minimum was stepped over.
+/// Resilient backpropagation, as `torch.optim.Rprop`: for training with the whole data set in
+/// every step, where a gradient changes its sign only if a minimum was passed.
 ///
 /// ```text
-/// s ← s · eta₊ if g has the sign of the step before, s · eta₋ if it has the other, else s;
-///     within the step sizes; before the first step lr
+/// s ← s · eta₊ if g has the sign of the previous step, s · eta₋ if it has the other, else s;
+///     limited to the step sizes; s = lr before the first step
 /// g ← 0 where the sign has changed      (maximize: −gradient)
 /// p ← p − sign(g) · s
 /// ```
 ///
-/// Nothing of a gradient counts but its sign, and a NaN has none: as in PyTorch, the parameter
-/// and its step size stay what they were.
+/// Only the sign of a gradient matters. NaN has none: as in PyTorch, the parameter and its step
+/// size then stay unchanged.
 ///
 /// M. Riedmiller and H. Braun, "A direct adaptive method for faster backpropagation
 /// learning: the RPROP algorithm" (1993).
@@ -88,14 +88,14 @@ impl Rule for RpropRule {
 constructors!(RpropRule: 2, "1e-2");
 
 options! { RpropRule = "Rprop":
-    /// The factors of a step size after a change of sign, less than 1, and after none, more
-    /// than 1.
+    /// The factors of a step size: `minus`, between 0 and 1, after a change of sign, and `plus`,
+    /// more than 1, after a repeated sign.
     etas: [minus: f32, plus: f32];
 
-    /// The least step size and the largest.
+    /// The smallest and the largest step size.
     step_sizes: [least: f32, most: f32];
 
-    /// Climbs instead of descending.
+    /// Maximises the loss instead of minimising it.
     maximize: flag;
 }
 
@@ -109,8 +109,8 @@ impl Element for RpropRule {
         let g = if self.maximize { -g } else { g };
         let product = g * *prev;
         let changed = product.lt(zero);
-        // A product that is neither more nor less than 0 is 0, or a NaN: of an infinite first
-        // gradient, for example, with none before.
+        // A product that is neither positive nor negative is 0 or NaN, for example infinity
+        // times 0 if the first gradient is infinite.
         let eta = L::select(product.gt(zero), plus, L::splat(1.0));
         let eta = L::select(changed, minus, eta);
         let new = *size * eta;

@@ -1,16 +1,16 @@
-//! Searches: methods that must know the loss at several places before they have taken a step.
+//! Searches: methods that evaluate the loss at several points in one step.
 //!
-//! An [`Optimizer`](super::Optimizer) is told gradients and moves. A [`Search`] is told a
-//! loss and its gradients, and moves the parameters to where it wants to know them next,
-//! until it has found what it looked for. The recorded tape is what evaluates, where
-//! PyTorch's `LBFGS.step` takes a closure: [`Tape::minimize`].
+//! An [`Optimizer`](super::Optimizer) receives gradients and moves the parameters. A [`Search`]
+//! receives a loss and its gradients, and moves the parameters to the next point of evaluation,
+//! until it ends. [`Tape::minimize`] evaluates the recorded tape, where PyTorch's `LBFGS.step`
+//! takes a closure.
 
 use super::OptimizerError;
 use crate::error::Error;
 use crate::tape::Tape;
 use crate::var::Var;
 
-/// Looks for the least loss, evaluation by evaluation.
+/// Minimises a loss, one evaluation at a time.
 ///
 /// ```
 /// use baregrad::optim::{Answer, Lbfgs, OptimizerError, Search};
@@ -30,13 +30,13 @@ use crate::var::Var;
 /// # Ok::<(), OptimizerError>(())
 /// ```
 pub trait Search {
-    /// Takes the loss and its gradients at `params`, and moves `params`: to where it asks
-    /// for them next, or to what it has found. After that, the next call begins anew,
-    /// with what the search has learned of the loss.
+    /// Takes the loss and its gradients at `params`, and moves `params` to the next point of
+    /// evaluation or, at the end, to the result. The call after that begins a new search, and
+    /// keeps the curvature that the search has estimated.
     ///
     /// # Errors
-    /// If slices differ in length, there is no room for so many parameters, or a
-    /// hyper-parameter is out of range. Then nothing has changed.
+    /// Slices of different lengths, no room for this number of parameters, or a hyper-parameter
+    /// out of range. Nothing has changed then.
     fn tell(
         &mut self,
         params: &mut [f32],
@@ -45,28 +45,28 @@ pub trait Search {
     ) -> Result<Answer, OptimizerError>;
 }
 
-/// A [`Search`] answers a loss with this.
+/// The answer of a [`Search`] to a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Answer {
-    /// The parameters are where loss and gradients are wanted next.
+    /// Evaluate loss and gradients at the parameters next.
     Ask,
-    /// The parameters are where the search ends.
+    /// The search has ended at the parameters.
     Found(Reason),
 }
 
-/// Why a [`Search`] ended.
+/// The reason for which a [`Search`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Reason {
     /// No element of the gradient is larger than its tolerance: a minimum.
     FlatGradient,
-    /// Loss, parameters or the slope ahead change by less than their tolerance.
+    /// Loss, parameters or the slope along the direction change by less than their tolerance.
     NoChange,
-    /// As many iterations as were asked for: the loss may fall further.
+    /// The maximum number of iterations was reached: the loss may fall further.
     Iterations,
-    /// As many evaluations as were asked for: the loss may fall further.
+    /// The maximum number of evaluations was reached: the loss may fall further.
     Evaluations,
 }
 
@@ -74,21 +74,21 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Minimized {
-    /// Why it ended.
+    /// The reason for which the search ended.
     pub reason: Reason,
-    /// How often loss and gradients were computed.
+    /// The number of evaluations of loss and gradients.
     pub evaluations: u32,
 }
 
 impl<'t> Tape<'t> {
-    /// Moves the parameters to where `search` finds the least `loss`: replays, computes
-    /// gradients and tells them, until there is an answer. With [`Lbfgs`](super::Lbfgs)
-    /// that is one `step(closure)` of PyTorch's, which ends after 20 iterations: call it
-    /// again while the answer is [`Reason::Iterations`].
+    /// Moves the parameters to where `search` finds the minimum of `loss`: replays, computes
+    /// gradients and tells the search, until it ends. With [`Lbfgs`](super::Lbfgs), this is one
+    /// `step(closure)` in PyTorch, which ends after 20 iterations: call it again while the
+    /// reason is [`Reason::Iterations`].
     ///
-    /// Afterwards all results are those of the parameters found, and there are no
-    /// gradients. Where an evaluation is more than this, for data in micro-batches or a
-    /// board that must not wait, call [`tell`](Self::tell) instead.
+    /// Afterwards all results belong to the parameters found, and there are no gradients. If an
+    /// evaluation takes more than one replay, because data come in micro-batches or a board
+    /// must not wait, call [`tell`](Self::tell) instead.
     ///
     /// ```
     /// use baregrad::{Arena, optim::{Lbfgs, Reason}};
@@ -108,8 +108,8 @@ impl<'t> Tape<'t> {
     /// ```
     ///
     /// # Errors
-    /// All that [`replay`](Self::replay), [`backward`](Self::backward) and
-    /// [`step`](Self::step) refuse.
+    /// The errors of [`replay`](Self::replay), [`backward`](Self::backward) and
+    /// [`step`](Self::step).
     #[track_caller]
     pub fn minimize<S: Search + ?Sized>(
         &'t self,
@@ -133,15 +133,15 @@ impl<'t> Tape<'t> {
         }
     }
 
-    /// Tells `search` the loss and the gradients that the tape has, and lets it move the
-    /// parameters. Results keep their old values until [`replay`](Self::replay).
+    /// Passes the loss and the tape's gradients to `search`, which moves the parameters.
+    /// Results keep their old values until [`replay`](Self::replay).
     ///
     /// # Errors
-    /// As for [`step`](Self::step).
+    /// The errors of [`step`](Self::step).
     #[track_caller]
     pub fn tell<S: Search + ?Sized>(&self, loss: f32, search: &mut S) -> Result<Answer, Error> {
         let mut answer = Answer::Ask;
-        // An own search may have changed parameters before it refused.
+        // A custom search may have changed parameters before it returned an error.
         self.update(false, |params, grads| {
             answer = search.tell(params, loss, grads)?;
             Ok(())

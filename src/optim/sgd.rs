@@ -17,10 +17,9 @@ use crate::kernel::Lanes;
 /// p ← p − lr · g
 /// ```
 ///
-/// The two lines with `b` only run with momentum: B. T. Polyak, "Some methods
-/// of speeding up the convergence of iteration methods" (1964), in the form of
-/// I. Sutskever et al., "On the importance of initialization and momentum in
-/// deep learning" (2013), as PyTorch modifies it.
+/// The two lines with `b` apply only with momentum: B. T. Polyak, "Some methods of speeding up
+/// the convergence of iteration methods" (1964), in the form of I. Sutskever et al., "On the
+/// importance of initialization and momentum in deep learning" (2013), as modified by PyTorch.
 ///
 /// | | default | RAM |
 /// | --- | --- | --- |
@@ -29,8 +28,8 @@ use crate::kernel::Lanes;
 /// | [`momentum_with_state`](Sgd::momentum_with_state) | the same | a slice of the caller's |
 /// | `momentum_on_heap` | the same | 4 bytes per parameter, heap (feature `std`) |
 ///
-/// `N` is the number of parameters that there is room for inline, `S` where the momentum
-/// is held: see [`Stepper`].
+/// `N` is the number of parameters for which there is room inline, `S` the storage of the
+/// momentum: see [`Stepper`].
 ///
 /// ```
 /// use baregrad::optim::{Optimizer, Sgd};
@@ -47,24 +46,24 @@ pub type Sgd<const N: usize = 0, S = [[f32; N]; 1]> = Stepper<SgdRule, N, S>;
 #[derive(Clone, Debug)]
 pub struct SgdRule {
     hyper: Hyper,
-    /// Set by the builders that need it: other firmware is linked without.
+    /// Set by the builders that need it, so that other firmware does not link it.
     variant: Option<&'static Variant>,
 }
 
-/// A step other than plain descent.
+/// A step other than plain gradient descent.
 #[derive(Debug)]
 struct Variant {
     step: AnyStep,
     buffers: &'static [&'static str],
 }
 
-/// With any hyper-parameters but momentum.
+/// The step for any hyper-parameters except momentum.
 const ANY: &Variant = &Variant {
     step: Hyper::any_step,
     buffers: &[],
 };
 
-/// With any hyper-parameters.
+/// The step for any hyper-parameters.
 const MOMENTUM: &Variant = &Variant {
     step: Hyper::any_step,
     buffers: &["momentum_buffer"],
@@ -76,16 +75,15 @@ type AnyStep = fn(&mut Hyper, &mut [f32], &[f32], &mut [&mut [f32]]) -> Result<(
 struct Hyper {
     lr: f32,
     momentum: f32,
-    /// `1 - dampening`, the weight of a new gradient in the buffer; or the dampening
-    /// itself, if that is `tiny`.
+    /// `1 - dampening`, the weight of a new gradient in the buffer; or the dampening itself, if
+    /// `tiny`.
     fresh: f32,
-    /// Whether there is a dampening, but one that `1 - dampening` rounds away.
+    /// Whether the dampening is not 0, but so small that `1 - dampening` rounds to 1.
     tiny: bool,
     nesterov: bool,
-    /// Whether the buffer holds the gradients of an earlier step.
+    /// Whether the buffer contains earlier gradients.
     started: bool,
-    /// Whether it is known that the learning rate is in range, and that there is
-    /// nothing to a step but `p - lr · g`.
+    /// Whether the learning rate has been checked, and a step is just `p - lr · g`.
     is_descent: bool,
     objective: Objective,
 }
@@ -126,7 +124,7 @@ impl Rule for SgdRule {
     }
 
     fn set_momentum_factor(&mut self, momentum: f32) {
-        // There is no buffer for one that was not asked for.
+        // Without momentum there is no buffer for it.
         if !self.buffers().is_empty() {
             self.hyper.momentum = momentum;
         }
@@ -175,8 +173,8 @@ impl SgdRule {
 }
 
 impl Sgd {
-    /// Plain gradient descent with learning rate `lr` (PyTorch's default is
-    /// `1e-3`): no momentum, no state.
+    /// Plain gradient descent with learning rate `lr` (PyTorch's default is `1e-3`): no
+    /// momentum, no state.
     #[must_use]
     pub const fn new(lr: f32) -> Self {
         let hyper = Hyper {
@@ -195,21 +193,21 @@ impl Sgd {
         })
     }
 
-    /// With momentum (often 0.9) for up to `M` parameters, held inline.
+    /// Adds momentum (often 0.9) for up to `M` parameters, stored inline.
     #[must_use]
     pub const fn momentum<const M: usize>(self, momentum: f32) -> Sgd<M> {
         Stepper::from_rule(self.rule.with_momentum(momentum))
     }
 
-    /// With momentum (often 0.9) for up to `params` parameters, held on the heap.
+    /// Adds momentum (often 0.9) for up to `params` parameters, stored on the heap.
     #[cfg(feature = "std")]
     #[must_use]
     pub fn momentum_on_heap(self, momentum: f32, params: usize) -> Sgd<0, std::vec::Vec<f32>> {
         Stepper::from_rule_on_heap(self.rule.with_momentum(momentum), params)
     }
 
-    /// With momentum (often 0.9), held in a slice of the caller's, of a float for each
-    /// parameter. It is zeroed.
+    /// Adds momentum (often 0.9), stored in a slice of the caller with one float per parameter.
+    /// The slice is zeroed.
     ///
     /// ```
     /// use baregrad::optim::{Optimizer, Sgd};
@@ -226,16 +224,18 @@ impl Sgd {
 }
 
 impl<const N: usize, S> Sgd<N, S> {
-    /// The part of a new gradient that is kept out of the momentum. Default 0. As in
-    /// PyTorch it may be negative; it must be finite, and `1 - dampening` an `f32`.
+    /// Sets the part of a new gradient that does not enter the momentum. Default 0. As in
+    /// PyTorch it may be negative. It must be finite, and `1 - dampening` within the range of
+    /// `f32`.
     ///
-    /// An `f64`, because `1 - dampening` is what is rounded to `f32`.
+    /// An `f64`, because `1 - dampening` is rounded to `f32`.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn dampening(mut self, dampening: f64) -> Self {
         let fresh = (1.0 - dampening) as f32;
         self.rule.hyper.tiny = fresh == 1.0 && dampening != 0.0;
-        // One that an `f32` would round to 0 is none, but is still refused with Nesterov.
+        // A dampening that rounds to 0 as an `f32` has no effect, but is still an error with
+        // Nesterov.
         self.rule.hyper.fresh = match self.rule.hyper.tiny {
             true if dampening as f32 == 0.0 => f32::MIN_POSITIVE,
             true => dampening as f32,
@@ -251,21 +251,21 @@ impl<const N: usize, S> Sgd<N, S> {
         self.with_any_step()
     }
 
-    /// Nesterov's momentum, which needs momentum and no dampening.
+    /// Uses Nesterov's momentum, which requires momentum and no dampening.
     #[must_use]
     pub const fn nesterov(mut self) -> Self {
         self.rule.hyper.nesterov = true;
         self.with_any_step()
     }
 
-    /// Climbs instead of descending.
+    /// Maximises the loss instead of minimising it.
     #[must_use]
     pub const fn maximize(mut self) -> Self {
         self.rule.hyper.objective.maximize = true;
         self.with_any_step()
     }
 
-    /// There may be more to a step than `p - lr · g`.
+    /// Selects the step for any hyper-parameters.
     const fn with_any_step(mut self) -> Self {
         self.rule.hyper.is_descent = false;
         if self.rule.variant.is_none() {
@@ -276,7 +276,7 @@ impl<const N: usize, S> Sgd<N, S> {
 }
 
 impl Hyper {
-    /// Plain descent has only a learning rate to check, once.
+    /// Checks the learning rate of plain descent once.
     #[cold]
     fn check_descent(&mut self) -> Result<(), OptimizerError> {
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
@@ -284,7 +284,7 @@ impl Hyper {
         Ok(())
     }
 
-    /// A step with any hyper-parameters.
+    /// Performs a step with any hyper-parameters.
     fn any_step(
         &mut self,
         params: &mut [f32],
@@ -300,11 +300,11 @@ impl Hyper {
             return sweep(&hyper, params, grads, []);
         }
         if !self.started {
-            // The first gradient enters whole. The buffer is zero then.
+            // The first gradient enters with weight 1. The buffer is zero before.
             hyper.fresh = 1.0;
         }
         let [buffer, ..] = state else {
-            return Ok(()); // there is one
+            return Ok(()); // the storage has no buffer
         };
         sweep(&hyper, params, grads, [buffer])?;
         self.started = true;
@@ -333,7 +333,7 @@ impl Hyper {
     }
 }
 
-/// The rule with nothing added to it: what most firmware runs.
+/// Plain gradient descent, which most firmware runs.
 struct Descent {
     lr: f32,
 }

@@ -1,4 +1,4 @@
-//! Shapes, for rules that see more of parameters than their elements.
+//! The shapes of parameters, for rules that treat matrices differently from vectors.
 
 use core::ops::Range;
 
@@ -7,19 +7,20 @@ use crate::error::{Error, ErrorKind};
 use crate::shape::Shape;
 use crate::tape::Tape;
 
-/// The shapes of parameters, in the order in which they were made, for a [`Rule`](super::Rule)
-/// that treats a matrix otherwise than a vector, as those of [`Adafactor`](super::Adafactor)
-/// and [`Muon`](super::Muon) do. An optimizer is told them where it is made, as PyTorch's are
-/// given their parameters; a rule that does not ask for them carries none, and costs nothing.
+/// The shapes of the parameters, in the order in which they were created, for a
+/// [`Rule`](super::Rule) that treats matrices differently from vectors, such as the rules of
+/// [`Adafactor`](super::Adafactor) and [`Muon`](super::Muon). An optimizer receives them when
+/// it is created, like PyTorch's optimizers receive their parameters. Rules that do not use
+/// shapes do not store them, and pay nothing.
 ///
-/// Borrowed: of a recorded tape by [`Tape::param_shapes`], or a constant of the firmware.
-/// By default everything is one vector.
+/// The shapes are borrowed, either from [`Tape::param_shapes`] or from a constant of the
+/// firmware. By default all parameters are one vector.
 ///
 /// ```
 /// use baregrad::optim::{Optimizer, OptimizerError, Rule, Shapes, Stepper};
 /// use baregrad::{Arena, Shape};
 ///
-/// /// Gradient descent in which every tensor moves as far, whatever its gradient: by `lr`.
+/// /// Gradient descent in which every tensor moves a distance of `lr`, whatever its gradient.
 /// struct SameLength<'s> {
 ///     lr: f32,
 ///     shapes: Shapes<'s>,
@@ -75,10 +76,10 @@ pub struct Shapes<'s> {
 }
 
 impl<'s> Shapes<'s> {
-    /// All parameters are one vector, as where no shapes are known.
+    /// All parameters as one vector: the default.
     pub const VECTOR: Self = Self { of_all: None };
 
-    /// A shape for each parameter.
+    /// Takes the shape of each parameter.
     #[must_use]
     pub const fn of(shapes: &'s [Shape]) -> Self {
         Self {
@@ -86,7 +87,7 @@ impl<'s> Shapes<'s> {
         }
     }
 
-    /// Fails unless there is a gradient for each element of the parameters, and the shapes
+    /// Checks that there is a gradient for each element of the parameters, and that the shapes
     /// have as many elements.
     ///
     /// # Errors
@@ -105,7 +106,7 @@ impl<'s> Shapes<'s> {
         }
     }
 
-    /// Each shape, and which of the elements of all `params` have it.
+    /// Iterates over the shapes and their ranges among the `params` elements.
     pub fn parts(&self, params: usize) -> impl Iterator<Item = (Shape, Range<usize>)> {
         let vector = self.of_all.is_none().then_some([params]);
         let vector = vector.map(|dims| Shape::new(&dims).unwrap_or_default());
@@ -122,11 +123,11 @@ impl<'s> Shapes<'s> {
 }
 
 impl Tape<'_> {
-    /// Copies the shapes of all parameters, in the order they were made, to the first places of
-    /// `to`, for optimizers that ask for them: see [`Shapes`](crate::optim::Shapes).
+    /// Copies the shapes of all parameters, in the order in which they were created, to the
+    /// beginning of `to`, for optimizers that use them: see [`Shapes`](crate::optim::Shapes).
     ///
     /// # Errors
-    /// Fewer places than there are parameters, or the error the tape keeps.
+    /// A `to` with fewer elements than there are parameters, or the error that the tape keeps.
     #[track_caller]
     pub fn param_shapes<'s>(&self, to: &'s mut [Shape]) -> Result<&'s [Shape], Error> {
         let count = self.leave("param_shapes", |state| {
@@ -148,7 +149,7 @@ impl Tape<'_> {
         Ok(to.get(..count).unwrap_or_default())
     }
 
-    /// Fails unless these are the shapes of all parameters.
+    /// Returns an error unless `told` are the shapes of all parameters.
     #[cold]
     #[track_caller]
     pub(super) fn check_param_shapes(&self, told: &[Shape]) -> Result<(), Error> {
@@ -171,7 +172,7 @@ impl Tape<'_> {
 }
 
 impl Shapes<'_> {
-    /// The shapes, if there were any told.
+    /// The shapes, if they were given.
     #[inline(always)]
     pub(super) const fn told(&self) -> Option<&[Shape]> {
         self.of_all

@@ -9,21 +9,21 @@ use crate::function::Real;
 use crate::kernel::Lanes;
 
 /// Adam for sparse gradients, as `torch.optim.SparseAdam`: parameters without a gradient, and
-/// their moments, stay as they are.
+/// their moments, stay unchanged.
 ///
 /// ```text
-/// g ← gradient, where there is one      (maximize: −gradient)
+/// g ← gradient, if there is one         (maximize: −gradient)
 /// m ← m + (1 − β₁) · (g − m)
 /// v ← v + (1 − β₂) · (g² − v)
 /// p ← p − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + eps)        t counts all steps
 /// ```
 ///
 /// D. P. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization" (2015),
-/// <https://arxiv.org/abs/1412.6980>. As there, and unlike in [`Adam`](super::Adam), `eps`
-/// is next to a root that is not corrected.
+/// <https://arxiv.org/abs/1412.6980>. As in PyTorch's SparseAdam, and unlike in
+/// [`Adam`](super::Adam), `eps` is added to a root without bias correction.
 ///
 /// [`step_sparse`](SparseAdam::step_sparse) takes indices and values. A step with dense
-/// gradients, which PyTorch refuses, is one with all indices.
+/// gradients, which PyTorch does not support, counts every parameter as having a gradient.
 ///
 /// | | default | RAM per parameter |
 /// | --- | --- | --- |
@@ -66,7 +66,7 @@ impl SparseAdamRule {
         }
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn set_betas(&mut self, beta1: f64, beta2: f64) {
         self.beta1 = Beta1::new(beta1);
         self.one_minus_beta2 = Average::new(beta2).fresh;
@@ -74,14 +74,14 @@ impl SparseAdamRule {
     }
 
     fn check(&self) -> Result<(), OptimizerError> {
-        // PyTorch wants more than 0 of these two.
+        // PyTorch, too, requires more than 0 for these two.
         require(self.lr > 0.0, "lr > 0", self.lr)?;
         require(self.eps > 0.0, "eps > 0", self.eps)?;
         self.beta1.check()?;
         self.beta2.check("0 <= beta2 < 1")
     }
 
-    /// To the next step.
+    /// Advances to the next step.
     fn advance(&mut self) -> Update {
         self.beta2.advance();
         let correction1 = self.beta1.advance();
@@ -133,19 +133,19 @@ options! { SparseAdamRule = "SparseAdam":
     /// Added to the denominator, so that it is not zero; more than 0.
     eps: f32;
 
-    /// Climbs instead of descending.
+    /// Maximises the loss instead of minimising it.
     maximize: flag;
 }
 
 impl<const N: usize, S: Storage> SparseAdam<N, S> {
-    /// One update of the parameters at these `indices` by these gradients, one for each.
-    /// Indices must increase: gradients of the same parameter are to be added up before, as
-    /// `coalesce` does.
+    /// Updates the parameters at `indices` by the gradients `values`, one for each index.
+    /// Indices must increase: add up gradients of the same parameter first, as `coalesce` does
+    /// in PyTorch.
     ///
     /// # Errors
-    /// Another number of values than of indices; indices that do not increase, or of no
-    /// parameter; no room for so many parameters; a hyper-parameter out of range. Then
-    /// nothing has changed.
+    /// Different numbers of values and indices; indices that do not increase, or are out of
+    /// range; no room for the state of this number of parameters; a hyper-parameter out of
+    /// range. Nothing has changed then.
     pub fn step_sparse(
         &mut self,
         params: &mut [f32],

@@ -1,5 +1,5 @@
-//! The state of training, in a record: parameters by name and shape, the state of an
-//! optimizer or a search, and that of a schedule.
+//! The state of training in a record: parameters by name and shape, and the states of
+//! optimizers, searches and schedules.
 //!
 //! ```text
 //! parameters   "model.w"               array of the parameter's shape
@@ -8,8 +8,8 @@
 //!              "optimizer.2.lr"        array: a part of the state
 //! ```
 //!
-//! The number in a name of the state is its place, so that two groups of parameters, or two
-//! schedules on top of each other, may have parts of the same name.
+//! The number in such a name is the position of the part. It distinguishes equal names of two
+//! parameter groups, or of two nested schedules.
 
 use core::fmt;
 
@@ -20,61 +20,61 @@ use crate::record::{Array, Name, Record, Value, Writer};
 use crate::shape::Shape;
 use crate::var::Var;
 
-/// The rule of an optimizer has this name in a record.
+/// The name under which a record contains the rule of an optimizer.
 const RULE: &str = "rule";
 
-/// A record does not fit what it is to be loaded into. What it was to be loaded into has
-/// not changed.
+/// The error for a record that does not fit the object it is loaded into. That object is
+/// unchanged.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The record has no such array.
+    /// The record has no array with this name.
     Missing {
-        /// The name that was looked for.
+        /// The missing name.
         name: Text,
     },
-    /// The record has more than was asked for.
+    /// The record has an entry that the object has not.
     Unexpected {
-        /// The name of the first of it.
+        /// The name of the first such entry.
         name: Text,
     },
-    /// Another part of the state stands where one was expected: of another optimizer or
-    /// schedule, or of one with other options.
+    /// The record has another part of the state than expected, because it was saved from
+    /// another optimizer or schedule, or from one with other options.
     Part {
-        /// The part that was expected.
+        /// The expected part.
         expected: Text,
-        /// The part that the record has.
+        /// The part in the record.
         found: Text,
     },
     /// An array has another shape.
     Shape {
-        /// Its name.
+        /// The name of the array.
         name: Text,
-        /// The shape that was expected.
+        /// The expected shape.
         expected: Shape,
-        /// The shape that the record has.
+        /// The shape in the record.
         found: Shape,
     },
-    /// The state is that of another rule.
+    /// The state was saved from another rule.
     Rule {
-        /// The rule that it is loaded into.
+        /// The rule that the state is loaded into.
         expected: Text,
-        /// The rule that the record has.
+        /// The rule in the record.
         found: Text,
     },
-    /// A hyper-parameter that is not part of the state was another: training would not go
-    /// on as it would have.
+    /// A hyper-parameter that is not part of the state has another value: training would not
+    /// continue as before.
     HyperParameter {
-        /// Its name.
+        /// The name of the hyper-parameter.
         name: Text,
-        /// Its value here.
+        /// Its value in the object.
         expected: f32,
         /// Its value in the record.
         found: f32,
     },
-    /// The tape refused, or keeps an error.
+    /// A tape operation failed, or the tape keeps an error.
     Tape(Error),
-    /// The optimizer has no room for so many parameters.
+    /// The optimizer has no room for this number of parameters.
     Optimizer(OptimizerError),
 }
 
@@ -130,7 +130,7 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// As `Display`: a `main` that returns it, and `unwrap`, print this.
+/// Same as `Display`, because `unwrap` and a `main` that returns the error print `Debug`.
 impl fmt::Debug for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -139,7 +139,7 @@ impl fmt::Debug for LoadError {
 
 impl core::error::Error for LoadError {}
 
-/// A name in a [`LoadError`]: its first 35 bytes, held inline.
+/// A name in a [`LoadError`]: its first 35 bytes, stored inline.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Text {
     bytes: [u8; 35],
@@ -158,7 +158,7 @@ impl Text {
                 let utf8 = c.encode_utf8(&mut utf8).as_bytes();
                 let start = usize::from(text.len);
                 let Some(to) = text.bytes.get_mut(start..start.saturating_add(utf8.len())) else {
-                    return; // and so is all that follows
+                    return; // cut off from here on
                 };
                 to.copy_from_slice(utf8);
                 text.len = text.len.saturating_add(utf8.len() as u8);
@@ -171,7 +171,7 @@ impl Text {
         Self::new(Name::plain(text))
     }
 
-    /// The name.
+    /// The name, at most 35 bytes of it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..usize::from(self.len));
@@ -192,9 +192,9 @@ impl fmt::Debug for Text {
 }
 
 impl Writer<'_> {
-    /// Adds the values of these variables, with their names and shapes: the `state_dict()`
-    /// of a model in PyTorch. Usually they are parameters; constants, such as statistics of
-    /// the data, may be among them. `prefix` tells them from what else is in the record.
+    /// Adds the values of these variables, with their names and shapes, like `state_dict()` of
+    /// a model in PyTorch. They are usually parameters, but may be constants, such as
+    /// statistics of the data. `prefix` distinguishes them from other entries of the record.
     ///
     /// ```
     /// use baregrad::record::{Record, Writer};
@@ -218,8 +218,9 @@ impl Writer<'_> {
     /// ```
     ///
     /// # Errors
-    /// The tape's, of a variable that was dropped by a rewind, say. Too few bytes, and names
-    /// that are too long or that there are already, are told by [`finish`](Self::finish).
+    /// The tape's, for example for a variable that a rewind dropped. [`finish`](Self::finish)
+    /// returns the errors of the record: too few bytes, and names that are too long or exist
+    /// already.
     #[track_caller]
     pub fn params(&mut self, prefix: &str, params: &[(&str, Var<'_>)]) -> Result<(), Error> {
         for (name, var) in params {
@@ -231,10 +232,10 @@ impl Writer<'_> {
     }
 
     /// Adds the state of an optimizer, a [search](super::Search), a
-    /// [`Scheduler`](super::schedule::Scheduler) or a
-    /// [`Fit`](crate::calibrate::Fit), as `state_dict()` in PyTorch, together with its rule
-    /// and the hyper-parameters that its steps do not change. `params` is the number of
-    /// parameters, all elements counted; it does not matter for a scheduler.
+    /// [`Scheduler`](super::schedule::Scheduler) or a [`Fit`](crate::calibrate::Fit), like
+    /// `state_dict()` in PyTorch, together with its rule and the hyper-parameters that its
+    /// steps do not change. `params` is the number of elements of all parameters; a scheduler
+    /// ignores it.
     ///
     /// ```
     /// use baregrad::optim::schedule::{Scheduler, StepLr};
@@ -268,8 +269,8 @@ impl Writer<'_> {
     /// ```
     ///
     /// # Errors
-    /// An optimizer without room for so many parameters. Too few bytes are told by
-    /// [`finish`](Self::finish).
+    /// An optimizer without room for this number of parameters. [`finish`](Self::finish)
+    /// returns an error if there are too few bytes.
     pub fn state_dict(
         &mut self,
         prefix: &str,
@@ -296,14 +297,14 @@ impl Writer<'_> {
 }
 
 impl Record<'_> {
-    /// Sets these variables to the values that [`Writer::params`] has kept of them: the
-    /// `load_state_dict()` of a model in PyTorch, `strict`. Results change with the next
+    /// Sets these variables to the values that [`Writer::params`] saved, like a strict
+    /// `load_state_dict()` of a model in PyTorch. Results change with the next
     /// [`replay`](crate::Tape::replay).
     ///
     /// # Errors
-    /// A variable of which there is no array with its name and shape; an array with this
-    /// prefix and no variable; a variable that is computed or borrowed; the tape's. No
-    /// variable has changed then.
+    /// A variable without an array of its name and shape; an array with this prefix and no
+    /// variable; a variable that is computed or borrowed; an error of the tape. No variable has
+    /// changed then.
     #[track_caller]
     pub fn load_params(&self, prefix: &str, params: &[(&str, Var<'_>)]) -> Result<(), LoadError> {
         for (name, var) in params {
@@ -332,13 +333,14 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// Restores what [`Writer::state_dict`] has kept, as `load_state_dict()` in PyTorch, into
-    /// one that was built alike: training goes on to the same bits. Its memory may be
-    /// elsewhere: on the heap, say, where it was inline.
+    /// Restores a state that [`Writer::state_dict`] saved, like `load_state_dict()` in PyTorch,
+    /// into an object that was built with the same options. Training then continues with the
+    /// same bits. The storage may differ: a state saved from inline memory can be loaded into
+    /// an optimizer on the heap.
     ///
     /// # Errors
-    /// A state of another rule, of other hyper-parameters, of other options, or for another
-    /// number of parameters: the error says what differs. Nothing has changed then.
+    /// A state of another rule, with other hyper-parameters or options, or for another number
+    /// of parameters: the error contains the difference. Nothing has changed then.
     pub fn load_state_dict(
         &self,
         prefix: &str,
@@ -369,7 +371,7 @@ impl Record<'_> {
                 name: Text::new(Name::of(prefix, name)),
             });
         }
-        // All of it fits: once more, to take it.
+        // Everything fits: a second pass loads it.
         let mut parts = self.under(prefix);
         state.visit_hyper(&mut |_, _| _ = parts.next());
         state.visit_state(params, &mut |_, numbers| {
@@ -392,7 +394,7 @@ impl Record<'_> {
         }
     }
 
-    /// The entries with this prefix, by what is behind it.
+    /// The entries whose names begin with this prefix, with the rest of their names.
     fn under<'n>(&'n self, prefix: &'n str) -> impl Iterator<Item = (&'n str, Value<'n>)> {
         self.entries().filter_map(move |(name, value)| {
             let name = name.strip_prefix(prefix)?.strip_prefix('.')?;
@@ -401,7 +403,7 @@ impl Record<'_> {
     }
 }
 
-/// The part that a loaded state must have next.
+/// The next part that the record must have.
 enum Wanted<'w> {
     Rule(&'static str),
     Hyper(&'static str, &'w [f32]),
@@ -409,7 +411,7 @@ enum Wanted<'w> {
 }
 
 impl Wanted<'_> {
-    /// Compares with what the record has there.
+    /// Compares the part with an entry of the record.
     fn check(&self, prefix: &str, entry: Option<(&str, Value<'_>)>) -> Result<(), LoadError> {
         let (name, count) = match *self {
             Wanted::Rule(_) => (RULE, 0),
@@ -457,7 +459,7 @@ impl Wanted<'_> {
 }
 
 impl Var<'_> {
-    /// Fails unless it is a leaf in the arena.
+    /// Returns an error unless the variable is a leaf in the arena.
     #[track_caller]
     pub(crate) fn expect_leaf(self) -> Result<(), Error> {
         self.tape.read("load_params", |state| {
@@ -469,7 +471,7 @@ impl Var<'_> {
         })
     }
 
-    /// Sets a leaf to as many values as it has.
+    /// Overwrites the values of a leaf.
     #[track_caller]
     pub(crate) fn overwrite(self, values: &mut dyn Iterator<Item = f32>) -> Result<(), Error> {
         self.tape.leave("load_params", |state| {

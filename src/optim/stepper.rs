@@ -1,15 +1,16 @@
-//! All optimizers share this: a formula, and where its state lives.
+//! The common structure of all optimizers: a formula, and the memory for its state.
 //!
-//! A [`Rule`] is a formula. It says how many numbers per parameter it remembers and what
-//! one step does; a [`Stepper`] is a rule together with the memory for them, which a
-//! [`Storage`] lends: inside the optimizer, on the heap, or in a slice of the caller's.
-//! Most rules are an [`Element`](super::Element), one step of one parameter, swept over
-//! memory by [`sweep`](super::sweep).
+//! A [`Rule`] is a formula. It defines the number of state buffers, with one number per
+//! parameter, and the computation of one step. A [`Stepper`] combines a rule with the memory
+//! for its buffers, which a [`Storage`] lends: inside the optimizer, on the heap, or in a slice
+//! of the caller. Most rules are an [`Element`](super::Element), the step of one parameter,
+//! which [`sweep`](super::sweep) applies to all parameters.
 
 use super::{Optimizer, OptimizerError, Shapes, Stateful};
 
-/// The formula of an optimizer: its hyper-parameters, the scalars that change from step
-/// to step, and what a step does. A rule owns no memory that grows with the parameters.
+/// The formula of an optimizer: its hyper-parameters, the scalars that change from step to
+/// step, and the computation of a step. A rule owns no memory that grows with the number of
+/// parameters.
 ///
 /// ```
 /// use baregrad::kernel::Lanes;
@@ -59,18 +60,19 @@ use super::{Optimizer, OptimizerError, Shapes, Stateful};
 /// # Ok::<(), OptimizerError>(())
 /// ```
 pub trait Rule {
-    /// The names, as in PyTorch's `state_dict`, of the buffers that hold one number per
-    /// parameter: as many as are lent to [`step`](Self::step), in this order.
+    /// The names of the buffers that hold one number per parameter, as in PyTorch's
+    /// `state_dict`. [`step`](Self::step) receives the buffers in this order. There may be up
+    /// to four, including [`scratch`](Self::scratch); [`sweep`](super::sweep) supports three.
     fn buffers(&self) -> &'static [&'static str];
 
-    /// One update of every parameter from its gradient. `state` has a slice for each of
-    /// [`buffers`](Self::buffers), of at least as many numbers as there are parameters
-    /// if the memory is large enough, which [`sweep`](super::sweep) checks. All numbers are 0 before
-    /// the first step.
+    /// Updates every parameter from its gradient. `state` contains a slice for each of
+    /// [`buffers`](Self::buffers). Each slice has at least as many numbers as there are
+    /// parameters if the memory is large enough, which [`sweep`](super::sweep) checks. All
+    /// numbers are 0 before the first step.
     ///
     /// # Errors
-    /// Slices that do not fit each other, or a hyper-parameter out of range. Then nothing
-    /// has changed.
+    /// Slices of different lengths, or a hyper-parameter that is out of range. Nothing has
+    /// changed then.
     fn step(
         &mut self,
         params: &mut [f32],
@@ -84,71 +86,69 @@ pub trait Rule {
     /// Sets the learning rate of the next step.
     fn set_learning_rate(&mut self, lr: f32);
 
-    /// The momentum, where there is one: see [`Optimizer::momentum_factor`].
+    /// The momentum, if the rule has one: see [`Optimizer::momentum_factor`].
     fn momentum_factor(&self) -> Option<f32> {
         None
     }
 
-    /// Sets the momentum of the next step, where there is one.
+    /// Sets the momentum of the next step, if the rule has one.
     fn set_momentum_factor(&mut self, momentum: f32) {
         let _ = momentum;
     }
 
-    /// Shows every scalar that changes from step to step: see
-    /// [`Stateful::visit_state`]. By default there is none.
+    /// Calls `visit` with every scalar that changes from step to step: see
+    /// [`Stateful::visit_state`]. The default has none.
     fn visit_scalars(&mut self, visit: Visit<'_>) {
         let _ = visit;
     }
 
-    /// Shows its name, with no numbers, and every hyper-parameter that no step changes: see
-    /// [`Stateful::visit_hyper`].
+    /// Calls `show` with the name of the rule, without numbers, and with every hyper-parameter
+    /// that no step changes: see [`Stateful::visit_hyper`].
     fn visit_hyper(&self, show: Show<'_>) {
         let _ = show;
     }
 
-    /// Forgets all steps. The buffers are zeroed elsewhere.
+    /// Forgets all steps. The caller zeroes the buffers.
     fn reset(&mut self) {}
 
-    /// How many buffers it is lent behind those of [`buffers`](Self::buffers), to work in: they
-    /// are no part of the state that is kept. None by default.
+    /// The number of work buffers that [`step`](Self::step) receives after those of
+    /// [`buffers`](Self::buffers). They are not part of the saved state. Default: 0.
     fn scratch(&self) -> usize {
         0
     }
 
-    /// How many numbers of each of its buffers are in use for so many parameters: as many, if it
-    /// does not say otherwise.
+    /// The number of numbers in use in each buffer for `params` parameters. Default: `params`.
     fn numbers(&self, params: usize) -> usize {
         params
     }
 
-    /// The shapes that it was told, if it asks for any: [`Tape::step`](crate::Tape::step)
-    /// looks whether they are those of the tape's parameters.
+    /// The shapes of the parameters, if the rule uses them. [`Tape::step`](crate::Tape::step)
+    /// compares them with those of the tape's parameters.
     #[inline(always)]
     fn shapes(&self) -> Shapes<'_> {
         Shapes::VECTOR
     }
 }
 
-/// Reads or overwrites numbers that have a name: see [`Stateful::visit_state`].
+/// A function that reads or overwrites named numbers: see [`Stateful::visit_state`].
 pub type Visit<'v> = &'v mut dyn FnMut(&'static str, &mut [f32]);
 
-/// Takes a name and its numbers: see [`Stateful::visit_hyper`].
+/// A function that receives a name and its numbers: see [`Stateful::visit_hyper`].
 pub type Show<'s> = &'s mut dyn FnMut(&'static str, &[f32]);
 
-/// Memory for the state of an optimizer. Implemented by `[[f32; N]; K]`, which is `K`
-/// buffers for up to `N` parameters inside the optimizer, by `&mut [f32]`, which is cut
-/// into as many equal buffers as the rule needs, and on the heap by `Vec<f32>` in the
-/// same way (feature `std`).
+/// Memory for the state of an optimizer. `[[f32; N]; K]` holds `K` buffers for up to `N`
+/// parameters inside the optimizer. `&mut [f32]` and, with the feature `std`, `Vec<f32>` are
+/// divided into as many equal buffers as the rule needs.
 pub trait Storage {
-    /// Lends the buffers, `count` of them, to `use_them`.
+    /// Calls `use_them` with `count` buffers.
     fn lend<T>(&mut self, count: usize, use_them: impl FnOnce(&mut [&mut [f32]]) -> T) -> T;
 }
 
 impl<const N: usize, const K: usize> Storage for [[f32; N]; K] {
     #[inline(always)]
     fn lend<T>(&mut self, _: usize, use_them: impl FnOnce(&mut [&mut [f32]]) -> T) -> T {
-        // Written out: a loop over so few stays one when compiled for size, at the cost of
-        // 150 bytes on a Cortex-M4F.
+        // Written out: a loop over at most four buffers is not unrolled when compiled for size,
+        // which takes 150 bytes more on a Cortex-M4F.
         match self.as_mut_slice() {
             [] => use_them(&mut []),
             [a] => use_them(&mut [a]),
@@ -181,20 +181,20 @@ impl Storage for std::vec::Vec<f32> {
     }
 }
 
-/// How many buffers a rule is lent.
+/// The number of buffers that a rule receives.
 #[inline(always)]
 fn buffers_of<R: Rule + ?Sized>(rule: &R) -> usize {
     rule.buffers().len().saturating_add(rule.scratch())
 }
 
-/// The most buffers of any rule.
+/// The maximum number of buffers of a rule.
 const MOST: usize = 4;
 
 /// A rule and the memory for its state: an optimizer. [`Sgd`](super::Sgd),
-/// [`Adam`](super::Adam) and all others that remember something per parameter are one.
+/// [`Adam`](super::Adam) and all others with state per parameter are aliases of this type.
 ///
-/// `N` is the number of parameters that there is room for inside, `S` the [`Storage`].
-/// Room for more parameters than there are is fine: the rest of it stays 0.
+/// `N` is the number of parameters for which there is room inline, `S` the [`Storage`]. There
+/// may be room for more parameters than are used: the rest stays 0.
 #[derive(Clone, Debug)]
 pub struct Stepper<R, const N: usize, S> {
     pub(super) rule: R,
@@ -202,21 +202,22 @@ pub struct Stepper<R, const N: usize, S> {
 }
 
 impl<R, const N: usize, const K: usize> Stepper<R, N, [[f32; N]; K]> {
-    /// State for up to `N` parameters inside the optimizer.
+    /// Creates an optimizer with state for up to `N` parameters inline.
     #[must_use]
     #[inline(always)]
     pub const fn from_rule(rule: R) -> Self {
         Self {
             rule,
-            // Known when compiled: put where it is to be, and nowhere before.
+            // A constant, so that the compiler writes it to its destination without a
+            // temporary.
             state: const { [[0.0; N]; K] },
         }
     }
 }
 
 impl<'s, R> Stepper<R, 0, &'s mut [f32]> {
-    /// State in a slice of the caller's: as many floats as there are parameters for each
-    /// of [`Rule::buffers`], or more. It is zeroed.
+    /// Creates an optimizer with state in a slice of the caller, of at least one float per
+    /// parameter for each of [`Rule::buffers`] and [`Rule::scratch`]. The slice is zeroed.
     #[must_use]
     pub fn from_rule_with_state(rule: R, state: &'s mut [f32]) -> Self {
         state.fill(0.0);
@@ -226,7 +227,7 @@ impl<'s, R> Stepper<R, 0, &'s mut [f32]> {
 
 #[cfg(feature = "std")]
 impl<R: Rule> Stepper<R, 0, std::vec::Vec<f32>> {
-    /// State for up to `params` parameters on the heap.
+    /// Creates an optimizer with state for up to `params` parameters on the heap.
     #[must_use]
     pub fn from_rule_on_heap(rule: R, params: usize) -> Self {
         let state = std::vec![0.0; params * buffers_of(&rule)];
@@ -235,7 +236,7 @@ impl<R: Rule> Stepper<R, 0, std::vec::Vec<f32>> {
 }
 
 impl<R: Rule, const N: usize, S: Storage> Stepper<R, N, S> {
-    /// Forgets all steps; hyper-parameters stay.
+    /// Forgets all steps. Hyper-parameters stay.
     pub fn reset(&mut self) {
         self.rule.reset();
         let count = buffers_of(&self.rule);

@@ -1,12 +1,13 @@
-//! One pass over memory: a step of every parameter, by as many lanes as the target has.
+//! The sweep: one pass over memory that updates every parameter, with as many lanes as the
+//! target has.
 
 use super::OptimizerError;
 use crate::kernel::{Lanes, Level, with_lanes};
 
-/// One step of one parameter.
+/// The update of one parameter.
 pub trait Element {
-    /// The new parameter, from the old one, its gradient, and its element of
-    /// each of the state buffers, which are updated in place.
+    /// Returns the new parameter, given the old one, its gradient, and its element of each
+    /// state buffer. Updates the state elements in place.
     fn apply<L: Lanes>(&self, p: L, g: L, state: &mut [L]) -> L;
 }
 
@@ -17,12 +18,12 @@ impl<E: Element> Element for &E {
     }
 }
 
-/// Applies a rule to every element, in one pass, once all lengths agree. State may be
-/// longer than there are parameters.
+/// Applies an element to every parameter in one pass, after checking all lengths. State buffers
+/// may be longer than the parameters.
 ///
 /// # Errors
-/// Another number of gradients than of parameters, or a state buffer that is too short.
-/// Then nothing has changed.
+/// Different numbers of gradients and parameters, or a state buffer that is too short. Nothing
+/// has changed then.
 #[inline(always)]
 pub fn sweep<const K: usize>(
     element: &impl Element,
@@ -35,11 +36,12 @@ pub fn sweep<const K: usize>(
     Ok(())
 }
 
-/// One step of a rule with `K` buffers. Once all lengths fit, `element` goes on to the next
-/// step and says what that does to each element; it may write the buffers before.
+/// Performs one step of a rule with `K` buffers. If all lengths fit, calls `element`, which
+/// advances the rule to the next step and returns the update of each element. `element` may
+/// write to the buffers.
 ///
 /// # Errors
-/// As for [`sweep`]. Then `element` was not called.
+/// The errors of [`sweep`]. `element` was not called then.
 #[inline(always)]
 pub(super) fn step_each<const K: usize, E: Element>(
     params: &mut [f32],
@@ -48,14 +50,14 @@ pub(super) fn step_each<const K: usize, E: Element>(
     element: impl FnOnce(&mut [&mut [f32]; K]) -> E,
 ) -> Result<(), OptimizerError> {
     let Ok(state) = <&mut [&mut [f32]; K]>::try_from(state) else {
-        return Ok(()); // no other number of buffers is lent
+        return Ok(()); // the storage has another number of buffers than the rule
     };
     let mut state = fit(params, grads, state.each_mut().map(|buffer| &mut **buffer))?;
     sweep_fitted(&element(&mut state), params, grads, state);
     Ok(())
 }
 
-/// State cut to as many numbers as there are parameters, if all lengths fit.
+/// Cuts state buffers to the number of parameters, if all lengths fit.
 #[inline(always)]
 pub(super) fn fit<'s, const K: usize>(
     params: &[f32],
@@ -69,7 +71,7 @@ pub(super) fn fit<'s, const K: usize>(
             grads: grads.len(),
         });
     }
-    // No loop, as above.
+    // Unrolled, like `Storage::lend`.
     const { assert!(K <= 3) };
     if let Some(buffer) = state.get_mut(0) {
         cut(buffer, n)?;
@@ -104,7 +106,7 @@ pub(super) fn sweep_fitted<const K: usize>(
     grads: &[f32],
     state: [&mut [f32]; K],
 ) {
-    // As in the kernels: what a few parameters need is a plain loop.
+    // A few parameters are updated fastest by a plain loop, as in the kernels.
     if params.len() <= SHORT || !Level::VECTORS {
         one_by_one(element, params, grads, state);
     } else {
@@ -112,11 +114,11 @@ pub(super) fn sweep_fitted<const K: usize>(
     }
 }
 
-/// Up to this many parameters are updated one at a time.
+/// The largest number of parameters that are updated one at a time.
 const SHORT: usize = 16;
 
-/// [`sweep`] without vectors, over slices of equal length. Written out for each
-/// number of buffers, or state would wander through memory.
+/// [`sweep`] without vectors, over slices of equal length. Written out for each number of
+/// buffers, so that the state of an element stays in registers.
 #[inline(always)]
 fn one_by_one<const K: usize>(
     element: &impl Element,
@@ -183,7 +185,7 @@ fn sweep_as<L: Lanes, const K: usize>(
         .each_mut()
         .map(|s| L::chunks_mut(s).0.get_mut(..n).unwrap_or_default());
     for (i, (p, g)) in p_whole.iter_mut().zip(g_whole).enumerate() {
-        // No block is ever missing: the lengths are equal.
+        // All blocks exist: the lengths are equal.
         let mut s = s_whole
             .each_ref()
             .map(|s| s.get(i).map_or(L::splat(0.0), L::load));
@@ -217,7 +219,8 @@ pub(super) mod tests {
     use crate::kernel::{Lanes, f32x8};
     use crate::random::{fill_normal, seeded};
 
-    /// Bits, with one NaN: its sign and payload are not promised.
+    /// The bits of a number, with one pattern for all NaNs: Rust does not specify their sign
+    /// and payload.
     fn bits(x: f32) -> u32 {
         if x.is_nan() {
             f32::NAN.to_bits()
@@ -226,7 +229,7 @@ pub(super) mod tests {
         }
     }
 
-    /// One step with lanes `L`: new parameters, then new states.
+    /// Takes one step with lanes `L`. Returns the new parameters, then the new state buffers.
     fn run<L: Lanes, const K: usize>(element: &impl Element, data: &[Vec<f32>]) -> Vec<Vec<u32>> {
         let mut params = data[0].clone();
         let mut state: [Vec<f32>; K] = core::array::from_fn(|k| data[k + 2].clone());
@@ -240,8 +243,8 @@ pub(super) mod tests {
         all.map(|xs| xs.into_iter().map(bits).collect()).collect()
     }
 
-    /// Asserts that one lane and eight lanes give the same bits, at every
-    /// length and with the numbers that are hardest to agree on.
+    /// Asserts that one lane and eight lanes give the same bits, for every length, and for
+    /// special values such as zeros, subnormal numbers, infinities and NaN.
     pub(in crate::optim) fn assert_lanes_agree<const K: usize>(element: &impl Element) {
         const HARD: [f32; 9] = [
             0.0,

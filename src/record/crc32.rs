@@ -1,14 +1,14 @@
 //! The checksum of records.
 
-/// CRC-32 as in zip and Ethernet (ISO-HDLC), half a byte at a time: four times as fast as
-/// bit by bit, for a table of 64 bytes.
+/// Computes the CRC-32 of zip and Ethernet (ISO-HDLC), half a byte at a time: four times as
+/// fast as bit by bit, with a table of 64 bytes.
 ///
 /// ```
 /// assert_eq!(baregrad::record::crc32(b"123456789"), 0xcbf4_3926);
 /// ```
 #[must_use]
 pub fn crc32(bytes: &[u8]) -> u32 {
-    // An index that is wrong would not compile.
+    // Evaluated by the compiler: an index out of bounds would not compile.
     #[allow(clippy::indexing_slicing)]
     const TABLE: [u32; 16] = {
         let mut table = [0; 16];

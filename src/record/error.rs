@@ -1,4 +1,4 @@
-//! The reasons why bytes are no record, and why a record does not fit into bytes.
+//! The error for bytes that are not a valid record, or that are too few for one.
 
 use core::fmt;
 
@@ -9,50 +9,50 @@ use super::VERSION;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RecordError {
-    /// It does not begin as a record does.
+    /// The bytes do not begin like a record.
     NotARecord,
     /// It was written by another version of this library.
     Version {
         /// The version in the bytes.
         found: u8,
     },
-    /// It was cut short, or something was added.
+    /// The record was cut short, or bytes were appended.
     Length {
-        /// The length in its header.
+        /// The length in the record's header.
         expected: usize,
-        /// How many bytes there are.
+        /// The number of bytes.
         found: usize,
     },
-    /// At least one bit is not as it was written.
+    /// At least one bit differs from the bytes that were written.
     Checksum {
-        /// The checksum of the bytes as they are.
+        /// The checksum of the bytes as they were found.
         expected: u32,
-        /// The checksum that came with them.
+        /// The checksum stored in the record.
         found: u32,
     },
-    /// The bytes are as they were written, but an entry makes no sense, or nothing can be made
-    /// of it.
+    /// The checksum is right, but an entry is malformed, or its content is invalid for its
+    /// reader.
     Content {
-        /// The content that was expected.
+        /// The expected content.
         expected: &'static str,
     },
-    /// There is no such entry, or one of another kind.
+    /// The record has no entry with this name and of the requested kind.
     Missing {
-        /// Its name.
+        /// The name of the entry.
         name: &'static str,
     },
-    /// An array of so many numbers does not fit its place.
+    /// The length of an array does not match its destination or its shape.
     Count {
-        /// How many were expected.
+        /// The expected number of elements.
         expected: usize,
-        /// How many there are.
+        /// The number of elements found.
         found: usize,
     },
-    /// The record does not fit into the bytes that it is written to.
+    /// The record does not fit into the buffer.
     Full {
-        /// How many bytes it takes.
+        /// The size of the record in bytes.
         needed: usize,
-        /// How many there are.
+        /// The size of the buffer in bytes.
         capacity: usize,
     },
 }

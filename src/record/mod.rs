@@ -1,4 +1,4 @@
-//! Named numbers as bytes: for a file, a flash, or a serial line.
+//! Named numbers as bytes: for a file, for flash, or for a serial line.
 //!
 //! ```text
 //! record    "bgrd"  version  0  entries: u16  length: u32  entry …  checksum: u32
@@ -6,9 +6,9 @@
 //! data      of an array: f32 …       of an integer: u64       of a text: UTF-8
 //! ```
 //!
-//! All of it is little endian. The length is that of all bytes, the checksum is the
-//! [CRC-32](crc32) of all bytes before it: a record that was cut short, has a bit flipped, or
-//! something behind it, is an error. So is one of another version.
+//! All numbers are little endian. The length counts all bytes, and the checksum is the
+//! [CRC-32](crc32) of all bytes before it. Reading a record that was cut short, has a flipped
+//! bit or bytes after its end, or is of another version returns an error.
 //!
 //! A record holds calibrations
 //! ([`calibrate::Calibration`](crate::calibrate::Calibration)), parameters by name and shape
@@ -89,13 +89,13 @@ pub(crate) use name::Name;
 pub use reader::{Array, Record, Value};
 pub use writer::Writer;
 
-/// The version of the bytes that are written, and the only one that is read.
+/// The version of the format: the only one that is written and read.
 pub const VERSION: u8 = 1;
 
 const MAGIC: [u8; 4] = *b"bgrd";
 const HEADER: usize = 12;
 const CHECKSUM: usize = 4;
-// Kinds of entries.
+// The kinds of entries.
 const ARRAY: u8 = 1;
 const INTEGER: u8 = 2;
 const TEXT: u8 = 3;
@@ -109,7 +109,7 @@ mod tests {
     use super::{Record, RecordError, Value, Writer, crc32};
     use crate::shape::Shape;
 
-    /// A model of two layers and the state of an optimizer: all kinds, all ranks.
+    /// Two layers of a model and the state of an optimizer: every kind of entry, every rank.
     fn write(bytes: &mut [u8]) -> Result<&[u8], RecordError> {
         let mut writer = Writer::new(bytes);
         writer.text("model", "mlp:2");
@@ -200,7 +200,7 @@ mod tests {
         }
         assert_eq!((cut, flipped), (len, 8 * len));
         assert!(Record::read(whole).is_ok());
-        // One byte more.
+        // One byte too many.
         let longer = [&whole[..], &[0]].concat();
         assert!(matches!(
             Record::read(&longer),
@@ -208,7 +208,7 @@ mod tests {
         ));
     }
 
-    /// Bytes that were forged, with the right checksum.
+    /// Forged bytes with the right checksum.
     #[test]
     fn content_that_makes_no_sense_is_refused() {
         let mut bytes = [0; 256];
@@ -220,7 +220,7 @@ mod tests {
                 forged[at] = value;
                 let crc = crc32(&forged[..len - 4]);
                 forged[len - 4..].copy_from_slice(&crc.to_le_bytes());
-                // Either an error, or other numbers and names; no panic.
+                // Reading returns an error, or other numbers and names. It does not panic.
                 match Record::read(&forged) {
                     Ok(record) => assert_eq!(record.entries().count(), 8),
                     Err(_) => refused += 1,

@@ -1,4 +1,5 @@
-//! Names of entries, in parts that are put together only as they are written: no buffer.
+//! Names of entries, kept in parts. The parts are joined only when they are written or
+//! compared, without a buffer.
 
 /// The name of an entry, in parts: `optimizer.3.exp_avg`.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ impl<'n> Name<'n> {
         }
     }
 
-    /// Shows its parts, one after the other.
+    /// Calls `show` with each part in order.
     pub(crate) fn each(&self, show: &mut dyn FnMut(&str)) {
         if let Some(prefix) = self.prefix {
             show(prefix);
@@ -54,7 +55,7 @@ impl<'n> Name<'n> {
         show(self.name);
     }
 
-    /// Whether it is this name.
+    /// Whether the parts joined together equal `name`.
     pub(crate) fn is(&self, name: &str) -> bool {
         let mut rest = Some(name);
         self.each(&mut |part| rest = rest.and_then(|rest| rest.strip_prefix(part)));

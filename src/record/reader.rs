@@ -1,21 +1,21 @@
-//! Checks the header and the checksum, then finds entries where they lie: nothing is copied.
+//! The reader: checks header and checksum, then finds entries in place, without copying.
 
 use super::{ARRAY, CHECKSUM, HEADER, INTEGER, MAGIC, RecordError, TEXT, VERSION, crc32};
 use crate::shape::{MAX_RANK, Shape};
 
-/// A record in bytes that were [read](Self::read), and found to be whole.
+/// A record in borrowed bytes that [`read`](Self::read) has checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'b> {
     entries: &'b [u8],
 }
 
-/// A value that a record has.
+/// A value in a record.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Value<'b> {
-    /// Numbers of some shape.
+    /// An array of `f32`.
     Array(Array<'b>),
-    /// One integer.
+    /// An integer.
     Integer(u64),
     /// A text.
     Text(&'b str),
@@ -29,19 +29,19 @@ pub struct Array<'b> {
 }
 
 impl Array<'_> {
-    /// Its shape.
+    /// The shape of the array.
     #[must_use]
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// Its numbers, row by row.
+    /// The values of the array, row by row.
     pub fn values(&self) -> impl ExactSizeIterator<Item = f32> + Clone {
         let (chunks, _) = self.bytes.as_chunks();
         chunks.iter().map(|bytes| f32::from_le_bytes(*bytes))
     }
 
-    /// Writes its numbers to a slice of the same length.
+    /// Copies the values to a slice of the same length.
     ///
     /// # Errors
     /// A slice of another length.
@@ -60,16 +60,17 @@ impl Array<'_> {
 }
 
 impl<'b> Record<'b> {
-    /// Entries that the [`Writer`](super::Writer) has just written, without header and checksum.
+    /// Wraps entries that the [`Writer`](super::Writer) has written, without header and
+    /// checksum.
     pub(super) fn of_entries(entries: &'b [u8]) -> Self {
         Record { entries }
     }
 
-    /// Takes bytes for a record, if they are one, whole and unchanged.
+    /// Checks that the bytes are a whole, unchanged record.
     ///
     /// # Errors
-    /// Bytes of something else, of another version, of another length, with another
-    /// checksum; entries that make no sense, or two of one name.
+    /// Bytes that do not begin like a record, have another version, another length or another
+    /// checksum; malformed entries, or two entries with the same name.
     pub fn read(bytes: &'b [u8]) -> Result<Self, RecordError> {
         let short = RecordError::Length {
             expected: HEADER + CHECKSUM,
@@ -107,7 +108,10 @@ impl<'b> Record<'b> {
         Ok(record)
     }
 
-    /// How many entries there are, if all of them make sense and have a name of their own.
+    /// Returns the number of entries.
+    ///
+    /// # Errors
+    /// A malformed entry, or two entries with the same name.
     pub(super) fn count(&self) -> Result<usize, RecordError> {
         let content = |expected| Err(RecordError::Content { expected });
         let mut rest = self.entries;
@@ -125,7 +129,7 @@ impl<'b> Record<'b> {
         Ok(count)
     }
 
-    /// All entries, in the order they were written in.
+    /// Iterates over all entries, in the order in which they were written.
     pub fn entries(&self) -> impl Iterator<Item = (&'b str, Value<'b>)> + use<'b> {
         let mut rest = self.entries;
         core::iter::from_fn(move || {
@@ -142,10 +146,10 @@ impl<'b> Record<'b> {
             .map(|(_, value)| value)
     }
 
-    /// The array of this name.
+    /// Returns the array with this name.
     ///
     /// # Errors
-    /// There is none.
+    /// [`RecordError::Missing`] if there is no array with this name.
     pub fn array(&self, name: &'static str) -> Result<Array<'b>, RecordError> {
         match self.get(name) {
             Some(Value::Array(array)) => Ok(array),
@@ -153,10 +157,10 @@ impl<'b> Record<'b> {
         }
     }
 
-    /// The integer of this name.
+    /// Returns the integer with this name.
     ///
     /// # Errors
-    /// There is none.
+    /// [`RecordError::Missing`] if there is no integer with this name.
     pub fn integer(&self, name: &'static str) -> Result<u64, RecordError> {
         match self.get(name) {
             Some(Value::Integer(integer)) => Ok(integer),
@@ -164,10 +168,10 @@ impl<'b> Record<'b> {
         }
     }
 
-    /// The text of this name.
+    /// Returns the text with this name.
     ///
     /// # Errors
-    /// There is none.
+    /// [`RecordError::Missing`] if there is no text with this name.
     pub fn text(&self, name: &'static str) -> Result<&'b str, RecordError> {
         match self.get(name) {
             Some(Value::Text(text)) => Ok(text),
@@ -176,7 +180,8 @@ impl<'b> Record<'b> {
     }
 }
 
-/// The first entry, and the bytes behind it; `None` if it makes no sense.
+/// Parses the first entry. Returns its name, its value and the bytes after it; `None` if it is
+/// malformed.
 fn next(bytes: &[u8]) -> Option<(&str, Value<'_>, &[u8])> {
     let (&[kind, name, rank, reserved], rest) = bytes.split_first_chunk()?;
     let (name, mut rest) = rest.split_at_checked(name.into())?;

@@ -1,13 +1,13 @@
-//! Writes the header, the entries one after the other, and the checksum.
+//! The writer: header, entries one after the other, and checksum.
 
 use super::name::Name;
 use super::reader::Record;
 use super::{ARRAY, CHECKSUM, HEADER, INTEGER, MAGIC, RecordError, TEXT, VERSION, crc32};
 use crate::shape::Shape;
 
-/// Writes a record into the caller's bytes.
+/// Writes a record into a buffer of the caller.
 ///
-/// [`finish`](Self::finish) returns the first error.
+/// Errors are kept: [`finish`](Self::finish) returns the first one.
 ///
 /// ```
 /// use baregrad::record::{Record, Writer};
@@ -30,14 +30,14 @@ use crate::shape::Shape;
 #[derive(Debug)]
 pub struct Writer<'b> {
     bytes: &'b mut [u8],
-    /// How many bytes the record takes so far, also if they did not fit.
+    /// The number of bytes of the record so far, even if they did not fit.
     len: usize,
     entries: u16,
     error: Option<RecordError>,
 }
 
 impl<'b> Writer<'b> {
-    /// An empty record.
+    /// Begins an empty record in `bytes`.
     pub fn new(bytes: &'b mut [u8]) -> Self {
         Writer {
             bytes,
@@ -47,7 +47,7 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// Adds an array of this shape, row by row.
+    /// Adds an array of this shape, with its values row by row.
     pub fn array(
         &mut self,
         name: &str,
@@ -63,7 +63,7 @@ impl<'b> Writer<'b> {
         self.put(&value.to_le_bytes());
     }
 
-    /// Adds a text.
+    /// Adds a text, encoded in UTF-8.
     pub fn text(&mut self, name: &str, value: &str) {
         self.named_text(Name::plain(name), value);
     }
@@ -94,11 +94,12 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// Ends the record: the bytes that it took.
+    /// Writes the header and the checksum. Returns the bytes of the record.
     ///
     /// # Errors
-    /// Too few bytes, with how many it takes; a name of more than 255 bytes, or two entries of
-    /// one name; an array whose numbers are not as many as its shape has.
+    /// A buffer that is too small (the error contains the size of the record); a name of more
+    /// than 255 bytes, or two entries with the same name; an array whose number of values does
+    /// not match its shape.
     pub fn finish(mut self) -> Result<&'b [u8], RecordError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -134,7 +135,7 @@ impl<'b> Writer<'b> {
         self.put(&[kind, name_len, sizes.len() as u8, 0]);
         name.each(&mut |part| self.put(part.as_bytes()));
         for size in sizes {
-            // A larger size does not fit into the bytes anyway.
+            // A size above `u32::MAX` does not fit into the buffer in any case.
             let size = u32::try_from(*size).unwrap_or(u32::MAX);
             self.put(&size.to_le_bytes());
         }

@@ -1,4 +1,4 @@
-//! The bottom of the valley: undamped steps, until one is a small part of the standard errors.
+//! The last steps near the minimum: undamped, until one is a small part of the standard errors.
 
 use super::{LevenbergMarquardt, Phase, Polish, as_seen_by};
 use crate::function::TwoFloat;
@@ -7,16 +7,16 @@ use crate::least_squares::bounds::{Constraints, Held};
 use crate::least_squares::problem::Problem;
 use crate::least_squares::solution::Status;
 
-/// A last step that is so small a part of the standard errors is one at the minimum.
+/// The length of a last step, in standard errors, below which the fit has converged.
 pub(super) const CONVERGED: f32 = 2e-3;
-/// One that is so small need not be followed by another.
+/// The length of a step, in standard errors, after which no further step is needed.
 pub(super) const FINE: f32 = 1e-4;
-/// The part of a column that rounding of derivatives to `f32` may change: two units in the
-/// last place.
+/// The relative change of a column by rounding derivatives to `f32`: two units in the last
+/// place.
 const ROUNDING: f32 = 2.0 * f32::EPSILON;
 
 impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
-    /// The undamped steps, as no step leads down any more as far as sums of squares can tell.
+    /// Begins the undamped steps, when sums of squares no longer show a step that leads down.
     #[cold]
     pub(super) fn begin_polish(&mut self, rows: usize) -> Option<Status> {
         match self.gauss_newton() {
@@ -25,13 +25,13 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// Looks at the first undamped step.
+    /// Examines the first undamped step.
     pub(super) fn first_undamped(&mut self, rows: usize, step: [TwoFloat; P]) -> Option<Status> {
         self.polish = Polish::NEW;
         self.undamped(rows, &step, None)
     }
 
-    /// The sums where an undamped step leads, and the next one from there.
+    /// Computes the sums after an undamped step, and the next step from there.
     pub(super) fn polish<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
         let to = as_seen_by(problem, self.to);
         let sums = self.sum_beside(problem, &to);
@@ -42,7 +42,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.params = to;
         self.normal.take(sums);
         if self.take_sums() {
-            // Among other parameters, the minimum is another one.
+            // The minimum over other free parameters is a different one.
             self.polish.forget();
         }
         match self.gauss_newton() {
@@ -54,8 +54,9 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// Looks at an undamped step: the last one, or where to go on. If it is no shorter than
-    /// that of the `best` parameters so far, the solver goes back to those.
+    /// Examines an undamped step: either the fit ends, or the next pass follows the step. If
+    /// the step is no shorter than the one from the `best` parameters so far, the solver
+    /// returns to those.
     #[inline(never)]
     fn undamped(
         &mut self,
@@ -98,9 +99,9 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.elsewhere = true;
     }
 
-    /// Takes the shortest step, and ends.
+    /// Applies the shortest step, and ends.
     fn converge(&mut self) -> Option<Status> {
-        // An exact fit ends at once: there is none to go back to.
+        // Without an exact fit, the shortest step must be below the limit.
         if !self.is_exact() && self.polish.shortest >= CONVERGED {
             return self.end(Status::NoProgress);
         }
@@ -112,20 +113,21 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.end(status)
     }
 
-    /// The status of a minimum at which this parameter keeps this part of its square, beside the
-    /// other parameters.
+    /// The status at a minimum with `parameter` as the weakest column, which keeps the part
+    /// `own` of its square after projection on the other columns.
     pub(super) fn verdict(&self, (parameter, own): (usize, f32)) -> Status {
         if self.is_exact() {
             Status::Exact
         } else if ROUNDING > CONVERGED * Lanes::sqrt(own) {
-            // As many standard errors as derivatives of `f32` may be off by.
+            // Rounded derivatives may move the parameter by ROUNDING / √own of its standard
+            // error.
             Status::IllConditioned { parameter }
         } else {
             self.at_bound().unwrap_or(Status::Converged)
         }
     }
 
-    /// The first parameter that a bound holds.
+    /// The status for the first parameter that is held at a bound.
     fn at_bound(&self) -> Option<Status> {
         if !self.constraints.is_bounded() {
             return None;

@@ -1,5 +1,5 @@
-//! Trial steps: damped as Marquardt's, bent by their acceleration, and taken if they lead
-//! down.
+//! Trial steps: damped, corrected by their acceleration, and accepted if the sum of squares
+//! falls.
 
 use super::{LevenbergMarquardt, Phase, as_seen_by};
 use crate::function::{Split, TwoFloat};
@@ -8,24 +8,24 @@ use crate::least_squares::bounds::{Constraints, Held};
 use crate::least_squares::problem::Problem;
 use crate::least_squares::solution::Status;
 
-/// The damping to start with, as a part of each diagonal element.
+/// The initial damping, relative to the diagonal elements.
 pub(super) const START: f32 = 1e-3;
-/// The most that a step may be, as a part of the parameters: both measured by what they
-/// change in the predictions.
+/// The maximum length of a step, relative to the length of the parameters. Lengths are weighted
+/// by the column norms.
 const LONGEST: f32 = 3.0;
-/// Twice the acceleration may be at most so large a part of the velocity.
+/// The maximum of twice the acceleration, relative to the velocity.
 const STRAIGHT: f32 = 0.75;
-/// An acceleration that is so small a part of the velocity is none but for rounding: the
-/// model is linear in its parameters.
+/// The acceleration, relative to the velocity, below which it counts as rounding and the model
+/// as linear in its parameters.
 const LINEAR: f32 = 1e-5;
-/// How far along the step the acceleration is measured.
+/// The part of the step after which the acceleration is measured.
 const AHEAD: f32 = 0.1;
-/// A step that is expected to take off the sum of squares at most this part of it is one at
-/// the bottom of a valley: no damping is needed any more.
+/// The expected relative decrease of the sum of squares below which no damping is needed: the
+/// minimum is near.
 const AT_THE_BOTTOM: f32 = 1e-7;
 
 impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
-    /// Decides where to go from parameters that are taken.
+    /// Decides on the next step, after parameters were accepted.
     pub(super) fn step(&mut self, rows: usize) -> Option<Status> {
         for (j, (norm, held)) in self.norms.iter_mut().zip(&self.held).enumerate() {
             if *held == Held::Free {
@@ -41,7 +41,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.propose(rows)
     }
 
-    /// The next damped step that is not too long.
+    /// Proposes the next damped step that is not too long.
     fn propose(&mut self, rows: usize) -> Option<Status> {
         loop {
             let damping = self.of_columns();
@@ -50,7 +50,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                 Err(_) if self.more_damping() => continue,
                 Err(_) => return self.begin_polish(rows),
             };
-            // Not if it is not a number, either.
+            // Written so that a NaN length is too long.
             let is_short = self.length(&step) <= self.longest();
             if !is_short {
                 if self.more_damping() {
@@ -58,7 +58,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                 }
                 return self.begin_polish(rows);
             }
-            // Half of it is expected to come off half the sum of squares.
+            // The expected decrease of the sum of squares, sᵀ (D s - Jᵀr) for damping D.
             let mut decrease = 0.0;
             for ((step, jr), damping) in step.iter().zip(&self.normal.residual.jr).zip(&damping) {
                 decrease += step * (damping * step - jr.high());
@@ -69,10 +69,10 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// The damping of each column.
+    /// The damping of each column: the square of its largest norm, times the damping factor.
     fn of_columns(&self) -> [f32; P] {
         let mut damping = self.norms.map(|norm| self.damping * norm * norm);
-        // A column that was always 0 moves nothing, and must not be divided by.
+        // A column that was always 0 gets damping 1, so that its pivot is not 0.
         for damping in &mut damping {
             if *damping == 0.0 {
                 *damping = 1.0;
@@ -81,7 +81,8 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         damping
     }
 
-    /// The length of a step: the most that it changes in the predictions, by the column norms.
+    /// The length of a step, weighted by the column norms: a bound on the change of the
+    /// predictions for orthogonal columns.
     fn length(&self, step: &[f32; P]) -> f32 {
         let mut sum = 0.0;
         for (norm, step) in self.norms.iter().zip(step) {
@@ -91,7 +92,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         Lanes::sqrt(sum)
     }
 
-    /// The longest step there may be.
+    /// The maximum length of a step.
     fn longest(&self) -> f32 {
         let mut scaled = self.params();
         for (p, scale) in scaled.iter_mut().zip(&self.column_scale) {
@@ -102,14 +103,15 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         LONGEST * if length > 0.0 { length } else { residual }
     }
 
-    /// Increases the damping, unless it is beyond all measure.
+    /// Increases the damping. Returns false beyond a limit.
     fn more_damping(&mut self) -> bool {
         self.damping *= self.growth;
         self.growth *= 2.0;
         self.damping < 1e15
     }
 
-    /// Bends a step by its acceleration, if that is small enough to be trusted.
+    /// Adds the acceleration to the step, unless it is too large to be trusted: then the step
+    /// is rejected.
     pub(super) fn accelerate<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
         let (rows, step) = (problem.rows(), self.step);
         let (direction, mut ahead) = (self.in_units(step), self.params);
@@ -117,7 +119,8 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
             *p = *p + AHEAD * d;
         }
         let (params, ahead) = (self.params.map(R::Scalar::from), ahead.map(R::Scalar::from));
-        // Jᵀ times the second derivative along the step, by the difference of the first.
+        // Jᵀ times the second derivative along the step, by finite differences of first
+        // derivatives.
         let mut bends = [TwoFloat::ZERO; P];
         for i in 0..problem.rows() {
             let row = problem.row(i, &params);
@@ -141,12 +144,12 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                 _ => TwoFloat::ZERO,
             };
         }
-        // The factors are those of the step.
+        // The normal equations are still factored as for the step.
         let acceleration = self.normal.solve(bends).map(|x| -0.5 * f32::from(x));
         let (bend, length) = (self.length(&acceleration), self.length(&step));
         let mut to = step;
         if bend <= LINEAR * length {
-            // Then the minimum is where the undamped step leads, however long it is.
+            // For a linear model the undamped step leads to the minimum, whatever its length.
             if let Ok(undamped) = self.gauss_newton() {
                 self.decrease = self.normal.decrease(&undamped);
                 to = undamped.map(f32::from);
@@ -156,7 +159,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                 *to += a;
             }
         } else {
-            // Or if it is not a number.
+            // An acceleration that is NaN ends here, too.
             return self.reject(rows);
         }
         let step = self.in_units(to);
@@ -170,7 +173,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         None
     }
 
-    /// Tries a shorter step.
+    /// Proposes a shorter step, or begins the undamped steps if none is short enough.
     fn reject(&mut self, rows: usize) -> Option<Status> {
         if self.more_damping() {
             self.propose(rows)
@@ -179,7 +182,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// Takes a step if it leads down.
+    /// Accepts the step if the sum of squares falls.
     pub(super) fn judge<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
         let (rows, to) = (problem.rows(), self.to);
         if to == self.params {
@@ -188,7 +191,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         let to = as_seen_by(problem, to);
         let trial = self.sum_beside(problem, &to);
         let gained = (self.normal.residual.rr - trial.rr).high();
-        // Not if it is not a number, either.
+        // Written so that NaN does not lead down.
         let leads_down = gained > 0.0 && self.normal.is_finite_beside(&trial);
         if !leads_down {
             return self.reject(rows);

@@ -1,20 +1,20 @@
-//! The last steps, undamped and mixed.
+//! Anderson mixing of the last, undamped steps.
 
 use crate::function::TwoFloat;
 
-/// The most undamped steps.
+/// The maximum number of undamped steps.
 const STEPS: u8 = 8;
 
-/// Undamped steps so far.
+/// The undamped steps so far.
 #[derive(Clone, Debug)]
 pub(super) struct Polish<const P: usize> {
-    /// The last two: where they began, and the steps.
+    /// The last two steps: their starting points, and the steps.
     before: [Option<([TwoFloat; P], [f32; P])>; 2],
-    /// The shortest of all, in standard errors; its beginning is in the solver.
+    /// The length of the shortest step, in standard errors. The solver has its starting point.
     pub(super) shortest: f32,
-    /// The shortest.
+    /// The shortest step.
     pub(super) step: [f32; P],
-    /// The column that data tell least about there: see `Normal::weakest`.
+    /// The weakest column at the start of the shortest step: see `Normal::weakest`.
     pub(super) weakest: (usize, f32),
     pub(super) left: u8,
 }
@@ -28,7 +28,7 @@ impl<const P: usize> Polish<P> {
         left: STEPS,
     };
 
-    /// Begins again.
+    /// Forgets all steps; the number of steps left stays.
     pub(super) fn forget(&mut self) {
         *self = Polish {
             left: self.left,
@@ -36,10 +36,10 @@ impl<const P: usize> Polish<P> {
         };
     }
 
-    /// Where to go from `at`, from which an undamped step leads by `step`: that much, less
-    /// what the last two steps turned out to be too long, by Anderson's method of depth 2
-    /// (D. G. Anderson, "Iterative procedures for nonlinear integral equations", 1965).
-    /// Lengths are measured by the norms of the Jacobian's columns.
+    /// The next parameters after `at`, with `step` as the undamped step there: their sum,
+    /// corrected by the last two steps with Anderson's method of depth 2 (D. G. Anderson,
+    /// "Iterative procedures for nonlinear integral equations", 1965). Lengths are weighted by
+    /// the norms of the Jacobian's columns.
     pub(super) fn mixed(
         &mut self,
         at: [TwoFloat; P],
@@ -83,7 +83,7 @@ impl<const P: usize> Polish<P> {
     }
 }
 
-/// The difference of two vectors.
+/// The difference of two steps.
 fn minus<const P: usize>(a: [f32; P], b: &[f32; P]) -> [f32; P] {
     let mut difference = a;
     for (a, b) in difference.iter_mut().zip(b) {
@@ -92,7 +92,7 @@ fn minus<const P: usize>(a: [f32; P], b: &[f32; P]) -> [f32; P] {
     difference
 }
 
-/// How far one set of parameters is from another.
+/// The difference of two sets of parameters.
 fn moved<const P: usize>(a: &[TwoFloat; P], b: &[TwoFloat; P]) -> [f32; P] {
     let mut difference = [0.0; P];
     for ((to, a), b) in difference.iter_mut().zip(a).zip(b) {
@@ -101,7 +101,7 @@ fn moved<const P: usize>(a: &[TwoFloat; P], b: &[TwoFloat; P]) -> [f32; P] {
     difference
 }
 
-/// The product of two steps, measured by the norms of the Jacobian's columns.
+/// The inner product of two steps, weighted by the norms of the Jacobian's columns.
 fn dot<const P: usize>(a: &[f32; P], b: &[f32; P], norms: &[f32; P]) -> f32 {
     let mut sum = 0.0;
     for ((a, b), norm) in a.iter().zip(b).zip(norms) {

@@ -1,14 +1,13 @@
-//! Levenberg–Marquardt with geodesic acceleration, and what it takes to end at the minimum
-//! in `f32`.
+//! Levenberg–Marquardt with geodesic acceleration, and the last steps to the minimum in `f32`.
 //!
-//! | | |
+//! | module | |
 //! | --- | --- |
 //! | here | the solver as a value: builders, polling, the sums of a pass, the end |
-//! | `damped` | trial steps: damping, acceleration, whether one is taken |
-//! | `bottom` | undamped steps where no other leads down any more, and when they end |
-//! | `mixing` | how those are mixed |
-//! | `straight` | linear problems, which need no more than such steps |
-//! | `scales` | columns whose squares `f32` does not hold |
+//! | `damped` | trial steps: damping, acceleration, acceptance |
+//! | `bottom` | undamped steps once no trial step leads down, and their end |
+//! | `mixing` | Anderson mixing of the undamped steps |
+//! | `straight` | linear problems, which take undamped steps only |
+//! | `scales` | scaling of columns whose squares are out of the range of `f32` |
 
 mod bottom;
 mod damped;
@@ -24,71 +23,74 @@ use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 use mixing::Polish;
 
-/// The solver: parameters on their way to the least sum of squares.
+/// The solver: parameters on their way to the minimum of the sum of squares.
 ///
-/// It is a value that is polled: each [`poll`](Self::poll) goes through the rows once, so that
-/// firmware can do something else in between. [`run`](Self::run) polls until it ends.
+/// The solver is a value that is polled: each [`poll`](Self::poll) goes through the rows once,
+/// so that firmware can do something else in between. [`run`](Self::run) polls until the fit
+/// ends.
 ///
-/// The method: normal equations whose sums are kept in pairs of `f32`, damped by Marquardt's
-/// running maximum of the column norms (J. J. Moré, "The Levenberg–Marquardt algorithm:
-/// implementation and theory", 1978) as H. B. Nielsen tells ("Damping parameter in
-/// Marquardt's method", 1999), steps bent by the geodesic acceleration (M. K. Transtrum and
-/// J. P. Sethna, "Improvements to the Levenberg–Marquardt algorithm for nonlinear
-/// least-squares minimization", 2012). At the bottom follow undamped Gauss–Newton steps,
-/// mixed by Anderson's method, until one is a small part of the parameters' standard errors:
-/// near a minimum, the sum of squares hardly depends on the parameters, and `f32` cannot tell
-/// by it how near.
+/// The solver sums the normal equations in pairs of `f32`. Damping uses Marquardt's running
+/// maximum of the column norms (J. J. Moré, "The Levenberg–Marquardt algorithm: implementation
+/// and theory", 1978) and Nielsen's update (H. B. Nielsen, "Damping parameter in Marquardt's
+/// method", 1999). Steps are corrected by the geodesic acceleration (M. K. Transtrum and J. P.
+/// Sethna, "Improvements to the Levenberg–Marquardt algorithm for nonlinear least-squares
+/// minimization", 2012).
 ///
-/// A problem that says that it is [linear](Problem::is_linear), as lines and polynomials are,
-/// needs no more than such steps: the first leads to the minimum.
+/// Near a minimum the sum of squares hardly depends on the parameters, so that its `f32` values
+/// no longer show the distance to the minimum. The last steps are therefore undamped
+/// Gauss–Newton steps, mixed by Anderson's method, until one is a small part of the parameters'
+/// standard errors.
+///
+/// For a [linear](Problem::is_linear) problem, such as a line or a polynomial, the solver takes
+/// Gauss–Newton steps only: the first leads to the minimum.
 #[derive(Clone, Debug)]
 pub struct LevenbergMarquardt<const P: usize, C = Unbounded> {
     constraints: C,
-    /// Which parameters have no part in a step.
+    /// The state of each parameter; steps move only free ones.
     held: [Held; P],
-    /// The best so far.
+    /// The best parameters so far.
     params: [TwoFloat; P],
     normal: Normal<P>,
-    /// Whether the sums are those of other parameters: of an undamped step that was not
-    /// taken. They are summed again for the solution, which needs no room for a second matrix.
+    /// Whether the sums belong to the parameters of a rejected undamped step. They are computed
+    /// again for the solution; that saves the memory of a second matrix.
     elsewhere: bool,
-    /// Powers of two by which derivatives and residuals are multiplied, so that their
-    /// squares are numbers.
+    /// Powers of two by which derivatives and residuals are multiplied, so that their squares
+    /// neither overflow nor underflow.
     column_scale: [f32; P],
     residual_scale: f32,
-    /// The largest norm that each column of the Jacobian had.
+    /// The largest norm so far of each column of the Jacobian.
     norms: [f32; P],
     damping: f32,
     growth: f32,
     phase: Phase,
-    /// Where a step leads, whose sums are those of the next pass; of a linear problem, where
-    /// it began.
+    /// The parameters after the proposed step, at which the next pass computes the sums. In a
+    /// linear problem, the parameters before the step.
     to: [TwoFloat; P],
-    /// The damped step, before it is bent.
+    /// The damped step, without acceleration.
     step: [f32; P],
-    /// By how much a step is expected to take off the sum of squares.
+    /// The expected decrease of the sum of squares by the step.
     decrease: f32,
     polish: Polish<P>,
     passes: u32,
     max_passes: u32,
 }
 
-/// The work of the next pass.
+/// The task of the next pass.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// The first sums.
+    /// Compute the first sums.
     Start,
-    /// Largest derivatives, as the first sums were no numbers, or too small.
+    /// Find the largest derivatives, because the first sums overflowed or underflowed.
     Scales,
-    /// The sums once scales are known.
+    /// Compute the sums with the scales.
     Scaled,
-    /// How a step bends.
+    /// Compute the acceleration of the step.
     Acceleration,
-    /// The sums where a step leads.
+    /// Compute the sums at the end of the step.
     Trial,
-    /// The sums after an undamped step.
+    /// Compute the sums after an undamped step.
     Polish,
-    /// The sums in which residuals are, after the step of a linear problem.
+    /// Compute the sums that depend on residuals, after a step of a linear problem.
     Straight(straight::Steps),
     Ended(Status),
 }
@@ -118,12 +120,12 @@ impl<const P: usize> LevenbergMarquardt<P> {
         }
     }
 
-    /// Keeps parameters within bounds, as `bounds` of scipy's `curve_fit`: infinite ones are
-    /// none. A start outside is moved to the nearest bound.
+    /// Keeps parameters within bounds, like `bounds` of scipy's `curve_fit`. Infinite bounds
+    /// have no effect. A start out of bounds is moved to the nearest bound.
     ///
-    /// A solution at a bound says so: its status is [`Status::AtBound`], and
-    /// [`Solution::held`] tells which parameters are at which bound. Such a parameter is no
-    /// longer estimated: standard errors are those of the others, with it where it is.
+    /// If the solution is at a bound, its status is [`Status::AtBound`], and [`Solution::held`]
+    /// returns which parameters are at which bound. These parameters count as fixed in the
+    /// standard errors of the others.
     ///
     /// ```
     /// use baregrad::function::models::Line;
@@ -134,7 +136,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
     ///     .bounds([f32::NEG_INFINITY, 0.0], [f32::INFINITY; 2])
     ///     .run(&CurveFit::new(Line, &x, &y));
     /// assert!(solution.is_converged());
-    /// // Free, the constant were -0.13.
+    /// // Without bounds, the constant would be -0.13.
     /// assert_eq!(solution.params()[1], 0.0);
     /// assert_eq!(solution.held(), [Held::Free, Held::AtLower]);
     /// ```
@@ -143,8 +145,8 @@ impl<const P: usize> LevenbergMarquardt<P> {
         self.within(Bounds::NONE.bounds(lower, upper))
     }
 
-    /// Leaves parameters as they are where `fixed` is true. Standard errors are those of the
-    /// others, and so are degrees of freedom.
+    /// Fixes the parameters whose element of `fixed` is true. Standard errors and degrees of
+    /// freedom are computed for the other parameters.
     ///
     /// ```
     /// use baregrad::function::models::Line;
@@ -188,7 +190,7 @@ impl<const P: usize> LevenbergMarquardt<P> {
 }
 
 impl<const P: usize> LevenbergMarquardt<P, Bounds<P>> {
-    /// The same with other bounds: see [`bounds`](LevenbergMarquardt::bounds).
+    /// Replaces the bounds: see [`bounds`](LevenbergMarquardt::bounds).
     #[must_use]
     pub fn bounds(self, lower: [f32; P], upper: [f32; P]) -> Self {
         LevenbergMarquardt {
@@ -197,7 +199,7 @@ impl<const P: usize> LevenbergMarquardt<P, Bounds<P>> {
         }
     }
 
-    /// The same with other parameters fixed: see [`fixed`](LevenbergMarquardt::fixed).
+    /// Replaces the fixed parameters: see [`fixed`](LevenbergMarquardt::fixed).
     #[must_use]
     pub fn fixed(self, fixed: [bool; P]) -> Self {
         LevenbergMarquardt {
@@ -208,8 +210,8 @@ impl<const P: usize> LevenbergMarquardt<P, Bounds<P>> {
 }
 
 impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
-    /// How many bytes of RAM a fit takes: the solver, and the sums it keeps on the stack while
-    /// it is polled. What calls take, and the model's own variables, are not among them.
+    /// The bytes of RAM that a fit takes: the solver, and the sums that a poll keeps on the
+    /// stack. Stack frames and the model's own variables come on top.
     ///
     /// ```
     /// use baregrad::least_squares::LevenbergMarquardt;
@@ -223,32 +225,31 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         size_of::<Self>() + size_of::<Residuals<P>>()
     }
 
-    /// Ends after so many passes over the rows, if nothing else ends it: 1000 if it is not
-    /// said.
+    /// Ends the fit after this number of passes over the rows. Default: 1000.
     #[must_use]
     pub fn max_passes(mut self, passes: u32) -> Self {
         self.max_passes = passes;
         self
     }
 
-    /// The same, in place.
+    /// Sets [`max_passes`](Self::max_passes) in place.
     pub fn set_max_passes(&mut self, passes: u32) {
         self.max_passes = passes;
     }
 
-    /// The parameters so far: the best that were found.
+    /// The current parameters, the best that were found.
     #[must_use]
     pub fn params(&self) -> [f32; P] {
         self.params.map(f32::from)
     }
 
-    /// How often the rows were gone through.
+    /// The number of passes over the rows.
     #[must_use]
     pub fn passes(&self) -> u32 {
         self.passes
     }
 
-    /// Polls until it ends.
+    /// Polls until the fit ends.
     pub fn run<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Solution<P> {
         loop {
             if let Some(status) = self.poll(problem) {
@@ -257,8 +258,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// Goes through the rows once. The reason if it ended, `None` as long as there is
-    /// something to do.
+    /// Goes through the rows once. Returns the reason when the fit has ended, otherwise `None`.
     pub fn poll<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
         if let Phase::Ended(status) = self.phase {
             return Some(status);
@@ -274,7 +274,8 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
         self.passes += 1;
         if problem.is_linear() && !self.constraints.is_bounded() {
-            // Known when compiled: nothing below is linked then.
+            // `is_linear` is a constant after inlining: the solver of linear problems links no
+            // code from below.
             return self.poll_linear(problem);
         }
         match self.phase {
@@ -316,7 +317,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         Some(status)
     }
 
-    /// The sums at other parameters, beside those of the best so far.
+    /// Computes the sums at other parameters and keeps the sums of the best parameters.
     #[inline(never)]
     fn sum_beside<R: Problem<P> + ?Sized>(
         &mut self,
@@ -331,7 +332,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.normal.sum_beside(problem, &at)
     }
 
-    /// The sums at the parameters.
+    /// Computes the sums at the current parameters.
     fn sum<R: Problem<P> + ?Sized>(&mut self, problem: &R) {
         let params = self.params;
         let residuals = self.sum_beside(problem, &params);
@@ -339,8 +340,8 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.elsewhere = false;
     }
 
-    /// The sums of another problem of the same size, at the parameters, and the scales of its
-    /// columns and residuals. The solver's own are gone then.
+    /// Computes the sums of another problem of the same size at the current parameters.
+    /// Replaces the solver's own sums. Returns them, and the scales of columns and residuals.
     pub(super) fn sums_of<R: Problem<P> + ?Sized>(
         &mut self,
         problem: &R,
@@ -356,12 +357,12 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.step(problem.rows())
     }
 
-    /// Whether what is left is no more than rounding leaves of an exact fit.
+    /// Whether the sum of squares is no larger than the rounding errors of an exact fit.
     fn is_exact(&self) -> bool {
         self.normal.residual.rr.high() <= self.normal.residual.rounding
     }
 
-    /// Holds what must be held at these parameters. Whether that is not the same as before.
+    /// Applies the constraints to the sums. Returns whether the state of a parameter changed.
     fn take_sums(&mut self) -> bool {
         let held = self.constraints.hold(&self.params, &mut self.normal);
         core::mem::replace(&mut self.held, held) != held
@@ -370,12 +371,13 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     /// The undamped step.
     ///
     /// # Errors
-    /// The parameter that data say nothing about.
+    /// The first parameter that the data do not determine.
     fn gauss_newton(&mut self) -> Result<[TwoFloat; P], usize> {
         self.solved(None)
     }
 
-    /// A step of those parameters that no bound keeps from it.
+    /// Computes the step of the parameters that no bound holds. Each parameter that the step
+    /// would move beyond its bound is held, and the step computed again.
     #[inline(never)]
     fn solved(&mut self, damping: Option<&[f32; P]>) -> Result<[TwoFloat; P], usize> {
         loop {
@@ -391,14 +393,14 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// The length of an undamped step where standard errors are 1, whose square,
-    /// `sᵀ JᵀJ s`, is divided by the residuals' variance.
+    /// The length of an undamped step `s` in standard errors. `square` is `sᵀ JᵀJ s`, which is
+    /// divided by the variance of the residuals.
     fn in_standard_errors(&self, rows: usize, square: f32) -> f32 {
         let freedom = rows.saturating_sub(self.constraints.free()).max(1) as f32;
         Lanes::sqrt(freedom * square.max(0.0) / self.normal.residual.rr.high())
     }
 
-    /// A step in the units of the parameters.
+    /// Converts a step to the units of the parameters.
     fn in_units(&self, mut step: [f32; P]) -> [f32; P] {
         for (step, scale) in step.iter_mut().zip(&self.column_scale) {
             *step *= scale / self.residual_scale;
@@ -424,8 +426,8 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     }
 }
 
-/// Parameters as the problem computes with them: steps begin there, and not at what `f32` does
-/// not hold.
+/// Rounds parameters to the precision of the problem, so that steps start where residuals were
+/// computed.
 #[inline(always)]
 fn as_seen_by<R: Problem<P> + ?Sized, const P: usize>(
     _: &R,

@@ -1,4 +1,4 @@
-//! Units: powers of two that make squares of derivatives and residuals numbers.
+//! Powers of two that scale derivatives and residuals, so that their squares stay in range.
 
 use super::LevenbergMarquardt;
 use crate::least_squares::bounds::Constraints;
@@ -6,15 +6,18 @@ use crate::least_squares::normal::power_of_two;
 use crate::least_squares::problem::Problem;
 
 impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
-    /// Whether squares of derivatives or residuals are none that pairs can hold.
+    /// Whether the square of a column or of the residuals is out of the range of pairs.
     pub(super) fn needs_scales(&self) -> bool {
         let fits = |square: f32| square > 1e-20 && square < 1e30;
         let mut columns = (0..P).map(|j| self.normal.diagonal(j));
         !fits(self.normal.residual.rr.high()) || !columns.all(fits)
     }
 
+    /// Sets the scales to reciprocals of powers of two near the largest derivative of each
+    /// column and the largest residual.
+    ///
     /// # Errors
-    /// The first row of which something is not finite.
+    /// The first row with a residual or derivative that is not finite.
     #[cold]
     pub(super) fn find_scales<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Result<(), usize> {
         let params = self.params.map(R::Scalar::from);

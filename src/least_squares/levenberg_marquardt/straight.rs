@@ -1,5 +1,4 @@
-//! Linear problems: the first undamped step leads to the minimum, but for what rounding leaves
-//! of it.
+//! Linear problems: the first undamped step leads to the minimum, except for rounding.
 
 use super::bottom::{CONVERGED, FINE};
 use super::{LevenbergMarquardt, Phase, as_seen_by};
@@ -10,20 +9,20 @@ use crate::least_squares::normal::{At, Normal};
 use crate::least_squares::problem::Problem;
 use crate::least_squares::solution::Status;
 
-/// The most steps after the first.
+/// The maximum number of steps after the first.
 const MOST: u8 = 8;
 
 /// The steps so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Steps {
-    /// The length of the last one in standard errors.
+    /// The length of the last step, in standard errors.
     length: f32,
     left: u8,
 }
 
 impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
-    /// As [`poll`](Self::poll), for a linear problem: the first step leads to the minimum, but
-    /// for what rounding leaves of it.
+    /// The [`poll`](Self::poll) of a linear problem: the first step leads to the minimum,
+    /// except for rounding. Further steps correct the rounding.
     pub(super) fn poll_linear<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
         let rows = problem.rows();
         let (step, ends, next) = match self.phase {
@@ -41,7 +40,8 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                     length: f32::INFINITY,
                     left: MOST,
                 };
-                // Residuals that are computed in pairs see what derivatives in `f32` do not.
+                // Residuals in pairs have digits that derivatives in `f32` lack: they need a
+                // second step.
                 let in_pairs = size_of::<R::Scalar>() > size_of::<f32>();
                 let settles = !in_pairs && self.settles(rows, &step);
                 (step, settles, Some(next))
@@ -90,8 +90,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.end(status)
     }
 
-    /// Factors what the data determine, and holds the parameters that they say nothing about
-    /// where they are.
+    /// Factors the normal equations, and holds the parameters that the data do not determine.
     fn determined(&mut self) {
         while let Err(parameter) = self.normal.factor_here() {
             self.normal.hold(parameter);
@@ -101,11 +100,11 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// Whether the first step certainly leads to the minimum, so that a look at the residuals
-    /// there would tell nothing new: what rounding can have taken from residuals and derivatives
-    /// moves no parameter by more than [`FINE`] of its standard error, and the sum of squares
-    /// that is left is no difference of sums alike, but has the digits of an `f32`. That is so
-    /// of most measurements, and not of fits that are all but exact.
+    /// Whether the first step certainly leads to the minimum, so that a second pass is not
+    /// needed. This requires that rounding of residuals and derivatives moves no parameter by
+    /// more than [`FINE`] of its standard error, and that the remaining sum of squares, which
+    /// is computed as a difference, keeps the digits of an `f32`. Most measurements satisfy
+    /// both; nearly exact fits do not.
     fn settles(&mut self, rows: usize, step: &[TwoFloat; P]) -> bool {
         let residual = &mut self.normal.residual;
         let before = residual.rr.high();
@@ -119,12 +118,12 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
             let part = f32::EPSILON * step.high();
             rounding += part * part * self.normal.diagonal(j);
         }
-        // Sums lose as many units in the last place of pairs as there are rows.
+        // Each row costs the sum about one unit in the last place of a pair.
         left.high() > rows as f32 * f32::EPSILON * before
             && self.in_standard_errors(rows, rounding) < FINE
     }
 
-    /// Takes a step.
+    /// Moves the parameters by a step.
     fn move_by(&mut self, step: [TwoFloat; P]) {
         let units = self
             .column_scale
@@ -135,12 +134,13 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         }
     }
 
-    /// The sums in which residuals are; `JᵀJ` and its factors stay what they are.
+    /// Computes the sums that depend on residuals; `JᵀJ` and its factors stay.
     #[inline(never)]
     fn residual_sums<R: Problem<P> + ?Sized>(&mut self, problem: &R) {
         if const { P <= 2 && !Level::VECTORS } {
-            // The code for all sums is there, and comes to the same JᵀJ again. On a Cortex-M4F,
-            // that for these alone would be 800 bytes of flash.
+            // The code that computes all sums is linked anyway and reproduces the same JᵀJ. On
+            // a Cortex-M4F, separate code for the sums of residuals would take 800 bytes of
+            // flash.
             self.sum(problem);
             self.take_sums();
             self.determined();

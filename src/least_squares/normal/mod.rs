@@ -1,4 +1,4 @@
-//! Normal equations: `JᵀJ` and `Jᵀr`, summed row by row in pairs, and solved.
+//! The normal equations: `JᵀJ` and `Jᵀr`, summed row by row in pairs, and their solution.
 
 mod sums;
 
@@ -7,53 +7,55 @@ pub(super) use sums::{At, Residuals};
 use crate::function::{TwoFloat, straight};
 use crate::kernel::{Lanes, Level};
 
-/// A pivot that is so small a part of its diagonal element says that a column is a
-/// combination of those before it, as far as derivatives in `f32` can tell: columns of
-/// rounding errors, 2⁻²⁴ of a number each, leave about 4e-15.
+/// A pivot below this part of its diagonal element marks its column as a combination of those
+/// before it, within the precision of derivatives in `f32`: columns of rounding errors, 2⁻²⁴ of
+/// a number each, leave about 4e-15.
 const SINGULAR: f32 = 1e-13;
 
-/// As many parameters as sums are written out for: those of two, and their columns, are in
-/// the registers of a Cortex-M4F then. In loops, they take half as many instructions again.
+/// The largest number of parameters for which loops are unrolled. The sums of two parameters
+/// and their columns then stay in the registers of a Cortex-M4F; loops take half as many
+/// instructions again.
 const WRITTEN_OUT: usize = 2;
 
-/// Calls `line` for each number below `to`, which is at most `P`.
+/// Calls `step` for each number below `to`, which is at most `P`.
 #[inline(always)]
-fn each<const P: usize>(to: usize, mut line: impl FnMut(usize)) {
+fn each<const P: usize>(to: usize, mut step: impl FnMut(usize)) {
     if const { P <= WRITTEN_OUT } {
         straight::<P>(
             #[inline(always)]
             |k| {
                 if k < to {
-                    line(k);
+                    step(k);
                 }
             },
         );
     } else {
         for k in 0..to {
-            line(k);
+            step(k);
         }
     }
 }
 
-/// `JᵀJ`, `Jᵀr` and `rᵀr` for one set of parameters; and, once they are found, the factors of
-/// `JᵀJ`, which is symmetrical: half of it has room for them.
+/// `JᵀJ`, `Jᵀr` and `rᵀr` for one set of parameters, and the factors of `JᵀJ` once they are
+/// computed. `JᵀJ` is symmetric, so that the factors fit into its other half.
 ///
-/// `JᵀJ = S L D Lᵀ S`, with powers of two `S` that make the diagonal about 1, so that pivots
-/// can be compared with it, and ones on the diagonal of `L`. There is no square root, and one
-/// division for each column, which is what pairs are slowest at.
+/// `JᵀJ = S L D Lᵀ S`. `S` are powers of two that make the diagonal about 1, so that pivots can
+/// be compared with it; `L` has ones on its diagonal. The factorisation takes no square root,
+/// and one division per column, which is the slowest operation of pairs.
 #[derive(Clone, Debug)]
 pub struct Normal<const P: usize> {
-    /// `JᵀJ` on the diagonal and below it; above it `Lᵀ`, or the `JᵀJ` that is summed beside.
+    /// The lower triangle of `JᵀJ` with its diagonal. The upper triangle holds `Lᵀ`, or the new
+    /// `JᵀJ` of [`sum_beside`](Self::sum_beside).
     jj: [[TwoFloat; P]; P],
     pub(super) residual: Residuals<P>,
-    /// The inverse of `D`, or the diagonal of the `JᵀJ` that is summed beside.
+    /// The inverse of `D`, or the diagonal of the new `JᵀJ`.
     inverse: [TwoFloat; P],
     /// The inverse of `S`.
     scale: [f32; P],
-    /// The column that differs least from a combination of those before it, and the part of
-    /// its square that is its own.
+    /// The column nearest to a combination of those before it, and the part of its square that
+    /// remains after projection on them.
     pub(super) weakest: (usize, f32),
-    /// Whether factors are those of `JᵀJ` without damping.
+    /// Whether the factors are those of `JᵀJ` without damping.
     undamped: bool,
 }
 
@@ -67,11 +69,12 @@ impl<const P: usize> Normal<P> {
         undamped: false,
     };
 
-    /// Whether equations are small enough to be solved in registers, where they are summed.
+    /// Whether the equations are small enough to be solved in registers, inlined where they are
+    /// summed.
     const HERE: bool = Level::VECTORS && P <= WRITTEN_OUT;
 
-    /// Whether all that was summed is. An infinite or missing number in a row makes its own
-    /// square not finite, whatever is next to it.
+    /// Whether all sums are finite. A row with an infinite or NaN element makes the square of
+    /// that element not finite, so that diagonal and `rᵀr` suffice.
     pub(super) fn is_finite(&self) -> bool {
         let mut sum = self.residual.rr.to_f32();
         for j in 0..P {
@@ -80,7 +83,7 @@ impl<const P: usize> Normal<P> {
         sum.is_finite()
     }
 
-    /// The same of what was summed beside.
+    /// The same for the new sums of [`sum_beside`](Self::sum_beside).
     pub(super) fn is_finite_beside(&self, residuals: &Residuals<P>) -> bool {
         let mut sum = residuals.rr.to_f32();
         for square in &self.inverse {
@@ -112,7 +115,7 @@ impl<const P: usize> Normal<P> {
         self.scale.get(j).copied().unwrap_or(1.0)
     }
 
-    /// Keeps a parameter where it is: no step has a part of it.
+    /// Holds a parameter: its element of a step becomes 0.
     pub(super) fn hold(&mut self, j: usize) {
         for (m, row) in self.jj.iter_mut().enumerate() {
             for (k, element) in row.iter_mut().enumerate() {
@@ -131,10 +134,10 @@ impl<const P: usize> Normal<P> {
         self.undamped = false;
     }
 
-    /// Factors `JᵀJ`, unless it has just been done.
+    /// Factors `JᵀJ`, unless it is factored already.
     ///
     /// # Errors
-    /// The column that is a combination of those before it.
+    /// The first column that is a combination of those before it.
     pub(super) fn factor(&mut self) -> Result<(), usize> {
         if self.undamped {
             return Ok(());
@@ -144,10 +147,10 @@ impl<const P: usize> Normal<P> {
         result
     }
 
-    /// Factors it with `damping` added to the diagonal.
+    /// Factors `JᵀJ` with `damping` added to the diagonal.
     ///
     /// # Errors
-    /// The column that is a combination of those before it.
+    /// The first column that is a combination of those before it.
     #[inline(never)]
     pub(super) fn factor_damped(&mut self, damping: &[f32; P]) -> Result<(), usize> {
         self.undamped = false;
@@ -160,12 +163,12 @@ impl<const P: usize> Normal<P> {
         Ok(())
     }
 
-    /// Factors it, as [`factor`](Self::factor), where it is called: of one or two parameters,
-    /// sums are in registers on a desktop then, and a processor need not wait for what it has
-    /// just written.
+    /// Factors `JᵀJ` like [`factor`](Self::factor), but inlined for one or two parameters: on a
+    /// desktop, the sums then stay in registers, and the processor does not wait for its own
+    /// stores.
     ///
     /// # Errors
-    /// The column that is a combination of those before it.
+    /// The first column that is a combination of those before it.
     #[inline(always)]
     pub(super) fn factor_here(&mut self) -> Result<(), usize> {
         if const { !Self::HERE } {
@@ -186,7 +189,7 @@ impl<const P: usize> Normal<P> {
         result
     }
 
-    /// Factors a column, if it is none that is a combination of those before it.
+    /// Factors column `j`. Returns false if it is a combination of those before it.
     #[inline(always)]
     fn factor_column(&mut self, j: usize, damping: f32) -> bool {
         let scale = inverse_root_of_power_of_two(self.diagonal(j));
@@ -218,12 +221,12 @@ impl<const P: usize> Normal<P> {
         is_large
     }
 
-    /// The step to where the gradient is 0, by the factors: `-(JᵀJ)⁻¹ Jᵀr`.
+    /// The step to the minimum of the linearised problem, from the factors: `-(JᵀJ)⁻¹ Jᵀr`.
     pub(super) fn step(&self) -> [TwoFloat; P] {
         self.solve(self.residual.jr.map(|jr| -jr))
     }
 
-    /// The same, where it is called, if factors are [found there](Self::factor_here).
+    /// The same, inlined like [`factor_here`](Self::factor_here).
     #[inline(always)]
     pub(super) fn step_here(&self) -> [TwoFloat; P] {
         if const { !Self::HERE } {
@@ -232,7 +235,7 @@ impl<const P: usize> Normal<P> {
         self.solved(self.residual.jr.map(|jr| -jr))
     }
 
-    /// By how much a step is expected to take off the sum of squares, if it is undamped.
+    /// The expected decrease of the sum of squares by an undamped step.
     pub(super) fn decrease(&self, step: &[TwoFloat; P]) -> f32 {
         let mut sum = TwoFloat::ZERO;
         for (a, b) in self.residual.jr.iter().zip(step) {
@@ -241,7 +244,7 @@ impl<const P: usize> Normal<P> {
         sum.into()
     }
 
-    /// `(JᵀJ)⁻¹ b`, by the factors.
+    /// `(JᵀJ)⁻¹ b`, from the factors.
     #[inline(never)]
     pub(super) fn solve(&self, b: [TwoFloat; P]) -> [TwoFloat; P] {
         self.solved(b)
@@ -291,8 +294,8 @@ impl<const P: usize> Normal<P> {
         b
     }
 
-    /// The step by factors rounded to `f32`, and the square of its length where the
-    /// residuals' deviation is 1. For a step that corrects another one, which will do.
+    /// The step from factors rounded to `f32`, which suffices to correct another step; and the
+    /// square of its length for residuals with standard deviation 1.
     #[inline(never)]
     pub(super) fn correction(&self) -> ([f32; P], f32) {
         let (mut b, mut square) = ([0.0; P], 0.0);
@@ -339,20 +342,19 @@ impl<const P: usize> Normal<P> {
         (b, square)
     }
 
-    /// `W` of `(JᵀJ)⁻¹ = WᵀW`, which is 0 above its diagonal: `D^-½ L⁻¹ S` by the factors,
-    /// which are found if they are not there. `None` if it has none.
+    /// `W` of `(JᵀJ)⁻¹ = WᵀW`, 0 above its diagonal: `D^-½ L⁻¹ S`. Factors `JᵀJ` first if
+    /// necessary. `None` if it is singular.
     ///
-    /// Variances are sums of squares of its columns, in which nothing cancels: `f32` will do
-    /// for them, and rounding them leaves as many digits as `f32` has, however much two
-    /// parameters are alike. `L⁻¹` itself does not come without differences of what is alike,
-    /// and is computed in pairs.
+    /// Variances are sums of squares of the columns of `W`, without cancellation: `W` in `f32`
+    /// gives them the precision of `f32`, however strongly two parameters are correlated. `L⁻¹`
+    /// itself involves cancellation and is computed in pairs.
     #[cold]
     pub(super) fn root(&mut self) -> Option<[[f32; P]; P]> {
         self.factor().ok()?;
         let roots = self.inverse.map(|pivot| Lanes::sqrt(pivot.to_f32()));
         let mut root = [[0.0; P]; P];
         for k in 0..P {
-            // A column of L⁻¹, from the one on its diagonal on.
+            // A column of L⁻¹, from its diagonal element down.
             let mut column = [TwoFloat::ZERO; P];
             for (j, of_pivot) in roots.iter().enumerate().skip(k) {
                 let mut sum = TwoFloat::ONE;
@@ -384,9 +386,10 @@ fn set<T, const P: usize>(of: &mut [T; P], j: usize, to: T) {
     }
 }
 
-/// The power of two next to a positive number, or 1.
+/// The largest power of two that is not above a positive number, or 1 if the number is not
+/// normal.
 pub(super) fn power_of_two(x: f32) -> f32 {
-    // Zero, subnormal, infinite and missing numbers have no such exponent.
+    // Zero, subnormal numbers, infinity and NaN have no usable exponent.
     if x.is_normal() {
         f32::from_bits(x.to_bits() & 0x7f80_0000)
     } else {
@@ -394,10 +397,11 @@ pub(super) fn power_of_two(x: f32) -> f32 {
     }
 }
 
-/// The inverse of the power of two next to the square root of a positive number, or 1.
+/// The inverse of a power of two near the square root of a positive number, or 1.
 fn inverse_root_of_power_of_two(x: f32) -> f32 {
     if x.is_normal() {
-        // Half of the exponent, which counts from 127, taken from that of 1: no division.
+        // The halved exponent, with its bias of 127, subtracted from the exponent of 1: no
+        // division.
         let bits = (x.to_bits() >> 1).wrapping_add(0x1fc0_0000);
         f32::from_bits(0x7f00_0000_u32.wrapping_sub(bits & 0x7f80_0000))
     } else {

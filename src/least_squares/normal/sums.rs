@@ -1,24 +1,24 @@
-//! Sums over rows: of products of derivatives and residuals, in pairs.
+//! Sums over rows of products of derivatives and residuals, in pairs.
 //!
-//! Each sum takes its products in the order of the rows, whatever computes them, so that the
-//! bits are the same on every target. Of up to three parameters, there are few sums, and where
-//! there are vectors a processor is soon done with them: then rows are computed eight at a
-//! time, products four rows at a time, and added row by row, four sums at a time. It takes a
-//! third of the instructions of one row after the other.
+//! Each sum adds its products in the order of the rows, whichever code computes them, so that
+//! the bits are the same on every target. With up to three parameters there are few sums. On
+//! targets with vectors, rows are then computed eight at a time and products four rows at a
+//! time, and four sums at a time are added row by row: a third of the instructions of one row
+//! after the other.
 
 use super::{Normal, WRITTEN_OUT, each, set};
 use crate::function::{Split, TwoFloat, straight, two_sum};
 use crate::kernel::{Level, f32x4};
 use crate::least_squares::problem::{Eight, Problem, Row};
 
-/// The sums in which residuals are.
+/// The sums that depend on residuals.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::least_squares) struct Residuals<const P: usize> {
     /// `Jᵀr`.
     pub(in crate::least_squares) jr: [TwoFloat; P],
     /// `rᵀr`.
     pub(in crate::least_squares) rr: TwoFloat,
-    /// The sum of squares that rounding predictions to `f32` leaves by itself.
+    /// The sum of squares that rounding of predictions to `f32` alone would cause.
     pub(in crate::least_squares) rounding: f32,
 }
 
@@ -46,7 +46,7 @@ impl<const P: usize> Residuals<P> {
         self.rounding += rounding * rounding;
     }
 
-    /// Ends the sums.
+    /// Renormalises the sums.
     #[inline(always)]
     fn finish(&mut self) {
         each::<P>(
@@ -62,7 +62,7 @@ impl<const P: usize> Residuals<P> {
     }
 }
 
-/// The parameters that rows are computed at, and the factors they are multiplied by.
+/// The parameters at which rows are computed, and the factors by which they are scaled.
 pub(in crate::least_squares) struct At<'a, S, const P: usize> {
     /// The parameters.
     pub(in crate::least_squares) params: &'a [S; P],
@@ -73,10 +73,9 @@ pub(in crate::least_squares) struct At<'a, S, const P: usize> {
 }
 
 impl<const P: usize> Normal<P> {
-    /// The sums of a problem's rows at other parameters: those in which residuals are, and
-    /// `JᵀJ`, which takes the place of the factors. [`take`](Self::take) makes it that of this,
-    /// and until then, this has its own, of which factors can be found again: no second
-    /// matrix is needed.
+    /// Computes the sums of a problem's rows at other parameters. Returns those that depend on
+    /// residuals; the new `JᵀJ` replaces the factors until [`take`](Self::take) adopts it. The
+    /// old `JᵀJ` stays and can be factored again. No second matrix is needed.
     #[inline(always)]
     pub(in crate::least_squares) fn sum_beside<R: Problem<P> + ?Sized>(
         &mut self,
@@ -91,7 +90,7 @@ impl<const P: usize> Normal<P> {
         }
         let mut residuals = Residuals::ZERO;
         if const { P <= WRITTEN_OUT } {
-            // On the stack, so that they are in registers.
+            // Local copies stay in registers.
             let (mut jj, mut diagonal) = (self.jj, self.inverse);
             sum(&mut jj, &mut diagonal, &mut residuals, problem, at);
             (self.jj, self.inverse) = (jj, diagonal);
@@ -102,8 +101,7 @@ impl<const P: usize> Normal<P> {
         residuals
     }
 
-    /// The sums of a problem's rows in which residuals are, where derivatives are always the
-    /// same.
+    /// Computes only the sums that depend on residuals, for problems with constant derivatives.
     #[inline(always)]
     pub(in crate::least_squares) fn sum_residuals<R: Problem<P> + ?Sized>(
         problem: &R,
@@ -121,7 +119,7 @@ impl<const P: usize> Normal<P> {
         residuals
     }
 
-    /// Takes the sums that are beside.
+    /// Adopts the sums of [`sum_beside`](Self::sum_beside).
     #[inline(always)]
     pub(in crate::least_squares) fn take(&mut self, residuals: Residuals<P>) {
         self.residual = residuals;
@@ -145,7 +143,7 @@ impl<const P: usize> Normal<P> {
     }
 }
 
-/// The derivatives of a row, cut in two.
+/// Splits the derivatives of a row into halves for exact products.
 #[inline(always)]
 fn split<const P: usize>(row: &Row<P>) -> [Split; P] {
     let mut columns = [Split::default(); P];
@@ -161,12 +159,12 @@ fn split<const P: usize>(row: &Row<P>) -> [Split; P] {
     columns
 }
 
-/// Calls `line` with each element of `JᵀJ` that is summed.
+/// Calls `visit` with each distinct element of the new `JᵀJ`.
 #[inline(always)]
 fn each_beside<const P: usize>(
     jj: &mut [[TwoFloat; P]; P],
     diagonal: &mut [TwoFloat; P],
-    mut line: impl FnMut(usize, usize, &mut TwoFloat),
+    mut visit: impl FnMut(usize, usize, &mut TwoFloat),
 ) {
     each::<P>(
         P,
@@ -177,18 +175,18 @@ fn each_beside<const P: usize>(
                 #[inline(always)]
                 |k| {
                     if let Some(sum) = jj.get_mut(k).and_then(|row| row.get_mut(j)) {
-                        line(j, k, sum);
+                        visit(j, k, sum);
                     }
                 },
             );
             if let Some(sum) = diagonal.get_mut(j) {
-                line(j, j, sum);
+                visit(j, j, sum);
             }
         },
     );
 }
 
-/// Sums row by row: `JᵀJ` above the diagonal, and what is on it apart.
+/// Sums row by row. `JᵀJ` is summed above the diagonal of `jj`, its diagonal in `diagonal`.
 #[inline(always)]
 fn sum<R: Problem<P> + ?Sized, const P: usize>(
     jj: &mut [[TwoFloat; P]; P],
@@ -227,16 +225,16 @@ fn sum<R: Problem<P> + ?Sized, const P: usize>(
     residuals.finish();
 }
 
-/// The most vectors of four sums: eleven sums of three parameters.
+/// The maximum number of vectors of four sums: three parameters have eleven sums.
 const VECTORS: usize = 3;
 
-/// The sums of a problem of up to three parameters, four to a vector: of residuals times each
-/// derivative, their squares, the squares of roundings; then `JᵀJ`, on the diagonal and below,
-/// row by row.
+/// The sums of a problem with up to three parameters, four to a vector, in this order:
+/// residuals times each derivative, squared residuals, squared roundings; then `JᵀJ` on and
+/// below the diagonal, row by row.
 struct InVectors {
     high: [f32x4; VECTORS],
     low: [f32x4; VECTORS],
-    /// The squares of roundings once more, of which what is lost does not matter.
+    /// The sum of squared roundings as a plain `f32`, without the error terms.
     rounding: f32,
 }
 
@@ -247,7 +245,7 @@ struct Four<const P: usize> {
     rounding: f32x4,
 }
 
-/// Products of four rows and what rounding took from each, in the order of the sums.
+/// Products of four rows and their rounding errors, in the order of the sums.
 struct Products {
     products: [([f32x4; 4], [f32x4; 4]); VECTORS],
     len: usize,
@@ -276,12 +274,12 @@ impl Products {
 }
 
 impl InVectors {
-    /// Whether a problem of so many parameters is summed in vectors.
+    /// Whether a problem with this number of parameters is summed in vectors.
     const fn are_for(parameters: usize) -> bool {
         Level::VECTORS && parameters < 4
     }
 
-    /// How many vectors there are.
+    /// The number of vectors that hold all sums, or only those that depend on residuals.
     const fn vectors(parameters: usize, all: bool) -> usize {
         let of_residuals = parameters + 2;
         match all {
@@ -290,7 +288,7 @@ impl InVectors {
         }
     }
 
-    /// The sums of all rows: all, or those in which residuals are.
+    /// Sums all rows: all sums, or only those that depend on residuals.
     #[inline(always)]
     fn of_problem<R: Problem<P> + ?Sized, const P: usize, const ALL: bool>(
         problem: &R,
@@ -326,7 +324,7 @@ impl InVectors {
         sums
     }
 
-    /// Adds the first `rows` of four.
+    /// Adds the first `rows` of four rows.
     #[inline(always)]
     fn add<const P: usize, const ALL: bool>(&mut self, four: &Four<P>, rows: usize) {
         let mut next = Products::new();
@@ -387,13 +385,13 @@ impl InVectors {
         );
     }
 
-    /// One of the sums.
+    /// Sum number `k`.
     #[inline(always)]
     fn sum(&self, k: usize) -> TwoFloat {
         TwoFloat::of_two_sum(one(&self.high, k), one(&self.low, k))
     }
 
-    /// The sums in which residuals are.
+    /// The sums that depend on residuals.
     #[inline(always)]
     fn residuals<const P: usize>(&self) -> Residuals<P> {
         let mut residuals = Residuals::ZERO;
@@ -406,7 +404,7 @@ impl InVectors {
         residuals
     }
 
-    /// The others, to where they are beside.
+    /// Writes the sums of `JᵀJ` to where [`Normal::sum_beside`] keeps them.
     #[inline(always)]
     fn jj_beside<const P: usize>(&self, normal: &mut Normal<P>) {
         each_beside(
@@ -418,7 +416,7 @@ impl InVectors {
     }
 }
 
-/// Number `k` of all that are in vectors.
+/// Element `k` of the vectors.
 #[inline(always)]
 fn one(of: &[f32x4; VECTORS], k: usize) -> f32 {
     let four = of.get(k / 4).map(|four| four.to_array());
@@ -426,7 +424,7 @@ fn one(of: &[f32x4; VECTORS], k: usize) -> f32 {
         .unwrap_or_default()
 }
 
-/// Eight rows in two halves, times powers of two.
+/// Splits eight rows into two halves, and scales them.
 #[inline(always)]
 fn halves<S, const P: usize>(eight: &Eight<P>, at: &At<'_, S, P>) -> (Four<P>, Four<P>) {
     let zero = f32x4::splat(0.0);
@@ -469,7 +467,7 @@ mod tests {
 
     const MOST: usize = 25;
 
-    /// So many of these rows.
+    /// The first `.1` of these rows.
     struct Given<const P: usize>([Row<P>; MOST], usize);
 
     impl<const P: usize> Problem<P> for Given<P> {

@@ -1,16 +1,15 @@
-//! The memory of L-BFGS, wherever it is, and what is done with whole vectors of it.
+//! The memory of L-BFGS, and operations on its vectors.
 
 use crate::optim::OptimizerError;
 
 /// The memory of [`Lbfgs`](super::Lbfgs): implemented by [`LbfgsMemory`], `&mut [f32]` and, with the
 /// feature `std`, `Vec<f32>`.
 pub trait LbfgsStorage {
-    /// Lends memory for vectors, for pairs, and for two numbers for each of `history`
-    /// pairs.
+    /// Lends memory for vectors, for pairs, and for two scalars for each of `history` pairs.
     fn lend(&mut self, history: usize) -> [&mut [f32]; 3];
 }
 
-/// Memory for [`Lbfgs`](super::Lbfgs), inline.
+/// Inline memory for [`Lbfgs`](super::Lbfgs).
 #[derive(Clone, Debug)]
 pub struct LbfgsMemory<const N: usize, const M: usize> {
     pub(super) vectors: [[f32; N]; VECTORS],
@@ -45,7 +44,8 @@ impl LbfgsStorage for &mut [f32] {
 #[cfg(feature = "std")]
 impl LbfgsStorage for std::vec::Vec<f32> {
     fn lend(&mut self, history: usize) -> [&mut [f32]; 3] {
-        // As above; a method call on a temporary could not be returned.
+        // The same code as above: calling it on a temporary `&mut [f32]` would not borrow long
+        // enough.
         let history = history.min(self.len() / 2);
         let (scalars, rest) = self.split_at_mut(2 * history);
         let room = rest.len() / (2 * history + VECTORS);
@@ -54,22 +54,22 @@ impl LbfgsStorage for std::vec::Vec<f32> {
     }
 }
 
-/// Vectors as long as the parameters, besides the pairs.
+/// The number of vectors of the parameters' length, without the pairs.
 pub(super) const VECTORS: usize = 5;
 
-/// The memory, cut for so many parameters.
+/// The memory, divided for a number of parameters.
 pub(super) struct Memory<'m> {
-    /// Direction.
+    /// The direction.
     pub(super) d: &'m mut [f32],
-    /// Gradient of the iteration before.
+    /// The gradient of the previous iteration.
     pub(super) prev: &'m mut [f32],
-    /// Where the line search began.
+    /// The parameters at the start of the line search.
     pub(super) x: &'m mut [f32],
-    /// Gradients at both ends of the bracket.
+    /// The gradients at both ends of the bracket.
     pub(super) bracket: [&'m mut [f32]; 2],
-    /// Differences of gradients, a ring.
+    /// The differences of gradients, a ring.
     pub(super) dirs: &'m mut [f32],
-    /// Differences of parameters, a ring.
+    /// The differences of parameters, a ring.
     pub(super) stps: &'m mut [f32],
     pub(super) ro: &'m mut [f32],
     pub(super) al: &'m mut [f32],
@@ -140,7 +140,7 @@ pub(super) fn move_to(params: &mut [f32], x: &[f32], t: f32, d: &[f32]) {
     }
 }
 
-/// `copy_from_slice` of as many numbers as there are in both.
+/// `copy_from_slice` for slices whose lengths may differ: copies up to the shorter length.
 pub(super) trait CopyChecked {
     fn copy_from_slice_checked(&mut self, from: &[f32]);
 }

@@ -1,10 +1,11 @@
-//! The curvature that L-BFGS remembers: pairs of differences, and the direction they give.
+//! The curvature estimate of L-BFGS: pairs of differences, and the direction computed from
+//! them.
 
 use super::Now;
 use super::memory::scale_into;
 use crate::kernel;
 
-/// The pairs that are remembered.
+/// The stored pairs.
 pub(super) struct Pairs<'m> {
     pub(super) dirs: &'m mut [f32],
     pub(super) stps: &'m mut [f32],
@@ -13,8 +14,8 @@ pub(super) struct Pairs<'m> {
 }
 
 impl Pairs<'_> {
-    /// Adds the pair that the last iteration gave, if its `ys` is large enough, and turns
-    /// the gradient into the next direction. `d` is still that of the last iteration.
+    /// Adds the pair of the last iteration, if its `ys` is large enough, and replaces the last
+    /// direction in `d` by the next.
     pub(super) fn direct(
         self,
         now: &mut Now,
@@ -72,7 +73,7 @@ impl Pairs<'_> {
     }
 }
 
-/// Where the `i`-th pair stands in the ring, counted from the oldest.
+/// The slot of the `i`-th pair in the ring, counted from the oldest.
 fn slot_of(oldest: usize, i: usize, room: usize) -> usize {
     oldest.saturating_add(i).checked_rem(room).unwrap_or(0)
 }

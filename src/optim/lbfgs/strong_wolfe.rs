@@ -1,18 +1,19 @@
-//! The line search of L-BFGS: a step after which the loss is less by enough and its slope is
-//! flatter, the strong Wolfe conditions. One evaluation at a time, as in all searches.
+//! The line search of L-BFGS, which looks for a step that satisfies the strong Wolfe
+//! conditions: the loss falls sufficiently and its slope becomes flatter. It advances one
+//! evaluation at a time, like every search.
 
 use super::memory::{CopyChecked as _, Memory, move_to, scale_into};
 use super::{Answer, Machine, Now, Phase, largest};
 use crate::kernel::Lanes;
 
-/// How much of what the slope promises the loss must fall by.
+/// The required decrease of the loss, relative to the decrease that the slope predicts.
 const C1: f32 = 1e-4;
-/// How much flatter the slope must get.
+/// The maximum slope after the step, relative to the slope before.
 const C2: f32 = 0.9;
-/// Brackets in which no parameter moves further are not zoomed into.
+/// Zooming ends when no parameter moves by this much within the bracket.
 const LEAST_BRACKET: f32 = 1e-9;
 
-/// A point on the line that is searched.
+/// A point along the direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
     pub(super) t: f32,
@@ -29,13 +30,13 @@ impl Point {
 }
 
 impl Machine {
-    /// Whether the loss has not fallen enough at that point.
+    /// Whether the loss at a point violates the condition of sufficient decrease.
     fn is_too_high(&self, new: Point) -> bool {
         new.loss > self.now.prev_loss + C1 * new.t * self.now.slope
     }
 
-    /// Whether no evaluation is left. As in PyTorch, a line search takes one even where the
-    /// others have used up `max_eval`.
+    /// Whether no evaluation is left. As in PyTorch, a line search takes one evaluation even if
+    /// earlier iterations have used up `max_eval`.
     fn has_no_more(&self) -> bool {
         self.now.evals > self.hyper.most_evals()
     }
@@ -44,7 +45,7 @@ impl Machine {
         new.slope.abs() <= -C2 * self.now.slope
     }
 
-    /// Steps further and further, until there is an interval with a minimum in it.
+    /// Extends the step until the bracket contains a minimum.
     pub(super) fn bracket(
         &mut self,
         memory: &mut Memory<'_>,
@@ -56,7 +57,7 @@ impl Machine {
         let [mut last, _] = self.now.bracket;
         let reached = self.has_no_more();
         if reached {
-            // The whole of it, from where it began.
+            // The bracket is everything from the start of the line search.
             let [low, _] = &mut memory.bracket;
             low.copy_from_slice_checked(memory.prev);
             last = Point {
@@ -86,7 +87,8 @@ impl Machine {
         self.next_zoom(memory, params)
     }
 
-    /// The next point inside the bracket, unless that is good or small enough.
+    /// Proposes the next point inside the bracket, or ends the line search if the bracket is
+    /// small or no evaluation is left.
     fn next_zoom(&mut self, memory: &mut Memory<'_>, params: &mut [f32]) -> Answer {
         let [a, b] = self.now.bracket;
         let is_small = (b.t - a.t).abs() * largest(memory.d) < LEAST_BRACKET;
@@ -95,7 +97,8 @@ impl Machine {
         }
         let [least, most] = if a.t <= b.t { [a.t, b.t] } else { [b.t, a.t] };
         let mut t = cubic_minimum(a, b, [least, most]);
-        // Too close to an end twice, or at it: a tenth away from it instead.
+        // A point that is at an end, or close to one for the second time, is moved to a tenth
+        // of the bracket from that end.
         let margin = 0.1 * (most - least);
         let (above, below) = (t - least, most - t);
         let is_close = (if below < above { below } else { above }) < margin;
@@ -116,7 +119,7 @@ impl Machine {
         Answer::Ask
     }
 
-    /// Makes the bracket smaller by a point inside it.
+    /// Shrinks the bracket by a point inside it.
     pub(super) fn zoom(
         &mut self,
         memory: &mut Memory<'_>,
@@ -160,7 +163,7 @@ impl Machine {
         }
     }
 
-    /// Goes to the lower end of the bracket.
+    /// Moves to the end of the bracket with the lower loss.
     fn end_line_search(&mut self, memory: &mut Memory<'_>, params: &mut [f32]) -> Answer {
         let low = usize::from(self.now.low);
         let point = self.now.bracket.get(low).copied().unwrap_or(Point::START);
@@ -170,7 +173,7 @@ impl Machine {
     }
 }
 
-/// Where the cubic through two points with their slopes is least, within bounds.
+/// The minimum within bounds of the cubic through two points with their slopes.
 fn cubic_minimum(a: Point, b: Point, [least, most]: [f32; 2]) -> f32 {
     let d1 = a.slope + b.slope - 3.0 * (a.loss - b.loss) / (a.t - b.t);
     let square = d1 * d1 - a.slope * b.slope;

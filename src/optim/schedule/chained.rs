@@ -1,10 +1,10 @@
-//! A schedule on top of another: both change the rate in every epoch.
+//! Two schedules that both change the rate in every epoch.
 
 use super::{Now, OptimizerError, Rates, Schedule, Show, Visit};
 
-/// Both schedules in every epoch, the second with what the first has made of the rate, as
-/// `torch.optim.lr_scheduler.ChainedScheduler`. More than two are nested, most easily by
-/// [`Schedule::chain`]: `a.chain(b).chain(c)`.
+/// Both schedules in every epoch, `second` on the result of `first`, as
+/// `torch.optim.lr_scheduler.ChainedScheduler`. Nest them for more than two schedules, most
+/// easily with [`Schedule::chain`]: `a.chain(b).chain(c)`.
 #[derive(Clone, Copy, Debug)]
 pub struct ChainedScheduler<A, B> {
     first: A,
@@ -12,7 +12,7 @@ pub struct ChainedScheduler<A, B> {
 }
 
 impl<A: Schedule, B: Schedule> ChainedScheduler<A, B> {
-    /// The schedule `first`, and on top of it `second`.
+    /// Runs `first` and, on its result, `second`.
     #[must_use]
     pub const fn new(first: A, second: B) -> Self {
         Self { first, second }

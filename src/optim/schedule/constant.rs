@@ -13,9 +13,9 @@ pub struct ConstantLr {
 }
 
 impl ConstantLr {
-    /// The rate is multiplied by `factor` for the first `total_iters` epochs.
+    /// Multiplies the rate by `factor` in the first `total_iters` epochs.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn new(factor: f64, total_iters: u32) -> Self {
         Self {
             factor: TwoFloat::from_f64(factor),
@@ -33,8 +33,8 @@ impl Default for ConstantLr {
 impl Schedule for ConstantLr {
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         if now.epoch == 0 {
-            // For 0 epochs PyTorch keeps the factor if no schedule was before, and omits it
-            // if one was.
+            // With `total_iters` of 0, PyTorch applies the factor only if no schedule came
+            // before, and never removes it.
             if now.is_first || self.total_iters > 0 {
                 rates.lr = rates.lr * self.factor;
             }

@@ -1,18 +1,17 @@
-//! The rate goes down along half a cosine, and up again.
+//! The rate decreases along half a cosine, and increases again.
 
 use super::{Now, Rates, Schedule, Show, sine_squared};
 use crate::function::TwoFloat;
 use crate::optim::builders::show_options;
 
 /// `eta_min + (lr - eta_min) · (1 + cos(π · epoch / t_max)) / 2`, as
-/// `torch.optim.lr_scheduler.CosineAnnealingLR`: from the rate down to `eta_min` in `t_max`
-/// epochs, and as far up in as many. `eta_min` is 0 unless [`eta_min`](Self::eta_min) says
-/// otherwise.
+/// `torch.optim.lr_scheduler.CosineAnnealingLR`: the rate decreases to
+/// [`eta_min`](Self::eta_min), by default 0, in `t_max` epochs, and increases again in as many.
 ///
-/// I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts"
-/// (2017), <https://arxiv.org/abs/1608.03983>, without the restarts. As in PyTorch each rate
-/// is computed from the one before, so that another schedule can be chained; the cosine is
-/// one of half the angle, squared, which keeps its digits where it is near -1.
+/// I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017),
+/// <https://arxiv.org/abs/1608.03983>, without the restarts. As in PyTorch, each rate is
+/// computed from the previous one, so that schedules can be chained. `(1 + cos x) / 2` is
+/// computed as a squared sine, which keeps its digits where the cosine is near -1.
 #[derive(Clone, Copy, Debug)]
 pub struct CosineAnnealingLr {
     t_max: u32,
@@ -20,7 +19,7 @@ pub struct CosineAnnealingLr {
 }
 
 impl CosineAnnealingLr {
-    /// The rate goes down to 0 in `t_max` epochs, at least 1.
+    /// Lets the rate decrease to 0 in `t_max` epochs, at least 1.
     #[must_use]
     pub const fn new(t_max: u32) -> Self {
         Self {
@@ -29,9 +28,9 @@ impl CosineAnnealingLr {
         }
     }
 
-    /// The rate goes down to this one instead of 0.
+    /// Sets the lowest rate, instead of 0.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn eta_min(mut self, eta_min: f64) -> Self {
         self.eta_min = TwoFloat::from_f64(eta_min);
         self

@@ -1,38 +1,38 @@
-//! The rate goes up and down in lines, again and again.
+//! The rate increases and decreases linearly, in repeated cycles.
 
 use super::{Now, OptimizerError, PerGroup, Rates, Schedule, Show, check_momentum, show_momentum};
 use crate::function::TwoFloat;
 use crate::optim::builders::{Shown, show_options};
 
-/// How high the cycles of a [`CyclicLr`] are.
+/// The heights of the cycles of a [`CyclicLr`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum CyclicMode {
-    /// All alike.
+    /// All cycles have the same height.
     Triangular,
-    /// Each half as high as the one before.
+    /// Each cycle has half the height of the previous one.
     Triangular2,
-    /// Times gamma for every step there was: see [`CyclicLr::exp_range`].
+    /// The height is multiplied by gamma in every step: see [`CyclicLr::exp_range`].
     ExpRange,
-    /// Times what a function says: see [`CyclicLr::scale_fn`].
+    /// The height is multiplied by the value of a function: see [`CyclicLr::scale_fn`].
     ScaleFn,
 }
 
-/// The count that the function of [`CyclicLr::scale_fn`] is handed.
+/// The argument of the function of [`CyclicLr::scale_fn`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScaleMode {
     /// The cycle, counted from 1.
     Cycle,
-    /// The steps there were, counted from 0.
+    /// The number of past steps.
     Iterations,
 }
 
-/// A function of the caller's.
+/// A function of the caller.
 type Scale = fn(u32) -> f64;
 
-/// The rate goes from `base_lr` up to `max_lr` and down again in lines, while the momentum
-/// goes down and up, as `torch.optim.lr_scheduler.CyclicLR`. To be stepped after every update. The
-/// optimizer's own learning rate does not matter.
+/// The rate increases linearly from `base_lr` to `max_lr` and decreases again, while the
+/// momentum decreases and increases, as `torch.optim.lr_scheduler.CyclicLR`. Step it after
+/// every update. The optimizer's own learning rate is not used.
 ///
 /// L. N. Smith, "Cyclical Learning Rates for Training Neural Networks" (2017),
 /// <https://arxiv.org/abs/1506.01186>.
@@ -56,18 +56,18 @@ pub struct CyclicLr<const G: usize = 1> {
 }
 
 impl CyclicLr {
-    /// The rates of all groups go between these two.
+    /// Lets the rates of all groups change between these two.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn new(base_lr: f64, max_lr: f64) -> Self {
         Self::of(PerGroup::all(base_lr), PerGroup::all(max_lr))
     }
 }
 
 impl<const G: usize> CyclicLr<G> {
-    /// The rate of each of `G` [groups](crate::optim::ParamGroups) of parameters goes between
-    /// two of its own, in the order of the groups. Another number of groups is refused: see
-    /// [`Scheduler::check`](super::Scheduler::check).
+    /// Lets the rate of each of `G` parameter [groups](crate::optim::ParamGroups) change
+    /// between two rates of its own, in the order of the groups. Another number of groups is an
+    /// error: see [`Scheduler::check`](super::Scheduler::check).
     ///
     /// ```
     /// use baregrad::optim::schedule::{CyclicLr, Scheduler};
@@ -83,12 +83,12 @@ impl<const G: usize> CyclicLr<G> {
     /// assert_eq!(groups.second().learning_rate(), 0.75);
     /// ```
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn per_group(base_lr: [f64; G], max_lr: [f64; G]) -> Self {
         Self::of(PerGroup::new(base_lr), PerGroup::new(max_lr))
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn of(base_lr: PerGroup<G>, max_lr: PerGroup<G>) -> Self {
         Self {
             base_lr,
@@ -102,39 +102,39 @@ impl<const G: usize> CyclicLr<G> {
         }
     }
 
-    /// The number of steps that go up.
+    /// The number of steps in which the rate increases.
     #[must_use]
     pub const fn step_size_up(mut self, steps: u32) -> Self {
         self.up = steps;
         self
     }
 
-    /// The number of steps that go down.
+    /// The number of steps in which the rate decreases.
     #[must_use]
     pub const fn step_size_down(mut self, steps: u32) -> Self {
         self.down = Some(steps);
         self
     }
 
-    /// Every cycle is half as high as the one before.
+    /// Halves the height with every cycle.
     #[must_use]
     pub const fn triangular2(mut self) -> Self {
         self.mode = CyclicMode::Triangular2;
         self
     }
 
-    /// The height is `gamma^steps` of what it would be.
+    /// Multiplies the height by `gamma^steps`, with the number of past steps.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn exp_range(mut self, gamma: f64) -> Self {
         self.mode = CyclicMode::ExpRange;
         self.gamma = TwoFloat::from_f64(gamma);
         self
     }
 
-    /// The height is what `scale` says times what it would be, as PyTorch's `scale_fn` and
-    /// `scale_mode`: of the cycle, or of the steps there were. In a record nobody knows which
-    /// function it was.
+    /// Multiplies the height by the value of `scale`, like `scale_fn` and `scale_mode` in
+    /// PyTorch: a function of the cycle, or of the number of past steps. A record does not
+    /// contain the function.
     ///
     /// ```
     /// use baregrad::optim::schedule::{CyclicLr, ScaleMode, Scheduler};
@@ -156,18 +156,19 @@ impl<const G: usize> CyclicLr<G> {
         self
     }
 
-    /// The least momentum, where the rate is highest, and the largest.
+    /// Sets the lowest momentum, at the highest rate, and the highest momentum.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn momentum(mut self, base: f64, max: f64) -> Self {
         self.momentum = Some([PerGroup::all(base), PerGroup::all(max)]);
         self
     }
 
-    /// The least momentum and the largest of each group, as [`momentum`](Self::momentum): one
-    /// number is that of all groups, and another number of groups is refused.
+    /// Sets the lowest and the highest momentum of each group, like
+    /// [`momentum`](Self::momentum). One number applies to all groups; another number of groups
+    /// is an error.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn momentum_per_group(mut self, base: [f64; G], max: [f64; G]) -> Self {
         self.momentum = Some([
             PerGroup::new(base).one_for_all(),
@@ -176,7 +177,7 @@ impl<const G: usize> CyclicLr<G> {
         self
     }
 
-    /// Leaves the momentum alone.
+    /// Leaves the momentum unchanged.
     #[must_use]
     pub const fn without_momentum(mut self) -> Self {
         self.momentum = None;

@@ -11,9 +11,9 @@ pub struct ExponentialLr {
 }
 
 impl ExponentialLr {
-    /// The rate is multiplied by this factor.
+    /// Multiplies the rate by `gamma` in every epoch.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn new(gamma: f64) -> Self {
         Self {
             gamma: TwoFloat::from_f64(gamma),

@@ -1,18 +1,18 @@
-//! The base rate times what a function says.
+//! The base rate times the value of a function.
 
 use super::per_group::Factors;
 use super::{Now, OptimizerError, Rates, Schedule, Show};
 
 /// The base rate times `factor(epoch)`, with the epoch counted from 0, as
-/// `torch.optim.lr_scheduler.LambdaLR`. (For the rate itself, a function is a schedule
-/// without this.)
+/// `torch.optim.lr_scheduler.LambdaLR`. (A function that returns the rate itself is a schedule
+/// without this type.)
 #[derive(Clone, Copy, Debug)]
 pub struct LambdaLr<F, const G: usize = 1> {
     factors: Factors<F, G>,
 }
 
 impl<F: FnMut(u32) -> f64> LambdaLr<F> {
-    /// The factor of each epoch, for all groups.
+    /// Takes the factor of each epoch, for all groups.
     #[must_use]
     pub const fn new(factor: F) -> Self {
         Self {
@@ -22,8 +22,8 @@ impl<F: FnMut(u32) -> f64> LambdaLr<F> {
 }
 
 impl<F: FnMut(u32) -> f64, const G: usize> LambdaLr<F, G> {
-    /// A function for each of `G` [groups](crate::optim::ParamGroups) of parameters, in their
-    /// order. Another number of groups is refused: see
+    /// Takes a function for each of `G` parameter [groups](crate::optim::ParamGroups), in
+    /// order. Another number of groups is an error: see
     /// [`Scheduler::check`](super::Scheduler::check).
     #[must_use]
     pub const fn per_group(factors: [F; G]) -> Self {

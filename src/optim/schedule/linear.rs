@@ -1,11 +1,11 @@
-//! The rate is multiplied by a factor that grows or shrinks in a line.
+//! The rate is multiplied by a factor that changes linearly.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
 use crate::optim::builders::show_options;
 
-/// `lr · factor`, where the factor goes in a line from `start_factor` to `end_factor` in
-/// `total_iters` epochs and stays there, as `torch.optim.lr_scheduler.LinearLR`: a warm-up.
+/// `lr · factor`, where the factor changes linearly from `start_factor` to `end_factor` in
+/// `total_iters` epochs and then stays, as `torch.optim.lr_scheduler.LinearLR`: a warm-up.
 /// PyTorch's defaults: from a third to 1 in 5 epochs.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearLr {
@@ -15,10 +15,10 @@ pub struct LinearLr {
 }
 
 impl LinearLr {
-    /// The factor goes from `start_factor`, which must not be 0, to `end_factor` in
+    /// Lets the factor change from `start_factor`, which must not be 0, to `end_factor` in
     /// `total_iters` epochs.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn new(start_factor: f64, end_factor: f64, total_iters: u32) -> Self {
         Self {
             start_factor: TwoFloat::from_f64(start_factor),
@@ -27,7 +27,7 @@ impl LinearLr {
         }
     }
 
-    /// The factor after so many epochs, times their total.
+    /// The factor in an epoch, times `total_iters`.
     fn factor(&self, epoch: u32) -> TwoFloat {
         let total = TwoFloat::of_count(self.total_iters);
         total * self.start_factor

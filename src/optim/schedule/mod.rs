@@ -1,25 +1,25 @@
-//! Schedules: how the learning rate, and where wanted the momentum, go from epoch to epoch.
+//! Schedules of learning rates, and of momenta, from epoch to epoch.
 //!
 //! | schedule | the learning rate |
 //! | --- | --- |
-//! | [`StepLr`] | times gamma every so many epochs |
-//! | [`MultiStepLr`] | times gamma at given epochs |
-//! | [`ConstantLr`] | times a factor, up to an epoch |
-//! | [`LinearLr`] | times a factor that goes in a line from one number to another: warm-up |
-//! | [`ExponentialLr`] | times gamma every epoch |
-//! | [`PolynomialLr`] | down to 0, along a power |
-//! | [`CosineAnnealingLr`] | down along half a cosine, and up again |
-//! | [`CosineAnnealingWarmRestarts`] | down along half a cosine, again and again |
-//! | [`OneCycleLr`] | up and down once; the momentum down and up |
-//! | [`CyclicLr`] | up and down again and again; the momentum down and up |
-//! | [`ReduceLrOnPlateau`] | times a factor when a metric no longer gets better |
-//! | [`LambdaLr`], [`MultiplicativeLr`] | times what a function says |
-//! | [`SequentialLr`], [`ChainedScheduler`] | one schedule after another, or on top of another |
+//! | [`StepLr`] | multiplied by gamma every `step_size` epochs |
+//! | [`MultiStepLr`] | multiplied by gamma at given epochs |
+//! | [`ConstantLr`] | multiplied by a factor up to an epoch |
+//! | [`LinearLr`] | multiplied by a factor that changes linearly: warm-up |
+//! | [`ExponentialLr`] | multiplied by gamma every epoch |
+//! | [`PolynomialLr`] | decreases to 0 along a power |
+//! | [`CosineAnnealingLr`] | decreases along half a cosine, and increases again |
+//! | [`CosineAnnealingWarmRestarts`] | decreases along half a cosine, repeatedly |
+//! | [`OneCycleLr`] | increases and decreases once, the momentum inversely |
+//! | [`CyclicLr`] | increases and decreases repeatedly, the momentum inversely |
+//! | [`ReduceLrOnPlateau`] | multiplied by a factor when a metric stops improving |
+//! | [`LambdaLr`], [`MultiplicativeLr`] | multiplied by the value of a function |
+//! | [`SequentialLr`], [`ChainedScheduler`] | two schedules one after the other, or both in every epoch |
 //! | a number | that number |
-//! | a function `Fn(u32) -> f32` | what it says of the epoch, counted from 1 |
+//! | a function `Fn(u32) -> f32` | its value for the epoch, counted from 1 |
 //!
-//! Names, defaults and formulas are those of `torch.optim.lr_scheduler`. An epoch is
-//! whatever is counted: [`OneCycleLr`] and [`CyclicLr`] are meant to be stepped after every
+//! Names, defaults and formulas are those of `torch.optim.lr_scheduler`. The caller decides
+//! what counts as an epoch: [`OneCycleLr`] and [`CyclicLr`] are meant to be stepped after every
 //! update.
 //!
 //! ```
@@ -40,10 +40,9 @@
 //! assert_eq!(sgd.learning_rate(), 0.0);
 //! ```
 //!
-//! All are `no_std` and hold a few numbers. Rates are computed as pairs of `f32`, with 48
-//! bits: what PyTorch computes in `f64`, without the kilobytes of routines that stand in
-//! for `f64` on a microcontroller. Builders take `f64`, which costs nothing if it is
-//! constant.
+//! All schedules are `no_std` and store a few numbers. Rates are computed in pairs of `f32`,
+//! with 48 bits. PyTorch uses `f64`, which on a microcontroller would link kilobytes of
+//! software floating point. Builders take `f64`; for constants the compiler converts it.
 
 mod chained;
 mod per_group;
@@ -60,12 +59,12 @@ use super::builders::Shown;
 use super::{Optimizer, OptimizerError, Show, Stateful, Visit, visit_count, visit_two};
 use per_group::PerGroup;
 
-/// Declares the files of the schedules that stand for themselves, exports what they have, and
-/// makes `each_schedule`, by which tests and firmware go through all of them: a new schedule
-/// is a file and a line of the list below.
+/// Declares and exports the modules of all schedules but the combinators, and defines
+/// `each_schedule`, with which tests and firmware iterate over them. A new schedule takes a
+/// file and an entry in the list below.
 ///
-/// `cargo fmt` does not see files that a macro declares: `rustfmt --edition 2024
-/// src/optim/schedule/*.rs` does, as in `.ci/run`.
+/// `cargo fmt` does not find files that a macro declares. Use
+/// `rustfmt --edition 2024 src/optim/schedule/*.rs`, as `.ci/run` does.
 macro_rules! schedules {
     ($d:tt $(
         $file:ident: $name:ident = $torch:literal
@@ -77,11 +76,11 @@ macro_rules! schedules {
             pub use $file::*;
         )*
 
-        /// Hands the list of schedules to a macro: of each its type and its name in
-        /// `torch.optim.lr_scheduler`; the arguments of `new` by PyTorch's names, each with a
-        /// value to test with and PyTorch's default, if it has one; and the options, which
-        /// are builders, with values to test them with. The values name what this module
-        /// exports.
+        /// Passes the list of schedules to a macro. Each entry has the type; its name in
+        /// `torch.optim.lr_scheduler`; the arguments of `new` under PyTorch's names, each with
+        /// a value to test with and PyTorch's default, if there is one; and the options, which
+        /// are builders, with values to test them with. The values refer to exports of this
+        /// module.
         #[doc(hidden)]
         #[macro_export]
         macro_rules! each_schedule {
@@ -119,49 +118,50 @@ schedules! { $
         [t_mult(2) eta_min(0.001)];
 }
 
-/// How rates go from epoch to epoch. A [`Scheduler`] asks it, epoch by epoch.
+/// A rule for the rates of each epoch. A [`Scheduler`] applies it, epoch by epoch.
 pub trait Schedule {
-    /// Looks at the epoch `now` before any rate of it is set: once for every epoch from 0 on,
-    /// in order, and from 0 again if it starts anew. What depends on the metric is decided
-    /// here. Most need not look.
+    /// Called before the rates of epoch `now` are set: once for every epoch in order, starting
+    /// at 0, and from 0 again after a restart. Schedules that depend on the metric decide here.
+    /// The default does nothing.
     fn observe(&mut self, now: &Now) {
         let _ = now;
     }
 
-    /// Sets the rates of the epoch `now`, from those of the epoch before. It is asked once
-    /// in every epoch for each group of parameters, with that group's rates.
+    /// Sets the rates of epoch `now`, given those of the previous epoch. Called once in every
+    /// epoch for each parameter group, with that group's rates.
     fn set(&mut self, now: &Now, rates: &mut Rates);
 
-    /// Whether it begins with the base rate when it follows another in a
-    /// [`SequentialLr`], and not with the rate that the other has left.
+    /// Whether the schedule starts from the base rate when it follows another one in a
+    /// [`SequentialLr`], instead of the other's last rate.
     fn begins_at_base(&self) -> bool {
         true
     }
 
-    /// Whether its lists have a value for each of so many groups of parameters. Most have no
-    /// lists.
+    /// Checks that lists of values have one for each of `groups` parameter groups. The default
+    /// has no lists.
     ///
     /// # Errors
-    /// A list of more or fewer values, which is named.
+    /// [`OptimizerError::GroupValues`] with the name of a list of another length.
     fn check_groups(&self, groups: u32) -> Result<(), OptimizerError> {
         let _ = groups;
         Ok(())
     }
 
-    /// Shows what it remembers besides the rates, as
-    /// [`Stateful::visit_state`] does. Most remember nothing.
+    /// Calls `visit` with the state besides the rates, like [`Stateful::visit_state`]. The
+    /// default has none.
     fn visit_state(&mut self, visit: Visit<'_>) {
         let _ = visit;
     }
 
-    /// Shows its name, with no numbers, then its numbers, as
-    /// [`Stateful::visit_hyper`] does: the state of one schedule is not loaded into another.
-    /// Nobody knows what a function of the caller's does.
+    /// Calls `show` with the schedule's name, without numbers, and then with its parameters,
+    /// like [`Stateful::visit_hyper`], so that the state is not loaded into another schedule.
+    /// Functions of the caller cannot be compared.
     fn visit_hyper(&self, show: Show<'_>) {
         let _ = show;
     }
 
-    /// This one for `milestone` epochs, then `next`, for which that epoch is epoch 0.
+    /// Runs this schedule for `milestone` epochs, then `next`, whose epochs count from the
+    /// milestone.
     fn then<N: Schedule>(self, milestone: u32, next: N) -> SequentialLr<Self, N>
     where
         Self: Sized,
@@ -169,7 +169,7 @@ pub trait Schedule {
         SequentialLr::new(self, milestone, next)
     }
 
-    /// This one, and on top of it another.
+    /// Runs this schedule and `other` in every epoch, `other` on the result of this one.
     fn chain<N: Schedule>(self, other: N) -> ChainedScheduler<Self, N>
     where
         Self: Sized,
@@ -178,24 +178,23 @@ pub trait Schedule {
     }
 }
 
-/// A [`Schedule`] sees this of the training.
+/// The state of training that a [`Schedule`] sees.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Now {
-    /// The epoch to come, counted from 0: how many there were.
+    /// The next epoch, counted from 0, which is the number of past epochs.
     pub epoch: u32,
-    /// The metric after the epoch that was, such as its validation loss; NaN if there is
-    /// none.
+    /// The metric after the past epoch, for example its validation loss; NaN if there is none.
     pub metric: f32,
-    /// The group of parameters whose rates are asked for, counted from 0 in the order of
-    /// the parameters: see [`ParamGroups`](super::ParamGroups).
+    /// The parameter group whose rates are set, counted from 0 in the order of the parameters:
+    /// see [`ParamGroups`](super::ParamGroups).
     pub group: u32,
-    /// Whether no epoch was before this one. It is false in the epoch 0 of a schedule that
-    /// follows another in a [`SequentialLr`].
+    /// Whether this is the first epoch of training. False in epoch 0 of a schedule that follows
+    /// another one in a [`SequentialLr`].
     pub is_first: bool,
 }
 
-/// The rates of an optimizer.
+/// The learning rate and the momentum of an optimizer.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
     base: TwoFloat,
@@ -204,7 +203,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// The rates that an optimizer has, or its first group.
+    /// Reads the rates of an optimizer, or of its first group.
     pub fn of<O: Optimizer + ?Sized>(optimizer: &O) -> Self {
         let base = TwoFloat::from(optimizer.learning_rate());
         Rates {
@@ -214,23 +213,23 @@ impl Rates {
         }
     }
 
-    /// Shows them, to be read or overwritten.
+    /// Visits the rates.
     pub(super) fn visit(&mut self, visit: Visit<'_>) {
         let Rates { base, lr, momentum } = self;
         visit_two("base_lr", base, visit);
         visit_two("last_lr", lr, visit);
-        // A momentum there is not is a NaN.
+        // NaN if there is no momentum.
         let mut one = [momentum.unwrap_or(f32::NAN)];
         visit("last_momentum", &mut one);
         *momentum = momentum.is_some().then_some(one[0]);
     }
 
-    /// The learning rate that the optimizer had before there was a schedule.
+    /// The learning rate that the optimizer had before the schedule started.
     pub fn base_learning_rate(&self) -> f32 {
         self.base.to_f32()
     }
 
-    /// The learning rate.
+    /// The current learning rate.
     pub fn learning_rate(&self) -> f32 {
         self.lr.to_f32()
     }
@@ -253,23 +252,23 @@ impl Rates {
     }
 }
 
-/// Steps a [`Schedule`], and gives its rates to an optimizer.
+/// Steps a [`Schedule`], and sets the rates of an optimizer.
 ///
-/// Its state is the epoch, the rates and what the schedule remembers: kept and restored
-/// with [`visit_state`](Self::visit_state), it goes on to the same bits.
+/// Its state consists of the epoch, the rates and the state of the schedule. When saved and
+/// restored with [`visit_state`](Self::visit_state), it continues with the same bits.
 #[derive(Clone, Debug)]
 pub struct Scheduler<S> {
     schedule: S,
     epoch: u32,
     rates: Rates,
-    /// How many groups of parameters the optimizer has.
+    /// The number of parameter groups of the optimizer.
     groups: u32,
 }
 
 impl<S: Schedule> Scheduler<S> {
-    /// A schedule from epoch 0 on, whose rates the optimizer is given at once. The
-    /// optimizer's learning rate is the base rate; of [`ParamGroups`](super::ParamGroups),
-    /// each group has its own.
+    /// Starts a schedule at epoch 0, and sets the optimizer's rates for it. The optimizer's
+    /// learning rate becomes the base rate; in [`ParamGroups`](super::ParamGroups), each group
+    /// has its own.
     pub fn new<O: Optimizer + ?Sized>(schedule: S, optimizer: &mut O) -> Self {
         let mut scheduler = Self {
             schedule,
@@ -281,12 +280,13 @@ impl<S: Schedule> Scheduler<S> {
         scheduler
     }
 
-    /// To the next epoch, after the updates of this one.
+    /// Advances to the next epoch, after the updates of this one.
     pub fn step<O: Optimizer + ?Sized>(&mut self, optimizer: &mut O) {
         self.step_with(f32::NAN, optimizer);
     }
 
-    /// To the next epoch, with a metric of this one, which [`ReduceLrOnPlateau`] needs.
+    /// Advances to the next epoch, with a metric of this one, which [`ReduceLrOnPlateau`]
+    /// needs.
     pub fn step_with<O: Optimizer + ?Sized>(&mut self, metric: f32, optimizer: &mut O) {
         self.epoch = self.epoch.saturating_add(1);
         self.set(metric, optimizer);
@@ -313,10 +313,10 @@ impl<S: Schedule> Scheduler<S> {
         }
     }
 
-    /// Whether the lists of the schedule have a value for each group of parameters. If they
-    /// have not, all rates are NaN, which optimizers refuse: so do the
-    /// [fit](crate::calibrate::Fit::poll_scheduled) of `calibrate` and that of `train`, with this
-    /// error.
+    /// Checks that the lists of the schedule have a value for each parameter group. If they do
+    /// not, all rates are NaN, for which optimizers return an error. The
+    /// [fit](crate::calibrate::Fit::poll_scheduled) of `calibrate` and that of `train` return
+    /// the error of this function.
     ///
     /// ```
     /// use baregrad::optim::schedule::{OneCycleLr, Scheduler};
@@ -337,7 +337,7 @@ impl<S: Schedule> Scheduler<S> {
         self.schedule.check_groups(self.groups)
     }
 
-    /// [`check`](Self::check), in place of a step of a tape's parameters, whose error it is.
+    /// Performs [`check`](Self::check) in place of a step, and stores an error in the tape.
     #[track_caller]
     #[inline]
     pub(crate) fn check_on(&self, tape: &Tape<'_>) -> Result<(), Error> {
@@ -347,14 +347,13 @@ impl<S: Schedule> Scheduler<S> {
         }
     }
 
-    /// The epoch to come, counted from 0.
+    /// The next epoch, counted from 0.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    /// Shows all state, to be read or overwritten: see
-    /// [`Stateful::visit_state`]. The optimizer's own rates
-    /// are part of the optimizer's state.
+    /// Visits the state: see [`Stateful::visit_state`]. The optimizer's own rates are part of
+    /// the optimizer's state.
     pub fn visit_state(&mut self, visit: Visit<'_>) {
         visit_count("last_epoch", &mut self.epoch, visit);
         self.rates.visit(visit);
@@ -362,7 +361,7 @@ impl<S: Schedule> Scheduler<S> {
     }
 }
 
-/// As every state, to be kept in a record. The number of parameters does not matter.
+/// Saves the state in a record. The number of parameters is ignored.
 impl<S: Schedule> Stateful for Scheduler<S> {
     fn visit_state(&mut self, _: usize, visit: Visit<'_>) -> Result<(), OptimizerError> {
         self.visit_state(visit);
@@ -374,7 +373,7 @@ impl<S: Schedule> Stateful for Scheduler<S> {
     }
 }
 
-/// The same rate in every epoch.
+/// A number as the rate of every epoch.
 impl Schedule for f32 {
     fn set(&mut self, _: &Now, rates: &mut Rates) {
         rates.set_learning_rate(*self);
@@ -386,7 +385,7 @@ impl Schedule for f32 {
     }
 }
 
-/// The rate of each epoch, counted from 1.
+/// A function that returns the rate of each epoch, counted from 1.
 impl<F: FnMut(u32) -> f32> Schedule for F {
     fn set(&mut self, now: &Now, rates: &mut Rates) {
         rates.set_learning_rate(self(now.epoch.saturating_add(1)));
@@ -397,7 +396,7 @@ impl<F: FnMut(u32) -> f32> Schedule for F {
     }
 }
 
-/// Lets a pointer to a schedule be a schedule: it hands every call on.
+/// Implements [`Schedule`] for a pointer to a schedule, by forwarding every call.
 macro_rules! pointer_is_schedule {
     ($Pointer:ty) => {
         impl Schedule for $Pointer {
@@ -432,7 +431,7 @@ macro_rules! pointer_is_schedule {
 pointer_is_schedule!(std::boxed::Box<dyn Schedule + '_>);
 pointer_is_schedule!(&mut (dyn Schedule + '_));
 
-/// Whether the momenta between which it goes have a number for each group.
+/// Checks that both bounds of the momentum have a value for each group.
 fn check_momentum<const G: usize>(
     momentum: &Option<[PerGroup<G>; 2]>,
     groups: u32,
@@ -446,7 +445,7 @@ fn check_momentum<const G: usize>(
     }
 }
 
-/// Shows between which numbers the momentum goes, if it does.
+/// Shows the bounds of the momentum, if it is scheduled.
 fn show_momentum<const G: usize>(momentum: &Option<[PerGroup<G>; 2]>, show: Show<'_>) {
     momentum.is_some().show("cycle_momentum", show);
     if let Some([base, max]) = momentum {
@@ -455,7 +454,7 @@ fn show_momentum<const G: usize>(momentum: &Option<[PerGroup<G>; 2]>, show: Show
     }
 }
 
-/// sin²(π/2 · x) for x from 0 to 1, which is (1 - cos(πx)) / 2.
+/// sin²(π/2 · x) for x from 0 to 1, which equals (1 - cos(πx)) / 2.
 fn sine_squared(x: TwoFloat) -> TwoFloat {
     const HALF_PI: TwoFloat = TwoFloat::from_f64(core::f64::consts::FRAC_PI_2);
     Real::square(Real::sin(x * HALF_PI))

@@ -4,9 +4,9 @@ use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
 use crate::optim::builders::Shown;
 
-/// `lr ← lr · gamma` at each of the `milestones`, as
-/// `torch.optim.lr_scheduler.MultiStepLR`: in any order, and as often as one is named.
-/// Gamma is 0.1 unless [`gamma`](Self::gamma) says otherwise.
+/// `lr ← lr · gamma` at each of the `milestones`, as `torch.optim.lr_scheduler.MultiStepLR`, by
+/// default with a [`gamma`](Self::gamma) of 0.1. Milestones may be in any order, and repeated
+/// ones apply repeatedly.
 #[derive(Clone, Copy, Debug)]
 pub struct MultiStepLr<'m> {
     milestones: &'m [u32],
@@ -14,7 +14,7 @@ pub struct MultiStepLr<'m> {
 }
 
 impl<'m> MultiStepLr<'m> {
-    /// A tenth of the rate at each of the milestones.
+    /// Multiplies the rate by 0.1 at each of the milestones.
     #[must_use]
     pub const fn new(milestones: &'m [u32]) -> Self {
         Self {
@@ -25,7 +25,7 @@ impl<'m> MultiStepLr<'m> {
 
     /// Multiplies by this factor instead.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn gamma(mut self, gamma: f64) -> Self {
         self.gamma = TwoFloat::from_f64(gamma);
         self

@@ -1,19 +1,18 @@
-//! The rate of the epoch before times what a function says.
+//! The rate of the previous epoch times the value of a function.
 
 use super::per_group::Factors;
 use super::{Now, OptimizerError, Rates, Schedule, Show};
 
-/// `lr ← lr · factor(epoch)` from epoch 1 on, as
-/// `torch.optim.lr_scheduler.MultiplicativeLR`. Behind another schedule in a
-/// [`SequentialLr`](super::SequentialLr) it goes on from the rate that the other has left, and
-/// multiplies in its epoch 0 as well, as in PyTorch 2.15.
+/// `lr ← lr · factor(epoch)` from epoch 1 on, as `torch.optim.lr_scheduler.MultiplicativeLR`.
+/// After another schedule in a [`SequentialLr`](super::SequentialLr), it continues from the
+/// last rate of that schedule, and multiplies in its epoch 0, too, as in PyTorch 2.15.
 #[derive(Clone, Copy, Debug)]
 pub struct MultiplicativeLr<F, const G: usize = 1> {
     factors: Factors<F, G>,
 }
 
 impl<F: FnMut(u32) -> f64> MultiplicativeLr<F> {
-    /// The factor of each epoch, for all groups.
+    /// Takes the factor of each epoch, for all groups.
     #[must_use]
     pub const fn new(factor: F) -> Self {
         Self {
@@ -23,8 +22,8 @@ impl<F: FnMut(u32) -> f64> MultiplicativeLr<F> {
 }
 
 impl<F: FnMut(u32) -> f64, const G: usize> MultiplicativeLr<F, G> {
-    /// A function for each of `G` [groups](crate::optim::ParamGroups) of parameters, in their
-    /// order. Another number of groups is refused: see
+    /// Takes a function for each of `G` parameter [groups](crate::optim::ParamGroups), in
+    /// order. Another number of groups is an error: see
     /// [`Scheduler::check`](super::Scheduler::check).
     #[must_use]
     pub const fn per_group(factors: [F; G]) -> Self {

@@ -1,4 +1,4 @@
-//! The rate goes up and down once.
+//! The rate increases and decreases once.
 
 use super::{
     Now, OptimizerError, PerGroup, Rates, Schedule, Show, check_momentum, show_momentum,
@@ -7,19 +7,19 @@ use super::{
 use crate::function::{Real, TwoFloat};
 use crate::optim::builders::show_options;
 
-/// How a rate goes from one number to another.
+/// The curve along which a rate changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anneal {
     /// Along half a cosine.
     Cos,
-    /// In a line.
+    /// Linearly.
     Linear,
 }
 
-/// The rate goes from `max_lr / div_factor` up to `max_lr` and down to `max_lr / div_factor /
-/// final_div_factor`, while the momentum goes down and up, as
-/// `torch.optim.lr_scheduler.OneCycleLR`. To be stepped after every update. The optimizer's
-/// own learning rate does not matter. After `total_steps` steps, which PyTorch refuses, the
+/// The rate increases from `max_lr / div_factor` to `max_lr` and decreases to
+/// `max_lr / div_factor / final_div_factor`, while the momentum decreases and increases, as
+/// `torch.optim.lr_scheduler.OneCycleLR`. Step it after every update. The optimizer's own
+/// learning rate is not used. After `total_steps` steps, where PyTorch raises an error, the
 /// last rate stays.
 ///
 /// L. N. Smith and N. Topin, "Super-Convergence: Very Fast Training of Neural Networks Using
@@ -27,7 +27,7 @@ pub enum Anneal {
 ///
 /// | | default |
 /// | --- | --- |
-/// | [`pct_start`](Self::pct_start) | 0.3 of the steps go up |
+/// | [`pct_start`](Self::pct_start) | 0.3: the part of the steps in which the rate increases |
 /// | [`anneal`](Self::anneal) | [`Anneal::Cos`] |
 /// | [`momentum`](Self::momentum) | from 0.95 to 0.85 and back, if the optimizer has one |
 /// | [`div_factor`](Self::div_factor) | 25 |
@@ -46,18 +46,19 @@ pub struct OneCycleLr<const G: usize = 1> {
 }
 
 impl OneCycleLr {
-    /// The rates of all groups go up to this one and down in so many steps.
+    /// Lets the rates of all groups increase to `max_lr` and decrease again in `total_steps`
+    /// steps.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn new(max_lr: f64, total_steps: u32) -> Self {
         Self::of(PerGroup::all(max_lr), total_steps)
     }
 }
 
 impl<const G: usize> OneCycleLr<G> {
-    /// The rate of each of `G` [groups](crate::optim::ParamGroups) of parameters goes up to
-    /// one of its own, in the order of the groups, and down in so many steps. Another number
-    /// of groups is refused: see [`Scheduler::check`](super::Scheduler::check).
+    /// Lets the rate of each of `G` parameter [groups](crate::optim::ParamGroups) increase to
+    /// its own maximum, in the order of the groups, and decrease again in `total_steps` steps.
+    /// Another number of groups is an error: see [`Scheduler::check`](super::Scheduler::check).
     ///
     /// ```
     /// use baregrad::optim::schedule::{OneCycleLr, Scheduler};
@@ -70,12 +71,12 @@ impl<const G: usize> OneCycleLr<G> {
     /// assert_eq!(groups.second().learning_rate(), 0.01);
     /// ```
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn per_group(max_lr: [f64; G], total_steps: u32) -> Self {
         Self::of(PerGroup::new(max_lr), total_steps)
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn of(max_lr: PerGroup<G>, total_steps: u32) -> Self {
         Self {
             max_lr,
@@ -89,33 +90,34 @@ impl<const G: usize> OneCycleLr<G> {
         }
     }
 
-    /// The part of the steps that goes up, from 0 to 1.
+    /// The part of the steps in which the rate increases, from 0 to 1.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn pct_start(mut self, pct_start: f64) -> Self {
         self.pct_start = TwoFloat::from_f64(pct_start);
         self
     }
 
-    /// How rates go up and down.
+    /// The curve along which rates change.
     #[must_use]
     pub const fn anneal(mut self, anneal: Anneal) -> Self {
         self.anneal = anneal;
         self
     }
 
-    /// The least momentum, where the rate is highest, and the largest.
+    /// Sets the lowest momentum, at the highest rate, and the highest momentum.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn momentum(mut self, base: f64, max: f64) -> Self {
         self.momentum = Some([PerGroup::all(base), PerGroup::all(max)]);
         self
     }
 
-    /// The least momentum and the largest of each group, as [`momentum`](Self::momentum): one
-    /// number is that of all groups, and another number of groups is refused.
+    /// Sets the lowest and the highest momentum of each group, like
+    /// [`momentum`](Self::momentum). One number applies to all groups; another number of groups
+    /// is an error.
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn momentum_per_group(mut self, base: [f64; G], max: [f64; G]) -> Self {
         self.momentum = Some([
             PerGroup::new(base).one_for_all(),
@@ -124,30 +126,30 @@ impl<const G: usize> OneCycleLr<G> {
         self
     }
 
-    /// Leaves the momentum alone.
+    /// Leaves the momentum unchanged.
     #[must_use]
     pub const fn without_momentum(mut self) -> Self {
         self.momentum = None;
         self
     }
 
-    /// How many times as high as the first rate the highest is.
+    /// The highest rate over the first.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn div_factor(mut self, factor: f64) -> Self {
         self.div_factor = TwoFloat::from_f64(factor);
         self
     }
 
-    /// How many times as high as the last rate the first is.
+    /// The first rate over the last.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn final_div_factor(mut self, factor: f64) -> Self {
         self.final_div_factor = TwoFloat::from_f64(factor);
         self
     }
 
-    /// The rate goes down to the first one in as many steps as it went up, and only then to
+    /// Lets the rate decrease to the first rate in as many steps as it increased, and then to
     /// the last.
     #[must_use]
     pub const fn three_phase(mut self) -> Self {
@@ -176,7 +178,7 @@ impl<const G: usize> Schedule for OneCycleLr<G> {
         let [base, most] = momentum.unwrap_or([TwoFloat::ZERO; 2]);
         let top = up - TwoFloat::ONE;
         let bottom = up + up - TwoFloat::ONE - TwoFloat::ONE;
-        // Where each phase ends, from which rate to which, and the same of the momentum.
+        // The end of each phase, its rates at start and end, and its momenta at start and end.
         let rise = (top, [first_lr, max_lr], [most, base]);
         let (fall, rest) = if self.three_phase {
             let fall = (bottom, [max_lr, first_lr], [base, most]);

@@ -1,10 +1,10 @@
-//! Numbers and functions that a schedule may have for each group of parameters.
+//! Numbers and functions of a schedule that may differ between parameter groups.
 
 use super::{Now, OptimizerError, Show};
 use crate::function::TwoFloat;
 use crate::optim::builders::Shown;
 
-/// A number for each of `G` groups of parameters, or the same for all.
+/// A number for each of `G` parameter groups, or one for all.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PerGroup<const G: usize> {
     numbers: [TwoFloat; G],
@@ -12,8 +12,8 @@ pub(super) struct PerGroup<const G: usize> {
 }
 
 impl<const G: usize> PerGroup<G> {
-    /// The numbers of the groups, in their order.
-    #[inline(always)] // of constants, no `f64` is left
+    /// Takes the numbers of the groups, in order.
+    #[inline(always)] // constant arguments leave no `f64`
     pub(super) const fn new(numbers: [f64; G]) -> Self {
         let mut pairs = [TwoFloat::ZERO; G];
         let (mut from, mut to) = (numbers.as_slice(), pairs.as_mut_slice());
@@ -29,8 +29,8 @@ impl<const G: usize> PerGroup<G> {
         }
     }
 
-    /// The same number for all of them.
-    #[inline(always)] // of a constant, no `f64` is left
+    /// Takes one number for all groups.
+    #[inline(always)] // a constant argument leaves no `f64`
     pub(super) const fn all(number: f64) -> Self {
         Self {
             numbers: [TwoFloat::from_f64(number); G],
@@ -38,19 +38,21 @@ impl<const G: usize> PerGroup<G> {
         }
     }
 
-    /// A list of one number stands for all groups, too.
+    /// Lets a list of one number apply to all groups.
     pub(super) const fn one_for_all(mut self) -> Self {
         self.is_list = G > 1;
         self
     }
 
+    /// Checks the length of a list.
+    ///
     /// # Errors
-    /// A list of another number of values than there are groups.
+    /// A list whose length is not the number of groups.
     pub(super) fn check(&self, list: &'static str, groups: u32) -> Result<(), OptimizerError> {
         check_list(list, self.is_list.then_some(G), groups)
     }
 
-    /// The number of that group. A group beyond the last has none, which is a NaN.
+    /// The number of a group; NaN for a group beyond the end of the list.
     pub(super) fn of(&self, group: u32) -> TwoFloat {
         self.numbers
             .get(place(group, self.is_list))
@@ -59,8 +61,8 @@ impl<const G: usize> PerGroup<G> {
     }
 }
 
-/// A function of the epoch for each of `G` groups of parameters, or one for all. It says by how
-/// much the rate is multiplied.
+/// A function of the epoch for each of `G` parameter groups, or one for all. It returns the
+/// factor of the rate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Factors<F, const G: usize> {
     functions: [F; G],
@@ -68,7 +70,7 @@ pub(super) struct Factors<F, const G: usize> {
 }
 
 impl<F: FnMut(u32) -> f64> Factors<F, 1> {
-    /// One function for all groups.
+    /// Takes one function for all groups.
     pub(super) const fn all(function: F) -> Self {
         Self {
             functions: [function],
@@ -78,7 +80,7 @@ impl<F: FnMut(u32) -> f64> Factors<F, 1> {
 }
 
 impl<F: FnMut(u32) -> f64, const G: usize> Factors<F, G> {
-    /// The functions of the groups, in their order.
+    /// Takes the functions of the groups, in order.
     pub(super) const fn per_group(functions: [F; G]) -> Self {
         Self {
             functions,
@@ -86,22 +88,26 @@ impl<F: FnMut(u32) -> f64, const G: usize> Factors<F, G> {
         }
     }
 
-    /// The factor of a group in an epoch. A group beyond the last has none, which is a NaN.
+    /// The factor of a group in an epoch; NaN for a group beyond the end of the list.
     #[inline]
     pub(super) fn of(&mut self, now: &Now) -> TwoFloat {
         let function = self.functions.get_mut(place(now.group, self.is_list));
         TwoFloat::from_f64(function.map_or(f64::NAN, |function| function(now.epoch)))
     }
 
+    /// Checks the length of a list.
+    ///
     /// # Errors
-    /// A list of another number of functions than there are groups.
+    /// A list whose length is not the number of groups.
     pub(super) fn check(&self, groups: u32) -> Result<(), OptimizerError> {
         check_list("lr_lambda", self.is_list.then_some(G), groups)
     }
 }
 
+/// Checks that a list has `groups` values; `None` is no list.
+///
 /// # Errors
-/// A list of so many values where there is another number of groups.
+/// A list of another length.
 fn check_list(
     list: &'static str,
     values: Option<usize>,
@@ -117,7 +123,7 @@ fn check_list(
     }
 }
 
-/// The place of a group in a list; all groups have the first element of an array that is no list.
+/// The index of a group's element. All groups use the first element if there is no list.
 fn place(group: u32, is_list: bool) -> usize {
     if is_list {
         usize::try_from(group).unwrap_or(usize::MAX)

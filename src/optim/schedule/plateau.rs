@@ -1,40 +1,40 @@
-//! The rate is multiplied by a factor whenever a metric no longer gets better.
+//! The rate is multiplied by a factor whenever a metric stops improving.
 
 use super::{Now, OptimizerError, PerGroup, Rates, Schedule, Show, Visit, visit_count};
 use crate::function::{Real, TwoFloat};
 use crate::optim::builders::show_options;
 
-/// Whether a metric should be low or high.
+/// The direction in which a metric improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlateauMode {
-    /// As low as can be: a loss.
+    /// Lower is better, for example a loss.
     Min,
-    /// As high as can be: an accuracy.
+    /// Higher is better, for example an accuracy.
     Max,
 }
 
 /// The unit of the threshold of a [`ReduceLrOnPlateau`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThresholdMode {
-    /// A part of the best metric so far.
+    /// Relative to the best metric so far.
     Rel,
     /// In the unit of the metric.
     Abs,
 }
 
-/// `lr ← lr · factor` once a metric has not got better for more than `patience` epochs, as
-/// `torch.optim.lr_scheduler.ReduceLROnPlateau`. The metric comes with
-/// [`Scheduler::step_with`](super::Scheduler::step_with); NaN is not better than anything.
+/// `lr ← lr · factor` when a metric has not improved for more than `patience` epochs, as
+/// `torch.optim.lr_scheduler.ReduceLROnPlateau`. Pass the metric to
+/// [`Scheduler::step_with`](super::Scheduler::step_with); NaN is never an improvement.
 ///
 /// | | default |
 /// | --- | --- |
 /// | [`mode`](Self::mode) | [`PlateauMode::Min`] |
 /// | [`factor`](Self::factor) | 0.1 |
 /// | [`patience`](Self::patience) | 10 epochs |
-/// | [`threshold`](Self::threshold) | better by 1e-4 of the best |
-/// | [`cooldown`](Self::cooldown) | 0 epochs after a reduction do not count |
+/// | [`threshold`](Self::threshold) | 1e-4, relative to the best |
+/// | [`cooldown`](Self::cooldown) | 0 epochs |
 /// | [`min_lr`](Self::min_lr) | 0 |
-/// | [`eps`](Self::eps) | the rate changes by more than 1e-8 or not at all |
+/// | [`eps`](Self::eps) | 1e-8 |
 #[derive(Clone, Copy, Debug)]
 pub struct ReduceLrOnPlateau<const G: usize = 1> {
     mode: PlateauMode,
@@ -48,12 +48,12 @@ pub struct ReduceLrOnPlateau<const G: usize = 1> {
     best: f32,
     bad_epochs: u32,
     cooling: u32,
-    /// Whether rates are reduced in this epoch.
+    /// Whether rates are reduced in the current epoch.
     reduces: bool,
 }
 
 impl ReduceLrOnPlateau {
-    /// PyTorch's defaults.
+    /// Creates the schedule with PyTorch's defaults.
     #[must_use]
     pub const fn new() -> Self {
         Self::of(PerGroup::all(0.0))
@@ -61,9 +61,9 @@ impl ReduceLrOnPlateau {
 }
 
 impl<const G: usize> ReduceLrOnPlateau<G> {
-    /// PyTorch's defaults, but for the least rate of each of `G`
-    /// [groups](crate::optim::ParamGroups) of parameters, in their order. Another number of
-    /// groups is refused: see [`Scheduler::check`](super::Scheduler::check).
+    /// Creates the schedule with PyTorch's defaults and the lowest rate of each of `G`
+    /// parameter [groups](crate::optim::ParamGroups), in order. Another number of groups is an
+    /// error: see [`Scheduler::check`](super::Scheduler::check).
     ///
     /// ```
     /// use baregrad::optim::schedule::{ReduceLrOnPlateau, Scheduler};
@@ -78,12 +78,12 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
     /// assert_eq!(groups.second().learning_rate(), 0.025);
     /// ```
     #[must_use]
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     pub const fn per_group(min_lr: [f64; G]) -> Self {
         Self::of(PerGroup::new(min_lr))
     }
 
-    #[inline(always)] // of constants, no `f64` is left
+    #[inline(always)] // constant arguments leave no `f64`
     const fn of(min_lr: PerGroup<G>) -> Self {
         Self {
             mode: PlateauMode::Min,
@@ -101,7 +101,7 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
         }
     }
 
-    /// Whether the metric should be low or high.
+    /// The direction in which the metric improves.
     #[must_use]
     pub const fn mode(mut self, mode: PlateauMode) -> Self {
         self.mode = mode;
@@ -109,48 +109,48 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
         self
     }
 
-    /// The rate is multiplied by this.
+    /// The factor of a reduction.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn factor(mut self, factor: f64) -> Self {
         self.factor = TwoFloat::from_f64(factor);
         self
     }
 
-    /// The number of epochs in a row that may be no better.
+    /// The number of epochs without improvement after which the next one reduces the rate.
     #[must_use]
     pub const fn patience(mut self, epochs: u32) -> Self {
         self.patience = epochs;
         self
     }
 
-    /// The least by which a metric must be better to count as better.
+    /// The least change of the metric that counts as an improvement.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn threshold(mut self, threshold: f64, mode: ThresholdMode) -> Self {
         self.threshold = TwoFloat::from_f64(threshold);
         self.threshold_mode = mode;
         self
     }
 
-    /// The number of epochs after a reduction that do not count.
+    /// The number of epochs after a reduction in which epochs without improvement do not count.
     #[must_use]
     pub const fn cooldown(mut self, epochs: u32) -> Self {
         self.cooldown = epochs;
         self
     }
 
-    /// The least rate of all groups.
+    /// The lowest rate of all groups.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn min_lr(mut self, lr: f64) -> Self {
         self.min_lr = PerGroup::all(lr);
         self
     }
 
-    /// A reduction by no more than this is left out.
+    /// The largest reduction that is skipped.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn eps(mut self, eps: f64) -> Self {
         self.eps = TwoFloat::from_f64(eps);
         self
@@ -165,7 +165,7 @@ impl<const G: usize> ReduceLrOnPlateau<G> {
 
     fn is_better(&self, metric: f32) -> bool {
         if !self.best.is_finite() {
-            // Pairs hold no infinities.
+            // Pairs cannot hold infinities.
             return match self.mode {
                 PlateauMode::Min => metric < self.best,
                 PlateauMode::Max => metric > self.best,

@@ -1,4 +1,4 @@
-//! The rate goes down to 0 along a power.
+//! The rate decreases to 0 along a power.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::{Real, TwoFloat};
@@ -13,10 +13,10 @@ pub struct PolynomialLr {
 }
 
 impl PolynomialLr {
-    /// The rate goes down to 0 in `total_iters` epochs, along this power, which must not be
+    /// Lets the rate decrease to 0 in `total_iters` epochs, along this power, which must not be
     /// negative.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn new(total_iters: u32, power: f64) -> Self {
         Self {
             total_iters,

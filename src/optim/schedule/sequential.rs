@@ -1,14 +1,14 @@
-//! A schedule that follows another from an epoch on.
+//! One schedule after another.
 
 use super::{Now, OptimizerError, Rates, Schedule, Show, Visit};
 use crate::optim::builders::show_options;
 
-/// `first` for `milestone` epochs, then `second`, as
-/// `torch.optim.lr_scheduler.SequentialLR`. At the milestone the second begins with the base
-/// rate ([`Schedule::begins_at_base`]) and with its own epoch 0.
+/// `first` for `milestone` epochs, then `second`, as `torch.optim.lr_scheduler.SequentialLR`.
+/// At the milestone, `second` starts with its own epoch 0, and from the base rate if
+/// [`Schedule::begins_at_base`].
 ///
-/// More than two are nested, most easily by [`Schedule::then`], with all milestones counted
-/// from the start: `a.then(5, b).then(20, c)`.
+/// Nest them for more than two schedules, most easily with [`Schedule::then`], with all
+/// milestones counted from the start: `a.then(5, b).then(20, c)`.
 #[derive(Clone, Copy, Debug)]
 pub struct SequentialLr<A, B> {
     first: A,
@@ -17,7 +17,7 @@ pub struct SequentialLr<A, B> {
 }
 
 impl<A: Schedule, B: Schedule> SequentialLr<A, B> {
-    /// The schedule `first` up to the milestone, then `second`.
+    /// Runs `first` up to the milestone, then `second`.
     #[must_use]
     pub const fn new(first: A, milestone: u32, second: B) -> Self {
         Self {

@@ -1,11 +1,11 @@
-//! The rate is multiplied by a factor every so many epochs.
+//! The rate is multiplied by a factor at regular intervals.
 
 use super::{Now, Rates, Schedule, Show};
 use crate::function::TwoFloat;
 use crate::optim::builders::show_options;
 
-/// `lr ← lr · gamma` every `step_size` epochs, as `torch.optim.lr_scheduler.StepLR`. Gamma
-/// is 0.1 unless [`gamma`](Self::gamma) says otherwise. A step size of 0 never comes.
+/// `lr ← lr · gamma` every `step_size` epochs, as `torch.optim.lr_scheduler.StepLR`, by default
+/// with a [`gamma`](Self::gamma) of 0.1. A step size of 0 never changes the rate.
 #[derive(Clone, Copy, Debug)]
 pub struct StepLr {
     step_size: u32,
@@ -13,7 +13,7 @@ pub struct StepLr {
 }
 
 impl StepLr {
-    /// A tenth of the rate every `step_size` epochs.
+    /// Multiplies the rate by 0.1 every `step_size` epochs.
     #[must_use]
     pub const fn new(step_size: u32) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl StepLr {
 
     /// Multiplies by this factor instead.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn gamma(mut self, gamma: f64) -> Self {
         self.gamma = TwoFloat::from_f64(gamma);
         self

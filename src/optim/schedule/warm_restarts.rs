@@ -1,12 +1,12 @@
-//! The rate goes down along half a cosine, again and again.
+//! The rate decreases along half a cosine, in repeated cycles.
 
 use super::{Now, Rates, Schedule, Show, sine_squared};
 use crate::function::TwoFloat;
 use crate::optim::builders::show_options;
 
-/// `eta_min + (lr - eta_min) · (1 + cos(π · t / T)) / 2` in epoch `t` of a cycle of `T`
-/// epochs, as `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`. The first cycle has
-/// `t_0` epochs, each later one [`t_mult`](Self::t_mult) times as many (1).
+/// `eta_min + (lr - eta_min) · (1 + cos(π · t / T)) / 2` in epoch `t` of a cycle of `T` epochs,
+/// as `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`. The first cycle has `t_0` epochs,
+/// each later one [`t_mult`](Self::t_mult) times as many as the previous one (default 1).
 ///
 /// I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts"
 /// (2017), <https://arxiv.org/abs/1608.03983>.
@@ -18,7 +18,7 @@ pub struct CosineAnnealingWarmRestarts {
 }
 
 impl CosineAnnealingWarmRestarts {
-    /// The rate goes down to 0 in cycles of `t_0` epochs.
+    /// Lets the rate decrease to 0 in cycles of `t_0` epochs.
     #[must_use]
     pub const fn new(t_0: u32) -> Self {
         Self {
@@ -28,16 +28,16 @@ impl CosineAnnealingWarmRestarts {
         }
     }
 
-    /// Every cycle is `t_mult` times as long as the one before.
+    /// Makes every cycle `t_mult` times as long as the previous one.
     #[must_use]
     pub const fn t_mult(mut self, t_mult: u32) -> Self {
         self.t_mult = t_mult;
         self
     }
 
-    /// The rate goes down to this one instead of 0.
+    /// Sets the lowest rate, instead of 0.
     #[must_use]
-    #[inline(always)] // of a constant, no `f64` is left
+    #[inline(always)] // a constant argument leaves no `f64`
     pub const fn eta_min(mut self, eta_min: f64) -> Self {
         self.eta_min = TwoFloat::from_f64(eta_min);
         self
