@@ -1,10 +1,10 @@
-//! Observers that print epochs as they end.
+//! Observers that print the epochs of a fit.
 
 use super::history::Epoch;
 #[cfg(feature = "progress")]
 use std::io::IsTerminal as _;
 
-/// An observer that prints the first three epochs and every `every`th.
+/// Returns an observer that prints the first three epochs and every `every`th.
 ///
 /// ```
 /// use baregrad::train;
@@ -24,8 +24,9 @@ pub fn lines(every: u32) -> impl FnMut(&Epoch) {
     }
 }
 
-/// An observer that shows a progress bar if standard error is a terminal, and
-/// otherwise prints [`lines`], ten of them and the first three.
+/// Returns an observer that shows a progress bar if standard error is a terminal, and
+/// otherwise prints the first three epochs and every tenth of `epochs`, as [`lines`]
+/// does.
 #[cfg(feature = "progress")]
 pub fn progress(epochs: u32) -> impl FnMut(&Epoch) {
     use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

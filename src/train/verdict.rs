@@ -2,9 +2,10 @@
 //! introduction, with numbers, and the residual check of every textbook on regression.
 //!
 //! 1. If the training loss does not decrease, the model is too simple for the data, or
-//! the data do not determine the targets. 2. If the training loss and the validation loss
-//! diverge, the model overfits. 3. If the residuals are not noise but follow a curve, a
-//! better model would follow this curve, too. `residuals.rs` tells how curves are found.
+//!    the data do not determine the targets.
+//! 2. If the training loss and the validation loss diverge, the model overfits.
+//! 3. If the residuals are not noise but follow a curve, a better model would follow this
+//!    curve, too. `residuals.rs` tells how curves are found.
 //!
 //! Losses of a few samples differ by chance: a mean of `n` squared errors scatters by
 //! about `√(2 / n)` of itself. The losses of `n` training and `m` validation samples
