@@ -40,8 +40,8 @@ use points::{CURVE, POINTS, Shown, extremes, finite_curve};
 /// Draws samples with a fitted curve, and the residuals below. `curve` holds points of
 /// the curve from left to right, and `labels` the labels of the x and y axes.
 ///
-/// Of more than about 2500 samples, only some are drawn: evenly spaced ones, and the
-/// highest and lowest of each section of the x axis.
+/// If there are more than about 2500 samples, only some are drawn: evenly spaced ones, and
+/// the highest and lowest of each section of the x axis.
 ///
 /// # Errors
 /// A number is not finite; `x`, `y` and `predicted` of a series differ in length; or the
