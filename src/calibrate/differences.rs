@@ -101,7 +101,7 @@ impl<'m> Differences<'m> {
         self.len
     }
 
-    /// Whether the list is empty.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0

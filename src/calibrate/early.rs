@@ -15,7 +15,7 @@ use crate::optim::{Visit, visit_count};
 /// ```
 /// use baregrad::calibrate::EarlyStopping;
 ///
-/// Stops after 50 epochs without an improvement of 0.001, and restores the best epoch.
+/// // Stops after 50 epochs without an improvement of 0.001, and restores the best epoch.
 /// let early = EarlyStopping::new(50).min_delta(1e-3);
 /// # let _ = early;
 /// ```

@@ -50,7 +50,7 @@ pub enum Poll {
 /// let mut sgd = Sgd::new(0.2);
 /// let reason = loop {
 ///     match fit.poll(&mut sgd)? {
-///         Poll::Running => {} // set a learning rate: sgd.set_learning_rate(…); Ctrl-C: fit.stop()
+///         Poll::Running => {} // a schedule: sgd.set_learning_rate(…); Ctrl-C: fit.stop()
 ///         Poll::Stopped(reason) => break reason,
 ///     }
 /// };

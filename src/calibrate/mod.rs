@@ -5,7 +5,7 @@
 //! use baregrad::calibrate::{Curve, TwoFloat, Scale, Scaling};
 //! use baregrad::Arena;
 //!
-//! Pressures around which the steps of f32 are 0.0078, in decimal text.
+//! // Pressures around which the steps of f32 are 0.0078, in decimal text.
 //! let readings = ["101325.05", "101325.13", "101325.21", "101324.97"];
 //! let readings: Vec<TwoFloat> = readings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
 //!

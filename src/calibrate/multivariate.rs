@@ -58,7 +58,7 @@ impl Input {
 /// assert_eq!(prediction.value.high(), 3.375 * 100.0 + 500.0);
 /// assert!(prediction.is_inside);
 ///
-/// Writes the record, and reads it on another machine.
+/// // Writes the record, and reads it on another machine.
 /// let mut bytes = [0; 512];
 /// let bytes = calibration.write(&mut bytes)?;
 /// let (mut inputs, mut params) = ([Input::NONE; 2], [0.0; 6]);

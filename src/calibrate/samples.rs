@@ -27,7 +27,7 @@ impl<'d> Samples<'d> {
         }
     }
 
-    /// Whether there are no samples.
+    /// Returns whether there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

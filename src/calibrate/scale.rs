@@ -230,7 +230,7 @@ impl Scale {
         1.0 / self.factor.abs()
     }
 
-    /// Whether the scale can be applied and inverted.
+    /// Returns whether the scale can be applied and inverted.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.offset.is_finite() && self.factor.is_finite() && self.factor != 0.0
@@ -243,8 +243,7 @@ impl Scale {
     /// ```
     /// use baregrad::calibrate::{TwoFloat, Scale, Scaling};
     ///
-    /// Of nanoseconds since 1970, pairs resolve a spread of 10 ms, but not of a
-    /// microsecond.
+    /// // Pairs resolve nanoseconds since 1970 that spread over 10 ms, but not over 1 µs.
     /// let time: TwoFloat = "1764410430000000000".parse()?;
     /// let scale = |step: f32| Scale { offset: time, factor: 1.0 / step };
     /// assert_eq!(scale(1e7).lost(time), None);

@@ -21,7 +21,7 @@ use crate::least_squares::{LevenbergMarquardt, Problem, Row, Solution, Status};
 /// use baregrad::calibrate::{Curve, CurveSolver, Samples};
 /// use baregrad::least_squares::Status;
 ///
-/// Scaled samples, as `prepare` writes them.
+/// // Scaled samples, as `prepare` writes them.
 /// let samples = Samples { x: &[-1.0, 0.0, 0.5, 1.0], y: &[-3.1, -0.9, 0.0, 1.0] };
 /// let mut solver = CurveSolver::<4>::new(&Curve::Linear, samples).unwrap();
 /// let status = loop {

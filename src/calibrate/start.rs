@@ -51,7 +51,7 @@ pub(crate) trait Number:
     fn exp(self) -> Self;
     fn ln(self) -> Self;
     fn sigmoid(self) -> Self;
-    /// Whether the number is finite, and neither 0 nor subnormal.
+    /// Returns whether the number is finite, and neither 0 nor subnormal.
     fn is_normal(self) -> bool;
     fn is_finite(self) -> bool;
 }
@@ -132,7 +132,7 @@ pub(crate) struct Equation<N> {
 }
 
 impl Start {
-    /// Whether the start is found by a linear fit.
+    /// Returns whether the start is found by a linear fit.
     pub(crate) fn is_straight(self) -> bool {
         matches!(self, Start::SteinhartHart | Start::Power)
     }

@@ -65,7 +65,7 @@ impl Dataset {
     /// ```
     /// use baregrad::train::Dataset;
     ///
-    /// Seconds since 1970: here, neighbouring `f32` values are 128 apart.
+    /// // Seconds since 1970: here, neighbouring `f32` values are 128 apart.
     /// let data = Dataset::new([("s", [1764410400.0, 1764410430.5, 1764410460.0])])?;
     /// assert_eq!(data.column_f64("s")?, [1764410400.0, 1764410430.5, 1764410460.0]);
     /// assert_eq!(data.column("s")?, [1764410368.0, 1764410368.0, 1764410496.0]);

@@ -178,7 +178,7 @@ pub(super) fn too_large(x: f64) -> &'static str {
     }
 }
 
-/// Whether `x` is finite after rounding to `f32`.
+/// Returns whether `x` is finite after rounding to `f32`.
 pub(super) fn is_finite_in_f32(x: f64) -> bool {
     (x as f32).is_finite()
 }

@@ -93,7 +93,7 @@ pub struct Function<const N: usize, F> {
 /// ```
 /// use baregrad::train::{Param, model};
 ///
-/// The body of the closure may call a function that also runs on the device.
+/// // The body of the closure may call a function that also runs on the device.
 /// let line = model(
 ///     [Param::scalar("w", 1.0), Param::scalar("b", 0.0)],
 ///     |x, [w, b]| w * x + b,

@@ -415,7 +415,7 @@ impl Points {
         least.map(|(chance, share)| (2.0 * chance, share))
     }
 
-    /// Whether the residuals are larger than the rounding errors of targets or inputs
+    /// Returns whether the residuals are larger than the rounding errors of targets or inputs
     /// that are rounded to steps: a sawtooth with a root mean square of `√(1 / 12)` of a
     /// step. The median distance between neighbouring points serves as the step.
     fn more_than_steps(&self, y: &[f32], means: &[f64]) -> bool {

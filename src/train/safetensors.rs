@@ -8,7 +8,7 @@
 //! use baregrad::Arena;
 //! use baregrad::train::safetensors;
 //!
-//! Two parameters as the bytes of a file; PyTorch would have written other values.
+//! // Two parameters as the bytes of a file; PyTorch would have written other values.
 //! let mut arena = Arena::<64, 8>::new();
 //! let tape = arena.tape();
 //! let (w, b) = (tape.param(&[5.5, 0.5], [1, 2]), tape.param(&[-18.5], [1]));

@@ -234,7 +234,7 @@ fn next_to_baseline(history: &History) -> String {
     }
 }
 
-/// Whether the training loss is small next to the variance of the targets.
+/// Returns whether the training loss is small next to the variance of the targets.
 fn explains(history: &History) -> bool {
     let (loss, mean_loss) = (history.training_loss(), history.mean_loss());
     match &history.residuals {
@@ -254,7 +254,7 @@ fn explains(history: &History) -> bool {
     }
 }
 
-/// Whether the training and validation losses diverge. Adds the evidence for and against
+/// Returns whether the training and validation losses diverge. Adds the evidence for and against
 /// it.
 fn diverges(history: &History, evidence: &mut Vec<String>) -> bool {
     let (rows, validation_rows) = history.rows();
@@ -357,7 +357,7 @@ fn chance(rows: usize, validation_rows: usize) -> f64 {
     1.0 + 3.0 * (2.0 / rows as f64 + 2.0 / validation_rows as f64).sqrt()
 }
 
-/// Whether the validation loss is now well above its lowest value while the training loss
+/// Returns whether the validation loss is now well above its lowest value while the training loss
 /// is below its value at that time.
 fn has_risen(epochs: &[Epoch]) -> bool {
     let window = (epochs.len() / WINDOW).max(1);

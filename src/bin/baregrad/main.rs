@@ -1,13 +1,13 @@
-//! The command-line tool: fits calibrations, and talks to boards that do.
+//! The command-line tool, which fits calibrations, and talks to boards that fit them.
 //!
 //! ```text
 //! cargo install --path . --features cli
 //! baregrad --help
 //! ```
 //!
-//! Errors are one line on standard error. The status is 0 if all went well; 2 if the
-//! command line is wrong or a fit fails; 1 if a board cannot be calibrated, or has other
-//! bits than the desktop.
+//! An error is printed as one line on standard error. The exit status is 0 on success; 2
+//! if the command line is wrong or a fit fails; 1 if a board cannot be calibrated, or its
+//! bits differ from those of the desktop.
 
 mod board;
 mod fit;
@@ -18,7 +18,8 @@ use clap::Parser;
 
 /// Calibrates sensors: on this computer, from a file, or on a board.
 #[derive(Parser)]
-// A missing command is an error like any other, and no reason for a page of help.
+// Reports a missing command as an error, like any other, instead of printing a page of
+// help.
 #[command(version, arg_required_else_help = false)]
 struct Cli {
     #[command(subcommand)]
@@ -34,7 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
-        // Help is no mistake, and has more than one line.
+        // Help is not an error, and has more than one line.
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
             eprintln!("error: {}", first_paragraph(&error.to_string()));
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The part of clap's message that says what is wrong, on one line.
+/// The part of clap's message that tells the error, on one line.
 fn first_paragraph(message: &str) -> String {
     let paragraph = message.split("\n\n").next().unwrap_or(message);
     let words: Vec<&str> = paragraph.split_whitespace().collect();

@@ -76,7 +76,7 @@ impl Calibration<'_> {
         (off <= SIX_DIGITS * largest).then_some(rounded)
     }
 
-    /// Whether there are [coefficients](Self::coefficients) for the reading in its own
+    /// Returns whether there are [coefficients](Self::coefficients) for the reading in its own
     /// units.
     #[must_use]
     pub fn has_coefficients(&self) -> bool {

@@ -38,7 +38,7 @@ use crate::tape::Tape;
 /// assert_eq!(prediction.value.high(), 8.0 * (1.0 * (60.0 - 50.0) * 0.1 + 0.25) + 10.0);
 /// assert!(prediction.is_inside);
 ///
-/// Writes the record, and reads it on another machine.
+/// // Writes the record, and reads it on another machine.
 /// let mut bytes = [0; 256];
 /// let bytes = calibration.write(&mut bytes)?;
 /// let mut params = [0.0; 2];
@@ -170,7 +170,7 @@ impl Calibration<'_> {
         })
     }
 
-    /// Whether a reading is in the range to which the calibration was fitted, give or
+    /// Returns whether a reading is in the range to which the calibration was fitted, give or
     /// take the error of the range: readings are kept as
     /// [differences](super::Differences) in `f32`.
     #[must_use]

@@ -44,7 +44,7 @@ pub(super) fn number(
     Ok(x)
 }
 
-/// Whether a field is a number, and therefore not the name of a column.
+/// Returns whether a field is a number, and therefore not the name of a column.
 pub(super) fn is_number(field: &str) -> bool {
     field.replacen(',', ".", 1).parse::<f64>().is_ok()
 }

@@ -29,7 +29,7 @@ impl Separator {
         }
     }
 
-    /// Whether `c` is white space that may precede a field.
+    /// Returns whether `c` is white space that may precede a field.
     pub(super) fn pads(self, c: char) -> bool {
         c.is_whitespace() && c != '\n' && (self != Self::Tab || c != '\t')
     }
@@ -160,7 +160,7 @@ impl Records<'_> {
     }
 }
 
-/// Whether a quoted field ends with its closing quote. The parser would append text after
+/// Returns whether a quoted field ends with its closing quote. The parser would append text after
 /// this quote to the field: `"1"2` becomes `12`.
 fn is_closed(raw: &str, field: &str) -> bool {
     let quotes = |text: &str| text.matches('"').count();

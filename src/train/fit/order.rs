@@ -36,7 +36,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Whether an epoch is one update by the loss of all samples, without noise.
+    /// Returns whether an epoch is one update by the loss of all samples, without noise.
     pub(super) fn is_one_update(&self) -> bool {
         let mut ranges = self.batches.ranges();
         let first = ranges.next().unwrap_or_default();

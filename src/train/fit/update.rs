@@ -18,7 +18,7 @@ pub(super) trait Update {
     /// belong to. Returns whether the parameters are now at a minimum.
     fn step(&mut self, tape: &Tape<'_>, loss: f32) -> Result<bool, Error>;
 
-    /// Whether the parameters are at a minimum.
+    /// Returns whether the parameters are at a minimum.
     fn has_found(&self) -> bool {
         false
     }

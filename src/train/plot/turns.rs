@@ -79,7 +79,7 @@ impl<B: DrawingBackend> DrawingBackend for Turns<B> {
     }
 }
 
-/// Whether the line through the three points turns by more than 90° at the second one.
+/// Returns whether the line through the three points turns by more than 90° at the second one.
 fn turns_back(before: BackendCoord, turn: BackendCoord, next: BackendCoord) -> bool {
     let step = |from: BackendCoord, to: BackendCoord| {
         [to.0, to.1]

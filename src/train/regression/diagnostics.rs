@@ -81,7 +81,7 @@ impl Regression {
         t.upper_quantile(tail as f32).ok().map(f64::from)
     }
 
-    /// Whether the residuals are only rounding errors.
+    /// Returns whether the residuals are only rounding errors.
     fn is_exact(&self) -> bool {
         let most = self
             .rows

@@ -19,12 +19,12 @@ impl Ends {
         self.status
     }
 
-    /// Whether the parameters are at a minimum.
+    /// Returns whether the parameters are at a minimum.
     pub fn is_converged(&self) -> bool {
         matches!(self.status, Status::Converged | Status::Exact)
     }
 
-    /// Whether the parameters are at a minimum, or at least near one in a valley so flat
+    /// Returns whether the parameters are at a minimum, or at least near one in a valley so flat
     /// that the data hardly determine some of them.
     pub fn is_usable(&self) -> bool {
         self.is_converged() || matches!(self.status, Status::IllConditioned { .. })

@@ -145,7 +145,7 @@ impl Regression {
         self.robust.map(|robust| robust.good)
     }
 
-    /// Whether standard errors follow from given standard deviations rather than from the
+    /// Returns whether standard errors follow from given standard deviations rather than from the
     /// residuals.
     pub fn has_sigma(&self) -> bool {
         self.absolute
