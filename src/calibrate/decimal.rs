@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<[f32; 2], DecimalError> {
         Some((digits, exponent)) => (digits, signed(exponent)?),
         None => (unsigned, 0),
     };
-    // A list of one character, because `core`'s search for a character links a panic.
+    // Splits by a list of one character: `core`'s search for a character links a panic.
     let parts = digits.split_once(['.']);
     let (before, behind) = parts.unwrap_or((digits, ""));
     let digits = before.bytes().chain(behind.bytes());
@@ -105,7 +105,7 @@ fn rounded(
             }
         }
         if carry {
-            // All digits were nines.
+            // All digits were nines, so the result is 1 followed by zeros.
             let [first, ..] = &mut kept;
             *first = 1;
             point += 1;

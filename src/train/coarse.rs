@@ -89,7 +89,7 @@ pub(super) fn squares(values: impl Iterator<Item = f64>, mean: f64, unit: f64) -
     squares.sum()
 }
 
-/// The standard deviation of the population.
+/// The population standard deviation.
 pub(super) fn deviation(values: &[f64]) -> f64 {
     let all = values.iter().copied();
     let mean = mean(all.clone());

@@ -34,7 +34,7 @@ impl Epoch {
     }
 }
 
-/// `Epoch 500, Training loss 8.2724, Validation loss 1.0062`.
+/// Prints, for example, `Epoch 500, Training loss 8.2724, Validation loss 1.0062`.
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let training = Digits(self.training_loss);
@@ -46,7 +46,7 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Why fitting ended.
+/// The reason why fitting ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 #[cfg_attr(feature = "json", serde(rename_all = "snake_case"))]
@@ -122,7 +122,7 @@ impl History {
         best.1
     }
 
-    /// Why fitting ended.
+    /// The reason why fitting ended.
     pub fn stopped(&self) -> Stopped {
         self.stopped
     }

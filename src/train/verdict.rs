@@ -99,7 +99,7 @@ pub struct Judgement {
     pub evidence: Vec<String>,
 }
 
-/// The verdict, then a line for each piece of evidence.
+/// Prints the verdict, then a line for each piece of evidence.
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "verdict: {}", self.verdict)?;

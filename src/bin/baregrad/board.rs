@@ -394,9 +394,9 @@ fn curve(text: &str) -> Result<Curve, Box<dyn Error>> {
 /// A method of fitting.
 #[derive(Clone, Copy)]
 enum Method {
-    /// By least squares.
+    /// Least squares.
     Lm,
-    /// By gradient descent, with an optimizer and its learning rate.
+    /// Gradient descent, with an optimizer and its learning rate.
     Descent(Kind, f32),
 }
 

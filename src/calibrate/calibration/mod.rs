@@ -88,7 +88,7 @@ pub struct Prediction {
 pub enum PredictError {
     /// The reading, or the value of the curve, is not finite.
     NotFinite {
-        /// The result.
+        /// The result that is not finite.
         found: f32,
     },
     /// The arena is too small for the curve, or the curve has another number of

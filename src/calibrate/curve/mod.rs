@@ -22,7 +22,7 @@ pub const MAX_HIDDEN: usize = 4;
 /// The most units of a hidden layer.
 pub const MAX_WIDTH: usize = 64;
 
-/// A curve of one variable, from scaled readings to scaled results.
+/// A curve of one variable, which converts scaled readings to scaled results.
 ///
 /// All curves except formulas consist of layers of units after a first row of inputs, so
 /// that the same code trains, evaluates and prints them:

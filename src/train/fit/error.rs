@@ -1,10 +1,10 @@
-//! Why fitting failed.
+//! The error of a failed fit.
 
 use core::fmt;
 
 use crate::error::Error;
 
-/// Why fitting failed.
+/// The reason why fitting failed.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum FitError {
