@@ -1,10 +1,9 @@
 //! Parses and prints decimal numbers exactly, in integers of 16 bits.
 //!
-//! A number is a binary fraction that is wide enough for every `f32`: 128 binary digits
-//! before the point and 192 after it. Text is parsed by multiplying and dividing this
-//! fraction by ten, digit by digit, and rounding once. Text is printed by trial: the
-//! number is rounded to one decimal digit, to two, and so on, until the digits parse to
-//! the number.
+//! A number is a binary fraction that is wide enough for every `f32`: 128 binary digits before
+//! the point and 192 after it. Text is parsed by multiplying and dividing this fraction by ten,
+//! digit by digit, and rounding once. Text is printed by trial: the number is rounded to one
+//! decimal digit, to two, and so on, until the digits parse to the number.
 //!
 //! `core` does both faster, in 26 KB of code and tables on a Cortex-M4F; this module
 //! takes 4.3 KB.
@@ -274,8 +273,7 @@ impl fmt::Display for TwoFloat {
 /// and the `f32` nearest to the difference from it.
 ///
 /// # Errors
-/// The text is not a decimal number (`inf` and `nan` are not), or the number is beyond
-/// 3.4e38.
+/// The text is not a decimal number (`inf` and `nan` are not), or the number is beyond 3.4e38.
 impl FromStr for TwoFloat {
     type Err = DecimalError;
 

@@ -4,13 +4,12 @@ use crate::optim::{Visit, visit_count};
 
 /// Stops when the watched loss has not improved for a number of epochs.
 ///
-/// The watched loss is that of the validation samples or, without these, that of all
-/// training samples, with the parameters at the start of an epoch, so that the restored
-/// parameters are those that had this loss. If an epoch is one update, the update
-/// measures this loss anyway. With mini-batches or noise, the parameters change while the
-/// training loss is summed up, so that the mean is not the loss of any parameters.
-/// Without validation samples, early stopping then costs one more forward pass over the
-/// training samples per epoch.
+/// The watched loss is that of the validation samples or, without these, that of all training
+/// samples, with the parameters at the start of an epoch, so that the restored parameters are
+/// those that had this loss. If an epoch is one update, the update measures this loss anyway.
+/// With mini-batches or noise, the parameters change while the training loss is summed up, so
+/// that the mean is not the loss of any parameters. Without validation samples, early stopping
+/// then costs one more forward pass over the training samples per epoch.
 ///
 /// ```
 /// use baregrad::calibrate::EarlyStopping;

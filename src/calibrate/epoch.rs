@@ -96,8 +96,7 @@ impl Mean {
 pub(crate) struct Measured {
     /// The loss of the validation samples.
     pub(crate) validation: Option<f32>,
-    /// The watched loss, if it is neither the validation loss nor the loss of the first
-    /// batch.
+    /// The watched loss, if it is neither the validation loss nor the loss of the first batch.
     pub(crate) watched: Option<f32>,
 }
 

@@ -136,8 +136,7 @@ impl<'t, 'p> Fit<'t, 'p> {
     /// Runs an epoch: measures the loss of all samples, and updates the parameters. After
     /// the last update, one more poll measures the loss.
     ///
-    /// The learning rate of the optimizer may change from poll to poll, as a schedule
-    /// does.
+    /// The learning rate of the optimizer may change from poll to poll, as a schedule does.
     ///
     /// # Errors
     /// The tape or the optimizer returns an error.
@@ -253,8 +252,7 @@ impl<'t, 'p> Fit<'t, 'p> {
         Ok(self.course.stopped().map_or(Poll::Running, Poll::Stopped))
     }
 
-    /// Ends the fit, as the next [`poll`](Self::poll) will report. The best parameters
-    /// are kept.
+    /// Ends the fit, as the next [`poll`](Self::poll) will report. The best parameters are kept.
     pub fn stop(&mut self) {
         self.course.stop();
     }
@@ -279,10 +277,9 @@ impl<'t, 'p> Fit<'t, 'p> {
     }
 }
 
-/// The progress of a fit: epochs, losses, the best parameters, and the current
-/// parameters. A fit that was stopped and saved continues in another fit that was made in
-/// the same way, to the same bits. The optimizer and the schedule have states of their
-/// own.
+/// The progress of a fit: epochs, losses, the best parameters, and the current parameters. A fit
+/// that was stopped and saved continues in another fit that was made in the same way, to the
+/// same bits. The optimizer and the schedule have states of their own.
 impl Stateful for Fit<'_, '_> {
     fn visit_state(&mut self, _: usize, visit: Visit<'_>) -> Result<(), OptimizerError> {
         self.course.visit(visit);

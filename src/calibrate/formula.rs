@@ -15,8 +15,7 @@ use crate::var::Var;
 /// records refer to it, and texts for readers.
 ///
 /// A record contains only the name. The reader of a record passes the formulas that it
-/// [accepts](super::Calibration::read_with), so that firmware links only those that it
-/// uses.
+/// [accepts](super::Calibration::read_with), so that firmware links only those that it uses.
 ///
 /// ```
 /// use baregrad::calibrate::{Curve, Formula};
@@ -106,9 +105,8 @@ fn write_down<F: Function<1, P>, const P: usize>(x: Scalar, p: &[Scalar]) -> Sca
 }
 
 impl Formula {
-    /// A formula of `P` parameters. `name` has at most [`MAX_NAME`](super::MAX_NAME)
-    /// bytes, `text` is the formula in `x` for readers, and `meanings` describes each
-    /// parameter.
+    /// A formula of `P` parameters. `name` has at most [`MAX_NAME`](super::MAX_NAME) bytes,
+    /// `text` is the formula in `x` for readers, and `meanings` describes each parameter.
     #[must_use]
     pub const fn of<F: Function<1, P> + 'static, const P: usize>(
         name: &'static str,
@@ -256,8 +254,7 @@ impl fmt::Debug for Formula {
     }
 }
 
-/// The formulas that `baregrad fit --model` and the `FromStr` of [`Curve`](super::Curve)
-/// accept.
+/// The formulas that `baregrad fit --model` and the `FromStr` of [`Curve`](super::Curve) accept.
 pub static FORMULAS: [&Formula; 4] = [
     &Formula::of::<SteinhartHart, 3>(
         "steinhart-hart",

@@ -10,8 +10,7 @@ use crate::record::{Record, RecordError, Writer};
 /// The most terms of a polynomial of several inputs, the constant included.
 pub const MAX_TERMS: usize = 512;
 
-/// The scale of an input, and the range of the readings to which the calibration was
-/// fitted.
+/// The scale of an input, and the range of the readings to which the calibration was fitted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Input {
     /// The scale.
@@ -29,15 +28,13 @@ impl Input {
     };
 }
 
-/// Converts readings of several inputs, such as a pressure bridge and its temperature, to
-/// a calibrated value: a line or a polynomial of all inputs, cross terms included, with
-/// the scales of inputs and output. The caller owns the memory of inputs and parameters,
-/// on a heap or not.
+/// Converts readings of several inputs, such as a pressure bridge and its temperature, to a
+/// calibrated value: a line or a polynomial of all inputs, cross terms included, with the scales
+/// of inputs and output. The caller owns the memory of inputs and parameters, on a heap or not.
 ///
-/// Terms are products of Chebyshev polynomials of the scaled inputs, ordered by total
-/// degree and, within it, by higher powers of earlier inputs first: for two inputs `u`
-/// and `v` and degree 2 they are `u`, `v`, `T₂(u)`, `u v`, `T₂(v)`. The last parameter is
-/// the constant.
+/// Terms are products of Chebyshev polynomials of the scaled inputs, ordered by total degree
+/// and, within it, by higher powers of earlier inputs first: for two inputs `u` and `v` and
+/// degree 2 they are `u`, `v`, `T₂(u)`, `u v`, `T₂(v)`. The last parameter is the constant.
 ///
 /// ```
 /// use baregrad::calibrate::{Curve, Input, Multivariate, Origin, Scale};
@@ -67,8 +64,7 @@ impl Input {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Multivariate<'p> {
-    /// [`Curve::Linear`] or [`Curve::Poly`], which converts scaled readings to scaled
-    /// results.
+    /// [`Curve::Linear`] or [`Curve::Poly`], which converts scaled readings to scaled results.
     pub curve: Curve,
     /// The inputs, at most [`MAX_INPUTS`].
     pub inputs: &'p [Input],
@@ -155,8 +151,7 @@ impl<'p> Multivariate<'p> {
             && params == Self::param_count(&self.curve, inputs)
     }
 
-    /// The most bytes in the record of a calibration of `inputs` inputs and `params`
-    /// parameters.
+    /// The most bytes in the record of a calibration of `inputs` inputs and `params` parameters.
     #[must_use]
     pub const fn max_bytes(inputs: usize, params: usize) -> usize {
         220 + 28 * inputs + 4 * params
@@ -167,8 +162,7 @@ impl<'p> Multivariate<'p> {
     /// as a record of an unknown curve.
     ///
     /// # Errors
-    /// `bytes` is too short, or the number of parameters differs from the number of
-    /// terms.
+    /// `bytes` is too short, or the number of parameters differs from the number of terms.
     pub fn write<'b>(&self, bytes: &'b mut [u8]) -> Result<&'b [u8], RecordError> {
         if !self.has_all_params() {
             return Err(RecordError::Content {
@@ -195,8 +189,7 @@ impl<'p> Multivariate<'p> {
     /// Reads a record into `inputs` and `params`, which may be longer than needed.
     ///
     /// # Errors
-    /// The bytes are not a record, or the record of something else; or there is too
-    /// little room.
+    /// The bytes are not a record, or the record of something else; or there is too little room.
     pub fn read(
         bytes: &[u8],
         inputs: &'p mut [Input],
@@ -262,8 +255,7 @@ impl<'p> Multivariate<'p> {
     }
 }
 
-/// The value of the entry `curve`, which distinguishes these records from those of one
-/// reading.
+/// The value of the entry `curve`, which distinguishes these records from those of one reading.
 const SEVERAL: &str = "several readings";
 
 #[cfg(test)]
@@ -423,8 +415,7 @@ mod tests {
                 Ok(before),
                 "{name}"
             );
-            // A program that knows only calibrations of one reading reports an unknown
-            // curve.
+            // A program that knows only calibrations of one reading reports an unknown curve.
             let found = Calibration::read(bytes, &mut room);
             let expected = "a curve that is known here";
             assert_eq!(found, Err(RecordError::Content { expected }), "{name}");

@@ -7,8 +7,7 @@ use core::fmt;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Reason {
-    /// The last epoch was done, and the loss hardly fell over the last tenth of the
-    /// epochs.
+    /// The last epoch was done, and the loss hardly fell over the last tenth of the epochs.
     Converged,
     /// The last epoch was done, but the loss was still falling.
     StillFalling,

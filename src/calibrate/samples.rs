@@ -72,8 +72,7 @@ pub fn move_behind(x: &mut [f32], y: &mut [f32], indices: &[usize]) -> usize {
     end
 }
 
-/// Moves the first value to the end, as `rotate_left(1)` does, which panics if there are
-/// none.
+/// Moves the first value to the end, as `rotate_left(1)` does, which panics if there are none.
 pub(super) fn first_to_last(values: &mut [f32]) {
     let mut moved = values.first().copied().unwrap_or_default();
     for to in values.iter_mut().rev() {

@@ -5,10 +5,9 @@
 //! x       = scaled / factor + offset
 //! ```
 //!
-//! The difference is computed from [pairs](TwoFloat) before anything is rounded, so that
-//! a model of readings near 4e9 in steps of 200 resolves the steps. If one `f32` is
-//! precise enough for the offset, the offset is one, and the formula can be computed in
-//! `f32`.
+//! The difference is computed from [pairs](TwoFloat) before anything is rounded, so that a model
+//! of readings near 4e9 in steps of 200 resolves the steps. If one `f32` is precise enough for
+//! the offset, the offset is one, and the formula can be computed in `f32`.
 
 use core::fmt;
 use core::ops::{Add, Div, Mul, Sub};

@@ -6,16 +6,14 @@ use super::start::{Rates, Sample, Start, sign};
 use crate::function::TwoFloat;
 use crate::least_squares::{LevenbergMarquardt, Problem, Row, Solution, Status};
 
-/// A fit of a curve by [least squares](crate::least_squares) that is
-/// [polled](Self::poll), as [`Fit`](super::Fit) is, one pass over the samples at a time.
-/// Some ten passes reach the minimum for which gradient descent needs thousands of
-/// epochs, and give standard errors.
+/// A fit of a curve by [least squares](crate::least_squares) that is [polled](Self::poll), as
+/// [`Fit`](super::Fit) is, one pass over the samples at a time. Some ten passes reach the
+/// minimum for which gradient descent needs thousands of epochs, and give standard errors.
 ///
-/// It fits lines, polynomials and formulas of at most `P` parameters. For a curve of
-/// fewer parameters, all bits are the same as for a smaller `P`, so firmware needs only
-/// one solver, of the largest `P` for which it has room. The
-/// [`FORMULAS`](super::FORMULAS) start from parameters estimated from the data, other
-/// formulas from ones.
+/// It fits lines, polynomials and formulas of at most `P` parameters. For a curve of fewer
+/// parameters, all bits are the same as for a smaller `P`, so firmware needs only one solver, of
+/// the largest `P` for which it has room. The [`FORMULAS`](super::FORMULAS) start from
+/// parameters estimated from the data, other formulas from ones.
 ///
 /// ```
 /// use baregrad::calibrate::{Curve, CurveSolver, Samples};
@@ -85,8 +83,7 @@ impl<const P: usize> Problem<P> for CurveRows<'_> {
     fn row(&self, i: usize, p: &[TwoFloat; P]) -> Row<P> {
         let mut derivatives = [0.0; P];
         let (Some(x), Some(y)) = (self.samples.x.get(i), self.samples.y.get(i)) else {
-            // The residual of a surplus parameter is the parameter itself, which keeps it
-            // at 0.
+            // The residual of a surplus parameter is the parameter itself, which keeps it at 0.
             let at = self
                 .count
                 .saturating_add(i.saturating_sub(self.samples.len()));
@@ -242,10 +239,9 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
         self.before.saturating_add(now)
     }
 
-    /// The parameters with their covariance. If the fit has not ended,
-    /// [`poll`](Self::poll)s it to the end first. Surplus parameters are 0 and do not
-    /// count: [degrees of freedom](Solution::degrees_of_freedom) depend only on the
-    /// samples and the curve.
+    /// The parameters with their covariance. If the fit has not ended, [`poll`](Self::poll)s it
+    /// to the end first. Surplus parameters are 0 and do not count: [degrees of
+    /// freedom](Solution::degrees_of_freedom) depend only on the samples and the curve.
     pub fn solution(&mut self) -> Solution<P> {
         while self.poll().is_none() {}
         self.solver.run(&self.rows)
@@ -319,8 +315,7 @@ mod tests {
     }
 
     /// Compares the thermometer of the book with the textbook formulas in f64: slope
-    /// `Sxy / Sxx`, `s² = SSR / 9`, standard errors `s / √Sxx` and
-    /// `s √(1/11 + x̄² / Sxx)`.
+    /// `Sxy / Sxx`, `s² = SSR / 9`, standard errors `s / √Sxx` and `s √(1/11 + x̄² / Sxx)`.
     #[test]
     fn the_thermometer_and_how_sure_it_is() {
         let (x, y) = (T_U.map(f64::from), T_C.map(f64::from));
@@ -494,8 +489,7 @@ mod tests {
         }
     }
 
-    /// A formula without a tape cannot be recorded, but least squares fits it all the
-    /// same.
+    /// A formula without a tape cannot be recorded, but least squares fits it all the same.
     #[test]
     fn formulas_without_a_tape_are_solved_and_not_recorded() {
         use crate::calibrate::Formula;

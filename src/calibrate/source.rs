@@ -1,10 +1,9 @@
 //! Prints calibrations as source code for firmware by evaluating them over symbols.
 //!
-//! The formulas are those of the other files of this module: the [scales](super::scale),
-//! the recurrence and the sums of [`terms`](super::terms), softsign, and the formulas of
-//! one sample. Hidden layers become loops over tables of weights, which take a fraction
-//! of the flash of straight-line code and are easier to read; everything else is
-//! straight-line code.
+//! The formulas are those of the other files of this module: the [scales](super::scale), the
+//! recurrence and the sums of [`terms`](super::terms), softsign, and the formulas of one sample.
+//! Hidden layers become loops over tables of weights, which take a fraction of the flash of
+//! straight-line code and are easier to read; everything else is straight-line code.
 
 use std::format;
 use std::string::{String, ToString};
@@ -105,9 +104,8 @@ fn where_finite(condition: Scalar, x: Scalar, otherwise: Scalar) -> Scalar {
 
 impl Calibration<'_> {
     /// A function `calibrated` from `f32` to `f32`, with the bits of the predictions of
-    /// [`train::Calibration`](crate::train::Calibration). With `pairs`, there is also a
-    /// function `calibrated_f64` of an `f64`, with the bits of
-    /// [`predict`](Self::predict).
+    /// [`train::Calibration`](crate::train::Calibration). With `pairs`, there is also a function
+    /// `calibrated_f64` of an `f64`, with the bits of [`predict`](Self::predict).
     pub(crate) fn source(&self, words: &Words, pairs: bool) -> File {
         let mut file = File::new(NAME, words.comment(&self.curve));
         let x_names = Names::new(&mut file, "X", &self.input);
@@ -155,8 +153,7 @@ impl Calibration<'_> {
 }
 
 impl Multivariate<'_> {
-    /// A function `calibrated` with an `f32` argument for each input, which returns
-    /// `f32`.
+    /// A function `calibrated` with an `f32` argument for each input, which returns `f32`.
     pub(crate) fn source(&self, words: &Words) -> File {
         let mut file = File::new(NAME, words.comment(&self.curve));
         let names = self.inputs.iter().enumerate();
@@ -196,9 +193,8 @@ fn softsign(x: Scalar) -> Scalar {
 }
 
 impl Curve {
-    /// Adds tables of the parameters to a file: for each layer a table of weights, with a
-    /// row for each unit, and a table of biases; or a table for each parameter of a
-    /// formula.
+    /// Adds tables of the parameters to a file: for each layer a table of weights, with a row
+    /// for each unit, and a table of biases; or a table for each parameter of a formula.
     fn tables(&self, params: &[f32], file: &mut File) -> Vec<usize> {
         if let Curve::Function(formula) = self {
             let named = formula.parameters().iter().zip(params);

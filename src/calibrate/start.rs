@@ -1,10 +1,9 @@
 //! Start parameters of formulas for least squares, found by simpler fits without a heap.
 //!
-//! If a transformation of its parameters makes a formula linear, the linear fit gives the
-//! start. A formula with a rate is linear in its other parameters, apart from the middle
-//! of a logistic curve. A table of rates (and middles) is tried, each with the best
-//! linear parameters, and the entry nearest to the data is taken; no iteration has to
-//! converge.
+//! If a transformation of its parameters makes a formula linear, the linear fit gives the start.
+//! A formula with a rate is linear in its other parameters, apart from the middle of a logistic
+//! curve. A table of rates (and middles) is tried, each with the best linear parameters, and the
+//! entry nearest to the data is taken; no iteration has to converge.
 //!
 //! Boards compute the start in `f32`, and [`train`] on the desktop in `f64`, as its data.
 //!
@@ -84,8 +83,7 @@ impl Number for f32 {
     }
 }
 
-/// The table is finer: some steep curves converge only from a rate within half of such a
-/// step.
+/// The table is finer: some steep curves converge only from a rate within half of such a step.
 #[cfg(feature = "std")]
 impl Number for f64 {
     const RATES_PER_DOUBLING: u8 = 5;

@@ -99,8 +99,7 @@ impl Degrees {
         count
     }
 
-    /// Moves on to the next term of the same total degree, and returns whether there is
-    /// one.
+    /// Moves on to the next term of the same total degree, and returns whether there is one.
     fn advance(&mut self) -> bool {
         let Some((last, first)) = self
             .of

@@ -48,8 +48,7 @@ impl Batches {
         self
     }
 
-    /// Leaves out the last batch if it is smaller than the others, unless it is the only
-    /// one.
+    /// Leaves out the last batch if it is smaller than the others, unless it is the only one.
     #[must_use]
     pub fn drop_last(mut self) -> Self {
         self.drop_last = true;

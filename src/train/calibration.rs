@@ -55,10 +55,9 @@ pub struct Calibration {
     exact: Vec<f64>,
 }
 
-/// The largest ratio of the terms of a polynomial to the spread of its result for which
-/// it is written in powers of the reading. Beyond, it is written in powers of the
-/// difference from an origin, because terms that cancel lose a digit for every factor of
-/// ten.
+/// The largest ratio of the terms of a polynomial to the spread of its result for which it is
+/// written in powers of the reading. Beyond, it is written in powers of the difference from an
+/// origin, because terms that cancel lose a digit for every factor of ten.
 const CANCELLING: f64 = 1e4;
 
 impl Calibration {
@@ -86,9 +85,8 @@ impl Calibration {
         }
     }
 
-    /// The calibration that least squares found for a curve of one input; `None` for
-    /// several inputs. `names` are the names of the readings and of the calibrated
-    /// values.
+    /// The calibration that least squares found for a curve of one input; `None` for several
+    /// inputs. `names` are the names of the readings and of the calibrated values.
     ///
     /// Parameters are rounded to `f32` for evaluating the curve, for its record and for
     /// source code; coefficients are computed from the parameters before rounding.
@@ -279,12 +277,11 @@ impl Calibration {
         self.source().rust()
     }
 
-    /// C99 source for firmware: `float calibrated(float reading)`, which returns the same
-    /// bits as [`predict`](Self::predict), and `calibrated_f64` if
-    /// [`to_rust`](Self::to_rust) has it. The source includes `float.h` and `stdint.h`.
-    /// It must be compiled as described at
-    /// [`Source::c`](crate::function::source::Source::c): with `-ffp-contract=off` and
-    /// without `-ffast-math`.
+    /// C99 source for firmware: `float calibrated(float reading)`, which returns the same bits
+    /// as [`predict`](Self::predict), and `calibrated_f64` if [`to_rust`](Self::to_rust) has it.
+    /// The source includes `float.h` and `stdint.h`. It must be compiled as described at
+    /// [`Source::c`](crate::function::source::Source::c): with `-ffp-contract=off` and without
+    /// `-ffast-math`.
     ///
     /// ```
     /// # use baregrad::train::{Calibration, Curve, LeastSquares};
@@ -406,10 +403,9 @@ impl Model for Calibration {
     }
 }
 
-/// Prints a polynomial with as many digits as needed, such as
-/// `t_c = -17.3 + 0.537 * t_u`, or `late = 0.5 + 5e-6 * (clock - 1764400000)` if readings
-/// are far from 0; a formula with its parameters; or the number of parameters of a
-/// network.
+/// Prints a polynomial with as many digits as needed, such as `t_c = -17.3 + 0.537 * t_u`, or
+/// `late = 0.5 + 5e-6 * (clock - 1764400000)` if readings are far from 0; a formula with its
+/// parameters; or the number of parameters of a network.
 impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [reading, meaning] = &self.names;

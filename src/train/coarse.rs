@@ -8,8 +8,7 @@ use super::digits::{Shortest, significant};
 /// A column that `f32` does not resolve well: its values lie so far from 0 that the
 /// spacing of `f32` there is more than a thousandth of their standard deviation.
 ///
-/// Columns of integers of up to 24 bits are never coarse, because `f32` holds them
-/// exactly.
+/// Columns of integers of up to 24 bits are never coarse, because `f32` holds them exactly.
 ///
 /// A [`Scaler`](super::Scaler) subtracts the origin before it rounds to `f32`, so scaled
 /// columns are not coarse either.
@@ -98,8 +97,7 @@ pub(super) fn deviation(values: &[f64]) -> f64 {
         libm::sqrt(squares / values.len() as f64) * unit
     };
     match deviation(1.0) {
-        // Squares of small differences underflow unless the unit is the largest
-        // difference.
+        // Squares of small differences underflow unless the unit is the largest difference.
         plain if plain < SQUARED => {
             let largest = all
                 .clone()

@@ -10,9 +10,8 @@ use super::split::{Indices, k_fold_indices, split_indices};
 
 /// Named columns of equal length that hold finite numbers.
 ///
-/// Columns are made of `f32`, `f64`, or integers of up to 32 bits, and keep all their
-/// digits. A model sees `f32`; a [`Scaler`](super::Scaler) subtracts the origin before it
-/// rounds to `f32`.
+/// Columns are made of `f32`, `f64`, or integers of up to 32 bits, and keep all their digits. A
+/// model sees `f32`; a [`Scaler`](super::Scaler) subtracts the origin before it rounds to `f32`.
 ///
 /// ```
 /// use baregrad::train::Dataset;
@@ -217,8 +216,7 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// `fraction` is 0 or outside `0.0..1.0`, or there are too few rows to give each part
-    /// one.
+    /// `fraction` is 0 or outside `0.0..1.0`, or there are too few rows to give each part one.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Dataset, Dataset), DataError> {
         let (training, validation) = split_indices(self.rows, fraction, seed)?;
         if training.is_empty() || validation.is_empty() {
@@ -253,8 +251,7 @@ impl Dataset {
         folds.into_iter().map(select).collect()
     }
 
-    /// Makes samples for a model that predicts the columns `targets` from the columns
-    /// `inputs`.
+    /// Makes samples for a model that predicts the columns `targets` from the columns `inputs`.
     ///
     /// # Errors
     /// A column does not exist, or `inputs` or `targets` is empty.

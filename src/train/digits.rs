@@ -64,8 +64,7 @@ pub(super) fn exponent(x: f64, digits: usize) -> Option<i32> {
     text.split_once('e')?.1.parse().ok()
 }
 
-/// Formats a loss or a parameter with four decimals, and at least four significant
-/// digits.
+/// Formats a loss or a parameter with four decimals, and at least four significant digits.
 pub(super) struct Digits(pub(super) f32);
 
 impl fmt::Display for Digits {

@@ -1,5 +1,4 @@
-//! A model recorded on a tape with its data, which fitting, validating and predicting
-//! share.
+//! A model recorded on a tape with its data, which fitting, validating and predicting share.
 
 use std::vec::Vec;
 

@@ -138,9 +138,8 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
     /// Minimises this loss: a function of the predictions and their targets that returns
     /// a mean over the rows, either one of the [losses](crate::ops::loss) or your own.
     ///
-    /// The shape of the targets is `[rows, columns]`.
-    /// [`cross_entropy`](Var::cross_entropy) expects classes of the shape `[rows]`, so a
-    /// column of classes has to be reshaped:
+    /// The shape of the targets is `[rows, columns]`. [`cross_entropy`](Var::cross_entropy)
+    /// expects classes of the shape `[rows]`, so a column of classes has to be reshaped:
     ///
     /// ```
     /// use baregrad::train::{Curve, Dataset, Fit, Param, model};
@@ -251,8 +250,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         self
     }
 
-    /// Adds fresh normal noise of this standard deviation to the training inputs in every
-    /// epoch.
+    /// Adds fresh normal noise of this standard deviation to the training inputs in every epoch.
     pub fn noise(mut self, std: f32) -> Self {
         self.noise = std;
         self
@@ -329,12 +327,11 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         self.run_with(&mut steps, &start)
     }
 
-    /// Runs the fit with a search, such as [`Lbfgs`](crate::optim::Lbfgs). Once per
-    /// epoch, the search receives the loss of all samples, penalties included, and moves
-    /// the parameters to the point whose loss it needs next. The fit ends when the search
-    /// [finds](super::Stopped::Found) a minimum, or after the last epoch. Since the last
-    /// point may be a trial that went too far, the fit keeps the parameters with the
-    /// lowest loss seen.
+    /// Runs the fit with a search, such as [`Lbfgs`](crate::optim::Lbfgs). Once per epoch, the
+    /// search receives the loss of all samples, penalties included, and moves the parameters to
+    /// the point whose loss it needs next. The fit ends when the search
+    /// [finds](super::Stopped::Found) a minimum, or after the last epoch. Since the last point
+    /// may be a trial that went too far, the fit keeps the parameters with the lowest loss seen.
     ///
     /// ```
     /// use baregrad::optim::Lbfgs;

@@ -8,10 +8,9 @@ use super::coarse::Coarse;
 use super::digits::Digits;
 use super::residuals::Residuals;
 
-/// The losses of one epoch, measured before its update, as by a loop that prints the
-/// losses between `loss.backward()` and `optimizer.step()`. With several batches, the
-/// training loss is the mean of the losses of the batches, each measured before the
-/// update by that batch.
+/// The losses of one epoch, measured before its update, as by a loop that prints the losses
+/// between `loss.backward()` and `optimizer.step()`. With several batches, the training loss is
+/// the mean of the losses of the batches, each measured before the update by that batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct Epoch {
@@ -21,8 +20,7 @@ pub struct Epoch {
     pub training_loss: f32,
     /// The mean over the validation samples, if there are any.
     pub validation_loss: Option<f32>,
-    /// The learning rate of the update; 1 for a search, which finds its step length
-    /// itself.
+    /// The learning rate of the update; 1 for a search, which finds its step length itself.
     pub learning_rate: f32,
 }
 
@@ -72,8 +70,7 @@ pub struct History {
     pub(super) mean_loss: f32,
     pub(super) stopped: Stopped,
     pub(super) restored_epoch: Option<u32>,
-    /// The training loss before the first update, if the loss of the first epoch is
-    /// another one.
+    /// The training loss before the first update, if the loss of the first epoch is another one.
     #[cfg_attr(feature = "json", serde(skip))]
     pub(super) start_loss: Option<f32>,
     pub(super) training_loss: f32,
@@ -156,10 +153,9 @@ impl History {
         self.mean_loss
     }
 
-    /// R², the share of the variance of the training targets that the kept parameters
-    /// explain: `1 - Σ(y - prediction)² / Σ(y - mean)²`, over all targets together.
-    /// `None` if all targets are equal, or if predictions are not meant to equal targets,
-    /// as with logits and classes.
+    /// R², the share of the variance of the training targets that the kept parameters explain:
+    /// `1 - Σ(y - prediction)² / Σ(y - mean)²`, over all targets together. `None` if all targets
+    /// are equal, or if predictions are not meant to equal targets, as with logits and classes.
     pub fn r_squared(&self) -> Option<f64> {
         self.r_squared
     }

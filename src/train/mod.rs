@@ -1,5 +1,4 @@
-//! Training on the desktop: data, fitting, and a verdict on the fit. Needs the feature
-//! `std`.
+//! Training on the desktop: data, fitting, and a verdict on the fit. Needs the feature `std`.
 //!
 //! ```text
 //! Dataset ── split ──► training part ── Scaler::fit ──► both parts scaled

@@ -131,8 +131,7 @@ impl<const N: usize, F> fmt::Debug for Function<N, F> {
     }
 }
 
-/// A function that records the loss of predictions and their targets, a mean over the
-/// rows.
+/// A function that records the loss of predictions and their targets, a mean over the rows.
 pub type Loss<'a> = &'a dyn for<'t> Fn(Var<'t>, Var<'t>) -> Var<'t>;
 
 /// The mean squared error, [`Var::mse`].

@@ -24,9 +24,8 @@ pub fn lines(every: u32) -> impl FnMut(&Epoch) {
     }
 }
 
-/// Returns an observer that shows a progress bar if standard error is a terminal, and
-/// otherwise prints the first three epochs and every tenth of `epochs`, as [`lines`]
-/// does.
+/// Returns an observer that shows a progress bar if standard error is a terminal, and otherwise
+/// prints the first three epochs and every tenth of `epochs`, as [`lines`] does.
 #[cfg(feature = "progress")]
 pub fn progress(epochs: u32) -> impl FnMut(&Epoch) {
     use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

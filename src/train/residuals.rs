@@ -1,8 +1,7 @@
 //! The residuals of a fit: how large they are, whether they are only rounding errors, and
 //! whether they follow a curve.
 //!
-//! All computations are in `f64`, in which squares of `f32` neither overflow nor
-//! underflow.
+//! All computations are in `f64`, in which squares of `f32` neither overflow nor underflow.
 //!
 //! # Curvature
 //!
@@ -118,8 +117,7 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         predict(self.model, params, x, inputs, self.at_once)
     }
 
-    /// The mean square of the residuals; `None` unless there is one prediction for each
-    /// target.
+    /// The mean square of the residuals; `None` unless there is one prediction for each target.
     fn mean_square(&self, params: &[Param], samples: &Samples) -> Result<Option<f64>, Error> {
         let predicted = self.predict(params, samples.x(), samples.inputs())?;
         let left = predicted
@@ -192,9 +190,8 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         }))
     }
 
-    /// Returns the curve with the lowest probability under noise, among the residuals of
-    /// all targets, ordered by each input, and by the prediction if there are several
-    /// inputs.
+    /// Returns the curve with the lowest probability under noise, among the residuals of all
+    /// targets, ordered by each input, and by the prediction if there are several inputs.
     fn curvature(
         &self,
         params: &[Param],
@@ -478,8 +475,7 @@ impl Points {
 struct Basis(Vec<Vec<f64>>);
 
 impl Basis {
-    /// Adds the part of a direction that is orthogonal to the others, unless it is
-    /// negligible.
+    /// Adds the part of a direction that is orthogonal to the others, unless it is negligible.
     fn push(&mut self, mut direction: Vec<f64>) {
         let length = |x: &[f64]| x.iter().map(|&x| square(x)).sum::<f64>().sqrt();
         let before = length(&direction);

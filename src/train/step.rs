@@ -15,11 +15,10 @@ pub enum Clip {
     /// `torch.nn.utils.clip_grad_norm_` does: multiplies it by `most / (norm + 1e-6)` if
     /// this factor is less than 1.
     ///
-    /// Unlike PyTorch's, this clipping is exact for all finite gradients, whatever their
-    /// size and number: see [`clip_grad_norm`]. As in PyTorch, a NaN among the gradients
-    /// makes all of them NaN, and an infinity makes itself NaN and the others 0; the
-    /// parameters then become NaN, and [`Fit`](super::Fit) reports that the loss
-    /// diverged.
+    /// Unlike PyTorch's, this clipping is exact for all finite gradients, whatever their size
+    /// and number: see [`clip_grad_norm`]. As in PyTorch, a NaN among the gradients makes all of
+    /// them NaN, and an infinity makes itself NaN and the others 0; the parameters then become
+    /// NaN, and [`Fit`](super::Fit) reports that the loss diverged.
     Norm(f32),
     /// Limits each element of the gradient to `-most..=most`, as
     /// `torch.nn.utils.clip_grad_value_` does. An infinity is limited, too; a NaN stays.

@@ -33,9 +33,8 @@ const DECREASED: f32 = 0.01;
 /// The largest loss of a good fit, as a share of the loss of always predicting the mean:
 /// the residuals have half of the spread of the targets.
 const EXPLAINED: f32 = 0.25;
-/// The largest mean square of the residuals of a good fit, as a share of the mean square
-/// of the targets, if all targets are equal: the root mean square is a thousandth of the
-/// targets.
+/// The largest mean square of the residuals of a good fit, as a share of the mean square of the
+/// targets, if all targets are equal: the root mean square is a thousandth of the targets.
 const EQUAL: f64 = 1e-6;
 /// A validation loss of this many times its lowest value has risen.
 const RISEN: f64 = 1.1;
@@ -290,8 +289,7 @@ fn diverges(history: &History, evidence: &mut Vec<String>) -> bool {
     } else {
         evidence.push(String::from("both are 0"));
     }
-    // Restored parameters have the lowest validation loss, so this loss has not risen
-    // since.
+    // Restored parameters have the lowest validation loss, so this loss has not risen since.
     let rises = history.restored_epoch().is_none() && has_risen(history.epochs());
     let apart = validation > chance * training;
     let far = validation > FAR * training;
@@ -338,8 +336,7 @@ impl fmt::Display for Share {
     }
 }
 
-/// A ratio, printed with one decimal, or with two significant digits if it is small or
-/// large.
+/// A ratio, printed with one decimal, or with two significant digits if it is small or large.
 struct Ratio(f64);
 
 impl fmt::Display for Ratio {

@@ -221,8 +221,7 @@ fn finish(
     for (reading, reference) in rows {
         let answer = board.ask(&format!("read {reading}"))?;
         let answer = answer.trim().trim_start_matches("ok ");
-        // After a comma, the answer tells whether the reading is outside the fitted
-        // range.
+        // After a comma, the answer tells whether the reading is outside the fitted range.
         let there = answer.split(',').next().unwrap_or_default();
         let tape = Tape::new(&mut floats, &mut nodes);
         let Prediction { value, .. } = here.predict(&tape, reading)?;
@@ -339,8 +338,7 @@ fn descend(
         Kind::Sgd => Box::new(Sgd::new(lr)),
         Kind::Adam => Box::new(Adam::on_heap(lr, count)),
     };
-    // Room for parameters and gradients, and for the values of layers of 64 units for
-    // each row.
+    // Room for parameters and gradients, and for the values of layers of 64 units for each row.
     let mut floats = vec![0.0; 2 * count + ROWS * 1024];
     let mut nodes = [const { Node::EMPTY }; 32];
     let tape = Tape::new(&mut floats, &mut nodes);

@@ -6,11 +6,10 @@
 //! baregrad fit --help
 //! ```
 //!
-//! From `ph.csv`, it makes `calibration/ph.rs`, `ph.json` and `ph-fit.svg`; by least
-//! squares also `ph-residuals.csv`, by gradient descent also `ph-history.csv` and
-//! `ph-loss.svg`; and with `--c` also `ph.c` and `ph.h`. The same command replaces the
-//! files of its last run. Files of other runs are not replaced without `--force`, and the
-//! data never are.
+//! From `ph.csv`, it makes `calibration/ph.rs`, `ph.json` and `ph-fit.svg`; by least squares
+//! also `ph-residuals.csv`, by gradient descent also `ph-history.csv` and `ph-loss.svg`; and
+//! with `--c` also `ph.c` and `ph.h`. The same command replaces the files of its last run. Files
+//! of other runs are not replaced without `--force`, and the data never are.
 
 mod data;
 mod descent;
@@ -246,8 +245,7 @@ fn in_file(args: &Args, why: &dyn std::fmt::Display) -> Box<dyn Error> {
     format!("{}: {why}", args.data.display()).into()
 }
 
-/// Splits the data into training samples, and a share of validation samples if there are
-/// any.
+/// Splits the data into training samples, and a share of validation samples if there are any.
 fn split(
     args: &Args,
     data: &Dataset,

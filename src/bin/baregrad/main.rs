@@ -18,8 +18,7 @@ use clap::Parser;
 
 /// Calibrates sensors: on this computer, from a file, or on a board.
 #[derive(Parser)]
-// Reports a missing command as an error, like any other, instead of printing a page of
-// help.
+// Reports a missing command as an error, like any other, instead of printing a page of help.
 #[command(version, arg_required_else_help = false)]
 struct Cli {
     #[command(subcommand)]

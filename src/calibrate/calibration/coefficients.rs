@@ -11,8 +11,7 @@ use crate::function::TwoFloat;
 pub(crate) const COEFFICIENTS: usize = MAX_DEGREE + 1;
 /// The largest error of the polynomial, as a share of the largest result.
 const SIX_DIGITS: f32 = 1e-6;
-/// The number of parts of the range at whose ends the error of the coefficients is
-/// measured.
+/// The number of parts of the range at whose ends the error of the coefficients is measured.
 const PARTS: usize = 16;
 
 impl Calibration<'_> {

@@ -91,8 +91,7 @@ pub enum PredictError {
         /// The result that is not finite.
         found: f32,
     },
-    /// The arena is too small for the curve, or the curve has another number of
-    /// parameters.
+    /// The arena is too small for the curve, or the curve has another number of parameters.
     Tape(Error),
 }
 

@@ -14,8 +14,7 @@ use crate::function::TwoFloat;
 use crate::nn::init;
 use crate::random::seeded;
 
-/// The highest degree of a polynomial: above it, `f32` and the noise of the data hide all
-/// terms.
+/// The highest degree of a polynomial: above it, `f32` and the noise of the data hide all terms.
 pub const MAX_DEGREE: usize = 12;
 /// The most hidden layers of a network.
 pub const MAX_HIDDEN: usize = 4;

@@ -33,8 +33,7 @@ fn times_ten(limbs: &mut [u16], mut carry: u32) -> u32 {
     carry
 }
 
-/// Divides a number by ten, with `rest` as the limb above its highest; returns the
-/// remainder.
+/// Divides a number by ten, with `rest` as the limb above its highest; returns the remainder.
 fn tenth(limbs: &mut [u16], mut rest: u32) -> u32 {
     for limb in limbs.iter_mut().rev() {
         let tens = (rest << 16) | u32::from(*limb);
@@ -52,8 +51,7 @@ impl Fixed {
         self.0.split_at_mut_checked(FRACTION).unwrap_or_default()
     }
 
-    /// The number `0.d₁d₂… × 10^point`; `None` if 128 bits before the point do not hold
-    /// it.
+    /// The number `0.d₁d₂… × 10^point`; `None` if 128 bits before the point do not hold it.
     pub(super) fn read(
         digits: impl DoubleEndedIterator<Item = u8> + Clone,
         point: i32,

@@ -47,8 +47,7 @@ impl core::error::Error for LeftOut {}
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TrackError {
-    /// The curve is a network, which has too many parameters for single samples to
-    /// determine.
+    /// The curve is a network, which has too many parameters for single samples to determine.
     Network,
     /// The curve has more parameters than there is room for.
     Room {
@@ -57,9 +56,8 @@ pub enum TrackError {
         /// The number of floats available.
         capacity: usize,
     },
-    /// The forgetting factor is not in `0.5 < x <= 1`, the gate or the standard deviation
-    /// is not positive, or the standard deviation that follows from the calibration is
-    /// out of range.
+    /// The forgetting factor is not in `0.5 < x <= 1`, the gate or the standard deviation is not
+    /// positive, or the standard deviation that follows from the calibration is out of range.
     Option(OutOfRange),
 }
 

@@ -13,21 +13,18 @@ use crate::least_squares::{Recursive, Refused};
 /// The options of a [`Tracker`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tracking {
-    /// The factor by which the weight of all samples so far shrinks with each new one, so
-    /// that about the last `1 / (1 - forgetting)` samples count. More than 0.5, at most
-    /// 1.
+    /// The factor by which the weight of all samples so far shrinks with each new one, so that
+    /// about the last `1 / (1 - forgetting)` samples count. More than 0.5, at most 1.
     pub forgetting: f32,
-    /// The standard deviation of a sample, in units of the results. The default is that
-    /// of the residuals of the fit, which the calibration's [`Origin`](super::Origin)
-    /// tells.
+    /// The standard deviation of a sample, in units of the results. The default is that of the
+    /// residuals of the fit, which the calibration's [`Origin`](super::Origin) tells.
     pub sigma: Option<f32>,
     /// The number of standard deviations beyond which a sample is left out as an outlier.
     pub gate: f32,
 }
 
 impl Default for Tracking {
-    /// About the last 20 samples count, with the standard deviation of the fit and a gate
-    /// of 5.
+    /// About the last 20 samples count, with the standard deviation of the fit and a gate of 5.
     fn default() -> Self {
         Tracking {
             forgetting: 0.95,
@@ -49,15 +46,13 @@ const ROUNDING: f32 = 1e-6;
 /// The most evenly spaced readings that replace unknown readings of the fit.
 const STAND_INS: u32 = 64;
 
-/// Updates a calibration after its fit: each sample moves the parameters a little, by
-/// [recursive least squares](Recursive), or for a formula by a step of an extended Kalman
-/// filter.
+/// Updates a calibration after its fit: each sample moves the parameters a little, by [recursive
+/// least squares](Recursive), or for a formula by a step of an extended Kalman filter.
 ///
-/// The tracker starts from the parameters of the calibration and their covariance, which
-/// follows from the readings of the fit. If these are no longer known, readings that are
-/// spread evenly over the range of the calibration replace them. Forgetting does not
-/// raise a variance above that of a single sample, so a sensor that rests at one reading
-/// unlearns nothing.
+/// The tracker starts from the parameters of the calibration and their covariance, which follows
+/// from the readings of the fit. If these are no longer known, readings that are spread evenly
+/// over the range of the calibration replace them. Forgetting does not raise a variance above
+/// that of a single sample, so a sensor that rests at one reading unlearns nothing.
 ///
 /// Samples outside the gate are left out, except the fifth in a row: the sensor is then
 /// assumed to have jumped, and the covariance grows with the size of the jump.
@@ -102,8 +97,7 @@ pub struct Tracker<'m> {
     triangle: &'m mut [f32],
 }
 
-/// The numbers in the state that do not depend on the curve: four options and three
-/// counts.
+/// The numbers in the state that do not depend on the curve: four options and three counts.
 const OWN: usize = 7;
 
 /// The result of a sample that was not left out.
@@ -125,9 +119,8 @@ impl<'m> Tracker<'m> {
         OWN + params + params * (params + 1) / 2
     }
 
-    /// Starts from a calibration. `reading(i)` returns the readings of the fit for `i`
-    /// from 0, and `None` after the last one, or `None` for 0 if the readings are no
-    /// longer known.
+    /// Starts from a calibration. `reading(i)` returns the readings of the fit for `i` from 0,
+    /// and `None` after the last one, or `None` for 0 if the readings are no longer known.
     ///
     /// # Errors
     /// The curve is a network; it has more parameters than `P`, or than `memory` has room
@@ -271,9 +264,8 @@ impl<'m> Tracker<'m> {
         }
     }
 
-    /// Takes a sample, a reading and the result that it should have had. `calibration` is
-    /// the one that the tracker started from, with the parameters that the last sample
-    /// returned.
+    /// Takes a sample, a reading and the result that it should have had. `calibration` is the
+    /// one that the tracker started from, with the parameters that the last sample returned.
     ///
     /// # Errors
     /// The sample was left out, because it is outside the gate or not finite.
@@ -285,8 +277,7 @@ impl<'m> Tracker<'m> {
         reference: TwoFloat,
     ) -> Result<Tracked<P>, LeftOut> {
         let output = &calibration.output;
-        // NaN stands for a tangent that is not finite, so that `correct` rejects the
-        // sample.
+        // NaN stands for a tangent that is not finite, so that `correct` rejects the sample.
         let found = tangent::<P>(calibration, reading);
         let (value, gradient) = found.unwrap_or((f32::NAN, [0.0; P]));
         let innovation = output.apply(reference) - value;

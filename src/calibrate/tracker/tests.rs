@@ -11,9 +11,8 @@ use crate::calibrate::{
 use crate::function::models::Line;
 use crate::least_squares::Recursive;
 
-/// Fits a curve to samples of readings and references, and calls `test` with the
-/// calibration, the readings, and the solver's standard errors of the results at the
-/// readings.
+/// Fits a curve to samples of readings and references, and calls `test` with the calibration,
+/// the readings, and the solver's standard errors of the results at the readings.
 fn fitted(
     name: &str,
     samples: &[[f32; 2]],

@@ -36,8 +36,7 @@ pub enum CsvErrorKind {
         column: String,
         /// The text of the field.
         found: String,
-        /// A hint why the field cannot be used, which continues the sentence; may be
-        /// empty.
+        /// A hint why the field cannot be used, which continues the sentence; may be empty.
         why: &'static str,
     },
     /// Two columns share the name of a requested column.

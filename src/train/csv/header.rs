@@ -25,8 +25,7 @@ impl<'a> Header<'a> {
             let mut records = start.records(separator);
             let record = match records.next_record() {
                 Some(Ok(record)) => record,
-                // Quotes that are wrong with this separator may be right with another
-                // one.
+                // Quotes that are wrong with this separator may be right with another one.
                 Some(Err(error)) => {
                     wrong = wrong.or(Some(error));
                     continue;
@@ -70,8 +69,7 @@ impl<'a> Header<'a> {
             let Some(Ok(names)) = comment.records(named).next_record() else {
                 continue;
             };
-            // Tries the separator of the names first: most programs use it for the
-            // numbers, too.
+            // Tries the separator of the names first: most programs use it for the numbers, too.
             let others = Separator::ALL.into_iter().filter(|other| *other != named);
             for separator in core::iter::once(named).chain(others) {
                 let Some(Ok(row)) = start.records(separator).next_record() else {
@@ -142,8 +140,7 @@ fn missing(names: &Record, columns: &[&str]) -> CsvErrorKind {
     })
 }
 
-/// Returns the text from the last comment on, without its `#`, and the text after all
-/// comments.
+/// Returns the text from the last comment on, without its `#`, and the text after all comments.
 fn skip_comments(text: &str) -> (Option<Lines<'_>>, Lines<'_>) {
     let mut start = Lines { text, line: 1 };
     let mut comment = None;

@@ -56,9 +56,8 @@ use records::{Record, Separator};
 /// ```
 ///
 /// # Errors
-/// The file does not exist or is not CSV; a requested column is missing or occurs twice;
-/// a field of a requested column is not a finite number in the range of `f32`; or there
-/// are no rows.
+/// The file does not exist or is not CSV; a requested column is missing or occurs twice; a field
+/// of a requested column is not a finite number in the range of `f32`; or there are no rows.
 pub fn read_csv(path: impl AsRef<Path>, columns: &[&str]) -> Result<Dataset, CsvError> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(CsvErrorKind::Open);

@@ -31,8 +31,7 @@ impl<M: Model + ?Sized> Fit<'_, M> {
         let loss: Loss<'_> = &*self.loss;
         let mut params = start.to_vec();
 
-        // Evaluators have their own tapes, so that training replays only its own
-        // recording.
+        // Evaluators have their own tapes, so that training replays only its own recording.
         let rows = |samples: &Samples| samples.rows().min(self.micro_batch);
         let arena = |samples, rows| arena_for(self.model, start, loss, samples, rows);
         let evaluator =
@@ -65,8 +64,7 @@ impl<M: Model + ?Sized> Fit<'_, M> {
         }
         let watches = self.early_stopping.is_some();
         let mut best = Vec::new();
-        // The parameters move, or the samples change, while the loss of an epoch is
-        // measured.
+        // The parameters move, or the samples change, while the loss of an epoch is measured.
         let moves = !order.is_one_update();
         let evaluates = moves && watches && self.validation.is_none();
         let start_loss = if moves {

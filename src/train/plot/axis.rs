@@ -21,8 +21,7 @@ pub(super) fn key_line(
     PathElement::new([(x, y), (x + 18 * PX as i32, y)], style)
 }
 
-/// The smallest and the largest value; infinity and minus infinity if there are no
-/// values.
+/// The smallest and the largest value; infinity and minus infinity if there are no values.
 pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| {
         (low.min(x), high.max(x))
@@ -40,9 +39,8 @@ pub(super) fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
     }
 }
 
-/// The range of an axis, with labels at multiples of 1, 2 or 5 times a power of ten. The
-/// number of labels is bounded for every range, unlike that of the labels that `plotters`
-/// searches for.
+/// The range of an axis, with labels at multiples of 1, 2 or 5 times a power of ten. The number
+/// of labels is bounded for every range, unlike that of the labels that `plotters` searches for.
 pub(super) struct Axis {
     shown: Range<f64>,
     multiples: Range<i64>,
@@ -87,8 +85,7 @@ impl Axis {
     pub(super) fn values(&self) -> Vec<f64> {
         let values = self.multiples.clone().map(|i| {
             let digits = i.saturating_mul(self.step) as f64;
-            // Divides by the inverse, because powers of ten below 1 are not exact in
-            // binary.
+            // Divides by the inverse, because powers of ten below 1 are not exact in binary.
             match self.power {
                 power if power >= 0 => digits * 10.0_f64.powi(power),
                 power if power > -300 => digits / 10.0_f64.powi(-power),

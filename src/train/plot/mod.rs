@@ -1,9 +1,8 @@
 //! Plots of the data with a fitted curve, and of losses by epoch.
 //!
-//! The extension decides the format: `.svg`, which refers to a font by name, or `.png`,
-//! which is drawn with a built-in font and looks the same on every machine. A plot is
-//! written to a file beside its path and then renamed, so that the path never has a
-//! partial plot.
+//! The extension decides the format: `.svg`, which refers to a font by name, or `.png`, which is
+//! drawn with a built-in font and looks the same on every machine. A plot is written to a file
+//! beside its path and then renamed, so that the path never has a partial plot.
 //!
 //! Files stay small however many points there are: of many points, a fixed choice that
 //! contains the extremes is drawn, and the plot says so.
@@ -56,9 +55,8 @@ pub fn fit(
     fit_with_band(path, title, labels, points, curve, &[])
 }
 
-/// Draws as [`fit`] does, with a band around the curve. `band` holds readings from left
-/// to right, each with the lower and the upper end of a 95 % interval, as the legend
-/// says.
+/// Draws as [`fit`] does, with a band around the curve. `band` holds readings from left to
+/// right, each with the lower and the upper end of a 95 % interval, as the legend says.
 ///
 /// # Errors
 /// As for [`fit`].

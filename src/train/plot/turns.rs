@@ -5,11 +5,10 @@ use plotters_backend::{
 };
 use std::vec::Vec;
 
-/// A backend that splits lines where they turn back, and draws them piece by piece.
-/// Plotters fills the outline of a thick line. Where the line turns by nearly 180°, the
-/// inner edges of the outline meet far away, so that a narrow peak would be drawn many
-/// times too high, and also below its foot. SVG files do not need this backend, because
-/// the viewer draws outlines.
+/// A backend that splits lines where they turn back, and draws them piece by piece. Plotters
+/// fills the outline of a thick line. Where the line turns by nearly 180°, the inner edges of
+/// the outline meet far away, so that a narrow peak would be drawn many times too high, and also
+/// below its foot. SVG files do not need this backend, because the viewer draws outlines.
 pub(super) struct Turns<B>(pub(super) B);
 
 impl<B: DrawingBackend> DrawingBackend for Turns<B> {

@@ -1,8 +1,7 @@
 //! Warnings from the residuals: outliers, terms that the data do not support, and a bend
 //! that the curve does not have.
 //!
-//! Each diagnostic computes the probability that normal noise alone would look like the
-//! data.
+//! Each diagnostic computes the probability that normal noise alone would look like the data.
 
 use std::vec::Vec;
 
@@ -215,8 +214,7 @@ impl Regression {
     }
 
     /// Finds a bend in the residuals along one of the inputs that small changes of the
-    /// parameters do not explain: an F test of two additional smooth terms for each
-    /// input.
+    /// parameters do not explain: an F test of two additional smooth terms for each input.
     pub fn curvature(&self) -> Option<Curvature> {
         let terms = self.terms.as_ref().map_or(0, |terms| terms.most());
         let inverse = self.inverse.as_ref()?;
@@ -268,8 +266,7 @@ impl Regression {
     }
 }
 
-/// The part of a column that neither the columns of the Jacobian nor those of the basis
-/// explain.
+/// The part of a column that neither the columns of the Jacobian nor those of the basis explain.
 fn orthogonal(column: &[f64], rows: &[Row], inverse: &Symmetric, basis: &[Vec<f64>]) -> Vec<f64> {
     let mut rest = column.to_vec();
     // Removes twice, because rounding errors of the first removal leave a remainder.

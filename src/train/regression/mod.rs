@@ -1,5 +1,4 @@
-//! Least squares for calibrations: coefficients in the units of the data, with standard
-//! errors.
+//! Least squares for calibrations: coefficients in the units of the data, with standard errors.
 //!
 //! [Levenberg–Marquardt](crate::least_squares) finds the parameters in `f32`, as on a
 //! board. Data, residuals and covariance are `f64` here, so that printed numbers have as
@@ -275,8 +274,7 @@ impl<'d> LeastSquares<'d> {
         })
     }
 
-    /// The number of distinct readings needed; `None` for a network, which has no such
-    /// minimum.
+    /// The number of distinct readings needed; `None` for a network, which has no such minimum.
     fn needed(&self, parameters: usize) -> Option<usize> {
         match self.curve {
             Curve::Mlp { .. } => None,

@@ -52,9 +52,8 @@ pub(super) struct Solved {
     pub(super) robust: Option<Scales>,
 }
 
-/// The rows for a solver of `P` parameters, which may be more than the model has. An
-/// extra row for each of the surplus parameters has this parameter as its residual, which
-/// keeps it at 0.
+/// The rows for a solver of `P` parameters, which may be more than the model has. An extra row
+/// for each of the surplus parameters has this parameter as its residual, which keeps it at 0.
 struct Padded<'a, const P: usize>(&'a Rows<'a>);
 
 impl<const P: usize> Problem<P> for Padded<'_, P> {
@@ -164,9 +163,8 @@ impl Rows<'_> {
         (params, solution.status(), solution.passes(), robust)
     }
 
-    /// Does a few Gauss–Newton steps in `f64`. The solver rounds each parameter to `f32`,
-    /// and a value computed from several of them would be off by more than its own
-    /// rounding error.
+    /// Does a few Gauss–Newton steps in `f64`. The solver rounds each parameter to `f32`, and a
+    /// value computed from several of them would be off by more than its own rounding error.
     fn refine(&self, params: &mut Vec<f64>) {
         let (mut normal, mut right, mut rows) = self.sums(params);
         for _ in 0..8 {
@@ -182,8 +180,7 @@ impl Rows<'_> {
                     .map(|(row, root)| (row.residual * root).powi(2))
                     .sum()
             };
-            // Accepts a step if the sum of squares is finite and, up to rounding, does
-            // not grow.
+            // Accepts a step if the sum of squares is finite and, up to rounding, does not grow.
             let leads_down = squares(&there.2) <= squares(&rows) * (1.0 + 1e-9);
             if !leads_down {
                 return;

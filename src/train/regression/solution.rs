@@ -1,5 +1,4 @@
-//! The solution of a regression: coefficients in the units of the data, with standard
-//! errors.
+//! The solution of a regression: coefficients in the units of the data, with standard errors.
 
 use std::string::String;
 use std::vec::Vec;
@@ -31,10 +30,9 @@ pub struct Predicted {
     pub value: f64,
     /// The standard error of the curve at these inputs, in units of `y`.
     pub standard_error: Option<f64>,
-    /// The standard deviation of the difference between a new `y` of weight 1 and the
-    /// curve: the error of the reading and that of the curve. If standard deviations were
-    /// given, this is the error of the curve alone, because the error of a new `y` is not
-    /// known.
+    /// The standard deviation of the difference between a new `y` of weight 1 and the curve: the
+    /// error of the reading and that of the curve. If standard deviations were given, this is
+    /// the error of the curve alone, because the error of a new `y` is not known.
     pub of_a_reading: Option<f64>,
     /// Whether every input is in the range of the data.
     pub is_inside: bool,
@@ -130,10 +128,9 @@ impl Regression {
             .sum()
     }
 
-    /// The standard deviation of the residuals, `√(sum of squares / degrees of freedom)`,
-    /// in units of `y` for a weight of 1; `None` without degrees of freedom. If standard
-    /// deviations were given, the result is a pure number, which is near 1 if they are
-    /// right.
+    /// The standard deviation of the residuals, `√(sum of squares / degrees of freedom)`, in
+    /// units of `y` for a weight of 1; `None` without degrees of freedom. If standard deviations
+    /// were given, the result is a pure number, which is near 1 if they are right.
     pub fn residual_standard_deviation(&self) -> Option<f64> {
         let freedom = self.degrees_of_freedom();
         (freedom > 0).then(|| (self.sum_of_squares() / freedom as f64).sqrt())

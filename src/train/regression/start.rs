@@ -1,6 +1,5 @@
-//! Start parameters of formulas for least squares on the desktop. They come from the
-//! table and the equations of [`calibrate::start`](crate::calibrate); errors here name
-//! the row.
+//! Start parameters of formulas for least squares on the desktop. They come from the table and
+//! the equations of [`calibrate::start`](crate::calibrate); errors here name the row.
 //!
 //! The same data give the same start.
 
@@ -71,8 +70,7 @@ fn straight<const P: usize>(
         .filter_map(|[x, y, weight]| {
             let equation = start.equation(sign, [*x, *y])?;
             let terms = equation.terms.into_iter().take(P).collect();
-            // The weight applies to squares, so the factor of the equation enters
-            // squared.
+            // The weight applies to squares, so the factor of the equation enters squared.
             let weight = weight * equation.factor * equation.factor;
             Some((terms, equation.target, weight))
         })

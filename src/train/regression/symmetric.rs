@@ -170,8 +170,7 @@ mod tests {
 
     #[test]
     fn the_inverse_times_the_matrix_is_one() {
-        // The Hilbert matrix of size 4, whose inverse has integer elements, in other
-        // units.
+        // The Hilbert matrix of size 4, whose inverse has integer elements, in other units.
         let unit = [1.0, 1e6, 1e-6, 3.0];
         let mut matrix = Symmetric::new(4);
         for (j, a) in unit.into_iter().enumerate() {

@@ -1,5 +1,4 @@
-//! Polynomials of several inputs as formulas for readers, source code for firmware, and
-//! records.
+//! Polynomials of several inputs as formulas for readers, source code for firmware, and records.
 
 use std::format;
 use std::string::{String, ToString};
@@ -36,12 +35,11 @@ impl Regression {
         text
     }
 
-    /// Rust source for firmware: a function `calibrated` with an `f32` argument for each
-    /// input, which needs neither `std` nor this crate. It returns the same bits as
-    /// [`Multivariate::predict`] of the [record](Self::to_record), provided that the
-    /// offsets of the scales are exact in one `f32`. The string is empty for formulas and
-    /// networks, which [`Calibration::to_rust`](crate::train::Calibration::to_rust)
-    /// prints.
+    /// Rust source for firmware: a function `calibrated` with an `f32` argument for each input,
+    /// which needs neither `std` nor this crate. It returns the same bits as
+    /// [`Multivariate::predict`] of the [record](Self::to_record), provided that the offsets of
+    /// the scales are exact in one `f32`. The string is empty for formulas and networks, which
+    /// [`Calibration::to_rust`](crate::train::Calibration::to_rust) prints.
     ///
     /// Inputs are scaled, and terms are products of their Chebyshev polynomials, because
     /// powers of readings far from 0 would cancel.

@@ -34,9 +34,8 @@ impl Board {
             _ => Box::new(serialport::new(port, 115_200).timeout(patience).open()?),
         };
         let mut board = Board(BufReader::new(line));
-        // The board may be in the middle of an answer or of a line, so this sends
-        // commands until the board answers with their errors. They change nothing on the
-        // board.
+        // The board may be in the middle of an answer or of a line, so this sends commands until
+        // the board answers with their errors. They change nothing on the board.
         let expected = |what: &str| Err(format!("expected {what}"));
         writeln!(board.0.get_mut(), "\nhelp me")?;
         while board.answer()? != expected("help") {

@@ -1,5 +1,4 @@
-//! Writes the files of a fit: checks that they may be written, and writes all of them or
-//! none.
+//! Writes the files of a fit: checks that they may be written, and writes all of them or none.
 
 use std::error::Error;
 use std::ffi::OsString;
