@@ -1,12 +1,12 @@
-//! Decimal numbers and back, exactly, in integers of 16 bits.
+//! Parses and prints decimal numbers exactly, in integers of 16 bits.
 //!
-//! A number is held as a binary fraction, wide enough for every `f32`: 128 binary digits
-//! before the point and 192 behind it. Text is read by multiplying and dividing that by
-//! ten, digit by digit, and rounded once. Text is written by trying: the number is rounded
-//! to one decimal digit, to two, and so on, until the digits read back as the number.
+//! A number is a binary fraction that is wide enough for every `f32`: 128 binary digits before
+//! the point and 192 after it. Text is parsed by multiplying and dividing this fraction by ten,
+//! digit by digit, and rounding once. Text is printed by trial: the number is rounded to one
+//! decimal digit, to two, and so on, until the digits parse to the number.
 //!
-//! `core` does both as well, faster, in 26 KB of code and tables on a Cortex-M4F; this takes
-//! 4.3.
+//! `core` does both faster, in 26 KB of code and tables on a Cortex-M4F; this module
+//! takes 4.3 KB.
 
 mod fixed;
 
@@ -16,14 +16,14 @@ use core::str::FromStr;
 use self::fixed::{DIGITS, Fixed};
 use crate::function::TwoFloat;
 
-/// Text that is no number, or one that `f32` cannot hold.
+/// The reason why a text is not a number of `f32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DecimalError {
-    /// Not a decimal number such as `-12.5` or `1e-3`.
+    /// The text is not a decimal number such as `-12.5` or `1e-3`.
     NotANumber,
-    /// A number beyond 3.4e38.
+    /// The number is beyond 3.4e38.
     TooLarge,
 }
 
@@ -38,14 +38,14 @@ impl fmt::Display for DecimalError {
 
 impl core::error::Error for DecimalError {}
 
-/// Reads text: the nearest `f32`, and the nearest to what it is off by.
+/// Parses text to the nearest `f32`, and the `f32` nearest to the difference from it.
 pub(super) fn parse(text: &str) -> Result<[f32; 2], DecimalError> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (digits, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((digits, exponent)) => (digits, signed(exponent)?),
         None => (unsigned, 0),
     };
-    // A list of one character, because `core`'s search for a character links a panic.
+    // Splits by a list of one character: `core`'s search for a character links a panic.
     let parts = digits.split_once(['.']);
     let (before, behind) = parts.unwrap_or((digits, ""));
     let digits = before.bytes().chain(behind.bytes());
@@ -69,7 +69,7 @@ pub(super) fn parse(text: &str) -> Result<[f32; 2], DecimalError> {
     })
 }
 
-/// An exponent. One that is too long for `i32` is as good as the largest.
+/// Parses an exponent. An exponent that is too long for `i32` saturates.
 fn signed(text: &str) -> Result<i32, DecimalError> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -82,7 +82,7 @@ fn signed(text: &str) -> Result<i32, DecimalError> {
     Ok(if text.starts_with('-') { -size } else { size })
 }
 
-/// The digits of a number rounded to `count` digits, halves up; or rounded up always.
+/// Rounds the digits of a number to `count` digits: halves up, or always up.
 fn rounded(
     exact: &([u8; DIGITS + 1], i32),
     count: usize,
@@ -104,7 +104,7 @@ fn rounded(
             }
         }
         if carry {
-            // All digits were nines.
+            // All digits were nines, so the result is 1 followed by zeros.
             let [first, ..] = &mut kept;
             *first = 1;
             point += 1;
@@ -113,8 +113,9 @@ fn rounded(
     (kept, point)
 }
 
-/// Writes the fewest digits that read back as the pair, at most [`DIGITS`]: as `Debug` of
-/// an `f32` does. If it may be off, then those that read back as one that is off by less.
+/// Writes the fewest digits, at most [`DIGITS`], that parse to the pair, as `Debug` of an
+/// `f32` does. If `off` is more than 0, writes the fewest digits that parse to a number
+/// within `off` of the pair.
 fn write_pair(pair: TwoFloat, off: f32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (hi, lo) = (pair.high(), pair.low());
     if !hi.is_finite() {
@@ -143,11 +144,11 @@ fn write_pair(pair: TwoFloat, off: f32, f: &mut fmt::Formatter<'_>) -> fmt::Resu
             let found = if hi.is_sign_negative() { -found } else { found };
             return TwoFloat::sum(found, rest).difference(pair).abs() <= off;
         }
-        // A number whose second part is 0 is an `f32`, which nine digits tell from others.
+        // If its second part is 0, the number is an `f32`, which nine digits identify.
         found == hi.abs() && (lo == 0.0 || lo == rest)
     };
-    // Below a power of two, `f32` are twice as close as above: there, digits that are not
-    // the nearest may read back where the nearest do not.
+    // Below a power of two, `f32` are twice as dense as above it. Digits that are rounded
+    // up may then parse to the number although the nearest digits do not.
     let is_power = hi.to_bits() & 0x7f_ffff == 0 && lo == 0.0;
     let attempts = (1..=DIGITS).flat_map(|count| [(count, false), (count, true)]);
     let mut attempts = attempts.filter(|(_, up)| is_power || !up);
@@ -157,7 +158,7 @@ fn write_pair(pair: TwoFloat, off: f32, f: &mut fmt::Formatter<'_>) -> fmt::Resu
     write_digits(&digits, count, point, f)
 }
 
-/// `0.d₁d₂… × 10^point`, plainly from 1e-4 up to 1e16.
+/// Writes `0.d₁d₂… × 10^point`, without an exponent from 1e-4 up to 1e16.
 fn write_digits(
     digits: &[u8; DIGITS + 1],
     count: usize,
@@ -221,8 +222,8 @@ fn write_str(f: &mut fmt::Formatter<'_>, parts: &[&str]) -> fmt::Result {
     parts.iter().try_for_each(|part| f.write_str(part))
 }
 
-/// A number by the fewest digits that tell it from its neighbours: the text of `{:?}`, for
-/// a fraction of its code.
+/// An `f32` that prints the fewest digits that identify it: the text of `{:?}`, with a
+/// fraction of its code size.
 ///
 /// ```
 /// use baregrad::calibrate::Decimal;
@@ -240,7 +241,7 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// A number that may be off, written by the fewest digits that are off by no more.
+/// A number with an error, which prints the fewest digits within this error.
 ///
 /// ```
 /// use baregrad::calibrate::{Approximate, TwoFloat};
@@ -252,7 +253,7 @@ impl fmt::Display for Decimal {
 pub struct Approximate {
     /// The number.
     pub value: TwoFloat,
-    /// By how much it may be off; 0 if it is exact.
+    /// The largest error of the number; 0 if it is exact.
     pub off: f32,
 }
 
@@ -268,11 +269,11 @@ impl fmt::Display for TwoFloat {
     }
 }
 
-/// Decimal text, such as `-12.5` or `1e-3`: the nearest `f32`, ties to even, and
-/// the nearest to the rest.
+/// Parses decimal text, such as `-12.5` or `1e-3`, to the nearest `f32`, ties to even,
+/// and the `f32` nearest to the difference from it.
 ///
 /// # Errors
-/// Text that is no decimal number, `inf` and `nan` among it; a number beyond 3.4e38.
+/// The text is not a decimal number (`inf` and `nan` are not), or the number is beyond 3.4e38.
 impl FromStr for TwoFloat {
     type Err = DecimalError;
 
@@ -292,7 +293,7 @@ mod tests {
     use super::{Decimal, DecimalError};
     use crate::calibrate::TwoFloat;
 
-    /// Numbers of every size: all powers of two with their neighbours, and others.
+    /// Numbers of every size: all powers of two with their neighbours, and random ones.
     fn numbers() -> impl Iterator<Item = f32> {
         let edges = (0..=0xfe_u32).flat_map(|exponent| {
             let power = exponent << 23;
@@ -333,7 +334,7 @@ mod tests {
         for x in numbers() {
             for places in [0, 1, 3, 5, 7, 8, 9, 12, 16] {
                 let text = format!("{x:.places$e}");
-                // Rounding up the largest may be too much for an f32.
+                // The largest number, rounded up, may be beyond f32.
                 match (text.parse::<f32>().unwrap(), text.parse::<TwoFloat>()) {
                     (expected, Ok(found)) => assert_eq!(found.high(), expected, "{text}"),
                     (expected, Err(error)) => {
@@ -345,19 +346,20 @@ mod tests {
         }
     }
 
-    /// The second part against exact arithmetic: thousandths in 128 bits.
+    /// Compares the second part with exact arithmetic: thousandths in 128 bits.
     #[test]
     fn the_rest_is_exact() {
         for thousandths in (1..2000_i128).map(|i| i * i * i * 7_919 + 1) {
             let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
             let pair: TwoFloat = text.parse().unwrap();
-            // Both parts are multiples of 2^-40, times 1000 * 2^40: whole numbers.
+            // Both parts are multiples of 2^-40, so they are integers in units of 1 /
+            // (1000 * 2^40).
             let whole = |x: f32| (f64::from(x) * (1_u64 << 40) as f64) as i128 * 1000;
             let off = (thousandths << 40) - whole(pair.high());
             let rest = off - whole(pair.low());
             let half = whole(pair.high().next_up()) - whole(pair.high());
             assert!(2 * off.abs() <= half, "{text}: {off}");
-            // Half a unit of the last place of what 24 bits leave of the rest.
+            // The second part is rounded to 24 bits.
             assert!(
                 rest.abs() << 24 <= off.abs().max(1000 << 24),
                 "{text}: {rest}"

@@ -1,4 +1,4 @@
-//! Numbers of 48 bits in the memory of 24: the first one, and differences from it.
+//! Numbers of 48 bits in 24 bits each: the first number, and differences from it.
 
 use core::fmt;
 
@@ -6,12 +6,12 @@ use super::decimal::Approximate;
 use super::samples::first_to_last;
 use crate::function::TwoFloat;
 
-/// Numbers as they come in, such as readings: the first is the origin, and of all others the
-/// difference from it is kept, as an `f32`. They may be as many as the memory has room for.
+/// A list of numbers, such as readings, that keeps the first as the origin, and every
+/// number as its difference from the origin in an `f32`. The memory limits their number.
 ///
-/// A difference is exact to 2⁻²⁴ of itself, so the loss is small next to how much numbers
-/// differ. [`Scale::lost`](super::Scale::lost) says whether the numbers themselves had the
-/// digits.
+/// The relative error of a difference is at most 2⁻²⁴, so it is small compared with the
+/// differences between the numbers. [`Scale::lost`](super::Scale::lost) tells whether the
+/// numbers themselves had enough digits.
 ///
 /// ```
 /// use baregrad::calibrate::Differences;
@@ -35,11 +35,11 @@ pub struct Differences<'m> {
     len: usize,
 }
 
-/// The error that there is no room for another number.
+/// The error of a list without room for another number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Full {
-    /// How many there is room for.
+    /// The most numbers that the list can hold.
     pub capacity: usize,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Full {
 impl core::error::Error for Full {}
 
 impl<'m> Differences<'m> {
-    /// No numbers yet, and room for as many as the memory has floats.
+    /// An empty list with room for `memory.len()` numbers.
     pub fn new(memory: &'m mut [f32]) -> Self {
         Differences {
             origin: TwoFloat::ZERO,
@@ -61,10 +61,10 @@ impl<'m> Differences<'m> {
         }
     }
 
-    /// Adds a number behind the others.
+    /// Appends a number.
     ///
     /// # Errors
-    /// There is no room for it.
+    /// The list is full.
     pub fn push(&mut self, x: TwoFloat) -> Result<(), Full> {
         let capacity = self.differences.len();
         let to = self
@@ -79,7 +79,8 @@ impl<'m> Differences<'m> {
         Ok(())
     }
 
-    /// Takes a number out, and the others close up. Nothing happens if there is no such.
+    /// Removes the number at `index` and moves the later ones forward. Does nothing if
+    /// there is no such number.
     pub fn remove(&mut self, index: usize) {
         if let Some(rest) = self.differences.get_mut(index..self.len)
             && !rest.is_empty()
@@ -89,42 +90,42 @@ impl<'m> Differences<'m> {
         }
     }
 
-    /// Takes all of them out.
+    /// Removes all numbers.
     pub fn clear(&mut self) {
         self.len = 0;
     }
 
-    /// How many there are.
+    /// The number of numbers in the list.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many there is room for.
+    /// The most numbers that the list can hold.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.differences.len()
     }
 
-    /// The number at an index; `None` if there is none.
+    /// The number at `index`; `None` if there is none.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<TwoFloat> {
         self.iter().nth(index)
     }
 
-    /// The number at an index, to be written by as few digits as its difference is exact to:
-    /// mostly those that it came in. `None` if there is none.
+    /// The number at `index`, which prints with as few digits as the error of its
+    /// difference allows: mostly the original digits. `None` if there is none.
     #[must_use]
     pub fn written(&self, index: usize) -> Option<Approximate> {
         let value = self.get(index)?;
         let difference = value.difference(self.origin).abs();
-        // Half a bit of the difference, and what pairs do not hold.
+        // Half an ulp of the difference, and the rounding error of pairs.
         let off = difference / 16_777_216.0 + 2.0 * value.spacing();
         Some(Approximate { value, off })
     }
@@ -148,7 +149,7 @@ mod tests {
     use super::Differences;
     use crate::calibrate::TwoFloat;
 
-    /// Numbers far from zero come back with the digits that tell them apart.
+    /// Numbers far from zero keep the digits that distinguish them.
     #[test]
     fn numbers_come_back_to_a_part_of_their_differences() {
         for (first, step) in [
@@ -177,7 +178,7 @@ mod tests {
                 let exact: TwoFloat = text.parse().unwrap();
                 let most = exact.difference(TwoFloat::from_f64(origin)).abs();
                 let off = x.difference(exact).abs();
-                // Half a bit of the difference, and what 48 bits do not hold.
+                // Half an ulp of the difference, and the rounding error of 48 bits.
                 assert!(
                     off <= most / 16_777_216.0 + 2.0 * exact.spacing(),
                     "{text}: {off}"

@@ -1,20 +1,20 @@
-//! Early stopping: a fit ends when its loss no longer gets better.
+//! Early stopping: ends a fit when its loss no longer improves.
 
 use crate::optim::{Visit, visit_count};
 
-/// Stops when the watched loss has not become better for some epochs.
+/// Stops when the watched loss has not improved for a number of epochs.
 ///
-/// It watches the loss of the validation samples, or without these that of all training
-/// samples, with the parameters that an epoch begins with: the restored parameters are the
-/// ones that had the loss. An epoch that is one update measures that anyway. With
-/// mini-batches or noise the parameters move while the training loss is added up, so that
-/// no parameters have that mean: without validation samples, early stopping then takes one
-/// more forward pass over the training samples per epoch.
+/// The watched loss is that of the validation samples or, without these, that of all training
+/// samples, with the parameters at the start of an epoch, so that the restored parameters are
+/// those that had this loss. If an epoch is one update, the update measures this loss anyway.
+/// With mini-batches or noise, the parameters change while the training loss is summed up, so
+/// that the mean is not the loss of any parameters. Without validation samples, early stopping
+/// then costs one more forward pass over the training samples per epoch.
 ///
 /// ```
 /// use baregrad::calibrate::EarlyStopping;
 ///
-/// // Fifty epochs without being better by 0.001: back to the best of them.
+/// // Stops after 50 epochs without an improvement of 0.001, and restores the best epoch.
 /// let early = EarlyStopping::new(50).min_delta(1e-3);
 /// # let _ = early;
 /// ```
@@ -27,7 +27,8 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Waits for `patience` epochs, then restores the parameters of the best.
+    /// Waits `patience` epochs for an improvement, then restores the parameters of the
+    /// best epoch.
     #[must_use]
     pub const fn new(patience: u32) -> Self {
         EarlyStopping {
@@ -37,14 +38,15 @@ impl EarlyStopping {
         }
     }
 
-    /// How much less than the best so far counts as better. Default 0.
+    /// Sets how much lower than the best loss so far a loss has to be to count as better.
+    /// The default is 0.
     #[must_use]
     pub const fn min_delta(mut self, min_delta: f32) -> Self {
         self.min_delta = min_delta;
         self
     }
 
-    /// Keeps the parameters as they are at the end.
+    /// Keeps the last parameters instead of restoring the best ones.
     #[must_use]
     pub const fn keep_last(mut self) -> Self {
         self.restore_best = false;
@@ -52,7 +54,7 @@ impl EarlyStopping {
     }
 }
 
-/// Early stopping at work.
+/// The state of early stopping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watch {
     early: EarlyStopping,
@@ -60,14 +62,14 @@ pub(crate) struct Watch {
     best: Option<(u32, f32)>,
 }
 
-/// The loss of an epoch next to those before it.
+/// The loss of an epoch compared with those of the epochs before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// It is the best so far.
+    /// The loss is the best so far.
     Best,
-    /// It is no better.
+    /// The loss is not better.
     NotBetter,
-    /// It is no better, and patience has run out.
+    /// The loss is not better, and patience has run out.
     TooLong,
 }
 
@@ -76,9 +78,9 @@ impl Watch {
         Watch { early, best: None }
     }
 
-    /// Looks at an epoch and the loss that it began with.
+    /// Compares the loss at the start of an epoch with the best so far.
     pub(crate) fn see(&mut self, epoch: u32, loss: f32) -> Seen {
-        // A loss that is no number is as bad as can be.
+        // NaN counts as infinity, the worst loss.
         let loss = if loss.is_nan() { f32::INFINITY } else { loss };
         match self.best {
             Some((best, least)) if loss >= least - self.early.min_delta => {
@@ -99,7 +101,7 @@ impl Watch {
         self.best
     }
 
-    /// Shows the best so far; NaN if there is none.
+    /// Passes the best epoch and its loss to `visit`; the loss is NaN if there is none.
     pub(super) fn visit(&mut self, visit: Visit<'_>) {
         let (mut epoch, least) = self.best.unwrap_or((0, f32::NAN));
         let mut least = [least];

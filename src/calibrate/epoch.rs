@@ -1,5 +1,5 @@
-//! One epoch, and the course of all of them: [`Fit`](super::Fit) polls them, and
-//! `train::Fit` runs them.
+//! One epoch, and the course of all epochs. [`Fit`](super::Fit) polls them one at a time,
+//! and `train::Fit` runs them in a loop.
 
 use super::early::{EarlyStopping, Seen, Watch};
 use super::outcome::{Losses, Reason};
@@ -9,7 +9,7 @@ use crate::optim::{Visit, visit_count};
 use crate::tape::Tape;
 use crate::var::Var;
 
-/// Rows of inputs next to as many rows of targets.
+/// Rows of inputs and as many rows of targets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'d> {
     pub(crate) count: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Rows<'d> {
     pub(crate) y: &'d [f32],
 }
 
-/// A model and its loss on a tape, recorded for so many rows at a time.
+/// A model and its loss on a tape, recorded for `rows` rows at a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recorded<'t> {
     pub(crate) tape: &'t Tape<'t>,
@@ -28,7 +28,7 @@ pub(crate) struct Recorded<'t> {
 }
 
 impl<'t> Recorded<'t> {
-    /// Collects the gradients of these rows: their mean loss.
+    /// Accumulates the gradients of the mean loss of these rows, and returns the loss.
     #[track_caller]
     fn gradients(&self, batch: Rows<'t>) -> Result<f32, Error> {
         self.tape.zero_grad();
@@ -60,13 +60,14 @@ impl<'t> Recorded<'t> {
     }
 }
 
-/// A mean of losses, each of which counts as often as it has rows.
+/// A mean of losses, weighted by their numbers of rows.
 #[derive(Default)]
 struct Mean {
     sum: TwoFloat,
     rows: u32,
-    /// The first loss, or one that is not finite.
+    /// The first loss, or the first that is not finite.
     one: f32,
+    /// Whether only one loss was added, whose mean is the loss itself.
     is_one: bool,
 }
 
@@ -90,22 +91,22 @@ impl Mean {
     }
 }
 
-/// Losses of the parameters that an epoch begins with, as far as they are known before.
+/// Losses with the parameters at the start of an epoch, measured before the epoch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Measured {
     /// The loss of the validation samples.
     pub(crate) validation: Option<f32>,
-    /// The loss that is watched, if it is neither that nor the loss of the first batch.
+    /// The watched loss, if it is neither the validation loss nor the loss of the first batch.
     pub(crate) watched: Option<f32>,
 }
 
-/// How a fit goes: counts epochs, watches a loss, and tells why it ends.
+/// The progress of a fit: counts epochs, watches a loss, and determines why the fit ends.
 #[derive(Debug)]
 pub(crate) struct Course {
     pub(crate) epochs: u32,
     pub(crate) watch: Watch,
-    /// Whether the epoch that is the last has an update, too. Otherwise there is one more,
-    /// which only measures.
+    /// Whether the last epoch also updates the parameters. Otherwise a further epoch
+    /// follows, which only measures the losses.
     pub(crate) ends_with_update: bool,
     epoch: u32,
     losses: Losses,
@@ -117,7 +118,7 @@ impl Course {
     pub(crate) fn new(epochs: u32) -> Self {
         Course {
             epochs,
-            // Without patience of its own it waits for ever.
+            // By default, early stopping never ends the fit.
             watch: Watch::new(EarlyStopping::new(u32::MAX)),
             ends_with_update: false,
             epoch: 0,
@@ -127,7 +128,7 @@ impl Course {
         }
     }
 
-    /// How many epochs had an update.
+    /// The number of epochs that updated the parameters.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch
     }
@@ -136,20 +137,20 @@ impl Course {
         self.losses
     }
 
-    /// The reason, once it is over.
+    /// The reason why the fit ended; `None` while it runs.
     pub(crate) fn stopped(&self) -> Option<Reason> {
         self.stopped
     }
 
-    /// Ends the fit.
+    /// Ends the fit on request.
     pub(crate) fn stop(&mut self) {
         self.stopped.get_or_insert(Reason::Asked);
     }
 
-    /// An epoch: for each batch gradients, and a `step` that says whether it has found a
-    /// minimum. `keep` is called with the tape while it has the best parameters so far.
-    /// Returns the mean loss of the batches, each before its step, or the first that is not
-    /// finite.
+    /// Runs an epoch: for each batch, computes the gradients and calls `step`, which
+    /// returns whether it has found a minimum. Calls `keep` while the tape holds the best
+    /// parameters so far. Returns the mean loss of the batches, each before its step, or
+    /// the first loss that is not finite.
     #[track_caller]
     pub(crate) fn run<'t>(
         &mut self,
@@ -192,14 +193,14 @@ impl Course {
         Ok(training)
     }
 
-    /// Whether this is the last epoch.
+    /// Returns a reason if this is the last epoch.
     fn over(&self, seen: Seen, loss: f32, measured: Measured) -> Option<Reason> {
         if !loss.is_finite() || !measured.validation.is_none_or(f32::is_finite) {
             Some(Reason::Diverged)
         } else if seen == Seen::TooLong {
             Some(Reason::Early)
         } else if self.found || (self.epoch >= self.epochs && !self.ends_with_update) {
-            Some(Reason::Converged) // or as the losses say, once they are noted
+            Some(Reason::Converged) // replaced by `judge` once the losses are noted
         } else {
             None
         }
@@ -217,7 +218,7 @@ impl Course {
         }
     }
 
-    /// Shows its state: see
+    /// Passes the state to `visit`: see
     /// [`Stateful::visit_state`](crate::optim::Stateful::visit_state).
     pub(crate) fn visit(&mut self, visit: Visit<'_>) {
         visit_count("epoch", &mut self.epoch, visit);
@@ -241,9 +242,9 @@ mod tests {
 
     use super::Mean;
 
-    /// The mean of losses from 1 to 2, in whole steps of theirs, next to the exact quotient of
-    /// integers, rounded to even. A mean of weights that are rounded themselves, `n / N · loss`
-    /// in `f64`, breaks some of the ties the wrong way.
+    /// Compares means of losses between 1 and 2, in steps of one ulp, with the exact
+    /// quotients of integers, rounded to even. Means of `n / N · loss` in `f64`, whose
+    /// weights are rounded, break some of the ties the wrong way.
     #[test]
     fn means_of_batches_are_rounded_once() {
         const ONE: u64 = 1 << 23;

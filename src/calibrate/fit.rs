@@ -1,4 +1,4 @@
-//! The loop of training, an epoch at a time.
+//! The training loop, an epoch at a time.
 
 use super::early::{EarlyStopping, Watch};
 use super::epoch::{Course, Measured, Recorded};
@@ -11,25 +11,26 @@ use crate::optim::{Reason as SearchReason, halves};
 use crate::tape::Tape;
 use crate::var::Var;
 
-/// Samples that go through the tape at a time in the calibrator's firmware, and wherever its
-/// bits are wanted: the memory of a small chip holds what these leave behind.
+/// The number of samples that go through the tape at once in the calibrator's firmware,
+/// and in any program that needs the same bits: their intermediate values fit the memory
+/// of a small chip.
 pub const ROWS: usize = 8;
 
-/// Whether a fit goes on.
+/// The state of a fit after a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poll {
-    /// There are epochs left.
+    /// The fit has not ended.
     Running,
-    /// There are none, for this reason.
+    /// The fit has ended for this reason.
     Stopped(Reason),
 }
 
-/// A fit at work: a value that is [polled](Self::poll), an epoch at a time, so that in between
-/// a board can answer its serial line, feed a watchdog, or stop.
+/// A fit by gradient descent that is [polled](Self::poll) an epoch at a time, so that a
+/// board can answer its serial line, feed a watchdog, or stop in between.
 ///
-/// The loss is the mean squared error. What is fitted is anything that can be recorded: a
-/// [`Curve`](super::Curve), or a [`Function`](crate::function::Function). The parameters of
-/// the best epoch so far are always at hand.
+/// The loss is the mean squared error. The model can be anything that can be recorded,
+/// such as a [`Curve`](super::Curve) or a [`Function`](crate::function::Function). The
+/// parameters of the best epoch so far are kept.
 ///
 /// ```
 /// use baregrad::calibrate::{Curve, Fit, Poll, Reason, Samples};
@@ -69,15 +70,16 @@ pub struct Fit<'t, 'p> {
 }
 
 impl<'t, 'p> Fit<'t, 'p> {
-    /// Records what `record` makes of readings, `[rows, 1]`, and its loss, on an empty tape.
-    /// `rows` samples go through the tape at a time: how many decides the order of sums, and
-    /// with it the bits.
+    /// Records the predictions that `record` makes of readings of shape `[rows, 1]`, and
+    /// their loss, on an empty tape. `rows` samples go through the tape at once; this
+    /// number determines the order of sums, and so the bits.
     ///
-    /// `best` is where parameters of the best epoch go: as many as are recorded, or none to keep
-    /// none. The last ones are on the tape.
+    /// `best` receives the parameters of the best epoch: it has room for all recorded
+    /// parameters, or is empty to keep none. The last parameters are on the tape.
     ///
     /// # Errors
-    /// An arena that is too small; predictions of another shape than `[rows]` or `[rows, 1]`.
+    /// The arena is too small, or the predictions have another shape than `[rows]` or
+    /// `[rows, 1]`.
     #[track_caller]
     pub fn new(
         tape: &'t Tape<'t>,
@@ -110,39 +112,41 @@ impl<'t, 'p> Fit<'t, 'p> {
         })
     }
 
-    /// How many times all samples are gone through. Default 500.
+    /// Sets the number of epochs, each of which passes over all samples once. The default
+    /// is 500.
     pub fn epochs(mut self, epochs: u32) -> Self {
         self.course.epochs = epochs;
         self
     }
 
-    /// Watches the loss of samples that it does not train with; see [`move_behind`](super::move_behind).
+    /// Watches the loss of samples that do not take part in training; see
+    /// [`move_behind`](super::move_behind).
     pub fn validation(mut self, validation: Samples<'t>) -> Self {
         self.validation = Some(validation).filter(|samples| !samples.is_empty());
         self
     }
 
-    /// Stops when the watched loss no longer becomes better. The parameters of the best epoch
-    /// are kept in any case.
+    /// Stops when the watched loss no longer improves. The parameters of the best epoch
+    /// are kept with and without early stopping.
     pub fn early_stopping(mut self, early: EarlyStopping) -> Self {
         self.course.watch = Watch::new(early);
         self
     }
 
-    /// Goes through all samples once: measures the loss, and updates the parameters. After
-    /// the last update the loss is measured once more.
+    /// Runs an epoch: measures the loss of all samples, and updates the parameters. After
+    /// the last update, one more poll measures the loss.
     ///
-    /// The optimizer may have another learning rate every time: that is a schedule.
+    /// The learning rate of the optimizer may change from poll to poll, as a schedule does.
     ///
     /// # Errors
-    /// All that the tape and the optimizer refuse.
+    /// The tape or the optimizer returns an error.
     #[track_caller]
     pub fn poll(&mut self, optimizer: &mut dyn Optimizer) -> Result<Poll, Error> {
         self.poll_with(|tape, _| tape.step(optimizer).map(|()| false))
     }
 
-    /// [`poll`](Self::poll), and then the schedule's next epoch, which sees the validation
-    /// loss, or without that the training loss.
+    /// Runs an epoch as [`poll`](Self::poll) does, then advances the schedule, which
+    /// receives the validation loss, or the training loss if there is no validation.
     ///
     /// ```
     /// use baregrad::calibrate::{Curve, Fit, Poll, Reason, Samples};
@@ -163,7 +167,7 @@ impl<'t, 'p> Fit<'t, 'p> {
     /// ```
     ///
     /// # Errors
-    /// As for [`poll`](Self::poll), and what [`Scheduler::check`] refuses.
+    /// As for [`poll`](Self::poll) and [`Scheduler::check`].
     #[track_caller]
     pub fn poll_scheduled<S: Schedule>(
         &mut self,
@@ -185,9 +189,10 @@ impl<'t, 'p> Fit<'t, 'p> {
         Ok(poll)
     }
 
-    /// [`poll`](Self::poll) with a search, such as [`Lbfgs`](crate::optim::Lbfgs), which is
-    /// told the loss of all samples once in every epoch, and moves the parameters to where
-    /// it asks for the next. Once it has found a minimum, the fit has converged.
+    /// Runs an epoch with a search, such as [`Lbfgs`](crate::optim::Lbfgs), instead of an
+    /// optimizer. In every epoch, the search receives the loss of all samples and moves
+    /// the parameters to the point whose loss it needs next. When it has found a minimum,
+    /// the fit has converged.
     ///
     /// ```
     /// use baregrad::calibrate::{Curve, Fit, Poll, Reason, Samples};
@@ -211,7 +216,8 @@ impl<'t, 'p> Fit<'t, 'p> {
     pub fn poll_search(&mut self, search: &mut dyn Search) -> Result<Poll, Error> {
         self.poll_with(|tape, loss| {
             let answer = tape.tell(loss, search)?;
-            // After as many iterations as it was asked for it begins anew.
+            // The other reasons are limits on the work of one search: the next call
+            // starts another search.
             Ok(matches!(
                 answer,
                 Answer::Found(SearchReason::FlatGradient | SearchReason::NoChange)
@@ -246,12 +252,12 @@ impl<'t, 'p> Fit<'t, 'p> {
         Ok(self.course.stopped().map_or(Poll::Running, Poll::Stopped))
     }
 
-    /// Ends it: the next [`poll`](Self::poll) says so. The best so far stays.
+    /// Ends the fit, as the next [`poll`](Self::poll) will report. The best parameters are kept.
     pub fn stop(&mut self) {
         self.course.stop();
     }
 
-    /// How many updates there were.
+    /// The number of updates.
     #[must_use]
     pub fn epoch(&self) -> u32 {
         self.course.epoch()
@@ -263,17 +269,17 @@ impl<'t, 'p> Fit<'t, 'p> {
         self.course.losses()
     }
 
-    /// The epoch whose parameters are the best so far, and its loss, of the samples to
-    /// validate with if there are any; `None` before the first poll.
+    /// The best epoch so far with its loss, the validation loss if there are validation
+    /// samples; `None` before the first poll.
     #[must_use]
     pub fn best(&self) -> Option<(u32, f32)> {
         self.course.watch.best()
     }
 }
 
-/// Where it has come to, so that a fit that was stopped is saved, and goes on in another one
-/// that was made alike, to the same bits: epochs, losses, the best so far, and the parameters
-/// as they are. The optimizer and the schedule have states of their own.
+/// The progress of a fit: epochs, losses, the best parameters, and the current parameters. A fit
+/// that was stopped and saved continues in another fit that was made in the same way, to the
+/// same bits. The optimizer and the schedule have states of their own.
 impl Stateful for Fit<'_, '_> {
     fn visit_state(&mut self, _: usize, visit: Visit<'_>) -> Result<(), OptimizerError> {
         self.course.visit(visit);

@@ -1,4 +1,4 @@
-//! Functions of one sample as curves: a name, and how they are recorded.
+//! Functions of one reading as curves, with a name and the ways to evaluate them.
 
 use core::fmt;
 
@@ -11,11 +11,11 @@ use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-/// A [`Function`] of one reading as a [`Curve`](super::Curve): with a name, by which records
-/// find it again, and words for people.
+/// A [`Function`] of one reading as a [`Curve`](super::Curve), with a name, by which
+/// records refer to it, and texts for readers.
 ///
-/// A record says no more than the name. Who [reads](super::Calibration::read_with) it says
-/// which functions it may be of, so that firmware links those that it wants and no others.
+/// A record contains only the name. The reader of a record passes the formulas that it
+/// [accepts](super::Calibration::read_with), so that firmware links only those that it uses.
 ///
 /// ```
 /// use baregrad::calibrate::{Curve, Formula};
@@ -41,20 +41,21 @@ pub struct Formula {
     parameters: &'static [&'static str],
     meanings: &'static [&'static str],
     start: Start,
-    /// None where it is not recorded.
+    /// `None` if the formula cannot be recorded.
     predict: Option<for<'t> fn(Var<'t>, Var<'t>) -> Var<'t>>,
     /// The value and its derivatives by the parameters.
     value_and_gradient: fn(f32, &[f32], &mut [f32]) -> f32,
     /// The value, in pairs.
     in_pairs: fn(f32, &[TwoFloat]) -> TwoFloat,
-    /// The same with more digits, for least squares on the desktop.
+    /// The value in pairs and the derivatives in `f32`, both converted to `f64`, for
+    /// least squares on the desktop.
     #[cfg(feature = "std")]
     at: fn(f64, &[f64], &mut [f64]) -> f64,
     #[cfg(feature = "std")]
     write_down: fn(Scalar, &[Scalar]) -> Scalar,
 }
 
-/// The value and its derivatives. Parameters that are too few are 0.
+/// Returns the value and writes its derivatives. Missing parameters count as 0.
 fn value_and_gradient<F: Function<1, P>, const P: usize>(
     x: f32,
     p: &[f32],
@@ -71,7 +72,7 @@ fn value_and_gradient<F: Function<1, P>, const P: usize>(
     value
 }
 
-/// The value, computed in pairs of `f32`. Parameters that are too few are 0.
+/// The value, computed in pairs of `f32`. Missing parameters count as 0.
 fn in_pairs<F: Function<1, P>, const P: usize>(x: f32, p: &[TwoFloat]) -> TwoFloat {
     let mut params = [TwoFloat::ZERO; P];
     for (to, p) in params.iter_mut().zip(p) {
@@ -80,8 +81,8 @@ fn in_pairs<F: Function<1, P>, const P: usize>(x: f32, p: &[TwoFloat]) -> TwoFlo
     F::eval([TwoFloat::from(x)], params)
 }
 
-/// The value, computed in pairs of `f32`, and its derivatives in `f32`. Parameters that are
-/// too few are 0.
+/// Returns the value, computed in pairs of `f32`, and writes its derivatives, computed in
+/// `f32`. Missing parameters count as 0.
 #[cfg(feature = "std")]
 fn at<F: Function<1, P>, const P: usize>(x: f64, p: &[f64], derivatives: &mut [f64]) -> f64 {
     let mut params = [TwoFloat::ZERO; P];
@@ -96,7 +97,7 @@ fn at<F: Function<1, P>, const P: usize>(x: f64, p: &[f64], derivatives: &mut [f
     F::eval([x], params).to_f64()
 }
 
-/// The formula over symbols. Parameters that are too few are the last one.
+/// The formula over symbols. Missing parameters are replaced by the last one.
 #[cfg(feature = "std")]
 fn write_down<F: Function<1, P>, const P: usize>(x: Scalar, p: &[Scalar]) -> Scalar {
     let p = core::array::from_fn(|k| p.get(k).or(p.last()).copied().unwrap_or(x).value());
@@ -104,9 +105,8 @@ fn write_down<F: Function<1, P>, const P: usize>(x: Scalar, p: &[Scalar]) -> Sca
 }
 
 impl Formula {
-    /// A function of `P` parameters. The name is of [`MAX_NAME`](super::MAX_NAME) bytes at
-    /// most, `text` is the formula in `x` for people to read, and `meanings` says of each
-    /// parameter what it is.
+    /// A formula of `P` parameters. `name` has at most [`MAX_NAME`](super::MAX_NAME) bytes,
+    /// `text` is the formula in `x` for readers, and `meanings` describes each parameter.
     #[must_use]
     pub const fn of<F: Function<1, P> + 'static, const P: usize>(
         name: &'static str,
@@ -129,15 +129,15 @@ impl Formula {
         }
     }
 
-    /// The same, which least squares starts from what the data suggest.
+    /// The formula with a start that least squares computes from the data.
     const fn starting(self, start: Start) -> Self {
         Formula { start, ..self }
     }
 
-    /// The same for firmware that fits it by least squares alone, and never
-    /// [records](super::Curve::record) it, which is an error then: some 3 thousand bytes of
-    /// flash less, of operations for each lane type and their gradients. Formulas of one name
-    /// are equal, with or without.
+    /// The formula for firmware that fits it by least squares alone, and never
+    /// [records](super::Curve::record) it. Recording it becomes an error, which saves
+    /// some 3 thousand bytes of flash for operations of each lane type and their
+    /// gradients. Formulas of the same name are equal, with or without a tape.
     ///
     /// ```
     /// use baregrad::calibrate::{FORMULAS, Formula};
@@ -153,42 +153,42 @@ impl Formula {
         }
     }
 
-    /// Where least squares starts.
+    /// The method by which least squares finds its start.
     pub(crate) fn start(&self) -> Start {
         self.start
     }
 
-    /// The value at a reading, and its derivatives by the parameters.
+    /// Returns the value at a reading, and writes its derivatives by the parameters.
     pub(super) fn value_and_gradient(&self, x: f32, p: &[f32], derivatives: &mut [f32]) -> f32 {
         (self.value_and_gradient)(x, p, derivatives)
     }
 
-    /// The name, which a record has.
+    /// The name, which records contain.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The formula, for people: `a e^(b x) + c`.
+    /// The formula for readers, such as `a e^(b x) + c`.
     #[must_use]
     pub fn text(&self) -> &'static str {
         self.text
     }
 
-    /// The names of the parameters, in their order.
+    /// The names of the parameters, in order.
     #[must_use]
     pub fn parameters(&self) -> &'static [&'static str] {
         self.parameters
     }
 
-    /// The meaning of each parameter, in a few words.
+    /// A description of each parameter in a few words.
     #[must_use]
     pub fn meanings(&self) -> &'static [&'static str] {
         self.meanings
     }
 
-    /// Records predictions for readings `x`, `[n, 1]`, with parameters `p`, `[P]`: `[n, 1]`,
-    /// in one operation, and a view of it.
+    /// Records predictions of shape `[n, 1]` for readings `x` of shape `[n, 1]` with
+    /// parameters `p` of shape `[P]`, in one operation and a view.
     #[track_caller]
     pub(super) fn record<'t>(&self, x: Var<'t>, p: Var<'t>) -> Var<'t> {
         match self.predict {
@@ -207,20 +207,20 @@ impl Formula {
         (self.value_and_gradient)(x, p, &mut [])
     }
 
-    /// The value at a reading, and its derivatives by the parameters.
+    /// Returns the value at a reading, and writes its derivatives by the parameters.
     #[cfg(feature = "std")]
     pub(crate) fn at(&self, x: f64, p: &[f64], derivatives: &mut [f64]) -> f64 {
         (self.at)(x, p, derivatives)
     }
 
-    /// Writes down the operations of the formula, to be printed.
+    /// Evaluates the formula over symbols, to be printed as source code.
     #[cfg(feature = "std")]
     pub(super) fn write_down(&self, x: Scalar, p: &[Scalar]) -> Scalar {
         (self.write_down)(x, p)
     }
 }
 
-/// Stands for a formula that is not recorded: refuses to be.
+/// An operation in place of a formula that cannot be recorded; recording it fails.
 struct WithoutTape;
 
 impl Op for WithoutTape {
@@ -239,7 +239,7 @@ impl Op for WithoutTape {
     fn backward(&self, _: &mut Backward<'_>) {}
 }
 
-/// Formulas of one name are one.
+/// Formulas of the same name are equal.
 impl PartialEq for Formula {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -254,7 +254,7 @@ impl fmt::Debug for Formula {
     }
 }
 
-/// The functions that `baregrad fit --model` and [`Curve`](super::Curve)'s `FromStr` know.
+/// The formulas that `baregrad fit --model` and the `FromStr` of [`Curve`](super::Curve) accept.
 pub static FORMULAS: [&Formula; 4] = [
     &Formula::of::<SteinhartHart, 3>(
         "steinhart-hart",

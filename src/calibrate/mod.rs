@@ -1,11 +1,11 @@
-//! Calibrating a sensor, on the desktop and on the device itself, by the same code and with the
-//! same bits. No `std`, no heap, no panics.
+//! Calibrates a sensor, on the desktop and on the device itself, by the same code and
+//! with the same bits. No `std`, no heap, no panics.
 //!
 //! ```
 //! use baregrad::calibrate::{Curve, TwoFloat, Scale, Scaling};
 //! use baregrad::Arena;
 //!
-//! // Pressures, which f32 has steps of 0.0078 between, in decimal text as it comes in.
+//! // Pressures around which the steps of f32 are 0.0078, in decimal text.
 //! let readings = ["101325.05", "101325.13", "101325.21", "101324.97"];
 //! let readings: Vec<TwoFloat> = readings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
 //!
@@ -24,14 +24,14 @@
 //! | --- | --- |
 //! | [`TwoFloat`], [`Decimal`], [`Approximate`] | numbers of 48 bits, and decimal text without `f64` |
 //! | [`Differences`] | many such numbers, in the memory of `f32` |
-//! | [`Scale`], [`Scaling`], [`prepare()`] | units that learn well, and the way back |
-//! | [`Curve`], [`Formula`], [`FORMULAS`] | lines, polynomials, small networks, functions |
-//! | [`Fit`], [`EarlyStopping`] | the loop, an epoch at a time, and why it ended |
-//! | [`CurveSolver`] | least squares in place of the loop, with standard errors |
-//! | [`Tracker`] | a calibration that goes on following samples, one at a time |
-//! | [`Calibration`] | curve, scales and parameters: from readings to what they mean |
-//! | [`Multivariate`] | the same of several readings at a time |
-//! | [`Record`], [`Writer`] | all that is kept, as bytes |
+//! | [`Scale`], [`Scaling`], [`prepare()`] | scales values to a size that learns well, and back |
+//! | [`Curve`], [`Formula`], [`FORMULAS`] | lines, polynomials, small networks, formulas |
+//! | [`Fit`], [`EarlyStopping`] | gradient descent, an epoch at a time, and why it ended |
+//! | [`CurveSolver`] | least squares instead of gradient descent, with standard errors |
+//! | [`Tracker`] | a calibration that follows new samples, one at a time |
+//! | [`Calibration`] | curve, scales and parameters: converts readings to calibrated values |
+//! | [`Multivariate`] | the same for several inputs |
+//! | [`Record`], [`Writer`] | stored state as bytes |
 
 mod calibration;
 mod curve;

@@ -1,4 +1,4 @@
-//! Calibrations of several readings at a time, and their records.
+//! Calibrations of several inputs, and their records.
 
 use super::calibration::{Origin, PredictError, Prediction, SCALE, scale_of};
 use super::curve::{Curve, MAX_NAME};
@@ -10,30 +10,31 @@ use crate::record::{Record, RecordError, Writer};
 /// The most terms of a polynomial of several inputs, the constant included.
 pub const MAX_TERMS: usize = 512;
 
-/// The scale of an input, and the range that was fitted to.
+/// The scale of an input, and the range of the readings to which the calibration was fitted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Input {
     /// The scale.
     pub scale: Scale,
-    /// The least and the largest reading.
+    /// The smallest and the largest reading.
     pub range: [TwoFloat; 2],
 }
 
 impl Input {
-    /// One that changes nothing, and was fitted to 0: room for one that is read.
+    /// An input with the identity scale and the range 0 to 0: a placeholder for
+    /// [`Multivariate::read`].
     pub const NONE: Self = Input {
         scale: Scale::ONE,
         range: [TwoFloat::ZERO; 2],
     };
 }
 
-/// From several readings to what they mean together, such as a pressure by a bridge and its
-/// temperature: a line or a polynomial of all of them, cross terms included, with the scales
-/// of what goes in and comes out. Inputs and parameters are the caller's: on a heap, or not.
+/// Converts readings of several inputs, such as a pressure bridge and its temperature, to a
+/// calibrated value: a line or a polynomial of all inputs, cross terms included, with the scales
+/// of inputs and output. The caller owns the memory of inputs and parameters, on a heap or not.
 ///
-/// Terms are products of Chebyshev polynomials of the scaled inputs, of total degree 1, then
-/// 2, …, powers of the first input first: of two inputs `u` and `v` and degree 2 they are `u`,
-/// `v`, `T₂(u)`, `u v`, `T₂(v)`. The last parameter is the constant.
+/// Terms are products of Chebyshev polynomials of the scaled inputs, ordered by total degree
+/// and, within it, by higher powers of earlier inputs first: for two inputs `u` and `v` and
+/// degree 2 they are `u`, `v`, `T₂(u)`, `u v`, `T₂(v)`. The last parameter is the constant.
 ///
 /// ```
 /// use baregrad::calibrate::{Curve, Input, Multivariate, Origin, Scale};
@@ -54,7 +55,7 @@ impl Input {
 /// assert_eq!(prediction.value.high(), 3.375 * 100.0 + 500.0);
 /// assert!(prediction.is_inside);
 ///
-/// // To bytes, and back: on another machine.
+/// // Writes the record, and reads it on another machine.
 /// let mut bytes = [0; 512];
 /// let bytes = calibration.write(&mut bytes)?;
 /// let (mut inputs, mut params) = ([Input::NONE; 2], [0.0; 6]);
@@ -63,25 +64,26 @@ impl Input {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Multivariate<'p> {
-    /// [`Curve::Linear`] or [`Curve::Poly`]: from scaled readings to scaled results.
+    /// [`Curve::Linear`] or [`Curve::Poly`], which converts scaled readings to scaled results.
     pub curve: Curve,
-    /// The inputs, up to [`MAX_INPUTS`].
+    /// The inputs, at most [`MAX_INPUTS`].
     pub inputs: &'p [Input],
     /// The scale of results.
     pub output: Scale,
-    /// As many as there [are terms](Self::param_count), up to [`MAX_TERMS`].
+    /// The parameters, one for each [term](Self::param_count), at most [`MAX_TERMS`].
     pub params: &'p [f32],
-    /// How it came about.
+    /// The number of samples and passes of the fit, and its loss.
     pub origin: Origin,
 }
 
-/// The degree of a curve that can be one of several inputs.
+/// The total degree of a curve of several inputs; `None` for other curves.
 fn degree(curve: &Curve) -> Option<usize> {
     matches!(curve, Curve::Linear | Curve::Poly(_)).then(|| curve.inputs())
 }
 
 impl<'p> Multivariate<'p> {
-    /// How many parameters such a curve of so many inputs has; 0 if it is none.
+    /// The number of parameters of a curve of `inputs` inputs; 0 if the curve is neither
+    /// [`Curve::Linear`] nor [`Curve::Poly`].
     ///
     /// ```
     /// use baregrad::calibrate::{Curve, Multivariate};
@@ -94,13 +96,13 @@ impl<'p> Multivariate<'p> {
         degree(curve).map_or(0, |degree| Degrees::count(inputs, degree))
     }
 
-    /// The meaning of readings, one for each input. The same bits on every machine. It takes
-    /// no tape, and some 500 bytes of stack; Chebyshev polynomials are computed anew in each
-    /// term, as nothing has room for them.
+    /// Predicts the calibrated value for a reading of each input, with the same bits on
+    /// every machine. Needs no tape, and some 500 bytes of stack: Chebyshev polynomials
+    /// are computed anew for each term, because storing them would take more.
     ///
     /// # Errors
-    /// A result that is not finite: also if there are not as many readings as inputs, or not
-    /// as many parameters as terms.
+    /// The result is not finite. This includes a number of readings other than that of
+    /// the inputs, and a number of parameters other than that of the terms.
     pub fn predict(&self, readings: &[TwoFloat]) -> Result<Prediction, PredictError> {
         let scaled = |k: usize| match (self.inputs.get(k), readings.get(k)) {
             (Some(input), Some(reading)) => input.scale.apply(*reading),
@@ -128,7 +130,8 @@ impl<'p> Multivariate<'p> {
         })
     }
 
-    /// The scaled result of scaled inputs, in any kind of number, with the `one` of its kind.
+    /// The scaled result for scaled inputs, in any type of number, where `one` is 1 of
+    /// this type.
     pub(super) fn scaled<S>(&self, one: S, x: &(impl Fn(usize) -> S + Clone), params: &[S]) -> S
     where
         S: Copy
@@ -148,18 +151,18 @@ impl<'p> Multivariate<'p> {
             && params == Self::param_count(&self.curve, inputs)
     }
 
-    /// The most bytes that the record of so many inputs and parameters takes.
+    /// The most bytes in the record of a calibration of `inputs` inputs and `params` parameters.
     #[must_use]
     pub const fn max_bytes(inputs: usize, params: usize) -> usize {
         220 + 28 * inputs + 4 * params
     }
 
-    /// Writes its record, of [`max_bytes`](Self::max_bytes) at most. A program, or a board,
-    /// that only knows [calibrations of one reading](super::Calibration) refuses it: for a
-    /// curve that is not known there.
+    /// Writes the record, at most [`max_bytes`](Self::max_bytes) long. Programs and
+    /// boards that know only [calibrations of one reading](super::Calibration) reject it
+    /// as a record of an unknown curve.
     ///
     /// # Errors
-    /// Bytes that are too few; other than as many parameters as there are terms.
+    /// `bytes` is too short, or the number of parameters differs from the number of terms.
     pub fn write<'b>(&self, bytes: &'b mut [u8]) -> Result<&'b [u8], RecordError> {
         if !self.has_all_params() {
             return Err(RecordError::Content {
@@ -183,10 +186,10 @@ impl<'p> Multivariate<'p> {
         writer.finish()
     }
 
-    /// Reads its record; `inputs` and `params` have room for what it has, and may have more.
+    /// Reads a record into `inputs` and `params`, which may be longer than needed.
     ///
     /// # Errors
-    /// Bytes that are no record, or one of something else; too little room.
+    /// The bytes are not a record, or the record of something else; or there is too little room.
     pub fn read(
         bytes: &[u8],
         inputs: &'p mut [Input],
@@ -252,7 +255,7 @@ impl<'p> Multivariate<'p> {
     }
 }
 
-/// The entry that tells such a record from one of a single reading.
+/// The value of the entry `curve`, which distinguishes these records from those of one reading.
 const SEVERAL: &str = "several readings";
 
 #[cfg(test)]
@@ -327,7 +330,7 @@ mod tests {
         }
     }
 
-    /// Against the sum of the products in `f64`, as long as `f32` goes.
+    /// Compares with the sum of the products in `f64`, up to the precision of `f32`.
     #[test]
     fn several_inputs_are_sums_of_products_of_chebyshev_polynomials() {
         let inputs = [
@@ -366,7 +369,7 @@ mod tests {
                 .sum();
             let expected = sum * 100.0 + several.output.offset.to_f64();
             let found = several.predict(&readings.map(TwoFloat::from)).unwrap();
-            // Twenty terms of 2 at most, a hundred times.
+            // The sum has twenty terms of at most 2, and the unit of the results is 100.
             assert!(
                 (found.value.to_f64() - expected).abs() < 2e-3,
                 "{readings:?}"
@@ -412,7 +415,7 @@ mod tests {
                 Ok(before),
                 "{name}"
             );
-            // A program that knows one reading says so.
+            // A program that knows only calibrations of one reading reports an unknown curve.
             let found = Calibration::read(bytes, &mut room);
             let expected = "a curve that is known here";
             assert_eq!(found, Err(RecordError::Content { expected }), "{name}");

@@ -1,25 +1,25 @@
-//! The losses of a fit, and why it ended.
+//! The losses of a fit, and the reason why it ended.
 
 use core::fmt;
 
-/// Why a fit ended.
+/// The reason why a fit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Reason {
-    /// After the last epoch, and over the last tenth of the epochs the loss hardly fell.
+    /// The last epoch was done, and the loss hardly fell over the last tenth of the epochs.
     Converged,
-    /// After the last epoch, but the loss was still falling.
+    /// The last epoch was done, but the loss was still falling.
     StillFalling,
-    /// The watched loss had not become better for as long as patience lasts.
+    /// Early stopping: the watched loss had not improved for `patience` epochs.
     Early,
     /// The loss is no longer finite, or larger at the end than at the start.
     Diverged,
-    /// It was asked to.
+    /// The fit was asked to stop.
     Asked,
 }
 
-/// A few words on what happened and what to try.
+/// Prints the outcome in a few words, with a suggestion.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -34,22 +34,24 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A loss of which less than this share fell in the last tenth of the epochs has converged.
+/// A loss that fell by less than this share of itself over the last tenth of the epochs
+/// has converged.
 const FALLING: f32 = 0.01;
-/// So has one that fell by less than this share of the first loss: 3e-5 of the spread of the
-/// references.
+/// A loss that fell by less than this share of the first loss has converged, too: its
+/// root is 3e-5 of the spread of the references.
 const TRIFLE: f32 = 1e-9;
 
-/// Losses of the scaled values.
+/// Losses in scaled units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Losses {
     /// The training loss before the first update.
     pub first: f32,
     /// The training loss of the last epoch, before its update.
     pub training: f32,
-    /// The same of the samples to validate with, if there are any.
+    /// The validation loss of the last epoch, before its update, if there are validation
+    /// samples.
     pub validation: Option<f32>,
-    /// The training loss when nine tenths of the epochs were over.
+    /// The training loss after nine tenths of the epochs.
     pub(super) late: f32,
 }
 
@@ -61,7 +63,7 @@ impl Losses {
         late: f32::INFINITY,
     };
 
-    /// How it went, after the last epoch.
+    /// Judges the losses after the last epoch.
     pub(super) fn judge(&self) -> Reason {
         let fell = self.late - self.training;
         if self.training > self.first {

@@ -1,4 +1,4 @@
-//! Scales samples for a curve, and refuses those that it cannot be fitted to.
+//! Scales samples for a curve, and rejects samples to which it cannot be fitted.
 
 use core::fmt;
 
@@ -7,35 +7,35 @@ use super::samples::distinct;
 use super::scale::{Scale, ScaleError};
 use crate::function::TwoFloat;
 
-/// Samples that a curve cannot be fitted to.
+/// The reason why a curve cannot be fitted to samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PrepareError {
-    /// They are fewer than the curve needs.
+    /// There are fewer samples than the curve needs.
     TooFew {
-        /// How many it needs.
+        /// The number of samples that the curve needs.
         needed: usize,
-        /// How many there are.
+        /// The number of samples.
         found: usize,
     },
-    /// Fewer readings differ than the curve needs, once they are scaled.
+    /// There are fewer distinct scaled readings than the curve needs.
     Alike {
-        /// How many it needs.
+        /// The number of distinct readings that the curve needs.
         needed: usize,
-        /// How many there are.
+        /// The number of distinct readings.
         found: usize,
         /// The number of samples.
         samples: usize,
     },
-    /// There is no scale of the readings.
+    /// The readings have no scale.
     Readings(ScaleError),
-    /// There is no scale of the references.
+    /// The references have no scale.
     References(ScaleError),
-    /// There is no room for so many scaled samples.
+    /// There is too little room for the scaled samples.
     Room {
-        /// How many there are.
+        /// The number of samples.
         needed: usize,
-        /// How many there is room for.
+        /// The number of samples for which there is room.
         capacity: usize,
     },
 }
@@ -65,11 +65,12 @@ impl fmt::Display for PrepareError {
 
 impl core::error::Error for PrepareError {}
 
-/// Chooses the scales of readings `x` and references `y` for a curve, and writes both scaled,
-/// as [`Fit`](super::Fit) takes them. The bits are the same on every target.
+/// Chooses the scales of readings `x` and references `y` for a curve, writes the scaled
+/// values to `scaled_x` and `scaled_y`, as [`Fit`](super::Fit) takes them, and returns
+/// both scales. The bits are the same on every target.
 ///
-/// Equal readings say nothing new, so as many must differ as the curve
-/// [needs](Curve::min_samples). References may all be equal.
+/// Repeated readings carry no new information, so the curve needs
+/// [`min_samples`](Curve::min_samples) distinct ones. References may all be equal.
 ///
 /// ```
 /// use baregrad::calibrate::{Curve, TwoFloat, prepare};
@@ -85,7 +86,8 @@ impl core::error::Error for PrepareError {}
 /// ```
 ///
 /// # Errors
-/// Samples that are too few, too much alike, or that have no scale; too little room.
+/// There are too few samples or too few distinct readings; the readings or references
+/// have no scale; or there is too little room.
 pub fn prepare(
     curve: &Curve,
     x: impl Iterator<Item = TwoFloat> + Clone,
@@ -159,8 +161,8 @@ mod tests {
         )
     }
 
-    /// A polynomial has one coefficient more than its degree, and each takes a reading of its
-    /// own; a network is given one more than it has units.
+    /// A polynomial needs a distinct reading for each of its coefficients, one more than
+    /// its degree; a network needs one more than it has units.
     #[test]
     fn readings_must_differ_as_often_as_the_curve_needs() {
         let values = [0.1, 16_777.217, -3.0, 0.101, 7.0, 1e4];

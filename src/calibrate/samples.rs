@@ -1,24 +1,24 @@
-//! The samples of a fit: readings next to references.
+//! The samples of a fit: readings and references.
 
 use super::epoch::Rows;
 
-/// Scaled readings next to scaled references, as many of each.
+/// Scaled readings and as many scaled references.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'d> {
-    /// Readings.
+    /// The readings.
     pub x: &'d [f32],
-    /// References.
+    /// The references.
     pub y: &'d [f32],
 }
 
 impl<'d> Samples<'d> {
-    /// How many there are.
+    /// The number of samples.
     #[must_use]
     pub fn len(&self) -> usize {
         self.x.len().min(self.y.len())
     }
 
-    /// All of them, as rows of one number each.
+    /// All samples, as rows of one input and one target.
     pub(super) fn rows(&self) -> Rows<'d> {
         Rows {
             count: self.len(),
@@ -27,13 +27,13 @@ impl<'d> Samples<'d> {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The first samples, and the others: to train with, and to validate with.
+    /// Splits the samples into the first `training` ones, and the others for validation.
     #[must_use]
     pub fn split_at(&self, training: usize) -> [Samples<'d>; 2] {
         let training = training.min(self.len());
@@ -47,9 +47,9 @@ impl<'d> Samples<'d> {
     }
 }
 
-/// Moves the samples of these indices behind the others, which stay in their order, and
-/// returns how many the others are: [`Samples::split_at`] then has samples to train with, and
-/// those to validate with, in the order they were in. Indices beyond the end are none of any.
+/// Moves the samples with these indices to the end, and returns the number of the others.
+/// Both groups keep their order, so that [`Samples::split_at`] then gives samples to
+/// train with and samples to validate with. Indices beyond the end are ignored.
 ///
 /// ```
 /// use baregrad::calibrate::move_behind;
@@ -60,8 +60,8 @@ impl<'d> Samples<'d> {
 /// ```
 pub fn move_behind(x: &mut [f32], y: &mut [f32], indices: &[usize]) -> usize {
     let n = x.len().min(y.len());
-    // From the end: each goes behind all that is not to be moved, in front of those moved
-    // before.
+    // Goes through the indices from the last to the first: each sample is moved in front
+    // of those that were moved before.
     let mut end = n;
     for index in (0..n).rev().filter(|index| indices.contains(index)) {
         for values in [&mut *x, &mut *y] {
@@ -72,7 +72,7 @@ pub fn move_behind(x: &mut [f32], y: &mut [f32], indices: &[usize]) -> usize {
     end
 }
 
-/// Moves the first behind the others. As `rotate_left(1)`, which panics without any.
+/// Moves the first value to the end, as `rotate_left(1)` does, which panics if there are none.
 pub(super) fn first_to_last(values: &mut [f32]) {
     let mut moved = values.first().copied().unwrap_or_default();
     for to in values.iter_mut().rev() {
@@ -80,8 +80,8 @@ pub(super) fn first_to_last(values: &mut [f32]) {
     }
 }
 
-/// How many different numbers there are, counted up to as many as are enough: equal readings
-/// say nothing new, however many there are.
+/// The number of distinct values, counted no further than `enough`. Repeated readings
+/// carry no new information, however many there are.
 ///
 /// ```
 /// use baregrad::calibrate::distinct;

@@ -1,13 +1,13 @@
-//! Readings and references in units that learn well, and the way back.
+//! Scales readings and references to a size that learns well, and back.
 //!
 //! ```text
 //! scaled  = (x - offset) * factor
 //! x       = scaled / factor + offset
 //! ```
 //!
-//! The difference is taken of [pairs](TwoFloat), before anything is rounded: of readings near
-//! 4e9 in steps of 200 a model sees the steps. Where one `f32` holds the offset well, it is
-//! one, and the formula is one in `f32`.
+//! The difference is computed from [pairs](TwoFloat) before anything is rounded, so that a model
+//! of readings near 4e9 in steps of 200 resolves the steps. If one `f32` is precise enough for
+//! the offset, the offset is one, and the formula can be computed in `f32`.
 
 use core::fmt;
 use core::ops::{Add, Div, Mul, Sub};
@@ -17,23 +17,23 @@ use crate::function::Real;
 use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 
-/// The share of the spread that the spacing of numbers may be: errors of a thousandth are
-/// below the noise of what sensors read.
+/// The largest spacing of numbers that is not coarse, as a share of their spread: errors
+/// of a thousandth are below the noise of sensors.
 pub(crate) const FINE: f32 = 1e-3;
 
-/// How to choose a [`Scale`] from values.
+/// The rule by which a [`Scale`] is chosen from values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Scaling {
-    /// To mean 0 and standard deviation 1 (that of the population).
+    /// Scales to mean 0 and (population) standard deviation 1.
     Standard,
-    /// To the range from -1 to 1.
+    /// Scales to the range from -1 to 1.
     MinMax,
-    /// By this factor, and no offset.
+    /// Multiplies by this factor, without an offset.
     Fixed(f32),
 }
 
-/// `scaled = (x - offset) * factor`.
+/// A linear scale, `scaled = (x - offset) * factor`.
 ///
 /// ```
 /// use baregrad::calibrate::{TwoFloat, Scale, Scaling};
@@ -47,36 +47,36 @@ pub enum Scaling {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
-    /// The value that becomes 0, in the units of the values. An `f32`, unless rounding would
-    /// move it by more than a thousandth of the spread; then a few binary digits more than
-    /// the first value.
+    /// The value that becomes 0, in the units of the values. It is an `f32`, unless
+    /// rounding would move it by more than a thousandth of the spread; then it differs
+    /// from the first value by a short binary number.
     pub offset: TwoFloat,
-    /// The factor of the difference: 1 over the [spread](Self::spread).
+    /// The factor of the difference, 1 over the [spread](Self::spread).
     pub factor: f32,
 }
 
-/// Values that no scale can be chosen from.
+/// The reason why no scale can be chosen from values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ScaleError {
-    /// There are none.
+    /// There are no values.
     Empty,
-    /// One of them is not finite.
+    /// A value is not finite.
     NotFinite {
-        /// Its place, counted from 0.
+        /// The index of the value, counted from 0.
         index: usize,
     },
-    /// All of them are the same.
+    /// All values are equal.
     Constant {
         /// The value.
         value: TwoFloat,
     },
-    /// They differ by so little, or by so much, that `f32` does not hold it.
+    /// The spread of the values is too small or too large for `f32`.
     Spread {
         /// The standard deviation, or half of the range, that was found.
         found: f32,
     },
-    /// A factor that is 0 or not finite.
+    /// The factor is 0 or not finite.
     Factor {
         /// The factor.
         found: f32,
@@ -110,18 +110,18 @@ impl fmt::Display for ScaleError {
 impl core::error::Error for ScaleError {}
 
 impl Scale {
-    /// Changes nothing.
+    /// The identity.
     pub const ONE: Self = Scale {
         offset: TwoFloat::ZERO,
         factor: 1.0,
     };
 
-    /// The scale of these values. The order of all sums is that of the values, and their
-    /// rounding is made up for.
+    /// Chooses the scale of these values. Sums run in the order of the values, with
+    /// compensated rounding errors.
     ///
     /// # Errors
-    /// No values; values that are not finite, or all the same; a spread or a factor that
-    /// `f32` does not hold.
+    /// There are no values; a value is not finite; all values are equal; or `f32` cannot
+    /// hold the spread or the factor.
     pub fn fit(
         values: impl Iterator<Item = TwoFloat> + Clone,
         scaling: Scaling,
@@ -149,15 +149,15 @@ impl Scale {
         let (mut low, mut high) = range(origin);
         let mut origin = origin;
         if !low.is_finite() || !high.is_finite() {
-            // The values are f32, and their differences overflow it.
+            // The values are f32, and their differences overflow f32.
             origin = TwoFloat::ZERO;
             (low, high) = range(origin);
         }
         if low == high {
             return Err(ScaleError::Constant { value: origin });
         }
-        // In units of the largest difference, neither sums nor squares are too large, or
-        // vanish. A power of two rounds nothing.
+        // In units of the largest difference, neither sums nor squares overflow or
+        // underflow. The unit is a power of two, so dividing by it rounds nothing.
         let largest = (-low).max(high);
         let unit = f32::from_bits(largest.to_bits() & 0x7f80_0000).max(f32::MIN_POSITIVE);
         let shares = values.map(|x| x.difference(origin) / unit);
@@ -195,53 +195,54 @@ impl Scale {
         x.difference(self.offset) * self.factor
     }
 
-    /// The value in its own units.
+    /// The value in its own units, from the scaled value.
     #[must_use]
     pub fn invert(&self, scaled: f32) -> TwoFloat {
         self.offset.plus(scaled / self.factor)
     }
 
-    /// [`apply`](Self::apply) for values that are `f32`, whatever it is computed in: a
-    /// number, or a [`Var`](crate::Var). The offset is rounded to `f32`.
+    /// [`apply`](Self::apply) to a value of any type that computes in `f32`, such as a
+    /// number or a [`Var`](crate::Var). The offset is rounded to `f32`.
     #[track_caller]
     #[must_use]
     pub fn apply_in<S: Real>(&self, x: S) -> S {
         scaled(x, self.offset.high(), self.factor)
     }
 
-    /// [`invert`](Self::invert), rounded to `f32`, whatever it is computed in.
+    /// [`invert`](Self::invert), rounded to `f32`, for any type that computes in `f32`.
     #[track_caller]
     #[must_use]
     pub fn invert_in<S: Real>(&self, scaled: S) -> S {
         inverted(scaled, self.offset.high(), self.factor)
     }
 
-    /// A mean of squares of scaled values, such as a loss, in the unit of the values squared.
+    /// Converts a mean of squares of scaled values, such as a loss, to the square of the
+    /// units of the values.
     #[must_use]
     pub fn invert_square(&self, scaled: f32) -> f32 {
         scaled / self.factor / self.factor
     }
 
-    /// How far from the offset the values are that become 1 and -1.
+    /// The distance from the offset of the values that become 1 and -1.
     #[must_use]
     pub fn spread(&self) -> f32 {
         1.0 / self.factor.abs()
     }
 
-    /// Whether values can be scaled by it, and back.
+    /// Returns whether the scale can be applied and inverted.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.offset.is_finite() && self.factor.is_finite() && self.factor != 0.0
     }
 
-    /// How far apart pairs are at a value, if that is more than a thousandth of the spread:
-    /// then even pairs lose digits that matter, and an origin should be taken off before
-    /// values are read.
+    /// The spacing of pairs at the value `farthest`, if it is more than a thousandth of
+    /// the spread. Then even pairs lose significant digits, and an origin should be
+    /// subtracted before values are read.
     ///
     /// ```
     /// use baregrad::calibrate::{TwoFloat, Scale, Scaling};
     ///
-    /// // Nanoseconds since 1970, a millisecond apart, are held; a microsecond apart they are not.
+    /// // Pairs resolve nanoseconds since 1970 that spread over 10 ms, but not over 1 µs.
     /// let time: TwoFloat = "1764410430000000000".parse()?;
     /// let scale = |step: f32| Scale { offset: time, factor: 1.0 / step };
     /// assert_eq!(scale(1e7).lost(time), None);
@@ -255,7 +256,7 @@ impl Scale {
     }
 }
 
-/// `(x - offset) * factor`, of numbers or whatever has its own numbers.
+/// `(x - offset) * factor`, for numbers and for types with numbers of their own.
 #[track_caller]
 #[inline(always)]
 pub(super) fn scaled<S, N>(x: S, offset: N, factor: N) -> S
@@ -265,7 +266,7 @@ where
     (x - offset) * factor
 }
 
-/// The way back.
+/// The inverse of [`scaled`]: `scaled / factor + offset`.
 #[track_caller]
 #[inline(always)]
 pub(super) fn inverted<S, N>(scaled: S, offset: N, factor: N) -> S
@@ -275,14 +276,14 @@ where
     scaled / factor + offset
 }
 
-/// The first value plus `centre`, or a shorter number near it: an `f32`, or the first value
-/// and a few binary digits.
+/// The first value plus `centre`, or a shorter number near it: an `f32`, or the first
+/// value plus a short binary number.
 fn offset(origin: TwoFloat, centre: f32, spread: f32) -> TwoFloat {
     let exact = origin.plus(centre);
     if exact.low().abs() <= FINE * spread {
         return exact.high().into();
     }
-    // The power of two below a hundredth of the spread.
+    // The largest power of two up to a hundredth of the spread.
     let step = f32::from_bits((spread / 100.0).to_bits() & 0x7f80_0000);
     let steps = libm::roundf(centre / step);
     if step > 0.0 && steps.is_finite() {
@@ -305,7 +306,7 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    /// Mean and deviation in f64, of what the text says.
+    /// The mean and the standard deviation of decimal texts, in f64.
     fn exact(texts: &[&str]) -> (f64, f64) {
         let values: Vec<f64> = texts.iter().map(|text| text.parse().unwrap()).collect();
         let (n, first) = (values.len() as f64, *values.first().unwrap());
@@ -348,7 +349,7 @@ mod tests {
         }
     }
 
-    /// Where f32 holds the readings, the formula is one in f32: the same bits.
+    /// If f32 holds the readings, the formula in f32 gives the same bits.
     #[test]
     fn formulas_in_f32_have_the_same_bits() {
         let values: Vec<f32> = (0..400).map(|i| 90.0 + 1.1 * i as f32).collect();
@@ -389,18 +390,18 @@ mod tests {
             let found = Scale::fit([TwoFloat::ZERO].into_iter(), Scaling::Fixed(factor));
             assert!(matches!(found, Err(ScaleError::Factor { .. })), "{factor}");
         }
-        // Readings that differ as pairs, and not as f32.
+        // Readings whose differences pairs resolve, but f32 does not.
         let near = pairs(&["16777216.1", "16777216.2"]);
         let scale = Scale::fit(near.iter().copied(), Scaling::MinMax).unwrap();
         assert!((scale.spread() - 0.05).abs() < 1e-8, "{}", scale.spread());
     }
 
-    /// The sums of many values are as good as those of few.
+    /// Sums of many values are as precise as sums of few.
     #[test]
     fn a_million_values_have_the_mean_of_exact_arithmetic() {
         let values = (0..1_000_000).map(|i| TwoFloat::from(0.1 + (i % 1000) as f32));
         let scale = Scale::fit(values, Scaling::Standard).unwrap();
-        // Mean 499.6, and of 0..1000 the variance (1000² - 1) / 12.
+        // The mean is 499.6, and the variance that of 0..1000, (1000² - 1) / 12.
         assert!(
             (scale.offset.high() - 499.6).abs() < 1e-4,
             "{:?}",

@@ -1,4 +1,4 @@
-//! Curves by least squares, a pass over the samples at a time.
+//! Fits curves by least squares, one pass over the samples at a time.
 
 use super::curve::Curve;
 use super::samples::Samples;
@@ -6,21 +6,20 @@ use super::start::{Rates, Sample, Start, sign};
 use crate::function::TwoFloat;
 use crate::least_squares::{LevenbergMarquardt, Problem, Row, Solution, Status};
 
-/// A fit of a curve by [least squares](crate::least_squares): a value that is
-/// [polled](Self::poll), as [`Fit`](super::Fit) is, a pass over the samples at a time. In some
-/// ten passes it is where gradient descent goes in thousands of epochs, and knows how sure
-/// that is.
+/// A fit of a curve by [least squares](crate::least_squares) that is [polled](Self::poll), as
+/// [`Fit`](super::Fit) is, one pass over the samples at a time. Some ten passes reach the
+/// minimum for which gradient descent needs thousands of epochs, and give standard errors.
 ///
-/// It is for lines, polynomials and functions of at most `P` parameters. With fewer, all bits
-/// are those of a solver of just so many: firmware needs one of the largest number that it
-/// has room for, and no more. Functions of [`FORMULAS`](super::FORMULAS) start from
-/// parameters that the data suggest, others from ones.
+/// It fits lines, polynomials and formulas of at most `P` parameters. For a curve of fewer
+/// parameters, all bits are the same as for a smaller `P`, so firmware needs only one solver, of
+/// the largest `P` for which it has room. The [`FORMULAS`](super::FORMULAS) start from
+/// parameters estimated from the data, other formulas from ones.
 ///
 /// ```
 /// use baregrad::calibrate::{Curve, CurveSolver, Samples};
 /// use baregrad::least_squares::Status;
 ///
-/// // Scaled, as `prepare` does.
+/// // Scaled samples, as `prepare` writes them.
 /// let samples = Samples { x: &[-1.0, 0.0, 0.5, 1.0], y: &[-3.1, -0.9, 0.0, 1.0] };
 /// let mut solver = CurveSolver::<4>::new(&Curve::Linear, samples).unwrap();
 /// let status = loop {
@@ -38,40 +37,40 @@ use crate::least_squares::{LevenbergMarquardt, Problem, Row, Solution, Status};
 pub struct CurveSolver<'d, const P: usize> {
     rows: CurveRows<'d>,
     phase: Phase,
-    /// As the rows have it.
+    /// The solver for the linear fit or the curve, whichever `rows` holds.
     solver: LevenbergMarquardt<P>,
     max_passes: u32,
-    /// Passes that it took to find where to start.
+    /// The number of passes spent on finding the start.
     before: u32,
 }
 
 #[derive(Clone, Debug)]
 enum Phase {
     Rates(Rates<f32>),
-    /// The linear fit.
+    /// The linear fit that gives the start of a formula.
     Straight,
     Curve,
 }
 
-/// Samples next to the curve, or next to the linear fit that it starts from.
+/// The samples as rows of the curve, or of the linear fit that gives its start.
 #[derive(Clone, Copy, Debug)]
 struct CurveRows<'d> {
     curve: Curve,
     samples: Samples<'d>,
     count: usize,
-    /// The linear fit that there is first, and the sign of most references.
+    /// The linear fit, while it runs, with the sign of most references.
     straight: Option<(Start, f32)>,
 }
 
-/// The part by which pairs, functions of them included, are rounded.
+/// The relative rounding error of pairs, elementary functions included.
 const PAIRS: f32 = f32::EPSILON / (1 << 20) as f32;
 
 impl<const P: usize> Problem<P> for CurveRows<'_> {
-    /// Pairs, as `f32` rounds a thermistor's results by a hundredth of the error of its maker's
-    /// table: too much to tell a minimum by.
+    /// Pairs, because `f32` rounds the results of a thermistor by a hundredth of the
+    /// error of its manufacturer's table, which is too coarse to recognise a minimum.
     type Scalar = TwoFloat;
 
-    /// The samples, and a row for each parameter that the curve does not have.
+    /// The samples, and a row for each surplus parameter.
     fn rows(&self) -> usize {
         self.samples.len() + P.saturating_sub(self.count)
     }
@@ -84,7 +83,7 @@ impl<const P: usize> Problem<P> for CurveRows<'_> {
     fn row(&self, i: usize, p: &[TwoFloat; P]) -> Row<P> {
         let mut derivatives = [0.0; P];
         let (Some(x), Some(y)) = (self.samples.x.get(i), self.samples.y.get(i)) else {
-            // Keeps it at 0.
+            // The residual of a surplus parameter is the parameter itself, which keeps it at 0.
             let at = self
                 .count
                 .saturating_add(i.saturating_sub(self.samples.len()));
@@ -105,7 +104,7 @@ impl<const P: usize> Problem<P> for CurveRows<'_> {
             None => {
                 let value = self.curve.value_and_gradient(*x, p, &mut derivatives);
                 let value = value.unwrap_or(TwoFloat::from(f32::NAN));
-                // Parameters are rounded, too: each by a part of itself.
+                // Parameters have rounding errors, too, each proportional to its size.
                 let mut size = y.abs();
                 for (d, p) in derivatives.iter().zip(p) {
                     size += (d * p.high()).abs();
@@ -121,8 +120,8 @@ impl<const P: usize> Problem<P> for CurveRows<'_> {
     }
 }
 
-/// A row of the linear fit that a formula starts from: the residual, and its derivatives. A
-/// sample that gives no equation counts for nothing.
+/// A row of the linear fit that gives the start of a formula: returns the residual, and
+/// writes its derivatives. The row of a sample without an equation is 0.
 fn straight_row(start: Start, sign: f32, sample: [f32; 2], p: &[TwoFloat], to: &mut [f32]) -> f32 {
     let Some(equation) = start.equation(sign, sample) else {
         return 0.0;
@@ -135,15 +134,15 @@ fn straight_row(start: Start, sign: f32, sample: [f32; 2], p: &[TwoFloat], to: &
     equation.factor * residual
 }
 
-/// Samples of the same weight.
-fn alike(samples: Samples<'_>) -> impl Iterator<Item = Sample<f32>> + Clone {
+/// The samples with equal weights.
+fn equally_weighted(samples: Samples<'_>) -> impl Iterator<Item = Sample<f32>> + Clone {
     let pairs = samples.x.iter().zip(samples.y);
     pairs.map(|(x, y)| [*x, *y, 1.0])
 }
 
 impl<'d, const P: usize> CurveSolver<'d, P> {
-    /// Starts with scaled samples. `None` for a network, and for a curve of more than `P`
-    /// parameters.
+    /// Prepares to fit a curve to scaled samples. `None` for a network, and for a curve
+    /// of more than `P` parameters.
     #[must_use]
     pub fn new(curve: &Curve, samples: Samples<'d>) -> Option<Self> {
         let count = curve.param_count();
@@ -158,7 +157,9 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
             .is_straight()
             .then(|| (start, sign(samples.y.iter().copied())));
         let phase = match start {
-            Start::Exponential | Start::Logistic => Phase::Rates(Rates::new(alike(samples))),
+            Start::Exponential | Start::Logistic => {
+                Phase::Rates(Rates::new(equally_weighted(samples)))
+            }
             Start::SteinhartHart | Start::Power => Phase::Straight,
             Start::Ones => Phase::Curve,
         };
@@ -176,15 +177,15 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
         })
     }
 
-    /// Ends after so many passes over the samples, if nothing else ends it: 1000 if it is not
-    /// said. What it takes to find a start does not count.
+    /// Limits the passes over the samples; the default is 1000. The passes that find the
+    /// start do not count.
     pub fn set_max_passes(&mut self, passes: u32) {
         self.max_passes = passes;
         self.solver.set_max_passes(passes);
     }
 
-    /// Goes through the samples once, or tries a rate to start from. The reason if it has
-    /// ended, `None` as long as there is something to do.
+    /// Goes through the samples once, or tries one rate to start from. Returns the status
+    /// once the fit has ended, `None` before.
     pub fn poll(&mut self) -> Option<Status> {
         match &mut self.phase {
             Phase::Rates(rates) => {
@@ -193,7 +194,7 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
                     _ => Start::Ones,
                 };
                 self.before = self.before.saturating_add(1);
-                if let Some(params) = rates.poll(start, alike(self.rows.samples)) {
+                if let Some(params) = rates.poll(start, equally_weighted(self.rows.samples)) {
                     self.begin(&params.unwrap_or([1.0; 3]));
                 }
                 None
@@ -217,7 +218,7 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
         }
     }
 
-    /// Begins with the curve itself at these parameters.
+    /// Starts the fit of the curve itself from these parameters.
     fn begin(&mut self, params: &[f32]) {
         let mut from = [0.0; P];
         for (to, p) in from.iter_mut().zip(params).take(self.rows.count) {
@@ -228,7 +229,7 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
         self.phase = Phase::Curve;
     }
 
-    /// How often the samples were gone through, the start included.
+    /// The number of passes over the samples, those for the start included.
     #[must_use]
     pub fn passes(&self) -> u32 {
         let now = match self.phase {
@@ -238,9 +239,9 @@ impl<'d, const P: usize> CurveSolver<'d, P> {
         self.before.saturating_add(now)
     }
 
-    /// The parameters, and how sure they are; [`poll`](Self::poll)s to the end first, if it
-    /// has not ended. Parameters that the curve does not have are 0 and count for nothing:
-    /// [degrees of freedom](Solution::degrees_of_freedom) are those of the samples.
+    /// The parameters with their covariance. If the fit has not ended, [`poll`](Self::poll)s it
+    /// to the end first. Surplus parameters are 0 and do not count: [degrees of
+    /// freedom](Solution::degrees_of_freedom) depend only on the samples and the curve.
     pub fn solution(&mut self) -> Solution<P> {
         while self.poll().is_none() {}
         self.solver.run(&self.rows)
@@ -274,7 +275,7 @@ mod tests {
         Curve::parse_with(name, &FORMULAS).unwrap()
     }
 
-    /// Prepared, solved, and what a test looks at.
+    /// Prepares the samples, fits a curve to them, and passes the results to `look`.
     fn solve<const P: usize, T>(
         name: &str,
         x: &[f32],
@@ -313,8 +314,8 @@ mod tests {
         assert!(off < 10_f64.powi(-digits), "{found}, expected {expected}");
     }
 
-    /// The book's thermometer by the formulas of the textbook in f64: slope
-    /// `Sxy / Sxx`, `s² = SSR / 9`, errors `s / √Sxx` and `s √(1/11 + x̄² / Sxx)`.
+    /// Compares the thermometer of the book with the textbook formulas in f64: slope
+    /// `Sxy / Sxx`, `s² = SSR / 9`, standard errors `s / √Sxx` and `s √(1/11 + x̄² / Sxx)`.
     #[test]
     fn the_thermometer_and_how_sure_it_is() {
         let (x, y) = (T_U.map(f64::from), T_C.map(f64::from));
@@ -338,14 +339,15 @@ mod tests {
             assert_eq!(solution.degrees_of_freedom(), 9);
             let deviation = solution.residual_standard_deviation() / calibration.output.factor;
             near(deviation, s, 5);
-            // Errors for the scaled reading are s / √n for both: its mean is 0, its variance 1.
+            // For the scaled reading, both standard errors are s / √n: its mean is 0, its
+            // variance 1.
             let [c0, c1, ..] = calibration.standard_errors(&solution, true).unwrap();
             near(c0, s / 11_f64.sqrt(), 5);
             near(c1, s / 11_f64.sqrt(), 5);
         });
     }
 
-    /// Room for more parameters changes no bit of anything.
+    /// A larger `P` changes no bit of the results.
     #[test]
     fn a_larger_solver_gives_the_same_bits() {
         fn all<const P: usize>(name: &str, x: &[f32], y: &[f32]) -> Vec<u32> {
@@ -397,8 +399,8 @@ mod tests {
         );
     }
 
-    /// Parameters that exact data were made of are found again, by the starts that the data
-    /// suggest: residuals are what rounding leaves.
+    /// From the starts that the data suggest, the fit finds the parameters that made
+    /// exact data again: the residuals are rounding errors.
     #[test]
     fn functions_find_the_parameters_of_exact_data() {
         fn check<F: Function<1, P>, const P: usize>(name: &str, x: &[f32], p: [f32; P]) {
@@ -451,7 +453,7 @@ mod tests {
         }
     }
 
-    /// A function is computed without the tape, to the bits of the tape.
+    /// A formula has the same bits with and without the tape.
     #[test]
     fn functions_have_the_bits_of_the_tape() {
         for (name, params, from, step) in [
@@ -487,7 +489,7 @@ mod tests {
         }
     }
 
-    /// Firmware that does without tapes is told so, and knows the formula all the same.
+    /// A formula without a tape cannot be recorded, but least squares fits it all the same.
     #[test]
     fn formulas_without_a_tape_are_solved_and_not_recorded() {
         use crate::calibrate::Formula;
@@ -509,7 +511,8 @@ mod tests {
         assert_eq!(rest, 0.0);
     }
 
-    /// Readings of which a formula makes no number are told, and what cannot be solved.
+    /// The status tells readings for which a formula has no value, and problems without a
+    /// solution.
     #[test]
     fn what_cannot_be_fitted_says_so() {
         let status = |name: &str, x: &[f32], y: &[f32]| {
@@ -534,7 +537,7 @@ mod tests {
             let found = status(name, &y, &none);
             assert_eq!(found, Status::NotFinite { row: 0 }, "{name}");
         }
-        // Two readings do not tell a bend.
+        // Two distinct readings do not determine a parabola.
         let found = status("poly:2", &[-1.0, 1.0, -1.0, 1.0], &y);
         assert!(matches!(found, Status::Singular { .. }), "{found:?}");
         let found = status("poly:3", &[-1.0, 0.0, 1.0], &y[..3]);
@@ -547,8 +550,8 @@ mod tests {
         assert_eq!(capped.solution().status(), Status::MaxPasses);
     }
 
-    /// Through as many samples as it has parameters the curve goes exactly, and nothing tells
-    /// their errors.
+    /// A curve through as many samples as it has parameters is exact, so that standard
+    /// errors cannot be estimated.
     #[test]
     fn without_freedom_there_are_no_errors() {
         solve::<4, _>(

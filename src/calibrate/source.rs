@@ -1,9 +1,9 @@
-//! Calibrations as source text for firmware: their operations, written down.
+//! Prints calibrations as source code for firmware by evaluating them over symbols.
 //!
-//! The formulas are those of the other files here, over symbols: the
-//! [scales](super::scale), the recurrence and the sums of [`terms`](super::terms), softsign,
-//! and the functions. Hidden layers are loops over tables of weights, which take a fraction
-//! of the flash of so many lines, and read better; all else is written out.
+//! The formulas are those of the other files of this module: the [scales](super::scale), the
+//! recurrence and the sums of [`terms`](super::terms), softsign, and the formulas of one sample.
+//! Hidden layers become loops over tables of weights, which take a fraction of the flash of
+//! straight-line code and are easier to read; everything else is straight-line code.
 
 use std::format;
 use std::string::{String, ToString};
@@ -19,22 +19,23 @@ use crate::function::{Real as _, difference_of, sum_of};
 use crate::op::Attrs;
 use crate::ops::Each;
 
-/// The name of the function, and of what belongs to it.
+/// The name of the generated function, and the prefix of its constants.
 const NAME: &str = "calibrated";
 
-/// The words that a file is commented with.
+/// The texts for the comments of a generated file.
 #[derive(Clone, Debug)]
 pub(crate) struct Words {
-    /// The names of inputs, and of what they mean.
+    /// The names of the inputs.
     pub(crate) inputs: Vec<String>,
+    /// The name of the calibrated values.
     pub(crate) output: String,
-    /// The least and the largest of each input, as text.
+    /// The smallest and the largest value of each input, as text.
     pub(crate) ranges: Vec<[String; 2]>,
     pub(crate) warnings: Vec<String>,
 }
 
 impl Words {
-    /// The comment at the top of a file: what it is of, and for which readings it is good.
+    /// The comment at the top of a file: the names, the curve, and the range of readings.
     fn comment(&self, curve: &Curve) -> Vec<String> {
         let of: Vec<String> = self.inputs.iter().map(|name| format!("`{name}`")).collect();
         let (of, output) = (of.join(" and "), &self.output);
@@ -71,7 +72,7 @@ impl Words {
     }
 }
 
-/// The tables of a scale: its offset and its factor.
+/// The indices of the tables of a scale.
 #[derive(Clone, Copy)]
 struct Names {
     offset: usize,
@@ -95,16 +96,16 @@ impl Names {
     }
 }
 
-/// `x` where `condition` is finite, and elsewhere `otherwise`.
+/// `x` where `condition` is finite, `otherwise` elsewhere.
 fn where_finite(condition: Scalar, x: Scalar, otherwise: Scalar) -> Scalar {
     let infinity = condition.number(f32::INFINITY);
     x.where_(condition.abs().lt(infinity), otherwise)
 }
 
 impl Calibration<'_> {
-    /// A function `calibrated` of a reading, `f32` to `f32`, with the bits of what
-    /// [`train::Calibration`](crate::train::Calibration) predicts. With `pairs` there is
-    /// another one of `f64`, with the bits of [`predict`](Self::predict).
+    /// A function `calibrated` from `f32` to `f32`, with the bits of the predictions of
+    /// [`train::Calibration`](crate::train::Calibration). With `pairs`, there is also a function
+    /// `calibrated_f64` of an `f64`, with the bits of [`predict`](Self::predict).
     pub(crate) fn source(&self, words: &Words, pairs: bool) -> File {
         let mut file = File::new(NAME, words.comment(&self.curve));
         let x_names = Names::new(&mut file, "X", &self.input);
@@ -134,7 +135,7 @@ impl Calibration<'_> {
         });
         let title = "The same, of a reading that f32 does not hold.".to_string();
         file.function_of_pair(head("calibrated_f64", title, "reading"), |[high, low]| {
-            // As `TwoFloat` has it: an infinity has no rest.
+            // As in `TwoFloat`, the low part of an infinity is 0.
             let low = where_finite(low, low, low.number(0.0));
             let offset = [element(x_names.offset, 0), element(x_rest, 0)];
             let [rough, difference] = difference_of([high, low], offset);
@@ -152,7 +153,7 @@ impl Calibration<'_> {
 }
 
 impl Multivariate<'_> {
-    /// A function `calibrated` of the readings, `f32` to `f32`.
+    /// A function `calibrated` with an `f32` argument for each input, which returns `f32`.
     pub(crate) fn source(&self, words: &Words) -> File {
         let mut file = File::new(NAME, words.comment(&self.curve));
         let names = self.inputs.iter().enumerate();
@@ -192,8 +193,8 @@ fn softsign(x: Scalar) -> Scalar {
 }
 
 impl Curve {
-    /// Adds tables of the parameters to a file: for each layer one of weights, a row for each
-    /// unit, and one of biases; or one for each parameter of a function.
+    /// Adds tables of the parameters to a file: for each layer a table of weights, with a row
+    /// for each unit, and a table of biases; or a table for each parameter of a formula.
     fn tables(&self, params: &[f32], file: &mut File) -> Vec<usize> {
         if let Curve::Function(formula) = self {
             let named = formula.parameters().iter().zip(params);
@@ -227,7 +228,8 @@ impl Curve {
         tables
     }
 
-    /// Writes down the curve of a scaled reading: [`record`](Self::record) in symbols.
+    /// Evaluates the curve for a scaled reading in symbols, as [`record`](Self::record)
+    /// does on a tape.
     fn write_down(&self, x: Scalar, tables: &[usize]) -> Scalar {
         if let Curve::Function(formula) = self {
             let params: Vec<Scalar> = tables.iter().map(|p| element(*p, 0)).collect();

@@ -1,10 +1,11 @@
-//! Where least squares starts with a formula: parameters of it by simpler fits, without a heap.
+//! Start parameters of formulas for least squares, found by simpler fits without a heap.
 //!
-//! A formula that a change of its parameters makes linear is fitted so first. One with a rate
-//! and levels is linear in the levels, so that a table of rates is tried, each with its best
-//! levels, and the nearest to the data is taken: there is nothing to converge.
+//! If a transformation of its parameters makes a formula linear, the linear fit gives the start.
+//! A formula with a rate is linear in its other parameters, apart from the middle of a logistic
+//! curve. A table of rates (and middles) is tried, each with the best linear parameters, and the
+//! entry nearest to the data is taken; no iteration has to converge.
 //!
-//! Boards start so in `f32`, and the desktop's [`train`] in the `f64` that its data are in.
+//! Boards compute the start in `f32`, and [`train`] on the desktop in `f64`, as its data.
 //!
 //! [`train`]: crate::train
 
@@ -12,22 +13,22 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::function::Real;
 
-/// How a formula's start is found.
+/// The method by which a formula's start is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// Ones: nothing is known of the formula.
+    /// All parameters start at 1, because nothing is known about the formula.
     Ones,
-    /// `1 / (y + 273.15) = a + b ln x + c ln³ x`.
+    /// A linear fit of `1 / (y + 273.15) = a + b ln x + c ln³ x`.
     SteinhartHart,
-    /// `ln y = ln a + b ln x`, of the sign that most `y` have.
+    /// A linear fit of `ln y = ln a + b ln x`, or of `ln -y` if most `y` are negative.
     Power,
-    /// Rates `b`, each with the best `a` and `c`.
+    /// A table of rates `b`, each with the best `a` and `c`.
     Exponential,
-    /// Rates `b` and middles `c`, each with the best `a`.
+    /// A table of rates `b` and middles `c`, each with the best `a`.
     Logistic,
 }
 
-/// A number that starts are computed in.
+/// A type of number in which starts are computed.
 pub(crate) trait Number:
     Copy
     + PartialOrd
@@ -38,24 +39,24 @@ pub(crate) trait Number:
     + Mul<Output = Self>
     + Div<Output = Self>
 {
-    /// Rates that are tried to each doubling of the rate.
+    /// The number of rates tried per doubling of the rate.
     const RATES_PER_DOUBLING: u8;
-    /// The quotient of two rates that follow each other: 2 to the power of 1 divided by
-    /// [`RATES_PER_DOUBLING`](Self::RATES_PER_DOUBLING).
+    /// The ratio of successive rates, `2^(1 / RATES_PER_DOUBLING)`.
     const RATIO: Self;
-    /// Middles that are tried to each range of the readings, from half a range before the
-    /// readings to half a range behind.
+    /// The number of middles tried per range of the readings. Middles extend from half a
+    /// range below the readings to half a range above.
     const MIDDLES_PER_RANGE: u8;
 
     fn exp(self) -> Self;
     fn ln(self) -> Self;
     fn sigmoid(self) -> Self;
-    /// Whether it is neither 0 nor so near it that digits are missing, and finite.
+    /// Returns whether the number is finite, and neither 0 nor subnormal.
     fn is_normal(self) -> bool;
     fn is_finite(self) -> bool;
 }
 
-/// A coarse table: each rate of a logistic curve takes a small chip 34 exponentials a sample.
+/// The table is coarse, because each rate of a logistic curve costs a small chip 34
+/// exponentials per sample.
 impl Number for f32 {
     const RATES_PER_DOUBLING: u8 = 1;
     const RATIO: f32 = 2.0;
@@ -82,7 +83,7 @@ impl Number for f32 {
     }
 }
 
-/// A finer table: steep curves are met within half a step, which some of them need to converge.
+/// The table is finer: some steep curves converge only from a rate within half of such a step.
 #[cfg(feature = "std")]
 impl Number for f64 {
     const RATES_PER_DOUBLING: u8 = 5;
@@ -110,16 +111,17 @@ impl Number for f64 {
     }
 }
 
-/// A reading, its reference, and the weight of the squared residual.
+/// A reading, its reference, and the weight of its squared residual.
 pub(crate) type Sample<N> = [N; 3];
 
-/// The first rate that is tried, over the range of the readings: it hardly bends.
+/// The first rate, per range of the readings: the curve hardly bends.
 const SLOWEST: f32 = 1.0 / 32.0;
-/// The last rate is so many times the first: it changes within a thousandth of the range.
+/// The rates span this many doublings: with the last rate, the curve changes within a
+/// thousandth of the range.
 const DOUBLINGS: u8 = 15;
 
-/// An equation of the linear fit: `terms · parameters = target`. A residual of it times
-/// `factor` is one of the formula, nearly.
+/// An equation of the linear fit, `terms · parameters = target`. Its residual times
+/// `factor` is, to first order, the residual of the formula.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Equation<N> {
     pub(crate) terms: [N; 3],
@@ -128,13 +130,13 @@ pub(crate) struct Equation<N> {
 }
 
 impl Start {
-    /// Whether it is by a linear fit.
+    /// Returns whether the start is found by a linear fit.
     pub(crate) fn is_straight(self) -> bool {
         matches!(self, Start::SteinhartHart | Start::Power)
     }
 
-    /// The linear fit's equation for a sample. `sign` is that of most `y`; a `y` of the
-    /// other sign gives a power no equation.
+    /// The equation of a sample for the linear fit. `sign` is the sign of most `y`; the
+    /// power has no equation for a `y` of the other sign.
     pub(crate) fn equation<N: Number>(self, sign: N, [x, y]: [N; 2]) -> Option<Equation<N>> {
         let (zero, one) = (N::from(0.0), N::from(1.0));
         let ln = x.ln();
@@ -144,7 +146,7 @@ impl Start {
                 if y <= zero {
                     return None;
                 }
-                // A change of y changes ln y by 1 / y of it.
+                // d(ln y) = dy / y.
                 Equation {
                     terms: [one, ln, zero],
                     target: y.ln(),
@@ -153,7 +155,7 @@ impl Start {
             }
             _ => {
                 let kelvin = y + N::from(273.15);
-                // A change of T changes 1 / T by 1 / T² of it.
+                // d(1 / T) = -dT / T².
                 Equation {
                     terms: [one, ln, ln * ln * ln],
                     target: one / kelvin,
@@ -163,7 +165,7 @@ impl Start {
         })
     }
 
-    /// The formula's parameters by those of the linear fit.
+    /// Converts the parameters of the linear fit to those of the formula, in place.
     pub(crate) fn bent<N: Number>(self, sign: N, params: &mut [N]) {
         if let (Start::Power, [a, ..]) = (self, params) {
             *a = sign * a.exp();
@@ -171,7 +173,7 @@ impl Start {
     }
 }
 
-/// 1, or -1 if most are negative.
+/// Returns 1, or -1 if most `y` are not positive.
 pub(crate) fn sign<N: Number>(y: impl Iterator<Item = N>) -> N {
     let mut above: i32 = 0;
     for y in y {
@@ -180,18 +182,18 @@ pub(crate) fn sign<N: Number>(y: impl Iterator<Item = N>) -> N {
     N::from(if above >= 0 { 1.0 } else { -1.0 })
 }
 
-/// Rates on trial, one after the other.
+/// A search of the table of rates, one rate at a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rates<N> {
     tried: u8,
     rate: N,
-    /// How much of the sum of squares the best one explains.
+    /// The part of the sum of squares that the best entry explains.
     explained: N,
     best: Option<[N; 3]>,
 }
 
 impl<N: Number> Rates<N> {
-    /// None was tried yet.
+    /// Starts before the first rate.
     pub(crate) fn new(samples: impl Iterator<Item = Sample<N>>) -> Self {
         let [low, high] = range(samples);
         Rates {
@@ -202,8 +204,8 @@ impl<N: Number> Rates<N> {
         }
     }
 
-    /// Tries a rate and its opposite. The best parameters if it was the last; `None` in them
-    /// if the samples tell none.
+    /// Tries the next rate and its negative. Returns `Some` after the last rate, with the
+    /// best parameters, or `None` in it if no entry fits the samples.
     pub(crate) fn poll(
         &mut self,
         start: Start,
@@ -212,7 +214,8 @@ impl<N: Number> Rates<N> {
         let [low, high] = range(samples.clone());
         for rate in [self.rate, -self.rate] {
             if start == Start::Exponential {
-                // The end where the exponential is largest, so that it is at most 1.
+                // Measures x from the end where the exponential is largest, so that it is
+                // at most 1.
                 let end = if rate > N::from(0.0) { high } else { low };
                 let (a, c, explained) =
                     level_and_constant(samples.clone(), |x| (rate * (x - end)).exp());
@@ -233,7 +236,7 @@ impl<N: Number> Rates<N> {
 
     fn offer(&mut self, params: [N; 3], explained: N) {
         let [a, ..] = params;
-        // Not if it is not a number, either.
+        // NaN is not better either.
         if explained > self.explained && explained.is_finite() && a.is_normal() {
             (self.explained, self.best) = (explained, Some(params));
         }
@@ -250,7 +253,7 @@ fn range<N: Number>(samples: impl Iterator<Item = Sample<N>>) -> [N; 2] {
     })
 }
 
-/// The best `a` of `a f(x)`, and how much it explains.
+/// The best `a` of `a f(x)`, and the part of the sum of squares that it explains.
 fn level<N: Number>(samples: impl Iterator<Item = Sample<N>>, f: impl Fn(N) -> N) -> (N, N) {
     let (mut ff, mut fy) = (N::from(0.0), N::from(0.0));
     for [x, y, weight] in samples {
@@ -262,7 +265,8 @@ fn level<N: Number>(samples: impl Iterator<Item = Sample<N>>, f: impl Fn(N) -> N
     (a, a * fy)
 }
 
-/// The best `a` and `c` of `a f(x) + c`, and how much more than a constant they explain.
+/// The best `a` and `c` of `a f(x) + c`, and the part of the sum of squares about the
+/// mean that they explain.
 fn level_and_constant<N: Number>(
     samples: impl Iterator<Item = Sample<N>> + Clone,
     f: impl Fn(N) -> N,

@@ -1,4 +1,4 @@
-//! Sums of products of Chebyshev polynomials, in any kind of number.
+//! Sums of products of Chebyshev polynomials, for any type of number.
 
 use core::array::from_fn;
 use core::ops::{Add, Mul, Sub};
@@ -8,7 +8,7 @@ use crate::kernel::IN_ORDER;
 /// The most inputs of a polynomial.
 pub const MAX_INPUTS: usize = 127;
 
-/// `T₁(x), T₂(x), …`, with the `one` of their kind: `T₁ = x`, `T₂ = 2x x - 1`,
+/// `T₁(x), T₂(x), …`, where `one` is 1 of this type: `T₁ = x`, `T₂ = 2x x - 1`,
 /// `Tₖ₊₁ = 2x Tₖ - Tₖ₋₁`.
 #[inline(always)]
 pub(crate) fn chebyshev<S>(one: S, x: S) -> impl Iterator<Item = S>
@@ -24,8 +24,9 @@ where
     })
 }
 
-/// The sum of up to 512 terms, in the order of the kernels' sums of neighbours: one after the
-/// other up to 16, else dealt out to 32 sums, which are then added in pairs. Nothing of nothing.
+/// The sum of up to 512 terms, in the order in which kernels sum neighbours: up to 16
+/// terms one after the other, more terms in 32 interleaved sums that are then added in
+/// pairs. `None` without terms.
 pub(super) fn sum<S: Copy + Add<Output = S>>(terms: impl Iterator<Item = S> + Clone) -> Option<S> {
     let mut sums = [None; 32];
     let lanes = if terms.clone().nth(IN_ORDER).is_some() {
@@ -62,7 +63,8 @@ fn add<S: Add<Output = S>>(a: Option<S>, b: Option<S>) -> Option<S> {
 }
 
 /// The degrees in each input of the terms of a polynomial of several inputs, without the
-/// constant: those of total degree 1, powers of the first input first, then those of 2, …
+/// constant. Terms are ordered by total degree and, within it, by higher powers of
+/// earlier inputs first.
 #[derive(Clone, Debug)]
 pub(crate) struct Degrees {
     of: [u8; MAX_INPUTS],
@@ -84,10 +86,9 @@ impl Degrees {
         }
     }
 
-    /// How many terms there are, the constant included; more than can be counted are as many
-    /// as can be.
+    /// The number of terms, the constant included; `usize::MAX` if it overflows.
     pub(crate) fn count(inputs: usize, degree: usize) -> usize {
-        // The binomial coefficient of inputs + degree over degree.
+        // The binomial coefficient (inputs + degree) over degree.
         let mut count: usize = 1;
         for k in 1..=degree {
             let Some(product) = count.checked_mul(inputs.saturating_add(k)) else {
@@ -98,7 +99,7 @@ impl Degrees {
         count
     }
 
-    /// Moves on to the next with the same sum; whether there is one.
+    /// Moves on to the next term of the same total degree, and returns whether there is one.
     fn advance(&mut self) -> bool {
         let Some((last, first)) = self
             .of
@@ -107,8 +108,8 @@ impl Degrees {
         else {
             return false;
         };
-        // The last of the others that has something to give: one to the next, with all that
-        // the last one has.
+        // Takes one from the last nonzero degree before the last input, and gives it to
+        // the next input, together with the whole degree of the last input.
         let given = core::mem::take(last);
         let Some(at) = first.iter().rposition(|degree| *degree > 0) else {
             return false;
@@ -130,7 +131,7 @@ impl Iterator for Degrees {
             self.total += usize::from(!self.is_new);
             self.is_new = false;
             if self.total > self.most || self.inputs == 0 {
-                // Over, and stays so.
+                // The iterator has ended, and stays so.
                 (self.is_new, self.most) = (true, 0);
                 return None;
             }
@@ -142,8 +143,8 @@ impl Iterator for Degrees {
     }
 }
 
-/// The value of a polynomial of the scaled inputs `x`, by its parameters: those of the
-/// [terms](Degrees) in their order, and last the constant.
+/// The value of a polynomial of the scaled inputs `x`. `params` are the parameters of the
+/// [terms](Degrees) in their order; `constant` is the last parameter.
 pub(super) fn polynomial<S>(
     degrees: Degrees,
     one: S,
@@ -178,7 +179,7 @@ mod tests {
 
     use super::{Degrees, chebyshev, sum};
 
-    /// The kernels' own order: what recorded layers are summed in.
+    /// Recorded layers sum in the order of the kernels.
     #[test]
     fn sums_have_the_bits_of_the_kernels() {
         for n in 0..=130 {
@@ -192,7 +193,8 @@ mod tests {
         }
     }
 
-    /// `T₂ = 2x² - 1`, `T₃ = 4x³ - 3x`; thirds of powers of two are exact enough to be equal.
+    /// `T₂ = 2x² - 1`, `T₃ = 4x³ - 3x`; a quarter and its powers are exact, so the values
+    /// are equal.
     #[test]
     fn the_recurrence_is_that_of_chebyshev() {
         let found: Vec<f32> = chebyshev(1.0_f32, 0.25).take(4).collect();
@@ -200,7 +202,8 @@ mod tests {
         assert_eq!(chebyshev(1.0_f64, 0.25).nth(3), Some(0.53125));
     }
 
-    /// As many as the binomial coefficient says, all different, by their sums.
+    /// There are as many degrees as the binomial coefficient says, all different, ordered
+    /// by their sums.
     #[test]
     fn degrees_are_all_there_are_in_graded_order() {
         let list = |inputs, degree| -> Vec<Vec<u8>> {

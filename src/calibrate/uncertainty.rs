@@ -1,4 +1,4 @@
-//! The standard errors of a calibration that least squares found.
+//! Standard errors of a calibration found by least squares.
 
 use super::calibration::{COEFFICIENTS, Calibration, powers};
 use super::curve::Curve;
@@ -6,10 +6,11 @@ use crate::function::TwoFloat;
 use crate::least_squares::Solution;
 
 impl Calibration<'_> {
-    /// The standard errors of its [coefficients](Self::coefficients), or those of the
-    /// [scaled reading](Self::scaled_coefficients), by the solution that its parameters are
-    /// of; of a function, those of its parameters. `None` for a network, and if the samples
-    /// do not determine all parameters; NaN if they are no more than parameters.
+    /// The standard errors of the [coefficients](Self::coefficients) or, if `scaled`, of
+    /// the [coefficients for the scaled reading](Self::scaled_coefficients); for a
+    /// formula, those of its parameters. `solution` is the one that the parameters were
+    /// taken from. `None` for a network, and if the samples do not determine all
+    /// parameters; NaN if there are no more samples than parameters.
     ///
     /// ```
     /// use baregrad::calibrate::{Calibration, Curve, CurveSolver, Origin, Samples, Scale, range};
@@ -25,7 +26,7 @@ impl Calibration<'_> {
     ///     origin: Origin::default(),
     /// };
     /// let [constant, slope, ..] = calibration.standard_errors(&solution, false).unwrap();
-    /// assert!((slope - 0.0282843).abs() < 1e-6); // half of √(0.016 / 5), that of the scaled
+    /// assert!((slope - 0.0282843).abs() < 1e-6); // √(0.016 / 5) for the scaled reading, times 0.5
     /// assert!((constant - 0.2349468).abs() < 1e-5); // √(0.016 (1/4 + 4² / 5))
     /// ```
     #[must_use]
@@ -51,7 +52,8 @@ impl Calibration<'_> {
             Curve::Mlp { .. } => return None,
             _ => self.params.len().min(P),
         };
-        // Each coefficient is a sum of multiples of parameters: its derivatives by them.
+        // The derivatives of the coefficients by the parameters: each coefficient is a
+        // linear combination of parameters.
         let mut gradients = [[0.0; P]; P];
         for j in 0..count {
             let mut one = [0.0; P];

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use crate::random::{Xoshiro128PlusPlus, randperm, seeded};
 
-/// The mini-batches of an epoch: every row once, so many at a time.
+/// The mini-batches of an epoch: every row once, in batches of a fixed size.
 ///
 /// ```
 /// use baregrad::train::Batches;
@@ -30,7 +30,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Batches of `size` rows, at least one, of `0..rows` in order.
+    /// Batches of `size` rows (at least 1) over the rows `0..rows`, in order.
     #[must_use]
     pub fn new(rows: usize, size: usize) -> Self {
         Batches {
@@ -41,39 +41,38 @@ impl Batches {
         }
     }
 
-    /// In another random order each epoch, drawn from `seed`.
+    /// Shuffles the rows anew for each epoch, with random numbers drawn from `seed`.
     #[must_use]
     pub fn shuffled(mut self, seed: u64) -> Self {
         self.shuffle = Some(seeded(seed));
         self
     }
 
-    /// Without the last batch if it is smaller than the others, unless it is the
-    /// only one.
+    /// Leaves out the last batch if it is smaller than the others, unless it is the only one.
     #[must_use]
     pub fn drop_last(mut self) -> Self {
         self.drop_last = true;
         self
     }
 
-    /// Draws the order of another epoch, if it is random.
+    /// Draws a new order for the next epoch if the batches are shuffled.
     pub fn next_epoch(&mut self) {
         if let Some(rng) = &mut self.shuffle {
             randperm(rng, &mut self.order);
         }
     }
 
-    /// The rows of each batch.
+    /// Iterates over the batches, each as the indices of its rows.
     pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
         self.ranges().filter_map(|range| self.order.get(range))
     }
 
-    /// All rows, in the order they are seen.
+    /// All rows, in the order of this epoch.
     pub(super) fn order(&self) -> &[u32] {
         &self.order
     }
 
-    /// Where in the order each batch is.
+    /// The position of each batch within [`order`](Self::order).
     pub(super) fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let (rows, size) = (self.order.len(), self.size);
         let whole_only = self.drop_last && rows >= size;

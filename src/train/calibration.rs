@@ -1,4 +1,4 @@
-//! A fitted curve in the units of the data: coefficients, and code for firmware.
+//! A fitted curve in the units of the data: coefficients, and source code for firmware.
 
 use core::fmt;
 use std::format;
@@ -16,12 +16,12 @@ use crate::error::Error;
 use crate::function::source::File;
 use crate::var::Var;
 
-/// A [`Curve`] that was fitted to scaled data, with the scales: from readings to
-/// what they mean, in the units of the data.
+/// A [`Curve`] that was fitted to scaled data, together with the scales: it converts
+/// readings to calibrated values, both in the units of the data.
 ///
-/// As a [`Model`] it computes what firmware will: scale in `f32`, curve, scale
-/// back in `f32`. [`predict_f64`](Self::predict_f64) is for readings that `f32` does
-/// not hold well.
+/// As a [`Model`], it computes the same as firmware: it scales the reading in `f32`,
+/// evaluates the curve, and scales the result back in `f32`.
+/// [`predict_f64`](Self::predict_f64) is for readings that `f32` does not resolve well.
 ///
 /// ```
 /// use baregrad::optim::Sgd;
@@ -47,22 +47,22 @@ pub struct Calibration {
     params: Vec<Param>,
     names: [String; 2],
     scales: [Scale; 2],
-    /// The least and the largest reading that was trained with.
+    /// The smallest and the largest reading of the training data.
     range: [f64; 2],
     origin: Origin,
-    /// The parameters before they were rounded to `f32`, if they are known: coefficients are
-    /// those of them.
+    /// The parameters before they were rounded to `f32`, from which coefficients are
+    /// computed; empty if they are not known.
     exact: Vec<f64>,
 }
 
-/// A formula whose terms are at most so many times as large as the spread of its
-/// result is written in powers of the reading; beyond, in powers of the difference
-/// from an origin. Terms that cancel cost a digit for every factor of ten.
+/// The largest ratio of the terms of a polynomial to the spread of its result for which it is
+/// written in powers of the reading. Beyond, it is written in powers of the difference from an
+/// origin, because terms that cancel lose a digit for every factor of ten.
 const CANCELLING: f64 = 1e4;
 
 impl Calibration {
-    /// The calibration by `curve` with the parameters of `fitted`. `names` and `scales` are
-    /// those of the readings and of what they mean, `range` that of the readings.
+    /// The calibration by `curve` with the parameters of `fitted`. `names` and `scales`
+    /// belong to the readings and to the calibrated values, `range` to the readings.
     pub fn new(
         curve: &Curve,
         fitted: &Fitted,
@@ -85,12 +85,11 @@ impl Calibration {
         }
     }
 
-    /// The calibration that least squares found for a curve of one input; `None` if there are
-    /// several. `names`
-    /// are those of the readings and of what they mean.
+    /// The calibration that least squares found for a curve of one input; `None` for several
+    /// inputs. `names` are the names of the readings and of the calibrated values.
     ///
-    /// The curve that is evaluated, saved and printed as code has parameters that are rounded
-    /// to `f32`; coefficients are those from before.
+    /// Parameters are rounded to `f32` for evaluating the curve, for its record and for
+    /// source code; coefficients are computed from the parameters before rounding.
     ///
     /// ```
     /// use baregrad::train::{Calibration, Curve, LeastSquares};
@@ -126,8 +125,8 @@ impl Calibration {
         })
     }
 
-    /// Its [record](calibrate::Calibration::write): what a board or another program reads, and
-    /// predicts the same bits from. It has no names.
+    /// The [record](calibrate::Calibration::write) of the calibration, from which a board
+    /// or another program predicts the same bits. It does not contain the names.
     ///
     /// ```
     /// # use baregrad::optim::Sgd;
@@ -151,7 +150,7 @@ impl Calibration {
     /// ```
     pub fn to_record(&self) -> Vec<u8> {
         let params = self.flat_params();
-        let calibration = self.floor(&params);
+        let calibration = self.device_form(&params);
         let mut bytes = std::vec![0; calibrate::Calibration::max_bytes(params.len())];
         let written = calibration.write(&mut bytes);
         debug_assert!(written.is_ok());
@@ -160,20 +159,21 @@ impl Calibration {
         bytes
     }
 
-    /// The meaning of the readings, as firmware computes it: in `f32`.
+    /// The calibrated values of the readings, computed in `f32` as in firmware.
     ///
     /// # Errors
-    /// The tape's refusals, for example of no readings.
+    /// The tape returns an error, for example if there are no readings.
     pub fn predict(&self, readings: &[f32]) -> Result<Vec<f32>, Error> {
         predict(self, &self.params, readings, 1, 1024)
     }
 
-    /// The meaning of the readings, of which [pairs](TwoFloat) are made: for readings or
-    /// results that are large next to what they differ by, such as seconds since
+    /// The calibrated values of the readings, scaled as [pairs](TwoFloat) of `f32`. Use
+    /// it for readings or results that are large compared with their differences, such as
+    /// seconds since
     /// 1970. The curve itself is computed in `f32`.
     ///
     /// # Errors
-    /// The tape's refusals, for example of no readings.
+    /// The tape returns an error, for example if there are no readings.
     pub fn predict_f64(&self, readings: &[f64]) -> Result<Vec<f64>, Error> {
         let [x, y] = self.scales;
         let scaled = readings
@@ -185,22 +185,23 @@ impl Calibration {
         Ok(meanings.collect())
     }
 
-    /// The coefficients of `1, x, x², …` in the units of the data, normalisation
-    /// undone in `f64`; `None` for a network or a function.
+    /// The coefficients of `1, x, x², …` in the units of the data, computed from the
+    /// scaled parameters in `f64`; `None` for a network or a formula.
     ///
-    /// Where readings stand far from 0, these nearly cancel, and say less than those
-    /// of [`coefficients_about`](Self::coefficients_about) an
-    /// [`origin`](Self::origin) among the readings.
+    /// If readings are far from 0, the terms nearly cancel, and the coefficients are less
+    /// useful than those [about](Self::coefficients_about) an [`origin`](Self::origin)
+    /// among the readings.
     pub fn coefficients(&self) -> Option<Vec<f64>> {
         self.coefficients_about(0.0)
     }
 
-    /// The origin that is taken off the readings in the formula that is
-    /// [displayed](fmt::Display): 0, unless readings stand so far from it that terms
-    /// would cancel; then a number among the readings.
+    /// The origin that is subtracted from the readings in the [displayed](fmt::Display)
+    /// polynomial: 0, or a number among the readings if these are so far from 0 that the
+    /// terms would cancel.
     pub fn origin(&self) -> f64 {
         let [x, _] = self.scales;
-        // Another origin does not make a constant smaller that the results have.
+        // Ignores the constant: if it is large because the results are, another origin
+        // does not reduce it.
         let mut coefficients = self.coefficients().unwrap_or_default();
         if let Some(constant) = coefficients.first_mut() {
             *constant = 0.0;
@@ -212,8 +213,8 @@ impl Calibration {
         }
     }
 
-    /// The coefficients of `1, x - origin, (x - origin)², …` in the units of the
-    /// data; `None` for a network or a function.
+    /// The coefficients of `1, x - origin, (x - origin)², …` in the units of the data;
+    /// `None` for a network or a formula.
     ///
     /// ```
     /// # use baregrad::optim::Sgd;
@@ -242,7 +243,7 @@ impl Calibration {
             return None;
         }
         let [x, y] = self.scales;
-        // The reading, scaled, as a polynomial of its difference from the origin.
+        // The scaled reading as a polynomial of the difference from the origin.
         let factor = f64::from(x.factor);
         let scaled = [(origin - x.offset.to_f64()) * factor, factor];
         let mut sum = powers(&params, scaled).to_vec();
@@ -255,7 +256,7 @@ impl Calibration {
         Some(sum)
     }
 
-    /// The parameters, as exactly as they are known.
+    /// The parameters in the highest precision known.
     fn exact(&self) -> Vec<f64> {
         if self.exact.is_empty() {
             let params = self.params.iter().flat_map(|param| &param.values);
@@ -265,22 +266,22 @@ impl Calibration {
         }
     }
 
-    /// Rust for firmware: constants and a function `calibrated`, for `include!`
-    /// or a module. It needs neither `std` nor this crate, and gives the bits of
+    /// Rust source for firmware: constants and a function `calibrated`, for `include!` or
+    /// a module. It needs neither `std` nor this crate, and returns the same bits as
     /// [`predict`](Self::predict).
     ///
-    /// Where `f32` does not hold the readings or the results well, a comment says so,
-    /// and there is a function `calibrated_f64` beside it, with the bits of
-    /// [`predict_f64`](Self::predict_f64).
+    /// If `f32` does not resolve the readings or the results well, the source also has a
+    /// function `calibrated_f64`, with the bits of [`predict_f64`](Self::predict_f64),
+    /// and a comment that tells the reason.
     pub fn to_rust(&self) -> String {
         self.source().rust()
     }
 
-    /// C99 for firmware: `float calibrated(float reading)`, with the bits of
-    /// [`predict`](Self::predict), and where [`to_rust`](Self::to_rust) has `calibrated_f64`, so
-    /// it is here. It needs the headers `float.h` and `stdint.h`, and what
-    /// [`Source::c`](crate::function::source::Source::c) says of compilers holds:
-    /// `-ffp-contract=off`, and no `-ffast-math`.
+    /// C99 source for firmware: `float calibrated(float reading)`, which returns the same bits
+    /// as [`predict`](Self::predict), and `calibrated_f64` if [`to_rust`](Self::to_rust) has it.
+    /// The source includes `float.h` and `stdint.h`. It must be compiled as described at
+    /// [`Source::c`](crate::function::source::Source::c): with `-ffp-contract=off` and without
+    /// `-ffast-math`.
     ///
     /// ```
     /// # use baregrad::train::{Calibration, Curve, LeastSquares};
@@ -296,7 +297,7 @@ impl Calibration {
         self.source().c()
     }
 
-    /// The header of [`to_c`](Self::to_c), a file of this name.
+    /// The header of [`to_c`](Self::to_c), for a file named `name`.
     pub fn to_c_header(&self, name: &str) -> String {
         self.source().header(name)
     }
@@ -312,7 +313,7 @@ impl Calibration {
             warnings,
         };
         let params = self.flat_params();
-        self.floor(&params).source(&words, needs_pairs)
+        self.device_form(&params).source(&words, needs_pairs)
     }
 
     fn flat_params(&self) -> Vec<f32> {
@@ -320,8 +321,8 @@ impl Calibration {
         params.copied().collect()
     }
 
-    /// The calibration as a device has it.
-    fn floor<'p>(&self, params: &'p [f32]) -> calibrate::Calibration<'p> {
+    /// The calibration in the form that a device has.
+    fn device_form<'p>(&self, params: &'p [f32]) -> calibrate::Calibration<'p> {
         let [input, output] = self.scales;
         calibrate::Calibration {
             curve: self.curve,
@@ -333,9 +334,9 @@ impl Calibration {
         }
     }
 
-    /// Where the `f32` of firmware do not hold the numbers well: a sentence each.
+    /// A sentence for each column that the `f32` of firmware does not resolve well.
     ///
-    /// [`Dataset::coarse`](super::Dataset::coarse) says so of data.
+    /// [`Dataset::coarse`](super::Dataset::coarse) does the same for data.
     pub fn warnings(&self) -> Vec<String> {
         let [x, y] = self.scales;
         let is_count = |x: &f64| x.fract() == 0.0 && x.abs() <= f64::from(1 << 24);
@@ -362,7 +363,8 @@ impl Calibration {
             ),
         ] {
             let (spacing, spread) = (spacing(farthest), 1.0 / f64::from(scale.factor.abs()));
-            // A scale without an origin says nothing about the spread.
+            // A scale whose offset is 0 may be fixed, so that its factor says nothing
+            // about the spread.
             let offset = scale.offset.to_f64();
             if offset == 0.0 || spacing <= FINE * spread || is_exact {
                 continue;
@@ -401,9 +403,9 @@ impl Model for Calibration {
     }
 }
 
-/// `t_c = -17.3 + 0.537 * t_u`, with as many digits as it takes; where readings stand
-/// far from 0, `late = 0.5 + 5e-6 * (clock - 1764400000)`; a function with its parameters; of
-/// a network, how many parameters it has.
+/// Prints a polynomial with as many digits as needed, such as `t_c = -17.3 + 0.537 * t_u`, or
+/// `late = 0.5 + 5e-6 * (clock - 1764400000)` if readings are far from 0; a formula with its
+/// parameters; or the number of parameters of a network.
 impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [reading, meaning] = &self.names;
@@ -447,11 +449,12 @@ impl fmt::Display for Calibration {
     }
 }
 
-/// Significant digits that an `f32` has.
+/// The significant digits of an `f32`.
 const DIGITS: usize = 7;
 
 impl Calibration {
-    /// How many times the spread of the results the terms of a formula are.
+    /// The ratio of the sum of the absolute terms of the polynomial to the spread of the
+    /// results.
     fn cancelling(&self, coefficients: &[f64], origin: f64) -> f64 {
         let [x, y] = self.scales;
         let difference = (x.offset.to_f64() - origin).abs() + 2.0 / f64::from(x.factor.abs());

@@ -1,36 +1,36 @@
-//! Columns that lose digits that matter when rounded to `f32`.
+//! Columns that lose significant differences when rounded to `f32`.
 
 use core::fmt;
 use std::string::{String, ToString};
 
 use super::digits::{Shortest, significant};
 
-/// A column that `f32` does not hold well: its values stand so far from 0 that the
+/// A column that `f32` does not resolve well: its values lie so far from 0 that the
 /// spacing of `f32` there is more than a thousandth of their standard deviation.
 ///
-/// Integers of up to 24 bits are never such: `f32` has them all.
+/// Columns of integers of up to 24 bits are never coarse, because `f32` holds them exactly.
 ///
-/// A [`Scaler`](super::Scaler) takes off the origin before numbers are rounded, so
-/// that scaled columns are not such either.
+/// A [`Scaler`](super::Scaler) subtracts the origin before it rounds to `f32`, so scaled
+/// columns are not coarse either.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Coarse {
-    /// The column.
+    /// The name of the column.
     pub column: String,
-    /// Its value that is farthest from 0.
+    /// The value of the column that is farthest from 0.
     pub farthest: f64,
-    /// By how much neighbours among the `f32` differ there.
+    /// The distance between neighbouring `f32` values at `farthest`.
     pub spacing: f64,
     /// The standard deviation of the column.
     pub deviation: f64,
 }
 
-/// The share of a column's spread that the spacing of `f32` may be.
+/// The largest spacing of `f32` that is not coarse, as a share of the standard deviation.
 pub(super) const FINE: f64 = crate::calibrate::FINE as f64;
 
 impl Coarse {
-    /// `None` for a column that `f32` holds well, and for one that is constant.
+    /// Returns `None` for a column that `f32` resolves well, and for a constant column.
     pub(super) fn of(column: &str, values: &[f64]) -> Option<Self> {
         let farthest = values.iter().copied();
         let farthest = farthest.reduce(|a, b| if b.abs() > a.abs() { b } else { a })?;
@@ -67,7 +67,7 @@ impl fmt::Display for Coarse {
     }
 }
 
-/// How far the next `f32` away from 0 is.
+/// The distance from `|x|`, rounded to `f32`, to the next larger `f32`.
 pub(super) fn spacing(x: f64) -> f64 {
     let x = (x.abs() as f32).min(f32::MAX.next_down());
     f64::from(x.next_up()) - f64::from(x)
@@ -75,20 +75,20 @@ pub(super) fn spacing(x: f64) -> f64 {
 
 /// The mean.
 pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    // Sums differences from the first value: sums of values far from 0 would lose
+    // Sums differences from the first value, because sums of values far from 0 would lose
     // digits.
     let origin = values.clone().next().unwrap_or(0.0);
     let n = values.clone().count() as f64;
     origin + values.map(|x| x - origin).sum::<f64>() / n
 }
 
-/// The squares of the differences from the mean, in a unit.
+/// The sum of the squared differences from `mean`, in units of `unit`².
 pub(super) fn squares(values: impl Iterator<Item = f64>, mean: f64, unit: f64) -> f64 {
     let squares = values.map(|x| (x - mean) / unit).map(|x| x * x);
     squares.sum()
 }
 
-/// The standard deviation of the population.
+/// The population standard deviation.
 pub(super) fn deviation(values: &[f64]) -> f64 {
     let all = values.iter().copied();
     let mean = mean(all.clone());
@@ -97,7 +97,7 @@ pub(super) fn deviation(values: &[f64]) -> f64 {
         libm::sqrt(squares / values.len() as f64) * unit
     };
     match deviation(1.0) {
-        // Squares of small differences vanish, unless the unit is the largest difference.
+        // Squares of small differences underflow unless the unit is the largest difference.
         plain if plain < SQUARED => {
             let largest = all
                 .clone()
@@ -112,5 +112,5 @@ pub(super) fn deviation(values: &[f64]) -> f64 {
     }
 }
 
-/// Numbers of this size have squares that `f64` holds with all their digits.
+/// Numbers of at least this size have squares that are normal numbers of `f64`.
 const SQUARED: f64 = 1e-150;

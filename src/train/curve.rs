@@ -10,7 +10,7 @@ use super::model::{Model, Param};
 use crate::calibrate::{Curve, FORMULAS, MAX_DEGREE, MAX_HIDDEN, MAX_WIDTH};
 use crate::var::Var;
 
-/// A name that is no [`Curve`].
+/// An error from parsing a [`Curve`]: no curve has this name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CurveError {
     found: String,
@@ -32,7 +32,7 @@ impl fmt::Display for CurveError {
 
 impl core::error::Error for CurveError {}
 
-/// Reads a curve as [`parse_with`](Curve::parse_with) does with all [`FORMULAS`].
+/// Parses a curve as [`parse_with`](Curve::parse_with) does, with all [`FORMULAS`].
 ///
 /// ```
 /// use baregrad::train::Curve;
@@ -51,9 +51,9 @@ impl FromStr for Curve {
     }
 }
 
-/// Weights, then biases of each layer: `w` and `b` of a line, `c` and `c0` of a
-/// polynomial, `w1`, `b1`, `w2`, … of a network. Biases have no penalty. All parameters of a
-/// function are one, `p`.
+/// The parameters are the weights, then the biases, of each layer: `w` and `b` of a line,
+/// `c` and `c0` of a polynomial, `w1`, `b1`, `w2`, … of a network. Biases have no
+/// penalty. A formula has one parameter `p` that holds all its values, without penalty.
 impl Model for Curve {
     fn params(&self) -> Vec<Param> {
         let mut start = std::vec![0.0; self.param_count()];

@@ -8,11 +8,10 @@ use super::error::{DataError, is_finite_in_f32};
 use super::samples::Samples;
 use super::split::{Indices, k_fold_indices, split_indices};
 
-/// Named columns of equal length, of finite numbers.
+/// Named columns of equal length that hold finite numbers.
 ///
-/// They come as `f32`, as `f64`, or as integers of up to 32 bits, and keep all
-/// their digits. A model sees `f32`; a [`Scaler`](super::Scaler) takes off the origin
-/// before numbers are rounded to that.
+/// Columns are made of `f32`, `f64`, or integers of up to 32 bits, and keep all their digits. A
+/// model sees `f32`; a [`Scaler`](super::Scaler) subtracts the origin before it rounds to `f32`.
 ///
 /// ```
 /// use baregrad::train::Dataset;
@@ -36,9 +35,9 @@ pub struct Dataset {
 /// The values of a column.
 #[derive(Clone, Debug, PartialEq)]
 struct Column {
-    /// Rounded to what models see.
+    /// The values rounded to `f32`, as models see them.
     rounded: Vec<f32>,
-    /// As they came, if rounding changes any of them.
+    /// The original values, if rounding changes any of them.
     exact: Option<Vec<f64>>,
 }
 
@@ -59,13 +58,13 @@ impl Column {
 }
 
 impl Dataset {
-    /// A data set of the given columns: of `f32`, `f64`, or integers of up to 32
-    /// bits.
+    /// Makes a data set of the given columns, whose values are `f32`, `f64`, or integers
+    /// of up to 32 bits.
     ///
     /// ```
     /// use baregrad::train::Dataset;
     ///
-    /// // Seconds since 1970, which `f32` has only every 128th of.
+    /// // Seconds since 1970: here, neighbouring `f32` values are 128 apart.
     /// let data = Dataset::new([("s", [1764410400.0, 1764410430.5, 1764410460.0])])?;
     /// assert_eq!(data.column_f64("s")?, [1764410400.0, 1764410430.5, 1764410460.0]);
     /// assert_eq!(data.column("s")?, [1764410368.0, 1764410368.0, 1764410496.0]);
@@ -73,8 +72,8 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// No columns or no rows, columns of different lengths or of the same name,
-    /// values that are not finite, or not in the range of `f32`.
+    /// There are no columns or no rows; columns differ in length or share a name; a value
+    /// is not finite, or outside the range of `f32`.
     pub fn new<N, T, V>(columns: impl IntoIterator<Item = (N, V)>) -> Result<Self, DataError>
     where
         N: Into<String>,
@@ -126,23 +125,23 @@ impl Dataset {
         &self.names
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The column of this name, rounded to `f32`.
+    /// The column of the name `name`, rounded to `f32`.
     ///
     /// # Errors
-    /// There is none.
+    /// No column has this name.
     pub fn column(&self, name: &str) -> Result<&[f32], DataError> {
         Ok(&self.find(name)?.rounded)
     }
 
-    /// The column of this name with all the digits that it came with.
+    /// The column of the name `name`, with all its original digits.
     ///
     /// # Errors
-    /// There is none.
+    /// No column has this name.
     pub fn column_f64(&self, name: &str) -> Result<Vec<f64>, DataError> {
         Ok(self.find(name)?.exact())
     }
@@ -162,8 +161,8 @@ impl Dataset {
         self.names.iter().map(String::as_str).zip(values)
     }
 
-    /// The columns whose values stand so far from 0, next to their differences, that rounding
-    /// to `f32` matters.
+    /// The columns whose values are so far from 0, compared with their differences, that
+    /// rounding to `f32` matters.
     ///
     /// ```
     /// use baregrad::train::Dataset;
@@ -181,10 +180,10 @@ impl Dataset {
         coarse.collect()
     }
 
-    /// The given rows, in the given order.
+    /// Returns the given rows, in the given order.
     ///
     /// # Errors
-    /// A row that is not there, or none at all.
+    /// A row does not exist, or `rows` is empty.
     pub fn select(&self, rows: &[usize]) -> Result<Dataset, DataError> {
         if rows.is_empty() {
             return Err(DataError::Empty);
@@ -205,8 +204,8 @@ impl Dataset {
         })
     }
 
-    /// A training part and a validation part of `fraction` of the rows, drawn by
-    /// [`split_indices`]. Unlike there, both have a row at least.
+    /// Splits the data into a training part, and a validation part of `fraction` of the
+    /// rows, drawn by [`split_indices`]. Unlike there, each part has at least one row.
     ///
     /// ```
     /// # use baregrad::train::Dataset;
@@ -217,11 +216,11 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// A fraction outside `0.0..1.0`, or 0; fewer rows than a row for each part takes.
+    /// `fraction` is 0 or outside `0.0..1.0`, or there are too few rows to give each part one.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Dataset, Dataset), DataError> {
         let (training, validation) = split_indices(self.rows, fraction, seed)?;
         if training.is_empty() || validation.is_empty() {
-            // A fraction of 0.2 takes one row of five.
+            // A fraction of 0.2 needs five rows to take one.
             let needed = (1.0 / fraction).ceil();
             return Err(if needed > self.rows as f64 && needed.is_finite() {
                 DataError::TooFewRows {
@@ -239,10 +238,11 @@ impl Dataset {
         Ok((self.select(&training)?, self.select(&validation)?))
     }
 
-    /// `k` pairs of a training and a validation part: each row validates once.
+    /// Splits the data into `k` pairs of a training and a validation part, such that each
+    /// row is in one validation part.
     ///
     /// # Errors
-    /// Fewer than 2 parts, or fewer rows than parts.
+    /// `k` is less than 2, or there are fewer rows than parts.
     pub fn k_fold(&self, k: usize, seed: u64) -> Result<Vec<(Dataset, Dataset)>, DataError> {
         let folds = k_fold_indices(self.rows, k, seed)?;
         let select = |(training, validation): Indices| {
@@ -251,11 +251,10 @@ impl Dataset {
         folds.into_iter().map(select).collect()
     }
 
-    /// The rows of some columns as a model sees them: `inputs` to predict
-    /// `targets` from.
+    /// Makes samples for a model that predicts the columns `targets` from the columns `inputs`.
     ///
     /// # Errors
-    /// A column that is not there, or no columns.
+    /// A column does not exist, or `inputs` or `targets` is empty.
     pub fn samples(&self, inputs: &[&str], targets: &[&str]) -> Result<Samples, DataError> {
         if inputs.is_empty() || targets.is_empty() {
             return Err(DataError::Empty);
@@ -276,7 +275,7 @@ impl Dataset {
         })
     }
 
-    /// Some columns, row by row.
+    /// The values of the named columns, row by row.
     fn interleave(&self, names: &[&str]) -> Result<Vec<f32>, DataError> {
         let columns: Result<Vec<&[f32]>, DataError> =
             names.iter().map(|name| self.column(name)).collect();

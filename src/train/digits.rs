@@ -1,9 +1,9 @@
-//! Numbers for people: by their significant digits, whatever their size.
+//! Numbers formatted for readers, by significant digits.
 
 use core::fmt;
 
-/// `x` with so many significant digits, at least one: in plain notation from
-/// 1e-4 up to seven places before the point, otherwise with an exponent.
+/// Formats `x` with `digits` significant digits, at least one: in plain notation from
+/// 1e-4 to below 1e7, otherwise with an exponent.
 ///
 /// ```
 /// use baregrad::train::significant;
@@ -31,7 +31,7 @@ impl fmt::Display for Significant {
     }
 }
 
-/// Places before the point up to which there is no exponent.
+/// The number of digits before the point above which an exponent is used.
 const PLAIN: i32 = 7;
 
 fn write_significant(
@@ -43,7 +43,7 @@ fn write_significant(
     if x == 0.0 && least_decimals == 0 {
         return f.write_str("0");
     }
-    // The exponent after rounding: 9.99999 may have become 10.0.
+    // The exponent after rounding: 9.99999 may become 10.0.
     let exponent = exponent(x, digits);
     match exponent {
         Some(exponent) if (-4..PLAIN).contains(&exponent) => {
@@ -57,14 +57,14 @@ fn write_significant(
     }
 }
 
-/// The power of ten of the first digit of `x` rounded to so many digits; `None`
-/// if `x` is not finite.
+/// The decimal exponent of `x` after rounding to `digits` significant digits; `None` if
+/// `x` is not finite.
 pub(super) fn exponent(x: f64, digits: usize) -> Option<i32> {
     let text = std::format!("{x:.*e}", digits.saturating_sub(1));
     text.split_once('e')?.1.parse().ok()
 }
 
-/// A loss or a parameter: four decimals, and four significant digits at least.
+/// Formats a loss or a parameter with four decimals, and at least four significant digits.
 pub(super) struct Digits(pub(super) f32);
 
 impl fmt::Display for Digits {
@@ -78,8 +78,8 @@ impl fmt::Display for Digits {
     }
 }
 
-/// As many digits as tell a number from its neighbours, in the format that it came
-/// in: those of an `f32` if it is one, otherwise those of an `f64`.
+/// Formats a number with the fewest digits that identify it: as an `f32` if it is exactly
+/// one, otherwise as an `f64`.
 pub(super) struct Shortest(pub(super) f64);
 
 impl fmt::Display for Shortest {

@@ -1,4 +1,4 @@
-//! The error of data that cannot be used: the fault, and where it is.
+//! Errors of data that cannot be used.
 
 use core::fmt;
 use std::string::String;
@@ -6,19 +6,19 @@ use std::vec::Vec;
 
 use super::digits::{Shortest, significant};
 
-/// Data that cannot be used, and where.
+/// The reason why data cannot be used, and the place of the fault.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum DataError {
-    /// No columns, or no rows in them.
+    /// There are no columns, or they have no rows.
     Empty,
     /// Columns differ in length.
     Length {
         /// The column that differs from the first.
         column: String,
-        /// Rows of the first column.
+        /// The number of rows of the first column.
         expected: usize,
-        /// Rows of this one.
+        /// The number of rows of this column.
         found: usize,
     },
     /// Two columns have the same name.
@@ -30,10 +30,10 @@ pub enum DataError {
     Missing {
         /// The name.
         column: String,
-        /// The names there are.
+        /// The names that exist.
         found: Vec<String>,
     },
-    /// NaN, an infinity, or too large for `f32`.
+    /// A value is NaN, infinite, or too large for `f32`.
     NotFinite {
         /// The column.
         column: String,
@@ -42,56 +42,56 @@ pub enum DataError {
         /// The value.
         value: f64,
     },
-    /// Every value is the same: there is nothing to learn from, and no spread to
-    /// scale by.
+    /// All values of a column are equal: there is nothing to learn from them, and no
+    /// spread to scale by.
     Constant {
         /// The column.
         column: String,
         /// The value.
         value: f64,
     },
-    /// Values differ by so little that `f32` does not hold the factor that scales
-    /// them.
+    /// The values of a column differ by so little that `f32` cannot hold the factor that
+    /// scales them.
     Spread {
         /// The column.
         column: String,
         /// The standard deviation, or half of the range, that was found.
         found: f64,
     },
-    /// A fraction that leaves nothing to train with, or nothing to validate with.
+    /// The fraction leaves no row to train with, or no row to validate with.
     EmptyPart {
-        /// The fraction of the rows to validate with.
+        /// The fraction of the rows for validation.
         fraction: f64,
-        /// The rows there are.
+        /// The number of rows.
         rows: usize,
     },
-    /// A part of the data would be without a row.
+    /// There are too few rows to give every part of the data one.
     TooFewRows {
-        /// The rows that are needed.
+        /// The number of rows needed.
         needed: usize,
-        /// The rows there are.
+        /// The number of rows found.
         found: usize,
         /// The part of the data that needs them.
         purpose: &'static str,
     },
-    /// Fewer than two parts to divide the rows into.
+    /// The rows are to be divided into fewer than two parts.
     Parts {
         /// The number of parts.
         found: usize,
     },
-    /// Not a share of the rows.
+    /// The fraction of the rows is out of range.
     Fraction {
-        /// The value, which is not in `0.0..1.0`.
+        /// The fraction, which is not in `0.0..1.0`.
         found: f64,
     },
-    /// There is no such row.
+    /// The row does not exist.
     Row {
         /// The row, counted from 0.
         row: usize,
-        /// The rows there are.
+        /// The number of rows.
         rows: usize,
     },
-    /// A column scaled by nothing, or by what is no number.
+    /// The factor of a scale is 0 or not finite.
     Factor {
         /// The column.
         column: String,
@@ -169,7 +169,7 @@ impl fmt::Display for DataError {
 
 impl core::error::Error for DataError {}
 
-/// Why a number is refused that looks like one.
+/// A hint for the error text if a number is finite in `f64`, but not in `f32`.
 pub(super) fn too_large(x: f64) -> &'static str {
     if x.abs() > f64::from(f32::MAX) && x.is_finite() {
         ", more than the 3.4e38 that f32 holds"
@@ -178,7 +178,7 @@ pub(super) fn too_large(x: f64) -> &'static str {
     }
 }
 
-/// Whether `f32` can hold it, rounded.
+/// Returns whether `x` is finite after rounding to `f32`.
 pub(super) fn is_finite_in_f32(x: f64) -> bool {
     (x as f32).is_finite()
 }

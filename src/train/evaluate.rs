@@ -1,5 +1,4 @@
-//! A model recorded on a tape next to its data: fitting, validating and predicting share
-//! this.
+//! A model recorded on a tape with its data, which fitting, validating and predicting share.
 
 use std::vec::Vec;
 
@@ -11,14 +10,14 @@ use crate::error::{Error, ErrorKind};
 use crate::tape::Tape;
 use crate::var::Var;
 
-/// A model recorded for so many rows, with its loss.
+/// A model recorded for a number of rows, with its loss.
 pub(super) struct Recording<'t> {
     pub(super) params: Vec<Var<'t>>,
     pub(super) recorded: Recorded<'t>,
 }
 
 impl<'t> Recording<'t> {
-    /// Records for the first `rows` of the samples.
+    /// Records the model on the first `rows` of the samples.
     pub(super) fn new(
         tape: &'t Tape<'t>,
         model: &(impl Model + ?Sized),
@@ -50,7 +49,7 @@ fn record_params<'t>(tape: &'t Tape<'t>, params: &[Param]) -> Vec<Var<'t>> {
     params.iter().map(record).collect()
 }
 
-/// An arena for a recording, found by trying.
+/// Finds by trial an arena that is large enough for a recording and its gradients.
 pub(super) fn arena_for(
     model: &(impl Model + ?Sized),
     params: &[Param],
@@ -65,7 +64,7 @@ pub(super) fn arena_for(
     })
 }
 
-/// Grows an arena until `attempt` does not find it full.
+/// Grows an arena until `attempt` fits into it, and returns an arena of this size.
 fn fitting(attempt: impl Fn(&mut HeapArena) -> Result<(), Error>) -> Result<HeapArena, Error> {
     let (mut floats, mut nodes) = (1 << 10, 1 << 6);
     loop {
@@ -74,7 +73,7 @@ fn fitting(attempt: impl Fn(&mut HeapArena) -> Result<(), Error>) -> Result<Heap
             Ok(()) => return Ok(arena),
             Err(error) => match error.kind {
                 ErrorKind::Floats { needed, .. } => floats = needed.max(2 * floats),
-                // A tape counts its nodes in 16 bits: no arena makes room for more.
+                // A tape counts its nodes in 16 bits, so a larger arena would not help.
                 ErrorKind::Nodes { capacity } if capacity < usize::from(u16::MAX) => nodes *= 2,
                 _ => return Err(error),
             },
@@ -82,14 +81,14 @@ fn fitting(attempt: impl Fn(&mut HeapArena) -> Result<(), Error>) -> Result<Heap
     }
 }
 
-/// The mean loss over samples, without gradients.
+/// Measures the mean loss over samples, without gradients.
 pub(super) struct Evaluator<'t> {
     recording: Recording<'t>,
     samples: &'t Samples,
 }
 
 impl<'t> Evaluator<'t> {
-    /// Recorded for `rows` at a time, under `no_grad`.
+    /// Records the model for `rows` rows at a time, under `no_grad`.
     pub(super) fn new(
         tape: &'t Tape<'t>,
         model: &(impl Model + ?Sized),
@@ -104,7 +103,7 @@ impl<'t> Evaluator<'t> {
         Evaluator { recording, samples }
     }
 
-    /// The mean loss with these values of the parameters.
+    /// The mean loss with the values of `params`.
     pub(super) fn loss(&self, params: &[Param]) -> Result<f32, Error> {
         let Recording {
             params: vars,
@@ -117,11 +116,11 @@ impl<'t> Evaluator<'t> {
     }
 }
 
-/// The loss of the first rows if the targets themselves are predicted: 0 where a
-/// prediction is meant to equal its target.
+/// The loss of the first rows if the predictions are the targets themselves: 0 if the
+/// loss means predictions to equal their targets.
 ///
 /// # Errors
-/// The loss cannot be recorded with predictions of the shape of targets.
+/// The loss does not accept predictions of the shape of the targets.
 pub(super) fn loss_of_targets(
     loss: Loss<'_>,
     samples: &Samples,
@@ -141,7 +140,7 @@ pub(super) fn loss_of_targets(
 /// The predictions of a model for rows of `inputs` numbers each, `at_once` rows at a time.
 ///
 /// # Errors
-/// No whole number of rows; rows that the model cannot be recorded with.
+/// `x` is no whole number of rows, or the model cannot be recorded on its rows.
 pub(super) fn predict(
     model: &(impl Model + ?Sized),
     params: &[Param],

@@ -1,10 +1,10 @@
-//! The training loop, with all that goes around it.
+//! The training loop and its settings.
 //!
 //! ```text
 //! each epoch:
 //!     learning rate of the epoch
-//!     validation loss, recorded under no_grad; without validation, what early
-//!         stopping watches, if the updates do not measure it
+//!     validation loss, recorded under no_grad; without validation, the loss that
+//!         early stopping watches, unless the update measures it
 //!     each batch: zero_grad, backward_over, penalties, clipping, step
 //!     history, observers, early stopping, stop flag
 //! ```
@@ -32,21 +32,21 @@ pub use error::FitError;
 use order::Order;
 use update::{Searching, Steps};
 
-/// Rows that go through a tape at once, unless [`Fit::micro_batch`] says
-/// otherwise: enough for kernels to run at full speed, and what they leave
-/// behind fits a cache.
+/// The default of [`Fit::micro_batch`], the number of rows that go through a tape at
+/// once: enough for kernels to run at full speed, and few enough for their intermediate
+/// values to stay in a cache.
 const MICRO_BATCH: usize = 2048;
 
 type Observer<'a> = Box<dyn FnMut(&Epoch) + 'a>;
 
-/// A training run to be: what to fit to what, and how.
+/// The settings of a training run: the model, the data, and how to fit one to the other.
 ///
 /// | | default |
 /// | --- | --- |
 /// | [`epochs`](Self::epochs) | 1000 |
 /// | [`loss`](Self::loss) | [`mse`] |
 /// | [`batch_size`](Self::batch_size) | all rows, in order |
-/// | [`learning_rate`](Self::learning_rate) | the optimizer's |
+/// | [`learning_rate`](Self::learning_rate) | the learning rate of the optimizer |
 /// | [`validation`](Self::validation), [`early_stopping`](Self::early_stopping), [`clip`](Self::clip), [`l1`](Self::l1), [`l2`](Self::l2), [`noise`](Self::noise), [`observe`](Self::observe), [`stop_flag`](Self::stop_flag) | none |
 ///
 /// ```
@@ -106,7 +106,7 @@ impl<M: ?Sized> fmt::Debug for Fit<'_, M> {
 }
 
 impl<'a, M: Model + ?Sized> Fit<'a, M> {
-    /// Fits `model` to the training samples.
+    /// Prepares to fit `model` to the training samples.
     pub fn new(model: &'a M, training: &'a Samples) -> Self {
         Fit {
             model,
@@ -129,17 +129,17 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         }
     }
 
-    /// Measures the loss of these samples, too. They are not trained with.
+    /// Measures the loss of these samples as well. They do not take part in training.
     pub fn validation(mut self, samples: &'a Samples) -> Self {
         self.validation = Some(samples);
         self
     }
 
-    /// Minimises this: a mean over the rows, of predictions next to their targets. Any
-    /// [loss](crate::ops::loss) will do, or one that is spelled out.
+    /// Minimises this loss: a function of the predictions and their targets that returns
+    /// a mean over the rows, either one of the [losses](crate::ops::loss) or your own.
     ///
-    /// Targets are `[rows, columns]`. Classes are `[rows]` to
-    /// [`cross_entropy`](Var::cross_entropy), so one column of them is reshaped:
+    /// The shape of the targets is `[rows, columns]`. [`cross_entropy`](Var::cross_entropy)
+    /// expects classes of the shape `[rows]`, so a column of classes has to be reshaped:
     ///
     /// ```
     /// use baregrad::train::{Curve, Dataset, Fit, Param, model};
@@ -170,83 +170,87 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         self
     }
 
-    /// How many times all training samples are seen.
+    /// The number of epochs, each of which passes over all training samples once.
     pub fn epochs(mut self, epochs: u32) -> Self {
         self.epochs = epochs;
         self
     }
 
-    /// Updates after every `rows` samples, which are drawn in another order each
-    /// epoch: mini-batches.
+    /// Trains with mini-batches: updates the parameters after every `rows` samples, and
+    /// shuffles the samples in each epoch.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
         self.shuffle = true;
         self
     }
 
-    /// Takes samples in the order they are in, in every epoch.
+    /// Keeps the samples in their given order in every epoch. Call it after
+    /// [`batch_size`](Self::batch_size), which shuffles them.
     pub fn in_order(mut self) -> Self {
         self.shuffle = false;
         self
     }
 
-    /// Leaves out the last batch of an epoch if it is smaller than the others.
+    /// Leaves out the last batch of an epoch if it is smaller than the others, unless it
+    /// is the only one.
     pub fn drop_last(mut self) -> Self {
         self.drop_last = true;
         self
     }
 
-    /// Sends at most so many rows through the tape at once and adds their
-    /// gradients up, so that memory does not grow with the batch
+    /// Sends at most `rows` rows through the tape at once and accumulates their
+    /// gradients, so that memory does not grow with the batch
     /// ([`Tape::backward_over`](crate::Tape::backward_over)).
     pub fn micro_batch(mut self, rows: usize) -> Self {
         self.micro_batch = rows;
         self
     }
 
-    /// Where the order of samples and the noise come from.
+    /// Seeds the random numbers for the order of the samples and for the noise.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// A number, any function of the epoch, counted from 1, `|epoch| 0.1 / epoch as f32`,
-    /// or one of PyTorch's [schedules](crate::optim::schedule), which multiplies the
-    /// optimizer's rate. It goes on from epoch to epoch, and sees the validation loss, or
-    /// without that the training loss.
+    /// Sets the learning rate of each epoch: a constant; a function of the epoch, counted
+    /// from 1, such as `|epoch| 0.1 / epoch as f32`; or one of PyTorch's
+    /// [schedules](crate::optim::schedule), which multiplies the learning rate of the
+    /// optimizer. The schedule advances once per epoch and receives the watched loss: the
+    /// validation loss, or the training loss if there is no validation.
     pub fn learning_rate(mut self, schedule: impl Schedule + 'a) -> Self {
         self.schedule = Some(Box::new(schedule));
         self
     }
 
-    /// Stops when it no longer gets better.
+    /// Stops when the watched loss no longer improves.
     pub fn early_stopping(mut self, early_stopping: EarlyStopping) -> Self {
         self.early_stopping = Some(early_stopping);
         self
     }
 
-    /// Shortens gradients that are too long.
+    /// Clips gradients that are too long.
     pub fn clip(mut self, clip: Clip) -> Self {
         self.clip = Some(clip);
         self
     }
 
-    /// Adds `weight · Σ|p|` to what is minimised, over the parameters that are
-    /// not [exempt](crate::train::Param::without_penalty). Reported losses are without it.
+    /// Adds `weight · Σ|p|` to the minimised loss, over the parameters that are not
+    /// [exempt](crate::train::Param::without_penalty). Reported losses do not include the
+    /// penalty.
     pub fn l1(mut self, weight: f32) -> Self {
         self.penalty.l1 = weight;
         self
     }
 
-    /// Adds `weight · Σp²` to what is minimised, over the parameters that are
-    /// not [exempt](crate::train::Param::without_penalty). Reported losses are without it.
+    /// Adds `weight · Σp²` to the minimised loss, over the parameters that are not
+    /// [exempt](crate::train::Param::without_penalty). Reported losses do not include the
+    /// penalty.
     pub fn l2(mut self, weight: f32) -> Self {
         self.penalty.l2 = weight;
         self
     }
 
-    /// Adds fresh noise of this standard deviation to the training inputs in
-    /// every epoch.
+    /// Adds fresh normal noise of this standard deviation to the training inputs in every epoch.
     pub fn noise(mut self, std: f32) -> Self {
         self.noise = std;
         self
@@ -258,8 +262,8 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         self
     }
 
-    /// Ends after the epoch in which the flag is found set, by an observer, a
-    /// signal handler or another thread.
+    /// Stops after the epoch in which `flag` is found set, be it by an observer, a signal
+    /// handler or another thread.
     pub fn stop_flag(mut self, flag: &'a AtomicBool) -> Self {
         self.stop_flag = Some(flag);
         self
@@ -304,12 +308,12 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         }
     }
 
-    /// Runs until it ends, and returns what came of it. The optimizer is left
-    /// with the last learning rate and the state of the last update.
+    /// Runs the fit and returns the parameters with their history. The optimizer keeps
+    /// the last learning rate and the state of the last update.
     ///
     /// # Errors
-    /// A setting that is out of range; a loss that is no longer finite; what the
-    /// tape or the optimizer refuses.
+    /// A setting is out of range; a loss is no longer finite; or the tape or the
+    /// optimizer returns an error.
     pub fn run<O: Optimizer + ?Sized>(mut self, optimizer: &mut O) -> Result<Fitted, FitError> {
         self.check()?;
         let start = self.model.params();
@@ -323,11 +327,11 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
         self.run_with(&mut steps, &start)
     }
 
-    /// [`run`](Self::run) with a search, such as [`Lbfgs`](crate::optim::Lbfgs), which is told
-    /// the loss of all samples, penalties included, once in every epoch, and moves the
-    /// parameters to where it asks for the next. It ends when a minimum is
-    /// [found](super::Stopped::Found), or after the last epoch; then with the parameters of the
-    /// least loss that it was told, as a search may just have tried others.
+    /// Runs the fit with a search, such as [`Lbfgs`](crate::optim::Lbfgs). Once per epoch, the
+    /// search receives the loss of all samples, penalties included, and moves the parameters to
+    /// the point whose loss it needs next. The fit ends when the search
+    /// [finds](super::Stopped::Found) a minimum, or after the last epoch. Since the last point
+    /// may be a trial that went too far, the fit keeps the parameters with the lowest loss seen.
     ///
     /// ```
     /// use baregrad::optim::Lbfgs;
@@ -343,9 +347,10 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
     /// ```
     ///
     /// # Errors
-    /// As for [`run`](Self::run). A search takes the loss for one function of the parameters,
-    /// and its gradients for that function's: batches of some rows, noise and clipping are
-    /// refused, and a schedule, as the search chooses how far it goes.
+    /// As for [`run`](Self::run). A search assumes that all losses and gradients it
+    /// receives belong to one function of the parameters, so batches of some of the rows,
+    /// noise and clipping are refused; so is a schedule, because the search chooses its
+    /// step length itself.
     pub fn run_search<S: Search + ?Sized>(self, search: &mut S) -> Result<Fitted, FitError> {
         self.check()?;
         let refuse = |expected, found: f64| Err(FitError::Setting { expected, found });

@@ -11,7 +11,7 @@ use super::model::{Model, Param};
 use super::verdict::Judgement;
 use crate::error::Error;
 
-/// The result of a [`Fit`](super::Fit): parameters, and how it went.
+/// The result of a [`Fit`](super::Fit): the parameters and the history of the fit.
 #[derive(Clone, Debug)]
 pub struct Fitted {
     flat: Vec<f32>,
@@ -34,7 +34,7 @@ impl Fitted {
         }
     }
 
-    /// All parameters, one after the other.
+    /// The values of all parameters, one parameter after another.
     pub fn params(&self) -> &[f32] {
         &self.flat
     }
@@ -44,32 +44,32 @@ impl Fitted {
         &self.params
     }
 
-    /// Every epoch.
+    /// The losses of every epoch.
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// The history judged: whether the fit is good, and why.
+    /// Judges the history: whether the fit is good, and why.
     pub fn verdict(&self) -> Judgement {
         self.history.verdict()
     }
 
-    /// The share of the variance of the training targets that is explained, see
+    /// R², the share of the variance of the training targets that the model explains; see
     /// [`History::r_squared`].
     pub fn r_squared(&self) -> Option<f64> {
         self.history.r_squared()
     }
 
-    /// The predictions of `model`, the one that was fitted, for rows of inputs that are scaled
-    /// as the training inputs were.
+    /// Predicts rows of inputs `x` with the fitted parameters. `model` is the model that
+    /// was fitted, and the inputs are scaled as the training inputs were.
     ///
     /// # Errors
-    /// No whole number of rows, or none.
+    /// `x` is empty, or no whole number of rows.
     pub fn predict(&self, model: &(impl Model + ?Sized), x: &[f32]) -> Result<Vec<f32>, Error> {
         predict(model, &self.params, x, self.inputs, self.at_once)
     }
 
-    /// The parameters as a table.
+    /// Formats the parameters as a table.
     ///
     /// ```text
     /// parameter  shape    values
@@ -100,7 +100,7 @@ impl Fitted {
     }
 }
 
-/// Values of a parameter that the table shows.
+/// The most values of a parameter that the table shows.
 const TABLE: usize = 6;
 
 fn push(text: &mut String, what: fmt::Arguments<'_>) {

@@ -8,31 +8,31 @@ use super::coarse::Coarse;
 use super::digits::Digits;
 use super::residuals::Residuals;
 
-/// An epoch, with losses measured before its update, as the loop that prints
-/// them after `loss.backward()` does. With several batches the training loss is
-/// the mean over them, each before its own update.
+/// The losses of one epoch, measured before its update, as by a loop that prints the losses
+/// between `loss.backward()` and `optimizer.step()`. With several batches, the training loss is
+/// the mean of the losses of the batches, each measured before the update by that batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct Epoch {
-    /// Counted from 1.
+    /// The number of the epoch, counted from 1.
     pub epoch: u32,
     /// The mean over the training samples, without penalties.
     pub training_loss: f32,
     /// The mean over the validation samples, if there are any.
     pub validation_loss: Option<f32>,
-    /// The learning rate of the update; of a search, which finds how far to go, 1.
+    /// The learning rate of the update; 1 for a search, which finds its step length itself.
     pub learning_rate: f32,
 }
 
 impl Epoch {
-    /// The validation loss if there is one, otherwise the training loss: early stopping
-    /// watches it where an epoch is one update.
+    /// The validation loss if there is one, otherwise the training loss. If an epoch is
+    /// one update, early stopping watches this loss.
     pub fn watched_loss(&self) -> f32 {
         self.validation_loss.unwrap_or(self.training_loss)
     }
 }
 
-/// `Epoch 500, Training loss 8.2724, Validation loss 1.0062`.
+/// Prints, for example, `Epoch 500, Training loss 8.2724, Validation loss 1.0062`.
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let training = Digits(self.training_loss);
@@ -44,14 +44,14 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Why fitting ended.
+/// The reason why fitting ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 #[cfg_attr(feature = "json", serde(rename_all = "snake_case"))]
 pub enum Stopped {
-    /// After the last epoch.
+    /// The last epoch was done.
     Finished,
-    /// The watched loss had not become better for as long as patience lasts.
+    /// Early stopping: the watched loss had not improved for `patience` epochs.
     Early,
     /// The stop flag was set.
     Asked,
@@ -59,7 +59,7 @@ pub enum Stopped {
     Found,
 }
 
-/// Every epoch, and the losses with the parameters that were kept.
+/// The losses of every epoch, and the losses with the parameters that were kept.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct History {
@@ -70,7 +70,7 @@ pub struct History {
     pub(super) mean_loss: f32,
     pub(super) stopped: Stopped,
     pub(super) restored_epoch: Option<u32>,
-    /// The training loss before the first update, where the first epoch has another.
+    /// The training loss before the first update, if the loss of the first epoch is another one.
     #[cfg_attr(feature = "json", serde(skip))]
     pub(super) start_loss: Option<f32>,
     pub(super) training_loss: f32,
@@ -78,8 +78,8 @@ pub struct History {
     pub(super) r_squared: Option<f64>,
     #[cfg_attr(feature = "json", serde(skip))]
     pub(super) residuals: Option<Residuals>,
-    /// The training loss with the parameters that each epoch began with, if early
-    /// stopping had to measure it.
+    /// The training loss with the parameters at the start of each epoch; empty unless
+    /// early stopping needed it measured apart.
     #[cfg_attr(feature = "json", serde(skip))]
     pub(super) evaluated: Vec<f32>,
     pub(super) epochs: Vec<Epoch>,
@@ -104,9 +104,9 @@ impl History {
         self.epochs.last().map_or(self.first(), |epoch| *epoch)
     }
 
-    /// The epoch of the lowest watched loss, the first of several: of what
-    /// [`EarlyStopping`](super::EarlyStopping) watched, if it did, otherwise of
-    /// [`Epoch::watched_loss`].
+    /// The first epoch with the lowest loss: the loss that
+    /// [`EarlyStopping`](super::EarlyStopping) watched, or [`Epoch::watched_loss`]
+    /// without early stopping.
     pub fn best(&self) -> Epoch {
         let mut best = (f32::INFINITY, self.first());
         for (i, epoch) in self.epochs.iter().enumerate() {
@@ -119,13 +119,13 @@ impl History {
         best.1
     }
 
-    /// Why fitting ended.
+    /// The reason why fitting ended.
     pub fn stopped(&self) -> Stopped {
         self.stopped
     }
 
-    /// The epoch whose parameters, those before its update, were restored at the
-    /// end; `None` if the last update was kept.
+    /// The epoch whose parameters, as they were before its update, were restored at the
+    /// end; `None` if the parameters after the last update were kept.
     pub fn restored_epoch(&self) -> Option<u32> {
         self.restored_epoch
     }
@@ -146,28 +146,27 @@ impl History {
         self.validation_loss
     }
 
-    /// The training loss of always answering the mean of the targets: what a
-    /// model has to beat. NaN where that is no answer: predictions are of another shape, as
-    /// logits are next to classes.
+    /// The training loss of a model that always predicts the mean of the targets: the
+    /// baseline that a model has to beat. NaN if predictions have another shape than
+    /// targets, as logits have next to classes.
     pub fn mean_loss(&self) -> f32 {
         self.mean_loss
     }
 
-    /// The share of the variance of the training targets that the parameters that were
-    /// kept explain: `1 - Σ(y - prediction)² / Σ(y - mean)²`, over all targets together.
-    /// `None` if all targets are the same, or if predictions are not meant to equal
-    /// targets, as logits next to classes.
+    /// R², the share of the variance of the training targets that the kept parameters explain:
+    /// `1 - Σ(y - prediction)² / Σ(y - mean)²`, over all targets together. `None` if all targets
+    /// are equal, or if predictions are not meant to equal targets, as with logits and classes.
     pub fn r_squared(&self) -> Option<f64> {
         self.r_squared
     }
 
-    /// Training and validation samples.
+    /// The numbers of training and validation samples.
     pub fn rows(&self) -> (usize, usize) {
         (self.training_rows, self.validation_rows)
     }
 
-    /// All of it as JSON. Numbers have as many digits as tell them apart, so that
-    /// equal text means equal bits.
+    /// The history as JSON. Numbers have enough digits to be read back exactly, so equal
+    /// text means equal bits.
     #[cfg(feature = "json")]
     pub fn to_json(&self) -> String {
         match serde_json::to_string_pretty(self) {
@@ -176,7 +175,8 @@ impl History {
         }
     }
 
-    /// A line per epoch: `epoch,training_loss,validation_loss,learning_rate`.
+    /// The history as CSV, with a header
+    /// `epoch,training_loss,validation_loss,learning_rate` and a line per epoch.
     pub fn to_csv(&self) -> String {
         let mut text = String::from("epoch,training_loss,validation_loss,learning_rate\n");
         for epoch in &self.epochs {

@@ -1,5 +1,4 @@
-//! Learning on the desktop: data, fitting, and whether it went well. Needs the
-//! feature `std`.
+//! Training on the desktop: data, fitting, and a verdict on the fit. Needs the feature `std`.
 //!
 //! ```text
 //! Dataset ── split ──► training part ── Scaler::fit ──► both parts scaled
@@ -9,8 +8,8 @@
 //!                                             history, verdict, parameters
 //! ```
 //!
-//! A model is the same here as on the device, a function of variables. Here it
-//! meets its data:
+//! A model is a function of variables, the same here as on the device. This module adds
+//! the data and the training loop:
 //!
 //! ```
 //! use baregrad::Var;
@@ -49,21 +48,21 @@
 //! | | |
 //! | --- | --- |
 //! | [`Dataset`], [`Samples`] | named columns; the rows a model sees |
-//! | [`Coarse`] | columns whose differences `f32` does not hold, which scaling cures |
-//! | [`split_indices`], [`k_fold_indices`], [`Batches`] | which rows, in which order |
-//! | [`Scaler`] | inputs of a size that learns well, and the way back |
-//! | [`Model`], [`Param`], [`Curve`] | what is fitted; ready-made ones of one variable |
-//! | [`Fit`], [`EarlyStopping`], [`Clip`] | how, by gradient descent |
-//! | [`LeastSquares`], [`Regression`] | least squares: coefficients, and how sure they are |
-//! | [`History`], [`Verdict`] | what happened, and what it means |
+//! | [`Coarse`] | a column whose differences `f32` cannot resolve until it is scaled |
+//! | [`split_indices`], [`k_fold_indices`], [`Batches`] | the rows of each part, and their order |
+//! | [`Scaler`] | scales inputs to a size that learns well, and back |
+//! | [`Model`], [`Param`], [`Curve`] | a model to fit; ready-made models of one variable |
+//! | [`Fit`], [`EarlyStopping`], [`Clip`] | gradient descent and its settings |
+//! | [`LeastSquares`], [`Regression`] | least squares: coefficients with their uncertainties |
+//! | [`History`], [`Verdict`] | the losses of every epoch, and a judgement of them |
 //! | [`Calibration`] | a fitted curve in the units of the data, as code for firmware |
 //!
 //! Further features, off by default: `csv` reads data and writes histories,
 //! `json` writes histories, `plot` draws, `progress` shows a bar on a terminal,
 //! `safetensors` reads and writes PyTorch's weights.
 //!
-//! Nothing here runs in parallel, and every random number comes from a seed: the
-//! same seed gives the same bits, whichever machine.
+//! Nothing here runs in parallel, and every random number comes from a seed: the same
+//! seed gives the same bits on every machine.
 
 mod batches;
 mod calibration;
@@ -120,8 +119,8 @@ pub use split::{Indices, k_fold_indices, split_indices};
 pub use step::Clip;
 pub use verdict::{Judgement, Verdict};
 
-/// Has `Debug` give the text of `Display`: a `main` that returns an error, and
-/// `unwrap`, print the former.
+/// Implements `Debug` by `Display`, because a `main` that returns an error, and `unwrap`,
+/// print errors with `Debug`.
 macro_rules! debug_is_display {
     ($($error:ty),*) => {$(
         impl core::fmt::Debug for $error {

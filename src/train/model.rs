@@ -1,4 +1,4 @@
-//! Models to be fitted: functions of variables, with the first values of their parameters.
+//! Models to fit: functions of variables, with initial values of their parameters.
 
 use core::fmt;
 use std::string::String;
@@ -7,7 +7,7 @@ use std::vec::Vec;
 use crate::shape::Shape;
 use crate::var::Var;
 
-/// A trainable leaf before it is recorded: name, shape and first values.
+/// A trainable leaf before it is recorded: its name, shape and initial values.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct Param {
@@ -20,7 +20,7 @@ pub struct Param {
 }
 
 impl Param {
-    /// A parameter that starts as `values`: as many as `shape` has elements.
+    /// A parameter with the initial values `values`, one for each element of `shape`.
     pub fn new(
         name: impl Into<String>,
         values: impl Into<Vec<f32>>,
@@ -34,14 +34,14 @@ impl Param {
         }
     }
 
-    /// A single number.
+    /// A parameter of shape `[]`, a single number.
     pub fn scalar(name: impl Into<String>, value: f32) -> Self {
         Self::new(name, [value], Shape::SCALAR)
     }
 
-    /// Exempts it from the penalties of [`Fit::l1`](super::Fit::l1) and
-    /// [`Fit::l2`](super::Fit::l2), as is often done with biases: a large one
-    /// does not make a model wiggle.
+    /// Exempts the parameter from the penalties of [`Fit::l1`](super::Fit::l1) and
+    /// [`Fit::l2`](super::Fit::l2), as is often done with biases: a large bias does not
+    /// make a model wiggle.
     #[must_use]
     pub fn without_penalty(mut self) -> Self {
         self.penalised = false;
@@ -64,7 +64,7 @@ impl Param {
     }
 }
 
-/// A shape as the list of its sizes.
+/// Serializes a shape as the list of its sizes.
 #[cfg(feature = "json")]
 fn sizes<S: serde::Serializer>(shape: &Shape, to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(shape.dims())
@@ -73,27 +73,27 @@ fn sizes<S: serde::Serializer>(shape: &Shape, to: S) -> Result<S::Ok, S::Error> 
 /// A model that [`Fit`](super::Fit) can fit. [`model`] makes one from a function; a type of
 /// your own may implement it, as [`Curve`](super::Curve) does.
 pub trait Model {
-    /// The parameters, with the values to start from.
+    /// The parameters, with their initial values.
     fn params(&self) -> Vec<Param>;
 
-    /// Records the predictions for the rows of `x`, of shape `[rows, inputs]`,
-    /// with as many variables as there are [`params`](Self::params).
+    /// Records the predictions for the rows of `x`, whose shape is `[rows, inputs]`.
+    /// `params` holds a variable for each of the [`params`](Self::params).
     fn forward<'t>(&self, x: Var<'t>, params: &[Var<'t>]) -> Var<'t>;
 }
 
-/// A function as a [`Model`].
+/// A function as a [`Model`], made by [`model`].
 #[derive(Clone)]
 pub struct Function<const N: usize, F> {
     params: [Param; N],
     forward: F,
 }
 
-/// A function of `N` parameters as a model.
+/// Makes a model of a function of `N` parameters.
 ///
 /// ```
 /// use baregrad::train::{Param, model};
 ///
-/// // A function that runs on the device can stand in place of the closure's body.
+/// // The body of the closure may call a function that also runs on the device.
 /// let line = model(
 ///     [Param::scalar("w", 1.0), Param::scalar("b", 0.0)],
 ///     |x, [w, b]| w * x + b,
@@ -131,7 +131,7 @@ impl<const N: usize, F> fmt::Debug for Function<N, F> {
     }
 }
 
-/// Records the loss of predictions next to their targets: a mean over the rows.
+/// A function that records the loss of predictions and their targets, a mean over the rows.
 pub type Loss<'a> = &'a dyn for<'t> Fn(Var<'t>, Var<'t>) -> Var<'t>;
 
 /// The mean squared error, [`Var::mse`].

@@ -1,12 +1,12 @@
-//! Observers that print epochs as they end.
+//! Observers that print the epochs of a fit.
 
 use super::history::Epoch;
 #[cfg(feature = "progress")]
 use std::io::IsTerminal as _;
 use std::io::Write as _;
 
-/// An observer that prints the first three epochs and every `every`th. Training goes on if
-/// standard output is closed, by `head` say.
+/// Returns an observer that prints the first three epochs and every `every`th. Training goes on if
+/// standard output is closed, by `head` for example.
 ///
 /// ```
 /// use baregrad::train;
@@ -21,14 +21,14 @@ use std::io::Write as _;
 pub fn lines(every: u32) -> impl FnMut(&Epoch) {
     move |epoch| {
         if epoch.epoch <= 3 || epoch.epoch.is_multiple_of(every) {
-            // Not `println!`, which panics if the output was closed.
+            // `println!` would panic if the output was closed.
             let _ = writeln!(std::io::stdout(), "{epoch}");
         }
     }
 }
 
-/// An observer that shows a progress bar if standard error is a terminal, and
-/// otherwise prints [`lines`], ten of them and the first three.
+/// Returns an observer that shows a progress bar if standard error is a terminal, and otherwise
+/// prints the first three epochs and every tenth of `epochs`, as [`lines`] does.
 #[cfg(feature = "progress")]
 pub fn progress(epochs: u32) -> impl FnMut(&Epoch) {
     use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

@@ -1,25 +1,27 @@
-//! The residuals of a fit: how large they are, whether they are only rounding, and
-//! whether a curve is hidden in them.
+//! The residuals of a fit: how large they are, whether they are only rounding errors, and
+//! whether they follow a curve.
 //!
-//! All of it is `f64`, in which squares of `f32` neither overflow nor vanish.
+//! All computations are in `f64`, in which squares of `f32` neither overflow nor underflow.
 //!
 //! # Curvature
 //!
-//! Residuals of a model that suits its data look like noise. Ordered by a reading,
-//! those of a line through a bent curve are positive, then negative, then positive.
-//! The classical test for runs of signs needs some twenty rows to see that. This one
-//! sees it in eight, as it looks at sizes, too: it fits a few smooth curves more (the
-//! lack-of-fit test of regression) and asks how often they explain so much of noise.
+//! The residuals of a model that suits its data look like noise. The residuals of a line
+//! through a bent curve, ordered by the input, are positive, then negative, then
+//! positive. The classical test for runs of signs needs some twenty rows to detect this
+//! pattern. The test here needs eight, because it also uses the sizes: as in the
+//! lack-of-fit test of regression, it fits a few additional smooth curves, and computes
+//! the probability that they explain as much of noise.
 //!
-//! 1. Rows are ordered. Those with nearly equal readings, or one after the other with
-//!    equal targets, are repeated measurements of one point, or the steps of a display:
-//!    their mean counts once.
-//! 2. The part that a small change of the parameters would explain is taken out. So a fit
-//!    that has not converged, or is held back by a penalty, is not called curved.
-//! 3. Residuals are replaced by their ranks, so that one outlier is no curve and the
-//!    chance below does not depend on how noise is distributed.
+//! 1. Rows are ordered by an input or by the prediction. Neighbouring rows whose inputs
+//!    are nearly equal, or whose targets are equal, are repeated measurements of one
+//!    point, or steps of a display: they are averaged and count as one point.
+//! 2. The part of the residuals that a small change of the parameters would explain is
+//!    removed, so that a fit that has not converged, or that a penalty holds back, is not
+//!    called curved.
+//! 3. Residuals are replaced by their ranks, so that one outlier does not count as a
+//!    curve, and the probability below does not depend on the distribution of the noise.
 //! 4. The share of noise in `m` dimensions that `d` directions explain has the beta
-//!    distribution of `d / 2` and `(m - d) / 2`.
+//!    distribution with parameters `d / 2` and `(m - d) / 2`.
 
 use std::vec::Vec;
 
@@ -30,30 +32,32 @@ use super::samples::Samples;
 use crate::error::Error;
 use crate::least_squares::FDistribution;
 
-/// Residuals of this size next to the largest target, 64 halves of its last bit, are
-/// rounding: a prediction adds up several rounded terms, and descent with a learning
-/// rate of 0.01 stands still where a parameter is 50 halves of a last bit off, as its
-/// steps are then less than half of one.
+/// Residuals up to this share of the largest target (64 times half an ulp) count as
+/// rounding errors. A prediction adds up several rounded terms. Gradient descent with a
+/// learning rate of 0.01 stops when a parameter is off by 50 times half an ulp, because
+/// its steps are then less than half an ulp.
 const ROUNDING: f64 = 64.0 / 16_777_216.0;
-/// More than this share of the variance is no rounding, however far from 0 the
-/// targets are: next to 101325 Pa, 64 halves of a last bit are 0.25 Pa.
+/// Residuals with more than this share of the variance are not rounding errors, however
+/// far from 0 the targets are: next to 101325 Pa, 64 times half an ulp is 0.25 Pa.
 const TRIFLE: f64 = 1e-6;
-/// How rarely noise alone may be called curved: once in 250 fits, or less.
+/// The largest probability with which noise alone may be called curved: once in 250 fits.
 const CHANCE: f64 = 0.004;
-/// The least share of all residuals that a curve must explain: without it, their root
-/// mean square would be a tenth smaller. Less is of no use, however certain.
+/// The least share of the sum of squares that a curve must explain: without the curve,
+/// the root mean square of the residuals would be a tenth smaller. A smaller gain is of
+/// no use, however certain the curve is.
 const SHARE: f64 = 0.2;
-/// Readings this near each other, next to their range, are one point.
+/// Inputs that differ by at most this share of their range are one point.
 const NEAR: f64 = 1.0 / 200.0;
-/// Rows that are looked at, evenly chosen from more.
+/// The most rows that are examined; of more rows, every second, third, … is taken.
 const ROWS: usize = 1 << 14;
-/// Parameters whose effect is taken out. Networks have more, and hardly leave out
-/// what their parameters could explain.
+/// The most parameters whose effects are removed. Networks have more, and their fits
+/// leave hardly any residuals that their parameters could explain.
 const PARAMETERS: usize = 16;
-/// Steps of a parameter that are tried, each 16 times the one before.
+/// The most steps of a parameter that are tried; each is 16 times the one before, or a
+/// 16th of it.
 const ATTEMPTS: usize = 24;
 
-/// The size of the residuals, next to that of what there was to explain.
+/// The size of the residuals, and the variance of the targets to compare it with.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Residuals {
     /// The mean square over the training samples.
@@ -64,46 +68,47 @@ pub(super) struct Residuals {
     pub(super) variance: f64,
     /// The mean square of the targets.
     pub(super) size: f64,
-    /// Whether the targets of each column are the same, but for their last bit.
+    /// Whether the targets of each column are equal up to their last bit.
     pub(super) constant: bool,
-    /// The mean square that rounding may leave.
+    /// The largest mean square that counts as rounding errors.
     pub(super) rounding: f64,
-    /// The curve found in them.
+    /// The curve that the residuals follow, if any.
     pub(super) curve: Option<Curvature>,
 }
 
-/// The numbers that rows are ordered by.
+/// The numbers by which rows are ordered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Along {
-    /// The input, counted from 0.
+    /// The input of this index, counted from 0.
     Input(usize),
     /// The prediction of the target.
     Prediction,
 }
 
-/// A curve in residuals.
+/// A curve that residuals follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Curvature {
     pub(super) along: Along,
-    /// How many inputs there are.
+    /// The number of inputs of the model.
     pub(super) inputs: usize,
-    /// The share of the residuals' squares it explains.
+    /// The share of the sum of squares that the curve explains.
     pub(super) share: f64,
 }
 
 impl Residuals {
-    /// The share of the variance that is explained.
+    /// R², the share of the variance that the model explains; `None` if the targets have
+    /// no variance.
     pub(super) fn r_squared(&self) -> Option<f64> {
         let r_squared = 1.0 - self.training / self.variance;
         (self.variance > 0.0 && r_squared.is_finite()).then_some(r_squared)
     }
 }
 
-/// A model and its loss, to predict with.
+/// A model that predicts, with the loss it was fitted by.
 pub(super) struct Predictor<'a, M: ?Sized> {
     pub(super) model: &'a M,
     pub(super) loss: Loss<'a>,
-    /// Rows that go through a tape at once.
+    /// The number of rows that go through a tape at once.
     pub(super) at_once: usize,
 }
 
@@ -112,7 +117,7 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         predict(self.model, params, x, inputs, self.at_once)
     }
 
-    /// The mean square of the residuals, if there is a prediction for each target.
+    /// The mean square of the residuals; `None` unless there is one prediction for each target.
     fn mean_square(&self, params: &[Param], samples: &Samples) -> Result<Option<f64>, Error> {
         let predicted = self.predict(params, samples.x(), samples.inputs())?;
         let left = predicted
@@ -123,12 +128,12 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         Ok((predicted.len() == n).then(|| left.map(square).sum::<f64>() / n as f64))
     }
 
-    /// The residuals of these parameters. `None` if predictions are not meant to equal
-    /// the targets, number by number: there are more or fewer of them, or the loss of
-    /// the targets themselves is not 0, as with logits next to classes.
+    /// The residuals of the model with `params`. Returns `None` if predictions are not
+    /// meant to equal the targets number by number: their numbers differ, or the loss of
+    /// predicting the targets themselves is not 0, as with logits and classes.
     ///
     /// # Errors
-    /// The tape refuses the model, as it would when fitting.
+    /// The tape cannot record the model, which would also have failed the fit.
     pub(super) fn residuals(
         &self,
         params: &[Param],
@@ -136,7 +141,8 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         validation: Option<&Samples>,
         mean_loss: f32,
     ) -> Result<Option<Residuals>, Error> {
-        // A loss may refuse predictions that are its targets: it compares other things.
+        // A loss that compares other things than predictions and targets may reject the
+        // targets as predictions.
         let of_targets = loss_of_targets(self.loss, training, self.at_once).ok();
         if !of_targets.is_some_and(|loss| loss == 0.0 || loss.abs() <= 1e-3 * mean_loss.abs()) {
             return Ok(None);
@@ -161,7 +167,7 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         let largest = y.iter().fold(0.0_f32, |most, y| most.max(y.abs()));
         let (largest, mut variance) = (f64::from(largest), squares / y.len() as f64);
         let mut rounding = square(ROUNDING * largest);
-        // Targets are constant if they differ in their last bit only.
+        // Targets that differ in their last bit only count as constant.
         constant |= variance <= square(f64::from(f32::EPSILON) * largest);
         if constant {
             variance = 0.0;
@@ -184,8 +190,8 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         }))
     }
 
-    /// The clearest curve in the residuals of any target, ordered by any input, and
-    /// with several inputs by the prediction, too.
+    /// Returns the curve with the lowest probability under noise, among the residuals of all
+    /// targets, ordered by each input, and by the prediction if there are several inputs.
     fn curvature(
         &self,
         params: &[Param],
@@ -206,7 +212,7 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         let by_input = (0..inputs).map(Along::Input);
         let by_prediction = (inputs > 1).then_some(Along::Prediction);
         let ways: Vec<Along> = by_input.chain(by_prediction).collect();
-        let looks = ways.len() * targets;
+        let tests = ways.len() * targets;
         let mut clearest: Option<(f64, Curvature)> = None;
         for t in 0..targets {
             let column = |values: &[f32]| -> Vec<f32> {
@@ -225,7 +231,7 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
                 let points = Points::new(&at, &y);
                 let found = points.curve(&y, &left, &effects, count, rounding);
                 if let Some((chance, share)) = found
-                    && chance * looks as f64 <= CHANCE
+                    && chance * tests as f64 <= CHANCE
                     && share >= SHARE
                     && clearest.is_none_or(|(least, _)| chance < least)
                 {
@@ -243,8 +249,8 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
         Ok(clearest.map(|(_, curve)| curve))
     }
 
-    /// How predictions change with each number of the parameters, up to a factor;
-    /// nothing if there are too many.
+    /// The change of the predictions with each element of the parameters, up to a factor;
+    /// empty if there are more than [`PARAMETERS`] elements.
     fn effects(
         &self,
         params: &[Param],
@@ -265,8 +271,9 @@ impl<M: Model + ?Sized> Predictor<'_, M> {
             let value = value.copied().unwrap_or_default();
             let mut step = if value == 0.0 { 1.0 } else { value } / 256.0;
             let mut effect = Vec::new();
-            // Looks for a step whose effect is large next to rounding, and small enough that
-            // predictions hardly bend. The size of a parameter near 0 does not tell that step.
+            // Searches for a step whose effect is large next to rounding errors, yet
+            // small enough for predictions to be nearly linear in it. If a parameter is
+            // near 0, its size does not tell this step.
             for _ in 0..ATTEMPTS {
                 let mut moved = params.to_vec();
                 if let Some(to) = moved.get_mut(i).and_then(|param| param.values.get_mut(k)) {
@@ -299,17 +306,17 @@ fn square(x: f64) -> f64 {
     x * x
 }
 
-/// Rows in an order, with repeated measurements as one.
+/// Rows in an order, with repeated measurements combined into one point.
 struct Points {
     /// The point that each row belongs to.
     of_row: Vec<usize>,
-    /// The rows of each point.
+    /// The number of rows of each point.
     rows: Vec<f64>,
 }
 
 impl Points {
-    /// Orders rows by `at`, and puts neighbours together whose `at` is nearly equal
-    /// or whose target is the same.
+    /// Orders rows by `at`, and combines neighbours whose `at` is nearly equal or whose
+    /// target is equal.
     fn new(at: &[f32], y: &[f32]) -> Self {
         let mut rows: Vec<(f32, f32, usize)> = Vec::with_capacity(at.len());
         rows.extend(
@@ -345,7 +352,7 @@ impl Points {
         points
     }
 
-    /// The mean of the rows of each point.
+    /// The mean of `values`, which has an element per row, over the rows of each point.
     fn means(&self, values: impl Iterator<Item = f64>) -> Vec<f64> {
         let mut means = std::vec![0.0; self.rows.len()];
         for (value, &point) in values.zip(&self.of_row) {
@@ -360,9 +367,9 @@ impl Points {
         means
     }
 
-    /// How probable it is that a smooth curve explains as much of noise as of the
-    /// residuals, and the share that it explains of the residuals. `None` if there
-    /// are too few points to tell, or nothing but rounding.
+    /// Returns the probability that a smooth curve explains as large a share of noise as
+    /// it does of the residuals `left`, and this share. Returns `None` if there are too
+    /// few points for a test, or if the residuals are only rounding errors.
     fn curve(
         &self,
         y: &[f32],
@@ -381,30 +388,33 @@ impl Points {
         }
         let mut means = self.means(left.iter().copied());
         let total: f64 = left.iter().map(|&x| square(x)).sum();
-        // No curve explains by how much repeated measurements differ.
+        // A curve cannot explain the differences between repeated measurements.
         let within = (total - self.squares(&means)).max(0.0);
         remove(&basis.0, &mut means);
         let between = self.squares(&means);
         if between <= rounding * left.len() as f64 {
             return None;
         }
-        // The share that the parameters explain is taken out with equal weights for all points:
-        // where these have different numbers of rows, that may leave more than there was.
+        // `remove` gives all points equal weights. If the points have different numbers
+        // of rows, it may leave a larger weighted sum of squares than there was.
         let total = total.max(within + between);
 
-        // About two directions more than the model has, as an even number; and again
-        // with more of them if there are points enough, for what goes up and down.
+        // The first test adds as many directions as the model has parameters, rounded up
+        // to an even number and at most 8. If there are enough points, a second test adds
+        // up to 12 directions, which detects residuals that oscillate.
         let few = 2 * params.clamp(1, 8).div_ceil(2);
         let many = 2 * (points / 6).min(6);
         let many = (many > few && self.more_than_steps(y, &means)).then_some(many);
         let found = [Some(few), many].into_iter().flatten();
         let found = found.filter_map(|more| self.explained(basis.clone(), more, &means, total));
         let least = found.min_by(|(a, _), (b, _)| a.total_cmp(b));
+        // Twice the lower of two probabilities bounds the probability that either test errs.
         least.map(|(chance, share)| (2.0 * chance, share))
     }
 
-    /// Whether the residuals are larger than those of targets or readings rounded to whole
-    /// steps: a sawtooth of `√(1 / 12)` of a step.
+    /// Returns whether the residuals are larger than the rounding errors of targets or inputs
+    /// that are rounded to steps: a sawtooth with a root mean square of `√(1 / 12)` of a
+    /// step. The median distance between neighbouring points serves as the step.
     fn more_than_steps(&self, y: &[f32], means: &[f64]) -> bool {
         let y = self.means(y.iter().map(|&y| f64::from(y)));
         let pairs = y.iter().zip(y.iter().skip(1));
@@ -415,7 +425,8 @@ impl Points {
         mean_square > square(0.35 * median)
     }
 
-    /// [`curve`](Self::curve) with so many directions `more` than those of `basis`.
+    /// Computes [`curve`](Self::curve) with `more` smooth directions in addition to those
+    /// of `basis`.
     fn explained(
         &self,
         mut basis: Basis,
@@ -427,7 +438,7 @@ impl Points {
         let freedom = points.checked_sub(known + more);
         let freedom = freedom.filter(|freedom| *freedom >= 3)?;
         for degree in 0..points {
-            // A polynomial of the place in the order, between -1 and 1.
+            // A Chebyshev polynomial of the position of the point, mapped to -1..1.
             let place = |i: usize| 2.0 * i as f64 / (points - 1) as f64 - 1.0;
             let curve = |i| libm::cos(degree as f64 * libm::acos(place(i)));
             if basis.0.len() < known + more {
@@ -444,30 +455,31 @@ impl Points {
         let all: f64 = ranks.iter().map(|&x| square(x)).sum();
         remove(smooth, &mut ranks);
         let rest: f64 = ranks.iter().map(|&x| square(x)).sum();
-        // By how much more of the ranks' squares a direction explains than one of the rest.
+        // The F statistic: how much more of the ranks' sum of squares a smooth direction
+        // explains than a remaining direction, on average.
         let ratio = (all / rest - 1.0) * freedom as f64 / smooth.len() as f64;
         let distribution = FDistribution::new(smooth.len() as f32, freedom as f32).ok()?;
         let chance = f64::from(distribution.survival(ratio as f32));
         (smooth.len() == more).then_some((chance, share))
     }
 
-    /// The sum of squares over rows that have the value of their point.
+    /// The sum of squares over all rows, each with the value of its point.
     fn squares(&self, values: &[f64]) -> f64 {
         let squares = values.iter().zip(&self.rows);
         squares.map(|(x, rows)| rows * x * x).sum()
     }
 }
 
-/// Directions at right angles, of length 1.
+/// Orthonormal directions.
 #[derive(Clone, Default)]
 struct Basis(Vec<Vec<f64>>);
 
 impl Basis {
-    /// Adds the part of a direction that is at right angles to the others, if there is any.
+    /// Adds the part of a direction that is orthogonal to the others, unless it is negligible.
     fn push(&mut self, mut direction: Vec<f64>) {
         let length = |x: &[f64]| x.iter().map(|&x| square(x)).sum::<f64>().sqrt();
         let before = length(&direction);
-        // Removed twice, because rounding leaves something the first time.
+        // Removes twice, because rounding errors of the first removal leave a remainder.
         remove(&self.0, &mut direction);
         remove(&self.0, &mut direction);
         let new = length(&direction);
@@ -478,7 +490,7 @@ impl Basis {
     }
 }
 
-/// Subtracts from `values` their part along each direction.
+/// Subtracts from `values` their projection onto each direction.
 fn remove(directions: &[Vec<f64>], values: &mut [f64]) {
     for direction in directions {
         let along: f64 = direction.iter().zip(&*values).map(|(d, x)| d * x).sum();
@@ -489,7 +501,8 @@ fn remove(directions: &[Vec<f64>], values: &mut [f64]) {
     }
 }
 
-/// The places of the values in ascending order, around 0. Equal ones share theirs.
+/// The ranks of the values in ascending order, centred around 0. Equal values share their
+/// mean rank.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -507,8 +520,8 @@ mod tests {
     use crate::random::{Rng, seeded};
     use std::vec::Vec;
 
-    /// Effects of the parameters of a polynomial that was fitted by least squares:
-    /// its residuals are noise without what these explain, which `curve` takes out.
+    /// Effects of the parameters of a polynomial of degree `params - 1`. `curve` removes
+    /// them from the noise, which leaves the residuals of a least-squares fit.
     fn effects(x: &[f32], params: usize) -> Vec<Vec<f32>> {
         let power = |k: usize| x.iter().map(|x| x.powi(k as i32)).collect();
         (0..params).map(power).collect()
@@ -533,8 +546,8 @@ mod tests {
                         Points::new(&x, &y).curve(&y, &noise, &effects(&x, params), params, 0.0);
                     curved += usize::from(found.is_some_and(|(chance, _)| chance < 0.01));
                 }
-                // Ten or fewer are expected; the tails of ranks are a little heavier than
-                // those of a normal distribution.
+                // Ten or fewer are expected, but the tails of ranks are slightly heavier
+                // than those of a normal distribution.
                 assert!(
                     curved <= 25,
                     "{rows} rows, {params} parameters: {curved} of {runs}"

@@ -1,5 +1,5 @@
-//! Weights from and to PyTorch, in `safetensors` files: read and written by the crate of
-//! that name. Needs the feature `safetensors`.
+//! Reads and writes PyTorch's weights as `safetensors` files, with the crate of this
+//! name. Needs the feature `safetensors`.
 //!
 //! In PyTorch, `safetensors.torch.save_file(model.state_dict(), "weights.safetensors")`
 //! writes such a file, and `load_file` reads one.
@@ -8,7 +8,7 @@
 //! use baregrad::Arena;
 //! use baregrad::train::safetensors;
 //!
-//! // Two parameters, as bytes of a file; PyTorch would have written others.
+//! // Two parameters as the bytes of a file; PyTorch would have written other values.
 //! let mut arena = Arena::<64, 8>::new();
 //! let tape = arena.tape();
 //! let (w, b) = (tape.param(&[5.5, 0.5], [1, 2]), tape.param(&[-18.5], [1]));
@@ -28,8 +28,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Numbers are `f32`, dtype `F32`; a file with others is refused, as they would be rounded or
-//! grow unseen: `{name: tensor.float() …}` before saving makes them such.
+//! Tensors must have the dtype `F32`. A file with another dtype is an error, because a
+//! conversion would round the numbers, or enlarge the file, silently. To convert the
+//! tensors in PyTorch before saving, use `{name: tensor.float() …}`.
 
 use core::fmt;
 use std::string::{String, ToString};
@@ -43,65 +44,65 @@ use crate::error::Error;
 use crate::shape::{MAX_RANK, Shape};
 use crate::var::Var;
 
-/// A file that is no `safetensors` file, or does not fit. No variable has changed.
+/// An error of reading or writing a `safetensors` file. Variables are unchanged.
 #[non_exhaustive]
 pub enum SafetensorsError {
-    /// The bytes are no `safetensors` file, or a damaged one.
+    /// The bytes are not a `safetensors` file, or the file is damaged.
     Format {
         /// The reason, in the words of the crate `safetensors`.
         why: String,
     },
     /// The file has no tensor of this name.
     Missing {
-        /// The name that was looked for.
+        /// The missing name.
         name: String,
-        /// The names that there are.
+        /// The names in the file.
         found: Vec<String>,
     },
-    /// The file has a tensor that was not asked for.
+    /// The file has a tensor for which there is no variable.
     Unexpected {
-        /// Its name.
+        /// The name of the tensor.
         name: String,
     },
-    /// A tensor has another shape.
+    /// A tensor has another shape than its variable.
     Shape {
-        /// Its name.
+        /// The name of the tensor.
         name: String,
-        /// The shape that was expected.
+        /// The shape of the variable.
         expected: Shape,
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// A tensor has more dimensions than there can be here.
+    /// A tensor has more dimensions than a [`Shape`] can have.
     Rank {
-        /// Its name.
+        /// The name of the tensor.
         name: String,
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// A tensor is not of `f32`.
+    /// The dtype of a tensor is not `F32`.
     Dtype {
-        /// Its name.
+        /// The name of the tensor.
         name: String,
-        /// The type in the file.
+        /// The dtype in the file.
         found: String,
     },
-    /// A tensor is to be written that has another number of values than its shape has
-    /// elements.
+    /// The number of values of a tensor to be written differs from the number of elements
+    /// of its shape.
     Length {
-        /// Its name.
+        /// The name of the tensor.
         name: String,
-        /// How many elements the shape has.
+        /// The number of elements of the shape.
         expected: usize,
-        /// How many values there are.
+        /// The number of values.
         found: usize,
     },
-    /// Two tensors to be written have one name.
+    /// Two tensors to be written have the same name.
     Twice {
         /// The name.
         name: String,
     },
-    /// The tape refused, or keeps an error.
+    /// The tape returned an error.
     Tape(Error),
 }
 
@@ -160,8 +161,8 @@ impl fmt::Display for SafetensorsError {
 
 impl core::error::Error for SafetensorsError {}
 
-/// All tensors of a file, in the order of their names: PyTorch's
-/// `safetensors.torch.load(bytes)`.
+/// Reads all tensors of a file, sorted by name, as PyTorch's
+/// `safetensors.torch.load(bytes)` does.
 ///
 /// ```
 /// use baregrad::train::{Param, safetensors};
@@ -175,7 +176,8 @@ impl core::error::Error for SafetensorsError {}
 /// ```
 ///
 /// # Errors
-/// Bytes of something else; tensors that are not of `f32`, or of more than four dimensions.
+/// The bytes are not a `safetensors` file; a tensor is not of dtype `F32`, or has more
+/// than four dimensions.
 pub fn load(bytes: &[u8]) -> Result<Vec<Param>, SafetensorsError> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut names = file.names();
@@ -192,12 +194,13 @@ pub fn load(bytes: &[u8]) -> Result<Vec<Param>, SafetensorsError> {
     names.into_iter().map(param).collect()
 }
 
-/// The bytes of a file of these parameters, such as
-/// [`Fitted::named_params`](super::Fitted::named_params): PyTorch's
-/// `safetensors.torch.save(tensors)`. The same parameters give the same bytes.
+/// Returns the bytes of a file with these parameters, such as those of
+/// [`Fitted::named_params`](super::Fitted::named_params), as PyTorch's
+/// `safetensors.torch.save(tensors)` does. The same parameters give the same bytes.
 ///
 /// # Errors
-/// Two of one name; another number of values than the shape has elements.
+/// Two parameters have the same name, or the number of values of a parameter differs from
+/// the number of elements of its shape.
 pub fn save(params: &[Param]) -> Result<Vec<u8>, SafetensorsError> {
     let tensors = params.iter().map(|param| {
         let bytes = to_bytes(&param.values);
@@ -206,10 +209,12 @@ pub fn save(params: &[Param]) -> Result<Vec<u8>, SafetensorsError> {
     write(tensors.collect())
 }
 
-/// The bytes of a file of these variables: `safetensors.torch.save(model.state_dict())`.
+/// Returns the bytes of a file with the values of these variables, as
+/// `safetensors.torch.save(model.state_dict())` does.
 ///
 /// # Errors
-/// Two of one name; the tape's, of a variable that was dropped by a rewind, say.
+/// Two variables have the same name; or the tape returns an error, for example if a
+/// rewind dropped a variable.
 #[track_caller]
 pub fn save_params(params: &[(&str, Var<'_>)]) -> Result<Vec<u8>, SafetensorsError> {
     let mut tensors = Vec::new();
@@ -219,14 +224,14 @@ pub fn save_params(params: &[(&str, Var<'_>)]) -> Result<Vec<u8>, SafetensorsErr
     write(tensors)
 }
 
-/// Sets these variables to the tensors of their names: `model.load_state_dict(
-/// safetensors.torch.load(bytes))`, which is `strict`. Results change with the next
-/// [`replay`](crate::Tape::replay).
+/// Sets each variable to the tensor of its name, as
+/// `model.load_state_dict(safetensors.torch.load(bytes))` does, which is `strict`.
+/// Results change with the next [`replay`](crate::Tape::replay).
 ///
 /// # Errors
-/// Bytes of something else; a variable of which there is no tensor with its name and shape,
-/// and of `f32`; a tensor and no variable; a variable that is computed or borrowed; the
-/// tape's. No variable has changed then.
+/// The bytes are not a `safetensors` file; a variable has no tensor of its name and shape
+/// and of dtype `F32`; a tensor has no variable; a variable is computed or borrowed; or
+/// the tape returns an error. No variable has changed then.
 #[track_caller]
 pub fn load_params(bytes: &[u8], params: &[(&str, Var<'_>)]) -> Result<(), SafetensorsError> {
     let file = SafeTensors::deserialize(bytes)?;
@@ -265,7 +270,7 @@ pub fn load_params(bytes: &[u8], params: &[(&str, Var<'_>)]) -> Result<(), Safet
     Ok(())
 }
 
-/// The numbers of a tensor, if they are `f32`.
+/// The values of a tensor.
 fn values<'a>(
     name: &str,
     tensor: &TensorView<'a>,
@@ -284,6 +289,7 @@ fn to_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
+/// Writes a file of named tensors, each with its shape and its values as bytes.
 fn write(tensors: Vec<(&str, Shape, Vec<u8>)>) -> Result<Vec<u8>, SafetensorsError> {
     let mut views = Vec::new();
     for (i, (name, shape, bytes)) in tensors.iter().enumerate() {

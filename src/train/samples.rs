@@ -1,4 +1,4 @@
-//! The rows a model sees.
+//! The rows that a model sees.
 
 use std::vec::Vec;
 
@@ -6,7 +6,7 @@ use super::coarse::Coarse;
 use crate::calibrate::Rows;
 use crate::random::{RandomError, Rng, fill_normal};
 
-/// Rows of inputs and of targets, one after the other, as tapes borrow them.
+/// Inputs and targets, each stored row after row as one slice that a tape can borrow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
     pub(super) x: Vec<f32>,
@@ -28,35 +28,35 @@ impl Samples {
         &self.y
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many inputs are in a row.
+    /// The number of inputs in a row.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// How many targets are in a row.
+    /// The number of targets in a row.
     pub fn targets(&self) -> usize {
         self.targets
     }
 
-    /// The columns among them that `f32` does not hold well: scale them, or take
-    /// off an origin, before a model sees them.
+    /// The columns that `f32` does not resolve well: scale them, or subtract an origin,
+    /// before a model sees them.
     pub fn coarse(&self) -> &[Coarse] {
         &self.coarse
     }
 
-    /// Adds noise of a normal distribution to the inputs, not to the targets:
-    /// samples between the samples, which make a model that follows each of them
-    /// exactly a bad one. `std` is in units of the scaled inputs.
+    /// Adds normally distributed noise to the inputs, but not to the targets. The noisy
+    /// samples lie between the original ones, so a model that follows each sample exactly
+    /// has a high loss. `std` is in units of the scaled inputs.
     ///
-    /// [`Fit::noise`](super::Fit::noise) does so anew for every epoch.
+    /// [`Fit::noise`](super::Fit::noise) adds fresh noise in every epoch.
     ///
     /// # Errors
-    /// A `std` that is negative or not finite.
+    /// `std` is negative or not finite.
     pub fn add_noise<R: Rng + ?Sized>(&mut self, std: f32, rng: &mut R) -> Result<(), RandomError> {
         let mut noise = std::vec![0.0; self.x.len()];
         fill_normal(rng, 0.0, std, &mut noise)?;
@@ -66,7 +66,7 @@ impl Samples {
         Ok(())
     }
 
-    /// Becomes the rows of `from` in the given order.
+    /// Overwrites the rows of `self` with the rows of `from` in the given order.
     pub(super) fn gather(&mut self, from: &Samples, order: &[u32]) {
         let row = |values: &mut Vec<f32>, from: &[f32], width: usize| {
             values.clear();
@@ -80,7 +80,7 @@ impl Samples {
         self.rows = order.len();
     }
 
-    /// Inputs and targets of the rows in `range`.
+    /// The inputs and targets of the rows in `range`.
     pub(super) fn range(&self, range: core::ops::Range<usize>) -> [&[f32]; 2] {
         let of = |width| range.start * width..range.end * width;
         [
@@ -89,14 +89,14 @@ impl Samples {
         ]
     }
 
-    /// Inputs and targets of the rows in `range`, with their sizes.
+    /// The inputs and targets of the rows in `range`, with the number of rows.
     pub(super) fn rows_in(&self, range: core::ops::Range<usize>) -> Rows<'_> {
         let count = range.len();
         let [x, y] = self.range(range);
         Rows { count, x, y }
     }
 
-    /// The largest absolute value of an input.
+    /// The largest absolute value among the inputs.
     pub(super) fn largest_input(&self) -> f32 {
         self.x.iter().fold(0.0, |most, x| most.max(x.abs()))
     }

@@ -1,4 +1,4 @@
-//! Scales of columns by name, chosen and applied by [`calibrate`](crate::calibrate).
+//! Scales of named columns, chosen and applied by [`calibrate`](crate::calibrate).
 
 use core::fmt;
 use std::string::{String, ToString};
@@ -11,8 +11,8 @@ use super::error::DataError;
 use crate::calibrate::{Scale, ScaleError, Scaling, TwoFloat};
 
 impl Scale {
-    /// The two numbers as Rust, for firmware: `NAME_OFFSET` and `NAME_FACTOR`, both
-    /// `f32`.
+    /// The scale as Rust source for firmware: two `f32` constants, `NAME_OFFSET` and
+    /// `NAME_FACTOR`.
     ///
     /// ```
     /// use baregrad::train::Scale;
@@ -31,8 +31,8 @@ impl Scale {
     }
 }
 
-/// The error of a column that has no scale. Values that are no `f32` may differ by
-/// less than one.
+/// Converts the error of a column that has no scale. A column may be constant in the
+/// precision of [`TwoFloat`] although its `f64` values differ.
 fn in_column(column: &str, values: &[f64], scaling: Scaling, error: ScaleError) -> DataError {
     let column = column.to_string();
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -60,7 +60,7 @@ fn in_column(column: &str, values: &[f64], scaling: Scaling, error: ScaleError) 
     }
 }
 
-/// An offset as the number that it is.
+/// Serializes the offset as one number instead of as its two parts.
 #[cfg(feature = "json")]
 impl serde::Serialize for Scale {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -72,8 +72,8 @@ impl serde::Serialize for Scale {
     }
 }
 
-/// The scales of some columns. Fitted on the training part alone: a fit must know nothing
-/// of the validation part.
+/// The scales of some columns. Fit them on the training part alone: a fit must know
+/// nothing of the validation part.
 ///
 /// ```
 /// use baregrad::train::{Dataset, Scaler, Scaling};
@@ -94,11 +94,11 @@ pub struct Scaler {
 }
 
 impl Scaler {
-    /// Chooses a scale for each of the columns named.
+    /// Chooses a scale for each of the named columns.
     ///
     /// # Errors
-    /// A column that is not there; one that is constant, which has no spread, or has
-    /// next to none; a factor that is 0 or not finite.
+    /// A column is missing; is constant, so that it has no spread; or has a spread so
+    /// small that `f32` cannot hold its factor; or a factor is 0 or not finite.
     pub fn fit(training: &Dataset, columns: &[(&str, Scaling)]) -> Result<Scaler, DataError> {
         let fit = |&(name, scaling): &(&str, Scaling)| {
             let values = training.column_f64(name)?;
@@ -111,22 +111,21 @@ impl Scaler {
         Ok(Scaler { columns })
     }
 
-    /// The scale of a column; `None` if it stays as it is.
+    /// The scale of a column; `None` if the column is not scaled.
     pub fn scale(&self, column: &str) -> Option<Scale> {
         let found = self.columns.iter().find(|(name, _)| name == column);
         found.map(|(_, scale)| *scale)
     }
 
-    /// All columns, those that have a scale scaled.
+    /// Returns all columns, those with a scale scaled.
     ///
     /// # Errors
-    /// A column of the scaler that the data do not have; values that become too
-    /// large.
+    /// The data lack a column of the scaler, or a scaled value is too large for `f32`.
     pub fn apply(&self, data: &Dataset) -> Result<Dataset, DataError> {
         self.map(data, |scale, x| scale.apply(TwoFloat::from_f64(x)).into())
     }
 
-    /// All columns, those that have a scale back in their units.
+    /// Returns all columns, those with a scale converted back to their units.
     ///
     /// # Errors
     /// As for [`apply`](Self::apply).
@@ -151,7 +150,7 @@ impl Scaler {
     }
 }
 
-/// A line per column: `t_u: (x - 50.5) * 0.0634`.
+/// Prints a line per column, such as `t_u: (x - 50.5) * 0.0634`.
 impl fmt::Display for Scaler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (name, scale)) in self.columns.iter().enumerate() {

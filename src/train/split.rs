@@ -1,16 +1,15 @@
-//! Splits rows into those to train with and those to validate with.
+//! Splits rows into training rows and validation rows.
 
 use std::vec::Vec;
 
 use super::error::DataError;
 use crate::random::{randperm, seeded};
 
-/// Rows to train with, and rows to validate with.
+/// The indices of the training rows, and those of the validation rows.
 pub type Indices = (Vec<usize>, Vec<usize>);
 
-/// Indices of the rows to train with, and of those to validate with: the last
-/// `⌊fraction · rows⌋` of a random permutation, as in `shuffled[:-n_val]` and
-/// `shuffled[-n_val:]`.
+/// Splits `0..rows` at random: validation gets the last `⌊fraction · rows⌋` rows of a
+/// permutation, as `shuffled[-n_val:]`, and training the others, as `shuffled[:-n_val]`.
 ///
 /// ```
 /// use baregrad::train::split_indices;
@@ -22,7 +21,7 @@ pub type Indices = (Vec<usize>, Vec<usize>);
 /// ```
 ///
 /// # Errors
-/// A fraction outside `0.0..1.0`.
+/// `fraction` is outside `0.0..1.0`.
 pub fn split_indices(rows: usize, fraction: f64, seed: u64) -> Result<Indices, DataError> {
     if !(0.0..1.0).contains(&fraction) {
         return Err(DataError::Fraction { found: fraction });
@@ -33,12 +32,12 @@ pub fn split_indices(rows: usize, fraction: f64, seed: u64) -> Result<Indices, D
     Ok((training, validation))
 }
 
-/// `k` splits into rows to train with and rows to validate with. Each row
-/// validates in one of them; the first splits have a validation row more where
-/// the number of rows is no multiple of `k`.
+/// Splits `0..rows` into training and validation rows `k` times. Each row is a validation
+/// row in exactly one of the splits; if `rows` is not a multiple of `k`, the first splits
+/// have one validation row more.
 ///
 /// # Errors
-/// Fewer than 2 splits, or fewer rows than splits.
+/// `k` is less than 2, or there are fewer rows than splits.
 ///
 /// ```
 /// use baregrad::train::k_fold_indices;

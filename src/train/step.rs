@@ -1,4 +1,4 @@
-//! Penalties and clipping, between `backward` and the optimizer.
+//! Penalties and clipping, applied between `backward` and the step of the optimizer.
 
 use std::vec::Vec;
 
@@ -7,22 +7,21 @@ use crate::calibrate::TwoFloat;
 use crate::optim::schedule::Rates;
 use crate::optim::{Optimizer, OptimizerError, clip_grad_norm, clip_grad_value};
 
-/// Shortens gradients that are too long, so that one bad batch cannot throw the
-/// parameters far away.
+/// Limits the gradient, so that one bad batch cannot throw the parameters far away.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Clip {
-    /// The gradient of all parameters together is no longer than this, as
-    /// `torch.nn.utils.clip_grad_norm_`: multiplied by `most / (norm + 1e-6)` if
-    /// that is less than 1.
+    /// Limits the norm of the gradient of all parameters together, as
+    /// `torch.nn.utils.clip_grad_norm_` does: multiplies it by `most / (norm + 1e-6)` if
+    /// this factor is less than 1.
     ///
-    /// Unlike there, finite gradients are clipped rightly, however large or small they are
-    /// and however many: see [`clip_grad_norm`]. As there, a NaN among them makes all of them
-    /// NaN, and an infinity makes itself NaN and the others 0: parameters become NaN, and
-    /// [`Fit`](super::Fit) says that the loss diverged.
+    /// Unlike PyTorch's, this clipping is exact for all finite gradients, whatever their size
+    /// and number: see [`clip_grad_norm`]. As in PyTorch, a NaN among the gradients makes all of
+    /// them NaN, and an infinity makes itself NaN and the others 0; the parameters then become
+    /// NaN, and [`Fit`](super::Fit) reports that the loss diverged.
     Norm(f32),
-    /// Each number is within this of zero, as `torch.nn.utils.clip_grad_value_`: an
-    /// infinity, too, and a NaN stays.
+    /// Limits each element of the gradient to `-most..=most`, as
+    /// `torch.nn.utils.clip_grad_value_` does. An infinity is limited, too; a NaN stays.
     Value(f32),
 }
 
@@ -43,11 +42,11 @@ impl Clip {
     }
 }
 
-/// The gradient of `l1 · Σ|p| + l2 · Σp²` over the parameters that have a
-/// penalty: `l1 · sign(p) + 2 · l2 · p`, with `sign(0) = 0`.
+/// The penalty `l1 · Σ|p| + l2 · Σp²` over the parameters that are not exempt. Its
+/// gradient is `l1 · sign(p) + 2 · l2 · p`, with `sign(0) = 0`.
 ///
-/// It is added here and not recorded, so that the losses of training and of
-/// validation stay comparable.
+/// The penalty is added to the gradients here instead of being recorded on the tape, so
+/// that training and validation losses stay comparable.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Penalty {
     pub(super) l1: f32,
@@ -65,11 +64,11 @@ impl Penalty {
     }
 }
 
-/// A penalty, and the elements that have it.
+/// A penalty, and the elements to which it applies.
 #[derive(Clone, Debug)]
 pub(super) struct Penalised {
     penalty: Penalty,
-    /// For each element; empty without a penalty.
+    /// Whether the penalty applies to each element; empty without a penalty.
     elements: Vec<bool>,
 }
 
@@ -88,7 +87,7 @@ impl Penalised {
         self.elements.is_empty()
     }
 
-    /// The penalty of these parameters.
+    /// The penalty of these parameters, summed in twice the precision of `f32`.
     pub(super) fn loss(&self, params: impl Iterator<Item = f32>) -> f32 {
         let elements = params.zip(&self.elements);
         let penalised = elements.filter(|(_, penalised)| **penalised);
@@ -97,7 +96,7 @@ impl Penalised {
         sum.to_f32()
     }
 
-    /// Adds its gradients to those of the loss.
+    /// Adds the gradients of the penalty to those of the loss.
     pub(super) fn add_to(&self, grads: &mut [f32], params: &[f32]) {
         let elements = grads.iter_mut().zip(params).zip(&self.elements);
         for ((g, &p), _) in elements.filter(|(_, penalised)| **penalised) {
@@ -106,7 +105,7 @@ impl Penalised {
     }
 }
 
-/// Penalises, clips, then steps.
+/// An optimizer whose gradients are first penalised and clipped.
 pub(super) struct Prepared<'a, O: ?Sized> {
     pub(super) optimizer: &'a mut O,
     pub(super) clip: Option<Clip>,
@@ -200,7 +199,7 @@ mod tests {
 
     #[test]
     fn gradients_are_clipped() {
-        // The norm is 10: half of it is as good as exact.
+        // The norm is 10, so the clipped gradient is half of the original.
         let [w, b] = step(Some(Clip::Norm(5.0)), 0.0, 0.0);
         assert!((w - 0.0).abs() < 1e-5 && (b - 2.0).abs() < 1e-5);
         assert_eq!(step(Some(Clip::Norm(11.0)), 0.0, 0.0), [-3.0, 6.0]);
@@ -215,7 +214,7 @@ mod tests {
 
     #[test]
     fn gradients_of_any_size_are_clipped() {
-        // The formula in `f64`, where nothing overflows or vanishes.
+        // The formula in `f64`, where nothing overflows or underflows here.
         let formula = |most: f32, grads: &[f32]| -> Vec<f32> {
             let hypot = |norm: f64, g: &f32| norm.hypot(f64::from(*g));
             let norm = grads.iter().fold(0.0, hypot);
@@ -232,7 +231,8 @@ mod tests {
             (3e38, &[3e38, 3e38]),
             (1.0, &[5e19, 1e-30, 0.0]),
             (1.0, &[1e-30, -1e-30]),
-            // PyTorch's 1e-6 is next to the norm, not to 1: small ones get shorter.
+            // PyTorch adds 1e-6 to the norm, so it also shortens gradients that are far
+            // below 1e-6.
             (1e-7, &[3e-25, 4e-25]),
             (1e-12, &[3e-12, 4e-12]),
             (1e-40, &[1e-45, 1e30]),
@@ -248,14 +248,15 @@ mod tests {
                 );
             }
         }
-        // Half of a norm of 1e20, as PyTorch has it in `float64`.
+        // The norm is 1e20, and the bound half of it; the expected values are PyTorch's
+        // in `float64`.
         assert_eq!(clipped(Clip::Norm(5e19), &[6e19, -8e19]), [3e19, -4e19]);
         assert_eq!(clipped(Clip::Norm(1.0), &[1e-30, 0.0]), [1e-30, 0.0]);
     }
 
     #[test]
     fn what_is_not_finite_is_not_hidden() {
-        // As `clip_grad_norm_` with its default `error_if_nonfinite=False`.
+        // `clip_grad_norm_` does so with its default `error_if_nonfinite=False`.
         let [nan, inf] = [f32::NAN, f32::INFINITY];
         let all = clipped(Clip::Norm(1.0), &[1.0, nan, 0.0]);
         assert!(all.iter().all(|g| g.is_nan()), "{all:?}");
@@ -266,7 +267,7 @@ mod tests {
             some[0] == 0.0 && some[1].is_nan() && some[2] == 0.0,
             "{some:?}"
         );
-        // As `clip_grad_value_`.
+        // `clip_grad_value_` does the same.
         let some = clipped(Clip::Value(1.0), &[-inf, nan, inf]);
         assert!(
             some[0] == -1.0 && some[1].is_nan() && some[2] == 1.0,

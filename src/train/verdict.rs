@@ -1,24 +1,23 @@
-//! Underfitting or overfitting? Two rules every introduction tells, with numbers, and
-//! a third that every textbook of regression does.
+//! Judges a fit by three rules: the two rules about underfitting and overfitting of every
+//! introduction, with numbers, and the residual check of every textbook on regression.
 //!
-//! 1. If the training loss does not decrease, the model is too simple for the
-//!    data, or the data do not tell what it should explain.
-//! 2. If the training loss and the validation loss diverge, it is overfitting.
+//! 1. If the training loss does not decrease, the model is too simple for the data, or
+//!    the data do not determine the targets.
+//! 2. If the training loss and the validation loss diverge, the model overfits.
+//! 3. If the residuals are not noise but follow a curve, a better model would follow this
+//!    curve, too. `residuals.rs` tells how curves are found.
 //!
-//! When do they diverge? Losses of a few samples differ by chance: a mean of `n`
-//! squared errors scatters by about `√(2 / n)` of itself. So the validation loss
-//! has to be more than `1 + 3 √(2 / n + 2 / m)` times the training loss, of `n`
-//! and `m` samples, and either well above its lowest, or an order of magnitude
-//! off. Means over some epochs are compared, because small batches, noise and
-//! large steps make losses jump about.
+//! Losses of a few samples differ by chance: a mean of `n` squared errors scatters by
+//! about `√(2 / n)` of itself. The losses of `n` training and `m` validation samples
+//! therefore count as diverging only if the validation loss is more than `1 + 3 √(2 / n +
+//! 2 / m)` times the training loss, and is either well above its lowest value, or an
+//! order of magnitude larger than the training loss. Means over several epochs are
+//! compared, because small batches, noise and large steps make losses jump about.
 //!
-//! 3. If the residuals are not noise but follow a curve, a better model would follow
-//!    it, too: `residuals.rs` tells how that is found.
-//!
-//! Losses that are rounding tell nothing: those of an exact line are 0 and 1e-18, and
-//! no ratio of them means anything. Below what rounding may leave, a fit is good.
-//! Targets that are all the same have no variance that a model could explain a share
-//! of: their residuals are compared with the targets themselves.
+//! Losses at the level of rounding carry no information: the losses of an exact line may
+//! be 0 and 1e-18, and their ratio means nothing. A fit whose loss is below a bound of
+//! the rounding errors is good. Targets that are all equal have no variance to explain;
+//! their residuals are compared with the targets themselves.
 
 use core::fmt;
 use std::format;
@@ -29,23 +28,23 @@ use super::digits::Digits;
 use super::history::{Epoch, History, Stopped};
 use super::residuals::{Along, Curvature, Residuals};
 
-/// A loss that has not come down by this share has not decreased.
+/// The share by which the training loss has to fall to count as decreased.
 const DECREASED: f32 = 0.01;
-/// A model should leave at most this share of what always answering the mean
-/// leaves: half of the spread.
+/// The largest loss of a good fit, as a share of the loss of always predicting the mean:
+/// the residuals have half of the spread of the targets.
 const EXPLAINED: f32 = 0.25;
-/// Where all targets are equal, the root mean square of the residuals should be at
-/// most a thousandth of them.
+/// The largest mean square of the residuals of a good fit, as a share of the mean square of the
+/// targets, if all targets are equal: the root mean square is a thousandth of the targets.
 const EQUAL: f64 = 1e-6;
-/// A validation loss this many times its lowest has risen.
+/// A validation loss of this many times its lowest value has risen.
 const RISEN: f64 = 1.1;
-/// The share of the epochs that such means are taken over.
+/// Losses are averaged over windows of `epochs / WINDOW` epochs.
 const WINDOW: usize = 50;
-/// Validation and training loss that are this far apart have diverged even if
-/// neither rises.
+/// A validation loss of more than this many times the training loss has diverged even if
+/// it does not rise.
 const FAR: f64 = 10.0;
 
-/// How the fit went.
+/// The outcome of a fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -58,10 +57,10 @@ pub enum Verdict {
         /// The epoch of the lowest validation loss.
         since: u32,
     },
-    /// Rule three: most is explained, and the residuals follow a curve.
+    /// Rule three: most of the variance is explained, but the residuals follow a curve.
     Curved,
-    /// The training loss is small next to what there was to explain, and the
-    /// validation loss stays near it; or both are rounding.
+    /// The training loss is small next to the variance of the targets, and the validation
+    /// loss stays near it; or both are rounding errors.
     GoodFit,
 }
 
@@ -77,7 +76,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A verdict and what it rests on.
+/// A verdict and its evidence.
 ///
 /// ```
 /// use baregrad::optim::Sgd;
@@ -93,13 +92,13 @@ impl fmt::Display for Verdict {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
-    /// How the fit went.
+    /// The outcome of the fit.
     pub verdict: Verdict,
-    /// A sentence each.
+    /// Sentences that support the verdict, or that qualify it.
     pub evidence: Vec<String>,
 }
 
-/// The verdict, then a line for each piece of evidence.
+/// Prints the verdict, then a line for each piece of evidence.
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "verdict: {}", self.verdict)?;
@@ -110,7 +109,7 @@ impl fmt::Display for Judgement {
 }
 
 impl History {
-    /// Judges the fit, and names the columns that lost digits when rounded to `f32`: see
+    /// Judges the fit, and names the columns that lost digits when rounded to `f32`; see
     /// [`Coarse`](super::Coarse).
     pub fn verdict(&self) -> Judgement {
         let mut judgement = Judgement::of(self);
@@ -214,7 +213,8 @@ impl Judgement {
     }
 }
 
-/// The loss of always answering the mean, as words behind the training loss.
+/// Compares the training loss with the loss of always predicting the mean, as the rest of
+/// a sentence.
 fn next_to_baseline(history: &History) -> String {
     let (loss, mean_loss) = (history.training_loss(), history.mean_loss());
     match &history.residuals {
@@ -224,7 +224,7 @@ fn next_to_baseline(history: &History) -> String {
         Some(left) if left.variance > 0.0 && !mean_loss.is_normal() => String::from(
             "; f32 cannot hold the loss of always answering the mean: scale the targets",
         ),
-        // A loss of another kind, which may be negative.
+        // Some losses may be negative; a ratio of such losses means nothing.
         _ if mean_loss <= 0.0 || !mean_loss.is_finite() => String::new(),
         _ => format!(
             ", {} of that of always answering the mean",
@@ -233,12 +233,12 @@ fn next_to_baseline(history: &History) -> String {
     }
 }
 
-/// Whether the training loss is small next to what there was to explain.
+/// Returns whether the training loss is small next to the variance of the targets.
 fn explains(history: &History) -> bool {
     let (loss, mean_loss) = (history.training_loss(), history.mean_loss());
     match &history.residuals {
         Some(left) if left.training <= left.rounding => true,
-        // Targets of 0 have no size: the loss at the start is the only measure.
+        // If all targets are 0, only the loss at the start can serve as a measure.
         Some(left) if left.constant && left.size == 0.0 => {
             f64::from(loss) <= EQUAL * f64::from(history.start_loss())
         }
@@ -246,19 +246,21 @@ fn explains(history: &History) -> bool {
         Some(left) if !mean_loss.is_normal() => {
             left.training <= f64::from(EXPLAINED) * left.variance
         }
-        // The mean of the targets is no answer, and the loss at the start the only measure.
+        // If the mean of the targets is no valid prediction, only the loss at the start
+        // can serve as a measure.
         None if mean_loss.is_nan() => loss <= EXPLAINED * history.start_loss(),
         _ => loss <= EXPLAINED * mean_loss,
     }
 }
 
-/// Whether training and validation loss diverge; what speaks for and against it.
+/// Returns whether the training and validation losses diverge. Adds the evidence for and against
+/// it.
 fn diverges(history: &History, evidence: &mut Vec<String>) -> bool {
     let (rows, validation_rows) = history.rows();
     let chance = chance(rows, validation_rows);
     let losses = [Some(history.training_loss()), history.validation_loss()];
     let [training, validation] = losses.map(|loss| f64::from(loss.unwrap_or_default()));
-    // A loss below rounding counts as rounding.
+    // A training loss below the rounding error counts as equal to it.
     let (name, training, validation) = match history.residuals {
         Some(Residuals {
             training,
@@ -287,7 +289,7 @@ fn diverges(history: &History, evidence: &mut Vec<String>) -> bool {
     } else {
         evidence.push(String::from("both are 0"));
     }
-    // Restored parameters are those of the lowest validation loss.
+    // Restored parameters have the lowest validation loss, so this loss has not risen since.
     let rises = history.restored_epoch().is_none() && has_risen(history.epochs());
     let apart = validation > chance * training;
     let far = validation > FAR * training;
@@ -315,7 +317,7 @@ fn describe(curve: &Curvature) -> String {
     )
 }
 
-/// A share of 1 with the digits that tell it from 1.
+/// A share of 1, printed with enough digits to distinguish it from 1.
 struct Share(f64);
 
 impl fmt::Display for Share {
@@ -334,7 +336,7 @@ impl fmt::Display for Share {
     }
 }
 
-/// A ratio with a digit behind the point, or if it is small with two that count.
+/// A ratio, printed with one decimal, or with two significant digits if it is small or large.
 struct Ratio(f64);
 
 impl fmt::Display for Ratio {
@@ -347,13 +349,13 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// How many times the training loss the validation loss may be by chance.
+/// The largest ratio of validation loss to training loss that may be chance.
 fn chance(rows: usize, validation_rows: usize) -> f64 {
     1.0 + 3.0 * (2.0 / rows as f64 + 2.0 / validation_rows as f64).sqrt()
 }
 
-/// Whether the validation loss is now well above its lowest, and the training
-/// loss below what it was then.
+/// Returns whether the validation loss is now well above its lowest value while the training loss
+/// is below its value at that time.
 fn has_risen(epochs: &[Epoch]) -> bool {
     let window = (epochs.len() / WINDOW).max(1);
     let total = |epochs: &[Epoch], loss: fn(&Epoch) -> f32| {

@@ -1,8 +1,8 @@
-//! `baregrad board`: calibrates a sensor on a board, does the same here, and compares
-//! the bits; or carries calibrations there and back.
+//! `baregrad board` calibrates a sensor on a board, does the same here, and compares the
+//! bits; or it sends a calibration to a board, or fetches it.
 //!
-//! The board runs the calibrator (`embedded/README.md`) and hangs on a serial
-//! port, or it is an emulated one at a socket:
+//! The board runs the calibrator (`embedded/README.md`) and is connected to a serial
+//! port, or it is emulated and listens on a socket:
 //!
 //! ```text
 //! baregrad board /dev/ttyACM0 embedded/thermometer.csv
@@ -13,8 +13,8 @@
 //! baregrad board /dev/ttyACM0 --get cal.bin
 //! ```
 //!
-//! The tool checks and fits everything here before it talks to the board, and checks that
-//! the samples fit there before it has the board forget its own.
+//! The tool fits and checks everything here before it talks to the board, and checks that
+//! the board has room for the samples before it clears the board's own.
 
 mod line;
 mod samples;
@@ -36,7 +36,7 @@ use baregrad::optim::{Adam, Optimizer, Sgd};
 use line::Board;
 use samples::{Sample, samples};
 
-/// The most epochs of a fit, which a board takes as well.
+/// The most epochs of a fit, here and on a board.
 const MAX_EPOCHS: u32 = 100_000;
 
 /// Calibrates a sensor on a board that runs the calibrator, does the same here, and
@@ -74,18 +74,18 @@ pub(crate) struct Args {
     force: bool,
 }
 
-/// Whether board and desktop agree on every bit.
+/// Runs the command, and returns whether board and desktop agree on every bit.
 pub(crate) fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     match (&args.file, &args.put, &args.get) {
         (Some(file), ..) => calibrate(args, file),
         (_, Some(path), _) => put(&args.port, path),
         (_, _, Some(path)) => get(&args.port, path, args.force).map(|()| true),
-        // clap has seen to it that there is one of them.
+        // clap makes sure that one of them is given.
         (None, None, None) => Err("expected a file of samples, --put or --get".into()),
     }
 }
 
-/// Fits on the board and here.
+/// Fits samples on the board and here, and compares the results.
 fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
     let curve = curve(&args.model)?;
     let method = method(&curve, args.optimizer.as_deref())?;
@@ -107,7 +107,7 @@ fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
         )
         .into());
     }
-    // The board may have no room for the model, and says so before it forgets.
+    // If the board has no room for the model, it says so before its samples are cleared.
     board.ask(&format!("model {curve}"))?;
     board.ask(&match method {
         Method::Lm => "method lm".to_owned(),
@@ -115,8 +115,8 @@ fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
     })?;
     board.ask("clear")?;
     for [reading, reference] in &samples {
-        // The shortest digits that give the same bits, and an exponent rather than
-        // more zeros than a line of the board holds.
+        // `Display` prints the shortest digits that give the same bits, and an exponent
+        // instead of more zeros than fit in a line.
         board.ask(&format!("add {reading} {reference}"))?;
     }
     let answer = board.ask(&format!("fit {epochs}"))?;
@@ -129,7 +129,7 @@ fn calibrate(args: &Args, file: &str) -> Result<bool, Box<dyn Error>> {
         here.origin.epochs,
         checksum(&record)
     );
-    // How sure it is, which a board says of a fit by least squares.
+    // Prints the standard errors, which a board reports after least squares.
     let sure = ["errors ", "no standard errors", "residuals sigma"];
     for line in answer.lines() {
         if sure.iter().any(|begin| line.starts_with(begin)) {
@@ -164,7 +164,7 @@ fn put(port: &str, path: &Path) -> Result<bool, Box<dyn Error>> {
     board.put(&record)?;
     say!("{}, crc={:08x}, sent", here.curve, checksum(&record));
     let same = board.get()? == record;
-    // Readings from end to end of what was fitted.
+    // Compares five readings, evenly spaced over the fitted range.
     let [low, high] = here.range;
     let step = high.difference(low) / 4.0;
     let readings = (0..=4).map(|i| (low.plus(i as f32 * step), None));
@@ -204,7 +204,8 @@ fn open(port: &str) -> Result<Board, Box<dyn Error>> {
     Board::open(port).map_err(|error| format!("{port}: {error}").into())
 }
 
-/// Compares what board and desktop make of readings, and saves the calibration there.
+/// Compares the predictions of board and desktop for some readings, and saves the
+/// calibration on the board.
 fn finish(
     board: &mut Board,
     here: &Calibration<'_>,
@@ -223,12 +224,13 @@ fn finish(
     for (reading, reference) in rows {
         let answer = board.ask(&format!("read {reading}"))?;
         let answer = answer.trim().trim_start_matches("ok ");
-        // Behind a comma it says whether the reading is outside of what was fitted.
+        // After a comma, the answer tells whether the reading is outside the fitted range.
         let there = answer.split(',').next().unwrap_or_default();
         let tape = Tape::new(&mut floats, &mut nodes);
         let Prediction { value, .. } = here.predict(&tape, reading)?;
         let [high, low] = [value.high(), value.low()];
-        // A board tells the bits of one f32 where that holds the results well.
+        // A board prints the bits of one f32 if it resolves the results well enough,
+        // otherwise of a pair.
         let here = if there.contains('+') {
             format!("{value}:{:08x}+{:08x}", high.to_bits(), low.to_bits())
         } else {
@@ -242,15 +244,15 @@ fn finish(
     }
     match board.ask("save") {
         Ok(_) => say!("\nsaved on the board"),
-        // Emulated boards may have no flash.
+        // An emulated board may have no flash.
         Err(error) => say!("\nnot saved: {error}"),
     }
     say!("{}", if same { "same bits" } else { "the bits differ" });
     Ok(same)
 }
 
-/// Fits as the board does, with the same calls: the record of the calibration, and how the
-/// fit went.
+/// Fits as the board does, with the same calls. Returns the record of the calibration,
+/// and the reason why the fit ended.
 fn fit(
     curve: Curve,
     method: Method,
@@ -301,7 +303,8 @@ struct Fitted {
     reason: String,
 }
 
-/// By least squares. A board may have room for fewer parameters: the bits are the same.
+/// Fits by least squares. The solver of a board may have room for fewer parameters, with
+/// the same bits.
 fn solve(curve: &Curve, passes: u32, data: Samples<'_>) -> Result<Fitted, Box<dyn Error>> {
     let solver = CurveSolver::<{ MAX_DEGREE + 1 }>::new(curve, data);
     let mut solver = solver.ok_or("expected a line, a polynomial or a function for lm")?;
@@ -323,7 +326,7 @@ fn solve(curve: &Curve, passes: u32, data: Samples<'_>) -> Result<Fitted, Box<dy
     })
 }
 
-/// By gradient descent.
+/// Fits by gradient descent.
 fn descend(
     curve: &Curve,
     (kind, lr): (Kind, f32),
@@ -338,7 +341,7 @@ fn descend(
         Kind::Sgd => Box::new(Sgd::new(lr)),
         Kind::Adam => Box::new(Adam::on_heap(lr, count)),
     };
-    // Parameters and gradients, and for each row what layers of 64 units leave behind.
+    // Room for parameters and gradients, and for the values of layers of 64 units for each row.
     let mut floats = vec![0.0; 2 * count + ROWS * 1024];
     let mut nodes = [const { Node::EMPTY }; 32];
     let tape = Tape::new(&mut floats, &mut nodes);
@@ -366,14 +369,14 @@ fn descend(
     })
 }
 
-/// The checksum that ends a record.
+/// The checksum at the end of a record.
 fn checksum(record: &[u8]) -> u32 {
     record
         .last_chunk()
         .map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
-/// The curve of this name; also as `poly3` and `mlp 8`.
+/// Parses the name of a curve; also accepts `poly3` and `mlp 8`.
 fn curve(text: &str) -> Result<Curve, Box<dyn Error>> {
     let spelled = text.replace(' ', ":");
     let joined = spelled
@@ -389,12 +392,12 @@ fn curve(text: &str) -> Result<Curve, Box<dyn Error>> {
     })
 }
 
-/// How to fit.
+/// A method of fitting.
 #[derive(Clone, Copy)]
 enum Method {
-    /// By least squares.
+    /// Least squares.
     Lm,
-    /// By gradient descent, with an optimizer and its learning rate.
+    /// Gradient descent, with an optimizer and its learning rate.
     Descent(Kind, f32),
 }
 
@@ -406,7 +409,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// The name that the board has for it.
+    /// The name in the board's commands.
     fn name(self) -> &'static str {
         match self {
             Kind::Sgd => "sgd",

@@ -1,15 +1,15 @@
-//! `baregrad fit`: calibrates a sensor from a CSV file of its own, with readings in one
-//! column, or in several, and in another what they should have been.
+//! `baregrad fit` calibrates a sensor from a CSV file, with the readings in one column or
+//! several, and the references in another.
 //!
 //! ```text
 //! baregrad fit examples/data/thermometer.csv --x t_u --y t_c
 //! baregrad fit --help
 //! ```
 //!
-//! From `ph.csv` it makes `calibration/ph.rs`, `ph.json`, `ph-fit.svg`, and `ph-residuals.csv`
-//! by least squares, `ph-history.csv` and `ph-loss.svg` by gradient descent, and with `--c`
-//! also `ph.c` and `ph.h`. The same command
-//! replaces what it made before; files of other runs are left alone, and the data always are.
+//! From `ph.csv`, it makes `calibration/ph.rs`, `ph.json` and `ph-fit.svg`; by least squares
+//! also `ph-residuals.csv`, by gradient descent also `ph-history.csv` and `ph-loss.svg`; and
+//! with `--c` also `ph.c` and `ph.h`. The same command replaces the files of its last run. Files
+//! of other runs are not replaced without `--force`, and the data never are.
 
 mod data;
 mod descent;
@@ -128,11 +128,11 @@ enum Method {
     Rmsprop,
 }
 
-/// The most parameters of a model that least squares fits unless it is said otherwise.
+/// The most parameters of a model that is fitted by least squares by default.
 const FEW: usize = 16;
 
 impl Args {
-    /// The first option that is given and says how gradient descent goes.
+    /// The first given option that applies only to gradient descent.
     fn of_descent(&self) -> Option<&'static str> {
         let given = [
             ("--epochs", self.epochs.is_some()),
@@ -145,7 +145,7 @@ impl Args {
             .find_map(|(name, given)| given.then_some(name))
     }
 
-    /// The first thing asked for that only least squares does.
+    /// The first request that only least squares fulfils.
     fn of_least_squares(&self) -> Option<&'static str> {
         let given = [
             ("several columns --x", self.x.len() > 1),
@@ -167,11 +167,12 @@ impl Args {
         LeastSquares::parameters(&self.model, self.x.len())
     }
 
-    /// The method for so many rows, which must be able to do what is asked for.
+    /// The method for a number of rows, given or by default. It is an error if the method
+    /// does not support another option.
     fn method(&self, rows: usize) -> Result<Method, Box<dyn Error>> {
         let (descends, solves) = (self.of_descent(), self.of_least_squares());
         let is_network = matches!(self.model, Curve::Mlp { .. });
-        // Networks are trained with fewer rows than they have parameters, too.
+        // Gradient descent also trains networks on fewer rows than they have parameters.
         let is_small = self.parameters() <= FEW && !(is_network && rows <= self.parameters());
         let default = match (descends, solves) {
             (None, Some(_)) => Method::Lm,
@@ -196,7 +197,7 @@ impl Args {
     }
 }
 
-/// Everything is worked out before the first file is written.
+/// Runs the command. All results are computed before the first file is written.
 pub(crate) fn run(mut args: Args) -> Result<(), Box<dyn Error>> {
     args.x = args.x.iter().flat_map(|x| columns(&args.data, x)).collect();
     for (i, x) in args.x.iter().enumerate() {
@@ -219,8 +220,8 @@ pub(crate) fn run(mut args: Args) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The columns that one `--x` names: one, or several with commas between, unless there is a
-/// column of that very name.
+/// The columns that one `--x` names: one, or several separated by commas, unless a column
+/// has this very name.
 fn columns(data: &Path, x: &str) -> Vec<String> {
     if !x.contains(',') || train::read_csv(data, &[x]).is_ok() {
         return vec![x.to_owned()];
@@ -228,7 +229,7 @@ fn columns(data: &Path, x: &str) -> Vec<String> {
     x.split(',').map(|name| name.trim().to_owned()).collect()
 }
 
-/// The curve, with the start of a network drawn from the seed.
+/// The curve; if it is a network, with its initial weights drawn from `seed`.
 fn seeded(curve: &Curve, seed: u64) -> Curve {
     match curve {
         Curve::Mlp { widths, .. } => Curve::Mlp {
@@ -239,12 +240,12 @@ fn seeded(curve: &Curve, seed: u64) -> Curve {
     }
 }
 
-/// An error of the data, with the name of their file.
+/// An error of the data, preceded by the path of their file.
 fn in_file(args: &Args, why: &dyn std::fmt::Display) -> Box<dyn Error> {
     format!("{}: {why}", args.data.display()).into()
 }
 
-/// The samples to train with and those kept back, in the units of the file.
+/// Splits the data into training samples, and a share of validation samples if there are any.
 fn split(
     args: &Args,
     data: &Dataset,
@@ -259,8 +260,8 @@ fn split(
     Ok((training, Some(validation)))
 }
 
-/// Fewer rows than one more than there are parameters say nothing of how well a curve fits:
-/// it goes through all of them.
+/// Requires at least `needed` rows. A curve goes exactly through as many rows as it has
+/// parameters, so that the fit would tell nothing about its errors.
 fn require_rows(args: &Args, found: usize, needed: usize) -> Result<(), Box<dyn Error>> {
     let curve = &args.model;
     if found < needed {
@@ -276,7 +277,7 @@ fn range(values: &[f64]) -> [f64; 2] {
     [low, high]
 }
 
-/// How far the calibrated readings are off, in the units of the file.
+/// The errors of the calibrated readings, in the units of the file.
 struct Errors {
     root_mean_square: f64,
     largest: f64,

@@ -1,14 +1,14 @@
-//! The command-line tool: fits calibrations, and talks to boards that do.
+//! The command-line tool, which fits calibrations, and talks to boards that fit them.
 //!
 //! ```text
 //! cargo install --path . --features cli
 //! baregrad --help
 //! ```
 //!
-//! Errors are one line on standard error. The status is 0 if all went well; 2 if the
-//! command line is wrong or a fit fails; 1 if a board cannot be calibrated, or has other
-//! bits than the desktop. Output into a pipe that was closed, by `head` say, is dropped, and the
-//! work goes on: the files are written.
+//! An error is printed as one line on standard error. The exit status is 0 on success; 2
+//! if the command line is wrong or a fit fails; 1 if a board cannot be calibrated, or its
+//! bits differ from those of the desktop. If standard output is a pipe that was closed, by
+//! `head` for example, the rest of the output is dropped, and the files are still written.
 
 /// Prints a line to standard output, where `println!` would panic if that is closed or full.
 macro_rules! say {
@@ -26,7 +26,7 @@ use clap::Parser;
 
 /// Calibrates sensors: on this computer, from a file, or on a board.
 #[derive(Parser)]
-// A missing command is an error like any other, and no reason for a page of help.
+// Reports a missing command as an error, like any other, instead of printing a page of help.
 #[command(version, arg_required_else_help = false)]
 struct Cli {
     #[command(subcommand)]
@@ -42,7 +42,7 @@ enum Command {
 fn main() -> ExitCode {
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
-        // Help is no mistake, and has more than one line.
+        // Help is not an error, and has more than one line.
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
             eprintln!("error: {}", first_paragraph(&error.to_string()));
@@ -68,8 +68,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints a line, and ends the program with an error if it cannot. A closed pipe is no error:
-/// its reader has seen enough.
+/// Prints a line. Ends the program with an error if that fails, except for a closed pipe, whose
+/// reader needs no more output.
 fn print_line(text: fmt::Arguments<'_>) {
     match writeln!(io::stdout().lock(), "{text}") {
         Ok(()) => {}
@@ -81,7 +81,7 @@ fn print_line(text: fmt::Arguments<'_>) {
     }
 }
 
-/// The part of clap's message that says what is wrong, on one line.
+/// The part of clap's message that tells the error, on one line.
 fn first_paragraph(message: &str) -> String {
     let paragraph = message.split("\n\n").next().unwrap_or(message);
     let words: Vec<&str> = paragraph.split_whitespace().collect();

@@ -1,5 +1,5 @@
-//! The formula of a calibrated line or polynomial: its coefficients, of the reading as it comes
-//! and of the scaled one.
+//! The polynomial of a calibration: its coefficients for the reading in its own units,
+//! and for the scaled reading.
 
 use core::ops::{Add, Mul, Sub};
 
@@ -7,16 +7,17 @@ use super::Calibration;
 use crate::calibrate::curve::{Curve, MAX_DEGREE};
 use crate::function::TwoFloat;
 
-/// Room for the coefficients of every polynomial.
+/// The number of coefficients of a polynomial of the highest degree.
 pub(crate) const COEFFICIENTS: usize = MAX_DEGREE + 1;
-/// The share of the largest result that coefficients may be off by.
+/// The largest error of the polynomial, as a share of the largest result.
 const SIX_DIGITS: f32 = 1e-6;
-/// Into so many parts the range is cut to look how far coefficients are off.
+/// The number of parts of the range at whose ends the error of the coefficients is measured.
 const PARTS: usize = 16;
 
 impl Calibration<'_> {
-    /// The coefficients of `1, z, z², …`, where `z` is the [scaled](super::super::Scale::apply) reading, in
-    /// the unit of the results; those beyond the degree are 0. `None` for a network.
+    /// The coefficients of `1, z, z², …` in units of the results, where `z` is the
+    /// [scaled](super::super::Scale::apply) reading; those beyond the degree are 0.
+    /// `None` for a network or a formula.
     ///
     /// ```
     /// use baregrad::calibrate::{Calibration, Curve, Origin, Scale};
@@ -39,11 +40,11 @@ impl Calibration<'_> {
         self.coefficients_of([TwoFloat::ZERO, TwoFloat::ONE])
     }
 
-    /// The coefficients of `1, x, x², …` of the reading as it comes; those beyond the degree
-    /// are 0. `None` for a network, and where terms cancel: if a formula in `f32` with these
-    /// coefficients would miss a result in the range that was fitted by more than 1e-6 of the
-    /// largest result there. Then those of the
-    /// [scaled reading](Self::scaled_coefficients) are to be used.
+    /// The coefficients of `1, x, x², …` for the reading `x` in its own units; those
+    /// beyond the degree are 0. `None` for a network or a formula, and if terms cancel,
+    /// so that the polynomial in `f32` would miss a result in the fitted range by more
+    /// than 1e-6 of the largest result there. Use the coefficients for the [scaled
+    /// reading](Self::scaled_coefficients) then.
     #[must_use]
     pub fn coefficients(&self) -> Option<[f32; COEFFICIENTS]> {
         let factor = TwoFloat::from(self.input.factor);
@@ -74,7 +75,8 @@ impl Calibration<'_> {
         (off <= SIX_DIGITS * largest).then_some(rounded)
     }
 
-    /// Whether it has [coefficients](Self::coefficients) of the reading as it comes.
+    /// Returns whether there are [coefficients](Self::coefficients) for the reading in its own
+    /// units.
     #[must_use]
     pub fn has_coefficients(&self) -> bool {
         self.coefficients().is_some()
@@ -92,12 +94,12 @@ impl Calibration<'_> {
     }
 }
 
-/// The coefficients of `1, u, u², …` in a sum of Chebyshev polynomials of `a + b u`; those
-/// beyond the degree are 0. The parameters are those of a [curve](super::Curve): the weights
-/// of `T₁, T₂, …`, and last the constant.
+/// The coefficients of `1, u, u², …` of a sum of Chebyshev polynomials of `a + b u`;
+/// those beyond the degree are 0. The parameters are those of a [curve](super::Curve):
+/// the weights of `T₁, T₂, …`, and last the constant.
 ///
-/// The recurrence of the curve itself, `Tₖ₊₁ = 2x Tₖ - Tₖ₋₁`, of coefficients in place of
-/// numbers.
+/// Applies the recurrence of the curve itself, `Tₖ₊₁ = 2x Tₖ - Tₖ₋₁`, to coefficients
+/// instead of numbers.
 pub(crate) fn powers<P, S>(params: &[P], [a, b]: [S; 2]) -> [S; COEFFICIENTS]
 where
     P: Copy,
@@ -112,7 +114,7 @@ where
         for (sum, t) in sum.iter_mut().zip(t) {
             *sum = *sum + S::from(*weight) * t;
         }
-        // T₁ is x, and not 2x.
+        // T₁ is x rather than 2x.
         let twice = S::from(if k == 0 { 1.0_f32 } else { 2.0 });
         let mut below = zero;
         for (t, before) in t.iter_mut().zip(&mut before) {
@@ -152,7 +154,7 @@ mod tests {
         assert_eq!(found[..4], [17.0, -24.0, 8.0, 0.0]);
     }
 
-    /// The highest degree leaves nothing out, and has a leading coefficient of 2¹¹.
+    /// The highest degree fits, and has the leading coefficient 2¹¹.
     #[test]
     fn the_highest_degree_has_room() {
         let mut params = [0.0_f32; COEFFICIENTS];

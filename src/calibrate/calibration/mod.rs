@@ -1,4 +1,5 @@
-//! All that turns a reading into what it means; its record, and its formula in powers.
+//! A calibration, which converts readings to calibrated values; its record, and its
+//! polynomial in powers.
 
 mod coefficients;
 mod record;
@@ -14,8 +15,9 @@ use crate::error::Error;
 use crate::function::TwoFloat;
 use crate::tape::Tape;
 
-/// From readings to what they mean, in the units of the data: a curve, its parameters, and
-/// the scales of what goes in and comes out. Parameters are the caller's: on a heap, or not.
+/// Converts readings to calibrated values, in the units of the data: a curve, its
+/// parameters, and the scales of readings and results. The caller owns the memory of the
+/// parameters, on a heap or not.
 ///
 /// ```
 /// use baregrad::calibrate::{Calibration, Curve, Origin, TwoFloat, Scale};
@@ -36,7 +38,7 @@ use crate::tape::Tape;
 /// assert_eq!(prediction.value.high(), 8.0 * (1.0 * (60.0 - 50.0) * 0.1 + 0.25) + 10.0);
 /// assert!(prediction.is_inside);
 ///
-/// // To bytes, and back: on another machine.
+/// // Writes the record, and reads it on another machine.
 /// let mut bytes = [0; 256];
 /// let bytes = calibration.write(&mut bytes)?;
 /// let mut params = [0.0; 2];
@@ -45,51 +47,51 @@ use crate::tape::Tape;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration<'p> {
-    /// From scaled readings to scaled results.
+    /// The curve, which converts scaled readings to scaled results.
     pub curve: Curve,
     /// The scale of readings.
     pub input: Scale,
     /// The scale of results.
     pub output: Scale,
-    /// The least and the largest reading that it was fitted to.
+    /// The smallest and the largest reading to which the curve was fitted.
     pub range: [TwoFloat; 2],
-    /// As many as the curve [has](Curve::param_count).
+    /// The parameters of the curve, [`param_count`](Curve::param_count) of them.
     pub params: &'p [f32],
-    /// How it came about.
+    /// The number of samples and passes of the fit, and its loss.
     pub origin: Origin,
 }
 
-/// How a calibration came about.
+/// The fit from which a calibration comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Origin {
-    /// How many samples it was fitted to.
+    /// The number of samples of the fit.
     pub samples: u32,
-    /// How often all of them were gone through.
+    /// The number of passes over the samples.
     pub epochs: u32,
-    /// The mean squared error that was left over, in the unit of the results squared.
+    /// The mean squared error after the fit, in the square of the units of the results.
     pub loss: f32,
 }
 
-/// The meaning of a reading.
+/// The calibrated value of a reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
-    /// The result, in its own unit.
+    /// The value, in units of the results.
     pub value: TwoFloat,
-    /// Whether the reading is in the range that the calibration was fitted to. Outside of it
-    /// nobody knows how far off the result is.
+    /// Whether the reading is in the range to which the calibration was fitted. Outside,
+    /// the error of the value is unknown.
     pub is_inside: bool,
 }
 
-/// Why there is no prediction.
+/// The reason why there is no prediction.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum PredictError {
-    /// The reading, or what the curve makes of it, is not finite.
+    /// The reading, or the value of the curve, is not finite.
     NotFinite {
-        /// The result.
+        /// The result that is not finite.
         found: f32,
     },
-    /// The arena is too small for the curve, or the parameters are not as many as it has.
+    /// The arena is too small for the curve, or the curve has another number of parameters.
     Tape(Error),
 }
 
@@ -114,7 +116,7 @@ impl From<Error> for PredictError {
     }
 }
 
-/// The least and the largest of some numbers; `None` without any.
+/// The smallest and the largest of some numbers; `None` without numbers.
 ///
 /// ```
 /// use baregrad::calibrate::{TwoFloat, range};
@@ -133,12 +135,12 @@ pub fn range(mut values: impl Iterator<Item = TwoFloat>) -> Option<[TwoFloat; 2]
 }
 
 impl Calibration<'_> {
-    /// The meaning of a reading, computed on a tape that has room for the parameters, twice, and
-    /// for the widest layers; that of a function, without the tape. The same bits on every
-    /// machine.
+    /// Predicts the calibrated value of a reading, with the same bits on every machine.
+    /// The tape needs room for the parameters, twice, and for the widest layers; a
+    /// formula does not use the tape.
     ///
     /// # Errors
-    /// A result that is not finite; an arena that is too small.
+    /// The result is not finite, or the arena is too small.
     pub fn predict<'t>(
         &self,
         tape: &'t Tape<'t>,
@@ -146,7 +148,7 @@ impl Calibration<'_> {
     ) -> Result<Prediction, PredictError> {
         let x = self.input.apply(reading);
         let scaled = match self.curve {
-            // The same bits, with nothing to plan.
+            // Computes the same bits as the tape, without planning.
             Curve::Function(formula) if self.params.len() == formula.parameters().len() => {
                 formula.value(x, self.params)
             }
@@ -167,8 +169,9 @@ impl Calibration<'_> {
         })
     }
 
-    /// Whether a reading is in the range that it was fitted to, give or take what the range
-    /// may be off by: of readings [differences](super::Differences) are kept, as `f32`.
+    /// Returns whether a reading is in the range to which the calibration was fitted, give or
+    /// take the error of the range: readings are kept as
+    /// [differences](super::Differences) in `f32`.
     #[must_use]
     pub fn covers(&self, reading: TwoFloat) -> bool {
         let [low, high] = self.range;
@@ -176,7 +179,7 @@ impl Calibration<'_> {
         reading.difference(low) >= -off && high.difference(reading) >= -off
     }
 
-    /// How much the ends of the range may be off: 2⁻²³ of its width.
+    /// The largest error of the ends of the range, 2⁻²³ of its width.
     #[must_use]
     pub fn range_is_off_by(&self) -> f32 {
         let [low, high] = self.range;

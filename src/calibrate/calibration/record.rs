@@ -7,10 +7,10 @@ use crate::calibrate::scale::Scale;
 use crate::function::TwoFloat;
 use crate::record::{Array, Record, RecordError, Writer};
 
-/// Numbers that a scale takes in a record.
+/// The number of floats of a scale in a record.
 pub(in crate::calibrate) const SCALE: usize = 3;
 
-/// The scale of the numbers that a record has of it.
+/// The scale from its numbers in a record.
 pub(in crate::calibrate) fn scale_of(high: f32, low: f32, factor: f32) -> Scale {
     Scale {
         offset: TwoFloat::sum(high, low),
@@ -19,14 +19,14 @@ pub(in crate::calibrate) fn scale_of(high: f32, low: f32, factor: f32) -> Scale 
 }
 
 impl Origin {
-    /// Adds its entries to a record.
+    /// Writes the entries of an origin to a record.
     pub(in crate::calibrate) fn write(&self, writer: &mut Writer<'_>) {
         writer.array("loss", [], [self.loss]);
         writer.integer("epochs", self.epochs.into());
         writer.integer("samples", self.samples.into());
     }
 
-    /// Its entries in a record.
+    /// Reads the entries of an origin from a record.
     pub(in crate::calibrate) fn read(record: &Record<'_>) -> Result<Self, RecordError> {
         let mut loss = [0.0];
         record.array("loss")?.copy_to(&mut loss)?;
@@ -46,16 +46,16 @@ impl Origin {
 }
 
 impl<'p> Calibration<'p> {
-    /// The most bytes that the record of a curve of so many parameters takes.
+    /// The most bytes in the record of a curve of `params` parameters.
     #[must_use]
     pub const fn max_bytes(params: usize) -> usize {
         200 + 4 * params
     }
 
-    /// Writes its record, of [`max_bytes`](Self::max_bytes) at most.
+    /// Writes the record, at most [`max_bytes`](Self::max_bytes) long.
     ///
     /// # Errors
-    /// Bytes that are too few.
+    /// `bytes` is too short.
     pub fn write<'b>(&self, bytes: &'b mut [u8]) -> Result<&'b [u8], RecordError> {
         let [low, high] = self.range;
         let mut writer = Writer::new(bytes);
@@ -75,18 +75,18 @@ impl<'p> Calibration<'p> {
         writer.finish()
     }
 
-    /// Reads its record; `params` has room for the parameters, and may have more. Of functions
-    /// [`read_with`](Self::read_with) reads it.
+    /// Reads a record into `params`, which may be longer than needed. Records of formulas
+    /// are read by [`read_with`](Self::read_with).
     ///
     /// # Errors
-    /// Bytes that are no record, or not one of a calibration, or one of a function; too little
-    /// room.
+    /// The bytes are not a record, or the record of something else or of a formula; or
+    /// there is too little room.
     pub fn read(bytes: &[u8], params: &'p mut [f32]) -> Result<Self, RecordError> {
         Self::read_with(bytes, params, &[])
     }
 
-    /// Reads its record, which may be of one of these functions: who reads it decides which of
-    /// them it links.
+    /// Reads a record, which may be of one of `formulas`. The caller decides which
+    /// formulas are linked.
     ///
     /// ```
     /// use baregrad::calibrate::{Calibration, Curve, FORMULAS, Origin, Scale};
@@ -102,7 +102,7 @@ impl<'p> Calibration<'p> {
     /// let mut bytes = [0; 256];
     /// let bytes = calibration.write(&mut bytes)?;
     /// let mut params = [0.0; 2];
-    /// assert!(Calibration::read(bytes, &mut params).is_err()); // firmware without functions
+    /// assert!(Calibration::read(bytes, &mut params).is_err()); // firmware without formulas
     /// let there = Calibration::read_with(bytes, &mut params, &FORMULAS)?;
     /// let mut arena = baregrad::Arena::<16, 8>::new();
     /// let y = there.predict(&arena.tape(), 49.0.into())?;
@@ -111,8 +111,8 @@ impl<'p> Calibration<'p> {
     /// ```
     ///
     /// # Errors
-    /// Bytes that are no record, or not one of a calibration, or one of another curve; too
-    /// little room.
+    /// The bytes are not a record, or the record of something else or of another curve;
+    /// or there is too little room.
     pub fn read_with(
         bytes: &[u8],
         params: &'p mut [f32],

@@ -1,4 +1,4 @@
-//! Curves of one variable: lines, polynomials, small networks, functions of one sample.
+//! Curves of one variable: lines, polynomials, small networks, and formulas.
 
 mod name;
 mod record;
@@ -14,17 +14,17 @@ use crate::function::TwoFloat;
 use crate::nn::init;
 use crate::random::seeded;
 
-/// The highest degree: beyond it `f32` and the noise of data leave nothing to find.
+/// The highest degree of a polynomial: above it, `f32` and the noise of the data hide all terms.
 pub const MAX_DEGREE: usize = 12;
 /// The most hidden layers of a network.
 pub const MAX_HIDDEN: usize = 4;
 /// The most units of a hidden layer.
 pub const MAX_WIDTH: usize = 64;
 
-/// A curve of one variable, from scaled readings to scaled results.
+/// A curve of one variable, which converts scaled readings to scaled results.
 ///
-/// But for functions, all of them are layers of units behind a first row of inputs, so that
-/// what trains, evaluates and prints one of them does so with all:
+/// All curves except formulas consist of layers of units after a first row of inputs, so
+/// that the same code trains, evaluates and prints them:
 ///
 /// | | inputs | layers |
 /// | --- | --- | --- |
@@ -32,17 +32,18 @@ pub const MAX_WIDTH: usize = 64;
 /// | [`Poly`](Self::Poly) | `T₁(x), T₂(x), …` | `w · T + b` |
 /// | [`Mlp`](Self::Mlp) | `x` | `softsign(w · x + b)`, …, `w · u + b` |
 ///
-/// - A polynomial is a sum of Chebyshev polynomials, which hardly depend on one another
-///   between -1 and 1, where powers of `x` look alike. So gradient descent finds them.
-/// - Units of a network are `z / (1 + |z|)`, PyTorch's `softsign`: as smooth a step as
-///   `tanh`, for a division. `tanh` takes an exponential, which no microcontroller has: more
-///   code, and several times the instructions.
-/// - A [`Function`](Self::Function) is a formula of its own, in the units of the data: its
-///   scales change nothing, so that its parameters are those one would look up. Least
-///   squares fits it; gradient descent would need scaled ones.
+/// - A polynomial is a sum of Chebyshev polynomials, which are nearly uncorrelated
+///   between -1 and 1, where powers of `x` look alike. Gradient descent therefore
+///   converges.
+/// - The activation of a network is `z / (1 + |z|)`, PyTorch's `softsign`: as smooth a
+///   step as `tanh`, for one division. `tanh` needs an exponential, for which
+///   microcontrollers have no instruction: more code, and several times the instructions.
+/// - A [`Function`](Self::Function) is a formula in the units of the data: its scales are
+///   the identity, so that its parameters are those found in the literature. Least
+///   squares fits it; gradient descent would need scaled parameters.
 ///
-/// Parameters stand one after the other: the weights of a layer, `[inputs, units]`, then its
-/// biases, `[units]`.
+/// Parameters are stored one after the other: the weights of a layer, of shape
+/// `[inputs, units]`, then its biases, of shape `[units]`.
 ///
 /// ```
 /// use baregrad::calibrate::Curve;
@@ -57,16 +58,16 @@ pub const MAX_WIDTH: usize = 64;
 pub enum Curve {
     /// `w · x + b`.
     Linear,
-    /// A polynomial of this degree, 1 to [`MAX_DEGREE`].
+    /// A polynomial of this degree, from 1 to [`MAX_DEGREE`].
     Poly(usize),
-    /// A network with hidden layers of these widths. [`Curve::mlp`] makes one.
+    /// A network with hidden layers of these widths, made by [`Curve::mlp`].
     Mlp {
         /// The units of each hidden layer.
         widths: Widths,
-        /// Where the weights to start from come from.
+        /// The seed of the initial weights.
         seed: u64,
     },
-    /// A function of one sample, such as those of [`FORMULAS`](super::FORMULAS).
+    /// A formula of one reading, such as those of [`FORMULAS`](super::FORMULAS).
     Function(&'static Formula),
 }
 
@@ -75,7 +76,8 @@ pub enum Curve {
 pub struct Widths([u8; MAX_HIDDEN]);
 
 impl Widths {
-    /// Them as a list; `None` if there are too many, too few, or one is too wide or empty.
+    /// Makes a list of widths; `None` if there are too many or too few, or if one is out
+    /// of range.
     #[must_use]
     pub fn new(widths: &[usize]) -> Option<Self> {
         if widths.is_empty() || widths.len() > MAX_HIDDEN {
@@ -89,7 +91,7 @@ impl Widths {
         Some(Widths(list))
     }
 
-    /// One after the other.
+    /// The widths, from the first hidden layer to the last.
     pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
         self.0
             .into_iter()
@@ -99,17 +101,17 @@ impl Widths {
 }
 
 impl Curve {
-    /// A network of hidden layers of these widths; `None` if there are more than
-    /// [`MAX_HIDDEN`], or none, or one has no units or more than [`MAX_WIDTH`].
+    /// A network with hidden layers of these widths; `None` if there are none or more
+    /// than [`MAX_HIDDEN`], or if a width is 0 or more than [`MAX_WIDTH`].
     #[must_use]
     pub fn mlp(widths: &[usize], seed: u64) -> Option<Self> {
         let widths = Widths::new(widths)?;
         Some(Curve::Mlp { widths, seed })
     }
 
-    /// How to scale what goes in: to -1 to 1 for Chebyshev polynomials, not at all for
-    /// functions, otherwise to mean 0 and standard deviation 1. What comes out is best fitted
-    /// at [`output_scaling`](Self::output_scaling).
+    /// The scaling of readings: to -1 to 1 for Chebyshev polynomials, none for formulas,
+    /// otherwise to mean 0 and standard deviation 1. References have their own
+    /// [`output_scaling`](Self::output_scaling).
     #[must_use]
     pub fn scaling(&self) -> Scaling {
         match self {
@@ -119,8 +121,8 @@ impl Curve {
         }
     }
 
-    /// How to scale what comes out: to mean 0 and standard deviation 1, but for functions,
-    /// whose results are in the units of the data.
+    /// The scaling of references: none for formulas, whose results are in the units of
+    /// the data, otherwise to mean 0 and standard deviation 1.
     #[must_use]
     pub fn output_scaling(&self) -> Scaling {
         match self {
@@ -129,7 +131,7 @@ impl Curve {
         }
     }
 
-    /// How many inputs its first layer has: the degree of a polynomial.
+    /// The number of inputs of the first layer: the degree of a polynomial, otherwise 1.
     #[must_use]
     pub fn inputs(&self) -> usize {
         match self {
@@ -138,7 +140,8 @@ impl Curve {
         }
     }
 
-    /// Inputs and units of each layer: `[1, 16]`, `[16, 16]`, `[16, 1]`. A function has none.
+    /// The inputs and units of each layer, such as `[1, 16]`, `[16, 16]`, `[16, 1]`. A
+    /// formula has no layers.
     pub fn layers(&self) -> impl Iterator<Item = [usize; 2]> + Clone + use<> {
         let hidden = match self {
             Curve::Mlp { widths, .. } => widths.0,
@@ -154,7 +157,7 @@ impl Curve {
         })
     }
 
-    /// How many parameters it has.
+    /// The number of parameters.
     #[must_use]
     pub fn param_count(&self) -> usize {
         if let Curve::Function(formula) = self {
@@ -165,9 +168,9 @@ impl Curve {
             .sum()
     }
 
-    /// The fewest samples, of as many different readings, that it makes sense to fit: as
-    /// many as a polynomial or a function has parameters, one more than a network has units
-    /// in its first layer.
+    /// The least number of samples with distinct readings that determines the curve: the
+    /// number of parameters of a polynomial or a formula; for a network, one more than
+    /// the units of its first layer.
     #[must_use]
     pub fn min_samples(&self) -> usize {
         match self {
@@ -177,9 +180,9 @@ impl Curve {
         }
     }
 
-    /// Writes the parameters to start from: zeros, or for a network what `nn.Linear` starts
-    /// from, within `1 / √inputs` of zero, drawn from the seed. The same on every machine.
-    /// A function's parameters start at 1; better starts depend on the data.
+    /// Writes the initial parameters: zeros for polynomials; for a network, values drawn
+    /// from the seed as in PyTorch's `nn.Linear`, within `1 / √inputs` of zero, the same
+    /// on every machine; ones for a formula, for which better starts depend on the data.
     pub fn start(&self, params: &mut [f32]) {
         let seed = match self {
             Curve::Mlp { seed, .. } => seed,
@@ -196,9 +199,10 @@ impl Curve {
         }
     }
 
-    /// Its value at a scaled reading, in pairs, and its derivatives by the parameters, without
-    /// a tape: what least squares takes. `None` for a network, and for parameters or
-    /// derivatives that are fewer than it has; of more, the rest is left alone.
+    /// Returns the value for a scaled reading, in pairs, and writes its derivatives by
+    /// the parameters, as least squares needs them, without a tape. `None` for a network,
+    /// or if `params` or `derivatives` is shorter than the number of parameters; surplus
+    /// derivatives are not written.
     pub(super) fn value_and_gradient(
         &self,
         x: f32,
@@ -231,11 +235,12 @@ impl Curve {
             }
         }
     }
-    /// Its value at a scaled reading and its derivatives by the parameters, both in `f32`: what
-    /// one sample at a time takes. The value is a sum from the first parameter to the last, as
-    /// [`Recursive::update`](crate::least_squares::Recursive::update) has it. `None` for a
-    /// network, and for parameters or derivatives that are fewer than it has; of more
-    /// derivatives, the rest is left alone.
+    /// Returns the value for a scaled reading and writes its derivatives by the
+    /// parameters, both in `f32`, as recursive least squares needs them. The value is
+    /// summed from the first parameter to the last, as in
+    /// [`Recursive::update`](crate::least_squares::Recursive::update). `None` for a
+    /// network, or if `params` or `derivatives` is shorter than the number of parameters;
+    /// surplus derivatives are not written.
     pub(super) fn tangent(&self, x: f32, params: &[f32], derivatives: &mut [f32]) -> Option<f32> {
         let count = self.param_count();
         let (params, derivatives) = (params.get(..count)?, derivatives.get_mut(..count)?);
@@ -265,7 +270,7 @@ mod tests {
 
     use super::Curve;
 
-    /// PyTorch's rule of `nn.Linear`: weights and biases within 1 / √inputs.
+    /// As in PyTorch's `nn.Linear`, weights and biases are within 1 / √inputs.
     #[test]
     fn networks_start_within_the_bounds_of_their_layers() {
         let curve = Curve::mlp(&[16, 4], 3).unwrap();

@@ -1,19 +1,20 @@
-//! The names of curves: read and written.
+//! Parses and prints the names of curves.
 
 use core::fmt;
 
 use super::{Curve, MAX_DEGREE, MAX_HIDDEN};
 use crate::calibrate::formula::Formula;
 
-/// The most bytes of a curve's name.
+/// The most bytes in the name of a curve.
 pub const MAX_NAME: usize = 16;
 
 impl Curve {
-    /// The curve of this name: `linear`, `poly:3`, `mlp:16,16`. A network starts from seed 0.
-    /// Functions are found by [`parse_with`](Self::parse_with).
+    /// Parses a name such as `linear`, `poly:3` or `mlp:16,16`. A network has the seed 0.
+    /// The names of formulas are parsed by [`parse_with`](Self::parse_with).
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        // A list of one: `core`'s search for a character cannot be proved not to panic.
+        // Splits by a list of one character: `core`'s search for a character cannot be
+        // proved not to panic.
         match name.split_once([':']) {
             None if name == "linear" => Some(Curve::Linear),
             Some(("poly", degree)) => {
@@ -34,7 +35,7 @@ impl Curve {
         }
     }
 
-    /// The curve of this name, which may be one of these functions.
+    /// Parses a name, which may also be that of one of `formulas`.
     ///
     /// ```
     /// use baregrad::calibrate::{Curve, FORMULAS};
@@ -52,9 +53,9 @@ impl Curve {
         )
     }
 
-    /// Its name, as [`parse`](Self::parse) reads it, in bytes of the caller's.
+    /// Writes the name to `bytes` and returns it, in the form that [`parse`](Self::parse) reads.
     ///
-    /// Without `core`'s formatting, which cannot be proved not to panic.
+    /// Does not use `core`'s formatting, which cannot be proved not to panic.
     #[must_use]
     pub fn name<'b>(&self, bytes: &'b mut [u8; MAX_NAME]) -> &'b str {
         let mut len = 0;
@@ -66,7 +67,7 @@ impl Curve {
                 }
             }
         };
-        // A number of one digit or two.
+        // The two digits of a number below 100.
         let digits = |number: usize| [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
         match self {
             Curve::Linear => put(b"linear"),
@@ -94,7 +95,7 @@ impl Curve {
     }
 }
 
-/// Its [name](Curve::name).
+/// Prints the [name](Curve::name).
 impl fmt::Display for Curve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name(&mut [0; MAX_NAME]))

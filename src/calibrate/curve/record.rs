@@ -1,4 +1,4 @@
-//! Curves on a tape: layer by layer, as what gradient descent trains.
+//! Records curves on a tape, layer by layer, for gradient descent.
 
 use super::Curve;
 use crate::calibrate::terms::chebyshev;
@@ -11,8 +11,8 @@ use crate::tape::Tape;
 use crate::var::Var;
 
 impl Curve {
-    /// Records the curve for scaled readings `x`, `[n, 1]`, with its parameters as trainable
-    /// leaves of these values: `[n, 1]`.
+    /// Records the curve for scaled readings `x` of shape `[n, 1]`, with trainable leaves
+    /// for its parameters, whose values are `params`. The result has shape `[n, 1]`.
     ///
     /// ```
     /// use baregrad::{Arena, calibrate::Curve};
@@ -36,8 +36,9 @@ impl Curve {
         })
     }
 
-    /// [`record`](Self::record) with parameters that stand on the tape already: weights and
-    /// biases of each layer, or those of a function, `[P]`.
+    /// Records the curve as [`record`](Self::record) does, with parameters that are
+    /// already on the tape: the weights and biases of each layer, or the parameters of a
+    /// formula, of shape `[P]`.
     #[track_caller]
     #[must_use]
     pub fn record_on<'t>(&self, x: Var<'t>, params: &[Var<'t>]) -> Var<'t> {
@@ -45,8 +46,8 @@ impl Curve {
         self.record_layers(x, |_| params.next().copied())
     }
 
-    /// Records the layers one after the other. `next` gives the weights of each,
-    /// `[inputs, units]`, then its biases, `[units]`.
+    /// Records the layers in order. `next` returns the weights of each layer, of shape
+    /// `[inputs, units]`, then its biases, of shape `[units]`.
     #[track_caller]
     fn record_layers<'t>(
         &self,
@@ -95,7 +96,7 @@ impl Unary for Softsign {
     fn forward<L: Lanes>(_: &Attrs, z: L) -> L {
         z / (z.abs() + L::splat(1.0))
     }
-    /// `1 / (1 + |z|)²`, which is `(1 - |y|)²`.
+    /// `1 / (1 + |z|)²`, which equals `(1 - |y|)²`.
     #[inline(always)]
     fn backward<L: Lanes>(_: &Attrs, _: L, y: L, g: L) -> L {
         let slope = L::splat(1.0) - y.abs();
@@ -107,8 +108,8 @@ impl Activation for Softsign {
     const LAYER: &'static str = "linear_softsign";
 }
 
-/// `T₁(x)` to `T_d(x)`, `[n, d]`, of `x`, `[n, 1]`: `T₁ = x`, `T₂ = 2x x - 1`,
-/// `Tₖ₊₁ = 2x Tₖ - Tₖ₋₁`.
+/// `T₁(x)` to `T_d(x)`, of shape `[n, d]`, for `x` of shape `[n, 1]`: `T₁ = x`,
+/// `T₂ = 2x x - 1`, `Tₖ₊₁ = 2x Tₖ - Tₖ₋₁`.
 struct Chebyshev;
 
 impl Op for Chebyshev {
@@ -142,7 +143,7 @@ impl Op for Chebyshev {
         let Some(grad) = cx.grad(0) else { return };
         let rows = grad.output.chunks_exact(degree).zip(grad.operand);
         for ((g, to), x) in rows.zip(x) {
-            // Derivatives follow from the recurrence: Tₖ₊₁' = 2 Tₖ + 2x Tₖ' - Tₖ₋₁'.
+            // The recurrence of the derivatives: Tₖ₊₁' = 2 Tₖ + 2x Tₖ' - Tₖ₋₁'.
             let twice = x + x;
             let (mut before, mut t) = (1.0, *x);
             let (mut slope_before, mut slope) = (0.0, 1.0);
@@ -174,7 +175,7 @@ mod tests {
     use crate::op::Attrs;
     use crate::ops::Unary;
 
-    /// Quarters and their products are exact.
+    /// The numbers are multiples of powers of two, whose products are exact.
     #[test]
     fn polynomials_are_sums_of_chebyshev_polynomials() {
         let x = [-1.0_f32, -0.5, 0.0, 0.25, 1.0];
@@ -202,7 +203,7 @@ mod tests {
             }
             let mut arena = Arena::<2048, 64>::new();
             let tape = arena.tape();
-            // The readings are differentiated as well.
+            // Checks the gradients by the readings as well.
             let x = tape.param(&[-0.9, -0.3, 0.2, 0.7], [4, 1]);
             let y = curve.record(x, &params);
             let loss = y.square().mean();

@@ -1,19 +1,20 @@
-//! Binary fractions wide enough for every `f32`, in limbs of 16 bits: decimal digits to and
-//! from them, exactly.
+//! Binary fractions that are wide enough for every `f32`, in limbs of 16 bits, with exact
+//! conversions from and to decimal digits.
 
-/// Limbs of 16 bits behind the point, lowest first, then those before it.
+/// The limbs after the point, lowest first.
 const FRACTION: usize = 12;
+/// The limbs before the point, which follow those after it.
 const WHOLE: usize = 8;
-/// The place of the lowest bit of a subnormal `f32`, counted from the lowest bit of all.
+/// The index of the lowest bit of a subnormal `f32`, counted from the lowest bit of all.
 const LEAST: usize = 16 * FRACTION - 149;
-/// Decimal digits beyond which there is no `f32`.
+/// The most decimal digits before the point of an `f32`.
 const MOST_WHOLE: i32 = 39;
-/// Zeros behind the point after which a number rounds to 0.
+/// The most zeros after the point of a number that does not round to 0.
 const MOST_ZEROS: i32 = 46;
-/// Digits that tell pairs apart whose parts overlap in no bit.
+/// The number of digits that identifies a pair whose parts do not overlap in any bit.
 pub(super) const DIGITS: usize = 17;
 
-/// A number that is not negative.
+/// A nonnegative number.
 #[derive(Clone)]
 pub(super) struct Fixed([u16; FRACTION + WHOLE]);
 
@@ -22,7 +23,7 @@ fn low(x: u32) -> u16 {
     (x & 0xffff) as u16
 }
 
-/// Multiplies a number by ten and adds `carry`; returns what no longer fits.
+/// Multiplies a number by ten and adds `carry`; returns the carry out.
 fn times_ten(limbs: &mut [u16], mut carry: u32) -> u32 {
     for limb in limbs {
         carry += 10 * u32::from(*limb);
@@ -32,7 +33,7 @@ fn times_ten(limbs: &mut [u16], mut carry: u32) -> u32 {
     carry
 }
 
-/// Divides a number that has `rest` in front of it by ten; returns the remainder.
+/// Divides a number by ten, with `rest` as the limb above its highest; returns the remainder.
 fn tenth(limbs: &mut [u16], mut rest: u32) -> u32 {
     for limb in limbs.iter_mut().rev() {
         let tens = (rest << 16) | u32::from(*limb);
@@ -45,12 +46,12 @@ fn tenth(limbs: &mut [u16], mut rest: u32) -> u32 {
 impl Fixed {
     pub(super) const ZERO: Self = Fixed([0; FRACTION + WHOLE]);
 
-    /// The limbs behind the point, and those before it.
+    /// The limbs after the point, and those before it.
     fn parts(&mut self) -> (&mut [u16], &mut [u16]) {
         self.0.split_at_mut_checked(FRACTION).unwrap_or_default()
     }
 
-    /// Reads `0.d₁d₂… × 10^point`; `None` if that is more than 128 bits hold.
+    /// The number `0.d₁d₂… × 10^point`; `None` if 128 bits before the point do not hold it.
     pub(super) fn read(
         digits: impl DoubleEndedIterator<Item = u8> + Clone,
         point: i32,
@@ -86,8 +87,8 @@ impl Fixed {
         u32::from(limb >> (place % 16)) & 1
     }
 
-    /// The nearest `f32`, ties to even, and whether it is larger than the number. The
-    /// difference stays.
+    /// Returns the `f32` nearest to the number, ties to even, and whether it is larger
+    /// than the number. The number becomes the absolute difference from this `f32`.
     pub(super) fn take(&mut self) -> (f32, bool) {
         let Some(limb) = self.0.iter().rposition(|limb| *limb > 0) else {
             return (0.0, false);
@@ -97,7 +98,7 @@ impl Fixed {
         let end = top.saturating_sub(23).max(LEAST);
         let bits = (end..=top).rev();
         let mantissa = bits.fold(0, |bits, place| (bits << 1) | self.bit(place));
-        // The low bits of a limb that are below `end`.
+        // A mask of the bits of a limb that are below `end`.
         let below = |i: usize| match end.saturating_sub(16 * i) {
             bits @ 0..16 => (1 << bits) - 1,
             _ => 0xffff,
@@ -108,7 +109,7 @@ impl Fixed {
             .sum();
         let up = half && (ones > 1 || mantissa & 1 == 1);
 
-        // The rest is what is below `end`, or what it lacks to the next `f32`.
+        // The difference is the part below `end`, or its complement to the next `f32`.
         let mut carry = u32::from(up);
         for (i, limb) in self.0.iter_mut().enumerate() {
             if up {
@@ -122,7 +123,7 @@ impl Fixed {
         (mantissa as f32 * power_of_two(end), up)
     }
 
-    /// Adds a number of at least 0, or takes it off a larger one.
+    /// Adds a number of at least 0, or subtracts it from a larger one.
     pub(super) fn add(&mut self, x: f32, negative: bool) {
         let bits = x.to_bits();
         let exponent = (bits >> 23) & 0xff;
@@ -133,13 +134,13 @@ impl Fixed {
                 LEAST + exponent as usize - 1,
             ),
         };
-        // Shifted by less than a limb it is three limbs at most, 40 bits.
+        // Shifted by less than a limb, the mantissa has at most 40 bits, in three limbs.
         let mut shifted = u64::from(mantissa) << (end % 16);
         let mut carry = u32::from(negative);
         for limb in self.0.iter_mut().skip(end / 16) {
             let own = low((shifted & 0xffff) as u32);
             shifted >>= 16;
-            // Taking off is adding the complement.
+            // Subtracts by adding the complement.
             let own = if negative { !own } else { own };
             carry += u32::from(*limb) + u32::from(own);
             *limb = low(carry);
@@ -147,8 +148,8 @@ impl Fixed {
         }
     }
 
-    /// The first decimal digits, one more than there may be, and the place of the point:
-    /// `0.d₁d₂… × 10^point`.
+    /// The first decimal digits, one more than are printed, and the position of the
+    /// point: `0.d₁d₂… × 10^point`.
     pub(super) fn digits(mut self) -> ([u8; DIGITS + 1], i32) {
         let (fraction, whole) = self.parts();
         let mut before = [0; MOST_WHOLE as usize];
@@ -180,10 +181,10 @@ impl Fixed {
     }
 }
 
-/// `2^(place - 192)`, for a place that an `f32` has.
+/// `2^(place - 192)`, for the index of a bit of an `f32`.
 fn power_of_two(place: usize) -> f32 {
     let above = place.saturating_sub(LEAST) as u32;
-    // 2^-149 times 2^above; the first 23 of these are subnormal.
+    // 2^-149 times 2^above; the first 23 of these powers are subnormal.
     f32::from_bits(match above {
         0..23 => 1 << above,
         _ => (above - 22) << 23,

@@ -1,22 +1,22 @@
-//! Why a sample is left out, and why a calibration cannot be tracked.
+//! The reasons why a sample is left out, and why a calibration cannot be tracked.
 
 use core::fmt;
 
 use crate::calibrate::decimal::Decimal;
 use crate::least_squares::OutOfRange;
 
-/// Why a sample was left out. The parameters are as before.
+/// The reason why a sample was left out. The parameters have not changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LeftOut {
     /// The sample, the result of the reading or its derivatives are not finite.
     NotFinite,
-    /// The sample is outside of the gate.
+    /// The sample is outside the gate.
     Outlier {
-        /// How much more it is than the result, in the unit of the results.
+        /// The reference less the result, in units of the results.
         off: f32,
-        /// The standard deviation that this should have.
+        /// The expected standard deviation of this difference.
         deviation: f32,
-        /// How many have been left out one after the other.
+        /// The number of successive samples left out so far.
         in_a_row: u32,
     },
 }
@@ -43,21 +43,21 @@ impl fmt::Display for LeftOut {
 
 impl core::error::Error for LeftOut {}
 
-/// Why a calibration cannot be tracked.
+/// The reason why a calibration cannot be tracked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TrackError {
-    /// The curve is a network, whose parameters are too many and no sample tells apart.
+    /// The curve is a network, which has too many parameters for single samples to determine.
     Network,
     /// The curve has more parameters than there is room for.
     Room {
-        /// How many floats it takes.
+        /// The number of floats needed.
         needed: usize,
-        /// How many there are.
+        /// The number of floats available.
         capacity: usize,
     },
-    /// The forgetting factor is not above 0.5 and at most 1, the gate or the standard deviation
-    /// is not positive, or one that makes no sense follows from the calibration.
+    /// The forgetting factor is not in `0.5 < x <= 1`, the gate or the standard deviation is not
+    /// positive, or the standard deviation that follows from the calibration is out of range.
     Option(OutOfRange),
 }
 
@@ -71,7 +71,8 @@ impl fmt::Display for TrackError {
                 f,
                 "expected a curve that is tracked in {capacity} floats, it takes {needed}"
             ),
-            // Not by its own `Display`: a board has no room for `core`'s formatting of floats.
+            // Does not use the error's own `Display`, because a board has no room for
+            // `core`'s formatting of floats.
             TrackError::Option(error) => write!(
                 f,
                 "{}: expected {}, found {}",

@@ -1,4 +1,4 @@
-//! A calibration that goes on following samples, one at a time.
+//! A calibration that follows new samples, one at a time.
 
 mod error;
 
@@ -10,21 +10,21 @@ use crate::function::TwoFloat;
 use crate::kernel::Lanes;
 use crate::least_squares::{Recursive, Refused};
 
-/// The choices of a [`Tracker`].
+/// The options of a [`Tracker`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tracking {
-    /// The weight of all samples so far shrinks by this factor with each new one, so that
-    /// about the last `1 / (1 - forgetting)` of them count. More than 0.5, at most 1.
+    /// The factor by which the weight of all samples so far shrinks with each new one, so that
+    /// about the last `1 / (1 - forgetting)` samples count. More than 0.5, at most 1.
     pub forgetting: f32,
-    /// The standard deviation of a sample, in the unit of the results. If there is none, that
-    /// of the residuals of the fit, which the calibration's [`Origin`](super::Origin) tells.
+    /// The standard deviation of a sample, in units of the results. The default is that of the
+    /// residuals of the fit, which the calibration's [`Origin`](super::Origin) tells.
     pub sigma: Option<f32>,
-    /// Samples that are more than so many standard deviations off are left out.
+    /// The number of standard deviations beyond which a sample is left out as an outlier.
     pub gate: f32,
 }
 
 impl Default for Tracking {
-    /// The last 20 samples, with the standard deviation of the fit, and 5 of them as gate.
+    /// About the last 20 samples count, with the standard deviation of the fit and a gate of 5.
     fn default() -> Self {
         Tracking {
             forgetting: 0.95,
@@ -34,31 +34,32 @@ impl Default for Tracking {
     }
 }
 
-/// After so many samples in a row outside of the gate the sensor is believed to have jumped.
+/// The number of successive samples outside the gate at which the sensor is assumed to
+/// have jumped.
 const JUMP: f32 = 5.0;
-/// The standard deviation of a parameter of which no sample has told yet, in those that a single
-/// sample would leave it.
+/// The standard deviation of a parameter before any sample, as a multiple of the standard
+/// deviation that a single sample would leave.
 const UNKNOWN: f32 = 1e4;
-/// The least standard deviation of a sample, as a share of the largest result: what `f32` rounds.
+/// The least standard deviation of a sample, as a share of the largest result: the
+/// rounding of `f32`.
 const ROUNDING: f32 = 1e-6;
-/// The most readings that stand for those of a fit.
+/// The most evenly spaced readings that replace unknown readings of the fit.
 const STAND_INS: u32 = 64;
 
-/// Lets a calibration follow its sensor after the fit: each sample moves the parameters a
-/// little, by [recursive least squares](Recursive), or for a function by an extended Kalman
-/// step.
+/// Updates a calibration after its fit: each sample moves the parameters a little, by [recursive
+/// least squares](Recursive), or for a formula by a step of an extended Kalman filter.
 ///
-/// It starts from the calibration, and from how sure the fit was of it: the covariance of the
-/// readings that it was fitted to. If these are not known any more, readings that are spread
-/// evenly over the calibration's range stand for them. Forgetting lets no variance grow beyond
-/// that of one sample, so that a sensor that rests unlearns nothing.
+/// The tracker starts from the parameters of the calibration and their covariance, which follows
+/// from the readings of the fit. If these are no longer known, readings that are spread evenly
+/// over the range of the calibration replace them. Forgetting does not raise a variance above
+/// that of a single sample, so a sensor that rests at one reading unlearns nothing.
 ///
-/// Samples outside of the gate are left out, but for the fifth in a row: then the sensor is
-/// believed to have jumped, and the parameters are as unsure as the jump is large.
+/// Samples outside the gate are left out, except the fifth in a row: the sensor is then
+/// assumed to have jumped, and the covariance grows with the size of the jump.
 ///
-/// Its state is in memory of the caller's, of [`floats`](Self::floats) numbers, to be kept or
-/// saved with no thought of what they mean. `P` is the most parameters of a curve that there
-/// is room for on the stack: the bits are the same for each that suffices.
+/// The state is in `memory` of the caller, of [`floats`](Self::floats) numbers, which can
+/// be saved and restored as a whole. `P` is the largest number of parameters for which
+/// there is room on the stack; the bits do not depend on it.
 ///
 /// ```
 /// use baregrad::calibrate::{Calibration, Curve, Origin, Scale, Tracker, Tracking};
@@ -90,41 +91,40 @@ const STAND_INS: u32 = 64;
 #[derive(Debug)]
 pub struct Tracker<'m> {
     own: &'m mut [f32; OWN],
-    /// The variances beyond which forgetting lets none grow: one of each parameter.
+    /// The largest variance of each parameter to which forgetting may lead.
     limits: &'m mut [f32],
-    /// How sure the parameters are, as [`Recursive::save`] writes it.
+    /// The factors of the covariance, as [`Recursive::save`] writes them.
     triangle: &'m mut [f32],
 }
 
-/// Numbers that a [`Tracker`] has whatever the curve is: four of options, three counts.
+/// The numbers in the state that do not depend on the curve: four options and three counts.
 const OWN: usize = 7;
 
-/// A sample that was taken.
+/// The result of a sample that was not left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tracked<const P: usize> {
-    /// The calibration's parameters from now on; those that the curve does not have are 0.
+    /// The new parameters of the calibration; surplus ones are 0.
     pub params: [f32; P],
-    /// How much more the sample is than the result was before, in the unit of the results.
+    /// The reference less the result before the update, in units of the results.
     pub off: f32,
-    /// Whether it was taken as a jump of the sensor.
+    /// Whether the sample was taken as a jump of the sensor.
     pub is_jump: bool,
 }
 
 impl<'m> Tracker<'m> {
-    /// How many floats it keeps for a curve of so many parameters: 12 for a line, 21 for a
-    /// cubic.
+    /// The number of floats in the state for a curve of `params` parameters: 12 for a
+    /// line, 21 for a cubic.
     #[must_use]
     pub const fn floats(params: usize) -> usize {
         OWN + params + params * (params + 1) / 2
     }
 
-    /// Starts from a calibration. `reading` gives the readings that it was fitted to by their
-    /// number, from 0 on, and `None` behind the last; or `None` at once, if they are not known
-    /// any more.
+    /// Starts from a calibration. `reading(i)` returns the readings of the fit for `i` from 0,
+    /// and `None` after the last one, or `None` for 0 if the readings are no longer known.
     ///
     /// # Errors
-    /// A network; more parameters than `P` or than there is memory for; options that make no
-    /// sense.
+    /// The curve is a network; it has more parameters than `P`, or than `memory` has room
+    /// for; or an option is out of range.
     pub fn begin<const P: usize>(
         memory: &'m mut [f32],
         calibration: &Calibration<'_>,
@@ -153,7 +153,7 @@ impl<'m> Tracker<'m> {
         }
         let mut tracker = Self::resume(memory, count).ok_or(room)?;
 
-        // Readings that stand for others count for as many as there were.
+        // Replacement readings have the total weight of the readings of the fit.
         let known = reading(0).is_some();
         let fitted = calibration.origin.samples.max(count as u32);
         let stand_ins = fitted.min(STAND_INS);
@@ -164,8 +164,9 @@ impl<'m> Tracker<'m> {
             false if i < stand_ins as usize => Some(low.plus(i as f32 * step)),
             false => None,
         };
-        // Twice through the readings, by the same code: the first time for the size of each
-        // derivative, from which the parameters' variances start, as if nothing were known.
+        // Goes through the readings twice with the same code. The first pass measures the
+        // size of each derivative, from which the initial variances of the parameters
+        // follow, as if nothing were known.
         let (mut largest, mut squares, mut readings) = (0.0_f32, [0.0; P], 0.0_f32);
         let mut sigma = 0.0;
         let mut recursive: Option<Recursive<P>> = None;
@@ -173,7 +174,8 @@ impl<'m> Tracker<'m> {
             if is_second {
                 sigma = match options.sigma {
                     Some(sigma) => {
-                        // An error has the number that was given, not the scaled one.
+                        // Checks `sigma` before scaling, so that an error reports the
+                        // given number.
                         Recursive::new([], [], sigma)?;
                         sigma * output.factor.abs()
                     }
@@ -183,7 +185,7 @@ impl<'m> Tracker<'m> {
                         let variance = calibration.origin.loss * (n / freedom);
                         let sigma = Lanes::sqrt(variance) * output.factor.abs();
                         let least = ROUNDING * if largest > 0.0 { largest } else { 1.0 };
-                        // Also if the loss is no number.
+                        // Takes `least` if the loss is NaN, too.
                         if sigma > least { sigma } else { least }
                     }
                 };
@@ -204,7 +206,8 @@ impl<'m> Tracker<'m> {
                     continue;
                 };
                 if let Some(recursive) = &mut recursive {
-                    // A sample that is where it was expected moves no parameter.
+                    // A sample without innovation changes the covariance, but not the
+                    // parameters.
                     let _ = correct(recursive, &gradient, 0.0);
                     continue;
                 }
@@ -232,8 +235,8 @@ impl<'m> Tracker<'m> {
         Ok(tracker)
     }
 
-    /// Goes on with memory that [`begin`](Self::begin) or [`observe`](Self::observe) left, for
-    /// a curve of so many parameters; `None` if it is too small for that.
+    /// Continues with memory that [`begin`](Self::begin) or [`observe`](Self::observe)
+    /// wrote for a curve of `params` parameters; `None` if the memory is too small.
     #[must_use]
     pub fn resume(memory: &'m mut [f32], params: usize) -> Option<Self> {
         let memory = memory.get_mut(..Self::floats(params))?;
@@ -246,7 +249,7 @@ impl<'m> Tracker<'m> {
         })
     }
 
-    /// All that is needed for a sample.
+    /// The filter in the form that takes a sample.
     #[inline(never)]
     fn recursive<const P: usize>(&self, params: &[f32]) -> Recursive<P> {
         let [variance, forgetting, growth, gate, ..] = *self.own;
@@ -254,18 +257,18 @@ impl<'m> Tracker<'m> {
         Recursive::of_parts(options, self.limits, params, self.triangle)
     }
 
-    /// Keeps how sure the parameters are.
+    /// Stores the factors of the covariance.
     fn keep<const P: usize>(&mut self, recursive: &Recursive<P>) {
         for (to, factor) in self.triangle.iter_mut().zip(recursive.triangle()) {
             *to = factor;
         }
     }
 
-    /// Takes a sample: a reading, and what the result should have been. The calibration is the
-    /// one that it began with, with the parameters that the last sample left.
+    /// Takes a sample, a reading and the result that it should have had. `calibration` is the
+    /// one that the tracker started from, with the parameters that the last sample returned.
     ///
     /// # Errors
-    /// A sample that was left out: outside of the gate, or not finite.
+    /// The sample was left out, because it is outside the gate or not finite.
     #[inline(never)]
     pub fn observe<const P: usize>(
         &mut self,
@@ -274,7 +277,7 @@ impl<'m> Tracker<'m> {
         reference: TwoFloat,
     ) -> Result<Tracked<P>, LeftOut> {
         let output = &calibration.output;
-        // Without a finite tangent nothing is taken: what is not finite is not gone on with.
+        // NaN stands for a tangent that is not finite, so that `correct` rejects the sample.
         let found = tangent::<P>(calibration, reading);
         let (value, gradient) = found.unwrap_or((f32::NAN, [0.0; P]));
         let innovation = output.apply(reference) - value;
@@ -294,8 +297,8 @@ impl<'m> Tracker<'m> {
                     });
                 }
                 Err(Refused::Outlier { deviation, .. }) if !is_jump && *in_a_row >= JUMP - 1.0 => {
-                    // As if nothing but one sample had told of the parameters, and as unsure
-                    // as the jump is large.
+                    // Resets the variances to those that a single sample leaves, times
+                    // the square of the jump in standard deviations.
                     is_jump = true;
                     let ratio = innovation / deviation;
                     recursive.forget(ratio * ratio);
@@ -316,8 +319,8 @@ impl<'m> Tracker<'m> {
         }
     }
 
-    /// The standard error of the result of a reading, in the unit of the results: how sure the
-    /// parameters are now. NaN where that is not finite.
+    /// The current standard error of the result for a reading, in units of the results.
+    /// NaN if the result or its derivatives are not finite.
     #[must_use]
     pub fn standard_error<const P: usize>(
         &self,
@@ -338,21 +341,21 @@ impl<'m> Tracker<'m> {
         forgetting
     }
 
-    /// The standard deviation of a sample, in the unit of the results of this calibration.
+    /// The standard deviation of a sample, in units of the results of this calibration.
     #[must_use]
     pub fn sigma(&self, calibration: &Calibration<'_>) -> f32 {
         let [variance, forgetting, ..] = *self.own;
         Lanes::sqrt(variance / forgetting) / calibration.output.factor.abs()
     }
 
-    /// How many samples were taken; beyond 2²⁴ they are no longer counted.
+    /// The number of samples taken; the count stops at 2²⁴.
     #[must_use]
     pub fn samples(&self) -> u32 {
         let [.., samples, _, _] = *self.own;
         samples as u32
     }
 
-    /// How many samples were left out; beyond 2²⁴ they are no longer counted.
+    /// The number of samples left out; the count stops at 2²⁴.
     #[must_use]
     pub fn left_out(&self) -> u32 {
         let [.., left_out, _] = *self.own;
@@ -360,8 +363,8 @@ impl<'m> Tracker<'m> {
     }
 }
 
-/// The curve's value at a reading and its derivatives by the parameters, all of them scaled;
-/// `None` if they are not finite.
+/// The value of the curve at a reading, and its derivatives by the parameters, all in
+/// scaled units; `None` if they are not finite.
 #[inline(never)]
 fn tangent<const P: usize>(
     calibration: &Calibration<'_>,
@@ -374,7 +377,8 @@ fn tangent<const P: usize>(
     is_finite.then_some((value, gradient))
 }
 
-/// [`Recursive::correct`], out of line: once in the flash of a board, 700 bytes without an FPU.
+/// [`Recursive::correct`] out of line, so that it is in a board's flash once: 700 bytes
+/// without an FPU.
 #[inline(never)]
 fn correct<const P: usize>(
     recursive: &mut Recursive<P>,

@@ -1,5 +1,5 @@
-//! Trackers against [`Recursive`], and against sensors that drift, jump and rest. The tests stand
-//! beside the code, because they look into a tracker's memory.
+//! Compares trackers with [`Recursive`], and tests them with sensors that drift, jump and
+//! rest. The tests are in the crate because they look into a tracker's memory.
 
 extern crate std;
 use std::vec::Vec;
@@ -11,8 +11,8 @@ use crate::calibrate::{
 use crate::function::models::Line;
 use crate::least_squares::Recursive;
 
-/// Readings, references, and what a test does with their calibration and solver's errors
-/// of results at the readings.
+/// Fits a curve to samples of readings and references, and calls `test` with the calibration,
+/// the readings, and the solver's standard errors of the results at the readings.
 fn fitted(
     name: &str,
     samples: &[[f32; 2]],
@@ -83,8 +83,8 @@ const DECAY: [[f32; 2]; 6] = [
     [6.0, 1.1],
 ];
 
-/// It begins as sure of results as the solver's covariance is, which other tests compare
-/// with the textbook's; also with a larger `P`.
+/// The tracker starts with the standard errors of the solver's covariance, also with a
+/// larger `P`. Other tests compare the covariance with that of the textbook.
 #[test]
 fn it_begins_with_the_covariance_of_the_fit() {
     for (name, samples) in [
@@ -111,8 +111,8 @@ fn it_begins_with_the_covariance_of_the_fit() {
     }
 }
 
-/// Readings that are not known any more are stood for by as many that are spread evenly:
-/// where they were, that makes no difference; of many, a part is enough.
+/// Evenly spaced readings replace unknown ones. If the readings were evenly spaced, this
+/// makes no difference; if there were many, fewer replacements suffice.
 #[test]
 fn evenly_spread_readings_stand_for_those_that_are_forgotten() {
     for n in [11_usize, 1000] {
@@ -133,14 +133,14 @@ fn evenly_spread_readings_stand_for_those_that_are_forgotten() {
             for x in [-5.0, 0.0, 7.0, 20.0] {
                 let error = |t: &Tracker<'_>| t.standard_error::<2>(&calibration, x.into());
                 let ratio = error(&forgotten) / error(&known);
-                // The ends of fewer readings count for more.
+                // Among fewer readings, the ends have more weight.
                 assert!((ratio - 1.0).abs() < 0.03, "{n} at {x}: {ratio}");
             }
         });
     }
 }
 
-/// Each step has the bits of [`Recursive`] of just as many parameters.
+/// Each step has the bits of a [`Recursive`] of exactly as many parameters.
 #[test]
 fn a_line_has_the_bits_of_recursive_least_squares() {
     fitted("linear", &THERMOMETER, |calibration, readings, _| {
@@ -201,8 +201,8 @@ fn a_line_has_the_bits_of_recursive_least_squares() {
     });
 }
 
-/// Follows samples of `is(i, reading)`, and returns how far the result at `look` is off in
-/// the end, how many were left out and how many jumps there were.
+/// Tracks `samples` samples, and returns the parameters at the end, the number of samples
+/// left out, and the number of jumps.
 fn follow(
     calibration: &Calibration<'_>,
     readings: &[TwoFloat],
@@ -231,8 +231,8 @@ fn follow(
     (params, tracker.left_out(), jumps)
 }
 
-/// A thermistor whose resistance creeps up by 5 % is followed to 0.2 °C, where the
-/// calibration of the beginning would be 1 °C off; outliers are left out.
+/// The tracker follows a thermistor whose resistance creeps up by 5 % to within 0.2 °C,
+/// where the original calibration is off by almost 1 °C. Outliers are left out.
 #[test]
 fn a_drifting_thermistor_is_followed_and_outliers_are_not() {
     fitted("steinhart-hart", &THERMISTOR, |calibration, readings, _| {
@@ -262,7 +262,7 @@ fn a_drifting_thermistor_is_followed_and_outliers_are_not() {
     });
 }
 
-/// A sensor that is off by 30 from one sample to the next is believed at the fifth.
+/// A jump of 300 from one sample to the next is accepted at the fifth sample.
 #[test]
 fn a_jump_is_followed_after_five_samples() {
     fitted("linear", &THERMOMETER, |calibration, readings, _| {
@@ -281,8 +281,8 @@ fn a_jump_is_followed_after_five_samples() {
     });
 }
 
-/// A sensor that rests at one reading for long says nothing of others: what was known of
-/// them stays, to within what a single sample would have told.
+/// A sensor that rests at one reading for long gives no information about other readings:
+/// results there stay within a few standard errors.
 #[test]
 fn a_resting_sensor_unlearns_nothing() {
     for name in ["linear", "poly:3"] {
@@ -309,8 +309,8 @@ fn a_resting_sensor_unlearns_nothing() {
     }
 }
 
-/// Calibrations that fit exactly, of no samples, or with a loss that is no number, begin
-/// all the same.
+/// A tracker also starts from calibrations that fit exactly, that have no samples, or
+/// whose loss is NaN.
 #[test]
 fn it_begins_from_calibrations_of_all_kinds() {
     let params = [2.0, 1.0];

@@ -1,4 +1,4 @@
-//! Files that cannot be used, and where.
+//! Errors of CSV files that cannot be used.
 
 use core::fmt;
 use std::path::PathBuf;
@@ -6,48 +6,49 @@ use std::string::String;
 
 use super::super::error::DataError;
 
-/// A CSV file that cannot be used. `Debug` gives the text of `Display`.
+/// A CSV file that cannot be used. `Debug` prints the text of `Display`.
 pub struct CsvError {
     /// The file.
     pub file: PathBuf,
-    /// The fault, and where it is.
+    /// The fault and its place in the file.
     pub kind: CsvErrorKind,
 }
 
-/// The fault of a CSV file, and where it is. `Debug` gives the text of `Display`.
+/// The fault of a CSV file and its place. `Debug` prints the text of `Display`.
 #[non_exhaustive]
 pub enum CsvErrorKind {
     /// The file cannot be opened or read.
     Open(std::io::Error),
-    /// The file is no CSV: rows of different lengths, no UTF-8, no line of names.
+    /// The file is not a CSV file: rows differ in length, the text is not UTF-8, or there
+    /// is no line of names.
     Read {
         /// The line, counted from 1; 0 if unknown.
         line: u64,
         /// The fault, in words.
         why: String,
     },
-    /// Text where a number was expected, or NaN, an infinity, or a number too
+    /// A field should hold a number, but holds text, NaN, an infinity, or a number too
     /// large for `f32`.
     Number {
         /// The line, counted from 1.
         line: u64,
         /// The column.
         column: String,
-        /// The field as it stands there.
+        /// The text of the field.
         found: String,
-        /// The reason why it is no number that can be used.
+        /// A hint why the field cannot be used, which continues the sentence; may be empty.
         why: &'static str,
     },
-    /// Two columns have the name of one that is asked for.
+    /// Two columns share the name of a requested column.
     Duplicate {
         /// The line of names, counted from 1.
         line: u64,
         /// The name.
         column: String,
-        /// Where it stands in that line, counted from 1.
+        /// The positions of the two fields in that line, counted from 1.
         fields: [usize; 2],
     },
-    /// A column is missing, or the columns make no data set.
+    /// A column is missing, or the columns do not make a data set.
     Data(DataError),
 }
 

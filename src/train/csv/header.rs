@@ -8,7 +8,7 @@ use super::error::{CsvErrorKind, Parsed};
 use super::number::is_number;
 use super::records::{Lines, Record, Records, Separator, passed_over};
 
-/// Where the columns asked for are, and the records after the line of names.
+/// The positions of the requested columns, and the records after the line of names.
 pub(super) struct Header<'a> {
     pub(super) places: Vec<usize>,
     pub(super) width: usize,
@@ -18,14 +18,14 @@ pub(super) struct Header<'a> {
 impl<'a> Header<'a> {
     pub(super) fn find(text: &'a str, columns: &[&str]) -> Parsed<Self> {
         let (comment, start) = skip_comments(text);
-        // Takes the first separator with which all columns are there. The error names the fields
-        // by the first separator that finds the most.
+        // Takes the first separator that yields all requested columns. If none does, the
+        // error lists the names found by the first separator that yields the most.
         let (mut most, mut wrong) = (None, None);
         for separator in Separator::ALL {
             let mut records = start.records(separator);
             let record = match records.next_record() {
                 Some(Ok(record)) => record,
-                // By another separator, quotes may end in the right place.
+                // Quotes that are wrong with this separator may be right with another one.
                 Some(Err(error)) => {
                     wrong = wrong.or(Some(error));
                     continue;
@@ -36,7 +36,8 @@ impl<'a> Header<'a> {
                 return Self::new(&record, columns, records);
             }
             if most.as_ref().is_none_or(|most: &Record| {
-                // More names are better: a name may have blanks in it.
+                // Prefers more names, but blanks only to a single name, since a name may
+                // contain blanks.
                 let more = record.names() > most.names();
                 more && (separator != Separator::Blanks || most.names() == 1)
             }) {
@@ -55,7 +56,7 @@ impl<'a> Header<'a> {
         }
     }
 
-    /// Names in a comment, as many as the first line has numbers.
+    /// Takes the names from a comment, if it has as many as the first line has numbers.
     fn in_comment(
         comment: Lines<'a>,
         start: Lines<'a>,
@@ -68,7 +69,7 @@ impl<'a> Header<'a> {
             let Some(Ok(names)) = comment.records(named).next_record() else {
                 continue;
             };
-            // Most programs separate names as they separate numbers.
+            // Tries the separator of the names first: most programs use it for the numbers, too.
             let others = Separator::ALL.into_iter().filter(|other| *other != named);
             for separator in core::iter::once(named).chain(others) {
                 let Some(Ok(row)) = start.records(separator).next_record() else {
@@ -139,7 +140,7 @@ fn missing(names: &Record, columns: &[&str]) -> CsvErrorKind {
     })
 }
 
-/// The last comment, from behind its `#`, and what comes after all of them.
+/// Returns the text from the last comment on, without its `#`, and the text after all comments.
 fn skip_comments(text: &str) -> (Option<Lines<'_>>, Lines<'_>) {
     let mut start = Lines { text, line: 1 };
     let mut comment = None;

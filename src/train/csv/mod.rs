@@ -6,10 +6,10 @@
 //!                      └──► records: fields of each line ──► numbers ──► Dataset
 //! ```
 //!
-//! `csv_core`, the parser inside the crate `csv`, splits records into fields and
-//! resolves their quotes. `records.rs` calls it field by field and does what it does not:
-//! passes over comments and blanks before quotes, counts lines, and refuses quotes
-//! that are not closed or have text behind them.
+//! `csv_core`, the parser inside the crate `csv`, splits records into fields and resolves
+//! their quotes. `records.rs` calls it field by field, and adds what it lacks: it skips
+//! comments, and blanks before quotes, counts lines, and rejects quotes that are not
+//! closed or have text after them.
 
 mod error;
 mod header;
@@ -28,18 +28,18 @@ use header::Header;
 use number::number;
 use records::{Record, Separator};
 
-/// Reads the named columns of a CSV file with a line of column names. Other columns
-/// may hold anything.
+/// Reads the named columns of a CSV file that has a line of column names. The other
+/// columns may hold anything.
 ///
-/// - Columns are separated by commas, semicolons, tabs or blanks, whichever the
-///   line of names has. Fields may stand in double quotes.
-/// - With semicolons and tabs, numbers may have a decimal comma. All of a file's
-///   have it, or none.
-/// - Lines that begin with `#` are comments. If the first line after them has
-///   numbers instead of names, the last comment is the line of names, as
-///   `numpy.savetxt` writes it.
+/// - Columns are separated by commas, semicolons, tabs or blanks; the line of names tells
+///   which. Fields may be in double quotes.
+/// - With semicolons and tabs, numbers may have a decimal comma. A file has either
+///   decimal commas or decimal points.
+/// - Lines that begin with `#` are comments. If the first line after them has numbers
+///   instead of names, the names are taken from the last comment, as `numpy.savetxt`
+///   writes them.
 /// - Blank lines, lines of empty fields, and empty fields beyond the last column are
-///   passed over. A value that is missing in a column asked for is an error.
+///   skipped. An empty field in a requested column is an error.
 ///
 /// ```
 /// use baregrad::train::read_csv;
@@ -56,8 +56,8 @@ use records::{Record, Separator};
 /// ```
 ///
 /// # Errors
-/// A file that is not there or is no CSV; columns that are not there, or there
-/// twice; what is no finite number in the range of `f32`; no rows.
+/// The file does not exist or is not CSV; a requested column is missing or occurs twice; a field
+/// of a requested column is not a finite number in the range of `f32`; or there are no rows.
 pub fn read_csv(path: impl AsRef<Path>, columns: &[&str]) -> Result<Dataset, CsvError> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(CsvErrorKind::Open);
@@ -102,8 +102,8 @@ fn parse(bytes: &[u8], columns: &[&str]) -> Parsed<Dataset> {
     Ok(Dataset::new(columns)?)
 }
 
-/// The text without the byte order mark that some programs begin a file with, and with `\n`
-/// as the end of each line, the last one too.
+/// Decodes the text. Removes the byte order mark that some programs write first, and ends
+/// every line, including the last, with `\n`.
 fn text(bytes: &[u8]) -> Parsed<String> {
     let wrong = |line, found: &str| CsvErrorKind::Read {
         line,
@@ -265,7 +265,7 @@ mod tests {
                 "x,y\n\"1\"2,3\n",
                 "line 2: expected a separator behind a quote that closes a field",
             ),
-            // The column is not asked for, but its quotes would swallow rows.
+            // The column `note` is not requested, but its quotes would swallow rows.
             (
                 "x,y,note\n1,2,\"a\n3,4,b\n",
                 "line 2: expected a quote to be closed, found the end",

@@ -1,9 +1,10 @@
-//! Numbers in fields: decimal points and commas, and what is no number.
+//! Parses the number in a field, with a decimal point or comma.
 
 use super::super::error::{is_finite_in_f32, too_large};
 use super::records::Separator;
 
-/// The number in a field. `decimal` is the mark that numbers before it had.
+/// Returns the number in a field, or a hint why it is none. `decimal` is the decimal mark
+/// of the numbers read before; the first number that has one sets it.
 pub(super) fn number(
     field: &str,
     separator: Separator,
@@ -24,7 +25,7 @@ pub(super) fn number(
     };
     let x: f64 = number.map_err(|_| "")?;
     if !is_finite_in_f32(x) {
-        // An infinity that was written in digits is a number too large for `f64`.
+        // Digits that parse as an infinity are a number too large for `f64`.
         let has_digits = field.contains(|c: char| c.is_ascii_digit());
         let x = if has_digits {
             x.clamp(f64::MIN, f64::MAX)
@@ -43,7 +44,7 @@ pub(super) fn number(
     Ok(x)
 }
 
-/// Whether a field is a number, and so no name of a column.
+/// Returns whether a field is a number, and therefore not the name of a column.
 pub(super) fn is_number(field: &str) -> bool {
     field.replacen(',', ".", 1).parse::<f64>().is_ok()
 }

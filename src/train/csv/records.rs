@@ -1,4 +1,4 @@
-//! Fields, record by record.
+//! Splits lines into records of fields.
 
 use std::borrow::Cow;
 use std::string::{String, ToString};
@@ -13,7 +13,7 @@ pub(super) enum Separator {
     Comma,
     Semicolon,
     Tab,
-    /// Any number of blanks and tabs.
+    /// A run of blanks and tabs of any length.
     Blanks,
 }
 
@@ -29,13 +29,13 @@ impl Separator {
         }
     }
 
-    /// Whether a character is blank space before a field.
+    /// Returns whether `c` is white space that may precede a field.
     pub(super) fn pads(self, c: char) -> bool {
         c.is_whitespace() && c != '\n' && (self != Self::Tab || c != '\t')
     }
 }
 
-/// A line, or several if there are line ends in quotes.
+/// The fields of one line, or of several lines if quoted fields contain line ends.
 pub(super) struct Record {
     pub(super) line: u64,
     pub(super) fields: Vec<String>,
@@ -50,19 +50,19 @@ impl Record {
         self.place(name).is_some()
     }
 
-    /// How many fields there are up to the last that is not empty.
+    /// The number of fields up to the last one that is not empty.
     pub(super) fn names(&self) -> usize {
         let last = self.fields.iter().rposition(|field| !field.is_empty());
         last.map_or(0, |last| last + 1)
     }
 
-    /// How many fields there are, empty ones beyond so many not counted.
+    /// The number of fields, not counting empty fields beyond the first `wanted`.
     pub(super) fn width(&self, wanted: usize) -> usize {
         self.names().max(self.fields.len().min(wanted))
     }
 }
 
-/// Whole lines, and the place of the first of them in the file.
+/// Whole lines, and the number of the first one in the file.
 #[derive(Clone, Copy)]
 pub(super) struct Lines<'a> {
     pub(super) text: &'a str,
@@ -72,7 +72,7 @@ pub(super) struct Lines<'a> {
 impl<'a> Lines<'a> {
     pub(super) fn records(self, separator: Separator) -> Records<'a> {
         let text = match separator {
-            // The parser knows one separator, so tabs become blanks.
+            // The parser accepts one separator, so tabs are replaced by blanks.
             Separator::Blanks => Cow::Owned(self.text.replace('\t', " ")),
             _ => Cow::Borrowed(self.text),
         };
@@ -81,23 +81,23 @@ impl<'a> Lines<'a> {
             line: self.line,
             separator,
             parser: ReaderBuilder::new().delimiter(separator.byte()).build(),
-            // No field is longer than the text.
+            // A field is never longer than the text.
             field: std::vec![0; text.len()],
             text,
         }
     }
 }
 
-/// Lines, record by record.
+/// Reads lines record by record.
 pub(super) struct Records<'a> {
     text: Cow<'a, str>,
-    /// Where in `text` the next record begins, or the next field of one.
+    /// The position in `text` of the next record, or of the next field within a record.
     at: usize,
-    /// The line that this is in.
+    /// The line number of this position.
     line: u64,
     pub(super) separator: Separator,
     parser: Reader,
-    /// Where the parser writes a field.
+    /// The buffer into which the parser writes a field.
     field: Vec<u8>,
 }
 
@@ -106,7 +106,7 @@ impl Records<'_> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// The next record that holds anything.
+    /// Returns the next record with a field that is not empty.
     pub(super) fn next_record(&mut self) -> Option<Parsed<Record>> {
         loop {
             while let Some((_, after)) = passed_over(self.rest()) {
@@ -133,11 +133,11 @@ impl Records<'_> {
             let rest = self.text.get(self.at..).unwrap_or_default();
             let rest = rest.trim_start_matches(|c| self.separator.pads(c));
             let (found, read, written) = self.parser.read_field(rest.as_bytes(), &mut self.field);
-            // A field goes on beyond the end of its line only in quotes.
+            // Only a quoted field continues beyond the end of its line.
             let ReadFieldResult::Field { record_end } = found else {
                 return Err(wrong(line, "expected a quote to be closed, found the end"));
             };
-            // The field with its quotes, without the separator or line end behind it.
+            // The field with its quotes, without the separator or line end after it.
             let raw = rest.get(..read.saturating_sub(1)).unwrap_or_default();
             let field = String::from_utf8_lossy(self.field.get(..written).unwrap_or_default());
             self.at = self.text.len() - rest.len() + read;
@@ -148,7 +148,7 @@ impl Records<'_> {
                     "expected a separator behind a quote that closes a field",
                 ));
             }
-            // Blanks at the end of a line separate nothing.
+            // Blanks at the end of a line do not separate fields.
             if self.separator != Separator::Blanks || !raw.is_empty() {
                 fields.push(field.trim().to_string());
             }
@@ -160,16 +160,16 @@ impl Records<'_> {
     }
 }
 
-/// Whether a field in quotes ends with a quote. The parser takes text behind it for a part
-/// of the field: `"1"2` for `12`.
+/// Returns whether a quoted field ends with its closing quote. The parser would append text after
+/// this quote to the field: `"1"2` becomes `12`.
 fn is_closed(raw: &str, field: &str) -> bool {
     let quotes = |text: &str| text.matches('"').count();
-    // There are two around the field, and two for each in it.
+    // Two quotes enclose the field, and each quote within is written as two.
     raw.trim_end().ends_with('"') && quotes(raw) == 2 + 2 * quotes(field)
 }
 
-/// The first line from its first letter on, and what follows it, if that line is
-/// blank or a comment.
+/// If the first line is blank or a comment, returns this line from its first letter on,
+/// and the text after it.
 pub(super) fn passed_over(text: &str) -> Option<(&str, &str)> {
     let (line, after) = text.split_at(text.find('\n')? + 1);
     let line = line.trim_start();

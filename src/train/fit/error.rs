@@ -1,51 +1,51 @@
-//! Why fitting failed.
+//! The error of a failed fit.
 
 use core::fmt;
 
 use crate::error::Error;
 
-/// Why fitting failed.
+/// The reason why fitting failed.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum FitError {
     /// A setting is out of range.
     Setting {
-        /// The condition, such as `epochs >= 1`.
+        /// The condition that the value has to meet, such as `epochs >= 1`.
         expected: &'static str,
-        /// The value for which it does not.
+        /// The value that does not meet it.
         found: f64,
     },
-    /// Samples of validation have other columns than those of training.
+    /// The validation samples have other columns than the training samples.
     Columns {
-        /// Inputs and targets of a training sample.
+        /// The numbers of inputs and targets in a training sample.
         training: [usize; 2],
-        /// Inputs and targets of a validation sample.
+        /// The numbers of inputs and targets in a validation sample.
         validation: [usize; 2],
     },
-    /// The loss is no longer a finite number.
+    /// The loss is no longer finite.
     Diverged {
-        /// In which epoch.
+        /// The epoch of this loss.
         epoch: u32,
-        /// The loss now.
+        /// The loss that is not finite.
         loss: f32,
-        /// The learning rate of the updates before; of a search 1.
+        /// The learning rate of the updates before; 1 for a search.
         learning_rate: f32,
-        /// The largest absolute value among the inputs.
+        /// The largest absolute value among the inputs of the training samples.
         largest_input: f32,
     },
-    /// The validation loss is no finite number, while the training loss has not risen:
-    /// a validation sample is far from all that the model is trained with.
+    /// The validation loss is not finite although the training loss has not risen: a
+    /// validation sample lies far from all training samples.
     Validation {
-        /// In which epoch.
+        /// The epoch of this loss.
         epoch: u32,
-        /// The validation loss now.
+        /// The validation loss that is not finite.
         loss: f32,
         /// The largest absolute value among the inputs of the training samples.
         training_input: f32,
-        /// The same of the validation samples.
+        /// The largest absolute value among the inputs of the validation samples.
         validation_input: f32,
     },
-    /// The tape, or the optimizer, refused.
+    /// The tape or the optimizer returned an error.
     Tape(Error),
 }
 

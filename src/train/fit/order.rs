@@ -1,17 +1,17 @@
-//! Which samples an epoch sees.
+//! The order of the samples in each epoch.
 
 use super::Fit;
 use crate::random::{Xoshiro128PlusPlus, seeded};
 use crate::train::batches::Batches;
 use crate::train::samples::Samples;
 
-/// The samples an epoch sees, in their order.
+/// The samples that an epoch sees, in order.
 pub(super) struct Order<'a> {
     training: &'a Samples,
     pub(super) batches: Batches,
     noise: f32,
     noise_rng: Xoshiro128PlusPlus,
-    /// Whether epochs differ.
+    /// Whether epochs see different samples, or the same ones in another order.
     pub(super) changes: bool,
     pub(super) seen: Samples,
 }
@@ -29,14 +29,14 @@ impl<'a> Order<'a> {
             training: fit.training,
             batches,
             noise: fit.noise,
-            // Another stream of random numbers than that of the order.
+            // A stream of random numbers independent of the one that shuffles.
             noise_rng: seeded(!fit.seed),
             changes: fit.shuffle || fit.noise > 0.0,
             seen: fit.training.clone(),
         }
     }
 
-    /// Whether an epoch is one update by the loss of all samples as they are.
+    /// Returns whether an epoch is one update by the loss of all samples, without noise.
     pub(super) fn is_one_update(&self) -> bool {
         let mut ranges = self.batches.ranges();
         let first = ranges.next().unwrap_or_default();
@@ -49,7 +49,7 @@ impl<'a> Order<'a> {
             self.seen.gather(self.training, self.batches.order());
         }
         if self.noise > 0.0 {
-            // `check` has made sure that there is such a distribution.
+            // `Fit::check` has made sure that the standard deviation is valid.
             let added = self.seen.add_noise(self.noise, &mut self.noise_rng);
             debug_assert!(added.is_ok());
         }

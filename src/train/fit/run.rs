@@ -1,8 +1,8 @@
-//! The loop: epochs of batches, and all that is measured around them.
+//! The training loop, and the measurements around it.
 //!
-//! A tape borrows its data for as long as it lives. So it lives for all epochs
-//! if these see the same rows in the same order, and for one epoch if rows are
-//! shuffled or made noisy: recording again costs less than an update does.
+//! A tape borrows its data for as long as it lives. One tape therefore serves all epochs
+//! if they see the same rows in the same order; if rows are shuffled or made noisy, each
+//! epoch records a new tape, which costs less than an update.
 
 use core::sync::atomic::Ordering;
 use std::vec::Vec;
@@ -22,7 +22,7 @@ use crate::train::residuals::{Predictor, Residuals};
 use crate::train::samples::Samples;
 
 impl<M: Model + ?Sized> Fit<'_, M> {
-    /// Runs until it ends.
+    /// Runs all epochs, then chooses the parameters to keep and measures their losses.
     pub(super) fn run_with(
         mut self,
         update: &mut dyn Update,
@@ -31,7 +31,7 @@ impl<M: Model + ?Sized> Fit<'_, M> {
         let loss: Loss<'_> = &*self.loss;
         let mut params = start.to_vec();
 
-        // Evaluators have tapes of their own: training replays only what it needs.
+        // Evaluators have their own tapes, so that training replays only its own recording.
         let rows = |samples: &Samples| samples.rows().min(self.micro_batch);
         let arena = |samples, rows| arena_for(self.model, start, loss, samples, rows);
         let evaluator =
@@ -55,7 +55,8 @@ impl<M: Model + ?Sized> Fit<'_, M> {
         let at_once = rows(self.training).min(self.batch_size);
         let mut training_arena = arena(self.training, at_once)?;
         let mut order = Order::new(&self);
-        // The course of the firmware's fit; its last epoch has an update here.
+        // The firmware's fit uses the same `Course`; unlike there, the last epoch here
+        // ends with an update.
         let mut course = Course::new(self.epochs);
         course.ends_with_update = true;
         if let Some(early) = self.early_stopping {
@@ -63,7 +64,7 @@ impl<M: Model + ?Sized> Fit<'_, M> {
         }
         let watches = self.early_stopping.is_some();
         let mut best = Vec::new();
-        // Whether the updates of an epoch measure a loss of several parameters.
+        // The parameters move, or the samples change, while the loss of an epoch is measured.
         let moves = !order.is_one_update();
         let evaluates = moves && watches && self.validation.is_none();
         let start_loss = if moves {
@@ -153,7 +154,8 @@ impl<M: Model + ?Sized> Fit<'_, M> {
         if let (Some((epoch, _)), true) = (course.watch.best(), self.restores_best()) {
             let mut kept = params.clone();
             overwrite(&mut kept, &best);
-            // Measured as those of the last parameters were, in the same order.
+            // Measured on the same tapes and in the same order as the losses of the last
+            // parameters.
             let losses = (plain.loss(&kept)?, validate(&kept)?);
             if losses.1.unwrap_or(losses.0) <= last.watched_loss() {
                 params = kept;
@@ -161,8 +163,8 @@ impl<M: Model + ?Sized> Fit<'_, M> {
                 (last.training_loss, last.validation_loss) = losses;
             }
         }
-        // A loss may refuse an answer of the shape of targets: logits next to classes have
-        // another.
+        // The loss may reject predictions of the shape of the targets: logits have
+        // another shape than classes.
         let mean_loss = mean_loss(self.training, loss).unwrap_or(f32::NAN);
         let predictor = Predictor {
             model: self.model,
@@ -219,7 +221,7 @@ impl<M: Model + ?Sized> Fit<'_, M> {
     }
 }
 
-/// Sets parameters to values that stand one after the other.
+/// Overwrites all parameters from one slice that holds their values one after another.
 fn overwrite(params: &mut [Param], mut flat: &[f32]) {
     for param in params {
         let (own, rest) = flat.split_at(param.values.len());
@@ -228,7 +230,7 @@ fn overwrite(params: &mut [Param], mut flat: &[f32]) {
     }
 }
 
-/// The loss of always answering the mean of the targets.
+/// The loss of always predicting the mean of the targets.
 fn mean_loss(samples: &Samples, loss: Loss<'_>) -> Result<f32, Error> {
     let (n, width) = (samples.rows(), samples.targets());
     let mean = |column: usize| {
@@ -237,7 +239,7 @@ fn mean_loss(samples: &Samples, loss: Loss<'_>) -> Result<f32, Error> {
     };
     let means: Vec<f32> = (0..width).map(mean).collect();
     let answer = model([Param::new("mean", means, [1, width])], |x, [mean]| {
-        // As many rows as there are inputs, whatever these are.
+        // Takes only the number of rows from `x`.
         x.sum_axis(-1, true) * 0.0 + mean
     });
     let params = answer.params();

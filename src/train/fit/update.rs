@@ -1,4 +1,4 @@
-//! The mover of the parameters: an optimizer with its schedule, or a search.
+//! The two ways to move the parameters: an optimizer with its schedule, or a search.
 
 use std::vec::Vec;
 
@@ -9,32 +9,32 @@ use crate::tape::Tape;
 use crate::train::model::Param;
 use crate::train::step::{Penalised, Prepared};
 
-/// Moves the parameters, once in every batch.
+/// Moves the parameters, once per batch.
 pub(super) trait Update {
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f32;
 
-    /// Moves them, by the gradients that the tape has and the loss that they are of. Whether
-    /// they are a minimum now.
+    /// Moves the parameters by the gradients on the tape; `loss` is the loss that they
+    /// belong to. Returns whether the parameters are now at a minimum.
     fn step(&mut self, tape: &Tape<'_>, loss: f32) -> Result<bool, Error>;
 
-    /// Whether they are a minimum.
+    /// Returns whether the parameters are at a minimum.
     fn has_found(&self) -> bool {
         false
     }
 
-    /// Another epoch follows one of this loss.
+    /// Prepares for another epoch, given the watched loss of the last one.
     fn next_epoch(&mut self, loss: f32);
 
-    /// Earlier parameters, if those at the end, of this loss, are worse: where a search only
-    /// tried what is there.
+    /// Returns earlier parameters if `params`, whose loss is `loss`, are worse: a search
+    /// may end at a trial point.
     fn better_than(&self, loss: f32, params: &[Param]) -> Option<Vec<f32>> {
         let _ = (loss, params);
         None
     }
 }
 
-/// An optimizer, and what sets its learning rate.
+/// An optimizer with the schedule of its learning rate.
 pub(super) struct Steps<'a, O: Optimizer + ?Sized, S: Schedule> {
     pub(super) optimizer: Prepared<'a, O>,
     pub(super) scheduler: Option<Scheduler<S>>,
@@ -59,12 +59,12 @@ impl<O: Optimizer + ?Sized, S: Schedule> Update for Steps<'_, O, S> {
     }
 }
 
-/// A search, which is told losses and gradients with their penalties.
+/// A search that receives losses and gradients with their penalties.
 pub(super) struct Searching<'a, S: Search + ?Sized> {
     search: &'a mut S,
     penalised: Penalised,
     grads: Vec<f32>,
-    /// The parameters of the least loss so far.
+    /// The parameters with the lowest loss so far.
     best: Vec<f32>,
     least: f32,
     found: bool,
@@ -104,14 +104,15 @@ impl<S: Search + ?Sized> Search for Searching<'_, S> {
 }
 
 impl<S: Search + ?Sized> Update for Searching<'_, S> {
-    /// A search finds the length of its steps itself.
+    /// A search finds its step length itself.
     fn learning_rate(&self) -> f32 {
         1.0
     }
 
     fn step(&mut self, tape: &Tape<'_>, loss: f32) -> Result<bool, Error> {
         let answer = tape.tell(loss, self)?;
-        // After as many iterations as it was asked for it begins anew.
+        // The other reasons are limits on the work of one search: the next call starts
+        // another search.
         self.found = matches!(
             answer,
             Answer::Found(Reason::FlatGradient | Reason::NoChange)
@@ -130,7 +131,8 @@ impl<S: Search + ?Sized> Update for Searching<'_, S> {
             .iter()
             .flat_map(|param| param.values().iter().copied());
         let here = loss + self.penalised.loss(values);
-        // Where it ends it may have found what no loss in `f32` tells from another.
+        // `better_than` keeps `params` if the losses are equal in `f32`: the search may
+        // have found a minimum that `f32` does not tell from an earlier point.
         let is_worse = self.least < here || here.is_nan();
         (is_worse && !self.best.is_empty()).then(|| self.best.clone())
     }

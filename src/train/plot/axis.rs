@@ -1,4 +1,4 @@
-//! Axes, their ticks and labels, and the marks of a legend.
+//! Axes with their ticks and labels, and the marks of a legend.
 
 use core::ops::Range;
 use std::string::String;
@@ -21,15 +21,15 @@ pub(super) fn key_line(
     PathElement::new([(x, y), (x + 18 * PX as i32, y)], style)
 }
 
-/// The least and the greatest value; infinity and minus infinity if there are no values.
+/// The smallest and the largest value; infinity and minus infinity if there are no values.
 pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| {
         (low.min(x), high.max(x))
     })
 }
 
-/// The range from the least to the greatest value, and a little more. In `f64`, in which
-/// differences of `f32` are finite.
+/// The range from the smallest to the largest value, widened a little. It is computed in
+/// `f64`, in which differences of `f32` are finite.
 pub(super) fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (low, high) = range(values);
     match high - low {
@@ -39,19 +39,19 @@ pub(super) fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
     }
 }
 
-/// A range and where it has labels: at multiples of 1, 2 or 5 times a power of ten. Their
-/// number is bounded whatever the range; `plotters` searches for its own without a bound.
+/// The range of an axis, with labels at multiples of 1, 2 or 5 times a power of ten. The number
+/// of labels is bounded for every range, unlike that of the labels that `plotters` searches for.
 pub(super) struct Axis {
     shown: Range<f64>,
     multiples: Range<i64>,
     step: i64,
     power: i32,
-    /// The power of ten of the greatest label.
+    /// The decimal exponent of the largest absolute value of the range.
     largest: i32,
 }
 
 impl Axis {
-    /// An axis with at most `most` labels, and one more.
+    /// An axis with at most `most + 1` labels.
     pub(super) fn new(shown: &Range<f64>, most: u8) -> Self {
         let least = (shown.end - shown.start) / f64::from(most);
         let power = least.log10().floor();
@@ -85,7 +85,7 @@ impl Axis {
     pub(super) fn values(&self) -> Vec<f64> {
         let values = self.multiples.clone().map(|i| {
             let digits = i.saturating_mul(self.step) as f64;
-            // Powers of ten below 1 are no binary fractions, their inverses are.
+            // Divides by the inverse, because powers of ten below 1 are not exact in binary.
             match self.power {
                 power if power >= 0 => digits * 10.0_f64.powi(power),
                 power if power > -300 => digits / 10.0_f64.powi(-power),
@@ -95,7 +95,7 @@ impl Axis {
         values.collect()
     }
 
-    /// The text of a label, with the digits that tell labels apart.
+    /// The text of a label, with enough digits to distinguish labels.
     pub(super) fn label(&self, x: f64) -> String {
         if x == 0.0 {
             String::from("0")
@@ -126,7 +126,7 @@ impl Ranged for Axis {
     }
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        // `plotters` asks once more, for lines between the labels; there are none.
+        // `plotters` also asks for lines between the labels; there are none.
         if hint.weight().allow_light_points() {
             Vec::new()
         } else {
@@ -149,8 +149,8 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// The labels of a logarithmic axis: at powers of ten, at every few of them if there are
-/// many, at 2 and 5 times them if there are few.
+/// The labels of a logarithmic axis: powers of ten; every second, third, … of them if
+/// there are many; and also 2 and 5 times the powers if there are few.
 pub(super) fn log_labels(shown: &Range<f64>) -> Vec<f64> {
     let [first, last] = [shown.start, shown.end].map(|x| x.log10());
     let decades = last - first;
@@ -167,8 +167,8 @@ pub(super) fn log_labels(shown: &Range<f64>) -> Vec<f64> {
         .collect()
 }
 
-/// 1, 2 or 5 times a power of ten, less than `x`, so that a logarithmic axis ends
-/// where it has a label.
+/// The largest of 1, 2 and 5 times a power of ten below `x / 1.05`, so that a logarithmic
+/// axis ends at a label.
 pub(super) fn round_down(x: f64) -> f64 {
     let decade = 10.0_f64.powf((x / 1.05).log10().floor());
     let steps = [5.0, 2.0].map(|step| step * decade);
@@ -176,7 +176,8 @@ pub(super) fn round_down(x: f64) -> f64 {
     step.unwrap_or(decade)
 }
 
-/// A label of a logarithmic axis: a digit and a power of ten.
+/// The text of a label on a logarithmic axis: in plain notation, or as a digit and a
+/// power of ten.
 pub(super) fn short(x: f64) -> String {
     if (1e-3..1e6).contains(&x) {
         std::format!("{}", (x * 1e4).round() / 1e4)

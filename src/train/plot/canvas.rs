@@ -1,4 +1,4 @@
-//! The canvas of pictures: size, colours and font, and the file, which is whole or not there.
+//! The canvas of plots: size, colours and font, and writing the file.
 
 use core::fmt;
 use std::boxed::Box;
@@ -13,7 +13,7 @@ use plotters::prelude::*;
 
 use super::turns::Turns;
 
-/// A picture that could not be drawn.
+/// The error of a plot that could not be drawn.
 #[derive(Clone)]
 pub struct PlotError {
     pub(super) path: PathBuf,
@@ -30,13 +30,13 @@ impl core::error::Error for PlotError {}
 
 pub(super) type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// Pixels of the drawing for one of the picture: SVG is drawn on a grid of whole pixels, on
-/// which curves would have steps.
+/// Pixels of the drawing per pixel of the plot. SVG is drawn on a grid of whole pixels,
+/// on which curves would have visible steps.
 pub(super) const PX: u32 = 2;
 pub(super) const SIZE: (u32, u32) = (800 * PX, 520 * PX);
 pub(super) const TEXT: RGBColor = RGBColor(60, 60, 60);
 pub(super) const GRID: RGBColor = RGBColor(225, 225, 225);
-/// Colours that people who see few colours tell apart, too, by M. Okabe and K. Ito.
+/// Colours that colour-blind people can tell apart, by M. Okabe and K. Ito.
 const COLOURS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -62,7 +62,7 @@ pub(super) fn draw(path: &Path, picture: impl Picture) -> Result<(), PlotError> 
         let extension = path.extension().and_then(|extension| extension.to_str());
         let extension = extension.filter(|extension| ["svg", "png"].contains(extension));
         let extension = extension.ok_or("expected a file that ends in .svg or .png")?;
-        // Follows a link to the file it leads to, if there is one.
+        // Resolves a symbolic link, so that the rename replaces its target.
         let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let mut name = OsString::from(".");
         name.push(path.file_stem().unwrap_or_default());
@@ -102,7 +102,7 @@ where
     Ok(())
 }
 
-/// Measures text, and draws it in PNG.
+/// Registers the font that measures text, and draws it in PNG files.
 fn register_font() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

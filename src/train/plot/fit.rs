@@ -1,4 +1,4 @@
-//! Samples with a fitted curve, and below it the residuals.
+//! A plot of samples with a fitted curve, and of the residuals below.
 
 use std::vec::Vec;
 
@@ -9,7 +9,7 @@ use super::axis::{Axis, dot, key_line, padded};
 use super::canvas::{Drawn, GRID, PX, Picture, TEXT, colour, text};
 use super::points::Shown;
 
-/// The colour of a band.
+/// The colour of the band.
 const BAND: RGBColor = RGBColor(214, 226, 236);
 
 pub(super) struct Fit<'a> {
@@ -17,7 +17,7 @@ pub(super) struct Fit<'a> {
     pub(super) labels: [&'a str; 2],
     pub(super) points: Vec<Shown<'a>>,
     pub(super) curve: Vec<(f64, f64)>,
-    /// The lower and the upper side; empty if there is none.
+    /// The lower and the upper side of the band; empty without a band.
     pub(super) band: [Vec<(f64, f64)>; 2],
 }
 
@@ -34,7 +34,7 @@ impl Picture for Fit<'_> {
         let xs = padded(xs.chain(curve.clone().map(|(x, _)| *x)));
         let band = self.band.iter().flatten().map(|(_, y)| *y);
         let ys = padded(ys.chain(curve.map(|(_, y)| *y)).chain(band));
-        // The axis of residuals reaches as far up as down.
+        // The axis of the residuals is symmetric about 0.
         let residuals = padded(all().flat_map(|p| p.column(2)).flat_map(|r| [r, -r]));
         let (upper, lower) = area.split_vertically((68).percent());
 

@@ -1,4 +1,4 @@
-//! Losses of some runs by epoch, on logarithmic axes.
+//! Plots of losses by epoch on logarithmic axes.
 
 use core::ops::Range;
 use std::string::{String, ToString};
@@ -13,7 +13,7 @@ use super::axis::{Axis, key_line, log_labels, range, round_down, short};
 use super::canvas::{Drawn, GRID, PX, Picture, TEXT, colour, text};
 use super::points::{CURVE, at_once, extremes};
 
-/// Points of all curves together.
+/// The number of points drawn of all curves together.
 const CURVES: usize = 80_000;
 
 pub(super) struct Losses<'a> {
@@ -95,17 +95,17 @@ impl Picture for Panels<'_> {
     }
 }
 
-/// A loss by epochs.
+/// A curve of losses by epoch.
 struct Curve {
     name: String,
     colour: RGBColor,
     points: Vec<(f64, f64)>,
-    /// How many epochs became four points.
+    /// The number of successive epochs for which four points are drawn.
     at_once: usize,
 }
 
 impl Losses<'_> {
-    /// A curve of each run that has such a loss.
+    /// A curve for each run in which `loss` has a value.
     fn curves(&self, loss: impl Fn(&Epoch) -> Option<f32>) -> Vec<Curve> {
         let most = (CURVES / self.runs.len().max(1) / 2).min(CURVE);
         let curve = |(i, (name, history)): (usize, &(&str, &History))| {
@@ -196,7 +196,7 @@ where
     Ok(())
 }
 
-/// A loss by epochs. One of 0 has no place on a logarithmic axis.
+/// The losses by epoch, without losses that a logarithmic axis cannot show, such as 0.
 fn points(history: &History, loss: &impl Fn(&Epoch) -> Option<f32>) -> Vec<(f64, f64)> {
     let point = |epoch: &Epoch| {
         let loss = loss(epoch).filter(|loss| *loss > 0.0 && loss.is_finite())?;

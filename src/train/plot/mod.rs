@@ -1,11 +1,11 @@
-//! Pictures: the data with what was fitted to them, and how the loss fell.
+//! Plots of the data with a fitted curve, and of losses by epoch.
 //!
-//! The extension decides the format: `.svg`, which names a font, or `.png`, which
-//! brings one and looks the same on every machine. A picture is whole or is not
-//! there: it is written beside its place, and then moved.
+//! The extension decides the format: `.svg`, which refers to a font by name, or `.png`, which is
+//! drawn with a built-in font and looks the same on every machine. A plot is written to a file
+//! beside its path and then renamed, so that the path never has a partial plot.
 //!
-//! Pictures stay small, however many points there are: if there are many, some are drawn,
-//! always the same ones, the extremes among them, and the picture says so.
+//! Files stay small however many points there are: of many points, a fixed choice that
+//! contains the extremes is drawn, and the plot says so.
 //!
 //! ```
 //! use baregrad::train::plot::{self, Points};
@@ -36,15 +36,15 @@ use canvas::draw;
 pub use points::Points;
 use points::{CURVE, POINTS, Shown, extremes, finite_curve};
 
-/// Draws samples with a fitted curve, and below it the residuals. `curve` holds points of
-/// the curve from left to right, `labels` those of both axes.
+/// Draws samples with a fitted curve, and the residuals below. `curve` holds points of
+/// the curve from left to right, and `labels` the labels of the x and y axes.
 ///
-/// If there are more than some 2500 samples, some are drawn: evenly spaced ones, and those
-/// farthest up and down at each place.
+/// If there are more than about 2500 samples, only some are drawn: evenly spaced ones, and
+/// the highest and lowest of each section of the x axis.
 ///
 /// # Errors
-/// Numbers that are not finite; samples with more of `x`, `y` or `predicted` than of
-/// another; a file that cannot be written, or ends in neither `.svg` nor `.png`.
+/// A number is not finite; `x`, `y` and `predicted` of a series differ in length; or the
+/// file cannot be written, or ends in neither `.svg` nor `.png`.
 pub fn fit(
     path: impl AsRef<Path>,
     title: &str,
@@ -55,8 +55,8 @@ pub fn fit(
     fit_with_band(path, title, labels, points, curve, &[])
 }
 
-/// [`fit`] with a band around the curve: `band` holds readings from left to right, each with
-/// the lower and the upper end of an interval of 95 %, which the legend says.
+/// Draws as [`fit`] does, with a band around the curve. `band` holds readings from left to
+/// right, each with the lower and the upper end of a 95 % interval, as the legend says.
 ///
 /// # Errors
 /// As for [`fit`].
@@ -98,8 +98,8 @@ pub fn fit_with_band(
         .and_then(|picture| draw(path, picture))
 }
 
-/// Draws the losses of some runs on logarithmic axes: of one run training and
-/// validation together, of several above one another.
+/// Draws the losses of runs on a logarithmic axis: for one run, training and validation
+/// loss in one panel; for several runs, the training losses above the validation losses.
 ///
 /// # Errors
 /// The file cannot be written, or ends in neither `.svg` nor `.png`.
@@ -111,8 +111,8 @@ pub fn losses(
     draw(path.as_ref(), losses::Losses { title, runs })
 }
 
-/// Draws losses by epoch from the first on, each a curve with its name, on logarithmic axes:
-/// a panel for each list of them, two beside each other.
+/// Draws losses by epoch, from the first epoch on, as named curves on logarithmic axes.
+/// Each element of `panels` is a panel; two panels are side by side.
 ///
 /// ```
 /// use baregrad::train::plot;

@@ -1,34 +1,34 @@
-//! Chooses the points that are drawn, if there are many.
+//! Chooses the points to draw if there are too many.
 
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::axis::range;
 
-/// Samples, with what the model predicts for each: as many `x`, `y` and
-/// `predicted`.
+/// A series of samples with the predictions of the model. `x`, `y` and `predicted` have
+/// the same length.
 #[derive(Clone, Copy, Debug)]
 pub struct Points<'a> {
     /// The name in the legend.
     pub name: &'a str,
-    /// Readings.
+    /// The readings.
     pub x: &'a [f32],
-    /// The references that belong to the readings.
+    /// The reference of each reading.
     pub y: &'a [f32],
-    /// The predictions of the model for the readings.
+    /// The prediction of the model for each reading.
     pub predicted: &'a [f32],
 }
 
-/// Samples that are drawn, of all series together: each takes some 300 bytes of SVG.
+/// The number of samples drawn, of all series together: each takes some 300 bytes of SVG.
 pub(super) const POINTS: usize = 2500;
-/// Points of a curve that are drawn: each takes some 10 bytes.
+/// The number of points drawn of a curve: each takes some 10 bytes.
 pub(super) const CURVE: usize = 4000;
 
-/// The samples of a series that are drawn.
+/// The samples of a series that are drawn, out of `of` samples.
 pub(super) struct Shown<'a> {
     pub(super) name: &'a str,
     pub(super) of: usize,
-    /// Readings, references and residuals.
+    /// The reading, the reference and the residual of each sample.
     pub(super) points: Vec<[f64; 3]>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Shown<'a> {
         })
     }
 
-    /// The name in the legend, with how many samples are drawn if these are not all.
+    /// The name in the legend, with the number of samples drawn if these are not all.
     pub(super) fn label(&self) -> String {
         match self.points.len() {
             shown if shown < self.of => std::format!("{}: {shown} of {}", self.name, self.of),
@@ -80,9 +80,9 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// At most so many of the points, in their order: half of them evenly spaced in
-/// that order, and half of them the extremes of the second and third coordinate in
-/// equal parts of the range of the first, with both ends of that.
+/// At most `most` of the points, in their order. Half of them are evenly spaced in this
+/// order. The other half are both ends of the range of the first coordinate, and the
+/// extremes of the second and third coordinate in equal sections of this range.
 fn sample(points: Vec<[f64; 3]>, most: usize) -> Vec<[f64; 3]> {
     if points.len() <= most {
         return points;
@@ -90,7 +90,8 @@ fn sample(points: Vec<[f64; 3]>, most: usize) -> Vec<[f64; 3]> {
     let (low, high) = range(points.iter().map(|[x, ..]| *x));
     let bins = (most / 2 - 2) / 4;
     let bin = |x: f64| ((x - low) / (high - low) * bins as f64) as usize;
-    // Each part keeps the least y, the greatest y, the least and the greatest rest.
+    // Each section keeps the points with the smallest and largest y and the smallest and
+    // largest residual.
     let mut extremes: Vec<[Option<(usize, f64)>; 4]> = std::vec![[None; 4]; bins];
     let mut ends: [Option<(usize, f64)>; 2] = [None; 2];
     let keep = |least: &mut Option<(usize, f64)>, i: usize, x: f64| {
@@ -131,8 +132,8 @@ pub(super) fn finite_curve(curve: &[(f32, f32)]) -> Result<Vec<(f64, f64)>, Stri
     finite.collect()
 }
 
-/// At most `most` points of a curve, or a few more: the first, the last, the lowest and the
-/// highest of every few, in their order.
+/// At most `most` points of a curve, or a few more: in their order, the first, the last,
+/// the lowest and the highest of each group of successive points.
 pub(super) fn extremes(curve: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     if curve.len() <= most {
         return curve.to_vec();
@@ -156,7 +157,7 @@ pub(super) fn extremes(curve: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     points
 }
 
-/// The number of points of a curve that four are drawn for; 1 if all are drawn.
+/// The number of successive points for which four are drawn; 1 if all points are drawn.
 pub(super) fn at_once(points: usize, most: usize) -> usize {
     if points <= most {
         1

@@ -1,14 +1,14 @@
-//! Lines that turn back, in PNG.
+//! Draws lines that turn back in PNG files.
 
 use plotters_backend::{
     BackendColor, BackendCoord, BackendStyle, DrawingBackend, DrawingErrorKind,
 };
 use std::vec::Vec;
 
-/// Draws lines that turn back in pieces. Plotters fills the outline of a thick line, and
-/// where it turns by nearly 180°, the inner edges of the outline meet far away: a narrow
-/// peak would come out many times as tall as it is, and below its foot. In SVG, the viewer
-/// draws outlines.
+/// A backend that splits lines where they turn back, and draws them piece by piece. Plotters
+/// fills the outline of a thick line. Where the line turns by nearly 180°, the inner edges of
+/// the outline meet far away, so that a narrow peak would be drawn many times too high, and also
+/// below its foot. SVG files do not need this backend, because the viewer draws outlines.
 pub(super) struct Turns<B>(pub(super) B);
 
 impl<B: DrawingBackend> DrawingBackend for Turns<B> {
@@ -78,7 +78,7 @@ impl<B: DrawingBackend> DrawingBackend for Turns<B> {
     }
 }
 
-/// Whether a line turns by more than 90° at the second of three points.
+/// Returns whether the line through the three points turns by more than 90° at the second one.
 fn turns_back(before: BackendCoord, turn: BackendCoord, next: BackendCoord) -> bool {
     let step = |from: BackendCoord, to: BackendCoord| {
         [to.0, to.1]
@@ -102,7 +102,7 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    /// The rows of a picture that a line of 4 pixels is in.
+    /// The rows of a bitmap, of 100 by 200 pixels, on which something was drawn.
     fn rows(draw: impl FnOnce(BitMapBackend<'_>)) -> Vec<usize> {
         let mut pixels = vec![255; 100 * 200 * 3];
         draw(BitMapBackend::with_buffer(&mut pixels, (100, 200)));
@@ -117,7 +117,8 @@ mod tests {
         let peak = [(20, 80), (50, 80), (51, 20), (52, 80), (80, 80)];
         let style = BLACK.stroke_width(4);
         let found = rows(|bitmap| Turns(bitmap).draw_path(peak, &style).unwrap());
-        // The line reaches from its tip to its foot, and half of its width beyond.
+        // The line extends from its tip to its foot, and beyond by half of its width of 4
+        // pixels.
         let (first, last) = (*found.first().unwrap(), *found.last().unwrap());
         assert!((18..=20).contains(&first), "{first}");
         assert!((80..=82).contains(&last), "{last}");

@@ -1,7 +1,7 @@
-//! Warnings that residuals give: rows that lie off, terms that the data do not
-//! support, and a bend that the curve does not have.
+//! Warnings from the residuals: outliers, terms that the data do not support, and a bend
+//! that the curve does not have.
 //!
-//! All of them ask how rarely normal noise alone would look like that.
+//! Each diagnostic computes the probability that normal noise alone would look like the data.
 
 use std::vec::Vec;
 
@@ -11,53 +11,55 @@ use super::symmetric::{Symmetric, dot};
 use crate::calibrate::chebyshev;
 use crate::least_squares::{FDistribution, Status, StudentT};
 
-/// A row lies off if noise alone would show such a row in at most one data set out of 20: the
-/// probability is for all rows together (Bonferroni's correction).
+/// The largest probability, for all rows together (Bonferroni's correction), with which
+/// noise alone would show an outlier: one data set out of 20.
 const OUTLIER: f64 = 0.05;
-/// The least deviations of an outlier of a robust fit: the scale of few rows is rough.
+/// The least number of standard deviations of an outlier in a robust fit, because the
+/// scale estimated from few rows is rough.
 const LEAST_OFF: f64 = 3.5;
-/// A term is supported if noise alone would look like it once in 20 fits, or less.
+/// The largest probability with which noise alone would look like a supported term: one
+/// fit out of 20.
 const SUPPORTED: f64 = 0.05;
-/// How rarely noise alone may be called a bend: once in 250 fits, or less, as
-/// [`Verdict`](crate::train::Verdict) has it.
+/// The largest probability with which noise alone may be called a bend: one fit out of
+/// 250, as for [`Verdict`](crate::train::Verdict).
 const BENT: f64 = 0.004;
-/// The least part of the residuals' squares that a bend must explain.
+/// The least share of the sum of squares that a bend must explain.
 const SHARE: f64 = 0.2;
-/// Residuals that are this part of the data or less are rounding, and say nothing.
+/// Residuals of at most this share of the range of the data are rounding errors.
 const TRIFLE: f64 = 1e-7;
 
-/// A row that lies off.
+/// A row that lies far from the curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outlier {
     /// The row of the data, counted from 0.
     pub row: usize,
     /// The measured value less the predicted one, in units of `y`.
     pub residual: f64,
-    /// The same in standard deviations that it would have if the curve were fitted without it
-    /// (externally studentised).
+    /// The externally studentised residual: the residual in standard deviations that it
+    /// would have if the curve were fitted without this row.
     pub deviations: f64,
 }
 
-/// The degree that the data support.
+/// A degree that suffices for the data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sufficient {
-    /// The degree that suffices; 0 if `y` does not depend on the inputs, as far as the data
-    /// tell.
+    /// The degree; 0 if the data do not show that `y` depends on the inputs.
     pub degree: usize,
-    /// How often noise alone would explain as much as the terms above that degree.
+    /// The probability that noise alone explains as much as the terms above this degree.
     pub probability: f64,
 }
 
 /// A bend in the residuals.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Curvature {
-    /// The share of the residuals' squares that a few smooth terms more explain.
+    /// The share of the sum of squares that a few additional smooth terms explain.
     pub share: f64,
-    /// How often noise alone would look like that.
+    /// The probability that noise alone looks like this bend.
     pub probability: f64,
 }
 
-/// The probability of more than this F by noise alone; 1 if that cannot be said.
+/// The probability that noise alone gives a larger F; 1 if it cannot be computed. A
+/// `denominator` of `None` stands for infinitely many degrees of freedom.
 fn survival_of_f(f: f64, numerator: usize, denominator: Option<usize>) -> f64 {
     let denominator = denominator.map_or(f32::INFINITY, |d| d as f32);
     let survival = FDistribution::new(numerator as f32, denominator);
@@ -65,8 +67,9 @@ fn survival_of_f(f: f64, numerator: usize, denominator: Option<usize>) -> f64 {
 }
 
 impl Regression {
-    /// By how many standard errors an interval of this probability reaches to either side:
-    /// Student's t; `None` without degrees of freedom, or for a probability that is none.
+    /// The half-width of a confidence interval of this probability, in standard errors: a
+    /// quantile of Student's t. `None` without degrees of freedom, or if `probability` is
+    /// not between 0 and 1.
     pub fn deviations_of_interval(&self, probability: f64) -> Option<f64> {
         let freedom = match (self.has_sigma(), self.degrees_of_freedom()) {
             (true, _) => f32::INFINITY,
@@ -77,7 +80,7 @@ impl Regression {
         t.upper_quantile(tail as f32).ok().map(f64::from)
     }
 
-    /// Whether the residuals are rounding.
+    /// Returns whether the residuals are only rounding errors.
     fn is_exact(&self) -> bool {
         let most = self
             .rows
@@ -87,8 +90,9 @@ impl Regression {
         self.ends.status == Status::Exact || most <= TRIFLE * (high - low)
     }
 
-    /// Rows that lie so far from a curve through the others that noise alone would show one in
-    /// 20 data sets, or fewer. A robust fit measures by the scale of good residuals.
+    /// Rows so far from the curve through the other rows that noise alone would show such
+    /// a row in at most one data set out of 20. A robust fit measures the distance by the
+    /// scale of good residuals.
     pub fn outliers(&self) -> Vec<Outlier> {
         let freedom = self.degrees_of_freedom();
         if let Some(robust) = &self.robust {
@@ -114,7 +118,8 @@ impl Regression {
                 row,
             )| {
                 let own = 1.0 - inverse.form(derivatives);
-                // The curve goes through a row that alone determines a parameter.
+                // A row that alone determines a parameter has no residual: the curve goes
+                // through it.
                 if own < 1e-9 {
                     return None;
                 }
@@ -140,7 +145,7 @@ impl Regression {
         rows.collect()
     }
 
-    /// Rows that lie far off in units of a scale that outliers have no part in.
+    /// Rows that lie far off in units of `scale`, which outliers do not influence.
     fn beyond(&self, scale: f64) -> Vec<Outlier> {
         let tail = OUTLIER / 2.0 / self.rows.len() as f64;
         let limit = StudentT::new(self.degrees_of_freedom() as f32)
@@ -156,9 +161,10 @@ impl Regression {
             .collect()
     }
 
-    /// The degree that suffices, if it is less than the curve's: each degree from the highest
-    /// down is kept if its terms explain more than noise would (a partial F test, 5 %).
-    /// `None` if all are supported, or there are no degrees of freedom, or no degrees.
+    /// The degree that suffices, if it is less than the curve's. From the highest degree
+    /// down, a degree is dropped if its terms explain no more than noise would (a partial
+    /// F test at 5 %). `None` if the data support all degrees, if there are no degrees of
+    /// freedom, or if the curve has no degree.
     pub fn sufficient_degree(&self) -> Option<Sufficient> {
         let terms = self.terms.as_ref()?;
         let covariance = self.inverse.as_ref()?;
@@ -167,7 +173,8 @@ impl Regression {
             return None;
         }
         let most = terms.most();
-        // The sum of squares that terms above a degree take off, beside all below.
+        // The reduction of the sum of squares by all terms above `degree`, and the number
+        // of these terms.
         let taken = |degree: usize| -> Option<(f64, usize)> {
             let above: Vec<usize> = (0..terms.degrees.len())
                 .filter(|term| terms.degree(*term) > degree)
@@ -206,12 +213,12 @@ impl Regression {
         sufficient
     }
 
-    /// A bend in the residuals along one of the inputs, beyond what small changes of the
-    /// parameters explain: two smooth terms more for each input, and an F test.
+    /// Finds a bend in the residuals along one of the inputs that small changes of the
+    /// parameters do not explain: an F test of two additional smooth terms for each input.
     pub fn curvature(&self) -> Option<Curvature> {
         let terms = self.terms.as_ref().map_or(0, |terms| terms.most());
         let inverse = self.inverse.as_ref()?;
-        // Outliers would be taken for a bend.
+        // A robust fit has no such test, because it would take outliers for a bend.
         if self.is_exact() || self.robust.is_some() {
             return None;
         }
@@ -240,7 +247,7 @@ impl Regression {
             let size = dot(&values, &values);
             let rest = orthogonal(&values, &self.rows, inverse, &basis);
             let length = dot(&rest, &rest);
-            // A direction that the curve has already leaves nothing.
+            // Skips a term that the curve already contains.
             if length > 1e-6 * size {
                 basis.push(rest.iter().map(|x| x / length.sqrt()).collect());
             }
@@ -259,10 +266,10 @@ impl Regression {
     }
 }
 
-/// The part of a column that neither the Jacobian's columns nor those of the basis explain.
+/// The part of a column that neither the columns of the Jacobian nor those of the basis explain.
 fn orthogonal(column: &[f64], rows: &[Row], inverse: &Symmetric, basis: &[Vec<f64>]) -> Vec<f64> {
     let mut rest = column.to_vec();
-    // Removed twice, because rounding leaves something the first time.
+    // Removes twice, because rounding errors of the first removal leave a remainder.
     for _ in 0..2 {
         let count = rows.first().map_or(0, |row| row.derivatives.len());
         let mut right = std::vec![0.0; count];

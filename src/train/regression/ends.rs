@@ -1,15 +1,15 @@
-//! Why a regression ended.
+//! The reason why a regression ended.
 
 use std::string::String;
 use std::vec::Vec;
 
 use crate::least_squares::Status;
 
-/// Why the solver ended, in words that name parameters.
+/// The reason why the solver ended, printed with the names of parameters.
 #[derive(Clone, Debug)]
 pub struct Ends {
     pub(super) status: Status,
-    /// The names of a function's parameters; none of other curves.
+    /// The names of a formula's parameters; empty for other curves.
     pub(super) parameters: Vec<String>,
 }
 
@@ -19,13 +19,13 @@ impl Ends {
         self.status
     }
 
-    /// Whether the parameters are those of a minimum.
+    /// Returns whether the parameters are at a minimum.
     pub fn is_converged(&self) -> bool {
         matches!(self.status, Status::Converged | Status::Exact)
     }
 
-    /// Whether they are near a minimum at least: that of a valley so flat that some of them
-    /// are hardly determined.
+    /// Returns whether the parameters are at a minimum, or at least near one in a valley so flat
+    /// that the data hardly determine some of them.
     pub fn is_usable(&self) -> bool {
         self.is_converged() || matches!(self.status, Status::IllConditioned { .. })
     }

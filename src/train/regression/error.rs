@@ -1,4 +1,4 @@
-//! Data that nothing can be fitted to.
+//! Errors of data to which no curve can be fitted.
 
 use core::fmt;
 use std::string::String;
@@ -6,73 +6,74 @@ use std::string::String;
 use crate::calibrate::{Curve, ScaleError};
 use crate::train::digits::Shortest;
 
-/// Why nothing was fitted. Rows and inputs are counted from 0, and from 1 in the text.
+/// The reason why nothing was fitted. Rows and inputs are counted from 0 in the fields,
+/// and from 1 in the text.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum RegressionError {
-    /// Columns of different length.
+    /// Columns differ in length.
     Lengths {
-        /// How many `y` there are.
+        /// The number of rows of `y`.
         expected: usize,
         /// The length of the column that differs.
         found: usize,
     },
-    /// A number that is not finite.
+    /// A number is not finite.
     NotFinite {
-        /// Its row.
+        /// The row of the number.
         row: usize,
     },
-    /// Several inputs for a curve of one.
+    /// The curve takes one input, but there are several.
     Inputs {
         /// The curve.
         curve: Curve,
-        /// How many inputs there are.
+        /// The number of inputs.
         inputs: usize,
     },
-    /// Too many parameters.
+    /// The curve has too many parameters.
     Parameters {
-        /// How many the curve has.
+        /// The number of parameters of the curve.
         found: usize,
-        /// The most there may be: [`MAX_PARAMETERS`](super::MAX_PARAMETERS), of a robust fit
-        /// 16.
+        /// The most that are allowed: [`MAX_PARAMETERS`](super::MAX_PARAMETERS), or 16
+        /// for a robust fit.
         most: usize,
     },
-    /// Fewer rows with a weight than parameters.
+    /// There are fewer rows with a weight above 0 than parameters.
     TooFew {
-        /// How many parameters there are.
+        /// The number of parameters.
         needed: usize,
-        /// How many rows have a weight.
+        /// The number of rows with a weight above 0.
         found: usize,
     },
-    /// Fewer readings that differ than parameters.
+    /// There are fewer distinct readings than parameters.
     Alike {
-        /// How many parameters there are.
+        /// The number of parameters.
         needed: usize,
-        /// How many readings differ.
+        /// The number of distinct readings.
         found: usize,
     },
-    /// A weight that is negative, or a standard deviation that is not more than 0.
+    /// A weight is negative, or a standard deviation is not positive.
     Weight {
-        /// Its row.
+        /// The row of the weight or standard deviation.
         row: usize,
-        /// The number.
+        /// The weight or standard deviation.
         found: f64,
-        /// Whether it is a standard deviation.
+        /// Whether `found` is a standard deviation.
         is_sigma: bool,
     },
-    /// A column that is constant, or has no scale.
+    /// A column is constant, or has no scale for another reason.
     Scale {
         /// The input; `None` for `y`.
         input: Option<usize>,
-        /// Why it has no scale.
+        /// The reason why the column has no scale.
         error: ScaleError,
     },
-    /// The data give no parameters to start from, for this reason.
+    /// The data give no parameters to start from; the text tells the reason.
     Start(String),
 }
 
 impl RegressionError {
-    /// The error for people, with the names of the columns.
+    /// Displays the error with the names of the columns.
     pub fn with_names<'a>(&'a self, x: &'a [&'a str], y: &'a str) -> impl fmt::Display + 'a {
         Named { error: self, x, y }
     }

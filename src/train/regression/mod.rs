@@ -1,9 +1,8 @@
-//! Least squares for calibrations: coefficients in the units of the data, and how sure they
-//! are.
+//! Least squares for calibrations: coefficients in the units of the data, with standard errors.
 //!
-//! [Levenberg–Marquardt](crate::least_squares) finds the parameters in `f32`, as a board
-//! would. Data, residuals and covariance are `f64` here, so that printed numbers have the
-//! digits that the data have.
+//! [Levenberg–Marquardt](crate::least_squares) finds the parameters in `f32`, as on a
+//! board. Data, residuals and covariance are `f64` here, so that printed numbers have as
+//! many digits as the data.
 
 mod diagnostics;
 mod ends;
@@ -32,7 +31,7 @@ pub const MAX_PARAMETERS: usize = 128;
 /// The most parameters of a robust fit.
 const MAX_ROBUST: usize = 16;
 
-/// Data and a curve to be fitted to them by least squares.
+/// Data, and a curve to fit to them by least squares.
 ///
 /// ```
 /// use baregrad::train::{Curve, LeastSquares};
@@ -55,7 +54,7 @@ pub struct LeastSquares<'d> {
     robust: Option<RobustLoss>,
 }
 
-/// The known uncertainty of each `y`.
+/// The known uncertainties of `y`, if any.
 #[derive(Clone, Copy, Debug)]
 enum Known<'d> {
     Nothing,
@@ -64,8 +63,8 @@ enum Known<'d> {
 }
 
 impl<'d> LeastSquares<'d> {
-    /// The columns of readings, and what they mean. With several columns, a
-    /// [`Linear`](Curve::Linear) curve is linear in all of them, and a
+    /// Takes the columns of readings `x` and the values `y` that they stand for. With
+    /// several columns, a [`Linear`](Curve::Linear) curve is linear in all of them, and a
     /// [`Poly`](Curve::Poly) has all products of them up to its degree.
     pub fn new(curve: &Curve, x: &[&'d [f64]], y: &'d [f64]) -> Self {
         LeastSquares {
@@ -77,9 +76,10 @@ impl<'d> LeastSquares<'d> {
         }
     }
 
-    /// Has rows that lie far off count for less, by this loss and a scale that is estimated from
-    /// the residuals: see [`RobustFit`](crate::least_squares::RobustFit). Standard errors are
-    /// those of an M-estimator, from the residuals, and [`sigma`](Self::sigma) only weighs.
+    /// Gives less weight to rows that lie far off, by this loss and a scale estimated
+    /// from the residuals: see [`RobustFit`](crate::least_squares::RobustFit). The
+    /// standard errors are those of an M-estimator, estimated from the residuals;
+    /// [`sigma`](Self::sigma) then only sets weights.
     ///
     /// ```
     /// use baregrad::least_squares::RobustLoss;
@@ -102,7 +102,7 @@ impl<'d> LeastSquares<'d> {
         }
     }
 
-    /// How many parameters a curve of so many inputs has.
+    /// The number of parameters of a curve of `inputs` inputs.
     ///
     /// ```
     /// use baregrad::train::{Curve, LeastSquares};
@@ -117,9 +117,9 @@ impl<'d> LeastSquares<'d> {
         }
     }
 
-    /// A weight for each row, in inverse proportion to the variance of its `y`: only ratios of
-    /// weights matter, and how large errors are is taken from the residuals. A weight of 0
-    /// leaves a row out.
+    /// Sets a weight for each row, in inverse proportion to the variance of its `y`. Only
+    /// ratios of weights matter; the size of the errors is estimated from the residuals.
+    /// A weight of 0 leaves a row out.
     #[must_use]
     pub fn weights(self, weights: &'d [f64]) -> Self {
         LeastSquares {
@@ -128,8 +128,9 @@ impl<'d> LeastSquares<'d> {
         }
     }
 
-    /// The standard deviation of each `y`, in its unit. Standard errors are those that follow
-    /// from it, however large the residuals are: `absolute_sigma=True` of scipy's `curve_fit`.
+    /// Sets the standard deviation of each `y`, in units of `y`. Standard errors follow
+    /// from these alone, however large the residuals are, as with `absolute_sigma=True`
+    /// of scipy's `curve_fit`.
     #[must_use]
     pub fn sigma(self, sigma: &'d [f64]) -> Self {
         LeastSquares {
@@ -141,8 +142,8 @@ impl<'d> LeastSquares<'d> {
     /// Fits the curve.
     ///
     /// # Errors
-    /// Data that the curve cannot be fitted to. A fit that does not converge is none: its
-    /// [`status`](Regression::status) says why.
+    /// The curve cannot be fitted to the data. A fit that does not converge is not an
+    /// error: its [`status`](Regression::status) tells the reason.
     pub fn run(&self) -> Result<Regression, RegressionError> {
         let inputs = self.x.len();
         let terms = match (inputs, &self.curve) {
@@ -178,14 +179,14 @@ impl<'d> LeastSquares<'d> {
                 found: used.len(),
             });
         }
-        let of = |column: &[f64]| -> Vec<f64> {
+        let used_of = |column: &[f64]| -> Vec<f64> {
             used.iter()
                 .filter_map(|row| column.get(*row).copied())
                 .collect()
         };
-        let columns: Vec<Vec<f64>> = self.x.iter().map(|column| of(column)).collect();
-        let y = of(self.y);
-        let weights = of(&weights);
+        let columns: Vec<Vec<f64>> = self.x.iter().map(|column| used_of(column)).collect();
+        let y = used_of(self.y);
+        let weights = used_of(&weights);
 
         let scale = |values: &[f64], scaling, input| {
             let pairs = values.iter().map(|x| TwoFloat::from_f64(*x));
@@ -193,8 +194,8 @@ impl<'d> LeastSquares<'d> {
         };
         let scales = columns.iter().enumerate();
         let scales = scales.map(|(k, column)| {
-            // A constant column is refused here for all: the scale of a function is fixed, and would
-            // not notice.
+            // Rejects a constant column here for all curves, because the scale of a
+            // formula is fixed and `Scale::fit` would not notice.
             let first = column.first().copied().unwrap_or(f64::NAN);
             match column.iter().all(|x| *x == first) {
                 true => Err(RegressionError::Scale {
@@ -222,7 +223,8 @@ impl<'d> LeastSquares<'d> {
             }
         }
         let scaled_y = scaled(&y, output);
-        // Weighted residuals in the units of y, so that sums of squares are those of the data.
+        // Residuals are weighted and in units of y, so that sums of squares are those of
+        // the data.
         let per_scaled = 1.0 / f64::from(output.factor);
         let roots: Vec<f64> = weights.iter().map(|w| w.sqrt() * per_scaled).collect();
 
@@ -272,7 +274,7 @@ impl<'d> LeastSquares<'d> {
         })
     }
 
-    /// How many readings must differ; `None` for a network, of which it cannot be said.
+    /// The number of distinct readings needed; `None` for a network, which has no such minimum.
     fn needed(&self, parameters: usize) -> Option<usize> {
         match self.curve {
             Curve::Mlp { .. } => None,
@@ -311,7 +313,8 @@ impl<'d> LeastSquares<'d> {
         Ok(start.into_iter().map(f64::from).collect())
     }
 
-    /// Weights that are finite and not negative, and whether they say how large errors are.
+    /// The weights, checked to be finite and not negative, and whether they are known in
+    /// absolute terms.
     fn checked_weights(&self) -> Result<(Vec<f64>, bool), RegressionError> {
         let rows = self.y.len();
         let columns = self.x.iter().map(|column| column.len());
@@ -355,7 +358,7 @@ impl<'d> LeastSquares<'d> {
     }
 }
 
-/// Residuals in the unit of y.
+/// Converts residuals to the unit of y.
 fn rows_in_units(mut rows: Vec<Row>, unit: f64) -> Vec<Row> {
     for row in &mut rows {
         row.residual *= unit;

@@ -1,4 +1,5 @@
-//! Models of scaled inputs, row by row: value and derivatives by the parameters.
+//! Models of scaled inputs, evaluated row by row: the value, and its derivatives by the
+//! parameters.
 
 use std::vec::Vec;
 
@@ -7,16 +8,17 @@ use crate::calibrate::{Curve, Degrees, Formula, chebyshev};
 use crate::tape::Tape;
 use crate::var::Var;
 
-/// A model at one point.
+/// A model that can be evaluated at one point.
 pub(super) trait Point {
-    /// The value for scaled inputs `x` with parameters `p`, whose derivatives are written.
+    /// Returns the value for scaled inputs `x` and parameters `p`, and writes its
+    /// derivatives by the parameters to `derivatives`.
     fn at(&self, x: &[f64], p: &[f64], derivatives: &mut [f64]) -> f64;
 
-    /// The part of a value's size that rounding may leave it off by.
+    /// The relative rounding error of a value.
     fn rounding(&self) -> f32;
 }
 
-/// The rounding of pairs of `f32`, elementary functions included.
+/// The relative rounding error of pairs of `f32`, elementary functions included.
 const PAIRS: f32 = f32::EPSILON / (1 << 20) as f32;
 
 /// A sum of terms, each of which is a product of Chebyshev polynomials, one for each input:
@@ -29,7 +31,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// All terms up to this total degree, cross terms included.
+    /// All terms up to the total degree `degree`, cross terms included.
     pub(super) fn new(inputs: usize, degree: usize) -> Self {
         let all = Degrees::new(inputs, degree);
         let all = all.map(|of| of.into_iter().take(inputs).map(usize::from).collect());
@@ -86,16 +88,16 @@ impl Point for Formula {
     }
 }
 
-/// Any curve, recorded on a tape for one row: in `f32`.
+/// Any curve, recorded on a tape for one row, and so computed in `f32`.
 pub(super) struct Recorded<'t> {
     tape: &'t Tape<'t>,
     x: Var<'t>,
     y: Var<'t>,
-    /// The parameters of each layer.
+    /// The parameters of each layer, with their number of elements.
     params: Vec<(Var<'t>, usize)>,
 }
 
-/// An arena that a network has room in.
+/// An arena with room for a recording of `curve`, networks included.
 pub(super) fn arena_for(curve: &Curve) -> HeapArena {
     HeapArena::new(16 * curve.param_count() + 4096, 128)
 }
@@ -142,7 +144,7 @@ impl<'t> Recorded<'t> {
 }
 
 impl Point for Recorded<'_> {
-    /// NaN if the tape has failed: the arena is too small.
+    /// Returns NaN if the tape has failed, because the arena is too small.
     fn at(&self, x: &[f64], p: &[f64], derivatives: &mut [f64]) -> f64 {
         let x = x.first().copied().unwrap_or(f64::NAN) as f32;
         self.run(x, p, derivatives).unwrap_or(f64::NAN)
@@ -175,7 +177,7 @@ mod tests {
         assert_eq!(value, 3.0 + 1.0 + 51.0 + 6.0 - 2.5 + 6.0);
     }
 
-    /// Polynomials give the same numbers on the tape and by their terms.
+    /// A polynomial has the same values and derivatives on the tape and by its terms.
     #[test]
     fn a_recorded_curve_is_that_of_its_terms() {
         let curve = Curve::Poly(3);

@@ -1,4 +1,4 @@
-//! The rows as a problem of [`least_squares`](crate::least_squares), whatever their number of
+//! The rows as a [`least_squares`](crate::least_squares) problem of any number of
 //! parameters, and its solution.
 
 use std::vec::Vec;
@@ -14,30 +14,32 @@ pub(super) struct Rows<'a> {
     /// The inputs, column by column.
     pub(super) x: &'a [Vec<f64>],
     pub(super) y: &'a [f64],
-    /// The factors of residuals: roots of weights, in the unit of y.
+    /// The factors of the residuals: square roots of the weights, times the unit of the
+    /// scaled y.
     pub(super) roots: &'a [f64],
     pub(super) parameters: usize,
     /// Whether the model is linear in its parameters.
     pub(super) linear: bool,
-    /// How residuals count, if not by their squares.
+    /// The loss of the residuals, if it is not their square.
     pub(super) robust: Option<RobustLoss>,
 }
 
 /// A row at the solution.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// The measured value less the predicted one, in units of y.
+    /// The measured value less the predicted one: here in units of the scaled y, in a
+    /// `Regression` in units of y.
     pub(super) residual: f64,
-    /// The derivatives of the weighted prediction.
+    /// The derivatives of the prediction by the parameters, times the factor of the row.
     pub(super) derivatives: Vec<f64>,
 }
 
-/// The scales of a robust fit, in units of y for a weight of 1.
+/// The scales of a robust fit, in units of y for a row of weight 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scales {
-    /// The standard deviation of good residuals.
+    /// The standard deviation of the residuals of rows that are not outliers.
     pub(super) good: f64,
-    /// The one that standard errors are computed with.
+    /// The standard deviation from which standard errors are computed.
     pub(super) deviation: f64,
 }
 
@@ -50,8 +52,8 @@ pub(super) struct Solved {
     pub(super) robust: Option<Scales>,
 }
 
-/// The rows for a solver of `P` parameters. Those that the model does not have stay 0: a row
-/// for each says so.
+/// The rows for a solver of `P` parameters, which may be more than the model has. An extra row
+/// for each of the surplus parameters has this parameter as its residual, which keeps it at 0.
 struct Padded<'a, const P: usize>(&'a Rows<'a>);
 
 impl<const P: usize> Problem<P> for Padded<'_, P> {
@@ -94,10 +96,10 @@ impl<const P: usize> Problem<P> for Padded<'_, P> {
     }
 }
 
-/// Parameters, why the solver ended, passes, and the scales of a robust fit.
+/// The parameters, the status of the solver, its passes, and the scales of a robust fit.
 type Found = (Vec<f64>, Status, u32, Option<Scales>);
 
-/// Solves with as many parameters as there are, or the next larger number of the list.
+/// Solves with the smallest `P` of the list that is at least the number of parameters.
 macro_rules! solve {
     ($rows:expr, $start:expr, $($P:literal)*) => {
         match $rows.parameters {
@@ -161,8 +163,8 @@ impl Rows<'_> {
         (params, solution.status(), solution.passes(), robust)
     }
 
-    /// The last steps, in `f64`: the solver rounds each parameter to `f32`, and a number computed
-    /// from several of them is off by more than its own rounding.
+    /// Does a few Gauss–Newton steps in `f64`. The solver rounds each parameter to `f32`, and a
+    /// value computed from several of them would be off by more than its own rounding error.
     fn refine(&self, params: &mut Vec<f64>) {
         let (mut normal, mut right, mut rows) = self.sums(params);
         for _ in 0..8 {
@@ -178,7 +180,7 @@ impl Rows<'_> {
                     .map(|(row, root)| (row.residual * root).powi(2))
                     .sum()
             };
-            // A step is taken if the sum of squares is a number and falls, but for rounding.
+            // Accepts a step if the sum of squares is finite and, up to rounding, does not grow.
             let leads_down = squares(&there.2) <= squares(&rows) * (1.0 + 1e-9);
             if !leads_down {
                 return;
@@ -192,7 +194,7 @@ impl Rows<'_> {
         }
     }
 
-    /// `JᵀJ`, `-Jᵀr` and the rows themselves, with scaled residuals of the sign of data less
+    /// Returns `JᵀJ`, `-Jᵀr` and the rows themselves, whose residuals are data less
     /// model.
     fn sums(&self, params: &[f64]) -> (Symmetric, Vec<f64>, Vec<Row>) {
         let mut normal = Symmetric::new(self.parameters);

@@ -1,4 +1,4 @@
-//! The solution of a regression: coefficients in the units of the data, and how sure they are.
+//! The solution of a regression: coefficients in the units of the data, with standard errors.
 
 use std::string::String;
 use std::vec::Vec;
@@ -12,27 +12,27 @@ use crate::calibrate::{Curve, Scale, powers as powers_of};
 /// A coefficient, in the units of the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coefficient {
-    /// The power of each input that it multiplies; none for the parameter of a function.
+    /// The power of each input in the term; empty for the parameter of a formula.
     pub powers: Vec<usize>,
-    /// The name of a function's parameter, else nothing.
+    /// The name of a formula's parameter; empty for other curves.
     pub name: String,
     /// The estimate.
     pub value: f64,
-    /// The root of its variance; `None` if there are no more rows than parameters, or the data
-    /// do not determine it.
+    /// The square root of the variance of the estimate; `None` if there are no more rows
+    /// than parameters, or if the data do not determine the coefficient.
     pub standard_error: Option<f64>,
 }
 
 /// A prediction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Predicted {
-    /// The curve, in the units of `y`.
+    /// The value of the curve, in units of `y`.
     pub value: f64,
-    /// The standard error of the curve there.
+    /// The standard error of the curve at these inputs, in units of `y`.
     pub standard_error: Option<f64>,
-    /// The standard deviation of another `y` of weight 1 from the curve: the errors of both. If
-    /// standard deviations were given it is that of the curve alone, as the error of another `y`
-    /// is not known.
+    /// The standard deviation of the difference between a new `y` of weight 1 and the curve: the
+    /// error of the reading and that of the curve. If standard deviations were given, this is
+    /// the error of the curve alone, because the error of a new `y` is not known.
     pub of_a_reading: Option<f64>,
     /// Whether every input is in the range of the data.
     pub is_inside: bool,
@@ -46,14 +46,14 @@ pub struct Regression {
     pub(super) scales: Vec<Scale>,
     pub(super) output: Scale,
     pub(super) ranges: Vec<[f64; 2]>,
-    /// The rows of the data that have a weight.
+    /// The indices of the data rows whose weight is above 0.
     pub(super) used: Vec<usize>,
     pub(super) absolute: bool,
     pub(super) robust: Option<Scales>,
     pub(super) start: Vec<f64>,
     pub(super) rows: Vec<Row>,
     pub(super) weights: Vec<f64>,
-    /// `(JᵀJ)⁻¹` of the weighted rows, by the scaled parameters.
+    /// `(JᵀJ)⁻¹` of the weighted rows, with derivatives by the scaled parameters.
     pub(super) inverse: Option<Symmetric>,
     pub(super) params: Vec<f64>,
     pub(super) ends: Ends,
@@ -64,12 +64,12 @@ pub struct Regression {
 }
 
 impl Regression {
-    /// Why it ended.
+    /// The reason why the solver ended.
     pub fn status(&self) -> &Ends {
         &self.ends
     }
 
-    /// How often the solver went through the rows.
+    /// The number of passes of the solver over the rows.
     pub fn passes(&self) -> u32 {
         self.passes
     }
@@ -84,7 +84,7 @@ impl Regression {
         &self.params
     }
 
-    /// Where the solver started: the same kind of numbers.
+    /// The parameters from which the solver started, for scaled readings.
     pub fn start(&self) -> &[f64] {
         &self.start
     }
@@ -99,55 +99,56 @@ impl Regression {
         self.output
     }
 
-    /// The least and the largest of each input.
+    /// The smallest and the largest value of each input.
     pub fn ranges(&self) -> &[[f64; 2]] {
         &self.ranges
     }
 
-    /// How many rows have a weight.
+    /// The number of rows with a weight above 0.
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// Rows without those that the parameters account for.
+    /// The number of rows less the number of parameters.
     pub fn degrees_of_freedom(&self) -> usize {
         self.rows.len().saturating_sub(self.params.len())
     }
 
-    /// The measured value less the predicted one, in units of `y`, with the row of the data,
-    /// counted from 0: for all rows that have a weight.
+    /// The row of the data, counted from 0, and its residual in units of `y`, measured
+    /// value less predicted value, for all rows with a weight above 0.
     pub fn residuals(&self) -> impl Iterator<Item = (usize, f64)> {
         let residuals = self.rows.iter().map(|row| row.residual);
         self.used.iter().copied().zip(residuals)
     }
 
-    /// The sum of squared residuals times weights; with standard deviations, χ².
+    /// The sum of weighted squared residuals; χ² if standard deviations were given.
     pub fn sum_of_squares(&self) -> f64 {
         let rows = self.rows.iter().zip(&self.weights);
         rows.map(|(row, weight)| weight * row.residual * row.residual)
             .sum()
     }
 
-    /// The standard deviation of residuals, `√(sum of squares / degrees of freedom)`, in units
-    /// of `y` for a weight of 1; `None` without degrees of freedom. With standard deviations it
-    /// is a pure number, 1 if they are right.
+    /// The standard deviation of the residuals, `√(sum of squares / degrees of freedom)`, in
+    /// units of `y` for a weight of 1; `None` without degrees of freedom. If standard deviations
+    /// were given, the result is a pure number, which is near 1 if they are right.
     pub fn residual_standard_deviation(&self) -> Option<f64> {
         let freedom = self.degrees_of_freedom();
         (freedom > 0).then(|| (self.sum_of_squares() / freedom as f64).sqrt())
     }
 
-    /// The standard deviation of good residuals, of a robust fit: 1.4826 times the median of
-    /// the absolute residuals.
+    /// The standard deviation of good residuals in a robust fit, 1.4826 times the median
+    /// of the absolute residuals; `None` without [`robust`](super::LeastSquares::robust).
     pub fn robust_scale(&self) -> Option<f64> {
         self.robust.map(|robust| robust.good)
     }
 
-    /// Whether standard deviations were given, rather than estimated from the residuals.
+    /// Returns whether standard errors follow from given standard deviations rather than from the
+    /// residuals.
     pub fn has_sigma(&self) -> bool {
         self.absolute
     }
 
-    /// The share of the weighted variance of `y` that the curve explains.
+    /// R², the share of the weighted variance of `y` that the curve explains.
     pub fn r_squared(&self) -> f64 {
         let total: f64 = self.weights.iter().sum();
         let weighted = self.y.iter().zip(&self.weights);
@@ -156,7 +157,7 @@ impl Regression {
         1.0 - self.sum_of_squares() / all
     }
 
-    /// The variance of rows of weight 1.
+    /// The variance of a row of weight 1.
     pub(super) fn variance(&self) -> Option<f64> {
         match (self.absolute, self.robust) {
             (true, _) => Some(1.0),
@@ -171,14 +172,15 @@ impl Regression {
     }
 
     /// The coefficients of powers and products of inputs, the constant first, or the
-    /// parameters of a function; `None` for a network, whose parameters mean nothing by
-    /// themselves.
+    /// parameters of a formula; `None` for a network, whose single parameters have no
+    /// meaning.
     pub fn coefficients(&self) -> Option<Vec<Coefficient>> {
         self.coefficients_about(&[])
     }
 
-    /// [`coefficients`](Self::coefficients) of the powers of differences from an origin in each
-    /// input: 0 for inputs beyond those given. The parameters of a function stay as they are.
+    /// [`coefficients`](Self::coefficients) of powers of the differences from an origin
+    /// in each input. Inputs beyond the length of `origin` have the origin 0. The
+    /// parameters of a formula do not change.
     pub fn coefficients_about(&self, origin: &[f64]) -> Option<Vec<Coefficient>> {
         let (matrix, names) = match (&self.terms, self.curve) {
             (Some(terms), _) => {
@@ -229,18 +231,18 @@ impl Regression {
         Some(covariance.rows().map(<[f64]>::to_vec).collect())
     }
 
-    /// The matrix that makes coefficients of powers, in the unit of y, from parameters of
-    /// terms, and the powers, the constant first.
+    /// Returns the matrix that converts parameters of terms to coefficients of powers in
+    /// units of y, and the powers, the constant first.
     fn to_powers(&self, terms: &Terms, origin: &[f64]) -> (Vec<Vec<f64>>, Vec<Vec<usize>>) {
         let most = terms.most();
-        // For each input and each degree, the Chebyshev polynomial of the scaled input is written
-        // in powers of the difference from the origin.
+        // Expands, for each input and each degree, the Chebyshev polynomial of the scaled
+        // input in powers of the difference from the origin.
         let expanded = self.scales.iter().enumerate().map(|(k, scale)| {
             let origin = origin.get(k).copied().unwrap_or(0.0);
             let factor = f64::from(scale.factor);
             let scaled = [(origin - scale.offset.to_f64()) * factor, factor];
             let of_degree = |degree: usize| {
-                // The parameter of the constant is the last.
+                // The constant is the last parameter.
                 let one = |k: usize| f64::from(u8::from(k == (degree + most) % (most + 1)));
                 let params: Vec<f64> = (0..=most).map(one).collect();
                 powers_of(&params, scaled).to_vec()
@@ -266,7 +268,7 @@ impl Regression {
         (powers.iter().map(row).collect(), powers)
     }
 
-    /// Predicts `y` for inputs, and how sure that is. Networks predict without standard errors.
+    /// Predicts `y` for inputs in their units, with standard errors except for networks.
     pub fn predict(&self, x: &[f64]) -> Predicted {
         let scaled = x
             .iter()

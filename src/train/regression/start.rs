@@ -1,5 +1,5 @@
-//! Where least squares of the desktop starts with a formula: by the table and equations of
-//! [`calibrate::start`](crate::calibrate), and errors that name the row.
+//! Start parameters of formulas for least squares on the desktop. They come from the table and
+//! the equations of [`calibrate::start`](crate::calibrate); errors here name the row.
 //!
 //! The same data give the same start.
 
@@ -11,11 +11,12 @@ use super::symmetric::regression;
 use crate::calibrate::start::{Rates, Sample, Start, sign};
 use crate::train::digits::Shortest;
 
-/// Parameters to start from; `None` for a formula of which nothing is known, which starts
-/// from ones.
+/// Returns parameters to start from, or `None` for a formula without a start of its own,
+/// whose parameters start at one.
 ///
 /// # Errors
-/// Readings that the formula cannot have, or that say nothing about a parameter: a sentence.
+/// A sentence that tells which reading the formula does not allow, or which parameters
+/// the readings do not determine.
 pub(super) fn start(start: Start, samples: &[Sample<f64>]) -> Option<Result<Vec<f64>, String>> {
     match start {
         Start::Ones => None,
@@ -35,7 +36,7 @@ pub(super) fn start(start: Start, samples: &[Sample<f64>]) -> Option<Result<Vec<
     }
 }
 
-/// Readings that are not more than 0 are an error, which says the row.
+/// Returns an error that names the first row whose reading is not positive.
 fn positive(samples: &[Sample<f64>], expected: &str) -> Result<(), String> {
     match samples.iter().position(|[x, ..]| *x <= 0.0) {
         None => Ok(()),
@@ -57,7 +58,7 @@ fn undetermined(parameters: &str) -> String {
     format!("the readings do not determine {parameters}: expected more that differ")
 }
 
-/// `P` parameters by the linear fit.
+/// Fits the `P` parameters of a start whose equations are linear in them.
 fn straight<const P: usize>(
     start: Start,
     samples: &[Sample<f64>],
@@ -69,7 +70,7 @@ fn straight<const P: usize>(
         .filter_map(|[x, y, weight]| {
             let equation = start.equation(sign, [*x, *y])?;
             let terms = equation.terms.into_iter().take(P).collect();
-            // Squares have the weight, so that the factor is squared in it.
+            // The weight applies to squares, so the factor of the equation enters squared.
             let weight = weight * equation.factor * equation.factor;
             Some((terms, equation.target, weight))
         })
@@ -79,7 +80,7 @@ fn straight<const P: usize>(
     Ok(params)
 }
 
-/// The best of a table of rates.
+/// Finds the best start in a table of rates.
 fn by_rates(start: Start, samples: &[Sample<f64>]) -> Result<Vec<f64>, String> {
     let mut rates = Rates::new(samples.iter().copied());
     let best = loop {
@@ -87,7 +88,8 @@ fn by_rates(start: Start, samples: &[Sample<f64>]) -> Result<Vec<f64>, String> {
             break best;
         }
     };
-    // Heights that even f64 does not hold are in no table, and leave none.
+    // The height at x = 0 may be beyond the range of f32 or even of f64, if readings are
+    // far from 0.
     let first = samples.first().map(|[_, y, _]| *y);
     let levels_differ = samples.iter().any(|[_, y, _]| Some(*y) != first);
     let is_held = best.is_some_and(|[a, ..]| (a as f32).is_normal());
@@ -113,7 +115,7 @@ mod tests {
         start(from, &samples).unwrap().unwrap()
     }
 
-    /// Starts are within the steps of the table, for data that are exact.
+    /// For exact data, starts are within a step of the table.
     #[test]
     fn starts_are_near_the_parameters_of_exact_data() {
         let near = |found: &[f64], expected: &[f64], by: f64| {
@@ -129,7 +131,7 @@ mod tests {
                 0.6,
             );
         }
-        // The data show no more than a fiftieth of the last curve's height.
+        // For the last curve, the data show no more than a fiftieth of its height.
         for ([a, b, c], by) in [
             ([5.0, 0.9, 6.0], 0.3),
             ([-2.0, -1.5, 4.0], 0.3),

@@ -9,8 +9,8 @@ pub(super) struct Symmetric {
     values: Vec<f64>,
 }
 
-/// A pivot of a matrix with a diagonal of ones that is so small is none: a column is a
-/// combination of others, but for rounding.
+/// A pivot this small, of a matrix with a diagonal of ones, counts as 0: up to rounding,
+/// a column is a linear combination of others.
 const SINGULAR: f64 = 1e-14;
 
 impl Symmetric {
@@ -56,7 +56,7 @@ impl Symmetric {
         rows.map(|row| dot(row, v)).collect()
     }
 
-    /// The matrix of the rows and columns with these numbers.
+    /// The submatrix of the rows and columns with the indices `of`.
     pub(super) fn part(&self, of: &[usize]) -> Self {
         let values = of.iter().flat_map(|j| of.iter().map(|k| self.at(*j, *k)));
         Symmetric {
@@ -65,7 +65,7 @@ impl Symmetric {
         }
     }
 
-    /// `M A Mᵀ`, for the rows of `M`.
+    /// `M A Mᵀ`, where `rows` are the rows of `M`.
     pub(super) fn transformed(&self, rows: &[Vec<f64>]) -> Self {
         let products: Vec<Vec<f64>> = rows.iter().map(|row| self.times(row)).collect();
         let values = rows.iter().flat_map(|a| products.iter().map(|b| dot(a, b)));
@@ -81,14 +81,14 @@ impl Symmetric {
         self
     }
 
-    /// The rows, one after the other.
+    /// The rows, in order.
     pub(super) fn rows(&self) -> impl Iterator<Item = &[f64]> {
         self.values.chunks_exact(self.size.max(1))
     }
 
-    /// The inverse of a positive definite matrix; `None` if it is none, as far as `f64` can
-    /// tell. Rows and columns are scaled to a diagonal of ones before, as parameters have
-    /// units that differ.
+    /// The inverse of a positive definite matrix; `None` if the matrix is not numerically
+    /// positive definite. Rows and columns are first scaled to a diagonal of ones,
+    /// because parameters differ in their units.
     pub(super) fn inverse(&self) -> Option<Self> {
         let n = self.size;
         let scale: Vec<f64> = (0..n).map(|j| 1.0 / self.at(j, j).sqrt()).collect();
@@ -96,7 +96,7 @@ impl Symmetric {
             return None;
         }
         let of = |j: usize| scale.get(j).copied().unwrap_or(f64::NAN);
-        // Cholesky's factor, in the lower triangle.
+        // The Cholesky factor, in the lower triangle.
         let mut lower = Symmetric::new(n);
         for j in 0..n {
             for k in 0..=j {
@@ -147,8 +147,9 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// The coefficients of terms whose sum is nearest to `y`, by weighted squares: rows of terms,
-/// a `y`, a weight. `None` if the rows do not determine them.
+/// Weighted linear regression: the coefficients of the terms whose sum is nearest to `y`.
+/// Each row holds its terms, its `y` and its weight. `None` if the rows do not determine
+/// the coefficients.
 pub(super) fn regression(rows: &[(Vec<f64>, f64, f64)]) -> Option<Vec<f64>> {
     let count = rows.first()?.0.len();
     let (mut matrix, mut right) = (Symmetric::new(count), std::vec![0.0; count]);
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_inverse_times_the_matrix_is_one() {
-        // Hilbert's matrix of four rows, whose inverse has whole numbers, in other units.
+        // The Hilbert matrix of size 4, whose inverse has integer elements, in other units.
         let unit = [1.0, 1e6, 1e-6, 3.0];
         let mut matrix = Symmetric::new(4);
         for (j, a) in unit.into_iter().enumerate() {

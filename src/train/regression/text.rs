@@ -1,4 +1,4 @@
-//! Polynomials of several inputs: for people, for firmware, and as records.
+//! Polynomials of several inputs as formulas for readers, source code for firmware, and records.
 
 use std::format;
 use std::string::{String, ToString};
@@ -10,7 +10,8 @@ use crate::function::source::File;
 use crate::train::digits::{Shortest, significant};
 
 impl Regression {
-    /// The fitted polynomial in the units of the data: `v = 1.5 + 0.2 * t - 3e-4 * t * p`.
+    /// The fitted polynomial in the units of the data, such as
+    /// `v = 1.5 + 0.2 * t - 3e-4 * t * p`.
     pub fn formula(&self, x: &[impl AsRef<str>], y: &str) -> String {
         let mut text = format!("{y} =");
         let coefficients = self.coefficients().unwrap_or_default();
@@ -34,35 +35,35 @@ impl Regression {
         text
     }
 
-    /// Rust for firmware: a function `calibrated` of as many readings as there are inputs, in
-    /// `f32`, which needs neither `std` nor this crate, with the bits that
-    /// [`Multivariate::predict`] has of the [record](Self::to_record) wherever one `f32` holds
-    /// the offsets of the scales. Empty for functions and networks, which
+    /// Rust source for firmware: a function `calibrated` with an `f32` argument for each input,
+    /// which needs neither `std` nor this crate. It returns the same bits as
+    /// [`Multivariate::predict`] of the [record](Self::to_record), provided that the offsets of
+    /// the scales are exact in one `f32`. The string is empty for formulas and networks, which
     /// [`Calibration::to_rust`](crate::train::Calibration::to_rust) prints.
     ///
-    /// Inputs are scaled, and terms are products of Chebyshev polynomials of them, as powers of
-    /// readings far from 0 would cancel.
+    /// Inputs are scaled, and terms are products of their Chebyshev polynomials, because
+    /// powers of readings far from 0 would cancel.
     pub fn to_rust(&self, x: &[impl AsRef<str>], y: &str) -> String {
         self.source(x, y)
             .map_or_else(String::new, |file| file.rust())
     }
 
-    /// The same as C99, of a `float` for each input, under the conditions of
-    /// [`Source::c`](crate::function::source::Source::c):
-    /// `float calibrated(float raw, float t)`.
+    /// The same function in C99, with a `float` argument for each input, such as
+    /// `float calibrated(float raw, float t)`. Its bits are the same under the conditions
+    /// of [`Source::c`](crate::function::source::Source::c).
     pub fn to_c(&self, x: &[impl AsRef<str>], y: &str) -> String {
         self.source(x, y).map_or_else(String::new, |file| file.c())
     }
 
-    /// The header of [`to_c`](Self::to_c), a file of this name.
+    /// The header of [`to_c`](Self::to_c), for a file named `name`.
     pub fn to_c_header(&self, x: &[impl AsRef<str>], y: &str, name: &str) -> String {
         self.source(x, y)
             .map_or_else(String::new, |file| file.header(name))
     }
 
-    /// The [record](Multivariate::write) of a polynomial of the inputs: what another program
-    /// or firmware reads, and predicts the same bits from. Parameters are rounded to `f32`.
-    /// `None` for functions and networks, which
+    /// The [record](Multivariate::write) of a polynomial of the inputs, from which
+    /// another program or firmware predicts the same bits. Parameters are rounded to
+    /// `f32`. `None` for formulas and networks, which
     /// [`Calibration::to_record`](crate::train::Calibration::to_record) writes.
     ///
     /// ```
@@ -81,7 +82,7 @@ impl Regression {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_record(&self) -> Option<Vec<u8>> {
-        self.floor(|calibration| {
+        self.with_multivariate(|calibration| {
             let (inputs, params) = (calibration.inputs.len(), calibration.params.len());
             let mut bytes = std::vec![0; Multivariate::max_bytes(inputs, params)];
             let written = calibration.write(&mut bytes);
@@ -92,17 +93,17 @@ impl Regression {
         })
     }
 
-    /// The prediction of a device that has the [record](Self::to_record), from a reading for each
-    /// input.
-    /// `None` for functions and networks, and where the result is not finite.
+    /// The prediction, in units of `y`, of a device that has the
+    /// [record](Self::to_record), from a reading for each input. `None` for formulas and
+    /// networks, and if the result is not finite.
     pub fn predict_on_device(&self, x: &[f64]) -> Option<f64> {
         let readings: Vec<TwoFloat> = x.iter().map(|x| TwoFloat::from_f64(*x)).collect();
-        let found = self.floor(|calibration| calibration.predict(&readings))?;
+        let found = self.with_multivariate(|calibration| calibration.predict(&readings))?;
         Some(found.ok()?.value.to_f64())
     }
 
-    /// Does something with the polynomial as a device has it.
-    fn floor<T>(&self, f: impl FnOnce(&Multivariate<'_>) -> T) -> Option<T> {
+    /// Calls `f` with the polynomial in the form that a device has.
+    fn with_multivariate<T>(&self, f: impl FnOnce(&Multivariate<'_>) -> T) -> Option<T> {
         self.terms.as_ref()?;
         let inputs = self.scales.iter().zip(&self.ranges);
         let inputs = inputs.map(|(scale, range)| Input {
@@ -130,10 +131,10 @@ impl Regression {
                 .collect(),
             warnings: Vec::new(),
         };
-        self.floor(|calibration| calibration.source(&words))
+        self.with_multivariate(|calibration| calibration.source(&words))
     }
 
-    /// How the fit came about.
+    /// The number of rows and passes, and the mean squared residual without weights.
     pub(crate) fn origin(&self) -> Origin {
         let squares: f64 = self.residuals().map(|(_, r)| r * r).sum();
         Origin {

@@ -1,11 +1,11 @@
-//! The line to a board: lines go there, and answers come back.
+//! The connection to a board, which takes commands line by line and answers them.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Bytes of a record in a line: a board takes lines of up to 64 characters.
+/// The bytes of a record sent in one line: a board takes lines of up to 64 characters.
 const BYTES_A_LINE: usize = 24;
 
 /// A serial line, or the socket of an emulator.
@@ -17,7 +17,7 @@ pub(super) struct Board(BufReader<Box<dyn Line>>);
 
 impl Board {
     pub(super) fn open(port: &str) -> Result<Self, Box<dyn Error>> {
-        // Waits long, because a fit of many epochs takes a small board minutes.
+        // The timeout is long, because a fit of many epochs takes a small board minutes.
         let patience = Duration::from_secs(300);
         let line: Box<dyn Line> = match port.split_once(':') {
             #[cfg(unix)]
@@ -34,20 +34,20 @@ impl Board {
             _ => Box::new(serialport::new(port, 115_200).timeout(patience).open()?),
         };
         let mut board = Board(BufReader::new(line));
-        // The board may be in the middle of an answer, or of a line: asks until it answers. These
-        // lines change nothing there.
+        // The board may be in the middle of an answer or of a line, so this sends commands until
+        // the board answers with their errors. They change nothing on the board.
         let expected = |what: &str| Err(format!("expected {what}"));
         writeln!(board.0.get_mut(), "\nhelp me")?;
         while board.answer()? != expected("help") {
             writeln!(board.0.get_mut(), "help me")?;
         }
-        // The board may have been asked several times, and answers each.
+        // The board may answer several `help me`: skips these answers.
         writeln!(board.0.get_mut(), "list all")?;
         while board.answer()? != expected("list") {}
         Ok(board)
     }
 
-    /// How many samples it has room for.
+    /// The number of samples for which the board has room.
     pub(super) fn capacity(&mut self) -> Result<usize, Box<dyn Error>> {
         let status = self.ask("status")?;
         let mut lines = status.lines().filter_map(|line| {
@@ -58,14 +58,14 @@ impl Board {
         found.ok_or_else(|| format!("expected 'samples <n> of <room>', found {status:?}").into())
     }
 
-    /// Its answer to a line, unless that is an error.
+    /// Sends a line, and returns the answer, or the board's error.
     pub(super) fn ask(&mut self, line: &str) -> Result<String, Box<dyn Error>> {
         writeln!(self.0.get_mut(), "{line}")?;
         let answer = self.answer()?;
         answer.map_err(|error| format!("{line}: {error}").into())
     }
 
-    /// Sends the record of a calibration. The board uses it then.
+    /// Sends the record of a calibration, which the board uses from then on.
     pub(super) fn put(&mut self, record: &[u8]) -> Result<(), Box<dyn Error>> {
         for (i, chunk) in record.chunks(BYTES_A_LINE).enumerate() {
             let hex: String = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -98,7 +98,8 @@ impl Board {
         Ok(record)
     }
 
-    /// Lines up to the one that ends an answer, or what that one calls an error.
+    /// Reads lines up to the last one of an answer; the inner error is the board's error
+    /// message.
     fn answer(&mut self) -> io::Result<Result<String, String>> {
         let mut answer = String::new();
         loop {

@@ -1,11 +1,11 @@
-//! Reads a file of readings and their references, with any of some separators.
+//! Reads a file of readings and their references, with one of several separators.
 
 use baregrad::calibrate::{DecimalError, TwoFloat};
 
-/// A reading next to its reference.
+/// A reading and its reference.
 pub(super) type Sample = [TwoFloat; 2];
 
-/// The samples of a file, or its fault, in words to follow its name.
+/// The samples of a file, or an error text to follow the name of the file.
 pub(super) fn samples(text: &str) -> Result<Vec<Sample>, String> {
     let text = text.trim_start_matches('\u{feff}');
     let mut heading = None;
@@ -16,7 +16,8 @@ pub(super) fn samples(text: &str) -> Result<Vec<Sample>, String> {
             continue;
         }
         let columns = columns(line);
-        // At most one line is a heading, of words only: a misspelled number is none.
+        // At most one line is a heading. It contains only words, so a line with a number
+        // is never one.
         let is_heading = samples.is_empty()
             && heading.is_none()
             && columns.iter().all(|word| word.parse::<f32>().is_err())
@@ -59,8 +60,8 @@ pub(super) fn samples(text: &str) -> Result<Vec<Sample>, String> {
     }
 }
 
-/// The columns of a line: at every semicolon, if there is one, or else at every tab, or
-/// comma, or wherever there are spaces.
+/// The columns of a line, separated by semicolons if there are any, or else by tabs, by
+/// commas or by spaces.
 fn columns(line: &str) -> Vec<&str> {
     for separator in [';', '\t', ','] {
         if line.contains(separator) {
@@ -70,7 +71,7 @@ fn columns(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 
-/// Whether a word may name a column: it is not meant as a number.
+/// Returns whether a word may name a column, rather than being meant as a number.
 fn is_name(word: &str) -> bool {
     let word = word.trim_start_matches(['+', '-', '"', '\'']);
     word.starts_with(char::is_alphabetic) && !["nan", "inf"].contains(&&*word.to_lowercase())

@@ -1,4 +1,4 @@
-//! The data of a fit, taken from the file: for gradient descent, and for least squares.
+//! The data of a fit by gradient descent or by least squares, taken from the file.
 
 use std::error::Error;
 
@@ -6,8 +6,8 @@ use baregrad::train::{Curve, Dataset, Scale, Scaler};
 
 use super::{Args, in_file, require_rows, split};
 
-/// The samples of a fit by gradient descent, to train with and to validate with, in the units of
-/// the file.
+/// The training and validation samples of a fit by gradient descent, in the units of the
+/// file, with the scales of the columns.
 pub(super) struct Parts {
     pub(super) training: Dataset,
     pub(super) validation: Option<Dataset>,
@@ -22,7 +22,7 @@ impl Parts {
     ) -> Result<Self, Box<dyn Error>> {
         let curve = &args.model;
         let (training, validation) = split(args, data, args.validation.unwrap_or(0.2))?;
-        // One more than a curve needs to go through all of them.
+        // One row more than the curve can fit exactly.
         let needed = match curve {
             Curve::Mlp { .. } => 3,
             curve => curve.param_count() + 1,
@@ -48,7 +48,7 @@ impl Parts {
 pub(super) struct Table {
     pub(super) x: Vec<Vec<f64>>,
     pub(super) y: Vec<f64>,
-    /// Weights or standard deviations, if there are any.
+    /// The weights or the standard deviations, if given.
     pub(super) known: Option<Vec<f64>>,
 }
 

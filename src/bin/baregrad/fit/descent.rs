@@ -1,4 +1,4 @@
-//! Fits by gradient descent: an optimizer, epochs, a verdict.
+//! Fits by gradient descent: runs an optimizer, prints the verdict, and writes the files.
 
 use std::error::Error;
 
@@ -89,7 +89,7 @@ fn print_coefficients(calibration: &Calibration, x: &str) {
     } else {
         let difference = format!("({x} - {origin})");
         print(&difference, calibration.coefficients_about(origin), 9);
-        // Terms that cancel need all the digits there are.
+        // Terms that cancel need all digits of an f64.
         print(x, calibration.coefficients(), 17);
     }
 }
@@ -108,7 +108,7 @@ fn fit(
     let is_network = matches!(curve, Curve::Mlp { .. });
     let count = curve.param_count();
     let lr = args.lr.unwrap_or(match method {
-        // Terms of a curve are about 1 in size: steps of this length do not
+        // The terms of a curve are about 1 in size, so steps of this length do not
         // overshoot.
         Method::Sgd if !is_network => 1.0 / count as f32,
         _ => 1e-2,

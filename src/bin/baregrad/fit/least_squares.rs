@@ -1,5 +1,5 @@
-//! Fits by least squares: coefficients with their standard errors, and what the residuals say
-//! against them.
+//! Fits by least squares: prints coefficients with their standard errors and warnings
+//! from the residuals, and writes the files.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -12,9 +12,9 @@ use super::data::Table;
 use super::output::{LEAST_SQUARES, Output, name};
 use super::{Args, Errors, in_file, require_rows, split};
 
-/// The probability of intervals and bands.
+/// The probability of confidence intervals and bands.
 const LEVEL: f64 = 0.95;
-/// Residuals that are listed; of more rows the largest.
+/// The most rows of which all residuals are listed; of more rows, only the largest are.
 const LISTED: usize = 25;
 
 pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
 
     let off = |table: &Table| -> Result<Errors, Box<dyn Error>> {
         let predicted = match &calibration {
-            // As a device computes it.
+            // Predicts as a device does.
             Some(calibration) => {
                 calibration.predict_f64(table.x.first().map_or(&[][..], Vec::as_slice))?
             }
@@ -108,7 +108,7 @@ pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
     files.finish()
 }
 
-/// A reading of `--at`: as many numbers as there are columns.
+/// Parses the reading of an `--at`, a number for each column.
 fn reading(args: &Args, at: &str) -> Result<Vec<f64>, Box<dyn Error>> {
     let numbers = at.split(',').map(|number| number.trim().parse::<f64>());
     let numbers = numbers.collect::<Result<Vec<f64>, _>>().ok();
@@ -138,7 +138,7 @@ fn fit(args: &Args, table: &Table) -> Result<Regression, Box<dyn Error>> {
     let fitted = problem
         .run()
         .map_err(|why| in_file(args, &why.with_names(&names, &args.y)))?;
-    // A network's parameters need not be determined to predict well.
+    // A network may predict well even if the data do not determine its parameters.
     let is_network = matches!(args.model, Curve::Mlp { .. });
     let is_usable = fitted.params().iter().all(|p| p.is_finite())
         && fitted.residuals().all(|(_, residual)| residual.is_finite());
@@ -158,15 +158,15 @@ fn fit(args: &Args, table: &Table) -> Result<Regression, Box<dyn Error>> {
     Ok(fitted)
 }
 
-/// `a = 1, b = 2`.
+/// Formats names and values as `a = 1, b = 2`.
 fn listed(names: &[&str], values: &[f64]) -> String {
     let pairs = names.iter().zip(values);
     let pairs = pairs.map(|(name, p)| format!("{name} = {}", significant(*p, 4)));
     pairs.collect::<Vec<_>>().join(", ")
 }
 
-/// A number to a millionth of its standard error: what is beyond says nothing, and rounding
-/// there harms nothing that is computed with it. Without one, to nine digits.
+/// Formats a number to a millionth of its standard error, which is precise enough for
+/// computing with the number. Without a standard error, the number has nine digits.
 fn worth(value: f64, standard_error: Option<f64>) -> String {
     let digits = match standard_error {
         Some(error) if error > 0.0 && value != 0.0 => {
@@ -186,7 +186,7 @@ fn with_error(value: f64, standard_error: Option<f64>) -> String {
     }
 }
 
-/// The term that a coefficient multiplies: `t^2`, or of several columns `t^2 * p`.
+/// The term that a coefficient multiplies: `t^2`, or for several columns `t^2 * p`.
 fn product(coefficient: &Coefficient, names: &[String], origin: f64) -> String {
     let base = |name: &String| match origin {
         0.0 => name.clone(),
@@ -209,11 +209,11 @@ fn product(coefficient: &Coefficient, names: &[String], origin: f64) -> String {
     }
 }
 
-/// The result, in words and numbers.
+/// The printed summary of a fit.
 fn said(args: &Args, fitted: &Regression, calibration: Option<&Calibration>) -> String {
     let mut text = String::new();
     let (model, passes) = (args.model, fitted.passes());
-    // Nothing that writes to a `String` fails.
+    // Writing to a `String` does not fail.
     let mut line = |what: std::fmt::Arguments<'_>| {
         let _ = writeln!(text, "{what}");
     };
@@ -239,7 +239,7 @@ fn said(args: &Args, fitted: &Regression, calibration: Option<&Calibration>) -> 
     for origin in origins {
         for coefficient in fitted.coefficients_about(&[origin]).unwrap_or_default() {
             let number = match origin {
-                // Terms that cancel need all the digits there are.
+                // Terms that cancel need all digits of an f64.
                 0.0 if calibration.is_some_and(|c| c.origin() != 0.0) => {
                     let error = coefficient.standard_error.unwrap_or(f64::NAN);
                     format!(
@@ -302,7 +302,7 @@ fn said(args: &Args, fitted: &Regression, calibration: Option<&Calibration>) -> 
     text
 }
 
-/// Every row, or of many those that lie farthest off.
+/// The residuals of all rows, or the five largest if there are many rows.
 fn residuals(args: &Args, table: &Table, fitted: &Regression) -> String {
     let mut rows: Vec<(usize, f64)> = fitted.residuals().collect();
     let all = rows.len();
@@ -329,7 +329,7 @@ fn residuals(args: &Args, table: &Table, fitted: &Regression) -> String {
     text
 }
 
-/// `row 3 (t_u = 58.2, t_c = 15)`.
+/// Formats a row as `row 3 (t_u = 58.2, t_c = 15)`.
 fn place(args: &Args, table: &Table, row: usize) -> String {
     let columns = args.x.iter().zip(&table.x).chain([(&args.y, &table.y)]);
     let values = columns.map(|(name, column)| {
@@ -445,7 +445,7 @@ fn warnings(
     warnings
 }
 
-/// Residuals as CSV: inputs, what was measured, what is predicted, and the difference.
+/// The residuals as CSV: inputs, measured value, predicted value, and their difference.
 fn residuals_csv(args: &Args, table: &Table, fitted: &Regression) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let names = args.x.iter().chain([&args.y]).map(|name| quoted(name));

@@ -1,5 +1,4 @@
-//! The files that a fit writes: where they go, that they may go there, and all of them
-//! or none.
+//! Writes the files of a fit: checks that they may be written, and writes all of them or none.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -12,32 +11,34 @@ use clap::ValueEnum;
 use super::data::{Parts, Table};
 use super::{Args, range};
 
-/// The endings of the files of gradient descent, behind the name of the data. The report is
-/// the first to be put in place: it says whose the others are.
+/// The endings of the files of gradient descent, after the name of the data. The report
+/// is moved to its place first, because it tells to which run the other files belong.
 pub(super) const DESCENT: [&str; 5] = [".json", ".rs", "-history.csv", "-fit.svg", "-loss.svg"];
 /// The endings of the files of least squares.
 pub(super) const LEAST_SQUARES: [&str; 4] = [".json", ".rs", "-residuals.csv", "-fit.svg"];
 
-/// The endings of the curve as C99.
+/// The endings of the files of C99 source.
 const C: [&str; 2] = [".c", ".h"];
 
-/// Where files go, and that they may go there.
+/// The paths of the files to write, which were checked.
 pub(super) struct Output {
     directory: PathBuf,
-    /// The name of the data.
+    /// The name of the data file without its extension.
     stem: OsString,
-    /// Where the record goes, if anywhere.
+    /// The path of the record, if it is to be saved.
     save: Option<PathBuf>,
     endings: Vec<&'static str>,
-    /// The data and all that decides what comes of them: the same for a command that
-    /// is repeated, and part of the report.
+    /// The data and all options that affect the results, as part of the report. A
+    /// repeated command has the same value.
     pub(super) run: serde_json::Value,
 }
 
 impl Output {
+    /// Checks the paths of the files to write.
+    ///
     /// # Errors
-    /// A file to be written is the data themselves, whatever it is called: a link, or
-    /// another way to say the name. Or it is there already, and not of this run.
+    /// A file to write is the data file itself, be it through a link or another path; or it exists
+    /// and does not belong to this run.
     pub(super) fn new(args: &Args, endings: &[&'static str]) -> Result<Self, Box<dyn Error>> {
         let in_file = |why: &dyn Error| format!("{}: {why}", args.data.display());
         let data = fs::canonicalize(&args.data).map_err(|why| in_file(&why))?;
@@ -109,7 +110,7 @@ impl Output {
         self.directory.join(name)
     }
 
-    /// Whether files can be made there, before there is anything to lose.
+    /// Checks that files can be created in the directory, without creating it yet.
     fn check_directory(&self) -> Result<(), Box<dyn Error>> {
         let in_directory = |why: std::io::Error| format!("{}: {why}", self.directory.display());
         let here = Path::new(".");
@@ -118,7 +119,7 @@ impl Output {
         let nearest = nearest.chain([here]).find(|path| path.exists());
         let nearest = nearest.unwrap_or(here);
         if !nearest.is_dir() {
-            // Makes nothing, and says why.
+            // Fails without creating anything, and returns the reason.
             fs::create_dir_all(&self.directory).map_err(in_directory)?;
         }
         let probe = nearest.join(format!(".baregrad.{}", std::process::id()));
@@ -127,7 +128,7 @@ impl Output {
         Ok(())
     }
 
-    /// Whether the report that is there, if one is, is of the same command.
+    /// Returns whether there is a report of the same command.
     fn was_this_run(&self) -> bool {
         let report = fs::read(self.path(".json")).ok();
         let report: Option<serde_json::Value> =
@@ -135,8 +136,8 @@ impl Output {
         report.is_some_and(|report| report.get("run") == Some(&self.run))
     }
 
-    /// Files are made beside their place, all of them, before the first is moved
-    /// there.
+    /// Creates a temporary directory, in which all files are written before the first is
+    /// moved to its path.
     pub(super) fn begin(self) -> Result<Files, Box<dyn Error>> {
         let parents = self.directory.ancestors();
         let made: Vec<PathBuf> = parents
@@ -163,7 +164,7 @@ pub(super) fn name(value: impl ValueEnum) -> Option<String> {
     Some(value.get_name().to_owned())
 }
 
-/// A file in the making, in the directory of the one it will be.
+/// The temporary path of a file, in the same directory.
 fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -171,7 +172,7 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Whether both are one file, by whatever names.
+/// Returns whether both paths lead to the same file.
 fn is_same(a: &Path, b: &Path) -> bool {
     #[cfg(unix)]
     if let (Ok(a), Ok(b)) = (fs::metadata(a), fs::metadata(b)) {
@@ -183,11 +184,11 @@ fn is_same(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Files in the making. Dropped before they are finished, they leave nothing.
+/// Files that are being written. Dropping them before `finish` removes them.
 pub(super) struct Files {
     output: Output,
     beside: PathBuf,
-    /// Directories that were not there before.
+    /// The directories that were created.
     made: Vec<PathBuf>,
 }
 
@@ -198,7 +199,7 @@ impl Drop for Files {
             let _ = fs::remove_file(beside(path));
         }
         for directory in &self.made {
-            // Only those that are empty can be removed.
+            // `remove_dir` removes only empty directories.
             let _ = fs::remove_dir(directory);
         }
     }
@@ -215,8 +216,8 @@ impl Files {
         Ok(())
     }
 
-    /// The curve as C99, if it is asked for: `print` makes the definitions, and the header of
-    /// this name.
+    /// Writes the curve as C99 if `--c` is given. `print` takes the name of the header,
+    /// and returns the text of the source file and of the header.
     pub(super) fn write_c(
         &self,
         print: impl Fn(&str) -> [String; 2],
@@ -231,7 +232,7 @@ impl Files {
         self.write(C[1], &declarations)
     }
 
-    /// The record, if it is asked for.
+    /// Writes the record if `--save` is given.
     pub(super) fn save(&self, record: &[u8]) -> Result<(), Box<dyn Error>> {
         if let Some(path) = &self.output.save {
             fs::write(beside(path), record).map_err(|why| format!("{}: {why}", path.display()))?;
@@ -273,7 +274,7 @@ impl Files {
             ("validation", parts.validation.as_ref()),
         ];
         let data = data.map(|(name, data)| data.map(|data| (name, data)));
-        // The picture shows differences of numbers that f32 does not hold well.
+        // Plots differences from an origin if f32 does not resolve the numbers well.
         let coarse: Vec<String> = data
             .iter()
             .flatten()
@@ -335,8 +336,8 @@ impl Files {
         self.at_its_place(drawn, "-loss.svg")
     }
 
-    /// Draws a regression of one input with its band, or of several what was measured over
-    /// what is predicted.
+    /// Plots a regression of one input with its band, or for several inputs the measured
+    /// against the predicted values.
     pub(super) fn draw_regression(
         &self,
         args: &Args,
@@ -350,7 +351,8 @@ impl Files {
         let tables: Vec<(&str, &Table)> = tables.into_iter().flatten().collect();
         let is_over_readings = args.x.len() == 1;
         let predict = |row: &[f64]| fitted.predict(row);
-        // The axes' values, point by point.
+        // The name of each series, its values on the x axis, the measured and the
+        // predicted values.
         let mut series = Vec::new();
         for (name, table) in &tables {
             let rows = (0..table.y.len()).map(|i| table.row(i));
@@ -376,7 +378,7 @@ impl Files {
         });
         let curve: Vec<(f64, f64, Option<f64>)> = curve.collect();
 
-        // The picture shows differences of numbers that f32 does not hold well.
+        // Plots differences from an origin if f32 does not resolve the numbers well.
         let origin = |values: &[f64]| {
             let [low, high] = range(values);
             let most = low.abs().max(high.abs());
@@ -437,7 +439,7 @@ impl Files {
         self.at_its_place(drawn, "-fit.svg")
     }
 
-    /// An error with the name of the file as it would have been.
+    /// Replaces the temporary path in an error by the final path.
     fn at_its_place(
         &self,
         drawn: Result<(), plot::PlotError>,
