@@ -939,6 +939,21 @@ fn robust_fits_are_polled_and_end() {
         (run.solution().params(), run.solution().status())
     );
 
+    // The limit holds for the first fit, too, which is the only one if the scale is known.
+    for fit in [
+        RobustFit::new([1.0, 0.0], RobustLoss::Cauchy).max_passes(2),
+        RobustFit::new([1.0, 0.0], RobustLoss::Cauchy)
+            .f_scale(1.0)
+            .max_passes(2),
+        RobustFit::new([1.0, 0.0], RobustLoss::Cauchy)
+            .max_passes(2)
+            .f_scale(1.0),
+    ] {
+        let mut fit = fit;
+        let fits = fit.run(&problem);
+        assert_eq!(fits.solution().status(), Status::MaxPasses);
+    }
+
     // A fit that is impossible says why.
     let fit =
         RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&CurveFit::new(Line, &[1.0], &[1.0]));

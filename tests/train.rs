@@ -309,6 +309,13 @@ fn mini_batches_update_once_each() {
     assert_eq!(updates(fit().batch_size(4).drop_last()), 2.0);
     assert_eq!(updates(fit().batch_size(4).in_order()), 3.0);
     assert_eq!(updates(fit().batch_size(20).drop_last()), 1.0);
+    let losses = |fit: Fit<'_, _>| {
+        let fitted = fit.epochs(3).run(&mut Sgd::new(0.01)).unwrap();
+        format!("{:?}", fitted.history())
+    };
+    let in_order = losses(fit().batch_size(4).in_order());
+    assert_eq!(losses(fit().in_order().batch_size(4)), in_order);
+    assert_ne!(losses(fit().batch_size(4)), in_order);
     assert_eq!(updates(fit().clip(Clip::Value(0.25))), 0.25);
 }
 

@@ -6,8 +6,7 @@ use super::outcome::{Losses, Reason};
 use super::samples::Samples;
 use crate::error::Error;
 use crate::optim::schedule::{Schedule, Scheduler};
-use crate::optim::{Answer, Optimizer, OptimizerError, Search, Show, Stateful, Visit};
-use crate::optim::{Reason as SearchReason, halves};
+use crate::optim::{Answer, Optimizer, OptimizerError, Search, Show, Stateful, Visit, halves};
 use crate::tape::Tape;
 use crate::var::Var;
 
@@ -216,12 +215,7 @@ impl<'t, 'p> Fit<'t, 'p> {
     pub fn poll_search(&mut self, search: &mut dyn Search) -> Result<Poll, Error> {
         self.poll_with(|tape, loss| {
             let answer = tape.tell(loss, search)?;
-            // The other reasons are limits on the work of one search: the next call
-            // starts another search.
-            Ok(matches!(
-                answer,
-                Answer::Found(SearchReason::FlatGradient | SearchReason::NoChange)
-            ))
+            Ok(matches!(answer, Answer::Found(reason) if reason.is_minimum()))
         })
     }
 

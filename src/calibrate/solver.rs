@@ -62,9 +62,6 @@ struct CurveRows<'d> {
     straight: Option<(Start, f32)>,
 }
 
-/// The relative rounding error of pairs, elementary functions included.
-const PAIRS: f32 = f32::EPSILON / (1 << 20) as f32;
-
 impl<const P: usize> Problem<P> for CurveRows<'_> {
     /// Pairs, because `f32` rounds the results of a thermistor by a hundredth of the
     /// error of its manufacturer's table, which is too coarse to recognise a minimum.
@@ -115,7 +112,7 @@ impl<const P: usize> Problem<P> for CurveRows<'_> {
         Row {
             residual,
             derivatives,
-            rounding: PAIRS * size,
+            rounding: TwoFloat::ROUNDING * size,
         }
     }
 }

@@ -50,6 +50,8 @@ impl TwoFloat {
     pub const ZERO: Self = TwoFloat::new(0.0, 0.0);
     /// One.
     pub const ONE: Self = TwoFloat::new(1.0, 0.0);
+    /// The relative rounding error of results in pairs, elementary functions included.
+    pub(crate) const ROUNDING: f32 = f32::EPSILON / (1 << 20) as f32;
 
     /// `high + low`, if `high` is the nearest `f32` to that.
     pub(crate) const fn new(high: f32, low: f32) -> Self {

@@ -323,9 +323,6 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for CurveFit<
     }
 }
 
-/// The rounding error of pairs relative to that of `f32`, elementary functions included.
-const PAIRS: f32 = 1.0 / (1 << 20) as f32;
-
 /// A [`CurveFit`] whose predictions are computed in [pairs](TwoFloat) of `f32`.
 #[derive(Clone, Copy, Debug)]
 pub struct InPairs<'a, F, const X: usize> {
@@ -383,7 +380,7 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Problem<P> for InPairs<'
         let value = F::eval(inputs, *p);
         Row {
             residual: weight * f32::from(value - y),
-            rounding: row.rounding * PAIRS,
+            rounding: row.rounding * (TwoFloat::ROUNDING / f32::EPSILON),
             ..row
         }
     }

@@ -263,6 +263,7 @@ impl<const P: usize> RobustFit<P> {
     #[must_use]
     pub fn max_passes(self, passes: u32) -> Self {
         RobustFit {
+            solver: self.solver.max_passes(passes),
             max_passes: passes,
             ..self
         }

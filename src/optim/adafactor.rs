@@ -3,6 +3,7 @@
 use super::builders::{
     constructors, options, rate_and_options, require_at_least_0, shapes_builder,
 };
+use super::sweep::other_buffers;
 use super::{
     OptimizerError, Rule, Shapes, Stepper, Visit, lerp, one_minus_product, require, visit_count,
 };
@@ -124,7 +125,9 @@ impl Rule for AdafactorRule<'_> {
         require(decay <= 0.0, "beta2_decay <= 0", decay)?;
         require(self.d >= 1.0, "d >= 1", self.d)?;
         self.shapes.check(params, grads)?;
-        let [state] = state else { return Ok(()) };
+        let [state] = state else {
+            return Err(other_buffers(params));
+        };
         let needed = self.numbers(params.len());
         if state.len() < needed {
             return Err(OptimizerError::StateSize {

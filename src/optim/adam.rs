@@ -3,7 +3,7 @@
 use super::builders::{Shown, learning_rate_in_field, one_more_buffer};
 use super::decay::Decay;
 use super::q63::Q63;
-use super::sweep::{fit, sweep_fitted};
+use super::sweep::{fit, other_buffers, sweep_fitted};
 use super::{Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, lerp, require};
 use crate::kernel::Lanes;
 
@@ -126,7 +126,7 @@ impl Rule for AdamRule {
         }
         require(self.lr >= 0.0, "lr >= 0", self.lr)?;
         let [m, v, ..] = state else {
-            return Ok(()); // the storage has fewer buffers than the rule
+            return Err(other_buffers(params));
         };
         let state = fit(params, grads, [m, v])?;
         self.advance();
@@ -251,7 +251,7 @@ impl AdamRule {
         match state {
             [m, v] => self.sweep_any(params, grads, [m, v]),
             [m, v, u] => self.sweep_any(params, grads, [m, v, u]),
-            _ => Ok(()), // the storage has another number of buffers than the rule
+            _ => Err(other_buffers(params)),
         }
     }
 

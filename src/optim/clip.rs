@@ -25,7 +25,7 @@ pub fn clip_grad_norm(grads: &mut [f32], max_norm: f32) -> f32 {
 }
 
 /// The largest magnitude; NaN if any gradient is NaN.
-fn largest(grads: &[f32]) -> f32 {
+pub(super) fn largest(grads: &[f32]) -> f32 {
     grads.iter().fold(0.0, |most: f32, g| {
         if g.abs() > most || g.is_nan() {
             g.abs()

@@ -10,6 +10,7 @@ use pairs::Pairs;
 use strong_wolfe::Point;
 
 use super::builders::show_options;
+use super::clip::largest;
 use super::search::{Answer, Reason, Search};
 use super::{OptimizerError, Show, Stateful, Visit, halves, require, visit_count, visit_number};
 use crate::kernel::{self, Lanes, Map};
@@ -554,15 +555,4 @@ impl Map<1> for Magnitude {
     fn apply<L: Lanes>(&self, &[g]: &[L; 1]) -> L {
         g.abs()
     }
-}
-
-/// The largest magnitude; NaN if any number is NaN.
-fn largest(xs: &[f32]) -> f32 {
-    xs.iter().fold(0.0, |most: f32, x| {
-        if x.abs() > most || x.is_nan() {
-            x.abs()
-        } else {
-            most
-        }
-    })
 }

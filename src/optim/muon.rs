@@ -4,6 +4,7 @@ use super::builders::{
     Shown, constructors, options, rate_and_options, require_at_least_0, shapes_builder,
 };
 use super::decay::Average;
+use super::sweep::other_buffers;
 use super::{OptimizerError, Rule, Shapes, Show, Stepper, Visit, lerp, one_minus_product, require};
 use crate::function::{Real, TwoFloat};
 use crate::kernel::{self, Lanes};
@@ -227,7 +228,7 @@ impl Rule for MuonRule<'_> {
         self.check(params.len())?;
         self.shapes.check(params, grads)?;
         let [momentum, x, a, b] = state else {
-            return Ok(()); // the storage has another number of buffers than the rule
+            return Err(other_buffers(params));
         };
         let n = params.len();
         for buffer in [&*momentum, &*x, &*a, &*b] {

@@ -70,6 +70,14 @@ pub enum Reason {
     Evaluations,
 }
 
+impl Reason {
+    /// Returns whether the search cannot improve the loss further. The other reasons are limits on
+    /// the work of one search: the next call starts another search.
+    pub(crate) fn is_minimum(self) -> bool {
+        matches!(self, Reason::FlatGradient | Reason::NoChange)
+    }
+}
+
 /// The outcome of [`Tape::minimize`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

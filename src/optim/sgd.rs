@@ -1,6 +1,7 @@
 //! Stochastic gradient descent.
 
 use super::builders::Shown;
+use super::sweep::other_buffers;
 use super::{
     Element, Objective, OptimizerError, Rule, Show, Stepper, Visit, require, sweep, visit_number,
 };
@@ -304,7 +305,7 @@ impl Hyper {
             hyper.fresh = 1.0;
         }
         let [buffer, ..] = state else {
-            return Ok(()); // the storage has no buffer
+            return Err(other_buffers(params));
         };
         sweep(&hyper, params, grads, [buffer])?;
         self.started = true;

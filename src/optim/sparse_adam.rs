@@ -3,7 +3,7 @@
 use super::builders::{beta1_is_momentum, constructors, options, rate_and_options};
 use super::decay::{Average, Beta1, Decay};
 use super::q63::Q63;
-use super::sweep::step_each;
+use super::sweep::{other_buffers, step_each};
 use super::{Element, OptimizerError, Rule, Stepper, Storage, Visit, require};
 use crate::function::Real;
 use crate::kernel::Lanes;
@@ -167,7 +167,9 @@ impl<const N: usize, S: Storage> SparseAdam<N, S> {
             least = index.saturating_add(1);
         }
         state.lend(2, |buffers| {
-            let [m, v] = buffers else { return Ok(()) };
+            let [m, v] = buffers else {
+                return Err(other_buffers(params));
+            };
             let n = params.len();
             for buffer in [&*m, &*v] {
                 if buffer.len() < n {

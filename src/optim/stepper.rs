@@ -6,6 +6,7 @@
 //! of the caller. Most rules are an [`Element`](super::Element), the step of one parameter,
 //! which [`sweep`](super::sweep) applies to all parameters.
 
+use super::sweep::other_buffers;
 use super::{Optimizer, OptimizerError, Shapes, Stateful};
 
 /// The formula of an optimizer: its hyper-parameters, the scalars that change from step to
@@ -42,7 +43,7 @@ use super::{Optimizer, OptimizerError, Shapes, Stateful};
 ///         grads: &[f32],
 ///         state: &mut [&mut [f32]],
 ///     ) -> Result<(), OptimizerError> {
-///         let [momentum] = state else { return Ok(()) };
+///         let [momentum] = state else { unreachable!("a slice for each buffer") };
 ///         sweep(&*self, params, grads, [momentum])
 ///     }
 ///     fn learning_rate(&self) -> f32 {
@@ -65,8 +66,9 @@ pub trait Rule {
     /// to four, including [`scratch`](Self::scratch); [`sweep`](super::sweep) supports three.
     fn buffers(&self) -> &'static [&'static str];
 
-    /// Updates every parameter from its gradient. `state` contains a slice for each of
-    /// [`buffers`](Self::buffers). Each slice has at least as many numbers as there are
+    /// Updates every parameter from its gradient. `state` contains exactly one slice for each of
+    /// [`buffers`](Self::buffers) and [`scratch`](Self::scratch): a [`Stepper`] whose storage has
+    /// fewer refuses the step with [`OptimizerError::StateSize`]. Each slice has at least as many numbers as there are
     /// parameters if the memory is large enough, which [`sweep`](super::sweep) checks. All
     /// numbers are 0 before the first step.
     ///
@@ -250,8 +252,10 @@ impl<R: Rule, const N: usize, S: Storage> Optimizer for Stepper<R, N, S> {
     #[inline]
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
         let Self { rule, state } = self;
-        state.lend(buffers_of(rule), |buffers| {
-            rule.step(params, grads, buffers)
+        let count = buffers_of(rule);
+        state.lend(count, |buffers| match buffers.get_mut(..count) {
+            Some(buffers) => rule.step(params, grads, buffers),
+            None => Err(other_buffers(params)),
         })
     }
 

@@ -50,11 +50,20 @@ pub(super) fn step_each<const K: usize, E: Element>(
     element: impl FnOnce(&mut [&mut [f32]; K]) -> E,
 ) -> Result<(), OptimizerError> {
     let Ok(state) = <&mut [&mut [f32]; K]>::try_from(state) else {
-        return Ok(()); // the storage has another number of buffers than the rule
+        return Err(other_buffers(params));
     };
     let mut state = fit(params, grads, state.each_mut().map(|buffer| &mut **buffer))?;
     sweep_fitted(&element(&mut state), params, grads, state);
     Ok(())
+}
+
+/// The error of a step if the storage has another number of buffers than the rule: it has room
+/// for no parameter.
+pub(super) fn other_buffers(params: &[f32]) -> OptimizerError {
+    OptimizerError::StateSize {
+        state: 0,
+        params: params.len(),
+    }
 }
 
 /// Cuts state buffers to the number of parameters, if all lengths fit.

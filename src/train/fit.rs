@@ -82,7 +82,9 @@ pub struct Fit<'a, M: ?Sized> {
     loss: Box<dyn for<'t> Fn(Var<'t>, Var<'t>) -> Var<'t> + 'a>,
     epochs: u32,
     batch_size: usize,
+    /// Shuffles the samples in each epoch, unless `in_order` is set.
     shuffle: bool,
+    in_order: bool,
     drop_last: bool,
     micro_batch: usize,
     seed: u64,
@@ -116,6 +118,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
             epochs: 1000,
             batch_size: training.rows(),
             shuffle: false,
+            in_order: false,
             drop_last: false,
             micro_batch: MICRO_BATCH,
             seed: 0,
@@ -177,17 +180,16 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
     }
 
     /// Trains with mini-batches: updates the parameters after every `rows` samples, and
-    /// shuffles the samples in each epoch.
+    /// shuffles the samples in each epoch, unless they stay [in order](Self::in_order).
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
         self.shuffle = true;
         self
     }
 
-    /// Keeps the samples in their given order in every epoch. Call it after
-    /// [`batch_size`](Self::batch_size), which shuffles them.
+    /// Keeps the samples in their given order in every epoch.
     pub fn in_order(mut self) -> Self {
-        self.shuffle = false;
+        self.in_order = true;
         self
     }
 

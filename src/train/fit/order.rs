@@ -19,7 +19,8 @@ pub(super) struct Order<'a> {
 impl<'a> Order<'a> {
     pub(super) fn new<M: ?Sized>(fit: &Fit<'a, M>) -> Self {
         let mut batches = Batches::new(fit.training.rows(), fit.batch_size);
-        if fit.shuffle {
+        let shuffles = fit.shuffle && !fit.in_order;
+        if shuffles {
             batches = batches.shuffled(fit.seed);
         }
         if fit.drop_last {
@@ -31,7 +32,7 @@ impl<'a> Order<'a> {
             noise: fit.noise,
             // A stream of random numbers independent of the one that shuffles.
             noise_rng: seeded(!fit.seed),
-            changes: fit.shuffle || fit.noise > 0.0,
+            changes: shuffles || fit.noise > 0.0,
             seen: fit.training.clone(),
         }
     }

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use crate::error::Error;
 use crate::optim::schedule::{Schedule, Scheduler};
-use crate::optim::{Answer, Optimizer, OptimizerError, Reason, Search};
+use crate::optim::{Answer, Optimizer, OptimizerError, Search};
 use crate::tape::Tape;
 use crate::train::model::Param;
 use crate::train::step::{Penalised, Prepared};
@@ -111,12 +111,7 @@ impl<S: Search + ?Sized> Update for Searching<'_, S> {
 
     fn step(&mut self, tape: &Tape<'_>, loss: f32) -> Result<bool, Error> {
         let answer = tape.tell(loss, self)?;
-        // The other reasons are limits on the work of one search: the next call starts
-        // another search.
-        self.found = matches!(
-            answer,
-            Answer::Found(Reason::FlatGradient | Reason::NoChange)
-        );
+        self.found = matches!(answer, Answer::Found(reason) if reason.is_minimum());
         Ok(self.found)
     }
 

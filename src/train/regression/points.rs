@@ -5,6 +5,7 @@ use std::vec::Vec;
 
 use crate::arena::HeapArena;
 use crate::calibrate::{Curve, Degrees, Formula, chebyshev};
+use crate::function::TwoFloat;
 use crate::tape::Tape;
 use crate::var::Var;
 
@@ -17,9 +18,6 @@ pub(super) trait Point {
     /// The relative rounding error of a value.
     fn rounding(&self) -> f32;
 }
-
-/// The relative rounding error of pairs of `f32`, elementary functions included.
-const PAIRS: f32 = f32::EPSILON / (1 << 20) as f32;
 
 /// A sum of terms, each of which is a product of Chebyshev polynomials, one for each input:
 /// `T₂(u) T₁(v)`. With one input these are the terms of [`Curve::Linear`] and [`Curve::Poly`],
@@ -73,7 +71,7 @@ impl Point for Terms {
     }
 
     fn rounding(&self) -> f32 {
-        PAIRS
+        TwoFloat::ROUNDING
     }
 }
 
@@ -84,7 +82,7 @@ impl Point for Formula {
     }
 
     fn rounding(&self) -> f32 {
-        PAIRS
+        TwoFloat::ROUNDING
     }
 }
 

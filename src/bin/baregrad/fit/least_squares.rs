@@ -14,8 +14,10 @@ use super::{Args, Errors, in_file, require_rows, split};
 
 /// The probability of confidence intervals and bands.
 const LEVEL: f64 = 0.95;
-/// The most rows of which all residuals are listed; of more rows, only the largest are.
+/// The most rows of which all residuals are listed.
 const LISTED: usize = 25;
+/// The number of residuals, the largest ones, that are listed if there are more rows.
+const LARGEST: usize = 5;
 
 pub(super) fn run(args: &Args, data: &Dataset) -> Result<(), Box<dyn Error>> {
     let (training, validation) = split(args, data, args.validation.unwrap_or(0.0))?;
@@ -302,16 +304,19 @@ fn said(args: &Args, fitted: &Regression, calibration: Option<&Calibration>) -> 
     text
 }
 
-/// The residuals of all rows, or the five largest if there are many rows.
+/// The residuals of all rows, or the largest if there are many rows.
 fn residuals(args: &Args, table: &Table, fitted: &Regression) -> String {
     let mut rows: Vec<(usize, f64)> = fitted.residuals().collect();
     let all = rows.len();
     if all > LISTED {
         rows.sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
-        rows.truncate(5);
+        rows.truncate(LARGEST);
     }
     let heading = match all > LISTED {
-        true => format!("residuals, {} - fit, the 5 largest of {all}:", args.y),
+        true => format!(
+            "residuals, {} - fit, the {LARGEST} largest of {all}:",
+            args.y
+        ),
         false => format!("residuals, {} - fit:", args.y),
     };
     let mut text = format!("{heading}\n");
