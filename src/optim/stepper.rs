@@ -6,7 +6,6 @@
 //! of the caller. Most rules are an [`Element`](super::Element), the step of one parameter,
 //! which [`sweep`](super::sweep) applies to all parameters.
 
-use super::sweep::other_buffers;
 use super::{Optimizer, OptimizerError, Shapes, Stateful};
 
 /// The formula of an optimizer: its hyper-parameters, the scalars that change from step to
@@ -43,8 +42,10 @@ use super::{Optimizer, OptimizerError, Shapes, Stateful};
 ///         grads: &[f32],
 ///         state: &mut [&mut [f32]],
 ///     ) -> Result<(), OptimizerError> {
-///         let [momentum] = state else { unreachable!("a slice for each buffer") };
-///         sweep(&*self, params, grads, [momentum])
+///         match state {
+///             [momentum] => sweep(&*self, params, grads, [momentum]),
+///             _ => Err(OptimizerError::StateSize { state: 0, params: params.len() }),
+///         }
 ///     }
 ///     fn learning_rate(&self) -> f32 {
 ///         self.lr
@@ -66,9 +67,10 @@ pub trait Rule {
     /// to four, including [`scratch`](Self::scratch); [`sweep`](super::sweep) supports three.
     fn buffers(&self) -> &'static [&'static str];
 
-    /// Updates every parameter from its gradient. `state` contains exactly one slice for each of
-    /// [`buffers`](Self::buffers) and [`scratch`](Self::scratch): a [`Stepper`] whose storage has
-    /// fewer refuses the step with [`OptimizerError::StateSize`]. Each slice has at least as many numbers as there are
+    /// Updates every parameter from its gradient. `state` contains a slice for each of
+    /// [`buffers`](Self::buffers) and [`scratch`](Self::scratch). If the type of the [`Stepper`]
+    /// has another number of buffers inline, it contains that number, and the rule returns an
+    /// error. Each slice has at least as many numbers as there are
     /// parameters if the memory is large enough, which [`sweep`](super::sweep) checks. All
     /// numbers are 0 before the first step.
     ///
@@ -156,6 +158,7 @@ impl<const N: usize, const K: usize> Storage for [[f32; N]; K] {
             [a] => use_them(&mut [a]),
             [a, b] => use_them(&mut [a, b]),
             [a, b, c] => use_them(&mut [a, b, c]),
+            // No more than four, see `Stepper::from_rule`.
             [a, b, c, d, ..] => use_them(&mut [a, b, c, d]),
         }
     }
@@ -208,6 +211,7 @@ impl<R, const N: usize, const K: usize> Stepper<R, N, [[f32; N]; K]> {
     #[must_use]
     #[inline(always)]
     pub const fn from_rule(rule: R) -> Self {
+        const { assert!(K <= MOST, "a rule has up to four buffers") };
         Self {
             rule,
             // A constant, so that the compiler writes it to its destination without a
@@ -252,10 +256,8 @@ impl<R: Rule, const N: usize, S: Storage> Optimizer for Stepper<R, N, S> {
     #[inline]
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError> {
         let Self { rule, state } = self;
-        let count = buffers_of(rule);
-        state.lend(count, |buffers| match buffers.get_mut(..count) {
-            Some(buffers) => rule.step(params, grads, buffers),
-            None => Err(other_buffers(params)),
+        state.lend(buffers_of(rule), |buffers| {
+            rule.step(params, grads, buffers)
         })
     }
 

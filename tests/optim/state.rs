@@ -3,7 +3,7 @@
 
 use super::{keep, restore, trajectory};
 
-use baregrad::optim::{Adam, Optimizer, OptimizerError, Rule, Sgd, Stateful, Stepper};
+use baregrad::optim::{Adam, Optimizer, OptimizerError, Sgd, Stateful};
 
 #[cfg(feature = "std")]
 #[test]
@@ -204,90 +204,5 @@ fn powers_are_kept_whole() {
         again = Adam::new(0.7);
         restore(&mut again, 1, &kept);
         assert_eq!(p, q, "step {step}");
-    }
-}
-
-/// The gradient descent of a rule from outside, with as many buffers as it says.
-struct Outside(&'static [&'static str]);
-
-impl Rule for Outside {
-    fn buffers(&self) -> &'static [&'static str] {
-        self.0
-    }
-    fn step(
-        &mut self,
-        params: &mut [f32],
-        grads: &[f32],
-        state: &mut [&mut [f32]],
-    ) -> Result<(), OptimizerError> {
-        assert_eq!(state.len(), self.0.len());
-        for (p, g) in params.iter_mut().zip(grads) {
-            *p -= g;
-        }
-        Ok(())
-    }
-    fn learning_rate(&self) -> f32 {
-        1.0
-    }
-    fn set_learning_rate(&mut self, _: f32) {}
-}
-
-/// A storage with too few buffers for its rule is refused, and never a step that does nothing; of
-/// one with more, the rule gets as many as it has.
-#[test]
-fn a_rule_gets_all_its_buffers_or_the_step_is_refused() {
-    fn outcome(mut optimizer: impl Optimizer) -> Result<[f32; 2], OptimizerError> {
-        let mut params = [1.0; 2];
-        let done = optimizer.step(&mut params, &[0.5; 2]);
-        if done.is_err() {
-            assert_eq!(params, [1.0; 2]);
-        }
-        done.map(|()| params)
-    }
-    const NAMES: &[&str] = &["a", "b", "c", "d", "e"];
-    let refused = Err(OptimizerError::StateSize {
-        state: 0,
-        params: 2,
-    });
-    for count in 0..=5 {
-        let rule = || Outside(&NAMES[..count]);
-        let expected = |room: usize| match count <= room {
-            true => Ok([0.5; 2]),
-            false => refused,
-        };
-        let mut memory = [0.0; 20];
-        for (found, room) in [
-            (
-                outcome(Stepper::<_, 2, [[f32; 2]; 0]>::from_rule(rule())),
-                0,
-            ),
-            (
-                outcome(Stepper::<_, 2, [[f32; 2]; 1]>::from_rule(rule())),
-                1,
-            ),
-            (
-                outcome(Stepper::<_, 2, [[f32; 2]; 2]>::from_rule(rule())),
-                2,
-            ),
-            (
-                outcome(Stepper::<_, 2, [[f32; 2]; 3]>::from_rule(rule())),
-                3,
-            ),
-            (
-                outcome(Stepper::<_, 2, [[f32; 2]; 4]>::from_rule(rule())),
-                4,
-            ),
-            // No optimizer takes more than four buffers.
-            (
-                outcome(Stepper::<_, 2, [[f32; 2]; 5]>::from_rule(rule())),
-                4,
-            ),
-            (
-                outcome(Stepper::from_rule_with_state(rule(), &mut memory)),
-                4,
-            ),
-        ] {
-            assert_eq!(found, expected(room), "{count} of {room}");
-        }
     }
 }
