@@ -309,7 +309,7 @@ impl<'a, 't> Account<'a, 't> {
     }
 
     /// Adds a buffer at or below a place on its path. It sinks to the first place where its gap
-    /// is longer than that of the buffer there, replaces this buffer, which then sinks in turn.
+    /// is longer than that of the buffer there, and replaces this buffer, which sinks in turn.
     fn insert_at(&self, mut slot: Slot, ptr: NodePtr, gap: usize) {
         let node = self.nodes.at(ptr);
         node.set_gap(gap);
