@@ -32,7 +32,8 @@ pub(super) fn takes_short_path<const N: usize, F: Map<N>>(len: usize) -> bool {
     is_short::<N, F>(len) || level::is_baseline()
 }
 
-/// Returns whether a slice of this length is too short for the long path to pay.
+/// Returns whether a slice of this length is too short for the long path to pay. Without vectors,
+/// every slice is.
 #[inline(always)]
 pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
     !VECTORS || len <= F::SHORT
