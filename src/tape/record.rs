@@ -150,7 +150,7 @@ impl<'t> State<'t> {
         })
     }
 
-    /// Fails unless there is room for so many more floats and nodes.
+    /// Fails unless there is room for `floats` more floats and `nodes` more nodes.
     pub(crate) fn expect_room(&self, floats: usize, nodes: usize) -> Result<(), Failed> {
         self.reserve(floats)?;
         if nodes > self.nodes.capacity() - self.nodes.len() {

@@ -113,7 +113,7 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// Lends an operation what it needs to send gradients to its operands.
+/// Lends an operation its values and gradients, to compute the gradients of its operands.
 pub struct Backward<'a> {
     node: &'a Node,
     /// Bit `k`: the gradient of operand `k` was not lent yet and holds nothing, so that it must be

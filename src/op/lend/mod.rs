@@ -25,7 +25,7 @@
 //!
 //! **Nothing is lent for reading and writing at once.** Values: a result takes floats that
 //! were free when the operation was recorded, so it does not overlap its operands; a view does,
-//! but views are never run. Gradients: `State::make_plan` gives each a place in front of all
+//! but no forward pass runs it. Gradients: `State::make_plan` gives each a place in front of all
 //! values, and apart from all gradients that are in use at the same time, as those of a result
 //! and of its operands are; [`Backward::grad`] lends the gradient of one operand at a time. A
 //! backward pass only reads values, and a forward pass does not touch gradients. Debug builds

@@ -16,9 +16,9 @@ use crate::shape::Shape;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FloatPtr(*mut f32);
 
-// SAFETY: a pointer is used only by the tape that borrows what it points to, and
-// that tape moves to another thread together with its nodes, or not at all: it
-// borrows them exclusively.
+// SAFETY: only the tape that borrows the memory exclusively uses pointers into it, and the
+// pointers are in the nodes that the same tape borrows: they move to another thread together, or
+// not at all.
 unsafe impl Send for FloatPtr {}
 
 impl FloatPtr {

@@ -269,8 +269,8 @@ fn fail_data(
     })
 }
 
-/// The most micro-batches whose gradients are added up without totals. With more, gradients are
-/// carried over to the totals after every so many.
+/// The most micro-batches whose gradients are added up without totals. With more micro-batches,
+/// gradients are carried over to the totals after every `FEW`.
 const FEW: usize = 64;
 
 /// A sum that also adds up its rounding errors (A. Neumaier, "Rundungsfehleranalyse einiger

@@ -137,8 +137,8 @@ impl<'t> State<'t> {
         node.show_rows(data);
     }
 
-    /// Runs all shape rules and plans the gradients. Inputs of which the trial shows no data, but
-    /// that wait for data of another batch size, show these.
+    /// Runs all shape rules and plans the gradients. Inputs that are not part of the trial, but
+    /// wait for data of another batch size, show these data.
     fn try_shapes(&mut self, loss: NodePtr) -> Result<(), Failed> {
         self.plan.forget();
         for ptr in self.nodes.ptrs() {
