@@ -158,7 +158,7 @@ impl Broadcast {
                     if let Some(step) = steps.get_mut(d) {
                         *step = run;
                     }
-                    run = run.wrapping_mul(*size); // wraps only if the tensor is empty
+                    run = run.wrapping_mul(*size); // wraps only beyond all memory
                 }
             }
             steps
