@@ -3,11 +3,11 @@
 use crate::op::Node;
 use crate::tape::Tape;
 
-/// Room for `FLOATS` numbers and `NODES` recorded values, wherever the caller
-/// puts it.
+/// Memory for a tape of `FLOATS` numbers and `NODES` recorded values, on the stack, in a
+/// static or in a struct.
 ///
 /// How large? Record the model once in an arena that is too large and read
-/// [`Tape::usage`]; or start small: the error names what was needed.
+/// [`Tape::usage`]; or start small: the error of a full arena says how much it needs.
 ///
 /// ```
 /// use baregrad::Arena;
@@ -93,8 +93,8 @@ use crate::tape::Tape;
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// A function that makes the arena cannot return what borrows it, because the arena would be
-/// gone, or would move, which a borrow forbids:
+/// A function that makes the arena cannot return a tape or variable that borrows the arena,
+/// because the arena would be dropped, or would move, which a borrow forbids:
 ///
 /// ```compile_fail,E0515
 /// use baregrad::{Arena, Tape};
@@ -105,9 +105,9 @@ use crate::tape::Tape;
 /// }
 /// ```
 ///
-/// In a program that never ends, the arena of a `static` is lent for good, by a cell made for
-/// that, such as `StaticCell::init` of `static_cell`: it gives a `&'static mut Arena`, whose
-/// tape and variables have the lifetime `'static`, and may stand anywhere.
+/// In a program that never ends, an arena in a `static` can be borrowed forever:
+/// `StaticCell::init` of the crate `static_cell` returns a `&'static mut Arena`, whose tape and
+/// variables have the lifetime `'static` and may be stored anywhere.
 #[derive(Debug)]
 #[repr(C)]
 // Aligned to cache lines: a vector that crosses two of them is slow to read back.
@@ -118,7 +118,7 @@ pub struct Arena<const FLOATS: usize, const NODES: usize> {
 }
 
 impl<const FLOATS: usize, const NODES: usize> Arena<FLOATS, NODES> {
-    /// An empty arena.
+    /// Returns an empty arena.
     pub const fn new() -> Self {
         Arena {
             floats: [0.0; FLOATS],
@@ -126,7 +126,7 @@ impl<const FLOATS: usize, const NODES: usize> Arena<FLOATS, NODES> {
         }
     }
 
-    /// A new tape in this arena. Whatever an earlier one held is gone.
+    /// Returns a new, empty tape in this arena. The recording of an earlier tape is lost.
     pub fn tape(&mut self) -> Tape<'_> {
         Tape::new(&mut self.floats, &mut self.nodes)
     }
@@ -151,21 +151,23 @@ impl<const FLOATS: usize, const NODES: usize> Default for Arena<FLOATS, NODES> {
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub struct HeapArena {
-    /// The numbers, with some to spare, so that the first starts a cache line.
+    /// `len + SPARE` numbers: the tape's first number can then start a cache line.
     floats: std::boxed::Box<[f32]>,
+    /// The numbers that a tape may use.
     len: usize,
     nodes: std::boxed::Box<[Node]>,
 }
 
 #[cfg(feature = "std")]
 impl HeapArena {
+    /// A cache line has 16 floats, so alignment skips at most 15.
     const SPARE: usize = 15;
 
-    /// An empty arena with room for `floats` numbers and `nodes` values.
+    /// Returns an empty arena with room for `floats` numbers and `nodes` values.
     ///
     /// # Panics
-    /// If that is more than can be addressed. Less than that, but more than there is, ends
-    /// the program as every allocation that fails.
+    /// If that is more memory than can be addressed. An allocation that fails for another
+    /// reason ends the program, as everywhere in `std`.
     pub fn new(floats: usize, nodes: usize) -> Self {
         let most = isize::MAX as usize;
         assert!(
@@ -179,7 +181,7 @@ impl HeapArena {
         }
     }
 
-    /// A new tape in this arena. Whatever an earlier one held is gone.
+    /// Returns a new, empty tape in this arena. The recording of an earlier tape is lost.
     pub fn tape(&mut self) -> Tape<'_> {
         let start = self.floats.as_ptr().align_offset(64).min(Self::SPARE);
         let floats = self.floats.get_mut(start..start + self.len);

@@ -10,10 +10,10 @@ pub(crate) const MAX_OPERANDS: usize = 3;
 
 /// The reason why a tape did not do something.
 ///
-/// Operators such as `a + b` cannot return a `Result`. The first failure is
-/// kept by the tape, later operations do nothing, and every call that leaves
-/// the tape ([`item`](crate::Var::item), [`backward`](crate::Tape::backward),
-/// [`step`](crate::Tape::step), [`replay`](crate::Tape::replay), …) returns it.
+/// Operators such as `a + b` cannot return a `Result`. The tape keeps the first
+/// failure, later operations do nothing, and every later call that returns a `Result`
+/// ([`item`](crate::Var::item), [`backward`](crate::Tape::backward),
+/// [`step`](crate::Tape::step), [`replay`](crate::Tape::replay), …) returns that failure.
 ///
 /// ```
 /// use baregrad::{Arena, ErrorKind};
@@ -31,21 +31,21 @@ pub(crate) const MAX_OPERANDS: usize = 3;
 /// assert!(error.at.file().ends_with(".rs"));
 /// ```
 ///
-/// Its `Debug` text is that of `Display`, for `fn main() -> Result<(), Error>` and
-/// `unwrap` print the former. Without `std` it leaves out the value of an optimizer's
-/// hyper-parameter: an `unwrap` would link the printing of floats for it, some 20 KB.
+/// `Debug` prints the text of `Display`, because `fn main() -> Result<(), Error>` and
+/// `unwrap` print errors with `Debug`. Without `std`, `Debug` leaves out the value of an
+/// optimizer's hyper-parameter: every `unwrap` would link the printing of floats, some 20 KB.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Error {
     /// The kind of failure.
     pub kind: ErrorKind,
-    /// The operation or method it went wrong in, as PyTorch names it.
+    /// The operation or method that failed, by PyTorch's name.
     pub op: &'static str,
     /// The caller's line.
     pub at: &'static Location<'static>,
 }
 
-/// The kind of failure. `Debug` gives the text of `Display`, as for [`Error`].
+/// The kind of failure. `Debug` prints the text of `Display`, as for [`Error`].
 #[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -59,65 +59,65 @@ pub enum ErrorKind {
     },
     /// The arena has too few floats.
     Floats {
-        /// How many this call would have needed, with all that is in use.
+        /// The floats that this call needs, including all that must stay in use.
         needed: usize,
-        /// How many there are.
+        /// The floats of the arena.
         capacity: usize,
     },
     /// The arena has too few nodes.
     Nodes {
-        /// How many there are.
+        /// The nodes of the arena.
         capacity: usize,
     },
-    /// A slice has another length than its shape.
+    /// The length of a slice is not the number of elements of its shape.
     Length {
-        /// How many values were expected.
+        /// The number of values that were expected.
         expected: usize,
-        /// How many there were.
+        /// The number of values that were found.
         found: usize,
     },
-    /// A rebound input is no whole number of rows, or has more than recorded.
+    /// The data for a rebound input are no whole number of rows, or more rows than recorded.
     Rows {
-        /// How many values were found.
+        /// The number of values that were found.
         found: usize,
         /// The values in a row.
         row: usize,
         /// The rows that were recorded.
         most: usize,
     },
-    /// Data for an input are no whole number of rows, or not as many rows as
-    /// those of the first.
+    /// The data for an input of [`backward_over`](crate::Tape::backward_over) are no whole
+    /// number of rows, or another number of rows than the data for the first input.
     DataSet {
-        /// The number of the data, counted from 0.
+        /// The position in the list of data, counted from 0.
         input: usize,
-        /// How many values were found.
+        /// The number of values that were found.
         found: usize,
         /// The values in a row; 0 if the input has no rows.
         row: usize,
-        /// The rows of the first data, once they are known.
+        /// The rows of the first data; `None` if the first data are at fault.
         rows: Option<usize>,
     },
-    /// Two of the data are for one input.
+    /// The data for [`backward_over`](crate::Tape::backward_over) name one input twice.
     InputTwice {
-        /// The first of the two, counted from 0.
+        /// The first position in the list of data, counted from 0.
         first: usize,
-        /// The second.
+        /// The second position.
         second: usize,
     },
     /// An input has more elements than a tensor can have.
     TooLong {
-        /// The most there can be.
+        /// The most elements that a tensor can have.
         most: u32,
-        /// How many values were found.
+        /// The number of values that were found.
         found: usize,
     },
-    /// The variable was recorded before a rewind that dropped it.
+    /// The variable was dropped by a rewind.
     Stale,
     /// The variable belongs to another tape.
     Foreign,
-    /// Gradients are only defined of a single number.
+    /// The call takes a tensor of a single element only.
     NotScalar {
-        /// The shape that is not a single number's.
+        /// The shape of the tensor.
         shape: Shape,
     },
     /// The value does not depend on a parameter, or was recorded without
@@ -126,11 +126,12 @@ pub enum ErrorKind {
     /// Parameters or inputs have changed since the values were computed.
     NotReplayed,
     /// A parameter has no gradient: no `backward` since the last `zero_grad`
-    /// reached it. The error's line is the one that made the parameter.
+    /// reached it. In the error of a step or of clipping, the line is the one that made the
+    /// parameter.
     Unused {
-        /// The number of the parameter, counted from 0 in the order they were made.
+        /// The number of the parameter, counted from 0 in the order of recording.
         param: usize,
-        /// Its shape.
+        /// The shape of the parameter.
         shape: Shape,
     },
     /// The variable is not a parameter.
@@ -140,14 +141,14 @@ pub enum ErrorKind {
     /// The variable is the result of an operation and cannot be set.
     NotLeaf,
     /// The tape is in use: a guard returned by `value`, `params` or `grads`
-    /// is still alive, or it was asked from within something it runs, such as
-    /// an optimizer's step or a function that gives a leaf its values.
+    /// is still alive, or the call comes from a function that the tape itself runs, such as
+    /// an optimizer's step or the closure of `param_from_fn`.
     Borrowed,
     /// The optimizer refused the step.
     Optimizer(OptimizerError),
 }
 
-/// The shapes of an operation's operands, packed: errors are returned by value.
+/// The shapes of an operation's operands, packed, because errors are returned by value.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Operands {
     sizes: [[u32; MAX_RANK]; MAX_OPERANDS],
@@ -219,11 +220,12 @@ impl defmt::Format for Error {
     }
 }
 
-/// How a text shows a float. It is a pointer, so that `Display` and `Debug` share the code
-/// of the text, and only firmware that calls `Display` links the printing of floats.
+/// The function that prints a float in a message. It is a pointer, so that `Display` and
+/// `Debug` share the code of the messages, and only firmware that calls `Display` links the
+/// printing of floats.
 type Number = fn(&f32, &mut fmt::Formatter<'_>) -> fmt::Result;
 
-/// How `Debug` shows a float: as `Display` does where there is room for it.
+/// The function by which `Debug` prints a float: `Display` with `std`, a placeholder without.
 const DEBUG_NUMBER: Number = if cfg!(feature = "std") {
     <f32 as fmt::Display>::fmt
 } else {
@@ -335,60 +337,61 @@ impl ErrorKind {
 
 impl core::error::Error for Error {}
 
-/// Why an optimizer refused to step. `Debug` gives the text of `Display`, as for
+/// The reason why an optimizer refused a step. `Debug` prints the text of `Display`, as for
 /// [`Error`].
 #[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum OptimizerError {
-    /// There is not one gradient for each parameter.
+    /// The numbers of parameters and of gradients differ.
     GradientCount {
-        /// How many parameters there are.
+        /// The number of parameters.
         params: usize,
-        /// How many gradients came with them.
+        /// The number of gradients.
         grads: usize,
     },
-    /// The state was made for fewer parameters.
+    /// The optimizer's state has room for fewer parameters.
     StateSize {
-        /// How many parameters the state has room for.
+        /// The number of parameters that the state has room for.
         state: usize,
-        /// How many parameters there are.
+        /// The number of parameters.
         params: usize,
     },
     /// A hyper-parameter is out of range.
     HyperParameter {
         /// The condition that must hold, such as `lr >= 0`.
         expected: &'static str,
-        /// The value for which it does not.
+        /// The value that breaks the condition.
         found: f32,
     },
-    /// The norm of gradients is infinite or NaN, and was not to be clipped then:
+    /// The norm of the gradients is infinite or NaN, and the caller asked for an error then:
     /// [`ClipGradNorm::error_if_nonfinite`](crate::optim::ClipGradNorm::error_if_nonfinite).
     NonFiniteNorm {
         /// The norm.
         found: f32,
     },
-    /// A schedule was given a list with another number of values than there are groups of
+    /// A schedule's list has another number of values than there are groups of
     /// parameters: see [`Scheduler::check`](crate::optim::schedule::Scheduler::check).
     GroupValues {
         /// The list, by PyTorch's name.
         list: &'static str,
-        /// How many groups of parameters there are.
+        /// The number of groups of parameters.
         groups: u16,
-        /// How many values the list has.
+        /// The number of values in the list.
         values: u16,
     },
-    /// The shapes that the optimizer was told have not one element for each parameter.
+    /// The shapes given to the optimizer have another number of elements than there are
+    /// parameters.
     Shapes {
-        /// How many elements they have in all.
+        /// The elements of all shapes given to the optimizer.
         elements: usize,
-        /// How many parameters there are.
+        /// The number of parameters.
         params: usize,
     },
-    /// The shapes that the optimizer was told are not those of the tape's parameters.
+    /// The shapes given to the optimizer are not those of the tape's parameters.
     OtherShape {
-        /// The first parameter that has another shape, counted from 0; the number of shapes
-        /// told, if the tape has more or fewer parameters.
+        /// The first parameter that has another shape, counted from 0; or the number of shapes
+        /// given to the optimizer, if the tape has more or fewer parameters.
         param: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! `backward` against central differences, on any recorded model.
+//! Compares the gradients of `backward` with central differences, on any recorded model.
 //!
 //! ```
 //! use baregrad::{Arena, gradcheck::gradcheck};
@@ -19,12 +19,12 @@
 //!
 //! Each element of each parameter is moved by `±h` and the tape replayed. The
 //! central difference `D(h) = (f(x + h) - f(x - h)) / 2h` is off by `h² f‴/6`;
-//! Richardson's `(4 D(h) - D(2h)) / 3` removes that and leaves `h⁴ f⁗'/30`. But
-//! `f` is computed in `f32`: if it is off by `δ |f|`, the quotient is off by
-//! about `δ |f| / h`. One error falls with `h` and the other rises, and where
-//! they meet depends on the model. So `h` is halved [`STEPS`] times, and the
-//! estimate is taken that changed least against the one before, with its
-//! rounding error added.
+//! Richardson's extrapolation `(4 D(h) - D(2h)) / 3` removes this error and leaves
+//! `h⁴ f⁗'/30`. But `f` is computed in `f32`: if it is off by `δ |f|`, the quotient is off
+//! by about `δ |f| / h`. As `h` falls, the first error falls and the second rises, and the
+//! best `h` depends on the model. So [`STEPS`] steps are tried, each half the one before,
+//! and the estimate with the smallest sum of its rounding error and its change against the
+//! previous estimate is taken.
 //!
 //! A gradient passes if it differs from the estimate, sign included, by no more
 //! than
@@ -33,29 +33,29 @@
 //! rtol · max(|gradient|, |estimate|)  +  δ |f| / h  +  atol
 //! ```
 //!
-//! with `δ = 2⁻²¹`, eight half ULPs. That suits losses whose terms are not much
-//! larger than the loss; one that is a small difference of large terms needs an
-//! `atol`. Near a kink, as of `relu` at 0, there is no derivative to estimate.
+//! with `δ = 2⁻²¹`, eight half ULPs. This suits losses whose terms are not much
+//! larger than the loss; a loss that is a small difference of large terms needs an
+//! `atol`. Near a kink, such as that of `relu` at 0, there is no derivative to estimate.
 //!
-//! The gradient lacks what [`detach`](crate::Var::detach) and
-//! [`no_grad`](crate::Tape::no_grad) cut off, and the loss has it: such a model does not pass.
+//! A model with [`detach`](crate::Var::detach) or [`no_grad`](crate::Tape::no_grad) does not
+//! pass: the differences include the terms that the gradient leaves out.
 
 use core::fmt;
 
 use crate::error::Error;
 use crate::var::Var;
 
-/// How many steps are tried for each element, each half the one before.
+/// The number of steps tried for each element, each half the one before.
 pub const STEPS: usize = 7;
 
-/// The error that a loss is assumed to have, relative to itself.
+/// The relative error that a loss is assumed to have: `δ` of the [module](self).
 const ROUNDING: f64 = 1.0 / (1 << 21) as f64;
 
 /// Compares the gradients of `loss` with central differences, for every element
 /// of every parameter. [`Gradcheck`] has options.
 ///
 /// # Errors
-/// All that [`backward`](crate::Tape::backward) refuses.
+/// The errors of [`replay`](crate::Tape::replay) and [`backward`](crate::Tape::backward).
 #[track_caller]
 pub fn gradcheck(loss: Var<'_>) -> Result<Report, Error> {
     Gradcheck::new().run(loss)
@@ -82,7 +82,7 @@ pub struct Gradcheck {
 }
 
 impl Gradcheck {
-    /// `eps` 1/8, `rtol` 1e-3, `atol` 0.
+    /// Returns the defaults: `eps` 1/8, `rtol` 1e-3, `atol` 0.
     pub const fn new() -> Self {
         Gradcheck {
             eps: 0.125,
@@ -91,34 +91,34 @@ impl Gradcheck {
         }
     }
 
-    /// The largest step, relative to the element, or absolute below 1.
+    /// Sets the largest step, relative to the element if that is above 1, absolute otherwise.
     #[must_use]
     pub const fn eps(mut self, eps: f32) -> Self {
         self.eps = eps;
         self
     }
 
-    /// The difference that is allowed relative to the gradient.
+    /// Sets the difference that is allowed relative to the gradient.
     #[must_use]
     pub const fn rtol(mut self, rtol: f32) -> Self {
         self.rtol = rtol;
         self
     }
 
-    /// The difference that is allowed in any case.
+    /// Sets the absolute difference that is allowed in any case.
     #[must_use]
     pub const fn atol(mut self, atol: f32) -> Self {
         self.atol = atol;
         self
     }
 
-    /// Runs the check. Parameters keep their bits, values are replayed, and the
-    /// gradients are those of `loss` alone, whatever had been collected before.
+    /// Runs the check. Afterwards the parameters have the same bits as before, the values are
+    /// replayed, and the gradients are those of `loss` alone: earlier ones are cleared.
     ///
     /// A parameter that no gradient reaches counts as having gradient 0.
     ///
     /// # Errors
-    /// All that [`backward`](crate::Tape::backward) refuses.
+    /// The errors of [`replay`](crate::Tape::replay) and [`backward`](crate::Tape::backward).
     #[track_caller]
     pub fn run(&self, loss: Var<'_>) -> Result<Report, Error> {
         let tape = loss.tape();
@@ -141,7 +141,7 @@ impl Gradcheck {
             let difference = analytic - numeric;
             let size = analytic.abs().max(numeric.abs());
             let allowed = f64::from(self.rtol) * size + noise + f64::from(self.atol);
-            // NaN does not pass, and counts as the worst.
+            // NaN does not pass, and counts as the largest difference.
             let passed = difference.abs() <= allowed;
             let ratio = match difference.abs() / allowed {
                 _ if difference == 0.0 => 0.0,
@@ -165,7 +165,7 @@ impl Gradcheck {
         Ok(report)
     }
 
-    /// Halves the step until the estimate is at its best.
+    /// Estimates the derivative with [`STEPS`] steps, and returns the best estimate.
     #[track_caller]
     fn differentiate(&self, loss: Var<'_>, index: usize, x: f32) -> Result<Estimate, Error> {
         let mut best = Estimate {
@@ -176,7 +176,7 @@ impl Gradcheck {
         let mut step = self.eps * x.abs().max(1.0);
         let (mut coarse, mut before) = (f64::NAN, f64::NAN);
         for _ in 0..STEPS {
-            // The step really taken is a difference of f32s.
+            // `above` and `below` are rounded, so the width is computed from them.
             let (above, below) = (x + step, x - step);
             let width = f64::from(above) - f64::from(below);
             let high = f64::from(evaluate(loss, index, above)?);
@@ -211,8 +211,7 @@ struct Estimate {
     noise: f64,
 }
 
-/// A changed element, which is restored when this is dropped, also if an operation
-/// unwinds.
+/// Restores a changed element when dropped, also if an operation unwinds.
 struct Poked<'t> {
     loss: Var<'t>,
     index: usize,
@@ -221,12 +220,12 @@ struct Poked<'t> {
 
 impl Drop for Poked<'_> {
     fn drop(&mut self) {
-        // Cannot fail: the element could be changed before.
+        // The element could be changed before, so this cannot fail.
         let _ = poke(self.loss, self.index, self.x);
     }
 }
 
-/// Overwrites one element of all parameters.
+/// Overwrites element `index` among those of all parameters.
 #[track_caller]
 fn poke(loss: Var<'_>, index: usize, x: f32) -> Result<(), Error> {
     loss.tape().leave("gradcheck", |state| {
@@ -237,7 +236,7 @@ fn poke(loss: Var<'_>, index: usize, x: f32) -> Result<(), Error> {
     })
 }
 
-/// The loss with one element changed.
+/// Computes the loss with element `index` set to `x`.
 #[track_caller]
 fn evaluate(loss: Var<'_>, index: usize, x: f32) -> Result<f32, Error> {
     poke(loss, index, x)?;
@@ -253,7 +252,7 @@ pub struct Report {
     pub checked: usize,
     /// Elements that failed.
     pub failed: usize,
-    /// The element that is farthest off, measured by what is allowed.
+    /// The element whose difference is largest relative to the difference that is allowed.
     pub worst: Option<Worst>,
 }
 
@@ -261,8 +260,8 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Worst {
-    /// Its place among the elements of all parameters, in the order they were
-    /// made, as in [`Tape::params`](crate::Tape::params).
+    /// The element's position among those of all parameters, in the order of recording, as in
+    /// [`Tape::params`](crate::Tape::params).
     pub index: usize,
     /// The gradient from `backward`.
     pub analytic: f32,
@@ -275,13 +274,13 @@ pub struct Worst {
 }
 
 impl Report {
-    /// Whether all elements passed, and there were any.
+    /// Returns whether all elements passed, and there was at least one.
     pub const fn passed(&self) -> bool {
         self.checked > 0 && self.failed == 0
     }
 }
 
-/// `passed, 2 elements: worst is 0 with gradient 1.5, 1.4999 by differences (…)`.
+/// Prints `passed, 2 elements: worst is 0 with gradient 1.5e0, 1.4999e0 by differences (…)`.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.passed() {

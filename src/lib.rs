@@ -67,7 +67,7 @@
 //! ```
 //!
 //! Networks, and control flow that depends on data, are recorded with operators, as in
-//! PyTorch. For this model they say the same.
+//! PyTorch. For this model, operators give the same loss.
 //!
 //! ```
 //! # use baregrad::{Arena, function, function::Function};
@@ -186,10 +186,10 @@
 //! # Ok::<(), baregrad::Error>(())
 //! ```
 //!
-//! **7. Validate.** Does it hold for readings it has not seen? Keep some back,
+//! **7. Validate.** Does the model hold for readings it has not seen? Keep some back,
 //! measure their loss without gradients, and look at both losses. If the training
 //! loss does not fall, the model is too simple; if the two diverge, it learns the
-//! noise by heart. With `std`, [`train`] splits, scales, fits, and says which:
+//! noise by heart. With `std`, [`train`] splits, scales and fits, and returns a verdict:
 //!
 //! ```
 //! # #[cfg(feature = "std")]
@@ -228,7 +228,7 @@
 //! gradients, an [`optim::Optimizer`] turns them into better parameters, and
 //! [`Tape::replay`] computes everything again.
 //!
-//! Inside, each layer knows only those below it (`tests/layers.rs` compares the imports):
+//! Inside, each layer imports only layers below its own (`tests/layers.rs` checks this):
 //!
 //! ```text
 //! train
@@ -248,9 +248,9 @@
 //! | [`Tape`], [`Var`], [`Arena`] | record, replay, differentiate |
 //! | [`mod@function`] | a model of one sample: evaluated, differentiated, recorded, printed as source |
 //! | [`ops`] | the operations |
-//! | [`op`] | what an operation is: write your own |
+//! | [`op`] | the trait of operations: write your own |
 //! | [`kernel`] | SIMD loops over slices |
-//! | [`nn`] | layers, and what their parameters start from |
+//! | [`nn`] | layers, and the initial values of their parameters |
 //! | [`optim`] | PyTorch's optimizers and schedules |
 //! | [`record`] | parameters, optimizers and schedules as bytes: training is saved and resumed |
 //! | [`least_squares`] | Levenberg–Marquardt and recursive least squares, with standard errors |
@@ -261,11 +261,11 @@
 //!
 //! # What holds everywhere
 //!
-//! - **No heap.** Memory is what you hand over. A full arena is an error that
-//!   says how much was needed; [`Tape::usage`] says how much was used.
-//! - **No panics.** Operators cannot return a `Result`: the first failure is
-//!   kept by the tape with the operation, the shapes and your line, later
-//!   operations do nothing, and every call that leaves the tape returns it.
+//! - **No heap.** A tape uses the memory that you hand over, and no other. A full arena is
+//!   an error that says how much was needed; [`Tape::usage`] says how much was used.
+//! - **No panics.** Operators cannot return a `Result`: the tape keeps the first failure
+//!   with the operation, the shapes and your line, later operations do nothing, and every
+//!   later call that returns a `Result` returns that failure.
 //! - **Same bits.** The same recording, data and start give the same bits on
 //!   every target and with every SIMD level: nothing is fused, and the order of
 //!   every sum is a function of the shapes alone.
@@ -275,9 +275,10 @@
 //! # Features
 //!
 //! - `std` (default): [`HeapArena`], [`train`], optimizer state in a `Vec`, AVX2
-//!   where the CPU has it. `BAREGRAD_SIMD` asks for another [`kernel::Level`].
-//! - `csv`, `json`, `plot`, `progress`, `safetensors`: more of [`train`]. They bring `std`, and
-//!   the crates that they need.
+//!   where the CPU has it. The environment variable `BAREGRAD_SIMD` selects another
+//!   [`kernel::Level`].
+//! - `csv`, `json`, `plot`, `progress`, `safetensors`: more of [`train`]. Each enables `std`
+//!   and the crates that it needs.
 //! - `cli`: the tool `baregrad`, with `csv`, `json`, `plot` and `progress`.
 //! - `defmt`: `defmt::Format` for errors and small types.
 

@@ -24,27 +24,27 @@ use core::fmt;
 use core::num::NonZeroU32;
 
 pub use rand_core::{Rng, SeedableRng};
-/// `rand_xoshiro`'s type as it is: [`seeded`] promises this algorithm, and saving its state takes
-/// its own methods.
+/// The generator of the crate `rand_xoshiro`, re-exported and not wrapped: [`seeded`] promises
+/// this algorithm, and its own methods save and restore its state.
 pub use rand_xoshiro::Xoshiro128PlusPlus;
 
-/// A range or distribution that does not exist.
+/// The parameters of a range or distribution are invalid.
 ///
-/// Its `Debug` text is that of `Display`, which `unwrap` and `main` print. Without `std`
-/// it shows numbers as their bits, `0x3f800000`: what prints floats takes some 20 KB of
-/// flash, and firmware that unwraps would link it.
+/// `Debug` prints the text of `Display`, because `unwrap` and `main` print errors with
+/// `Debug`. Without `std`, `Debug` prints numbers as their bits, `0x3f800000`: the code that
+/// prints floats takes some 20 KB of flash, and firmware that unwraps would link it.
 #[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RandomError {
-    /// Not a range: `low > high`, or a bound or `high - low` is not finite.
+    /// The range is invalid: `low > high`, or `low`, `high` or `high - low` is not finite.
     Range {
         /// The lower bound.
         low: f32,
         /// The upper bound.
         high: f32,
     },
-    /// Not a normal distribution: `std < 0`, or a parameter is not finite.
+    /// The normal distribution is invalid: `std < 0`, or `mean` or `std` is not finite.
     Normal {
         /// The mean.
         mean: f32,
@@ -69,8 +69,8 @@ impl fmt::Debug for RandomError {
 }
 
 impl RandomError {
-    /// The text, with numbers shown by `number`. It is a pointer, so that firmware that does
-    /// not call `Display` does not link the printing of floats.
+    /// Writes the message, with floats printed by `number`: a function pointer, so that
+    /// firmware that does not call `Display` does not link the printing of floats.
     fn text(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -89,8 +89,8 @@ impl RandomError {
 
 impl core::error::Error for RandomError {}
 
-/// The default generator, xoshiro128++ (<https://prng.di.unimi.it>), seeded as
-/// its authors advise: with SplitMix64.
+/// Returns the default generator, xoshiro128++ (<https://prng.di.unimi.it>), seeded with
+/// SplitMix64 as its authors advise.
 ///
 /// ```
 /// use baregrad::random::{Rng, seeded};
@@ -106,7 +106,7 @@ pub fn seeded(seed: u64) -> Xoshiro128PlusPlus {
 /// The uniform distribution over `[low, high)`, or `low` alone if the two are equal.
 ///
 /// There are 2²⁴ equally likely numbers before rounding, as in PyTorch.
-/// Unlike there, rounding never returns `high`.
+/// Unlike in PyTorch, a number is never rounded up to `high`.
 ///
 /// ```
 /// use baregrad::random::{Uniform, seeded};
@@ -122,12 +122,13 @@ pub fn seeded(seed: u64) -> Xoshiro128PlusPlus {
 pub struct Uniform {
     low: f32,
     width: f32,
-    /// The largest number that is drawn: rounding could reach `high` otherwise.
+    /// The largest number that may be drawn; samples are clamped to it, because rounding could
+    /// reach `high`.
     last: f32,
 }
 
 impl Uniform {
-    /// Numbers from `low` to just below `high`.
+    /// Returns the distribution of numbers from `low` to just below `high`.
     ///
     /// # Errors
     ///
@@ -142,7 +143,7 @@ impl Uniform {
         Ok(Uniform { low, width, last })
     }
 
-    /// A number of the range, with one draw.
+    /// Draws a number. Takes one draw of `rng`.
     #[inline]
     pub fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> f32 {
         let unit = (rng.next_u32() >> 8) as f32 * f32::from_bits(0x3380_0000); // 2^-24
@@ -155,7 +156,7 @@ impl Uniform {
     }
 }
 
-/// Fills a slice with numbers from `[low, high)`, one draw each: those of [`Uniform`].
+/// Fills a slice with numbers from `[low, high)`, each drawn by [`Uniform::sample`].
 ///
 /// ```
 /// use baregrad::random::{fill_uniform, seeded};
@@ -185,8 +186,8 @@ pub fn fill_uniform<R: Rng + ?Sized>(
 
 /// Fills a slice with normally distributed numbers, two draws for each pair.
 ///
-/// By the method of G. E. P. Box and M. E. Muller, "A note on the generation of
-/// random normal deviates" (1958): exact but for rounding, and without
+/// The method is that of G. E. P. Box and M. E. Muller, "A note on the generation of
+/// random normal deviates" (1958): exact up to rounding, and without
 /// rejection, so that the number of draws is known. The largest deviation
 /// possible is 6.66 `std`.
 ///
@@ -215,7 +216,7 @@ pub fn fill_normal<R: Rng + ?Sized>(
     }
     const SCALE: f32 = f32::from_bits(0x2f80_0000); // 2^-32
     for pair in to.chunks_mut(2) {
-        let unit = (rng.next_u32() as f32 + 1.0) * SCALE; // (0, 1]: has a logarithm
+        let unit = (rng.next_u32() as f32 + 1.0) * SCALE; // in (0, 1], so that ln is finite
         let turn = rng.next_u32() as f32 * SCALE;
         let radius = libm::sqrtf(-2.0 * ln(unit));
         for (x, z) in pair.iter_mut().zip(cos_sin(core::f32::consts::TAU * turn)) {
@@ -225,7 +226,7 @@ pub fn fill_normal<R: Rng + ?Sized>(
     Ok(())
 }
 
-// These are libm's: their results are the same bits on every target.
+// From libm, whose results are the same bits on every target; those of `std` are not.
 fn ln(x: f32) -> f32 {
     libm::logf(x)
 }
@@ -233,8 +234,8 @@ fn cos_sin(x: f32) -> [f32; 2] {
     [libm::cosf(x), libm::sinf(x)]
 }
 
-/// Fills a slice with a random permutation of `0..n`, `n` its length, each as
-/// likely as any other.
+/// Fills a slice of length `n` with a random permutation of `0..n`. All permutations are
+/// equally likely.
 ///
 /// Indices are `u32`, so that they take the same room and have the same values
 /// on 32-bit and 64-bit targets. See [`shuffle`] about very long slices.
@@ -256,11 +257,11 @@ pub fn randperm<R: Rng + ?Sized>(rng: &mut R, to: &mut [u32]) {
     shuffle(rng, to);
 }
 
-/// Brings a slice into random order, each as likely as any other.
+/// Brings a slice into random order. All orders are equally likely.
 ///
-/// R. Durstenfeld, "Algorithm 235: Random permutation" (1964), often called
-/// the Fisher-Yates shuffle. Of a slice longer than `u32::MAX`, elements beyond
-/// that are exchanged with earlier ones only.
+/// The algorithm is that of R. Durstenfeld, "Algorithm 235: Random permutation" (1964), often
+/// called the Fisher-Yates shuffle. In a slice longer than `u32::MAX`, an element beyond the
+/// first `u32::MAX` is exchanged with one of those only, so that not all orders are possible.
 ///
 /// ```
 /// use baregrad::random::{seeded, shuffle};
@@ -277,7 +278,7 @@ pub fn shuffle<T, R: Rng + ?Sized>(rng: &mut R, items: &mut [T]) {
         }
         let len = u32::try_from(head.len()).unwrap_or(u32::MAX);
         let place = below(rng, NonZeroU32::MIN.saturating_add(len));
-        // No such place in `head` means that the last item stays.
+        // If `place` is beyond `head`, the last item stays where it is.
         if let Some(item) = head.get_mut(place as usize) {
             core::mem::swap(item, last);
         }
@@ -285,8 +286,8 @@ pub fn shuffle<T, R: Rng + ?Sized>(rng: &mut R, items: &mut [T]) {
     }
 }
 
-/// A number less than `n`, each as likely as any other: D. Lemire, "Fast random
-/// integer generation in an interval" (2019), algorithm 5.
+/// Draws a number less than `n`, each with the same probability, by algorithm 5 of D. Lemire,
+/// "Fast random integer generation in an interval" (2019).
 fn below<R: Rng + ?Sized>(rng: &mut R, n: NonZeroU32) -> u32 {
     let mut draw = || u64::from(rng.next_u32()) * u64::from(n.get());
     let mut product = draw();

@@ -7,8 +7,8 @@ pub const MAX_RANK: usize = 4;
 
 /// The size of every dimension of a tensor, outermost first; `[]` is a scalar.
 ///
-/// Written as an array wherever a shape is expected; more than four dimensions
-/// do not compile.
+/// Functions that take a shape also take an array; an array of more than four
+/// dimensions does not compile.
 ///
 /// ```
 /// use baregrad::Shape;
@@ -32,13 +32,13 @@ impl Shape {
         rank: 0,
     };
 
-    /// No shape at all: the zeros of a node that is not in use.
+    /// The placeholder in an unused node: all zeros, so that a `static` arena takes no flash.
     pub(crate) const UNUSED: Shape = Shape {
         dims: [0; MAX_RANK],
         rank: 0,
     };
 
-    /// A shape with the given dimensions.
+    /// Returns a shape with the given dimensions.
     ///
     /// # Errors
     /// [`ShapeError::Rank`] for more than [`MAX_RANK`] dimensions.
@@ -60,7 +60,7 @@ impl Shape {
         })
     }
 
-    /// The sizes, and 1 beyond the last dimension.
+    /// The size of every dimension, padded with 1 to [`MAX_RANK`].
     pub(crate) fn sizes(&self) -> [u32; MAX_RANK] {
         self.dims
             .map(|size| u32::try_from(size).unwrap_or(u32::MAX))
@@ -82,19 +82,20 @@ impl Shape {
     }
 
     /// The number of elements. A product too large for `usize` saturates, and
-    /// is then refused by every arena.
+    /// no arena has room for that many.
     pub const fn numel(&self) -> usize {
         product(&self.dims)
     }
 
-    /// The number of elements of a row: of one of the parts that the first dimension counts.
+    /// The number of elements in a row, that is for one index of the first dimension.
     pub(crate) const fn row_numel(&self) -> usize {
         let [_, row @ ..] = &self.dims;
         product(row)
     }
 
-    /// The shape both operands of an element-wise operation are stretched to:
-    /// aligned at the last dimension, each pair of sizes equal or one of them 1.
+    /// Returns the shape that both operands of an element-wise operation are broadcast to.
+    /// With the last dimensions aligned, the sizes of each pair must be equal or one of them 1;
+    /// otherwise returns `None`.
     ///
     /// ```
     /// use baregrad::Shape;
@@ -117,8 +118,7 @@ impl Shape {
         Some(Shape { dims, rank })
     }
 
-    /// The size at `axis` of a shape of `rank` dimensions this one is aligned
-    /// with at the right; 1 where this one has none.
+    /// The size at `axis` once this shape is padded with 1 in front to `rank` dimensions.
     pub(crate) fn aligned(&self, axis: usize, rank: u8) -> usize {
         match axis.checked_sub((rank - self.rank.min(rank)) as usize) {
             Some(own) => self.dim(own),
@@ -126,7 +126,7 @@ impl Shape {
         }
     }
 
-    /// A dimension counted from the front, or from the back if negative.
+    /// The index of a dimension that is counted from the front, or from the back if negative.
     pub(crate) fn axis(&self, axis: isize) -> Result<usize, ShapeError> {
         let rank = self.rank();
         // As in PyTorch, a scalar may be reduced along axis 0 or -1.
@@ -153,7 +153,7 @@ impl Shape {
         self
     }
 
-    /// This shape with another rank. Dimensions beyond it have to be 1.
+    /// This shape with another rank. The sizes beyond it must be 1.
     pub(crate) fn with_rank(mut self, rank: usize) -> Shape {
         self.rank = rank as u8;
         self
@@ -185,7 +185,8 @@ impl Shape {
         self
     }
 
-    /// A contiguous tensor seen as `[outer, size of axis, inner]`.
+    /// The sizes `[outer, size of axis, inner]` of this shape seen as three dimensions around
+    /// `axis`.
     pub(crate) fn around(&self, axis: usize) -> [usize; 3] {
         let size = self.dim(axis);
         let (mut outer, mut inner) = (1usize, 1usize);
@@ -200,7 +201,7 @@ impl Shape {
     }
 }
 
-#[inline(never)] // one copy
+#[inline(never)] // one copy for all callers
 const fn product(mut sizes: &[usize]) -> usize {
     let mut product = 1usize;
     while let [size, rest @ ..] = sizes {
@@ -214,7 +215,7 @@ impl<const N: usize> From<[usize; N]> for Shape {
     #[inline]
     fn from(sizes: [usize; N]) -> Self {
         const { assert!(N <= MAX_RANK, "a shape has at most four dimensions") };
-        // Written out: a loop would stay one when compiled for size.
+        // Written out, because a loop is not unrolled when compiled for size.
         let dims = match *sizes.as_slice() {
             [] => [1, 1, 1, 1],
             [a] => [a, 1, 1, 1],
@@ -235,7 +236,7 @@ impl Default for Shape {
     }
 }
 
-/// As Python prints a list: `[2, 3]`.
+/// Prints the sizes as Python prints a list: `[2, 3]`.
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
@@ -262,9 +263,9 @@ impl defmt::Format for Shape {
     }
 }
 
-/// Why a shape rule refused its operands. The tape adds their shapes, the
+/// The reason why a shape rule refused its operands. The tape adds their shapes, the
 /// operation's name and the caller's line, and makes an [`Error`](crate::Error).
-/// `Debug` gives the text of `Display`.
+/// `Debug` prints the text of `Display`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -273,56 +274,56 @@ pub enum ShapeError {
     Broadcast,
     /// The sizes summed over differ.
     Inner,
-    /// An operand has a number of dimensions the operation does not take.
+    /// An operand has more dimensions than the operation takes.
     Rank {
-        /// The most it takes.
+        /// The most dimensions that the operation takes.
         most: usize,
     },
     /// An operand has fewer dimensions than the operation needs.
     TooFewDims {
-        /// The fewest it takes.
+        /// The fewest dimensions that the operation takes.
         least: usize,
     },
     /// There is no such dimension.
     Axis {
-        /// The dimension asked for.
+        /// The dimension that was given.
         axis: isize,
-        /// How many the operand has.
+        /// The number of dimensions of the operand.
         rank: usize,
     },
     /// The new shape has another number of elements.
     Reshape,
-    /// A size that a new shape cannot have.
+    /// The new shape contains a size that no shape can have.
     Size {
-        /// The size asked for.
+        /// The size that was given.
         size: isize,
     },
-    /// The dimensions that are not joined differ.
+    /// The operands' sizes differ in a dimension other than the joined one.
     Concat,
     /// The range reaches beyond the dimension.
     Range {
-        /// The first index that would be needed too many.
+        /// The end of the range.
         end: usize,
         /// The size of the dimension.
         size: usize,
     },
-    /// An index says no element of the axis.
+    /// An index is out of range.
     Index {
         /// The index.
         index: isize,
         /// The size of the axis.
         size: usize,
     },
-    /// The operands should have one shape.
+    /// The operands' shapes differ, although the operation needs equal ones.
     Different,
-    /// A maximum or minimum of nothing.
+    /// The maximum or minimum of an empty tensor is not defined.
     Empty,
     /// The operation takes another number of operands.
     Operands {
-        /// How many it takes.
+        /// The number of operands that the operation takes.
         expected: usize,
     },
-    /// Anything else an operation of your own refuses, in its own words.
+    /// Any other reason, in the words of an operation outside this crate.
     Other(&'static str),
 }
 

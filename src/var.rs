@@ -33,7 +33,7 @@ use crate::tape::Tape;
 #[derive(Clone, Copy)]
 pub struct Var<'t> {
     pub(crate) tape: &'t Tape<'t>,
-    // Two words in all: the compiler keeps them in registers.
+    // With a stamp of 32 bits, a variable has two words, which the compiler keeps in registers.
     pub(crate) stamp: Stamp,
 }
 
@@ -42,7 +42,7 @@ impl<'t> Var<'t> {
         Var { tape, stamp }
     }
 
-    /// The variable that a failed operation returns: the tape has the error.
+    /// The variable that a failed operation returns; the tape keeps the error.
     pub(crate) fn unrecorded(tape: &'t Tape<'t>) -> Self {
         Var::new(tape, Stamp::UNRECORDED)
     }
@@ -58,13 +58,13 @@ impl<'t> Var<'t> {
         self.tape
     }
 
-    /// The number in a tensor of one element. After a step, results keep their
+    /// Returns the number in a tensor of one element. After a step, results keep their
     /// values until the next replay, as in PyTorch a loss does until the next
     /// forward pass.
     ///
     /// # Errors
-    /// More than one element; a variable dropped by a rewind; the error the
-    /// tape keeps.
+    /// A tensor that has not exactly one element; a variable dropped by a rewind; the error
+    /// the tape keeps.
     #[track_caller]
     #[inline]
     pub fn item(self) -> Result<f32, Error> {
@@ -74,7 +74,7 @@ impl<'t> Var<'t> {
         }
     }
 
-    /// Why there is no item.
+    /// Finds out why [`item`](Self::item) has no number to return.
     #[cold]
     #[track_caller]
     fn no_item(self) -> Error {
@@ -101,12 +101,12 @@ impl<'t> Var<'t> {
 
     /// The gradient that `backward` has collected for this parameter.
     ///
-    /// Intermediate results share the memory of their gradients and have none
-    /// to show.
+    /// Only parameters keep their gradients: those of intermediate results share memory and
+    /// overwrite one another.
     ///
     /// # Errors
-    /// No `backward` since the last `zero_grad` reached it; not a parameter; a
-    /// variable dropped by a rewind; the error the tape keeps.
+    /// A parameter that no `backward` since the last `zero_grad` reached; a variable that is
+    /// no parameter, or was dropped by a rewind; the error the tape keeps.
     #[track_caller]
     pub fn grad(self) -> Result<Ref<'t, [f32]>, Error> {
         self.tape.view("grad", |state| {
@@ -115,8 +115,8 @@ impl<'t> Var<'t> {
         })
     }
 
-    /// Whether a `backward` since the last `zero_grad` reached this parameter:
-    /// where PyTorch's `.grad` is not `None`.
+    /// Returns whether a `backward` since the last `zero_grad` reached this parameter.
+    /// PyTorch's `.grad` is then not `None`.
     pub fn has_grad(self) -> bool {
         self.tape
             .read("has_grad", |state| {
@@ -126,7 +126,7 @@ impl<'t> Var<'t> {
             .unwrap_or(false)
     }
 
-    /// The shape; that of a scalar for a variable that could not be recorded.
+    /// The shape; `[]` for a variable that could not be recorded.
     pub fn shape(self) -> Shape {
         self.tape
             .read("shape", |state| {
@@ -147,7 +147,7 @@ impl<'t> Var<'t> {
     }
 }
 
-/// Values and shape: `[3.0, 5.0] with shape [2]`.
+/// Prints values and shape: `[3, 5] with shape [2]`. A scalar is printed as a number alone.
 impl fmt::Display for Var<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value() {

@@ -1,22 +1,22 @@
-//! An affine function of one number, `x * w + b`: both its gradients in one pass.
+//! The gradients of `w` and `b` in `x * w + b`, the affine function of one number, in one pass.
 //!
 //! ```text
 //! dots[0..32], sums[0..32] = -0.0
 //! for each i:  dots[i % 32] += x[i] * g[i],  sums[i % 32] += g[i]
-//! each added up by the tree of every long sum
+//! both added up by the tree of a long sum
 //! ```
 //!
-//! or, if there are few, both in order; more than 512 in the blocks of every sum.
+//! Few elements are added in order, and more than 512 in blocks, as in every sum.
 //!
-//! Two sums take hardly longer than one: what costs is reading `g`.
+//! Two sums take hardly longer than one, because most of the time goes into reading `g`.
 
 use super::compensated::in_blocks;
 use super::reduce::{PARTIALS, Reduce, Sum, tree};
 use super::slices::run;
 use super::{Lanes, Level, f32x8};
 
-/// Both sums of few elements. They are two results and not an array of two, which would be
-/// packed into one integer register.
+/// Both sums of few elements. Returns a tuple, because an array of two would be packed into one
+/// integer register.
 #[inline(always)]
 pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
     let (mut dot, mut sum) = (Sum::IDENTITY, Sum::IDENTITY);
@@ -25,8 +25,8 @@ pub(super) fn in_order(mut x: &[f32], mut g: &[f32]) -> (f32, f32) {
         sum += g;
     };
     if const { Level::VECTORS } {
-        // Reads whole vectors, as they were written: a CPU is slow to read a part of a vector
-        // that it has just written.
+        // Reads whole vectors, because a CPU is slow to read a part of a vector that it has just
+        // written.
         let n = x.len().min(g.len());
         let (x_whole, x_rest) = f32x8::chunks(x.get(..n).unwrap_or_default());
         let (g_whole, g_rest) = f32x8::chunks(g.get(..n).unwrap_or_default());
@@ -55,7 +55,7 @@ pub(super) fn dot_and_sum<L: Lanes>(x: &[f32], g: &[f32]) -> (f32, f32) {
         #[inline(always)]
         |[x, g]| {
             let mut partial = [[L::splat(Sum::IDENTITY); 4]; 2];
-            // Takes four rows at a time, which the compiler makes one run of instructions.
+            // Takes four rows at a time, which the compiler unrolls.
             let (x, g) = (
                 x.as_chunks::<{ 4 * PARTIALS }>().0,
                 g.as_chunks::<{ 4 * PARTIALS }>().0,
@@ -89,7 +89,7 @@ fn add_dots_and_sums<L: Lanes>(
     [dots, sums]
 }
 
-/// The same sums of the elements at the end, fewer than a block.
+/// Both sums of the last elements, fewer than a block.
 #[inline(always)]
 fn few_dots_and_sums<L: Lanes>([x, g]: [&[f32]; 2]) -> [f32; 2] {
     let (x, x_rest) = x.as_chunks::<PARTIALS>();

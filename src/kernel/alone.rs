@@ -1,6 +1,6 @@
-//! One number at a time where there are vectors: only tests ask for that level, and it need not
-//! be fast. Its loops are compiled once, with the function behind a pointer, and not once for
-//! each function: a third less is compiled.
+//! The scalar level on targets with vectors: one number at a time. Only tests use it, so it need
+//! not be fast. Its loops are compiled once, with the function behind a pointer, instead of once
+//! for each function: a third less is compiled.
 
 use super::reduce::{self, Reduce};
 use super::{Acc, Lanes, Map};
@@ -16,7 +16,7 @@ impl<const N: usize, F: Map<N>> Single<N> for F {
     }
 }
 
-/// A function behind a pointer.
+/// A [`Map`] that calls a function behind a pointer.
 struct Alone<'a, const N: usize>(&'a dyn Single<N>);
 
 impl<const N: usize> Map<N> for Alone<'_, N> {

@@ -1,7 +1,7 @@
 //! Reductions along a dimension, and their gradients.
 //!
-//! Lanes run along the columns where a sum's terms are no neighbours: up to 64 terms are added
-//! in order, and more in blocks of 32 (`compensated.rs`).
+//! Where the terms of a sum are not neighbours, each lane sums a column: up to 64 terms in order,
+//! and more in blocks of 32 (`compensated.rs`).
 
 use super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry, carry_vectors, rows_of_block};
 use super::element::Divide;
@@ -13,15 +13,15 @@ use super::{Acc, Identity, Lanes, Map};
 /// Chooses which elements get the gradient of a maximum or minimum, if several equal it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
-    /// The first of them all of it, as with `torch.max(x, axis)`. The first NaN, if
-    /// there are any.
+    /// The first tie gets the whole gradient, as with `torch.max(x, axis)`. If there are NaN, the
+    /// first NaN does.
     First,
-    /// Each the same part, as with `torch.max(x)`. All NaN, if there are any.
+    /// All ties get equal parts, as with `torch.max(x)`. If there are NaN, all NaN do.
     Even,
-    /// Each the same part, as with `torch.amax(x, axis)`, which multiplies by 1 or 0
-    /// and divides by the number of ties: the others get 0 with the gradient's sign,
-    /// or NaN if that is infinite; and a row with NaN, which equals nothing, is NaN
-    /// throughout.
+    /// All ties get equal parts, as with `torch.amax(x, axis)`, which multiplies by 1 or 0
+    /// and divides by the number of ties. So the other elements get 0 with the gradient's sign,
+    /// or NaN if the gradient is infinite. NaN equals nothing, so in a row with NaN all elements
+    /// get NaN.
     Scaled,
 }
 
@@ -98,11 +98,11 @@ pub fn sum_rows<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: A
     sum_axis::<L>(x, [1, m, n], out, acc);
 }
 
-/// The sums of `n` columns, which are more than one.
+/// The sums of `n` columns of `m` rows, with `n` above one.
 #[inline(always)]
 fn sum_slab<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    // Several vectors of columns at once, because each addition waits for that of the row
-    // before.
+    // Sums several vectors of columns at once, because each addition waits for the one of the
+    // row before.
     let mut j = 0;
     if const { L::LEN > 1 } {
         while j + 4 * L::LEN <= n {
@@ -117,7 +117,7 @@ fn sum_slab<L: Lanes>(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) 
             let _ = sum_columns::<L, 1>(x, [m, n], j, out, acc);
             j += L::LEN;
         }
-        // Where a vector is one register, loading a part of it costs little.
+        // If a vector is one register, loading a part of one costs little.
         if const { L::REGISTERS >= 16 } && j < n {
             let _ = sum_last_columns::<L>(x, [m, n], j, out, acc);
             return;
@@ -172,7 +172,7 @@ fn sum_columns<L: Lanes, const M: usize>(
     put_vectors(sums, out.get_mut(j..)?, acc)
 }
 
-/// The sums of the columns from `j` on, fewer than a vector has lanes.
+/// The sums of the last columns, from `j` on, fewer than a vector has lanes.
 #[inline(always)]
 fn sum_last_columns<L: Lanes>(
     x: &[f32],
@@ -234,7 +234,7 @@ fn add_rows<L: Lanes, const M: usize>(
     Some(sums)
 }
 
-/// Writes `M` vectors, or adds them to those that are there.
+/// Writes `M` vectors to `out`, or adds them.
 #[inline(always)]
 pub(super) fn put_vectors<L: Lanes, const M: usize>(
     ys: [L; M],
@@ -308,8 +308,8 @@ pub fn send_to_extremes(
             let place = |i: usize| (o * len + i) * inner + j;
             let wins = |i: usize| {
                 let x = one(x, place(i));
-                // In a row with NaN nothing equals `y`: the count is 0, and 0 / 0 is the NaN
-                // that every element gets.
+                // With `Scaled`, nothing in a row with NaN equals `y`: the count is 0, and 0 / 0
+                // is the NaN that every element gets.
                 x == y || (ties != Ties::Scaled && x.is_nan() && y.is_nan())
             };
             let (part, rest) = if ties == Ties::First {

@@ -1,31 +1,32 @@
-//! How two operands are walked to give one result.
+//! The order in which two operands are walked to compute one result.
 
 use crate::shape::{MAX_RANK, Shape};
 
-/// Two operands stretched to one shape, worked out once.
+/// Two operands broadcast to one shape.
 ///
-/// Neighbouring dimensions that both operands treat alike are merged, so that
+/// Neighbouring dimensions along which the same operands are repeated are merged, so that
 /// equal shapes, a scalar, a row or a column end up as one or two dimensions
-/// whatever their rank. What is left says of each dimension whether an operand
-/// has it or is repeated along it; since operands are contiguous, strides
-/// follow from that.
+/// whatever their rank. For each remaining dimension, a flag says whether an operand
+/// has it or is repeated along it; since operands are contiguous, their strides
+/// follow from the flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broadcast {
     /// Sizes, innermost last, padded in front with 1.
     dims: [usize; MAX_RANK],
-    /// Bit `d`: the operand has dimension `d`.
+    /// Bit `d`: operand `a` has dimension `d`.
     a: u8,
+    /// Bit `d`: operand `b` has dimension `d`.
     b: u8,
 }
 
-/// A walk of a single row, which most are: same shapes, or a number and any shape.
+/// A walk of a single row, the usual case: equal shapes, or a number and any shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
-    /// Both sides have all of the row.
+    /// Both sides have all elements of the row.
     Both,
-    /// Side `b` has one value for all.
+    /// Side `a` has all elements, side `b` has a single value.
     OnlyA,
-    /// Side `a` has one value for all.
+    /// Side `b` has all elements, side `a` has a single value.
     OnlyB,
 }
 
@@ -33,7 +34,7 @@ impl Row {
     /// A flag among the packed sides: the walk is a single row.
     const SINGLE: u32 = 1 << (2 * MAX_RANK);
 
-    /// The single row that the packed walk is, if it is one.
+    /// The kind of row, if the packed walk is a single row.
     #[inline(always)]
     pub(crate) fn unpack(sides: u32) -> Option<Row> {
         const A: u32 = Broadcast::INNER as u32;
@@ -61,10 +62,10 @@ impl Row {
 }
 
 impl Broadcast {
-    /// The side has the innermost dimension.
+    /// The flag of a side that has the innermost dimension.
     const INNER: u8 = 1 << (MAX_RANK - 1);
 
-    /// The common shape and the walk, or `None` if the shapes do not fit.
+    /// Returns the common shape and the walk, or `None` if the shapes do not broadcast.
     pub fn new(a: &Shape, b: &Shape) -> Option<(Shape, Self)> {
         let shape = a.broadcast(b)?;
         let rank = shape.rank() as u8;
@@ -74,11 +75,12 @@ impl Broadcast {
             b: 0,
         };
         if shape.numel() == 0 {
-            // No rows, and nothing in them, however large the other sizes are.
+            // No rows and no columns, so that no loop runs over the other sizes, which may be
+            // huge.
             merged.dims = [1, 1, 0, 0];
             return Some((shape, merged));
         }
-        // From the innermost dimension outwards; `at` is the one being merged.
+        // Goes from the innermost dimension outwards; `at` is the merged dimension that grows.
         let mut at = MAX_RANK;
         let mut last = None;
         for axis in (0..shape.rank()).rev() {
@@ -98,7 +100,7 @@ impl Broadcast {
             }
         }
         if at == MAX_RANK {
-            // One element: two slices of length 1.
+            // A single element counts as a row of length 1 that both sides have.
             merged.a = 1 << (MAX_RANK - 1);
             merged.b = merged.a;
         }
@@ -114,7 +116,7 @@ impl Broadcast {
         }
     }
 
-    /// As words, to be kept on the tape.
+    /// Packs the walk into words, to be kept on the tape.
     pub(crate) fn pack(self) -> ([u32; 4], u32) {
         let [p, q, r, s] = self.dims;
         let words = [p as u32, q as u32, r as u32, s as u32];
@@ -123,7 +125,7 @@ impl Broadcast {
         (words, if single { sides | Row::SINGLE } else { sides })
     }
 
-    /// The walk that [`pack`](Self::pack) packed.
+    /// Returns the walk that [`pack`](Self::pack) packed.
     #[inline(always)]
     pub(crate) fn unpack(&[p, q, r, s]: &[u32; 4], sides: u32) -> Self {
         Broadcast {
@@ -139,13 +141,13 @@ impl Broadcast {
         self.dims[MAX_RANK - 1]
     }
 
-    /// Whether each side has the innermost dimension, or one value for all.
+    /// For each side, whether it has the innermost dimension; if not, it is repeated along it.
     #[inline(always)]
     pub(crate) fn has_inner(&self) -> (bool, bool) {
         (self.a & Self::INNER != 0, self.b & Self::INNER != 0)
     }
 
-    /// How rows, runs of the innermost dimension, follow each other.
+    /// The walk over the outer dimensions, from row to row of the innermost.
     #[inline(always)]
     pub(crate) fn walk(&self) -> Walk {
         let steps = |side: u8| {
@@ -156,7 +158,7 @@ impl Broadcast {
                     if let Some(step) = steps.get_mut(d) {
                         *step = run;
                     }
-                    run = run.wrapping_mul(*size); // nothing is there if it wraps
+                    run = run.wrapping_mul(*size); // wraps only beyond all memory
                 }
             }
             steps
@@ -175,43 +177,44 @@ impl Broadcast {
 #[derive(Debug)]
 pub(crate) struct Walk {
     sizes: [usize; 3],
-    /// How far it is from one place along each to the next, in `a`, `b` and the result.
+    /// The strides of each dimension in `a`, `b` and the result.
     steps: [[usize; 3]; 3],
-    /// Whether `a` has the dimension.
+    /// For each dimension, whether `a` has it.
     own: [bool; 3],
 }
 
 impl Walk {
-    /// Calls `row` with where each row begins in `a`, `b` and the result, in order.
+    /// Calls `row` for each row, in order, with the offsets where it begins in `a`, `b` and the
+    /// result.
     #[inline(always)]
     pub(crate) fn rows(&self, row: impl FnMut([usize; 3])) {
         self.along(self.sizes, [0; 3], row);
     }
 
-    /// Calls `row` as [`rows`](Self::rows), for the first row at each place along the
-    /// dimensions that `a` has.
+    /// Calls `row` like [`rows`](Self::rows), but only at the first index of the dimensions that
+    /// `a` lacks: once for each row of `a`.
     #[inline(always)]
     pub(crate) fn own(&self, row: impl FnMut([usize; 3])) {
-        self.along(self.those(true), [0; 3], row);
+        self.along(self.sizes_where(true), [0; 3], row);
     }
 
-    /// Calls `row` as [`rows`](Self::rows), for the rows from `first` on, at each place along
-    /// the dimensions that `a` lacks.
+    /// Calls `row` like [`rows`](Self::rows), for all rows along the dimensions that `a` lacks,
+    /// from the row at `first` on: the repetitions of one row of `a`.
     #[inline(always)]
     pub(crate) fn repeated(&self, first: [usize; 3], row: impl FnMut([usize; 3])) {
-        self.along(self.those(false), first, row);
+        self.along(self.sizes_where(false), first, row);
     }
 
-    /// How many rows [`repeated`](Self::repeated) shows.
+    /// The number of calls that [`repeated`](Self::repeated) makes.
     #[inline(always)]
     pub(crate) fn repeats(&self) -> usize {
-        let [p, q, r] = self.those(false);
+        let [p, q, r] = self.sizes_where(false);
         p.saturating_mul(q).saturating_mul(r)
     }
 
-    /// The sizes of the dimensions that `a` has, or lacks; 1 for the others.
+    /// The sizes of the dimensions that `a` has, or with `own` false lacks; 1 for the others.
     #[inline(always)]
-    fn those(&self, own: bool) -> [usize; 3] {
+    fn sizes_where(&self, own: bool) -> [usize; 3] {
         let ([p, q, r], [op, oq, or]) = (self.sizes, self.own);
         let size = |size, of_own| if of_own == own { size } else { 1 };
         [size(p, op), size(q, oq), size(r, or)]
@@ -220,7 +223,7 @@ impl Walk {
     #[inline(always)]
     fn along(&self, [p, q, r]: [usize; 3], first: [usize; 3], mut row: impl FnMut([usize; 3])) {
         fn after([a, b, out]: [usize; 3], [da, db, d_out]: [usize; 3]) -> [usize; 3] {
-            // Wraps behind the last row, where the place is no longer used.
+            // May wrap behind the last row, whose offset is not used.
             [
                 a.wrapping_add(da),
                 b.wrapping_add(db),
@@ -228,7 +231,7 @@ impl Walk {
             ]
         }
         if p == 0 || q == 0 || r == 0 {
-            return; // however large the others are
+            return; // without loops over the other sizes, which may be huge
         }
         let [p_step, q_step, r_step] = self.steps;
         let mut i = first;

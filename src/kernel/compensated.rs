@@ -1,4 +1,4 @@
-//! Long sums that stay accurate: the one accumulator behind all of them.
+//! Compensated sums: the accumulator of all long sums.
 //!
 //! ```text
 //! total = -0.0, part = -0.0
@@ -10,17 +10,18 @@
 //! carry(total, part): s = total + part;  (s, part - (s - total))
 //! ```
 //!
-//! Every block starts with what rounding took from the total (W. Kahan, "Further remarks
-//! on reducing truncation errors", 1965, block by block), so that the error is that of one
-//! block and does not grow with their number: at most two roundings of the sum of all
-//! magnitudes, beside those within blocks. Collecting what is lost in a sum of its own
-//! (Neumaier) is not enough: that sum drifts as well, by 1311 × 2⁻²⁴ after a million equal
-//! terms. A sum of one block has the bits of the plain loop, since the first `carry` finds
-//! `-0.0` twice, the identity of addition, and leaves it.
+//! Every block starts with the rounding error of the total (W. Kahan, "Further remarks
+//! on reducing truncation errors", 1965, applied to blocks), so that the error of a sum is that
+//! of one block, whatever their number: at most two roundings of the sum of all
+//! magnitudes, beside those within blocks. Adding up the rounding errors in a second sum
+//! (Neumaier) is not enough: the second sum drifts as well, by 1311 × 2⁻²⁴ after a million equal
+//! terms. A sum of one block has the bits of the plain loop, because the first `carry` leaves
+//! total and part at `-0.0`, the identity of addition.
 //!
-//! Every sum of the kernels is one of these, in the same order wherever two can be asked for:
+//! Each of the following computes such sums. Where two of them can compute the same sum, they
+//! add in the same order.
 //!
-//! | | adds | is apart because |
+//! | code | adds | reason for code of its own |
 //! | --- | --- | --- |
 //! | `reduce::in_order` | up to 16 neighbours | a tree would cost a short sum twice the time |
 //! | `reduce::long_reduce` | neighbours, in vectors | four vectors of partial sums stay in registers |
@@ -28,31 +29,31 @@
 //! | `reduce::long_sum` | three kinds of neighbours, without vectors | one copy for the three: 60 bytes of flash |
 //! | `affine` | a dot product and a sum in one pass | reading twice would take twice as long |
 //! | `axis::sums_of_rows`, `sum_of_column` | terms across rows, in vectors or not | a row is loaded once for all columns |
-//! | [`Columns`] | terms that come one by one, in registers | serves softmax and gradients of stretched operands |
-//! | [`Tile`] | terms that come one by one, in memory | no copy for each function, which is behind a pointer: a thermometer spelled with operators takes 2,964 bytes of flash less, of 19,712, and no more instructions |
-//! | [`Running`](super::Running) | terms that are computed one after the other | no slice has them; the order is that of `sum` |
-//! | `window::sum_of_rows` | a term of each row of a batch | such terms are sums themselves: a carry for each |
+//! | [`Columns`] | terms that come one by one, in registers | serves softmax and gradients of broadcast operands |
+//! | [`Tile`] | terms that come one by one, in memory | one copy for all functions, which are behind a pointer: a thermometer recorded with operators takes 2,964 bytes of flash less, of 19,712, and no more instructions |
+//! | [`Running`](super::Running) | terms that are computed one after the other | the terms are in no slice; the order is that of `sum` |
+//! | `window::sum_of_rows` | a term of each row of a batch | the terms are sums themselves: a carry for each |
 //! | `groups::cumulative_sums` | neighbours along an axis | every partial sum is a result: a carry for each term |
-//! | `matmul::vectors`, `matmul::scalar` | products | factors are used for several sums each |
+//! | `matmul::vectors`, `matmul::scalar` | products | each factor is used for several sums |
 //!
-//! An infinity, NaN or an overflow has lost nothing that could be carried: `part` is 0
-//! then, and the total stays what it is.
+//! If a total is infinite or NaN, its rounding error is neither finite nor useful: `part` then
+//! becomes 0, and the total stays as it is.
 
 use core::ops::{Add, Sub};
 
 use super::Lanes;
 use super::slices::{for_each, rests, runs, shortest};
 
-/// Terms of a block of a sum of neighbours. Each of 32 partial sums gets 16: equal numbers
-/// are then off by 4.3 × 2⁻²⁴ at most, by 1.7 on average.
+/// The terms in a block of a sum of neighbours. Each of 32 partial sums gets 16 of them: a sum
+/// of equal numbers is then off by 4.3 × 2⁻²⁴ at most, by 1.7 × 2⁻²⁴ on average.
 pub(super) const BLOCK: usize = 512;
 
-/// Terms of a sum across rows that are added in order.
+/// The most terms of a sum across rows that are added in order.
 pub(super) const ROWS_IN_ORDER: usize = 64;
 
-/// Terms of a block of a sum across rows, if it has more. Equal numbers are then off by
-/// 8.8 × 2⁻²⁴ at most, by 3.5 on average; blocks of 64 would double that, blocks of 16 halve it
-/// and cost a matrix product twice as much.
+/// The terms in a block of a longer sum across rows. A sum of equal numbers is then off by
+/// 8.8 × 2⁻²⁴ at most, by 3.5 × 2⁻²⁴ on average. Blocks of 64 would double this error; blocks of
+/// 16 would halve it and cost a matrix product twice as much.
 pub(super) const ROWS_OF_BLOCK: usize = 32;
 
 /// The length of a block of a sum of `terms` across rows.
@@ -65,8 +66,8 @@ pub(super) const fn rows_of_block(terms: usize) -> usize {
     }
 }
 
-/// The sum of two numbers, and what rounding took from it, whichever of the two is larger (D. E.
-/// Knuth, "The Art of Computer Programming", volume 2, 4.2.2).
+/// The rounded sum of two numbers, and its rounding error: together they are the exact sum. Either
+/// number may be the larger (D. E. Knuth, "The Art of Computer Programming", volume 2, 4.2.2).
 #[inline(always)]
 pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: T, b: T) -> (T, T) {
     let sum = a + b;
@@ -74,14 +75,15 @@ pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: T, b: T) -
     (sum, (a - (sum - b_part)) + (b - b_part))
 }
 
-/// Adds a part to a total: the new total, and what rounding took from it.
+/// Adds a part to a total. Returns the new total, and what rounding lost of the part, or 0 if
+/// that is not finite.
 #[inline(always)]
 pub(crate) fn carry<L: Lanes>(total: L, part: L) -> (L, L) {
     let (sum, lost) = carry_unchecked(total, part);
     (sum, finite_or_zero(lost))
 }
 
-/// [`carry`] without the check that the loss is a finite number.
+/// [`carry`] without the check that the loss is finite.
 #[inline(always)]
 pub(super) fn carry_unchecked<L: Lanes>(total: L, part: L) -> (L, L) {
     let sum = total + part;
@@ -122,8 +124,8 @@ pub(crate) fn carry_all(totals: &mut [f32], parts: &mut [f32]) {
     }
 }
 
-/// `N` sums whose terms are computed from `M` slices of the same length. `whole` adds up a
-/// block of terms, and `rest` those at the end, which are fewer.
+/// `N` sums whose terms are computed from `M` slices, as far as the shortest reaches. `whole`
+/// adds up a block of terms, and `rest` the last terms, fewer than a block.
 #[inline(always)]
 pub(super) fn in_blocks<const N: usize, const M: usize>(
     xs: [&[f32]; M],
@@ -150,7 +152,7 @@ pub(super) fn in_blocks<const N: usize, const M: usize>(
     if shortest(&xs) > 0 {
         let sums = rest(xs);
         if n < BLOCK {
-            return sums; // of a single block
+            return sums; // a single block has no total to be added to
         }
         close(sums);
     }
@@ -168,7 +170,7 @@ fn add(to: &mut [f32], terms: &[f32]) {
 /// The number of sums in a [`Tile`].
 pub(super) const TILE: usize = 16;
 
-/// A few sums in memory, on the stack.
+/// Several sums in memory, on the stack.
 pub(super) struct Tile {
     pub(super) sums: [f32; TILE],
     /// The totals of all blocks but the last.
@@ -184,21 +186,21 @@ impl Tile {
         }
     }
 
-    /// Ends a block.
+    /// Ends a block of each sum.
     #[inline(never)]
     pub(super) fn carry(&mut self) {
         carry_all(&mut self.totals, &mut self.sums);
     }
 
-    /// Makes sums of all that was added.
+    /// Adds the totals to the sums, after the last term.
     #[inline(never)]
     pub(super) fn finish(&mut self) {
         add(&mut self.sums, &self.totals);
     }
 }
 
-/// `M` vectors of sums to which terms come one after the other: in order if they are few,
-/// otherwise in blocks of [`ROWS_OF_BLOCK`].
+/// `M` vectors of sums whose terms come one after the other. Up to [`ROWS_IN_ORDER`] terms are
+/// added in order, more in blocks of [`ROWS_OF_BLOCK`].
 pub(super) struct Columns<L, const M: usize> {
     totals: [L; M],
     parts: [L; M],
@@ -206,7 +208,7 @@ pub(super) struct Columns<L, const M: usize> {
 }
 
 impl<L: Lanes, const M: usize> Columns<L, M> {
-    /// Sums of so many terms.
+    /// Begins sums of `terms` terms each.
     #[inline(always)]
     pub(super) fn of(terms: usize) -> Self {
         Columns {
@@ -245,7 +247,7 @@ pub(super) fn carry_vectors<L: Lanes, const M: usize>(totals: &mut [L; M], parts
     }
 }
 
-/// Counts the terms of a sum across rows, and says when a block is full.
+/// Counts the terms of a sum across rows, to find the ends of blocks.
 pub(super) struct Blocks {
     block: usize,
     left: usize,
@@ -258,7 +260,7 @@ impl Blocks {
         Blocks { block, left: block }
     }
 
-    /// Counts one more term: whether the block before it is full.
+    /// Counts one more term, and returns whether it begins another block.
     #[inline(always)]
     pub(super) fn next(&mut self) -> bool {
         let full = self.left == 0;

@@ -1,13 +1,13 @@
-//! How kernels are run: the one place where that is decided.
+//! Dispatch: decides, for each kernel and slice, which code runs.
 //!
-//! | target | slices | |
+//! | target | slices | code |
 //! | --- | --- | --- |
-//! | without vectors | all | one number at a time, where the kernel is called; what is long or seldom shares one copy, because flash is scarce there |
-//! | with vectors | short | where the kernel is called, with the vectors that every CPU has: up to [`Map::SHORT`] elements, and sums up to [`IN_ORDER`]; the level is not asked for |
-//! | | long | out of line, with the lanes of the [`level`](super::level): AVX2, what every CPU has, or for tests one number at a time ([`alone`]) |
+//! | without vectors | all | inlined at the call, one number at a time; long or rare loops share one copy, because flash is scarce |
+//! | with vectors | short | inlined at the call, with the vectors that every CPU of the target has: up to [`Map::SHORT`] elements, and sums up to [`IN_ORDER`]; the level is not checked |
+//! | | long | out of line, with the lanes of the [`level`](super::level): AVX2, the vectors that every CPU has, or, for tests, one number at a time ([`alone`]) |
 //!
-//! The choice never changes bits. Whether a target has vectors is known when it is compiled,
-//! and what is not chosen is not compiled.
+//! The choice never changes bits. Whether a target has vectors is known at compile time, and
+//! the code of the other case is not compiled.
 
 use super::element::{Affine, Last, LastButOne};
 use super::reduce::{IN_ORDER, Reduce, Sum, Term, long_sum};
@@ -17,30 +17,32 @@ use super::{alone, axis, level, map, matmul, reduce, slices, softmax, zip};
 /// Whether every CPU of the target has vectors.
 const VECTORS: bool = Level::VECTORS;
 
-/// Whether there are slices that are done in place, where the kernel is called. That all are
-/// in place without vectors saves a thermometer spelled with operators 26 of 1,079
-/// instructions an epoch on a Cortex-M4F and 72 bytes of flash, and with `linear` and `mse` 20
-/// of 607 and 56 bytes.
-pub(super) const fn has_short_way<const N: usize, F: Map<N>>() -> bool {
+/// Returns whether a function has a short path, which is inlined where the kernel is called.
+/// Without vectors, all functions have one: on a Cortex-M4F this saves a thermometer recorded
+/// with operators 26 of 1,079 instructions an epoch and 72 bytes of flash, and one recorded
+/// with `linear` and `mse` 20 of 607 instructions and 56 bytes.
+pub(super) const fn has_short_path<const N: usize, F: Map<N>>() -> bool {
     !VECTORS || F::SHORT > 0
 }
 
-/// Whether a slice of this length is done there: all are, unless there are wider vectors.
+/// Returns whether a slice of this length takes the short path. At the baseline level all
+/// slices do, because the long path has no wider vectors.
 #[inline(always)]
-pub(super) fn takes_short_way<const N: usize, F: Map<N>>(len: usize) -> bool {
+pub(super) fn takes_short_path<const N: usize, F: Map<N>>(len: usize) -> bool {
     is_short::<N, F>(len) || level::is_baseline()
 }
 
-/// Whether a single row of this length is best done one element at a time.
+/// Returns whether a slice of this length is too short for the long path to pay. Without vectors,
+/// every slice is.
 #[inline(always)]
 pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
     !VECTORS || len <= F::SHORT
 }
 
-/// [`map`](super::map) that overwrites. No code is made for adding.
+/// [`map`](super::map) with [`Acc::Set`]. The code that adds is not compiled.
 #[inline]
 pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
-    if const { has_short_way::<N, F>() } && takes_short_way::<N, F>(out.len()) {
+    if const { has_short_path::<N, F>() } && takes_short_path::<N, F>(out.len()) {
         map::short_map_as::<N, F, false>(f, xs, out);
     } else {
         long_set_map(f, xs, out);
@@ -49,16 +51,16 @@ pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mu
 
 #[inline(never)]
 pub(super) fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
-    if const { has_short_way::<N, F>() } {
+    if const { has_short_path::<N, F>() } {
         return with_avx2!(level(), L => map::map_as::<L, N, F, false>(f, xs, out), otherwise: alone::map(&f, xs, out, Acc::Set));
     }
     with_lanes!(L => map::map_as::<L, N, F, false>(f, xs, out), alone: alone::map(&f, xs, out, Acc::Set));
 }
 
-// Out of line, or short slices would pay for the registers and the stack that vectors need.
-// A function that can be done in place comes here for AVX2, and in two cases that need not be
-// fast: at the level of one number at a time, which only tests ask for, and for the first long
-// slice, before the level is known.
+// Out of line, because short slices would otherwise pay for the registers and the stack that
+// vectors need. With a function that has a short path, this is called for AVX2, and in two cases
+// that need not be fast: at the scalar level, which only tests use, and for the first long slice,
+// before the level is known.
 #[inline(never)]
 pub(super) fn long_map<const N: usize, F: Map<N>>(
     f: F,
@@ -66,14 +68,14 @@ pub(super) fn long_map<const N: usize, F: Map<N>>(
     out: &mut [f32],
     acc: Acc,
 ) {
-    if const { has_short_way::<N, F>() } {
+    if const { has_short_path::<N, F>() } {
         return with_avx2!(level(), L => map::map::<L, N, F>(f, xs, out, acc), otherwise: alone::map(&f, xs, out, acc));
     }
     with_lanes!(L => map::map::<L, N, F>(f, xs, out, acc), alone: alone::map(&f, xs, out, acc));
 }
 
-/// [`map`](super::map) that is seldom run: without vectors it is a single loop, which asks for
-/// each element whether to overwrite or to add.
+/// [`map`](super::map) for code that rarely runs: without vectors it is a single loop, which
+/// checks for each element whether to overwrite or to add.
 #[inline]
 pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
     f: F,
@@ -110,8 +112,8 @@ pub(crate) fn short_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
 
 #[inline(never)]
 pub(super) fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
-    // One number at a time, partial sums are in memory: a pass for both gains little, and takes
-    // more flash.
+    // One number at a time, partial sums are in memory, so that a single pass for both sums gains
+    // little and takes more flash.
     let one_by_one = || {
         let n = x.len().min(g.len());
         let (x, g) = (slices::run(x, 0, n), slices::run(g, 0, n));
@@ -132,7 +134,7 @@ pub(crate) fn short_squared_distance(x: &[f32], y: &[f32]) -> f32 {
     reduce::in_order::<Sum, 2, _>(SquaredDifference, [x, y])
 }
 
-/// [`squared_distance`](super::squared_distance) of more.
+/// [`squared_distance`](super::squared_distance) of more than [`IN_ORDER`] elements.
 #[inline]
 pub(crate) fn long_squared_distance(x: &[f32], y: &[f32]) -> f32 {
     if VECTORS {
@@ -153,7 +155,7 @@ pub(super) fn reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f3
 #[inline(never)]
 pub(super) fn long_reduce_axis<R: Reduce>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     if out.is_empty() {
-        return; // whatever the sizes are, here and below
+        return; // without loops over the other sizes, which may be huge; the same holds below
     }
     if const { R::ROUNDS && VECTORS } {
         return sum_slabs(x, sizes, out, Acc::Set);
@@ -232,7 +234,7 @@ pub(crate) fn zip_grad_row<F: Map<3>>(
     }
 }
 
-/// A matrix product, with the lanes there are.
+/// A matrix product, with the lanes of the level.
 #[inline(never)]
 pub(super) fn product(job: &matmul::Job<'_>, out: &mut [f32]) {
     with_lanes!(L => matmul::compute::<L>(job, out));
@@ -301,11 +303,11 @@ pub(super) fn add_up(sum: f32, out: &mut [f32], acc: Acc) {
     }
 }
 
-/// Evaluates an expression with a lane type in place of `$L`: the one place a
-/// lane type is chosen, once per slice.
+/// Evaluates an expression with `$L` as the lane type of the level. This is where a lane type
+/// is chosen, once per slice.
 ///
-/// Where there is no choice, the expression is compiled for no other lane type. With
-/// `alone`, something else is evaluated at the level that only tests ask for.
+/// On a target without vectors, the expression is compiled for `f32` only. With `alone`, another
+/// expression is evaluated at the scalar level, which only tests use.
 macro_rules! with_lanes {
     ($L:ident => $kernel:expr) => {
         $crate::kernel::with_lanes!($L => $kernel, alone: {
@@ -328,7 +330,7 @@ macro_rules! with_lanes {
     };
 }
 
-/// `with_lanes!` where the level is known, and is not `Scalar`.
+/// Like `with_lanes!`, for a level that is not `Scalar`.
 macro_rules! with_vectors {
     ($level:expr, $L:ident => $kernel:expr) => {
         $crate::kernel::with_avx2!($level, $L => $kernel, otherwise: {
@@ -338,7 +340,7 @@ macro_rules! with_vectors {
     };
 }
 
-/// Evaluates an expression with lanes for AVX2, or another one at any other level.
+/// Evaluates an expression with the lanes of AVX2, or `otherwise` at any other level.
 macro_rules! with_avx2 {
     ($level:expr, $L:ident => $kernel:expr, otherwise: $otherwise:expr) => {{
         #[cfg(all(feature = "std", target_arch = "x86_64"))]

@@ -1,13 +1,13 @@
-//! Functions of an element, and whether a result overwrites or is added.
+//! Element-wise functions, and the choice between overwriting and adding.
 
 use super::Lanes;
 
 /// Whether a kernel overwrites its destination or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acc {
-    /// Overwrite. What the destination held is not read.
+    /// Overwrite the destination, which is not read.
     Set,
-    /// Add to what is there.
+    /// Add to the destination.
     Add,
 }
 
@@ -49,12 +49,12 @@ impl Acc {
 /// assert_eq!(kernel::sum_of(SmallerSquared, [&[1.0, 2.0, 3.0], &[2.0, 1.0, 5.0]]), 11.0);
 /// ```
 pub trait Map<const N: usize> {
-    /// Slices up to this long are done right where the kernel is called, with what
-    /// every CPU of the target has, whatever the [`Level`](super::Level). 0 is better for
-    /// functions that take many operations.
+    /// For slices up to this length, the loop is inlined where the kernel is called, and uses the
+    /// vectors that every CPU of the target has, whatever the [`Level`](super::Level). 0 is better
+    /// for functions of many operations.
     const SHORT: usize = 16;
 
-    /// The function, in every lane.
+    /// Computes the function in every lane.
     fn apply<L: Lanes>(&self, x: &[L; N]) -> L;
 }
 
@@ -121,7 +121,7 @@ impl Map<1> for Scale {
     }
 }
 
-/// `f` with its last argument given.
+/// `f` with its last argument fixed.
 pub(super) struct Last<F>(pub(super) F, pub(super) f32);
 
 impl<F: Map<2>> Map<1> for Last<F> {
@@ -139,7 +139,7 @@ impl<F: Map<3>> Map<2> for Last<F> {
     }
 }
 
-/// `f` with its last argument but one given.
+/// `f` with its last argument but one fixed.
 pub(super) struct LastButOne<F>(pub(super) F, pub(super) f32);
 
 impl<F: Map<2>> Map<1> for LastButOne<F> {

@@ -1,8 +1,8 @@
-//! The loops, once, over [`Lanes`](super::Lanes): each can be run here with any lane type.
+//! The loops of the kernels, generic over [`Lanes`](super::Lanes), to be run with any lane type.
 //!
 //! # Element-wise
 //!
-//! An element's result does not depend on where it stands in a slice (`map.rs`).
+//! An element's result does not depend on its position in a slice (`map.rs`).
 //!
 //! # Reductions
 //!
@@ -19,13 +19,13 @@
 //!       r     = combine(v[0], v[1])
 //! ```
 //!
-//! Each block of several goes on with what rounding took from the total of those before it
+//! Each block starts with the rounding error of the total of the blocks before it
 //! (`compensated.rs`), so that the error does not grow with `n`. (The last block may be
-//! short, even of a single number, and goes the same way.)
+//! short, even a single number, and is added in the same way.)
 //!
-//! Sums across rows, whose terms are no neighbours, have lanes along the columns, and each
-//! goes in order if it has up to 64 terms. If it has more, it goes in blocks of 32, in
-//! order within, and these are added up in the same way.
+//! In sums across rows, whose terms are not neighbours, each lane sums a column. Up to 64 terms
+//! are added in order. More are added in blocks of 32, in order within each, and the blocks are
+//! added up as above.
 //!
 //! The order depends on `n` alone. Thirty-two partial results are four vectors
 //! of eight: an addition takes about four cycles, so four in flight keep the
@@ -36,14 +36,14 @@
 //! # Closures
 //!
 //! Closures that hold lanes are `#[inline(always)]` like everything else here: out of
-//! line they would be compiled for the baseline, and call every operation of a lane
-//! type that needs more. (Rows of a broadcast only where there is such a type: in
-//! a firmware, one copy of them is enough.)
+//! line they would be compiled for the baseline, and every operation of a lane
+//! type that needs more would be a call. (The closures over rows of a broadcast are
+//! `#[inline(always)]` only on x86-64, which has such a type; firmware needs one copy of them.)
 //!
 //! # Short sums
 //!
-//! They go in order because there the tree saves little, padding costs a
-//! scalar core much, and a loop anyone would write by hand gives the same bits.
+//! Short sums are added in order, because a tree saves little there, padding costs a
+//! scalar core much, and a loop written by hand gives the same bits.
 
 pub use super::axis::{reduce_axis, send_to_extremes, spread, sum_rows};
 pub use super::map::{map, map_in_place, short_map, zip_in_place};

@@ -1,5 +1,5 @@
-//! Groups of numbers that are reduced together, along any dimensions: one number at a time,
-//! for reductions that are rare, and in the same order for every lane type.
+//! Groups of numbers that are reduced together, along any dimensions. One number at a time:
+//! these reductions are rare.
 
 use super::compensated::{finite_or_zero, two_sum};
 use super::running::sum_in_turn;
@@ -7,8 +7,9 @@ use super::slices::one;
 use super::{Acc, carry};
 use crate::shape::{MAX_RANK, Shape};
 
-/// A contiguous tensor seen as `[a, r, b, s, c]`, of which `r` and `s` are reduced: neighbours
-/// that are both reduced, or both kept, count as one, so that four dimensions have no more.
+/// A contiguous tensor seen as `[a, r, b, s, c]`, of which `r` and `s` are reduced. Neighbouring
+/// dimensions that are both reduced, or both kept, count as one, so that five suffice for all
+/// choices among four dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout([usize; 5]);
 
@@ -20,9 +21,9 @@ impl Layout {
         for axis in 0..MAX_RANK {
             let size = shape.dim(axis);
             if size == 1 {
-                continue; // of no consequence, and all there is beyond the rank
+                continue; // a size of 1 changes nothing, and all are 1 beyond the rank
             }
-            // Even places are kept, odd ones reduced.
+            // Even places of `sizes` are kept, odd ones reduced.
             if at % 2 != (axes >> axis & 1) as usize {
                 at += 1;
             }
@@ -47,7 +48,7 @@ impl Layout {
 
     /// The groups of a tensor, in the order of the results.
     pub(crate) fn groups(self, x: &[f32]) -> impl Iterator<Item = Group<'_>> {
-        // Products of sizes can only overflow where the tensor is empty, and so is each group.
+        // Products of sizes can overflow only if the tensor is empty, and then so is each group.
         let [_, mut r, b, s, c] = self.0;
         if x.is_empty() {
             r = 0;
@@ -72,13 +73,14 @@ impl Layout {
     }
 }
 
-/// The numbers that one result is made of.
+/// The numbers that are reduced to one result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group<'x> {
     x: &'x [f32],
     start: usize,
-    /// How many there are of each, and how far apart.
+    /// The number of rows, and their stride.
     rows: [usize; 2],
+    /// The number of columns, and their stride.
     columns: [usize; 2],
 }
 
@@ -93,18 +95,18 @@ impl<'x> Group<'x> {
         (0..r).flat_map(move |i| (0..s).map(move |j| start + i * row + j * column))
     }
 
-    /// The numbers, in the order in which they stand.
+    /// The numbers, in the order of their places in the tensor.
     pub(crate) fn iter(&self) -> impl Iterator<Item = f32> + Clone + use<'x> {
         let x = self.x;
         self.places().map(move |place| one(x, place))
     }
 
-    /// The sum of `f` of each, in the order of [`sum`](super::sum).
+    /// The sum of `f` over the numbers, in the order of [`sum`](super::sum).
     pub(crate) fn sum_of(&self, f: impl Fn(f32) -> f32) -> f32 {
         sum_in_turn(self.iter().map(f), self.len())
     }
 
-    /// The largest of `f` of each, NaN if one is; `-inf` of nothing.
+    /// The maximum of `f` over the numbers, or NaN if a value is NaN; `-inf` of an empty group.
     pub(crate) fn max_of(&self, f: impl Fn(f32) -> f32) -> f32 {
         let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
         let max = self
@@ -114,7 +116,7 @@ impl<'x> Group<'x> {
         max.unwrap_or(f32::NEG_INFINITY)
     }
 
-    /// Writes `f` of each to where it stands in `out`, or adds it.
+    /// Writes `f` of each number to its place in `out`, or adds it.
     pub(crate) fn put(&self, out: &mut [f32], acc: Acc, f: impl Fn(f32) -> f32) {
         for place in self.places() {
             if let Some(to) = out.get_mut(place) {
@@ -124,11 +126,11 @@ impl<'x> Group<'x> {
     }
 }
 
-/// Sums of all that stands up to each number, or, `BACKWARD`, from it on, along the middle
-/// dimension of `x[outer, len, inner]`. They start at 0, so that none is -0.0.
+/// The sums of all numbers up to and including each, or with `BACKWARD` from each on, along the
+/// middle dimension of `x[outer, len, inner]`. They start at 0, so that none is -0.0.
 ///
-/// Each sum hands on what rounding took from it, so that none is off by more than two roundings
-/// of the largest there was, however many terms it has.
+/// Rounding errors are carried from each sum to the next, so that no sum is off by more than two
+/// roundings of the largest sum so far, however many terms it has.
 pub(crate) fn cumulative_sums<const BACKWARD: bool>(
     x: &[f32],
     [outer, len, inner]: [usize; 3],
@@ -136,7 +138,7 @@ pub(crate) fn cumulative_sums<const BACKWARD: bool>(
     acc: Acc,
 ) {
     if out.is_empty() {
-        return; // whatever the other sizes are
+        return; // without loops over the other sizes, which may be huge
     }
     for o in 0..outer {
         for j in 0..inner {

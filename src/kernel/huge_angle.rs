@@ -1,6 +1,6 @@
-//! Angles beyond 8192, for `math::sin` and `math::cos`: brought near 0 by a multiplication in
-//! integers. Made of nothing but `core`: `function::source` prints this file's text for
-//! firmware that does not link the crate.
+//! Reduces angles beyond 8192 for `math::sin`, `math::cos` and `math::tan`, by a multiplication in
+//! integers. Uses nothing but `core`, because `function::source` prints the text of this file, with
+//! its other comments, for firmware that does not link the crate.
 
 /// The r with |r| <= pi / 2 and sin(r) = sin(x), for |x| > 2^13.
 #[cold]

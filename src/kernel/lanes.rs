@@ -1,28 +1,28 @@
-//! `trait Lanes`: the few operations every kernel is written in, and the
-//! only place that mentions `wide`.
+//! `trait Lanes`: the few operations that all kernels are written in. Only this file uses
+//! `wide`.
 //!
-//! The operations are those whose results are the same bits on every CPU:
+//! The results of these operations are the same bits on every CPU:
 //! `+ - * /`, square root, compares, selects and integer arithmetic. Fused
 //! multiply-add, reciprocal estimates, `wide`'s transcendental functions and
-//! horizontal adds are left out on purpose: they round differently with the
+//! horizontal adds are left out on purpose: their rounding depends on the
 //! instruction set they are compiled for.
 //!
 //! | type | lanes | used |
 //! | --- | --- | --- |
-//! | `f32` | 1 | targets without SIMD, and the reference the others must equal |
-//! | [`f32x8`] | 8 | everywhere else (SSE2, NEON, wasm SIMD, through `wide`) |
+//! | `f32` | 1 | targets without SIMD, and as the reference that the other types must equal |
+//! | [`f32x8`] | 8 | all other targets (SSE2, NEON, wasm SIMD, through `wide`) |
 //! | `x86::M256` | 8 | x86-64 with AVX2, found at run time |
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use wide::u32x8;
 
-/// `wide`'s type as it is, for its own operations: a major version of `wide` is therefore a
-/// major version of this crate.
 pub(crate) use wide::f32x4;
+/// `wide`'s type, re-exported with its own operations, so that a new major version of `wide` is
+/// a new major version of this crate.
 pub use wide::f32x8;
 
-/// Only types of this crate are lanes.
+/// Keeps [`Lanes`] to the types of this crate.
 pub(crate) mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
@@ -57,16 +57,15 @@ pub trait Mask: Copy {
     fn or(self, rhs: Self) -> Self;
     /// Lane-wise not.
     fn not(self) -> Self;
-    /// Whether any lane is true: for skipping work that no lane needs. A
-    /// result must not depend on it, or it would depend on its neighbours.
+    /// Returns whether any lane is true, so that work which no lane needs can be skipped. A
+    /// lane's result must not depend on it, because it would then depend on its neighbours.
     fn any(self) -> bool;
 }
 
 /// One or more `f32`s that are computed with together.
 ///
-/// A function written over `Lanes` is one algorithm for every CPU, and gives
-/// the same bits for an element whichever type runs it and wherever in a
-/// slice the element stands.
+/// A function generic over `Lanes` is one algorithm for every CPU. It gives
+/// the same bits for an element with every type, at every position in a slice.
 ///
 /// ```
 /// use baregrad::kernel::{Lanes, f32x8};
@@ -80,7 +79,7 @@ pub trait Mask: Copy {
 /// assert_eq!(one.to_bits(), eight.to_array()[5].to_bits());
 /// ```
 ///
-/// Sealed: the crate's own types only, because all of them must give the same bits.
+/// The trait is sealed, because all types must give the same bits.
 pub trait Lanes:
     sealed::Sealed
     + Copy
@@ -97,9 +96,9 @@ pub trait Lanes:
     /// The result of a comparison.
     type Mask: Mask;
 
-    /// How many lanes there are.
+    /// The number of lanes.
     const LEN: usize;
-    /// How many values of the type fit into the CPU's registers.
+    /// The number of values of the type that fit into the CPU's registers.
     const REGISTERS: usize;
 
     /// Every lane set to `x`.
@@ -143,17 +142,17 @@ pub trait Lanes:
     fn is_nan(self) -> Self::Mask {
         self.eq(self).not()
     }
-    /// Applies `f` to one lane after the other: for rare inputs whose algorithm
+    /// Applies `f` to one lane after the other, for rare inputs whose algorithm
     /// is not made of lane operations.
     fn map(self, f: impl Fn(f32) -> f32) -> Self;
-    /// [`map`](Self::map) by a function whose name tells what it does: for lanes that
-    /// write operations down, and cannot look into a function.
+    /// [`map`](Self::map) with the name of the function, for lanes that
+    /// record operations instead of computing them and cannot record a closure.
     #[inline(always)]
     fn map_named(self, name: &'static str, f: impl Fn(f32) -> f32) -> Self {
         let _ = name;
         self.map(f)
     }
-    /// `yes` where the mask is true, `no` elsewhere; a pure choice of bits.
+    /// `yes` where the mask is true, `no` elsewhere; chooses bits without changing them.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
 
     /// The bits of every lane.
@@ -258,9 +257,9 @@ impl Lanes for f32 {
     }
     #[inline(always)]
     fn sqrt(self) -> Self {
-        // `core` has no square root on stable; libm's uses the instruction
-        // where there is one and is correctly rounded everywhere. On a
-        // Cortex-M with an FPU it does not, and ours is shorter.
+        // `core` has no square root on stable. libm's is correctly rounded and uses the
+        // CPU's instruction where it can, but not on a Cortex-M with an FPU, for which
+        // ours is shorter.
         #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
         return super::sqrt::sqrt(self);
         #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
@@ -338,7 +337,7 @@ impl Bits for u32x8 {
     }
 }
 
-/// `wide` answers comparisons with lanes of all ones or all zeros.
+/// The comparisons of `wide` return lanes of all ones or all zeros.
 impl Mask for f32x8 {
     #[inline(always)]
     fn and(self, rhs: Self) -> Self {
@@ -364,7 +363,7 @@ impl Lanes for f32x8 {
     type Mask = f32x8;
 
     const LEN: usize = 8;
-    // Two registers each: 16 with SSE2, 32 with NEON. With AVX one each.
+    // A value takes two of SSE2's 16 or NEON's 32 registers, or one of AVX's 16.
     const REGISTERS: usize = if cfg!(any(target_feature = "avx", target_feature = "neon")) {
         16
     } else {
@@ -427,7 +426,7 @@ impl Lanes for f32x8 {
     }
     #[inline(always)]
     fn select(mask: f32x8, yes: Self, no: Self) -> Self {
-        // Spelled out: `wide` calls it `blend` before 1.6, and `select` since.
+        // Written out, because `wide` calls it `blend` before 1.6, and `select` since.
         (mask & yes) | (!mask & no)
     }
     #[inline(always)]
@@ -440,8 +439,8 @@ impl Lanes for f32x8 {
     }
 }
 
-/// Copies up to 8 numbers, as many as the shorter slice has, in runs of 8, 4, 2
-/// and 1: a loop here would become a call of `memcpy`.
+/// Copies up to 8 numbers, as many as the shorter slice has. Copies them in runs of 8, 4, 2
+/// and 1, because the compiler turns a loop into a call of `memcpy`.
 #[inline(always)]
 pub(super) fn copy_part(from: &[f32], to: &mut [f32]) {
     fn run<'f, 't, const N: usize>(

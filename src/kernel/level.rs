@@ -1,4 +1,4 @@
-//! Levels: the lane types there are, and the one that was asked for.
+//! Levels: the lane types that kernels can run with, and the choice of one.
 
 use core::fmt;
 
@@ -7,31 +7,32 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 #[cfg(feature = "std")]
 use std::{io::Write as _, string::String};
 
-/// The lane types kernels can be run with.
+/// The lane types that kernels can run with.
 ///
 /// The best one is found when the first kernel runs. The environment variable
-/// `BAREGRAD_SIMD` (with the feature `std`), or [`set_level`], asks for another:
-/// the bits stay the same, so that is for tests and benchmarks.
+/// `BAREGRAD_SIMD` (with the feature `std`), or [`set_level`], selects another one for
+/// tests and benchmarks. The bits are the same with every level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Level {
-    /// `scalar`: one element at a time, but for slices too short for it to matter.
+    /// `scalar`: one element at a time, except in short slices.
     Scalar,
-    /// `baseline`: what every CPU of the target has, such as SSE2 on x86-64 or
+    /// `baseline`: the vectors that every CPU of the target has, such as SSE2 on x86-64 or
     /// NEON on AArch64.
     Baseline,
     /// `avx2`: vectors of 256 bits on x86-64, where the CPU has them. Needs the
-    /// feature `std`, to find that out.
+    /// feature `std`, to detect them.
     Avx2,
 }
 
 impl Level {
     const ALL: [Level; 3] = [Level::Scalar, Level::Baseline, Level::Avx2];
 
-    /// Whether flash is scarce. A target without vectors is a microcontroller: code that is seldom
-    /// run is shared there rather than fast, and errors say less where that takes code. It saves
-    /// firmware with a network 720 bytes of 11,100 on a Cortex-M4F, and costs it no instructions.
+    /// Whether flash is scarce, as on a microcontroller, which is a target without vectors. Code
+    /// that rarely runs is then shared rather than fast, and errors say less where that saves
+    /// code. On a Cortex-M4F this saves firmware with a network 720 bytes of 11,100, and costs it
+    /// no instructions.
     pub(crate) const SCARCE_FLASH: bool = !Self::VECTORS;
 
     /// Whether every CPU of the target has vectors.
@@ -51,7 +52,7 @@ impl Level {
         Self::ALL.into_iter().filter(|level| level.is_available())
     }
 
-    /// Whether this build can run it on this CPU.
+    /// Returns whether this build can run the level on this CPU.
     pub fn is_available(self) -> bool {
         match self {
             Level::Scalar => true,
@@ -64,7 +65,7 @@ impl Level {
     }
 }
 
-/// The name that `BAREGRAD_SIMD` has for it.
+/// Prints the name that `BAREGRAD_SIMD` takes.
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -75,8 +76,8 @@ impl fmt::Display for Level {
     }
 }
 
-/// `BAREGRAD_SIMD` asks for a level that does not exist, or that this build or this CPU
-/// lacks. `Debug` gives the text of `Display`.
+/// `BAREGRAD_SIMD` names a level that does not exist, or that this build or this CPU
+/// lacks. `Debug` prints the text of `Display`.
 #[cfg(feature = "std")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct LevelError {
@@ -114,15 +115,14 @@ fn named(name: &str) -> Option<Level> {
     levels.find(|level| std::format!("{level}") == name)
 }
 
-/// The level that the environment variable `BAREGRAD_SIMD` asks for: `scalar`,
+/// The level that the environment variable `BAREGRAD_SIMD` names: `scalar`,
 /// `baseline` or `avx2`; `None` if it is not set, or empty.
 ///
 /// # Errors
 ///
-/// If it is none of those, or one that is not [available](Level::available).
-/// Kernels cannot fail: should one run all the same, it says so once on standard
-/// error and takes the best level. Programs that mean to be compared, tests and
-/// benchmarks, ask here first.
+/// If the variable names another level, or one that is not [available](Level::available).
+/// Kernels cannot return this error: the first one prints it to standard error, and all use the
+/// best level. Tests and benchmarks, which depend on the level, should call this function first.
 #[cfg(feature = "std")]
 pub fn level_from_env() -> Result<Option<Level>, LevelError> {
     let found = std::env::var_os("BAREGRAD_SIMD").unwrap_or_default();
@@ -139,7 +139,7 @@ pub fn level_from_env() -> Result<Option<Level>, LevelError> {
 }
 
 /// The level as a number, or [`UNKNOWN`]. `Avx2` is stored here only if the CPU
-/// has AVX2, which `x86.rs` relies on.
+/// has AVX2: `x86.rs` relies on this.
 #[cfg(feature = "std")]
 static LEVEL: AtomicU8 = AtomicU8::new(UNKNOWN);
 #[cfg(feature = "std")]
@@ -152,7 +152,7 @@ fn stored() -> Option<Level> {
     Level::ALL.into_iter().find(|l| *l as u8 == level)
 }
 
-/// The lane type kernels run with now.
+/// The lane type that kernels run with now.
 #[cfg(feature = "std")]
 #[inline(always)]
 pub fn level() -> Level {
@@ -162,7 +162,7 @@ pub fn level() -> Level {
     }
 }
 
-/// The lane type kernels run with now.
+/// The lane type that kernels run with now.
 #[cfg(not(feature = "std"))]
 #[inline(always)]
 pub fn level() -> Level {
@@ -183,10 +183,10 @@ fn first_use() -> Level {
         Ok(Some(level)) => level,
         _ => best,
     };
-    // Another thread may have been faster, and may have set another level.
+    // Another thread may have stored a level meanwhile, which then counts.
     let first = LEVEL.compare_exchange(UNKNOWN, level as u8, Relaxed, Relaxed);
     if let (Ok(_), Err(error)) = (first, asked) {
-        // A failure to write is ignored: there is no other place to report it.
+        // A failure to write is ignored, because there is no other place to report it.
         let _ = writeln!(std::io::stderr(), "{error}; using {best}");
     }
     stored().unwrap_or(level)
@@ -202,8 +202,8 @@ pub fn set_level(level: Level) {
     }
 }
 
-/// Whether kernels are known to run with what every CPU of the target has. Before the
-/// first of them has found that out, they are not.
+/// Returns whether kernels run at the baseline level. With `std`, returns false as long as no
+/// kernel has found the level.
 #[inline(always)]
 pub(super) fn is_baseline() -> bool {
     #[cfg(feature = "std")]
@@ -212,7 +212,7 @@ pub(super) fn is_baseline() -> bool {
     Level::VECTORS
 }
 
-/// Whether kernels take one number at a time.
+/// Returns whether kernels take one number at a time.
 #[inline(always)]
 pub(super) fn is_scalar() -> bool {
     !Level::VECTORS || level() == Level::Scalar

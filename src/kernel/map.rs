@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The rest goes through the same `apply`, in lanes that are partly unused, so
-//! that an element's bits do not depend on where it stands.
+//! that an element's bits do not depend on its position.
 
 use core::hint::black_box;
 
@@ -17,24 +17,25 @@ use super::{Acc, Lanes, Level, Map, f32x8};
 /// See [`super::map`].
 #[inline(always)]
 pub fn map<L: Lanes, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if const { takes_long::<L, N, F>() } {
+    if const { is_heavy::<L, N, F>() } {
         return map_through_one_copy::<L, N, F>(f, xs, out, acc);
     }
-    // The loop does not ask whether to write or to add.
+    // Two loops, so that neither checks `acc` for each element.
     match acc {
         Acc::Set => map_as::<L, N, F, false>(f, xs, out),
         Acc::Add => map_as::<L, N, F, true>(f, xs, out),
     }
 }
 
-/// Whether a function takes so many operations that there should be one copy of it.
-pub(super) const fn takes_long<L: Lanes, const N: usize, F: Map<N>>() -> bool {
+/// Returns whether a function takes so many operations that one copy of it should serve all
+/// cases.
+pub(super) const fn is_heavy<L: Lanes, const N: usize, F: Map<N>>() -> bool {
     L::LEN > 1 && F::SHORT == 0
 }
 
-/// [`map`] with one copy of the function, to overwrite and to add, for whole vectors and
-/// for the rest: that is put into vectors of its own first, which costs little beside the
-/// function, and is a fourth of the code to compile.
+/// [`map`] with one copy of the function, which overwrites and adds, for whole vectors and
+/// for the rest. The rest is first copied into whole vectors, which costs little beside the
+/// function. A fourth of the code is compiled.
 #[inline(always)]
 pub(super) fn map_through_one_copy<L: Lanes, const N: usize, F: Map<N>>(
     f: F,
@@ -76,7 +77,8 @@ pub(super) fn map_through_one_copy<L: Lanes, const N: usize, F: Map<N>>(
         if acc == Acc::Add {
             copy_part(rest, &mut last);
         }
-        // `black_box` hides that the loop ends: the compiler would make a second copy of it.
+        // `black_box` hides the value, because the compiler would otherwise unroll the loop into
+        // a second copy.
         is_last = black_box(true);
     }
 }
@@ -87,7 +89,7 @@ pub(super) fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
     xs: [&[f32]; N],
     out: &mut [f32],
 ) {
-    if const { takes_long::<L, N, F>() } {
+    if const { is_heavy::<L, N, F>() } {
         let acc = if const { ADD } { Acc::Add } else { Acc::Set };
         return map_through_one_copy::<L, N, F>(f, xs, out, acc);
     }
@@ -111,7 +113,7 @@ pub(super) fn map_as<L: Lanes, const N: usize, F: Map<N>, const ADD: bool>(
     }
 }
 
-/// [`map`] of one number at a time, with less code.
+/// [`map`] of one number at a time, in a single loop that overwrites or adds: less code.
 #[inline(always)]
 pub(super) fn map_in_one_loop<const N: usize, F: Map<N>>(
     f: F,
@@ -122,8 +124,8 @@ pub(super) fn map_in_one_loop<const N: usize, F: Map<N>>(
     for_each_into::<f32, N>(&xs, out, |[to], row| acc.put(to, f.apply(row)));
 }
 
-/// [`map`] of few elements: with the vectors that every CPU of the target has, and the rest
-/// one at a time. The level is not asked for.
+/// [`map`] of few elements, with the vectors that every CPU of the target has, and the rest
+/// one at a time. Does not check the level.
 #[inline(always)]
 pub fn short_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
     match acc {

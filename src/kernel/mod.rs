@@ -1,17 +1,17 @@
-//! Numeric kernels over slices: the part that is fast.
+//! Numeric kernels over slices, which run with SIMD where the CPU has it.
 //!
-//! Each kernel is written once, over the trait [`Lanes`] (see [`generic`]), and
-//! entered here once per slice with the best lane type the CPU has, or the one
-//! asked for (see [`Level`]; `dispatch.rs` decides). Which one that is changes speed, never bits:
+//! Each kernel is written once, over the trait [`Lanes`] (see [`generic`]). The functions
+//! of this module run it with the best lane type that the CPU has, or with a chosen one (see
+//! [`Level`]; `dispatch.rs` decides once per slice). The lane type changes speed, never bits:
 //!
-//! - an element-wise result depends on its own elements only, not on where in
-//!   the slice they stand;
+//! - an element-wise result depends on its own elements only, not on their position in
+//!   the slice;
 //! - the order of every sum is a function of the shapes alone (see [`sum`]).
 //!
-//! [`scalar`] holds the plain loops all of this must equal bit for bit.
+//! [`scalar`] has plain loops, which all kernels must equal bit for bit.
 //!
-//! Kernels know slices and sizes, nothing of tapes. A slice shorter than the
-//! sizes say is not an error here: what is missing is left out.
+//! Kernels know slices and sizes, not tapes. If a slice is shorter than its sizes say, the
+//! missing elements are left out; this is no error.
 
 mod affine;
 mod alone;
@@ -67,7 +67,8 @@ pub(crate) use window::{Convolution, Windows, avg_pool, avg_pool_grad, max_pool,
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if const { dispatch::has_short_way::<N, F>() } && dispatch::takes_short_way::<N, F>(out.len()) {
+    if const { dispatch::has_short_path::<N, F>() } && dispatch::takes_short_path::<N, F>(out.len())
+    {
         map::short_map(f, xs, out, acc);
     } else {
         dispatch::long_map(f, xs, out, acc);
@@ -96,14 +97,14 @@ pub fn sum_of<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
 ///
 /// Up to [`IN_ORDER`] elements are added in order. More are dealt out to
 /// 32 partial sums, element `i` to number `i % 32`, which are then added as a
-/// fixed tree: 32 partial sums are four vectors of eight, enough to hide the
-/// latency of an addition, and a target with narrower registers, or none, walks
-/// them in whatever way gives the same bits.
+/// fixed tree. 32 partial sums are four vectors of eight, enough to hide the
+/// latency of an addition; a target with narrower vectors, or none, computes
+/// the same bits in its own way.
 ///
-/// More than 512 elements go so in blocks of 512, and each block starts with what rounding
-/// took from the total of those before: the error stays that of one block, however many
-/// there are. Of equal numbers, the worst there are, a sum is off by five times 2⁻²⁴ of
-/// itself at most. (`tests/sums.rs` has a table.)
+/// More than 512 elements are added in blocks of 512. Each block starts with the rounding
+/// error of the total so far, so that the error of the sum is that of one block, however many
+/// blocks there are. For equal numbers, the worst case, it is at most five times 2⁻²⁴ of
+/// the sum. (`tests/sums.rs` has a table.)
 ///
 /// ```
 /// use baregrad::kernel;
@@ -134,7 +135,8 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 }
 
 /// The dot product of `x` and `g`, and the sum of `g`, both in the order of
-/// [`sum`]: what `g` says of the slope and the offset of an affine function.
+/// [`sum`]: the gradients of the slope and the offset of an affine function of `x`, if `g` is
+/// the gradient of its result.
 ///
 /// ```
 /// use baregrad::kernel;
@@ -159,36 +161,36 @@ pub fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
     }
 }
 
-/// The largest element, NaN if there is one; `-inf` if there is none.
+/// The largest element, or NaN if there is a NaN; `-inf` of an empty slice.
 pub fn max(x: &[f32]) -> f32 {
     dispatch::reduce::<Max, 1, _>(Identity, [x])
 }
 
-/// The smallest element, NaN if there is one; `inf` if there is none.
+/// The smallest element, or NaN if there is a NaN; `inf` of an empty slice.
 pub fn min(x: &[f32]) -> f32 {
     dispatch::reduce::<Min, 1, _>(Identity, [x])
 }
 
-/// Reduces the middle dimension of `x`, `[outer, len, inner]`, to `out`,
+/// Sums along the middle dimension of `x`, `[outer, len, inner]`, into `out`,
 /// `[outer, inner]`. With `inner == 1` each row is summed in the order of
 /// [`sum`]. Otherwise up to 64 terms are added in order, and more in blocks of 32, each of
-/// which starts with what rounding took from the total: an error of nine times 2⁻²⁴ at
-/// most, however many terms there are.
+/// which starts with the rounding error of the total so far. For equal numbers, the error is at
+/// most nine times 2⁻²⁴ of the sum, however many terms there are.
 pub fn sum_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     dispatch::reduce_axis::<Sum>(x, sizes, out);
 }
 
-/// Like [`sum_axis`], with the largest element; NaN if there is one.
+/// Like [`sum_axis`], but takes the largest element, or NaN if there is a NaN.
 pub fn max_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     dispatch::reduce_axis::<Max>(x, sizes, out);
 }
 
-/// Like [`sum_axis`], with the smallest element; NaN if there is one.
+/// Like [`sum_axis`], but takes the smallest element, or NaN if there is a NaN.
 pub fn min_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     dispatch::reduce_axis::<Min>(x, sizes, out);
 }
 
-/// `out = f(a, b)` over operands that are stretched to one shape.
+/// `out = f(a, b)`, with both operands broadcast to one shape.
 #[inline]
 pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
     if dispatch::is_short::<2, F>(stretch.inner()) || level::is_scalar() {
@@ -198,14 +200,14 @@ pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut
     }
 }
 
-/// The gradient of an operand that was stretched: `f(g, own, other)`, summed
-/// over the dimensions along which the operand was repeated. `stretch` is seen
-/// from the operand: `a` is its own side.
+/// The gradient of an operand that was broadcast: `f(g, own, other)`, summed
+/// over the dimensions along which the operand was repeated. `slices` are the gradient of the
+/// result, the operand and the other operand. In `stretch`, side `a` is the operand.
 ///
-/// Neighbouring dimensions that both operands treat alike count as one. The
-/// innermost, if repeated, is summed in the order of [`sum`], and what that gives, or the
-/// single terms, along the others in the order of [`sum_axis`]. With [`Acc::Add`] the
-/// finished sum is added at once.
+/// Neighbouring dimensions that are repeated for the same operands count as one. If the
+/// operand is repeated along the innermost, each row is summed in the order of [`sum`]. The
+/// rows' sums, or else the single terms, are then summed along the other dimensions in the
+/// order of [`sum_axis`]. With [`Acc::Add`] the finished sum is added to `grad`.
 #[inline]
 pub fn zip_grad<F: Map<3>>(
     f: F,
@@ -226,15 +228,15 @@ pub fn zip_grad<F: Map<3>>(
 
 /// `out[m, n] = a[m, k] · b[k, n]`.
 ///
-/// Products are added in order of `k`, more than 64 in blocks as by [`sum_axis`]; with
+/// Products are added in order of `k`, more than 64 in blocks as in [`sum_axis`]; with
 /// `n == 1`, where both factors of a sum are contiguous, in the order of [`sum`].
 pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     dispatch::long_linear(a, b, &[], out, [m, k, n]);
 }
 
-/// `out[k, n] = a[m, k]ᵀ · g[m, n]`, or `+=`: the gradient of a right factor.
+/// `out[k, n] = a[m, k]ᵀ · g[m, n]`, or `+=`: the gradient of the right factor of a product.
 ///
-/// Products are added in order of `m`, more than 64 in blocks as by [`sum_axis`]; with
+/// Products are added in order of `m`, more than 64 in blocks as in [`sum_axis`]; with
 /// `k == n == 1` in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 #[inline]
 pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
@@ -244,9 +246,9 @@ pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
     dispatch::long_matmul_tn(a, g, out, [m, k, n], acc);
 }
 
-/// `out[m, k] = g[m, n] · b[k, n]ᵀ`, or `+=`: the gradient of a left factor.
+/// `out[m, k] = g[m, n] · b[k, n]ᵀ`, or `+=`: the gradient of the left factor of a product.
 ///
-/// Products are added in order of `n`, more than 64 in blocks as by [`sum_axis`]; with
+/// Products are added in order of `n`, more than 64 in blocks as in [`sum_axis`]; with
 /// `k == 1` in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     if const { Level::VECTORS } {
@@ -256,7 +258,7 @@ pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], a
     }
 }
 
-/// `out[m, n] = x[m, k] · w[k, n] + b[n]`: [`matmul`], and the bias added last.
+/// `out[m, n] = x[m, k] · w[k, n] + b[n]`: [`matmul`], with the bias added last.
 #[inline]
 pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
     if let (1, 1, [w], [b]) = (k, n, w, b) {
@@ -265,8 +267,8 @@ pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usiz
     dispatch::long_linear(x, w, b, out, [m, k, n]);
 }
 
-/// `out[n]` is the sum of the rows of `x[m, n]`, in the order of [`sum_axis`]; if `n` is
-/// 1, in that of [`sum`]. With [`Acc::Add`] the finished sum is added at once.
+/// Sums the rows of `x[m, n]` into `out[n]`, in the order of [`sum_axis`]; if `n` is
+/// 1, in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 #[inline]
 pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     if Level::VECTORS && n == 1 {
@@ -285,8 +287,9 @@ pub fn spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32], acc: Acc) {
     }
 }
 
-/// Sends `g[outer, inner]` to where `x[outer, i, inner]` equals `y[outer, inner]`, and
-/// 0 elsewhere, or adds it: the gradient of a maximum or minimum.
+/// The gradient of a maximum or minimum `y[outer, inner]` along the middle dimension of
+/// `x[outer, len, inner]`: writes `g[outer, inner]` to, or adds it at, the elements that equal
+/// `y`, and 0 elsewhere. `ties` chooses among several.
 pub fn send_to_extremes(
     x: &[f32],
     y: &[f32],
@@ -317,8 +320,8 @@ pub fn paste(x: &[f32], sizes: [usize; 3], range: [usize; 2], out: &mut [f32], a
     with_lanes!(L => movement::paste::<L>(x, sizes, range, out, acc));
 }
 
-/// The range `start..start + length` of the middle dimension of `x[outer, len,
-/// inner]`.
+/// Writes the range `start..start + length` of the middle dimension of `x[outer, len,
+/// inner]` to `out[outer, length, inner]`, or adds it.
 pub fn cut(x: &[f32], sizes: [usize; 3], range: [usize; 2], out: &mut [f32], acc: Acc) {
     if out.is_empty() {
         return;
@@ -326,8 +329,8 @@ pub fn cut(x: &[f32], sizes: [usize; 3], range: [usize; 2], out: &mut [f32], acc
     with_lanes!(L => movement::cut::<L>(x, sizes, range, out, acc));
 }
 
-/// Softmax of the middle dimension of `x[outer, len, inner]`, or its logarithm; sums are
-/// in the order of [`sum_axis`].
+/// Softmax along the middle dimension of `x[outer, len, inner]`, or with `LOG` its logarithm;
+/// sums are in the order of [`sum_axis`].
 pub fn softmax<const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     if out.is_empty() {
         return;
@@ -338,7 +341,7 @@ pub fn softmax<const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     softmax::softmax::<f32, LOG>(x, sizes, out);
 }
 
-/// The gradient of [`softmax`], from its result `y`.
+/// The gradient of [`softmax`], from its result `y` and the gradient `g` of that.
 pub fn softmax_grad<const LOG: bool>(
     y: &[f32],
     g: &[f32],

@@ -1,4 +1,4 @@
-//! Elements moved to other places.
+//! Kernels that move elements to other places.
 
 use super::map::map;
 use super::slices::{one, run};
@@ -6,7 +6,7 @@ use super::{Acc, Identity, Lanes};
 
 /// See [`super::transpose`].
 pub fn transpose(x: &[f32], [a, low, b, high, c]: [usize; 5], out: &mut [f32], acc: Acc) {
-    // In order of the result; `x` is walked in runs of `c`.
+    // Writes the result in order, and reads `x` in runs of `c`.
     let mut to = out.chunks_mut(c.max(1));
     for i in 0..a {
         for j in 0..high {
@@ -56,22 +56,22 @@ pub fn cut<L: Lanes>(
     }
 }
 
-/// The way from each element of a result to the element of `x` that belongs there: dimensions,
-/// the last ones innermost, and how far it is in `x` to the next along each.
+/// The map from each element of a result to an element of `x`, by strides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrangement {
+    /// The sizes of the result, innermost last.
     pub(crate) sizes: [usize; 4],
-    /// May be 0, where an element is repeated, or wrap around below 0, where the order is
-    /// reversed.
+    /// The strides in `x` along each dimension of the result. A stride is 0 where elements are
+    /// repeated, and negative, as a wrapped number, where the order is reversed.
     pub(crate) strides: [usize; 4],
-    /// The place of the first element.
+    /// The place in `x` of the first element of the result.
     pub(crate) start: usize,
 }
 
 /// `out[i, j, k, l] = x[start + i p + j q + k r + l s]`, or `+=`.
 pub(crate) fn arrange(x: &[f32], order: &Arrangement, out: &mut [f32], acc: Acc) {
     if out.is_empty() {
-        return; // however large the other sizes are
+        return; // without loops over the other sizes, which may be huge
     }
     let ([a, b, c, d], [p, q, r, s]) = (order.sizes, order.strides);
     let after = |at: usize, stride: usize| at.wrapping_add(stride);

@@ -6,17 +6,17 @@ use super::compensated::{BLOCK, carry, in_blocks};
 use super::slices::{for_each, load_parts, parts, rests, runs, shortest};
 use super::{Lanes, Level, Map, Mask, Product, SquaredDifference, f32x8};
 
-/// Reductions of up to this many elements are done in order.
+/// The most elements that a reduction combines in order.
 pub const IN_ORDER: usize = 16;
 
-/// Partial results of longer reductions.
+/// The number of partial results of longer reductions.
 pub(super) const PARTIALS: usize = 32;
 
-/// How a reduction combines two values.
+/// A reduction, by the way it combines two values.
 pub trait Reduce {
-    /// Combined with any `x`, gives `x`.
+    /// The value that, combined with any `x`, gives `x`.
     const IDENTITY: f32;
-    /// Whether combining rounds, so that long reductions must make up for it.
+    /// Whether combining rounds, so that long reductions must compensate for it.
     const ROUNDS: bool = false;
     /// Combines two partial results.
     fn combine<L: Lanes>(a: L, b: L) -> L;
@@ -35,7 +35,7 @@ impl Reduce for Sum {
     }
 }
 
-/// The larger one; NaN if either is. Of `0.0` and `-0.0`, the left one.
+/// The larger of two values; NaN if either is. For `0.0` and `-0.0`, the left one.
 #[derive(Clone, Copy, Debug)]
 pub struct Max;
 
@@ -47,7 +47,7 @@ impl Reduce for Max {
     }
 }
 
-/// The smaller one; NaN if either is. Of `0.0` and `-0.0`, the left one.
+/// The smaller of two values; NaN if either is. For `0.0` and `-0.0`, the left one.
 #[derive(Clone, Copy, Debug)]
 pub struct Min;
 
@@ -59,7 +59,7 @@ impl Reduce for Min {
     }
 }
 
-/// A reduction of `f(x[i], …)`; see the module for the order.
+/// Reduces `f(x[i], …)`, in the order that the [module](super::generic) describes.
 #[inline(always)]
 pub fn reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     if shortest(&xs) <= IN_ORDER {
@@ -83,7 +83,7 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
         xs,
         #[inline(always)]
         |block| {
-            // Takes four rows at a time, which the compiler makes one run of instructions.
+            // Takes four rows at a time, which the compiler unrolls.
             let mut partial = [L::splat(R::IDENTITY); 4];
             let mut fours = [&[] as &[[f32; 4 * PARTIALS]]; N];
             for (to, x) in fours.iter_mut().zip(block) {
@@ -111,7 +111,7 @@ pub fn long_reduce<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[
     sum
 }
 
-/// The partial results of a long reduction, added up.
+/// Combines the partial results of a long reduction.
 #[inline(always)]
 pub(super) fn tree<L: Lanes, R: Reduce>([a, b, c, d]: [L; 4]) -> f32 {
     let mut v = [0.0; 8];
@@ -125,8 +125,8 @@ pub(super) fn tree<L: Lanes, R: Reduce>([a, b, c, d]: [L; 4]) -> f32 {
     R::combine(R::combine(a, c), R::combine(b, d))
 }
 
-/// A long reduction whose partial results are kept in memory: least code, for cores
-/// without SIMD.
+/// A long reduction whose partial results are kept in memory, which takes the least code: for
+/// cores without SIMD.
 #[inline(always)]
 fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     if const { R::ROUNDS } {
@@ -166,7 +166,8 @@ fn one_by_one<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
     tree_of::<R>(&mut partial)
 }
 
-/// A sum of blocks for cores without SIMD: the total so far, and what rounding took from it.
+/// A sum of blocks for cores without SIMD: the total so far, and the last block with the
+/// rounding error that it started with.
 pub(super) struct OneByOne {
     total: f32,
     part: f32,
@@ -178,7 +179,7 @@ impl OneByOne {
         part: -0.0,
     };
 
-    /// Adds a block's partial sums, and begins the next.
+    /// Adds the partial sums of a block, and clears them for the next block.
     #[inline(never)]
     pub(super) fn close(&mut self, partial: &mut [f32; PARTIALS]) {
         (self.total, self.part) = carry(self.total, self.part);
@@ -192,10 +193,10 @@ impl OneByOne {
     }
 }
 
-/// [`tree`] of partial results in memory, in one copy for all that are reduced so.
+/// [`tree`] of partial results in memory. One copy for all callers.
 #[inline(never)]
 pub(super) fn tree_of<R: Reduce>(partial: &mut [f32; PARTIALS]) -> f32 {
-    // Cells, because terms and sums are in the same memory.
+    // Cells, because the values read and written overlap.
     let partial = Cell::from_mut(partial.as_mut_slice()).as_slice_of_cells();
     for [apart, count] in &[[8, 24], [16, 8], [4, 4], [2, 2], [1, 1_u8]] {
         let ys = partial.get(usize::from(*apart)..).unwrap_or_default();
@@ -212,7 +213,7 @@ pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> 
     let mut result = R::IDENTITY;
     let mut rests = xs;
     if const { Level::VECTORS } {
-        // Vectors apply `f`: only the combining must go in order.
+        // Applies `f` to vectors: only the combining must be done in order.
         let zero = f32x8::splat(0.0);
         let n = shortest(&xs);
         for_each(runs(&xs), zero, f32x8::load, |row| {
@@ -231,7 +232,7 @@ pub fn in_order<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> 
     result
 }
 
-/// The partial results, a vector for each group of eight.
+/// The partial results of a long reduction, or of a block, as four vectors of eight.
 #[inline(always)]
 fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> [L; 4] {
     let identity = [L::splat(R::IDENTITY); 4];
@@ -251,15 +252,14 @@ fn in_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; 
     partial
 }
 
-/// Combines groups of eight of each 32 elements with the partial results.
+/// Combines rows of 32 elements, as four vectors of eight, with the partial results.
 #[inline(always)]
 fn add_groups<L: Lanes, R: Reduce, const N: usize, F: Map<N>>(
     f: &F,
     blocks: [&[[f32; PARTIALS]]; N],
     mut partial: [L; 4],
 ) -> [L; 4] {
-    // Blocks are cut into vectors once more, which costs nothing: a vector of a
-    // block is one more constant offset.
+    // Cutting a row into vectors costs nothing, because each vector is at a constant offset.
     let zero = L::splat(0.0);
     for_each(
         blocks,
@@ -294,8 +294,8 @@ pub(super) enum Term {
     SquaredDifference,
 }
 
-/// Long sums without vectors. All but the innermost loops are there once, which saves 60
-/// bytes of flash.
+/// Long sums without vectors. The three kinds share all code but the innermost loops, which saves
+/// 60 bytes of flash.
 #[inline(never)]
 pub(super) fn long_sum(term: Term, mut x: &[f32], mut y: &[f32]) -> f32 {
     let (mut total, mut part) = (Sum::IDENTITY, Sum::IDENTITY);
@@ -317,7 +317,7 @@ pub(super) fn long_sum(term: Term, mut x: &[f32], mut y: &[f32]) -> f32 {
         part += tree_of::<Sum>(&mut partial);
         (total, part) = carry(total, part);
         if x.is_empty() || y.is_empty() {
-            // Nothing is left to add what rounding took to.
+            // `total` is now the rounded sum of both; its rounding error in `part` is dropped.
             return total;
         }
     }
@@ -330,7 +330,7 @@ mod tests {
     use super::*;
     use crate::random::{fill_normal, seeded};
 
-    /// Where there are vectors, only this test runs [`long_sum`].
+    /// On targets with vectors, only this test runs [`long_sum`].
     #[test]
     fn long_sums_without_vectors_have_the_same_bits() {
         let (mut x, mut y) = ([0.0; 200], [0.0; 200]);
@@ -346,7 +346,7 @@ mod tests {
             ] {
                 assert_eq!(long_sum(term, x, y).to_bits(), expected.to_bits(), "{n}");
             }
-            // Terms end where the shorter slice does.
+            // The sum ends where the shorter slice does.
             let same = |x: &[f32], y: &[f32]| long_sum(Term::Product, x, y).to_bits();
             let short = &y[..n - 1];
             assert_eq!(same(x, short), same(&x[..n - 1], short));

@@ -1,13 +1,13 @@
-//! A sum of numbers that are computed one after the other.
+//! Sums of numbers that are computed one after the other.
 
 use super::compensated::{BLOCK, carry};
 use super::reduce::{IN_ORDER, PARTIALS, Sum, tree_of};
 
-/// The sum of `n` numbers that are in no slice, in the order of [`sum`](super::sum) of a
-/// slice of as many.
+/// The sum of `n` numbers that are in no slice, in the order in which [`sum`](super::sum) adds a
+/// slice of `n` numbers.
 pub(crate) struct Running {
     in_order: bool,
-    /// Terms in the block that is not full.
+    /// The number of terms in the current block.
     terms: usize,
     partial: [f32; PARTIALS],
     total: f32,
@@ -15,7 +15,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// A sum of `n` numbers, before the first of them.
+    /// Begins a sum of `n` numbers.
     pub(crate) fn of(n: usize) -> Self {
         Running {
             in_order: n <= IN_ORDER,
@@ -26,7 +26,7 @@ impl Running {
         }
     }
 
-    /// Adds the next.
+    /// Adds the next number.
     pub(crate) fn add(&mut self, x: f32) {
         if self.in_order {
             self.total += x;
@@ -41,9 +41,10 @@ impl Running {
         }
     }
 
-    /// Adds all of them, one after the other.
+    /// Adds the numbers of a slice, one after the other.
     pub(crate) fn add_all(&mut self, mut xs: &[f32]) {
-        // Where the next belongs to the first partial sum, vectors add one to each.
+        // If the next number belongs to the first partial sum, adds a whole row of numbers, one to
+        // each partial sum, which the compiler turns into vectors.
         while !self.in_order
             && self.terms.is_multiple_of(PARTIALS)
             && let Some((first, rest)) = xs.split_first_chunk::<PARTIALS>()
@@ -62,7 +63,7 @@ impl Running {
         }
     }
 
-    /// Adds the block to those before.
+    /// Ends the current block.
     fn close(&mut self) {
         (self.total, self.part) = carry(self.total, self.part);
         self.part += tree_of::<Sum>(&mut self.partial);
@@ -70,7 +71,7 @@ impl Running {
         self.terms = 0;
     }
 
-    /// The sum of all.
+    /// The sum, after all `n` numbers were added.
     pub(crate) fn sum(mut self) -> f32 {
         if self.in_order {
             return self.total;
@@ -82,7 +83,7 @@ impl Running {
     }
 }
 
-/// The sum of as many numbers as there are.
+/// The sum of `n` terms, in the order in which [`sum`](super::sum) adds a slice of `n` numbers.
 pub(crate) fn sum_in_turn(terms: impl Iterator<Item = f32>, n: usize) -> f32 {
     let mut sum = Running::of(n);
     terms.for_each(|x| sum.add(x));
@@ -104,7 +105,7 @@ mod tests {
         for n in lengths {
             let found = sum_in_turn(x[..n].iter().copied(), n);
             assert_eq!(found.to_bits(), kernel::sum(&x[..n]).to_bits(), "{n}");
-            // In pieces, each of them longer than the one before.
+            // Adds the same numbers in pieces of growing length.
             let (mut pieces, mut rest) = (Running::of(n), &x[..n]);
             for len in 1.. {
                 let piece = rest.split_off(..len.min(rest.len())).unwrap();

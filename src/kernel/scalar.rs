@@ -1,7 +1,8 @@
-//! The oracle: every kernel as a plain loop, one element at a time, with the
-//! order of operations spelled out. Slow, obvious, and what all lane types must
-//! equal bit for bit; also the "scalar" side of the benchmarks. `#[inline]`, and so
-//! compiled only where it is used: the library does without.
+//! The reference: every kernel as a plain loop, one element at a time, with the
+//! order of operations spelled out. It is slow and obvious; all lane types must
+//! equal it bit for bit, and benchmarks compare with it. The functions are generic or
+//! `#[inline]`, so that they are compiled only where they are used: the library does not use
+//! them.
 
 use super::generic::{IN_ORDER, Max, Reduce, Sum};
 use super::{Acc, Identity, Map, Ties, math};
@@ -15,7 +16,7 @@ pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], ac
     }
 }
 
-/// Reduces `f(x[i], …)` in the order `generic` documents.
+/// Reduces `f(x[i], …)` in the order that [`generic`](super::generic) describes.
 pub fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     let n = xs.iter().map(|x| x.len()).min().unwrap_or(0);
     let ys = (0..n).map(|i| f.apply(&xs.map(|x| at(x, i))));
@@ -28,7 +29,7 @@ pub fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f3
     }
 }
 
-/// Deals out to 32 partial results, and combines those.
+/// Deals values out to 32 partial results, and combines these.
 fn tree<R: Reduce>(ys: impl Iterator<Item = f32>) -> f32 {
     let mut partial = [R::IDENTITY; 32];
     for (i, y) in ys.enumerate() {
@@ -55,8 +56,8 @@ fn tree<R: Reduce>(ys: impl Iterator<Item = f32>) -> f32 {
     at(&v, 0)
 }
 
-/// Adds up blocks: `add` adds the next one to a number, and each starts with what
-/// rounding took from the total.
+/// Adds up blocks. `add` adds the terms of the next block to a number; each block starts with
+/// the rounding error of the total.
 fn compensated(blocks: usize, mut add: impl FnMut(f32) -> f32) -> f32 {
     let (mut total, mut part) = (-0.0_f32, -0.0_f32);
     for _ in 0..blocks {
@@ -68,8 +69,7 @@ fn compensated(blocks: usize, mut add: impl FnMut(f32) -> f32) -> f32 {
     total + part
 }
 
-/// Adds terms that are not neighbours: in order, or if they are more than 64 in blocks
-/// of 32.
+/// Adds terms that are not neighbours: up to 64 in order, more in blocks of 32.
 fn across(len: usize, mut terms: impl Iterator<Item = f32>) -> f32 {
     let block = if len <= 64 { 64 } else { 32 };
     compensated(len.div_ceil(block), |part| {
@@ -96,8 +96,8 @@ pub fn reduce_axis<R: Reduce>(x: &[f32], [outer, len, inner]: [usize; 3], out: &
     }
 }
 
-/// The offset, in an operand of shape `from`, of element `index` of `to`, the
-/// shape it is stretched to.
+/// The offset, in an operand of shape `from`, of the element that is repeated at element `index`
+/// of `to`, the shape that the operand is broadcast to.
 #[inline]
 pub fn stretched_offset(from: &Shape, to: &Shape, index: usize) -> usize {
     let (mut rest, mut step, mut offset) = (index, 1, 0);
@@ -107,7 +107,7 @@ pub fn stretched_offset(from: &Shape, to: &Shape, index: usize) -> usize {
             Some(axis) => from.dim(axis),
             None => 1,
         };
-        // Nothing of size 0 has an element to ask for.
+        // A size of 0 is never divided by: such a tensor has no elements.
         if own != 1 {
             offset += rest.checked_rem(size).unwrap_or(0) * step;
             step *= own;
@@ -135,10 +135,10 @@ pub fn zip<F: Map<2>>(
     }
 }
 
-/// See [`super::zip_grad`]: the operand's own shape first. The gradient of each
-/// element is walked to along the result. A run of innermost dimensions that the
-/// operand is repeated along is one sum, and one term of the element's sum over the
-/// other dimensions.
+/// See [`super::zip_grad`]; the operand's own shape is the first. The terms of each
+/// element's gradient are visited in the order of the result. The terms along a run of
+/// innermost dimensions, along which the operand is repeated, are one sum, and this sum is one
+/// term of the element's sum over the other dimensions.
 pub fn zip_grad<F: Map<3>>(
     f: F,
     [own_shape, other_shape]: [&Shape; 2],
@@ -149,7 +149,7 @@ pub fn zip_grad<F: Map<3>>(
     let Some(shape) = own_shape.broadcast(other_shape) else {
         return;
     };
-    // How many neighbouring elements of the result stretch one of the operand's.
+    // The number of neighbouring elements of the result that repeat one of the operand.
     let mut repeated = 1;
     for back in 1..=shape.rank() {
         let size = shape.dim(shape.rank() - back);
@@ -178,7 +178,8 @@ pub fn zip_grad<F: Map<3>>(
     }
 }
 
-/// The other way round: where in `to` element `index` of `from` stands for the `nth` time.
+/// The inverse of [`stretched_offset`]: the place in `to` of the `nth` repetition of element
+/// `index` of `from`.
 fn stretched_place(from: &Shape, to: &Shape, index: usize, nth: usize) -> usize {
     let (mut own, mut nth, mut step, mut place) = (index, nth, 1, 0);
     for back in 1..=to.rank() {
@@ -405,7 +406,7 @@ fn indices([a, b, c]: [usize; 3]) -> impl Iterator<Item = (usize, usize, usize)>
     (0..a).flat_map(move |i| (0..b).flat_map(move |j| (0..c).map(move |k| (i, j, k))))
 }
 
-/// Adds `len` terms, of neighbours or of others.
+/// Adds `len` terms, in the order for neighbours or for terms that are not.
 fn contract(len: usize, neighbours: bool, terms: impl Iterator<Item = f32>) -> f32 {
     let mut terms = terms.take(len);
     if !neighbours {

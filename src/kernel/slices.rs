@@ -1,4 +1,4 @@
-//! Several slices walked together: what all loops are made of.
+//! Loops over several slices at once, from which all kernels are made.
 
 use core::ops::Range;
 
@@ -6,7 +6,7 @@ use super::Lanes;
 
 /// The length of the shortest slice.
 ///
-/// The cases are written out, here and below: a loop over the slices stays a loop when
+/// The cases are written out, here and below, because a loop over the slices is not unrolled when
 /// compiled for size, and costs more than the loop over eleven elements that it prepares.
 #[inline(always)]
 pub(super) fn shortest<T, const N: usize>(xs: &[&[T]; N]) -> usize {
@@ -18,10 +18,10 @@ pub(super) fn shortest<T, const N: usize>(xs: &[&[T]; N]) -> usize {
     }
 }
 
-/// The same part of each slice; none of it where a slice is too short.
+/// The same part of each slice; empty where a slice is too short.
 ///
-/// A loop here and below, where `map` of an array would be shorter: an array's `map` makes a
-/// dozen functions for each closure, which were a third of all that the compiler had to do.
+/// This and the functions below use loops where an array's `map` would be shorter, because `map`
+/// makes a dozen functions for each closure: with it, they were a third of the compiler's work.
 #[inline(always)]
 pub(super) fn parts<'a, const N: usize>(xs: &[&'a [f32]; N], part: Range<usize>) -> [&'a [f32]; N] {
     let mut parts = [&[] as &[f32]; N];
@@ -41,7 +41,7 @@ pub(super) fn runs<'a, const M: usize, const N: usize>(xs: &[&'a [f32]; N]) -> [
     runs
 }
 
-/// The part of each slice that [`runs`] leaves.
+/// The rest of each slice behind its [`runs`].
 #[inline(always)]
 pub(super) fn rests<'a, const M: usize, const N: usize>(xs: &[&'a [f32]; N]) -> [&'a [f32]; N] {
     let mut rests = [&[] as &[f32]; N];
@@ -51,7 +51,7 @@ pub(super) fn rests<'a, const M: usize, const N: usize>(xs: &[&'a [f32]; N]) -> 
     rests
 }
 
-/// Loads the beginning of a vector from each slice.
+/// Loads each slice, shorter than a vector, into the first lanes of one.
 #[inline(always)]
 pub(super) fn load_parts<L: Lanes, const N: usize>(xs: &[&[f32]; N]) -> [L; N] {
     let mut row = [L::splat(0.0); N];
@@ -61,7 +61,7 @@ pub(super) fn load_parts<L: Lanes, const N: usize>(xs: &[&[f32]; N]) -> [L; N] {
     row
 }
 
-/// Loads as many vectors as there are on both sides.
+/// Loads vectors, as many as the shorter side has.
 #[inline(always)]
 pub(super) fn load_all<L: Lanes>(from: &[L::Array], to: &mut [L]) {
     for (to, from) in to.iter_mut().zip(from) {
@@ -71,9 +71,9 @@ pub(super) fn load_all<L: Lanes>(from: &[L::Array], to: &mut [L]) {
 
 /// Calls `f` with the elements at each place of all slices, up to the end of the shortest.
 ///
-/// Written as zips of one, two or three: a zip checks no index, and a row that is passed
-/// by reference is not packed into an integer register. The number of slices is
-/// known before anything is handed to LLVM, and the other cases never are.
+/// The loops are zips of one, two or three slices, because a zip checks no index. The row is
+/// passed by reference, because it would otherwise be packed into an integer register. `N` is
+/// constant, so that only one of the cases reaches LLVM.
 #[inline(always)]
 pub(super) fn for_each<'a, T, V: Copy, const N: usize>(
     xs: [&'a [T]; N],
@@ -112,8 +112,8 @@ pub(super) fn for_each<'a, T, V: Copy, const N: usize>(
     }
 }
 
-/// Calls `f` with the vectors at each place of all slices, and the place of `out` for the
-/// result.
+/// Calls `f` with the vectors at each place of all slices, and the array at the same place of
+/// `out` for the result.
 #[inline(always)]
 pub(super) fn for_each_into<L: Lanes, const N: usize>(
     xs: &[&[f32]; N],
@@ -161,11 +161,13 @@ pub(super) fn fill<V: Copy, const M: usize>(row: &mut [V], values: [V; M]) {
     }
 }
 
+/// The `len` numbers from `start` on; an empty slice if there are fewer.
 #[inline(always)]
 pub(super) fn run(x: &[f32], start: usize, len: usize) -> &[f32] {
     x.get(start..start + len).unwrap_or_default()
 }
 
+/// The number at `at`; 0 behind the end.
 #[inline(always)]
 pub(super) fn one(x: &[f32], at: usize) -> f32 {
     x.get(at).copied().unwrap_or(0.0)

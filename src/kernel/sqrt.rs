@@ -1,10 +1,12 @@
-//! The square root of one `f32`, for CPUs that divide but have no square root in
-//! stable `core`.
+//! The square root of one `f32`, for CPUs that divide in hardware but whose square root stable
+//! `core` does not offer.
 //!
-//! Correctly rounded like any other here, so that the bits are the same. It is
-//! shorter than `libm`'s, which divides by tables and integers: on a Cortex-M4F it saves
-//! firmware 300 bytes of flash, and in an epoch of a network of 321 parameters, whose
-//! optimizer is Adam, 12,886 instructions of 798,092.
+//! It is correctly rounded, like the square root on every other target, so that the bits are the
+//! same. It is shorter than that of `libm`, which divides by tables and integers: on a Cortex-M4F
+//! it saves firmware 300 bytes of flash, and in an epoch of a network of 321 parameters, trained
+//! with Adam, 12,886 instructions of 798,092.
+//!
+//! `function::source` prints the text of this file up to the tests, with its other comments.
 
 /// The nearest `f32` to the square root of `x`.
 pub(crate) fn sqrt(x: f32) -> f32 {
@@ -53,7 +55,7 @@ mod tests {
         );
     }
 
-    /// Two exponents stand for all, because four times a number has twice its root.
+    /// Two exponents stand for all, because the root of four times a number is twice its root.
     #[test]
     fn correctly_rounded() {
         (0x3f80_0000..0x4080_0000).for_each(check);

@@ -1,35 +1,35 @@
 //! Windows that slide along rows: convolution and pooling in one dimension, with strides,
 //! padding and dilation.
 //!
-//! Written as plain loops over [`Tile`]s of neighbouring results, which compilers turn into
-//! vectors by themselves: a result depends on its own window only, so that these are the same
-//! bits. What padding adds is left out of sums: it multiplies nothing, not even an infinite
-//! weight.
+//! The kernels are plain loops over [`Tile`]s of neighbouring results, which the compiler turns
+//! into vectors. The bits are the same with any vectors, because a result depends on its own
+//! window only. Padding is left out of sums, so that it makes no NaN with an infinite weight.
 
 use super::Acc;
 use super::compensated::{Blocks, Columns, TILE, Tile, carry};
 use super::running::sum_in_turn;
 use super::slices::{one, run};
 
-/// How windows stand in rows. Sizes that the shape rule has accepted, or of empty tensors.
+/// The windows of a row. The sizes are those that the shape rule has accepted, or those of an
+/// empty tensor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
     /// The length of a row.
     pub(crate) len: usize,
     /// The number of windows.
     pub(crate) count: usize,
-    /// Elements of a window.
+    /// The number of elements of a window.
     pub(crate) kernel: usize,
-    /// From the first element of a window to that of the next.
+    /// The distance from a window to the next.
     pub(crate) stride: usize,
-    /// Places in front of the row.
+    /// The number of padded places in front of the row, and behind it.
     pub(crate) padding: usize,
-    /// From one element of a window to the next.
+    /// The distance from an element of a window to the next.
     pub(crate) dilation: usize,
 }
 
 impl Windows {
-    /// The first window whose element `k` is not in front of `place`.
+    /// The first window whose element `k` is at `place` or behind it; `count` if there is none.
     fn first_from(&self, place: usize, k: usize) -> usize {
         let behind = place.saturating_add(self.padding);
         let behind = behind.saturating_sub(k.saturating_mul(self.dilation));
@@ -44,7 +44,7 @@ impl Windows {
         (place < self.len).then_some(place)
     }
 
-    /// The places of a window's elements that are in the row, in order.
+    /// The places of those elements of a window that are in the row, in order.
     fn places(&self, window: usize) -> impl Iterator<Item = usize> + use<> {
         let (start, step) = (window.saturating_mul(self.stride), self.dilation.max(1));
         let behind = self.len.saturating_add(self.padding);
@@ -55,7 +55,7 @@ impl Windows {
         places.take(to.saturating_sub(from))
     }
 
-    /// The range of a window without dilation, within the row.
+    /// The part of the row that a window without dilation covers, as start and end.
     fn range(&self, window: usize) -> (usize, usize) {
         let start = window.saturating_mul(self.stride);
         let end = start.saturating_add(self.kernel);
@@ -75,7 +75,7 @@ pub(crate) struct Convolution {
 }
 
 impl Convolution {
-    /// The channels, and the filters, of a group.
+    /// The numbers of channels and of filters in a group.
     fn of_group(&self) -> [usize; 2] {
         let groups = self.groups.max(1);
         [self.channels / groups, self.filters / groups]
@@ -93,12 +93,13 @@ impl Convolution {
         run(g, (n * self.filters + filter) * count, count)
     }
 
-    /// The result. Products are added channel by channel, in order of the kernel, more than
-    /// 64 in blocks as by [`super::sum_axis`]; the bias is added last.
+    /// Computes the result, `[batch, filters, count]`. Products are added channel by channel, in
+    /// order of the kernel, more than 64 in blocks as in [`super::sum_axis`]; the bias is added
+    /// last.
     #[inline(never)]
     pub(crate) fn forward(&self, x: &[f32], w: &[f32], b: &[f32], out: &mut [f32]) {
         if out.is_empty() {
-            return; // however large the other sizes are
+            return; // without loops over the other sizes, which may be huge
         }
         let (windows, [channels, filters]) = (&self.windows, self.of_group());
         let kernel = windows.kernel;
@@ -135,8 +136,8 @@ impl Convolution {
         }
     }
 
-    /// The gradient of the input. Products are added filter by filter, in order of the
-    /// kernel, in blocks as above.
+    /// Computes the gradient of the input. Products are added filter by filter, in order of the
+    /// kernel, in blocks as in [`forward`](Self::forward).
     #[inline(never)]
     pub(crate) fn grad_input(&self, w: &[f32], g: &[f32], out: &mut [f32], acc: Acc) {
         if out.is_empty() {
@@ -176,8 +177,9 @@ impl Convolution {
         }
     }
 
-    /// The gradient of the weights: for each the sums of the products of a row, in the order
-    /// of [`super::sum`], each added to those of the rows before as a block of its own.
+    /// Computes the gradient of the weights. For each weight, the products of a row of the batch
+    /// are summed in the order of [`super::sum`], and the sums of the rows are added up with each
+    /// as a block of its own.
     #[inline(never)]
     pub(crate) fn grad_weights(&self, x: &[f32], g: &[f32], out: &mut [f32], acc: Acc) {
         let (windows, [channels, filters]) = (&self.windows, self.of_group());
@@ -204,7 +206,7 @@ impl Convolution {
         }
     }
 
-    /// The gradient of the bias, summed in the same way.
+    /// Computes the gradient of the bias, summed in the same way.
     #[inline(never)]
     pub(crate) fn grad_bias(&self, g: &[f32], out: &mut [f32], acc: Acc) {
         for (filter, to) in out.iter_mut().enumerate() {
@@ -214,11 +216,11 @@ impl Convolution {
     }
 }
 
-/// `sums[i * to] += w * x[i * from]`, for as many as there are.
+/// `sums[i * to] += w * x[i * from]`, up to the end of the shorter slice.
 #[inline(always)]
 fn add_products(w: f32, x: &[f32], from: usize, sums: &mut [f32], to: usize) {
     if from == 1 && to == 1 {
-        // All of a tile, with a length that is known when compiling.
+        // A whole tile has a constant length, so that the compiler uses vectors.
         if let (Some(sums), Some(x)) = (sums.first_chunk_mut::<TILE>(), x.first_chunk::<TILE>()) {
             for (sum, x) in sums.iter_mut().zip(x) {
                 *sum += w * x;
@@ -236,12 +238,12 @@ fn add_products(w: f32, x: &[f32], from: usize, sums: &mut [f32], to: usize) {
     }
 }
 
-/// The sum of a term of each row, compensated from row to row; 0 if there is none.
+/// The sum of one term for each row, compensated from row to row; 0 without terms.
 fn sum_of_rows(rows: usize, term: impl Fn(usize) -> Option<f32>) -> f32 {
     let (mut total, mut part) = (-0.0, -0.0);
     for n in 0..rows {
         let Some(term) = term(n) else {
-            break; // nor is there one of any other row
+            break; // if one row has no term, none has
         };
         (total, part) = carry(total, part);
         part += term;
@@ -249,7 +251,7 @@ fn sum_of_rows(rows: usize, term: impl Fn(usize) -> Option<f32>) -> f32 {
     total + part + 0.0
 }
 
-/// The largest element of each window, NaN if there is one.
+/// The largest element of each window, or NaN if there is a NaN.
 #[inline(never)]
 pub(crate) fn max_pool(x: &[f32], windows: &Windows, out: &mut [f32]) {
     if out.is_empty() {
@@ -263,8 +265,8 @@ pub(crate) fn max_pool(x: &[f32], windows: &Windows, out: &mut [f32]) {
     }
 }
 
-/// The place of a window's largest element, and that. Of several the first, but of several
-/// NaN the last: as in PyTorch.
+/// The place of a window's largest element, and the element. As in PyTorch, this is the first of
+/// several equal elements, but the last of several NaN.
 fn largest(row: &[f32], windows: &Windows, window: usize) -> (usize, f32) {
     let mut places = windows.places(window);
     let first = places.next().unwrap_or(0);
@@ -278,8 +280,9 @@ fn largest(row: &[f32], windows: &Windows, window: usize) -> (usize, f32) {
     best
 }
 
-/// The gradient of [`max_pool`]: to the largest element of each window. Of windows that
-/// share it, terms are added in order, more than 32 in blocks as by [`super::sum_axis`].
+/// The gradient of [`max_pool`], which goes to the largest element of each window. If windows
+/// share that element, their terms are added in order, more than 32 in blocks as in
+/// [`super::sum_axis`].
 #[inline(never)]
 pub(crate) fn max_pool_grad(x: &[f32], windows: &Windows, g: &[f32], out: &mut [f32], acc: Acc) {
     if acc == Acc::Set {
@@ -291,9 +294,9 @@ pub(crate) fn max_pool_grad(x: &[f32], windows: &Windows, g: &[f32], out: &mut [
     let (len, count) = (windows.len.max(1), windows.count.max(1));
     let rows = x.chunks(len).zip(g.chunks(count));
     for ((row, g), out) in rows.zip(out.chunks_mut(len)) {
-        // Windows that have elements in common are those whose first elements are a multiple
-        // of the dilation apart. Among these, the largest element never goes back from one
-        // window to the next, so that the terms of an element come one after the other.
+        // Only windows whose starts are a multiple of the dilation apart have elements in common.
+        // Among these, the place of the largest element never goes back from one window to the
+        // next, so that the terms of an element come one after the other.
         for class in 0..windows.dilation.max(1) {
             let mut at = None;
             let mut sum = Columns::<f32, 1>::of(usize::MAX);
@@ -319,8 +322,8 @@ pub(crate) fn max_pool_grad(x: &[f32], windows: &Windows, g: &[f32], out: &mut [
     }
 }
 
-/// The mean of each window without dilation; `with_padding` counts what stands around the
-/// row as zeros.
+/// The mean of each window, without dilation. With `with_padding`, padded places count as zeros;
+/// otherwise they are left out of the mean.
 #[inline(never)]
 pub(crate) fn avg_pool(x: &[f32], windows: &Windows, with_padding: bool, out: &mut [f32]) {
     if out.is_empty() {
@@ -336,13 +339,13 @@ pub(crate) fn avg_pool(x: &[f32], windows: &Windows, with_padding: bool, out: &m
     }
 }
 
-/// How many elements a mean is taken of.
+/// The number of elements that the mean of a window divides by.
 fn divisor(windows: &Windows, window: usize, with_padding: bool) -> f32 {
     let (start, end) = windows.range(window);
     if !with_padding {
         return end.saturating_sub(start) as f32;
     }
-    // Places behind the padding at the end are not counted: a last window that is not whole.
+    // The last window may reach beyond the padding at the end; places there are not counted.
     let first = window.saturating_mul(windows.stride);
     let padding = windows.padding.saturating_mul(2);
     let last = windows.len.saturating_add(padding);
@@ -369,7 +372,7 @@ pub(crate) fn avg_pool_grad(
     let all = g.chunks(windows.count.max(1));
     for (g, out) in all.zip(out.chunks_mut(windows.len.max(1))) {
         for (place, to) in out.iter_mut().enumerate() {
-            // The first that has it as its last element or one before.
+            // The first window whose last element is at `place` or behind it.
             let first = windows.first_from(place, windows.kernel.saturating_sub(1));
             let end = windows.first_from(place + 1, 0);
             let terms =

@@ -1,29 +1,29 @@
-//! Lanes of 256 bits on x86-64, for CPUs that turn out to have AVX2.
+//! Lanes of 256 bits on x86-64, for CPUs that have AVX2 at run time.
 //!
-//! `wide` chooses its instructions when it is compiled, so for what is found at
-//! run time there is a lane type of our own. Its operations are those of
+//! `wide` chooses its instructions at compile time, so AVX2 that is detected at
+//! run time needs a lane type of our own. Its operations are those of
 //! [`Lanes`], each one instruction or two; none of them is fused or estimated,
 //! so the bits are those of one `f32` at a time.
 //!
 //! All kernels are `#[inline(always)]`. Called within [`enter`], a function
-//! compiled for AVX2, they are compiled for it, too, intrinsics included. That
-//! makes them fast, not sound: what is not inlined is called, and right.
+//! compiled for AVX2, they are compiled for AVX2 themselves, intrinsics included.
+//! Only speed depends on this: code that is not inlined is called, and computes the same.
 //!
 //! # Safety
 //!
-//! Beside the one that lends the arena's slices, this is the only module with
-//! `unsafe` in it. It relies on two things.
+//! All `unsafe` code of the crate is in this module and in `op/lend`, which lends the arena's
+//! slices. This module relies on two facts.
 //!
 //! **The CPU has AVX2.** Nothing here runs otherwise: [`enter`] and [`M256`] are
-//! private to the crate, and named once in it, in the arm for `Level::Avx2` of
-//! `with_lanes!`. `level()` gives that level only if it was stored, and it is
-//! stored only after `is_x86_feature_detected!` found AVX2, in the CPU and in
-//! what the operating system saves. A user's `Map` may be handed the type as
-//! `L`, and may do with it what it likes, on whatever thread: a CPU does not lose
+//! private to the crate, which uses them only in `with_avx2!`, in the branch for
+//! `Level::Avx2`. `level()` returns that level only if it was stored, and it is
+//! stored only after `is_x86_feature_detected!` found AVX2 in the CPU and
+//! enabled by the operating system. A user's `Map` may get the type as
+//! `L` and may use it as it likes, on any thread, because a CPU does not lose
 //! a feature. No intrinsic used here needs more than AVX2 (which includes AVX).
 //!
 //! **Pointers.** There are four, in `load`, `store`, `load_part` and `store_part`.
-//! Each comes from a reference to what it reads or writes, and none needs to be
+//! Each comes from a reference to the floats that it reads or writes, and none needs to be
 //! aligned.
 
 #![allow(unsafe_code)]
@@ -36,15 +36,15 @@ use super::lanes::{Bits, Lanes, Mask, sealed::Sealed};
 /// Evaluates an expression of intrinsics.
 macro_rules! avx2 {
     ($e:expr) => {{
-        // SAFETY: the CPU has AVX2; see the module. What else an intrinsic asks
-        // for is said where it is used.
+        // SAFETY: the CPU has AVX2; see the module. Where an intrinsic requires more, a comment
+        // at its use says why that holds.
         unsafe { $e }
     }};
 }
 
-/// Runs a kernel compiled for AVX2. For `with_lanes!` only: see the module.
+/// Runs a kernel compiled for AVX2. For `with_avx2!` only: see the module.
 ///
-/// The closure must be `#[inline(always)]`: one as large as softmax would not be
+/// The closure must be `#[inline(always)]`, because a closure as large as softmax would not be
 /// inlined otherwise, and neither would the intrinsics in it.
 #[inline(always)]
 pub(crate) fn enter<R>(kernel: impl FnOnce() -> R) -> R {
@@ -55,7 +55,7 @@ pub(crate) fn enter<R>(kernel: impl FnOnce() -> R) -> R {
     avx2!(with_avx2(kernel))
 }
 
-/// Eight `f32`s in one register. For `with_lanes!` only: see the module.
+/// Eight `f32`s in one register. For `with_avx2!` only: see the module.
 #[derive(Clone, Copy)]
 pub(crate) struct M256(__m256);
 
@@ -93,9 +93,9 @@ impl Neg for M256 {
     }
 }
 
-// An operation of several intrinsics is a function of its own, which costs one call
-// where the inliner weighs a loop over lanes before it knows that the loop ends up
-// in `with_avx2`.
+// Each operation of several intrinsics is a function of its own. Where the inliner judges a loop
+// before the loop is inlined into `enter`, such an operation then costs one call instead of one
+// for each intrinsic.
 
 /// All ones in the first `len` lanes.
 #[inline]
@@ -109,7 +109,7 @@ fn first(len: usize) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn load_part(xs: &[f32], pad: f32) -> __m256 {
     let mask = first(xs.len());
-    // SAFETY: reads lanes of the mask only, which are elements of `xs`.
+    // SAFETY: reads only lanes of the mask, which are elements of `xs`.
     let lanes = unsafe { _mm256_maskload_ps(xs.as_ptr(), mask) };
     _mm256_blendv_ps(_mm256_set1_ps(pad), lanes, _mm256_castsi256_ps(mask))
 }
@@ -117,11 +117,11 @@ fn load_part(xs: &[f32], pad: f32) -> __m256 {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store_part(lanes: __m256, to: &mut [f32]) {
-    // SAFETY: writes lanes of the mask only, which are elements of `to`.
+    // SAFETY: writes only lanes of the mask, which are elements of `to`.
     unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), first(to.len()), lanes) }
 }
 
-/// Flips the sign, of NaN too, as `-x` does for one `f32`.
+/// Flips the sign, also of NaN, as `-x` does for one `f32`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn negate(x: __m256) -> __m256 {

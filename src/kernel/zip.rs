@@ -1,4 +1,4 @@
-//! Two operands stretched to one shape, element by element, and back: their gradients.
+//! Element-wise functions of two operands broadcast to one shape, and their gradients.
 
 use super::axis::put_vectors;
 use super::compensated::{BLOCK, Blocks, Columns, TILE, Tile};
@@ -13,7 +13,7 @@ use super::{Acc, Broadcast, Lanes, Map, Row, Walk};
 pub fn zip<L: Lanes, F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
     let n = stretch.inner();
     if n == 0 {
-        return; // however many rows of nothing
+        return; // without a loop over the empty rows, which may be many
     }
     stretch.walk().rows(
         #[cfg_attr(target_arch = "x86_64", inline(always))]
@@ -43,15 +43,15 @@ pub(super) fn zip_row<L: Lanes, F: Map<2>>(f: &F, row: Row, a: &[f32], b: &[f32]
 ///
 /// ```text
 /// for each place along the outer dimensions that the operand has:
-///     for each few columns along the innermost:    (one, if it lacks that)
+///     for each few columns along the innermost:    (one, if the operand lacks this dimension)
 ///         sums = -0.0                              in registers
-///         for each place along the outer dimensions that it lacks, in order:
+///         for each place along the outer dimensions that the operand lacks, in order:
 ///             sums = sums + f(g, own, other)       or + the sum of f along the innermost
 ///         grad = sums                              or += sums
 /// ```
 ///
-/// The operand's dimensions go outside, so that a sum of however many terms is finished
-/// before the next begins, and what it carries stays in registers.
+/// The loops over the operand's dimensions are outside, so that a sum, of however many terms, is
+/// finished before the next begins, and its total and part stay in registers.
 #[inline(always)]
 pub fn zip_grad<L: Lanes, F: Map<3>>(
     f: F,
@@ -62,7 +62,7 @@ pub fn zip_grad<L: Lanes, F: Map<3>>(
 ) {
     let n = stretch.inner();
     if n == 0 {
-        // Rows of no elements add nothing, however many there are.
+        // Empty rows add nothing, and are not looped over, because they may be many.
         if acc == Acc::Set {
             grad.fill(Sum::IDENTITY);
         }
@@ -110,7 +110,7 @@ pub(super) fn zip_grad_in_strips<L: Lanes, F: Map<3>>(
 }
 
 /// [`zip_grad`] of an operand that lacks the innermost dimension, of more columns than
-/// [`IN_ORDER`]. `sum` adds up a row: lanes are chosen for each.
+/// [`IN_ORDER`]. `sum` adds up a row, and chooses the lanes for each.
 pub(super) fn zip_grad_of_rows<'f, F: Map<3>>(
     f: &'f F,
     stretch: &Broadcast,
@@ -126,8 +126,8 @@ pub(super) fn zip_grad_of_rows<'f, F: Map<3>>(
     });
 }
 
-/// The sum of what `row` gives for each row. `row` is behind a pointer, so that the loops
-/// are there once for all functions.
+/// Sums the numbers that `row` returns for all rows that repeat one of the operand. `row` is
+/// behind a pointer, so that the loops are compiled once for all functions.
 #[inline(never)]
 fn sum_repeats(
     stretch: &Broadcast,
@@ -147,11 +147,11 @@ fn sum_repeats(
     });
 }
 
-/// A function that adds a term to each of some sums.
+/// A function that computes a term from each element of three slices and adds it to a sum.
 type AddTerms<'a> = &'a mut dyn FnMut([&[f32]; 3], &mut [f32]);
 
-/// [`zip_grad`] for few columns and for cores without SIMD: sums are in memory, and `add`
-/// adds the terms of a row of a tile to them. Only `add` is compiled for each function.
+/// [`zip_grad`] for few columns and for cores without SIMD. The sums are in memory, and `add`
+/// adds the terms of a row of a tile to them, so that only `add` is compiled for each function.
 #[inline(never)]
 fn zip_grad_in_tiles(
     stretch: &Broadcast,
@@ -197,7 +197,7 @@ fn zip_grad_in_tiles(
     });
 }
 
-/// The sum of a row of terms, in the order of every reduction.
+/// The sum of a row of terms, in the order of [`sum`](super::sum).
 fn row_sum([g, other]: [&[f32]; 2], own: f32, add: AddTerms<'_>) -> f32 {
     let (mut sums, mut partial) = (OneByOne::NEW, [Sum::IDENTITY; PARTIALS]);
     for (block, others) in g.chunks(BLOCK).zip(other.chunks(BLOCK)) {
@@ -219,15 +219,15 @@ struct Columnwise<'a, F> {
     terms: usize,
     has_other: bool,
     slices: [&'a [f32]; 3],
-    /// Where the row starts in the operand, in the other one and in the result.
+    /// The offsets where the row starts in the operand, in the other operand and in the result.
     at: [usize; 3],
 }
 
 impl<F: Map<3>> Columnwise<'_, F> {
-    /// Writes or adds the gradients of a row, which has more columns than a strip, or none.
-    /// The last strip ends where the row does, and computes some columns a second time: a
-    /// loop for fewer columns would be the same code once more, for each function and lane
-    /// type.
+    /// Writes or adds the gradients of a row, which has more columns than a strip, or
+    /// none. The last strip ends where the row does, and computes some columns a second time,
+    /// because a loop for fewer columns would compile the code once more for each function and
+    /// lane type.
     #[inline(always)]
     fn put<L: Lanes>(&self, grad: &mut [f32], acc: Acc) {
         let width = 2 * L::LEN;

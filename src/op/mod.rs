@@ -1,8 +1,8 @@
 //! The trait of operations: a shape rule, a forward pass and a backward pass.
 //!
 //! The tape knows no operation by name. It keeps a `&'static dyn Op` and a few
-//! words of attributes per node, so an operation nobody uses costs no flash,
-//! and one written outside this crate is recorded, replayed and differentiated
+//! words of attributes per node, so an unused operation costs no flash,
+//! and an operation written outside this crate is recorded, replayed and differentiated
 //! exactly like the built-in ones:
 //!
 //! ```
@@ -72,17 +72,17 @@ pub(crate) use lend::{
 pub use node::Node;
 pub(crate) use stamp::{Stamp, Stamps};
 
-/// One kind of operation, with everything the tape needs to know of it.
+/// One kind of operation, with everything the tape needs to know about it.
 pub trait Op: Sync {
-    /// PyTorch's name for it, for errors and tests.
+    /// The name of the operation, in errors and tests; for built-in ones that of PyTorch.
     fn name(&self) -> &'static str;
 
-    /// The shape of the result.
+    /// Returns the shape of the result.
     ///
     /// Called once when the operation is recorded, and again when an input was
-    /// rebound with another batch size; never by a plain replay. What `forward`
-    /// and `backward` would otherwise work out from the shapes each time
-    /// belongs into spare words of `attrs`.
+    /// rebound with another batch size; never by a plain replay. Numbers that `forward`
+    /// and `backward` would otherwise compute from the shapes each time
+    /// belong in spare words of `attrs`.
     ///
     /// # Errors
     /// The rule that the operands break.
@@ -91,46 +91,47 @@ pub trait Op: Sync {
     /// Computes the result from the operands.
     fn forward(&self, cx: &mut Forward<'_>);
 
-    /// Sends the result's gradient on to the operands, each lent by
-    /// [`Backward::grad`] in turn.
+    /// Computes the gradients of the operands from that of the result. [`Backward::grad`] lends
+    /// the slices for one operand after the other.
     fn backward(&self, cx: &mut Backward<'_>);
 
-    /// A view shows its only operand's values under another shape: it takes no
-    /// floats and its `forward` is never called.
+    /// Returns whether the operation is a view, which shows its only operand's values under
+    /// another shape: it takes no floats, and its `forward` is never called.
     fn is_view(&self) -> bool {
         false
     }
 
-    /// How many numbers `forward` keeps for `backward`, beside the result: PyTorch's
+    /// The number of floats that `forward` keeps for `backward`, beside the result: PyTorch's
     /// `save_for_backward`. See [`Forward::saved`].
     fn saves(&self) -> u8 {
         0
     }
 
-    /// Says that the gradient of operand `k`, if that has as many elements as the
-    /// result, is the result's gradient as it is. It may then share its memory,
-    /// instead of being asked for with [`Backward::grad`].
+    /// Returns `Some` if the gradient of operand `k` equals that of the result whenever both
+    /// have as many elements. The tape may then let the two share memory, and
+    /// [`Backward::grad`] returns `None` for the operand.
     fn passes_grad(&self, k: usize) -> Option<PassGrad> {
         let _ = k;
         None
     }
 }
 
-/// Says that an operation passes a gradient on as it is. It holds a function pointer, so that
-/// firmware without such an operation is linked without the code for it: 92 bytes of flash on a
-/// Cortex-M4F. See [`Op::passes_grad`].
+/// Returned by an operation that passes a gradient on unchanged: see [`Op::passes_grad`]. It
+/// holds a function pointer, so that firmware without such an operation does not link the code
+/// for it: 92 bytes of flash on a Cortex-M4F.
 #[derive(Clone, Copy)]
 pub struct PassGrad(pub(crate) fn(&mut Nodes<'_>, NodePtr, usize) -> bool);
 
 impl PassGrad {
     /// The only value of this type.
-    #[allow(clippy::new_without_default)] // nothing is passed by default
+    #[allow(clippy::new_without_default)] // by default, no gradient is passed on
     pub const fn new() -> Self {
         PassGrad(pass_grad)
     }
 }
 
-/// While planning, gives operand `k` of a node, if it can, the node's own gradient.
+/// Makes operand `k` of a node share the node's gradient, and returns whether that is possible.
+/// Called while planning.
 fn pass_grad(nodes: &mut Nodes<'_>, ptr: NodePtr, k: usize) -> bool {
     let node = nodes.at(ptr);
     let operand = node.operands.get(k).copied().unwrap_or(Operand::NONE);
@@ -155,18 +156,18 @@ impl core::fmt::Debug for PassGrad {
     }
 }
 
-/// A few words that belong to one recorded operation: a slope, an axis, the
-/// sizes its shape rule found.
+/// A few words that belong to one recorded operation, such as a slope, an axis, or the
+/// sizes that its shape rule computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attrs {
-    /// Numbers, of whatever meaning the operation gives them.
+    /// Numbers whose meaning is up to the operation.
     pub words: [u32; 4],
     /// A small number or a set of flags.
     pub tag: u32,
 }
 
 impl Attrs {
-    /// No attributes: all zeros, as by default.
+    /// No attributes: all zeros, like the default.
     pub(crate) const NONE: Attrs = Attrs {
         words: [0; 4],
         tag: 0,

@@ -1,4 +1,4 @@
-//! A tape's entry for one value.
+//! `Node`: a tape's entry for one value.
 
 use core::cell::Cell;
 use core::panic::Location;
@@ -6,10 +6,10 @@ use core::panic::Location;
 use super::{Attrs, NodePtr, Op, Operand, RawSlice, Stamp, Tensor};
 use crate::error::MAX_OPERANDS;
 
-/// A tape's entry for one value: opaque, and public so that storage for a
-/// [`Tape`](crate::Tape) can be made of it.
+/// A tape's entry for one value. It is opaque, and public so that users can declare storage
+/// for a [`Tape`](crate::Tape).
 #[derive(Clone)]
-#[repr(C)] // what every pass looks at comes first
+#[repr(C)] // the fields that every pass reads come first
 pub struct Node {
     pub(crate) tensor: Tensor,
     /// `None` for parameters, inputs and constants.
@@ -18,16 +18,17 @@ pub struct Node {
     /// The operation that runs next in a forward pass.
     pub(crate) next: Cell<Option<NodePtr>>,
     /// The operation that runs next in the planned backward pass. While gradients are planned,
-    /// both pointers make room for other numbers: see `tape::places`.
+    /// this field and `next` hold other numbers: see `tape::places`.
     pub(crate) next_planned: Cell<Option<NodePtr>>,
-    /// Bit `k`: no other operation has written to the gradient of operand `k` before this one,
-    /// in a pass that adds to gradients of parameters; bit `ANEW + k`: in one that starts anew.
+    /// Bit `k`: this operation is the first to write to the gradient of operand `k`, in a pass
+    /// that adds to the gradients of parameters. Bit `ANEW + k`: the same in a pass that
+    /// overwrites them.
     pub(crate) firsts: u8,
-    /// Floats behind the values, for the operation to keep something in.
+    /// The number of floats behind the values that the operation keeps for its backward pass.
     pub(crate) saved: u8,
     pub(crate) flags: Cell<u16>,
     pub(crate) attrs: Attrs,
-    /// Elements as recorded: the most there can be.
+    /// The number of elements as recorded, which other batch sizes cannot exceed.
     pub(crate) cap: u32,
     pub(crate) stamp: Stamp,
     pub(crate) at: Option<&'static Location<'static>>,
@@ -35,7 +36,7 @@ pub struct Node {
 
 impl Node {
     /// An unused entry. All zeros, so that a `static` arena takes no flash.
-    #[allow(clippy::declare_interior_mutable_const)] // copied, never referred to
+    #[allow(clippy::declare_interior_mutable_const)] // only ever copied into arrays
     pub const EMPTY: Node = Node {
         tensor: Tensor::UNUSED,
         op: None,
@@ -51,32 +52,32 @@ impl Node {
         at: None,
     };
 
-    /// How far the bits of a pass that starts anew are shifted in `firsts`.
+    /// The shift, in `firsts`, of the bits of a pass that overwrites the gradients of parameters.
     pub(crate) const ANEW: u32 = 4;
     /// The bits of `firsts` for one pass.
     pub(crate) const ADDING: u8 = (1 << Self::ANEW) - 1;
 
     /// Gradients flow through this node.
     pub(crate) const REQUIRES_GRAD: u16 = 1;
-    /// It is a trainable leaf.
+    /// A parameter.
     pub(crate) const PARAM: u16 = 2;
-    /// A parameter whose gradient holds something; see `Collected`.
+    /// A parameter that holds a gradient from before the plan was made; see `Collected`.
     pub(crate) const WRITTEN: u16 = 4;
-    /// A parameter that may go without a gradient.
+    /// A parameter that is allowed to get no gradient.
     pub(crate) const ALLOW_UNUSED: u16 = 8;
-    /// A view of its values was recorded, and may have been dropped since.
+    /// A node of which a view was recorded, which may have been dropped since.
     pub(crate) const VIEWED: u16 = 16;
-    /// Shows another node's values: nothing to compute.
+    /// A view, which shows another node's values and computes nothing.
     pub(crate) const VIEW: u16 = 32;
-    /// The planned loss's gradient flows to this parameter.
+    /// A parameter that the planned loss depends on.
     pub(crate) const PLANNED: u16 = 64;
-    /// Its values are an input's, not the arena's.
+    /// An input or a view of one: the values are not in the arena.
     pub(crate) const BORROWED: u16 = 128;
     /// An input whose data of another batch size wait for the next replay.
     pub(crate) const PENDING: u16 = 256;
     /// A flag that no parameter has: see `Collected::ALL`.
     pub(crate) const NO_PARAM: u16 = 512;
-    /// An input that shows other data on trial.
+    /// An input that shows other data for a trial.
     pub(crate) const TRIED: u16 = 1024;
 
     #[inline(always)]
@@ -84,12 +85,12 @@ impl Node {
         self.flags.get() & flag != 0
     }
 
-    /// An input, and not a view of one.
+    /// Returns whether this is an input, and not a view of one.
     pub(crate) fn is_input(&self) -> bool {
         self.op.is_none() && self.has(Self::BORROWED)
     }
 
-    /// Lets an input show other data, of as many rows as there are.
+    /// Makes an input show other data, with as many rows as these have.
     pub(crate) fn show_rows(&mut self, data: RawSlice) {
         let row = self.tensor.shape.row_numel();
         let rows = data.len().checked_div(row).unwrap_or(0);
@@ -97,18 +98,18 @@ impl Node {
         self.tensor.values = data;
     }
 
-    /// An operation that a forward pass runs.
+    /// Returns whether a forward pass runs this node: it is an operation and no view.
     pub(crate) fn runs_forward(&self) -> bool {
         self.op.is_some() && !self.has(Self::VIEW)
     }
 
-    /// The number of its elements.
+    /// The number of elements.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.tensor.values.len()
     }
 
-    /// The floats that its gradient takes: at least one, so that no two have the same
+    /// The floats that the gradient takes: at least one, so that no two gradients have the same
     /// place.
     pub(crate) fn extent(&self) -> usize {
         self.len().max(1)

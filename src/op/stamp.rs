@@ -1,11 +1,11 @@
-//! Stamps, by which variables find their nodes: a node's number, and how many rewinds there
-//! were before it was recorded.
+//! Stamps, by which variables find their nodes: a node's number, and the number of rewinds
+//! before it was recorded.
 
 /// A node's number in the low bits, as many as the tape needs for its nodes, and
-/// above it the tape's generation when the node was recorded. So a variable that a
-/// rewind dropped has a stamp that no node has, even if its place is taken again, until
-/// all generations have gone by: of 4096 nodes, after a million rewinds, of a dozen
-/// after 268 million.
+/// above it the tape's generation when the node was recorded. A rewind begins a new
+/// generation, so that no node has the stamp of a dropped variable, even if another node
+/// has its number. Generations repeat after 2³² / nodes rewinds: a million with 4096 nodes,
+/// 268 million with a dozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp(u32);
 
@@ -13,23 +13,23 @@ impl Stamp {
     /// The stamp of nodes that are not in use.
     pub(crate) const NONE: Stamp = Stamp(0);
 
-    /// The stamp of variables that were never recorded: no node has it, used or not.
+    /// The stamp of variables that were never recorded. No node has it.
     pub(crate) const UNRECORDED: Stamp = Stamp(1);
 
-    /// The stamp by which a tape asks for another tape's variable: no node has it, either.
+    /// Replaces the stamp of a variable of another tape. No node has it.
     pub(crate) const FOREIGN: Stamp = Stamp(2);
 }
 
-/// Makes stamps, and finds what they stand for.
+/// Makes the stamps of a tape, and finds the numbers in them.
 pub(crate) struct Stamps {
-    /// The bits of a node's number: at least two, so that no stamp is less than 4.
+    /// The bits of a node's number: at least two, so that no node's stamp is less than 4.
     mask: u32,
-    /// The generation of new nodes, above those bits.
+    /// The generation of new nodes, in the bits above `mask`.
     generation: u32,
 }
 
 impl Stamps {
-    /// Makes stamps for a tape of so many nodes.
+    /// Makes stamps for a tape of up to `nodes` nodes.
     pub(crate) fn new(nodes: usize) -> Self {
         let last = (nodes as u32).saturating_sub(1).max(2);
         let mask = u32::MAX.checked_shr(last.leading_zeros()).unwrap_or(0);
@@ -44,13 +44,13 @@ impl Stamps {
         Stamp(self.generation | id as u32)
     }
 
-    /// The number of the node that has this stamp, if one has.
+    /// The node's number in a stamp. The node may have another stamp by now.
     #[inline(always)]
     pub(crate) fn id(&self, stamp: Stamp) -> usize {
         (stamp.0 & self.mask) as usize
     }
 
-    /// Begins the next generation: nodes that are recorded from now on get other stamps.
+    /// Begins the next generation, so that nodes recorded from now on get new stamps.
     pub(crate) fn advance(&mut self) {
         let first = self.mask.wrapping_add(1);
         self.generation = match self.generation.wrapping_add(first) {

@@ -1,4 +1,4 @@
-//! How the crate comes to a tape's state, and how an error leaves it.
+//! Access of the rest of the crate to a tape's state, and the way a failure becomes an error.
 
 use core::cell::{Ref, RefMut};
 use core::mem::ManuallyDrop;
@@ -16,7 +16,7 @@ use crate::shape::Shape;
 use crate::var::Var;
 
 impl<'t> Tape<'t> {
-    /// The stamp by which this tape's state knows a variable.
+    /// The stamp of a variable; [`Stamp::FOREIGN`] if the variable belongs to another tape.
     #[inline(always)]
     pub(crate) fn stamp(&self, var: Var<'t>) -> Stamp {
         if ptr::eq(self, var.tape) {
@@ -26,7 +26,7 @@ impl<'t> Tape<'t> {
         }
     }
 
-    /// The only element of a value, if all is well.
+    /// The only element of a value. `None` if there is not exactly one, or on any failure.
     #[inline]
     pub(crate) fn peek(&self, var: Var<'t>) -> Option<f32> {
         let state = self.state.try_borrow().ok()?;
@@ -40,7 +40,7 @@ impl<'t> Tape<'t> {
         }
     }
 
-    /// Shows all parameters, to be read or overwritten.
+    /// Passes all parameters to `visit`, which may overwrite them.
     #[track_caller]
     pub(crate) fn visit_params(
         &self,
@@ -54,7 +54,9 @@ impl<'t> Tape<'t> {
         })
     }
 
-    /// Changes the parameters from their gradients, if each has one.
+    /// Runs an optimizer's step on the parameters and their gradients. Fails if a parameter has
+    /// no gradient, unless it may go without. `refusals_change_nothing` says that a step that
+    /// fails has changed no parameter, so that results stay up to date.
     #[track_caller]
     #[inline]
     pub(crate) fn update(
@@ -91,7 +93,8 @@ impl<'t> Tape<'t> {
         })
     }
 
-    /// Changes the gradients of the parameters, if each has one and `change` does not refuse.
+    /// Runs `change` on the gradients of all parameters. Fails like [`update`](Self::update) if a
+    /// parameter has no gradient, or if `change` fails.
     #[track_caller]
     pub(crate) fn change_grads<R>(
         &self,
@@ -106,7 +109,7 @@ impl<'t> Tape<'t> {
         })
     }
 
-    /// Looks at the state, and turns a failure into an error.
+    /// Runs `look` on the state, and turns a failure into an error.
     #[track_caller]
     pub(crate) fn read<R>(
         &self,
@@ -118,7 +121,7 @@ impl<'t> Tape<'t> {
         seen.map_err(|_| self.why(op, at))
     }
 
-    /// Lends a slice of the state. While the guard lives, the tape cannot change.
+    /// Returns a guard of a slice of the state. While the guard lives, the tape cannot change.
     #[track_caller]
     pub(crate) fn view(
         &self,
@@ -133,7 +136,7 @@ impl<'t> Tape<'t> {
         lent.map_err(|_| self.why(op, at))
     }
 
-    /// Changes the state, and turns a failure into an error at once.
+    /// Runs `run` on the state, which it may change, and turns a failure into an error.
     #[track_caller]
     #[inline]
     pub(crate) fn leave<R>(
@@ -146,7 +149,7 @@ impl<'t> Tape<'t> {
         done.map_err(|_| self.why(op, at))
     }
 
-    /// A leaf with the values of a slice.
+    /// Records a leaf with the values of a slice.
     pub(super) fn copy(
         &'t self,
         leaf: Leaf,
@@ -158,7 +161,7 @@ impl<'t> Tape<'t> {
         self.add(leaf, shape, &mut value, Some(values), at)
     }
 
-    /// A leaf in the arena.
+    /// Records a leaf in the arena.
     pub(super) fn add(
         &'t self,
         leaf: Leaf,
@@ -177,7 +180,7 @@ impl<'t> Tape<'t> {
         self.leaf(made, leaf.name(), at)
     }
 
-    /// The variable of a leaf. If there is none, the tape keeps the error.
+    /// The variable of a leaf. If recording failed, the tape keeps the error.
     #[inline(always)]
     pub(super) fn leaf(
         &'t self,
@@ -191,8 +194,8 @@ impl<'t> Tape<'t> {
         }
     }
 
-    /// Keeps the last failure, if it is the first one, and returns a variable that stands for
-    /// nothing.
+    /// Keeps the last failure unless the tape keeps an earlier one, and returns a variable that
+    /// was never recorded.
     #[cold]
     #[inline(never)]
     pub(crate) fn keep(&'t self, op: &'static str, at: &'static Location<'static>) -> Var<'t> {
@@ -207,7 +210,7 @@ impl<'t> Tape<'t> {
         Var::unrecorded(self)
     }
 
-    /// Borrows the state again, if an error is kept.
+    /// Takes the shared borrow `hold` again, if the tape keeps an error.
     pub(super) fn hold_if_failed(&'t self) {
         let hold = self
             .state
@@ -217,13 +220,13 @@ impl<'t> Tape<'t> {
         self.hold.set(hold.map(ManuallyDrop::new));
     }
 
-    /// The state, to be changed. Fails if an error is kept, or if values are lent.
+    /// Borrows the state for changes. Fails if an error is kept, or while a guard is alive.
     #[inline(always)]
     pub(crate) fn enter(&self) -> Result<RefMut<'_, State<'t>>, Failed> {
         self.state.try_borrow_mut().map_err(|_| Failed)
     }
 
-    /// The state, to be looked at. Fails if an error is kept.
+    /// Borrows the state for reading. Fails if an error is kept.
     pub(crate) fn look(&self) -> Result<Ref<'_, State<'t>>, Failed> {
         match self.state.try_borrow() {
             Ok(state) if !state.failure.is_kept() => Ok(state),
@@ -231,7 +234,7 @@ impl<'t> Tape<'t> {
         }
     }
 
-    /// The error the tape keeps, or else the last failure, which is told only once.
+    /// The error the tape keeps, or else the last failure, which is returned only once.
     #[cold]
     #[inline(never)]
     pub(crate) fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {

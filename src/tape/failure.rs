@@ -1,4 +1,4 @@
-//! The last failure: the call that fails writes its reason down here, and the call that returns
+//! The last failure: the function that fails stores the reason here, and the method that returns
 //! an [`Error`] to the user reads it.
 
 use core::cell::Cell;
@@ -7,22 +7,24 @@ use core::panic::Location;
 use crate::error::{Error, ErrorKind};
 
 /// Zero-sized stand-in for an [`Error`] within the crate. An `Error` has 76 bytes on 32-bit
-/// targets, which every call between two functions would move. The reason is kept in the
-/// tape's state.
+/// targets, which every function would move to its caller. The reason is in the tape's state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failed;
 
-/// The reason of the last failure. Cells, because calls that only read the tape fail, too.
+/// The reason of the last failure. The fields are cells, because calls that only read the tape
+/// fail, too.
 #[derive(Clone)]
 pub(super) struct Failure {
     kind: Cell<ErrorKind>,
-    /// The operation and the line, if they are others than those of the call that fails.
+    /// The operation and the line of the failure, if they differ from those of the call that
+    /// returns the error.
     op: Cell<Option<&'static str>>,
     at: Cell<Option<&'static Location<'static>>>,
-    /// The reason was written down and not told yet. False: the last failure was a failed
-    /// borrow, which cannot write its reason here; it is [`ErrorKind::Borrowed`].
+    /// Whether a reason is stored that was not returned to the user yet. If not, the state could
+    /// not be borrowed, which cannot be stored in it: [`ErrorKind::Borrowed`].
     is_untold: Cell<bool>,
-    /// An operation failed: the tape keeps this error, and nothing works but `rewind`.
+    /// Whether an operation failed: the tape then keeps its error, and every call but `rewind`
+    /// fails.
     is_kept: Cell<bool>,
 }
 
@@ -37,7 +39,7 @@ impl Failure {
         }
     }
 
-    /// Writes down why a call fails.
+    /// Stores the reason why a call fails.
     #[inline(always)]
     pub(super) fn set(&self, kind: ErrorKind) -> Failed {
         self.kind.set(kind);
@@ -46,7 +48,7 @@ impl Failure {
         Failed
     }
 
-    /// Writes down the place of a mistake that is noticed in another call than it was made in.
+    /// Stores the operation and the line of a mistake that only a later call notices.
     pub(super) fn set_place(
         &self,
         op: Option<&'static str>,
@@ -60,7 +62,8 @@ impl Failure {
         self.kind.get()
     }
 
-    /// Whether a reason was written down and not told yet, which from now on counts as told.
+    /// Returns whether there is a stored reason that was not returned to the user yet, and marks
+    /// it as returned.
     pub(super) fn take(&self) -> bool {
         self.is_untold.replace(false)
     }
@@ -71,7 +74,7 @@ impl Failure {
         self.is_kept.get()
     }
 
-    /// Keeps the last failure, as that of operation `op` at `at`.
+    /// Keeps the last failure as the error of operation `op` at `at`.
     pub(super) fn keep(&self, op: &'static str, at: &'static Location<'static>) {
         if !self.take() {
             self.kind.set(ErrorKind::Borrowed);
@@ -86,7 +89,8 @@ impl Failure {
         self.is_kept.set(false);
     }
 
-    /// The last failure, at its own place if it has one, or else in `op` at `at`.
+    /// The last failure as an error: of its own operation and line if it has stored them, or else
+    /// of `op` at `at`.
     #[inline]
     pub(super) fn error(&self, op: &'static str, at: &'static Location<'static>) -> Error {
         Error {

@@ -1,7 +1,7 @@
 //! The tape: records operations once, runs them forward and backward.
 //!
-//! Users call what is here. How memory is laid out, and which file does what, is said in
-//! `state`.
+//! This file has the methods that users call. The documentation of `state` describes the
+//! layout of the memory and the job of each file.
 
 mod access;
 mod failure;
@@ -36,8 +36,8 @@ pub use usage::Usage;
 /// A recording of tensor operations, and everything needed to train it.
 ///
 /// Made by [`Arena::tape`](crate::Arena::tape), or by [`Tape::new`] over any
-/// two slices. The type does not depend on their sizes, so the code is the
-/// same for all.
+/// two slices. The type does not depend on their sizes, so tapes of all sizes share one
+/// copy of the code.
 ///
 /// ```
 /// use baregrad::{Arena, optim::Sgd};
@@ -61,14 +61,14 @@ pub use usage::Usage;
 /// ```
 pub struct Tape<'t> {
     state: RefCell<State<'t>>,
-    /// A borrow of the state while an error is kept, so that calls that would change it fail
-    /// without another look at whether one is: on a Cortex-M4F 8 instructions less in every
-    /// epoch and 44 bytes of flash less, for 12 bytes of RAM. Not dropped with the tape, which
-    /// must need no drop.
+    /// A shared borrow of the state, held while the tape keeps an error. Calls that change the
+    /// state then fail to borrow it and need no check for a kept error: on a Cortex-M4F 8
+    /// instructions less in every epoch and 44 bytes of flash less, for 12 bytes of RAM.
+    /// `ManuallyDrop`, because a tape that had to be dropped could not be borrowed for `'t`.
     hold: Cell<Option<ManuallyDrop<Ref<'t, State<'t>>>>>,
-    /// A closure that gives a leaf its values has itself called the tape, which is borrowed
-    /// until it returns and cannot keep the error: the leaf keeps one then. Takes 8 bytes of
-    /// flash on a Cortex-M4F; without it, that failure would be lost.
+    /// Set if the closure that computes a leaf's values records on the same tape. The state is
+    /// borrowed until the closure returns and cannot keep that error, so `add` keeps it
+    /// afterwards. Takes 8 bytes of flash on a Cortex-M4F; without it, the failure would be lost.
     missed: Cell<bool>,
     grad_enabled: Cell<bool>,
 }
@@ -76,13 +76,14 @@ pub struct Tape<'t> {
 /// A point in a recording, to [`rewind`](Tape::rewind) to.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark<'t> {
-    /// The last node to keep; it goes stale as a variable would.
+    /// The last node to keep, as a variable, which goes stale when that node is dropped. `None`
+    /// keeps no node.
     last: Option<Var<'t>>,
     tape: &'t Tape<'t>,
 }
 
 impl<'t> Tape<'t> {
-    /// A tape over borrowed storage. [`Arena`](crate::Arena) owns its storage
+    /// Returns a tape over borrowed storage. [`Arena`](crate::Arena) owns its storage
     /// and is easier to use.
     ///
     /// ```
@@ -107,8 +108,8 @@ impl<'t> Tape<'t> {
 
     // ---- leaves ----------------------------------------------------------
 
-    /// A trainable leaf, copied into the arena. As many values as `shape` has
-    /// elements.
+    /// Records a trainable leaf and copies its values into the arena: as many values as
+    /// `shape` has elements.
     ///
     /// On failure the tape keeps the error, as with every operation.
     #[track_caller]
@@ -116,13 +117,14 @@ impl<'t> Tape<'t> {
         self.copy(Leaf::Param, values, &shape.into(), Location::caller())
     }
 
-    /// A trainable leaf that starts with `value(i)` at position `i`, in the order in
-    /// which [`param`](Self::param) takes values: weights drawn into the arena, with
-    /// no table of them in flash and no buffer on the stack.
+    /// Records a trainable leaf that starts with `value(i)` at position `i`, in the order in
+    /// which [`param`](Self::param) takes values. Random weights are so drawn directly into
+    /// the arena, without a table in flash or a buffer on the stack.
     ///
-    /// `value` is called once for each element, or not at all if there is no room. The
-    /// tape is not at hand meanwhile: what `value` asks of it is refused, and should it
-    /// record something, the tape keeps that as an error of this leaf.
+    /// `value` is called once for each element, or never if there is no room. The
+    /// tape is borrowed while `value` runs: calls to it from `value` fail with
+    /// [`ErrorKind::Borrowed`], and if `value` records something, the tape keeps this as an
+    /// error of the leaf.
     ///
     /// ```
     /// use baregrad::random::{Uniform, seeded};
@@ -152,8 +154,8 @@ impl<'t> Tape<'t> {
         )
     }
 
-    /// Data borrowed for the life of the tape, possibly from flash. No
-    /// gradient flows into it; [`rebind`](Self::rebind) points it elsewhere.
+    /// Records an input: data borrowed for the life of the tape, possibly from flash. No
+    /// gradient flows into it; [`rebind`](Self::rebind) points it at other data.
     #[track_caller]
     pub fn input(&'t self, data: &'t [f32], shape: impl Into<Shape>) -> Var<'t> {
         let (shape, at) = (shape.into(), Location::caller());
@@ -163,13 +165,13 @@ impl<'t> Tape<'t> {
         self.leaf(made, "input", at)
     }
 
-    /// Data copied into the arena. No gradient flows into it.
+    /// Records a constant and copies its values into the arena. No gradient flows into it.
     #[track_caller]
     pub fn constant(&'t self, values: &[f32], shape: impl Into<Shape>) -> Var<'t> {
         self.copy(Leaf::Constant, values, &shape.into(), Location::caller())
     }
 
-    /// Data computed into the arena: `value(i)` at position `i`, as in
+    /// Records a constant with `value(i)` at position `i`, as in
     /// [`param_from_fn`](Self::param_from_fn). No gradient flows into it.
     ///
     /// ```
@@ -197,8 +199,8 @@ impl<'t> Tape<'t> {
 
     // ---- recording -------------------------------------------------------
 
-    /// Records an operation and computes its result: the door every built-in
-    /// operation goes through, and yours ([`Op`]).
+    /// Records an operation and computes its result. Every built-in operation is recorded by
+    /// this method, and so are your own ([`Op`]). On failure the tape keeps the error.
     #[track_caller]
     pub fn apply(&'t self, op: &'static dyn Op, operands: &[Var<'t>], attrs: Attrs) -> Var<'t> {
         self.apply_with(op, operands, &attrs)
@@ -220,7 +222,7 @@ impl<'t> Tape<'t> {
     }
 
     /// Like [`apply`](Self::apply), but returns the error instead of keeping
-    /// it: the tape is unchanged and goes on working.
+    /// it: the tape is unchanged and can still be used.
     ///
     /// # Errors
     /// Shapes the operation refuses, a full arena, stale or foreign operands,
@@ -251,8 +253,8 @@ impl<'t> Tape<'t> {
         Ok(Var::new(self, stamp))
     }
 
-    /// Runs `record` without gradients: what it records is treated as
-    /// constant by `backward`, as with PyTorch's `torch.no_grad`.
+    /// Runs `record` without gradients: `backward` treats the recorded results as
+    /// constants, as with PyTorch's `torch.no_grad`.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 8>::new();
@@ -274,8 +276,8 @@ impl<'t> Tape<'t> {
         record()
     }
 
-    /// Switches gradients on or off for what is recorded next, and returns
-    /// what was set before.
+    /// Switches gradients on or off for what is recorded next, and returns the previous
+    /// setting.
     pub fn set_grad_enabled(&self, enabled: bool) -> bool {
         self.grad_enabled.replace(enabled)
     }
@@ -285,29 +287,30 @@ impl<'t> Tape<'t> {
         self.grad_enabled.get()
     }
 
-    /// This point of the recording.
+    /// Marks this point of the recording.
     pub fn mark(&'t self) -> Mark<'t> {
         let last = match self.state.try_borrow() {
             Ok(state) => state.nodes.last().map(|last| Var::new(self, last.stamp)),
-            // Only an operation at work borrows the tape like this.
+            // The tape runs code from outside, which calls this: the mark is of no node, and
+            // rewinding to it fails.
             Err(_) => Some(Var::unrecorded(self)),
         };
         Mark { last, tape: self }
     }
 
     /// Drops everything recorded after `mark`, for models whose shape depends
-    /// on data: record, train one step, rewind. Variables that were dropped are
-    /// errors from now on. (Of rewinds, 2³² divided by the arena's nodes are told
-    /// apart: 65,000 with the most there can be, 268 million with a dozen.)
+    /// on data: record, train one step, rewind. The use of a dropped variable is an
+    /// error from now on. (It is recognised for about 2³² rewinds divided by the arena's
+    /// nodes: 65,000 with the most nodes, 268 million with a dozen.)
     ///
-    /// Also clears the error the tape keeps, if any: what failed was recorded
+    /// Also clears the error the tape keeps, if any: the failed operation was recorded
     /// after the mark.
     ///
-    /// Takes the time of what is dropped, however much is kept. Only if parameters are
-    /// dropped while others hold gradients do those move.
+    /// The time grows with what is dropped, not with what is kept, unless parameters are
+    /// dropped while gradients are held: the gradients of the kept parameters then move.
     ///
     /// # Errors
-    /// A mark of another tape, or one that was itself rewound past.
+    /// A mark of another tape, or one after the point of an earlier rewind.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 8>::new();
@@ -361,9 +364,8 @@ impl<'t> Tape<'t> {
     // ---- running ---------------------------------------------------------
 
     /// Computes every recorded result again, in recorded order, after
-    /// parameters or inputs changed. Nothing is recorded, allocated or
-    /// worked out from shapes, unless an input was rebound with another batch
-    /// size.
+    /// parameters or inputs changed. Nothing is recorded or allocated; shapes are
+    /// computed again only if an input was rebound with another batch size.
     ///
     /// # Errors
     /// Shapes that do not fit after a rebind (all rebinds with another batch
@@ -379,14 +381,15 @@ impl<'t> Tape<'t> {
     /// parameters.
     ///
     /// The first call after something was recorded or dropped, for another loss, or for
-    /// another batch size plans where gradients stand. That looks at every node of the
-    /// tape, and for each operation searches what is alive: n log n in all, at most a
-    /// microsecond an operation on a desktop, whatever the graph. (On a tape of up to
-    /// 128 nodes the search is linear in them, which takes less code.)
+    /// another batch size plans where in the arena the gradients are kept. Planning looks at
+    /// every node of the tape, and for each operation searches the gradients that are alive:
+    /// n log n in all, at most a microsecond an operation on a desktop, whatever the graph.
+    /// (In an arena of up to 128 nodes the search is linear in the nodes, which takes less
+    /// code.)
     ///
     /// # Errors
-    /// A `loss` of more than one element, one that depends on no parameter,
-    /// values that are older than the parameters, an arena too small for the
+    /// A `loss` that has not exactly one element or depends on no parameter,
+    /// values that are older than the parameters or inputs, an arena too small for the
     /// gradients, or the error the tape keeps. Gradients are then unchanged.
     #[track_caller]
     #[inline]
@@ -395,11 +398,10 @@ impl<'t> Tape<'t> {
     }
 
     /// Like [`backward`](Self::backward), for a `result` of any shape and the
-    /// gradient of some loss with respect to it.
+    /// gradient of some loss with respect to it, with as many elements.
     ///
     /// # Errors
-    /// A gradient of another length, and all that [`backward`](Self::backward)
-    /// refuses.
+    /// A gradient of another length, and the errors of [`backward`](Self::backward).
     #[track_caller]
     pub fn backward_with(&'t self, result: Var<'t>, gradient: &[f32]) -> Result<(), Error> {
         self.leave("backward_with", |state| {
@@ -407,21 +409,21 @@ impl<'t> Tape<'t> {
         })
     }
 
-    /// Forgets all gradients: the next `backward` starts anew.
+    /// Forgets all gradients: the next `backward` overwrites them. Takes constant time.
     #[inline]
     pub fn zero_grad(&self) {
-        // Only flags change, and those are cells: a guard does no harm.
+        // Only a cell changes, so this also works while a guard is alive.
         match self.state.try_borrow() {
             Ok(state) => state.zero_grad(),
             Err(_) => self.missed.set(true),
         }
     }
 
-    /// Says that `param` may go without a gradient, as a frozen layer does: a
-    /// step then treats its gradient as zero.
+    /// Allows `param` to get no gradient, as in a frozen layer: a step then treats its
+    /// gradient as zero.
     ///
     /// # Errors
-    /// A variable that is no parameter of this tape.
+    /// A variable that is no parameter of this tape; the error the tape keeps.
     #[track_caller]
     pub fn allow_unused(&'t self, param: Var<'t>) -> Result<(), Error> {
         self.leave("allow_unused", |state| {
@@ -437,8 +439,8 @@ impl<'t> Tape<'t> {
     /// The results change with the next [`replay`](Self::replay), so that
     /// several inputs can be rebound to another batch size one after another.
     ///
-    /// Takes no time that grows with the recording, unless a view of the input was
-    /// recorded: those are looked for among all nodes.
+    /// Takes constant time, unless a view of the input was recorded: all nodes are then
+    /// searched for views.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 8>::new();
@@ -455,7 +457,7 @@ impl<'t> Tape<'t> {
     ///
     /// # Errors
     /// Data that are no whole number of rows, or more rows than recorded; a
-    /// variable that is no input of this tape.
+    /// variable that is no input of this tape; the error the tape keeps.
     #[track_caller]
     #[inline]
     pub fn rebind(&'t self, input: Var<'t>, data: &'t [f32]) -> Result<(), Error> {
@@ -469,7 +471,8 @@ impl<'t> Tape<'t> {
     /// [`replay`](Self::replay).
     ///
     /// # Errors
-    /// Another number of values; a variable that is computed or borrowed.
+    /// Another number of values; a variable that is a result or an input; the error the tape
+    /// keeps.
     #[track_caller]
     pub fn write(&'t self, leaf: Var<'t>, values: &[f32]) -> Result<(), Error> {
         self.leave("write", |state| {
@@ -493,8 +496,8 @@ impl<'t> Tape<'t> {
         })
     }
 
-    /// The gradients of all parameters, in the same order. Those that no
-    /// `backward` reached since the last `zero_grad` are not meaningful: see
+    /// The gradients of all parameters, in the same order. The gradient of a parameter that
+    /// no `backward` reached since the last `zero_grad` has no meaning: see
     /// [`Var::has_grad`].
     ///
     /// # Errors
@@ -504,11 +507,11 @@ impl<'t> Tape<'t> {
         self.view("grads", |state| Ok(state.grads()))
     }
 
-    /// Tells how much of the arena is in use, now and at most so far: record once on the
-    /// desktop in a large arena, read the peak, size the firmware's. Looks at every node,
-    /// to count inputs.
+    /// Returns how much of the arena is in use, now and at the peak: record once on the
+    /// desktop in a large arena, read the peak, and size the firmware's arena by it. Looks at
+    /// every node, to count inputs.
     pub fn usage(&self) -> Usage {
-        // Held guards only read, so looking is always possible between calls.
+        // The borrow fails only in code that the tape itself runs: guards only read.
         self.state.try_borrow().map_or(
             Usage {
                 floats: 0,

@@ -1,4 +1,4 @@
-//! Passes: results are computed again, and gradients collected.
+//! Passes: compute results again, and collect gradients.
 
 use super::failure::Failed;
 use super::params::{Collected, Purpose};
@@ -20,8 +20,8 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Fails unless a node depends on a parameter and is as long as the gradient, or a single
-    /// number if no gradient is given.
+    /// Fails unless a node depends on a parameter and has as many elements as `gradient`, or one
+    /// element if that is `None`.
     pub(crate) fn expect_differentiable(
         &self,
         node: &Node,
@@ -61,7 +61,7 @@ impl State<'_> {
         if starts_anew {
             self.params.collected.set(self.params.reached);
         }
-        // If an operation unwinds, gradients are half done, and so are forgotten.
+        // If an operation unwinds, the gradients are incomplete and must count as missing.
         let collected = self.params.collected.get();
         if UNWINDS {
             self.params.collected.set(Collected::NONE);
@@ -87,8 +87,8 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Fails unless the loss can be differentiated, and plans its gradients. A loss that is
-    /// itself a parameter has only its own gradient to collect, which is done here.
+    /// Fails unless the loss can be differentiated, and plans its gradients. For a loss that is
+    /// itself a parameter there is nothing to plan: its gradient is added here.
     #[cold]
     #[inline(never)]
     pub(super) fn prepare(&mut self, stamp: Stamp, gradient: Option<&[f32]>) -> Result<(), Failed> {
@@ -110,7 +110,7 @@ impl State<'_> {
         if !is_param {
             return self.make_plan(loss);
         }
-        self.plan.forget(); // it would not know of the mark
+        self.plan.forget(); // its sets of parameters lack the one marked next
         let node = self.nodes.at(loss);
         node.set(Node::WRITTEN);
         let range = self.grad_range(node);
@@ -121,17 +121,17 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Marks the parameters that hold gradients, before another plan, and prepares
-    /// the others for gradients to be added: they get the identity of addition.
+    /// Marks the parameters that hold gradients, before another plan is made, and fills the
+    /// gradients of the others with -0, to which gradients can be added.
     pub(super) fn mark_written(&mut self) {
         let _ = self.settle(Purpose::Add);
         self.params.collected.set(Collected::WRITTEN);
     }
 
-    /// Fills the gradients of parameters that no backward pass has reached with what
-    /// changes nothing: of a sum, or of a step. A step refuses the first parameter that
-    /// may not go without, and says where that was made. Looks at all nodes: no longer
-    /// than a replay takes.
+    /// Fills the gradients that no backward pass has reached with the value for `purpose`, and
+    /// marks the parameters that hold gradients. For a step, fails at the first parameter without
+    /// a gradient that was not [allowed](Node::ALLOW_UNUSED) to have none, with the line that
+    /// made it. Looks at all nodes, which takes no longer than a replay.
     #[cold]
     #[inline(never)]
     pub(super) fn settle(&mut self, purpose: Purpose) -> Result<(), Failed> {
@@ -161,8 +161,8 @@ impl State<'_> {
         self.params.collected.set(Collected::NONE);
     }
 
-    /// True only if `backward` has reached every parameter. It may be false even so: `settle`
-    /// then looks at each.
+    /// Returns true only if `backward` has reached every parameter. May return false although it
+    /// has: `settle` then looks at each parameter.
     #[inline]
     pub(super) fn every_param_has_grad(&self) -> bool {
         self.params.collected.get() == Collected::ALL
@@ -176,7 +176,7 @@ impl State<'_> {
         self.outdated_from = id;
     }
 
-    /// Notes, after a step, that results that depend on parameters are older than those.
+    /// Notes that parameters may have changed: the results that depend on them are outdated.
     #[inline]
     pub(super) fn outdate_results(&mut self) {
         self.outdated_from = self.outdated_from.min(self.first_trained);

@@ -1,43 +1,44 @@
-//! Placing buffers: which of the free floats are taken, while gradients are planned.
+//! Placing buffers: keeps account of which free floats are taken, while gradients are planned.
 //!
 //! The buffers of live gradients stand one behind the other, with gaps between them. A
-//! new one goes to the lowest gap that is large enough ("first fit"), and leaves a gap
-//! when it is released. Two ways to keep account of this give the same places:
+//! new buffer goes to the lowest gap that is large enough ("first fit"), and leaves a gap
+//! when it is released. Two data structures give the same places:
 //!
 //! - [`List`], in the order of addresses: little code, and time that grows with the
-//!   number of live buffers. For as few nodes as firmware has.
-//! - [`Tree`]: logarithmic time, whatever is recorded.
+//!   number of live buffers, for the few nodes of firmware.
+//! - [`Tree`]: logarithmic time, for any number of nodes.
 //!
-//! Neither has memory of its own: what they know of a live buffer is kept in its node,
-//! where the chains of operations are while nothing is planned.
+//! Neither has memory of its own: their entries are kept in the nodes, in the fields that
+//! chain the operations while nothing is planned.
 
 use core::cell::Cell;
 
 use crate::op::{FloatPtr, Node, NodePtr, Nodes, Operand, number, set_number};
 
-/// On a tape of so many nodes or fewer, a list is as fast: it looks at 85 buffers at
-/// most, as no more than two in three nodes have gradients alive at once. The tree takes
-/// several times the code, which firmware with so few nodes is linked without.
+/// The most nodes for which a list is used. It is as fast as the tree up to here: it looks at 85
+/// buffers at most, because no more than two in three nodes have gradients alive at once. The
+/// tree takes several times the code, which firmware with so few nodes does not link.
 pub(super) const SMALL: usize = 128;
 
-/// Where an account of live buffers begins. A [`List`] has a pointer to the lowest buffer here;
-/// a [`Tree`], in place of one, the number of its root, and above it how many bits addresses
-/// have, less one.
+/// Where the account of live buffers begins. A [`List`] keeps a pointer to the lowest buffer
+/// here. A [`Tree`] keeps a number in place of the pointer: the number of its root in the low 16
+/// bits, and above them the number of bits of an address, less one.
 pub(super) type Live = Cell<Option<NodePtr>>;
 
+/// An account of live buffers.
 pub(super) trait Places {
     /// Begins an account in which no buffer is live.
     fn begin(live: &Live, nodes: &Nodes<'_>);
 
     /// Gives the gradient of a node a place; `top` is where the free floats begin.
-    /// Returns where it ends.
+    /// Returns where the gradient ends.
     fn place(live: &Live, nodes: &mut Nodes<'_>, top: FloatPtr, ptr: NodePtr) -> FloatPtr;
 
     /// Notes that an operand of the node `ptr`, the heir, has the same buffer, which stays live
-    /// when that of `ptr` is released.
+    /// when `ptr` releases it.
     fn hand_over(nodes: &Nodes<'_>, ptr: NodePtr, heir: NodePtr);
 
-    /// Releases the buffer of a node whose gradient is needed no longer, or by its heir only.
+    /// Releases the buffer of a node whose gradient only its heir needs from now on, or no node.
     fn release(live: &Live, nodes: &Nodes<'_>, top: FloatPtr, ptr: NodePtr);
 }
 
@@ -57,7 +58,8 @@ impl Places for List {
             count_step();
             let live = nodes.at(next);
             let grad = live.tensor.grad;
-            // A node's heir is behind it, and begins where it does.
+            // An heir begins where the node before it in the list does, so `grad` may be below
+            // `end`.
             if end.has_room(len, grad) {
                 break;
             }
@@ -87,21 +89,22 @@ impl Places for List {
     }
 }
 
-/// Live buffers, each with the gap behind it: a search tree by address, in which no
-/// gap is longer than the one of the buffer above it (a priority search tree: the halves
-/// of a range of addresses are below whichever buffer in it has the longest gap). So a
-/// step down halves the range, and there are at most as many as an address has bits,
-/// however buffers come and go. The worst there can be is a graph whose operations have
-/// three operands, of which each needs a buffer: for each operation, twelve ways down and
-/// five for the one that is released, of at most 31 steps.
+/// Live buffers, each with the gap behind it, in a priority search tree. The root of each
+/// subtree covers a range of addresses and is the buffer with the longest gap in it; its two
+/// children cover the halves of the range. A step down halves the range, so a descent takes at
+/// most as many steps as an address has bits, whatever buffers were placed and released. In the
+/// worst case, a graph whose operations have three operands that each need a buffer, an
+/// operation takes twelve descents to place them and five to release its own buffer, of at most
+/// 31 steps each.
 ///
-/// A parameter, which needs no place, stands for what is in front of all.
+/// The first parameter, whose gradient needs no place here, is an entry at address 0 for the
+/// gap in front of all buffers.
 ///
-/// A node holds its gap in place of `next`, and the numbers of the two below it in
-/// place of `next_planned`: see `op::lend`.
+/// A node holds its gap in place of `next`, and the numbers of its children in place of
+/// `next_planned`: see `op::lend`.
 pub(super) struct Tree;
 
-/// The gap in front of all buffers to begin with: as many floats as the largest arena has.
+/// The first gap, in front of all buffers: as many floats as the largest arena has.
 const ENDLESS: usize = 1 << 30;
 
 impl Places for Tree {
@@ -117,7 +120,7 @@ impl Places for Tree {
         let len = nodes.at(ptr).extent();
         let account = Account::new(live, nodes, top);
         let lower = account.lowest_gap(len);
-        // Without a gap it is placed beyond any arena, which `State::make_plan` refuses.
+        // Without a gap, the buffer is placed beyond any arena, which `State::make_plan` refuses.
         let start = lower.map_or(top.after(ENDLESS), |lower| account.end(lower));
         nodes.at_mut(ptr).tensor.grad = start;
         if let Some(lower) = lower {
@@ -150,24 +153,26 @@ impl Places for Tree {
     }
 }
 
-/// The tree, to be looked at and changed.
+/// A view of the tree and of the nodes that hold its entries.
 struct Account<'a, 't> {
     live: &'a Live,
     nodes: &'a Nodes<'t>,
     top: FloatPtr,
 }
 
-/// A place in the tree: below which buffer, and on which side; and the bit that tells
-/// the sides below it.
+/// A place in the tree.
 #[derive(Clone, Copy)]
 struct Slot {
+    /// The parent; `None` for the root.
     above: Option<NodePtr>,
+    /// Whether this is the parent's right child.
     right: bool,
+    /// The bit of an address that selects the child below this place.
     bit: usize,
 }
 
 impl Slot {
-    /// Where an address belongs below the buffer that is here.
+    /// The child's place to which an address belongs, below the buffer `here` in this place.
     fn down(self, here: NodePtr, address: usize) -> Slot {
         Slot {
             above: Some(here),
@@ -182,7 +187,7 @@ impl<'a, 't> Account<'a, 't> {
         Account { live, nodes, top }
     }
 
-    /// Where a buffer begins, from 1 on. The one in front of all is at 0.
+    /// Where a buffer begins, counted from 1; 0 for the entry in front of all buffers.
     fn address(&self, ptr: NodePtr) -> usize {
         let node = self.nodes.at(ptr);
         if node.has(Node::PARAM) {
@@ -192,7 +197,7 @@ impl<'a, 't> Account<'a, 't> {
         }
     }
 
-    /// Where the gap behind it begins.
+    /// Where the gap behind a buffer begins.
     fn end(&self, ptr: NodePtr) -> FloatPtr {
         let node = self.nodes.at(ptr);
         if node.has(Node::PARAM) {
@@ -207,7 +212,7 @@ impl<'a, 't> Account<'a, 't> {
         Some(self.nodes.at(ptr).gap())
     }
 
-    /// How many bits addresses have, less one.
+    /// The number of bits of an address, less one.
     fn bits(&self) -> usize {
         number(self.live) >> 16
     }
@@ -231,7 +236,7 @@ impl<'a, 't> Account<'a, 't> {
             if address < least {
                 (lowest, least) = (Some(ptr), address);
             }
-            // All to the left are lower than all to the right.
+            // Every address on the left is lower than every address on the right.
             let (left, right) = self.nodes.at(ptr).below();
             next = if fits(left) { left } else { right };
         }
@@ -249,8 +254,8 @@ impl<'a, 't> Account<'a, 't> {
             }
             self.nodes.at(ptr).below()
         };
-        // Goes down to the address. Buffers to the left of the way are lower than it, and the
-        // further down their branch leaves the way, the higher they are.
+        // Descends to the address. Buffers to the left of the path are lower than the address,
+        // and the further down their branch leaves the path, the higher they are.
         let (mut slot, mut beside) = (self.root(), 0);
         while let Some(ptr) = self.nodes.numbered(self.at(slot)) {
             let (left, _) = look(ptr);
@@ -288,7 +293,7 @@ impl<'a, 't> Account<'a, 't> {
         });
     }
 
-    /// Lets two buffers exchange what is below them.
+    /// Exchanges the children of two buffers.
     fn exchange(&self, a: NodePtr, b: NodePtr) {
         let (a, b) = (self.nodes.at(a), self.nodes.at(b));
         a.next_planned.swap(&b.next_planned);
@@ -303,8 +308,8 @@ impl<'a, 't> Account<'a, 't> {
         self.insert_at(self.root(), ptr, gap);
     }
 
-    /// Adds a buffer at or below a place it belongs to: it goes down to where its gap is
-    /// the longest, takes the place of the buffer there, and that goes on.
+    /// Adds a buffer at or below a place on its path. It sinks to the first place where its gap
+    /// is longer than that of the buffer there, and replaces this buffer, which sinks in turn.
     fn insert_at(&self, mut slot: Slot, ptr: NodePtr, gap: usize) {
         let node = self.nodes.at(ptr);
         node.set_gap(gap);
@@ -323,7 +328,7 @@ impl<'a, 't> Account<'a, 't> {
         self.put(slot, self.nodes.number(sinks));
     }
 
-    /// Doubles the range of addresses: all there are go to the left of the root.
+    /// Doubles the range of addresses: all buffers but the root move to the left half.
     fn widen(&self) {
         if let Some(root) = self.nodes.numbered(self.at(self.root())) {
             self.lift(self.root(), root);
@@ -333,7 +338,7 @@ impl<'a, 't> Account<'a, 't> {
         set_number(self.live, number(self.live) + (1 << 16));
     }
 
-    /// Takes a buffer out, and says where it was.
+    /// Removes a buffer, and returns the place where it was.
     fn remove(&self, ptr: NodePtr) -> Slot {
         let address = self.address(ptr);
         let mut slot = self.root();
@@ -347,8 +352,8 @@ impl<'a, 't> Account<'a, 't> {
         slot
     }
 
-    /// Takes a buffer out of where it is: of the two below it, that with the longer gap
-    /// rises, and leaves a place in the same way.
+    /// Removes the buffer in a place: its child with the longer gap moves up, and the child's own
+    /// place is filled in the same way.
     fn lift(&self, mut slot: Slot, ptr: NodePtr) {
         loop {
             count_step();
@@ -366,7 +371,7 @@ impl<'a, 't> Account<'a, 't> {
     }
 }
 
-/// Tests count how many buffers are looked at.
+/// Counts the buffers that are looked at, in tests only.
 #[cfg(not(test))]
 #[inline(always)]
 fn count_step() {}

@@ -1,16 +1,16 @@
-//! The places of the gradients of intermediate results, as `planning` found them.
+//! The result of `planning`, for one loss.
 
 use core::cell::Cell;
 
 use super::places::Live;
 use crate::op::{NodePtr, Stamp};
 
-/// Where the gradients of intermediate results stand, for one loss.
+/// Where a backward pass begins, and how many floats its intermediate gradients take.
 ///
-/// Made with the nodes at hand, in which it keeps the place of each gradient and the order
-/// of the operations.
+/// The rest of a plan, the place of each gradient and the order of the operations, is kept in
+/// the nodes.
 pub(super) struct Plan {
-    /// The loss it was made for; [`Stamp::NONE`] if there is no plan.
+    /// The loss that the plan was made for; [`Stamp::NONE`] if there is no plan.
     pub(super) loss: Stamp,
     /// The first operation to run.
     pub(super) first: Option<NodePtr>,
@@ -19,9 +19,9 @@ pub(super) struct Plan {
     pub(super) seed_len: usize,
     /// The floats taken by gradients of intermediate results.
     pub(super) floats: usize,
-    /// The parameters that no gradient flows to.
+    /// The number of parameters that no gradient flows to.
     pub(super) unreached: usize,
-    /// The account of live buffers, while planning.
+    /// Where the account of live buffers begins, while planning.
     pub(super) live: Live,
 }
 

@@ -1,10 +1,10 @@
-//! Planning: where the gradients of intermediate results stand, and which operations
-//! of a backward pass run.
+//! Planning: gives the gradients of intermediate results their places, and finds the
+//! operations that a backward pass runs.
 //!
 //! A recording is planned by the first `backward` from a loss, and again only after
-//! something was recorded or dropped, another loss was asked for, or a batch changed
-//! its size. That walks all nodes twice, and finds a place for each gradient in
-//! logarithmic time: see [`places`](super::places).
+//! something was recorded or dropped, for another loss, or after a batch changed
+//! its size. Planning walks all nodes twice, and in an arena of many nodes finds a place for
+//! each gradient in logarithmic time: see [`places`](super::places).
 
 use super::failure::Failed;
 use super::params::Collected;
@@ -14,19 +14,19 @@ use crate::error::{ErrorKind, MAX_OPERANDS};
 use crate::kernel::Level;
 use crate::op::{FloatPtr, Node, NodePtr, Nodes, PassGrad};
 
-/// A bit above those of `firsts`: something is sent to the operand.
+/// A bit above those of [`Node::firsts`]: the operation computes a gradient for the operand.
 const SENT: u32 = 1 << 8;
 
-/// The function that plans for a tape of so many nodes, if they are many. It is known when the
-/// tape is made, so that firmware with few nodes is linked without it.
+/// Returns the function that plans in a tree, for an arena of many nodes. The tape chooses when
+/// it is made, so that firmware with few nodes does not link the function.
 #[inline(always)]
 pub(super) fn many<'t>(nodes: usize) -> Option<PlanMany<'t>> {
     (nodes > SMALL).then_some(plan_many as PlanMany<'t>)
 }
 
-/// Plans in a tree, for which it borrows the chain of operations to run forward.
+/// Plans in a tree, which overwrites the pointers of the forward chain meanwhile.
 fn plan_many<'t>(state: &mut State<'t>, loss: NodePtr) -> Result<(), Failed> {
-    /// Puts the chain back, even if an operation from outside unwinds.
+    /// Restores the forward chain, even if an operation from outside unwinds.
     struct Restore<'a, 't>(&'a mut State<'t>);
     impl Drop for Restore<'_, '_> {
         fn drop(&mut self) {
@@ -36,7 +36,7 @@ fn plan_many<'t>(state: &mut State<'t>, loss: NodePtr) -> Result<(), Failed> {
     Restore(state).0.make_plan_in::<Tree>(loss)
 }
 
-/// Chains the operations that a forward pass runs, all but views, in recorded order.
+/// Chains all operations but views, in recorded order, for a forward pass.
 fn chain_forward(nodes: &Nodes<'_>) {
     let mut next = None;
     for ptr in nodes.ptrs().rev() {
@@ -51,7 +51,7 @@ fn chain_forward(nodes: &Nodes<'_>) {
 
 impl State<'_> {
     /// Gives every intermediate gradient that a backward pass from `loss`
-    /// needs a place in the free floats.
+    /// needs a place in the free floats, which begin behind the gradients of parameters.
     ///
     /// ```text
     /// for node from loss down to the first:
@@ -60,10 +60,8 @@ impl State<'_> {
     ///             if the operation passes on its own gradient: the node's own buffer
     ///             otherwise: the lowest gap among the live ones that is large enough
     ///         the node's own buffer is no longer live, unless it was passed on
-    ///         it runs after the one before, if any gradient is left to compute
+    ///         the node's operation is chained, if it computes a gradient for an operand
     /// ```
-    ///
-    /// They begin behind those of the parameters.
     #[inline(always)]
     pub(super) fn make_plan(&mut self, loss: NodePtr) -> Result<(), Failed> {
         match self.plan_many {
@@ -102,7 +100,7 @@ impl State<'_> {
                 sent |= self.plan_operand::<P>(ptr, k);
             }
             self.nodes.at_mut(ptr).firsts = sent as u8;
-            // No arena has as many floats; with more, sums of lengths could overflow.
+            // No arena has so many floats. Going on could overflow sums of lengths.
             if self.plan.floats > MAX_FLOATS {
                 break;
             }
@@ -143,9 +141,9 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Gives operand `k` of a node that has a gradient a place for its own, if it needs
-    /// one and has none. Returns 0 if nothing is to be computed, because no gradient
-    /// flows there or it is the node's own; otherwise `SENT`, and its bits of `firsts`.
+    /// Gives the gradient of operand `k` of the node `ptr` a place, if it needs one and has
+    /// none. Returns 0 if there is no gradient to compute, because none flows to the operand or
+    /// the operand takes over the node's own; otherwise `SENT` and the operand's bits of `firsts`.
     #[inline(never)]
     fn plan_operand<P: Places>(&mut self, ptr: NodePtr, k: usize) -> u32 {
         let node = self.nodes.at(ptr);
@@ -178,7 +176,7 @@ impl State<'_> {
         self.floats.ptr(2 * self.params.floats)
     }
 
-    /// Places one buffer in the lowest gap between live ones.
+    /// Places the gradient of a node in the lowest gap between live buffers.
     #[inline(never)]
     fn place_gradient<P: Places>(&mut self, ptr: NodePtr) {
         let top = self.top();
@@ -186,7 +184,7 @@ impl State<'_> {
         self.plan.floats = self.plan.floats.max(end.beyond(top));
     }
 
-    /// Moves what was planned to the start of a cache line, if there is room to spare.
+    /// Moves all planned buffers up to the next cache line, if there is room to spare.
     fn align_gradients(&mut self) {
         let top = 2 * self.params.floats;
         let by = self.floats.to_line(top);
@@ -215,7 +213,7 @@ mod tests {
     use crate::op::{FloatPtr, Node, NodePtr};
     use crate::var::Var;
 
-    /// A tape over vectors, which have to outlive it.
+    /// Declares a tape, and the vectors that it borrows.
     macro_rules! tape {
         ($tape:ident, $nodes:expr) => {
             let mut floats = std::vec![0.0; 2_000_000];
@@ -236,8 +234,8 @@ mod tests {
         }
     }
 
-    /// Operations of every kind that planning tells apart: with one operand and more,
-    /// that pass gradients on and that do not, views, the same operand twice.
+    /// Records operations of every kind that planning treats differently: with one operand and
+    /// more, that pass gradients on and that do not, views, the same operand twice.
     fn program<'t>(tape: &'t Tape<'t>, steps: usize, most: usize, seed: u64) -> Var<'t> {
         let mut random = Random(seed);
         let mut vars: Vec<Var<'t>> = Vec::new();
@@ -246,7 +244,7 @@ mod tests {
             vars.push(tape.param_from_fn([len], |i| i as f32));
         }
         let scalar = tape.param(&[0.5], []);
-        // How far back operands are: from a few nodes to all.
+        // The operands of each step are among this many of the last variables.
         let reach = [3, 20, usize::MAX][random.below(3)];
         for _ in 0..steps {
             let mut pick = || vars[vars.len() - 1 - random.below(vars.len().min(reach))];
@@ -279,7 +277,7 @@ mod tests {
         loss
     }
 
-    /// `n` leaves, all of whose gradients are alive at once.
+    /// Records `n` results whose gradients are all alive at once.
     fn wide<'t>(tape: &'t Tape<'t>, n: usize, most: usize) -> Var<'t> {
         let w = tape.param(&[0.5], []);
         let mut leaves = Vec::new();
@@ -298,15 +296,15 @@ mod tests {
         state.nodes.ptrs().collect()
     }
 
-    /// Which of all nodes an operation's operands are.
+    /// The numbers of an operation's operands.
     fn operands(state: &State<'_>, ptr: NodePtr) -> Vec<usize> {
         let operands = state.nodes.at(ptr).operands.iter();
         let ptr = operands.map_while(|operand| operand.ptr());
         ptr.map(|ptr| state.id(ptr)).collect()
     }
 
-    /// The search that planning is to agree with, in the plainest way: where each
-    /// gradient stands, counted from the first, and how much they take.
+    /// The plainest implementation of first fit, which planning must agree with: the place of
+    /// each gradient, counted from that of the loss, and the floats they take in all.
     fn first_fit(state: &State<'_>, loss: usize) -> (Vec<Option<usize>>, usize) {
         let ptrs = ptrs(state);
         let node = |id: usize| state.nodes.at(ptrs[id]);
@@ -354,7 +352,7 @@ mod tests {
         (places, most)
     }
 
-    /// Plans in one way, and returns the same.
+    /// Plans in a list or a tree, and returns the result in the form of [`first_fit`].
     fn plan(state: &mut State<'_>, loss: usize, many: bool) -> (Vec<Option<usize>>, usize) {
         let ptrs = ptrs(state);
         state.plan_many = many.then_some(plan_many as PlanMany<'_>);
@@ -368,12 +366,13 @@ mod tests {
         (ptrs.iter().map(place).collect(), state.plan.floats)
     }
 
-    /// While an operation runs backward, everything whose gradient is still to be read
-    /// stands apart, but for a gradient that was passed on.
+    /// Checks that while an operation runs backward, the gradients that are still to be read do
+    /// not overlap, except for one that was passed on.
     fn expect_apart(state: &State<'_>, loss: usize, places: &[Option<usize>]) {
         let ptrs = ptrs(state);
         let planned = |id: &usize| places[*id].is_some();
-        // Gradients are added to from the last user on, and read by their own node.
+        // A gradient is live from the last operation that uses its node, which runs first, down
+        // to the node itself, which reads it.
         let mut last_use = std::vec![0; ptrs.len()];
         for id in (0..=loss).filter(planned) {
             for to in operands(state, ptrs[id]) {
@@ -431,11 +430,11 @@ mod tests {
                 .map(|(ptr, _)| state.nodes.at(ptr).len())
                 .sum::<usize>();
         }
-        // Buffers are shared, or this was not worth trying.
+        // The programs must make buffers share floats, or the comparison shows little.
         assert!(taken * 2 < shared, "{taken} of {shared}");
     }
 
-    /// The same operations run forward before and after, in the same order.
+    /// Planning leaves the forward chain as it was.
     #[test]
     fn planning_puts_the_chain_back() {
         for seed in 0..40 {
@@ -452,14 +451,15 @@ mod tests {
         }
     }
 
-    /// Buffers looked at for each node, on a tape of so many.
+    /// The buffers that planning looks at, per node.
     fn steps<'t>(tape: &'t Tape<'t>, loss: Var<'t>) -> usize {
         steps::take();
         tape.backward(loss).unwrap();
         steps::take() / tape.usage().nodes
     }
 
-    /// Nothing is timed: an account that looks at all that is live takes thousands.
+    /// Counts steps rather than time: an account that looked at all live buffers would take
+    /// thousands.
     #[test]
     fn steps_grow_like_logarithms() {
         for n in [10_usize, 100, 300, 1000, 4000, 16_000] {
@@ -476,7 +476,7 @@ mod tests {
                 assert!(found <= most, "{n} of all kinds, to {sizes}: {found}");
             }
         }
-        // A list looks at as many as are alive, and so it is for tapes of few nodes.
+        // A list looks at all live buffers, which is why only small tapes use one.
         tape!(tape, 4000);
         let loss = wide(&tape, 600, 7);
         tape.state.borrow_mut().plan_many = None;

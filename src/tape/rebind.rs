@@ -1,7 +1,8 @@
-//! Rebinding: inputs show other data, and leaves in the arena hold other values.
+//! Rebinding: points inputs at other data, and overwrites leaves in the arena.
 //!
-//! Data of as many rows are shown at once. Of another number of rows, they wait for the next
-//! replay, so that several inputs can be rebound before shapes are found again.
+//! An input shows data with its current number of rows at once. Data with another number of
+//! rows wait for the next replay, so that several inputs can be rebound before the shapes are
+//! computed again.
 
 use core::mem;
 
@@ -38,7 +39,8 @@ impl<'t> State<'t> {
             node.set(Node::PENDING);
             self.take_over = Some(Self::take_over_pending);
         }
-        // All later results may depend on it: finding out which do is not worth the time.
+        // All later results count as outdated: to find those that depend on the input would take
+        // longer than it saves.
         self.outdated_from = self.outdated_from.min(self.id(input));
         Ok(())
     }
@@ -51,7 +53,7 @@ impl<'t> State<'t> {
         }
     }
 
-    /// An input's values per row, and the rows that were recorded; both 0 if there are none.
+    /// An input's values per row, and the number of rows recorded; both 0 if it has no rows.
     pub(crate) fn input_rows(&self, node: &Node) -> Result<(usize, usize), Failed> {
         let node = self.input(node)?;
         if node.tensor.shape.rank() == 0 || node.cap == 0 {
@@ -74,7 +76,7 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    /// Overwrites a leaf in the arena, one value after the other.
+    /// Overwrites a [`leaf`](Self::leaf), one value after the other.
     pub(crate) fn overwrite(
         &mut self,
         leaf: NodePtr,
@@ -90,7 +92,7 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    /// A parameter or constant, which can be changed.
+    /// Finds a parameter or constant. Fails for results and inputs, which cannot be overwritten.
     pub(crate) fn leaf(&self, stamp: Stamp) -> Result<NodePtr, Failed> {
         let leaf = self.find(stamp)?;
         let node = self.nodes.at(leaf);
@@ -114,7 +116,7 @@ impl<'t> State<'t> {
         self.outdated_from = self.outdated_from.min(self.id(leaf));
     }
 
-    /// Tells views where their sources are, after some moved.
+    /// Points views at the values of their sources, after inputs were pointed at other data.
     pub(super) fn follow_sources(&mut self) {
         for ptr in self.nodes.ptrs() {
             let view = self.nodes.at(ptr);
@@ -126,9 +128,9 @@ impl<'t> State<'t> {
         }
     }
 
-    /// Runs the shape rules for inputs that were rebound with another batch
-    /// size. If one refuses, or unwinds, those rebinds are undone. After it has unwound,
-    /// the next replay finds all shapes again.
+    /// Shows the data that inputs wait for, and runs all shape rules. If a rule refuses or
+    /// unwinds, the rebinds are undone. After a rule has unwound, the next replay runs all
+    /// shape rules again.
     #[cold]
     pub(super) fn take_over_pending(&mut self) -> Result<(), Failed> {
         self.plan.forget();
@@ -141,7 +143,7 @@ impl<'t> State<'t> {
         }
         self.clear_pending();
         if result.is_err() {
-            // The rules have accepted these shapes before, and cannot fail.
+            // The rules have accepted these shapes before, so this cannot fail.
             let _ = self.run_shape_rules();
         }
         self.take_over = None;
@@ -154,7 +156,7 @@ impl<'t> State<'t> {
         }
     }
 
-    /// Exchanges the data that inputs show for those that wait.
+    /// Exchanges the data that inputs show for the data that they wait for.
     pub(super) fn exchange_pending(&mut self) {
         for node in self.nodes.iter_mut() {
             if node.has(Node::PENDING) {
@@ -177,7 +179,7 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    /// Finds the shape of a result again, after those of its operands changed.
+    /// Computes the shape of a result again, after the shapes of its operands changed.
     pub(super) fn apply_shape_rule(&mut self, ptr: NodePtr) -> Result<(), Failed> {
         let node = self.nodes.at(ptr);
         let Some(op) = node.op else {
@@ -205,7 +207,8 @@ impl<'t> State<'t> {
     }
 }
 
-/// Inputs that show the data that waited. If a shape rule unwinds, that is undone.
+/// A state whose inputs show the data that they waited for. If a shape rule unwinds, dropping
+/// this undoes the exchange.
 struct Exchanged<'a, 't>(&'a mut State<'t>);
 
 impl Drop for Exchanged<'_, '_> {
@@ -216,7 +219,7 @@ impl Drop for Exchanged<'_, '_> {
     }
 }
 
-/// Copies as many as there are of both, where `copy_from_slice` could panic.
+/// Copies floats up to the length of the shorter slice, where `copy_from_slice` could panic.
 #[cold]
 fn copy(from: &[f32], to: &mut [f32]) {
     for (to, x) in to.iter_mut().zip(from) {

@@ -1,4 +1,4 @@
-//! Recording: leaves and operations are given nodes and floats.
+//! Recording: gives leaves and operations their nodes and floats.
 
 use core::cell::Cell;
 use core::hint::black_box;
@@ -15,10 +15,10 @@ use crate::op::{Attrs, Forward, Node, NodePtr, Op, Operand, RawSlice, Stamp};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-/// The most elements a tensor has: its node keeps their number in 32 bits.
+/// The most elements a tensor can have: its node keeps their number in 32 bits.
 const MAX_ELEMENTS: u32 = u32::MAX;
 
-/// A value in the arena that is not computed.
+/// A value in the arena that no operation computes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaf {
     /// No gradient flows to it.
@@ -36,14 +36,14 @@ impl Leaf {
     }
 }
 
-/// Gives a leaf its first value at each position. A trait object, so that the code around it
-/// is there once.
+/// Computes a leaf's initial value at each position. A trait object, so that there is one copy of
+/// `State::add`.
 pub(super) type Value<'a> = &'a mut dyn FnMut(usize) -> f32;
 
 impl<'t> State<'t> {
-    /// A leaf in the arena. `values` is the slice that `value` reads, if it reads one: there are
-    /// two arguments because firmware that has no such slice is linked without the check of its
-    /// length.
+    /// Adds a leaf in the arena. `values` is the slice that `value` reads, if it reads one. It is
+    /// an argument of its own, so that firmware that never passes a slice does not link the check
+    /// of its length.
     pub(super) fn add(
         &mut self,
         leaf: Leaf,
@@ -65,7 +65,7 @@ impl<'t> State<'t> {
             }
             Leaf::Param => {
                 let place = self.params.floats;
-                // Gradients that are collected move up, behind the longer parameters.
+                // Gradients that were collected make room for the new parameter.
                 if self.params.collected.get() != Collected::NONE {
                     move_up(self.floats.part(place, place + len), len);
                     if self.params.collected.get() == Collected::ALL {
@@ -83,9 +83,9 @@ impl<'t> State<'t> {
         if !Level::SCARCE_FLASH
             && let Some(values) = values
         {
-            // Copied at once, without a call for each number. As one more loop where flash is
-            // scarce, it would take a function of one sample from 5,600 bytes to 5,932; spelled
-            // with operators the same job would take 32 less.
+            // Copies the slice without a call for each number. Where flash is scarce, this second
+            // loop is left out: it would grow the firmware of a one-sample function from 5,600
+            // bytes to 5,932, although that of the same model with operators would shrink by 32.
             to.zip(values).for_each(|(to, x)| *to = *x);
         } else {
             to.enumerate().for_each(|(i, to)| *to = value(i));
@@ -94,7 +94,7 @@ impl<'t> State<'t> {
         Ok(stamp)
     }
 
-    /// A leaf whose data stay with the user.
+    /// Adds a leaf that borrows its data from the user.
     pub(super) fn add_input(
         &mut self,
         data: &'t [f32],
@@ -113,7 +113,7 @@ impl<'t> State<'t> {
         Ok(self.push_leaf(ptr, values, data.len(), Node::BORROWED, shape, at))
     }
 
-    /// Takes the next node into use for a leaf.
+    /// Fills the next node as a leaf and takes it into use.
     #[inline(always)]
     pub(super) fn push_leaf(
         &mut self,
@@ -131,8 +131,8 @@ impl<'t> State<'t> {
         self.push(ptr, shape, at)
     }
 
-    /// The next node, if there is one and `more` floats fit beside everything
-    /// that must stay.
+    /// Returns the next node, or fails if there is none or if `more` floats do not fit beside
+    /// those that must stay.
     pub(super) fn reserve(&self, more: usize) -> Result<NodePtr, Failed> {
         let needed = self.used().saturating_add(more);
         if needed > self.floats.len() {
@@ -150,7 +150,7 @@ impl<'t> State<'t> {
         })
     }
 
-    /// Refuses more floats or nodes than there is room for.
+    /// Fails unless there is room for `floats` more floats and `nodes` more nodes.
     pub(crate) fn expect_room(&self, floats: usize, nodes: usize) -> Result<(), Failed> {
         self.reserve(floats)?;
         if nodes > self.nodes.capacity() - self.nodes.len() {
@@ -159,7 +159,7 @@ impl<'t> State<'t> {
         Ok(())
     }
 
-    /// Takes the next node into use, now that it is filled.
+    /// Takes the next node into use, once all but its shape, stamp and line are filled in.
     #[inline(never)]
     pub(super) fn push(
         &mut self,
@@ -194,10 +194,10 @@ impl<'t> State<'t> {
                 &[],
             ));
         }
-        // The node is filled first, and in use from `push` on.
+        // The node is filled before `push` takes it into use.
         let (id, ptr) = match self.reserve(0) {
-            // A mistake in the call itself is told first: a larger arena would not mend it. Saying
-            // so takes 316 bytes of flash on a Cortex-M4F, and nothing in an epoch.
+            // A mistake in the call itself is reported rather than the full arena, because a larger
+            // arena would not mend it. Left out where flash is scarce: 316 bytes on a Cortex-M4F.
             Err(_) if !Level::SCARCE_FLASH => return Err(self.fail_full(tape, op, vars, attrs)),
             ptr => (self.nodes.len(), ptr?),
         };
@@ -218,9 +218,9 @@ impl<'t> State<'t> {
         let source = first.ptr().filter(|_| op.is_view());
         let (values, cap, saved) = match source {
             Some(source) => {
-                // Firmware where flash is scarce does without this check, which takes 96 bytes on a
-                // Cortex-M4F, and stays safe: the gradient of a view, however long its shape, is as
-                // long as its source.
+                // Left out where flash is scarce: 96 bytes on a Cortex-M4F. Without this check all
+                // accesses stay in bounds, because the values and the gradient of a view have the
+                // length of its source, whatever its shape.
                 if !Level::SCARCE_FLASH {
                     self.expect_view(first, &shape)?;
                 }
@@ -254,8 +254,8 @@ impl<'t> State<'t> {
         Ok(stamp)
     }
 
-    /// Finds why an operation fails that no node is left for: a mistake of its own, if it has one,
-    /// or else that there is no node.
+    /// The failure of an operation for which no node is left: the first mistake in the call
+    /// itself, or else the full arena.
     #[cold]
     #[inline(never)]
     pub(super) fn fail_full(
@@ -282,7 +282,7 @@ impl<'t> State<'t> {
         }
     }
 
-    /// Refuses a view of another number of elements than its source has.
+    /// Fails unless a view has as many elements as its source.
     pub(super) fn expect_view(&self, source: Operand, shape: &Shape) -> Result<(), Failed> {
         let source = self.nodes.tensor(source).shape;
         if shape.numel() == source.numel() {
@@ -292,7 +292,7 @@ impl<'t> State<'t> {
         }
     }
 
-    /// The shape of a result. The rule may also set attributes of its node.
+    /// Runs the shape rule of an operation, which may also set attributes of the result's node.
     pub(super) fn infer_shape(
         &mut self,
         op: &dyn Op,
@@ -300,7 +300,7 @@ impl<'t> State<'t> {
         count: usize,
         result: NodePtr,
     ) -> Result<Shape, Failed> {
-        // Written out, because a loop would stay one when compiled for size.
+        // Written out, because a loop is not unrolled when compiled for size.
         let [a, b, c] = operands;
         let shape = |operand| self.nodes.tensor(operand).shape;
         let shapes = [shape(a), shape(b), shape(c)];
@@ -332,8 +332,8 @@ impl<'t> State<'t> {
     }
 }
 
-/// A state whose last node is not computed yet. If code from outside unwinds meanwhile, the node
-/// is dropped, and the tape is as before.
+/// A state whose last node is not computed yet. If the code that computes the node unwinds,
+/// dropping this removes the node, and the tape is as before.
 struct Last<'a, 't> {
     state: &'a mut State<'t>,
     floats_peak: usize,
@@ -358,8 +358,8 @@ impl Drop for Last<'_, '_> {
     }
 }
 
-/// Moves numbers `by` places up and loses the last `by`; one by one, because `memmove` would be
-/// linked for it, which is seldom done.
+/// Moves floats up by `by` places, over the last `by`. One by one, and with `black_box`: firmware
+/// need not link `memmove` for this rare case.
 #[cold]
 #[inline(never)]
 fn move_up(floats: &mut [f32], by: usize) {

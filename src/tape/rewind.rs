@@ -1,4 +1,4 @@
-//! Rewinding: the last nodes are dropped, with all that is known of them.
+//! Rewinding: drops the last nodes, and undoes what recording them changed in the state.
 
 use core::cell::Cell;
 use core::hint::black_box;
@@ -8,7 +8,7 @@ use super::state::{NEVER, State};
 use crate::op::{Node, NodePtr};
 
 impl State<'_> {
-    /// Keeps the first `keep` nodes.
+    /// Keeps the first `keep` nodes and drops the others.
     pub(super) fn truncate(&mut self, keep: usize) {
         let old_params = self.params.floats;
         self.nodes_peak = self.nodes_peak.max(self.nodes.len());
@@ -22,7 +22,8 @@ impl State<'_> {
             move_down(grads.unwrap_or_default(), old_params - params);
         }
 
-        // Results may be outdated, and inputs that wait for other data. Other leaves never are.
+        // The first outdated node is now a kept result, or an input that waits for other data:
+        // other leaves are never outdated.
         let kept = self.nodes.iter().enumerate();
         let outdated = kept
             .skip(self.outdated_from)
@@ -39,15 +40,15 @@ impl State<'_> {
         self.stamps.advance();
     }
 
-    /// Drops the nodes from number `keep` on, and what is known of them. Looks at no
-    /// others, but for leaves and views in front of them: however much is kept, a loop
-    /// that records and rewinds takes the time of what it records.
+    /// Drops the nodes from number `keep` on. Looks at no kept node but the leaves and views
+    /// directly in front of them, so that a loop that records and rewinds takes time
+    /// proportional to what it records.
     pub(super) fn forget_dropped(&mut self, keep: usize) {
         for node in self.nodes.get(keep..).unwrap_or_default() {
             if node.has(Node::PARAM) {
                 self.params.floats -= node.len();
             } else if !node.has(Node::BORROWED | Node::VIEW) {
-                // Values stand the higher, the earlier they were recorded.
+                // Values are allocated downwards: the first one dropped ends highest.
                 let end = self.floats.place(node.tensor.values) + node.cap as usize;
                 self.bottom = self.bottom.max(end + usize::from(node.saved));
             }
@@ -64,14 +65,14 @@ impl State<'_> {
         }
     }
 
-    /// Notes how much was in use at most, before that becomes less.
+    /// Updates the peak, before fewer floats are in use.
     pub(super) fn note_peak(&mut self) {
         self.floats_peak = self.floats_peak.max(self.used() + self.plan.floats);
     }
 }
 
-/// Moves numbers `by` places down and loses the first `by`; one by one, because `memmove` would
-/// be linked for it, which is seldom done.
+/// Moves floats down by `by` places, over the first `by`. One by one, and with `black_box`:
+/// firmware need not link `memmove` for this rare case.
 #[cold]
 fn move_down(floats: &mut [f32], by: usize) {
     let floats = Cell::from_mut(floats).as_slice_of_cells();

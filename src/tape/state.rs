@@ -1,8 +1,8 @@
-//! The state of a tape: its memory, and what it knows of it.
+//! The state of a tape: its memory, and the bookkeeping of that memory.
 //!
 //! # Memory
 //!
-//! One slice of floats, one slice of [`Node`]s, both lent by the caller:
+//! A tape has one slice of floats and one slice of [`Node`]s, both borrowed from the caller:
 //!
 //! ```text
 //! | parameters → | their gradients → | intermediate gradients …free…   ← values |
@@ -10,20 +10,20 @@
 //! ```
 //!
 //! Parameters stay contiguous, and so do their gradients: an optimizer sees two flat
-//! slices. Values of constants and results stay where they were put. A backward pass
-//! keeps the gradients of intermediate results between the two; `planning` gives each a place
+//! slices. Values of constants and results never move. A backward pass keeps the gradients of
+//! intermediate results in the free floats between them; `planning` gives each gradient a place
 //! from the moment the first operation adds to it until its own operation has read it, so that
 //! buffers are shared.
 //!
-//! Numbers that are written are always apart from those that are read. Each node keeps pointers
-//! to its own and to the nodes of its operands (see `op::lend`): planning finds a place for the
-//! gradients, and a pass takes all of them as they stand.
+//! No operation writes to floats that it reads. Each node has pointers to its own values and
+//! gradient and to the nodes of its operands (see `op::lend`). Recording and planning set these
+//! pointers; a pass only follows them.
 //!
 //! # Files
 //!
-//! The state owns a [`Plan`], [`Params`] and a [`Failure`], which know nothing of it. What is
-//! done with a state has a file for each job: `record`, `rewind`, `rebind`, `planning`,
-//! `passes` and `stream`. Only `record` knows variables, and only `mod` and `access` the tape.
+//! The state owns a [`Plan`], [`Params`] and a [`Failure`], none of which knows the state. The
+//! methods of the state are in a file for each job: `record`, `rewind`, `rebind`, `planning`,
+//! `passes` and `stream`. Only `mod`, `access`, `record` and `stream` use `Tape` and `Var`.
 
 use core::cell::Cell;
 use core::ops::Range;
@@ -37,18 +37,19 @@ use crate::error::ErrorKind;
 use crate::op::{Floats, Node, NodePtr, Nodes, Stamp, Stamps};
 use crate::shape::Shape;
 
-/// The most floats a tape uses: no sum of two lengths overflows a 32-bit `usize`.
+/// The most floats a tape uses, so that no sum of two lengths overflows a 32-bit `usize`.
 pub(super) const MAX_FLOATS: usize = 1 << 30;
 
-/// The most nodes a tape uses: their numbers take 16 bits, also from 1 on as in planning, which
-/// leaves half of a stamp for generations.
+/// The most nodes a tape uses. Their numbers fit into 16 bits, even counted from 1 as planning
+/// does, and half of a stamp remains for generations.
 const MAX_NODES: usize = (1 << 16) - 1;
 
-/// In place of the number of a node, where there is none: greater than every number.
+/// Stands for no node where a node's number is kept; greater than every number.
 pub(super) const NEVER: usize = usize::MAX;
 
-/// True if a panic in code from outside, such as a shape rule or an optimizer, may be caught,
-/// so that the tape must be ready for it. On microcontrollers that costs nothing: false.
+/// True if panics unwind: a panic in code from outside, such as a shape rule or an optimizer, may
+/// then be caught, and the tape must still be valid. False on microcontrollers, where the
+/// precautions are compiled out.
 pub(super) const UNWINDS: bool = cfg!(panic = "unwind");
 
 pub(crate) struct State<'t> {
@@ -61,27 +62,27 @@ pub(crate) struct State<'t> {
     pub(super) stamps: Stamps,
     pub(super) params: Params,
     pub(super) plan: Plan,
-    /// The first operation that a parameter changes the result of.
+    /// The number of the first operation whose result depends on a parameter.
     pub(super) first_trained: usize,
-    /// How the data of other batch sizes are taken over, if inputs wait for such.
+    /// Shows the data of other batch sizes that inputs wait for; `None` if no input waits.
     pub(super) take_over: Option<TakeOver<'t>>,
     /// The first and the last operation to run.
     pub(super) first_op: Option<NodePtr>,
     pub(super) last_op: Option<NodePtr>,
-    /// From this node on, values may be older than what they depend on.
+    /// From this node on, values may be older than the leaves that they depend on.
     pub(super) outdated_from: usize,
     pub(super) failure: Failure,
-    /// How gradients are planned, if there are many nodes.
+    /// Plans gradients in an arena of many nodes; `None` in a small one.
     pub(super) plan_many: Option<PlanMany<'t>>,
 }
 
-/// How a tape of many nodes plans: a function pointer, so that firmware with few is linked
-/// without it, which saves 2,180 bytes of flash on a Cortex-M4F.
+/// Plans the gradients in an arena of many nodes. A function pointer, so that firmware with few
+/// nodes does not link the function, which saves 2,180 bytes of flash on a Cortex-M4F.
 pub(super) type PlanMany<'t> = fn(&mut State<'t>, NodePtr) -> Result<(), Failed>;
 
-/// How data of other batch sizes are taken over: a function pointer, so that firmware that
-/// never rebinds any is linked without it, which saves 792 bytes of flash and 236 of stack on a
-/// Cortex-M4F.
+/// Shows data of other batch sizes that inputs wait for. A function pointer, so that firmware
+/// that never rebinds an input does not link the function, which saves 792 bytes of flash and
+/// 236 of stack on a Cortex-M4F.
 pub(super) type TakeOver<'t> = fn(&mut State<'t>) -> Result<(), Failed>;
 
 impl<'t> State<'t> {
@@ -117,7 +118,7 @@ impl<'t> State<'t> {
         }
     }
 
-    /// Writes down why a call fails: one copy of that, out of the way.
+    /// Stores the reason why a call fails. One copy for all callers, out of their way.
     #[cold]
     #[inline(never)]
     pub(crate) fn fail(&self, kind: ErrorKind) -> Failed {
@@ -136,7 +137,7 @@ impl<'t> State<'t> {
     }
 
     /// The node that a stamp stands for, if it is still there.
-    #[inline(never)] // one copy: what is called in every epoch looks for itself
+    #[inline(never)] // one copy: `peek`, which is called in every epoch, inlines `lookup`
     pub(crate) fn find(&self, stamp: Stamp) -> Result<NodePtr, Failed> {
         let ptr = self.lookup(stamp);
         ptr.ok_or_else(|| self.unknown(stamp))
@@ -179,7 +180,7 @@ impl<'t> State<'t> {
         }
     }
 
-    /// Whether a gradient has reached a parameter.
+    /// Returns whether a gradient has reached a parameter since the last `zero_grad`.
     #[inline]
     pub(crate) fn has_grad(&self, param: &Node) -> bool {
         param.has(self.params.collected.get().0)
@@ -234,13 +235,13 @@ impl<'t> State<'t> {
         self.nodes.iter().filter(|node| node.has(Node::PARAM))
     }
 
-    /// Their shapes, in the same order.
+    /// The shapes of the parameters, in the order they were made.
     pub(crate) fn param_shapes(&self) -> impl Iterator<Item = Shape> {
         self.all_params().map(|node| node.tensor.shape)
     }
 
-    /// An element of all parameters, and its gradient: 0 if none has reached it. Looks
-    /// for the parameter among all nodes.
+    /// Element `index` among those of all parameters, and its gradient: 0 if no backward pass
+    /// has reached it. Searches all nodes for the parameter.
     pub(crate) fn param_element(&self, index: usize) -> Option<(f32, f32)> {
         let holds =
             |node: &&Node| index.wrapping_sub(self.floats.place(node.tensor.values)) < node.len();
@@ -253,13 +254,13 @@ impl<'t> State<'t> {
         Some((*self.floats.get(index)?, grad))
     }
 
-    /// All gradients of parameters, to be changed.
+    /// The gradients of all parameters, for writing.
     pub(crate) fn grads_mut(&mut self) -> &mut [f32] {
         let (_, grads) = self.floats.pair(self.params.floats);
         grads
     }
 
-    /// All parameters and all their gradients.
+    /// All parameters, for writing, and all their gradients.
     #[inline]
     pub(crate) fn params_and_grads(&mut self) -> (&mut [f32], &[f32]) {
         let (params, grads) = self.floats.pair(self.params.floats);

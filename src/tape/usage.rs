@@ -1,4 +1,4 @@
-//! How much of an arena is in use, now and at most.
+//! The use of an arena, now and at the peak.
 
 use core::fmt;
 
@@ -9,7 +9,7 @@ use crate::op::Node;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Usage {
-    /// Floats in use: values, parameter gradients and, once `backward` has
+    /// Floats in use: parameters, their gradients, values and, once `backward` has
     /// run, the shared buffers of intermediate gradients.
     pub floats: usize,
     /// The most floats that were ever in use at once.
@@ -22,23 +22,23 @@ pub struct Usage {
     pub nodes_peak: usize,
     /// Nodes in the arena.
     pub nodes_capacity: usize,
-    /// Borrowed inputs.
+    /// Inputs, whose data are borrowed and take no floats.
     pub inputs: usize,
 }
 
 impl Usage {
-    /// The bytes that would have been enough so far.
+    /// The bytes of the smallest arena that would have been large enough so far.
     pub const fn peak_bytes(&self) -> usize {
         self.floats_peak * size_of::<f32>() + self.nodes_peak * size_of::<Node>()
     }
 
-    /// The arena's bytes.
+    /// The bytes of the arena.
     pub const fn capacity_bytes(&self) -> usize {
         self.floats_capacity * size_of::<f32>() + self.nodes_capacity * size_of::<Node>()
     }
 }
 
-/// `72 of 128 floats, 9 of 16 nodes: 1296 of 2304 bytes`, at the peak.
+/// Prints the peak: `72 of 128 floats, 9 of 16 nodes: 1296 of 2304 bytes`.
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

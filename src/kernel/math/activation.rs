@@ -1,4 +1,4 @@
-//! Activation functions: hyperbolic tangent, sigmoid, softplus and what is made of them, and `erf`.
+//! Activation functions: `tanh`, `sigmoid`, `softplus`, `gelu` and their relatives, and `erf`.
 
 use super::exponential::{EXP, LN2_HI, LN2_LO, LOG2_E, exp, exp_in_range, exp_in_two, scale};
 use super::logarithm::ln_1p_tail;
@@ -25,9 +25,9 @@ pub fn tanh<L: Lanes>(x: L) -> L {
 /// (1 + e^-x) / 2, which is finite where e^-x is; infinite for x < -89.
 #[inline(always)]
 fn half_of_1p_exp_neg<L: Lanes>(x: L) -> L {
-    // e^-x / 2 = s + s p. Added in this order the sum loses least, both where s
-    // is small and where it is so large that 0.5 alone would vanish in it. The
-    // upper bound makes s infinite and p positive.
+    // e^-x / 2 = s + s p. This order of additions loses least, both where s
+    // is small and where s is so large that 0.5 alone would vanish in it. At the
+    // upper bound, s is infinite and p positive.
     let y = -x;
     let y = L::select(y.gt(L::splat(89.0)), L::splat(89.6), y);
     let y = L::select(y.lt(L::splat(-30.0)), L::splat(-30.0), y);
@@ -37,7 +37,7 @@ fn half_of_1p_exp_neg<L: Lanes>(x: L) -> L {
 
 /// Logistic function, 1 / (1 + e^-x).
 ///
-/// 1 from about 17 up. Down to -89 subnormal results are right; below, 0.
+/// 1 from about 17 up. Subnormal results are accurate down to -89; below, the result is 0.
 /// NaN for NaN.
 ///
 /// e^-x = 2^n (1 + p) as in [`exp_m1`](super::exp_m1); 1 + e^-x is (1 + 2^n p) + 2^n, all
@@ -49,7 +49,7 @@ pub fn sigmoid<L: Lanes>(x: L) -> L {
 
 /// x / (1 + e^-x), also called swish.
 ///
-/// -0.0 below -89, NaN for -infinity (as in PyTorch) and NaN. Otherwise as
+/// -0.0 below -89; NaN for -infinity (as in PyTorch) and for NaN. Computed like
 /// [`sigmoid`], with x in the numerator. 2.00 ULP.
 #[inline(always)]
 pub fn silu<L: Lanes>(x: L) -> L {
@@ -79,21 +79,21 @@ pub fn softplus<L: Lanes>(x: L) -> L {
 
 /// x tanh(ln(1 + e^x)).
 ///
-/// x itself from about 9 up; -0.0 below -104, and NaN for -infinity (as in PyTorch) and NaN.
+/// x itself from about 9 up; -0.0 below -104; NaN for -infinity (as in PyTorch) and for NaN.
 ///
-/// With w = e^x (e^x + 2) it is x w / (w + 2). 4.70 ULP from -87 up; below, where e^x is
-/// subnormal, its rounding is multiplied by |x|.
+/// Computed as x w / (w + 2) with w = e^x (e^x + 2). 4.70 ULP from -87 up; below, where e^x is
+/// subnormal, the rounding error of e^x is multiplied by |x|.
 #[inline(always)]
 pub fn mish<L: Lanes>(x: L) -> L {
     let (w, w_2) = mish_parts(x);
     x * (w / w_2)
 }
 
-/// The w of [`mish`], and w + 2. Finite; their quotient is 1 from x = 9 on.
+/// The w of [`mish`], and w + 2. Both are finite; their quotient is 1 from x = 9 on.
 #[inline(always)]
 pub(crate) fn mish_parts<L: Lanes>(x: L) -> (L, L) {
     let two = L::splat(2.0);
-    // Up to here w is finite, and 4 / w is 0 next to 1 long before.
+    // At 40, w is still finite, and w / (w + 2) has rounded to 1 long before.
     let e = exp(L::select(x.gt(L::splat(40.0)), L::splat(40.0), x));
     let w = e * (e + two);
     (w, w + two)
@@ -104,8 +104,8 @@ pub(crate) fn mish_parts<L: Lanes>(x: L) -> (L, L) {
 /// Exactly 1 in magnitude from about 3.92 on; keeps the sign of zero. NaN for
 /// NaN.
 ///
-/// 1 - e^-q with q = -ln(1 - erf(|x|)) = |x| + |x| p(|x|), p of degree 8, which
-/// serves the whole range; 1 - e^-q is taken as in [`exp_m1`](super::exp_m1). 2.11 ULP.
+/// 1 - e^-q with q = -ln(1 - erf(|x|)) = |x| + |x| p(|x|), where p of degree 8
+/// serves the whole range; 1 - e^-q is computed as in [`exp_m1`](super::exp_m1). 2.11 ULP.
 #[inline(always)]
 pub fn erf<L: Lanes>(x: L) -> L {
     let a = x.abs();
@@ -140,11 +140,11 @@ pub fn gelu<L: Lanes>(x: L) -> L {
 /// [`gelu`] by its usual approximation,
 /// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 ///
-/// As x / (1 + e^-z) with z = sqrt(8 / pi) (x + 0.044715 x^3), which is the same
+/// Computed as x / (1 + e^-z) with z = sqrt(8 / pi) (x + 0.044715 x^3), which is equal
 /// and loses nothing where 1 + tanh would cancel. Below -9.98, where the result
 /// would be less than 1.6e-37 in magnitude, -0.0 (in PyTorch, whose sum cancels,
-/// from about -5.2 down). NaN for -infinity and NaN. See the table for its
-/// errors.
+/// from about -5.2 down). NaN for -infinity and NaN. For its errors see the table of the
+/// [module](super).
 #[inline(always)]
 pub fn gelu_tanh<L: Lanes>(x: L) -> L {
     x * gelu_tanh_parts(x)[0]
@@ -153,14 +153,14 @@ pub fn gelu_tanh<L: Lanes>(x: L) -> L {
 /// The logistic functions of z and of -z, for the z of [`gelu_tanh`]; 0 where
 /// |z| is above 87.
 ///
-/// Both are as accurate where they are small as elsewhere: e^-|z| amplifies what
-/// z is off by, 15 times at -4.7, so that z is taken in two `f32`s, the leading
-/// parts of every product having 12 bits and being exact.
+/// Both are accurate also where they are small: e^-|z| amplifies the relative error of z, 15
+/// times at -4.7, so z is computed in two `f32`s. The leading parts of the factors have 12 bits,
+/// so that their products are exact.
 #[inline(always)]
 pub(crate) fn gelu_tanh_parts<L: Lanes>(x: L) -> [L; 2] {
     let a = x.abs();
     let a = L::select(a.gt(L::splat(10.0)), L::splat(10.0), a);
-    // a^2 = square + square_tail. The first has 24 bits, its head 12.
+    // a^2 = square + square_tail, where square has 24 bits and its head 12.
     let a_head = head(a);
     let a_tail = a - a_head;
     let square = a_head * a_head;
@@ -194,10 +194,10 @@ pub(crate) fn gelu_tanh_parts<L: Lanes>(x: L) -> [L; 2] {
         L::select(negative, large, small),
     ]
 }
-/// sqrt(8 / pi), its first 12 bits and the rest.
+/// The first 12 bits of sqrt(8 / pi), and the rest.
 const GELU_LINEAR_HEAD: f32 = 1.595_703_1;
 const GELU_LINEAR_TAIL: f32 = 6.599_66e-5;
-/// 0.044715 sqrt(8 / pi), its first 12 bits and the rest.
+/// 0.044715 sqrt(8 / pi), its first 12 bits, and the rest.
 const GELU_CUBIC: f32 = 7.135_481_4e-2;
 const GELU_CUBIC_HEAD: f32 = 7.135_01e-2;
 const GELU_CUBIC_TAIL: f32 = 4.718_616_3e-6;

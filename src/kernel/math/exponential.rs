@@ -4,13 +4,13 @@ use super::{ROUND, poly};
 use crate::kernel::lanes::{Bits, Lanes};
 
 pub(super) const LOG2_E: f32 = core::f32::consts::LOG2_E;
-/// The first 15 bits of ln 2: times an integer below 2^9 it is exact.
+/// The first 15 bits of ln 2: its product with an integer below 2^9 is exact.
 pub(super) const LN2_HI: f32 = 0.693_145_75;
 /// ln 2 - `LN2_HI`. Positive, so that reducing -0.0 leaves -0.0.
 pub(super) const LN2_LO: f32 = 1.428_606_8e-6;
 
-/// Splits x = n ln2 + r with |r| <= ln2 / 2. Gives bits whose low nine are
-/// n + `bias`, n, and r. For |x| < 2^9 ln2.
+/// Splits x = n ln2 + r with |r| <= ln2 / 2, for |x| < 2^9 ln2. Returns bits whose low nine are
+/// n + `bias`, n, and r.
 #[inline(always)]
 fn reduce_exp<L: Lanes>(x: L, bias: f32) -> (L::Bits, L, L) {
     let rounded = x * L::splat(LOG2_E) + L::splat(ROUND + bias);
@@ -20,8 +20,8 @@ fn reduce_exp<L: Lanes>(x: L, bias: f32) -> (L::Bits, L, L) {
 }
 
 /// Multiplies by 2^n for n from -254 to 257, given bits whose low nine are
-/// n + 254. In two factors, each a normal number, so that the only rounding is
-/// the one into a subnormal result.
+/// n + 254. Multiplies by two factors, each a normal number, so that only a subnormal result is
+/// rounded.
 #[inline(always)]
 pub(super) fn scale<L: Lanes>(x: L, biased: L::Bits) -> L {
     let first = biased.shr::<1>();
@@ -60,8 +60,8 @@ const EXP_M1: [f32; 5] = [
     1.387_065_7e-3,
 ];
 
-/// e^x as s and s p, where s is a power of two and e^x = s + s p, times
-/// 2^`shift`. For s a normal number or infinite.
+/// 2^`shift` e^x as the pair s and s p, where s is a power of two and the sum of the pair is the
+/// result. s must be a normal number or infinite.
 #[inline(always)]
 pub(super) fn exp_in_two<L: Lanes>(x: L, shift: f32) -> (L, L) {
     let (biased, _, r) = reduce_exp(x, 127.0 + shift);
@@ -71,8 +71,7 @@ pub(super) fn exp_in_two<L: Lanes>(x: L, shift: f32) -> (L, L) {
 
 /// e^x.
 ///
-/// Above 88.72 infinite, below -103.97 zero, in between rounded gradually into
-/// the subnormals. NaN for NaN.
+/// Infinite above 88.72, 0 below -103.97, with gradual underflow before. NaN for NaN.
 ///
 /// x = n ln2 + r with |r| <= ln2 / 2, e^r = 1 + r + r^2 p(r) with p of degree
 /// 4, then times 2^n in two steps. 0.99 ULP.
@@ -85,20 +84,20 @@ pub fn exp<L: Lanes>(x: L) -> L {
 
 /// e^x - 1, accurate where that is near zero.
 ///
-/// Above 88.72 infinite, -1 from about -17 down; keeps the sign of zero. NaN
+/// Infinite above 88.72, -1 from about -17 down; keeps the sign of zero. NaN
 /// for NaN.
 ///
-/// As [`exp`], but with e^r - 1 = p kept apart from the 1: 2^n p + (2^n - 1).
+/// Like [`exp`], but with p = e^r - 1 kept apart from the 1: 2^n p + (2^n - 1).
 /// 1.71 ULP.
 #[inline(always)]
 pub fn exp_m1<L: Lanes>(x: L) -> L {
     let x = L::select(x.gt(L::splat(89.0)), L::splat(89.0), x);
     let x = L::select(x.lt(L::splat(-18.0)), L::splat(-18.0), x);
     let (biased, n, r) = reduce_exp(x, 126.0);
-    // The factor of -0.0 is -0.0, times -0.0 it would be +0.0, and so would the
-    // sum. Adding 0.0 first makes it -0.0.
+    // For r = -0.0 the factor is -0.0. Their product would be +0.0, and so would the sum with r.
+    // Adding 0.0 to the factor first makes the product and the sum -0.0.
     let p = r + r * (exp_m1_factor(r) + L::splat(0.0));
-    // 2^(n-1): 2^n could be infinite.
+    // 2^(n-1), because 2^n could be infinite.
     let half = L::from_bits(biased.shl::<23>());
     let y = p * half + (half - L::splat(0.5));
     L::select(n.eq(L::splat(0.0)), p, y + y)

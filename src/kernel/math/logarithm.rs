@@ -4,8 +4,7 @@ use super::exponential::{LN2_HI, LN2_LO};
 use super::{head, or_sign, poly};
 use crate::kernel::lanes::{Bits, Lanes};
 
-/// ln(1 + f) = f + `ln_1p_tail`(f) for sqrt(1/2) <= 1 + f <= sqrt(2), plus
-/// something small.
+/// ln(1 + f) - f + `small`, for sqrt(1/2) <= 1 + f <= sqrt(2).
 #[inline(always)]
 pub(super) fn ln_1p_tail<L: Lanes>(f: L, small: L) -> L {
     let f2 = f * f;
@@ -26,7 +25,7 @@ const LN: [f32; 8] = [
 /// The bits of sqrt(1/2).
 const SQRT_HALF: u32 = 0x3f35_04f3;
 
-/// Splits x = 2^k m with sqrt(1/2) <= m < sqrt(2), for finite x > 0.
+/// Splits x = 2^k m with sqrt(1/2) <= m < sqrt(2), for finite x > 0. Returns k and m.
 #[inline(always)]
 pub(super) fn split<L: Lanes>(x: L) -> (L, L) {
     let tiny = x.lt(L::splat(f32::MIN_POSITIVE));
@@ -62,12 +61,12 @@ pub fn ln<L: Lanes>(x: L) -> L {
 ///
 /// -infinity for -1, NaN below and for NaN, infinity for infinity; keeps the sign of zero.
 ///
-/// As [`ln`] of u = 1 + x, plus what rounding took from u, divided by u. 0.95 ULP.
+/// [`ln`] of u = 1 + x, plus the rounding error of u divided by u. 0.95 ULP.
 #[inline(always)]
 pub fn ln_1p<L: Lanes>(x: L) -> L {
     let one = L::splat(1.0);
     let u = one + x;
-    // Exact: the smaller of the two numbers that were added loses its last bits.
+    // The rounding error of u, which is exact: the larger of 1 and x is subtracted first.
     let lost = L::select(x.lt(one), x - (u - one), one - (u - x));
     let (k, m) = split(u);
     let f = m - one;
@@ -78,13 +77,13 @@ pub fn ln_1p<L: Lanes>(x: L) -> L {
     L::select(u.eq(L::splat(0.0)), L::splat(f32::NEG_INFINITY), y)
 }
 
-/// The logarithm to a base, given 1 / ln(base) and ln2 / ln(base), both by their first 12 bits
+/// The logarithm to a base, given 1 / ln(base) and ln2 / ln(base), each as its first 12 bits
 /// and the rest.
 #[inline(always)]
 fn logarithm<L: Lanes>(x: L, [factor, factor_rest, k_factor, k_rest]: [f32; 4]) -> L {
     let (k, m) = split(x);
     let f = m - L::splat(1.0);
-    // ln(m) = hi + lo, hi having 12 bits, so that its product with those of the factor is exact.
+    // ln(m) = hi + lo, where hi has 12 bits, so that its product with `factor` is exact.
     let f2 = f * f;
     let half = f2 * L::splat(0.5);
     let hi = head(f - half);
@@ -96,23 +95,23 @@ fn logarithm<L: Lanes>(x: L, [factor, factor_rest, k_factor, k_rest]: [f32; 4]) 
     L::select(x.eq(L::splat(0.0)), L::splat(f32::NEG_INFINITY), y)
 }
 
-/// Logarithm to base 2: of a power of two exactly its exponent.
+/// Logarithm to base 2. For a power of two, the result is exact.
 ///
-/// Special cases as [`ln`]. k + ln(m) / ln2, with ln(m) in two `f32`s. 0.90 ULP.
+/// Special cases as for [`ln`]. k + ln(m) / ln2, with ln(m) in two `f32`s. 0.90 ULP.
 #[inline(always)]
 pub fn log2<L: Lanes>(x: L) -> L {
     logarithm(x, LOG2_OF_E)
 }
-/// 1 / ln2, its first 12 bits and the rest; 1 and 0.
+/// The first 12 bits of 1 / ln2, and the rest; then 1 and 0.
 const LOG2_OF_E: [f32; 4] = [1.4423828e0, 3.122284e-4, 1.0, 0.0];
 
 /// Logarithm to base 10.
 ///
-/// Special cases as [`ln`]. k log10(2) + ln(m) / ln10, both factors and ln(m) in two `f32`s.
-/// 0.86 ULP.
+/// Special cases as for [`ln`]. k log10(2) + ln(m) / ln10, with both factors and ln(m) in two
+/// `f32`s. 0.86 ULP.
 #[inline(always)]
 pub fn log10<L: Lanes>(x: L) -> L {
     logarithm(x, LOG10_OF_E)
 }
-/// 1 / ln10, its first 12 bits and the rest; log10(2), its first 12 bits and the rest.
+/// The first 12 bits of 1 / ln10, and the rest; the first 12 bits of log10(2), and the rest.
 const LOG10_OF_E: [f32; 4] = [4.342041e-1, 9.038034e-5, 3.010254e-1, 4.605039e-6];

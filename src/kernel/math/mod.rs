@@ -3,9 +3,9 @@
 //! Each function is one algorithm without branches on the data, made of the
 //! operations of [`Lanes`]: an element's result is the same bits for one lane
 //! and for eight, whatever its neighbours, in debug and release, with and
-//! without AVX or FMA. (One branch remains: [`sin`] and [`cos`] reduce angles
-//! beyond 8192 one lane at a time, where there are any.) `tests/ulp.rs` checks
-//! that and the table below.
+//! without AVX or FMA. (One branch remains: [`sin`], [`cos`] and [`tan`] reduce angles
+//! beyond 8192 one lane at a time, if there are any.) `tests/ulp.rs` checks
+//! this and the table below.
 //!
 //! # Errors
 //!
@@ -48,17 +48,16 @@
 //! | [`powi`], n = 3 | -infinity | infinity | 1.29 | 1.58202 |
 //! | [`powi`], other n | -infinity | infinity | 1.19 | sampled: n from -2^31 to 2^31 - 1 |
 //!
-//! `gelu` multiplies `x` by `1 + erf` as PyTorch does. Where that sum cancels,
-//! for negative `x`, there is no small error relative to the result; there the
-//! unit is 2^-24 |x|.
+//! `gelu` multiplies `x` by `1 + erf` as PyTorch does. For negative `x` this sum cancels, so
+//! that the error is not small relative to the result; its unit there is 2^-24 |x|.
 //!
 //! # Coefficients
 //!
 //! The polynomials were fitted for this crate: minimax (reweighted least
-//! squares until the error is level) for the weight stated at each array, the
-//! coefficients rounded to `f32` from the lowest power up, refitting the
-//! higher ones after each rounding. Their own error is 0.01 to 0.25 ULP; the
-//! rest of the table is rounding.
+//! squares until the error is level) for the weight stated at each array. The
+//! coefficients were rounded to `f32` from the lowest power up, and the
+//! higher ones fitted again after each rounding. Their own error is 0.01 to 0.25 ULP; the
+//! rest of the errors in the table is rounding.
 
 mod activation;
 mod exponential;
@@ -77,8 +76,8 @@ pub use trigonometry::{acos, asin, atan, atan2, cos, sin, tan};
 use super::lanes::{Bits, Lanes};
 
 /// Adding this to a number below 2^22 in magnitude rounds it to an integer
-/// (the sum has no bits left for a fraction) and leaves that integer, plus
-/// whatever was added to `ROUND`, in the low bits of the sum.
+/// (the sum has no bits left for a fraction) and leaves that integer in the low bits of the
+/// sum. An integer added to `ROUND` beforehand is added to that integer.
 const ROUND: f32 = 12_582_912.0;
 
 const SIGN: u32 = 0x8000_0000;
@@ -87,8 +86,8 @@ const SIGN: u32 = 0x8000_0000;
 #[inline(always)]
 fn poly<L: Lanes, const N: usize>(x: L, coefficients: [f32; N]) -> L {
     const { assert!(0 < N && N <= 9) };
-    // Written out, because a loop stays one when compiled for size: a call of `exp` or `tanh`
-    // takes 94 instructions on a Cortex-M4F then rather than 40, and 12 bytes of flash more.
+    // Written out, because a loop is not unrolled when compiled for size: a call of `exp` or
+    // `tanh` would take 94 instructions on a Cortex-M4F instead of 40, and 12 bytes of flash more.
     let sum = None;
     let sum = step(sum, x, &coefficients, 8);
     let sum = step(sum, x, &coefficients, 7);
@@ -102,22 +101,21 @@ fn poly<L: Lanes, const N: usize>(x: L, coefficients: [f32; N]) -> L {
     sum.unwrap_or(x)
 }
 
-/// The sum of the powers from `power` up, if there are any, from that of the
-/// higher ones.
+/// One step of Horner's rule: the sum of the powers from `power` up, divided by x^`power`, from
+/// that of the higher powers. `None` as long as there are no coefficients.
 #[inline(always)]
 fn step<L: Lanes>(sum: Option<L>, x: L, coefficients: &[f32], power: usize) -> Option<L> {
     let c = L::splat(*coefficients.get(power)?);
     Some(sum.map_or(c, |sum| sum * x + c))
 }
 
-/// `y`, made negative where `x` has its sign bit set; `y` must not be negative
-/// where `x` has not.
+/// `y` with the sign bit set where `x` has it set. Where `x` is positive, the sign of `y` stays.
 #[inline(always)]
 fn or_sign<L: Lanes>(y: L, x: L) -> L {
     L::from_bits(y.to_bits().or(x.to_bits().and(L::Bits::splat(SIGN))))
 }
 
-/// Drops the last 12 bits of the mantissa: products of two such are exact.
+/// Clears the last 12 bits of the mantissa. Products of two such numbers are exact.
 #[inline(always)]
 fn head<L: Lanes>(x: L) -> L {
     L::from_bits(x.to_bits().and(L::Bits::splat(0xffff_f000)))

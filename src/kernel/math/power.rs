@@ -7,20 +7,20 @@ use crate::kernel::lanes::{Bits, Lanes, Mask};
 
 /// 1 / sqrt(x).
 ///
-/// Infinite at zeros, with their sign; NaN below, and for NaN; 0 for infinity. Two roundings:
+/// Infinity for 0, with its sign; NaN for negative numbers and NaN; 0 for infinity. Two roundings:
 /// 1.50 ULP.
 #[inline(always)]
 pub fn rsqrt<L: Lanes>(x: L) -> L {
     L::splat(1.0) / x.sqrt()
 }
 
-/// |x|^y for a = |x| and for y = `y_head` + `y_tail`, of which the first has 12
-/// bits; `y` is their sum, rounded. 0 and infinity are right, NaN is not.
+/// a^(`y_head` + `y_tail`) for a >= 0, where `y_head` has 12 bits and `y` is the rounded sum of
+/// both. Handles a = 0 and infinity, but not NaN.
 ///
-/// log2(a) in two `f32`s: with s = (m - 1) / (m + 1) and z = s^2 it is
-/// k + 2 / (3 ln2) s (3 + z + z^2 p(z)), p of degree 3, where the leading parts
-/// have 12 bits so that their products are exact (the scheme of fdlibm's
-/// `powf`, without its table). y times that is n + r, 2^r a polynomial of
+/// log2(a) is computed in two `f32`s: with s = (m - 1) / (m + 1) and z = s^2 it is
+/// k + 2 / (3 ln2) s (3 + z + z^2 p(z)) with p of degree 3. The leading parts
+/// have 12 bits, so that their products are exact (the scheme of fdlibm's
+/// `powf`, without its table). y log2(a) is split into n + r; 2^r is a polynomial of
 /// degree 6.
 #[inline(always)]
 fn power_of_magnitude<L: Lanes>(a: L, y: L, y_head: L, y_tail: L) -> L {
@@ -66,7 +66,7 @@ fn power_of_magnitude<L: Lanes>(a: L, y: L, y_head: L, y_tail: L) -> L {
     let power = L::select(e.gt(L::splat(129.0)), inf, power);
     let power = L::select(e.lt(L::splat(-151.0)), zero, power);
 
-    // 0 and infinity.
+    // Results for a = 0 and for infinite a.
     let y_negative = y.lt(zero);
     let a_zero = a.eq(zero);
     let a_inf = a.eq(inf);
@@ -76,10 +76,9 @@ fn power_of_magnitude<L: Lanes>(a: L, y: L, y_head: L, y_tail: L) -> L {
 
 /// x^y lane by lane.
 ///
-/// As in C: 1 for y = 0 and for x = 1 even if the other is NaN; negative x give
-/// NaN unless y is an integer, and a negative result if y is odd (also zeros
-/// and infinities); -infinity counts as even where y is no integer; 0^y is
-/// infinite for y < 0.
+/// Special cases as in C: 1 for y = 0 and for x = 1, even if the other is NaN. A negative x
+/// gives NaN unless y is an integer, and a negative result if y is odd, also for -0.0 and
+/// -infinity. For -infinity, a y that is no integer counts as even. 0^y is infinite for y < 0.
 ///
 /// 2^(y log2|x|), the logarithm in two `f32`s. At most 1.19 ULP in 20 million
 /// samples.
@@ -89,14 +88,14 @@ pub fn pow<L: Lanes>(x: L, y: L) -> L {
     let one = L::splat(1.0);
     let inf = L::splat(f32::INFINITY);
 
-    // Beyond 2^33 every |x| but 1 is out of range.
+    // From |y| = 2^33 on, the power of every |x| but 1 overflows or underflows.
     let bound = L::splat(8_589_934_592.0);
     let e_y = L::select(y.gt(bound), bound, y);
     let e_y = L::select(y.lt(-bound), -bound, e_y);
     let y_head = head(e_y);
     let power = power_of_magnitude(x.abs(), e_y, y_head, e_y - y_head);
 
-    // Negative x. Above 2^23 every number is an integer, above 2^24 even.
+    // Sign and NaN for negative x. From 2^23 on, every y is an integer; from 2^24 on, an even one.
     let y_abs = y.abs();
     let y_abs = L::select(
         y_abs.gt(L::splat(16_777_216.0)),
@@ -113,7 +112,7 @@ pub fn pow<L: Lanes>(x: L, y: L) -> L {
     let undefined = x.lt(zero).and(x.gt(-inf)).and(integral.not());
     let power = L::select(undefined, L::splat(f32::NAN), power);
 
-    // NaN, except where any number would do.
+    // NaN for NaN, except where the result is 1 whatever the other argument is.
     let power = L::select(x.is_nan().or(y.is_nan()), x + y, power);
     L::select(x.eq(one).or(y.eq(zero)), one, power)
 }
@@ -130,13 +129,13 @@ const POW_EXP2: [f32; 6] = [
     1.532_780_3e-4,
 ];
 
-/// x^n for a whole n: 1 for n = 0 even if x is NaN, negative for odd n and
+/// x^n for an integer n: 1 for n = 0 even if x is NaN, negative for odd n and
 /// negative x (also -0.0 and -infinity), infinite for x = 0 and n < 0.
 ///
-/// n = 2 and n = -1 are correctly rounded, and n = 1 is x itself; x^3 is two
-/// multiplications, 1.29 ULP. All other n, however large, are 2^(n log2|x|) as
+/// n = 2 and n = -1 are correctly rounded, and n = 1 is x itself; x^3 takes two
+/// multiplications, 1.29 ULP. For all other n, the result is 2^(n log2|x|) as
 /// in [`pow`], with n split without rounding: 1.19 ULP, subnormal results
-/// included. Nothing overflows on the way.
+/// included. No intermediate result overflows.
 #[inline(always)]
 pub fn powi<L: Lanes>(x: L, n: i32) -> L {
     if is_short_power(n) {
@@ -146,7 +145,7 @@ pub fn powi<L: Lanes>(x: L, n: i32) -> L {
     }
 }
 
-/// Whether [`short_powi`] is meant for this n.
+/// Returns whether [`short_powi`] takes this n.
 #[inline(always)]
 pub(crate) const fn is_short_power(n: i32) -> bool {
     -1 <= n && n <= 3
@@ -164,11 +163,11 @@ pub(crate) fn short_powi<L: Lanes>(x: L, n: i32) -> L {
     }
 }
 
-/// x^n for any n but 0 between -2^33 and 2^33, by [`pow`]'s logarithm.
+/// x^n for any n but 0 between -2^33 and 2^33, by the logarithm of [`pow`].
 #[inline(always)]
 pub(crate) fn long_powi<L: Lanes>(x: L, n: i64) -> L {
-    // Without the rounding of `n as f32`, which would be off by up to 2^7, and
-    // x^n with it: the rest, below 2^22, is exact.
+    // Splits n without rounding: `n as f32` alone may be off by 2^7, and x^n with it. The tail,
+    // below 2^22, is exact.
     let n_head = head(n as f32);
     let n_tail = n.wrapping_sub(n_head as i64) as f32;
     let [y, y_head, y_tail] = [n as f32, n_head, n_tail].map(L::splat);

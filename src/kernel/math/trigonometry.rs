@@ -4,16 +4,15 @@ use super::{ROUND, SIGN, or_sign, poly};
 use crate::kernel::huge_angle::{huge_cos_angle, huge_sin_angle};
 use crate::kernel::lanes::{Bits, Lanes, Mask};
 
-/// Up to this magnitude the products in `minus_half_turns` that have to be
-/// exact are.
+/// The largest magnitude up to which the first three products in `minus_half_turns` are exact.
 const TRIG_LIMIT: f32 = 8192.0;
 
 /// x - n pi for n a multiple of 1/2 below 2^12.
 #[inline(always)]
 fn minus_half_turns<L: Lanes>(x: L, n: L) -> L {
-    // pi in parts of 8, 11 and 11 bits, whose products with n are exact, and
-    // what is left. Near a multiple of pi the differences are exact, too;
-    // elsewhere the third rounds, and the fourth makes up for that.
+    // Splits pi into parts of 8, 11 and 11 bits, whose products with n are exact, and
+    // the rest. Near a multiple of pi the differences are exact, too;
+    // elsewhere the third is rounded, and the fourth corrects this rounding.
     let r = x - n * L::splat(3.140_625);
     let r = r - n * L::splat(9.675_026e-4);
     let third = n * L::splat(1.509_906_7e-7);
@@ -37,11 +36,11 @@ const SIN: [f32; 4] = [-1.666_666e-1, 8.333_069e-3, -1.980_977_4e-4, 2.606_081_8
 /// Accurate for every argument; keeps the sign of zero. NaN for infinities and
 /// NaN.
 ///
-/// r = x - n pi with n the nearest integer, in four parts; then
+/// r = x - n pi with the nearest integer n, and pi in four parts; then
 /// +-(r + r^3 p(r^2)) with p of degree 3. 2.08 ULP.
 ///
 /// Beyond |x| = 8192, r comes from a multiplication by 1 / pi in integers, lane
-/// by lane; a vector without such a lane skips that. 2.09 ULP.
+/// by lane, which is skipped for a vector without such a lane. 2.09 ULP.
 #[inline(always)]
 pub fn sin<L: Lanes>(x: L) -> L {
     let rounded = x * L::splat(core::f32::consts::FRAC_1_PI) + L::splat(ROUND);
@@ -82,8 +81,8 @@ pub fn cos<L: Lanes>(x: L) -> L {
 ///
 /// Accurate for every argument; keeps the sign of zero. NaN for infinities and NaN.
 ///
-/// r = x - n pi / 2 with n the nearest integer, reduced as in [`sin`], also beyond |x| = 8192;
-/// then r + r^3 p(r^2) with p of degree 6, or -1 by that for odd n. 2.45 ULP.
+/// r = x - n pi / 2 with the nearest integer n, reduced as in [`sin`], also beyond |x| = 8192;
+/// then t = r + r^3 p(r^2) with p of degree 6, or -1 / t for odd n. 2.45 ULP.
 #[inline(always)]
 pub fn tan<L: Lanes>(x: L) -> L {
     let rounded = x * L::splat(core::f32::consts::FRAC_2_PI) + L::splat(ROUND);
@@ -92,8 +91,8 @@ pub fn tan<L: Lanes>(x: L) -> L {
     let odd = rounded.to_bits().shl::<31>();
     let huge = x.abs().gt(L::splat(TRIG_LIMIT));
     let (r, odd) = if huge.any() {
-        // The smaller of the angles with this sine and with this cosine is within pi / 4. If it is
-        // the cosine's, the tangent is the reciprocal.
+        // The smaller of the angle with this sine and the angle whose sine is this cosine is within
+        // pi / 4. If the second is smaller, the tangent is the reciprocal of its tangent.
         let zero = L::splat(0.0);
         let sine = L::select(huge, x.map_named("huge_sin_angle", huge_sin_angle), zero);
         let cosine = L::select(huge, x.map_named("huge_cos_angle", huge_cos_angle), zero);
@@ -124,7 +123,7 @@ const TAN: [f32; 7] = [
     9.218028e-5,
     4.3758405e-3,
 ];
-/// The bits of 1.0: with a sign, those of -1.0.
+/// The bits of 1.0. With the sign bit they are those of -1.0.
 const ONE_BITS: u32 = 0x3f80_0000;
 
 /// asin(s) - s for s = sqrt(z) between 0 and 1/2.
@@ -141,8 +140,8 @@ const ASIN: [f32; 5] = [
     4.2166404e-2,
 ];
 
-/// Splits a magnitude for an arc: whether it is above 1/2; the s whose arc sine is asked for, sqrt((1 - a) / 2)
-/// where it is, a itself elsewhere; and asin(s) - s. NaN above 1.
+/// Reduces a magnitude a for the arc sine and cosine. Returns whether a is above 1/2; s, which is
+/// sqrt((1 - a) / 2) if so and a itself otherwise; and asin(s) - s. s is NaN for a above 1.
 #[inline(always)]
 fn arc_parts<L: Lanes>(a: L) -> (L::Mask, L, L) {
     let half = L::splat(0.5);
@@ -157,7 +156,7 @@ fn arc_parts<L: Lanes>(a: L) -> (L::Mask, L, L) {
 /// Keeps the sign of zero. NaN above 1 in magnitude and for NaN.
 ///
 /// s + s^3 p(s^2) with p of degree 4 for s = |x| up to 1/2; above, pi / 2, in two `f32`s, minus
-/// twice that of s = sqrt((1 - |x|) / 2). 2.05 ULP.
+/// twice the arc sine of s = sqrt((1 - |x|) / 2). 2.05 ULP.
 #[inline(always)]
 pub fn asin<L: Lanes>(x: L) -> L {
     let (large, s, tail) = arc_parts(x.abs());
@@ -169,14 +168,14 @@ pub fn asin<L: Lanes>(x: L) -> L {
 ///
 /// NaN above 1 in magnitude and for NaN.
 ///
-/// By the parts of [`asin`]: pi / 2 minus that of x up to 1/2 in magnitude; above, twice
-/// that of s, for negative x taken from pi. 1.20 ULP.
+/// Up to 1/2 in magnitude, pi / 2 minus the arc sine of x. Above, twice the arc sine of
+/// s = sqrt((1 - |x|) / 2), and for negative x pi minus this. 1.20 ULP.
 #[inline(always)]
 pub fn acos<L: Lanes>(x: L) -> L {
     let (large, s, tail) = arc_parts(x.abs());
     let negative = x.lt(L::splat(0.0));
     let (pi_hi, pi_lo) = (L::splat(2.0 * PI_2_HI), L::splat(2.0 * PI_2_LO));
-    // At -0.0 it is pi / 2, whichever is taken.
+    // Both choices give pi / 2 for -0.0.
     let near = L::select(negative, s, -s);
     let near_tail = L::select(negative, tail, -tail);
     let middle = (L::splat(PI_2_HI) + near) + (near_tail + L::splat(PI_2_LO));
@@ -187,27 +186,28 @@ pub fn acos<L: Lanes>(x: L) -> L {
 }
 
 /// The angle of the point (x, y), in radians, between -pi and pi: the arc tangent of y / x in
-/// the quadrant of both signs, those of zeros included. NaN if either is.
+/// the quadrant of both signs, those of zeros included. NaN if x or y is.
 ///
-/// By the polynomial of [`atan`] of the smaller magnitude by the larger one; what is missing to
-/// pi / 2 or pi in two `f32`s. 1.85 ULP, sampled.
+/// The polynomial of [`atan`], for the smaller magnitude divided by the larger one, is added to or
+/// subtracted from pi / 2 or pi, in two `f32`s. 1.85 ULP, sampled.
 #[inline(always)]
 pub fn atan2<L: Lanes>(y: L, x: L) -> L {
     let (zero, one) = (L::splat(0.0), L::splat(1.0));
     let (a, b) = (y.abs(), x.abs());
     let steep = a.gt(b);
     let (large, small) = (L::select(steep, a, b), L::select(steep, b, a));
-    // 1 for two infinities, 0 for two zeros, and NaN beside NaN.
+    // The quotient is 1 for two infinities, 0 for two zeros, and NaN if one number is.
     let r = L::select(small.eq(large), one, small / large);
     let r = L::select(small.eq(zero).and(large.eq(zero)), zero, r);
     let z = r * r;
     let tail = r * (z * poly(z, ATAN));
-    // Negative zeros count as negative: by the sign bit.
+    // Tests the sign bit of x, so that -0.0 counts as negative.
     let left = or_sign(one, x).lt(zero);
     let (hi, lo) = (L::splat(PI_2_HI), L::splat(PI_2_LO));
     let from_hi = L::select(steep, hi, L::select(left, hi + hi, zero));
     let from_lo = L::select(steep, lo, L::select(left, lo + lo, zero));
-    // To the left pi / 2 plus the angle, or pi minus it; to the right pi / 2 minus it, or itself.
+    // Left of the y axis, the result is pi / 2 plus the angle (steep) or pi minus the angle; right
+    // of it, pi / 2 minus the angle (steep) or the angle itself.
     let turn = L::select(steep, one, zero).eq(L::select(left, zero, one));
     let r = L::select(turn, -r, r);
     let tail = L::select(turn, -tail, tail);
@@ -219,7 +219,7 @@ pub fn atan2<L: Lanes>(y: L, x: L) -> L {
 /// pi / 2 in magnitude from about 5e7 on; keeps the sign of zero. NaN for NaN.
 ///
 /// For r = |x| below 1, r + r^3 p(r^2) with p of degree 8; from 1 on, pi / 2, in two `f32`s,
-/// minus that of r = 1 / |x|. 1.31 ULP.
+/// minus the arc tangent of r = 1 / |x|. 1.31 ULP.
 #[inline(always)]
 pub fn atan<L: Lanes>(x: L) -> L {
     let one = L::splat(1.0);
@@ -243,6 +243,6 @@ const ATAN: [f32; 9] = [
     1.086_871e-2,
     -1.782_832e-3,
 ];
-/// pi / 2 as an `f32`, and what that is short of.
+/// pi / 2 as an `f32`, and pi / 2 minus that.
 const PI_2_HI: f32 = core::f32::consts::FRAC_PI_2;
 const PI_2_LO: f32 = -4.371_139e-8;

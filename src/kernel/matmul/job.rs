@@ -1,21 +1,22 @@
-//! The factors of a product, and the way to go through them.
+//! Jobs: the factors of a product, and the way to read them.
 
 use super::super::Acc;
 use super::scalar;
 
-/// The ways to go through the factors.
+/// The ways to read the factors.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// One column, of dot products.
+    /// The result is one column, of dot products.
     Dots,
-    /// Both factors as they stand.
+    /// No factor is transposed.
     Plain,
     LeftTransposed,
     RightTransposed,
 }
 
-/// A product to be computed: `a` has `m` rows that begin `a_step` apart (`k` if
-/// transposed), `b` has `k` rows that begin `b_step` apart (`n` if transposed).
+/// A product `[m, k] · [k, n]` to be computed. In memory, `a` has `m` rows that begin `a_step`
+/// apart (`k` rows if transposed), and `b` has `k` rows that begin `b_step` apart (`n` rows if
+/// transposed).
 #[derive(Clone, Copy)]
 pub(in super::super) struct Job<'a> {
     pub(super) form: Form,
@@ -29,7 +30,7 @@ pub(in super::super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// The rest of the factors from product `start` on. (The sizes stay.)
+    /// The job without the first `start` products of each sum. The sizes stay as they are.
     #[inline(always)]
     pub(super) fn after<const TA: bool>(self, start: usize) -> Self {
         let passed = if TA { start * self.a_step } else { start };
@@ -40,7 +41,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The job for the scalar routine.
+    /// The same job for [`scalar::product`].
     pub(super) fn for_scalar(&self) -> scalar::Job<'a> {
         let [m, k, n] = self.sizes;
         scalar::Job {
@@ -61,7 +62,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// `x · w + bias` for vectors.
+/// The job of `x · w + bias`.
 pub(in super::super) fn linear_job<'a>(
     x: &'a [f32],
     w: &'a [f32],
@@ -80,7 +81,7 @@ pub(in super::super) fn linear_job<'a>(
     }
 }
 
-/// `aᵀ · g` for vectors.
+/// The job of `aᵀ · g`.
 pub(in super::super) fn tn_job<'a>(
     a: &'a [f32],
     g: &'a [f32],
@@ -98,7 +99,7 @@ pub(in super::super) fn tn_job<'a>(
         acc,
     };
     if k == 1 {
-        // A column is its own transpose.
+        // In memory, a column is its own transpose.
         let form = if n == 1 { Form::Dots } else { Form::Plain };
         let a_step = m;
         Job {
@@ -107,7 +108,7 @@ pub(in super::super) fn tn_job<'a>(
             ..job
         }
     } else if n == 1 {
-        // One column is computed as one row, so that lanes run along it.
+        // A single column is computed as a row, so that lanes run along it.
         Job {
             form: Form::Plain,
             sizes: [1, m, k],
@@ -122,7 +123,7 @@ pub(in super::super) fn tn_job<'a>(
     }
 }
 
-/// `g · bᵀ` for vectors.
+/// The job of `g · bᵀ`.
 pub(in super::super) fn nt_job<'a>(
     g: &'a [f32],
     b: &'a [f32],
@@ -143,7 +144,7 @@ pub(in super::super) fn nt_job<'a>(
         let form = Form::Dots;
         Job { form, ..job }
     } else if n == 1 {
-        // A row is its own transpose.
+        // In memory, a column is its own transpose.
         let (form, b_step) = (Form::Plain, k);
         Job {
             form,

@@ -1,4 +1,4 @@
-//! Matrix products over [`Lanes`], in the three forms a backward pass needs.
+//! Matrix products over [`Lanes`], in the three forms that training needs.
 //!
 //! ```text
 //! out[m, n] = A[m, k] · B[k, n]
@@ -13,21 +13,21 @@
 //!         out[block, strip] = sums             or += sums
 //! ```
 //!
-//! Lanes run along columns, and every sum is added in order of `p`: the order is
-//! that of the loop one would write by hand, whatever the block, so blocks can
-//! be of any size. If `k` is more than 64, it is that of [`compensated`], 32 products
-//! at a time. Several rows at once, because a sum waits for the one before
-//! and the others fill the time.
+//! Each lane computes a column, and every sum is added in order of `p`, as in a
+//! loop written by hand, whatever the block, so that blocks can be of any size. If `k`
+//! is more than 64, sums are [`compensated`], 32 products at a time. A block has several
+//! rows, because each addition to a sum waits for the one before, and the sums of other
+//! rows fill the time.
 //!
-//! `Aᵀ · G` reads `A` by columns, which stand next to each other. `G · Bᵀ` would
-//! read a strip of `B` across its rows; the strip is copied into a buffer first
-//! ([`vectors`]), and so are columns that do not fill a vector, unless some can be
-//! computed twice. Without SIMD none of this pays: see [`scalar`].
+//! `Aᵀ · G` reads several columns of `A` at once, which are neighbours in memory. `G · Bᵀ`
+//! would read a strip of `B` across its rows, so the strip is copied into a buffer first
+//! ([`vectors`]). Columns that do not fill a vector are copied as well, unless some columns can
+//! be computed twice. Without SIMD none of this pays: see [`scalar`].
 //!
 //! [`compensated`]: super::compensated
 //!
-//! A result of one column, whose factors are both contiguous along the sum, is
-//! a dot product and goes in the order of [`sum`](super::sum).
+//! The elements of a result of one column, whose factors are both contiguous along the sum,
+//! are dot products, in the order of [`sum`](super::sum).
 
 mod job;
 mod scalar;
@@ -69,7 +69,7 @@ pub fn linear<L: Lanes>(
 #[inline(always)]
 pub fn matmul_tn<L: Lanes>(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
     if const { L::LEN == 1 } {
-        // One column is computed as one row, so that tiles are full.
+        // A single column is computed as a row, so that tiles are full.
         let (a, g, k, n) = if n == 1 { (g, a, 1, k) } else { (a, g, k, n) };
         let job = scalar::Job {
             sizes: [k, m, n],
@@ -99,22 +99,22 @@ pub fn matmul_nt<L: Lanes>(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [us
     compute::<L>(&nt_job(g, b, [m, k, n], acc), out);
 }
 
-/// Computes a product. Each form is there once for each lane type, whichever kernels ask
-/// for it: when each kernel had its own, matrix products took a quarter of LLVM's time.
+/// Computes a product. Each form is compiled once for each lane type and shared by all kernels:
+/// with a copy for each kernel, matrix products would take a quarter of LLVM's time.
 #[inline(always)]
 pub(super) fn compute<L: Lanes>(job: &Job<'_>, out: &mut [f32]) {
     if const { L::LEN == 1 } {
         return scalar::product(&job.for_scalar(), out);
     }
-    // Transposed, there is never a bias, and no code for it.
+    // Transposed forms never have a bias; a constant empty one removes its code.
     let no_bias = Job { bias: &[], ..*job };
     let [m, k, n] = job.sizes;
-    // Filled with zeros only where it is used.
+    // Initialised only if it is used.
     let mut b: [f32; vectors::TRANSPOSED];
     let mut turned = *job;
     let few = k.saturating_mul(n) <= vectors::TRANSPOSED && m >= vectors::MANY_ROWS;
     if job.form == job::Form::RightTransposed && few {
-        // Few numbers are turned round, all of them, and the product is a plain one.
+        // A small right factor is transposed as a whole, and the product is a plain one.
         b = [0.0; vectors::TRANSPOSED];
         vectors::transposed(job, &mut b);
         turned = Job {

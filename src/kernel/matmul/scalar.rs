@@ -1,6 +1,6 @@
-//! Matrix products without SIMD, and sums of rows, which are products with ones: one
-//! routine for all forms, small in flash, with the order of sums of
-//! [the others](super).
+//! Matrix products without SIMD, and sums of rows, which are products with ones. One
+//! routine for all forms, small in flash, which adds in the same order as the
+//! [vectors](super).
 //!
 //! ```text
 //! for each eight columns j and two rows i of the result:
@@ -11,31 +11,31 @@
 //!     result = sums + bias                        or result + sums
 //! ```
 //!
-//! The inner loop reads eight neighbours of `B`. Where the eight numbers of a step do
-//! not stand next to each other, and at the last columns, they are copied first,
-//! [`DEPTH`] steps at a time ([`copy`]). What is beyond an edge is computed with
-//! whatever is read there, and not written.
+//! The inner loop reads eight neighbours of `B`. If the eight numbers of a step are not
+//! neighbours, and at the last columns, they are copied first,
+//! [`DEPTH`] steps at a time ([`copy`]). Results beyond the edges are computed from
+//! whatever numbers are read, and not written.
 
 use super::super::compensated::{ROWS_IN_ORDER, ROWS_OF_BLOCK, carry};
 use super::super::reduce::{Reduce, Sum};
 use super::super::{Acc, dot};
 
-/// Columns of a tile. With two rows 16 sums, and ten factors, fit into 32 registers.
+/// The columns of a tile. With two rows, its 16 sums and ten factors fit into 32 registers.
 const WIDTH: usize = 8;
 
-/// Steps of the sums that are copied at a time: 512 bytes of stack.
+/// The steps of the sums that are copied at a time: 512 bytes of stack.
 const DEPTH: usize = 16;
 
 type Four = [f32; 4];
 
-/// A product to be computed, `out[m, n]` with sums of `k`.
+/// A product to be computed: `out[m, n]`, with sums of `k` products.
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
     /// `[m, k, n]`.
     pub(super) sizes: [usize; 3],
     pub(super) a: Factor<'a>,
     pub(super) b: Factor<'a>,
-    /// One number for each column, or nothing.
+    /// One number for each column; empty if there is no bias.
     pub(super) bias: &'a [f32],
     pub(super) acc: Acc,
 }
@@ -44,8 +44,8 @@ pub(super) struct Job<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Factor<'a> {
     values: &'a [f32],
-    /// How far apart in `values` are neighbouring rows of the result (for `B`, columns),
-    /// and neighbouring steps of a sum. One of the two is 1.
+    /// The stride in `values` from row to row of the result (for `B`, from column to column),
+    /// and the stride from step to step of a sum. One of the two is 1.
     strides: [usize; 2],
 }
 
@@ -68,23 +68,24 @@ impl<'a> Factor<'a> {
         }
     }
 
-    /// An `A[1, k]` of ones, for any `k`: the product sums up the rows of `B`. Its step is
-    /// 0, so that the same few are read again and again.
+    /// An `A[1, k]` of ones, for any `k`: the product is the sum of the rows of `B`. The stride
+    /// of a step is 0, which tells `tiles` to read the same few ones again and again.
     const ONES: Self = Factor {
         values: &[1.0; ONES],
         strides: [1, 0],
     };
 }
 
-/// Ones in flash, and so the steps that a product with them takes at a time.
+/// The number of ones in flash, which is also the number of steps that a product with them takes
+/// at a time.
 const ONES: usize = 8;
 
-/// Computes it. What the sums are added to is written first, so that all that
-/// follows only adds.
+/// Computes a product. With [`Acc::Set`], first writes the bias or -0 to `out`, so that the loops
+/// only add.
 #[inline(never)]
 pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
     if out.is_empty() {
-        return; // whatever the sizes are
+        return; // without loops over the other sizes, which may be huge
     }
     let [m, k, n] = job.sizes;
     let ([_, step], [apart, b_step]) = (job.a.strides, job.b.strides);
@@ -111,8 +112,8 @@ pub(super) fn product(job: &Job<'_>, out: &mut [f32]) {
     }
 }
 
-/// See [`kernel::sum_rows`](super::super::sum_rows): a product with ones. A loop of its own
-/// would take 60 bytes of flash more than eight ones, and twice the time.
+/// See [`kernel::sum_rows`](super::super::sum_rows). Computed as a product with ones, because a
+/// loop of its own would take 60 bytes of flash more than eight ones, and twice the time.
 #[inline(always)]
 pub(in super::super) fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     let job = Job {
@@ -125,13 +126,13 @@ pub(in super::super) fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32],
     product(&job, out);
 }
 
-// Out of line, so that only products that copy have the copies' 512 bytes on the stack.
+// Out of line, so that only products that copy reserve the 512 bytes on the stack.
 #[inline(never)]
 fn copied(job: &Job<'_>, out: &mut [f32]) {
     let _ = tiles(job, out, &mut [0.0; WIDTH * DEPTH]);
 }
 
-/// Sums of one product each.
+/// The outer product of a column and a row: each sum has one product.
 #[inline(always)]
 fn outer(job: &Job<'_>, out: &mut [f32]) {
     let [_, _, n] = job.sizes;
@@ -153,8 +154,8 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
         let mut i = 0;
         while i < m {
             let mut sums = [[z, z, z, z], [z, z, z, z], [z, z, z, z], [z, z, z, z]];
-            // There are no totals while there is a single block: clearing them takes as long as
-            // clearing the sums.
+            // `None` as long as there is a single block, because clearing totals would take as long
+            // as clearing the sums.
             let mut totals = None;
             let mut p = 0;
             while p < k {
@@ -191,7 +192,7 @@ fn tiles(job: &Job<'_>, out: &mut [f32], panel: &mut [f32]) -> Option<()> {
     Some(())
 }
 
-/// Ends a block where there are several. After the last, the totals are the sums.
+/// Ends a block of sums of several blocks. After the last block, the totals are the sums.
 #[inline(never)]
 fn carry_tile(totals: &mut Option<[Four; 4]>, sums: &mut [Four; 4]) {
     let z = Sum::IDENTITY;
@@ -202,7 +203,7 @@ fn carry_tile(totals: &mut Option<[Four; 4]>, sums: &mut [Four; 4]) {
     }
 }
 
-/// Copies the steps from `p` on, as many as fit and there are, of a tile's columns.
+/// Copies the steps from `p` on of a tile's columns, as many as there are and as fit.
 #[inline(never)]
 fn copy(job: &Job<'_>, j: usize, p: usize, panel: &mut [f32]) -> Option<()> {
     let ([_, k, n], [apart, step]) = (job.sizes, job.b.strides);
@@ -230,15 +231,15 @@ fn add(
     sums: &mut [Four; 4],
 ) -> Option<()> {
     let ([m, _, _], [apart, step]) = (job.sizes, job.a.strides);
-    // The rows `i` and `i + 1` stand beside each other or one behind the other. The last row
-    // is taken twice if nothing is below it.
+    // In memory, the rows `i` and `i + 1` are interleaved or one behind the other. If `i` is the
+    // last row, it is also used as the second.
     let below = usize::from(i + 1 < m);
     let (start, at, shift, below) = if apart == 1 {
         (p * step, i, 0, below)
     } else {
         (i * apart + p, 0, below * apart, 0)
     };
-    let step = step.max(1); // ones are read one by one
+    let step = step.max(1); // ones have a stride of 0, and are read one by one
     let len = (end - p) * step;
     let first = job.a.values.get(start..)?;
     let second = first.get(shift..)?.get(..len)?.chunks_exact(step);
@@ -265,7 +266,7 @@ fn add_row([p, q, r, s]: &mut Four, a: f32, [b, c, d, e]: &Four) {
     *s += a * e;
 }
 
-/// A column as result, of factors that are both contiguous along the sum.
+/// A result of one column, whose factors are both contiguous along the sum.
 #[inline(always)]
 fn dots(job: &Job<'_>, out: &mut [f32]) {
     let [_, k, _] = job.sizes;
@@ -284,11 +285,11 @@ mod tests {
     use super::super::super::{Acc, axis, generic};
     use super::sum_rows;
 
-    /// Cores without vectors sum up rows by [`sum_rows`].
+    /// On targets with vectors, only this test runs [`sum_rows`].
     #[test]
     fn products_with_ones_are_sums_of_rows() {
         for m in (0..70).chain([96, 97, 511, 1000]) {
-            // A single column has the order of a row if it is long.
+            // A single long column is added in the order of a row, and so left out.
             let from = if m > generic::IN_ORDER { 2 } else { 1 };
             for n in from..20 {
                 for acc in [Acc::Set, Acc::Add] {

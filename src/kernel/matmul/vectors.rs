@@ -11,14 +11,14 @@ use super::super::{Acc, Lanes, Mask, Product};
 use super::job::Job;
 use super::scalar;
 
-/// Rows of a block.
+/// The rows of a block.
 const ROWS: usize = 4;
 
-/// Up to so many numbers in a left factor, with a result narrower than a vector, what
-/// vectors take to be filled is more than they save.
+/// The most numbers of a left factor for which a product narrower than a vector is computed
+/// without vectors, because filling them would take longer than they save.
 const SMALL: usize = 32;
 
-/// `out[i] = a[i, ..] · b`, and the bias.
+/// `out[i] = a[i, ..] · b`, plus the bias.
 #[inline(always)]
 pub(super) fn dots<L: Lanes>(job: Job<'_>, out: &mut [f32]) {
     let [m, k, _] = job.sizes;
@@ -28,11 +28,11 @@ pub(super) fn dots<L: Lanes>(job: Job<'_>, out: &mut [f32]) {
     }
 }
 
-/// Cuts the result into strips. `TA` and `TB`: whether a factor is transposed.
+/// Computes the result in strips of columns. `TA` and `TB` say which factor is transposed.
 #[inline(always)]
 pub(super) fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, out: &mut [f32]) {
     if out.is_empty() {
-        return; // whatever the sizes are
+        return; // without loops over the other sizes, which may be huge
     }
     let [m, k, n] = job.sizes;
     if n < L::LEN && m.saturating_mul(k) <= SMALL {
@@ -43,14 +43,14 @@ pub(super) fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, ou
     }
     let mut j = 0;
     if const { !TB } {
-        // Each factor is used for two vectors, where their sums fit.
+        // Uses each factor for two vectors, if the registers hold the sums of both.
         if const { L::REGISTERS >= 16 } {
             while j + 2 * L::LEN <= n {
                 rows::<L, ROWS, 2, TA>(job, j, j, out);
                 j += 2 * L::LEN;
             }
         }
-        // The last whole vector once more costs less than copying a part of one.
+        // Computing some columns of the last vector twice costs less than copying a part of one.
         let once_more = n >= L::LEN && job.acc == Acc::Set;
         while j + L::LEN <= n || (j < n && once_more) {
             let at = j.min(n - L::LEN);
@@ -64,13 +64,14 @@ pub(super) fn product<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, ou
     }
 }
 
-/// So many numbers of a right factor are transposed as a whole: 2 KiB of stack.
+/// The most numbers of a right factor that is transposed as a whole: 2 KiB of stack.
 pub(super) const TRANSPOSED: usize = 512;
 
-/// From so many rows on the product gains more than the transposition takes.
+/// The fewest rows of a result for which transposing the right factor saves more time than it
+/// takes.
 pub(super) const MANY_ROWS: usize = 128;
 
-/// A right factor `[n, k]` as `[k, n]`.
+/// Transposes a right factor from `[n, k]` to `[k, n]`.
 #[inline(never)]
 pub(super) fn transposed(job: &Job<'_>, to: &mut [f32; TRANSPOSED]) {
     let [_, _, n] = job.sizes;
@@ -85,7 +86,7 @@ pub(super) fn transposed(job: &Job<'_>, to: &mut [f32; TRANSPOSED]) {
     }
 }
 
-/// `Aᵀ · G` of fewer columns than a vector has lanes, and of more rows: lanes run down the
+/// `Aᵀ · G` with fewer columns than a vector has lanes, but enough rows: lanes run down the
 /// columns of the result, along the rows of `A`.
 #[inline(always)]
 fn tall<L: Lanes>(job: Job<'_>, out: &mut [f32]) {
@@ -100,7 +101,7 @@ fn tall<L: Lanes>(job: Job<'_>, out: &mut [f32]) {
     };
     let mut i = 0;
     while i < m {
-        // The last whole vector reaches back to rows that are done.
+        // The last vector overlaps the one before, so that it is whole.
         let at = i.min(m - L::LEN);
         for j in (0..n - n % 2).step_by(2) {
             for (r, [sums]) in sums::<L, 2>(turned, [j, at]).into_iter().enumerate() {
@@ -127,7 +128,8 @@ fn sums<L: Lanes, const R: usize>(job: Job<'_>, place: [usize; 2]) -> [[L; 1]; R
     sums
 }
 
-/// Writes sums to column `j`, of rows from `at` on, those that are not before `from`.
+/// Writes the sums of the rows from `at` on to column `j`, or adds them. Leaves out rows before
+/// `from`, which are done.
 #[inline(always)]
 fn put_column<L: Lanes>(job: Job<'_>, sums: L, [at, from]: [usize; 2], j: usize, out: &mut [f32]) {
     let [_, _, n] = job.sizes;
@@ -140,8 +142,8 @@ fn put_column<L: Lanes>(job: Job<'_>, sums: L, [at, from]: [usize; 2], j: usize,
     }
 }
 
-/// All rows of the strip of `M` vectors that stands at column `from` in `B` and at
-/// column `j` in the result, in blocks of `R`.
+/// Computes all rows of a strip of `M` vectors, in blocks of `R` rows. The strip is at column
+/// `from` of `B` and at column `j` of the result.
 #[inline(always)]
 fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     job: Job<'_>,
@@ -152,7 +154,7 @@ fn rows<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     let [m, k, n] = job.sizes;
     let whole = m - m % R;
     let bias = &bias_at::<L, M>(&job, j);
-    // Asks outside of the loops: short sums have no totals.
+    // Tests this outside of the loops, because short sums need no totals.
     if k > ROWS_IN_ORDER {
         for i in (0..whole).step_by(R) {
             let sums = sums_in_blocks::<L, R, M, TA>(job, [i, from]);
@@ -185,8 +187,8 @@ fn sums_in_blocks<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     let [_, k, _] = job.sizes;
     let mut sums = [[L::splat(Sum::IDENTITY); M]; R];
     let mut totals = sums;
-    // `black_box` keeps totals in memory, because the loop needs all registers for the
-    // sums. It matters for speed alone.
+    // `black_box` keeps the totals in memory, because the loop needs all registers for the
+    // sums. It changes only the speed.
     let totals = black_box(&mut totals);
     for start in (0..k).step_by(ROWS_OF_BLOCK) {
         if start > 0 {
@@ -204,9 +206,9 @@ fn sums_in_blocks<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     sums
 }
 
-/// Ends a block of every sum, as [`carry`](super::super::compensated::carry) does. One test
-/// finds whether any loss is infinite or NaN: it asks that of their sum, for one addition
-/// each. Should finite losses overflow in it, each is tested for nothing.
+/// Ends a block of every sum, as [`carry`](super::super::compensated::carry) does. A single test
+/// of the sum of all losses, for one addition each, finds whether any loss is infinite or NaN; only
+/// then is each loss tested. If the sum of finite losses overflows, these tests find nothing.
 #[inline(always)]
 fn carry_rows<L: Lanes, const R: usize, const M: usize>(
     totals: &mut [[L; M]; R],
@@ -226,8 +228,8 @@ fn carry_rows<L: Lanes, const R: usize, const M: usize>(
     }
 }
 
-/// Adds [`ROWS_OF_BLOCK`] products to the sums of a block of rows: [`block`] of a constant
-/// length, for a copied strip, whose rows have a constant length as well.
+/// Adds [`ROWS_OF_BLOCK`] products to the sums of a block of rows: [`block`] with a constant
+/// number of products, for a copied strip, whose rows have a constant length as well.
 #[inline(always)]
 fn whole_block<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     job: Job<'_>,
@@ -242,7 +244,7 @@ fn whole_block<L: Lanes, const R: usize, const M: usize, const TA: bool>(
         }
     }
     for p in 0..ROWS_OF_BLOCK {
-        // (`chunks_exact` would divide.)
+        // `split_at_checked`, because `chunks_exact` would divide.
         let (b_row, b_rest) = b.split_at_checked(job.b_step)?;
         b = b_rest;
         if TA {
@@ -260,8 +262,8 @@ fn whole_block<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     Some(())
 }
 
-/// Adds the first `k` products to the sums of a block. Whether all of them are
-/// there is found out before the loop, or it would be asked in every round.
+/// Adds the first `k` products to the sums of a block. Cuts the rows to length before the
+/// loop, so that it needs no bounds checks.
 #[inline(always)]
 fn block<L: Lanes, const R: usize, const M: usize, const TA: bool>(
     job: Job<'_>,
@@ -318,13 +320,14 @@ fn bias_at<L: Lanes, const M: usize>(job: &Job<'_>, j: usize) -> Option<[L; M]> 
     Some(bias)
 }
 
-/// Numbers from `start` on; none if there are not so many.
+/// The numbers from `start` on; an empty slice if there are fewer.
 #[inline(always)]
 fn run_from(out: &mut [f32], start: usize) -> &mut [f32] {
     out.get_mut(start..).unwrap_or_default()
 }
 
-/// Writes finished sums of neighbouring rows, or adds them, from the beginning of `to` on.
+/// Adds the bias to the finished sums of neighbouring rows, and writes or adds them to the
+/// result, of which `to` begins at the first sum.
 #[inline(always)]
 fn finish<L: Lanes, const R: usize, const M: usize>(
     job: &Job<'_>,
@@ -353,13 +356,14 @@ fn finish<L: Lanes, const R: usize, const M: usize>(
     }
 }
 
-/// How much of a strip is copied at a time at most, and for how many rows the sums wait
-/// meanwhile: 4 KiB of stack.
+/// The most rows of a strip that are copied at a time: 2 KiB of stack.
 const PACKED: usize = ROWS_IN_ORDER;
 
+/// The rows of the result whose sums and totals are kept in memory from one copied part of a
+/// strip to the next: 2 KiB of stack.
 const WAITING: usize = 32;
 
-/// Columns `j..j + width` of `B`, in rows `start..start + len`.
+/// A copy of columns `j..j + width` of `B`, in rows `start..start + len`.
 #[inline(always)]
 fn pack<const TB: bool>(
     job: Job<'_>,
@@ -387,14 +391,15 @@ fn pack<const TB: bool>(
     strip
 }
 
-/// One vector of columns at `j`, or as many as there are, from a copy of `B`.
+/// Computes one vector of columns at `j`, or the columns that are left, from a copy of that strip
+/// of `B`.
 #[inline(always)]
 fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out: &mut [f32]) {
     let [m, k, n] = job.sizes;
     let width = L::LEN.min(n - j);
-    // Other forms come here with their last few columns, fewer than a vector has lanes.
+    // Without `TB`, this function gets only the last columns, fewer than a vector has lanes.
     if const { TB } && k <= PACKED && width == L::LEN {
-        // The strip is copied at once, and no sum has to wait.
+        // The whole strip is copied at once, so that all sums stay in registers.
         let strip = pack::<TB>(job, [j, width], [0, k]);
         let job = Job {
             b: strip.as_flattened(),
@@ -404,7 +409,7 @@ fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out:
         return rows::<L, ROWS, 1, TA>(job, 0, j, out);
     }
     if k <= PACKED {
-        // A strip that is narrower than a vector: no sum has to wait either.
+        // The same for a strip that is narrower than a vector.
         let strip = pack::<TB>(job, [j, width], [0, k]);
         let strip = Job {
             b: strip.as_flattened(),
@@ -455,7 +460,7 @@ fn packed<L: Lanes, const TA: bool, const TB: bool>(job: Job<'_>, j: usize, out:
     }
 }
 
-/// A block of rows of a strip that has been copied, of which the result has `width` columns.
+/// Computes a block of rows of a copied strip that is `width` columns wide.
 #[inline(always)]
 fn part<L: Lanes, const R: usize, const TA: bool>(
     strip: Job<'_>,
@@ -484,10 +489,10 @@ fn part<L: Lanes, const R: usize, const TA: bool>(
     }
 }
 
-/// Sums that wait in memory, and their totals.
+/// The unfinished sums of a row in memory, and their totals.
 type Waiting<'s> = (&'s mut [f32; 8], &'s mut [f32; 8]);
 
-/// Adds a chunk of products, from number `start` on, to the sums of `R` rows that wait.
+/// Adds the `len` products from number `start` on to the unfinished sums of `R` rows.
 #[inline(always)]
 fn add_waiting<'s, L: Lanes, const R: usize, const TA: bool>(
     chunk: Job<'_>,

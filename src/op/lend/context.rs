@@ -1,6 +1,6 @@
-//! The slices that an operation is lent while a pass runs it.
+//! The slices that an operation may use while a pass runs it.
 //!
-//! See the [module above](super) for what makes that sound.
+//! The [parent module](super) explains why this is sound.
 
 use core::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use super::{FloatPtr, Floats, NodePtr, Nodes, Operand, RawSlice, Tensor};
 use crate::kernel::Acc;
 use crate::shape::Shape;
 
-/// Lends an operation what it computes its result from, and the result to write.
+/// Lends an operation its operands, to read, and its result, to write.
 pub struct Forward<'a> {
     node: &'a Node,
     floats: PhantomData<&'a mut [f32]>,
@@ -37,15 +37,14 @@ impl<'a> Forward<'a> {
         });
     }
 
-    /// The values of the first `N` operands, to read, and the result, to write;
-    /// it holds the previous replay's values. Operands that are not there are
-    /// empty.
+    /// Returns the values of the first `N` operands, to read, and the result, to write.
+    /// The result holds the values of the previous replay. A missing operand is an empty slice.
     #[inline(always)]
     pub fn split<const N: usize>(&mut self) -> ([&[f32]; N], &mut [f32]) {
         let node = self.node;
-        // Written out, because a loop would stay one when compiled for size.
+        // Written out, because a loop is not unrolled when compiled for size.
         let [a, b, c] = node.operands;
-        // SAFETY: operands are apart from the result, and nothing else is written
+        // SAFETY: operands do not overlap the result, and nothing else is written
         // while `self` is borrowed, which borrows the arena.
         let operands = unsafe {
             [
@@ -62,26 +61,26 @@ impl<'a> Forward<'a> {
         (operands, unsafe { node.tensor.values.write() })
     }
 
-    /// [`split`](Self::split), and behind the result, which is as long as recorded, what is
-    /// kept for `backward`.
+    /// Like [`split`](Self::split), but the second slice is the result in its recorded length,
+    /// followed by the numbers kept for `backward`.
     #[inline(always)]
     pub(crate) fn split_with_saved<const N: usize>(&mut self) -> ([&[f32]; N], &mut [f32]) {
         let node = self.node;
         let (operands, _) = self.split();
         let both = RawSlice::of_result_and_saved(node);
-        // SAFETY: room was made for both at once, apart from all operands; nothing else is
+        // SAFETY: recording reserved both together, apart from all operands; nothing else is
         // lent for writing while `self` is borrowed; the node is an operation's and no view.
         (operands, unsafe { both.write() })
     }
 
-    /// The values of what operand `k` is itself computed from, as its operand `j`; of a node
-    /// that another operation made, to bring its operands along.
+    /// The values of operand `j` of operand `k`: an operation with more than three operands
+    /// takes some of them from the node of another operation.
     pub(crate) fn operand_of(&self, k: usize, j: usize) -> &'a [f32] {
-        // SAFETY: operands are apart from the result, and read while `self` borrows the arena.
+        // SAFETY: operands do not overlap the result, and `self` borrows the arena meanwhile.
         unsafe { operand_of(self.node, k, j).values.read() }
     }
 
-    /// Whether the result is apart from the operands.
+    /// Returns whether the result overlaps no operand.
     fn is_sound(&self) -> bool {
         let result = self.node.tensor.values;
         // SAFETY: no node changes while a pass runs.
@@ -89,10 +88,10 @@ impl<'a> Forward<'a> {
         self.node.operands.iter().all(apart)
     }
 
-    /// The numbers kept for `backward`, to write: as many numbers as
-    /// [`Op::saves`](super::super::Op::saves) says.
+    /// The numbers kept for `backward`, to write: as many as
+    /// [`Op::saves`](super::super::Op::saves) returns.
     pub fn saved(&mut self) -> &mut [f32] {
-        // SAFETY: behind the result, and nothing else is lent for writing while `self`
+        // SAFETY: they are behind the result, and nothing else is lent for writing while `self`
         // is borrowed; the node is an operation's and no view.
         unsafe { RawSlice::of_saved(self.node).write() }
     }
@@ -114,16 +113,17 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// Lends an operation what it needs to send gradients to its operands.
+/// Lends an operation its values and gradients, to compute the gradients of its operands.
 pub struct Backward<'a> {
     node: &'a Node,
-    /// Bit `k`: the gradient of operand `k` was not lent yet, and holds nothing.
+    /// Bit `k`: the gradient of operand `k` was not lent yet and holds nothing, so that it must be
+    /// overwritten.
     firsts: u8,
     floats: PhantomData<&'a mut [f32]>,
 }
 
 impl<'a> Backward<'a> {
-    /// Runs the planned operations of a chain backward. `anew`: whether gradients of
+    /// Runs the planned operations of a chain backward. `anew` says that the gradients of
     /// parameters hold nothing yet.
     #[inline(always)]
     pub(crate) fn run(
@@ -150,15 +150,16 @@ impl<'a> Backward<'a> {
         }
     }
 
-    /// Clears the gradients that this operation should have been the first to
-    /// write, and did not ask for.
+    /// Fills the gradients that this operation should have been the first to write, but did not
+    /// borrow, with the identity of addition.
     #[cold]
     #[inline(never)]
     fn clear_unlent(&mut self) {
         let mut firsts = self.firsts;
         for operand in &self.node.operands {
             if firsts & 1 != 0 {
-                // SAFETY: planned, and nothing else is lent while `self` is borrowed.
+                // SAFETY: the gradient has a planned place, and nothing else is lent while `self`
+                // is borrowed.
                 unsafe { operand.tensor().gradient().write() }.fill(-0.0);
             }
             firsts >>= 1;
@@ -192,7 +193,7 @@ impl<'a> Backward<'a> {
 
     /// The numbers that `forward` kept.
     pub fn saved(&self) -> &'a [f32] {
-        // SAFETY: as for operands; it stands among the values.
+        // SAFETY: as for operands; these numbers are among the values.
         unsafe { RawSlice::of_saved(self.node).read() }
     }
 
@@ -218,33 +219,34 @@ impl<'a> Backward<'a> {
     #[inline(always)]
     pub fn needs_grad(&self, k: usize) -> bool {
         let grad = self.tensor(k).grad;
-        // An operand whose gradient is the result's has it already: it was passed on as it is.
+        // An operand that shares the result's gradient, which was passed on, needs nothing.
         grad != FloatPtr::NONE && grad != self.node.tensor.grad
     }
 
-    /// The gradient of the result, to be changed before it is sent on: an operation of several
-    /// steps makes of it the gradient before its last step. An operation that passes its gradient
-    /// on as it is ([`Op::passes_grad`](super::super::Op::passes_grad)) must not change it.
+    /// The gradient of the result, for writing: an operation of several steps turns it into the
+    /// gradient before its last step, and then computes those of its operands. An operation that
+    /// passes its gradient on ([`Op::passes_grad`](super::super::Op::passes_grad)) must not
+    /// change it.
     #[inline(always)]
     pub fn output_grad(&mut self) -> &mut [f32] {
-        // SAFETY: planned, so within the arena and apart from all values; nothing else
-        // is lent for writing while `self` is borrowed.
+        // SAFETY: the gradient has a planned place, within the arena and apart from all values;
+        // nothing else is lent for writing while `self` is borrowed.
         unsafe { self.node.tensor.gradient().write() }
     }
 
-    /// Whether the gradients of these operands, bit `k` for operand `k`, are needed
+    /// Returns whether the gradients of all `operands`, bit `k` for operand `k`, are needed
     /// and hold nothing yet.
     #[inline(always)]
     pub(crate) fn are_first(&self, operands: u8) -> bool {
         self.firsts & operands == operands
     }
 
-    /// Lends the gradients needed for operand `k`: the result's, to read, and
-    /// the operand's, to write or add to. `None` if no gradient flows there.
+    /// Lends the gradients for operand `k`: the result's, to read, and
+    /// the operand's, to write or add to. Returns `None` if the operand needs no gradient.
     ///
-    /// To be called once for each operand, in order. An operand used twice, as
-    /// in `x * x`, is written by the first call and added to by the second. An
-    /// operand it is not called for gets zeros from this operation.
+    /// Call it once for each operand, in order. If the same variable is two operands, as
+    /// in `x * x`, the first call returns [`Acc::Set`] and the second [`Acc::Add`]. Without a
+    /// call, the operand's gradient gets zeros from this operation.
     #[inline(always)]
     pub fn grad(&mut self, k: usize) -> Option<Grad<'_>> {
         if !self.needs_grad(k) {
@@ -258,8 +260,8 @@ impl<'a> Backward<'a> {
         self.lend(k, acc)
     }
 
-    /// [`grad`](Self::grad) of an operand that needs a gradient and is the first to be sent one
-    /// (see [`are_first`](Self::are_first)), to be called in the same order.
+    /// Like [`grad`](Self::grad), but returns `None` unless the operand's gradient holds nothing
+    /// yet (see [`are_first`](Self::are_first)). To be called in the same order.
     #[inline(always)]
     pub(crate) fn first_grad(&mut self, k: usize) -> Option<Grad<'_>> {
         if !self.are_first(1 << k) {
@@ -268,7 +270,7 @@ impl<'a> Backward<'a> {
         self.lend(k, Acc::Set)
     }
 
-    /// The gradients of an operand that needs one.
+    /// Lends the gradients for an operand that needs one.
     #[inline(always)]
     fn lend(&mut self, k: usize, acc: Acc) -> Option<Grad<'_>> {
         let (result, operand) = (self.node.tensor.gradient(), self.tensor(k).gradient());
@@ -277,10 +279,10 @@ impl<'a> Backward<'a> {
         }
         self.firsts &= !(1 << k);
         Some(Grad {
-            // SAFETY: planned, so within the arena; apart from the operand's, and
-            // nothing else is lent for writing while `self` is borrowed.
+            // SAFETY: the gradient has a planned place within the arena, apart from the
+            // operand's, and nothing else is lent for writing while `self` is borrowed.
             output: unsafe { result.read() },
-            // SAFETY: as above, and apart from all values.
+            // SAFETY: as above, and it is apart from all values.
             operand: unsafe { operand.write() },
             acc,
         })
@@ -292,7 +294,7 @@ fn operand_of(node: &Node, k: usize, j: usize) -> &Tensor {
     let operand = node.operands.get(k).copied().unwrap_or(Operand::NONE);
     // SAFETY: no node changes while a pass borrows them, and all are of one tape.
     let maker = operand.ptr().map(|ptr| unsafe { ptr.node() });
-    // A node that is no operation keeps other things where its operands would be.
+    // An input keeps other pointers in place of operands.
     let maker = maker.filter(|node| node.op.is_some());
     let operand = maker.and_then(|node| node.operands.get(j).copied());
     // SAFETY: as above.
@@ -312,9 +314,9 @@ pub struct Grad<'g> {
     /// The loss's gradient with respect to the result.
     pub output: &'g [f32],
     /// The loss's gradient with respect to the operand. With [`Acc::Set`] it
-    /// holds nothing yet and every element must be written.
+    /// holds nothing yet, and every element must be written.
     pub operand: &'g mut [f32],
-    /// Whether to write or to add.
+    /// Whether to overwrite the operand's gradient or to add to it.
     pub acc: Acc,
 }
 
@@ -322,7 +324,7 @@ impl Grad<'_> {
     /// Writes or adds the only element of the operand's gradient.
     #[inline(always)]
     pub fn put(self, x: f32) {
-        // Adding is seldom, and out of line: the usual write is a single store.
+        // Adding is rare and out of line, so that the usual write is a single store.
         #[cold]
         #[inline(never)]
         fn add(to: &mut f32, x: f32) {

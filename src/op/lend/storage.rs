@@ -1,6 +1,6 @@
 //! The arena's two slices, and pointers into them.
 //!
-//! See the [module above](super) for what makes them sound.
+//! The [parent module](super) explains why they are sound.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -11,31 +11,31 @@ use core::slice;
 use super::super::Node;
 use crate::shape::Shape;
 
-/// A pointer to where a slice starts; null if there is none, so that an unused node is all
+/// A pointer to the start of a slice; null if there is none, so that an unused node is all
 /// zeros.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FloatPtr(*mut f32);
 
-// SAFETY: a pointer is used only by the tape that borrows what it points to, and
-// that tape moves to another thread together with its nodes, or not at all: it
-// borrows them exclusively.
+// SAFETY: only the tape that borrows the memory exclusively uses pointers into it, and the
+// pointers are in the nodes that the same tape borrows: they move to another thread together, or
+// not at all.
 unsafe impl Send for FloatPtr {}
 
 impl FloatPtr {
     pub(crate) const NONE: FloatPtr = FloatPtr(core::ptr::null_mut());
 
-    /// The pointer `len` numbers further on.
+    /// The pointer `len` floats further on.
     pub(crate) fn after(self, len: usize) -> FloatPtr {
         FloatPtr(self.0.wrapping_add(len))
     }
 
-    /// How many numbers it is behind another of the same arena.
+    /// The distance in floats from `other`, an earlier pointer into the same arena.
     pub(crate) fn beyond(self, other: FloatPtr) -> usize {
         self.0.addr().wrapping_sub(other.0.addr()) / size_of::<f32>()
     }
 
-    /// Whether there is room for `len` numbers from here to `next`, which may also be
-    /// in front.
+    /// Returns whether `len` floats fit between here and `next`; false if `next` is in front of
+    /// here.
     pub(crate) fn has_room(self, len: usize, next: FloatPtr) -> bool {
         let bytes = next.0.addr().wrapping_sub(self.0.addr());
         bytes as isize >= (len * size_of::<f32>()) as isize
@@ -50,20 +50,20 @@ pub(crate) struct RawSlice {
 }
 
 impl RawSlice {
-    /// The slice of an unused node: all zeros, and never lent.
+    /// The slice of an unused node: all zeros, and never lent, because the pointer is null.
     pub(crate) const UNUSED: RawSlice = RawSlice {
         ptr: FloatPtr::NONE,
         len: 0,
     };
 
-    /// A slice of no numbers, which may be lent.
+    /// An empty slice, which may be lent.
     const EMPTY: RawSlice = RawSlice {
         ptr: FloatPtr(NonNull::dangling().as_ptr()),
         len: 0,
     };
 
-    /// Data that stay with the user, to be read only. The caller sees to it that they live as
-    /// long as the tape.
+    /// A user's data, for reading only. The caller guarantees that they live as long as the
+    /// tape.
     pub(crate) fn of_input(data: &[f32]) -> RawSlice {
         RawSlice {
             ptr: FloatPtr(data.as_ptr().cast_mut()),
@@ -71,8 +71,8 @@ impl RawSlice {
         }
     }
 
-    /// The numbers that an operation keeps for its backward pass: room was made for them
-    /// when it was recorded, behind the result where that is longest.
+    /// The numbers that an operation keeps for its backward pass. Recording reserved room for
+    /// them behind the result in its recorded length.
     pub(super) fn of_saved(node: &Node) -> RawSlice {
         RawSlice {
             ptr: node.tensor.values.ptr.after(node.cap as usize),
@@ -80,7 +80,7 @@ impl RawSlice {
         }
     }
 
-    /// A result as long as recorded, and behind it what its operation keeps.
+    /// A result in its recorded length, followed by the numbers that its operation keeps.
     #[inline(always)]
     pub(super) fn of_result_and_saved(node: &Node) -> RawSlice {
         RawSlice {
@@ -98,7 +98,7 @@ impl RawSlice {
         self.len as usize
     }
 
-    /// Whether it has no number in common with another slice.
+    /// Returns whether the two slices do not overlap.
     pub(super) fn is_apart_from(self, other: RawSlice) -> bool {
         self.ptr.after(self.len()) <= other.ptr || other.ptr.after(other.len()) <= self.ptr
     }
@@ -106,21 +106,21 @@ impl RawSlice {
     /// Lends the numbers for reading.
     ///
     /// # Safety
-    /// Nothing may write to it during `'a`, nor may the arena end.
+    /// During `'a`, nothing may write to the slice, and the borrow of the arena must not end.
     #[inline(always)]
     pub(super) unsafe fn read<'a>(self) -> &'a [f32] {
-        // SAFETY: a raw slice is valid; the rest is the caller's word.
+        // SAFETY: a raw slice is valid; the caller guarantees the rest.
         unsafe { slice::from_raw_parts(self.ptr.0, self.len as usize) }
     }
 
     /// Lends the numbers for writing.
     ///
     /// # Safety
-    /// Nothing else may read or write it during `'a`, nor may the arena end. It is
-    /// not an input's.
+    /// During `'a`, nothing else may read or write the slice, and the borrow of the arena must
+    /// not end. The slice must not be an input's.
     #[inline(always)]
     pub(super) unsafe fn write<'a>(self) -> &'a mut [f32] {
-        // SAFETY: a raw slice is valid; the rest is the caller's word.
+        // SAFETY: a raw slice is valid; the caller guarantees the rest.
         unsafe { slice::from_raw_parts_mut(self.ptr.0, self.len as usize) }
     }
 }
@@ -141,8 +141,8 @@ impl<'t> Floats<'t> {
         }
     }
 
-    /// `len` numbers from the one at `place`; none if they are not all there.
-    #[inline(never)] // One copy: many places call it, and seldom.
+    /// The `len` floats from `place` on; an empty slice if the arena ends before.
+    #[inline(never)] // one copy: it is called in many places, and rarely
     pub(crate) fn raw_slice(&self, place: usize, len: usize) -> RawSlice {
         match self.get(place..).and_then(|from| from.get(..len)) {
             Some(_) => RawSlice {
@@ -153,34 +153,34 @@ impl<'t> Floats<'t> {
         }
     }
 
-    /// [`raw_slice`](Self::raw_slice), lent for writing.
+    /// Lends the floats of [`raw_slice`](Self::raw_slice) for writing.
     pub(crate) fn part(&mut self, place: usize, len: usize) -> &mut [f32] {
         let slice = self.raw_slice(place, len);
         // SAFETY: the slice is of the arena, and `self` is borrowed exclusively.
         unsafe { slice.write() }
     }
 
-    /// How far it is from `place` to the next cache line.
+    /// The number of floats from `place` to the start of the next cache line.
     pub(crate) fn to_line(&self, place: usize) -> usize {
         self.start.as_ptr().wrapping_add(place).align_offset(64)
     }
 
-    /// Where the number at `place` stands.
+    /// The pointer to the float at `place`.
     pub(crate) fn ptr(&self, place: usize) -> FloatPtr {
         FloatPtr(self.start.as_ptr()).after(place)
     }
 
-    /// The place of a slice that is not an input's.
+    /// The place of a slice of the arena, which must not be an input's.
     pub(crate) fn place(&self, slice: RawSlice) -> usize {
         self.place_of(slice.ptr)
     }
 
-    /// The place of a number of the arena.
+    /// The place of a float of the arena.
     pub(crate) fn place_of(&self, ptr: FloatPtr) -> usize {
         ptr.beyond(FloatPtr(self.start.as_ptr()))
     }
 
-    /// The first `n` numbers and the next `n`; none if there are not as many.
+    /// The first `n` floats and the next `n`; empty slices if the arena has fewer.
     #[inline(always)]
     pub(crate) fn pair(&mut self, n: usize) -> (&mut [f32], &mut [f32]) {
         #[cold]
@@ -190,7 +190,7 @@ impl<'t> Floats<'t> {
         if n > self.len / 2 {
             return none();
         }
-        // SAFETY: both are within the arena, apart from each other.
+        // SAFETY: both are within the arena and do not overlap.
         unsafe {
             (
                 slice::from_raw_parts_mut(self.start.as_ptr(), n),
@@ -199,7 +199,7 @@ impl<'t> Floats<'t> {
         }
     }
 
-    /// The numbers of a node's slice.
+    /// The floats of a node's slice.
     #[inline(always)]
     pub(crate) fn show(&self, slice: RawSlice) -> &[f32] {
         // SAFETY: writing to the arena takes an exclusive borrow of `self`.
@@ -224,11 +224,11 @@ impl DerefMut for Floats<'_> {
     }
 }
 
-/// A node's values, gradient and shape: all that an operation asks of its operands.
+/// A node's values, gradient and shape: all that an operation needs of its operands.
 #[derive(Clone, Copy)]
 pub(crate) struct Tensor {
     pub(crate) values: RawSlice,
-    /// Where the gradient starts, if there is one, once planned.
+    /// Where the planned gradient starts; [`FloatPtr::NONE`] without one.
     pub(crate) grad: FloatPtr,
     pub(crate) shape: Shape,
 }
@@ -248,10 +248,10 @@ impl Tensor {
     }
 }
 
-/// The tensor of an operand that is not there.
+/// The tensor of a missing operand.
 struct Nothing(Tensor);
 
-// SAFETY: nothing is behind its pointers.
+// SAFETY: its slice is empty and its gradient null, so that the pointers are never followed.
 unsafe impl Sync for Nothing {}
 
 static NOTHING: Nothing = Nothing(Tensor {
@@ -260,8 +260,8 @@ static NOTHING: Nothing = Nothing(Tensor {
     shape: Shape::SCALAR,
 });
 
-/// An operand, by the tensor that its node starts with: so that one that is not there
-/// can be read like any other, without a look at whether it is.
+/// A pointer to the tensor that an operand's node starts with. A missing operand points to a
+/// static empty tensor, so that operands are read without a check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Operand(*const Tensor);
 
@@ -272,21 +272,21 @@ impl Operand {
     /// The operand of an unused node: all zeros, and never read.
     pub(crate) const UNUSED: Operand = Operand(core::ptr::null());
 
-    /// An operand that is not there.
+    /// A missing operand.
     pub(crate) const NONE: Operand = Operand(&raw const NOTHING.0);
 
-    /// Its tensor.
+    /// The operand's tensor.
     ///
     /// # Safety
-    /// It is the operand of an operation, and nothing may write to its node during `'a`, nor
-    /// may its tape end.
+    /// This must be the operand of an operation. During `'a`, nothing may write to its node, and
+    /// the borrow of the arena must not end.
     #[inline(always)]
     pub(super) unsafe fn tensor<'a>(self) -> &'a Tensor {
-        // SAFETY: the pointer is valid, as is that to `NOTHING`; the rest is the caller's word.
+        // SAFETY: the pointer is valid, as is that to `NOTHING`; the caller guarantees the rest.
         unsafe { &*self.0 }
     }
 
-    /// The node, if there is one.
+    /// The operand's node; `None` for a missing operand.
     pub(crate) fn ptr(self) -> Option<NodePtr> {
         if self == Operand::NONE {
             None
@@ -304,7 +304,7 @@ pub(crate) struct NodePtr(NonNull<Node>);
 unsafe impl Send for NodePtr {}
 
 impl NodePtr {
-    /// The node as an operation's operand. A node starts with its tensor.
+    /// The node as an operand: a node starts with its tensor.
     pub(crate) fn operand(self) -> Operand {
         Operand(self.0.as_ptr().cast_const().cast())
     }
@@ -312,15 +312,15 @@ impl NodePtr {
     /// The node.
     ///
     /// # Safety
-    /// Nothing may write to the node during `'a`, nor may its tape end.
+    /// During `'a`, nothing may write to the node, and the borrow of the arena must not end.
     #[inline(always)]
     pub(super) unsafe fn node<'a>(self) -> &'a Node {
-        // SAFETY: the pointer is valid; the rest is the caller's word.
+        // SAFETY: the pointer is valid; the caller guarantees the rest.
         unsafe { self.0.as_ref() }
     }
 }
 
-/// The arena's nodes, which dereference to those in use.
+/// The arena's nodes. Dereferences to the nodes in use.
 pub(crate) struct Nodes<'t> {
     start: NonNull<Node>,
     used: usize,
@@ -345,13 +345,13 @@ impl<'t> Nodes<'t> {
     /// Node `id`, if it is in use.
     #[inline(always)]
     pub(crate) fn ptr(&self, id: usize) -> Option<NodePtr> {
-        // SAFETY: within the arena, as all that are in use.
+        // SAFETY: all nodes in use are within the arena.
         (id < self.used).then(|| unsafe { self.nth_unchecked(id) })
     }
 
     /// The next node to be used, if there is one.
     pub(crate) fn free(&self) -> Option<NodePtr> {
-        // SAFETY: within the arena.
+        // SAFETY: `used` is less than the capacity.
         (self.used < self.capacity).then(|| unsafe { self.nth_unchecked(self.used) })
     }
 
@@ -360,7 +360,7 @@ impl<'t> Nodes<'t> {
         &self,
     ) -> impl DoubleEndedIterator<Item = NodePtr> + ExactSizeIterator + use<'t> {
         let start = self.start;
-        // SAFETY: as many are in use, and so within the arena.
+        // SAFETY: all nodes in use are within the arena.
         (0..self.used).map(move |id| NodePtr(unsafe { start.add(id) }))
     }
 
@@ -370,23 +370,23 @@ impl<'t> Nodes<'t> {
     /// `id` is less than the capacity.
     #[inline(always)]
     unsafe fn nth_unchecked(&self, id: usize) -> NodePtr {
-        // SAFETY: the caller promises it.
+        // SAFETY: the caller guarantees it.
         NodePtr(unsafe { self.start.add(id) })
     }
 
     /// The node that was recorded before this one, if there is one.
     pub(crate) fn before(&self, ptr: NodePtr) -> Option<NodePtr> {
-        // SAFETY: if it is not the first, there is one before it.
+        // SAFETY: a node that is not the first has one before it.
         (ptr.0 != self.start).then(|| unsafe { NodePtr(ptr.0.sub(1)) })
     }
 
-    /// A node's number from 1 on: in 16 bits, see `MAX_NODES`.
+    /// A node's number, counted from 1. It fits into 16 bits: see `MAX_NODES`.
     pub(crate) fn number(&self, ptr: NodePtr) -> u32 {
         let bytes = ptr.0.addr().get().wrapping_sub(self.start.addr().get());
         (bytes / size_of::<Node>()) as u32 + 1
     }
 
-    /// The node with this number; none for 0.
+    /// The node with this number, counted from 1; `None` for 0.
     pub(crate) fn numbered(&self, number: u32) -> Option<NodePtr> {
         self.ptr((number as usize).wrapping_sub(1))
     }
@@ -408,13 +408,13 @@ impl<'t> Nodes<'t> {
         unsafe { ptr.node() }
     }
 
-    /// An operation's operand, also one that is not there.
+    /// The tensor of an operation's operand, also of a missing one.
     pub(crate) fn tensor(&self, operand: Operand) -> &Tensor {
         // SAFETY: as above.
         unsafe { operand.tensor() }
     }
 
-    /// The node that a pointer of this tape points to, to be changed.
+    /// The node that a pointer of this tape points to, for changes.
     pub(crate) fn at_mut(&mut self, mut ptr: NodePtr) -> &mut Node {
         // SAFETY: the pointer is valid, and `self` is borrowed exclusively.
         unsafe { ptr.0.as_mut() }
@@ -438,10 +438,10 @@ impl DerefMut for Nodes<'_> {
     }
 }
 
-/// While gradients are planned, `tape::places` keeps other numbers in a node, in place of
-/// its pointers.
+/// Numbers that `tape::places` keeps in place of a node's two chain pointers, while gradients
+/// are planned.
 impl Node {
-    /// The length of the gap behind its buffer.
+    /// The length of the gap behind the node's buffer.
     pub(crate) fn gap(&self) -> usize {
         number(&self.next)
     }
@@ -450,7 +450,7 @@ impl Node {
         set_number(&self.next, gap);
     }
 
-    /// The numbers, by [`Nodes::number`], of the two nodes below it.
+    /// The numbers, as of [`Nodes::number`], of the node's two children in the tree.
     pub(crate) fn below(&self) -> (u32, u32) {
         let both = number(&self.next_planned) as u32;
         (both & 0xFFFF, both >> 16)
@@ -461,18 +461,19 @@ impl Node {
     }
 }
 
-/// The number that stands in place of a pointer to a node.
+/// The number kept in place of a pointer to a node.
 pub(crate) fn number(ptr: &Cell<Option<NodePtr>>) -> usize {
     ptr.get().map_or(0, |ptr| ptr.0.addr().get())
 }
 
-/// Puts a number in place of a pointer to a node.
+/// Stores a number in place of a pointer to a node.
 pub(crate) fn set_number(ptr: &Cell<Option<NodePtr>>, number: usize) {
     ptr.set(NonNull::new(core::ptr::without_provenance_mut(number)).map(NodePtr));
 }
 
-/// An input has no operands. In their place stand data of another batch size, until they are
-/// taken over, and beside those the data that it showed before others were tried.
+/// Pointers that an input, which has no operands, keeps in place of them: the first to the data
+/// of another batch size that wait for the next replay, the second to the data from before a
+/// trial.
 impl Node {
     pub(crate) fn set_waiting(&mut self, data: RawSlice) {
         let [first, ..] = &mut self.operands;

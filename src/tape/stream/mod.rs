@@ -1,7 +1,7 @@
 //! Micro-batches: gradients over more data than a tape was recorded for.
 //!
 //! ```text
-//! rows of a micro-batch: as many as recorded; the first takes what is left over
+//! rows of a micro-batch: as many as recorded; the first takes the remainder
 //! for each micro-batch, in order:
 //!     rebind, replay
 //!     backward, with rows / all rows as the loss's gradient
@@ -13,14 +13,15 @@
 //! micro-batches are added in order, so that the bits depend on the rows
 //! recorded and the rows given, not on the target.
 //!
-//! A gradient that a million micro-batches are added to, one by one, would be off by
-//! percents. So after every 64 of more than 64, gradients are carried over to totals and go
-//! on with what rounding took from those: a float for each float of the parameters, in
-//! memory that is set aside meanwhile. The loss is compensated throughout.
+//! A gradient to which a million micro-batches were added one by one would be off by
+//! percents. So if there are more than 64, after every 64 the gradients are added to totals
+//! and start again from the rounding errors of these additions. The totals take a float for
+//! each float of the parameters, set aside until the end. The loss is a compensated sum
+//! throughout.
 //!
-//! The odd micro-batch comes first, so that the inputs end as they were recorded. Before
-//! any of it, both numbers of rows are tried: an operation that cannot do with fewer, or
-//! an arena that is too small, is found out while everything is as it was.
+//! The shorter micro-batch comes first, so that the inputs end with as many rows as recorded.
+//! Before the first, both numbers of rows are tried, so that an operation that cannot do with
+//! fewer rows, or an arena that is too small, fails before anything has changed.
 
 mod totals;
 mod trial;
@@ -36,19 +37,19 @@ use crate::var::Var;
 
 impl<'t> Tape<'t> {
     /// Adds the gradients of the mean of `loss` over a data set of any size to
-    /// those of the parameters, and returns that mean. The tape is recorded for
-    /// as many rows as fit; `data` gives each input all of its rows.
+    /// those of the parameters, and returns that mean. The tape is recorded with
+    /// as many rows as fit into the arena; `data` has all rows of each input.
     ///
     /// `loss` must be a mean over the rows, as [`mse`](Var::mse) is, with or
     /// without terms that depend on parameters only. Data that fit in one
     /// micro-batch give the same bits as [`replay`](Self::replay) and
     /// [`backward`](Self::backward). Inputs that are not listed keep their data.
     ///
-    /// More than 64 micro-batches need one free float more for each float of the
-    /// parameters, beside what [`backward`](Self::backward) takes: so their gradients stay
-    /// as accurate as those of 64, even if there are millions.
+    /// More than 64 micro-batches need one more free float for each float of the
+    /// parameters than [`backward`](Self::backward): totals that keep the gradients
+    /// as accurate as those of 64 micro-batches, even if there are millions.
     ///
-    /// Replaying is included, so that a loop needs no `replay`:
+    /// The call replays each micro-batch, so that a loop needs no `replay`:
     ///
     /// ```
     /// use baregrad::{Arena, optim::Sgd};
@@ -82,13 +83,13 @@ impl<'t> Tape<'t> {
     /// ```
     ///
     /// # Errors
-    /// Data that are no whole number of rows, or of another number of rows than
-    /// the first ([`ErrorKind::DataSet`]); variables that are no inputs, or one of
-    /// them twice ([`ErrorKind::InputTwice`]); what [`replay`](Self::replay) and
-    /// [`backward`](Self::backward) refuse of any micro-batch: an operation that cannot
-    /// do with fewer rows, an arena too small ([`ErrorKind::Floats`] names what suffices
-    /// for all of them, and for the totals of more than 64). Nothing has changed then:
-    /// inputs, values and gradients are as before.
+    /// Data that are no whole number of rows, or have another number of rows than
+    /// the first ([`ErrorKind::DataSet`]); a variable that is no input, or an input named
+    /// twice ([`ErrorKind::InputTwice`]); the errors of [`replay`](Self::replay) and
+    /// [`backward`](Self::backward) for any micro-batch, such as an operation that cannot
+    /// do with fewer rows or an arena too small ([`ErrorKind::Floats`] names the floats that
+    /// suffice for all micro-batches, and for the totals of more than 64). Inputs, values and
+    /// gradients are then as before.
     #[track_caller]
     pub fn backward_over(
         &'t self,
@@ -140,7 +141,7 @@ impl<'t> Tape<'t> {
         Ok(mean)
     }
 
-    /// One micro-batch after the other.
+    /// Runs one micro-batch after the other, and returns the mean of the loss.
     #[inline(always)]
     fn stream(
         &'t self,
@@ -183,8 +184,8 @@ impl<'t> Tape<'t> {
         Ok(mean.total())
     }
 
-    /// Tries the number of rows of the first micro-batch, and that of the others, and fails
-    /// while nothing has changed if either does not fit.
+    /// Tries the number of rows of the first micro-batch and of the others. If either does not
+    /// fit, fails before anything has changed.
     #[cold]
     #[inline(never)]
     fn try_batches(
@@ -203,7 +204,8 @@ impl<'t> Tape<'t> {
         };
         let lens = [most, first];
         let has_others = rows > first && first != most;
-        // A plan that is there already says nothing of room for totals: with those, all is tried.
+        // If a number of rows is planned already, its trial can be left out; not with totals,
+        // because the plan does not tell whether there is room for them.
         let trials = match has_others {
             true if !needs_totals && is_ready(state, most) => lens.get(1..),
             true => lens.get(..),
@@ -222,8 +224,8 @@ impl<'t> Tape<'t> {
     }
 }
 
-/// A pass over data that is not done yet. Should an operation unwind, the gradients of
-/// only some of the data are forgotten.
+/// A pass over data that is not finished. If an operation unwinds, dropping this forgets the
+/// gradients, which are those of only some of the data.
 struct HalfDone<'a, 't> {
     state: &'a mut State<'t>,
     /// Whether memory is set aside for totals.
@@ -250,7 +252,7 @@ impl Drop for HalfDone<'_, '_> {
     }
 }
 
-// Out of line, or every stream of data would have room for an error on its stack.
+// Out of line, because `accumulate` would otherwise reserve room for an error on its stack.
 #[cold]
 #[inline(never)]
 fn fail_data(
@@ -267,14 +269,13 @@ fn fail_data(
     })
 }
 
-/// Up to so many micro-batches, gradients are added up as they come. More are carried over
-/// to totals, so many at a time.
+/// The most micro-batches whose gradients are added up without totals. With more micro-batches,
+/// gradients are carried over to the totals after every `FEW`.
 const FEW: usize = 64;
 
-/// A sum that keeps what its additions round off: thousands of micro-batches
-/// would lose digits, and `f64` is a library of its own on a microcontroller.
-/// (Neumaier's: A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur
-/// Summation endlicher Summen", 1974.)
+/// A sum that also adds up its rounding errors (A. Neumaier, "Rundungsfehleranalyse einiger
+/// Verfahren zur Summation endlicher Summen", 1974). A plain sum of thousands of micro-batches
+/// would lose digits, and `f64` needs a software library on a microcontroller.
 #[derive(Default)]
 struct Compensated {
     sum: f32,
@@ -283,8 +284,7 @@ struct Compensated {
 
 impl Compensated {
     fn add(&mut self, x: f32) {
-        // Rounding takes a number that `carry` finds exactly if the smaller one is added to the
-        // larger.
+        // `carry` finds the rounding error exactly if the smaller number is added to the larger.
         let (mut large, mut small) = if self.sum.abs() >= x.abs() {
             (self.sum, x)
         } else {
@@ -295,7 +295,7 @@ impl Compensated {
         self.lost += small;
     }
 
-    /// Adds what is lost so far, before that loses digits as well.
+    /// Adds the rounding errors so far to the sum, before their own sum loses digits.
     #[cold]
     fn carry(&mut self) {
         carry(&mut self.sum, &mut self.lost);
@@ -306,8 +306,8 @@ impl Compensated {
     }
 }
 
-/// Carries a part over to its total by the function that carries gradients, so that firmware
-/// holds one copy of it.
+/// Carries a part over to its total, by the function that carries gradients, so that firmware
+/// links one copy of the code.
 fn carry(total: &mut f32, part: &mut f32) {
     carry_all(slice::from_mut(total), slice::from_mut(part));
 }

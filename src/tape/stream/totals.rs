@@ -1,4 +1,4 @@
-//! Totals of gradients over many micro-batches, for which memory is set aside.
+//! Totals of gradients over many micro-batches, and the memory for them.
 //!
 //! ```text
 //! | parameters | gradients | intermediate …free… | totals of gradients | values |
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! There is a total for each float of the parameters. Micro-batches add to the gradients as
-//! always. Every so often gradients are carried over to the totals, and go on with what
-//! rounding took from those (see [`compensated`](crate::kernel::compensated)).
+//! always. After every 64 micro-batches the gradients are added to the totals, and start again
+//! from the rounding errors (see [`compensated`](crate::kernel::compensated)).
 
 use super::super::failure::Failed;
 use super::super::params::Collected;
@@ -26,8 +26,8 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Takes memory for totals from what is free, once it is known to be there. Gradients
-    /// are planned anew, in front of them.
+    /// Sets free memory aside for totals. The caller has checked that there is enough. The next
+    /// backward pass plans its gradients in front of the totals.
     #[cold]
     #[inline(never)]
     pub(crate) fn set_totals_aside(&mut self) {
@@ -36,7 +36,8 @@ impl State<'_> {
         let (_, totals) = self.grads_and_totals();
         totals.fill(-0.0);
         if self.params.collected.get() != Collected::NONE {
-            // Gradients from before are carried first: large ones would lose digits of every batch.
+            // Carries earlier gradients over at once: to add a micro-batch to a large gradient
+            // would lose digits of the micro-batch.
             self.mark_written();
             self.carry_grads();
         }
@@ -50,8 +51,8 @@ impl State<'_> {
         carry_all(totals, grads);
     }
 
-    /// Makes gradients of what was carried over and what was not yet, and gives the memory
-    /// back.
+    /// Adds the totals to what the gradients hold since the last carry, and frees the memory of
+    /// the totals.
     #[cold]
     #[inline(never)]
     pub(crate) fn give_totals_back(&mut self) {

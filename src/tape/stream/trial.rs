@@ -1,16 +1,16 @@
-//! Trials: whether other numbers of rows fit, found out before anything is computed.
+//! Trials: find out whether other numbers of rows fit, before anything is computed.
 //!
 //! ```text
 //! for each number of rows:
-//!     inputs show that many rows; what they showed is put aside
-//!     find all shapes, plan the gradients
-//! all fit:    inputs go on with the last number of rows
-//! otherwise:  inputs show again what was put aside, and shapes and plan are as before;
+//!     inputs show that many rows; their previous data are put aside
+//!     run all shape rules, plan the gradients
+//! all fit:    inputs keep the last number of rows
+//! otherwise:  inputs show the data put aside again, and shapes and plan are as before;
 //!             the error names the floats that suffice for every number of rows
 //! ```
 //!
-//! No value and no gradient changes meanwhile: a result of fewer rows has its place at the
-//! start of where it is anyway.
+//! A trial changes no value and no gradient: a result of fewer rows starts at the same float as
+//! before.
 
 use core::mem;
 
@@ -20,7 +20,7 @@ use super::super::state::{State, TakeOver};
 use crate::error::ErrorKind;
 use crate::op::{Node, NodePtr, RawSlice, Stamp};
 
-/// The parts of a state that a refused trial restores, beside the inputs.
+/// The parts of a state that are restored after a failed trial, beside the inputs.
 struct Before<'t> {
     planned: Stamp,
     collected: Collected,
@@ -29,8 +29,8 @@ struct Before<'t> {
     outdated_from: usize,
 }
 
-/// A state whose inputs show other data. Should a shape rule unwind, they show their own
-/// again, and the next replay finds all shapes.
+/// A state whose inputs show other data. If a shape rule unwinds, dropping this restores their
+/// data, and the next replay runs all shape rules again.
 struct Tried<'a, 't>(&'a mut State<'t>);
 
 impl Drop for Tried<'_, '_> {
@@ -40,9 +40,9 @@ impl Drop for Tried<'_, '_> {
 }
 
 impl<'t> State<'t> {
-    /// Tries some numbers of rows, for each of which `show` lets inputs show as many, with
-    /// [`try_data`](Self::try_data); and whether there is room for totals of gradients, if
-    /// they are needed. The last trial stays.
+    /// Tries each number of rows in `trials`: `show` makes the inputs show as many rows, with
+    /// [`try_data`](Self::try_data). If `needs_totals`, also checks that there is room for totals
+    /// of gradients. If all fit, the shapes and the plan of the last trial stay.
     pub(crate) fn try_rows(
         &mut self,
         loss: NodePtr,
@@ -58,10 +58,10 @@ impl<'t> State<'t> {
             outdated_from: self.outdated_from,
         };
         if before.collected != Collected::NONE {
-            // Their parameters must be marked before the present plan is forgotten.
+            // The parameters that hold gradients must be marked before the plan is forgotten.
             self.mark_written();
         }
-        // If a shape rule unwinds, the next replay finds all shapes again.
+        // If a shape rule unwinds, the next replay must run all shape rules again.
         self.take_over = Some(Self::take_over_pending);
         self.outdated_from = 0;
 
@@ -80,7 +80,7 @@ impl<'t> State<'t> {
             }
             let Err(failed) = fits else { continue };
             match tried.0.failure.kind() {
-                // Goes on: another number of rows may need even more.
+                // The other number of rows may need even more floats, so it is tried as well.
                 ErrorKind::Floats { needed, .. } => most = most.max(needed + totals),
                 _ => {
                     fits = Err(failed);
@@ -100,7 +100,7 @@ impl<'t> State<'t> {
 
         let failure = self.failure.clone();
         self.give_back();
-        // The rules have accepted these shapes before, and cannot fail.
+        // The rules have accepted these shapes before, so this cannot fail.
         let _ = self.run_shape_rules();
         self.plan.forget();
         let planned = self.nodes.ptr(self.stamps.id(before.planned));
@@ -123,7 +123,7 @@ impl<'t> State<'t> {
         Err(Failed)
     }
 
-    /// Lets an input show other data until the trial ends.
+    /// Makes an input show other data for the trial.
     pub(crate) fn try_data(&mut self, input: NodePtr, data: &'t [f32]) {
         self.try_slice(input, RawSlice::of_input(data));
     }
@@ -137,8 +137,8 @@ impl<'t> State<'t> {
         node.show_rows(data);
     }
 
-    /// Finds all shapes and plans the gradients, with what inputs show; those that wait
-    /// for other data show that.
+    /// Runs all shape rules and plans the gradients. Inputs that are not part of the trial, but
+    /// wait for data of another batch size, show these data.
     fn try_shapes(&mut self, loss: NodePtr) -> Result<(), Failed> {
         self.plan.forget();
         for ptr in self.nodes.ptrs() {
@@ -153,14 +153,14 @@ impl<'t> State<'t> {
         if node.op.is_some() {
             self.make_plan(loss)?;
             if self.params.collected.get() != Collected::NONE {
-                // Nothing has been computed yet.
+                // The new plan has not run: only gradients from before count as collected.
                 self.params.collected.set(Collected::WRITTEN);
             }
         }
         Ok(())
     }
 
-    /// Lets inputs show what they showed before the trial.
+    /// Makes inputs show the data from before the trial again.
     fn give_back(&mut self) {
         for node in self.nodes.iter_mut() {
             if node.has(Node::TRIED) {
@@ -171,15 +171,15 @@ impl<'t> State<'t> {
         self.follow_sources();
     }
 
-    /// After a trial, from the backward pass on that it planned: the parameters that this
-    /// reaches hold gradients, too.
+    /// Counts the parameters that the planned backward pass reaches as holding gradients, once
+    /// that pass runs after a trial.
     pub(crate) fn collect_planned(&self) {
         if self.params.collected.get() == Collected::WRITTEN {
             self.params.collected.set(Collected::WRITTEN_OR_PLANNED);
         }
     }
 
-    /// Whether there is nothing to try: `loss` is planned for the shapes there are.
+    /// Returns whether `loss` is planned for the current shapes, so that no trial is needed.
     pub(crate) fn is_ready(&self, loss: NodePtr) -> bool {
         let node = self.nodes.at(loss);
         self.take_over.is_none() && self.plan.seed_len == 1 && self.plan.loss == node.stamp
