@@ -12,7 +12,8 @@
 use super::element::{Affine, Last, LastButOne};
 use super::reduce::{IN_ORDER, Reduce, Sum, Term, long_sum};
 use super::{Acc, Broadcast, Identity, Level, Map, Product, Row, SquaredDifference};
-use super::{alone, axis, level, map, matmul, reduce, slices, softmax, zip};
+use super::{alone, axis, level, matmul, reduce, slices};
+use crate::kernel;
 
 /// Whether every CPU of the target has vectors.
 const VECTORS: bool = Level::VECTORS;
@@ -39,11 +40,21 @@ pub(crate) const fn is_short<const N: usize, F: Map<N>>(len: usize) -> bool {
     !VECTORS || len <= F::SHORT
 }
 
+/// [`map`](super::map).
+#[inline(always)]
+pub(super) fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
+    if const { has_short_path::<N, F>() } && takes_short_path::<N, F>(out.len()) {
+        kernel::map::short_map(f, xs, out, acc);
+    } else {
+        long_map(f, xs, out, acc);
+    }
+}
+
 /// [`map`](super::map) with [`Acc::Set`]. The code that adds is not compiled.
 #[inline]
 pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
     if const { has_short_path::<N, F>() } && takes_short_path::<N, F>(out.len()) {
-        map::short_map_as::<N, F, false>(f, xs, out);
+        kernel::map::short_map_as::<N, F, false>(f, xs, out);
     } else {
         long_set_map(f, xs, out);
     }
@@ -52,9 +63,9 @@ pub(crate) fn set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mu
 #[inline(never)]
 pub(super) fn long_set_map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32]) {
     if const { has_short_path::<N, F>() } {
-        return with_avx2!(level(), L => map::map_as::<L, N, F, false>(f, xs, out), otherwise: alone::map(&f, xs, out, Acc::Set));
+        return with_avx2!(level(), L => kernel::map::map_as::<L, N, F, false>(f, xs, out), otherwise: alone::map(&f, xs, out, Acc::Set));
     }
-    with_lanes!(L => map::map_as::<L, N, F, false>(f, xs, out), alone: alone::map(&f, xs, out, Acc::Set));
+    with_lanes!(L => kernel::map::map_as::<L, N, F, false>(f, xs, out), alone: alone::map(&f, xs, out, Acc::Set));
 }
 
 // Out of line, because short slices would otherwise pay for the registers and the stack that
@@ -69,9 +80,9 @@ pub(super) fn long_map<const N: usize, F: Map<N>>(
     acc: Acc,
 ) {
     if const { has_short_path::<N, F>() } {
-        return with_avx2!(level(), L => map::map::<L, N, F>(f, xs, out, acc), otherwise: alone::map(&f, xs, out, acc));
+        return with_avx2!(level(), L => kernel::map::map::<L, N, F>(f, xs, out, acc), otherwise: alone::map(&f, xs, out, acc));
     }
-    with_lanes!(L => map::map::<L, N, F>(f, xs, out, acc), alone: alone::map(&f, xs, out, acc));
+    with_lanes!(L => kernel::map::map::<L, N, F>(f, xs, out, acc), alone: alone::map(&f, xs, out, acc));
 }
 
 /// [`map`](super::map) for code that rarely runs: without vectors it is a single loop, which
@@ -86,7 +97,27 @@ pub(crate) fn seldom_map<const N: usize, F: Map<N>>(
     if const { VECTORS } {
         map(f, xs, out, acc);
     } else {
-        map::map_in_one_loop(f, xs, out, acc);
+        kernel::map::map_in_one_loop(f, xs, out, acc);
+    }
+}
+
+/// [`sum`](super::sum).
+#[inline(always)]
+pub(super) fn sum(x: &[f32]) -> f32 {
+    if VECTORS || x.len() <= IN_ORDER {
+        reduce::<Sum, 1, _>(Identity, [x])
+    } else {
+        long_sum(Term::X, x, x)
+    }
+}
+
+/// [`dot`](super::dot).
+#[inline(always)]
+pub(super) fn dot(x: &[f32], y: &[f32]) -> f32 {
+    if VECTORS || slices::shortest(&[x, y]) <= IN_ORDER {
+        reduce::<Sum, 2, _>(Product, [x, y])
+    } else {
+        long_sum(Term::Product, x, y)
     }
 }
 
@@ -102,6 +133,16 @@ pub(super) fn reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]
 #[inline(never)]
 pub(super) fn long_reduce<R: Reduce, const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
     with_lanes!(L => reduce::long_reduce::<L, R, N, F>(f, xs), alone: alone::reduce::<R, N>(&f, xs))
+}
+
+/// [`dot_and_sum`](super::dot_and_sum).
+#[inline(always)]
+pub(super) fn dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
+    if slices::shortest(&[x, g]) <= IN_ORDER {
+        short_dot_and_sum(x, g)
+    } else {
+        long_dot_and_sum(x, g)
+    }
 }
 
 /// [`dot_and_sum`](super::dot_and_sum) of up to [`IN_ORDER`] elements.
@@ -126,6 +167,16 @@ pub(super) fn long_dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
         return one_by_one();
     }
     with_lanes!(L => super::affine::dot_and_sum::<L>(x, g), alone: one_by_one())
+}
+
+/// [`squared_distance`](super::squared_distance).
+#[inline(always)]
+pub(super) fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
+    if slices::shortest(&[x, y]) <= IN_ORDER {
+        short_squared_distance(x, y)
+    } else {
+        long_squared_distance(x, y)
+    }
 }
 
 /// [`squared_distance`](super::squared_distance) of up to [`IN_ORDER`] elements.
@@ -169,6 +220,16 @@ pub(super) fn sum_slabs(x: &[f32], sizes: [usize; 3], out: &mut [f32], acc: Acc)
     with_lanes!(L => axis::sum_axis::<L>(x, sizes, out, acc));
 }
 
+/// [`zip`](super::zip).
+#[inline(always)]
+pub(super) fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
+    if is_short::<2, F>(stretch.inner()) || level::is_scalar() {
+        kernel::zip::zip::<f32, F>(f, stretch, a, b, out);
+    } else {
+        long_zip(f, stretch, a, b, out);
+    }
+}
+
 #[inline(never)]
 pub(super) fn long_zip<F: Map<2>>(
     f: F,
@@ -177,22 +238,38 @@ pub(super) fn long_zip<F: Map<2>>(
     b: &[f32],
     out: &mut [f32],
 ) {
-    with_vectors!(level(), L => zip::zip::<L, F>(f, stretch, a, b, out));
+    with_vectors!(level(), L => kernel::zip::zip::<L, F>(f, stretch, a, b, out));
 }
 
 /// [`zip`](super::zip) of a single row, for few elements or without vectors.
 #[inline(always)]
 pub(crate) fn zip_row<F: Map<2>>(f: F, row: Row, a: &[f32], b: &[f32], out: &mut [f32]) {
     match row {
-        Row::Both => map::short_map_as::<2, _, false>(&f, [a, b], out),
+        Row::Both => kernel::map::short_map_as::<2, _, false>(&f, [a, b], out),
         Row::OnlyA => {
             let f = Last(&f, slices::one(b, 0));
-            map::short_map_as::<1, _, false>(f, [a], out);
+            kernel::map::short_map_as::<1, _, false>(f, [a], out);
         }
         Row::OnlyB => {
             let f = LastButOne(&f, slices::one(a, 0));
-            map::short_map_as::<1, _, false>(f, [b], out);
+            kernel::map::short_map_as::<1, _, false>(f, [b], out);
         }
+    }
+}
+
+/// [`zip_grad`](super::zip_grad).
+#[inline(always)]
+pub(super) fn zip_grad<F: Map<3>>(
+    f: F,
+    stretch: &Broadcast,
+    slices: [&[f32]; 3],
+    grad: &mut [f32],
+    acc: Acc,
+) {
+    if is_short::<3, F>(stretch.inner()) || stretch.inner() <= IN_ORDER || level::is_scalar() {
+        kernel::zip::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
+    } else {
+        long_zip_grad(f, stretch, slices, grad, acc);
     }
 }
 
@@ -205,11 +282,11 @@ pub(super) fn long_zip_grad<F: Map<3>>(
     acc: Acc,
 ) {
     if !stretch.has_inner().0 {
-        return zip::zip_grad_of_rows(&f, stretch, slices, grad, acc, |f, xs| {
+        return kernel::zip::zip_grad_of_rows(&f, stretch, slices, grad, acc, |f, xs| {
             long_reduce::<Sum, 2, _>(f, xs)
         });
     }
-    with_vectors!(level(), L => zip::zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc));
+    with_vectors!(level(), L => kernel::zip::zip_grad_in_strips::<L, F>(f, stretch, slices, grad, acc));
 }
 
 /// [`zip_grad`](super::zip_grad) of a single row, for few elements or without vectors.
@@ -222,10 +299,10 @@ pub(crate) fn zip_grad_row<F: Map<3>>(
     acc: Acc,
 ) {
     match row {
-        Row::Both => map::short_map(&f, [g, own, other], grad, acc),
+        Row::Both => kernel::map::short_map(&f, [g, own, other], grad, acc),
         Row::OnlyA => {
             let f = Last(&f, slices::one(other, 0));
-            map::short_map(f, [g, own], grad, acc);
+            kernel::map::short_map(f, [g, own], grad, acc);
         }
         Row::OnlyB => {
             let f = LastButOne(&f, slices::one(own, 0));
@@ -238,6 +315,25 @@ pub(crate) fn zip_grad_row<F: Map<3>>(
 #[inline(never)]
 pub(super) fn product(job: &matmul::Job<'_>, out: &mut [f32]) {
     with_lanes!(L => matmul::compute::<L>(job, out));
+}
+
+/// [`matmul_tn`](super::matmul_tn).
+#[inline(always)]
+pub(super) fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    if VECTORS && k == 1 && n == 1 {
+        return add_up(reduce::<Sum, 2, _>(Product, [a, g]), out, acc);
+    }
+    long_matmul_tn(a, g, out, [m, k, n], acc);
+}
+
+/// [`matmul_nt`](super::matmul_nt).
+#[inline(always)]
+pub(super) fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    if const { VECTORS } {
+        product(&matmul::nt_job(g, b, [m, k, n], acc), out);
+    } else {
+        matmul::matmul_nt::<f32>(g, b, out, [m, k, n], acc);
+    }
 }
 
 #[inline]
@@ -265,6 +361,15 @@ pub(crate) fn long_linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], size
     }
 }
 
+/// [`sum_rows`](super::sum_rows).
+#[inline(always)]
+pub(super) fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    if VECTORS && n == 1 {
+        return add_up(sum(x), out, acc);
+    }
+    long_sum_rows(x, [m, n], out, acc);
+}
+
 #[inline(never)]
 pub(super) fn long_sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
     if const { VECTORS } {
@@ -285,14 +390,23 @@ pub(super) fn long_spread(x: &[f32], n: f32, sizes: [usize; 3], out: &mut [f32],
     with_lanes!(L => axis::spread::<L>(x, n, sizes, out, acc));
 }
 
+/// [`softmax`](super::softmax) of at least one element.
+#[inline(always)]
+pub(super) fn softmax<const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
+    if const { VECTORS } {
+        return long_softmax(LOG, x, sizes, out);
+    }
+    kernel::softmax::softmax::<f32, LOG>(x, sizes, out);
+}
+
 #[inline(never)]
 pub(super) fn long_softmax(log: bool, x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     match sizes {
         [outer, len, 1] => {
             let sizes = [outer, len];
-            with_lanes!(L => softmax::softmax_of_rows::<L>(log, x, sizes, out));
+            with_lanes!(L => kernel::softmax::softmax_of_rows::<L>(log, x, sizes, out));
         }
-        _ => softmax::softmax_across(log, x, sizes, out),
+        _ => kernel::softmax::softmax_across(log, x, sizes, out),
     }
 }
 

@@ -60,19 +60,14 @@ pub(crate) use dispatch::{
 pub(crate) use lanes::sealed::Sealed as SealedLanes;
 pub(crate) use movement::{Arrangement, arrange};
 pub(crate) use reduce::IN_ORDER;
-use reduce::{Max, Min, Sum, Term, long_sum};
+use reduce::{Max, Min, Sum};
 pub(crate) use running::{Running, sum_in_turn};
 pub(crate) use window::{Convolution, Windows, avg_pool, avg_pool_grad, max_pool, max_pool_grad};
 
 /// `out[i] = f(x[i], …)`, or `+=`.
 #[inline]
 pub fn map<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N], out: &mut [f32], acc: Acc) {
-    if const { dispatch::has_short_path::<N, F>() } && dispatch::takes_short_path::<N, F>(out.len())
-    {
-        map::short_map(f, xs, out, acc);
-    } else {
-        dispatch::long_map(f, xs, out, acc);
-    }
+    dispatch::map(f, xs, out, acc);
 }
 
 /// `x[i] = f(x[i])`.
@@ -112,11 +107,7 @@ pub fn sum_of<const N: usize, F: Map<N>>(f: F, xs: [&[f32]; N]) -> f32 {
 /// ```
 #[inline]
 pub fn sum(x: &[f32]) -> f32 {
-    if Level::VECTORS || x.len() <= IN_ORDER {
-        sum_of(Identity, [x])
-    } else {
-        long_sum(Term::X, x, x)
-    }
+    dispatch::sum(x)
 }
 
 /// The dot product, in the order of [`sum`].
@@ -127,11 +118,7 @@ pub fn sum(x: &[f32]) -> f32 {
 /// ```
 #[inline(never)]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
-    if Level::VECTORS || slices::shortest(&[x, y]) <= IN_ORDER {
-        sum_of(Product, [x, y])
-    } else {
-        long_sum(Term::Product, x, y)
-    }
+    dispatch::dot(x, y)
 }
 
 /// The dot product of `x` and `g`, and the sum of `g`, both in the order of
@@ -144,21 +131,13 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 /// ```
 #[inline]
 pub fn dot_and_sum(x: &[f32], g: &[f32]) -> (f32, f32) {
-    if slices::shortest(&[x, g]) <= IN_ORDER {
-        dispatch::short_dot_and_sum(x, g)
-    } else {
-        dispatch::long_dot_and_sum(x, g)
-    }
+    dispatch::dot_and_sum(x, g)
 }
 
 /// The sum of `(x[i] - y[i])²`, in the order of [`sum`].
 #[inline(never)]
 pub fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
-    if slices::shortest(&[x, y]) <= IN_ORDER {
-        dispatch::short_squared_distance(x, y)
-    } else {
-        dispatch::long_squared_distance(x, y)
-    }
+    dispatch::squared_distance(x, y)
 }
 
 /// The largest element, or NaN if there is a NaN; `-inf` of an empty slice.
@@ -193,11 +172,7 @@ pub fn min_axis(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
 /// `out = f(a, b)`, with both operands broadcast to one shape.
 #[inline]
 pub fn zip<F: Map<2>>(f: F, stretch: &Broadcast, a: &[f32], b: &[f32], out: &mut [f32]) {
-    if dispatch::is_short::<2, F>(stretch.inner()) || level::is_scalar() {
-        zip::zip::<f32, F>(f, stretch, a, b, out);
-    } else {
-        dispatch::long_zip(f, stretch, a, b, out);
-    }
+    dispatch::zip(f, stretch, a, b, out);
 }
 
 /// The gradient of an operand that was broadcast: `f(g, own, other)`, summed
@@ -216,14 +191,7 @@ pub fn zip_grad<F: Map<3>>(
     grad: &mut [f32],
     acc: Acc,
 ) {
-    if dispatch::is_short::<3, F>(stretch.inner())
-        || stretch.inner() <= IN_ORDER
-        || level::is_scalar()
-    {
-        zip::zip_grad::<f32, F>(f, stretch, slices, grad, acc);
-    } else {
-        dispatch::long_zip_grad(f, stretch, slices, grad, acc);
-    }
+    dispatch::zip_grad(f, stretch, slices, grad, acc);
 }
 
 /// `out[m, n] = a[m, k] · b[k, n]`.
@@ -239,23 +207,16 @@ pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
 /// Products are added in order of `m`, more than 64 in blocks as in [`sum_axis`]; with
 /// `k == n == 1` in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 #[inline]
-pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if Level::VECTORS && k == 1 && n == 1 {
-        return dispatch::add_up(sum_of(Product, [a, g]), out, acc);
-    }
-    dispatch::long_matmul_tn(a, g, out, [m, k, n], acc);
+pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
+    dispatch::matmul_tn(a, g, out, sizes, acc);
 }
 
 /// `out[m, k] = g[m, n] · b[k, n]ᵀ`, or `+=`: the gradient of the left factor of a product.
 ///
 /// Products are added in order of `n`, more than 64 in blocks as in [`sum_axis`]; with
 /// `k == 1` in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
-pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
-    if const { Level::VECTORS } {
-        dispatch::product(&matmul::nt_job(g, b, [m, k, n], acc), out);
-    } else {
-        matmul::matmul_nt::<f32>(g, b, out, [m, k, n], acc);
-    }
+pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
+    dispatch::matmul_nt(g, b, out, sizes, acc);
 }
 
 /// `out[m, n] = x[m, k] · w[k, n] + b[n]`: [`matmul`], with the bias added last.
@@ -270,11 +231,8 @@ pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usiz
 /// Sums the rows of `x[m, n]` into `out[n]`, in the order of [`sum_axis`]; if `n` is
 /// 1, in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 #[inline]
-pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
-    if Level::VECTORS && n == 1 {
-        return dispatch::add_up(sum(x), out, acc);
-    }
-    dispatch::long_sum_rows(x, [m, n], out, acc);
+pub fn sum_rows(x: &[f32], sizes: [usize; 2], out: &mut [f32], acc: Acc) {
+    dispatch::sum_rows(x, sizes, out, acc);
 }
 
 /// `out[outer, i, inner] = x[outer, inner] / n` for each `i` below `len`, or
@@ -335,10 +293,7 @@ pub fn softmax<const LOG: bool>(x: &[f32], sizes: [usize; 3], out: &mut [f32]) {
     if out.is_empty() {
         return;
     }
-    if const { Level::VECTORS } {
-        return dispatch::long_softmax(LOG, x, sizes, out);
-    }
-    softmax::softmax::<f32, LOG>(x, sizes, out);
+    dispatch::softmax::<LOG>(x, sizes, out);
 }
 
 /// The gradient of [`softmax`], from its result `y` and the gradient `g` of that.
