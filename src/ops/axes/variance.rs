@@ -4,12 +4,14 @@ use super::{Over, Reduction, To, square_root};
 use crate::kernel::groups::Group;
 use crate::var::Var;
 
-/// Mean and sum of squared deviations of a group's numbers, all times `scale`, a power of two
-/// that brings the largest near 1: nothing overflows, and no square vanishes.
+/// The mean and the sum of squared deviations of a group's numbers. The numbers are multiplied by
+/// `scale`, a power of two that brings the largest magnitude near 1, so that nothing overflows
+/// and squares do not underflow.
 struct Moments {
     scale: f32,
-    /// The mean, and what it is short of.
+    /// The rounded mean.
     mean: f32,
+    /// The rounding error of the mean.
     rest: f32,
     squares: f32,
 }
@@ -28,10 +30,10 @@ impl Moments {
         }
         let exponent = (largest.to_bits() >> 23).clamp(1, 253);
         let scale = f32::from_bits((254 - exponent) << 23);
-        // From the first number, so that equal ones have exactly their own mean.
+        // Differences from the first number, so that the mean of equal numbers is exact.
         let first = xs.iter().next().unwrap_or(0.0) * scale;
         let mean = first + xs.sum_of(|x| x * scale - first) / n;
-        // Plus 0, so that it takes no sign from a zero.
+        // The added 0 turns a -0.0 into 0.
         let rest = xs.sum_of(|x| x * scale - mean) / n + 0.0;
         let squares = xs.sum_of(|x| {
             let deviation = (x * scale - mean) - rest;
@@ -50,7 +52,7 @@ impl Moments {
         (x * self.scale - self.mean) - self.rest
     }
 
-    /// The variance, scaled twice; infinite or NaN without degrees of freedom.
+    /// The variance, times `scale` squared; infinite or NaN without degrees of freedom.
     fn variance(&self, degrees: f32) -> f32 {
         self.squares / if degrees > 0.0 { degrees } else { 0.0 }
     }
