@@ -143,7 +143,7 @@ impl Op for BatchedMatmul {
         };
         let ([a, b], out) = cx.split();
         if out.is_empty() {
-            return; // however large the other sizes are
+            return; // the other sizes of an empty tensor may be huge
         }
         let [m, k, n] = batches.sizes;
         for (out, [i, j]) in out.chunks_mut((m * n).max(1)).zip(batches.pairs()) {

@@ -139,7 +139,7 @@ impl Op for Gather {
         let size = x.dim(axis);
         let ([x, index], out) = cx.split();
         if out.is_empty() {
-            return; // however large the other sizes are
+            return; // the other sizes of an empty tensor may be huge
         }
         for ((to, index), here) in out.iter_mut().zip(index).zip(coordinates(&shape)) {
             let from = place(*index, size).map(|place| at(moved(here, axis, place), steps));
@@ -236,7 +236,7 @@ impl Op for IndexSelect {
         let [_, size, inner] = x.around(axis_of(&x, cx.attrs()).unwrap_or(0));
         let ([x, index], out) = cx.split();
         if out.is_empty() {
-            return; // however large the other sizes are
+            return; // the other sizes of an empty tensor may be huge
         }
         let rows = out.chunks_mut(inner.max(1)).enumerate();
         for (row, to) in rows {

@@ -98,13 +98,14 @@ impl Reduction for StdOver {
 }
 
 impl<'t> Var<'t> {
-    /// The variance of all elements: the sum of squared deviations from their mean, divided
-    /// by their number less `correction` (1, as is PyTorch's default, for that of what they
-    /// are a sample of; 0 for their own). NaN or infinite if nothing is left to divide by.
+    /// The variance of all `n` elements: the sum of squared deviations from their mean, divided
+    /// by `n - correction`. A correction of 1, PyTorch's default, estimates the variance of the
+    /// population of which the elements are a sample; 0 gives the variance of the elements. The
+    /// result is NaN or infinite if `n - correction` is not more than 0.
     ///
-    /// Exactly 0 for equal elements, as is then the gradient; nothing overflows on the way.
-    /// (PyTorch's mean, and with it the variance of ten times 0.1, is off by a rounding.)
-    /// Gradient: `2 (x - mean) / (n - correction)`.
+    /// For equal elements, the variance and its gradient are exactly 0; no intermediate result
+    /// overflows. (PyTorch's mean of ten times 0.1, and with it the variance, is off by a
+    /// rounding error.) Gradient: `2 (x - mean) / (n - correction)`.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();
@@ -139,8 +140,8 @@ impl<'t> Var<'t> {
 
     /// The standard deviation of all elements, the square root of [`var`](Self::var).
     ///
-    /// Gradient: `(x - mean) / (y (n - correction))`, and 0 where `y` is 0: for equal elements,
-    /// as in PyTorch where that finds them equal.
+    /// Gradient: `(x - mean) / (y (n - correction))`, and 0 where `y` is 0, as for equal
+    /// elements; PyTorch's is 0 only if rounding leaves its `y` at 0, too.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();
