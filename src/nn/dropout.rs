@@ -6,7 +6,7 @@ use crate::tape::Tape;
 use crate::var::Var;
 
 /// PyTorch's `nn.Dropout`: in training, each element is 0 with probability `p`, and the others
-/// are divided by `1 - p`; in evaluation all pass as they are.
+/// are divided by `1 - p`; in evaluation, all elements pass as they are.
 ///
 /// The layer does not draw from a generator: the layer's seed and a number on the tape, the step,
 /// determine which elements are dropped. [`train`](Self::train) writes the step before a replay,

@@ -374,7 +374,7 @@ impl<'t> Var<'t> {
     }
 
     /// The elements along each of these axes, counted from the back if negative, in
-    /// reversed order. Gradient: reversed, too.
+    /// reversed order. Gradient: `g`, reversed in the same way.
     ///
     /// The tape keeps an error if an axis is given twice.
     ///

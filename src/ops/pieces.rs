@@ -242,7 +242,7 @@ impl<'t> Tape<'t> {
     /// Joins tensors of one shape along a new `axis` of the result, counted from the back if
     /// negative: `torch.stack`. Gradient: to each tensor its part.
     ///
-    /// Recorded as a view of each ([`Var::unsqueeze`]) and [`concat`](Self::concat).
+    /// It is recorded as a view of each tensor ([`Var::unsqueeze`]) and [`concat`](Self::concat).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 8>::new();

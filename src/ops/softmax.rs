@@ -67,7 +67,7 @@ fn along(axis: isize) -> Attrs {
 impl<'t> Var<'t> {
     /// `eˣ / Σ eˣ` along `axis`, counted from the back if negative.
     ///
-    /// Gradient: `y (g - Σ g y)`. Rows (the last axis) are summed in the order
+    /// Gradient: `y (g - Σ g y)`. Sums along rows (the last axis) are in the order
     /// of [`kernel::sum`], other axes in that of [`kernel::sum_axis`]. (A sum of terms that are
     /// all -0.0 is -0.0 here, but in PyTorch only along a row, so that zeros may differ in
     /// sign.)

@@ -91,8 +91,8 @@ impl Unary for GeluTanh {
     }
 }
 
-/// `√(8/π)` and, times 3, `0.044715 √(8/π)`: the derivative of the argument of
-/// [`GeluTanh`]'s logistic function.
+/// `√(8/π)`, and 3 times `0.044715 √(8/π)`: the coefficients of the derivative of the
+/// argument of [`GeluTanh`]'s logistic function.
 const GELU_LINEAR: f32 = 1.595_769;
 const GELU_CUBIC: f32 = 0.214_064_44;
 

@@ -144,8 +144,8 @@ impl<'t> BceWithLogitsLoss<'t> {
         self
     }
 
-    /// Records the loss of logits against `target`, as [`Criterion::of`] does. Without weights
-    /// it is one node of the tape.
+    /// Records the loss of logits against `target`, as [`Criterion::of`] does. It is one node of
+    /// the tape, or three with both kinds of weights; a weight of another shape takes one more.
     #[track_caller]
     #[must_use]
     pub fn of(self, input: Var<'t>, target: Var<'t>) -> Var<'t> {

@@ -14,7 +14,8 @@ pub(super) const ENTRY: Entry = Entry::pair("huber_loss", |x, y, a| x.huber_loss
         ..Args::NONE
     });
 
-/// With `d = prediction - target`: `d² / 2` up to `delta`, `delta (|d| - delta / 2)` beyond.
+/// With `d = prediction - target`: `d² / 2` for `|d|` up to `delta`, `delta (|d| - delta / 2)`
+/// beyond.
 ///
 /// Derivative: `d`, at most `delta` in magnitude.
 #[derive(Clone, Copy, Debug, PartialEq)]

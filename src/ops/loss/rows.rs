@@ -50,7 +50,7 @@ impl Rows {
         x.get(place).copied().unwrap_or(f32::NAN)
     }
 
-    /// The elements of a row, to be changed.
+    /// The elements of the row that starts at position `start`, mutably.
     pub(super) fn row_mut(self, x: &mut [f32], start: usize) -> impl Iterator<Item = &mut f32> {
         let after = x.get_mut(start..).unwrap_or_default();
         let row = after.chunks_mut(self.inner.max(1)).take(self.classes);

@@ -15,8 +15,8 @@ pub(super) const ENTRY: Entry =
             ..Args::NONE
         });
 
-/// With `d = prediction - target`: `d² / (2 beta)` below `beta`, `|d| - beta / 2` from there
-/// on. Where `beta` is 0, `|d|`.
+/// With `d = prediction - target`: `d² / (2 beta)` for `|d|` below `beta`, `|d| - beta / 2` from
+/// there on. If `beta` is 0, it is `|d|`.
 ///
 /// Derivative: `d / beta`, and `sign(d)` from `beta` on.
 #[derive(Clone, Copy, Debug, PartialEq)]

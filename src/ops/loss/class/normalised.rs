@@ -4,7 +4,7 @@ use super::losses::Classes;
 use crate::kernel::{self, Acc, Level};
 use crate::ops::loss::rows::Rows;
 
-/// The count of numbers that vectors normalise at a time. They take 2 KiB of stack.
+/// The number of elements that vectors normalise at a time. Their buffer takes 2 KiB of stack.
 const AT_ONCE: usize = 512;
 
 /// Returns `a` if `so`, otherwise `b`, selected by their bits. The compiler would turn an `if` of
