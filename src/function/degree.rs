@@ -1,5 +1,5 @@
-//! Whether a model is linear in its parameters: its formula is run over a scalar that notes what
-//! is done to them.
+//! `Degree`: a scalar that tracks how a formula uses its parameters, which tells whether a model
+//! is linear in them.
 
 use core::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
@@ -8,25 +8,25 @@ use crate::op::Attrs;
 use crate::ops::compare::{Compare, Comparison};
 use crate::ops::{Binary, Each, Pair, Unary};
 
-/// How a number depends on the parameters. The compiler folds all of it into a constant.
+/// How a number depends on the parameters. The compiler folds the whole formula into a constant.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(crate) enum Degree {
     /// Not at all.
     Constant,
-    /// By a factor for each, and a term.
+    /// As a sum of a constant and of a constant multiple of each parameter.
     Linear,
-    /// In another way, as far as is known.
+    /// In a way that is not known to be linear.
     Any,
 }
 
 impl Degree {
-    /// The larger of two: what sums have.
+    /// The larger of two degrees, which is the degree of a sum.
     #[inline(always)]
     fn or(self, other: Self) -> Self {
         if self < other { other } else { self }
     }
 
-    /// Anything but the four operations makes a result that is not linear.
+    /// The degree after an operation other than `+ - * /`.
     #[inline(always)]
     fn bent(self) -> Self {
         match self {
@@ -85,7 +85,7 @@ operators! {
     };
 }
 
-/// Whether a comparison is the same for all parameters.
+/// The mask of [`Degree`]: true if a comparison does not depend on the parameters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IsConstant(bool);
 

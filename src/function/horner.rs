@@ -2,11 +2,13 @@
 
 use super::Real;
 
-/// Takes the step for each coefficient from the last to the first, up to 16 of them in
-/// straight lines: compiled for size a loop stays one, and keeps jets in memory. An epoch of a
-/// cubic through 11 samples takes 2,160 instructions on a Cortex-M4F then rather than 516, and
-/// 580 bytes of flash more. It is a macro
-/// because an error that is recorded in a closure would not name the caller's line.
+/// Runs a step for each coefficient, from the last to the first. The steps of the first 16
+/// coefficients are written out. When the compiler optimises for size, a loop stays a loop and
+/// keeps jets in memory: an epoch of a cubic through 11 samples then takes 2,160 instructions
+/// on a Cortex-M4F rather than 516, and 580 bytes of flash more.
+///
+/// This is a macro because an error that is recorded in a closure would not name the caller's
+/// line.
 macro_rules! downwards {
     ($coefficients:expr, |$k:ident, $c:ident| $step:block) => {
         downwards!($coefficients, |$k, $c| $step, 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1 0)
@@ -23,8 +25,8 @@ macro_rules! downwards {
     };
 }
 
-/// `c[0] + c[1] x + c[2] x² + …`, from the highest power down: `(c[2] x + c[1]) x + c[0]`.
-/// 0 without coefficients.
+/// `c[0] + c[1] x + c[2] x² + …` by Horner's method: `(c[2] x + c[1]) x + c[0]`. Without
+/// coefficients, 0.
 ///
 /// ```
 /// use baregrad::function::horner;
@@ -47,8 +49,10 @@ pub fn horner<S: Real, const N: usize>(x: S, coefficients: [S; N]) -> S {
 }
 
 /// `c[0] T₀(x) + c[1] T₁(x) + …` with the Chebyshev polynomials `Tₖ(cos t) = cos(k t)`, by
-/// Clenshaw's recurrence: [`horner`] for coefficients that stay small, where those of powers
-/// would grow and cancel. For `x` from -1 to 1. 0 without coefficients.
+/// Clenshaw's recurrence, for `x` from -1 to 1. Without coefficients, 0.
+///
+/// Its coefficients stay small where the coefficients of [`horner`] for the same polynomial
+/// would be large and cancel.
 ///
 /// ```
 /// use baregrad::function::chebyshev;
@@ -58,8 +62,8 @@ pub fn horner<S: Real, const N: usize>(x: S, coefficients: [S; N]) -> S {
 #[track_caller]
 #[inline(always)]
 pub fn chebyshev<S: Real, const N: usize>(x: S, coefficients: [S; N]) -> S {
-    // b[k] = 2 x b[k + 1] - b[k + 2] + c[k], but for the last, with x instead of 2 x. Terms
-    // above the highest coefficient are left out rather than 0: nothing is multiplied by them.
+    // b[k] = 2 x b[k + 1] - b[k + 2] + c[k]; the last step, k = 0, has x instead of 2 x. Terms
+    // above the highest coefficient are `None` rather than 0, so that no operation uses them.
     let mut last_two: (Option<S>, Option<S>) = (None, None);
     let mut twice = x;
     if N > 2 {

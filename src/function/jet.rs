@@ -13,8 +13,8 @@ use crate::ops::arithmetic::{
 use crate::ops::compare::{Compare, Comparison};
 use crate::ops::{Binary, Each, Pair, Unary};
 
-/// A value and its `P` partial derivatives, each in lanes: what forward-mode
-/// differentiation computes with (a dual number, to be exact, with several derivatives).
+/// A value and its `P` partial derivatives, each in lanes: the scalar of forward-mode
+/// differentiation, a dual number with several derivatives.
 ///
 /// ```
 /// use baregrad::function::{Jet, Real};
@@ -26,29 +26,29 @@ use crate::ops::{Binary, Each, Pair, Unary};
 /// assert_eq!(z.derivatives(), [8.0, 3.0]); // y + x, and x
 /// ```
 ///
-/// A jet knows which of its derivatives can be other than 0. Those that cannot are neither
-/// computed nor multiplied by: data, however large, do not turn them into NaN. Compiled, that
-/// knowledge is constant and gone, so that a jet costs what its derivatives cost.
+/// A jet knows which of its derivatives are live, that is, may be other than 0. No operation
+/// computes or multiplies the others, so that infinite data do not turn them into NaN. The
+/// compiler folds this bookkeeping into constants: a jet costs as much as its live derivatives.
 ///
-/// Derivatives are by the rules of [`ops`](crate::ops), which say how a tape's operations
-/// pass gradients on, also at kinks.
+/// Derivatives follow the rules of [`ops`](crate::ops), also at kinks: the same code passes
+/// gradients through a tape's operations.
 #[derive(Clone, Copy, Debug)]
 pub struct Jet<L, const P: usize> {
     value: L,
     derivatives: [L; P],
-    /// Bit `k`: `derivatives[k]` may be other than 0.
+    /// Bit `k` is set if `derivatives[k]` may be other than 0.
     live: u32,
 }
 
-/// A value in lanes, without derivatives: any [`Lanes`] with `f32` on either side of its
-/// operators.
+/// A value in lanes, without derivatives: [`Lanes`] whose operators also take an `f32` on
+/// either side.
 pub type Value<L> = Jet<L, 0>;
 
 impl<L: Lanes, const P: usize> Jet<L, P> {
-    /// The most derivatives there can be.
+    /// The largest number of derivatives.
     pub const MAX: usize = u32::BITS as usize;
 
-    /// A value that depends on nothing.
+    /// A constant, without live derivatives.
     #[inline(always)]
     pub fn constant(value: L) -> Self {
         const { assert!(P <= Self::MAX, "a Jet has at most 32 derivatives") };
@@ -59,7 +59,8 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
         }
     }
 
-    /// The variable that derivative `k` is by. One without such a derivative is a constant.
+    /// The variable that derivative `k` is with respect to. If `k` is not less than `P`, the jet
+    /// is a constant.
     #[inline(always)]
     pub fn variable(value: L, k: usize) -> Self {
         let mut jet = Self::constant(value);
@@ -82,7 +83,7 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
         self.derivatives
     }
 
-    /// Bit `k` tells that derivative `k` may be other than 0.
+    /// The live derivatives: bit `k` is set if derivative `k` may be other than 0.
     #[inline(always)]
     pub fn live(self) -> u32 {
         self.live
@@ -93,7 +94,7 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
         self.live >> (k & 31) & 1 == 1
     }
 
-    /// The same with another value, each derivative that is live by `rule`.
+    /// Replaces the value, and passes each live derivative through `rule`.
     #[inline(always)]
     fn chain(self, value: L, rule: impl Fn(L) -> L) -> Self {
         let mut to = Jet { value, ..self };
@@ -110,7 +111,8 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
         to
     }
 
-    /// Joins two jets: each derivative by the rule for those of the two in which it is live.
+    /// Joins two jets. Each derivative is computed by `left`, `right` or `both`, depending on
+    /// the jets in which it is live.
     #[inline(always)]
     fn join(
         self,
@@ -141,7 +143,7 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
         to
     }
 
-    /// An operation on one.
+    /// Applies an operation of one operand.
     #[cfg_attr(debug_assertions, inline(never))]
     #[cfg_attr(not(debug_assertions), inline(always))]
     fn unary<U: Unary>(self, attrs: Attrs) -> Self {
@@ -168,7 +170,7 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
         )
     }
 
-    /// An operation on two.
+    /// Applies an operation of two operands.
     #[cfg_attr(debug_assertions, inline(never))]
     #[cfg_attr(not(debug_assertions), inline(always))]
     fn binary<B: Binary>(self, other: Self) -> Self {
@@ -191,8 +193,8 @@ impl<L: Lanes, const P: usize> Jet<L, P> {
     }
 }
 
-// Everything here becomes part of the loop that calls it, but without optimisation, where
-// that would only multiply what there is to compile, and the stack that it takes.
+// The functions of this file are inlined into the loop that calls them. Debug builds do not
+// inline them: without optimisation, each copy would cost compile time and stack.
 
 #[cfg_attr(debug_assertions, inline(never))]
 #[cfg_attr(not(debug_assertions), inline(always))]
@@ -216,7 +218,7 @@ fn both<B: Binary, L: Lanes>(a: L, b: L) -> L {
 struct Rule<B, L> {
     a: L,
     b: L,
-    /// For an operation whose gradient is dear.
+    /// The derivatives with respect to `a` and `b`, if the operation is [`Binary::DEAR`].
     slopes: [L; 2],
     op: PhantomData<B>,
 }

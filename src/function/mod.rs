@@ -1,7 +1,8 @@
 //! One function of one sample for every use of a model.
 //!
-//! A model of a sensor is a formula: a reading, a few parameters, a result. Written once,
-//! generic over what it is computed in, it serves for everything.
+//! A model of a sensor is a formula that takes a reading and a few parameters and gives a
+//! result. Written once, generic over its scalar type, it can be evaluated, differentiated,
+//! fitted, recorded and printed.
 //!
 //! ```
 //! use baregrad::function::{Function, Real};
@@ -26,7 +27,7 @@
 //! let t_c = Thermometer::value(t_u, w_b);
 //! assert!((t_c - 1.86).abs() < 0.01);
 //!
-//! // What it says of each parameter, exactly: a row of the Jacobian.
+//! // The exact derivative with respect to each parameter: a row of the Jacobian.
 //! let (same, gradient) = Thermometer::value_and_gradient(t_u, w_b);
 //! assert_eq!(same, t_c);
 //! assert_eq!(gradient, [0.1 * 35.7, 1.0]);
@@ -40,13 +41,13 @@
 //! # Ok::<(), baregrad::Error>(())
 //! ```
 //!
-//! For one-liners there is [`function!`](crate::function!), which writes the names down by
-//! itself, and [`models`] has the usual curves of sensors.
+//! [`function!`](crate::function!) defines such a model in one line and takes the names from
+//! its arguments; [`models`] has the usual curves of sensors.
 //!
 //! | | |
 //! | --- | --- |
 //! | [`Function`] | a model of `X` inputs and `P` parameters |
-//! | [`Real`] | what it is computed in |
+//! | [`Real`] | the scalar type it is computed in |
 //! | [`Jet`] | a value with its derivatives |
 //! | [`Loss`], [`Squared`], [`DataGrads`] | losses of a model in one operation |
 //! | [`horner`], [`chebyshev`] | polynomials |
@@ -83,11 +84,11 @@ pub use crate::ops::loss::{Absolute, Bce, BceWithLogits, Huber, Loss, SmoothL1, 
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-/// A model: a function of `X` inputs and `P` parameters, of one sample. See the
+/// A model: a function of the `X` inputs of one sample and of `P` parameters. See the
 /// [module](self) for an example.
 ///
-/// It has no state. Numbers that it needs and nobody trains are written into it, or are
-/// inputs like a sample's others.
+/// A model has no state. A number that is not trained is a constant in the formula, or one
+/// more input.
 pub trait Function<const X: usize, const P: usize> {
     /// The model's name, in reports and in printed source.
     const NAME: &'static str;
@@ -96,8 +97,8 @@ pub trait Function<const X: usize, const P: usize> {
     /// The names of the parameters.
     const PARAMETERS: [&'static str; P];
 
-    /// The formula. It should be `#[inline(always)]`, to become part of the loop over
-    /// samples, and have no loops of its own that the compiler would not unroll.
+    /// The formula. Mark it `#[inline(always)]`, so that it becomes part of the loop over
+    /// samples, and write no loop that the compiler might not unroll.
     fn eval<S: Real>(x: [S; X], p: [S; P]) -> S;
 
     /// The value for one sample.
@@ -106,16 +107,16 @@ pub trait Function<const X: usize, const P: usize> {
         Self::eval(x, p)
     }
 
-    /// The value for one sample, and its derivatives by the parameters.
+    /// The value for one sample, and its derivatives with respect to the parameters.
     #[inline(always)]
     fn value_and_gradient(x: [f32; X], p: [f32; P]) -> (f32, [f32; P]) {
         let jet = Self::by_parameters(x, p);
         (jet.value(), jet.derivatives())
     }
 
-    /// Whether the formula is linear in the parameters: whether it multiplies them by inputs
-    /// and numbers only, and adds. One that does something else with them, and is linear all
-    /// the same, is not known to be.
+    /// Returns whether the formula is written as linear in the parameters: it multiplies and
+    /// divides them by inputs and numbers only, and adds the results. A formula that does
+    /// anything else with them gives `false`, even if it is linear.
     ///
     /// ```
     /// use baregrad::function::{Function, models};
@@ -129,32 +130,32 @@ pub trait Function<const X: usize, const P: usize> {
         Self::eval([Degree::Constant; X], [Degree::Linear; P]) != Degree::Any
     }
 
-    /// The values for as many samples as there are lanes.
+    /// The values for one sample per lane.
     #[inline(always)]
     fn lanes<L: Lanes>(x: [L; X], p: [L; P]) -> L {
         Self::eval::<Value<L>>(constants(x), constants(p)).value()
     }
 
-    /// The values for as many samples as there are lanes, and their derivatives by the
+    /// The values for one sample per lane, and their derivatives with respect to the
     /// parameters.
     #[inline(always)]
     fn by_parameters<L: Lanes>(x: [L; X], p: [L; P]) -> Jet<L, P> {
         Self::eval(constants(x), variables(p))
     }
 
-    /// The values for as many samples as there are lanes, and their derivatives by the
-    /// inputs.
+    /// The values for one sample per lane, and their derivatives with respect to the inputs.
     #[inline(always)]
     fn by_inputs<L: Lanes>(x: [L; X], p: [L; P]) -> Jet<L, X> {
         Self::eval(variables(x), constants(p))
     }
 
-    /// The model's predictions, `[n]`, for samples `x`, `[n, X]`, with parameters `p`, `[P]`, in
-    /// one operation of a tape, with the bits of [`value`](Self::value).
+    /// Records the model's predictions, `[n]`, for samples `x`, `[n, X]`, and parameters `p`,
+    /// `[P]`, as one operation. The bits are those of [`value`](Self::value).
     ///
-    /// `[n]` of inputs or `[]` of parameters, where there is only one, will do, and `[X]` for
-    /// one sample. Gradients flow to parameters and inputs. The sums over samples are in the
-    /// order that [`mse`](Self::mse) tells.
+    /// `x` may be `[n]` if there is one input, or `[X]` for one sample of several inputs, whose
+    /// prediction is `[]`; `p` may be `[]` if there is one parameter. Gradients flow to
+    /// parameters and inputs. The sums over samples are in the order described at
+    /// [`mse`](Self::mse).
     ///
     /// ```
     /// use baregrad::function::{Function, models::Line};
@@ -178,17 +179,17 @@ pub trait Function<const X: usize, const P: usize> {
         x.tape().apply_plain(op, &[x, p])
     }
 
-    /// The mean squared error of the model against `target`, `[n]`, for samples `x`, `[n, X]`,
-    /// with parameters `p`, `[P]`: `Σ (model - target)² / n`, in one operation of a tape, and
-    /// one pass over the data, in which the gradient is computed as well. It keeps `P` floats.
+    /// Records the mean squared error against `target`, `[n]`, for samples `x`, `[n, X]`, and
+    /// parameters `p`, `[P]`: `Σ (model - target)² / n`, as one operation. One pass over the
+    /// data computes the gradient as well, for which the tape keeps `P` floats.
     ///
-    /// Gradients flow to the parameters. Data that need one as well are an error: see
-    /// [`DataGrads`]. (Release builds for microcontrollers do not look when recording; there,
-    /// `backward` gives the parameters NaN.)
+    /// Gradients flow to the parameters only. An `x` or `target` that needs a gradient is an
+    /// error: see [`DataGrads`]. (Release builds for microcontrollers do not check this when
+    /// recording; there, `backward` gives the parameters NaN.)
     ///
-    /// Up to 16 samples are summed in order. More go in blocks, with 16 partial sums if there
-    /// are at most four parameters, otherwise 8, and 16 terms for each: an order that depends
-    /// on `n` and `P` alone. Blocks are added up as in [`kernel::sum`](crate::kernel::sum).
+    /// Up to 16 samples are summed in order. More samples are summed in blocks of 16 partial
+    /// sums, or 8 if there are more than four parameters, each of 16 terms. Blocks are added up
+    /// as in [`kernel::sum`](crate::kernel::sum). The order depends on `n` and `P` alone.
     ///
     /// ```
     /// use baregrad::function::{Function, models::Line};
@@ -213,18 +214,17 @@ pub trait Function<const X: usize, const P: usize> {
     }
 
     /// [`mse`](Self::mse) with a weight for each sample, `weights`, `[n]`:
-    /// `Σ weight (model - target)² / n`. To weigh by what is known of the errors, use
-    /// `1 / σ²`.
+    /// `Σ weight (model - target)² / n`. If the standard deviation `σ` of each target is known,
+    /// use weights of `1 / σ²`.
     ///
-    /// The sum is divided by the number of samples. PyTorch's weighted cross entropy is divided
-    /// by the sum of the weights; but then the mean over micro-batches would not be that over
-    /// all samples ([`backward_over`](crate::Tape::backward_over)). Weights whose mean is 1
-    /// make both the same.
+    /// The sum is divided by the number of samples, so that the mean over micro-batches is the
+    /// mean over all samples ([`backward_over`](crate::Tape::backward_over)). PyTorch's weighted
+    /// cross entropy is divided by the sum of the weights; both agree if the mean weight is 1.
     ///
-    /// A weight of 0 leaves a sample out, if its loss is finite: `0 * NaN` is NaN, as in
-    /// PyTorch. If all are 0, so are loss and gradient. A negative one is taken as it is. No
-    /// gradient flows to weights, and weights that need one are an error. They travel with the
-    /// target, in a view of it, which takes one more node of the tape.
+    /// A weight of 0 leaves a sample out if the sample's loss is finite (`0 * NaN` is NaN, as
+    /// in PyTorch). If all weights are 0, so are loss and gradient. Negative weights are used as
+    /// they are. No gradient flows to weights, and weights that need one are an error. Weights
+    /// take one more node of the tape, which attaches them to the target.
     ///
     /// ```
     /// use baregrad::function::{Function, models::Line};
@@ -249,8 +249,8 @@ pub trait Function<const X: usize, const P: usize> {
         Self::weighted_mean_loss(Squared, x, p, target, weights)
     }
 
-    /// The mean of any [`Loss`] of the model's predictions, as [`mse`](Self::mse) is that of
-    /// [`Squared`]: one operation, one pass, `P` floats.
+    /// Records the mean of any [`Loss`] of the model's predictions, as [`mse`](Self::mse) does
+    /// for [`Squared`]: one operation, one pass, `P` floats.
     ///
     /// ```
     /// use baregrad::function::{Function, Huber, models::Line};
@@ -275,7 +275,8 @@ pub trait Function<const X: usize, const P: usize> {
         node::record(op, loss, [x, p, target])
     }
 
-    /// The mean of any [`Loss`] of weighted samples, as [`weighted_mse`](Self::weighted_mse).
+    /// Records the mean of any [`Loss`] of weighted samples, as
+    /// [`weighted_mse`](Self::weighted_mse) does for [`Squared`].
     #[track_caller]
     #[must_use]
     fn weighted_mean_loss<'t, Q: Loss>(
@@ -294,16 +295,16 @@ pub trait Function<const X: usize, const P: usize> {
 
     /// Records the model on a tape, operation by operation, for samples `x`, `[n, X]`, and
     /// parameters `p`, `[P]`. The result is `[n]`, or `[]` for a model that uses no input.
-    /// A single sample may be `[X]`.
     ///
-    /// `[n]` of inputs or `[]` of parameters, where there is only one, will do.
+    /// `x` may be `[n]` if there is one input, or `[X]` for one sample; `p` may be `[]` if there
+    /// is one parameter.
     #[track_caller]
     fn record<'t>(x: Var<'t>, p: Var<'t>) -> Var<'t> {
         Self::eval(columns(x), columns(p))
     }
 }
 
-/// Jets that depend on nothing.
+/// Makes a constant jet of each value.
 #[inline(always)]
 fn constants<L: Lanes, const P: usize, const N: usize>(values: [L; N]) -> [Jet<L, P>; N] {
     jets(
@@ -313,13 +314,14 @@ fn constants<L: Lanes, const P: usize, const N: usize>(values: [L; N]) -> [Jet<L
     )
 }
 
-/// Jets each of which is the variable that its derivative is by.
+/// Makes a variable of each value: derivative `k` is with respect to `values[k]`.
 #[inline(always)]
 fn variables<L: Lanes, const P: usize, const N: usize>(values: [L; N]) -> [Jet<L, P>; N] {
     jets(values, Jet::variable)
 }
 
-/// Makes a jet of each value and its place: [`straight`], not in a loop as `map` has it.
+/// Makes a jet of each value and its index, through [`straight`] rather than the loop of
+/// `array::map`.
 #[inline(always)]
 fn jets<L: Lanes, const P: usize, const N: usize>(
     values: [L; N],
@@ -337,11 +339,12 @@ fn jets<L: Lanes, const P: usize, const N: usize>(
     jets
 }
 
-/// Calls `line` for each number below `N`, up to 16 in straight lines.
+/// Calls `line` with each number below `N`. The first 16 calls are written out, without a loop.
 ///
-/// In a loop, a jet would not know which derivatives it has until the loop is unrolled, if it
-/// is. Compiled for size it is not: an epoch of a line through eleven samples then takes a
-/// Cortex-M4F 1,912 instructions rather than 390, and 650 bytes of flash more.
+/// The compiler knows which derivatives of a jet are live only after it has unrolled a loop,
+/// and when it optimises for size, it does not unroll: an epoch of a line through eleven
+/// samples then takes a Cortex-M4F 1,912 instructions rather than 390, and 650 bytes of flash
+/// more.
 #[inline(always)]
 pub(crate) fn straight<const N: usize>(mut line: impl FnMut(usize)) {
     macro_rules! written_out {
@@ -357,7 +360,8 @@ pub(crate) fn straight<const N: usize>(mut line: impl FnMut(usize)) {
     }
 }
 
-/// The columns of a matrix, the elements of a row.
+/// Returns the `N` columns of a matrix, or the `N` elements of a vector. A tensor whose last
+/// size is not `N` is itself the column if `N` is 1, and an error otherwise.
 #[track_caller]
 fn columns<const N: usize>(of: Var<'_>) -> [Var<'_>; N] {
     let mut columns = [of; N];
@@ -373,7 +377,8 @@ fn columns<const N: usize>(of: Var<'_>) -> [Var<'_>; N] {
     columns
 }
 
-/// An operation that always fails, so that the tape keeps the error with shape and line.
+/// An operation that always fails, so that the tape keeps the error with the shape and the
+/// caller's line.
 struct Columns;
 impl Op for Columns {
     fn name(&self) -> &'static str {
@@ -388,7 +393,7 @@ impl Op for Columns {
     fn backward(&self, _: &mut Backward<'_>) {}
 }
 
-/// A [`Function`] in one line: inputs, parameters, formula.
+/// Defines a [`Function`] in one line: inputs, parameters, formula.
 ///
 /// ```
 /// use baregrad::function::{Function, Real};

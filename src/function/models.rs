@@ -1,4 +1,4 @@
-//! Models that sensors have, and the one list of them.
+//! The usual models of sensors, and the list of all of them.
 
 use super::{Function, Real, chebyshev, horner};
 use crate::function;
@@ -49,7 +49,8 @@ impl<const N: usize> Function<1, N> for Chebyshev<N> {
     }
 }
 
-/// The names of `N` coefficients. Runs when compiled, and so does not panic later.
+/// The names of `N` coefficients. It is evaluated at compile time only, so its panic is a
+/// compile error.
 #[allow(clippy::panic)]
 const fn numbered<const N: usize>() -> [&'static str; N] {
     const NAMES: [&str; 32] = [
@@ -64,8 +65,8 @@ const fn numbered<const N: usize>() -> [&'static str; N] {
 }
 
 function! {
-    /// °C of a thermistor of resistance `r`, by Steinhart and Hart:
-    /// `1 / T = a + b ln r + c ln³ r`, `T` in kelvins.
+    /// The temperature in °C of a thermistor of resistance `r`, by the Steinhart–Hart equation:
+    /// `1 / T = a + b ln r + c ln³ r`, with `T` in kelvins.
     pub fn SteinhartHart([r], [a, b, c]) {
         let ln = r.ln();
         1.0 / (a + ln * (b + c * (ln * ln))) - 273.15
@@ -83,7 +84,7 @@ function! {
 }
 
 function! {
-    /// Logistic growth from 0 to `a`, half of it at `c`: `a / (1 + e^(-b (x - c)))`.
+    /// Logistic growth from 0 to `a`, which is at `a / 2` for `x = c`: `a / (1 + e^(-b (x - c)))`.
     pub fn Logistic([x], [a, b, c]) { a * (b * (x - c)).sigmoid() }
 }
 
@@ -103,8 +104,8 @@ function! {
 }
 
 function! {
-    /// The squared distance of a magnetometer's reading from a centre, less that of a sphere of
-    /// radius `r` around it: `|m - c|² - r²`, to be brought to 0.
+    /// A calibration of magnetometers: `|m - c|² - r²`, which is 0 if the reading `m` is on the
+    /// sphere of centre `c` and radius `r`. Fit it to a target of 0.
     pub fn Sphere([mx, my, mz], [cx, cy, cz, r]) {
         let (x, y, z) = (mx - cx, my - cy, mz - cz);
         ((x * x + y * y) + z * z) - r * r
@@ -112,9 +113,9 @@ function! {
 }
 
 function! {
-    /// The distance of a magnetometer's reading from an ellipsoid: `|A (m - c)| - 1`, where the
-    /// symmetrical `A` has the scale of each axis on its diagonal, and beside it what the axes
-    /// have of each other.
+    /// A calibration of magnetometers: `|A (m - c)| - 1`, which is 0 if the reading `m` is on an
+    /// ellipsoid of centre `c`. The diagonal of the symmetric matrix `A` scales the axes, its
+    /// other elements correct their cross-coupling. Fit it to a target of 0.
     pub fn Ellipsoid([mx, my, mz], [cx, cy, cz, axx, ayy, azz, axy, axz, ayz]) {
         let (x, y, z) = (mx - cx, my - cy, mz - cz);
         let u = axx * x + axy * y + axz * z;
@@ -125,19 +126,19 @@ function! {
 }
 
 function! {
-    /// Two lines that meet at `knee`: of slope `a` below and `b` above, `c` at the knee.
+    /// Two lines that meet at the point `(knee, c)`, with slope `a` below it and `b` above.
     pub fn Piecewise([x], [a, b, knee, c]) {
         let d = x - knee;
         (a * d).where_(x.lt(knee), b * d) + c
     }
 }
 
-/// A visitor of every model of the list.
+/// A visitor of the models that [`visit`] lists.
 pub trait Visitor {
     /// Visits one model.
     ///
-    /// `x` and `p` are ranges of ordinary inputs and parameters: from each two numbers drawn
-    /// between them, the model can be computed and differentiated.
+    /// `x` and `p` are ranges, from and to, of inputs and parameters for which the model is
+    /// defined and differentiable.
     fn visit<F: Function<X, P> + 'static, const X: usize, const P: usize>(
         &mut self,
         model: F,
@@ -146,7 +147,7 @@ pub trait Visitor {
     );
 }
 
-/// The list: shows every model, with ranges for its inputs and parameters.
+/// Visits every model, with ranges of its inputs and parameters. This is the list of models.
 pub fn visit(all: &mut impl Visitor) {
     const UNIT: [f32; 2] = [-1.0, 1.0];
     const POSITIVE: [f32; 2] = [0.5, 2.0];

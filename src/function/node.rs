@@ -1,4 +1,4 @@
-//! A function as one operation of a tape: its predictions, or the loss of them.
+//! A function as one operation of a tape: its predictions, or their loss.
 
 use core::marker::PhantomData;
 
@@ -10,8 +10,8 @@ use crate::ops::loss::{Loss, refuse};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-/// Any [`Loss`], with gradients also to inputs and targets, where those need them: they are
-/// trained, or are results of something that is.
+/// Wraps any [`Loss`] so that gradients also flow to inputs and targets that need them: those
+/// that are trained, or depend on trained parameters.
 ///
 /// ```
 /// use baregrad::function::{DataGrads, Function, Squared, models::Line};
@@ -25,8 +25,8 @@ use crate::var::Var;
 /// # Ok::<(), baregrad::Error>(())
 /// ```
 ///
-/// It is a kind of loss of its own, so that firmware that trains parameters only is linked
-/// without it, which saves 508 bytes of flash and 27 instructions an epoch on a Cortex-M4F.
+/// It is a type of its own so that firmware that trains parameters only does not link these
+/// gradients, which saves 508 bytes of flash and 27 instructions an epoch on a Cortex-M4F.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DataGrads<Q>(pub Q);
 
@@ -66,7 +66,7 @@ impl<Q: Loss> Loss for DataGrads<Q> {
 pub(super) struct Predictions<F, const X: usize, const P: usize>(PhantomData<fn() -> F>);
 
 /// The mean of a loss over samples: operands `x`, `p` and targets. `M` is 1, or 2 if each
-/// sample has a weight: targets are then [with](WithWeights) those.
+/// sample has a weight: the target operand is then a [`WithWeights`].
 pub(super) struct MeanLoss<F, Q, const X: usize, const P: usize, const M: usize>(
     PhantomData<fn() -> (F, Q)>,
 );
@@ -79,7 +79,7 @@ impl<F, Q, const X: usize, const P: usize, const M: usize> MeanLoss<F, Q, X, P, 
     pub(super) const OP: Self = Self(PhantomData);
 }
 
-/// Parameters in all lanes.
+/// Each parameter in all lanes of a vector.
 #[inline(always)]
 fn in_lanes<L: Lanes, const P: usize>(p: &[f32; P]) -> [L; P] {
     let mut lanes = [L::splat(0.0); P];
@@ -94,7 +94,7 @@ fn in_lanes<L: Lanes, const P: usize>(p: &[f32; P]) -> [L; P] {
     lanes
 }
 
-/// Each derivative times `g`; zeros for those that are always 0.
+/// Each live derivative times `g`; the others are 0.
 #[inline(always)]
 fn times<L: Lanes, const P: usize>(jet: Jet<L, P>, g: L) -> [L; P] {
     let mut products = jet.derivatives();
@@ -111,9 +111,10 @@ fn times<L: Lanes, const P: usize>(jet: Jet<L, P>, g: L) -> [L; P] {
     products
 }
 
-/// The shape of predictions, or of a loss, for operands that are inputs, parameters and maybe
-/// targets. Predictions are `[n]` for inputs `[n, X]`, or `[n]` if `X` is 1; `[]` for one sample,
-/// `[X]`. Targets are a number or a row of one for each sample. One copy serves all functions.
+/// The shape of predictions or of a loss. The operands are inputs, parameters and, for a loss,
+/// targets. Predictions are `[n]` for inputs `[n, X]`, and for inputs `[n]` if `X` is 1; they
+/// are `[]` for one sample, `[X]`. Targets are `[n]` or `[n, 1]`. All functions share this one
+/// copy of the code.
 #[inline(never)]
 fn shape_of(
     operands: &[Shape],
@@ -164,7 +165,7 @@ impl<'a, F, const P: usize> With<'a, F, P> {
     }
 }
 
-/// Predictions.
+/// Computes predictions.
 impl<F: Function<X, P>, const X: usize, const P: usize> PerSample<X, 0, 1> for With<'_, F, P> {
     #[inline(always)]
     fn of<L: Lanes>(&self, x: [L; X], _: [L; 0]) -> [L; 1] {
@@ -172,7 +173,7 @@ impl<F: Function<X, P>, const X: usize, const P: usize> PerSample<X, 0, 1> for W
     }
 }
 
-/// From the gradient of predictions to that of parameters.
+/// Computes the terms of the parameters' gradient from the gradient of the predictions.
 impl<F: Function<X, P>, const X: usize, const P: usize> Terms<X, 1, 0, P> for With<'_, F, P> {
     #[inline(always)]
     fn of<L: Lanes>(self, x: [L; X], [g]: [L; 1]) -> Sums<L, 0, P> {
@@ -183,7 +184,7 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Terms<X, 1, 0, P> for Wi
     }
 }
 
-/// From the gradient of predictions to that of inputs.
+/// Computes the gradient of the inputs from the gradient of the predictions.
 impl<F: Function<X, P>, const X: usize, const P: usize> PerSample<X, 1, X> for With<'_, F, P> {
     #[inline(always)]
     fn of<L: Lanes>(&self, x: [L; X], [g]: [L; 1]) -> [L; X] {
@@ -229,7 +230,8 @@ where
     }
 }
 
-/// The loss of a sample, and its derivatives by the parameters, but for a factor.
+/// The loss of a sample, and its derivatives with respect to the parameters, which lack only
+/// the factor [`Loss::FACTOR`].
 struct LossOf<'a, F, Q, const P: usize> {
     with: With<'a, F, P>,
     loss: Q,
@@ -287,7 +289,7 @@ impl<L: Lanes, const M: usize> Of<L, M> {
         Of { target, weight }
     }
 
-    /// A term times the weight, if there is one.
+    /// Returns a term times the weight, or the term itself if samples have no weights.
     #[inline(always)]
     fn weighted(self, term: L) -> L {
         if const { M == 2 } {
@@ -298,13 +300,14 @@ impl<L: Lanes, const M: usize> Of<L, M> {
     }
 }
 
-/// From the gradient of a loss to that of the data: `s` times the derivatives by them.
+/// Computes the gradient of the data: the derivatives of each sample's loss with respect to
+/// them, times `s`, the gradient of the mean loss divided by the number of samples.
 struct ToData<'a, F, Q, const P: usize> {
     of: LossOf<'a, F, Q, P>,
     s: f32,
 }
 
-/// [`ToData`] by the inputs.
+/// [`ToData`] for the inputs.
 struct ToInputs<'a, F, Q, const P: usize>(ToData<'a, F, Q, P>);
 
 impl<F, Q, const X: usize, const P: usize, const M: usize> PerSample<X, M, X>
@@ -322,7 +325,7 @@ where
     }
 }
 
-/// [`ToData`] by the target.
+/// [`ToData`] for the target.
 struct ToTarget<'a, F, Q, const P: usize>(ToData<'a, F, Q, P>);
 
 impl<F, Q, const X: usize, const P: usize, const M: usize> PerSample<X, M, 1>
@@ -345,7 +348,7 @@ where
     F: Function<X, P> + 'static,
     Q: Loss,
 {
-    /// Sends the gradient to operand `k`, one of the data.
+    /// Passes the gradient on to operand `k`: 0 for the inputs, 2 for the targets.
     #[cold]
     #[inline(never)]
     fn send_to_data(cx: &mut Backward<'_>, k: usize) {
@@ -414,7 +417,7 @@ where
                 }
             }
         }
-        // Where recording did not look, trained data are found here: parameters get NaN.
+        // Recording without `LOOKS` accepts trained data: then the parameters get NaN.
         let is_unsent =
             const { !Q::DATA_GRADS && !LOOKS } && (cx.needs_grad(0) || cx.needs_grad(2));
         let saved = cx.saved();
@@ -429,16 +432,16 @@ where
     }
 }
 
-/// A target as it is, which brings a weight along for each sample: a view with a second
-/// operand, which the loss finds there. Nodes have three operands, and a fourth would cost
-/// every node of every tape four bytes of RAM.
+/// A view of the target that has the weights as its second operand, where the loss finds them.
+/// Nodes have three operands, and a fourth would cost every node of every tape four bytes of
+/// RAM.
 pub(super) struct WithWeights<Q>(PhantomData<fn() -> Q>);
 
 impl<Q> WithWeights<Q> {
     const OP: Self = Self(PhantomData);
 }
 
-/// The number of the operand that is the weights.
+/// The index of the weights among the operands of [`WithWeights`].
 const WEIGHTS: usize = 1;
 
 impl<Q: Loss> Op for WithWeights<Q> {
@@ -514,11 +517,11 @@ pub(super) fn record_weighted<'t, Q: Loss>(
     record(op, loss, [x, p, target])
 }
 
-/// Whether recording refuses data that are trained. Release builds for microcontrollers would
-/// pay 560 bytes of flash for the check, on a Cortex-M4F: there, parameters get NaN instead.
+/// True if recording rejects data that are trained. The check takes 560 bytes of flash on a
+/// Cortex-M4F, so release builds for microcontrollers omit it: there, parameters get NaN.
 const LOOKS: bool = Level::VECTORS || cfg!(debug_assertions);
 
-/// Whether gradients flow to one of these.
+/// Returns whether any of `data` would get a gradient; always `false` without [`LOOKS`].
 #[inline(always)]
 fn are_trained<const N: usize>(data: [Var<'_>; N]) -> bool {
     if const { LOOKS } {

@@ -1,4 +1,4 @@
-//! `Real`: what a model is computed in.
+//! `Real`: the scalar type a model is computed in.
 
 use core::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
@@ -41,25 +41,25 @@ impl<S, T> Names<T> for S {
     type Is = T;
 }
 
-/// Puts bounds on `T` that are implied: `trait Real: Implies<f32, Is: Mul<Self>>` lets
-/// everyone who has a `Real` multiply an `f32` by it, where `where f32: Mul<Self>` would have
-/// to be repeated by everyone.
+/// Puts implied bounds on `T`: with `trait Real: Implies<f32, Is: Mul<Self>>`, every function
+/// that is generic over a `Real` can multiply an `f32` by it. With `where f32: Mul<Self>` on
+/// the trait, each such function would have to repeat the bound.
 pub trait Implies<T>: Names<T, Is = T> {}
 impl<S, T> Implies<T> for S {}
 
 /// The scalar a [`Function`](super::Function) is computed in: a number, or something that
 /// behaves like one.
 ///
-/// It has `+ - * /` and negation, also with an `f32` on either side, and the functions
-/// below. There is no conversion from `f32`, for a [`Var`] has none without its tape:
-/// [`number`](Self::number) makes one of its kind. There are no comparisons that give a
-/// `bool`, for lanes differ: a comparison gives a [mask](Self::Mask), and
-/// [`where_`](Self::where_) chooses by it.
+/// It has negation, `+ - * /`, also with an `f32` on either side, and the functions below.
+/// There is no conversion from `f32`, because a [`Var`] needs a tape: [`number`](Self::number)
+/// makes a constant of the same kind from an existing value. Comparisons do not give a `bool`,
+/// because lanes can differ: they give a [mask](Self::Mask), by which
+/// [`where_`](Self::where_) selects.
 ///
 /// ```
 /// use baregrad::function::Real;
 ///
-/// /// Leaves 0 to 1 as it is, and continues beyond by its logarithm.
+/// /// Leaves `x` as it is up to 1, and continues beyond with the logarithm.
 /// fn compressed<S: Real>(x: S) -> S {
 ///     let one = x.number(1.0);
 ///     x.where_(x.le(one), 1.0 + x.ln())
@@ -80,13 +80,13 @@ impl<S, T> Implies<T> for S {}
     doc = "| [`Value<Symbol>`](super::source::Symbol) | source text |"
 )]
 ///
-/// All of them give the same bits for a value: each operation is that of [`ops`](crate::ops),
-/// whose [`Unary`] and [`Binary`] say how it is computed and differentiated, and a new kind
-/// of number only says how those are applied ([`each`](Self::each), [`pair`](Self::pair),
+/// All of them give the same bits for a value. Each operation is one of [`ops`](crate::ops),
+/// whose [`Unary`] or [`Binary`] defines how it is computed and differentiated; an
+/// implementation of `Real` only applies them ([`each`](Self::each), [`pair`](Self::pair),
 /// [`compare`](Self::compare)). NaN is NaN everywhere; its sign and payload are not promised.
 ///
-/// With `f32` itself, outside of a generic function, a program with `std` has functions of
-/// the same names, with other bits: `x.exp()` is then `f32::exp`.
+/// Outside of a generic function, in a program with `std`, a method call on an `f32` finds the
+/// inherent functions of `std` instead, which give other bits: `x.exp()` is then `f32::exp`.
 #[diagnostic::on_unimplemented(
     message = "a model cannot be computed in `{Self}`",
     label = "expected `f32`, `Value<L>`, `Jet<L, P>` or `Var`",
@@ -99,41 +99,43 @@ pub trait Real:
     + Arithmetic<f32, Self>
     + Implies<f32, Is: Arithmetic<f32, f32> + Arithmetic<Self, Self>>
 {
-    /// The result of a comparison: `&` is where both hold, `|` where either does, `!` where it
-    /// does not.
+    /// The result of a comparison, true or false for each element, with the operators `&`, `|`
+    /// and `!`.
     type Mask: Copy
         + BitAnd<Output = Self::Mask>
         + BitOr<Output = Self::Mask>
         + Not<Output = Self::Mask>;
 
-    /// The number `c`, of the same kind as `self`, which gives nothing but its kind (and
-    /// its tape).
+    /// The number `c`, of the same kind as `self`. The value of `self` has no effect; a
+    /// [`Var`] gives its tape.
     #[track_caller]
     #[must_use]
     fn number(self, c: f32) -> Self;
 
-    /// An element-wise operation of [`ops`](crate::ops), or of yours.
+    /// Applies an element-wise operation, one of [`ops`](crate::ops) or your own.
     #[track_caller]
     #[must_use]
     fn each<U: Unary + 'static>(self, op: &'static Each<U>, attrs: Attrs) -> Self;
 
-    /// An operation on pairs.
+    /// Applies an operation on pairs of elements.
     #[track_caller]
     #[must_use]
     fn pair<B: Binary + 'static>(self, op: &'static Pair<B>, other: Self) -> Self;
 
-    /// A comparison.
+    /// Applies a comparison.
     #[track_caller]
     #[must_use]
     fn compare<C: Comparison + 'static>(self, op: &'static Compare<C>, other: Self) -> Self::Mask;
 
-    /// `self` where `mask` holds, and `other` elsewhere, as PyTorch's `Tensor.where`. What
-    /// is not chosen does no harm: neither its NaN nor its derivatives come through.
+    /// `self` where `mask` is true, and `other` elsewhere, as PyTorch's `Tensor.where`. Values
+    /// that are not selected have no effect, even if they are NaN, and neither have their
+    /// derivatives. The exception is `backward` on a tape: as in PyTorch, a gradient of 0 times
+    /// an infinite derivative is NaN.
     #[track_caller]
     #[must_use]
     fn where_(self, mask: Self::Mask, other: Self) -> Self;
 
-    /// `self < other`; false beside NaN, like all but [`ne`](Self::ne).
+    /// `self < other`; false if either is NaN, as are all comparisons but [`ne`](Self::ne).
     #[track_caller]
     #[inline(always)]
     fn lt(self, other: Self) -> Self::Mask {
@@ -163,21 +165,21 @@ pub trait Real:
     fn eq(self, other: Self) -> Self::Mask {
         self.compare(&Compare(Eq), other)
     }
-    /// `self != other`; true beside NaN.
+    /// `self != other`; true if either is NaN.
     #[track_caller]
     #[inline(always)]
     fn ne(self, other: Self) -> Self::Mask {
         self.compare(&Compare(Ne), other)
     }
 
-    /// The larger of two, NaN if either is.
+    /// The larger of two; NaN if either is NaN.
     #[track_caller]
     #[must_use]
     #[inline(always)]
     fn maximum(self, other: Self) -> Self {
         self.pair(&Pair(Maximum), other)
     }
-    /// The smaller of two, NaN if either is.
+    /// The smaller of two; NaN if either is NaN.
     #[track_caller]
     #[must_use]
     #[inline(always)]
@@ -206,7 +208,7 @@ pub trait Real:
     fn sqrt(self) -> Self {
         self.each(&Each(Sqrt), Attrs::default())
     }
-    /// The power to a whole exponent. See [`Var::powi`].
+    /// The power with an integer exponent. See [`Var::powi`].
     #[track_caller]
     #[must_use]
     #[inline(always)]
@@ -221,14 +223,14 @@ pub trait Real:
             self.each(&Each(Powi::<false>), attrs)
         }
     }
-    /// The power to an exponent that is a number. See [`Var::powf`].
+    /// The power with a constant exponent. See [`Var::powf`].
     #[track_caller]
     #[must_use]
     #[inline(always)]
     fn powf(self, p: f32) -> Self {
         self.each(&Each(Powf), Attrs::float(p))
     }
-    /// The power to an exponent that is learned. See [`Var::pow`].
+    /// The power with an exponent that can be trained. See [`Var::pow`].
     #[track_caller]
     #[must_use]
     #[inline(always)]
@@ -458,7 +460,7 @@ impl Real for f32 {
     }
 }
 
-/// Each operation becomes a node of the tape; a number, a constant on it.
+/// Each operation becomes a node of the tape, and each number a constant on the tape.
 impl<'t> Real for Var<'t> {
     type Mask = Var<'t>;
 

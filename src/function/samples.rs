@@ -1,9 +1,9 @@
-//! Passes over samples: all that a function's operations need of each, in one loop, and
-//! nothing in between is stored.
+//! Passes over samples. One loop computes everything that an operation needs of each sample,
+//! and stores no intermediate results.
 //!
 //! # Sums
 //!
-//! Each sample adds a term to each of `A + P` sums: a loss and a gradient, say.
+//! Each sample adds a term to each of `A + P` sums, for example a loss and its `P` derivatives.
 //!
 //! ```text
 //! if n <= IN_ORDER:  sum = -0.0; for each i: sum = sum + term(i)
@@ -13,17 +13,17 @@
 //!       for each i: partial[i % S] = partial[i % S] + term(i)
 //!       v[l] = partial[l] + partial[8 + l]                     l = 0..8, if S is 16
 //!       v[l] = v[l] + v[l + 4],  v[l + 2],  v[l + 1]
-//!       the block's sum is v[0]; blocks are added up as those of every long sum
+//!       the block's sum is v[0]; blocks are added up as in every long sum
 //! ```
 //!
-//! The order is a function of `n` and `P` alone. Eight partial sums are a vector, and two
-//! vectors in turn hide half of the time that an addition takes. With more parameters, sums
-//! of two vectors each would not fit into sixteen registers. Sixteen partial sums are also
-//! one vector of AVX-512, should there be such a lane type.
+//! The order is a function of `n` and `P` alone. Eight partial sums are one vector, and two
+//! vectors in turn hide half of the latency of an addition. With more than four parameters,
+//! sums of two vectors each would not fit into sixteen registers. Sixteen partial sums would
+//! also be one vector of AVX-512, if there were such a lane type.
 //!
-//! A core without vectors goes over a block once for each partial sum, in strides: all sums
-//! are in registers. Only that loop is a function's own; what is around it is one copy for
-//! all functions of about as many parameters.
+//! A core without vectors passes over a block once for each partial sum, in strides, so that
+//! all sums stay in registers. Only this inner loop is compiled for each function; functions
+//! with a similar number of parameters share the code around it.
 
 use core::ops::Range;
 
@@ -39,7 +39,7 @@ pub(super) struct Samples<'a, const X: usize, const M: usize> {
 }
 
 impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
-    /// As many samples as the shortest slice has.
+    /// Takes as many samples as the shortest slice holds.
     #[inline(always)]
     pub(super) fn new(x: &'a [f32], columns: [&'a [f32]; M]) -> Self {
         let mut len = x.len() / const { if X == 0 { 1 } else { X } };
@@ -59,7 +59,7 @@ impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
         self.x.as_chunks().0
     }
 
-    /// Some of the samples.
+    /// The samples in `range`.
     #[inline(always)]
     fn range(&self, range: Range<usize>) -> Self {
         let len = range.len();
@@ -75,7 +75,7 @@ impl<'a, const X: usize, const M: usize> Samples<'a, X, M> {
         }
     }
 
-    /// The first `min(len, L::LEN)` samples, in lanes; lanes beyond hold zeros.
+    /// Loads the first `min(len, L::LEN)` samples into lanes; the remaining lanes hold zeros.
     #[inline(always)]
     fn load<L: Lanes>(&self) -> ([L; X], [L; M]) {
         let lanes = |column: &[f32]| match L::chunks(column).0 {
@@ -114,7 +114,7 @@ pub(super) trait Terms<const X: usize, const M: usize, const A: usize, const P: 
     fn of<L: Lanes>(self, x: [L; X], columns: [L; M]) -> Sums<L, A, P>;
 }
 
-/// Sums, or terms of them.
+/// The `A + P` sums, or a sample's terms of them.
 #[derive(Clone, Copy)]
 pub(super) struct Sums<L, const A: usize, const P: usize> {
     pub(super) first: [L; A],
@@ -155,7 +155,7 @@ impl<L: Lanes, const A: usize, const P: usize> Sums<L, A, P> {
 }
 
 impl<const A: usize, const P: usize> Sums<f32, A, P> {
-    /// Writes the sums one after the other.
+    /// Writes the sums to `out`, those of `first` before those of `rest`.
     #[inline(always)]
     fn store(&self, out: &mut [f32]) {
         if let Some((first, rest)) = out.split_first_chunk_mut()
@@ -165,7 +165,8 @@ impl<const A: usize, const P: usize> Sums<f32, A, P> {
         }
     }
 
-    /// Each sum divided by `n`. In straight lines: a loop would stay one when compiled for size.
+    /// Divides each sum by `n`, through [`straight`]: a loop would stay a loop when the compiler
+    /// optimises for size.
     #[inline(always)]
     fn over(mut self, n: f32) -> Self {
         straight::<A>(
@@ -188,7 +189,7 @@ impl<const A: usize, const P: usize> Sums<f32, A, P> {
     }
 }
 
-/// The sums of all samples' terms, divided by `n`, written to `out`.
+/// Writes the sums of all samples' terms, divided by `n`, to `out`.
 #[inline(always)]
 pub(super) fn sums<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -207,7 +208,7 @@ pub(super) fn sums<T, const X: usize, const M: usize, const A: usize, const P: u
     }
 }
 
-/// The sums of few samples, one after the other.
+/// The sums of at most `IN_ORDER` samples, whose terms are added one after the other.
 #[inline(always)]
 fn in_order<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -222,7 +223,7 @@ where
         0
     };
     let mut sums = Sums::none();
-    // Terms are computed in vectors: only the adding must go in order.
+    // Terms are computed in vectors: only the additions must be in order.
     for start in (0..whole).step_by(f32x8::LEN) {
         let (x, columns) = samples.range(start..start + f32x8::LEN).load::<f32x8>();
         let terms = terms.of(x, columns);
@@ -243,7 +244,7 @@ where
     sums
 }
 
-/// Adds the terms of one sample after the other.
+/// Adds the terms of the samples one after the other.
 #[inline(always)]
 fn add_each<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -275,18 +276,18 @@ fn add_each<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     }
 }
 
-/// Terms of a block for each of its partial sums.
+/// The number of terms in each partial sum of a block.
 const TERMS: usize = 16;
 
-/// The most partial sums there are.
+/// The largest number of partial sums in a block.
 const MOST: usize = 16;
 
-/// Partial sums of a block, for a function of so many parameters.
+/// The number of partial sums in a block, for a function with this number of parameters.
 const fn partial_sums(parameters: usize) -> usize {
     if parameters <= 4 { MOST } else { MOST / 2 }
 }
 
-/// The sums of many samples.
+/// The sums of more than `IN_ORDER` samples.
 #[inline(never)]
 fn long<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -306,7 +307,7 @@ fn long<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     });
 }
 
-/// The sums of many samples, with vectors.
+/// The sums of more than `IN_ORDER` samples, with vectors.
 #[inline(always)]
 fn in_blocks<L: Lanes, T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -328,7 +329,8 @@ where
     totals
 }
 
-/// Adds a block's sums to the totals, and has the next block start with what rounding took.
+/// Adds the previous block's sums, `parts`, to the totals. `parts` keeps the rounding errors of
+/// these additions, to which the new block's sums are added.
 #[inline(always)]
 fn close<const A: usize, const P: usize>(
     totals: &mut Sums<f32, A, P>,
@@ -360,7 +362,7 @@ where
             start += L::LEN;
         }
     }
-    // The last samples may be fewer: lanes beyond the end add the identity.
+    // The last vectors may be incomplete: lanes beyond the end add the identity.
     for partial in &mut partial {
         let len = L::LEN.min(samples.len - start);
         if len == 0 {
@@ -396,7 +398,7 @@ where
     }
 }
 
-/// The first lanes of a vector; the identity of addition in the others.
+/// The first `len` lanes of a vector; the other lanes hold the identity of addition.
 #[inline(always)]
 fn first_lanes<L: Lanes>(terms: L, len: usize) -> L {
     let mut lanes = [0.0; 8];
@@ -413,7 +415,7 @@ fn across<L: Lanes>(v: L) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// The sums of many samples, without vectors.
+/// The sums of more than `IN_ORDER` samples, without vectors.
 #[inline(always)]
 fn without_vectors<T, const X: usize, const M: usize, const A: usize, const P: usize>(
     terms: T,
@@ -434,15 +436,16 @@ fn without_vectors<T, const X: usize, const M: usize, const A: usize, const P: u
     }
 }
 
-/// Terms of samples.
+/// Samples and the terms that they add, as a [`Partial`].
 struct All<'a, T, const X: usize, const M: usize, const A: usize, const P: usize> {
     terms: T,
     samples: Samples<'a, X, M>,
 }
 
-/// Sums of terms, whatever the function.
+/// Partial sums of a function's terms, behind a vtable, so that functions share [`in_strides`].
 trait Partial {
-    /// The sums of samples from one on, as far apart as there are partial sums.
+    /// Writes one row of partial sums to `out`: the sums over samples `start`, `start + S`,
+    /// `start + 2 S`, … of a block, where `S` is the number of partial sums.
     fn partial(&self, start: usize, out: &mut [f32]);
 }
 
@@ -471,7 +474,8 @@ where
     }
 }
 
-/// The sums of many samples' terms. Partial sums stand in rows of `SUMS`, `N` in all.
+/// The sums of more than `IN_ORDER` samples. The array of partial sums has `N` elements, in rows
+/// of `SUMS`.
 #[inline(never)]
 fn in_strides<const N: usize, const SUMS: usize>(
     all: &dyn Partial,
@@ -506,7 +510,7 @@ fn in_strides<const N: usize, const SUMS: usize>(
     }
 }
 
-/// Computes `N` numbers of each sample, and writes them to its row of `out`, or adds them.
+/// Computes `N` numbers for each sample, and writes or adds them to the sample's row of `out`.
 #[inline(always)]
 pub(super) fn map<F, const X: usize, const M: usize, const N: usize>(
     f: &F,

@@ -14,17 +14,16 @@
 //! ");
 //! ```
 //!
-//! The printed source is the computation itself: the function runs once over a [`Symbol`], lanes that
-//! write each operation down, through the same operations and the same
-//! [`kernel::math`](crate::kernel::math) as everything else. So no formula stands in two
-//! places, and derivatives come out as well ([`Source::with_gradient`]). Each operation is a
-//! line of its own, equal ones are one line, and constants are printed as their bits. What
-//! must not happen to it is what must not happen to any of this crate's code: multiplications
-//! and additions fused (which Rust never does, and C compilers do unless told), or subnormal
-//! numbers flushed to 0.
+//! The printed source is a trace of the computation: the function runs once over [`Symbol`], a
+//! lane type that records each operation, through the same operations and the same
+//! [`kernel::math`](crate::kernel::math) as everything else. So no formula is written twice, and
+//! derivatives can be printed as well ([`Source::with_gradient`]). Each operation is a line of
+//! its own, equal operations share a line, and constants are printed as their bits. As for all
+//! of this crate's code, multiplications and additions must not be fused (Rust never fuses them;
+//! C compilers do unless told otherwise), and subnormal numbers must not be flushed to 0.
 //!
-//! (One helper is written for C a second time: the reduction of angles beyond 8192 multiplies
-//! 128 bits, which C99 does not have. `tests/source.rs` compares both.)
+//! (One helper is written a second time, for C: the reduction of angles beyond 8192 multiplies
+//! 128-bit integers, which C99 does not have. `tests/source.rs` compares both.)
 
 use std::format;
 use std::string::{String, ToString};
@@ -50,9 +49,9 @@ pub(crate) use symbol::{call, element, layer};
 /// One function, operation by operation.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The name that it is printed with.
+    /// The function's name, printed in snake case.
     name: String,
-    /// A sentence about it.
+    /// A sentence about the function, for its comment.
     title: String,
     inputs: Vec<String>,
     /// The names of the parameters that are arguments.
@@ -61,34 +60,36 @@ pub struct Source {
     range: Vec<[f32; 2]>,
     lines: Vec<Line>,
     layers: Vec<Layer>,
-    /// The value, and with a gradient the derivatives.
+    /// The line of the value.
     value: u32,
+    /// The lines of the derivatives, if the function returns them.
     gradient: Option<Vec<u32>>,
-    /// The part of the value that `f32` does not hold, in a function that takes and gives `f64`.
+    /// In a function from `f64` to `f64`, the line of the part of the value that `f32` does not
+    /// hold.
     rest: Option<u32>,
 }
 
 /// How a function takes its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// In an array, and in another one the parameters; in C one by one.
+    /// As an array, and the parameters as another one; in C, one argument each.
     Model,
-    /// One by one.
+    /// As one argument each.
     OneByOne,
-    /// In an array; in C one by one.
+    /// As an array; in C, one argument each.
     Array,
-    /// One by one, and nobody else calls it.
+    /// As one argument each, in a function that only its file can call.
     Private,
 }
 
 impl Source {
-    /// The function's value.
+    /// Source of a function's value.
     pub fn of<F: Function<X, P>, const X: usize, const P: usize>() -> Self {
         Self::run::<F, X, P>(parameters(), "", |x, p| (F::lanes(x, p), None))
     }
 
-    /// The function's value and its derivatives by the parameters: a pair of a number and an
-    /// array, in C a number, and an array that is written to.
+    /// Source of a function's value and its derivatives with respect to the parameters. In Rust,
+    /// it returns a number and an array; in C, it returns the number and writes to an array.
     pub fn with_gradient<F: Function<X, P>, const X: usize, const P: usize>() -> Self {
         Self::run::<F, X, P>(parameters(), ", and its gradient", |x, p| {
             let jet: Jet<Symbol, P> = F::by_parameters(x, p);
@@ -96,8 +97,8 @@ impl Source {
         })
     }
 
-    /// The function with these parameters, by their bits: a fitted curve, which takes nothing
-    /// but inputs, one by one, and is called `calibrated`, unless it is given
+    /// Source of a fitted curve: the function with `params` as constants, by their bits. It takes
+    /// the inputs only, one argument each, and is called `calibrated` unless it is given
     /// [another name](Self::named).
     ///
     /// ```
@@ -140,7 +141,7 @@ impl Source {
         }
     }
 
-    /// Gives the printed function a name; what a name cannot hold becomes `_`.
+    /// Gives the printed function a name; characters that a name cannot hold become `_`.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         Source {
@@ -149,8 +150,8 @@ impl Source {
         }
     }
 
-    /// Tells for which inputs the function was calibrated, in a comment of what is printed:
-    /// from and to for each.
+    /// Sets the range, from and to, of each input for which the function was calibrated. The
+    /// printed function's comment states it.
     #[must_use]
     pub fn range<const X: usize>(self, range: [[f32; 2]; X]) -> Self {
         Source {
@@ -181,7 +182,7 @@ impl Source {
         }
     }
 
-    /// A function of inputs alone, of which `value` is the result.
+    /// A function of inputs alone, with `value` as its result.
     fn new(
         name: &str,
         title: String,
@@ -205,7 +206,7 @@ impl Source {
         }
     }
 
-    /// The body of a loop, of variables of these names.
+    /// The body of a loop, as a function of variables with these names.
     fn body<const X: usize>(
         names: [&str; X],
         f: impl FnOnce([Value<Symbol>; X]) -> Value<Symbol>,
@@ -216,29 +217,29 @@ impl Source {
         Self::new("", String::new(), names, listing, value.value())
     }
 
-    /// As Rust: one function, which needs nothing but `core`.
+    /// Prints the function in Rust. It needs nothing but `core`.
     pub fn rust(&self) -> String {
         let mut text = rust::comment(self);
         text.push_str(&rust::function(&Plan::new(self, &[])));
         text
     }
 
-    /// As C99: one function with the same bits, which needs nothing but the headers `float.h`
-    /// and `stdint.h`; where it takes square roots, also `math.h`, unless GCC or Clang compile
-    /// it. Inputs come first, then parameters, if there are any, each a `float`.
+    /// Prints the function in C99, with the same bits. It needs nothing but the headers `float.h`
+    /// and `stdint.h`; if it takes square roots and the compiler is neither GCC nor Clang, also
+    /// `math.h`. The arguments are the inputs, then the parameters, if there are any, each a
+    /// `float`.
     ///
-    /// The compiler must not fuse multiplications and additions (`-ffp-contract=off`), must not
-    /// be told `-ffast-math`, which the text refuses, and must compute `float` in `float`, which
-    /// it checks. Square roots are an instruction where the CPU has one and `-fno-math-errno`
-    /// says that nobody asks for `errno`; elsewhere the C library's.
+    /// The compiler must not fuse multiplications and additions (`-ffp-contract=off`). The
+    /// printed source stops it if it is called with `-ffast-math`, or does not compute `float` in
+    /// `float`. A square root is an instruction if the CPU has one and `-fno-math-errno` is
+    /// given, otherwise a call of the C library.
     pub fn c(&self) -> String {
         let name = self.function_name();
         let plan = Plan::new(self, &[]);
         c::print(&plan.comment(), &[], core::slice::from_ref(&plan), &name)
     }
 
-    /// The name of the function that [`rust`](Self::rust) prints: `steinhart_hart` of
-    /// `SteinhartHart`.
+    /// The name of the printed function: `steinhart_hart` for `SteinhartHart`.
     pub fn function_name(&self) -> String {
         snake(&self.name)
     }
@@ -251,12 +252,12 @@ impl Source {
     }
 }
 
-/// Parameters that are arguments.
+/// Makes symbols of parameters that are arguments.
 fn parameters<const P: usize>() -> impl FnOnce() -> [Symbol; P] {
     || core::array::from_fn(|k| Symbol(write_down(Operation::Parameter(k), &[])))
 }
 
-/// The names with commas between, or that there are none.
+/// The names separated by commas, or "nothing" if there are none.
 fn listed(names: &[impl ToString]) -> String {
     if names.is_empty() {
         return String::from("nothing");

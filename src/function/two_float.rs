@@ -1,8 +1,9 @@
 //! Numbers of twice the precision, as the unevaluated sum of two `f32`.
 //!
-//! [`exact`] has the sums and products without loss that everything is built from,
-//! [`operators`] has `+ - * /`, [`elementary`] the series, [`functions`] the functions: such
-//! series, whose terms are pairs, or one step of Newton's method from what `f32` gives.
+//! [`exact`] has the error-free sums and products that everything is built from, [`operators`]
+//! has `+ - * /`, [`elementary`] the reduced arguments and the series, and [`functions`] the
+//! functions, which sum a series of pairs or refine the result of `f32` in one step of Newton's
+//! or Halley's method.
 
 mod elementary;
 mod exact;
@@ -16,18 +17,18 @@ pub(crate) use self::exact::{Split, difference_of, sum_of, two_sum};
 /// `high + low`, where `low` is at most half a unit in the last place of `high`: about 48
 /// bits, where `f32` has 24 and `f64` 53.
 ///
-/// A scalar that a [`Function`](super::Function) can be computed in, for where the difference
-/// of two results of `f32` would have too few digits: the residuals of a good fit.
+/// A [`Function`](super::Function) can be computed in it where the difference of two results of
+/// `f32` would have too few digits, as for the residuals of a good fit.
 ///
-/// Readings are such numbers, too: those of a converter of 24 bits with a few more from
-/// averaging, pressures of 101325.07 Pa, seconds since 1970. Text is read without `f64`, which
-/// small microcontrollers have no hardware for, and a model learns from the
-/// [`difference`](Self::difference) of two, which is an `f32`.
+/// Readings can need it, too: those of a 24-bit converter, with a few more bits from averaging,
+/// a pressure of 101325.07 Pa, seconds since 1970. Text is parsed without `f64`, for which small
+/// microcontrollers have no hardware, and a model learns from the
+/// [`difference`](Self::difference) of two readings, which is an `f32`.
 ///
 /// `+ - * /`, square root, `exp`, `exp_m1`, `ln`, `sin`, `cos`, `atan`, `tanh`, `sigmoid` and
-/// powers have a relative error below 1e-12 where neither the result nor what leads to it is
-/// beyond the range in which products keep their lower half, 1e-31 to 8e34; sines and cosines
-/// of up to 10⁴. All other functions are as good as in `f32`.
+/// powers have a relative error below 1e-12, if the result and all intermediate results are in
+/// the range in which products keep their lower half, 1e-31 to 8e34, and for `sin` and `cos`, if
+/// the angle is below 10⁴. All other functions are as accurate as in `f32`.
 ///
 /// ```
 /// use baregrad::function::{Real, TwoFloat};
@@ -53,7 +54,7 @@ impl TwoFloat {
     /// The relative rounding error of results in pairs, elementary functions included.
     pub(crate) const ROUNDING: f32 = f32::EPSILON / (1 << 20) as f32;
 
-    /// `high + low`, if `high` is the nearest `f32` to that.
+    /// `high + low`; `high` must be the `f32` nearest to that sum.
     pub(crate) const fn new(high: f32, low: f32) -> Self {
         TwoFloat { high, low }
     }
@@ -79,7 +80,7 @@ impl TwoFloat {
         self.high
     }
 
-    /// The rest.
+    /// The smaller part: the rest.
     #[must_use]
     #[inline(always)]
     pub const fn low(self) -> f32 {
@@ -91,18 +92,18 @@ impl TwoFloat {
         [self.high, self.low]
     }
 
-    /// The nearest to an `f64` in the range of `f32`. Slow where `f64` is emulated, unless the
-    /// `f64` is a constant: the compiler then leaves two `f32`.
+    /// The number nearest to an `f64`, which must be in the range of `f32`. Slow where `f64` is
+    /// emulated, unless `x` is a constant, which the compiler folds into two `f32`.
     #[must_use]
     #[inline(always)]
     pub const fn from_f64(x: f64) -> Self {
         let high = x as f32;
         let low = (x - high as f64) as f32;
-        // An infinity has no rest.
+        // The rest of an infinity would be NaN.
         TwoFloat::new(high, if low.is_finite() { low } else { 0.0 })
     }
 
-    /// Both parts together, which `f64` holds.
+    /// The `f64` nearest to the sum of both parts.
     #[must_use]
     pub fn to_f64(self) -> f64 {
         f64::from(self.high) + f64::from(self.low)
@@ -115,7 +116,7 @@ impl TwoFloat {
         self.high + self.low
     }
 
-    /// A count, exactly.
+    /// The integer `n`, exactly.
     pub(crate) const fn of_count(n: u32) -> Self {
         // 20 and 12 bits: both are exact, and so is their sum.
         let (high, low) = ((n & !0xfff) as f32, (n & 0xfff) as f32);
@@ -123,8 +124,8 @@ impl TwoFloat {
         TwoFloat::new(sum, low - (sum - high))
     }
 
-    /// How much more it is than `origin`, as an `f32`: accurate to the last bit or two, because
-    /// the larger parts are subtracted exactly before anything is rounded.
+    /// `self - origin`, as an `f32`. It is accurate to the last bit or two, because the larger
+    /// parts are subtracted exactly before anything is rounded.
     ///
     /// ```
     /// use baregrad::function::TwoFloat;
@@ -140,7 +141,7 @@ impl TwoFloat {
         if rough.is_finite() { difference } else { rough }
     }
 
-    /// The number that is larger by `difference`.
+    /// `self + difference`.
     #[must_use]
     pub fn plus(self, difference: f32) -> Self {
         let (rough, [high, low]) = sum_of(self.halves(), difference);
@@ -151,7 +152,8 @@ impl TwoFloat {
         }
     }
 
-    /// How far apart neighbouring numbers of this type are here: 2⁻⁴⁸ of the number, at most.
+    /// The distance between neighbouring numbers of this type near `self`: at most 2⁻⁴⁸ of its
+    /// magnitude.
     ///
     /// ```
     /// use baregrad::function::TwoFloat;
@@ -162,13 +164,13 @@ impl TwoFloat {
     /// ```
     #[must_use]
     pub fn spacing(self) -> f32 {
-        // Half the spacing of f32, 2⁻²⁴ times.
+        // `low` is at most 2⁻²⁴ of `high`, and its spacing at most 2⁻²⁴ of that.
         (self.high.abs() * (1.0 / 16_777_216.0)) * (1.0 / 16_777_216.0)
     }
 
-    /// Adds a product, without renormalising: `low` collects what was lost. Sums of `n`
-    /// products are as if computed with 48 bits, but for `n²` units of their last place
-    /// (Ogita, Rump and Oishi, "Accurate sum and dot product", 2005, algorithm Dot2).
+    /// Adds a product, without renormalising: `low` accumulates the rounding errors. A sum of
+    /// `n` products is as accurate as if computed with 48 bits, up to `n²` units in their last
+    /// place (Ogita, Rump and Oishi, "Accurate sum and dot product", 2005, algorithm Dot2).
     #[inline(always)]
     pub(crate) fn add_product(&mut self, a: Split, b: Split) {
         let (product, error) = a.times(b);
@@ -183,35 +185,35 @@ impl TwoFloat {
         TwoFloat::new(high, low).or_high()
     }
 
-    /// The same number with a small low half.
+    /// The same number, with a `low` of at most half a unit in the last place of `high`.
     #[inline(always)]
     pub(crate) fn renormalised(self) -> Self {
         TwoFloat::sum(self.high, self.low)
     }
 
-    /// Whether it is neither an infinity nor NaN.
+    /// Returns whether the number is neither infinite nor NaN.
     #[must_use]
     #[inline(always)]
     pub fn is_finite(self) -> bool {
         (self.high + self.low).is_finite()
     }
 
-    /// Times a power of two: exact.
+    /// The number times a power of two, exactly.
     #[inline(always)]
     pub(crate) fn scaled(self, power_of_two: f32) -> Self {
         TwoFloat::new(self.high * power_of_two, self.low * power_of_two)
     }
 
-    /// `1 / self`, by a step of Newton's method: half of what a division takes.
+    /// `1 / self`, by one step of Newton's method, at half the cost of a division.
     pub(crate) fn reciprocal(self) -> Self {
         let rough = 1.0 / self.high;
-        // The product is next to 1, so that its difference from 1 is exact.
+        // The product is close to 1, so that its difference from 1 is exact.
         let (product, error) = Split::of(self.high).times(Split::of(rough));
         let off = ((1.0 - product) - error) - self.low * rough;
         TwoFloat::sum(rough, rough * off)
     }
 
-    /// Infinities and NaN have no lower half, though arithmetic leaves a NaN there.
+    /// Sets `low` to 0 if `high` is infinite or NaN: arithmetic leaves a NaN there.
     #[inline(always)]
     fn or_high(self) -> Self {
         if self.high.is_finite() {
@@ -221,7 +223,7 @@ impl TwoFloat {
         }
     }
 
-    /// `high + low`, or `high` alone if `low` is not finite, as that of an infinity.
+    /// `high + low`, or `high` alone if `low` is not finite, as next to an infinite `high`.
     #[inline(always)]
     fn with_low(high: f32, low: f32) -> Self {
         if low.is_finite() {
@@ -256,7 +258,7 @@ impl From<f32> for TwoFloat {
 }
 
 impl From<TwoFloat> for f32 {
-    /// The nearest.
+    /// The nearest `f32`.
     #[inline(always)]
     fn from(x: TwoFloat) -> f32 {
         x.to_f32()
@@ -264,7 +266,7 @@ impl From<TwoFloat> for f32 {
 }
 
 impl From<f64> for TwoFloat {
-    /// The nearest, for numbers in the range of `f32`.
+    /// The nearest number, for an `f64` in the range of `f32`.
     fn from(x: f64) -> Self {
         TwoFloat::from_f64(x)
     }
@@ -284,7 +286,7 @@ mod tests {
     use crate::function::Real;
     use crate::random::{Uniform, seeded};
 
-    /// Compares with `f64`, which has 5 bits more, for numbers from a range.
+    /// Compares with `f64`, which has 5 bits more, for random numbers from a range.
     fn compare(
         name: &str,
         [from, to]: [f32; 2],
@@ -354,7 +356,7 @@ mod tests {
             |x| Real::pow(x, third),
             |x| x.powf(third.into()),
         );
-        // Angles of many turns, where they are not near a zero.
+        // An angle of many turns, not near a zero of the cosine.
         compare("cos", [7540.0, 7541.0], unit, Real::cos, f64::cos);
     }
 

@@ -33,9 +33,9 @@ pub struct Conv1d<'t> {
 impl<'t> Conv1d<'t> {
     /// A layer with a stride of 1, no padding and no dilation, whose parameters are drawn as
     /// PyTorch draws them, weights first, both within `1 / √(in_channels kernel_size)` of 0.
-    /// They are drawn into the arena: no table, no buffer.
+    /// They are drawn directly into the arena.
     ///
-    /// Should the arena be full, the tape keeps the error.
+    /// If the arena is full, the tape keeps the error.
     #[track_caller]
     pub fn new<R: Rng + ?Sized>(
         tape: &'t Tape<'t>,
@@ -46,7 +46,7 @@ impl<'t> Conv1d<'t> {
     ) -> Self {
         let bound = linear_bound(in_channels.saturating_mul(kernel_size));
         let uniform = Uniform::new(-bound, bound);
-        // Such a bound is finite.
+        // The bound is finite, so `uniform` is never an error.
         let mut draw = |_| uniform.map_or(0.0, |uniform| uniform.sample(rng));
         let weight = tape.param_from_fn([out_channels, in_channels, kernel_size], &mut draw);
         let bias = tape.param_from_fn([out_channels], &mut draw);
@@ -57,21 +57,21 @@ impl<'t> Conv1d<'t> {
         }
     }
 
-    /// How many elements it is from one window to the next.
+    /// Sets the distance from one window to the next, in elements: 1 unless it is set.
     #[must_use]
     pub fn stride(mut self, stride: usize) -> Self {
         self.settings = self.settings.stride(stride);
         self
     }
 
-    /// How many zeros stand at either end of a row.
+    /// Sets the number of zeros that are added at either end of a row: none unless it is set.
     #[must_use]
     pub fn padding(mut self, padding: usize) -> Self {
         self.settings = self.settings.padding(padding);
         self
     }
 
-    /// How many elements it is from one of a window to its next: 1 for neighbours.
+    /// Sets the distance between the elements of a window: 1, neighbours, unless it is set.
     #[must_use]
     pub fn dilation(mut self, dilation: usize) -> Self {
         self.settings = self.settings.dilation(dilation);
@@ -79,8 +79,8 @@ impl<'t> Conv1d<'t> {
     }
 
     /// Records the layer for `x`, `[n, in_channels, length]` or `[in_channels, length]`, as one
-    /// node: `[n, out_channels, windows]` or `[out_channels, windows]`. The operation
-    /// [`Conv1d`](conv::Conv1d) says how many windows there are.
+    /// node: `[n, out_channels, windows]` or `[out_channels, windows]`. See the operation
+    /// [`Conv1d`](conv::Conv1d) for the number of windows.
     ///
     /// The tape keeps an error if shapes do not fit, if a window is longer than a row with its
     /// padding, or if the stride or the dilation is 0.
@@ -96,7 +96,7 @@ impl<'t> Conv1d<'t> {
         [("weight", self.weight), ("bias", self.bias)]
     }
 
-    /// How many parameters a layer has.
+    /// The number of parameters of a layer.
     #[must_use]
     pub const fn param_count(in_channels: usize, out_channels: usize, kernel_size: usize) -> usize {
         let filter = in_channels.saturating_mul(kernel_size).saturating_add(1);

@@ -6,11 +6,12 @@ use crate::tape::Tape;
 use crate::var::Var;
 
 /// PyTorch's `nn.Dropout`: in training, each element is 0 with probability `p`, and the others
-/// are divided by `1 - p`; in evaluation all pass as they are.
+/// are divided by `1 - p`; in evaluation, all elements pass as they are.
 ///
-/// The layer draws from no generator: a number on the tape, the step, and the layer's seed say
-/// which elements are dropped. [`train`](Self::train) writes the number before a replay, so the
-/// same recording trains and evaluates. The operation [`Dropout`](dropout::Dropout) says more.
+/// The layer does not draw from a generator: the layer's seed and a number on the tape, the step,
+/// determine which elements are dropped. [`train`](Self::train) writes the step before a replay,
+/// so that the same recording trains and evaluates. See the operation
+/// [`Dropout`](dropout::Dropout) for details.
 ///
 /// ```
 /// use baregrad::{Arena, nn::Dropout};
@@ -33,10 +34,10 @@ pub struct Dropout<'t> {
 }
 
 impl<'t> Dropout<'t> {
-    /// A layer that drops elements with probability `p`, from 0 to 1, once it is told to
-    /// [train](Self::train). The seed tells it from other layers of the same network.
+    /// A layer that drops elements with probability `p`, from 0 to 1, after a call of
+    /// [`train`](Self::train). Layers of the same network should have different seeds.
     ///
-    /// Should the arena be full, the tape keeps the error.
+    /// If the arena is full, the tape keeps the error.
     #[track_caller]
     pub fn new(tape: &'t Tape<'t>, p: f32, seed: u64) -> Self {
         Dropout {
@@ -45,7 +46,7 @@ impl<'t> Dropout<'t> {
         }
     }
 
-    /// Records the layer for `x` of any shape: of the same shape.
+    /// Records the layer for `x` of any shape. The result has the same shape.
     ///
     /// The tape keeps an error if `p` is not from 0 to 1.
     #[track_caller]
@@ -54,20 +55,20 @@ impl<'t> Dropout<'t> {
         self.settings.of(x, self.step)
     }
 
-    /// From the next replay on the layer drops the elements of this step, say the number of the
-    /// epoch; of a step above 2²⁴, those of the nearest number that an `f32` holds.
+    /// Switches to training: from the next replay on, the layer drops the elements of this step,
+    /// for example the number of the epoch. A step above 2²⁴ is rounded to an `f32`.
     ///
     /// # Errors
-    /// The tape's, if it keeps one.
+    /// The error that the tape keeps, if any.
     #[track_caller]
     pub fn train(&self, step: u32) -> Result<(), Error> {
         self.step.tape().write(self.step, &[step as f32])
     }
 
-    /// From the next replay on all elements pass as they are.
+    /// Switches to evaluation: from the next replay on, all elements pass as they are.
     ///
     /// # Errors
-    /// The tape's, if it keeps one.
+    /// The error that the tape keeps, if any.
     #[track_caller]
     pub fn eval(&self) -> Result<(), Error> {
         self.step.tape().write(self.step, &[-1.0])

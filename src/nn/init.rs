@@ -3,17 +3,17 @@
 //! | | distribution |
 //! | --- | --- |
 //! | [`uniform`] | from `low` to below `high` |
-//! | [`normal`] | of this mean and standard deviation |
+//! | [`normal`] | of the given mean and standard deviation |
 //! | [`xavier_uniform`] | within `gain √(6 / (inputs + outputs))` of 0 |
 //! | [`xavier_normal`] | of standard deviation `gain √(2 / (inputs + outputs))` |
 //! | [`kaiming_uniform`] | within `gain √(3 / fan)` of 0 |
 //! | [`kaiming_normal`] | of standard deviation `gain / √fan` |
-//! | [`linear`] | as `nn.Linear` starts: within `1 / √inputs` of 0 |
+//! | [`linear`] | as in `nn.Linear`: within `1 / √inputs` of 0 |
 //!
-//! A unit's `inputs` and the `outputs` that an input goes to are PyTorch's `fan_in` and
-//! `fan_out`; of a convolution they are channels times the length of the kernel. Xavier's are
-//! for layers followed by tanh or the like (X. Glorot and Y. Bengio, 2010), Kaiming's for
-//! those followed by relu (K. He and others, 2015).
+//! `inputs` of each unit and `outputs` of each input are PyTorch's `fan_in` and `fan_out`; for a
+//! convolution, they are channels times the length of the kernel. Xavier initialisation is for
+//! layers followed by tanh or a similar function (X. Glorot and Y. Bengio, 2010), Kaiming
+//! initialisation for layers followed by relu (K. He and others, 2015).
 //!
 //! ```
 //! use baregrad::nn::init::{self, Nonlinearity};
@@ -32,11 +32,11 @@
 use crate::kernel::Lanes;
 use crate::random::{RandomError, Rng, fill_normal, fill_uniform};
 
-/// The function behind a layer, which decides its [gain](Self::gain).
+/// The function that follows a layer, which determines the layer's [gain](Self::gain).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Nonlinearity {
-    /// Nothing, or a convolution.
+    /// None, as after a linear layer or a convolution.
     Linear,
     /// The logistic function.
     Sigmoid,
@@ -44,16 +44,16 @@ pub enum Nonlinearity {
     Tanh,
     /// `max(x, 0)`.
     Relu,
-    /// `x` above 0, this slope times `x` below. PyTorch's default slope is 0.01, that of
-    /// `kaiming_uniform` 0, which is [`Relu`](Self::Relu).
+    /// `x` above 0, this slope times `x` below. PyTorch's default slope is 0.01, but 0 in
+    /// `kaiming_uniform`, which is [`Relu`](Self::Relu).
     LeakyRelu(f32),
     /// The scaled exponential linear unit.
     Selu,
 }
 
 impl Nonlinearity {
-    /// `torch.nn.init.calculate_gain`: how much larger weights are than for a linear layer, so
-    /// that the numbers behind them stay as large as those before.
+    /// `torch.nn.init.calculate_gain`: the factor by which weights are larger than without a
+    /// nonlinearity, so that results keep the magnitude of the inputs.
     ///
     /// ```
     /// use baregrad::nn::init::Nonlinearity;
@@ -72,7 +72,7 @@ impl Nonlinearity {
     }
 }
 
-/// Numbers from `low` to below `high`: [`fill_uniform`].
+/// Fills `to` with uniform numbers from `low` to below `high`: see [`fill_uniform`].
 ///
 /// # Errors
 /// `low > high`, or one of `low`, `high` and `high - low` is not finite. Then nothing is
@@ -86,7 +86,7 @@ pub fn uniform<R: Rng + ?Sized>(
     fill_uniform(rng, low, high, to)
 }
 
-/// Normally distributed numbers: [`fill_normal`].
+/// Fills `to` with normally distributed numbers: see [`fill_normal`].
 ///
 /// # Errors
 /// `std < 0`, or one of `mean` and `std` is not finite. Then nothing is written or drawn.
@@ -99,10 +99,10 @@ pub fn normal<R: Rng + ?Sized>(
     fill_normal(rng, mean, std, to)
 }
 
-/// Uniform within `gain √(6 / (inputs + outputs))` of 0.
+/// Fills `to` with uniform numbers within `gain √(6 / (inputs + outputs))` of 0.
 ///
 /// # Errors
-/// A gain that is negative or not finite, or neither inputs nor outputs.
+/// A gain that is negative or not finite, or `inputs` and `outputs` that are both 0.
 pub fn xavier_uniform<R: Rng + ?Sized>(
     rng: &mut R,
     inputs: usize,
@@ -113,10 +113,10 @@ pub fn xavier_uniform<R: Rng + ?Sized>(
     within(rng, gain * root(6.0, inputs as f32 + outputs as f32), to)
 }
 
-/// Normal, of standard deviation `gain √(2 / (inputs + outputs))`.
+/// Fills `to` with normal numbers of standard deviation `gain √(2 / (inputs + outputs))`.
 ///
 /// # Errors
-/// A gain that is negative or not finite, or neither inputs nor outputs.
+/// A gain that is negative or not finite, or `inputs` and `outputs` that are both 0.
 pub fn xavier_normal<R: Rng + ?Sized>(
     rng: &mut R,
     inputs: usize,
@@ -128,11 +128,12 @@ pub fn xavier_normal<R: Rng + ?Sized>(
     fill_normal(rng, 0.0, std, to)
 }
 
-/// Uniform within `gain √(3 / fan)` of 0. The fan is the number of inputs, which keeps the
-/// size of what is computed (PyTorch's default), or of outputs, which keeps that of gradients.
+/// Fills `to` with uniform numbers within `gain √(3 / fan)` of 0. The fan is the number of
+/// inputs, which preserves the magnitude of results (PyTorch's default), or of outputs, which
+/// preserves the magnitude of gradients.
 ///
 /// # Errors
-/// A slope that is not finite, or no inputs.
+/// A slope that is NaN, or a fan of 0.
 pub fn kaiming_uniform<R: Rng + ?Sized>(
     rng: &mut R,
     fan: usize,
@@ -142,10 +143,11 @@ pub fn kaiming_uniform<R: Rng + ?Sized>(
     within(rng, followed_by.gain() * root(3.0, fan as f32), to)
 }
 
-/// Normal, of standard deviation `gain / √fan`. The fan is as in [`kaiming_uniform`].
+/// Fills `to` with normal numbers of standard deviation `gain / √fan`. The fan is as in
+/// [`kaiming_uniform`].
 ///
 /// # Errors
-/// A slope that is not finite, or no inputs.
+/// A slope that is NaN, or a fan of 0.
 pub fn kaiming_normal<R: Rng + ?Sized>(
     rng: &mut R,
     fan: usize,
@@ -155,16 +157,16 @@ pub fn kaiming_normal<R: Rng + ?Sized>(
     fill_normal(rng, 0.0, followed_by.gain() * root(1.0, fan as f32), to)
 }
 
-/// Weights or biases as `nn.Linear` and `nn.Conv1d` start: uniform within
-/// [`linear_bound`]`(inputs)` of 0.
+/// Fills `to` with weights or biases as `nn.Linear` and `nn.Conv1d` do: with uniform numbers
+/// within [`linear_bound`]`(inputs)` of 0.
 pub fn linear<R: Rng + ?Sized>(rng: &mut R, inputs: usize, to: &mut [f32]) {
-    // Such a bound is finite.
+    // The bound is finite, so this does not fail.
     let filled = within(rng, linear_bound(inputs), to);
     debug_assert!(filled.is_ok());
 }
 
-/// `1 / √inputs`, and 0 where there are none, as in PyTorch: `kaiming_uniform` with a slope of
-/// √5 comes to the same.
+/// `1 / √inputs`, or 0 without inputs. PyTorch computes the same bound by `kaiming_uniform` with
+/// a slope of √5.
 #[must_use]
 pub fn linear_bound(inputs: usize) -> f32 {
     if inputs == 0 {

@@ -19,9 +19,9 @@ use crate::var::Var;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNorm<'t> {
-    /// The factor of each number, of the shape that is normalised over.
+    /// The factor of each element, of the normalised shape.
     pub weight: Var<'t>,
-    /// The summand of each number, of the same shape.
+    /// The offset of each element, of the same shape.
     pub bias: Var<'t>,
     settings: norm::LayerNorm<'t>,
 }
@@ -30,7 +30,7 @@ impl<'t> LayerNorm<'t> {
     /// A layer for samples whose last dimensions are `normalized_shape`; weights start as 1,
     /// biases as 0.
     ///
-    /// Should the arena be full, the tape keeps the error.
+    /// If the arena is full, the tape keeps the error.
     #[track_caller]
     pub fn new(tape: &'t Tape<'t>, normalized_shape: impl Into<Shape>) -> Self {
         let shape = normalized_shape.into();
@@ -41,16 +41,16 @@ impl<'t> LayerNorm<'t> {
         }
     }
 
-    /// Another `eps`, which is added to the variance: 1e-5 unless it is set.
+    /// Sets `eps`, which is added to the variance: 1e-5 unless it is set.
     #[must_use]
     pub fn eps(mut self, eps: f32) -> Self {
         self.settings = self.settings.eps(eps);
         self
     }
 
-    /// Records the layer for `x`, whose last dimensions are the layer's: of the same shape.
+    /// Records the layer for `x`. The result has the same shape.
     ///
-    /// The tape keeps an error if the last dimensions are others.
+    /// The tape keeps an error if the last dimensions of `x` are not those of the layer.
     #[track_caller]
     #[must_use]
     pub fn forward(&self, x: Var<'t>) -> Var<'t> {

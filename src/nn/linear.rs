@@ -28,9 +28,9 @@ pub struct Linear<'t> {
 
 impl<'t> Linear<'t> {
     /// A layer whose parameters are drawn as PyTorch draws them, weights first, both within
-    /// `1 / √inputs` of 0. They are drawn into the arena: no table, no buffer.
+    /// `1 / √inputs` of 0. They are drawn directly into the arena.
     ///
-    /// Should the arena be full, the tape keeps the error.
+    /// If the arena is full, the tape keeps the error.
     #[track_caller]
     pub fn new<R: Rng + ?Sized>(
         tape: &'t Tape<'t>,
@@ -40,7 +40,7 @@ impl<'t> Linear<'t> {
     ) -> Self {
         let bound = linear_bound(inputs);
         let uniform = Uniform::new(-bound, bound);
-        // Such a bound is finite.
+        // The bound is finite, so `uniform` is never an error.
         let mut draw = |_| uniform.map_or(0.0, |uniform| uniform.sample(rng));
         Linear {
             weight: tape.param_from_fn([inputs, outputs], &mut draw),
@@ -48,7 +48,7 @@ impl<'t> Linear<'t> {
         }
     }
 
-    /// `x · weight + bias` of `x`, `[n, inputs]`: `[n, outputs]`.
+    /// Records `x · weight + bias`, `[n, outputs]`, for `x`, `[n, inputs]`.
     #[track_caller]
     #[must_use]
     pub fn forward(&self, x: Var<'t>) -> Var<'t> {
@@ -62,7 +62,7 @@ impl<'t> Linear<'t> {
         [("weight", self.weight), ("bias", self.bias)]
     }
 
-    /// How many parameters a layer has.
+    /// The number of parameters of a layer.
     #[must_use]
     pub const fn param_count(inputs: usize, outputs: usize) -> usize {
         inputs.saturating_add(1).saturating_mul(outputs)

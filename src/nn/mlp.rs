@@ -8,10 +8,10 @@ use crate::random::Rng;
 use crate::tape::Tape;
 use crate::var::Var;
 
-/// The function behind each layer of an [`Mlp`] but the last. A type, so that firmware links
-/// the one that it names and no other.
+/// The activation after each layer of an [`Mlp`] but the last. It is a type, so that firmware
+/// links only the activation that it names.
 pub trait Hidden {
-    /// Records a layer with it, as one node.
+    /// Records a layer with this activation, as one node.
     #[track_caller]
     fn layer<'t>(x: Var<'t>, weight: Var<'t>, bias: Var<'t>) -> Var<'t>;
 }
@@ -29,10 +29,10 @@ macro_rules! hidden {
 
 hidden!(Relu linear_relu, Sigmoid linear_sigmoid, Tanh linear_tanh);
 
-/// The most layers of an [`Mlp`].
+/// The largest number of layers of an [`Mlp`].
 const MOST: usize = 8;
 
-/// Names of parameters: in PyTorch's `nn.Sequential` activations count, too.
+/// Names of parameters. PyTorch's `nn.Sequential` numbers activations as well, hence the gaps.
 #[rustfmt::skip]
 const NAMES: [[&str; 2]; MOST] = [
     ["0.weight", "0.bias"], ["2.weight", "2.bias"], ["4.weight", "4.bias"], ["6.weight", "6.bias"],
@@ -64,8 +64,8 @@ impl<A, const N: usize> core::fmt::Debug for Mlp<'_, A, N> {
 }
 
 impl<'t, A: Hidden, const N: usize> Mlp<'t, A, N> {
-    /// A network for so many inputs, and so many units in each layer. Parameters are drawn
-    /// layer after layer, as [`Linear::new`] does.
+    /// A network with the given number of inputs, and of units in each layer. Parameters are
+    /// drawn layer after layer, as by [`Linear::new`].
     #[track_caller]
     pub fn new<R: Rng + ?Sized>(
         tape: &'t Tape<'t>,
@@ -97,8 +97,8 @@ impl<'t, A: Hidden, const N: usize> Mlp<'t, A, N> {
         &self.layers
     }
 
-    /// Records the network for `x`, `[n, inputs]`, `N` nodes: `[n, units of the last layer]`,
-    /// without an activation, as losses of logits want it.
+    /// Records the network for `x`, `[n, inputs]`, as `N` nodes. The result is
+    /// `[n, units of the last layer]`, without an activation, as losses of logits expect it.
     #[track_caller]
     #[must_use]
     pub fn forward(&self, x: Var<'t>) -> Var<'t> {
@@ -127,7 +127,7 @@ impl<'t, A: Hidden, const N: usize> Mlp<'t, A, N> {
         params
     }
 
-    /// How many parameters such a network has: what an optimizer's state is for.
+    /// The number of parameters of such a network, which an optimizer's type needs.
     #[must_use]
     pub const fn param_count(inputs: usize, units: [usize; N]) -> usize {
         let (mut count, mut inputs, mut rest) = (0_usize, inputs, units.as_slice());

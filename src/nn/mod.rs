@@ -1,5 +1,5 @@
-//! Layers of small networks: parameters that start as PyTorch's do, and what is computed with
-//! them. Without a heap: parameters stand on the tape, a layer is the variables of its own.
+//! Layers of small networks, with parameters initialised as PyTorch's. They need no heap: the
+//! parameters are on the tape, and a layer holds only its variables.
 //!
 //! ```
 //! use baregrad::nn::{Mlp, Relu};
@@ -52,18 +52,18 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`init`] | `torch.nn.init`: what parameters start from |
+//! | [`init`] | `torch.nn.init`: initial values of parameters |
 //! | [`polynomial`] | products of inputs, as inputs of a linear model |
 //!
-//! A board trains a network as above: nothing in it needs `std`. Where RAM is short it trains
-//! only the last layer, on what the others give for each sample, as the example `gestures`
+//! A board trains a network as above: nothing in it needs `std`. If RAM is short, it trains only
+//! the last layer, on the results of the other layers for each sample, as the example `gestures`
 //! does.
 //!
-//! Weights of linear layers are `[inputs, outputs]`, so that a layer is `x · w + b`; PyTorch keeps them
-//! transposed, and weights of its files are loaded as the module `train::safetensors` shows.
+//! Weights of linear layers are `[inputs, outputs]`, so that a layer is `x · w + b`. PyTorch
+//! stores them transposed; the module `train::safetensors` shows how to load its files.
 //!
-//! The same seed gives the same bits on every target, but not PyTorch's numbers, whose
-//! generators are others: the distributions are the same.
+//! The same seed gives the same bits on every target. The distributions are PyTorch's, but the
+//! numbers are not, because the generators differ.
 
 mod conv1d;
 mod dropout;

@@ -1,5 +1,5 @@
-//! Products of inputs, as inputs of a linear model: what scikit-learn's
-//! `PolynomialFeatures` gives, in its order.
+//! Products of inputs, as inputs of a linear model: the features of scikit-learn's
+//! `PolynomialFeatures`, in the same order.
 //!
 //! ```
 //! use baregrad::nn::polynomial;
@@ -13,13 +13,13 @@
 
 use core::fmt;
 
-/// Another number of places than there are features.
+/// An error: the slice for the features has another length than their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct WrongCount {
-    /// How many features there are.
+    /// The number of features.
     pub expected: usize,
-    /// How many places there are for them.
+    /// The length of the slice.
     pub found: usize,
 }
 
@@ -35,8 +35,8 @@ impl fmt::Display for WrongCount {
 
 impl core::error::Error for WrongCount {}
 
-/// How many products of up to `degree` of so many inputs there are, 1 among them:
-/// `(inputs + degree)! / (inputs! degree!)`. More than `usize` holds saturate.
+/// The number of products of up to `degree` inputs, including 1:
+/// `(inputs + degree)! / (inputs! degree!)`. It saturates at `usize::MAX`.
 #[must_use]
 pub const fn count(inputs: usize, degree: usize) -> usize {
     choose(inputs, degree)
@@ -48,7 +48,7 @@ const fn choose(a: usize, b: usize) -> usize {
     let (mut product, mut i) = (1_usize, 0_usize);
     while i < few {
         i += 1;
-        // Each product of i factors is a multiple of i!.
+        // A product of i consecutive integers is a multiple of i!.
         product = match product.checked_mul(many.saturating_add(i)) {
             Some(product) => match product.checked_div(i) {
                 Some(product) => product,
@@ -60,11 +60,12 @@ const fn choose(a: usize, b: usize) -> usize {
     product
 }
 
-/// Writes the products of up to `degree` of the inputs `x`: 1, the inputs, their products of
-/// two, and so on. Each is an input times a product of one degree less that is written already.
+/// Writes the products of up to `degree` of the inputs `x` to `to`: 1, the inputs, their
+/// products of two, and so on. Each is an input times a product of one degree less, which is
+/// already written.
 ///
 /// # Errors
-/// Other than [`count`]`(x.len(), degree)` places. Nothing is written then.
+/// The length of `to` is not [`count`]`(x.len(), degree)`. Then nothing is written.
 pub fn features(x: &[f32], degree: usize, to: &mut [f32]) -> Result<(), WrongCount> {
     let inputs = x.len();
     let (expected, found) = (count(inputs, degree), to.len());
@@ -74,12 +75,12 @@ pub fn features(x: &[f32], degree: usize, to: &mut [f32]) -> Result<(), WrongCou
     if let Some(one) = to.first_mut() {
         *one = 1.0;
     }
-    // Where the products of this degree begin.
+    // The index at which the products of this degree begin.
     let mut begin = 1_usize;
     for degree in 1..=degree {
         let mut end = begin;
         for (i, x) in x.iter().enumerate() {
-            // Terms without the inputs before this one are the last of their degree.
+            // The products of one degree less without an input before this one come last.
             let others = inputs.saturating_sub(i + 1);
             let count = choose(others, degree - 1).min(begin);
             for from in begin - count..begin {

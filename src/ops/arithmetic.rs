@@ -1,4 +1,4 @@
-//! `+ - * /`, negation, and the larger and smaller of two.
+//! `+ - * /`, negation, `maximum` and `minimum`.
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -140,8 +140,9 @@ impl Binary for Minimum {
     }
 }
 
-/// Nothing to the loser, half to each in a tie, else all. Beside NaN nobody
-/// loses and both get all, as in PyTorch.
+/// The gradient of an operand: 0 if it `lost`, half of `g` in a tie, otherwise
+/// `g`. If either operand is NaN, neither has lost and both get `g`, as in
+/// PyTorch.
 #[inline(always)]
 fn share<L: Lanes>(g: L, lost: L::Mask, tied: L::Mask) -> L {
     let won = L::select(tied, g * L::splat(0.5), g);
@@ -241,7 +242,7 @@ impl Unary for DivScalar {
 }
 
 /// `c / x`, rounded once. PyTorch multiplies by `1 / x`, which overflows for subnormal
-/// `x`: there 0 divided by 1e-45 is NaN.
+/// `x`, so that 0 divided by 1e-45 is NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct ScalarDiv;
 impl Unary for ScalarDiv {
@@ -256,8 +257,8 @@ impl Unary for ScalarDiv {
     }
 }
 
-/// An operator between variables and with a number on either side, and its
-/// `try_` twin.
+/// Implements an operator between variables and with a number on either side,
+/// and its `try_` method.
 macro_rules! operator {
     (
         $Trait:ident::$method:ident, $try:ident, $doc:literal,
@@ -305,25 +306,25 @@ macro_rules! operator {
 }
 
 operator! {
-    Add::add, try_add, "`self + rhs`, with the error at hand.",
+    Add::add, try_add, "Records `self + rhs`, and returns the error if it fails.",
     var: &Pair(AddOp),
     number_right: |c| (&Each(AddScalar), Attrs::float(c)),
     number_left: |c| (&Each(AddScalar), Attrs::float(c)),
 }
 operator! {
-    Sub::sub, try_sub, "`self - rhs`, with the error at hand.",
+    Sub::sub, try_sub, "Records `self - rhs`, and returns the error if it fails.",
     var: &Pair(SubOp),
     number_right: |c| (&Each(SubScalar), Attrs::float(c)),
     number_left: |c| (&Each(ScalarSub), Attrs::float(c)),
 }
 operator! {
-    Mul::mul, try_mul, "`self * rhs`, with the error at hand.",
+    Mul::mul, try_mul, "Records `self * rhs`, and returns the error if it fails.",
     var: &Pair(MulOp),
     number_right: |c| (&Each(MulScalar), Attrs::float(c)),
     number_left: |c| (&Each(MulScalar), Attrs::float(c)),
 }
 operator! {
-    Div::div, try_div, "`self / rhs`, with the error at hand.",
+    Div::div, try_div, "Records `self / rhs`, and returns the error if it fails.",
     var: &Pair(DivOp),
     number_right: |c| (&Each(DivScalar), Attrs::float(c)),
     number_left: |c| (&Each(ScalarDiv), Attrs::float(c)),
@@ -338,7 +339,7 @@ impl<'t> Neg for Var<'t> {
 }
 
 impl<'t> Var<'t> {
-    /// `-self`, with the error at hand.
+    /// Records `-self`, and returns the error if it fails.
     ///
     /// # Errors
     /// A full arena, a stale operand, or the error the tape already keeps.
@@ -348,10 +349,10 @@ impl<'t> Var<'t> {
             .try_apply(&Each(NegOp), &[self], Attrs::default())
     }
 
-    /// The larger of two elements, NaN if either is. Broadcasts. Of zeros of both signs
-    /// the first, where PyTorch's depends on the length.
+    /// The larger of two elements; NaN if either is NaN. Broadcasts. Of zeros of different
+    /// sign, the result is the first; in PyTorch it depends on the length.
     ///
-    /// Gradient: to the larger; half to each in a tie; beside NaN all to both.
+    /// Gradient: `g` to the larger; half to each in a tie; `g` to both if either is NaN.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -369,10 +370,10 @@ impl<'t> Var<'t> {
         self.tape().apply_plain(&Pair(Maximum), &[self, other])
     }
 
-    /// The smaller of two elements, NaN if either is. Broadcasts. Of zeros of both signs
-    /// the first, where PyTorch's depends on the length.
+    /// The smaller of two elements; NaN if either is NaN. Broadcasts. Of zeros of different
+    /// sign, the result is the first; in PyTorch it depends on the length.
     ///
-    /// Gradient: to the smaller; half to each in a tie; beside NaN all to both.
+    /// Gradient: `g` to the smaller; half to each in a tie; `g` to both if either is NaN.
     #[track_caller]
     #[must_use]
     pub fn minimum(self, other: Var<'t>) -> Var<'t> {

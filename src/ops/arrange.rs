@@ -1,4 +1,4 @@
-//! Dimensions in another order, reversed, repeated and added.
+//! Operations that permute, reverse, repeat and add dimensions.
 
 use core::marker::PhantomData;
 
@@ -36,15 +36,15 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::each("unsqueeze", |x, args| x.unsqueeze(args.axis.unwrap_or(1))),
 ];
 
-/// The axes, or sizes, that tests ask for.
+/// The axes or sizes among the arguments of a test.
 fn listed(args: &Args) -> &[isize] {
     args.shape.get(..args.rank).unwrap_or_default()
 }
 
-/// The tag of axes of which one is beyond a word: it stands in the first two.
+/// The tag if an axis does not fit into a word. The first two words then hold this axis.
 const FAR: u32 = u32::MAX;
 
-/// Packs up to four axes, as the caller gave them. Tag: how many.
+/// Packs up to four axes, as the caller gave them. Tag: their number.
 fn pack_axes(axes: &[isize]) -> Attrs {
     let mut attrs = Attrs {
         words: [0; 4],
@@ -66,7 +66,7 @@ fn pack_axes(axes: &[isize]) -> Attrs {
     attrs
 }
 
-/// The axes of `x` that [`pack_axes`] packed, counted from the front, and how many.
+/// The axes of `x` that [`pack_axes`] packed, counted from the front, and their number.
 fn unpack_axes(x: &Shape, attrs: &Attrs) -> Result<([usize; MAX_RANK], usize), ShapeError> {
     let count = attrs.tag as usize;
     if attrs.tag == FAR {
@@ -88,18 +88,18 @@ fn unpack_axes(x: &Shape, attrs: &Attrs) -> Result<([usize; MAX_RANK], usize), S
     Ok((axes, count.min(MAX_RANK)))
 }
 
-/// How far it is along each axis from one element to the next.
+/// The distance from one element to the next along each axis.
 pub(super) fn strides(x: &Shape) -> [usize; MAX_RANK] {
     let mut strides = [1; MAX_RANK];
     let mut run = 1_usize;
     for (axis, to) in strides.iter_mut().enumerate().rev() {
         *to = run;
-        run = run.wrapping_mul(x.dim(axis)); // nothing is there if it wraps
+        run = run.wrapping_mul(x.dim(axis)); // wraps only if the tensor is empty
     }
     strides
 }
 
-/// An arrangement from sizes and strides of as many axes as there are.
+/// An arrangement of axes with these sizes and strides, at most `MAX_RANK` of them.
 fn arrangement(sizes: &[usize], strides: &[usize], start: usize) -> Arrangement {
     let mut order = Arrangement {
         sizes: [1; MAX_RANK],
@@ -113,12 +113,12 @@ fn arrangement(sizes: &[usize], strides: &[usize], start: usize) -> Arrangement 
     order
 }
 
-/// Dimensions in another order. Words: the axes, as given. Tag: how many.
+/// Puts dimensions in another order. Words: the axes, as given. Tag: their number.
 #[derive(Clone, Copy, Debug)]
 pub struct Permute;
 
 impl Permute {
-    /// How the result is taken from `x`.
+    /// The arrangement that takes the result from `x`.
     fn forth(x: &Shape, attrs: &Attrs) -> Arrangement {
         let (axes, count) = unpack_axes(x, attrs).unwrap_or_default();
         let steps = strides(x);
@@ -131,7 +131,7 @@ impl Permute {
         arrangement(sizes.unwrap_or_default(), ways.unwrap_or_default(), 0)
     }
 
-    /// How the gradient of `x` is taken from that of the result, `y`.
+    /// The arrangement that takes the gradient of `x` from the gradient of the result, `y`.
     fn back(x: &Shape, y: &Shape, attrs: &Attrs) -> Arrangement {
         let (axes, count) = unpack_axes(x, attrs).unwrap_or_default();
         let mut ways = [0; MAX_RANK];
@@ -176,12 +176,13 @@ impl Op for Permute {
     }
 }
 
-/// Dimensions in reversed order. Words: the axes, as given. Tag: how many.
+/// Reverses the elements along dimensions. Words: the axes, as given. Tag: their number.
 #[derive(Clone, Copy, Debug)]
 pub struct Flip;
 
 impl Flip {
-    /// How either is taken from the other.
+    /// The arrangement that takes the result from `x`, and equally the gradient of `x` from the
+    /// gradient of the result.
     fn order(x: &Shape, attrs: &Attrs) -> Arrangement {
         let (axes, count) = unpack_axes(x, attrs).unwrap_or_default();
         let (mut steps, mut start) = (strides(x), 0_usize);
@@ -221,8 +222,8 @@ impl Op for Flip {
     }
 }
 
-/// Dimensions of size 1 repeated, and others added in front. Words: the sizes, -1 for one
-/// that stays. Tag: how many.
+/// Repeats dimensions of size 1, and adds dimensions in front. Words: the sizes, -1 for a size
+/// that stays. Tag: their number.
 #[derive(Clone, Copy, Debug)]
 pub struct Expand;
 
@@ -286,14 +287,14 @@ impl Op for Expand {
             }
             kernel::zip_grad(f, &stretch, slices, grad.operand, grad.acc);
             if repeats && sets {
-                // The kernel's sum of nothing but -0.0 is -0.0: in PyTorch 0.
+                // The kernel's sum of terms that are all -0.0 is -0.0, PyTorch's is 0.
                 grad.operand.iter_mut().for_each(|sum| *sum += 0.0);
             }
         }
     }
 }
 
-/// The same elements with one more dimension, of size 1. Words: the axis, as given.
+/// Adds a dimension of size 1. Words: the axis, as given.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unsqueeze;
 
@@ -318,7 +319,7 @@ impl Op for Unsqueeze {
             return Err(ShapeError::Rank { most: MAX_RANK - 1 });
         }
         let [axis, low, high, _] = attrs.words;
-        // An axis of the result: one more than `x` has.
+        // The axis is one of the result, which has one more than `x`.
         let result = x.with_rank(x.rank() + 1);
         let axis = result.axis(unpack_axis([axis, low, high]))?;
         let mut sizes = [1; MAX_RANK];
@@ -351,10 +352,10 @@ impl Op for Unsqueeze {
 /// Dimensions.
 impl<'t> Var<'t> {
     /// The tensor with its dimensions in another order: dimension `k` of the result is
-    /// dimension `axes[k]`, counted from the back if negative. Gradient: in the order
-    /// before.
+    /// dimension `axes[k]` of this tensor, counted from the back if negative. Gradient: `g`
+    /// with its dimensions in the original order.
     ///
-    /// The tape keeps an error if there is not one axis for each dimension.
+    /// The tape keeps an error if `axes` does not have each dimension once.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();
@@ -373,7 +374,7 @@ impl<'t> Var<'t> {
     }
 
     /// The elements along each of these axes, counted from the back if negative, in
-    /// reversed order. Gradient: reversed, too.
+    /// reversed order. Gradient: `g`, reversed in the same way.
     ///
     /// The tape keeps an error if an axis is given twice.
     ///
@@ -393,8 +394,8 @@ impl<'t> Var<'t> {
     }
 
     /// The tensor in a larger shape: dimensions of size 1 are repeated, new ones are added in
-    /// front, and -1 keeps a size. The result is a copy, as long as it says. Operations on
-    /// two tensors stretch by themselves and need none.
+    /// front, and -1 keeps a size. The result is a copy of the full size. Operations on two
+    /// tensors broadcast by themselves and do not need it.
     ///
     /// Gradient: summed over the dimensions that were repeated, in the order of
     /// [`kernel::zip_grad`].
@@ -417,8 +418,8 @@ impl<'t> Var<'t> {
     }
 
     /// The same elements with one more dimension, of size 1, which is `axis` of the result:
-    /// counted from the back if negative, so that -1 adds the last. Takes no floats.
-    /// Gradient: without that dimension.
+    /// counted from the back if negative, so that -1 adds the last. The result is a view, which
+    /// takes no floats. Gradient: `g` without this dimension.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();

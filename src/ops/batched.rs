@@ -8,21 +8,21 @@ use crate::shape::{Shape, ShapeError};
 pub(super) const ENTRIES: &[Entry] =
     &[Entry::pair("matmul_batched", |a, b, _| a.matmul(b)).of(&[&[1, 1, 3], &[2, 3, 2]])];
 
-/// `a · b` for each pair of matrices of two batches, which are stretched to one shape. For
-/// operands of which one has more than two dimensions.
+/// `a · b` for each pair of matrices of two batches, which broadcast. At least one operand has
+/// more than two dimensions.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchedMatmul;
 
-/// Sizes of a product, `[m, k, n]`, and how many there are, in two dimensions.
+/// The sizes of a product, `[m, k, n]`, and the number of products in two dimensions.
 struct Batches {
     sizes: [usize; 3],
     /// The batches of the result.
     counts: [usize; 2],
-    /// The batches of `a` and of `b`, each that of the result or 1.
+    /// The batches of `a` and of `b`: in each dimension, as many as the result has, or 1.
     own: [[usize; 2]; 2],
 }
 
-/// The batches of a shape: up to two dimensions in front of its matrices.
+/// The batches of a shape: up to two dimensions before its matrices.
 fn batches(x: &Shape) -> [usize; 2] {
     match *x.dims() {
         [p, q, _, _] => [p, q],
@@ -59,7 +59,7 @@ impl Batches {
         let counts = [common(p, r)?, common(q, s)?];
         let rank = a.rank().max(b.rank()).saturating_sub(2);
         let dims = [counts[0], counts[1], m, n];
-        // A vector is a matrix with a dimension that is dropped from the result.
+        // A vector is a matrix with a dimension of 1, which the result omits.
         let from = 2 - rank.min(2);
         let mut kept = [1; 4];
         let present = [true, true, a.rank() > 1, b.rank() > 1];
@@ -76,14 +76,15 @@ impl Batches {
             own,
         };
         if r == 1 && s == 1 {
-            // A single matrix on the right serves the rows of all others as those of one.
+            // A single matrix on the right is multiplied with the rows of all matrices on the
+            // left, as if they were one matrix.
             batches.sizes[0] = m.saturating_mul(p).saturating_mul(q);
             (batches.counts, batches.own) = ([1, 1], [[1, 1]; 2]);
         }
         Ok((batches, shape))
     }
 
-    /// The pairs of matrices: the numbers of that in `a` and that in `b`, in order of the
+    /// The pairs of matrices, each as the matrix's number in `a` and in `b`, in the order of the
     /// result.
     fn pairs(&self) -> impl Iterator<Item = [usize; 2]> {
         let [outer, inner] = self.counts;
@@ -101,7 +102,7 @@ impl Batches {
         })
     }
 
-    /// Whether an operand has fewer matrices than the result.
+    /// Returns whether an operand has fewer matrices than the result.
     fn is_repeated(&self, operand: usize) -> bool {
         self.own.get(operand) != Some(&self.counts)
     }
@@ -113,7 +114,7 @@ fn matrix(x: &[f32], number: usize, len: usize) -> &[f32] {
     from.get(..len).unwrap_or_default()
 }
 
-/// The sum of a term of each pair, compensated from one to the next; 0 if there is none.
+/// The compensated sum of a term for each pair; 0 if there are no pairs.
 fn sum_of_pairs(
     pairs: impl Iterator<Item = (usize, [usize; 2])>,
     term: impl Fn(usize, [usize; 2]) -> f32,
@@ -142,7 +143,7 @@ impl Op for BatchedMatmul {
         };
         let ([a, b], out) = cx.split();
         if out.is_empty() {
-            return; // however large the other sizes are
+            return; // the other sizes of an empty tensor may be huge
         }
         let [m, k, n] = batches.sizes;
         for (out, [i, j]) in out.chunks_mut((m * n).max(1)).zip(batches.pairs()) {
@@ -184,7 +185,7 @@ impl Op for BatchedMatmul {
             for (number, to) in all {
                 let pairs = || batches.pairs().enumerate();
                 if operand == 0 {
-                    // Both factors of a sum are contiguous.
+                    // Both factors of a dot product are contiguous.
                     let pairs = || pairs().filter(|(_, [i, _])| *i == number);
                     for (place, to) in to.iter_mut().enumerate() {
                         let (row, column) = (place / k.max(1), place % k.max(1));
@@ -211,7 +212,7 @@ impl Op for BatchedMatmul {
     }
 }
 
-/// The kernel's sums of nothing are -0.0: in PyTorch they are 0.
+/// Sets `sums` to 0 if they are sums of no terms: the kernel's are -0.0, PyTorch's 0.
 pub(super) fn zero_if(nothing: bool, sums: &mut [f32]) {
     if nothing {
         sums.fill(0.0);

@@ -1,4 +1,4 @@
-//! Comparisons, and the choice between two by one of them.
+//! Comparisons, and `where`, which selects by a mask.
 
 use core::marker::PhantomData;
 use core::ops::{BitAnd, BitOr, Not};
@@ -28,7 +28,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 pub trait Comparison: Sync {
     /// PyTorch's name.
     const NAME: &'static str;
-    /// Where it holds.
+    /// The mask of the elements for which the comparison holds.
     fn mask<L: Lanes>(a: L, b: L) -> L::Mask;
 }
 
@@ -101,11 +101,11 @@ comparison! {
     Ne, "ne", |a, b| a.eq(b).not();
 }
 
-/// The choice, of a mask, what is where it holds, and what is elsewhere.
+/// Selects by a mask. Operands: the mask, the values where it holds, and the values elsewhere.
 #[derive(Clone, Copy, Debug)]
 struct Where;
 
-/// Tells what a mask chooses. NaN holds, as in PyTorch.
+/// Selects one of two elements by a mask, which holds if it is not 0. NaN holds, as in PyTorch.
 struct Choose;
 impl Map<3> for Choose {
     #[inline(always)]
@@ -114,7 +114,7 @@ impl Map<3> for Choose {
     }
 }
 
-/// The gradient of what is where the mask `HOLDS`, or does not.
+/// The gradient of the values that are selected where the mask `HOLDS`, or where it does not.
 struct Chosen<const HOLDS: bool>;
 impl<const HOLDS: bool> Map<2> for Chosen<HOLDS> {
     #[inline(always)]
@@ -162,9 +162,9 @@ macro_rules! compare {
     )*};
 }
 
-/// Comparisons give 1 where they hold and 0 elsewhere, also beside NaN, of which only
+/// Comparisons give 1 where they hold and 0 elsewhere. With a NaN on either side, only
 /// [`ne`](Self::ne) holds. They broadcast, and no gradient flows through them:
-/// [`requires_grad`](Self::requires_grad) is false of what they give.
+/// [`requires_grad`](Self::requires_grad) of their result is false.
 impl<'t> Var<'t> {
     compare! {
         lt, Lt, "1 where `self < other`, else 0.";
@@ -175,7 +175,7 @@ impl<'t> Var<'t> {
         ne, Ne, "1 where `self != other`, else 0.";
     }
 
-    /// A comparison: recorded as an operation that needs no gradient.
+    /// Records a comparison as an operation that needs no gradient.
     #[track_caller]
     pub(crate) fn compare(self, op: &'static dyn Op, other: Var<'t>) -> Var<'t> {
         let tape = self.tape();
@@ -185,11 +185,11 @@ impl<'t> Var<'t> {
         mask
     }
 
-    /// This where `mask` is not 0, and `other` elsewhere: PyTorch's `Tensor.where`.
-    /// All three broadcast, which takes a node more for each that has another shape than the
+    /// `self` where `mask` is not 0, and `other` elsewhere: PyTorch's `Tensor.where`.
+    /// All three broadcast, which takes one more node for each whose shape is not that of the
     /// result.
     ///
-    /// Gradient: to what was chosen; 0 to what was not, and to the mask.
+    /// Gradient: `g` to the selected elements; 0 to the others and to the mask.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 16>::new();
@@ -210,7 +210,7 @@ impl<'t> Var<'t> {
     }
 }
 
-/// Where both masks hold: their product, of 1 and 0.
+/// 1 where both masks hold: the product of masks of 1 and 0.
 #[allow(clippy::suspicious_arithmetic_impl)]
 impl<'t> BitAnd for Var<'t> {
     type Output = Var<'t>;
@@ -220,7 +220,7 @@ impl<'t> BitAnd for Var<'t> {
     }
 }
 
-/// Where either mask holds: the larger one, of 1 and 0.
+/// 1 where either mask holds: the larger of masks of 1 and 0.
 impl<'t> BitOr for Var<'t> {
     type Output = Var<'t>;
     #[track_caller]
@@ -229,7 +229,7 @@ impl<'t> BitOr for Var<'t> {
     }
 }
 
-/// Where a mask of 1 and 0 does not hold.
+/// 1 where a mask of 1 and 0 does not hold.
 #[allow(clippy::suspicious_arithmetic_impl)]
 impl<'t> Not for Var<'t> {
     type Output = Var<'t>;

@@ -1,4 +1,4 @@
-//! Convolution along one axis: a signal, filtered.
+//! Convolution along one axis, which filters a signal.
 
 use super::{Args, Build, Entry, word};
 use crate::kernel::{Convolution, Windows};
@@ -21,7 +21,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
 ];
 
-/// Stride, padding, dilation and groups, as tests give them.
+/// Stride, padding, dilation and groups for tests.
 const SETTINGS: Args = Args {
     shape: [2, 1, 2, 1],
     rank: 4,
@@ -37,25 +37,26 @@ fn settings<'t>(args: &Args) -> Conv1d<'t> {
         .groups(groups)
 }
 
-/// PyTorch's `conv1d`: every filter is slid along the rows of all channels, and gives a row.
+/// PyTorch's `conv1d`: every filter slides along the rows of all channels and gives one row.
 ///
 /// | | shape |
 /// | --- | --- |
-/// | input | `[n, channels, length]`, or `[channels, length]` of one sample |
+/// | input | `[n, channels, length]`, or `[channels, length]` for one sample |
 /// | weights | `[filters, channels / groups, kernel]` |
 /// | bias | `[filters]` |
 /// | result | `[n, filters, (length + 2 padding - dilation (kernel - 1) - 1) / stride + 1]` |
 ///
-/// As everywhere in networks, the kernel is not mirrored: `y[l] = Σ w[k] x[l + k] + b`.
+/// As usual in neural networks, the kernel is not mirrored: `y[l] = Σ w[k] x[l + k] + b`.
 ///
 /// Gradients: of the input `Σ w g` over filters, of the weights `Σ x g` and of the bias `Σ g`
-/// over samples and windows. Padding is left out of all sums, where PyTorch may multiply it:
-/// 0 times an infinite weight. Products are summed channel by channel in order of the kernel,
-/// more than 64 in blocks as by [`kernel::sum_axis`](crate::kernel::sum_axis); those of a row of
-/// results in the order of [`kernel::sum`](crate::kernel::sum), and those sums, sample by
-/// sample, compensated. So the error grows neither with the length nor with the samples.
+/// over samples and windows. No sum includes padding, which PyTorch may multiply: 0 times an
+/// infinite weight is NaN. The products of a result are summed channel by channel in order of
+/// the kernel, more than 64 in blocks as by [`kernel::sum_axis`](crate::kernel::sum_axis). Sums
+/// over a row of results are in the order of [`kernel::sum`](crate::kernel::sum) and are added
+/// sample by sample, compensated, so that the error grows neither with the length nor with the
+/// number of samples.
 ///
-/// One node; takes no memory but the result's.
+/// It is one node, which takes memory only for its result.
 ///
 /// ```
 /// use baregrad::ops::conv::Conv1d;
@@ -91,42 +92,43 @@ impl Default for Conv1d<'_> {
 }
 
 impl<'t> Conv1d<'t> {
-    /// With PyTorch's defaults: no bias, a stride of 1, no padding, no dilation, one group.
+    /// A convolution with PyTorch's defaults: no bias, a stride of 1, no padding, no dilation, one
+    /// group.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A number for each filter, `[filters]`, added to its results.
+    /// Sets the bias, `[filters]`: a number for each filter, which is added to its results.
     #[must_use]
     pub fn bias(mut self, bias: Var<'t>) -> Self {
         self.bias = Some(bias);
         self
     }
 
-    /// How many elements it is from one window to the next.
+    /// Sets the distance from one window to the next, in elements.
     #[must_use]
     pub fn stride(mut self, stride: usize) -> Self {
         self.stride = stride;
         self
     }
 
-    /// How many zeros stand at either end of a row.
+    /// Sets the number of zeros that are added at either end of a row.
     #[must_use]
     pub fn padding(mut self, padding: usize) -> Self {
         self.padding = padding;
         self
     }
 
-    /// How many elements it is from one of a window to its next: 1 for neighbours.
+    /// Sets the distance between the elements of a window: 1 for neighbours.
     #[must_use]
     pub fn dilation(mut self, dilation: usize) -> Self {
         self.dilation = dilation;
         self
     }
 
-    /// Into how many groups channels and filters are cut, which do not see each other. As
-    /// many as there are channels make a filter of each channel alone.
+    /// Sets the number of groups into which channels and filters are divided. A filter sees only
+    /// the channels of its group: with as many groups as channels, a single one.
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
@@ -135,8 +137,8 @@ impl<'t> Conv1d<'t> {
 
     /// Records the convolution of `x` with `weights`.
     ///
-    /// The tape keeps an error if shapes are none of the table, if a window is longer than a
-    /// row with its padding, or if a stride, dilation or number of groups is 0.
+    /// The tape keeps an error if the shapes are not those of the table, if a window is longer
+    /// than a row with its padding, or if a stride, dilation or number of groups is 0.
     #[track_caller]
     #[must_use]
     pub fn of(self, x: Var<'t>, weights: Var<'t>) -> Var<'t> {
@@ -160,7 +162,7 @@ impl<'t> Conv1d<'t> {
 #[derive(Debug)]
 struct ConvOp<const BIAS: bool>;
 
-/// How many windows of `kernel` elements there are in a row.
+/// The number of windows of `kernel` elements in a row.
 fn windows_in(len: usize, kernel: usize, [stride, padding, dilation]: [usize; 3]) -> Option<usize> {
     let padded = len.saturating_add(padding.saturating_mul(2));
     let span = dilation.saturating_mul(kernel.saturating_sub(1));
@@ -171,7 +173,7 @@ fn windows_in(len: usize, kernel: usize, [stride, padding, dilation]: [usize; 3]
 impl<const BIAS: bool> ConvOp<BIAS> {
     fn of(x: &Shape, w: &Shape, y: &Shape, attrs: &Attrs) -> Convolution {
         let [stride, padding, dilation, groups] = attrs.sizes();
-        // A single sample has no dimension in front.
+        // A single sample has no dimension for the batch.
         let front = x.rank().saturating_sub(2);
         Convolution {
             batch: if front == 0 { 1 } else { x.dim(0) },
@@ -271,9 +273,9 @@ impl<const BIAS: bool> Op for ConvOp<BIAS> {
 
 /// Convolutions.
 impl<'t> Var<'t> {
-    /// Every filter of `weights`, `[filters, channels, kernel]`, slid along the rows of
-    /// `[n, channels, length]`: `[n, filters, length - kernel + 1]`. See [`Conv1d`] for a bias,
-    /// strides, padding, dilation and groups, and for gradients.
+    /// Slides every filter of `weights`, `[filters, channels, kernel]`, along the rows of this
+    /// tensor, `[n, channels, length]`. The result is `[n, filters, length - kernel + 1]`. See
+    /// [`Conv1d`] for a bias, strides, padding, dilation and groups, and for gradients.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();

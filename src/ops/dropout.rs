@@ -20,12 +20,12 @@ pub(super) const ENTRIES: &[Entry] = &[Entry::each("dropout", |x, args| {
 /// PyTorch's `dropout`: in training, each element is 0 with probability `p`, and the others are
 /// divided by `1 - p`.
 ///
-/// Which ones says a number on the tape, `step`: the caller writes another one before each
-/// [replay](crate::Tape::replay), say the number of the epoch. The same `seed` and `step` drop
-/// the same elements, on every target, also when a computation is replayed, differentiated
-/// by differences or resumed. (PyTorch draws from a generator, which a tape that is replayed
-/// does not have.) A negative `step` drops none and divides nothing: evaluation, with the same
-/// recording.
+/// A number on the tape, `step`, determines which elements are dropped: the caller writes
+/// another step before each [replay](crate::Tape::replay), for example the number of the epoch.
+/// The same `seed` and `step` drop the same elements, on every target, also when a computation
+/// is replayed, differentiated by differences or resumed. (PyTorch draws from a generator, which
+/// a tape that is replayed does not have.) A negative `step` drops and divides nothing:
+/// evaluation, with the same recording.
 ///
 /// ```
 /// use baregrad::ops::dropout::Dropout;
@@ -46,16 +46,16 @@ pub(super) const ENTRIES: &[Entry] = &[Entry::each("dropout", |x, args| {
 /// # Ok::<(), baregrad::Error>(())
 /// ```
 ///
-/// `step` is a whole number from 0 to 2²⁴, of shape `[]`; or one for each row, of shape `[n]` for
-/// `[n, …]`: rebound with the data, rows of different numbers then drop the same elements in
-/// micro-batches as in one batch.
+/// `step` is an integer from 0 to 2²⁴, of shape `[]`, or an integer for each row, of shape `[n]`
+/// for an `x` of `[n, …]`. Steps that differ from row to row and are rebound with the data drop
+/// the same elements in micro-batches as in one batch.
 ///
-/// Gradient: `g / (1 - p)` of what stays, 0 of what is dropped; none flows to `step`. As in
-/// PyTorch, elements are multiplied, so that a NaN or infinity is dropped as NaN.
+/// Gradient: `g / (1 - p)` to elements that stay, 0 to dropped ones; none flows to `step`. As in
+/// PyTorch, dropped elements are multiplied by 0, so that NaN and infinities become NaN.
 ///
 /// The random numbers are those of Philox 4x32-10 (J. Salmon et al., "Parallel random numbers: as
-/// easy as 1, 2, 3", 2011): of element `i` of a row, word `i % 4` for the key `seed` and the
-/// counter `i / 4`, `step`. Nothing is kept for the gradient, which draws them again.
+/// easy as 1, 2, 3", 2011): element `i` of a row takes word `i % 4` for the key `seed` and the
+/// counter `i / 4`, `step`. The backward pass generates them again, so that none are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     p: f32,
@@ -64,7 +64,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// With probability `p`, from 0 to 1, and a seed of 0.
+    /// A dropout with probability `p`, from 0 to 1, and a seed of 0.
     #[must_use]
     pub fn new(p: f32) -> Self {
         Dropout {
@@ -74,14 +74,14 @@ impl Dropout {
         }
     }
 
-    /// Tells this layer from others of the same network, and a training from another.
+    /// Sets the seed, which should differ between layers of a network and between trainings.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Whether anything is recorded at all: if not, `of` gives what it is given.
+    /// Sets whether [`of`](Self::of) records anything; if not, it returns its `x`.
     #[must_use]
     pub fn training(mut self, training: bool) -> Self {
         self.training = training;
@@ -116,7 +116,8 @@ impl Dropout {
 struct DropoutOp;
 
 impl DropoutOp {
-    /// `to = from` times 0 or `1 / (1 - p)`, or `+=`.
+    /// Writes or adds (`acc`) to `to`: `from` times 0 or `1 / (1 - p)`, or `from` itself for a
+    /// negative step.
     #[inline(never)]
     fn multiply(attrs: &Attrs, from: &[f32], steps: &[f32], to: &mut [f32], acc: Acc) {
         let [p, low, high, _] = attrs.words;
@@ -136,7 +137,7 @@ impl DropoutOp {
                 let counter = [block as u32, (block >> 32) as u32, *step as u32, 0];
                 let words = philox(counter, [low, high]);
                 for ((to, x), word) in to.iter_mut().zip(from).zip(words) {
-                    // 24 bits: every multiple of 2^-24 below 1 is as likely.
+                    // 24 bits: all multiples of 2⁻²⁴ below 1 are equally likely.
                     let unit = (word >> 8) as f32 * f32::from_bits(0x3380_0000);
                     acc.put(to, x * if unit < p { 0.0 } else { scale });
                 }
@@ -200,7 +201,7 @@ fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 mod tests {
     use super::*;
 
-    /// The known answers that Random123 is shipped with, and its paper's authors test.
+    /// The known answers that are shipped with Random123, by the authors of the paper.
     #[test]
     fn philox_gives_the_known_answers() {
         let ones = u32::MAX;

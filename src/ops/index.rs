@@ -1,4 +1,4 @@
-//! Elements picked by indices.
+//! Elements selected by indices.
 
 use core::panic::Location;
 
@@ -28,21 +28,21 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
 ];
 
-/// Indices of an axis of `x` for tests: some of them several times.
+/// Indices of an axis of `x` for tests, some of them several times.
 fn indices<'t>(x: Var<'t>, shape: Shape, axis: usize) -> Var<'t> {
     let size = x.shape().dim(axis);
     let index = |i: usize| (i * 7 + i / 3).checked_rem(size).unwrap_or_default();
     x.tape().constant_from_fn(shape, |i| index(i) as f32)
 }
 
-/// The place that an index says; `None` for none that there is.
+/// The index as an integer, or `None` if it is not an integer below `size`.
 fn place(index: f32, size: usize) -> Option<usize> {
-    // A cast saturates, and of NaN is 0.
+    // The cast saturates, and turns NaN into 0.
     let place = index as usize;
     (place as f32 == index && place < size).then_some(place)
 }
 
-/// Refuses indices, as they are now, that are no whole numbers or out of range.
+/// Fails the tape if a current value of `index` is not an integer or out of range.
 #[track_caller]
 fn refuse_wrong<'t>(
     op: &'static dyn Op,
@@ -51,7 +51,7 @@ fn refuse_wrong<'t>(
     index: Var<'t>,
 ) -> Option<Var<'t>> {
     let (tape, shape) = (x.tape(), x.shape());
-    // Another mistake is found when the operation is recorded.
+    // Other errors are found when the operation is recorded.
     let size = shape.dim(shape.axis(axis).ok()?);
     let wrong = {
         let values = index.value().ok()?;
@@ -83,7 +83,7 @@ fn axis_of(x: &Shape, attrs: &Attrs) -> Result<usize, ShapeError> {
     x.axis(unpack_axis([axis, low, high]))
 }
 
-/// For each element of a tensor its place along every axis, in order.
+/// The coordinates of each element of a tensor, in order.
 fn coordinates(x: &Shape) -> impl Iterator<Item = [usize; MAX_RANK]> {
     let [a, b, c, d] = [x.dim(0), x.dim(1), x.dim(2), x.dim(3)];
     (0..a).flat_map(move |i| {
@@ -91,13 +91,13 @@ fn coordinates(x: &Shape) -> impl Iterator<Item = [usize; MAX_RANK]> {
     })
 }
 
-/// Where an element stands.
+/// The position of the element with these coordinates.
 fn at(coordinates: [usize; MAX_RANK], strides: [usize; MAX_RANK]) -> usize {
     let terms = coordinates.into_iter().zip(strides);
     terms.map(|(i, stride)| i * stride).sum()
 }
 
-/// `coordinates` with another place along an axis.
+/// `coordinates` with another coordinate along one axis.
 fn moved(mut coordinates: [usize; MAX_RANK], axis: usize, to: usize) -> [usize; MAX_RANK] {
     if let Some(place) = coordinates.get_mut(axis) {
         *place = to;
@@ -139,7 +139,7 @@ impl Op for Gather {
         let size = x.dim(axis);
         let ([x, index], out) = cx.split();
         if out.is_empty() {
-            return; // however large the other sizes are
+            return; // the other sizes of an empty tensor may be huge
         }
         for ((to, index), here) in out.iter_mut().zip(index).zip(coordinates(&shape)) {
             let from = place(*index, size).map(|place| at(moved(here, axis, place), steps));
@@ -164,7 +164,7 @@ impl Op for Gather {
             let terms = grad.operand.iter_mut().zip(coordinates(&x));
             for (to, here) in terms {
                 let place = here.get(axis).copied().unwrap_or(0) as f32;
-                // Indices may be of a part of the tensor only.
+                // Indices may cover only a part of the tensor.
                 let sizes = shape.dims().iter().zip(here).enumerate();
                 let mut others = sizes.filter(|(other, _)| *other != axis);
                 let is_within = others.all(|(_, (size, here))| here < *size);
@@ -181,7 +181,7 @@ impl Op for Gather {
     }
 }
 
-/// Writes or adds the sum of the terms there are among `length`.
+/// Writes or adds the sum of the terms, which are those of `length` that are not `None`.
 fn acc_sum(
     acc: crate::kernel::Acc,
     to: &mut f32,
@@ -193,8 +193,8 @@ fn acc_sum(
     acc.put(to, sum_in_turn(terms, count) + 0.0);
 }
 
-/// A slice of `x` along an axis for each index. Words: the axis, as given. Tag: whether the
-/// dimensions of the indices come first, and not in place of the axis.
+/// A slice of `x` along an axis for each index. Words: the axis, as given. Tag: `EMBEDDING` if
+/// the indices may have several dimensions, all of which replace axis 0.
 #[derive(Clone, Copy, Debug)]
 pub struct IndexSelect;
 
@@ -236,7 +236,7 @@ impl Op for IndexSelect {
         let [_, size, inner] = x.around(axis_of(&x, cx.attrs()).unwrap_or(0));
         let ([x, index], out) = cx.split();
         if out.is_empty() {
-            return; // however large the other sizes are
+            return; // the other sizes of an empty tensor may be huge
         }
         let rows = out.chunks_mut(inner.max(1)).enumerate();
         for (row, to) in rows {
@@ -279,18 +279,18 @@ impl Op for IndexSelect {
 
 /// Indices.
 ///
-/// Indices are whole numbers from 0, as `f32`, which hold them up to 2²⁴. One that is negative,
-/// too large or no whole number is an error when the operation is recorded. Indices that are
-/// rebound or written later are not looked at until the replay, where an error could not be
-/// said: one that is wrong gives NaN then, and gets no gradient.
+/// Indices are integers from 0, as `f32`, which holds them up to 2²⁴. An index that is negative,
+/// too large or not an integer is an error when the operation is recorded. Indices that are
+/// rebound or written later are read only by the replay, which cannot report an error: a wrong
+/// index then gives NaN, and gets no gradient.
 impl<'t> Var<'t> {
     /// An element for each index, `y[i][j] = x[index[i][j]][j]` for axis 0: PyTorch's `gather`.
-    /// Indices have as many dimensions as the tensor, and are no larger in those that are not
+    /// Indices have as many dimensions as the tensor, and are no larger in any dimension but
     /// `axis`. The result has the shape of the indices.
     ///
-    /// Gradient: to the elements that were picked; one that was several times gets the sum, in
-    /// the order of [`kernel::sum`](crate::kernel::sum). Takes no memory, and so looks at all
-    /// indices for each element of an axis.
+    /// Gradient: to the selected elements. An element that is selected several times gets the
+    /// sum, in the order of [`kernel::sum`](crate::kernel::sum). The backward pass takes no
+    /// memory, and so searches all indices along the axis for each element.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();
@@ -314,7 +314,7 @@ impl<'t> Var<'t> {
 
     /// A slice along `axis` for each index of a list: PyTorch's `index_select`.
     ///
-    /// Gradient: to the slices that were picked, as by [`gather`](Self::gather).
+    /// Gradient: to the selected slices, as by [`gather`](Self::gather).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();
@@ -334,10 +334,10 @@ impl<'t> Var<'t> {
     }
 
     /// A row of `weights`, `[number, length]`, for each of these indices, which may have any
-    /// shape of up to three dimensions: PyTorch's `embedding`. The result has one more, the
-    /// last.
+    /// shape of up to three dimensions: PyTorch's `embedding`. The result has the shape of the
+    /// indices and `length` as its last dimension.
     ///
-    /// Gradient: to the rows that were picked, as by [`gather`](Self::gather).
+    /// Gradient: to the selected rows, as by [`gather`](Self::gather).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();

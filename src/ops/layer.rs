@@ -1,5 +1,5 @@
-//! A layer of a network as one node: a linear map and what follows each of its
-//! results, so that only what comes of both takes memory.
+//! A layer of a network as one node: a linear map and an activation of its
+//! results, so that only the results of both together take memory.
 
 use core::marker::PhantomData;
 
@@ -34,12 +34,12 @@ const fn entry(name: &'static str, build: Build) -> Entry {
     Entry::new(name, build).of(&[&[4, 3], &[3, 2], &[2]])
 }
 
-/// An activation whose derivative is known from its result alone, so that what it was
-/// computed from need not be kept. It has no attributes.
+/// An activation whose derivative follows from its result alone, so that its input need
+/// not be kept. It has no attributes.
 pub trait Activation: Unary {
-    /// The name of a layer with it.
+    /// The name of a layer with this activation.
     const LAYER: &'static str;
-    /// Whether it changes nothing.
+    /// True if this is the identity.
     const IDENTITY: bool = false;
 }
 
@@ -72,7 +72,7 @@ impl<A: Activation> Map<1> for Activate<A> {
     }
 }
 
-/// The gradient before the activation, from that behind it and its result.
+/// The gradient of the activation's input, from its result and the result's gradient.
 struct Before<A>(PhantomData<A>);
 impl<A: Activation> Map<2> for Before<A> {
     #[inline(always)]
@@ -111,9 +111,9 @@ impl<A: Activation> Op for Layer<A> {
 impl<'t> Var<'t> {
     /// `x · w + b` as a layer without activation, such as the last one of a network.
     ///
-    /// Same bits as [`linear`](Self::linear), without the shorter way that has for one input and
-    /// one output: on a microcontroller it shares all its code with the other layers, and a
-    /// network takes 200 bytes less flash.
+    /// Same bits as [`linear`](Self::linear), without its special case for one input and one
+    /// output: on a microcontroller it shares all its code with the other layers, and a network
+    /// takes 200 bytes less flash.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -133,7 +133,7 @@ impl<'t> Var<'t> {
     /// `tanh(x · w + b)` as one node: same bits as `x.linear(w, b).tanh()`, with half
     /// the memory for results and for their gradients.
     ///
-    /// Gradients: those of [`linear`](Self::linear), of `g (1 - y²)`.
+    /// Gradients: those of [`linear`](Self::linear), with `g (1 - y²)` in place of `g`.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -151,18 +151,19 @@ impl<'t> Var<'t> {
         self.tape().apply_plain(&Layer(Tanh), &[self, w, b])
     }
 
-    /// The same with the logistic function: `x.linear(w, b).sigmoid()`.
+    /// `sigmoid(x · w + b)` as one node: same bits as `x.linear(w, b).sigmoid()`.
     ///
-    /// Gradients: those of [`linear`](Self::linear), of `g (1 - y) y`.
+    /// Gradients: those of [`linear`](Self::linear), with `g (1 - y) y` in place of `g`.
     #[track_caller]
     #[must_use]
     pub fn linear_sigmoid(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {
         self.tape().apply_plain(&Layer(Sigmoid), &[self, w, b])
     }
 
-    /// The same with `max(x, 0)`: `x.linear(w, b).relu()`.
+    /// `max(x · w + b, 0)` as one node: same bits as `x.linear(w, b).relu()`.
     ///
-    /// Gradients: those of [`linear`](Self::linear), of `g` where `y` is above 0.
+    /// Gradients: those of [`linear`](Self::linear), with 0 in place of `g` where `y` is not
+    /// above 0.
     #[track_caller]
     #[must_use]
     pub fn linear_relu(self, w: Var<'t>, b: Var<'t>) -> Var<'t> {

@@ -13,9 +13,9 @@ pub(super) const ENTRIES: &[Entry] = &[
 ];
 
 /// The sizes `[m, k, n]` of a product, and its shape. A vector on the left is a
-/// row, one on the right a column, and what they add to the shape is dropped.
+/// row, a vector on the right a column, and the shape omits their dimension of 1.
 ///
-/// The shape has at least the rank of what is added to it.
+/// The shape has at least the rank of `added`, which is added to the product.
 fn product(a: &Shape, b: &Shape, added: &Shape) -> Result<([usize; 3], Shape), ShapeError> {
     let (rows, columns) = (a.rank(), b.rank());
     if rows.min(columns) == 0 {
@@ -24,7 +24,7 @@ fn product(a: &Shape, b: &Shape, added: &Shape) -> Result<([usize; 3], Shape), S
     if rows.max(columns) > 2 {
         return Err(ShapeError::Rank { most: 2 });
     }
-    // Beyond the last dimension there is a 1.
+    // Sizes beyond the last dimension are 1.
     let n = b.dim(1);
     let (m, k, sizes) = if rows == 1 {
         (1, a.dim(0), [n, 1])
@@ -89,14 +89,14 @@ impl Op for Matmul {
 pub struct Linear;
 
 impl Linear {
-    /// Tag: one input and one output, an affine function. Most sensors are.
+    /// Tag: one input and one output, an affine function of one number, as most sensors need.
     const AFFINE: u32 = 1;
-    /// Tag: the same, and so few samples that sums are in order.
+    /// Tag: the same, with so few samples that sums are in order.
     const SHORT_AFFINE: u32 = 2;
 
     /// The forward pass of a layer. Where flash is scarce, an affine function of one number
-    /// takes the way of all others, so that a network has no code for that alone: 360 bytes of
-    /// 10,460 on a Cortex-M4F, and 39 of 327,670 instructions an epoch.
+    /// takes the general path, so that a network does not link code for this case alone, which
+    /// saves 360 bytes of 10,460 on a Cortex-M4F, and 39 of 327,670 instructions an epoch.
     #[inline(always)]
     pub(super) fn layer_forward(cx: &mut Forward<'_>) {
         if Level::SCARCE_FLASH {
@@ -106,7 +106,7 @@ impl Linear {
         }
     }
 
-    /// And its backward pass.
+    /// The backward pass of a layer. See [`layer_forward`](Self::layer_forward).
     #[inline(always)]
     pub(super) fn layer_backward(cx: &mut Backward<'_>) {
         if Level::SCARCE_FLASH {
@@ -116,8 +116,8 @@ impl Linear {
         }
     }
 
-    /// The shape of a layer's result. The tag is left out where a layer
-    /// has no way of its own for affine functions of one number.
+    /// The shape of a layer's result. The tag is not set where
+    /// [`layer_forward`](Self::layer_forward) always takes the general path.
     #[inline(always)]
     pub(super) fn layer_shape(operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         if Level::SCARCE_FLASH {
@@ -131,7 +131,7 @@ impl Linear {
     fn any_shape(operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         let [x, w, b] = exactly(operands)?;
         let (sizes, shape) = product(x, w, b)?;
-        // One bias for each column, so that no row is stretched.
+        // A bias for each column is required: a single one is not broadcast.
         if b.dim(0) != sizes[2] || b.rank() > 1 {
             return Err(ShapeError::Broadcast);
         }
@@ -139,7 +139,7 @@ impl Linear {
         Ok(shape)
     }
 
-    // Out of line, each: a function of one number would pay for their registers and stack.
+    // Not inlined: an affine function of one number would pay for their registers and stack.
 
     #[inline(never)]
     fn any_forward(cx: &mut Forward<'_>) {
@@ -155,7 +155,7 @@ impl Linear {
         if let Some(grad) = cx.grad(0) {
             kernel::matmul_nt(grad.output, w, grad.operand, sizes, grad.acc);
         }
-        // One by one they are as fast without vectors, and take less flash.
+        // Without vectors, the two gradients are as fast one by one, and take less flash.
         if Level::VECTORS && attrs.tag != 0 && cx.needs_grad(1) {
             return Self::send_to_affine(cx, Backward::grad, |g| kernel::dot_and_sum(x, g));
         }
@@ -168,7 +168,7 @@ impl Linear {
         }
     }
 
-    /// Both gradients of an affine function of one number, in one pass.
+    /// Computes the gradients of `w` and `b` of an affine function of one number, in one pass.
     #[inline(always)]
     fn send_to_affine<'a>(
         cx: &mut Backward<'a>,
@@ -212,7 +212,7 @@ impl Op for Linear {
     }
 
     fn backward(&self, cx: &mut Backward<'_>) {
-        // The gradients of `w` and `b` are needed alone, and to be written, not added to.
+        // Only the gradients of `w` and `b` are needed, and they are written, not added to.
         if cx.attrs().tag == Self::SHORT_AFFINE && cx.are_first(0b110) && !cx.needs_grad(0) {
             let x = cx.operand(0);
             Self::send_to_affine(cx, Backward::first_grad, |g| {
@@ -230,16 +230,16 @@ impl<'t> Var<'t> {
     /// `[k]`, gives `[m]`; on the left, `[n]`; two vectors give their dot
     /// product.
     ///
-    /// Dimensions in front of the last two are batches, which are stretched to one shape, as
-    /// everywhere: `[5, 1, m, k] · [3, k, n]` is `[5, 3, m, n]`. The gradient of an operand
-    /// that is repeated is summed over its batches, compensated, so that its error does not
-    /// grow with their number. A single matrix on the right takes all rows at once.
+    /// Dimensions before the last two are batches, which broadcast: `[5, 1, m, k] · [3, k, n]`
+    /// is `[5, 3, m, n]`. The gradient of an operand that is repeated over batches is a
+    /// compensated sum over them, so that its error does not grow with their number. A single
+    /// matrix on the right is multiplied with the rows of all batches at once.
     ///
     /// Gradients: `g · bᵀ` and `aᵀ · g`. Products are summed in order of `k`, more than 64
     /// in the blocks of [`kernel::sum_axis`]; or, if `n` is 1, in the order of
-    /// [`kernel::sum`]. A sum of nothing is 0; one of nothing but -0.0 is -0.0, in PyTorch
-    /// only some of a single product: to start them all at 0 would take a microcontroller
-    /// 3 % more instructions.
+    /// [`kernel::sum`]. A sum of no terms is 0. A sum of terms that are all -0.0 is -0.0, in
+    /// PyTorch only some sums of a single term: to start all sums at 0 would take a
+    /// microcontroller 3 % more instructions.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -260,18 +260,18 @@ impl<'t> Var<'t> {
     /// `x · w + b` as one node: `x` of shape `[samples, in]`, `w` of
     /// `[in, out]`, `b` of `[out]`.
     ///
-    /// Weights stand as in `x @ w`, a row for each input, and not as in
-    /// PyTorch's `nn.Linear`, which keeps the transpose: so lanes run along a
-    /// row in both passes. A `w` of shape `[in]` with a `b` of `[]` or `[1]` gives
-    /// `[samples]`; and if `x` is `[in]`, too, the shape is that of `b`.
+    /// Weights have a row for each input, as in `x @ w`, so that vectors run along a row in
+    /// both passes; PyTorch's `nn.Linear` stores the transpose. A `w` of shape `[in]` with a
+    /// `b` of `[]` or `[1]` gives `[samples]`; if `x` is `[in]` as well, the result has the
+    /// shape of `b`.
     ///
     /// Same bits as `x.matmul(w) + b`: the bias is added last. Gradients:
-    /// `g · wᵀ`, `xᵀ · g`, and `g` summed over the samples; of no samples -0.0, where
-    /// PyTorch has 0: flash of a microcontroller is spared looking for them.
+    /// `g · wᵀ`, `xᵀ · g`, and `g` summed over the samples. Without samples, these sums are
+    /// -0.0, in PyTorch 0: a check for this case would take a microcontroller's flash.
     ///
-    /// One input and one output, an affine function, have a way of their own, and so take
-    /// half the instructions. A network on a microcontroller is smaller without it: see
-    /// [`linear_identity`](Self::linear_identity).
+    /// One input and one output, an affine function of one number, have code of their own,
+    /// which takes half the instructions. A network on a microcontroller is smaller without
+    /// it: see [`linear_identity`](Self::linear_identity).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();

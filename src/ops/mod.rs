@@ -1,11 +1,11 @@
-//! The operations, an entry each, and the one list of them.
+//! The operations, one entry each, and the list of all of them.
 //!
-//! An entry holds everything there is to an operation: shape rule, forward,
-//! backward, method and documentation. Element-wise ones only state the formula
-//! of an element ([`Unary`], [`Binary`]); the loops are in
-//! [`kernel`]. With a line in its file's `ENTRIES`, an operation is compared
-//! with PyTorch, checked against finite differences and run with every lane
-//! type by the tests.
+//! An entry holds everything about an operation: shape rule, forward,
+//! backward, method and documentation. Element-wise operations only state the
+//! formula of an element ([`Unary`], [`Binary`]); the loops are in
+//! [`kernel`]. The tests compare every operation in its file's `ENTRIES` with
+//! PyTorch, check it against finite differences and run it with every lane
+//! type.
 
 pub mod activation;
 pub mod arithmetic;
@@ -55,8 +55,8 @@ pub const ELEMENTARY: &[&[Entry]] = &[
     axes::ENTRIES,
 ];
 
-/// The operations that move elements, and those of layers: apart from the others so that a
-/// board with little flash can be tested with one of the two lists.
+/// The operations that move elements, and those of layers. Two lists, so that a board with
+/// little flash can be tested with one of them.
 #[doc(hidden)]
 pub const STRUCTURAL: &[&[Entry]] = &[
     arrange::ENTRIES,
@@ -87,7 +87,7 @@ const fn joined<const N: usize>() -> [&'static [Entry]; N] {
     all
 }
 
-/// All that tests need to know to try an operation.
+/// Everything that tests need to run an operation.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -95,11 +95,11 @@ pub struct Entry {
     pub name: &'static str,
     /// Records the operation.
     pub build: Build,
-    /// Shapes of operands to try it with.
+    /// The shapes of the operands.
     pub shapes: &'static [&'static [usize]],
-    /// The numbers those operands are drawn from.
+    /// The numbers that the operands are drawn from.
     pub domain: Domain,
-    /// Arguments to try it with.
+    /// The arguments.
     pub args: Args,
 }
 
@@ -119,7 +119,7 @@ impl Entry {
         Self::new(name, Build::One(build))
     }
 
-    /// An operation on pairs of elements: a row stretched over a matrix.
+    /// An operation on pairs of elements, tested on a row that is broadcast to a matrix.
     const fn pair(
         name: &'static str,
         build: for<'t> fn(Var<'t>, Var<'t>, &Args) -> Var<'t>,
@@ -143,7 +143,7 @@ impl Entry {
     }
 }
 
-/// The way an operation is called by tests.
+/// The function with which tests record an operation.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub enum Build {
@@ -153,7 +153,7 @@ pub enum Build {
     Two(for<'t> fn(Var<'t>, Var<'t>, &Args) -> Var<'t>),
     /// Three operands.
     Three(for<'t> fn(Var<'t>, Var<'t>, Var<'t>, &Args) -> Var<'t>),
-    /// One or more; the first also by itself.
+    /// One or more operands; the first one is also passed by itself.
     Many(for<'t> fn(Var<'t>, &[Var<'t>], &Args) -> Var<'t>),
 }
 
@@ -170,7 +170,7 @@ impl Build {
     }
 }
 
-/// The numbers with which tests try an operation.
+/// The numbers on which tests run an operation.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Domain {
@@ -182,8 +182,8 @@ pub enum Domain {
     Probability,
 }
 
-/// Arguments beside the operands, by PyTorch's names. An operation reads those
-/// it has.
+/// Arguments besides the operands, by PyTorch's names. Each operation reads
+/// only its own.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)]
@@ -211,7 +211,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// The axes of a reduction: none stands for all.
+    /// The axes of a reduction; an empty slice stands for all axes.
     pub fn axes(&self) -> &[isize] {
         match &self.axis {
             Some(axis) if self.axes_len == 0 => core::slice::from_ref(axis),
@@ -246,13 +246,13 @@ impl Args {
 pub trait Unary: Sync {
     /// PyTorch's name.
     const NAME: &'static str;
-    /// As [`Map::SHORT`].
+    /// See [`Map::SHORT`].
     const SHORT: usize = 16;
-    /// Whether `backward` is `g`.
+    /// True if `backward` returns `g`.
     const PASSES_GRAD: bool = false;
-    /// Whether `backward` multiplies `g` by a number that takes long to compute. A
-    /// [`Jet`](crate::function::Jet) then asks for it once, with a `g` of 1, and not for
-    /// each of its derivatives.
+    /// True if `backward` multiplies `g` by a factor that is expensive to compute. A
+    /// [`Jet`](crate::function::Jet) then computes this factor once, with a `g` of 1, rather
+    /// than for each of its derivatives.
     const DEAR: bool = false;
     /// `f(x)`.
     fn forward<L: Lanes>(attrs: &Attrs, x: L) -> L;
@@ -311,13 +311,13 @@ impl<U: Unary> Op for Each<U> {
     }
 }
 
-/// An operation on pairs of elements of two tensors, stretched to one shape.
+/// An operation on pairs of elements of two tensors, which are broadcast to one shape.
 pub trait Binary: Sync {
     /// PyTorch's name.
     const NAME: &'static str;
-    /// Whether `grad_a` and `grad_b` are `g`.
+    /// True for each of `grad_a` and `grad_b` that returns `g`.
     const PASSES_GRAD: [bool; 2] = [false; 2];
-    /// As [`Unary::DEAR`], of both.
+    /// As [`Unary::DEAR`], for both `grad_a` and `grad_b`.
     const DEAR: bool = false;
     /// `f(a, b)`.
     fn forward<L: Lanes>(a: L, b: L) -> L;
@@ -339,7 +339,7 @@ impl<B: Binary> Map<2> for PairForward<B> {
     }
 }
 
-/// The gradient seen from `a`: own values first.
+/// [`Binary::grad_a`]. Of the two operands, the one whose gradient it is comes first.
 struct GradA<B>(PhantomData<B>);
 impl<B: Binary> Map<3> for GradA<B> {
     #[inline(always)]
@@ -348,7 +348,7 @@ impl<B: Binary> Map<3> for GradA<B> {
     }
 }
 
-/// The gradient seen from `b`: own values first.
+/// [`Binary::grad_b`]. Of the two operands, the one whose gradient it is comes first.
 struct GradB<B>(PhantomData<B>);
 impl<B: Binary> Map<3> for GradB<B> {
     #[inline(always)]
@@ -394,7 +394,7 @@ impl<B: Binary> Op for Pair<B> {
     }
 }
 
-/// The gradient of operand `k`, where the other one is `other`.
+/// Passes the gradient on to operand `k`; `other` is the index of the other operand.
 #[inline(always)]
 fn send<F: Map<3>>(f: F, cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
     let attrs = cx.attrs();
@@ -410,8 +410,8 @@ fn send<F: Map<3>>(f: F, cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
     }
 }
 
-// Not inlined: rows that are done in place would pay for the registers and the stack that
-// walking several dimensions needs.
+// Not inlined: short rows would pay for the registers and the stack that a loop over several
+// dimensions needs.
 #[inline(never)]
 fn zip<F: Map<2>>(f: F, attrs: &Attrs, a: &[f32], b: &[f32], out: &mut [f32]) {
     let stretch = Broadcast::unpack(&attrs.words, attrs.tag);
@@ -432,12 +432,12 @@ fn zip_grad<F: Map<3>>(
     kernel::zip_grad(f, &stretch, slices, grad, acc);
 }
 
-/// A word that stands for an axis it cannot hold. No shape has this axis.
+/// The word that stands for an axis that does not fit into a word. No shape has this axis.
 const FAR: u32 = i32::MAX as u32;
 
-/// Packs an axis, as the caller gave it, into a word of the attributes, and an axis that a word
-/// cannot hold into two more. Those two may also hold sizes, which nobody reads once the axis
-/// is refused.
+/// Packs an axis, as the caller gave it, into a word of the attributes. An axis that does not fit
+/// into a word takes two more, which otherwise hold sizes: such an axis is an error, after which
+/// no sizes are read.
 fn pack_axis(axis: isize) -> [u32; 3] {
     let wide = axis as i64 as u64;
     match i32::try_from(axis) {
@@ -461,16 +461,17 @@ fn halves(size: usize) -> [u32; 2] {
     [wide as u32, (wide >> 32) as u32]
 }
 
+/// The size that [`halves`] packed.
 fn wide(low: u32, high: u32) -> usize {
     (u64::from(low) | u64::from(high) << 32) as usize
 }
 
-/// A size as a word of the attributes; the largest stands for those that are larger.
+/// A size as a word of the attributes; larger sizes become `u32::MAX`.
 fn word(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
 
-/// The shapes of as many operands as the operation takes, or an error.
+/// The shapes of exactly `N` operands, or an error.
 pub(crate) fn exactly<const N: usize>(operands: &[Shape]) -> Result<&[Shape; N], ShapeError> {
     operands
         .try_into()

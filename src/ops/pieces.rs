@@ -1,4 +1,5 @@
-//! Tensors stacked, and a tensor cut into pieces.
+//! `stack`, which joins tensors, and `split`, `split_sizes` and `chunk`, which cut a tensor into
+//! pieces.
 
 use core::iter::FusedIterator;
 use core::panic::Location;
@@ -46,18 +47,18 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
 ];
 
-/// The name of a cut for errors.
+// The names of the operations, for errors.
 const SPLIT: &str = "split";
 const CHUNK: &str = "chunk";
 const STACK: &str = "stack";
 
-/// The pieces of a tensor, in order: each is recorded when it is asked for, by
-/// [`Var::narrow`]. See [`Var::split`].
+/// An iterator over the pieces of a tensor, in order. It records each piece when it yields it,
+/// by [`Var::narrow`]. See [`Var::split`].
 #[derive(Clone, Debug)]
 pub struct Pieces<'t> {
     x: Var<'t>,
     axis: isize,
-    /// The length of each but the last.
+    /// The length of each piece but the last.
     size: usize,
     start: usize,
     /// The end of the axis.
@@ -66,7 +67,7 @@ pub struct Pieces<'t> {
 }
 
 impl<'t> Pieces<'t> {
-    /// `count` pieces of `size`, of `len` in all.
+    /// `count` pieces of length `size`, of a total length of `len`.
     fn new(x: Var<'t>, axis: isize, len: usize, size: usize, count: usize) -> Self {
         Pieces {
             x,
@@ -78,7 +79,7 @@ impl<'t> Pieces<'t> {
         }
     }
 
-    /// A failure, in the place of a single piece.
+    /// A failure in place of a single piece.
     fn failed(x: Var<'t>) -> Self {
         Self::new(x, 0, 0, 0, 1)
     }
@@ -113,7 +114,7 @@ impl<'t> Iterator for Pieces<'t> {
 impl ExactSizeIterator for Pieces<'_> {}
 impl FusedIterator for Pieces<'_> {}
 
-/// Keeps an error of an operation that is made of others.
+/// Keeps an error on the tape, for an operation that is made of others.
 #[cold]
 #[inline(never)]
 #[track_caller]
@@ -127,14 +128,15 @@ fn refuse<'t>(op: &'static str, x: Var<'t>, why: ShapeError) -> Var<'t> {
 
 /// Pieces.
 impl<'t> Var<'t> {
-    /// Pieces of `size` along `axis`, counted from the back if negative; the last is shorter if
-    /// the size does not divide the axis: `torch.split` with a number. Each is a
-    /// [`narrow`](Self::narrow), recorded when the iterator comes to it.
+    /// Splits the tensor into pieces of length `size` along `axis`, counted from the back if
+    /// negative: `torch.split` with a number. The last piece is shorter if `size` does not
+    /// divide the length of the axis. The iterator records each piece when it yields it, as a
+    /// [`narrow`](Self::narrow).
     ///
     /// Gradient: to the elements of each piece.
     ///
-    /// The tape keeps an error if there is no such axis, or if `size` is 0 and the axis is
-    /// not; the iterator then gives that one failure.
+    /// The tape keeps an error if there is no such axis, or if `size` is 0 and the length of the
+    /// axis is not; the iterator then yields only this failure.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -161,8 +163,8 @@ impl<'t> Var<'t> {
         }
     }
 
-    /// Pieces of these sizes along `axis`: `torch.split` with a list. Together they must be
-    /// the whole of the axis. Each is a [`narrow`](Self::narrow).
+    /// Splits the tensor into pieces of these lengths along `axis`: `torch.split` with a list.
+    /// The lengths must add up to that of the axis. Each piece is a [`narrow`](Self::narrow).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -196,9 +198,9 @@ impl<'t> Var<'t> {
         pieces
     }
 
-    /// At most `chunks` pieces of the same length along `axis`, of which the last may be
-    /// shorter: as in PyTorch they are of `len / chunks`, rounded up, and may be fewer than
-    /// asked for. See [`split`](Self::split).
+    /// Splits the tensor into at most `chunks` pieces along `axis`. As in PyTorch, their length
+    /// is `len / chunks`, rounded up, so that the last may be shorter and there may be fewer
+    /// than `chunks`. See [`split`](Self::split).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -226,7 +228,7 @@ impl<'t> Var<'t> {
         }
     }
 
-    /// The size of an axis that can be cut.
+    /// The length of an axis, or an error if there is no such axis to cut.
     fn cut_along(self, axis: isize) -> Result<usize, ShapeError> {
         let shape = self.shape();
         if shape.rank() == 0 {
@@ -237,10 +239,10 @@ impl<'t> Var<'t> {
 }
 
 impl<'t> Tape<'t> {
-    /// Tensors of one shape side by side along a new `axis` of the result, counted from the
-    /// back if negative. Gradient: to each its part.
+    /// Joins tensors of one shape along a new `axis` of the result, counted from the back if
+    /// negative: `torch.stack`. Gradient: to each tensor its part.
     ///
-    /// Recorded as a view of each ([`Var::unsqueeze`]) and [`concat`](Self::concat).
+    /// It is recorded as a view of each tensor ([`Var::unsqueeze`]) and [`concat`](Self::concat).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 8>::new();
@@ -264,7 +266,8 @@ impl<'t> Tape<'t> {
         }
         let views = operands.get(..first.len()).unwrap_or_default();
         let mut joined = self.concat(views, axis);
-        // A node has few operands: join some, then the result with the next.
+        // A node has at most `MAX_OPERANDS`: some tensors are joined first, then their result
+        // with the next.
         while !rest.is_empty() {
             let (some, later) = rest.split_at(rest.len().min(MAX_OPERANDS - 1));
             let mut operands = [joined; MAX_OPERANDS];
@@ -277,8 +280,8 @@ impl<'t> Tape<'t> {
         joined
     }
 
-    /// Refuses what one of the nodes would refuse, before the first of them is recorded, and
-    /// counts what all of them take.
+    /// Checks, before the first node is recorded, that none of them would fail and that the
+    /// arena has room for all of them.
     fn check_stack(&'t self, tensors: &[Var<'t>], axis: isize) -> Result<(), Failed> {
         let state = self.look()?;
         let Some(first) = tensors.first() else {

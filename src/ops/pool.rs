@@ -1,4 +1,4 @@
-//! Pooling along the last axis: windows of a signal, each brought to one number.
+//! Pooling along the last axis: each window of a signal is reduced to one number.
 
 use super::{Args, Entry, exactly, word};
 use crate::kernel::{self, Windows};
@@ -32,18 +32,18 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
 ];
 
-/// Tag: a last window that is not whole counts.
+/// Tag: an incomplete last window counts.
 const CEIL: u32 = 1;
-/// Tag: padding does not count.
+/// Tag: padding does not count in means.
 const WITHOUT_PADDING: u32 = 2;
 
 /// PyTorch's `max_pool1d`: the largest element of each window along the last axis of
-/// `[n, channels, length]` or `[channels, length]`, NaN if there is one.
+/// `[n, channels, length]` or `[channels, length]`; NaN if the window has one.
 ///
 /// The result has `(length + 2 padding - dilation (kernel - 1) - 1) / stride + 1` windows.
 ///
 /// Gradient: to the first of the largest elements of a window, or to its last NaN. An element
-/// of several windows gets the sum of theirs, in order, more than 64 in blocks as by
+/// of several windows gets the sum of their gradients, in order, more than 64 in blocks as by
 /// [`kernel::sum_axis`].
 ///
 /// ```
@@ -67,7 +67,7 @@ pub struct MaxPool1d {
 }
 
 impl MaxPool1d {
-    /// Windows of `kernel` elements, one next to the other: PyTorch's defaults.
+    /// Adjacent windows of `kernel` elements, with PyTorch's defaults.
     #[must_use]
     pub fn new(kernel: usize) -> Self {
         MaxPool1d {
@@ -79,29 +79,29 @@ impl MaxPool1d {
         }
     }
 
-    /// How many elements it is from one window to the next.
+    /// Sets the distance from one window to the next, in elements.
     #[must_use]
     pub fn stride(mut self, stride: usize) -> Self {
         self.stride = stride;
         self
     }
 
-    /// How far windows reach beyond either end of a row: at most half of themselves. There
-    /// is nothing there that could be the largest.
+    /// Sets how far windows reach beyond either end of a row: at most half of a window. The
+    /// padding is never the largest element.
     #[must_use]
     pub fn padding(mut self, padding: usize) -> Self {
         self.padding = padding;
         self
     }
 
-    /// How many elements it is from one of a window to its next: 1 for neighbours.
+    /// Sets the distance between the elements of a window: 1 for neighbours.
     #[must_use]
     pub fn dilation(mut self, dilation: usize) -> Self {
         self.dilation = dilation;
         self
     }
 
-    /// Whether a last window that is not whole counts, too.
+    /// Sets whether an incomplete last window counts, too.
     #[must_use]
     pub fn ceil_mode(mut self, ceil: bool) -> Self {
         self.ceil = ceil;
@@ -126,7 +126,8 @@ impl MaxPool1d {
 /// The result has `(length + 2 padding - kernel) / stride + 1` windows. Each is summed in the
 /// order of [`kernel::sum`], and divided once.
 ///
-/// Gradient: `g / kernel` to the elements of a window, summed over the windows of an element.
+/// Gradient: `g / kernel` to each element of a window. An element of several windows gets the
+/// sum.
 ///
 /// ```
 /// use baregrad::ops::pool::AvgPool1d;
@@ -149,7 +150,7 @@ pub struct AvgPool1d {
 }
 
 impl AvgPool1d {
-    /// Windows of `kernel` elements, one next to the other: PyTorch's defaults.
+    /// Adjacent windows of `kernel` elements, with PyTorch's defaults.
     #[must_use]
     pub fn new(kernel: usize) -> Self {
         AvgPool1d {
@@ -161,30 +162,30 @@ impl AvgPool1d {
         }
     }
 
-    /// How many elements it is from one window to the next.
+    /// Sets the distance from one window to the next, in elements.
     #[must_use]
     pub fn stride(mut self, stride: usize) -> Self {
         self.stride = stride;
         self
     }
 
-    /// How far windows reach beyond either end of a row: at most half of themselves.
+    /// Sets how far windows reach beyond either end of a row: at most half of a window.
     #[must_use]
     pub fn padding(mut self, padding: usize) -> Self {
         self.padding = padding;
         self
     }
 
-    /// Whether a last window that is not whole counts, too. It is divided by what of it is
-    /// in the row and its padding.
+    /// Sets whether an incomplete last window counts, too. Its sum is divided by the number of
+    /// its elements that are in the row and its padding.
     #[must_use]
     pub fn ceil_mode(mut self, ceil: bool) -> Self {
         self.ceil = ceil;
         self
     }
 
-    /// Whether padding counts as zeros, which is the default, or a window that reaches into
-    /// it is divided by the number of its elements in the row.
+    /// Sets whether padding counts as zeros, which is the default. Otherwise the sum of a window
+    /// is divided by the number of its elements that are in the row.
     #[must_use]
     pub fn count_include_pad(mut self, counts: bool) -> Self {
         self.padding_counts = counts;
@@ -226,7 +227,7 @@ fn windows(x: &Shape, y: &Shape, attrs: &Attrs) -> Windows {
         kernel,
         stride,
         padding,
-        // A single element has no next.
+        // A window of a single element has no distances.
         dilation: if kernel == 1 { 1 } else { dilation },
     }
 }
@@ -261,7 +262,7 @@ impl<const MAX: bool> Op for PoolOp<MAX> {
         let free = padded.saturating_add(more).checked_sub(span);
         let count = free.and_then(|free| free.checked_div(stride)?.checked_add(1));
         let count = count.map(|count| {
-            // A window that would be all padding is none.
+            // A window that lies wholly in the padding does not count.
             let start = (count - 1).saturating_mul(stride);
             let is_over = ceil && start >= len.saturating_add(padding);
             count - usize::from(is_over)
@@ -300,8 +301,8 @@ impl<const MAX: bool> Op for PoolOp<MAX> {
 
 /// Pooling.
 impl<'t> Var<'t> {
-    /// The largest element of each `kernel` neighbours along the last axis; those at the end
-    /// that are fewer are left out. See [`MaxPool1d`] for strides, padding and dilation.
+    /// The largest of every `kernel` neighbouring elements along the last axis; fewer elements
+    /// at the end are left out. See [`MaxPool1d`] for strides, padding and dilation.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();
@@ -316,8 +317,8 @@ impl<'t> Var<'t> {
         MaxPool1d::new(kernel).of(self)
     }
 
-    /// The mean of each `kernel` neighbours along the last axis; those at the end that are
-    /// fewer are left out. See [`AvgPool1d`] for strides and padding.
+    /// The mean of every `kernel` neighbouring elements along the last axis; fewer elements at
+    /// the end are left out. See [`AvgPool1d`] for strides and padding.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();

@@ -33,7 +33,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         Some(axis) => x.min_axis(axis, args.keepdim),
         None => x.min(),
     }),
-    // Over everything, `max` shares the gradient among ties as well.
+    // Over all elements, `max` shares the gradient among ties as well.
     Entry::each("amax", |x, args| match args.axis {
         Some(axis) => x.amax(axis, args.keepdim),
         None if args.axes_len > 0 => x.amax_axes(args.axes(), args.keepdim),
@@ -43,7 +43,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         axis: Some(0),
         ..Args::NONE
     }),
-    // Over everything, `min` shares the gradient among ties as well.
+    // Over all elements, `min` shares the gradient among ties as well.
     Entry::each("amin", |x, args| match args.axis {
         Some(axis) => x.amin(axis, args.keepdim),
         None if args.axes_len > 0 => x.amin_axes(args.axes(), args.keepdim),
@@ -55,11 +55,14 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
 ];
 
-/// Words: the tensor as `[outer, reduced, inner]`; the axis, as given. Tag: how
-/// to reduce.
+// Words: the sizes of the tensor as `[outer, reduced, inner]`; the axis, as given. Tag: the flags
+// below.
+
+/// Reduces all elements, not an axis.
 const ALL: u32 = 1;
+/// Keeps the reduced axis, with a size of 1.
 const KEEPDIM: u32 = 2;
-/// Ties share the gradient, instead of the first taking all.
+/// Shares the gradient among ties, instead of passing all of it to the first.
 const SHARE: u32 = 4;
 
 fn all() -> Attrs {
@@ -103,7 +106,7 @@ fn reduced(operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         };
         (x.around(axis), shape)
     };
-    // Larger sizes are those of empty tensors, and not used.
+    // Only empty tensors have larger sizes, which are not used.
     let [outer, len, inner] = around.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
     attrs.words = [outer, len, inner, word];
     Ok(shape)
@@ -126,7 +129,7 @@ impl<const MEAN: bool> Op for SumOp<MEAN> {
         let sizes = sizes(cx.attrs());
         let ([x], out) = cx.split();
         kernel::sum_axis(x, sizes, out);
-        // The kernel's sum of nothing, and of nothing but -0.0, is -0.0: in PyTorch 0.
+        // The kernel's sum of no terms, or of terms that are all -0.0, is -0.0, PyTorch's is 0.
         let n = if MEAN { sizes[1] as f32 } else { 1.0 };
         out.iter_mut().for_each(|sum| *sum = (*sum + 0.0) / n);
     }
@@ -202,7 +205,8 @@ impl<'t> Var<'t> {
     }
 
     /// Sums along `axis`: rows (the last axis) in the order of [`kernel::sum`],
-    /// others in that of [`kernel::sum_axis`]. Gradient: `g`, repeated.
+    /// other axes in that of [`kernel::sum_axis`]. Gradient: `g`, repeated along
+    /// the axis.
     #[track_caller]
     #[must_use]
     pub fn sum_axis(self, axis: isize, keepdim: bool) -> Var<'t> {
@@ -228,15 +232,15 @@ impl<'t> Var<'t> {
         self.unary(&SumOp::<true>, all())
     }
 
-    /// Means along `axis`. Gradient: `g / n`, repeated.
+    /// Means along `axis`. Gradient: `g / n`, repeated along the axis.
     #[track_caller]
     #[must_use]
     pub fn mean_axis(self, axis: isize, keepdim: bool) -> Var<'t> {
         self.unary(&SumOp::<true>, along(axis, keepdim))
     }
 
-    /// The largest element, NaN if there is one, as a scalar; of zeros of both signs
-    /// the first, where PyTorch's depends on the length.
+    /// The largest element as a scalar; NaN if any element is NaN. Of zeros of both signs,
+    /// it is the first; in PyTorch it depends on the length.
     ///
     /// Gradient: shared evenly among ties, as by `torch.max(x)`, or among all NaN if
     /// there are any; 0 to the others.
@@ -246,8 +250,8 @@ impl<'t> Var<'t> {
         self.unary(&Extreme::<false>, all())
     }
 
-    /// The smallest element, NaN if there is one, as a scalar; of zeros of both signs
-    /// the first, where PyTorch's depends on the length.
+    /// The smallest element as a scalar; NaN if any element is NaN. Of zeros of both signs,
+    /// it is the first; in PyTorch it depends on the length.
     ///
     /// Gradient: shared evenly among ties, as by `torch.min(x)`, or among all NaN if
     /// there are any; 0 to the others.
@@ -258,8 +262,8 @@ impl<'t> Var<'t> {
     }
 
     /// The largest elements along `axis`: `torch.max(x, axis).values`.
-    /// Gradient: all to the first of several equal ones, or to the first NaN
-    /// ([`amax`](Self::amax) shares); 0 to the others.
+    /// Gradient: all to the first of equal elements, or to the first NaN; 0 to
+    /// the others. [`amax`](Self::amax) shares it among ties.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -279,25 +283,25 @@ impl<'t> Var<'t> {
     }
 
     /// The smallest elements along `axis`: `torch.min(x, axis).values`.
-    /// Gradient: all to the first of several equal ones.
+    /// Gradient: as that of [`max_axis`](Self::max_axis).
     #[track_caller]
     #[must_use]
     pub fn min_axis(self, axis: isize, keepdim: bool) -> Var<'t> {
         self.unary(&Extreme::<true>, along(axis, keepdim))
     }
 
-    /// The largest elements along `axis`, NaN where there is one.
+    /// The largest elements along `axis`; NaN if any of them is NaN.
     ///
-    /// Gradient: shared evenly among ties. As PyTorch multiplies it by 1 or 0, the
-    /// others get NaN from one that is infinite or NaN; and the gradient of elements
-    /// among which there is NaN is NaN throughout.
+    /// Gradient: shared evenly among ties. As in PyTorch, `g` is multiplied by 1 or 0, so
+    /// that the other elements get NaN if `g` is infinite or NaN. If any element along the
+    /// axis is NaN, the gradient of all of them is NaN.
     #[track_caller]
     #[must_use]
     pub fn amax(self, axis: isize, keepdim: bool) -> Var<'t> {
         self.unary(&Extreme::<false>, share(along(axis, keepdim)))
     }
 
-    /// The smallest elements along `axis`, NaN where there is one. Gradient: as that
+    /// The smallest elements along `axis`; NaN if any of them is NaN. Gradient: as that
     /// of [`amax`](Self::amax).
     #[track_caller]
     #[must_use]

@@ -1,4 +1,4 @@
-//! Operations that move elements and change none.
+//! Operations that move elements without changing them.
 
 use core::panic::Location;
 
@@ -52,8 +52,8 @@ impl Op for Detach {
     }
 }
 
-/// The same elements in another shape. Words: the sizes, one of them maybe -1.
-/// Tag: the rank; or that the first two words are a size that cannot be.
+/// The same elements in another shape. Words: the sizes, of which one may be -1.
+/// Tag: the rank, or `IMPOSSIBLE` if the first two words are a size that is not valid.
 #[derive(Clone, Copy, Debug)]
 pub struct Reshape;
 
@@ -106,13 +106,13 @@ impl Op for Reshape {
     }
 }
 
-/// `-1`, as a size.
+/// The word of the size -1, which follows from the other sizes.
 pub(super) const INFERRED: u32 = u32::MAX;
 
-/// Instead of a rank: there is a size that cannot be.
+/// The tag, instead of a rank, if a size is not valid.
 const IMPOSSIBLE: u32 = u32::MAX;
 
-/// Packs sizes, one of them maybe -1, as [`Reshape`] has them.
+/// Packs sizes, of which one may be -1, into the attributes of [`Reshape`].
 #[inline]
 pub(super) fn pack_sizes(sizes: &[isize]) -> Attrs {
     let mut attrs = Attrs {
@@ -136,7 +136,7 @@ pub(super) fn pack_sizes(sizes: &[isize]) -> Attrs {
     attrs
 }
 
-/// Why a size that [`pack_sizes`] packed cannot be, if there is one.
+/// Returns an error if [`pack_sizes`] packed a size that is not valid.
 pub(super) fn refuse_impossible(attrs: &Attrs) -> Result<(), ShapeError> {
     if attrs.tag == IMPOSSIBLE {
         let [low, high, ..] = attrs.words;
@@ -146,8 +146,8 @@ pub(super) fn refuse_impossible(attrs: &Attrs) -> Result<(), ShapeError> {
     Ok(())
 }
 
-/// Two dimensions exchanged. Words: the two, as given; and more of the first that a word
-/// cannot hold.
+/// Exchanges two dimensions. Words: both axes, as given; and two for the first axis that does
+/// not fit into a word.
 #[derive(Clone, Copy, Debug)]
 pub struct Transpose;
 
@@ -199,8 +199,8 @@ impl Op for Transpose {
     }
 }
 
-/// Tensors joined along an axis. Words: the axis, as given; the number of operands; and
-/// more of an axis that a word cannot hold.
+/// Joins tensors along an axis. Words: the axis, as given; the number of operands; and two for
+/// an axis that does not fit into a word.
 #[derive(Clone, Copy, Debug)]
 pub struct Concat;
 
@@ -237,7 +237,7 @@ impl Op for Concat {
             if shape.rank() != first.rank() || shape.with_dim(axis, 1) != first.with_dim(axis, 1) {
                 return Err(ShapeError::Concat);
             }
-            // Only empty tensors have such sizes.
+            // Only sizes of empty tensors overflow.
             size = size.checked_add(shape.dim(axis)).ok_or(ShapeError::Other(
                 "the joined sizes are too large to be added",
             ))?;
@@ -249,7 +249,7 @@ impl Op for Concat {
     fn forward(&self, cx: &mut Forward<'_>) {
         let shape = cx.shape();
         if shape.numel() == 0 {
-            return; // however large the other sizes are
+            return; // the other sizes of an empty tensor may be huge
         }
         let axis = Self::axis(&shape, cx.attrs()).unwrap_or(0);
         let sizes: [usize; MAX_OPERANDS] = core::array::from_fn(|k| cx.operand_shape(k).dim(axis));
@@ -280,9 +280,9 @@ impl Op for Concat {
     }
 }
 
-/// A range of one axis. Words: the range's start and length, two each. Tag: whether the
-/// axis (then of length 1) is dropped; and above that bit the axis, as given, in 16 bits,
-/// or that it takes more and stands in the first two words.
+/// A range of one axis. Words: the range's start and length, two each. Tag: `DROP` if the axis
+/// (then of length 1) is dropped; above this bit the axis, as given, in 16 bits, or `FAR` if the
+/// axis takes more bits and is in the first two words.
 #[derive(Clone, Copy, Debug)]
 pub struct Narrow;
 
@@ -366,8 +366,8 @@ impl Op for Narrow {
 
 /// Shapes and slices.
 impl<'t> Var<'t> {
-    /// The same values, cut off from the graph: no gradient flows through.
-    /// Takes no floats.
+    /// The same values, detached from the graph: no gradient flows through.
+    /// The result is a view, which takes no floats.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 8>::new();
@@ -390,9 +390,9 @@ impl<'t> Var<'t> {
 
     /// The same elements, in the same order, in another shape. One size may be
     /// -1 and follows from the others; use it for the batch if inputs are
-    /// rebound to smaller ones. Takes no floats.
+    /// rebound to smaller ones. The result is a view, which takes no floats.
     ///
-    /// Gradient: reshaped back.
+    /// Gradient: `g` in the original shape.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -413,7 +413,7 @@ impl<'t> Var<'t> {
     }
 
     /// The tensor with two dimensions exchanged, each counted from the back if
-    /// negative. Gradient: exchanged back.
+    /// negative. Gradient: `g` with the two dimensions exchanged back.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -469,8 +469,8 @@ impl<'t> Var<'t> {
 }
 
 impl<'t> Tape<'t> {
-    /// Tensors joined along `axis`: PyTorch's `cat`. All other sizes are equal.
-    /// Gradient: to each its part.
+    /// Joins tensors along `axis`: PyTorch's `cat`. All other sizes must be equal.
+    /// Gradient: to each tensor its part.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -484,7 +484,8 @@ impl<'t> Tape<'t> {
     #[track_caller]
     pub fn concat(&'t self, tensors: &[Var<'t>], axis: isize) -> Var<'t> {
         let attrs = Concat::attrs(axis);
-        // A node has few operands: join some, then the result with the next.
+        // A node has at most `MAX_OPERANDS`: some tensors are joined first, then their result
+        // with the next.
         let (first, mut rest) = tensors.split_at(tensors.len().min(MAX_OPERANDS));
         if !rest.is_empty() && self.check_chain(tensors, attrs).is_err() {
             return self.keep(Concat.name(), Location::caller());
@@ -503,8 +504,8 @@ impl<'t> Tape<'t> {
         joined
     }
 
-    /// Refuses what a chain of nodes would refuse, before the first of them is recorded,
-    /// and counts what all of them take.
+    /// Checks, before the first node of a chain is recorded, that none of them would fail and
+    /// that the arena has room for all of them.
     fn check_chain(&'t self, tensors: &[Var<'t>], mut attrs: Attrs) -> Result<(), Failed> {
         let state = self.enter()?;
         let (mut floats, mut nodes) = (0usize, 0);

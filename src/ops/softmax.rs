@@ -18,8 +18,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
 ];
 
-/// Softmax, or with `LOG` its logarithm. Words: the tensor as `[outer, axis,
-/// inner]`; the axis, as given.
+/// Softmax, or with `LOG` its logarithm. Words: the sizes of the tensor as
+/// `[outer, axis, inner]`; the axis, as given.
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax<const LOG: bool>;
 
@@ -67,9 +67,9 @@ fn along(axis: isize) -> Attrs {
 impl<'t> Var<'t> {
     /// `eˣ / Σ eˣ` along `axis`, counted from the back if negative.
     ///
-    /// Gradient: `y (g - Σ g y)`. Rows (the last axis) are summed in the order
+    /// Gradient: `y (g - Σ g y)`. Sums along rows (the last axis) are in the order
     /// of [`kernel::sum`], other axes in that of [`kernel::sum_axis`]. (A sum of terms that are
-    /// all -0.0 is -0.0 here; in PyTorch only if they are a row, so that zeros may differ in
+    /// all -0.0 is -0.0 here, but in PyTorch only along a row, so that zeros may differ in
     /// sign.)
     ///
     /// ```
@@ -86,7 +86,7 @@ impl<'t> Var<'t> {
     }
 
     /// `x - ln Σ eˣ` along `axis`: the logarithm of [`softmax`](Self::softmax),
-    /// accurate where that is nearly 0.
+    /// accurate where the softmax is nearly 0.
     ///
     /// Gradient: `g - eʸ Σ g`.
     #[track_caller]

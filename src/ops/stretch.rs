@@ -1,6 +1,6 @@
-//! Operations on operands of one shape. Operands of different shapes are stretched first, each
-//! by a node of its own: such operations are not worth a loop for every way in which shapes can
-//! differ.
+//! Operations on operands of one shape. Operands of different shapes are first stretched, that
+//! is, broadcast, each by a node of its own: these operations are not worth a loop for every way
+//! in which shapes can differ.
 
 use core::marker::PhantomData;
 
@@ -10,7 +10,7 @@ use crate::op::{Attrs, Backward, Forward, Op};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-/// The first of two, stretched to the shape of both.
+/// The first of two operands, stretched to their common shape.
 pub(super) struct First;
 impl Binary for First {
     const NAME: &'static str = "broadcast";
@@ -45,7 +45,7 @@ impl Op for Stretch {
     }
 }
 
-/// Operands stretched to one shape, if there is one.
+/// Stretches operands to their common shape, if there is one.
 #[track_caller]
 pub(super) fn stretched<'t, const N: usize>(operands: [Var<'t>; N]) -> [Var<'t>; N] {
     let mut common = Some(Shape::SCALAR);
@@ -65,7 +65,7 @@ pub(super) fn stretched<'t, const N: usize>(operands: [Var<'t>; N]) -> [Var<'t>;
     stretched
 }
 
-/// An operand stretched to the shape of another, if it can be and is not of it already.
+/// Stretches an operand to the shape of another, if the shapes differ and it can be stretched.
 #[track_caller]
 pub(super) fn stretched_as<'t>(operand: Var<'t>, like: Var<'t>) -> Var<'t> {
     let (own, shape) = (operand.shape(), like.shape());
@@ -76,7 +76,7 @@ pub(super) fn stretched_as<'t>(operand: Var<'t>, like: Var<'t>) -> Var<'t> {
     }
 }
 
-/// The shape that all operands have.
+/// The shape that all operands have, or an error if their shapes differ.
 pub(super) fn alike(operands: &[Shape]) -> Result<Shape, ShapeError> {
     match operands {
         [first, others @ ..] if others.iter().all(|other| other == first) => Ok(*first),
@@ -84,8 +84,8 @@ pub(super) fn alike(operands: &[Shape]) -> Result<Shape, ShapeError> {
     }
 }
 
-/// Sends no gradient to operand `k`: it is set to zeros if this operation is the first to
-/// send one.
+/// Passes no gradient on to operand `k`, but fills it with zeros if no other operation has
+/// written it yet.
 pub(super) fn no_gradient(cx: &mut Backward<'_>, k: usize) {
     if let Some(grad) = cx.grad(k)
         && grad.acc == Acc::Set
@@ -94,7 +94,7 @@ pub(super) fn no_gradient(cx: &mut Backward<'_>, k: usize) {
     }
 }
 
-/// Makes an [`Op`] of a [`Binary`], of operands of one shape.
+/// Makes an [`Op`] of a [`Binary`], for operands of one shape.
 pub(super) struct Alike<B>(pub(super) B);
 
 impl<B: Binary> Op for Alike<B> {

@@ -10,15 +10,15 @@ use super::plan::{Language, Plan, harmless};
 use super::symbol::{Layer, Line, Operation};
 use super::table::Table;
 
-/// The language, with the beginning of the names of helpers.
+/// C, with the prefix of the helpers' names.
 struct C<'a> {
     prefix: &'a str,
 }
 
-/// Functions of other files, in C: they hold `NAME` for the function's own.
+/// A helper in C. Here and below, `NAME` stands for the prefix.
 const HUGE_ANGLE: &str = include_str!("huge_angle.c");
 
-/// The head of everything printed: bits of numbers, and compilers that do not change them.
+/// The head of each file: includes, and checks that the compiler keeps the bits.
 const HEADER: &str = "\
 #include <float.h>
 #include <stdint.h>
@@ -62,10 +62,10 @@ const SQRT: &str = "\
 
 ";
 
-/// Numbers of a table that stand in a line.
+/// The number of a table's elements in one line.
 const A_LINE: usize = 4;
 
-/// The text of functions and their tables, of which `comment` is said.
+/// Prints functions and their tables, with `comment` at the top.
 pub(super) fn print(
     comment: &[String],
     tables: &[&Table],
@@ -100,7 +100,7 @@ pub(super) fn print(
     text
 }
 
-/// Declarations, in a header of this name.
+/// Prints the declarations, as a header of this name.
 pub(super) fn header(comment: &[String], plans: &[Plan<'_>], name: &str) -> String {
     let guard: String = name
         .chars()
@@ -126,7 +126,7 @@ pub(super) fn header(comment: &[String], plans: &[Plan<'_>], name: &str) -> Stri
     text
 }
 
-/// The beginning of a comment.
+/// The beginning of a comment with these lines, which is left open.
 fn opening(comment: &[String]) -> String {
     let lines = comment.iter().enumerate();
     let lines = lines.map(|(k, line)| match k {
@@ -136,7 +136,7 @@ fn opening(comment: &[String]) -> String {
     lines.map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// The helpers that functions need, in their order.
+/// The helpers that the functions need, in the order in which C must see them.
 fn helpers(plans: &[Plan<'_>]) -> impl Iterator<Item = &'static str> {
     let needs = |wanted: fn(Operation) -> bool| plans.iter().any(|plan| plan.needs(wanted));
     let calls = needs(|operation| matches!(operation, Operation::Call(_)));
@@ -156,7 +156,7 @@ fn helpers(plans: &[Plan<'_>]) -> impl Iterator<Item = &'static str> {
     needed.map(|(helper, _)| helper)
 }
 
-/// `float calibrated(float x)`.
+/// The signature of a function, such as `float calibrated(float x)`.
 fn signature(plan: &Plan<'_>) -> String {
     let source = plan.source;
     let kind = if source.rest.is_some() {
@@ -167,7 +167,7 @@ fn signature(plan: &Plan<'_>) -> String {
     let arguments = plan.inputs.iter().chain(&plan.parameters);
     let mut arguments: Vec<_> = arguments.map(|name| format!("{kind} {name}")).collect();
     if source.gradient.is_some() {
-        // Not named as an input may be: v and a number are the printer's own.
+        // The prefix makes a clash with the name of an input unlikely.
         arguments.push(format!("float v_gradient[{}]", plan.gradient().len()));
     }
     if arguments.is_empty() {
@@ -178,7 +178,7 @@ fn signature(plan: &Plan<'_>) -> String {
 }
 
 impl C<'_> {
-    /// The declaration of a function, if others call it, and its definition.
+    /// The declaration of a function, unless it is private, and its definition.
     fn function(&self, plan: &Plan<'_>) -> String {
         let (source, signature) = (plan.source, signature(plan));
         let mut text = match source.form {
@@ -304,7 +304,7 @@ impl Language for C<'_> {
     }
 }
 
-/// The type of what an operation gives.
+/// The type of an operation's result.
 fn kind(operation: Operation) -> &'static str {
     match operation {
         Operation::Less
@@ -326,7 +326,7 @@ fn kind(operation: Operation) -> &'static str {
     }
 }
 
-/// A number without rounding: in hexadecimal.
+/// A literal of the same bits: hexadecimal, or a call of `NAME_number` for infinities and NaN.
 fn number(bits: u32, name: &str) -> String {
     if !f32::from_bits(bits).is_finite() {
         return format!("{name}_number({bits:#010x}u)");

@@ -1,4 +1,4 @@
-//! Several functions with the numbers that they share: a file for firmware.
+//! A file for firmware: several functions, and the tables of numbers that they share.
 
 use std::format;
 use std::string::String;
@@ -10,10 +10,10 @@ use super::table::Table;
 use super::{Form, Source, c, rust, snake};
 use crate::function::Value;
 
-/// A number that writes down what is done with it.
+/// A number that records the operations applied to it.
 pub(crate) type Scalar = Value<Symbol>;
 
-/// Functions and tables. Functions call those before them.
+/// Functions and tables. A function can call those that stand before it.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     name: String,
@@ -25,17 +25,17 @@ pub(crate) struct File {
 /// The name and the arguments of a function of a file.
 #[derive(Debug)]
 pub(crate) struct Head<'a> {
-    /// The name; what a name cannot hold becomes `_`.
+    /// The name; characters that a name cannot hold become `_`.
     pub(crate) name: &'a str,
-    /// A sentence about it.
+    /// A sentence about the function.
     pub(crate) title: String,
-    /// The names of inputs, as far as Rust and C take them.
+    /// The names of inputs. Those that are no valid names in Rust and C are replaced.
     pub(crate) inputs: Vec<String>,
 }
 
 impl File {
-    /// A file with a comment at its top, line by line. Its name is the beginning of those
-    /// names that must not be there twice in a program in C.
+    /// A file with a comment at its top, line by line. In C, its name prefixes the names of
+    /// helpers, which must be unique in a program.
     pub(crate) fn new(name: &str, comment: Vec<String>) -> Self {
         File {
             name: String::from(name),
@@ -45,7 +45,8 @@ impl File {
         }
     }
 
-    /// Adds a table for [`element`](super::element) and [`layer`](super::layer): its index.
+    /// Adds a table, and returns its index for [`element`](super::element) and
+    /// [`layer`](super::layer).
     pub(crate) fn table(&mut self, name: &str, shape: &[usize], values: &[f32]) -> usize {
         self.tables.push(Table {
             name: String::from(name),
@@ -55,8 +56,8 @@ impl File {
         self.tables.len() - 1
     }
 
-    /// Adds a function of numbers, which take the place of an array where they are several:
-    /// its index, for [`call`](super::call).
+    /// Adds a function of numbers, and returns its index for [`call`](super::call). A public
+    /// function of several numbers takes them as an array in Rust.
     pub(crate) fn function(
         &mut self,
         head: Head<'_>,
@@ -76,8 +77,8 @@ impl File {
         self.add(head, listing, value, None, form)
     }
 
-    /// Adds a function that takes an `f64` and gives one: by pairs of `f32`, of which the
-    /// second is what the first does not hold.
+    /// Adds a function from `f64` to `f64`, and returns its index. `f` computes with pairs: the
+    /// nearest `f32`, and the rest, which the first does not hold.
     pub(crate) fn function_of_pair(
         &mut self,
         head: Head<'_>,
@@ -105,7 +106,7 @@ impl File {
         self.functions.len() - 1
     }
 
-    /// As Rust: constants and functions, which need nothing but `core`.
+    /// Prints the file in Rust: constants and functions, which need nothing but `core`.
     pub(crate) fn rust(&self) -> String {
         let mut text = String::new();
         for line in &self.comment {
@@ -124,14 +125,13 @@ impl File {
         text
     }
 
-    /// As C99: see [`Source::c`].
+    /// Prints the file in C99: see [`Source::c`].
     pub(crate) fn c(&self) -> String {
         let tables: Vec<&Table> = self.used().collect();
         c::print(&self.comment, &tables, &self.plans(), &snake(&self.name))
     }
 
-    /// The declarations of [`c`](Self::c), for the files that call its functions. `name` is
-    /// that of the header.
+    /// Prints a header of this `name`, which declares the functions of [`c`](Self::c).
     pub(crate) fn header(&self, name: &str) -> String {
         c::header(&self.comment, &self.plans(), name)
     }
@@ -146,7 +146,7 @@ impl File {
         plan
     }
 
-    /// The tables that a function needs.
+    /// The tables that at least one function needs.
     fn used(&self) -> impl Iterator<Item = &Table> {
         let plans = self.plans();
         let tables = self.tables.iter().enumerate();

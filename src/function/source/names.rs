@@ -1,9 +1,10 @@
-//! Names that Rust and C take.
+//! Names that are valid in Rust and in C.
 
 use std::format;
 use std::string::String;
 
-/// Whether a name can be that of an argument, in Rust and in C, beside those given to lines.
+/// Returns whether an argument can have this name in Rust and in C. It must differ from the names
+/// of the printer's own, which are `v`, `x` or `p` and a number.
 pub(super) fn is_name(name: &str) -> bool {
     const RESERVED: &str = " _ as async auto await bool box break case char const continue crate default do \
         double dyn else enum extern f32 false final float fn for gen goto if impl in inline int let \
@@ -25,7 +26,7 @@ pub(super) fn is_name(name: &str) -> bool {
             .any(|c| numbered(c) && name.len() > 1)
 }
 
-/// `SteinhartHart` as `steinhart_hart`; what a name cannot hold as `_`.
+/// Turns `SteinhartHart` into `steinhart_hart`, and characters that a name cannot hold into `_`.
 pub(super) fn snake(name: &str) -> String {
     let mut snake = String::new();
     let mut after_lower = false;

@@ -1,4 +1,4 @@
-//! The lines of a [`Source`] that are printed, and their names, in any language.
+//! The lines of a [`Source`] that are printed, and their names, independent of the language.
 
 use std::format;
 use std::string::String;
@@ -13,28 +13,29 @@ use super::{Form, Source};
 pub(super) struct Plan<'a> {
     pub(super) source: &'a Source,
     pub(super) tables: &'a [Table],
-    /// The file's other functions.
+    /// The file's functions.
     pub(super) functions: &'a [Source],
-    /// Names of arguments; none for parameters that are numbers.
+    /// Names of arguments. `parameters` is empty if the parameters are constants.
     pub(super) inputs: Vec<String>,
     pub(super) parameters: Vec<String>,
-    /// By line: whether the result needs it, and its number among those printed.
+    /// For each line, whether the result needs it.
     needed: Vec<bool>,
+    /// For each line, its number among those printed.
     numbers: Vec<usize>,
 }
 
-/// How a language says what is computed.
+/// The syntax of a language.
 pub(super) trait Language {
-    /// A line's text where the language has a way of its own.
+    /// The expression of a line, if the language has its own syntax for the operation.
     fn own(&self, plan: &Plan<'_>, line: Line) -> Option<String>;
 
-    /// The definition of a name.
+    /// The definition of a variable.
     fn define(&self, operation: Operation, name: &str, value: &str) -> String;
 
-    /// A remark at the end of a line.
+    /// A comment at the end of a line.
     fn remark(&self, text: &str) -> String;
 
-    /// The loop over the units of a layer, whose results are an array of this name.
+    /// The loop over the units of a layer, which writes their results to an array of this name.
     fn layer(&self, plan: &Plan<'_>, layer: &Layer, name: &str, indent: &str) -> String;
 
     /// The expression of a line.
@@ -68,12 +69,12 @@ pub(super) trait Language {
             Operation::ShiftLeft(by) => format!("{} << {by}", operand(a)),
             Operation::ShiftRight(by) => format!("{} >> {by}", operand(a)),
             Operation::MaskNot => format!("!{}", operand(a)),
-            // A language has its own words for all others.
+            // `own` handles all other operations.
             _ => String::new(),
         }
     }
 
-    /// A line by its name, or what it is if it has none.
+    /// The name of a line, or its expression if it has no name.
     fn operand(&self, plan: &Plan<'_>, k: u32) -> String {
         match plan.name(k) {
             Ok(name) => name,
@@ -107,7 +108,7 @@ pub(super) trait Language {
         text
     }
 
-    /// The body of a loop: its lines, and at last what becomes of the result.
+    /// The body of a loop: its lines, then the statement that `end` makes of the result.
     fn body(&self, source: &Source, indent: &str, end: impl Fn(&str) -> String) -> String {
         let plan = Plan::new(source, &[]);
         let mut text = self.lines(&plan, indent);
@@ -129,7 +130,8 @@ impl<'a> Plan<'a> {
         let mut names = |of: &[String], otherwise: &str| {
             let names = of.iter().enumerate();
             let names = names.map(|(k, name)| {
-                // Not named as a table is, and in an array as Rust likes variables.
+                // In an array pattern, a name like a table's would refer to the constant, and
+                // Rust warns of names that are not in snake case.
                 let is_like_a_variable = source.form != Form::Array
                     || !(name.contains("__") || name.contains(|c: char| c.is_uppercase()));
                 let is_new = !taken.contains(name);
@@ -146,7 +148,7 @@ impl<'a> Plan<'a> {
         let inputs = names(&source.inputs, "x");
         let parameters = names(&source.parameters, "p");
 
-        // From the results backwards: operands stand before what they are operands of.
+        // Marks lines from the results backwards: operands stand before their operations.
         let mut needed: Vec<bool> = source.lines.iter().map(|_| false).collect();
         let need = |needed: &mut Vec<bool>, k: u32| {
             if let Some(needed) = needed.get_mut(k as usize) {
@@ -182,7 +184,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Whether the function, bodies of its loops included, needs such an operation.
+    /// Returns whether the function, including the bodies of its loops, needs a wanted operation.
     pub(super) fn needs(&self, wanted: impl Fn(Operation) -> bool + Copy) -> bool {
         let mut lines = self.source.lines.iter().zip(&self.needed);
         lines.any(|(line, needed)| {
@@ -196,7 +198,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Whether the function needs a number of a table.
+    /// Returns whether the function needs a number of a table.
     pub(super) fn needs_table(&self, index: usize) -> bool {
         self.needs(
             |operation| matches!(operation, Operation::Element { table, .. } if table == index),
@@ -218,8 +220,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The lines of the function's comment, none of which ends it: the title, and the inputs that
-    /// it was calibrated for, if they are known.
+    /// The lines of the function's comment: the title, and the inputs that it was calibrated for,
+    /// if they are known. No line can end the comment.
     pub(super) fn comment(&self) -> Vec<String> {
         let mut lines = std::vec![self.source.title.clone()];
         if !self.source.range.is_empty() {
@@ -232,7 +234,7 @@ impl<'a> Plan<'a> {
         lines.iter().map(|line| harmless(line)).collect()
     }
 
-    /// Arguments that nothing needs.
+    /// The arguments that the function does not use.
     pub(super) fn idle(&self) -> impl Iterator<Item = &str> {
         let inputs = self.inputs.iter().enumerate().filter(|(k, _)| {
             let [input, high, low] =
@@ -249,13 +251,13 @@ impl<'a> Plan<'a> {
         self.source.gradient.as_deref().unwrap_or_default()
     }
 
-    /// Whether an operation is printed as a line of its own.
+    /// Returns whether an operation is printed as a line of its own.
     fn has_line(&self, k: usize) -> bool {
         let line = self.source.line(k as u32);
         self.needed.get(k) == Some(&true) && !line.operation.is_inline()
     }
 
-    /// A line by its name, or the line itself if it has none.
+    /// The name of a line, or the line itself if it has no name.
     fn name(&self, k: u32) -> Result<String, Line> {
         let line = self.source.line(k);
         if line.operation.is_inline() {
@@ -265,7 +267,7 @@ impl<'a> Plan<'a> {
         Ok(format!("v{number}"))
     }
 
-    /// `W2[3]`, or `B2` of a table of one number.
+    /// A number of a table: `W2[3]`, or `B2` if the table is a single number.
     fn element(&self, table: usize, at: usize) -> String {
         let Some(table) = self.tables.get(table) else {
             return String::new();
@@ -278,7 +280,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The layer before, if all its units in their order are the inputs of this one.
+    /// The array of the previous layer, if the inputs of this layer are all its units in order.
     pub(super) fn layer_before(&self, layer: &Layer) -> Option<String> {
         let operations = || layer.inputs.iter().map(|k| self.source.line(*k).operation);
         let Some(Operation::Unit { layer: before, .. }) = operations().next() else {
@@ -307,7 +309,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The lines of all operands.
+/// The lines of all operands, including the inputs of a layer.
 fn operands(source: &Source, line: Line) -> impl Iterator<Item = u32> {
     let inputs = match line.operation {
         Operation::Layer(index) => source
@@ -320,7 +322,7 @@ fn operands(source: &Source, line: Line) -> impl Iterator<Item = u32> {
     own.chain(inputs.unwrap_or_default().iter().copied())
 }
 
-/// Text that ends no comment, and begins no other one, in Rust and in C.
+/// Changes text so that it neither ends a comment nor begins one, in Rust and in C.
 pub(super) fn harmless(text: &str) -> String {
     let text = text.replace(char::is_control, " ");
     text.replace("*/", "* /").replace("/*", "/ *")

@@ -19,7 +19,7 @@ pub(super) fn comment(source: &Source) -> String {
     lines.map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// A constant.
+/// Prints a table as a constant.
 pub(super) fn table(table: &Table) -> String {
     let Table {
         name,
@@ -47,7 +47,7 @@ fn listed(values: &[f32]) -> String {
     values.join(", ")
 }
 
-/// A number that is read back to the same bits.
+/// A literal that Rust parses to the same bits.
 fn number(x: f32) -> String {
     if x.is_finite() {
         format!("{x:?}")
@@ -56,7 +56,7 @@ fn number(x: f32) -> String {
     }
 }
 
-/// The text of a function.
+/// Prints a function.
 pub(super) fn function(plan: &Plan<'_>) -> String {
     let source = plan.source;
     let mut text = String::new();
@@ -106,7 +106,7 @@ pub(super) fn function(plan: &Plan<'_>) -> String {
     text
 }
 
-/// Appends the functions of one of this crate's files, without what is said of the file and
+/// Appends the functions of one of this crate's source files, without the file's own docs and
 /// its tests.
 fn helper(text: &mut String, file: &str) {
     let code = file.split("#[cfg(test)]").next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Lanes that write down what is done with them.
+//! `Symbol`: a lane type that records the operations applied to it.
 
 use core::cell::RefCell;
 use core::ops::{Add, Div, Mul, Neg, Sub};
@@ -24,10 +24,11 @@ pub(super) enum Operation {
     Word(u32),
     Input(usize),
     Parameter(usize),
-    /// The nearest `f32` of an input that is an `f64`, and what is left of it.
+    /// The `f32` nearest to an input that is an `f64`.
     High(usize),
+    /// The rest of an input that is an `f64`.
     Low(usize),
-    /// A number of a table, which has a name.
+    /// A number of a table.
     Element {
         table: usize,
         at: usize,
@@ -43,7 +44,7 @@ pub(super) enum Operation {
     LessOrEqual,
     Equal,
     Select,
-    /// A function of one number, printed with what calls it.
+    /// A function of one number, which is printed along with its callers.
     Call(&'static str),
     ToBits,
     FromBits,
@@ -59,16 +60,17 @@ pub(super) enum Operation {
     MaskNot,
     /// A function of the same file.
     Function(usize),
-    /// A loop over units that are alike, whose operands the layer itself knows.
+    /// The loop over the units of a layer. The [`Layer`] holds its operands.
     Layer(usize),
-    /// The result of one of them; the operand is the loop.
+    /// The result of one unit; the operand is the loop.
     Unit {
         layer: usize,
         unit: usize,
     },
 }
 
-/// Units that are alike, in a loop over tables of their weights, a row for each, and biases.
+/// A layer of units, computed in a loop over a table of weights, with a row for each unit, and a
+/// table of biases.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub(super) weights: usize,
@@ -76,13 +78,13 @@ pub(super) struct Layer {
     pub(super) units: usize,
     /// The lines of the inputs.
     pub(super) inputs: Vec<u32>,
-    /// The sum after another input, of the sum before, the input, and its weight.
+    /// The new sum, from the sum so far, an input and its weight.
     pub(super) add: Source,
-    /// The unit's result, of the sum and the bias.
+    /// The unit's result, from the sum and the bias.
     pub(super) end: Source,
 }
 
-/// The listing that is being written.
+/// The lines and layers recorded so far.
 #[derive(Default)]
 pub(super) struct Listing {
     pub(super) lines: Vec<Line>,
@@ -91,7 +93,8 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// The listing of what `f` does. One that is being written goes on afterwards.
+    /// Records the operations of `f` in a new listing, then restores the listing that was being
+    /// recorded before.
     pub(super) fn of<T>(f: impl FnOnce() -> T) -> (Self, T) {
         let outer = LISTING.take();
         let result = f();
@@ -100,10 +103,12 @@ impl Listing {
 }
 
 thread_local! {
-    /// Symbols are made of nothing, as lanes are, and so find their listing here.
+    /// The listing being recorded. It is global because functions such as [`Lanes::splat`]
+    /// take nothing that could refer to it.
     static LISTING: RefCell<Listing> = RefCell::default();
 }
 
+/// Records an operation unless an equal one is recorded already, and returns its line.
 pub(super) fn write_down(operation: Operation, operands: &[u32]) -> u32 {
     let mut line = Line {
         operation,
@@ -121,9 +126,9 @@ pub(super) fn write_down(operation: Operation, operands: &[u32]) -> u32 {
     })
 }
 
-/// Lanes that write down what is done with them.
+/// A lane type that records the operations applied to it.
 ///
-/// Made by [`Source`]; beside it they are of no use.
+/// [`Source`] makes symbols; they have no other use.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbol(pub(super) u32);
 
@@ -204,7 +209,8 @@ impl Lanes for Symbol {
     fn eq(self, rhs: Self) -> SymbolMask {
         SymbolMask(write_down(Operation::Equal, &[self.0, rhs.0]))
     }
-    /// A call of a function that has no name, which will not compile.
+    /// Records a call of `unnamed`, a function that the printed source lacks: it will not
+    /// compile.
     fn map(self, _: impl Fn(f32) -> f32) -> Self {
         Symbol(write_down(Operation::Call("unnamed"), &[self.0]))
     }
@@ -259,14 +265,15 @@ impl Mask for SymbolMask {
     fn not(self) -> Self {
         SymbolMask(write_down(Operation::MaskNot, &[self.0]))
     }
-    /// Nobody knows. What it guards is chosen lane by lane all the same.
+    /// Returns `true`, because a symbol has no value. The code that `any` guards selects its
+    /// result lane by lane, so running it is always correct.
     fn any(self) -> bool {
         true
     }
 }
 
 impl Operation {
-    /// How many operands it has.
+    /// The number of operands.
     pub(super) fn operands(self) -> usize {
         match self {
             Operation::Number(_)
@@ -293,8 +300,8 @@ impl Operation {
         }
     }
 
-    /// Whether it has no line of its own: a leaf, or a call, which is only made where it is
-    /// chosen.
+    /// Returns whether the operation is printed within the lines that use it. It is if it is a
+    /// leaf, or a call, which then runs only in the branch that needs it.
     pub(super) fn is_inline(self) -> bool {
         match self {
             Operation::High(_) | Operation::Low(_) | Operation::Layer(_) => false,
@@ -304,20 +311,21 @@ impl Operation {
     }
 }
 
-/// A number of a table of the file that is being written.
+/// Number `at` of a table of the file.
 pub(crate) fn element(table: usize, at: usize) -> Value<Symbol> {
     Value::constant(Symbol(write_down(Operation::Element { table, at }, &[])))
 }
 
-/// A function of the file that is being written, of those that stand before.
+/// A call of a function that stands earlier in the file.
 pub(crate) fn call(function: usize, x: Value<Symbol>) -> Value<Symbol> {
     let x = x.value().0;
     Value::constant(Symbol(write_down(Operation::Function(function), &[x])))
 }
 
-/// Units that are alike, as a loop: `weights` is a table with a row for each, `biases` one of
-/// numbers. `add` adds a product to a sum, which begins with -0.0, the identity of addition,
-/// and `end` makes a result of the sum and the bias.
+/// Records a layer of `units` as a loop, and returns their results. The table `weights` has a
+/// row, and the table `biases` a number, for each unit. `add` adds the product of an input and
+/// its weight to the sum, which begins with -0.0, the identity of addition; `end` computes the
+/// result from the sum and the bias.
 pub(crate) fn layer(
     [weights, biases]: [usize; 2],
     units: usize,

@@ -1,15 +1,15 @@
-//! Sums and products without loss: the rounded result, and what rounding took from it.
+//! Error-free sums and products: the rounded result and its rounding error.
 //!
-//! Sums are by Knuth, products by Dekker (T. J. Dekker, "A floating-point technique for
-//! extending the available precision", 1971), without fused multiply-add: the same bits on
-//! every target.
+//! Sums follow Knuth, products Dekker (T. J. Dekker, "A floating-point technique for extending
+//! the available precision", 1971). They do without fused multiply-add, so that the bits are the
+//! same on every target.
 
 use core::ops::{Add, Mul, Neg, Sub};
 
 pub(crate) use crate::kernel::two_sum;
 
-/// How much more `[high, low]` is than an origin, if the first result, that of the higher
-/// halves alone, is finite; the second is with the lower halves.
+/// `[high, low]` minus an origin: first the difference of the higher halves alone, then the
+/// difference of the whole numbers, which is valid if the first one is finite.
 #[inline(always)]
 pub(crate) fn difference_of<T>([high, low]: [T; 2], [origin_high, origin_low]: [T; 2]) -> [T; 2]
 where
@@ -19,8 +19,8 @@ where
     [difference, difference + (rest + (low - origin_low))]
 }
 
-/// The number that is more than `[high, low]` by a difference: its nearest `f32`, if that is
-/// finite, and both halves.
+/// `[high, low]` plus a difference: first the sum of `high` and the difference alone, then both
+/// halves of the whole sum, which are valid if the first one is finite.
 #[inline(always)]
 pub(crate) fn sum_of<T>([high, low]: [T; 2], difference: T) -> (T, [T; 2])
 where
@@ -31,7 +31,7 @@ where
     (sum, [high, low])
 }
 
-/// [`two_sum`] for an `a` that is not smaller than `b`: three operations rather than six.
+/// [`two_sum`] if `a` is not smaller than `b` in magnitude: three operations rather than six.
 #[inline(always)]
 pub(super) fn quick_two_sum(a: f32, b: f32) -> (f32, f32) {
     let sum = a + b;
@@ -48,7 +48,7 @@ impl<T> Summand for T where
 {
 }
 
-/// A number cut into two of 12 bits each, whose products with others are exact.
+/// A number and its two halves of 12 bits. Products of halves are exact.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Split<T = f32> {
     whole: T,
@@ -68,7 +68,7 @@ impl<T: Summand> Split<T> {
         }
     }
 
-    /// The product of two numbers, and what rounding took from it.
+    /// The rounded product of two numbers, and its rounding error.
     #[inline(always)]
     pub(crate) fn times(self, other: Self) -> (T, T) {
         let product = self.whole * other.whole;

@@ -1,4 +1,4 @@
-//! The functions that models are made of, for pairs.
+//! [`Real`] for [`TwoFloat`]: the functions that models are made of.
 
 use super::TwoFloat;
 use crate::function::Real;
@@ -7,7 +7,7 @@ use crate::ops::compare::{Compare, Comparison};
 use crate::ops::{Binary, Each, Pair, Unary};
 
 impl TwoFloat {
-    /// `f32`'s result for the larger part, and by its slope what the lower half adds.
+    /// The result of `f32` for `high`, plus its derivative times `low`.
     #[inline(always)]
     fn roughly<U: Unary>(self, attrs: &Attrs) -> Self {
         let y = U::forward(attrs, self.high);
@@ -167,7 +167,8 @@ impl Real for TwoFloat {
     fn atan(self) -> Self {
         let rough = TwoFloat::from(crate::kernel::math::atan(self.high));
         if self.high.abs() < 1e30 {
-            // The tangent of the rest, which is so small that it equals the rest.
+            // Adds the tangent of the angle that `rough` lacks, which is so small that it equals
+            // this angle.
             let (sin, cos) = rough.sin_cos();
             return rough + (self * cos - sin) / (cos + self * sin);
         }

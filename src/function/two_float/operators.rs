@@ -46,7 +46,7 @@ impl Mul for TwoFloat {
         let (product, error) = Split::of(self.high).times(Split::of(other.high));
         let error = error + (self.high * other.low + self.low * other.high);
         let (high, low) = quick_two_sum(product, error);
-        // Not so if the product is not finite, or the halves of a number overflow.
+        // `low` is not finite if the product is not, or if splitting a factor overflows.
         if low.is_finite() {
             TwoFloat { high, low }
         } else {

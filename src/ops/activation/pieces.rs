@@ -1,4 +1,4 @@
-//! Activation functions of pieces, with PyTorch's derivatives where they meet.
+//! Piecewise activation functions, with PyTorch's derivatives where the pieces meet.
 
 use crate::kernel::{Lanes, Mask, math};
 use crate::op::Attrs;
@@ -6,7 +6,7 @@ use crate::ops::stretch::{Alike, stretched_as};
 use crate::ops::{Binary, Each, Unary};
 use crate::var::Var;
 
-/// `x`, where an activation is asked for.
+/// `x` itself, as an activation.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity;
 
@@ -67,7 +67,8 @@ impl Unary for Elu {
     #[inline(always)]
     fn forward<L: Lanes>(alpha: &Attrs, x: L) -> L {
         let below = L::splat(alpha.x()) * math::exp_m1(x);
-        // At 0 nothing is multiplied: alpha may be infinite, or negative.
+        // At 0 the result is `x` itself: 0 times alpha would be NaN for an infinite alpha, and
+        // -0.0 for a negative one.
         L::select(x.lt(L::splat(0.0)), below, x)
     }
     #[inline(always)]
@@ -77,7 +78,7 @@ impl Unary for Elu {
     }
 }
 
-/// `x` confined to a range. The tag says which bounds there are.
+/// `x` confined to a range. Words: the bounds. Tag: which bounds there are.
 #[derive(Clone, Copy, Debug)]
 pub struct Clamp;
 
@@ -91,13 +92,13 @@ impl Unary for Clamp {
     #[inline(always)]
     fn forward<L: Lanes>(bounds: &Attrs, x: L) -> L {
         let (min, max) = (L::splat(bounds.x()), L::splat(bounds.y()));
-        // NaN passes, as a bound, too; with min above max everything becomes max.
+        // NaN in `x` or in a bound gives NaN; with min above max everything becomes max.
         let x = L::select(x.lt(min).or(min.is_nan()), min, x);
         L::select(x.gt(max).or(max.is_nan()), max, x)
     }
     #[inline(always)]
     fn backward<L: Lanes>(bounds: &Attrs, x: L, _: L, g: L) -> L {
-        // A missing bound does not bind even an infinite x.
+        // A missing bound is not compared: the gradient of an infinite `x` passes, too.
         let above = x.gt(L::splat(bounds.x()));
         let below = x.lt(L::splat(bounds.y()));
         let free = match bounds.tag {
@@ -159,8 +160,9 @@ fn zero_to_six<L: Lanes>(x: L) -> L {
 #[derive(Clone, Copy, Debug)]
 pub struct Selu;
 
-/// The two numbers of Klambauer and others (2017), and their product.
+/// The scale of Klambauer and others (2017).
 const SELU_SCALE: f32 = 1.050_701;
+/// The scale times their alpha.
 const SELU_BELOW: f32 = 1.758_099_3;
 
 impl Unary for Selu {
@@ -179,7 +181,7 @@ impl Unary for Selu {
     }
 }
 
-/// `x` above 0, `weight x` elsewhere, the weight first.
+/// `x` above 0, `weight x` elsewhere. The weight is the first operand.
 #[derive(Clone, Copy, Debug)]
 pub struct Prelu;
 
@@ -200,7 +202,7 @@ impl Binary for Prelu {
     }
 }
 
-/// Activation functions of pieces, element by element.
+/// Piecewise activation functions, element by element.
 impl<'t> Var<'t> {
     /// `max(x, 0)`. Derivative: 1 above 0, else 0.
     #[track_caller]
@@ -225,11 +227,11 @@ impl<'t> Var<'t> {
         self.unary(&Each(Elu), Attrs::float(alpha))
     }
 
-    /// `x` confined to `min..=max`; `None` is no bound. If `min` is above `max`
-    /// everything becomes `max`; if a bound is NaN, so does everything.
+    /// `x` confined to `min..=max`; `None` is no bound. If `min` is above `max`,
+    /// everything becomes `max`; if a bound is NaN, everything becomes NaN.
     ///
     /// Derivative: 1 strictly between the bounds, else 0, also where `x` or a
-    /// bound is NaN (so in PyTorch 2.15; in 1.13 it was 1 at a bound).
+    /// bound is NaN (as in PyTorch 2.15; in 1.13 it was 1 at a bound).
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -258,7 +260,7 @@ impl<'t> Var<'t> {
 
     /// `x` times [`hardsigmoid(x)`](Self::hardsigmoid), rounded as PyTorch's:
     /// `x min(max(x + 3, 0), 6) / 6`. Derivative: `x/3 + 1/2` between -3 and 3; 0 from
-    /// there down, 1 from there up.
+    /// -3 down, 1 from 3 up.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -310,11 +312,13 @@ impl<'t> Var<'t> {
     }
 
     /// `x` above 0, `weight x` elsewhere: [`leaky_relu`](Self::leaky_relu) with a slope that
-    /// is learned. The weight is one number, or one for each channel: each index of the second
-    /// dimension of `x` (`[C]` beside `[N, C]` or `[N, C, L]`), as in PyTorch; beside a vector
-    /// one for each element. It takes up to two nodes more for its shape.
+    /// is learned. The weight is one number or, as in PyTorch, a number for each channel, that
+    /// is, for each index of the second dimension of `x` (`[C]` for an `x` of `[N, C]` or
+    /// `[N, C, L]`). For a vector `x`, it can be a number for each element. A weight of another
+    /// shape than `x` takes up to two more nodes.
     ///
-    /// Derivatives: by `x` 1 above 0, else `weight`; by the weight 0 above 0, else `x`.
+    /// Derivatives: with respect to `x`, 1 above 0, else `weight`; with respect to the weight, 0
+    /// above 0, else `x`.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();
@@ -330,7 +334,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     #[must_use]
     pub fn prelu(self, weight: Var<'t>) -> Var<'t> {
-        // Channels stand before what a channel has.
+        // Dimensions of 1 behind the channels let them broadcast over a channel's elements.
         let channels = weight.shape().numel() as isize;
         let weight = match (channels, weight.shape().rank(), self.shape().rank()) {
             (2.., 1, 3) => weight.reshape([channels, 1]),

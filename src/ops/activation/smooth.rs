@@ -1,4 +1,4 @@
-//! Activation functions that are smooth: sigmoids, and what is made of them.
+//! Smooth activation functions: sigmoids, and functions that are made of them.
 
 use core::f32::consts::FRAC_1_SQRT_2;
 
@@ -58,7 +58,7 @@ impl Unary for Gelu {
         let half = L::splat(0.5);
         let erf = math::erf(x * L::splat(FRAC_1_SQRT_2));
         let pdf = math::exp(-(half * (x * x))) * L::splat(FRAC_1_SQRT_TAU);
-        // 1/2 last: as in PyTorch, what is left of x pdf vanishes with the cdf.
+        // 1/2 is added last, as in PyTorch: where the cdf rounds to 0, so does the derivative.
         g * ((half * erf + x * pdf) + half)
     }
 }
@@ -80,10 +80,10 @@ impl Unary for GeluTanh {
     }
     #[inline(always)]
     fn backward<L: Lanes>(_: &Attrs, x: L, _: L, g: L) -> L {
-        // With s the logistic function of z, s + x s (1 - s) z': nothing cancels but where
-        // the slope is 0.
+        // With s = sigmoid(z), the derivative is s + x s (1 - s) z': the terms cancel only near
+        // its zero.
         let [s, one_minus_s] = math::gelu_tanh_parts(x);
-        // Finite: beyond 1e19 it would be 0 * inf.
+        // The magnitude is limited, because from 1e19 on, its square would give 0 * inf.
         let a = x.abs();
         let a = L::select(a.gt(L::splat(16.0)), L::splat(16.0), a);
         let slope = L::splat(GELU_LINEAR) + L::splat(GELU_CUBIC) * (a * a);
@@ -91,8 +91,8 @@ impl Unary for GeluTanh {
     }
 }
 
-/// `√(8/π)` and, times 3, `0.044715 √(8/π)`: the derivative of the argument of
-/// [`GeluTanh`]'s logistic function.
+/// `√(8/π)`, and 3 times `0.044715 √(8/π)`: the coefficients of the derivative of the
+/// argument of [`GeluTanh`]'s logistic function.
 const GELU_LINEAR: f32 = 1.595_769;
 const GELU_CUBIC: f32 = 0.214_064_44;
 
@@ -221,8 +221,8 @@ impl<'t> Var<'t> {
     /// PyTorch's default `gelu`. Derivative: `Φ(x) + x φ(x)`, `φ` being the
     /// normal density; NaN at both infinities, as in PyTorch.
     ///
-    /// For large `x` it is `x`, where PyTorch's depends on the length: for 4 elements
-    /// and more 3e38 overflows, and infinity gives NaN.
+    /// For large `x` the result is `x`. PyTorch's depends on the length: with 4 elements
+    /// or more, 3e38 overflows, and infinity gives NaN.
     #[track_caller]
     #[must_use]
     pub fn gelu(self) -> Var<'t> {
@@ -232,19 +232,19 @@ impl<'t> Var<'t> {
     /// `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`: PyTorch's
     /// `gelu(approximate="tanh")`.
     ///
-    /// More accurate than PyTorch's, whose sum cancels for negative `x`: at -4.718
-    /// -1.4111e-6, PyTorch's -1.547e-6, and -0.0 from -9.98 down instead of -5.2.
-    /// The derivative is NaN at both infinities, but not, as PyTorch's, wherever `x²`
-    /// overflows: it is 1 for large `x` and 0 for very negative ones.
+    /// More accurate than PyTorch's, whose sum cancels for negative `x`: at -4.718 it is
+    /// -1.4111e-6, PyTorch's -1.547e-6, and it is -0.0 from -9.98 down instead of -5.2.
+    /// The derivative is NaN at both infinities. PyTorch's is NaN wherever `x²` overflows;
+    /// here it is 1 for such large `x` and 0 for such negative ones.
     #[track_caller]
     #[must_use]
     pub fn gelu_tanh(self) -> Var<'t> {
         self.unary(&Each(GeluTanh), Attrs::default())
     }
 
-    /// `ln(1 + eˣ)`, and `x` itself above 20, as PyTorch has it.
-    /// Derivative: [`sigmoid(x)`](Self::sigmoid), and 1 above 20. Below -89, where that
-    /// is 0, PyTorch's is `eˣ`, subnormal.
+    /// `ln(1 + eˣ)`, and `x` itself above 20, as in PyTorch.
+    /// Derivative: [`sigmoid(x)`](Self::sigmoid), and 1 above 20. Below -89 it is 0, where
+    /// PyTorch's is `eˣ`, a subnormal number.
     #[track_caller]
     #[must_use]
     pub fn softplus(self) -> Var<'t> {
@@ -277,8 +277,8 @@ impl<'t> Var<'t> {
     }
 
     /// `x / (1 + |x|)`; NaN at both infinities, as in PyTorch. Derivative: `1 / (1 + |x|)²`.
-    /// PyTorch has the difference of two quotients, which cancels, and is NaN for an infinite
-    /// gradient.
+    /// PyTorch's derivative is a difference of two quotients, which cancels, and gives NaN for
+    /// an infinite gradient.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();

@@ -15,7 +15,7 @@ impl Reduction for LogSumExp {
         if !max.is_finite() {
             return max;
         }
-        // One of the largest has an exponential of 1, which is left to `ln_1p`.
+        // The exponential of the largest element is 1, which `ln_1p` adds: it is left out once.
         let mut largest = xs.iter().map(|x| x == max);
         let first = largest.position(|is| is);
         let terms = xs.iter().enumerate().map(|(i, x)| {
@@ -33,8 +33,8 @@ impl Reduction for LogSumExp {
 }
 
 impl<'t> Var<'t> {
-    /// `ln Σ eˣ` over dimensions, which neither overflows nor loses what is added to the largest
-    /// element; infinite as that is.
+    /// `ln Σ eˣ` over dimensions. It does not overflow, and does not lose the small contributions
+    /// of other elements to the largest one. It is infinite if the largest element is.
     ///
     /// Gradient: `eˣ⁻ʸ`, the softmax; NaN at infinite elements of an infinite result.
     ///

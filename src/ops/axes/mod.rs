@@ -1,9 +1,9 @@
-//! Reductions over any number of dimensions, and those that are no plain sums: variances, norms,
-//! products, logarithms of sums of exponentials; and cumulative sums.
+//! Reductions over several dimensions: sums, means, largest and smallest elements, variances,
+//! norms, products, and logarithms of sums of exponentials. Also cumulative sums.
 //!
-//! A reduction says how the numbers of one group become one, and what each gets of its gradient
-//! (`Reduction`). Sums and largest elements of neighbouring dimensions run in vectors, as those
-//! of one dimension do; all others one number at a time.
+//! A `Reduction` defines how the numbers of a group are reduced to one, and the gradient of each
+//! number. Sums and largest elements over neighbouring dimensions run in vectors, as over one
+//! dimension; all other reductions run one number at a time.
 
 mod extremes;
 mod logsumexp;
@@ -77,43 +77,48 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::each("cumsum", |x, args| x.cumsum(args.axis.unwrap_or(0))),
 ];
 
-/// A reduction of the numbers of a group to one. `word` is what the method was given.
+/// A reduction of the numbers of a group to one. `word` is the argument of the method, such as
+/// the order of a norm.
 trait Reduction: Sync {
     const NAME: &'static str;
-    /// Whether a group must have numbers.
+    /// True if a group must not be empty.
     const NEEDS_SOME: bool = false;
     fn forward(word: f32, xs: &Group<'_>) -> f32;
     /// The gradients of the numbers, from that of the result, `y`.
     fn backward(word: f32, xs: &Group<'_>, y: f32, g: f32, to: To<'_>);
-    /// `forward` of a tensor whose reduced dimensions are neighbours, if there is a faster way.
+    /// `forward` of a tensor of sizes `[outer, reduced, inner]`, if there is a faster way for
+    /// neighbouring dimensions. Otherwise returns `false`.
     fn in_vectors(_: &[f32], _: [usize; 3], _: &mut [f32]) -> bool {
         false
     }
-    /// The same of `backward`, from the operand, the result and its gradient.
+    /// The same for `backward`, from the operand, the result and its gradient.
     fn in_vectors_backward(_: [&[f32]; 3], _: [usize; 3], _: To<'_>) -> bool {
         false
     }
 }
 
-/// Where gradients go.
+/// The gradient of the operand, and whether to write or to add to it.
 struct To<'g> {
     grad: &'g mut [f32],
     acc: Acc,
 }
 
 impl To<'_> {
-    /// To each number of a group what `f` says of it.
+    /// Writes or adds `f(x)` to the gradient of each number `x` of a group.
     fn each(self, xs: &Group<'_>, f: impl Fn(f32) -> f32) {
         xs.put(self.grad, self.acc, f);
     }
 }
 
-// Tag: which dimensions, counted from the front, by their bits; and
+// The bits of the tag.
+
+/// The reduced dimensions: a bit for each, counted from the front.
 const AXES: u32 = 15;
+/// Keeps the reduced dimensions, with a size of 1.
 const KEEPDIM: u32 = 16;
-/// The words hold an axis that does not exist,
+/// An error: the words hold an axis that does not exist.
 const NO_AXIS: u32 = 32;
-/// or an axis was given twice.
+/// An error: an axis was given twice.
 const TWICE: u32 = 64;
 
 /// Attributes for dimensions of `shape`; all of them if none is given, as in PyTorch.
@@ -202,16 +207,16 @@ impl<R: Reduction> Op for Over<R> {
     }
 }
 
-/// The square root for the target, correctly rounded.
+/// The correctly rounded square root.
 fn square_root(x: f32) -> f32 {
     kernel::Lanes::sqrt(x)
 }
 
 /// Reductions over dimensions, which are counted from the back if negative; over all of them if
-/// none is given. With `keepdim` they stay, of size 1. Their sums have the order of
-/// [`sum_axis`](kernel::sum_axis) if the dimensions are neighbours, else that of
-/// [`sum`](kernel::sum); those of variances, norms, products and exponentials always the
-/// latter.
+/// none is given. With `keepdim` they stay, of size 1. Sums and means are in the order of
+/// [`sum_axis`](kernel::sum_axis) if the dimensions are neighbours, otherwise in that of
+/// [`sum`](kernel::sum). The sums in variances, norms and `logsumexp` are always in the order of
+/// [`sum`](kernel::sum).
 impl<'t> Var<'t> {
     #[track_caller]
     fn over<R: Reduction>(

@@ -5,7 +5,7 @@ use crate::kernel::groups::Group;
 use crate::kernel::math;
 use crate::var::Var;
 
-/// The norm of an order.
+/// The norm; `word` is its order.
 struct NormOver;
 
 impl Reduction for NormOver {
@@ -73,13 +73,13 @@ fn sign(x: f32) -> f32 {
 }
 
 impl<'t> Var<'t> {
-    /// The norm of order `p` of all elements: `(Σ |x|ᵖ)^(1/p)`; of order infinity the largest
-    /// magnitude, of -infinity the smallest, of 0 the number of elements other than 0. It
-    /// overflows, and vanishes, where the sum of powers does, as in PyTorch.
+    /// The norm of order `p` of all elements: `(Σ |x|ᵖ)^(1/p)`. The norm of order infinity is the
+    /// largest magnitude, of -infinity the smallest, of 0 the number of elements other than 0. It
+    /// overflows or underflows where the sum of powers does, as in PyTorch.
     ///
-    /// Gradient for 2: `x / y`, and 0 where `y` is 0; for 1 the [sign](Self::sign); for infinite
-    /// `p` shared by all ties; otherwise `sign(x) (|x| / y)^(p - 1)`, 0 where `y` is 0, and for
-    /// `p` below 1 where `x` is.
+    /// Gradient for a `p` of 2: `x / y`, and 0 where `y` is 0; of 1: the [sign](Self::sign); of
+    /// 0: 0; for an infinite `p`: shared among ties; otherwise: `sign(x) (|x| / y)^(p - 1)`, which
+    /// is 0 where `y` is 0 and, for a `p` below 1, where `x` is 0.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();

@@ -14,8 +14,8 @@ impl Reduction for ProdOver {
     }
     fn backward(whole: f32, xs: &Group<'_>, _: f32, g: f32, to: To<'_>) {
         let all = Factors::of(xs);
-        // As PyTorch has it of a whole tensor: with several zeros nothing is multiplied by `g`,
-        // and without zeros the gradient is that of a quotient, of the product by the element.
+        // As PyTorch does for a whole tensor: with several zeros the gradient is 0 whatever `g`
+        // is, and without zeros it is NaN wherever the product divided by the element is.
         let whole = whole == 1.0;
         if whole && all.zeros > 1 {
             return to.each(xs, |_| 0.0);
@@ -30,8 +30,9 @@ impl Reduction for ProdOver {
     }
 }
 
-/// A product of finite numbers other than 0, as a number and what it is short of, times a power
-/// of two: nothing overflows or vanishes on the way. Others are counted.
+/// A product. Its finite factors other than 0 are multiplied to `(number + rest) 2^exponent`,
+/// where `rest` is the rounding error of `number`, so that nothing overflows or underflows on the
+/// way. Other factors are counted.
 #[derive(Clone, Copy)]
 struct Factors {
     number: f32,
@@ -83,7 +84,7 @@ impl Factors {
         }
     }
 
-    /// Multiplies by a number from 1 to 2 times a power of two.
+    /// Multiplies by `part`, from 1 to 2, times `2^exponent`.
     fn multiply(&mut self, part: f32, exponent: i32) {
         let product = self.number * part;
         // Halves of 12 bits, whose products are exact.
@@ -98,7 +99,7 @@ impl Factors {
         self.exponent = self.exponent.saturating_add(exponent + i32::from(halve));
     }
 
-    /// The product of all.
+    /// The product of all factors.
     fn product(&self) -> f32 {
         self.signed(
             self.negative,
@@ -107,7 +108,7 @@ impl Factors {
         )
     }
 
-    /// The product of all but one of them.
+    /// The product of all factors but `x`, which is one of them.
     fn product_without(&self, x: f32) -> f32 {
         let [mut zeros, mut infinities, mut nans] = [self.zeros, self.infinities, self.nans];
         let mut finite = (1.0, 0);
@@ -144,13 +145,13 @@ enum Kind {
     Zero,
     Infinite,
     Nan,
-    /// From 1 to 2, and the exponent of the power of two that it is multiplied by.
+    /// A number from 1 to 2, and the exponent of the power of two that is its factor.
     Finite(f32, i32),
 }
 
 /// x times 2^n for x from 1/2 to 4, rounded once.
 fn times_power_of_two(x: f32, n: i32) -> f32 {
-    // Beyond these it is infinite, or 0.
+    // Beyond these exponents the result is infinite, or 0.
     let n = n.clamp(-200, 200);
     let first = n / 2;
     let power = |n: i32| f32::from_bits(((n + 127) as u32) << 23);
@@ -158,12 +159,12 @@ fn times_power_of_two(x: f32, n: i32) -> f32 {
 }
 
 impl<'t> Var<'t> {
-    /// The product of all elements; 1 if there are none. Rounded once, however many there are,
-    /// and without overflow on the way: `1e30 * 1e30 * 1e-30` is 1e30, where PyTorch, depending
-    /// on the order, has infinity.
+    /// The product of all elements; 1 if there are none. It is rounded once, regardless of their
+    /// number, and does not overflow on the way: `1e30 * 1e30 * 1e-30` is 1e30, where PyTorch
+    /// gives infinity in this order.
     ///
-    /// Gradient: the product of all others, also where elements are 0; NaN at an infinite
-    /// element of a product that is infinite, as in PyTorch.
+    /// Gradient: the product of all other elements, also where some are 0; NaN at an infinite
+    /// element if the product is infinite, as in PyTorch.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -182,7 +183,8 @@ impl<'t> Var<'t> {
     }
 
     /// Products over dimensions; see [`prod`](Self::prod). The gradient is always the product of
-    /// all others, at infinite elements, too, as PyTorch's if there is a zero anywhere in `x`.
+    /// all other elements, also at infinite elements, where PyTorch's is so only if there is a
+    /// zero anywhere in `x`.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();

@@ -20,7 +20,7 @@ impl<const MEAN: bool> SumOver<MEAN> {
 impl<const MEAN: bool> Reduction for SumOver<MEAN> {
     const NAME: &'static str = if MEAN { "mean" } else { "sum" };
     fn forward(_: f32, xs: &Group<'_>) -> f32 {
-        // A sum of nothing, and of nothing but -0.0, is -0.0: in PyTorch 0.
+        // A sum of no terms, or of terms that are all -0.0, is -0.0, PyTorch's is 0.
         (xs.sum_of(|x| x) + 0.0) / Self::divisor(xs.len())
     }
     fn backward(_: f32, xs: &Group<'_>, _: f32, g: f32, to: To<'_>) {
@@ -39,7 +39,7 @@ impl<const MEAN: bool> Reduction for SumOver<MEAN> {
     }
 }
 
-/// Cumulative sums. Words: the tensor as `[outer, axis, inner]`; the axis, as given.
+/// Cumulative sums. Words: the sizes of the tensor as `[outer, axis, inner]`; the axis, as given.
 #[derive(Clone, Copy, Debug)]
 pub struct CumSum;
 
@@ -71,7 +71,7 @@ impl Op for CumSum {
 }
 
 impl<'t> Var<'t> {
-    /// Sums over several dimensions. Gradient: `g`, repeated.
+    /// Sums over several dimensions. Gradient: `g`, repeated over these dimensions.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -86,7 +86,8 @@ impl<'t> Var<'t> {
         self.over(&Over(SumOver::<false>), 0.0, axes, keepdim)
     }
 
-    /// Means over several dimensions: sums, divided once. Gradient: `g / n`, repeated.
+    /// Means over several dimensions: sums, divided once. Gradient: `g / n`, repeated over these
+    /// dimensions.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -101,8 +102,8 @@ impl<'t> Var<'t> {
         self.over(&Over(SumOver::<true>), 0.0, axes, keepdim)
     }
 
-    /// Sums along `axis` of all elements up to each, that included. Each sum hands on what
-    /// rounding took from it, so that errors do not grow along the way.
+    /// Cumulative sums along `axis`, each including its own element. The rounding error of each
+    /// sum is added to the next, so that errors do not grow along the axis.
     ///
     /// Gradient: the cumulative sums of `g` from the end.
     ///

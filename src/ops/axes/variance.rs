@@ -4,12 +4,14 @@ use super::{Over, Reduction, To, square_root};
 use crate::kernel::groups::Group;
 use crate::var::Var;
 
-/// Mean and sum of squared deviations of a group's numbers, all times `scale`, a power of two
-/// that brings the largest near 1: nothing overflows, and no square vanishes.
+/// The mean and the sum of squared deviations of a group's numbers. The numbers are multiplied by
+/// `scale`, a power of two that brings the largest magnitude near 1, so that nothing overflows
+/// and squares do not underflow.
 struct Moments {
     scale: f32,
-    /// The mean, and what it is short of.
+    /// The rounded mean.
     mean: f32,
+    /// The rounding error of the mean.
     rest: f32,
     squares: f32,
 }
@@ -28,10 +30,10 @@ impl Moments {
         }
         let exponent = (largest.to_bits() >> 23).clamp(1, 253);
         let scale = f32::from_bits((254 - exponent) << 23);
-        // From the first number, so that equal ones have exactly their own mean.
+        // Differences from the first number, so that the mean of equal numbers is exact.
         let first = xs.iter().next().unwrap_or(0.0) * scale;
         let mean = first + xs.sum_of(|x| x * scale - first) / n;
-        // Plus 0, so that it takes no sign from a zero.
+        // The added 0 turns a -0.0 into 0.
         let rest = xs.sum_of(|x| x * scale - mean) / n + 0.0;
         let squares = xs.sum_of(|x| {
             let deviation = (x * scale - mean) - rest;
@@ -50,7 +52,7 @@ impl Moments {
         (x * self.scale - self.mean) - self.rest
     }
 
-    /// The variance, scaled twice; infinite or NaN without degrees of freedom.
+    /// The variance, times `scale` squared; infinite or NaN without degrees of freedom.
     fn variance(&self, degrees: f32) -> f32 {
         self.squares / if degrees > 0.0 { degrees } else { 0.0 }
     }
@@ -96,13 +98,14 @@ impl Reduction for StdOver {
 }
 
 impl<'t> Var<'t> {
-    /// The variance of all elements: the sum of squared deviations from their mean, divided
-    /// by their number less `correction` (1, as is PyTorch's default, for that of what they
-    /// are a sample of; 0 for their own). NaN or infinite if nothing is left to divide by.
+    /// The variance of all `n` elements: the sum of squared deviations from their mean, divided
+    /// by `n - correction`. A correction of 1, PyTorch's default, estimates the variance of the
+    /// population of which the elements are a sample; 0 gives the variance of the elements. The
+    /// result is NaN or infinite if `n - correction` is not more than 0.
     ///
-    /// Exactly 0 for equal elements, as is then the gradient; nothing overflows on the way.
-    /// (PyTorch's mean, and with it the variance of ten times 0.1, is off by a rounding.)
-    /// Gradient: `2 (x - mean) / (n - correction)`.
+    /// For equal elements, the variance and its gradient are exactly 0; no intermediate result
+    /// overflows. (PyTorch's mean of ten times 0.1, and with it the variance, is off by a
+    /// rounding error.) Gradient: `2 (x - mean) / (n - correction)`.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();
@@ -137,8 +140,8 @@ impl<'t> Var<'t> {
 
     /// The standard deviation of all elements, the square root of [`var`](Self::var).
     ///
-    /// Gradient: `(x - mean) / (y (n - correction))`, and 0 where `y` is 0: for equal elements,
-    /// as in PyTorch where that finds them equal.
+    /// Gradient: `(x - mean) / (y (n - correction))`, and 0 where `y` is 0, as for equal
+    /// elements; PyTorch's is 0 only if rounding leaves its `y` at 0, too.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 4>::new();

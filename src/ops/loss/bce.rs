@@ -10,20 +10,21 @@ pub(super) const ENTRY: Entry =
         .of(&[&[2, 3], &[2, 3]])
         .on(Domain::Probability);
 
-/// `-(target ln p + (1 - target) ln(1 - p))` of a probability `p`, each logarithm at least
-/// -100, as in PyTorch: a certain prediction that is wrong costs 100, not infinity. PyTorch
-/// refuses a `p` or a target outside 0 to 1; here such a `p` gives NaN, and such a target what
-/// the formula says.
+/// `-(target ln p + (1 - target) ln(1 - p))` of a probability `p`. As in PyTorch, each logarithm
+/// is at least -100: a certain prediction that is wrong costs 100, not infinity. PyTorch rejects
+/// a `p` or a target outside 0 to 1; here such a `p` gives NaN, and such a target the result of
+/// the formula.
 ///
-/// Derivative: `(p - target) / max(p (1 - p), 1e-12)`, and by the target
-/// `ln(1 - p) - ln p`, without bounds, as in PyTorch.
+/// Derivative: `(p - target) / max(p (1 - p), 1e-12)`; with respect to the target,
+/// `ln(1 - p) - ln p`, whose logarithms have no bound, as in PyTorch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bce;
 
-/// `ln(1 - p)` for `p` from 0 to 1. Above 1 it is NaN. Below 0 it may be anything, as `ln p`
-/// is NaN there.
+/// `ln(1 - p)` for `p` from 0 to 1. Above 1 it is NaN. Below 0 its value does not matter, as
+/// `ln p` is NaN there.
 ///
-/// `u = 1 - p` rounds; `ln(u)` times `p / (1 - u)`, which is near 1, makes up for it. 2 ULP.
+/// `u = 1 - p` is rounded; the factor `p / (1 - u)` of `ln(u)`, which is near 1, corrects for
+/// it. The error is at most 2 ULP.
 #[inline(always)]
 fn ln_1m<L: Lanes>(p: L) -> L {
     let one = L::splat(1.0);
@@ -52,7 +53,7 @@ impl Loss for Bce {
         let (zero, least) = (L::splat(0.0), L::splat(1e-12));
         let variance = (L::splat(1.0) - p) * p;
         let divisor = L::select(variance.lt(least), least, variance);
-        // Negative where p is no probability.
+        // The variance is negative if `p` is not a probability.
         let divisor = L::select(variance.lt(zero), L::splat(f32::NAN), divisor);
         (p - target) / divisor
     }
@@ -68,11 +69,11 @@ pub type BceLoss<'t> = Criterion<'t, Bce>;
 /// Losses.
 impl<'t> Var<'t> {
     /// Binary cross entropy of probabilities: the mean of [`Bce`], as one node. See
-    /// [`BceLoss`] for its sum, for that of each element, and for weights.
+    /// [`BceLoss`] for the sum, for a loss of each element, and for weights.
     ///
-    /// If a sigmoid gives the probabilities, take
+    /// If a sigmoid gives the probabilities, use
     /// [`binary_cross_entropy_with_logits`](Self::binary_cross_entropy_with_logits) of its
-    /// argument: that loses nothing where the sigmoid is nearly 0 or 1.
+    /// argument, which stays accurate where the sigmoid is nearly 0 or 1.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();

@@ -22,16 +22,16 @@ pub(super) const POS_WEIGHT: Entry = Entry::pair("bce_with_logits_pos_weight", |
 /// [`Bce`](super::Bce) of `sigmoid(x)`, from the logit `x`:
 /// `max(x, 0) - x target + ln(1 + e^-|x|)`.
 ///
-/// Nothing cancels or overflows: it is accurate to the last bits also where PyTorch's sum of
-/// `(1 - target) x` and a logarithm loses them. An infinite logit that a target of 0 or 1
-/// does not exclude is `0 * inf`, NaN as in PyTorch; `-inf` next to other targets is
-/// infinity, where PyTorch has NaN.
+/// Nothing cancels or overflows: the loss is accurate to the last bits also where PyTorch's sum
+/// of `(1 - target) x` and a logarithm loses them. An infinite logit of the sign that a target
+/// of 0 or 1 predicts gives `0 * inf`, NaN, as in PyTorch. A logit of `-inf` with any other
+/// target gives infinity, where PyTorch gives NaN.
 ///
-/// Derivative: `sigmoid(x) - target`, and `-x` by the target.
+/// Derivative: `sigmoid(x) - target`; with respect to the target, `-x`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BceWithLogits;
 
-/// The loss in which positive targets count `p` times; once without a `p`.
+/// The loss, with a weight `p` of positive targets if there is one.
 #[inline(always)]
 fn loss<L: Lanes>(x: L, target: L, p: Option<L>) -> L {
     let (zero, one) = (L::splat(0.0), L::splat(1.0));
@@ -99,7 +99,7 @@ impl Term for PosWeighted {
 /// # let tape = arena.tape();
 /// let x = tape.param(&[0.0; 4], [2, 2]);
 /// let target = tape.input(&[1.0, 0.0, 0.0, 1.0], [2, 2]);
-/// let rare = tape.constant(&[1.0, 3.0], [2]); // what is rare in the second column counts thrice
+/// let rare = tape.constant(&[1.0, 3.0], [2]); // positives of the second column count thrice
 /// let loss = BceWithLogitsLoss::new().pos_weight(rare).of(x, target);
 /// tape.backward(loss)?;
 /// assert_eq!(*x.grad()?, [-0.125, 0.125, 0.125, -0.375]);
@@ -125,7 +125,7 @@ impl<'t> BceWithLogitsLoss<'t> {
         self
     }
 
-    /// A weight for each element, as [`Criterion::weight`]. A mean is divided by the number
+    /// Sets a weight for each element, as [`Criterion::weight`]. A mean is divided by the number
     /// of elements.
     #[must_use]
     pub fn weight(mut self, weight: Var<'t>) -> Self {
@@ -133,19 +133,19 @@ impl<'t> BceWithLogitsLoss<'t> {
         self
     }
 
-    /// A weight `p` of positive targets, for classes that are seldom positive:
-    /// `-(p target ln sigmoid(x) + (1 - target) ln(1 - sigmoid(x)))`. Its shape must stretch to
-    /// the input's; a number or a row `[columns]` takes one more node of the tape.
+    /// Sets a weight `p` of positive targets, for classes that are seldom positive:
+    /// `-(p target ln sigmoid(x) + (1 - target) ln(1 - sigmoid(x)))`. Its shape must broadcast
+    /// to the input's; a number or a row `[columns]` takes one more node of the tape.
     ///
-    /// No gradient flows to it, and one that needs a gradient is an error.
+    /// No gradient flows to this weight, and a weight that needs one is an error.
     #[must_use]
     pub fn pos_weight(mut self, pos_weight: Var<'t>) -> Self {
         self.pos_weight = Some(pos_weight);
         self
     }
 
-    /// Records the loss of logits next to `target`, as [`Criterion::of`]. One node of the
-    /// tape; with both kinds of weights up to three.
+    /// Records the loss of logits against `target`, as [`Criterion::of`] does. It is one node of
+    /// the tape, or three with both kinds of weights; a weight of another shape takes one more.
     #[track_caller]
     #[must_use]
     pub fn of(self, input: Var<'t>, target: Var<'t>) -> Var<'t> {
@@ -153,7 +153,7 @@ impl<'t> BceWithLogitsLoss<'t> {
             return self.all.of(input, target);
         };
         let op: &'static Elements<PosWeighted, 3> = &Elements::OP;
-        // A node has three operands: weights beside these are multiplied by others.
+        // A node has three operands, so that weights of elements are multiplied by another node.
         let own = match self.all.weight {
             Some(_) => Reduction::None,
             None => self.all.reduction,
@@ -176,7 +176,7 @@ impl<'t> BceWithLogitsLoss<'t> {
 /// Losses.
 impl<'t> Var<'t> {
     /// Binary cross entropy of logits: the mean of [`BceWithLogits`], as one node. See
-    /// [`BceWithLogitsLoss`] for its sum, for that of each element, and for weights.
+    /// [`BceWithLogitsLoss`] for the sum, for a loss of each element, and for weights.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<32, 8>::new();

@@ -22,23 +22,22 @@ pub(super) const PROBABILITIES: Entry = Entry::pair("cross_entropy_probabilities
 /// | `[classes]` | `[]` | `[classes]` |
 /// | `[n, classes, d, …]` | `[n, d, …]` | `[n, classes, d, …]` |
 ///
-/// A target of the input's shape is probabilities. Gradients flow to them, as to the input.
+/// A target of the input's shape holds probabilities. Gradients flow to them as to the input.
 ///
-/// Classes are whole numbers from 0, as `f32`, which hold them up to 2²⁴. A target that is no
-/// class, as it is negative, too large, no whole number or NaN, gives NaN, the loss and the
-/// gradient of its row: also when data are rebound later, where an error could not be said.
-/// (PyTorch stops with an error.) A row whose target is
-/// [`ignore_index`](Self::ignore_index) does not count.
+/// Classes are integers from 0, as `f32`, which holds them up to 2²⁴. If a target is not a class
+/// because it is negative, too large, not an integer or NaN, the loss and the gradient of its
+/// row are NaN, also when data are rebound later and no error could be reported. (PyTorch stops
+/// with an error.) A row whose target is [`ignore_index`](Self::ignore_index) does not count.
 ///
-/// One node, without a buffer: rows are normalised again for the gradient. Sums over classes
-/// and over rows are in the order of [`kernel::sum`](crate::kernel::sum).
+/// It is one node without a buffer: the backward pass normalises the rows again. Sums over
+/// classes and over rows are in the order of [`kernel::sum`](crate::kernel::sum).
 ///
 /// ```
 /// use baregrad::ops::loss::CrossEntropyLoss;
 /// # let mut arena = baregrad::Arena::<64, 16>::new();
 /// # let tape = arena.tape();
 /// let logits = tape.param(&[2.0, 2.0, 0.0, 0.0], [2, 2]);
-/// let classes = tape.constant(&[1.0, -100.0], [2]); // nobody knows the second
+/// let classes = tape.constant(&[1.0, -100.0], [2]); // the second one is unknown
 /// let loss = CrossEntropyLoss::new().of(logits, classes);
 /// tape.backward(loss)?;
 /// assert_eq!(loss.item()?, core::f32::consts::LN_2);
@@ -55,25 +54,26 @@ pub struct CrossEntropyLoss<'t> {
 class_builders!(CrossEntropyLoss { row_weight: None });
 
 impl<'t> CrossEntropyLoss<'t> {
-    /// A weight for each row, of the shape of the classes. PyTorch has none: this is
-    /// what is written there as `(loss(reduction='none') * weight).mean()`, by as many
-    /// nodes, and its mean is over all rows.
+    /// Sets a weight for each row, of the shape of the classes. PyTorch has no such setting:
+    /// there, it is `(loss(reduction='none') * weight).mean()`. Here it takes the same nodes,
+    /// and its mean is over all rows, too.
     #[must_use]
     pub fn row_weight(mut self, weight: Var<'t>) -> Self {
         self.row_weight = Some(weight);
         self
     }
 
-    /// The part of each target, 0 to 1, that is shared evenly by all classes.
+    /// Sets the part of each target, 0 to 1, that is shared evenly by all classes.
     #[must_use]
     pub fn label_smoothing(mut self, smoothing: f32) -> Self {
         self.settings.smoothing = smoothing;
         self
     }
 
-    /// Records the loss of logits next to `target`: classes or probabilities.
+    /// Records the loss of logits against `target`, which holds classes or probabilities.
     ///
-    /// The tape keeps an error if shapes are none of the table, or a setting is out of range.
+    /// The tape keeps an error if shapes are not those of the table, or a setting is out of
+    /// range.
     #[track_caller]
     #[must_use]
     pub fn of(self, input: Var<'t>, target: Var<'t>) -> Var<'t> {
@@ -95,10 +95,10 @@ impl<'t> CrossEntropyLoss<'t> {
 /// Losses.
 impl<'t> Var<'t> {
     /// Cross entropy of logits: the mean of `-ln softmax(x)[class]` over rows, as one node.
-    /// See [`CrossEntropyLoss`] for shapes, and for class weights, label smoothing and the
-    /// like.
+    /// See [`CrossEntropyLoss`] for shapes, and for settings such as class weights and label
+    /// smoothing.
     ///
-    /// Gradient: `(softmax(x) - 1 where the class is) / n`.
+    /// Gradient: `(softmax(x) - t) / n`, where `t` is 1 at the class of the row and 0 elsewhere.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<64, 8>::new();

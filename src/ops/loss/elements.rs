@@ -10,12 +10,11 @@ use crate::ops::stretch::{no_gradient, stretched_as};
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-/// A loss of pairs of elements with its settings, as PyTorch's `nn.MSELoss` and its like
-/// hold them. Each has a name: [`MseLoss`](super::MseLoss), [`HuberLoss`](super::HuberLoss), …
+/// A loss of pairs of elements with its settings, like PyTorch's `nn.MSELoss` and others. Each
+/// loss has an alias of its own: [`MseLoss`](super::MseLoss), [`HuberLoss`](super::HuberLoss), …
 ///
-/// Input and target must have one shape: PyTorch broadcasts them with a warning, or an
-/// error, and a mean over the wrong elements is a mistake nobody sees. Gradients flow to
-/// both.
+/// Input and target must have the same shape. PyTorch broadcasts them with a warning, or gives
+/// an error; a mean over the wrong elements is easy to overlook. Gradients flow to both.
 ///
 /// ```
 /// use baregrad::ops::loss::{L1Loss, Reduction};
@@ -36,7 +35,7 @@ pub struct Criterion<'t, Q> {
 }
 
 impl<'t, Q: Loss> Criterion<'t, Q> {
-    /// The mean, with PyTorch's defaults.
+    /// The mean of the loss, with PyTorch's defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::from(Q::default())
@@ -49,22 +48,23 @@ impl<'t, Q: Loss> Criterion<'t, Q> {
         self
     }
 
-    /// A weight for each element: of the input's shape, or of one that stretches to it, as
-    /// `[n, 1]` for rows or `[columns]` for columns, which takes one more node of the tape.
+    /// Sets a weight for each element: of the input's shape, or of a shape that broadcasts to
+    /// it, such as `[n, 1]` for rows or `[columns]` for columns, which takes one more node of
+    /// the tape.
     ///
-    /// Each loss is multiplied by its weight. As in PyTorch, a mean of [MSE](super::MseLoss)
-    /// or [L1](super::L1Loss) is divided by the sum of the weights, and NaN if that is 0; of
-    /// the others by the number of elements. A weight of 0 leaves an element out if its loss
-    /// is finite: `0 * inf` is NaN. No gradient flows to weights, and weights that need one
-    /// are an error.
+    /// Each loss is multiplied by its weight. As in PyTorch, the mean of [MSE](super::MseLoss)
+    /// or [L1](super::L1Loss) is divided by the sum of the weights, and is NaN if this sum is 0;
+    /// the mean of other losses is divided by the number of elements. A weight of 0 leaves an
+    /// element out if its loss is finite: `0 * inf` is NaN. No gradient flows to weights, and
+    /// weights that need one are an error.
     #[must_use]
     pub fn weight(mut self, weight: Var<'t>) -> Self {
         self.weight = Some(weight);
         self
     }
 
-    /// Records the loss of `input` next to `target`: a number, or with [`Reduction::None`]
-    /// a tensor of their shape. One node of the tape.
+    /// Records the loss of `input` against `target` as one node: a number, or with
+    /// [`Reduction::None`] a tensor of their shape.
     ///
     /// The tape keeps an error if shapes differ or a setting is out of range.
     #[track_caller]
@@ -112,12 +112,12 @@ pub(super) fn with_third<'t>(
     input.tape().apply(op, &[input, target, third], attrs)
 }
 
-/// A loss of a prediction, a target and maybe a third number.
+/// A loss of a prediction, a target and, for some losses, a third number.
 pub(super) trait Term: Copy + Sync + 'static {
     const NAME: &'static str;
     const SHORT: usize;
     const FACTOR: f32;
-    /// Whether a mean is divided by the sum of the third numbers.
+    /// True if a mean is divided by the sum of the third numbers.
     const BY_THIRD: bool;
     fn unpack(attrs: &Attrs) -> Self;
     fn check(self) -> Result<(), ShapeError>;
@@ -126,7 +126,7 @@ pub(super) trait Term: Copy + Sync + 'static {
     fn slope_of_target<L: Lanes>(self, columns: [L; 3]) -> L;
 }
 
-/// A loss of two numbers, whatever the third is.
+/// A loss of two numbers, which ignores the third.
 #[derive(Clone, Copy)]
 struct Plain<Q>(Q);
 
@@ -204,7 +204,8 @@ impl<T: Term> Map<3> for Of<T> {
     }
 }
 
-/// The derivative of an element's loss, by the target if `TARGET`, times one factor for all.
+/// The derivative of an element's loss with respect to the input, or to the target if `TARGET`,
+/// times a factor that is the same for all elements.
 struct Slope<T, const TARGET: bool>(T, f32);
 
 impl<T: Term, const TARGET: bool> Map<3> for Slope<T, TARGET> {
@@ -220,7 +221,7 @@ impl<T: Term, const TARGET: bool> Map<3> for Slope<T, TARGET> {
     }
 }
 
-/// The same times the gradient of each element's own loss.
+/// The same derivative times [`Loss::FACTOR`] and the gradient of the element's own loss.
 struct EachSlope<T, const TARGET: bool>(T);
 
 impl<T: Term, const TARGET: bool> Map<4> for EachSlope<T, TARGET> {
@@ -238,7 +239,7 @@ impl<T: Term, const TARGET: bool> Map<4> for EachSlope<T, TARGET> {
 }
 
 impl<T: Term, const N: usize> Elements<T, N> {
-    /// The operands; a third that is not there is the target, and not looked at.
+    /// The operands. Without a third operand, the target takes its place and is not used.
     #[inline(always)]
     fn columns<'a>(of: impl Fn(usize) -> &'a [f32]) -> [&'a [f32]; 3] {
         [of(0), of(1), of(const { N - 1 })]

@@ -1,4 +1,4 @@
-//! The squared difference, with straight lines away from 0.
+//! The squared difference, with straight lines far from 0.
 
 use super::{Criterion, Loss};
 use crate::kernel::Lanes;
@@ -14,12 +14,13 @@ pub(super) const ENTRY: Entry = Entry::pair("huber_loss", |x, y, a| x.huber_loss
         ..Args::NONE
     });
 
-/// With `d = prediction - target`: `d² / 2` up to `delta`, `delta (|d| - delta / 2)` beyond.
+/// With `d = prediction - target`: `d² / 2` for `|d|` up to `delta`, `delta (|d| - delta / 2)`
+/// beyond.
 ///
 /// Derivative: `d`, at most `delta` in magnitude.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Huber {
-    /// Where the parabola ends: more than 0.
+    /// The magnitude of the difference at which the parabola ends: more than 0.
     pub delta: f32,
 }
 
@@ -46,7 +47,8 @@ impl Loss for Huber {
     }
     #[inline(always)]
     fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
-        // Exchanged rather than negated, so that zeros have PyTorch's sign.
+        // The operands are exchanged rather than the result negated, so that zeros have PyTorch's
+        // sign.
         self.slope(target, prediction)
     }
     #[inline(always)]
@@ -70,7 +72,7 @@ impl Loss for Huber {
 pub type HuberLoss<'t> = Criterion<'t, Huber>;
 
 impl HuberLoss<'_> {
-    /// Where the parabola ends: more than 0.
+    /// Sets the magnitude of the difference at which the parabola ends: more than 0.
     #[must_use]
     pub fn delta(mut self, delta: f32) -> Self {
         self.loss.delta = delta;
@@ -81,7 +83,7 @@ impl HuberLoss<'_> {
 /// Losses.
 impl<'t> Var<'t> {
     /// The mean of [`Huber`], as one node: readings that are far off count by their distance
-    /// and not by its square. See [`HuberLoss`] for its sum, for that of each element, and
+    /// and not by its square. See [`HuberLoss`] for the sum, for a loss of each element, and
     /// for weights.
     ///
     /// A `delta` that is not more than 0 is an error.

@@ -36,7 +36,7 @@ pub type L1Loss<'t> = Criterion<'t, Absolute>;
 /// Losses.
 impl<'t> Var<'t> {
     /// Mean absolute error: `Σ |x - target| / n`, as one node. See
-    /// [`L1Loss`] for its sum, for that of each element, and for
+    /// [`L1Loss`] for the sum, for a loss of each element, and for
     /// weights.
     ///
     /// Gradient: `sign(x - target) / n`, 0 where they are equal, and its negative to the

@@ -1,4 +1,5 @@
-//! Losses, a file each: one node, one pass over the data, no buffers in between.
+//! Losses, one file each. A loss is one node and takes one pass over the data, without
+//! intermediate buffers.
 //!
 //! | PyTorch | settings | short form |
 //! | --- | --- | --- |
@@ -46,9 +47,9 @@ use crate::op::{Attrs, Op};
 use crate::shape::ShapeError;
 use crate::var::Var;
 
-/// Declares the file of each loss, exports what is public there, and lists its entries for
-/// the tests. (`cargo fmt` does not see files that a macro declares: `rustfmt --edition 2024
-/// src/ops/loss/*.rs` does.)
+/// Declares the file of each loss, exports its public items, and lists its entries for the
+/// tests. (`cargo fmt` does not find files that a macro declares: format them with
+/// `rustfmt --edition 2024 src/ops/loss/*.rs`.)
 macro_rules! losses {
     ($($file:ident: [$($ENTRY:ident),*];)*) => {
         $(
@@ -75,17 +76,17 @@ losses! {
 /// PyTorch's `reduction`: the mean or the sum of the losses of elements or rows, or neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
-    /// Their mean.
+    /// The mean of the losses.
     #[default]
     Mean,
-    /// Their sum.
+    /// The sum of the losses.
     Sum,
-    /// Nothing: there is a loss for each.
+    /// No reduction: a loss for each element or row.
     None,
 }
 
 impl Reduction {
-    /// The bits of a tag that hold it.
+    /// The bits of a tag that hold the reduction.
     const BITS: u32 = 3;
 
     const fn tag(self) -> u32 {
@@ -100,8 +101,9 @@ impl Reduction {
         }
     }
 
-    /// Losses times weights, by further operations: a node has three operands, and none is left
-    /// for the weights. The mean is over all losses.
+    /// Multiplies losses by weights and reduces them. These are further nodes, because the node
+    /// of the losses has no operand left for the weights. The mean is divided by the number of
+    /// losses.
     #[track_caller]
     fn weighted<'t>(self, losses: Var<'t>, weights: Var<'t>) -> Var<'t> {
         let weights = stretched_as(weights, losses);
@@ -114,9 +116,9 @@ impl Reduction {
     }
 }
 
-/// A loss of one prediction and its target, with its settings. Its mean over
-/// samples is taken by [`mean_loss`](crate::function::Function::mean_loss) of a function,
-/// and by a [`Criterion`] of a tape.
+/// A loss of one prediction and its target, with its settings. Its mean over samples is
+/// recorded by [`mean_loss`](crate::function::Function::mean_loss) for a function, and by a
+/// [`Criterion`] for two tensors.
 ///
 /// ```
 /// use baregrad::ops::loss::{Loss, Squared};
@@ -125,7 +127,7 @@ impl Reduction {
 /// assert_eq!(Squared::FACTOR * Squared.slope(prediction, target), -4.0);
 /// ```
 ///
-/// One of your own is a few lines, and is fused into a function like the others:
+/// A loss of your own takes a few lines, and is fused into a function like the others:
 ///
 /// ```
 /// use baregrad::function::{Function, models::Line};
@@ -156,25 +158,27 @@ impl Reduction {
 /// # Ok::<(), baregrad::Error>(())
 /// ```
 pub trait Loss: Copy + Default + Sync + 'static {
-    /// PyTorch's name for it, for errors.
+    /// PyTorch's name of the loss, for errors.
     const NAME: &'static str;
-    /// As [`Map::SHORT`](crate::kernel::Map::SHORT): 0 is better for one that takes many
+    /// See [`Map::SHORT`](crate::kernel::Map::SHORT); 0 is better for a loss that takes many
     /// operations.
     const SHORT: usize = 16;
-    /// A factor of the [slope](Self::slope), which is multiplied once and not for each sample.
+    /// A constant factor of the derivatives, which [`slope`](Self::slope) omits: it is multiplied
+    /// once, not for each sample.
     const FACTOR: f32 = 1.0;
-    /// Whether gradients flow to the data of a function as well; see
+    /// True if gradients flow to the data of a function as well; see
     /// [`DataGrads`](crate::function::DataGrads).
     const DATA_GRADS: bool = false;
-    /// Whether a [`Criterion`] divides a weighted mean by the sum of the weights, and not by
-    /// the number of elements.
+    /// True if a [`Criterion`] divides a weighted mean by the sum of the weights, not by the
+    /// number of elements.
     const MEAN_BY_WEIGHTS: bool = false;
     /// The loss of one sample.
     fn of<L: Lanes>(self, prediction: L, target: L) -> L;
-    /// Its derivative by the prediction, but for [`FACTOR`](Self::FACTOR).
+    /// The derivative with respect to the prediction, without [`FACTOR`](Self::FACTOR).
     fn slope<L: Lanes>(self, prediction: L, target: L) -> L;
-    /// Its derivative by the target, but for the factor: that by the prediction with the
-    /// other sign, unless the loss is no function of their difference.
+    /// The derivative with respect to the target, without [`FACTOR`](Self::FACTOR). The default,
+    /// the negative of [`slope`](Self::slope), is right for a loss of the difference of
+    /// prediction and target.
     #[inline(always)]
     fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
         -self.slope(prediction, target)
@@ -202,17 +206,17 @@ pub trait Loss: Copy + Default + Sync + 'static {
         };
         Self::default()
     }
-    /// Refuses settings that are out of range.
+    /// Checks that the settings are in range.
     ///
     /// # Errors
-    /// A setting is out of range: the expected range.
+    /// A setting is out of range. The error states the expected range.
     #[inline(always)]
     fn check(self) -> Result<(), ShapeError> {
         Ok(())
     }
 }
 
-/// Refuses weights that need a gradient, as none flows to them.
+/// Fails the operation if `weights` need a gradient, because none flows to them.
 #[track_caller]
 fn refuse_trained<'t>(op: &'static dyn Op, target: Var<'t>, weights: Var<'t>) -> Option<Var<'t>> {
     let is_trained = weights.tape().is_grad_enabled() && weights.requires_grad();

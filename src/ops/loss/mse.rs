@@ -38,11 +38,11 @@ impl Loss for Squared {
 /// faster for few elements.
 pub type MseLoss<'t> = Criterion<'t, Squared>;
 
-/// The mean of squared differences, as fast as it can be.
+/// The mean of squared differences, which is faster than [`MseLoss`] for few elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Mse;
 
-/// `s * (x - y)`, with `s = 2 g / n`: the product that the spelled-out form rounds.
+/// `s * (x - y)`, with `s = 2 g / n`: the product that `(x - y).square().mean()` rounds, too.
 struct Slope(f32);
 impl Map<2> for Slope {
     #[inline(always)]
@@ -100,8 +100,8 @@ impl Slope {
     }
 }
 
-// Sends the gradient to a target, which is seldom trained, or adds it to other gradients: out
-// of line, so that the usual case does not pay for it.
+// Passes the gradient on to a target, which is seldom trained, or adds it to other gradients. Not
+// inlined, so that the usual case does not pay for it.
 #[inline(never)]
 fn seldom_send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
     let (own, other) = (cx.operand(k), cx.operand(other));
@@ -114,11 +114,11 @@ fn seldom_send(cx: &mut Backward<'_>, [k, other]: [usize; 2]) {
 
 /// Losses.
 impl<'t> Var<'t> {
-    /// Mean squared error: `Σ (x - target)² / n`, as one node. See [`MseLoss`] for its sum,
-    /// for that of each element, and for weights.
+    /// Mean squared error: `Σ (x - target)² / n`, as one node. See [`MseLoss`] for the sum,
+    /// for a loss of each element, and for weights.
     ///
     /// Shapes must be equal; PyTorch would broadcast with a warning, and a mean
-    /// over the wrong elements is a mistake nobody sees.
+    /// over the wrong elements is easy to overlook.
     ///
     /// Gradient: `2 (x - target) / n`, and its negative to the target. Same
     /// bits as `(x - target).square().mean()`, values and gradients.

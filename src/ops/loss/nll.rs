@@ -8,7 +8,7 @@ pub(super) const ENTRY: Entry = Entry::each("nll_loss", |x, _| x.nll_loss(classe
 
 /// PyTorch's `NLLLoss`: the mean of `-x[class]`, where `x` are logarithms of probabilities,
 /// as [`log_softmax`](Var::log_softmax) gives them. [`CrossEntropyLoss`](super::CrossEntropyLoss)
-/// is both in one, and says of targets, weights and ignored rows what holds here, too.
+/// combines both; its notes on targets, weights and ignored rows hold here, too.
 ///
 /// ```
 /// use baregrad::ops::loss::{NllLoss, Reduction};
@@ -31,7 +31,7 @@ pub struct NllLoss<'t> {
 class_builders!(NllLoss {});
 
 impl<'t> NllLoss<'t> {
-    /// Records the loss of `input`, `[n, classes]`, next to the classes of its rows, `[n]`.
+    /// Records the loss of `input`, `[n, classes]`, against the classes of its rows, `[n]`.
     #[track_caller]
     #[must_use]
     pub fn of(self, input: Var<'t>, classes: Var<'t>) -> Var<'t> {

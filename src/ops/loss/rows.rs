@@ -1,4 +1,4 @@
-//! Rows of classes in a tensor: its only axis, or the second of more.
+//! Rows of classes in a tensor, along its only axis or along the second of several.
 
 use crate::shape::Shape;
 
@@ -31,7 +31,7 @@ impl Rows {
         self.outer * self.inner
     }
 
-    /// The places of the first element of each row.
+    /// The position of the first element of each row.
     pub(super) fn starts(self) -> impl Iterator<Item = usize> {
         (0..self.outer).flat_map(move |o| {
             let first = o * self.classes * self.inner;
@@ -39,41 +39,41 @@ impl Rows {
         })
     }
 
-    /// The elements of a row, from the place of the first.
+    /// The elements of the row that starts at position `start`.
     pub(super) fn row(self, x: &[f32], start: usize) -> impl Iterator<Item = f32> + Clone {
         (0..self.classes).map(move |class| self.at(x, start, class))
     }
 
-    /// An element of a row.
+    /// An element of the row that starts at position `start`.
     pub(super) fn at(self, x: &[f32], start: usize, class: usize) -> f32 {
         let place = start + class * self.inner;
         x.get(place).copied().unwrap_or(f32::NAN)
     }
 
-    /// The elements of a row, to be changed.
+    /// The elements of the row that starts at position `start`, mutably.
     pub(super) fn row_mut(self, x: &mut [f32], start: usize) -> impl Iterator<Item = &mut f32> {
         let after = x.get_mut(start..).unwrap_or_default();
         let row = after.chunks_mut(self.inner.max(1)).take(self.classes);
         row.filter_map(|chunk| chunk.first_mut())
     }
 
-    /// The class that a target names; `None` if it is no whole number from 0 to the last class.
+    /// The class that a target names; `None` if it is not an integer from 0 to the last class.
     pub(super) fn class(self, target: f32) -> Option<usize> {
-        // The cast saturates, and makes 0 of NaN. Those of `i32` are single instructions; no f32
-        // tells classes beyond them from their neighbours.
+        // The cast saturates, and turns NaN into 0. A cast to `i32` is a single instruction, and
+        // classes beyond its range are not distinct in `f32`.
         let whole = target as i32;
         let class = usize::try_from(whole).ok()?;
         (whole as f32 == target && class < self.classes).then_some(class)
     }
 }
 
-/// The weights of classes: 1 for each, if there are none.
+/// The weights of classes: 1 for each class if there are no weights.
 pub(super) fn weights(of: &[f32], classes: usize) -> impl Iterator<Item = f32> + Clone {
     let ones = if of.is_empty() { classes } else { 0 };
     of.iter().copied().chain(core::iter::repeat_n(1.0, ones))
 }
 
-/// The weight of a class.
+/// The weight of a class: 1 if there are no weights.
 pub(super) fn weight(of: &[f32], class: usize) -> f32 {
     of.get(class).copied().unwrap_or(1.0)
 }

@@ -15,13 +15,13 @@ pub(super) const ENTRY: Entry =
             ..Args::NONE
         });
 
-/// With `d = prediction - target`: `d² / (2 beta)` below `beta`, `|d| - beta / 2` from there
-/// on. Where `beta` is 0, `|d|`.
+/// With `d = prediction - target`: `d² / (2 beta)` for `|d|` below `beta`, `|d| - beta / 2` from
+/// there on. If `beta` is 0, it is `|d|`.
 ///
 /// Derivative: `d / beta`, and `sign(d)` from `beta` on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SmoothL1 {
-    /// Where the parabola ends: 0 or more.
+    /// The magnitude of the difference at which the parabola ends: 0 or more.
     pub beta: f32,
 }
 
@@ -43,13 +43,14 @@ impl Loss for SmoothL1 {
     #[inline(always)]
     fn slope<L: Lanes>(self, prediction: L, target: L) -> L {
         let (beta, d) = (L::splat(self.beta), prediction - target);
-        // NaN compares false: it is divided by `beta` and stays NaN, unless `beta` is 0.
+        // A comparison with NaN is false: NaN is divided by `beta` and stays NaN, unless `beta`
+        // is 0.
         let outside = beta.le(d.abs()).or(beta.eq(L::splat(0.0)));
         L::select(outside, Absolute.slope(prediction, target), d / beta)
     }
     #[inline(always)]
     fn slope_of_target<L: Lanes>(self, prediction: L, target: L) -> L {
-        // Zeros have PyTorch's sign.
+        // In either case, zeros have PyTorch's sign.
         if self.beta == 0.0 {
             Absolute.slope_of_target(prediction, target)
         } else {
@@ -77,7 +78,7 @@ impl Loss for SmoothL1 {
 pub type SmoothL1Loss<'t> = Criterion<'t, SmoothL1>;
 
 impl SmoothL1Loss<'_> {
-    /// Where the parabola ends: 0 or more.
+    /// Sets the magnitude of the difference at which the parabola ends: 0 or more.
     #[must_use]
     pub fn beta(mut self, beta: f32) -> Self {
         self.loss.beta = beta;
@@ -87,7 +88,7 @@ impl SmoothL1Loss<'_> {
 
 /// Losses.
 impl<'t> Var<'t> {
-    /// The mean of [`SmoothL1`], as one node. See [`SmoothL1Loss`] for its sum, for that of
+    /// The mean of [`SmoothL1`], as one node. See [`SmoothL1Loss`] for the sum, for a loss of
     /// each element, and for weights.
     ///
     /// A `beta` of 0 is [`l1_loss`](Self::l1_loss); a negative one is an error.

@@ -137,7 +137,7 @@ impl<'t> Var<'t> {
         self.unary(&Each(Exp), Attrs::default())
     }
 
-    /// `eˣ - 1`, accurate also where that is small. Derivative: `eˣ`.
+    /// `eˣ - 1`, accurate also where the result is small. Derivative: `eˣ`.
     #[track_caller]
     #[must_use]
     pub fn exp_m1(self) -> Var<'t> {

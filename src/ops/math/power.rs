@@ -72,7 +72,7 @@ impl Unary for Reciprocal {
     }
 }
 
-/// `xⁿ` for a whole `n`; with `SHORT` for those from -1 to 3, a product or a quotient.
+/// `xⁿ` for an integer `n`; with `SHORT` for `n` from -1 to 3, by multiplication or division.
 #[derive(Clone, Copy, Debug)]
 pub struct Powi<const SHORT: bool>;
 
@@ -94,11 +94,11 @@ impl<const SHORT: bool> Unary for Powi<SHORT> {
         let n = attrs.words[0] as i32;
         let slope = match (SHORT, n) {
             (true, 0) => return L::splat(0.0),
-            // Not 1 / x², which is 0 where x² overflows.
+            // 1 / x² would be 0 where x² overflows.
             (true, -1) => -(y / x),
             (true, _) => L::splat(n as f32) * math::short_powi(x, n.wrapping_sub(1)),
             (false, 4) => L::splat(4.0) * math::short_powi(x, 3),
-            // In `i64`, where even the smallest `n` has a predecessor: an odd one.
+            // In `i64`, which holds `n - 1` even for the smallest `n`.
             (false, _) => L::splat(n as f32) * math::long_powi(x, i64::from(n).wrapping_sub(1)),
         };
         g * slope
@@ -127,7 +127,7 @@ impl Unary for Powf {
     }
 }
 
-/// `xᵖ` as in PyTorch, which takes square roots where it can.
+/// `xᵖ`, for 0.5 and -0.5 by a square root, as in PyTorch.
 #[inline(always)]
 fn power<L: Lanes>(x: L, p: f32) -> L {
     if p == 0.5 {
@@ -143,8 +143,8 @@ fn power<L: Lanes>(x: L, p: f32) -> L {
 #[derive(Clone, Copy, Debug)]
 pub struct Pow;
 
-// Without optimisation, powers in the loops of a broadcast would take more stack than a
-// thread has.
+// Debug builds do not inline these functions: without optimisation, powers in the loops of a
+// broadcast would take more stack than a thread has.
 impl Binary for Pow {
     const NAME: &'static str = "pow";
     const DEAR: bool = true;
@@ -265,14 +265,14 @@ impl<'t> Var<'t> {
         self.unary(&Each(Reciprocal), Attrs::default())
     }
 
-    /// `xⁿ` for a whole `n`; `x⁰` is 1 everywhere. Derivative: `n xⁿ⁻¹`, and 0 if
-    /// `n` is 0. That of `1 / x` is `-(1/x) / x`, which is not 0 where `x²` overflows
-    /// as in PyTorch.
+    /// `xⁿ` for an integer `n`; `x⁰` is 1 everywhere. Derivative: `n xⁿ⁻¹`, and 0 if
+    /// `n` is 0. The derivative of `1 / x` is computed as `-(1/x) / x`, which is not 0
+    /// where `x²` overflows; PyTorch's is.
     ///
-    /// From -1 to 3 by multiplication or division, and where `n` is a number in the
-    /// source, firmware links nothing else; others as [`powf`](Self::powf), at most
-    /// 1.19 ULP off. All of `n` counts, also where an `f32` could not hold it:
-    /// `(-1)ⁿ` is -1 for 16777217, which PyTorch rounds to an even number.
+    /// Powers from -1 to 3 are products or quotients; if `n` is a constant, firmware
+    /// links nothing else. Other powers are computed as by [`powf`](Self::powf), with
+    /// an error of at most 1.19 ULP. `n` is used exactly, even if an `f32` cannot hold
+    /// it: `(-1)ⁿ` is -1 for 16777217, which PyTorch rounds to an even number.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -285,7 +285,7 @@ impl<'t> Var<'t> {
     /// ```
     #[track_caller]
     #[must_use]
-    #[inline] // or firmware would link both, whatever `n` is
+    #[inline] // otherwise firmware would link both, even for a constant `n`
     pub fn powi(self, n: i32) -> Var<'t> {
         let attrs = Attrs {
             words: [n as u32, 0, 0, 0],
@@ -298,11 +298,12 @@ impl<'t> Var<'t> {
         }
     }
 
-    /// `xᵖ`, with C's and PyTorch's special cases: 1 for a `p` of 0 and an `x` of 1,
-    /// even if the other is NaN; NaN for finite `x` below 0 unless `p` is whole, and
-    /// negative for odd `p`; for `x` of `-inf` and a `p` that is not whole infinite, or
-    /// 0 for `p` below 0. Of 0.5 and -0.5 it is the square root and its reciprocal,
-    /// also at `-0.0` and `-inf`, where those are `-0.0` and NaN.
+    /// `xᵖ`, with the special cases of C and PyTorch: it is 1 if `p` is 0 or `x` is 1,
+    /// even if the other is NaN. For a finite `x` below 0 it is NaN unless `p` is an
+    /// integer, and negative if `p` is odd. For `x = -inf` and a `p` that is not an
+    /// integer it is infinite, or 0 if `p` is below 0. For a `p` of 0.5 or -0.5 it is the
+    /// square root or its reciprocal, also at `-0.0` and `-inf`, where the root is `-0.0`
+    /// and NaN.
     ///
     /// Derivative: `p xᵖ⁻¹` by the same rules, and 0 if `p` is 0.
     ///
@@ -321,12 +322,11 @@ impl<'t> Var<'t> {
         self.unary(&Each(Powf), Attrs::float(p))
     }
 
-    /// `xʸ` of two variables, by the rules of C and PyTorch as in [`powf`](Self::powf), but
-    /// for its roots. Broadcasts, which takes a node more for one of another shape than the
-    /// result.
+    /// `xʸ` of two variables, with the special cases of [`powf`](Self::powf) except its square
+    /// roots. Broadcasts; an operand whose shape is not that of the result takes one more node.
     ///
-    /// Derivatives: `y xʸ⁻¹`, 0 where `y` is 0; and `xʸ ln x`, 0 where `x` is 0 and `y` is not
-    /// negative.
+    /// Derivatives: with respect to `x`, `y xʸ⁻¹`, and 0 where `y` is 0; with respect to `y`,
+    /// `xʸ ln x`, and 0 where `x` is 0 and `y` is not negative.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();
@@ -345,9 +345,9 @@ impl<'t> Var<'t> {
         self.tape().apply_plain(&Alike(Pow), &operands)
     }
 
-    /// Absolute value. Derivative: the sign of `x`, 0 at 0 and at NaN. It is
-    /// multiplied by, so that an infinite gradient becomes NaN there:
-    /// `x.abs().sqrt()` has no gradient at 0.
+    /// Absolute value. Derivative: the sign of `x`, 0 at 0 and at NaN. The gradient
+    /// is multiplied by it, so that an infinite gradient becomes NaN at 0:
+    /// `x.abs().sqrt()` has no gradient there.
     #[track_caller]
     #[must_use]
     pub fn abs(self) -> Var<'t> {

@@ -96,7 +96,7 @@ impl Unary for Acos {
     }
 }
 
-/// `1 / √(1 - x²)`, the difference as a product, which loses nothing near 1.
+/// `1 / √(1 - x²)`, with the difference computed as a product, which is accurate near 1.
 #[inline(always)]
 fn slope_of_arc<L: Lanes>(x: L) -> L {
     let one = L::splat(1.0);
@@ -143,7 +143,7 @@ impl Binary for Atan2 {
     }
 }
 
-/// `1 / (y² + x²)`, and 0 where that is 0.
+/// `1 / (y² + x²)`, and 0 where the sum is 0.
 #[inline(always)]
 fn one_by_square_of_distance<L: Lanes>(y: L, x: L) -> L {
     let (zero, square) = (L::splat(0.0), y * y + x * x);
@@ -235,11 +235,11 @@ impl<'t> Var<'t> {
     }
 
     /// The angle of the point `(x, self)`, in radians from -π to π: the arc tangent of
-    /// `self / x` in the quadrant of both signs, those of zeros included. Broadcasts, as
+    /// `self / x` in the quadrant of both signs, including the signs of zeros. Broadcasts, as
     /// [`pow`](Self::pow) does.
     ///
-    /// Derivatives, of `y = self`: `x / (x² + y²)` by `y` and `-y / (x² + y²)` by `x`; 0 where
-    /// the sum of squares is 0, and where it overflows, as in PyTorch.
+    /// Derivatives, with `y = self`: `x / (x² + y²)` with respect to `y`, `-y / (x² + y²)` with
+    /// respect to `x`; 0 where the sum of squares is 0, and where it overflows, as in PyTorch.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<16, 4>::new();

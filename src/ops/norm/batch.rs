@@ -10,12 +10,12 @@ use crate::ops::stretch::no_gradient;
 use crate::shape::{Shape, ShapeError};
 use crate::var::Var;
 
-/// PyTorch's `batch_norm`: `(x - mean) / √(var + eps) · weight + bias`, of each channel of
+/// PyTorch's `batch_norm`: `(x - mean) / √(var + eps) · weight + bias`, for each channel of
 /// `[n, channels, …]`.
 ///
-/// [`train`](Self::train) takes mean and variance of the batch, [`eval`](Self::eval) the running
-/// ones, two constants of the tape. [`update`](Self::update) moves those towards the batch's, once
-/// for each forward pass:
+/// [`train`](Self::train) takes the mean and variance of the batch, [`eval`](Self::eval) the
+/// running statistics, which are two constants of the tape. [`update`](Self::update), called once
+/// for each forward pass, moves the running statistics towards those of the batch:
 ///
 /// ```
 /// use baregrad::{ops::norm::BatchNorm, optim::Sgd};
@@ -44,10 +44,10 @@ use crate::var::Var;
 /// ```
 ///
 /// Gradients of `x`: `(g - mean(g) - y mean(g y)) / √(var + eps)` in training, with `y` the
-/// normalised, and `g / √(var + eps)` otherwise. None flow to the running statistics.
+/// normalised values, and `g / √(var + eps)` in evaluation. None flow to the running statistics.
 ///
-/// Micro-batches, as those of [`Tape::backward_over`](crate::Tape::backward_over), each have
-/// their own statistics, as PyTorch's have when gradients are accumulated.
+/// Each micro-batch of [`Tape::backward_over`](crate::Tape::backward_over) has its own
+/// statistics, as in PyTorch when gradients are accumulated.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNorm<'t> {
     mean: Var<'t>,
@@ -59,8 +59,9 @@ pub struct BatchNorm<'t> {
 }
 
 impl<'t> BatchNorm<'t> {
-    /// With running statistics, two constants of `[channels]` that start at 0 and 1 in
-    /// PyTorch. Without weights and bias, with a momentum of 0.1 and an `eps` of 1e-5.
+    /// A normalisation with these running statistics, two constants of `[channels]`, which in
+    /// PyTorch start at 0 and 1. It has no weight and bias, a momentum of 0.1 and an `eps` of
+    /// 1e-5.
     #[must_use]
     pub fn new(running_mean: Var<'t>, running_var: Var<'t>) -> Self {
         BatchNorm {
@@ -73,28 +74,28 @@ impl<'t> BatchNorm<'t> {
         }
     }
 
-    /// Factors of the normalised, `[channels]`.
+    /// Sets the factors of the normalised values, `[channels]`.
     #[must_use]
     pub fn weight(mut self, weight: Var<'t>) -> Self {
         self.weight = Some(weight);
         self
     }
 
-    /// Terms that are added then, `[channels]`.
+    /// Sets the terms that are added after the factors, `[channels]`.
     #[must_use]
     pub fn bias(mut self, bias: Var<'t>) -> Self {
         self.bias = Some(bias);
         self
     }
 
-    /// The part of a batch's statistics in the next running ones.
+    /// Sets the share of the batch's statistics in the new running statistics.
     #[must_use]
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
         self
     }
 
-    /// Added to the variance, so that equal numbers give 0.
+    /// Sets `eps`, which is added to the variance, so that equal numbers give 0.
     #[must_use]
     pub fn eps(mut self, eps: f32) -> Self {
         self.eps = eps;
@@ -129,17 +130,17 @@ impl<'t> BatchNorm<'t> {
         self.affine(&NormalizeBy, y)
     }
 
-    /// Moves the running statistics towards those of `x`, as it is now: `r + momentum (s - r)`
-    /// as `(1 - momentum) r + momentum s`, where the variance is that of a sample, divided by one
-    /// less than the number of values. Computes the statistics once more.
+    /// Moves the running statistics `r` towards the statistics `s` of `x` as it is now, to
+    /// `(1 - momentum) r + momentum s`. The variance in `s` is that of a sample, divided by one
+    /// less than the number of values. The statistics are computed once more for this.
     ///
-    /// To be called once for each forward pass in training, between that and the next replay:
-    /// what was recorded behind the statistics is outdated then, as by
+    /// Call it once for each forward pass in training, before the next replay. Results that
+    /// were recorded from the running statistics are outdated afterwards, as after
     /// [`Tape::write`](crate::Tape::write).
     ///
     /// # Errors
     /// `x` is not `[n, channels, …]` with more than one value for each channel; statistics that
-    /// are not `[channels]`, or computed or borrowed; the error the tape keeps.
+    /// are not `[channels]`, or are computed or borrowed; the error the tape keeps.
     #[track_caller]
     pub fn update(&self, x: Var<'t>) -> Result<(), Error> {
         let tape = x.tape();
@@ -174,7 +175,7 @@ impl<'t> BatchNorm<'t> {
         })
     }
 
-    /// The normalised, times the weights and plus the bias.
+    /// Multiplies the normalised values by the weight and adds the bias.
     #[track_caller]
     fn affine(self, op: &'static dyn Op, y: Var<'t>) -> Var<'t> {
         let channels = [channels(&y.shape()).groups];
@@ -183,7 +184,7 @@ impl<'t> BatchNorm<'t> {
                 return refuse(op, y, affine, "expected a weight and bias of [channels]");
             }
         }
-        // Channels are the second dimension: those behind it are stretched.
+        // Channels are the second dimension: weight and bias broadcast over those behind it.
         let stand = |mut affine: Var<'t>| {
             for _ in 2..y.shape().rank() {
                 affine = affine.unsqueeze(-1);
@@ -207,7 +208,7 @@ fn channels(x: &Shape) -> Groups {
     }
 }
 
-/// Each channel normalised by its own statistics. Words: what is added to the variance.
+/// Normalises each channel by its own statistics. Words: `eps`.
 #[derive(Debug)]
 struct NormalizeChannels;
 
@@ -242,8 +243,8 @@ impl Op for NormalizeChannels {
     }
 }
 
-/// Each channel normalised by given statistics. Operands: the tensor, means, variances.
-/// Words: what is added to the variance.
+/// Normalises each channel by given statistics. Operands: the tensor, means, variances.
+/// Words: `eps`.
 #[derive(Debug)]
 struct NormalizeBy;
 
@@ -299,7 +300,7 @@ impl Op for NormalizeBy {
     }
 }
 
-/// The factor of distances from a channel's mean.
+/// The factor that normalises distances from a channel's mean.
 fn scale_by(var: &[f32], channel: usize, eps: f32) -> f32 {
     let var = var.get(channel).copied().unwrap_or(f32::NAN);
     1.0 / Lanes::sqrt(var + eps)

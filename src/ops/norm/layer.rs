@@ -7,16 +7,17 @@ use crate::ops::{exactly, word};
 use crate::shape::{MAX_RANK, Shape, ShapeError};
 use crate::var::Var;
 
-/// PyTorch's `layer_norm`: `(x - mean) / √(var + eps) · weight + bias`, of the last dimensions of
-/// each sample by themselves. The variance is divided by the number of elements.
+/// PyTorch's `layer_norm`: `(x - mean) / √(var + eps) · weight + bias`, over the last dimensions
+/// of each sample. The variance is divided by the number of elements.
 ///
-/// Gradient of `x`, with `y` the normalised: `(g - mean(g) - y mean(g y)) / √(var + eps)`, in
-/// this order, so that an infinite `g` may give infinities where PyTorch's order gives NaN; those
-/// of weights and bias are those of the product and the sum, of no samples -0.0.
+/// Gradient of `x`, with `y` the normalised values: `(g - mean(g) - y mean(g y)) / √(var + eps)`,
+/// computed in this order, so that an infinite `g` may give infinities where PyTorch's order
+/// gives NaN. The gradients of weight and bias are those of a product and a sum; without samples
+/// they are -0.0.
 ///
-/// A node for the normalisation, which takes no memory but the result's, and one each for weights
-/// and bias if there are any. Sums are in the order of [`kernel::sum`](crate::kernel::sum). What
-/// rounding takes from the mean is taken off as well, so that samples far from 0 lose nothing.
+/// The normalisation is one node, which takes memory only for its result; weight and bias are one
+/// more node each. Sums are in the order of [`kernel::sum`](crate::kernel::sum). The rounding
+/// error of the mean is subtracted as well, so that samples far from 0 keep their digits.
 ///
 /// ```
 /// use baregrad::ops::norm::LayerNorm;
@@ -37,8 +38,8 @@ pub struct LayerNorm<'t> {
 }
 
 impl<'t> LayerNorm<'t> {
-    /// Normalises the last dimensions, which have this shape: PyTorch's `normalized_shape`. Without
-    /// weights and bias, and with an `eps` of 1e-5.
+    /// A normalisation over the last dimensions, which have this shape: PyTorch's
+    /// `normalized_shape`. It has no weight and bias, and an `eps` of 1e-5.
     #[must_use]
     pub fn new(shape: impl Into<Shape>) -> Self {
         LayerNorm {
@@ -49,21 +50,21 @@ impl<'t> LayerNorm<'t> {
         }
     }
 
-    /// Factors of the normalised, of the normalised shape.
+    /// Sets the factors of the normalised values, of the normalised shape.
     #[must_use]
     pub fn weight(mut self, weight: Var<'t>) -> Self {
         self.weight = Some(weight);
         self
     }
 
-    /// Terms that are added then, of the normalised shape.
+    /// Sets the terms that are added after the factors, of the normalised shape.
     #[must_use]
     pub fn bias(mut self, bias: Var<'t>) -> Self {
         self.bias = Some(bias);
         self
     }
 
-    /// Added to the variance, so that equal numbers give 0.
+    /// Sets `eps`, which is added to the variance, so that equal numbers give 0.
     #[must_use]
     pub fn eps(mut self, eps: f32) -> Self {
         self.eps = eps;
@@ -72,8 +73,8 @@ impl<'t> LayerNorm<'t> {
 
     /// Records the normalisation of `x`.
     ///
-    /// The tape keeps an error if `x` does not end in the normalised shape, or weights and bias
-    /// have another.
+    /// The tape keeps an error if the shape of `x` does not end in the normalised shape, or if
+    /// weight or bias do not have it.
     #[track_caller]
     #[must_use]
     pub fn of(self, x: Var<'t>) -> Var<'t> {
@@ -102,10 +103,10 @@ impl<'t> LayerNorm<'t> {
     }
 }
 
-/// A dimension that the normalised shape does not have.
+/// The word of a dimension that the normalised shape does not have.
 const ABSENT: u32 = u32::MAX;
 
-/// The last dimensions normalised. Words: their sizes. Tag: what is added to the variance.
+/// Normalises over the last dimensions. Words: their sizes. Tag: `eps`.
 #[derive(Debug)]
 struct NormalizeRows;
 
@@ -170,9 +171,9 @@ impl Op for NormalizeRows {
 
 /// Normalisations.
 impl<'t> Var<'t> {
-    /// Samples, each normalised by itself over the last dimensions, which `weight` and `bias`
-    /// have: `(x - mean) / √(var + 1e-5) · weight + bias`. See [`LayerNorm`] for another
-    /// `eps`, for neither weights nor bias, and for gradients.
+    /// Normalises each sample over its last dimensions, whose shape is that of `weight` and
+    /// `bias`: `(x - mean) / √(var + 1e-5) · weight + bias`. See [`LayerNorm`] for another
+    /// `eps`, for a normalisation without weight or bias, and for gradients.
     ///
     /// ```
     /// # let mut arena = baregrad::Arena::<64, 8>::new();

@@ -48,7 +48,7 @@ const EPS: Args = Args {
     ..Args::NONE
 };
 
-/// A normalisation to try, with statistics that differ from channel to channel.
+/// A normalisation for tests, with statistics that differ from channel to channel.
 fn of_channels<'t>(x: Var<'t>, w: Var<'t>, b: Var<'t>, args: &Args) -> BatchNorm<'t> {
     let (tape, shape) = (x.tape(), w.shape());
     let mean = tape.constant_from_fn(shape, |i| (i % 4) as f32 * 0.25 - 0.5);
@@ -60,11 +60,12 @@ fn of_channels<'t>(x: Var<'t>, w: Var<'t>, b: Var<'t>, args: &Args) -> BatchNorm
 /// Mean and variance of some numbers.
 #[derive(Clone, Copy)]
 struct Moments {
-    /// The mean, rounded, and what the rounding took from it: so numbers far from 0, close to
-    /// each other, are normalised as well as others.
+    /// The rounded mean.
     mean: f32,
+    /// The rounding error of the mean. Subtracting it as well keeps the digits of numbers that
+    /// are far from 0 and close to each other.
     rest: f32,
-    /// The mean squared distance from the mean, not divided by one less.
+    /// The mean squared distance from the mean, divided by the count, not by one less.
     variance: f32,
 }
 
@@ -84,14 +85,14 @@ impl Moments {
         }
     }
 
-    /// The factor of distances from the mean.
+    /// The factor that normalises distances from the mean.
     fn scale(self, eps: f32) -> f32 {
         1.0 / Lanes::sqrt(self.variance + eps)
     }
 }
 
-/// Which elements are normalised together: a tensor as `[outer, groups, inner]`, of which each
-/// index of the second is a group.
+/// The groups of elements that are normalised together. A tensor is seen as
+/// `[outer, groups, inner]`, and each index of its second dimension is a group.
 #[derive(Clone, Copy)]
 struct Groups {
     outer: usize,
@@ -100,12 +101,12 @@ struct Groups {
 }
 
 impl Groups {
-    /// The number of elements in each.
+    /// The number of elements in each group.
     fn len(self) -> usize {
         self.outer.saturating_mul(self.inner)
     }
 
-    /// The places of a group's elements.
+    /// The positions of a group's elements.
     fn places(self, group: usize) -> impl Iterator<Item = usize> + Clone {
         (0..self.outer).flat_map(move |o| {
             let first = (o * self.groups + group) * self.inner;
@@ -126,7 +127,7 @@ impl Groups {
     #[inline(never)]
     fn normalize(self, x: &[f32], eps: f32, out: &mut [f32]) {
         if out.is_empty() {
-            return; // however large the other sizes are
+            return; // the other sizes of an empty tensor may be huge
         }
         for group in 0..self.groups {
             let moments = self.moments(x, group);

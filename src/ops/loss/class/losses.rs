@@ -1,11 +1,11 @@
-//! The losses of rows of classes and their gradients, one row after the other.
+//! The losses of rows of classes and their gradients, row by row.
 
 use super::settings::Settings;
 use crate::kernel::{Acc, Level, math, sum_in_turn};
 use crate::ops::loss::Reduction;
 use crate::ops::loss::rows::{Rows, weight, weights};
 
-/// A row's logarithms of probabilities are `(x - max) - ln_sum`.
+/// The normalisation of a row: its logarithms of probabilities are `(x - max) - ln_sum`.
 #[derive(Clone, Copy)]
 struct Norm {
     max: f32,
@@ -14,14 +14,14 @@ struct Norm {
 }
 
 impl Norm {
-    /// The norm of what is normalised already.
+    /// The norm of a row that is normalised already.
     const ONE: Norm = Norm {
         max: 0.0,
         sum: 1.0,
         ln_sum: 0.0,
     };
 
-    /// The norm of logits: shifted by the largest, so that nothing overflows.
+    /// The norm of a row of logits, shifted by the largest so that nothing overflows.
     fn of(row: impl Iterator<Item = f32> + Clone, classes: usize) -> Self {
         let larger = |max: f32, x: f32| if x > max || x.is_nan() { x } else { max };
         let max = row.clone().fold(f32::NEG_INFINITY, larger);
@@ -64,7 +64,7 @@ enum Said {
 }
 
 impl<const LOG: bool> Classes<'_, LOG> {
-    /// The norm of a row; none is needed where the input is logarithms of probabilities.
+    /// The norm of a row: [`Norm::ONE`] if the input is logarithms of probabilities.
     fn norm(&self, start: usize) -> Norm {
         if const { LOG } {
             Norm::ONE
@@ -119,8 +119,8 @@ impl<const LOG: bool> Classes<'_, LOG> {
                 let x = self.rows.at(self.x, start, class);
                 let loss = 0.0 - own * (weight * norm.ln(x));
                 if each == 0.0 {
-                    // The other logarithms are not multiplied by 0: that of an impossible class
-                    // is -inf.
+                    // The other logarithms must not be multiplied by 0, because the logarithm of
+                    // an impossible class is -inf.
                     return loss;
                 }
                 let terms = self.weights().zip(xs);
@@ -136,21 +136,22 @@ impl<const LOG: bool> Classes<'_, LOG> {
         }
     }
 
-    /// The divisor of the sum: the weights of the classes that targets say, or the
-    /// number of rows whose targets are probabilities.
+    /// The divisor of the sum of losses. For a mean, it is the sum of the weights of the targets'
+    /// classes, or the number of rows if targets are probabilities.
     pub(super) fn divisor(&self) -> f32 {
         let count = self.rows.count();
         match self.settings.reduction {
             Reduction::Mean if self.probabilities => count as f32,
-            // Ones add up to their number.
+            // Weights of 1 add up to their number.
             Reduction::Mean
                 if Level::VECTORS
                     && self.weights.is_empty()
                     && count.max(self.rows.classes) <= 1 << 23 =>
             {
                 let (ignored, classes) = (self.settings.ignored as f32, self.rows.classes as f32);
-                // Four counts at a time, of floats that are whole, at least 0 and less than the
-                // number of classes. Up to 2²³ this addition leaves no fraction.
+                // The compiler vectorises this loop, four targets at a time. A class is an integer
+                // from 0 to below the number of classes; up to 2²³, adding `WHOLE` rounds to an
+                // integer.
                 const WHOLE: f32 = 8_388_608.0;
                 let (mut counted, mut right) = (0_u32, 0_u32);
                 for target in self.targets.iter().take(count) {
@@ -170,7 +171,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
                     Said::Wrong => f32::NAN,
                 });
                 let sum = sum_in_turn(weights, count);
-                // Also where smoothing has left a loss to divide.
+                // NaN also if smoothing leaves a loss other than 0 to be divided by 0.
                 let is_nothing = !self.weights.is_empty() && sum == 0.0;
                 if is_nothing { f32::NAN } else { sum }
             }
@@ -178,8 +179,8 @@ impl<const LOG: bool> Classes<'_, LOG> {
         }
     }
 
-    /// The gradient of a row's loss, `s` times, to its input. With `SOFT`, probabilities stand
-    /// in the place of logits.
+    /// Passes `s` times the gradient of a row's loss on to its input. With `SOFT`, the input
+    /// `x` holds probabilities in place of logits.
     #[inline(always)]
     pub(super) fn send_row<const SOFT: bool>(
         &self,
@@ -203,8 +204,8 @@ impl<const LOG: bool> Classes<'_, LOG> {
             }
             return;
         }
-        // Rows that do not count get 0 even if the divisor is 0. A row with a wrong target gets
-        // NaN throughout.
+        // An ignored row gets 0 even if the divisor is 0. A row with a wrong target gets NaN in
+        // all classes.
         let (s, class, weight) = match self.said(row) {
             Said::Ignored => (0.0, None, 0.0),
             Said::Wrong => (f32::NAN, None, 1.0),
@@ -219,7 +220,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
         };
         let norm = norm();
         for (c, ((to, x), w)) in to.zip(self.weights()).enumerate() {
-            // The gradient of the logarithm, to the signs of zeros as PyTorch has it.
+            // The gradient of the logarithm of the probability, with PyTorch's signs of zeros.
             let is_wrong = class.is_none() && said.is_nan();
             let at = if Some(c) == class || is_wrong {
                 -said
@@ -236,7 +237,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
         }
     }
 
-    /// The gradient of a row's loss, `s` times, to its probabilities.
+    /// Passes `s` times the gradient of a row's loss on to its target probabilities.
     pub(super) fn send_row_to_targets(&self, start: usize, s: f32, to: &mut [f32], acc: Acc) {
         let (norm, (own, _)) = (self.norm(start), self.parts());
         let xs = self.rows.row(self.x, start).zip(self.weights());

@@ -34,7 +34,8 @@ pub(super) fn record<'t, const LOG: bool>(
     tape.apply(op, &[input, target, weight], attrs)
 }
 
-/// A target to try a loss of classes with: the first for the first row, and so on.
+/// A target for tests of a loss of classes: class 0 for the first row, 1 for the second, and so
+/// on.
 pub(super) fn classes_in_turn(x: Var<'_>) -> Var<'_> {
     let shape = x.shape();
     let axis = axis_of(&shape);
@@ -43,12 +44,13 @@ pub(super) fn classes_in_turn(x: Var<'_>) -> Var<'_> {
     x.tape().constant_from_fn(shape.without(axis), class)
 }
 
-/// Whether targets are probabilities, once the shape rule has found out.
+/// Returns whether targets are probabilities. [`shape_of`] sets this bit.
 fn are_probabilities(attrs: &Attrs) -> bool {
     attrs.tag & Settings::PROBABILITIES != 0
 }
 
-/// The shape of a loss of rows of classes: of `x`, targets and maybe weights of classes.
+/// The shape of a loss of rows of classes. The operands are `x`, targets and, if there are any,
+/// weights of classes.
 fn shape_of(
     operands: &[Shape],
     attrs: &mut Attrs,
@@ -127,7 +129,7 @@ impl<const LOG: bool, const WEIGHTS: bool> Op for ClassLoss<LOG, WEIGHTS> {
         let (operands, out) = cx.split();
         let all = Self::with(attrs, &shape, operands);
         if all.settings.reduction == Reduction::None {
-            // Rows without classes are not among the losses below.
+            // Without classes, the loop below visits no row, and each loss stays NaN.
             out.fill(f32::NAN);
             let mut to = out.iter_mut();
             all.each_loss(|losses| {

@@ -1,15 +1,15 @@
-//! Rows of classes that vectors normalise, many at a time.
+//! Losses of rows of classes that vectors normalise, many at a time.
 
 use super::losses::Classes;
 use crate::kernel::{self, Acc, Level};
 use crate::ops::loss::rows::Rows;
 
-/// So many numbers are normalised at a time: 2 KiB of stack, where there are vectors.
+/// The number of elements that vectors normalise at a time. Their buffer takes 2 KiB of stack.
 const AT_ONCE: usize = 512;
 
-/// `a` if `so`, otherwise `b`, chosen by their bits: the compiler makes an `if` of floats a
-/// branch, which a CPU guesses wrong for every other row of two classes, and which keeps loops
-/// from being vectorised.
+/// Returns `a` if `so`, otherwise `b`, selected by their bits. The compiler would turn an `if` of
+/// floats into a branch, which a CPU mispredicts for every other row of two classes, and which
+/// keeps loops from being vectorised.
 #[inline(always)]
 fn either(so: bool, a: f32, b: f32) -> f32 {
     let mask = u32::from(so).wrapping_neg();
@@ -18,20 +18,22 @@ fn either(so: bool, a: f32, b: f32) -> f32 {
 
 /// A target of a plain loss: whether its row counts, and the class that it names.
 struct PlainTarget {
-    /// 1 for a row that counts, 0 for one that does not, and NaN if there is no such class.
+    /// 1 if the row counts, 0 if it is ignored, and NaN if there is no such class.
     count: f32,
-    /// -1 if the row has none.
+    /// The class, or -1 if the row has none.
     class: f32,
 }
 
 impl PlainTarget {
-    /// The gradient of the row's loss. Rows that do not count get 0 even if the divisor is 0.
+    /// The gradient of the row's loss, from that of rows that count, `s`. Ignored rows get 0 even
+    /// if the divisor is 0.
     #[inline(always)]
     fn gradient(&self, s: f32) -> f32 {
         either(self.count == 0.0, 0.0, s * self.count)
     }
 
-    /// The gradient of a logit of class `c` whose probability is `p`, from that of the loss.
+    /// The gradient of the logit of class `c`, whose probability is `p`, from that of the row's
+    /// loss, `s`.
     #[inline(always)]
     fn send(&self, c: f32, p: f32, s: f32) -> f32 {
         either(c == self.class, -s, 0.0) - p * (0.0 - s)
@@ -56,19 +58,18 @@ impl<const LOG: bool> Classes<'_, LOG> {
         }
     }
 
-    /// Whether targets are classes that all count the same, without smoothing. Most are, and
-    /// losses and gradients of such rows take a third of the instructions if nothing else is
-    /// asked for each of them.
+    /// Returns whether targets are classes without weights and without smoothing. Most losses
+    /// are, and their rows take a third of the instructions if the loops test for nothing else.
     pub(super) fn is_plain(&self) -> bool {
         !self.probabilities && self.weights.is_empty() && self.settings.smoothing == 0.0
     }
 
-    /// Reads a target of a plain loss. Nothing here branches, so that a CPU never guesses wrong
-    /// and a loop over targets can take several at a time.
+    /// Reads a target of a plain loss. Nothing here branches, so that a CPU mispredicts nothing
+    /// and the compiler can vectorise a loop over targets.
     #[inline(always)]
     fn plain_target(&self, target: f32) -> PlainTarget {
-        // At least 0 and whole: there are at most AT_ONCE classes here, and up to 2²³ this
-        // addition leaves no fraction.
+        // A class is an integer from 0. There are at most `AT_ONCE` classes here, and up to 2²³,
+        // adding `WHOLE` rounds to an integer.
         const WHOLE: f32 = 8_388_608.0;
         let whole = (target + WHOLE) - WHOLE == target;
         let is_class = whole & (target >= 0.0) & (target < self.rows.classes as f32);
@@ -83,7 +84,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
     /// probabilities.
     #[inline(always)]
     fn each_plain_loss(&self, f: &mut impl FnMut(&[f32])) {
-        // Two classes, the commonest number, are told apart without a loop.
+        // Two classes, the most common number, need no loop over classes.
         if self.rows.classes == 2 {
             let mut losses = [0.0; AT_ONCE / 2];
             let rows = self.x.as_chunks().0.iter().zip(self.targets);
@@ -98,7 +99,7 @@ impl<const LOG: bool> Classes<'_, LOG> {
         let rows = self.x.chunks_exact(self.rows.classes.max(1));
         for (row, said) in rows.zip(self.targets) {
             let target = self.plain_target(*said);
-            // Rows without a class have their loss in what they count.
+            // The loss of a row without a class is its `count`: 0 if it is ignored, or NaN.
             let x = row
                 .get(target.class as usize)
                 .filter(|_| target.class >= 0.0);
@@ -129,8 +130,8 @@ impl<const LOG: bool> Classes<'_, LOG> {
     /// [`send_plain_rows`](Self::send_plain_rows) of two classes.
     #[inline(always)]
     fn send_plain_pairs(&self, s: impl Fn(usize) -> f32, to: &mut [f32], acc: Acc) {
-        // The compiler vectorises this loop because no other slice can overlap an array of its
-        // own, and because `acc` is not asked for each row.
+        // The compiler vectorises this loop because no other slice can overlap a local array,
+        // and because the loop does not test `acc` for each row.
         let mut grads = [0.0; AT_ONCE];
         let rows = grads.as_chunks_mut().0.iter_mut();
         let rows = rows.zip(self.x.as_chunks().0).zip(self.targets);
@@ -144,11 +145,13 @@ impl<const LOG: bool> Classes<'_, LOG> {
         }
     }
 
-    /// Has vectors normalise logits, as many rows at a time as a buffer takes, to logarithms of
-    /// probabilities or to probabilities, and calls `f` with the rows and the number of the
-    /// first. Same bits as one row after the other, which for 200 rows of two classes takes
-    /// four times as long. `None` where there are no vectors, or rows for which there is no
-    /// such way; firmware for small cores is compiled without it.
+    /// Normalises logits in vectors, as many rows at a time as the buffer holds, to logarithms of
+    /// probabilities or to probabilities, and calls `f` with these rows and the number of the
+    /// first. The bits are those of one row after the other, which for 200 rows of two classes
+    /// takes four times as long.
+    ///
+    /// Returns `None` on targets without vectors, whose firmware does not contain this code, and
+    /// if the input is not logits, or its rows are not contiguous or do not fit into the buffer.
     #[inline(always)]
     pub(super) fn each_part<const LOGARITHMS: bool>(
         &self,

@@ -21,7 +21,7 @@ impl Settings {
         smoothing: 0.0,
         ignored: -100,
     };
-    /// The bit of a tag that says that targets are probabilities.
+    /// The bit of a tag that is set if targets are probabilities.
     pub(super) const PROBABILITIES: u32 = 4;
 
     pub(super) fn pack(self) -> Attrs {
@@ -41,8 +41,8 @@ impl Settings {
     }
 }
 
-/// The builders that all losses of classes have. The struct has `settings`, a `weight`, and
-/// the further fields that are given with their defaults.
+/// The builders that all losses of classes have. The struct has the fields `settings` and
+/// `weight`, and one more if it is given with its default.
 macro_rules! class_builders {
     ($Loss:ident { $($field:ident: $default:expr)? }) => {
         impl Default for $Loss<'_> {
@@ -56,7 +56,7 @@ macro_rules! class_builders {
         }
 
         impl<'t> $Loss<'t> {
-            /// The mean, with PyTorch's defaults.
+            /// The mean of the loss, with PyTorch's defaults.
             #[must_use]
             pub fn new() -> Self {
                 Self::default()
@@ -69,9 +69,9 @@ macro_rules! class_builders {
                 self
             }
 
-            /// A weight for each class, `[classes]`. As in PyTorch, a mean over rows is divided
-            /// by the sum of the weights of their targets' classes, and NaN if that is 0; where
-            /// targets are probabilities, by the number of rows.
+            /// Sets a weight for each class, `[classes]`. As in PyTorch, a mean over rows is
+            /// divided by the sum of the weights of their targets' classes, and is NaN if this
+            /// sum is 0; if targets are probabilities, it is divided by the number of rows.
             ///
             /// No gradient flows to weights, and weights that need one are an error.
             #[must_use]
@@ -80,8 +80,8 @@ macro_rules! class_builders {
                 self
             }
 
-            /// The class of rows that do not count: -100, unless said otherwise. It is about
-            /// targets that are classes.
+            /// Sets the class of rows that do not count: -100 unless it is set. It has no effect
+            /// on targets that are probabilities.
             #[must_use]
             pub fn ignore_index(mut self, class: i32) -> Self {
                 self.settings.ignored = class;
