@@ -83,6 +83,8 @@ struct Case {
     inputs: usize,
     readings: Vec<f32>,
     expected: Vec<f32>,
+    /// Whether the record predicted, which has no results that are not finite.
+    by_record: bool,
     /// The same of `calibrated_f64`, if there is one.
     pairs: [Vec<f64>; 2],
 }
@@ -99,6 +101,7 @@ impl Case {
             c: calibration.to_c(),
             header: calibration.to_c_header("case.h"),
             inputs: 1,
+            by_record: false,
             expected: on_tape,
             readings,
             pairs: [Vec::new(), Vec::new()],
@@ -190,11 +193,12 @@ impl Case {
         let expected: Vec<f32> = expected.collect();
         assert!(finite > 800, "{curve} of {names:?}: {finite} finite");
         Case {
-            name: format!("{curve} of {count}"),
+            name: format!("{curve} of {}", names.join(" and ")),
             rust: fitted.to_rust(names, "y\n"),
             c: fitted.to_c(names, "y\n"),
             header: fitted.to_c_header(names, "y\n", "case.h"),
             inputs: count,
+            by_record: true,
             readings: flat,
             expected,
             pairs: [Vec::new(), Vec::new()],
@@ -214,7 +218,7 @@ impl Case {
         let rows = self.readings.chunks(self.inputs);
         for ((row, expected), found) in rows.zip(&self.expected).zip(found) {
             // A record has no predictions that are not finite.
-            let is_none = self.inputs > 1 && expected.is_nan();
+            let is_none = self.by_record && expected.is_nan();
             let is_finite = found.is_finite() && row.iter().all(|x| x.is_finite());
             let same = match is_none {
                 true => !is_finite,
@@ -270,6 +274,19 @@ fn cases() -> Vec<Case> {
     cases.push(Case::of_several("poly:2", &["raw", "t_c"]));
     cases.push(Case::of_several("poly:3", &["X0_OFFSET", "a__b", "v1"]));
     cases.push(Case::of_several("poly:2", &["a", "b", "c", "d", "e"]));
+    // Names of tables, of functions and of C++ alone.
+    for name in [
+        "P",
+        "X_OFFSET",
+        "Y_FACTOR",
+        "calibrated",
+        "class",
+        "_Bool",
+        "a__b",
+    ] {
+        cases.push(Case::of_several("linear", &[name]));
+    }
+    cases.push(Case::of_several("linear", &["P", "calibrated", "new"]));
     cases
 }
 

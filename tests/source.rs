@@ -405,6 +405,25 @@ fn names_and_comments_are_safe() {
     );
     let named = source.named("°C of while");
     assert!(named.c().contains("float _c_of_while("), "{}", named.c());
+    // An input that has the name of the derivatives' array.
+    struct Gradient;
+    impl Function<1, 1> for Gradient {
+        const NAME: &'static str = "gradient";
+        const INPUTS: [&'static str; 1] = ["v_gradient"];
+        const PARAMETERS: [&'static str; 1] = ["huge_sin_angle"];
+        #[inline(always)]
+        fn eval<S: Real>([x]: [S; 1], [p]: [S; 1]) -> S {
+            (p * x).sin()
+        }
+    }
+    let gradient = Source::with_gradient::<Gradient, 1, 1>();
+    let arguments = "(float x0, float p0, float v_gradient[1])";
+    assert!(gradient.c().contains(arguments), "{}", gradient.c());
+    assert!(
+        gradient.rust().contains("([x0]: [f32; 1], [p0]: [f32; 1])"),
+        "{}",
+        gradient.rust()
+    );
     // Parameters as arguments, and derivatives.
     let c = Source::with_gradient::<models::Line, 1, 2>().c();
     assert!(c.contains("float line(float x, float w, float b, float v_gradient[2])"));

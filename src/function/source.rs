@@ -220,7 +220,7 @@ impl Source {
     /// Prints the function in Rust. It needs nothing but `core`.
     pub fn rust(&self) -> String {
         let mut text = rust::comment(self);
-        text.push_str(&rust::function(&Plan::new(self, &[])));
+        text.push_str(&rust::function(&Plan::new(self, &[], &[])));
         text
     }
 
@@ -235,7 +235,7 @@ impl Source {
     /// given, otherwise a call of the C library.
     pub fn c(&self) -> String {
         let name = self.function_name();
-        let plan = Plan::new(self, &[]);
+        let plan = Plan::new(self, &[], &[]);
         c::print(&plan.comment(), &[], core::slice::from_ref(&plan), &name)
     }
 

@@ -167,7 +167,7 @@ fn signature(plan: &Plan<'_>) -> String {
     let arguments = plan.inputs.iter().chain(&plan.parameters);
     let mut arguments: Vec<_> = arguments.map(|name| format!("{kind} {name}")).collect();
     if source.gradient.is_some() {
-        // The prefix makes a clash with the name of an input unlikely.
+        // No input has this name: see `is_name`.
         arguments.push(format!("float v_gradient[{}]", plan.gradient().len()));
     }
     if arguments.is_empty() {

@@ -141,9 +141,7 @@ impl File {
     }
 
     fn plan<'a>(&'a self, function: &'a Source) -> Plan<'a> {
-        let mut plan = Plan::new(function, &self.tables);
-        plan.functions = &self.functions;
-        plan
+        Plan::new(function, &self.tables, &self.functions)
     }
 
     /// The tables that at least one function needs.

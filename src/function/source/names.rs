@@ -3,21 +3,38 @@
 use std::format;
 use std::string::String;
 
-/// Returns whether an argument can have this name in Rust and in C. It must differ from the names
-/// of the printer's own, which are `v`, `x` or `p` and a number.
+/// Returns whether an argument can have this name in Rust, in C, and in C++, which may include the
+/// header. It must differ from the names of the printer's own: `v`, `x` or `p` and a number,
+/// `v_gradient`, and the functions for huge angles. C reserves names with a double underscore, or
+/// an underscore before a capital.
 pub(super) fn is_name(name: &str) -> bool {
-    const RESERVED: &str = " _ as async auto await bool box break case char const continue crate default do \
-        double dyn else enum extern f32 false final float fn for gen goto if impl in inline int let \
-        long loop macro match mod move mut override priv pub ref register restrict return self Self \
-        short signed sizeof sqrt static struct super switch trait true try type typedef typeof u32 \
-        union unsafe unsigned unsized use virtual void volatile where while yield ";
+    const RESERVED: &str = " \
+        _ abstract alignas alignof and and_eq as asm async auto await become bitand bitor bool \
+        box break case catch char class co_await co_return co_yield compl concept const \
+        const_cast consteval constexpr constinit continue crate decltype default delete do \
+        double dyn dynamic_cast else enum explicit export extern f32 false final float fn for \
+        friend gen goto if impl in inline int let linux long loop macro match mod move mut \
+        mutable namespace new noexcept not not_eq nullptr operator or or_eq override priv \
+        private protected pub public ref register reinterpret_cast requires restrict return \
+        Self self short signed sizeof sqrt static static_assert static_cast struct super switch \
+        template this thread_local throw trait true try type typedef typeid typename typeof u32 \
+        union unix unsafe unsigned unsized use using virtual void volatile wchar_t where while \
+        xor xor_eq yield ";
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let all_well = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let numbered = |prefix| {
         name.strip_prefix(prefix)
             .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()))
     };
-    let reserved = RESERVED.contains(&format!(" {name} "));
+    let reserved = RESERVED.contains(&format!(" {name} "))
+        || name.starts_with("v_gradient")
+        || name.starts_with("huge_")
+        || name.contains("__")
+        || name
+            .as_bytes()
+            .windows(2)
+            .take(1)
+            .any(|two| two[0] == b'_' && two[1].is_ascii_uppercase());
     starts_well
         && all_well
         && !reserved

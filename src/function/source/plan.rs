@@ -110,7 +110,7 @@ pub(super) trait Language {
 
     /// The body of a loop: its lines, then the statement that `end` makes of the result.
     fn body(&self, source: &Source, indent: &str, end: impl Fn(&str) -> String) -> String {
-        let plan = Plan::new(source, &[]);
+        let plan = Plan::new(source, &[], &[]);
         let mut text = self.lines(&plan, indent);
         text.push_str(indent);
         text.push_str(&end(&self.operand(&plan, source.value)));
@@ -125,14 +125,18 @@ fn units(layer: usize) -> String {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(source: &'a Source, tables: &'a [Table]) -> Self {
-        let mut taken = Vec::new();
+    /// The plan of a function of a file with these tables and functions.
+    pub(super) fn new(source: &'a Source, tables: &'a [Table], functions: &'a [Source]) -> Self {
+        // An argument must not hide a table or a function of the file.
+        let table_names = tables.iter().map(|table| table.name.clone());
+        let function_names = functions.iter().map(Source::function_name);
+        let mut taken: Vec<String> = table_names.chain(function_names).collect();
         let mut names = |of: &[String], otherwise: &str| {
             let names = of.iter().enumerate();
             let names = names.map(|(k, name)| {
-                // In an array pattern, a name like a table's would refer to the constant, and
-                // Rust warns of names that are not in snake case.
-                let is_like_a_variable = source.form != Form::Array
+                // Rust warns of arguments that are not in snake case. Those of a model stay as its
+                // author spelled them.
+                let is_like_a_variable = source.form == Form::Model
                     || !(name.contains("__") || name.contains(|c: char| c.is_uppercase()));
                 let is_new = !taken.contains(name);
                 let name = if is_name(name) && is_new && is_like_a_variable {
@@ -176,7 +180,7 @@ impl<'a> Plan<'a> {
         Plan {
             source,
             tables,
-            functions: &[],
+            functions,
             inputs,
             parameters,
             numbers: numbers.collect(),
@@ -193,7 +197,7 @@ impl<'a> Plan<'a> {
                     || self.loop_of(line.operation).is_some_and(|layer| {
                         [&layer.add, &layer.end]
                             .into_iter()
-                            .any(|body| Plan::new(body, &[]).needs(wanted))
+                            .any(|body| Plan::new(body, &[], &[]).needs(wanted))
                     }))
         })
     }

@@ -14,7 +14,7 @@ struct Rust;
 
 /// The comment above a function.
 pub(super) fn comment(source: &Source) -> String {
-    let lines = Plan::new(source, &[]).comment();
+    let lines = Plan::new(source, &[], &[]).comment();
     let lines = lines.iter().map(|line| format!("/// {line}"));
     lines.map(|line| format!("{}\n", line.trim_end())).collect()
 }
