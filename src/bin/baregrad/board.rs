@@ -39,15 +39,15 @@ use samples::{Sample, samples};
 /// The most epochs of a fit, here and on a board.
 const MAX_EPOCHS: u32 = 100_000;
 
-/// Calibrates a sensor on a board that runs the calibrator, does the same here, and
-/// compares the bits; or sends a calibration there, or fetches it.
+/// Calibrates a sensor on a board that runs the calibrator, computes the same on this
+/// computer, and compares the bits; or sends a calibration to the board, or fetches it.
 ///
-/// A line of the file is a reading and its reference, with a comma, a semicolon, a tab
-/// or spaces in between. Before them there may be one heading; empty lines and those
-/// that begin with # are skipped. What was learned, or sent, is saved on the board.
+/// Each line of the file is a reading and its reference, separated by a comma, a
+/// semicolon, a tab or spaces. The first line may be a heading. Empty lines and lines that
+/// begin with # are skipped. The board saves the calibration that it fitted or received.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The board: a serial port, or unix:<PATH> or tcp:<HOST>:<PORT> of an emulated one
+    /// The board: a serial port, or for an emulated one unix:<PATH> or tcp:<HOST>:<PORT>
     port: String,
     /// The file of samples
     #[arg(value_name = "SAMPLES.CSV", required_unless_present_any = ["put", "get"])]
@@ -56,17 +56,17 @@ pub(crate) struct Args {
     /// steinhart-hart, exp, power, logistic
     #[arg(default_value = "linear", allow_hyphen_values = true)]
     model: String,
-    /// How: lm (least squares, which is for all but networks), or 'sgd LR' or 'adam LR' with a
+    /// How to fit: lm (least squares, not for networks), or 'sgd LR' or 'adam LR' with a
     /// learning rate [default: lm, for a network 'sgd 0.1']
     #[arg(allow_hyphen_values = true)]
     optimizer: Option<String>,
-    /// How many times all samples are seen, by lm at most
+    /// Epochs: passes over all samples; for lm the most
     #[arg(default_value = "500", allow_hyphen_values = true)]
     epochs: String,
-    /// Send this record of a calibration, as `baregrad fit --save` writes it, and save it there
+    /// Send this record of a calibration, which `baregrad fit --save` wrote, to be saved there
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "get"])]
     put: Option<PathBuf>,
-    /// Write the record of the calibration that the board uses to this file
+    /// Fetch the record of the calibration that the board uses, and write it to this file
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     get: Option<PathBuf>,
     /// Replace the file that --get writes

@@ -23,77 +23,76 @@ use baregrad::least_squares::RobustLoss;
 use baregrad::train::{self, Calibration, Curve, Dataset, LeastSquares};
 use clap::ValueEnum;
 
-/// Fits a curve to the columns of a CSV file, says how well that went, and writes
+/// Fits a curve to columns of a CSV file, reports how well it fits, and writes
 /// pictures, a report and the curve as Rust for firmware.
 ///
-/// The file has a line of column names, which may be a comment as of numpy.savetxt;
-/// other lines that begin with # are comments. Commas, semicolons, tabs or blanks
-/// separate columns.
+/// The first line of the file names the columns; it may be a comment, as
+/// numpy.savetxt writes it. Other lines that begin with # are comments. Commas,
+/// semicolons, tabs or blanks separate columns.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The CSV file
     data: PathBuf,
-    /// The column of readings; with linear and poly:N several: `--x t --x p`, or `--x t,p`
+    /// The column of readings; linear and poly:N take several: `--x t --x p`, or `--x t,p`
     #[arg(long, value_name = "COLUMN", required = true)]
     x: Vec<String>,
-    /// The column of what they should have been
+    /// The column of references: the values that the readings should give
     #[arg(long, value_name = "COLUMN")]
     y: String,
-    /// The model to fit: linear, poly:N (degree N; of several columns with all products),
+    /// The model to fit: linear, poly:N (degree N; for several columns with all products),
     /// steinhart-hart, exp (a e^(b x) + c), power (a x^b), logistic (a / (1 + e^(-b (x - c)))),
     /// mlp:N,N,... (hidden layers of N units)
     #[arg(long, default_value = "linear", verbatim_doc_comment)]
     model: Curve,
-    /// How to fit: lm is least squares by Levenberg-Marquardt, others are optimizers
-    /// [default: lm up to 16 parameters, if a network has fewer than rows, otherwise adam; with --epochs, --lr, --patience or
-    /// --l2 sgd, for a network adam]
+    /// How to fit: by least squares (lm, Levenberg-Marquardt) or with an optimizer
+    /// [default: lm for up to 16 parameters, if a network has fewer of them than there are rows,
+    /// otherwise adam; with --epochs, --lr, --patience or --l2 sgd, for a network adam]
     #[arg(long)]
     method: Option<Method>,
     /// A column of weights, 1 / variance of y: only their ratios matter (lm)
     #[arg(long, value_name = "COLUMN", conflicts_with = "sigma")]
     weights: Option<String>,
-    /// A column of the standard deviation of each y, in its unit: standard errors follow from
-    /// it, as with absolute_sigma=True of scipy's curve_fit (lm)
+    /// A column of standard deviations of y, in its unit. Standard errors are computed from
+    /// them, as with absolute_sigma=True in scipy's curve_fit (lm)
     #[arg(long, value_name = "COLUMN")]
     sigma: Option<String>,
-    /// Have readings that lie far off count for less, or not at all: they are named. Standard
-    /// errors follow from the residuals, and --sigma only weighs (lm)
+    /// Give readings far from the curve less weight, or none, and name them. Standard errors
+    /// are computed from the residuals, and --sigma only weighs (lm)
     #[arg(long, value_name = "LOSS")]
     robust: Option<Robust>,
-    /// Also say what y is at this reading, and how sure that is; of several columns `20,1013`
-    /// (lm)
+    /// Also predict y at this reading, with its uncertainty; for several columns `20,1013` (lm)
     #[arg(long, value_name = "READING", allow_hyphen_values = true)]
     at: Vec<String>,
-    /// How many times all samples are seen [default: 2000] (not lm)
+    /// Epochs: passes over all samples [default: 2000] (not lm)
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
     /// Learning rate [default: 0.01; for curves with sgd 1 / number of coefficients] (not lm)
     #[arg(long, value_name = "X")]
     lr: Option<f32>,
-    /// Share of the samples that is kept back to validate with; 0 to train with all
+    /// Share of the samples that is held back for validation; 0 trains with all samples
     /// [default: 0 with lm, otherwise 0.2]
     #[arg(long, value_name = "SHARE")]
     validation: Option<f64>,
-    /// Where the split and the start of a network come from
+    /// Seed of the random split, and of the initial values of a network
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Stop when the loss has not improved for N epochs, and go back to the best (not lm)
+    /// Stop when the loss has not improved for N epochs, and restore the best parameters (not lm)
     #[arg(long, value_name = "N")]
     patience: Option<u32>,
-    /// Weight of an L2 penalty on large parameters, biases excepted [default: 0] (not lm)
+    /// Weight of an L2 penalty on all parameters but biases [default: 0] (not lm)
     #[arg(long, value_name = "X")]
     l2: Option<f32>,
     /// Directory to write to
     #[arg(long, value_name = "DIR", default_value = "calibration")]
     out: PathBuf,
-    /// Also write the calibration's record, for another program, or of one column for a board
+    /// Also write the calibration as a record, for another program or, with one column, a board
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Also write the curve as C99 for firmware, a .c and a .h beside the .rs: `float
-    /// calibrated(float)`, or of several columns a float for each
+    /// Also write the curve as C99 for firmware, as a .c and a .h beside the .rs: `float
+    /// calibrated(float)`, with one float for each column
     #[arg(long)]
     c: bool,
-    /// Replace files of other runs, or other files, of the names to write
+    /// Overwrite files that another run, or another program, has written
     #[arg(long)]
     force: bool,
 }
