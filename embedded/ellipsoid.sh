@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The magnetometer's ellipsoid, nine parameters and 300 samples, on an emulated Cortex-M4F: what
-# it prints must be what the example prints on the host, to the last digit, and it must do
-# with 4 KiB of RAM beside the samples (stack, with solver and solution, and what is static).
+# Fits the magnetometer's ellipsoid, nine parameters to 300 samples, on an emulated Cortex-M4F.
+# The firmware must print the same digits as the example on the host, and use at most 4 KiB of
+# RAM beside the samples (statics, and the stack with solver and solution).
 #
 #   bash embedded/ellipsoid.sh
 #
@@ -13,7 +13,7 @@ source ./cross.sh
 most=4096
 expected=$(cd .. && env -u CARGO_TARGET_DIR cargo run --quiet --release --example ellipsoid | sed '/^$/,$d')
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# Small firmware is built with this.
+# As README's profile for firmware has it; the workspace builds with 3.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 target=thumbv7em-none-eabihf
 cross $target build --locked --quiet --release -p ellipsoid
@@ -26,7 +26,8 @@ if ! diff <(echo "$expected") <(grep -v '^RAM' <<<"$found"); then
     exit 1
 fi
 static=$(arm-none-eabi-size -A "$elf" | awk '/^\.(data|bss) /{ n += $2 } END { print n + 0 }')
-# By recursive least squares, and by Levenberg–Marquardt: both must do with so much.
+# The first figure is that of recursive least squares, the second that of Levenberg–Marquardt.
+# The limit holds for both.
 read -r -d '' ram squares < <(sed -n 's/^RAM beside the samples: \([0-9]*\) bytes$/\1/p' <<<"$found") || true
 echo "ellipsoid m4 ram $((ram + static)) of $most, same bits; by Levenberg–Marquardt $((squares + static))"
 for found in "$((ram + static))" "$((squares + static))"; do

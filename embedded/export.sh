@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Functions that the crate prints as C, compiled for a Cortex-M4F by GCC and run on an emulated
-# one: over a million readings of each model the bits must be those of the crate on the host.
+# Compiles functions that the crate prints as C with GCC for a Cortex-M4F, and runs them on an
+# emulated one: for a million readings of each model they must give the bits of the crate on the
+# host.
 #
 #   bash embedded/export.sh
 #
@@ -17,7 +18,7 @@ done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-# The test leaves the program there.
+# This test writes the printed functions and the expected bits to `$folder/check.c`.
 (cd .. && env -u CARGO_TARGET_DIR BAREGRAD_EXPORT="$folder" \
     cargo test --quiet --test source printed_functions >/dev/null)
 for level in -O0 -O2; do
@@ -29,7 +30,8 @@ for level in -O0 -O2; do
     timeout 600 qemu-system-arm -M mps2-an386 -nographic \
         -semihosting-config enable=on,target=native -kernel "$folder/check.elf" </dev/null 2>&1
 done
-# Fused, bits must differ, or nothing would have been compared.
+# With fused multiplications and additions the bits must differ: a check that passes here, too,
+# compares nothing.
 arm-none-eabi-gcc -std=c99 -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -O2 \
     -ffp-contract=fast -fno-math-errno -ffreestanding -nostdlib -T export/link.ld \
     -o "$folder/check.elf" "$folder/check.c" export/main.c -lgcc

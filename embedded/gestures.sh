@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A gesture classifier's last layer, adapted on an emulated Cortex-M4F: what it prints must be
-# what the example prints on the host, to the last digit, and it must do with 32 KiB of RAM.
+# Adapts the last layer of a gesture classifier on an emulated Cortex-M4F. The firmware must
+# print the same digits as the example on the host, and use at most 32 KiB of RAM.
 #
 #   bash embedded/gestures.sh
 #
@@ -12,7 +12,7 @@ source ./cross.sh
 most=32768
 expected=$(cd .. && env -u CARGO_TARGET_DIR cargo run --quiet --release --example gestures | sed '1,/^$/d')
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# Small firmware is built with this.
+# As README's profile for firmware has it; the workspace builds with 3.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 target=thumbv7em-none-eabihf
 cross $target build --locked --quiet --release -p gestures

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Measures a step of every optimizer on a Cortex-M4F and prints the rows of README's table:
 # instructions of a step of 64 parameters (counted, not cycles), flash (`.text`, `.rodata`
-# and `.data` beyond those of a firmware that does nothing), the bytes of the optimizer, and
-# the deepest stack, which holds it, parameters and gradients. A step of L-BFGS is one
-# evaluation, the loss included.
+# and `.data` less those of a firmware that does nothing), the bytes of the optimizer, and
+# the deepest stack, which holds the optimizer, parameters and gradients. A step of L-BFGS is
+# one evaluation, the loss included.
 #
 #   bash embedded/optimizers.sh [OPTIMIZER…]
 #
@@ -25,7 +25,7 @@ flash() {
     arm-none-eabi-size -A "$elf" | awk '/^\.(text|rodata|data) / { n += $2 } END { print n }'
 }
 
-# row NAME NUMBER…: with commas between thousands.
+# row NAME NUMBER…: prints a row of the table, with commas between thousands.
 row() {
     printf '| %s ' "$1"
     shift
@@ -33,7 +33,8 @@ row() {
     echo '|'
 }
 
-# The list of src/optim/mod.rs, and those that it leaves out.
+# Without arguments: the optimizers that src/optim/mod.rs lists, SGD with and without momentum,
+# and L-BFGS with and without its line search.
 if (($# == 0)); then
     set -- SGD SGD-momentum \
         $(sed -n '/^optimizers! {/,/^}/s/.* = "\([A-Za-z]*\)" \[.*/\1/p' ../src/optim/mod.rs) \

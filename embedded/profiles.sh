@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Flash of the same firmware built with the profiles people have, on a Cortex-M4F: bytes
-# of `.text`, `.rodata` and `.data` beyond those of a firmware that does nothing but
-# print a panic, built with the same profile.
+# Measures the flash of the same firmware for a Cortex-M4F, built with several profiles: bytes
+# of `.text`, `.rodata` and `.data` less those of a firmware that can only print a panic, built
+# with the same profile.
 #
 #   bash embedded/profiles.sh
 #
@@ -14,7 +14,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 target=thumbv7em-none-eabihf
 elf=$CARGO_TARGET_DIR/$target/release/profiles
 
-# opt-level, lto, codegen-units. The first is what cargo does if nothing is said.
+# opt-level, lto, codegen-units. The first line is cargo's own release profile.
 profiles=(
     "3 false 16"
     "s false 16"
@@ -23,7 +23,7 @@ profiles=(
 )
 jobs=(line network sine unwrap unwrap-floats)
 
-# flash FEATURES: bytes.
+# flash FEATURES: builds the firmware and prints its bytes of flash.
 flash() {
     cross $target build --locked --quiet --release -p profiles --features "$1" >&2
     arm-none-eabi-size -A "$elf" | awk '/^\.(text|rodata|data) /{ n += $2 } END { print n }'
