@@ -1,7 +1,7 @@
-//! Lines in, answers out.
+//! The commands and their answers.
 //!
 //! Every answer ends with a line that begins with `ok` or `error: `, so that a
-//! program knows when to send the next. Numbers that were computed come with
+//! program knows when to send the next line. Computed numbers come with
 //! their bits, `12.7:414b3333`.
 
 use baregrad::calibrate::{
@@ -22,14 +22,14 @@ use crate::training::{self, End, Errors, FEW, Fitted, MAX_EPOCHS, Method, Plan, 
 
 /// Epochs that `bench` counts.
 const BENCH_EPOCHS: u32 = 10;
-/// Bytes of a record in a line of `get` and `put`.
+/// Bytes of a record in a line of `get`.
 const BYTES_A_LINE: usize = 24;
 
-/// How optimizers and schedules are chosen.
+/// The syntax of the commands that choose an optimizer and a schedule.
 const OPTIMIZER: &str = "optimizer <name> <lr> [option[=value]]...";
 const SCHEDULE: &str = "schedule off|<name> [option[=value]]...";
 
-/// How a command is written, which `help` and errors tell, and what it does.
+/// The syntax of each command, which `help` and errors print, and the description for `help`.
 const COMMANDS: [(&str, &str); 21] = [
     ("help", "this list"),
     ("add <reading> <reference>", "keep a sample"),
@@ -72,13 +72,13 @@ pub struct Calibrator<'m, B: Board> {
     plan: Plan,
     records: &'m mut Records,
     origin: Origin,
-    /// The arena's floats and nodes that the last fit took.
+    /// The use of the arena in the last fit by gradient descent.
     usage: Option<Usage>,
-    /// How often the firmware has started.
+    /// The number of starts of the firmware.
     boots: Result<u32, StoreError>,
 }
 
-/// Where the calibration in use comes from.
+/// The origin of the calibration in use.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
     None,
@@ -88,9 +88,9 @@ enum Origin {
     Loaded,
     /// The serial line.
     Put,
-    /// Samples that came after that, one at a time, and more may come.
+    /// One of these, and it follows samples.
     Tracking,
-    /// The same, and no more come.
+    /// The same, after `track off`.
     Tracked,
 }
 
@@ -108,7 +108,7 @@ impl Origin {
 }
 
 impl<'m, B: Board> Calibrator<'m, B> {
-    /// Counts the start, and uses the saved calibration if there is one.
+    /// Counts the start of the firmware, and loads the saved calibration if there is one.
     pub fn new<const SAMPLES: usize, const FLOATS: usize, const OPTIONS: usize>(
         mut board: B,
         memory: &'m mut Memory<SAMPLES, FLOATS, OPTIONS>,
@@ -126,12 +126,12 @@ impl<'m, B: Board> Calibrator<'m, B> {
             usage: None,
             boots,
         };
-        // There may be none; the greeting says so.
+        // It fails if none is stored, which the greeting reports.
         let _ = calibrator.load();
         calibrator
     }
 
-    /// Greets, then answers lines for ever.
+    /// Greets, then answers lines forever.
     pub fn run(mut self) -> ! {
         self.greet();
         loop {
@@ -142,7 +142,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         }
     }
 
-    /// Says who is there and what is saved, as an answer.
+    /// Sends the version, the board's name and the saved calibration, in the form of an answer.
     pub fn greet(&mut self) {
         let version = env!("CARGO_PKG_VERSION");
         say!(
@@ -158,7 +158,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         say!(self.board_mut(), "ok");
     }
 
-    /// Takes a byte from the line, and answers if it was the last of one.
+    /// Takes a byte from the serial line, and answers if it ended a line.
     pub fn take(&mut self, byte: Result<u8, Damaged>) {
         if !self.line.push(byte) {
             return;
@@ -174,18 +174,18 @@ impl<'m, B: Board> Calibrator<'m, B> {
         }
     }
 
-    /// The board, for tests to look at.
+    /// Returns the board, for tests.
     pub fn board_mut(&mut self) -> &mut B {
         &mut self.board
     }
 
-    /// Does what a line asks for. On failure nothing has changed, and nothing
-    /// but progress was said.
+    /// Runs the command of a line. A failure changes nothing, and sends nothing but the progress
+    /// of a fit.
     #[inline(never)]
     fn answer(&mut self, text: &str) -> Result<(), Failure> {
         let mut words = text.split_ascii_whitespace();
         let Some(name) = words.next() else {
-            return Ok(()); // an empty line: a person looking whether we are there
+            return Ok(()); // An empty line has no answer.
         };
         let arguments = [words.next(), words.next(), words.next()];
         match (name, arguments) {
@@ -267,7 +267,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Chooses an optimizer, once it was tried with its options and the schedule.
+    /// Chooses an optimizer, after a trial step with its options and the schedule.
     #[inline(never)]
     fn optimizer(&mut self, name: &str, lr: &str, text: &str) -> Result<(), Failure> {
         let rule = Rule::find(B::RULES, name).ok_or(Failure::Rule(B::RULES))?;
@@ -275,7 +275,8 @@ impl<'m, B: Board> Calibrator<'m, B> {
         if lr <= 0.0 {
             return Err(Failure::LearningRate);
         }
-        // Where there are no schedules there are no options, and no code that reads them.
+        // Firmware without schedules has no options either, and does not link the code that reads
+        // them.
         if B::SCHEDULES.is_empty() {
             if text.split_ascii_whitespace().nth(3).is_some() {
                 return Err(Failure::Options(&[]));
@@ -299,7 +300,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Chooses a schedule, once it was tried with the optimizer; or none.
+    /// Chooses a schedule, after a trial step with the optimizer; `off` chooses none.
     #[inline(never)]
     fn schedule(&mut self, name: &str, text: &str) -> Result<(), Failure> {
         let is_off = name == "off" && text.split_ascii_whitespace().nth(2).is_none();
@@ -332,7 +333,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Sends the optimizer or the schedule with its options, as the command spells it.
+    /// Sends the optimizer or the schedule with its options, in the syntax of the command.
     #[inline(never)]
     fn say_setting(&mut self, whose: Whose) {
         let Plan {
@@ -381,7 +382,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
                 return Err(Failure::Apart(what));
             }
         }
-        // As many of each, and as much room.
+        // Both have the same length and capacity, so they fail together.
         if readings.push(reading).is_err() || references.push(reference).is_err() {
             return Err(full);
         }
@@ -405,7 +406,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         say!(self.board_mut(), "ok {count}");
     }
 
-    /// The samples, and next to each how much more the calibration in use makes of it.
+    /// Sends the samples, each with the result of the calibration in use less the reference.
     #[inline(never)]
     fn list(&mut self) -> Result<(), Failure> {
         let mut params = [0.0; MAX_PARAMS];
@@ -455,7 +456,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Begins to let the calibration follow samples, ends it, or tells how it goes.
+    /// Starts or ends tracking, and sends its state.
     #[inline(never)]
     fn track(&mut self, what: Option<&str>, more: [Option<&str>; 2]) -> Result<(), Failure> {
         let is_tracking = matches!(self.origin, Origin::Tracking);
@@ -496,10 +497,11 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Whether the calibration in use, its samples and the memory of fits may be replaced.
+    /// Checks that tracking is off, so that the calibration in use, the samples and the memory of
+    /// fits may be replaced.
     ///
     /// # Errors
-    /// The calibration follows samples.
+    /// Tracking is on.
     fn untracked(&self) -> Result<(), Failure> {
         match self.origin {
             Origin::Tracking => Err(Failure::Tracking),
@@ -507,15 +509,15 @@ impl<'m, B: Board> Calibrator<'m, B> {
         }
     }
 
-    /// Fits, and tells what came of it. One after the other: the stack has no room for what
-    /// both need.
+    /// Fits, and sends the result. Two functions do this one after the other, because the stack
+    /// has no room for the frames of both.
     #[inline(never)]
     fn fit(&mut self, epochs: u32) -> Result<(), Failure> {
         let fitted = self.train(epochs, true)?;
         self.say_fitted(&fitted)
     }
 
-    /// Fits, and keeps the result if it is to be used.
+    /// Fits, and keeps the result if `used`.
     #[inline(never)]
     fn train(&mut self, epochs: u32, used: bool) -> Result<Fitted, Failure> {
         self.untracked()?;
@@ -578,8 +580,8 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Counts ticks of the epochs of gradient descent, without the first one; of a function, of
-    /// passes by least squares.
+    /// Measures the ticks of an epoch of gradient descent, or for a function of a pass of least
+    /// squares.
     #[inline(never)]
     fn bench(&mut self) -> Result<(), Failure> {
         let method = self.plan.method;
@@ -589,8 +591,8 @@ impl<'m, B: Board> Calibrator<'m, B> {
         let fitted = self.train(1 + BENCH_EPOCHS, false);
         self.plan.method = method;
         let fitted = fitted?;
-        // The last pass of gradient descent measures the loss, and is as long as an epoch but for the
-        // update; the first is not counted.
+        // The ticks of gradient descent are those of all epochs but the first, and of a last pass
+        // that computes the loss, which lacks only the update.
         let epochs = fitted.epochs.max(1);
         let ticks = fitted.ticks / u64::from(epochs);
         let (_, unit) = self.board.ticks();
@@ -613,7 +615,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// The record of the calibration in use, in lines that `put` takes on another board.
+    /// Sends the record of the calibration in use, as lines of the command `put` for another board.
     #[inline(never)]
     fn get(&mut self) -> Result<(), Failure> {
         self.in_use()?;
@@ -629,8 +631,8 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Takes bytes of a record that comes in. With the last of them it is used, if it is
-    /// whole and there is room for its curve.
+    /// Takes bytes of a record. With the last of them the calibration is in use, if the record is
+    /// valid and there is room for its curve.
     #[inline(never)]
     fn put(&mut self, offset: &str, hex: &str) -> Result<(), Failure> {
         self.untracked()?;
@@ -729,13 +731,13 @@ impl<'m, B: Board> Calibrator<'m, B> {
         say!(board, "ok");
     }
 
-    /// Sends the name of the calibration that `load` would find, or why there is none.
+    /// Sends the name of the saved calibration, or the reason why there is none.
     #[inline(never)]
     fn say_stored(&mut self) {
         match store(&mut self.board).and_then(|mut store| store.look(&mut Name::of)) {
             Ok(stored) => {
                 put!(&mut self.board, "stored {stored}");
-                // A start repairs damage: a page that stays behind is worn out.
+                // A start of the firmware repairs damage, so a page that still lags is worn out.
                 let copies = store(&mut self.board).and_then(|mut store| store.whole_copies());
                 if let Ok(copies) = copies
                     && copies < COPIES
@@ -754,8 +756,10 @@ impl<'m, B: Board> Calibrator<'m, B> {
         say!(self.board_mut(), "ok crc={checksum:08x}");
     }
 
+    /// Checks that a calibration is in use.
+    ///
     /// # Errors
-    /// No calibration is in use.
+    /// None is in use.
     fn in_use(&self) -> Result<(), Failure> {
         match self.origin {
             Origin::None => Err(Failure::NoCalibration),
@@ -764,7 +768,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
     }
 }
 
-/// Coefficients of the reading as it comes, where a formula with them has six digits.
+/// Sends the coefficients of the unscaled reading, if a formula with them has six digits.
 #[inline(never)]
 fn say_coefficients<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
     if let Curve::Function(formula) = calibration.curve {
@@ -787,7 +791,7 @@ fn say_coefficients<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
     put!(board, " b={}", Number::Single(b));
 }
 
-/// The standard errors of the coefficients that were told, and what residuals say.
+/// Sends the standard errors of the coefficients, and the standard deviation of the residuals.
 #[inline(never)]
 fn say_errors<B: Board>(board: &mut B, calibration: &Calibration<'_>, errors: &Errors) {
     let Errors {
@@ -809,7 +813,8 @@ fn say_errors<B: Board>(board: &mut B, calibration: &Calibration<'_>, errors: &E
             _ => &[],
         };
         let is_scaled = names.is_empty() && !calibration.has_coefficients();
-        // From the highest power down, as `fit` tells those of the reading as it comes.
+        // Coefficients of the unscaled reading are sent in the order of `say_coefficients`, in
+        // which the constant is last.
         for i in 0..count {
             let power = match (names.is_empty(), is_scaled) {
                 (true, false) => (i + 1) % count,
@@ -835,7 +840,7 @@ fn say_errors<B: Board>(board: &mut B, calibration: &Calibration<'_>, errors: &E
     );
 }
 
-/// The scale of readings, and the coefficients of the scaled one.
+/// Sends the scale of readings, and the coefficients of the scaled reading.
 #[inline(never)]
 fn say_scaled<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
     let Calibration {
@@ -865,7 +870,7 @@ fn say_scaled<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
     board.send(b"\r\n");
 }
 
-/// Whether a record can be used here: it is one, and there is room for its curve.
+/// Checks that a record is valid and that there is room for its curve.
 #[inline(never)]
 fn check(record: &[u8], scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     let mut params = [0.0; MAX_PARAMS];
@@ -877,7 +882,7 @@ fn check(record: &[u8], scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     }
 }
 
-/// The result of a calibration for a reading.
+/// Returns the result of a calibration for a reading.
 #[inline(never)]
 fn predict(
     calibration: &Calibration<'_>,
@@ -894,7 +899,7 @@ fn store<B: Board>(board: &mut B) -> Result<Store<'_, B::Flash>, StoreError> {
     Store::new(board.flash(), B::PAGES)
 }
 
-/// The options behind so many words of a line.
+/// Returns the options behind the first `words` words of a line.
 fn options(text: &str, words: usize) -> Options<'_> {
     let mut rest = text.trim_ascii();
     for _ in 0..words {
@@ -908,7 +913,7 @@ fn number(text: &str, what: &'static str) -> Result<TwoFloat, Failure> {
     text.parse().map_err(Failure::number(what))
 }
 
-/// The curve of this name; also in the spellings `poly3`, `poly 3` and `mlp 8`.
+/// Parses the name of a curve; also in the spellings `poly3`, `poly 3` and `mlp 8`.
 fn curve(kind: &str, more: Option<&str>) -> Option<Curve> {
     let degree = |text: &str| {
         let degree = text.parse().ok()?;
@@ -926,7 +931,7 @@ fn curve(kind: &str, more: Option<&str>) -> Option<Curve> {
     }
 }
 
-/// A byte of two hexadecimal digits.
+/// Parses a byte of two hexadecimal digits.
 fn byte(digits: &[u8]) -> Option<u8> {
     let digit = |digit: u8| char::from(digit).to_digit(16);
     match *digits {

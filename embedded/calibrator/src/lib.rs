@@ -1,14 +1,14 @@
-//! Calibrates a sensor on the device itself: readings next to a reference come
-//! in over a serial line, a curve is fitted where the sensor is, and what was
-//! learned outlives a power cut.
+//! Calibrates a sensor on the device itself: readings and their references come
+//! in over a serial line, the device fits a curve to them, and saves the calibration in flash
+//! such that a power cut does not lose it.
 //!
-//! Nothing here knows a board. A firmware implements [`Board`] (a serial line, a
-//! flash, and what else it has), makes a [`Memory`] of the size it can spare,
-//! and calls [`Calibrator::run`]; see `embedded/boards`. The same code runs in
+//! This crate does not depend on a board. A firmware implements [`Board`] (a serial line, a
+//! flash, and where it has them a sensor and a watchdog), makes a [`Memory`] of the size it can
+//! spare, and calls [`Calibrator::run`]; see `embedded/boards`. The same code runs in
 //! tests on the host, and gives the same bits there.
 //!
 //! ```text
-//! calibrator   lines in, answers out: what a person at the terminal sees
+//! calibrator   the commands and their answers
 //!   ↓     ↘
 //! training  store   a fit that answers its line meanwhile; three copies in flash
 //!   ↓  ↘  ↙   ↘
@@ -16,10 +16,10 @@
 //!   ↓    ↓   ↙           samples one at a time after a fit, in its memory
 //! kept         a calibration as bytes: in use, in flash, on the line
 //!   ↓
-//! baregrad::calibrate   curves, scales, the fit, the record: those of the desktop
+//! baregrad::calibrate   curves, scales, the fit, the record: the same as on the desktop
 //! ```
 //!
-//! No heap, and no panics in what is written here: no indexing, no unwrapping.
+//! This crate has no heap and no panics: it neither indexes nor unwraps.
 
 #![no_std]
 #![forbid(unsafe_code)]
