@@ -14,7 +14,6 @@ use crate::line::{LineError, MAX_LINE};
 use crate::options::Known;
 use crate::rule::{RateSchedule, Rule};
 use crate::store::StoreError;
-use crate::training::MAX_EPOCHS;
 
 pub(crate) enum Failure {
     /// The line could not be read.
@@ -64,7 +63,10 @@ pub(crate) enum Failure {
     },
     /// The rule takes no schedule.
     Unscheduled(&'static Rule),
-    Epochs,
+    Epochs {
+        /// The most epochs of a fit.
+        most: u32,
+    },
     Full {
         capacity: usize,
     },
@@ -200,7 +202,7 @@ impl fmt::Display for Failure {
                 f,
                 "expected no schedule with {rule}"
             ),
-            Failure::Epochs => write!(f, "expected 1 to {MAX_EPOCHS} epochs"),
+            Failure::Epochs { most } => write!(f, "expected 1 to {most} epochs"),
             Failure::Full { capacity } => write!(
                 f,
                 "expected at most {capacity} samples: remove one, clear them or fit"

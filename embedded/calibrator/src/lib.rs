@@ -8,16 +8,21 @@
 //! tests on the host, and gives the same bits there.
 //!
 //! ```text
-//! calibrator   the commands and their answers
+//! calibrator   the commands and their answers: a file each for settings, report, status, transfer
 //!   ↓     ↘
 //! training  store   a fit that answers its line meanwhile; three copies in flash
 //!   ↓  ↘  ↙   ↘
-//! rule   ↓   tracking    optimizers and schedules by their names, with options;
-//!   ↓    ↓   ↙           samples one at a time after a fit, in its memory
-//! kept         a calibration as bytes: in use, in flash, on the line
+//! plan   ↓   tracking    the curve and the method; samples one at a time after a fit
+//!   ↓    ↓   ↙
+//! rule  memory   optimizers and schedules by name, with options; the room to work in
+//!   ↓    ↓
+//! kept   line, console   a calibration as bytes: in use, in flash, on the line; the line itself
 //!   ↓
 //! baregrad::calibrate   curves, scales, the fit, the record: the same as on the desktop
 //! ```
+//!
+//! `failure` names every reason why a command fails. Rules and options are among what it names,
+//! and fail with it: these three files import each other.
 //!
 //! This crate has no heap and no panics: it neither indexes nor unwraps.
 
@@ -28,17 +33,21 @@
 
 mod board;
 mod calibrator;
+mod console;
 mod failure;
 mod kept;
 mod line;
+mod memory;
 mod options;
+mod plan;
 mod rule;
 pub mod store;
 mod tracking;
 mod training;
 
-pub use board::{Board, Damaged, FLOATS, Memory, Ram, floats};
+pub use board::{Board, Ram};
 pub use calibrator::Calibrator;
 pub use kept::{Kept, MAX_BYTES, MAX_PARAMS};
-pub use line::MAX_LINE;
+pub use line::{Damaged, MAX_LINE};
+pub use memory::{FLOATS, Memory, floats};
 pub use rule::{ALL_RULES, ALL_SCHEDULES, FEW_RULES, RateSchedule, Rule};

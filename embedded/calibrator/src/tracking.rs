@@ -3,11 +3,11 @@
 
 use baregrad::calibrate::{MAX_DEGREE, TrackError, Tracker, Tracking, TwoFloat};
 
-use crate::board::{Board, Samples};
+use crate::board::Board;
+use crate::console::{Number, say};
 use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
-use crate::line::{Number, say};
-use crate::training::Scratch;
+use crate::memory::{Samples, Scratch};
 
 /// The syntax of the command.
 pub(crate) const USAGE: &str = "track [on [forgetting] [sigma]|off]";

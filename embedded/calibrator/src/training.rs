@@ -2,8 +2,6 @@
 //! answers its line, feeds its watchdog, and stops if `stop` or Ctrl-C has come in. In least
 //! squares, an epoch is a pass over the samples.
 
-use core::fmt;
-
 use baregrad::calibrate::{
     self, Calibration, Curve, CurveSolver, Fit, MAX_DEGREE, Origin, Poll, ROWS, Reason, Scale,
     TwoFloat, prepare, range,
@@ -13,154 +11,14 @@ use baregrad::op::Node;
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::{Tape, Usage};
 
-use crate::board::{Board, NODES, Samples};
+use crate::board::Board;
+use crate::console::{Number, put, say};
 use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
-use crate::line::{CTRL_C, Line, MAX_LINE, Number, put, say};
-use crate::options::Options;
-use crate::rule::{Make, Mover, PLAIN_SGD, Plain, RateSchedule, Rule, Setting, Texts, Whose};
-
-/// The epochs of a fit if none are given.
-const EPOCHS: u32 = 500;
-/// The most epochs of one fit.
-pub(crate) const MAX_EPOCHS: u32 = 100_000;
-
-/// The method by which a curve is fitted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Method {
-    /// Least squares by Levenberg–Marquardt.
-    Lm,
-    /// Gradient descent with an optimizer.
-    Descent,
-}
-
-impl Method {
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        match name {
-            "lm" => Some(Method::Lm),
-            "descent" => Some(Method::Descent),
-            _ => None,
-        }
-    }
-}
-
-/// Prints the name as the command `method` spells it.
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Method::Lm => "lm",
-            Method::Descent => "descent",
-        })
-    }
-}
-
-/// The curve to fit, and the method with its settings.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) curve: Curve,
-    /// The chosen method. `None` is least squares if the board has room for it.
-    pub(crate) method: Option<Method>,
-    /// The optimizer's update rule.
-    pub(crate) rule: &'static Rule,
-    /// The schedule of the learning rate; `None` keeps the rate constant.
-    pub(crate) schedule: Option<&'static RateSchedule>,
-    /// The learning rate.
-    pub(crate) lr: f32,
-    /// The number of passes over all samples, 1 to [`MAX_EPOCHS`]; for least squares the most.
-    pub(crate) epochs: u32,
-}
-
-impl Plan {
-    /// Makes the plan after a start: a line by least squares. Gradient descent has the first of
-    /// these rules, and as many epochs as a line needs.
-    pub(crate) fn new(rules: &'static [Rule]) -> Self {
-        Plan {
-            curve: Curve::Linear,
-            method: None,
-            rule: rules.first().unwrap_or(&PLAIN_SGD),
-            schedule: None,
-            lr: 0.1,
-            epochs: EPOCHS,
-        }
-    }
-
-    /// Returns the optimizer with its options and its schedule. On a board without schedules the
-    /// compiler leaves out the code for both.
-    #[inline(always)]
-    pub(crate) fn setting<'t, B: Board>(&self, texts: &'t Texts<'_>) -> Setting<'t> {
-        let Plan { rule, lr, .. } = *self;
-        if B::SCHEDULES.is_empty() {
-            return Setting {
-                rule,
-                lr,
-                options: Options(""),
-                schedule: None,
-            };
-        }
-        let options = texts.get(Whose::Optimizer);
-        let schedule = self.schedule;
-        Setting {
-            rule,
-            lr,
-            options,
-            schedule: schedule.map(|schedule| (schedule, texts.get(Whose::Schedule))),
-        }
-    }
-
-    /// Returns the method of the fit.
-    ///
-    /// # Errors
-    /// The chosen method does not fit this curve, or has no room for it on this board.
-    pub(crate) fn method<B: Board>(&self) -> Result<Method, Failure> {
-        let curve = self.curve;
-        let is_solved = !matches!(curve, Curve::Mlp { .. }) && curve.param_count() <= B::SOLVED;
-        match (self.method, curve) {
-            (Some(Method::Lm), _) if !is_solved => Err(Failure::Unsolved {
-                curve,
-                most: B::SOLVED,
-            }),
-            (Some(Method::Descent), Curve::Function(_)) => Err(Failure::Undescended(curve)),
-            (Some(method), _) => Ok(method),
-            (None, _) if is_solved => Ok(Method::Lm),
-            (None, _) => Ok(Method::Descent),
-        }
-    }
-}
-
-/// The memory that training needs besides the samples. `x` and `y` have no meaning between two
-/// fits, except for the tracker's state in `x`.
-pub(crate) struct Scratch<'m> {
-    /// Scaled readings, one for each sample.
-    pub(crate) x: &'m mut [f32],
-    /// Scaled references.
-    pub(crate) y: &'m mut [f32],
-    /// The number of floats in the arena.
-    pub(crate) floats: usize,
-    /// Calls a closure with the arena.
-    pub(crate) lend: fn(Borrow<'_>),
-    /// The standard errors of the last fit by least squares. If they were returned, every caller
-    /// on the way would have a copy on its stack.
-    pub(crate) errors: Errors,
-    /// Options of the optimizer and of the schedule.
-    pub(crate) texts: Texts<'m>,
-}
-
-/// A closure that borrows an arena. The number of nodes is a constant, so that the code for
-/// planning large tapes is not linked.
-pub(crate) type Borrow<'b> = &'b mut dyn FnMut(&mut [f32], &mut [Node; NODES]);
-
-impl Scratch<'_> {
-    /// Calls `with` with an arena, and returns its result. `none` only initialises the result.
-    pub(crate) fn with_arena<T>(
-        &self,
-        none: T,
-        mut with: impl FnMut(&mut [f32], &mut [Node; NODES]) -> T,
-    ) -> T {
-        let mut found = none;
-        (self.lend)(&mut |floats, nodes| found = with(floats, nodes));
-        found
-    }
-}
+use crate::line::{CTRL_C, Line, MAX_LINE};
+use crate::memory::{Errors, NODES, Samples, Scratch};
+use crate::plan::{Method, Plan};
+use crate::rule::{Make, Mover, Plain};
 
 /// The outcome of a fit.
 #[derive(Clone, Copy)]
@@ -179,27 +37,6 @@ pub(crate) enum End {
     Descent(Reason, Usage),
     /// The solver's status; its standard errors are in [`Scratch::errors`].
     Lm(Status),
-}
-
-/// The standard errors of a fit by least squares.
-#[derive(Debug)]
-pub(crate) struct Errors {
-    /// The standard errors of the coefficients of the unscaled reading if the calibration has
-    /// them, otherwise of those of the scaled reading. `None` if the samples do not determine
-    /// them.
-    pub(crate) coefficients: Option<[f32; MAX_DEGREE + 1]>,
-    /// The standard deviation of the residuals, in the references' unit.
-    pub(crate) deviation: f32,
-    /// The degrees of freedom: the number of samples less that of parameters.
-    pub(crate) freedom: usize,
-}
-
-impl Errors {
-    pub(crate) const NONE: Self = Errors {
-        coefficients: None,
-        deviation: f32::NAN,
-        freedom: 0,
-    };
 }
 
 /// Scaled samples, and their scales.
