@@ -15,16 +15,10 @@
 # add`) and Debian's; the limits are the same for both. CROSS=installed or CROSS=debian
 # measures with one.
 #
-# Packages: qemu-system-arm binutils-arm-none-eabi, and those of cross.sh.
+# Packages: those of measure.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./cross.sh
-
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# As README's profile for firmware has it; the workspace builds with 3.
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
-target=thumbv7em-none-eabihf
-elf=$CARGO_TARGET_DIR/$target/release/budget
+source ./measure.sh
 
 # Columns: the feature that selects the job; its limits of instructions, flash and RAM (`-`:
 # not measured); the job's name; its variant. J2 one at a time exceeds the 10240 bytes of the
@@ -43,19 +37,6 @@ jobs=(
     "sin               38     -     - sin a number"
     "rls              150     -     - RLS a sample, two parameters"
 )
-
-build() {
-    cross $target build --locked --quiet --release -p budget "$@"
-}
-
-# sections PATTERN: prints the bytes of the sections whose names match.
-sections() {
-    arm-none-eabi-size -A "$elf" | awk "/^\\.($1) /{ n += \$2 } END { print n }"
-}
-
-flash() {
-    sections 'text|rodata|data'
-}
 
 within=true
 # show JOB QUANTITY FIGURE LIMIT VARIANT: prints a figure, and whether it exceeds its limit.
@@ -77,29 +58,27 @@ fail() {
 measure() {
     local empty entry feature most_instructions most_flash most_ram job how found instructions stack
     echo "with $(cross_compiler):"
-    if ! build; then
+    if ! build budget; then
         fail "the firmware that does nothing does not build"
         return
     fi
-    empty=$(flash)
+    empty=$(flash budget)
     for entry in "${jobs[@]}"; do
         read -r feature most_instructions most_flash most_ram job how <<<"$entry"
         [[ $# == 0 || " $* " == *" $feature "* ]] || continue
-        if ! build --features "$feature"; then
+        if ! build budget --features "$feature"; then
             fail "$feature does not build"
             continue
         fi
-        if ! found=$(timeout 600 qemu-system-arm -M mps2-an386 -icount shift=0,sleep=off -nographic \
-            -semihosting-config enable=on,target=native -kernel "$elf" </dev/null) ||
-            ! [[ $found =~ ^[0-9]+\ [0-9]+$ ]]; then
+        if ! found=$(count budget) || ! [[ $found =~ ^[0-9]+\ [0-9]+$ ]]; then
             fail "$feature: expected its instructions and stack, found '$found'"
             continue
         fi
         read -r instructions stack <<<"$found"
         if [[ $job == J? || $job == iris ]]; then
             show "$job" instr "$instructions" "$most_instructions" "$how"
-            show "$job" flash $(($(flash) - empty)) "$most_flash" "$how"
-            show "$job" ram $((stack + $(sections "data|bss"))) "$most_ram" "$how"
+            show "$job" flash $(($(flash budget) - empty)) "$most_flash" "$how"
+            show "$job" ram $((stack + $(sections budget 'data|bss'))) "$most_ram" "$how"
         else
             show "$job" instr "$instructions" "$most_instructions" "$how"
         fi

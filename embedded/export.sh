@@ -21,22 +21,27 @@ trap 'rm -rf "$folder"' EXIT
 # This test writes the printed functions and the expected bits to `$folder/check.c`.
 (cd .. && env -u CARGO_TARGET_DIR BAREGRAD_EXPORT="$folder" \
     cargo test --quiet --test source printed_functions >/dev/null)
-for level in -O0 -O2; do
+# compile FLAGS…: the program, with these flags.
+compile() {
     # -ffreestanding: no C library; libgcc converts 64-bit integers.
-    arm-none-eabi-gcc -std=c99 -Wall -Wextra -Werror -mcpu=cortex-m4 -mthumb -mfloat-abi=hard \
-        -mfpu=fpv4-sp-d16 $level -ffp-contract=off -fno-math-errno -ffreestanding -nostdlib \
-        -T export/link.ld -o "$folder/check.elf" "$folder/check.c" export/main.c -lgcc
-    printf 'printed C, arm-none-eabi-gcc %s, Cortex-M4F: ' $level
+    arm-none-eabi-gcc -std=c99 -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 \
+        -fno-math-errno -ffreestanding -nostdlib -T export/link.ld "$@" \
+        -o "$folder/check.elf" "$folder/check.c" export/main.c -lgcc
+}
+
+emulate() {
     timeout 600 qemu-system-arm -M mps2-an386 -nographic \
         -semihosting-config enable=on,target=native -kernel "$folder/check.elf" </dev/null 2>&1
+}
+
+for level in -O0 -O2; do
+    compile -Wall -Wextra -Werror $level -ffp-contract=off
+    printf 'printed C, arm-none-eabi-gcc %s, Cortex-M4F: ' $level
+    emulate
 done
-# With fused multiplications and additions the bits must differ: a check that passes here, too,
-# compares nothing.
-arm-none-eabi-gcc -std=c99 -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -O2 \
-    -ffp-contract=fast -fno-math-errno -ffreestanding -nostdlib -T export/link.ld \
-    -o "$folder/check.elf" "$folder/check.c" export/main.c -lgcc
-if timeout 600 qemu-system-arm -M mps2-an386 -nographic \
-    -semihosting-config enable=on,target=native -kernel "$folder/check.elf" </dev/null >/dev/null 2>&1; then
+# Fused, bits must differ, or nothing would have been compared.
+compile -O2 -ffp-contract=fast
+if emulate >/dev/null; then
     echo "printed C: multiplications and additions were fused, and no bit differed" >&2
     exit 1
 fi

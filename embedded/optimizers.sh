@@ -7,23 +7,10 @@
 #
 #   bash embedded/optimizers.sh [OPTIMIZER…]
 #
-# Packages: those of budget.sh.
+# Packages: those of measure.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./cross.sh
-
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
-target=thumbv7em-none-eabihf
-elf=$CARGO_TARGET_DIR/$target/release/budget
-
-build() {
-    cross $target build --locked --quiet --release -p budget "$@"
-}
-
-flash() {
-    arm-none-eabi-size -A "$elf" | awk '/^\.(text|rodata|data) / { n += $2 } END { print n }'
-}
+source ./measure.sh
 
 # row NAME NUMBER…: prints a row of the table, with commas between thousands.
 row() {
@@ -41,17 +28,16 @@ if (($# == 0)); then
         LBFGS LBFGS-strong_wolfe
 fi
 
-build
-empty=$(flash)
+build budget
+empty=$(flash budget)
 echo '| | instructions | flash | optimizer | stack |'
 echo '| --- | --- | --- | --- | --- |'
 for optimizer; do
-    OPTIMIZER=$optimizer build --features optimizer
-    found=$(timeout 600 qemu-system-arm -M mps2-an386 -icount shift=0,sleep=off -nographic \
-        -semihosting-config enable=on,target=native -kernel "$elf" </dev/null) || {
+    OPTIMIZER=$optimizer build budget --features optimizer
+    found=$(count budget) || {
         echo "$optimizer: does not run: $found" >&2
         exit 1
     }
     read -r instructions stack bytes <<<"${found//$'\n'/ }"
-    row "${optimizer//-/, }" "$instructions" $(($(flash) - empty)) "$bytes" "$stack"
+    row "${optimizer//-/, }" "$instructions" $(($(flash budget) - empty)) "$bytes" "$stack"
 done

@@ -5,14 +5,10 @@
 #
 #   bash embedded/profiles.sh
 #
-# Packages: binutils-arm-none-eabi, and those of cross.sh.
+# Packages: those of measure.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./cross.sh
-
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-target=thumbv7em-none-eabihf
-elf=$CARGO_TARGET_DIR/$target/release/profiles
+source ./measure.sh
 
 # opt-level, lto, codegen-units. The first line is cargo's own release profile.
 profiles=(
@@ -23,10 +19,10 @@ profiles=(
 )
 jobs=(line network sine unwrap unwrap-floats)
 
-# flash FEATURES: builds the firmware and prints its bytes of flash.
-flash() {
-    cross $target build --locked --quiet --release -p profiles --features "$1" >&2
-    arm-none-eabi-size -A "$elf" | awk '/^\.(text|rodata|data) /{ n += $2 } END { print n }'
+# flash_of FEATURES: builds the firmware and prints its bytes of flash.
+flash_of() {
+    build profiles --features "$1" >&2
+    flash profiles
 }
 
 printf '%-10s %-6s %-14s' opt-level lto codegen-units
@@ -36,10 +32,10 @@ for profile in "${profiles[@]}"; do
     read -r level lto units <<<"$profile"
     export CARGO_PROFILE_RELEASE_OPT_LEVEL=$level CARGO_PROFILE_RELEASE_LTO=$lto
     export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=$units
-    empty=$(flash '')
+    empty=$(flash_of '')
     printf '%-10s %-6s %-14s' "$level" "$lto" "$units"
     for job in "${jobs[@]}"; do
-        bytes=$(flash "$job")
+        bytes=$(flash_of "$job")
         printf ' %13d' $((bytes - empty))
     done
     echo
