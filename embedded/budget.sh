@@ -1,36 +1,29 @@
 #!/usr/bin/env bash
-# Measures what training costs on a Cortex-M4F, job by job: the thermometer (J1) in three
-# spellings; the network that learns a sine (J2), with all points at once and one at a time;
-# the thermometer solved by least squares with its standard errors (J5), for which
-# instructions are those of the whole solution; a flower classified; a call of elementary
-# functions; and a sample of recursive least squares.
+# Measures what each job costs on a Cortex-M4F: training the thermometer (J1) in three
+# spellings; training the network that learns a sine (J2), with all points at once and one at a
+# time; solving the thermometer by least squares with standard errors (J5); classifying a
+# flower; an elementary function of a number; a sample of recursive least squares.
 #
-# It prints instructions per epoch, call or sample (counted, not cycles), flash (`.text`,
-# `.rodata` and `.data`, the job's own data included, beyond those of a firmware that does
-# nothing) and RAM (statics and the deepest stack, which holds the arena). It fails, once all
-# are measured, if one is beyond its limit.
+# Prints the instructions (counted, not cycles) per epoch, call or sample, for J5 of the whole
+# solution; the flash (`.text`, `.rodata` and `.data`, the job's own data included, less those of
+# a firmware that does nothing); and the RAM (statics and the deepest stack, which holds the
+# arena). Measures every job, and then fails if a figure is beyond its limit.
 #
 #   bash embedded/budget.sh [JOB…]
 #
-# If there are two compilers, that of an installed target (`rustup target add`) and
-# Debian's, both are measured, and what is built by either must be within the limits.
-# CROSS=installed or CROSS=debian measures one.
+# Measures with both compilers if there are two, that of an installed target (`rustup target
+# add`) and Debian's; the limits are the same for both. CROSS=installed or CROSS=debian
+# measures with one.
 #
-# Packages: qemu-system-arm binutils-arm-none-eabi, and those of cross.sh.
+# Packages: those of measure.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./cross.sh
+source ./measure.sh
 
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# Small firmware is built with this.
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
-target=thumbv7em-none-eabihf
-elf=$CARGO_TARGET_DIR/$target/release/budget
-
-# A feature of the firmware; the most instructions, flash and RAM it may take; what it
-# stands for, how that is done. J2 one at a time is meant to take 10240 bytes as well: sums
-# that stay accurate however long they are (src/kernel/compensated.rs) took 350 of every
-# network, of which half were found elsewhere.
+# Columns: the feature that selects the job; its limits of instructions, flash and RAM (`-`:
+# not measured); the job's name; its variant. J2 one at a time exceeds the 10240 bytes of the
+# other networks, because compensated sums add 350 bytes to every network, and only half of them
+# were saved elsewhere.
 jobs=(
     "operators       1100 17300  2160 J1  operators"
     "fused            600  8900  1600 J1  linear and mse"
@@ -45,21 +38,8 @@ jobs=(
     "rls              150     -     - RLS a sample, two parameters"
 )
 
-build() {
-    cross $target build --locked --quiet --release -p budget "$@"
-}
-
-# sections PATTERN: their bytes.
-sections() {
-    arm-none-eabi-size -A "$elf" | awk "/^\\.($1) /{ n += \$2 } END { print n }"
-}
-
-flash() {
-    sections 'text|rodata|data'
-}
-
 within=true
-# show JOB WHAT FIGURE LIMIT HOW
+# show JOB QUANTITY FIGURE LIMIT VARIANT: prints a figure, and whether it exceeds its limit.
 show() {
     local verdict=
     if [[ $4 != - ]] && (($3 > $4)); then
@@ -69,7 +49,7 @@ show() {
     printf '%s m4 %-5s %7d  %s%s\n' "$1" "$2" "$3" "$5" "$verdict"
 }
 
-# fail WHAT: is said, and the others are measured all the same.
+# fail MESSAGE: prints the message and lets the script fail at its end.
 fail() {
     echo "FAILED: $*"
     within=false
@@ -78,29 +58,27 @@ fail() {
 measure() {
     local empty entry feature most_instructions most_flash most_ram job how found instructions stack
     echo "with $(cross_compiler):"
-    if ! build; then
+    if ! build budget; then
         fail "the firmware that does nothing does not build"
         return
     fi
-    empty=$(flash)
+    empty=$(flash budget)
     for entry in "${jobs[@]}"; do
         read -r feature most_instructions most_flash most_ram job how <<<"$entry"
         [[ $# == 0 || " $* " == *" $feature "* ]] || continue
-        if ! build --features "$feature"; then
+        if ! build budget --features "$feature"; then
             fail "$feature does not build"
             continue
         fi
-        if ! found=$(timeout 600 qemu-system-arm -M mps2-an386 -icount shift=0,sleep=off -nographic \
-            -semihosting-config enable=on,target=native -kernel "$elf" </dev/null) ||
-            ! [[ $found =~ ^[0-9]+\ [0-9]+$ ]]; then
+        if ! found=$(count budget) || ! [[ $found =~ ^[0-9]+\ [0-9]+$ ]]; then
             fail "$feature: expected its instructions and stack, found '$found'"
             continue
         fi
         read -r instructions stack <<<"$found"
         if [[ $job == J? || $job == iris ]]; then
             show "$job" instr "$instructions" "$most_instructions" "$how"
-            show "$job" flash $(($(flash) - empty)) "$most_flash" "$how"
-            show "$job" ram $((stack + $(sections "data|bss"))) "$most_ram" "$how"
+            show "$job" flash $(($(flash budget) - empty)) "$most_flash" "$how"
+            show "$job" ram $((stack + $(sections budget 'data|bss'))) "$most_ram" "$how"
         else
             show "$job" instr "$instructions" "$most_instructions" "$how"
         fi
@@ -116,7 +94,7 @@ for job; do
 done
 ways=(${CROSS:-$(cross_ways $target)})
 if ((${#ways[@]} == 0)); then
-    cross $target # says what to install
+    cross $target # fails, and prints what to install
 fi
 for CROSS in "${ways[@]}"; do
     export CROSS

@@ -1,5 +1,6 @@
-//! Shared by all firmware: puts the board's memory layout where the linker
-//! script of the start-up code looks for it.
+//! Build script of all firmware but the calibrators: copies the memory layout of the board that
+//! `BOARD` names (by default one for the target) to where the start-up code's linker script
+//! includes it from.
 
 use std::path::Path;
 use std::{env, fs};

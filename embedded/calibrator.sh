@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Builds the calibrator for every board, tests it on this computer, and talks to
-# it on the boards that QEMU has. If one does not build the others are built all the
-# same, and all that failed are told at the end.
+# Builds the calibrator for every board, tests it on this computer, and talks to it on the
+# boards that QEMU emulates. A failure does not stop the script: it lists all failures at its end.
 #
 #   bash embedded/calibrator.sh
 #
@@ -15,7 +14,7 @@ desktop=${CARGO_TARGET_DIR:-$PWD/../target}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 firmware=$CARGO_TARGET_DIR/calibrator
 mkdir -p "$firmware"
-# As in the folders of the boards, by boards/.cargo/config.toml.
+# Same as boards/.cargo/config.toml, which cargo reads only in the folders of the boards.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 
 # target, board
@@ -33,7 +32,7 @@ failed=()
 printf '%-18s %-28s %12s %12s\n' calibrator target 'flash bytes' 'static RAM'
 for entry in "${boards[@]}"; do
     read -r target board <<<"$entry"
-    # One at a time: what one board asks of a crate is not for the others.
+    # One cargo for each board, so that features that one board enables are off for the others.
     elf=$firmware/calibrator-$board
     rm -f "$elf"
     if ! cross "$target" build --locked --quiet --release -p "calibrator-$board"; then
@@ -48,7 +47,7 @@ for entry in "${boards[@]}"; do
         END { printf "%-18s %-28s %12d %12d\n", board, target, flash, ram }'
 done
 
-# The tool, and calibrations that it saves, for boards to take.
+# The command-line tool, and calibrations that it saves and that boards load.
 CARGO_TARGET_DIR=$desktop cargo build --locked --quiet --release --manifest-path ../Cargo.toml --features cli
 records=
 for model in linear poly:3 mlp:8; do
@@ -58,12 +57,11 @@ for model in linear poly:3 mlp:8; do
     records+=" $record"
 done
 
-# Every command, every error, power cut at every byte, sessions with emulated
-# boards.
+# Tests of every command and every error, power cuts at every byte, sessions with emulated boards.
 CALIBRATOR_FIRMWARE=$firmware CALIBRATOR_RECORDS=$records cargo test --locked --quiet --no-fail-fast -p calibrator ||
     failed+=("tests of the calibrator")
 
-# The tool, as a user would run it, with an emulated micro:bit whose flash is erased.
+# Runs the tool as a user would, with an emulated micro:bit whose flash is erased.
 socket=$firmware/microbit.socket
 rm -f "$socket"
 head -c 3072 /dev/zero | tr '\0' '\377' >"$firmware/microbit.flash"
@@ -72,7 +70,7 @@ qemu-system-arm -M microbit -display none -monitor none -kernel "$firmware/calib
     -serial "unix:$socket,server=on,wait=off" &
 trap 'kill %1; wait' EXIT
 while [[ ! -S $socket ]] && kill -0 %1; do sleep 0.1; done
-# tool ARGUMENTS…: what it says.
+# tool ARGUMENTS…: runs `baregrad board` and prints its output; never fails.
 tool() {
     "$desktop/release/baregrad" board "unix:$socket" "$@" 2>&1 || true
 }

@@ -1,15 +1,16 @@
-# To be sourced. `cross TARGET ARGUMENTS…` runs cargo for a bare-metal target.
+# Other scripts source this. `cross TARGET ARGUMENTS…` runs cargo for a bare-metal target.
 #
-# With the target installed (`rustup target add`), that is plain cargo. Without,
-# Debian's compiler builds `core` from Debian's source of it, as there is
-# nothing to download; what it takes to tell cargo so is the environment of that
-# one command, and no build for the host ever sees it.
+# If the target is installed (`rustup target add`), it runs plain cargo. Otherwise Debian's
+# compiler builds `core` from the source that Debian packages, without a download. The
+# environment variables for it are set for that one command only, so builds for the host do
+# not see them.
 #
-# CROSS=installed or CROSS=debian takes that one, whether or not the other is there;
-# `cross_ways TARGET` tells which there are, the one that is taken first.
+# CROSS=installed or CROSS=debian chooses between the two. Without it, `cross` takes the first
+# that `cross_ways TARGET` prints.
 #
 # Packages: rustc-web cargo-web rust-web-src
 
+# cross_ways TARGET: prints the ways to build for the target, the preferred one first.
 cross_ways() {
     if command -v rustup >/dev/null && rustup target list --installed | grep -qx "$1"; then
         echo installed
@@ -44,7 +45,7 @@ cross() {
     esac
 }
 
-# cross_compiler: what compiles, in the way that CROSS says.
+# cross_compiler: prints the version of the compiler that CROSS chooses.
 cross_compiler() {
     case $CROSS in
     installed) echo "$(rustc --version), target installed by rustup" ;;

@@ -1,37 +1,20 @@
 #!/usr/bin/env bash
-# The magnetometer's ellipsoid, nine parameters and 300 samples, on an emulated Cortex-M4F: what
-# it prints must be what the example prints on the host, to the last digit, and it must do
-# with 4 KiB of RAM beside the samples (stack, with solver and solution, and what is static).
+# Fits the magnetometer's ellipsoid, nine parameters to 300 samples, on an emulated Cortex-M4F.
+# The firmware must print the same digits as the example on the host, and use at most 4 KiB of
+# RAM beside the samples (statics, and the stack with solver and solution).
 #
 #   bash embedded/ellipsoid.sh
 #
-# Packages: qemu-system-arm binutils-arm-none-eabi, and those of cross.sh.
+# Packages: those of measure.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./cross.sh
+source ./measure.sh
 
 most=4096
-expected=$(cd .. && env -u CARGO_TARGET_DIR cargo run --quiet --release --example ellipsoid | sed '/^$/,$d')
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# Small firmware is built with this.
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
-target=thumbv7em-none-eabihf
-cross $target build --locked --quiet --release -p ellipsoid
-elf=$CARGO_TARGET_DIR/$target/release/ellipsoid
-found=$(timeout 600 qemu-system-arm -M mps2-an386 -nographic \
-    -semihosting-config enable=on,target=native -kernel "$elf" </dev/null)
-echo "$found"
-if ! diff <(echo "$expected") <(grep -v '^RAM' <<<"$found"); then
-    echo "ellipsoid: the board found something else than the host (first)" >&2
-    exit 1
-fi
-static=$(arm-none-eabi-size -A "$elf" | awk '/^\.(data|bss) /{ n += $2 } END { print n + 0 }')
-# By recursive least squares, and by Levenberg–Marquardt: both must do with so much.
-read -r -d '' ram squares < <(sed -n 's/^RAM beside the samples: \([0-9]*\) bytes$/\1/p' <<<"$found") || true
-echo "ellipsoid m4 ram $((ram + static)) of $most, same bits; by Levenberg–Marquardt $((squares + static))"
-for found in "$((ram + static))" "$((squares + static))"; do
-    if ((found > most)); then
-        echo "ellipsoid: expected at most $most bytes of RAM, found $found" >&2
-        exit 1
-    fi
-done
+same_as_host ellipsoid '/^$/,$d' RAM
+static=$(sections ellipsoid 'data|bss')
+# By recursive least squares, and by Levenberg–Marquardt: both are within the limit.
+read -r -d '' recursive squares < <(sed -n 's/^RAM beside the samples: \([0-9]*\) bytes$/\1/p' <<<"$found") || true
+echo "ellipsoid m4 ram $((recursive + static)) of $most, same bits; by Levenberg–Marquardt $((squares + static))"
+require_ram ellipsoid $((recursive + static)) $most
+require_ram ellipsoid $((squares + static)) $most

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the calibrator for the ESP32-C3. Apart from the others, because it takes
-# minutes: Espressif's crates are large.
+# Builds the calibrator for the ESP32-C3. `calibrator.sh` leaves this board out, because
+# Espressif's crates take minutes to compile.
 #
 #   bash embedded/esp32c3.sh
 set -euo pipefail

@@ -1,31 +1,18 @@
 #!/usr/bin/env bash
 # Measures a step of every optimizer on a Cortex-M4F and prints the rows of README's table:
 # instructions of a step of 64 parameters (counted, not cycles), flash (`.text`, `.rodata`
-# and `.data` beyond those of a firmware that does nothing), the bytes of the optimizer, and
-# the deepest stack, which holds it, parameters and gradients. A step of L-BFGS is one
-# evaluation, the loss included.
+# and `.data` less those of a firmware that does nothing), the bytes of the optimizer, and
+# the deepest stack, which holds the optimizer, parameters and gradients. A step of L-BFGS is
+# one evaluation, the loss included.
 #
 #   bash embedded/optimizers.sh [OPTIMIZER…]
 #
-# Packages: those of budget.sh.
+# Packages: those of measure.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./cross.sh
+source ./measure.sh
 
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
-target=thumbv7em-none-eabihf
-elf=$CARGO_TARGET_DIR/$target/release/budget
-
-build() {
-    cross $target build --locked --quiet --release -p budget "$@"
-}
-
-flash() {
-    arm-none-eabi-size -A "$elf" | awk '/^\.(text|rodata|data) / { n += $2 } END { print n }'
-}
-
-# row NAME NUMBER…: with commas between thousands.
+# row NAME NUMBER…: prints a row of the table, with commas between thousands.
 row() {
     printf '| %s ' "$1"
     shift
@@ -33,24 +20,24 @@ row() {
     echo '|'
 }
 
-# The list of src/optim/mod.rs, and those that it leaves out.
+# Without arguments: the optimizers that src/optim/mod.rs lists, SGD with and without momentum,
+# and L-BFGS with and without its line search.
 if (($# == 0)); then
     set -- SGD SGD-momentum \
         $(sed -n '/^optimizers! {/,/^}/s/.* = "\([A-Za-z]*\)" \[.*/\1/p' ../src/optim/mod.rs) \
         LBFGS LBFGS-strong_wolfe
 fi
 
-build
-empty=$(flash)
+build budget
+empty=$(flash budget)
 echo '| | instructions | flash | optimizer | stack |'
 echo '| --- | --- | --- | --- | --- |'
 for optimizer; do
-    OPTIMIZER=$optimizer build --features optimizer
-    found=$(timeout 600 qemu-system-arm -M mps2-an386 -icount shift=0,sleep=off -nographic \
-        -semihosting-config enable=on,target=native -kernel "$elf" </dev/null) || {
+    OPTIMIZER=$optimizer build budget --features optimizer
+    found=$(count budget) || {
         echo "$optimizer: does not run: $found" >&2
         exit 1
     }
     read -r instructions stack bytes <<<"${found//$'\n'/ }"
-    row "${optimizer//-/, }" "$instructions" $(($(flash) - empty)) "$bytes" "$stack"
+    row "${optimizer//-/, }" "$instructions" $(($(flash budget) - empty)) "$bytes" "$stack"
 done

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Lists the places that can still panic, once the proof in no-panic/ fails:
+# Lists the places that can panic, for when the proof in no-panic/ has failed.
+#
 #   bash embedded/panics.sh ELF
-# with the ELF of `cargo build --release -p no-panic --features link-anyway`.
+#
+# ELF is the output of `cargo build --release -p no-panic --features link-anyway`.
 set -euo pipefail
 
 elf=$1
-# Calls of core's panicking functions, and the lines they were inlined from.
+# Prints every call of a panicking function of `core`, and the source lines it was inlined from.
 arm-none-eabi-objdump -d --no-show-raw-insn -C "$elf" |
     grep -E '^ +[0-9a-f]+:.*<core::(panicking|slice::index|slice::copy|option|result|cell|str)::.*(fail|panic)' |
     grep -E '\b(bl?|bx?|b[a-z]{2}(\.[nw])?)\b' |

@@ -1,20 +1,16 @@
 #!/usr/bin/env bash
-# Flash of the same firmware built with the profiles people have, on a Cortex-M4F: bytes
-# of `.text`, `.rodata` and `.data` beyond those of a firmware that does nothing but
-# print a panic, built with the same profile.
+# Measures the flash of the same firmware for a Cortex-M4F, built with several profiles: bytes
+# of `.text`, `.rodata` and `.data` less those of a firmware that can only print a panic, built
+# with the same profile.
 #
 #   bash embedded/profiles.sh
 #
-# Packages: binutils-arm-none-eabi, and those of cross.sh.
+# Packages: those of measure.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./cross.sh
+source ./measure.sh
 
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-target=thumbv7em-none-eabihf
-elf=$CARGO_TARGET_DIR/$target/release/profiles
-
-# opt-level, lto, codegen-units. The first is what cargo does if nothing is said.
+# opt-level, lto, codegen-units. The first line is cargo's own release profile.
 profiles=(
     "3 false 16"
     "s false 16"
@@ -23,10 +19,10 @@ profiles=(
 )
 jobs=(line network sine unwrap unwrap-floats)
 
-# flash FEATURES: bytes.
-flash() {
-    cross $target build --locked --quiet --release -p profiles --features "$1" >&2
-    arm-none-eabi-size -A "$elf" | awk '/^\.(text|rodata|data) /{ n += $2 } END { print n }'
+# flash_of FEATURES: builds the firmware and prints its bytes of flash.
+flash_of() {
+    build profiles --features "$1" >&2
+    flash profiles
 }
 
 printf '%-10s %-6s %-14s' opt-level lto codegen-units
@@ -36,10 +32,10 @@ for profile in "${profiles[@]}"; do
     read -r level lto units <<<"$profile"
     export CARGO_PROFILE_RELEASE_OPT_LEVEL=$level CARGO_PROFILE_RELEASE_LTO=$lto
     export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=$units
-    empty=$(flash '')
+    empty=$(flash_of '')
     printf '%-10s %-6s %-14s' "$level" "$lto" "$units"
     for job in "${jobs[@]}"; do
-        bytes=$(flash "$job")
+        bytes=$(flash_of "$job")
         printf ' %13d' $((bytes - empty))
     done
     echo

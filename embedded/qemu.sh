@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Tests firmware without a board at hand: the library builds for bare metal, nothing in it
-# can panic, training costs no more than it may, emulated boards compute the bits that the
-# host does, the calibrator works on them, and functions printed as C have the same bits. A
-# test that fails does not keep the others from being run; all that failed are named at the end.
+# Tests firmware without a physical board: the library builds for bare metal, nothing in it can
+# panic, training stays within its limits, emulated boards compute the host's bits, the
+# calibrator works on them, and functions printed as C give the same bits. A test that fails
+# does not stop the script: it lists all failures at its end.
 #
 #   bash embedded/qemu.sh
 #
@@ -14,12 +14,12 @@ source ./cross.sh
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
-# Boards: target, core, machine of QEMU, layout in memory/, and what the self-test
-# leaves out there, for want of flash (all of it is 1,330 KiB, 355 of them `operations`, 190
-# `model-nodes`, 250 least squares with NIST's sets) or RAM (stack: 35 KiB for `sine`, 125 for
-# `programs`, 15 for `kernels`, 12 for `sine-parts`). A board whose flash does not hold it at
-# once has other lines with what the next firmware does, behind a `+`, above all where no other
-# board has its core.
+# Columns: target, core, QEMU's machine, memory layout in memory/, and the choice of groups of
+# the self-test. `-` runs all groups. A list runs all but those, because the board lacks the flash
+# (all groups take 1,330 KiB, of them `operations` 355, `model-nodes` 190, least squares with
+# NIST's sets 250) or the RAM (KiB of stack: `programs` 125, `sine` 35, `kernels` 15, `sine-parts`
+# 12). A list behind `+` runs only those: a further firmware with groups that the board's first
+# one has no room for, above all where no other board has the same core.
 boards=(
     "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   operations,model-nodes,more-optimizers,searches,schedules,calibrations,sine,programs,resume,every-optimizer,nist-small,nist,statistics,shapes-and-layers,robust"
     "thumbv7m-none-eabi            Cortex-M3   mps2-an385        mps2       -"
@@ -45,12 +45,12 @@ boards=(
     "thumbv6m-none-eabi            Cortex-M0   microbit          microbit   +shapes-and-layers"
 )
 
-# Boards of which there is no emulator: target, layout, what is left out.
+# Boards without an emulator: target, memory layout, groups that are left out.
 probed=(
     "thumbv7em-none-eabihf nrf52833 operations,model-nodes,more-optimizers,schedules,resume,statistics,every-optimizer,nist-small,nist,shapes-and-layers,robust"
 )
 
-# The features of the self-test that are groups of work, in order.
+# The groups of work, which are features of the self-test, in their order.
 read -ra groups <<<"$(sed -n 's/^all = \[\(.*\)\]/\1/p' selftest/Cargo.toml | tr -d '",')"
 
 fail() {
@@ -58,19 +58,19 @@ fail() {
     exit 1
 }
 
-# build TARGET PACKAGE ARGUMENTS…
+# build TARGET PACKAGE ARGUMENTS…: builds a package for release.
 build() {
     local target=$1 package=$2
     shift 2
     cross "$target" build --locked --quiet --release -p "$package" "$@"
 }
 
-# elf TARGET PACKAGE
+# elf TARGET PACKAGE: prints the path of the firmware that `build` wrote.
 elf() {
     echo "$CARGO_TARGET_DIR/$1/release/$2"
 }
 
-# emulate MACHINE ELF: what it prints; fails as it does.
+# emulate MACHINE ELF: runs the firmware, and returns its exit code.
 emulate() {
     local qemu=(qemu-system-arm)
     [[ $1 != virt ]] || qemu=(qemu-system-riscv32 -bios none)
@@ -78,17 +78,17 @@ emulate() {
         -kernel "$2" </dev/null
 }
 
-# The library without `std`, for cores with and without an FPU and another family.
+# Builds the library without `std`: for Arm cores with and without an FPU, and for RISC-V.
 library() {
     local target
     for target in thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf; do
-        # The profile of the firmware, so that `core` is built once for both.
+        # The same profile as the firmware's, so that `core` is built once for both.
         (cd .. && CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
             cross "$target" build --locked --quiet --release --no-default-features)
     done
 }
 
-# The whole API, linked without a panic handler.
+# Links the whole API without a panic handler.
 no_panic() {
     local target=thumbv7em-none-eabihf errors
     if ! errors=$(build $target no-panic 2>&1); then
@@ -99,7 +99,7 @@ no_panic() {
         fi
         fail "no-panic: does not link"
     fi
-    # The proof must be able to fail, and for no other reason.
+    # A planted panic must make linking fail, and for no other reason.
     if errors=$(build $target no-panic --features plant-panic 2>&1); then
         fail "no-panic: a planted panic was not found"
     fi
@@ -107,7 +107,7 @@ no_panic() {
     echo "no panics: the whole API links without a panic handler, a planted panic does not"
 }
 
-# chosen CHOICE: the groups of a firmware, all but those of a list or only those behind `+`.
+# chosen CHOICE: prints the groups of a firmware, a line each.
 chosen() {
     local group
     for group in "${groups[@]}"; do
@@ -119,7 +119,7 @@ chosen() {
     done
 }
 
-# build_self_test TARGET LAYOUT OUTPUT CHOICE
+# build_self_test TARGET LAYOUT OUTPUT CHOICE: OUTPUT is the feature `semihosting` or `rtt`.
 build_self_test() {
     local target=$1 layout=$2 features=$3 group
     for group in $(chosen "$4"); do
@@ -128,8 +128,8 @@ build_self_test() {
     BOARD=$layout build "$target" selftest --no-default-features --features "$features"
 }
 
-# self_test TARGET MACHINE LAYOUT CHOICE: the verdict in a line; fails unless
-# every chosen group has the digest that tests/bits.rs has on the host.
+# self_test TARGET MACHINE LAYOUT CHOICE: prints the verdict in a line; fails unless every chosen
+# group has the digest that tests/bits.rs has on the host.
 self_test() {
     local target=$1 machine=$2 layout=$3 choice=$4 count found
     count=$(chosen "$choice" | wc -l)
@@ -152,8 +152,8 @@ self_test() {
     fi
 }
 
-# same_bits_of LANE LINE…: those boards, one after the other, each verdict as it is known; fails
-# with the number of boards that failed. Lanes build at the same time, so that each has a
+# same_bits_of LANE LINE…: tests the boards of these lines one after the other and prints each
+# verdict; returns the number of failures. Lanes build at the same time, so each has a target
 # folder of its own.
 same_bits_of() {
     local lane=$1 line target core machine layout choice verdict wrong=0
@@ -167,9 +167,9 @@ same_bits_of() {
     return "$wrong"
 }
 
-# Every board, in as many lanes as there are processors: the linker and an emulator use one.
-# All lines of a target are in one lane, where `core` is built for it once; the next target goes
-# to the lane that has the fewest lines.
+# Tests every board, in as many lanes as there are processors, as the linker and an emulator use
+# one each. All lines of a target go to one lane, which builds `core` for it once. Targets are
+# taken in order of their number of lines, and each goes to the lane that has the fewest so far.
 same_bits() {
     local line target lane least running=() same=${#boards[@]} lanes
     local -A lane_of
@@ -199,7 +199,7 @@ same_bits() {
     ((same == ${#boards[@]}))
 }
 
-# The self-test for a debug probe: it must build.
+# Builds the self-test for a debug probe, without running it.
 probe() {
     local board target layout left_out
     for board in "${probed[@]}"; do
@@ -214,8 +214,8 @@ for command in qemu-system-arm qemu-system-riscv32; do
 done
 
 failed=()
-# step COMMAND…: notes whether it failed. In the background, because `set -e` does
-# nothing in what a condition waits for.
+# step COMMAND…: runs the command and records whether it failed. It runs in the background,
+# because bash ignores `set -e` within a command that stands before `||`.
 step() {
     "$@" &
     wait $! || failed+=("$*")
@@ -226,12 +226,9 @@ step no_panic
 step bash ./budget.sh
 step probe
 step same_bits
-# The firmware that calibrates, on every board.
 step bash ./calibrator.sh
-# Functions printed as C, and nine parameters in 4 KiB of RAM.
 step bash ./export.sh
 step bash ./ellipsoid.sh
-# A classifier whose last layer is adapted in 32 KiB of RAM.
 step bash ./gestures.sh
 
 if ((${#failed[@]} > 0)); then

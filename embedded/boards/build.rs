@@ -1,5 +1,5 @@
-//! Shared by all boards: puts the board's `memory.x` where the linker script of
-//! the start-up code looks for it.
+//! Build script of all boards but the ESP32-C3: lets the linker script of the start-up code find
+//! the board's `memory.x`.
 
 use std::env;
 
@@ -12,6 +12,6 @@ fn main() {
         println!("cargo:rustc-link-arg-bins=-Tmemory.x");
     }
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
-    // Sections follow each other without padding to pages of a desktop.
+    // Does not pad sections to the page size of a desktop.
     println!("cargo:rustc-link-arg-bins=--nmagic");
 }

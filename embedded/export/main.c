@@ -1,5 +1,5 @@
-/* Starts a Cortex-M4F of mps2-an386 and calls `check`, which compares printed functions with
- * the crate: without a C library. */
+/* Starts the Cortex-M4F of mps2-an386, without a C library, and calls `check`, which compares
+ * printed functions with the crate. */
 
 #include <stdint.h>
 
@@ -22,9 +22,9 @@ static void say(const char *text)
 void reset(void)
 {
     volatile uint32_t *const coprocessors = (volatile uint32_t *)0xe000ed88u;
-    uint32_t exit[2] = {0x20026u, 1u}; /* an application's exit, and its code */
+    uint32_t exit[2] = {0x20026u, 1u}; /* ADP_Stopped_ApplicationExit, and the exit code */
 
-    *coprocessors |= 0xfu << 20; /* the floating-point unit */
+    *coprocessors |= 0xfu << 20; /* enables the floating-point unit */
     __asm__ volatile("dsb\n isb" ::: "memory");
     if (check(say) == 0) {
         say("same bits\n");

@@ -1,11 +1,11 @@
-//! The start, the console and the end of firmware. The console is semihosting, as
-//! emulators have it, or with the feature `rtt` that of a debug probe.
+//! The start, the console and the end of firmware. The console is the semihosting of
+//! emulators, or with the feature `rtt` the RTT of debug probes.
 
 #![no_std]
 
 pub mod stack;
 
-// Linked for their start-up code.
+// These are linked for their start-up code.
 #[cfg(target_arch = "arm")]
 use cortex_m as _;
 #[cfg(target_arch = "arm")]
@@ -23,7 +23,7 @@ pub use rtt::{exit, print, start};
 #[cfg(not(feature = "rtt"))]
 pub use semihosting::process::exit;
 
-/// Prepares the console: semihosting needs nothing.
+/// Prepares the console, for which semihosting needs nothing.
 #[cfg(not(feature = "rtt"))]
 pub fn start() {}
 
@@ -33,20 +33,20 @@ pub fn print(text: core::fmt::Arguments<'_>) {
     semihosting::print!("{text}");
 }
 
-/// Prints on the console, as `std`'s does.
+/// Prints on the console, like `std`'s macro of this name.
 #[macro_export]
 macro_rules! print {
     ($($arg:tt)*) => { $crate::print(::core::format_args!($($arg)*)) };
 }
 
-/// Prints a line on the console, as `std`'s does.
+/// Prints a line on the console, like `std`'s macro of this name.
 #[macro_export]
 macro_rules! println {
     ($($arg:tt)*) => { $crate::print!("{}\n", ::core::format_args!($($arg)*)) };
 }
 
-/// Calls a `fn() -> i32` after reset and ends the emulation with what it
-/// returns: 0 is success.
+/// Calls a `fn() -> i32` after reset and ends the emulation with the exit code that the function
+/// returns, 0 for success.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {

@@ -1,12 +1,12 @@
-//! The console of a debug probe: text in a buffer that the probe reads. Nobody
-//! waits for an exit code there, so the end is a last line and a halt.
+//! The console of a debug probe: text in a buffer that the probe reads. RTT has no exit code, so
+//! `exit` prints the code as the last line and halts.
 
 use core::fmt::Arguments;
 use core::panic::PanicInfo;
 
 use rtt_target::{ChannelMode, rprint, rtt_init_print};
 
-/// Makes the buffer known. It waits for the probe when full: nothing is lost.
+/// Sets up the buffer. Printing waits for the probe when the buffer is full, so nothing is lost.
 pub fn start() {
     rtt_init_print!(ChannelMode::BlockIfFull, 256);
 }
@@ -16,7 +16,7 @@ pub fn print(text: Arguments<'_>) {
     rprint!("{}", text);
 }
 
-/// Says how it ended, and stays there.
+/// Prints the exit code and halts.
 pub fn exit(code: i32) -> ! {
     crate::println!("exit {code}");
     loop {

@@ -3,11 +3,11 @@
 
 const PAINT: u32 = 0xCCCC_CCCC;
 
-/// The stack of the functions here, at most, in words.
+/// The most stack that the functions here take, in words.
 const MARGIN: usize = 32;
 
 unsafe extern "C" {
-    // A symbol of the start-up code's linker script: the lowest address.
+    // The lowest address of the stack, a symbol of the start-up code's linker script.
     #[cfg_attr(target_arch = "riscv32", link_name = "__estack")]
     static mut _stack_end: u32;
 }
@@ -16,14 +16,14 @@ fn lowest() -> *mut u32 {
     &raw mut _stack_end
 }
 
-/// An address a little below the stack pointer: nothing under it is in use.
+/// Returns an address a little below the stack pointer. Nothing below it is in use.
 #[inline(never)]
 fn pointer() -> *mut u32 {
     let mut here = 0_u32;
     core::hint::black_box(&raw mut here).wrapping_sub(MARGIN)
 }
 
-/// Bytes left below the caller.
+/// Returns the bytes that are free below the caller.
 pub fn free() -> usize {
     pointer().addr().saturating_sub(lowest().addr())
 }
@@ -32,16 +32,16 @@ pub fn free() -> usize {
 pub fn paint() {
     let (mut at, end) = (lowest(), pointer());
     while at < end {
-        // SAFETY: between the lowest address of the stack and what is in use.
+        // SAFETY: the word is between the lowest address of the stack and the part in use.
         unsafe { at.write_volatile(PAINT) };
         at = at.wrapping_add(1);
     }
 }
 
-/// The most bytes below the caller that were in use since [`paint`].
+/// Returns the most bytes below the caller that were in use since [`paint`].
 pub fn used() -> usize {
     let (mut at, end) = (lowest(), pointer());
-    // SAFETY: between the lowest address of the stack and what is in use.
+    // SAFETY: the word is between the lowest address of the stack and the part in use.
     while at < end && unsafe { at.read_volatile() } == PAINT {
         at = at.wrapping_add(1);
     }

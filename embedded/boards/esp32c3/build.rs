@@ -1,4 +1,4 @@
-//! The linker script is esp-hal's.
+//! Links with esp-hal's linker script.
 
 fn main() {
     println!("cargo:rustc-link-arg-bins=-Tlinkall.x");

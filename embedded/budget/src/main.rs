@@ -1,8 +1,7 @@
 //! Counts what training costs on a Cortex-M: instructions per epoch, and the most
-//! stack that was in use, the arena included. Run by `budget.sh`, which adds the
-//! flash.
+//! stack that was in use, the arena included. `budget.sh` runs it, and adds the flash.
 //!
-//! The training loop stands between two symbols, `bench_begin` and `bench_end`,
+//! The training loop runs between calls of two functions, `bench_begin` and `bench_end`,
 //! where an emulator's plugin can start and stop a profile.
 
 #![no_std]
@@ -18,17 +17,18 @@ use cortex_m::peripheral::{Peripherals, SYST, syst::SystClkSource};
 
 board::entry!(run);
 
-/// Epochs counted. Start-up costs nothing then, and the timer has room.
+/// The number of epochs that are counted: few enough for the timer's 24 bits.
 const EPOCHS: u32 = if SINE { 100 } else { 1000 };
 
-/// Instructions in a tick of mps2's 25 MHz clock, when QEMU lets each take a
-/// nanosecond (`-icount shift=0`).
+/// Instructions in a tick of mps2's 25 MHz clock, as each takes a nanosecond under QEMU's
+/// `-icount shift=0`.
 const PER_TICK: u32 = 40;
 
 /// The word that start-up code paints the stack with.
 const PAINT: u32 = 0xCCCC_CCCC;
 
-/// Whether there is a job. Without one, the firmware is what sizes are compared with.
+/// Whether a job is selected. Without one, the firmware does nothing, and its size is subtracted
+/// from that of the others.
 const JOB: bool = cfg!(any(
     feature = "operators",
     feature = "fused",
@@ -40,10 +40,10 @@ const JOB: bool = cfg!(any(
     || ELEMENTARY
     || RECURSIVE;
 
-/// Whether it is a function, to be counted per call: its loop and store included.
+/// Whether the job is an elementary function, counted per number, loop and store included.
 const ELEMENTARY: bool = cfg!(any(feature = "exp", feature = "tanh", feature = "sin"));
 
-/// Whether it is a line by recursive least squares, to be counted per sample.
+/// Whether the job is a line by recursive least squares, counted per sample.
 const RECURSIVE: bool = cfg!(feature = "rls");
 
 /// Whether the job is the network that learns a sine.
@@ -92,13 +92,14 @@ fn run() -> i32 {
     0
 }
 
-// Out of line, so that the stack of printing is not part of a job's.
+// It is out of line, so that the stack of printing is not counted as the job's.
 #[inline(never)]
 fn report(instructions: u32) {
     board::println!("{instructions} {}", stack_used());
 }
 
-/// The ticks that `EPOCHS` calls take, after a first one that plans the gradients.
+/// Returns the ticks that `EPOCHS` calls take, after a first call, in which the tape plans its
+/// gradients.
 #[inline(always)]
 fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
     let (mut start, mut left) = (0, EPOCHS);
@@ -115,10 +116,10 @@ fn count(mut epoch: impl FnMut() -> Option<()>) -> Option<u32> {
     }
     let end = SYST::get_current();
     bench_end();
-    Some(start.wrapping_sub(end) & 0xFF_FFFF) // it counts down
+    Some(start.wrapping_sub(end) & 0xFF_FFFF) // The timer counts down.
 }
 
-// One stack frame, so that all of it is seen below `run`.
+// Each job is a function of its own, so that its stack frame lies below `run`'s.
 #[cfg_attr(feature = "optimizer", allow(dead_code))]
 #[inline(never)]
 fn thermometer() -> Option<u32> {
@@ -149,13 +150,13 @@ fn thermometer() -> Option<u32> {
     })
 }
 
-// A line with its standard errors, solved from the start each time.
+// Each call solves the line with its standard errors anew.
 #[inline(never)]
 fn least_squares() -> Option<u32> {
     count(|| jobs::thermometer::solve().map(|solved| _ = core::hint::black_box(solved)))
 }
 
-// A flower at a time, which must be of the species that it is.
+// Each call classifies a flower, and fails if the species is wrong.
 #[inline(never)]
 fn iris() -> Option<u32> {
     use jobs::iris::{FLOWERS, TRAINED, classify};
@@ -172,7 +173,7 @@ fn iris() -> Option<u32> {
 fn sine() -> Option<u32> {
     use jobs::sine::{Memory, Network, SmallMemory, optimizer, optimizer_of_sums};
 
-    // Known when compiled, so that the firmware has no code of the other job.
+    // `cfg!` is a constant, so the firmware has no code of the other job.
     if cfg!(feature = "one-by-one") {
         let mut optimizer = optimizer_of_sums();
         let mut memory = SmallMemory::new();
@@ -211,7 +212,7 @@ fn elementary() -> Option<u32> {
 fn recursive() -> Option<u32> {
     let mut line = jobs::recursive::start().ok()?;
     count(|| {
-        // Nothing of the line is known when compiled.
+        // The compiler must not know anything about the line.
         jobs::recursive::pass(core::hint::black_box(&mut line));
         Some(())
     })
@@ -221,29 +222,29 @@ fn use_it(loss: f32) {
     core::hint::black_box(loss);
 }
 
-// Bodies differ, or the two would be merged into one.
+// The bodies differ, because the linker could merge equal ones.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn bench_begin() {
-    // SAFETY: does nothing.
+    // SAFETY: `nop` does nothing.
     unsafe { asm!("nop") }
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn bench_end() {
-    // SAFETY: does nothing.
+    // SAFETY: `nop` does nothing.
     unsafe { asm!("nop", "nop") }
 }
 
-/// From the deepest word that is no longer as painted to the stack's start.
+/// Returns the bytes from the deepest word that is no longer painted to the stack's start.
 fn stack_used() -> usize {
     unsafe extern "C" {
         static _stack_end: u32;
         static _stack_start: u32;
     }
     let (mut at, start) = (&raw const _stack_end, &raw const _stack_start);
-    // SAFETY: reads the stack's memory, word by word, and nothing beyond.
+    // SAFETY: the words are between the stack's end and its start.
     while at < start && unsafe { at.read_volatile() } == PAINT {
         at = at.wrapping_add(1);
     }

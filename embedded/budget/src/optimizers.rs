@@ -1,6 +1,6 @@
-//! One step of an optimizer with its defaults, on a matrix of 8 × 8 parameters with given
-//! gradients: its code beyond empty firmware is counted. `OPTIMIZER` names it when this is
-//! compiled, as `torch.optim` does: `optimizers.sh` sets it.
+//! Steps of an optimizer with its defaults, on a matrix of 8 × 8 parameters with given gradients.
+//! The environment variable `OPTIMIZER`, which `optimizers.sh` sets, chooses the optimizer at
+//! compile time, by its name in `torch.optim`.
 
 use core::hint::black_box;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -8,13 +8,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use baregrad::Shape;
 use baregrad::optim::{Answer, Lbfgs, Optimizer, Reason, Search as _, Sgd};
 
-/// The parameters.
+/// The number of parameters.
 const N: usize = 64;
 
-/// Pairs that L-BFGS remembers.
+/// The number of pairs that L-BFGS remembers.
 const HISTORY: usize = 4;
 
-/// Whether this is the one that is measured; known when compiled.
+/// Returns whether `OPTIMIZER` is this name.
 const fn is_chosen(name: &str) -> bool {
     let Some(chosen) = option_env!("OPTIMIZER") else {
         return false;
@@ -29,14 +29,15 @@ const fn is_chosen(name: &str) -> bool {
     left.is_empty() && right.is_empty()
 }
 
-/// The bytes of the optimizer: kept until the stack has been looked at, which printing uses.
+/// The bytes of the optimizer. They are printed after the stack has been measured, because
+/// printing takes stack.
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
 pub(crate) fn bytes() -> usize {
     BYTES.load(Ordering::Relaxed)
 }
 
-/// The ticks of so many steps.
+/// Returns the ticks that `EPOCHS` steps of the chosen optimizer take.
 #[inline(never)]
 pub(crate) fn steps() -> Option<u32> {
     let shapes = [Shape::from([8, 8])];
@@ -82,9 +83,9 @@ fn measure(mut optimizer: impl Optimizer) -> Option<u32> {
     })
 }
 
-/// Evaluations of a loss that its gradients fit, so that the search goes on: a parabola
-/// that gets wider from parameter to parameter. A search that has found its minimum, where
-/// evaluations would cost next to nothing, starts again.
+/// Counts evaluations of a loss with its true gradients, without which a line search would stop:
+/// a parabola that gets wider from parameter to parameter. At the minimum, where evaluations cost
+/// next to nothing, the search starts again.
 #[inline(always)]
 fn search(mut search: Lbfgs<N, HISTORY>) -> Option<u32> {
     BYTES.store(size_of_val(&search), Ordering::Relaxed);

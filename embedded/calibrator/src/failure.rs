@@ -1,4 +1,4 @@
-//! Why a command did nothing.
+//! The reasons why a command fails, and their texts.
 
 use core::fmt;
 
@@ -14,29 +14,28 @@ use crate::line::{LineError, MAX_LINE};
 use crate::options::Known;
 use crate::rule::{RateSchedule, Rule};
 use crate::store::StoreError;
-use crate::training::MAX_EPOCHS;
 
 pub(crate) enum Failure {
-    /// The line is no command.
+    /// The line could not be read.
     Line(LineError),
     Unknown,
-    /// How the command is written.
+    /// Wrong arguments of a command, which is written like this.
     Usage(&'static str),
-    /// No finite number where this was expected.
+    /// This argument is not a finite number.
     Number(&'static str),
-    /// A number so far from the first that f32 does not hold the difference.
+    /// This argument is so far from the first sample's that `f32` does not hold the difference.
     Apart(&'static str),
     /// There is no such curve.
     Curve,
     /// A curve of more parameters than there is room for.
     Params(Curve),
-    /// Least squares is not for this curve, or not on this board.
+    /// Least squares does not fit this curve, or has no room for it on this board.
     Unsolved {
         curve: Curve,
         /// The most parameters that there is room for.
         most: usize,
     },
-    /// Gradient descent is not for functions.
+    /// Gradient descent does not fit functions.
     Undescended(Curve),
     /// Least squares did not end at a minimum.
     Solve {
@@ -48,23 +47,26 @@ pub(crate) enum Failure {
     Rule(&'static [Rule]),
     /// There is no such schedule in this firmware, which holds these.
     Schedule(&'static [RateSchedule]),
-    /// An option that is not among these, or is given twice.
+    /// An option that is unknown or given twice; these are known.
     Options(&'static [Known]),
-    /// An option that is needed is missing.
+    /// This option, which has no default, is missing.
     Missing(&'static str),
     /// A value that an option does not take.
     Value {
         option: &'static str,
         expected: &'static str,
     },
-    /// The optimizer refuses a hyper-parameter.
+    /// A hyper-parameter is out of range.
     HyperParameter {
         expected: &'static str,
         found: f32,
     },
     /// The rule takes no schedule.
     Unscheduled(&'static Rule),
-    Epochs,
+    Epochs {
+        /// The most epochs of a fit.
+        most: u32,
+    },
     Full {
         capacity: usize,
     },
@@ -75,19 +77,19 @@ pub(crate) enum Failure {
     NoSensor,
     NoCalibration,
     Prepare(PrepareError),
-    /// The loss did not fall but grow, or is no number any more.
+    /// The loss grew, or is no longer finite.
     Diverged {
-        /// After so many epochs.
+        /// The number of epochs so far.
         epoch: u32,
-        /// The loss then, in the reference's unit squared.
+        /// The loss in this epoch, in the reference's unit squared.
         loss: f32,
     },
-    /// A fit was asked to stop.
+    /// `stop` or Ctrl-C ended a fit.
     Stopped {
-        /// After so many epochs.
+        /// The number of epochs so far.
         epoch: u32,
     },
-    /// A command in the middle of a fit.
+    /// A command other than `status` and `stop` during a fit.
     Busy,
     /// A reading whose result is not finite.
     NotFinite {
@@ -95,19 +97,19 @@ pub(crate) enum Failure {
     },
     /// The arena is too small for the curve.
     Tape(ErrorKind),
-    /// The bytes of a record go on elsewhere.
+    /// `put` with an offset that neither continues the record nor starts one.
     Offset {
         expected: usize,
     },
-    /// Text that is no bytes in hexadecimal digits.
+    /// Text that does not consist of pairs of hexadecimal digits.
     Hex,
-    /// A record for which there is no room.
+    /// A record that there is no room for.
     Long {
         found: usize,
     },
     Record(RecordError),
     Store(StoreError),
-    /// Samples are tracked, in the memory that the command would take.
+    /// Tracking is on, and keeps its state in the memory that the command needs.
     Tracking,
     NotTracking,
     /// The curve cannot be tracked here.
@@ -200,7 +202,7 @@ impl fmt::Display for Failure {
                 f,
                 "expected no schedule with {rule}"
             ),
-            Failure::Epochs => write!(f, "expected 1 to {MAX_EPOCHS} epochs"),
+            Failure::Epochs { most } => write!(f, "expected 1 to {most} epochs"),
             Failure::Full { capacity } => write!(
                 f,
                 "expected at most {capacity} samples: remove one, clear them or fit"
@@ -229,7 +231,7 @@ impl fmt::Display for Failure {
                 "expected a reading with a finite result, found {}",
                 Decimal(*found)
             ),
-            // As `Debug`, which on a board does not bring `core`'s formatting of floats along.
+            // `Debug`, because `Display` would link `core`'s formatting of floats.
             Failure::Tape(kind) => write!(f, "{kind:?}"),
             Failure::Offset { expected: 0 } => {
                 f.write_str("expected a record from its start, <offset> 0")
@@ -258,7 +260,7 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// Text that is no number, as this argument.
+    /// Makes the failure for an argument whose text is not a number.
     pub(crate) fn number(what: &'static str) -> impl Fn(DecimalError) -> Failure {
         move |_| Failure::Number(what)
     }
@@ -286,7 +288,7 @@ impl From<OptimizerError> for Failure {
             OptimizerError::HyperParameter { expected, found } => {
                 Failure::HyperParameter { expected, found }
             }
-            // No other one is made of options.
+            // Options lead to no other error.
             _ => Failure::LearningRate,
         }
     }

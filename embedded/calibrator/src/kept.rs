@@ -1,15 +1,16 @@
-//! A calibration as its record: in use, in flash, on the serial line.
+//! Calibrations as records, the bytes in which they are in use, in flash and on the serial line.
 
 use core::fmt;
 
 use baregrad::calibrate::{self, Calibration, Curve, Formula, RecordError};
 
-/// The most parameters of a curve: a network of eight units has as many.
+/// The most parameters of a curve, those of a network of eight units.
 pub const MAX_PARAMS: usize = 25;
 /// The most bytes of a record.
 pub const MAX_BYTES: usize = Calibration::max_bytes(MAX_PARAMS);
 
-/// The functions that a board knows: by least squares alone, which takes no tape.
+/// The functions that a board knows, without their recording on a tape: it fits them by least
+/// squares alone.
 pub(crate) static FORMULAS: [&Formula; 4] = [
     &calibrate::FORMULAS[0].without_tape(),
     &calibrate::FORMULAS[1].without_tape(),
@@ -17,7 +18,7 @@ pub(crate) static FORMULAS: [&Formula; 4] = [
     &calibrate::FORMULAS[3].without_tape(),
 ];
 
-/// A record of a calibration, or the beginning of one that comes in.
+/// The record of a calibration, or the beginning of one that `put` receives.
 #[derive(Clone, Debug)]
 pub struct Kept {
     bytes: [u8; MAX_BYTES],
@@ -31,10 +32,10 @@ impl Kept {
         len: 0,
     };
 
-    /// The record of a calibration.
+    /// Makes the record of a calibration.
     ///
     /// # Errors
-    /// A curve of more parameters than [`MAX_PARAMS`].
+    /// The curve has more than [`MAX_PARAMS`] parameters.
     pub fn write(calibration: &Calibration<'_>) -> Result<Self, RecordError> {
         let mut kept = Kept::EMPTY;
         kept.set(calibration)?;
@@ -42,37 +43,40 @@ impl Kept {
     }
 
     /// Becomes the record of a calibration, in place.
+    ///
+    /// # Errors
+    /// The curve has more than [`MAX_PARAMS`] parameters. The record is empty then.
     pub(crate) fn set(&mut self, calibration: &Calibration<'_>) -> Result<(), RecordError> {
         self.len = 0;
         self.len = calibration.write(&mut self.bytes)?.len();
         Ok(())
     }
 
-    /// Forgets its bytes.
+    /// Becomes empty.
     pub(crate) fn clear(&mut self) {
         self.len = 0;
     }
 
-    /// Takes over the bytes of another one.
+    /// Becomes a copy of another record.
     pub(crate) fn copy_from(&mut self, other: &[u8]) -> Result<(), RecordError> {
         self.clear();
         self.push(other)
     }
 
-    /// Bytes of a record.
+    /// Takes over the bytes of a record, without checking them.
     ///
     /// # Errors
-    /// More of them than there is room for.
+    /// There are more than [`MAX_BYTES`].
     pub fn of(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut kept = Kept::EMPTY;
         kept.push(bytes)?;
         Ok(kept)
     }
 
-    /// Adds bytes behind the others.
+    /// Appends bytes.
     ///
     /// # Errors
-    /// There is no room for them. None is added then.
+    /// There is no room for them all. None is appended then.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), RecordError> {
         let needed = self.len + bytes.len();
         let to = self.bytes.get_mut(self.len..needed);
@@ -87,11 +91,10 @@ impl Kept {
         Ok(())
     }
 
-    /// The calibration that it is of.
+    /// Reads the calibration, whose parameters go to `params`.
     ///
     /// # Errors
-    /// Bytes that are no record of one, or one of a curve of more parameters than there is
-    /// room for.
+    /// The bytes are no valid record, or the curve has more than [`MAX_PARAMS`] parameters.
     pub fn read<'p>(
         &self,
         params: &'p mut [f32; MAX_PARAMS],
@@ -99,13 +102,13 @@ impl Kept {
         read(self.bytes(), params)
     }
 
-    /// The bytes.
+    /// Returns the bytes of the record.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// The checksum that ends the record. It differs if any bit of the calibration does:
-    /// compare it with another machine's.
+    /// Returns the checksum that ends the record. Two machines can compare their calibrations by
+    /// it, because it differs with any bit of the calibration.
     pub fn checksum(&self) -> u32 {
         checksum(self.bytes())
     }
@@ -117,7 +120,7 @@ impl PartialEq for Kept {
     }
 }
 
-/// The curve and the checksum of a record, which tell it from others: `linear crc=354766cf`.
+/// The curve and the checksum of a record, which identify it: `linear crc=354766cf`.
 #[derive(Clone, Copy)]
 pub(crate) struct Name {
     curve: Curve,
@@ -125,11 +128,10 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// The name of the record in these bytes.
+    /// Returns the name of the record in these bytes.
     ///
     /// # Errors
-    /// Bytes that are no record of a calibration, or one of a curve of more parameters than
-    /// there is room for.
+    /// The bytes are no valid record, or the curve has more than [`MAX_PARAMS`] parameters.
     #[inline(never)]
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut params = [0.0; MAX_PARAMS];
@@ -145,11 +147,10 @@ impl fmt::Display for Name {
     }
 }
 
-/// The calibration in these bytes.
+/// Reads the calibration in these bytes, whose parameters go to `params`.
 ///
 /// # Errors
-/// Bytes that are no record of one, or one of a curve of more parameters than there is room
-/// for.
+/// The bytes are no valid record, or the curve has more than [`MAX_PARAMS`] parameters.
 pub(crate) fn read<'p>(
     bytes: &[u8],
     params: &'p mut [f32; MAX_PARAMS],

@@ -1,82 +1,15 @@
-//! The serial line: lines that come in, numbers that go out.
+//! Reading lines from the serial line.
 
-use core::fmt::{self, Write};
-
-use baregrad::calibrate::{Approximate, Decimal, Scale, TwoFloat};
-
-use crate::board::{Board, Damaged};
-
-/// The most bytes of a line, its end not counted.
+/// The most bytes of a line, without its end.
 pub const MAX_LINE: usize = 64;
 /// The byte that Ctrl-C sends.
 pub(crate) const CTRL_C: u8 = 3;
 
-/// Writes to the board's serial line.
-pub(crate) struct Console<'b, B>(pub(crate) &'b mut B);
+/// A framing, parity or overrun error of the serial line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged;
 
-impl<B: Board> Write for Console<'_, B> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.send(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// Text to the board's serial line. That cannot fail, as far as we know.
-macro_rules! put {
-    ($board:expr, $($format:tt)*) => {{
-        let mut console = $crate::line::Console(&mut *$board);
-        let _ = core::fmt::Write::write_fmt(&mut console, format_args!($($format)*));
-    }};
-}
-
-/// A line to the board's serial line.
-macro_rules! say {
-    ($board:expr, $($format:tt)*) => {{
-        $crate::line::put!($board, $($format)*);
-        $board.send(b"\r\n");
-    }};
-}
-
-pub(crate) use {put, say};
-
-/// A number and its bits: `12.7:414b3333`. One of two `f32` has the bits of both:
-/// `101325.07:47c5e689+3b23d70a`.
-pub(crate) enum Number {
-    Single(f32),
-    Double(Approximate),
-}
-
-impl Number {
-    /// A number that others of this size are added to: as one `f32`, if that takes no digits
-    /// that they have.
-    pub(crate) fn added_to(value: TwoFloat, size: f32) -> Self {
-        if value.high().abs() <= 8.0 * size {
-            return Number::Single(value.high());
-        }
-        let off = size * (f32::EPSILON / 2.0);
-        Number::Double(Approximate { value, off })
-    }
-
-    /// A result in the unit of a scale.
-    pub(crate) fn in_unit_of(scale: &Scale, value: TwoFloat) -> Self {
-        let difference = value.difference(scale.offset).abs();
-        Number::added_to(value, difference.max(scale.spread()))
-    }
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Number::Single(x) => write!(f, "{}:{:08x}", Decimal(*x), x.to_bits()),
-            Number::Double(number) => {
-                let [high, low] = [number.value.high(), number.value.low()];
-                write!(f, "{number}:{:08x}+{:08x}", high.to_bits(), low.to_bits())
-            }
-        }
-    }
-}
-
-/// A reason why a line is not read.
+/// The reason why a line could not be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LineError {
     TooLong,
@@ -84,7 +17,7 @@ pub(crate) enum LineError {
     Damaged,
 }
 
-/// A line as it comes in. What is wrong with it is told when it ends, once.
+/// A line that is being received. It keeps its first error until it ends.
 pub(crate) struct Line {
     bytes: [u8; MAX_LINE],
     len: usize,
@@ -98,12 +31,12 @@ impl Line {
         error: None,
     };
 
-    /// Takes a byte. Whether the line has ended; its end is no part of it.
+    /// Takes a byte, and returns whether it ended the line.
     pub(crate) fn push(&mut self, byte: Result<u8, Damaged>) -> bool {
         match byte {
             Ok(b'\r' | b'\n') => return true,
             Ok(CTRL_C) => *self = Line::EMPTY,
-            // Rubbed out, or so people at a terminal believe.
+            // Backspace and delete.
             Ok(0x08 | 0x7f) => self.len = self.len.saturating_sub(1),
             Ok(byte @ (b'\t' | b' '..=b'~')) => match self.bytes.get_mut(self.len) {
                 Some(free) => {
@@ -118,7 +51,7 @@ impl Line {
         false
     }
 
-    /// The line that has ended; another one begins.
+    /// Returns the line that has ended, and begins another one.
     pub(crate) fn take(&mut self) -> Self {
         core::mem::replace(self, Line::EMPTY)
     }

@@ -12,11 +12,11 @@ use crate::failure::Failure;
 pub(crate) struct Known {
     /// PyTorch's name.
     pub(crate) name: &'static str,
-    /// How many values it takes; none if it is only named.
+    /// The number of its values; 0 for a flag.
     pub(crate) values: usize,
 }
 
-/// As it is typed: `betas=<x>,<x>`.
+/// Prints the syntax: `betas=<x>,<x>`.
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;
@@ -32,7 +32,7 @@ impl fmt::Display for Known {
 pub(crate) struct Options<'t>(pub(crate) &'t str);
 
 impl<'t> Options<'t> {
-    /// The name of each option, and its values.
+    /// Iterates over the options: the name of each, and its values.
     fn each(self) -> impl Iterator<Item = (&'t str, Option<&'t str>)> {
         let words = self.0.split_ascii_whitespace();
         words.map(|word| match word.split_once('=') {
@@ -41,8 +41,10 @@ impl<'t> Options<'t> {
         })
     }
 
+    /// Checks the names of the options.
+    ///
     /// # Errors
-    /// An option that is none of these, or is there twice.
+    /// An option is unknown or given twice.
     pub(crate) fn check(self, known: &'static [Known]) -> Result<(), Failure> {
         for (i, (name, _)) in self.each().enumerate() {
             let is_known = known.iter().any(|option| option.name == name);
@@ -54,30 +56,30 @@ impl<'t> Options<'t> {
         Ok(())
     }
 
-    /// The values of an option, if it is there.
+    /// Returns the values of an option, if it is given.
     pub(crate) fn get(self, name: &'static str) -> Option<Values<'t>> {
         let mut found = self.each().filter(|(other, _)| *other == name);
         found.next().map(|(_, text)| Values { name, text })
     }
 
-    /// The only value of an option.
+    /// Returns the only value of an option.
     ///
     /// # Errors
-    /// It is not there, or its value is none of this type.
+    /// The option is missing, or its value is not of this type.
     pub(crate) fn required<V: Value>(self, name: &'static str) -> Result<V, Failure> {
         self.get(name).ok_or(Failure::Missing(name))?.only()
     }
 
-    /// The only value of an option, or this one if it is not there.
+    /// Returns the only value of an option, or `default` if it is not given.
     ///
     /// # Errors
-    /// Its value is none of this type.
+    /// The value is not of this type.
     pub(crate) fn or<V: Value>(self, name: &'static str, default: V) -> Result<V, Failure> {
         self.get(name).map_or(Ok(default), Values::only)
     }
 }
 
-/// The values of an option, of which one after the other is taken.
+/// The values of an option, which are taken one after the other.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'t> {
     name: &'static str,
@@ -85,10 +87,10 @@ pub(crate) struct Values<'t> {
 }
 
 impl Values<'_> {
-    /// The next value.
+    /// Takes the next value.
     ///
     /// # Errors
-    /// There is none, or it is none of this type.
+    /// There is none, or it is not of this type.
     pub(crate) fn take<V: Value>(&mut self) -> Result<V, Failure> {
         let refused = Failure::Value {
             option: self.name,
@@ -103,13 +105,15 @@ impl Values<'_> {
         value.and_then(V::parse).ok_or(refused)
     }
 
-    /// Whether all were taken.
+    /// Returns whether all values were taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.text.is_none()
     }
 
+    /// Checks that all values were taken.
+    ///
     /// # Errors
-    /// Not all were taken.
+    /// Some were not.
     pub(crate) fn end(self) -> Result<(), Failure> {
         if self.is_empty() {
             return Ok(());
@@ -120,7 +124,7 @@ impl Values<'_> {
         })
     }
 
-    /// The only value.
+    /// Takes the only value.
     fn only<V: Value>(mut self) -> Result<V, Failure> {
         let value = self.take()?;
         self.end()?;
@@ -130,7 +134,7 @@ impl Values<'_> {
 
 /// A value of an option.
 pub(crate) trait Value: Sized {
-    /// How an error calls what is expected.
+    /// The expected value, for an error.
     const EXPECTED: &'static str;
 
     fn parse(text: &str) -> Option<Self>;
@@ -152,11 +156,10 @@ impl Value for u32 {
     }
 }
 
-/// The `f64` next to a decimal number, as a compiler reads it, so that a board computes with
-/// the bits of a program in which the number stands. Up to 15 digits and 22 of them behind
-/// the point are exact as `f64`, and so are powers of ten up to 10²²: one division or product
-/// of two such numbers is rounded once. `core`'s parser, which reads all numbers, would be
-/// 20 thousand bytes.
+/// Parses the `f64` nearest to a decimal number, which a compiler would make of it, so that a
+/// board computes the bits of a program that has the number as a literal. Integers of up to 15
+/// digits and powers of ten up to 10²² are exact as `f64`, so one product or quotient of the two
+/// is rounded once. `core`'s parser, which reads all numbers, would take 20 thousand bytes.
 impl Value for f64 {
     const EXPECTED: &'static str = "a finite number of up to 15 digits";
 
@@ -199,7 +202,7 @@ impl Value for f64 {
     }
 }
 
-/// Values that are one of a few words.
+/// Implements [`Value`] for an enum by a word for each variant.
 macro_rules! words {
     ($type:ident: $expected:literal $($word:literal = $value:ident),*) => {
         impl Value for $type {
@@ -219,7 +222,7 @@ words! { PlateauMode: "min or max" "min" = Min, "max" = Max }
 words! { ThresholdMode: "rel or abs" "rel" = Rel, "abs" = Abs }
 words! { Anneal: "cos or linear" "cos" = Cos, "linear" = Linear }
 
-/// A name in small letters, as it is typed.
+/// A name that is printed in lower case.
 pub(crate) struct Lower(pub(crate) &'static str);
 
 impl fmt::Display for Lower {
@@ -236,7 +239,7 @@ mod tests {
 
     use super::Value;
 
-    /// Every number of up to 15 digits next to what the standard library makes of its text.
+    /// Numbers of up to 15 digits have the bits that the standard library parses.
     #[test]
     fn doubles_are_those_of_the_compiler() {
         let mut state = 1_u64;

@@ -1,8 +1,8 @@
-//! Optimizers and schedules that the commands `optimizer` and `schedule` know: those of the
-//! library's lists that need no more than numbers and words, under PyTorch's names.
+//! The optimizers and schedules of the commands `optimizer` and `schedule`, under PyTorch's
+//! names: all of the library's whose arguments are numbers and words.
 //!
-//! A board names those that it holds, [`Board::RULES`](crate::Board::RULES) and
-//! [`Board::SCHEDULES`](crate::Board::SCHEDULES); firmware is linked without the others.
+//! A board lists the ones it holds in [`Board::RULES`](crate::Board::RULES) and
+//! [`Board::SCHEDULES`](crate::Board::SCHEDULES); the others are not linked.
 
 use core::fmt;
 
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::kept::MAX_PARAMS;
 use crate::options::{Known, Lower, Options};
 
-/// A rule by which gradients move parameters, as the command `optimizer` chooses it.
+/// An optimizer's update rule, as the command `optimizer` chooses it.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     name: &'static str,
@@ -23,14 +23,14 @@ pub struct Rule {
     make: Make,
 }
 
-/// How a rule is made.
+/// The way in which a rule is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Make {
-    /// Gradient descent without options, where it is needed.
+    /// SGD without options, made by the code that uses it.
     Sgd,
-    /// Adam without options, where it is needed.
+    /// Adam without options, made by the code that uses it.
     Adam,
-    /// By a call that makes it with its options and has it used.
+    /// A function that makes the optimizer with its options, and calls a closure with it.
     With(fn(&Setting<'_>, Use<'_>) -> Result<(), Failure>),
 }
 
@@ -42,18 +42,18 @@ pub struct RateSchedule {
     with: fn(Options<'_>, UseSchedule<'_>) -> Result<(), Failure>,
 }
 
-/// Takes what moves parameters, which lives as long as the call.
+/// A closure that uses a [`Mover`], which lives as long as the call.
 type Use<'u> = &'u mut dyn FnMut(&mut dyn Mover) -> Result<(), Failure>;
 
-/// Takes a schedule, which lives as long as the call.
+/// A closure that uses a schedule, which lives as long as the call.
 type UseSchedule<'u> = &'u mut dyn FnMut(&mut dyn Schedule) -> Result<(), Failure>;
 
 /// An optimizer, with a schedule or without, or a search.
 pub(crate) trait Mover {
-    /// An epoch of a fit.
+    /// Runs an epoch of a fit.
     fn poll(&mut self, fit: &mut Fit<'_, '_>) -> Result<Poll, Error>;
 
-    /// A step without a gradient, which finds options that are out of range.
+    /// Takes a step with a gradient of 0, which fails if options are out of range.
     fn try_out(&mut self) -> Result<(), Failure>;
 }
 
@@ -67,10 +67,10 @@ pub(crate) struct Setting<'t> {
 }
 
 impl Setting<'_> {
-    /// Makes the optimizer, on the stack, and hands it to `use_it`.
+    /// Makes the optimizer on the stack, and calls `use_it` with it.
     ///
     /// # Errors
-    /// Options that are not its own, or that it refuses; what `use_it` fails with.
+    /// A value that an option does not take, or the failure of `use_it`.
     pub(crate) fn with(&self, use_it: Use<'_>) -> Result<(), Failure> {
         match self.rule.make {
             Make::Sgd => self.plain(&mut Sgd::new(self.lr), use_it),
@@ -79,10 +79,10 @@ impl Setting<'_> {
         }
     }
 
-    /// Whether all options are good: tries the optimizer out.
+    /// Checks all options by their names, and by a trial step.
     ///
     /// # Errors
-    /// As [`with`](Self::with).
+    /// An option is unknown, given twice or out of range.
     #[inline(never)]
     pub(crate) fn check(&self) -> Result<(), Failure> {
         self.options.check(self.rule.options)?;
@@ -92,7 +92,7 @@ impl Setting<'_> {
         self.with(&mut |mover| mover.try_out())
     }
 
-    /// Hands an optimizer to `use_it`, in firmware without schedules.
+    /// Calls `use_it` with an optimizer, in firmware without schedules.
     #[inline(always)]
     fn plain(&self, optimizer: &mut dyn Optimizer, use_it: Use<'_>) -> Result<(), Failure> {
         match self.schedule {
@@ -101,7 +101,7 @@ impl Setting<'_> {
         }
     }
 
-    /// Hands an optimizer to `use_it`, with the schedule if there is one.
+    /// Calls `use_it` with an optimizer, and with the schedule if there is one.
     #[inline(never)]
     fn scheduled(&self, optimizer: &mut dyn Optimizer, use_it: Use<'_>) -> Result<(), Failure> {
         let Some((schedule, options)) = self.schedule else {
@@ -117,14 +117,14 @@ impl Setting<'_> {
     }
 }
 
-/// As the command spells it.
+/// Prints the name as the command spells it.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Lower(self.name).fmt(f)
     }
 }
 
-/// As the command spells it: without the `LR` that most names of PyTorch's end with.
+/// Prints the name as the command spells it, without the `LR` at the end of most PyTorch names.
 impl fmt::Display for RateSchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Lower(without_lr(self.name)).fmt(f)
@@ -136,7 +136,7 @@ impl Rule {
         self.make
     }
 
-    /// The rule of this name, in capital or small letters.
+    /// Finds a rule by its name, in any case.
     pub(crate) fn find(rules: &'static [Rule], name: &str) -> Option<&'static Rule> {
         let mut rules = rules.iter();
         rules.find(|rule| rule.name.eq_ignore_ascii_case(name))
@@ -144,8 +144,7 @@ impl Rule {
 }
 
 impl RateSchedule {
-    /// The schedule of this name, in capital or small letters, with `LR` or without, or of
-    /// one of the short names.
+    /// Finds a schedule by its name, in any case, with or without `LR`, or by its short name.
     pub(crate) fn find(schedules: &'static [Self], name: &str) -> Option<&'static Self> {
         let mut short = SHORT.iter().filter(|(short, _)| *short == name);
         let name = short.next().map_or(name, |(_, long)| long);
@@ -159,7 +158,7 @@ impl RateSchedule {
     }
 }
 
-/// Names that are long to type.
+/// Short names for long ones.
 const SHORT: [(&str, &str); 3] = [
     ("cosine", "CosineAnnealingLR"),
     ("warmrestarts", "CosineAnnealingWarmRestarts"),
@@ -170,7 +169,7 @@ fn without_lr(name: &'static str) -> &'static str {
     name.strip_suffix("LR").unwrap_or(name)
 }
 
-/// An optimizer whose rate stays.
+/// An optimizer with a constant learning rate.
 pub(crate) struct Plain<'o>(pub(crate) &'o mut dyn Optimizer);
 
 impl Mover for Plain<'_> {
@@ -201,7 +200,7 @@ impl Mover for Scheduled<'_, '_> {
     }
 }
 
-/// A search, which finds its own rate.
+/// A search, which takes no schedule.
 struct Searched<'s>(&'s mut dyn Search);
 
 impl Mover for Searched<'_> {
@@ -215,15 +214,15 @@ impl Mover for Searched<'_> {
     }
 }
 
-/// The most numbers that a rule remembers of each parameter.
+/// The most floats that a rule keeps for each parameter.
 const BUFFERS: usize = 3;
-/// Pairs that L-BFGS remembers: 1,332 bytes in all.
+/// The number of pairs that L-BFGS remembers, 1,332 bytes in all.
 const HISTORY: usize = 4;
 const LBFGS_FLOATS: usize = (2 * HISTORY + 5) * MAX_PARAMS + 2 * HISTORY;
 /// The most milestones of `multistep`; a line has no room for many more.
 const MILESTONES: usize = 16;
 
-/// Gradient descent without options: boards of little RAM hold no more.
+/// SGD without options.
 pub(crate) const PLAIN_SGD: Rule = Rule {
     name: "SGD",
     options: &[],
@@ -237,11 +236,11 @@ const PLAIN_ADAM: Rule = Rule {
     make: Make::Adam,
 };
 
-/// Gradient descent and Adam, without options and without schedules: for boards of 8 KiB of
-/// RAM and 128 KiB of flash.
+/// SGD and Adam, without options and without schedules, for boards of 8 KiB of RAM and 128 KiB of
+/// flash.
 pub const FEW_RULES: &[Rule] = &[PLAIN_SGD, PLAIN_ADAM];
 
-/// Applies the options that are there, of those in brackets, to what was built so far.
+/// Calls the builder's method for each of these options that is given.
 macro_rules! apply {
     ($options:expr, $built:ident: $($option:ident($($value:expr),*))*) => {
         $(apply! { @one $options, $built $option($($value),*) })*
@@ -263,7 +262,7 @@ macro_rules! apply {
     };
 }
 
-/// The options in brackets.
+/// Makes the list of [`Known`] options: those of `new`'s arguments, and those of builder methods.
 macro_rules! known {
     ([$($arg:ident)*] $($option:ident($($value:expr),*))*) => {
         &[
@@ -273,11 +272,12 @@ macro_rules! known {
     };
 }
 
-/// The library's list of optimizers, but for those that need more than numbers: shapes, or
-/// sparse gradients. What has no `new(lr)` of its own comes before it.
+/// Makes [`ALL_RULES`] of the library's list of optimizers, without those that need more than
+/// numbers (shapes, or sparse gradients), and with SGD and L-BFGS, which the list lacks, at the
+/// front.
 macro_rules! rules {
     (@list [$($done:tt)*]) => {
-        /// All that the calibrator knows.
+        /// All optimizers that the calibrator knows.
         pub const ALL_RULES: &[Rule] = &[$($done)*];
     };
     (@list $done:tt Adafactor = $torch:literal $options:tt; $($rest:tt)*) => {
@@ -309,7 +309,7 @@ macro_rules! rules {
 
 baregrad::each_optimizer!(rules);
 
-/// Gradient descent with the options of PyTorch's.
+/// SGD with PyTorch's options.
 const SGD: Rule = Rule {
     name: "SGD",
     options: known!([] momentum(0.9) dampening(0.1) weight_decay(0.1) nesterov() maximize()),
@@ -329,7 +329,7 @@ const SGD: Rule = Rule {
     }),
 };
 
-/// L-BFGS, which is told the loss once in an epoch.
+/// L-BFGS, with one evaluation of the loss in an epoch.
 const LBFGS: Rule = Rule {
     name: "LBFGS",
     options: known!([] max_iter(20) max_eval(25) tolerance_grad(1e-7) tolerance_change(1e-9)
@@ -346,10 +346,10 @@ const LBFGS: Rule = Rule {
     }),
 };
 
-/// The library's list of schedules, but for those that take functions.
+/// Makes [`ALL_SCHEDULES`] of the library's list of schedules, without those that take functions.
 macro_rules! schedules {
     (@list [$($done:tt)*]) => {
-        /// All that the calibrator knows.
+        /// All schedules that the calibrator knows.
         pub const ALL_SCHEDULES: &[RateSchedule] = &[$($done)*];
     };
     (@list $done:tt LambdaLr = $torch:literal $args:tt $options:tt; $($rest:tt)*) => {
@@ -358,7 +358,7 @@ macro_rules! schedules {
     (@list $done:tt MultiplicativeLr = $torch:literal $args:tt $options:tt; $($rest:tt)*) => {
         schedules! { @list $done $($rest)* }
     };
-    // It borrows its milestones.
+    // This one borrows its milestones.
     (@list [$($done:tt)*] MultiStepLr = $torch:literal $args:tt $options:tt; $($rest:tt)*) => {
         schedules! { @list [$($done)* MULTI_STEP,] $($rest)* }
     };
@@ -411,7 +411,8 @@ const MULTI_STEP: RateSchedule = RateSchedule {
     },
 };
 
-/// Options of the optimizer and of the schedule as they were typed.
+/// The options of the optimizer and of the schedule, as they were typed. The first half of the
+/// bytes is the optimizer's, the second the schedule's; the bytes behind a text are 0.
 pub(crate) struct Texts<'m>(pub(crate) &'m mut [u8]);
 
 /// The owner of options: the optimizer, or its schedule.
@@ -422,7 +423,7 @@ pub(crate) enum Whose {
 }
 
 impl Texts<'_> {
-    /// The first half is the optimizer's, the second the schedule's. Bytes behind a text are 0.
+    /// Returns the options of the optimizer or of the schedule.
     pub(crate) fn get(&self, whose: Whose) -> Options<'_> {
         let (first, second) = self
             .0
@@ -436,7 +437,7 @@ impl Texts<'_> {
         Options(str::from_utf8(texts.next().unwrap_or_default()).unwrap_or_default())
     }
 
-    /// Keeps options. A line is no longer than a half, where there are options at all.
+    /// Keeps options. A half has room for a line, in firmware that has options.
     pub(crate) fn set(&mut self, whose: Whose, options: Options<'_>) {
         let middle = self.0.len() / 2;
         let (first, second) = self.0.split_at_mut_checked(middle).unwrap_or_default();

@@ -1,27 +1,26 @@
-//! Calibrations in flash, through power cuts and damage.
+//! A store for a calibration in flash that survives power cuts and damage.
 //!
-//! Three pages hold the same, each for itself. A page is a log: records one after
-//! another from its start, then erased flash to its end. A record has a sequence
-//! number and a checksum, and the last one of a page is what the page says.
+//! Three pages each hold a copy. A page is a log: records one after another from its start, then
+//! erased flash to its end. A record has a sequence number and a checksum. The last record of a
+//! page is the page's content.
 //!
 //! A record is written to the first page, read back, and only then written to the
-//! next; it is acknowledged when it stands in all of them. A page that is full, that
-//! lags behind, or that is no such log is erased and begun anew, while the others
-//! hold what it held. So flash can be read like this:
+//! next. It is acknowledged when it is in all pages. A page that is full, that
+//! lags behind, or that is not a log is erased and written anew, while the other pages
+//! still hold its content. Reading can therefore rely on the following:
 //!
-//! - Power that fails leaves at most one page that is no log, and the others at
-//!   most one record apart. The newest record of a whole page is the last one
+//! - A power cut leaves at most one page that is not a log, and the other pages differ by at
+//!   most one record. The newest record of a whole page is the last one that was
 //!   acknowledged, or the one that was being written.
-//! - Damage to one page, or to two, leaves a whole one, with the last record
+//! - Damage to one or two pages leaves a whole one, with the last record that was
 //!   acknowledged.
-//! - Pages of which none is whole are damaged: power cuts cannot do that. Some of
-//!   their records may still be readable, but it cannot be told whether one of them
-//!   is the last. Nothing is loaded then and nothing is written, until
-//!   [`Store::erase`] begins anew.
+//! - If no page is whole, the flash is damaged, as power cuts cannot do that. Some
+//!   records may still be readable, but whether one of them is the last is unknown.
+//!   Nothing is loaded then and nothing is written, until [`Store::erase`] starts an empty store.
 //!
-//! No maker promises how a page is left whose erasure was cut short. It need not be
-//! known here: such a page is no log or lags behind, and in both cases is erased
-//! again. No page is ever begun that was not erased just before.
+//! The data sheets do not say what a page holds after an erasure that was cut short. The store
+//! does not depend on it: such a page is not a log or lags behind, and in both cases is erased
+//! again. A page is always erased immediately before its first record is written.
 
 use core::fmt;
 use core::ops::Range;
@@ -31,25 +30,24 @@ use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 
 use crate::kept::{Kept, MAX_BYTES, Name};
 
-/// Why the store did not do what it was asked.
+/// The reason why an operation of the store failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// There is no calibration in it.
+    /// The store holds no calibration.
     Empty,
-    /// The record is whole, and no calibration for this firmware.
+    /// The record is whole, but is not a calibration that this firmware can use.
     Refused(RecordError),
     /// The flash holds a store of an earlier firmware.
     Earlier,
-    /// The flash holds something else than a store.
+    /// The flash holds something other than a store.
     Unreadable,
-    /// The flash held a store, and no copy of it is whole any more.
+    /// The flash holds a store without a whole copy.
     Damaged,
-    /// The flash still has what it had before: an emulated one, perhaps, or
-    /// one that is write-protected.
+    /// The flash does not hold what was written: it may be emulated or write-protected.
     Unchanged,
-    /// The driver of the flash reports a failure.
+    /// The driver of the flash reported a failure.
     Driver(NorFlashErrorKind),
-    /// The pages are too few or too small, or the flash has words too long.
+    /// There are too few pages, the pages are too small, or the words of the flash are too long.
     Pages,
 }
 
@@ -78,34 +76,35 @@ impl fmt::Display for StoreError {
     }
 }
 
-/// How many pages hold the same.
+/// The number of pages, each of which holds a copy.
 pub const COPIES: usize = 3;
-/// How many of them must keep what is written, or it is not acknowledged. A page that
-/// is worn out is no reason to refuse: of the two others one may still be damaged.
+/// The number of pages that must keep a record before it is acknowledged. One page may be worn
+/// out: with the two others, the store still survives damage to one of them.
 const ENOUGH: usize = 2;
 
-/// The largest word of a flash. Larger ones are refused.
+/// The largest word of a flash, in bytes.
 const MAX_WORD: usize = 32;
-/// Kind, the same with all bits inverted, length of the payload in two bytes; sequence
-/// number; starts of the firmware. Little endian.
+/// The bytes of a record's header, all little endian: the kind, the kind with all bits inverted,
+/// the length of the payload in two bytes, the sequence number, the starts of the firmware.
 const HEADER: usize = 12;
-/// The checksum of header and payload, behind them.
+/// The bytes of the checksum of header and payload, which follows them.
 const CHECKSUM: usize = 4;
 /// The bytes of a record without payload.
 const SHORTEST: usize = HEADER + CHECKSUM;
-/// The bytes of the longest one, in whole words of any flash.
+/// The bytes of the longest record, in whole words of any flash.
 const LONGEST: usize = (SHORTEST + MAX_BYTES).next_multiple_of(MAX_WORD);
 
-/// The kind of a record that has the calibration as payload, none if there is none.
+/// The kind of a record whose payload is the calibration; without a calibration it is empty.
 const WHOLE: u8 = 0xc9;
-/// The kind that it had when its length was a single byte. Its payload was a calibration of
-/// other models and scales: such a store is told from others, and not read.
+/// The kind of a record of earlier firmware, whose length was a single byte and whose calibration
+/// had other models and scales. It is recognised, but not read.
 const EARLIER: u8 = 0xca;
-/// The kind of a record after which the calibration is that of the one before it.
+/// The kind of a record that counts a start. It has no payload: the calibration stays that of the
+/// record before it.
 const STARTS: u8 = 0xb5;
 
-/// The bytes of a record, aligned as some drivers want it. Those behind it are erased
-/// flash.
+/// The bytes of a record, aligned as some drivers need it. The bytes behind the record are 0xff,
+/// like erased flash.
 #[repr(align(4))]
 struct Record([u8; LONGEST]);
 
@@ -116,7 +115,8 @@ struct Words([u8; MAX_WORD]);
 impl Record {
     const ERASED: Self = Record([0xff; LONGEST]);
 
-    /// A record, made where it stays: RAM has no room for two. Nothing of it is missing: no payload is longer than `MAX_BYTES`.
+    /// Makes a record. It is inlined, so that the record is made in place, as RAM has no room for
+    /// a second one. The payload must not be longer than `MAX_BYTES`.
     #[inline(always)]
     fn new(kind: u8, state: &State, payload: &[u8]) -> Self {
         let mut record = Record::ERASED;
@@ -137,7 +137,7 @@ impl Record {
         record
     }
 
-    /// Its kind and the length of its payload, if it begins as records do.
+    /// Returns the kind and the length of the payload, if the header is that of a record.
     fn head(&self) -> Option<(u8, usize)> {
         let [kind, not_kind, low, high, ..] = self.0;
         let len = usize::from(u16::from_le_bytes([low, high]));
@@ -145,7 +145,7 @@ impl Record {
         (known && len <= MAX_BYTES).then_some((kind, len))
     }
 
-    /// Its sequence number and starts, if it is as it was written.
+    /// Returns the sequence number and the starts, if the checksum is right.
     fn numbers(&self, len: usize) -> Option<(u32, u32)> {
         let (body, rest) = self.0.split_at_checked(HEADER + len)?;
         let (checksum, _) = rest.split_first_chunk()?;
@@ -162,15 +162,14 @@ impl Record {
     }
 }
 
-/// The content of a page, or of all of them.
+/// The content of a page, or of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
-    /// 0 before anything was written.
+    /// The sequence number of the last record, 0 if there is none.
     sequence: u32,
-    /// How often the firmware has started.
+    /// The number of starts of the firmware.
     starts: u32,
-    /// Where in flash the record with the calibration is. None before anything was
-    /// written.
+    /// The address of the last record with a calibration, `None` if there is none.
     record: Option<u32>,
 }
 
@@ -182,24 +181,24 @@ impl State {
     };
 }
 
-/// A page that was gone through.
+/// The result of reading a page.
 #[derive(Clone, Copy, Debug)]
 struct Page {
-    /// The sequence number of its last record that can be read, before anything that cannot.
+    /// The content by the last record before the first bytes that are not a record.
     state: State,
-    /// Where the next record goes, from the start of the page; none if there is
-    /// anything else than records and then erased flash.
+    /// The offset of the next record in the page; `None` if the page is not a log, but holds
+    /// other bytes than records and then erased flash.
     free: Option<usize>,
-    /// Whether it begins as a store does.
+    /// Whether the page is not a log, and begins like a store.
     ours: bool,
-    /// Whether that may be a first record whose writing was cut short.
+    /// Whether the page may hold nothing but a first record whose writing was cut short.
     begun: bool,
-    /// Whether it begins as an earlier firmware's does.
+    /// Whether the page begins like a store of an earlier firmware.
     earlier: bool,
 }
 
 impl Page {
-    /// Nothing is known of it.
+    /// A page that was not read yet.
     const UNREAD: Self = Page {
         state: State::NEW,
         free: None,
@@ -208,7 +207,7 @@ impl Page {
         earlier: false,
     };
 
-    /// Whether it is a log with a record at least.
+    /// Returns whether the page is a log with at least one record.
     fn is_whole(&self) -> bool {
         self.free.is_some() && self.state.sequence > 0
     }
@@ -218,18 +217,18 @@ impl Page {
     }
 }
 
-/// The content that all pages together give.
+/// Returns the content of the store, of all pages together.
 fn newest(pages: &[Page; COPIES]) -> Result<State, StoreError> {
     let readable = pages.iter().map(|page| page.state.sequence).max();
     let readable = readable.unwrap_or(0);
     let whole = pages.iter().filter(|page| page.is_whole());
     match whole.map(|page| page.state).max_by_key(|s| s.sequence) {
-        // Not if a page that is no log any more had a later one.
+        // A page that is no longer a log may have a later record, and with it a later calibration.
         Some(state) if state.sequence == readable => return Ok(state),
         None if readable == 0 => {}
         _ => return Err(StoreError::Damaged),
     }
-    // No record at all: new flash, or the first record of all was cut short.
+    // There is no record: the flash is new, or writing its first record was cut short.
     let [first, others @ ..] = pages;
     if others.iter().all(Page::is_erased) && (first.is_erased() || first.begun) {
         return Ok(State::NEW);
@@ -243,28 +242,28 @@ fn newest(pages: &[Page; COPIES]) -> Result<State, StoreError> {
     Err(StoreError::Unreadable)
 }
 
-/// The bytes that are written to the pages.
+/// The difference between the content to write and that of the whole pages.
 #[derive(Clone, Copy)]
 enum Change {
-    /// The calibration, none, or another one.
+    /// Another calibration, or none.
     Calibration,
-    /// How often the firmware has started.
+    /// One more start of the firmware.
     Starts,
-    /// Nothing: a page gets what the others have.
+    /// No difference: a page gets the content of the others.
     Repair,
 }
 
-/// A store in pages of a flash. It keeps nothing in RAM: everything is looked up
-/// where it is.
+/// A store in pages of a flash. It keeps no content in RAM, but reads the flash in every call.
 #[derive(Debug)]
 pub struct Store<'f, F> {
     flash: &'f mut F,
-    /// Where the first page begins.
+    /// The address of the first page.
     start: u32,
 }
 
 impl<'f, F: NorFlash> Store<'f, F> {
-    /// Records begin at its multiples: whole words, and a record without payload.
+    /// Records begin at multiples of this: whole words, at least the length of a record without
+    /// payload.
     const UNIT: usize = {
         let word = if F::WRITE_SIZE > F::READ_SIZE {
             F::WRITE_SIZE
@@ -274,11 +273,11 @@ impl<'f, F: NorFlash> Store<'f, F> {
         if word > SHORTEST { word } else { SHORTEST }
     };
 
-    /// The store in the first three of these pages.
+    /// Opens the store in the first three of these pages.
     ///
     /// # Errors
-    /// Fewer than three pages, a range that cuts one, or pages too small; words
-    /// of more than 32 bytes, or not of a power of two.
+    /// There are fewer than three pages, the range cuts a page, or the pages are too small; the
+    /// flash has words of more than 32 bytes, or whose length is not a power of two.
     pub fn new(flash: &'f mut F, pages: Range<u32>) -> Result<Self, StoreError> {
         let size = F::ERASE_SIZE as u32;
         let words = [F::WRITE_SIZE, F::READ_SIZE];
@@ -295,11 +294,11 @@ impl<'f, F: NorFlash> Store<'f, F> {
             .ok_or(StoreError::Pages)
     }
 
-    /// The calibration that was saved last.
+    /// Returns the calibration that was saved last.
     ///
     /// # Errors
-    /// None was saved, or it was erased; all copies are damaged, so that it is not known
-    /// which was the last; a record of another version; a flash that is no store.
+    /// None was saved, or it was erased; all copies are damaged, so that the last one is unknown;
+    /// the record has another version; the flash holds something other than a store.
     pub fn load(&mut self) -> Result<Kept, StoreError> {
         self.look(&mut |payload| {
             Name::of(payload)?;
@@ -307,8 +306,8 @@ impl<'f, F: NorFlash> Store<'f, F> {
         })
     }
 
-    /// Looks at the record that was saved last, where it was read to: RAM has no room for
-    /// many of them.
+    /// Calls `look` with the calibration that was saved last, in the buffer that it was read to, as
+    /// RAM has no room for a copy.
     pub(crate) fn look<R>(
         &mut self,
         look: &mut dyn FnMut(&[u8]) -> Result<R, RecordError>,
@@ -326,18 +325,17 @@ impl<'f, F: NorFlash> Store<'f, F> {
     /// one before is found afterwards.
     ///
     /// # Errors
-    /// A flash that is no store, or a damaged one, which are to be erased first. A
-    /// flash that does not work, or does not keep what is written in two of its pages
-    /// at least.
+    /// The flash holds something other than a store, or a damaged one, either of which must be
+    /// erased first; the driver reports a failure; fewer than two pages keep what is written.
     pub fn save(&mut self, calibration: &Kept) -> Result<(), StoreError> {
         self.put(Some(calibration.bytes())).map(|_| ())
     }
 
-    /// Forgets the calibration, by a record that says so. A flash that is no store, or
-    /// a damaged one, becomes an empty store.
+    /// Erases the calibration, by writing a record without one. A flash that holds something other
+    /// than a store, or a damaged one, becomes an empty store.
     ///
     /// # Errors
-    /// A flash that does not work, or does not keep what is written.
+    /// The driver reports a failure, or fewer than two pages keep what is written.
     pub fn erase(&mut self) -> Result<(), StoreError> {
         match self.put(Some(&[])) {
             Err(StoreError::Unreadable | StoreError::Earlier | StoreError::Damaged) => {
@@ -347,20 +345,20 @@ impl<'f, F: NorFlash> Store<'f, F> {
         }
     }
 
-    /// Counts a start of the firmware: how often it has started, this time
-    /// included. Before that, a page that was damaged, or left by a power cut, gets
-    /// what the others have.
+    /// Counts a start of the firmware, and returns the number of starts with this one. Before
+    /// that, it repairs pages that are damaged or that a power cut has left behind.
     ///
     /// # Errors
-    /// As [`save`](Self::save).
+    /// The same as for [`save`](Self::save).
     pub fn boot(&mut self) -> Result<u32, StoreError> {
         self.put(None)
     }
 
-    /// How many of the [`COPIES`] have what was written last.
+    /// Returns the number of pages, at most [`COPIES`], that hold the last record.
     ///
     /// # Errors
-    /// A flash that is no store, or a damaged one; one that does not work.
+    /// The flash holds something other than a store, or a damaged one; the driver reports a
+    /// failure.
     pub fn whole_copies(&mut self) -> Result<usize, StoreError> {
         let pages = self.pages()?;
         let state = newest(&pages)?;
@@ -370,8 +368,8 @@ impl<'f, F: NorFlash> Store<'f, F> {
             .count())
     }
 
-    /// Writes a record with another calibration, or counts a start, once all pages
-    /// say the same. How many starts there were.
+    /// Repairs the pages, then writes a record with the calibration, or without an argument one
+    /// that counts a start. Returns the number of starts.
     fn put(&mut self, calibration: Option<&[u8]>) -> Result<u32, StoreError> {
         let mut pages = self.pages()?;
         let mut state = newest(&pages)?;
@@ -392,8 +390,8 @@ impl<'f, F: NorFlash> Store<'f, F> {
         Ok(state.starts)
     }
 
-    /// An empty store over whatever there is. Its sequence goes on after all that can
-    /// still be read, so that nothing of that is taken for newer.
+    /// Writes an empty store over the content of the flash. Its sequence number is higher than all
+    /// that can still be read, so that no old record is taken for newer.
     fn begin_anew(&mut self) -> Result<(), StoreError> {
         let pages = self.pages()?;
         let last = pages.iter().map(|page| page.state.sequence).max();
@@ -405,7 +403,7 @@ impl<'f, F: NorFlash> Store<'f, F> {
         self.write(&mut pages, &state, &[], Change::Repair)
     }
 
-    /// Writes a state to all pages that do not have it, one after another.
+    /// Writes a state to all pages that do not have it, one page after another.
     fn write(
         &mut self,
         pages: &mut [Page; COPIES],
@@ -430,9 +428,9 @@ impl<'f, F: NorFlash> Store<'f, F> {
         if kept < ENOUGH { Err(failure) } else { Ok(()) }
     }
 
-    /// Writes a state to a page, behind the one before it, if that is there. If it is
-    /// not, or there is no room, or the flash does not keep it there: at the start of
-    /// the page, once that is erased.
+    /// Writes a state to a page, behind the record before it. If the page does not end with that
+    /// record, has no room, or does not keep what is written there, erases the page and writes to
+    /// its start.
     fn write_page(
         &mut self,
         page: &mut Page,
@@ -444,7 +442,7 @@ impl<'f, F: NorFlash> Store<'f, F> {
         let behind = match change {
             Change::Calibration => Some((WHOLE, payload)),
             Change::Starts => Some((STARTS, [].as_slice())),
-            // Where it should be already, something went wrong.
+            // A page that lacks the content of the others is erased.
             Change::Repair => None,
         };
         let before = page.is_whole() && page.state.sequence == state.sequence.saturating_sub(1);
@@ -469,11 +467,11 @@ impl<'f, F: NorFlash> Store<'f, F> {
         Ok(())
     }
 
-    /// Writes a record, and looks whether it is there.
+    /// Writes a record, and reads it back.
     fn write_record(&mut self, at: u32, record: &Record, len: usize) -> Result<(), StoreError> {
         let bytes = record.0.get(..len).unwrap_or_default();
         self.flash.write(at, bytes).map_err(driver)?;
-        // A few words at a time, for want of RAM.
+        // It reads a few words at a time, as RAM has no room for a second record.
         let mut found = Words([0; MAX_WORD]);
         for (from, expected) in (at..).step_by(MAX_WORD).zip(bytes.chunks(MAX_WORD)) {
             let found = found.0.get_mut(..expected.len()).unwrap_or_default();
@@ -485,13 +483,14 @@ impl<'f, F: NorFlash> Store<'f, F> {
         Ok(())
     }
 
-    /// The record with the calibration of a state, and the length of its payload.
+    /// Reads the record with the calibration of a state to `record`, and returns the length of its
+    /// payload.
     fn record(&mut self, state: &State, record: &mut Record) -> Result<usize, StoreError> {
         let Some(at) = state.record else {
             return Ok(0);
         };
         self.read(at, record, 0..Self::UNIT)?;
-        // It was there a moment ago.
+        // `pages` has read this record before, so it fails only if flash changes between reads.
         let (_, len) = record.head().ok_or(StoreError::Damaged)?;
         let end = (SHORTEST + len).next_multiple_of(Self::UNIT);
         self.read(at, record, Self::UNIT..end)?;
@@ -499,6 +498,7 @@ impl<'f, F: NorFlash> Store<'f, F> {
         Ok(len)
     }
 
+    /// Reads all pages.
     fn pages(&mut self) -> Result<[Page; COPIES], StoreError> {
         let mut pages = [Page::UNREAD; COPIES];
         let mut record = Record::ERASED;
@@ -508,7 +508,7 @@ impl<'f, F: NorFlash> Store<'f, F> {
         Ok(pages)
     }
 
-    /// Goes through the page that starts there.
+    /// Reads the page that begins at `start`.
     fn page(&mut self, start: u32, record: &mut Record) -> Result<Page, StoreError> {
         let mut page = Page::UNREAD;
         let mut at = 0;
@@ -555,7 +555,7 @@ impl<'f, F: NorFlash> Store<'f, F> {
         self.unreadable(page, start, at, record)
     }
 
-    /// The page with something else than a record, and then erased flash.
+    /// Completes a page that is not a log, whose first bytes that are not a record are at `at`.
     fn unreadable(
         &mut self,
         mut page: Page,
@@ -563,7 +563,8 @@ impl<'f, F: NorFlash> Store<'f, F> {
         at: usize,
         record: &mut Record,
     ) -> Result<Page, StoreError> {
-        // Writing clears bits, and is cut short within the longest record.
+        // Writing only clears bits, so a kind that was partly written has all bits of `WHOLE`, and
+        // what is behind the longest record is still erased.
         self.read(start, record, 0..Self::UNIT)?;
         let [kind, _, not_kind, ..] = record.0;
         page.ours = kind == WHOLE;
@@ -572,7 +573,7 @@ impl<'f, F: NorFlash> Store<'f, F> {
         Ok(page)
     }
 
-    /// Whether a page is erased from there on.
+    /// Returns whether a page is erased from the offset `from` on.
     fn is_erased(
         &mut self,
         start: u32,
@@ -589,7 +590,7 @@ impl<'f, F: NorFlash> Store<'f, F> {
         Ok(true)
     }
 
-    /// Reads a part of a record that begins there.
+    /// Reads a part of the record at the address `at`.
     fn read(&mut self, at: u32, to: &mut Record, part: Range<usize>) -> Result<(), StoreError> {
         let from = at.saturating_add(part.start as u32);
         match to.0.get_mut(part).unwrap_or_default() {

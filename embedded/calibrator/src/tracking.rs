@@ -1,20 +1,21 @@
-//! Samples one at a time after the fit: the library's tracker, in the memory of the last fit.
+//! Tracking: after a fit, the calibration follows samples one at a time. The state of the
+//! library's tracker lies in the memory that a fit has for scaled readings.
 
 use baregrad::calibrate::{MAX_DEGREE, TrackError, Tracker, Tracking, TwoFloat};
 
-use crate::board::{Board, Samples};
+use crate::board::Board;
+use crate::console::{Number, say};
 use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
-use crate::line::{Number, say};
-use crate::training::Scratch;
+use crate::memory::{Samples, Scratch};
 
-/// How the command is written.
+/// The syntax of the command.
 pub(crate) const USAGE: &str = "track [on [forgetting] [sigma]|off]";
 /// The most parameters of a curve that any board tracks.
 pub(crate) const MANY: usize = MAX_DEGREE + 1;
 
-/// The most parameters of a curve that is tracked with this memory: the state lies where a fit
-/// has its scaled readings, as there is no fit meanwhile. So it takes no RAM of its own.
+/// Returns the most parameters of a curve that this memory has room to track, up to `P`. The
+/// tracker's state takes no RAM of its own, because there is no fit while samples are tracked.
 fn most<const P: usize>(scratch: &Scratch<'_>) -> usize {
     let fits = |params: &usize| Tracker::floats(*params) <= scratch.x.len();
     (1..=P).rev().find(fits).unwrap_or(0)
@@ -24,8 +25,8 @@ fn most<const P: usize>(scratch: &Scratch<'_>) -> usize {
 /// board fits by least squares.
 ///
 /// # Errors
-/// A calibration of a network, or of more parameters than there is room for; options that make
-/// no sense.
+/// The curve is a network or has more parameters than there is room for, or an option is out of
+/// range.
 #[inline(never)]
 pub(crate) fn begin<const P: usize>(
     kept: &Kept,
@@ -35,7 +36,8 @@ pub(crate) fn begin<const P: usize>(
 ) -> Result<(), Failure> {
     let mut params = [0.0; MAX_PARAMS];
     let calibration = kept.read(&mut params)?;
-    // As long as the samples are those of the fit, they tell how sure it is.
+    // The samples of the fit determine its covariance. Their number tells whether they are still
+    // there.
     let readings = &samples.readings;
     let is_known = readings.len() == calibration.origin.samples as usize;
     let reading = |i| readings.get(i).filter(|_| is_known);
@@ -49,10 +51,10 @@ pub(crate) fn begin<const P: usize>(
     }
 }
 
-/// Takes a sample, and keeps what the calibration is from now on.
+/// Takes a sample, and keeps the updated calibration.
 ///
 /// # Errors
-/// A sample that was left out: the calibration is as before.
+/// The sample was left out, and the calibration is as before.
 #[inline(never)]
 pub(crate) fn take<B: Board, const P: usize>(
     board: &mut B,
@@ -85,7 +87,8 @@ pub(crate) fn take<B: Board, const P: usize>(
     Ok(())
 }
 
-/// Tells how many samples were tracked, and how sure the result in the middle of the range is.
+/// Sends the number of samples that were tracked, and the standard error of the result in the
+/// middle of the range.
 #[inline(never)]
 pub(crate) fn say_state<B: Board, const P: usize>(
     board: &mut B,

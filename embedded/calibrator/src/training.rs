@@ -1,8 +1,6 @@
-//! A fit on the board: that of the library, which is asked for an epoch at a time, so that
-//! meanwhile the board answers its line, feeds its watchdog, and stops when asked to. By least
+//! Fits on the board. The library's fit runs one epoch at a time. Between two epochs the board
+//! answers its line, feeds its watchdog, and stops if `stop` or Ctrl-C has come in. In least
 //! squares, an epoch is a pass over the samples.
-
-use core::fmt;
 
 use baregrad::calibrate::{
     self, Calibration, Curve, CurveSolver, Fit, MAX_DEGREE, Origin, Poll, ROWS, Reason, Scale,
@@ -13,196 +11,35 @@ use baregrad::op::Node;
 use baregrad::optim::{Adam, Optimizer, Sgd};
 use baregrad::{Tape, Usage};
 
-use crate::board::{Board, NODES, Samples};
+use crate::board::Board;
+use crate::console::{Number, put, say};
 use crate::failure::Failure;
 use crate::kept::{Kept, MAX_PARAMS};
-use crate::line::{CTRL_C, Line, MAX_LINE, Number, put, say};
-use crate::options::Options;
-use crate::rule::{Make, Mover, PLAIN_SGD, Plain, RateSchedule, Rule, Setting, Texts, Whose};
-
-/// The epochs of a fit if none are given.
-const EPOCHS: u32 = 500;
-/// The most epochs of one fit.
-pub(crate) const MAX_EPOCHS: u32 = 100_000;
-
-/// How a curve is fitted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Method {
-    /// By least squares, Levenberg and Marquardt's method.
-    Lm,
-    /// By gradient descent, with an optimizer.
-    Descent,
-}
-
-impl Method {
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        match name {
-            "lm" => Some(Method::Lm),
-            "descent" => Some(Method::Descent),
-            _ => None,
-        }
-    }
-}
-
-/// As the command that chooses it spells it.
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Method::Lm => "lm",
-            Method::Descent => "descent",
-        })
-    }
-}
-
-/// The curve to fit, and how to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) curve: Curve,
-    /// Least squares where the board has room for it, if it is not said.
-    pub(crate) method: Option<Method>,
-    /// The rule by which gradients move parameters.
-    pub(crate) rule: &'static Rule,
-    /// How its learning rate goes; none if it stays.
-    pub(crate) schedule: Option<&'static RateSchedule>,
-    /// The learning rate.
-    pub(crate) lr: f32,
-    /// How often all samples are gone through, 1 to [`MAX_EPOCHS`]; by least squares, at most.
-    pub(crate) epochs: u32,
-}
-
-impl Plan {
-    /// A line by least squares; gradient descent, by the first of these rules, takes as many
-    /// epochs as a line needs.
-    pub(crate) fn new(rules: &'static [Rule]) -> Self {
-        Plan {
-            curve: Curve::Linear,
-            method: None,
-            rule: rules.first().unwrap_or(&PLAIN_SGD),
-            schedule: None,
-            lr: 0.1,
-            epochs: EPOCHS,
-        }
-    }
-
-    /// The optimizer with its options and its schedule. The compiler leaves both out on a board
-    /// that has none.
-    #[inline(always)]
-    pub(crate) fn setting<'t, B: Board>(&self, texts: &'t Texts<'_>) -> Setting<'t> {
-        let Plan { rule, lr, .. } = *self;
-        if B::SCHEDULES.is_empty() {
-            return Setting {
-                rule,
-                lr,
-                options: Options(""),
-                schedule: None,
-            };
-        }
-        let options = texts.get(Whose::Optimizer);
-        let schedule = self.schedule;
-        Setting {
-            rule,
-            lr,
-            options,
-            schedule: schedule.map(|schedule| (schedule, texts.get(Whose::Schedule))),
-        }
-    }
-
-    /// The method of its fit.
-    ///
-    /// # Errors
-    /// One was asked for that is not for this curve, or not on this board.
-    pub(crate) fn method<B: Board>(&self) -> Result<Method, Failure> {
-        let curve = self.curve;
-        let is_solved = !matches!(curve, Curve::Mlp { .. }) && curve.param_count() <= B::SOLVED;
-        match (self.method, curve) {
-            (Some(Method::Lm), _) if !is_solved => Err(Failure::Unsolved {
-                curve,
-                most: B::SOLVED,
-            }),
-            (Some(Method::Descent), Curve::Function(_)) => Err(Failure::Undescended(curve)),
-            (Some(method), _) => Ok(method),
-            (None, _) if is_solved => Ok(Method::Lm),
-            (None, _) => Ok(Method::Descent),
-        }
-    }
-}
-
-/// The memory that training needs besides the samples. What is left in it is of
-/// no use.
-pub(crate) struct Scratch<'m> {
-    /// Scaled readings: one for each sample.
-    pub(crate) x: &'m mut [f32],
-    /// Scaled references.
-    pub(crate) y: &'m mut [f32],
-    /// How many floats the arena has.
-    pub(crate) floats: usize,
-    /// Lends the arena.
-    pub(crate) lend: fn(Borrow<'_>),
-    /// How sure the last fit by least squares is. Here, and not handed up: every function on
-    /// the way would have its own.
-    pub(crate) errors: Errors,
-    /// Options of the optimizer and of the schedule.
-    pub(crate) texts: Texts<'m>,
-}
-
-/// A closure that borrows an arena: its floats, and nodes whose number is known when it is
-/// compiled, which do without the planning of large tapes.
-pub(crate) type Borrow<'b> = &'b mut dyn FnMut(&mut [f32], &mut [Node; NODES]);
-
-impl Scratch<'_> {
-    /// Does something with an arena.
-    pub(crate) fn with_arena<T>(
-        &self,
-        none: T,
-        mut with: impl FnMut(&mut [f32], &mut [Node; NODES]) -> T,
-    ) -> T {
-        let mut found = none;
-        (self.lend)(&mut |floats, nodes| found = with(floats, nodes));
-        found
-    }
-}
+use crate::line::{CTRL_C, Line, MAX_LINE};
+use crate::memory::{Errors, NODES, Samples, Scratch};
+use crate::plan::{Method, Plan};
+use crate::rule::{Make, Mover, Plain};
 
 /// The outcome of a fit.
 #[derive(Clone, Copy)]
 pub(crate) struct Fitted {
     pub(crate) end: End,
-    /// How often samples were gone through.
+    /// The number of passes over the samples.
     pub(crate) epochs: u32,
-    /// Ticks that the board counted in all epochs; in gradient descent without the first, which
-    /// warms up what caches there are.
+    /// The ticks of all epochs, for gradient descent without the first, which warms up caches.
     pub(crate) ticks: u64,
 }
 
 /// How a fit ended.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
-    /// Converged, or still falling; and how much of the arena was used.
+    /// The reason for stopping, and the use of the arena.
     Descent(Reason, Usage),
-    /// How sure it is stands in [`Scratch::errors`].
+    /// The solver's status; its standard errors are in [`Scratch::errors`].
     Lm(Status),
 }
 
-/// How sure a fit by least squares is.
-#[derive(Debug)]
-pub(crate) struct Errors {
-    /// The standard errors of coefficients: those of the reading as it comes, if it has such,
-    /// or those of the scaled one. None if the samples do not determine them.
-    pub(crate) coefficients: Option<[f32; MAX_DEGREE + 1]>,
-    /// The standard deviation of residuals, in the references' unit.
-    pub(crate) deviation: f32,
-    /// How many samples there were more than parameters.
-    pub(crate) freedom: usize,
-}
-
-impl Errors {
-    pub(crate) const NONE: Self = Errors {
-        coefficients: None,
-        deviation: f32::NAN,
-        freedom: 0,
-    };
-}
-
-/// Scaled samples, and how they were scaled.
+/// Scaled samples, and their scales.
 struct Prepared<'d> {
     data: calibrate::Samples<'d>,
     scales: [Scale; 2],
@@ -210,7 +47,7 @@ struct Prepared<'d> {
 }
 
 impl Prepared<'_> {
-    /// The calibration of parameters, which are of the scaled samples, and a scaled loss.
+    /// Makes the calibration of parameters and a loss, both of the scaled samples.
     fn calibration<'p>(
         &self,
         curve: Curve,
@@ -234,12 +71,12 @@ impl Prepared<'_> {
     }
 }
 
-/// Fits the curve to the samples, from the same start every time. If a result is wanted, it
-/// becomes that, and gradient descent says about ten times how far it is. What comes in
-/// meanwhile is answered.
+/// Fits the curve to the samples, always from the same start, and answers lines that come in
+/// meanwhile. With a `result`, the calibration is written to it, and gradient descent sends its
+/// progress about ten times.
 ///
 /// # Errors
-/// Samples that cannot be fitted; a loss that grows; it was asked to stop; an arena too
+/// The samples cannot be fitted, the loss diverges, `stop` or Ctrl-C came in, or the arena is too
 /// small for the curve.
 #[inline(never)]
 pub(crate) fn fit<B: Board>(
@@ -308,10 +145,10 @@ pub(crate) fn fit<B: Board>(
     }
 }
 
-/// Parameters that the small solver has room for: those of a cubic, and of all functions.
+/// The most parameters of the small solver, enough for a cubic and all functions.
 pub(crate) const FEW: usize = 4;
 
-/// Fits by least squares.
+/// Fits by least squares. `P` is the most parameters of the solver.
 #[inline(never)]
 fn solve<B: Board, const P: usize>(
     plan: &Plan,
@@ -322,7 +159,7 @@ fn solve<B: Board, const P: usize>(
     result: Option<&mut Kept>,
 ) -> Result<Fitted, Failure> {
     let curve = plan.curve;
-    // Where it is made: a copy would be as large again.
+    // Matching by reference keeps the solver in place; a copy would take as much stack again.
     let mut solver = CurveSolver::<P>::new(&curve, prepared.data);
     let Some(solver) = &mut solver else {
         return Err(Failure::Params(curve));
@@ -355,7 +192,7 @@ fn solve<B: Board, const P: usize>(
     })
 }
 
-/// Keeps the parameters of a solver that has ended, and how sure they are.
+/// Keeps the parameters of a solver that has ended, and their standard errors.
 #[inline(never)]
 fn conclude<const P: usize>(
     curve: Curve,
@@ -378,8 +215,8 @@ fn conclude<const P: usize>(
     }
 }
 
-/// Fits by gradient descent on a board without schedules: the optimizer is made here, next to
-/// what [`descend`] holds, as each call on the way to it would take stack.
+/// Fits by gradient descent on a board without schedules. It makes the optimizer itself, because
+/// the calls of [`Setting::with`] would take stack.
 #[inline(never)]
 fn descend_plainly<'t, B: Board>(
     plan: &Plan,
@@ -411,9 +248,9 @@ fn descend_plainly<'t, B: Board>(
     )
 }
 
-/// Fits by gradient descent, and without a result quietly. It is called with the optimizer made
-/// already: what this holds is on the stack once, whatever the optimizer. A part of its two
-/// callers, of which a board has one.
+/// Fits by gradient descent, without sending progress if there is no `result`. The caller makes
+/// the optimizer and passes it as a trait object, so that one copy of this code serves all
+/// optimizers. It is inlined into its two callers, of which a board uses one.
 #[inline(always)]
 fn descend<'t, B: Board>(
     plan: &Plan,
@@ -466,8 +303,8 @@ fn descend<'t, B: Board>(
     })
 }
 
-/// Between two epochs: feeds the watchdog, and answers what has come in. Whether that is
-/// a wish to stop.
+/// Feeds the watchdog and answers the lines that have come in, between two epochs. Returns whether
+/// `stop` or Ctrl-C was among them.
 #[inline(never)]
 fn is_asked_to_stop<B: Board>(
     board: &mut B,
@@ -476,7 +313,8 @@ fn is_asked_to_stop<B: Board>(
     loss: Option<f32>,
 ) -> bool {
     board.feed();
-    // A line at most, or whoever sends without end would keep it from its work.
+    // It takes at most the bytes of a line, so that a sender that never pauses cannot stall the
+    // fit.
     for _ in 0..MAX_LINE {
         let Some(byte) = board.receive() else { break };
         if byte == Ok(CTRL_C) {
@@ -506,15 +344,15 @@ fn is_asked_to_stop<B: Board>(
     false
 }
 
-/// Whether there is room for a curve: records it as `fit` does, over as many rows as pass
-/// the tape at a time, and goes through these once.
+/// Checks that there is room for a curve: records it as [`fit`] does, with as many rows as pass
+/// the tape at a time, and runs an epoch.
 ///
 /// # Errors
-/// More parameters than there is room for; an arena that is too small.
+/// The curve has more parameters than there is room for, or the arena is too small.
 #[inline(never)]
 pub(crate) fn check(curve: &Curve, scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     if let Curve::Function(_) = curve {
-        // It takes no arena.
+        // Functions take no arena.
         return Ok(());
     }
     let zeros = [0.0; ROWS];
@@ -529,9 +367,9 @@ pub(crate) fn check(curve: &Curve, scratch: &mut Scratch<'_>) -> Result<(), Fail
     })
 }
 
-/// Records a curve and its loss, from where training starts. The last parameters count, as
-/// with PyTorch's loop: where the loss no longer falls but by rounding, the least one says
-/// nothing.
+/// Records a curve with its start parameters, and its loss. The fit keeps no copy of the best
+/// parameters (`&mut []`): the last ones count, as in a plain PyTorch loop, because near the
+/// minimum the losses differ by rounding only.
 #[inline(never)]
 fn record<'t>(
     tape: &'t Tape<'t>,

@@ -1,9 +1,9 @@
-//! The magnetometer of `examples/ellipsoid`, calibrated on a board. `ellipsoid.sh` compares
-//! what both print.
+//! Calibrates the magnetometer of `examples/ellipsoid` on a board. `ellipsoid.sh` compares the
+//! output with the example's.
 
 #![no_std]
 #![no_main]
-#![allow(unreachable_pub)] // of what has several homes
+#![allow(unreachable_pub)] // The example's file is a module of several crates.
 
 use board::{println, stack};
 

@@ -1,9 +1,9 @@
-//! The network of `examples/gestures`, adapted on a board. `gestures.sh` compares what both
-//! print.
+//! Adapts the network of `examples/gestures` on a board. `gestures.sh` compares the output with
+//! the example's.
 
 #![no_std]
 #![no_main]
-#![allow(unreachable_pub)] // of what has several homes
+#![allow(unreachable_pub)] // The example's files are modules of several crates.
 
 use baregrad::record::Record;
 use board::{println, stack};

@@ -1,8 +1,8 @@
-//! Elementary functions of a hundred numbers, as a layer's activation takes them.
+//! Elementary functions of a hundred numbers, through the kernel that a layer's activation uses.
 
 use baregrad::kernel::{self, Acc, Lanes, Map, math};
 
-/// How many numbers.
+/// The number of arguments.
 pub const LEN: usize = 100;
 
 struct Exp;
@@ -29,22 +29,22 @@ impl Map<1> for Sin {
     }
 }
 
-/// From -5 to almost 5, where results differ.
+/// Returns the numbers from -5 to 4.9 in steps of 0.1.
 pub fn arguments() -> [f32; LEN] {
     core::array::from_fn(|i| 0.1 * (i as f32 - 50.0))
 }
 
-/// `e^x` of each.
+/// Computes `e^x` of each number.
 pub fn exp(x: &[f32; LEN], out: &mut [f32; LEN]) {
     kernel::map(Exp, [x], out, Acc::Set);
 }
 
-/// The hyperbolic tangent of each.
+/// Computes the hyperbolic tangent of each number.
 pub fn tanh(x: &[f32; LEN], out: &mut [f32; LEN]) {
     kernel::map(Tanh, [x], out, Acc::Set);
 }
 
-/// The sine of each.
+/// Computes the sine of each number.
 pub fn sin(x: &[f32; LEN], out: &mut [f32; LEN]) {
     kernel::map(Sin, [x], out, Acc::Set);
 }

@@ -3,10 +3,10 @@
 use baregrad::record::{Record, RecordError};
 use baregrad::{Arena, Error};
 
-/// Scales and parameters, as the example saved them.
+/// The record that the example saved: scales and parameters.
 pub const TRAINED: &[u8] = include_bytes!("../../../examples/data/iris.bin");
 
-/// The lengths of a flower of each species in cm: sepal, petal.
+/// A flower of each species: length and width of sepal and petal in cm.
 pub const FLOWERS: [[f32; 4]; 3] = [
     [5.1, 3.5, 1.4, 0.2],
     [7.0, 3.2, 4.7, 1.4],
@@ -17,12 +17,12 @@ const LENGTHS: usize = 4;
 const UNITS: usize = 8;
 const SPECIES: usize = 3;
 
-/// Why a flower is not classified.
+/// The reason why a flower could not be classified.
 #[derive(Clone, Copy, Debug)]
 pub enum ClassifyError {
     /// The record does not hold the network.
     Record(RecordError),
-    /// The tape could not do something.
+    /// Recording or reading the tape failed.
     Tape(Error),
 }
 
@@ -38,10 +38,10 @@ impl From<Error> for ClassifyError {
     }
 }
 
-/// The number of the species of a flower.
+/// Returns the number of the species of a flower, an index into [`FLOWERS`].
 ///
 /// # Errors
-/// A record of something else.
+/// The record is damaged, or holds another network.
 #[inline(never)]
 pub fn classify(record: &[u8], lengths: &[f32; LENGTHS]) -> Result<usize, ClassifyError> {
     let record = Record::read(record)?;
@@ -55,7 +55,7 @@ pub fn classify(record: &[u8], lengths: &[f32; LENGTHS]) -> Result<usize, Classi
     let biases: [f32; UNITS] = values(&record, "0.bias")?;
     let last_weights: [f32; UNITS * SPECIES] = values(&record, "2.weight")?;
     let last_biases: [f32; SPECIES] = values(&record, "2.bias")?;
-    // Data of the caller's take no room in the arena: it holds units and logits.
+    // Inputs are borrowed, so the arena holds only units and logits.
     let mut arena = Arena::<16, 8>::new();
     let tape = arena.tape();
     let units = tape.input(&x, [1, LENGTHS]).linear_tanh(

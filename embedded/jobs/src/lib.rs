@@ -1,4 +1,4 @@
-//! The work of boards, to be counted and compared.
+//! The models that other packages train on a board, to count costs and compare results.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,15 +1,15 @@
-//! NumPy's uniform numbers.
+//! NumPy's uniformly distributed random numbers.
 
 use rand_pcg::Lcg128Xsl64;
 use rand_pcg::rand_core::Rng as _;
 
-/// `numpy.random.default_rng(0)`: the generator PCG64.
+/// The generator of `numpy.random.default_rng(0)`, which is PCG64.
 #[derive(Clone, Debug)]
 pub(crate) struct NumPy(Lcg128Xsl64);
 
 impl NumPy {
     pub(crate) fn new() -> Self {
-        // numpy.random.SeedSequence(0).generate_state(4, numpy.uint64)
+        // From numpy.random.SeedSequence(0).generate_state(4, numpy.uint64).
         let (state, stream) = (
             0xdb2c_d7e7_b0f4_78be_abf4_641a_2c71_ba49,
             0x20c6_ed6d_9d7b_8d41_2c40_99de_223c_39d4,
@@ -17,11 +17,12 @@ impl NumPy {
         NumPy(Lcg128Xsl64::new(state, stream))
     }
 
-    /// `rng.uniform(-bound, bound).astype(numpy.float32)`, for a power of two.
+    /// Returns `rng.uniform(-bound, bound).astype(numpy.float32)` for a bound that is a power of
+    /// two.
     ///
-    /// NumPy computes it in `f64`, of 53 random bits. That takes kilobytes where there is
-    /// no `f64`; this takes an integer in two halves. The lower one is rounded, and then
-    /// their sum: a few numbers in a million may be off by the last bit.
+    /// NumPy makes an `f64` of 53 random bits. Software `f64` would take kilobytes of flash, so
+    /// this converts the integer to `f32` in two halves. Both the lower half and the sum of the
+    /// halves are rounded, so a few numbers in a million may be off by the last bit.
     pub(crate) fn uniform(&mut self, bound: f32) -> f32 {
         const HALF: f32 = (1_u64 << 32) as f32;
         const UNIT: f32 = 1.0 / (1_u64 << 52) as f32;
@@ -38,7 +39,7 @@ mod tests {
 
     #[test]
     fn numbers_are_numpys() {
-        // numpy.random.default_rng(0).bit_generator.random_raw(4)
+        // From numpy.random.default_rng(0).bit_generator.random_raw(4).
         let theirs = [
             0xa30f_ebcf_d9c2_825f,
             0x4510_bdf8_82d9_d721,

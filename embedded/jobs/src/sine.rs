@@ -1,8 +1,9 @@
 //! A network of 321 parameters, 1-16-16-1 with tanh, learns a sine from 64
 //! points: Adam, all points in each step.
 //!
-//! Its start is the one whose losses PyTorch is known to have (`examples/sine`). There
-//! it is a table; here it is drawn as NumPy drew it, so that firmware needs no table.
+//! It starts with the parameters of `examples/sine`, for which PyTorch's losses are known. The
+//! example has them as a table. They are drawn here with NumPy's generator, which they came from,
+//! so that firmware needs no table.
 
 use core::slice;
 
@@ -11,12 +12,12 @@ use baregrad::{Arena, Error, Shape, Tape, Var};
 
 use crate::numpy::NumPy;
 
-#[rustfmt::skip] // tables
-#[allow(dead_code)] // most of them are for tests
+#[rustfmt::skip] // The tables have their own layout.
+#[allow(dead_code)] // Most tables are for tests.
 #[path = "../../../examples/sine/mod.rs"]
 mod data;
 
-/// Points.
+/// The number of points.
 pub const POINTS: usize = data::Y.len();
 
 /// Room for all points at once, to the float.
@@ -28,14 +29,16 @@ pub type SmallMemory = Arena<712, 12>;
 /// The optimizer that trains it.
 pub type Optimizer = Adam<321>;
 
-/// The optimizer before its first step. It is no constant, which would be a table of zeros.
+/// Returns the optimizer before its first step. A constant would be a table of zeros in flash.
 #[inline(always)]
 pub fn optimizer() -> Optimizer {
     Adam::new(1e-2)
 }
 
-/// The same for gradients that are [`POINTS`] times as large. Adam's steps depend on
-/// their size through `eps` only, and that times a power of two is exact: so are they.
+/// Returns the optimizer for gradients that are sums over all points instead of means, so
+/// [`POINTS`] times as large. Adam's steps depend on the scale of the gradients through `eps`
+/// only. As `POINTS` is a power of two, an `eps` that is as many times as large gives the same
+/// steps, bit for bit.
 #[inline(always)]
 pub fn optimizer_of_sums() -> Optimizer {
     Adam::new(1e-2).eps(1e-8 * POINTS as f32)
@@ -57,7 +60,7 @@ impl<'t> Network<'t> {
         Network::new(x, y)
     }
 
-    /// Records the network for one point, as a sensor gives them.
+    /// Records the network for one point at a time.
     pub fn record_one(tape: &'t Tape<'t>) -> Self {
         let zero = || tape.constant_from_fn([1, 1], |_| 0.0);
         Network::new(zero(), zero())
@@ -68,7 +71,8 @@ impl<'t> Network<'t> {
         Network { x, y, loss }
     }
 
-    /// One step, through a network recorded for all points. The loss before it.
+    /// Takes one step with a network that was recorded for all points. Returns the loss before
+    /// the step.
     pub fn epoch(&self, optimizer: &mut Optimizer) -> Result<f32, Error> {
         let tape = self.loss.tape();
         let loss = self.loss.item()?;
@@ -79,8 +83,8 @@ impl<'t> Network<'t> {
         Ok(loss)
     }
 
-    /// One step, through a network recorded for one point, with the sum of the gradients
-    /// of all. The mean of the losses before it.
+    /// Takes one step with a network that was recorded for one point, by the sum of the gradients
+    /// of all points. Returns the mean of the losses before the step.
     pub fn epoch_one_by_one(&self, optimizer: &mut Optimizer) -> Result<f32, Error> {
         let tape = self.loss.tape();
         let mut sum = 0.0;
@@ -99,7 +103,7 @@ impl<'t> Network<'t> {
 }
 
 /// Records the network and its loss.
-#[inline(never)] // what only recording needs is off the stack afterwards
+#[inline(never)] // so that training does not keep the stack of recording
 fn loss<'t>(x: Var<'t>, y: Var<'t>) -> Var<'t> {
     let tape = x.tape();
     let mut rng = NumPy::new();
@@ -115,18 +119,18 @@ fn loss<'t>(x: Var<'t>, y: Var<'t>) -> Var<'t> {
     result.mse(y)
 }
 
-/// The weights of a layer and its biases, as `nn.Linear` starts: uniform within
-/// `1 / sqrt(inputs)` of zero.
+/// Records the weights and biases of a layer. They start like PyTorch's `nn.Linear`: uniform
+/// within `1 / sqrt(inputs)` of zero.
 fn layer<'t>(tape: &'t Tape<'t>, rng: &mut NumPy, inputs: usize, outputs: usize) -> [Var<'t>; 2] {
     let bound = if inputs == 1 { 1.0 } else { 0.25 };
     let mut param = |shape: Shape| tape.param_from_fn(shape, |_| rng.uniform(bound));
     [param([inputs, outputs].into()), param([outputs].into())]
 }
 
-/// Half of them are above 0, at 1 / 63, 3 / 63, 5 / 63, …
+/// The number of points above 0, which are at 1 / 63, 3 / 63, 5 / 63, …
 const ABOVE: usize = POINTS / 2;
 
-/// PyTorch's `sin(pi x)` there.
+/// PyTorch's `sin(pi x)` at the points above 0.
 static SINES: [f32; ABOVE] = {
     let mut sines = [0.0; ABOVE];
     let mut i = 0;
@@ -137,19 +141,19 @@ static SINES: [f32; ABOVE] = {
     sines
 };
 
-/// Point `i` of `torch.linspace(-1, 1, 64)`.
+/// Returns point `i` of `torch.linspace(-1, 1, 64)`.
 fn x(i: usize) -> f32 {
     odd(i) as f32 / (POINTS - 1) as f32
 }
 
-/// Its sine, which has the same sign.
+/// Returns the sine at point `i`, which has the point's sign.
 fn y(i: usize) -> f32 {
     let sine = SINES.get(odd(i).unsigned_abs() as usize / 2);
     let sine = sine.copied().unwrap_or_default();
     if odd(i) < 0 { -sine } else { sine }
 }
 
-/// -63, -61, …, 63.
+/// Returns element `i` of -63, -61, …, 63.
 fn odd(i: usize) -> i32 {
     2 * i as i32 - (POINTS as i32 - 1)
 }
@@ -178,7 +182,7 @@ mod tests {
         assert_eq!(bits(&network.y.value().unwrap()), bits(&Y));
     }
 
-    /// Sums of gradients, with `eps` as many times as large, are worth their means.
+    /// Sums of gradients with the larger `eps` give the same steps as means.
     #[test]
     fn steps_by_sums_are_those_by_means() {
         let (mut memory, mut other) = (SmallMemory::new(), SmallMemory::new());

@@ -1,4 +1,4 @@
-//! A thermometer without units learns what it shows: `w * t_u + b` against a
+//! Calibrates a thermometer without units: `w * t_u + b` is fitted to the readings of a
 //! thermometer in degrees Celsius.
 
 use baregrad::function::Function;
@@ -6,13 +6,13 @@ use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 use baregrad::optim::Sgd;
 use baregrad::{Arena, Error, Tape, Var, function};
 
-/// The readings of the thermometer.
+/// The readings of the thermometer without units.
 static T_U: [f32; 11] = [
     35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
 ];
 
-/// The same, scaled to about the size of the references.
-#[allow(clippy::indexing_slicing)] // found when compiled, if it were wrong
+/// The readings, scaled to about the size of the references.
+#[allow(clippy::indexing_slicing)] // A wrong index would be an error of compilation.
 static T_UN: [f32; 11] = {
     let mut scaled = [0.0; 11];
     let mut i = 0;
@@ -23,13 +23,13 @@ static T_UN: [f32; 11] = {
     scaled
 };
 
-/// How warm it was.
+/// The references in °C.
 static T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
 
-/// Epochs until the parameters stand still.
+/// Epochs after which the parameters no longer change.
 pub const EPOCHS: u32 = 5000;
 
-/// How the model is written down.
+/// The way in which the model is recorded.
 #[derive(Clone, Copy, Debug)]
 pub enum Spelling {
     /// With operators.
@@ -45,7 +45,7 @@ function! {
     fn Thermometer([t_u], [w, b]) { w * (0.1 * t_u) + b }
 }
 
-/// Room for the spelling with operators, to the float, and for every other.
+/// Room for the spelling with operators, to the float. The other spellings need less.
 pub type Memory = Arena<72, 9>;
 
 /// Room for `linear` and `mse`, to the float.
@@ -80,7 +80,7 @@ pub fn record<'t>(tape: &'t Tape<'t>, spelling: Spelling) -> Var<'t> {
     }
 }
 
-/// One epoch: the loss afterwards can be read.
+/// Trains for one epoch and computes the loss with the new parameters.
 #[inline]
 pub fn epoch<'t>(tape: &'t Tape<'t>, loss: Var<'t>, sgd: &mut Sgd) -> Result<(), Error> {
     tape.zero_grad();
@@ -89,8 +89,8 @@ pub fn epoch<'t>(tape: &'t Tape<'t>, loss: Var<'t>, sgd: &mut Sgd) -> Result<(),
     tape.replay()
 }
 
-/// The line by least squares, from where training starts: parameters, and their standard
-/// errors. `None` if it is not found.
+/// Fits the line by least squares, from the parameters that training starts with. Returns the
+/// parameters and their standard errors, or `None` if the solver did not converge.
 pub fn solve() -> Option<[[f32; 2]; 2]> {
     let readings = CurveFit::new(Thermometer, &T_U, &T_C);
     let solution = LevenbergMarquardt::new([1.0, 0.0]).run(&readings);
@@ -100,18 +100,18 @@ pub fn solve() -> Option<[[f32; 2]; 2]> {
     Some([solution.params(), solution.standard_errors()?])
 }
 
-/// Where training ended.
+/// The result of training.
 #[derive(Clone, Copy, Debug)]
 pub struct Fit {
-    /// Degrees Celsius per scaled unit.
+    /// The slope, in °C per scaled unit.
     pub w: f32,
-    /// Degrees Celsius at zero.
+    /// The intercept, in °C.
     pub b: f32,
-    /// Mean squared error.
+    /// The mean squared error, in °C².
     pub loss: f32,
 }
 
-/// Trains for `epochs`.
+/// Trains by gradient descent for `epochs` epochs.
 pub fn fit(spelling: Spelling, epochs: u32) -> Result<Fit, Error> {
     let mut memory = Memory::new();
     let tape = memory.tape();

@@ -1,6 +1,6 @@
-//! Firmware as people write it: a line, a small network, the network that learns a
-//! sine, and an `unwrap`. `profiles.sh` builds each with several profiles and tells what
-//! flash they take. Its panics are printed.
+//! Typical firmware, which prints its panics: a line, a small network, the network that learns a
+//! sine, and an `unwrap`. `profiles.sh` builds each with several profiles and prints the flash it
+//! takes.
 
 #![no_std]
 #![no_main]
@@ -29,14 +29,14 @@ fn run() -> i32 {
     }
 }
 
-/// README's thermometer, with operators.
+/// Trains README's thermometer, recorded with operators.
 fn line() -> Result<f32, Error> {
     let fit = jobs::thermometer::fit(jobs::thermometer::Spelling::Operators, 5000)?;
     black_box([fit.w, fit.b]);
     Ok(fit.loss)
 }
 
-/// A network of 25 parameters, 1-8-1 with `tanh`, learns a parabola with Adam.
+/// Trains a network of 25 parameters, 1-8-1 with `tanh`, to a parabola with Adam.
 fn network() -> Result<f32, Error> {
     use baregrad::optim::Adam;
     use baregrad::random::{Uniform, seeded};
@@ -66,7 +66,7 @@ fn network() -> Result<f32, Error> {
     loss.item()
 }
 
-/// The network of `budget.sh`, one point at a time.
+/// Trains the network of `budget.sh`, one point at a time, for an epoch.
 fn sine() -> Result<f32, Error> {
     use jobs::sine::{Network, SmallMemory, optimizer_of_sums};
 
@@ -77,13 +77,14 @@ fn sine() -> Result<f32, Error> {
     network.epoch_one_by_one(&mut optimizer)
 }
 
-/// A distribution whose bounds are known to the board only.
+/// Unwraps a distribution whose bounds the compiler does not know, so that the panic's text is
+/// linked.
 fn unwrap() -> Result<f32, Error> {
     use baregrad::random::{RandomError, Uniform, seeded};
 
-    /// As `#[derive(Debug)]` prints it.
+    /// An error whose derived `Debug` prints floats.
     #[derive(Debug)]
-    #[allow(dead_code)] // printed
+    #[allow(dead_code)] // `Debug` alone reads the fields.
     struct Floats(f32, f32);
 
     let uniform = Uniform::new(black_box(-0.5), black_box(0.5));

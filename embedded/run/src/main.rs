@@ -1,10 +1,9 @@
-//! `cargo run` in `embedded/`, where it is not said which board is meant: the firmware
-//! would run on no computer.
+//! Lists the folders of the boards for `cargo run` in `embedded/`, which does not know what board
+//! is meant.
 
 use std::process::ExitCode;
 
-/// A folder in `boards/`, what `rustup target add` installs for it, and what its
-/// `cargo run` does.
+/// Folders in `boards/`, each with its target and with what its `cargo run` does.
 const BOARDS: [[&str; 3]; 8] = [
     ["microbit", "thumbv6m-none-eabi", "flashes a micro:bit v1"],
     [

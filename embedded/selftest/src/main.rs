@@ -1,6 +1,6 @@
 //! Does the work of `tests/bits.rs` on a board, group by group, and compares
-//! the digests with the committed ones. A group that takes more stack than there is
-//! is left out and named. A group that takes more than it says fails, too.
+//! the digests with the committed ones. A group that needs more stack than the board has free is
+//! left out and named. A group fails, too, if it takes more stack than it declares.
 //!
 //! `qemu.sh` runs it on emulated boards. On a real one, through a debug probe
 //! (here with probe-rs, on a micro:bit v2):
@@ -11,11 +11,11 @@
 //! probe-rs run --chip nRF52833_xxAA target/thumbv7em-none-eabihf/release/selftest
 //! ```
 //!
-//! Another chip takes a file in `memory/`, named in `BOARD`.
+//! For another chip, add its memory layout to `memory/` and name the file in `BOARD`.
 
 #![no_std]
 #![no_main]
-#![allow(unreachable_pub)] // of the workload, which has several homes
+#![allow(unreachable_pub)] // The workload is a module of several crates.
 
 use board::{println, stack};
 use jobs::thermometer;

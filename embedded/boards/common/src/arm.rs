@@ -5,20 +5,20 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 
-/// SysTick is 24 bits wide; how often it went round.
+/// The number of times that SysTick, which is 24 bits wide, wrapped around.
 static ROUNDS: AtomicU32 = AtomicU32::new(0);
 const ROUND: u32 = 0x0100_0000;
 
 #[cortex_m_rt::exception]
 fn SysTick() {
-    // The only writer, so this loses nothing; a Cortex-M0 has no fetch_add.
+    // A Cortex-M0 has no fetch_add. No other code writes, so a load and a store lose nothing.
     ROUNDS.store(
         ROUNDS.load(Ordering::Relaxed).wrapping_add(1),
         Ordering::Relaxed,
     );
 }
 
-/// Cycles of the core, counted by its SysTick.
+/// A counter of the core's cycles, by its SysTick.
 pub struct Ticks(SYST);
 
 impl Ticks {
@@ -32,11 +32,11 @@ impl Ticks {
         Ticks(syst)
     }
 
-    /// The ticks so far, and their unit.
+    /// Returns the ticks so far, and their unit.
     pub fn now(&self) -> (u64, &'static str) {
         loop {
             let rounds = ROUNDS.load(Ordering::Relaxed);
-            // Counts down.
+            // SysTick counts down.
             let ticks = ROUND - 1 - SYST::get_current();
             if rounds == ROUNDS.load(Ordering::Relaxed) {
                 return (

@@ -1,4 +1,4 @@
-//! Shared by the calibrator's firmware on all boards.
+//! Code that the calibrator's firmware shares on all boards but the ESP32-C3.
 
 #![no_std]
 
@@ -15,8 +15,8 @@ mod riscv;
 #[cfg(target_arch = "riscv32")]
 pub use riscv::Ticks;
 
-/// A driver that panics leaves nothing to go on with. Start again: what was
-/// saved is still there.
+/// Resets the board, as a driver that panics leaves nothing to go on with. The saved calibration
+/// is still there afterwards.
 #[cfg(target_os = "none")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -28,12 +28,12 @@ fn reset() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
 }
 
-/// RISC-V boards have no reset in common: jumps to where programs start.
+/// Jumps to the program's start, as RISC-V boards have no reset in common.
 #[cfg(target_arch = "riscv32")]
 fn reset() -> ! {
     unsafe extern "C" {
         fn _start() -> !;
     }
-    // SAFETY: the same code runs after power-on, and expects nothing of memory.
+    // SAFETY: the same code runs after power-on, when memory holds anything.
     unsafe { _start() }
 }

@@ -2,7 +2,7 @@
 
 use riscv::register::minstret;
 
-/// Instructions, counted by the core.
+/// A counter of retired instructions, by the core's `minstret`.
 pub struct Ticks;
 
 impl Ticks {
@@ -11,7 +11,7 @@ impl Ticks {
         Ticks
     }
 
-    /// The ticks so far, and their unit.
+    /// Returns the ticks so far, and their unit.
     pub fn now(&self) -> (u64, &'static str) {
         (minstret::read64(), "instructions")
     }

@@ -1,5 +1,4 @@
-//! The calibrator on the ESP32-C3, rv32imc, 400 KiB RAM. The serial line is that
-//! of its USB socket.
+//! The calibrator on the ESP32-C3, rv32imc, 400 KiB RAM. The serial line is in its USB socket.
 
 #![no_std]
 #![no_main]
@@ -29,8 +28,8 @@ fn main() -> ! {
     Calibrator::new(board, &mut memory).run()
 }
 
-/// A driver that panics leaves nothing to go on with. Start again: what was
-/// saved is still there.
+/// Resets the board, as a driver that panics leaves nothing to go on with. The saved calibration
+/// is still there afterwards.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     esp_hal::system::software_reset()
@@ -44,8 +43,7 @@ struct Esp32c3 {
 
 impl Board for Esp32c3 {
     const NAME: &'static str = "ESP32-C3";
-    /// The partition `nvs` of espflash's default table, in which nothing else
-    /// is kept.
+    /// The partition `nvs` of espflash's default table, which nothing else uses.
     const PAGES: Range<u32> = 0x9000..0xf000;
     type Flash = FlashStorage<'static>;
 

@@ -1,5 +1,5 @@
 //! The calibrator on the BBC micro:bit v2: nRF52833, Cortex-M4F, 128 KiB RAM. The
-//! serial line is that of its USB socket.
+//! serial line is in its USB socket.
 
 #![no_std]
 #![no_main]
@@ -24,7 +24,7 @@ const SAMPLES: usize = 512;
 #[cortex_m_rt::entry]
 fn main() -> ! {
     firmware::stack::paint();
-    // Both are taken once, here.
+    // `take` fails only if it was called before.
     let (Some(core), Some(chip)) = (cortex_m::Peripherals::take(), Peripherals::take()) else {
         cortex_m::peripheral::SCB::sys_reset()
     };

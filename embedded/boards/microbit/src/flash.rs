@@ -1,5 +1,5 @@
-//! The last pages of the nRF51's flash, through its NVMC, which the HAL knows on
-//! newer chips only.
+//! The last pages of the nRF51's flash, through its NVMC, for which the HAL has a driver on newer
+//! chips only.
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
@@ -35,7 +35,7 @@ impl ReadNorFlash for Flash {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
-        // SAFETY: within the pages, as checked, which the linker leaves free.
+        // SAFETY: `check_read` keeps this within the pages, which the linker leaves free.
         unsafe { mapped::read(Self::START + offset as usize, bytes) };
         Ok(())
     }
@@ -54,7 +54,7 @@ impl NorFlash for Flash {
         self.0.config.write(|w| w.wen().een());
         for page in (from..to).step_by(Self::ERASE_SIZE) {
             let address = self.at(page).addr() as u32;
-            // SAFETY: a page of ours.
+            // SAFETY: `check_erase` keeps this within the pages, which the linker leaves free.
             self.0.erasepage().write(|w| unsafe { w.bits(address) });
             self.wait();
         }
@@ -67,7 +67,7 @@ impl NorFlash for Flash {
         self.0.config.write(|w| w.wen().wen());
         let (words, _) = bytes.as_chunks();
         for (at, word) in (offset..).step_by(Self::WRITE_SIZE).zip(words) {
-            // SAFETY: an aligned word of our pages.
+            // SAFETY: `check_write` keeps this an aligned word of the pages.
             unsafe {
                 self.at(at)
                     .cast::<u32>()

@@ -1,5 +1,5 @@
-//! The calibrator on QEMU's mps2-an386, a Cortex-M4F with RAM only. A part of the RAM stands
-//! for flash: it lasts as long as the emulator, unless that saves it.
+//! The calibrator on QEMU's mps2-an386, a Cortex-M4F with RAM only. A part of the RAM stands in
+//! for flash, and is lost when the emulator ends, unless it was told to save that memory.
 
 #![no_std]
 #![no_main]
@@ -19,7 +19,6 @@ const SAMPLES: usize = 48;
 #[cortex_m_rt::entry]
 fn main() -> ! {
     firmware::stack::paint();
-    // Taken once, here.
     let ticks = cortex_m::Peripherals::take().map(|core| Ticks::new(core.SYST));
     let mut memory = Memory::<SAMPLES, FLOATS>::new();
     Calibrator::new(Mps2::new(ticks), &mut memory).run()
@@ -42,8 +41,7 @@ mod uart {
 
 impl Mps2 {
     fn new(ticks: Option<Ticks>) -> Self {
-        // SAFETY: registers of the UART, which nothing else uses. The clock is
-        // 25 MHz.
+        // SAFETY: these are registers of the UART, which nothing else uses. Its clock has 25 MHz.
         unsafe {
             uart::DIVIDER.write_volatile(25_000_000 / 115_200);
             uart::CONTROL.write_volatile(0b11);
@@ -73,8 +71,8 @@ impl Board for Mps2 {
         if !self.uart_state(1) {
             return None;
         }
-        // SAFETY: a byte is there; reading it makes room for the next. Overrun
-        // is cleared by writing its bit.
+        // SAFETY: reading the byte that is there makes room for the next. Writing the bit of an
+        // overrun clears it.
         unsafe {
             let byte = uart::DATA.read_volatile() as u8;
             if self.uart_state(3) {
@@ -109,15 +107,14 @@ impl Board for Mps2 {
     }
 }
 
-/// RAM that behaves like flash: erased to ones by the page, written to zeros by
-/// the word.
+/// RAM that behaves like flash: erasing sets the bits of pages, writing only clears bits.
 struct Pages;
 
 impl Pages {
     const START: usize = 0x0040_0000 - Self::SIZE;
     const SIZE: usize = 3 * Self::ERASE_SIZE;
 
-    /// A byte of the pages.
+    /// Returns a pointer to a byte of the pages.
     fn at(&self, offset: u32) -> *mut u8 {
         mapped::at(Self::START + offset as usize)
     }
@@ -132,7 +129,7 @@ impl ReadNorFlash for Pages {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
-        // SAFETY: within the pages, as checked, which the linker leaves free.
+        // SAFETY: `check_read` keeps this within the pages, which the linker leaves free.
         unsafe { mapped::read(Self::START + offset as usize, bytes) };
         Ok(())
     }
@@ -149,7 +146,7 @@ impl NorFlash for Pages {
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
         check_erase(self, from, to)?;
         for at in from..to {
-            // SAFETY: as above.
+            // SAFETY: `check_erase` keeps this within the pages.
             unsafe { self.at(at).write_volatile(0xff) };
         }
         Ok(())
@@ -159,7 +156,7 @@ impl NorFlash for Pages {
         check_write(self, offset, bytes.len())?;
         for (at, byte) in (offset..).zip(bytes) {
             let at = self.at(at);
-            // SAFETY: as above.
+            // SAFETY: `check_write` keeps this within the pages.
             unsafe { at.write_volatile(at.read_volatile() & byte) };
         }
         Ok(())

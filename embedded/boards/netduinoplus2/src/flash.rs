@@ -1,5 +1,5 @@
-//! Sectors 1 to 3 of the STM32F405's flash, 16 KiB each: the others are up to
-//! 128 KiB large, which takes seconds to erase.
+//! Sectors 1 to 3 of the STM32F405's flash, 16 KiB each. Later sectors have up to 128 KiB, which
+//! take seconds to erase.
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
@@ -11,7 +11,7 @@ use stm32f4xx_hal::pac::FLASH;
 pub(crate) struct Flash(FLASH);
 
 impl Flash {
-    /// From the start of the flash.
+    /// The offset of the sectors in the flash.
     const START: usize = 0x4000;
     const FIRST_SECTOR: u8 = 1;
     pub(crate) const SIZE: usize = 3 * Self::ERASE_SIZE;
@@ -31,7 +31,7 @@ impl ReadNorFlash for Flash {
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
         let start = self.0.address() + Self::START;
-        // SAFETY: within the sectors, as checked, which the linker leaves free.
+        // SAFETY: `check_read` keeps this within the sectors, which the linker leaves free.
         unsafe { mapped::read(start + offset as usize, bytes) };
         Ok(())
     }

@@ -41,10 +41,10 @@ struct Netduino {
     ticks: Ticks,
 }
 
-/// Makes the board of its parts; none if they were taken already.
+/// Sets up the peripherals. Returns `None` if one does not start.
 fn start() -> Option<Netduino> {
     let (core, chip) = (cortex_m::Peripherals::take()?, Peripherals::take()?);
-    // The internal oscillator, 16 MHz: whatever crystal the board has.
+    // The internal oscillator, 16 MHz, which does not depend on the board's crystal.
     let mut rcc = chip.RCC.freeze(Config::hsi());
     let pins = chip.GPIOA.split(&mut rcc);
     let line = SerialConfig::default().baudrate(115_200.bps());
@@ -84,9 +84,9 @@ impl Board for Netduino {
         }
     }
 
-    /// The chip's temperature sensor, as the converter's raw count: there is a
-    /// calibrator for that. Registers by hand: the HAL reads what the factory
-    /// wrote to memory that QEMU does not have.
+    /// The chip's temperature sensor, as the converter's raw count, which a fit turns into °C.
+    /// It writes the registers itself, because the HAL reads factory calibration from memory that
+    /// QEMU does not have.
     fn sense(&mut self) -> Option<f32> {
         const SENSOR: u8 = 16;
         /// The sensor starts within 10 µs, a conversion takes 62.
@@ -96,7 +96,7 @@ impl Board for Netduino {
         adc.cr2().write(|w| w.adon().set_bit());
         cortex_m::asm::delay(PATIENCE);
         adc.smpr1().write(|w| w.smp16().cycles480());
-        // SAFETY: a channel there is.
+        // SAFETY: the sensor's channel is a valid value.
         adc.sqr3().write(|w| unsafe { w.sq1().bits(SENSOR) });
         adc.cr2().write(|w| w.adon().set_bit().swstart().set_bit());
         let mut tries = 0..PATIENCE;

@@ -1,4 +1,4 @@
-//! Shared by the calibrator's boards with a Nordic chip. A feature says which chip.
+//! Code that the calibrator's boards with a Nordic chip share. A feature selects the chip.
 
 #![no_std]
 
@@ -10,19 +10,18 @@ use nrf_hal_common::temp::Temp;
 pub use nrf_hal_common::nvmc;
 pub use nrf_hal_common::pac;
 
-/// The plain UART, registers by hand: the HAL's driver for the nRF51 does not
-/// tell when bytes were lost, that for the nRF52 receives blocks of a length
-/// known beforehand.
+/// A driver of the UART without DMA. The HAL's driver for the nRF51 does not report lost bytes,
+/// and its driver for the nRF52 receives only blocks of a length known beforehand.
 pub struct Serial(UART0);
 
 impl Serial {
-    /// 115200 8N1 on two pins, numbered as in the chip's `PSEL` registers.
+    /// Sets up 115200 8N1 on two pins, numbered as in the chip's `PSEL` registers.
     pub fn new(uart: UART0, txd: u32, rxd: u32) -> Self {
         #[cfg(feature = "nrf51")]
         let (pseltxd, pselrxd) = (&uart.pseltxd, &uart.pselrxd);
         #[cfg(not(feature = "nrf51"))]
         let (pseltxd, pselrxd) = (&uart.psel.txd, &uart.psel.rxd);
-        // SAFETY: pins and values that the reference manual has.
+        // SAFETY: the reference manual allows these values.
         unsafe {
             pseltxd.write(|w| w.bits(txd));
             pselrxd.write(|w| w.bits(rxd));
@@ -34,8 +33,8 @@ impl Serial {
         Serial(uart)
     }
 
-    /// The next byte, if one has come. An error is one that did not arrive whole, or others
-    /// that were lost before it.
+    /// Returns the next byte, if one has come. [`Damaged`] stands for a byte with a framing or
+    /// parity error, or after which others were lost.
     pub fn receive(&mut self) -> Option<Result<u8, Damaged>> {
         let uart = &self.0;
         if uart.events_rxdrdy.read().bits() == 0 {
@@ -45,7 +44,7 @@ impl Serial {
         let byte = uart.rxd.read().rxd().bits();
         let errors = uart.errorsrc.read().bits();
         if errors != 0 {
-            // SAFETY: writing ones clears the errors that they stand for.
+            // SAFETY: writing ones clears these errors.
             uart.errorsrc.write(|w| unsafe { w.bits(errors) });
             return Some(Err(Damaged));
         }
@@ -56,7 +55,7 @@ impl Serial {
     pub fn send(&mut self, bytes: &[u8]) {
         let uart = &self.0;
         for byte in bytes {
-            // SAFETY: any byte can be sent.
+            // SAFETY: the register takes any byte.
             uart.txd.write(|w| unsafe { w.bits(u32::from(*byte)) });
             while uart.events_txdrdy.read().bits() == 0 {}
             uart.events_txdrdy.reset();
@@ -68,14 +67,14 @@ impl Serial {
 pub struct Thermometer(Temp);
 
 impl Thermometer {
-    /// The chip's thermometer.
+    /// Takes over the peripheral.
     pub fn new(temp: TEMP) -> Self {
         Thermometer(Temp::new(temp))
     }
 
-    /// °C; none if it does not answer: QEMU has no such sensor.
+    /// Returns the temperature in °C, or `None` if the sensor does not answer, as under QEMU.
     pub fn read(&mut self) -> Option<f32> {
-        const PATIENCE: u32 = 10_000; // 36 µs are usual
+        const PATIENCE: u32 = 10_000; // A measurement usually takes 36 µs.
         self.0.stop_measurement();
         self.0.start_measurement();
         let mut tries = 0..PATIENCE;

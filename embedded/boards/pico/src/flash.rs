@@ -1,5 +1,5 @@
-//! The last sectors of the Pico's flash chip, from which the program runs, too:
-//! while it is written, nothing may be read.
+//! The last sectors of the Pico's flash chip. The program runs from the same chip, which cannot
+//! be read while it is written, so writing and erasing disable interrupts.
 
 use cortex_m::interrupt;
 use embedded_storage::nor_flash::{
@@ -10,14 +10,14 @@ use rp2040_flash::flash::{flash_range_erase, flash_range_program};
 
 pub(crate) struct Flash;
 
-/// Bytes that the chip writes at a time. A part of a page is written with ones for the
-/// rest, which change nothing.
+/// Bytes that the chip writes at a time. To write a part of a page, the rest is filled with ones,
+/// which do not change flash.
 const PAGE: usize = 256;
 
 impl Flash {
-    /// Where the chip is seen in memory.
+    /// The address at which the chip is mapped into memory.
     const MAPPED: usize = 0x1000_0000;
-    /// From the start of the chip.
+    /// The offset of the sectors in the chip.
     const START: u32 = 2 * 1024 * 1024 - Self::SIZE as u32;
     pub(crate) const SIZE: usize = 3 * Self::ERASE_SIZE;
 }
@@ -32,7 +32,7 @@ impl ReadNorFlash for Flash {
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
         let address = Self::MAPPED + (Self::START + offset) as usize;
-        // SAFETY: within the sectors, as checked, which the linker leaves free.
+        // SAFETY: `check_read` keeps this within the sectors, which the linker leaves free.
         unsafe { mapped::read(address, bytes) };
         Ok(())
     }
@@ -48,8 +48,8 @@ impl NorFlash for Flash {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
         check_erase(self, from, to)?;
-        // SAFETY: our sectors; no interrupts, and the other core was never
-        // started.
+        // SAFETY: `check_erase` keeps this within the sectors. Interrupts are off, and the other
+        // core was never started, so nothing reads the chip.
         interrupt::free(|_| unsafe { flash_range_erase(Self::START + from, to - from, true) });
         Ok(())
     }
@@ -66,7 +66,7 @@ impl NorFlash for Flash {
                 done += 1;
             }
             let at = Self::START + (start - start % PAGE) as u32;
-            // SAFETY: as above; the page is in RAM.
+            // SAFETY: as above, and `page` is in RAM.
             interrupt::free(|_| unsafe { flash_range_program(at, &page, true) });
         }
         Ok(())

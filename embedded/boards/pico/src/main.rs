@@ -22,7 +22,7 @@ mod flash;
 
 use flash::Flash;
 
-/// Reads the program from the Pico's flash chip.
+/// The second-stage boot loader for the Pico's flash chip.
 #[unsafe(link_section = ".boot2")]
 #[used]
 static BOOT2: [u8; 256] = rp2040_boot2::BOOT_LOADER_W25Q080;
@@ -53,7 +53,7 @@ struct Pico {
     ticks: Ticks,
 }
 
-/// Makes the board of its parts; none if they do not start.
+/// Sets up the peripherals. Returns `None` if one does not start.
 fn start() -> Option<Pico> {
     let (core, mut chip) = (cortex_m::Peripherals::take()?, Peripherals::take()?);
     let mut watchdog = Watchdog::new(chip.WATCHDOG);
@@ -114,8 +114,7 @@ impl Board for Pico {
         self.uart.write_full_blocking(bytes);
     }
 
-    /// The chip's temperature sensor, as the converter's raw count: there is a
-    /// calibrator for that.
+    /// The chip's temperature sensor, as the converter's raw count, which a fit turns into °C.
     fn sense(&mut self) -> Option<f32> {
         let count: u16 = nb::block!(self.adc.read(&mut self.temperature)).ok()?;
         Some(count.into())

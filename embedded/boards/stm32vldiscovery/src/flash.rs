@@ -9,7 +9,7 @@ use stm32f1xx_hal::flash::{FLASH_START, FlashSize, FlashWriter, Parts, SectorSiz
 pub(crate) struct Flash(Parts);
 
 impl Flash {
-    /// From the start of the flash.
+    /// The offset of the pages in the flash.
     const START: u32 = 128 * 1024 - Self::SIZE as u32;
     pub(crate) const SIZE: usize = 3 * Self::ERASE_SIZE;
 
@@ -32,7 +32,7 @@ impl ReadNorFlash for Flash {
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
         let address = FLASH_START + Self::START + offset;
-        // SAFETY: within the pages, as checked, which the linker leaves free.
+        // SAFETY: `check_read` keeps this within the pages, which the linker leaves free.
         unsafe { mapped::read(address as usize, bytes) };
         Ok(())
     }

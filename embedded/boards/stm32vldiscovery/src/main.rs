@@ -1,8 +1,8 @@
 //! The calibrator on the STM32VLDISCOVERY: STM32F100, Cortex-M3, 8 KiB RAM. The
 //! serial line is USART 1: PA9 sends, PA10 receives.
 //!
-//! The RAM is enough for all of the calibrator but options of optimizers and schedules: of
-//! optimizers it holds SGD and Adam as they are.
+//! The RAM has no room for schedules and for options of optimizers: this calibrator has SGD and
+//! Adam with their defaults, and all other commands.
 
 #![no_std]
 #![no_main]
@@ -44,7 +44,7 @@ struct Discovery {
     ticks: Ticks,
 }
 
-/// Makes the board of its parts; none if they were taken already.
+/// Sets up the peripherals. Returns `None` if they were taken before.
 fn start() -> Option<Discovery> {
     let (core, chip) = (cortex_m::Peripherals::take()?, Peripherals::take()?);
     // The internal oscillator, 8 MHz, as after reset.
@@ -90,9 +90,9 @@ impl Board for Discovery {
         }
     }
 
-    /// The chip's temperature sensor, as the converter's raw count: there is a
-    /// calibrator for that. Registers by hand: the HAL would wait for ever for
-    /// the converter that QEMU does not have.
+    /// The chip's temperature sensor, as the converter's raw count, which a fit turns into °C.
+    /// It writes the registers itself, because the HAL would wait forever for the converter that
+    /// QEMU does not have.
     fn sense(&mut self) -> Option<f32> {
         const SENSOR: u8 = 16;
         /// The sensor starts within 10 µs, a conversion takes 41.
@@ -101,9 +101,9 @@ impl Board for Discovery {
         adc.cr2().write(|w| w.adon().set_bit().tsvrefe().set_bit());
         cortex_m::asm::delay(PATIENCE);
         adc.smpr1().write(|w| w.smp16().cycles239_5());
-        // SAFETY: a channel there is.
+        // SAFETY: the sensor's channel is a valid value.
         adc.sqr3().write(|w| unsafe { w.sq1().bits(SENSOR) });
-        // Setting it again while it is set starts a conversion.
+        // Setting `ADON` again while it is set starts a conversion.
         adc.cr2().write(|w| w.adon().set_bit().tsvrefe().set_bit());
         let mut tries = 0..PATIENCE;
         tries.find(|_| adc.sr().read().eoc().bit_is_set())?;

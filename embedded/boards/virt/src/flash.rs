@@ -1,5 +1,5 @@
-//! The second flash chip of `virt`: two 16-bit chips side by side that
-//! understand Intel's commands (Common Flash Interface, command set 0001).
+//! The second flash of `virt`: two 16-bit chips side by side that understand Intel's commands
+//! (Common Flash Interface, command set 0001).
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
@@ -8,13 +8,13 @@ use firmware::mapped;
 
 pub(crate) struct Flash;
 
-/// Commands, to both chips at once.
+// Commands, each for both chips at once.
 const READ: u32 = 0x00ff_00ff;
 const PROGRAM: u32 = 0x0040_0040;
 const ERASE: u32 = 0x0020_0020;
 const CONFIRM: u32 = 0x00d0_00d0;
 const CLEAR_STATUS: u32 = 0x0050_0050;
-/// The status of both chips when they are done, and when something went wrong.
+// Bits of the status of both chips: done, and any error.
 const DONE: u32 = 0x0080_0080;
 const FAILED: u32 = 0x007e_007e;
 
@@ -24,7 +24,7 @@ impl Flash {
 
     fn command(&self, offset: u32, words: [u32; 2]) -> Result<(), NorFlashErrorKind> {
         let at = mapped::at(Self::START + offset as usize).cast::<u32>();
-        // SAFETY: an aligned word of the chips, which nothing else uses.
+        // SAFETY: `at` is an aligned word of the chips, which nothing else uses.
         let status = unsafe {
             for word in words {
                 at.write_volatile(word);
@@ -58,7 +58,7 @@ impl ReadNorFlash for Flash {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
-        // SAFETY: within the chips, as checked.
+        // SAFETY: `check_read` keeps this within the chips.
         unsafe { mapped::read(Self::START + offset as usize, bytes) };
         Ok(())
     }

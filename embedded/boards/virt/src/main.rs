@@ -1,5 +1,5 @@
-//! The calibrator on QEMU's RISC-V board `virt`, rv32imac, with its second flash
-//! chip: what is saved is in the file that QEMU was given for it.
+//! The calibrator on QEMU's RISC-V board `virt`, rv32imac. It saves to the board's second flash,
+//! whose content QEMU keeps in the file that it was given for it.
 
 #![no_std]
 #![no_main]
@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use calibrator::{Board, Calibrator, Damaged, FLOATS, Memory, Ram};
 use firmware::Ticks;
-// Linked for its critical section.
+// This is linked for its critical section.
 use riscv as _;
 
 mod flash;
@@ -34,7 +34,7 @@ struct Virt {
     ticks: Ticks,
 }
 
-/// A 16550, ready to be used from the start.
+/// A 16550 UART, which QEMU has set up already.
 mod uart {
     pub(super) const DATA: *mut u8 = 0x1000_0000 as *mut u8;
     /// Bit 0: a byte has come, 1: overrun, 2: parity, 3: framing, 5: room to send.
@@ -51,7 +51,7 @@ impl Board for Virt {
     }
 
     fn receive(&mut self) -> Option<Result<u8, Damaged>> {
-        // SAFETY: registers of the UART, which nothing else uses.
+        // SAFETY: these are registers of the UART, which nothing else uses.
         let status = unsafe { uart::STATUS.read_volatile() };
         if status & 1 == 0 {
             return None;

@@ -1,35 +1,38 @@
-//! Lines in, answers out.
+//! The commands and their answers.
 //!
 //! Every answer ends with a line that begins with `ok` or `error: `, so that a
-//! program knows when to send the next. Numbers that were computed come with
+//! program knows when to send the next line. Computed numbers come with
 //! their bits, `12.7:414b3333`.
 
+mod report;
+mod settings;
+mod status;
+mod transfer;
+
 use baregrad::calibrate::{
-    Approximate, Calibration, Curve, MAX_DEGREE, PredictError, Prediction, RecordError, Scaling,
-    Tracking, TwoFloat,
+    Approximate, Calibration, Curve, MAX_DEGREE, PredictError, Prediction, Tracking, TwoFloat,
 };
 use baregrad::{Tape, Usage};
 
-use crate::board::{Board, Damaged, Memory, Records, Samples};
+use crate::board::Board;
+use crate::console::{Number, put, say};
 use crate::failure::Failure;
-use crate::kept::{FORMULAS, MAX_BYTES, MAX_PARAMS, Name, read};
-use crate::line::{Line, Number, put, say};
-use crate::options::Options;
-use crate::rule::{RateSchedule, Rule, Setting, Whose};
-use crate::store::{COPIES, Store, StoreError};
+use crate::kept::{FORMULAS, MAX_PARAMS, read};
+use crate::line::{Damaged, Line};
+use crate::memory::{Memory, Records, Samples, Scratch};
+use crate::plan::{MAX_EPOCHS, Method, Plan};
+use crate::store::{Store, StoreError};
 use crate::tracking::{self, MANY};
-use crate::training::{self, End, Errors, FEW, Fitted, MAX_EPOCHS, Method, Plan, Scratch};
+use crate::training::{self, End, FEW, Fitted};
 
 /// Epochs that `bench` counts.
 const BENCH_EPOCHS: u32 = 10;
-/// Bytes of a record in a line of `get` and `put`.
-const BYTES_A_LINE: usize = 24;
 
-/// How optimizers and schedules are chosen.
+/// The syntax of the commands that choose an optimizer and a schedule.
 const OPTIMIZER: &str = "optimizer <name> <lr> [option[=value]]...";
 const SCHEDULE: &str = "schedule off|<name> [option[=value]]...";
 
-/// How a command is written, which `help` and errors tell, and what it does.
+/// The syntax of each command, which `help` and errors print, and the description for `help`.
 const COMMANDS: [(&str, &str); 21] = [
     ("help", "this list"),
     ("add <reading> <reference>", "keep a sample"),
@@ -72,13 +75,13 @@ pub struct Calibrator<'m, B: Board> {
     plan: Plan,
     records: &'m mut Records,
     origin: Origin,
-    /// The arena's floats and nodes that the last fit took.
+    /// The use of the arena in the last fit by gradient descent.
     usage: Option<Usage>,
-    /// How often the firmware has started.
+    /// The number of starts of the firmware.
     boots: Result<u32, StoreError>,
 }
 
-/// Where the calibration in use comes from.
+/// The origin of the calibration in use.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
     None,
@@ -88,9 +91,9 @@ enum Origin {
     Loaded,
     /// The serial line.
     Put,
-    /// Samples that came after that, one at a time, and more may come.
+    /// One of these, and it follows samples.
     Tracking,
-    /// The same, and no more come.
+    /// The same, after `track off`.
     Tracked,
 }
 
@@ -108,7 +111,7 @@ impl Origin {
 }
 
 impl<'m, B: Board> Calibrator<'m, B> {
-    /// Counts the start, and uses the saved calibration if there is one.
+    /// Counts the start of the firmware, and loads the saved calibration if there is one.
     pub fn new<const SAMPLES: usize, const FLOATS: usize, const OPTIONS: usize>(
         mut board: B,
         memory: &'m mut Memory<SAMPLES, FLOATS, OPTIONS>,
@@ -126,12 +129,12 @@ impl<'m, B: Board> Calibrator<'m, B> {
             usage: None,
             boots,
         };
-        // There may be none; the greeting says so.
+        // It fails if none is stored, which the greeting reports.
         let _ = calibrator.load();
         calibrator
     }
 
-    /// Greets, then answers lines for ever.
+    /// Greets, then answers lines forever.
     pub fn run(mut self) -> ! {
         self.greet();
         loop {
@@ -142,7 +145,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         }
     }
 
-    /// Says who is there and what is saved, as an answer.
+    /// Sends the version, the board's name and the saved calibration, in the form of an answer.
     pub fn greet(&mut self) {
         let version = env!("CARGO_PKG_VERSION");
         say!(
@@ -158,7 +161,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         say!(self.board_mut(), "ok");
     }
 
-    /// Takes a byte from the line, and answers if it was the last of one.
+    /// Takes a byte from the serial line, and answers if it ended a line.
     pub fn take(&mut self, byte: Result<u8, Damaged>) {
         if !self.line.push(byte) {
             return;
@@ -174,18 +177,18 @@ impl<'m, B: Board> Calibrator<'m, B> {
         }
     }
 
-    /// The board, for tests to look at.
+    /// Returns the board, for tests.
     pub fn board_mut(&mut self) -> &mut B {
         &mut self.board
     }
 
-    /// Does what a line asks for. On failure nothing has changed, and nothing
-    /// but progress was said.
+    /// Runs the command of a line. A failure changes nothing, and sends nothing but the progress
+    /// of a fit.
     #[inline(never)]
     fn answer(&mut self, text: &str) -> Result<(), Failure> {
         let mut words = text.split_ascii_whitespace();
         let Some(name) = words.next() else {
-            return Ok(()); // an empty line: a person looking whether we are there
+            return Ok(()); // An empty line has no answer.
         };
         let arguments = [words.next(), words.next(), words.next()];
         match (name, arguments) {
@@ -233,7 +236,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
                         .parse()
                         .ok()
                         .filter(|epochs| (1..=MAX_EPOCHS).contains(epochs))
-                        .ok_or(Failure::Epochs)?,
+                        .ok_or(Failure::Epochs { most: MAX_EPOCHS })?,
                     None => self.plan.epochs,
                 };
                 self.fit(epochs)?;
@@ -267,93 +270,6 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Chooses an optimizer, once it was tried with its options and the schedule.
-    #[inline(never)]
-    fn optimizer(&mut self, name: &str, lr: &str, text: &str) -> Result<(), Failure> {
-        let rule = Rule::find(B::RULES, name).ok_or(Failure::Rule(B::RULES))?;
-        let lr = number(lr, "lr").map_or(0.0, TwoFloat::high);
-        if lr <= 0.0 {
-            return Err(Failure::LearningRate);
-        }
-        // Where there are no schedules there are no options, and no code that reads them.
-        if B::SCHEDULES.is_empty() {
-            if text.split_ascii_whitespace().nth(3).is_some() {
-                return Err(Failure::Options(&[]));
-            }
-        } else {
-            let options = options(text, 3);
-            let texts = &mut self.scratch.texts;
-            let setting = Setting {
-                rule,
-                lr,
-                options,
-                ..self.plan.setting::<B>(texts)
-            };
-            setting.check()?;
-            texts.set(Whose::Optimizer, options);
-        }
-        (self.plan.rule, self.plan.lr) = (rule, lr);
-        self.plan.method = Some(Method::Descent);
-        put!(&mut self.board, "ok ");
-        self.say_setting(Whose::Optimizer);
-        Ok(())
-    }
-
-    /// Chooses a schedule, once it was tried with the optimizer; or none.
-    #[inline(never)]
-    fn schedule(&mut self, name: &str, text: &str) -> Result<(), Failure> {
-        let is_off = name == "off" && text.split_ascii_whitespace().nth(2).is_none();
-        if B::SCHEDULES.is_empty() {
-            if !is_off {
-                return Err(Failure::Schedule(&[]));
-            }
-            say!(&mut self.board, "ok off");
-            return Ok(());
-        }
-        let options = options(text, 2);
-        let found = RateSchedule::find(B::SCHEDULES, name);
-        let texts = &mut self.scratch.texts;
-        match found {
-            None if is_off => self.plan.schedule = None,
-            None => return Err(Failure::Schedule(B::SCHEDULES)),
-            Some(schedule) => {
-                let setting = Setting {
-                    schedule: Some((schedule, options)),
-                    ..self.plan.setting::<B>(texts)
-                };
-                setting.check()?;
-                texts.set(Whose::Schedule, options);
-                self.plan.schedule = found;
-                self.plan.method = Some(Method::Descent);
-            }
-        }
-        put!(&mut self.board, "ok ");
-        self.say_setting(Whose::Schedule);
-        Ok(())
-    }
-
-    /// Sends the optimizer or the schedule with its options, as the command spells it.
-    #[inline(never)]
-    fn say_setting(&mut self, whose: Whose) {
-        let Plan {
-            rule, lr, schedule, ..
-        } = self.plan;
-        let board = &mut self.board;
-        if B::SCHEDULES.is_empty() {
-            return say!(board, "{rule} {}", Number::Single(lr));
-        }
-        match (whose, schedule) {
-            (Whose::Optimizer, _) => put!(board, "{rule} {}", Number::Single(lr)),
-            (Whose::Schedule, Some(schedule)) => put!(board, "{schedule}"),
-            (Whose::Schedule, None) => return say!(board, "off"),
-        }
-        let options = self.scratch.texts.get(whose).0;
-        if !options.is_empty() {
-            put!(board, " {options}");
-        }
-        board.send(b"\r\n");
-    }
-
     #[inline(never)]
     fn add(&mut self, reading: TwoFloat, reference: TwoFloat) -> Result<(), Failure> {
         if let Origin::Tracking = self.origin {
@@ -381,7 +297,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
                 return Err(Failure::Apart(what));
             }
         }
-        // As many of each, and as much room.
+        // Both have the same length and capacity, so they fail together.
         if readings.push(reading).is_err() || references.push(reference).is_err() {
             return Err(full);
         }
@@ -405,7 +321,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         say!(self.board_mut(), "ok {count}");
     }
 
-    /// The samples, and next to each how much more the calibration in use makes of it.
+    /// Sends the samples, each with the result of the calibration in use less the reference.
     #[inline(never)]
     fn list(&mut self) -> Result<(), Failure> {
         let mut params = [0.0; MAX_PARAMS];
@@ -455,7 +371,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Begins to let the calibration follow samples, ends it, or tells how it goes.
+    /// Starts or ends tracking, and sends its state.
     #[inline(never)]
     fn track(&mut self, what: Option<&str>, more: [Option<&str>; 2]) -> Result<(), Failure> {
         let is_tracking = matches!(self.origin, Origin::Tracking);
@@ -496,10 +412,11 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// Whether the calibration in use, its samples and the memory of fits may be replaced.
+    /// Checks that tracking is off, so that the calibration in use, the samples and the memory of
+    /// fits may be replaced.
     ///
     /// # Errors
-    /// The calibration follows samples.
+    /// Tracking is on.
     fn untracked(&self) -> Result<(), Failure> {
         match self.origin {
             Origin::Tracking => Err(Failure::Tracking),
@@ -507,15 +424,15 @@ impl<'m, B: Board> Calibrator<'m, B> {
         }
     }
 
-    /// Fits, and tells what came of it. One after the other: the stack has no room for what
-    /// both need.
+    /// Fits, and sends the result. Two functions do this one after the other, because the stack
+    /// has no room for the frames of both.
     #[inline(never)]
     fn fit(&mut self, epochs: u32) -> Result<(), Failure> {
         let fitted = self.train(epochs, true)?;
         self.say_fitted(&fitted)
     }
 
-    /// Fits, and keeps the result if it is to be used.
+    /// Fits, and keeps the result if `used`.
     #[inline(never)]
     fn train(&mut self, epochs: u32, used: bool) -> Result<Fitted, Failure> {
         self.untracked()?;
@@ -540,46 +457,8 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(fitted)
     }
 
-    #[inline(never)]
-    fn say_fitted(&mut self, fitted: &Fitted) -> Result<(), Failure> {
-        let mut params = [0.0; MAX_PARAMS];
-        let calibration = self.records.current.read(&mut params)?;
-        let board = &mut self.board;
-        let loss = Number::Single(calibration.origin.loss);
-        put!(board, "fit loss={loss} epochs={}", fitted.epochs);
-        say_coefficients(board, &calibration);
-        say!(board, " crc={:08x}", self.records.current.checksum());
-        say_scaled(board, &calibration);
-        for (what, scale, farthest) in [
-            ("readings", calibration.input, calibration.range),
-            (
-                "references",
-                calibration.output,
-                [calibration.output.offset; 2],
-            ),
-        ] {
-            let lost = farthest.iter().filter_map(|x| scale.lost(*x));
-            if let Some(step) = lost.reduce(f32::max) {
-                say!(
-                    board,
-                    "{what} lose digits, in steps of {}: take an origin off before you send them",
-                    Number::Single(step)
-                );
-            }
-        }
-        match &fitted.end {
-            End::Descent(reason, _) => say!(board, "{reason}"),
-            End::Lm(status) => {
-                say_errors(board, &calibration, &self.scratch.errors);
-                say!(board, "{status}");
-            }
-        }
-        say!(board, "ok");
-        Ok(())
-    }
-
-    /// Counts ticks of the epochs of gradient descent, without the first one; of a function, of
-    /// passes by least squares.
+    /// Measures the ticks of an epoch of gradient descent, or for a function of a pass of least
+    /// squares.
     #[inline(never)]
     fn bench(&mut self) -> Result<(), Failure> {
         let method = self.plan.method;
@@ -589,8 +468,8 @@ impl<'m, B: Board> Calibrator<'m, B> {
         let fitted = self.train(1 + BENCH_EPOCHS, false);
         self.plan.method = method;
         let fitted = fitted?;
-        // The last pass of gradient descent measures the loss, and is as long as an epoch but for the
-        // update; the first is not counted.
+        // The ticks of gradient descent are those of all epochs but the first, and of a last pass
+        // that computes the loss, which lacks only the update.
         let epochs = fitted.epochs.max(1);
         let ticks = fitted.ticks / u64::from(epochs);
         let (_, unit) = self.board.ticks();
@@ -613,149 +492,15 @@ impl<'m, B: Board> Calibrator<'m, B> {
         Ok(())
     }
 
-    /// The record of the calibration in use, in lines that `put` takes on another board.
-    #[inline(never)]
-    fn get(&mut self) -> Result<(), Failure> {
-        self.in_use()?;
-        let chunks = self.records.current.bytes().chunks(BYTES_A_LINE);
-        for (i, chunk) in chunks.enumerate() {
-            put!(&mut self.board, "put {} ", i * BYTES_A_LINE);
-            for byte in chunk {
-                put!(&mut self.board, "{byte:02x}");
-            }
-            self.board.send(b"\r\n");
-        }
-        self.say_checksum();
-        Ok(())
-    }
-
-    /// Takes bytes of a record that comes in. With the last of them it is used, if it is
-    /// whole and there is room for its curve.
-    #[inline(never)]
-    fn put(&mut self, offset: &str, hex: &str) -> Result<(), Failure> {
-        self.untracked()?;
-        let expected = self.records.incoming.bytes().len();
-        let begins = offset == "0";
-        let goes_on = offset.parse() == Ok(expected);
-        if !begins && !goes_on {
-            return Err(Failure::Offset { expected });
-        }
-        let mut bytes = [0; crate::MAX_LINE / 2];
-        let mut count = 0;
-        for (digits, to) in hex.as_bytes().chunks(2).zip(&mut bytes) {
-            *to = byte(digits).ok_or(Failure::Hex)?;
-            count += 1;
-        }
-        if begins {
-            self.records.incoming.clear();
-        }
-        let added = self
-            .records
-            .incoming
-            .push(bytes.get(..count).unwrap_or_default());
-        let checked = check(self.records.incoming.bytes(), &mut self.scratch);
-        if let Err(Failure::Record(RecordError::Length { expected, found })) = checked
-            && added.is_ok()
-            && found < expected
-            && expected <= MAX_BYTES
-        {
-            say!(self.board_mut(), "ok {found} of {expected} bytes");
-            return Ok(());
-        }
-        let Records { current, incoming } = &mut *self.records;
-        match checked {
-            Err(Failure::Record(RecordError::Length { expected, .. })) if expected > MAX_BYTES => {
-                incoming.clear();
-                return Err(Failure::Long { found: expected });
-            }
-            Err(failure) => {
-                incoming.clear();
-                return Err(failure);
-            }
-            Ok(()) => {}
-        }
-        current.copy_from(incoming.bytes())?;
-        incoming.clear();
-        self.origin = Origin::Put;
-        self.say_checksum();
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn status(&mut self) {
-        let board = &mut self.board;
-        let [count, capacity] = [
-            self.samples.readings.len(),
-            self.samples.readings.capacity(),
-        ];
-        say!(board, "board {}", B::NAME);
-        match self.boots {
-            Ok(boots) => say!(board, "boots {boots}"),
-            Err(error) => say!(board, "boots not counted: {error}"),
-        }
-        say!(board, "samples {count} of {capacity}");
-        say!(board, "model {}", self.plan.curve);
-        match self.plan.method::<B>() {
-            Ok(method) => say!(board, "method {method}"),
-            Err(error) => say!(board, "method of no use: {error}"),
-        }
-        put!(board, "optimizer ");
-        self.say_setting(Whose::Optimizer);
-        let board = &mut self.board;
-        match B::SCHEDULES {
-            [] => say!(board, "schedule off, {}", Failure::Schedule(&[])),
-            _ => {
-                put!(board, "schedule ");
-                self.say_setting(Whose::Schedule);
-            }
-        }
-        let board = &mut self.board;
-        match self.origin {
-            Origin::None => say!(board, "calibration none"),
-            origin => match Name::of(self.records.current.bytes()) {
-                Ok(name) => say!(board, "calibration {} {name}", origin.name()),
-                Err(error) => say!(board, "calibration {error}"),
-            },
-        }
-        self.say_stored();
-        let board = &mut self.board;
-        match self.usage {
-            Some(usage) => say!(board, "arena {usage}"),
-            None => say!(board, "arena of {} floats", self.scratch.floats),
-        }
-        if let Some(ram) = board.ram() {
-            say!(board, "ram {} of {} bytes", ram.used, ram.total);
-        }
-        say!(board, "ok");
-    }
-
-    /// Sends the name of the calibration that `load` would find, or why there is none.
-    #[inline(never)]
-    fn say_stored(&mut self) {
-        match store(&mut self.board).and_then(|mut store| store.look(&mut Name::of)) {
-            Ok(stored) => {
-                put!(&mut self.board, "stored {stored}");
-                // A start repairs damage: a page that stays behind is worn out.
-                let copies = store(&mut self.board).and_then(|mut store| store.whole_copies());
-                if let Ok(copies) = copies
-                    && copies < COPIES
-                {
-                    put!(&mut self.board, " in {copies} of {COPIES} copies");
-                }
-                self.board.send(b"\r\n");
-            }
-            Err(StoreError::Empty) => say!(self.board_mut(), "stored none"),
-            Err(error) => say!(self.board_mut(), "stored nothing of use: {error}"),
-        }
-    }
-
     fn say_checksum(&mut self) {
         let checksum = self.records.current.checksum();
         say!(self.board_mut(), "ok crc={checksum:08x}");
     }
 
+    /// Checks that a calibration is in use.
+    ///
     /// # Errors
-    /// No calibration is in use.
+    /// None is in use.
     fn in_use(&self) -> Result<(), Failure> {
         match self.origin {
             Origin::None => Err(Failure::NoCalibration),
@@ -764,108 +509,7 @@ impl<'m, B: Board> Calibrator<'m, B> {
     }
 }
 
-/// Coefficients of the reading as it comes, where a formula with them has six digits.
-#[inline(never)]
-fn say_coefficients<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
-    if let Curve::Function(formula) = calibration.curve {
-        for (name, p) in formula.parameters().iter().zip(calibration.params) {
-            put!(board, " {name}={}", Number::Single(*p));
-        }
-        return;
-    }
-    let Some([b, weights @ ..]) = calibration.coefficients() else {
-        return;
-    };
-    let degree = calibration.curve.inputs();
-    for (power, w) in (1..=degree).zip(weights) {
-        let w = Number::Single(w);
-        match degree {
-            1 => put!(board, " w={w}"),
-            _ => put!(board, " w{power}={w}"),
-        }
-    }
-    put!(board, " b={}", Number::Single(b));
-}
-
-/// The standard errors of the coefficients that were told, and what residuals say.
-#[inline(never)]
-fn say_errors<B: Board>(board: &mut B, calibration: &Calibration<'_>, errors: &Errors) {
-    let Errors {
-        coefficients,
-        deviation,
-        freedom,
-    } = errors;
-    if *freedom == 0 {
-        return say!(
-            board,
-            "no standard errors: as many samples as the model has coefficients"
-        );
-    }
-    if let Some(errors) = coefficients {
-        put!(board, "errors");
-        let count = calibration.params.len();
-        let names = match calibration.curve {
-            Curve::Function(formula) => formula.parameters(),
-            _ => &[],
-        };
-        let is_scaled = names.is_empty() && !calibration.has_coefficients();
-        // From the highest power down, as `fit` tells those of the reading as it comes.
-        for i in 0..count {
-            let power = match (names.is_empty(), is_scaled) {
-                (true, false) => (i + 1) % count,
-                _ => i,
-            };
-            put!(board, " ");
-            match (names.get(i), power) {
-                (Some(name), _) => put!(board, "{name}"),
-                (None, power) if is_scaled => put!(board, "c{power}"),
-                (None, 0) => put!(board, "b"),
-                (None, 1) if count == 2 => put!(board, "w"),
-                (None, power) => put!(board, "w{power}"),
-            }
-            let error = errors.get(power).copied().unwrap_or(f32::NAN);
-            put!(board, "+-{}", Number::Single(error));
-        }
-        board.send(b"\r\n");
-    }
-    let deviation = Number::Single(*deviation);
-    say!(
-        board,
-        "residuals sigma={deviation} with {freedom} degrees of freedom"
-    );
-}
-
-/// The scale of readings, and the coefficients of the scaled one.
-#[inline(never)]
-fn say_scaled<B: Board>(board: &mut B, calibration: &Calibration<'_>) {
-    let Calibration {
-        curve,
-        input,
-        output,
-        ..
-    } = calibration;
-    let Some(coefficients) = calibration.scaled_coefficients() else {
-        return;
-    };
-    let [centre, spread] = match curve.scaling() {
-        Scaling::Standard => ["mean", "deviation"],
-        _ => ["middle", "halfrange"],
-    };
-    let offset = Number::added_to(input.offset, input.spread());
-    let deviation = Number::Single(input.spread());
-    put!(board, "scaled {centre}={offset} {spread}={deviation}");
-    for (power, c) in coefficients
-        .into_iter()
-        .enumerate()
-        .take(curve.inputs() + 1)
-    {
-        let c = Number::added_to(c, output.spread());
-        put!(board, " c{power}={c}");
-    }
-    board.send(b"\r\n");
-}
-
-/// Whether a record can be used here: it is one, and there is room for its curve.
+/// Checks that a record is valid and that there is room for its curve.
 #[inline(never)]
 fn check(record: &[u8], scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     let mut params = [0.0; MAX_PARAMS];
@@ -877,7 +521,7 @@ fn check(record: &[u8], scratch: &mut Scratch<'_>) -> Result<(), Failure> {
     }
 }
 
-/// The result of a calibration for a reading.
+/// Returns the result of a calibration for a reading.
 #[inline(never)]
 fn predict(
     calibration: &Calibration<'_>,
@@ -894,21 +538,11 @@ fn store<B: Board>(board: &mut B) -> Result<Store<'_, B::Flash>, StoreError> {
     Store::new(board.flash(), B::PAGES)
 }
 
-/// The options behind so many words of a line.
-fn options(text: &str, words: usize) -> Options<'_> {
-    let mut rest = text.trim_ascii();
-    for _ in 0..words {
-        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
-        rest = rest.get(end..).unwrap_or_default().trim_ascii_start();
-    }
-    Options(rest)
-}
-
 fn number(text: &str, what: &'static str) -> Result<TwoFloat, Failure> {
     text.parse().map_err(Failure::number(what))
 }
 
-/// The curve of this name; also in the spellings `poly3`, `poly 3` and `mlp 8`.
+/// Parses the name of a curve; also in the spellings `poly3`, `poly 3` and `mlp 8`.
 fn curve(kind: &str, more: Option<&str>) -> Option<Curve> {
     let degree = |text: &str| {
         let degree = text.parse().ok()?;
@@ -923,14 +557,5 @@ fn curve(kind: &str, more: Option<&str>) -> Option<Curve> {
         (name, None) => {
             Curve::parse_with(name, &FORMULAS).or_else(|| degree(name.strip_prefix("poly")?))
         }
-    }
-}
-
-/// A byte of two hexadecimal digits.
-fn byte(digits: &[u8]) -> Option<u8> {
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    match *digits {
-        [high, low] => Some((16 * digit(high)? + digit(low)?) as u8),
-        _ => None,
     }
 }
