@@ -255,7 +255,7 @@ fn classifier(label: &str, activation: jobs::Activation) {
     }
     assert!(loss < 0.1, "{label}: the loss is {loss} after 500 epochs");
     let per_epoch = allocations(|| _ = classifier.job.epoch());
-    // Both restart after 300 epochs. After tens of thousands, gradients are so small that arithmetic
+    // Both restart after 300 epochs. After tens of thousands, gradients are so small that work
     // with subnormal numbers, which is many times slower, took a third of the floor's time.
     const EPOCHS: u32 = 300;
     let (mut floor_epochs, mut epochs) = (0, 0);
