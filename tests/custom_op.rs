@@ -940,7 +940,7 @@ mod tripping {
         assert!(tape.error().is_none());
     }
 
-    /// A leaf whose closure unwinds leaves no trace on the tape, nor on gradients that made room.
+    /// A leaf whose closure unwinds leaves no trace, not even in gradients that were moved for it.
     #[test]
     fn values_of_a_leaf() {
         let mut arena = Arena::<64, 16>::new();

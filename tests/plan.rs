@@ -109,8 +109,8 @@ impl Op for Copy {
     }
 }
 
-/// If an operation from outside unwinds during planning, which moves the list of operations to run,
-/// replays still work.
+/// Replays still work after an operation from outside has unwound during planning, when the list
+/// of nodes to run is kept elsewhere.
 #[test]
 fn planning_that_unwinds_leaves_replays_alone() {
     for nodes in [100, 1000] {
