@@ -13,7 +13,7 @@ source ./cross.sh
 most=4096
 expected=$(cd .. && env -u CARGO_TARGET_DIR cargo run --quiet --release --example ellipsoid | sed '/^$/,$d')
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# As README's profile for firmware has it; the workspace builds with 3.
+# Builds for size like README's profile for firmware; the workspace's own profile has 3.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 target=thumbv7em-none-eabihf
 cross $target build --locked --quiet --release -p ellipsoid

@@ -12,7 +12,7 @@ source ./cross.sh
 most=32768
 expected=$(cd .. && env -u CARGO_TARGET_DIR cargo run --quiet --release --example gestures | sed '1,/^$/d')
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# As README's profile for firmware has it; the workspace builds with 3.
+# Builds for size like README's profile for firmware; the workspace's own profile has 3.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 target=thumbv7em-none-eabihf
 cross $target build --locked --quiet --release -p gestures
