@@ -1,4 +1,4 @@
-//! The three jobs against floors written by hand, and kernels against plain
+//! Times the jobs and compares them with floors written by hand, and kernels with plain
 //! loops, in one process and in turns, so that a noisy machine disturbs both:
 //!
 //! ```text
@@ -6,15 +6,20 @@
 //! cargo bench --bench budget -- J1
 //! ```
 //!
-//! Times are the least of many runs, ratios those of the least times. J1: a
-//! thermometer, eleven samples, a line, SGD, with `line_mse`, an operation for lines only
-//! that is kept here to compare with, as a function, with `linear` and `mse`, and spelled
-//! with operators; a cubic through the same samples; J2: 64 samples of a sine, a network of
-//! 321 parameters, Adam; J3: a million samples, a line and a cubic as functions, SGD, through
-//! a tape recorded for a few thousand, against reading the samples. Kernels work on 4096
-//! floats; J6: two classes, 200 samples, a network of 354 parameters with relu or tanh, cross
-//! entropy, Adam; J5: the thermometer solved by least squares, with standard errors, against its closed
-//! form; `ps` are picoseconds per element, in matrix products per multiplication.
+//! A time is the least of many runs, a ratio that of two least times.
+//!
+//! - J1: a thermometer, eleven samples, a line, SGD. It is recorded with `line_mse` (an operation
+//!   for lines only, for comparison), as a function, with `linear` and `mse`, and with operators;
+//!   then a cubic through the same samples.
+//! - J2: 64 samples of a sine, a network of 321 parameters, Adam.
+//! - J3: a million samples, a line and a cubic as functions, SGD, streamed through a tape that is
+//!   recorded for a few thousand, compared with reading the samples.
+//! - J5: the thermometer solved by least squares, with standard errors, compared with the closed
+//!   form.
+//! - J6: two classes, 200 samples, a network of 354 parameters with relu or tanh, cross entropy,
+//!   Adam.
+//! - Kernels work on 4096 floats. `ps` are picoseconds per element, for matrix products per
+//!   multiplication.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +27,7 @@
     clippy::panic,
     missing_docs
 )]
-// An allocator cannot be written without `unsafe`.
+// The counting allocator needs `unsafe`.
 #![allow(unsafe_code)]
 
 mod shared;
@@ -38,11 +43,11 @@ use baregrad::{HeapArena, kernel::Level};
 use shared::plain::{self, Data};
 use shared::{Line, Moons, Sine, at_level, floors, jobs, levels, name, wanted};
 
-/// Counts what is asked of the system's allocator.
+/// The system's allocator, which counts allocations.
 struct Counting;
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Ordering::Relaxed);
@@ -71,7 +76,7 @@ static ALLOCATOR: Counting = Counting;
 /// A kernel or a job to be measured.
 struct Subject<'a> {
     run: &'a mut dyn FnMut(),
-    /// How often per measurement, so that the clock's resolution is no matter.
+    /// The number of runs in a measurement, enough for the clock's resolution.
     repeat: u32,
     least: Duration,
 }
@@ -120,7 +125,7 @@ fn agree(who: &str, floor: f32, ours: f32, tolerance: f32) {
     );
 }
 
-/// Allocations per epoch, over ten.
+/// Returns the allocations per epoch, averaged over ten.
 fn allocations(mut epoch: impl FnMut()) -> f64 {
     let before = CALLS.load(Ordering::Relaxed);
     for _ in 0..10 {
@@ -129,8 +134,8 @@ fn allocations(mut epoch: impl FnMut()) -> f64 {
     (CALLS.load(Ordering::Relaxed) - before) as f64 / 10.0
 }
 
-/// A job of a few samples: trains it beside its floor, and measures both in turns, and a
-/// third way beside them.
+/// Trains a job of a few samples and its floor, compares their losses, and times both in turns, and
+/// with them `kept`, the job recorded in another way.
 fn few_samples<O: Optimizer, K: Optimizer>(
     label: &str,
     mut floor: impl FnMut() -> f32,
@@ -148,7 +153,8 @@ fn few_samples<O: Optimizer, K: Optimizer>(
     }
     trained(loss, &job.tape.params().unwrap());
     let per_epoch = allocations(|| _ = job.epoch());
-    // Fifty epochs at once: a call for each would be a fifth of the floor.
+    // Each call runs fifty epochs, because a call for every epoch would take a fifth of the floor's
+    // time.
     let [floor_ns, ns, kept_ns] = in_turns(
         1.0,
         [
@@ -231,7 +237,7 @@ fn sine() {
     );
 }
 
-/// J6: two classes, cross entropy.
+/// Times J6: two classes, cross entropy.
 fn classifier(label: &str, activation: jobs::Activation) {
     let moons = Moons::make();
     let mut floor = floors::Classifier::new(&moons, activation);
@@ -242,16 +248,15 @@ fn classifier(label: &str, activation: jobs::Activation) {
     for epoch in 0..500 {
         let floor_loss = floor.epoch();
         loss = classifier.job.epoch().unwrap();
-        // Later losses are amplified rounding noise.
+        // Later losses are amplified rounding errors.
         if epoch < 50 {
             agree(label, floor_loss, loss, 1e-3);
         }
     }
     assert!(loss < 0.1, "{label}: the loss is {loss} after 500 epochs");
     let per_epoch = allocations(|| _ = classifier.job.epoch());
-    // Both begin anew before gradients are so small that subnormal numbers, which take a CPU
-    // many times as long, are what is measured: after tens of thousands of epochs they took a
-    // third of the floor's time.
+    // Both restart after 300 epochs. After tens of thousands, gradients are so small that work
+    // with subnormal numbers, which is many times slower, took a third of the floor's time.
     const EPOCHS: u32 = 300;
     let (mut floor_epochs, mut epochs) = (0, 0);
     let [floor_ns, ns] = in_turns(
@@ -281,7 +286,7 @@ fn classifier(label: &str, activation: jobs::Activation) {
     );
 }
 
-/// J5: all of it each time, from the start.
+/// Times J5, the whole solution from the start each time.
 fn least_squares() {
     let mut floor = floors::ClosedForm::new();
     let closed = floor.solve();
@@ -325,7 +330,7 @@ fn stream() {
     for _ in 0..200 {
         loss = cubic.epoch().unwrap();
     }
-    agree("J3", 0.1 * 0.1 / 3.0, loss, 5e-2); // nearly the variance of the noise
+    agree("J3", 0.1 * 0.1 / 3.0, loss, 5e-2); // The loss is near the variance of the noise.
     let per_epoch = allocations(|| _ = job.epoch());
     let [read_ns, floor_ns, ns, two_ns, cubic_ns] = in_turns(
         5.0,
@@ -352,7 +357,7 @@ fn stream() {
         "J3 read_ns {read_ns:.3} floor_ns {floor_ns:.3} baregrad_ns {ns:.3} ratio {:.2} allocations per epoch {per_epoch} (linear and mse {two_ns:.3})",
         ns / read_ns
     );
-    // The last micro-batch again and again.
+    // Times the last micro-batch again and again, whose data are in the L1 cache.
     let [near_ns, cubic_near_ns] = in_turns(
         2.0,
         [&mut || job.batch().unwrap(), &mut || cubic.batch().unwrap()],
@@ -364,10 +369,10 @@ fn stream() {
     );
 }
 
-/// One line: the plain loop, then each level the machine has.
+/// Prints a line with the times of a kernel: the plain loop, then each level of the machine.
 fn kernel_line(label: &str, kernel: plain::Kernel, len: usize) {
-    // Branches of an elementary function depend on its argument. A processor
-    // learns those of a few thousand numbers by heart, which no new data allow.
+    // Branches of an elementary function depend on its argument. A branch predictor learns those
+    // of a few thousand numbers, so the data change from run to run.
     let sets = if kernel.std.is_some() { 16 } else { 1 };
     let sets: Vec<_> = (0..sets)
         .map(|seed| RefCell::new(Data::new(seed, len)))

@@ -1,19 +1,19 @@
-//! A gate on instructions: valgrind counts what the jobs and a few kernels take,
-//! and none may take more than the committed numbers allow. Unlike times, the
-//! counts repeat exactly, however busy the machine is.
+//! A gate on instructions: valgrind counts those of the jobs and a few kernels,
+//! and the benchmark fails if a count exceeds its committed number by more than an allowance.
+//! Unlike times, the counts repeat exactly, however busy the machine is.
 //!
 //! ```text
 //! cargo bench --bench instructions               count and compare
-//! cargo bench --bench instructions -- --update   commit what is counted now
+//! cargo bench --bench instructions -- --update   count and write the numbers
 //! ```
 //!
-//! The committed numbers, in `instructions.txt`, are of 64-bit x86 at the
-//! baseline level (SSE2), which every such CPU runs in the same way, and of the
+//! The committed numbers, in `instructions.txt`, are for 64-bit x86 at the
+//! baseline level (SSE2), which every such CPU runs in the same way, and for the
 //! compiler named there. J1, J2 and J6 are counted per epoch, J5 per solution, kernels per
-//! call. `plan` is the
-//! first backward of a graph of so many operations, its planning included; `rewind` an
-//! operation that is recorded and dropped again behind so many, `rebind` one behind which
-//! so many are: what grows faster than its work is thousands of times as much.
+//! call. `plan/…/n` is the first backward pass of a graph of `n` operations, with its planning.
+//! `rewind/n` records an operation behind `n` others and drops it again. `rebind/n` rebinds an
+//! input before `n` operations. If a cost that should be constant grew with `n`, these counts would
+//! be thousands of times as large.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -28,17 +28,17 @@ use baregrad::optim::Optimizer;
 use shared::plain::{self, Data};
 use shared::{Moons, Sine, graphs, jobs, wanted};
 
-/// The allowance beyond a committed number, in percent of it and in instructions.
-/// Compilers from 1.95 to 1.97 agree to the instruction; 1.89, the
-/// oldest that will do, takes 5 % more in some loops, and nine more for the 73 of
+/// The allowance beyond a committed number: percent of it, and instructions.
+/// Compilers from 1.95 to 1.97 agree to the instruction. Version 1.89, the
+/// oldest that is supported, takes 5 % more in some loops, and 9 more for the 73 instructions of
 /// a short sum. A check or a copy that slips into a loop costs more than that.
 const PERCENT: u64 = 6;
 const INSTRUCTIONS: u64 = 10;
 
 const NUMBERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 
-/// The subjects: a name, and how often each is done while counting. A kernel's
-/// name ends in the length of its slices.
+/// The subjects: a name, and the number of runs that are counted. A kernel's
+/// name ends with the length of its slices.
 const SUBJECTS: [(&str, u32); 25] = [
     ("J1", 100),
     ("J1-function", 100),
@@ -67,7 +67,7 @@ const SUBJECTS: [(&str, u32); 25] = [
     ("J6-tanh", 5),
 ];
 
-/// Valgrind counts what happens in here: it knows the function by its name.
+/// Runs `run` several times. Valgrind counts in this function only, which it finds by its name.
 #[inline(never)]
 fn counted(times: u32, run: &mut dyn FnMut()) {
     for _ in 0..times {
@@ -75,8 +75,8 @@ fn counted(times: u32, run: &mut dyn FnMut()) {
     }
 }
 
-/// Does it once to warm up, which plans gradients and finds the level, and then
-/// as often as told.
+/// Runs a subject once to warm up, which plans gradients and detects the level, and then `times`
+/// times for counting.
 fn perform(name: &str, times: u32) {
     fn twice(times: u32, mut run: impl FnMut()) {
         run();
@@ -113,7 +113,7 @@ fn perform(name: &str, times: u32) {
     }
 }
 
-/// Steps of a tape whose cost is not that of its arithmetic.
+/// Runs a subject on a graph of many operations, whose cost is not arithmetic.
 fn graph(name: &str, times: u32) {
     let (step, n) = name.rsplit_once('/').unwrap();
     let n: usize = n.parse().unwrap();
@@ -128,7 +128,7 @@ fn graph(name: &str, times: u32) {
     let mut run = || match step {
         "rebind" => tape.rebind(x, &[2.0]).unwrap(),
         _ => {
-            // Planned anew each time.
+            // A new operation makes the next backward pass plan anew.
             let more = loss * 1.0;
             if step != "rewind" {
                 tape.backward(more).unwrap();
@@ -140,7 +140,8 @@ fn graph(name: &str, times: u32) {
     counted(black_box(times), &mut run);
 }
 
-/// Has valgrind run this program on one subject. `None` if there is no valgrind.
+/// Runs this program under valgrind with one subject, and returns the instructions of a run, or
+/// `None` if valgrind is not installed.
 fn count(name: &str, times: u32) -> io::Result<Option<u64>> {
     let valgrind = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])

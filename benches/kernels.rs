@@ -1,6 +1,6 @@
-//! Every kernel, as a plain loop and at each level, at sizes from one element
+//! Times every kernel, as a plain loop and at each level, at sizes from one element
 //! to a million; and every model of [`models`], its predictions and its loss with the
-//! gradient. A group is a kernel, or a model. All of them take nine minutes:
+//! gradient. A group is a kernel or a model. All groups take nine minutes:
 //!
 //! ```text
 //! cargo bench --bench kernels -- ^sum/           one kernel
@@ -9,8 +9,8 @@
 //! cargo bench --bench kernels -- ^tanh/.*/4096   one size
 //! ```
 //!
-//! Throughput is in elements per second; for matrix products, of square
-//! matrices with so many elements, in multiplications per second.
+//! Throughput is in elements per second. Matrix products multiply square matrices with the given
+//! number of elements, and their throughput is in multiplications per second.
 
 #![allow(missing_docs, clippy::expect_used)]
 
@@ -25,7 +25,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use shared::plain::{Data, KERNELS, Kernel};
 use shared::{at_level, drawn, levels, name, noise};
 
-/// Every length up to two vectors, and steps up to beyond the caches.
+/// Returns every length up to two vectors, and some larger ones up to more than the caches hold.
 fn sizes(kernel: &Kernel) -> Vec<usize> {
     const STEPS: [usize; 4] = [64, 1 << 10, 1 << 12, 1 << 16];
     const LARGEST: usize = 1 << 20;
@@ -69,8 +69,8 @@ fn kernels(c: &mut Criterion) {
     }
 }
 
-/// Measures each model of the list: predictions, and the mean squared error with its
-/// gradient, as a plain loop of `f32` and as one operation of a tape.
+/// Times each model of the list: predictions, and the mean squared error with its
+/// gradient, as a plain loop of `f32` and as one node of a tape.
 struct EveryModel<'c>(&'c mut Criterion);
 
 impl models::Visitor for EveryModel<'_> {
@@ -88,7 +88,7 @@ impl models::Visitor for EveryModel<'_> {
             let inputs = tape.input(&x, [samples, X]);
             let (p_var, target) = (tape.param(&p, [P]), tape.input(&y, [samples]));
 
-            // One recording at a time: a replay computes all that was recorded.
+            // The tape holds one recording at a time, because a replay computes everything on it.
             let mut group = self.0.benchmark_group(format!("mse-{}", F::NAME));
             group.throughput(Throughput::Elements(samples as u64));
             group.bench_function(BenchmarkId::new("scalar", samples), |b| {
@@ -131,7 +131,7 @@ impl models::Visitor for EveryModel<'_> {
     }
 }
 
-/// The loop one would write: the sum of squared errors, and its gradient.
+/// Computes the sum of squared errors and half of its gradient with a plain loop.
 fn plain_loss<F: Function<X, P>, const X: usize, const P: usize>(
     x: &[f32],
     p: [f32; P],
@@ -153,7 +153,8 @@ fn every_model(c: &mut Criterion) {
     models::visit(&mut EveryModel(c));
 }
 
-/// The name of a level; the crate's own loop of one element at a time is not the plain loop.
+/// Returns the name of a level. The crate's scalar level is called `one_by_one`, because `scalar`
+/// is the plain loop.
 fn level_name(level: baregrad::kernel::Level) -> String {
     match name(level) {
         scalar if scalar == "scalar" => "one_by_one".into(),
@@ -163,7 +164,7 @@ fn level_name(level: baregrad::kernel::Level) -> String {
 
 criterion_group! {
     name = benches;
-    // Hundreds of points: a tenth of a second each, and no long statistics.
+    // There are hundreds of points, so each takes a tenth of a second and few resamples.
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(30))
         .measurement_time(Duration::from_millis(100))

@@ -1,5 +1,5 @@
-//! Times the first backward of a recording, for each operation: planning where
-//! gradients stand is most of it. Later ones are beside it.
+//! Times the first backward pass of a recording, which is mostly the planning of gradient
+//! buffers, and later passes, in nanoseconds per node.
 //!
 //! ```text
 //! cargo bench --bench plan

@@ -1,4 +1,4 @@
-//! A training epoch of each job, on a tape and by hand; and a model that is
+//! Times a training epoch of each job, on a tape and by hand, and of a model that is
 //! mostly broadcasting.
 //!
 //! ```text
@@ -64,7 +64,7 @@ fn stream(c: &mut Criterion) {
     }
 }
 
-/// Rows, columns and scalars stretched in both directions.
+/// Times the model whose rows, column and scalar are broadcast.
 fn broadcast(c: &mut Criterion) {
     let mut group = c.benchmark_group("broadcast");
     let mut floor = floors::Stretch::new();

@@ -4,7 +4,7 @@
 source ./cross.sh
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-# As README's profile for firmware has it; the workspace builds with 3.
+# Builds for size like README's profile for firmware; the workspace's own profile has 3.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 target=thumbv7em-none-eabihf
 

@@ -1,9 +1,9 @@
-//! Which species of iris is it? Fisher's 150 flowers, four lengths of each in cm, and a network
+//! Classifies the species of iris: Fisher's 150 flowers, four lengths of each in cm, and a network
 //! of eight hidden units, trained with cross entropy.
 //!
-//! A fifth of the flowers is kept for validation. Inputs are standardised by what the others
-//! have; training stops when the validation loss has not fallen for a while. With `plot`, the
-//! losses are drawn.
+//! A fifth of the flowers is kept for validation. Inputs are standardised by mean and standard
+//! deviation of the training part; training stops when the validation loss has not fallen for 100
+//! epochs. With `plot`, the losses are drawn.
 //!
 //! ```text
 //! cargo run --release --example classify
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! `save` writes `data/iris.bin`: scales and parameters, which a board holds in flash. On a
-//! Cortex-M4F all that classifies takes 9.9 KB of flash, these included, and 2.9 KB of RAM
+//! Cortex-M4F, classifying takes 9.9 KB of flash, this record included, and 2.9 KB of RAM
 //! (`embedded/budget.sh`).
 
 use std::error::Error;
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let count = network.params().iter().map(|p| p.values().len()).sum();
     let fitted = Fit::new(&network, &training)
         .validation(&validation)
-        // A class for each row, [n], where targets are [n, 1].
+        // Targets are [n, 1]; `cross_entropy` takes a class for each row, [n].
         .loss(|logits, class| logits.cross_entropy(class.reshape([-1])))
         .epochs(1000)
         .early_stopping(EarlyStopping::new(100))
@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     draw(&fitted)
 }
 
-/// The flowers, as a file would be read with the feature `csv`.
+/// Reads the flowers from CSV without the feature `csv`.
 fn iris() -> Result<Dataset, Box<dyn Error>> {
     let text = include_str!("data/iris.csv");
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -89,7 +89,7 @@ fn iris() -> Result<Dataset, Box<dyn Error>> {
     Ok(Dataset::new(columns)?)
 }
 
-/// The parameters, which start as those of `nn.Linear` do.
+/// Returns the parameters, with the initialization of PyTorch's `nn.Linear`.
 fn start() -> [Param; 4] {
     let mut rng = seeded(1);
     let mut drawn = |inputs: usize, count: usize| {
@@ -106,15 +106,15 @@ fn start() -> [Param; 4] {
     ]
 }
 
-/// The class of the largest logit.
+/// Returns the class with the largest logit.
 fn likeliest(logits: &[f32]) -> usize {
     let classes = logits.iter().enumerate();
     let likeliest = classes.max_by(|(_, a), (_, b)| a.total_cmp(b));
     likeliest.map_or(0, |(class, _)| class)
 }
 
-/// The accuracy, and the confusion matrix: a row for each species, a column for each that was
-/// said.
+/// Prints the accuracy, and the confusion matrix: a row for each species, a column for each
+/// predicted one.
 fn show(name: &str, confusion: &[[u32; SPECIES.len()]]) {
     let right: u32 = (confusion.iter().enumerate())
         .filter_map(|(k, row)| row.get(k))
@@ -132,7 +132,7 @@ fn show(name: &str, confusion: &[[u32; SPECIES.len()]]) {
     println!();
 }
 
-/// A record of the scales and the parameters, as the board's job `iris` reads it.
+/// Writes the record of the scales and the parameters, which `embedded/jobs` reads on a board.
 fn record<'b>(
     fitted: &Fitted,
     scaler: &Scaler,
@@ -149,7 +149,7 @@ fn record<'b>(
     Ok(writer.finish()?)
 }
 
-/// A picture of the losses.
+/// Draws the losses.
 #[cfg(feature = "plot")]
 fn draw(fitted: &Fitted) -> Result<(), Box<dyn Error>> {
     let pictures = std::path::Path::new("target/classify");
@@ -164,7 +164,7 @@ fn draw(fitted: &Fitted) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Without plots there are the numbers.
+/// Draws nothing without the feature `plot`.
 #[cfg(not(feature = "plot"))]
 fn draw(_: &Fitted) -> Result<(), Box<dyn Error>> {
     Ok(())

@@ -1,17 +1,16 @@
 //! An operation of your own: the curve of a thermistor.
 //!
-//! A thermistor's resistance falls steeply and not at all linearly as it gets
-//! warm. Data sheets describe it by the extended Steinhart-Hart equation,
+//! The resistance of a thermistor falls steeply and nonlinearly with its temperature. Data sheets
+//! describe it by the extended Steinhart–Hart equation,
 //!
 //! ```text
 //! x = ln(r / r0)        T = 1 / (a + b x + c x² + d x³)        kelvin
 //! ```
 //!
 //! The crate could record it from logarithms, products and sums: a dozen nodes, and
-//! a buffer for each. As one operation it is one node, and its loops are the
+//! a buffer for each. As an operation of its own it is one node, and its loops are the
 //! crate's: SIMD on the desktop, the same bits on the microcontroller. We fit
-//! the coefficients to one sensor, as a device would that is to be more precise
-//! than its data sheet.
+//! the coefficients to one sensor, to make it more precise than its data sheet.
 //!
 //! ```text
 //! cargo run --release --example custom_op
@@ -24,12 +23,12 @@ use baregrad::op::{Attrs, Backward, Forward, Op};
 use baregrad::optim::Adam;
 use baregrad::{Arena, Shape, ShapeError, Tape, Var};
 
-/// The operation: temperatures in kelvin, from resistances of any shape and the
+/// The operation. It computes temperatures in kelvin from resistances of any shape in ohms and the
 /// coefficients `[a, b, c, d]`. Coefficients are in thousandths, which brings
-/// them near 1; `r0` is an attribute, and not trained.
+/// them near 1. `r0`, in ohms, is an attribute, and not trained.
 struct SteinhartHart;
 
-/// `x` and the polynomial, for one set of coefficients.
+/// The equation with its coefficients.
 #[derive(Clone, Copy)]
 struct Curve {
     coefficients: [f32; 4],
@@ -39,7 +38,7 @@ struct Curve {
 impl Curve {
     fn new(coefficients: &[f32], attrs: &Attrs) -> Self {
         Curve {
-            // The shape rule lets nothing else pass.
+            // `shape` has checked that there are four.
             coefficients: coefficients.try_into().unwrap_or_default(),
             r0: attrs.x(),
         }
@@ -50,7 +49,7 @@ impl Curve {
     }
 }
 
-/// `T = 1000 / (a + x (b + x (c + x d)))`
+/// Computes `T = 1000 / (a + x (b + x (c + x d)))`.
 struct Temperature(Curve);
 
 impl Map<1> for Temperature {
@@ -61,8 +60,8 @@ impl Map<1> for Temperature {
     }
 }
 
-/// The gradient of coefficient number `k` through one element, to be summed:
-/// `dT / d a = -T² / 1000`, and for the others that times `x`, `x²`, `x³`.
+/// Computes the contribution of one element to the gradient of coefficient `k`:
+/// `dT / d a = -T² / 1000`, and for `b`, `c` and `d` this times `x`, `x²` and `x³`.
 struct ToCoefficient(Curve, usize);
 
 impl Map<3> for ToCoefficient {
@@ -77,7 +76,7 @@ impl Map<3> for ToCoefficient {
     }
 }
 
-/// The gradient of a resistance: `-T² / 1000 · (b + 2 c x + 3 d x²) / r`.
+/// Computes the gradient of a resistance: `-T² / 1000 · (b + 2 c x + 3 d x²) / r`.
 struct ToResistance(Curve);
 
 impl Map<3> for ToResistance {
@@ -112,7 +111,7 @@ impl Op for SteinhartHart {
     fn backward(&self, cx: &mut Backward<'_>) {
         let curve = Curve::new(cx.operand(1), cx.attrs());
         let (r, t) = (cx.operand(0), cx.output());
-        // `None` for an operand that needs no gradient, as measured data.
+        // The gradient is `None` for an operand that needs none, such as measured data.
         if let Some(grad) = cx.grad(0) {
             let xs = [r, t, grad.output];
             kernel::map(ToResistance(curve), xs, grad.operand, grad.acc);
@@ -129,8 +128,8 @@ impl Op for SteinhartHart {
     }
 }
 
-/// The method, so that it reads like a built-in one. With `track_caller`, an
-/// error names the line that called it.
+/// An extension trait, so that the operation is called like a built-in one. With `track_caller`,
+/// an error names the line of the call.
 trait Thermistor<'t> {
     fn steinhart_hart(self, coefficients: Var<'t>, r0: f32) -> Var<'t>;
 }
@@ -144,20 +143,20 @@ impl<'t> Thermistor<'t> for Var<'t> {
     }
 }
 
-/// Ohms, of a sensor with 10 kΩ at 25 °C.
+/// Resistances in ohms of a sensor with 10 kΩ at 25 °C.
 #[rustfmt::skip]
 static RESISTANCE: [f32; 12] = [
     32650.0, 19900.0, 12490.0, 10000.0, 8057.0, 5327.0,
     3603.0, 2488.0, 1752.0, 1258.0, 917.7, 680.0,
 ];
-/// °C, of the reference.
+/// Temperatures in °C of the reference.
 #[rustfmt::skip]
 static REFERENCE: [f32; 12] = [
     0.0, 10.0, 20.0, 25.0, 30.0, 40.0,
     50.0, 60.0, 70.0, 80.0, 90.0, 100.0,
 ];
 
-/// The data sheet's beta equation: 25 °C at `R0`, beta 3892, no further terms.
+/// The beta equation of the data sheet: 25 °C at `R0`, beta 3892, no further terms.
 const START: [f32; 4] = [1000.0 / 298.15, 1000.0 / 3892.0, 0.0, 0.0];
 const R0: f32 = 10_000.0;
 
@@ -198,8 +197,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Compares each number of the gradient with what the loss does when its
-/// parameter is moved a little either way.
+/// Compares each element of the gradient with a central finite difference of the loss.
 fn check_gradient<'t>(
     tape: &'t Tape<'t>,
     coefficients: Var<'t>,

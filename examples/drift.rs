@@ -1,6 +1,6 @@
-//! Follows a sensor that drifts, one sample at a time: recursive least squares that forget, and
-//! a Kalman filter that expects drift. Some readings are far off; later the sensor is
-//! knocked, and jumps.
+//! Follows a sensor that drifts, one sample at a time, by recursive least squares with a
+//! forgetting factor, and by a Kalman filter with a model of the drift. Some readings are
+//! outliers. Later the sensor is knocked, and its constant jumps.
 //!
 //! ```text
 //! cargo run --release --example drift
@@ -14,19 +14,19 @@ use baregrad::random::{Rng, Uniform, fill_normal, seeded};
 /// The standard deviation of a reading.
 const SIGMA: f32 = 0.2;
 const SAMPLES: u32 = 3000;
-/// When the sensor is knocked.
+/// The sample at which the sensor is knocked.
 const KNOCKED: u32 = 1800;
-/// If this many readings in a row are refused, they are no outliers: the sensor has jumped.
+/// The number of refused readings in a row that is taken for a jump of the sensor.
 const TOO_MANY: u32 = 8;
 
-/// Slope and constant as they really are.
+/// Returns the true slope and constant at sample `n`.
 fn truth(n: u32) -> [f32; 2] {
     let t = n as f32 / SAMPLES as f32;
     let jump = if n >= KNOCKED { 3.0 } else { 0.0 };
     [2.0 - 0.4 * t, 1.0 + 1.5 * t + jump]
 }
 
-/// One of the two filters, and how it does.
+/// One of the two filters, with counts of refused readings and jumps.
 struct Follower {
     line: Recursive<2>,
     refused_in_a_row: u32,
@@ -52,7 +52,7 @@ impl Follower {
                 self.refused += 1;
                 self.refused_in_a_row += 1;
                 if self.refused_in_a_row == TOO_MANY {
-                    // Nothing is known of the constant but what the last reading says.
+                    // The variance of the constant becomes the square of the last innovation.
                     self.line.drift(&[0.01, innovation * innovation])?;
                     self.refused_in_a_row = 0;
                     self.reopened += 1;
@@ -66,10 +66,10 @@ impl Follower {
 fn main() -> Result<(), OutOfRange> {
     let mut rng = seeded(2);
     let start = || Recursive::new([0.0, 0.0], [10.0, 10.0], SIGMA)?.gate(5.0);
-    // The last 100 samples or so count.
+    // With this factor about the last 100 samples count.
     let mut forgetting = Follower::new(start()?.forgetting(0.99)?);
-    // Slope and constant wander by so much between samples: ten times what they drift by, as
-    // steps that all lead one way go ten times as far in a hundred as those that do not.
+    // The standard deviations of the random walk of slope and constant between two samples are ten
+    // times their drift: in 100 samples, a drift goes 100 steps far and a random walk only 10.
     let mut kalman = Follower::new(start()?);
     let wander = [1.3e-3_f32, 5e-3].map(|each| each * each);
 
@@ -82,10 +82,10 @@ fn main() -> Result<(), OutOfRange> {
         let _ = fill_normal(&mut rng, 0.0, SIGMA, &mut noise);
         let mut reading = Line::value([x], truth(n)) + noise[0];
         if rng.next_u32().is_multiple_of(50) {
-            reading += 40.0; // a bit that fell over
+            reading += 40.0; // a flipped bit
         }
         if n == 1000 {
-            reading = f32::NAN; // a wire that was off
+            reading = f32::NAN; // a loose wire
         }
         forgetting.take(x, reading)?;
         kalman.line.drift(&wander)?;

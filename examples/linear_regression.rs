@@ -1,6 +1,6 @@
-//! Linear regression as the tutorials tell it: `x @ w + b`, first on a whole
+//! Linear regression, `x @ w + b`, first on a whole
 //! batch, then on one random sample at a time. Data, start values and the order
-//! of samples were drawn with PyTorch, so the columns are those PyTorch prints.
+//! of samples were drawn with PyTorch, so the printed numbers are PyTorch's.
 //!
 //! ```text
 //! cargo run --release --example linear_regression
@@ -24,7 +24,7 @@ static X: [f32; 10] = [
     1.5409961, -0.2934289, -2.1787894, 0.56843126, -1.0845224,
     -1.3985954, 0.40334684, 0.83802634, -0.7192576, -0.40334353,
 ];
-/// `2 x + 1`, and noise of standard deviation 0.1.
+/// `2 x + 1` plus noise with a standard deviation of 0.1.
 #[rustfmt::skip]
 static Y: [f32; 10] = [
     4.0223284, 0.43134585, -3.4432461, 2.246923, -1.2761635,
@@ -55,7 +55,7 @@ fn full_batch() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One sample: its features and what to predict from them.
+/// One sample: its features and its target.
 struct Sample {
     x: [f32; 2],
     y: [f32; 1],
@@ -88,7 +88,7 @@ static SAMPLES: [Sample; 20] = [
     sample([-0.0090745855, -0.8424634], 7.0535493),
 ];
 
-/// Which sample each step sees, drawn at random with replacement.
+/// The sample of each step, drawn at random with replacement.
 #[rustfmt::skip]
 static ORDER: [usize; 200] = [
     17, 7, 3, 2, 7, 17, 12, 7, 13, 13, 3, 6, 16, 16, 10, 10, 7, 15, 3, 15,
@@ -103,8 +103,8 @@ static ORDER: [usize; 200] = [
     1, 2, 8, 11, 16, 14, 8, 17, 8, 19, 18, 15, 0, 14, 14, 0, 5, 15, 4, 4,
 ];
 
-/// The tape is recorded for a batch of one. Each step points its inputs at
-/// another row: data of any size pass through, and none is copied.
+/// Records the tape for a batch of one, and rebinds its inputs to another row in each step. Data of
+/// any size can be streamed through the tape in this way, without copies.
 fn single_samples() -> Result<(), Box<dyn Error>> {
     let [first, ..] = &SAMPLES;
 

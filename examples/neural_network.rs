@@ -1,8 +1,8 @@
 //! Small neural networks.
 //!
-//! First a sine learned by two hidden layers, from the same start as a PyTorch
-//! run, losses side by side. Then the thermometer again: one training function,
-//! two models, and only the model differs.
+//! First, two hidden layers learn a sine from the start of a PyTorch run, with the losses of both
+//! side by side. Then one training function calibrates the thermometer with two models, a line
+//! and a network.
 //!
 //! ```text
 //! cargo run --release --example neural_network
@@ -14,7 +14,7 @@ use baregrad::optim::{Adam, Optimizer};
 use baregrad::random::{RandomError, Uniform, seeded};
 use baregrad::{Arena, Shape, Tape, Var};
 
-#[rustfmt::skip] // tables
+#[rustfmt::skip] // The tables have their own layout.
 mod sine;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,8 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 // ---- a sine -------------------------------------------------------------------
 
 fn learn_a_sine() -> Result<(), Box<dyn Error>> {
-    // 321 parameters with their gradients, and 64 samples on their way through
-    // two layers of 16 units. Measured, as `Tape::usage` tells.
+    // Room for 321 parameters with their gradients, and the results of two layers of 16 units for
+    // 64 samples, as measured by `Tape::usage`.
     let mut arena = Arena::<4868, 12>::new();
     let tape = arena.tape();
     let [w1, b1, w2, b2, w3, b3] = [
@@ -60,8 +60,8 @@ fn learn_a_sine() -> Result<(), Box<dyn Error>> {
         tape.zero_grad();
         tape.backward(loss)?;
         if let Some((_, theirs)) = reference.next_if(|(listed, _)| *listed == epoch) {
-            // Later losses are rounding errors that Adam has amplified: f32 and
-            // f64 part ways there in PyTorch, too.
+            // Later losses are rounding errors that Adam has amplified. In PyTorch, f32 and
+            // f64 diverge there, too.
             if epoch <= 100 {
                 println!("{epoch:5}  {:.4e}    {theirs:.4e}", loss.item()?);
             } else {
@@ -91,13 +91,13 @@ fn network<'t>(t_u: Var<'t>, [w1, b1, w2, b2]: [Var<'t>; 4]) -> Var<'t> {
     t_u.linear_tanh(w1, b1).linear(w2, b2)
 }
 
-/// The parameters of a straight line, made by hand.
+/// Records the parameters of a straight line, which start at 1 and 0.
 fn line_start<'t>(tape: &'t Tape<'t>) -> Result<[Var<'t>; 2], RandomError> {
     Ok([tape.param(&[1.0], [1, 1]), tape.param(&[0.0], [1])])
 }
 
-/// The network's parameters as `nn.Linear` starts: uniform within `1 / sqrt(inputs)` of
-/// zero. The seed makes it the same start on every machine.
+/// Records the network's parameters with the initialization of PyTorch's `nn.Linear`: uniform
+/// within `1 / sqrt(inputs)` of zero. The seed gives the same start on every machine.
 fn network_start<'t>(tape: &'t Tape<'t>) -> Result<[Var<'t>; 4], RandomError> {
     let mut rng = seeded(7);
     let mut uniform = |shape: Shape, inputs: f32| {
@@ -119,7 +119,7 @@ fn calibrate<const N: usize>(
     start: for<'t> fn(&'t Tape<'t>) -> Result<[Var<'t>; N], RandomError>,
     optimizer: &mut impl Optimizer,
 ) -> Result<(), Box<dyn Error>> {
-    // As much as the network takes; the line takes less.
+    // Exactly enough for the network; the line takes less.
     let mut arena = Arena::<250, 9>::new();
     let tape = arena.tape();
     let parameters = start(&tape)?;
@@ -137,7 +137,7 @@ fn calibrate<const N: usize>(
     Ok(())
 }
 
-/// The loop, which knows nothing of the model.
+/// The training loop, which does not depend on the model.
 fn train<'t>(
     tape: &'t Tape<'t>,
     loss: Var<'t>,

@@ -1,5 +1,5 @@
-//! Every optimizer on three problems: how many epochs each takes, as a table, and how the
-//! loss falls, as pictures.
+//! Runs every optimizer on three problems, and prints a table of the epochs that each takes. With
+//! `plot`, it draws the losses.
 //!
 //! ```text
 //! cargo run --release --example optimizers
@@ -7,20 +7,19 @@
 //! ```
 //!
 //! - **thermometer**: a line through eleven readings, scaled by 0.1, from w = 1 and b = 0.
-//!   The goal is 1.01 × the least loss there is, which is known in closed form: 2.9276.
-//! - **rosenbrock**: (1 − x)² + 100 (y − x²)² from (−1.5, 2). The least loss is 0, of which
-//!   1.01 times is 0 as well: the goal is absolute, a loss of 1e-4, where x is within 0.01
-//!   of 1.
+//!   The goal is 1.01 × the least loss, which has a closed form: 2.9276.
+//! - **rosenbrock**: (1 − x)² + 100 (y − x²)² from (−1.5, 2). The least loss is 0, so the goal is
+//!   absolute, a loss of 1e-4, where x is within 0.01 of 1.
 //! - **sine**: a network 1-16-16-1 with tanh learns 64 points of sin(πx). Its least loss is
-//!   not known, and close to 0: the goal is absolute, a mean square of 1e-3, which is 0.2 % of
-//!   the points' variance.
+//!   unknown and close to 0, so the goal is absolute, a mean squared error of 1e-3, which is 0.2 %
+//!   of the points' variance.
 //!
-//! An epoch is one loss with its gradients; the one that finds the loss good enough counts.
-//! L-BFGS with strong Wolfe may take several of them for a step. Rates are good ones among
-//! powers of 2 and 1.5 times those, mostly constant; options were chosen for all three problems,
-//! and the rest is PyTorch's default. An optimizer that takes more epochs than the most that
-//! stands beside it fails the program. It takes the same number on every machine, as all bits
-//! are the same.
+//! An epoch is one evaluation of the loss and its gradients, including the one that reaches the
+//! goal. L-BFGS with strong Wolfe may take several epochs for a step. Learning rates were chosen
+//! among powers of 2 and 1.5 times those for each problem, and are mostly constant; options were
+//! chosen once for all three problems. Everything else is PyTorch's default. The program fails if
+//! an optimizer takes more epochs than its limit. The numbers are the same on every machine, as
+//! all bits are.
 
 use std::process::ExitCode;
 
@@ -30,14 +29,15 @@ use baregrad::optim::{
 };
 use baregrad::{Arena, Error, Shape, Tape, Var};
 
-#[rustfmt::skip] // tables
-#[allow(dead_code)] // its reference losses are those of one optimizer
+#[rustfmt::skip] // The tables have their own layout.
+#[allow(dead_code)] // The reference losses, which are those of Adam, are not used here.
 mod sine;
 
-/// Readings of the thermometer without units, and °C.
+/// The readings of the thermometer without units.
 const T_U: [f32; 11] = [
     35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
 ];
+/// The temperatures in °C.
 const T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
 
 /// A loss to minimise.
@@ -59,7 +59,7 @@ impl Problem {
         }
     }
 
-    /// A loss at most this is good enough.
+    /// Returns the loss at or below which a run ends.
     fn goal(self) -> f32 {
         match self {
             Self::Thermometer => 1.01 * least_loss_of_a_line() as f32,
@@ -68,7 +68,8 @@ impl Problem {
         }
     }
 
-    /// Records the loss. Matrices come first, as Muon takes nothing else.
+    /// Records the loss. Matrices come first among the parameters, so that Muon can have a group
+    /// of its own.
     fn record<'t>(self, tape: &'t Tape<'t>) -> Var<'t> {
         match self {
             Self::Thermometer => {
@@ -95,7 +96,7 @@ impl Problem {
         }
     }
 
-    /// Elements of parameters, and how many of them are of matrices.
+    /// Returns the number of elements of all parameters, and of matrices among them.
     fn elements(self) -> [usize; 2] {
         match self {
             Self::Thermometer | Self::Rosenbrock => [2, 2],
@@ -104,7 +105,7 @@ impl Problem {
     }
 }
 
-/// The mean square that the best line leaves, in f64.
+/// Returns the mean squared error of the least-squares line, in `f64`.
 fn least_loss_of_a_line() -> f64 {
     let n = T_U.len() as f64;
     let pairs = || {
@@ -122,12 +123,12 @@ fn least_loss_of_a_line() -> f64 {
 /// The parameters that an optimizer is made for.
 struct Parameters<'s> {
     elements: usize,
-    /// How many of the elements are of matrices, which come first.
+    /// The number of elements of matrices, which come first.
     of_matrices: usize,
     shapes: &'s [Shape],
 }
 
-/// An optimizer, told gradients or also losses.
+/// An optimizer that needs gradients, or one that needs losses, too.
 enum Method<'s> {
     ByGradients(Box<dyn Optimizer + 's>),
     ByLosses(Box<dyn Search>),
@@ -135,16 +136,16 @@ enum Method<'s> {
 
 use Method::{ByGradients, ByLosses};
 
-/// A rate, its factor from epoch to epoch, and the most epochs that are allowed.
+/// A learning rate, its factor from epoch to epoch, and the limit of epochs.
 type Setting = (f32, f32, u32);
 
-/// An optimizer and how it is set.
+/// An optimizer with its settings.
 struct Entry {
     name: &'static str,
     /// The options that `make` sets to other values than PyTorch's defaults.
     options: &'static str,
     make: for<'s> fn(f32, &Parameters<'s>) -> Method<'s>,
-    /// For the thermometer, Rosenbrock's function and the sine.
+    /// The settings for the thermometer, Rosenbrock's function and the sine.
     settings: [Setting; 3],
 }
 
@@ -159,7 +160,7 @@ impl Entry {
     }
 }
 
-/// Pairs that L-BFGS remembers.
+/// The number of pairs that L-BFGS remembers.
 const HISTORY: usize = 8;
 
 const OPTIMIZERS: [Entry; 17] = [
@@ -211,8 +212,8 @@ const OPTIMIZERS: [Entry; 17] = [
             (3.0 / 128.0, 1.0, 200),
         ],
     },
-    // Its first five steps are SGD's, whose rates are small: a rate that they survive is slow after
-    // them, with PyTorch's β₂ of 0.999 more so than with 0.99.
+    // The first five steps are SGD's, which need a small rate. The later steps are slow with that
+    // rate, with PyTorch's β₂ of 0.999 more so than with 0.99.
     Entry {
         name: "RAdam",
         options: "betas 0.9, 0.99",
@@ -233,7 +234,7 @@ const OPTIMIZERS: [Entry; 17] = [
             (3.0 / 32.0, 1.0, 100),
         ],
     },
-    // Momentum takes a second float per parameter.
+    // Momentum takes a second float for each parameter.
     Entry {
         name: "RMSprop",
         options: "momentum 0.9",
@@ -290,8 +291,8 @@ const OPTIMIZERS: [Entry; 17] = [
         make: |lr, of| ByGradients(Box::new(SparseAdam::on_heap(lr, of.elements))),
         settings: [(2.0, 1.0, 60), (2.0, 1.0, 500), (1.0 / 16.0, 1.0, 80)],
     },
-    // Its rate is relative to the parameters' size and never above 1 / √t, so that large ones mean
-    // that; it must fall for a step to become small.
+    // Adafactor's rate is relative to the size of the parameters and at most 1 / √t, so a large
+    // rate means 1 / √t. It must decay for steps to become small.
     Entry {
         name: "Adafactor",
         options: "",
@@ -334,7 +335,7 @@ const OPTIMIZERS: [Entry; 17] = [
     },
 ];
 
-/// Muon for matrices, which is all that it takes, and AdamW for the rest.
+/// Makes Muon for matrices, which are the only parameters that it takes, and AdamW for the others.
 fn muon<'s>(lr: f32, of: &Parameters<'s>) -> Box<dyn Optimizer + 's> {
     let count = of.shapes.iter().filter(|shape| shape.rank() == 2).count();
     let (matrices, _) = of.shapes.split_at(count);
@@ -349,7 +350,7 @@ fn muon<'s>(lr: f32, of: &Parameters<'s>) -> Box<dyn Optimizer + 's> {
     Box::new(ParamGroups::new(of.of_matrices, muon, others))
 }
 
-/// The losses of each epoch, up to the first that is good enough, or as many as there may be.
+/// Returns the loss of each epoch, up to the first that reaches the goal, or to the limit.
 fn losses(problem: Problem, entry: &Entry, (lr, decay, most): Setting) -> Result<Vec<f32>, Error> {
     let mut arena = Arena::<8192, 24>::new();
     let tape = arena.tape();
@@ -426,7 +427,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
 }
 
-/// A picture of the losses, with at most five optimizers to a panel.
+/// Draws the losses, with at most five optimizers in a panel.
 #[cfg(feature = "plot")]
 fn draw(problem: Problem, curves: &[(&str, Vec<f32>)]) -> Result<(), Box<dyn std::error::Error>> {
     let pictures = std::path::Path::new("target/optimizers");
@@ -442,7 +443,7 @@ fn draw(problem: Problem, curves: &[(&str, Vec<f32>)]) -> Result<(), Box<dyn std
     Ok(())
 }
 
-/// Without plots there is the table.
+/// Draws nothing without the feature `plot`.
 #[cfg(not(feature = "plot"))]
 fn draw(_: Problem, _: &[(&str, Vec<f32>)]) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())

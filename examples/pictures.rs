@@ -1,5 +1,5 @@
-//! Draws what README shows of `thermometer` and `overfit`, which print the same in
-//! numbers.
+//! Draws README's pictures of the examples `thermometer` and `overfit`, which print the same
+//! results as numbers.
 //!
 //! ```text
 //! cargo run --release --features plot --example pictures
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use baregrad::train::Samples;
 use baregrad::train::plot::{self, Points};
 
-// The fits that they print: here their `main` is not called.
+// Both examples are modules here, for their fits; their `main` is not called.
 #[allow(dead_code, unreachable_pub)]
 mod overfit;
 #[allow(dead_code, unreachable_pub)]
@@ -22,8 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     draw_overfit()
 }
 
-/// The readings, the line through them and what is left over; and the losses on the
-/// way there.
+/// Draws the readings, the line through them and the residuals; and the losses during training.
 fn draw_thermometer() -> Result<(), Box<dyn Error>> {
     let (line, fitted, [training, validation]) = thermometer::fit()?;
     let readings = |samples: &Samples| samples.x().iter().map(|x| x / 0.1).collect();
@@ -63,7 +62,7 @@ fn draw_thermometer() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Training and validation losses of the four runs.
+/// Draws the training and validation losses of the four runs.
 fn draw_overfit() -> Result<(), Box<dyn Error>> {
     let runs = overfit::runs()?;
     let histories = runs.each_ref().map(|(name, run)| (*name, run.history()));
@@ -75,7 +74,7 @@ fn draw_overfit() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Where a picture of the README is.
+/// Returns the path of a picture of the README, and prints it.
 fn picture(name: &str) -> PathBuf {
     println!("examples/pictures/{name}");
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pictures");

@@ -1,8 +1,8 @@
-//! Calibrates a thermistor in a bath: Steinhart and Hart's equation by Levenberg–Marquardt, how
-//! sure it is, which resistance means 25 °C, and the function for firmware in Rust or C.
+//! Calibrates a thermistor in a bath: fits the Steinhart–Hart equation by Levenberg–Marquardt, and
+//! prints standard errors, the resistance at 25 °C, and the function as Rust or C for firmware.
 //!
 //! ```text
-//! cargo run --release --example thermistor            # what was found
+//! cargo run --release --example thermistor            # the results
 //! cargo run --release --example thermistor -- rust    # the fitted function as Rust
 //! cargo run --release --example thermistor -- c       # as C99
 //! ```
@@ -13,8 +13,8 @@ use baregrad::function::models::SteinhartHart;
 use baregrad::function::source::Source;
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 
-/// Resistance in Ω of a thermistor of 10 kΩ, and what a thermometer beside it shows in °C, to
-/// 0.01.
+/// Resistances in Ω of a thermistor of 10 kΩ, and readings of a thermometer beside it in °C, to
+/// 0.01 °C.
 const BATH: [[f32; 2]; 12] = [
     [32_624.0, 0.02],
     [25_372.0, 5.01],
@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (r, t) = (BATH.map(|[r, _]| r), BATH.map(|[_, t]| t));
     let range = [2_400.0, 33_000.0];
     let start = [1e-3, 2e-4, 1e-7];
-    // Residuals of a hundredth of a degree are small beside 300 K: in pairs they keep digits.
+    // Residuals of a hundredth of a degree are small beside 300 K, so they are computed in pairs
+    // of `f32`, which keep their digits.
     let readings = CurveFit::new(SteinhartHart, &r, &t).in_pairs();
     let solution = LevenbergMarquardt::new(start).run(&readings);
     if !solution.is_converged() {

@@ -2,11 +2,9 @@
 //!
 //! Eleven readings `t_u` in unknown units were noted next to the temperature
 //! `t_c` in °C. We look for the weight and the bias that turn one into the
-//! other, and meet on the way what there is to meet: gradients and three ways
-//! to get them, a learning rate that is too large, inputs that are badly
-//! scaled, the model as a function that firmware calls, an optimizer that does not
-//! mind bad scales, and readings kept back to see whether what was learned holds for
-//! others.
+//! other. On the way we meet three ways to compute gradients, a learning rate that is too large,
+//! badly scaled inputs, the model as a function that firmware calls, an optimizer that tolerates
+//! bad scales, and validation with readings that were kept back.
 //!
 //! ```text
 //! cargo run --release --example thermometer
@@ -22,10 +20,10 @@ use baregrad::{Arena, Error, Tape, Var};
 static T_U: [f32; 11] = [
     35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
 ];
-/// The temperatures beside them, in °C.
+/// The temperatures in °C, one for each reading.
 static T_C: [f32; 11] = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0];
 
-/// All the memory there is: 83 floats and 10 nodes, the whole of what the
+/// All the memory that is used: 83 floats and 10 nodes, exactly as much as the
 /// largest recording below takes. Data are borrowed and take none.
 type Memory = Arena<83, 10>;
 
@@ -33,7 +31,7 @@ fn model<'t>(t_u: Var<'t>, w: Var<'t>, b: Var<'t>) -> Var<'t> {
     w * t_u + b
 }
 
-/// The mean squared error, spelled out. `t_p.mse(t_c)` is the same in one node.
+/// The mean squared error in operators. `t_p.mse(t_c)` computes the same in one node.
 fn loss_fn<'t>(t_p: Var<'t>, t_c: Var<'t>) -> Var<'t> {
     (t_p - t_c).square().mean()
 }
@@ -69,8 +67,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Every section begins with these: parameters are copied into the arena, data
-/// are borrowed from where they are.
+/// Records parameters and data, with which every section begins. Parameters are copied into the
+/// arena, data are borrowed.
 fn parameters_and_data<'t>(tape: &'t Tape<'t>) -> [Var<'t>; 4] {
     let w = tape.param(&[1.0], []);
     let b = tape.param(&[0.0], []);
@@ -133,8 +131,8 @@ fn gradient_by_hand(w: f32, b: f32) -> [f32; 2] {
     grad
 }
 
-/// The gradient of `w` is fifty times that of `b`: a step that suits one is
-/// far too long for the other, overshoots, and every step makes it worse.
+/// The gradient of `w` is fifty times that of `b`. A step that suits `b` is far too long for `w`:
+/// it overshoots the minimum, and every step overshoots more.
 fn too_large_a_step(memory: &mut Memory) -> Result<(), Error> {
     let tape = memory.tape();
     let [w, b, t_u, t_c] = parameters_and_data(&tape);
@@ -156,7 +154,7 @@ fn too_large_a_step(memory: &mut Memory) -> Result<(), Error> {
     Ok(())
 }
 
-/// A tenth of the readings brings both gradients to a similar size, and the
+/// Multiplying the readings by 0.1 brings both gradients to a similar size, and the
 /// same learning rate works.
 fn sgd_on_scaled_readings(memory: &mut Memory) -> Result<(), Error> {
     let tape = memory.tape();
@@ -174,9 +172,8 @@ function! {
     fn Thermometer([t_u], [w, b]) { w * (0.1 * t_u) + b }
 }
 
-/// A model that is a formula of one sample needs no recording of its operations: its
-/// loss is one operation of the tape, in a third of the memory, and afterwards the
-/// function is called with new readings.
+/// A model that is a formula of one sample is recorded together with its loss as one node, in a
+/// third of the memory. Afterwards the function is called with new readings.
 fn function_of_one_sample(memory: &mut Memory) -> Result<(), Error> {
     let tape = memory.tape();
     let w_b = tape.param(&[1.0, 0.0], [2]);
@@ -192,22 +189,22 @@ fn function_of_one_sample(memory: &mut Memory) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adam scales the step of each parameter by the gradients it has seen, so it
-/// takes the readings as they are, and a larger learning rate.
+/// Adam scales the step of each parameter by its past gradients, so raw readings and a larger
+/// learning rate work.
 fn adam_on_raw_readings(memory: &mut Memory) -> Result<(), Error> {
     let tape = memory.tape();
     let [w, b, t_u, t_c] = parameters_and_data(&tape);
     let loss = loss_fn(model(t_u, w, b), t_c);
 
-    // Adam remembers two numbers per parameter: here for 2 parameters, inline.
+    // Adam keeps two floats for each parameter, `Adam::<2>` inline for two parameters.
     train(&tape, loss, &mut Adam::<2>::new(1e-1), 2000)?;
     println!("params: {:.4?}", &*tape.params()?);
     println!("arena: {}", tape.usage());
     Ok(())
 }
 
-/// PyTorch's loop. The forward pass stands at the end, as `replay`: recording
-/// was the first one.
+/// PyTorch's training loop, but with the forward pass, `replay`, at its end, because recording
+/// was the first forward pass.
 fn train<'t>(
     tape: &'t Tape<'t>,
     loss: Var<'t>,
@@ -226,9 +223,9 @@ fn train<'t>(
     Ok(())
 }
 
-/// Nine readings to learn from, two to check what was learned. Data sets, the
+/// Trains with nine readings and validates with two. Data sets, the
 /// loop and the verdict are helpers for the desktop; the model is the function
-/// above, as it is on the device.
+/// above, which also runs on the device.
 fn training_and_validation() -> Result<(), Box<dyn std::error::Error>> {
     let (_, fitted, _) = fit()?;
     println!("params: {:.4?}", fitted.params());
@@ -237,15 +234,15 @@ fn training_and_validation() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A line, fitted, and the readings that it was trained and validated with.
+/// Fits a line. Returns it with the result, and the readings for training and validation.
 pub fn fit() -> Result<(impl Model, Fitted, [Samples; 2]), Box<dyn std::error::Error>> {
     let data = Dataset::new([("t_u", T_U), ("t_c", T_C)])?;
-    // As the book drew them. `data.split(0.2, seed)` draws others.
+    // The book's random split. `data.split(0.2, seed)` draws another one.
     let (training, validation) = (
         data.select(&[9, 0, 10, 3, 4, 2, 7, 8, 5])?,
         data.select(&[1, 6])?,
     );
-    // Fitted on the training part alone: the other one is not known yet.
+    // The scaler is fitted to the training part alone, so that validation stays independent.
     let scaler = Scaler::fit(&training, &[("t_u", Scaling::Fixed(0.1))])?;
     let samples = |part| scaler.apply(part)?.samples(&["t_u"], &["t_c"]);
     let (training, validation) = (samples(&training)?, samples(&validation)?);

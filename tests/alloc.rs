@@ -1,7 +1,7 @@
-//! No heap: a counting allocator sees nothing while a model is recorded,
-//! differentiated, stepped, replayed and rebound.
+//! Tests that the library does not allocate while a model is recorded,
+//! differentiated, stepped, replayed and rebound, by a counting allocator.
 //!
-//! The counter is per thread, so that tests can run side by side.
+//! The counter is per thread, so that tests can run in parallel.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +10,7 @@
     clippy::panic,
     missing_docs
 )]
-// An allocator cannot be written without `unsafe`.
+// The counting allocator needs `unsafe`.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -23,7 +23,7 @@ use baregrad::{Arena, Tape, Var};
 struct Counting;
 
 thread_local! {
-    // Const and without a destructor: reading it allocates nothing.
+    // Reading this does not allocate, because it is `const` and has no destructor.
     static CALLS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -31,7 +31,7 @@ fn count() {
     CALLS.set(CALLS.get() + 1);
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -58,7 +58,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often `work` calls the allocator.
+/// Runs `work`, and returns the number of its allocations, and its result.
 fn calls<R>(work: impl FnOnce() -> R) -> (u64, R) {
     let before = CALLS.get();
     let result = work();
@@ -71,7 +71,7 @@ fn the_counter_counts() {
     assert_eq!((made, calls(|| drop(kept)).0), (1, 1));
 }
 
-/// A thermometer: 11 samples, a line, 5000 steps.
+/// Training a line through 11 samples for 5000 steps allocates nothing.
 #[test]
 fn calibrating_a_thermometer_allocates_nothing() {
     const T_U: [f32; 11] = [
@@ -99,8 +99,8 @@ fn calibrating_a_thermometer_allocates_nothing() {
     assert!((loss.unwrap() - 2.927_647).abs() < 1e-4);
 }
 
-/// A network with Adam, micro-batches of changing size, guards, marks and an error allocates
-/// nothing: everything a program on a microcontroller might do.
+/// Training a network with Adam, micro-batches of changing size, guards, marks and an error
+/// allocates nothing.
 #[test]
 fn training_a_network_allocates_nothing() {
     fn model<'t>(tape: &'t Tape<'t>, x: Var<'t>) -> Var<'t> {
@@ -129,7 +129,7 @@ fn training_a_network_allocates_nothing() {
         }
         y
     };
-    // The arena itself may well be on the heap.
+    // Only the arena itself is on the heap.
     let mut floats = vec![0.0; 2000];
     let mut nodes = vec![Node::EMPTY; 40];
     let (made, [first, last]) = calls(|| {
@@ -153,7 +153,7 @@ fn training_a_network_allocates_nothing() {
                 total += loss.item().unwrap();
             }
             tape.step(&mut adam).unwrap();
-            // Something for a moment, something that fails, a look inside.
+            // A temporary recording, an error, a guard.
             tape.replay().unwrap();
             let score = tape.no_grad(|| out.max() + out.softmax(0).mean());
             assert!(score.item().is_ok());
@@ -171,7 +171,7 @@ fn training_a_network_allocates_nothing() {
     assert!(last < 0.5 * first, "{first} {last}");
 }
 
-/// A data set larger than the tape.
+/// Streaming a data set that is larger than the tape allocates nothing.
 #[test]
 fn streaming_allocates_nothing() {
     static DATA: [f32; 100] = [0.5; 100];

@@ -1,4 +1,4 @@
-//! `backward_over`: micro-batches give what the full batch gives.
+//! Tests of `backward_over`: micro-batches give the loss and gradients of the full batch.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ use baregrad::{Arena, ErrorKind, ShapeError, Tape, Var};
 
 const ROWS: usize = 103;
 
-/// Two inputs a row, and a target.
+/// Returns rows of two inputs, and their targets.
 fn data() -> (Vec<f32>, Vec<f32>) {
     let x: Vec<f32> = (0..2 * ROWS)
         .map(|i| (i * 37 % 101) as f32 * 0.02 - 1.0)
@@ -21,7 +21,7 @@ fn data() -> (Vec<f32>, Vec<f32>) {
     (x, y)
 }
 
-/// A small network, recorded for so many rows of the data.
+/// A small network, recorded for some rows of the data.
 struct Net<'t> {
     tape: &'t Tape<'t>,
     data: [(Var<'t>, &'t [f32]); 2],
@@ -45,7 +45,7 @@ fn net<'t>(tape: &'t Tape<'t>, x: &'t [f32], y: &'t [f32], rows: usize) -> Net<'
     Net { tape, data, loss }
 }
 
-/// The loss and all gradients of one pass over everything.
+/// Returns the loss and all gradients of one pass over all data, in micro-batches of `rows`.
 fn streamed(rows: usize) -> (f32, Vec<f32>) {
     let (x, y) = data();
     let mut arena = Arena::<8000, 32>::new();
@@ -70,9 +70,9 @@ fn equals_the_full_batch() {
     tape.backward(full.loss).unwrap();
     let expected = (full.loss.item().unwrap(), tape.grads().unwrap().to_vec());
 
-    // In one piece: to the bit.
+    // One batch gives the same bits.
     assert_eq!(bits(&streamed(ROWS)), bits(&expected));
-    // In pieces, with and without an odd one: to rounding.
+    // Micro-batches, with and without a smaller last one, agree up to rounding.
     for rows in [1, 2, 10, 50, 51, 52, 102] {
         let (loss, grads) = streamed(rows);
         assert!((loss / expected.0 - 1.0).abs() < 1e-6, "{rows}: {loss}");
@@ -82,7 +82,7 @@ fn equals_the_full_batch() {
     }
 }
 
-/// The other tests of this file may run meanwhile, because a level changes no bits.
+/// The bits do not depend on the SIMD level, which is why this may change it beside other tests.
 #[cfg(feature = "std")]
 #[test]
 fn has_the_same_bits_at_every_level() {
@@ -98,7 +98,7 @@ fn has_the_same_bits_at_every_level() {
     }
 }
 
-/// By hand: rebinding, replaying, weighting.
+/// `backward_over` equals a loop that rebinds, replays and weights.
 #[test]
 fn is_what_a_loop_would_do() {
     let (x, y) = data();
@@ -117,12 +117,12 @@ fn is_what_a_loop_would_do() {
     let by_hand = tape.grads().unwrap().to_vec();
     assert_eq!(streamed(50).1, by_hand);
 
-    // It leaves the inputs with the rows recorded, ready for anything else.
+    // Afterwards the inputs have the recorded number of rows.
     tape.zero_grad();
     tape.backward_over(net.loss, &net.data).unwrap();
     assert_eq!(x_var.shape().dims(), [50, 2]);
     assert_eq!(*x_var.value().unwrap(), x[2 * 53..]);
-    // Gradients add up.
+    // A second pass adds to the gradients.
     tape.backward_over(net.loss, &net.data).unwrap();
     for (twice, once) in tape.grads().unwrap().iter().zip(&by_hand) {
         assert!((twice - 2.0 * once).abs() < 2e-6 * (1.0 + once.abs()));
@@ -139,7 +139,7 @@ fn fewer_rows_than_recorded_are_one_batch() {
     let loss = tape.backward_over(net.loss, &[(x_var, &x[..2 * 20]), (y_var, &y[..20])]);
     assert_eq!(loss.unwrap(), net.loss.item().unwrap());
     assert_eq!(x_var.shape().dims(), [20, 2]);
-    // As many rows as recorded fit again, though the tape is set up for fewer now.
+    // A full batch is accepted although the tape is rebound to fewer rows.
     assert_eq!(
         tape.backward_over(net.loss, &net.data).unwrap(),
         streamed(50).0
@@ -159,7 +159,7 @@ fn a_term_of_parameters_counts_once() {
     assert!((w.grad().unwrap()[0] - 7.0).abs() < 1e-5);
 }
 
-/// A mean of many micro-batches keeps its digits.
+/// The mean over many micro-batches is accurate.
 #[test]
 fn many_batches_lose_nothing() {
     const N: usize = 20_000;
@@ -236,15 +236,14 @@ fn refuses_before_anything_changes() {
     assert!(message.starts_with(expected), "{message}");
     assert!(message.contains("tests/batch.rs"), "{message}");
 
-    // Still good for what was recorded.
+    // The recording still works.
     assert_eq!(*x_var.value().unwrap(), x[..100]);
     assert_eq!(*tape.grads().unwrap(), before);
     assert!(tape.backward(net.loss).is_ok());
     assert!(tape.error().is_none());
 }
 
-/// An input without rows cannot show data in any number of micro-batches: it is an error, and
-/// not a loop without end.
+/// An input recorded with 0 rows is an error, not an endless loop.
 #[test]
 fn an_input_without_rows_takes_no_data() {
     const X: [f32; 6] = [1.0; 6];
@@ -271,7 +270,7 @@ fn an_input_without_rows_takes_no_data() {
                 };
                 assert_eq!(error.kind, expected);
                 if !data.is_empty() {
-                    // Beside one that has rows.
+                    // The same beside an input that has rows.
                     let both = [(x, data), (empty, data)];
                     let error = tape.backward_over(loss, &both).unwrap_err();
                     let ErrorKind::DataSet {
@@ -287,7 +286,7 @@ fn an_input_without_rows_takes_no_data() {
     assert!(!w.has_grad() && tape.error().is_none());
 }
 
-/// An operation that takes 4 rows and no fewer: nothing was added to gradients.
+/// If an operation refuses the smaller last batch, nothing was added to gradients before.
 #[test]
 fn an_odd_batch_is_refused_first() {
     const X: [f32; 10] = [0.5; 10];
@@ -311,7 +310,7 @@ fn an_odd_batch_is_refused_first() {
 }
 
 /// A line in one node agrees with `linear` and `mse`, whole and in micro-batches,
-/// and takes no float per sample.
+/// and takes no memory per sample.
 #[test]
 fn a_line_in_one_node() {
     let x: Vec<f32> = (0..ROWS).map(|i| (i * 37 % 101) as f32 * 0.02).collect();
@@ -348,7 +347,7 @@ fn a_line_in_one_node() {
         let mark = tape.mark();
         for _ in 0..2 {
             let loss = Line::mse(x_var, line, y_var);
-            // The loss, two means it keeps, its gradient, and the line's twice.
+            // The loss, two means that it saves, its gradient; the line and its gradient.
             tape.zero_grad();
             let mean = tape
                 .backward_over(loss, &[(x_var, &x), (y_var, &y)])
@@ -367,7 +366,7 @@ fn a_line_in_one_node() {
 
 type Program = for<'t> fn(&'t Tape<'t>, Var<'t>) -> Var<'t>;
 
-/// Losses of an input of some rows, which keep gradients alive in different ways.
+/// Losses that keep gradients alive in different ways.
 const PROGRAMS: [(&str, Program); 5] = [
     ("a chain", |tape, x| {
         let w = tape.param(&[0.5], []);
@@ -399,8 +398,8 @@ const SAMPLES: [f32; 12] = [
     0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, -0.8, 0.9, -1.0, 1.1, -1.2,
 ];
 
-/// Asks `backward_over` for so many rows in an arena of so many floats, recorded for
-/// `recorded` rows; `None` if not even that fits.
+/// Calls `backward_over` with `rows` rows in an arena of `floats` floats, recorded for
+/// `recorded` rows. Returns `None` if the recording does not fit.
 fn over(
     program: Program,
     floats: usize,
@@ -426,7 +425,7 @@ fn over(
     Some(found.map(drop).map_err(|error| error.kind))
 }
 
-/// The right number is the smallest arena, found by trying one after the other.
+/// The number of floats in an error is that of the smallest arena that is enough.
 #[test]
 fn needed_suffices_for_all_micro_batches() {
     for (name, program) in PROGRAMS {
@@ -460,8 +459,8 @@ fn needed_suffices_for_all_micro_batches() {
     }
 }
 
-/// Recorded for 4 rows, 6 are given: the first micro-batch of 2 fits into 24 floats, what
-/// follows takes 28.
+/// On a tape for 4 of 6 rows, the micro-batch of 2 fits into 24 floats, but that of 4 takes 28:
+/// the error comes before the first gradient.
 #[test]
 fn the_full_batch_is_planned_before_the_odd_one_is_added() {
     let (_, chain) = PROGRAMS[0];
@@ -473,7 +472,7 @@ fn the_full_batch_is_planned_before_the_odd_one_is_added() {
     assert_eq!(over(chain, 28, [4, 6]), Some(Ok(())));
 }
 
-/// All that a tape shows, and how it goes on from there.
+/// Returns everything that a tape shows, now and after some more calls.
 fn future<'t>(tape: &'t Tape<'t>, x: Var<'t>, loss: Var<'t>, w: Var<'t>) -> Vec<String> {
     let mut seen = Vec::new();
     let mut look = |what: &str| {
@@ -498,8 +497,7 @@ fn future<'t>(tape: &'t Tape<'t>, x: Var<'t>, loss: Var<'t>, w: Var<'t>) -> Vec<
     seen
 }
 
-/// A tape on which `backward_over` was refused goes on, after anything, as one
-/// on which it was never called.
+/// A refused `backward_over` has no effect on anything that follows.
 #[test]
 fn a_refusal_changes_nothing_that_can_be_seen() {
     type Before = for<'t> fn(&'t Tape<'t>, Var<'t>, Var<'t>, Var<'t>);
@@ -539,7 +537,7 @@ fn a_refusal_changes_nothing_that_can_be_seen() {
             tape.rebind(x, &SAMPLES[5..7]).unwrap();
         }),
     ];
-    // Shapes: two rows cannot be [2, 2]. Memory: with two rows bound, four do not fit.
+    // By shape, because two rows cannot be [2, 2]; by memory, because four rows do not fit.
     let refused: [(&str, usize, usize, Program); 2] = [
         ("shapes", 4, 100, |_, x| x.reshape([2, 2]).square().mean()),
         ("memory", 2, 25, |_, x| x.sin().exp().square().mean()),
@@ -574,7 +572,7 @@ fn a_refusal_changes_nothing_that_can_be_seen() {
     }
 }
 
-/// Gradients are there for what a pass after a trial has reached, and for nothing else.
+/// After a pass, only the parameters that it has reached have gradients.
 #[test]
 fn gradients_are_counted_after_other_losses() {
     let mut arena = Arena::<200, 16>::new();
@@ -587,11 +585,11 @@ fn gradients_are_counted_after_other_losses() {
     tape.backward_over(loss, &[(x, &SAMPLES[..6])]).unwrap();
     assert!(w.has_grad() && v.has_grad() && !late.has_grad());
     assert_eq!(*v.grad().unwrap(), [4.0]);
-    // The mean of 0.1, -0.2, 0.3, -0.4, 0.5, -0.6.
+    // -0.05 is the mean of 0.1, -0.2, 0.3, -0.4, 0.5, -0.6.
     assert!((w.grad().unwrap()[0] + 0.05).abs() < 1e-7);
 }
 
-/// The smallest number of recorded rows is that of a micro-batch.
+/// A micro-batch has the smallest recorded number of rows.
 #[test]
 fn inputs_recorded_with_different_rows() {
     let ys: [f32; 10] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0];
@@ -606,12 +604,12 @@ fn inputs_recorded_with_different_rows() {
             tape.zero_grad();
             let data: [(_, &[f32]); 2] = [(x, &SAMPLES[..10]), (y, &ys)];
             let mean = tape.backward_over(loss, &data).unwrap();
-            // 4 · mean(x²) + 3 · mean(y), where x² are 0.01, 0.04, … 1: their mean is 0.385.
+            // The loss is 4 · mean(x²) + 3 · mean(y), with a mean of x² = 0.01, 0.04, … 1 of 0.385.
             assert!((mean - (4.0 * 0.385 + 3.0 * 5.5)).abs() < 1e-5, "{mean}");
-            // 2 w · mean(x²), and mean(y).
+            // The gradients are 2 w · mean(x²) and mean(y).
             assert!((w.grad().unwrap()[0] - 4.0 * 0.385).abs() < 1e-6);
             assert!((v.grad().unwrap()[0] - 5.5).abs() < 1e-5);
-            // The last micro-batch has as many rows of both.
+            // In the last micro-batch both have the same number of rows.
             let least = a.min(b);
             assert_eq!(x.shape().dims(), [least]);
             assert_eq!(*y.value().unwrap(), ys[10 - least..]);

@@ -1,6 +1,6 @@
-//! The same bits at every SIMD level, in every profile, on every target: work
-//! is done at each level that this machine has, or the one that `BAREGRAD_SIMD`
-//! asks for, and its digests must be the committed ones.
+//! Tests that bits are the same at every SIMD level, in every profile and on every target. Does
+//! the work at each level that this machine has, or at the one that `BAREGRAD_SIMD`
+//! names, and compares the digests with the committed ones.
 //!
 //! ```text
 //! BAREGRAD_SIMD=scalar cargo test --test bits
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use baregrad::kernel::{self, Level};
 
-// The boards' model.
+// The model that boards train, too.
 #[path = "../embedded/jobs/src/thermometer.rs"]
 #[allow(dead_code)]
 mod thermometer;
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(failed))
 }
 
-/// Writes the record that the group `resume` goes on from.
+/// Writes the record from which the group `resume` continues.
 fn write_record() -> ExitCode {
     let mut bytes = [0; workload::resume::RECORD];
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bits/half_way.bin");
@@ -80,7 +80,7 @@ fn levels() -> Result<Vec<Level>, kernel::LevelError> {
     })
 }
 
-/// The levels: without `std` there is one.
+/// Returns the levels. Without `std` there is one.
 #[cfg(not(feature = "std"))]
 fn levels() -> Result<Vec<Level>, std::convert::Infallible> {
     Ok(vec![kernel::level()])

@@ -1,5 +1,4 @@
-//! Calibrations from decimal text to predictions, without a heap of the library's, and the
-//! loop in between.
+//! Tests of calibrations from decimal text to predictions, and of the training loop.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -21,7 +20,7 @@ const T_C: [&str; 11] = [
     "0.5", "14.0", "15.0", "28.0", "11.0", "8.0", "3.0", "-4.0", "6.0", "13.0", "21.0",
 ];
 
-/// Decimal text, scaled.
+/// Samples from decimal text, and scaled.
 struct Data {
     pairs: [Vec<TwoFloat>; 2],
     scales: [Scale; 2],
@@ -51,7 +50,7 @@ impl Data {
     }
 }
 
-/// Polls until it stops.
+/// Polls a fit until it stops, and returns the reason.
 fn run(fit: &mut Fit<'_, '_>, optimizer: &mut dyn Optimizer) -> Reason {
     loop {
         if let Poll::Stopped(reason) = fit.poll(optimizer).unwrap() {
@@ -60,7 +59,7 @@ fn run(fit: &mut Fit<'_, '_>, optimizer: &mut dyn Optimizer) -> Reason {
     }
 }
 
-/// Fits with all samples at a time, and returns why it ended, parameters and loss.
+/// Fits with all samples at a time. Returns the reason for stopping, parameters and loss.
 fn fitted(curve: &Curve, data: &Data, lr: f32, epochs: u32) -> (Reason, Vec<f32>, f32) {
     let mut start = vec![0.0; curve.param_count()];
     curve.start(&mut start);
@@ -77,7 +76,7 @@ fn fitted(curve: &Curve, data: &Data, lr: f32, epochs: u32) -> (Reason, Vec<f32>
     (reason, params, loss)
 }
 
-/// The thermometer of the book: least squares leave 2.9276446, with 0.53677 t_u - 17.3048.
+/// The book's thermometer reaches the least-squares loss of 2.9276446, at 0.53677 t_u - 17.3048.
 #[test]
 fn the_thermometer_has_the_least_squares() {
     let curve = Curve::Linear;
@@ -106,7 +105,7 @@ fn the_thermometer_has_the_least_squares() {
     let exact = 0.536_771_6 * 55.9 - 17.304_78;
     assert!((found.value.high() - exact).abs() < 1e-4, "{found:?}");
 
-    // The record on another machine gives the same bits.
+    // The record gives the same bits.
     let mut bytes = [0; 256];
     let bytes = calibration.write(&mut bytes).unwrap();
     let mut room = [0.0; 8];
@@ -122,12 +121,12 @@ fn the_thermometer_has_the_least_squares() {
     }
 }
 
-/// Readings of converters of 24 bits, pressures, and seconds since 1970: exact lines, whose
-/// slope in the units of the data is known.
+/// Lines through readings of 24-bit converters, pressures, and seconds since 1970 have the known
+/// slope.
 #[test]
 fn readings_that_f32_does_not_hold_are_calibrated() {
     for (readings, slope) in [
-        // 0.0003 per count.
+        // The slope is 0.0003 per count.
         (
             [
                 "8388000.5",
@@ -195,8 +194,8 @@ fn readings_that_f32_does_not_hold_are_calibrated() {
     }
 }
 
-/// Readings from 0.1 to 1000, most of them small: a cubic of gradient descent gets there, or
-/// says that it has not.
+/// A cubic over readings from 0.1 to 1000, most of them small, converges by gradient descent or
+/// reports that the loss was still falling.
 #[test]
 fn a_skewed_cubic_converges_or_says_that_the_loss_was_falling() {
     let readings = [
@@ -242,7 +241,7 @@ fn polling_is_the_loop_by_hand() {
     let tape = arena.tape();
     let record = |x| curve.record(x, &[0.0; 3]);
     let mut fit = Fit::new(&tape, data.samples(), 4, &mut params, record).unwrap();
-    // State with room for more parameters than the curve turns out to have.
+    // The optimizer has room for more parameters than the curve has.
     let mut adam = Adam::<8>::new(0.05);
     for loss in by_hand {
         assert_eq!(fit.poll(&mut adam).unwrap(), Poll::Running);
@@ -275,12 +274,12 @@ fn it_says_why_it_ended_and_keeps_the_best() {
     assert_eq!(fitted(&curve, &data, 3.0, 500).0, Reason::Diverged);
     assert_eq!(fitted(&curve, &data, 1e-3, 50).0, Reason::StillFalling);
     assert_eq!(fitted(&curve, &data, 0.1, 0).0, Reason::StillFalling);
-    // Each step overshoots, by a tenth more than the one before.
+    // Each step overshoots by a tenth more than the one before.
     let (reason, params, _) = fitted(&curve, &data, 1.05, 4000);
     assert_eq!(reason, Reason::Diverged);
     assert!(params.iter().all(|p| p.is_finite()));
 
-    // Asked to stop in between, it keeps the best so far, and makes no more updates.
+    // `stop` keeps the best parameters so far, and ends updates.
     let mut params = [9.0; 2];
     let mut arena = Arena::<256, 8>::new();
     let tape = arena.tape();
@@ -295,7 +294,7 @@ fn it_says_why_it_ended_and_keeps_the_best() {
         assert_eq!(fit.poll(&mut sgd).unwrap(), Poll::Stopped(Reason::Asked));
     }
     assert_eq!((fit.epoch(), fit.best().unwrap().0), (20, 19));
-    // Nineteen steps of 0.1 down a bowl of curvature 2: 1 - 0.8^19 of the way.
+    // Nineteen steps of 0.1 on a parabola of curvature 2 go 1 - 0.8^19 of the way.
     let (_, all, _) = fitted(&curve, &data, 0.1, 500);
     let way = params[0] / all[0];
     assert!((way - (1.0 - 0.8_f32.powi(19))).abs() < 1e-3, "{way}");
@@ -303,7 +302,7 @@ fn it_says_why_it_ended_and_keeps_the_best() {
 
 #[test]
 fn validation_by_index_stops_early_at_the_best() {
-    // A network of many units on few samples learns their noise by heart.
+    // A network of many units overfits few samples.
     let curve = Curve::mlp(&[16], 1).unwrap();
     let mut data = Data::new(&curve, &T_U, &T_C);
     let [x, y] = &mut data.scaled;
@@ -370,8 +369,8 @@ fn arenas_that_are_too_small_are_errors() {
     assert!(Fit::new(&tape, data.samples(), 11, &mut params, record).is_err());
 }
 
-/// A fit that is stopped after any epoch, saved and restored into another one goes on to the
-/// same bits: parameters, losses, the best so far and the reason to end.
+/// A fit that is stopped after any epoch, saved and restored into another one ends with the same
+/// bits of parameters, losses and best parameters, and for the same reason.
 #[test]
 fn a_fit_resumes_after_any_epoch() {
     const EPOCHS: u32 = 24;
@@ -379,7 +378,7 @@ fn a_fit_resumes_after_any_epoch() {
     let data = Data::new(&curve, &T_U, &T_C);
     let [training, validation] = data.samples().split_at(8);
     let early = EarlyStopping::new(6);
-    /// Epochs, at most so many, and what they come to.
+    /// Runs at most `epochs` epochs, and returns the results.
     fn go(
         fit: &mut Fit<'_, '_>,
         adam: &mut Adam<4>,
@@ -409,7 +408,7 @@ fn a_fit_resumes_after_any_epoch() {
             let mut best = [9.0; 4];
             let mut arena = Arena::<256, 24>::new();
             let tape = arena.tape();
-            // Each run begins with other parameters.
+            // Each run starts with other parameters.
             let start = [0.1 * len as f32; 4];
             let mut fit = Fit::new(&tape, training, 4, &mut best, |x| curve.record(x, &start))
                 .unwrap()
@@ -473,7 +472,7 @@ fn a_fit_of_other_samples_is_not_resumed() {
     });
 }
 
-/// The loop of `train` is this one: the same losses and parameters, epoch by epoch.
+/// `train` has the same losses and parameters in every epoch.
 #[test]
 fn train_runs_the_same_loop() {
     let curve = Curve::Poly(3);
@@ -519,9 +518,8 @@ fn train_runs_the_same_loop() {
     assert_eq!(fitted.params(), best);
 }
 
-/// Losses of samples to validate with that go through a tape in several parts: the same bits in
-/// `train` and here, those of one evaluation where there is one part, and everywhere within
-/// rounding what a loop in `f64` makes of the same model.
+/// Validation losses in several micro-batches have the bits of `train`, with one batch those of one
+/// evaluation, and always agree with an `f64` loop up to rounding.
 #[test]
 fn validation_in_micro_batches_is_the_mean_of_all_rows() {
     let epochs = 25;
@@ -583,7 +581,7 @@ fn validation_in_micro_batches_is_the_mean_of_all_rows() {
                 );
                 assert_eq!(Some(found), epoch.validation_loss, "{name}");
 
-                // In one part on a tape of its own.
+                // One batch on a tape of its own.
                 let mut arena = HeapArena::new(4096, 64);
                 let whole = arena.tape();
                 let input = whole.input(kept_back.x, [validation, 1]);
@@ -594,7 +592,7 @@ fn validation_in_micro_batches_is_the_mean_of_all_rows() {
                 }
                 let exact = mean_square(&curve, &before, kept_back);
                 for loss in [found, at_once] {
-                    // Errors of 24 bits in the predictions, of the size of 1.
+                    // Predictions of the size of 1 have errors of 24 bits.
                     let off = (f64::from(loss) - exact).abs();
                     assert!(
                         off < 1e-6 * (exact + exact.sqrt()),
@@ -609,7 +607,7 @@ fn validation_in_micro_batches_is_the_mean_of_all_rows() {
     assert_eq!(compared, 27 * epochs);
 }
 
-/// The mean squared error of a curve by its definition, in `f64`.
+/// Computes the mean squared error of a curve by its definition, in `f64`.
 fn mean_square(curve: &Curve, params: &[f32], samples: Samples<'_>) -> f64 {
     let params: Vec<f64> = params.iter().map(|p| f64::from(*p)).collect();
     let value = |x: f64| -> f64 {
@@ -622,7 +620,7 @@ fn mean_square(curve: &Curve, params: &[f32], samples: Samples<'_>) -> f64 {
                 };
                 (0..units).map(unit).sum::<f64>() + params[3 * units]
             }
-            // cos(k arccos x) is the Chebyshev polynomial of degree k.
+            // The Chebyshev polynomial of degree k is cos(k arccos x).
             _ => {
                 let (constant, weights) = params.split_last().unwrap();
                 let degree = (1..).zip(weights);
@@ -636,7 +634,7 @@ fn mean_square(curve: &Curve, params: &[f32], samples: Samples<'_>) -> f64 {
     squares.sum::<f64>() / samples.len() as f64
 }
 
-/// A search in `train` is told what it is told here: the same bits, and the same end.
+/// A search in `train` gives the same bits and ends in the same way.
 #[test]
 fn train_searches_by_the_same_calls() {
     let x: Vec<f32> = (0..20).map(|i| i as f32 / 9.5 - 1.0).collect();
@@ -670,7 +668,7 @@ fn train_searches_by_the_same_calls() {
                 "{name}"
             );
         }
-        // The last evaluation measures.
+        // The last evaluation computes the final loss.
         let last = fit.poll_search(&mut there).unwrap();
         assert!(matches!(last, Poll::Stopped(_)), "{name}");
         if name != "mlp:3" {

@@ -1,4 +1,4 @@
-//! A calibration: its record, its coefficients, its predictions, and all that is refused.
+//! Tests of a calibration's record, coefficients and predictions, and of its errors.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -62,8 +62,8 @@ fn bytes_give_the_calibration_back() {
     }
 }
 
-/// Coefficients of a formula against exact arithmetic, and `None` where they are of no
-/// use: results 2,500 that the formula would take for -127,816.
+/// Coefficients agree with exact arithmetic, and are `None` where a formula with them would be
+/// wrong (-127,816 instead of 2,500).
 #[test]
 fn coefficients_are_given_where_they_agree_to_six_digits() {
     let at = |text: &str, factor, curve, params| Calibration {
@@ -107,7 +107,7 @@ fn coefficients_are_given_where_they_agree_to_six_digits() {
                 assert!((by_scaled - expected).abs() < 1e-9, "{offset} {curve}");
                 if let Some(c) = found {
                     let c = c.map(f64::from);
-                    // Results reach a thousand.
+                    // Results go up to a thousand.
                     let off = (horner(x, &c) - expected).abs();
                     assert!(off < 2e-3, "{offset} {curve} {x}: {off}");
                 }
@@ -121,7 +121,7 @@ fn coefficients_are_given_where_they_agree_to_six_digits() {
     assert_eq!(not_finite.coefficients(), None);
 }
 
-/// Every bit of every length, refused.
+/// A record with any flipped bit, or cut short, is refused.
 #[test]
 fn no_bit_of_the_bytes_may_change() {
     let mut tried = 0;
@@ -177,7 +177,7 @@ fn numbers_no_calibration_has_are_refused() {
     ] {
         assert!(with(change).is_err());
     }
-    // A record, but of something else.
+    // A valid record that is not a calibration.
     let mut bytes = [0; 64];
     let mut writer = Writer::new(&mut bytes);
     writer.text("curve", "spline");
@@ -215,7 +215,7 @@ fn readings_outside_the_range_are_told_and_others_are_errors() {
             "{reading}"
         );
     }
-    // An arena that is too small is the tape's error.
+    // An arena that is too small gives the tape's error.
     let mut arena = Arena::<1, 2>::new();
     let tape = arena.tape();
     let found = calibration.predict(&tape, TwoFloat::ZERO);

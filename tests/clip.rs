@@ -1,5 +1,5 @@
-//! Gradients clipped by every norm, and `CyclicLr` with functions, next to PyTorch's:
-//! `golden/clip.py` wrote the values.
+//! Compares clipping by every norm, and `CyclicLr` with functions, with PyTorch's values, which
+//! `golden/clip.py` wrote.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -21,8 +21,8 @@ fn norm_of(text: &str) -> Norm {
     }
 }
 
-/// Distance from PyTorch's `f64`: a power is 1.2 ULP off, before a root of it is taken (of
-/// p = 1/2, its square), sums of up to 33 a few, and the factor is rounded.
+/// The allowed distance from PyTorch's `f64`: a power is off by 1.2 ULP, its root (for p = 1/2 its
+/// square) and a sum of up to 33 by a few more, and the factor is rounded.
 const RELATIVE: f64 = 8.0 * (1.0 / 16_777_216.0);
 
 fn near(found: f32, expected: f64, what: &str) {
@@ -47,7 +47,7 @@ fn gradients_are_clipped_by_every_norm() {
         let [grads, expected] = [numbers(next()), numbers(next())];
         let grads: Vec<f32> = grads.iter().map(|g| *g as f32).collect();
         let mut norms = vec![norm_of(norm_type)];
-        // Every norm by its number.
+        // Every norm by its `p`.
         norms.push(Norm::P(norm_type.parse().unwrap()));
         for norm_type in norms {
             let clip = clip.norm_type(norm_type);
@@ -75,8 +75,8 @@ fn gradients_are_clipped_by_every_norm() {
     assert!(shortened > 200 && refused > 60, "{shortened} {refused}");
 }
 
-/// Numbers whose powers leave the range of `f32`, where PyTorch's `f32` gives infinity or 0:
-/// norms are those of exact arithmetic.
+/// Norms are right even if powers leave the range of `f32`, where PyTorch's `f32` gives infinity
+/// or 0.
 #[test]
 fn no_power_leaves_the_range() {
     for p in [1.0, 2.0, 3.0, 0.5, 30.0, f32::INFINITY, -1.0, -4.0, -30.0] {
@@ -88,7 +88,7 @@ fn no_power_leaves_the_range() {
                 .unwrap();
             let exact = f64::from(size) * 2.0_f64.powf(1.0 / f64::from(p));
             if exact < 3e38 {
-                // A subnormal number has fewer digits.
+                // Subnormal numbers have fewer digits.
                 let least = f64::from(f32::from_bits(1)) / 2.0 * 1.1;
                 let off = (f64::from(found) - exact).abs();
                 assert!(off <= RELATIVE * exact + least, "{p} {size:e}: {found:e}");
@@ -97,7 +97,7 @@ fn no_power_leaves_the_range() {
             }
         }
     }
-    // As the norm of roots, which has no options.
+    // The same by `clip_grad_norm`, which has no options.
     let mut both = [[3.0, -4.0, 1e-3]; 2];
     let norm = clip_grad_norm(&mut both[0], 2.5);
     let other = ClipGradNorm::new(2.5).apply(&mut both[1]).unwrap();
@@ -179,7 +179,7 @@ fn cycles_are_scaled_by_functions() {
             .scale_fn(scale, mode);
         let mut scheduler = Scheduler::new(cycle, &mut sgd);
         for (rate, momentum) in numbers(rates).into_iter().zip(numbers(momenta)) {
-            // A share of the largest rate is allowed, as for all schedules.
+            // The bound is relative to the largest rate, as for all schedules.
             let off = (f64::from(sgd.learning_rate()) - rate).abs();
             assert!(off <= 4.0 / 16_777_216.0 * most, "{line}");
             let off = (f64::from(sgd.momentum_factor().unwrap()) - momentum).abs();

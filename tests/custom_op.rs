@@ -1,4 +1,4 @@
-//! An operation from outside the crate goes through the same door as a built-in
+//! Tests that an operation from outside the crate is treated like a built-in
 //! one: recorded, replayed, differentiated, refused, at every length and level.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
@@ -9,10 +9,10 @@ use baregrad::optim::{Optimizer, OptimizerError, Sgd};
 use baregrad::random::{fill_normal, seeded};
 use baregrad::{Arena, Error, ErrorKind, Shape, ShapeError, Var};
 
-/// A sensor that saturates: `y = gain · x / (scale + |x|)`, `x` of any shape,
-/// `gain` a single number, `scale` an attribute. Exercises what an operation
+/// A sensor that saturates: `y = gain · x / (scale + |x|)`, with `x` of any shape,
+/// a scalar `gain`, and the attribute `scale`. It uses all that an operation
 /// can have: two operands, a gradient that is summed, attributes from the
-/// caller and one its own shape rule leaves.
+/// caller, and one that `shape` sets.
 struct Saturate;
 
 struct Curve {
@@ -34,7 +34,7 @@ impl Map<1> for Response {
     }
 }
 
-/// `g · gain · scale / (scale + |x|)²`
+/// Computes `g · gain · scale / (scale + |x|)²`.
 struct ToInput {
     scale: f32,
     gain: f32,
@@ -46,7 +46,7 @@ impl Map<2> for ToInput {
     }
 }
 
-/// `g · x / (scale + |x|)`, to be summed.
+/// Computes the terms `g · x / (scale + |x|)` of a sum.
 struct ToGain(Curve);
 impl Map<2> for ToGain {
     fn apply<L: Lanes>(&self, &[x, g]: &[L; 2]) -> L {
@@ -66,7 +66,7 @@ impl Op for Saturate {
     fn shape(&self, operands: &[Shape], attrs: &mut Attrs) -> Result<Shape, ShapeError> {
         match operands {
             [x, gain] if gain.numel() == 1 => {
-                // For `backward`, which reads it back.
+                // `backward` reads this.
                 attrs.words[3] = x.numel() as u32;
                 Ok(*x)
             }
@@ -118,7 +118,7 @@ fn one_node<'t>(x: Var<'t>, gain: Var<'t>, scale: f32) -> Var<'t> {
     x.saturate(gain, scale)
 }
 
-/// The same from built-in operations, in the same order.
+/// Records the same with built-in operations, in the same order.
 fn spelled_out<'t>(x: Var<'t>, gain: Var<'t>, scale: f32) -> Var<'t> {
     x / (scale + x.abs()) * gain
 }
@@ -143,7 +143,7 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// Values, and the gradients of the sum of squares with respect to `x` and `gain`.
+/// Returns the values, and the gradients of the sum of squares with respect to `x` and `gain`.
 fn run(
     op: for<'t> fn(Var<'t>, Var<'t>, f32) -> Var<'t>,
     x: &[f32],
@@ -179,7 +179,7 @@ fn gradients_agree_with_central_differences() {
     let x = sample(19);
     let [_, to_x, to_gain] = run(one_node, &x).unwrap();
 
-    // In f64, and independent of the operation's own code.
+    // The loss in `f64`, independent of the operation's code.
     let loss = |x: &[f64], gain: f64| -> f64 {
         x.iter()
             .map(|x| gain * x / (0.75 + x.abs()))
@@ -216,7 +216,7 @@ fn a_replay_follows_parameters_and_inputs() -> Result<(), Error> {
     tape.replay()?;
     assert_close(&y.value()?, &[5.0, -20.0 / 3.0, 8.0], "another gain");
 
-    // A smaller batch: the shape rule runs again, and so do its attributes,
+    // For a smaller batch `shape` runs again, and sets its attribute again,
     // which `backward` asserts.
     tape.rebind(x, &second)?;
     tape.replay()?;
@@ -233,13 +233,13 @@ fn gradients_add_up_when_an_operand_is_used_twice() -> Result<(), Error> {
     let tape = arena.tape();
     let x = tape.param(&[1.0, 3.0], [2]);
     let gain = tape.param(&[2.0], []);
-    // Both operands receive from both nodes.
+    // Both operands receive gradients from both nodes.
     let loss = (x.saturate(gain, 1.0) + x.saturate(gain, 1.0)).sum();
     tape.backward(loss)?;
     assert_close(&x.grad()?, &[1.0, 0.25], "gradient of x");
     assert_close(&gain.grad()?, &[2.5], "gradient of gain");
 
-    // And a single number may stand on both sides.
+    // A scalar may be both operands.
     let mark = tape.mark();
     let loss = gain.saturate(gain, 1.0); // gain² / (1 + gain)
     tape.zero_grad();
@@ -294,7 +294,7 @@ fn refusals_name_the_operation_the_shapes_and_the_line() {
     let gains = tape.param(&[1.0, 2.0], [2]);
 
     let (y, line) = (x.saturate(gains, 1.0), line!());
-    // The error sticks: what follows does nothing, what leaves the tape tells.
+    // The error is kept: later operations do nothing, and `backward` returns it.
     let error = tape.backward((y + x).sum()).unwrap_err();
     assert_eq!(error.op, "saturate");
     assert_eq!((error.at.file(), error.at.line()), (file!(), line));
@@ -336,7 +336,7 @@ fn every_level_gives_the_same_bits() {
     let best = level();
     for n in 0..=67 {
         let mut x = sample(n);
-        // Numbers that are hard to agree on, wherever a lane may begin or end.
+        // Special numbers at every position in a vector.
         let hard = [
             0.0,
             -0.0,
@@ -352,7 +352,7 @@ fn every_level_gives_the_same_bits() {
         let runs: Vec<_> = Level::available()
             .map(|level| {
                 set_level(level);
-                // One NaN: its sign and payload are not promised.
+                // All NaN count as one, as sign and payload are not guaranteed.
                 run(one_node, &x).unwrap().map(|xs| {
                     xs.iter()
                         .map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() })
@@ -365,7 +365,7 @@ fn every_level_gives_the_same_bits() {
     set_level(best);
 }
 
-/// Passes its operand on, and no gradient back.
+/// An operation that copies its operand, and writes no gradient.
 struct Wall;
 
 impl Op for Wall {
@@ -382,8 +382,7 @@ impl Op for Wall {
     fn backward(&self, _: &mut Backward<'_>) {}
 }
 
-/// The buffer of a gradient nobody wrote is shared with others: what they left
-/// there must not be taken for a gradient.
+/// A gradient that was not written is zero, although its buffer is shared with other gradients.
 #[test]
 fn a_gradient_that_is_not_sent_is_zero() {
     let mut arena = Arena::<64, 16>::new();
@@ -395,12 +394,12 @@ fn a_gradient_that_is_not_sent_is_zero() {
     for _ in 0..2 {
         tape.zero_grad();
         tape.backward(loss).unwrap();
-        // Only the way beside the wall.
+        // Only the path that avoids the operation.
         assert_eq!(*x.grad().unwrap(), [2.0, 4.0, 6.0]);
     }
 }
 
-/// The same values, and the gradient as it is: in a buffer of its own, or not.
+/// An operation that copies its operand, and passes its gradient on, in the same buffer or not.
 struct Same {
     passes_grad: bool,
 }
@@ -448,7 +447,7 @@ fn a_gradient_that_is_passed_on_takes_no_floats() {
     assert_eq!(peak(&COPIES) - peak(&PASSES), 3);
 }
 
-/// `tanh(2x)`, in two steps both ways.
+/// `tanh(2x)`, with two kernel calls in each direction.
 struct Steep;
 
 struct Double;
@@ -465,7 +464,7 @@ impl Map<1> for Tanh {
     }
 }
 
-/// `g (1 - y²)`
+/// Computes `g (1 - y²)`.
 struct BeforeTanh;
 impl Map<2> for BeforeTanh {
     fn apply<L: Lanes>(&self, &[g, y]: &[L; 2]) -> L {
@@ -512,7 +511,7 @@ fn the_gradient_of_the_result_can_be_changed_where_it_stands() {
 
 // ---- views -----------------------------------------------------------------
 
-/// A view with a size that it is told, or with one that is right for `rows` rows only.
+/// A view with a given size, or one whose size is right for `rows` rows only.
 struct Seen;
 
 impl Op for Seen {
@@ -554,8 +553,7 @@ fn is_reshape(error: &Error, of: usize) -> bool {
     }
 }
 
-/// A view of another number of elements would show, and be sent gradients for, what is not
-/// its source's.
+/// A view with another number of elements than its source is refused.
 #[test]
 fn a_view_has_as_many_elements_as_its_source() {
     let mut arena = Arena::<64, 16>::new();
@@ -578,7 +576,7 @@ fn a_view_has_as_many_elements_as_its_source() {
             tape.rewind(mark).unwrap();
         }
     }
-    // A right one is a view as any other.
+    // A view of the right size works.
     let v = tape.apply(&Seen, &[y], seen(4, 0));
     tape.backward_with(v, &[1.0, 2.0, 3.0, 4.0]).unwrap();
     assert_eq!(*x.grad().unwrap(), [2.0, 4.0, 6.0, 8.0]);
@@ -623,7 +621,7 @@ fn nor_another_number_after_a_rebind() {
 
 // ---- what unwinds ----------------------------------------------------------
 
-/// `3x`, and a panic where it is told to, once.
+/// An operation `3x` that panics once, at a call that tests choose.
 mod tripping {
     use super::*;
     use std::cell::Cell;
@@ -652,7 +650,7 @@ mod tripping {
         match TRIP.get() {
             (trip, 0) if trip == at => {
                 TRIP.set((At::Nowhere, 0));
-                // Without a message in the test's output.
+                // This panics without a message in the test's output.
                 resume_unwind(Box::new("planned"));
             }
             (trip, left) if trip == at => TRIP.set((trip, left - 1)),
@@ -700,7 +698,7 @@ mod tripping {
         x.tape().apply(&Triple, &[x], Attrs::default())
     }
 
-    /// Descends, then panics or refuses.
+    /// An optimizer that moves parameters, and then panics or fails.
     struct Half {
         refuses: bool,
     }
@@ -743,7 +741,7 @@ mod tripping {
             }
             assert!(tape.error().is_none());
             assert_eq!(*w.grad().unwrap(), [3.0; 2]);
-            // Another leaf takes its place, also after a replay.
+            // Another leaf takes its place, and survives a replay.
             let z = triple(y);
             assert_eq!(*z.value().unwrap(), [18.0, 45.0]);
             tape.write(w, &[1.0, 1.0]).unwrap();
@@ -773,7 +771,7 @@ mod tripping {
                 assert!(!w.has_grad());
             }
         }
-        // Also if nothing had changed.
+        // The same if nothing has changed.
         tape.replay().unwrap();
         trip(At::Forward, 1);
         unwinds(|| tape.replay());
@@ -783,8 +781,7 @@ mod tripping {
         assert_eq!((loss.item().unwrap(), w.grad().unwrap()[0]), (63.0, 9.0));
     }
 
-    /// Half way, gradients hold no gradient: a step refuses, or it would take
-    /// some parameters along and others not.
+    /// After a backward pass that unwinds, gradients are incomplete, so a step fails.
     #[test]
     fn a_backward_pass_leaves_no_gradients() {
         let mut arena = Arena::<64, 16>::new();
@@ -802,7 +799,7 @@ mod tripping {
             let kind = tape.step(&mut Sgd::new(1.0)).unwrap_err().kind;
             assert!(matches!(kind, ErrorKind::Unused { param: 0, .. }));
             assert_eq!(*tape.params().unwrap(), [2.0, 5.0, 1.0]);
-            // The next one starts anew.
+            // The next backward pass starts anew.
             tape.backward(loss).unwrap();
             assert_eq!(*tape.grads().unwrap(), [3.0, 3.0, 21.0]);
             tape.backward(loss).unwrap();
@@ -810,7 +807,7 @@ mod tripping {
         }
     }
 
-    /// If a shape rule unwinds, rebinds are undone as after a refusal: no batch sizes are mixed.
+    /// If `shape` unwinds, rebinds are undone as after an error.
     #[test]
     fn a_shape_rule_undoes_the_rebinds() {
         for call in 0..3 {
@@ -849,7 +846,7 @@ mod tripping {
             // 27 · the mean of the data.
             assert_eq!(*w.grad().unwrap(), [67.5]);
 
-            // And rebinding works as ever.
+            // Rebinding still works.
             tape.rebind(x, &DATA[2..]).unwrap();
             tape.replay().unwrap();
             assert_eq!(loss.item().unwrap(), 2.0 * 27.0 * 3.5);
@@ -857,7 +854,7 @@ mod tripping {
         }
     }
 
-    /// A rebind that comes between is the one that counts.
+    /// After a `shape` that unwound, a later rebind replaces the earlier one.
     #[test]
     fn a_rebind_after_a_shape_rule_has_unwound() {
         for rows in [1, 3, 4] {
@@ -892,12 +889,12 @@ mod tripping {
                 // Two micro-batches: of 1 row, and of 2.
                 trip(at, call);
                 if catch_unwind(AssertUnwindSafe(|| over(&DATA[..3]))).is_ok() {
-                    // Fewer calls than that.
+                    // There are fewer calls.
                     trip(At::Nowhere, 0);
                     continue;
                 }
                 if w.has_grad() {
-                    // Found out before anything was computed.
+                    // Shapes are checked before anything is computed.
                     assert_eq!(at, At::Shape);
                     assert_eq!(*w.grad().unwrap(), [grad]);
                     assert_eq!(*x.value().unwrap(), DATA[..2]);
@@ -943,7 +940,7 @@ mod tripping {
         assert!(tape.error().is_none());
     }
 
-    /// The tape is as if the leaf had not been tried; so are gradients that made room.
+    /// A leaf whose closure unwinds leaves no trace, not even in gradients that were moved for it.
     #[test]
     fn values_of_a_leaf() {
         let mut arena = Arena::<64, 16>::new();

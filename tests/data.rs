@@ -1,4 +1,4 @@
-//! Data sets and scales of numbers as people have them: far from 0, huge, tiny and many.
+//! Tests of data sets and scales, with numbers that are far from 0, huge, tiny and many.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -7,7 +7,7 @@ use baregrad::train::{self, Calibration, Curve, Dataset, Fit, Param, Scaler, Sca
 
 // ---- numbers that f32 does not hold -------------------------------------------------
 
-/// A curve through all rows, with its scales.
+/// Fits a curve to all rows, with its scales.
 fn calibrate(data: &Dataset, curve: &str) -> Calibration {
     let curve: Curve = curve.parse().unwrap();
     let columns = [("x", curve.scaling()), ("y", Scaling::Standard)];
@@ -28,8 +28,8 @@ fn calibrate(data: &Dataset, curve: &str) -> Calibration {
 
 #[test]
 fn origins_are_taken_off_before_numbers_are_rounded() {
-    // x from an origin in steps; y = a + b (x - origin). The last column says how many of the
-    // twenty values of x remain different in f32.
+    // x goes up from an origin in steps; y = a + b (x - origin). The last column is the number of
+    // the twenty values of x that remain distinct in f32.
     for (origin, step, a, b, apart) in [
         (4155915305.0, 190.0, 0.0, 1.0, 15), // a counter
         (1764410400.0, 1.0, 20.0, 0.25, 1),  // seconds since 1970
@@ -55,7 +55,7 @@ fn origins_are_taken_off_before_numbers_are_rounded() {
         for curve in ["linear", "poly:2"] {
             let calibration = calibrate(&data, curve);
             let about = calibration.coefficients_about(origin).unwrap();
-            // f32 leaves 2^-24 of the spread, some times over.
+            // Rounding errors of `f32` are a few 2^-24 of the spread.
             assert!(
                 (about[1] / b - 1.0).abs() < 2e-6,
                 "{curve} at {origin}: {about:?}"
@@ -78,7 +78,7 @@ fn the_formula_shown_is_the_function() {
     let y: Vec<f64> = (0..20).map(|i| 101325.0 - 0.01 * f64::from(i)).collect();
     let data = Dataset::new([("x", x), ("y", y)]).unwrap();
     let shown = calibrate(&data, "linear").to_string();
-    // `y = a - b * (x - origin)`, evaluated as printed.
+    // Evaluates the printed `y = a - b * (x - origin)`.
     let parts: Vec<&str> = shown
         .split([' ', '(', ')'])
         .filter(|part| !part.is_empty())
@@ -102,7 +102,7 @@ fn warnings_say_what_neither_format_holds() {
         let calibration = calibrate(&data, "linear");
         (calibration.warnings(), calibration.to_string())
     };
-    // Only y: an origin of x would not help.
+    // Only y loses digits, so an origin of x would not help.
     let (found, shown) = warnings(20.0, 0.5);
     assert!(
         found.len() == 1 && found[0].starts_with("`y` near 101325.0"),
@@ -116,7 +116,7 @@ fn warnings_say_what_neither_format_holds() {
         shown.starts_with("y = 101324.6") && shown.ends_with(" * x"),
         "{shown}"
     );
-    // Nanoseconds since 1970, in microseconds: pairs have every 2^48th part of them.
+    // Nanoseconds since 1970, a microsecond apart, which pairs hold to 2^-48.
     let (found, _) = warnings(1_764_410_400_000_000_000.0, 1000.0);
     assert_eq!(found.len(), 3, "{found:?}");
     assert!(
@@ -143,7 +143,7 @@ fn columns_that_f32_does_not_hold_are_named_with_figures() {
     let coarse = data.coarse();
     let names: Vec<&str> = coarse.iter().map(|coarse| &*coarse.column).collect();
     assert_eq!(names, ["counter", "seconds", "longitude"]);
-    // f32 near 2^31 to 2^32 has a spacing of 2^8; 190 times the deviation of 0..20,
+    // From 2^31 to 2^32 `f32` has a spacing of 2^8. The deviation is 190 times that of 0..20,
     // which is the root of (400 - 1) / 12.
     assert_eq!(coarse[0].spacing, 256.0);
     assert!((coarse[0].deviation - 190.0 * 33.25_f64.sqrt()).abs() < 1e-6);
@@ -151,7 +151,7 @@ fn columns_that_f32_does_not_hold_are_named_with_figures() {
         coarse[0].to_string(),
         "column `counter`: f32 has steps of 256 at 4155918915, 0.234 of the standard deviation of 1096"
     );
-    // Samples that are not scaled say so, too, and what was fitted to them.
+    // Samples that are not scaled, and fits of them, report it, too.
     let samples = data.samples(&["counter", "celsius"], &["adc"]).unwrap();
     assert_eq!(samples.coarse(), &coarse[..1]);
     let model = train::model([Param::scalar("b", 0.0)], |x, [b]| {
@@ -178,7 +178,7 @@ fn data_sets_take_what_numbers_there_are() {
     assert_eq!(single.column_f64("x").unwrap(), [f64::from(0.1_f32), 2.0]);
     let counts = Dataset::new([("x", [4_155_915_305_u32, 7])]).unwrap();
     assert_eq!(counts.column_f64("x").unwrap(), [4_155_915_305.0, 7.0]);
-    // Parts keep the digits.
+    // A selection of rows keeps the digits.
     let part = double.select(&[1]).unwrap();
     assert_eq!(part.column_f64("x").unwrap(), [1e9 + 0.5]);
     assert_eq!(
@@ -217,7 +217,7 @@ fn data_that_cannot_be_split_or_scaled_say_why() {
             .to_string(),
         "column `x`: expected values that differ by 2.9e-39 or more, found a spread of 4.33e-45; use a smaller unit"
     );
-    // Their squares vanish even in `f64`, their spread does not: √(1/4) of 4e-300.
+    // The squares underflow even in `f64`, but the spread does not: √(1/4) of 4e-300.
     let near = Dataset::new([("x", [1e-300, 5e-300])]).unwrap();
     assert_eq!(
         Scaler::fit(&near, &[("x", Scaling::Standard)])

@@ -1,4 +1,5 @@
-//! t and F against scipy and mpmath: `golden/distributions.py` wrote the values.
+//! Compares the t and F distributions with values of scipy and mpmath, which
+//! `golden/distributions.py` wrote.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +11,7 @@
 
 use baregrad::least_squares::{FDistribution, StudentT};
 
-/// The error that the documentation promises: the nearest `f32` is off by up to 6e-8.
+/// The relative error that the documentation promises; rounding to `f32` alone gives up to 6e-8.
 const MOST: f64 = 7e-8;
 
 struct Line {
@@ -70,9 +71,8 @@ fn quantiles_are_those_of_scipy() {
     assert!(count[0] > 2000 && count[1] > 600);
 }
 
-/// The smaller tail of a quantile, and 1 less that of the other. A quantile that is rounded to
-/// `f32` has another tail: by its rounding times the logarithm's slope, which the
-/// difference of neighbouring floats tells.
+/// The tails of quantiles are the probabilities. Rounding a quantile to `f32` changes its tail by
+/// as much as the tails of neighbouring floats differ, which is allowed.
 #[test]
 fn tails_are_those_of_quantiles() {
     for line in table() {
@@ -103,8 +103,8 @@ fn tails_are_those_of_quantiles() {
     }
 }
 
-/// Closed forms: Cauchy's distribution, that of two degrees of freedom, and F of two and of
-/// two.
+/// The distributions agree with closed forms: t with one (Cauchy) and two degrees of freedom, and F
+/// with two and two.
 #[test]
 fn closed_forms_hold_far_out() {
     let (one, two) = (StudentT::new(1.0).unwrap(), StudentT::new(2.0).unwrap());
@@ -114,7 +114,7 @@ fn closed_forms_hold_far_out() {
         let cauchy = (1.0 / x).atan() / std::f64::consts::PI;
         assert!(off(one.survival(t), cauchy) < MOST, "{t}");
         assert_eq!(one.cdf(-t), one.survival(t));
-        // ½ (1 - t / √(2 + t²)), without cancelling.
+        // ½ (1 - t / √(2 + t²)), written without cancellation.
         let root = (2.0 + x * x).sqrt();
         let expected = 1.0 / (root * (root + x));
         assert!(off(two.survival(t), expected) < MOST, "{t}");
@@ -122,7 +122,7 @@ fn closed_forms_hold_far_out() {
         assert!(off(f.survival(t), 1.0 / (1.0 + x)) < MOST, "{t}");
         assert!(off(f.cdf(t), x / (1.0 + x)) < MOST, "{t}");
     }
-    // Beyond the range of pairs.
+    // Arguments beyond the range of pairs.
     assert!(off(one.survival(1e30), 1e-30 / std::f64::consts::PI) < 1e-6);
     let f = FDistribution::new(1.0, 1.0).unwrap();
     let expected = 2.0 / std::f64::consts::PI * 1e-15;
@@ -136,7 +136,7 @@ fn closed_forms_hold_far_out() {
     assert_eq!(two.quantile(0.5).unwrap(), 0.0);
 }
 
-/// Each the other's inverse, between the values of the table as well.
+/// Quantiles grow with the probability, and are the inverse of the cdf.
 #[test]
 fn quantiles_grow_with_probability() {
     for freedom in [1.0, 1.7, 8.0, 123.0, 54_321.0, 16_777_216.0, f32::INFINITY] {

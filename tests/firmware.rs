@@ -1,5 +1,5 @@
-//! The code that calibrations write for firmware, in Rust and in C99, compiled as firmware
-//! compiles it, next to what the tape computes: the same bits.
+//! Tests that the code that calibrations write for firmware, in Rust and in C99, has the bits of
+//! the tape when it is compiled.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -12,10 +12,10 @@ use baregrad::calibrate::{FORMULAS, Input, Multivariate, TwoFloat};
 use baregrad::optim::Adam;
 use baregrad::train::{Calibration, Curve, Dataset, Fit, LeastSquares, Scaler, Scaling};
 
-/// A name that a file may have, and that must not end up as code.
+/// The name of a column that must not be printed as code.
 const READING: &str = "reading\nlet */ /* \\";
 
-/// Fitted to something that bends.
+/// Returns a calibration that is fitted to a bent curve.
 fn calibration(curve: &str) -> Calibration {
     let curve: Curve = curve.parse().unwrap();
     let x: Vec<f64> = (0..40).map(|i| 100.0 + 5.0 * f64::from(i)).collect();
@@ -38,14 +38,15 @@ fn descended(curve: Curve, epochs: u32, names: [&str; 2], x: Vec<f64>, y: Vec<f6
     Calibration::new(&curve, &fitted, names, scales, range)
 }
 
-/// Seconds since 1970 next to Pascal: an exact line, which f32 has steps in.
+/// Returns an exact line of pressures in Pa over seconds since 1970, which need more digits than
+/// `f32` has.
 fn coarse() -> [Vec<f64>; 2] {
     let x = (0..40).map(|i| 1764410400.0 + 5.0 * f64::from(i));
     let y = (0..40).map(|i| 101325.0 + 0.01 * f64::from(i));
     [x.collect(), y.collect()]
 }
 
-/// Numbers that are hard to agree on.
+/// Special readings.
 const HARD: [f32; 8] = [
     0.0,
     -0.0,
@@ -57,7 +58,7 @@ const HARD: [f32; 8] = [
     f32::NEG_INFINITY,
 ];
 
-/// Readings around a range, hard ones, and of every four one of any bits.
+/// Returns readings around a range, special ones, and one in four of any bits.
 fn readings([low, high]: [f32; 2], count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
     let mut word = move || {
@@ -73,19 +74,19 @@ fn readings([low, high]: [f32; 2], count: usize, seed: u32) -> Vec<f32> {
     HARD.into_iter().chain(drawn).collect()
 }
 
-/// A file for firmware, with what its function must make of readings.
+/// A file for firmware, with readings and the expected results.
 struct Case {
     name: String,
     rust: String,
     c: String,
     header: String,
-    /// How many readings the function takes at a time.
+    /// The number of inputs of the function.
     inputs: usize,
     readings: Vec<f32>,
     expected: Vec<f32>,
-    /// Whether the record predicted, which has no results that are not finite.
+    /// Whether `expected` is predicted by a record, which has no results that are not finite.
     by_record: bool,
-    /// The same of `calibrated_f64`, if there is one.
+    /// Readings and expected results of `calibrated_f64`, if there is one.
     pairs: [Vec<f64>; 2],
 }
 
@@ -108,14 +109,14 @@ impl Case {
         }
     }
 
-    /// Readings that f32 does not hold.
+    /// Makes a case with readings that `f32` does not hold.
     fn of_pairs(name: &str) -> Self {
         let [x, y] = coarse();
         let curve: Curve = name.parse().unwrap();
         let calibration = descended(curve, 3000, ["s", "Pa"], x.clone(), y.clone());
         let mut case = Self::of_one(name, &calibration, [1.7644104e9, 1.7644106e9]);
-        // Nearer than f32 could say, whose spacing there is 1 / 128: what the
-        // network, which is no line, has not learned is a third of that.
+        // Predictions are closer than the spacing of `f32` there, 1 / 128; the network's error is
+        // a third of that.
         let predicted = calibration.predict_f64(&x).unwrap();
         for (y, predicted) in y.iter().zip(&predicted) {
             let off = (y - predicted).abs();
@@ -130,7 +131,7 @@ impl Case {
         case
     }
 
-    /// A function, by least squares.
+    /// Makes a case with a function that is fitted by least squares.
     fn of_function(name: &str) -> Self {
         let curve: Curve = name.parse().unwrap();
         let (x, f): (Vec<f64>, fn(f64) -> f64) = match name {
@@ -152,7 +153,8 @@ impl Case {
         Self::of_one(name, &calibration, [x[0] as f32, x[x.len() - 1] as f32])
     }
 
-    /// Several inputs, by least squares: expected is what the record predicts without a tape.
+    /// Makes a case with several inputs, fitted by least squares. The expected results are the
+    /// record's predictions without a tape.
     fn of_several(curve: &str, names: &[&str]) -> Self {
         let model: Curve = curve.parse().unwrap();
         let count = names.len();
@@ -217,7 +219,7 @@ impl Case {
         );
         let rows = self.readings.chunks(self.inputs);
         for ((row, expected), found) in rows.zip(&self.expected).zip(found) {
-            // A record has no predictions that are not finite.
+            // A record gives an error instead of predictions that are not finite.
             let is_none = self.by_record && expected.is_nan();
             let is_finite = found.is_finite() && row.iter().all(|x| x.is_finite());
             let same = match is_none {
@@ -249,8 +251,8 @@ impl Case {
 }
 
 fn cases() -> Vec<Case> {
-    // The last widths are summed in order, and in lanes; a layer of one unit
-    // behind a wide one, too.
+    // These include widths that are summed in order and in lanes, and a layer of one unit behind
+    // each.
     let curves = [
         "linear",
         "poly:1",
@@ -299,8 +301,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {out}{errors}");
 }
 
-/// A compiler for C, which may only be missing where nobody needs one. `BAREGRAD_CC=required`
-/// says that somebody does.
+/// Returns whether there is a C compiler. With `BAREGRAD_CC=required`, panics if there is none.
 fn has_cc() -> bool {
     let found = Command::new("cc").arg("--version").output().is_ok();
     if !found {
@@ -346,7 +347,7 @@ static void put(float y)
 }
 ";
 
-/// All of them in one program for each language, as what takes longest is to compile.
+/// All cases are in one program for each language, because compiling takes longest.
 #[test]
 fn emitted_code_has_the_bits_of_the_tape() {
     let cases = cases();

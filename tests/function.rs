@@ -1,5 +1,5 @@
-//! Every model of the list, all ways: `f32`, every lane type, recorded on a tape, printed and
-//! compiled, bit for bit; derivatives by jets, by the tape and by differences in `f64`.
+//! Tests every model of the list: `f32`, every lane type, recordings on a tape, and printed code
+//! give the same bits; derivatives by jets and by the tape agree with differences in `f64`.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use rand_core::Rng;
 
 const INF: f32 = f32::INFINITY;
 
-/// Numbers that go wrong first.
+/// Special numbers.
 const SPECIAL: [f32; 24] = [
     0.0,
     -0.0,
@@ -51,8 +51,8 @@ const SPECIAL: [f32; 24] = [
     273.15,
 ];
 
-/// Readings and parameters, a column each: ordinary ones, ones of all sizes, and among both
-/// the special ones.
+/// Draws readings and parameters, a column each: ordinary numbers and numbers of all sizes, and
+/// special ones among both.
 fn draw(ranges: &[[f32; 2]], n: usize, rng: &mut impl Rng) -> Vec<Vec<f32>> {
     let mut columns = vec![Vec::with_capacity(n); ranges.len()];
     for i in 0..n {
@@ -71,19 +71,19 @@ fn draw(ranges: &[[f32; 2]], n: usize, rng: &mut impl Rng) -> Vec<Vec<f32>> {
     columns
 }
 
-/// The bits, with all NaN made one: their sign and payload are not promised.
+/// Returns the bits, with one value for all NaN, whose sign and payload are not guaranteed.
 fn bits(x: f32) -> u32 {
     if x.is_nan() { 0x7fc0_0000 } else { x.to_bits() }
 }
 
-/// A row of columns.
+/// Returns a row of columns.
 fn row<const N: usize>(columns: &[Vec<f32>], i: usize) -> [f32; N] {
     std::array::from_fn(|k| columns[k][i])
 }
 
 // ---- values: one, lanes, tape ------------------------------------------------
 
-/// A model of up to 12 inputs and parameters, as the kernels run it.
+/// A model of up to 12 inputs and parameters as a kernel's function.
 struct Lanewise<F, const X: usize, const P: usize>(std::marker::PhantomData<F>);
 const COLUMNS: usize = 12;
 impl<F: Function<X, P>, const X: usize, const P: usize> Map<COLUMNS> for Lanewise<F, X, P> {
@@ -94,7 +94,7 @@ impl<F: Function<X, P>, const X: usize, const P: usize> Map<COLUMNS> for Lanewis
     }
 }
 
-/// Compares the bits of one model, all ways.
+/// Compares the bits of one model in all its forms.
 fn compare<F: Function<X, P>, const X: usize, const P: usize>(
     x: &[Vec<f32>],
     p: &[Vec<f32>],
@@ -164,7 +164,7 @@ fn for_each_level(mut f: impl FnMut(String)) {
     f("the only level".into());
 }
 
-/// Samples of each model: seven ways and more to compare, so a million bits and more.
+/// The number of samples of each model. With at least seven forms, that is over a million results.
 const SAMPLES: usize = 150_000;
 
 struct Values {
@@ -198,7 +198,7 @@ impl Visitor for Values {
     }
 }
 
-/// One test, because the level is set for the whole process.
+/// This is one test, because the level is set for the whole process.
 #[test]
 fn same_bits_all_ways() {
     let mut values = Values {
@@ -223,7 +223,7 @@ mod printed {
 
     use super::{bits, row};
 
-    /// A program of all models, printed, that computes what it finds in a file.
+    /// A program of all printed models, which computes the samples in a file.
     #[derive(Default)]
     pub(super) struct Program {
         functions: String,
@@ -240,7 +240,7 @@ mod printed {
             p: &[Vec<f32>],
             expected: &[f32],
         ) {
-            // A module each, as they are functions that need nothing else.
+            // Each printed file is complete, so it is a module of its own.
             let k = self.names.len();
             let (plain, gradient) = (Source::of::<F, X, P>(), Source::with_gradient::<F, X, P>());
             let (plain, gradient) = (plain.rust(), gradient.rust());
@@ -276,7 +276,7 @@ mod printed {
             self.names.push((F::NAME, self.expected.len() - before));
         }
 
-        /// Each program has a folder of its own, as tests run at the same time.
+        /// Compiles and runs the program, in a folder of its own, as tests run in parallel.
         pub(super) fn run(&self, name: &str) {
             let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("function-{name}"));
             std::fs::create_dir_all(&directory).unwrap();
@@ -297,7 +297,7 @@ mod printed {
             );
             std::fs::write(directory.join("printed.rs"), program).unwrap();
 
-            // The compiler that stands beside cargo.
+            // The compiler beside this cargo.
             let rustc = Path::new(env!("CARGO")).with_file_name("rustc");
             let run = |command: &mut Command| {
                 let output = command.current_dir(&directory).output().unwrap();
@@ -328,7 +328,7 @@ mod printed {
         }
     }
 
-    /// A model that needs code from other files of the crate, and has awkward names.
+    /// A model that needs code of other files of the crate, and has awkward names.
     struct Awkward;
     impl Function<2, 1> for Awkward {
         const NAME: &'static str = "where 2";
@@ -363,7 +363,7 @@ mod printed {
 
 // ---- derivatives ---------------------------------------------------------------
 
-/// A number in `f64`, with the functions of `std`: as anybody may implement it.
+/// A number in `f64` with `std`'s functions, as users may implement one.
 #[derive(Clone, Copy, Debug)]
 struct Double(f64);
 
@@ -429,11 +429,11 @@ impl Real for Double {
     }
 }
 
-/// The derivatives of `f` by each of its arguments, by central differences.
+/// Returns the derivatives of `f` by each of its arguments, by central differences.
 fn differences<const N: usize>(at: [f32; N], f: impl Fn([Double; N]) -> Double) -> [f64; N] {
     let at = at.map(f64::from);
     std::array::from_fn(|k| {
-        // In f64 the error of a step is 1e-11 of the derivative's, and so is rounding's.
+        // In `f64` the truncation error is 1e-11 of the derivative, and so is the rounding error.
         let step = 1e-5 * at[k].abs().max(1e-3);
         let moved = |by: f64| {
             let mut moved = at;
@@ -446,15 +446,14 @@ fn differences<const N: usize>(at: [f32; N], f: impl Fn([Double; N]) -> Double) 
     })
 }
 
-/// Derivatives checked, and the worst error in ULPs of the largest term.
+/// The number of derivatives that were checked, and the worst error.
 #[derive(Default)]
 struct Gradients {
     checked: usize,
 }
 
-/// How far apart derivatives may be, relative to themselves or to the largest of them: about
-/// twice what was measured, some ten roundings of `f32` that a model of several operations
-/// amplifies.
+/// The allowed difference of derivatives, relative to themselves or to the largest of them. It is
+/// about twice the measured one, some ten roundings of `f32` that a model amplifies.
 const ALLOWED: f64 = 4e-6;
 
 impl Visitor for Gradients {
@@ -536,7 +535,7 @@ fn gradients_by_jets_by_tape_and_by_differences() {
     assert!(gradients.checked > 10_000);
 }
 
-/// Lanes have the derivatives that one sample has.
+/// Compares the derivatives in lanes with those of one sample.
 struct InLanes;
 
 impl Visitor for InLanes {
@@ -581,7 +580,7 @@ fn derivatives_in_lanes_as_of_one_sample() {
 // ---- what a model may say --------------------------------------------------------
 
 baregrad::function! {
-    /// Numbers on either side, and between themselves.
+    /// Literals on either side of operators, and literals alone.
     fn Numbers([x], [a, b]) {
         let k = 0.05 * 2.0;
         let y = 1.0 - k * x;
@@ -607,7 +606,7 @@ fn numbers_on_either_side() {
 }
 
 baregrad::function! {
-    /// All comparisons, and all that masks can.
+    /// All comparisons, and all operations of masks.
     fn Choice([x], [a, b]) {
         let inside = x.gt(a) & x.le(b);
         let odd = x.lt(a) | x.ne(x) | (!x.eq(b) & x.ge(b));
@@ -635,7 +634,7 @@ fn choices() {
     }
 }
 
-/// A derivative that cannot be other than 0 is not multiplied, by infinity or otherwise.
+/// A derivative that is always 0 is not multiplied, not even by infinity.
 #[test]
 fn structural_zeros_are_not_multiplied() {
     let (_, gradient) = models::Line::value_and_gradient([INF], [1.0, 0.0]);
@@ -648,7 +647,7 @@ fn structural_zeros_are_not_multiplied() {
     assert_eq!((2.0 * Jet::<f32, 3>::variable(1.0, 1)).exp().live(), 0b010);
 }
 
-/// A branch that was not chosen has no derivative, even where it has no value.
+/// A branch that is not chosen has no derivative, even if its value is NaN.
 #[test]
 fn only_the_choice_has_derivatives() {
     let root = |x: Jet<f32, 1>| x.sqrt().where_(x.gt(x.number(0.0)), x.number(0.0));
@@ -658,7 +657,7 @@ fn only_the_choice_has_derivatives() {
     assert_eq!((above.value(), above.derivatives()), (2.0, [0.25]));
 }
 
-/// More coefficients than are written out in straight lines.
+/// Polynomials work with more coefficients than straight-line code has.
 #[test]
 fn long_polynomials() {
     fn check<const N: usize>() {
@@ -696,7 +695,7 @@ fn long_polynomials() {
     check::<32>();
 }
 
-/// The tape says in which operation and on which line of the model it failed.
+/// An error names the operation and the line of the model.
 #[test]
 fn errors_name_the_line_of_the_model() {
     let mut arena = Arena::<64, 4>::new();
@@ -706,7 +705,7 @@ fn errors_name_the_line_of_the_model() {
     assert!(error.at.file().ends_with("function.rs"), "{error}");
 }
 
-/// A column too many or too few is not taken for another model's.
+/// A column too many or too few is an error.
 #[test]
 fn errors_name_the_shape_of_the_data() {
     for (x, p) in [(2, 4), (4, 4), (1, 4), (3, 3), (3, 5)] {

@@ -1,5 +1,5 @@
-//! Functions as one operation of a tape: every model of the list, at every level, against a
-//! plain loop bit for bit, and against the model recorded operation by operation.
+//! Tests functions as one node of a tape: every model of the list, at every level, has the bits of
+//! a plain loop, and agrees with the model recorded operation by operation.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use baregrad::optim::Sgd;
 use baregrad::random::{Uniform, seeded};
 use baregrad::{Arena, Shape, Var};
 
-/// Numbers between two bounds each, row by row.
+/// Draws rows of numbers, each column within its range.
 fn draw(ranges: &[[f32; 2]], rows: usize, seed: u64) -> Vec<f32> {
     let mut rng = seeded(seed);
     let mut row = || -> Vec<f32> {
@@ -27,7 +27,7 @@ fn draw(ranges: &[[f32; 2]], rows: usize, seed: u64) -> Vec<f32> {
     (0..rows).flat_map(|_| row()).collect()
 }
 
-/// The sums of many terms in blocks, as `function::samples` says.
+/// Sums terms in blocks, in the order that `function::samples` documents.
 fn sum(terms: &[f32], parameters: usize) -> f32 {
     if terms.len() <= 16 {
         return terms.iter().fold(-0.0, |sum, term| sum + term);
@@ -107,7 +107,7 @@ impl Visitor for OneNode {
             tape.backward(node).unwrap();
             assert_eq!(bits(&p.grad().unwrap()), bits(&gradient), "{} {n}", F::NAME);
 
-            // The same with weights, some of which are negative.
+            // The same with weights, some of them negative.
             let ws = draw(&[[-0.5, 2.0]], n, 4);
             let weighted = |terms: &mut dyn Iterator<Item = f32>| {
                 let terms: Vec<f32> = terms.zip(&ws).map(|(t, w)| w * t).collect();
@@ -232,7 +232,7 @@ fn thermometer() {
     assert_eq!(format!("{:.6}", loss.item().unwrap()), "2.927647");
     let p = p.value().unwrap();
     assert_eq!(format!("{:.4} {:.4}", p[0], p[1]), "5.3671 -17.3012");
-    // Five floats for the loss, its own gradient, and what it keeps.
+    // Five floats are the loss, its gradient, and what the node saves.
     assert!(tape.usage().peak_bytes() < 700);
 }
 
@@ -260,7 +260,7 @@ fn streams() {
     close(&p.grad().unwrap(), &gradient, "gradient");
 }
 
-/// The mean of micro-batches whose weights have different sums, some of them 0.
+/// Weighted losses are streamed, even if micro-batches have different sums of weights, or 0.
 #[test]
 fn weights_stream() {
     let (xs, ys) = (draw(&[[-1.0, 1.0]], 1000, 5), draw(&[[-1.0, 1.0]], 1000, 6));
@@ -288,7 +288,7 @@ fn weights_stream() {
         close(&[mean], &exact[..1], "loss");
         close(&p.grad().unwrap(), &exact[1..], "gradient");
 
-        // Other weights of as many samples, and of fewer.
+        // Weights may be rebound.
         tape.rebind(w, &weights[1000 - rows..]).unwrap();
         tape.replay().unwrap();
         let fewer = rows.min(3);
@@ -309,7 +309,7 @@ fn weights_stream() {
     }
 }
 
-/// Weights of 0, of all samples and beside what is not finite; the values are exact.
+/// Weights of 0 leave out samples, even those that are not finite.
 #[test]
 fn weights_of_zero_leave_out() {
     let value_and_grad = |target: [f32; 3], weights: [f32; 3]| {
@@ -323,7 +323,7 @@ fn weights_of_zero_leave_out() {
         let grad = p.grad().unwrap();
         (loss.item().unwrap(), [grad[0], grad[1]])
     };
-    // r = [1, 2, 3]
+    // The residuals r are [1, 2, 3].
     assert_eq!(
         value_and_grad([0.0; 3], [1.0; 3]),
         (14.0 / 3.0, [28.0 / 3.0, 4.0])
@@ -338,7 +338,7 @@ fn weights_of_zero_leave_out() {
     assert!(loss.is_nan() && grad.iter().all(|g| g.is_nan()));
 }
 
-/// A view of the target brings the weights: gradients flow through it, also beside others.
+/// Gradients flow to weighted targets.
 #[test]
 fn weighted_targets_are_trained() {
     let mut arena = Arena::<128, 16>::new();
@@ -350,7 +350,7 @@ fn weighted_targets_are_trained() {
     let z = y * 2.0; // r = [1, 0, -7]
     let loss = Line::weighted_mean_loss(DataGrads(Squared), x, p, z, w) + z.sum();
     tape.backward(loss).unwrap();
-    // 2 (1 - 2 w r / 3)
+    // The gradient is 2 (1 - 2 w r / 3).
     assert_eq!(*y.grad().unwrap(), [2.0 - 4.0 / 3.0, 2.0, 58.0]);
 }
 
@@ -367,7 +367,7 @@ fn shapes_that_do_not_fit_are_refused() {
     assert!(error.contains("[3, 2] and [2] and [3]"), "{error}");
     assert!(error.contains("function_node.rs"), "{error}");
 
-    // Samples [3, 2] for one input, a parameter too many, a target too few, rows of targets.
+    // Samples [3, 2] for one input, a parameter too many, a target too few, targets in rows.
     for (x, p, target) in [
         ([3, 2].as_slice(), [2].as_slice(), [3].as_slice()),
         (&[3, 1], &[3], &[3]),
@@ -390,7 +390,7 @@ fn shapes_that_do_not_fit_are_refused() {
         let error = text(loss);
         assert!(error.contains(expected), "{x:?} {p:?} {target:?}: {error}");
     }
-    // All that will do.
+    // All shapes that are accepted.
     for (x, target) in [
         ([3].as_slice(), [3].as_slice()),
         (&[3, 1], &[3, 1]),
@@ -427,7 +427,7 @@ fn weights_that_do_not_fit_are_refused() {
     assert!(error.contains("function_node.rs"), "{error}");
 }
 
-/// Gradients that are not sent anywhere are an error, and not zeros.
+/// Data that need a gradient are an error if the function computes none for them.
 #[test]
 fn data_that_need_a_gradient_are_refused() {
     type Loss = fn([Var<'_>; 4]) -> Var<'_>;
@@ -453,7 +453,7 @@ fn data_that_need_a_gradient_are_refused() {
         let p = tape.param(&[0.5, 0.25], [2]);
         let data = tape.constant(&[1.0, 2.0, 3.0], [3]);
         let trained = tape.param(&[0.1, 0.2, 0.3], [3]);
-        // Nothing is trained there.
+        // Without gradients it is accepted.
         tape.no_grad(|| loss([p, data, data, trained]))
             .item()
             .unwrap();

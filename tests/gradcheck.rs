@@ -1,4 +1,4 @@
-//! The promises of `gradcheck`. (`ops.rs` runs it on every operation.)
+//! Tests of `gradcheck` itself. (`ops.rs` runs it on every operation.)
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ fn leaves_everything_as_it_was() {
     let recorded = bits(&values.value().unwrap());
     let nodes = tape.usage().nodes;
 
-    // Gradients collected before do not count, and are not added to.
+    // Gradients from before have no influence, and are not added to.
     tape.backward(loss).unwrap();
     let report = gradcheck(loss).unwrap();
     assert_eq!(report.checked, 5);
@@ -40,7 +40,7 @@ fn leaves_everything_as_it_was() {
     assert_eq!(bits(&tape.grads().unwrap()), grads);
     assert_eq!(bits(&values.value().unwrap()), recorded);
     assert_eq!(tape.usage().nodes, nodes);
-    // The values count as replayed.
+    // No replay is needed afterwards.
     tape.backward(loss).unwrap();
 }
 
@@ -55,8 +55,8 @@ fn works_over_many_magnitudes() {
             let report = gradcheck(loss).unwrap();
             assert!(report.passed(), "{scale:e} at {x}: {report}");
             let worst = report.worst.unwrap();
-            // The bound means something: it is a small part of the gradient,
-            // but where the loss itself hardly changes.
+            // The bound is useful: it is a small part of the gradient, except where the loss hardly
+            // changes.
             let noise = 2e-5 * loss.item().unwrap().abs();
             assert!(
                 worst.allowed <= 0.01 * worst.analytic.abs() + noise,
@@ -66,7 +66,7 @@ fn works_over_many_magnitudes() {
     }
 }
 
-/// Cubes of the value, with a slope that is wrong where `FAULT` says.
+/// An operation that cubes, with an error in its slope that `FAULT` selects.
 struct Faulty<const FAULT: u8>;
 
 const SIGN: u8 = 1;
@@ -125,7 +125,7 @@ fn check_op(op: &'static dyn Op) -> baregrad::gradcheck::Report {
     let tape = arena.tape();
     let x = tape.param(&XS, [9]);
     let y = tape.apply(op, &[x], Attrs::default());
-    // So that something reaches the parameter even if the operation is silent.
+    // `0.0 * x` sends a gradient to the parameter even if the operation writes none.
     gradcheck((y + 0.0 * x).sum()).unwrap()
 }
 
@@ -179,7 +179,7 @@ fn parameters_without_gradient_must_not_matter() {
     assert!(report.passed(), "{report}");
     assert!(!unused.has_grad());
 
-    // The loss depends on it, but the gradient was cut off.
+    // The loss depends on `unused`, but `detach` cuts off its gradient.
     let report = gradcheck(used * unused.detach().sum()).unwrap();
     assert_eq!((report.checked, report.failed), (3, 2), "{report}");
 }
@@ -223,8 +223,7 @@ fn tolerances_can_be_chosen() {
     assert!(!Gradcheck::new().run(y).unwrap().passed());
     assert!(Gradcheck::new().rtol(0.06).run(y).unwrap().passed());
     assert!(Gradcheck::new().atol(0.1).run(y).unwrap().passed());
-    // A step that is much too small leaves rounding errors only: nothing is
-    // wrong that could be seen.
+    // With a step that is much too small there are only rounding errors, so no error is found.
     let report = Gradcheck::new().eps(1e-6).run(y).unwrap();
     assert!(report.worst.unwrap().allowed > 0.1, "{report}");
 }

@@ -1,5 +1,5 @@
-//! The statistics of fits against scipy, closed forms and NIST.
-//! `golden/inference.py` wrote the values.
+//! Compares the statistics of fits with scipy, closed forms and NIST.
+//! `golden/inference.py` wrote scipy's values.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ fn fit<F: Function<1, P>, const P: usize>(
     solution
 }
 
-/// Within so much of the expected value.
+/// Asserts that a number is within `relative` of the expected value.
 fn near(found: f32, expected: f64, relative: f64) {
     let off = (f64::from(found) - expected).abs();
     assert!(
@@ -46,21 +46,21 @@ fn near(found: f32, expected: f64, relative: f64) {
     );
 }
 
-/// Where a prediction is looked at, and which value is asked for.
+/// The input of a prediction, and a value to invert.
 struct At {
     x: f32,
     probability: f32,
     value: f32,
     deviation: f32,
     range: [f32; 2],
-    /// How far off rounding predictions to `f32` leaves sums of squared residuals, and what
-    /// is measured by them.
+    /// The relative error of sums of squared residuals, and of results that depend on them, due to
+    /// rounding predictions to `f32`.
     residuals: f64,
 }
 
 /// The values that the script prints.
 struct Expected<const P: usize> {
-    /// The lower triangle, row by row.
+    /// The lower triangle of the correlation matrix, row by row.
     correlation: &'static [f64],
     goodness: [f64; 4],
     intervals: [[f64; 2]; P],
@@ -69,7 +69,7 @@ struct Expected<const P: usize> {
     input: [f64; 2],
 }
 
-/// Three times what the parts of a standard error, rounded to `f32`, add up to.
+/// The allowed relative error: three times the sum of the roundings in a standard error.
 const DIGITS: f64 = 3e-6;
 
 fn check<F: Function<1, P>, const P: usize>(
@@ -96,7 +96,7 @@ fn check<F: Function<1, P>, const P: usize>(
     near(goodness.f_statistic(), f, at.residuals);
     near(goodness.p_value().unwrap(), p_value, 2e-5); // F to the power of degrees of freedom
 
-    // The ends of an interval are differences of larger numbers: they agree to a part of its
+    // The ends of an interval are differences of larger numbers, so the bound is relative to its
     // width.
     let interval = |[from, to]: [f32; 2], [low, high]: [f64; 2]| {
         for (found, expected) in [(from, low), (to, high)] {
@@ -226,7 +226,7 @@ fn a_decay() {
         value: 1.5,
         deviation: 0.02,
         range: [0.0, 6.0],
-        // Predictions up to 3 are rounded by 1.2e-7, next to residuals of 0.02.
+        // Predictions up to 3 are rounded by 1.2e-7, and residuals are 0.02.
         residuals: 6e-6,
     };
     let expected = Expected {
@@ -244,7 +244,7 @@ fn a_decay() {
     let goodness = solution.goodness(&Y, &[]).unwrap();
     check(Exponential, &solution, goodness, &at, &expected);
 
-    // Nothing of that is left if predictions are pairs.
+    // With pairs the error vanishes.
     let problem = CurveFit::new(Exponential, &X, &Y).in_pairs();
     let solution = LevenbergMarquardt::new([2.0, -0.5, 0.5]).run(&problem);
     let goodness = solution.goodness(&Y, &[]).unwrap();
@@ -255,7 +255,7 @@ fn a_decay() {
     check(Exponential, &solution, goodness, &at, &expected);
 }
 
-/// The columns of a file, each number as a float and what that is short of.
+/// Returns the columns of a file, in pairs of `f32`.
 fn columns(text: &str) -> [[Vec<f32>; 2]; 2] {
     let mut columns: [[Vec<f32>; 2]; 2] = Default::default();
     let numbers = text.lines().filter(|line| !line.starts_with(['#', 'x']));
@@ -269,7 +269,7 @@ fn columns(text: &str) -> [[Vec<f32>; 2]; 2] {
     columns
 }
 
-/// NIST certifies R², F and the residual standard deviation of its linear sets.
+/// R², F and the residual standard deviation are NIST's certified values of linear sets.
 #[test]
 fn nist_certifies_r_squared() {
     let [[x, x_low], [y, y_low]] = columns(include_str!("../examples/data/norris.csv"));
@@ -285,7 +285,7 @@ fn nist_certifies_r_squared() {
         1e-6,
     );
 
-    // Readings to 3e6, whose squares a model of 1e-6 times as much suits better.
+    // Readings up to 3e6 are scaled by 1e-6, because the model has their squares.
     let [[x, x_low], [y, y_low]] = columns(include_str!("../examples/data/pontius.csv"));
     assert_eq!(x.len(), 40);
     let scaled: Vec<TwoFloat> = (x.iter().zip(&x_low))
@@ -308,7 +308,7 @@ fn nist_certifies_r_squared() {
     );
 }
 
-/// In any unit.
+/// Statistics do not depend on the units.
 #[test]
 fn units_do_not_matter() {
     for (of_x, of_y) in [(1e-12, 1.0), (1e12, 1e-18), (1e18, 1e18), (1e-18, 1e-18)] {
@@ -321,7 +321,7 @@ fn units_do_not_matter() {
         let input = solution.input_for::<Line>(25.0 * of_y, 0.0, range).unwrap();
         near(input.value() / of_x, 78.8133371, 1e-5);
         near(input.standard_error() / of_x, 2.08032107, 1e-5);
-        // Weights of any size, which shrink or stretch residuals.
+        // Standard deviations of any size scale the residuals.
         let sigma = [of_y; 11];
         let solution = fit(Line, [0.0; 2], &x, &T_C, &sigma);
         let goodness = solution.goodness(&T_C, &sigma).unwrap();
@@ -331,7 +331,7 @@ fn units_do_not_matter() {
 
 #[test]
 fn a_thermistor_says_which_resistance_means_25_degrees() {
-    // Two decades of resistance; the value is found to the last digits.
+    // Inverting over two decades of resistance is accurate to the last digits.
     let truth = [1.129_148e-3, 2.341_25e-4, 8.767_41e-8];
     let r = [
         32_650.0, 25_390.0, 19_900.0, 15_710.0, 12_490.0, 10_000.0, 8_057.0, 6_531.0, 5_327.0,
@@ -348,7 +348,7 @@ fn a_thermistor_says_which_resistance_means_25_degrees() {
         .unwrap();
     let back = SteinhartHart::value([input.value()], solution.params());
     assert!((back - 25.0).abs() < 1e-4, "{back}");
-    // The curve is 0.01 °C sure there, and falls by 440 Ω for each °C.
+    // The curve has a standard error of 0.01 °C there, and falls by 440 Ω for each °C.
     let slope = SteinhartHart::value([10_100.0], solution.params())
         - SteinhartHart::value([9_900.0], solution.params());
     let mean = solution
@@ -369,7 +369,7 @@ fn what_no_input_means_is_refused() {
             .input_for::<Polynomial<3>>(value, deviation, range)
             .unwrap_err()
     };
-    // The parabola's vertex is at -43.7: in the middle, or only just within.
+    // The parabola's vertex at -43.7 is in the middle of the range, or close to one end.
     for range in [[-80.0, 80.0], [-44.0, 80.0], [-100.0, -43.0]] {
         let error = invert(-5.0, 0.0, range);
         assert!(matches!(error, InferenceError::NotMonotone { .. }));
@@ -402,14 +402,14 @@ fn what_no_input_means_is_refused() {
         let error = invert(value, deviation, range);
         assert!(matches!(error, InferenceError::OutOfRange(_)), "{error}");
     }
-    // At the ends of the range it is still reached.
+    // A value at the end of the range is found.
     let end = Polynomial::<3>::value([90.0], solution.params());
     let input = solution
         .input_for::<Polynomial<3>>(end, 0.0, [20.0, 90.0])
         .unwrap();
     near(input.value(), 90.0, 1e-6);
 
-    // A curve that is flat for f32, and one that is no number.
+    // A curve that is flat in `f32`, and one that is not finite.
     let x: [f32; 9] = core::array::from_fn(|k| k as f32 - 4.0);
     let y = x.map(|x| 1.0 / (1.0 + (-x).exp()) + if x > 0.0 { 0.01 } else { -0.01 });
     let logistic = fit(Logistic, [1.0, 1.0, 0.0], &x, &y, &[]);
@@ -430,7 +430,7 @@ fn what_no_input_means_is_refused() {
 
 #[test]
 fn what_a_fit_does_not_know_it_does_not_say() {
-    // As many rows as parameters.
+    // As many rows as parameters leave no degree of freedom.
     let exact = fit(Line, [0.0; 2], &[1.0, 2.0], &[3.0, 5.0], &[0.5, 0.5]);
     assert_eq!(
         exact.confidence_intervals(0.95),
@@ -442,14 +442,14 @@ fn what_a_fit_does_not_know_it_does_not_say() {
     );
     let [[from, to], _] = exact.absolute_sigma().confidence_intervals(0.95).unwrap();
     near(to - from, 2.0 * 1.959964 * 0.5 * 2.0_f64.sqrt(), 1e-5);
-    // R² says nothing there either, and a single parameter has no F.
+    // R² is undefined then, and a single parameter has no F.
     let goodness = exact.goodness(&[3.0, 5.0], &[0.5, 0.5]).unwrap();
     assert!(goodness.p_value().is_err());
     let mean = fit(Polynomial::<1>, [0.0], &T_U, &T_C, &[]);
     let goodness = mean.goodness(&T_C, &[]).unwrap();
     assert!(goodness.p_value().is_err() && goodness.r_squared().abs() < 1e-6);
 
-    // Parameters that cannot be told apart.
+    // Parameters that the data do not determine.
     let problem = CurveFit::new(Line, &[2.0; 4], &[1.0, 2.0, 3.0, 4.0]);
     let singular = LevenbergMarquardt::new([0.0; 2]).run(&problem);
     assert_eq!(singular.status(), Status::Singular { parameter: 1 });
@@ -479,8 +479,7 @@ fn what_a_fit_does_not_know_it_does_not_say() {
     }
 }
 
-/// As many of 95 % intervals as they say hold the truth: of the curve, of a new reading, and
-/// of an input.
+/// 95 % of the intervals of the curve, of a new reading and of an input hold the true value.
 #[test]
 fn intervals_hold_the_truth_as_often_as_they_say() {
     use baregrad::random::{fill_normal, seeded};
@@ -502,14 +501,14 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
         within[0] += holds(mean.interval(0.95).unwrap(), value);
         let reading = solution.reading_at::<Polynomial<3>, 1>([at], 1.0).unwrap();
         within[1] += holds(reading.interval(0.95).unwrap(), value + errors[8]);
-        // A known value there. Some fits turn before the range ends: those say nothing.
+        // Some fits are not monotone over the range, and give an error; they do not count.
         match solution.input_for::<Polynomial<3>>(value, 0.0, [0.0, 3.0]) {
             Ok(input) => within[2] += holds(input.interval(0.95).unwrap(), at),
             Err(_) => within[2] += 1,
         }
     }
     for within in within {
-        // Four standard deviations of such a count; the slope's own error a bit more.
+        // Four standard deviations of such a count, and a bit more for the error of the slope.
         let share = within as f64 / FITS as f64;
         assert!((share - 0.95).abs() < 0.02, "{share}");
     }

@@ -1,10 +1,10 @@
-//! Every kernel, for every lane type, bit for bit against the plain loops of
-//! `kernel::scalar`: all short lengths, odd offsets, awkward numbers. The order
+//! Compares every kernel, for every lane type, bit for bit with the plain loops of
+//! `kernel::scalar`, with all short lengths, odd offsets and special numbers. The order
 //! of long sums is written out here once more, and a digest of a fixed workload
-//! notices any change of any order on any target.
+//! detects any change of any order on any target.
 //!
-//! AVX2's lanes have no name out here: they are what `kernel::` functions run
-//! with where the CPU has them. `BAREGRAD_SIMD` makes these run with others.
+//! The lane type of AVX2 is not public: `kernel::` functions use it on CPUs that have AVX2, or
+//! another one that `BAREGRAD_SIMD` selects.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use baregrad::kernel::{self, Acc, Broadcast, Lanes, Map, Ties, f32x8, math, scal
 
 // ---- numbers ---------------------------------------------------------------
 
-/// SplitMix64: enough for test data, the same everywhere.
+/// SplitMix64, which gives the same test data on every machine.
 struct Rng(u64);
 
 impl Rng {
@@ -36,9 +36,9 @@ impl Rng {
         (self.next() % n as u64) as usize
     }
 
-    /// Magnitudes between 2^-10 and 2^10 with full mantissas, and now and then
-    /// the negative of the number before: sums cancel, and every order of
-    /// adding gives other bits.
+    /// Draws magnitudes between 2^-10 and 2^10 with full mantissas, and at times
+    /// the negative of the number before, so that sums cancel and every order of
+    /// summation gives different bits.
     fn numbers(&mut self, n: usize) -> Vec<f32> {
         let mut out: Vec<f32> = Vec::with_capacity(n);
         for i in 0..n {
@@ -53,7 +53,7 @@ impl Rng {
         out
     }
 
-    /// The same, with every kind of special number strewn in.
+    /// Draws the same numbers, with special ones among them.
     fn wild(&mut self, n: usize) -> Vec<f32> {
         const SPECIAL: [f32; 12] = [
             0.0,
@@ -78,7 +78,7 @@ impl Rng {
         out
     }
 
-    /// Special numbers that leave sums finite.
+    /// Draws numbers with special ones among them that keep sums finite.
     fn tame(&mut self, n: usize) -> Vec<f32> {
         let mut out = self.numbers(n);
         for x in &mut out {
@@ -92,7 +92,7 @@ impl Rng {
         out
     }
 
-    /// A slice that starts 0 to 3 elements into its buffer.
+    /// Draws a slice that starts 0 to 3 elements into its buffer.
     fn offset(&mut self, n: usize, fill: impl Fn(&mut Rng, usize) -> Vec<f32>) -> Slice {
         let start = self.below(4);
         Slice(fill(self, n + start), start)
@@ -110,8 +110,8 @@ impl std::ops::Deref for Slice {
 
 const FILLS: [fn(&mut Rng, usize) -> Vec<f32>; 3] = [Rng::numbers, Rng::tame, Rng::wild];
 
-/// Every length where a loop over 8, 16 or 32 elements may go wrong, and some
-/// longer ones: on both sides of the ends of blocks of 512.
+/// Returns all lengths that matter to loops over 8, 16 or 32 elements, and some
+/// longer ones on both sides of the ends of blocks of 512.
 fn lengths() -> impl Iterator<Item = usize> {
     (0..=67)
         .chain([100, 127, 128, 129, 511, 512, 513, 529, 1000])
@@ -122,7 +122,7 @@ fn lengths() -> impl Iterator<Item = usize> {
 /// are added.
 const BLOCK_ENDS: [usize; 11] = [63, 64, 65, 66, 95, 96, 97, 127, 128, 129, 200];
 
-/// NaN's sign and payload are not promised.
+/// Returns the bits, with one value for all NaN, whose sign and payload are not guaranteed.
 fn bits(x: f32) -> u32 {
     if x.is_nan() {
         f32::NAN.to_bits()
@@ -147,8 +147,8 @@ fn same(found: &[f32], expected: &[f32], what: impl Fn() -> String) {
 
 const GUARD: f32 = 123.456;
 
-/// Runs a kernel on a destination `start` elements into a buffer, and checks
-/// that it keeps to it.
+/// Runs a kernel on a destination that starts `start` elements into a buffer, and checks
+/// that it writes nothing else.
 fn within(start: usize, held: &[f32], kernel: impl FnOnce(&mut [f32])) -> Vec<f32> {
     let mut buffer = vec![GUARD; start + held.len() + 3];
     let range = start..start + held.len();
@@ -169,7 +169,7 @@ macro_rules! compare {
         for $acc in [Acc::Set, Acc::Add] {
             let held = $rng.numbers($n);
             let expected = within(0, &held, |$out| $oracle);
-            // A kernel that overwrites must not read its destination.
+            // A kernel that overwrites must not depend on its destination.
             let held = match $acc {
                 Acc::Set => vec![f32::NAN; $n],
                 Acc::Add => held,
@@ -193,9 +193,9 @@ macro_rules! compare {
 
 // ---- element-wise functions to try -----------------------------------------
 
-// `SHORT` is 0 so that `kernel::` functions use vectors for every length.
+// `SHORT` is 0, so that `kernel::` functions use vectors for every length.
 
-/// Transcendental, so that lanes could disagree.
+/// A map with a transcendental function, on which lane types could disagree.
 struct One;
 impl Map<1> for One {
     const SHORT: usize = 0;
@@ -275,7 +275,7 @@ fn maps_in_place_equal_the_plain_loop() {
     }
 }
 
-/// An element's bits do not depend on where it stands or what stands beside it.
+/// The bits of an element do not depend on its position or its neighbours.
 #[test]
 fn position_does_not_matter() {
     let mut rng = Rng(2);
@@ -301,7 +301,7 @@ fn position_does_not_matter() {
 
 // ---- reductions ------------------------------------------------------------
 
-/// The documented order of `kernel::sum`, written out.
+/// Sums in the documented order of `kernel::sum`.
 fn documented_sum(x: &[f32]) -> f32 {
     if x.len() <= 16 {
         return x.iter().fold(-0.0, |sum, x| sum + x);
@@ -353,7 +353,7 @@ fn sums_are_added_in_the_documented_order() {
             differ += u32::from(bits(in_order) != bits(sum));
         }
     }
-    // Otherwise the data would not tell orders apart.
+    // The data must distinguish orders.
     assert!(differ > 80, "{differ}");
 }
 
@@ -362,7 +362,7 @@ fn reductions<R: Reduce>(seed: u64, name: &str) {
     for n in lengths() {
         for fill in FILLS {
             let [x, y, z] = [(); 3].map(|()| rng.offset(n, fill));
-            // The shortest operand counts.
+            // The shortest operand determines the length.
             let y = &y[..n - n.min(rng.below(2))];
             let check = |found: [f32; 2], expected: f32, maps: usize| {
                 for found in found {
@@ -408,7 +408,7 @@ fn reductions_equal_the_plain_loop() {
     reductions::<Min>(6, "min");
 }
 
-/// The same where `kernel` chooses the lanes.
+/// Reductions of `kernel`, which chooses the lane type, equal the plain loop.
 #[test]
 fn chosen_lanes_reduce_as_the_plain_loop() {
     let mut rng = Rng(21);
@@ -449,7 +449,7 @@ fn chosen_lanes_reduce_as_the_plain_loop() {
     }
 }
 
-/// A largest element is one of the elements, and NaN wins wherever it stands.
+/// A maximum or minimum is one of the elements, and NaN at any position.
 #[test]
 fn extremes_are_elements_and_nan_wins() {
     let mut rng = Rng(7);
@@ -516,7 +516,7 @@ fn reductions_along_an_axis_equal_the_plain_loop() {
 
 // ---- broadcasting ----------------------------------------------------------
 
-/// Two random shapes that broadcast, of rank 0 to 4.
+/// Draws two shapes that broadcast, of rank 0 to 4.
 fn shapes(rng: &mut Rng) -> [Shape; 2] {
     let full: Vec<usize> = (0..4).map(|_| [0, 1, 2, 3, 4, 9][rng.below(6)]).collect();
     // Zero-size tensors are one case in a few, not most.
@@ -574,7 +574,7 @@ fn broadcasting_equals_the_index_walk() {
     for round in 0..3000 {
         broadcasts(rng.next(), shapes(&mut rng), FILLS[round % 3]);
     }
-    // Long runs, where the order of sums shows.
+    // Long sums, whose bits depend on the order.
     for terms in BLOCK_ENDS {
         for [a, b] in [
             [Shape::from([2]), Shape::from([terms, 2])],
@@ -609,7 +609,7 @@ fn broadcasting_equals_the_index_walk() {
     }
 }
 
-/// The oracle's walk against loops over four dimensions.
+/// The reference's offsets equal loops over four dimensions.
 #[test]
 fn offsets_of_stretched_operands() {
     let mut rng = Rng(10);
@@ -642,7 +642,7 @@ fn offsets_of_stretched_operands() {
 
 // ---- matrix products -------------------------------------------------------
 
-/// Two sums in one pass are each what one pass of its own gives, at every level.
+/// Two sums in one pass have the bits of two passes, at every level.
 #[cfg(feature = "std")]
 #[test]
 fn a_dot_product_and_a_sum_in_one_pass() {
@@ -688,7 +688,7 @@ fn products(rng: &mut Rng, sizes: [usize; 3], fill: fn(&mut Rng, usize) -> Vec<f
         format!("{:?} matmul {sizes:?}", kernel::level())
     });
 
-    // A linear layer is the product, and the bias added last.
+    // A linear layer is the product plus the bias.
     for (i, to) in product.iter_mut().enumerate() {
         *to += bias[i % n];
     }
@@ -740,7 +740,7 @@ fn larger_matrix_products_equal_the_plain_loop() {
             }
         }
     }
-    // On both sides of the ends of blocks, in every dimension.
+    // Sizes on both sides of the ends of blocks, in every dimension.
     for long in BLOCK_ENDS {
         for [a, b] in [[1, 1], [2, 3], [5, 8], [9, 16], [4, 35], [33, 9]] {
             for sizes in [[long, a, b], [a, long, b], [a, b, long], [long, b, a]] {
@@ -773,7 +773,7 @@ fn spreading_equals_the_plain_loop() {
     }
 }
 
-/// `[outer, len, inner]`: everything small, and a few longer rows.
+/// Returns sizes `[outer, len, inner]`: all small ones, and a few with longer rows.
 fn axes() -> impl Iterator<Item = [usize; 3]> {
     let small = (0..4).flat_map(|a| (0..6).flat_map(move |b| (0..4).map(move |c| [a, b, c])));
     small.chain([
@@ -799,7 +799,7 @@ fn gradients_of_extremes_equal_the_plain_loop() {
         for round in 0..6 {
             let mut x = rng.wild(outer * len * inner);
             if round % 2 == 0 {
-                // Ties, also of 0 and -0.
+                // Makes ties, some of them of 0 and -0.
                 x.iter_mut()
                     .for_each(|x| *x = (*x).clamp(-0.0, 1.0).round());
             }
@@ -818,7 +818,7 @@ fn gradients_of_extremes_equal_the_plain_loop() {
                     kernel::send_to_extremes(&x, &y, &g, sizes, ties, out, acc);
                 });
                 same(&found, &expected, || format!("{sizes:?} {ties:?} {acc:?}"));
-                // All of the gradient arrives, up to rounding.
+                // The gradients add up to all of `g`, up to rounding.
                 if len > 0 && ties != Ties::Scaled {
                     let (mut to, total) = (vec![0.0; x.len()], kernel::sum(&g));
                     kernel::send_to_extremes(&x, &y, &g, sizes, ties, &mut to, Acc::Set);
@@ -849,7 +849,7 @@ fn transposing_equals_the_plain_loop() {
             };
             let found = within(2, &held, |out| kernel::transpose(&x, sizes, out, acc));
             same(&found, &expected, || format!("transpose {sizes:?}"));
-            // There and back again.
+            // The inverse gives the original.
             if acc == Acc::Set {
                 let back = within(0, &held, |out| {
                     kernel::transpose(&found, [a, high, b, low, c], out, acc);
@@ -879,7 +879,7 @@ fn cutting_and_pasting_equal_the_plain_loop() {
                     |out, acc| cut::<L>(&whole, sizes, range, out, acc),
                     oracle: scalar::cut(&whole, sizes, range, out, acc),
                     format!("cut {}", what()));
-                // Outside of the range `paste` leaves what is there.
+                // `paste` leaves elements outside of the range unchanged.
                 for acc in [Acc::Set, Acc::Add] {
                     let held = rng.numbers(whole.len());
                     let expected = within(0, &held, |out| {
@@ -911,7 +911,7 @@ fn softmaxes<const LOG: bool>(seed: u64) {
         let n = sizes.iter().product();
         for fill in FILLS {
             let (mut x, g) = (rng.offset(n, fill), rng.offset(n, fill));
-            // Within reach of `exp`, mostly.
+            // Mostly small enough for `exp`.
             x.0.iter_mut().for_each(|x| *x *= 0.02);
             let held = vec![f32::NAN; n];
             let y = within(0, &held, |out| scalar::softmax::<LOG>(&x, sizes, out));
@@ -944,7 +944,7 @@ fn softmax_equals_the_plain_loop() {
 
 // ---- slices that are too short ---------------------------------------------
 
-/// "What is missing is left out": nothing panics, nothing outside is written.
+/// Slices that are too short cause neither a panic nor a write elsewhere.
 #[test]
 fn short_slices_do_no_harm() {
     let mut rng = Rng(19);
@@ -1006,7 +1006,7 @@ fn short_slices_do_no_harm() {
 
 // ---- one digest of everything ----------------------------------------------
 
-/// FNV-1a, 64 bits, over the bits of every result.
+/// Returns the digest (FNV-1a, 64 bits) of the bits of every result.
 fn digest() -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |xs: &[f32]| {
@@ -1054,7 +1054,7 @@ fn digest() -> u64 {
         add(&out);
         kernel::softmax_grad::<true>(&out, &x, sizes, &mut grad, Acc::Add);
         add(&grad);
-        // The same numbers as a matrix product.
+        // A matrix product of other numbers.
         let [a, b] = [rng.numbers(outer * len), rng.numbers(len * inner)];
         let mut product = vec![0.0; rows];
         kernel::matmul(&a, &b, &mut product, sizes);
@@ -1087,13 +1087,11 @@ fn digest() -> u64 {
     hash
 }
 
-/// A change of this number changes every user's results: say so in the
-/// changelog.
+/// The committed digest. If it changes, users' results change: say so in the changelog.
 const DIGEST: u64 = 0x42e1_215c_0eab_4b8f;
 
 #[test]
 fn digest_is_the_committed_one() {
-    // At one level: the others are compared in `bits.rs`, where changing it does
-    // not take it from under another test.
+    // This uses one level. `bits.rs` compares the others, where no other test runs beside it.
     assert_eq!(digest(), DIGEST, "{:#018x}", digest());
 }

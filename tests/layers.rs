@@ -1,11 +1,11 @@
-//! The drawing of layers in `lib.rs` is the one that the imports make.
+//! Tests that the diagram of layers in `lib.rs` agrees with the imports.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The lines of the drawing, top layer first: the modules of each.
+/// Returns the modules in each line of the diagram, top layer first.
 fn drawn(lib: &str) -> Vec<Vec<&str>> {
     let start = lib.find("knows only those below it").unwrap();
     let drawing = lib[start..].split("```").nth(1).unwrap();
@@ -32,7 +32,7 @@ fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The names behind `crate::` in code: not in comments, not in unit tests.
+/// Returns the names behind `crate::` in code, without comments and unit tests.
 fn imports(source: &str) -> Vec<String> {
     let code = source.split("\nmod tests {").next().unwrap();
     let code = code.lines().filter_map(|line| line.split("//").next());
@@ -40,7 +40,7 @@ fn imports(source: &str) -> Vec<String> {
     let mut names = Vec::new();
     for path in code.split("crate::").skip(1) {
         let list = path.strip_prefix('{').map_or(path, |list| {
-            // `use crate::{a::b, c}` imports from `a` and `c`: the first names.
+            // `use crate::{a::b, c}` imports from `a` and `c`, the first names.
             &list[..list.find(';').unwrap_or(list.len())]
         });
         let is_list = path.starts_with('{');
@@ -60,7 +60,7 @@ fn modules_import_only_what_is_drawn_below_them() {
     let lib = fs::read_to_string(src.join("lib.rs")).unwrap();
     let layers = drawn(&lib);
     let layer = |name: &str| layers.iter().position(|names| names.contains(&name));
-    // Names that `lib.rs` exports stand for the modules they come from.
+    // A name that `lib.rs` re-exports counts as its module.
     let exported = |name: &str| {
         let mut uses = lib.lines().filter_map(|line| line.strip_prefix("pub use "));
         let found = uses.find(|line| {
@@ -86,9 +86,9 @@ fn modules_import_only_what_is_drawn_below_them() {
         for name in imports(&fs::read_to_string(&path).unwrap()) {
             let name = exported(&name);
             let Some(to) = layer(&name).filter(|_| name != module) else {
-                continue; // a macro, or the module itself
+                continue; // It is a macro, or the module itself.
             };
-            // A variable refers to its tape, and the tape makes variables.
+            // `tape` and `var` may import each other.
             let circle = ["tape", "var"];
             let is_circle = circle.contains(&module) && circle.contains(&name.as_str());
             assert!(

@@ -1,4 +1,4 @@
-//! Levenberg–Marquardt: NIST's certified values, closed forms, and data that are hard.
+//! Tests of Levenberg–Marquardt with NIST's certified values, closed forms, and difficult data.
 
 #![allow(
     clippy::unwrap_used,
@@ -42,8 +42,8 @@ fn nist() -> Vec<Set> {
     files.map(read).collect()
 }
 
-/// Every run that says that it has converged has the digits. The one that does not converge
-/// is the one that is known to lead into a flat region.
+/// Asserts that every run that reports convergence has the certified digits. One run does not
+/// converge, because it leads into a flat region.
 fn assert_certified(precision: Precision, least: [f64; 2], mean: [f64; 2]) {
     let sets = nist();
     assert_eq!(sets.len(), 9);
@@ -84,7 +84,7 @@ fn so_they_have_if_residuals_are_computed_in_f32() {
     assert_certified(Precision::Single, [5.0, 4.0], [6.1, 5.4]);
 }
 
-/// Closed forms, in `f64`.
+/// The thermometer agrees with closed forms in `f64`.
 #[test]
 fn thermometer_is_solved_completely() {
     let solution = LevenbergMarquardt::new([1.0, 0.0]).run(&CurveFit::new(Thermometer, &T_U, &T_C));
@@ -98,8 +98,8 @@ fn thermometer_is_solved_completely() {
     assert!((f64::from(b) - 1.927_227).abs() < 5e-6, "{b}");
     assert_eq!(solution.status(), Status::Converged);
     assert_eq!(solution.degrees_of_freedom(), 9);
-    // The sums alone: a line is known to be straight, and rounding has no part in these
-    // residuals that another look could tell.
+    // One pass is enough, because a line is a linear problem, and rounding hardly affects these
+    // residuals.
     assert_eq!(solution.passes(), 1);
 }
 
@@ -123,7 +123,7 @@ fn starts_far_away_lead_to_the_same_line() {
     }
 }
 
-/// Readings and results in any unit give the same digits.
+/// The digits do not depend on the units of readings and results.
 #[test]
 fn units_do_not_matter() {
     for (of_x, of_y) in [
@@ -149,7 +149,8 @@ fn units_do_not_matter() {
     }
 }
 
-/// Ended as an exact fit, at these parameters but for a unit or two in the last place.
+/// Asserts that a solution is an exact fit with these parameters, up to a unit or two in the last
+/// place.
 fn assert_exact<const P: usize>(solution: Solution<P>, expected: [f32; P]) {
     let params = solution.params();
     let near = |(found, expected): (&f32, &f32)| (found - expected).abs() <= 5e-7;
@@ -179,7 +180,7 @@ fn exact_fits_end() {
     assert!(solution.is_converged(), "{}", solution.status());
     assert!((a - 2.0).abs() < 1e-5 && (b + 0.7).abs() < 1e-5 && (c - 1.0).abs() < 2e-5);
 
-    // All at the solution from the start, and nothing but zeros.
+    // A start at the solution, and data that are all zeros.
     let solution = LevenbergMarquardt::new([3.0, -0.5]).run(&CurveFit::new(Line, &x, &line));
     assert_exact(solution, [3.0, -0.5]);
     let solution = LevenbergMarquardt::new([3.0, -0.5]).run(&CurveFit::new(Line, &x, &[0.0; 20]));
@@ -203,12 +204,12 @@ fn as_many_rows_as_parameters_are_enough_and_fewer_are_not() {
 
 #[test]
 fn parameters_that_data_say_nothing_about_are_named() {
-    // All readings equal: slope and constant cannot be told apart.
+    // Equal readings do not determine slope and constant.
     let problem = CurveFit::new(Line, &[2.0; 4], &[1.0, 2.0, 3.0, 4.0]);
     let solution = LevenbergMarquardt::new([0.0; 2]).run(&problem);
     assert_eq!(solution.status(), Status::Singular { parameter: 1 });
     let [w, b] = solution.params();
-    assert!((2.0 * w + b - 2.5).abs() < 1e-3, "{w} {b}"); // the best so far
+    assert!((2.0 * w + b - 2.5).abs() < 1e-3, "{w} {b}"); // The best parameters are kept.
     assert_eq!(solution.covariance(), None);
     assert!(
         solution
@@ -217,7 +218,7 @@ fn parameters_that_data_say_nothing_about_are_named() {
             .contains("say nothing about parameter 1")
     );
 
-    // Two different readings do not determine a parabola.
+    // Two distinct readings do not determine a parabola.
     let problem = CurveFit::new(
         Polynomial::<3>,
         &[1.0, 1.0, 2.0, 2.0],
@@ -227,7 +228,7 @@ fn parameters_that_data_say_nothing_about_are_named() {
     assert_eq!(solution.status(), Status::Singular { parameter: 2 });
 }
 
-/// A parabola far from the origin: there its terms are nearly combinations of each other.
+/// Far from the origin the terms of a parabola are nearly dependent, and the status names one.
 #[test]
 fn parameters_that_are_hardly_told_apart_are_named() {
     let x: [f32; 20] = core::array::from_fn(|i| i as f32);
@@ -257,13 +258,13 @@ fn numbers_that_are_none_are_named_by_row() {
             assert_eq!(solution.status(), Status::NotFinite { row: k });
         }
     }
-    // The model is no number at the start.
+    // The model is not finite at the start.
     let problem = CurveFit::new(Exponential, &T_U, &T_C);
     let solution = LevenbergMarquardt::new([1.0, 100.0, 0.0]).run(&problem);
     assert_eq!(solution.status(), Status::NotFinite { row: 0 });
 }
 
-/// Lengths that do not fit are not cut to the shortest.
+/// Slices of different lengths are an error, and are not cut to the shortest.
 #[test]
 fn rows_of_which_something_is_missing_are_named() {
     let status = |x: &[f32], y: &[f32], sigma: &[f32]| {
@@ -277,13 +278,13 @@ fn rows_of_which_something_is_missing_are_named() {
     assert_eq!(status(&T_U[..8], &T_C[..8], &[1.0; 11]), not_finite);
     assert_eq!(status(&T_U, &T_C, &[1.0; 11]), Status::Converged);
 
-    // Half a row of inputs.
+    // The last row of inputs is incomplete.
     let problem = CurveFit::<_, 3>::new(Sphere, &[1.0; 3 * 8 + 1], &[1.0; 8]);
     let solution = LevenbergMarquardt::new([1.0; 4]).run(&problem);
     assert_eq!(solution.status(), not_finite);
 }
 
-/// As scipy's `curve_fit` with `sigma`: closed forms of a weighted line.
+/// Weights act like scipy's `sigma` in `curve_fit`, by closed forms of a weighted line.
 #[test]
 fn weights_are_those_of_standard_deviations() {
     let x = [0.0, 1.0, 2.0, 3.0, 4.0];
@@ -325,8 +326,7 @@ fn weights_are_those_of_standard_deviations() {
     }
 }
 
-/// Many fits to data with the same noise: as many lie within one standard error and within
-/// two as normal numbers do.
+/// Parameters of many noisy fits lie within one and two standard errors as often as normal numbers.
 #[test]
 fn standard_errors_are_how_far_off_parameters_are() {
     let x: [f32; 40] = core::array::from_fn(|i| i as f32 * 0.25 - 5.0);
@@ -351,7 +351,7 @@ fn standard_errors_are_how_far_off_parameters_are() {
         }
     }
     for [one, two] in within {
-        // 68.3 % and 95.4 %, and four standard deviations of such counts. t-distributed.
+        // 68.3 % and 95.4 %, within four standard deviations of such counts.
         let (one, two) = (one as f64 / FITS as f64, two as f64 / FITS as f64);
         assert!(
             (one - 0.676).abs() < 0.042 && (two - 0.947).abs() < 0.02,
@@ -360,7 +360,7 @@ fn standard_errors_are_how_far_off_parameters_are() {
     }
 }
 
-/// Rows that are no function of a sample, asked for one by one, with the default slope.
+/// A problem whose rows are not samples of one function, with the default methods.
 struct Rosenbrock;
 impl Problem<2> for Rosenbrock {
     type Scalar = f32;
@@ -410,7 +410,7 @@ fn polling_is_running_and_can_be_stopped() {
     };
     assert_eq!((status, polled.params()), (run.status(), run.params()));
     assert!(polls <= polled.passes());
-    // Once ended, it stays so.
+    // A solver that has ended stays ended.
     assert_eq!(polled.poll(&problem), Some(status));
     assert_eq!(polled.run(&problem), run);
 
@@ -438,7 +438,7 @@ fn models_linear_in_their_parameters_are_known() {
     assert!(!is_linear(Product) && !is_linear(Exponential) && !is_linear(Sphere));
 }
 
-/// Known to be linear or not, a problem has the same solution.
+/// A problem has the same solution whether or not it is known to be linear.
 #[test]
 fn linear_problems_need_one_pass_and_have_the_same_solution() {
     struct Unknown<'a>(CurveFit<'a, Thermometer, 1>);
@@ -463,12 +463,12 @@ fn linear_problems_need_one_pass_and_have_the_same_solution() {
     }
 }
 
-/// Where little is left of the sum of squares, or the start is far away, one pass is not enough:
-/// values from the closed form, in `f64`.
+/// If residuals are small or the start is far away, one pass is not enough, and the solver takes a
+/// second one.
 #[test]
 fn linear_problems_that_rounding_has_a_part_in_are_looked_at_again() {
     let x = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
-    // The line 2 x + 1, and parts in f32 that add up to nothing, nor do x times those.
+    // The line is 2 x + 1. The residuals have the sum 0, and so have their products with x.
     let off = [1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0];
     for (size, start, once) in [
         (0.25, 0.0, true),
@@ -546,7 +546,7 @@ fn bounds_are_kept_and_named() {
             at_upper,
             [Held::AtLower, Held::AtLower],
         ),
-        // Bounds that the minimum does not mind.
+        // Bounds that are not active.
         (
             [1.0, 0.0],
             [0.0, -20.0],
@@ -555,7 +555,7 @@ fn bounds_are_kept_and_named() {
             Status::Converged,
             [Held::Free; 2],
         ),
-        // A start outside.
+        // A start outside of the bounds.
         (
             [9.0, 9.0],
             [0.0, -15.0],
@@ -626,7 +626,7 @@ fn bounds_of_a_curve_are_kept() {
     for (k, expected) in [2.5, 1.35767429, 0.212142426].into_iter().enumerate() {
         near(solution.params()[k], expected, 2e-5);
     }
-    // In pairs as well.
+    // The same in pairs.
     let pairs = LevenbergMarquardt::new([2.0, 1.0, 0.0])
         .bounds([0.0; 3], [2.5, NONE, 1.0])
         .run(&problem.in_pairs());
@@ -678,18 +678,18 @@ fn fixed_parameters_stay_and_are_not_estimated() {
         near(errors[k], error, 2e-5);
     }
 
-    // All of them: nothing is left to do, and residuals are told.
+    // All parameters are fixed: the solution has only residuals.
     let solution = LevenbergMarquardt::new([5.0, -15.0])
         .fixed([true; 2])
         .run(&readings);
     assert_eq!(solution.params(), [5.0, -15.0]);
     assert!(solution.is_converged());
-    // One row is enough for one parameter.
+    // One row is enough for one free parameter.
     let solution = LevenbergMarquardt::new([1.0, 0.5])
         .fixed([false, true])
         .run(&CurveFit::new(Line, &[2.0], &[4.5]));
     assert_exact(solution, [2.0, 0.5]);
-    // Fixed and bounded.
+    // A fixed parameter, and another at its bound.
     let solution = LevenbergMarquardt::new([2.0, 1.0, 0.0])
         .bounds([0.0; 3], [2.5, NONE, 1.0])
         .fixed([false, true, false])
@@ -697,7 +697,7 @@ fn fixed_parameters_stay_and_are_not_estimated() {
     assert_eq!(solution.held()[..2], [Held::AtUpper, Held::Fixed]);
 }
 
-/// A parameter that data say nothing about is named, also if others are held.
+/// A parameter that the data do not determine is named, even if others are fixed.
 #[test]
 fn undetermined_parameters_are_named_whatever_is_held() {
     let x = [2.0; 4];
@@ -715,7 +715,7 @@ fn undetermined_parameters_are_named_whatever_is_held() {
     assert_eq!(solution.status(), Status::Singular { parameter: 2 });
     near(solution.params()[1], 1.25, 1e-6);
 
-    // Two exponentials that are one: not linear, and no better told apart.
+    // Two equal exponentials, a nonlinear problem.
     function! { fn Twice([x], [a, b, c]) { a * (b * x).exp() + c * (b * x).exp() } }
     let x: [f32; 9] = core::array::from_fn(|i| i as f32 * 0.25);
     let y = x.map(|x| 2.0 * (-x).exp() + 0.01 * (7.0 * x).sin());
@@ -739,7 +739,8 @@ const LOSSES: [RobustLoss; 4] = [
     RobustLoss::Tukey,
 ];
 
-/// As defined, with `rho(0) = 0`, `rho'(0) = 1`, and weights that are the derivative.
+/// Losses agree with their definitions, with `rho(0) = 0` and `rho'(0) = 1`, and weights are their
+/// derivatives.
 #[test]
 fn losses_are_what_they_are_called() {
     for loss in LOSSES {
@@ -757,7 +758,7 @@ fn losses_are_what_they_are_called() {
         };
         assert_eq!((loss.rho(0.0), loss.weight(0.0)), (0.0, 1.0));
         for z in [1e-6, 0.01, 0.3, 0.9, 0.99, 1.01, 1.7, 4.0, 100.0, 1e6_f32] {
-            // The tolerance has the digits that f64 loses of a small z.
+            // The tolerance includes the digits that `f64` loses for a small z.
             near(loss.rho(z), rho(f64::from(z)), 3e-7 + 1e-15 / f64::from(z));
             let step = 1e-3 * f64::from(z).min(1.0);
             let slope = (rho(f64::from(z) + step) - rho(f64::from(z) - step)) / (2.0 * step);
@@ -769,7 +770,7 @@ fn losses_are_what_they_are_called() {
     }
 }
 
-/// Scipy's minima with the same `f_scale`.
+/// Robust fits with a fixed scale are scipy's with the same `f_scale`.
 #[test]
 fn robust_fits_are_scipys() {
     let y = off_by(5, 100.0);
@@ -792,7 +793,7 @@ fn robust_fits_are_scipys() {
     }
 }
 
-/// With the scale that Huber's loss leaves, and standard errors by Huber's formula.
+/// The scale is estimated, and standard errors follow Huber's formula for M-estimators.
 #[test]
 fn scales_are_estimated_and_errors_are_those_of_m_estimators() {
     let y = off_by(5, 100.0);
@@ -824,14 +825,14 @@ fn scales_are_estimated_and_errors_are_those_of_m_estimators() {
         assert!(solution.is_converged(), "{loss:?}: {}", solution.status());
         near(fit.scale(), 2.383731, 2e-3);
         for k in 0..2 {
-            // The scale is settled to a part in a thousand.
+            // The scale is iterated to a part in a thousand.
             near(solution.params()[k], expected[k], 1e-3);
             near(solution.standard_errors().unwrap()[k], errors[k], 4e-3);
         }
     }
 }
 
-/// One reading off by 100: it is named, and the line moves by less than 2 %.
+/// One reading that is off by 100 is named, and the line moves by less than 2 %.
 #[test]
 fn outliers_are_named_and_have_no_say() {
     let readings = CurveFit::new(Thermometer, &T_U, &T_C);
@@ -852,7 +853,7 @@ fn outliers_are_named_and_have_no_say() {
                             .contains(&format!("row {row}: off by "))
                 );
             }
-            // By Tukey's loss the line is that of the other ten.
+            // With Tukey's loss the line is that of the other ten readings.
             let fit = RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&problem);
             let (mut x, mut others) = (T_U.to_vec(), T_C.to_vec());
             x.remove(row);
@@ -868,7 +869,7 @@ fn outliers_are_named_and_have_no_say() {
                     1e-3,
                 );
             }
-            // And within 2 % of that of least squares; by Cauchy's, within 5 %.
+            // The line is within 2 % of the least squares of the others; with Cauchy's loss, 5 %.
             let squares = LevenbergMarquardt::new([1.0, 0.0])
                 .run(&CurveFit::<_, 1>::new(Thermometer, &x, &others))
                 .params();
@@ -886,13 +887,13 @@ fn outliers_are_named_and_have_no_say() {
             }
         }
     }
-    // Least squares has moved by more than a quarter of its height.
+    // Least squares moves the constant by more than a quarter.
     let y = off_by(5, 100.0);
     let [_, off] = LevenbergMarquardt::new([1.0, 0.0])
         .run(&CurveFit::new(Thermometer, &T_U, &y))
         .params();
     assert!((off / b - 1.0).abs() > 0.25);
-    // Good data have none.
+    // Good data have no outliers.
     let fit = RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&readings);
     assert_eq!(fit.outliers(&readings, 5.0).count(), 0);
 }
@@ -910,7 +911,7 @@ fn medians_are_those_of_sorted_residuals() {
         let scale = residual_scale(&CurveFit::<_, 1>::new(Zero, &x, &y), &[0.0]);
         assert_eq!(scale, 1.4826 * median, "{n}");
     }
-    // Half may be anything, no numbers among them.
+    // Almost half of the readings may be anything, even NaN.
     let y = [1.0, f32::NAN, -1.0, f32::INFINITY, 1.0];
     let problem = CurveFit::new(Zero, &[0.0; 5], &y);
     assert_eq!(residual_scale(&problem, &[0.0]), 1.4826);
@@ -939,7 +940,7 @@ fn robust_fits_are_polled_and_end() {
         (run.solution().params(), run.solution().status())
     );
 
-    // The limit holds for the first fit, too, which is the only one if the scale is known.
+    // The limit also holds for the first fit, which is the only one if the scale is given.
     for fit in [
         RobustFit::new([1.0, 0.0], RobustLoss::Cauchy).max_passes(2),
         RobustFit::new([1.0, 0.0], RobustLoss::Cauchy)
@@ -954,7 +955,7 @@ fn robust_fits_are_polled_and_end() {
         assert_eq!(fits.solution().status(), Status::MaxPasses);
     }
 
-    // A fit that is impossible says why.
+    // An impossible fit has a status.
     let fit =
         RobustFit::new([1.0, 0.0], RobustLoss::Tukey).run(&CurveFit::new(Line, &[1.0], &[1.0]));
     assert_eq!(fit.solution().status(), Status::TooFewRows);
@@ -964,7 +965,7 @@ fn robust_fits_are_polled_and_end() {
         &T_C[..5],
     ));
     assert_eq!(fit.solution().status(), Status::Singular { parameter: 1 });
-    // Exact but for one.
+    // All readings but one are exact.
     let x: [f32; 9] = core::array::from_fn(|i| i as f32);
     let mut y = x.map(|x| 2.0 * x + 1.0);
     y[4] += 50.0;
@@ -997,7 +998,7 @@ fn counts_and_iterators_give_what_slices_do() {
     let found = LevenbergMarquardt::new([1.0, 0.0]).run(&problem);
     assert_eq!(found, expected);
 
-    // Not linear, three inputs, and out of order.
+    // A nonlinear model with three inputs, whose rows are read in any order.
     let counts: Vec<i16> = (0..90).map(|i| ((i * 7919) % 601 - 300) as i16).collect();
     let rows = Counts::<3>::new(&counts, [0.01, 0.02, 0.03], &[0; 30], 1.0);
     let samples: Vec<Sample<3>> = (0..30).map(|i| rows.sample(i)).collect();
@@ -1011,13 +1012,13 @@ fn counts_and_iterators_give_what_slices_do() {
     assert!(by_counts.is_converged(), "{}", by_counts.status());
     assert_eq!(by_counts, by_iterator);
 
-    // Half a row is missing.
+    // The last row is incomplete.
     let rows = Counts::<3>::new(&counts[..89], [1.0; 3], &[0; 30], 1.0);
     let solution = LevenbergMarquardt::new([1.0; 4]).run(&FitRows::new(Sphere, rows));
     assert_eq!(solution.status(), Status::NotFinite { row: 29 });
 }
 
-/// A network of 25 parameters, whose residuals and derivatives are those of a tape.
+/// A recorded network of 25 parameters is fitted.
 #[test]
 fn recorded_networks_are_fitted() {
     let mut arena = baregrad::Arena::<400, 32>::new();
@@ -1046,7 +1047,7 @@ fn recorded_networks_are_fitted() {
         let residuals = (0..64).map(|i| problem.row(i, p).residual);
         residuals.map(|r| f64::from(r * r)).sum::<f64>()
     };
-    // The derivatives are those of differences.
+    // The derivatives agree with finite differences.
     let row = problem.row(20, &start);
     for k in [0, 9, 17, 24] {
         let [less, more] = [-1e-2, 1e-2].map(|step| {
@@ -1061,15 +1062,14 @@ fn recorded_networks_are_fitted() {
     let before = squares(&start);
     let solution = LevenbergMarquardt::new(start).max_passes(300).run(&problem);
     let after = squares(&solution.params());
-    // The noise has a mean square of 0.01² / 2; a network of so many parameters follows it a
-    // little.
+    // The noise has a mean square of 0.01² / 2, some of which the network fits.
     assert!(
         before > 10.0 && after / 64.0 < 0.6e-4,
         "{before} {after} {}",
         solution.status()
     );
 
-    // A row that the tape refuses is named.
+    // A row for which the tape fails is named.
     let bad = Recorded::new(prediction, &params, 64, |i| {
         tape.write(x, if i == 3 { &[0.0; 2] } else { &[0.0] })?;
         Ok(0.0)
@@ -1078,7 +1078,7 @@ fn recorded_networks_are_fitted() {
     assert_eq!(solution.status(), Status::NotFinite { row: 3 });
 }
 
-/// NIST's certified values of Norris, a line: slope and constant, and their deviations.
+/// NIST's Norris, a line: slope, constant and their standard errors are the certified ones.
 #[test]
 fn norris_has_the_digits_that_f32_can_hold() {
     let text = include_str!("../examples/data/norris.csv");

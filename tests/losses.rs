@@ -1,4 +1,4 @@
-//! Losses: what PyTorch's files do not show. Those are run by `cargo test --test golden`.
+//! Tests of losses beyond those with PyTorch's values, which `cargo test --test golden` runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,15 +34,15 @@ fn close(a: &[f32], b: &[f32], what: &str) {
     assert_eq!(a.len(), b.len(), "{what}");
     let scale = a.iter().chain(b).fold(1e-6_f32, |m, x| m.max(x.abs()));
     for (a, b) in a.iter().zip(b) {
-        // Other orders of the same sums.
+        // The sums have different orders.
         assert!((a - b).abs() <= 3e-6 * scale, "{what}: {a} and {b}");
     }
 }
 
 // ---- fused into a function ---------------------------------------------------
 
-/// A loss of a function's samples gives what the recorded function gives with the loss of
-/// the tape: to parameters, inputs and targets, with weights and without.
+/// Asserts that a loss fused into a function agrees with the recorded function and the tape's loss:
+/// values, and gradients of parameters, inputs and targets, with and without weights.
 fn fused<Q: Loss, F: Function<1, P> + 'static, const P: usize>(loss: Q, parameters: [f32; P]) {
     for n in [1, 11, 19, 300] {
         let (xs, ys) = (draw(-1.0, 1.0, n, 1), draw(0.05, 0.95, n, 2));
@@ -77,7 +77,7 @@ fn fused<Q: Loss, F: Function<1, P> + 'static, const P: usize>(loss: Q, paramete
             for (one, other) in one.iter().zip(&other) {
                 close(one, other, Q::NAME);
             }
-            // Without gradients to the data: the same bits.
+            // Without gradients of the data the bits are the same.
             let mut arena = Arena::<20000, 64>::new();
             let tape = arena.tape();
             let (x, y) = (tape.input(&xs, [n]), tape.input(&ys, [n]));
@@ -103,11 +103,11 @@ fn fused_losses_are_the_tapes() {
     fused::<_, Line, 2>(SmoothL1 { beta: 0.0 }, line);
     fused::<_, Line, 2>(Huber { delta: 0.3 }, line);
     fused::<_, Line, 2>(BceWithLogits, line);
-    // Its values are probabilities.
+    // The values of `Logistic` are probabilities.
     fused::<_, Logistic, 3>(Bce, [0.9, 1.5, 0.25]);
 }
 
-/// The settings travel with the recording: two of a kind on one tape, replayed.
+/// Each node keeps its own settings over replays.
 #[test]
 fn settings_are_the_nodes_own() {
     let mut arena = Arena::<64, 16>::new();
@@ -203,11 +203,11 @@ fn shapes_that_do_not_fit_are_refused() {
         outcome.err().map(|error| error.to_string())
     };
     for record in elements {
-        // A column next to a row would stretch to a matrix.
+        // A column and a row would broadcast to a matrix.
         let refused = error(record, [&[4, 1], &[4], &[4]]).unwrap();
         assert!(refused.contains("[4, 1] and [4]"), "{refused}");
         assert!(error(record, [&[4, 3], &[3], &[3]]).is_some());
-        // Weights would stretch the losses.
+        // Weights would broadcast the losses.
         let refused = error(record, [&[3], &[3], &[2, 3]]).unwrap();
         assert!(refused.contains("expected weights"), "{refused}");
         assert!(error(record, [&[4, 3], &[4, 3], &[4]]).is_some());
@@ -218,7 +218,7 @@ fn shapes_that_do_not_fit_are_refused() {
     let both: Record = |x, y, w| BceWithLogitsLoss::new().pos_weight(y).weight(w).of(x, y);
     assert!(error(both, [&[3], &[3], &[3, 1]]).is_some());
     let rows: Record = |x, y, w| CrossEntropyLoss::new().row_weight(w).of(x, y);
-    // Weights of rows of another shape would make a matrix of the losses.
+    // Weights of rows with another shape would broadcast to a matrix.
     assert!(error(rows, [&[4, 3], &[4], &[4, 1]]).is_some());
     let classes: Record = |x, y, w| CrossEntropyLoss::new().weight(w).of(x, y);
     for [x, y, w] in [
@@ -234,7 +234,7 @@ fn shapes_that_do_not_fit_are_refused() {
         let refused = error(classes, [x, y, w]);
         assert!(refused.is_some(), "{x:?} {y:?} {w:?}");
     }
-    // Probabilities are none of a log likelihood's targets.
+    // `nll_loss` takes no probabilities as targets.
     let nll: Record = |x, y, _| x.nll_loss(y);
     let refused = error(nll, [&[4, 3], &[4, 3], &[]]).unwrap();
     assert!(
@@ -243,8 +243,8 @@ fn shapes_that_do_not_fit_are_refused() {
     );
 }
 
-/// One node each, also with weights of the input's shape; more only where they stretch or
-/// a node has no operand left.
+/// Each loss is one node, even with weights of the input's shape; only weights that broadcast, or
+/// more operands than a node has, take more.
 #[test]
 fn losses_are_one_node() {
     type Record = for<'t> fn([Var<'t>; 5]) -> Var<'t>;
@@ -287,7 +287,7 @@ fn losses_are_one_node() {
     }
 }
 
-/// Short forms of the tape's own operations, to the last bit: L1, and weights of rows.
+/// L1, and weights of rows, have the bits of the same loss in separate operations.
 #[test]
 fn as_spelled_out() {
     let (xs, ys) = (draw(-1.0, 1.0, 67, 1), draw(-1.0, 1.0, 67, 2));
@@ -303,7 +303,7 @@ fn as_spelled_out() {
     assert_eq!(run(|x, y| x.mse(y)), run(|x, y| MseLoss::new().of(x, y)));
     assert_eq!(run(|x, y| x.mse(y)), run(|x, y| (x - y).square().mean()));
 
-    // PyTorch 2.15: (F.cross_entropy(x, c, reduction='none') * w).mean() and .sum()
+    // Values of PyTorch 2.15: (F.cross_entropy(x, c, reduction='none') * w).mean() and .sum()
     let mut arena = Arena::<256, 32>::new();
     let tape = arena.tape();
     let x = tape.param(&[1.0, 2.0, 0.5, -1.0, 0.0, 3.0], [2, 3]);
@@ -319,8 +319,7 @@ fn as_spelled_out() {
     assert!((mean.item().unwrap() - 1.480_839_8).abs() < 1e-6, "{mean}");
 }
 
-/// Sums of losses are in the order of `kernel::sum`, however long; a mean is that sum
-/// divided.
+/// Sums of losses have the order of `kernel::sum`, and a mean is that sum divided.
 #[test]
 fn sums_in_the_order_of_sum() {
     for n in [1, 5, 16, 17, 33, 512, 513, 1500] {
@@ -347,7 +346,7 @@ fn sums_in_the_order_of_sum() {
     }
 }
 
-/// Rows of classes along the second axis, wherever the others stand: the same bits.
+/// Classes along the second axis of three have the bits of a matrix.
 #[test]
 fn classes_along_the_second_axis() {
     const CLASSES: usize = 37;
@@ -355,7 +354,7 @@ fn classes_along_the_second_axis() {
     let targets = draw(0.0, 0.1, CLASSES * 12, 2);
     let weights = draw(0.1, 2.0, CLASSES, 3);
     let classes: Vec<f32> = (0..12).map(|i| (i * 7 % CLASSES) as f32).collect();
-    // [12, classes] as [3, classes, 4].
+    // Rearranges [12, classes] to [3, classes, 4].
     let turned = |rows: &[f32]| -> Vec<f32> {
         (0..3 * CLASSES * 4)
             .map(|i| {
@@ -403,8 +402,8 @@ fn classes_along_the_second_axis() {
     }
 }
 
-/// A target that is no class gives NaN, when recorded and when rebound; its row alone where
-/// rows are apart.
+/// A target that is not a class gives NaN, when recorded and when rebound, and without reduction
+/// in its row only.
 #[test]
 fn wrong_classes_are_nan() {
     type Record = for<'t> fn(Var<'t>, Var<'t>, Reduction) -> Var<'t>;
@@ -453,7 +452,7 @@ fn wrong_classes_are_nan() {
             assert!(grad[3..].iter().all(|g| g.is_finite()), "{wrong}");
         }
     }
-    // The last class there is, a zero of either sign, and what is to be ignored.
+    // Valid targets: the last class, zero of either sign, and the ignored index.
     let mut arena = Arena::<128, 16>::new();
     let tape = arena.tape();
     let x = tape.param(&[0.5, 1.0, -1.0, 0.0, 0.25, 0.75], [2, 3]);
@@ -464,8 +463,7 @@ fn wrong_classes_are_nan() {
     }
 }
 
-/// `p` outside 0 to 1 is no probability: PyTorch stops, here it is NaN. At its bounds, the
-/// values are PyTorch's (losses.json, special.json).
+/// A probability outside of 0 to 1 gives NaN, where PyTorch raises an error.
 #[test]
 fn no_probability_is_nan() {
     for p in [-0.1, 1.1, f32::NAN, f32::INFINITY, -1e-30] {
@@ -481,8 +479,7 @@ fn no_probability_is_nan() {
     }
 }
 
-/// The logarithm of `1 - p`, where `p` is so small that `1 - p` rounds, and where the loss of
-/// a logit is next to nothing: the exact values are `p` and `e^x`, to the last bits.
+/// Losses near 0 are accurate to the last bits: `p` for `-ln(1 - p)`, and `e^x` for a logit.
 #[test]
 fn small_losses_are_accurate() {
     for exponent in 1..40 {
@@ -499,7 +496,7 @@ fn small_losses_are_accurate() {
     }
 }
 
-/// No data: a sum of 0, and a mean that PyTorch has as NaN.
+/// Losses without data have the sum 0, and the mean NaN, as in PyTorch.
 #[test]
 fn nothing_to_measure() {
     let mut arena = Arena::<64, 32>::new();
@@ -523,7 +520,7 @@ fn nothing_to_measure() {
     }
 }
 
-/// Weights of 0 leave out what is finite, in loss and gradient.
+/// Weights of 0 leave finite elements out of loss and gradient.
 #[test]
 fn weights_of_zero_leave_out() {
     let mut arena = Arena::<128, 32>::new();
@@ -531,7 +528,7 @@ fn weights_of_zero_leave_out() {
     let x = tape.param(&[3.0, -70.0, 0.5], [3]);
     let y = tape.constant(&[1.0, 1e9, 1.0], [3]);
     let w = tape.constant(&[1.0, 0.0, 2.0], [3]);
-    // PyTorch 2.15: F.mse_loss(x, y, weight=w), which divides by the sum of weights, and
+    // Values of PyTorch 2.15: F.mse_loss(x, y, weight=w), which divides by the sum of weights, and
     // F.huber_loss(x, y, weight=w), which divides by their number.
     let loss = MseLoss::new().weight(w).of(x, y);
     tape.backward(loss).unwrap();
@@ -547,9 +544,8 @@ fn weights_of_zero_leave_out() {
     assert!(loss.item().unwrap().is_nan());
 }
 
-/// Classes without weights and smoothing take a shorter way where there are vectors. Weights of
-/// 1 change no bit of a loss and of its gradient, and take the long way: rows that do not count,
-/// targets that are no class, and numbers that overflow are among them.
+/// The fast path for classes without weights and smoothing has the bits of the general path with
+/// weights of 1, even for ignored rows, wrong targets and numbers that overflow.
 #[test]
 fn plain_classes_have_the_bits_of_weights_of_one() {
     let all = [Reduction::None, Reduction::Sum, Reduction::Mean];
@@ -584,11 +580,11 @@ fn plain_classes_have_the_bits_of_weights_of_one() {
                         loss = loss.weight(tape.constant(&vec![1.0; classes], [classes]));
                     }
                     let loss = loss.of(z, class);
-                    // Twice: the second gradient is added to the first.
+                    // The second gradient is added to the first.
                     tape.backward(loss.sum() + (loss * 0.3).sum()).unwrap();
                     tape.backward(loss.sum()).unwrap();
                     let numbers = [loss.value().unwrap().to_vec(), z.grad().unwrap().to_vec()];
-                    // NaN's sign and payload are not promised.
+                    // All NaN count as one, as sign and payload are not guaranteed.
                     numbers
                         .concat()
                         .iter()

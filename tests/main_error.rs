@@ -1,7 +1,7 @@
-//! README's pattern, `fn main() -> Result<(), Error>`: the reader of standard error
-//! sees the text of the error, not the fields of its struct.
+//! Tests README's pattern `fn main() -> Result<(), Error>`: standard error shows the text of the
+//! error, not the fields of its struct.
 //!
-//! This program runs itself again, and then fails as the README's may.
+//! This program runs itself again, and the second run fails.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -10,14 +10,14 @@ use std::process::Command;
 use baregrad::optim::{OptimizerError, Sgd};
 use baregrad::{Arena, Error, ErrorKind, Shape, ShapeError};
 
-/// In the environment of the run that fails: how.
+/// The environment variable that tells the second run how to fail.
 const FAIL: &str = "BAREGRAD_TEST_FAIL";
 
 fn main() -> Result<(), Error> {
     if let Ok(how) = std::env::var(FAIL) {
         return fail(&how);
     }
-    // The texts, and the ends of the lines that name where it happened.
+    // The texts, and the ends of the lines that name the place.
     let cases = [
         (
             "shape",
@@ -50,7 +50,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Fails on a small tape.
+/// Makes a call fail on a small tape.
 fn fail(how: &str) -> Result<(), Error> {
     let mut arena = Arena::<16, 8>::new();
     let tape = arena.tape();
@@ -81,7 +81,7 @@ fn same(error: &(impl std::fmt::Debug + std::fmt::Display)) {
     assert_eq!(format!("{error:?}"), error.to_string());
 }
 
-/// `unwrap`, and a `main` that returns a box, print `Debug` of all of these.
+/// `Debug`, which `unwrap` and a `main` that returns a box print, shows the text of every error.
 fn every_error_shows_its_text() {
     same(&fail("shape").unwrap_err());
     same(&fail("floats").unwrap_err());

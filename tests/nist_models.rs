@@ -1,6 +1,5 @@
-//! The models of the example `nist`: all 27 sets of NIST's for nonlinear regression, those that
-//! do not come with the crate among them. `golden/nist_models.py` computed the values with 60
-//! digits from NIST's formulas.
+//! Tests the models of the example `nist`, those of all 27 NIST sets for nonlinear regression.
+//! `golden/nist_models.py` computed the values with 60 digits from NIST's formulas.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,18 +35,20 @@ impl models::Use for At<'_> {
         let line = self.line;
         assert_eq!((self.x.len(), self.b.len()), (X, P), "{line}");
         let (x, b) = (array::<X>(&self.x), array::<P>(&self.b));
-        // In pairs, but for π, which is an f32 in a formula: 3e-8 of it are missing.
+        // The value in pairs. Formulas with π are less accurate, because π is an `f32` there, off
+        // by 3e-8.
         let value = F::eval(x.map(TwoFloat::from), b.map(TwoFloat::from)).to_f64();
         let off = (value - self.value).abs();
         assert!(off <= 1e-6 * self.value.abs(), "{line}: {value}");
 
-        // In f32, of which an exponential of 16 keeps 1e-6; sums cancel to a hundredth.
+        // The value in `f32`. An exponential of 16 is accurate to 1e-6, and sums cancel to a
+        // hundredth.
         let (value, gradient) = F::value_and_gradient(x, b);
         let off = (f64::from(value) - self.value).abs();
         assert!(off <= 1e-4 * self.value.abs(), "{line}: {value}");
         for k in 0..P {
-            // A derivative that is 0 is so next to those that are as large as the value is for
-            // each part of the parameter: of an angle of 88, f32 knows 4e-6.
+            // The bound is relative to the derivative, or to a hundredth of value / parameter: an
+            // angle of 88 has an error of 4e-6 in `f32`.
             let size = self.gradient[k].abs() + 1e-2 * (self.value / self.b[k]).abs();
             let off = (f64::from(gradient[k]) - self.gradient[k]).abs();
             assert!(off <= 1e-4 * size, "{line}: {k} {gradient:?}");

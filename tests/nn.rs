@@ -1,4 +1,4 @@
-//! Layers and what they start from, against `torch.nn.init` and scikit-learn.
+//! Tests layers and their initialization against `torch.nn.init` and scikit-learn.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -11,8 +11,8 @@ use baregrad::{Arena, ErrorKind};
 
 type Filled = Result<(), RandomError>;
 
-/// An initialiser with what it must give: the bound or the standard deviation that
-/// `torch.nn.init` computes (in `f64`, PyTorch 2), and whether it is a bound.
+/// An initialiser, the bound or standard deviation that `torch.nn.init` computes (in `f64`,
+/// PyTorch 2), and whether it is a bound.
 struct Case {
     name: &'static str,
     fill: fn(&mut Xoshiro128PlusPlus, &mut [f32]) -> Filled,
@@ -122,9 +122,8 @@ fn fnv(values: &[f32]) -> u64 {
     })
 }
 
-/// Bounds are reached to a thousandth and not passed but by rounding. Of 30,000 numbers the
-/// mean is known to 0.6 % of the standard deviation, the variance to 0.8 % (normal): five
-/// times that is allowed.
+/// Bounds are reached to a thousandth, and exceeded by rounding only. Mean and variance of 30,000
+/// numbers may be off by five times their standard deviations (0.6 % and 0.8 % for normal ones).
 #[test]
 fn initialisers_have_pytorchs_distributions() {
     let mut values = vec![0.0; COUNT];
@@ -152,7 +151,7 @@ fn initialisers_have_pytorchs_distributions() {
     }
 }
 
-/// Committed digests, the same on every target.
+/// The same seed gives the committed digests on every target.
 #[test]
 fn same_seed_same_bits() {
     let mut values = vec![0.0; COUNT];
@@ -164,7 +163,7 @@ fn same_seed_same_bits() {
     assert_eq!(format!("{:016x}", fnv(&all)), "3d0bff5dfc083090");
 }
 
-/// `torch.nn.init.calculate_gain`.
+/// Gains are those of `torch.nn.init.calculate_gain`.
 #[test]
 fn gains_are_pytorchs() {
     for (nonlinearity, expected) in [
@@ -198,7 +197,7 @@ fn what_is_no_distribution_is_refused_and_nothing_drawn() {
     }
 }
 
-/// PyTorch's rule of `nn.Linear`; a layer without inputs has zeros there, too.
+/// Linear layers start like `nn.Linear`; without inputs they have zeros, as in PyTorch.
 #[test]
 fn linear_layers_start_within_their_bounds() {
     for (inputs, outputs) in [(1, 40), (2, 16), (16, 16), (100, 3), (0, 4)] {
@@ -214,14 +213,14 @@ fn linear_layers_start_within_their_bounds() {
             largest <= bound && largest >= 0.8 * bound,
             "{inputs}: {largest}"
         );
-        // The bits of `init::linear`, weights first.
+        // The bits are those of `init::linear`, weights first.
         let mut same = vec![0.0; all.len()];
         init::linear(&mut seeded(2), inputs, &mut same);
         assert_eq!(*all, *same);
     }
 }
 
-/// Bit for bit what its layers are by themselves.
+/// A network has the bits of its separate layers.
 #[test]
 fn a_network_is_its_layers() {
     let x: Vec<f32> = (0..10).map(|i| 0.3 * i as f32 - 1.2).collect();
@@ -259,7 +258,7 @@ fn a_network_is_its_layers() {
     assert_eq!(Mlp::<Relu, 3>::param_count(2, [7, 6, 3]), 21 + 48 + 21);
 }
 
-/// A loaded run goes on with the bits of the saved one.
+/// A loaded run continues with the bits of the saved one.
 #[test]
 fn training_resumes_from_a_record() {
     const LAYERS: [usize; 2] = [8, 2];
@@ -326,8 +325,8 @@ fn a_full_arena_names_the_line_of_the_network() {
     );
 }
 
-/// scikit-learn's `PolynomialFeatures(3)`, whose order is that of
-/// `combinations_with_replacement`; products of primes tell all of them apart.
+/// The features are those of scikit-learn's `PolynomialFeatures(3)`, in the order of
+/// `combinations_with_replacement`; products of primes distinguish them.
 #[test]
 fn polynomial_features_are_scikit_learns() {
     let [a, b, c] = [2.0_f32, 3.0, 5.0];
@@ -368,8 +367,8 @@ fn polynomial_features_are_scikit_learns() {
     assert_eq!(polynomial::count(1000, 1000), usize::MAX);
 }
 
-/// `init::linear` with a fan of channels times kernel draws what `nn.Conv1d` starts from:
-/// `kaiming_uniform_(a=sqrt(5))` and a bias within `1 / sqrt(fan_in)`, here 1 / √15.
+/// A convolution starts like `nn.Conv1d`: `kaiming_uniform_(a=sqrt(5))`, and a bias within
+/// `1 / sqrt(fan_in)`, here 1 / √15.
 #[test]
 fn a_convolution_starts_as_pytorchs() {
     let mut arena = Arena::<8192, 8>::new();
@@ -390,7 +389,7 @@ fn a_convolution_starts_as_pytorchs() {
     assert_eq!(layer.params().map(|(name, _)| name), ["weight", "bias"]);
 }
 
-/// Whole numbers, so that every sum is exact: by hand, as `torch.nn.functional.conv1d` defines it.
+/// A convolution of whole numbers equals the definition of `torch.nn.functional.conv1d` by hand.
 #[test]
 fn a_convolution_takes_stride_padding_and_dilation() {
     let mut arena = Arena::<256, 16>::new();
@@ -401,15 +400,15 @@ fn a_convolution_takes_stride_padding_and_dilation() {
     let x = tape.input(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [1, 2, 4]);
     let plain = layer.forward(x);
     let wide = layer.stride(2).padding(1).dilation(2).forward(x);
-    // 1 + 2·2 - 5 + 3·6 and so on, plus the bias.
+    // The first sum is 1 + 2·2 - 5 + 3·6, plus the bias.
     assert_eq!(*plain.value().unwrap(), [18.5, 23.5, 28.5]);
-    // Windows at -1 and 1: 2·2 + 3·6, and 2 + 2·4 - 6 + 3·8, each plus the bias.
+    // The windows at -1 and 1 give 2·2 + 3·6 and 2 + 2·4 - 6 + 3·8, each plus the bias.
     assert_eq!(*wide.value().unwrap(), [22.5, 28.5]);
     let bad = layer.stride(0).forward(x);
     assert_eq!(bad.value().unwrap_err().op, "conv1d");
 }
 
-/// (x - mean) / sqrt(var + 1e-5) of [1, 3] is ±1 / sqrt(1.00001), of [10, 30] ±10 / sqrt(100.00001).
+/// Layer norm gives (x - mean) / sqrt(var + eps), with PyTorch's eps of 1e-5 by default.
 #[test]
 fn a_layer_norm_starts_as_pytorchs_and_takes_an_eps() {
     let mut arena = Arena::<128, 16>::new();
@@ -420,7 +419,7 @@ fn a_layer_norm_starts_as_pytorchs_and_takes_an_eps() {
     let x = tape.input(&[1.0, 3.0, 10.0, 30.0], [2, 2]);
     let near = |found: &[f32], expected: [f64; 4]| {
         for (found, expected) in found.iter().zip(expected) {
-            // Mean, variance, root and quotient round once each.
+            // Mean, variance, root and quotient are each rounded.
             assert!(
                 (f64::from(*found) - expected).abs() <= 4e-7 * expected.abs(),
                 "{found} {expected}"
@@ -440,8 +439,8 @@ fn a_layer_norm_starts_as_pytorchs_and_takes_an_eps() {
     );
 }
 
-/// With a probability of 1/2 the kept are doubled; of 4096 half are kept, to five standard
-/// deviations (32 each). A step drops the same elements again, another step others.
+/// Dropout with p = 1/2 doubles the elements that it keeps, half of 4096 within five standard
+/// deviations of 32. The step determines the elements that it drops.
 #[test]
 fn a_dropout_trains_and_evaluates_with_one_recording() {
     let mut arena = Arena::<16384, 16>::new();

@@ -1,5 +1,5 @@
-//! Every operation of the list, by the list alone: gradients against finite
-//! differences, bits at every SIMD level; and random programs of them.
+//! Tests every operation of the list: gradients against finite
+//! differences, and bits at every SIMD level; and random programs of them.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,14 +27,14 @@ fn entry(name: &str) -> &'static Entry {
     entries().find(|entry| entry.name == name).unwrap()
 }
 
-/// Comparisons have none: what they give changes nowhere but in leaps.
+/// Returns whether an operation has a gradient, which comparisons have not.
 fn has_gradient(entry: &Entry) -> bool {
     !["lt", "le", "gt", "ge", "eq", "ne"].contains(&entry.name)
 }
 
-/// Numbers of different magnitudes, 0.1 apart and no nearer than 0.36 to 0,
-/// with 1.01 half-way between two of them: at a distance from every kink, also
-/// where operands meet in a maximum.
+/// Returns numbers of different magnitudes, 0.1 apart and at least 0.36 from 0,
+/// with 1.01 half-way between two of them, so that they are away from every kink, even
+/// of a maximum of two operands.
 fn values(domain: Domain, n: usize, rng: &mut impl Rng) -> Vec<f32> {
     let mut magnitudes: Vec<f32> = (0..n).map(|i| 0.36 + 0.1 * (i % 20) as f32).collect();
     shuffle(rng, &mut magnitudes);
@@ -59,8 +59,8 @@ fn uniform(n: usize, rng: &mut impl Rng) -> Vec<f32> {
     values
 }
 
-/// The entry on its shapes, each dimension but 1 times `factor`, and from it a
-/// number that depends on every element of the result in its own way.
+/// Records the entry on its shapes, with each dimension but 1 multiplied by `factor`, and a
+/// scalar to which every element of the result has a different slope.
 fn record<'t>(
     tape: &'t Tape<'t>,
     entry: &Entry,
@@ -117,7 +117,7 @@ fn gradients_as_by_differences() {
     println!("{} operations, {checked} elements", entries().count());
 }
 
-/// Values and gradients must not depend on the lane type. One test, because the
+/// Values and gradients do not depend on the lane type. This is one test, because the
 /// level is set for the whole process.
 #[cfg(feature = "std")]
 #[test]
@@ -129,7 +129,7 @@ fn same_bits_at_every_level() {
     let mut floats = vec![0.0; 1 << 16];
     let mut nodes = vec![Node::EMPTY; 32];
     for entry in entries() {
-        // Lengths 6, 54, 150, …: whole blocks of 8 and of 32, and what is left.
+        // Lengths 6, 54, 150, … have whole blocks of 8 and of 32, and remainders.
         for factor in [1, 2, 3, 5, 7, 11] {
             let mut outcomes = Level::available().map(|level| {
                 set_level(level);
@@ -139,7 +139,7 @@ fn same_bits_at_every_level() {
                 let mut outcome = vec![bits(&result.value().unwrap())];
                 if has_gradient(entry) {
                     tape.backward(loss).unwrap();
-                    // A second pass adds to the gradients instead of setting them.
+                    // A second pass adds to the gradients.
                     tape.backward(loss).unwrap();
                 }
                 for operand in operands.into_iter().filter(|operand| operand.has_grad()) {
@@ -181,7 +181,7 @@ fn operands_are_counted() {
 
 // ---- reductions over any axes ------------------------------------------------
 
-/// Records `build` of `x`, of this shape: its values, and the gradient of their sum by `x`.
+/// Records `build` of `x` with this shape. Returns the values, and the gradient of their sum.
 fn reduced(
     x: &[f32],
     shape: &[usize],
@@ -198,7 +198,7 @@ fn reduced(
     (values, grad)
 }
 
-/// Equal numbers do not differ from their mean, for no rounding of it makes them. Exact arithmetic gives 0, and PyTorch gradients of 0 where it finds that.
+/// Equal numbers have a variance and gradients of exactly 0, despite rounding of the mean.
 #[test]
 fn equal_numbers_deviate_by_nothing() {
     for c in [0.1, -3.3, 1e-45, 1e-40, 7e-20, 1e6 + 0.1, 3e38, 0.0] {
@@ -216,9 +216,8 @@ fn equal_numbers_deviate_by_nothing() {
     }
 }
 
-/// Against `f64`, with means up to a million times what there is around them: the error is of
-/// a few roundings however many numbers there are. (What rounding their sum takes from the
-/// mean would alone be larger.)
+/// Deviations agree with `f64` to a few roundings, for means up to a million times as large and for
+/// any count. (Rounding the mean alone would give a larger error.)
 #[test]
 fn deviations_stay_accurate() {
     let mut rng = seeded(5);
@@ -253,21 +252,21 @@ fn deviations_stay_accurate() {
     }
 }
 
-/// Products of so many factors that `f32` would have overflowed, or lost a digit of its 24.
+/// Products are rounded once, even if partial products would overflow in `f32`.
 #[test]
 fn products_round_once() {
     let mut rng = seeded(6);
     for n in [3, 100, 50_000] {
         let mut x = uniform(n, &mut rng);
         for (i, x) in x.iter_mut().enumerate() {
-            // As many large ones as small ones, the large ones first.
+            // Half of the factors are large, the other half small; the large ones come first.
             let size = if i < n / 2 { 1e30 } else { 1e-30 };
             *x = (1.0 + 1e-3 * *x) * if n == 3 { 1.0 } else { size };
         }
         let logarithms = x.iter().map(|x| f64::from(x.abs()).log2());
         let whole: f64 = logarithms.sum();
         let (y, grad) = reduced(&x, &[n], |x| x.prod());
-        // The logarithms of `f64` are as good as their sum is large.
+        // The error of the logarithms in `f64` grows with their number.
         let allowed = 0.6 / 16_777_216.0 * 2.0 + 1e-12 * n as f64;
         assert!(
             (f64::from(y[0]) / whole.exp2() - 1.0).abs() <= allowed,
@@ -287,11 +286,11 @@ fn products_round_once() {
         reduced(&[1e-30, -1e-30, 1e30], &[3], |x| x.prod()).0,
         [-1e-30]
     );
-    // Rounded once where it is subnormal, too: 1.5 times the smallest number is a tie.
+    // A subnormal product is rounded once, too: 1.5 times the smallest number is a tie.
     assert_eq!(reduced(&[1e-45, 1.5], &[2], |x| x.prod()).0, [2.8e-45]);
 }
 
-/// After ten thousand and a hundred thousand tenths, from either end, against exact multiples.
+/// Cumulative sums of up to a hundred thousand tenths, from either end, agree with exact multiples.
 #[test]
 fn cumulative_sums_stay_accurate() {
     let n = 100_000;
@@ -301,7 +300,7 @@ fn cumulative_sums_stay_accurate() {
         assert!((f64::from(*y) / right - 1.0).abs() <= 1.2e-7, "{i}: {y}");
         assert_eq!(grad[i], (n - i) as f32);
     }
-    // Where a term is larger than all before it, nothing of those is lost.
+    // A large term does not lose the small ones before it.
     let (y, _) = reduced(&[1.0, 1e10, -1e10], &[3], |x| x.cumsum(0));
     assert_eq!(y, [1.0, 1e10, 1.0]);
     let (y, _) = reduced(&[f32::INFINITY, 1.0, f32::NEG_INFINITY], &[3], |x| {
@@ -310,7 +309,7 @@ fn cumulative_sums_stay_accurate() {
     assert!(y[0] == f32::INFINITY && y[1] == f32::INFINITY && y[2].is_nan());
 }
 
-/// Over every set of axes, those one after the other.
+/// Reducing a set of axes equals reducing them one after the other.
 #[test]
 fn axes_in_any_combination() {
     let mut rng = seeded(7);
@@ -378,8 +377,8 @@ fn axes_that_there_are_not() {
 
 // ---- random programs -------------------------------------------------------
 
-/// Smooth everywhere, and bounded where the operands are: a program of these
-/// keeps differences meaningful however long it is.
+/// Operations that are smooth everywhere, and bounded for bounded operands, so that finite
+/// differences work for programs of any length.
 const ELEMENTWISE: [&str; 11] = [
     "tanh",
     "sigmoid",
@@ -408,7 +407,7 @@ const REST: [&str; 8] = [
 const N: usize = 3;
 const PARAMS: usize = N * N + N + N;
 
-/// A program on square matrices, its intermediate results used at random and
+/// Records a program on square matrices, whose intermediate results are used at random and
 /// often more than once.
 fn program<'t>(tape: &'t Tape<'t>, params: &[f32], rng: &mut impl Rng) -> Var<'t> {
     fn pick<T: Copy>(from: &[T], rng: &mut impl Rng) -> T {
@@ -418,12 +417,12 @@ fn program<'t>(tape: &'t Tape<'t>, params: &[f32], rng: &mut impl Rng) -> Var<'t
         tape.param(&params[..N * N], [N, N]),
         tape.constant(&uniform(N * N, rng), [N, N]),
     ];
-    // Stretched to matrices, so that anything can follow anything.
+    // Broadcast to a matrix, so that any operation can follow.
     vars.push(tape.param(&params[N * N..PARAMS - N], [N]) * vars[1]);
     let steps = 4 + rng.next_u32() % 8;
     for step in 0..steps {
         if step == steps / 2 {
-            // A parameter made late moves the results before it.
+            // A parameter that is made late moves earlier results in memory.
             vars.push(vars[0] - tape.param(&params[PARAMS - N..], [N, 1]));
         }
         let args = Args {
@@ -439,7 +438,7 @@ fn program<'t>(tape: &'t Tape<'t>, params: &[f32], rng: &mut impl Rng) -> Var<'t
             0 | 1 => entry(pick(&ELEMENTWISE, rng)).build.call(&[x], &args),
             2 => entry(pick(&PAIRS, rng)).build.call(&[x, y], &args),
             _ => match pick(&REST, rng) {
-                // Back to a square: three rows or columns, of which one is.
+                // Three rows or columns are taken, so that the result is square.
                 "concat" => entry("concat")
                     .build
                     .call(&[x, y, x], &args)
@@ -451,7 +450,7 @@ fn program<'t>(tape: &'t Tape<'t>, params: &[f32], rng: &mut impl Rng) -> Var<'t
                         };
                         entry("narrow").build.call(&[all], &args)
                     }),
-                // A view of a view, over a row of all elements.
+                // A view of a view, through a row of all elements.
                 "reshape" => {
                     let call = |x, shape, rank| {
                         let args = Args {
@@ -466,7 +465,7 @@ fn program<'t>(tape: &'t Tape<'t>, params: &[f32], rng: &mut impl Rng) -> Var<'t
                 name => entry(name).build.call(&[x], &args).map(|part| part + y),
             },
         };
-        // Keeps products of products from growing.
+        // Keeps repeated products from growing.
         vars.push(small * next.unwrap());
     }
     let used = vars.iter().skip(1).fold(vars[0], |sum, &var| sum + var);
@@ -490,8 +489,8 @@ fn random_programs_as_by_differences() {
     println!("{checked} elements");
 }
 
-/// A replay after a training step gives what a recording with the new
-/// parameters gives.
+/// A replay after a training step has the bits of a recording with the new
+/// parameters.
 #[test]
 fn random_programs_replayed_as_recorded() {
     let bits = |xs: &[f32]| xs.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
@@ -520,7 +519,7 @@ fn random_programs_replayed_as_recorded() {
     }
 }
 
-/// Parameters made or dropped later move results, but not views of parameters.
+/// Views of parameters stay valid when parameters are made or dropped later.
 #[test]
 fn views_of_parameters_stay_with_them() {
     let mut floats = vec![0.0; 64];
@@ -542,8 +541,8 @@ fn views_of_parameters_stay_with_them() {
     assert_eq!(all(), expected);
 }
 
-/// A layer gives what is spelled out, of straight lines and of anything else, bit for
-/// bit, also where gradients add up.
+/// A layer has the bits of separate operations, for straight lines and all other shapes, even when
+/// gradients accumulate.
 #[test]
 fn layers_as_spelled_out() {
     type Layer = for<'t> fn(Var<'t>, Var<'t>, Var<'t>) -> Var<'t>;
@@ -594,8 +593,8 @@ fn layers_as_spelled_out() {
     }
 }
 
-/// Fewer rows than recorded give what a recording of so many gives, through
-/// views and whatever worked out its sizes from the shapes.
+/// Rebound to fewer rows, a tape has the bits of a recording with as many, through
+/// views and operations that derive sizes from shapes.
 #[test]
 fn rebound_as_recorded() {
     const ROWS: usize = 9;
@@ -644,7 +643,7 @@ fn rebound_as_recorded() {
             "{from}..{to}"
         );
     }
-    // Inputs that no longer fit together are refused, and nothing changes.
+    // Inputs that do not fit together are an error, and nothing changes.
     let before = outcome(&tape, loss);
     tape.rebind(x, &xs[..12]).unwrap();
     tape.rebind(y, &ys[..3]).unwrap();
@@ -655,7 +654,7 @@ fn rebound_as_recorded() {
     assert_eq!(outcome(&tape, loss), before);
 }
 
-/// Value and slope at one number.
+/// Returns value and slope at one number.
 fn at(x: f32, f: impl for<'t> FnOnce(Var<'t>) -> Var<'t>) -> (f32, f32) {
     let mut floats = vec![0.0; 64];
     let mut nodes = vec![Node::EMPTY; 8];
@@ -666,10 +665,9 @@ fn at(x: f32, f: impl for<'t> FnOnce(Var<'t>) -> Var<'t>) -> (f32, f32) {
     (y.item().unwrap(), var.grad().unwrap()[0])
 }
 
-/// Far from 0 the slope of `gelu_tanh` is small, or close to 1, and as accurate as
-/// elsewhere. The truth is the formula with a logistic function in `f64`, where nothing
-/// cancels; of its two terms one is up to 25 times the slope near -1.5, which is where
-/// the errors are largest.
+/// Far from 0 the slope of `gelu_tanh` is as accurate as elsewhere. The reference is the formula
+/// with a logistic function in `f64`, which does not cancel. Errors are largest near -1.5, where
+/// one of the two terms is up to 25 times the slope.
 #[test]
 fn gelu_tanh_has_accurate_tails() {
     let (mut value, mut slope) = (0.0_f64, 0.0_f64);
@@ -694,12 +692,12 @@ fn gelu_tanh_has_accurate_tails() {
         slope * 16_777_216.0
     );
     assert!(value <= 4.0 / 16_777_216.0 && slope <= 9.0 / 16_777_216.0);
-    // Where 1 + tanh(z), as PyTorch has it, gave -1.547e-6.
+    // PyTorch's 1 + tanh(z) would give -1.547e-6 here.
     let y = at(-4.718, |x| x.gelu_tanh()).0;
     assert!((y / -1.411_062_5e-6 - 1.0).abs() < 4e-7, "{y:e}");
 }
 
-/// All of `n` counts: by exact arithmetic, n x^(n - 1).
+/// The slope of `powi` is n x^(n - 1) for every exponent.
 #[test]
 fn powi_has_the_slope_of_every_exponent() {
     for (n, slope) in [
@@ -716,14 +714,13 @@ fn powi_has_the_slope_of_every_exponent() {
         let y = if n % 2 == 0 { 1.0 } else { -1.0 };
         assert_eq!(at(-1.0, |x| x.powi(n)), (y, slope), "{n}");
     }
-    // Where x² is infinite, and where x^20 is.
+    // x² and x^20 overflow here.
     assert_eq!(at(1e20, |x| x.powi(-1)), (1e-20, -1e-40));
     assert_eq!(at(1e20, |x| x.powi(-2)).0, 1e-40);
     assert_eq!(at(100.0, |x| x.powi(-20)).0, 1e-40);
 }
 
-/// As in PyTorch: the slope of `abs` is multiplied by 0 at 0, and infinity is not a number
-/// then.
+/// The slope of `abs().sqrt()` at 0 is NaN (0 · ∞), as in PyTorch.
 #[test]
 fn the_root_of_abs_has_no_slope_at_zero() {
     for x in [0.0, -0.0] {
@@ -731,8 +728,7 @@ fn the_root_of_abs_has_no_slope_at_zero() {
     }
 }
 
-/// The product of two vectors is a scalar, and so
-/// takes the shape of the bias, in both spellings.
+/// The product of two vectors is a scalar, which broadcasts to the shape of the bias.
 #[test]
 fn linear_has_the_shape_of_matmul_and_sum() {
     let mut floats = vec![0.0; 256];

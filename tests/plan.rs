@@ -1,5 +1,5 @@
-//! Planning where gradients stand: what it takes of the arena, and what it leaves alone,
-//! on tapes of few nodes and of many.
+//! Tests of planning gradient buffers: the memory that it takes of the arena, and that it does not
+//! affect replays, on tapes of few and of many nodes.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use baregrad::op::{Attrs, Backward, Forward, Node, Op, PassGrad};
 use baregrad::{ErrorKind, Shape, ShapeError, Tape, Var};
 
-/// A tape over so many floats and nodes. A macro, as both have to outlive it.
+/// Makes a tape with this many floats and nodes. It is a macro, because both must outlive the tape.
 macro_rules! tape {
     ($tape:ident, $floats:expr, $nodes:expr) => {
         let mut floats = vec![f32::NAN; $floats];
@@ -24,8 +24,8 @@ macro_rules! tape {
     };
 }
 
-/// Many gradients of different lengths alive at once, views, and what passes gradients
-/// on.
+/// Records a graph with many gradients of different lengths alive at once, views, and operations
+/// that pass gradients on.
 fn graph<'t>(tape: &'t Tape<'t>, leaves: usize) -> (Vec<Var<'t>>, Var<'t>) {
     let w = tape.param(&[0.5, -0.25], [2]);
     let c = tape.param(&[0.125], []);
@@ -45,10 +45,10 @@ fn grad_bits(params: &[Var<'_>]) -> Vec<u32> {
     grads.flatten().map(f32::to_bits).collect()
 }
 
-/// A float less than the peak is an error that says how many are needed.
+/// An arena of the peak is enough; a float less is an error with the number that is needed.
 #[test]
 fn the_peak_is_enough_and_no_less() {
-    // This many leaves: the last two numbers need more nodes than a list is for.
+    // The last two cases have more nodes than are planned in a list.
     for (leaves, nodes) in [(1, 20), (12, 128), (12, 129), (300, 2500)] {
         tape!(roomy, 100_000, nodes);
         let (params, loss) = graph(&roomy, leaves);
@@ -82,7 +82,7 @@ fn the_peak_is_enough_and_no_less() {
     }
 }
 
-/// A copy whose gradient is passed on, and that may unwind while that is found out.
+/// An operation that copies, passes its gradient on, and can unwind while the planner asks for it.
 struct Copy;
 
 thread_local! {
@@ -109,8 +109,8 @@ impl Op for Copy {
     }
 }
 
-/// While gradients are planned, what a forward pass runs is kept account of elsewhere
-/// than usual: it is found again even if an operation from outside unwinds.
+/// Replays still work after an operation from outside has unwound during planning, when the list
+/// of nodes to run is kept elsewhere.
 #[test]
 fn planning_that_unwinds_leaves_replays_alone() {
     for nodes in [100, 1000] {
@@ -122,7 +122,7 @@ fn planning_that_unwinds_leaves_replays_alone() {
         let expected = (loss.item().unwrap(), grad_bits(&params));
         tape.zero_grad();
 
-        // Planned again, as another loss was asked for.
+        // Another loss makes the tape plan again.
         tape.backward(sum).unwrap();
         tape.zero_grad();
         UNWINDS.set(true);
@@ -141,7 +141,7 @@ fn planning_that_unwinds_leaves_replays_alone() {
     }
 }
 
-/// A rewind leaves what it keeps to run as before, whatever was dropped: operations, views, leaves.
+/// After a rewind to any mark, the kept operations run as before.
 #[test]
 fn rewound_to_anywhere_it_goes_on() {
     let data = [1.0, 2.0, 3.0, 4.0];
@@ -190,7 +190,7 @@ fn rewound_to_anywhere_it_goes_on() {
         all.truncate(keep);
         marks.truncate(keep);
         if keep > 1 {
-            // The first input is seen through a view.
+            // A view shows the first input.
             tape.rebind(all[0], &other).unwrap();
             assert_eq!(*all[1].value().unwrap(), other);
         }

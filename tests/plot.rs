@@ -1,4 +1,4 @@
-//! Pictures of what people have: numbers that are huge, tiny, constant and many.
+//! Tests of pictures of numbers that are huge, tiny, constant and many.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -14,7 +14,7 @@ fn picture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// No file of this test is left beside it.
+/// Asserts that no other file of this test is left beside the picture.
 fn nothing_beside(name: &str) {
     let stem = name.split_once('.').unwrap().0;
     let left = fs::read_dir(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -65,7 +65,7 @@ fn numbers_that_cannot_be_drawn_are_errors() {
                 format!("point 0 of the curve: expected finite numbers, found (0, {bad})"),
             ),
         ] {
-            // The file's name has the number, too.
+            // The name of the file contains the number, too.
             assert!(text.ends_with(&what), "{text}");
         }
         let text = error(&good, &good[..2], &good, &[]);
@@ -98,7 +98,7 @@ fn any_finite_numbers_are_drawn() {
         for (j, y) in columns.iter().enumerate() {
             let n = x.len().min(y.len());
             let (x, y) = (&x[..n], &y[..n]);
-            // Residuals may be beyond the range of f32.
+            // Residuals may exceed the range of `f32`.
             let against: Vec<f32> = y.iter().map(|y| -y).collect();
             let curve: Vec<(f32, f32)> = x.iter().copied().zip(against.iter().copied()).collect();
             let points = [Points {
@@ -112,7 +112,7 @@ fn any_finite_numbers_are_drawn() {
             let text = fs::read_to_string(&path).unwrap();
             assert!(text.ends_with("</svg>\n"), "{i} {j}");
             let dots = text.matches("<circle").count();
-            // Two of each, and one in the legend.
+            // Each sample has two dots, and the legend one.
             assert_eq!(dots, 2 * n + 1, "{i} {j}");
             assert!(text.len() < 40_000, "{i} {j}: {}", text.len());
         }
@@ -131,7 +131,7 @@ fn a_million_points_are_a_small_picture_with_their_extremes() {
     let n = 1_000_000;
     let x: Vec<f32> = (0..n).map(|i| i as f32 * 1e-3).collect();
     let mut y: Vec<f32> = (0..n).map(|i| ((i * 7919) % 1000) as f32 * 1e-3).collect();
-    // One sample far off, which an even choice misses.
+    // One sample is far off, and not among evenly chosen ones.
     y[123_457] = 9.0;
     let predicted = vec![0.5; n];
     let curve: Vec<(f32, f32)> = x.iter().map(|&x| (x, (x * 0.01).sin())).collect();
@@ -153,18 +153,18 @@ fn a_million_points_are_a_small_picture_with_their_extremes() {
     assert!(svg == draw("again.svg"), "the same points each time");
     let text = String::from_utf8(svg).unwrap();
     assert!(text.contains("training: ") && text.contains(" of 500000"));
-    // The far sample is the only one above the others: its circle is near the top.
+    // The circle of the far sample is near the top, above all others.
     let heights = text.split("<circle").skip(1).map(|circle| {
         let cy = circle.split("cy=\"").nth(1).unwrap();
         cy.split('"').next().unwrap().parse::<i32>().unwrap()
     });
     let mut heights: Vec<i32> = heights.collect();
     heights.sort();
-    // The first two are of the legend.
+    // The first two circles are in the legend.
     assert!(heights[3] - heights[2] > 300, "{:?}", &heights[..5]);
     assert!(draw("many.png").len() < 1_000_000);
 
-    // As many samples at one place, and as many series as samples.
+    // All samples at one place, and a series for each sample.
     let same = vec![1.0; n];
     let points = [Points {
         name: "same",
@@ -176,8 +176,7 @@ fn a_million_points_are_a_small_picture_with_their_extremes() {
     assert!(fs::metadata(picture("same.svg")).unwrap().len() < 1_000_000);
 }
 
-/// A run of so many epochs, whose loss falls from one number to another, through a
-/// history that only `Fit` can make.
+/// Returns the history of a run with this many epochs, whose loss falls.
 fn history(epochs: u32) -> History {
     let data = Dataset::new([("x", [0.0, 1.0]), ("y", [1.0, 1.5])]).unwrap();
     let samples = data.samples(&["x"], &["y"]).unwrap();
@@ -193,7 +192,7 @@ fn history(epochs: u32) -> History {
 
 #[test]
 fn a_million_epochs_are_a_small_picture() {
-    // Fewer without optimization, where an epoch takes ten times as long.
+    // Debug builds run fewer epochs, each of which takes ten times as long.
     let epochs = if cfg!(debug_assertions) {
         60_000
     } else {
@@ -209,15 +208,14 @@ fn a_million_epochs_are_a_small_picture() {
     let every = epochs.div_ceil(1000);
     let says = format!("epoch (of every {every} the first, last, lowest and highest)");
     assert!(text.contains(&says), "{says}");
-    // Several runs, too.
+    // Many runs in one picture.
     let runs: Vec<(String, &History)> = (0..30).map(|i| (format!("run {i}"), &history)).collect();
     let runs: Vec<(&str, &History)> = runs.iter().map(|(name, h)| (&**name, *h)).collect();
     plot::losses(picture("runs.svg"), "Many", &runs).unwrap();
     assert!(fs::metadata(picture("runs.svg")).unwrap().len() < 1_500_000);
 }
 
-/// However many epochs there are, labels are whole numbers, and there is room for each: they
-/// are centred below their ticks, so two neighbours need half the width of both.
+/// For any number of epochs, labels are whole numbers that do not overlap.
 #[test]
 fn epochs_have_labels_that_do_not_overlap() {
     let path = picture("curves.svg");
@@ -228,7 +226,7 @@ fn epochs_have_labels_that_do_not_overlap() {
         let curves: &[(&str, &[f32])] = &[("", &losses)];
         plot::curves(&path, "Labels", &[curves, curves]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        // A label of the lower axis is the text of an element that stands on the middle.
+        // Labels of the lower axis are text elements with a middle anchor.
         let mut labels: Vec<(f32, String)> = vec![];
         let elements = text.split("<text ").skip(1);
         for element in elements.filter(|element| element.contains("text-anchor=\"middle\"")) {
@@ -246,7 +244,7 @@ fn epochs_have_labels_that_do_not_overlap() {
             }
         }
         assert!(labels.len() >= 2, "{epochs}: {labels:?}");
-        // The two panels stand beside each other.
+        // The two panels are beside each other.
         let (left, right) = labels.split_at(labels.len() / 2);
         for panel in [left, right] {
             for (_, label) in panel {
@@ -274,6 +272,6 @@ fn losses_that_do_not_change_are_in_the_picture() {
     let path = picture("flat.svg");
     plot::losses(&path, "Flat", &[("", fitted.history())]).unwrap();
     let text = fs::read_to_string(path).unwrap();
-    // The loss, 16250, has a label on either side.
+    // The loss, 16250, is between two labels.
     assert!(text.contains("10000") && text.contains("20000"), "{text}");
 }

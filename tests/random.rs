@@ -1,11 +1,10 @@
-//! Random numbers: the same bits on every target, and random.
+//! Tests that random numbers have the same bits on every target, and the right distributions.
 //!
 //! The reference values of draws, uniform numbers and permutations were
-//! computed by a separate program from the published algorithms; the normal
-//! numbers agree with that program's f64 ones, and their bits were then kept.
-//! Seeds are
-//! fixed, so nothing here fails by bad luck; statistical bounds are those that
-//! a sound generator exceeds once in a thousand seeds or less.
+//! computed by a separate program from the published algorithms. The normal
+//! numbers agree with that program's in `f64`, and their bits were then committed.
+//! Seeds are fixed, so no test fails by chance; a sound generator exceeds the statistical bounds
+//! with at most one in a thousand seeds.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +21,7 @@ use baregrad::random::{
 };
 use rand_core::TryRng;
 
-/// A generator that says what it is told to, then repeats the last.
+/// A generator that returns the given numbers, and then repeats the last.
 struct Script<'a>(&'a [u32]);
 
 impl TryRng for Script<'_> {
@@ -46,7 +45,7 @@ fn bits<const N: usize>(xs: [f32; N]) -> [u32; N] {
     xs.map(f32::to_bits)
 }
 
-/// Mean and variance, in f64.
+/// Returns mean and variance, in `f64`.
 fn moments(xs: &[f32]) -> (f64, f64) {
     let n = xs.len() as f64;
     let mean = xs.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
@@ -58,7 +57,7 @@ fn moments(xs: &[f32]) -> (f64, f64) {
     (mean, var)
 }
 
-/// Pearson's statistic of equally likely classes.
+/// Returns Pearson's statistic of equally likely classes.
 fn chi_square(counts: &[u32]) -> f64 {
     let expected = f64::from(counts.iter().sum::<u32>()) / counts.len() as f64;
     counts
@@ -69,7 +68,7 @@ fn chi_square(counts: &[u32]) -> f64 {
 
 #[test]
 fn generator_reference_vector() {
-    // Numbers of the authors' C program, from the state 1, 2, 3, 4.
+    // The numbers are those of the authors' C program, from the state 1, 2, 3, 4.
     let mut rng = Xoshiro128PlusPlus::from_seed([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0]);
     let expected = [
         641, 1573767, 3222811527, 3517856514, 836907274, 4247214768, 3867114732, 1355841295,
@@ -93,7 +92,7 @@ fn uniform_reference_bits() {
         0x3f811500,
     ];
     assert_eq!(bits(xs), expected);
-    // One at a time they are the same.
+    // Sampling one at a time gives the same bits.
     let (uniform, mut rng) = (Uniform::new(-1.0, 2.0).unwrap(), seeded(42));
     assert_eq!(bits(xs.map(|_| uniform.sample(&mut rng))), expected);
 }
@@ -224,7 +223,7 @@ fn bad_arguments_write_nothing_and_draw_nothing() {
     );
 }
 
-/// `unwrap` prints the text. Without `std` that links nothing that prints floats.
+/// `unwrap` prints the text of the error; without `std` that links no formatting of floats.
 #[test]
 fn what_unwrap_prints_is_the_text() {
     let range = fill_uniform(&mut seeded(1), 2.0, 1.0, &mut [0.0]).unwrap_err();
@@ -233,7 +232,7 @@ fn what_unwrap_prints_is_the_text() {
         assert_eq!(format!("{range:?}"), range.to_string());
         assert_eq!(format!("{normal:?}"), normal.to_string());
     } else {
-        // As IEEE 754 has them: 2, 1; 1/2, -1.
+        // The bits of 2 and 1, and of 1/2 and -1.
         assert_eq!(
             format!("{range:?}"),
             "expected finite low <= high, found low 0x40000000, high 0x3f800000"
@@ -264,7 +263,7 @@ fn uniform_is_uniform() {
     }
     let chi = chi_square(&counts);
     assert!(chi < 148.3, "{chi}"); // 99 degrees of freedom, p = 0.001
-    assert!(chi > 60.0, "{chi}"); // more even than chance allows
+    assert!(chi > 60.0, "{chi}"); // Below, it would be more even than chance allows.
 }
 
 #[test]
@@ -277,7 +276,7 @@ fn normal_is_normal() {
         (var - 1.0).abs() < 3.3 * (2.0_f64 / 1e5).sqrt(),
         "variance {var}"
     );
-    // Both halves of a pair come from the same two draws.
+    // The two numbers of a pair come from the same draws, and must not correlate.
     let product: f64 = xs
         .chunks(2)
         .map(|pair| f64::from(pair[0] * pair[1]))
@@ -303,7 +302,7 @@ fn normal_is_normal() {
     }
     let chi = chi_square(&counts);
     assert!(chi < 24.3, "{chi}"); // 7 degrees of freedom, p = 0.001
-    // 2 * 1e5 * (1 - Phi(4)) = 6.3 expected.
+    // 2 * 1e5 * (1 - Phi(4)) = 6.3 are expected.
     let far = xs.iter().filter(|x| x.abs() > 4.0).count();
     assert!((1..=16).contains(&far), "{far} beyond 4 std");
 
@@ -312,7 +311,7 @@ fn normal_is_normal() {
     assert!(shifted.iter().zip(&xs).all(|(y, x)| *y == 3.0 + 0.3 * x));
 }
 
-/// How far `permute`, run often, is from giving all 24 orders of 4 evenly.
+/// Returns Pearson's statistic of the 24 orders of 4 that `permute` gives.
 fn chi_square_of_orders(mut permute: impl FnMut(&mut [u32; 4])) -> f64 {
     let mut counts = [0; 256];
     for _ in 0..24_000 {
@@ -333,7 +332,7 @@ fn every_order_is_as_likely() {
     assert!(perm < limit && perm > 7.0, "{perm}");
     let shuffled = chi_square_of_orders(|order| shuffle(&mut rng, order));
     assert!(shuffled < limit && shuffled > 7.0, "{shuffled}");
-    // The classical mistake, exchanging with any place, is found out.
+    // The classical mistake, swapping with any place, fails the test.
     let naive = chi_square_of_orders(|order| {
         for i in 0..4 {
             order.swap(i, (rng.next_u32() >> 30) as usize);
@@ -342,7 +341,7 @@ fn every_order_is_as_likely() {
     assert!(naive > 10.0 * limit, "{naive}");
 }
 
-/// 2^32 is not a multiple of 3: one draw in 2^32 has to be thrown away.
+/// As 2^32 is not a multiple of 3, one draw in 2^32 is rejected.
 #[test]
 fn biased_draws_are_rejected() {
     let two_thirds = 0xb000_0000; // place 2 of 3, then place 1 of 2: all stay

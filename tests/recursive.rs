@@ -1,4 +1,4 @@
-//! Recursive least squares against what it must equal: fits of all samples at once, and
+//! Compares recursive least squares with fits of all samples at once, and with
 //! textbook Kalman filters, in `f64`.
 
 #![allow(
@@ -16,7 +16,7 @@ use baregrad::random::{Uniform, fill_normal, seeded};
 
 type Matrix<const P: usize> = [[f64; P]; P];
 
-/// By Gauss–Jordan with pivots.
+/// Inverts a matrix by Gauss–Jordan with pivots.
 fn inverse<const P: usize>(mut a: Matrix<P>) -> Matrix<P> {
     let mut b = [[0.0; P]; P];
     (0..P).for_each(|i| b[i][i] = 1.0);
@@ -44,7 +44,7 @@ fn inverse<const P: usize>(mut a: Matrix<P>) -> Matrix<P> {
     b
 }
 
-/// All samples at once: normal equations in `f64`, the start among them.
+/// A fit of all samples at once: normal equations in `f64`, the prior included.
 struct AtOnce<const P: usize> {
     information: Matrix<P>,
     right: [f64; P],
@@ -81,8 +81,8 @@ impl<const P: usize> AtOnce<P> {
     }
 }
 
-/// Parameters within `of_error` of their standard errors, covariance within `relative` of
-/// the product of two.
+/// Asserts that parameters agree to `of_error` standard errors, and covariances to `relative` of
+/// the product of two standard errors.
 fn assert_same<const P: usize>(
     found: &Recursive<P>,
     (params, covariance): &([f64; P], Matrix<P>),
@@ -128,7 +128,7 @@ fn follow_all_samples_at_once(forgetting: f32, compared: &[u32]) {
         let mut noise = [0.0];
         fill_normal(&mut rng, 0.0, sigma, &mut noise).unwrap();
         let y = Polynomial::<4>::value([x], [1.0, 2.0, -0.5, 0.75]) + noise[0];
-        // Both ways of giving a sample.
+        // The two methods that take a sample.
         if n % 2 == 0 {
             recursive.observe::<Polynomial<4>, 1>([x], y).unwrap();
         } else {
@@ -136,7 +136,7 @@ fn follow_all_samples_at_once(forgetting: f32, compared: &[u32]) {
         }
         at_once.add([1.0, x, x * x, x * x * x], y, sigma, forgetting);
         if compared.contains(&n) {
-            // The sum of n roundings of f32: below a hundredth of the noise.
+            // The sum of n roundings of `f32` is below a hundredth of the noise.
             assert_same(&recursive, &at_once.solve(), 0.01, 2e-4);
         }
     }
@@ -149,13 +149,13 @@ fn without_forgetting_it_is_a_fit_of_all_samples() {
 
 #[test]
 fn with_forgetting_it_is_a_fit_of_weighted_samples() {
-    // Once the start is forgotten, which the first samples do not tell all of: it does not
-    // wind up.
+    // Compared after the prior is forgotten, because the covariance is limited where the first
+    // samples do not determine all parameters.
     follow_all_samples_at_once(0.98, &[300, 400, 1000, 2000]);
 }
 
-/// A hundred thousand samples of two readings that are nearly the same: the covariance shrinks
-/// from 1e8 to 1e-5, and stays what it must be.
+/// The covariance stays positive and accurate for a hundred thousand samples of two nearly equal
+/// readings, in which it shrinks from 1e8 to 1e-5.
 #[test]
 fn the_covariance_stays_positive() {
     let (start, deviations, sigma) = ([0.0, 0.0], [1e4, 1e4], 1.0);
@@ -171,7 +171,8 @@ fn the_covariance_stays_positive() {
     assert_same(&recursive, &at_once.solve(), 0.01, 0.02);
 }
 
-/// A sensor that rests tells nothing of its slope; forgetting does not blow that up.
+/// With forgetting, equal readings, which do not determine the slope, do not make the covariance
+/// grow without bound.
 #[test]
 fn forgetting_does_not_wind_up() {
     let mut line = Recursive::new([0.0, 0.0], [10.0, 10.0], 0.1)
@@ -181,11 +182,11 @@ fn forgetting_does_not_wind_up() {
     for _ in 0..100_000 {
         line.observe::<Line, 1>([2.0], 5.0).unwrap();
         let [w, b] = line.standard_errors();
-        // At most that of U's diagonal and beside it: |x| times the other's.
+        // The bounds are the prior deviation of w, and |x| times as much for b.
         assert!(w <= 10.0 * 1.001 && b <= 21.0, "{w} {b}");
     }
     assert!((Line::value([2.0], line.params()) - 5.0).abs() < 1e-5);
-    // And then it moves.
+    // Then readings differ.
     for n in 0..200 {
         let x = (n % 5) as f32;
         line.observe::<Line, 1>([x], 3.0 * x - 1.0).unwrap();
@@ -194,7 +195,7 @@ fn forgetting_does_not_wind_up() {
     assert!((w - 3.0).abs() < 1e-4 && (b + 1.0).abs() < 1e-4, "{w} {b}");
 }
 
-/// With forgetting, a parameter that changes is followed within some `1 / (1 - factor)`.
+/// With forgetting, a parameter that changes is followed within about `1 / (1 - factor)` samples.
 #[test]
 fn forgetting_follows() {
     let run = |forgetting: f32| {
@@ -209,10 +210,10 @@ fn forgetting_follows() {
         line.params()[0]
     };
     assert!((run(0.95) - 2.0).abs() < 1e-3);
-    assert!((run(1.0) - 1.5).abs() < 0.05); // a fit of both halves
+    assert!((run(1.0) - 1.5).abs() < 0.05); // Without forgetting it fits both halves.
 }
 
-/// The extended Kalman filter as textbooks have it, in `f64`, with Joseph's form.
+/// A textbook extended Kalman filter in `f64`, in Joseph's form.
 struct Textbook<const P: usize> {
     params: [f64; P],
     covariance: Matrix<P>,
@@ -276,7 +277,7 @@ fn functions_are_followed_as_by_an_extended_kalman_filter() {
         textbook.correct([e, a * f64::from(x) * e, 1.0], innovation, sigma);
         assert_same(&filter, &(textbook.params, textbook.covariance), 0.02, 1e-3);
     }
-    // It follows b, which went from -1 to -1.2.
+    // The filter follows b, which went from -1 to -1.2.
     assert!((filter.params()[1] + 1.2).abs() < 0.05);
 }
 
@@ -302,7 +303,7 @@ fn drift_adds_to_the_variances_and_to_nothing_else() {
     assert!(filter.drift(&[f32::MAX; 3]).is_ok() || filter == same);
 }
 
-/// Nothing that is not finite, or would make anything so, gets in.
+/// Samples that are not finite, or that would lead to numbers that are not, are refused.
 #[test]
 fn samples_that_are_no_numbers_change_nothing() {
     for forgetting in [1.0, 0.95] {
@@ -328,13 +329,13 @@ fn samples_that_are_no_numbers_change_nothing() {
                 }
                 assert_eq!(line, before);
             }
-            // Squares that are none.
+            // The square overflows.
             assert_eq!(line.update(&[1e30, 1.0], 1.0), Err(Refused::NotFinite));
             assert_eq!(line, before);
             assert!(line.observe::<Line, 1>([1.0], 3.0).is_ok());
         }
     }
-    // A parameter that would be infinite.
+    // The parameter would become infinite.
     let mut one = Recursive::new([3e38], [1e15], 1.0).unwrap();
     let before = one;
     assert_eq!(one.correct(&[1e-15], 3e38), Err(Refused::NotFinite));
@@ -351,7 +352,7 @@ fn outliers_are_refused_by_what_they_should_be_off() {
             .forgetting(forgetting)
             .unwrap();
         let before = mean;
-        // √(1 + 2² / forgetting).
+        // The standard deviation is √(1 + 2² / forgetting).
         let deviation = (1.0 + 4.0 / forgetting).sqrt();
         match mean.update(&[1.0], 3.001 * deviation) {
             Err(Refused::Outlier {
@@ -370,7 +371,7 @@ fn outliers_are_refused_by_what_they_should_be_off() {
         );
         assert_ne!(mean, before);
     }
-    // The order in which gate and forgetting are said does not matter.
+    // The order of `gate` and `forgetting` does not matter.
     let new = || Recursive::new([0.0], [1.0], 1.0).unwrap();
     let one = new().gate(3.0).unwrap().forgetting(0.75).unwrap();
     let other = new().forgetting(0.75).unwrap().gate(3.0).unwrap();
@@ -419,7 +420,7 @@ fn state_goes_on_where_it_was_saved() {
     }
     assert_eq!(running, restored);
 
-    // A state that was never saved is refused.
+    // An invalid state is refused.
     let before = restored;
     assert!(restored.restore(&kept[1..]).is_err());
     assert!(restored.save(&mut kept[1..]).is_err());

@@ -1,5 +1,6 @@
-//! Weights from PyTorch's own package, and to it: `tests/golden/weights.py` writes the files
-//! that are read here, and reads one that is written here.
+//! Tests of reading weights that PyTorch's package wrote, and of writing them for it.
+//! `tests/golden/weights.py` writes the files that are read here, and reads one that is written
+//! here.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -12,7 +13,7 @@ const HALF: &[u8] = include_bytes!("golden/weights_bf16.safetensors");
 
 const NAMES: [&str; 4] = ["0.weight", "0.bias", "2.weight", "2.bias"];
 
-/// PyTorch's `Sequential(Linear(2, 3), Tanh(), Linear(3, 1))`.
+/// Records PyTorch's `Sequential(Linear(2, 3), Tanh(), Linear(3, 1))`.
 fn network<'t>(x: Var<'t>, [w0, b0, w2, b2]: [Var<'t>; 4]) -> Var<'t> {
     let hidden = (x.matmul(w0.transpose(0, 1)) + b0).tanh();
     hidden.matmul(w2.transpose(0, 1)) + b2
@@ -31,7 +32,7 @@ fn named<'t>(vars: [Var<'t>; 4]) -> [(&'static str, Var<'t>); 4] {
     core::array::from_fn(|i| (NAMES[i], vars[i]))
 }
 
-/// The weights alone, as baregrad writes them.
+/// Returns the weights, without the other tensors of the file.
 fn weights() -> Vec<Param> {
     let mut all = load(WEIGHTS).unwrap();
     all.retain(|param| NAMES.contains(&param.name()));
@@ -55,7 +56,7 @@ fn weights_of_pytorch_predict_what_they_predict_there() {
     let (x, y) = (find("x"), find("y"));
     let x = tape.constant(x.values(), x.shape());
     let predicted = network(x, params);
-    // The error names a tensor that is in the file besides.
+    // The error names a tensor of the file that was not asked for.
     let error = load_params(WEIGHTS, &named(params)).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -65,13 +66,14 @@ fn weights_of_pytorch_predict_what_they_predict_there() {
 
     load_params(&save(&weights()).unwrap(), &named(params)).unwrap();
     tape.replay().unwrap();
-    // Sums in another order, and another tanh: a few halves of a last bit of 1.
+    // The order of sums and tanh differ, by a few half ULPs of 1.
     for (found, there) in predicted.value().unwrap().iter().zip(y.values()) {
         assert!((found - there).abs() < 4e-7, "{found} {there}");
     }
 }
 
-/// Written to where `BAREGRAD_WRITE_SAFETENSORS` says, for PyTorch's package to read.
+/// Weights that are written and read have the same bits; `BAREGRAD_WRITE_SAFETENSORS` is a path for
+/// the file, for PyTorch's package.
 #[test]
 fn weights_come_back_to_the_bit() {
     let mut arena = Arena::<256, 24>::new();
@@ -142,7 +144,7 @@ fn what_does_not_fit_says_what_differs() {
         "load_params: the variable is computed, it cannot be set",
     );
     assert!(load(HALF).unwrap_err().to_string().contains("BF16"));
-    // Cut short anywhere.
+    // A file that is cut short anywhere is refused.
     for len in 0..bytes.len() {
         refused(
             &bytes[..len],
@@ -157,7 +159,7 @@ fn what_does_not_fit_says_what_differs() {
     assert_eq!(error.to_string(), "expected 2 values for `x`, found 1");
 }
 
-/// Fitted parameters go to PyTorch under their names.
+/// Fitted parameters are written under their names.
 #[test]
 fn fitted_parameters_are_written_by_name() {
     let data = baregrad::train::Dataset::new([("x", [1.0, 2.0, 4.0]), ("y", [1.0, 2.0, 3.5])]);

@@ -1,5 +1,5 @@
-//! Schedules where PyTorch's 60 steps of `golden.rs` do not reach: long runs, three in a
-//! row, sizes of 0, epochs without end.
+//! Tests of schedules beyond PyTorch's 60 steps in `golden.rs`: long runs, three schedules in a
+//! row, sizes of 0, epochs after the end.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -23,9 +23,8 @@ fn rates(schedule: impl Schedule, epochs: usize) -> Vec<f32> {
     (0..epochs).map(&mut step).collect()
 }
 
-/// Rates that are computed from the one before stay within 4 · 2⁻²⁴ of the largest, the
-/// golden files' bound, of their closed forms: here over two periods of 10,000 epochs, whose
-/// cosines are as near to -1 as 5e-8.
+/// Rates that are computed from the rate before stay within 4 · 2⁻²⁴ of the largest, the bound of
+/// the golden files, of their closed forms, over two periods of 10,000 epochs.
 #[test]
 fn long_runs_stay_exact() {
     const N: usize = 10_000;
@@ -66,9 +65,9 @@ fn long_runs_stay_exact() {
     });
 }
 
-/// Milestones are counted from the start, and each begins with the base rate and epoch 0;
-/// but for what only multiplies the rate that it finds, from its milestone on: so does PyTorch
-/// 2.15 (`sched_more.json`).
+/// Schedules in a row start at milestones counted from the start, each with the base rate and epoch
+/// 0, except that multiplying schedules continue from the current rate, as in PyTorch 2.15
+/// (`sched_more.json`).
 #[test]
 fn one_after_another() {
     let three = ConstantLr::new(0.5, 9)
@@ -79,7 +78,7 @@ fn one_after_another() {
         .gamma(0.5)
         .then(2, MultiplicativeLr::new(|_| 2.0));
     assert_eq!(rates(goes_on, 5), [0.1, 0.05, 0.1, 0.2, 0.4]);
-    // PyTorch 2.15 of 0 epochs, alone and behind another schedule.
+    // PyTorch 2.15's rates for 0 epochs, alone and behind another schedule.
     let none = || ConstantLr::new(0.5, 0);
     assert_eq!(rates(none(), 3), [0.05, 0.05, 0.05]);
     let behind = StepLr::new(1).gamma(0.5).then(2, none());
@@ -91,14 +90,15 @@ fn one_after_another() {
     assert_eq!(rates(chained, 4), [0.05, 0.05, 0.0125, 0.00625]);
 }
 
-/// Functions: the rate itself of epochs counted from 1, a factor of epochs counted from 0.
+/// A function as a schedule gives the rate for epochs from 1, in `LambdaLr` a factor for epochs
+/// from 0.
 #[test]
 fn functions_and_numbers() {
     assert_eq!(rates(0.25, 2), [0.25; 2]);
     assert_eq!(rates(|epoch: u32| epoch as f32, 3), [1.0, 2.0, 3.0]);
     assert_eq!(rates(LambdaLr::new(f64::from), 3), [0.0, 0.1, 0.2]);
 
-    /// One of the caller's own.
+    /// A schedule of the caller.
     struct Halves;
     impl Schedule for Halves {
         fn set(&mut self, now: &baregrad::optim::schedule::Now, rates: &mut Rates) {
@@ -110,7 +110,7 @@ fn functions_and_numbers() {
     assert_eq!(rates(Halves.then(2, Halves), 4), [0.1, 0.05, 0.1, 0.05]);
 }
 
-/// After its steps a cycle stays; one that has sizes of 0 gives finite rates.
+/// After its steps a one-cycle schedule keeps its rate; sizes of 0 give finite rates.
 #[test]
 fn ends_and_zeros() {
     let cycle = rates(OneCycleLr::new(0.5, 10), 14);
@@ -134,8 +134,8 @@ fn ends_and_zeros() {
     }
 }
 
-/// A number for each group, in the order of the parameters however groups are nested; and one
-/// number is that of all groups, momentum as well. (Against PyTorch: `groups.json`.)
+/// A schedule has a number for each group, in the order of the parameters, or one for all groups.
+/// (`groups.json` compares with PyTorch.)
 #[test]
 fn numbers_for_groups() {
     fn rates_of(groups: &mut impl Optimizer, schedule: impl Schedule) -> Vec<f32> {
@@ -180,7 +180,7 @@ fn numbers_for_groups() {
     assert_eq!(momenta(&mut { once }), momenta(&mut { twice }));
 }
 
-/// Lists of so many values for groups, each with the name that an error tells.
+/// Returns schedules with lists of `G` values, each with its name in errors.
 fn lists<const G: usize>() -> Vec<(&'static str, Box<dyn Schedule>)> {
     let half: [fn(u32) -> f64; G] = [|_| 0.5; G];
     vec![
@@ -208,9 +208,9 @@ fn lists<const G: usize>() -> Vec<(&'static str, Box<dyn Schedule>)> {
     ]
 }
 
-/// PyTorch refuses a list that is longer or shorter than there are groups when the schedule is
-/// made ("expected 2 values for max_lr, got 3"). Here all rates are NaN then, which optimizers
-/// refuse, in every epoch, and `check` and fits say why.
+/// A list that is longer or shorter than the number of groups, an error in PyTorch ("expected 2
+/// values for max_lr, got 3"), gives NaN rates, which optimizers refuse, and `check` has the
+/// reason.
 #[test]
 fn lists_of_another_length_than_the_groups_are_refused() {
     let sgd = || Sgd::new(0.1).momentum::<1>(0.9);
@@ -246,24 +246,24 @@ fn lists_of_another_length_than_the_groups_are_refused() {
         assert_eq!(scheduler.check(), Ok(()), "{list}");
         assert!(groups.step(&mut [1.0; 3], &[1.0; 3]).is_ok());
     }
-    // A list of one is none of a number for all groups.
+    // A list of one is not a number for all groups.
     for (list, mut schedule) in lists::<1>() {
         refused(list, [2, 1], &mut *schedule, two());
         refused(list, [3, 1], &mut *schedule, three());
         assert!(Scheduler::new(&mut *schedule, &mut sgd()).check().is_ok());
     }
-    // But of momenta, one number is that of all groups.
+    // A list of one momentum applies to all groups.
     let momenta = OneCycleLr::new(0.5, 10).momentum_per_group([0.8], [0.9]);
     assert_eq!(Scheduler::new(momenta, &mut two()).check(), Ok(()));
     let momenta = OneCycleLr::per_group([0.5; 3], 10).momentum_per_group([0.8; 3], [0.9; 3]);
     assert!(Scheduler::new(momenta, &mut two()).check().is_err());
-    // Numbers that are no list are those of all groups.
+    // Numbers without a list apply to all groups.
     let mut groups = three();
     let all = CyclicLr::new(0.1, 0.5).then(2, OneCycleLr::new(0.5, 10));
     assert_eq!(Scheduler::new(all, &mut groups).check(), Ok(()));
 }
 
-/// A fit tells why it was refused.
+/// A fit refuses such a list with the same reason.
 #[test]
 fn a_fit_refuses_lists_of_another_length() {
     let samples = Samples {

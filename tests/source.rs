@@ -1,6 +1,6 @@
-//! Fitted functions, printed as Rust and as C99: over a million readings each, the same bits.
+//! Tests that functions printed as Rust and as C99 give the same bits for a million readings each.
 //!
-//! With `BAREGRAD_EXPORT=FOLDER` the program in C is left there, for other compilers
+//! With `BAREGRAD_EXPORT=FOLDER` it writes the program in C to this folder, for other compilers
 //! (`embedded/export.sh`).
 
 #![allow(
@@ -21,13 +21,13 @@ use baregrad::function::source::Source;
 use baregrad::function::{Function, Real};
 use baregrad::random::{Uniform, seeded};
 
-/// Readings of each model.
+/// The number of readings of each model.
 const READINGS: u32 = 1 << 20;
-/// Readings of a digest, so that a difference is found.
+/// The number of readings in a digest. A failure names the block.
 const BLOCK: u32 = 1 << 14;
 
 function! {
-    /// Elementary functions that no model of the list has.
+    /// Elementary functions that no model of the list uses.
     fn Elementary([x, y], [a, b]) {
         let waves = (a * x).sin() + (b * y).cos() + (1e4 * x).sin() + (2e4 * y).cos();
         let steps = (a * x).tanh() + (b * y).erf() + x.exp_m1() + y.softplus() - x.relu();
@@ -36,7 +36,7 @@ function! {
 }
 
 function! {
-    /// The elementary functions that a model seldom has.
+    /// Elementary functions that models seldom use.
     fn Seldom([x, y], [a, b]) {
         let logs = (a * x).ln_1p() + x.log2() * b + y.log10() + x.rsqrt() - y.reciprocal();
         let arcs = x.atan2(y) + (0.2 * a * x).asin() - (0.2 * b * y).acos() + (a * x).sign();
@@ -57,17 +57,17 @@ function! {
 }
 
 function! {
-    /// No operation at all.
+    /// A model without operations.
     fn Same([x], []) { x }
 }
 
 function! {
-    /// No input is needed.
+    /// A model that does not depend on its input.
     fn Constant([x], [a]) { (x * 0.0 + a).number(-0.1) }
 }
 
-/// Readings drawn from nothing but integers, so that C and Rust draw the same: of every four
-/// numbers three from a range, and one of any bits.
+/// A generator of readings that uses only integers, so that C and Rust draw the same ones: of every
+/// four, three are in a range, and one has any bits.
 struct Readings(u32);
 
 impl Readings {
@@ -153,7 +153,7 @@ fn take(digest: u32, y: f32) -> u32 {
     (digest ^ bits).wrapping_mul(16_777_619).rotate_left(5)
 }
 
-/// Programs that compute digests of all models and compare them with ours.
+/// Programs that compute digests of all models and compare them with the crate's.
 #[derive(Default)]
 struct Programs {
     count: u32,
@@ -269,7 +269,8 @@ impl Programs {
         format!("#![allow(unused)]\n{rust}{READINGS_RUST}\nfn main() {{\n{rust_main}}}\n")
     }
 
-    /// How many models have other bits: `check`, which needs something to `say` it with.
+    /// Returns the program in C. Its function `check` returns the number of models with other bits,
+    /// and reports them through `say`.
     fn c(&self) -> String {
         let Programs { c, c_main, .. } = self;
         format!(
@@ -301,7 +302,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {out}{errors}");
 }
 
-/// One test, as what takes longest, our own bits, is the same for all compilers.
+/// One test for all compilers, because computing the crate's own bits takes longest.
 #[test]
 fn printed_functions_have_the_same_bits() {
     let programs = Programs::new();
@@ -309,13 +310,13 @@ fn printed_functions_have_the_same_bits() {
     if let Some(folder) = &export {
         std::fs::write(Path::new(folder).join("check.c"), programs.c()).unwrap();
     }
-    // There, if it is given: another run of this test may work in the usual place.
+    // With an export folder the test works there, because another run may use the usual folder.
     let usual = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = export.as_deref().map_or(usual, Path::new).join("source");
     std::fs::create_dir_all(&folder).unwrap();
     let program = folder.join("printed");
 
-    // The compiler that stands beside cargo.
+    // The compiler beside this cargo.
     let rustc = Path::new(env!("CARGO")).with_file_name("rustc");
     std::fs::write(folder.join("printed.rs"), programs.rust()).unwrap();
     run(Command::new(&rustc)
@@ -342,8 +343,7 @@ fn printed_functions_have_the_same_bits() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// A compiler for C, which may only be missing where nobody needs one. `BAREGRAD_CC=required`
-/// says that somebody does.
+/// Returns whether there is a C compiler. With `BAREGRAD_CC=required`, panics if there is none.
 fn has_cc() -> bool {
     let found = Command::new("cc").arg("--version").output().is_ok();
     if !found {
@@ -377,7 +377,7 @@ fn c_is_refused_where_bits_would_differ() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// As text: names that C or Rust have words for, comments that end, and derivatives.
+/// Names that are keywords of C or Rust, or that end comments, are printed safely.
 #[test]
 fn names_and_comments_are_safe() {
     struct Awkward;
@@ -424,7 +424,7 @@ fn names_and_comments_are_safe() {
         "{}",
         gradient.rust()
     );
-    // Parameters as arguments, and derivatives.
+    // With derivatives, parameters are arguments.
     let c = Source::with_gradient::<models::Line, 1, 2>().c();
     assert!(c.contains("float line(float x, float w, float b, float v_gradient[2])"));
     assert!(

@@ -1,7 +1,7 @@
-//! Training that was stopped after any epoch, saved, and restored elsewhere goes on to the
-//! same bits: every optimizer, every schedule, in this process and in another. (On another
-//! target: the group `resume` of `bits.rs`.) What does not fit is refused, and says what
-//! differs.
+//! Tests that training that was stopped after any epoch, saved, and restored elsewhere continues
+//! with the same bits, for every optimizer and every schedule, in this process and in another one.
+//! (The group `resume` of `bits.rs` tests other targets.) State that does not fit is refused with
+//! the difference.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -13,7 +13,7 @@ use baregrad::optim::*;
 use baregrad::record::{Record, RecordError, Writer};
 use baregrad::{Arena, Error, Shape, Tape, Var};
 
-/// Elements of the parameters.
+/// The number of elements of all parameters.
 const N: usize = 9;
 const EPOCHS: usize = 12;
 
@@ -43,8 +43,8 @@ macro_rules! with_options {
     };
 }
 
-/// Every optimizer with all its options, and those that remember less without them. (The
-/// list's defaults: `every_optimizer_of_the_list` in `optim/every.rs`.)
+/// Returns every optimizer with all its options, and without them if it has less state then.
+/// (`every_optimizer_of_the_list` in `optim/every.rs` tests the defaults.)
 fn optimizers() -> Vec<(&'static str, NewTrainer)> {
     let mut all: Vec<(&str, NewTrainer)> = vec![
         ("SGD", || Box::new(Sgd::new(0.1))),
@@ -73,7 +73,7 @@ fn optimizers() -> Vec<(&'static str, NewTrainer)> {
     all
 }
 
-/// Every schedule: those of the list without options and with all, and all others.
+/// Returns every schedule: those of the list without options and with all, and all others.
 fn schedules() -> Vec<(&'static str, NewSchedule)> {
     let mut all: Vec<(&str, NewSchedule)> = vec![
         ("one cycle of each group", || {
@@ -126,7 +126,7 @@ const Y: [f32; 12] = [
 ];
 
 impl<'t> Model<'t> {
-    /// The weights start as this number.
+    /// Records the model, with weights that depend on `start`.
     fn new(tape: &'t Tape<'t>, start: f32) -> Self {
         let w = tape.param_from_fn([2, 3], |i| start * (1.0 - 0.25 * i as f32));
         let b = tape.param(&[start; 3], [1, 3]);
@@ -151,7 +151,7 @@ impl<'t> Model<'t> {
     }
 }
 
-/// All of a run: model, optimizer and schedule.
+/// A run: model, optimizer and schedule.
 struct Run<'t> {
     model: Model<'t>,
     optimizer: Box<dyn Trainer>,
@@ -196,8 +196,8 @@ impl<'t> Run<'t> {
     }
 }
 
-/// Stops after every epoch, saves, restores into a run that began elsewhere, and ends with
-/// the parameters and the state of the run that was never stopped.
+/// Asserts that a run that is stopped after any epoch and restored into a run with another start
+/// ends with the parameters and the state of the run that was never stopped.
 fn resumes(name: &str, optimizer: NewTrainer, schedule: NewSchedule) {
     let mut arena = Arena::<256, 16>::new();
     let tape = arena.tape();
@@ -237,7 +237,7 @@ fn every_schedule_resumes_after_any_epoch() {
         Adam::new(0.1)
     }
     for (name, schedule) in schedules() {
-        // Lists of two numbers are for two groups.
+        // Lists of two numbers need two groups.
         if name.ends_with("of each group") {
             resumes(
                 name,
@@ -256,7 +256,7 @@ fn every_schedule_resumes_after_any_epoch() {
     }
 }
 
-/// L-BFGS, after any evaluation: between iterations, and in the middle of a line search.
+/// L-BFGS resumes after any evaluation, between iterations and within a line search.
 #[test]
 fn a_search_resumes_after_any_evaluation() {
     const TIMES: usize = 40;
@@ -298,7 +298,7 @@ fn a_search_resumes_after_any_evaluation() {
     }
 }
 
-/// Memory inline, in a slice or on the heap keeps the same state.
+/// State can be restored into memory inline, in a slice or on the heap.
 #[test]
 fn a_state_fits_whatever_holds_it() {
     let mut bytes = [0; 600];
@@ -316,7 +316,7 @@ fn a_state_fits_whatever_holds_it() {
     assert_eq!(params, again);
 }
 
-/// A run as another process would make it.
+/// Returns the optimizer and the schedule of the run that another process continues.
 fn half_way() -> (NewTrainer, NewSchedule) {
     (
         || Box::new(Adam::<N>::new(0.1).amsgrad()),
@@ -324,7 +324,7 @@ fn half_way() -> (NewTrainer, NewSchedule) {
     )
 }
 
-/// This process trains to the middle, and another one to the end.
+/// Another process continues a run of this one with the same bits.
 #[test]
 fn another_process_goes_on_to_the_same_bits() {
     const VARIABLE: &str = "BAREGRAD_TEST_RESUME";
@@ -393,7 +393,7 @@ fn no_bit_of_a_saved_run_may_change() {
     );
     assert_eq!((cut, flipped), (bytes.len(), 8 * bytes.len()));
 
-    // Nor may a byte be missing where it is written to.
+    // Writing to a buffer that is too small is an error, too.
     for capacity in 0..bytes.len() {
         let mut room = vec![0; capacity];
         let mut writer = Writer::new(&mut room);
@@ -413,7 +413,7 @@ fn saved(state: &mut dyn Stateful, n: usize) -> Vec<u8> {
     writer.finish().unwrap().to_vec()
 }
 
-/// Nothing changes, and the error says what differs.
+/// Asserts that restoring fails with this message, and changes nothing.
 fn refused(from: &mut dyn Stateful, to: &mut dyn Stateful, [n, m]: [usize; 2], message: &str) {
     let (bytes, before) = (saved(from, n), saved(to, m.min(3)));
     let record = Record::read(&bytes).unwrap();
@@ -530,7 +530,7 @@ fn a_state_of_another_kind_says_what_differs() {
         both,
         "expected the state of ChainedScheduler, found that of ReduceLROnPlateau",
     );
-    // Neither a schedule nor an optimizer.
+    // The state of a schedule is not loaded into an optimizer.
     refused(
         &mut scheduler(Box::new(0.1)),
         &mut adam(),
@@ -543,7 +543,7 @@ fn a_state_of_another_kind_says_what_differs() {
     assert!(matches!(error, LoadError::Missing { .. }), "{error}");
 }
 
-/// The error of loading the state of one schedule into another.
+/// Returns the error of loading the state of one schedule into another.
 fn error_of(saved_from: impl Schedule, into: impl Schedule) -> Option<String> {
     let mut rates = Sgd::new(0.1);
     let bytes = saved(&mut Scheduler::new(saved_from, &mut rates), 0);
@@ -552,8 +552,8 @@ fn error_of(saved_from: impl Schedule, into: impl Schedule) -> Option<String> {
     loaded.err().map(|error| error.to_string())
 }
 
-/// A schedule of the list shows its name and all its arguments and options: its state is
-/// loaded into no other schedule of the list, nor into one with an option more.
+/// The state of a schedule contains its name, arguments and options, so that it cannot be loaded
+/// into another schedule of the list, nor into one with one more option.
 #[test]
 fn a_schedule_is_told_from_every_other() {
     let mut all: Vec<(&str, NewSchedule)> = Vec::new();
@@ -567,7 +567,7 @@ fn a_schedule_is_told_from_every_other() {
             let mut names = Vec::new();
             new().visit_hyper(&mut |name, _| names.push(name.to_lowercase()));
             for arg in Vec::<&str>::from([$(stringify!($arg)),*]) {
-                // The shown name of each; nobody knows what a function does.
+                // The name in the state; functions cannot be compared.
                 let shown = if arg == "milestones" { "milestone" } else { arg };
                 let is_shown = names.iter().any(|name| name == shown);
                 assert!(is_shown || arg == "lr_lambda", "{} {arg}", $torch);
@@ -596,8 +596,8 @@ fn a_schedule_is_told_from_every_other() {
     assert!(error_of(one(), OneCycleLr::new(0.5, 10)).is_some());
 }
 
-/// An optimizer of the list shows its name and all its options: its state is loaded into no
-/// other optimizer of the list, nor into one with an option less.
+/// The state of an optimizer contains its name and options, so that it cannot be loaded into
+/// another optimizer of the list, nor into one with one option less.
 #[test]
 fn an_optimizer_is_told_from_every_other() {
     fn error_of(mut saved_from: impl Stateful, mut into: impl Stateful) -> Option<String> {
@@ -686,7 +686,7 @@ fn parameters_of_another_model_say_what_differs() {
         &[(bias, b), (weight, input)],
         "load_params: the variable is computed, it cannot be set",
     );
-    // The variable is of another tape, for which the record is of no use.
+    // The variable belongs to another tape.
     refused(
         &[(weight, model.params[0].1)],
         "expected no `model.layer1.bias`",
@@ -700,7 +700,7 @@ fn parameters_of_another_model_say_what_differs() {
     assert!(error.to_string().starts_with(cut), "{error}");
 }
 
-/// Two entries of one name are refused when they are written, not only when they are read.
+/// Two entries with the same name are refused when they are written.
 #[test]
 fn names_that_are_twice_in_a_record_are_refused() {
     let mut arena = Arena::<256, 16>::new();

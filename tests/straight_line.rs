@@ -1,5 +1,5 @@
-//! Lines through points of which both coordinates are uncertain: published values, and those
-//! of `golden/lines.py`.
+//! Tests of lines through points with errors in both coordinates, against published values, and
+//! those of `golden/lines.py`.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,8 @@ fn near(found: f32, expected: f64, relative: f64) {
     assert!(off <= relative, "{found}, expected {expected}: {off:.1e}");
 }
 
-/// Slope, its error, intercept, its error, covariance, sum of squares; and where 8 ± 0.1 is.
+/// Compares slope, its error, intercept, its error, covariance and sum of squares; and the input
+/// for 8 ± 0.1.
 fn check(line: &StraightLine, expected: [f64; 6], input: [f64; 2]) {
     let [slope_error, intercept_error] = line.standard_errors();
     let found = [
@@ -61,8 +62,8 @@ fn pearson(correlation: &[f32]) -> StraightLine {
     .unwrap()
 }
 
-/// York et al. 2004: slope -0.480533407 ± 0.0579850090, intercept 5.47991022 ± 0.294970735,
-/// S / 8 = 1.4832942.
+/// The line agrees with York et al. 2004: slope -0.480533407 ± 0.0579850090, intercept 5.47991022 ±
+/// 0.294970735, S / 8 = 1.4832942.
 #[test]
 fn pearsons_data_with_yorks_weights() {
     let line = pearson(&[]);
@@ -78,7 +79,7 @@ fn pearsons_data_with_yorks_weights() {
         ],
         [-5.24435909, 1.25252022],
     );
-    near(line.slope(), -0.480533407, 1e-7); // weights' roots are rounded to f32
+    near(line.slope(), -0.480533407, 1e-7); // The roots of weights are rounded to `f32`.
     near(
         line.residual_standard_deviation(),
         1.4832942_f64.sqrt(),
@@ -102,7 +103,7 @@ fn pearsons_data_with_yorks_weights() {
     assert_eq!(pearson(&[0.0; 10]), pearson(&[]));
 }
 
-/// Pearson's own line, of 1901: y = 5.784 - 0.5456 x; and one of another ratio.
+/// Deming's regression agrees with Pearson's line of 1901, y = 5.784 - 0.5456 x.
 #[test]
 fn demings_regression() {
     let line = StraightLine::deming(&X, &Y, 1.0).unwrap();
@@ -131,7 +132,7 @@ fn demings_regression() {
         ],
         [-4.12284129, 0.671165193],
     );
-    // With x and y exchanged it is the same line.
+    // Exchanging x and y gives the same line.
     let other = StraightLine::deming(&Y, &X, 0.25).unwrap();
     near(1.0 / other.slope(), line.slope().into(), 3e-7);
     // York's method, with errors of the size that Deming's found, gives the same line.
@@ -151,14 +152,14 @@ fn demings_regression() {
         line.standard_errors()[1].into(),
         1e-6,
     );
-    // Eight degrees of freedom, where York takes standard deviations as given.
+    // The interval has eight degrees of freedom, because the deviation is estimated.
     let [from, to] = line.value_at(0.0).interval(0.95).unwrap();
     near(to - from, 2.0 * 2.306004 * 0.189522026, 1e-6);
     let [from, to] = york.value_at(0.0).interval(0.95).unwrap();
     near(to - from, 2.0 * 1.959964 * 0.189522026, 1e-6);
 }
 
-/// ISO/TS 28037:2010, clause 8: a 0.5788 ± 0.4764, b 2.1597 ± 0.1355.
+/// The line agrees with ISO/TS 28037:2010, clause 8: a 0.5788 ± 0.4764, b 2.1597 ± 0.1355.
 #[test]
 fn iso_28037() {
     let line = York {
@@ -182,8 +183,8 @@ fn iso_28037() {
     );
 }
 
-/// Where abscissas are exact it is the weighted line of least squares, and where ordinates are,
-/// that of x by y.
+/// With exact abscissas the line is that of weighted least squares, with exact ordinates that of x
+/// by y.
 #[test]
 fn exact_coordinates() {
     let sigma: [f32; 10] = core::array::from_fn(|k| 0.1 + 0.05 * k as f32);
@@ -219,7 +220,7 @@ fn exact_coordinates() {
     near(1.0 / other.slope(), line.slope().into(), 1e-6);
 }
 
-/// In any unit, and far from the origin.
+/// Lines do not depend on units, nor on the distance from the origin.
 #[test]
 fn units_and_origins_do_not_matter() {
     for (of_x, of_y) in [(1e-18, 1e18), (1e18, 1e18), (1e12, 1e-12), (1e-20, 1e-20)] {
@@ -241,14 +242,14 @@ fn units_and_origins_do_not_matter() {
             near(line.slope() / of_y * of_x, -0.545561206, 1e-6);
         }
     }
-    // Abscissas of which f32 holds the first decimal place and little more.
+    // Abscissas of which `f32` holds little more than the first decimal place.
     let x = X.map(|x| 8192.0 + (x * 8.0).round() / 8.0);
     let near_origin = X.map(|x| (x * 8.0).round() / 8.0);
     let line = |x: &[f32]| StraightLine::deming(x, &Y, 1.0).unwrap();
     near(line(&x).slope(), line(&near_origin).slope().into(), 1e-7);
 }
 
-/// 95 % of the intervals of many lines with known errors hold the truth.
+/// 95 % of the intervals of many lines with known errors hold the true value.
 #[test]
 fn standard_errors_are_how_far_off_lines_are() {
     const FITS: usize = 3000;
@@ -280,7 +281,7 @@ fn standard_errors_are_how_far_off_lines_are() {
         deming += holds(line.value_at(0.0).interval(0.95).unwrap(), -4.0);
     }
     for within in [york[0], york[1], deming] {
-        // Four standard deviations of such a count, and what is left out beyond first order.
+        // Four standard deviations of such a count, and errors beyond first order.
         let share = within as f64 / FITS as f64;
         assert!((share - 0.95).abs() < 0.02, "{share}");
     }
@@ -317,7 +318,7 @@ fn points_that_tell_no_line_are_refused() {
     let error = york(&X[..2], &Y[..2], one, one, &[]).unwrap_err();
     assert_eq!(error, LineError::TooFewPoints(2));
 
-    // A row that makes no sense is named.
+    // An invalid row is named.
     for bad in [f32::NAN, f32::INFINITY] {
         for k in [0, 4, 9] {
             let mut x = X;
@@ -348,7 +349,7 @@ fn points_that_tell_no_line_are_refused() {
         assert!(StraightLine::deming(&X, &Y, ratio).is_err(), "{ratio}");
     }
 
-    // Points at one place, above each other, and scattered alike in all directions.
+    // Points at one place, on a vertical line, and scattered equally in all directions.
     let undetermined = Err(LineError::Undetermined);
     assert_eq!(york(&[1.0; 4], &[2.0; 4], one, one, &[]), undetermined);
     assert_eq!(
@@ -358,7 +359,7 @@ fn points_that_tell_no_line_are_refused() {
     let (x, y) = ([0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]);
     assert_eq!(StraightLine::deming(&x, &y, 1.0), undetermined);
 
-    // A level line has a value, and nothing means another.
+    // A level line has no input for another value.
     let level = york(&X, &[3.0; 10], one, one, &[]).unwrap();
     assert_eq!((level.slope(), level.intercept()), (0.0, 3.0));
     assert!(matches!(
@@ -366,7 +367,7 @@ fn points_that_tell_no_line_are_refused() {
         Err(InferenceError::NotMonotone { .. })
     ));
     assert!(level.input_for(f32::NAN, 0.0).is_err() && level.input_for(1.0, -1.0).is_err());
-    // Points that lie on a line have one without errors.
+    // Points on a line give errors of 0.
     let exact = StraightLine::deming(&X, &X.map(|x| 2.0 * x), 1.0).unwrap();
     near(exact.slope(), 2.0, 1e-7);
     assert!(exact.standard_errors()[0] < 1e-6);

@@ -1,5 +1,5 @@
-//! Operations on dimensions and windows, and layers: what the list of operations does not try.
-//! Shapes and indices that are refused, smaller batches, micro-batches, long sums, and what
+//! Tests of operations on dimensions and windows, and of layers, beyond those that use the list of
+//! operations: shapes and indices that are refused, smaller batches, micro-batches, long sums, and
 //! changes between replays.
 
 #![allow(
@@ -25,17 +25,17 @@ fn grad(x: Var<'_>) -> Vec<f32> {
     x.grad().unwrap().to_vec()
 }
 
-/// Plenty of room for a tape.
+/// Returns plenty of room for a tape.
 fn storage() -> (Vec<f32>, Vec<Node>) {
     (vec![0.0; 1 << 20], vec![Node::EMPTY; 128])
 }
 
-/// Numbers between -1 and 1 without a pattern.
+/// Returns numbers between -1 and 1 without a pattern.
 fn numbers(n: usize) -> Vec<f32> {
     (0..n).map(|i| (i as f32 * 0.7 + 0.3).sin()).collect()
 }
 
-/// The text of the error that recording this on `[2, 3, 4]` leaves.
+/// Returns the text of the error that the tape keeps after recording this on `[2, 3, 4]`.
 fn refusal(record: impl for<'t> Fn(&'t Tape<'t>, Var<'t>) -> Var<'t>) -> String {
     let mut arena = Arena::<2048, 32>::new();
     let tape = arena.tape();
@@ -201,7 +201,7 @@ fn refusals_name_operation_and_reason() {
     }
 }
 
-/// A stack is not begun if it does not fit as a whole.
+/// A stack that does not fit as a whole records nothing.
 #[test]
 fn a_stack_that_does_not_fit_leaves_nothing_behind() {
     let mut arena = Arena::<64, 10>::new();
@@ -235,7 +235,7 @@ fn pieces_join_to_the_whole() {
             tape.rewind(mark).unwrap();
         }
     }
-    // torch.arange(11).chunk(6) has six pieces, of 12 too; of 13 seven.
+    // In PyTorch, torch.arange(n).chunk(6) has six pieces for n of 11 and 12, and five for 13.
     let lengths = |n: usize, chunks: usize| {
         let mark = tape.mark();
         let x = tape.constant(&numbers(n), [n]);
@@ -250,7 +250,7 @@ fn pieces_join_to_the_whole() {
     assert_eq!(lengths(2, 5), [1, 1]);
 }
 
-/// A network of all that a batch runs through: its loss is a mean over samples.
+/// Records a network of all these operations, whose loss is a mean over samples.
 fn network<'t>(tape: &'t Tape<'t>, x: Var<'t>, step: Var<'t>, y: Var<'t>) -> Var<'t> {
     let weights = numbers(400);
     let w = tape.param(&weights[..24], [4, 2, 3]);
@@ -269,7 +269,7 @@ fn network<'t>(tape: &'t Tape<'t>, x: Var<'t>, step: Var<'t>, y: Var<'t>) -> Var
     x.mse(y)
 }
 
-/// Rows of samples in one batch, in micro-batches, and rebound to fewer: the same.
+/// Micro-batches give the loss and gradients of the batch.
 #[test]
 fn micro_batches_give_what_the_batch_gives() {
     const ROWS: usize = 23;
@@ -296,19 +296,20 @@ fn micro_batches_give_what_the_batch_gives() {
         let (other, others) = run(rows);
         assert!((other / loss - 1.0).abs() < 1e-6, "{rows}: {other} {loss}");
         for (g, e) in others.iter().zip(&grads) {
-            // A dozen roundings of terms near 1.
+            // The bound is a dozen roundings of terms near 1.
             assert!((g - e).abs() < 2e-6, "{rows}: {g} {e}");
         }
     }
 }
 
-/// A sum may be off by a dozen roundings.
+/// Asserts that a sum is off by at most a dozen roundings.
 fn close(found: f32, x: f64, what: &str) {
     let error = (f64::from(found) / x - 1.0).abs();
     assert!(error < 12.0 / f64::from(1 << 24), "{what}: {found} {x}");
 }
 
-/// Every element of the gradients of these, of a result whose elements all have 0.1.
+/// Asserts that all elements of the gradients of `of` are `expected`, if the gradient of the result
+/// is 0.1 everywhere.
 fn check<'t>(what: &str, of: &[Var<'t>], result: Var<'t>, expected: &[f64]) {
     let tape = result.tape();
     tape.zero_grad();
@@ -319,8 +320,7 @@ fn check<'t>(what: &str, of: &[Var<'t>], result: Var<'t>, expected: &[f64]) {
     }
 }
 
-/// The error does not grow with the number of terms: of equal ones, whose sum in order is off by
-/// hundreds of roundings. The right values are products, exact in f64.
+/// Sums of many equal terms stay accurate, whose sums in order are off by hundreds of roundings.
 #[test]
 fn long_sums_stay_accurate() {
     const N: usize = 40_000;
@@ -343,7 +343,7 @@ fn long_sums_stay_accurate() {
         check("windows", &[w, b], y, &[n * third * third, n * third]);
         tape.rewind(mark).unwrap();
     }
-    // A result over many channels, and the gradient of an input over many filters.
+    // A result that sums many channels, and the gradient of an input that sums many filters.
     let x = tape.param(&[0.1], [1, 1]);
     let x = x.expand([N as isize, 1]);
     let w = tape.constant_from_fn([1, N, 1], |_| 0.1);
@@ -353,7 +353,7 @@ fn long_sums_stay_accurate() {
     let w = tape.constant_from_fn([N, 1, 1], |_| 0.1);
     check("filters", &[x], x.conv1d(w), &[n * third * third]);
     tape.rewind(mark).unwrap();
-    // One element that is repeated, or in many windows, or picked many times.
+    // One element that is repeated, or picked many times.
     let x = tape.param(&[1.0], [1]);
     check("expand", &[x], x.expand([N as isize]), &[n * third]);
     tape.rewind(mark).unwrap();
@@ -389,8 +389,8 @@ fn long_sums_stay_accurate() {
     close(grad(x)[n - 1], third, "means");
 }
 
-/// Numbers far from 0 are normalised as those near it: by exact arithmetic, of 0, 1, 2, 3
-/// around any center, `(i - 1.5) / √1.25`.
+/// Numbers far from 0 are normalised as accurately as those near it: 0, 1, 2, 3 plus any constant
+/// give `(i - 1.5) / √1.25`.
 #[test]
 fn the_mean_is_taken_off_exactly() {
     let (mut floats, mut nodes) = storage();
@@ -410,7 +410,8 @@ fn the_mean_is_taken_off_exactly() {
     }
 }
 
-/// As torch.nn.functional.batch_norm moves them: momentum 0.25, two batches.
+/// Running statistics are updated like by torch.nn.functional.batch_norm, with momentum 0.25 and
+/// two batches.
 #[test]
 fn running_statistics_move_as_in_pytorch() {
     let (mut floats, mut nodes) = storage();
@@ -421,7 +422,7 @@ fn running_statistics_move_as_in_pytorch() {
     let norm = BatchNorm::new(mean, var).momentum(0.25);
     let y = norm.train(x);
     norm.update(x).unwrap();
-    // Means 3 and 30, variances 4 and 700 of samples.
+    // The batch has means of 3 and 30, and sample variances of 4 and 700.
     assert_eq!(values(mean), [0.75, 7.5]);
     assert_eq!(values(var), [1.75, 175.75]);
     tape.write(x, &[0.0, 1.0, 0.0, 1.0, 3.0, 1.0]).unwrap();
@@ -429,9 +430,9 @@ fn running_statistics_move_as_in_pytorch() {
     norm.update(x).unwrap();
     assert_eq!(values(mean), [0.8125, 5.875]);
     assert_eq!(values(var), [2.0625, 131.8125]);
-    // Nothing of the training moved.
+    // The training result is unchanged.
     assert_eq!(values(y)[5], 0.0);
-    // Statistics that are computed cannot be moved, and the tape stays usable.
+    // Statistics that are results cannot be updated, and the tape stays usable.
     let computed = BatchNorm::new(mean + 0.0, var);
     let error = computed.update(x).unwrap_err();
     assert!(matches!(error.kind, ErrorKind::NotLeaf), "{error}");
@@ -456,7 +457,7 @@ fn dropout_drops_as_many_as_it_says() {
             let found = values(y);
             assert!(found.iter().all(|y| *y == 0.0 || *y == 1.0 / (1.0 - p)));
             let dropped = found.iter().filter(|y| **y == 0.0).count() as f32 / n as f32;
-            // Five standard deviations of twenty thousand draws.
+            // The bound is five standard deviations of twenty thousand draws.
             assert!((dropped - p).abs() < 0.018, "{p}: {dropped}");
             assert_ne!(found, before);
             tape.replay().unwrap();
@@ -470,7 +471,7 @@ fn dropout_drops_as_many_as_it_says() {
     let other = Dropout::new(0.5).seed(10).of(x, tape.constant(&[0.0], []));
     let same = Dropout::new(0.5).seed(9).of(x, tape.constant(&[0.0], []));
     assert_ne!(values(other), values(same));
-    // All, or nothing recorded.
+    // With p = 1 all are dropped; without training nothing is recorded.
     let all = Dropout::new(1.0).of(x, tape.constant(&[0.0], []));
     assert!(values(all).iter().all(|y| *y == 0.0));
     let nodes = tape.usage().nodes;
@@ -478,8 +479,7 @@ fn dropout_drops_as_many_as_it_says() {
     assert_eq!((tape.usage().nodes, none.shape()), (nodes, x.shape()));
 }
 
-/// Indices that are rebound are not looked at until the replay: wrong ones give NaN, and no
-/// gradient.
+/// Indices that become wrong by a rebind give NaN in the replay, and no gradient.
 #[test]
 fn indices_that_turn_wrong_give_nan() {
     let good = [2.0, 0.0, 2.0];
@@ -517,7 +517,7 @@ fn indices_that_turn_wrong_give_nan() {
     ));
 }
 
-/// A batch that shrinks: shapes follow, and an operation that cannot says so.
+/// Shapes follow when a batch is rebound to fewer rows.
 #[test]
 fn dimensions_follow_a_smaller_batch() {
     let data = numbers(24);

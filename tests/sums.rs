@@ -1,15 +1,15 @@
-//! Long sums stay accurate: the error of every reduction, from a thousand to ten million
-//! terms, against sums in `f64`, beside PyTorch's.
+//! Tests that long sums stay accurate: compares every reduction, from a thousand to ten million
+//! terms, with sums in `f64`, and lists PyTorch's errors beside.
 //!
 //! ```text
 //! cargo test --release --test sums -- --nocapture        prints the table
 //! ```
 //!
-//! Errors are in units of 2^-24, half of what separates `f32`s, relative to the sum of all
-//! magnitudes: of equal numbers that is the sum itself. PyTorch's are those of 2.15.0 on
-//! x86-64 with AVX2, one thread, for the same numbers and shapes: the largest over all
-//! lengths. It adds up sums as cascades, and hands matrix products to a library that adds
-//! in order, which is where its products drift.
+//! Errors are in units of 2^-24, half the relative spacing of `f32`, relative to the sum of all
+//! magnitudes, which for equal numbers is the sum itself. PyTorch's errors are those of 2.15.0 on
+//! x86-64 with AVX2, one thread, for the same numbers and shapes, the largest over all
+//! lengths. PyTorch adds sums as cascades, but passes matrix products to a library that adds
+//! in order, so their errors grow.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
@@ -24,7 +24,7 @@ use baregrad::{ErrorKind, HeapArena};
 
 const UNIT: f64 = 1.0 / 16_777_216.0;
 
-/// Debug builds stop earlier, to be done in seconds.
+/// The numbers of terms. Debug builds stop earlier, so that they take seconds.
 const LENGTHS: &[usize] = if cfg!(debug_assertions) {
     &[1_000, 40_000]
 } else {
@@ -35,7 +35,7 @@ const LENGTHS: &[usize] = if cfg!(debug_assertions) {
 struct Rng(u64);
 
 impl Rng {
-    /// Uniform in [0, 1).
+    /// Draws a uniform number in [0, 1).
     fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -44,14 +44,14 @@ impl Rng {
         ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Normal, by Box and Muller.
+    /// Draws a normal number, by Box–Muller.
     fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (core::f64::consts::TAU * self.uniform()).cos()
     }
 }
 
-/// The kinds of sums.
+/// Returns the terms of a kind of sums.
 fn numbers(kind: &str, n: usize) -> Vec<f32> {
     let mut rng = Rng(n as u64);
     (0..n)
@@ -67,16 +67,15 @@ fn numbers(kind: &str, n: usize) -> Vec<f32> {
 const EQUAL: [&str; 3] = ["0.1", "101325", "0.33333334"];
 const OTHERS: [&str; 3] = ["uniform", "normal", "alternating"];
 
-/// Numbers and what is to be made of them: what was found and what is right, beside the
-/// sum of magnitudes.
+/// Results: the sum that was found, the right one, and the sum of magnitudes.
 type Found = Vec<(f32, f64, f64)>;
 
 struct Row {
     name: &'static str,
     run: fn(&[f32]) -> Found,
-    /// The largest errors, of equal numbers and of others.
+    /// The largest allowed errors, for equal numbers and for others.
     limits: [f64; 2],
-    /// PyTorch's, where it was asked.
+    /// PyTorch's errors, if they were measured.
     pytorch: Option<[f64; 2]>,
 }
 
@@ -84,7 +83,7 @@ fn exact(terms: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (terms.clone().sum(), terms.map(f64::abs).sum())
 }
 
-/// The sums that a kernel found, each of which should be that of `terms`.
+/// Returns the results of a kernel, each of which should be the sum of `terms`.
 fn of_terms(found: &[f32], terms: impl Iterator<Item = f64> + Clone) -> Found {
     let (sum, size) = exact(terms);
     found.iter().map(|x| (*x, sum, size)).collect()
@@ -94,12 +93,12 @@ fn f64s(x: &[f32]) -> impl Iterator<Item = f64> + Clone + '_ {
     x.iter().map(|x| f64::from(*x))
 }
 
-/// Products as `f32` rounds them: what is measured is how they are added.
+/// Returns products rounded to `f32`, so that only the error of their sum is measured.
 fn products<'a>(x: &'a [f32], y: &'a [f32]) -> impl Iterator<Item = f64> + Clone + 'a {
     x.iter().zip(y).map(|(x, y)| f64::from(x * y))
 }
 
-/// Each number `n` times.
+/// Repeats each number `n` times.
 fn times(x: &[f32], n: usize) -> Vec<f32> {
     x.iter().flat_map(|x| (0..n).map(|_| *x)).collect()
 }
@@ -108,7 +107,7 @@ fn factors(x: &[f32]) -> Vec<f32> {
     x.iter().rev().copied().collect()
 }
 
-/// Passes `g` on.
+/// A map that returns `g`.
 struct Passed;
 impl Map<3> for Passed {
     #[inline(always)]
@@ -117,8 +116,8 @@ impl Map<3> for Passed {
     }
 }
 
-/// The gradient of an operand of shape `own` that was stretched to `shape`, which has as
-/// many dimensions; every element's is the sum of `x`.
+/// Computes the gradient of an operand of shape `own` that was broadcast to `shape`, with the same
+/// number of dimensions. Every element should be the sum of `x`.
 fn stretched(x: &[f32], own: Shape, shape: Shape, g: &[f32]) -> Found {
     let (_, stretch) = Broadcast::new(&own, &shape).unwrap();
     let (zeros, other) = (vec![0.0; own.numel()], vec![0.0; g.len()]);
@@ -135,8 +134,8 @@ fn stretched(x: &[f32], own: Shape, shape: Shape, g: &[f32]) -> Found {
     of_terms(&found, f64s(x))
 }
 
-/// The mean squared error of predictions that are all 0, and its gradients by parameters,
-/// each of which is twice the mean.
+/// Computes the mean squared error of predictions that are all 0, and its gradients by parameters,
+/// each of which should be twice the mean.
 fn function<const P: usize>(x: &[f32]) -> Found {
     let (ones, n) = (vec![1.0; x.len()], x.len() as f64);
     let mut arena = Arena::<64, 4>::new();
@@ -271,7 +270,7 @@ fn errors_do_not_grow() {
                     .map(|(found, sum, size)| (f64::from(found) - sum).abs() / size / UNIT)
                     .fold(0.0, |most, x| if x <= most { most } else { x });
                 line += &format!(" {error:5.2}");
-                // Also if it is NaN.
+                // NaN is wrong, too.
                 if error.is_nan() || error > limit {
                     wrong.push(format!(
                         "{} of {n} {kinds:?}: {error}, not {limit}",
@@ -288,12 +287,12 @@ fn errors_do_not_grow() {
 
 // ---- on a tape -------------------------------------------------------------
 
-/// The error in units, relative to the right result.
+/// Returns the error in units, relative to the right result.
 fn off(found: f32, right: f64) -> f64 {
     ((f64::from(found) - right) / right / UNIT).abs()
 }
 
-/// Means, losses and their gradients, as a user meets them.
+/// Means, losses and their gradients over a million rows are accurate.
 #[cfg(feature = "std")]
 #[test]
 fn of_a_million_rows_on_a_tape() {
@@ -314,7 +313,7 @@ fn of_a_million_rows_on_a_tape() {
     assert!(off(pairs.mean().item().unwrap(), tenth) <= 6.0);
     assert!(off(pairs.sum().item().unwrap(), 2.0 * n as f64 * tenth) <= 5.0);
 
-    // The bias of a broadcast: half of a mean over two columns.
+    // A broadcast bias: half of the mean over two columns.
     let b = tape.param(&[0.0, 0.0], [2]);
     let loss = ((pairs + b) - 1.0).mean();
     tape.backward(loss).unwrap();
@@ -339,7 +338,7 @@ fn of_a_million_rows_on_a_tape() {
     }
     tape.zero_grad();
 
-    // A line as a function, in one node: its error is 0.9 everywhere.
+    // A line as a function, whose residual is 0.9 everywhere.
     let line = tape.param(&[0.0, 0.1], [2]);
     let (x, y) = (tape.input(&x, [2 * n]), tape.input(&ones[..2 * n], [2 * n]));
     let loss = Line::mse(x, line, y);
@@ -350,7 +349,7 @@ fn of_a_million_rows_on_a_tape() {
     assert!(off(grad[0], 2.0 * tenth * r) <= 7.0 && off(grad[1], 2.0 * r) <= 6.0);
 }
 
-/// The worst that was found: 10⁷ times a tenth is a million.
+/// Ten million tenths, the case with the largest error, sum to a million.
 #[cfg(not(debug_assertions))]
 #[test]
 fn a_million_of_ten_million_tenths() {
@@ -362,7 +361,8 @@ fn a_million_of_ten_million_tenths() {
 
 // ---- streams ---------------------------------------------------------------
 
-/// `mean((w x)²)` over rows that are all 1, one row at a time: the gradient is 2.
+/// Streams `mean((w x)²)` over rows that are all 1, one row at a time. Returns the mean, and the
+/// gradient, which should be 2.
 #[cfg(feature = "std")]
 fn streamed(batches: usize, room: usize) -> Result<(f32, f32), ErrorKind> {
     let x = vec![1.0; batches];
@@ -393,8 +393,8 @@ fn streams_of_many_batches_do_not_drift() {
     }
 }
 
-/// Up to 64 micro-batches take the memory they always took, more a float for each of the
-/// parameters': what is missing is named, and nothing has changed.
+/// More than 64 micro-batches need one more float for each parameter; without room for them there
+/// is an error with the number, and nothing changes.
 #[cfg(feature = "std")]
 #[test]
 fn totals_of_many_batches_need_room() {
@@ -423,7 +423,7 @@ fn totals_of_many_batches_need_room() {
     }
 }
 
-/// Gradients that were there before are added to, however many micro-batches there are.
+/// Streams of any number of micro-batches add to existing gradients.
 #[test]
 fn streams_add_to_what_is_there() {
     let x = [1.0; 1000];
@@ -441,7 +441,7 @@ fn streams_add_to_what_is_there() {
         assert!(off(grad, right) <= 18.0, "{grad}");
         assert_eq!(*idle.grad().unwrap(), [1.0, 1.0]);
     }
-    // And the memory is given back.
+    // The memory is free again.
     assert!(tape.param(&[0.0; 1], [1]).value().is_ok());
 }
 

@@ -1,11 +1,10 @@
-//! `baregrad` before it comes to `fit` or `board`: its help, and command lines that are
-//! wrong.
+//! Tests of the tool's help, and of wrong command lines.
 
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 
-/// The status, and what is written to standard output and standard error.
+/// Runs the tool. Returns its status, standard output and standard error.
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_baregrad"));
     let output = command.args(arguments).output().unwrap();
@@ -25,7 +24,7 @@ fn help_names_the_commands_and_what_they_take() {
                 "unix:<PATH>",
             ],
         ),
-        // Where anything else would be a model, be it with a hyphen.
+        // `--help` at a place where any other word, even with a hyphen, would be a model.
         (
             &["board", "COM3", "samples.csv", "--help"],
             &["unix:<PATH>"],

@@ -1,6 +1,6 @@
-//! `baregrad board` and a board that notes what it is asked: nothing is asked
-//! before the file is known to be right, and nothing is forgotten before it is known
-//! to fit.
+//! Tests of `baregrad board` with a simulated board that records its lines: the tool sends nothing
+//! before it has checked the file, and clears the board's samples only if its own fit into the
+//! board.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
@@ -13,8 +13,8 @@ use std::thread;
 
 use baregrad::calibrate::{Calibration, Curve, Origin, Scale};
 
-/// Runs the tool with a file of this text. Returns what it prints, and the lines that the board
-/// was sent: a board with room for `capacity` samples, which answers `ok` to lines it knows.
+/// Runs the tool with a file of this text, and a board with room for `capacity` samples, which
+/// answers `ok` to lines that it knows. Returns the tool's output, and the lines that it sent.
 fn run(
     name: &str,
     text: &[u8],
@@ -33,8 +33,8 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Runs it with these arguments behind the port, and a board that has this record, in lines
-/// of `put`.
+/// Runs the tool with these arguments behind the port, and a board that has this record, given in
+/// lines of `put`.
 fn talk(
     arguments: &[&str],
     room: usize,
@@ -42,7 +42,7 @@ fn talk(
 ) -> (Result<bool, String>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = format!("tcp:{}", listener.local_addr().unwrap());
-    // Connects itself in the end, because the tool may not have done so.
+    // At the end this test connects itself, because the tool may not have done so.
     let own = listener.local_addr().unwrap();
     let asked = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
@@ -92,7 +92,7 @@ fn talk(
     (done, asked)
 }
 
-/// The record of a calibration.
+/// Returns the record of a calibration.
 fn record() -> Vec<u8> {
     let calibration = Calibration {
         curve: Curve::Poly(3),
@@ -109,7 +109,7 @@ fn record() -> Vec<u8> {
     calibration.write(&mut bytes).unwrap().to_vec()
 }
 
-/// Lines of `put`, with so many bytes each.
+/// Returns lines of `put`, each with this many bytes.
 fn lines(record: &[u8], bytes: usize) -> Vec<String> {
     let chunks = record.chunks(bytes).enumerate();
     let line = |(i, chunk): (usize, &[u8])| {
@@ -124,7 +124,7 @@ fn records_are_sent_in_lines_and_checked_before() {
     let file = path("sent.bin");
     fs::write(&file, record()).unwrap();
     let (said, asked) = talk(&["--put", file.to_str().unwrap()], 4, Vec::new());
-    // The board answers to every reading with 1: that is found out.
+    // The board answers every reading with 1, which the tool detects.
     assert_eq!(said, Ok(false));
     let sent: Vec<_> = asked
         .iter()
@@ -166,7 +166,7 @@ fn records_are_fetched_whole_or_not_at_all() {
         assert_eq!(fetch(lines(&record(), bytes), &[]), Ok(true));
         assert_eq!(fs::read(&file).unwrap(), record());
     }
-    // A file that is there stays, unless it is to be replaced.
+    // An existing file is kept without `--force`.
     fs::write(&file, "mine").unwrap();
     let said = fetch(lines(&record(), 24), &[]).unwrap_err();
     assert!(
@@ -174,7 +174,7 @@ fn records_are_fetched_whole_or_not_at_all() {
         "{said}"
     );
     assert_eq!(fs::read(&file).unwrap(), b"mine");
-    // Nor is it replaced by bytes that are no record.
+    // It is not replaced by an invalid record either.
     for lost in 0..lines(&record(), 24).len() {
         let mut some = lines(&record(), 24);
         some.remove(lost);
@@ -357,7 +357,7 @@ fn whatever_stands_between_the_columns_is_understood() {
     .enumerate()
     {
         let (said, asked) = run(&format!("right-{i}.csv"), text.as_bytes(), &[], 4);
-        // The board has other bits: that is found out, too.
+        // The board gives other bits, which the tool detects, too.
         assert_eq!(said, Ok(false), "{text}");
         let sent: Vec<_> = asked
             .iter()
@@ -376,7 +376,7 @@ fn whatever_stands_between_the_columns_is_understood() {
     }
 }
 
-/// Numbers of many digits are sent in lines that the board takes, 64 bytes.
+/// Numbers of many digits are sent in lines of at most 64 bytes, the board's limit.
 #[test]
 fn numbers_are_sent_in_short_lines() {
     let text = "1e-30,1e18\n1.17549435e-18,-2.5e17\n3e-9,1\n";
@@ -405,7 +405,8 @@ fn what_the_board_has_no_room_for_is_told_before_it_forgets_its_own() {
     assert!(!asked.contains(&"clear".to_owned()), "{asked:?}");
 }
 
-/// Least squares where it fits, which a network is not: asked for before the samples are sent.
+/// The method defaults to least squares, for a network to gradient descent, and is sent before the
+/// samples.
 #[test]
 fn the_method_is_that_of_the_model_unless_it_is_said() {
     for (choices, expected) in [

@@ -1,4 +1,4 @@
-//! `baregrad fit`, run as a person runs it.
+//! Tests of `baregrad fit`, by running it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use baregrad::calibrate::{Calibration, Input, Multivariate};
 
-/// An empty directory for one test.
+/// Makes an empty directory for a test.
 fn directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("fit")
@@ -34,13 +34,13 @@ fn data(name: &str) -> String {
     format!("{}/examples/data/{name}.csv", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Digits that agree (log relative error): NIST's measure.
+/// Returns the number of digits that agree, NIST's log relative error.
 fn digits(found: f64, certified: f64) -> f64 {
     -((found / certified - 1.0).abs() + 1e-16).log10()
 }
 
-/// NIST StRD Norris, certified values: as many digits as readings of `f32` can hold, and more,
-/// as the file is read to pairs of them.
+/// NIST's Norris gives the certified values, to more digits than `f32` readings would, as the file
+/// is read to pairs.
 #[test]
 fn norris_gives_the_certified_coefficients_and_their_errors() {
     let directory = directory("norris");
@@ -366,7 +366,7 @@ fn bad_input_is_one_line_and_code_2_and_writes_nothing() {
             vec!["weights.csv", "--x", "x,x", "--y", "y"],
             "expected columns that differ, found `x` as --x twice",
         ),
-        // The curve is as good as a line, so that its level cannot be told.
+        // The curve fits as well as a line, so that its level is not determined.
         (
             with("straight.csv", &["--model", "exp"]),
             "straight.csv: exp: not converged: the data say nothing about parameter c; started from a = ",
@@ -409,7 +409,7 @@ fn bad_input_is_one_line_and_code_2_and_writes_nothing() {
 
 // ---- outputs ----------------------------------------------------------------------
 
-/// Readings of a pH probe, made up: 59 mV per unit, and some noise.
+/// Invented readings of a pH probe: 59 mV per unit, and some noise.
 const PH: &str =
     "mV,pH\n177.2,4.01\n118.1,5.0\n59.4,6.02\n0.3,6.98\n-58.8,8.01\n-118.3,9.0\n-177.0,10.01\n";
 
@@ -453,7 +453,7 @@ fn outputs_are_named_after_the_data_and_never_are_the_data() {
     assert_eq!(names.join(" "), expected);
     assert_eq!(fs::read_to_string(directory.join("ph.csv")).unwrap(), PH);
 
-    // Data that are called as an output is, by their name or by another.
+    // The data file has the name of an output, or another name leads to it.
     let refused = |data: &str, more: &[&str]| {
         let before = files(&directory);
         for force in [&[][..], &["--force"]] {
@@ -472,15 +472,15 @@ fn outputs_are_named_after_the_data_and_never_are_the_data() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::symlink;
-        // A link of the name of an output that leads to the data.
+        // A link with the name of an output leads to the data.
         symlink("ph.csv", directory.join("three.csv")).unwrap();
         symlink("ph.csv", directory.join("three-history.csv")).unwrap();
         refused("three.csv", &["--out", "."]);
-        // The same file under two names.
+        // A hard link.
         fs::write(directory.join("four.csv"), PH).unwrap();
         fs::hard_link(directory.join("four.csv"), directory.join("four-fit.svg")).unwrap();
         refused("four.csv", &["--out", "."]);
-        // A directory under two names.
+        // A link to the directory.
         symlink(".", directory.join("elsewhere")).unwrap();
         refused("one.json", &["--out", "elsewhere"]);
     }
@@ -496,7 +496,7 @@ fn files_of_another_run_are_not_replaced() {
 
     let text = calibrate_ph(&directory, "ph.csv", &[]).unwrap();
     assert_eq!(text.matches("written: ").count(), 5, "{text}");
-    // The same command again, spelled differently, with new data.
+    // The same command again, written differently, with new data.
     fs::write(directory.join("ph.csv"), PH.replace("4.01", "4.0")).unwrap();
     let before = files(&out);
     let text = calibrate_ph(&directory, "./ph.csv", &["--out", "other/../calibration"]).unwrap();
@@ -519,7 +519,7 @@ fn files_of_another_run_are_not_replaced() {
     calibrate_ph(&directory, "other/ph.csv", &["--force"]).unwrap();
     assert!(files(&out) != before);
 
-    // A file that no run has written.
+    // An existing file that no run has written.
     let free = directory.join("free");
     fs::create_dir(&free).unwrap();
     fs::write(free.join("ph.rs"), "mine").unwrap();
@@ -537,8 +537,7 @@ fn files_of_another_run_are_not_replaced() {
     assert!(files(&free).is_empty());
 }
 
-/// The record predicts, without std or a heap, what the tool's calibration does: of the
-/// thermometer's line by the coefficients that are printed.
+/// The saved record predicts like the fit: for the line, like the printed coefficients.
 #[test]
 fn the_saved_record_predicts_what_was_fitted() {
     let directory = directory("save");
@@ -557,13 +556,13 @@ fn the_saved_record_predicts_what_was_fitted() {
         let calibration = Calibration::read(&bytes, &mut params).unwrap();
         assert_eq!(calibration.curve.to_string(), model);
         assert_eq!(calibration.origin.samples, 11);
-        // Passes of least squares, epochs of a network with more parameters than rows.
+        // The origin has the passes of least squares, or the epochs of the network.
         let passes = calibration.origin.epochs;
         assert_eq!(passes == 2000, model == "mlp:4", "{model}: {passes}");
         let range = calibration.range.map(|reading| reading.to_string());
         assert_eq!(range, ["21.8", "81.9"]);
 
-        // The Rust that is written for firmware has the same numbers.
+        // The Rust for firmware has the same numbers.
         let rust = fs::read_to_string(directory.join("calibration/thermometer.rs")).unwrap();
         let offset = format!(
             "const X_OFFSET: f32 = {:?};",
@@ -576,7 +575,7 @@ fn the_saved_record_predicts_what_was_fitted() {
             let value = calibration.predict(&arena.tape(), "40".parse().unwrap());
             let value = value.unwrap().value.to_f64();
             assert!(
-                // Coefficients are printed to a millionth of their standard errors.
+                // Coefficients are printed with an error of a millionth of their standard errors.
                 (value - (found[0] + 40.0 * found[1])).abs() < 2e-5,
                 "{value}"
             );
@@ -584,7 +583,7 @@ fn the_saved_record_predicts_what_was_fitted() {
     }
 }
 
-/// A record is never written over the data, over what is not of this run, or in part.
+/// A record is never written over the data, over a file of another run, or partially.
 #[test]
 fn the_record_is_written_like_all_other_files() {
     let directory = directory("save-refused");
@@ -602,7 +601,7 @@ fn the_record_is_written_like_all_other_files() {
         assert_eq!(error.lines().count(), 1, "{error}");
         assert!(files(&directory) == before, "{save}");
     }
-    // The same command again is of the same run; diverging leaves nothing.
+    // The same command may replace its record; a run that diverges leaves none.
     for written in ["written: cal.bin", "replaced: cal.bin"] {
         let text = calibrate_ph(&directory, "ph.csv", &["--save", "cal.bin"]).unwrap();
         assert!(text.contains(written), "{text}");
@@ -618,7 +617,7 @@ fn the_record_is_written_like_all_other_files() {
 
 // ---- numbers --------------------------------------------------------------------
 
-/// The coefficients that are printed, of this base.
+/// Returns the printed coefficients of this base.
 fn coefficients(text: &str, base: &str) -> Vec<f64> {
     let start = format!("  coefficient of {base}^");
     let lines = text.lines().filter_map(|line| line.strip_prefix(&start));
@@ -628,7 +627,7 @@ fn coefficients(text: &str, base: &str) -> Vec<f64> {
         .collect()
 }
 
-/// The same with standard errors.
+/// Returns the printed coefficients of this base, with their standard errors.
 fn with_errors(text: &str, base: &str) -> Vec<[f64; 2]> {
     let start = format!("  coefficient of {base}^");
     let lines = text.lines().filter_map(|line| line.strip_prefix(&start));
@@ -639,7 +638,7 @@ fn with_errors(text: &str, base: &str) -> Vec<[f64; 2]> {
     lines.map(both).collect()
 }
 
-/// The number behind these words.
+/// Returns the number behind these words.
 fn after(text: &str, words: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(words));
     let number = line.unwrap().split_whitespace().next();
@@ -659,8 +658,8 @@ fn run_in(name: &str, csv: &str, more: &[&str]) -> (PathBuf, String) {
 
 #[test]
 fn readings_that_f32_cannot_hold_are_fitted_by_their_differences() {
-    // Near 4.155e9, where f32 has every 256th integer, in steps of 190: y is what x
-    // is above its first value, so the slope is 1 and nothing is left over.
+    // x is near 4.155e9, where `f32` has every 256th integer, in steps of 190. y is x less its
+    // first value, so the slope is 1 and residuals are 0.
     let steps = [
         0, 198, 691, 881, 1065, 1259, 1449, 1640, 1831, 2021, 2212, 2400,
     ];
@@ -676,7 +675,7 @@ fn readings_that_f32_cannot_hold_are_fitted_by_their_differences() {
     let [constant, slope] = coefficients(&text, "(x - 4155916609)")[..] else {
         panic!("{text}")
     };
-    // 4155916609 - 4155915305, to the rounding of f32.
+    // The constant is 4155916609 - 4155915305, up to rounding in `f32`.
     assert!(
         (constant - 1304.0).abs() < 1e-3 && (slope - 1.0).abs() < 1e-6,
         "{text}"
@@ -701,7 +700,7 @@ fn readings_that_f32_cannot_hold_are_fitted_by_their_differences() {
 
 #[test]
 fn small_numbers_are_printed_by_their_digits() {
-    // Exact in decimal: y = 2e-7 x - 3e-15 x^2.
+    // The data are exact in decimal: y = 2e-7 x - 3e-15 x^2.
     let row = |i: u64| {
         format!(
             "{},{:e}\n",
@@ -712,7 +711,7 @@ fn small_numbers_are_printed_by_their_digits() {
     let csv = format!("x,y\n{}", (1..=20).map(row).collect::<String>());
     let (_, text) = run_in("small", &csv, &["--model", "poly:2", "--validation", "0"]);
     let square = coefficients(&text, "x")[2];
-    // The part that f32 leaves of a term that is 4 % of the others.
+    // The term is 4 % of the others, so that rounding in `f32` leaves fewer digits.
     assert!((square + 3e-15).abs() < 1e-4 * 3e-15, "{text}");
     let off = text
         .lines()
@@ -759,8 +758,8 @@ fn pictures_of_huge_numbers_end() {
 
 // ---- least squares --------------------------------------------------------------
 
-/// Every model and way to weigh, next to scipy's `curve_fit` and numpy's `lstsq`:
-/// `tests/golden/tool_fit.py` has the data, and their figures.
+/// Every model and kind of weights gives the figures of scipy's `curve_fit` and numpy's `lstsq`,
+/// which `tests/golden/tool_fit.py` computed.
 #[test]
 fn parameters_and_errors_are_those_of_scipy() {
     let cases: serde_json::Value =
@@ -795,7 +794,7 @@ fn parameters_and_errors_are_those_of_scipy() {
         let found = report["parameters"].as_array().unwrap();
         let expected = case["parameters"].as_array().unwrap();
         assert_eq!(found.len(), expected.len(), "{name}");
-        // scipy's own steps leave some 1e-7 of parameters, derivatives in f32 of errors.
+        // scipy's steps leave 1e-7 in parameters; derivatives in `f32` leave as much in errors.
         let near = |found: &serde_json::Value, expected: &serde_json::Value, least: f64| {
             let [found, expected] = [found, expected].map(|x| x.as_f64().unwrap());
             let digits = digits(found, expected);
@@ -803,7 +802,7 @@ fn parameters_and_errors_are_those_of_scipy() {
                 digits > least,
                 "{name}: {found} {expected}: {digits} digits"
             );
-            // Compares the number as it is printed.
+            // Compares the printed number.
             let shown = text
                 .lines()
                 .filter(|line| line.starts_with("  "))
@@ -824,7 +823,7 @@ fn parameters_and_errors_are_those_of_scipy() {
     }
 }
 
-/// Functions are saved, read and evaluated by everyone who asks for them: the same bits.
+/// Functions have the same bits by their record and by printed code.
 #[test]
 fn functions_are_saved_and_printed_with_the_bits_of_their_record() {
     use baregrad::calibrate::{FORMULAS, TwoFloat};
@@ -843,7 +842,7 @@ fn functions_are_saved_and_printed_with_the_bits_of_their_record() {
             }),
             name => panic!("{name} has no data here"),
         };
-        // Rounded, so that the fit is not exact.
+        // The values are rounded, so that the fit is not exact.
         let rows = x.iter().map(|x| format!("{x},{:.2}\n", y(*x)));
         let csv = format!("x,y\n{}", rows.collect::<String>());
         let more = ["--model", name, "--save", "cal.bin", "--c", "--at", "7.5"];
@@ -859,7 +858,7 @@ fn functions_are_saved_and_printed_with_the_bits_of_their_record() {
 
         let bytes = fs::read(out.parent().unwrap().join("cal.bin")).unwrap();
         let mut params = [0.0; 4];
-        // Firmware that links no functions says so.
+        // Without the functions, reading the record is an error.
         let error = Calibration::read(&bytes, &mut params)
             .unwrap_err()
             .to_string();
@@ -878,7 +877,7 @@ fn functions_are_saved_and_printed_with_the_bits_of_their_record() {
         let at: f32 = at.unwrap().split(' ').next().unwrap().parse().unwrap();
         assert!((predict(7.5) / at - 1.0).abs() < 1e-4, "{text}");
 
-        // The Rust for firmware, compiled: the same bits.
+        // The Rust for firmware gives the same bits.
         let readings: Vec<f32> = x.iter().map(|x| *x as f32 * 1.01).collect();
         let predicted: Vec<u32> = readings.iter().map(|x| predict(*x).to_bits()).collect();
         assert_eq!(compiled(&out.join("in.rs"), &readings), predicted, "{name}");
@@ -888,7 +887,7 @@ fn functions_are_saved_and_printed_with_the_bits_of_their_record() {
     }
 }
 
-/// Every other model: C of both ways to fit, next to the record.
+/// For every other model and both methods, the C for firmware has the bits of the record.
 #[test]
 fn c_has_the_bits_of_the_record() {
     let directory = directory("c");
@@ -933,7 +932,7 @@ fn c_has_the_bits_of_the_record() {
             assert_eq!(found, predicted, "{model}");
         }
     }
-    // Files of other runs are left alone, and nothing is written without being asked for.
+    // Files of other runs are kept, and C is written only on request.
     fs::write(directory.join("ph.csv"), PH).unwrap();
     fs::create_dir(directory.join("own")).unwrap();
     fs::write(directory.join("own/ph.h"), "mine").unwrap();
@@ -950,7 +949,7 @@ fn c_has_the_bits_of_the_record() {
     assert!(!directory.join("own/ph.c").exists());
 }
 
-/// The bits of what a printed function of one reading makes of these.
+/// Returns the bits of a printed Rust function of one reading.
 fn compiled(rust: &Path, readings: &[f32]) -> Vec<u32> {
     let main = format!(
         "include!({rust:?});\nfn main() {{\n    for x in {readings:?} {{ println!(\"{{}}\", calibrated(x).to_bits()); }}\n}}\n"
@@ -959,8 +958,8 @@ fn compiled(rust: &Path, readings: &[f32]) -> Vec<u32> {
     lines.iter().map(|line| line.parse().unwrap()).collect()
 }
 
-/// The same of the C beside it, if there is a compiler for it: of as many readings at a time as
-/// the function takes.
+/// Returns the bits of the C function beside it, with `inputs` readings at a time, if there is a C
+/// compiler.
 fn compiled_c(stem: &Path, readings: &[f32], inputs: usize) -> Option<Vec<u32>> {
     if Command::new("cc").arg("--version").output().is_err() {
         let required = std::env::var("BAREGRAD_CC").is_ok_and(|value| value == "required");
@@ -1012,7 +1011,7 @@ fn compiled_c(stem: &Path, readings: &[f32], inputs: usize) -> Option<Vec<u32>> 
     Some(text.lines().map(|line| line.parse().unwrap()).collect())
 }
 
-/// The lines that a program beside the code prints.
+/// Compiles and runs a program with the printed code, and returns the lines that it prints.
 fn compiled_program(rust: &Path, main: &str) -> Vec<String> {
     let directory = rust.parent().unwrap();
     fs::write(directory.join("main.rs"), main).unwrap();
@@ -1029,8 +1028,8 @@ fn compiled_program(rust: &Path, main: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// A pressure sensor that depends on its temperature: the product is found, and the code for
-/// firmware computes what the tool predicts.
+/// A pressure sensor that depends on temperature gets the product of both, and the code for
+/// firmware has the bits of the predictions.
 #[test]
 fn several_columns_have_their_products_and_print_as_code() {
     let mut csv = String::from("raw,t,p\n");
@@ -1066,7 +1065,7 @@ fn several_columns_have_their_products_and_print_as_code() {
     let printed: f64 = printed[0].parse().unwrap();
     assert!((printed / at - 1.0).abs() < 1e-6, "{printed} {at}");
 
-    // The record is read back, and predicts the bits of both programs.
+    // The record predicts the bits of both programs.
     let bytes = fs::read(directory.join("cal.bin")).unwrap();
     let (mut inputs, mut params) = ([Input::NONE; 2], [0.0; 6]);
     let there = Multivariate::read(&bytes, &mut inputs, &mut params).unwrap();
@@ -1087,7 +1086,7 @@ fn several_columns_have_their_products_and_print_as_code() {
     if let Some(found) = compiled_c(&directory.join("calibration/in"), &readings, 2) {
         assert_eq!(found, predicted);
     }
-    // A board takes one reading, and the tool says so before it looks for one.
+    // A board takes only one reading, and the tool reports it before it opens the port.
     let output = Command::new(env!("CARGO_BIN_EXE_baregrad"))
         .current_dir(&directory)
         .args(["board", "unix:none", "--put", "cal.bin"])
@@ -1097,7 +1096,7 @@ fn several_columns_have_their_products_and_print_as_code() {
     let expected =
         "cal.bin: expected a calibration of one reading, which boards take, found one of 2\n";
     assert_eq!((output.status.code(), error.as_str()), (Some(1), expected));
-    // Without products, they are left over.
+    // Without products, residuals are large.
     let more = ["--model", "linear", "--out", "line"];
     let output = run(&directory, &[&columns[..5], &more].concat());
     let text = String::from_utf8(output.stdout).unwrap();
@@ -1107,7 +1106,7 @@ fn several_columns_have_their_products_and_print_as_code() {
     );
 }
 
-/// The thermometer with one reading off by 100: it is named, by its row, and no other is.
+/// A reading that is off by 100 is named by its row, and no other is.
 #[test]
 fn an_outlier_is_named_by_its_row() {
     let good = fs::read_to_string(data("thermometer")).unwrap();
@@ -1141,9 +1140,8 @@ fn an_outlier_is_named_by_its_row() {
     }
 }
 
-/// The thermometer with one reading off by 100, by every loss: the row is named, and the line
-/// is that of the other rows. Tukey's loss leaves it out altogether; Huber's does not, but the
-/// line moves by less than 2 % from that of the good readings.
+/// With every robust loss an outlier is named by its row, and the line moves by less than 2 %; with
+/// Tukey's loss it is the line of the other rows.
 #[test]
 fn robust_losses_name_the_outlier_and_hardly_move_the_line() {
     let good = fs::read_to_string(data("thermometer")).unwrap();
@@ -1181,14 +1179,14 @@ fn robust_losses_name_the_outlier_and_hardly_move_the_line() {
     }
 }
 
-/// A degree that the data do not support is named with the one that suffices, and one that is
-/// too low with the next: by parabolas with noise of several sizes.
+/// A degree that is too high is reported with one that is enough, and one that is too low with the
+/// next.
 #[test]
 fn the_degree_that_the_data_support_is_told() {
     let rows = |bend: f64, noise: f64| -> String {
         let row = |i: i32| {
             let x = f64::from(i);
-            // Spread evenly by the golden ratio.
+            // The golden ratio spreads these evenly.
             let share = (x * 0.618_033_988_749_895).fract() - 0.5;
             format!("{x},{}\n", 3.0 + 0.5 * x + bend * x * x + noise * share)
         };
@@ -1213,7 +1211,7 @@ fn the_degree_that_the_data_support_is_told() {
         text.contains(warning) && text.contains("try poly:2"),
         "{text}"
     );
-    // Nothing but noise.
+    // Only noise.
     let flat = |i: i32| format!("{i},{}\n", (f64::from(i) * 0.618_033_988_749_895).fract());
     let csv = format!("x,y\n{}", (0..40).map(flat).collect::<String>());
     let (_, text) = run_in("degree-0", &csv, &[]);
@@ -1223,8 +1221,8 @@ fn the_degree_that_the_data_support_is_told() {
     );
 }
 
-/// Intervals of a line are those of any textbook: at the mean the error is s / √n, elsewhere it
-/// grows, and that of a new reading is the root of both squares.
+/// Intervals of a line are the textbook's: the standard error is s / √n at the mean, and larger
+/// elsewhere; a new reading adds its own variance.
 #[test]
 fn predictions_come_with_their_intervals() {
     let thermometer = data("thermometer");
@@ -1245,7 +1243,7 @@ fn predictions_come_with_their_intervals() {
     let [value, error, low, high, new_low, new_high] = numbers[..] else {
         panic!("{line}")
     };
-    // The mean of t_u is 51.8, that of t_c 10.5; 2.262157 is t of 97.5 % and 9.
+    // The mean of t_u is 51.8, that of t_c 10.5; 2.262157 is t of 97.5 % with 9 degrees of freedom.
     assert!(
         (value - 10.5).abs() < 1e-5 && digits(error, s / 11_f64.sqrt()) > 5.0,
         "{line}"
@@ -1261,7 +1259,7 @@ fn predictions_come_with_their_intervals() {
         let warning = format!("warning: extrapolation: t_u = {reading} is outside of the range");
         assert!(text.contains(&warning), "{text}");
     }
-    // The band is in the picture, and residuals in a table.
+    // The picture has the band, and a table has the residuals.
     let svg = fs::read_to_string(directory.join("calibration/thermometer-fit.svg")).unwrap();
     assert!(
         svg.contains("95 % of readings") && svg.contains("<polygon"),
@@ -1281,8 +1279,8 @@ fn predictions_come_with_their_intervals() {
     assert!(sum.abs() < 1e-9, "{sum}");
 }
 
-/// A weight of 0 leaves a row out; weights that are all multiplied by a number change nothing
-/// but the residual standard deviation; standard deviations twice as large, twice the errors.
+/// Weights are relative: a common factor changes only the residual standard deviation. Standard
+/// deviations are absolute: doubling them doubles the errors.
 #[test]
 fn weights_are_relative_and_standard_deviations_are_absolute() {
     let line = |i: i32| (f64::from(i), 2.0 * f64::from(i) + f64::from(i * i % 3));
@@ -1320,7 +1318,7 @@ fn weights_are_relative_and_standard_deviations_are_absolute() {
     }
 }
 
-/// Gradient descent is what it was: by its name, or by an option of its own.
+/// Gradient descent is chosen by its name, or by one of its options.
 #[test]
 fn options_of_gradient_descent_choose_it() {
     let thermometer = data("thermometer");
@@ -1332,7 +1330,7 @@ fn options_of_gradient_descent_choose_it() {
         ("sgd", &["--method", "sgd"], true),
         ("adamw", &["--method", "adamw"], true),
         ("rmsprop", &["--method", "rmsprop"], true),
-        // 10 parameters, and 11 rows; 13 are more than there are rows; 22 are many.
+        // 10 parameters are less than 11 rows, 13 are more, 22 are many.
         ("mlp:3", &["--model", "mlp:3"], false),
         ("mlp:4", &["--model", "mlp:4"], true),
         ("mlp:7", &["--model", "mlp:7"], true),

@@ -1,5 +1,5 @@
-//! The training loop and what is around it: against the book's run, against the
-//! same loop written by hand, against exact least squares.
+//! Tests of the training loop, of data sets, verdicts and reports: against the book's run, the
+//! same loop written by hand, and exact least squares.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -34,7 +34,7 @@ fn thermometer() -> Dataset {
     Dataset::new([("t_u", T_U), ("t_c", T_C)]).unwrap()
 }
 
-/// The book's parts, with readings a tenth of what they were.
+/// Returns the book's training and validation parts, with readings multiplied by 0.1.
 fn book_parts() -> (Samples, Samples) {
     let (training, validation) = (
         thermometer().select(&[9, 0, 10, 3, 4, 2, 7, 8, 5]).unwrap(),
@@ -61,7 +61,7 @@ fn book_run(micro_batch: usize) -> Fitted {
         .unwrap()
 }
 
-/// A noisy parabola, for runs that need more rows.
+/// Returns a noisy parabola, for runs that need more rows.
 fn parabola(rows: usize) -> Samples {
     let x: Vec<f32> = (0..rows)
         .map(|i| i as f32 / rows as f32 * 2.0 - 1.0)
@@ -109,7 +109,7 @@ fn the_books_split_run_prints_what_the_book_prints() {
         format!("params: {:.4?}", fitted.params()),
         "params: [5.5010, -18.3851]"
     );
-    // Two samples tell little: see `train::verdict`.
+    // With only two validation samples the verdict is lenient: see `train::verdict`.
     assert_eq!(fitted.verdict().verdict, Verdict::GoodFit);
     assert!(
         fitted
@@ -130,7 +130,7 @@ fn fit_has_the_bits_of_the_loop_by_hand() {
         let y = tape.input(samples.y(), [samples.rows(), 1]);
         (w * x + b).mse(y)
     };
-    // The tape borrows them for as long as it lives.
+    // The tape borrows the samples for its whole life.
     let (training, validation) = (
         Box::leak(Box::new(training)),
         Box::leak(Box::new(validation)),
@@ -241,7 +241,7 @@ fn scales_are_those_of_the_training_part_and_have_a_way_back() {
             _ => assert_eq!(values[0], 0.1 * 35.7),
         }
         assert_eq!(scaled.column("t_c").unwrap(), T_C);
-        // As firmware computes it, in `f32`: the same bits.
+        // Firmware computes the same bits in `f32`.
         let scale = scaler.scale("t_u").unwrap();
         assert_eq!(scale.offset.low(), 0.0);
         let firmware = T_U.map(|x| (x - scale.offset.high()) * scale.factor);
@@ -291,7 +291,7 @@ fn the_same_seed_gives_the_same_bits() {
 #[test]
 fn mini_batches_update_once_each() {
     let samples = parabola(10);
-    // With a gradient of 1 at every row, each update is one learning rate.
+    // The gradient is 1 at every row, so each update is one learning rate.
     fn ramp<'t>(x: Var<'t>, [w]: [Var<'t>; 1]) -> Var<'t> {
         x * 0.0 + w
     }
@@ -321,7 +321,7 @@ fn mini_batches_update_once_each() {
 
 #[test]
 fn mini_batches_go_through_all_rows() {
-    // Rows without noise, so that every batch leads to the same line.
+    // The rows have no noise, so that every batch leads to the same line.
     let x: Vec<f32> = (0..50).map(|i| i as f32 / 25.0 - 1.0).collect();
     let y: Vec<f32> = x.iter().map(|x| 3.0 * x - 2.0).collect();
     let samples = Dataset::new([("x", x), ("y", y)]).unwrap();
@@ -332,8 +332,7 @@ fn mini_batches_go_through_all_rows() {
     let [w, b] = learned.params() else { panic!() };
     assert!((w - 3.0).abs() < 1e-4 && (b + 2.0).abs() < 1e-4, "{w} {b}");
 
-    // In the first epoch each batch has a loss of its own, and their weighted mean
-    // is the loss of all rows if nothing is learned between them.
+    // With a learning rate of 0, the weighted mean of the batches' losses is the loss of all rows.
     let whole = run(Fit::new(&model, &samples).epochs(1).learning_rate(0.0));
     let parts = run(Fit::new(&model, &samples)
         .epochs(1)
@@ -370,13 +369,13 @@ fn the_learning_rate_may_be_any_function_of_the_epoch() {
     );
 }
 
-/// A schedule sees the loss of validation, if there is one, and moves the momentum.
+/// A schedule gets the validation loss, if there is one, and sets the momentum.
 #[test]
 fn a_schedule_sees_the_loss() {
     let (training, validation) = book_parts();
     let line = line(1.0, 0.0);
     let rates = |fit: Fit<'_, Line>| {
-        // Falls from 1.0 by less than a tenth an epoch, and is never 50 times better.
+        // The loss falls from 1.0 by less than a tenth per epoch, and is never 50 times better.
         let plateau = ReduceLrOnPlateau::new()
             .patience(0)
             .threshold(0.98, ThresholdMode::Rel)
@@ -393,7 +392,7 @@ fn a_schedule_sees_the_loss() {
         assert_eq!(sgd.learning_rate(), rates[3]);
         rates
     };
-    // The first metric is better than none.
+    // The first metric always counts as better.
     let halved = [1e-4, 1e-4, 5e-5, 2.5e-5];
     assert_eq!(rates(Fit::new(&line, &training)), halved);
     assert_eq!(
@@ -408,7 +407,7 @@ fn a_schedule_sees_the_loss() {
         .learning_rate(cycle)
         .run(&mut sgd)
         .unwrap();
-    // The rate is at its highest, and momentum at its lowest.
+    // The rate is at its maximum, and momentum at its minimum.
     assert_eq!(sgd.learning_rate(), 1e-3);
     assert_eq!(sgd.momentum_factor(), Some(0.5));
 }
@@ -428,7 +427,7 @@ fn early_stopping_restores_the_best_parameters() {
     let best = run(EarlyStopping::new(50));
     let history = best.history();
     assert_eq!(history.stopped(), Stopped::Early);
-    // Epoch 578 is where the run of the book has its lowest validation loss.
+    // The book's run has its lowest validation loss in epoch 578.
     assert_eq!(history.restored_epoch(), Some(578));
     assert_eq!(history.last().epoch, 628);
     assert_eq!(history.validation_loss(), history.best().validation_loss);
@@ -438,7 +437,7 @@ fn early_stopping_restores_the_best_parameters() {
     assert_eq!(last.history().restored_epoch(), None);
     assert!(last.history().validation_loss() > history.validation_loss());
 
-    // Improvements of less than 1 do not count: the last that does is early.
+    // Improvements of less than 1 do not count, and the last that does is early.
     let picky = run(EarlyStopping::new(50).min_delta(1.0));
     assert!(picky.history().last().epoch < 300);
     // Patience that does not run out restores as well.
@@ -447,8 +446,8 @@ fn early_stopping_restores_the_best_parameters() {
     assert_eq!(patient.history().restored_epoch(), Some(578));
 }
 
-/// `x * w` with `x = 1`, in steps of one row: a step of SGD with 0.5 sets `w` to that
-/// row's target.
+/// Returns the model `x * w`. With `x = 1` and one row at a time, a step of SGD with 0.5 sets `w`
+/// to that row's target.
 fn constant_model(w: f32) -> Function<1, for<'t> fn(Var<'t>, [Var<'t>; 1]) -> Var<'t>> {
     fn forward<'t>(x: Var<'t>, [w]: [Var<'t>; 1]) -> Var<'t> {
         x * w
@@ -473,11 +472,11 @@ fn early_stopping_judges_parameters_by_their_own_loss() {
     };
     let fitted = fit(1);
     assert!((fitted.params()[0] - 9.99).abs() < 1e-5);
-    // (9.99 - 4.995)² + (1000² - 1) / 12 / 100²; that of -10 is 233.18.
+    // The loss at 9.99 is (9.99 - 4.995)² + (1000² - 1) / 12 / 100²; at -10 it is 233.18.
     let loss = fitted.history().training_loss();
     assert!((loss - 33.28335).abs() < 1e-4, "{loss}");
     assert_eq!(fitted.history().restored_epoch(), None);
-    // Every epoch ends at the same place: the first that begins there is kept.
+    // Every epoch ends at the same parameters, and the first that starts there is kept.
     let fitted = fit(20);
     assert!((fitted.params()[0] - 9.99).abs() < 1e-5);
     assert_eq!(fitted.history().restored_epoch(), Some(2));
@@ -499,7 +498,7 @@ fn early_stopping_never_restores_what_is_worse() {
         let y: Vec<f32> = x.iter().zip(&noise).map(|(x, e)| 2.0 * x + e).collect();
         let data = Dataset::new([("x", &x[..]), ("y", &y)]).unwrap();
         let samples = data.samples(&["x"], &["y"]).unwrap();
-        // Steps that are too large for batches so small: parameters jump about.
+        // Steps are too large for such small batches, so parameters jump.
         let model = line(if kind == 3 { 2.0 } else { -1.0 }, 0.0);
         let fit = |epochs, early: Option<EarlyStopping>| {
             let mut fit = Fit::new(&model, &samples).epochs(epochs).seed(seed);
@@ -536,7 +535,7 @@ fn early_stopping_never_restores_what_is_worse() {
 
 #[test]
 fn huge_gradients_are_clipped() {
-    // The gradient at 2 is 2 · mean(x²) = 5e20, whose square no `f32` holds. Each step
+    // The gradient at 2 is 2 · mean(x²) = 5e20, whose square overflows `f32`. Each step
     // is as long as the learning rate.
     let data = Dataset::new([("x", [1e10, 2e10]), ("y", [1e10, 2e10])]).unwrap();
     let samples = data.samples(&["x"], &["y"]).unwrap();
@@ -589,12 +588,12 @@ fn divergence_says_when_and_what_to_do() {
     let error = Fit::new(&line(1.0, 0.0), &samples)
         .run(&mut Sgd::new(1e-2))
         .unwrap_err();
-    // The epoch in which PyTorch's loss is infinite, too.
+    // PyTorch's loss becomes infinite in the same epoch.
     assert_eq!(
         error.to_string(),
         "the loss is inf at epoch 11: try a smaller learning rate than 0.01, or normalise the inputs, which reach 81.9"
     );
-    // In the last update, which no epoch comes after.
+    // The last update diverges, after which there is no epoch.
     let error = Fit::new(&line(1.0, 0.0), &samples)
         .epochs(10)
         .run(&mut Sgd::new(1e-2))
@@ -608,7 +607,7 @@ fn divergence_says_when_and_what_to_do() {
 #[test]
 fn a_validation_sample_far_away_is_not_called_divergence() {
     // A reading of 1e20 has a cube of 1e60, which `f32` does not hold, and coefficients
-    // begin at 0.
+    // start at 0.
     let near = parabola(10);
     let far = Dataset::new([("x", [0.5, 1e20]), ("y", [0.25, 0.0])]).unwrap();
     let far = far.samples(&["x"], &["y"]).unwrap();
@@ -654,7 +653,7 @@ fn penalties_make_parameters_smaller() {
     let size = |fit: Fit<'_, Curve>| {
         let fitted = fit.epochs(500).run(&mut Sgd::new(0.1)).unwrap();
         let zeros = fitted.params().iter().filter(|c| c.abs() < 1e-2).count();
-        // The coefficient of 1 comes last, and has no penalty.
+        // The constant is last, and has no penalty.
         let size: f32 = fitted.params()[..6].iter().map(|c| c.abs()).sum();
         (size, zeros, fitted.history().training_loss())
     };
@@ -688,7 +687,7 @@ fn verdicts_tell_runs_apart() {
     assert_eq!(verdict("poly:2", 1e-6, 500), Verdict::NotLearning);
     assert_eq!(verdict("linear", 0.3, 500), Verdict::Underfitting);
 
-    // Five samples, and as many coefficients as go through all of them.
+    // A curve with as many coefficients as samples, five.
     let few = part(&[1, 9, 17, 26, 38]);
     let curve: Curve = "poly:4".parse().unwrap();
     let fitted = Fit::new(&curve, &few)
@@ -709,8 +708,8 @@ fn verdicts_tell_runs_apart() {
     assert!(judgement.to_string().contains("rule two"));
 }
 
-/// A curve through some rows of `y` next to `x`, scaled as `baregrad fit` does, the rest
-/// of them to validate with.
+/// Fits a curve to some rows of `x` and `y`, scaled as by `baregrad fit`, validates with the
+/// others, and returns the verdict.
 fn judge(curve: &str, [x, y]: [&[f32]; 2], split: Option<u64>) -> Judgement {
     let data = Dataset::new([("x", x), ("y", y)]).unwrap();
     let (training, validation) = match split {
@@ -787,7 +786,7 @@ fn targets_that_are_all_the_same_are_judged_by_their_size() {
     assert_eq!(run(0.0, [1.0, 1.0], 0.1, 200), Verdict::GoodFit);
     assert_eq!(run(0.0, [0.0, 0.0], 0.1, 10), Verdict::GoodFit);
     assert_eq!(run(1e-25, [0.0, 0.0], 0.1, 100), Verdict::GoodFit);
-    // Half way, and hardly begun.
+    // A fit that is half way, and one that has hardly begun.
     assert_eq!(run(5.0, [0.0, 0.0], 0.01, 30), Verdict::Underfitting);
     assert_eq!(run(0.0, [1.0, 1.0], 0.01, 30), Verdict::Underfitting);
     assert_eq!(run(5.0, [0.0, 0.0], 1e-6, 30), Verdict::NotLearning);
@@ -814,7 +813,7 @@ fn targets_whose_squares_f32_does_not_hold_are_judged_in_f64() {
 
 #[test]
 fn r_squared_is_the_share_of_the_variance_explained() {
-    // Least squares of the whole thermometer; 1 - Σr²/Σ(y - mean)² in exact arithmetic.
+    // The value is 1 - Σr²/Σ(y - mean)² of the thermometer's least squares in exact arithmetic.
     let data = thermometer();
     let columns = [("t_u", Scaling::Standard), ("t_c", Scaling::Standard)];
     let scaler = Scaler::fit(&data, &columns).unwrap();
@@ -838,14 +837,14 @@ fn r_squared_is_the_share_of_the_variance_explained() {
     assert!(text.contains("\n  R² 0.9"), "{text}");
 }
 
-/// °C of a thermistor of 10 kΩ at 25 °C by its B value.
+/// Returns the °C of a thermistor of 10 kΩ at 25 °C by its B value.
 fn thermistor(ohm: f32, b: f64) -> f32 {
     (1.0 / (1.0 / 298.15 + (f64::from(ohm) / 1e4).ln() / b) - 273.15) as f32
 }
 
 #[test]
 fn curved_residuals_are_no_good_fit() {
-    // Ohms in equal steps, in equal ratios, and in equal steps of temperature.
+    // Resistances in equal steps, in equal ratios, and in equal steps of temperature.
     for (rows, b) in [
         (9, 3950.0),
         (11, 3435.0),
@@ -877,7 +876,7 @@ fn curved_residuals_are_no_good_fit() {
                 assert!(text.contains("try a higher degree"), "{text}");
                 assert!(text.contains("logarithm"), "{text}");
             }
-            // The advice helps: B's equation is nearly a line in the logarithm.
+            // The advice helps, as the B equation is nearly a line in the logarithm.
             let x: Vec<f32> = x.iter().map(|x| x.ln()).collect();
             let better = judge("poly:5", [&x, &y], None);
             assert_eq!(better.verdict, Verdict::GoodFit, "{rows} {b} {i}: {better}");
@@ -887,8 +886,7 @@ fn curved_residuals_are_no_good_fit() {
 
 #[test]
 fn no_curve_explains_more_than_all_of_the_residuals() {
-    // A sensor that saturates: one point for all rows of the same target, with more
-    // weight than others.
+    // A sensor that saturates has many rows with the same target.
     let mut shares = vec![];
     for (rows, limit) in [(15, 7), (40, 20), (40, 10), (500, 250)] {
         let x: Vec<f32> = (0..rows).map(|i| i as f32 / rows as f32).collect();
@@ -903,7 +901,7 @@ fn no_curve_explains_more_than_all_of_the_residuals() {
                 .iter()
                 .find(|line| line.contains("smooth curve"));
             let Some(line) = line else { continue };
-            // The text was once `1 - -3.2e-2`.
+            // A negative R² is not printed as `1 - -3.2e-2`.
             assert!(!line.contains("- -"), "{rows} {limit}: {line}");
             shares.push(line.clone());
         }
@@ -930,7 +928,7 @@ fn noise_is_not_called_curved() {
         let judgement = judge(curve, [&x, &y], None);
         curved += usize::from(judgement.verdict == Verdict::Curved);
     }
-    // One in 250, or fewer, are expected.
+    // At most one in 250 is expected.
     assert!(curved <= 4, "{curved} of {runs}");
 }
 
@@ -948,18 +946,18 @@ fn residuals_that_go_up_and_down_are_no_good_fit() {
 
 #[test]
 fn few_rows_and_repeated_ones_are_not_called_curved() {
-    // Seven points of a parabola: a line leaves a curve, but noise does so, too.
+    // A line through seven points of a parabola leaves a curve, but noise could do so, too.
     let x: Vec<f32> = (0..7).map(|i| i as f32).collect();
     let y: Vec<f32> = x.iter().map(|x| x + 0.02 * x * x).collect();
     assert_eq!(
         judge("linear", [&x[..6], &y[..6]], None).verdict,
         Verdict::GoodFit
     );
-    // Five points measured twenty times each are five points.
+    // Five points that are measured twenty times each count as five.
     let x: Vec<f32> = (0..100).map(|i| (i / 20) as f32).collect();
     let y: Vec<f32> = x.iter().map(|x| x + 0.02 * x * x).collect();
     assert_eq!(judge("linear", [&x, &y], None).verdict, Verdict::GoodFit);
-    // A line shown in whole numbers: steps are no curve.
+    // A line in whole numbers has steps, which are not a curve.
     for slope in [0.11, 0.237, 0.31, 0.62, 0.8] {
         let x: Vec<f32> = (0..200).map(|i| i as f32).collect();
         let y: Vec<f32> = x.iter().map(|x| (slope * x).round()).collect();
@@ -1013,7 +1011,7 @@ fn curves_along_any_of_several_inputs_are_found() {
 
 #[test]
 fn predictions_that_are_not_targets_have_no_r_squared() {
-    // Logits next to classes: their difference means nothing.
+    // The difference of logits and classes has no meaning.
     fn logistic<'t>(logit: Var<'t>, class: Var<'t>) -> Var<'t> {
         ((logit.exp() + 1.0).ln() - class * logit).mean()
     }
@@ -1025,7 +1023,7 @@ fn predictions_that_are_not_targets_have_no_r_squared() {
         .unwrap();
     assert_eq!(fitted.r_squared(), None);
     assert_eq!(fitted.verdict().verdict, Verdict::GoodFit);
-    // The same loss, spelled otherwise, has one.
+    // A squared error, written in another way, has residuals.
     fn spelled<'t>(prediction: Var<'t>, target: Var<'t>) -> Var<'t> {
         (prediction - target).square().mean()
     }
@@ -1033,8 +1031,8 @@ fn predictions_that_are_not_targets_have_no_r_squared() {
     assert!(fit.run(&mut Sgd::new(0.1)).unwrap().r_squared().is_some());
 }
 
-/// A closure that captures is a loss like any other: of a setting, and of weights by class.
-/// It gives what the same loss spelled as a function gives, bit for bit.
+/// A closure that captures a setting or class weights is a loss with the bits of the same loss as a
+/// function.
 #[test]
 fn losses_that_capture() {
     let samples = parabola(30);
@@ -1055,8 +1053,8 @@ fn losses_that_capture() {
     assert_eq!(one, run(fit().loss(|p, y| p.huber_loss(y, settings[0]))));
 }
 
-/// Three classes on a line, by logits: every row is found, also by class weights, in
-/// mini-batches and with validation.
+/// Three classes on a line are classified correctly, also with class weights, in mini-batches and
+/// with validation.
 #[test]
 fn classes_are_fitted() {
     let xs: Vec<f32> = (0..30).map(|i| i as f32 / 10.0 - 1.5).collect();
@@ -1092,7 +1090,7 @@ fn classes_are_fitted() {
         let right = found.iter().zip(&classes).filter(|(a, b)| a == b).count();
         assert!(right >= 29, "{right} of 30, {weighted}");
         assert_eq!(fitted.r_squared(), None);
-        // The mean of classes is no answer; ln 3, the loss at the start, is what to beat.
+        // The mean of classes is not a prediction. The verdict compares with ln 3, the first loss.
         assert!(fitted.history().mean_loss().is_nan());
         assert_ne!(fitted.verdict().verdict, Verdict::Underfitting);
     }
@@ -1100,7 +1098,7 @@ fn classes_are_fitted() {
 
 // ---- calibration -------------------------------------------------------------------
 
-/// Fits all rows, scaled as the curve wants it.
+/// Fits a curve to all rows, with the scaling of the curve.
 fn calibrate(data: &Dataset, [x, y]: [&str; 2], curve: &str, epochs: u32) -> Calibration {
     let curve: Curve = curve.parse().unwrap();
     let columns = [(x, curve.scaling()), (y, Scaling::Standard)];
@@ -1115,9 +1113,9 @@ fn calibrate(data: &Dataset, [x, y]: [&str; 2], curve: &str, epochs: u32) -> Cal
     Calibration::new(&curve, &fitted, [x, y], scales, [0.0, 1.0])
 }
 
-/// Coefficients that leave the least squares, by Gaussian elimination in `f64`.
+/// Returns the least-squares coefficients, by Gaussian elimination in `f64`.
 fn least_squares(x: &[f32], y: &[f32], degree: usize) -> Vec<f64> {
-    // Centred, so that elimination keeps its digits.
+    // Readings are centred, so that elimination keeps its digits.
     let n = degree + 1;
     let mut rows = vec![vec![0.0; n + 1]; n];
     for (x, y) in x.iter().zip(y) {
@@ -1163,7 +1161,7 @@ fn norris_has_the_certified_coefficients() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/norris.csv");
         assert_eq!(train::read_csv(path, &["x", "y"]).unwrap(), data);
     }
-    // The rows have the coefficients that NIST certifies.
+    // The elimination gives NIST's certified coefficients.
     let exact = least_squares(data.column("x").unwrap(), data.column("y").unwrap(), 1);
     let certified = [-0.262323073774029, 1.00211681802045];
     assert!((exact[0] - certified[0]).abs() < 1e-4 && (exact[1] - certified[1]).abs() < 1e-6);
@@ -1172,11 +1170,11 @@ fn norris_has_the_certified_coefficients() {
     let found = calibration.coefficients().unwrap();
     assert!((found[0] - certified[0]).abs() < 5e-4, "{}", found[0]);
     assert!((found[1] - certified[1]).abs() < 5e-7, "{}", found[1]);
-    // The difference from the offset is rounded to f32, and what it is multiplied by: 6e-6
-    // off, of terms that reach 1000.
+    // The difference from the offset and its factor are rounded to `f32`, an error of 6e-6 in terms
+    // of up to 1000.
     assert_eq!(calibration.to_string(), "y = -0.2623174 + 1.002117 * x");
 
-    // Its residuals grow with the reading, and come in groups: noise all the same.
+    // The residuals grow with the reading and come in groups, but are noise.
     let columns = ["x", "y"].map(|name| data.column(name).unwrap());
     for split in [None, Some(1), Some(2), Some(3)] {
         let judgement = judge("linear", columns, split);
@@ -1287,18 +1285,17 @@ fn a_search_finds_the_minimum_of_loss_and_penalty() {
                 .run_search(&mut search)
                 .unwrap();
             assert_eq!(fitted.history().stopped(), Stopped::Found);
-            // The bias has no penalty; |w| adds its sign to half the gradient.
+            // The bias has no penalty; the L1 penalty shifts the slope by half of `l1`.
             let slope = (4.2 - l1 / 2.0) / (2.0 + l2);
             let [w, b] = fitted.params() else { panic!() };
-            // It ends where the loss, an f32, no longer tells one place from another.
+            // The search ends where the loss, an `f32`, no longer changes.
             assert!((w - slope).abs() < 2e-5 * slope, "{w} {slope}");
             assert!((b - 3.0).abs() < 1e-5, "{b}");
         }
     }
 }
 
-/// However soon it must end, what is kept is the best that the search was told, and not what
-/// it just tried; in all of PyTorch's settings.
+/// A search that is cut short keeps the best parameters that it has evaluated, not the last ones.
 #[test]
 fn a_search_that_is_cut_short_keeps_its_best() {
     let x: Vec<f32> = (0..30).map(|i| i as f32 / 14.5 - 1.0).collect();
@@ -1329,7 +1326,7 @@ fn a_search_that_is_cut_short_keeps_its_best() {
     assert!(tried_worse > 5, "{tried_worse}");
 }
 
-/// Early stopping and validation watch a search as they watch an optimizer.
+/// Early stopping by the validation loss works for a search, too.
 #[test]
 fn a_search_stops_early_by_its_validation_loss() {
     let x: Vec<f32> = (0..24).map(|i| i as f32 / 11.5 - 1.0).collect();
@@ -1355,7 +1352,8 @@ fn a_search_stops_early_by_its_validation_loss() {
     assert_eq!(history.validation_loss(), history.best().validation_loss);
 }
 
-/// A search takes the loss for one function.
+/// A search needs one fixed loss function, so mini-batches, noise and changed gradients are
+/// refused.
 #[test]
 fn searches_refuse_losses_that_change_and_gradients_that_are_not_theirs() {
     let (training, _) = book_parts();

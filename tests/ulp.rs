@@ -1,18 +1,18 @@
-//! How far the elementary functions are from the truth, in units in the last
-//! place, and that one lane and eight lanes give the same bits.
+//! Tests the errors of the elementary functions, in units in the last
+//! place (ULP), and that one lane and eight lanes give the same bits.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::{fmt::Write as _, ops::Range, thread};
 
 use baregrad::kernel::{Lanes as _, f32x8, math};
 
-/// A function of one argument at both widths, with what it approximates.
+/// A function of one argument at both widths, and the function that it approximates.
 struct Case {
     name: &'static str,
     one: fn(f32) -> f32,
     eight: fn(f32x8) -> f32x8,
     truth: fn(f64) -> f64,
-    /// The unit of an error, given x and the true result.
+    /// Returns the unit of an error, given x and the true result.
     unit: fn(f64, f64) -> f64,
     from: f32,
     to: f32,
@@ -38,13 +38,13 @@ macro_rules! case {
     };
 }
 
-/// One ULP of an `f32` result near `y`.
+/// Returns one ULP of an `f32` result near `y`.
 fn ulp(_: f64, y: f64) -> f64 {
     let exponent = ((y.to_bits() >> 52) & 0x7ff) as i32 - 1023;
     f64::powi(2.0, exponent.clamp(-126, 127) - 23)
 }
 
-/// 2^-24 |x|: for what is x times a factor that ends in 1 + something near -1.
+/// Returns 2^-24 |x|, the unit for functions of the form x (1 + f) with f near -1.
 fn part_of_x(x: f64, _: f64) -> f64 {
     (x.abs() * f64::powi(2.0, -24)).max(f64::powi(2.0, -149))
 }
@@ -102,7 +102,7 @@ const CASES: &[Case] = &[
     case!("gelu_tanh, x < 0", gelu_tanh, gelu_tanh, ulp, -9.98, -0.0, 3.30),
 ];
 
-/// Numbers the floats in ascending order.
+/// Returns the rank of a float in ascending order.
 fn rank(x: f32) -> i64 {
     let bits = x.to_bits();
     let magnitude = i64::from(bits & 0x7fff_ffff);
@@ -121,7 +121,7 @@ fn unrank(rank: i64) -> f32 {
     }
 }
 
-/// The error of `got` in units; infinite for a NaN or an infinity out of place.
+/// Returns the error of `got` in units; infinite for a wrong NaN or infinity.
 fn error(got: f32, truth: f64, unit: f64) -> f64 {
     let rounded = truth as f32;
     if got.is_nan() || rounded.is_nan() {
@@ -132,7 +132,7 @@ fn error(got: f32, truth: f64, unit: f64) -> f64 {
         };
     }
     if got == rounded {
-        // Also two infinities.
+        // Equal infinities have no error.
         return if rounded.is_infinite() {
             0.0
         } else {
@@ -150,7 +150,7 @@ fn error(got: f32, truth: f64, unit: f64) -> f64 {
     (finite(got) - truth).abs() / unit
 }
 
-/// The largest error over every `stride`th float, and where it is.
+/// Returns the largest error over every `stride`th float, and its argument.
 fn worst(case: &Case, ranks: Range<i64>, stride: usize) -> (f64, f32) {
     let mut worst = (0.0, 0.0);
     let mut xs = ranks.step_by(stride).map(unrank).peekable();
@@ -212,6 +212,7 @@ fn errors_are_within_their_limits() {
     check(if cfg!(debug_assertions) { 19_997 } else { 997 });
 }
 
+/// Errors are within their limits over every float:
 /// `cargo test --release --test ulp -- --ignored --nocapture`, with `ONLY=tanh`
 /// for one function and `STRIDE=100` for every hundredth float.
 #[test]
@@ -220,7 +221,7 @@ fn errors_are_within_their_limits_over_every_float() {
     check(std::env::var("STRIDE").map_or(1, |s| s.parse().unwrap()));
 }
 
-/// Pairs for `pow`: exponents, bases and signs all over the place.
+/// Returns pairs for `pow`, with exponents, bases and signs of all sizes.
 fn scattered(count: u32) -> impl Iterator<Item = (f32, f32)> {
     let mut state = 1_u64;
     let mut next = move || {
@@ -238,7 +239,7 @@ fn scattered(count: u32) -> impl Iterator<Item = (f32, f32)> {
             2 => f32::from_bits(0x3f80_0000_u32.wrapping_add((next() >> 8).wrapping_sub(1 << 23))),
             _ => 32.0 * (next() as f32 / 4294967296.0),
         };
-        // An exponent that leaves the result in range.
+        // An exponent that keeps the result in range.
         let wanted = 300.0 * (f64::from(next()) / 4294967296.0) - 155.0;
         let exponent = (wanted / f64::from(base).log2()) as f32;
         match i % 3 {
@@ -321,8 +322,8 @@ fn pow_is_within_its_limit() {
     assert!(worst.0 <= 1.19);
 }
 
-/// The truth is `f64`'s `atan2`. Points of every direction, and of one magnitude for each of
-/// their coordinates.
+/// `atan2` is within its limit of `f64`'s `atan2`, for points in every direction and of unlike
+/// magnitudes.
 #[test]
 fn atan2_is_within_its_limit() {
     let count = if cfg!(debug_assertions) {
@@ -383,18 +384,18 @@ fn pow_treats_special_arguments_as_c_does() {
     }
 }
 
-/// Every special value, then every `stride`th float.
+/// Returns every special value, then every `stride`th float.
 fn arguments(stride: usize) -> impl Iterator<Item = f32> {
     let all = (i64::from(i32::MIN)..=i64::from(i32::MAX)).step_by(stride);
     SPECIAL.into_iter().chain(all.map(unrank))
 }
 
-/// The bits, with all NaN made one: their sign and payload are not promised.
+/// Returns the bits, with one value for all NaN, whose sign and payload are not guaranteed.
 fn bits(x: f32) -> u32 {
     if x.is_nan() { 0x7fc0_0000 } else { x.to_bits() }
 }
 
-/// A hash of results, one for the whole test.
+/// A hash of all results of the test.
 struct Fnv(u64);
 
 impl Fnv {
@@ -405,8 +406,8 @@ impl Fnv {
     }
 }
 
-/// Compares `eight` with `one`: every argument passes through every lane, with
-/// new neighbours each time.
+/// Compares `eight` with `one`. Every argument passes through every lane, with
+/// other neighbours each time.
 fn compare(
     hash: &mut Fnv,
     name: &str,
@@ -472,12 +473,12 @@ fn eight_lanes_give_the_bits_of_one_and_those_are_the_same_everywhere() {
         compare(&mut hash, &name, 9_000_011, one, eight);
     }
     println!("bits: {:016x}", hash.0);
-    // Changes when an algorithm or a sample does; never with the target, the
+    // The hash changes with an algorithm or a sample, but not with the target, the
     // CPU features or the optimisation level.
     assert_eq!(hash.0, 0xf104_3acd_d8b9_c7de, "{:016x}", hash.0);
 }
 
-/// Exponents for `powi`: all small ones, and larger and larger ones to the ends.
+/// Returns exponents for `powi`: all small ones, and larger ones up to the ends.
 fn exponents() -> impl Iterator<Item = i32> {
     let large = [
         100,
@@ -496,9 +497,8 @@ fn exponents() -> impl Iterator<Item = i32> {
     (-40..=40).chain(both).chain(ends)
 }
 
-/// Bases whose `n`th powers are numbers, down to the smallest and beyond both ends, of
-/// both signs: as many for each power of two, so that where `n` is large they are close
-/// to 1.
+/// Returns bases of both signs whose `n`th powers cover the range of `f32` and go beyond both ends,
+/// evenly in the logarithm, so that for a large `n` they are close to 1.
 fn bases(n: i32, count: u32) -> impl Iterator<Item = f32> {
     (0..count).map(move |i| {
         let logarithm = 284.0 * f64::from(i) / f64::from(count) - 153.0;
@@ -507,7 +507,7 @@ fn bases(n: i32, count: u32) -> impl Iterator<Item = f32> {
     })
 }
 
-/// The truth is `f64`'s `powf`, whose error is below 2^-52 of the result.
+/// `powi` is within its limits of `f64`'s `powf`, whose relative error is below 2^-52.
 #[test]
 fn powi_is_within_its_limit() {
     let count = if cfg!(debug_assertions) {
@@ -531,13 +531,13 @@ fn powi_is_within_its_limit() {
         }
     }
     println!("powi: {worst:?}");
-    // Rounded once; twice; and as `pow`.
+    // The limits are those of one rounding, of two, and of `pow`.
     for ((error, at), limit) in worst.into_iter().zip([0.5, 1.29, 1.19]) {
         assert!(error <= limit, "{error} at {at:?}");
     }
 }
 
-/// As exact arithmetic has it, with all of `n`: of the sign that odd and even give.
+/// `powi` of special arguments is exact, with the sign for odd and even exponents.
 #[test]
 fn powi_of_special_arguments() {
     for n in exponents() {
@@ -553,7 +553,7 @@ fn powi_of_special_arguments() {
         }
     }
     assert_eq!(math::powi(f32::NAN, 0), 1.0);
-    // Where x^|n| would be infinite.
+    // x^|n| would overflow here.
     assert_eq!(math::powi(1e20_f32, -2).to_bits(), 1e-40_f32.to_bits());
     assert_eq!(math::powi(-1.0_f32, i32::MIN), 1.0);
     assert_eq!(math::powi(-1.0_f32, i32::MAX), -1.0);
@@ -570,7 +570,7 @@ fn nan_stays_nan() {
     assert!(math::pow(2.0, f32::NAN).is_nan());
 }
 
-/// Values that must be exact, or saturate as PyTorch's do.
+/// Chosen values are exact, or saturate like PyTorch's.
 #[test]
 fn chosen_values() {
     type Row = (&'static str, fn(f32) -> f32, &'static [(f32, f32)]);

@@ -1,12 +1,12 @@
 //! Draws how many times faster kernels are with vectors than as plain loops, by
-//! the length of their slices, from what criterion has measured before:
+//! the length of their slices, from criterion's results of an earlier run:
 //!
 //! ```text
 //! cargo bench --bench kernels -- '^(sum|dot|add|exp|tanh|matmul)/(scalar|baseline|avx2)/'
 //! cargo run --release -p baregrad-benches --features plot --example speedup
 //! ```
 //!
-//! The picture is `benches/speedup.svg`, or what the first argument names.
+//! The picture is written to `benches/speedup.svg`, or to the path in the first argument.
 
 #![allow(missing_docs)]
 
@@ -23,7 +23,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Panel<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'c, 'a> = ChartContext<'c, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// A panel each, with what the plain loop of it is.
+/// The kernels, each with the title of its panel.
 const KERNELS: [(&str, &str); 6] = [
     ("sum", "sum of x"),
     ("dot", "dot product"),
@@ -33,8 +33,8 @@ const KERNELS: [(&str, &str); 6] = [
     ("matmul", "matrix product, by the size of a matrix"),
 ];
 
-/// Levels as criterion's directories call them, and as the legend does. The
-/// colours can be told apart by everyone.
+/// Levels, by the names of criterion's directories and of the legend. The
+/// colours are safe for colour-blind readers.
 const LEVELS: [(&str, &str, RGBColor); 2] = [
     ("baseline", "baseline (SSE2)", RGBColor(0, 114, 178)),
     ("avx2", "AVX2", RGBColor(213, 94, 0)),
@@ -42,19 +42,19 @@ const LEVELS: [(&str, &str, RGBColor); 2] = [
 
 const SIZE: (u32, u32) = (960, 620);
 const COLUMNS: usize = 3;
-/// Lengths from 1 to a million: logarithms to base 2, as are all coordinates.
+/// The range of lengths, 1 to a million, as logarithms to base 2 like all coordinates.
 const LENGTHS: Range<f64> = 0.0..20.0;
 
 /// Nanoseconds per call, by length.
 type Times = BTreeMap<u32, f64>;
 
-/// Lengths, and how many times faster a level is than the plain loop.
+/// The speed of a level relative to the plain loop, by length.
 struct Curve {
     points: Vec<(f64, f64)>,
     colour: RGBColor,
 }
 
-/// Where criterion keeps what it measures: where it was built.
+/// Returns criterion's directory, which is beside an ancestor of this program.
 fn measured() -> Result<PathBuf> {
     let program = env::current_exe()?;
     let mut parents = program.ancestors().map(|dir| dir.join("criterion"));
@@ -62,14 +62,14 @@ fn measured() -> Result<PathBuf> {
     found.ok_or_else(|| "nothing measured yet: cargo bench --bench kernels".into())
 }
 
-/// The medians of a kernel at a level.
+/// Reads the median times of a kernel at a level.
 fn times(measured: &Path, kernel: &str, level: &str) -> Result<Times> {
     let mut times = Times::new();
     let dir = measured.join(kernel).join(level);
     let entries = fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     for entry in entries {
         let entry = entry?;
-        // Besides lengths there is a report.
+        // The directory also holds a report.
         let Ok(length) = entry.file_name().to_string_lossy().parse() else {
             continue;
         };
@@ -84,12 +84,12 @@ fn times(measured: &Path, kernel: &str, level: &str) -> Result<Times> {
     Ok(times)
 }
 
-/// A kernel's curves, and a line to standard output about each.
+/// Returns the curves of a kernel, and prints a line for each.
 fn curves(measured: &Path, kernel: &str) -> Result<Vec<Curve>> {
     let plain = times(measured, kernel, "scalar")?;
     let mut curves = Vec::new();
     for (level, label, colour) in LEVELS {
-        // A machine need not have all levels.
+        // The machine may lack this level.
         if !measured.join(kernel).join(level).is_dir() {
             continue;
         }
@@ -111,7 +111,7 @@ fn curves(measured: &Path, kernel: &str) -> Result<Vec<Curve>> {
     Ok(curves)
 }
 
-/// Axes, and a line where both are equally fast.
+/// Draws axes, and a line of equal speed.
 fn axes<'c, 'a>(panel: &'c Panel<'a>, title: &str, factors: Range<f64>) -> Result<Chart<'c, 'a>> {
     let steps = (factors.end - factors.start) as usize;
     let mut chart = ChartBuilder::on(panel)
@@ -143,7 +143,7 @@ fn axes<'c, 'a>(panel: &'c Panel<'a>, title: &str, factors: Range<f64>) -> Resul
     Ok(chart)
 }
 
-/// The title, and what the colours mean.
+/// Draws the title and the legend.
 fn head(area: &Panel<'_>) -> Result<()> {
     let text = |size: u32| ("sans-serif", size).into_font();
     let title = "Times faster than the plain loop, by number of elements";
@@ -162,7 +162,7 @@ fn draw(measured: &Path, to: &Path) -> Result<()> {
         .iter()
         .map(|(kernel, _)| curves(measured, kernel))
         .collect::<Result<_>>()?;
-    // One scale, which holds every point and the line of equal speed.
+    // All panels have one scale, which holds every point and the line of equal speed.
     let points = all.iter().flatten().flat_map(|curve| &curve.points);
     let factors = points.fold(0.0..1.0, |range: Range<f64>, (_, factor)| {
         range.start.min(factor.floor())..range.end.max(factor.ceil())

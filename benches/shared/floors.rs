@@ -1,15 +1,14 @@
-//! The jobs as a person would write them for speed: plain safe Rust, gradients
-//! worked out on paper, everything inline. Tapes are measured against them.
+//! The jobs written by hand for speed: plain safe Rust, gradients
+//! worked out on paper, everything inline. Tapes are compared with them.
 
-// Lanes are what the index counts.
+// Loops over an index of lanes are easier to read here.
 #![allow(clippy::needless_range_loop)]
 
 use std::hint::black_box;
 
 use super::{Line, Moons, Sine, jobs, thermometer as data};
 
-/// J1: three sums over eleven samples in one loop. The loss is that of the
-/// parameters before the update.
+/// J1: three sums over eleven samples in one loop. `epoch` returns the loss before the update.
 pub struct Thermometer {
     x: [f32; 11],
     y: [f32; 11],
@@ -20,7 +19,7 @@ pub struct Thermometer {
 impl Thermometer {
     pub fn new() -> Self {
         Thermometer {
-            // Data are not known when compiling.
+            // The compiler must not know the data.
             x: black_box(data::X),
             y: black_box(data::Y),
             w: 1.0,
@@ -44,8 +43,8 @@ impl Thermometer {
     }
 }
 
-/// J5: slope, constant and their standard errors by the closed form, in `f64`: sums of
-/// readings, of differences from their means, and of squared residuals.
+/// J5: slope, constant and their standard errors by the closed form, in `f64`, in three passes:
+/// means, sums of squared differences from them, and squared residuals.
 pub struct ClosedForm {
     t_u: [f32; 11],
     y: [f32; 11],
@@ -88,7 +87,7 @@ impl ClosedForm {
     }
 }
 
-/// A cubic through the same samples, by Horner's rule: five sums in one loop.
+/// A cubic through the samples of J1, by Horner's rule: five sums in one loop.
 pub struct Cubic {
     x: [f32; 11],
     y: [f32; 11],
@@ -165,7 +164,7 @@ impl Stream {
     }
 }
 
-/// J3's limit: reads the data, and does nothing with them but add.
+/// The limit for J3: reads the data, and only adds them up.
 #[inline(never)]
 pub fn read(line: &Line) -> f32 {
     let [mut x_sum, mut y_sum] = [[0.0_f32; PARTS]; 2];
@@ -216,8 +215,7 @@ impl Weights {
     }
 }
 
-/// J2: a row of 16 units for each sample, lanes along the row, four passes of
-/// 64 rows.
+/// J2: a row of 16 units for each sample, with lanes along the row.
 pub struct Network {
     x: [f32; BATCH],
     y: [f32; BATCH],
@@ -251,7 +249,7 @@ impl Network {
         }
     }
 
-    /// The loss of the parameters before the update.
+    /// Trains for an epoch. Returns the loss before the update.
     #[inline(never)]
     pub fn epoch(&mut self) -> f32 {
         let loss = self.gradients();
@@ -276,8 +274,8 @@ impl Network {
         product(&self.hidden1, &p.w2, &p.b2, &mut self.hidden2);
         tanh(self.hidden2.as_flattened_mut());
 
-        // The output layer forward and backward; `slope` becomes that of the
-        // second layer's sums.
+        // The output layer forward and backward. `slope` becomes the gradient of the second
+        // layer's sums.
         let (mut loss, mut b3) = (0.0, 0.0);
         let (mut w3, mut b2) = ([0.0; UNITS], [0.0; UNITS]);
         for ((h, y), s) in self.hidden2.iter().zip(&self.y).zip(&mut self.slope) {
@@ -300,8 +298,8 @@ impl Network {
         outer(&self.hidden1, &self.slope, &mut g.w2);
 
         let transposed = transposed(&p.w2);
-        // The second layer's activations have done their duty: their place
-        // takes the first layer's slopes.
+        // The second layer's activations are no longer needed, so `hidden2` takes the gradients
+        // of the first layer's activations.
         product(&self.slope, &transposed, &[0.0; UNITS], &mut self.hidden2);
         let (mut w1, mut b1) = ([0.0; UNITS], [0.0; UNITS]);
         for ((s, h), x) in self.hidden2.iter().zip(&self.hidden1).zip(&self.x) {
@@ -316,7 +314,7 @@ impl Network {
     }
 }
 
-/// A step of Adam on each array of parameters.
+/// Takes a step of Adam on each array of parameters.
 fn adam<const N: usize>(
     powers: &mut [f64; 2],
     params: [&mut [f32]; N],
@@ -328,7 +326,7 @@ fn adam<const N: usize>(
         *power *= beta;
     }
     let [c1, c2] = powers.map(|power| 1.0 - power);
-    // Both corrections in two scalars: one root and one division are left.
+    // Both bias corrections are in two scalars, so each parameter takes one root and one division.
     let step = (f64::from(Sine::LEARNING_RATE) / c1 * c2.sqrt()) as f32;
     let eps = (1e-8 * c2.sqrt()) as f32;
     let (b1, b2) = (0.1, 0.001);
@@ -343,7 +341,7 @@ fn adam<const N: usize>(
     }
 }
 
-/// The gradient of a layer's weights: two of its rows at a time stay in registers.
+/// Computes the gradient of a layer's weights, two rows at a time, which stay in registers.
 #[inline(never)]
 fn outer<const N: usize>(hidden: &[Row; N], slope: &[Row; N], to: &mut [Row; UNITS]) {
     let (rows, _) = to.as_chunks_mut::<2>();
@@ -371,7 +369,7 @@ fn transposed(w: &[Row; UNITS]) -> [Row; UNITS] {
     transposed
 }
 
-/// `out = rows · w + b`, two rows at a time.
+/// Computes `out = rows · w + b`, two rows at a time.
 #[inline(never)]
 fn product<const N: usize>(rows: &[Row; N], w: &[Row; UNITS], b: &Row, out: &mut [Row; N]) {
     let (rows, _) = rows.as_chunks::<2>();
@@ -398,7 +396,7 @@ fn total(x: Row) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// `tanh x = (e²ˣ - 1) / (e²ˣ + 1)`, to about 1e-7.
+/// Computes `tanh x = (e²ˣ - 1) / (e²ˣ + 1)`, to about 1e-7.
 #[inline(never)]
 fn tanh(xs: &mut [f32]) {
     for x in xs {
@@ -409,8 +407,8 @@ fn tanh(xs: &mut [f32]) {
     }
 }
 
-/// The classifier's parameters, or one moment of each. Weights of the first and the last layer
-/// are a row for each input and for each class.
+/// The classifier's parameters, or one moment of each. The weights of the first layer are a row
+/// for each input, those of the last layer a row for each class.
 #[derive(Clone)]
 struct ClassWeights {
     w1: [Row; 2],
@@ -445,9 +443,9 @@ impl ClassWeights {
 
 const SAMPLES: usize = Moons::SAMPLES;
 
-/// J6: the network of two classes. As J2, with lanes along the samples for what softmax and
-/// its logarithm take: of two classes, one exponential and one logarithm for each sample, and
-/// a gradient of the one logit that is minus the other's.
+/// J6: the network of two classes. It is like J2, but softmax and its logarithm have lanes along
+/// the samples. Two classes take one exponential and one logarithm for each sample, and the
+/// gradient of the first logit is minus that of the second.
 pub struct Classifier {
     x: [[f32; 2]; SAMPLES],
     class: [f32; SAMPLES],
@@ -468,7 +466,7 @@ impl Classifier {
         for (to, from) in params.slices().into_iter().zip(&moons.params) {
             to.copy_from_slice(from);
         }
-        // The tape has them as [16, 2].
+        // On the tape, the last layer's weights are `[16, 2]`.
         for (i, pair) in moons.params[4].as_chunks::<2>().0.iter().enumerate() {
             (params.w3[0][i], params.w3[1][i]) = (pair[0], pair[1]);
         }
@@ -487,7 +485,7 @@ impl Classifier {
         }
     }
 
-    /// The loss of the parameters before the update.
+    /// Trains for an epoch. Returns the loss before the update.
     #[inline(never)]
     pub fn epoch(&mut self) -> f32 {
         let loss = if self.relu {
@@ -533,7 +531,7 @@ impl Classifier {
             }
             *ahead = (total(terms[1]) + p.b3[1]) - (total(terms[0]) + p.b3[0]);
         }
-        // From here on `ahead` is the gradient of the second logit.
+        // This replaces `ahead` by the gradient of the second logit.
         two_classes(&mut ahead, &self.class, &mut losses);
 
         let mut w3 = [[0.0; UNITS]; 2];
@@ -568,10 +566,10 @@ impl Classifier {
     }
 }
 
-/// Cross entropy of two classes, and the gradient of its mean, in the place of how far the
-/// second logit is ahead of the first: with `e = exp(-|ahead|)`, the likelier class has
-/// `1 / (1 + e)`, and the loss of a sample is `ln(1 + e)`, and `|ahead|` more if the class is
-/// the other one.
+/// Computes the cross entropy of two classes, and replaces `ahead`, the second logit less the
+/// first, by the gradient of the mean loss with respect to the second logit. With
+/// `e = exp(-|ahead|)`, the likelier class has the probability `1 / (1 + e)`. The loss of a sample
+/// is `ln(1 + e)` if its class is the likelier one, otherwise `ln(1 + e) + |ahead|`.
 #[inline(never)]
 fn two_classes(ahead: &mut [f32; SAMPLES], class: &[f32; SAMPLES], losses: &mut [f32; SAMPLES]) {
     for i in 0..SAMPLES {
@@ -591,29 +589,29 @@ fn relu(xs: &mut [f32]) {
     }
 }
 
-/// `eˣ` of `x <= 0`, to about 1e-7, as in [`tanh`].
+/// Computes `eˣ` for `x <= 0`, to about 1e-7.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     let limited = if x < -87.0 { -87.0 } else { x };
     power(limited * core::f32::consts::LOG2_E)
 }
 
-/// `ln(1 + x)` of `x` from 0 to 1, to about 1e-7: `2 artanh(x / (2 + x))`.
+/// Computes `ln(1 + x) = 2 artanh(x / (2 + x))` for `x` from 0 to 1, to about 1e-7.
 #[inline(always)]
 fn ln_1p(x: f32) -> f32 {
     let s = x / (2.0 + x);
-    // Not the square of less: subnormal numbers take long.
+    // The limit avoids squares that are subnormal, with which arithmetic is slow.
     let t = s * if s > 1e-18 { s } else { 1e-18 };
     let series = 1.0 / 7.0 + t * (1.0 / 9.0 + t * (1.0 / 11.0 + t * (1.0 / 13.0)));
     let series = 1.0 + t * (1.0 / 3.0 + t * (1.0 / 5.0 + t * series));
     2.0 * s * series
 }
 
-/// `2ᵗ`, to about 1e-7: powers of two from the bits of a float, the rest from six terms of the
-/// series.
+/// Computes `2ᵗ`, to about 1e-7: the whole part of `t` goes to the exponent bits, the rest through
+/// six terms of the series.
 #[inline(always)]
 fn power(t: f32) -> f32 {
-    // Adding it leaves a whole number in the lowest bits.
+    // Adding this constant (1.5 · 2²³) rounds to a whole number, in the lowest bits.
     const WHOLE: f32 = 12_582_912.0;
     let whole = t + WHOLE;
     let f = (t - (whole - WHOLE)) * core::f32::consts::LN_2;
@@ -623,8 +621,8 @@ fn power(t: f32) -> f32 {
     series * f32::from_bits((whole.to_bits() << 23).wrapping_add(127 << 23))
 }
 
-/// The broadcast model, [`jobs::stretch`]: one pass, gradients of the row in a
-/// row, those of the column one after the other.
+/// The broadcast model, [`jobs::stretch`], in one pass. The gradients of rows are summed in
+/// arrays, those of the column one element after the other.
 pub struct Stretch {
     data: [Vec<f32>; 2],
     centre: [f32; COLUMNS],

@@ -1,4 +1,4 @@
-//! The jobs on a tape.
+//! The jobs, recorded on a tape.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use baregrad::{Error, Shape, Tape, Var, function};
 use super::line_mse::line_mse;
 use super::{Line, Moons, Sine, thermometer as data};
 
-/// A recorded loss and what trains it.
+/// A recorded loss and its optimizer.
 pub struct Job<'t, O> {
     pub tape: &'t Tape<'t>,
     pub loss: Var<'t>,
@@ -18,7 +18,7 @@ pub struct Job<'t, O> {
 }
 
 impl<O: Optimizer> Job<'_, O> {
-    /// The loss of the parameters before the update.
+    /// Trains for an epoch. Returns the loss before the update.
     #[inline(always)]
     pub fn epoch(&mut self) -> Result<f32, Error> {
         let loss = self.loss.item()?;
@@ -31,11 +31,11 @@ impl<O: Optimizer> Job<'_, O> {
 }
 
 function! {
-    /// °C of a thermometer without units, in its user's own words.
+    /// °C of a thermometer without units, as a user would write it.
     pub fn Thermometer([t_u], [w, b]) { w * (0.1 * t_u) + b }
 }
 
-/// J1 as a function, of readings as they are.
+/// J1 as a function of raw readings.
 pub fn thermometer_function<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     let p = tape.param(&[1.0, 0.0], [2]);
     let (x, y) = (tape.input(&data::T_U, [11]), tape.input(&data::Y, [11]));
@@ -46,7 +46,7 @@ pub fn thermometer_function<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     }
 }
 
-/// J5: the same line by least squares, and the standard errors of its parameters.
+/// J5: the line of J1 by least squares. Returns its parameters and their standard errors.
 pub fn least_squares() -> [[f32; 2]; 2] {
     let (x, y) = (black_box(&data::T_U), black_box(&data::Y));
     let mut solver = LevenbergMarquardt::new(black_box([1.0, 0.0]));
@@ -54,7 +54,7 @@ pub fn least_squares() -> [[f32; 2]; 2] {
     [solution.params(), solution.standard_errors().unwrap()]
 }
 
-/// A cubic through the same samples, as a function.
+/// A cubic through the samples of J1, as a function.
 pub fn cubic_function<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     let a = tape.param(&[0.0; 4], [4]);
     let (x, y) = (tape.input(&data::U, [11]), tape.input(&data::Y, [11]));
@@ -65,7 +65,7 @@ pub fn cubic_function<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     }
 }
 
-/// The cubic spelled with operators.
+/// The cubic recorded with operators.
 pub fn cubic_operators<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     let [a0, a1, a2, a3] = [(); 4].map(|()| tape.param(&[0.0], []));
     let (x, y) = (tape.input(&data::U, [11]), tape.input(&data::Y, [11]));
@@ -77,7 +77,7 @@ pub fn cubic_operators<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     }
 }
 
-/// J1 with the operation that is only for lines.
+/// J1 with [`line_mse`], the operation for lines only.
 pub fn thermometer_line<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     let line = tape.param(&[1.0, 0.0], [2]);
     let (x, y) = (tape.input(&data::X, [11]), tape.input(&data::Y, [11]));
@@ -99,7 +99,7 @@ pub fn thermometer<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     }
 }
 
-/// J1 spelled with operators.
+/// J1 recorded with operators.
 pub fn thermometer_operators<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     let (w, b) = (tape.param(&[1.0], []), tape.param(&[0.0], []));
     let (x, y) = (tape.input(&data::X, [11]), tape.input(&data::Y, [11]));
@@ -110,7 +110,7 @@ pub fn thermometer_operators<'t>(tape: &'t Tape<'t>) -> Job<'t, Sgd> {
     }
 }
 
-/// J2: 321 parameters.
+/// J2: a network of 321 parameters learns a sine.
 pub fn sine<'t>(tape: &'t Tape<'t>, sine: &'t Sine) -> Job<'t, Adam<321>> {
     let param = |i: usize| {
         let start = &sine.params[i];
@@ -131,14 +131,14 @@ pub fn sine<'t>(tape: &'t Tape<'t>, sine: &'t Sine) -> Job<'t, Adam<321>> {
     }
 }
 
-/// The function behind each hidden layer of J6.
+/// The activation of the hidden layers of J6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     Relu,
     Tanh,
 }
 
-/// J6: 354 parameters, two classes.
+/// J6: a network of 354 parameters, two classes.
 pub struct Classifier<'t> {
     pub job: Job<'t, Adam<354>>,
     params: [Var<'t>; 6],
@@ -146,7 +146,7 @@ pub struct Classifier<'t> {
 }
 
 impl Classifier<'_> {
-    /// Goes back to the first parameters and a new optimizer.
+    /// Restores the start parameters, with a new optimizer.
     pub fn restart(&mut self) -> Result<(), Error> {
         for (param, start) in self.params.iter().zip(&self.moons.params) {
             self.job.tape.write(*param, start)?;
@@ -180,23 +180,24 @@ pub fn classifier<'t>(
     Classifier { job, params, moons }
 }
 
-/// J3: recorded for `ROWS` samples, trained on a million.
+/// J3: recorded for one micro-batch, trained with a million samples.
 pub struct Stream<'t> {
     job: Job<'t, Sgd>,
     data: [(Var<'t>, &'t [f32]); 2],
 }
 
-/// Two inputs, the prediction and its gradient stay in the first-level cache.
+/// Rows of a micro-batch: two inputs, the prediction and its gradient stay in the first-level
+/// cache.
 pub const ROWS: usize = 2048;
 
-/// How J3 is written down.
+/// The model of J3, and the way it is recorded.
 #[derive(Clone, Copy, Debug)]
 pub enum Written {
-    /// As a function.
+    /// A line, as a function.
     Line,
-    /// As another.
+    /// A cubic, as a function.
     Cubic,
-    /// With `linear` and `mse`.
+    /// A line, with `linear` and `mse`.
     TwoNodes,
 }
 
@@ -227,7 +228,7 @@ pub fn stream<'t>(tape: &'t Tape<'t>, line: &'t Line, rows: usize, written: Writ
 }
 
 impl Stream<'_> {
-    /// The gradient of the last micro-batch.
+    /// Computes the gradient of the last micro-batch.
     pub fn batch(&mut self) -> Result<(), Error> {
         let tape = self.job.tape;
         tape.zero_grad();
@@ -235,7 +236,7 @@ impl Stream<'_> {
         tape.backward(self.job.loss)
     }
 
-    /// The loss of the parameters before the update.
+    /// Trains for an epoch. Returns the loss before the update.
     pub fn epoch(&mut self) -> Result<f32, Error> {
         let tape = self.job.tape;
         tape.zero_grad();
@@ -245,11 +246,11 @@ impl Stream<'_> {
     }
 }
 
-/// The broadcast model's sizes: `z = ((x - centre) * scale + shift) * gain`,
-/// with a row of `centre` and `scale`, a column of `shift`, and one `gain`.
+/// The sizes of the broadcast model `z = ((x - centre) * scale + shift) * gain`,
+/// in which `centre` and `scale` are rows, `shift` is a column, and `gain` a scalar.
 pub const STRETCH: [usize; 2] = [64, 48];
 
-/// Samples and targets, `[64, 48]` each.
+/// Returns samples and targets, `[64, 48]` each.
 pub fn stretch_data() -> [Vec<f32>; 2] {
     let len = STRETCH[0] * STRETCH[1];
     [super::noise(5, len), super::noise(6, len)]

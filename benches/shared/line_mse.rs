@@ -1,24 +1,24 @@
-//! The mean squared error of a straight line as an operation written for just that: kept
-//! to compare functions with. It is one from outside the crate, and only for as few samples
-//! as are summed in order.
+//! The mean squared error of a straight line as an operation of its own, which functions are
+//! compared with. It uses only the crate's public API, and takes at most 16 samples, which are
+//! summed in order.
 
 use baregrad::kernel::{Lanes, f32x8};
 use baregrad::op::{Attrs, Backward, Forward, Op};
 use baregrad::{Shape, ShapeError, Var};
 
-/// Operands: `x`, slope and offset, targets. Saves the means of `x * r` and of `r`, where `r`
-/// is `(x * slope + offset) - y`.
+/// The operation. Its operands are `x`, slope and offset, and targets. It saves the means of
+/// `x * r` and of `r`, where `r` is `(x * slope + offset) - y`.
 struct LineMse;
 
 /// The most samples.
 const FEW: usize = 16;
 
-/// The loss of a line, `[2]`.
+/// Records the loss of the line `[slope, offset]`.
 pub fn line_mse<'t>(x: Var<'t>, line: Var<'t>, y: Var<'t>) -> Var<'t> {
     x.tape().apply(&LineMse, &[x, line, y], Attrs::default())
 }
 
-/// The sums of `r²`, `x * r` and `r`.
+/// Returns the sums of `r²`, `x * r` and `r`.
 #[inline(always)]
 fn residuals([slope, offset]: [f32; 2], x: &[f32], y: &[f32]) -> [f32; 3] {
     #[inline(always)]

@@ -1,9 +1,9 @@
-//! Shared by all benchmarks: the data of the three jobs, each job
+//! Code that all benchmarks share: the data of the jobs, each job
 //! written by hand ([`floors`]) and on a tape ([`jobs`]), an operation for lines only
-//! ([`line_mse`]), graphs of many operations ([`graphs`]), and the plain loops kernels are
-//! measured against ([`plain`]).
+//! ([`line_mse`]), graphs of many operations ([`graphs`]), and the plain loops that kernels are
+//! compared with ([`plain`]).
 
-#![allow(dead_code, unreachable_pub, missing_docs)] // each benchmark uses a part
+#![allow(dead_code, unreachable_pub, missing_docs)] // Each benchmark uses a part.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod floors;
@@ -14,24 +14,25 @@ pub mod plain;
 
 use baregrad::kernel::{self, Level};
 
-/// The levels this machine can run, slowest first.
+/// Returns the SIMD levels that this machine can run, slowest first.
 pub fn levels() -> Vec<Level> {
     Level::available().collect()
 }
 
-/// A level's name in tables.
+/// Returns the name of a level in tables.
 pub fn name(level: Level) -> String {
     format!("{level:?}").to_lowercase()
 }
 
-/// Whether the command line asks for a label: by a part of it, or for all.
+/// Returns whether the command line selects a label. Its first argument selects all labels that
+/// contain it; without one, all are selected.
 pub fn wanted(label: &str) -> bool {
     let mut args = std::env::args().skip(1);
     let part = args.find(|arg| !arg.starts_with('-'));
     part.is_none_or(|part| label.contains(&part))
 }
 
-/// Runs `work` at a level, and goes back to the fastest.
+/// Runs `work` at a level, and restores the level before it.
 pub fn at_level<R>(level: Level, work: impl FnOnce() -> R) -> R {
     let before = kernel::level();
     kernel::set_level(level);
@@ -40,7 +41,7 @@ pub fn at_level<R>(level: Level, work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Numbers in [-1, 1) that look random and are the same everywhere.
+/// Returns pseudo-random numbers in `[-1, 1)`, the same on every machine.
 pub fn noise(seed: u32, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761) | 1;
     let mut next = || {
@@ -52,7 +53,7 @@ pub fn noise(seed: u32, len: usize) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Rows of numbers, each between its two bounds.
+/// Returns rows of pseudo-random numbers; each column has its own range.
 pub fn drawn(seed: u32, ranges: &[[f32; 2]], rows: usize) -> Vec<f32> {
     let bounds = ranges.iter().cycle();
     (noise(seed, rows * ranges.len()).iter().zip(bounds))
@@ -62,7 +63,7 @@ pub fn drawn(seed: u32, ranges: &[[f32; 2]], rows: usize) -> Vec<f32> {
 
 /// The thermometer: eleven readings, scaled, and the reference.
 pub mod thermometer {
-    /// Its readings.
+    /// The raw readings.
     pub const T_U: [f32; 11] = [
         35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4,
     ];
@@ -77,7 +78,7 @@ pub mod thermometer {
     };
     pub const LEARNING_RATE: f32 = 1e-2;
 
-    /// The readings brought to -1 to 1, for a cubic.
+    /// The readings, scaled to about -1 to 1 for a cubic.
     pub const U: [f32; 11] = {
         let (mut u, mut i) = (T_U, 0);
         while i < u.len() {
@@ -119,8 +120,8 @@ impl Sine {
         serde_json::from_str(include_str!("../../tests/golden/j2_mlp.json")).unwrap()
     }
 
-    /// Checks the loss before the update of each epoch, counted from 1, up to
-    /// 100: what comes later is rounding noise amplified.
+    /// Compares the losses before the update with PyTorch's, for epochs 1 to 100. Later losses are
+    /// amplified rounding errors.
     pub fn check(&self, who: &str, mut loss_then_update: impl FnMut() -> f32) {
         for epoch in 1..=100 {
             let loss = f64::from(loss_then_update());
@@ -135,8 +136,8 @@ impl Sine {
     }
 }
 
-/// Two moons that reach into each other, with noise: a class each. 200 samples, and the start
-/// of a network 2-16-16-2, within `1 / sqrt(inputs)` of zero as `nn.Linear` starts.
+/// The data set of two interleaved half circles ("two moons") with noise, 200 samples; and the
+/// start of a network 2-16-16-2, uniform within `1 / sqrt(inputs)` of zero like `nn.Linear`'s.
 pub struct Moons {
     pub x: Vec<f32>,
     pub class: Vec<f32>,

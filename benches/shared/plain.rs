@@ -1,6 +1,5 @@
-//! Kernels by name: the plain loop a person would write, compiled normally,
-//! and the crate's. For elementary functions the plain loop calls `libm`, as
-//! one without `std` would.
+//! Kernels by name, each with a plain loop for the same task. For elementary functions the plain
+//! loop calls `libm`, as code without `std` would.
 
 use baregrad::kernel::{self, Acc, Lanes, Map, math};
 
@@ -33,11 +32,11 @@ pub struct Kernel {
     pub name: &'static str,
     pub plain: fn(&mut Data),
     pub lanes: fn(&mut Data),
-    /// The same loop over `std`'s function, if there is one.
+    /// The plain loop with `std`'s function, if there is one.
     pub std: Option<fn(&mut Data)>,
     /// Whether the slices are square matrices.
     pub matrix: bool,
-    /// Whether it multiplies them.
+    /// Whether the kernel is a matrix product.
     pub product: bool,
 }
 
@@ -73,7 +72,7 @@ pub fn kernel(name: &str) -> Kernel {
     *KERNELS.iter().find(|k| k.name == name).expect(name)
 }
 
-/// A kernel's function of one or two elements.
+/// Declares the element-wise functions of kernels.
 macro_rules! maps {
     ($($name:ident($($x:ident),+) = $y:expr;)*) => {$(
         struct $name;
@@ -123,7 +122,8 @@ fn map2(d: &mut Data, f: impl Map<2>) {
     kernel::map(f, [&d.x, &d.y], &mut d.out, Acc::Set);
 }
 
-/// A matrix product as the textbook has it: a dot product for each element.
+/// Computes a matrix product with a dot product for each element. `a` and `b` map row and column
+/// to an index.
 fn textbook(
     d: &mut Data,
     a: impl Fn(usize, usize, usize) -> usize,
@@ -141,7 +141,7 @@ fn textbook(
     }
 }
 
-/// A row of sums, `[n]`, of a matrix `[n, n]`.
+/// Sums the rows of a matrix `[n, n]` to `[n]`.
 fn row_sums(d: &mut Data) {
     for (to, row) in d.out.iter_mut().zip(d.x.chunks_exact(d.n)) {
         *to = row.iter().sum();
@@ -173,7 +173,7 @@ fn softmax(d: &mut Data) {
     }
 }
 
-/// Where a reduction leaves its result, so that it is not optimised away.
+/// Stores the result of a reduction, so that it is not optimised away.
 fn keep(d: &mut Data, result: f32) {
     if let Some(to) = d.out.first_mut() {
         *to = result;

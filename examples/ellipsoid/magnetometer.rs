@@ -1,5 +1,5 @@
-//! A magnetometer that was turned about, and the ellipsoid that its readings lie on. Without
-//! `std`, so that a board does the same work.
+//! Simulates a magnetometer that is turned in all directions, and fits the ellipsoid that its
+//! readings lie on. It does not use `std`, so that a board can do the same work.
 
 use core::fmt;
 
@@ -11,73 +11,74 @@ use baregrad::least_squares::{
 };
 use baregrad::random::{Uniform, seeded};
 
-/// Readings, taken while the device is turned.
+/// The number of readings, taken while the device is turned.
 pub const SAMPLES: usize = 300;
-/// µT for each count of the converter.
+/// µT per count of the converter.
 const UNIT: f32 = 0.15;
 /// The field of the earth, in µT.
 const FIELD: f32 = 48.0;
-/// The field that the device itself adds: magnets in it, in µT.
+/// The field of magnets in the device (hard iron), in µT.
 const MAGNETS: [f32; 3] = [31.4, -18.2, 12.7];
-/// How iron in it bends the field.
+/// The distortion of the field by iron in the device (soft iron).
 const IRON: [[f32; 3]; 3] = [[1.09, 0.06, -0.04], [0.06, 0.93, 0.03], [-0.04, 0.03, 1.02]];
 
-/// The converter's counts in directions all around, with noise of up to 0.6 µT.
+/// Returns the converter's counts in all directions, with noise of up to 0.6 µT.
 pub fn counts() -> [[i16; 3]; SAMPLES] {
     let mut rng = seeded(300);
     let noise = |rng: &mut _| Uniform::new(-0.6, 0.6).map_or(0.0, |noise| noise.sample(rng));
     let mut counts = [[0; 3]; SAMPLES];
     for (k, counts) in counts.iter_mut().enumerate() {
-        // A spiral from pole to pole, by the golden angle.
+        // The directions are a spiral from pole to pole, by the golden angle.
         let z = (k as f32 + 0.5) * (2.0 / SAMPLES as f32) - 1.0;
         let (radius, angle) = (math::pow(1.0 - z * z, 0.5), 2.399_963_2 * k as f32);
         let field = [radius * math::cos(angle), radius * math::sin(angle), z];
         for ((count, row), magnets) in counts.iter_mut().zip(&IRON).zip(MAGNETS) {
             let [a, b, c] = [row[0] * field[0], row[1] * field[1], row[2] * field[2]];
             let reading = magnets + FIELD * (a + b + c) + noise(&mut rng);
-            // The nearest; converters round one way or the other.
+            // Rounds to the nearest count; adding 1000 makes the number positive.
             *count = (reading / UNIT + 1000.5) as i16 - 1000;
         }
     }
     counts
 }
 
-/// Reading `i` in µT.
+/// Returns reading `i` in µT.
 pub fn reading(counts: &[[i16; 3]], i: usize) -> [f32; 3] {
     let counts = counts.get(i).copied().unwrap_or_default();
     counts.map(|count| UNIT * f32::from(count))
 }
 
-/// A ball around 0 of the size that the earth's field has: where fits begin.
+/// The start of fits: a sphere around 0 whose radius is the earth's field.
 const START: [f32; 9] = {
     let a = 1.0 / FIELD;
     [0.0, 0.0, 0.0, a, a, a, 0.0, 0.0, 0.0]
 };
 
-/// The center, and the matrix that makes a sphere of the ellipsoid: nine parameters.
+/// The result of a fit.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
-    /// As [`Ellipsoid`] has them.
+    /// The parameters of [`Ellipsoid`]: the center, and the matrix that turns the ellipsoid into a
+    /// sphere.
     pub params: [f32; 9],
-    /// Their standard errors.
+    /// The standard errors of the parameters.
     pub errors: [f32; 9],
-    /// The standard deviation of corrected readings' distances from the sphere of radius 1.
+    /// The standard deviation of the distances of corrected readings from the sphere of radius 1.
     pub deviation: f32,
-    /// How often the samples were gone through.
+    /// The number of passes over the samples.
     pub passes: u32,
 }
 
-/// Fits the ellipsoid in O(P²) RAM and without sums that cancel: each pass is a step of Gauss
-/// and Newton, in which recursive least squares takes one linearised sample after another.
+/// Fits the ellipsoid in O(P²) RAM and without sums that cancel: each pass is a Gauss–Newton step,
+/// computed by recursive least squares from one linearised sample after another.
 ///
 /// # Errors
-/// None, with numbers as these.
+/// None, as the constants are within range.
 #[inline(never)]
 pub fn fit(counts: &[[i16; 3]]) -> Result<Found, OutOfRange> {
     let a = 1.0 / FIELD;
     let mut params = START;
-    // How far a step may lead: the start of each pass, which tells hardly anything beside 300
-    // samples.
+    // The prior standard deviations of a step. They are wide, so the prior hardly counts beside
+    // 300 samples.
     let reach = [100.0, 100.0, 100.0, a, a, a, a, a, a];
     let mut passes = 0;
     loop {
@@ -85,13 +86,14 @@ pub fn fit(counts: &[[i16; 3]]) -> Result<Found, OutOfRange> {
         let mut step = Recursive::new([0.0; 9], reach, 0.01)?;
         let mut squares = 0.0;
         for i in 0..counts.len() {
-            // How far the corrected reading is from the sphere of radius 1.
+            // The distance of the corrected reading from the sphere of radius 1.
             let (off, gradient) = Ellipsoid::value_and_gradient(reading(counts, i), params);
             squares += off * off;
-            // Numbers are finite, and there is no gate.
+            // It cannot fail, as the numbers are finite and there is no gate.
             let _ = step.update(&gradient, -off);
         }
-        // The deviation of readings is estimated from their residuals.
+        // The standard deviation of readings is estimated from the residuals. The recursion assumed
+        // 0.01.
         let deviation = math::pow(squares / (counts.len() as f32 - 9.0), 0.5);
         let errors = step.standard_errors().map(|error| error * deviation / 0.01);
         let mut longest = 0.0_f32;
@@ -110,7 +112,8 @@ pub fn fit(counts: &[[i16; 3]]) -> Result<Found, OutOfRange> {
     }
 }
 
-/// Readings as rows: each is to be at distance 1 once it is corrected.
+/// The readings as rows of a fit, with the target 0: [`Ellipsoid`] computes the distance of a
+/// corrected reading from the sphere of radius 1.
 struct Turned<'a>(&'a [[i16; 3]]);
 
 impl Rows<3> for Turned<'_> {
@@ -127,13 +130,13 @@ impl Rows<3> for Turned<'_> {
     }
 }
 
-/// The same by Levenberg–Marquardt, whose sums of all samples take a matrix of pairs.
+/// Fits the ellipsoid by Levenberg–Marquardt, which keeps a matrix of sums in pairs of `f32`.
 #[inline(never)]
 pub fn fit_by_squares(counts: &[[i16; 3]]) -> Solution<9> {
     LevenbergMarquardt::new(START).run(&FitRows::new(Ellipsoid, Turned(counts)))
 }
 
-/// Prints how it ended, and where.
+/// Prints the status of the solver, and the parameters with their standard errors.
 pub fn report_squares(solution: &Solution<9>, print: &mut dyn FnMut(fmt::Arguments<'_>)) {
     print(format_args!(
         "Levenberg–Marquardt: {}, {} passes",
@@ -146,7 +149,7 @@ pub fn report_squares(solution: &Solution<9>, print: &mut dyn FnMut(fmt::Argumen
     }
 }
 
-/// Prints what was found, every number with all its digits.
+/// Prints the result, every number with all its digits.
 pub fn report(found: &Found, print: &mut dyn FnMut(fmt::Arguments<'_>)) {
     print(format_args!(
         "{} passes over {SAMPLES} samples",

@@ -1,13 +1,13 @@
-//! Calibrates a magnetometer: the ellipsoid on which 300 readings lie, nine parameters, each
-//! with its standard error: by recursive least squares, through which samples are streamed, and
-//! by Levenberg–Marquardt. A board does each with 4 KiB of RAM beside the samples, to the last
-//! bit (`embedded/ellipsoid.sh`).
+//! Calibrates a magnetometer: fits the ellipsoid on which 300 readings lie, nine parameters with
+//! their standard errors. It fits twice, by recursive least squares, through which samples are
+//! streamed, and by Levenberg–Marquardt. A board does each with 4 KiB of RAM beside the samples,
+//! with the same bits (`embedded/ellipsoid.sh`).
 //!
 //! ```text
 //! cargo run --release --example ellipsoid
 //! ```
 
-#![allow(unreachable_pub)] // of what has several homes
+#![allow(unreachable_pub)] // `magnetometer` is also a module of firmware.
 
 mod magnetometer;
 
@@ -23,7 +23,7 @@ fn main() -> Result<(), OutOfRange> {
     let solution = fit_by_squares(&counts);
     report_squares(&solution, &mut |line| println!("{line}"));
 
-    // The field's magnitude, which should be the same in all directions.
+    // The range of the field's magnitude, which should be the same in all directions.
     let spread = |magnitude: &dyn Fn([f32; 3]) -> f32| {
         let magnitudes = (0..SAMPLES).map(|i| magnitude(reading(&counts, i)));
         let (low, high) = magnitudes.fold((f32::INFINITY, 0.0_f32), |(low, high), x| {

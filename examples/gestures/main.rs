@@ -1,17 +1,18 @@
-//! Which gesture was it? A convolution over an accelerometer's windows, trained on the desktop
-//! with those of many people, and adapted to somebody who wears the sensor otherwise: the last
-//! layer only, which a Cortex-M4F does in 32 KiB of RAM, to the last bit (`embedded/gestures.sh`).
+//! Classifies gestures by a convolution over windows of accelerometer readings. The network is
+//! trained on the desktop with windows of many people. Then its last layer is adapted to a person
+//! who wears the sensor differently, which a Cortex-M4F does in 32 KiB of RAM, with the same bits
+//! (`embedded/gestures.sh`).
 //!
-//! The windows come from a seeded model of the sensor. The trained network is the file
-//! `trained.bin`, which firmware holds in flash; the example trains it again and compares.
-//! `save` writes it.
+//! The windows come from a seeded model of the sensor. The trained network is in the file
+//! `trained.bin`, which firmware holds in flash. The example trains the network again and compares
+//! it with the file; `save` writes the file.
 //!
 //! ```text
 //! cargo run --release --example gestures
 //! cargo run --release --example gestures -- save
 //! ```
 
-#![allow(unreachable_pub)] // of what has several homes
+#![allow(unreachable_pub)] // `network` and `sensor` are also modules of firmware.
 
 mod network;
 mod sensor;
@@ -27,9 +28,9 @@ use network::{FILTERS, KERNEL, LAST, Network, adapt, likeliest, report, windows}
 use sensor::{AXES, GESTURES, LENGTH, Wearer};
 
 const TRAINED: &[u8] = include_bytes!("trained.bin");
-/// All parameters.
+/// The number of all parameters.
 const PARAMS: usize = Conv1d::param_count(AXES, FILTERS, KERNEL) + LAST;
-/// The people who gave the training data: the sensor sits nearly straight.
+/// The people of the training data, whose sensors sit nearly straight.
 const MANY: Wearer = Wearer {
     turned: [-0.3, 0.3],
     strength: 1.0,
@@ -55,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Trains with the windows of many people, all at once in each epoch, and gives the record.
+/// Trains with all windows at once in each epoch, and returns the record of the network.
 fn train() -> Result<Vec<u8>, Box<dyn Error>> {
     let (mut x, mut classes) = (Vec::new(), Vec::new());
     for (window, gesture) in windows(&MANY, 1, WINDOWS) {
@@ -87,7 +88,7 @@ fn train() -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(writer.finish()?.to_vec())
 }
 
-/// The confusion matrix: a row for each gesture, a column for each that was said.
+/// Prints the confusion matrix: a row for each gesture, a column for each predicted one.
 fn show(logits: &[f32], classes: &[f32]) {
     const COUNT: usize = GESTURES.len();
     let mut confusion = [[0; COUNT]; COUNT];

@@ -1,5 +1,5 @@
-//! The network, and how a board adapts its last layer to somebody new. The example and the
-//! firmware `embedded/gestures` both are this file.
+//! The network, and the adaptation of its last layer to another person. This file is a module of
+//! the example and of the firmware `embedded/gestures`.
 
 use core::fmt;
 
@@ -13,19 +13,19 @@ use crate::sensor::{AXES, GESTURES, LENGTH, NEW, Wearer, Window, window};
 
 pub const FILTERS: usize = 8;
 pub const KERNEL: usize = 5;
-/// The largest of so many neighbours is kept.
+/// The width of max pooling.
 const POOL: usize = 7;
-/// Numbers that the last layer sees: four of each filter.
+/// The number of inputs of the last layer, four from each filter.
 const FEATURES: usize = FILTERS * ((LENGTH - KERNEL + 1) / POOL);
-/// Parameters of the last layer: what is adapted.
+/// The number of parameters of the last layer, which are adapted.
 pub const LAST: usize = Linear::param_count(FEATURES, GESTURES.len());
-/// Windows of somebody new that a board learns from: eight of each gesture.
+/// The number of windows that the adaptation is trained with, eight of each gesture.
 const LEARNT: usize = 40;
-/// Other windows of theirs, by which the board's accuracy is told.
+/// The number of further windows of the same person, which measure the accuracy.
 const TOLD: usize = 200;
 const EPOCHS: usize = 60;
 
-/// A convolution, the largest of neighbours, a linear layer.
+/// A convolution, max pooling, and a linear layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Network<'t> {
     conv: Conv1d<'t>,
@@ -33,7 +33,7 @@ pub struct Network<'t> {
 }
 
 impl<'t> Network<'t> {
-    /// Parameters as PyTorch draws them.
+    /// Records the parameters, with PyTorch's default initialization.
     pub fn new<R: Rng + ?Sized>(tape: &'t Tape<'t>, rng: &mut R) -> Self {
         Network {
             conv: Conv1d::new(tape, AXES, FILTERS, KERNEL, rng),
@@ -41,15 +41,15 @@ impl<'t> Network<'t> {
         }
     }
 
-    /// Records the features, `[n, FEATURES]`, of windows `[n, AXES, LENGTH]`, and a logit for each
-    /// gesture, `[n, GESTURES]`.
+    /// Records the forward pass of windows `[n, AXES, LENGTH]`. Returns the features,
+    /// `[n, FEATURES]`, and the logits of the gestures, `[n, GESTURES]`.
     pub fn forward(&self, x: Var<'t>) -> (Var<'t>, Var<'t>) {
         let filtered = self.conv.forward(x).relu().max_pool1d(POOL);
         let features = filtered.reshape([-1, FEATURES as isize]);
         (features, self.last.forward(features))
     }
 
-    /// The parameters by name.
+    /// Returns the parameters with their names.
     pub fn params(&self) -> [(&'static str, Var<'t>); 4] {
         [
             ("conv.weight", self.conv.weight),
@@ -60,7 +60,7 @@ impl<'t> Network<'t> {
     }
 }
 
-/// Windows of all gestures in turn, and which gesture each is.
+/// Returns windows of all gestures in turn, each with the number of its gesture.
 pub fn windows(wearer: &Wearer, seed: u64, count: usize) -> impl Iterator<Item = (Window, usize)> {
     let (wearer, mut rng) = (*wearer, seeded(seed));
     (0..count).map(move |i| {
@@ -69,7 +69,7 @@ pub fn windows(wearer: &Wearer, seed: u64, count: usize) -> impl Iterator<Item =
     })
 }
 
-/// The gesture of the largest logit.
+/// Returns the gesture with the largest logit.
 pub fn likeliest(logits: &[f32]) -> usize {
     let mut best = (0, f32::NEG_INFINITY);
     for (gesture, logit) in logits.iter().enumerate() {
@@ -83,24 +83,24 @@ pub fn likeliest(logits: &[f32]) -> usize {
 /// The outcome of adapting.
 #[derive(Clone, Copy, Debug)]
 pub struct Adapted {
-    /// How many of [`TOLD`] windows of somebody new are classified rightly before.
+    /// The number of [`TOLD`] windows that are classified correctly before adapting.
     pub before: usize,
-    /// And after.
+    /// The same number after adapting.
     pub after: usize,
-    /// The loss of the windows that are learnt from, before the first epoch and after the last.
+    /// The training loss before the first epoch and after the last.
     pub loss: [f32; 2],
-    /// A number for the bits of all parameters of the last layer.
+    /// A digest (FNV-1a) of the bits of all parameters of the last layer.
     pub digest: u32,
 }
 
-/// Adapts the last layer of the network in `record` to windows of somebody new. Readings are
-/// forgotten as soon as their features are known.
+/// Adapts the last layer of the network in `record` to windows of another person. It keeps only
+/// the features of the windows that it trains with, not their readings.
 ///
 /// # Errors
-/// A record that does not hold the network.
+/// The record does not hold the network.
 #[inline(never)] // so that a board can measure its stack
 pub fn adapt(record: &Record<'_>) -> Result<Adapted, LoadError> {
-    // One window at a time: parameters, their gradients, and what a layer leaves behind.
+    // Room for one window at a time: parameters, their gradients, and the results of the layers.
     let mut arena = Arena::<2200, 12>::new();
     let tape = arena.tape();
     let network = Network::new(&tape, &mut seeded(0));
@@ -119,7 +119,7 @@ pub fn adapt(record: &Record<'_>) -> Result<Adapted, LoadError> {
     };
     let before = right()?;
 
-    // Features and gestures of what is learnt from.
+    // Features and gestures of the windows to train with.
     let mut learnt = [[0.0; FEATURES]; LEARNT];
     let mut gestures = [0.0; LEARNT];
     for ((window, gesture), (to, class)) in
@@ -168,7 +168,7 @@ pub fn adapt(record: &Record<'_>) -> Result<Adapted, LoadError> {
     })
 }
 
-/// The lines that the example and the board print.
+/// Prints the result, in the same lines in the example and on the board.
 pub fn report(adapted: &Adapted, print: &mut dyn FnMut(fmt::Arguments<'_>)) {
     let [first, last] = adapted.loss;
     print(format_args!(

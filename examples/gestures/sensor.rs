@@ -1,36 +1,36 @@
 //! A model of an accelerometer on a wrist, and of five gestures. Windows are drawn from a
-//! seed, so that the desktop and a board see the same ones, to the last bit.
+//! seed, so that the desktop and a board have the same ones, bit for bit.
 
 use baregrad::function::Real;
 use baregrad::random::{Rng, Uniform};
 
-/// x, y and z.
+/// The number of axes: x, y and z.
 pub const AXES: usize = 3;
 /// Readings of each axis in a window: 1.28 s at 25 Hz.
 pub const LENGTH: usize = 32;
-/// The gestures that are told apart.
+/// The gestures that are classified.
 pub const GESTURES: [&str; 5] = ["rest", "shake", "circle", "knock", "turn"];
 
-/// All readings of `x`, then all of `y`, then all of `z`, in multiples of gravity.
+/// All readings of x, then all of y, then all of z, in units of gravity.
 pub type Window = [f32; AXES * LENGTH];
 
-/// How somebody wears the sensor and moves.
+/// A person or group: the position of the sensor, and the strength of movements.
 #[derive(Clone, Copy, Debug)]
 pub struct Wearer {
-    /// By how much the sensor is turned about the axis that points out of the wrist, in
-    /// radians: from the first to the second.
+    /// The range of the angle in radians by which the sensor is turned about the axis that points
+    /// out of the wrist.
     pub turned: [f32; 2],
-    /// Gestures are so many times as strong.
+    /// A factor of the accelerations of gestures.
     pub strength: f32,
 }
 
-/// Somebody who wears it a quarter of a turn off, and moves less.
+/// A person who wears the sensor about a quarter of a turn off, and moves less.
 pub const NEW: Wearer = Wearer {
     turned: [1.4, 1.7],
     strength: 0.7,
 };
 
-/// A window of gesture number `gesture`.
+/// Draws a window of gesture number `gesture`.
 pub fn window<R: Rng + ?Sized>(wearer: &Wearer, gesture: usize, rng: &mut R) -> Window {
     let [from, to] = wearer.turned;
     let turned = between(rng, from, to);
@@ -38,7 +38,7 @@ pub fn window<R: Rng + ?Sized>(wearer: &Wearer, gesture: usize, rng: &mut R) -> 
     let rate = between(rng, 0.5, 0.8); // radians a reading: 2 to 3.2 Hz
     let phase = between(rng, 0.0, core::f32::consts::TAU);
     let strength = wearer.strength * between(rng, 0.6, 1.2);
-    let at = between(rng, 4.0, 27.0); // when it knocks
+    let at = between(rng, 4.0, 27.0); // the reading at which a knock or a turn happens
     let mut window = [0.0; AXES * LENGTH];
     let (x, rest) = window.split_at_mut(LENGTH);
     let (y, z) = rest.split_at_mut(LENGTH);
@@ -53,7 +53,7 @@ pub fn window<R: Rng + ?Sized>(wearer: &Wearer, gesture: usize, rng: &mut R) -> 
                 0.0,
             ),
             3 => {
-                // A blow that rings off.
+                // A damped oscillation.
                 let since = time - at;
                 let ring = Real::exp(-0.5 * since) * Real::cos(2.0 * since);
                 (
@@ -66,7 +66,7 @@ pub fn window<R: Rng + ?Sized>(wearer: &Wearer, gesture: usize, rng: &mut R) -> 
                     },
                 )
             }
-            // The wrist turns over: gravity goes from one axis to another.
+            // The wrist turns over, and gravity moves from one axis to another.
             4 => {
                 let over = Real::sigmoid(0.6 * (time - at)) * strength;
                 (0.0, Real::sin(over), Real::cos(over) - 1.0)

@@ -1,13 +1,13 @@
-//! NIST's sets for nonlinear regression, whose parameters and standard errors are certified
-//! to eleven digits, solved in `f32`.
+//! Solves NIST's data sets for nonlinear regression, whose parameters and standard errors are
+//! certified to eleven digits, in `f32`.
 //!
 //! ```text
 //! cargo run --release --example nist [-- FOLDER]
 //! ```
 //!
-//! Reads every `.dat` of the folder as NIST publishes them, or those that come with this
-//! crate. A digit is one of the logarithm of the relative error: of the worst parameter, and
-//! of the worst standard error.
+//! Reads every `.dat` file of the folder, in NIST's format, or the files that come with this
+//! crate. The number of digits is the log relative error (LRE), `-log10` of the relative error, of
+//! the worst parameter and of the worst standard error.
 
 mod models;
 mod set;
@@ -63,10 +63,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// From both starts.
+/// Solves the set in a file from both of its starts.
 fn solve(path: &Path) -> Result<[Run; 2], Box<dyn Error>> {
     let name = path.display();
-    // Some hold bytes of other encodings in their references.
+    // Some files have bytes of other encodings in their references.
     let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
     let set = Set::parse(&text).map_err(|error| format!("{name}: {error}"))?;
     let run = |start| {

@@ -32,7 +32,7 @@ function! {
         (b1 + x * (b2 + x * (b3 + x * b4))) / (1.0 + x * (b5 + x * (b6 + x * b7)))
     }
 }
-// Its observations are logarithms.
+// Nelson's observations are taken as logarithms.
 function! { pub(crate) fn Nelson([x1, x2], [b1, b2, b3]) { b1 - b2 * x1 * (-b3 * x2).exp() } }
 function! {
     pub(crate) fn Mgh17([x], [b1, b2, b3, b4, b5]) {
@@ -72,13 +72,13 @@ function! {
 }
 function! { pub(crate) fn Bennett5([x], [b1, b2, b3]) { b1 * (b2 + x).pow(-(1.0 / b3)) } }
 
-/// Something to do with a model.
+/// A generic closure over models.
 pub(crate) trait Use {
     type Output;
     fn call<F: Function<X, P>, const X: usize, const P: usize>(self, model: F) -> Self::Output;
 }
 
-/// The model of a set, if it is one of them.
+/// Calls `with` with the model of a set, if the set is known.
 pub(crate) fn by_name<U: Use>(name: &str, with: U) -> Option<U::Output> {
     Some(match name {
         "Misra1a" | "BoxBOD" => with.call(Misra1a),

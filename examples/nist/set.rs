@@ -1,25 +1,30 @@
-//! A set as NIST publishes it, and how it is solved.
+//! Reads a data set in NIST's format, and solves it.
 
 use baregrad::function::{Function, TwoFloat};
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt, Status};
 
 use crate::models;
 
-/// A file of NIST's.
+/// A data set.
 pub(crate) struct Set {
     pub(crate) name: String,
-    /// Two of them.
+    /// The two starts.
     pub(crate) starts: [Vec<f64>; 2],
+    /// The certified parameters.
     pub(crate) certified: Vec<f64>,
+    /// The certified standard errors.
     pub(crate) deviations: Vec<f64>,
-    /// Inputs, row by row, and what `f32` does not hold of them.
+    /// Inputs, row by row, as pairs: the `f32` values, and the remainders.
     pub(crate) x: [Vec<f32>; 2],
+    /// Observations, as pairs.
     pub(crate) y: [Vec<f32>; 2],
 }
 
 impl Set {
+    /// Parses the text of a file.
+    ///
     /// # Errors
-    /// Names the line that is missing, or that is no row of numbers.
+    /// A message that names the line that is missing, or that is not a row of numbers.
     pub(crate) fn parse(text: &str) -> Result<Set, String> {
         let find = |label: &str| {
             let line = text.lines().find(|line| line.contains(label));
@@ -36,7 +41,7 @@ impl Set {
             x: [Vec::new(), Vec::new()],
             y: [Vec::new(), Vec::new()],
         };
-        // `b1 = start start certified deviation`
+        // A line of a parameter is `b1 = start start certified deviation`.
         for line in text.lines() {
             let Some((label, numbers)) = line.split_once('=') else {
                 continue;
@@ -56,7 +61,7 @@ impl Set {
                 set.deviations.push(*deviation);
             }
         }
-        // The last `Data:` heads the columns, of which y is the first.
+        // The last line with `Data:` is above the columns, the first of which is y.
         let lines: Vec<&str> = text.lines().collect();
         let heading = lines.iter().rposition(|line| line.starts_with("Data:"));
         let heading = heading.ok_or("expected a line that begins with `Data:`")?;
@@ -64,7 +69,7 @@ impl Set {
             let row: Vec<f64> = line.split_whitespace().map_while(number).collect();
             match row.split_first() {
                 Some((y, x)) if !x.is_empty() => {
-                    // Nelson's model is one of the logarithm.
+                    // Nelson's model predicts the logarithm.
                     let y = if set.name == "Nelson" { y.ln() } else { *y };
                     push(&mut set.y, y);
                     x.iter().for_each(|x| push(&mut set.x, *x));
@@ -76,10 +81,10 @@ impl Set {
         Ok(set)
     }
 
-    /// Solves it from start 0 or 1.
+    /// Solves the set from start 0 or 1.
     ///
     /// # Errors
-    /// A set without a model, or with another number of parameters.
+    /// The set has no model here, or another number of parameters.
     pub(crate) fn run(&self, start: usize, precision: Precision) -> Result<Run, String> {
         let with = Solve {
             set: self,
@@ -91,17 +96,17 @@ impl Set {
     }
 }
 
-/// The numbers that residuals are computed in.
+/// The precision in which residuals are computed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Precision {
-    /// Pairs of `f32`, as are the data.
+    /// Pairs of `f32`, like the data.
     Pairs,
-    /// `f32`.
-    #[allow(dead_code)] // The tests have it.
+    /// Single `f32`.
+    #[allow(dead_code)] // Only the tests use it.
     Single,
 }
 
-/// Adds a number to those there are, as a pair of `f32`.
+/// Appends a number as a pair of `f32`.
 fn push(to: &mut [Vec<f32>; 2], x: f64) {
     let x = TwoFloat::from(x);
     let [high, low] = to;
@@ -109,12 +114,13 @@ fn push(to: &mut [Vec<f32>; 2], x: f64) {
     low.push(x.low());
 }
 
-/// Numbers as NIST writes them, `10.07E0`.
+/// Parses a number in NIST's format, `10.07E0`.
 fn number(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
-/// Digits that agree, of the worst: at most 11, as so many are certified.
+/// Returns the least log relative error of these numbers, at most 11, the number of certified
+/// digits.
 fn digits(found: &[f32], certified: &[f64]) -> f64 {
     let worst = found.iter().zip(certified).map(|(found, certified)| {
         let error = (f64::from(*found) - certified).abs();
@@ -132,8 +138,9 @@ fn digits(found: &[f32], certified: &[f64]) -> f64 {
     worst.fold(11.0, f64::min).max(-9.9)
 }
 
-/// How one run ended.
+/// The result of a run.
 pub(crate) struct Run {
+    /// The digits of the worst parameter, and of the worst standard error.
     pub(crate) digits: [f64; 2],
     pub(crate) passes: u32,
     pub(crate) status: Status,

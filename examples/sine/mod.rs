@@ -1,7 +1,7 @@
 //! A fixed start for the sine network, so that its losses can be compared with
-//! PyTorch's: 64 points of `sin(pi x)`, weights in the layout of `x @ w + b`. They are
-//! drawn as `nn.Linear` starts: with NumPy, `default_rng(0).uniform(-k, k)` for one array
-//! after another, `k` being `1 / sqrt(inputs)` of the layer.
+//! PyTorch's: 64 points of `sin(pi x)`, and weights in the layout of `x @ w + b`. The weights have
+//! the distribution of PyTorch's `nn.Linear`, drawn with NumPy: `default_rng(0).uniform(-k, k)` for
+//! one array after another, with `k = 1 / sqrt(inputs)` of the layer.
 
 /// 64 points from -1 to 1.
 pub(crate) static X: [f32; 64] = [
@@ -27,19 +27,19 @@ pub(crate) const Y: [f32; 64] = [
     0.64278746, 0.5633201, 0.47825396, 0.38843477, 0.29475513, 0.19814609, 0.09956777, -8.742278e-08,
 ];
 
-/// First layer, `[1, 16]`: one input, sixteen units.
+/// Weights of the first layer, `[1, 16]`: one input, sixteen units.
 pub(crate) static W1: [f32; 16] = [
     0.27392337, -0.46042657, -0.918053, -0.96694475, 0.6265405, 0.82551116, 0.21327156, 0.4589931,
     0.08724998, 0.87014484, 0.63170713, -0.994523, 0.7148085, -0.93282884, 0.4593109, -0.64868873,
 ];
 
-/// `[16]`.
+/// Biases of the first layer, `[16]`.
 pub(crate) static B1: [f32; 16] = [
     0.7263578, 0.082922444, -0.4005762, -0.15462556, -0.9433607, -0.75143343, 0.34124884, 0.29437903,
     0.23077023, -0.23264489, 0.9944199, 0.9616707, 0.37108398, 0.30091855, 0.37689346, -0.22215715,
 ];
 
-/// Second layer, `[16, 16]`.
+/// Weights of the second layer, `[16, 16]`.
 pub(crate) static W2: [f32; 256] = [
     -0.18245175, 0.11074417, 0.012677161, -0.09487906, -0.0070823208, 0.19474392, 0.21702176, -0.0711024,
     0.035764914, -0.089065306, 0.047150016, -0.08104439, -0.0541905, 0.19513717, -0.1364212, 0.061593573,
@@ -75,24 +75,24 @@ pub(crate) static W2: [f32; 256] = [
     0.0018384895, 0.12672327, 0.20691884, -0.011926464, 0.18189312, 0.10078428, -0.10303787, 0.13382614,
 ];
 
-/// `[16]`.
+/// Biases of the second layer, `[16]`.
 pub(crate) static B2: [f32; 16] = [
     0.03534239, -0.20307742, -0.054309785, -0.21312949, -0.011916518, -0.035730194, -0.038131278, 0.043150175,
     -0.18865468, 0.21688445, 0.09202522, 0.16189069, 0.19840062, 0.041660022, -0.22989088, 0.105743416,
 ];
 
-/// Output layer, `[16, 1]`.
+/// Weights of the output layer, `[16, 1]`.
 pub(crate) static W3: [f32; 16] = [
     0.034512926, 0.1629786, 0.016080236, 0.15662205, 0.24850515, -0.074722596, -0.16448928, -0.0541626,
     0.126525, -0.030385533, 0.044190053, -0.18632077, 0.113061756, -0.1099588, -0.15469122, 0.181475,
 ];
 
-/// `[1]`.
+/// Bias of the output layer, `[1]`.
 pub(crate) static B3: [f32; 1] = [
     0.032206412,
 ];
 
-/// Epochs, and the loss before their update as PyTorch computes it in `f64`.
+/// Epochs, each with the loss before its update that PyTorch computes in `f64`.
 pub(crate) static REFERENCE: [(u32, f64); 11] = [
     (1, 0.4801696631),
     (2, 0.3779939283),

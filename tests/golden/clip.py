@@ -1,11 +1,11 @@
 """Writes clip.csv and cycles.csv: gradients that are clipped by every norm, and CyclicLR with
-functions of the caller's.
+functions of the caller.
 
     pip install torch==2.15.0
     python tests/golden/clip.py
 
-clip.csv: gradients of a single parameter, f32, and what `clip_grad_norm_` makes of them in f64;
-where some are not finite, in f32, and whether it raises with `error_if_nonfinite`.
+clip.csv: f32 gradients of a single parameter, and the results of `clip_grad_norm_` in f64; if some
+are not finite, the results in f32, and whether it raises with `error_if_nonfinite`.
 cycles.csv: rates and momenta of 60 steps, as Python computes them in f64.
 """
 

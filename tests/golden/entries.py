@@ -83,14 +83,14 @@ CLASSES = [[2, 3], [5, 17], [7], [3, 4, 5]]
 each("cross_entropy nll_loss", "composite", CLASSES)
 several("cross_entropy_probabilities", "composite", [(x, x) for x in CLASSES], slope=0.2)
 
-# Dimensions, and pieces of them.
+# Operations on dimensions, and on parts of them.
 for axes in [[1, 2, 0], [-1, 0, 1], [0, 2, 1]]:
     each("permute", "shape", [[2, 3, 4], [3, 1, 17]], shape=axes)
 each("permute", "shape", [[2, 3, 2, 2]], shape=[3, 1, 0, 2])
 each("permute", "shape", [[67]], shape=[0])
 for axes in [[0], [-1], [0, -1], [1, 2, 0], []]:
     each("flip", "shape", [[2, 3, 4], [3, 2, 17]], shape=axes)
-# Gradients are sums over what was repeated.
+# Operations that repeat elements, whose gradients are sums.
 each("expand", "binary", [[2, 1], [9, 1]], shape=[4, -1, 17])
 each("expand", "binary", [[3], [1]], shape=[2, 5, 3])
 each("expand", "binary", [[2, 1, 5]], shape=[3, 2, 70, 5])
@@ -145,8 +145,8 @@ for axis in [0, 1]:
 each("gather", "reduce", [[2, 5, 3]], axis=2, length=70)
 each("embedding", "reduce", [[2, 3], [17, 5]], length=40)
 
-# The torch generator goes on from case to case: what is new comes last, so that what was
-# there keeps its numbers.
+# The torch generator continues from case to case, so new cases come last, and earlier ones keep
+# their numbers.
 each("log10 log2 log1p rsqrt", positive=True)
 each("reciprocal sign", "scalar")
 each("tan asin acos", positive="probability")

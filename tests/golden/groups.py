@@ -2,11 +2,11 @@
 
     python tests/golden/groups.py
 
-Gradients are given, and the same for all. Every group has a learning rate and a weight
-decay of its own; after each step the schedule steps. Some schedules are given a list, with
-a number for each group (of LambdaLR and MultiplicativeLR, a function: `factor` to the power
-of the epoch, and `factor` itself). Noted are the rates and the momentum
-(of Adam and its relatives betas[0]) that each step took, and the parameters after it.
+Gradients are given, and the same for all cases. Every group has its own learning rate and weight
+decay; the schedule steps after each step. Some schedules have a list with a number for each group
+(LambdaLR and MultiplicativeLR a function: `factor` to the power of the epoch, and `factor`
+itself). The file has the rates and the momentum (betas[0] for Adam and its variants) of each step,
+and the parameters after it.
 """
 
 import json
@@ -67,7 +67,7 @@ LISTS = [
 
 
 def functions(schedule, kwargs):
-    """The functions that stand for `factor`."""
+    """The functions that `factor` stands for."""
     if "factor" not in kwargs or schedule == "ReduceLROnPlateau":
         return kwargs
     make = {"LambdaLR": lambda factor: lambda epoch: factor**epoch,

@@ -3,8 +3,8 @@
     pip install scipy numpy
     python tests/golden/inference.py
 
-Fits by numpy in f64 of the numbers that f32 holds; formulas as statsmodels (OLS, WLS:
-rsquared, rsquared_adj, fvalue, conf_int, get_prediction) and the GUM have them.
+Fits are numpy's, in f64, of numbers that f32 holds. The formulas are those of statsmodels (OLS,
+WLS: rsquared, rsquared_adj, fvalue, conf_int, get_prediction) and of the GUM.
 """
 
 import numpy as np

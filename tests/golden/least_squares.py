@@ -1,9 +1,9 @@
 """The values that tests/least_squares.rs compares bounds, fixed parameters, sigmas and robust
 losses with: `python3 least_squares.py`, with scipy (1.17 gave those in the test) and NumPy.
 
-Data are f32, computed with in f64. scipy has no Tukey's loss; it is minimised by scipy as a
-loss of the caller's, `rho(z)` as in `baregrad::least_squares::RobustLoss`. Standard errors of robust
-fits are Huber's, `cov="H1"` of statsmodels' RLM, written out.
+Data are f32, computations f64. scipy lacks Tukey's loss, which is passed to it as a function,
+`rho(z)` as in `baregrad::least_squares::RobustLoss`. Standard errors of robust fits follow Huber's
+formula, `cov="H1"` of statsmodels' RLM.
 """
 
 import numpy as np
@@ -59,7 +59,7 @@ p, cov = curve_fit(lambda x, a, c: logistic(x, a, 1, c), x, y, p0=[2, 0])
 show("logistic, b fixed at 1", p, np.sqrt(np.diag(cov)))
 
 
-# Losses: rho, rho', rho'' as scipy wants them.
+# Losses: rho, rho' and rho'' in scipy's form.
 def tukey(z):
     inside = z < 1
     rest = np.where(inside, 1 - z, 0)
@@ -114,7 +114,7 @@ off[5] += 100
 for name, (_, tuning) in LOSSES.items():
     p = fit(name, off, 3.0, [5.4, -17])
     show(f"{name}, f_scale 3", p)
-    # The scale by Huber's loss, then the loss itself.
+    # Huber's loss gives the scale; then the loss itself is minimised.
     p = np.linalg.lstsq(np.stack([TENTH * T_U, np.ones(11)], axis=1), off, rcond=None)[0]
     scale, before = mad(p, off), 0
     while abs(scale - before) > 1e-3 * scale:

@@ -3,8 +3,8 @@
     pip install scipy numpy
     python tests/golden/lines.py
 
-By minimising the sum of squares over the slope in f64 (York's S), standard errors at the
-adjusted points (York et al. 2004), of the numbers that f32 holds.
+Lines minimise York's sum of squares S over the slope, in f64, for numbers that f32 holds.
+Standard errors are those at the adjusted points (York et al. 2004).
 """
 
 import numpy as np

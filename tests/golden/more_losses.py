@@ -28,7 +28,7 @@ cases = []
 
 
 def smooth_l1(x, y, reduction, weight, **kwargs):
-    """`F.smooth_l1_loss` takes no weight: it is multiplied as `F.huber_loss` does it."""
+    """`F.smooth_l1_loss` takes no weight, so this multiplies by it like `F.huber_loss`."""
     losses = F.smooth_l1_loss(x, y, reduction="none", **kwargs) * weight
     return {"mean": losses.mean, "sum": losses.sum, "none": lambda: losses}[reduction]()
 
@@ -40,7 +40,7 @@ def tensor(x, kind=None):
 
 def case(loss, x, y, note, trains_target=False, **kwargs):
     classes = not y.is_floating_point()
-    # The numbers computed with are those that are written.
+    # Computes with the numbers that are written.
     x, y = x.float(), y if classes else y.float()
     kwargs = {k: v.float() if isinstance(v, torch.Tensor) else v for k, v in kwargs.items()}
     for reduction in REDUCTIONS:
@@ -126,8 +126,8 @@ none = torch.full((3,), -100)
 case("CrossEntropyLoss", normal(3, 4), none, "no row counts")
 case("NLLLoss", normal(3, 4), none, "no row counts")
 case("CrossEntropyLoss", normal(3, 2), torch.tensor([1, 1, 1]), "weights of 0", weight=torch.tensor([1.0, 0.0]))
-# Weights whose sum is 0: a mean is NaN, also a smoothed one that has something to divide, and
-# the gradient of a negative log likelihood is NaN only where a target points.
+# Weights whose sum is 0: every mean is NaN, even a smoothed one, whose numerator is not 0; the
+# gradient of a negative log likelihood is NaN only at the targets.
 zeros = torch.zeros(3)
 for loss in ["NLLLoss", "CrossEntropyLoss"]:
     case(loss, normal(4, 3), torch.tensor([2, 0, 0, 1]), "all weights are 0", weight=zeros)

@@ -1,8 +1,7 @@
 """Values and gradients of the models of NIST's 27 sets for nonlinear regression, at both starts
 and at the first, the middle and the last input: `python3 nist_models.py FOLDER > nist_models.csv`.
-The folder holds the sets' files as NIST publishes them. Formulas are those of the files; gradients
-are central differences in 60 digits, so that no rule of
-differentiation stands here a second time."""
+The folder holds NIST's files, which have the formulas. Gradients are central differences in 60
+digits, which are independent of any rule of differentiation."""
 import pathlib
 import re
 import struct
@@ -66,7 +65,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.dat")):
     lines = text[text.rindex("\nData:") :].splitlines()[2:]
     data = [line.split()[1:] for line in lines if line.strip()]
     for start in range(2):
-        # As f32 has them, so that only the formulas are compared.
+        # Rounds to f32, so that only the formulas are compared.
         b = [None] + [f32(row[start]) for row in rows]
         for x in (data[0], data[len(data) // 2], data[-1]):
             x = [f32(text) for text in x]

@@ -1,5 +1,5 @@
-"""Computes the results of `ops.json` anew: its programs, numbers and incoming gradients
-stay, and what PyTorch makes of them is written over what is there.
+"""Computes the results of `ops.json` anew with PyTorch: its programs, numbers and incoming
+gradients stay, and the results are replaced.
 
     pip install torch==2.15.0
     python tests/golden/ops.py

@@ -1,5 +1,5 @@
 """Writes optim_more.json: given gradients for the optimizers that optim.json only lists
-(Adafactor and Muon, which see the shapes of parameters, and SparseAdam), for gradients
+(Adafactor and Muon, which depend on the shapes of parameters, and SparseAdam), for gradients
 that are clipped before the step, and for parameter groups.
 
     pip install torch==2.15.0
@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 
 STEPS = 20
 
-# Shapes of parameters. Of `sparse`, not every element has a gradient in each step.
+# Shapes of parameters. In `sparse`, not every element has a gradient in each step.
 SHAPES = {
     "vector": [[5]],
     "layers": [[3, 4], [4], [4, 2], [2], []],
@@ -65,7 +65,7 @@ CLIPPED = [
     ("SGD", {"lr": 0.1, "weight_decay": 0.1}, {"clip_value": 1e-3}),
     ("AdamW", {"lr": 0.1}, {"clip_value": 0.3, "clip_norm": 0.7}),
 ]
-# Numbers of tensors and what they have instead of the optimizer's own hyper-parameters.
+# Groups: the number of tensors, and the hyper-parameters that differ from the optimizer's.
 GROUPED = [
     ("SGD", {"lr": 0.1, "momentum": 0.9}, [(2, {}), (3, {"lr": 0.01, "momentum": 0.5})]),
     ("SGD", {"lr": 0.1}, [(1, {"weight_decay": 0.1}), (4, {"lr": 0.3, "maximize": True})]),
@@ -92,7 +92,7 @@ def f32(x):
 def given(name, rng):
     shapes = SHAPES[name]
     sizes = [math.prod(shape) for shape in shapes]
-    # Elements of one tensor are of one size, so that small gradients meet every eps.
+    # Elements of a tensor have one size, so that small gradients are comparable to every eps.
     scales = [10.0 ** rng.uniform(-3.5, 1.5) for _ in sizes]
     if len(scales) > 1:
         scales[-1] = 1e-6
@@ -111,7 +111,7 @@ def given(name, rng):
 
 
 def run(optimizer, hyper, data, clip, groups, dtype):
-    """Parameters after every step, and norms of gradients where they are clipped."""
+    """Parameters after every step, and norms of gradients if they are clipped."""
     shapes = data["shapes"]
     sizes = [math.prod(shape) for shape in shapes]
     p0 = torch.tensor(data["p0"], dtype=dtype).split(sizes)

@@ -3,8 +3,8 @@
     pip install torch==2.15.0
     python tests/golden/sched_more.py [SEED PROGRAMS DIRECTORY]
 
-Without arguments it writes the file that is kept here, with 4 programs of each schedule;
-with them, so many others to DIRECTORY/sched.json, for `BAREGRAD_GOLDEN_DIR`.
+Without arguments it writes the committed file, with 4 programs of each schedule. With them, it
+writes PROGRAMS other ones to DIRECTORY/sched.json, for `BAREGRAD_GOLDEN_DIR`.
 """
 
 import json
@@ -28,7 +28,7 @@ power = lambda low, high: 10.0 ** between(low, high)
 
 
 def arguments(name):
-    """Random arguments: those that are needed, and some of the others."""
+    """Random arguments: all required ones, and some of the others."""
     total, momenta = [1, 2, 5, 30, 90], dict(
         cycle_momentum=rng.random() < 0.7, base_momentum=between(0.5, 0.8),
         max_momentum=between(0.86, 0.99))
@@ -80,7 +80,7 @@ def program(name):
     names = rng.choices(PARTS, k=count(2, 4))
     made = dict(name=name, parts=[dict(name=part, kwargs=arguments(part)) for part in names])
     if name == "SequentialLR":
-        # What goes on from the rate that it finds is behind another in every other program.
+        # A schedule that continues from the current rate follows another one in every second program.
         if rng.random() < 0.5:
             made["parts"][-1] = dict(name="MultiplicativeLR", kwargs=arguments("MultiplicativeLR"))
         made["milestones"] = sorted(rng.sample(range(1, 58), len(names) - 1))
@@ -102,7 +102,7 @@ def make(optimizer, what):
 
 
 def metric(step):
-    """Mostly better than before, sometimes as good, sometimes NaN."""
+    """Metrics: mostly better than before, sometimes equal, sometimes NaN."""
     found = pick([between(0.2, 1.0), 1.0 - 0.01 * step, 0.5, 0.5 + 0.001 * between(-1, 1)])
     return math.nan if rng.random() < 0.03 else torch.tensor(found).item()
 

@@ -1,6 +1,5 @@
 """Writes `special.json`: every operation at zeros of both signs, infinities, NaN,
-subnormal numbers and its kinks, with incoming gradients of every kind, as PyTorch's
-`f32` has it.
+subnormal numbers and its kinks, with incoming gradients of every kind, by PyTorch in `f32`.
 
     pip install torch==2.15.0
     python tests/golden/special.py
@@ -125,7 +124,7 @@ for g in G:
     for line in [[0.0, -0.0], [1.0, 0.0], [INF, 1.0], [1.0, NAN], [-1.0, INF]]:
         case("line_mse", [([6], ONE), ([2], line), ([6], [1.0] * 6)], [g])
 
-# Products of vectors, matrices and nothing.
+# Products of vectors, of matrices, and of empty tensors.
 for a, b in itertools.product([[1.0, 2.0], [-1.0, -1.0], [0.0, INF], [NAN, 1.0]], repeat=2):
     case("matmul", [([2, 2], a + [1.0, 0.5]), ([2, 2], b + [1.0, 0.5])], [1.0, -0.0, 0.0, INF])
     case("matmul", [([2], a), ([2], b)], [1.0])
@@ -181,7 +180,7 @@ case("nll_loss", [([2, 3, 2], flat)], [1.0])
 case("l1_loss", [([0], []), ([0], [])], [1.0])
 case("nll_loss", [([0, 3], [])], [1.0])
 
-# Moved, repeated and cut; pieces of nothing.
+# Operations that move, repeat and cut; empty pieces.
 for g in G:
     for op, size, args in [
         ("permute", 6, {"shape": [1, 0]}), ("flip", 6, {"shape": [0, 1]}), ("unsqueeze", 6, {"axis": 1}),
@@ -214,7 +213,7 @@ case("conv1d_bias", [([0, 1, 3], []), ([2, 1, 2], [1.0] * 4), ([2], [1.0] * 2)],
 case("max_pool1d", [([0, 1, 3], [])], [], shape=[2, 1, 0, 1], keepdim=False)
 case("avg_pool1d", [([0, 1, 3], [])], [], shape=[2, 1, 0, 1], keepdim=False)
 
-# Layers. Far-off numbers and infinities spread to all that is normalised together.
+# Layers. Large numbers and infinities affect all elements that are normalised together.
 for row in [[1.0, 2.0, 3.0], [3.0, 3.0, 3.0], [NAN, 1.0, 2.0], [INF, 1.0, 2.0], [1.0, 2.0, -INF]]:
     for g in G:
         case("layer_norm_plain", [([1, 3], row)], [g, 1.0, -2.0], c=1e-5)

@@ -1,4 +1,4 @@
-"""Reference values for `baregrad fit`: data and what scipy's curve_fit and numpy make of them.
+"""Reference values for `baregrad fit`: data, and the fits of scipy's curve_fit and numpy.
 
     pip install numpy scipy
     python tests/golden/tool_fit.py > tests/golden/tool_fit.json
@@ -57,7 +57,7 @@ def fitted(function, x, y, start, sigma=None, absolute=False):
     root = np.ones(n) if sigma is None else 1 / np.asarray(sigma)
     residual = (y - scaled(x, *q)) * root
     weighted = jacobian * root[:, None]
-    # The rest of the way to the minimum.
+    # Takes the remaining steps to the minimum.
     step, *_ = np.linalg.lstsq(weighted, residual, rcond=None)
     q = q + step
     residual = (y - scaled(x, *q)) * root

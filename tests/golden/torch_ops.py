@@ -1,5 +1,5 @@
-"""The operations of `src/ops/` in PyTorch, by the names of the list, and numbers as
-the files of this directory have them. What the scripts beside it share."""
+"""Code that the scripts beside it share: the operations of `src/ops/` in PyTorch, by the names of
+the list, and numbers in the form of the files of this directory."""
 
 import json
 import math
@@ -30,7 +30,7 @@ def axes(x, a):
 
 
 def linear(act):
-    """`act(x w + b)`, spelled out."""
+    """`act(x w + b)`, in separate operations."""
     return lambda x, w, b, a: act(x @ w + b)
 
 
@@ -217,7 +217,7 @@ def kept(x, p, seed, step):
 
 
 def number(x):
-    """As JSON has it: what it cannot say is a string."""
+    """A number for JSON, which lacks NaN and infinities: these are strings."""
     if isinstance(x, str):
         return float(x)
     return x
@@ -240,15 +240,15 @@ def as_f32(x):
 
 
 def shortest(x):
-    """The fewest digits that bring the same f32 back, by way of f64; 9 always do."""
+    """The fewest digits that give the same f32, parsed as f64; 9 are always enough."""
     if not math.isfinite(x):
         return written(x, 9)
     return next(y for digits in range(1, 10) if as_f32(y := written(x, digits)) == x)
 
 
 def numbers(tensor, digits=None):
-    """Flat, and `None` for no gradient. Numbers of f32, as short as they can be written, or
-    of f64, with so many digits."""
+    """A flat list, or `None` for no gradient: f32 numbers in the fewest digits, or f64 numbers with
+    `digits` digits."""
     if tensor is None:
         return None
     flat = tensor.detach().reshape(-1).tolist()
@@ -260,7 +260,7 @@ TRUTH = 11
 
 
 def noise(truth, torch32):
-    """How far PyTorch's f32 is from its f64 at most, which is all that tests ask of it; `None`
+    """The largest difference of PyTorch's f32 from its f64, which is all that tests need; `None`
     for no gradient."""
     if truth is None:
         return None
@@ -270,7 +270,7 @@ def noise(truth, torch32):
 
 
 def arguments(args):
-    """With numbers where JSON has strings."""
+    """Replaces JSON's strings by numbers."""
     special = ("NaN", "Infinity", "-Infinity")
     return {k: float(v) if v in special else v for k, v in (args or {}).items()}
 
@@ -310,7 +310,7 @@ def run(case, dtype):
 
 
 def write(path, meta, cases, **rest):
-    """A case a line."""
+    """Writes a line for each case."""
     meta = {"torch": torch.__version__, "n": len(cases), "see": "README.md", **meta}
     with open(path, "w") as file:
         file.write('{\n"meta":' + json.dumps(meta, separators=(",", ":")) + ",\n")

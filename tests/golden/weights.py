@@ -6,8 +6,8 @@
         cargo test --features safetensors --test safetensors
     python tests/golden/weights.py check /elsewhere.safetensors
 
-The weights are those of a network 2-3-1 with tanh, drawn by PyTorch from a seed. Beside
-them stand an input and what the network makes of it.
+The weights are those of a network 2-3-1 with tanh, drawn by PyTorch from a seed. The file also has
+an input and the network's result for it.
 """
 
 import os

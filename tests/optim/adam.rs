@@ -1,10 +1,10 @@
-//! Adam at the ends of its betas, and `SparseAdam`, whose gradients come with indices.
+//! Tests of Adam with betas of 0, and of `SparseAdam`, whose gradients have indices.
 
 use baregrad::optim::{Adam, Optimizer, SparseAdam};
 use baregrad::random::{fill_normal, seeded};
 
-/// As `torch.lerp`, which is exact at both ends: with beta1 = 0 nothing is left
-/// of a gradient that was 1e9 times as large.
+/// With betas of 0 nothing is left of an earlier gradient that was 1e9 times as large, because the
+/// moments are interpolated like `torch.lerp`, which is exact at both ends.
 #[test]
 fn adam_without_memory_forgets_completely() {
     let mut adam = Adam::<1>::new(0.5).betas(0.0, 0.0).eps(0.0);
@@ -15,8 +15,8 @@ fn adam_without_memory_forgets_completely() {
     assert_eq!(params, [-1.0]);
 }
 
-/// Against PyTorch's formula (`torch/optim/_functional.py`, `sparse_adam`), evaluated in
-/// `f64`: moments of parameters without a gradient stay as they are, yet all steps count.
+/// `SparseAdam` agrees with PyTorch's formula (`torch/optim/_functional.py`, `sparse_adam`) in
+/// `f64`: moments of parameters without a gradient stay unchanged, but every step counts.
 #[test]
 fn sparse_adam_is_its_formula() {
     let (lr, beta1, beta2, eps) = (0.1, 0.8_f64, 0.99_f64, 1e-6);
@@ -94,7 +94,7 @@ fn sparse_adam_is_its_formula() {
             .is_err()
     );
     assert_eq!(params, before);
-    // As if nothing had happened; and dense gradients are those with all indices.
+    // Refused steps left no trace, and a dense gradient acts like one with all indices.
     let mut dense = params;
     adam.step_sparse(&mut params, &[0, 1, 2, 3, 4], &[0.5; 5])
         .unwrap();

@@ -1,10 +1,9 @@
-//! Gradients clipped by their norm and by value.
+//! Tests of clipping gradients by norm and by value.
 
 use baregrad::Arena;
 use baregrad::optim::{clip_grad_norm, clip_grad_value};
 
-/// As `torch.nn.utils.clip_grad_norm_` and `clip_grad_value_`; what is hard about it is
-/// tested next to `train::Clip`, which calls the same.
+/// Gradients are clipped like by `torch.nn.utils.clip_grad_norm_` and `clip_grad_value_`.
 #[test]
 fn gradients_are_clipped() {
     let mut arena = Arena::<64, 24>::new();

@@ -1,13 +1,13 @@
-//! Numbers at the end of what `f32` holds, and beyond it: where optimizers have PyTorch's
-//! values although a formula by itself would give NaN.
+//! Tests of numbers at the ends of the range of `f32` and beyond, where optimizers have PyTorch's
+//! values although the formula would give NaN.
 
 use baregrad::optim::{Answer, Lbfgs, Optimizer, Rprop, Search, Stateful};
 
 const INF: f32 = f32::INFINITY;
 const NAN: f32 = f32::NAN;
 
-/// A gradient that is no number has no sign, and an infinite one has, also in the first step,
-/// where nothing was before: parameters and step sizes of `torch.optim.Rprop(lr=0.1)` (2.15.0).
+/// In Rprop a NaN gradient has no sign, and an infinite one has, even in the first step. The values
+/// are those of `torch.optim.Rprop(lr=0.1)` (2.15.0).
 #[test]
 fn signs_of_what_is_no_number() {
     let steps: [([f32; 3], [f32; 3], [f32; 3]); 5] = [
@@ -30,7 +30,7 @@ fn signs_of_what_is_no_number() {
             })
             .unwrap();
         for i in 0..3 {
-            // Half a dozen roundings.
+            // The bound is half a dozen roundings.
             let near = |found: f32, want: f32| (found - want).abs() <= 3e-7 * want.abs();
             assert!(near(params[i], want[i]), "step {step}: {params:?}");
             assert!(near(found[i], sizes[i]), "step {step}: {found:?}");
@@ -38,8 +38,8 @@ fn signs_of_what_is_no_number() {
     }
 }
 
-/// The line search of L-BFGS takes no more evaluations than `max_eval` leaves it, and at least
-/// one. The table holds the parameters and the number of all evaluations after three calls, on
+/// The line search of L-BFGS takes no more evaluations than `max_eval` leaves it, but at least
+/// one. The table has the parameters and the number of all evaluations after three calls, on
 /// Rosenbrock's function from (-1.5, 2), that `torch.optim.LBFGS(lr=1, history_size=4,
 /// line_search_fn="strong_wolfe")` (2.15.0) gives in `f64`.
 #[test]
@@ -82,7 +82,7 @@ fn a_line_search_ends_with_its_evaluations() {
                 }
             }
         }
-        // Differences of losses round in `f32`: that moves PyTorch's own result by 3e-6 here.
+        // Differences of losses round in `f32`, which moves PyTorch's own result by 3e-6 here.
         let near = |(p, want): (f32, f64)| (f64::from(p) - want).abs() < 1e-3;
         assert!(params.into_iter().zip(want).all(near), "{name}: {params:?}");
         assert_eq!(found, evaluations, "{name}");

@@ -1,5 +1,5 @@
-//! Promises that every optimizer keeps: `reset`, rates that change, a refused step that
-//! changes nothing, NaN that shows.
+//! Tests of properties that every optimizer has: `reset`, changes of the rate, a refused step that
+//! changes nothing, and NaN that reaches the parameters.
 
 use super::{keep, restore, trajectory};
 
@@ -10,8 +10,8 @@ use baregrad::optim::{
 };
 use baregrad::random::{fill_normal, seeded};
 
-/// Every optimizer of the list is held to these, so that a new one needs no line here: the
-/// same bits inline, in a slice and resumed, `reset`, and refusals that change nothing.
+/// Every optimizer of the list has the same bits inline, in a slice, resumed and after `reset`, and
+/// refused steps change nothing. A new optimizer needs no change here.
 #[test]
 fn every_optimizer_of_the_list() {
     const N: usize = 27;
@@ -77,7 +77,8 @@ fn every_optimizer_of_the_list() {
     baregrad::each_optimizer!(check);
 }
 
-/// The memory that each takes, and that reset forgets all steps, of all in one list.
+/// State in a slice has the bits of inline state, takes the listed number of floats, and `reset`
+/// restores it.
 #[test]
 fn every_optimizer_in_a_slice_as_inline() {
     macro_rules! check {
@@ -87,7 +88,7 @@ fn every_optimizer_in_a_slice_as_inline() {
             let first = trajectory(&mut inline);
             let mut lent = $optimizer::with_state(0.1, &mut memory)$(.$option($($argument)?))*;
             assert_eq!(trajectory(&mut lent), first, stringify!($optimizer));
-            // Rprop's signs may agree by chance, so that it is not compared again.
+            // Without `reset` this is not compared, because Rprop's signs may agree by chance.
             inline.reset();
             assert_eq!(trajectory(&mut inline), first, stringify!($optimizer));
             let error = $optimizer::with_state(0.1, &mut [0.0; 5 * $buffers - 1])
@@ -95,7 +96,7 @@ fn every_optimizer_in_a_slice_as_inline() {
                 .step(&mut [0.0; 5], &[0.0; 5]);
             let refused = OptimizerError::StateSize { state: 4, params: 5 };
             assert_eq!(error, Err(refused), stringify!($optimizer));
-            // It does descend, and with `lr` 0 stays where it is.
+            // The loss falls, and with `lr` 0 parameters do not move.
             let mut descending = $optimizer::<5>::new(0.1)$(.$option($($argument)?))*;
             let mut params = [1.0; 5];
             for _ in 0..10 {
@@ -109,7 +110,7 @@ fn every_optimizer_in_a_slice_as_inline() {
             if !stringify!($optimizer).contains("Rprop") {
                 assert_eq!(params, still, stringify!($optimizer));
             }
-            // NaN shows and stays, but where signs are all that counts: NaN has none.
+            // NaN reaches the parameter and stays, except with Rprop, which uses only signs.
             let mut poisoned = $optimizer::<2>::new(0.1)$(.$option($($argument)?))*;
             let mut params = [1.0, 1.0];
             poisoned.step(&mut params, &[f32::NAN, 1.0]).unwrap();
@@ -138,8 +139,7 @@ fn every_optimizer_in_a_slice_as_inline() {
     );
 }
 
-/// A refused step changes neither the parameters nor the state: the next one
-/// continues as if nothing had happened.
+/// A refused step changes neither the parameters nor the state.
 #[test]
 fn a_refused_step_changes_nothing() {
     fn check(mut optimizer: impl Optimizer + Clone, sized: bool) {
@@ -234,7 +234,7 @@ fn reset_forgets_all_steps() {
     assert_eq!(trajectory(&mut adam), first);
 }
 
-/// A gradient that is not a number must show, not vanish.
+/// A NaN gradient reaches the parameter.
 #[test]
 fn nan_reaches_the_parameter() {
     let optimizers: [Box<dyn Optimizer>; 4] = [

@@ -1,10 +1,10 @@
-//! Parameters in groups, each with an optimizer of its own.
+//! Tests of parameter groups, each with an optimizer of its own.
 
 use super::{keep, restore};
 
 use baregrad::optim::{Adam, AdamW, Optimizer, OptimizerError, ParamGroups, Sgd, Stateful};
 
-/// Each group is what its optimizer alone makes of its part, and a schedule scales all.
+/// Each group equals its optimizer alone, and setting the rate scales all groups.
 #[test]
 fn groups_are_their_parts() {
     let new = || {
@@ -32,7 +32,7 @@ fn groups_are_their_parts() {
             assert!((a - b).abs() < 1e-6, "step {step}: {together:?} {apart:?}");
         }
     }
-    // β₁ of the first, as PyTorch's schedules have it; the last has a momentum.
+    // The momentum factor is β₁ of the first group, as PyTorch's schedules have it.
     assert_eq!(groups.momentum_factor(), Some(0.9));
     assert_eq!(groups.second().second().momentum_factor(), Some(0.5));
     let mut resumed = new();

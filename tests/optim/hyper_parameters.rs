@@ -1,4 +1,4 @@
-//! Ranges of hyper-parameters, which are PyTorch's, and the messages about what is outside.
+//! Tests of the ranges of hyper-parameters, which are PyTorch's, and of the error messages.
 
 use super::trajectory;
 
@@ -6,7 +6,7 @@ use baregrad::optim::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, Asgd, NAdam, Optimizer, RAdam, RmsProp, Rprop, Sgd,
 };
 
-/// The ranges PyTorch enforces by `ValueError`.
+/// SGD and Adam refuse hyper-parameters for which PyTorch raises a `ValueError`.
 #[test]
 fn hyper_parameters_out_of_range() {
     fn refuses(mut optimizer: impl Optimizer, message: &str) {
@@ -58,7 +58,7 @@ fn hyper_parameters_out_of_range() {
     );
 }
 
-/// PyTorch refuses these with a `ValueError`.
+/// The other optimizers refuse hyper-parameters for which PyTorch raises a `ValueError`.
 #[test]
 fn other_hyper_parameters_out_of_range() {
     fn refuses(mut optimizer: impl Optimizer, message: &str) {
@@ -160,9 +160,8 @@ fn other_hyper_parameters_out_of_range() {
     );
 }
 
-/// Every hyper-parameter at NaN, infinities, negative numbers, and what rounds to 0, to
-/// 1 or to infinity where it is kept. Refused is what `torch.optim` of PyTorch 2.15
-/// refuses, and beyond that what no `f32` can say and NaN.
+/// Hyper-parameters at the ends of their ranges: PyTorch 2.15's errors are refused, and besides
+/// them NaN and numbers that `f32` does not hold.
 #[test]
 fn hyper_parameters_at_the_ends() {
     fn refused(mut optimizer: impl Optimizer) -> bool {
@@ -239,7 +238,7 @@ fn hyper_parameters_at_the_ends() {
         );
         assert_eq!(refused(adam().betas(0.9, beta)), expected, "beta2 {beta:e}");
     }
-    // PyTorch accepts any dampening, but with Nesterov's momentum only 0.
+    // PyTorch accepts any dampening, with Nesterov momentum only 0.
     for (dampening, expected) in [
         (f64::NAN, true),
         (f64::INFINITY, true),
@@ -279,7 +278,7 @@ fn hyper_parameters_at_the_ends() {
         error,
         "expected dampening = 0 with nesterov, found 0.000000001"
     );
-    // The last one counts.
+    // The last call of a builder counts.
     assert!(!refused(
         heavy().dampening(f64::NAN).dampening(0.0).nesterov()
     ));
@@ -290,7 +289,7 @@ fn hyper_parameters_at_the_ends() {
     );
 }
 
-/// A hyper-parameter that is set between steps counts from the next step on.
+/// A hyper-parameter that is set between steps applies from the next step on.
 #[test]
 fn sgd_is_changed_after_steps() {
     let stepped = |sgd: Sgd| {

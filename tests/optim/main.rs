@@ -1,5 +1,5 @@
-//! Promises of the optimizers, a file for each subject; the helpers of all are here. Their
-//! trajectories against PyTorch's are in `tests/reference/golden.rs`.
+//! Tests of the optimizers, a file for each subject, with shared helpers here.
+//! `tests/reference/golden.rs` compares trajectories with PyTorch's.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ mod state;
 use baregrad::optim::{Optimizer, Stateful};
 use baregrad::random::{fill_normal, seeded};
 
-/// Parameters after each gradient, as bits.
+/// Returns the bits of the parameters after each step.
 fn trajectory(optimizer: &mut dyn Optimizer) -> Vec<Vec<u32>> {
     let mut rng = seeded(20);
     let mut params = [0.6, 0.3, -1.9, 0.9, -0.2];

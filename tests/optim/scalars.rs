@@ -12,8 +12,8 @@ use baregrad::optim::{
 /// Rates that are no short binary fractions.
 const RATES: [f32; 3] = [0.1, 1e-3, 0.37];
 
-/// `steps` steps, each from the parameter `p` with gradient `g` and the state `buffers`: the
-/// new parameters.
+/// Takes `steps` steps, each from the parameter `p` with gradient `g` and the state `buffers`.
+/// Returns the new parameters.
 fn steps<O: Optimizer + Stateful>(
     mut optimizer: O,
     steps: u32,
@@ -37,7 +37,7 @@ fn steps<O: Optimizer + Stateful>(
     (1..=steps).map(&mut step).collect()
 }
 
-/// All steps are what the formula says, to the bit. The formula is given the number of the step.
+/// Asserts that all steps have the bits of the formula, which takes the number of the step.
 fn assert_steps(name: &str, found: &[f32], mut formula: impl FnMut(f64) -> f32) {
     for (t, &found) in (1..).zip(found) {
         let want = formula(f64::from(t));
@@ -49,7 +49,7 @@ fn assert_steps(name: &str, found: &[f32], mut formula: impl FnMut(f64) -> f32) 
     }
 }
 
-/// Decay rates, as they are where all is well, and as close to 1 as one may write them.
+/// Decay rates: usual ones, 0, and some close to 1.
 const BETAS: [f64; 6] = [0.0, 0.3, 0.9, 0.99, 0.9999, 0.999_999_9];
 
 #[test]
@@ -82,8 +82,8 @@ fn sparse_adam() {
     }
 }
 
-/// The second moment is that of the gradient, so that its root is 1, and the last addition
-/// rounds. The product of momenta is an `f32` in PyTorch, too.
+/// NAdam's scalars. The second moment's root is 1, and the last addition rounds; the product of
+/// momenta is an `f32`, as in PyTorch.
 #[test]
 fn nadam() {
     for lr in RATES {
@@ -108,7 +108,7 @@ fn nadam() {
     }
 }
 
-/// Second moments of short binary fractions stay 1.
+/// RAdam's scalars. Second moments stay 1.
 #[test]
 fn radam() {
     for lr in RATES {
@@ -151,7 +151,7 @@ fn adagrad() {
     }
 }
 
-/// Also a million steps later.
+/// Adagrad's scalars after a million steps.
 #[test]
 fn adagrad_late() {
     let mut adagrad = Adagrad::<1>::new(0.1).lr_decay(0.007).eps(0.0);
@@ -170,8 +170,8 @@ fn adagrad_late() {
     }
 }
 
-/// Decay alone: the part of a parameter that a step without a gradient leaves. Where `lr ·
-/// weight_decay` is next to 1 that is a small difference.
+/// The part of a parameter that decay leaves in a step without a gradient, which is a small
+/// difference if `lr · weight_decay` is close to 1.
 #[test]
 fn what_decay_leaves() {
     let products = [0.03, 0.1, 0.37, 0.997, 9.97, 9.999_99, 12.3, 1e3];
@@ -202,7 +202,7 @@ fn what_decay_leaves() {
     }
 }
 
-/// The step of a gradient that is as large as its own root mean square.
+/// Adafactor's step for a gradient that equals its root mean square.
 #[test]
 fn adafactor() {
     for lr in [0.01, 0.37, 3.0] {
@@ -218,7 +218,7 @@ fn adafactor() {
     }
 }
 
-/// The rate of matrices of every form: their direction has a single element that is not 0.
+/// Muon's rate for matrices of every form, whose direction has a single element that is not 0.
 #[test]
 fn muon() {
     for lr in RATES {
@@ -235,7 +235,7 @@ fn muon() {
             let shapes = [Shape::from([rows, cols])];
             for (adjust, factor) in factors {
                 let muon = Muon::<97>::new(lr).shapes(&shapes).weight_decay(0.0);
-                // No iteration: the direction is the gradient by its norm.
+                // Without iterations the direction is the normalised gradient.
                 let mut muon = muon.adjust_lr_fn(adjust).ns_steps(0).nesterov(false);
                 let (mut params, mut grads) = ([0.0; 97], [0.0; 97]);
                 grads[0] = 1.0;

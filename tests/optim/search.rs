@@ -1,11 +1,11 @@
-//! L-BFGS, which evaluates the loss again within a step, and the tape's `minimize`.
+//! Tests of L-BFGS, which evaluates the loss again within a step, and of the tape's `minimize`.
 
 use super::{keep, restore};
 
 use baregrad::Arena;
 use baregrad::optim::{Answer, Lbfgs, OptimizerError, Reason, Search, Stateful};
 
-/// The banana function of H. H. Rosenbrock, least at (1, 1).
+/// Returns value and gradient of Rosenbrock's function, whose minimum is at (1, 1).
 fn rosenbrock(p: &[f32]) -> (f32, [f32; 2]) {
     let [x, y] = [p[0], p[1]];
     let residual = y - x * x;
@@ -14,7 +14,7 @@ fn rosenbrock(p: &[f32]) -> (f32, [f32; 2]) {
     (loss, grads)
 }
 
-/// Tells a search of the banana function, so many times: parameters, and all answers.
+/// Evaluates Rosenbrock's function `times` times for a search, and returns all answers.
 fn tell(search: &mut impl Search, params: &mut [f32], times: usize) -> Vec<Answer> {
     (0..times)
         .map(|_| {
@@ -41,8 +41,8 @@ fn search_with_state_anywhere() {
     assert_eq!(error, Err(refused));
 }
 
-/// Kept after any evaluation, also in the middle of a line search, and restored into a new
-/// search, it goes on to the same bits.
+/// A search that is saved after any evaluation, even within a line search, and restored into a new
+/// one continues with the same bits.
 #[test]
 fn search_resumed_after_any_evaluation() {
     const TIMES: usize = 70;
@@ -93,7 +93,7 @@ fn search_says_why_it_ends() {
     let cautious = search().tolerance_change(1e3);
     assert_eq!(tell(cautious, 5.0, 0.0), (Reason::NoChange, 5.0));
     assert_eq!(tell(search(), 5.0, 0.5), (Reason::FlatGradient, -0.25));
-    // Upside down.
+    // A maximum.
     let mut params = [0.25];
     let mut climbing = search().maximize().strong_wolfe();
     while let Answer::Ask = {
@@ -122,8 +122,7 @@ fn search_says_why_it_ends() {
     );
 }
 
-/// A search and the tape's `minimize` are the same evaluations, and leave results that are
-/// up to date.
+/// The tape's `minimize` makes the same evaluations as a search, and leaves results up to date.
 #[test]
 fn minimize_on_a_tape() {
     let mut arena = Arena::<64, 24>::new();
@@ -145,7 +144,7 @@ fn minimize_on_a_tape() {
     }
     assert!(evaluations < 60, "{evaluations}");
     assert_eq!(search.evaluations(), evaluations);
-    // A search that refuses leaves the tape usable.
+    // The tape stays usable after an error of the search.
     let error = tape
         .minimize(loss, &mut Lbfgs::<1, 8>::new(1.0))
         .unwrap_err();

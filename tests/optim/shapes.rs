@@ -1,4 +1,4 @@
-//! Optimizers that must know the parameters' shapes: Adafactor and Muon.
+//! Tests of optimizers that need the shapes of the parameters: Adafactor and Muon.
 
 use super::{keep, restore};
 
@@ -6,7 +6,7 @@ use baregrad::optim::{Adafactor, Muon, Optimizer, OptimizerError, Shapes, Statef
 use baregrad::random::{fill_normal, seeded};
 use baregrad::{Arena, ErrorKind, Shape};
 
-/// The shapes of a small network's parameters, recorded.
+/// Records a small network with parameters of different shapes.
 fn network<'t>(tape: &'t baregrad::Tape<'t>) -> baregrad::Var<'t> {
     let w = tape.param(&[0.5, -0.25, 1.0, 0.75, -0.5, 0.125], [2, 3]);
     let b = tape.param(&[0.1, 0.2, 0.3], [3]);
@@ -38,8 +38,8 @@ fn a_tape_knows_the_shapes_of_its_parameters() {
     );
 }
 
-/// An optimizer that was told other shapes than the tape's moves nothing and says so, also
-/// if they have as many elements; without shapes all parameters are one vector.
+/// Shapes that differ from the tape's are an error, even with the same number of elements; without
+/// shapes, all parameters are one vector.
 #[test]
 fn shapes_are_those_of_the_tape() {
     let mut arena = Arena::<200, 24>::new();
@@ -82,7 +82,7 @@ fn shapes_are_those_of_the_tape() {
     }
 }
 
-/// State is as many numbers wherever it is held, and goes on to the same bits.
+/// State has the same size wherever it is held, and resumes with the same bits.
 #[test]
 fn state_of_shaped_parameters_is_kept() {
     let shapes = [
@@ -123,8 +123,8 @@ fn state_of_shaped_parameters_is_kept() {
     assert!(Shapes::default().parts(7).eq([(Shape::from([7]), 0..7)]));
 }
 
-/// Shapes of other numbers of elements than there are parameters, also without a tape; the
-/// memory that is needed; and ranges, as PyTorch's.
+/// Adafactor refuses shapes with another number of elements, too little memory, and
+/// hyper-parameters outside of PyTorch's ranges.
 #[test]
 fn adafactor_refuses() {
     let shapes = [
@@ -180,8 +180,8 @@ fn adafactor_refuses() {
     assert_eq!(params, after);
 }
 
-/// The sums of a tall matrix stay accurate: of equal gradients, every mean of squares is
-/// that square, and the first step `lr · eps2` long however many rows there are.
+/// Sums over many rows stay accurate: with equal gradients the first step is `lr · eps2` for any
+/// number of rows.
 #[test]
 fn adafactor_of_many_rows() {
     for [rows, cols] in [[20_000, 3], [3, 20_000], [60_000, 1], [1, 60_000]] {
@@ -199,7 +199,8 @@ fn adafactor_of_many_rows() {
     }
 }
 
-/// As PyTorch: what is no matrix, and ranges; NaN shows, and a zero gradient only decays.
+/// Muon refuses shapes that are not matrices and hyper-parameters out of range, like PyTorch; NaN
+/// reaches the parameters, and a zero gradient only decays them.
 #[test]
 fn muon_takes_matrices() {
     let (matrix, others) = (
@@ -236,7 +237,7 @@ fn muon_takes_matrices() {
     poisoned[4] = f32::NAN;
     new().step(&mut params, &poisoned).unwrap();
     assert!(params.iter().all(|p| p.is_nan()));
-    // An empty matrix is no obstacle.
+    // Empty matrices are accepted.
     let empty = [Shape::from([0, 3]), Shape::from([2, 0])];
     Muon::<0>::new(0.1)
         .shapes(&empty)

@@ -1,5 +1,5 @@
-//! State: where it is held (inline, in a slice, on the heap), how large it is, and that a run
-//! which was stopped, kept and restored goes on to the same bits.
+//! Tests of state: where it is held (inline, in a slice, on the heap), how large it is, and that a
+//! run that was stopped, saved and restored continues with the same bits.
 
 use super::{keep, restore, trajectory};
 
@@ -24,7 +24,7 @@ fn heap_as_inline() {
     );
 }
 
-/// And slices are zeroed before.
+/// State in slices has the bits of inline state, and slices are zeroed first.
 #[test]
 fn slices_as_inline() {
     let (mut a, mut b) = ([f32::NAN; 10], [7.0; 15]);
@@ -52,7 +52,7 @@ fn slices_as_inline() {
     );
 }
 
-/// Nobody pays RAM for what they do not use, and an optimizer can be a `static`.
+/// Optimizers are no larger than their options need, and can be a `static`.
 #[test]
 fn size_and_const() {
     use std::sync::Mutex;
@@ -67,12 +67,12 @@ fn size_and_const() {
         size_of_val(&Adam::<100>::new(0.1).amsgrad()) - size_of::<Adam<0>>(),
         1200
     );
-    // Adam: six scalars, two powers and two rates of 8 bytes each, a function pointer.
+    // Adam has six scalars, two powers and two rates of 8 bytes each, and a function pointer.
     assert!(size_of::<Sgd>() <= 32 && size_of::<Adam<0>>() <= 72);
 }
 
-/// There may be fewer parameters than there is room for: they end with the same bits as
-/// with state that fits, and the rest of the state stays 0.
+/// With fewer parameters than there is room for, the bits are the same, and the rest of the state
+/// stays 0.
 #[test]
 fn room_for_more() {
     fn spare(optimizer: &mut impl Stateful) -> Vec<f32> {
@@ -95,7 +95,7 @@ fn room_for_more() {
     assert_eq!(trajectory(&mut sgd), fits);
     assert_eq!(spare(&mut sgd), [0.0; 35]);
 
-    // In vectors, and too long a parameter list is still refused.
+    // The same with vectors; too many parameters are still refused.
     let (mut long, mut exact) = ([0.5; 67], [0.5; 67]);
     for _ in 0..3 {
         Adam::<100>::new(0.1).step(&mut long, &[0.25; 67]).unwrap();
@@ -111,7 +111,7 @@ fn room_for_more() {
     );
 }
 
-/// No room, nothing shown.
+/// `visit_state` for too many parameters is an error, and shows nothing.
 #[test]
 fn state_of_too_many_parameters() {
     let error = Adam::<5>::new(0.1).visit_state(6, &mut |name, _| panic!("{name}"));
@@ -124,8 +124,8 @@ fn state_of_too_many_parameters() {
     );
 }
 
-/// Stopped after any epoch, kept, and restored into a new optimizer whose memory is
-/// elsewhere, training goes on to the same bits.
+/// Training that is stopped after any epoch and restored into a new optimizer with other memory
+/// continues with the same bits.
 #[test]
 fn resumed_after_any_epoch() {
     const EPOCHS: usize = 60;
@@ -190,8 +190,8 @@ fn resumed_after_any_epoch() {
     }
 }
 
-/// Powers that bias corrections are made of survive being kept in `f32`s, at every step
-/// until nothing is left of them.
+/// The `f64` powers of bias corrections survive being saved as `f32`s, at every step until they are
+/// 0.
 #[test]
 fn powers_are_kept_whole() {
     let (mut adam, mut again) = (Adam::<1>::new(0.1), Adam::<1>::new(0.1));

@@ -1,7 +1,7 @@
-//! PyTorch's values, gradients and trajectories: see `tests/golden/README.md`.
+//! Compares values, gradients and trajectories with PyTorch's: see `tests/golden/README.md`.
 //!
-//! Has its own `main`, because libtest hides what passing tests print, and how
-//! much was compared is part of the result.
+//! It has its own `main`, because libtest hides the output of passing tests, and the number of
+//! comparisons is part of the result.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ use support::{
     Report, directory, entries, groups, j2, losses, ops, optim, read, sched, seeds, special,
 };
 
-/// A file's name without `.json`, and how to run it.
+/// The name of a file without `.json`, and the function that runs it.
 const FILES: [(&str, Runner); 12] = [
     ("ops", |file| run(file, ops::test)),
     ("entries", |file| run(file, entries::test)),
@@ -43,7 +43,7 @@ fn run<T: DeserializeOwned>(file: &str, test: fn(T) -> Report) -> Result<Option<
     Ok(read(file)?.map(test))
 }
 
-/// Understands what `cargo test` and `cargo nextest` pass to libtest. To them
+/// Accepts the arguments that `cargo test` and `cargo nextest` pass to libtest. To them
 /// this is one test, `golden`; filters may also name files.
 fn main() -> ExitCode {
     let mut filters = vec![];

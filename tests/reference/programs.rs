@@ -1,8 +1,8 @@
-//! Random programs: however one comes to a result, by replaying, rewinding,
-//! in micro-batches, in an arena without a float to spare, with any lane type,
-//! it has the bits of a fresh recording.
+//! Tests with random programs: results by replaying, rewinding,
+//! in micro-batches, in an arena without a spare float, and with any lane type
+//! have the bits of a fresh recording.
 //!
-//! Deterministic: the same programs on every run.
+//! The programs are the same in every run.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value)) {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// A tape over so many floats and nodes. A macro, as both have to outlive it.
+/// Makes a tape with this many floats and nodes. It is a macro, because both must outlive the tape.
 macro_rules! tape {
     ($tape:ident, $floats:expr, $nodes:expr) => {
         let mut floats = vec![f32::NAN; $floats];
@@ -43,19 +43,18 @@ macro_rules! tape {
 }
 
 const FLOATS: usize = 20_000;
-/// So many that gradients are planned in a tree.
+/// Enough nodes for gradients to be planned in a tree.
 const NODES: usize = 200;
-/// So few that a list does.
+/// Few enough nodes for gradients to be planned in a list.
 const FEW_NODES: usize = 100;
 
-/// NaN's sign and payload are not promised.
+/// Returns the bits, with one value for all NaN, whose sign and payload are not guaranteed.
 fn bits(xs: &[f32]) -> Vec<u32> {
     let canonical = |x: &f32| if x.is_nan() { f32::NAN } else { *x }.to_bits();
     xs.iter().map(canonical).collect()
 }
 
-/// Numbers that depend on these numbers only, with full mantissas: `i / 2^23 *
-/// 4 - 2`.
+/// Returns numbers `i / 2^23 * 4 - 2` with full mantissas, which depend on the arguments only.
 fn numbers(seed: u64, version: u64, number: usize, len: usize) -> Vec<f32> {
     let mut z = seed ^ version << 32 ^ (number as u64) << 48;
     (0..len)
@@ -70,14 +69,14 @@ fn numbers(seed: u64, version: u64, number: usize, len: usize) -> Vec<f32> {
 
 // ---- programs --------------------------------------------------------------
 
-/// Leaves, and steps that each make one value from earlier ones: an operation,
+/// Leaves, and steps, each of which makes a value from earlier ones: an operation,
 /// two operands, an argument.
 #[derive(Clone, Debug)]
 struct Program {
     leaves: Vec<Vec<usize>>,
     steps: Vec<[u8; 4]>,
     seed: u64,
-    /// Whole numbers and operations that keep them, so that all sums are exact.
+    /// Whether numbers are whole and operations keep them whole, so that all sums are exact.
     whole: bool,
 }
 
@@ -87,7 +86,7 @@ struct Built<'t> {
 }
 
 const OPERATIONS: u8 = 36;
-/// The first so many are linear, and keep whole numbers whole.
+/// The number of operations, the first ones, that are linear and keep whole numbers whole.
 const LINEAR: u8 = 16;
 const PARAM: u8 = 15;
 
@@ -100,8 +99,8 @@ impl Program {
             seed,
             whole,
         };
-        // Steps whose shapes do not fit are left out here once and for all,
-        // which also tries how a tape goes on after an error.
+        // Steps whose shapes do not fit are removed here, which also tests that a tape continues
+        // after an error.
         tape!(tape, FLOATS, NODES);
         let mut built = program.leaves(&tape, 0);
         let mut steps = Vec::new();
@@ -146,7 +145,7 @@ impl Program {
         param
     }
 
-    /// Parameters, and every third leaf a constant.
+    /// Records the leaves: parameters, and every third one a constant.
     fn leaves<'t>(&self, tape: &'t Tape<'t>, version: u64) -> Built<'t> {
         let mut built = Built {
             vars: Vec::new(),
@@ -172,13 +171,13 @@ impl Program {
         version: u64,
     ) -> Var<'t> {
         let vars = &built.vars;
-        // Large numbers pick among the latest, so that programs grow deep.
+        // Large numbers pick one of the latest values, so that programs become deep.
         let pick = |n: u8| match n {
             128.. => vars[vars.len() - 1 - n as usize % vars.len().min(3)],
             _ => vars[n as usize % vars.len()],
         };
         let (x, y) = (pick(a), pick(b));
-        // Matrices that happen to fit are rare: look for one.
+        // Matrices rarely fit by chance, so one that does is searched for.
         let fitting = |fits: &dyn Fn(&[usize]) -> bool| {
             let mut found = vars.iter().rev().filter(|var| fits(var.shape().dims()));
             found.next().copied().unwrap_or(y)
@@ -256,7 +255,7 @@ impl Program {
     }
 }
 
-/// Depends on the last values and, so that it always has a gradient, on the
+/// Records a loss of the last values and, so that it always has a gradient, of the
 /// first parameter.
 fn loss<'t>(built: &Built<'t>) -> Var<'t> {
     let last = built.vars.iter().rev().take(4);
@@ -267,7 +266,7 @@ fn loss<'t>(built: &Built<'t>) -> Var<'t> {
 struct Outcome {
     values: Vec<Vec<u32>>,
     loss: Vec<u32>,
-    /// `None` where no gradient arrived.
+    /// `None` for a parameter without a gradient.
     grads: Vec<Option<Vec<u32>>>,
 }
 
@@ -297,7 +296,7 @@ fn programs(whole: bool) -> impl Strategy<Value = Program> {
     (leaves, steps, any::<u64>()).prop_map(move |program| Program::new(program, whole))
 }
 
-/// Programs in which something happens, and enough of every kind.
+/// The programs are not trivial, and enough of every kind.
 #[test]
 fn programs_are_worth_running() {
     use std::cell::{Cell, RefCell};
@@ -363,7 +362,7 @@ fn rewound_and_recorded_again_is_recorded_afresh() {
         let (vars, params) = (built.vars.len(), built.params.len());
         let mark = tape.mark();
         for round in 0..3 {
-            // Something else in between.
+            // Records something else in between.
             if round == 1 {
                 let other = tape.param(&[1.0; 7], [7]);
                 let extra = (other * 3.0).sum() + loss(&built);
@@ -385,7 +384,7 @@ fn rewound_and_recorded_again_is_recorded_afresh() {
     });
 }
 
-/// Gradients of kept parameters survive parameters that come and go.
+/// Gradients of kept parameters survive later parameters that are made and dropped.
 #[test]
 fn collected_gradients_survive_later_parameters() {
     check(800, programs(false), |program| {
@@ -404,9 +403,9 @@ fn collected_gradients_survive_later_parameters() {
     });
 }
 
-/// A second backward doubles the gradients: exactly where each parameter gets
-/// one contribution, here through `p * 1`. (Several contributions are added to
-/// what is there one after the other, which rounds.)
+/// A second backward pass doubles the gradients exactly, if each parameter has
+/// one contribution, here through `p * 1`. (Several contributions are added one after the other,
+/// which rounds.)
 #[test]
 fn accumulating_twice_doubles() {
     check(800, programs(false), |program| {
@@ -416,7 +415,7 @@ fn accumulating_twice_doubles() {
         built.vars = leaves.iter().map(|leaf| *leaf * 1.0).collect();
         for step in &program.steps {
             let var = program.step(&tape, &mut built, *step, 0);
-            // Late parameters too.
+            // Late parameters, too.
             built.vars.push(match step[0] % OPERATIONS {
                 PARAM => var * 1.0,
                 _ => var,
@@ -438,7 +437,7 @@ fn accumulating_twice_doubles() {
     });
 }
 
-/// With whole numbers all is exact, whatever order gradients are added in.
+/// With whole numbers gradients accumulate exactly, in any order.
 #[test]
 fn whole_gradients_accumulate_exactly() {
     let exact = std::cell::Cell::new(0);
@@ -510,7 +509,7 @@ fn the_peak_is_enough_and_one_less_is_not() {
 
 // ---- micro-batches ---------------------------------------------------------
 
-/// Layers that treat every row alike, each with parameters of its own.
+/// Records layers that treat every row alike, each with parameters of its own.
 fn layers<'t>(
     tape: &'t Tape<'t>,
     x: Var<'t>,
@@ -563,7 +562,7 @@ fn micro_batches_add_up() {
     check(600, strategy, |(width, batch, codes, chunk, seed)| {
         let xs = numbers(seed, 1, 1, batch * width);
         let target = numbers(seed, 1, 2, batch);
-        // Loss and gradients of some rows, recorded for them alone.
+        // Computes loss and gradients of some rows, recorded for them alone.
         let fresh = |from: usize, to: usize| {
             let rows = to - from;
             tape!(tape, FLOATS, NODES);
@@ -594,7 +593,7 @@ fn micro_batches_add_up() {
             tape.rebind(x, &xs[from * width..to * width]).unwrap();
             tape.rebind(y, &target[from..to]).unwrap();
             tape.replay().unwrap();
-            // Alone it is what a recording of these rows gives.
+            // From zero gradients, this equals a recording of these rows.
             let before = (from > 0).then(|| tape.grads().unwrap().to_vec());
             tape.zero_grad();
             tape.backward(loss).unwrap();
@@ -603,7 +602,7 @@ fn micro_batches_add_up() {
             assert_eq!(bits(&[alone.0]), bits(&[expected.0]));
             assert_eq!(bits(&alone.1), bits(&expected.1));
             losses += alone.0;
-            // Accumulated: start from what was collected before.
+            // Accumulates from the gradients before.
             if let Some(before) = before {
                 tape.zero_grad();
                 let mut at = 0;
@@ -615,7 +614,7 @@ fn micro_batches_add_up() {
                 tape.backward(loss).unwrap();
             }
         }
-        // Rows differ in nothing but the order they are added in.
+        // Single rows differ only by the order of sums.
         let rows: Vec<Vec<f32>> = (0..batch).map(|row| fresh(row, row + 1).1).collect();
         let grads = tape.grads().unwrap().to_vec();
         let sizes = params.iter().chain([&extra]).map(|p| p.shape());
@@ -624,16 +623,15 @@ fn micro_batches_add_up() {
             .collect();
         for (i, (sum, whole)) in grads.iter().zip(&whole.1).enumerate() {
             let scale: f32 = rows.iter().map(|row| row[i].abs()).sum();
-            // Each of so many additions rounds by half a unit at most, here and
-            // there.
+            // Each addition rounds by at most half a unit, in both sums.
             let bound = 2.0 * (batch + 1) as f32 * f32::EPSILON * scale;
-            // One number for all columns also rounds, and cancels, across them.
+            // The gradient of a single number is also summed over columns, which cancels.
             let bound = if single[i] { 100.0 * bound } else { bound };
             assert!((sum - whole).abs() <= bound, "{i}: {sum} {whole} ± {bound}");
         }
         assert!((losses - whole.0).abs() <= 1e-5 * whole.0);
 
-        // And back to the whole batch, bit for bit.
+        // The whole batch has the same bits again.
         tape.rebind(x, &xs).unwrap();
         tape.rebind(y, &target).unwrap();
         tape.replay().unwrap();
@@ -647,7 +645,7 @@ fn micro_batches_add_up() {
 
 // ---- broadcasting ----------------------------------------------------------
 
-/// Values and gradients against a walk over all indices, in whole numbers.
+/// Broadcasting whole numbers has the values and gradients of a walk over all indices.
 #[test]
 fn broadcasting_is_a_walk_over_indices() {
     let full = vec(0..4_usize, 4);
@@ -673,7 +671,7 @@ fn broadcasting_is_a_walk_over_indices() {
                 .map(|(a, b)| if *a == 1 { *b } else { *a })
                 .collect();
             let n: usize = out.iter().product();
-            // The element of an operand at an index of the result.
+            // Returns the element of an operand at an index of the result.
             let offset = |own: &[usize], mut index: usize| {
                 let (mut offset, mut step) = (0, 1);
                 for (own, size) in own.iter().zip(&out).rev() {
@@ -716,7 +714,7 @@ fn broadcasting_is_a_walk_over_indices() {
 
 // ---- fused operations ------------------------------------------------------
 
-/// `linear` and `mse` promise the bits of the spelled-out forms.
+/// `linear` and `mse` have the bits of the separate operations.
 #[test]
 fn fused_operations_are_what_they_spell() {
     let strategy = (1..40_usize, 1..10_usize, 1..10_usize, any::<u64>());
@@ -735,7 +733,7 @@ fn fused_operations_are_what_they_spell() {
                 let out = x.matmul(w) + b;
                 (out, (out - y).square().mean())
             };
-            // Once more with what is there.
+            // Once more, added to the gradients.
             tape.backward(loss * 3.0).unwrap();
             let once = bits(&tape.grads().unwrap());
             tape.backward(loss).unwrap();
@@ -749,7 +747,7 @@ fn fused_operations_are_what_they_spell() {
 
 // ---- axes ------------------------------------------------------------------
 
-/// All indices of a shape, in order.
+/// Returns all indices of a shape, in order.
 fn indices(sizes: &[usize]) -> Vec<Vec<usize>> {
     sizes.iter().fold(vec![vec![]], |all, size| {
         let longer = |index: Vec<usize>| (0..*size).map(move |i| [index.clone(), vec![i]].concat());
@@ -762,12 +760,11 @@ fn place(sizes: &[usize], index: &[usize]) -> usize {
     axes.fold(0, |place, (size, i)| place * size + i)
 }
 
-/// Operations that move elements along an axis, or sum over one, against a walk over all
-/// indices: values, and gradients of whole numbers.
+/// Operations that move elements along an axis, or sum over one, have the values and gradients of a
+/// walk over all indices.
 #[test]
 fn axes_are_counted_from_either_end() {
-    // The result, and which element of the operand each of its elements is (or
-    // adds up).
+    // Compares a result with the elements of the operand that each of its elements is the sum of.
     fn compare<'t>(y: Var<'t>, x: Var<'t>, sizes: &[usize], from: &[Vec<usize>], what: &str) {
         let xs = x.value().unwrap().to_vec();
         assert_eq!(y.shape().dims(), sizes, "{what}");
@@ -851,7 +848,7 @@ fn axes_are_counted_from_either_end() {
                             tape.rewind(mark).unwrap();
                         }
                     }
-                    // Joined from pieces in another order, one of them twice.
+                    // Concatenates pieces in another order, one of them twice.
                     let cut = seed as usize % (sizes[axis] + 1);
                     let (low, high) = (
                         x.narrow(signed, 0, cut),
@@ -876,9 +873,8 @@ fn axes_are_counted_from_either_end() {
     );
 }
 
-/// Largest elements and softmax along every axis are those of each line by
-/// itself. Softmax adds up in another order along other axes than the last, but
-/// not for as few elements.
+/// Maxima and softmax along every axis equal those of each line by
+/// itself. (With more elements, softmax would have another order of sums along inner axes.)
 #[test]
 fn lines_along_an_axis_are_alike() {
     check(
@@ -886,7 +882,7 @@ fn lines_along_an_axis_are_alike() {
         (vec(1..5_usize, 1..5), any::<u64>()),
         |(sizes, seed)| {
             let mut xs = numbers(seed, 0, 0, sizes.iter().product());
-            // Ties.
+            // Makes ties.
             xs.iter_mut().for_each(|x| *x = (*x * 2.0).round());
             let gs = numbers(seed, 1, 0, xs.len());
             type Operation = for<'t> fn(Var<'t>, isize) -> Var<'t>;
@@ -938,9 +934,8 @@ fn lines_along_an_axis_are_alike() {
 
 // ---- anything at any time --------------------------------------------------
 
-/// Calls in no order anybody would choose, in a small arena, with variables
-/// that may be gone: answers or errors, no panic, and a tape that stays in
-/// order.
+/// No sequence of calls panics or corrupts the tape, in a small arena and with variables that may
+/// be stale.
 #[test]
 fn no_sequence_of_calls_panics() {
     static DATA: [f32; 64] = {
@@ -1009,7 +1004,7 @@ fn no_sequence_of_calls_panics() {
             };
             errors.set(errors.get() + u32::from(result.is_err()));
             steps.set(steps.get() + u32::from(result.is_ok() && call % 20 == 3));
-            // Most errors are cleared by whoever goes on.
+            // Clears most errors by a rewind.
             if tape.error().is_some() && c & 3 != 0 {
                 let latest = marks.iter().rev().find(|mark| tape.rewind(**mark).is_ok());
                 assert!(latest.is_some() || tape.error().is_some());
@@ -1024,11 +1019,11 @@ fn no_sequence_of_calls_panics() {
             assert_eq!(tape.params().unwrap().len(), grads);
             for var in &built.vars {
                 if let Ok(values) = var.value() {
-                    // A waiting input shows what it has until the replay.
+                    // A rebound input has its old size until the replay.
                     assert_eq!(values.len(), var.shape().numel());
                 }
             }
-            // Replaying twice is replaying once.
+            // A second replay changes nothing.
             if call % 20 == 4 && tape.replay().is_ok() {
                 let values = |var: &Var<'_>| var.value().map(|values| bits(&values)).ok();
                 let before: Vec<_> = built.vars.iter().map(values).collect();
@@ -1047,8 +1042,8 @@ fn no_sequence_of_calls_panics() {
 
 // ---- lane types ------------------------------------------------------------
 
-/// The one test that switches levels. Others may run meanwhile: their bits stay
-/// the same, or this is worth finding out.
+/// Every level gives the same bits. This is the only test that switches levels; other tests may run
+/// meanwhile, as their bits do not depend on the level.
 #[cfg(feature = "std")]
 #[test]
 fn every_level_gives_the_same_bits() {

@@ -1,4 +1,4 @@
-//! Details of the tape that no other test notices.
+//! Tests of details of the tape that no other test covers.
 
 use super::*;
 
@@ -64,7 +64,7 @@ fn a_plan_for_a_gradient_is_none_for_a_number() {
     assert!(!w.has_grad());
 }
 
-/// A parameter as the loss forgets which others the loss before it reached.
+/// A backward pass from a parameter resets the set of parameters that the loss before it reached.
 #[test]
 fn a_parameter_as_the_loss_between_two_passes() {
     let mut arena = Small::new();
@@ -98,8 +98,8 @@ fn what_was_reached_before_zero_grad_does_not_count() {
     assert!(matches!(error.kind, ErrorKind::Unused { param: 0, .. }));
 }
 
-/// Gradients that are passed on as they are: once, to what has as many elements, and to
-/// nothing that has one of its own already.
+/// A gradient buffer is passed on only once, to an operand with as many elements, which has no
+/// gradient yet.
 #[test]
 fn gradients_are_passed_on_only_where_that_is_right() {
     let mut arena = Arena::<64, 16>::new();
@@ -114,16 +114,16 @@ fn gradients_are_passed_on_only_where_that_is_right() {
         }
         tape.rewind(start).unwrap();
     };
-    // Twice to one.
+    // Both operands are the same.
     let x = w * 3.0;
     check((x + x) * 1.0, 6.0);
-    // To one of which more is added later.
+    // An operand to whose gradient more is added later.
     let (x, z) = (w * 3.0, w * 5.0);
     check((x + z) * 1.0 + x, 11.0);
-    // To two, one of which changes it on its way: 2 (3 + 2 · 5 · 10).
+    // Two operands, one of which changes the gradient: 2 (3 + 2 · 5 · 10).
     let (x, z) = (w * 3.0, (w * 5.0).square());
     check((x + z) * 2.0, 206.0);
-    // Not where it was stretched.
+    // An operand that was broadcast.
     let x = w * 3.0;
     check((x + tape.constant(&[1.0; 3], [3])).sum(), 9.0);
 }
@@ -144,7 +144,7 @@ fn a_refused_rewind_keeps_the_first_error() {
         let kept = tape.error().unwrap();
         assert_eq!((kept.kind, kept.op), (first.kind, "sum"));
         assert_eq!(kept.at.line(), first.at.line());
-        // It is still closed.
+        // The tape keeps its first error, and records nothing.
         let _ = w + w;
         assert_eq!(tape.usage().nodes, 1);
         assert_eq!(tape.replay().unwrap_err().kind, first.kind);

@@ -1,13 +1,13 @@
-//! Empty tensors whose other sizes are as large as can be.
+//! Tests of empty tensors whose other sizes are as large as possible.
 
 use super::*;
 
-/// `2^exponent`, or as large as a size can be.
+/// Returns `2^exponent`, or the largest size.
 fn power(exponent: u32) -> usize {
     1usize.checked_shl(exponent).unwrap_or(usize::MAX)
 }
 
-/// Runs `check`, which names what it is about to do, and fails if that takes a minute.
+/// Runs `check`, which names each of its actions beforehand, and fails if one takes a minute.
 fn in_time(check: impl FnOnce(&dyn Fn(String)) + Send + 'static) {
     use std::sync::mpsc::{RecvTimeoutError, channel};
     let (send, receive) = channel::<String>();
@@ -25,8 +25,8 @@ fn in_time(check: impl FnOnce(&dyn Fn(String)) + Send + 'static) {
     }
 }
 
-/// Every operation on empty tensors whose other sizes are as large as they can be: an
-/// answer or an error, at once, forward and backward.
+/// Every operation on empty tensors of large sizes gives a result or an error immediately, forward
+/// and backward.
 #[test]
 fn empty_tensors_of_any_size_take_no_time() {
     use baregrad::ops::{ALL, Build};
@@ -49,8 +49,8 @@ fn empty_tensors_of_any_size_take_no_time() {
                 Build::Many(_) => 5,
             };
             for round in 0..150 {
-                // One shape for all, or a few sizes changed; each with a zero somewhere, or
-                // small enough to be filled.
+                // One shape for all operands, or with a few sizes changed. Each contains a zero, or
+                // is small enough to be filled.
                 let rank = 1 + draw(4);
                 let first: [usize; 4] = std::array::from_fn(|_| sizes[draw(sizes.len())]);
                 let zero = draw(rank);
@@ -104,9 +104,9 @@ fn empty_tensors_of_any_size_take_no_time() {
                     let sent = tape.backward_with(y, &vec![1.0; found]);
                     match sent.map_err(|error| error.kind) {
                         Ok(()) => {
-                            // A mask has none either.
+                            // A mask has no gradient either.
                             for var in vars.iter().filter(|var| var.has_grad()) {
-                                // Nothing is left of what stood there before.
+                                // Earlier gradients are gone.
                                 assert_eq!(grad(*var).len(), var.shape().numel());
                                 if found == 0 {
                                     assert!(grad(*var).iter().all(|g| *g == 0.0));
@@ -133,7 +133,7 @@ fn empty_tensors_of_any_size_take_no_time() {
     });
 }
 
-/// Shapes are PyTorch's: `torch.empty(2**40, 0).T.shape` and so on.
+/// Shapes of empty tensors are PyTorch's, such as `torch.empty(2**40, 0).T.shape`.
 #[test]
 fn shapes_of_empty_tensors() {
     in_time(|doing| {
@@ -251,7 +251,7 @@ fn shapes_of_empty_tensors() {
     });
 }
 
-/// Shapes of too many elements are refused, with what was asked for.
+/// Shapes with too many elements are refused, with the numbers in the error.
 #[test]
 fn refusals_of_empty_tensors_say_what_was_asked() {
     let mut arena = Arena::<64, 16>::new();
@@ -272,7 +272,7 @@ fn refusals_of_empty_tensors_say_what_was_asked() {
     let range = ShapeError::Range { end, size: big };
     assert_eq!(why(&[big, 0], &|x| _ = x.select(0, big)), range);
     assert_eq!(why(&[big, 0], &|x| _ = x.narrow(0, 1, big)), range);
-    // An end that no number can say: it is not that of the largest axis.
+    // The end of the range overflows, and must not be taken for that of the largest axis.
     let (most, end) = (usize::MAX, usize::MAX);
     let range = ShapeError::Range { end, size: most };
     for (start, length) in [(most, 1), (most, 2), (most - 1, 2), (2, most), (most, most)] {
@@ -293,12 +293,12 @@ fn refusals_of_empty_tensors_say_what_was_asked() {
     let text = ShapeError::Size { size: -2 }.to_string();
     assert!(text.starts_with("a size of -2 cannot be"), "{text}");
     assert_eq!(why(&[0], &|x| _ = x.reshape([-1, 0])), ShapeError::Reshape);
-    // Sizes that cannot be added.
+    // The sum of sizes overflows.
     assert!(matches!(
         why(&[usize::MAX, 0], &|x| _ = x.tape().concat(&[x, x], 0)),
         ShapeError::Other(_)
     ));
-    // With elements after all, more than there can be.
+    // A shape that has elements, but too many.
     let x = tape.param(&[], [big, 0]);
     assert!(matches!(
         refused(x.sum_axis(1, false).item(), "sum"),
@@ -306,7 +306,7 @@ fn refusals_of_empty_tensors_say_what_was_asked() {
     ));
 }
 
-/// Kernels by themselves.
+/// Kernels return immediately for empty results.
 #[test]
 fn kernels_have_nothing_to_do_for_empty_results() {
     use baregrad::kernel::{self, Acc, Broadcast, Product};
@@ -358,7 +358,7 @@ fn a_heap_arena_of_more_than_there_is_says_so() {
     }
 }
 
-/// More elements than 32 bits can count: memory that is never touched.
+/// An input of more elements than 32 bits can count is refused. (Its memory is never touched.)
 #[cfg(target_pointer_width = "64")]
 #[test]
 #[allow(unsafe_code)]
@@ -374,7 +374,7 @@ fn an_input_of_more_than_32_bits_is_refused() {
         return;
     }
     {
-        // SAFETY: zeros are numbers, and the slice is gone before they are freed.
+        // SAFETY: zeros are valid `f32`s, and the slice is not used after the memory is freed.
         let data = unsafe { std::slice::from_raw_parts(start.cast::<f32>(), len) };
         let mut arena = Small::new();
         let tape = arena.tape();
@@ -386,7 +386,7 @@ fn an_input_of_more_than_32_bits_is_refused() {
         assert!(text.contains("expected at most 4294967295 values, found 4294967299"));
         assert_eq!(tape.usage().nodes, 0);
 
-        // As many as can be; and a data set may be longer.
+        // The largest input is accepted, and a data set may be longer.
         let mut arena = Small::new();
         let tape = arena.tape();
         let x = tape.input(&data[..most as usize], [most as usize]);

@@ -1,4 +1,4 @@
-//! Errors: variables that are gone, the first failure that sticks, the place and the words of each.
+//! Tests of errors: stale variables, the first error that the tape keeps, places and texts.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn stale_variables_are_errors() {
     let old_mark = tape.mark();
     tape.rewind(mark).unwrap();
     assert_eq!(refused(old.item(), "item"), ErrorKind::Stale);
-    // Also when something else has taken its place.
+    // The same after another node has taken its place.
     let new = w * 5.0;
     for error in [
         refused(old.item(), "item"),
@@ -74,7 +74,7 @@ fn variables_of_another_tape_are_errors() {
     }
     let lost = a * b;
     assert_eq!(refused(lost.item(), "mul"), ErrorKind::Foreign);
-    // The other tape is none the wiser.
+    // The other tape has no error.
     assert!(foreign.error().is_none());
     assert_eq!(b.item().unwrap(), 2.0);
 }
@@ -143,7 +143,7 @@ fn the_first_error_is_kept_and_returned_everywhere() {
     assert!(tape.error().is_none());
     let w = tape.param(&[4.0], []);
     assert_eq!((w * w).item().unwrap(), 16.0);
-    // A variable that failed stays unusable.
+    // A variable that could not be recorded stays unusable.
     assert_eq!(refused(dead.item(), "item"), ErrorKind::Stale);
 }
 
@@ -169,7 +169,7 @@ fn a_rewind_to_before_the_failure_goes_on_from_there() {
     assert!(tape.error().is_some());
 }
 
-/// Every operation says its name, the shapes it got and the caller's line.
+/// The error of every operation has its name, the operands' shapes and the caller's line.
 #[test]
 fn errors_name_operation_shapes_and_line() {
     let mut arena = Arena::<256, 64>::new();
@@ -184,7 +184,7 @@ fn errors_name_operation_shapes_and_line() {
             let _ = $record;
             let error = tape.error().expect($op);
             assert_eq!((error.op, error.at.file()), ($op, file!()));
-            // A call of this macro may take a few lines.
+            // A call of this macro may span a few lines.
             assert!((line..line + 6).contains(&error.at.line()), "{error}");
             assert_eq!(shapes(error.kind), [$(Shape::from($shape)),*] as [Shape; _], "{}", $op);
             tape.rewind(mark).unwrap();
@@ -217,7 +217,7 @@ fn errors_name_operation_shapes_and_line() {
     check!("mean", [[2, 3]], a.mean_axis(-3, false));
     check!("max", [[2, 3]], a.max_axis(isize::MAX, true));
     check!("softmax", [[2, 3]], a.softmax(isize::MIN));
-    // No shapes to name: a macro cannot guess the type of an empty list.
+    // This error has no shapes; the macro cannot infer the type of an empty list.
     let _ = s.matmul(a);
     let kind = refused(Err::<(), _>(tape.error().unwrap()), "matmul");
     assert!(matches!(
@@ -339,7 +339,7 @@ fn an_axis_is_reported_as_given() {
     );
 }
 
-/// With nodes full, what is wrong with an operation is still what is wrong with it.
+/// With all nodes in use, the error of an invalid operation is still its own.
 #[test]
 fn full_nodes_hide_no_other_refusal() {
     let mut arena = Arena::<8, 3>::new();
@@ -372,7 +372,7 @@ fn full_nodes_hide_no_other_refusal() {
     ));
 }
 
-/// A tape that is asked by what it runs is not said to have lent something.
+/// Calling the tape from code that it runs gives an error that does not mention a guard.
 #[test]
 fn a_tape_at_work_names_no_guard() {
     struct Asking<'t>(&'t Tape<'t>, Option<Error>);

@@ -1,4 +1,4 @@
-//! Gradients: accumulation, broadcasting, several losses, parameters without a gradient.
+//! Tests of gradients: accumulation, broadcasting, several losses, parameters without a gradient.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn several_losses_accumulate() {
     assert!(w.has_grad() && !v.has_grad());
     tape.backward(second).unwrap();
     assert_eq!((grad(w), grad(v)), (vec![3.0 + 15.0], vec![6.0]));
-    // A loss recorded afterwards finds them as they were.
+    // A loss that is recorded afterwards adds to them.
     let third = v * v;
     tape.backward(third).unwrap();
     tape.backward(first).unwrap();
@@ -87,7 +87,7 @@ fn a_diamond() {
     let (left, right) = (y * 3.0, y.square());
     let z = left * right + y;
     tape.backward(z).unwrap();
-    // z = 3 x⁶ + x²
+    // Here z = 3 x⁶ + x².
     assert_eq!(grad(x), [18.0 * 32.0 + 4.0]);
     tape.backward(z).unwrap();
     assert_eq!(grad(x), [2.0 * 580.0]);
@@ -188,7 +188,7 @@ fn detached_and_unrecorded_values_are_constants() {
     let p = tape.param(&[1.0], []);
     assert!(!tape.set_grad_enabled(true));
     assert!(!hidden.requires_grad());
-    // As in PyTorch, a parameter made meanwhile is one.
+    // As in PyTorch, a parameter that is made meanwhile needs a gradient.
     assert!(p.requires_grad());
     let inner = tape.no_grad(|| {
         assert!(!tape.is_grad_enabled());
@@ -205,7 +205,7 @@ fn detached_and_unrecorded_values_are_constants() {
         refused(tape.backward(fixed), "backward"),
         ErrorKind::NoGradient
     );
-    // A panic that somebody catches does not leave gradients switched off.
+    // A panic that is caught does not leave gradients disabled.
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         tape.no_grad(|| std::panic::resume_unwind(Box::new(())));
     }));
@@ -235,11 +235,11 @@ fn what_backward_refuses() {
             found: 1
         }
     );
-    // None of it is kept, and nothing was collected.
+    // The tape keeps none of the errors, and collected no gradients.
     assert!(tape.error().is_none() && !x.has_grad());
     tape.backward_with(y, &[1.0, 10.0]).unwrap();
     assert_eq!(grad(x), [2.0, 20.0]);
-    // One element, of whatever rank, is a number.
+    // A tensor of one element, of any rank, counts as a scalar.
     tape.backward(y.narrow(0, 1, 1).reshape([1, 1, 1])).unwrap();
     assert_eq!(grad(x), [2.0, 22.0]);
     assert_eq!(
@@ -276,7 +276,7 @@ fn an_unused_parameter_is_named() {
     let (b, line) = (tape.param(&[2.0, 3.0], [2]), line!());
     let mut sgd = Sgd::new(0.5);
 
-    // No parameter has a gradient: the error names the first.
+    // If no parameter has a gradient, the error names the first.
     let error = tape.step(&mut sgd).unwrap_err();
     assert!(
         matches!(error.kind, ErrorKind::Unused { param: 0, .. }),
@@ -306,14 +306,14 @@ fn an_unused_parameter_is_named() {
     tape.step(&mut sgd).unwrap();
     assert_eq!(*tape.params().unwrap(), [0.0, 2.0, 3.0]);
 
-    // A parameter that may go without a gradient may have one.
+    // A parameter that is allowed to have no gradient may have one.
     tape.replay().unwrap();
     tape.zero_grad();
     tape.backward(a + b.sum()).unwrap();
     tape.step(&mut sgd).unwrap();
     assert_eq!(*tape.params().unwrap(), [-0.5, 1.5, 2.5]);
 
-    // A stale gradient of an earlier round does not count.
+    // A gradient of an earlier round does not count.
     tape.zero_grad();
     tape.replay().unwrap();
     assert!(tape.step(&mut sgd).is_err());
@@ -338,7 +338,7 @@ fn empty_parameters_are_counted() {
     tape.step(&mut Sgd::new(1.0)).unwrap();
     assert_eq!(values(one), [0.0]);
 
-    // A parameter that is not reached is missed like any other.
+    // A parameter that is not reached is an error again.
     tape.replay().unwrap();
     tape.zero_grad();
     tape.backward(none.sum() + one).unwrap();
@@ -356,7 +356,7 @@ fn what_goes_without_a_gradient_keeps_its_bits() {
     tape.allow_unused(frozen).unwrap();
     let loss = w * w;
     let mut sgd = Sgd::new(0.5);
-    // Also after a pass that prepared it for gradients to be added.
+    // The same after a pass that prepared it for accumulation.
     for _ in 0..2 {
         tape.backward(loss).unwrap();
         tape.backward(w * 2.0).unwrap();
@@ -386,6 +386,6 @@ fn what_an_optimizer_refuses_names_the_step() {
         ErrorKind::Optimizer(refusal)
     );
     assert_eq!(values(w), [1.0, 2.0]);
-    // Values are as they were, so there is nothing to replay.
+    // Values are unchanged, so no replay is needed.
     tape.backward(w.sum()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Leaves: values that a closure computes, and guards that lend values.
+//! Tests of leaves whose values a closure computes, and of guards that lend values.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn leaves_are_computed_in_order_where_they_stand() {
     assert_eq!(w.shape(), Shape::from([2, 3]));
     assert_eq!(values(none), [0.0; 0]);
 
-    // As if they had been given.
+    // They equal leaves with given values.
     let mut given = Arena::<64, 8>::new();
     let other = given.tape();
     let same: Vec<f32> = (0..6).map(|i| 0.1 * i as f32).collect();
@@ -81,7 +81,7 @@ fn the_tape_is_not_at_hand_while_a_leaf_is_computed() {
     assert!(tape.error().is_none());
     assert_eq!((w * x).item().unwrap(), 6.0);
 
-    // An error that cannot be returned is kept, as that of the leaf.
+    // An error that cannot be returned is kept, as the leaf's error.
     tape.rewind(mark).unwrap();
     let mut inner = None;
     let outer = tape.constant_from_fn([], |_| {
@@ -171,7 +171,7 @@ fn held_guards_make_changes_errors() {
         assert_eq!(refused(tape.write(w, &data), "write"), ErrorKind::Borrowed);
         assert_eq!(refused(tape.rewind(mark), "rewind"), ErrorKind::Borrowed);
         assert_eq!(refused(w.try_add(w), "add"), ErrorKind::Borrowed);
-        // Looking is possible, by any number.
+        // Reading is possible meanwhile, through any number of guards.
         assert_eq!(loss.item().unwrap(), 11.0);
         assert_eq!(tape.usage().nodes, 4);
         assert_eq!(values(w), [3.0, 4.0]);
@@ -182,7 +182,7 @@ fn held_guards_make_changes_errors() {
     tape.replay().unwrap();
     tape.step(&mut sgd).unwrap();
     assert_eq!(values(w), [2.0, 2.0]);
-    // An operator has no other way than to keep the error.
+    // An operator cannot return the error, so the tape keeps it.
     let guard = y.value().unwrap();
     let dead = w + w;
     drop(guard);

@@ -1,8 +1,7 @@
-//! The tape, as someone who knows PyTorch expects it: what accumulates, what
-//! is refused, what an error says, what is still right after the odd things
-//! users do.
+//! Tests of the tape from the view of a PyTorch user: accumulation, errors and their texts, and
+//! results after unusual calls.
 //!
-//! A file for each subject; the helpers of all are here.
+//! There is a file for each subject; shared helpers are here.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +34,7 @@ fn grad(var: Var<'_>) -> Vec<f32> {
     var.grad().unwrap().to_vec()
 }
 
-/// The kind of an error, and that of the line and operation it names.
+/// Returns the kind of an error, after checking the operation and the line that it names.
 #[track_caller]
 fn refused<T>(result: Result<T, Error>, op: &str) -> ErrorKind {
     let caller = std::panic::Location::caller();

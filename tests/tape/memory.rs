@@ -1,10 +1,11 @@
-//! Memory: full arenas say what was needed, buffers are shared, chains of nodes are all or nothing.
+//! Tests of memory: errors of full arenas have the size that is needed, buffers are shared, and
+//! chains of nodes are recorded as a whole or not at all.
 
 use super::*;
 
 // ---- full arenas ----------------------------------------------------------
 
-/// Grows an arena by what errors ask for until `work` succeeds. Returns the
+/// Grows an arena to the size in each error until `work` succeeds. Returns the
 /// sizes on the way, the sufficient one last.
 macro_rules! grow {
     ($from:expr, |$tape:ident| $work:expr) => {{
@@ -44,14 +45,14 @@ fn a_full_arena_says_what_is_needed() {
         Ok(())
     });
     assert_eq!(sizes, [9, 10]);
-    // An input takes none.
+    // An input takes no floats.
     let data = [1.0; 10];
     let sizes = grow!(0, |tape| {
         tape.input(&data, [10]);
         Ok(())
     });
     assert_eq!(sizes, [0]);
-    // One after the other, each exactly.
+    // Each error has exactly what the next call needs.
     let sizes = grow!(0, |tape| {
         let w = tape.param(&[1.0; 5], [5]);
         let y = w * w;
@@ -60,9 +61,9 @@ fn a_full_arena_says_what_is_needed() {
         assert!(gradients.is_err() || *w.grad().unwrap() == [2.0; 5]);
         gradients
     });
-    // Values and gradients of w; y; the loss; the gradients of both.
+    // The sizes are values and gradients of w; y; the loss; the gradients of y and the loss.
     assert_eq!(sizes, [0, 10, 15, 16, 16 + 1 + 5]);
-    // A late parameter is counted with what is there.
+    // A late parameter is counted with the results before it.
     let sizes = grow!(15, |tape| {
         let w = tape.param(&[1.0; 5], [5]);
         let y = w * w;
@@ -199,7 +200,7 @@ fn usage_is_exact() {
     let out = x.matmul(w) + b;
     let loss = (out - y).square().mean();
     let usage = tape.usage();
-    // Products, sums, differences, squares, the loss.
+    // The results are products, sums, differences, squares, and the loss.
     assert_eq!(
         (usage.floats, usage.nodes, usage.inputs),
         (9 + 4 * 3 + 1, 9, 1)
@@ -208,7 +209,7 @@ fn usage_is_exact() {
     assert_eq!((usage.floats_capacity, usage.nodes_capacity), (100, 20));
     assert_eq!(usage.capacity_bytes(), 400 + 20 * size_of::<Node>());
     tape.backward(loss).unwrap();
-    // Beside the loss's gradient two of three numbers each, taking turns.
+    // Beside the gradient of the loss there are two buffers of three numbers, used in turns.
     assert_eq!((tape.usage().floats, tape.usage().floats_peak), (29, 29));
     for _ in 0..3 {
         tape.backward(loss).unwrap();
@@ -239,7 +240,7 @@ fn gradient_buffers_are_shared() {
     assert_eq!(tape.usage().floats_peak - before, 2 * 100 + 1);
 }
 
-/// Nodes that lead to no parameter get no gradient.
+/// Nodes that depend on no parameter get no gradient.
 #[test]
 fn constants_take_no_gradients() {
     let mut arena = Arena::<2000, 32>::new();
@@ -269,7 +270,7 @@ fn an_arena_is_used_again() {
 }
 
 /// A variable that could not be recorded stays an error after a rewind has cleared
-/// the one the tape kept, whatever was planned before.
+/// the tape's error.
 #[test]
 fn what_was_never_recorded_stays_an_error() {
     for planned_before in [false, true] {
@@ -294,8 +295,7 @@ fn what_was_never_recorded_stays_an_error() {
 
 // ---- joined tensors: all or nothing ---------------------------------------
 
-/// A chain of nodes is counted before the first of them is recorded: the
-/// right number is the smallest arena, found by trying.
+/// The nodes of a chain are counted before the first of them is recorded.
 #[test]
 fn joining_many_tensors_takes_all_or_nothing() {
     for count in 1..=9 {
@@ -321,14 +321,14 @@ fn joining_many_tensors_takes_all_or_nothing() {
             assert_eq!(record(capacity, 32), Some(expected), "{count}");
         }
         let nodes = (1..32).find(|n| record(200, *n).is_none()).unwrap();
-        // The input; three joined, and two more with each further node.
+        // One node is the input. The first join takes three tensors, each further one two more.
         assert_eq!(nodes, 1 + (count / 2).max(1));
         for capacity in 1..nodes {
             let expected = ErrorKind::Nodes { capacity };
             assert_eq!(record(200, capacity), Some(expected), "{count}");
         }
     }
-    // One that does not fit, late in the chain.
+    // A tensor that does not fit, late in the chain.
     let mut arena = Arena::<200, 32>::new();
     let tape = arena.tape();
     let x = tape.input(&[1.0, 2.0], [1, 2]);

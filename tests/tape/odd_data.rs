@@ -1,4 +1,4 @@
-//! Data without elements, NaN and other odd data; how a variable prints.
+//! Tests of data without elements, NaN and other unusual data, and of printing a variable.
 
 use super::*;
 
@@ -26,8 +26,7 @@ fn nan_flows_through() {
     assert_eq!(values(x)[1..], [0.0, 0.0]);
 }
 
-/// Every operation on tensors without elements: an answer or an error, never a
-/// panic, forward and backward.
+/// Every operation on tensors without elements gives a result or an error, forward and backward.
 #[test]
 fn empty_tensors_never_panic() {
     use baregrad::ops::{ALL, Args, Build};
@@ -109,7 +108,7 @@ fn four_dimensions() {
     assert_eq!(y.shape().dims(), [2, 3, 2, 2]);
     let t = y.transpose(1, 3);
     assert_eq!(t.shape().dims(), [2, 2, 2, 3]);
-    // t[1, 0, 1, 2] = y[1, 2, 1, 0]
+    // By the permutation, t[1, 0, 1, 2] = y[1, 2, 1, 0].
     assert_eq!(values(t)[12 + 3 + 2], 100.0 * 22.0);
     let sums = t.sum_axis(-2, true).max_axis(0, false);
     assert_eq!(sums.shape().dims(), [2, 1, 3]);

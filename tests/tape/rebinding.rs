@@ -1,4 +1,4 @@
-//! Values that are out of date, and inputs that show other data.
+//! Tests of values that are out of date, and of rebinding inputs to other data.
 
 use super::*;
 
@@ -6,8 +6,8 @@ use super::*;
 
 #[test]
 fn an_error_is_told_once() {
-    // The arena has not a float to spare, so that gradients cannot begin where a cache line does:
-    // that attempt is given up without an error.
+    // The arena has no spare float, so that gradients cannot be aligned to a cache line. The tape
+    // gives up aligning without an error.
     let mut arena = Arena::<11, 4>::new();
     let tape = arena.tape();
     let w = tape.param(&[1.0, 2.0], [2]);
@@ -67,7 +67,7 @@ fn backward_wants_values_that_are_up_to_date() {
     check(20.0, &|| tape.rebind(x, &data[3..]).unwrap());
     check(15.0, &|| tape.rebind(x, &data[..2]).unwrap());
 
-    // Rewound to leaves, nothing is out of date.
+    // After a rewind to the leaves, nothing is out of date.
     tape.write(w, &[7.0]).unwrap();
     tape.rewind(leaves).unwrap();
     tape.zero_grad();
@@ -81,7 +81,7 @@ fn backward_wants_values_that_are_up_to_date() {
     assert_eq!(loss.item().unwrap(), 12.0);
 }
 
-/// The first operation counts as well; a leaf is never out of date.
+/// Every operation, even the first, can be out of date; a leaf cannot.
 #[test]
 fn out_of_date_from_the_first_operation_on() {
     let mut arena = Small::new();
@@ -135,8 +135,8 @@ fn a_rewind_does_not_make_kept_results_new() {
     tape.backward(loss).unwrap();
 }
 
-/// An input rebound to another batch size waits for a replay, also if all that
-/// was computed from it is dropped meanwhile.
+/// An input that was rebound to another batch size waits for a replay, even if all results that
+/// depend on it are dropped meanwhile.
 #[test]
 fn a_waiting_input_is_not_forgotten_by_a_rewind() {
     let data = [1.0, 2.0, 3.0, 4.0, 5.0];
@@ -156,7 +156,7 @@ fn a_waiting_input_is_not_forgotten_by_a_rewind() {
     tape.replay().unwrap();
     tape.backward(loss).unwrap();
     assert_eq!((loss.item().unwrap(), grad(w)), (9.0, vec![9.0]));
-    // Replayed between rewind and recording, it is as good.
+    // The same with a replay between rewind and recording.
     tape.rebind(x, &data[..1]).unwrap();
     tape.rewind(mark).unwrap();
     tape.replay().unwrap();
@@ -210,7 +210,7 @@ fn rebinding_to_smaller_batches_and_back() {
     assert_eq!(run(0, 4), whole);
     assert_eq!([run(0, 2), run(2, 4)], halves);
 
-    // The same batches, recorded afresh.
+    // Recordings of the same batches.
     for (from, to, expected) in [(0, 2, &halves[0]), (2, 4, &halves[1]), (3, 4, &one)] {
         let mut arena = Arena::<256, 32>::new();
         let tape = arena.tape();
@@ -229,7 +229,7 @@ fn rebinding_to_smaller_batches_and_back() {
     }
 }
 
-/// While a small batch is in, results keep the room of the large one.
+/// While a small batch is bound, results keep the room of the large one.
 #[test]
 fn recording_while_a_small_batch_is_in() {
     let data = [1.0, 2.0, 3.0, 4.0];
@@ -284,7 +284,7 @@ fn what_rebind_refuses() {
     tape.rebind(scalar, &MORE[..1]).unwrap();
     tape.replay().unwrap();
     assert_eq!((sum.item().unwrap(), scalar.item().unwrap()), (0.0, 1.0));
-    // The error says how many rows there may be.
+    // The error has the possible numbers of rows.
     let text = tape.rebind(x, &MORE).unwrap_err().to_string();
     assert!(text.contains("1 to 4 rows of 3"), "{text}");
 }
@@ -311,7 +311,7 @@ fn batches_that_do_not_fit_are_undone() {
     assert_eq!(shapes(error.kind), [Shape::from([3]), Shape::from([4])]);
     assert!(tape.error().is_none());
 
-    // As before, once replayed.
+    // After a replay everything is as before.
     assert_eq!((x.shape().dims(), p.shape().dims()), (&[4][..], &[4][..]));
     tape.replay().unwrap();
     tape.zero_grad();

@@ -1,7 +1,7 @@
-//! Flash that does not keep what was written: bits that flip, words and pages that
-//! are erased, anything over anything. What is found afterwards is the last calibration
-//! that was acknowledged, or a word about damage; never an older one, never nothing, and
-//! never an erased one. What is damaged stays as it is until it is erased on demand.
+//! Damages the flash: flips bits, overwrites words, pages and random ranges. Afterwards the store
+//! must return the last calibration that was acknowledged, or report damage; never an older
+//! calibration, an erased one, or an empty store. A store that reports damage must not write
+//! until it is erased.
 
 mod host;
 
@@ -21,14 +21,14 @@ fn load<F: NorFlash>(flash: &mut F) -> Found {
     open(flash, 3).load()
 }
 
-/// The calibrations that must be found in a flash, and those that must not.
+/// A flash, and the content that was acknowledged last.
 struct Case<const WORD: usize, const PAGE: usize> {
     name: &'static str,
     flash: Flash<WORD, PAGE>,
     acknowledged: Found,
 }
 
-/// Histories of a flash: everything in it was acknowledged.
+/// Returns flashes with different histories, all of whose records were acknowledged.
 fn cases<const WORD: usize, const PAGE: usize>() -> Vec<Case<WORD, PAGE>> {
     let [a, b] = [calibration(1, "linear"), calibration(2, "mlp:3")];
     let mut cases = Vec::new();
@@ -71,7 +71,8 @@ fn cases<const WORD: usize, const PAGE: usize>() -> Vec<Case<WORD, PAGE>> {
 }
 
 impl<const WORD: usize, const PAGE: usize> Case<WORD, PAGE> {
-    /// An acknowledged save is found, and the flash is as good as before.
+    /// Asserts that the store returns the acknowledged content, repairs all pages at a start, and
+    /// saves the next calibration.
     fn holds(&self, mut flash: Flash<WORD, PAGE>, what: &str) {
         let name = self.name;
         assert_eq!(load(&mut flash), self.acknowledged, "{name}: {what}");
@@ -83,8 +84,8 @@ impl<const WORD: usize, const PAGE: usize> Case<WORD, PAGE> {
         assert_eq!(load(&mut flash), Ok(next), "{name}: {what}");
     }
 
-    /// The same, or it is said that all is damaged, and nothing is written over until
-    /// it is erased. Whether it was said.
+    /// Asserts the same, or that the store reports damage and writes nothing until it is erased.
+    /// Returns whether it reported damage.
     fn holds_or_says_so(&self, mut flash: Flash<WORD, PAGE>, what: &str) -> bool {
         let name = self.name;
         match load(&mut flash) {
@@ -176,7 +177,7 @@ fn two_bits<const WORD: usize, const PAGE: usize>() {
         for _ in 0..3000 {
             flip([random.below(24 * PAGE), random.below(24 * PAGE)]);
         }
-        // The same place of two copies, which is where each of them is weak.
+        // The same bit of two copies.
         for bit in 0..8 * PAGE {
             let [a, b] = [[0, 1], [0, 2], [1, 2]][bit % 3];
             flip([8 * PAGE * a + bit, 8 * PAGE * b + bit]);
@@ -211,10 +212,10 @@ fn anything<const WORD: usize, const PAGE: usize>() {
             }
             told += usize::from(case.holds_or_says_so(flash, &format!("round {round}")));
         }
-        // All three pages were often enough hit to say so.
+        // Damage to all three pages was frequent enough.
         assert!(told > 300, "{told}");
-        // The same bit of all copies: no record is right any more, or the erased flash
-        // behind them is none.
+        // The same bit of all copies: a record's checksum fails, or the flash behind the records
+        // is not erased.
         for bit in 0..8 * PAGE {
             let mut flash = case.flash.clone();
             for page in 0..3 {
@@ -222,7 +223,7 @@ fn anything<const WORD: usize, const PAGE: usize>() {
             }
             let before = flash.bytes.clone();
             if !case.holds_or_says_so(flash, &format!("bit {bit} of all")) {
-                // Nobody looks there: it pads a record.
+                // The store does not read this bit, which pads a record.
                 assert_ne!(before, case.flash.bytes);
             }
         }
@@ -236,7 +237,7 @@ fn damage_to_all_copies_is_told_and_kept_until_it_is_erased() {
     anything::<4, 1024>();
 }
 
-/// The terminal shows a person this, for every bit.
+/// The greeting and the answers report damage, tried with every third bit of a page.
 #[test]
 fn the_terminal_says_what_it_found() {
     let mut flash = SmallFlash::erased(3);
@@ -281,9 +282,8 @@ fn the_terminal_says_what_it_found() {
     assert!(told > 500, "{told}");
 }
 
-/// Power fails in a save, and the next save works at once, whatever was to be written:
-/// 12,000 tries on flash of single bytes, where a record of one byte less than it needs
-/// can look like anything.
+/// After a power cut in a save the next save works, in 12,000 tries on flash with words of one
+/// byte, where a cut can leave any part of a record.
 #[test]
 fn a_save_after_a_torn_one_is_not_refused() {
     let mut refused = 0;
@@ -295,7 +295,7 @@ fn a_save_after_a_torn_one_is_not_refused() {
         for cut in 0..40 {
             let mut torn = flash.clone();
             let new = calibration(1000 + content, "linear");
-            // Each of the first bytes, then any. Two whole records are enough.
+            // Cuts at each of the first 24 bytes, then anywhere. Two whole records are enough.
             let takes = (16 + new.bytes().len()).next_multiple_of(16);
             let power = if cut < 24 {
                 cut
@@ -304,7 +304,7 @@ fn a_save_after_a_torn_one_is_not_refused() {
             };
             torn.power = Some(power);
             let saved = open(&mut torn, 3).save(&new);
-            // The second one must still be read back.
+            // The second record must also be read back.
             assert_eq!(saved.is_ok(), power > 2 * takes, "after {power} bytes");
             torn.power = None;
             let next = calibration(2000 + 40 * content + cut as u32, "poly:2");
@@ -317,7 +317,7 @@ fn a_save_after_a_torn_one_is_not_refused() {
     assert_eq!(refused, 0, "of 12,000");
 }
 
-/// A flash with a word that keeps nothing any more.
+/// A flash with words that are worn out: they read as erased after every write.
 struct Worn {
     flash: SmallFlash,
     words: Vec<u32>,
@@ -354,7 +354,7 @@ impl NorFlash for Worn {
     }
 }
 
-/// A page that is worn out is gone around: nobody is refused for one, whichever it is.
+/// A worn word in one page does not make a save fail, whichever word it is.
 #[test]
 fn a_word_that_keeps_nothing_is_no_reason_to_refuse() {
     for word in (0..3 * 1024).step_by(4) {
@@ -372,7 +372,7 @@ fn a_word_that_keeps_nothing_is_no_reason_to_refuse() {
             assert!(open(&mut worn, 3).boot().is_ok(), "{word}");
         }
     }
-    // Two of them are one too many.
+    // Worn words in two pages do.
     let mut worn = Worn {
         flash: SmallFlash::erased(3),
         words: vec![0, 1024],

@@ -1,6 +1,6 @@
-//! Power fails after every single byte that the flash works on, in saves, page
-//! erases and repairs of pages: afterwards the old calibration is found, or
-//! the new one, and never anything else.
+//! Cuts power after every single byte that the flash works on, in saves, page
+//! erases and repairs of pages. Afterwards the store must hold the old calibration or
+//! the new one.
 
 mod host;
 
@@ -12,7 +12,7 @@ use calibrator::store::{COPIES, Store, StoreError};
 use embedded_storage::nor_flash::NorFlash;
 use host::{Flash, Tear, calibration};
 
-/// An act of the firmware on its flash.
+/// An operation of the firmware on its flash.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Boot,
@@ -20,7 +20,7 @@ enum Act {
     Erase,
 }
 
-/// The calibration that the flash holds, or why it holds none.
+/// The calibration that the flash holds, or the reason why it holds none.
 type Found = Result<Kept, StoreError>;
 
 impl Act {
@@ -33,7 +33,7 @@ impl Act {
         }
     }
 
-    /// The calibration that is found when the act is done.
+    /// Returns the content of the store after the act.
     fn leaves(self, before: &Found) -> Found {
         match self {
             Act::Boot => before.clone(),
@@ -43,7 +43,7 @@ impl Act {
     }
 }
 
-/// Saves of all sizes, starts and erasures, often enough to go round all pages
+/// Returns saves of all sizes, starts and erasures, enough to fill and erase every page
 /// several times.
 fn acts() -> Vec<Act> {
     let models = ["linear", "poly:3", "mlp:8", "poly:2"];
@@ -62,15 +62,14 @@ fn acts() -> Vec<Act> {
 #[derive(Debug, Default)]
 struct Count {
     cuts: usize,
-    /// Cuts of what followed a cut.
+    /// Cuts in the start after another cut.
     again: usize,
     lost: usize,
     erases: usize,
 }
 
-/// Every so many cuts, power fails again while the firmware starts, after every
-/// so many bytes, from another one each time: what a cut has left may take erasing
-/// and writing pages to repair.
+/// Every 97th cut is followed by second cuts in the repair at the next start, at every 31st byte.
+/// The first of these bytes moves on from cut to cut.
 const AGAIN: (usize, usize) = (97, 31);
 
 /// Cuts power at every byte of every act.
@@ -113,7 +112,8 @@ fn cut_everywhere<const WORD: usize, const PAGE: usize>(tear: Tear) -> Count {
     count
 }
 
-/// Whether power failed in the middle. It is back then.
+/// Performs an act and cuts power after `bytes`. Returns whether the act took longer, so that the
+/// cut was in its middle. Power is back on return.
 fn cut_after<const WORD: usize, const PAGE: usize>(
     flash: &mut Flash<WORD, PAGE>,
     bytes: usize,
@@ -128,8 +128,8 @@ fn cut_after<const WORD: usize, const PAGE: usize>(
     failed
 }
 
-/// Whether the old or the new state is found, stays found over a start, and the
-/// flash can be used as before.
+/// Returns whether the store holds the old or the new content, keeps it over a start, and can
+/// save the next calibration.
 fn survives<F: NorFlash>(flash: &mut F, size: u32, old: &Found, new: &Found) -> bool {
     let load = |flash: &mut F| Store::new(flash, 0..size).and_then(|mut store| store.load());
     let found = load(flash);
@@ -154,13 +154,13 @@ fn main() -> ExitCode {
         println!(
             "{what:32} {cuts:6} cuts, {again:6} second cuts, {erases} page erases, {lost} lost"
         );
-        // Pages were begun anew, or this shows little.
+        // Few page erases would mean that the test covers little.
         assert!(erases > 2 * COPIES);
         all.cuts += cuts;
         all.again += again;
         all.lost += lost;
     };
-    // A thread for each way of tearing: nobody waits for four times as long.
+    // Each way of tearing has a thread of its own.
     let torn = |tear| {
         [
             ("words of 4 bytes (nRF51)", cut_everywhere::<4, 1024>(tear)),
@@ -173,7 +173,7 @@ fn main() -> ExitCode {
                 cut_everywhere::<2, 1024>(tear),
             ),
             ("bytes (STM32F4, Pico)", cut_everywhere::<1, 1024>(tear)),
-            // Pages so small that they are begun anew all the time.
+            // These pages are so small that almost every save erases one.
             (SMALL, cut_everywhere::<32, 512>(tear)),
         ]
     };

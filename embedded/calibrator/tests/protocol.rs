@@ -1,4 +1,4 @@
-//! Every command and every error, as a person at the terminal sees them.
+//! Tests of every command and every error, by the text at the terminal.
 
 mod host;
 
@@ -14,7 +14,7 @@ use calibrator::{Board, Damaged, Kept, MAX_BYTES, MAX_LINE, MAX_PARAMS, Memory};
 use embedded_storage::nor_flash::NorFlash;
 use host::{HostBoard, HostMemory, NO_COMMANDS, NO_LINES, PAGES, SAMPLES, SmallFlash, Terminal};
 
-/// Runs a test with a calibrator that was just switched on, on an empty flash.
+/// Runs a test with a calibrator that has just started, on an empty flash.
 fn with_terminal(test: impl FnOnce(&mut Terminal<'_>)) {
     with_flash(HostBoard::new().flash, |t| {
         t.greeting();
@@ -22,8 +22,7 @@ fn with_terminal(test: impl FnOnce(&mut Terminal<'_>)) {
     });
 }
 
-/// Runs a test with a calibrator that is switched on with this flash, and
-/// returns the flash.
+/// Runs a test with a calibrator that starts with this flash, and returns the flash.
 fn with_flash(flash: SmallFlash, test: impl FnOnce(&mut Terminal<'_>)) -> SmallFlash {
     let mut board = HostBoard::new();
     board.flash = flash;
@@ -33,7 +32,7 @@ fn with_flash(flash: SmallFlash, test: impl FnOnce(&mut Terminal<'_>)) -> SmallF
     terminal.board().flash.clone()
 }
 
-/// Everything that commands can change, as the calibrator tells it.
+/// Returns everything that commands can change, by the answers to `status` and `list`.
 fn state(t: &mut Terminal<'_>) -> String {
     t.line("status") + &t.line("list")
 }
@@ -42,7 +41,7 @@ fn last_line(answer: &str) -> &str {
     answer.lines().last().unwrap_or_default()
 }
 
-/// The number behind `name=`, with its bits.
+/// Returns the last number behind `name=`, and its bits.
 fn number(answer: &str, name: &str) -> (f32, u32) {
     let words = answer.split_whitespace();
     let mut values = words.filter_map(|word| word.strip_prefix(name)?.strip_prefix('='));
@@ -55,7 +54,7 @@ fn number(answer: &str, name: &str) -> (f32, u32) {
     (decimal, bits)
 }
 
-/// The calibration that the library makes of the thermometer, in the calls of the board.
+/// Returns the library's fit of the thermometer, with the calls that the board makes.
 fn fitted(curve: Curve, optimizer: &mut dyn Optimizer, epochs: u32) -> Kept {
     let [mut readings, mut references, mut x, mut y] = [[0.0; 11]; 4];
     let (mut readings, mut references) = (
@@ -94,7 +93,7 @@ fn fitted(curve: Curve, optimizer: &mut dyn Optimizer, epochs: u32) -> Kept {
     .unwrap()
 }
 
-/// The library's result for a reading, as the board says it.
+/// Returns the library's result for a reading, in the text of the board.
 fn predicted(kept: &Kept, reading: &str) -> String {
     let mut params = [0.0; MAX_PARAMS];
     let calibration = kept.read(&mut params).unwrap();
@@ -182,7 +181,7 @@ fn lines_end_as_terminals_end_them() {
             "ok 1\nok 2\nok 3\n"
         );
         assert_eq!(t.bytes(b"\r\n\n  \n"), "");
-        // Typed, and corrected.
+        // Backspace and delete.
         assert_eq!(t.bytes(b"ax\x08dd 7 9\x7f8\n"), "ok 4\n");
         assert_eq!(t.bytes(b"\x08\x7fclear\n"), "ok 0\n");
     });
@@ -203,7 +202,7 @@ fn it_fits_the_thermometer() {
         );
         assert!(answer.contains("\nepoch 200 loss="));
         assert_eq!(last_line(&answer), "ok");
-        // The least squares: what the book's 5000 epochs approach.
+        // The least-squares solution, which the book's 5000 epochs approach.
         let near = |name, expected: f32, error: f32| {
             let (found, _) = number(&answer, name);
             assert!((found - expected).abs() < error, "{name} {found}");
@@ -211,7 +210,7 @@ fn it_fits_the_thermometer() {
         near("loss", 2.927_644_6, 2e-6);
         near("w", 0.536_771_6, 1e-6);
         near("b", -17.304_78, 1e-5);
-        // The calibration is in use: w · 55.9 + b.
+        // The calibration is in use, and gives w · 55.9 + b.
         let read = t.line("read 55.9");
         let (value, bits) = read
             .strip_prefix("ok ")
@@ -286,7 +285,7 @@ fn every_model_is_better_than_the_one_before() {
             let (loss, _) = number(&answer, "loss");
             assert!(loss < last, "{model}: {loss}");
             last = loss;
-            // A polynomial is told in the units of readings and references.
+            // The coefficients of a polynomial are in the units of readings and references.
             if names.is_empty() {
                 continue;
             }
@@ -329,8 +328,8 @@ fn epochs_have_a_default_and_progress_is_told_ten_times() {
     });
 }
 
-/// The calibration that the library makes of samples by least squares, in the calls of the
-/// board but for room for just so many parameters.
+/// Returns the library's fit of samples by least squares, with the calls that the board makes, but
+/// a solver for just `P` parameters.
 fn solved<const P: usize>(name: &str, samples: &[[&str; 2]]) -> (Kept, Solution<P>) {
     let curve = Curve::parse_with(name, &FORMULAS).unwrap();
     let n = samples.len();
@@ -363,7 +362,7 @@ fn solved<const P: usize>(name: &str, samples: &[[&str; 2]]) -> (Kept, Solution<
     (kept.unwrap(), solution)
 }
 
-/// A thermistor of 10 kΩ at 25 °C, by its maker's table: ohms, and °C.
+/// A thermistor of 10 kΩ at 25 °C, from its data sheet: ohms, and °C.
 const THERMISTOR: [[&str; 2]; 8] = [
     ["32650", "0"],
     ["19900", "10"],
@@ -375,7 +374,7 @@ const THERMISTOR: [[&str; 2]; 8] = [
     ["2488", "60"],
 ];
 
-/// Room for more parameters changes no bit, on the board's side or here.
+/// The bits do not depend on the solver's room for parameters, which differs here.
 #[test]
 fn a_fit_by_least_squares_is_that_of_the_library() {
     fn check<const P: usize>(model: &str, samples: &[[&str; 2]]) {
@@ -442,7 +441,8 @@ fn a_fit_by_least_squares_is_that_of_the_library() {
     check::<3>("logistic", &grown);
 }
 
-/// The textbook's formulas in f64: `s² = SSR / 9`, errors `s / √Sxx` and `s √(1/11 + x̄² / Sxx)`.
+/// The formulas of a textbook in `f64`: `s² = SSR / 9`, errors `s / √Sxx` and
+/// `s √(1/11 + x̄² / Sxx)`.
 #[test]
 fn least_squares_is_the_default_and_says_how_sure_it_is() {
     with_terminal(|t| {
@@ -478,7 +478,7 @@ fn least_squares_is_the_default_and_says_how_sure_it_is() {
         near(error("w"), s / xx.sqrt());
         near(error("b"), s * (1.0 / n + mx * mx / xx).sqrt());
         assert!(answer.ends_with("\nconverged\nok\n"), "{answer}");
-        // Two samples leave nothing to tell by.
+        // Two samples leave no degree of freedom.
         t.line("clear");
         t.line("add 1 2");
         t.line("add 3 8");
@@ -517,7 +517,7 @@ fn methods_are_for_models_that_they_fit() {
         t.line("optimizer sgd 0.1");
         assert!(t.line("status").contains("\nmethod descent\n"));
     });
-    // Without a word, a network takes gradient descent.
+    // By default a network is fitted by gradient descent.
     with_terminal(|t| {
         t.line("model mlp 3");
         assert!(t.line("status").contains("\nmethod descent\n"));
@@ -552,22 +552,21 @@ fn least_squares_says_what_it_cannot_fit_and_changes_nothing() {
             assert_eq!(t.line("fit"), format!("error: {expected}\n"));
             assert_eq!(t.line("status") + &t.line("read 40"), before);
         }
-        // Stopped after the first pass.
+        // Ctrl-C comes in after the first pass.
         t.line("model linear");
         let before = state(t);
         comes(t, 0, b"\x03");
         let stopped = "error: stopped after 1 epochs as asked: all is as it was before the fit\n";
         assert_eq!(t.line("fit"), stopped);
         assert_eq!(state(t), before);
-        // As many passes as were allowed are no fit, and it says so.
+        // The fit reports that the limit of passes ended it.
         let answer = t.line("fit 1");
         let told = "\nnot converged: as many passes as were allowed\nok\n";
         assert!(answer.ends_with(told), "{answer}");
     });
 }
 
-/// A thermistor by Steinhart and Hart: near the table, saved, found again, and taken to
-/// another board.
+/// A Steinhart–Hart curve is close to the data sheet, saved, loaded, and taken to another board.
 #[test]
 fn a_thermistor_is_fitted_saved_and_carried() {
     let mut read = String::new();
@@ -607,7 +606,7 @@ fn a_thermistor_is_fitted_saved_and_carried() {
     });
 }
 
-/// The record of the calibration in use.
+/// Returns the record of the calibration in use.
 fn record(t: &mut Terminal<'_>) -> Kept {
     let mut bytes = Vec::new();
     for line in t.line("get").lines() {
@@ -622,15 +621,15 @@ fn record(t: &mut Terminal<'_>) -> Kept {
     Kept::of(&bytes).unwrap()
 }
 
-/// Readings of the thermometer whose results drift by 0.05 a sample, every 16th far off.
+/// Returns sample `i` of a thermometer whose references drift by 0.05 a sample, with every 16th an
+/// outlier.
 fn drifting(i: usize) -> (f32, f32) {
     let x = 22.0 + (i * 7 % 60) as f32;
     let y = 0.5367 * x - 17.3 + 0.05 * i as f32 + (i * i % 5) as f32 * 0.5 - 1.0;
     (x, if i % 16 == 15 { y - 60.0 } else { y })
 }
 
-/// Lines, polynomials and functions follow samples with the bits of the library's tracker on
-/// the desktop, which its tests compare with `least_squares::Recursive`.
+/// Lines, polynomials and functions follow samples with the bits of the library's tracker.
 #[test]
 fn a_drifting_sensor_is_followed() {
     for (model, on) in [
@@ -695,7 +694,7 @@ fn a_drifting_sensor_is_followed() {
                 assert_eq!(record(t), kept, "{model} {i}");
             }
             assert_eq!(left_out, 6, "{model}");
-            // By then results are up by 5, where they were fitted and beyond.
+            // The references have drifted by 5.
             let found = value(&t.line("read 50"));
             assert!(
                 (found - (0.5367 * 50.0 - 17.3 + 5.0)).abs() < 1.5,
@@ -711,7 +710,7 @@ fn a_drifting_sensor_is_followed() {
             assert!(t.line("status").contains("\ncalibration tracked "));
             assert_eq!(t.line("load"), saved);
             assert_eq!(record(t), kept);
-            // It goes on from what was loaded, as sure as a fit of evenly spread readings.
+            // Tracking can also start from a calibration that was loaded.
             assert!(t.line("track on").starts_with("ok tracking, samples 0 "));
         });
     }
@@ -746,8 +745,8 @@ fn a_jump_is_believed_at_the_fifth_sample() {
     });
 }
 
-/// Commands that would take the memory of tracking, or the calibration from under it, are
-/// refused until `track off`; mistakes change nothing.
+/// Commands that would overwrite the tracker's state or the calibration are refused until
+/// `track off`, and wrong lines change nothing.
 #[test]
 fn tracking_excludes_what_would_disturb_it() {
     with_terminal(|t| {
@@ -817,7 +816,7 @@ fn tracking_excludes_what_would_disturb_it() {
     });
 }
 
-/// A number as it comes in on the line.
+/// Parses the shortest decimal text of a number, like one from the serial line.
 fn number_of(x: f32) -> TwoFloat {
     x.to_string().parse().unwrap()
 }
@@ -869,21 +868,20 @@ fn bench_counts_an_epoch() {
     with_terminal(|t| {
         t.add_thermometer();
         let before = state(t);
-        // This board's clock goes on only when looked at: by 1000 in ten epochs and the
-        // measurement behind them.
+        // Each reading of this board's clock adds 1000, so ten epochs and the last pass take 1000.
         assert_eq!(t.line("bench"), "ok 90 looks per epoch\n");
         assert_eq!(state(t), before);
     });
 }
 
-/// The number between `ok ` and its bits, as f64.
+/// Returns the number between `ok ` and its bits.
 fn value(answer: &str) -> f64 {
     let text = answer.strip_prefix("ok ").unwrap();
     text.split(':').next().unwrap().parse().unwrap()
 }
 
-/// Readings that f32 has no digits for: of 24-bit converters with averages, pressures in Pa,
-/// seconds since 1970. References are a line through them, in exact arithmetic.
+/// Readings that need more digits than `f32` has (averages of 24-bit converters, pressures in Pa,
+/// seconds since 1970) are fitted by a line to the accuracy of `f32` differences.
 #[test]
 fn readings_beyond_f32_are_fitted_and_printed_so_that_they_can_be_used() {
     for (first, step, slope, start) in [
@@ -902,11 +900,11 @@ fn readings_beyond_f32_are_fitted_and_printed_so_that_they_can_be_used() {
                 let (reading, reference) = sample(i);
                 t.line(&format!("add {reading} {reference}"));
             }
-            // Readings come back in the digits they came in.
+            // Readings are listed with the digits that were typed.
             assert!(t.line("list").starts_with(&format!("1 {first}")));
             let answer = t.line("fit 300");
             assert!(answer.ends_with("\nconverged\nok\n"), "{answer}");
-            // Their coefficients would be of no use.
+            // Coefficients of the unscaled reading would have no accurate digit.
             assert!(!answer.contains(" w="), "{answer}");
             let scaled = answer
                 .lines()
@@ -937,7 +935,7 @@ fn readings_beyond_f32_are_fitted_and_printed_so_that_they_can_be_used() {
     }
 }
 
-/// Readings of which not even two f32 hold the differences say so.
+/// A fit reports readings whose differences two `f32` do not hold.
 #[test]
 fn digits_that_are_lost_are_told() {
     with_terminal(|t| {
@@ -986,7 +984,7 @@ fn a_cubic_of_skewed_readings_converges_or_says_that_the_loss_was_still_falling(
                 curve(x)
             );
         }
-        // Printed in powers of the reading, where they agree to six digits.
+        // Coefficients in powers of the reading are printed if they give six digits.
         if answer.contains(" w3=") {
             let [b, w1, w2, w3] =
                 ["b", "w1", "w2", "w3"].map(|name| f64::from(number(&answer, name).0));
@@ -1044,7 +1042,7 @@ fn samples_are_removed_and_listed_with_how_far_results_are_off() {
         );
         t.line("fit 300");
         let listed = t.line("list");
-        // The line through the mean, 16.8, and what it makes of each.
+        // The residuals of a line with a constant have the sum 0.
         let offs: Vec<f64> = listed
             .lines()
             .filter_map(|line| line.split_once("off="))
@@ -1081,7 +1079,7 @@ fn samples_are_removed_and_listed_with_how_far_results_are_off() {
 
 // ---- in the middle of a fit ------------------------------------------------
 
-/// Sends bytes after so many epochs.
+/// Makes bytes come in after `epochs` epochs.
 fn comes(t: &mut Terminal<'_>, epochs: usize, bytes: &[u8]) {
     let coming = &mut t.board().coming;
     coming.extend(std::iter::repeat_n(None, epochs));
@@ -1105,14 +1103,14 @@ fn a_fit_stops_when_asked_to_and_changes_nothing() {
         ] {
             let before = state(t);
             let read = t.line("read 40");
-            // Nothing comes after the first epochs.
+            // Nothing comes in before the last of these epochs.
             comes(t, epochs - 1, bytes);
             let answer = t.line("fit 1000");
             assert_eq!(last_line(&answer), stopped(epochs as u32), "{answer}");
             assert_eq!(state(t), before);
             assert_eq!(t.line("read 40"), read);
         }
-        // At the prompt it takes a line back.
+        // Outside of a fit, Ctrl-C discards the line.
         assert_eq!(t.bytes(b"add 1 \x03clear\n"), "ok 0\n");
     });
 }
@@ -1130,7 +1128,7 @@ fn a_board_answers_its_line_and_feeds_its_watchdog_during_a_fit() {
         comes(t, 50, b"tus\n");
         let fed = t.board().fed;
         let answer = t.line("fit 200");
-        // Before and after every epoch.
+        // The watchdog is fed before and after every epoch.
         assert!(t.board().fed - fed >= 400);
         let told: Vec<_> = answer
             .lines()
@@ -1147,7 +1145,7 @@ fn a_board_answers_its_line_and_feeds_its_watchdog_during_a_fit() {
             "error: expected 115200 baud 8N1 and a line at a time, bytes were lost"
         );
         assert!(told[3].starts_with("fitting epoch "), "{told:?}");
-        // And the fit is that of before.
+        // The fit itself is the same.
         assert!(
             undisturbed.lines().all(|line| answer.contains(line)),
             "{answer}"
@@ -1157,7 +1155,7 @@ fn a_board_answers_its_line_and_feeds_its_watchdog_during_a_fit() {
 
 // ---- from board to board ---------------------------------------------------
 
-/// The lines of `get`, without the one that ends them, and that.
+/// Returns the lines of the answer to `get`, and apart from them the last one.
 fn get(t: &mut Terminal<'_>) -> (Vec<String>, String) {
     let answer = t.line("get");
     let mut lines: Vec<String> = answer.lines().map(str::to_owned).collect();
@@ -1166,7 +1164,7 @@ fn get(t: &mut Terminal<'_>) -> (Vec<String>, String) {
     (lines, end)
 }
 
-/// From the desktop to one board, and from there to another: the same bits everywhere.
+/// Records go from the desktop to a board, and from there to another, with the same bits.
 #[test]
 fn calibrations_go_from_board_to_board() {
     for name in ["linear", "poly:3", "poly:9", "mlp:2", "mlp:8"] {
@@ -1180,7 +1178,7 @@ fn calibrations_go_from_board_to_board() {
         let crc = format!("crc={:08x}", record.checksum());
         let mut first = Vec::new();
         with_terminal(|t| {
-            // In lines of any length.
+            // `put` takes lines of any length.
             for (i, chunk) in hex.as_bytes().chunks(34).enumerate() {
                 let chunk = str::from_utf8(chunk).unwrap();
                 let answer = t.line(&format!("put {} {}", 17 * i, chunk.to_uppercase()));
@@ -1222,7 +1220,7 @@ fn calibrations_go_from_board_to_board() {
     }
 }
 
-/// Every flipped bit, every truncation and every line that is lost: numbers tried.
+/// Records with any flipped bit, cut short anywhere, or with a lost line are refused.
 #[test]
 fn damaged_records_are_refused_and_change_nothing() {
     let record = fitted(Curve::Linear, &mut Sgd::new(0.1), 100);
@@ -1247,7 +1245,7 @@ fn damaged_records_are_refused_and_change_nothing() {
         for bit in 0..8 * bytes.len() {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let answer = send(t, &bytes);
-            // A record that says it is longer waits for a rest that does not come.
+            // A flipped bit in the length can make the board wait for more bytes.
             let waits = answer.starts_with("ok ") && answer.ends_with(" bytes\n");
             assert!(
                 answer.starts_with("error: expected ") || waits,
@@ -1267,7 +1265,7 @@ fn damaged_records_are_refused_and_change_nothing() {
             tried += 1;
         }
         assert_eq!(state(t), before);
-        // One behind the end.
+        // A byte too many.
         let more = [good, &[0]].concat();
         let len = good.len();
         let answer = send(t, &more);
@@ -1276,7 +1274,7 @@ fn damaged_records_are_refused_and_change_nothing() {
             len + 1
         );
         assert!(answer == lost || good.len().is_multiple_of(24), "{answer}");
-        // Lines that are lost, or come twice.
+        // A line is lost, or comes twice.
         let (lines, _) = get(t);
         t.line(&lines[0]);
         assert_eq!(
@@ -1297,7 +1295,7 @@ fn damaged_records_are_refused_and_change_nothing() {
     assert!(tried > 1500, "{tried}");
 }
 
-/// Curves for which there is no room, or that nobody knows here.
+/// Records of curves that there is no room for, or that the board does not know, are refused.
 #[test]
 fn records_of_other_curves_are_refused() {
     let large = Curve::mlp(&[16, 16], 0).unwrap();
@@ -1330,7 +1328,7 @@ fn records_of_other_curves_are_refused() {
     let mut writer = calibrate::Writer::new(&mut bytes);
     writer.text("curve", "spline");
     let spline = writer.finish().unwrap().to_vec();
-    // A record of two readings at a time, as `baregrad fit --x t --x p --save` writes it.
+    // A record with two inputs, like one of `baregrad fit --x t --x p --save`.
     let input = Input {
         scale: Scale::ONE,
         range: [0.0.into(), 1.0.into()],
@@ -1489,7 +1487,7 @@ fn too_few_samples_are_not_fitted() {
     });
 }
 
-/// Sends samples, whose references count up.
+/// Sends samples with these readings and the references 0, 1, 2, …
 fn add(t: &mut Terminal<'_>, readings: &[&str]) {
     t.line("clear");
     for (i, reading) in readings.iter().enumerate() {
@@ -1498,13 +1496,12 @@ fn add(t: &mut Terminal<'_>, readings: &[&str]) {
     }
 }
 
-/// A polynomial has one coefficient more than its degree, and each takes a reading of
-/// its own; a network is given one more than it has units. However many samples there
-/// are, equal ones say nothing new.
+/// A polynomial needs one distinct reading more than its degree, a network one more than it has
+/// units, however many samples there are.
 #[test]
 fn readings_must_differ_as_often_as_the_model_needs() {
     let models = [("linear", 2), ("poly2", 3), ("poly3", 4), ("mlp 5", 6)];
-    // Sums of 0.1 and of 16777.217 round: their means are not the readings.
+    // Sums of 0.1 and of 16777.217 round, so the mean of equal readings is not that reading.
     let values = ["0.1", "16777.217", "-3", "0.101", "7", "10000"];
     with_terminal(|t| {
         add(t, &["1", "2", "3", "4", "5", "6"]);
@@ -1513,7 +1510,7 @@ fn readings_must_differ_as_often_as_the_model_needs() {
             t.line(&format!("model {model}"));
             for found in 1..=needed {
                 for samples in [needed, 7, 13, 48] {
-                    // In turn, and one after another.
+                    // Equal readings apart from each other, and next to each other.
                     let in_turn = |i: usize| values[i % found];
                     let in_a_row = |i: usize| values[(i * found / samples).min(found - 1)];
                     let mixed: Vec<_> = (0..samples).map(in_turn).collect();
@@ -1543,12 +1540,11 @@ fn readings_must_differ_as_often_as_the_model_needs() {
     });
 }
 
-/// A line of slope 16, where one reading is a step of f32 from the next: what is
-/// fitted is as exact as the readings.
+/// A line is fitted accurately to readings that are one step of `f32` apart.
 #[test]
 fn readings_that_hardly_differ_are_fitted() {
     with_terminal(|t| {
-        // Near a million f32 has steps of 1/16. A sum of 48 rounds to steps of 4.
+        // Near a million `f32` has steps of 1/16, and a sum of 48 readings steps of 4.
         let readings: Vec<f32> = (0..48).map(|i| 1e6 + (i % 5) as f32 / 16.0).collect();
         t.line("clear");
         for x in &readings {
@@ -1556,7 +1552,7 @@ fn readings_that_hardly_differ_are_fitted() {
         }
         let answer = t.line("fit 200");
         assert_eq!(last_line(&answer), "ok", "{answer}");
-        // Expanded, the terms would be 16 million times a result: they are not told.
+        // Unscaled, the terms would be 16 million times the result, so they are not printed.
         assert!(!answer.contains(" w="), "{answer}");
         let slope = number(&answer, "c1").0 / number(&answer, "deviation").0;
         assert!((slope - 16.0).abs() < 1e-3, "{answer}");
@@ -1587,7 +1583,7 @@ fn spreads_are_finite_and_references_need_not_differ() {
             assert!(answer.starts_with(&format!("error: {error}")), "{answer}");
             assert_eq!(state(t), before);
         }
-        // Spreads whose squares f32 does not hold are no reason to refuse.
+        // Spreads are accepted even if `f32` does not hold their squares.
         for (samples, reading, expected) in [
             (["1.6e38 1", "-1.6e38 2"], "0", 1.5),
             (["1e-30 1", "2e-30 2"], "1.5e-30", 1.5),
@@ -1610,14 +1606,14 @@ fn spreads_are_finite_and_references_need_not_differ() {
         assert_eq!(t.line("add -3e38 0"), apart("reading"));
         assert_eq!(t.line("add 3e38 3e38"), apart("reference"));
         assert_eq!(t.line("list"), "1 3e38 -3e38\nok 1\n");
-        // Equal references, however their sum rounds.
+        // Equal references are fitted exactly, however their sum rounds.
         for reference in ["5", "0.1", "16777.217", "3e38"] {
             t.line("clear");
             for i in 0..7 {
                 t.line(&format!("add {i} {reference}"));
             }
             assert_eq!(last_line(&t.line("fit")), "ok");
-            // To all digits, be they more than f32 has.
+            // All digits are right, even those beyond `f32`.
             let read = t.line("read 4");
             let value = read[3..].split(':').next().unwrap();
             let value: TwoFloat = value.parse().unwrap();
@@ -1632,15 +1628,15 @@ fn divergence_is_told_and_changes_nothing() {
         t.add_thermometer();
         t.line("fit");
         for (lr, epochs, expected) in [
-            // Grows beyond all numbers.
+            // The loss overflows.
             (
                 "2",
                 "500",
                 "error: diverged, loss inf after 40 epochs: expected a smaller learning rate",
             ),
-            // Has grown when it ends.
+            // The loss has grown at the end.
             ("1.01", "10", "error: diverged, loss "),
-            // At once.
+            // The loss overflows in the first epoch.
             (
                 "1e38",
                 "10",
@@ -1705,7 +1701,7 @@ fn a_saved_calibration_is_used_after_a_power_cycle() {
         );
         assert_eq!(t.line("read 42"), read);
         assert_eq!(t.line("erase"), "ok\n");
-        // Still in use, no longer in flash.
+        // The calibration is still in use, but no longer in flash.
         assert_eq!(t.line("read 42"), read);
         assert_eq!(
             t.line("load"),
@@ -1719,14 +1715,14 @@ fn a_saved_calibration_is_used_after_a_power_cycle() {
     });
 }
 
-/// Puts a record in flash as the calibrator would: kind, twice; length; sequence
-/// number and starts; the record; a checksum. In three pages.
+/// Writes a record to the three pages of a flash in the format of the store: kind, inverted kind,
+/// length, sequence number, starts, the record, a checksum.
 fn put(flash: &mut SmallFlash, record: &[u8]) {
     let [low, high] = (record.len() as u16).to_le_bytes();
     put_behind(flash, [0xc9, 0x36, low, high], record);
 }
 
-/// The same behind any first four bytes.
+/// Writes a record in the same way, with any first four bytes.
 fn put_behind(flash: &mut SmallFlash, first: [u8; 4], record: &[u8]) {
     let mut bytes = first.to_vec();
     bytes.extend([1, 0, 0, 0, 0, 0, 0, 0]);
@@ -1737,7 +1733,7 @@ fn put_behind(flash: &mut SmallFlash, first: [u8; 4], record: &[u8]) {
     }
 }
 
-/// The checksum of zip, bit by bit.
+/// Computes the CRC-32 of zip, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
@@ -1797,7 +1793,7 @@ fn a_record_of_another_version_or_checksum_is_refused() {
             assert!(t.line("status").contains("\ncalibration none\n"));
             assert_eq!(t.line("load"), format!("error: {why}\n"));
             assert!(t.line("read 1").starts_with("error: "));
-            // And it can be replaced.
+            // The record can be replaced.
             t.add_thermometer();
             t.line("fit");
             assert!(t.line("save").starts_with("ok "));
@@ -1809,11 +1805,11 @@ fn a_record_of_another_version_or_checksum_is_refused() {
     with_flash(flash, |t| assert_eq!(t.line("read 3"), "ok 3.0:40400000\n"));
 }
 
-/// The store of the firmware before records had two bytes of length.
+/// A store of the firmware in which records had one byte of length is kept until it is erased.
 #[test]
 fn a_store_of_an_earlier_firmware_is_told_and_kept_until_it_is_erased() {
     let mut flash = SmallFlash::erased(PAGES);
-    // A line in version 1 of the bytes of that time.
+    // A line in the format of that firmware.
     let mut record = vec![1, 1, 0, 2];
     record.extend(
         [0.0_f32, 1.0, 0.0, 1.0, 2.0, 3.0]
@@ -1887,7 +1883,7 @@ fn a_flash_that_does_not_work_is_told() {
     });
 }
 
-/// As an emulator's: writing does nothing, and says it did.
+/// A flash like an emulator's, which ignores writes without an error.
 struct Stubborn(SmallFlash);
 
 impl embedded_storage::nor_flash::ErrorType for Stubborn {

@@ -1,5 +1,5 @@
-//! The commands `optimizer` and `schedule`: every rule that the firmware holds fits as the
-//! library does, bit for bit.
+//! Tests of the commands `optimizer` and `schedule`: every optimizer and schedule of the firmware
+//! gives the library's bits.
 
 #![allow(clippy::unwrap_used)]
 
@@ -33,8 +33,7 @@ fn with_terminal(test: impl FnOnce(&mut Terminal<'_>)) {
     test(&mut terminal);
 }
 
-/// The checksum of what the library makes of the thermometer, when `poll` is asked for an
-/// epoch at a time.
+/// Returns the checksum of the library's fit of the thermometer. `poll` runs an epoch.
 fn fitted(
     curve: Curve,
     epochs: u32,
@@ -74,7 +73,7 @@ fn fitted(
     kept.unwrap().checksum()
 }
 
-/// The checksum that the calibrator tells of its fit.
+/// Returns the checksum in the calibrator's answer to `fit`.
 fn told(t: &mut Terminal<'_>, epochs: u32) -> String {
     let answer = t.line(&format!("fit {epochs}"));
     assert!(answer.ends_with("\nok\n"), "{answer}");
@@ -87,7 +86,7 @@ enum Made {
     Searched(Box<dyn Search>),
 }
 
-/// The code of a program on the desktop for each of [`RULES`].
+/// Returns the optimizers of [`RULES`], made by the library's builders.
 fn written() -> Vec<Made> {
     let stepped: [Box<dyn Optimizer>; 20] = [
         Box::new(Adagrad::<25>::new(0.1).lr_decay(0.01).eps(1e-6)),
@@ -174,7 +173,7 @@ fn every_optimizer_fits_as_the_library_does() {
     }
 }
 
-/// The code of a program on the desktop for each of [`SCHEDULES`].
+/// Returns the schedules of [`SCHEDULES`], made by the library's builders.
 fn schedules() -> Vec<Box<dyn Schedule>> {
     vec![
         Box::new(ConstantLr::new(1.0 / 3.0, 5)),
@@ -228,20 +227,19 @@ fn every_schedule_fits_as_the_library_does() {
             assert!(t.line(&format!("schedule {line}")).starts_with("ok "));
             let expected = format!("{expected:08x}");
             assert_eq!(told(t, 12), expected, "{line}");
-            // Without it is another fit.
+            // Without the schedule the fit differs.
             assert_eq!(t.line("schedule off"), "ok off\n");
             assert_ne!(told(t, 12), expected, "{line}");
             seen.push(expected);
         });
     }
-    // No schedule passes for another one.
+    // All schedules give different fits.
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), SCHEDULES.len(), "{seen:?}");
 }
 
-/// All of the library's lists are tried above but those that take shapes, sparse gradients or
-/// functions.
+/// The tests above try all optimizers and schedules of the firmware.
 #[test]
 fn every_name_is_tried() {
     let first = |line: &str| line.split(' ').next().unwrap().to_lowercase();
@@ -264,7 +262,7 @@ fn every_name_is_tried() {
     assert_eq!(ALL_SCHEDULES.len(), 11);
 }
 
-/// A line, and what is expected instead.
+/// Lines that are refused, and the errors.
 const REFUSED: [(&str, &str); 22] = [
     (
         "optimizer newton 1",
@@ -379,7 +377,7 @@ fn what_is_refused_changes_nothing() {
     });
 }
 
-/// Options do not outlive the optimizer that they were typed for.
+/// A new optimizer does not keep the options of the one before.
 #[test]
 fn options_are_those_of_the_last_line() {
     with_terminal(|t| {
@@ -398,7 +396,7 @@ fn options_are_those_of_the_last_line() {
     });
 }
 
-/// A board that holds few rules, and no room for options.
+/// A board with [`FEW_RULES`], without schedules, and without room for options.
 struct Small(HostBoard);
 
 impl Board for Small {

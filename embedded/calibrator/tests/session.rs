@@ -1,10 +1,9 @@
-//! A person at a board's serial line: calibrates the thermometer, saves, pulls
-//! the plug, finds everything again, and makes every mistake there is. Boards
-//! are QEMU's; every answer must be that of the same code on this computer,
-//! letter by letter, and so bit by bit.
+//! Whole sessions with boards that QEMU emulates: calibrates the thermometer, saves, cuts the
+//! power, looks for everything again, and sends wrong lines. Every answer must equal the answer
+//! of the same code on this computer, and with it all bits.
 //!
-//! `bash embedded/calibrator.sh` builds the firmware and runs this. Without it
-//! there are no boards, and nothing is tested.
+//! `bash embedded/calibrator.sh` builds the firmware and runs this test. It is skipped without
+//! that script.
 
 mod emulated;
 mod host;
@@ -54,7 +53,7 @@ fn main() -> ExitCode {
         machine: &["-M", "virt", "-bios", "none"],
         flash: Flash::File(32 << 20),
     };
-    // Some boards only: `CALIBRATOR_BOARDS=microbit,virt`.
+    // Tests some boards only, such as `CALIBRATOR_BOARDS=microbit,virt`.
     if let Ok(names) = std::env::var("CALIBRATOR_BOARDS") {
         for machine in [&microbit, &mps2, &netduino, &discovery, &virt] {
             if names.split(',').any(|name| name == machine.name) {
@@ -76,8 +75,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Functions, and samples that each suits: a thermistor's ohms and °C, a decay, light on a
-/// photoresistor, growth.
+/// Functions with samples of their kind: a thermistor's ohms and °C, a decay, growth, and light on
+/// a photoresistor.
 const FUNCTIONS: [(&str, &[&str]); 4] = [
     (
         "steinhart-hart",
@@ -97,7 +96,7 @@ const FUNCTIONS: [(&str, &[&str]); 4] = [
     ("power", &["1 3", "2 4.3", "4 6.1", "8 8.4"]),
 ];
 
-/// The whole session on a board with room for so many samples.
+/// Runs the whole session on a board with room for `SAMPLES` samples.
 fn session<const SAMPLES: usize>(machine: &Machine) {
     let mut memory = Memory::<SAMPLES, FLOATS>::new();
     let mut session = Session {
@@ -108,14 +107,14 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
     let kept = !matches!(machine.flash, Flash::None);
 
     if kept {
-        // A flash that is no store: told, and erased on demand.
+        // A flash that is not a store is reported, and erased by the command.
         machine.fill(0x00);
         let mut board = machine.power_up();
         let greeting = board.answer();
         assert!(greeting.contains("erase it\n"), "{greeting}");
         assert_eq!(board.line("erase"), "ok\n");
         assert!(board.line("status").contains("\nstored none\n"));
-        // As it comes from the factory.
+        // New flash.
         machine.fill(0xff);
     }
     let mut board = machine.power_up();
@@ -123,7 +122,7 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
     assert!(greeting.starts_with("baregrad calibrator "), "{greeting}");
     session.board = Some(board);
 
-    // Mistakes, before there is anything and after.
+    // Wrong lines, before and after a fit.
     session.mistakes();
     for line in ["help", "fit", "list"] {
         session.same(line);
@@ -162,7 +161,7 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
 
     rules(&mut session, machine);
 
-    // By least squares: lines, polynomials, and functions, whose samples are of their kind.
+    // Least squares: lines, polynomials, and functions with samples of their kind.
     for line in [
         "method lm",
         "fit",
@@ -176,7 +175,7 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
         "status",
     ] {
         match line {
-            // How much RAM there is differs.
+            // The rest of the answer differs, such as the RAM.
             "status" => assert!(session.board().line(line).contains("\nmethod lm\n")),
             _ => _ = session.same(line),
         }
@@ -207,8 +206,8 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
     }
     session.same("optimizer sgd 0.1");
 
-    // Readings that f32 has no digits for, a cubic over readings of all sizes, readings that
-    // are equal or nearly so.
+    // Readings that need more digits than `f32` has, a cubic over readings of all sizes, readings
+    // that are equal or nearly so.
     let samples: [(&str, &[&str]); 5] = [
         (
             "linear",
@@ -254,7 +253,7 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
     session.same("remove 2");
     session.same("list");
 
-    // A fit that is asked how far it is, and stopped.
+    // Commands during a fit: its status, and stop.
     for line in ["clear", "optimizer adam 0.01", "model mlp 8"] {
         session.same(line);
     }
@@ -280,8 +279,9 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
         session.same(line);
     }
 
-    // A sensor that drifts, and lies now and then, is followed: a line, and by linearisation a
-    // function, ten samples behind, as many as count: by 1.25 of 5. A fit waits meanwhile.
+    // Tracking of a sensor that drifts by 5 and has outliers, by a line and by a function. The
+    // result lags by about ten samples, the memory of forgetting 0.9, which is 1.25. A fit is
+    // refused meanwhile.
     for model in ["linear", "exp"] {
         for line in [
             "method lm",
@@ -313,7 +313,7 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
         session.same(line);
     }
 
-    // Answers that only the board can give.
+    // Answers that depend on the board.
     let board = session.board();
     let sensor = board.line("sample 20");
     assert_eq!(
@@ -359,7 +359,7 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
         assert!(greeting.contains("\nstored none\n"), "{greeting}");
         assert!(board.line("read 55.9").starts_with("error: "));
     } else {
-        // QEMU has no flash there: that is said, and nothing else is lost.
+        // QEMU has no flash for this board: errors say so, and the calibration stays in use.
         for line in ["save", "load", "erase"] {
             let answer = session.board().line(line);
             assert!(answer.starts_with("error: expected "), "{line}: {answer}");
@@ -367,7 +367,7 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
         session.same("read 55.9");
     }
 
-    // A store that is full.
+    // More samples than there is room for.
     if !kept {
         session.same("clear");
         for i in 0..=SAMPLES {
@@ -386,7 +386,8 @@ fn session<const SAMPLES: usize>(machine: &Machine) {
     );
 }
 
-/// Every optimizer and every schedule; of the STM32VLDISCOVERY, that it says which it holds.
+/// Fits with every optimizer and every schedule. For the STM32VLDISCOVERY, tests the errors that
+/// list the ones that it holds.
 fn rules(session: &mut Session<'_>, machine: &Machine) {
     if machine.name == "stm32vldiscovery" {
         for (line, expected) in FEW {
@@ -419,7 +420,7 @@ fn rules(session: &mut Session<'_>, machine: &Machine) {
 struct Session<'m> {
     board: Option<Board>,
     twin: Terminal<'m>,
-    /// How many answers were compared.
+    /// The number of answers that were compared.
     lines: usize,
 }
 
@@ -428,7 +429,7 @@ impl Session<'_> {
         self.board.as_mut().expect("a board with power")
     }
 
-    /// The answer of both to a line.
+    /// Sends a line to both, and returns the answer, which must be the same.
     fn same(&mut self, line: &str) -> String {
         let found = self.board().line(line);
         let expected = self.twin.line(line);
@@ -457,8 +458,8 @@ impl Session<'_> {
     }
 }
 
-/// Records that the tool has saved, from one board to another: what both read is what this
-/// computer predicts, bit for bit.
+/// Takes records that the tool has saved to one board, and from there to another. The results of
+/// both must have the bits of this computer's predictions.
 fn carried(from: &Machine, to: &Machine) {
     let records = std::env::var("CALIBRATOR_RECORDS").expect("started by the script");
     let records = records.split(' ').filter(|path| !path.is_empty());
@@ -522,8 +523,8 @@ fn carried(from: &Machine, to: &Machine) {
 
 const PULLS: u64 = 32;
 
-/// Pulls the plug at some time while the board saves: the calibration it had or
-/// the one it was saving is found, over and over, until pages were erased.
+/// Cuts the power at different times while the board saves. The board must find the old
+/// calibration or the new one. There are enough saves to erase pages.
 fn plug_pulled_while_saving(machine: &Machine) {
     machine.fill(0xff);
     let mut board = machine.power_up();
@@ -531,7 +532,7 @@ fn plug_pulled_while_saving(machine: &Machine) {
     for line in add_thermometer() {
         board.line(&line);
     }
-    // As many epochs, as many calibrations; least squares would end at one.
+    // With gradient descent every number of epochs gives another calibration.
     board.line("method descent");
     board.line("fit 5");
     let mut old = board.line("save");
@@ -556,7 +557,7 @@ fn plug_pulled_while_saving(machine: &Machine) {
         let new = format!("ok {}\n", new.expect("a checksum"));
         assert_ne!(new, old);
         board.send(b"save\n");
-        // From before the line has arrived to after the record is written.
+        // The cuts range from before the line has arrived to after the record is written.
         sleep(Duration::from_micros(50 * pull));
         board.power_down();
 

@@ -36,7 +36,7 @@ pub enum Spelling {
     Operators,
     /// With `linear` and `mse`.
     Fused,
-    /// As a function of one sample, which scales the readings itself.
+    /// With a function of one sample, which scales the readings itself.
     Function,
 }
 

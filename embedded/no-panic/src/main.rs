@@ -1,17 +1,16 @@
 //! Links only if nothing in the crate can panic.
 //!
-//! The panic handler calls a function that exists nowhere. The linker
-//! complains unless the compiler has proved every call of the handler dead, so
-//! all that is called here, with arguments unknown when compiling, has no panic
-//! left in it. It is never run; the linker is the test.
+//! The panic handler calls a function that is not defined. Linking fails unless the compiler has
+//! removed every call of the handler as dead code. So if it links, the code that is called here
+//! cannot panic. Arguments go through `black_box`, so that the proof holds for all of them. The
+//! firmware is never run; the linker is the test.
 //!
-//! Operations come from the list [`ops::ALL`], so that a new one is under test
-//! without a line here. To see that the proof can fail: the feature
-//! `plant-panic`.
+//! Operations come from the list [`ops::ALL`], so a new one is tested without a change here. The
+//! feature `plant-panic` shows that the proof can fail.
 //!
-//! Left out is formatting (`Display` and `Debug`): `core` indexes in what it
-//! writes floats and quoted strings with, and the compiler cannot prove that
-//! these never panic. No place in this crate's own formatting does.
+//! Formatting (`Display` and `Debug`) is left out, because `core` indexes where it formats floats
+//! and quoted strings, and the compiler cannot prove that this never panics. The crate's own
+//! formatting code has no panics.
 
 #![no_std]
 #![no_main]
@@ -84,7 +83,7 @@ fn run() -> i32 {
     0
 }
 
-/// Every model, in every way there is without a tape, and recorded.
+/// Evaluates, differentiates, records and fits every model.
 struct EveryModel;
 
 impl models::Visitor for EveryModel {
@@ -128,7 +127,7 @@ impl models::Visitor for EveryModel {
     }
 }
 
-/// Bounds, losses, and rows from anywhere, of a model that is linear and of one that is not.
+/// Fits with bounds, robust losses and all sources of rows, a linear and a nonlinear model.
 fn least_squares(data: &[f32]) -> bool {
     use baregrad::least_squares::RobustLoss as Robust;
     fn all<R: Problem<3> + ?Sized>(problem: &R) {
@@ -166,7 +165,7 @@ fn least_squares(data: &[f32]) -> bool {
     tape.error().is_some()
 }
 
-/// Calls the statistics of fits, and takes samples one at a time.
+/// Calls the statistics of fits, and recursive least squares.
 fn statistics(data: &[f32], out: &mut [f32]) -> Result<(), InferenceError> {
     let numbers = black_box([0.5, 1.0, 3.0]);
     let [p, one, three] = numbers;
@@ -210,7 +209,7 @@ fn statistics(data: &[f32], out: &mut [f32]) -> Result<(), InferenceError> {
     Ok(())
 }
 
-/// Lines with errors in both coordinates.
+/// Fits lines with errors in both coordinates.
 fn lines(data: &[f32]) -> Result<(), InferenceError> {
     let ratio = black_box(1.0);
     let york = York {
@@ -234,7 +233,7 @@ fn lines(data: &[f32]) -> Result<(), InferenceError> {
     Ok(())
 }
 
-/// A model as one operation, all of whose operands are trained.
+/// Records a model as one node, with gradients for all its operands.
 fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     rows: &[f32],
     p: &[f32],
@@ -254,7 +253,7 @@ fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     tape.replay()
 }
 
-/// A loss of pairs of elements: fused into a line, and on its own, in every way.
+/// Records a loss of pairs of elements: fused into a line, and as a criterion with its options.
 #[inline(never)]
 fn loss_of_line<Q: Loss>(data: &[f32], loss: Q) -> Result<(), Error> {
     let mut arena = Arena::<256, 32>::new();
@@ -284,7 +283,7 @@ fn loss_of_line<Q: Loss>(data: &[f32], loss: Q) -> Result<(), Error> {
     tape.replay()
 }
 
-/// Losses of classes, in every way.
+/// Records the losses of classes with their options.
 #[inline(never)]
 fn losses_of_classes(data: &[f32]) -> Result<(), Error> {
     let mut arena = Arena::<256, 32>::new();
@@ -311,12 +310,12 @@ fn losses_of_classes(data: &[f32]) -> Result<(), Error> {
     tape.replay()
 }
 
-/// A shape nobody knows.
+/// Returns a shape that the compiler does not know.
 fn shape() -> Shape {
     black_box(Shape::from([2, 3]))
 }
 
-/// A number nobody knows.
+/// Returns a number that the compiler does not know.
 fn size() -> usize {
     black_box(2)
 }
@@ -329,14 +328,14 @@ fn acc() -> Acc {
     black_box(Acc::Add)
 }
 
-/// A tape from recording to a step, in its own arena.
+/// Calls every method of a tape in an arena of its own.
 fn tape(data: &[f32], out: &mut [f32]) -> Result<(), Error> {
     let mut arena = Arena::<256, 64>::new();
     let tape = arena.tape();
     every_method(&tape, data, out)
 }
 
-/// A tape over slices of any length.
+/// Calls every method of a tape over slices of any length.
 fn borrowed_storage(data: &[f32], out: &mut [f32]) -> Result<(), Error> {
     let mut nodes = [const { Node::EMPTY }; 4];
     let mut floats = [0.0; 16];
@@ -369,7 +368,7 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
         black_box((entry.name, entry.shapes, entry.domain));
     }
 
-    // Other ways to call them, which the list has no use for.
+    // Calls that the list does not make.
     let s = black_box(1.5_f32);
     black_box([s + w, s * w]);
     black_box([
@@ -446,7 +445,7 @@ fn every_method<'t>(tape: &'t Tape<'t>, data: &'t [f32], out: &mut [f32]) -> Res
     Ok(())
 }
 
-/// Layers of `nn`, of sizes that the compiler does not know.
+/// Calls the layers of `nn`, with sizes that the compiler does not know.
 fn layers<'t>(tape: &'t Tape<'t>, x: Var<'t>) -> Result<(), Error> {
     let rng = &mut seeded(black_box(1));
     let conv = nn::Conv1d::new(tape, black_box(3), black_box(8), black_box(5), rng);
@@ -460,7 +459,7 @@ fn layers<'t>(tape: &'t Tape<'t>, x: Var<'t>) -> Result<(), Error> {
     drop.eval()
 }
 
-/// Readings in text to a calibration, its record, and predictions.
+/// Calibrates readings that are given as text, writes and reads the record, and predicts.
 #[inline(never)]
 fn calibrations(data: &[f32], out: &mut [f32]) -> Result<(), RecordError> {
     let text = black_box("101325.05");
@@ -613,7 +612,7 @@ fn optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
     Ok(())
 }
 
-/// Every optimizer of the list, with any rate, shapes and memory.
+/// Steps every optimizer of the list, with any learning rate, shapes and state.
 #[inline(never)]
 fn every_optimizer(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
     let x = black_box(0.5_f32);
@@ -646,7 +645,7 @@ fn every_optimizer(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
     Ok(())
 }
 
-/// The other optimizers, with any hyper-parameters, and a search.
+/// Steps the optimizers other than SGD and Adam with any hyper-parameters, and a search.
 #[inline(never)]
 fn more_optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerError> {
     let x = black_box(0.5_f32);
@@ -712,7 +711,7 @@ fn more_optimizers(grads: &[f32], params: &mut [f32]) -> Result<(), OptimizerErr
     )
 }
 
-/// The state of whatever has one, to a record and back.
+/// Writes a state to a record, and reads it back.
 #[inline(never)]
 fn keep_and_restore(state: &mut dyn Stateful) -> Result<(), LoadError> {
     let mut bytes = [0; 512];
@@ -726,7 +725,7 @@ fn keep_and_restore(state: &mut dyn Stateful) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Variables, to a record and back.
+/// Writes variables to a record, and reads them back.
 #[inline(never)]
 fn keep_params(params: &[(&str, Var<'_>)]) -> Result<(), LoadError> {
     let mut bytes = [0; 128];
@@ -740,8 +739,8 @@ fn keep_params(params: &[(&str, Var<'_>)]) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Every schedule of the list with all its options, combinations of them, and numbers for
-/// groups, at any epoch.
+/// Steps every schedule of the list with all its options, combined schedules, and schedules with
+/// a value for each parameter group.
 #[inline(never)]
 fn schedules() {
     macro_rules! use_all {
@@ -814,7 +813,7 @@ impl kernel::Map<3> for All {
     }
 }
 
-/// The kernels as they are called from outside: with any slices and sizes.
+/// Calls the public kernels, with any slices and sizes.
 #[inline(never)]
 fn kernels(data: &[f32], out: &mut [f32]) {
     let (x, y, z) = (black_box(data), black_box(data), black_box(data));
@@ -848,7 +847,7 @@ fn kernels(data: &[f32], out: &mut [f32]) {
     black_box(kernel::level());
 }
 
-/// The same, and what every lane type can do.
+/// Calls the generic kernels with a lane type.
 #[inline(never)]
 fn lanes<L: Lanes>(data: &[f32], out: &mut [f32]) {
     let (x, y, z) = (black_box(data), black_box(data), black_box(data));
@@ -888,7 +887,7 @@ impl kernel::Map<2> for Math {
     }
 }
 
-/// The plain loops everything is compared with.
+/// Calls the scalar reference kernels.
 #[inline(never)]
 fn scalar(data: &[f32], out: &mut [f32]) {
     use kernel::scalar;
@@ -904,7 +903,7 @@ fn scalar(data: &[f32], out: &mut [f32]) {
 
 #[cfg(not(feature = "link-anyway"))]
 unsafe extern "C" {
-    /// Defined nowhere. Its name is what the linker will say.
+    /// This is not defined: the linker's error prints its name.
     safe fn this_firmware_can_panic() -> !;
 }
 

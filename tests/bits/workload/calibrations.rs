@@ -15,7 +15,7 @@ pub const CALIBRATIONS: Group = Group {
     digest: 0x2259_95e4_1af1_691f,
 };
 
-/// Readings of the thermometer, and what they should have been.
+/// The thermometer's readings, and the references.
 const READINGS: [&str; 11] = [
     "35.7", "55.9", "58.2", "81.9", "56.3", "48.9", "33.9", "21.8", "48.4", "60.4", "68.4",
 ];
@@ -23,7 +23,7 @@ const REFERENCES: [&str; 11] = [
     "0.5", "14.0", "15.0", "28.0", "11.0", "8.0", "3.0", "-4.0", "6.0", "13.0", "21.0",
 ];
 
-/// The thermometer's readings as they are, and far from zero.
+/// Fits the thermometer's readings, unchanged and moved far from zero.
 fn calibrations(digest: &mut Digest) -> Result<(), Error> {
     for (origin, step) in [("0", 1.0), ("101325.07", 0.01), ("1764410400", 0.5)] {
         let origin: TwoFloat = origin.parse().unwrap_or_default();
@@ -79,7 +79,7 @@ fn calibrate(
         let tape = Tape::new(&mut floats, &mut nodes);
         let record = |x| curve.record(x, start);
         let mut fit = Fit::new(&tape, samples, 8, params, record)?.epochs(60);
-        // For as many parameters as the largest curve has.
+        // The largest curve has 13 parameters.
         let mut adam = Adam::<13>::new(0.05);
         while fit.poll(&mut adam)? == Poll::Running {}
         digest.add(&[fit.losses().first, fit.losses().training]);

@@ -1,4 +1,4 @@
-//! Kernels on slices of every length, and on matrices of many sizes.
+//! Kernels on slices of many lengths, and on matrices of many sizes.
 
 use baregrad::kernel::{self, Acc, Bits as _, Broadcast, Lanes, Map, Mask as _, Ties, math};
 use baregrad::random::seeded;
@@ -6,7 +6,7 @@ use baregrad::{Error, Shape};
 
 use super::{Digest, Group, fill, fill_wild, first, first_mut};
 
-/// Every kernel, on slices of every length and matrices of many.
+/// Every kernel, on slices of many lengths and matrices of many sizes.
 pub const KERNELS: Group = Group {
     name: "kernels",
     run: kernels,
@@ -14,7 +14,7 @@ pub const KERNELS: Group = Group {
     digest: 0x81cf_255f_5e66_2124,
 };
 
-// Vectors also for the shortest slices.
+// The `SHORT` of these maps is 0, so that the shortest slices use vectors, too.
 
 struct One;
 impl Map<1> for One {
@@ -43,7 +43,7 @@ impl Map<3> for Three {
     }
 }
 
-/// The operations of lanes that are rare elsewhere.
+/// Operations of lanes that the other maps do not use.
 struct Rare;
 impl Map<2> for Rare {
     const SHORT: usize = 0;
@@ -64,7 +64,7 @@ const LONG: usize = 515;
 fn kernels(digest: &mut Digest) -> Result<(), Error> {
     let rng = &mut seeded(1);
     let [mut a, mut b, mut c, mut out] = [[0.0; LONG]; 4];
-    // Every remainder of 8, and of 32 what is near its ends.
+    // Every remainder by 8, and remainders near the ends of 32.
     for n in (0..=41).chain([63, 64, 65, 100, 257, LONG]) {
         for wild in [false, true] {
             for x in [&mut a, &mut b, &mut c] {
@@ -138,7 +138,7 @@ fn kernels(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-// Each part has a frame of its own: a board needs stack for one at a time.
+// Each part has a stack frame of its own, so that a board needs room for one at a time.
 #[inline(never)]
 fn slices(digest: &mut Digest, [x, y, z]: [&[f32]; 3], out: &mut [f32]) {
     for acc in [Acc::Add, Acc::Set] {
@@ -170,7 +170,7 @@ fn axes(digest: &mut Digest, sizes: [usize; 3], [a, b, c]: [&[f32]; 3], out: &mu
     let [outer, len, inner] = sizes;
     let (n, rows) = (outer * len * inner, outer * inner);
     let (x, g) = (first(a, n), first(b, n));
-    // Where `soft` will be: a board has 16 KiB.
+    // This uses the memory of `soft`, as a board has 16 KiB.
     let mut soft = [0.0; LONG];
     let less = first_mut(&mut soft, rows);
     for axis in [kernel::sum_axis, kernel::min_axis, kernel::max_axis] {
@@ -185,7 +185,7 @@ fn axes(digest: &mut Digest, sizes: [usize; 3], [a, b, c]: [&[f32]; 3], out: &mu
         }
     }
     let soft = first_mut(&mut soft, n);
-    // Within reach of `exp`.
+    // Small enough for `exp`.
     let mut small = [0.0; LONG];
     let small = first_mut(&mut small, n);
     kernel::map(kernel::Scale(0.02), [x], small, Acc::Set);

@@ -7,7 +7,7 @@ use baregrad::{Arena, Error, Var};
 
 use super::{Digest, Group, fill, first};
 
-/// Layers with their activations, lines among them.
+/// Layers with their activations, straight lines included.
 pub const LAYERS: Group = Group {
     name: "layers",
     run: layers,
@@ -15,7 +15,7 @@ pub const LAYERS: Group = Group {
     digest: 0xf4a8_7b06_0a0a_0066,
 };
 
-/// Results and gradients, those of the inputs as well.
+/// Computes results and gradients, with those of the inputs.
 fn layers(digest: &mut Digest) -> Result<(), Error> {
     type Layer = for<'t> fn(Var<'t>, Var<'t>, Var<'t>) -> Var<'t>;
     let layers: [Layer; 5] = [
@@ -56,7 +56,7 @@ fn layers(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// Every layer of `nn`, in one network that is trained for a few steps.
+/// Trains a network of every layer of `nn` for a few steps.
 #[inline(never)]
 pub(super) fn network_of_layers(digest: &mut Digest) -> Result<(), Error> {
     const PARAMS: usize = Conv1d::param_count(1, 2, 3)

@@ -18,7 +18,7 @@ pub const LEAST_SQUARES: Group = Group {
     digest: 0x9d33_51db_bfd0_0fb0,
 };
 
-/// Fits within bounds, with parameters fixed, and by robust losses: of a line and of a curve.
+/// Fits of a line and of a curve within bounds, with fixed parameters, and by robust losses.
 pub const ROBUST: Group = Group {
     name: "robust",
     run: robust,
@@ -52,7 +52,7 @@ fn least_squares(digest: &mut Digest) -> Result<(), Error> {
 
     let line = CurveFit::new(Line, &x, &y);
     add(digest, LevenbergMarquardt::new([0.0, 0.0]).run(&line));
-    // Squares of these are no numbers: the solver finds scales.
+    // The squares of these overflow, so the solver must scale.
     let (x, y) = (x.map(|x| x * 1e18), y.map(|y| y * 1e-19));
     let line = CurveFit::new(Line, &x, &y);
     add(digest, LevenbergMarquardt::new([0.0, 0.0]).run(&line));
@@ -106,8 +106,8 @@ fn robust(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// Free, within bounds that keep parameters from where they want to be, and fixed; and by every
-/// robust loss.
+/// Fits without bounds, within bounds that are active, with fixed parameters, and by every robust
+/// loss.
 fn bounded<R: Problem<P>, const P: usize>(
     digest: &mut Digest,
     problem: &R,

@@ -1,4 +1,4 @@
-//! Elementary functions, on usual numbers and on all kinds of special ones.
+//! Elementary functions, on ordinary and special numbers.
 
 use baregrad::Error;
 use baregrad::kernel::{self, Acc, Lanes, Map, math};
@@ -42,7 +42,7 @@ fn functions(digest: &mut Digest) -> Result<(), Error> {
     let [mut x, mut y, mut out] = [[0.0; N]; 3];
     for round in 0_u16..60 {
         match round % 3 {
-            // All bit patterns, a stride apart that is prime.
+            // All bit patterns, in a stride that is prime.
             0 => {
                 for (x, i) in x.iter_mut().zip(u32::from(round) * 1000..) {
                     *x = f32::from_bits(i.wrapping_mul(2_147_483_659_u64 as u32));
@@ -55,7 +55,7 @@ fn functions(digest: &mut Digest) -> Result<(), Error> {
         fill_wild(rng, &mut y);
         kernel::map(Pow, [&x, &y], &mut out, Acc::Set);
         digest.add(&out);
-        // Whole exponents of either sign, and bases of either.
+        // Whole exponents, and bases, of both signs.
         y.iter_mut().for_each(|y| *y = (*y as i32 % 30) as f32);
         kernel::map(Pow, [&x, &y], &mut out, Acc::Set);
         digest.add(&out);

@@ -1,8 +1,8 @@
-//! Work in groups, each with the digest of every bit it computes. Each file has the groups of
-//! one subject; this one has the list of all groups, and helpers that several use.
+//! Work in groups, each with the digest of all bits that it computes. Each file has the groups of
+//! one subject; this one has the list of all groups, and shared helpers.
 //!
-//! The work needs no `std`, so that a board can do the same: `super::thermometer` is what it
-//! trains, and `mod workload` may stand wherever that does.
+//! The work needs no `std`, so that a board can do it, too. A crate that includes this module must
+//! have a module `thermometer` beside it.
 
 mod calibrations;
 mod kernels;
@@ -45,14 +45,14 @@ pub struct Group {
     pub name: &'static str,
     /// Does the work.
     pub run: fn(&mut Digest) -> Result<(), Error>,
-    /// Bytes of stack that suffice for it in firmware, on every target.
-    #[allow(dead_code)] // the host has plenty
+    /// Bytes of stack that are enough in firmware, on every target.
+    #[allow(dead_code)] // The host does not check it.
     pub stack: usize,
     /// The digest. If it changes, users' results change: say so in the changelog.
     pub digest: u64,
 }
 
-/// All groups. A board with little flash takes some.
+/// All groups. Boards with little flash list some of them instead.
 #[allow(dead_code)]
 pub static GROUPS: [Group; 23] = [
     KERNELS,
@@ -81,7 +81,7 @@ pub static GROUPS: [Group; 23] = [
 ];
 
 impl Group {
-    /// Does the work.
+    /// Does the work, and returns the digest of its results.
     pub fn digest(&self) -> Result<Digest, Error> {
         let mut digest = Digest(0xcbf2_9ce4_8422_2325);
         (self.run)(&mut digest)?;
@@ -89,8 +89,8 @@ impl Group {
     }
 }
 
-/// FNV-1a, 64 bits, over the bits of numbers. There is one NaN: its sign and
-/// payload are not promised.
+/// A digest of the bits of numbers by FNV-1a, 64 bits. All NaN count as the same one, as sign and
+/// payload of a NaN are not guaranteed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest(pub u64);
 
@@ -117,9 +117,9 @@ fn below(rng: &mut impl Rng, n: usize) -> usize {
     rng.next_u32() as usize % n.max(1)
 }
 
-/// Magnitudes between 2^-10 and 2^10 with full mantissas, and now and then the
-/// negative of the number before: sums cancel, and every order of adding gives
-/// other bits.
+/// Fills with magnitudes between 2^-10 and 2^10 with full mantissas, and at times the
+/// negative of the number before, so that sums cancel and every order of summation gives
+/// different bits.
 fn fill(rng: &mut impl Rng, to: &mut [f32]) {
     let mut last = 1.0;
     for x in to {
@@ -133,7 +133,7 @@ fn fill(rng: &mut impl Rng, to: &mut [f32]) {
     }
 }
 
-/// The same, with every kind of special number strewn in.
+/// Fills with the same numbers, and special ones among them.
 fn fill_wild(rng: &mut impl Rng, to: &mut [f32]) {
     const SPECIAL: [f32; 12] = [
         0.0,
@@ -156,7 +156,7 @@ fn fill_wild(rng: &mut impl Rng, to: &mut [f32]) {
     }
 }
 
-/// The first `n`.
+/// Returns the first `n` elements.
 fn first(x: &[f32], n: usize) -> &[f32] {
     x.get(..n).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Models of one sample, taken from the list: value and derivatives, and as one operation.
+//! Every model of one sample of the list: values and derivatives, and as one node of a tape.
 
 use baregrad::function::models::{Logistic, Visitor, visit};
 use baregrad::function::{
@@ -9,7 +9,7 @@ use baregrad::{Arena, Error};
 
 use super::{Digest, Group, fill, fill_wild};
 
-/// Every model of the list, so that a new one needs no line here.
+/// Values and derivatives of every model of the list. A new model needs no change here.
 pub const MODELS: Group = Group {
     name: "models",
     run: models,
@@ -17,7 +17,7 @@ pub const MODELS: Group = Group {
     digest: 0x18e5_fbeb_1773_f4f7,
 };
 
-/// Every model as one operation: losses, predictions and gradients.
+/// Every model as one node: losses, predictions and gradients.
 pub const MODEL_NODES: Group = Group {
     name: "model-nodes",
     run: model_nodes,
@@ -25,7 +25,7 @@ pub const MODEL_NODES: Group = Group {
     digest: 0x742d_e0e1_5190_0a9e,
 };
 
-/// Values and derivatives of ordinary samples and of special ones.
+/// Computes values and derivatives for ordinary and special samples.
 fn models(digest: &mut Digest) -> Result<(), Error> {
     struct Digested<'a>(&'a mut Digest);
     impl Visitor for Digested<'_> {
@@ -49,7 +49,7 @@ fn models(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// A number within each of the ranges, of every second sample of any size.
+/// Draws a number within each of the ranges; for every second sample, numbers of any size.
 fn draw_sample<const N: usize>(rng: &mut impl Rng, ranges: [[f32; 2]; N], sample: u32) -> [f32; N] {
     let mut drawn = [0.0; N];
     fill_wild(rng, &mut drawn);
@@ -62,7 +62,7 @@ fn draw_sample<const N: usize>(rng: &mut impl Rng, ranges: [[f32; 2]; N], sample
     drawn
 }
 
-/// Every model as one operation of a tape.
+/// Records every model as one node.
 fn model_nodes(digest: &mut Digest) -> Result<(), Error> {
     struct Digested<'a>(&'a mut Digest);
     impl Visitor for Digested<'_> {
@@ -96,7 +96,7 @@ fn model_nodes(digest: &mut Digest) -> Result<(), Error> {
     one_node_of(digest, BceWithLogits)
 }
 
-/// A loss of what is a probability, of ordinary samples and of special ones.
+/// Records a loss of probabilities, for ordinary and special samples.
 #[inline(never)]
 fn one_node_of<Q: Loss>(digest: &mut Digest, loss: Q) -> Result<(), Error> {
     let rng = &mut seeded(18);
@@ -122,10 +122,10 @@ fn one_node_of<Q: Loss>(digest: &mut Digest, loss: Q) -> Result<(), Error> {
     Ok(())
 }
 
-/// More than are summed in order.
+/// More rows than are summed in order.
 const ROWS: usize = 35;
 
-/// A model as one operation: its loss, its predictions and all gradients.
+/// Records a model as one node: its loss, its predictions and all gradients.
 fn one_node<F: Function<X, P> + 'static, const X: usize, const P: usize>(
     digest: &mut Digest,
     xs: &[f32],

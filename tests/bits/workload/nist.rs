@@ -1,5 +1,5 @@
-//! NIST's sets for nonlinear regression, read from the files as NIST publishes them and
-//! solved from both starts, in pairs of `f32`: on a board as on the host.
+//! NIST's data sets for nonlinear regression, read from NIST's files and
+//! solved from both starts, in pairs of `f32`.
 
 use baregrad::function::{Function, TwoFloat};
 use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
@@ -7,7 +7,7 @@ use baregrad::least_squares::{CurveFit, LevenbergMarquardt};
 use super::{Digest, Group};
 use models::{Chwirut, Cubics, DanWood, Gauss, Kirby2, Mgh17, Misra1a, Misra1b, Rat42};
 
-#[allow(dead_code)] // those of the sets that do not come with the crate
+#[allow(dead_code)] // models of sets that do not come with the crate
 #[path = "../../../examples/nist/models.rs"]
 mod models;
 
@@ -39,7 +39,7 @@ pub const NIST: Group = Group {
     digest: 0xd0ae_e77e_387e_7e55,
 };
 
-/// The sets of two and three parameters.
+/// Solves the sets of two and three parameters.
 fn small(digest: &mut Digest) {
     solve::<_, 2, 16>(digest, Misra1a, file!("Misra1a"));
     solve::<_, 2, 16>(digest, Misra1b, file!("Misra1b"));
@@ -48,7 +48,7 @@ fn small(digest: &mut Digest) {
     solve::<_, 3, 56>(digest, Chwirut, file!("Chwirut2"));
 }
 
-/// The others.
+/// Solves the other sets.
 fn large(digest: &mut Digest) {
     solve::<_, 5, 40>(digest, Mgh17, file!("MGH17"));
     solve::<_, 5, 152>(digest, Kirby2, file!("Kirby2"));
@@ -56,13 +56,13 @@ fn large(digest: &mut Digest) {
     solve::<_, 8, 256>(digest, Gauss, file!("Gauss1"));
 }
 
-/// Numbers of a line, as NIST writes them.
+/// Parses the numbers of a line.
 fn numbers(line: &str) -> impl Iterator<Item = TwoFloat> + '_ {
     line.split_ascii_whitespace()
         .map_while(|word| word.parse().ok())
 }
 
-/// Up to `N` rows of one input, and both starts.
+/// Solves a set with one input and up to `N` rows from both starts.
 #[inline(never)]
 fn solve<F: Function<1, P> + Copy, const P: usize, const N: usize>(
     digest: &mut Digest,
@@ -74,7 +74,7 @@ fn solve<F: Function<1, P> + Copy, const P: usize, const N: usize>(
     let (mut x, mut x_low, mut y, mut y_low) = ([0.0; N], [0.0; N], [0.0; N], [0.0; N]);
     for line in text.lines() {
         if line.starts_with("Data:") {
-            // The last `Data:` heads the columns.
+            // The last line with `Data:` is above the columns.
             (in_data, rows) = (true, 0);
         } else if in_data {
             let mut columns = numbers(line);
@@ -83,7 +83,7 @@ fn solve<F: Function<1, P> + Copy, const P: usize, const N: usize>(
                 .zip([&mut x_low, &mut y_low])
                 .zip(
                     [
-                        // y comes first.
+                        // y is the first column.
                         columns.next(),
                         columns.next(),
                     ]

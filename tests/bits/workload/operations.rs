@@ -1,4 +1,4 @@
-//! Operations of the tape, taken from the list.
+//! Every operation of the list.
 
 use baregrad::ops::{self, Args, Domain, Entry};
 use baregrad::random::seeded;
@@ -7,8 +7,7 @@ use baregrad::{Arena, Error, Shape};
 use super::layers::network_of_layers;
 use super::{Digest, Group, fill, fill_wild};
 
-/// Every operation on elements, of sums and losses of the list, so that a new one needs no
-/// line here.
+/// Every element-wise operation, reduction and loss of the list. A new one needs no change here.
 pub const OPERATIONS: Group = Group {
     name: "operations",
     run: operations,
@@ -16,7 +15,7 @@ pub const OPERATIONS: Group = Group {
     digest: 0x77c2_597b_e29d_155a,
 };
 
-/// Every operation of the list that moves elements or is a layer, and a network of layers.
+/// Every operation of the list that moves elements, every layer, and a network of layers.
 pub const SHAPES_AND_LAYERS: Group = Group {
     name: "shapes-and-layers",
     run: shapes_and_layers,
@@ -24,9 +23,9 @@ pub const SHAPES_AND_LAYERS: Group = Group {
     digest: 0x2867_9953_e57a_e934,
 };
 
-/// Each on its own shapes and on larger ones, on usual numbers and on special ones,
-/// with its own arguments and with others: results, and gradients that are set and
-/// then added to.
+/// Records each operation on its own shapes and on larger ones, on ordinary and special numbers,
+/// with its own arguments and with others. Computes results, and gradients twice, so that the
+/// second ones are added to the first.
 fn operations(digest: &mut Digest) -> Result<(), Error> {
     each_of(ops::ELEMENTARY, digest)
 }
@@ -61,7 +60,7 @@ fn operation(
     factor: usize,
     wild: bool,
 ) -> Result<(), Error> {
-    // Nine rows of three times four rows of what is concatenated.
+    // The most elements of a result. Larger operands repeat their numbers.
     const MOST: usize = 256;
     let rng = &mut seeded(12);
     let mut arena = Arena::<1024, 8>::new();
@@ -72,7 +71,7 @@ fn operation(
             true => fill_wild(rng, &mut numbers),
             false => fill(rng, &mut numbers),
         }
-        // Within reach of `exp`, and where the operation is defined.
+        // Small enough for `exp`, and within the operation's domain.
         for x in numbers.iter_mut().filter(|_| !wild) {
             *x *= 0.02;
             match entry.domain {
@@ -101,7 +100,7 @@ fn operation(
     };
     digest.add(&result.value()?);
     if !result.requires_grad() {
-        return Ok(()); // a comparison
+        return Ok(()); // A comparison has no gradient.
     }
     let mut g = [0.0; MOST];
     fill(&mut seeded(13), &mut g);

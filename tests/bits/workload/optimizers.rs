@@ -25,7 +25,7 @@ pub const MORE_OPTIMIZERS: Group = Group {
     digest: 0x940e_8cc7_6834_2120,
 };
 
-/// Every optimizer of the list, so that a new one changes only the digest here.
+/// Every optimizer of the list. A new one changes only the digest here.
 pub const EVERY_OPTIMIZER: Group = Group {
     name: "every-optimizer",
     run: every_optimizer,
@@ -65,7 +65,7 @@ fn optimizers(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// The others: fewer parameters, or they would not fit the stack of a small board.
+/// Steps the other optimizers, with fewer parameters, so that they fit the stack of a small board.
 fn more_optimizers(digest: &mut Digest) -> Result<(), Error> {
     const N: usize = 19;
     fn run(digest: &mut Digest, mut optimizer: impl Optimizer + Stateful) {
@@ -109,7 +109,7 @@ fn more_optimizers(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// Each with its defaults, on matrices, which some take nothing but.
+/// Steps each optimizer with its defaults, on matrices, as some take nothing else.
 fn every_optimizer(digest: &mut Digest) -> Result<(), Error> {
     const N: usize = 30;
     let shapes = [[3, 4], [2, 5], [1, 5], [3, 1]].map(Shape::from);
@@ -147,7 +147,7 @@ fn every_optimizer(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// L-BFGS with both kinds of steps, on a recorded loss.
+/// Runs L-BFGS with and without its line search, on a recorded loss.
 fn searches(digest: &mut Digest) -> Result<(), Error> {
     for strong_wolfe in [false, true] {
         let mut arena = Arena::<64, 24>::new();

@@ -15,10 +15,10 @@ pub const PROGRAMS: Group = Group {
     digest: 0x19dc_fe10_0d27_a982,
 };
 
-/// The widest matrix: two vectors and something.
+/// The size of the widest matrix, which is no multiple of a vector.
 const WIDE: usize = 19;
 
-/// Programs on square matrices of every size, trained for a few steps.
+/// Trains programs on square matrices of every size for a few steps.
 fn programs(digest: &mut Digest) -> Result<(), Error> {
     let mut arena = Arena::<24_576, 80>::new();
     for seed in 0..60 {
@@ -34,22 +34,22 @@ fn programs(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// Numbers from -1 to 1.
+/// Draws numbers from -1 to 1.
 fn draw(rng: &mut impl Rng) -> [f32; WIDE * WIDE] {
     let mut numbers = [0.0; WIDE * WIDE];
     fill(rng, &mut numbers);
     numbers.map(|x| x / 1024.0)
 }
 
-/// Steps on `n x n` matrices, each from results before it, some of which stay
-/// where they are, so that gradients come from several sides.
+/// Records operations on `n x n` matrices. Each takes earlier results, and some of these are used
+/// again, so that gradients come from several operations.
 fn program<'t>(tape: &'t Tape<'t>, n: usize, rng: &mut impl Rng) -> Var<'t> {
     let square = |numbers: [f32; WIDE * WIDE]| tape.constant(first(&numbers, n * n), [n, n]);
     let w = tape.param(first(&draw(rng), n * n), [n, n]);
     let b = tape.param(first(&draw(rng), n), [n]);
     let c = tape.param(first(&draw(rng), n), [n, 1]);
     let data = square(draw(rng));
-    // All the parameters are used, whatever is drawn.
+    // These use all parameters, whatever is drawn.
     let mut vars = [w, data, w * b, data - c, data.linear(w, b)];
     for _ in 0..4 + below(rng, 10) {
         let [x, y] = [(); 2].map(|()| vars.get(below(rng, vars.len())).copied().unwrap_or(w));
@@ -89,7 +89,7 @@ fn program<'t>(tape: &'t Tape<'t>, n: usize, rng: &mut impl Rng) -> Var<'t> {
             _ => x.reshape([-1]).reshape([n as isize, n as isize]) + y.mean(),
         };
         if let Some(var) = vars.get_mut(below(rng, 5)) {
-            // The result is averaged with the one it replaces, whose parameters so still count.
+            // The average keeps the parameters of the replaced result in use.
             *var = 0.5 * (*var + next);
         }
     }

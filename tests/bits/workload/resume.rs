@@ -1,4 +1,4 @@
-//! Training that is stopped, saved and resumed, also on another machine.
+//! Training that is stopped, saved and resumed, on the same or another machine.
 
 use baregrad::optim::schedule::*;
 use baregrad::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd, Stateful};
@@ -7,7 +7,7 @@ use baregrad::{Arena, Error, Tape, Var};
 
 use super::{Digest, Group};
 
-/// Training that was stopped after every epoch, saved and restored; and a run that the
+/// Training that is stopped after every epoch, saved and restored; and a run that a
 /// desktop has begun.
 pub const RESUME: Group = Group {
     name: "resume",
@@ -16,13 +16,13 @@ pub const RESUME: Group = Group {
     digest: 0x4446_6470_5fcd_ca44,
 };
 
-/// The record of the first run of [`resume`] in the middle, as a desktop has written it:
+/// The record of the first run of [`resume`] in its middle, written by a desktop with
 /// `cargo test --test bits -- --write-record`.
 const HALF_WAY: &[u8] = include_bytes!("../half_way.bin");
 const MIDDLE: usize = 4;
 const WHOLE: usize = 8;
 
-/// Room for the records here.
+/// Bytes that are enough for a record.
 pub const RECORD: usize = 1500;
 
 static SEEN: [f32; 5] = [3.57, 5.59, 5.82, 8.19, 5.63];
@@ -63,7 +63,7 @@ impl<'t, O: Optimizer + Stateful, S: Schedule> Run<'t, O, S> {
         Ok(())
     }
 
-    /// The record of the run; empty if it is refused.
+    /// Writes the record of the run. It is empty if writing fails.
     fn save<'b>(&mut self, bytes: &'b mut [u8]) -> Result<&'b [u8], Error> {
         let mut writer = Writer::new(bytes);
         writer.params("model", &self.params)?;
@@ -86,7 +86,7 @@ impl<'t, O: Optimizer + Stateful, S: Schedule> Run<'t, O, S> {
     }
 }
 
-/// The first run, whose record the desktop has written.
+/// Records the first run, whose record a desktop has written.
 fn first_run<'t>(
     tape: &'t Tape<'t>,
     start: f32,
@@ -95,8 +95,8 @@ fn first_run<'t>(
     Run::new(tape, start, Adam::<2>::new(0.1).amsgrad(), schedule)
 }
 
-/// The record of the first run in the middle.
-#[allow(dead_code)] // of boards, which have it
+/// Writes the record of the first run in its middle.
+#[allow(dead_code)] // Boards do not write it.
 pub fn half_way(bytes: &mut [u8]) -> Result<&[u8], Error> {
     let mut arena = Arena::<64, 16>::new();
     let tape = arena.tape();
@@ -105,8 +105,8 @@ pub fn half_way(bytes: &mut [u8]) -> Result<&[u8], Error> {
     run.save(bytes)
 }
 
-/// Ends the run that the desktop has begun, and writes the record that it wrote: so a desktop
-/// can end a run that was begun here. Then stops runs after every epoch.
+/// Finishes the run that a desktop has begun, and writes the same record as the desktop, so that a
+/// desktop can finish a run of this machine. Then stops runs after every epoch.
 fn resume(digest: &mut Digest) -> Result<(), Error> {
     let mut bytes = [0; RECORD];
     let same = half_way(&mut bytes)? == HALF_WAY;
@@ -136,7 +136,7 @@ fn resume(digest: &mut Digest) -> Result<(), Error> {
     )
 }
 
-/// Goes on in a new run after every epoch, by way of a record.
+/// Continues in a new run after every epoch, through a record.
 fn stop_and_go<O: Optimizer + Stateful, S: Schedule>(
     digest: &mut Digest,
     optimizer: fn() -> O,

@@ -6,7 +6,7 @@ use baregrad::optim::{Optimizer as _, Sgd};
 
 use super::{Digest, Group};
 
-/// Rates of every schedule of the list, so that a new one changes only the digest here.
+/// Rates of every schedule of the list. A new one changes only the digest here.
 pub const SCHEDULES: Group = Group {
     name: "schedules",
     run: schedules,
@@ -14,7 +14,7 @@ pub const SCHEDULES: Group = Group {
     digest: 0x49cb_dc14_1bce_9c59,
 };
 
-/// Rates of every schedule, and momentum.
+/// Computes rates and momentum of every schedule.
 fn schedules(digest: &mut Digest) -> Result<(), Error> {
     fn run(digest: &mut Digest, schedule: impl Schedule) {
         let mut sgd = Sgd::new(0.1).momentum::<1>(0.9);

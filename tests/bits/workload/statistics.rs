@@ -1,4 +1,5 @@
-//! Statistics of fits: distributions, confidence, straight lines, recursive least squares.
+//! Statistics of fits: distributions, confidence intervals, straight lines, recursive least
+//! squares.
 
 use baregrad::Error;
 use baregrad::function::Function as _;
@@ -10,7 +11,7 @@ use baregrad::random::{Rng as _, seeded};
 
 use super::{Digest, Group, fill};
 
-/// Distributions, what a fit says of itself, lines with errors in both coordinates, and
+/// Distributions, intervals and goodness of fits, lines with errors in both coordinates, and
 /// recursive least squares.
 pub const STATISTICS: Group = Group {
     name: "statistics",

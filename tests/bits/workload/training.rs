@@ -1,4 +1,4 @@
-//! Whole trainings: the thermometer, and a network that learns a sine.
+//! Whole training runs: the thermometer, and a network that learns a sine.
 
 use baregrad::optim::{Adam, Optimizer};
 use baregrad::{Arena, Error, Tape, Var};
@@ -6,8 +6,8 @@ use baregrad::{Arena, Error, Tape, Var};
 use super::super::thermometer;
 use super::{Digest, Group, first};
 
-#[rustfmt::skip] // or each number of its tables takes a line
-#[allow(dead_code)] // it has PyTorch's losses, too, which only the example prints
+#[rustfmt::skip] // The tables have their own layout.
+#[allow(dead_code)] // PyTorch's losses are not used here.
 #[path = "../../../examples/sine/mod.rs"]
 mod sine;
 
@@ -44,10 +44,11 @@ fn fit_thermometer(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// Parameters of two hidden layers of 16 units.
+/// The number of parameters of a network with two hidden layers of 16 units.
 const WEIGHTS: usize = 321;
 
-/// The loss of the network on its first samples, and what it is fed with.
+/// Records the network and its loss for some samples. Returns the loss, and the inputs with all
+/// their data.
 fn network<'t>(tape: &'t Tape<'t>, samples: usize) -> (Var<'t>, [(Var<'t>, &'t [f32]); 2]) {
     let [w1, b1, w2, b2, w3, b3] = [
         tape.param(&sine::W1, [1, 16]),
@@ -77,7 +78,7 @@ fn learn_sine(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// Five samples at a time, so that four are left over.
+/// Trains with five samples at a time, so that the last micro-batch has four.
 fn learn_sine_in_parts(digest: &mut Digest) -> Result<(), Error> {
     let mut arena = Arena::<1200, 14>::new();
     let tape = arena.tape();
@@ -93,7 +94,7 @@ fn learn_sine_in_parts(digest: &mut Digest) -> Result<(), Error> {
     Ok(())
 }
 
-/// One step; loss and gradients count.
+/// Takes one step, and adds loss and gradients to the digest.
 pub(super) fn train<'t>(
     digest: &mut Digest,
     tape: &'t Tape<'t>,

@@ -1,5 +1,5 @@
-//! `entries.json`: every operation of the list on ordinary numbers. One without a case is
-//! a failure, and so is a case that an operation of another size would pass.
+//! Runs `entries.json`: every operation of the list on ordinary numbers. An operation without a
+//! case is a failure, and so is a case that a wrong factor would pass.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +28,8 @@ pub fn test(file: File) -> Report {
         ));
     }
 
-    // Whether it would be noticed: an operation three times too large, forward and
-    // backward, is off from the reference by as much as this one from a third of it.
+    // Checks that each case would find an operation that is three times too large, forward or
+    // backward, by comparing the right operation with a third of the reference.
     let mut blind = 0;
     for case in &file.cases {
         let [results, gradients] = case.wrong_by(1.0 / 3.0);
@@ -45,7 +45,7 @@ pub fn test(file: File) -> Report {
             }
         }
     }
-    // And whether an entry without a case would be.
+    // Checks that an entry without a case would be found.
     let all_but_tanh = file.cases.into_iter().filter(|case| case.tag != "tanh");
     let all_but_tanh: Vec<_> = all_but_tanh.collect();
     if without_case(&all_but_tanh) != ["tanh"] {
@@ -59,7 +59,7 @@ pub fn test(file: File) -> Report {
     report
 }
 
-/// Entries of the list that no case is about: one whose program is just that.
+/// Returns the entries of the list that have no case whose program is just that operation.
 fn without_case(cases: &[Case]) -> Vec<&'static str> {
     let with: BTreeSet<_> = cases
         .iter()

@@ -1,4 +1,4 @@
-//! `groups.json`: optimizers under schedules, with one and two groups of parameters.
+//! Runs `groups.json`: optimizers under schedules, with one and two groups of parameters.
 
 use baregrad::optim::schedule::Scheduler;
 use baregrad::optim::{
@@ -12,9 +12,9 @@ use super::optim::Hyper;
 use super::sched::{self, Part};
 use super::{Num, Report, ratio};
 
-/// Distance from PyTorch's f32 parameters, relative to the largest magnitude there is: 24
-/// steps, where the fixed gradients of `optim.json` have 20, of rates rounded to f32; and
-/// 1 - β₁ is the difference of an f32, 2⁻²⁵ off in a number that is 0.02 at the least.
+/// The allowed distance from PyTorch's `f32` parameters, relative to the largest magnitude. It is
+/// larger than that of `optim.json`, because there are 24 steps instead of 20, rates are rounded to
+/// `f32`, and 1 - β₁, at least 0.02, is off by 2⁻²⁵.
 const RELATIVE: f64 = 8e-7;
 
 #[derive(Deserialize)]
@@ -75,8 +75,7 @@ fn rates(optimizer: &impl Optimizer) -> [f32; 2] {
     ]
 }
 
-/// All steps; where it is to be resumed, every fifth into an optimizer and a schedule that
-/// were made anew.
+/// Takes all steps. If `resumed`, restores a new optimizer and schedule every fifth step.
 fn step<O: Optimizer + Stateful>(
     file: &File,
     case: &Case,
@@ -117,7 +116,7 @@ fn step<O: Optimizer + Stateful>(
     Some(found)
 }
 
-/// An optimizer with a builder `weight_decay`.
+/// Makes an optimizer that has a builder `weight_decay`.
 macro_rules! with_decay {
     ($file:ident, $case:ident, $make:expr) => {
         run($file, $case, |lr, decay| $make(lr).weight_decay(decay))

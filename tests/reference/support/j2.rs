@@ -1,4 +1,4 @@
-//! `j2_mlp.json`: a small tanh network learns a sine with Adam.
+//! Runs `j2_mlp.json`: a small tanh network learns a sine with Adam.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub struct File {
     x: Nums,
     y: Nums,
     params: Vec<Tensor>,
-    /// By implementation; each rounds in its own way.
+    /// The losses of each implementation; each rounds in its own way.
     loss: BTreeMap<String, Vec<Num>>,
 }
 
@@ -30,10 +30,11 @@ struct Tensor {
     data: Nums,
 }
 
-/// Until here the implementations agree; then Adam amplifies their roundings.
+/// The last epoch in which the implementations agree; later Adam amplifies rounding errors.
 const LAST: usize = 100;
-/// Of the loss, or this many times what other f32 implementations are off by.
+/// The allowed error relative to the loss.
 const RELATIVE: f64 = 2e-6;
+/// The allowed error as a multiple of that of other `f32` implementations.
 const OTHERS: f64 = 4.0;
 
 pub fn test(file: File) -> Report {
@@ -45,7 +46,7 @@ pub fn test(file: File) -> Report {
     report
 }
 
-/// The loss before each epoch's step.
+/// Returns the loss before each epoch's step.
 fn train(file: &File) -> Result<Vec<f32>, Error> {
     let epochs = file.meta.epochs.iter().copied().max().unwrap_or(0);
     let (x, y) = (file.x.f32s(), file.y.f32s());
@@ -90,7 +91,7 @@ fn compare(file: &File, losses: &[f32], report: &mut Report) {
     for (i, (&epoch, truth)) in file.meta.epochs.iter().zip(truth).enumerate() {
         let loss = losses[epoch - 1];
         if epoch > LAST {
-            // Still a network that learned something.
+            // Later losses must only be lower than before.
             let learned = losses.get(LAST - 1).is_some_and(|earlier| loss < *earlier);
             if !learned {
                 report.fail(format!(

@@ -1,4 +1,4 @@
-//! `losses.json`: values and gradients of loss functions. To cover a loss takes
+//! Runs `losses.json`: values and gradients of loss functions. A new loss takes
 //! one arm in [`make`].
 
 use baregrad::op::Node;
@@ -31,7 +31,7 @@ struct Case {
     grad_input_f32: Option<Nums>,
     grad_target_f64: Option<Nums>,
     grad_target_f32: Option<Nums>,
-    /// Or only how far PyTorch's `f32` is from the truth at most: of the value, and of the
+    /// The largest error of PyTorch's `f32`, instead of its values: of the value, and of the
     /// gradients of input and target.
     #[serde(default)]
     noise: Vec<Option<f64>>,
@@ -45,13 +45,13 @@ struct Tensor {
     kind: Option<String>,
 }
 
-/// A loss is a handful of roundings and a mean: ULPs of the largest element,
-/// or PyTorch's own error where that is larger.
+/// The allowed error in ULPs of the largest element: a few roundings and a mean.
 const ULPS: f64 = 4.0;
+/// The allowed error as a multiple of PyTorch's own.
 const TORCH: f64 = 4.0;
 
-/// Records the loss, if it exists here. A setting that nobody reads would be a case that
-/// tests something else than it says: it is an error.
+/// Records the loss, if the crate has it. A setting that is not read is an error, because the case
+/// would test something else.
 fn make<'t>(case: &Case, input: Var<'t>, target: Var<'t>) -> Result<Option<Var<'t>>, String> {
     let reduction = match case.reduction.as_str() {
         "mean" => Reduction::Mean,
@@ -61,7 +61,7 @@ fn make<'t>(case: &Case, input: Var<'t>, target: Var<'t>) -> Result<Option<Var<'
     };
     let mut settings = Settings(case.kwargs.clone());
     let loss = match case.loss.as_str() {
-        // The short forms have to agree with what they are short for.
+        // Tests the short forms, too.
         "MSELoss" if reduction == Reduction::Mean && case.kwargs.is_empty() => input.mse(target),
         "MSELoss" => settings.all(MseLoss::new(), reduction, input, target)?,
         "L1Loss" => settings.all(L1Loss::new(), reduction, input, target)?,
@@ -115,7 +115,7 @@ fn make<'t>(case: &Case, input: Var<'t>, target: Var<'t>) -> Result<Option<Var<'
     }
 }
 
-/// The settings of a case that are still to be read.
+/// The settings of a case that were not read yet.
 struct Settings(Map<String, Value>);
 
 impl Settings {
@@ -127,8 +127,8 @@ impl Settings {
         Ok(Some(number.0 as f32))
     }
 
-    /// A tensor as that of an input; or numbers row by row, as many as `like` has or, for a
-    /// row, its last dimension; or a single number.
+    /// Reads a tensor: one in the format of an input; or numbers row by row, as many as `like` or
+    /// its last dimension has; or a single number.
     fn tensor<'t>(&mut self, name: &str, like: Var<'t>) -> Result<Option<Var<'t>>, String> {
         let Some(value) = self.0.remove(name).filter(|value| !value.is_null()) else {
             return Ok(None);
@@ -154,7 +154,7 @@ impl Settings {
         Ok(Some(tape.constant(&data, shape)))
     }
 
-    /// A loss of pairs of elements.
+    /// Records a loss of pairs of elements with all its settings.
     fn all<'t, Q: Loss>(
         &mut self,
         loss: Criterion<'t, Q>,
@@ -214,7 +214,7 @@ fn run(case: &Case, report: &mut Report) -> Result<bool, String> {
         &case.value_f64,
         (case.value_f32.as_ref(), noise(0)),
     )?;
-    // With reduction "none" the gradient is that of the sum.
+    // With the reduction "none" the gradient is that of the sum.
     tape.backward_with(loss, &vec![1.0; value.len()])
         .map_err(|error| error.to_string())?;
     let grads = [
@@ -269,7 +269,7 @@ fn compare(
     Ok(())
 }
 
-/// Numbers of lists of lists, in their order.
+/// Collects the numbers of nested lists, in their order.
 fn flatten(value: &Value, to: &mut Vec<f32>) -> Result<(), serde_json::Error> {
     if let Value::Array(parts) = value {
         return parts.iter().try_for_each(|part| flatten(part, to));

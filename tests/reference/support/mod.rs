@@ -1,4 +1,4 @@
-//! What the golden tests share: numbers as JSON writes them, tolerances, and
+//! Code that the golden tests share: numbers in JSON, tolerances, and
 //! the report.
 
 pub mod entries;
@@ -18,7 +18,7 @@ use baregrad::Shape;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// A number. JSON has no NaN and no infinities, so these are strings.
+/// A number. NaN and infinities, which JSON lacks, are strings.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Num(pub f64);
@@ -40,7 +40,7 @@ impl TryFrom<Written> for Num {
     }
 }
 
-/// A scalar is written with or without brackets.
+/// A list of numbers. A single one is written with or without brackets.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Nums {
@@ -64,13 +64,13 @@ pub fn shape_of(sizes: &[usize]) -> Shape {
     Shape::new(sizes).expect("at most four dimensions")
 }
 
-/// The distance from `|x|` to the next `f32`.
+/// Returns the distance from `|x|` to the next `f32`.
 pub fn ulp(x: f64) -> f64 {
     let x = (x.abs() as f32).min(f32::MAX.next_down());
     f64::from(x.next_up()) - f64::from(x)
 }
 
-/// The error in units of what is allowed; what is not finite must be equal.
+/// Returns the error as a multiple of the allowed one. Numbers that are not finite must be equal.
 pub fn ratio(got: f32, truth: f64, allowed: f64) -> f64 {
     let got = f64::from(got);
     if got == truth || (got.is_nan() && truth.is_nan()) {
@@ -82,7 +82,8 @@ pub fn ratio(got: f32, truth: f64, allowed: f64) -> f64 {
     }
 }
 
-/// Equal bits, but for the sign and payload of NaN, which nobody promises.
+/// Returns whether the bits are equal, except for sign and payload of NaN, which are not
+/// guaranteed.
 pub fn same_bits(a: f32, b: f32) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
@@ -90,17 +91,17 @@ pub fn same_bits(a: f32, b: f32) -> bool {
 /// The outcome of one file.
 #[derive(Default)]
 pub struct Report {
-    /// The line that says how much ran.
+    /// The line with the number of cases that ran.
     pub summary: String,
     pub failures: Vec<String>,
-    /// By group: the worst error in units of what is allowed, and whose.
+    /// By group: the worst error as a multiple of the allowed one, and its case.
     worst: BTreeMap<String, (f64, String)>,
-    /// The kinds that were left out, and how many cases of each.
+    /// The kinds that were left out, and the number of cases of each.
     absent: BTreeMap<String, usize>,
 }
 
 impl Report {
-    /// Holds one error against its bound.
+    /// Checks an error against its bound.
     pub fn check(&mut self, group: &str, ratio: f64, at: impl FnOnce() -> String) {
         // NaN fails, too.
         let holds = ratio <= 1.0;
@@ -126,7 +127,7 @@ impl Report {
         *self.absent.entry(what.to_owned()).or_default() += cases;
     }
 
-    /// Prints it; whether all is well.
+    /// Prints the report, and returns whether there are no failures.
     pub fn print(&self, file: &str, verbose: bool) -> bool {
         println!("{file}: {}", self.summary);
         if !self.absent.is_empty() {
@@ -156,7 +157,7 @@ impl Report {
     }
 }
 
-/// Where the files are.
+/// Returns the folder of the files.
 pub fn directory() -> PathBuf {
     std::env::var_os("BAREGRAD_GOLDEN_DIR").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../golden"),
@@ -164,7 +165,7 @@ pub fn directory() -> PathBuf {
     )
 }
 
-/// Reads one of them; `None` if there is none in another directory than ours.
+/// Reads a file. Returns `None` if it is missing in another folder than the default one.
 pub fn read<T: DeserializeOwned>(file: &str) -> Result<Option<T>, String> {
     let path = directory().join(file);
     match std::fs::read_to_string(&path) {
@@ -181,7 +182,7 @@ pub fn read<T: DeserializeOwned>(file: &str) -> Result<Option<T>, String> {
     }
 }
 
-/// The message of a panic.
+/// Returns the message of a panic.
 pub fn message(panic: &(dyn std::any::Any + Send)) -> String {
     panic
         .downcast_ref::<String>()

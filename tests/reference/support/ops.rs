@@ -1,4 +1,4 @@
-//! `ops.json`: small programs, their values and gradients, and calls that must
+//! Runs `ops.json`: small programs, their values and gradients, and calls that must
 //! be refused.
 
 use std::collections::BTreeSet;
@@ -24,8 +24,8 @@ pub struct File {
 #[derive(Clone, Deserialize)]
 pub struct Case {
     pub id: Value,
-    /// The operation it is about; `special.json` leaves it and the next two out, where the
-    /// program says it.
+    /// The operation of the case. `special.json` lacks this and the next two fields, and has
+    /// the operation in the program.
     #[serde(default)]
     pub tag: String,
     #[serde(default)]
@@ -43,7 +43,7 @@ pub struct Case {
     pub grads: Vec<Option<Nums>>,
     out32: Option<Nums>,
     grads32: Option<Vec<Option<Nums>>>,
-    /// Or only how far these are from the truth at most: of the result, then of each gradient.
+    /// The largest errors instead of these values: of the result, then of each gradient.
     #[serde(default)]
     noise: Vec<Option<f64>>,
 }
@@ -82,31 +82,31 @@ struct Reject {
     rest: Map<String, Value>,
 }
 
-/// How far results may be from the truth. The largest of these is allowed.
+/// The allowed error of results, the largest of these.
 struct Tolerance {
-    /// Groups of cases this is for; the last entry is for all others.
+    /// The groups of cases; the last entry is for all others.
     groups: &'static [&'static str],
-    /// ULPs of the true value: roundings of the result itself.
+    /// ULPs of the true value, for roundings of the result itself.
     ulps: f64,
     /// ULPs of the largest true value in the tensor, or of the largest operand
-    /// (upstream gradient) if that is larger: where terms cancel, their
-    /// roundings stay.
+    /// (upstream gradient) if that is larger, because the roundings of terms remain where the terms
+    /// cancel.
     scale_ulps: f64,
-    /// Times PyTorch's own largest `f32` error in the tensor, which says how
-    /// much a program amplifies roundings, but is 0 by luck at times.
+    /// A multiple of PyTorch's own largest `f32` error in the tensor, which shows how
+    /// much a program amplifies roundings, but can be 0 by chance.
     torch: f64,
 }
 
-/// The one table; about twice what was measured.
+/// The tolerances, about twice the measured errors.
 const TOLERANCES: &[Tolerance] = &[
-    // One rounding at most, of the element alone.
+    // At most one rounding of the element.
     Tolerance {
         groups: &["scalar", "shape", "shape_optional", "kink"],
         ulps: 2.0,
         scale_ulps: 1.0,
         torch: 2.0,
     },
-    // One function; slopes such as 1 - tanh^2 cancel, at the scale of g.
+    // One function. Slopes such as 1 - tanh^2 cancel, at the scale of g.
     Tolerance {
         groups: &["unary", "unary_wide", "pow"],
         ulps: 4.0,
@@ -137,9 +137,9 @@ const TOLERANCES: &[Tolerance] = &[
     },
 ];
 
-/// Overflow, saturation, NaN: against PyTorch's `f32`, which rounds, too.
+/// The allowed ULPs for overflow, saturation and NaN, from PyTorch's `f32`, which rounds, too.
 const EDGE_ULPS: f64 = 4.0;
-/// The libraries differ in when a result becomes subnormal or zero.
+/// The allowed absolute error, as the libraries round subnormal results differently.
 const EDGE_ABSOLUTE: f64 = 1e-37;
 
 fn tolerance(group: &str) -> &'static Tolerance {
@@ -157,8 +157,8 @@ pub fn entry(name: &str) -> Option<&'static Entry> {
         .find(|entry| entry.name == name)
 }
 
-/// Arguments by PyTorch's names, with PyTorch's defaults. One that nobody reads
-/// would be a case that tests something else than it says.
+/// Reads arguments by PyTorch's names, with PyTorch's defaults. An argument that is not read is an
+/// error, because the case would test something else.
 fn arguments(given: Option<&Map<String, Value>>) -> Result<Args, String> {
     let mut args = Args {
         slope: 0.01,
@@ -210,8 +210,8 @@ fn arguments(given: Option<&Map<String, Value>>) -> Result<Args, String> {
 }
 
 impl Case {
-    /// The case with other results, and with other gradients: those times `factor`.
-    /// None where that changes nothing, as all of them are 0.
+    /// Returns the case with results multiplied by `factor`, and with gradients multiplied by it;
+    /// `None` if all of them are 0.
     pub fn wrong_by(&self, factor: f64) -> [Option<Case>; 2] {
         let times = |nums: &Nums| {
             let scaled = nums.f64s().into_iter().map(|x| Num(x * factor));
@@ -242,7 +242,7 @@ impl Case {
     }
 }
 
-/// How leaves without gradients are made.
+/// The kind of leaves without gradients.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Leaves {
     Copied,
@@ -326,7 +326,7 @@ fn differ(a: &[f32], b: &[f32]) -> bool {
     a.len() != b.len() || a.iter().zip(b).any(|(a, b)| !same_bits(*a, *b))
 }
 
-/// Runs a case in every way and holds the first against the reference.
+/// Runs a case in every way, and compares the first with the reference.
 pub fn check(case: &Case, report: &mut Report) -> Result<(), String> {
     let eager = run(case, Leaves::Copied, false)?;
     let mut ways = vec![("replayed", Leaves::Copied, true)];
@@ -356,7 +356,7 @@ pub fn check(case: &Case, report: &mut Report) -> Result<(), String> {
             eager.shape, case.out_shape
         ));
     }
-    // What a gradient is a sum of, its terms have the size of.
+    // The size of the terms of a gradient.
     let biggest = |nums: &Nums| {
         let finite = nums.f64s().into_iter().filter(|x| x.is_finite());
         finite.fold(0.0, |max: f64, x| max.max(x.abs()))
@@ -420,7 +420,7 @@ fn compare(
         return Err(format!("{what} is {got:?}, expected {truth:?}"));
     }
     let torch = torch.map(Nums::f64s);
-    // Where f32 overflows and f64 does not, PyTorch's f32 says what is right.
+    // If `f32` overflows and `f64` does not, PyTorch's `f32` is the reference.
     let torch_at = |i: usize| torch.as_ref().and_then(|torch| torch.get(i).copied());
     let truth: Vec<f64> = truth
         .into_iter()
@@ -452,8 +452,8 @@ fn compare(
     Ok(())
 }
 
-/// These ask for what this tape does not have: operations that overwrite their
-/// operand, and a graph that is gone after `backward`.
+/// Cases about features that this tape does not have: operations that overwrite their
+/// operand, and a graph that is freed by `backward`.
 const NOT_APPLICABLE: [&str; 2] = [
     "inplace_on_leaf_requiring_grad",
     "backward_twice_without_retain",
@@ -475,7 +475,7 @@ fn check_reject(reject: &Reject) -> Result<(), String> {
             Ok(tape.backward(result).err())
         });
     }
-    // `sum_axis` is `sum` with an axis, and so on.
+    // The error of `sum_axis` names `sum`, and likewise for all names with `_axis`.
     let name = kind.strip_suffix("_axis").unwrap_or(kind);
     let names: Vec<_> = if kind == "broadcast" {
         let listed = reject.ops.as_deref().unwrap_or(ELEMENTWISE);
@@ -502,7 +502,7 @@ fn check_reject(reject: &Reject) -> Result<(), String> {
                 .collect();
             let built = entry.build.call(&operands, &args);
             let result = built.ok_or("another number of operands")?;
-            // The first way off the tape says so, and so does the tape.
+            // `value` returns the error, and the tape keeps it.
             let error = result.value().err();
             if error.is_some() != tape.error().is_some() {
                 return Err("the tape did not keep the error".into());
@@ -513,8 +513,8 @@ fn check_reject(reject: &Reject) -> Result<(), String> {
     Ok(())
 }
 
-/// An error that says which operation and which line, and a tape that goes on
-/// working.
+/// Checks that an error names the operation and the line, and that the tape still
+/// works.
 fn refused(
     name: &str,
     call: impl for<'t> FnOnce(&'t Tape<'t>) -> Result<Option<Error>, String>,
@@ -543,7 +543,7 @@ fn refused(
     Ok(())
 }
 
-/// A panic is a failure like any other.
+/// Turns a panic into a failure.
 pub fn guard(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(check))
         .unwrap_or_else(|panic| Err(format!("panicked: {}", message(&*panic))))
@@ -573,13 +573,13 @@ pub fn test(file: File) -> Report {
         }
         refused += 1;
     }
-    // An operation that programs use and the list lacks would be known here only.
+    // Every operation that programs use must be in the list.
     let steps = file.cases.iter().flat_map(|case| &case.prog);
     let used: BTreeSet<_> = steps.map(|step| step.op.as_str()).collect();
     let listed = ops::ALL.iter().copied().flatten().map(|entry| entry.name);
     let listed: BTreeSet<_> = listed.collect();
     for name in used.difference(&listed) {
-        // `detach` has no gradient to check, and so no entry.
+        // `detach` has no gradient, and so no entry.
         if *name != "detach" {
             report.fail(format!("{name} is not in the list of operations"));
         }

@@ -1,6 +1,6 @@
-//! `optim.json`: what PyTorch's optimizers do to given gradients, and on three
-//! problems. An optimizer of the list
-//! `baregrad::each_optimizer` needs nothing here, unless its options are of a new kind: [`set`].
+//! Runs `optim.json`: trajectories of PyTorch's optimizers with given gradients, and on three
+//! problems. A new optimizer of the list `baregrad::each_optimizer` needs no change here, unless
+//! its options are of a new kind: [`set`].
 
 use std::collections::BTreeMap;
 
@@ -14,29 +14,30 @@ use serde_json::{Map, Value};
 
 use super::{Num, Report, ratio, shape_of, ulp};
 
-/// Fixed gradients: distance from PyTorch's f32 parameters, relative to the
-/// largest magnitude the parameter has had. A step rounds a few times by half
+/// With given gradients: the allowed distance from PyTorch's `f32` parameters, relative to the
+/// largest magnitude that the parameter has had. A step rounds a few times by half
 /// an ULP (6e-8), 20 steps add up, and PyTorch's vector code fuses some of the
-/// multiply-adds that we must not. Of 2,400 random trajectories of twelve optimizers, PyTorch
-/// without fused operations (`ATEN_CPU_CAPABILITY=default`) is further than this from
-/// PyTorch with them on 18, and we are on 25, where a small difference of large numbers is
+/// multiply-adds, which this crate must not. On 2,400 random trajectories of twelve optimizers,
+/// PyTorch without fused operations (`ATEN_CPU_CAPABILITY=default`) differs by more from
+/// PyTorch with them on 18, and this crate on 25, in which a small difference of large numbers is
 /// divided by its own size: weight decay against a gradient, or β₂ = 0.
 const GRADSEQ_RELATIVE: f64 = 6e-7;
-/// The same of Adafactor, whose steps are as long as norms of whole tensors say: PyTorch's own
-/// f32 parameters are off its f64 ones by up to 6.8e-7 (`layers`), and ours as much.
+/// The same for Adafactor, whose steps are scaled by norms of whole tensors: PyTorch's own `f32`
+/// parameters differ from its `f64` ones by up to 6.8e-7 (`layers`), and this crate's as much.
 const GRADSEQ_OF_NORMS: f64 = 1.4e-6;
-/// Muon's directions have 8 bits. Where a sum in another order is rounded to the neighbour of
-/// PyTorch's number, a step differs by this part of its length; only so many parameters may (one
-/// of 51 that does so in the first step does in all).
+/// Muon's directions have 8 bits. If a sum in another order is rounded to the neighbour of
+/// PyTorch's number, a step differs by this part of its length.
 const NEIGHBOUR: f64 = 1.0 / 256.0;
+/// The largest share of parameters that may differ so (one of 51 that does in the first step does
+/// in all).
 const NEIGHBOURS: f64 = 0.05;
-/// Problems: distance from the f64 parameters, in units of the checkpoint's
+/// On problems: the allowed distance from the `f64` parameters, in units of the checkpoint's
 /// `tol_abs_suggested`, which was measured by rounding noise in PyTorch itself.
 const CASES_SUGGESTED: f64 = 1.0;
 
-/// Where parameters are ill-conditioned: distance from the f64 loss, in distances of
-/// PyTorch's own f32 loss from it, and relative. Adadelta on Rosenbrock's function is at 0.47 of
-/// this, where it has the loss that PyTorch's f32 has, to seven digits.
+/// For ill-conditioned parameters: the allowed distance from the `f64` loss, in units of that of
+/// PyTorch's own `f32` loss, and relative. Adadelta on Rosenbrock's function is at 0.47 of
+/// this, where its loss agrees with PyTorch's `f32` loss to seven digits.
 const ILL_NOISE: f64 = 1.0;
 const ILL_RELATIVE: f64 = 0.05;
 
@@ -55,7 +56,7 @@ pub struct File {
 struct Meta {
     #[serde(default)]
     gradseq: GivenGradients,
-    /// Others, for sequences that name them.
+    /// Other gradients, for sequences that name them.
     #[serde(default)]
     given: BTreeMap<String, GivenGradients>,
     #[serde(default)]
@@ -64,16 +65,16 @@ struct Meta {
 
 #[derive(Deserialize, Default)]
 struct GivenGradients {
-    /// The shapes of the parameters; without, they are one vector.
+    /// The shapes of the parameters. Without them, the parameters are one vector.
     #[serde(default)]
     shapes: Option<Vec<Vec<usize>>>,
     p0: Vec<f32>,
-    /// `null` where an element has none, of sparse gradients.
+    /// In sparse gradients, `null` for an element without a gradient.
     #[serde(deserialize_with = "elements")]
     grads: Vec<Vec<Option<f32>>>,
 }
 
-/// Gradients, which may be infinite or NaN.
+/// Reads gradients, which may be infinite or NaN.
 fn elements<'d, D: serde::Deserializer<'d>>(from: D) -> Result<Vec<Vec<Option<f32>>>, D::Error> {
     let steps = Vec::<Vec<Option<Num>>>::deserialize(from)?.into_iter();
     Ok(steps
@@ -82,7 +83,7 @@ fn elements<'d, D: serde::Deserializer<'d>>(from: D) -> Result<Vec<Vec<Option<f3
 }
 
 impl GivenGradients {
-    /// The shapes, for as long as the tests run.
+    /// Returns the shapes, leaked for the time of the tests.
     fn shapes(&self) -> Option<&'static [Shape]> {
         let shapes = self.shapes.as_ref()?;
         let shapes: Vec<Shape> = shapes.iter().map(|dims| shape_of(dims)).collect();
@@ -125,8 +126,8 @@ struct Sequence {
     /// The name of its parameters and gradients, if they are not those of `meta.gradseq`.
     #[serde(default)]
     given: Option<String>,
-    /// Gradients are clipped before every step, by value and then by norm, and these are
-    /// the norms.
+    /// The limits by which gradients are clipped before every step, first by value and then by
+    /// norm; and the norms.
     #[serde(default)]
     clip_value: Option<f64>,
     #[serde(default)]
@@ -138,7 +139,7 @@ struct Sequence {
     groups: Vec<Group>,
 }
 
-/// So many tensors, with their own hyper-parameters.
+/// A group of tensors, with its own hyper-parameters.
 #[derive(Deserialize)]
 struct Group {
     tensors: usize,
@@ -165,20 +166,20 @@ struct Case {
     ill_conditioned: Vec<bool>,
 }
 
-/// Hyper-parameters by PyTorch's names; each must be asked for.
+/// Hyper-parameters by PyTorch's names, all of which must be read.
 pub struct Hyper<'a> {
     left: BTreeMap<&'a str, &'a Value>,
-    /// The shapes of the parameters, for optimizers that ask for them.
+    /// The shapes of the parameters, for optimizers that need them.
     shapes: Option<&'static [Shape]>,
 }
 
 impl<'a> Hyper<'a> {
-    /// Without the flags that choose PyTorch's implementation, not a result.
+    /// Takes all hyper-parameters but the flags that choose an implementation of PyTorch.
     pub fn new(map: &'a Map<String, Value>) -> Self {
         const OTHER: [&str; 5] = ["foreach", "fused", "capturable", "differentiable", "lr"];
         let given = map.iter().map(|(name, value)| (name.as_str(), value));
         Self {
-            // `None` is written as `null`, and the same as nothing.
+            // `null`, which is PyTorch's `None`, counts as not given.
             left: given
                 .filter(|(name, value)| !OTHER.contains(name) && !value.is_null())
                 .collect(),
@@ -191,7 +192,7 @@ impl<'a> Hyper<'a> {
     pub fn number(&mut self, name: &str) -> Option<f64> {
         self.take(name).map(|value| value.as_f64().unwrap())
     }
-    /// The `i`-th of two, of which either may be nothing.
+    /// Reads the `i`-th number of a pair, either of which may be missing.
     pub fn element(&mut self, name: &str, i: usize) -> Option<f64> {
         let pair = self.left.get(name)?.as_array().unwrap();
         let element = pair[i].as_f64();
@@ -228,7 +229,7 @@ impl<'a> Hyper<'a> {
     }
 }
 
-/// An optimizer whose state can be looked at.
+/// An optimizer whose state can be visited.
 pub trait Stepping: Optimizer + Stateful {}
 impl<O: Optimizer + Stateful> Stepping for O {}
 
@@ -250,14 +251,14 @@ impl Stateful for Box<dyn Stepping> {
     }
 }
 
-/// Moves parameters, at given gradients or by looking around.
+/// An optimizer, or a search.
 pub enum Made {
     Optimizer(Box<dyn Stepping>),
     Search(Box<dyn Search>),
 }
 
 impl Made {
-    /// One `optimizer.step()`, or `optimizer.step(closure)`.
+    /// Runs PyTorch's `optimizer.step()`, or `optimizer.step(closure)`.
     fn step(&mut self, params: &mut [f32], loss: &mut dyn FnMut(&[f32], &mut [f32]) -> f32) {
         let mut grads = vec![0.0; params.len()];
         match self {
@@ -276,7 +277,7 @@ impl Made {
     }
 }
 
-/// The optimizer of that name that needs nothing but gradients.
+/// Makes the optimizer of a name, if it needs only gradients.
 pub fn make_optimizer(
     name: &str,
     lr: f64,
@@ -286,7 +287,7 @@ pub fn make_optimizer(
     make_for_shapes(name, lr, hyper, n, None)
 }
 
-/// The same, for parameters of these shapes.
+/// Makes the optimizer of a name for parameters of these shapes.
 fn make_for_shapes(
     name: &str,
     lr: f64,
@@ -304,21 +305,21 @@ fn make_for_shapes(
     }
 }
 
-/// Memory for so many numbers, for as long as the tests run: `Vec` needs the feature `std`.
+/// Leaks memory for state, because optimizers hold a `Vec` only with the feature `std`.
 fn memory(floats: usize) -> &'static mut [f32] {
     vec![f32::NAN; floats].leak()
 }
 
-/// Sets an option by its name in PyTorch, if it is given: a flag where the list has no value
-/// for it, a number or a pair where it has one or two, unless its name is here. Numbers enter
-/// an `f32` computation there as `f64`: they are rounded where our builder takes an `f32`.
+/// Sets an option by its name in PyTorch, if it is given: a flag if the list has no value
+/// for it, a number or a pair if it has one or two, unless its name is listed here. The numbers are
+/// `f64`, and are rounded if the builder takes an `f32`.
 macro_rules! set {
     ($optimizer:ident, $hyper:ident, shapes()) => {
         if let Some(shapes) = $hyper.shapes {
             $optimizer = $optimizer.shapes(shapes);
         }
     };
-    // These two are one pair in PyTorch.
+    // `eps1` and `eps2` are one pair in PyTorch.
     ($optimizer:ident, $hyper:ident, eps1 $values:tt) => {
         if let Some(number) = $hyper.element("eps", 0) {
             $optimizer = $optimizer.eps1(number as _);
@@ -329,7 +330,7 @@ macro_rules! set {
             $optimizer = $optimizer.eps2(number as _);
         }
     };
-    // On or off, where on is the default.
+    // `nesterov` is on by default.
     ($optimizer:ident, $hyper:ident, nesterov $values:tt) => {
         if let Some(flag) = $hyper.maybe_flag("nesterov") {
             $optimizer = $optimizer.nesterov(flag);
@@ -368,19 +369,19 @@ macro_rules! set {
     };
 }
 
-/// The optimizer of that name for `n` parameters, if it exists here.
+/// Makes the optimizer of a name for `n` parameters, if the crate has it.
 pub fn make(name: &str, lr: f64, hyper: &Map<String, Value>, n: usize) -> Option<Made> {
     made(name, lr, Hyper::new(hyper), n)
 }
 
 fn made(name: &str, lr: f64, mut hyper: Hyper<'_>, n: usize) -> Option<Made> {
-    // PyTorch's f64, where it enters an f32 computation.
+    // PyTorch's `f64`, rounded as in an `f32` computation.
     let lr = lr as f32;
     macro_rules! listed {
         ($($optimizer:ident = $torch:literal [$($option:ident $values:tt)*];)*) => {
             match name {
                 $($torch => {
-                    // As much memory as any of them needs: it is cut into equal parts.
+                    // As much memory as any optimizer needs, which is divided into equal parts.
                     let mut made = baregrad::optim::$optimizer::with_state(lr, memory(4 * n));
                     $(set!(made, hyper, $option $values);)*
                     Made::Optimizer(Box::new(made))
@@ -395,7 +396,7 @@ fn made(name: &str, lr: f64, mut hyper: Hyper<'_>, n: usize) -> Option<Made> {
         assert!(!hyper.flag("decoupled_weight_decay"), "that is AdamW");
     }
     if name == "RMSprop" {
-        // A momentum of 0 is none: no buffer, and one rounding less.
+        // A momentum of 0 has no buffer, and one rounding less.
         hyper
             .left
             .retain(|name, value| *name != "momentum" || value.as_f64() != Some(0.0));
@@ -405,7 +406,7 @@ fn made(name: &str, lr: f64, mut hyper: Hyper<'_>, n: usize) -> Option<Made> {
     Some(made)
 }
 
-/// The same as in the list, but for gradients that not all parameters have.
+/// Makes the optimizer of the list for sparse gradients.
 fn sparse_adam(lr: f32, hyper: &Map<String, Value>, n: usize) -> SparseAdam<0, &'static mut [f32]> {
     let mut hyper = Hyper::new(hyper);
     let mut adam = SparseAdam::with_state(lr, memory(2 * n));
@@ -447,7 +448,7 @@ fn lbfgs(lr: f32, hyper: &mut Hyper<'_>, n: usize) -> Lbfgs<0, 0, &'static mut [
     search
 }
 
-/// The loss of a problem, and its gradient: sums in order, in f32.
+/// Computes the loss of a problem and its gradient in `f32`, with sums in order.
 fn loss(problems: &Problems, name: &str, p: &[f32], grad: &mut [f32]) -> f32 {
     match name {
         "thermo" => {
@@ -485,7 +486,7 @@ fn loss(problems: &Problems, name: &str, p: &[f32], grad: &mut [f32]) -> f32 {
     }
 }
 
-/// The loss of a problem in f64, at parameters in f32.
+/// Computes the loss of a problem in `f64`, at parameters in `f32`.
 fn loss_f64(problems: &Problems, name: &str, p: &[f32]) -> f64 {
     let p: Vec<f64> = p.iter().map(|p| f64::from(*p)).collect();
     match name {
@@ -525,10 +526,10 @@ pub fn test(file: File) -> Report {
     report
 }
 
-/// Steps by given gradients.
+/// A closure that takes a step by given gradients.
 type Given<'a> = Box<dyn FnMut(&mut [f32], &[Option<f32>]) -> Result<(), OptimizerError> + 'a>;
 
-/// The optimizer of a sequence, if it exists here.
+/// Makes the optimizer of a sequence, if the crate has it.
 fn stepper<'a>(sequence: &'a Sequence, given: &GivenGradients) -> Option<Given<'a>> {
     let (name, n) = (&sequence.optimizer, given.p0.len());
     let is_sparse = given.grads.iter().flatten().any(Option::is_none);
@@ -554,7 +555,7 @@ fn stepper<'a>(sequence: &'a Sequence, given: &GivenGradients) -> Option<Given<'
     }))
 }
 
-/// An optimizer for each group of tensors.
+/// Makes an optimizer for each group of tensors.
 fn grouped(name: &str, groups: &[Group], shapes: &'static [Shape]) -> Option<Box<dyn Stepping>> {
     let (group, others) = groups.split_first()?;
     let (shapes, other_shapes) = shapes.split_at(group.tensors);
@@ -636,7 +637,7 @@ fn given_gradients(file: &File, report: &mut Report) -> usize {
     ran
 }
 
-/// Clips gradients as the sequence says, and compares their norm.
+/// Clips gradients by the settings of the sequence, and compares their norm.
 fn clip(sequence: &Sequence, step: usize, grads: &mut [Option<f32>], report: &mut Report) {
     let mut dense: Vec<f32> = grads.iter().flatten().copied().collect();
     if let Some(most) = sequence.clip_value {
@@ -675,8 +676,8 @@ fn problems(file: &File, report: &mut Report) -> (usize, usize, usize) {
                 done += 1;
             }
             if case.ill_conditioned[i] {
-                // Rounding has decided where on a flat stretch it is: how high is all that
-                // can be compared, by the noise that PyTorch itself has there.
+                // Rounding determines the place on a flat region, so only the loss is compared, by
+                // the noise of PyTorch's own loss.
                 let found = loss_f64(&file.meta.problems, &case.problem, &params);
                 let [exact, theirs] = [case.loss_f64[i].0, case.loss_f32[i].0];
                 let allowed = ILL_NOISE * (theirs - exact).abs() + ILL_RELATIVE * exact.abs();
@@ -693,8 +694,8 @@ fn problems(file: &File, report: &mut Report) -> (usize, usize, usize) {
                 ill += 1;
                 continue;
             }
-            // A search ends where losses no longer differ, by f32's resolution or its own
-            // tolerance (1e-9): parameters are not known better than that tells.
+            // A search ends when losses no longer differ, by the resolution of `f32` or its own
+            // tolerance (1e-9), so the loss is compared instead of parameters.
             if let Made::Search(_) = optimizer {
                 let loss = loss_f64(&file.meta.problems, &case.problem, &params);
                 let resolution = 2.0 * ulp(case.loss_f64[i].0) + 1e-9;
@@ -703,7 +704,7 @@ fn problems(file: &File, report: &mut Report) -> (usize, usize, usize) {
                     continue;
                 }
             }
-            // No finer than f32 can tell apart.
+            // The bound is at least the resolution of `f32`.
             let suggested = case.tol_abs_suggested[i].0 * CASES_SUGGESTED;
             for (k, (&p, want)) in params.iter().zip(&case.params_f64[i]).enumerate() {
                 let error = ratio(p, want.0, suggested.max(ulp(want.0)));
@@ -742,7 +743,7 @@ fn problems(file: &File, report: &mut Report) -> (usize, usize, usize) {
     (ran, compared, ill)
 }
 
-/// Leaving all hyper-parameters out and spelling PyTorch's out is the same.
+/// Checks that PyTorch's default hyper-parameters give the same steps as no hyper-parameters.
 fn defaults(file: &File, report: &mut Report) -> usize {
     let GivenGradients { p0, grads, .. } = &file.meta.gradseq;
     let mut ran = 0;
@@ -752,7 +753,7 @@ fn defaults(file: &File, report: &mut Report) -> usize {
     } in &file.defaults
     {
         let lr = defaults.get("lr").and_then(Value::as_f64).unwrap_or(1e-2);
-        // Parameters of one column, for optimizers that take nothing but matrices.
+        // The parameters are one column for optimizers that take only matrices.
         let n = p0.len();
         let with = |hyper: &Map<String, Value>| {
             let hyper = Hyper {
@@ -767,7 +768,7 @@ fn defaults(file: &File, report: &mut Report) -> usize {
         };
         let mut params = [p0.clone(), p0.clone()];
         for given in grads {
-            // As if they were those of a linear loss, where one is asked for.
+            // For a search, they are the gradients of a linear loss.
             let mut linear = |p: &[f32], grads: &mut [f32]| {
                 let given: Vec<f32> = given.iter().flatten().copied().collect();
                 grads.copy_from_slice(&given);

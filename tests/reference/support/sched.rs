@@ -1,6 +1,6 @@
-//! `sched.json`: learning rates, and momentum where it moves, over 60 steps. A schedule of the
-//! list `baregrad::each_schedule` needs nothing here, unless its arguments are of a new kind:
-//! [`argument`] and [`set`].
+//! Runs `sched.json`: learning rates, and momentum if it is scheduled, over 60 steps. A new
+//! schedule of the list `baregrad::each_schedule` needs no change here, unless its arguments are of
+//! a new kind: [`argument`] and [`set`].
 
 use std::ops::{Deref, DerefMut};
 
@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use super::optim::Hyper;
 use super::{Num, Report, ratio};
 
-/// Units of 2⁻²⁴ of the largest rate, or momentum: half of one is the rounding of the base
-/// rate to an `f32`, another half that of the result.
+/// The allowed error relative to the largest rate or momentum, in units of 2⁻²⁴: half of a unit is
+/// the rounding of the base rate to an `f32`, another half that of the result.
 pub const ALLOWED: f64 = 4.0 / (1 << 24) as f64;
 
 #[derive(Deserialize)]
@@ -47,14 +47,14 @@ pub struct Part {
     pub milestones: Vec<u32>,
 }
 
-/// Boxed without the feature `std`, too.
+/// A leaked schedule, which works without the feature `std`.
 pub type Made = &'static mut dyn Schedule;
 
 fn made(schedule: impl Schedule + 'static) -> Made {
     Box::leak(Box::new(schedule))
 }
 
-/// An argument of `new`, by its name in PyTorch: a number, unless its name is here.
+/// Reads an argument of `new` by its name in PyTorch: a number, unless its name is listed here.
 macro_rules! argument {
     ($kwargs:ident, milestones) => {
         &*$kwargs.list("milestones").unwrap().leak()
@@ -76,7 +76,7 @@ macro_rules! argument {
     };
 }
 
-/// A new schedule, with numbers for each of two groups if it can have them.
+/// Makes a schedule with numbers for each of two groups, if it has such a constructor.
 macro_rules! of_two_groups {
     ($kwargs:ident, OneCycleLr $args:tt) => {
         OneCycleLr::per_group($kwargs.two("max_lr").unwrap(), $kwargs.total_steps())
@@ -101,8 +101,8 @@ macro_rules! of_two_groups {
     };
 }
 
-/// Sets an option by its name in PyTorch, if it is given: a flag where the list has no value
-/// for it, a number where it has one, unless its name is here.
+/// Sets an option by its name in PyTorch, if it is given: a flag if the list has no value
+/// for it, a number if it has one, unless its name is listed here.
 macro_rules! set {
     ($schedule:ident, $kwargs:ident, anneal $values:tt) => {
         match $kwargs.text("anneal_strategy").as_deref() {
@@ -117,7 +117,7 @@ macro_rules! set {
             $schedule = $schedule.without_momentum();
         }
     };
-    // It is PyTorch's `mode` and `gamma`.
+    // `exp_range` is PyTorch's `mode` and `gamma`.
     ($schedule:ident, $kwargs:ident, exp_range $values:tt) => {
         let gamma = $kwargs.number("gamma").unwrap_or(1.0);
         match $kwargs.text("mode").as_deref() {
@@ -125,7 +125,7 @@ macro_rules! set {
             Some("exp_range") => $schedule = $schedule.exp_range(gamma),
             other => assert!(matches!(other, None | Some("triangular"))),
         }
-        // Chosen by the mode, unless there is a function of the caller's.
+        // The mode determines `scale_mode`, unless the caller gives a function.
         $kwargs.text("scale_mode");
     };
     ($schedule:ident, $kwargs:ident, mode $values:tt) => {
@@ -157,12 +157,12 @@ macro_rules! set {
     };
 }
 
-/// As many as are wanted, one or both.
+/// Returns the first `G` numbers, one or both.
 fn first<const G: usize>(two: [f64; 2]) -> [f64; G] {
     std::array::from_fn(|g| two[g])
 }
 
-/// Arguments by PyTorch's names in lower case; each must be asked for.
+/// Arguments by PyTorch's names in lower case, all of which must be read.
 struct Kwargs<'a> {
     schedule: &'a str,
     hyper: Hyper<'a>,
@@ -182,7 +182,7 @@ impl<'a> DerefMut for Kwargs<'a> {
 }
 
 impl Kwargs<'_> {
-    /// A number for each of two groups, or one that is for both.
+    /// Reads a number for each of two groups, or one for both.
     fn two(&mut self, name: &str) -> Option<[f64; 2]> {
         self.take(name).map(|value| match value.as_f64() {
             Some(number) => [number; 2],
@@ -196,7 +196,7 @@ impl Kwargs<'_> {
         self.number("total_steps").or(product).unwrap() as u32
     }
 
-    /// The least momentum and the largest of each of two groups.
+    /// Reads the least and the largest momentum of each of two groups.
     fn momenta(&mut self) -> [[f64; 2]; 2] {
         let [base, max] = match self.schedule {
             "OneCycleLR" => [0.85, 0.95],
@@ -208,8 +208,8 @@ impl Kwargs<'_> {
         ]
     }
 
-    /// The functions of both groups. The files name a number: its power of the epoch is what
-    /// `LambdaLR` multiplies by, the number itself what `MultiplicativeLR` does.
+    /// Makes the functions of both groups from the numbers in the file. `LambdaLR` multiplies by
+    /// the number to the power of the epoch, `MultiplicativeLR` by the number.
     fn factors(&mut self) -> [impl FnMut(u32) -> f64 + use<>; 2] {
         let is_power = self.schedule == "LambdaLR";
         self.two("factor")
@@ -218,7 +218,7 @@ impl Kwargs<'_> {
     }
 }
 
-/// The schedule of that name, if it exists here.
+/// Makes the schedule of a name, if the crate has it.
 pub fn make(part: &Part) -> Option<Made> {
     match part.name.as_str() {
         "SequentialLR" => {
@@ -244,7 +244,7 @@ pub fn make(part: &Part) -> Option<Made> {
         schedule: &part.name,
         hyper: Hyper::new(&given),
     };
-    // Where a case begins is said by none of them.
+    // No case starts at a later epoch.
     let last_epoch = kwargs.number("last_epoch");
     assert!(last_epoch.is_none_or(|epoch| epoch == -1.0));
     macro_rules! listed {
@@ -278,7 +278,7 @@ pub fn make(part: &Part) -> Option<Made> {
     Some(schedule)
 }
 
-/// Holds found numbers against given ones.
+/// Compares numbers with the file's.
 fn compare(report: &mut Report, case: &Case, what: &str, found: &[f32], given: &[Num]) {
     let largest = given.iter().fold(0.0, |most: f64, x| most.max(x.0.abs()));
     for (step, (&found, want)) in found.iter().zip(given).enumerate() {
@@ -296,8 +296,8 @@ fn compare(report: &mut Report, case: &Case, what: &str, found: &[f32], given: &
     }
 }
 
-/// Runs one case: rates and momentum at every step. Halfway it is kept and restored into a
-/// schedule that was made anew, or it runs through.
+/// Runs a case, and returns rates and momentum at every step. If `resumed`, restores a new schedule
+/// halfway.
 fn run(case: &Case, resumed: bool) -> Option<[Vec<f32>; 2]> {
     let new = |sgd: &mut Sgd<1>| Some(Scheduler::new(make(&case.what)?, sgd));
     let optimizer = || Sgd::new(case.base_lr as f32).momentum::<1>(0.9);
@@ -352,7 +352,7 @@ pub fn test(file: File) -> Report {
     report
 }
 
-/// Spelling all of PyTorch's defaults out is the same as leaving them out.
+/// Checks that PyTorch's defaults give the same rates as no arguments.
 fn defaults(file: &File, report: &mut Report) -> usize {
     let mut ran = 0;
     for (name, defaults) in &file.defaults {
@@ -364,7 +364,7 @@ fn defaults(file: &File, report: &mut Report) -> usize {
             "OneCycleLR" => &["max_lr", "total_steps"],
             "CyclicLR" => &["base_lr", "max_lr"],
             "ConstantLR" | "LinearLR" | "PolynomialLR" | "ReduceLROnPlateau" => &[],
-            // These need something that is no number.
+            // These need arguments that are not numbers.
             _ => continue,
         };
         let number = |name: &&str| {

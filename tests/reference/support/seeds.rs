@@ -1,4 +1,4 @@
-//! `seeds.json`: the thermometer of *Deep Learning with PyTorch*, chapter 5,
+//! Runs `seeds.json`: the thermometer of *Deep Learning with PyTorch*, chapter 5,
 //! and two more linear fits, epoch by epoch.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,13 @@ use serde_json::{Map, Value};
 
 use super::{Num, Nums, Report, optim, ratio, ulp};
 
-/// An error grows from step to step, by as much as PyTorch's own f32 run shows:
-/// this many times its largest error so far.
+/// The allowed error as a multiple of the largest error so far of PyTorch's own `f32` run, because
+/// errors grow from step to step.
 const TORCH: f64 = 4.0;
-/// The error of a few roundings, as a part of the value.
+/// The allowed error relative to the value, a few roundings.
 const RELATIVE: f64 = 2e-6;
-/// The book prints so many digits, of a run with other roundings.
+/// The allowed relative difference from the book, which prints few digits of a run with other
+/// roundings.
 const BOOK: f64 = 2e-5;
 
 #[derive(Deserialize)]
@@ -37,14 +38,14 @@ struct Run {
     f64: Log,
     epochs_run: usize,
     normalized: bool,
-    /// Samples to train with, and samples to validate with.
+    /// The indices of training samples, and of validation samples.
     idx: Option<Vec<usize>>,
     vidx: Option<Vec<usize>>,
     #[serde(default)]
     book: Map<String, Value>,
 }
 
-/// Numbers before the step of some epochs.
+/// Numbers before the steps of some epochs.
 #[derive(Deserialize)]
 struct Log {
     epochs: Vec<usize>,
@@ -65,7 +66,7 @@ struct ClosedForm {
     hessian_eigs: Vec<f64>,
 }
 
-/// A table of numbers after some steps; the loss is that before them.
+/// A table of numbers after some steps, with the loss before each.
 #[derive(Deserialize)]
 struct Table {
     cols: Vec<String>,
@@ -168,7 +169,7 @@ fn two(slice: &[f32]) -> [f32; 2] {
 }
 
 fn train(name: &str, run: &Run, data: &Data) -> Result<History, Error> {
-    // By the name or, as in the book, by the optimizer.
+    // The learning rate is in the name or, as in the book, depends on the optimizer.
     let adam = name.contains("adam");
     let named = name.rsplit_once("lr").and_then(|(_, lr)| lr.parse().ok());
     let lr = run.lr.or(named).unwrap_or(if adam { 1e-1 } else { 1e-2 });
@@ -220,8 +221,8 @@ fn train(name: &str, run: &Run, data: &Data) -> Result<History, Error> {
     Ok(history)
 }
 
-/// Holds a series against the truth. The bound widens with PyTorch's own error,
-/// which at any one epoch may be small by luck.
+/// Compares a series with the truth. The bound grows with PyTorch's largest error so far, because
+/// its error at a single epoch may be small by chance.
 fn series(
     report: &mut Report,
     name: &str,
@@ -235,7 +236,7 @@ fn series(
     for (i, &epoch) in epochs.iter().enumerate() {
         let (got, torch, mut truth) = (got(epoch), torch(i), truth(i));
         if !torch.is_finite() {
-            truth = torch; // overflows earlier than f64
+            truth = torch; // `f32` overflows earlier than `f64`.
         } else if truth.is_finite() {
             off = off.max((torch - truth).abs());
         }
@@ -325,7 +326,7 @@ fn thermometer(name: &str, run: &Run, data: &Data, report: &mut Report) -> Resul
     Ok(history)
 }
 
-/// A number that the book prints, by its name there.
+/// Compares a number that the book prints, by its name there.
 fn book(name: &str, run: &Run, history: &History, report: &mut Report) {
     let last = &history.params[run.epochs_run];
     for (key, claimed) in &run.book {
@@ -360,7 +361,7 @@ fn book(name: &str, run: &Run, history: &History, report: &mut Report) {
             Ok(claimed) if claimed.len() == found.len() => {
                 for (got, claimed) in found.into_iter().zip(claimed) {
                     let error = ratio(got, claimed, BOOK * claimed.abs());
-                    // Or the last digit printed, 4 behind the point.
+                    // The bound is at least the last printed digit, the fourth behind the point.
                     let error = error.min(ratio(got, claimed, 1e-4));
                     report.check("book", error, || {
                         format!("{name} {key}: {got} instead of {claimed}")
@@ -372,8 +373,8 @@ fn book(name: &str, run: &Run, history: &History, report: &mut Report) {
     }
 }
 
-/// The gradient vanishes at the least-squares solution, and runs on all samples
-/// get as close to it as in f64.
+/// Checks that the gradient vanishes at the least-squares solution, and that runs on all samples
+/// come as close to it as in `f64`.
 fn closed_form(
     name: &str,
     form: &ClosedForm,
@@ -407,7 +408,7 @@ fn closed_form(
             report.check(name, ratio(loss, form.mse, RELATIVE * form.mse), || {
                 format!("mse {loss} instead of {}", form.mse)
             });
-            // Curvature times the rounding of the parameters, and of the model.
+            // The bound is the curvature times the rounding of the parameters, and of the model.
             let curvature = form.hessian_eigs.iter().copied().fold(0.0, f64::max);
             let rounding = form.w_b.iter().map(|p| ulp(*p)).fold(0.0, f64::max);
             for g in grad {
@@ -434,7 +435,7 @@ fn closed_form(
     }
 }
 
-/// Holds rows of `[step, …]` against what happened, by column.
+/// Compares rows of `[step, …]` with the run, by column.
 fn table(
     report: &mut Report,
     name: &str,
@@ -495,7 +496,7 @@ fn tutorial(name: &str, run: &Tutorial, report: &mut Report) -> Result<(), Strin
     })
 }
 
-/// One sample at a time, pointed to by `rebind`.
+/// Trains with one sample at a time, by `rebind`.
 fn single_sample(name: &str, run: &SingleSample, report: &mut Report) -> Result<(), String> {
     let (xs, ys) = (run.x.f32s(), run.y.f32s());
     let [_, features] = run.x_shape;

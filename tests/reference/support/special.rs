@@ -1,5 +1,5 @@
-//! `special.json`: every operation at zeros of both signs, infinities, NaN, subnormal
-//! numbers and kinks, under incoming gradients of every kind, against PyTorch's `f32`.
+//! Runs `special.json`: every operation at zeros of both signs, infinities, NaN, subnormal
+//! numbers and kinks, with incoming gradients of every kind, against PyTorch's `f32`.
 
 use baregrad::ops;
 use serde::Deserialize;
@@ -12,22 +12,21 @@ pub struct File {
     cases: Vec<Case>,
 }
 
-/// A place where an operation differs from PyTorch on purpose, as its documentation
-/// says.
+/// An intended and documented difference from PyTorch.
 struct Exception {
     ops: &'static [&'static str],
     /// The result (`None`), or the gradient of an operand.
     what: &'static [Option<usize>],
     why: &'static str,
-    /// Whether it is about this element of this case.
+    /// Returns whether the exception applies to this element of this case.
     at: fn(&At<'_>) -> bool,
 }
 
-/// One element of a result or gradient of an element-wise operation; of others, the
-/// numbers are those of the first elements.
+/// An element of a result or gradient. The numbers are those of the operands at the same place for
+/// element-wise operations, of the first elements for others.
 struct At<'a> {
     case: &'a Case,
-    /// The place of the element, in the result or in the operand.
+    /// The index of the element in the result or in the operand.
     i: usize,
     is_result: bool,
     /// The operand's elements at the same place.
@@ -201,8 +200,8 @@ impl At<'_> {
         self.got as f32 == -self.truth as f32
     }
 
-    /// Whether this is so of any number that is reduced together with this one: a row, a
-    /// column or all.
+    /// Returns whether the condition holds for any number that is reduced together with this one:
+    /// a row, a column or all.
     fn any(&self, is: impl Fn(f64) -> bool) -> bool {
         let data = self.case.leaves[0].data.f64s();
         let (rows, columns) = match self.case.out_shape.as_slice() {
@@ -216,7 +215,7 @@ impl At<'_> {
             (true, _) => place / columns,
             (false, _) => place % rows,
         };
-        // The place of a result is that of its group.
+        // The index of a result is that of its group.
         let own = if self.is_result { self.i } else { of(self.i) };
         let mut all = data.iter().enumerate();
         all.any(|(place, x)| of(place) == own && is(*x))
@@ -227,7 +226,7 @@ impl At<'_> {
     }
 }
 
-/// As PyTorch's `f32`: signs of zeros count.
+/// Returns whether a number differs from PyTorch's `f32`. Signs of zeros count.
 fn differs(got: f32, truth: f64, scale: f64) -> bool {
     let zeros = got == 0.0 && truth == 0.0;
     let allowed = (4.0 * ulp(truth)).max(2.5 * ulp(scale)).max(1e-37);
@@ -273,7 +272,7 @@ pub fn test(file: File) -> Report {
                     truth,
                 };
                 let scale = if what.is_some() && op.contains("_norm") {
-                    // Every gradient has terms of all elements.
+                    // Every gradient has terms from all elements.
                     let finite = g.iter().filter(|g| g.is_finite());
                     finite.fold(0.0, |max: f64, g| max.max(g.abs()))
                 } else if what.is_some() && at.g.is_finite() {
@@ -306,7 +305,7 @@ pub fn test(file: File) -> Report {
             compare(Some(k), got, &truth.map_or(vec![], super::Nums::f64s));
         }
     }
-    // An element that is no longer different is no exception.
+    // An exception without an element that differs is a failure.
     for (exception, used) in EXCEPTIONS.iter().zip(&used) {
         if *used == 0 {
             report.fail(format!("no case differs: {}", exception.why));

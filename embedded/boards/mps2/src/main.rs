@@ -13,7 +13,7 @@ use embedded_storage::nor_flash::{
 use firmware::{Ticks, mapped};
 
 const RAM: Range<usize> = 0x2000_0000..0x2040_0000;
-/// As on the micro:bit, so that the two can be compared.
+/// The same number as on the micro:bit, so that both boards give the same answers.
 const SAMPLES: usize = 48;
 
 #[cortex_m_rt::entry]

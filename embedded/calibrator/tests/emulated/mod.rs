@@ -1,4 +1,4 @@
-//! A board in QEMU, at the other end of a serial line, whose plug can be pulled.
+//! A board in QEMU, with its serial line and power cuts.
 
 #![allow(unreachable_pub)]
 
@@ -10,46 +10,48 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// QEMU looks for bytes rarely, and a Cortex-M0 without floating point takes its
-/// time.
+/// The longest time for an answer: QEMU polls the serial line rarely, and a Cortex-M0 without
+/// floating point is slow.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The part of a board's flash that QEMU keeps when it ends.
+/// The way in which a board's flash outlives QEMU.
 #[derive(Clone, Debug)]
 pub enum Flash {
-    /// Nothing: it must be read from memory here before, and put there again.
+    /// QEMU loses it. [`Board::power_down`] saves this range of memory, and
+    /// [`Machine::power_up`] loads it again.
     Memory(Range<usize>),
-    /// A file, of as many bytes.
+    /// QEMU keeps it in a file of this many bytes.
     File(usize),
-    /// It has none: the firmware's writes do nothing.
+    /// QEMU has no flash, and ignores the firmware's writes.
     None,
 }
 
-/// A board that QEMU has.
+/// A board that QEMU emulates.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// As QEMU and our packages call it.
+    /// The name of the board, as in `calibrator-<name>`.
     pub name: &'static str,
+    /// QEMU's program.
     pub qemu: &'static str,
-    /// More arguments.
+    /// QEMU's arguments that select the machine.
     pub machine: &'static [&'static str],
     pub flash: Flash,
 }
 
 impl Machine {
-    /// The firmware, as the script has left it; none if it was not the script
-    /// that started us.
+    /// Returns the firmware that `calibrator.sh` has built, or `None` if that script did not
+    /// start this test.
     pub fn firmware(&self) -> Option<PathBuf> {
         let firmware = std::env::var_os("CALIBRATOR_FIRMWARE")?;
         Some(Path::new(&firmware).join(format!("calibrator-{}", self.name)))
     }
 
-    /// Where the board's flash is between two power cycles.
+    /// Returns the path of the file that holds the board's flash while it has no power.
     fn image(&self) -> PathBuf {
         scratch(&format!("{}.flash", self.name))
     }
 
-    /// Fills the flash, as the factory does.
+    /// Fills the flash with a byte.
     pub fn fill(&self, byte: u8) {
         let size = match &self.flash {
             Flash::Memory(range) => range.len(),
@@ -59,10 +61,10 @@ impl Machine {
         std::fs::write(self.image(), vec![byte; size]).expect("a flash image");
     }
 
-    /// Gives the board power. Its flash is as it was.
+    /// Starts the board, with the flash of the last [`Board::power_down`].
     pub fn power_up(&self) -> Board {
         let firmware = self.firmware().expect("started by the script");
-        // QEMU connects to us: then nothing is said before we listen.
+        // QEMU connects to this test's sockets, so that no output is lost.
         let (serial, monitor) = (
             scratch(&format!("{}.serial", self.name)),
             scratch(&format!("{}.monitor", self.name)),
@@ -77,7 +79,7 @@ impl Machine {
         qemu.arg("-serial")
             .arg(format!("unix:{}", serial.display()));
         qemu.arg("-qmp").arg(format!("unix:{}", monitor.display()));
-        // As a device, because `virt` with a flash takes no kernel.
+        // `virt` with a flash takes no `-kernel`, so the firmware is loaded by a device.
         match &self.flash {
             Flash::File(_) => {
                 qemu.arg("-device")
@@ -114,7 +116,7 @@ fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Waits for QEMU at a socket.
+/// Waits for QEMU's connection.
 fn accept(socket: &UnixListener, qemu: &mut Child) -> BufReader<UnixStream> {
     socket.set_nonblocking(true).expect("a socket");
     loop {
@@ -139,7 +141,7 @@ pub struct Board {
 }
 
 impl Board {
-    /// The board's text up to and including the line that ends an answer.
+    /// Returns the board's output up to and including the line that ends an answer.
     pub fn answer(&mut self) -> String {
         let mut answer = String::new();
         loop {
@@ -166,16 +168,16 @@ impl Board {
             .expect("QEMU takes bytes");
     }
 
-    /// The board's answer to a line.
+    /// Sends a line, and returns the answer.
     pub fn line(&mut self, line: &str) -> String {
         self.send(format!("{line}\n").as_bytes());
         self.answer()
     }
 
-    /// Pulls the plug. Its flash stays as it is.
+    /// Cuts the power. The flash stays as it is.
     pub fn power_down(mut self) {
         if let Flash::Memory(range) = &self.machine.flash {
-            // Nothing runs any more from here on.
+            // The processor stops here.
             self.monitor.command(r#"{"execute":"stop"}"#);
             self.monitor.command(&format!(
                 r#"{{"execute":"memsave","arguments":{{"val":{},"size":{},"filename":"{}","cpu-index":0}}}}"#,
@@ -216,7 +218,7 @@ impl Monitor {
         loop {
             let mut answer = String::new();
             let len = self.0.read_line(&mut answer).expect("QEMU answers");
-            // Events come in between.
+            // QEMU also sends events, which are skipped.
             if answer.starts_with(r#"{"return""#) {
                 return;
             }

@@ -1,5 +1,5 @@
-//! A board made of nothing, for tests on the host: it remembers what was sent,
-//! and has a flash whose power can fail.
+//! A simulated board for tests on the host. It keeps the bytes that were sent, and has a flash
+//! whose power can fail.
 
 #![allow(dead_code, unreachable_pub)]
 
@@ -12,7 +12,7 @@ use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 
-/// The readings and references of the book's thermometer.
+/// The readings and references of the thermometer in *Deep Learning with PyTorch*, chapter 5.
 pub const THERMOMETER: [(f32, f32); 11] = [
     (35.7, 0.5),
     (55.9, 14.0),
@@ -27,7 +27,7 @@ pub const THERMOMETER: [(f32, f32); 11] = [
     (68.4, 21.0),
 ];
 
-/// A calibration that can be told from others.
+/// Makes a calibration whose parameters depend on `number`.
 pub fn calibration(number: u32, curve: &str) -> Kept {
     let curve = Curve::parse(curve).expect("a curve");
     let params = (0..curve.param_count()).map(|i| number as f32 * 1.37 + i as f32 / 3.0);
@@ -47,11 +47,11 @@ pub fn calibration(number: u32, curve: &str) -> Kept {
     Kept::write(&calibration).expect("room for it")
 }
 
-/// Flash in RAM: erased to ones by the page, written to zeros by the word, once,
-/// except that zeros may be written over anything, as in every flash we know.
+/// Flash in RAM. Erasing sets all bits of a page, writing clears bits of words. A word may be
+/// written once, except that zeros may be written over anything, as on real flash.
 ///
-/// Power fails after a number of bytes, in the middle of a word if it falls
-/// there. From then on nothing works until it is back.
+/// Power can be set to fail after a number of bytes, even in the middle of a word. All calls fail
+/// then until it is back.
 #[derive(Clone)]
 pub struct Flash<const WORD: usize, const PAGE: usize> {
     pub bytes: Vec<u8>,
@@ -63,7 +63,7 @@ pub struct Flash<const WORD: usize, const PAGE: usize> {
     pub erased: usize,
 }
 
-/// How the operation that power fails in leaves the flash.
+/// The state in which a power cut leaves the flash that is being written or erased.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Tear {
     /// Bytes before the cut are done, the others untouched.
@@ -71,17 +71,17 @@ pub enum Tear {
     Clean,
     /// The byte at the cut has half of its bits.
     Half,
-    /// Pages are erased from their end.
+    /// The same as `Clean`, but pages are erased from their end.
     FromTheEnd,
-    /// All over the page at once: first half of the bits, then the others, of
-    /// bytes in no order.
+    /// Pages are erased all over: half of the bits of all bytes, then the other half, the bytes
+    /// in scattered order.
     Scattered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FlashError {
     NoPower,
-    /// Out of bounds, not aligned, or a word that was written before: bugs.
+    /// An access out of bounds or unaligned, or a word that was written before: a bug.
     Misuse,
 }
 
@@ -169,7 +169,7 @@ impl<const WORD: usize, const PAGE: usize> NorFlash for Flash<WORD, PAGE> {
                 }
                 Tear::Scattered => {
                     for bits in [0x55, 0xff] {
-                        // An odd factor reaches every byte of a power of two.
+                        // As `PAGE` is a power of two, an odd factor reaches every byte.
                         let mut places = (0..PAGE).map(|i| page + 389 * i % PAGE);
                         places.try_for_each(|at| self.work(at, |old| old | bits))?;
                     }
@@ -202,14 +202,14 @@ impl<const WORD: usize, const PAGE: usize> NorFlash for Flash<WORD, PAGE> {
 /// The micro:bit's flash: words of 4 bytes, pages of 1 KiB.
 pub type SmallFlash = Flash<4, 1024>;
 
-/// A board in the memory of this computer.
+/// The simulated board.
 pub struct HostBoard {
     pub flash: SmallFlash,
     pub sent: Vec<u8>,
     pub sensor: Option<f32>,
-    /// Input during a fit: bytes, and silence between two epochs.
+    /// Input during a fit: bytes, and `None` for an epoch without input.
     pub coming: VecDeque<Option<Result<u8, Damaged>>>,
-    /// How often the watchdog was fed.
+    /// The number of calls of `feed`.
     pub fed: usize,
     ticks: u64,
 }
@@ -227,7 +227,7 @@ impl HostBoard {
     }
 }
 
-/// One for each copy.
+/// A page for each copy.
 pub const PAGES: usize = 3;
 
 impl Board for HostBoard {
@@ -239,7 +239,8 @@ impl Board for HostBoard {
         &mut self.flash
     }
 
-    /// Tests hand bytes over themselves, but for those that come in during a fit.
+    /// Returns the bytes that come in during a fit; tests pass all others to the calibrator
+    /// themselves.
     fn receive(&mut self) -> Option<Result<u8, Damaged>> {
         self.coming.pop_front().flatten()
     }
@@ -256,7 +257,7 @@ impl Board for HostBoard {
         self.sensor
     }
 
-    /// Every look takes 1000.
+    /// Adds 1000 ticks in each call.
     fn ticks(&mut self) -> (u64, &'static str) {
         self.ticks += 1000;
         (self.ticks, "looks")
@@ -267,15 +268,15 @@ impl Board for HostBoard {
     }
 }
 
-/// The micro:bit's.
+/// The memory of the micro:bit's calibrator.
 pub type HostMemory = Memory<SAMPLES, FLOATS>;
 pub const SAMPLES: usize = 48;
 
-/// A calibrator, and who talks to it.
+/// A calibrator with the means to talk to it.
 pub struct Terminal<'m>(Calibrator<'m, HostBoard>);
 
 impl<'m> Terminal<'m> {
-    /// Switches it on.
+    /// Starts the calibrator.
     pub fn new<const SAMPLES: usize, const FLOATS: usize>(
         board: HostBoard,
         memory: &'m mut Memory<SAMPLES, FLOATS>,
@@ -287,13 +288,13 @@ impl<'m> Terminal<'m> {
         self.0.board_mut()
     }
 
-    /// The greeting when power comes.
+    /// Returns the greeting.
     pub fn greeting(&mut self) -> String {
         self.0.greet();
         self.sent()
     }
 
-    /// The answer to these bytes.
+    /// Sends bytes, and returns the answer.
     pub fn bytes(&mut self, bytes: &[u8]) -> String {
         for byte in bytes {
             self.0.take(Ok(*byte));
@@ -301,13 +302,13 @@ impl<'m> Terminal<'m> {
         self.sent()
     }
 
-    /// The answer to a byte that did not arrive whole.
+    /// Sends a damaged byte, and returns the answer.
     pub fn damaged(&mut self) -> String {
         self.0.take(Err(Damaged));
         self.sent()
     }
 
-    /// The answer to a line.
+    /// Sends a line, and returns the answer.
     pub fn line(&mut self, line: &str) -> String {
         self.bytes(format!("{line}\n").as_bytes())
     }
@@ -324,20 +325,20 @@ impl<'m> Terminal<'m> {
     }
 }
 
-/// The lines that add the book's samples.
+/// Returns the lines that add the thermometer's samples.
 pub fn add_thermometer() -> impl Iterator<Item = String> {
     let samples = THERMOMETER.iter();
     samples.map(|(reading, reference)| format!("add {reading} {reference}"))
 }
 
-/// The answer where there is no such curve.
+/// The answer to the name of an unknown curve.
 pub const NO_CURVE: &str = "expected linear, poly:1 to poly:12, mlp:<units> such as mlp:8 or mlp:3,2, steinhart-hart, exp, power or logistic";
 
-/// How optimizers and schedules are chosen.
+/// The answers to wrong arguments of the commands `optimizer` and `schedule`.
 const OPTIMIZER: &str = "expected optimizer <name> <lr> [option[=value]]...";
 const SCHEDULE: &str = "expected schedule off|<name> [option[=value]]...";
 
-/// Lines that are no command, and what is expected instead. None of them
+/// Lines that are not valid commands, and the answers. None of them
 /// changes anything, whatever the state.
 pub const NO_COMMANDS: [(&str, &str); 57] = [
     ("calibrate", "expected a command, help lists them"),
@@ -402,7 +403,7 @@ pub const NO_COMMANDS: [(&str, &str); 57] = [
     ("read it", "expected a finite number as <reading>"),
 ];
 
-/// Bytes that are no line of text, and what is expected instead.
+/// Bytes that are not a line of text, and the answers.
 pub const NO_LINES: [(&[u8], &str); 6] = [
     (&[b'a'; 65], "expected a line of at most 64 bytes"),
     (&[b' '; 1000], "expected a line of at most 64 bytes"),
@@ -469,7 +470,7 @@ pub const SCHEDULES: [&str; 19] = [
     "CosineAnnealingWarmRestarts t_0=4",
 ];
 
-/// Lines that a board that holds only SGD and Adam refuses.
+/// Lines that a board with [`calibrator::FEW_RULES`] refuses, and the answers.
 pub const FEW: [(&str, &str); 4] = [
     (
         "optimizer adamw 0.1",
