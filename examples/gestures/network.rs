@@ -172,7 +172,7 @@ pub fn adapt(record: &Record<'_>) -> Result<Adapted, LoadError> {
 pub fn report(adapted: &Adapted, print: &mut dyn FnMut(fmt::Arguments<'_>)) {
     let [first, last] = adapted.loss;
     print(format_args!(
-        "somebody new: {} of {TOLD} right before, {} after {EPOCHS} epochs with {LEARNT} windows",
+        "a new person: {} of {TOLD} right before, {} after {EPOCHS} epochs with {LEARNT} windows",
         adapted.before, adapted.after
     ));
     print(format_args!(
