@@ -69,9 +69,12 @@ fn every_optimizer_of_the_list() {
                 baregrad::optim::$name::with_state(0.1, &mut memory[..3]),
                 $($option)*
             );
-            let error = small.step(&mut other, &[1.0; N]);
-            assert!(matches!(error, Err(OptimizerError::StateSize { .. })), $torch);
-            assert_eq!(other, params, $torch);
+            let has_buffers = kept.iter().any(|(_, numbers)| numbers.len() > 3);
+            if has_buffers {
+                let error = small.step(&mut other, &[1.0; N]);
+                assert!(matches!(error, Err(OptimizerError::StateSize { .. })), $torch);
+                assert_eq!(other, params, $torch);
+            }
         })*};
     }
     baregrad::each_optimizer!(check);
