@@ -55,7 +55,11 @@ fn every_optimizer_of_the_list() {
             steps(&mut refused, &mut [0.5; N], 0..3);
             let mut other = halfway;
             assert!(refused.step(&mut other, &[1.0; N - 1]).is_err(), $torch);
-            assert!(refused.step(&mut [0.5; N + 1], &[1.0; N + 1]).is_err(), $torch);
+            // Without buffers, any number of parameters fits.
+            let has_buffers = kept.iter().any(|(_, numbers)| numbers.len() > 3);
+            if has_buffers {
+                assert!(refused.step(&mut [0.5; N + 1], &[1.0; N + 1]).is_err(), $torch);
+            }
             for lr in [-1.0, f32::NAN] {
                 refused.set_learning_rate(lr);
                 assert!(refused.step(&mut other, &[1.0; N]).is_err(), $torch);
@@ -69,7 +73,6 @@ fn every_optimizer_of_the_list() {
                 baregrad::optim::$name::with_state(0.1, &mut memory[..3]),
                 $($option)*
             );
-            let has_buffers = kept.iter().any(|(_, numbers)| numbers.len() > 3);
             if has_buffers {
                 let error = small.step(&mut other, &[1.0; N]);
                 assert!(matches!(error, Err(OptimizerError::StateSize { .. })), $torch);
