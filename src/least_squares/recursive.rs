@@ -218,10 +218,7 @@ impl<const P: usize> Recursive<P> {
     /// possible jump.
     ///
     /// # Errors
-    /// `deviations` that is not positive.
-    ///
-    /// # Errors
-    /// A number that is not positive.
+    /// A number of `deviations` that is not positive.
     pub fn gate(self, deviations: f32) -> Result<Self, OutOfRange> {
         require(
             deviations > 0.0,

@@ -229,7 +229,6 @@ pub trait Stateful {
     /// only. Counts and powers of more than 24 bits are split into several numbers. All numbers
     /// are finite if parameters and gradients were. Hyper-parameters that do not change between
     /// steps are not included: restore into an optimizer that was built with the same options.
-    /// restore into an optimizer that was built alike.
     ///
     /// # Errors
     /// No room for the state of `params` parameters. `visit` was not called then.
