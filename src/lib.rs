@@ -228,7 +228,8 @@
 //! gradients, an [`optim::Optimizer`] turns them into better parameters, and
 //! [`Tape::replay`] computes everything again.
 //!
-//! Inside, each layer imports only layers below its own (`tests/layers.rs` checks this):
+//! Inside, each layer knows only those below it, except that `tape` and `var` know each other
+//! (`tests/layers.rs` finds this drawing by these words, and compares it with the imports):
 //!
 //! ```text
 //! train
