@@ -275,8 +275,8 @@
 //!
 //! # Features
 //!
-//! - `std` (default): [`HeapArena`], [`train`], optimizer state in a `Vec`, AVX2
-//!   where the CPU has it. The environment variable `BAREGRAD_SIMD` selects another
+//! - `std` (default): [`HeapArena`], [`train`], optimizer state in a `Vec`, functions printed as
+//!   Rust and C, AVX2 where the CPU has it. The environment variable `BAREGRAD_SIMD` selects another
 //!   [`kernel::Level`].
 //! - `csv`, `json`, `plot`, `progress`, `safetensors`: more of [`train`]. Each enables `std`
 //!   and the crates that it needs.
