@@ -167,9 +167,8 @@ impl Calibration {
         predict(self, &self.params, readings, 1, 1024)
     }
 
-    /// The calibrated values of the readings, scaled as [pairs](TwoFloat) of `f32`. Use
-    /// it for readings or results that are large compared with their differences, such as
-    /// seconds since
+    /// The calibrated values of the readings, scaled as [pairs](TwoFloat) of `f32`. Use it for
+    /// readings or results that are large compared with their differences, such as seconds since
     /// 1970. The curve itself is computed in `f32`.
     ///
     /// # Errors
