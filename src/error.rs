@@ -138,7 +138,8 @@ pub enum ErrorKind {
     NotParam,
     /// The variable is not a borrowed input.
     NotInput,
-    /// The variable is the result of an operation and cannot be set.
+    /// The variable is the result of an operation or a borrowed input: only parameters and
+    /// constants can be overwritten.
     NotLeaf,
     /// The tape is in use: a guard returned by `value`, `params` or `grads`
     /// is still alive, or the call comes from a function that the tape itself runs, such as

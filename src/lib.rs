@@ -228,7 +228,8 @@
 //! gradients, an [`optim::Optimizer`] turns them into better parameters, and
 //! [`Tape::replay`] computes everything again.
 //!
-//! Inside, each layer imports only layers below its own (`tests/layers.rs` checks this):
+//! Inside, each layer knows only those below it, except that `tape` and `var` know each other
+//! (`tests/layers.rs` finds this drawing by these words, and compares it with the imports):
 //!
 //! ```text
 //! train
@@ -274,8 +275,8 @@
 //!
 //! # Features
 //!
-//! - `std` (default): [`HeapArena`], [`train`], optimizer state in a `Vec`, AVX2
-//!   where the CPU has it. The environment variable `BAREGRAD_SIMD` selects another
+//! - `std` (default): [`HeapArena`], [`train`], optimizer state in a `Vec`, functions printed as
+//!   Rust and C, AVX2 where the CPU has it. The environment variable `BAREGRAD_SIMD` selects another
 //!   [`kernel::Level`].
 //! - `csv`, `json`, `plot`, `progress`, `safetensors`: more of [`train`]. Each enables `std`
 //!   and the crates that it needs.

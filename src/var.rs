@@ -126,7 +126,8 @@ impl<'t> Var<'t> {
             .unwrap_or(false)
     }
 
-    /// The shape; `[]` for a variable that could not be recorded.
+    /// The shape; `[]` for a variable that could not be recorded or was dropped by a rewind, and
+    /// for every variable while the tape keeps an error.
     pub fn shape(self) -> Shape {
         self.tape
             .read("shape", |state| {

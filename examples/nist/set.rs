@@ -41,7 +41,7 @@ impl Set {
             x: [Vec::new(), Vec::new()],
             y: [Vec::new(), Vec::new()],
         };
-        // A line of a parameter is `b1 = start start certified deviation`.
+        // A parameter's line has two starts: `b1 = start start certified deviation`.
         for line in text.lines() {
             let Some((label, numbers)) = line.split_once('=') else {
                 continue;

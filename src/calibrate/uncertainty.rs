@@ -10,7 +10,7 @@ impl Calibration<'_> {
     /// the [coefficients for the scaled reading](Self::scaled_coefficients); for a
     /// formula, those of its parameters. `solution` is the one that the parameters were
     /// taken from. `None` for a network, and if the samples do not determine all
-    /// parameters; NaN if there are no more samples than parameters.
+    /// parameters; NaN or infinite if there are no more samples than parameters.
     ///
     /// ```
     /// use baregrad::calibrate::{Calibration, Curve, CurveSolver, Origin, Samples, Scale, range};

@@ -227,7 +227,7 @@ impl<const P: usize> Solution<P> {
     /// One new reading at `x`, and its uncertainty, which combines those of the curve and of
     /// the reading. The [`interval`](Estimate::interval)s of this estimate form the prediction
     /// band. `sigma` is the standard deviation of the reading, on the scale of
-    /// [`CurveFit::sigma`]; without standard deviations, it is 1.
+    /// [`CurveFit::sigma`]; if the fit had no standard deviations, pass 1.
     ///
     /// [`CurveFit::sigma`]: super::CurveFit::sigma
     ///

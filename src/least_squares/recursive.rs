@@ -51,8 +51,8 @@ use crate::function::{Function, straight};
 /// Forgetting therefore raises no element of `D` above the variance with which its parameter
 /// started.
 ///
-/// The value consists of `2 P + P² + 4` floats. Those that samples change can be
-/// [saved](Self::save). One sample takes about `1.5 P²` products and `P` divisions.
+/// The value consists of `2 P + P² + 4` floats. The [`STATE`](Self::STATE) of them that samples
+/// change can be [saved](Self::save). One sample takes about `1.5 P²` products and `P` divisions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recursive<const P: usize> {
     params: [f32; P],
@@ -218,10 +218,7 @@ impl<const P: usize> Recursive<P> {
     /// possible jump.
     ///
     /// # Errors
-    /// `deviations` that is not positive.
-    ///
-    /// # Errors
-    /// A number that is not positive.
+    /// A number of `deviations` that is not positive.
     pub fn gate(self, deviations: f32) -> Result<Self, OutOfRange> {
         require(
             deviations > 0.0,

@@ -203,7 +203,6 @@ impl<R: Problem<P> + ?Sized, const P: usize> Problem<P> for Robust<'_, R> {
 ///
 /// An outlier among the inputs, far from all other inputs, draws the curve to itself. No loss
 /// of residuals prevents this.
-/// residuals helps.
 #[derive(Clone, Debug)]
 pub struct RobustFit<const P: usize> {
     solver: LevenbergMarquardt<P>,

@@ -349,8 +349,8 @@ impl<'t> Var<'t> {
             .try_apply(&Each(NegOp), &[self], Attrs::default())
     }
 
-    /// The larger of two elements; NaN if either is NaN. Broadcasts. Of zeros of different
-    /// sign, the result is the first; in PyTorch it depends on the length.
+    /// The larger of two elements; NaN if either is NaN. Broadcasts. If both are
+    /// zeros, the result is the first; in PyTorch its sign depends on the length.
     ///
     /// Gradient: `g` to the larger; half to each in a tie; `g` to both if either is NaN.
     ///
@@ -370,8 +370,8 @@ impl<'t> Var<'t> {
         self.tape().apply_plain(&Pair(Maximum), &[self, other])
     }
 
-    /// The smaller of two elements; NaN if either is NaN. Broadcasts. Of zeros of different
-    /// sign, the result is the first; in PyTorch it depends on the length.
+    /// The smaller of two elements; NaN if either is NaN. Broadcasts. If both are
+    /// zeros, the result is the first; in PyTorch its sign depends on the length.
     ///
     /// Gradient: `g` to the smaller; half to each in a tie; `g` to both if either is NaN.
     #[track_caller]

@@ -339,7 +339,7 @@ impl<B: Binary> Map<2> for PairForward<B> {
     }
 }
 
-/// [`Binary::grad_a`]. Of the two operands, the one whose gradient it is comes first.
+/// [`Binary::grad_a`]. The operand whose gradient it is comes first, then the other one.
 struct GradA<B>(PhantomData<B>);
 impl<B: Binary> Map<3> for GradA<B> {
     #[inline(always)]
@@ -348,7 +348,7 @@ impl<B: Binary> Map<3> for GradA<B> {
     }
 }
 
-/// [`Binary::grad_b`]. Of the two operands, the one whose gradient it is comes first.
+/// [`Binary::grad_b`]. The operand whose gradient it is comes first, then the other one.
 struct GradB<B>(PhantomData<B>);
 impl<B: Binary> Map<3> for GradB<B> {
     #[inline(always)]

@@ -43,7 +43,7 @@ const WITHOUT_PADDING: u32 = 2;
 /// The result has `(length + 2 padding - dilation (kernel - 1) - 1) / stride + 1` windows.
 ///
 /// Gradient: to the first of the largest elements of a window, or to its last NaN. An element
-/// of several windows gets the sum of their gradients, in order, more than 64 in blocks as by
+/// of several windows gets the sum of their gradients, in order, more than 32 in blocks as by
 /// [`kernel::sum_axis`].
 ///
 /// ```
@@ -126,8 +126,8 @@ impl MaxPool1d {
 /// The result has `(length + 2 padding - kernel) / stride + 1` windows. Each is summed in the
 /// order of [`kernel::sum`], and divided once.
 ///
-/// Gradient: `g / kernel` to each element of a window. An element of several windows gets the
-/// sum.
+/// Gradient: to each element of a window, `g` over the number that its sum was divided by. An
+/// element of several windows gets the sum.
 ///
 /// ```
 /// use baregrad::ops::pool::AvgPool1d;

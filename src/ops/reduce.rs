@@ -239,8 +239,9 @@ impl<'t> Var<'t> {
         self.unary(&SumOp::<true>, along(axis, keepdim))
     }
 
-    /// The largest element as a scalar; NaN if any element is NaN. Of zeros of both signs,
-    /// it is the first; in PyTorch it depends on the length.
+    /// The largest element as a scalar; NaN if any element is NaN. If zeros of both signs are the
+    /// largest, it is the first of them among up to 16 elements. With more, it depends
+    /// on their positions; in PyTorch on the length.
     ///
     /// Gradient: shared evenly among ties, as by `torch.max(x)`, or among all NaN if
     /// there are any; 0 to the others.
@@ -250,8 +251,9 @@ impl<'t> Var<'t> {
         self.unary(&Extreme::<false>, all())
     }
 
-    /// The smallest element as a scalar; NaN if any element is NaN. Of zeros of both signs,
-    /// it is the first; in PyTorch it depends on the length.
+    /// The smallest element as a scalar; NaN if any element is NaN. If zeros of both signs are the
+    /// smallest, it is the first of them among up to 16 elements. With more, it depends
+    /// on their positions; in PyTorch on the length.
     ///
     /// Gradient: shared evenly among ties, as by `torch.min(x)`, or among all NaN if
     /// there are any; 0 to the others.

@@ -137,7 +137,8 @@ pub trait Optimizer {
     fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), OptimizerError>;
 
     /// Whether a [`step`](Self::step) that returns an error is guaranteed to leave all
-    /// parameters unchanged. This holds for all optimizers of this module. If `false`, the
+    /// parameters unchanged. This holds for all optimizers of this module but [`ParamGroups`],
+    /// whose first group is updated before the second one can return an error. If `false`, the
     /// default, the tape treats its results as outdated after an error: it requires a replay
     /// before the next `backward`.
     fn refusals_change_nothing(&self) -> bool {
@@ -229,7 +230,6 @@ pub trait Stateful {
     /// only. Counts and powers of more than 24 bits are split into several numbers. All numbers
     /// are finite if parameters and gradients were. Hyper-parameters that do not change between
     /// steps are not included: restore into an optimizer that was built with the same options.
-    /// restore into an optimizer that was built alike.
     ///
     /// # Errors
     /// No room for the state of `params` parameters. `visit` was not called then.
@@ -251,8 +251,8 @@ impl Tape<'_> {
     /// # Errors
     /// A parameter without a gradient (the error names it; see
     /// [`allow_unused`](Self::allow_unused)), an error of the optimizer, or an earlier error
-    /// that the tape keeps. The parameters are then unchanged, unless a custom optimizer
-    /// changed them before it returned its error.
+    /// that the tape keeps. The parameters are then unchanged, unless [`ParamGroups`] or a custom
+    /// optimizer changed some of them before it returned its error.
     #[track_caller]
     #[inline]
     pub fn step<O: Optimizer + ?Sized>(&self, optimizer: &mut O) -> Result<(), Error> {

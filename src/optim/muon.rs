@@ -16,7 +16,8 @@ use crate::kernel::{self, Lanes};
 /// b ← b + (1 − momentum) · (g − b)
 /// u ← g + momentum · (b − g)                 (not nesterov: b), rounded to bf16
 /// X ← u / max(‖u‖, eps)                      (transposed if it has more rows than columns)
-/// A ← X · Xᵀ,  B ← b · A + c · A · A,  X ← a · X + B · X      ns_steps times, in bf16
+/// A ← X · Xᵀ,  B ← c₂ · A + c₃ · A · A,  X ← c₁ · X + B · X
+///                                            (c: ns_coefficients; ns_steps times, in bf16)
 /// p ← p · (1 − lr · weight_decay)
 /// p ← p − lr · adjust(rows, columns) · X
 /// ```

@@ -23,7 +23,7 @@ use crate::var::Var;
 /// The name under which a record contains the rule of an optimizer.
 const RULE: &str = "rule";
 
-/// The error for a record that does not fit the object it is loaded into. That object is
+/// The error for a record that does not fit the object it is loaded into. The object is then
 /// unchanged.
 #[derive(Clone, Copy)]
 #[non_exhaustive]

@@ -291,8 +291,8 @@ impl<'t> Tape<'t> {
     pub fn mark(&'t self) -> Mark<'t> {
         let last = match self.state.try_borrow() {
             Ok(state) => state.nodes.last().map(|last| Var::new(self, last.stamp)),
-            // The tape runs code from outside, which calls this: the mark is of no node, and
-            // rewinding to it fails.
+            // The tape runs code from outside, which calls this. The mark names a variable that
+            // was never recorded, so that rewinding to it fails.
             Err(_) => Some(Var::unrecorded(self)),
         };
         Mark { last, tape: self }

@@ -38,7 +38,8 @@ impl Usage {
     }
 }
 
-/// Prints the peak: `72 of 128 floats, 9 of 16 nodes: 1296 of 2304 bytes`.
+/// Prints the peak, for example on a 32-bit target
+/// `72 of 128 floats, 9 of 16 nodes: 1152 of 2048 bytes`.
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -162,18 +162,17 @@ impl Calibration {
     /// The calibrated values of the readings, computed in `f32` as in firmware.
     ///
     /// # Errors
-    /// The tape returns an error, for example if there are no readings.
+    /// The tape returns an error. Without readings, the result is empty.
     pub fn predict(&self, readings: &[f32]) -> Result<Vec<f32>, Error> {
         predict(self, &self.params, readings, 1, 1024)
     }
 
-    /// The calibrated values of the readings, scaled as [pairs](TwoFloat) of `f32`. Use
-    /// it for readings or results that are large compared with their differences, such as
-    /// seconds since
+    /// The calibrated values of the readings, scaled as [pairs](TwoFloat) of `f32`. Use it for
+    /// readings or results that are large compared with their differences, such as seconds since
     /// 1970. The curve itself is computed in `f32`.
     ///
     /// # Errors
-    /// The tape returns an error, for example if there are no readings.
+    /// The tape returns an error. Without readings, the result is empty.
     pub fn predict_f64(&self, readings: &[f64]) -> Result<Vec<f64>, Error> {
         let [x, y] = self.scales;
         let scaled = readings

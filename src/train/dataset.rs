@@ -205,7 +205,7 @@ impl Dataset {
     }
 
     /// Splits the data into a training part, and a validation part of `fraction` of the
-    /// rows, drawn by [`split_indices`]. Unlike there, each part has at least one row.
+    /// rows, drawn by [`split_indices`]. Unlike there, a part without rows is an error.
     ///
     /// ```
     /// # use baregrad::train::Dataset;

@@ -46,6 +46,8 @@ type Observer<'a> = Box<dyn FnMut(&Epoch) + 'a>;
 /// | [`epochs`](Self::epochs) | 1000 |
 /// | [`loss`](Self::loss) | [`mse`] |
 /// | [`batch_size`](Self::batch_size) | all rows, in order |
+/// | [`micro_batch`](Self::micro_batch) | 2048 rows |
+/// | [`seed`](Self::seed) | 0 |
 /// | [`learning_rate`](Self::learning_rate) | the learning rate of the optimizer |
 /// | [`validation`](Self::validation), [`early_stopping`](Self::early_stopping), [`clip`](Self::clip), [`l1`](Self::l1), [`l2`](Self::l2), [`noise`](Self::noise), [`observe`](Self::observe), [`stop_flag`](Self::stop_flag) | none |
 ///
@@ -216,7 +218,7 @@ impl<'a, M: Model + ?Sized> Fit<'a, M> {
 
     /// Sets the learning rate of each epoch: a constant; a function of the epoch, counted
     /// from 1, such as `|epoch| 0.1 / epoch as f32`; or one of PyTorch's
-    /// [schedules](crate::optim::schedule), which multiplies the learning rate of the
+    /// [schedules](crate::optim::schedule), most of which start from the learning rate of the
     /// optimizer. The schedule advances once per epoch and receives the watched loss: the
     /// validation loss, or the training loss if there is no validation.
     pub fn learning_rate(mut self, schedule: impl Schedule + 'a) -> Self {

@@ -64,7 +64,8 @@ impl Fitted {
     /// was fitted, and the inputs are scaled as the training inputs were.
     ///
     /// # Errors
-    /// `x` is empty, or no whole number of rows.
+    /// `x` is no whole number of rows, or the model cannot be recorded on its rows. If `x` is
+    /// empty, so is the result.
     pub fn predict(&self, model: &(impl Model + ?Sized), x: &[f32]) -> Result<Vec<f32>, Error> {
         predict(model, &self.params, x, self.inputs, self.at_once)
     }

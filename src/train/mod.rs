@@ -57,9 +57,9 @@
 //! | [`History`], [`Verdict`] | the losses of every epoch, and a judgement of them |
 //! | [`Calibration`] | a fitted curve in the units of the data, as code for firmware |
 //!
-//! Further features, off by default: `csv` reads data and writes histories,
-//! `json` writes histories, `plot` draws, `progress` shows a bar on a terminal,
-//! `safetensors` reads and writes PyTorch's weights.
+//! Further features, off by default: `csv` reads data, `json` writes histories (as CSV, they need
+//! no feature), `plot` draws, `progress` shows a bar on a terminal, `safetensors` reads and
+//! writes PyTorch's weights.
 //!
 //! Nothing here runs in parallel, and every random number comes from a seed: the same
 //! seed gives the same bits on every machine.

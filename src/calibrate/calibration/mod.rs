@@ -88,7 +88,7 @@ pub struct Prediction {
 pub enum PredictError {
     /// The reading, or the value of the curve, is not finite.
     NotFinite {
-        /// The result that is not finite.
+        /// The result. It can be finite if the reading is not.
         found: f32,
     },
     /// The arena is too small for the curve, or the curve has another number of parameters.
@@ -140,7 +140,8 @@ impl Calibration<'_> {
     /// formula does not use the tape.
     ///
     /// # Errors
-    /// The result is not finite, or the arena is too small.
+    /// The reading or the result is not finite, the arena is too small, or the curve has another
+    /// number of parameters.
     pub fn predict<'t>(
         &self,
         tape: &'t Tape<'t>,

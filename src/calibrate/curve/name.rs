@@ -53,7 +53,8 @@ impl Curve {
         )
     }
 
-    /// Writes the name to `bytes` and returns it, in the form that [`parse`](Self::parse) reads.
+    /// Writes the name to `bytes` and returns it, in the form that
+    /// [`parse_with`](Self::parse_with) reads.
     ///
     /// Does not use `core`'s formatting, which cannot be proved not to panic.
     #[must_use]

@@ -9,7 +9,7 @@ const WHOLE: usize = 8;
 const LEAST: usize = 16 * FRACTION - 149;
 /// The most decimal digits before the point of an `f32`.
 const MOST_WHOLE: i32 = 39;
-/// The most zeros after the point of a number that does not round to 0.
+/// A number with more zeros after the point rounds to 0.
 const MOST_ZEROS: i32 = 46;
 /// The number of digits that identifies a pair whose parts do not overlap in any bit.
 pub(super) const DIGITS: usize = 17;

@@ -29,7 +29,7 @@ pub(crate) struct Head<'a> {
     pub(crate) name: &'a str,
     /// A sentence about the function.
     pub(crate) title: String,
-    /// The names of inputs. Those that are no valid names in Rust and C are replaced.
+    /// The names of inputs. Names that are not valid in Rust and C are replaced.
     pub(crate) inputs: Vec<String>,
 }
 

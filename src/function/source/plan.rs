@@ -134,8 +134,8 @@ impl<'a> Plan<'a> {
         let mut names = |of: &[String], otherwise: &str| {
             let names = of.iter().enumerate();
             let names = names.map(|(k, name)| {
-                // Rust warns of arguments that are not in snake case. Those of a model stay as its
-                // author spelled them.
+                // Rust warns of arguments that are not in snake case. The names of a model's
+                // inputs stay as its author spelled them.
                 let is_like_a_variable = source.form == Form::Model
                     || !(name.contains("__") || name.contains(|c: char| c.is_uppercase()));
                 let is_new = !taken.contains(name);

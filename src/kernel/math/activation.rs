@@ -150,7 +150,7 @@ pub fn gelu_tanh<L: Lanes>(x: L) -> L {
     x * gelu_tanh_parts(x)[0]
 }
 
-/// The logistic functions of z and of -z, for the z of [`gelu_tanh`]; 0 where
+/// The logistic functions of z and of -z, for the z of [`gelu_tanh`]. The smaller one is 0 where
 /// |z| is above 87.
 ///
 /// Both are accurate also where they are small: e^-|z| amplifies the relative error of z, 15

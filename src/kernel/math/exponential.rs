@@ -19,7 +19,7 @@ fn reduce_exp<L: Lanes>(x: L, bias: f32) -> (L::Bits, L, L) {
     (rounded.to_bits(), n, r)
 }
 
-/// Multiplies by 2^n for n from -254 to 257, given bits whose low nine are
+/// Multiplies by 2^n for n from -252 to 254, given bits whose low nine are
 /// n + 254. Multiplies by two factors, each a normal number, so that only a subnormal result is
 /// rounded.
 #[inline(always)]

@@ -189,7 +189,7 @@ pub fn acos<L: Lanes>(x: L) -> L {
 /// the quadrant of both signs, those of zeros included. NaN if x or y is.
 ///
 /// The polynomial of [`atan`], for the smaller magnitude divided by the larger one, is added to or
-/// subtracted from pi / 2 or pi, in two `f32`s. 1.85 ULP, sampled.
+/// subtracted from 0, pi / 2 or pi, in two `f32`s. 1.85 ULP, sampled.
 #[inline(always)]
 pub fn atan2<L: Lanes>(y: L, x: L) -> L {
     let (zero, one) = (L::splat(0.0), L::splat(1.0));

@@ -5,7 +5,9 @@ use crate::function::TwoFloat;
 use crate::optim::builders::show_options;
 
 /// `lr · factor` for the first `total_iters` epochs, then `lr`, as
-/// `torch.optim.lr_scheduler.ConstantLR`. PyTorch's defaults: a third, for 5 epochs.
+/// `torch.optim.lr_scheduler.ConstantLR`. PyTorch's defaults: a third, for 5 epochs. With 0
+/// epochs, as in PyTorch, the factor applies from the start and stays, or not at all if another
+/// schedule came before.
 #[derive(Clone, Copy, Debug)]
 pub struct ConstantLr {
     factor: TwoFloat,

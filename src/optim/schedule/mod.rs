@@ -41,7 +41,7 @@
 //! ```
 //!
 //! All schedules are `no_std` and store a few numbers. Rates are computed in pairs of `f32`,
-//! with 48 bits. PyTorch uses `f64`, which on a microcontroller would link kilobytes of
+//! with about 46 bits. PyTorch uses `f64`, which on a microcontroller would link kilobytes of
 //! software floating point. Builders take `f64`; for constants the compiler converts it.
 
 mod chained;

@@ -100,6 +100,7 @@ pub fn fit_with_band(
 
 /// Draws the losses of runs on a logarithmic axis: for one run, training and validation
 /// loss in one panel; for several runs, the training losses above the validation losses.
+/// Leaves out losses that are not finite or not above 0.
 ///
 /// # Errors
 /// The file cannot be written, or ends in neither `.svg` nor `.png`.
@@ -112,7 +113,8 @@ pub fn losses(
 }
 
 /// Draws losses by epoch, from the first epoch on, as named curves on logarithmic axes.
-/// Each element of `panels` is a panel; two panels are side by side.
+/// Each element of `panels` is a panel; two panels are side by side. Leaves out losses that are
+/// not finite or not above 0.
 ///
 /// ```
 /// use baregrad::train::plot;

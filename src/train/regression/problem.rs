@@ -194,8 +194,8 @@ impl Rows<'_> {
         }
     }
 
-    /// Returns `JᵀJ`, `-Jᵀr` and the rows themselves, whose residuals are data less
-    /// model.
+    /// Returns `JᵀJ`, `-Jᵀr`, where `r` is the model less the data, and the rows themselves,
+    /// whose residuals are the data less the model.
     fn sums(&self, params: &[f64]) -> (Symmetric, Vec<f64>, Vec<Row>) {
         let mut normal = Symmetric::new(self.parameters);
         let mut right = std::vec![0.0; self.parameters];
