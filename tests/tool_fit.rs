@@ -242,7 +242,7 @@ fn bad_input_is_one_line_and_code_2_and_writes_nothing() {
         ),
         (
             with("short.csv", &["--validation", "0"]),
-            "short.csv: expected at least 3 rows to train linear with, found 2",
+            "short.csv: expected at least 3 rows for linear, one more than its parameters, found 2",
         ),
         (
             with("short.csv", &["--validation", "0.2"]),
@@ -286,7 +286,7 @@ fn bad_input_is_one_line_and_code_2_and_writes_nothing() {
         ),
         (
             with("good.csv", &["--model", "poly:5", "--validation", "0"]),
-            "good.csv: expected at least 7 rows to train poly:5 with, found 6",
+            "good.csv: expected at least 7 rows for poly:5, one more than its parameters, found 6",
         ),
         (
             with("good.csv", &["--model", "cubic"]),
@@ -852,7 +852,7 @@ fn functions_are_saved_and_printed_with_the_bits_of_their_record() {
             assert!(text.contains(&format!(" ({meaning})")), "{text}");
         }
         assert!(
-            text.contains("started from a = ") && text.contains("by the data"),
+            text.contains("started from a = ") && text.contains("estimated from the data"),
             "{text}"
         );
 

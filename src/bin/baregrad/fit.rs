@@ -263,11 +263,15 @@ fn split(
 /// parameters, so that the fit would tell nothing about its errors.
 fn require_rows(args: &Args, found: usize, needed: usize) -> Result<(), Box<dyn Error>> {
     let curve = &args.model;
-    if found < needed {
-        let why = format!("expected at least {needed} rows to train {curve} with, found {found}");
-        return Err(in_file(args, &why));
+    if found >= needed {
+        return Ok(());
     }
-    Ok(())
+    let reason = match args.parameters() + 1 == needed {
+        true => ", one more than its parameters",
+        false => "",
+    };
+    let why = format!("expected at least {needed} rows for {curve}{reason}, found {found}");
+    Err(in_file(args, &why))
 }
 
 fn range(values: &[f64]) -> [f64; 2] {

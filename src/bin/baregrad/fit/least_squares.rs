@@ -150,7 +150,7 @@ fn fit(args: &Args, table: &Table) -> Result<Regression, Box<dyn Error>> {
         if let Curve::Function(formula) = model {
             let _ = write!(
                 why,
-                "; started from {}, which the data suggest; best so far {}: is it the right model?",
+                "; started from {}, estimated from the data; best so far {}: is it the right model?",
                 listed(formula.parameters(), fitted.start()),
                 listed(formula.parameters(), fitted.params())
             );
@@ -225,7 +225,9 @@ fn said(args: &Args, fitted: &Regression, calibration: Option<&Calibration>) -> 
     ));
     if let Curve::Function(formula) = model {
         let start = listed(formula.parameters(), fitted.start());
-        line(format_args!("started from {start}: by the data"));
+        line(format_args!(
+            "started from {start}: estimated from the data"
+        ));
     }
     line(format_args!(""));
     match calibration {
@@ -276,7 +278,7 @@ fn said(args: &Args, fitted: &Regression, calibration: Option<&Calibration>) -> 
     let freedom = fitted.degrees_of_freedom();
     if let (Some(scale), Some(loss)) = (fitted.robust_scale(), args.robust.and_then(name)) {
         line(format_args!(
-            "{loss}: residuals count for less from some standard deviations of good ones on, which are {}",
+            "{loss}: residuals of several standard deviations count for less; robust standard deviation: {}",
             significant(scale, 6)
         ));
         return text;
