@@ -305,7 +305,7 @@ impl<const P: usize> Solution<P> {
         deviation: f32,
         range: [f32; 2],
     ) -> Result<Estimate, InferenceError> {
-        use super::range::require;
+        use super::range::{require, require_value};
         let [from, to] = range;
         require(
             from < to && (to - from).is_finite(),
@@ -313,13 +313,7 @@ impl<const P: usize> Solution<P> {
             "a finite number above its beginning",
             to,
         )?;
-        require(value.is_finite(), "value", "a finite number", value)?;
-        require(
-            deviation >= 0.0 && deviation.is_finite(),
-            "standard deviation of the value",
-            "0 or more, and finite",
-            deviation,
-        )?;
+        require_value(value, deviation)?;
         let rises = self.monotone::<F>(range)?;
 
         // The sign makes a falling curve rise.
