@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+#[path = "common/cc.rs"]
+mod cc;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,7 @@ use std::process::Command;
 use baregrad::calibrate::{FORMULAS, Input, Multivariate, TwoFloat};
 use baregrad::optim::Adam;
 use baregrad::train::{Calibration, Curve, Dataset, Fit, LeastSquares, Scaler, Scaling};
+use cc::has_cc;
 
 /// The name of a column that must not be printed as code.
 const READING: &str = "reading\nlet */ /* \\";
@@ -299,17 +303,6 @@ fn run(command: &mut Command) {
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(output.status.success(), "{command:?}: {out}{errors}");
-}
-
-/// Returns whether there is a C compiler. With `BAREGRAD_CC=required`, panics if there is none.
-fn has_cc() -> bool {
-    let found = Command::new("cc").arg("--version").output().is_ok();
-    if !found {
-        let required = std::env::var("BAREGRAD_CC").is_ok_and(|value| value == "required");
-        assert!(!required, "expected a compiler named cc, found none");
-        eprintln!("SKIPPED: printed C is not compiled, as there is no compiler named cc");
-    }
-    found
 }
 
 const RUN_RUST: &str = "

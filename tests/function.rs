@@ -9,6 +9,9 @@
     missing_docs
 )]
 
+#[path = "common/bits.rs"]
+mod bits;
+
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use baregrad::function::models::{self, Visitor};
@@ -19,6 +22,7 @@ use baregrad::ops::compare::{Compare, Comparison};
 use baregrad::ops::{Binary, Each, Pair, Unary};
 use baregrad::random::seeded;
 use baregrad::{Arena, Tape};
+use bits::bits;
 use rand_core::Rng;
 
 const INF: f32 = f32::INFINITY;
@@ -69,11 +73,6 @@ fn draw(ranges: &[[f32; 2]], n: usize, rng: &mut impl Rng) -> Vec<Vec<f32>> {
         }
     }
     columns
-}
-
-/// Returns the bits, with one value for all NaN, whose sign and payload are not guaranteed.
-fn bits(x: f32) -> u32 {
-    if x.is_nan() { 0x7fc0_0000 } else { x.to_bits() }
 }
 
 /// Returns a row of columns.

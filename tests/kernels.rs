@@ -14,9 +14,13 @@
     missing_docs
 )]
 
+#[path = "common/bits.rs"]
+mod bits;
+
 use baregrad::Shape;
 use baregrad::kernel::generic::{self, Max, Min, Reduce, Sum};
 use baregrad::kernel::{self, Acc, Broadcast, Lanes, Map, Ties, f32x8, math, scalar};
+use bits::bits;
 
 // ---- numbers ---------------------------------------------------------------
 
@@ -121,15 +125,6 @@ fn lengths() -> impl Iterator<Item = usize> {
 /// Numbers of terms on both sides of the ends of the blocks in which sums across rows
 /// are added.
 const BLOCK_ENDS: [usize; 11] = [63, 64, 65, 66, 95, 96, 97, 127, 128, 129, 200];
-
-/// Returns the bits, with one value for all NaN, whose sign and payload are not guaranteed.
-fn bits(x: f32) -> u32 {
-    if x.is_nan() {
-        f32::NAN.to_bits()
-    } else {
-        x.to_bits()
-    }
-}
 
 #[track_caller]
 fn same(found: &[f32], expected: &[f32], what: impl Fn() -> String) {

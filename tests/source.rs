@@ -11,6 +11,9 @@
     unreachable_pub
 )]
 
+#[path = "common/cc.rs"]
+mod cc;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -20,6 +23,7 @@ use baregrad::function::models::{self, Visitor};
 use baregrad::function::source::Source;
 use baregrad::function::{Function, Real};
 use baregrad::random::{Uniform, seeded};
+use cc::has_cc;
 
 /// The number of readings of each model.
 const READINGS: u32 = 1 << 20;
@@ -341,17 +345,6 @@ fn printed_functions_have_the_same_bits() {
         run(&mut Command::new(&program));
     }
     std::fs::remove_dir_all(folder).unwrap();
-}
-
-/// Returns whether there is a C compiler. With `BAREGRAD_CC=required`, panics if there is none.
-fn has_cc() -> bool {
-    let found = Command::new("cc").arg("--version").output().is_ok();
-    if !found {
-        let required = std::env::var("BAREGRAD_CC").is_ok_and(|value| value == "required");
-        assert!(!required, "expected a compiler named cc, found none");
-        eprintln!("SKIPPED: printed C is not compiled, as there is no compiler named cc");
-    }
-    found
 }
 
 #[test]

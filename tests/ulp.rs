@@ -2,9 +2,13 @@
 //! place (ULP), and that one lane and eight lanes give the same bits.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+#[path = "common/bits.rs"]
+mod bits;
+
 use std::{fmt::Write as _, ops::Range, thread};
 
 use baregrad::kernel::{Lanes as _, f32x8, math};
+use bits::bits;
 
 /// A function of one argument at both widths, and the function that it approximates.
 struct Case {
@@ -388,11 +392,6 @@ fn pow_treats_special_arguments_as_c_does() {
 fn arguments(stride: usize) -> impl Iterator<Item = f32> {
     let all = (i64::from(i32::MIN)..=i64::from(i32::MAX)).step_by(stride);
     SPECIAL.into_iter().chain(all.map(unrank))
-}
-
-/// Returns the bits, with one value for all NaN, whose sign and payload are not guaranteed.
-fn bits(x: f32) -> u32 {
-    if x.is_nan() { 0x7fc0_0000 } else { x.to_bits() }
 }
 
 /// A hash of all results of the test.

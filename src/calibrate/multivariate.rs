@@ -1,6 +1,6 @@
 //! Calibrations of several inputs, and their records.
 
-use super::calibration::{Origin, PredictError, Prediction, SCALE, scale_of};
+use super::calibration::{Origin, PredictError, Prediction, SCALE, covers, numbers_of, scale_of};
 use super::curve::{Curve, MAX_NAME};
 use super::scale::Scale;
 use super::terms::{Degrees, MAX_INPUTS, polynomial};
@@ -119,14 +119,10 @@ impl<'p> Multivariate<'p> {
                 found: value.high(),
             });
         }
-        let covers = |(input, reading): (&Input, &TwoFloat)| {
-            let [low, high] = input.range;
-            let off = high.difference(low) * f32::EPSILON;
-            reading.difference(low) >= -off && high.difference(*reading) >= -off
-        };
+        let mut pairs = self.inputs.iter().zip(readings);
         Ok(Prediction {
             value,
-            is_inside: self.inputs.iter().zip(readings).all(covers),
+            is_inside: pairs.all(|(input, reading)| covers(input.range, *reading)),
         })
     }
 
@@ -172,9 +168,8 @@ impl<'p> Multivariate<'p> {
         let mut writer = Writer::new(bytes);
         writer.text("curve", SEVERAL);
         writer.text("terms", self.curve.name(&mut [0; MAX_NAME]));
-        let numbers = |scale: &Scale| [scale.offset.high(), scale.offset.low(), scale.factor];
         let inputs = self.inputs.iter().map(|input| &input.scale);
-        let scales = inputs.chain([&self.output]).flat_map(numbers);
+        let scales = inputs.chain([&self.output]).flat_map(numbers_of);
         writer.array("scales", [self.inputs.len() + 1, SCALE], scales);
         let range = self.inputs.iter().flat_map(|Input { range, .. }| {
             let [low, high] = range;

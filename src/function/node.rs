@@ -262,31 +262,34 @@ where
     #[inline(always)]
     fn of<L: Lanes>(self, x: [L; X], columns: [L; M]) -> Sums<L, 1, P> {
         let jet = F::by_parameters(x, in_lanes(self.with.p));
-        let (prediction, of) = (jet.value(), Of::<L, M>::sample(columns));
+        let (prediction, target) = (jet.value(), WeightedTarget::<L, M>::new(columns));
         Sums {
-            first: [of.weighted(self.loss.of(prediction, of.target))],
-            rest: times(jet, of.weighted(self.loss.slope(prediction, of.target))),
+            first: [target.weighted(self.loss.of(prediction, target.value))],
+            rest: times(
+                jet,
+                target.weighted(self.loss.slope(prediction, target.value)),
+            ),
         }
     }
 }
 
 /// A sample's target and, if `M` is 2, its weight.
 #[derive(Clone, Copy)]
-struct Of<L, const M: usize> {
-    target: L,
+struct WeightedTarget<L, const M: usize> {
+    value: L,
     weight: L,
 }
 
-impl<L: Lanes, const M: usize> Of<L, M> {
+impl<L: Lanes, const M: usize> WeightedTarget<L, M> {
     #[inline(always)]
-    fn sample(columns: [L; M]) -> Self {
+    fn new(columns: [L; M]) -> Self {
         const { assert!(M == 1 || M == 2) };
-        let (target, weight) = match *columns.as_slice() {
+        let (value, weight) = match *columns.as_slice() {
             [target, weight, ..] => (target, weight),
             [target] => (target, target),
             [] => (L::splat(0.0), L::splat(0.0)),
         };
-        Of { target, weight }
+        WeightedTarget { value, weight }
     }
 
     /// Returns a term times the weight, or the term itself if samples have no weights.
@@ -319,8 +322,8 @@ where
     #[inline(always)]
     fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; X] {
         let jet = F::by_inputs(x, in_lanes(self.0.of.with.p));
-        let of = Of::<L, M>::sample(columns);
-        let slope = of.weighted(self.0.of.loss.slope(jet.value(), of.target));
+        let target = WeightedTarget::<L, M>::new(columns);
+        let slope = target.weighted(self.0.of.loss.slope(jet.value(), target.value));
         times(jet, L::splat(Q::FACTOR * self.0.s) * slope)
     }
 }
@@ -337,8 +340,8 @@ where
     #[inline(always)]
     fn of<L: Lanes>(&self, x: [L; X], columns: [L; M]) -> [L; 1] {
         let prediction = F::lanes(x, in_lanes(self.0.of.with.p));
-        let of = Of::<L, M>::sample(columns);
-        let slope = of.weighted(self.0.of.loss.slope_of_target(prediction, of.target));
+        let target = WeightedTarget::<L, M>::new(columns);
+        let slope = target.weighted(self.0.of.loss.slope_of_target(prediction, target.value));
         [L::splat(Q::FACTOR * self.0.s) * slope]
     }
 }

@@ -305,7 +305,7 @@ impl<const P: usize> Solution<P> {
         deviation: f32,
         range: [f32; 2],
     ) -> Result<Estimate, InferenceError> {
-        use super::range::require;
+        use super::range::{require, require_value};
         let [from, to] = range;
         require(
             from < to && (to - from).is_finite(),
@@ -313,18 +313,12 @@ impl<const P: usize> Solution<P> {
             "a finite number above its beginning",
             to,
         )?;
-        require(value.is_finite(), "value", "a finite number", value)?;
-        require(
-            deviation >= 0.0 && deviation.is_finite(),
-            "standard deviation of the value",
-            "0 or more, and finite",
-            deviation,
-        )?;
+        require_value(value, deviation)?;
         let rises = self.monotone::<F>(range)?;
 
         // The sign makes a falling curve rise.
         let sign = if rises { 1.0 } else { -1.0 };
-        let above = |x: f32| sign * self.off::<F>(x, value);
+        let above = |x: f32| sign * self.difference_from::<F>(x, value);
         let (mut low, mut high) = (from, to);
         if above(low) > 0.0 || above(high) < 0.0 {
             let params = self.params();
@@ -362,7 +356,7 @@ impl<const P: usize> Solution<P> {
     }
 
     /// The curve minus `value`, computed in pairs.
-    fn off<F: Function<1, P>>(&self, x: f32, value: f32) -> f32 {
+    fn difference_from<F: Function<1, P>>(&self, x: f32, value: f32) -> f32 {
         let params = self.params().map(TwoFloat::from);
         f32::from(F::eval([TwoFloat::from(x)], params) - value)
     }

@@ -60,3 +60,15 @@ pub(super) fn require(
         })
     }
 }
+
+/// Returns an error unless the value for which an input is sought is finite, and its standard
+/// deviation finite and not negative.
+pub(super) fn require_value(value: f32, deviation: f32) -> Result<(), OutOfRange> {
+    require(value.is_finite(), "value", "a finite number", value)?;
+    require(
+        deviation >= 0.0 && deviation.is_finite(),
+        "standard deviation of the value",
+        "0 or more, and finite",
+        deviation,
+    )
+}

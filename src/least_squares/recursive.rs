@@ -411,12 +411,13 @@ impl<const P: usize> Recursive<P> {
                 }
             }
         }
-        let largest = factors
+        // A number that is not finite makes the sum NaN.
+        let zero_if_finite = factors
             .as_flattened()
             .iter()
             .fold(0.0, |sum, x| sum + x * 0.0);
         require(
-            largest == 0.0,
+            zero_if_finite == 0.0,
             "variance by which a parameter wanders",
             "one with which the covariance stays finite",
             variances.iter().fold(0.0, |a, b| a.max(*b)),

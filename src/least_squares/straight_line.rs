@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::inference::{Estimate, InferenceError, hypotenuse};
 use super::normal::power_of_two;
-use super::range::require;
+use super::range::{require, require_value};
 use super::{OutOfRange, StudentT};
 use crate::function::{Real, TwoFloat};
 
@@ -493,13 +493,7 @@ impl StraightLine {
     /// # Errors
     /// A value or deviation outside its valid range, or a level line.
     pub fn input_for(&self, value: f32, deviation: f32) -> Result<Estimate, InferenceError> {
-        require(value.is_finite(), "value", "a finite number", value)?;
-        require(
-            deviation >= 0.0 && deviation.is_finite(),
-            "standard deviation of the value",
-            "0 or more, and finite",
-            deviation,
-        )?;
+        require_value(value, deviation)?;
         let x = f32::from((TwoFloat::from(value) - self.intercept) / self.slope);
         let error = hypotenuse(self.error_at(x), deviation) / self.slope.abs();
         if (x + error).is_finite() {

@@ -42,7 +42,7 @@ fn listed(args: &Args) -> &[isize] {
 }
 
 /// The tag if an axis does not fit into a word. The first two words then hold this axis.
-const FAR: u32 = u32::MAX;
+const WIDE_AXIS_TAG: u32 = u32::MAX;
 
 /// Packs up to four axes, as the caller gave them. Tag: their number.
 fn pack_axes(axes: &[isize]) -> Attrs {
@@ -57,7 +57,7 @@ fn pack_axes(axes: &[isize]) -> Attrs {
                 let [low, high] = halves(*axis as usize);
                 attrs = Attrs {
                     words: [low, high, 0, 0],
-                    tag: FAR,
+                    tag: WIDE_AXIS_TAG,
                 };
                 break;
             }
@@ -69,7 +69,7 @@ fn pack_axes(axes: &[isize]) -> Attrs {
 /// The axes of `x` that [`pack_axes`] packed, counted from the front, and their number.
 fn unpack_axes(x: &Shape, attrs: &Attrs) -> Result<([usize; MAX_RANK], usize), ShapeError> {
     let count = attrs.tag as usize;
-    if attrs.tag == FAR {
+    if attrs.tag == WIDE_AXIS_TAG {
         let [low, high, ..] = attrs.words;
         x.axis(wide(low, high) as isize)?;
     }

@@ -433,7 +433,7 @@ fn zip_grad<F: Map<3>>(
 }
 
 /// The word that stands for an axis that does not fit into a word. No shape has this axis.
-const FAR: u32 = i32::MAX as u32;
+const WIDE_AXIS: u32 = i32::MAX as u32;
 
 /// Packs an axis, as the caller gave it, into a word of the attributes. An axis that does not fit
 /// into a word takes two more, which otherwise hold sizes: such an axis is an error, after which
@@ -441,14 +441,14 @@ const FAR: u32 = i32::MAX as u32;
 fn pack_axis(axis: isize) -> [u32; 3] {
     let wide = axis as i64 as u64;
     match i32::try_from(axis) {
-        Ok(near) if near as u32 != FAR => [near as u32, 0, 0],
-        _ => [FAR, wide as u32, (wide >> 32) as u32],
+        Ok(near) if near as u32 != WIDE_AXIS => [near as u32, 0, 0],
+        _ => [WIDE_AXIS, wide as u32, (wide >> 32) as u32],
     }
 }
 
 /// The axis that [`pack_axis`] packed.
 fn unpack_axis([near, low, high]: [u32; 3]) -> isize {
-    if near == FAR {
+    if near == WIDE_AXIS {
         wide(low, high) as isize
     } else {
         near as i32 as isize

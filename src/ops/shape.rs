@@ -2,7 +2,7 @@
 
 use core::panic::Location;
 
-use super::{Args, Build, Entry, FAR, exactly, halves, pack_axis, unpack_axis, wide};
+use super::{Args, Build, Entry, WIDE_AXIS, exactly, halves, pack_axis, unpack_axis, wide};
 use crate::error::MAX_OPERANDS;
 use crate::kernel::{self, Acc, Identity};
 use crate::op::{Attrs, Backward, Forward, Op, PassGrad};
@@ -281,14 +281,14 @@ impl Op for Concat {
 }
 
 /// A range of one axis. Words: the range's start and length, two each. Tag: `DROP` if the axis
-/// (then of length 1) is dropped; above this bit the axis, as given, in 16 bits, or `FAR` if the
-/// axis takes more bits and is in the first two words.
+/// (then of length 1) is dropped; above this bit the axis, as given, in 16 bits, or
+/// `WIDE_AXIS_BIT` if the axis takes more bits and is in the first two words.
 #[derive(Clone, Copy, Debug)]
 pub struct Narrow;
 
 impl Narrow {
     const DROP: u32 = 1;
-    const FAR: u32 = 1 << 31;
+    const WIDE_AXIS_BIT: u32 = 1 << 31;
 
     fn attrs(axis: isize, start: usize, length: usize, drop: u32) -> Attrs {
         let ([a, b], [c, d]) = (halves(start), halves(length));
@@ -301,7 +301,7 @@ impl Narrow {
                 let [low, high] = halves(axis as usize);
                 Attrs {
                     words: [low, high, c, d],
-                    tag: drop | Self::FAR,
+                    tag: drop | Self::WIDE_AXIS_BIT,
                 }
             }
         }
@@ -309,7 +309,7 @@ impl Narrow {
 
     fn axis(x: &Shape, attrs: &Attrs) -> Result<usize, ShapeError> {
         let [low, high, ..] = attrs.words;
-        x.axis(if attrs.tag & Self::FAR != 0 {
+        x.axis(if attrs.tag & Self::WIDE_AXIS_BIT != 0 {
             wide(low, high) as isize
         } else {
             (attrs.tag >> 1) as i16 as isize
@@ -426,7 +426,7 @@ impl<'t> Var<'t> {
     #[must_use]
     pub fn transpose(self, d0: isize, d1: isize) -> Var<'t> {
         let ([d0, low, high], [d1, a, b]) = (pack_axis(d0), pack_axis(d1));
-        let [low, high] = if d0 == FAR { [low, high] } else { [a, b] };
+        let [low, high] = if d0 == WIDE_AXIS { [low, high] } else { [a, b] };
         let attrs = Attrs {
             words: [d0, d1, low, high],
             tag: 0,

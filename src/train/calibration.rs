@@ -5,7 +5,7 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::coarse::{FINE, spacing};
+use super::coarse::{FINE, is_count, spacing};
 use super::digits::{Shortest, exponent, significant};
 use super::evaluate::predict;
 use super::fitted::Fitted;
@@ -338,7 +338,6 @@ impl Calibration {
     /// [`Dataset::coarse`](super::Dataset::coarse) does the same for data.
     pub fn warnings(&self) -> Vec<String> {
         let [x, y] = self.scales;
-        let is_count = |x: &f64| x.fract() == 0.0 && x.abs() <= f64::from(1 << 24);
         let reach =
             |scale: Scale| scale.offset.to_f64().abs() + 1.0 / f64::from(scale.factor.abs());
         let [reading, meaning] = &self.names;

@@ -29,6 +29,11 @@ pub struct Coarse {
 /// The largest spacing of `f32` that is not coarse, as a share of the standard deviation.
 pub(super) const FINE: f64 = crate::calibrate::FINE as f64;
 
+/// Returns whether a number is an integer of at most 24 bits, which `f32` holds exactly.
+pub(super) fn is_count(x: &f64) -> bool {
+    x.fract() == 0.0 && x.abs() <= f64::from(1 << f32::MANTISSA_DIGITS)
+}
+
 impl Coarse {
     /// Returns `None` for a column that `f32` resolves well, and for a constant column.
     pub(super) fn of(column: &str, values: &[f64]) -> Option<Self> {
@@ -36,8 +41,6 @@ impl Coarse {
         let farthest = farthest.reduce(|a, b| if b.abs() > a.abs() { b } else { a })?;
         let deviation = deviation(values);
         let spacing = spacing(farthest);
-        let is_count =
-            |x: &f64| x.fract() == 0.0 && x.abs() <= f64::from(1 << f32::MANTISSA_DIGITS);
         let coarse = deviation > 0.0 && spacing > FINE * deviation && !values.iter().all(is_count);
         coarse.then(|| Coarse {
             column: column.to_string(),

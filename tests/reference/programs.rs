@@ -12,8 +12,12 @@
     missing_docs
 )]
 
+#[path = "../common/bits.rs"]
+mod bits;
+
 use baregrad::op::Node;
 use baregrad::{ErrorKind, Shape, Tape, Var};
+use bits::bits;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -48,10 +52,9 @@ const NODES: usize = 200;
 /// Few enough nodes for gradients to be planned in a list.
 const FEW_NODES: usize = 100;
 
-/// Returns the bits, with one value for all NaN, whose sign and payload are not guaranteed.
-fn bits(xs: &[f32]) -> Vec<u32> {
-    let canonical = |x: &f32| if x.is_nan() { f32::NAN } else { *x }.to_bits();
-    xs.iter().map(canonical).collect()
+/// Returns the [bits] of each number.
+fn all_bits(xs: &[f32]) -> Vec<u32> {
+    xs.iter().copied().map(bits).collect()
 }
 
 /// Returns numbers `i / 2^23 * 4 - 2` with full mantissas, which depend on the arguments only.
@@ -276,16 +279,16 @@ impl Outcome {
             values: built
                 .vars
                 .iter()
-                .map(|v| bits(&v.value().unwrap()))
+                .map(|v| all_bits(&v.value().unwrap()))
                 .collect(),
-            loss: bits(&loss.value().unwrap()),
+            loss: all_bits(&loss.value().unwrap()),
             grads: built.params.iter().map(|p| grad_bits(*p)).collect(),
         }
     }
 }
 
 fn grad_bits(param: Var<'_>) -> Option<Vec<u32>> {
-    param.has_grad().then(|| bits(&param.grad().unwrap()))
+    param.has_grad().then(|| all_bits(&param.grad().unwrap()))
 }
 
 fn programs(whole: bool) -> impl Strategy<Value = Program> {
@@ -432,7 +435,7 @@ fn accumulating_twice_doubles() {
         tape.backward(loss).unwrap();
         for (param, once) in built.params.iter().zip(once) {
             let twice = once.map(|once| once.iter().map(|g| g + g).collect::<Vec<f32>>());
-            assert_eq!(grad_bits(*param), twice.map(|twice| bits(&twice)));
+            assert_eq!(grad_bits(*param), twice.map(|twice| all_bits(&twice)));
         }
     });
 }
@@ -585,7 +588,7 @@ fn micro_batches_add_up() {
         let out = layers(&tape, x, &codes, seed, &mut params);
         let extra = tape.param(&[0.5], []);
         let loss = (out * extra - y).square().sum();
-        let all_values = bits(&out.value().unwrap());
+        let all_values = all_bits(&out.value().unwrap());
 
         let mut losses = 0.0;
         for from in (0..batch).step_by(chunk) {
@@ -599,8 +602,8 @@ fn micro_batches_add_up() {
             tape.backward(loss).unwrap();
             let alone = (loss.item().unwrap(), tape.grads().unwrap().to_vec());
             let expected = fresh(from, to);
-            assert_eq!(bits(&[alone.0]), bits(&[expected.0]));
-            assert_eq!(bits(&alone.1), bits(&expected.1));
+            assert_eq!(all_bits(&[alone.0]), all_bits(&[expected.0]));
+            assert_eq!(all_bits(&alone.1), all_bits(&expected.1));
             losses += alone.0;
             // Accumulates from the gradients before.
             if let Some(before) = before {
@@ -637,9 +640,9 @@ fn micro_batches_add_up() {
         tape.replay().unwrap();
         tape.zero_grad();
         tape.backward(loss).unwrap();
-        assert_eq!(bits(&out.value().unwrap()), all_values);
-        assert_eq!(bits(&[loss.item().unwrap()]), bits(&[whole.0]));
-        assert_eq!(bits(&tape.grads().unwrap()), bits(&whole.1));
+        assert_eq!(all_bits(&out.value().unwrap()), all_values);
+        assert_eq!(all_bits(&[loss.item().unwrap()]), all_bits(&[whole.0]));
+        assert_eq!(all_bits(&tape.grads().unwrap()), all_bits(&whole.1));
     });
 }
 
@@ -735,10 +738,13 @@ fn fused_operations_are_what_they_spell() {
             };
             // Once more, added to the gradients.
             tape.backward(loss * 3.0).unwrap();
-            let once = bits(&tape.grads().unwrap());
+            let once = all_bits(&tape.grads().unwrap());
             tape.backward(loss).unwrap();
-            let twice = bits(&tape.grads().unwrap());
-            let values = (bits(&out.value().unwrap()), bits(&loss.value().unwrap()));
+            let twice = all_bits(&tape.grads().unwrap());
+            let values = (
+                all_bits(&out.value().unwrap()),
+                all_bits(&loss.value().unwrap()),
+            );
             (values, once, twice)
         };
         assert_eq!(run(true), run(false));
@@ -923,7 +929,10 @@ fn lines_along_an_axis_are_alike() {
                         let result = operation(row, 0);
                         alone.backward_with(result, &pick(&gs, &to)).unwrap();
                         let (ys, gx) = (y.value().unwrap(), x.grad().unwrap());
-                        assert_eq!(bits(&pick(&ys, &to)), bits(&result.value().unwrap()));
+                        assert_eq!(
+                            all_bits(&pick(&ys, &to)),
+                            all_bits(&result.value().unwrap())
+                        );
                         assert_eq!(pick(&gx, &from), *row.grad().unwrap());
                     }
                 }
@@ -1025,7 +1034,7 @@ fn no_sequence_of_calls_panics() {
             }
             // A second replay changes nothing.
             if call % 20 == 4 && tape.replay().is_ok() {
-                let values = |var: &Var<'_>| var.value().map(|values| bits(&values)).ok();
+                let values = |var: &Var<'_>| var.value().map(|values| all_bits(&values)).ok();
                 let before: Vec<_> = built.vars.iter().map(values).collect();
                 tape.replay().unwrap();
                 assert_eq!(before, built.vars.iter().map(values).collect::<Vec<_>>());

@@ -3,8 +3,8 @@
 mod host;
 
 use baregrad::calibrate::{
-    Calibration, Curve, CurveSolver, Differences, FORMULAS, Fit, Input, Multivariate, Origin, Poll,
-    ROWS, Scale, Tracker, Tracking, TwoFloat, prepare, range,
+    Calibration, Curve, CurveSolver, Differences, FORMULAS, Input, Multivariate, Origin, Scale,
+    Tracker, Tracking, TwoFloat, prepare, range,
 };
 use baregrad::least_squares::Solution;
 use baregrad::optim::{Adam, Optimizer, Sgd};
@@ -12,7 +12,9 @@ use baregrad::{Arena, calibrate};
 use calibrator::store::{Store, StoreError};
 use calibrator::{Board, Damaged, Kept, MAX_BYTES, MAX_LINE, MAX_PARAMS, Memory};
 use embedded_storage::nor_flash::NorFlash;
-use host::{HostBoard, HostMemory, NO_COMMANDS, NO_LINES, PAGES, SAMPLES, SmallFlash, Terminal};
+use host::{
+    HostBoard, HostMemory, NO_COMMANDS, NO_LINES, PAGES, SAMPLES, SmallFlash, Terminal, fitted,
+};
 
 /// Runs a test with a calibrator that has just started, on an empty flash.
 fn with_terminal(test: impl FnOnce(&mut Terminal<'_>)) {
@@ -52,45 +54,6 @@ fn number(answer: &str, name: &str) -> (f32, u32) {
     );
     assert_eq!(f32::to_bits(decimal), bits, "{name}");
     (decimal, bits)
-}
-
-/// Returns the library's fit of the thermometer, with the calls that the board makes.
-fn fitted(curve: Curve, optimizer: &mut dyn Optimizer, epochs: u32) -> Kept {
-    let [mut readings, mut references, mut x, mut y] = [[0.0; 11]; 4];
-    let (mut readings, mut references) = (
-        Differences::new(&mut readings),
-        Differences::new(&mut references),
-    );
-    for line in host::add_thermometer() {
-        let mut words = line.split(' ').skip(1).map(|word| word.parse().unwrap());
-        readings.push(words.next().unwrap()).unwrap();
-        references.push(words.next().unwrap()).unwrap();
-    }
-    let [input, output] =
-        prepare(&curve, readings.iter(), references.iter(), &mut x, &mut y).unwrap();
-    let count = curve.param_count();
-    let mut start = vec![0.0; count];
-    curve.start(&mut start);
-    let mut arena = Arena::<1024, 16>::new();
-    let tape = arena.tape();
-    let data = calibrate::Samples { x: &x, y: &y };
-    let mut fit = Fit::new(&tape, data, ROWS, &mut [], |x| curve.record(x, &start))
-        .unwrap()
-        .epochs(epochs);
-    while fit.poll(optimizer).unwrap() == Poll::Running {}
-    Kept::write(&Calibration {
-        curve,
-        input,
-        output,
-        range: range(readings.iter()).unwrap(),
-        params: &tape.params().unwrap(),
-        origin: Origin {
-            samples: 11,
-            epochs,
-            loss: output.invert_square(fit.losses().training),
-        },
-    })
-    .unwrap()
 }
 
 /// Returns the library's result for a reading, in the text of the board.
@@ -254,7 +217,7 @@ fn a_fit_is_that_of_the_library() {
                 "sgd" => &mut Sgd::new(lr),
                 _ => &mut Adam::<30>::new(lr),
             };
-            let expected = fitted(Curve::parse(model).unwrap(), optimizer, 50);
+            let expected = fitted(Curve::parse(model).unwrap(), 50, |fit| fit.poll(optimizer));
             let mut params = [0.0; MAX_PARAMS];
             let loss = expected.read(&mut params).unwrap().origin.loss;
             assert_eq!(number(&answer, "loss").1, loss.to_bits());
@@ -1169,7 +1132,8 @@ fn get(t: &mut Terminal<'_>) -> (Vec<String>, String) {
 fn calibrations_go_from_board_to_board() {
     for name in ["linear", "poly:3", "poly:9", "mlp:2", "mlp:8"] {
         let curve = Curve::parse(name).unwrap();
-        let record = fitted(curve, &mut Adam::<30>::new(0.02), 60);
+        let mut adam = Adam::<30>::new(0.02);
+        let record = fitted(curve, 60, |fit| fit.poll(&mut adam));
         let hex: String = record
             .bytes()
             .iter()
@@ -1223,7 +1187,8 @@ fn calibrations_go_from_board_to_board() {
 /// Records with any flipped bit, cut short anywhere, or with a lost line are refused.
 #[test]
 fn damaged_records_are_refused_and_change_nothing() {
-    let record = fitted(Curve::Linear, &mut Sgd::new(0.1), 100);
+    let mut sgd = Sgd::new(0.1);
+    let record = fitted(Curve::Linear, 100, |fit| fit.poll(&mut sgd));
     let good = record.bytes();
     let send = |t: &mut Terminal<'_>, bytes: &[u8]| {
         let mut answer = String::new();

@@ -7,7 +7,7 @@ mod record;
 use core::fmt;
 
 pub(crate) use coefficients::{COEFFICIENTS, powers};
-pub(super) use record::{SCALE, scale_of};
+pub(super) use record::{SCALE, numbers_of, scale_of};
 
 use super::curve::Curve;
 use super::scale::Scale;
@@ -175,15 +175,25 @@ impl Calibration<'_> {
     /// [differences](super::Differences) in `f32`.
     #[must_use]
     pub fn covers(&self, reading: TwoFloat) -> bool {
-        let [low, high] = self.range;
-        let off = self.range_is_off_by();
-        reading.difference(low) >= -off && high.difference(reading) >= -off
+        covers(self.range, reading)
     }
 
     /// The largest error of the ends of the range, 2⁻²³ of its width.
     #[must_use]
     pub fn range_is_off_by(&self) -> f32 {
-        let [low, high] = self.range;
-        high.difference(low) * f32::EPSILON
+        is_off_by(self.range)
     }
+}
+
+/// The largest error of the ends of a range: see [`Calibration::range_is_off_by`].
+#[inline(always)] // as if it stood in the callers
+fn is_off_by([low, high]: [TwoFloat; 2]) -> f32 {
+    high.difference(low) * f32::EPSILON
+}
+
+/// Returns whether a reading is in a range: see [`Calibration::covers`].
+#[inline(always)] // as if it stood in the callers
+pub(super) fn covers([low, high]: [TwoFloat; 2], reading: TwoFloat) -> bool {
+    let off = is_off_by([low, high]);
+    reading.difference(low) >= -off && high.difference(reading) >= -off
 }

@@ -18,6 +18,12 @@ pub(in crate::calibrate) fn scale_of(high: f32, low: f32, factor: f32) -> Scale 
     }
 }
 
+/// The numbers of a scale in a record.
+#[inline(always)] // as if it stood in the callers
+pub(in crate::calibrate) fn numbers_of(scale: &Scale) -> [f32; SCALE] {
+    [scale.offset.high(), scale.offset.low(), scale.factor]
+}
+
 impl Origin {
     /// Writes the entries of an origin to a record.
     pub(in crate::calibrate) fn write(&self, writer: &mut Writer<'_>) {
@@ -64,8 +70,7 @@ impl<'p> Calibration<'p> {
         if let Curve::Mlp { seed, .. } = self.curve {
             writer.integer("seed", seed);
         }
-        let numbers = |scale: &Scale| [scale.offset.high(), scale.offset.low(), scale.factor];
-        let scales = [numbers(&self.input), numbers(&self.output)];
+        let scales = [numbers_of(&self.input), numbers_of(&self.output)];
         writer.array("scales", [2, SCALE], scales.into_iter().flatten());
         let range = [low.high(), low.low(), high.high(), high.low()];
         writer.array("range", [2, 2], range);

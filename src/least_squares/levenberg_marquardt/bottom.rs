@@ -41,14 +41,14 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         let best = (self.params, self.held);
         self.params = to;
         self.normal.take(sums);
-        if self.take_sums() {
+        if self.apply_constraints() {
             // The minimum over other free parameters is a different one.
             self.polish.forget();
         }
         match self.gauss_newton() {
             Ok(step) => self.undamped(problem.rows(), &step, Some(best)),
             Err(parameter) => {
-                self.back_to(best);
+                self.restore(best);
                 self.end(Status::Singular { parameter })
             }
         }
@@ -74,7 +74,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
             self.elsewhere = false;
         } else {
             if let Some(best) = best {
-                self.back_to(best);
+                self.restore(best);
             }
             if self.polish.shortest < CONVERGED {
                 return self.converge();
@@ -94,7 +94,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         None
     }
 
-    fn back_to(&mut self, best: ([TwoFloat; P], [Held; P])) {
+    fn restore(&mut self, best: ([TwoFloat; P], [Held; P])) {
         (self.params, self.held) = best;
         self.elsewhere = true;
     }

@@ -44,7 +44,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     /// Proposes the next damped step that is not too long.
     fn propose(&mut self, rows: usize) -> Option<Status> {
         loop {
-            let damping = self.of_columns();
+            let damping = self.column_damping();
             let step = match self.solved(Some(&damping)) {
                 Ok(step) => step.map(f32::from),
                 Err(_) if self.more_damping() => continue,
@@ -70,7 +70,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     }
 
     /// The damping of each column: the square of its largest norm, times the damping factor.
-    fn of_columns(&self) -> [f32; P] {
+    fn column_damping(&self) -> [f32; P] {
         let mut damping = self.norms.map(|norm| self.damping * norm * norm);
         // A column that was always 0 gets damping 1, so that its pivot is not 0.
         for damping in &mut damping {
@@ -183,7 +183,10 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     }
 
     /// Accepts the step if the sum of squares falls.
-    pub(super) fn judge<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
+    pub(super) fn accept_or_reject<R: Problem<P> + ?Sized>(
+        &mut self,
+        problem: &R,
+    ) -> Option<Status> {
         let (rows, to) = (problem.rows(), self.to);
         if to == self.params {
             return self.begin_polish(rows);
@@ -202,7 +205,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
         self.growth = 2.0;
         self.params = to;
         self.normal.take(trial);
-        self.take_sums();
+        self.apply_constraints();
         self.step(rows)
     }
 }

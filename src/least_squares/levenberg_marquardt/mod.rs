@@ -6,14 +6,14 @@
 //! | `damped` | trial steps: damping, acceleration, acceptance |
 //! | `bottom` | undamped steps once no trial step leads down, and their end |
 //! | `mixing` | Anderson mixing of the undamped steps |
-//! | `straight` | linear problems, which take undamped steps only |
+//! | `linear` | linear problems, which take undamped steps only |
 //! | `scales` | scaling of columns whose squares are out of the range of `f32` |
 
 mod bottom;
 mod damped;
+mod linear;
 mod mixing;
 mod scales;
-mod straight;
 
 use super::bounds::{Bounds, Constraints, Held, Unbounded};
 use super::normal::{At, Normal, Residuals};
@@ -91,7 +91,7 @@ enum Phase {
     /// Compute the sums after an undamped step.
     Polish,
     /// Compute the sums that depend on residuals, after a step of a linear problem.
-    Straight(straight::Steps),
+    Straight(linear::Steps),
     Ended(Status),
 }
 
@@ -300,7 +300,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                 self.begin(problem)
             }
             Phase::Acceleration => self.accelerate(problem),
-            Phase::Trial => self.judge(problem),
+            Phase::Trial => self.accept_or_reject(problem),
             Phase::Polish => self.polish(problem),
             Phase::Straight(_) => self.end(Status::NoProgress),
             Phase::Ended(status) => self.end(status),
@@ -353,7 +353,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     }
 
     fn begin<R: Problem<P> + ?Sized>(&mut self, problem: &R) -> Option<Status> {
-        self.take_sums();
+        self.apply_constraints();
         self.step(problem.rows())
     }
 
@@ -363,7 +363,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     }
 
     /// Applies the constraints to the sums. Returns whether the state of a parameter changed.
-    fn take_sums(&mut self) -> bool {
+    fn apply_constraints(&mut self) -> bool {
         let held = self.constraints.hold(&self.params, &mut self.normal);
         core::mem::replace(&mut self.held, held) != held
     }

@@ -194,9 +194,9 @@ impl<T, const N: usize> Elements<T, N> {
 }
 
 /// The loss of an element.
-struct Of<T>(T);
+struct ElementLoss<T>(T);
 
-impl<T: Term> Map<3> for Of<T> {
+impl<T: Term> Map<3> for ElementLoss<T> {
     const SHORT: usize = T::SHORT;
     #[inline(always)]
     fn apply<L: Lanes>(&self, columns: &[L; 3]) -> L {
@@ -297,9 +297,9 @@ impl<T: Term, const N: usize> Op for Elements<T, N> {
         let (operands, out) = cx.split::<N>();
         let columns = Self::columns(|k| operands.get(k).copied().unwrap_or_default());
         if reduction == Reduction::None {
-            kernel::set_map(Of(term), columns, out);
+            kernel::set_map(ElementLoss(term), columns, out);
         } else if let [loss, ..] = out {
-            *loss = kernel::sum_of(Of(term), columns) / Self::divisor(reduction, columns);
+            *loss = kernel::sum_of(ElementLoss(term), columns) / Self::divisor(reduction, columns);
         }
     }
 

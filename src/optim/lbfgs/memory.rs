@@ -29,29 +29,29 @@ impl<const N: usize, const M: usize> LbfgsStorage for LbfgsMemory<N, M> {
 
 impl LbfgsStorage for &mut [f32] {
     fn lend(&mut self, history: usize) -> [&mut [f32]; 3] {
-        let history = history.min(self.len() / 2);
-        let (scalars, rest) = self
-            .split_at_mut_checked(history.saturating_mul(2))
-            .unwrap_or_default();
-        let room = rest.len() / history.saturating_mul(2).saturating_add(VECTORS);
-        let (vectors, pairs) = rest
-            .split_at_mut_checked(room.saturating_mul(VECTORS))
-            .unwrap_or_default();
-        [vectors, pairs, scalars]
+        divide(self, history)
     }
 }
 
 #[cfg(feature = "std")]
 impl LbfgsStorage for std::vec::Vec<f32> {
     fn lend(&mut self, history: usize) -> [&mut [f32]; 3] {
-        // The same code as above: calling it on a temporary `&mut [f32]` would not borrow long
-        // enough.
-        let history = history.min(self.len() / 2);
-        let (scalars, rest) = self.split_at_mut(2 * history);
-        let room = rest.len() / (2 * history + VECTORS);
-        let (vectors, pairs) = rest.split_at_mut(room * VECTORS);
-        [vectors, pairs, scalars]
+        divide(self, history)
     }
+}
+
+/// Divides memory into vectors, pairs and scalars, with room for as many parameters as fit.
+#[inline(always)] // as if it stood in `lend`
+fn divide(memory: &mut [f32], history: usize) -> [&mut [f32]; 3] {
+    let history = history.min(memory.len() / 2);
+    let (scalars, rest) = memory
+        .split_at_mut_checked(history.saturating_mul(2))
+        .unwrap_or_default();
+    let room = rest.len() / history.saturating_mul(2).saturating_add(VECTORS);
+    let (vectors, pairs) = rest
+        .split_at_mut_checked(room.saturating_mul(VECTORS))
+        .unwrap_or_default();
+    [vectors, pairs, scalars]
 }
 
 /// The number of vectors of the parameters' length, without the pairs.

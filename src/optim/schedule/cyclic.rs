@@ -183,11 +183,17 @@ impl<const G: usize> CyclicLr<G> {
         self.momentum = None;
         self
     }
+
+    /// The steps down of a cycle: as many as up, unless set.
+    #[inline(always)] // as if it stood in the callers
+    fn steps_down(&self) -> u32 {
+        self.down.unwrap_or(self.up)
+    }
 }
 
 impl<const G: usize> Schedule for CyclicLr<G> {
     fn set(&mut self, now: &Now, rates: &mut Rates) {
-        let down = self.down.unwrap_or(self.up);
+        let down = self.steps_down();
         let total = self.up.saturating_add(down).max(1);
         let at = now.epoch.checked_rem(total).unwrap_or(0);
         let cycle = now.epoch.checked_div(total).unwrap_or(0);
@@ -228,7 +234,7 @@ impl<const G: usize> Schedule for CyclicLr<G> {
 
     fn visit_hyper(&self, show: Show<'_>) {
         show_options!(self, show, "CyclicLR": base_lr, max_lr, up as "step_size_up");
-        let down = self.down.unwrap_or(self.up);
+        let down = self.steps_down();
         down.show("step_size_down", show);
         show("mode", &[f32::from(self.mode as u8)]);
         if let Some((_, mode)) = self.scale {

@@ -71,16 +71,8 @@ impl Picture for Panels<'_> {
         for (area, curves) in areas.iter().zip(self.panels) {
             let curve = |(i, (name, losses)): (usize, &(&str, &[f32]))| {
                 let epochs = losses.iter().enumerate();
-                let points: Vec<(f64, f64)> = epochs
-                    .filter(|(_, loss)| **loss > 0.0 && loss.is_finite())
-                    .map(|(i, loss)| ((i + 1) as f64, f64::from(*loss)))
-                    .collect();
-                Curve {
-                    name: name.to_string(),
-                    colour: colour(i),
-                    points: extremes(&points, most),
-                    at_once: at_once(points.len(), most),
-                }
+                let losses = epochs.map(|(i, loss)| ((i + 1) as f64, *loss));
+                Curve::new(name, i, losses, most)
             };
             let curves: Vec<Curve> = curves.iter().enumerate().map(curve).collect();
             let legend = SeriesLabelPosition::LowerLeft;
@@ -104,18 +96,31 @@ struct Curve {
     at_once: usize,
 }
 
+impl Curve {
+    /// Curve `i` of a plot, with about `most` of these points. Losses that a logarithmic axis
+    /// cannot show, such as 0, are left out.
+    fn new(name: &str, i: usize, losses: impl Iterator<Item = (f64, f32)>, most: usize) -> Self {
+        let points: Vec<(f64, f64)> = losses
+            .filter(|(_, loss)| *loss > 0.0 && loss.is_finite())
+            .map(|(epoch, loss)| (epoch, f64::from(loss)))
+            .collect();
+        Curve {
+            name: name.to_string(),
+            colour: colour(i),
+            points: extremes(&points, most),
+            at_once: at_once(points.len(), most),
+        }
+    }
+}
+
 impl Losses<'_> {
     /// A curve for each run in which `loss` has a value.
     fn curves(&self, loss: impl Fn(&Epoch) -> Option<f32>) -> Vec<Curve> {
         let most = (CURVES / self.runs.len().max(1) / 2).min(CURVE);
         let curve = |(i, (name, history)): (usize, &(&str, &History))| {
-            let points = points(history, &loss);
-            Curve {
-                name: name.to_string(),
-                colour: colour(i),
-                points: extremes(&points, most),
-                at_once: at_once(points.len(), most),
-            }
+            let epochs = history.epochs().iter();
+            let losses = epochs.filter_map(|epoch| Some((f64::from(epoch.epoch), loss(epoch)?)));
+            Curve::new(name, i, losses, most)
         };
         let curves = self.runs.iter().enumerate().map(curve);
         curves.filter(|curve| !curve.points.is_empty()).collect()
@@ -194,13 +199,4 @@ where
             .draw()?;
     }
     Ok(())
-}
-
-/// The losses by epoch, without losses that a logarithmic axis cannot show, such as 0.
-fn points(history: &History, loss: &impl Fn(&Epoch) -> Option<f32>) -> Vec<(f64, f64)> {
-    let point = |epoch: &Epoch| {
-        let loss = loss(epoch).filter(|loss| *loss > 0.0 && loss.is_finite())?;
-        Some((f64::from(epoch.epoch), f64::from(loss)))
-    };
-    history.epochs().iter().filter_map(point).collect()
 }

@@ -260,7 +260,7 @@ impl<'d> LeastSquares<'d> {
             absolute: absolute && self.robust.is_none(),
             robust: solved.robust,
             start,
-            rows: rows_in_units(solved.rows, per_scaled),
+            rows: in_units_of_y(solved.rows, per_scaled),
             weights,
             inverse: solved.inverse,
             params: solved.params,
@@ -358,12 +358,14 @@ impl<'d> LeastSquares<'d> {
     }
 }
 
-/// Converts residuals to the unit of y.
-fn rows_in_units(mut rows: Vec<Row>, unit: f64) -> Vec<Row> {
-    for row in &mut rows {
-        row.residual *= unit;
-    }
-    rows
+/// Returns rows whose residuals are in units of y, from those in units of the scaled y, each of
+/// which is `per_scaled` units of y.
+fn in_units_of_y(rows: Vec<Row>, per_scaled: f64) -> Vec<Row> {
+    let in_units = |row: Row| Row {
+        residual: row.residual * per_scaled,
+        ..row
+    };
+    rows.into_iter().map(in_units).collect()
 }
 
 fn range(values: &[f64]) -> [f64; 2] {

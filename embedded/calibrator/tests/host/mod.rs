@@ -6,7 +6,10 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use baregrad::calibrate::{Calibration, Curve, Origin, Scale};
+use baregrad::Arena;
+use baregrad::calibrate::{
+    self, Calibration, Curve, Differences, Fit, Origin, Poll, ROWS, Scale, prepare, range,
+};
 use calibrator::{Board, Calibrator, Damaged, FLOATS, Kept, Memory, Ram};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
@@ -329,6 +332,47 @@ impl<'m> Terminal<'m> {
 pub fn add_thermometer() -> impl Iterator<Item = String> {
     let samples = THERMOMETER.iter();
     samples.map(|(reading, reference)| format!("add {reading} {reference}"))
+}
+
+/// Returns the library's fit of the thermometer, with the calls that the board makes. `poll` runs
+/// an epoch.
+pub fn fitted(
+    curve: Curve,
+    epochs: u32,
+    mut poll: impl FnMut(&mut Fit<'_, '_>) -> Result<Poll, baregrad::Error>,
+) -> Kept {
+    let [mut readings, mut references, mut x, mut y] = [[0.0; 11]; 4];
+    let mut readings = Differences::new(&mut readings);
+    let mut references = Differences::new(&mut references);
+    for line in add_thermometer() {
+        let mut words = line.split(' ').skip(1).map(|word| word.parse().unwrap());
+        readings.push(words.next().unwrap()).unwrap();
+        references.push(words.next().unwrap()).unwrap();
+    }
+    let scales = prepare(&curve, readings.iter(), references.iter(), &mut x, &mut y);
+    let [input, output] = scales.unwrap();
+    let mut start = vec![0.0; curve.param_count()];
+    curve.start(&mut start);
+    let mut arena = Arena::<1024, 16>::new();
+    let tape = arena.tape();
+    let data = calibrate::Samples { x: &x, y: &y };
+    let mut fit = Fit::new(&tape, data, ROWS, &mut [], |x| curve.record(x, &start))
+        .unwrap()
+        .epochs(epochs);
+    while poll(&mut fit).unwrap() == Poll::Running {}
+    Kept::write(&Calibration {
+        curve,
+        input,
+        output,
+        range: range(readings.iter()).unwrap(),
+        params: &tape.params().unwrap(),
+        origin: Origin {
+            samples: 11,
+            epochs: fit.epoch(),
+            loss: output.invert_square(fit.losses().training),
+        },
+    })
+    .unwrap()
 }
 
 /// The answer to the name of an unknown curve.

@@ -54,7 +54,7 @@ pub(super) struct Classes<'a, const LOG: bool> {
 }
 
 /// The class that a row's target names.
-enum Said {
+enum RowTarget {
     /// The row does not count.
     Ignored,
     /// The row has this class, of this weight.
@@ -77,14 +77,14 @@ impl<const LOG: bool> Classes<'_, LOG> {
         weights(self.weights, self.rows.classes)
     }
 
-    fn said(&self, row: usize) -> Said {
+    fn target_of(&self, row: usize) -> RowTarget {
         let target = self.targets.get(row).copied().unwrap_or(f32::NAN);
         if target == self.settings.ignored as f32 {
-            return Said::Ignored;
+            return RowTarget::Ignored;
         }
         match self.rows.class(target) {
-            Some(class) => Said::Class(class, weight(self.weights, class)),
-            None => Said::Wrong,
+            Some(class) => RowTarget::Class(class, weight(self.weights, class)),
+            None => RowTarget::Wrong,
         }
     }
 
@@ -111,10 +111,10 @@ impl<const LOG: bool> Classes<'_, LOG> {
             let terms = self.smoothed(start).zip(xs);
             return -sum_in_turn(terms.map(|(target, x)| target * norm.ln(x)), classes);
         }
-        match self.said(row) {
-            Said::Ignored => 0.0,
-            Said::Wrong => f32::NAN,
-            Said::Class(class, weight) => {
+        match self.target_of(row) {
+            RowTarget::Ignored => 0.0,
+            RowTarget::Wrong => f32::NAN,
+            RowTarget::Class(class, weight) => {
                 let norm = self.norm(start);
                 let x = self.rows.at(self.x, start, class);
                 let loss = 0.0 - own * (weight * norm.ln(x));
@@ -165,10 +165,10 @@ impl<const LOG: bool> Classes<'_, LOG> {
                 if all { counted as f32 } else { f32::NAN }
             }
             Reduction::Mean => {
-                let weights = (0..count).map(|row| match self.said(row) {
-                    Said::Ignored => 0.0,
-                    Said::Class(_, weight) => weight,
-                    Said::Wrong => f32::NAN,
+                let weights = (0..count).map(|row| match self.target_of(row) {
+                    RowTarget::Ignored => 0.0,
+                    RowTarget::Class(_, weight) => weight,
+                    RowTarget::Wrong => f32::NAN,
                 });
                 let sum = sum_in_turn(weights, count);
                 // NaN also if smoothing leaves a loss other than 0 to be divided by 0.
@@ -206,24 +206,24 @@ impl<const LOG: bool> Classes<'_, LOG> {
         }
         // An ignored row gets 0 even if the divisor is 0. A row with a wrong target gets NaN in
         // all classes.
-        let (s, class, weight) = match self.said(row) {
-            Said::Ignored => (0.0, None, 0.0),
-            Said::Wrong => (f32::NAN, None, 1.0),
-            Said::Class(class, weight) => (s, Some(class), weight),
+        let (s, class, weight) = match self.target_of(row) {
+            RowTarget::Ignored => (0.0, None, 0.0),
+            RowTarget::Wrong => (f32::NAN, None, 1.0),
+            RowTarget::Class(class, weight) => (s, Some(class), weight),
         };
-        let said = s * (own * weight);
+        let at_target = s * (own * weight);
         let shared = s * each;
         let all = if each == 0.0 {
-            said
+            at_target
         } else {
-            said + shared * sum_in_turn(self.weights(), classes)
+            at_target + shared * sum_in_turn(self.weights(), classes)
         };
         let norm = norm();
         for (c, ((to, x), w)) in to.zip(self.weights()).enumerate() {
             // The gradient of the logarithm of the probability, with PyTorch's signs of zeros.
-            let is_wrong = class.is_none() && said.is_nan();
+            let is_wrong = class.is_none() && at_target.is_nan();
             let at = if Some(c) == class || is_wrong {
-                -said
+                -at_target
             } else {
                 0.0
             };

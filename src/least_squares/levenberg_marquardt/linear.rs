@@ -33,7 +33,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
                     self.phase = Phase::Scales;
                     return None;
                 }
-                self.take_sums();
+                self.apply_constraints();
                 self.determined();
                 let step = self.normal.step_here();
                 let next = Steps {
@@ -142,7 +142,7 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
             // a Cortex-M4F, separate code for the sums of residuals would take 800 bytes of
             // flash.
             self.sum(problem);
-            self.take_sums();
+            self.apply_constraints();
             self.determined();
             return;
         }
