@@ -329,7 +329,7 @@ impl ErrorKind {
             ),
             Self::NotParam => f.write_str("the variable is not a parameter"),
             Self::NotInput => f.write_str("the variable is not a borrowed input"),
-            Self::NotLeaf => f.write_str("expected a parameter or a constant: results are computed, and inputs borrow their data (rebind)"),
+            Self::NotLeaf => f.write_str("only parameters and constants can be set"),
             Self::Borrowed => f.write_str("the tape is in use: drop what value, params or grads lent, or return from the step or function that the tape runs"),
             Self::Optimizer(error) => error.text(f, number),
         }

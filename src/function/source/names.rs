@@ -30,11 +30,7 @@ pub(super) fn is_name(name: &str) -> bool {
         || name.starts_with("v_gradient")
         || name.starts_with("huge_")
         || name.contains("__")
-        || name
-            .as_bytes()
-            .windows(2)
-            .take(1)
-            .any(|two| two[0] == b'_' && two[1].is_ascii_uppercase());
+        || matches!(name.as_bytes(), [b'_', b'A'..=b'Z', ..]);
     starts_well
         && all_well
         && !reserved
