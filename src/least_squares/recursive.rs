@@ -1,5 +1,4 @@
-//! Online least squares: parameters are updated one sample at a time, and samples are not
-//! stored.
+//! Online least squares: updates parameters one sample at a time, and stores no samples.
 
 use core::fmt;
 
@@ -412,10 +411,8 @@ impl<const P: usize> Recursive<P> {
             }
         }
         // A number that is not finite makes the sum NaN.
-        let zero_if_finite = factors
-            .as_flattened()
-            .iter()
-            .fold(0.0, |sum, x| sum + x * 0.0);
+        let numbers = factors.as_flattened().iter();
+        let zero_if_finite = numbers.fold(0.0, |sum, x| sum + x * 0.0);
         require(
             zero_if_finite == 0.0,
             "variance by which a parameter wanders",
