@@ -235,6 +235,10 @@ impl<'t> Tape<'t> {
     }
 
     /// The error the tape keeps, or else the last failure, which is returned only once.
+    ///
+    /// Out of line: one copy for all methods makes the calibrator's firmware for a Cortex-M3 850
+    /// bytes smaller. A firmware that calls few of them pays for it: 76 bytes, 5 instructions an
+    /// epoch and 144 bytes of stack for a thermometer with operators on a Cortex-M4F.
     #[cold]
     #[inline(never)]
     pub(crate) fn why(&self, op: &'static str, at: &'static Location<'static>) -> Error {

@@ -135,7 +135,6 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     }
 
     /// Computes the sums that depend on residuals; `JᵀJ` and its factors stay.
-    #[inline(never)]
     fn residual_sums<R: Problem<P> + ?Sized>(&mut self, problem: &R) {
         if const { P <= 2 && !Level::VECTORS } {
             // The code that computes all sums is linked anyway and reproduces the same JᵀJ. On

@@ -318,7 +318,6 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
     }
 
     /// Computes the sums at other parameters and keeps the sums of the best parameters.
-    #[inline(never)]
     fn sum_beside<R: Problem<P> + ?Sized>(
         &mut self,
         problem: &R,
@@ -378,7 +377,6 @@ impl<const P: usize, C: Constraints<P>> LevenbergMarquardt<P, C> {
 
     /// Computes the step of the parameters that no bound holds. Each parameter that the step
     /// would move beyond its bound is held, and the step computed again.
-    #[inline(never)]
     fn solved(&mut self, damping: Option<&[f32; P]>) -> Result<[TwoFloat; P], usize> {
         loop {
             match damping {
