@@ -207,16 +207,16 @@ pub fn matmul(a: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3]) {
 /// Products are added in order of `m`, more than 64 in blocks as in [`sum_axis`]; with
 /// `k == n == 1` in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 #[inline]
-pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
-    dispatch::matmul_tn(a, g, out, sizes, acc);
+pub fn matmul_tn(a: &[f32], g: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    dispatch::matmul_tn(a, g, out, [m, k, n], acc);
 }
 
 /// `out[m, k] = g[m, n] · b[k, n]ᵀ`, or `+=`: the gradient of the left factor of a product.
 ///
 /// Products are added in order of `n`, more than 64 in blocks as in [`sum_axis`]; with
 /// `k == 1` in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
-pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], sizes: [usize; 3], acc: Acc) {
-    dispatch::matmul_nt(g, b, out, sizes, acc);
+pub fn matmul_nt(g: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usize; 3], acc: Acc) {
+    dispatch::matmul_nt(g, b, out, [m, k, n], acc);
 }
 
 /// `out[m, n] = x[m, k] · w[k, n] + b[n]`: [`matmul`], with the bias added last.
@@ -231,8 +231,8 @@ pub fn linear(x: &[f32], w: &[f32], b: &[f32], out: &mut [f32], [m, k, n]: [usiz
 /// Sums the rows of `x[m, n]` into `out[n]`, in the order of [`sum_axis`]; if `n` is
 /// 1, in the order of [`sum`]. With [`Acc::Add`] the finished sum is added.
 #[inline]
-pub fn sum_rows(x: &[f32], sizes: [usize; 2], out: &mut [f32], acc: Acc) {
-    dispatch::sum_rows(x, sizes, out, acc);
+pub fn sum_rows(x: &[f32], [m, n]: [usize; 2], out: &mut [f32], acc: Acc) {
+    dispatch::sum_rows(x, [m, n], out, acc);
 }
 
 /// `out[outer, i, inner] = x[outer, inner] / n` for each `i` below `len`, or
