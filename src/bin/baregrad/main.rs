@@ -6,8 +6,8 @@
 //! ```
 //!
 //! An error is printed as one line on standard error. The exit status is 0 on success; 2
-//! if the command line is wrong or a fit fails; 1 if a board cannot be calibrated, or its
-//! bits differ from those of the desktop. If standard output is a pipe that was closed, by
+//! if the command line is wrong, a fit fails, or standard output cannot be written; 1 if a
+//! board cannot be calibrated, or its bits differ from those of the desktop. If standard output is a pipe that was closed, by
 //! `head` for example, the rest of the output is dropped, and the files are still written.
 
 /// Prints a line to standard output, where `println!` would panic if that is closed or full.

@@ -5,8 +5,8 @@ use std::string::String;
 
 /// Returns whether an argument can have this name in Rust, in C, and in C++, which may include the
 /// header. It must differ from the names of the printer's own: `v`, `x` or `p` and a number,
-/// `v_gradient`, and the functions for huge angles. C reserves names with a double underscore, or
-/// an underscore before a capital.
+/// `v_gradient`, and the functions for huge angles. C reserves names that begin with two
+/// underscores, or with one and a capital.
 pub(super) fn is_name(name: &str) -> bool {
     const RESERVED: &str = " \
         _ abstract alignas alignof and and_eq as asm async auto await become bitand bitor bool \
@@ -29,7 +29,7 @@ pub(super) fn is_name(name: &str) -> bool {
     let reserved = RESERVED.contains(&format!(" {name} "))
         || name.starts_with("v_gradient")
         || name.starts_with("huge_")
-        || name.contains("__")
+        || name.starts_with("__")
         || matches!(name.as_bytes(), [b'_', b'A'..=b'Z', ..]);
     starts_well
         && all_well
